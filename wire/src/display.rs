@@ -1,0 +1,78 @@
+//! Names as people may see them: on a terminal and in a log, where a name must not do anything.
+
+use core::fmt;
+
+/// Shows bytes as text. Control characters, characters that turn the direction of writing, and
+/// bytes that are not UTF-8 are shown as escapes (`\x1b`, `\u{202e}`), a backslash stays itself.
+#[derive(Clone, Copy)]
+pub struct Escaped<'a>(pub &'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    c if c.is_ascii_control() => write!(f, "\\x{:02x}", c as u32)?,
+                    c if c.is_control() || turns_direction(c) => write!(f, "\\u{{{:x}}}", c as u32)?,
+                    c => f.write_char(c)?,
+                }
+            }
+            chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Bidirectional controls and line separators: they make a name look like another one.
+fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Shows a number of bytes in the largest unit that keeps it above 1: `512 B`, `31.2 MiB`.
+#[derive(Clone, Copy)]
+pub struct Size(pub u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        if self.0 < 1024 {
+            return write!(f, "{} B", self.0);
+        }
+        let mut value = self.0 as f64 / 1024.0;
+        let mut units = UNITS.iter();
+        let mut unit = units.next().unwrap_or(&"KiB");
+        // 1023.95 would be printed as 1024.0.
+        while value >= 1023.95 {
+            let Some(next) = units.next() else { break };
+            value /= 1024.0;
+            unit = next;
+        }
+        write!(f, "{value:.1} {unit}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn what_drives_a_terminal_is_escaped() {
+        assert_eq!(Escaped(b"\x1b[2J").to_string(), "\\x1b[2J");
+        assert_eq!(Escaped("\u{9b}2J".as_bytes()).to_string(), "\\u{9b}2J");
+        assert_eq!(Escaped("a\u{202e}b".as_bytes()).to_string(), "a\\u{202e}b");
+        assert_eq!(Escaped(b"\xff\xfea\nb").to_string(), "\\xff\\xfea\\x0ab");
+        assert_eq!(Escaped("grüße 日本".as_bytes()).to_string(), "grüße 日本");
+    }
+
+    #[test]
+    fn sizes_read_well_at_every_border() {
+        let shown =
+            [0, 1023, 1024, 1536, 1_048_575, 1 << 20, 700 << 20, u64::MAX].map(|n| Size(n).to_string());
+        assert_eq!(
+            shown,
+            ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "1.0 MiB", "700.0 MiB", "16.0 EiB"]
+        );
+    }
+}

@@ -1,0 +1,292 @@
+//! Frames: a big-endian `u32` length, a `u8` kind, a body. The length counts kind and body.
+//!
+//! A control body is a serde type in postcard and must decode to its last byte. A data body is the
+//! file's bytes as they are, and is handed on in whatever pieces it arrives: it is never copied,
+//! and never waited for as a whole.
+
+use crate::{End, Entries, Header, Hello, Progress, Reply, Request};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The longest frame that either side reads, in bytes, counted from the kind on. 256 KiB with the
+/// length before it.
+pub const MAX_FRAME: u32 = (256 << 10) - 4;
+
+/// Bytes before a body: length and kind.
+pub const HEAD: usize = 5;
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Either side's first frame.
+    Hello = 1,
+    /// The client asks for something.
+    Request = 2,
+    /// The client wants every unanswered request aborted. No body.
+    Cancel = 3,
+    /// The client ends a put that was refused, or that it gives up. No body.
+    Abort = 4,
+    /// Bytes of a file.
+    Data = 5,
+    /// The end of a file's bytes.
+    End = 6,
+    /// The server's answer that ends a request.
+    Reply = 7,
+    /// What comes before the data of a get.
+    Header = 8,
+    /// A piece of a listing.
+    Entries = 9,
+    /// How far a long request has come.
+    Progress = 10,
+}
+
+impl TryFrom<u8> for Kind {
+    type Error = FrameError;
+
+    fn try_from(byte: u8) -> Result<Kind, FrameError> {
+        use Kind::*;
+        let all = [Hello, Request, Cancel, Abort, Data, End, Reply, Header, Entries, Progress];
+        all.into_iter().find(|kind| *kind as u8 == byte).ok_or(FrameError::UnknownKind(byte))
+    }
+}
+
+/// One frame, or a piece of a data frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // each variant is the kind of its name
+pub enum Frame {
+    Hello(Hello),
+    Request(Request),
+    Cancel,
+    Abort,
+    /// Some of a file's bytes, never none.
+    Data(Bytes),
+    End(End),
+    Reply(Reply),
+    Header(Header),
+    Entries(Entries),
+    Progress(Progress),
+}
+
+/// Why the stream cannot be read any further. The channel ends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The length has no room for a kind.
+    #[error("a frame of length 0")]
+    Empty,
+    /// The length is over the limit.
+    #[error("a frame of {0} bytes is over the limit of {MAX_FRAME}")]
+    TooLong(u32),
+    /// No such kind.
+    #[error("unknown kind of frame {0}")]
+    UnknownKind(u8),
+    /// The body is not what the kind says, or goes on after it.
+    #[error("the body of a {0:?} frame does not decode")]
+    BadBody(Kind),
+    /// The value cannot be put into a frame: it is too long.
+    #[error("a {0:?} frame would be over the limit of {MAX_FRAME} bytes")]
+    Unsendable(Kind),
+}
+
+impl Frame {
+    /// What sort of frame this is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Frame::Hello(_) => Kind::Hello,
+            Frame::Request(_) => Kind::Request,
+            Frame::Cancel => Kind::Cancel,
+            Frame::Abort => Kind::Abort,
+            Frame::Data(_) => Kind::Data,
+            Frame::End(_) => Kind::End,
+            Frame::Reply(_) => Kind::Reply,
+            Frame::Header(_) => Kind::Header,
+            Frame::Entries(_) => Kind::Entries,
+            Frame::Progress(_) => Kind::Progress,
+        }
+    }
+
+    /// Appends the frame to `out`. For much data see [`data_head`], which copies none.
+    ///
+    /// # Errors
+    /// If it would be longer than [`MAX_FRAME`]; `out` is then as it was.
+    pub fn encode(&self, out: &mut BytesMut) -> Result<(), FrameError> {
+        let body = match self {
+            Frame::Hello(body) => control(body),
+            Frame::Request(body) => control(body),
+            Frame::Cancel | Frame::Abort => Some(Vec::new()),
+            Frame::Data(body) => Some(body.to_vec()),
+            Frame::End(body) => control(body),
+            Frame::Reply(body) => control(body),
+            Frame::Header(body) => control(body),
+            Frame::Entries(body) => control(body),
+            Frame::Progress(body) => control(body),
+        };
+        let sendable = body.filter(|body| body.len() < MAX_FRAME as usize);
+        let body = sendable.ok_or(FrameError::Unsendable(self.kind()))?;
+        out.put_u32(body.len() as u32 + 1);
+        out.put_u8(self.kind() as u8);
+        out.put_slice(&body);
+        Ok(())
+    }
+
+    fn decode(kind: Kind, body: &[u8]) -> Result<Frame, FrameError> {
+        match kind {
+            Kind::Hello => whole(kind, body).map(Frame::Hello),
+            Kind::Request => whole(kind, body).map(Frame::Request),
+            Kind::Cancel if body.is_empty() => Ok(Frame::Cancel),
+            Kind::Abort if body.is_empty() => Ok(Frame::Abort),
+            Kind::End => whole(kind, body).map(Frame::End),
+            Kind::Reply => whole(kind, body).map(Frame::Reply),
+            Kind::Header => whole(kind, body).map(Frame::Header),
+            Kind::Entries => whole(kind, body).map(Frame::Entries),
+            Kind::Progress => whole(kind, body).map(Frame::Progress),
+            Kind::Cancel | Kind::Abort | Kind::Data => Err(FrameError::BadBody(kind)),
+        }
+    }
+}
+
+fn control<T: Serialize>(value: &T) -> Option<Vec<u8>> {
+    // Serializing into memory fails for types that postcard does not know; ours are not of them.
+    postcard::to_allocvec(value).ok()
+}
+
+fn whole<T: DeserializeOwned>(kind: Kind, body: &[u8]) -> Result<T, FrameError> {
+    match postcard::take_from_bytes(body) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(FrameError::BadBody(kind)),
+    }
+}
+
+/// The five bytes before a data body of `length` bytes, which is to be less than [`MAX_FRAME`].
+#[must_use]
+pub fn data_head(length: u32) -> [u8; HEAD] {
+    let [a, b, c, d] = (length + 1).to_be_bytes();
+    [a, b, c, d, Kind::Data as u8]
+}
+
+/// Takes a stream apart into frames. Holds no more than what was pushed into it.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    chunks: VecDeque<Bytes>,
+    buffered: usize,
+    state: State,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum State {
+    #[default]
+    Head,
+    Control(Kind, usize),
+    Data(usize),
+    /// After an error nothing that follows can be trusted.
+    Broken(FrameError),
+}
+
+impl Decoder {
+    /// A decoder at the beginning of a stream.
+    #[must_use]
+    pub fn new() -> Decoder {
+        Decoder::default()
+    }
+
+    /// Takes the next bytes of the stream.
+    pub fn push(&mut self, chunk: Bytes) {
+        if !chunk.is_empty() {
+            self.buffered += chunk.len();
+            self.chunks.push_back(chunk);
+        }
+    }
+
+    /// How many bytes were pushed and not yet handed out.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.buffered
+    }
+
+    /// Whether the stream may end here: not in the middle of a frame.
+    #[must_use]
+    pub fn at_boundary(&self) -> bool {
+        self.buffered == 0 && matches!(self.state, State::Head)
+    }
+
+    /// The next frame, or piece of data; none until more is pushed.
+    ///
+    /// # Errors
+    /// If the stream is no stream of frames. Every later call says the same.
+    pub fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        let result = self.advance();
+        if let Err(error) = result {
+            self.state = State::Broken(error);
+            self.chunks.clear();
+            self.buffered = 0;
+        }
+        result
+    }
+
+    fn advance(&mut self) -> Result<Option<Frame>, FrameError> {
+        loop {
+            match self.state {
+                State::Broken(error) => return Err(error),
+                State::Head => {
+                    if self.buffered < HEAD {
+                        return Ok(None);
+                    }
+                    let mut head = self.take(HEAD);
+                    let length = head.get_u32();
+                    if length > MAX_FRAME {
+                        return Err(FrameError::TooLong(length));
+                    }
+                    let Some(body) = (length as usize).checked_sub(1) else {
+                        return Err(FrameError::Empty);
+                    };
+                    self.state = match Kind::try_from(head.get_u8())? {
+                        Kind::Data => State::Data(body),
+                        kind => State::Control(kind, body),
+                    };
+                }
+                State::Control(kind, length) => {
+                    if self.buffered < length {
+                        return Ok(None);
+                    }
+                    let body = self.take(length);
+                    self.state = State::Head;
+                    return Frame::decode(kind, &body).map(Some);
+                }
+                State::Data(0) => self.state = State::Head,
+                State::Data(left) => {
+                    let Some(chunk) = self.chunks.front_mut() else { return Ok(None) };
+                    let piece = chunk.split_to(left.min(chunk.len()));
+                    if chunk.is_empty() {
+                        self.chunks.pop_front();
+                    }
+                    self.buffered -= piece.len();
+                    self.state = State::Data(left - piece.len());
+                    return Ok(Some(Frame::Data(piece)));
+                }
+            }
+        }
+    }
+
+    /// The next `length` bytes, which are there; copied only where they lie in several chunks.
+    fn take(&mut self, length: usize) -> Bytes {
+        self.buffered -= length;
+        if let Some(chunk) = self.chunks.front_mut()
+            && chunk.len() > length
+        {
+            return chunk.split_to(length);
+        }
+        let mut out = BytesMut::with_capacity(length);
+        while out.len() < length {
+            let Some(chunk) = self.chunks.front_mut() else { break };
+            out.put(chunk.split_to((length - out.len()).min(chunk.len())));
+            if chunk.is_empty() {
+                self.chunks.pop_front();
+            }
+        }
+        out.freeze()
+    }
+}

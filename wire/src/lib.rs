@@ -1,0 +1,34 @@
+//! What travels between `sshome` and `sshomed`: frames, requests and replies.
+//!
+//! This crate is a codec and nothing else. It is `no_std`, so I/O in it does not compile. The
+//! protocol runs on an SSH session channel (RFC 4254 section 6.5) on which the subsystem
+//! [`SUBSYSTEM`] was started; one channel is one conversation with its own working directory.
+//!
+//! A frame is a big-endian `u32` length, a `u8` kind and a body ([`frame`]). Both sides begin with
+//! [`Hello`]. The client sends [`Request`]s, several at once if it likes; the server answers
+//! strictly in their order, so nothing needs an id.
+#![no_std]
+
+extern crate alloc;
+
+pub mod display;
+pub mod frame;
+mod hello;
+mod listing;
+mod path;
+mod reply;
+mod request;
+mod status;
+mod transfer;
+
+pub use frame::{Decoder, Frame, FrameError, Kind, MAX_FRAME};
+pub use hello::{Features, Hello, PROTOCOL_VERSION};
+pub use listing::{Entries, Entry, FileKind, Time};
+pub use path::{MAX_PATH, PathError, RemotePath};
+pub use reply::{Hashed, Payload, Progress, Reply, Usage};
+pub use request::{Put, Request};
+pub use status::Status;
+pub use transfer::{Digest, End, Header};
+
+/// The name of the SSH subsystem that speaks this protocol.
+pub const SUBSYSTEM: &str = "sshome";

@@ -1,0 +1,94 @@
+//! What a server answers.
+
+use crate::{Digest, Entry, Status};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// The answer that ends a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// What became of the request.
+    pub status: Status,
+    /// What happened, to what, and where it helps what to do about it. Empty where the status says it all.
+    pub message: String,
+    /// What was asked for.
+    pub payload: Payload,
+}
+
+impl Reply {
+    /// A reply of a status and words.
+    #[must_use]
+    pub fn new(status: Status, message: impl Into<String>) -> Reply {
+        Reply { status, message: message.into(), payload: Payload::None }
+    }
+
+    /// A reply 204 with what was asked for.
+    #[must_use]
+    pub fn with(payload: Payload) -> Reply {
+        Reply { status: Status::Done, message: String::new(), payload }
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.message.is_empty() {
+            write!(f, "{}", self.status)
+        } else {
+            write!(f, "{}: {}", self.status, self.message)
+        }
+    }
+}
+
+/// What a reply brings besides its status. New ones go to the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Payload {
+    /// Nothing.
+    None,
+    /// A path, absolute in the home: bytes.
+    Path(Vec<u8>),
+    /// A path's entry.
+    Stat(Entry),
+    /// A digest.
+    Hash(Hashed),
+    /// Quota and use.
+    Usage(Usage),
+}
+
+/// The answer to `hash`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hashed {
+    /// BLAKE3 of what is on the disk now.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The digest that was stored when the file was published, if it still applies.
+    pub stored: Option<Digest>,
+}
+
+/// The answer to `df`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Bytes in files, each counted once however many names it has.
+    pub used: u64,
+    /// Bytes set aside for transfers under way.
+    pub reserved: u64,
+    /// How many bytes may be used; none where there is no limit.
+    pub quota: Option<u64>,
+    /// Files, directories and links.
+    pub entries: u64,
+    /// How many there may be; none where there is no limit.
+    pub max_entries: Option<u64>,
+    /// Free bytes on the disk that holds the home.
+    pub disk_free: u64,
+}
+
+/// How far a long request has come; comes before its answer, any number of times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Bytes dealt with.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
+}

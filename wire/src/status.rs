@@ -1,0 +1,152 @@
+//! The status that every reply carries.
+
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// What became of a request. Codes from 400 on are errors.
+///
+/// The numbers are part of the protocol and never change their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "u16", try_from = "u16")]
+pub enum Status {
+    /// 200: the login succeeded; the server's hello carries it.
+    Authenticated,
+    /// 201: the command was understood, and more follows.
+    Understood,
+    /// 202: the file exists.
+    FileExists,
+    /// 203: the directory exists already. An error, except to `mkdir -p` and `put -r`.
+    DirectoryExists,
+    /// 204: the command is done.
+    Done,
+    /// 205: there is enough space; begin.
+    EnoughSpace,
+    /// 206: a part is there; go on from its end.
+    Resuming,
+    /// 400: the login was refused.
+    AuthenticationFailed,
+    /// 401: the command is unknown or malformed.
+    BadCommand,
+    /// 402: there is no such file.
+    NoSuchFile,
+    /// 403: there is no such directory.
+    NoSuchDirectory,
+    /// 404: the command failed for a reason that has no number of its own.
+    Failed,
+    /// 405: it would not fit into the quota.
+    QuotaExceeded,
+    /// 406: permission denied.
+    PermissionDenied,
+    /// 407: the digest does not match what was sent or stored; nothing was published.
+    DigestMismatch,
+    /// 408: it is a directory where a file is needed, or the other way round.
+    WrongType,
+    /// 409: busy, or a limit is reached.
+    Busy,
+    /// 410: the source changed while it was read.
+    Changed,
+    /// 411: cancelled.
+    Cancelled,
+}
+
+/// One row a status: the number, and the words that a person reads.
+const TABLE: [(Status, u16, &str); 19] = [
+    (Status::Authenticated, 200, "authenticated"),
+    (Status::Understood, 201, "command understood"),
+    (Status::FileExists, 202, "file exists"),
+    (Status::DirectoryExists, 203, "directory exists already"),
+    (Status::Done, 204, "done"),
+    (Status::EnoughSpace, 205, "enough space"),
+    (Status::Resuming, 206, "resuming"),
+    (Status::AuthenticationFailed, 400, "authentication failed"),
+    (Status::BadCommand, 401, "command unknown or malformed"),
+    (Status::NoSuchFile, 402, "no such file"),
+    (Status::NoSuchDirectory, 403, "no such directory"),
+    (Status::Failed, 404, "command failed"),
+    (Status::QuotaExceeded, 405, "quota exceeded"),
+    (Status::PermissionDenied, 406, "permission denied"),
+    (Status::DigestMismatch, 407, "digest mismatch"),
+    (Status::WrongType, 408, "wrong type"),
+    (Status::Busy, 409, "busy"),
+    (Status::Changed, 410, "changed while it was read"),
+    (Status::Cancelled, 411, "cancelled"),
+];
+
+impl Status {
+    /// The number on the wire.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        self.row().1
+    }
+
+    /// The words for people, without the number.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Whether the request failed. 203 is no failure by number; `mkdir` alone treats it as one.
+    #[must_use]
+    pub fn is_error(self) -> bool {
+        self.code() >= 400
+    }
+
+    fn row(self) -> (Status, u16, &'static str) {
+        let found = TABLE.iter().find(|row| row.0 == self);
+        // Every variant has a row; `every_status_has_its_number` checks it.
+        found.copied().unwrap_or((self, 404, "command failed"))
+    }
+}
+
+impl From<Status> for u16 {
+    fn from(status: Status) -> u16 {
+        status.code()
+    }
+}
+
+impl TryFrom<u16> for Status {
+    type Error = &'static str;
+
+    fn try_from(code: u16) -> Result<Status, Self::Error> {
+        TABLE.iter().find(|row| row.1 == code).map(|row| row.0).ok_or("unknown status")
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.code(), self.words())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn every_status_has_its_number() {
+        for (status, code, _) in TABLE {
+            assert_eq!(status.code(), code);
+            assert_eq!(Status::try_from(code), Ok(status));
+        }
+        assert_eq!(Status::QuotaExceeded.to_string(), "405 quota exceeded");
+        // A variant without a row would read 404: the numbers are all different.
+        for (i, (_, code, _)) in TABLE.iter().enumerate() {
+            assert!(!TABLE[i + 1..].iter().any(|row| row.1 == *code), "{code} stands twice");
+        }
+    }
+
+    #[test]
+    fn an_unknown_number_is_refused() {
+        for code in [0, 199, 207, 399, 412, u16::MAX] {
+            assert!(Status::try_from(code).is_err(), "{code}");
+        }
+    }
+
+    #[test]
+    fn errors_begin_at_400() {
+        assert!(Status::AuthenticationFailed.is_error());
+        assert!(!Status::Resuming.is_error());
+        assert!(!Status::DirectoryExists.is_error());
+    }
+}

@@ -1,0 +1,48 @@
+//! What frames a file's bytes on their way.
+
+use crate::{Status, Time};
+use alloc::string::String;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// A BLAKE3 digest of 32 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+/// The server's first answer to a get that it can serve; the data follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Length of the whole file in bytes, when it was opened.
+    pub size: u64,
+    /// Where the data begin, in bytes: what the request asked for.
+    pub offset: u64,
+    /// When the file's content last changed.
+    pub mtime: Time,
+    /// Permission bits, `0o7777` at most.
+    pub mode: u32,
+}
+
+/// The last frame of a file's bytes, sent by whoever sent them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// 204, or why the data are not to be used: the source changed, failed, or the get was cancelled.
+    pub status: Status,
+    /// Words for people; empty when all is well.
+    pub message: String,
+    /// BLAKE3 of the whole file, from its first byte on, wherever the data began.
+    pub digest: Digest,
+    /// Length of the whole file in bytes.
+    pub size: u64,
+}
