@@ -1,1 +1,5 @@
-//! s
+//! The sshome server: a home and a quota for every user, over SSH.
+
+pub mod accounts;
+pub mod auth;
+pub mod config;

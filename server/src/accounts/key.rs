@@ -1,0 +1,331 @@
+//! Lines of `authorized_keys` (sshd(8)): options, type, key, comment.
+
+use super::{Origin, OriginError};
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
+use std::net::IpAddr;
+
+/// The smallest RSA key that is let in, in bits.
+const MIN_RSA: usize = 2048;
+
+/// A public key that opens an account, and from where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizedKey {
+    key: PublicKey,
+    origin: Option<Origin>,
+}
+
+/// Why a line is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Somebody gave the half that is to stay with the user.
+    #[error(
+        "is a private key, which belongs to nobody but its user: give the public one, the file that ends in .pub"
+    )]
+    Private,
+    /// It is not in OpenSSH's form.
+    #[error("is no public key: a line looks like \"ssh-ed25519 AAAA… comment\"")]
+    NoKey,
+    /// It is of a type that is not let in.
+    #[error("is a key of type {0}, which is not supported: use ed25519, ecdsa or rsa")]
+    Type(String),
+    /// It can be broken.
+    #[error("is an RSA key of {0} bits: it wants {MIN_RSA} at least")]
+    ShortRsa(usize),
+    /// The line restricts the key in a way that would not be kept.
+    #[error("has the option \"{0}\", which is not supported: only from=\"…\" and restrict are")]
+    Option(String),
+    /// `from=` stands twice.
+    #[error("has two options from=\"…\": put all patterns into one, with commas")]
+    TwoOrigins,
+    /// The options are not in OpenSSH's form.
+    #[error("has options that cannot be read: quotes do not match, or a value has none")]
+    Options,
+    /// The patterns of `from=` make no sense.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+}
+
+impl AuthorizedKey {
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// If it is no public key that is let in, or has an option that is not understood.
+    pub fn parse(line: &str) -> Result<AuthorizedKey, KeyError> {
+        if is_private(line) {
+            return Err(KeyError::Private);
+        }
+        let line = line.trim();
+        // A line begins with the type, unless there are options before it.
+        let first = line.split_whitespace().next().unwrap_or_default();
+        let (origin, rest) = if is_type(first) { (None, line) } else { options(line)? };
+        Ok(AuthorizedKey { key: public_key(rest)?, origin })
+    }
+
+    /// Reads a file's text. Empty lines and lines that begin with `#` are left out.
+    ///
+    /// # Errors
+    /// On the first line that is refused; with its number, from 1 on.
+    pub fn parse_file(text: &str) -> Result<Vec<AuthorizedKey>, (usize, KeyError)> {
+        if is_private(text) {
+            return Err((1, KeyError::Private));
+        }
+        text.lines()
+            .enumerate()
+            .filter(|(_, line)| !matches!(line.trim_start().chars().next(), None | Some('#')))
+            .map(|(index, line)| AuthorizedKey::parse(line).map_err(|error| (index + 1, error)))
+            .collect()
+    }
+
+    /// Whether this key, offered from that address, opens the account.
+    #[must_use]
+    pub fn opens(&self, key: &PublicKey, from: IpAddr) -> bool {
+        self.is(key) && self.origin.as_ref().is_none_or(|origin| origin.allows(from))
+    }
+
+    /// Whether it is that key, comments aside.
+    #[must_use]
+    pub fn is(&self, key: &PublicKey) -> bool {
+        self.key.key_data() == key.key_data()
+    }
+
+    /// The key itself.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// Its fingerprint, as OpenSSH shows it: `SHA256:…`.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        self.key.fingerprint(HashAlg::Sha256).to_string()
+    }
+
+    /// Whether it may come from some addresses only.
+    #[must_use]
+    pub fn is_restricted_by_address(&self) -> bool {
+        self.origin.is_some()
+    }
+
+    /// The comment: bytes that somebody else chose.
+    #[must_use]
+    pub fn comment(&self) -> &[u8] {
+        self.key.comment().as_bytes()
+    }
+}
+
+/// Whether a text is meant as a line of `authorized_keys` rather than as the name of a file.
+#[must_use]
+pub fn looks_like_a_line(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    // The base64 form of every SSH key begins with the length of its type, three zero bytes.
+    let has_key = words.clone().any(|word| word.starts_with("AAAA"));
+    let has_type = words.clone().count() > 1 && words.any(is_type);
+    has_key || has_type || is_private(text)
+}
+
+fn is_private(text: &str) -> bool {
+    text.contains("PRIVATE KEY-----") || text.trim_start().starts_with("PuTTY-User-Key-File")
+}
+
+fn is_type(word: &str) -> bool {
+    ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"].iter().any(|start| word.starts_with(start))
+}
+
+/// Reads type, key and comment.
+fn public_key(text: &str) -> Result<PublicKey, KeyError> {
+    let mut words = text.split_whitespace();
+    let (Some(kind), Some(blob)) = (words.next(), words.next()) else { return Err(KeyError::NoKey) };
+    let allowed = kind == "ssh-ed25519" || kind == "ssh-rsa" || kind.starts_with("ecdsa-sha2-nistp");
+    if is_type(kind) && !allowed {
+        return Err(KeyError::Type(kind.to_owned()));
+    }
+    let mut key = PublicKey::from_openssh(&format!("{kind} {blob}")).map_err(|_| KeyError::NoKey)?;
+    match key.algorithm() {
+        Algorithm::Ed25519 => {}
+        Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 | EcdsaCurve::NistP384 | EcdsaCurve::NistP521 } => {}
+        Algorithm::Rsa { .. } => match rsa_bits(&key) {
+            bits if bits < MIN_RSA => return Err(KeyError::ShortRsa(bits)),
+            _ => {}
+        },
+        other => return Err(KeyError::Type(other.as_str().to_owned())),
+    }
+    key.set_comment(words.collect::<Vec<_>>().join(" "));
+    Ok(key)
+}
+
+fn rsa_bits(key: &PublicKey) -> usize {
+    let modulus = key.key_data().rsa().and_then(|rsa| rsa.n().as_positive_bytes()).unwrap_or_default();
+    let unused = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    modulus.len() * 8 - unused
+}
+
+/// Reads the options; gives the addresses that the key may come from, and the rest of the line.
+///
+/// `restrict` turns off what sshd allows beyond a session: ports, agents, terminals. There is none
+/// of it here, so a key is restricted in that way whether it says so or not.
+fn options(line: &str) -> Result<(Option<Origin>, &str), KeyError> {
+    let (words, rest) = line.split_at(options_end(line));
+    if rest.trim().is_empty() {
+        return Err(KeyError::NoKey);
+    }
+    let mut origin = None;
+    for option in split_options(words) {
+        let (name, value) = match option.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (option, None),
+        };
+        match (name.to_ascii_lowercase().as_str(), value) {
+            ("restrict", None) => {}
+            ("from", Some(value)) => {
+                let list = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+                let list = Origin::parse(list.ok_or(KeyError::Options)?)?;
+                if origin.replace(list).is_some() {
+                    return Err(KeyError::TwoOrigins);
+                }
+            }
+            ("from", None) => return Err(KeyError::Options),
+            _ => return Err(unknown_option(name, words, rest)),
+        }
+    }
+    Ok((origin, rest.trim_start()))
+}
+
+/// What does not begin with a type and has no known option is more likely no key line at all.
+fn unknown_option(name: &str, words: &str, rest: &str) -> KeyError {
+    let key_follows = rest.split_whitespace().next().is_some_and(is_type);
+    if key_follows && words.matches('"').count() % 2 == 0 {
+        KeyError::Option(name.to_owned())
+    } else {
+        KeyError::NoKey
+    }
+}
+
+/// Where the options end: at the first blank that is not in quotes.
+fn options_end(line: &str) -> usize {
+    let mut quoted = Quotes::default();
+    line.find(|c: char| !quoted.inside(c) && c.is_whitespace()).unwrap_or(line.len())
+}
+
+fn split_options(words: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = Quotes::default();
+    words.split(move |c: char| !quoted.inside(c) && c == ',')
+}
+
+/// Follows a text in quotes, in which `\"` is a quote of its own.
+#[derive(Default)]
+struct Quotes {
+    open: bool,
+    escaped: bool,
+}
+
+impl Quotes {
+    fn inside(&mut self, c: char) -> bool {
+        if c == '"' && !self.escaped {
+            self.open = !self.open;
+        }
+        self.escaped = c == '\\' && !self.escaped;
+        self.open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ED25519: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa alex at home";
+    const P256: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFDTe/ibr0FpW3bxLOOzl3/Rijlf417UnbV4lKOMiYf07se58PSzJs06/qfziFz5dhPdOLMGW2KljNEzh4TdFeA=";
+    const RSA_2048: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQCvUk+HhPlWbZ6Mw8RMKTkFFIgP1jMgUqSfNGPnZ2Y3LYqY0FQoGjdyzPZPimdzlCNbmFhXiQZu7PLl/JrTZ0J7PxmV93XUpzb0L7C/q2VWfYzSwDImYyJGdxJ8y/MkT7r1A3DA29hNu4TmDxZPfK1l0K7QxjOa+IoT9cOMZOa2/TZHuGnCbTm2oE9944DhYdlAwBZNUppxXB0e+F+ZB3+Gw9X/sUYpalCt54kRZlEQsVPuhxD9pN7VuWfy75hg5PbD4YA0p/Mu60j0x90zOSwyq+nTck2kgyQC/PmC5+Zgg+dntWUC1fZxeNNAlKsDJDMrjgiEjZDRm2ynBOgq5Kt7";
+    const RSA_1024: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDlZFbuc0zPfHW0FbziIWH9x62JT618QXmE+kCFr6HHuZC8Bdsr46aezr5gDSMJjrTCNeUCunJjczlCvmy+h+la+6qhxOsBgqyudPj41vez7eyDC73a6gf7PAQmiMWvTNvo7Jlf0H+V6vFIjBywNjl/BtyVywZiAjj9/v231Hkmbw== r1";
+
+    fn opens(line: &str, from: &str) -> bool {
+        let key = AuthorizedKey::parse(line).unwrap();
+        let offered = key.public_key().clone();
+        key.opens(&offered, from.parse().unwrap())
+    }
+
+    #[test]
+    fn three_types_open() {
+        for line in [ED25519, P256, RSA_2048] {
+            assert!(opens(line, "192.0.2.1"), "{line}");
+        }
+        let key = AuthorizedKey::parse(ED25519).unwrap();
+        assert_eq!(key.comment(), b"alex at home");
+        assert_eq!(key.fingerprint(), "SHA256:zjhfP8W1OUPMfRjpJ0SbMKesRVxWgMdSXMflFijHWXA");
+    }
+
+    #[test]
+    fn another_key_does_not_open() {
+        let key = AuthorizedKey::parse(ED25519).unwrap();
+        let other = AuthorizedKey::parse(P256).unwrap();
+        assert!(!key.opens(other.public_key(), "192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn options_that_are_understood() {
+        for (options, from, want) in [
+            ("restrict", "192.0.2.1", true),
+            ("from=\"192.0.2.0/24\"", "192.0.2.1", true),
+            ("from=\"192.0.2.0/24\"", "198.51.100.1", false),
+            ("restrict,from=\"192.0.2.1, 192.0.2.2\"", "192.0.2.2", true),
+            ("FROM=\"*,!192.0.2.1\",RESTRICT", "192.0.2.1", false),
+        ] {
+            assert_eq!(opens(&format!("{options} {ED25519}"), from), want, "{options} {from}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_and_why() {
+        let option = |name: &str| KeyError::Option(name.to_owned());
+        for (line, want) in [
+            (format!("command=\"ls -l\" {ED25519}"), option("command")),
+            (format!("restrict,no-pty {ED25519}"), option("no-pty")),
+            (format!("cert-authority {ED25519}"), option("cert-authority")),
+            (format!("from=\"192.0.2.1\",environment=\"A=\\\"b\\\" c\" {ED25519}"), option("environment")),
+            (format!("from {ED25519}"), KeyError::Options),
+            (format!("from=192.0.2.1 {ED25519}"), KeyError::Options),
+            (format!("from=\"192.0.2.1\",from=\"192.0.2.2\" {ED25519}"), KeyError::TwoOrigins),
+            (format!("from=\"\" {ED25519}"), KeyError::Origin(OriginError::Empty)),
+            (RSA_1024.into(), KeyError::ShortRsa(1024)),
+            (ED25519.replacen("ssh-ed25519", "ssh-dss", 1), KeyError::Type("ssh-dss".into())),
+            (
+                "sk-ssh-ed25519@openssh.com AAAAGnNr x".into(),
+                KeyError::Type("sk-ssh-ed25519@openssh.com".into()),
+            ),
+            (ED25519.replacen("ssh-ed25519", "ssh-rsa", 1), KeyError::NoKey),
+            (ED25519.replacen("qMWa", "", 1), KeyError::NoKey),
+            ("ssh-ed25519".into(), KeyError::NoKey),
+            ("hello".into(), KeyError::NoKey),
+            ("hello world".into(), KeyError::NoKey),
+            (String::new(), KeyError::NoKey),
+            ("-----BEGIN OPENSSH PRIVATE KEY-----".into(), KeyError::Private),
+            ("PuTTY-User-Key-File-3: ssh-ed25519".into(), KeyError::Private),
+        ] {
+            assert_eq!(AuthorizedKey::parse(&line), Err(want), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_file_has_a_key_a_line() {
+        let text = format!("# mine\n\n{ED25519}\r\n  # more\n  {P256}\n");
+        assert_eq!(AuthorizedKey::parse_file(&text).unwrap().len(), 2);
+        assert_eq!(AuthorizedKey::parse_file("\n# none\n"), Ok(Vec::new()));
+        let bad = format!("{ED25519}\n\nno-pty {ED25519}\n");
+        assert_eq!(AuthorizedKey::parse_file(&bad), Err((3, KeyError::Option("no-pty".into()))));
+        let private = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blbn\n";
+        assert_eq!(AuthorizedKey::parse_file(private), Err((1, KeyError::Private)));
+    }
+
+    #[test]
+    fn a_line_is_told_from_a_file_name() {
+        for (text, want) in [
+            (ED25519, true),
+            ("restrict ssh-ed25519 junk", true),
+            ("keys/alex.pub", false),
+            ("keys/alex's own key.pub", false),
+            ("ssh-keys/alex.pub", false),
+        ] {
+            assert_eq!(looks_like_a_line(text), want, "{text}");
+        }
+    }
+}

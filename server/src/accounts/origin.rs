@@ -1,0 +1,208 @@
+//! `from="…"` of `authorized_keys` (sshd(8)): the addresses that a key may come from.
+
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+/// A list of patterns on the peer's address. A peer is let in if one matches and no negated one does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(Vec<Rule>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rule {
+    negated: bool,
+    pattern: Pattern,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Pattern {
+    Network(IpNet),
+    /// `*` stands for any characters, `?` for one, in the address as text.
+    Text(String),
+}
+
+/// Why a pattern is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OriginError {
+    /// There is nothing between two commas, or nothing at all.
+    #[error("from=\"…\" has an empty pattern in it")]
+    Empty,
+    /// Only negated patterns: nobody could ever come in.
+    #[error("from=\"…\" only excludes addresses: no address would match; add \"*\" for all others")]
+    OnlyNegated,
+    /// It is neither address nor network nor pattern on an address.
+    #[error(
+        "from=\"{0}\" is no address (192.0.2.1), network (192.0.2.0/24) or pattern (192.0.2.*); names of hosts are not looked up"
+    )]
+    NoAddress(String),
+    /// The address has bits beyond the network's mask.
+    #[error("from=\"{0}\" has an address inside the network: the network is {1}")]
+    HostBits(String, IpNet),
+}
+
+impl Origin {
+    /// Reads the list between the quotes.
+    ///
+    /// # Errors
+    /// On the first pattern that could not be understood: a pattern that never matches would
+    /// lock out, and one that is negated would let in.
+    pub fn parse(list: &str) -> Result<Origin, OriginError> {
+        let rules = list.split(',').map(Rule::parse).collect::<Result<Vec<_>, _>>()?;
+        if rules.iter().all(|rule| rule.negated) {
+            return Err(OriginError::OnlyNegated);
+        }
+        Ok(Origin(rules))
+    }
+
+    /// Whether a peer of this address may use the key. `::ffff:192.0.2.1` is 192.0.2.1.
+    #[must_use]
+    pub fn allows(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        let text = peer.to_string();
+        let matching =
+            |negated| self.0.iter().any(|rule| rule.negated == negated && rule.pattern.matches(peer, &text));
+        matching(false) && !matching(true)
+    }
+}
+
+impl Rule {
+    fn parse(text: &str) -> Result<Rule, OriginError> {
+        let text = text.trim();
+        let (negated, pattern) = match text.strip_prefix('!') {
+            Some(pattern) => (true, pattern),
+            None => (false, text),
+        };
+        Ok(Rule { negated, pattern: Pattern::parse(pattern)? })
+    }
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Pattern, OriginError> {
+        let refused = || OriginError::NoAddress(text.to_owned());
+        if text.is_empty() {
+            return Err(OriginError::Empty);
+        }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Pattern::Network(IpNet::from(address.to_canonical())));
+        }
+        if text.contains('/') {
+            let network = text.parse::<IpNet>().map_err(|_| refused())?;
+            if network.addr() != network.network() {
+                return Err(OriginError::HostBits(text.to_owned(), network.trunc()));
+            }
+            return Ok(Pattern::Network(canonical(network)));
+        }
+        let lower = text.to_ascii_lowercase();
+        let in_address = |c: char| matches!(c, '0'..='9' | 'a'..='f' | '.' | ':' | '*' | '?');
+        // Peers are matched as plain IPv4 addresses, so a pattern on the mapped form never would be.
+        if !lower.chars().all(in_address) || !lower.contains(['*', '?']) || lower.starts_with("::ffff:") {
+            return Err(refused());
+        }
+        Ok(Pattern::Text(lower))
+    }
+
+    fn matches(&self, peer: IpAddr, text: &str) -> bool {
+        match self {
+            Pattern::Network(network) => network.contains(&peer),
+            Pattern::Text(pattern) => glob(pattern.as_bytes(), text.as_bytes()),
+        }
+    }
+}
+
+/// A network of IPv4 addresses that is written as IPv6 is one of IPv4.
+fn canonical(network: IpNet) -> IpNet {
+    let IpAddr::V4(address) = network.addr().to_canonical() else { return network };
+    let Some(prefix) = network.prefix_len().checked_sub(if network.addr().is_ipv6() { 96 } else { 0 }) else {
+        return network;
+    };
+    IpNet::new(address.into(), prefix).unwrap_or(network)
+}
+
+/// Whether `text` is what `pattern` stands for. Linear in their product, whatever the pattern.
+fn glob(mut pattern: &[u8], mut text: &[u8]) -> bool {
+    // Where to go on if what follows the last star did not fit: the star takes one byte more.
+    let mut retry: Option<(&[u8], &[u8])> = None;
+    loop {
+        match (pattern, text) {
+            ([b'*', rest @ ..], _) => {
+                retry = Some((rest, text));
+                pattern = rest;
+            }
+            ([b'?', rest @ ..], [_, tail @ ..]) => (pattern, text) = (rest, tail),
+            ([p, rest @ ..], [t, tail @ ..]) if p == t => (pattern, text) = (rest, tail),
+            ([], []) => return true,
+            _ => match retry {
+                Some((rest, [_, tail @ ..])) => {
+                    retry = Some((rest, tail));
+                    (pattern, text) = (rest, tail);
+                }
+                _ => return false,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_networks_patterns_and_negation() {
+        for (list, peer, want) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("::ffff:192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.0/24", "192.0.2.200", true),
+            ("192.0.2.0/24", "::ffff:192.0.2.200", true),
+            ("192.0.2.0/24", "192.0.3.1", false),
+            ("::ffff:192.0.2.0/120", "192.0.2.9", true),
+            ("::ffff:192.0.2.0/120", "192.0.3.9", false),
+            ("2001:db8::/32", "2001:db8::1", true),
+            ("2001:DB8::1", "2001:db8:0::1", true),
+            ("2001:db8::/32", "192.0.2.1", false),
+            ("::/0", "192.0.2.1", false),
+            ("0.0.0.0/0", "192.0.2.1", true),
+            ("192.0.2.*", "192.0.2.77", true),
+            ("192.0.2.?", "192.0.2.77", false),
+            ("192.0.2.??", "192.0.2.77", true),
+            ("2001:DB8::*", "2001:db8::5", true),
+            ("*", "2001:db8::5", true),
+            ("*", "127.0.0.1", true),
+            ("*,!192.0.2.0/24", "192.0.2.1", false),
+            ("*,!192.0.2.0/24", "192.0.3.1", true),
+            ("!192.0.2.7,192.0.2.0/24", "192.0.2.7", false),
+            ("!192.0.2.7,192.0.2.0/24", "::ffff:192.0.2.7", false),
+            ("192.0.2.1, 192.0.2.2", "192.0.2.2", true),
+        ] {
+            let origin = Origin::parse(list).unwrap();
+            assert_eq!(origin.allows(peer.parse().unwrap()), want, "{peer} in {list}");
+        }
+    }
+
+    #[test]
+    fn what_could_never_be_meant_is_refused() {
+        let no_address = |text: &str| OriginError::NoAddress(text.to_owned());
+        for (list, want) in [
+            ("", OriginError::Empty),
+            ("192.0.2.1,,192.0.2.2", OriginError::Empty),
+            ("!", OriginError::Empty),
+            ("!192.0.2.1", OriginError::OnlyNegated),
+            ("laptop.example.org", no_address("laptop.example.org")),
+            ("*.example.org", no_address("*.example.org")),
+            ("192.0.2.256", no_address("192.0.2.256")),
+            ("192.0.2.0/33", no_address("192.0.2.0/33")),
+            ("*,!::ffff:192.0.2.*", no_address("::ffff:192.0.2.*")),
+            ("192.0.2.9/24", OriginError::HostBits("192.0.2.9/24".into(), "192.0.2.0/24".parse().unwrap())),
+        ] {
+            assert_eq!(Origin::parse(list), Err(want), "{list}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_pattern_ends() {
+        assert!(!glob(&b"*a".repeat(200), &[b'a'; 150]));
+        assert!(glob(b"*a*b*", b"xxaxxbxx"));
+        assert!(glob(b"**", b""));
+        assert!(!glob(b"?", b""));
+    }
+}

@@ -1,0 +1,222 @@
+//! Passwords and their hashes.
+
+use argon2::password_hash::phc::{self, ParamsString};
+use argon2::{ARGON2ID_IDENT, Argon2, Params, PasswordHasher, PasswordVerifier};
+use std::fmt;
+
+/// The shortest password that an administrator may set, in characters.
+pub const MIN_PASSWORD: usize = 8;
+
+/// The least that a hash has to cost: OWASP's recommendation for argon2id, 19 MiB and two passes.
+/// New hashes cost just this ([`Params::DEFAULT`]).
+const LEAST: Params = Params::DEFAULT;
+
+/// The most that a hash may cost. Each login attempt costs as much, and anybody can attempt one.
+const MOST_MEMORY_KIB: u32 = 1 << 20;
+const MOST_PASSES: u32 = 16;
+const MOST_LANES: u32 = 16;
+
+/// A password as somebody typed it. It is never printed.
+#[derive(Clone)]
+pub struct Password(String);
+
+impl Password {
+    /// Takes a password in.
+    #[must_use]
+    pub fn new(password: impl Into<String>) -> Password {
+        Password(password.into())
+    }
+
+    /// How many characters it has.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.0.chars().count()
+    }
+
+    /// Whether two entries of a password are the same one. For a person who types twice; nothing
+    /// secret hangs on the time it takes.
+    #[must_use]
+    pub fn same_as(&self, other: &Password) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+/// What is kept of a password: argon2id in a PHC string. It is never printed.
+#[derive(Clone)]
+pub struct PasswordHash {
+    phc: phc::PasswordHash,
+    demo: bool,
+}
+
+/// Why there is no hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HashError {
+    /// The text is no PHC string, or lacks a part.
+    #[error("is no PHC string ($argon2id$v=19$…)")]
+    NotPhc,
+    /// It was made by something else than argon2id, version 19.
+    #[error("is not an argon2id hash of version 19")]
+    Algorithm,
+    /// It is too cheap to attack.
+    #[error("is too weak an argon2id hash: it wants m={} and t={} at least", LEAST.m_cost(), LEAST.t_cost())]
+    Weak,
+    /// It is too costly to check for everybody who cares to knock.
+    #[error(
+        "is too costly an argon2id hash: at most m={MOST_MEMORY_KIB}, t={MOST_PASSES}, p={MOST_LANES} are allowed"
+    )]
+    Costly,
+    /// There was no memory, or no randomness, to make one.
+    #[error("the password could not be hashed: {0}")]
+    Failed(argon2::password_hash::Error),
+}
+
+impl PasswordHash {
+    /// Hashes a password. Takes some 20 ms of CPU and 19 MiB: not for an async task.
+    ///
+    /// # Errors
+    /// If the system gives no memory or no randomness.
+    pub fn of(password: &Password) -> Result<PasswordHash, HashError> {
+        let phc = Argon2::default().hash_password(password.0.as_bytes()).map_err(HashError::Failed)?;
+        Ok(PasswordHash { phc, demo: false })
+    }
+
+    /// Reads a PHC string.
+    ///
+    /// # Errors
+    /// If it is not one of argon2id, or its cost is out of bounds.
+    pub fn parse(text: &str) -> Result<PasswordHash, HashError> {
+        let phc = phc::PasswordHash::new(text).map_err(|_| HashError::NotPhc)?;
+        if phc.algorithm != ARGON2ID_IDENT || phc.version != Some(19) {
+            return Err(HashError::Algorithm);
+        }
+        if phc.salt.is_none() || phc.hash.is_none() {
+            return Err(HashError::NotPhc);
+        }
+        let cost = Params::try_from(&phc).map_err(|_| HashError::NotPhc)?;
+        if cost.m_cost() < LEAST.m_cost() || cost.t_cost() < LEAST.t_cost() {
+            return Err(HashError::Weak);
+        }
+        if cost.m_cost() > MOST_MEMORY_KIB || cost.t_cost() > MOST_PASSES || cost.p_cost() > MOST_LANES {
+            return Err(HashError::Costly);
+        }
+        Ok(PasswordHash { phc, demo: false })
+    }
+
+    /// A hash that no password is known for, of the cost that [`PasswordHash::of`] has: what a
+    /// login is checked against where there is nothing to check it against.
+    #[must_use]
+    pub fn dummy() -> PasswordHash {
+        let phc = phc::PasswordHash {
+            algorithm: ARGON2ID_IDENT,
+            version: Some(19),
+            // Without parameters argon2's defaults hold, which are those of `of`.
+            params: ParamsString::new(),
+            salt: phc::Salt::new(&[0; 16]).ok(),
+            hash: phc::Output::new(&[0; Params::DEFAULT_OUTPUT_LEN]).ok(),
+        };
+        PasswordHash { phc, demo: false }
+    }
+
+    /// Whether it is this password's. Costs what the hash cost: not for an async task.
+    #[must_use]
+    pub fn matches(&self, password: &Password) -> bool {
+        Argon2::default().verify_password(password.0.as_bytes(), &self.phc).is_ok()
+    }
+
+    /// Whether checking it takes as long as checking [`PasswordHash::dummy`]. If it does not, the
+    /// time of an answer tells that the user exists.
+    #[must_use]
+    pub fn has_usual_cost(&self) -> bool {
+        let cost = Params::try_from(&self.phc).map(|cost| (cost.m_cost(), cost.t_cost(), cost.p_cost()));
+        cost == Ok((LEAST.m_cost(), LEAST.t_cost(), LEAST.p_cost()))
+    }
+
+    /// Whether it is marked as a demo password, which everybody knows.
+    #[must_use]
+    pub fn is_demo(&self) -> bool {
+        self.demo
+    }
+
+    /// Marks it as a demo password, or not.
+    #[must_use]
+    pub fn with_demo(self, demo: bool) -> PasswordHash {
+        PasswordHash { demo, ..self }
+    }
+
+    /// The PHC string, for the file that keeps it.
+    pub(crate) fn to_phc(&self) -> String {
+        self.phc.to_string()
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use argon2::password_hash::Error;
+
+    const REST: &str = "$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+    fn parsed(head: &str) -> Option<HashError> {
+        PasswordHash::parse(&format!("{head}{REST}")).err()
+    }
+
+    #[test]
+    fn a_hash_survives_the_file_and_knows_its_password() {
+        let hash = PasswordHash::of(&Password::new("right horse")).unwrap();
+        let again = PasswordHash::parse(&hash.to_phc()).unwrap();
+        assert!(hash.to_phc().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert!(again.matches(&Password::new("right horse")));
+        assert!(!again.matches(&Password::new("wrong horse")));
+        assert!(again.has_usual_cost());
+    }
+
+    #[test]
+    fn what_is_weak_costly_or_something_else_is_refused() {
+        assert_eq!(parsed("$argon2id$v=19$m=19456,t=2,p=1"), None);
+        assert_eq!(parsed("$argon2id$v=19$m=65536,t=3,p=4"), None);
+        assert_eq!(parsed("$argon2id$v=19$m=19455,t=2,p=1"), Some(HashError::Weak));
+        assert_eq!(parsed("$argon2id$v=19$m=65536,t=1,p=1"), Some(HashError::Weak));
+        assert_eq!(parsed("$argon2id$v=19$m=2000000,t=2,p=1"), Some(HashError::Costly));
+        assert_eq!(parsed("$argon2id$v=19$m=19456,t=99,p=1"), Some(HashError::Costly));
+        assert_eq!(parsed("$argon2id$v=16$m=19456,t=2,p=1"), Some(HashError::Algorithm));
+        assert_eq!(parsed("$argon2i$v=19$m=19456,t=2,p=1"), Some(HashError::Algorithm));
+        for text in ["", "alex-demo", "$argon2id$v=19$m=19456,t=2,p=1", "$2b$12$abcdefghijklmnopqrstuv"] {
+            let error = PasswordHash::parse(text).err();
+            assert!(matches!(error, Some(HashError::NotPhc | HashError::Algorithm)), "{text}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn the_dummy_is_worked_through_like_any_other_hash() {
+        let dummy = PasswordHash::dummy();
+        assert!(dummy.has_usual_cost());
+        // "Wrong password" comes only after the work; a faulty hash would be another error, at once.
+        let result = Argon2::default().verify_password(b"anything", &dummy.phc);
+        assert_eq!(result, Err(Error::PasswordInvalid));
+    }
+
+    #[test]
+    fn another_cost_is_noticed() {
+        let hash = PasswordHash::parse(&format!("$argon2id$v=19$m=65536,t=3,p=1{REST}")).unwrap();
+        assert!(!hash.has_usual_cost());
+    }
+
+    #[test]
+    fn nothing_secret_is_printed() {
+        let password = Password::new("secret word");
+        let shown = format!("{password:?} {:?}", PasswordHash::of(&password).unwrap());
+        assert_eq!(shown, "Password(..) PasswordHash(..)");
+    }
+}

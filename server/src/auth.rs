@@ -1,0 +1,236 @@
+//! Logging in: credentials become a [`Login`], or nothing.
+//!
+//! A [`Login`] is the proof that somebody showed who they are. Its fields are private and nothing
+//! outside this module makes one, while every operation on a home asks for one: acting before the
+//! login does not compile.
+//!
+//! Whoever tries names learns nothing. An unknown user, one without a password and one who is
+//! disabled are checked against a hash that no password is known for, so the refusal is the same
+//! and takes as long.
+
+pub use crate::accounts::{HashError, Password, PasswordHash};
+
+use crate::accounts::{Account, AccountStore};
+use russh::keys::PublicKey;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// At most so many passwords are checked at once, each with 19 MiB of memory. More wait their turn.
+const MOST_CHECKS: usize = 4;
+
+/// Somebody who has logged in.
+#[derive(Clone)]
+pub struct Login {
+    account: Arc<Account>,
+}
+
+impl Login {
+    /// Whose login it is.
+    #[must_use]
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// A login without credentials, for tests of what comes after it.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "for other modules")]
+    pub(crate) fn for_test(account: Account) -> Login {
+        Login { account: Arc::new(account) }
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Login({})", self.account.name)
+    }
+}
+
+/// Hashes a password at the cost that this server asks for. Takes some 20 ms of CPU: not for an
+/// async task.
+///
+/// # Errors
+/// If the system gives no memory or no randomness.
+pub fn hash_password(password: &Password) -> Result<PasswordHash, HashError> {
+    PasswordHash::of(password)
+}
+
+/// Checks credentials against the accounts of a store.
+pub struct Authenticator {
+    store: Arc<dyn AccountStore>,
+    checks: Arc<Semaphore>,
+    dummy: PasswordHash,
+}
+
+impl Authenticator {
+    /// An authenticator for the accounts of `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn AccountStore>) -> Authenticator {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Authenticator {
+            store,
+            checks: Arc::new(Semaphore::new(cores.min(MOST_CHECKS))),
+            dummy: PasswordHash::dummy(),
+        }
+    }
+
+    /// Logs in by password.
+    pub async fn password(&self, user: &str, password: Password) -> Option<Login> {
+        let account = self.account(user).await;
+        let hash = account.as_ref().and_then(|account| account.password.clone());
+        // The check comes before all questions whose answer is no, so that all of them cost the same.
+        let right = self.matches(hash.clone(), password).await;
+        let account = account.filter(|account| account.enabled)?;
+        (right && hash.is_some()).then_some(Login { account })
+    }
+
+    /// Whether a signature by this key would log in: what a client asks before it signs.
+    pub async fn offered(&self, user: &str, key: &PublicKey, from: IpAddr) -> bool {
+        self.by_key(user, key, from).await.is_some()
+    }
+
+    /// Logs in by a key whose signature has been verified already.
+    pub async fn public_key(&self, user: &str, key: &PublicKey, from: IpAddr) -> Option<Login> {
+        self.by_key(user, key, from).await.map(|account| Login { account })
+    }
+
+    async fn by_key(&self, user: &str, key: &PublicKey, from: IpAddr) -> Option<Arc<Account>> {
+        let account = self.account(user).await.filter(|account| account.enabled)?;
+        account.keys.iter().any(|authorized| authorized.opens(key, from)).then_some(account)
+    }
+
+    /// The account, if there is one and the store can say so.
+    async fn account(&self, user: &str) -> Option<Arc<Account>> {
+        match self.store.find(user).await {
+            Ok(account) => account,
+            Err(error) => {
+                tracing::error!(%error, "logins are refused");
+                None
+            }
+        }
+    }
+
+    /// Whether the password is the hash's, or the dummy's where there is none.
+    async fn matches(&self, hash: Option<PasswordHash>, password: Password) -> bool {
+        let hash = hash.unwrap_or_else(|| self.dummy.clone());
+        let Ok(permit) = Arc::clone(&self.checks).acquire_owned().await else { return false };
+        let check = tokio::task::spawn_blocking(move || {
+            // It moves in here, since a client that goes away does not stop the work.
+            let _permit = permit;
+            hash.matches(&password)
+        });
+        check.await.unwrap_or(false)
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authenticator")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::{Access, AuthorizedKey, StoreError};
+    use async_trait::async_trait;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa alex";
+    const OTHER: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFDTe/ibr0FpW3bxLOOzl3/Rijlf417UnbV4lKOMiYf07se58PSzJs06/qfziFz5dhPdOLMGW2KljNEzh4TdFeA=";
+
+    struct Accounts(Vec<Arc<Account>>);
+
+    #[async_trait]
+    impl AccountStore for Accounts {
+        async fn find(&self, name: &str) -> Result<Option<Arc<Account>>, StoreError> {
+            if name == "broken" {
+                return Err(StoreError::Unavailable("no connection".into()));
+            }
+            Ok(self.0.iter().find(|account| account.name == name).cloned())
+        }
+
+        async fn all(&self) -> Result<Vec<Arc<Account>>, StoreError> {
+            Ok(self.0.clone())
+        }
+    }
+
+    fn account(name: &str, password: Option<&str>, keys: &[&str], enabled: bool) -> Arc<Account> {
+        Arc::new(Account {
+            name: name.into(),
+            root: "/nowhere".into(),
+            make_root: false,
+            quota: None,
+            max_files: None,
+            access: Access::ReadWrite,
+            enabled,
+            password: password.map(|password| hash_password(&Password::new(password)).unwrap()),
+            keys: keys.iter().map(|line| AuthorizedKey::parse(line).unwrap()).collect(),
+        })
+    }
+
+    fn authenticator() -> Authenticator {
+        let inside = format!("from=\"192.0.2.0/24\" {KEY}");
+        Authenticator::new(Arc::new(Accounts(vec![
+            account("alex", Some("alex's own"), &[KEY], true),
+            account("zcl", None, &[&inside], true),
+            account("gone", Some("gone's own"), &[KEY], false),
+        ])))
+    }
+
+    async fn logs_in(authenticator: &Authenticator, user: &str, password: &str) -> bool {
+        authenticator.password(user, Password::new(password)).await.is_some()
+    }
+
+    #[tokio::test]
+    async fn the_right_password_logs_in_and_no_other() {
+        let authenticator = authenticator();
+        let login = authenticator.password("alex", Password::new("alex's own")).await.unwrap();
+        assert_eq!(login.account().name, "alex");
+        assert_eq!(format!("{login:?}"), "Login(alex)");
+        for (user, password) in [
+            ("alex", "gone's own"),
+            ("alex", ""),
+            ("Alex", "alex's own"),
+            ("gone", "gone's own"),
+            ("zcl", ""),
+            ("nobody", "alex's own"),
+            ("broken", "alex's own"),
+        ] {
+            assert!(!logs_in(&authenticator, user, password).await, "{user} {password}");
+        }
+    }
+
+    /// Only if the dummy is really checked does its password match: then a missing hash costs what
+    /// a hash costs. That it matches must not help anybody.
+    #[tokio::test]
+    async fn where_there_is_no_hash_the_dummy_is_checked() {
+        let dummy = hash_password(&Password::new("the dummy's")).unwrap();
+        let authenticator = Authenticator { dummy, ..authenticator() };
+        assert!(authenticator.matches(None, Password::new("the dummy's")).await);
+        for user in ["zcl", "nobody", "broken"] {
+            assert!(!logs_in(&authenticator, user, "the dummy's").await, "{user}");
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_open_their_account_from_where_they_may() {
+        let authenticator = authenticator();
+        for (user, line, from, want) in [
+            ("alex", KEY, "198.51.100.1", true),
+            ("alex", OTHER, "198.51.100.1", false),
+            ("zcl", KEY, "192.0.2.7", true),
+            ("zcl", KEY, "::ffff:192.0.2.7", true),
+            ("zcl", KEY, "198.51.100.1", false),
+            ("gone", KEY, "192.0.2.7", false),
+            ("nobody", KEY, "192.0.2.7", false),
+            ("broken", KEY, "192.0.2.7", false),
+        ] {
+            let key = AuthorizedKey::parse(line).unwrap();
+            let from = from.parse().unwrap();
+            assert_eq!(authenticator.offered(user, key.public_key(), from).await, want, "{user} {from}");
+            let login = authenticator.public_key(user, key.public_key(), from).await;
+            assert_eq!(login.map(|login| login.account().name.clone()), want.then(|| user.to_owned()));
+        }
+    }
+}

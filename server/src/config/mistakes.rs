@@ -1,0 +1,109 @@
+//! What is wrong with a configuration.
+
+use super::Place;
+use sshome_wire::display::Escaped;
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The folder that the server is to work in is not there.
+    #[error("{}: cannot be opened: {error}; name sshomed's folder with --dir", shown(.dir))]
+    Folder {
+        /// The folder.
+        dir: PathBuf,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
+    /// The file cannot be read.
+    #[error(
+        "{}: cannot be read: {error}; sshomed works in the folder that holds etc/users.toml: \
+         name the folder with --dir, or the file with --config", shown(.file)
+    )]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
+    /// There are mistakes in the file.
+    #[error("{}", list(.file, .mistakes))]
+    Mistakes {
+        /// The file, as the administrator would name it.
+        file: PathBuf,
+        /// All of them, by line.
+        mistakes: Vec<Mistake>,
+    },
+}
+
+impl ConfigError {
+    pub(crate) fn mistakes(place: &Place, mistakes: Vec<Mistake>) -> ConfigError {
+        ConfigError::Mistakes { file: place.shown.clone(), mistakes }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The line that it stands in, from 1 on; none if it stands nowhere.
+    pub line: Option<usize>,
+    /// The key with its tables: `users.alex.quota`; empty where there is none.
+    pub key: String,
+    /// What is wrong with it, and what would be right.
+    pub message: String,
+}
+
+impl Mistake {
+    /// Whether it is the same mistake, wherever it stands.
+    pub(crate) fn is_same(&self, other: &Mistake) -> bool {
+        self.key == other.key && self.message == other.message
+    }
+}
+
+fn list(file: &PathBuf, mistakes: &[Mistake]) -> String {
+    let lines = mistakes.iter().map(|mistake| {
+        let line = mistake.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let key = if mistake.key.is_empty() { String::new() } else { format!("{}: ", mistake.key) };
+        // Keys and values are quoted from the file, and may hold anything.
+        let told = format!("{key}{}", mistake.message);
+        format!("{}{line}: {}", shown(file), Escaped(told.as_bytes()))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A path of the administrator's, harmless on a terminal.
+pub(crate) fn shown(path: &std::path::Path) -> impl fmt::Display {
+    use std::os::unix::ffi::OsStrExt;
+    Escaped(path.as_os_str().as_bytes()).to_string()
+}
+
+/// Collects mistakes while a text is read.
+pub(super) struct Mistakes<'a> {
+    text: &'a str,
+    found: Vec<Mistake>,
+}
+
+impl<'a> Mistakes<'a> {
+    pub(super) fn new(text: &'a str) -> Mistakes<'a> {
+        Mistakes { text, found: Vec::new() }
+    }
+
+    /// Notes a mistake; `span` is where it stands in the text, in bytes.
+    pub(super) fn add(&mut self, span: Option<Range<usize>>, key: &str, message: String) {
+        let line = span.map(|span| {
+            let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
+            before.iter().filter(|byte| **byte == b'\n').count() + 1
+        });
+        self.found.push(Mistake { line, key: key.to_owned(), message });
+    }
+
+    pub(super) fn into_sorted(mut self) -> Vec<Mistake> {
+        self.found.sort_by_key(|mistake| mistake.line);
+        self.found
+    }
+}

@@ -1,0 +1,119 @@
+//! `etc/users.toml`: read, checked as a whole, and turned into a [`Config`] that cannot be wrong.
+//!
+//! Nothing is found out later: whatever the file gets wrong is told at once, each mistake with its
+//! line and with what would be right, and the server does not start.
+
+mod mistakes;
+mod place;
+mod roots;
+mod section;
+mod server;
+mod size;
+mod users;
+mod value;
+
+pub use mistakes::{ConfigError, Mistake};
+pub use size::{SizeError, parse_limit};
+
+pub(crate) use place::Place;
+pub(crate) use users::{authorized_keys, check_name};
+
+use crate::accounts::Account;
+use mistakes::Mistakes;
+use section::Section;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use toml::de::DeTable;
+
+/// Everything that the server was told. Paths are absolute.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder that the server works in: relative paths in the file start here.
+    pub dir: PathBuf,
+    /// The file that all of this stands in.
+    pub file: PathBuf,
+    /// Where to listen; port 0 stands for any free one.
+    pub listen: Vec<SocketAddr>,
+    /// The host keys. They may not exist yet; those that do are ed25519, unencrypted and private.
+    pub host_keys: Vec<PathBuf>,
+    /// Which key exchanges are offered.
+    pub kex: Kex,
+    /// How long transfers under way may take once the server is told to end.
+    pub shutdown_grace: Duration,
+    /// The users, by name. Their roots do not overlap.
+    pub accounts: Vec<Arc<Account>>,
+}
+
+/// Which key exchanges are offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kex {
+    /// `mlkem768x25519-sha256`, and `curve25519-sha256` for clients that have nothing better.
+    #[default]
+    Compatible,
+    /// `mlkem768x25519-sha256` only. OpenSSH before 9.9 cannot connect.
+    PostQuantum,
+}
+
+/// Loads the configuration of the folder `dir`: `file`, or `etc/users.toml` in the folder.
+/// Addresses in `listen_override`, if any, stand in place of the file's.
+///
+/// # Errors
+/// If the file cannot be read, or there are mistakes in it: all of them at once.
+pub fn load(dir: &Path, file: Option<&Path>, listen_override: &[SocketAddr]) -> Result<Config, ConfigError> {
+    let place = Place::new(dir, file)?;
+    let text = place.read()?;
+    let (config, mistakes) = parse(&place, &text, listen_override);
+    if mistakes.is_empty() { Ok(config) } else { Err(ConfigError::mistakes(&place, mistakes)) }
+}
+
+/// Reads a text as the configuration. Where there are mistakes, the configuration is what could be
+/// understood: for messages only, never to be served.
+pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -> (Config, Vec<Mistake>) {
+    let mut mistakes = Mistakes::new(text);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    // After a fault in the syntax nothing is where it seems to be: more mistakes would mislead.
+    let empty = DeTable::new();
+    let table = if errors.is_empty() { document.get_ref() } else { &empty };
+    for error in errors {
+        mistakes.add(error.span(), "", error.message().to_owned());
+    }
+
+    let top = Section::top(table);
+    top.only(&["server", "defaults", "users"], &mut mistakes);
+    let server = server::read(&top, place, listen_override, &mut mistakes);
+    let users = users::read(&top, place, &server.homes, &mut mistakes);
+    roots::check(&users, &place.file, &server.host_keys, &mut mistakes);
+    check_demo(&users, &server.listen, &mut mistakes);
+
+    let config = Config {
+        dir: place.dir.clone(),
+        file: place.file.clone(),
+        listen: server.listen,
+        host_keys: server.host_keys,
+        kex: server.kex,
+        shutdown_grace: server.shutdown_grace,
+        accounts: users.into_iter().map(|user| Arc::new(user.account)).collect(),
+    };
+    (config, mistakes.into_sorted())
+}
+
+/// A password that stands in our documentation is no password where others can reach the server.
+fn check_demo(users: &[users::User], listen: &[SocketAddr], mistakes: &mut Mistakes) {
+    let Some(open) = listen.iter().find(|address| !address.ip().to_canonical().is_loopback()) else { return };
+    for user in users.iter().filter(|user| user.account.has_demo_password()) {
+        let name = &user.account.name;
+        mistakes.add(
+            user.demo.clone(),
+            &format!("users.{name}.demo"),
+            format!(
+                "{name} has a demo password, which everybody knows, and {open} can be reached from other machines: \
+                 set a password with `sshomed user passwd {name}`, which removes the mark, or listen on 127.0.0.1 only"
+            ),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! Users' roots, beside each other.
+
+use super::Mistakes;
+use super::place::resolve;
+use super::users::User;
+use std::path::{Path, PathBuf};
+
+/// Notes roots that lie in one another, or around the server's own files: a user would read what
+/// is not theirs, and one file would count against two quotas.
+pub(super) fn check(users: &[User], file: &Path, host_keys: &[PathBuf], mistakes: &mut Mistakes) {
+    let secrets: Vec<PathBuf> =
+        std::iter::once(file).chain(host_keys.iter().map(PathBuf::as_path)).map(resolve).collect();
+    for user in users {
+        if let Some(secret) = secrets.iter().find(|secret| secret.starts_with(&user.account.root)) {
+            let (name, root) = (&user.account.name, user.account.root.display());
+            let message = format!(
+                "{root} holds the server's own {}, which {name} could read: choose a folder without it",
+                secret.display()
+            );
+            note(user, message, mistakes);
+        }
+    }
+
+    // In the order of their components, all that lies in a folder comes right after the folder.
+    let mut sorted: Vec<&User> = users.iter().collect();
+    sorted.sort_by_key(|user| &user.account.root);
+    let mut outer: Option<&User> = None;
+    for user in sorted {
+        match outer {
+            Some(outer) if user.account.root.starts_with(&outer.account.root) => {
+                let (root, theirs) = (user.account.root.display(), outer.account.root.display());
+                let name = &outer.account.name;
+                let message = if user.account.root == outer.account.root {
+                    format!("{root} is the root of {name}, too: every user needs a folder of their own")
+                } else {
+                    format!(
+                        "{root} lies in {theirs}, the root of {name}: every user needs a folder of their own"
+                    )
+                };
+                note(user, message, mistakes);
+            }
+            _ => outer = Some(user),
+        }
+    }
+}
+
+fn note(user: &User, message: String, mistakes: &mut Mistakes) {
+    mistakes.add(user.root.clone(), &format!("users.{}.root", user.account.name), message);
+}

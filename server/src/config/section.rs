@@ -1,0 +1,183 @@
+//! A table of the file, read key by key.
+
+use super::Mistakes;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A table, and how it is called in messages.
+pub(super) struct Section<'a> {
+    name: String,
+    /// Where the table begins; none for the file itself.
+    span: Option<Range<usize>>,
+    table: &'a DeTable<'a>,
+}
+
+/// A value that was read, and where it stands.
+pub(super) struct Located<T> {
+    pub(super) value: T,
+    pub(super) span: Range<usize>,
+}
+
+impl<'a> Section<'a> {
+    /// The file itself.
+    pub(super) fn top(table: &'a DeTable<'a>) -> Section<'a> {
+        Section { name: String::new(), span: None, table }
+    }
+
+    pub(super) fn span(&self) -> Option<Range<usize>> {
+        self.span.clone()
+    }
+
+    /// The whole name of a key in this table.
+    pub(super) fn key(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    }
+
+    /// Where the value of a key stands.
+    pub(super) fn span_of(&self, key: &str) -> Option<Range<usize>> {
+        self.table.get(key).map(Spanned::span)
+    }
+
+    pub(super) fn is_empty_array(&self, key: &str) -> bool {
+        let array = self.table.get(key).and_then(|value| value.get_ref().as_array());
+        array.is_some_and(|array| array.is_empty())
+    }
+
+    /// Reads a value. None if it is missing, or wrong: then the mistake has been noted.
+    pub(super) fn get<T>(
+        &self,
+        key: &str,
+        read: impl Fn(&'a DeValue<'a>) -> Result<T, String>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Located<T>> {
+        self.read(key, self.table.get(key)?, &read, mistakes)
+    }
+
+    /// Reads each value of an array. None if it is missing or no array; wrong values are left out.
+    pub(super) fn each<T>(
+        &self,
+        key: &str,
+        read: impl Fn(&'a DeValue<'a>) -> Result<T, String>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Vec<Located<T>>> {
+        let found = self.table.get(key)?;
+        let Some(array) = found.get_ref().as_array() else {
+            mistakes.add(
+                Some(found.span()),
+                &self.key(key),
+                is_not(found.get_ref(), "an array: [\"…\", \"…\"]"),
+            );
+            return None;
+        };
+        Some(array.iter().filter_map(|value| self.read(key, value, &read, mistakes)).collect())
+    }
+
+    fn read<T>(
+        &self,
+        key: &str,
+        value: &'a Spanned<DeValue<'a>>,
+        read: &impl Fn(&'a DeValue<'a>) -> Result<T, String>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Located<T>> {
+        match read(value.get_ref()) {
+            Ok(read) => Some(Located { value: read, span: value.span() }),
+            Err(message) => {
+                mistakes.add(Some(value.span()), &self.key(key), message);
+                None
+            }
+        }
+    }
+
+    /// The table of that name in this one.
+    pub(super) fn table(&self, key: &str, mistakes: &mut Mistakes) -> Option<Section<'a>> {
+        let (name, value) = self.table.get_key_value(key)?;
+        self.section(name, value, mistakes)
+    }
+
+    /// All tables in this one, by name. What is no table is a mistake.
+    pub(super) fn tables(&self, mistakes: &mut Mistakes) -> Vec<(&'a str, Section<'a>)> {
+        let tables = self.table.iter().filter_map(|(name, value)| {
+            Some((name.get_ref().as_ref(), self.section(name, value, mistakes)?))
+        });
+        tables.collect()
+    }
+
+    fn section(
+        &self,
+        name: &'a Spanned<std::borrow::Cow<'a, str>>,
+        value: &'a Spanned<DeValue<'a>>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Section<'a>> {
+        let full = self.key(name.get_ref());
+        match value.get_ref().as_table() {
+            Some(table) => Some(Section { name: full, span: Some(name.span()), table }),
+            None => {
+                let want = format!("a table: [{full}]");
+                mistakes.add(Some(value.span()), &full, is_not(value.get_ref(), &want));
+                None
+            }
+        }
+    }
+
+    /// Notes every key that is none of `known`.
+    pub(super) fn only(&self, known: &[&str], mistakes: &mut Mistakes) {
+        for key in self.table.keys() {
+            let name = key.get_ref().as_ref();
+            if known.contains(&name) {
+                continue;
+            }
+            let near = known.iter().map(|known| (distance(name, known), known)).min();
+            let hint = match near {
+                Some((distance, near)) if distance <= near.len() / 3 => format!("did you mean {near}?"),
+                _ => format!("here it is one of {}", known.join(", ")),
+            };
+            mistakes.add(Some(key.span()), &self.key(name), format!("unknown key: {hint}"));
+        }
+    }
+}
+
+/// What to say of a value of the wrong type.
+pub(super) fn is_not(value: &DeValue<'_>, want: &str) -> String {
+    format!("has a value of type {}, and wants {want}", value.type_str())
+}
+
+/// How many characters have to be put in, taken out or replaced to make `a` into `b` (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut left = i + 1;
+        let mut diagonal = i;
+        for (cell, y) in row.iter_mut().zip(std::iter::once(None).chain(b.chars().map(Some))) {
+            let Some(y) = y else {
+                *cell = left;
+                continue;
+            };
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = *cell;
+            *cell = replaced.min(*cell + 1).min(left + 1);
+            left = *cell;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::distance;
+
+    #[test]
+    fn distances() {
+        for (a, b, want) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("quota", "quota", 0),
+            ("qouta", "quota", 2),
+            ("max_files", "max-files", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(a, b), want, "{a} {b}");
+        }
+    }
+}

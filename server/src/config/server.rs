@@ -1,0 +1,123 @@
+//! The table `[server]`.
+
+use super::place::resolve;
+use super::section::{Located, Section};
+use super::{Kex, Mistakes, Place, value};
+use russh::keys::{Algorithm, load_secret_key};
+use std::fs;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const KEYS: [&str; 5] = ["listen", "host-keys", "homes", "kex", "shutdown-grace"];
+
+/// How long transfers get where nothing is said.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+pub(super) struct Server {
+    pub(super) listen: Vec<SocketAddr>,
+    pub(super) host_keys: Vec<PathBuf>,
+    pub(super) homes: PathBuf,
+    pub(super) kex: Kex,
+    pub(super) shutdown_grace: Duration,
+}
+
+pub(super) fn read(
+    top: &Section<'_>,
+    place: &Place,
+    listen_override: &[SocketAddr],
+    mistakes: &mut Mistakes,
+) -> Server {
+    let mut server = Server {
+        listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 2222))],
+        host_keys: vec![place.path("keys/host_ed25519")],
+        homes: resolve(&place.path("home")),
+        kex: Kex::default(),
+        shutdown_grace: SHUTDOWN_GRACE,
+    };
+    if let Some(section) = top.table("server", mistakes) {
+        section.only(&KEYS, mistakes);
+        if let Some(listen) = section.each("listen", value::address, mistakes) {
+            server.listen = distinct(&section, "listen", listen, mistakes);
+        }
+        let host_key = |value| host_key(place, value::path(value)?);
+        if let Some(keys) = section.each("host-keys", host_key, mistakes) {
+            server.host_keys = distinct(&section, "host-keys", keys, mistakes);
+        }
+        let homes = |value| folder(&place.path(value::path(value)?));
+        if let Some(homes) = section.get("homes", homes, mistakes) {
+            server.homes = homes.value;
+        }
+        if let Some(kex) = section.get("kex", value::kex, mistakes) {
+            server.kex = kex.value;
+        }
+        if let Some(grace) = section.get("shutdown-grace", value::seconds, mistakes) {
+            server.shutdown_grace = grace.value;
+        }
+    }
+    if !listen_override.is_empty() {
+        server.listen = listen_override.to_vec();
+    }
+    server
+}
+
+/// The values of an array that must have some, and none twice.
+fn distinct<T: PartialEq>(
+    section: &Section<'_>,
+    key: &str,
+    values: Vec<Located<T>>,
+    mistakes: &mut Mistakes,
+) -> Vec<T> {
+    if section.is_empty_array(key) {
+        let message = "is empty: name one at least, or leave the key out".to_owned();
+        mistakes.add(section.span_of(key), &section.key(key), message);
+    }
+    let mut seen = Vec::new();
+    for Located { value, span } in values {
+        if seen.contains(&value) {
+            mistakes.add(Some(span), &section.key(key), "has this one twice: remove one".into());
+        } else {
+            seen.push(value);
+        }
+    }
+    seen
+}
+
+/// A folder that exists, or does not exist yet.
+pub(super) fn folder(path: &Path) -> Result<PathBuf, String> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_dir() => Err(format!("{} is no folder", path.display())),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(format!("{} cannot be opened: {error}", path.display()))
+        }
+        _ => Ok(resolve(path)),
+    }
+}
+
+/// A host key that is fit for use, or does not exist yet: the server makes it when it starts.
+fn host_key(place: &Place, path: &str) -> Result<PathBuf, String> {
+    let full = place.path(path);
+    let found = match fs::metadata(&full) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(full),
+        Err(error) => return Err(format!("{path} cannot be read: {error}")),
+        Ok(found) => found,
+    };
+    if !found.is_file() {
+        return Err(format!("{path} is no file: name an ed25519 key, or a file for the server to make"));
+    }
+    if found.permissions().mode() & 0o077 != 0 {
+        return Err(format!("{path} can be read by other users of this machine: chmod 600 {path}"));
+    }
+    let key = load_secret_key(&full, None).map_err(|error| match error {
+        russh::keys::Error::KeyIsEncrypted => format!(
+            "{path} has a passphrase, which nobody could type when the server starts: remove it with ssh-keygen -p -f {path}"
+        ),
+        error => format!("{path} is no host key: {error}; remove it, and the server makes one"),
+    })?;
+    match key.algorithm() {
+        Algorithm::Ed25519 => Ok(full),
+        other => Err(format!("{path} is a key of type {other}: host keys are ed25519")),
+    }
+}

@@ -1,0 +1,101 @@
+//! Single values of the file.
+
+use super::section::is_not;
+use super::{Kex, parse_limit};
+use crate::accounts::Access;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use toml::de::DeValue;
+
+/// The longest period of grace, in seconds: a day.
+const MAX_GRACE: u64 = 86_400;
+
+pub(super) fn string<'a>(value: &'a DeValue<'a>) -> Result<&'a str, String> {
+    value.as_str().ok_or_else(|| is_not(value, "a string: \"…\""))
+}
+
+pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| is_not(value, "true or false"))
+}
+
+/// A path, not empty.
+pub(super) fn path<'a>(value: &'a DeValue<'a>) -> Result<&'a str, String> {
+    match string(value)? {
+        "" => Err("is empty: it wants a path, which starts in sshomed's folder".into()),
+        path => Ok(path),
+    }
+}
+
+/// Bytes, none for no limit.
+pub(super) fn quota(value: &DeValue<'_>) -> Result<Option<u64>, String> {
+    let text = match (value, integer(value)) {
+        (DeValue::String(text), _) => text.to_string(),
+        (_, Some(bytes)) => bytes.to_string(),
+        _ => return Err(is_not(value, "a size: \"100 MiB\", a number of bytes, or \"unlimited\"")),
+    };
+    parse_limit(&text).map_err(|error| error.to_string())
+}
+
+/// A number of entries, none for no limit.
+pub(super) fn max_files(value: &DeValue<'_>) -> Result<Option<u64>, String> {
+    let want = "a number of files from 1 on, or \"unlimited\"";
+    match (value.as_str(), integer(value)) {
+        (Some("unlimited"), _) => Ok(None),
+        (Some(text), _) => Err(format!("\"{text}\" is not {want}")),
+        (_, Some(number)) => match u64::try_from(number) {
+            Ok(number) if number > 0 => Ok(Some(number)),
+            _ => Err(format!("{number} is not {want}")),
+        },
+        _ => Err(is_not(value, want)),
+    }
+}
+
+pub(super) fn access(value: &DeValue<'_>) -> Result<Access, String> {
+    match string(value)? {
+        "read-only" => Ok(Access::ReadOnly),
+        "read-write" => Ok(Access::ReadWrite),
+        text => Err(format!("\"{text}\" is no access: write \"read-only\" or \"read-write\"")),
+    }
+}
+
+pub(super) fn kex(value: &DeValue<'_>) -> Result<Kex, String> {
+    match string(value)? {
+        "compatible" => Ok(Kex::Compatible),
+        "post-quantum" => Ok(Kex::PostQuantum),
+        text => Err(format!("\"{text}\" is no choice: write \"compatible\" or \"post-quantum\"")),
+    }
+}
+
+/// A number of seconds: `10`, `"10 s"`.
+pub(super) fn seconds(value: &DeValue<'_>) -> Result<Duration, String> {
+    let want = format!("a number of seconds up to {MAX_GRACE}: 10 or \"10 s\"");
+    let number = match value.as_str() {
+        Some(text) => text.strip_suffix('s').map_or(text, str::trim_end).parse().ok(),
+        None => integer(value).and_then(|number| u64::try_from(number).ok()),
+    };
+    match (number, value.as_str()) {
+        (Some(number), _) if number <= MAX_GRACE => Ok(Duration::from_secs(number)),
+        (_, Some(text)) => Err(format!("\"{text}\" is not {want}")),
+        _ => Err(is_not(value, &want)),
+    }
+}
+
+/// An address and a port.
+pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
+    let text = string(value)?;
+    text.parse().map_err(|_| {
+        match text.trim_matches(['[', ']']).parse::<IpAddr>() {
+            // The address of someone who left the port out.
+            Ok(ip) => format!("\"{text}\" has no port: write \"{}\"", SocketAddr::new(ip, 2222)),
+            Err(_) => format!(
+                "\"{text}\" is no address with a port: write \"127.0.0.1:2222\" (this machine only), \
+                 \"0.0.0.0:2222\" or \"[::]:2222\" (everybody)"
+            ),
+        }
+    })
+}
+
+fn integer(value: &DeValue<'_>) -> Option<i64> {
+    let number = value.as_integer()?;
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
