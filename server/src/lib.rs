@@ -1,5 +1,16 @@
-//! The sshome server: a home and a quota for every user, over SSH.
+//! The sshome server: every user has a home, may use only that home, and may fill it only up to a quota.
+//!
+//! ```text
+//! server → session → auth → Login ┐
+//!   config → accounts ────────────┴→ subsystem → operations → { quota, home } → disk
+//! ```
 
 pub mod accounts;
 pub mod auth;
 pub mod config;
+pub mod home;
+pub mod operations;
+pub mod quota;
+pub mod server;
+pub mod session;
+pub mod subsystem;

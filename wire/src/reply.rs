@@ -89,6 +89,6 @@ pub struct Usage {
 pub struct Progress {
     /// Bytes dealt with.
     pub done: u64,
-    /// Bytes in all.
+    /// Bytes in all; 0 where that is not known.
     pub total: u64,
 }

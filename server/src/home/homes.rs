@@ -1,0 +1,124 @@
+//! All homes of a server.
+
+use super::{Error, Home, Place, Result, scan::scan, staging::Area, sync::Disk};
+use crate::accounts::{Access, Account};
+use crate::auth::Login;
+use crate::quota::{Ledger, Ledgers, Limits};
+use rustix::fd::OwnedFd;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The homes of all users. This is the seam behind which they could lie on another kind of store.
+#[derive(Debug, Default)]
+pub struct Homes {
+    places: HashMap<String, Arc<Place>>,
+    /// Held for as long as the server runs, so that no second one books the same home.
+    locks: Vec<OwnedFd>,
+}
+
+/// Why a home cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// It could not be made, opened or read.
+    #[error("the home of {user}, {}: {error}", root.display())]
+    Home {
+        /// Whose.
+        user: String,
+        /// Where.
+        root: PathBuf,
+        /// Why.
+        error: Error,
+    },
+    /// Another process holds its lock.
+    #[error(
+        "the home of {user}, {}, is served by another sshomed; end that one first, or serve another folder with --dir",
+        root.display()
+    )]
+    Locked {
+        /// Whose.
+        user: String,
+        /// Where.
+        root: PathBuf,
+    },
+}
+
+impl Homes {
+    /// Makes the homes that are missing and may be made, removes what a killed server has left in
+    /// their staging folders, and opens the books with a scan. Takes as long as reading all homes.
+    ///
+    /// # Errors
+    /// At the first home that cannot be served.
+    pub fn prepare(accounts: &[Arc<Account>]) -> std::result::Result<(Homes, Ledgers), PrepareError> {
+        let mut homes = Homes::default();
+        let mut ledgers = Ledgers::default();
+        let mut disks: HashMap<u64, Arc<Disk>> = HashMap::new();
+        for account in accounts.iter().filter(|account| account.enabled) {
+            let failed =
+                |error| PrepareError::Home { user: account.name.clone(), root: account.root.clone(), error };
+            let top = make_and_open(account).map_err(failed)?;
+            match rustix::fs::flock(&top, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    let (user, root) = (account.name.clone(), account.root.clone());
+                    return Err(PrepareError::Locked { user, root });
+                }
+                Err(error) => return Err(failed(error.into())),
+            }
+            let ledger = take_stock(account, &top).map_err(failed)?;
+            let device = rustix::fs::fstat(&top).map_err(|error| failed(error.into()))?.st_dev;
+            let disk = Arc::clone(disks.entry(device).or_default());
+            let place = Place { disk, ..Place::default() };
+            homes.places.insert(account.name.clone(), Arc::new(place));
+            ledgers.insert(&account.name, ledger);
+            homes.locks.push(top);
+        }
+        Ok((homes, ledgers))
+    }
+
+    /// Opens the home of a user who has logged in.
+    ///
+    /// # Errors
+    /// If the root is gone.
+    pub fn open(&self, login: &Login) -> Result<Home> {
+        let account = login.account();
+        let place = self.places.get(&account.name).ok_or(Error::Os(rustix::io::Errno::NOENT))?;
+        Home::open(&account.root, writable(account), Arc::clone(place))
+    }
+}
+
+fn make_and_open(account: &Account) -> Result<OwnedFd> {
+    if account.make_root && !account.root.exists() {
+        std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
+            .recursive(true)
+            .create(&account.root)
+            .map_err(|error| Error::Os(errno(&error)))?;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(&account.root, flags, Mode::empty())?)
+}
+
+fn take_stock(account: &Account, top: &OwnedFd) -> Result<Ledger> {
+    if let Some(area) = Area::open(top, writable(account))?
+        && writable(account)
+    {
+        let removed = area.clear()?;
+        if removed > 0 {
+            tracing::info!(user = account.name, removed, "unfinished uploads were removed");
+        }
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let found = scan(rustix::fs::openat(top, c".", flags, Mode::empty())?)?;
+    let limits = Limits { bytes: account.quota, entries: account.max_files };
+    tracing::info!(user = account.name, bytes = found.bytes, entries = found.entries, "home counted");
+    Ok(Ledger::new(limits, found))
+}
+
+fn writable(account: &Account) -> bool {
+    account.access == Access::ReadWrite
+}
+
+fn errno(error: &std::io::Error) -> rustix::io::Errno {
+    rustix::io::Errno::from_io_error(error).unwrap_or(rustix::io::Errno::IO)
+}

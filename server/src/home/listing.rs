@@ -1,0 +1,71 @@
+//! Reading directories.
+
+use super::resolve::stat_in;
+use super::{Error, Home, Result, STAGING};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Dir, FileType, Stat};
+use rustix::io::Errno;
+use sshome_wire::RemotePath;
+
+/// A name and what the kernel tells of it, a link as itself.
+#[derive(Clone)]
+pub struct Attributes {
+    /// The name, as it stands in its directory.
+    pub name: Vec<u8>,
+    /// Size, times, mode.
+    pub stat: Stat,
+    /// Where a link points; empty for anything else.
+    pub target: Vec<u8>,
+}
+
+/// Reads one directory, without `.`, `..` and the staging folder.
+#[derive(Debug)]
+pub struct DirectoryReader {
+    dir: Dir,
+}
+
+impl DirectoryReader {
+    pub(super) fn new(handle: OwnedFd) -> Result<DirectoryReader> {
+        Ok(DirectoryReader { dir: Dir::new(handle)? })
+    }
+
+    /// The next entry; none at the end. One that is removed while it is read is left out.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn next(&mut self) -> Result<Option<Attributes>> {
+        while let Some(item) = self.dir.read() {
+            let item = item?;
+            let name = item.file_name().to_bytes();
+            if name == b"." || name == b".." || name == STAGING.as_bytes() {
+                continue;
+            }
+            match self.look(name) {
+                Ok(found) => return Ok(Some(found)),
+                Err(Error::Os(Errno::NOENT)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    fn look(&self, name: &[u8]) -> Result<Attributes> {
+        let dir = self.dir.fd()?;
+        let stat = stat_in(dir, name)?;
+        let target = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Symlink => rustix::fs::readlinkat(dir, name, Vec::new())?.into_bytes(),
+            _ => Vec::new(),
+        };
+        Ok(Attributes { name: name.to_vec(), stat, target })
+    }
+}
+
+impl Home {
+    /// Reads the directory at a path, links followed.
+    ///
+    /// # Errors
+    /// `ENOTDIR` if it is none.
+    pub fn read_directory(&self, path: &RemotePath) -> Result<DirectoryReader> {
+        DirectoryReader::new(self.open_directory(path)?)
+    }
+}

@@ -1,0 +1,216 @@
+//! A user's files. Only this module touches them.
+//!
+//! Everything goes through a directory handle that is opened at login, with the semantics of a
+//! chroot: `..` at the top stays there, the target of an absolute link starts at the top, and
+//! nothing leads out. The kernel does that in one call (`openat2` with `RESOLVE_IN_ROOT` and
+//! `RESOLVE_NO_MAGICLINKS`), also when someone swaps a directory for a link meanwhile. Checks of
+//! path strings do not stand for it, and there are none, but for the staging folder's name.
+
+mod homes;
+mod listing;
+mod resolve;
+mod scan;
+mod staging;
+mod stamp;
+mod sync;
+mod tree;
+
+pub use homes::{Homes, PrepareError};
+pub use listing::{Attributes, DirectoryReader};
+pub use resolve::Location;
+pub use staging::{STAGING, Staged};
+pub use stamp::Stamp;
+pub use tree::{Tree, TreeItem};
+
+use crate::quota::FileId;
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Why the disk did not do what was asked of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The path names the folder that transfers are staged in.
+    #[error("this name is kept for the server")]
+    Reserved,
+    /// The home itself cannot be removed, renamed or replaced.
+    #[error("this is the home itself")]
+    Top,
+    /// A directory is where a file is needed.
+    #[error("it is a directory")]
+    IsDirectory,
+    /// A socket, a pipe or a device.
+    #[error("it is not a regular file")]
+    Special,
+    /// The kernel refused.
+    #[error("{}", std::io::Error::from(*.0))]
+    Os(#[from] Errno),
+}
+
+/// What the module's functions return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The handle to one user's files, opened for one login.
+#[derive(Debug)]
+pub struct Home {
+    top: OwnedFd,
+    staging: Option<staging::Area>,
+    place: Arc<Place>,
+}
+
+/// What all sessions in one home share.
+#[derive(Debug, Default)]
+struct Place {
+    names: Mutex<()>,
+    disk: Arc<sync::Disk>,
+}
+
+/// Holds every other change of names in this home off; see [`Home::lock_names`].
+#[derive(Debug)]
+pub struct Names<'a>(#[allow(dead_code)] MutexGuard<'a, ()>);
+
+impl Home {
+    /// Opens the home at `root`. `writable` makes the staging folder if it is missing.
+    fn open(root: &Path, writable: bool, place: Arc<Place>) -> Result<Home> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let top = rustix::fs::open(root, flags, Mode::empty())?;
+        let staging = staging::Area::open(&top, writable)?;
+        Ok(Home { top, staging, place })
+    }
+
+    /// Keeps all other sessions from changing names in this home, so that what a name stands for
+    /// can be looked at, booked and changed as one. To be held for moments only.
+    #[must_use]
+    pub fn lock_names(&self) -> Names<'_> {
+        Names(self.place.names.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts everything that was written to the home's disk on it. Callers at the same time share
+    /// one run.
+    ///
+    /// # Errors
+    /// If the disk reports that something could not be written.
+    pub fn sync(&self) -> Result<()> {
+        Ok(self.place.disk.sync(&self.top)?)
+    }
+
+    /// Free bytes on the home's disk for this process.
+    ///
+    /// # Errors
+    /// If the kernel does not tell.
+    pub fn disk_free(&self) -> Result<u64> {
+        let disk = rustix::fs::fstatvfs(&self.top)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    fn is_staging(&self, stat: &Stat) -> bool {
+        self.staging.as_ref().is_some_and(|area| area.id() == file_id(stat))
+    }
+}
+
+/// Which file a stat is of.
+#[must_use]
+pub fn file_id(stat: &Stat) -> FileId {
+    FileId { device: stat.st_dev, inode: stat.st_ino }
+}
+
+/// The bytes and entries that go when one name of what `stat` tells of is removed: a file with
+/// other names keeps its bytes.
+#[must_use]
+pub fn freed_bytes(stat: &Stat) -> u64 {
+    let file = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
+    if file && stat.st_nlink <= 1 { length(stat) } else { 0 }
+}
+
+/// A stat's length in bytes.
+#[must_use]
+pub fn length(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or(0)
+}
+
+/// A new directory's permissions.
+const NEW_DIRECTORY: Mode = Mode::from_raw_mode(0o755);
+
+impl Location {
+    /// What is there; a link is told of as itself.
+    ///
+    /// # Errors
+    /// `ENOENT` if nothing is.
+    pub fn stat(&self) -> Result<Stat> {
+        Ok(rustix::fs::statat(self.dir(), self.name(), AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    /// What is there, or that nothing is.
+    ///
+    /// # Errors
+    /// Any but `ENOENT`.
+    pub fn stat_if_any(&self) -> Result<Option<Stat>> {
+        match self.stat() {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Error::Os(Errno::NOENT)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a directory of this name.
+    ///
+    /// # Errors
+    /// `EEXIST` if the name is taken.
+    pub fn make_directory(&self, mode: Option<u32>) -> Result<()> {
+        let mode = mode.map_or(NEW_DIRECTORY, |mode| Mode::from_raw_mode(mode & 0o777));
+        Ok(rustix::fs::mkdirat(self.dir(), self.name(), mode)?)
+    }
+
+    /// Makes a link of this name with this text.
+    ///
+    /// # Errors
+    /// `EEXIST` if the name is taken.
+    pub fn make_symlink(&self, target: &[u8]) -> Result<()> {
+        Ok(rustix::fs::symlinkat(target, self.dir(), self.name())?)
+    }
+
+    /// Removes the name of anything but a directory.
+    ///
+    /// # Errors
+    /// `EISDIR` for a directory.
+    pub fn unlink(&self, _names: &Names<'_>) -> Result<()> {
+        Ok(rustix::fs::unlinkat(self.dir(), self.name(), AtFlags::empty())?)
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// `ENOTEMPTY` or `ENOTDIR`.
+    pub fn remove_directory(&self, _names: &Names<'_>) -> Result<()> {
+        Ok(rustix::fs::unlinkat(self.dir(), self.name(), AtFlags::REMOVEDIR)?)
+    }
+
+    /// Renames what is here to `to`, replacing a file or an empty directory there.
+    ///
+    /// # Errors
+    /// The kernel's, `rename(2)`.
+    pub fn rename(&self, to: &Location, _names: &Names<'_>) -> Result<()> {
+        Ok(rustix::fs::renameat(self.dir(), self.name(), to.dir(), to.name())?)
+    }
+
+    /// Opens the directory that is here, and not one that a link here points at.
+    ///
+    /// # Errors
+    /// `ENOTDIR` if none is.
+    pub fn open_directory(&self) -> Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(self.dir(), self.name(), flags, Mode::empty())?)
+    }
+
+    /// Puts the names in this location's directory on the disk.
+    ///
+    /// # Errors
+    /// If the disk reports one.
+    pub fn sync_directory(&self) -> Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::openat(self.dir(), c".", flags, Mode::empty())?;
+        Ok(rustix::fs::fsync(&directory)?)
+    }
+}

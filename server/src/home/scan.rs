@@ -1,0 +1,34 @@
+//! What a home holds, counted on the disk.
+
+use super::{Result, Tree, TreeItem, file_id, length};
+use crate::quota::Use;
+use rustix::fd::OwnedFd;
+use rustix::fs::{FileType, Stat};
+use std::collections::HashSet;
+
+/// Adds up everything below `top`, each file once however many names it has. The staging folder is
+/// left out. What cannot be read is said in the log and counts nothing.
+pub(super) fn scan(top: OwnedFd) -> Result<Use> {
+    let mut tree = Tree::below(top)?;
+    let mut found = Use::default();
+    let mut several_names = HashSet::new();
+    loop {
+        match tree.next() {
+            Ok(None) => return Ok(found),
+            Ok(Some(TreeItem::Leave(..))) => {}
+            Ok(Some(TreeItem::Enter(..))) => found.entries += 1,
+            Ok(Some(TreeItem::Leaf(_, stat))) => {
+                found.entries += 1;
+                let first = stat.st_nlink <= 1 || several_names.insert(file_id(&stat));
+                if first && is_file(&stat) {
+                    found.bytes += length(&stat);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "part of a home could not be counted"),
+        }
+    }
+}
+
+fn is_file(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}

@@ -1,0 +1,73 @@
+//! The digest that a published file carries.
+
+use super::Result;
+use rustix::fd::AsFd;
+use rustix::fs::{Stat, XattrFlags};
+use rustix::io::Errno;
+use sshome_wire::Digest;
+
+const NAME: &str = "user.sshome.blake3";
+
+/// Digest, size, seconds and nanoseconds of the mtime, each big-endian.
+const LENGTH: usize = 32 + 8 + 8 + 4;
+
+/// What a file's content was when it was published, kept in an extended attribute of the file where
+/// the filesystem has them. It says nothing about a file that was written to since: then size or
+/// mtime differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp(Digest);
+
+impl Stamp {
+    /// Stamps a file that is complete, with its mtime set.
+    ///
+    /// # Errors
+    /// The kernel's. A filesystem without extended attributes is none: the file is left without.
+    pub fn write(file: impl AsFd, digest: Digest) -> Result<()> {
+        let stat = rustix::fs::fstat(&file)?;
+        let mut value = digest.0.to_vec();
+        value.extend_from_slice(&facts(&stat));
+        match rustix::fs::fsetxattr(file, NAME, &value, XattrFlags::empty()) {
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSPC | Errno::DQUOT | Errno::PERM) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The digest of a file that was not written to since it was stamped.
+    #[must_use]
+    pub fn read(file: impl AsFd, stat: &Stat) -> Option<Digest> {
+        // One byte more shows a value that is too long.
+        let mut value = [0; LENGTH + 1];
+        let length = rustix::fs::fgetxattr(file, NAME, &mut value[..]).ok()?;
+        let (digest, rest) = value.get(..length)?.split_first_chunk::<32>()?;
+        (rest == facts(stat)).then_some(Digest(*digest))
+    }
+}
+
+fn facts(stat: &Stat) -> [u8; 20] {
+    let mut facts = [0; 20];
+    let (size, time) = facts.split_at_mut(8);
+    let (seconds, nanoseconds) = time.split_at_mut(8);
+    size.copy_from_slice(&stat.st_size.to_be_bytes());
+    seconds.copy_from_slice(&stat.st_mtime.to_be_bytes());
+    nanoseconds.copy_from_slice(&(stat.st_mtime_nsec as u32).to_be_bytes());
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_stamp_holds_until_the_file_is_written_to() {
+        // /tmp has extended attributes on every system that CI runs on; where it has none, reading gives none.
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"content").unwrap();
+        Stamp::write(&file, Digest([7; 32])).unwrap();
+        let stat = rustix::fs::fstat(&file).unwrap();
+        let supported = rustix::fs::fgetxattr(&file, NAME, &mut [0; 64][..]).is_ok();
+        assert_eq!(Stamp::read(&file, &stat), supported.then_some(Digest([7; 32])));
+        file.write_all(b"more").unwrap();
+        assert_eq!(Stamp::read(&file, &rustix::fs::fstat(&file).unwrap()), None);
+    }
+}

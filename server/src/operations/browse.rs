@@ -1,0 +1,173 @@
+//! Looking: `cd`, `stat`, `ls`.
+
+use super::error::Context;
+use super::{Error, Result, User};
+use crate::home::{self, Attributes, DirectoryReader};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use sshome_wire::RemotePath;
+
+/// Checks that a path is a directory that can be worked in.
+///
+/// # Errors
+/// If it is none.
+pub fn enter_directory(user: &User, path: &RemotePath) -> Result<()> {
+    user.home.open_directory(path).of_directory(path).map(drop)
+}
+
+/// What a path stands for.
+///
+/// # Errors
+/// If nothing is there.
+pub fn stat(user: &User, path: &RemotePath, follow: bool) -> Result<Attributes> {
+    let name = path.file_name().unwrap_or(b"/").to_vec();
+    if follow {
+        let stat = user.home.stat(path).of_file(path)?;
+        return Ok(Attributes { name, stat, target: Vec::new() });
+    }
+    let stat = user.home.stat_link(path).of_file(path)?;
+    let target = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Symlink => user.home.link_target(path).of_file(path)?,
+        _ => Vec::new(),
+    };
+    Ok(Attributes { name, stat, target })
+}
+
+/// A listing under way, of one directory or of a whole tree.
+pub struct Listing {
+    top: RemotePath,
+    recursive: bool,
+    /// Of the path that was asked for.
+    own: Attributes,
+    /// Directories that are still to be read, relative to `top`.
+    ahead: Vec<Vec<u8>>,
+    current: Option<(Vec<u8>, DirectoryReader)>,
+    failed: u64,
+    first_failure: Option<String>,
+}
+
+/// Entries of one directory, its path relative to the listed one.
+pub(crate) type Batch = (Vec<u8>, Vec<Attributes>);
+
+impl Listing {
+    /// Begins. What is no directory is listed as one entry.
+    ///
+    /// # Errors
+    /// If nothing is there, or it cannot be read.
+    pub fn begin(user: &User, path: &RemotePath, recursive: bool) -> Result<Listing> {
+        let mut own = stat(user, path, true).or_else(|error| match error {
+            // A link that points at nothing is listed as a link.
+            Error::Disk { error: home::Error::Os(Errno::NOENT | Errno::LOOP), .. } => stat(user, path, false),
+            error => Err(error),
+        })?;
+        let directory = FileType::from_raw_mode(own.stat.st_mode) == FileType::Directory;
+        let current = match directory {
+            true => Some((Vec::new(), user.home.read_directory(path).of_directory(path)?)),
+            false => None,
+        };
+        if !directory {
+            own = stat(user, path, false)?;
+        }
+        Ok(Listing {
+            top: path.clone(),
+            recursive,
+            own,
+            ahead: Vec::new(),
+            current,
+            failed: 0,
+            first_failure: None,
+        })
+    }
+
+    /// What the listed path itself is.
+    #[must_use]
+    pub fn own(&self) -> &Attributes {
+        &self.own
+    }
+
+    /// Whether the path is a directory: otherwise the listing is of [`Listing::own`] alone.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        FileType::from_raw_mode(self.own.stat.st_mode) == FileType::Directory
+    }
+
+    /// Up to `most` entries of one directory; none at the end. An empty directory has one batch, an
+    /// empty one. A directory that cannot be read is remembered and passed over.
+    ///
+    /// # Errors
+    /// At the end, if anything was passed over.
+    pub fn next(&mut self, user: &User, most: usize) -> Result<Option<Batch>> {
+        loop {
+            if self.current.is_none() && !self.open_next(user) {
+                return self.outcome().map(|()| None);
+            }
+            let Some((relative, reader)) = &mut self.current else { continue };
+            let relative = relative.clone();
+            let mut batch = Vec::new();
+            let mut ended = Ok(false);
+            while batch.len() < most {
+                match reader.next() {
+                    Ok(Some(entry)) => batch.push(entry),
+                    Ok(None) => ended = Ok(true),
+                    Err(error) => ended = Err(error),
+                }
+                if !matches!(ended, Ok(false)) {
+                    break;
+                }
+            }
+            if self.recursive {
+                let folders = batch
+                    .iter()
+                    .filter(|entry| FileType::from_raw_mode(entry.stat.st_mode) == FileType::Directory);
+                self.ahead.extend(folders.map(|entry| child(&relative, &entry.name)));
+            }
+            match ended {
+                Ok(false) => {}
+                Ok(true) => self.current = None,
+                Err(error) => {
+                    self.current = None;
+                    self.pass_over(&relative, error);
+                }
+            }
+            return Ok(Some((relative, batch)));
+        }
+    }
+
+    /// Opens the next directory that can be opened.
+    fn open_next(&mut self, user: &User) -> bool {
+        while let Some(relative) = self.ahead.pop() {
+            let opened = match self.top.join(&relative) {
+                Ok(path) => user.home.read_directory(&path),
+                Err(_) => Err(Errno::NAMETOOLONG.into()),
+            };
+            match opened {
+                Ok(reader) => {
+                    self.current = Some((relative, reader));
+                    return true;
+                }
+                // Removed since its name was read.
+                Err(home::Error::Os(Errno::NOENT)) => {}
+                Err(error) => self.pass_over(&relative, error),
+            }
+        }
+        false
+    }
+
+    fn pass_over(&mut self, relative: &[u8], error: home::Error) {
+        self.failed += 1;
+        let path = self.top.join(relative).unwrap_or_else(|_| self.top.clone());
+        let error = Error::Disk { path, directory: true, error };
+        self.first_failure.get_or_insert_with(|| format!("{}: {error}", error.status()));
+    }
+
+    fn outcome(&self) -> Result<()> {
+        match &self.first_failure {
+            None => Ok(()),
+            Some(first) => Err(Error::Partly { count: self.failed, first: first.clone() }),
+        }
+    }
+}
+
+fn child(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
+}

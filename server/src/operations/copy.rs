@@ -1,0 +1,221 @@
+//! Copying on the server: `cp`.
+
+use super::error::Context;
+use super::rename::into_directory;
+use super::{Download, Error, Made, Placement, Result, Upload, User, make_directory, place};
+use crate::home::{Location, Tree, TreeItem, file_id, length};
+use crate::quota::Change;
+use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
+use sshome_wire::{End, Put, RemotePath, Status};
+
+/// Small files are published this many at a time.
+const GROUP: usize = 256;
+
+/// A copy under way, of a file or of a tree. Every file is staged, verified and published like an
+/// upload. Links in a tree are copied as links.
+pub struct Copy {
+    from: RemotePath,
+    to: RemotePath,
+    tree: Option<Tree>,
+    /// Names from `from` down to where the walk is.
+    trail: Vec<Vec<u8>>,
+    file: Option<FileCopy>,
+    group: Vec<Placement>,
+    done: u64,
+    failed: u64,
+    first_failure: Option<String>,
+}
+
+struct FileCopy {
+    source: Download,
+    upload: Upload,
+    buffer: Vec<u8>,
+}
+
+impl Copy {
+    /// Begins.
+    ///
+    /// # Errors
+    /// If nothing is at `from`, it is a directory and `recursive` is not set, or `to` is inside it.
+    pub fn begin(user: &User, from: &RemotePath, to: &RemotePath, recursive: bool) -> Result<Copy> {
+        let stat = user.home.stat(from).of_file(from)?;
+        let to = into_directory(user, from, to)?;
+        let mut copy = Copy {
+            from: from.clone(),
+            to: to.clone(),
+            tree: None,
+            trail: Vec::new(),
+            file: None,
+            group: Vec::new(),
+            done: 0,
+            failed: 0,
+            first_failure: None,
+        };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            copy.file = Some(FileCopy::begin(user, from, to)?);
+            return Ok(copy);
+        }
+        if !recursive {
+            return Err(Error::IsDirectory { path: from.clone(), hint: "; cp -r copies it" });
+        }
+        let top = user.home.open_directory(from).of_directory(from)?;
+        // Made only now: a tree that is copied into itself must not find its copy.
+        let target = user.home.locate(&to).of_directory(&to)?;
+        if user.home.is_inside(&target, file_id(&stat)).of_directory(&to)? {
+            return Err(Error::IntoItself { from: from.clone(), to });
+        }
+        make_directory(user, &to, false, Some(stat.st_mode & 0o777))?;
+        copy.tree = Some(Tree::below(top).of_directory(from)?);
+        Ok(copy)
+    }
+
+    /// Bytes copied so far.
+    #[must_use]
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Goes on for about `most` bytes or entries' worth. Returns whether it is done.
+    ///
+    /// # Errors
+    /// For a file, what went wrong. For a tree at the end, if part of it could not be copied.
+    pub fn step(&mut self, user: &User, most: u64) -> Result<bool> {
+        let until = self.done.saturating_add(most);
+        let mut entries = 0;
+        while self.done < until && entries < GROUP {
+            if let Some(file) = &mut self.file {
+                match file.step() {
+                    Ok(Some(copied)) => self.done += copied,
+                    Ok(None) => self.file_ended(user)?,
+                    Err(error) => {
+                        self.file = None;
+                        self.fail(error)?;
+                    }
+                }
+                continue;
+            }
+            entries += 1;
+            let Some(tree) = &mut self.tree else { return self.outcome(user) };
+            match tree.next().of_file(&self.from) {
+                Ok(None) => return self.outcome(user),
+                Ok(Some(item)) => {
+                    if let Err(error) = self.take(user, item) {
+                        self.fail(error)?;
+                    }
+                }
+                Err(error) => self.fail(error)?,
+            }
+        }
+        Ok(false)
+    }
+
+    fn take(&mut self, user: &User, item: TreeItem) -> Result<()> {
+        match item {
+            TreeItem::Enter(location, stat) => {
+                self.trail.push(location.name().to_vec());
+                let to = self.below(&self.to, &[])?;
+                let made = make_directory(user, &to, false, Some(stat.st_mode & 0o777))?;
+                tracing::trace!(%to, existed = made == Made::Existed, "directory");
+            }
+            TreeItem::Leave(..) => drop(self.trail.pop()),
+            TreeItem::Leaf(location, stat) => self.leaf(user, &location, &stat)?,
+        }
+        Ok(())
+    }
+
+    fn leaf(&mut self, user: &User, location: &Location, stat: &Stat) -> Result<()> {
+        let from = self.below(&self.from, location.name())?;
+        let to = self.below(&self.to, location.name())?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => self.file = Some(FileCopy::begin(user, &from, to)?),
+            FileType::Symlink => copy_link(user, location, &to)?,
+            _ => return Err(crate::home::Error::Special).of_file(&from),
+        }
+        Ok(())
+    }
+
+    fn file_ended(&mut self, user: &User) -> Result<()> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        match file.finish() {
+            Ok(placement) => self.group.push(placement),
+            Err(error) => self.fail(error)?,
+        }
+        if self.group.len() >= GROUP { self.place_group(user) } else { Ok(()) }
+    }
+
+    fn place_group(&mut self, user: &User) -> Result<()> {
+        for result in place(user, std::mem::take(&mut self.group)) {
+            if let Err(error) = result {
+                self.fail(error)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&mut self, user: &User) -> Result<bool> {
+        self.place_group(user)?;
+        match self.first_failure.take() {
+            None => Ok(true),
+            Some(first) => Err(Error::Partly { count: self.failed, first }),
+        }
+    }
+
+    /// One file of a tree that fails does not stop the others.
+    fn fail(&mut self, error: Error) -> Result<()> {
+        if self.tree.is_none() {
+            return Err(error);
+        }
+        self.failed += 1;
+        self.first_failure.get_or_insert_with(|| format!("{}: {error}", error.status()));
+        Ok(())
+    }
+
+    fn below(&self, top: &RemotePath, name: &[u8]) -> Result<RemotePath> {
+        let mut relative = self.trail.join(&b'/');
+        relative.push(b'/');
+        relative.extend_from_slice(name);
+        // A name cannot be absolute; only the first component could make it so.
+        let relative = relative.strip_prefix(b"/").unwrap_or(&relative);
+        top.join(relative).map_err(|_| Errno::NAMETOOLONG).of_file(top)
+    }
+}
+
+impl FileCopy {
+    fn begin(user: &User, from: &RemotePath, to: RemotePath) -> Result<FileCopy> {
+        let source = Download::begin(user, from)?;
+        let stat = source.stat();
+        let put =
+            Put { path: Vec::new(), size: Some(length(stat)), mtime: None, mode: Some(stat.st_mode & 0o777) };
+        let upload = Upload::begin(user, &put, to)?;
+        Ok(FileCopy { source, upload, buffer: Vec::with_capacity(256 << 10) })
+    }
+
+    /// Copies some bytes; none at the end.
+    fn step(&mut self) -> Result<Option<u64>> {
+        self.buffer.clear();
+        let read = self.source.read(&mut self.buffer)?;
+        self.upload.write(&self.buffer)?;
+        Ok((read > 0).then_some(read as u64))
+    }
+
+    fn finish(self) -> Result<Placement> {
+        let end = End {
+            status: Status::Done,
+            message: String::new(),
+            digest: self.source.finish()?,
+            size: self.source.position(),
+        };
+        self.upload.finish(&end)
+    }
+}
+
+fn copy_link(user: &User, link: &Location, to: &RemotePath) -> Result<()> {
+    let target = rustix::fs::readlinkat(link.dir(), link.name(), Vec::new()).of_file(to)?;
+    let reservation =
+        user.ledger.reserve(0, 1).map_err(|exceeded| Error::Quota { path: to.clone(), exceeded })?;
+    let location = user.home.locate(to).of_directory(to)?;
+    location.make_symlink(target.as_bytes()).of_file(to)?;
+    reservation.commit(Change { bytes: 0, entries: 1 });
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Handing a file out: `get`.
+
+use super::error::Context;
+use super::{Error, Result, User};
+use crate::home::{Stamp, file_id, length};
+use crate::quota::Held;
+use rustix::fs::Stat;
+use sshome_wire::{Digest, RemotePath};
+use std::fs::File;
+
+/// A file that is being sent.
+#[derive(Debug)]
+pub struct Download {
+    path: RemotePath,
+    file: File,
+    stat: Stat,
+    position: u64,
+    hasher: blake3::Hasher,
+    /// The file counts for as long as it is held, even if its name goes.
+    _held: Held,
+}
+
+impl Download {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// If it is none, or may not be read.
+    pub fn begin(user: &User, path: &RemotePath) -> Result<Download> {
+        let (file, stat) = user.home.open_file(path).of_file(path)?;
+        let held = user.ledger.hold(file_id(&stat));
+        let hasher = blake3::Hasher::new();
+        Ok(Download { path: path.clone(), file, stat, position: 0, hasher, _held: held })
+    }
+
+    /// What the file was when it was opened.
+    #[must_use]
+    pub fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
+    /// Bytes that were read so far.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The file's length in bytes when it was opened.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        length(&self.stat)
+    }
+
+    /// Appends the next bytes to `buffer`, up to its capacity and up to the size that the file had
+    /// when it was opened. None at the end.
+    ///
+    /// # Errors
+    /// If the disk reports one, or the file has become shorter.
+    pub fn read(&mut self, buffer: &mut Vec<u8>) -> Result<usize> {
+        let left = self.size() - self.position;
+        let before = buffer.len();
+        let room = buffer.capacity() - before;
+        if left == 0 || room == 0 {
+            return Ok(0);
+        }
+        let spare = rustix::buffer::spare_capacity(buffer);
+        let read = rustix::io::read(&self.file, spare).of_file(&self.path)?;
+        if read == 0 {
+            return Err(Error::Changed(self.path.clone()));
+        }
+        // A file that grows while it is read is sent as long as it was; `finish` then tells.
+        let read = (read as u64).min(left) as usize;
+        buffer.truncate(before + read);
+        self.hasher.update(buffer.get(before..).unwrap_or_default());
+        self.position += read as u64;
+        Ok(read)
+    }
+
+    /// The digest of all that was read, from the first byte on.
+    ///
+    /// # Errors
+    /// If the file was written to since it was opened, or is not what was once stored.
+    pub fn finish(&self) -> Result<Digest> {
+        let now = rustix::fs::fstat(&self.file).of_file(&self.path)?;
+        let same = |a: &Stat, b: &Stat| {
+            (a.st_size, a.st_mtime, a.st_mtime_nsec) == (b.st_size, b.st_mtime, b.st_mtime_nsec)
+        };
+        if !same(&now, &self.stat) || self.position != self.size() {
+            return Err(Error::Changed(self.path.clone()));
+        }
+        let digest = Digest(*self.hasher.finalize().as_bytes());
+        match self.stored() {
+            Some(stored) if stored != digest => Err(Error::Rotten(self.path.clone())),
+            _ => Ok(digest),
+        }
+    }
+
+    /// The digest of all that was read, whatever became of the file.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest(*self.hasher.finalize().as_bytes())
+    }
+
+    /// The digest that was stored when the file was published, if it still applies.
+    #[must_use]
+    pub fn stored(&self) -> Option<Digest> {
+        Stamp::read(&self.file, &self.stat)
+    }
+}

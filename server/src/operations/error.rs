@@ -1,0 +1,166 @@
+//! What can go wrong, and the status that it becomes: in one place for all operations.
+
+use crate::home;
+use crate::quota::Exceeded;
+use rustix::io::Errno;
+use sshome_wire::display::Escaped;
+use sshome_wire::{RemotePath, Status};
+
+/// What operations return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why an operation was refused or failed. Its text says to what it happened, and what to do where
+/// that helps; the status stands before it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk refused.
+    #[error("{}", disk_text(path, error))]
+    Disk {
+        /// What was asked for.
+        path: RemotePath,
+        /// Whether a directory was needed there.
+        directory: bool,
+        /// Why.
+        error: home::Error,
+    },
+    /// It does not fit into the quota.
+    #[error("{} {exceeded}", name(path))]
+    Quota {
+        /// What was to be stored.
+        path: RemotePath,
+        /// What is lacking.
+        exceeded: Exceeded,
+    },
+    /// A directory where a file is needed. The hint says what does it.
+    #[error("{path} is a directory{hint}")]
+    IsDirectory {
+        /// The directory.
+        path: RemotePath,
+        /// What to do instead, with the mark before it.
+        hint: &'static str,
+    },
+    /// A file where a directory is needed.
+    #[error("{0} exists and is not a directory")]
+    NotDirectory(RemotePath),
+    /// The directory exists already.
+    #[error("{0}")]
+    Exists(RemotePath),
+    /// What arrived is not what was sent.
+    #[error("{path}: {why}; nothing was published")]
+    Mismatch {
+        /// What was to be stored.
+        path: RemotePath,
+        /// What differs.
+        why: &'static str,
+    },
+    /// What is on the disk is not what was published.
+    #[error("{0} is not what was stored: it has changed on the disk; restore it from a copy")]
+    Rotten(RemotePath),
+    /// The file was written to while it was read.
+    #[error("{0}; try again")]
+    Changed(RemotePath),
+    /// The sender of a file gave it up.
+    #[error("{path}: {}", Escaped(why.as_bytes()))]
+    GivenUp {
+        /// What was to be stored.
+        path: RemotePath,
+        /// The sender's status.
+        status: Status,
+        /// The sender's words.
+        why: String,
+    },
+    /// A tree cannot go into itself.
+    #[error("{to} is inside {from}")]
+    IntoItself {
+        /// The tree.
+        from: RemotePath,
+        /// Where it was to go.
+        to: RemotePath,
+    },
+    /// Part of a tree could not be dealt with; the rest was.
+    #[error("{count} could not be dealt with, the first is {first}")]
+    Partly {
+        /// How many entries.
+        count: u64,
+        /// The first one's error, status and all.
+        first: String,
+    },
+}
+
+impl Error {
+    /// The status for the reply.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Error::Disk { directory, error, .. } => disk_status(*error, *directory),
+            Error::Quota { .. } => Status::QuotaExceeded,
+            Error::IsDirectory { .. } | Error::NotDirectory(_) => Status::WrongType,
+            Error::Exists(_) => Status::DirectoryExists,
+            Error::Mismatch { .. } | Error::Rotten(_) => Status::DigestMismatch,
+            Error::Changed(_) => Status::Changed,
+            Error::GivenUp { status, .. } => *status,
+            Error::IntoItself { .. } | Error::Partly { .. } => Status::Failed,
+        }
+    }
+}
+
+fn disk_status(error: home::Error, directory: bool) -> Status {
+    match error {
+        home::Error::Reserved => Status::PermissionDenied,
+        home::Error::Top => Status::PermissionDenied,
+        home::Error::IsDirectory | home::Error::Special => Status::WrongType,
+        home::Error::Os(errno) => match errno {
+            Errno::NOENT if directory => Status::NoSuchDirectory,
+            Errno::NOENT => Status::NoSuchFile,
+            Errno::NOTDIR | Errno::ISDIR => Status::WrongType,
+            Errno::ACCESS | Errno::PERM | Errno::ROFS => Status::PermissionDenied,
+            Errno::DQUOT => Status::QuotaExceeded,
+            _ => Status::Failed,
+        },
+    }
+}
+
+fn disk_text(path: &RemotePath, error: &home::Error) -> String {
+    match error {
+        // The status says it all.
+        home::Error::Os(Errno::NOENT | Errno::ACCESS) => path.to_string(),
+        home::Error::Os(Errno::NOTDIR) => format!("{path}: not a directory"),
+        home::Error::Os(Errno::ISDIR) => format!("{path}: it is a directory"),
+        home::Error::Os(Errno::NAMETOOLONG) => format!("{path}: the name is too long"),
+        home::Error::Os(Errno::NOTEMPTY) => {
+            format!("{path} is not empty; rm -r removes it with all that is in it")
+        }
+        home::Error::Os(Errno::NOSPC) => format!("{path}: the server's disk is full"),
+        home::Error::Os(Errno::XDEV) => format!("{path} lies on another disk than its home"),
+        home::Error::Os(Errno::LOOP) => format!("{path}: too many symbolic links"),
+        home::Error::Os(Errno::NXIO) => format!("{path}: it is not a regular file"),
+        other => format!("{path}: {other}"),
+    }
+}
+
+fn name(path: &RemotePath) -> String {
+    path.file_name().map_or_else(|| "/".to_owned(), |name| Escaped(name).to_string())
+}
+
+/// Says what an error of the disk happened to.
+pub(super) trait Context<T> {
+    /// It happened to a file, or to whatever is there.
+    fn of_file(self, path: &RemotePath) -> Result<T>;
+    /// It happened where a directory is needed.
+    fn of_directory(self, path: &RemotePath) -> Result<T>;
+}
+
+impl<T, E: Into<home::Error>> Context<T> for std::result::Result<T, E> {
+    fn of_file(self, path: &RemotePath) -> Result<T> {
+        self.map_err(|error| Error::Disk { path: path.clone(), directory: false, error: error.into() })
+    }
+
+    fn of_directory(self, path: &RemotePath) -> Result<T> {
+        self.map_err(|error| Error::Disk { path: path.clone(), directory: true, error: error.into() })
+    }
+}
+
+/// Says that an error of `std::io` is the kernel's.
+pub(super) fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}

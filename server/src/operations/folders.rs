@@ -1,0 +1,74 @@
+//! Directories: `mkdir`, `rmdir`.
+
+use super::error::Context;
+use super::{Error, Result, User};
+use crate::home;
+use crate::quota::Change;
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use sshome_wire::RemotePath;
+
+/// What `mkdir` has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// The directory is new.
+    New,
+    /// It was there already, and was left as it is.
+    Existed,
+}
+
+/// Makes a directory, with `parents` also those on the way.
+///
+/// # Errors
+/// If the name is taken by something else, or one entry more would exceed the quota.
+pub fn make_directory(user: &User, path: &RemotePath, parents: bool, mode: Option<u32>) -> Result<Made> {
+    match make_one(user, path, mode) {
+        Err(Error::Disk { error: home::Error::Os(Errno::NOENT), .. }) if parents => {
+            if let Some((parent, _)) = path.split() {
+                make_directory(user, &parent, true, None)?;
+            }
+            make_one(user, path, mode)
+        }
+        result => result,
+    }
+}
+
+fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Made> {
+    let location = match user.home.locate(path) {
+        Err(home::Error::Top) => return Ok(Made::Existed),
+        result => result.of_directory(path)?,
+    };
+    if location.stat_if_any().of_directory(path)?.is_some() {
+        return existing(user, path);
+    }
+    let reservation =
+        user.ledger.reserve(0, 1).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
+    match location.make_directory(mode) {
+        Ok(()) => {
+            reservation.commit(Change { bytes: 0, entries: 1 });
+            Ok(Made::New)
+        }
+        Err(home::Error::Os(Errno::EXIST)) => existing(user, path),
+        Err(error) => Err(error).of_directory(path),
+    }
+}
+
+/// The name is taken: by a directory, or a link to one, it counts as made.
+fn existing(user: &User, path: &RemotePath) -> Result<Made> {
+    match user.home.stat(path) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Ok(Made::Existed),
+        _ => Err(Error::NotDirectory(path.clone())),
+    }
+}
+
+/// Removes an empty directory.
+///
+/// # Errors
+/// If it is not empty, or none.
+pub fn remove_directory(user: &User, path: &RemotePath) -> Result<()> {
+    let location = user.home.locate(path).of_directory(path)?;
+    let names = user.home.lock_names();
+    location.remove_directory(&names).of_directory(path)?;
+    user.ledger.book(Change { bytes: 0, entries: -1 });
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Digests of what is stored: `hash`.
+
+use super::{Download, Error, Result, User};
+use sshome_wire::{Hashed, RemotePath};
+
+/// A digest under way.
+#[derive(Debug)]
+pub struct Hashing {
+    path: RemotePath,
+    file: Download,
+    verify: bool,
+    buffer: Vec<u8>,
+}
+
+impl Hashing {
+    /// Opens the file. With `verify` the result is compared with the stored digest.
+    ///
+    /// # Errors
+    /// If it is no file.
+    pub fn begin(user: &User, path: &RemotePath, verify: bool) -> Result<Hashing> {
+        let file = Download::begin(user, path)?;
+        Ok(Hashing { path: path.clone(), file, verify, buffer: Vec::with_capacity(1 << 20) })
+    }
+
+    /// Bytes dealt with, and bytes in all.
+    #[must_use]
+    pub fn progress(&self) -> (u64, u64) {
+        (self.file.position(), self.file.size())
+    }
+
+    /// Goes on for about `most` bytes; the result at the end.
+    ///
+    /// # Errors
+    /// If the file changed, or with `verify` is not what was stored.
+    pub fn step(&mut self, most: u64) -> Result<Option<Hashed>> {
+        let until = self.file.position().saturating_add(most);
+        while self.file.position() < until {
+            self.buffer.clear();
+            if self.file.read(&mut self.buffer)? == 0 {
+                return self.result().map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn result(&self) -> Result<Hashed> {
+        let digest = match self.file.finish() {
+            // Without `verify` the question is what is there now.
+            Err(Error::Rotten(_)) if !self.verify => self.file.digest(),
+            result => result?,
+        };
+        tracing::debug!(path = %self.path, %digest, "hashed");
+        Ok(Hashed { digest, size: self.file.size(), stored: self.file.stored() })
+    }
+}

@@ -1,0 +1,97 @@
+//! Removing: `rm`.
+
+use super::error::Context;
+use super::{Error, Result, User};
+use crate::home::{self, Location, Tree, TreeItem, file_id, freed_bytes};
+use crate::quota::Change;
+use rustix::fs::FileType;
+use sshome_wire::RemotePath;
+
+/// Removes a file or a link.
+///
+/// # Errors
+/// If it is a directory, or nothing is there.
+pub fn remove(user: &User, path: &RemotePath) -> Result<()> {
+    let location = user.home.locate(path).of_file(path)?;
+    let stat = location.stat().of_file(path)?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        return Err(Error::IsDirectory { path: path.clone(), hint: "; rmdir or rm -r removes it" });
+    }
+    unlink(user, &location).of_file(path)
+}
+
+/// Removes a name that is no directory, and books what that frees.
+fn unlink(user: &User, location: &Location) -> home::Result<()> {
+    let names = user.home.lock_names();
+    let stat = location.stat()?;
+    location.unlink(&names)?;
+    user.ledger.book(Change { bytes: 0, entries: -1 });
+    let freed = freed_bytes(&stat);
+    if freed > 0 {
+        user.ledger.released(file_id(&stat), freed);
+    }
+    Ok(())
+}
+
+/// The removal of a whole tree, under way. Links in it are removed, not followed.
+pub struct Removal {
+    path: RemotePath,
+    /// The directory itself, and what is below it; none if it is no directory.
+    tree: Option<(Location, Tree)>,
+    failed: u64,
+    first_failure: Option<String>,
+}
+
+impl Removal {
+    /// Begins. What is no directory is removed at once.
+    ///
+    /// # Errors
+    /// If nothing is there.
+    pub fn begin(user: &User, path: &RemotePath) -> Result<Removal> {
+        let location = user.home.locate(path).of_file(path)?;
+        let stat = location.stat().of_file(path)?;
+        let tree = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            let top = location.open_directory().of_directory(path)?;
+            Some((location, Tree::below(top).of_directory(path)?))
+        } else {
+            unlink(user, &location).of_file(path)?;
+            None
+        };
+        Ok(Removal { path: path.clone(), tree, failed: 0, first_failure: None })
+    }
+
+    /// Removes up to `most` entries. Returns whether it is done.
+    ///
+    /// # Errors
+    /// At the end, if something could not be removed. What could be is gone by then.
+    pub fn step(&mut self, user: &User, most: usize) -> Result<bool> {
+        let Some((own, tree)) = &mut self.tree else { return Ok(true) };
+        for _ in 0..most {
+            let removed = match tree.next() {
+                Ok(Some(TreeItem::Enter(..))) => Ok(()),
+                Ok(Some(TreeItem::Leaf(location, _))) => unlink(user, &location),
+                Ok(Some(TreeItem::Leave(location, _))) => unlink_directory(user, &location),
+                Ok(None) => {
+                    if let Some(first) = self.first_failure.take() {
+                        return Err(Error::Partly { count: self.failed, first });
+                    }
+                    unlink_directory(user, own).of_directory(&self.path)?;
+                    return Ok(true);
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = removed {
+                self.failed += 1;
+                self.first_failure.get_or_insert_with(|| format!("{}: {error}", self.path));
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn unlink_directory(user: &User, location: &Location) -> home::Result<()> {
+    let names = user.home.lock_names();
+    location.remove_directory(&names)?;
+    user.ledger.book(Change { bytes: 0, entries: -1 });
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! The server as a whole: it listens, and it ends in order.
+
+use crate::accounts::TomlAccounts;
+use crate::auth::Authenticator;
+use crate::config::Config;
+use crate::home::{Homes, PrepareError};
+use crate::session::{HostKeyError, Shared, Transport};
+use std::future::Future;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// After an `accept` that failed (too many open files, say) nothing is gained by trying at once.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Why the server cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is taken, or not ours.
+    #[error(
+        "cannot listen on {address}: {error}; is another sshomed running, or does this host have that address?"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// A host key.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
+    /// A home.
+    #[error(transparent)]
+    Home(#[from] PrepareError),
+    /// The process itself.
+    #[error("the server cannot start: {0}")]
+    Start(#[from] io::Error),
+}
+
+/// A server that listens and does not serve yet.
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    transport: Arc<Transport>,
+    shared: Arc<Shared>,
+    grace: Duration,
+    /// For the words that tell how to log in.
+    example: Option<String>,
+}
+
+/// Serves until Ctrl-C or SIGTERM, then ends in order.
+///
+/// # Errors
+/// If it cannot start.
+pub async fn run(config: Config) -> Result<(), Error> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let server = Server::bind(config).await?;
+    server.announce()?;
+    server
+        .serve(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
+        .await;
+    Ok(())
+}
+
+impl Server {
+    /// Prepares everything: limits of the process, host keys, homes and their books, sockets.
+    ///
+    /// # Errors
+    /// If any of it fails.
+    pub async fn bind(config: Config) -> Result<Server, Error> {
+        raise_open_files();
+        let transport = Arc::new(Transport::new(config.kex, &config.host_keys)?);
+        let accounts = config.accounts.clone();
+        let prepared = tokio::task::spawn_blocking(move || Homes::prepare(&accounts)).await;
+        let (homes, ledgers) = prepared.map_err(io::Error::other)??;
+        let mut listeners = Vec::new();
+        for address in &config.listen {
+            let listener = TcpListener::bind(address).await;
+            listeners.push(listener.map_err(|error| Error::Listen { address: *address, error })?);
+        }
+        let shared = Shared {
+            authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config))),
+            homes,
+            ledgers,
+            stopping: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        };
+        let example = config.accounts.iter().find(|account| account.enabled);
+        Ok(Server {
+            listeners,
+            transport,
+            shared: Arc::new(shared),
+            grace: config.shutdown_grace,
+            example: example.map(|account| account.name.clone()),
+        })
+    }
+
+    /// The addresses that the server listens on, with the real ports.
+    ///
+    /// # Errors
+    /// If the kernel does not tell.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(TcpListener::local_addr).collect()
+    }
+
+    /// Says on standard output where the server listens, how to know it, and how to log in.
+    ///
+    /// # Errors
+    /// If the kernel does not tell the addresses.
+    pub fn announce(&self) -> io::Result<()> {
+        let mut text = String::new();
+        let addresses = self.addresses()?;
+        for address in &addresses {
+            text += &format!("listening on {address}\n");
+        }
+        for fingerprint in self.transport.fingerprints() {
+            text += &format!("host key {fingerprint}\n");
+        }
+        if let (Some(user), Some(address)) = (&self.example, addresses.first()) {
+            text += &format!("log in with: sshome -P {} {user}@{}\n", address.port(), address.ip());
+        }
+        // Nobody may be reading; the server serves all the same.
+        let mut out = io::stdout().lock();
+        drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+        Ok(())
+    }
+
+    /// Serves until `shutdown` is ready. Then no new logins; transfers under way get the grace
+    /// period; then every connection is closed.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
+        let connections = TaskTracker::new();
+        let listening = TaskTracker::new();
+        for listener in self.listeners {
+            let (transport, shared) = (Arc::clone(&self.transport), Arc::clone(&self.shared));
+            listening.spawn(accept(listener, transport, shared, connections.clone()));
+        }
+        shutdown.await;
+        tracing::info!(connections = connections.len(), "ending");
+        self.shared.stopping.cancel();
+        listening.close();
+        listening.wait().await;
+        connections.close();
+        if tokio::time::timeout(self.grace, connections.wait()).await.is_err() {
+            tracing::warn!(connections = connections.len(), "the grace period is over: closing what is left");
+        }
+        self.shared.cut.cancel();
+        connections.wait().await;
+        tracing::info!("ended");
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    transport: Arc<Transport>,
+    shared: Arc<Shared>,
+    connections: TaskTracker,
+) {
+    loop {
+        tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
+                    connections.spawn(async move { transport.serve(stream, peer, shared).await });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+/// Files that wait for their group hold descriptors; the usual soft limit of 1024 is soon reached.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}

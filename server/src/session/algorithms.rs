@@ -1,0 +1,80 @@
+//! The settings of the SSH transport.
+
+use crate::config::Kex;
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
+use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac, server};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// What a client may have under way to us, in bytes: enough for 1 Gbit/s at 60 ms.
+const WINDOW: u32 = 16 << 20;
+
+/// The largest packet that we take, in bytes.
+const PACKET: u32 = 65_535;
+
+/// A refused login is answered after this time, however soon the answer is known.
+const REFUSAL: Duration = Duration::from_millis(300);
+
+/// russh's configuration for our host keys.
+pub(super) fn transport(kex: Kex, keys: Vec<PrivateKey>) -> server::Config {
+    server::Config {
+        server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-sshomed_", env!("CARGO_PKG_VERSION")))),
+        methods: methods(),
+        auth_rejection_time: REFUSAL,
+        // The first "none" only asks which methods there are.
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        keys,
+        window_size: WINDOW,
+        maximum_packet_size: PACKET,
+        channel_buffer_size: 64,
+        preferred: preferred(kex),
+        max_auth_attempts: 10,
+        // Keepalives find a peer that is gone; a person who thinks for an hour is none.
+        inactivity_timeout: None,
+        keepalive_interval: Some(Duration::from_secs(30)),
+        keepalive_max: 4,
+        nodelay: true,
+        ..server::Config::default()
+    }
+}
+
+/// The ways to log in.
+pub(super) fn methods() -> MethodSet {
+    MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..])
+}
+
+/// Algorithms, the best first. No SHA-1, no CBC, no finite-field Diffie-Hellman, no zlib, no `none`.
+fn preferred(kex: Kex) -> Preferred {
+    const MARKERS: [kex::Name; 2] =
+        [kex::EXTENSION_SUPPORT_AS_SERVER, kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER];
+    let exchanges: Vec<kex::Name> = match kex {
+        Kex::PostQuantum => [&[kex::MLKEM768X25519_SHA256][..], &MARKERS].concat(),
+        Kex::Compatible => {
+            [&[kex::MLKEM768X25519_SHA256, kex::CURVE25519, kex::CURVE25519_PRE_RFC_8731][..], &MARKERS]
+                .concat()
+        }
+    };
+    Preferred {
+        kex: Cow::Owned(exchanges),
+        // For the host key and for users' keys.
+        key: Cow::Owned(vec![
+            Algorithm::Ed25519,
+            Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
+            Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
+            Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
+            Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+            Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+        ]),
+        host_key_certificates: Cow::Borrowed(&[]),
+        cipher: Cow::Borrowed(&[
+            cipher::AES_128_GCM,
+            cipher::AES_256_GCM,
+            cipher::CHACHA20_POLY1305,
+            cipher::AES_256_CTR,
+            cipher::AES_192_CTR,
+            cipher::AES_128_CTR,
+        ]),
+        mac: Cow::Borrowed(&[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM]),
+        compression: Cow::Borrowed(&[compression::NONE]),
+    }
+}

@@ -1,0 +1,36 @@
+//! An SSH channel as a subsystem sees it: bytes in, bytes out.
+
+use super::socket::Backlog;
+use crate::subsystem::{Gone, Incoming, Outgoing};
+use bytes::Bytes;
+use russh::server::Msg;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use std::sync::Arc;
+
+/// What the client sends.
+pub(super) struct Reader(pub(super) ChannelReadHalf);
+
+impl Incoming for Reader {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            match self.0.wait().await? {
+                ChannelMsg::Data { data } => return Some(data),
+                ChannelMsg::Eof | ChannelMsg::Close => return None,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What we send, paced: see [`super::socket`].
+pub(super) struct Writer {
+    pub(super) half: Arc<ChannelWriteHalf<Msg>>,
+    pub(super) backlog: Arc<Backlog>,
+}
+
+impl Outgoing for Writer {
+    async fn send(&self, bytes: Bytes) -> Result<(), Gone> {
+        self.backlog.low().await;
+        self.half.data_bytes(bytes).await.map_err(|_| Gone)
+    }
+}

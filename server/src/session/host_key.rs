@@ -1,0 +1,95 @@
+//! The keys that the server proves itself with.
+
+use russh::keys::{Algorithm, PrivateKey, load_secret_key};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Why there is no host key.
+#[derive(Debug, thiserror::Error)]
+pub enum HostKeyError {
+    /// It is there and cannot be read.
+    #[error("the host key {path} cannot be read: {why}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// It is not there and cannot be made.
+    #[error("the host key {path} cannot be made: {why}")]
+    NotMade {
+        /// The file.
+        path: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Loads a host key; makes an ed25519 one, readable by the owner alone, where the file is missing.
+///
+/// # Errors
+/// If it can be neither loaded nor made. A file that is there is never replaced.
+pub(super) fn load_or_make(path: &Path) -> Result<PrivateKey, HostKeyError> {
+    if !path.exists() {
+        make(path).map_err(|error| HostKeyError::NotMade {
+            path: path.display().to_string(),
+            why: error.to_string(),
+        })?;
+        tracing::info!(path = %path.display(), "host key made");
+    }
+    load_secret_key(path, None).map_err(|error| HostKeyError::Unreadable {
+        path: path.display().to_string(),
+        why: error.to_string(),
+    })
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(io::Error::other)?;
+    let text = key.to_openssh(russh::keys::ssh_key::LineEnding::LF).map_err(io::Error::other)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    // Written beside its place and linked there, so that a half-written key is never found, and one
+    // that another process has just made is not replaced.
+    let beside = path.with_extension(format!("{:016x}", rand::random::<u64>()));
+    let written = write(&beside, text.as_bytes()).and_then(|()| match std::fs::hard_link(&beside, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    });
+    std::fs::remove_file(&beside)?;
+    written?;
+    File::open(folder)?.sync_all()
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_key_is_made_once_and_for_the_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys/host_ed25519");
+        let first = load_or_make(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let second = load_or_make(&path).unwrap();
+        assert_eq!(first.public_key(), second.public_key());
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_broken_key_is_an_error_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("host");
+        std::fs::write(&path, "no key").unwrap();
+        assert!(load_or_make(&path).unwrap_err().to_string().contains("cannot be read"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "no key");
+    }
+}

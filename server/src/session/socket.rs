@@ -1,0 +1,201 @@
+//! The socket that russh writes to.
+//!
+//! russh's session loop awaits each write and reads nothing meanwhile. With a peer that does the
+//! same, both would wait for each other for ever. So a write here never waits: what the kernel does
+//! not take is queued, and written out whenever the loop reads. The queue stays short because
+//! whoever produces much waits for [`Backlog::low`] first.
+
+use bytes::{Buf, BytesMut};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// A producer waits while more than this is queued, in bytes.
+const LOW: usize = 1 << 20;
+
+/// No connection may have more than this queued, in bytes: a peer's whole window, and what is not
+/// paced (replies to a peer that asks without reading).
+const MOST: usize = 96 << 20;
+
+/// How much of a connection's output the kernel has not taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    queued: AtomicUsize,
+    /// Bytes that the kernel has taken, ever.
+    written: AtomicU64,
+    drained: Notify,
+}
+
+impl Backlog {
+    /// Returns when there is room for more.
+    pub(super) async fn low(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if self.queued.load(Ordering::Acquire) <= LOW {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// What is queued, and all that was ever written: to find a queue that does not move.
+    pub(super) fn progress(&self) -> (usize, u64) {
+        (self.queued.load(Ordering::Acquire), self.written.load(Ordering::Acquire))
+    }
+}
+
+/// A TCP connection whose writes never wait. Cancelling its token reads as the peer's end.
+pub(super) struct Socket {
+    stream: TcpStream,
+    queue: BytesMut,
+    backlog: Arc<Backlog>,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream, backlog: Arc<Backlog>, cut: CancellationToken) -> Socket {
+        Socket { stream, queue: BytesMut::new(), backlog, cut: Box::pin(cut.cancelled_owned()) }
+    }
+
+    /// Writes out what is queued, as far as the kernel takes it now.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.queue.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.queue))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.queue.advance(written);
+            self.count(written);
+        }
+        // The memory of a queue that was long is given back.
+        if self.queue.capacity() > LOW {
+            self.queue = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn count(&self, written: usize) {
+        self.backlog.written.fetch_add(written as u64, Ordering::AcqRel);
+        self.backlog.queued.store(self.queue.len(), Ordering::Release);
+        if self.queue.len() <= LOW {
+            self.backlog.drained.notify_waiters();
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let mut rest = buf;
+        // Bytes keep their order: nothing overtakes the queue.
+        if self.poll_drain(cx)?.is_ready() {
+            while !rest.is_empty() {
+                match Pin::new(&mut self.stream).poll_write(cx, rest)? {
+                    Poll::Pending => break,
+                    Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(written) => {
+                        rest = rest.get(written..).unwrap_or_default();
+                        self.backlog.written.fetch_add(written as u64, Ordering::AcqRel);
+                    }
+                }
+            }
+        }
+        if self.queue.len() + rest.len() > MOST {
+            let text = "the peer reads nothing and asks for more and more";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)));
+        }
+        self.queue.extend_from_slice(rest);
+        self.backlog.queued.store(self.queue.len(), Ordering::Release);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What the kernel does not take is not waited for: that is what this type is for.
+        match self.poll_drain(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.cut.as_mut().poll(cx).is_pending() {
+            ready!(self.poll_drain(cx))?;
+        }
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn pair() -> (Socket, TcpStream, Arc<Backlog>, CancellationToken) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ours, peer) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        let (backlog, cut) = (Arc::new(Backlog::default()), CancellationToken::new());
+        let socket = Socket::new(ours.unwrap().0, Arc::clone(&backlog), cut.clone());
+        (socket, peer.unwrap(), backlog, cut)
+    }
+
+    #[tokio::test]
+    async fn a_write_does_not_wait_for_a_peer_that_does_not_read() {
+        let (mut socket, mut peer, backlog, _cut) = pair().await;
+        let sent: Vec<u8> = (0..32u32 << 20).map(|i| (i % 251) as u8).collect();
+        socket.write_all(&sent).await.unwrap();
+        assert!(backlog.progress().0 > LOW);
+        // Reading is what moves the queue, and the order is kept.
+        let reading = tokio::spawn(async move { socket.read_u8().await.map(|byte| (byte, socket)) });
+        let mut got = vec![0; sent.len()];
+        peer.read_exact(&mut got).await.unwrap();
+        assert!(got == sent);
+        backlog.low().await;
+        peer.write_u8(7).await.unwrap();
+        assert_eq!(reading.await.unwrap().unwrap().0, 7);
+        assert_eq!(backlog.progress(), (0, sent.len() as u64));
+    }
+
+    #[tokio::test]
+    async fn the_queue_has_an_end() {
+        let (mut socket, _peer, _, _cut) = pair().await;
+        let chunk = vec![0; 1 << 20];
+        let mut result = Ok(());
+        for _ in 0..200 {
+            result = socket.write_all(&chunk).await;
+            if result.is_err() {
+                break;
+            }
+        }
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn cutting_reads_as_the_end() {
+        let (mut socket, _peer, _, cut) = pair().await;
+        let reading = tokio::spawn(async move { socket.read(&mut [0; 8]).await });
+        cut.cancel();
+        assert_eq!(reading.await.unwrap().unwrap(), 0);
+    }
+}

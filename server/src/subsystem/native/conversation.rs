@@ -1,0 +1,304 @@
+//! What the frames of one channel mean.
+
+use super::group::{Group, refusal};
+use super::job::Job;
+use super::output::Output;
+use crate::operations::{self, Upload, User};
+use bytes::Bytes;
+use sshome_wire::display::Size;
+use sshome_wire::{
+    Decoder, End, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, RemotePath, Reply, Status,
+};
+use std::collections::VecDeque;
+
+/// Requests that a client may have unanswered.
+const MAX_OUTSTANDING: u32 = 4096;
+
+/// A turn ends when it has put out about this much, in bytes.
+const ENOUGH: usize = 1 << 20;
+
+/// What a turn leaves to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// There is more to do; go on.
+    Busy,
+    /// Nothing to do until more arrives.
+    Idle,
+    /// As idle, and there are files that wait to be published.
+    Staged,
+    /// The client broke the protocol; what is put out tells it why, and the channel ends.
+    Violation,
+}
+
+/// The put that is being received.
+pub(super) enum Receiving {
+    Nothing,
+    Upload(Box<Upload>),
+    /// It was refused and answered; what still comes of it is dropped.
+    Refused,
+}
+
+/// One conversation: what it works on, and what it has to say.
+pub(super) struct Conversation {
+    pub(super) user: User,
+    pub(super) cwd: RemotePath,
+    pub(super) receiving: Receiving,
+    pub(super) job: Option<Job>,
+    pub(super) output: Output,
+    group: Group,
+    decoder: Decoder,
+    queue: VecDeque<Frame>,
+    /// Bytes of data in `queue`.
+    queued: usize,
+    outstanding: u32,
+    greeted: bool,
+}
+
+impl Conversation {
+    /// Begins, with our hello put out.
+    pub(super) fn new(user: User) -> Conversation {
+        let mut output = Output::default();
+        output.frame(&Frame::Hello(Hello {
+            version: PROTOCOL_VERSION,
+            features: Features::default(),
+            max_frame: MAX_FRAME,
+            max_outstanding: MAX_OUTSTANDING,
+            status: Status::Authenticated,
+            message: greeting(&user),
+        }));
+        Conversation {
+            user,
+            cwd: RemotePath::root(),
+            receiving: Receiving::Nothing,
+            job: None,
+            output,
+            group: Group::default(),
+            decoder: Decoder::new(),
+            queue: VecDeque::new(),
+            queued: 0,
+            outstanding: 0,
+            greeted: false,
+        }
+    }
+
+    /// Takes what has arrived.
+    pub(super) fn push(&mut self, chunks: Vec<Bytes>) {
+        chunks.into_iter().for_each(|chunk| self.decoder.push(chunk));
+    }
+
+    /// Bytes that were pushed and are not dealt with yet.
+    pub(super) fn backlog(&self) -> usize {
+        self.queued + self.decoder.buffered()
+    }
+
+    /// What is to be sent.
+    pub(super) fn take_output(&mut self) -> Vec<Bytes> {
+        self.output.take()
+    }
+
+    /// Whether a put is under way.
+    pub(super) fn is_receiving(&self) -> bool {
+        matches!(self.receiving, Receiving::Upload(_))
+    }
+
+    /// Works for a bounded time. `publish` says that nothing more is on its way, so that what is
+    /// staged need not wait for company.
+    pub(super) fn turn(&mut self, publish: bool) -> Turn {
+        if let Err(reply) = self.decode().and_then(|()| self.work()) {
+            tracing::warn!(user = self.user.name(), %reply, "the client breaks the protocol");
+            self.publish();
+            self.output.reply(reply);
+            return Turn::Violation;
+        }
+        if publish || self.group.is_full() {
+            self.publish();
+        }
+        match self.job.is_some() || !self.queue.is_empty() {
+            true => Turn::Busy,
+            false if self.group.is_empty() => Turn::Idle,
+            false => Turn::Staged,
+        }
+    }
+
+    /// Gives an answer in its turn: after those of files that are not published yet.
+    pub(super) fn answer(&mut self, reply: Reply) {
+        if self.group.is_empty() {
+            self.output.reply(reply);
+            self.answered(1);
+        } else {
+            self.group.answer(reply);
+        }
+    }
+
+    /// Publishes what is staged, and answers.
+    pub(super) fn publish(&mut self) {
+        if !self.group.is_empty() {
+            let count = self.group.publish(&self.user, &mut self.output);
+            self.answered(count);
+        }
+    }
+
+    fn answered(&mut self, count: usize) {
+        self.outstanding = self.outstanding.saturating_sub(count as u32);
+    }
+
+    /// Takes all frames that are whole, so that a cancel is found behind what it cancels.
+    fn decode(&mut self) -> Result<(), Reply> {
+        let bad = |error| Reply::new(Status::BadCommand, format!("{error}"));
+        while let Some(frame) = self.decoder.next().map_err(bad)? {
+            match frame {
+                Frame::Cancel => {
+                    self.cancel();
+                    continue;
+                }
+                Frame::Request(_) => self.outstanding += 1,
+                Frame::Data(ref data) => self.queued += data.len(),
+                _ => {}
+            }
+            if self.outstanding > MAX_OUTSTANDING {
+                let text = format!("more than {MAX_OUTSTANDING} requests are unanswered");
+                return Err(Reply::new(Status::Busy, text));
+            }
+            self.queue.push_back(frame);
+        }
+        Ok(())
+    }
+
+    fn work(&mut self) -> Result<(), Reply> {
+        while self.output.len() < ENOUGH {
+            if let Some(job) = &mut self.job {
+                if job.step(&self.user, &mut self.output) {
+                    self.job = None;
+                    self.answered(1);
+                } else if !matches!(self.job, Some(Job::Get { .. })) {
+                    // A step of these is long: look for a cancel after each.
+                    return Ok(());
+                }
+            } else if let Some(frame) = self.queue.pop_front() {
+                self.take(frame)?;
+            } else {
+                return Ok(());
+            }
+            if self.group.is_full() {
+                self.publish();
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, frame: Frame) -> Result<(), Reply> {
+        match frame {
+            Frame::Hello(hello) => self.greet(&hello),
+            _ if !self.greeted => Err(violation("the first frame has to be a hello")),
+            Frame::Request(request) => match self.receiving {
+                Receiving::Nothing => {
+                    self.handle(request);
+                    Ok(())
+                }
+                _ => Err(violation("a request in the middle of a put")),
+            },
+            Frame::Data(data) => {
+                self.queued = self.queued.saturating_sub(data.len());
+                self.data(&data)
+            }
+            Frame::End(end) => self.end(&end),
+            Frame::Abort => self.abort(),
+            other => Err(violation(&format!("a {:?} frame is the server's to send", other.kind()))),
+        }
+    }
+
+    fn greet(&mut self, hello: &Hello) -> Result<(), Reply> {
+        if std::mem::replace(&mut self.greeted, true) {
+            return Err(violation("a second hello"));
+        }
+        if hello.version != PROTOCOL_VERSION {
+            let text =
+                format!("protocol version {} is not spoken here, {PROTOCOL_VERSION} is", hello.version);
+            return Err(violation(&text));
+        }
+        tracing::debug!(user = self.user.name(), client = ?hello.message, "hello");
+        Ok(())
+    }
+
+    fn data(&mut self, data: &[u8]) -> Result<(), Reply> {
+        match &mut self.receiving {
+            Receiving::Nothing => Err(violation("data outside of a put")),
+            Receiving::Refused => Ok(()),
+            Receiving::Upload(upload) => {
+                if let Err(error) = upload.write(data) {
+                    self.refuse_rest(&error);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn end(&mut self, end: &End) -> Result<(), Reply> {
+        match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
+            Receiving::Nothing => Err(violation("the end of data outside of a put")),
+            Receiving::Refused => Ok(()),
+            Receiving::Upload(upload) => {
+                match upload.finish(end) {
+                    Ok(placement) => self.group.add(placement),
+                    Err(error) => self.answer(refusal(&error)),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn abort(&mut self) -> Result<(), Reply> {
+        match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
+            Receiving::Nothing => Err(violation("an abort outside of a put")),
+            Receiving::Refused => Ok(()),
+            Receiving::Upload(_) => {
+                self.answer(Reply::new(Status::Cancelled, ""));
+                Ok(())
+            }
+        }
+    }
+
+    /// Refuses a put half-way. The answer goes out at once, so that the client stops sending.
+    fn refuse_rest(&mut self, error: &operations::Error) {
+        self.receiving = Receiving::Refused;
+        self.answer(refusal(error));
+        self.publish();
+    }
+
+    /// Aborts everything that came before the cancel, answers each, and then the cancel.
+    fn cancel(&mut self) {
+        self.publish();
+        if let Some(job) = self.job.take() {
+            job.cancelled(&mut self.output);
+            self.answered(1);
+        }
+        if let Receiving::Upload(_) = std::mem::replace(&mut self.receiving, Receiving::Nothing) {
+            self.answer(Reply::new(Status::Cancelled, ""));
+        }
+        self.queued = 0;
+        for frame in std::mem::take(&mut self.queue) {
+            match frame {
+                Frame::Request(_) => self.answer(Reply::new(Status::Cancelled, "")),
+                // A client that cancels right after its hello.
+                Frame::Hello(hello) if hello.version == PROTOCOL_VERSION => self.greeted = true,
+                _ => {}
+            }
+        }
+        self.output.reply(Reply::new(Status::Done, ""));
+    }
+}
+
+fn violation(text: &str) -> Reply {
+    Reply::new(Status::BadCommand, text)
+}
+
+fn greeting(user: &User) -> String {
+    let name = user.name();
+    match operations::usage(user) {
+        Ok(usage) => match usage.quota {
+            Some(quota) => format!("{name}: {} of {} used", Size(usage.used), Size(quota)),
+            None => format!("{name}: {} used, no quota", Size(usage.used)),
+        },
+        Err(_) => name.to_owned(),
+    }
+}

@@ -1,0 +1,54 @@
+use crate::home::{Attributes, length};
+use rustix::fs::{FileType, Stat};
+use sshome_wire::{Entries, Entry, FileKind, Time};
+
+/// A frame of entries is closed when it has about this many bytes.
+const FULL: usize = 64 << 10;
+
+/// What the wire tells of a file.
+pub(super) fn entry(attributes: &Attributes) -> Entry {
+    let stat = &attributes.stat;
+    Entry {
+        name: attributes.name.clone(),
+        kind: kind(stat),
+        size: length(stat),
+        mtime: mtime(stat),
+        mode: mode(stat),
+        links: stat.st_nlink,
+        target: attributes.target.clone(),
+    }
+}
+
+/// Entries of one directory in as many frames as they take; one, if there are none.
+pub(super) fn frames(directory: &[u8], entries: &[Attributes]) -> Vec<Entries> {
+    let empty = || Entries { directory: directory.to_vec(), entries: Vec::new() };
+    let mut frames = Vec::new();
+    let (mut frame, mut length) = (empty(), 0);
+    for attributes in entries {
+        if length >= FULL {
+            frames.push(std::mem::replace(&mut frame, empty()));
+            length = 0;
+        }
+        length += attributes.name.len() + attributes.target.len() + 64;
+        frame.entries.push(entry(attributes));
+    }
+    frames.push(frame);
+    frames
+}
+
+pub(super) fn mtime(stat: &Stat) -> Time {
+    Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 }
+}
+
+pub(super) fn mode(stat: &Stat) -> u32 {
+    stat.st_mode & 0o7777
+}
+
+fn kind(stat: &Stat) -> FileKind {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => FileKind::File,
+        FileType::Directory => FileKind::Directory,
+        FileType::Symlink => FileKind::Symlink,
+        _ => FileKind::Special,
+    }
+}

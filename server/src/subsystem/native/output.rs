@@ -1,0 +1,81 @@
+use bytes::{Bytes, BytesMut};
+use sshome_wire::frame::{HEAD, data_head};
+use sshome_wire::{End, Frame, FrameError, Header, MAX_FRAME, Reply};
+
+/// Data that are shorter than this are copied together with their neighbours: a packet each costs more.
+const SMALL: usize = 16 << 10;
+
+/// The most that one data frame carries, in bytes.
+pub(super) const MOST_DATA: usize = MAX_FRAME as usize - 1;
+
+/// What a turn puts out.
+#[derive(Default)]
+pub(super) struct Output {
+    chunks: Vec<Bytes>,
+    small: BytesMut,
+    length: usize,
+}
+
+impl Output {
+    /// Bytes that wait to be taken.
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// All of it, in order.
+    pub(super) fn take(&mut self) -> Vec<Bytes> {
+        self.gather();
+        self.length = 0;
+        std::mem::take(&mut self.chunks)
+    }
+
+    pub(super) fn reply(&mut self, reply: Reply) {
+        self.frame(&Frame::Reply(reply));
+    }
+
+    pub(super) fn header(&mut self, header: Header) {
+        self.frame(&Frame::Header(header));
+    }
+
+    pub(super) fn end(&mut self, end: End) {
+        self.frame(&Frame::End(end));
+    }
+
+    pub(super) fn frame(&mut self, frame: &Frame) {
+        let before = self.small.len();
+        if let Err(FrameError::Unsendable(kind)) = frame.encode(&mut self.small) {
+            // Ours are bounded where they are made; this one would leave the client waiting.
+            tracing::error!(?kind, "a frame is too long to be sent");
+        }
+        self.length += self.small.len() - before;
+    }
+
+    /// Puts out data. `buffer` begins with room for the frame's head, see [`data_buffer`].
+    pub(super) fn data(&mut self, mut buffer: Vec<u8>) {
+        let head = data_head((buffer.len() - HEAD.min(buffer.len())) as u32);
+        if let Some(room) = buffer.first_chunk_mut::<HEAD>() {
+            *room = head;
+        }
+        self.length += buffer.len();
+        if buffer.len() < SMALL {
+            self.small.extend_from_slice(&buffer);
+        } else {
+            self.gather();
+            self.chunks.push(Bytes::from(buffer));
+        }
+    }
+
+    fn gather(&mut self) {
+        if !self.small.is_empty() {
+            self.chunks.push(self.small.split().freeze());
+        }
+    }
+}
+
+/// A buffer for up to `length` bytes of data, and the head before them.
+pub(super) fn data_buffer(length: u64) -> Vec<u8> {
+    let length = usize::try_from(length).unwrap_or(MOST_DATA).min(MOST_DATA);
+    let mut buffer = Vec::with_capacity(HEAD + length);
+    buffer.extend_from_slice(&[0; HEAD]);
+    buffer
+}

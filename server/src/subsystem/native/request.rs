@@ -1,0 +1,188 @@
+//! What each request does: its line in the log, whether it changes anything, and the call.
+
+use super::conversation::{Conversation, Receiving};
+use super::entry::entry;
+use super::group::refusal;
+use super::job::Job;
+use crate::operations::{self, Copy, Download, Hashing, Listing, Made, Removal, Upload};
+use sshome_wire::{PathError, Payload, RemotePath, Reply, Request, Status};
+
+/// What comes of a request at once.
+enum Outcome {
+    Reply(Reply),
+    Job(Job),
+    Upload(Upload),
+}
+
+type Handled = Result<Outcome, Refused>;
+
+enum Refused {
+    Operation(operations::Error),
+    Path(PathError),
+    Reply(Reply),
+}
+
+impl From<operations::Error> for Refused {
+    fn from(error: operations::Error) -> Refused {
+        Refused::Operation(error)
+    }
+}
+
+impl From<PathError> for Refused {
+    fn from(error: PathError) -> Refused {
+        Refused::Path(error)
+    }
+}
+
+impl Conversation {
+    /// Takes one request up. It is answered when this returns, or has become the job or the upload
+    /// under way.
+    pub(super) fn handle(&mut self, request: Request) {
+        let is_put = matches!(request, Request::Put(_));
+        if !is_put && !matches!(request, Request::Mkdir { .. }) {
+            // It may look at what was put before it.
+            self.publish();
+        }
+        log(&self.user, &request);
+        match self.act(request) {
+            Ok(Outcome::Reply(reply)) => self.answer(reply),
+            Ok(Outcome::Job(job)) => self.job = Some(job),
+            Ok(Outcome::Upload(upload)) => self.receiving = Receiving::Upload(Box::new(upload)),
+            Err(refused) => {
+                let reply = match refused {
+                    Refused::Operation(error) => refusal(&error),
+                    Refused::Path(error) => Reply::new(Status::BadCommand, error.to_string()),
+                    Refused::Reply(reply) => reply,
+                };
+                tracing::debug!(user = self.user.name(), %reply, "refused");
+                self.answer(reply);
+                if is_put {
+                    // The data are on their way already; the answer is to stop them soon.
+                    self.publish();
+                    self.receiving = Receiving::Refused;
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, request: Request) -> Handled {
+        if writes(&request) && !self.user.may_write() {
+            let reply = Reply::new(Status::PermissionDenied, "this account may read and not write");
+            return Err(Refused::Reply(reply));
+        }
+        let user = &self.user;
+        let at = |path: &[u8]| self.cwd.join(path);
+        Ok(match request {
+            Request::Pwd => path_reply(&self.cwd),
+            Request::Cd { path } => {
+                let path = at(&path)?;
+                operations::enter_directory(user, &path)?;
+                self.cwd = path;
+                path_reply(&self.cwd)
+            }
+            Request::Ls { path, recursive } => {
+                Outcome::Job(Job::List(Listing::begin(user, &at(&path)?, recursive)?))
+            }
+            Request::Stat { path, follow } => {
+                let found = operations::stat(user, &at(&path)?, follow)?;
+                Outcome::Reply(Reply::with(Payload::Stat(entry(&found))))
+            }
+            Request::Mkdir { path, parents, mode } => {
+                let path = at(&path)?;
+                let status = match operations::make_directory(user, &path, parents, mode)? {
+                    Made::New => Status::Done,
+                    Made::Existed => Status::DirectoryExists,
+                };
+                Outcome::Reply(Reply::new(status, path.to_string()))
+            }
+            Request::Get { path, offset } => {
+                let file = Download::begin(user, &at(&path)?)?;
+                if offset > file.size() {
+                    let text = format!("the file has {} bytes, not {offset}", file.size());
+                    return Err(Refused::Reply(Reply::new(Status::BadCommand, text)));
+                }
+                Outcome::Job(Job::get(file, offset, &mut self.output))
+            }
+            Request::Put(put) => {
+                let path = at(&put.path)?;
+                Outcome::Upload(Upload::begin(user, &put, path)?)
+            }
+            Request::Rm { path, recursive: false } => {
+                operations::remove(user, &at(&path)?)?;
+                done()
+            }
+            Request::Rm { path, recursive: true } => {
+                Outcome::Job(Job::Remove(Removal::begin(user, &at(&path)?)?))
+            }
+            Request::Rmdir { path } => {
+                operations::remove_directory(user, &at(&path)?)?;
+                done()
+            }
+            Request::Mv { from, to } => {
+                operations::rename(user, &at(&from)?, &at(&to)?)?;
+                done()
+            }
+            Request::Cp { from, to, recursive } => {
+                Outcome::Job(Job::Copy(Copy::begin(user, &at(&from)?, &at(&to)?, recursive)?))
+            }
+            Request::Hash { path, verify } => {
+                Outcome::Job(Job::Hash(Hashing::begin(user, &at(&path)?, verify)?))
+            }
+            Request::Df => Outcome::Reply(Reply::with(Payload::Usage(operations::usage(user)?))),
+            Request::Sync => {
+                operations::sync(user)?;
+                done()
+            }
+        })
+    }
+}
+
+fn done() -> Outcome {
+    Outcome::Reply(Reply::new(Status::Done, ""))
+}
+
+fn path_reply(path: &RemotePath) -> Outcome {
+    Outcome::Reply(Reply::with(Payload::Path(path.as_bytes().to_vec())))
+}
+
+/// Whether a request changes anything.
+fn writes(request: &Request) -> bool {
+    match request {
+        Request::Pwd
+        | Request::Cd { .. }
+        | Request::Ls { .. }
+        | Request::Stat { .. }
+        | Request::Get { .. }
+        | Request::Hash { .. }
+        | Request::Df
+        | Request::Sync => false,
+        Request::Mkdir { .. }
+        | Request::Put(_)
+        | Request::Rm { .. }
+        | Request::Rmdir { .. }
+        | Request::Mv { .. }
+        | Request::Cp { .. } => true,
+    }
+}
+
+fn log(user: &operations::User, request: &Request) {
+    use sshome_wire::display::Escaped;
+    let (name, path) = match request {
+        Request::Pwd => ("pwd", None),
+        Request::Cd { path } => ("cd", Some(path)),
+        Request::Ls { path, .. } => ("ls", Some(path)),
+        Request::Stat { path, .. } => ("stat", Some(path)),
+        Request::Mkdir { path, .. } => ("mkdir", Some(path)),
+        Request::Get { path, .. } => ("get", Some(path)),
+        Request::Put(put) => ("put", Some(&put.path)),
+        Request::Rm { path, .. } => ("rm", Some(path)),
+        Request::Rmdir { path } => ("rmdir", Some(path)),
+        Request::Mv { from, .. } => ("mv", Some(from)),
+        Request::Cp { from, .. } => ("cp", Some(from)),
+        Request::Hash { path, .. } => ("hash", Some(path)),
+        Request::Df => ("df", None),
+        Request::Sync => ("sync", None),
+    };
+    let path = path.map_or(&[][..], |path| path);
+    tracing::debug!(user = user.name(), request = name, path = %Escaped(path), "request");
+}
