@@ -1,1 +1,10 @@
-//! e
+//! What the end-to-end tests stand on: a server of their own each, on a free port of 127.0.0.1, in a
+//! folder that goes with the test.
+
+mod host;
+mod peer;
+mod program;
+
+pub use host::{Host, HostBuilder};
+pub use peer::{Peer, end_of, hello};
+pub use program::{Program, binary};

@@ -1,0 +1,140 @@
+use anyhow::{Context, Result};
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::{Algorithm, PrivateKey};
+use sshomed::config;
+use sshomed::server::Server;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A server in this process, with a key that logs every user in. It ends when it is dropped.
+pub struct Host {
+    dir: TempDir,
+    address: SocketAddr,
+    key: PrivateKey,
+    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+/// What a host's configuration is made of.
+pub struct HostBuilder {
+    dir: TempDir,
+    key: PrivateKey,
+    text: String,
+}
+
+impl HostBuilder {
+    /// A configuration without users.
+    ///
+    /// # Errors
+    /// If the temporary folder cannot be made.
+    pub fn new() -> Result<HostBuilder> {
+        let dir = TempDir::with_prefix("sshome-e2e-")?;
+        let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.path().join("id"))?;
+        std::io::Write::write_all(&mut file, key.to_openssh(LineEnding::LF)?.as_bytes())?;
+        std::fs::create_dir(dir.path().join("etc"))?;
+        let text = "[server]\nlisten = [\"127.0.0.1:0\"]\nshutdown-grace = 1\n".to_owned();
+        Ok(HostBuilder { dir, key, text })
+    }
+
+    /// Adds a user whom the host's key logs in. `settings` are lines of the user's table.
+    ///
+    /// # Errors
+    /// If the key cannot be written as text.
+    pub fn user(mut self, name: &str, settings: &str) -> Result<HostBuilder> {
+        let key = self.key.public_key().to_openssh()?;
+        write!(self.text, "\n[users.{name}]\nauthorized-keys = [\"{key}\"]\n{settings}\n")?;
+        Ok(self)
+    }
+
+    /// Writes the configuration and starts the server in this process.
+    ///
+    /// # Errors
+    /// If the server does not start.
+    pub async fn start(self) -> Result<Host> {
+        let mut host = self.prepare()?;
+        host.start().await?;
+        Ok(host)
+    }
+
+    /// Writes the configuration and starts nothing.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn prepare(self) -> Result<Host> {
+        std::fs::write(self.dir.path().join("etc/users.toml"), &self.text)?;
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Ok(Host { dir: self.dir, address, key: self.key, running: None })
+    }
+}
+
+impl Host {
+    /// A host with one user.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn with_user(name: &str, settings: &str) -> Result<Host> {
+        HostBuilder::new()?.user(name, settings)?.start().await
+    }
+
+    /// Starts the server in this process, again if it was stopped.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn start(&mut self) -> Result<()> {
+        let config = config::load(self.dir.path(), None, &[])?;
+        let server = Server::bind(config).await?;
+        self.address = *server.addresses()?.first().context("no address")?;
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(server.serve(async move { drop(stopped.await) }));
+        self.running = Some((stop, serving));
+        Ok(())
+    }
+
+    /// Ends the server in order.
+    ///
+    /// # Errors
+    /// If it panicked.
+    pub async fn stop(&mut self) -> Result<()> {
+        if let Some((stop, serving)) = self.running.take() {
+            drop(stop);
+            serving.await?;
+        }
+        Ok(())
+    }
+
+    /// Where the server listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The folder that the server works in.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A user's home on the disk.
+    #[must_use]
+    pub fn home(&self, user: &str) -> PathBuf {
+        self.dir.path().join("home").join(user)
+    }
+
+    /// The key that logs every user in.
+    #[must_use]
+    pub fn key(&self) -> &PrivateKey {
+        &self.key
+    }
+
+    /// The file of that key.
+    #[must_use]
+    pub fn key_file(&self) -> PathBuf {
+        self.dir.path().join("id")
+    }
+}

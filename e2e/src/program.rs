@@ -1,0 +1,106 @@
+use anyhow::{Context, Result, ensure};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+/// The path of one of the project's programs, `sshome` or `sshomed`, built in this test's profile.
+///
+/// # Errors
+/// If it does not build.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    Ok(folder.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?.join(name))
+}
+
+/// Builds both programs and returns the folder they are in. `cargo test` need not have built them.
+fn build() -> Result<PathBuf> {
+    // A test runs as target/PROFILE/deps/NAME.
+    let test = std::env::current_exe()?;
+    let folder = test.parent().and_then(Path::parent).context("where is the target folder?")?.to_owned();
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--quiet", "-p", "sshomed", "-p", "sshome", "--manifest-path"]);
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
+    command.arg("--target-dir").arg(folder.parent().context("no target folder")?);
+    if folder.file_name().is_some_and(|name| name == "release") {
+        command.arg("--release");
+    }
+    ensure!(command.status()?.success(), "the programs do not build");
+    Ok(folder)
+}
+
+/// `sshomed` as a process of its own. It is killed when it is dropped.
+pub struct Program {
+    child: Child,
+    address: SocketAddr,
+    announced: Vec<String>,
+}
+
+impl Program {
+    /// Starts `sshomed serve` in a folder and waits until it says where it listens.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn serve(dir: &Path) -> Result<Program> {
+        let mut child = Command::new(binary("sshomed")?)
+            .args(["serve", "--listen", "127.0.0.1:0", "--dir"])
+            .arg(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let out = child.stdout.take().context("no standard output")?;
+        let mut announced = Vec::new();
+        for line in BufReader::new(out).lines() {
+            announced.push(line?);
+            if announced.last().is_some_and(|line| line.starts_with("log in with")) {
+                break;
+            }
+        }
+        let address = announced.iter().find_map(|line| line.strip_prefix("listening on "));
+        let address = address.with_context(|| format!("it announced {announced:?}"))?.parse()?;
+        Ok(Program { child, address, announced })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it said at its start.
+    #[must_use]
+    pub fn announced(&self) -> &[String] {
+        &self.announced
+    }
+
+    /// Kills it, as `kill -9` does.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to end with SIGTERM and returns its exit code.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub fn terminate(&mut self) -> Result<Option<i32>> {
+        let id = i32::try_from(self.child.id())?;
+        let process = rustix::process::Pid::from_raw(id).context("no process")?;
+        rustix::process::kill_process(process, rustix::process::Signal::TERM)?;
+        Ok(self.child.wait()?.code())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.kill());
+    }
+}
