@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use tempfile::TempDir;
 
 /// Files in memory: what is compared is the tools, not a disk.
@@ -35,6 +36,7 @@ impl Stage {
         let folder = tempfile::Builder::new().prefix("sshome-bench-").tempdir_in(TMPFS);
         let stage =
             Stage { folder: folder.with_context(|| format!("making a folder in {TMPFS}"))?, binaries };
+        remove_on_interrupt(stage.path().to_owned());
         for path in [stage.files(), stage.home().join("arrived"), stage.sshd().join("arrived"), stage.local()]
         {
             fs::create_dir_all(path)?;
@@ -90,6 +92,18 @@ impl Stage {
     fn local(&self) -> PathBuf {
         self.path().join("arrived")
     }
+}
+
+/// Ctrl-C ends the bench without a drop; gigabytes of memory must not stay behind.
+fn remove_on_interrupt(folder: PathBuf) {
+    thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            // The terminal interrupts clients and servers as well: they write no more.
+            let _ = fs::remove_dir_all(folder);
+            std::process::exit(130);
+        }
+    });
 }
 
 fn check_space(sets: &[FileSet]) -> Result<()> {

@@ -34,7 +34,7 @@ const SSH_OPTIONS: [&str; 9] = [
 ];
 
 /// sftp at its best: the largest request that OpenSSH's server takes, and twice the usual number of
-/// requests under way. Larger numbers made no difference, smaller ones cost up to a third of the rate.
+/// requests under way.
 const SFTP_BEST: [&str; 4] = ["-B", "261120", "-R", "128"];
 
 impl Tool {
