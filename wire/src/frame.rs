@@ -186,6 +186,13 @@ enum State {
     Broken(FrameError),
 }
 
+impl State {
+    /// In a data body of which `left` bytes are still to come; after it if there are none.
+    fn data(left: usize) -> State {
+        if left == 0 { State::Head } else { State::Data(left) }
+    }
+}
+
 impl Decoder {
     /// A decoder at the beginning of a stream.
     #[must_use]
@@ -217,6 +224,7 @@ impl Decoder {
     ///
     /// # Errors
     /// If the stream is no stream of frames. Every later call says the same.
+    #[allow(clippy::should_implement_trait)] // an iterator has no way to say that more may come later
     pub fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         let result = self.advance();
         if let Err(error) = result {
@@ -244,7 +252,7 @@ impl Decoder {
                         return Err(FrameError::Empty);
                     };
                     self.state = match Kind::try_from(head.get_u8())? {
-                        Kind::Data => State::Data(body),
+                        Kind::Data => State::data(body),
                         kind => State::Control(kind, body),
                     };
                 }
@@ -256,7 +264,6 @@ impl Decoder {
                     self.state = State::Head;
                     return Frame::decode(kind, &body).map(Some);
                 }
-                State::Data(0) => self.state = State::Head,
                 State::Data(left) => {
                     let Some(chunk) = self.chunks.front_mut() else { return Ok(None) };
                     let piece = chunk.split_to(left.min(chunk.len()));
@@ -264,7 +271,7 @@ impl Decoder {
                         self.chunks.pop_front();
                     }
                     self.buffered -= piece.len();
-                    self.state = State::Data(left - piece.len());
+                    self.state = State::data(left - piece.len());
                     return Ok(Some(Frame::Data(piece)));
                 }
             }

@@ -1,15 +1,27 @@
 //! What `ls` and `stat` tell of files.
 
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A point in time: seconds since 1970-01-01 UTC, negative before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Time {
     /// Whole seconds.
     pub seconds: i64,
-    /// Nanoseconds after the second; 999,999,999 at most.
+    /// Nanoseconds after the second; 999,999,999 at most. More does not decode: to the system calls
+    /// that set times, some larger numbers are commands of their own.
+    #[serde(deserialize_with = "below_a_second")]
     pub nanoseconds: u32,
+}
+
+fn below_a_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let nanoseconds = u32::deserialize(deserializer)?;
+    if nanoseconds < 1_000_000_000 {
+        Ok(nanoseconds)
+    } else {
+        Err(D::Error::custom("a second or more in nanoseconds"))
+    }
 }
 
 /// What sort of thing a name stands for.

@@ -1,0 +1,131 @@
+//! The files that travel: made, compared, removed.
+
+use crate::workload::FileSet;
+use anyhow::{Context, Result, ensure};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// How much is made or compared at once, in bytes.
+const PIECE: usize = 1 << 18;
+
+/// Files in a directory of a tree.
+const FILES_IN_A_DIRECTORY: u64 = 100;
+
+/// Makes the files under `parent`: random bytes, the same in every run.
+pub(crate) fn make(set: &FileSet, parent: &Path) -> Result<()> {
+    let mut random = StdRng::seed_from_u64(set.bytes());
+    let top = parent.join(set.name);
+    if !set.is_tree() {
+        return fill(&top, set.size, &mut random);
+    }
+    for number in 0..set.count {
+        let directory = top.join(format!("{:04}", number / FILES_IN_A_DIRECTORY));
+        fs::create_dir_all(&directory)?;
+        fill(&directory.join(format!("{number:06}.bin")), set.size, &mut random)?;
+    }
+    Ok(())
+}
+
+fn fill(path: &Path, size: u64, random: &mut StdRng) -> Result<()> {
+    let mut file = File::create_new(path).with_context(|| format!("making {}", path.display()))?;
+    let mut piece = vec![0; PIECE];
+    let mut left = size;
+    while left > 0 {
+        piece.truncate(usize::try_from(left).unwrap_or(PIECE).min(PIECE));
+        random.fill_bytes(&mut piece);
+        file.write_all(&piece).with_context(|| format!("writing {}", path.display()))?;
+        left -= piece.len() as u64;
+    }
+    Ok(())
+}
+
+/// Checks that two files have the same bytes, or two trees the same files with the same bytes.
+pub(crate) fn same(expected: &Path, found: &Path) -> Result<()> {
+    if expected.is_dir() {
+        let names = names(expected)?;
+        ensure!(names == self::names(found)?, "{} has other names in it", found.display());
+        return names.iter().try_for_each(|name| same(&expected.join(name), &found.join(name)));
+    }
+    let open = |path: &Path| File::open(path).with_context(|| format!("opening {}", path.display()));
+    let (expected, file) = (open(expected)?, open(found)?);
+    let (mut wanted, mut read) = (Vec::with_capacity(PIECE), Vec::with_capacity(PIECE));
+    loop {
+        next_piece(&expected, &mut wanted)?;
+        next_piece(&file, &mut read)?;
+        ensure!(wanted == read, "{} has other bytes in it", found.display());
+        if wanted.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// The next bytes of a file; none at its end.
+fn next_piece(file: &File, into: &mut Vec<u8>) -> Result<()> {
+    into.clear();
+    file.take(PIECE as u64).read_to_end(into)?;
+    Ok(())
+}
+
+fn names(directory: &Path) -> Result<BTreeSet<OsString>> {
+    let entries = fs::read_dir(directory).with_context(|| format!("listing {}", directory.display()))?;
+    entries.map(|entry| Ok(entry?.file_name())).collect()
+}
+
+/// Removes what is in a directory; the directory stays.
+pub(crate) fn empty(directory: &Path) -> Result<()> {
+    for name in names(directory)? {
+        let path = directory.join(name);
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.with_context(|| format!("removing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SET: FileSet = FileSet { name: "tree", count: 250, size: 10 };
+
+    #[test]
+    fn a_tree_is_the_same_every_time_it_is_made() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        make(&SET, one.path()).unwrap();
+        make(&SET, other.path()).unwrap();
+        same(one.path(), other.path()).unwrap();
+        assert_eq!(names(&one.path().join("tree")).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn any_difference_is_found() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        make(&SET, one.path()).unwrap();
+        make(&SET, other.path()).unwrap();
+        let file = other.path().join("tree/0001/000123.bin");
+        let original = fs::read(&file).unwrap();
+        let changed = [&original[..9], &[original[9] ^ 1]].concat();
+        for wrong in [&changed[..], &original[..9], &[&original[..], b"x"].concat()] {
+            fs::write(&file, wrong).unwrap();
+            assert!(same(one.path(), other.path()).is_err());
+        }
+        fs::write(&file, &original).unwrap();
+        same(one.path(), other.path()).unwrap();
+        fs::write(other.path().join("more"), b"").unwrap();
+        assert!(same(one.path(), other.path()).is_err());
+    }
+
+    #[test]
+    fn a_file_has_its_length_and_is_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let set = FileSet { name: "big", count: 1, size: PIECE as u64 + 7 };
+        make(&set, parent.path()).unwrap();
+        assert_eq!(fs::metadata(parent.path().join("big")).unwrap().len(), set.size);
+        empty(parent.path()).unwrap();
+        assert!(names(parent.path()).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,124 @@
+//! The servers: sshomed, and OpenSSH's sshd with the same key and no more than it needs.
+
+use crate::stage::Stage;
+use crate::tool::Tool;
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Where Debian puts it. It wants to be called by its whole path, to run itself again for each session.
+pub(crate) const SSHD: &str = "/usr/sbin/sshd";
+
+/// How long a server may take to say that it listens.
+const START: Duration = Duration::from_secs(30);
+
+/// A server that listens on loopback. It is killed when this is dropped.
+pub(crate) struct Server {
+    process: Child,
+    pub(crate) port: u16,
+}
+
+/// Those that the tools need.
+pub(crate) struct Servers {
+    sshomed: Option<Server>,
+    sshd: Option<Server>,
+}
+
+impl Servers {
+    /// Starts what these tools need.
+    pub(crate) fn start(stage: &Stage, tools: &[Tool]) -> Result<Servers> {
+        let sshomed = tools.contains(&Tool::Sshome).then(|| start_sshomed(stage)).transpose()?;
+        let sshd = tools.iter().any(|tool| *tool != Tool::Sshome).then(|| start_sshd(stage)).transpose()?;
+        Ok(Servers { sshomed, sshd })
+    }
+
+    /// The server that a tool talks to.
+    pub(crate) fn of(&self, tool: Tool) -> Result<&Server> {
+        let server = if tool == Tool::Sshome { &self.sshomed } else { &self.sshd };
+        server.as_ref().with_context(|| format!("no server for {tool}"))
+    }
+}
+
+impl Server {
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself: then there is nothing to kill and only the remains to collect.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn start_sshomed(stage: &Stage) -> Result<Server> {
+    let folder = stage.sshomed();
+    let public = fs::read_to_string(stage.key().with_extension("pub"))?;
+    fs::create_dir_all(folder.join("etc"))?;
+    let config = format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\n\n\
+         [users.bench]\nauthorized-keys = [\"{}\"]\nquota = \"unlimited\"\n",
+        public.trim()
+    );
+    fs::write(folder.join("etc/users.toml"), config)?;
+    let mut command = Command::new(stage.binaries.join("sshomed"));
+    command.arg("serve").arg("--dir").arg(&folder).args(["--listen", "127.0.0.1:0"]);
+    let (process, line) = listening(command, &stage.path().join("sshomed.log"), "listening on ")?;
+    let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
+    Ok(Server { process, port: port.with_context(|| format!("no port in sshomed's \"{line}\""))? })
+}
+
+fn start_sshd(stage: &Stage) -> Result<Server> {
+    let folder = stage.sshd();
+    let port = free_port()?;
+    let config = format!(
+        "Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {key}\nPidFile none\n\
+         UsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nUseDNS no\n\
+         Subsystem sftp internal-sftp\n",
+        host = folder.join("host_key").display(),
+        key = stage.key().with_extension("pub").display(),
+    );
+    fs::write(folder.join("config"), config)?;
+    let host_key = fs::read_to_string(folder.join("host_key.pub"))?;
+    fs::write(folder.join("known_hosts"), format!("[127.0.0.1]:{port} {host_key}"))?;
+    if rustix::process::geteuid().is_root() {
+        fs::create_dir_all("/run/sshd").context("making the folder that sshd changes its root to")?;
+    }
+    let mut command = Command::new(SSHD);
+    command.args(["-D", "-e", "-f"]).arg(folder.join("config"));
+    let (process, _) = listening(command, &stage.path().join("sshd.log"), "Server listening on ")?;
+    Ok(Server { process, port })
+}
+
+/// A port that nobody has just now: sshd cannot be asked to choose one itself.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("looking for a free port")?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Starts a server and waits for the line in which it says that it listens; gives what follows `words`.
+fn listening(mut command: Command, log: &Path, words: &str) -> Result<(Child, String)> {
+    let output = File::create(log)?;
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+    let program = command.get_program().display().to_string();
+    let mut process = command.spawn().with_context(|| format!("starting {program}"))?;
+    let begin = Instant::now();
+    loop {
+        let said = String::from_utf8_lossy(&fs::read(log)?).into_owned();
+        let whole_lines = said.rsplit_once('\n').map_or("", |(lines, _)| lines);
+        if let Some(line) = whole_lines.lines().find_map(|line| line.strip_prefix(words)) {
+            return Ok((process, line.to_owned()));
+        }
+        if process.try_wait()?.is_some() || begin.elapsed() > START {
+            let _ = process.kill();
+            let _ = process.wait();
+            bail!("{program} does not listen; it said:\n{said}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,71 @@
+//! Any bytes, in any pieces, into the decoder. It must not panic and must not hold more than it was
+//! given; how the stream is cut must not matter; and what decodes must mean the same once it has been
+//! encoded and decoded again.
+#![no_main]
+
+use bytes::{Bytes, BytesMut};
+use libfuzzer_sys::fuzz_target;
+use sshome_wire::{Decoder, Frame, FrameError};
+
+fuzz_target!(|input: (Vec<u8>, Vec<u8>)| {
+    let (sizes, stream) = input;
+    let (frames, error) = decode(&stream, &sizes);
+    let (whole, whole_error) = decode(&stream, &[]);
+    assert_eq!(error, whole_error);
+    let meaning = encode(&frames);
+    assert_eq!(meaning, encode(&whole));
+
+    let (again, error) = decode(&meaning, &sizes);
+    assert_eq!(error, None);
+    assert_eq!(encode(&again), meaning);
+});
+
+/// The frames of `stream` up to the first error, pushed in pieces of these sizes over and over; in
+/// one piece if there are none. Neighbouring pieces of data are put together.
+fn decode(stream: &[u8], sizes: &[u8]) -> (Vec<Frame>, Option<FrameError>) {
+    let mut decoder = Decoder::new();
+    let mut frames = Vec::new();
+    let mut sizes = sizes.iter().map(|size| usize::from(*size) + 1).cycle();
+    let mut rest = stream;
+    while !rest.is_empty() {
+        let size = sizes.next().unwrap_or(rest.len()).min(rest.len());
+        let (piece, after) = rest.split_at(size);
+        rest = after;
+        decoder.push(Bytes::copy_from_slice(piece));
+        loop {
+            assert!(decoder.buffered() <= stream.len() - rest.len());
+            match decoder.next() {
+                Ok(Some(frame)) => append(&mut frames, frame),
+                Ok(None) => break,
+                Err(error) => return (frames, Some(error)),
+            }
+        }
+    }
+    (frames, None)
+}
+
+fn append(frames: &mut Vec<Frame>, frame: Frame) {
+    match (frames.last_mut(), frame) {
+        (Some(Frame::Data(before)), Frame::Data(piece)) => *before = [&before[..], &piece].concat().into(),
+        (_, frame) => frames.push(frame),
+    }
+}
+
+/// The frames as they travel. Data that was put together may be too long for one frame, so it is cut.
+fn encode(frames: &[Frame]) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    for frame in frames {
+        match frame {
+            Frame::Data(data) => {
+                data.chunks(1 << 17)
+                    .for_each(|part| add(&Frame::Data(Bytes::copy_from_slice(part)), &mut out));
+            }
+            control => add(control, &mut out),
+        }
+    }
+    out.to_vec()
+}
+
+fn add(frame: &Frame, out: &mut BytesMut) {
+    frame.encode(out).expect("what fitted into a frame fits again: numbers only get shorter");
+}

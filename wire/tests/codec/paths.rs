@@ -1,0 +1,94 @@
+//! What holds for every path that can be made of bytes.
+
+use super::strategies::name;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use sshome_wire::{MAX_PATH, PathError, RemotePath};
+
+/// Paths that climb, repeat slashes and stay where they are, more often than bytes at random do.
+fn path() -> impl Strategy<Value = Vec<u8>> {
+    let component = prop_oneof![
+        3 => Just(b"..".to_vec()),
+        1 => Just(b".".to_vec()),
+        1 => Just(Vec::new()),
+        1 => Just(vec![b'n'; 255]),
+        4 => name(),
+    ];
+    let short = vec(component.clone(), 0..8).prop_map(|names| names.join(&b'/'));
+    let long = vec(component, 20..60).prop_map(|names| names.join(&b'/'));
+    prop_oneof![4 => short, 1 => long]
+}
+
+/// A path in normal form; the top where the bytes make none.
+fn base() -> impl Strategy<Value = RemotePath> {
+    path().prop_map(|bytes| RemotePath::root().join(&bytes).unwrap_or_else(|_| RemotePath::root()))
+}
+
+/// What the type promises.
+fn is_normal(path: &RemotePath) -> bool {
+    let bytes = path.as_bytes();
+    let names = bytes.strip_prefix(b"/").map(|rest| rest.split(|byte| *byte == b'/'));
+    let normal = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && !name.contains(&0);
+    bytes == b"/" || (bytes.len() <= MAX_PATH && names.is_some_and(|mut names| names.all(normal)))
+}
+
+proptest! {
+    #[test]
+    fn a_joined_path_is_normal(base in base(), path in path()) {
+        if let Ok(joined) = base.join(&path) {
+            prop_assert!(is_normal(&joined), "{joined}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_refused_only_for_a_nul_or_its_length(base in base(), path in path()) {
+        match base.join(&path) {
+            Ok(_) => prop_assert!(!path.contains(&0) && path.len() <= MAX_PATH),
+            Err(PathError::Nul) => prop_assert!(path.contains(&0)),
+            Err(PathError::TooLong) => {
+                prop_assert!(path.len() + base.as_bytes().len() >= MAX_PATH);
+            }
+        }
+    }
+
+    #[test]
+    fn a_joined_path_joins_to_itself_anywhere(base in base(), elsewhere in base(), path in path()) {
+        if let Ok(joined) = base.join(&path) {
+            prop_assert_eq!(elsewhere.join(joined.as_bytes()), Ok(joined));
+        }
+    }
+
+    #[test]
+    fn joining_in_two_steps_is_joining_in_one(base in base(), first in path(), second in path()) {
+        prop_assume!(!second.starts_with(b"/"));
+        let whole = [&first[..], &second].join(&b'/');
+        let steps = base.join(&first).and_then(|directory| directory.join(&second));
+        if let (false, Ok(steps), Ok(whole)) = (first.is_empty(), steps, base.join(&whole)) {
+            prop_assert_eq!(steps, whole);
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_path_make_it_again(path in base()) {
+        let names: Vec<_> = path.components().collect();
+        let again = [&b"/"[..], &names.join(&b'/')].concat();
+        prop_assert_eq!(&again[..], path.as_bytes());
+        prop_assert_eq!(path.file_name(), names.last().copied());
+        prop_assert_eq!(&RemotePath::root().join(path.relative()), &Ok(path.clone()));
+        if let Some((parent, name)) = path.split() {
+            prop_assert!(is_normal(&parent));
+            prop_assert_eq!(parent.join(name), Ok(path));
+        } else {
+            prop_assert_eq!(path, RemotePath::root());
+        }
+    }
+}
+
+#[test]
+fn the_longest_path_is_reached_and_not_passed() {
+    let half = vec![b'a'; MAX_PATH / 2];
+    let base = RemotePath::root().join(&half).unwrap();
+    let most = vec![b'b'; MAX_PATH - base.as_bytes().len() - 1];
+    assert_eq!(base.join(&most).unwrap().as_bytes().len(), MAX_PATH);
+    assert_eq!(base.join(&[&most[..], b"b"].concat()), Err(PathError::TooLong));
+}

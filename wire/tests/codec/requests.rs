@@ -1,0 +1,235 @@
+//! Each request, a field a line. A position that changes here breaks every peer that is out there.
+
+use super::is;
+use sshome_wire::{Frame, Put, Request, Time};
+
+#[track_caller]
+fn request(request: Request, wire: &[u8]) {
+    is(&Frame::Request(request), wire);
+}
+
+#[test]
+fn pwd() {
+    request(
+        Request::Pwd,
+        &[
+            0, 0, 0, 2, // length
+            2, // kind: request
+            0, // pwd
+        ],
+    );
+}
+
+#[test]
+fn cd() {
+    request(
+        Request::Cd { path: b"/a".to_vec() },
+        &[
+            0, 0, 0, 5, // length
+            2, // kind: request
+            1, // cd
+            2, b'/', b'a', // path
+        ],
+    );
+}
+
+#[test]
+fn ls() {
+    request(
+        Request::Ls { path: b".".to_vec(), recursive: true },
+        &[
+            0, 0, 0, 5, // length
+            2, // kind: request
+            2, // ls
+            1, b'.', // path
+            1,    // recursive
+        ],
+    );
+}
+
+#[test]
+fn stat_of_a_name_that_is_not_utf_8() {
+    request(
+        Request::Stat { path: b"\xff\x80".to_vec(), follow: false },
+        &[
+            0, 0, 0, 6, // length
+            2, // kind: request
+            3, // stat
+            2, 0xff, 0x80, // path
+            0,    // follow
+        ],
+    );
+}
+
+#[test]
+fn mkdir() {
+    request(
+        Request::Mkdir { path: b"d".to_vec(), parents: true, mode: Some(0o750) },
+        &[
+            0, 0, 0, 8, // length
+            2, // kind: request
+            4, // mkdir
+            1, b'd', // path
+            1,    // parents
+            1, 0xe8, 0x03, // mode: there, 488
+        ],
+    );
+    request(
+        Request::Mkdir { path: b"d".to_vec(), parents: false, mode: None },
+        &[
+            0, 0, 0, 6, // length
+            2, // kind: request
+            4, // mkdir
+            1, b'd', // path
+            0,    // parents
+            0,    // mode: not there
+        ],
+    );
+}
+
+#[test]
+fn get() {
+    request(
+        Request::Get { path: b"f".to_vec(), offset: 16 << 20 },
+        &[
+            0, 0, 0, 8, // length
+            2, // kind: request
+            5, // get
+            1, b'f', // path
+            0x80, 0x80, 0x80, 0x08, // offset
+        ],
+    );
+}
+
+#[test]
+fn put_with_everything() {
+    request(
+        Request::Put(Put {
+            path: b"f".to_vec(),
+            size: Some(u64::MAX),
+            mtime: Some(Time { seconds: -2, nanoseconds: 999_999_999 }),
+            mode: Some(0o644),
+        }),
+        &[
+            0, 0, 0, 25, // length
+            2,  // kind: request
+            6,  // put
+            1, b'f', // path
+            1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, // size: there
+            1,    // mtime: there
+            3,    // seconds, zigzag
+            0xff, 0x93, 0xeb, 0xdc, 0x03, // nanoseconds
+            1, 0xa4, 0x03, // mode: there, 420
+        ],
+    );
+}
+
+#[test]
+fn put_with_nothing() {
+    request(
+        Request::Put(Put { path: b"f".to_vec(), size: None, mtime: None, mode: None }),
+        &[
+            0, 0, 0, 7, // length
+            2, // kind: request
+            6, // put
+            1, b'f', // path
+            0,    // size: not there
+            0,    // mtime: not there
+            0,    // mode: not there
+        ],
+    );
+}
+
+#[test]
+fn rm() {
+    request(
+        Request::Rm { path: b"f".to_vec(), recursive: true },
+        &[
+            0, 0, 0, 5, // length
+            2, // kind: request
+            7, // rm
+            1, b'f', // path
+            1,    // recursive
+        ],
+    );
+}
+
+#[test]
+fn rmdir() {
+    request(
+        Request::Rmdir { path: b"d".to_vec() },
+        &[
+            0, 0, 0, 4, // length
+            2, // kind: request
+            8, // rmdir
+            1, b'd', // path
+        ],
+    );
+}
+
+#[test]
+fn mv() {
+    request(
+        Request::Mv { from: b"a".to_vec(), to: b"bc".to_vec() },
+        &[
+            0, 0, 0, 7, // length
+            2, // kind: request
+            9, // mv
+            1, b'a', // from
+            2, b'b', b'c', // to
+        ],
+    );
+}
+
+#[test]
+fn cp() {
+    request(
+        Request::Cp { from: b"a".to_vec(), to: b"b".to_vec(), recursive: false },
+        &[
+            0, 0, 0, 7,  // length
+            2,  // kind: request
+            10, // cp
+            1, b'a', // from
+            1, b'b', // to
+            0,    // recursive
+        ],
+    );
+}
+
+#[test]
+fn hash() {
+    request(
+        Request::Hash { path: b"f".to_vec(), verify: true },
+        &[
+            0, 0, 0, 5,  // length
+            2,  // kind: request
+            11, // hash
+            1, b'f', // path
+            1,    // verify
+        ],
+    );
+}
+
+#[test]
+fn df() {
+    request(
+        Request::Df,
+        &[
+            0, 0, 0, 2,  // length
+            2,  // kind: request
+            12, // df
+        ],
+    );
+}
+
+#[test]
+fn sync() {
+    request(
+        Request::Sync,
+        &[
+            0, 0, 0, 2,  // length
+            2,  // kind: request
+            13, // sync
+        ],
+    );
+}

@@ -1,0 +1,153 @@
+//! Random values of everything that travels.
+
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use sshome_wire::{
+    Digest, End, Entries, Entry, Features, FileKind, Frame, Hashed, Header, Hello, Payload, Progress, Put,
+    Reply, Request, Status, Time, Usage,
+};
+
+/// Any frame; a data frame has at least a byte.
+pub(crate) fn frame() -> impl Strategy<Value = Frame> {
+    prop_oneof![
+        hello().prop_map(Frame::Hello),
+        request().prop_map(Frame::Request),
+        Just(Frame::Cancel),
+        Just(Frame::Abort),
+        vec(any::<u8>(), 1..300).prop_map(|bytes| Frame::Data(Bytes::from(bytes))),
+        end().prop_map(Frame::End),
+        reply().prop_map(Frame::Reply),
+        header().prop_map(Frame::Header),
+        (name(), vec(entry(), 0..8))
+            .prop_map(|(directory, entries)| Frame::Entries(Entries { directory, entries })),
+        any::<(u64, u64)>().prop_map(|(done, total)| Frame::Progress(Progress { done, total })),
+    ]
+}
+
+/// Bytes of a path or a name: mostly such as people use, some of any kind.
+pub(crate) fn name() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof!["[a-zä./ ]{0,20}".prop_map(String::into_bytes), vec(any::<u8>(), 0..40)]
+}
+
+fn hello() -> impl Strategy<Value = Hello> {
+    (any::<(u16, u64, u32, u32)>(), status(), any::<String>()).prop_map(
+        |((version, features, max_frame, max_outstanding), status, message)| Hello {
+            version,
+            features: Features(features),
+            max_frame,
+            max_outstanding,
+            status,
+            message,
+        },
+    )
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let flag = any::<bool>;
+    prop_oneof![
+        Just(Request::Pwd),
+        name().prop_map(|path| Request::Cd { path }),
+        (name(), flag()).prop_map(|(path, recursive)| Request::Ls { path, recursive }),
+        (name(), flag()).prop_map(|(path, follow)| Request::Stat { path, follow }),
+        (name(), flag(), any::<Option<u32>>()).prop_map(|(path, parents, mode)| Request::Mkdir {
+            path,
+            parents,
+            mode
+        }),
+        (name(), any::<u64>()).prop_map(|(path, offset)| Request::Get { path, offset }),
+        (name(), any::<Option<u64>>(), of(time()), any::<Option<u32>>())
+            .prop_map(|(path, size, mtime, mode)| Request::Put(Put { path, size, mtime, mode })),
+        (name(), flag()).prop_map(|(path, recursive)| Request::Rm { path, recursive }),
+        name().prop_map(|path| Request::Rmdir { path }),
+        (name(), name()).prop_map(|(from, to)| Request::Mv { from, to }),
+        (name(), name(), flag()).prop_map(|(from, to, recursive)| Request::Cp { from, to, recursive }),
+        (name(), flag()).prop_map(|(path, verify)| Request::Hash { path, verify }),
+        Just(Request::Df),
+        Just(Request::Sync),
+    ]
+}
+
+fn reply() -> impl Strategy<Value = Reply> {
+    let payload = prop_oneof![
+        Just(Payload::None),
+        name().prop_map(Payload::Path),
+        entry().prop_map(Payload::Stat),
+        (digest(), any::<u64>(), of(digest())).prop_map(|(digest, size, stored)| Payload::Hash(Hashed {
+            digest,
+            size,
+            stored
+        })),
+        usage().prop_map(Payload::Usage),
+    ];
+    (status(), any::<String>(), payload).prop_map(|(status, message, payload)| Reply {
+        status,
+        message,
+        payload,
+    })
+}
+
+fn usage() -> impl Strategy<Value = Usage> {
+    any::<(u64, u64, Option<u64>, u64, Option<u64>, u64)>().prop_map(
+        |(used, reserved, quota, entries, max_entries, disk_free)| Usage {
+            used,
+            reserved,
+            quota,
+            entries,
+            max_entries,
+            disk_free,
+        },
+    )
+}
+
+fn header() -> impl Strategy<Value = Header> {
+    (any::<(u64, u64, u32)>(), time()).prop_map(|((size, offset, mode), mtime)| Header {
+        size,
+        offset,
+        mtime,
+        mode,
+    })
+}
+
+fn end() -> impl Strategy<Value = End> {
+    (status(), any::<String>(), digest(), any::<u64>()).prop_map(|(status, message, digest, size)| End {
+        status,
+        message,
+        digest,
+        size,
+    })
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let kind = prop_oneof![
+        Just(FileKind::File),
+        Just(FileKind::Directory),
+        Just(FileKind::Symlink),
+        Just(FileKind::Special),
+    ];
+    (name(), kind, any::<(u64, u32, u64)>(), time(), name()).prop_map(
+        |(name, kind, (size, mode, links), mtime, target)| Entry {
+            name,
+            kind,
+            size,
+            mtime,
+            mode,
+            links,
+            target,
+        },
+    )
+}
+
+fn time() -> impl Strategy<Value = Time> {
+    (any::<i64>(), 0..1_000_000_000_u32).prop_map(|(seconds, nanoseconds)| Time { seconds, nanoseconds })
+}
+
+fn digest() -> impl Strategy<Value = Digest> {
+    any::<[u8; 32]>().prop_map(Digest)
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    let codes: Vec<u16> = (200..=206).chain(400..=411).collect();
+    prop::sample::select(codes).prop_map(|code| Status::try_from(code).unwrap())
+}
