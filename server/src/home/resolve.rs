@@ -57,8 +57,7 @@ impl Home {
     /// # Errors
     /// `ENOENT` if nothing is there.
     pub fn stat(&self, path: &RemotePath) -> Result<Stat> {
-        let handle = self.resolve(path.as_bytes(), OFlags::PATH)?;
-        Ok(rustix::fs::fstat(&handle)?)
+        Ok(rustix::fs::fstat(self.open_target(path, OFlags::PATH)?)?)
     }
 
     /// What a path stands for; a link at its end is told of as itself.
@@ -66,8 +65,10 @@ impl Home {
     /// # Errors
     /// `ENOENT` if nothing is there.
     pub fn stat_link(&self, path: &RemotePath) -> Result<Stat> {
-        let handle = self.resolve(path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW)?;
-        Ok(rustix::fs::fstat(&handle)?)
+        match self.locate(path) {
+            Err(Error::Top) => Ok(rustix::fs::fstat(&self.top)?),
+            location => location?.stat(),
+        }
     }
 
     /// Where a link at the path's end points; empty if it is none.
@@ -75,10 +76,10 @@ impl Home {
     /// # Errors
     /// The kernel's.
     pub fn link_target(&self, path: &RemotePath) -> Result<Vec<u8>> {
-        let handle = self.resolve(path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW)?;
-        match rustix::fs::readlinkat(&handle, c"", Vec::new()) {
+        let location = self.locate(path)?;
+        match rustix::fs::readlinkat(location.dir(), location.name(), Vec::new()) {
             Ok(target) => Ok(target.into_bytes()),
-            Err(Errno::INVAL | Errno::NOENT) => Ok(Vec::new()),
+            Err(Errno::INVAL) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
     }
@@ -89,8 +90,7 @@ impl Home {
     /// [`Error::IsDirectory`] and [`Error::Special`] for what is none.
     pub fn open_file(&self, path: &RemotePath) -> Result<(File, Stat)> {
         // Without NONBLOCK the open of a pipe would wait for its writer.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let handle = self.resolve(path.as_bytes(), flags)?;
+        let handle = self.open_target(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
         let stat = rustix::fs::fstat(&handle)?;
         regular(&stat)?;
         Ok((File::from(handle), stat))
@@ -177,6 +177,21 @@ impl Home {
         Ok(Location { dir: Arc::new(dir), name: name.to_vec() })
     }
 
+    /// Opens what a path stands for, links followed. Not in one call: the directory that it is in
+    /// has to be seen, since no link may lead into the staging folder.
+    fn open_target(&self, path: &RemotePath, flags: OFlags) -> Result<OwnedFd> {
+        match self.locate_target(path) {
+            // The home itself, or a link whose text ends in `..`.
+            Err(Error::Top | Error::IsDirectory) => self.resolve(path.as_bytes(), flags),
+            location => {
+                let location = location?;
+                let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let handle = rustix::fs::openat(location.dir(), location.name(), flags, Mode::empty())?;
+                self.refuse_staging(handle)
+            }
+        }
+    }
+
     /// The one call that turns a path into a handle.
     fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
         for name in path.split(|byte| *byte == b'/') {
@@ -195,11 +210,12 @@ impl Home {
                 result => break result?,
             }
         };
-        // A link can spell the staging folder's name in ways that no look at the path sees.
-        if self.is_staging(&rustix::fs::fstat(&handle)?) {
-            return Err(Error::Reserved);
-        }
-        Ok(handle)
+        self.refuse_staging(handle)
+    }
+
+    /// A link can spell the staging folder's name in ways that no look at the path sees.
+    fn refuse_staging(&self, handle: OwnedFd) -> Result<OwnedFd> {
+        if self.is_staging(&rustix::fs::fstat(&handle)?) { Err(Error::Reserved) } else { Ok(handle) }
     }
 }
 

@@ -22,15 +22,25 @@ pub enum Made {
 /// # Errors
 /// If the name is taken by something else, or one entry more would exceed the quota.
 pub fn make_directory(user: &User, path: &RemotePath, parents: bool, mode: Option<u32>) -> Result<Made> {
-    match make_one(user, path, mode) {
-        Err(Error::Disk { error: home::Error::Os(Errno::NOENT), .. }) if parents => {
-            if let Some((parent, _)) = path.split() {
-                make_directory(user, &parent, true, None)?;
+    // What is missing, the innermost first.
+    let mut missing = Vec::new();
+    let mut at = path.clone();
+    let made = loop {
+        let mode = if missing.is_empty() { mode } else { None };
+        match make_one(user, &at, mode) {
+            Err(Error::Disk { error: home::Error::Os(Errno::NOENT), .. }) if parents => {
+                let Some((parent, _)) = at.split() else { break Made::Existed };
+                missing.push(std::mem::replace(&mut at, parent));
             }
-            make_one(user, path, mode)
+            result => break result?,
         }
-        result => result,
+    };
+    let inner = missing.len();
+    for (left, path) in missing.into_iter().rev().enumerate() {
+        let mode = if left + 1 == inner { mode } else { None };
+        make_one(user, &path, mode)?;
     }
+    Ok(if inner > 0 { Made::New } else { made })
 }
 
 fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Made> {

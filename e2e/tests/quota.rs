@@ -1,0 +1,210 @@
+//! The quota, to the byte.
+
+use sshome_e2e::{Host, HostBuilder, Peer, end_of};
+use sshome_wire::{Frame, Payload, Request, Status, Usage};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+const MIB: usize = 1 << 20;
+
+async fn df(peer: &mut Peer) -> Usage {
+    match peer.ask(Request::Df).await.unwrap().payload {
+        Payload::Usage(usage) => usage,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What is really there: the bytes of files, each counted once, and the entries; without staging.
+fn on_disk(home: &Path) -> (u64, u64) {
+    let mut seen = std::collections::HashSet::new();
+    let mut folders = vec![home.to_owned()];
+    let (mut bytes, mut entries) = (0, 0);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name() == ".sshome-staging" {
+                continue;
+            }
+            let meta = entry.path().symlink_metadata().unwrap();
+            entries += 1;
+            if meta.is_dir() {
+                folders.push(entry.path());
+            } else if meta.is_file() && seen.insert(meta.ino()) {
+                bytes += meta.len();
+            }
+        }
+    }
+    (bytes, entries)
+}
+
+async fn assert_books(peer: &mut Peer, home: &Path) {
+    let usage = df(peer).await;
+    assert_eq!((usage.used, usage.entries), on_disk(home), "the books differ from the disk");
+    assert_eq!(usage.reserved, 0, "something is reserved and nothing is under way");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_uploads_at_once_into_room_for_five() {
+    let host = Host::with_user("ann", "quota = \"100 MiB\"").await.unwrap();
+    let content = std::sync::Arc::new(vec![7; 20 * MIB]);
+    let mut uploads = tokio::task::JoinSet::new();
+    for i in 0..10 {
+        let mut peer = Peer::login(&host, "ann").await.unwrap();
+        let content = std::sync::Arc::clone(&content);
+        uploads.spawn(async move {
+            // Plain tasks of one test: the refused ones must end in their own time.
+            peer.put(format!("f{i}"), &content).await.unwrap()
+        });
+    }
+    let replies = uploads.join_all().await;
+    let done = replies.iter().filter(|reply| reply.status == Status::Done).count();
+    let refused: Vec<_> = replies.iter().filter(|reply| reply.status == Status::QuotaExceeded).collect();
+    assert_eq!((done, refused.len()), (5, 5), "{replies:?}");
+    let text = refused[0].to_string();
+    assert!(text.contains(" needs 20.0 MiB, ") && text.ends_with(" of 100.0 MiB are left"), "{text}");
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    assert_books(&mut peer, &host.home("ann")).await;
+    assert_eq!(df(&mut peer).await.used, 100 * MIB as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replacing_needs_the_difference_and_a_refusal_leaves_the_old() {
+    let host = Host::with_user("ann", "quota = \"10 MiB\"").await.unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(peer.put("f", &vec![1; 9 * MIB]).await.unwrap().status, Status::Done);
+    assert_eq!(peer.put("f", &vec![2; 9 * MIB]).await.unwrap().status, Status::Done);
+    assert_eq!(peer.put("f", &vec![3; 10 * MIB]).await.unwrap().status, Status::Done);
+    assert_eq!(peer.put("f", &vec![4; 10 * MIB + 1]).await.unwrap().status, Status::QuotaExceeded);
+    assert!(peer.get("f").await.unwrap().unwrap() == vec![3; 10 * MIB]);
+    assert_books(&mut peer, &host.home("ann")).await;
+    // Of unknown length: found out on the way, the old one stays.
+    peer.begin_put("f", None).await.unwrap();
+    peer.send_data(&vec![5; 11 * MIB]).await.unwrap();
+    assert_eq!(peer.reply().await.unwrap().status, Status::QuotaExceeded);
+    peer.send(&Frame::Abort).await.unwrap();
+    assert!(peer.get("f").await.unwrap().unwrap() == vec![3; 10 * MIB]);
+    // And what fits to the byte is taken.
+    let exact = vec![6; 10 * MIB];
+    peer.begin_put("f", None).await.unwrap();
+    peer.send_data(&exact).await.unwrap();
+    peer.send(&Frame::End(end_of(&exact))).await.unwrap();
+    assert_eq!(peer.reply().await.unwrap().status, Status::Done);
+    assert_books(&mut peer, &host.home("ann")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credit_that_is_gone_at_the_end_is_not_given() {
+    let host = Host::with_user("ann", "quota = \"10 MiB\"").await.unwrap();
+    let mut first = Peer::login(&host, "ann").await.unwrap();
+    let mut second = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(first.put("f", &vec![1; 9 * MIB]).await.unwrap().status, Status::Done);
+    // The first replaces f; meanwhile the second removes f and takes the room.
+    let content = vec![2; 9 * MIB];
+    first.begin_put("f", Some(content.len() as u64)).await.unwrap();
+    first.send_data(&content).await.unwrap();
+    // The server has taken the request when it has taken the data: the staged file is there.
+    let staging = host.home("ann").join(".sshome-staging");
+    while std::fs::read_dir(&staging).unwrap().count() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let rm = Request::Rm { path: b"f".to_vec(), recursive: false };
+    assert_eq!(second.ask(rm).await.unwrap().status, Status::Done);
+    assert_eq!(second.put("g", &vec![3; 9 * MIB]).await.unwrap().status, Status::Done);
+    first.send(&Frame::End(end_of(&content))).await.unwrap();
+    assert_eq!(first.reply().await.unwrap().status, Status::QuotaExceeded);
+    assert_books(&mut first, &host.home("ann")).await;
+    assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_is_booked() {
+    let host = Host::with_user("ann", "quota = \"10 MiB\"\nmax-files = 50").await.unwrap();
+    let home = host.home("ann");
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    let p = |path: &str| path.as_bytes().to_vec();
+    for request in [
+        Request::Mkdir { path: p("d/e/f"), parents: true, mode: None },
+        Request::Cp { from: p("d"), to: p("d2"), recursive: true },
+    ] {
+        assert_eq!(peer.ask(request).await.unwrap().status, Status::Done);
+    }
+    for (name, size) in [("d/one", 100), ("d/e/two", 200), ("d/e/f/three", 300), ("four", 400)] {
+        assert_eq!(peer.put(name, &vec![9; size]).await.unwrap().status, Status::Done);
+    }
+    assert_books(&mut peer, &home).await;
+    for request in [
+        Request::Cp { from: p("d"), to: p("copy"), recursive: true },
+        Request::Cp { from: p("d"), to: p("copy"), recursive: true },
+        Request::Cp { from: p("four"), to: p("d/one"), recursive: false },
+        Request::Mv { from: p("four"), to: p("d/e/two") },
+        Request::Mv { from: p("d/one"), to: p("copy") },
+        Request::Mv { from: p("d/e/f/three"), to: p("d/e/f/three") },
+        Request::Rm { path: p("copy/d"), recursive: true },
+        Request::Rmdir { path: p("d2/e/f") },
+        Request::Rm { path: p("d"), recursive: true },
+    ] {
+        let name = format!("{request:?}");
+        assert_eq!(peer.ask(request).await.unwrap().status, Status::Done, "{name}");
+        assert_books(&mut peer, &home).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_have_a_limit_too() {
+    let host = Host::with_user("ann", "max-files = 3").await.unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    let mkdir = |name: &str| Request::Mkdir { path: name.as_bytes().to_vec(), parents: true, mode: None };
+    assert_eq!(peer.ask(mkdir("d")).await.unwrap().status, Status::Done);
+    assert_eq!(peer.put("d/f", b"1").await.unwrap().status, Status::Done);
+    assert_eq!(peer.ask(mkdir("e/f")).await.unwrap().status, Status::QuotaExceeded);
+    assert_eq!(peer.put("g", b"").await.unwrap().status, Status::QuotaExceeded);
+    assert_eq!(peer.put("d/f", b"replaced").await.unwrap().status, Status::Done);
+    assert_books(&mut peer, &host.home("ann")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hard_links_count_once_and_a_removed_file_until_it_is_closed() {
+    let mut host = HostBuilder::new().unwrap().user("ann", "quota = \"50 MiB\"").unwrap().prepare().unwrap();
+    let home = host.home("ann");
+    std::fs::create_dir_all(&home).unwrap();
+    std::fs::write(home.join("a"), [1; 1000]).unwrap();
+    std::fs::hard_link(home.join("a"), home.join("b")).unwrap();
+    host.start().await.unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(df(&mut peer).await.used, 1000);
+    // Replacing one name leaves the content under the other.
+    assert_eq!(peer.put("a", &[2; 500]).await.unwrap().status, Status::Done);
+    assert_books(&mut peer, &home).await;
+    assert_eq!(df(&mut peer).await.used, 1500);
+    let rm = |name: &str| Request::Rm { path: name.as_bytes().to_vec(), recursive: false };
+    assert_eq!(peer.ask(rm("b")).await.unwrap().status, Status::Done);
+    assert_books(&mut peer, &home).await;
+    // Held open by a reader that does not read on.
+    assert_eq!(peer.put("big", &vec![3; 40 * MIB]).await.unwrap().status, Status::Done);
+    let mut reader = Peer::login(&host, "ann").await.unwrap();
+    reader.send(&Frame::Request(Request::Get { path: b"big".to_vec(), offset: 0 })).await.unwrap();
+    assert!(matches!(reader.next().await.unwrap(), Frame::Header(_)));
+    assert_eq!(peer.ask(rm("big")).await.unwrap().status, Status::Done);
+    assert_eq!(df(&mut peer).await.used, 40 * MIB as u64 + 500);
+    assert_eq!(peer.put("more", &vec![4; 20 * MIB]).await.unwrap().status, Status::QuotaExceeded);
+    while !matches!(reader.next().await.unwrap(), Frame::End(_)) {}
+    reader.ask(Request::Pwd).await.unwrap();
+    assert_books(&mut peer, &home).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_over_may_read_and_delete_but_not_write() {
+    let mut host = HostBuilder::new().unwrap().user("ann", "quota = \"1 KiB\"").unwrap().prepare().unwrap();
+    let home = host.home("ann");
+    std::fs::create_dir_all(&home).unwrap();
+    std::fs::write(home.join("a"), [1; 5000]).unwrap();
+    host.start().await.unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(peer.put("b", b"").await.unwrap().status, Status::QuotaExceeded);
+    assert_eq!(peer.put("a", b"smaller").await.unwrap().status, Status::QuotaExceeded);
+    assert_eq!(peer.get("a").await.unwrap().unwrap().len(), 5000);
+    let rm = Request::Rm { path: b"a".to_vec(), recursive: false };
+    assert_eq!(peer.ask(rm).await.unwrap().status, Status::Done);
+    assert_eq!(peer.put("b", b"now").await.unwrap().status, Status::Done);
+    assert_books(&mut peer, &home).await;
+}
