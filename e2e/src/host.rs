@@ -34,8 +34,11 @@ impl HostBuilder {
     pub fn new() -> Result<HostBuilder> {
         let dir = TempDir::with_prefix("sshome-e2e-")?;
         let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)?;
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.path().join("id"))?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(dir.path().join("id"))?;
         std::io::Write::write_all(&mut file, key.to_openssh(LineEnding::LF)?.as_bytes())?;
         std::fs::create_dir(dir.path().join("etc"))?;
         let text = "[server]\nlisten = [\"127.0.0.1:0\"]\nshutdown-grace = 1\n".to_owned();

@@ -6,14 +6,14 @@ use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{Channel, ChannelMsg};
 use sshome_wire::{
     Decoder, Digest, End, Entries, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Put, Reply, Request,
-    Status, SUBSYSTEM,
+    SUBSYSTEM, Status,
 };
 use std::sync::Arc;
 
 /// The other end of the protocol, written as plainly as it goes: frames by hand, so that tests can
 /// also say what our client never would.
 pub struct Peer {
-    connection: Handle<Trusting>,
+    connection: Arc<Handle<Trusting>>,
     channel: Channel<Msg>,
     decoder: Decoder,
 }
@@ -44,10 +44,26 @@ impl Peer {
     /// # Errors
     /// If any of that fails.
     pub async fn silent(host: &Host, user: &str) -> Result<Peer> {
-        let config = client::Config { window_size: 16 << 20, maximum_packet_size: 65_535, ..Default::default() };
+        // The widest window that a client may have: what it allows, the server must bear.
+        let config =
+            client::Config { window_size: 64 << 20, maximum_packet_size: 65_535, ..Default::default() };
         let mut connection = client::connect(Arc::new(config), host.address(), Trusting).await?;
         let key = PrivateKeyWithHashAlg::new(Arc::new(host.key().clone()), None);
         ensure!(connection.authenticate_publickey(user, key).await?.success(), "login refused");
+        Peer::open(Arc::new(connection)).await
+    }
+
+    /// A second conversation on the same connection.
+    ///
+    /// # Errors
+    /// If the server refuses one.
+    pub async fn beside(&self) -> Result<Peer> {
+        let mut peer = Peer::open(Arc::clone(&self.connection)).await?;
+        peer.send(&Frame::Hello(hello())).await?;
+        Ok(peer)
+    }
+
+    async fn open(connection: Arc<Handle<Trusting>>) -> Result<Peer> {
         let channel = connection.channel_open_session().await?;
         channel.request_subsystem(true, SUBSYSTEM).await?;
         let mut peer = Peer { connection, channel, decoder: Decoder::new() };

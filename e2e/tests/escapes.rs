@@ -1,7 +1,7 @@
 //! Ways out of a home. None may lead out, on any command, in any shape.
 
 use sshome_e2e::{Host, Peer};
-use sshome_wire::{Frame, FileKind, Payload, Put, Reply, Request, Status};
+use sshome_wire::{FileKind, Frame, Payload, Put, Reply, Request, Status};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -225,7 +225,10 @@ async fn the_staging_folder_is_406_for_everyone_and_never_listed() {
     }
     for link in ["to-staging", "to-staging-relative"] {
         assert_eq!(peer.list(link, true).await.unwrap().1.status, Status::PermissionDenied);
-        assert_eq!(peer.ask(Request::Cd { path: link.into() }).await.unwrap().status, Status::PermissionDenied);
+        assert_eq!(
+            peer.ask(Request::Cd { path: link.into() }).await.unwrap().status,
+            Status::PermissionDenied
+        );
     }
     let (frames, _) = peer.list("/", true).await.unwrap();
     assert!(frames.iter().all(|f| f.entries.iter().all(|e| e.name != b".sshome-staging")));
@@ -301,7 +304,9 @@ async fn a_link_swapped_in_while_in_use_never_leads_out() {
             peer.ask(request).await.unwrap();
         }
         let (frames, _) = peer.list("swap", true).await.unwrap();
-        assert!(frames.iter().all(|frame| frame.entries.iter().all(|entry| entry.size != SECRET.len() as u64)));
+        assert!(
+            frames.iter().all(|frame| frame.entries.iter().all(|entry| entry.size != SECRET.len() as u64))
+        );
     }
     stop.store(true, Ordering::Relaxed);
     assert!(swapping.join().unwrap() > 100, "the swapping thread did not get to run");

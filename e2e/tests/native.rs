@@ -55,10 +55,7 @@ async fn folders_names_and_statuses() {
     ] {
         statuses.push(peer.ask(request).await.unwrap().status.code());
     }
-    assert_eq!(
-        statuses,
-        [204, 203, 403, 204, 204, 403, 402, 408, 404, 406, 404, 404, 204, 204, 204, 204]
-    );
+    assert_eq!(statuses, [204, 203, 403, 204, 204, 403, 402, 408, 404, 406, 404, 404, 204, 204, 204, 204]);
     let pwd = peer.ask(Request::Pwd).await.unwrap();
     assert_eq!(pwd.payload, Payload::Path(path("/a")));
 }
@@ -68,7 +65,9 @@ async fn a_put_that_is_not_what_was_announced_publishes_nothing() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("f", b"old").await.unwrap().status, Status::Done);
-    for (sent, end) in [(&b"other"[..], end_of(b"wrong")), (b"oth", end_of(b"other")), (b"others", end_of(b"other"))] {
+    for (sent, end) in
+        [(&b"other"[..], end_of(b"wrong")), (b"oth", end_of(b"other")), (b"others", end_of(b"other"))]
+    {
         peer.begin_put("f", Some(5)).await.unwrap();
         peer.send_data(sent).await.unwrap();
         peer.send(&Frame::End(end)).await.unwrap();

@@ -1,0 +1,156 @@
+//! Clients that do not keep to the protocol, or that would wear the server out.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use sshome_e2e::{Host, Peer, end_of, hello};
+use sshome_wire::{Frame, Hello, Kind, MAX_FRAME, Put, Reply, Request, Status};
+
+fn raw(length: u32, kind: u8, body: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::new();
+    bytes.put_u32(length);
+    bytes.put_u8(kind);
+    bytes.put_slice(body);
+    bytes.freeze()
+}
+
+/// The reply that ends the channel, after any others.
+async fn last_words(peer: &mut Peer) -> Reply {
+    let mut last = None;
+    while let Some(frame) = peer.next_or_end().await.unwrap() {
+        match frame {
+            Frame::Reply(reply) => last = Some(reply),
+            other => panic!("{other:?}"),
+        }
+    }
+    last.expect("the channel ended without a word")
+}
+
+async fn assert_serves(host: &Host) {
+    let mut peer = Peer::login(host, "ann").await.unwrap();
+    assert_eq!(peer.ask(Request::Pwd).await.unwrap().status, Status::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_frame_gets_one_error_and_the_channel_ends() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let end = Kind::End as u8;
+    let cases: [(Bytes, &str); 7] = [
+        (raw(0, 1, b""), "length 0"),
+        (raw(MAX_FRAME + 1, Kind::Data as u8, b""), "over the limit"),
+        (raw(u32::MAX, Kind::Request as u8, b""), "over the limit"),
+        (raw(1, 99, b""), "unknown kind of frame 99"),
+        (raw(5, end, b"abcd"), "does not decode"),
+        (raw(3, Kind::Cancel as u8, b"xx"), "does not decode"),
+        (raw(2, Kind::Request as u8, &[200]), "does not decode"),
+    ];
+    for (bytes, what) in cases {
+        let mut peer = Peer::login(&host, "ann").await.unwrap();
+        peer.send_raw(bytes).await.unwrap();
+        let reply = last_words(&mut peer).await;
+        assert_eq!(reply.status, Status::BadCommand);
+        assert!(reply.message.contains(what), "{reply} does not say {what}");
+    }
+    assert_serves(&host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_are_out_of_place_end_the_channel() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let put =
+        || Frame::Request(Request::Put(Put { path: b"f".to_vec(), size: None, mtime: None, mode: None }));
+    let cases: [(Vec<Frame>, &str); 7] = [
+        (vec![Frame::Data(Bytes::from_static(b"x"))], "outside of a put"),
+        (vec![Frame::End(end_of(b""))], "outside of a put"),
+        (vec![Frame::Abort], "outside of a put"),
+        (vec![Frame::Hello(hello())], "second hello"),
+        (vec![put(), Frame::Request(Request::Pwd)], "middle of a put"),
+        (vec![Frame::Reply(Reply::new(Status::Done, ""))], "the server's to send"),
+        (vec![put(), put()], "middle of a put"),
+    ];
+    for (frames, what) in cases {
+        let mut peer = Peer::login(&host, "ann").await.unwrap();
+        for frame in frames {
+            peer.send(&frame).await.unwrap();
+        }
+        let reply = last_words(&mut peer).await;
+        assert_eq!(reply.status, Status::BadCommand);
+        assert!(reply.message.contains(what), "{reply} does not say {what}");
+    }
+    let mut early = Peer::silent(&host, "ann").await.unwrap();
+    early.send(&Frame::Request(Request::Pwd)).await.unwrap();
+    assert!(last_words(&mut early).await.message.contains("hello"));
+    let mut old = Peer::silent(&host, "ann").await.unwrap();
+    old.send(&Frame::Hello(Hello { version: 7, ..hello() })).await.unwrap();
+    assert!(last_words(&mut old).await.message.contains("version 7"));
+    assert_eq!(std::fs::read_dir(host.home("ann").join(".sshome-staging")).unwrap().count(), 0);
+    assert_serves(&host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_without_end_are_cut_off() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    // A get keeps the queue from moving; the client reads nothing of it.
+    let content = vec![0; 80 << 20];
+    assert_eq!(peer.put("big", &content).await.unwrap().status, Status::Done);
+    let mut flood = BytesMut::new();
+    Frame::Request(Request::Get { path: b"big".to_vec(), offset: 0 }).encode(&mut flood).unwrap();
+    for _ in 0..5000 {
+        Frame::Request(Request::Pwd).encode(&mut flood).unwrap();
+    }
+    peer.send_raw(flood.freeze()).await.unwrap();
+    let mut last = None;
+    while let Some(frame) = peer.next_or_end().await.unwrap() {
+        last = Some(frame);
+    }
+    assert!(matches!(last, Some(Frame::Reply(reply)) if reply.status == Status::Busy));
+    assert_serves(&host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_nothing_harms_no_other() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(peer.put("big", &vec![1; 100 << 20]).await.unwrap().status, Status::Done);
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        let mut stuck = Peer::login(&host, "ann").await.unwrap();
+        stuck.send(&Frame::Request(Request::Get { path: b"big".to_vec(), offset: 0 })).await.unwrap();
+        idle.push(stuck);
+    }
+    assert_eq!(peer.put("small", b"still served").await.unwrap().status, Status::Done);
+    assert_eq!(peer.get("small").await.unwrap().unwrap(), b"still served");
+}
+
+/// Both sides of one connection at full speed: the way into a deadlock, if either stops reading.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_directions_at_once_on_one_connection() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let mut down = Peer::login(&host, "ann").await.unwrap();
+    let content: Vec<u8> = (0..160u32 << 20).map(|i| (i >> 8) as u8).collect();
+    assert_eq!(down.put("down", &content).await.unwrap().status, Status::Done);
+    let mut up = down.beside().await.unwrap();
+    let sent = content.clone();
+    let (got, put) = tokio::join!(
+        tokio::spawn(async move { down.get("down").await.unwrap().unwrap() }),
+        tokio::spawn(async move { up.put("up", &sent).await.unwrap() }),
+    );
+    assert!(got.unwrap() == content);
+    assert_eq!(put.unwrap().status, Status::Done);
+    assert!(std::fs::read(host.home("ann").join("up")).unwrap() == content);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_vanishes_leaves_nothing_behind() {
+    let host = Host::with_user("ann", "quota = \"10 MiB\"").await.unwrap();
+    for _ in 0..5 {
+        let mut peer = Peer::login(&host, "ann").await.unwrap();
+        peer.begin_put("f", Some(9 << 20)).await.unwrap();
+        peer.send_data(&vec![1; 1 << 20]).await.unwrap();
+        peer.vanish().await.unwrap();
+    }
+    // The room comes back as soon as the server has seen that they are gone.
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    while peer.put("g", &vec![2; 10 << 20]).await.unwrap().status == Status::QuotaExceeded {}
+    assert_eq!(std::fs::read_dir(host.home("ann").join(".sshome-staging")).unwrap().count(), 0);
+    assert!(!host.home("ann").join("f").exists());
+}
