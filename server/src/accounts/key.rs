@@ -193,7 +193,7 @@ fn options(line: &str) -> Result<(Option<Origin>, &str), KeyError> {
 /// What does not begin with a type and has no known option is more likely no key line at all.
 fn unknown_option(name: &str, words: &str, rest: &str) -> KeyError {
     let key_follows = rest.split_whitespace().next().is_some_and(is_type);
-    if key_follows && words.matches('"').count() % 2 == 0 {
+    if key_follows && words.matches('"').count().is_multiple_of(2) {
         KeyError::Option(name.to_owned())
     } else {
         KeyError::NoKey

@@ -5,7 +5,7 @@ use sshome_wire::display::Escaped;
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +65,7 @@ impl Mistake {
     }
 }
 
-fn list(file: &PathBuf, mistakes: &[Mistake]) -> String {
+fn list(file: &Path, mistakes: &[Mistake]) -> String {
     let lines = mistakes.iter().map(|mistake| {
         let line = mistake.line.map(|line| format!(":{line}")).unwrap_or_default();
         let key = if mistake.key.is_empty() { String::new() } else { format!("{}: ", mistake.key) };
@@ -77,7 +77,7 @@ fn list(file: &PathBuf, mistakes: &[Mistake]) -> String {
 }
 
 /// A path of the administrator's, harmless on a terminal.
-pub(crate) fn shown(path: &std::path::Path) -> impl fmt::Display {
+pub(crate) fn shown(path: &Path) -> impl fmt::Display {
     use std::os::unix::ffi::OsStrExt;
     Escaped(path.as_os_str().as_bytes()).to_string()
 }

@@ -15,6 +15,7 @@ mod value;
 pub use mistakes::{ConfigError, Mistake};
 pub use size::{SizeError, parse_limit};
 
+pub(crate) use mistakes::shown;
 pub(crate) use place::Place;
 pub(crate) use users::{authorized_keys, check_name};
 
