@@ -143,10 +143,8 @@ fn public_key(text: &str) -> Result<PublicKey, KeyError> {
     match key.algorithm() {
         Algorithm::Ed25519 => {}
         Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 | EcdsaCurve::NistP384 | EcdsaCurve::NistP521 } => {}
-        Algorithm::Rsa { .. } => match rsa_bits(&key) {
-            bits if bits < MIN_RSA => return Err(KeyError::ShortRsa(bits)),
-            _ => {}
-        },
+        Algorithm::Rsa { .. } if rsa_bits(&key) < MIN_RSA => return Err(KeyError::ShortRsa(rsa_bits(&key))),
+        Algorithm::Rsa { .. } => {}
         other => return Err(KeyError::Type(other.as_str().to_owned())),
     }
     key.set_comment(words.collect::<Vec<_>>().join(" "));

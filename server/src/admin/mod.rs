@@ -46,7 +46,7 @@ pub enum AdminError {
     Config(#[from] ConfigError),
     /// The edit would put a mistake into the file.
     #[error("nothing was changed, since the result would be wrong:\n{0}")]
-    Rejected(#[source] ConfigError),
+    Rejected(ConfigError),
     /// What is to be edited has a form that cannot be.
     #[error("{} in {} is not of the form that can be edited: correct it by hand", escaped(.0), shown(.1))]
     Form(String, PathBuf),
@@ -61,14 +61,13 @@ pub enum AdminError {
     Name(String),
     /// It is no size.
     #[error("{}", escaped(&.0.to_string()))]
-    Size(#[from] SizeError),
+    Size(SizeError),
     /// A key's file cannot be read.
     #[error("{}: cannot be read: {error}", shown(.file))]
     KeyFile {
         /// The file.
         file: PathBuf,
         /// What the system said.
-        #[source]
         error: io::Error,
     },
     /// What a key's file holds is refused.
@@ -79,7 +78,6 @@ pub enum AdminError {
         /// The line in it, from 1 on.
         line: usize,
         /// Why.
-        #[source]
         error: KeyError,
     },
     /// A key's file holds none.
@@ -126,7 +124,7 @@ pub enum AdminError {
     PasswordInput,
     /// There is nobody to ask.
     #[error("the password cannot be asked for: {0}; where there is no terminal, use --password-stdin")]
-    NoPrompt(#[source] io::Error),
+    NoPrompt(io::Error),
     /// It cannot be hashed.
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -136,7 +134,6 @@ pub enum AdminError {
         /// The file.
         file: PathBuf,
         /// What the system said.
-        #[source]
         error: io::Error,
     },
 }

@@ -27,7 +27,7 @@ impl Admin {
     /// If the name is taken or none, a key or the quota is refused, or the file cannot be written.
     pub fn add(&self, name: &str, user: &NewUser) -> Result<String, AdminError> {
         check_name(name).map_err(AdminError::Name)?;
-        user.quota.as_deref().map(parse_limit).transpose()?;
+        user.quota.as_deref().map(parse_limit).transpose().map_err(AdminError::Size)?;
         let mut keys = Vec::new();
         for file in &user.keys {
             keys.extend(read_key_file(file)?);
@@ -117,7 +117,7 @@ impl Admin {
     /// If there is no such user, it is no size, or the file cannot be written.
     pub fn quota(&self, name: &str, size: &str) -> Result<String, AdminError> {
         let size = size.trim();
-        parse_limit(size)?;
+        parse_limit(size).map_err(AdminError::Size)?;
         self.edit(|document, _| {
             set(self.user(document, name)?, "quota", size);
             Ok(())

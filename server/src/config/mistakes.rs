@@ -16,7 +16,6 @@ pub enum ConfigError {
         /// The folder.
         dir: PathBuf,
         /// What the system said.
-        #[source]
         error: io::Error,
     },
     /// The file cannot be read.
@@ -28,7 +27,6 @@ pub enum ConfigError {
         /// The file.
         file: PathBuf,
         /// What the system said.
-        #[source]
         error: io::Error,
     },
     /// There are mistakes in the file.
@@ -100,6 +98,12 @@ impl<'a> Mistakes<'a> {
             before.iter().filter(|byte| **byte == b'\n').count() + 1
         });
         self.found.push(Mistake { line, key: key.to_owned(), message });
+    }
+
+    /// For faults in the syntax: the first on a line is one, those after it follow from it.
+    pub(super) fn keep_one_a_line(&mut self) {
+        self.found.sort_by_key(|mistake| mistake.line);
+        self.found.dedup_by_key(|mistake| mistake.line);
     }
 
     pub(super) fn into_sorted(mut self) -> Vec<Mistake> {

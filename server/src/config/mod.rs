@@ -80,6 +80,7 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
     for error in errors {
         mistakes.add(error.span(), "", error.message().to_owned());
     }
+    mistakes.keep_one_a_line();
 
     let top = Section::top(table);
     top.only(&["server", "defaults", "users"], &mut mistakes);
