@@ -143,10 +143,8 @@ fn public_key(text: &str) -> Result<PublicKey, KeyError> {
     match key.algorithm() {
         Algorithm::Ed25519 => {}
         Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 | EcdsaCurve::NistP384 | EcdsaCurve::NistP521 } => {}
-        Algorithm::Rsa { .. } => match rsa_bits(&key) {
-            bits if bits < MIN_RSA => return Err(KeyError::ShortRsa(bits)),
-            _ => {}
-        },
+        Algorithm::Rsa { .. } if rsa_bits(&key) < MIN_RSA => return Err(KeyError::ShortRsa(rsa_bits(&key))),
+        Algorithm::Rsa { .. } => {}
         other => return Err(KeyError::Type(other.as_str().to_owned())),
     }
     key.set_comment(words.collect::<Vec<_>>().join(" "));
@@ -193,7 +191,7 @@ fn options(line: &str) -> Result<(Option<Origin>, &str), KeyError> {
 /// What does not begin with a type and has no known option is more likely no key line at all.
 fn unknown_option(name: &str, words: &str, rest: &str) -> KeyError {
     let key_follows = rest.split_whitespace().next().is_some_and(is_type);
-    if key_follows && words.matches('"').count() % 2 == 0 {
+    if key_follows && words.matches('"').count().is_multiple_of(2) {
         KeyError::Option(name.to_owned())
     } else {
         KeyError::NoKey

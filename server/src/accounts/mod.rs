@@ -86,7 +86,7 @@ pub trait AccountStore: Send + Sync {
 pub enum StoreError {
     /// It cannot be reached, or what it said makes no sense.
     #[error("the accounts cannot be read: {0}")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Unavailable(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// The accounts of `etc/users.toml`, as they stood when it was loaded.
@@ -114,5 +114,23 @@ impl AccountStore for TomlAccounts {
 
     async fn all(&self) -> Result<Vec<Arc<Account>>, StoreError> {
         Ok(self.accounts.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    #[tokio::test]
+    async fn the_file_is_a_store() {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("users.toml");
+        std::fs::write(&file, "[users.zcl]\n[users.alex]\n").unwrap();
+        let store = TomlAccounts::new(&crate::config::load(dir.path(), Some(&file), &[]).unwrap());
+        let names: Vec<_> = store.all().await.unwrap().iter().map(|account| account.name.clone()).collect();
+        assert_eq!(names, ["alex", "zcl"]);
+        assert_eq!(store.find("zcl").await.unwrap().unwrap().name, "zcl");
+        assert!(store.find("Zcl").await.unwrap().is_none());
     }
 }

@@ -5,7 +5,7 @@ use sshome_wire::display::Escaped;
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,6 @@ pub enum ConfigError {
         /// The folder.
         dir: PathBuf,
         /// What the system said.
-        #[source]
         error: io::Error,
     },
     /// The file cannot be read.
@@ -28,7 +27,6 @@ pub enum ConfigError {
         /// The file.
         file: PathBuf,
         /// What the system said.
-        #[source]
         error: io::Error,
     },
     /// There are mistakes in the file.
@@ -65,7 +63,7 @@ impl Mistake {
     }
 }
 
-fn list(file: &PathBuf, mistakes: &[Mistake]) -> String {
+fn list(file: &Path, mistakes: &[Mistake]) -> String {
     let lines = mistakes.iter().map(|mistake| {
         let line = mistake.line.map(|line| format!(":{line}")).unwrap_or_default();
         let key = if mistake.key.is_empty() { String::new() } else { format!("{}: ", mistake.key) };
@@ -77,7 +75,7 @@ fn list(file: &PathBuf, mistakes: &[Mistake]) -> String {
 }
 
 /// A path of the administrator's, harmless on a terminal.
-pub(crate) fn shown(path: &std::path::Path) -> impl fmt::Display {
+pub(crate) fn shown(path: &Path) -> impl fmt::Display {
     use std::os::unix::ffi::OsStrExt;
     Escaped(path.as_os_str().as_bytes()).to_string()
 }
@@ -100,6 +98,12 @@ impl<'a> Mistakes<'a> {
             before.iter().filter(|byte| **byte == b'\n').count() + 1
         });
         self.found.push(Mistake { line, key: key.to_owned(), message });
+    }
+
+    /// For faults in the syntax: the first on a line is one, those after it follow from it.
+    pub(super) fn keep_one_a_line(&mut self) {
+        self.found.sort_by_key(|mistake| mistake.line);
+        self.found.dedup_by_key(|mistake| mistake.line);
     }
 
     pub(super) fn into_sorted(mut self) -> Vec<Mistake> {

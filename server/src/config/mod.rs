@@ -15,6 +15,7 @@ mod value;
 pub use mistakes::{ConfigError, Mistake};
 pub use size::{SizeError, parse_limit};
 
+pub(crate) use mistakes::shown;
 pub(crate) use place::Place;
 pub(crate) use users::{authorized_keys, check_name};
 
@@ -79,6 +80,7 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
     for error in errors {
         mistakes.add(error.span(), "", error.message().to_owned());
     }
+    mistakes.keep_one_a_line();
 
     let top = Section::top(table);
     top.only(&["server", "defaults", "users"], &mut mistakes);

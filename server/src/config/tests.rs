@@ -1,1 +1,372 @@
+use super::*;
+use crate::accounts::{Access, Password};
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::{Algorithm, PrivateKey};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use tempfile::TempDir;
 
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
+const HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// A folder with an `etc/users.toml`.
+fn folder(text: &str) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join("etc")).unwrap();
+    fs::write(dir.path().join("etc/users.toml"), text).unwrap();
+    dir
+}
+
+fn loaded(dir: &TempDir) -> Result<Config, ConfigError> {
+    load(dir.path(), None, &[])
+}
+
+/// What is said of a folder's file, one mistake a line, without the file's name.
+fn complaints(dir: &TempDir, listen: &[SocketAddr]) -> Vec<String> {
+    let Err(error) = load(dir.path(), None, listen) else { return Vec::new() };
+    let file = format!("{}/etc/users.toml:", dir.path().display());
+    // The system may have put the folder behind a symbolic link.
+    let real = fs::canonicalize(dir.path()).unwrap();
+    let text = error.to_string();
+    let lines = text.lines().map(|line| line.strip_prefix(&file).unwrap());
+    lines.map(|line| line.replace(real.to_str().unwrap(), "DIR")).collect()
+}
+
+/// Each row: a file, and all that is wrong with it.
+fn assert_complaints(rows: &[(&str, &[&str])]) {
+    for (text, want) in rows {
+        let text = text.replace("HASH", HASH).replace("@KEY@", KEY);
+        assert_eq!(complaints(&folder(&text), &[]), *want, "in\n{text}");
+    }
+}
+
+#[test]
+fn an_empty_file_is_a_server_without_users() {
+    let dir = folder("");
+    let config = loaded(&dir).unwrap();
+    let real = fs::canonicalize(dir.path()).unwrap();
+    assert_eq!(config.listen, ["127.0.0.1:2222".parse().unwrap()]);
+    assert_eq!(config.host_keys, [real.join("keys/host_ed25519")]);
+    assert_eq!((config.kex, config.shutdown_grace), (Kex::Compatible, Duration::from_secs(10)));
+    assert_eq!((config.dir, config.file), (real.clone(), real.join("etc/users.toml")));
+    assert!(config.accounts.is_empty());
+}
+
+#[test]
+fn everything_that_can_be_said_is_understood() {
+    let dir = folder(&format!(
+        "[server]\nlisten = [\"127.0.0.1:0\", \"[::1]:2022\"]\nhost-keys = [\"keys/a\", \"/nowhere/b\"]\n\
+         homes = \"h\"\nkex = \"post-quantum\"\nshutdown-grace = \"5 s\"\n\
+         [defaults]\nquota = \"1 MiB\"\nmax-files = 7\naccess = \"read-only\"\n\
+         [users.alex]\npassword = \"{HASH}\"\nauthorized-keys = [\"keys/alex.pub\", '{KEY} laptop']\n\
+         [users.zcl]\nroot = \"disk\"\nquota = 5_000\nmax-files = \"unlimited\"\naccess = \"read-write\"\nenabled = false\n\
+         [users.\"a.b-c_9\"]\nquota = \"unlimited\"\n"
+    ));
+    fs::create_dir_all(dir.path().join("keys")).unwrap();
+    fs::write(dir.path().join("keys/alex.pub"), format!("# two\n{KEY}\nrestrict {KEY}\n")).unwrap();
+    fs::create_dir(dir.path().join("disk")).unwrap();
+    let config = loaded(&dir).unwrap();
+    let real = fs::canonicalize(dir.path()).unwrap();
+
+    assert_eq!(config.listen, ["127.0.0.1:0".parse().unwrap(), "[::1]:2022".parse().unwrap()]);
+    assert_eq!(config.host_keys, [real.join("keys/a"), PathBuf::from("/nowhere/b")]);
+    assert_eq!((config.kex, config.shutdown_grace), (Kex::PostQuantum, Duration::from_secs(5)));
+    let [dotted, alex, zcl] = &config.accounts[..] else { panic!("{:?}", config.accounts) };
+    assert_eq!((dotted.name.as_str(), dotted.quota, dotted.max_files), ("a.b-c_9", None, Some(7)));
+    assert_eq!((alex.quota, alex.max_files, alex.access), (Some(1 << 20), Some(7), Access::ReadOnly));
+    assert_eq!((&alex.root, alex.make_root, alex.enabled), (&real.join("h/alex"), true, true));
+    assert!(alex.password.is_some());
+    assert_eq!(alex.keys.len(), 3);
+    assert_eq!((zcl.quota, zcl.max_files, zcl.access), (Some(5000), None, Access::ReadWrite));
+    assert_eq!((&zcl.root, zcl.make_root, zcl.enabled), (&real.join("disk"), false, false));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_and_in_order() {
+    assert_complaints(&[(
+        "[server]\nlisten = \"127.0.0.1\"\nkex = \"fast\"\n\n[users.Alex]\nqouta = 5\nroot = \"gone\"\n\
+         [users.zcl]\npassword = \"secret\"\naccess = 1\nmax_files = 3\n",
+        &[
+            "2: server.listen: has a value of type string, and wants an array: [\"…\", \"…\"]",
+            "3: server.kex: \"fast\" is no choice: write \"compatible\" or \"post-quantum\"",
+            "5: users.Alex: \"Alex\" is no user name: it has 1 to 32 of a-z, 0-9, \".\", \"_\" and \"-\", and does not begin with \".\" or \"-\"",
+            "6: users.Alex.qouta: unknown key: here it is one of password, demo, authorized-keys, root, quota, max-files, access, enabled",
+            "7: users.Alex.root: gone cannot be opened: No such file or directory (os error 2); mount or make it (only homes/NAME is made by the server), or leave root out",
+            "9: users.zcl.password: is no PHC string ($argon2id$v=19$…); `sshomed user passwd zcl` asks for the password and writes a new one",
+            "10: users.zcl.access: has a value of type integer, and wants a string: \"…\"",
+            "11: users.zcl.max_files: unknown key: did you mean max-files?",
+        ],
+    )]);
+}
+
+#[test]
+fn mistakes_in_the_syntax() {
+    assert_complaints(&[
+        (
+            "[server]\nlisten = [\n[users.alex]\nqouta = 1\n",
+            &[
+                "3: string values must be quoted, expected literal string",
+                "4: missing comma between array elements, expected `,`",
+            ],
+        ),
+        ("[users.alex]\nquota = 1\n\n[users.alex]\nquota = 2\n", &["4: duplicate key", "5: duplicate key"]),
+    ]);
+}
+
+#[test]
+fn mistakes_in_the_tables() {
+    assert_complaints(&[
+        ("[sever]\n", &["1: sever: unknown key: did you mean server?"]),
+        ("users = 1\n", &["1: users: has a value of type integer, and wants a table: [users]"]),
+        (
+            "[users]\nalex = \"x\"\n",
+            &["2: users.alex: has a value of type string, and wants a table: [users.alex]"],
+        ),
+        (
+            "[defaults]\nroot = \"x\"\n",
+            &["2: defaults.root: unknown key: here it is one of quota, max-files, access, enabled"],
+        ),
+        (
+            "[users.\"a\\u001b[2Jb\"]\n",
+            &[
+                "1: users.a\\x1b[2Jb: \"a\\x1b[2Jb\" is no user name: it has 1 to 32 of a-z, 0-9, \".\", \"_\" and \"-\", and does not begin with \".\" or \"-\"",
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn mistakes_in_server() {
+    assert_complaints(&[
+        ("server.listen = []", &["1: server.listen: is empty: name one at least, or leave the key out"]),
+        (
+            "[server]\nlisten = [\n  \"127.0.0.1\",\n  \"::1\",\n  \"localhost:22\",\n  \"127.0.0.1:1\",\n  \"127.0.0.1:1\",\n]\n",
+            &[
+                "3: server.listen: \"127.0.0.1\" has no port: write \"127.0.0.1:2222\"",
+                "4: server.listen: \"::1\" has no port: write \"[::1]:2222\"",
+                "5: server.listen: \"localhost:22\" is no address with a port: write \"127.0.0.1:2222\" (this machine only), \"0.0.0.0:2222\" or \"[::]:2222\" (everybody)",
+                "7: server.listen: has this one twice: remove one",
+            ],
+        ),
+        (
+            "server.shutdown-grace = \"soon\"",
+            &["1: server.shutdown-grace: \"soon\" is not a number of seconds up to 86400: 10 or \"10 s\""],
+        ),
+        (
+            "server.shutdown-grace = -1",
+            &[
+                "1: server.shutdown-grace: has a value of type integer, and wants a number of seconds up to 86400: 10 or \"10 s\"",
+            ],
+        ),
+        ("server.homes = \"etc/users.toml\"", &["1: server.homes: DIR/etc/users.toml is no folder"]),
+        (
+            "server.host-keys = [\"etc\"]",
+            &["1: server.host-keys: etc is no file: name an ed25519 key, or a file for the server to make"],
+        ),
+    ]);
+}
+
+#[test]
+fn mistakes_in_users() {
+    assert_complaints(&[
+        (
+            "[users.alex]\nquota = \"10 XB\"\n",
+            &[
+                "2: users.alex.quota: \"10 XB\" is no size: write \"100 MiB\", \"1.5 GiB\", \"700 MB\", a number of bytes, or \"unlimited\"",
+            ],
+        ),
+        (
+            "[defaults]\nquota = 1.5\n",
+            &[
+                "2: defaults.quota: has a value of type float, and wants a size: \"100 MiB\", a number of bytes, or \"unlimited\"",
+            ],
+        ),
+        (
+            "[users.alex]\nmax-files = 0\n",
+            &["2: users.alex.max-files: 0 is not a number of files from 1 on, or \"unlimited\""],
+        ),
+        (
+            "[users.alex]\nenabled = \"yes\"\n",
+            &["2: users.alex.enabled: has a value of type string, and wants true or false"],
+        ),
+        (
+            "[users.alex]\naccess = \"write\"\n",
+            &["2: users.alex.access: \"write\" is no access: write \"read-only\" or \"read-write\""],
+        ),
+        (
+            "[users.alex]\npassword = \"$argon2id$v=19$m=4096,t=3,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"\n",
+            &[
+                "2: users.alex.password: is too weak an argon2id hash: it wants m=19456 and t=2 at least; `sshomed user passwd alex` asks for the password and writes a new one",
+            ],
+        ),
+        (
+            "[users.alex]\ndemo = true\n",
+            &["2: users.alex.demo: marks the password as a demo, and there is no password: remove the line"],
+        ),
+        (
+            "[users.alex]\nauthorized-keys = [\"keys/alex.pub\",\n\"command=\\\"ls\\\" @KEY@\", \"-----BEGIN OPENSSH PRIVATE KEY-----\"]\n",
+            &[
+                "2: users.alex.authorized-keys: keys/alex.pub cannot be read: No such file or directory (os error 2); name a public key's file, or give its line",
+                "3: users.alex.authorized-keys: \"command=\"ls\" ssh-ed25519 AAAAC3NzaC1lZDI…\" has the option \"command\", which is not supported: only from=\"…\" and restrict are",
+                "3: users.alex.authorized-keys: \"-----BEGIN OPENSSH PRIVATE KEY-----…\" is a private key, which belongs to nobody but its user: give the public one, the file that ends in .pub",
+            ],
+        ),
+    ]);
+    let dir = folder("[users.alex]\nauthorized-keys = [\"alex.pub\"]\n");
+    fs::write(dir.path().join("alex.pub"), format!("# mine\nno-pty {KEY}\n")).unwrap();
+    assert_eq!(
+        complaints(&dir, &[]),
+        [
+            "2: users.alex.authorized-keys: alex.pub: line 2 has the option \"no-pty\", which is not supported: only from=\"…\" and restrict are"
+        ]
+    );
+}
+
+#[test]
+fn roots_do_not_overlap_whatever_their_names() {
+    let text = "[users.alex]\nroot = \"disk\"\n[users.ben]\nroot = \"disk/below\"\n[users.cyd]\nroot = \"link\"\n\
+                [users.dan]\nroot = \"disk-2\"\n[users.eve]\nroot = \".\"\n";
+    let dir = folder(text);
+    fs::create_dir_all(dir.path().join("disk/below")).unwrap();
+    fs::create_dir(dir.path().join("disk-2")).unwrap();
+    symlink("disk/below", dir.path().join("link")).unwrap();
+    assert_eq!(
+        complaints(&dir, &[]),
+        [
+            "2: users.alex.root: DIR/disk lies in DIR, the root of eve: every user needs a folder of their own",
+            "4: users.ben.root: DIR/disk/below lies in DIR, the root of eve: every user needs a folder of their own",
+            "6: users.cyd.root: DIR/disk/below lies in DIR, the root of eve: every user needs a folder of their own",
+            "8: users.dan.root: DIR/disk-2 lies in DIR, the root of eve: every user needs a folder of their own",
+            "10: users.eve.root: DIR holds the server's own DIR/etc/users.toml, which eve could read: choose a folder without it",
+        ]
+    );
+    let file = dir.path().join("etc/users.toml");
+    fs::write(&file, text.replace("\".\"", "\"disk-2/../link\"")).unwrap();
+    assert_eq!(
+        complaints(&dir, &[]),
+        [
+            "4: users.ben.root: DIR/disk/below lies in DIR/disk, the root of alex: every user needs a folder of their own",
+            "6: users.cyd.root: DIR/disk/below lies in DIR/disk, the root of alex: every user needs a folder of their own",
+            "10: users.eve.root: DIR/disk/below lies in DIR/disk, the root of alex: every user needs a folder of their own",
+        ]
+    );
+}
+
+#[test]
+fn a_home_that_is_not_there_yet_overlaps_as_well() {
+    let dir = folder("[users.alex]\n[users.ben]\nroot = \"home\"\n");
+    fs::create_dir(dir.path().join("home")).unwrap();
+    assert_eq!(
+        complaints(&dir, &[]),
+        [
+            "1: users.alex.root: DIR/home/alex lies in DIR/home, the root of ben: every user needs a folder of their own"
+        ]
+    );
+    let dir = folder("[users.alex]\n[users.ben]\n");
+    fs::create_dir(dir.path().join("home")).unwrap();
+    symlink("ben", dir.path().join("home/alex")).unwrap();
+    fs::create_dir(dir.path().join("home/ben")).unwrap();
+    assert_eq!(
+        complaints(&dir, &[]),
+        ["2: users.ben.root: DIR/home/ben is the root of alex, too: every user needs a folder of their own"]
+    );
+}
+
+#[test]
+fn a_demo_password_keeps_the_server_on_this_machine() {
+    let demo = format!("[users.alex]\npassword = \"{HASH}\"\ndemo = true\n");
+    let told = |line: usize, address: &str| {
+        vec![format!(
+            "{line}: users.alex.demo: alex has a demo password, which everybody knows, and {address} can be reached from other \
+             machines: set a password with `sshomed user passwd alex`, which removes the mark, or listen on 127.0.0.1 only"
+        )]
+    };
+    let open = |address: &str| format!("[server]\nlisten = [\"127.0.0.1:1\", \"{address}\"]\n{demo}");
+    assert_eq!(complaints(&folder(&open("[::1]:2")), &[]), Vec::<String>::new());
+    assert_eq!(complaints(&folder(&open("[::ffff:127.0.0.1]:2")), &[]), Vec::<String>::new());
+    assert_eq!(complaints(&folder(&open("0.0.0.0:2")), &[]), told(5, "0.0.0.0:2"));
+    assert_eq!(complaints(&folder(&open("[::]:2")), &[]), told(5, "[::]:2"));
+    // What is asked for on the command line counts, and what it replaces does not.
+    let outside = ["192.0.2.1:22".parse().unwrap()];
+    assert_eq!(complaints(&folder(&demo), &outside), told(3, "192.0.2.1:22"));
+    assert_eq!(
+        complaints(&folder(&open("0.0.0.0:2")), &["127.0.0.1:0".parse().unwrap()]),
+        Vec::<String>::new()
+    );
+    // Nobody logs in with a password of a user who is disabled, or that is no demo.
+    assert_eq!(complaints(&folder(&format!("{demo}enabled = false\n")), &outside), Vec::<String>::new());
+    assert_eq!(complaints(&folder(&demo.replace("true", "false")), &outside), Vec::<String>::new());
+}
+
+#[test]
+fn host_keys_are_private_ed25519_and_not_encrypted() {
+    let dir = folder("[server]\nhost-keys = [\"key\"]\n");
+    let path = dir.path().join("key");
+    let put = |text: &str, mode: u32| {
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+    let text = key.to_openssh(LineEnding::LF).unwrap();
+    put(&text, 0o600);
+    assert_eq!(complaints(&dir, &[]), Vec::<String>::new());
+    put(&text, 0o640);
+    assert_eq!(
+        complaints(&dir, &[]),
+        ["2: server.host-keys: key can be read by other users of this machine: chmod 600 key"]
+    );
+    put("junk", 0o600);
+    let junk = complaints(&dir, &[]);
+    assert!(junk[0].starts_with("2: server.host-keys: key is no host key: "), "{junk:?}");
+    let other =
+        PrivateKey::random(&mut rand::rng(), Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP256 });
+    put(&other.unwrap().to_openssh(LineEnding::LF).unwrap(), 0o600);
+    assert_eq!(
+        complaints(&dir, &[]),
+        ["2: server.host-keys: key is a key of type ecdsa-sha2-nistp256: host keys are ed25519"]
+    );
+    let encrypted = key.encrypt(&mut rand::rng(), "passphrase").unwrap();
+    put(&encrypted.to_openssh(LineEnding::LF).unwrap(), 0o600);
+    assert_eq!(
+        complaints(&dir, &[]),
+        [
+            "2: server.host-keys: key has a passphrase, which nobody could type when the server starts: remove it with ssh-keygen -p -f key"
+        ]
+    );
+}
+
+#[test]
+fn a_missing_folder_or_file_says_what_to_do() {
+    let dir = TempDir::new().unwrap();
+    let error = load(dir.path(), None, &[]).unwrap_err().to_string();
+    assert!(error.ends_with("name the folder with --dir, or the file with --config"), "{error}");
+    let error = load(&dir.path().join("gone"), None, &[]).unwrap_err().to_string();
+    assert!(error.ends_with("name sshomed's folder with --dir"), "{error}");
+}
+
+#[test]
+fn another_file_still_speaks_of_the_folder() {
+    let dir = folder("nonsense");
+    let file = dir.path().join("other.toml");
+    fs::write(&file, "[users.alex]\n").unwrap();
+    let config = load(dir.path(), Some(&file), &[]).unwrap();
+    assert_eq!(config.accounts[0].root, fs::canonicalize(dir.path()).unwrap().join("home/alex"));
+}
+
+/// The file that comes with sshome: right as it stands, and open to nobody outside.
+#[test]
+fn the_shipped_file_is_right() {
+    let dir = folder(include_str!("../../../etc/users.toml"));
+    let config = loaded(&dir).unwrap();
+    assert!(config.listen.iter().all(|address| address.ip().is_loopback()));
+    let names: Vec<_> = config.accounts.iter().map(|account| account.name.as_str()).collect();
+    assert_eq!(names, ["alex", "zcl"]);
+    assert_eq!(config.accounts[0].quota, Some(100 << 20));
+    assert_eq!(config.accounts[1].quota, Some(20 << 30));
+    for account in &config.accounts {
+        let password = account.password.as_ref().unwrap();
+        assert!(account.has_demo_password(), "{}", account.name);
+        assert!(password.matches(&Password::new(format!("{}-demo", account.name))), "{}", account.name);
+    }
+}

@@ -1,0 +1,90 @@
+//! What the server would start with, and what an administrator may want to know of it.
+
+use super::list::table;
+use crate::accounts::Account;
+use crate::config::{self, Config, ConfigError, Kex, shown};
+use russh::keys::{HashAlg, load_secret_key};
+use std::fmt::Display;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// A configuration without mistakes, in words.
+#[derive(Debug)]
+pub struct Check {
+    /// What was understood.
+    pub report: String,
+    /// What is allowed, and perhaps not meant. Each is a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// Checks the configuration as [`config::load`] does, and tells what it says.
+///
+/// # Errors
+/// If the file cannot be read, or there are mistakes in it.
+pub fn check(dir: &Path, file: Option<&Path>, listen_override: &[SocketAddr]) -> Result<Check, ConfigError> {
+    let config = config::load(dir, file, listen_override)?;
+    Ok(Check { report: report(&config), warnings: warnings(&config) })
+}
+
+fn report(config: &Config) -> String {
+    let listen = config.listen.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ");
+    let kex = match config.kex {
+        Kex::Compatible => "compatible (post-quantum first, then curve25519)",
+        Kex::PostQuantum => "post-quantum only",
+    };
+    let mut text = String::new();
+    let mut line = |name: &str, value: &dyn Display| text += &format!("{name:15}{value}\n");
+    line("folder", &shown(&config.dir));
+    line("file", &shown(&config.file));
+    line("listens on", &listen);
+    for key in &config.host_keys {
+        line("host key", &host_key(key));
+    }
+    line("key exchange", &kex);
+    line("shutdown grace", &format_args!("{} s", config.shutdown_grace.as_secs()));
+    text + "\n" + &table(config)
+}
+
+fn host_key(path: &Path) -> String {
+    match load_secret_key(path, None) {
+        Ok(key) => format!("{} {}", shown(path), key.fingerprint(HashAlg::Sha256)),
+        Err(_) => format!("{} (to be made)", shown(path)),
+    }
+}
+
+fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings: Vec<String> =
+        config.accounts.iter().filter(|account| account.enabled).flat_map(|account| user(account)).collect();
+    let has_secrets = |account: &Account| account.password.as_ref().is_some_and(|hash| !hash.is_demo());
+    let readable = fs::metadata(&config.file).is_ok_and(|file| file.permissions().mode() & 0o004 != 0);
+    if readable && config.accounts.iter().any(|account| has_secrets(account)) {
+        let file = shown(&config.file);
+        warnings.push(format!(
+            "{file} holds hashes of passwords, and everybody on this machine can read it: chmod o-r it."
+        ));
+    }
+    warnings
+}
+
+fn user(account: &Account) -> Vec<String> {
+    let name = &account.name;
+    let mut warnings = Vec::new();
+    if !account.has_credentials() {
+        warnings.push(format!("{name} cannot log in: there is neither password nor key."));
+    }
+    if account.has_demo_password() {
+        warnings.push(format!(
+            "{name} has a demo password, so the server listens on this machine only: \
+             `sshomed user passwd {name}` sets another."
+        ));
+    }
+    if account.password.as_ref().is_some_and(|hash| !hash.has_usual_cost()) {
+        warnings.push(format!(
+            "{name}'s password takes longer to check than others', so that the time of a refusal tells that {name} exists: \
+             `sshomed user passwd {name}` writes a hash of the usual cost."
+        ));
+    }
+    warnings
+}

@@ -1,0 +1,85 @@
+//! One edit of the file: lock, read, change, judge, replace.
+
+use super::replace::replace;
+use super::{Admin, AdminError};
+use crate::config::{self, Config, ConfigError, check_name};
+use std::fs::File;
+use std::path::Path;
+use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
+
+impl Admin {
+    /// What the file says now, mistakes and all; for messages.
+    pub(super) fn glance(&self) -> Result<Config, AdminError> {
+        Ok(config::parse(&self.place, &self.place.read()?, &[]).0)
+    }
+
+    /// Changes the file, as a whole or not at all. Edits wait for each other, so that none is lost.
+    ///
+    /// A mistake that was there before does not stop an edit: it may be the one that mends it.
+    pub(super) fn edit<T>(
+        &self,
+        change: impl FnOnce(&mut DocumentMut, &Config) -> Result<T, AdminError>,
+    ) -> Result<T, AdminError> {
+        let file = &self.place.file;
+        let write = |error| AdminError::Write { file: self.place.shown.clone(), error };
+        // The lock is the folder's: the file itself is another one after each edit.
+        let folder = File::open(file.parent().unwrap_or(Path::new("/"))).map_err(write)?;
+        folder.lock().map_err(write)?;
+
+        let text = self.place.read()?;
+        let (config, before) = config::parse(&self.place, &text, &[]);
+        let Ok(mut document) = text.parse::<DocumentMut>() else {
+            return Err(ConfigError::mistakes(&self.place, before).into());
+        };
+        let result = change(&mut document, &config)?;
+
+        let text = document.to_string();
+        let (_, mut after) = config::parse(&self.place, &text, &[]);
+        after.retain(|mistake| !before.iter().any(|old| old.is_same(mistake)));
+        if !after.is_empty() {
+            return Err(AdminError::Rejected(ConfigError::mistakes(&self.place, after)));
+        }
+        replace(file, &folder, text.as_bytes()).map_err(write)?;
+        Ok(result)
+    }
+
+    /// The table of all users; made if there is none.
+    pub(super) fn users<'d>(
+        &self,
+        document: &'d mut DocumentMut,
+    ) -> Result<&'d mut dyn TableLike, AdminError> {
+        let mut implicit = Table::new();
+        implicit.set_implicit(true);
+        let users = document.entry("users").or_insert(Item::Table(implicit));
+        users.as_table_like_mut().ok_or_else(|| self.form("users"))
+    }
+
+    /// The table of one user.
+    pub(super) fn user<'d>(
+        &self,
+        document: &'d mut DocumentMut,
+        name: &str,
+    ) -> Result<&'d mut dyn TableLike, AdminError> {
+        check_name(name).map_err(AdminError::Name)?;
+        let user = self.users(document)?.get_mut(name);
+        let user = user.ok_or_else(|| AdminError::NoUser(name.to_owned()))?;
+        user.as_table_like_mut().ok_or_else(|| self.form(&format!("users.{name}")))
+    }
+
+    /// The error for something that has an unexpected form.
+    pub(super) fn form(&self, key: &str) -> AdminError {
+        AdminError::Form(key.to_owned(), self.place.shown.clone())
+    }
+}
+
+/// Sets a value, and keeps the blanks and comments around the old one.
+pub(super) fn set(table: &mut dyn TableLike, key: &str, value: impl Into<Value>) {
+    let mut value = value.into();
+    match table.get_mut(key).and_then(Item::as_value_mut) {
+        Some(old) => {
+            *value.decor_mut() = old.decor().clone();
+            *old = value;
+        }
+        None => _ = table.insert(key, Item::Value(value)),
+    }
+}

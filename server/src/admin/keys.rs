@@ -1,0 +1,123 @@
+//! Users' keys.
+
+use super::list::columns;
+use super::{Admin, AdminError, TAKES_EFFECT};
+use crate::accounts::AuthorizedKey;
+use crate::config::{Place, authorized_keys};
+use sshome_wire::display::Escaped;
+use std::fs;
+use std::path::Path;
+use toml_edit::{Array, Item, TableLike, Value};
+
+/// The array that holds a user's keys.
+const KEYS: &str = "authorized-keys";
+
+impl Admin {
+    /// Adds the keys of a public key file to a user's, each as a line of its own: what becomes of
+    /// the file afterwards does not matter.
+    ///
+    /// # Errors
+    /// If there is no such user, the file holds no key that is let in, or one that the user has.
+    pub fn add_key(&self, name: &str, file: &Path) -> Result<String, AdminError> {
+        let keys = read_key_file(file)?;
+        let added =
+            keys.iter().map(|(_, key)| format!("added the key {}\n", key.fingerprint())).collect::<String>();
+        self.edit(|document, _| add_lines(self, self.user(document, name)?, name, keys))?;
+        Ok(added + TAKES_EFFECT + "\n")
+    }
+
+    /// Removes a key from a user's, by its fingerprint or its comment.
+    ///
+    /// # Errors
+    /// If the user has no such key, or several, or it stands in a file that holds others, too.
+    pub fn remove_key(&self, name: &str, which: &str) -> Result<String, AdminError> {
+        let removed = self.edit(|document, _| {
+            let user = self.user(document, name)?;
+            let no_key = || AdminError::NoSuchKey { user: name.to_owned(), key: which.to_owned() };
+            let array = user.get_mut(KEYS).ok_or_else(no_key)?;
+            let array = array.as_array_mut().ok_or_else(|| self.form(KEYS))?;
+
+            let is_it = |key: &AuthorizedKey| key.fingerprint() == which || key.comment() == which.as_bytes();
+            let entries: Vec<_> = array.iter().map(|entry| keys_of(&self.place, entry)).collect();
+            let mut found = entries.iter().flatten().filter(|key| is_it(key));
+            let key = found.next().ok_or_else(no_key)?.clone();
+            if found.any(|other| !other.is(key.public_key())) {
+                return Err(AdminError::ManyKeys { user: name.to_owned(), key: which.to_owned() });
+            }
+            let has_key = |entry: &Value| keys_of(&self.place, entry).iter().any(|k| k.is(key.public_key()));
+            let only_key = |entry: &Value| keys_of(&self.place, entry).iter().all(|k| k.is(key.public_key()));
+            if let Some(shared) = array.iter().find(|entry| has_key(entry) && !only_key(entry)) {
+                return Err(AdminError::SharedKeyFile {
+                    file: shared.as_str().unwrap_or_default().to_owned(),
+                });
+            }
+            array.retain(|entry| !has_key(entry));
+            Ok(key)
+        })?;
+        Ok(format!("removed the key {} from {name}\n{TAKES_EFFECT}\n", removed.fingerprint()))
+    }
+
+    /// A user's keys in columns.
+    ///
+    /// # Errors
+    /// If there is no such user, or the file cannot be read.
+    pub fn list_keys(&self, name: &str) -> Result<String, AdminError> {
+        let config = self.glance()?;
+        let account = config.accounts.iter().find(|account| account.name == name);
+        let account = account.ok_or_else(|| AdminError::NoUser(name.to_owned()))?;
+        if account.keys.is_empty() {
+            return Ok(format!("{name} has no key: `sshomed user key {name} add FILE` adds one\n"));
+        }
+        let mut rows = vec![["FINGERPRINT", "TYPE", "FROM", "COMMENT"].map(str::to_owned)];
+        rows.extend(account.keys.iter().map(|key| {
+            let from = if key.is_restricted_by_address() { "some addresses" } else { "anywhere" };
+            let kind = key.public_key().algorithm().as_str().to_owned();
+            [key.fingerprint(), kind, from.to_owned(), Escaped(key.comment()).to_string()]
+        }));
+        Ok(columns(&rows))
+    }
+}
+
+/// The lines of a public key file, with what they mean.
+pub(super) fn read_key_file(file: &Path) -> Result<Vec<(String, AuthorizedKey)>, AdminError> {
+    let text =
+        fs::read_to_string(file).map_err(|error| AdminError::KeyFile { file: file.to_owned(), error })?;
+    let refused = |(line, error)| AdminError::Key { file: file.to_owned(), line, error };
+    let keys = AuthorizedKey::parse_file(&text).map_err(refused)?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines: Vec<_> = lines.map(str::to_owned).zip(keys).collect();
+    if lines.is_empty() { Err(AdminError::EmptyKeyFile(file.to_owned())) } else { Ok(lines) }
+}
+
+/// Puts lines into a user's table, each on a line of its own.
+pub(super) fn add_lines(
+    admin: &Admin,
+    user: &mut dyn TableLike,
+    name: &str,
+    lines: Vec<(String, AuthorizedKey)>,
+) -> Result<(), AdminError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let array = user.entry(KEYS).or_insert(Item::Value(Array::new().into()));
+    let array = array.as_array_mut().ok_or_else(|| admin.form(&format!("users.{name}.{KEYS}")))?;
+    let mut known: Vec<AuthorizedKey> = array.iter().flat_map(|entry| keys_of(&admin.place, entry)).collect();
+    for (line, key) in lines {
+        if known.iter().any(|known| known.is(key.public_key())) {
+            return Err(AdminError::KeyExists { user: name.to_owned(), fingerprint: key.fingerprint() });
+        }
+        // Behind the last value there may be a comment: it stays where it is.
+        let before = array.trailing().as_str().unwrap_or_default().trim_end();
+        let value = Value::from(line).decorated(format!("{before}\n    "), "");
+        array.set_trailing("\n");
+        array.set_trailing_comma(true);
+        array.push_formatted(value);
+        known.push(key);
+    }
+    Ok(())
+}
+
+/// The keys that an entry of the array stands for; none where it is not understood.
+fn keys_of(place: &Place, entry: &Value) -> Vec<AuthorizedKey> {
+    entry.as_str().and_then(|entry| authorized_keys(place, entry).ok()).unwrap_or_default()
+}

@@ -1,0 +1,84 @@
+//! Users in columns.
+
+use super::{Admin, AdminError};
+use crate::accounts::{Access, Account};
+use crate::config::{self, Config, shown};
+use sshome_wire::display::Size;
+use std::sync::Arc;
+
+impl Admin {
+    /// All users, with what each may do.
+    ///
+    /// # Errors
+    /// If the file cannot be read or has mistakes.
+    pub fn list(&self) -> Result<String, AdminError> {
+        let text = self.place.read()?;
+        let (config, mistakes) = config::parse(&self.place, &text, &[]);
+        if !mistakes.is_empty() {
+            return Err(config::ConfigError::mistakes(&self.place, mistakes).into());
+        }
+        Ok(table(&config))
+    }
+}
+
+/// The users of a configuration in columns.
+pub(super) fn table(config: &Config) -> String {
+    if config.accounts.is_empty() {
+        return "there are no users: `sshomed user add NAME` adds one\n".to_owned();
+    }
+    let mut rows = vec![["USER", "QUOTA", "MAX FILES", "ACCESS", "LOGS IN BY", "ROOT"].map(str::to_owned)];
+    rows.extend(config.accounts.iter().map(|account| {
+        let missing = if account.root.exists() { "" } else { " (to be made)" };
+        [
+            account.name.clone(),
+            account.quota.map_or("unlimited".to_owned(), |quota| Size(quota).to_string()),
+            account.max_files.map_or("unlimited".to_owned(), |number| number.to_string()),
+            access(account.access).to_owned(),
+            ways_in(account),
+            format!("{}{missing}", shown(&account.root)),
+        ]
+    }));
+    columns(&rows)
+}
+
+fn access(access: Access) -> &'static str {
+    match access {
+        Access::ReadOnly => "read-only",
+        Access::ReadWrite => "read-write",
+    }
+}
+
+/// How the user can log in.
+fn ways_in(account: &Arc<Account>) -> String {
+    if !account.enabled {
+        return "disabled".to_owned();
+    }
+    let password =
+        account.password.as_ref().map(|hash| if hash.is_demo() { "demo password" } else { "password" });
+    let keys = match account.keys.len() {
+        0 => None,
+        1 => Some("1 key".to_owned()),
+        number => Some(format!("{number} keys")),
+    };
+    match (password, keys) {
+        (None, None) => "nothing".to_owned(),
+        (Some(password), None) => password.to_owned(),
+        (None, Some(keys)) => keys,
+        (Some(password), Some(keys)) => format!("{password}, {keys}"),
+    }
+}
+
+/// Rows of text, lined up. The last column is not filled.
+pub(super) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}

@@ -1,0 +1,339 @@
+use super::*;
+use crate::accounts::{Account, Password};
+use crate::config;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+const ED25519: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa alex at home";
+const P256: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFDTe/ibr0FpW3bxLOOzl3/Rijlf417UnbV4lKOMiYf07se58PSzJs06/qfziFz5dhPdOLMGW2KljNEzh4TdFeA= work";
+const HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+const TEXT: &str = "\
+# sshome
+[server]
+listen = [\"127.0.0.1:0\"] # any port
+
+# Users come here.
+
+# The first.
+[users.alex]
+quota = \"1 MiB\"   # small
+access = \"read-only\"
+
+# The second.
+[users.zcl]
+
+# The end.
+";
+
+struct Folder {
+    dir: TempDir,
+    admin: Admin,
+}
+
+impl Folder {
+    fn new(text: &str) -> Folder {
+        let dir = TempDir::new().unwrap();
+        fs::create_dir(dir.path().join("etc")).unwrap();
+        fs::write(dir.path().join("etc/users.toml"), text).unwrap();
+        let admin = Admin::open(dir.path(), None).unwrap();
+        Folder { dir, admin }
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.dir.path().join("etc/users.toml")).unwrap()
+    }
+
+    fn account(&self, name: &str) -> Arc<Account> {
+        let config = config::load(self.dir.path(), None, &[]).unwrap();
+        config.accounts.iter().find(|account| account.name == name).unwrap().clone()
+    }
+}
+
+fn plain() -> NewUser {
+    NewUser::default()
+}
+
+fn password(text: &str) -> Result<Password, AdminError> {
+    Ok(Password::new(text))
+}
+
+#[test]
+fn a_new_user_comes_after_the_others_and_nothing_else_changes() {
+    let folder = Folder::new(TEXT);
+    let key = folder.write("alex.pub", &format!("{ED25519}\n"));
+    let user = NewUser { password: None, keys: vec![key], quota: Some("2 GiB".into()) };
+    folder.admin.add("sam", &user).unwrap();
+    let added = format!(
+        "[users.zcl]\n\n[users.sam]\nquota = \"2 GiB\"\nauthorized-keys = [\n    \"{ED25519}\",\n]\n"
+    );
+    assert_eq!(folder.text(), TEXT.replace("[users.zcl]\n", &added));
+    assert_eq!((folder.account("sam").quota, folder.account("sam").keys.len()), (Some(2 << 30), 1));
+}
+
+#[test]
+fn the_first_user_of_all() {
+    let folder = Folder::new("");
+    let said = folder.admin.add("sam.b", &plain()).unwrap();
+    assert_eq!(folder.text(), "\n[users.\"sam.b\"]\n");
+    assert!(
+        said.contains("sam.b cannot log in yet: set a password with `sshomed user passwd sam.b`"),
+        "{said}"
+    );
+    let with = NewUser { password: Some(Password::new("long enough")), ..plain() };
+    let said = folder.admin.add("tom", &with).unwrap();
+    assert!(!said.contains("cannot log in"), "{said}");
+    assert!(folder.account("tom").password.as_ref().unwrap().matches(&Password::new("long enough")));
+}
+
+#[test]
+fn what_would_be_wrong_is_not_added() {
+    let folder = Folder::new(TEXT);
+    let private = folder.write("id", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n");
+    let empty = folder.write("empty.pub", "# nothing\n");
+    for (name, user, want) in [
+        (
+            "alex",
+            plain(),
+            "there is a user alex already: use `sshomed user passwd|key|quota alex`, or choose another name",
+        ),
+        (
+            "../x",
+            plain(),
+            "\"../x\" is no user name: it has 1 to 32 of a-z, 0-9, \".\", \"_\" and \"-\", and does not begin with \".\" or \"-\"",
+        ),
+        ("sam", NewUser { quota: Some("0".into()), ..plain() }, "0 would leave no room at all"),
+        ("sam", NewUser { keys: vec![private], ..plain() }, "id: line 1 is a private key"),
+        ("sam", NewUser { keys: vec![empty], ..plain() }, "empty.pub: holds no key"),
+        (
+            "sam",
+            NewUser { keys: vec!["/nowhere/k".into()], ..plain() },
+            "/nowhere/k: cannot be read: No such file",
+        ),
+    ] {
+        let error = folder.admin.add(name, &user).unwrap_err().to_string();
+        assert!(error.contains(want), "{error}");
+    }
+    assert_eq!(folder.text(), TEXT);
+}
+
+#[test]
+fn an_edit_that_the_server_would_refuse_is_not_made() {
+    let text = "[users.alex]\nroot = \"home\"\n";
+    let folder = Folder::new(text);
+    fs::create_dir(folder.dir.path().join("home")).unwrap();
+    let error = folder.admin.add("sam", &plain()).unwrap_err().to_string();
+    assert!(error.starts_with("nothing was changed, since the result would be wrong:\n"), "{error}");
+    assert!(error.contains("users.toml:4: users.sam.root: "), "{error}");
+    assert_eq!(folder.text(), text);
+}
+
+#[test]
+fn a_mistake_that_was_there_does_not_stop_the_edit_that_mends_another() {
+    let demo = |name: &str| format!("[users.{name}]\npassword = \"{HASH}\"\ndemo = true\n");
+    let folder = Folder::new(&format!("[server]\nlisten = [\"0.0.0.0:1\"]\n{}{}", demo("alex"), demo("zcl")));
+    folder.admin.passwd("alex", || password("my own one")).unwrap();
+    assert!(config::load(folder.dir.path(), None, &[]).is_err());
+    folder.admin.passwd("zcl", || password("my own one")).unwrap();
+    assert!(config::load(folder.dir.path(), None, &[]).is_ok());
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_of_and_left() {
+    let folder = Folder::new("[users\n");
+    let error = folder.admin.quota("alex", "1 MiB").unwrap_err().to_string();
+    assert!(error.contains("etc/users.toml:1: "), "{error}");
+    assert_eq!(folder.text(), "[users\n");
+}
+
+#[test]
+fn a_new_password_takes_the_mark_of_the_demo_away() {
+    let folder = Folder::new(&format!(
+        "[users.alex]\npassword = \"{HASH}\" # mine\ndemo = true # alex-demo\nquota = 5\n"
+    ));
+    folder.admin.passwd("alex", || password("quite another")).unwrap();
+    let text = folder.text();
+    let account = folder.account("alex");
+    let hash = account.password.as_ref().unwrap();
+    assert!(hash.matches(&Password::new("quite another")) && !hash.is_demo());
+    assert_eq!(text, format!("[users.alex]\npassword = \"{}\" # mine\nquota = 5\n", hash.to_phc()));
+}
+
+#[test]
+fn a_password_is_asked_for_only_if_there_is_the_user() {
+    let folder = Folder::new(TEXT);
+    let result = folder.admin.passwd("nobody", || panic!("asked"));
+    assert!(matches!(result, Err(AdminError::NoUser(name)) if name == "nobody"));
+    let result = folder.admin.passwd("alex", || Err(AdminError::PasswordsDiffer));
+    assert!(matches!(result, Err(AdminError::PasswordsDiffer)));
+    assert_eq!(folder.text(), TEXT);
+}
+
+#[test]
+fn a_quota_keeps_the_comment_beside_it() {
+    let folder = Folder::new(TEXT);
+    folder.admin.quota("alex", " 3 GiB ").unwrap();
+    assert_eq!(folder.text(), TEXT.replace("\"1 MiB\"", "\"3 GiB\""));
+    folder.admin.quota("zcl", "unlimited").unwrap();
+    assert!(folder.text().contains("[users.zcl]\nquota = \"unlimited\"\n"));
+    assert!(matches!(folder.admin.quota("nobody", "1 MiB"), Err(AdminError::NoUser(_))));
+    assert!(matches!(folder.admin.quota("alex", "lots"), Err(AdminError::Size(_))));
+}
+
+#[test]
+fn a_user_goes_with_the_comment_above_and_no_other() {
+    let folder = Folder::new(TEXT);
+    let home = folder.dir.path().join("home/alex");
+    fs::create_dir_all(&home).unwrap();
+    fs::write(home.join("file"), "kept").unwrap();
+    let said = folder.admin.remove("alex").unwrap();
+    assert!(said.contains("home/alex, was left as it is"), "{said}");
+    assert_eq!(fs::read_to_string(home.join("file")).unwrap(), "kept");
+    let gone = "# The first.\n[users.alex]\nquota = \"1 MiB\"   # small\naccess = \"read-only\"\n\n";
+    assert_eq!(folder.text(), TEXT.replace(gone, ""));
+
+    let said = folder.admin.remove("zcl").unwrap();
+    assert!(said.contains("home/zcl, does not exist"), "{said}");
+    assert!(folder.text().contains("# Users come here.\n") && folder.text().ends_with("# The end.\n"));
+    assert!(matches!(folder.admin.remove("zcl"), Err(AdminError::NoUser(_))));
+}
+
+#[test]
+fn keys_come_and_go_and_comments_stay() {
+    let folder =
+        Folder::new("[users.alex]\nauthorized-keys = [ # all of them\n  \"work.pub\", # a file\n]\n");
+    folder.write("work.pub", P256);
+    let file = folder.write("home.pub", &format!("restrict {ED25519}\n"));
+    folder.admin.add_key("alex", &file).unwrap();
+    assert_eq!(
+        folder.text(),
+        format!(
+            "[users.alex]\nauthorized-keys = [ # all of them\n  \"work.pub\", # a file\n    \"restrict {ED25519}\",\n]\n"
+        )
+    );
+    let list = folder.admin.list_keys("alex").unwrap();
+    let rows: Vec<_> = list.lines().map(|row| row.split_whitespace().collect::<Vec<_>>()).collect();
+    assert_eq!(rows[0], ["FINGERPRINT", "TYPE", "FROM", "COMMENT"]);
+    assert_eq!(rows[1][1..], ["ecdsa-sha2-nistp256", "anywhere", "work"]);
+    assert_eq!(rows[2][1..], ["ssh-ed25519", "anywhere", "alex", "at", "home"]);
+
+    assert!(matches!(folder.admin.add_key("alex", &file), Err(AdminError::KeyExists { .. })));
+    assert!(matches!(folder.admin.remove_key("alex", "nothing"), Err(AdminError::NoSuchKey { .. })));
+    folder.admin.remove_key("alex", "alex at home").unwrap();
+    assert_eq!(folder.account("alex").keys.len(), 1);
+    // A file with this key alone is no longer named; the file itself is the administrator's.
+    folder.admin.remove_key("alex", rows[1][0]).unwrap();
+    assert_eq!(folder.account("alex").keys.len(), 0);
+    assert!(folder.dir.path().join("work.pub").exists());
+    assert!(matches!(folder.admin.remove_key("zcl", "x"), Err(AdminError::NoUser(_))));
+}
+
+#[test]
+fn a_key_that_cannot_be_named_for_certain_stays() {
+    let twins = format!(
+        "[users.alex]\nauthorized-keys = ['''{ED25519}''', '{} alex at home']\n",
+        P256.trim_end_matches(" work")
+    );
+    let folder = Folder::new(&twins);
+    assert!(matches!(folder.admin.remove_key("alex", "alex at home"), Err(AdminError::ManyKeys { .. })));
+    assert_eq!(folder.text(), twins);
+
+    let folder = Folder::new("[users.alex]\nauthorized-keys = [\"both.pub\"]\n");
+    folder.write("both.pub", &format!("{ED25519}\n{P256}\n"));
+    let result = folder.admin.remove_key("alex", "work");
+    assert!(matches!(result, Err(AdminError::SharedKeyFile { file }) if file == "both.pub"));
+}
+
+#[test]
+fn edits_at_once_all_survive() {
+    let folder = Folder::new("");
+    let names: Vec<String> = (0..8).map(|number| format!("user{number}")).collect();
+    std::thread::scope(|scope| {
+        for name in &names {
+            let admin = Admin::open(folder.dir.path(), None).unwrap();
+            scope.spawn(move || admin.add(name, &plain()).unwrap());
+        }
+    });
+    let config = config::load(folder.dir.path(), None, &[]).unwrap();
+    let found: Vec<_> = config.accounts.iter().map(|account| account.name.clone()).collect();
+    assert_eq!(found, names);
+}
+
+#[test]
+fn the_file_keeps_its_mode_and_its_link_and_leaves_nothing_beside() {
+    let folder = Folder::new("");
+    let file = folder.dir.path().join("etc/users.toml");
+    let real = folder.dir.path().join("etc/real.toml");
+    fs::rename(&file, &real).unwrap();
+    symlink("real.toml", &file).unwrap();
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+    // What a crash would have left.
+    fs::write(folder.dir.path().join("etc/.real.toml.new"), "half").unwrap();
+    Admin::open(folder.dir.path(), None).unwrap().add("sam", &plain()).unwrap();
+    assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(fs::symlink_metadata(&file).unwrap().is_symlink());
+    assert!(folder.text().contains("[users.sam]"));
+    assert_eq!(fs::read_dir(folder.dir.path().join("etc")).unwrap().count(), 2);
+}
+
+#[test]
+fn users_are_listed_in_columns() {
+    let folder = Folder::new(&format!(
+        "[users.alex]\nquota = \"100 MiB\"\npassword = \"{HASH}\"\ndemo = true\nauthorized-keys = [\"{ED25519}\"]\n\
+         [users.zcl]\nmax-files = 10\nenabled = false\n[users.sam]\naccess = \"read-only\"\n"
+    ));
+    fs::create_dir_all(folder.dir.path().join("home/alex")).unwrap();
+    let home = fs::canonicalize(folder.dir.path()).unwrap().join("home");
+    let home = home.display();
+    assert_eq!(
+        folder.admin.list().unwrap(),
+        format!(
+            "USER  QUOTA      MAX FILES  ACCESS      LOGS IN BY            ROOT\n\
+             alex  100.0 MiB  unlimited  read-write  demo password, 1 key  {home}/alex\n\
+             sam   unlimited  unlimited  read-only   nothing               {home}/sam (to be made)\n\
+             zcl   unlimited  10         read-write  disabled              {home}/zcl (to be made)\n"
+        )
+    );
+    assert!(Folder::new("").admin.list().unwrap().starts_with("there are no users"));
+    assert!(Folder::new("[usres]").admin.list().is_err());
+}
+
+#[test]
+fn check_tells_what_was_understood_and_warns() {
+    let strong = HASH.replace("t=2", "t=3");
+    let folder = Folder::new(&format!(
+        "[server]\nkex = \"post-quantum\"\n[users.alex]\npassword = \"{HASH}\"\ndemo = true\n[users.sam]\n\
+         [users.zcl]\npassword = \"{strong}\"\n[users.gone]\nenabled = false\n"
+    ));
+    let file = folder.dir.path().join("etc/users.toml");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let listen = ["127.0.0.1:7".parse().unwrap(), "[::1]:7".parse().unwrap()];
+    let found = check(folder.dir.path(), None, &listen).unwrap();
+    for line in
+        ["listens on     127.0.0.1:7, [::1]:7", "key exchange   post-quantum only", "shutdown grace 10 s"]
+    {
+        assert!(found.report.lines().any(|found| found == line), "{line} in\n{}", found.report);
+    }
+    assert!(found.report.contains("keys/host_ed25519 (to be made)"), "{}", found.report);
+    let starts =
+        ["alex has a demo password", "sam cannot log in: there is neither", "zcl's password takes longer"];
+    assert_eq!(found.warnings.len(), starts.len(), "{:?}", found.warnings);
+    for (warning, start) in found.warnings.iter().zip(starts) {
+        assert!(warning.starts_with(start), "{warning}");
+    }
+
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let found = check(folder.dir.path(), None, &[]).unwrap();
+    assert!(found.warnings.iter().any(|warning| warning.contains("chmod o-r")), "{:?}", found.warnings);
+    assert!(check(folder.dir.path(), None, &["0.0.0.0:7".parse().unwrap()]).is_err());
+}

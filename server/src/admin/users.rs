@@ -1,0 +1,160 @@
+//! Adding, removing and changing users.
+
+use super::edit::set;
+use super::keys::{add_lines, read_key_file};
+use super::{Admin, AdminError, TAKES_EFFECT, escaped};
+use crate::accounts::Password;
+use crate::auth::hash_password;
+use crate::config::{check_name, parse_limit, shown};
+use std::path::PathBuf;
+use toml_edit::{Decor, DocumentMut, Item, Table};
+
+/// What a new user begins with.
+#[derive(Debug, Default)]
+pub struct NewUser {
+    /// The password.
+    pub password: Option<Password>,
+    /// Files of public keys.
+    pub keys: Vec<PathBuf>,
+    /// The quota, as [`parse_limit`] reads it; without it, the defaults' holds.
+    pub quota: Option<String>,
+}
+
+impl Admin {
+    /// Adds a user.
+    ///
+    /// # Errors
+    /// If the name is taken or none, a key or the quota is refused, or the file cannot be written.
+    pub fn add(&self, name: &str, user: &NewUser) -> Result<String, AdminError> {
+        check_name(name).map_err(AdminError::Name)?;
+        user.quota.as_deref().map(parse_limit).transpose().map_err(AdminError::Size)?;
+        let mut keys = Vec::new();
+        for file in &user.keys {
+            keys.extend(read_key_file(file)?);
+        }
+        let hash = user.password.as_ref().map(hash_password).transpose()?;
+
+        self.edit(|document, _| {
+            let users = self.users(document)?;
+            if users.contains_key(name) {
+                return Err(AdminError::UserExists(name.to_owned()));
+            }
+            let mut table = Table::new();
+            // An empty line before it, as before the others.
+            *table.decor_mut() = Decor::new("\n", "");
+            if let Some(hash) = &hash {
+                set(&mut table, "password", hash.to_phc());
+            }
+            if let Some(quota) = &user.quota {
+                set(&mut table, "quota", quota.trim());
+            }
+            add_lines(self, &mut table, name, keys)?;
+            users.insert(name, Item::Table(table));
+            Ok(())
+        })?;
+
+        let mut text = format!("added {name}\n");
+        if user.password.is_none() && user.keys.is_empty() {
+            text += &format!(
+                "{name} cannot log in yet: set a password with `sshomed user passwd {name}`, \
+                 or a key with `sshomed user key {name} add FILE`\n"
+            );
+        }
+        Ok(text + TAKES_EFFECT + "\n")
+    }
+
+    /// Removes a user. The home stays as it is.
+    ///
+    /// # Errors
+    /// If there is no such user, or the file cannot be written.
+    pub fn remove(&self, name: &str) -> Result<String, AdminError> {
+        let root = self.edit(|document, config| {
+            let users = self.users(document)?;
+            let removed = users.remove(name).ok_or_else(|| AdminError::NoUser(name.to_owned()))?;
+            keep_comments_before(&removed, document);
+            let account = config.accounts.iter().find(|account| account.name == name);
+            Ok(account.map(|account| account.root.clone()))
+        })?;
+        let mut text = format!("removed {}\n", escaped(name));
+        if let Some(root) = root {
+            let state = if root.exists() {
+                "was left as it is: remove it yourself if nobody needs it"
+            } else {
+                "does not exist"
+            };
+            text += &format!("the home, {}, {state}\n", shown(&root));
+        }
+        Ok(text + TAKES_EFFECT + "\n")
+    }
+
+    /// Sets a user's password; takes away the mark of a demo password, if there is one. The
+    /// password is asked for only if there is such a user.
+    ///
+    /// # Errors
+    /// If there is no such user, the password is refused, or the file cannot be written.
+    pub fn passwd(
+        &self,
+        name: &str,
+        password: impl FnOnce() -> Result<Password, AdminError>,
+    ) -> Result<String, AdminError> {
+        let config = self.glance()?;
+        if !config.accounts.iter().any(|account| account.name == name) {
+            return Err(AdminError::NoUser(name.to_owned()));
+        }
+        let hash = hash_password(&password()?)?;
+        self.edit(|document, _| {
+            let user = self.user(document, name)?;
+            set(user, "password", hash.to_phc());
+            user.remove("demo");
+            Ok(())
+        })?;
+        Ok(format!("set the password of {name}\n{TAKES_EFFECT}\n"))
+    }
+
+    /// Sets a user's quota, as [`parse_limit`] reads it.
+    ///
+    /// # Errors
+    /// If there is no such user, it is no size, or the file cannot be written.
+    pub fn quota(&self, name: &str, size: &str) -> Result<String, AdminError> {
+        let size = size.trim();
+        parse_limit(size).map_err(AdminError::Size)?;
+        self.edit(|document, _| {
+            set(self.user(document, name)?, "quota", size);
+            Ok(())
+        })?;
+        Ok(format!("set the quota of {name} to {size}\n{TAKES_EFFECT}\n"))
+    }
+}
+
+/// The comment right above a table is the table's and goes with it. What an empty line sets apart
+/// is about more than this table, and stays: before the next table, or at the file's end.
+fn keep_comments_before(removed: &Item, document: &mut DocumentMut) {
+    let Some(table) = removed.as_table() else { return };
+    let prefix = table.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default();
+    let Some((kept, _)) = prefix.rsplit_once("\n\n").filter(|(kept, _)| !kept.trim().is_empty()) else {
+        return;
+    };
+    let kept = format!("{kept}\n");
+    match next_table(document.as_table_mut(), table.position()) {
+        Some(next) => {
+            let own = next.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default();
+            let prefix = format!("{kept}{own}");
+            next.decor_mut().set_prefix(prefix);
+        }
+        None => {
+            let trailing = document.trailing().as_str().unwrap_or_default();
+            let trailing = format!("{kept}{trailing}");
+            document.set_trailing(trailing);
+        }
+    }
+}
+
+/// The first table whose header comes after `position` in the file.
+fn next_table(within: &mut Table, position: Option<isize>) -> Option<&mut Table> {
+    let tables = within.iter_mut().filter_map(|(_, item)| item.as_table_mut());
+    let later = tables.filter_map(|table| {
+        let is_later = !table.is_implicit() && table.position() > position;
+        if is_later { Some(table) } else { next_table(table, position) }
+    });
+    later.min_by_key(|table| table.position())
+}

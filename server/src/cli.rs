@@ -1,0 +1,163 @@
+//! The command line of `sshomed`.
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The sshome server: a home and a quota for every user, over SSH.
+///
+/// Works in one folder, which holds etc/users.toml, keys/ and home/.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The folder to work in
+    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// The configuration, if it is not DIR/etc/users.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve until Ctrl-C or SIGTERM; also what happens without a command
+    Serve(Listen),
+    /// Add, change and remove users
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Check the configuration, and tell what it says
+    Check(Listen),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Listen {
+    /// Listen here, not where the configuration says; may be given several times
+    #[arg(id = "listen", long = "listen", value_name = "ADDR")]
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add a user
+    Add {
+        /// 1 to 32 of a-z, 0-9, ".", "_" and "-"
+        name: String,
+        /// Read a password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+        /// A public key that may log in; may be given several times
+        #[arg(long = "key", value_name = "FILE")]
+        keys: Vec<PathBuf>,
+        /// How much the home may hold: "100 MiB", "700 MB", "unlimited"
+        #[arg(long, value_name = "SIZE")]
+        quota: Option<String>,
+    },
+    /// Remove a user; the home stays as it is
+    Remove {
+        /// Who
+        name: String,
+    },
+    /// List all users
+    List,
+    /// Set a user's password
+    Passwd {
+        /// Whose
+        name: String,
+        /// Read the password from standard input, where there is no terminal to ask on
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Add, list and remove a user's keys
+    Key {
+        /// Whose
+        name: String,
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Set how much a user's home may hold
+    Quota {
+        /// Whose
+        name: String,
+        /// "100 MiB", "700 MB", a number of bytes, "unlimited"
+        size: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Add the keys of a public key file
+    Add {
+        /// The file, which ends in .pub as a rule
+        file: PathBuf,
+    },
+    /// List the keys
+    List,
+    /// Remove a key
+    Remove {
+        /// Its fingerprint ("SHA256:…") or its comment
+        #[arg(value_name = "FINGERPRINT|COMMENT")]
+        key: String,
+    },
+}
+
+impl Cli {
+    /// Ends the program where an option would be passed over in silence.
+    pub(crate) fn checked(self) -> Cli {
+        if matches!(self.command, Some(Command::User(_))) && !self.listen.addresses.is_empty() {
+            let message = "--listen is for `serve` and `check`";
+            Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_is_what_happens_without_a_command() {
+        for args in
+            [&["sshomed", "--listen", "127.0.0.1:0"][..], &["sshomed", "serve", "--listen", "127.0.0.1:0"]]
+        {
+            let cli = Cli::try_parse_from(args).unwrap();
+            let given = match cli.command {
+                None => cli.listen.addresses,
+                Some(Command::Serve(listen)) => listen.addresses,
+                _ => Vec::new(),
+            };
+            assert_eq!(given, ["127.0.0.1:0".parse().unwrap()], "{args:?}");
+        }
+    }
+
+    #[test]
+    fn folder_and_file_go_before_and_after_the_command() {
+        for args in [
+            &["sshomed", "--dir", "d", "--config", "f", "user", "list"][..],
+            &["sshomed", "user", "list", "--config", "f", "--dir", "d"],
+        ] {
+            let cli = Cli::try_parse_from(args).unwrap();
+            assert_eq!((cli.dir, cli.config), ("d".into(), Some("f".into())), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_no_argument() {
+        for args in [
+            &["sshomed", "user", "passwd", "alex", "secret"][..],
+            &["sshomed", "user", "add", "alex", "secret"],
+        ] {
+            assert!(Cli::try_parse_from(args).is_err(), "{args:?}");
+        }
+    }
+}
