@@ -6,7 +6,12 @@
 
 mod config;
 mod error;
+mod greeting;
 mod link;
+#[cfg(test)]
+pub(crate) mod peer;
+#[cfg(test)]
+mod tests;
 
 pub use config::config;
 pub use error::ConversationError;
@@ -17,13 +22,10 @@ use link::{Incoming, Outgoing};
 use russh::Channel;
 use russh::client::Msg;
 use sshome_wire::{
-    Entries, Entry, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, PathError, Payload, Progress,
-    RemotePath, Reply, Request, SUBSYSTEM, Status,
+    Entries, Entry, Frame, Hello, MAX_FRAME, PathError, Payload, Progress, RemotePath, Reply, Request,
+    SUBSYSTEM, Status,
 };
 use std::collections::VecDeque;
-
-/// The smallest limits that a server may announce: a request with two of the longest paths must fit.
-const LEAST_FRAME: u32 = 16 << 10;
 
 /// How many requests that are answered by one reply each are sent ahead.
 const AHEAD: usize = 256;
@@ -52,9 +54,9 @@ impl Conversation {
         asked.map_err(|error| ConversationError::Lost(error.to_string()))?;
         let outgoing = Outgoing::new(write);
         let mut incoming = Incoming::new(read);
-        outgoing.place().await?.send(encoded(&Frame::Hello(our_hello()))?);
+        outgoing.place().await?.send(encoded(&Frame::Hello(greeting::ours()))?);
         let hello = match incoming.next().await? {
-            Frame::Hello(hello) => checked(hello)?,
+            Frame::Hello(hello) => greeting::checked(hello)?,
             frame => return Err(unexpected(&frame)),
         };
         let cwd = RemotePath::root();
@@ -374,31 +376,4 @@ pub(crate) fn batch(frames: impl Iterator<Item = Frame>) -> Result<(Bytes, usize
         count += 1;
     }
     Ok((bytes.freeze(), count))
-}
-
-fn our_hello() -> Hello {
-    Hello {
-        version: PROTOCOL_VERSION,
-        features: Features::default(),
-        max_frame: MAX_FRAME,
-        // The server asks for nothing.
-        max_outstanding: 0,
-        status: Status::Authenticated,
-        message: concat!("sshome ", env!("CARGO_PKG_VERSION")).into(),
-    }
-}
-
-fn checked(hello: Hello) -> Result<Hello, ConversationError> {
-    if hello.status.is_error() {
-        return Err(ConversationError::Refused(Reply::new(hello.status, hello.message)));
-    }
-    let fault = if hello.version != PROTOCOL_VERSION {
-        let ours = PROTOCOL_VERSION;
-        format!("it speaks version {}, this client version {ours}; update the older one", hello.version)
-    } else if hello.max_frame < LEAST_FRAME || hello.max_outstanding == 0 {
-        "its hello announces limits that nobody can work with".into()
-    } else {
-        return Ok(hello);
-    };
-    Err(ConversationError::Protocol(fault))
 }

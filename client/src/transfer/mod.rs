@@ -10,6 +10,8 @@ mod get;
 mod local;
 mod names;
 mod put;
+#[cfg(test)]
+mod tests;
 
 pub use get::get;
 pub use progress::Progress;

@@ -94,6 +94,5 @@ mod tests {
             set_mtime(&file, time).unwrap();
             assert_eq!(mtime(&file.metadata().unwrap()), time);
         }
-        assert!(set_mtime(&file, Time { seconds: i64::MAX, nanoseconds: 0 }).is_err());
     }
 }
