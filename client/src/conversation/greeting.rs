@@ -1,0 +1,37 @@
+//! The first frames: what this side says of itself, and what it makes of the server's.
+
+use super::ConversationError;
+use sshome_wire::{Features, Hello, MAX_FRAME, PROTOCOL_VERSION, Reply, Status};
+
+/// The shortest limit on frames that a server may announce, in bytes: a request with two of the
+/// longest paths must fit.
+const LEAST_FRAME: u32 = 16 << 10;
+
+/// The client's hello.
+pub(super) fn ours() -> Hello {
+    Hello {
+        version: PROTOCOL_VERSION,
+        features: Features::default(),
+        max_frame: MAX_FRAME,
+        // The server asks for nothing.
+        max_outstanding: 0,
+        status: Status::Authenticated,
+        message: concat!("sshome ", env!("CARGO_PKG_VERSION")).into(),
+    }
+}
+
+/// The server's hello, if one can work with it.
+pub(super) fn checked(hello: Hello) -> Result<Hello, ConversationError> {
+    if hello.status.is_error() {
+        return Err(ConversationError::Refused(Reply::new(hello.status, hello.message)));
+    }
+    let fault = if hello.version != PROTOCOL_VERSION {
+        let ours = PROTOCOL_VERSION;
+        format!("it speaks version {}, this client version {ours}; update the older one", hello.version)
+    } else if hello.max_frame < LEAST_FRAME || hello.max_outstanding == 0 {
+        "its hello announces limits that nobody can work with".into()
+    } else {
+        return Ok(hello);
+    };
+    Err(ConversationError::Protocol(fault))
+}

@@ -1,0 +1,105 @@
+//! The two directions of a conversation's channel: bytes out, frames in.
+
+use super::ConversationError;
+use bytes::Bytes;
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use sshome_wire::display::Escaped;
+use sshome_wire::{Decoder, Frame};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// How many messages, of 256 KiB at most, may wait to be sent.
+const QUEUE: usize = 4;
+
+/// Frames as they come in. Nothing is read ahead: while nobody asks, the connection fills up and
+/// the server waits, which is the back-pressure of a get.
+pub(super) struct Incoming {
+    channel: ChannelReadHalf,
+    decoder: Decoder,
+    /// What the server said on the channel's error stream; it explains a loss.
+    complaint: Vec<u8>,
+}
+
+/// The longest complaint that is kept, in bytes.
+const COMPLAINT: usize = 1000;
+
+impl Incoming {
+    pub(super) fn new(channel: ChannelReadHalf) -> Incoming {
+        Incoming { channel, decoder: Decoder::new(), complaint: Vec::new() }
+    }
+
+    /// The next frame. A caller that stops waiting loses nothing.
+    pub(super) async fn next(&mut self) -> Result<Frame, ConversationError> {
+        loop {
+            if let Some(frame) = self.decoder.next()? {
+                return Ok(frame);
+            }
+            match self.channel.wait().await {
+                Some(ChannelMsg::Data { data }) => self.decoder.push(data),
+                Some(ChannelMsg::ExtendedData { data, .. }) => self.complain(&data),
+                Some(ChannelMsg::Failure) => return Err(self.no_subsystem()),
+                Some(ChannelMsg::Eof | ChannelMsg::Close) | None => return Err(self.lost()),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// A frame that is here already; none rather than waiting.
+    pub(super) async fn ready(&mut self) -> Result<Option<Frame>, ConversationError> {
+        tokio::select! {
+            biased;
+            frame = self.next() => frame.map(Some),
+            () = std::future::ready(()) => Ok(None),
+        }
+    }
+
+    fn complain(&mut self, data: &[u8]) {
+        let room = COMPLAINT.saturating_sub(self.complaint.len());
+        self.complaint.extend(data.iter().take(room));
+    }
+
+    fn lost(&self) -> ConversationError {
+        ConversationError::Lost(match self.complaint.trim_ascii() {
+            [] => "the server closed the channel".into(),
+            complaint => format!("the server closed the channel, saying: {}", Escaped(complaint)),
+        })
+    }
+
+    fn no_subsystem(&self) -> ConversationError {
+        ConversationError::Lost("the server has no sshome subsystem; is it an sshomed?".into())
+    }
+}
+
+/// Bytes on their way out. A task of its own sends them, so that reading never waits for writing
+/// and a message that was begun is sent to its end.
+pub(super) struct Outgoing {
+    queue: mpsc::Sender<Bytes>,
+    task: JoinHandle<()>,
+}
+
+impl Outgoing {
+    pub(super) fn new(channel: ChannelWriteHalf<Msg>) -> Outgoing {
+        let (queue, mut messages) = mpsc::channel::<Bytes>(QUEUE);
+        let task = tokio::spawn(async move {
+            while let Some(message) = messages.recv().await {
+                if channel.data_bytes(message).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Outgoing { queue, task }
+    }
+
+    /// Waits for a place in the queue. A caller that stops waiting has sent nothing.
+    pub(super) async fn place(&self) -> Result<mpsc::Permit<'_, Bytes>, ConversationError> {
+        self.queue.reserve().await.map_err(|_| ConversationError::Lost("nothing can be sent any more".into()))
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        // It may be waiting for a window that a lost connection never opens.
+        self.task.abort();
+    }
+}

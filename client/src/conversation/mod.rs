@@ -1,0 +1,379 @@
+//! The client's side of the native protocol, on one SSH channel.
+//!
+//! Requests may be sent ahead; the server answers in their order. Whatever waits here, to send or
+//! to hear, reads meanwhile: a peer that cannot send would stop reading, and both would wait for
+//! ever.
+
+mod config;
+mod error;
+mod greeting;
+mod link;
+#[cfg(test)]
+pub(crate) mod peer;
+#[cfg(test)]
+mod tests;
+
+pub use config::config;
+pub use error::ConversationError;
+
+use crate::interrupt::Interrupt;
+use bytes::{Bytes, BytesMut};
+use link::{Incoming, Outgoing};
+use russh::Channel;
+use russh::client::Msg;
+use sshome_wire::{
+    Entries, Entry, Frame, Hello, MAX_FRAME, PathError, Payload, Progress, RemotePath, Reply, Request,
+    SUBSYSTEM, Status,
+};
+use std::collections::VecDeque;
+
+/// How many requests that are answered by one reply each are sent ahead.
+const AHEAD: usize = 256;
+
+/// A conversation with the server: its own working directory, requests and their answers.
+pub struct Conversation {
+    incoming: Incoming,
+    outgoing: Outgoing,
+    /// Frames that came while something was being sent.
+    arrived: VecDeque<Frame>,
+    /// Requests that have no answer yet.
+    outstanding: usize,
+    hello: Hello,
+    cwd: RemotePath,
+}
+
+impl Conversation {
+    /// Starts the subsystem on a session channel and greets the server.
+    ///
+    /// # Errors
+    /// If the server has no such subsystem, speaks another version or refuses.
+    pub async fn start(channel: Channel<Msg>) -> Result<Conversation, ConversationError> {
+        let (read, write) = channel.split();
+        // Success is not waited for: the server reads in order, and a refusal comes as a failure.
+        let asked = write.request_subsystem(true, SUBSYSTEM).await;
+        asked.map_err(|error| ConversationError::Lost(error.to_string()))?;
+        let outgoing = Outgoing::new(write);
+        let mut incoming = Incoming::new(read);
+        outgoing.place().await?.send(encoded(&Frame::Hello(greeting::ours()))?);
+        let hello = match incoming.next().await? {
+            Frame::Hello(hello) => greeting::checked(hello)?,
+            frame => return Err(unexpected(&frame)),
+        };
+        let cwd = RemotePath::root();
+        Ok(Conversation { incoming, outgoing, arrived: VecDeque::new(), outstanding: 0, hello, cwd })
+    }
+
+    /// The server's words for the person at the prompt. They come from the other side: show them
+    /// escaped.
+    #[must_use]
+    pub fn greeting(&self) -> &str {
+        &self.hello.message
+    }
+
+    /// The working directory on the server.
+    #[must_use]
+    pub fn cwd(&self) -> &RemotePath {
+        &self.cwd
+    }
+
+    /// The path that `path` means in the working directory.
+    ///
+    /// # Errors
+    /// If there is a NUL in it, or it is too long.
+    pub fn absolute(&self, path: &[u8]) -> Result<RemotePath, PathError> {
+        self.cwd.join(path)
+    }
+
+    /// Asks for what is answered by one reply. A `Cd` that succeeds changes [`cwd`](Self::cwd).
+    ///
+    /// # Errors
+    /// `Refused` where the reply's status is an error (203 is none); `Cancelled` after an interrupt.
+    pub async fn request(
+        &mut self,
+        request: Request,
+        interrupt: &Interrupt,
+    ) -> Result<Reply, ConversationError> {
+        self.request_with_progress(request, interrupt, &mut |_| {}).await
+    }
+
+    /// The same, and hears how far a long request has come.
+    ///
+    /// # Errors
+    /// As of [`request`](Self::request).
+    pub async fn request_with_progress(
+        &mut self,
+        request: Request,
+        interrupt: &Interrupt,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Reply, ConversationError> {
+        let is_cd = matches!(request, Request::Cd { .. });
+        let mut each = |frame| match frame {
+            Frame::Progress(step) => {
+                progress(step);
+                Ok(())
+            }
+            frame => Err(unexpected(&frame)),
+        };
+        let reply = self.answer(request, interrupt, &mut each).await?;
+        if is_cd && let Payload::Path(path) = &reply.payload {
+            let path = RemotePath::root().join(path);
+            self.cwd = path.map_err(|error| ConversationError::Protocol(format!("cd: {error}")))?;
+        }
+        Ok(reply)
+    }
+
+    /// Lists a path; `each` is given the entries as they come. The entry of the path itself comes
+    /// last, as the result.
+    ///
+    /// # Errors
+    /// `Refused` where the path cannot be listed; `Cancelled` after an interrupt.
+    pub async fn list(
+        &mut self,
+        path: &[u8],
+        recursive: bool,
+        interrupt: &Interrupt,
+        each: &mut (dyn FnMut(Entries) + Send),
+    ) -> Result<Entry, ConversationError> {
+        let request = Request::Ls { path: path.to_vec(), recursive };
+        let mut each = |frame| match frame {
+            Frame::Entries(entries) => {
+                each(entries);
+                Ok(())
+            }
+            Frame::Progress(_) => Ok(()),
+            frame => Err(unexpected(&frame)),
+        };
+        match self.answer(request, interrupt, &mut each).await?.payload {
+            Payload::Stat(entry) => Ok(entry),
+            _ => Err(ConversationError::Protocol("the answer to ls has no entry".into())),
+        }
+    }
+
+    /// Asks many things that are answered by one reply each, without waiting in between; `each` is
+    /// given the number of the request and its reply, which may be an error.
+    ///
+    /// # Errors
+    /// `Cancelled` after an interrupt, or if the conversation is over.
+    pub(crate) async fn ask_all(
+        &mut self,
+        mut requests: impl ExactSizeIterator<Item = Request> + Send,
+        interrupt: &Interrupt,
+        each: &mut (dyn FnMut(usize, Reply) + Send),
+    ) -> Result<(), ConversationError> {
+        let ahead = AHEAD.min(self.max_outstanding());
+        let mut answered = 0;
+        loop {
+            if self.outstanding <= ahead / 2 {
+                let next = requests.by_ref().take(ahead - self.outstanding).map(Frame::Request);
+                let (bytes, count) = batch(next)?;
+                self.send(bytes, count, interrupt).await?;
+            }
+            if self.outstanding == 0 && self.arrived.is_empty() {
+                return Ok(());
+            }
+            match self.receive(interrupt).await? {
+                Frame::Reply(reply) => {
+                    each(answered, reply);
+                    answered += 1;
+                }
+                Frame::Progress(_) => {}
+                frame => return Err(unexpected(&frame)),
+            }
+        }
+    }
+
+    /// Sends bytes that hold `requests` requests, reading meanwhile. They go whole or, after an
+    /// error, not at all.
+    ///
+    /// # Errors
+    /// `Cancelled` if the interrupt is raised; [`abandon`](Self::abandon) is then the caller's to call.
+    pub(crate) async fn send(
+        &mut self,
+        bytes: Bytes,
+        requests: usize,
+        interrupt: &Interrupt,
+    ) -> Result<(), ConversationError> {
+        if interrupt.is_raised() {
+            return Err(ConversationError::Cancelled);
+        }
+        tokio::select! {
+            biased;
+            sent = self.put_out(bytes, requests) => sent,
+            () = interrupt.raised() => Err(ConversationError::Cancelled),
+        }
+    }
+
+    /// The next frame of an answer. A caller that stops waiting loses none.
+    ///
+    /// # Errors
+    /// `Cancelled` if the interrupt is raised; [`abandon`](Self::abandon) is then the caller's to call.
+    pub(crate) async fn receive(&mut self, interrupt: &Interrupt) -> Result<Frame, ConversationError> {
+        if interrupt.is_raised() {
+            return Err(ConversationError::Cancelled);
+        }
+        if let Some(frame) = self.arrived.pop_front() {
+            return Ok(frame);
+        }
+        let frame = tokio::select! {
+            biased;
+            frame = self.incoming.next() => frame?,
+            () = interrupt.raised() => return Err(ConversationError::Cancelled),
+        };
+        self.account(&frame)?;
+        Ok(frame)
+    }
+
+    /// The next frame if it is here already.
+    ///
+    /// # Errors
+    /// If the conversation is over.
+    pub(crate) async fn ready(&mut self) -> Result<Option<Frame>, ConversationError> {
+        if let Some(frame) = self.arrived.pop_front() {
+            return Ok(Some(frame));
+        }
+        let frame = self.incoming.ready().await?;
+        if let Some(frame) = &frame {
+            self.account(frame)?;
+        }
+        Ok(frame)
+    }
+
+    /// Cancels every request that has no answer yet and hears all the answers; `each` is given the
+    /// frames. Afterwards the conversation is idle.
+    ///
+    /// # Errors
+    /// If the conversation is over.
+    pub(crate) async fn abandon(
+        &mut self,
+        each: &mut (dyn FnMut(Frame) + Send),
+    ) -> Result<(), ConversationError> {
+        self.put_out(encoded(&Frame::Cancel)?, 1).await?;
+        loop {
+            let frame = match self.arrived.pop_front() {
+                Some(frame) => frame,
+                // The last answer is that to Cancel.
+                None if self.outstanding == 0 => return Ok(()),
+                None => {
+                    let frame = self.incoming.next().await?;
+                    self.account(&frame)?;
+                    frame
+                }
+            };
+            if self.outstanding > 0 || !self.arrived.is_empty() {
+                each(frame);
+            }
+        }
+    }
+
+    /// How many requests have no answer yet.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
+    /// How many requests the server holds unanswered.
+    pub(crate) fn max_outstanding(&self) -> usize {
+        self.hello.max_outstanding as usize
+    }
+
+    /// The longest frame that both sides read, counted from the kind on, in bytes.
+    pub(crate) fn max_frame(&self) -> usize {
+        self.hello.max_frame.min(MAX_FRAME) as usize
+    }
+
+    /// Asks one thing; what comes before its reply goes to `each`.
+    async fn answer(
+        &mut self,
+        request: Request,
+        interrupt: &Interrupt,
+        each: &mut (dyn FnMut(Frame) -> Result<(), ConversationError> + Send),
+    ) -> Result<Reply, ConversationError> {
+        let bytes = encoded(&Frame::Request(request))?;
+        let mut reply = None;
+        match self.exchange(bytes, interrupt, each).await {
+            Err(ConversationError::Cancelled) => {
+                // The answer may have been on its way; what was done is not called cancelled.
+                self.abandon(&mut |frame| {
+                    if let Frame::Reply(last) = frame {
+                        reply = Some(last);
+                    }
+                })
+                .await?;
+            }
+            other => reply = Some(other?),
+        }
+        match reply {
+            Some(reply) if reply.status == Status::Cancelled => Err(ConversationError::Cancelled),
+            Some(reply) if reply.status.is_error() => Err(ConversationError::Refused(reply)),
+            Some(reply) => Ok(reply),
+            None => Err(ConversationError::Cancelled),
+        }
+    }
+
+    async fn exchange(
+        &mut self,
+        request: Bytes,
+        interrupt: &Interrupt,
+        each: &mut (dyn FnMut(Frame) -> Result<(), ConversationError> + Send),
+    ) -> Result<Reply, ConversationError> {
+        self.send(request, 1, interrupt).await?;
+        loop {
+            match self.receive(interrupt).await? {
+                Frame::Reply(reply) => return Ok(reply),
+                frame => each(frame)?,
+            }
+        }
+    }
+
+    async fn put_out(&mut self, bytes: Bytes, requests: usize) -> Result<(), ConversationError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        loop {
+            let frame = tokio::select! {
+                biased;
+                place = self.outgoing.place() => {
+                    place?.send(bytes);
+                    self.outstanding += requests;
+                    return Ok(());
+                }
+                frame = self.incoming.next() => frame?,
+            };
+            self.account(&frame)?;
+            self.arrived.push_back(frame);
+        }
+    }
+
+    /// Counts the answers, so that one too many is noticed where it comes.
+    fn account(&mut self, frame: &Frame) -> Result<(), ConversationError> {
+        if self.outstanding == 0 || matches!(frame, Frame::Hello(_)) {
+            return Err(unexpected(frame));
+        }
+        if matches!(frame, Frame::Reply(_) | Frame::End(_)) {
+            self.outstanding -= 1;
+        }
+        Ok(())
+    }
+}
+
+/// What a frame that has no business where it came is called.
+pub(crate) fn unexpected(frame: &Frame) -> ConversationError {
+    ConversationError::Protocol(format!("it sent a {:?} frame where none belongs", frame.kind()))
+}
+
+/// A frame's bytes.
+pub(crate) fn encoded(frame: &Frame) -> Result<Bytes, ConversationError> {
+    let mut bytes = BytesMut::new();
+    frame.encode(&mut bytes)?;
+    Ok(bytes.freeze())
+}
+
+/// The bytes of several frames, and how many they are.
+pub(crate) fn batch(frames: impl Iterator<Item = Frame>) -> Result<(Bytes, usize), ConversationError> {
+    let mut bytes = BytesMut::new();
+    let mut count = 0;
+    for frame in frames {
+        frame.encode(&mut bytes)?;
+        count += 1;
+    }
+    Ok((bytes.freeze(), count))
+}

@@ -1,0 +1,184 @@
+//! Files from the server to the local disk.
+//!
+//! First a plan is made from what the server lists ([`plan`]); then the local directories are made,
+//! and files whose content is here already are taken out ([`prepare`]); then the rest is asked for
+//! ahead and received in order ([`fetch`]), and written, checked and published by another thread
+//! ([`writer`], [`store`]).
+
+mod fetch;
+mod plan;
+mod prepare;
+mod store;
+mod writer;
+
+use super::{Context, Failure, Options, Summary, remote_is_directory};
+use crate::conversation::ConversationError;
+use plan::Plan;
+use sshome_wire::{Entry, FileKind, RemotePath, Reply, Status};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::Store;
+
+/// How many links a local target may lead through; as many as Linux follows.
+const MAX_LINKS: usize = 40;
+
+/// Fetches files, and with `recursive` directories.
+///
+/// An existing directory as target takes them under their own names; several sources need one.
+/// Any other target is the new name. A file that is there already is left alone if it has the same
+/// content; a different one stays, and the new one becomes `NAME.new`, unless `force` replaces it.
+///
+/// # Errors
+/// If nothing could be begun (`Refused`, `Local`), the transfer was interrupted (`Cancelled`; what was
+/// whole by then stays) or the connection is gone. One file's failure is in the summary.
+pub async fn get(
+    mut ctx: Context<'_>,
+    sources: &[RemotePath],
+    target: &Path,
+    options: Options,
+) -> Result<Summary, ConversationError> {
+    let done = run(&mut ctx, sources, target, options).await;
+    ctx.progress.finish();
+    if let Err(ConversationError::Cancelled | ConversationError::Local(_)) = done {
+        ctx.conversation.abandon(&mut |_| {}).await?;
+    }
+    done
+}
+
+async fn run(
+    ctx: &mut Context<'_>,
+    sources: &[RemotePath],
+    target: &Path,
+    options: Options,
+) -> Result<Summary, ConversationError> {
+    let into_directory = target.is_dir();
+    if sources.len() > 1 && !into_directory {
+        let words = format!("{}: several files need a directory that exists", target.display());
+        return Err(ConversationError::Refused(Reply::new(Status::NoSuchDirectory, words)));
+    }
+    let mut plan = Plan::default();
+    for source in sources {
+        if options.recursive {
+            add_tree(ctx, &mut plan, source, target, options).await?;
+        } else {
+            add_file(&mut plan, source, target, options, None);
+        }
+    }
+    let mut summary = Summary::default();
+    summary.skipped.append(&mut plan.skipped);
+    summary.failures.append(&mut plan.failures);
+    let plan = Arc::new(plan);
+    let preparing = Arc::clone(&plan);
+    let mut prepared = blocking(move || prepare::prepare(&preparing)).await?;
+    prepare::leave_unchanged(ctx, &plan, &mut prepared, &mut summary).await?;
+    let sizes = prepared.files.iter().filter_map(|number| plan.files.get(*number)).map(|file| file.size);
+    ctx.progress.begin(prepared.files.len() as u64, sizes.sum());
+    let fetched = fetch::fetch(ctx, &plan, prepared.files, options, &mut summary).await;
+    if options.preserve {
+        summary = blocking(move || {
+            Store::new(plan).set_modes(&prepared.made, &mut summary);
+            summary
+        })
+        .await?;
+    }
+    fetched.map(|()| summary)
+}
+
+/// Adds a source that may be a directory, with all that is in it.
+async fn add_tree(
+    ctx: &mut Context<'_>,
+    plan: &mut Plan,
+    source: &RemotePath,
+    target: &Path,
+    options: Options,
+) -> Result<(), ConversationError> {
+    let is_directory = match remote_is_directory(ctx, source).await {
+        Err(ConversationError::Refused(reply)) => {
+            plan.failures.push(Failure::refused(source.as_bytes(), reply.status, &reply.message));
+            return Ok(());
+        }
+        other => other?,
+    };
+    if !is_directory {
+        add_file(plan, source, target, options, None);
+        return Ok(());
+    }
+    let (base, below) = tree_target(source, target);
+    let mut tree = plan.add_tree(source, base, below);
+    let listed = {
+        let mut each = |entries| plan.add_entries(&mut tree, entries);
+        ctx.conversation.list(source.as_bytes(), true, ctx.interrupt, &mut each).await
+    };
+    match listed {
+        Ok(Entry { kind: FileKind::Directory, mode, .. }) => {
+            if let Some(place) = plan.places.get_mut(tree.top) {
+                place.mode = Some(mode);
+            }
+            Ok(())
+        }
+        Ok(_) => {
+            plan.fail(source.as_bytes(), "it is a link to a directory; name the directory itself");
+            Ok(())
+        }
+        Err(ConversationError::Refused(reply)) => {
+            plan.failures.push(Failure::refused(source.as_bytes(), reply.status, &reply.message));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Where a tree goes: into a directory that is there, or else to a new name. The home's top has no
+/// name; what is in it goes into the target itself.
+fn tree_target(source: &RemotePath, target: &Path) -> (PathBuf, Vec<Vec<u8>>) {
+    if target.is_dir() {
+        let name = source.file_name().map(<[u8]>::to_vec);
+        return (target.to_owned(), name.into_iter().collect());
+    }
+    let (base, name) = split(target);
+    (base, vec![name])
+}
+
+fn add_file(plan: &mut Plan, source: &RemotePath, target: &Path, options: Options, size: Option<u64>) {
+    let target = match source.file_name() {
+        Some(name) if target.is_dir() => {
+            if let Err(why) = super::names::check(name) {
+                return plan.fail(source.as_bytes(), why);
+            }
+            target.join(plan::as_os_path(name))
+        }
+        _ => target.to_owned(),
+    };
+    // With force a link's own target is what is replaced. A link that leads nowhere is as good as that.
+    let target = if options.force { behind_links(target) } else { target };
+    let (base, name) = split(&target);
+    plan.add_file(source, base, &name, size);
+}
+
+/// The directory that a local path is in, and its name there.
+fn split(path: &Path) -> (PathBuf, Vec<u8>) {
+    let base = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    (base, path.file_name().unwrap_or_default().as_encoded_bytes().to_vec())
+}
+
+/// What a path leads to once it is no link.
+fn behind_links(mut path: PathBuf) -> PathBuf {
+    for _ in 0..MAX_LINKS {
+        let Ok(next) = std::fs::read_link(&path) else { break };
+        path = match path.parent() {
+            Some(parent) => parent.join(next),
+            None => next,
+        };
+    }
+    path
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ConversationError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| ConversationError::Local(format!("a thread at work on files has failed: {error}")))
+}

@@ -1,0 +1,157 @@
+//! What is on the local disk before a get: directories are made, and files that are there already
+//! are found, so that the same content is not fetched again.
+
+use super::plan::{Plan, Planned};
+use super::store::Store;
+use crate::conversation::ConversationError;
+use crate::transfer::local::Seen;
+use crate::transfer::{Context, Failure, Summary};
+use sshome_wire::{Digest, Payload, Request};
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
+
+/// What preparing has found out.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    /// Files that may be fetched, by their numbers in the plan.
+    pub(super) files: Vec<usize>,
+    /// Those of them that have a local file, with its length in bytes.
+    existing: HashMap<usize, u64>,
+    /// Directories that were made, by their numbers in the plan.
+    pub(super) made: Vec<usize>,
+    failures: Vec<Failure>,
+}
+
+/// Makes the plan's directories and looks at the files that are there.
+pub(super) fn prepare(plan: &Arc<Plan>) -> Prepared {
+    let mut store = Store::new(Arc::clone(plan));
+    let mut prepared = Prepared::default();
+    let mut unusable = HashSet::new();
+    for (number, place) in plan.places.iter().enumerate() {
+        match store.make(number) {
+            Ok(true) => prepared.made.push(number),
+            Ok(false) => {}
+            Err(error) => {
+                unusable.insert(number);
+                let why = match error.kind() {
+                    io::ErrorKind::NotADirectory => "something that is no directory has its name here".into(),
+                    _ => format!("cannot make or open the directory here: {error}"),
+                };
+                let why = format!("{why}; nothing in it was fetched");
+                prepared.failures.push(Failure::of(place.remote.as_bytes(), why));
+            }
+        }
+    }
+    for (number, file) in plan.files.iter().enumerate() {
+        if unusable.contains(&file.place) {
+            continue;
+        }
+        match look(&mut store, plan, file) {
+            Ok(Some(Seen::Directory)) => {
+                let why = "a directory has this name here; move it away";
+                prepared.failures.push(Failure::of(&remote(plan, file), why));
+                continue;
+            }
+            Ok(Some(Seen::File { size, .. })) => {
+                prepared.existing.insert(number, size);
+            }
+            // Whatever is wrong is found, and said, when the file is written.
+            Ok(_) | Err(_) => {}
+        }
+        prepared.files.push(number);
+    }
+    if let Err(error) = store.sync_names() {
+        let why = format!("cannot bring the directories to the disk: {error}");
+        prepared.failures.extend(plan.places.first().map(|place| Failure::of(place.remote.as_bytes(), why)));
+    }
+    prepared
+}
+
+/// Takes out the files whose content is here already: of the same length, and of the same digest
+/// as the server computes it now.
+pub(super) async fn leave_unchanged(
+    ctx: &mut Context<'_>,
+    plan: &Arc<Plan>,
+    prepared: &mut Prepared,
+    summary: &mut Summary,
+) -> Result<(), ConversationError> {
+    summary.failures.append(&mut prepared.failures);
+    let mut existing: Vec<(usize, u64)> = prepared.existing.drain().collect();
+    existing.sort_unstable();
+    let unsized_files =
+        |(number, _): &(usize, u64)| plan.files.get(*number).is_some_and(|file| file.size.is_none());
+    let (ask, known): (Vec<_>, Vec<_>) = existing.into_iter().partition(unsized_files);
+    let mut candidates: Vec<(usize, u64)> = known
+        .into_iter()
+        .filter(|(number, size)| plan.files.get(*number).is_some_and(|file| file.size == Some(*size)))
+        .collect();
+    let stat = |path| Request::Stat { path, follow: true };
+    each_answer(ctx, plan, &ask, stat, |payload, of| match payload {
+        Payload::Stat(entry) if entry.size == of.1 => candidates.push(of),
+        _ => {}
+    })
+    .await?;
+    let mut digests = Vec::new();
+    let hash = |path| Request::Hash { path, verify: false };
+    each_answer(ctx, plan, &candidates, hash, |payload, of| match payload {
+        Payload::Hash(hashed) if hashed.size == of.1 => digests.push((of.0, hashed.digest)),
+        _ => {}
+    })
+    .await?;
+    if digests.is_empty() {
+        return Ok(());
+    }
+    let plan = Arc::clone(plan);
+    let same = tokio::task::spawn_blocking(move || same_content(&plan, &digests)).await;
+    let same = same.map_err(|error| ConversationError::Local(error.to_string()))?;
+    summary.unchanged += same.len() as u64;
+    prepared.files.retain(|number| !same.contains(number));
+    Ok(())
+}
+
+/// Asks the same about many files. What the server refuses here it refuses again when the file is
+/// asked for, and then it is said.
+async fn each_answer(
+    ctx: &mut Context<'_>,
+    plan: &Plan,
+    files: &[(usize, u64)],
+    request: fn(Vec<u8>) -> Request,
+    mut each: impl FnMut(Payload, (usize, u64)) + Send,
+) -> Result<(), ConversationError> {
+    let path = |number: usize| plan.files.get(number).map(|file| remote(plan, file)).unwrap_or_default();
+    let requests = files.iter().map(|(number, _)| request(path(*number)));
+    let mut answer = |index: usize, reply: sshome_wire::Reply| {
+        if let Some(of) = files.get(index) {
+            each(reply.payload, *of);
+        }
+    };
+    ctx.conversation.ask_all(requests, ctx.interrupt, &mut answer).await
+}
+
+fn same_content(plan: &Arc<Plan>, digests: &[(usize, Digest)]) -> HashSet<usize> {
+    let mut store = Store::new(Arc::clone(plan));
+    let mut is_same = |(number, digest): &(usize, Digest)| -> io::Result<bool> {
+        let Some(file) = plan.files.get(*number) else { return Ok(false) };
+        let follow = follows(plan, file);
+        let mut local = store.directory(file.place)?.read(file.local_name(), follow)?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(&mut local)?;
+        Ok(hasher.finalize().as_bytes() == &digest.0)
+    };
+    let same = digests.iter().filter(|candidate| is_same(candidate).unwrap_or(false));
+    same.map(|(number, _)| *number).collect()
+}
+
+fn look(store: &mut Store, plan: &Plan, file: &Planned) -> io::Result<Option<Seen>> {
+    store.directory(file.place)?.look(file.local_name(), follows(plan, file))
+}
+
+/// A link that the user named is followed, one that lies in a tree is not.
+fn follows(plan: &Plan, file: &Planned) -> bool {
+    plan.places.get(file.place).is_some_and(|place| place.below.is_empty())
+}
+
+fn remote(plan: &Plan, file: &Planned) -> Vec<u8> {
+    plan.remote(file).map(|path| path.as_bytes().to_vec()).unwrap_or_default()
+}

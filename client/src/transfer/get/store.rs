@@ -1,0 +1,146 @@
+//! The local directories of a plan: made, opened as they are needed, and brought to the disk.
+
+use super::plan::Plan;
+use crate::transfer::local::Directory;
+use crate::transfer::{Failure, Summary};
+use std::fs::File;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Up to this many files or directories are brought to the disk one by one; more of them by one
+/// call for the whole file system, which also waits for what others have written.
+const ONE_BY_ONE: usize = 8;
+
+/// The plan's directories on the local disk.
+pub(super) struct Store {
+    plan: Arc<Plan>,
+    /// The one opened last: a plan's files come directory by directory.
+    open: Option<(usize, Rc<Directory>)>,
+    unsynced: Unsynced,
+}
+
+impl Store {
+    pub(super) fn new(plan: Arc<Plan>) -> Store {
+        Store { plan, open: None, unsynced: Unsynced::default() }
+    }
+
+    /// Opens a directory of the plan that was made before.
+    pub(super) fn directory(&mut self, place: usize) -> io::Result<Rc<Directory>> {
+        if let Some((open, directory)) = &self.open
+            && *open == place
+        {
+            return Ok(Rc::clone(directory));
+        }
+        let found = self.plan.places.get(place).ok_or(io::ErrorKind::NotFound)?;
+        let mut directory = Directory::open(&found.base)?;
+        for name in &found.below {
+            directory = directory.subdirectory(name)?;
+        }
+        let directory = Rc::new(directory);
+        self.open = Some((place, Rc::clone(&directory)));
+        Ok(directory)
+    }
+
+    /// Makes a directory of the plan if it is missing, and says whether it was; the one that it is
+    /// in was made before.
+    pub(super) fn make(&mut self, place: usize) -> io::Result<bool> {
+        let found = self.plan.places.get(place).ok_or(io::ErrorKind::NotFound)?;
+        let Some((name, above)) = found.below.split_last() else {
+            return Directory::open(&found.base).map(|_| false);
+        };
+        let mut parent = Directory::open(&found.base)?;
+        for name in above {
+            parent = parent.subdirectory(name)?;
+        }
+        let made = parent.make(name)?;
+        parent.subdirectory(name)?;
+        if made {
+            self.unsynced.add(&Rc::new(parent));
+        }
+        Ok(made)
+    }
+
+    /// Notes that names in a directory have changed.
+    pub(super) fn touched(&mut self, directory: &Rc<Directory>) {
+        self.unsynced.add(directory);
+    }
+
+    /// Brings the names that have changed to the disk.
+    pub(super) fn sync_names(&mut self) -> io::Result<()> {
+        std::mem::take(&mut self.unsynced).sync()
+    }
+
+    /// Gives the directories that were made their modes: last, since a mode may forbid to write.
+    pub(super) fn set_modes(&mut self, made: &[usize], summary: &mut Summary) {
+        let plan = Arc::clone(&self.plan);
+        for number in made.iter().rev() {
+            let Some(place) = plan.places.get(*number) else { continue };
+            let Some(mode) = place.mode else { continue };
+            if let Err(error) = self.directory(*number).and_then(|directory| directory.set_mode(mode)) {
+                let why = format!("cannot set the directory's mode here: {error}");
+                summary.failures.push(Failure::of(place.remote.as_bytes(), why));
+            }
+        }
+    }
+}
+
+/// Directories whose names have changed since they were last on the disk. Few of them are kept
+/// open, however many there are.
+#[derive(Default)]
+struct Unsynced {
+    directories: Vec<Rc<Directory>>,
+    /// There are more than these, on the file system of the first.
+    more: bool,
+    failed: Option<io::Error>,
+}
+
+impl Unsynced {
+    fn add(&mut self, directory: &Rc<Directory>) {
+        if self.directories.iter().any(|known| Rc::ptr_eq(known, directory)) {
+            return;
+        }
+        match self.directories.first() {
+            Some(first) if self.directories.len() >= ONE_BY_ONE => {
+                if Directory::SYNCS_AT_ONCE && first.device() == directory.device() {
+                    self.more = true;
+                } else if let Err(error) = directory.sync() {
+                    self.failed = Some(error);
+                }
+            }
+            _ => self.directories.push(Rc::clone(directory)),
+        }
+    }
+
+    fn sync(self) -> io::Result<()> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        if self.more
+            && let Some(first) = self.directories.first()
+        {
+            first.sync_filesystem()?;
+        }
+        self.directories.iter().try_for_each(|directory| directory.sync())
+    }
+}
+
+/// Brings files to the disk, each with what became of it.
+pub(super) fn sync_files<T>(
+    files: Vec<T>,
+    parts: impl Fn(&T) -> (&Rc<Directory>, &File),
+) -> Vec<(T, io::Result<()>)> {
+    let at_once = match files.first().map(|first| parts(first).0) {
+        Some(first) if Directory::SYNCS_AT_ONCE && files.len() > ONE_BY_ONE => {
+            let together = files.iter().all(|file| parts(file).0.device() == first.device());
+            // If it fails, each file says for itself whether it is on the disk.
+            together && first.sync_filesystem().is_ok()
+        }
+        _ => false,
+    };
+    let sync = |file: T| {
+        let synced = if at_once { Ok(()) } else { parts(&file).1.sync_data() };
+        (file, synced)
+    };
+    files.into_iter().map(sync).collect()
+}

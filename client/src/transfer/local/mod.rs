@@ -1,0 +1,98 @@
+//! The local disk, reached through handles of directories.
+//!
+//! What a server names is only ever used as one component below a handle, and links are not
+//! followed on the way: whatever is planted in the destination, nothing is written outside it.
+
+#[cfg(not(unix))]
+mod portable;
+#[cfg(unix)]
+mod unix;
+
+#[cfg(not(unix))]
+pub(super) use portable::{Directory, open_source};
+#[cfg(unix)]
+pub(super) use unix::{Directory, open_source};
+
+use sshome_wire::Time;
+use std::fs::{File, FileTimes, Metadata, Permissions};
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What is behind a local name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// A regular file: its length in bytes and its permission bits.
+    File { size: u64, mode: u32 },
+    /// A directory.
+    Directory,
+    /// A symbolic link, or something that is no file.
+    Other,
+}
+
+/// Sets a file's permission bits, as far as the system has them.
+#[cfg_attr(not(unix), allow(unused_variables))]
+pub(super) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    file.set_permissions(<Permissions as std::os::unix::fs::PermissionsExt>::from_mode(mode))?;
+    Ok(())
+}
+
+/// Sets when a file's content last changed.
+pub(super) fn set_mtime(file: &File, mtime: Time) -> io::Result<()> {
+    let nanoseconds = Duration::from_nanos(mtime.nanoseconds.into());
+    let whole = Duration::from_secs(mtime.seconds.unsigned_abs());
+    let second =
+        if mtime.seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
+    let Some(time) = second.and_then(|second| second.checked_add(nanoseconds)) else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the time is out of range"));
+    };
+    file.set_times(FileTimes::new().set_modified(time))
+}
+
+/// When a file's content last changed.
+pub(super) fn mtime(metadata: &Metadata) -> Time {
+    let time = metadata.modified().unwrap_or(UNIX_EPOCH);
+    since_epoch(time)
+}
+
+/// A file's permission bits; none where the system has none.
+pub(super) fn mode(metadata: &Metadata) -> Option<u32> {
+    #[cfg(unix)]
+    let mode = Some(std::os::unix::fs::MetadataExt::mode(metadata) & 0o777);
+    #[cfg(not(unix))]
+    let mode = None;
+    mode
+}
+
+fn since_epoch(time: SystemTime) -> Time {
+    let (seconds, nanoseconds) = match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => (i64::try_from(after.as_secs()).unwrap_or(i64::MAX), after.subsec_nanos()),
+        Err(error) => {
+            let before = error.duration();
+            let seconds = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
+            match before.subsec_nanos() {
+                0 => (-seconds, 0),
+                nanoseconds => (-seconds - 1, 1_000_000_000 - nanoseconds),
+            }
+        }
+    };
+    Time { seconds, nanoseconds }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_come_back_as_they_were_also_before_1970() {
+        let file = tempfile::tempfile().unwrap();
+        for time in [
+            Time { seconds: 1_700_000_000, nanoseconds: 123_456_700 },
+            Time { seconds: -2, nanoseconds: 500_000_000 },
+            Time { seconds: -3, nanoseconds: 0 },
+        ] {
+            set_mtime(&file, time).unwrap();
+            assert_eq!(mtime(&file.metadata().unwrap()), time);
+        }
+    }
+}

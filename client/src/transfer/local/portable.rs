@@ -1,0 +1,129 @@
+//! Directories as paths, for systems without calls that take a handle. Links are looked for before
+//! each use; against somebody who plants one in between, this is weaker than the calls on Unix.
+
+use super::Seen;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A directory. Every name given to its methods is one component.
+#[derive(Debug)]
+pub(in crate::transfer) struct Directory(PathBuf);
+
+impl Directory {
+    /// Whether one call brings a whole file system to the disk.
+    pub(in crate::transfer) const SYNCS_AT_ONCE: bool = false;
+
+    /// Opens a directory that the user named, links followed.
+    pub(in crate::transfer) fn open(path: &Path) -> io::Result<Directory> {
+        if !fs::metadata(path)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Directory(path.canonicalize()?))
+    }
+
+    /// Opens a directory below. A link is not followed.
+    pub(in crate::transfer) fn subdirectory(&self, name: &[u8]) -> io::Result<Directory> {
+        let path = self.path(name)?;
+        if !fs::symlink_metadata(&path)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Directory(path))
+    }
+
+    /// Makes a directory below; says whether it was missing.
+    pub(in crate::transfer) fn make(&self, name: &[u8]) -> io::Result<bool> {
+        match fs::create_dir(self.path(name)?) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is behind a name; none where nothing is.
+    pub(in crate::transfer) fn look(&self, name: &[u8], follow: bool) -> io::Result<Option<Seen>> {
+        let path = self.path(name)?;
+        let seen = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
+        match seen {
+            Ok(seen) if seen.is_file() => Ok(Some(Seen::File { size: seen.len(), mode: 0o644 })),
+            Ok(seen) if seen.is_dir() => Ok(Some(Seen::Directory)),
+            Ok(_) => Ok(Some(Seen::Other)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a file for reading.
+    pub(in crate::transfer) fn read(&self, name: &[u8], follow: bool) -> io::Result<File> {
+        open_source(&self.path(name)?, follow)
+    }
+
+    /// Makes a file of a name that is used for unfinished files, and locks it for as long as it is
+    /// open. One that was left behind is thrown away.
+    pub(in crate::transfer) fn create(&self, name: &[u8], _mode: u32) -> io::Result<File> {
+        let path = self.path(name)?;
+        if self.look(name, false)?.is_some() {
+            // A file that somebody has open cannot be locked here, and then stays.
+            let old = OpenOptions::new().write(true).open(&path)?;
+            old.try_lock().map_err(io::Error::from)?;
+            drop(old);
+            fs::remove_file(&path)?;
+        }
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        file.try_lock().map_err(io::Error::from)?;
+        Ok(file)
+    }
+
+    /// Renames an unfinished file to `name`, unless that is taken: says whether it was done.
+    pub(in crate::transfer) fn publish_new(&self, part: &[u8], name: &[u8]) -> io::Result<bool> {
+        if self.look(name, false)?.is_some() {
+            return Ok(false);
+        }
+        self.publish(part, name).map(|()| true)
+    }
+
+    /// Renames an unfinished file to `name`, in the place of a file that has it.
+    pub(in crate::transfer) fn publish(&self, part: &[u8], name: &[u8]) -> io::Result<()> {
+        fs::rename(self.path(part)?, self.path(name)?)
+    }
+
+    /// Removes a file.
+    pub(in crate::transfer) fn remove(&self, name: &[u8]) -> io::Result<()> {
+        fs::remove_file(self.path(name)?)
+    }
+
+    /// Sets a directory's own permission bits, of which there are none here.
+    pub(in crate::transfer) fn set_mode(&self, _mode: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Brings the directory's names to the disk, which systems without handles of directories do
+    /// by themselves.
+    pub(in crate::transfer) fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Brings the whole file system to the disk, where [`SYNCS_AT_ONCE`](Self::SYNCS_AT_ONCE).
+    pub(in crate::transfer) fn sync_filesystem(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Which file system it is on: not told apart here.
+    pub(in crate::transfer) fn device(&self) -> u64 {
+        0
+    }
+
+    fn path(&self, name: &[u8]) -> io::Result<PathBuf> {
+        let name = std::str::from_utf8(name);
+        let name = name.map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the name is not UTF-8"))?;
+        Ok(self.0.join(name))
+    }
+}
+
+/// Opens a file to be sent. A link is followed if `follow`.
+pub(in crate::transfer) fn open_source(path: &Path, follow: bool) -> io::Result<File> {
+    if !follow && fs::symlink_metadata(path)?.is_symlink() {
+        return Err(io::Error::other("it is a symbolic link"));
+    }
+    File::open(path)
+}

@@ -1,0 +1,238 @@
+//! Directories as open handles, and the calls that take a name below one.
+
+use super::Seen;
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// How often a name may change under our hands before we give up on it.
+const TRIES: usize = 10;
+
+/// An open directory. Every name given to its methods is one component.
+#[derive(Debug)]
+pub(in crate::transfer) struct Directory {
+    handle: OwnedFd,
+    device: u64,
+}
+
+impl Directory {
+    /// Whether one call brings a whole file system to the disk.
+    pub(in crate::transfer) const SYNCS_AT_ONCE: bool = cfg!(target_os = "linux");
+
+    /// Opens a directory that the user named, links followed.
+    pub(in crate::transfer) fn open(path: &Path) -> io::Result<Directory> {
+        Directory::of(rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty())?)
+    }
+
+    /// Opens a directory below. A link is not followed.
+    pub(in crate::transfer) fn subdirectory(&self, name: &[u8]) -> io::Result<Directory> {
+        match rustix::fs::openat(&self.handle, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
+            // The kernel says ELOOP or ENOTDIR for a link, depending on its version.
+            Err(Errno::LOOP | Errno::NOTDIR) => Err(io::ErrorKind::NotADirectory.into()),
+            other => Directory::of(other?),
+        }
+    }
+
+    /// Makes a directory below; says whether it was missing.
+    pub(in crate::transfer) fn make(&self, name: &[u8]) -> io::Result<bool> {
+        match rustix::fs::mkdirat(&self.handle, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What is behind a name; none where nothing is.
+    pub(in crate::transfer) fn look(&self, name: &[u8], follow: bool) -> io::Result<Option<Seen>> {
+        let flags = if follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+        let stat = match rustix::fs::statat(&self.handle, name, flags) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Seen::File {
+                size: u64::try_from(stat.st_size).unwrap_or(0),
+                mode: Mode::from_raw_mode(stat.st_mode).bits() & 0o777,
+            },
+            FileType::Directory => Seen::Directory,
+            _ => Seen::Other,
+        }))
+    }
+
+    /// Opens a file for reading.
+    pub(in crate::transfer) fn read(&self, name: &[u8], follow: bool) -> io::Result<File> {
+        let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        flags.set(OFlags::NOFOLLOW, !follow);
+        Ok(rustix::fs::openat(&self.handle, name, flags, Mode::empty())?.into())
+    }
+
+    /// Makes a file of a name that is used for unfinished files, and locks it for as long as it is
+    /// open. One that was left behind is thrown away.
+    pub(in crate::transfer) fn create(&self, name: &[u8], mode: u32) -> io::Result<File> {
+        let mode = Mode::from_raw_mode((mode & 0o777) as rustix::fs::RawMode);
+        let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        for _ in 0..TRIES {
+            match rustix::fs::openat(&self.handle, name, create, mode) {
+                Ok(file) if self.is_locked_here(&file, name)? => return Ok(file.into()),
+                Ok(_) => {}
+                Err(Errno::EXIST) => self.discard(name)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(busy())
+    }
+
+    /// Renames an unfinished file to `name`, unless that is taken: says whether it was done.
+    pub(in crate::transfer) fn publish_new(&self, part: &[u8], name: &[u8]) -> io::Result<bool> {
+        #[cfg(any(target_os = "linux", target_os = "macos"))]
+        match rustix::fs::renameat_with(
+            &self.handle,
+            part,
+            &self.handle,
+            name,
+            rustix::fs::RenameFlags::NOREPLACE,
+        ) {
+            Ok(()) => return Ok(true),
+            Err(Errno::EXIST) => return Ok(false),
+            // Not every file system knows this call.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if self.look(name, false)?.is_some() {
+            return Ok(false);
+        }
+        self.publish(part, name).map(|()| true)
+    }
+
+    /// Renames an unfinished file to `name`, in the place of a file that has it.
+    pub(in crate::transfer) fn publish(&self, part: &[u8], name: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.handle, part, &self.handle, name)?)
+    }
+
+    /// Removes a file.
+    pub(in crate::transfer) fn remove(&self, name: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.handle, name, AtFlags::empty())?)
+    }
+
+    /// Sets a directory's own permission bits.
+    pub(in crate::transfer) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        Ok(rustix::fs::fchmod(&self.handle, Mode::from_raw_mode((mode & 0o777) as rustix::fs::RawMode))?)
+    }
+
+    /// Brings the directory's names to the disk.
+    pub(in crate::transfer) fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(&self.handle)?)
+    }
+
+    /// Brings the whole file system to the disk, where [`SYNCS_AT_ONCE`](Self::SYNCS_AT_ONCE).
+    pub(in crate::transfer) fn sync_filesystem(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        rustix::fs::syncfs(&self.handle)?;
+        Ok(())
+    }
+
+    /// Which file system it is on.
+    pub(in crate::transfer) fn device(&self) -> u64 {
+        self.device
+    }
+
+    fn of(handle: OwnedFd) -> io::Result<Directory> {
+        // The type of the field differs between systems.
+        #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
+        let device = rustix::fs::fstat(&handle)?.st_dev as u64;
+        Ok(Directory { handle, device })
+    }
+
+    /// Throws away an unfinished file that nobody writes any more.
+    fn discard(&self, name: &[u8]) -> io::Result<()> {
+        let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.handle, name, read, Mode::empty()) {
+            Ok(file) if self.is_locked_here(&file, name)? => self.remove(name),
+            Ok(_) => Ok(()),
+            Err(Errno::NOENT) => Ok(()),
+            // A link, or a file that we may not read: nothing that we have left.
+            Err(_) => self.remove(name),
+        }
+    }
+
+    /// Locks an unfinished file, and says whether it still has its name: another client may have
+    /// published it, or thrown it away, between our opening and locking it.
+    fn is_locked_here(&self, file: &OwnedFd, name: &[u8]) -> io::Result<bool> {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(busy()),
+            Err(error) => return Err(error.into()),
+        }
+        let ours = rustix::fs::fstat(file)?;
+        match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(named) => Ok((named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Opens a file to be sent, without waiting for a pipe's other end. A link is followed if `follow`.
+pub(in crate::transfer) fn open_source(path: &Path, follow: bool) -> io::Result<File> {
+    let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    flags.set(OFlags::NOFOLLOW, !follow);
+    Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?.into())
+}
+
+fn busy() -> io::Error {
+    io::Error::new(io::ErrorKind::ResourceBusy, "another sshome is writing this file; wait for it or stop it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    #[test]
+    fn links_are_not_followed_on_the_way() {
+        let (outside, inside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        symlink(outside.path(), inside.path().join("planted")).unwrap();
+        symlink(outside.path().join("file"), inside.path().join("part")).unwrap();
+        let directory = Directory::open(inside.path()).unwrap();
+        assert!(!directory.make(b"planted").unwrap());
+        assert_eq!(directory.subdirectory(b"planted").unwrap_err().kind(), io::ErrorKind::NotADirectory);
+        directory.create(b"part", 0o644).unwrap().write_all(b"x").unwrap();
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+        assert_eq!(directory.look(b"planted", false).unwrap(), Some(Seen::Other));
+        assert_eq!(directory.look(b"planted", true).unwrap(), Some(Seen::Directory));
+    }
+
+    #[test]
+    fn what_a_killed_client_left_is_replaced_and_what_a_living_one_writes_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = Directory::open(place.path()).unwrap();
+        fs::write(place.path().join("part"), "left over").unwrap();
+        let file = directory.create(b"part", 0o600).unwrap();
+        assert_eq!(file.metadata().unwrap().size(), 0);
+        assert_eq!(directory.create(b"part", 0o600).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        drop(file);
+        directory.create(b"part", 0o600).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_not_published_over_unless_asked() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = Directory::open(place.path()).unwrap();
+        fs::write(place.path().join("name"), "old").unwrap();
+        fs::write(place.path().join("part"), "new").unwrap();
+        assert!(!directory.publish_new(b"part", b"name").unwrap());
+        assert_eq!(fs::read(place.path().join("name")).unwrap(), b"old");
+        directory.publish(b"part", b"name").unwrap();
+        assert_eq!(fs::read(place.path().join("name")).unwrap(), b"new");
+        fs::write(place.path().join("part"), "other").unwrap();
+        assert!(directory.publish_new(b"part", b"free").unwrap());
+    }
+}

@@ -1,0 +1,135 @@
+//! Files on their way: `get` and `put`, whole, verified and durable.
+//!
+//! One task talks to the server; another thread reads or writes the local disk and computes the
+//! digests. They hand each other bounded batches, so that neither waits for the other for long and
+//! memory stays small whatever the size of a file or a tree.
+
+pub mod progress;
+
+mod get;
+mod local;
+mod names;
+mod put;
+#[cfg(test)]
+mod tests;
+
+pub use get::get;
+pub use progress::Progress;
+pub use put::put;
+
+use crate::conversation::{Conversation, ConversationError};
+use crate::interrupt::Interrupt;
+use sshome_wire::display::Escaped;
+use sshome_wire::{Entry, FileKind, Payload, RemotePath, Request, Status};
+use std::path::{Path, PathBuf};
+
+/// What a transfer works with.
+pub struct Context<'a> {
+    /// The conversation, idle.
+    pub conversation: &'a mut Conversation,
+    /// Stops the transfer when it is raised; the conversation stays.
+    pub interrupt: &'a Interrupt,
+    /// Shows how far it has come.
+    pub progress: &'a Progress,
+}
+
+/// How a transfer is done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Directories, too, with all that is in them.
+    pub recursive: bool,
+    /// Permission bits and modification times are taken over.
+    pub preserve: bool,
+    /// A get replaces a local file that differs, rather than to save beside it.
+    pub force: bool,
+}
+
+/// What became of a transfer.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Files that were transferred, are verified and durable.
+    pub files: u64,
+    /// Their length in bytes.
+    pub bytes: u64,
+    /// Files that were not transferred, because the same content is there already.
+    pub unchanged: u64,
+    /// Files that were saved under another name, because a different one has theirs.
+    pub saved_as: Vec<SavedAs>,
+    /// Symbolic links and special files that were left out.
+    pub skipped: Vec<Failure>,
+    /// Files that did not arrive. The others did.
+    pub failures: Vec<Failure>,
+}
+
+/// A file that was saved under another name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedAs {
+    /// Where it would have gone.
+    pub wanted: PathBuf,
+    /// Where it is.
+    pub saved: PathBuf,
+}
+
+/// One thing that was not transferred.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Its path, safe to show.
+    pub what: String,
+    /// The reason, safe to show.
+    pub why: String,
+    /// The server's status, where it was the server that said so.
+    pub status: Option<Status>,
+}
+
+impl Failure {
+    fn of(what: &[u8], why: impl Into<String>) -> Failure {
+        Failure { what: Escaped(what).to_string(), why: why.into(), status: None }
+    }
+
+    /// What the server said about `what`.
+    fn refused(what: &[u8], status: Status, message: &str) -> Failure {
+        let why = match message {
+            "" => status.words().to_owned(),
+            message => Escaped(message.as_bytes()).to_string(),
+        };
+        Failure { what: Escaped(what).to_string(), why, status: Some(status) }
+    }
+}
+
+impl Summary {
+    /// Adds what another part of the same transfer did.
+    fn add(&mut self, other: Summary) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.unchanged += other.unchanged;
+        self.saved_as.extend(other.saved_as);
+        self.skipped.extend(other.skipped);
+        self.failures.extend(other.failures);
+    }
+}
+
+/// What is at a path on the server, links followed; none where nothing is.
+async fn remote_entry(ctx: &mut Context<'_>, path: &RemotePath) -> Result<Option<Entry>, ConversationError> {
+    let request = Request::Stat { path: path.as_bytes().to_vec(), follow: true };
+    match ctx.conversation.request(request, ctx.interrupt).await {
+        Ok(reply) => match reply.payload {
+            Payload::Stat(entry) => Ok(Some(entry)),
+            _ => Err(ConversationError::Protocol("the answer to stat has no entry".into())),
+        },
+        Err(ConversationError::Refused(reply))
+            if matches!(reply.status, Status::NoSuchFile | Status::NoSuchDirectory) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn remote_is_directory(ctx: &mut Context<'_>, path: &RemotePath) -> Result<bool, ConversationError> {
+    Ok(remote_entry(ctx, path).await?.is_some_and(|entry| entry.kind == FileKind::Directory))
+}
+
+/// A local path's bytes, as well as the system lets us have them.
+fn path_bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_encoded_bytes()
+}

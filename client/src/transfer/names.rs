@@ -1,0 +1,92 @@
+//! Names from the other side, before they are used on this one, and the names that we make.
+
+use std::borrow::Cow;
+
+/// How the name of an unfinished file ends.
+const PART: &[u8] = b".sshome-part";
+
+/// The longest name of a file that common file systems take, in bytes.
+const LONGEST: usize = 255;
+
+/// Says why a name must not be used as one component of a local path.
+///
+/// # Errors
+/// If it is no single name, would be taken for an unfinished file of ours, or means something else
+/// to this system.
+pub(super) fn check(name: &[u8]) -> Result<(), &'static str> {
+    match name {
+        b"" => Err("the server sent an empty name"),
+        b"." | b".." => Err("the server sent a name that means a directory"),
+        name if name.contains(&b'/') || name.contains(&0) => {
+            Err("the server sent a name with a slash or a NUL")
+        }
+        name if is_part(name) => Err("this name is kept for unfinished files"),
+        name if cfg!(windows) && !fits_windows(name) => Err("this system cannot have a file of this name"),
+        _ => Ok(()),
+    }
+}
+
+/// The name under which a file is written until it is whole.
+pub(super) fn part(name: &[u8]) -> Vec<u8> {
+    let stem = if name.len() + PART.len() < LONGEST {
+        Cow::Borrowed(name)
+    } else {
+        // Too long with the ending: the digest of a name stands for it just as well.
+        Cow::Owned(blake3::hash(name).to_hex().as_bytes().to_vec())
+    };
+    [b".", &*stem, PART].concat()
+}
+
+/// The name of a file that differs from the one that has its name.
+pub(super) fn new(name: &[u8]) -> Vec<u8> {
+    [name, b".new"].concat()
+}
+
+fn is_part(name: &[u8]) -> bool {
+    name.starts_with(b".") && name.ends_with(PART)
+}
+
+fn fits_windows(name: &[u8]) -> bool {
+    let forbidden = |byte: &u8| *byte < 32 || br#"\:*?"<>|"#.contains(byte);
+    let stem = name.split(|byte| *byte == b'.').next().unwrap_or(name).to_ascii_lowercase();
+    let device = matches!(
+        stem.as_slice(),
+        b"con" | b"prn" | b"aux" | b"nul" | [b'c', b'o', b'm', b'1'..=b'9'] | [b'l', b'p', b't', b'1'..=b'9']
+    );
+    !device && !name.iter().any(forbidden) && !name.ends_with(b".") && !name.ends_with(b" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_single_names_pass() {
+        for name in [&b""[..], b".", b"..", b"a/b", b"/", b"../x", b"a\0b", b".x.sshome-part"] {
+            assert!(check(name).is_err(), "{name:?}");
+        }
+        for name in [&b"a"[..], b"...", b"..a", b"a\\b\xff", b"x.sshome-part", b".sshome"] {
+            assert!(check(name).is_ok() || cfg!(windows), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_has_a_name_that_fits_and_that_nothing_else_has() {
+        assert_eq!(part(b"a.iso"), b".a.iso.sshome-part");
+        let long = vec![b'x'; LONGEST];
+        assert!(part(&long).len() <= LONGEST);
+        assert!(part(&vec![b'x'; LONGEST - PART.len() - 1]).len() <= LONGEST);
+        assert_ne!(part(&long), part(&long[1..]));
+        assert!(check(&part(b"a")).is_err() && check(&part(&long)).is_err());
+    }
+
+    #[test]
+    fn windows_devices_are_known() {
+        for name in [&b"con"[..], b"NUL.txt", b"com1", b"lpt9.x", b"a:b", b"a.", b"a\\b"] {
+            assert!(!fits_windows(name), "{name:?}");
+        }
+        for name in [&b"console"[..], b"com", b"a.con", b"common", b"nul1x"] {
+            assert!(fits_windows(name), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! How far a transfer has come, on a terminal.
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sshome_wire::display::Escaped;
+use std::sync::{Mutex, PoisonError};
+
+/// A file of fewer bytes than this has no line of its own where there are several.
+const OWN_LINE: u64 = 8 << 20;
+
+/// Times a second that lines are drawn.
+const HERTZ: u8 = 10;
+
+// `wide_msg` takes what is left of the terminal's width, and cuts the name to it.
+const KNOWN: &str =
+    "{wide_msg} {bar:12} {binary_bytes:>10} of {binary_total_bytes:>10} {binary_bytes_per_sec:>12} {eta:>4}";
+const UNKNOWN: &str = "{wide_msg} {binary_bytes:>10} {binary_bytes_per_sec:>12}";
+
+/// Shows how far a transfer has come: a line for a large file and, where there are several files,
+/// one for all of them, with rate and time left. On standard error, and only on a terminal.
+#[derive(Debug)]
+pub struct Progress {
+    lines: MultiProgress,
+    shown: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    total: Option<ProgressBar>,
+    file: Option<ProgressBar>,
+    files: u64,
+    files_done: u64,
+}
+
+impl Progress {
+    /// Draws on standard error if `terminal` says that it is one, else never draws anything.
+    #[must_use]
+    pub fn new(terminal: bool) -> Progress {
+        let target = match terminal {
+            true => ProgressDrawTarget::stderr_with_hz(HERTZ),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let lines = MultiProgress::with_draw_target(target);
+        Progress { lines, shown: terminal, state: Mutex::default() }
+    }
+
+    /// Prints a line above the progress, without disturbing it; `line` is safe to show.
+    pub fn say(&self, line: &str) {
+        self.lines.suspend(|| eprintln!("{line}"));
+    }
+
+    /// Whether anything is drawn at all; if not, nobody needs to count for it.
+    pub(super) fn is_shown(&self) -> bool {
+        self.shown
+    }
+
+    /// A transfer begins, of so many files and, where it is known, bytes.
+    pub(super) fn begin(&self, files: u64, bytes: Option<u64>) {
+        self.with(|state| {
+            state.files = files;
+            if files > 1 {
+                let line = self.line(bytes);
+                line.set_message(total_words(0, files));
+                state.total = Some(line);
+            }
+        });
+    }
+
+    /// A file begins.
+    pub(super) fn begin_file(&self, name: &[u8], size: u64) {
+        self.with(|state| {
+            if state.files <= 1 || size >= OWN_LINE {
+                let line = self.line(Some(size));
+                line.set_message(Escaped(name).to_string());
+                state.file = Some(line);
+            }
+        });
+    }
+
+    /// So many more bytes are through.
+    pub(super) fn advance(&self, bytes: u64) {
+        self.with(|state| {
+            let lines = [&state.total, &state.file];
+            lines.into_iter().flatten().for_each(|line| line.inc(bytes));
+        });
+    }
+
+    /// The file that began last is through, or failed.
+    pub(super) fn end_file(&self) {
+        self.with(|state| {
+            if let Some(line) = state.file.take() {
+                line.finish_and_clear();
+            }
+            state.files_done += 1;
+            if let Some(line) = &state.total {
+                line.set_message(total_words(state.files_done, state.files));
+            }
+        });
+    }
+
+    /// The transfer is over: the lines go.
+    pub(super) fn finish(&self) {
+        self.with(|state| {
+            let lines = [state.total.take(), state.file.take()];
+            lines.into_iter().flatten().for_each(|line| line.finish_and_clear());
+            *state = State::default();
+        });
+        // A terminal that is gone is no failure of the transfer.
+        let _ = self.lines.clear();
+    }
+
+    fn with(&self, work: impl FnOnce(&mut State)) {
+        if self.shown {
+            work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    fn line(&self, bytes: Option<u64>) -> ProgressBar {
+        let (line, template) = match bytes {
+            Some(bytes) => (ProgressBar::new(bytes), KNOWN),
+            None => (ProgressBar::no_length(), UNKNOWN),
+        };
+        // The templates are ours; `templates_are_understood` checks them.
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        self.lines.add(line.with_style(style.progress_chars("##-")))
+    }
+}
+
+fn total_words(done: u64, files: u64) -> String {
+    format!("{done} of {files} files")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_understood() {
+        for template in [KNOWN, UNKNOWN] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_drawn_without_a_terminal() {
+        let progress = Progress::new(false);
+        progress.begin(3, None);
+        progress.begin_file(b"a", 1 << 30);
+        assert!(progress.state.lock().unwrap().total.is_none());
+        progress.finish();
+    }
+}

@@ -1,0 +1,166 @@
+use super::model::{Model, entry};
+use super::*;
+use sshome_wire::FileKind;
+
+#[tokio::test]
+async fn files_arrive_whole_whatever_their_size() {
+    let sizes = [0, 1, 1023, 200_001, 256 << 10, (256 << 10) + 1, 9 << 20];
+    let files: Vec<(String, Vec<u8>)> = sizes.map(|size| (format!("/{size}"), content(size))).into();
+    let listed: Vec<(&str, &[u8])> =
+        files.iter().map(|(name, body)| (name.as_str(), body.as_slice())).collect();
+    let mut world = World::with(&Model::with(&listed)).await;
+    let sources: Vec<&str> = listed.iter().map(|(name, _)| *name).collect();
+    let summary = world.get(&sources, "", PLAIN).await.unwrap();
+    assert_eq!((summary.files, summary.bytes), (7, sizes.iter().sum::<usize>() as u64));
+    assert!(summary.failures.is_empty(), "{:?}", summary.failures);
+    assert!(listed.iter().all(|(name, body)| world.read(&name[1..]) == *body));
+    assert_eq!(world.names().len(), 7);
+}
+
+#[tokio::test]
+async fn one_failure_does_not_stop_the_others() {
+    let mut model = Model::with(&[("/a", b"a"), ("/spoilt", b"bbb"), ("/c", b"c")]);
+    model.spoils = Some(b"spoilt");
+    let mut world = World::with(&model).await;
+    let summary = world.get(&["/a", "/missing", "/spoilt", "/c"], "", PLAIN).await.unwrap();
+    assert_eq!(summary.files, 2);
+    let failed: Vec<_> =
+        summary.failures.iter().map(|one| (one.what.as_str(), one.status.unwrap())).collect();
+    assert_eq!(failed.len(), 2);
+    assert!(failed.contains(&("/missing", Status::NoSuchFile)));
+    assert!(failed.contains(&("/spoilt", Status::DigestMismatch)));
+    assert_eq!(world.names(), ["a", "c"]);
+}
+
+#[tokio::test]
+async fn the_same_content_is_left_alone_and_another_one_is_saved_beside() {
+    let model = Model::with(&[("/same", b"123"), ("/other", b"123"), ("/longer", b"1234")]);
+    let mut world = World::with(&model).await;
+    for name in ["same", "other", "longer", "other.new"] {
+        world.write(name, if name == "same" { b"123" } else { b"abc" });
+    }
+    let summary = world.get(&["/same", "/other", "/longer"], "", PLAIN).await.unwrap();
+    assert_eq!((summary.files, summary.unchanged), (2, 1));
+    assert_eq!(*model.sent.lock().unwrap(), 2);
+    assert_eq!(world.read("other"), b"abc");
+    assert_eq!(world.read("other.new"), b"123");
+    assert_eq!(world.read("longer.new"), b"1234");
+    let saved = SavedAs { wanted: world.path("other"), saved: world.path("other.new") };
+    assert!(summary.saved_as.contains(&saved), "{:?}", summary.saved_as);
+}
+
+#[tokio::test]
+async fn force_replaces_and_a_directory_in_the_way_is_a_failure() {
+    let mut world = World::with(&Model::with(&[("/a", b"new"), ("/d", b"new")])).await;
+    world.write("a", b"old");
+    world.write("d/keep", b"kept");
+    let summary = world.get(&["/a", "/d"], "", FORCE).await.unwrap();
+    assert_eq!((summary.files, summary.failures.len()), (1, 1));
+    assert!(summary.failures[0].why.contains("directory"), "{:?}", summary.failures);
+    assert_eq!(world.read("a"), b"new");
+    assert_eq!(world.names(), ["a", "d"]);
+}
+
+#[tokio::test]
+async fn a_tree_goes_into_a_directory_or_to_a_new_name() {
+    let files: [(&str, &[u8]); 4] = [("/www/", b""), ("/www/a", b"1"), ("/www/d/", b""), ("/www/d/b", b"2")];
+    let model = Model::with(&[files.as_slice(), &[("/www/empty/", b"")]].concat());
+    let mut world = World::with(&model).await;
+    assert_eq!(world.get(&["/www"], "", RECURSIVE).await.unwrap().files, 2);
+    assert_eq!(world.read("www/d/b"), b"2");
+    assert!(world.path("www/empty").is_dir());
+    assert_eq!(world.get(&["/www"], "copy", RECURSIVE).await.unwrap().files, 2);
+    assert_eq!(world.read("copy/d/b"), b"2");
+    // Once more: nothing to do, and nothing sent.
+    let sent = *model.sent.lock().unwrap();
+    let again = world.get(&["/www"], "", RECURSIVE).await.unwrap();
+    assert_eq!((again.files, again.unchanged, *model.sent.lock().unwrap()), (0, 2, sent));
+    // The top has no name: what is in it goes into the directory itself.
+    assert_eq!(world.get(&["/"], "all", RECURSIVE).await.unwrap().files, 2);
+    assert_eq!(world.read("all/www/d/b"), b"2");
+    std::fs::create_dir(world.path("there")).unwrap();
+    assert_eq!(world.get(&["/"], "there", RECURSIVE).await.unwrap().files, 2);
+    assert_eq!(world.read("there/www/a"), b"1");
+}
+
+#[tokio::test]
+async fn several_sources_need_a_directory() {
+    let mut world = World::with(&Model::with(&[("/a", b"1"), ("/b", b"2")])).await;
+    let error = world.get(&["/a", "/b"], "missing", PLAIN).await.unwrap_err();
+    assert!(matches!(error, ConversationError::Refused(reply) if reply.status == Status::NoSuchDirectory));
+    assert!(world.names().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_cannot_write_outside_the_destination() {
+    let mut model = Model::with(&[("/t/", b""), ("/t/good", b"1")]);
+    for name in [&b"../evil"[..], b"..", b"/etc/evil", b"", b"a/b", b"nul\0", b".good.sshome-part"] {
+        model.lies.push(entry(name, FileKind::File, 1));
+        model.lies.push(entry(name, FileKind::Directory, 0));
+    }
+    let mut world = World::with(&model).await;
+    let summary = world.get(&["/t"], "in", RECURSIVE).await.unwrap();
+    assert_eq!((summary.files, summary.failures.len()), (1, 14));
+    assert_eq!(world.names(), ["in"]);
+    assert_eq!(std::fs::read_dir(world.path("in")).unwrap().count(), 1);
+}
+
+#[cfg(unix)]
+mod unix {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    #[tokio::test]
+    async fn planted_links_are_not_followed() {
+        let model = Model::with(&[("/t/", b""), ("/t/d/", b""), ("/t/d/x", b"1"), ("/t/f", b"2")]);
+        let mut world = World::with(&model).await;
+        world.write("outside/f", b"mine");
+        std::fs::create_dir(world.path("t")).unwrap();
+        symlink(world.path("outside"), world.path("t/d")).unwrap();
+        symlink(world.path("outside/f"), world.path("t/f")).unwrap();
+        let force = Options { force: true, ..RECURSIVE };
+        let summary = world.get(&["/t"], "", force).await.unwrap();
+        assert_eq!((summary.files, summary.failures.len()), (1, 1), "{:?}", summary.failures);
+        assert_eq!(world.read("outside/f"), b"mine");
+        assert_eq!(std::fs::read_dir(world.path("outside")).unwrap().count(), 1);
+        assert!(!world.path("t/f").is_symlink());
+    }
+
+    #[tokio::test]
+    async fn with_force_what_a_link_of_the_users_points_at_is_replaced() {
+        let mut world = World::with(&Model::with(&[("/a", b"new")])).await;
+        world.write("real", b"old");
+        symlink("real", world.path("a")).unwrap();
+        world.get(&["/a"], "", FORCE).await.unwrap();
+        assert_eq!(world.read("real"), b"new");
+        assert!(world.path("a").is_symlink());
+    }
+
+    #[tokio::test]
+    async fn modes_and_times_are_taken_over_with_p_only() {
+        let mut world = World::with(&Model::with(&[("/a", b"new"), ("/b", b"new")])).await;
+        world.write("b", b"old");
+        std::fs::set_permissions(world.path("b"), std::os::unix::fs::PermissionsExt::from_mode(0o604))
+            .unwrap();
+        let seen = |world: &World, name: &str| {
+            let seen = std::fs::metadata(world.path(name)).unwrap();
+            (seen.mode() & 0o777, seen.mtime())
+        };
+        world.get(&["/b"], "", FORCE).await.unwrap();
+        assert_eq!(seen(&world, "b").0, 0o604);
+        world.get(&["/a"], "", Options { preserve: true, ..PLAIN }).await.unwrap();
+        assert_eq!(seen(&world, "a"), (0o640, 1_000_000_000));
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_get_keeps_what_is_whole_and_the_conversation_goes_on() {
+    let mut model = Model::with(&[("/whole", b"1"), ("/big", &content(30 << 20)), ("/small", b"1")]);
+    model.interrupts = Some(b"big");
+    let mut world = World::with(&model).await;
+    let error = world.get(&["/whole", "/big"], "", PLAIN).await.unwrap_err();
+    assert!(matches!(error, ConversationError::Cancelled));
+    assert!(world.names().iter().all(|name| name == "whole"), "{:?}", world.names());
+    world.interrupt.clear();
+    assert_eq!(world.get(&["/small"], "", PLAIN).await.unwrap().files, 1);
+}

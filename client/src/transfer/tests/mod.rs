@@ -1,0 +1,86 @@
+mod getting;
+mod model;
+mod putting;
+
+use super::*;
+use crate::conversation::peer::Talk;
+use model::Model;
+
+/// What a test's transfers work with.
+struct World {
+    talk: Talk,
+    interrupt: Interrupt,
+    progress: Progress,
+    place: tempfile::TempDir,
+}
+
+impl World {
+    async fn with(model: &Model) -> World {
+        let talk = model.start().await;
+        let place = tempfile::tempdir().unwrap();
+        World { talk, interrupt: model.interrupt.clone(), progress: Progress::new(false), place }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap()
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// The names in the test's directory; unfinished files would be among them.
+    fn names(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.place.path()).unwrap();
+        let mut names: Vec<String> =
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    async fn get(
+        &mut self,
+        sources: &[&str],
+        target: &str,
+        options: Options,
+    ) -> Result<Summary, ConversationError> {
+        let target = self.path(target);
+        let sources: Vec<RemotePath> = sources.iter().map(|source| remote(source)).collect();
+        let World { talk, interrupt, progress, .. } = self;
+        let ctx = Context { conversation: &mut talk.conversation, interrupt, progress };
+        get(ctx, &sources, &target, options).await
+    }
+
+    async fn put(
+        &mut self,
+        sources: &[&str],
+        target: &str,
+        options: Options,
+    ) -> Result<Summary, ConversationError> {
+        let sources: Vec<PathBuf> = sources.iter().map(|source| self.path(source)).collect();
+        let World { talk, interrupt, progress, .. } = self;
+        let ctx = Context { conversation: &mut talk.conversation, interrupt, progress };
+        put(ctx, &sources, &remote(target), options).await
+    }
+}
+
+fn remote(path: &str) -> RemotePath {
+    RemotePath::root().join(path.as_bytes()).unwrap()
+}
+
+const PLAIN: Options = Options { recursive: false, preserve: false, force: false };
+const RECURSIVE: Options = Options { recursive: true, ..PLAIN };
+const FORCE: Options = Options { force: true, ..PLAIN };
+
+/// Bytes that are nowhere the same.
+fn content(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    bytes
+}

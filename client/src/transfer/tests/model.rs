@@ -1,0 +1,187 @@
+//! A server that keeps its files in memory, and that fails where a test wants it to.
+
+use crate::conversation::peer::{Peer, Talk, connect, hello};
+use crate::interrupt::Interrupt;
+use sshome_wire::{
+    Digest, End, Entries, Entry, FileKind, Frame, Hashed, Header, Payload, Put, Reply, Request, Status, Time,
+};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+/// What is on the server; `None` is a directory.
+pub(super) type Files = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// The server, seen from the test.
+#[derive(Clone, Default)]
+pub(super) struct Model {
+    pub(super) files: Arc<Mutex<Files>>,
+    /// Gets answered with data.
+    pub(super) sent: Arc<Mutex<usize>>,
+    /// Puts of this name are refused before their data.
+    pub(super) refuses: Option<&'static [u8]>,
+    /// Gets of this name arrive with a bit turned round.
+    pub(super) spoils: Option<&'static [u8]>,
+    /// Raised when the data of a file of this name begin.
+    pub(super) interrupts: Option<&'static [u8]>,
+    pub(super) interrupt: Interrupt,
+    /// Entries that listings have besides, whatever they are called.
+    pub(super) lies: Vec<Entry>,
+}
+
+pub(super) fn entry(name: &[u8], kind: FileKind, size: u64) -> Entry {
+    let mtime = Time { seconds: 1_000_000_000, nanoseconds: 0 };
+    Entry { name: name.to_vec(), kind, size, mtime, mode: 0o640, links: 1, target: Vec::new() }
+}
+
+impl Model {
+    /// A server with files of these paths and contents; a path with a slash at its end is a directory.
+    pub(super) fn with(files: &[(&str, &[u8])]) -> Model {
+        let model = Model::default();
+        for (path, content) in files {
+            let content = (!path.ends_with('/')).then(|| content.to_vec());
+            let path = path.trim_end_matches('/').as_bytes().to_vec();
+            model.files.lock().unwrap().insert(path, content);
+        }
+        model
+    }
+
+    pub(super) fn file(&self, path: &str) -> Option<Vec<u8>> {
+        self.files.lock().unwrap().get(path.as_bytes()).cloned().flatten()
+    }
+
+    pub(super) async fn start(&self) -> Talk {
+        let model = self.clone();
+        connect(hello(4096), |peer| async move { model.serve(peer).await }).await.unwrap()
+    }
+
+    async fn serve(self, mut peer: Peer) {
+        while let Some(frame) = peer.hear().await {
+            match frame {
+                Frame::Request(Request::Put(put)) => self.put(&mut peer, put).await,
+                Frame::Request(Request::Get { path, .. }) => self.get(&peer, &path).await,
+                Frame::Request(Request::Ls { path, .. }) => self.list(&peer, &path).await,
+                Frame::Request(request) => peer.say(Frame::Reply(self.answer(request))).await,
+                Frame::Cancel => peer.reply(Status::Done).await,
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+    }
+
+    fn answer(&self, request: Request) -> Reply {
+        let mut files = self.files.lock().unwrap();
+        let found = |path: &[u8]| match path {
+            b"/" => Some(None),
+            path => files.get(path).cloned(),
+        };
+        match request {
+            Request::Stat { path, .. } => match found(&path) {
+                Some(Some(file)) => {
+                    Reply::with(Payload::Stat(entry(b"x", FileKind::File, file.len() as u64)))
+                }
+                Some(None) => Reply::with(Payload::Stat(entry(b"x", FileKind::Directory, 0))),
+                None => Reply::new(Status::NoSuchFile, ""),
+            },
+            Request::Hash { path, .. } => match found(&path) {
+                Some(Some(file)) => {
+                    let digest = Digest(*blake3::hash(&file).as_bytes());
+                    Reply::with(Payload::Hash(Hashed { digest, size: file.len() as u64, stored: None }))
+                }
+                _ => Reply::new(Status::NoSuchFile, ""),
+            },
+            Request::Mkdir { path, .. } => match found(&path) {
+                Some(None) => Reply::new(Status::DirectoryExists, ""),
+                Some(Some(_)) => Reply::new(Status::FileExists, ""),
+                None => {
+                    files.insert(path, None);
+                    Reply::new(Status::Done, "")
+                }
+            },
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+
+    async fn put(&self, peer: &mut Peer, put: Put) {
+        if self.refuses.is_some_and(|name| put.path.ends_with(name)) {
+            peer.say(Frame::Reply(Reply::new(Status::QuotaExceeded, "full\x1b"))).await;
+            loop {
+                match peer.hear().await {
+                    Some(Frame::Data(_)) => {}
+                    Some(Frame::End(_) | Frame::Abort) => return,
+                    Some(Frame::Cancel) => return peer.reply(Status::Done).await,
+                    other => panic!("unexpected {other:?}"),
+                }
+            }
+        }
+        let mut body = Vec::new();
+        let end = loop {
+            match peer.hear().await {
+                Some(Frame::Data(data)) => {
+                    body.extend_from_slice(&data);
+                    self.interrupt_at(&put.path);
+                }
+                Some(Frame::End(end)) => break end,
+                Some(Frame::Cancel) => {
+                    peer.reply(Status::Cancelled).await;
+                    return peer.reply(Status::Done).await;
+                }
+                None => return,
+                other => panic!("unexpected {other:?}"),
+            }
+        };
+        if end.status.is_error() {
+            return peer.reply(end.status).await;
+        }
+        let whole = end.digest.0 == *blake3::hash(&body).as_bytes() && put.size == Some(body.len() as u64);
+        if whole {
+            self.files.lock().unwrap().insert(put.path, Some(body));
+        }
+        peer.reply(if whole { Status::Done } else { Status::DigestMismatch }).await;
+    }
+
+    async fn get(&self, peer: &Peer, path: &[u8]) {
+        let Some(Some(file)) = self.files.lock().unwrap().get(path).cloned() else {
+            return peer.reply(Status::NoSuchFile).await;
+        };
+        *self.sent.lock().unwrap() += 1;
+        let size = file.len() as u64;
+        let mtime = Time { seconds: 1_000_000_000, nanoseconds: 0 };
+        peer.say(Frame::Header(Header { size, offset: 0, mtime, mode: 0o640 })).await;
+        let digest = Digest(*blake3::hash(&file).as_bytes());
+        self.interrupt_at(path);
+        for (number, piece) in file.chunks(200_001).enumerate() {
+            let mut piece = piece.to_vec();
+            if number == 0 && self.spoils.is_some_and(|name| path.ends_with(name)) {
+                piece[0] ^= 1;
+            }
+            peer.say(Frame::Data(piece.into())).await;
+        }
+        peer.say(Frame::End(End { status: Status::Done, message: String::new(), digest, size })).await;
+    }
+
+    fn interrupt_at(&self, path: &[u8]) {
+        if self.interrupts.is_some_and(|name| path.ends_with(name)) {
+            self.interrupt.raise();
+        }
+    }
+
+    async fn list(&self, peer: &Peer, path: &[u8]) {
+        let files = self.files.lock().unwrap().clone();
+        let prefix = [path.strip_suffix(b"/").unwrap_or(path), b"/"].concat();
+        let mut directories: BTreeMap<Vec<u8>, Vec<Entry>> =
+            BTreeMap::from([(Vec::new(), self.lies.clone())]);
+        for (path, content) in files.iter().filter(|(path, _)| path.starts_with(&prefix)) {
+            let below = &path[prefix.len()..];
+            let slash = below.iter().rposition(|byte| *byte == b'/');
+            let (directory, name) = slash.map_or((&b""[..], below), |at| (&below[..at], &below[at + 1..]));
+            let of = match content {
+                Some(content) => entry(name, FileKind::File, content.len() as u64),
+                None => entry(name, FileKind::Directory, 0),
+            };
+            directories.entry(directory.to_vec()).or_default().push(of);
+        }
+        for (directory, entries) in directories {
+            peer.say(Frame::Entries(Entries { directory, entries })).await;
+        }
+        peer.say(Frame::Reply(Reply::with(Payload::Stat(entry(b"x", FileKind::Directory, 0))))).await;
+    }
+}

@@ -1,0 +1,92 @@
+use super::model::Model;
+use super::*;
+
+#[tokio::test]
+async fn files_of_every_size_arrive_in_one_go() {
+    let sizes = [0, 1, 100_000, (256 << 10) - 5, 256 << 10, 3 << 20];
+    let model = Model::with(&[]);
+    let mut world = World::with(&model).await;
+    let names = sizes.map(|size| size.to_string());
+    names.iter().zip(sizes).for_each(|(name, size)| world.write(name, &content(size)));
+    let sources: Vec<&str> = names.iter().map(String::as_str).collect();
+    let summary = world.put(&sources, "/", PLAIN).await.unwrap();
+    assert_eq!((summary.files, summary.bytes), (6, sizes.iter().sum::<usize>() as u64));
+    for (name, size) in names.iter().zip(sizes) {
+        assert!(model.file(&format!("/{name}")) == Some(content(size)), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_tree_goes_into_a_directory_or_to_a_new_name() {
+    let model = Model::with(&[("/www/", b"")]);
+    let mut world = World::with(&model).await;
+    for number in 0..3000 {
+        world.write(&format!("site/d{}/{number}", number % 7), number.to_string().as_bytes());
+    }
+    assert_eq!(world.put(&["site/."], "/www", RECURSIVE).await.unwrap().files, 3000);
+    assert_eq!(model.file("/www/site/d1/1"), Some(b"1".to_vec()));
+    assert_eq!(world.put(&["site"], "/new", RECURSIVE).await.unwrap().files, 3000);
+    assert_eq!(model.file("/new/d0/2996"), Some(b"2996".to_vec()));
+    // Directories that are there already are fine.
+    assert_eq!(world.put(&["site"], "/www", RECURSIVE).await.unwrap().failures, []);
+}
+
+#[tokio::test]
+async fn a_file_that_is_refused_early_does_not_stop_the_others() {
+    for refused in [1, 20 << 20] {
+        let mut model = Model::with(&[]);
+        model.refuses = Some(b"no");
+        let mut world = World::with(&model).await;
+        world.write("a", &content(1 << 20));
+        world.write("no", &content(refused));
+        world.write("z", b"z");
+        let summary = world.put(&["a", "no", "no", "z"], "/", PLAIN).await.unwrap();
+        assert_eq!((summary.files, summary.failures.len()), (2, 2));
+        let failure = &summary.failures[0];
+        assert_eq!((failure.what.as_str(), failure.why.as_str()), ("/no", "full\\x1b"));
+        assert_eq!(failure.status, Some(Status::QuotaExceeded));
+        assert_eq!(model.file("/z"), Some(b"z".to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_said_and_the_rest_goes_on() {
+    let model = Model::with(&[]);
+    let mut world = World::with(&model).await;
+    world.write("d/a", b"1");
+    world.write("b", b"2");
+    let summary = world.put(&["missing", "d", "b"], "/", PLAIN).await.unwrap();
+    assert_eq!((summary.files, summary.failures.len()), (1, 2));
+    let error = world.put(&["b", "b"], "/nowhere", PLAIN).await.unwrap_err();
+    assert!(matches!(error, ConversationError::Refused(reply) if reply.status == Status::NoSuchDirectory));
+    // A file in the way of a directory.
+    model.files.lock().unwrap().insert(b"/d".to_vec(), Some(vec![]));
+    let summary = world.put(&["d"], "/", RECURSIVE).await.unwrap();
+    assert_eq!(summary.failures[0].status, Some(Status::FileExists));
+}
+
+#[tokio::test]
+async fn an_interrupted_put_leaves_a_conversation_that_works() {
+    let model = Model { interrupts: Some(b"big"), ..Model::default() };
+    let mut world = World::with(&model).await;
+    world.write("big", &content(40 << 20));
+    world.write("small", b"1");
+    let error = world.put(&["small", "big"], "/", PLAIN).await.unwrap_err();
+    assert!(matches!(error, ConversationError::Cancelled));
+    assert_eq!(model.file("/big"), None);
+    world.interrupt.clear();
+    assert_eq!(world.put(&["small"], "/", PLAIN).await.unwrap().files, 1);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_and_pipes_in_a_tree_are_left_out_and_said() {
+    let model = Model::with(&[]);
+    let mut world = World::with(&model).await;
+    world.write("t/a", b"1");
+    std::os::unix::fs::symlink("a", world.path("t/link")).unwrap();
+    let pipe = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, world.path("t/pipe"), rustix::fs::FileType::Fifo, pipe, 0).unwrap();
+    let summary = world.put(&["t"], "/t", RECURSIVE).await.unwrap();
+    assert_eq!((summary.files, summary.skipped.len(), summary.failures.len()), (1, 2, 0));
+}
