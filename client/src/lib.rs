@@ -1,5 +1,17 @@
-//! The sshome client as a library: the conversation with the server, and what is done with it.
+//! The sshome client: a prompt and a command for files kept by sshomed.
+//!
+//! ```text
+//! cli → ssh → conversation ┐
+//!         shell → transfer ┴→ the server
+//! ```
 
+pub mod cli;
 pub mod conversation;
+pub mod exit;
 pub mod interrupt;
+pub mod names;
+pub mod pattern;
+pub mod shell;
+pub mod ssh;
+pub mod tell;
 pub mod transfer;

@@ -1,0 +1,142 @@
+//! The command line.
+
+use clap::Parser;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Files on a server that runs sshomed: at a prompt, or one command at a time.
+///
+/// Without COMMAND there is a prompt; "help" there lists the commands. Where standard input is no
+/// terminal, commands are read from it, a line each, up to the first that fails.
+#[derive(Debug, Parser)]
+#[command(name = "sshome", version, after_help = crate::exit::HELP)]
+pub struct Cli {
+    /// A file with a private key to log in with; may be given several times
+    #[arg(short = 'i', value_name = "KEY")]
+    pub identities: Vec<PathBuf>,
+    /// The port; 2222 where nothing else says another one
+    #[arg(short = 'P', value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// A file in place of ~/.ssh/config; "none" for no file
+    #[arg(short = 'F', value_name = "CONFIG")]
+    pub config: Option<PathBuf>,
+    /// A file in place of ~/.ssh/known_hosts
+    #[arg(long, value_name = "FILE")]
+    pub known_hosts: Option<PathBuf>,
+    /// Take the key of a host that is not known, and remember it; a changed key is still refused
+    #[arg(long)]
+    pub accept_new: bool,
+    /// Say nothing but results and errors
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Say what is tried while connecting
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Where to: a name or address, [ADDRESS]:PORT, or ssh://[USER@]HOST[:PORT]
+    #[arg(value_name = "[USER@]HOST")]
+    pub destination: Destination,
+    /// A command, as at the prompt, and what it needs
+    #[arg(value_name = "COMMAND", trailing_var_arg = true)]
+    pub command: Vec<OsString>,
+}
+
+/// Where to connect to, as given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Who logs in.
+    pub user: Option<String>,
+    /// A name, perhaps one that only ~/.ssh/config knows, or an address.
+    pub host: String,
+    /// The port.
+    pub port: Option<u16>,
+}
+
+impl FromStr for Destination {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Destination, String> {
+        let rest = text.strip_prefix("ssh://").map(|url| url.trim_end_matches('/')).unwrap_or(text);
+        // A user's name may have an @ in it, a host's may not.
+        let (user, place) = match rest.rsplit_once('@') {
+            Some(("", _)) => return Err("the user's name is missing before the @".to_owned()),
+            Some((user, place)) => (Some(user.to_owned()), place),
+            None => (None, rest),
+        };
+        let (host, port) = match place.strip_prefix('[') {
+            Some(bracketed) => {
+                let (host, after) = bracketed.split_once(']').ok_or("the ] is missing")?;
+                let port = after.strip_prefix(':');
+                if port.is_none() && !after.is_empty() {
+                    return Err(format!("{after} does not belong there: it is [ADDRESS]:PORT"));
+                }
+                (host, port)
+            }
+            // An address of IPv6 has several colons and no port.
+            None => match place.split_once(':') {
+                Some((host, port)) if !port.contains(':') => (host, Some(port)),
+                _ => (place, None),
+            },
+        };
+        let port = match port {
+            Some(port) => {
+                Some(port.parse().ok().filter(|port| *port > 0).ok_or(format!("{port} is no port"))?)
+            }
+            None => None,
+        };
+        let strange = |c: char| c.is_whitespace() || c.is_control() || c == '/';
+        if host.is_empty() || host.starts_with('-') || host.contains(strange) {
+            return Err(
+                "that is no host: it is [USER@]HOST, [ADDRESS]:PORT or ssh://[USER@]HOST[:PORT]".to_owned()
+            );
+        }
+        Ok(Destination { user, host: host.to_owned(), port })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations() {
+        for (text, user, host, port) in [
+            ("host", None, "host", None),
+            ("alex@host", Some("alex"), "host", None),
+            ("a@b@host", Some("a@b"), "host", None),
+            ("host:22", None, "host", Some(22)),
+            ("::1", None, "::1", None),
+            ("alex@[::1]:2222", Some("alex"), "::1", Some(2222)),
+            ("[fe80::1%eth0]", None, "fe80::1%eth0", None),
+            ("ssh://alex@host:2200/", Some("alex"), "host", Some(2200)),
+            ("ssh://[::1]", None, "::1", None),
+        ] {
+            let want = Destination { user: user.map(str::to_owned), host: host.to_owned(), port };
+            assert_eq!(text.parse(), Ok(want), "{text}");
+        }
+        for text in
+            ["", "@host", "alex@", "[::1", "[::1]x", "host:0", "host:port", "-oProxyCommand=x", "a b", "a/b"]
+        {
+            assert!(text.parse::<Destination>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn options_end_at_the_command() {
+        let cli = Cli::try_parse_from(["sshome", "-i", "a", "host", "-P", "22", "-i", "b", "ls", "-q", "-l"])
+            .unwrap();
+        assert_eq!((cli.port, cli.identities.len(), cli.quiet), (Some(22), 2, false));
+        assert_eq!(cli.command, ["ls", "-q", "-l"]);
+        let cli = Cli::try_parse_from(["sshome", "host", "get", "--force", "-P", "--", "x"]).unwrap();
+        assert_eq!(cli.command, ["get", "--force", "-P", "--", "x"]);
+        let cli = Cli::try_parse_from(["sshome", "-q", "host"]).unwrap();
+        assert!(cli.quiet && cli.command.is_empty());
+    }
+
+    #[test]
+    fn mistakes_are_refused() {
+        for arguments in [&["sshome"][..], &["sshome", "-P", "0", "host"], &["sshome", "--what", "host"]] {
+            assert!(Cli::try_parse_from(arguments).is_err(), "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The commands: one table that drives parsing, help and completion.
+
+use super::words::Word;
+use std::fmt::Write;
+
+/// What a command does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the table says it
+pub enum Verb {
+    Cd,
+    Cp,
+    Df,
+    Exit,
+    Get,
+    Hash,
+    Help,
+    Lcd,
+    Lls,
+    Lmkdir,
+    Lpwd,
+    Ls,
+    Mkdir,
+    Mv,
+    Put,
+    Pwd,
+    Rm,
+    Rmdir,
+    Shell,
+    Stat,
+    Sync,
+}
+
+/// What an operand names, for completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// A path on the server.
+    Remote,
+    /// A directory on the server.
+    RemoteDirectory,
+    /// A path here.
+    Local,
+    /// A directory here.
+    LocalDirectory,
+    /// A command.
+    Command,
+}
+
+/// An option of a command.
+#[derive(Debug)]
+pub struct Flag {
+    /// The letter behind the dash.
+    pub short: char,
+    /// The word behind two dashes; empty where there is none.
+    pub long: &'static str,
+    /// What it does, in a line.
+    pub help: &'static str,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct Command {
+    /// What it does.
+    pub verb: Verb,
+    /// What a person types.
+    pub name: &'static str,
+    /// Other names for it.
+    pub aliases: &'static [&'static str],
+    /// Its operands as help shows them.
+    pub usage: &'static str,
+    /// How many operands there must be at least, and may be at most.
+    pub operands: (usize, usize),
+    /// What the first operand is, and what all the others are.
+    pub completes: Option<(Operand, Operand)>,
+    /// Its options.
+    pub flags: &'static [Flag],
+    /// One line.
+    pub summary: &'static str,
+    /// What else there is to know.
+    pub details: &'static str,
+}
+
+/// A command as it was typed.
+#[derive(Debug)]
+pub struct Invocation {
+    /// The row of the table.
+    pub command: &'static Command,
+    flags: Vec<char>,
+    /// What was given to it.
+    pub operands: Vec<Word>,
+}
+
+impl Invocation {
+    /// Whether the option was given.
+    #[must_use]
+    pub fn has(&self, flag: char) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    /// The options in the order in which they were given.
+    #[must_use]
+    pub fn flags(&self) -> &[char] {
+        &self.flags
+    }
+}
+
+/// Why words are no command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such command.
+    #[error("unknown command {0}: try \"help\"")]
+    Unknown(String),
+    /// The command has no such option.
+    #[error("{command} has no option {flag}: it is \"{usage}\"")]
+    Flag {
+        /// The command.
+        command: &'static str,
+        /// What was given.
+        flag: String,
+        /// How it is used.
+        usage: String,
+    },
+    /// Too few or too many operands.
+    #[error("{problem} for {command}: it is \"{usage}\"")]
+    Operands {
+        /// The command.
+        command: &'static str,
+        /// What is wrong with them.
+        problem: &'static str,
+        /// How it is used.
+        usage: String,
+    },
+}
+
+impl Command {
+    /// The row of a name.
+    #[must_use]
+    pub fn find(name: &[u8]) -> Option<&'static Command> {
+        let is = |command: &&Command| {
+            command.name.as_bytes() == name || command.aliases.iter().any(|alias| alias.as_bytes() == name)
+        };
+        COMMANDS.iter().find(is)
+    }
+
+    /// The name, its options and its operands, as help shows them.
+    #[must_use]
+    pub fn synopsis(&self) -> String {
+        let mut out = self.name.to_owned();
+        for flag in self.flags {
+            // Writing into a String cannot fail.
+            let _ = if flag.short == VERIFY {
+                write!(out, " [--{}]", flag.long)
+            } else {
+                write!(out, " [-{}]", flag.short)
+            };
+        }
+        if !self.usage.is_empty() {
+            let _ = write!(out, " {}", self.usage);
+        }
+        out
+    }
+
+    /// Reads the options and operands that follow the name.
+    ///
+    /// # Errors
+    /// If an option is unknown, or there are too few or too many operands.
+    pub fn parse(&'static self, words: &[Word]) -> Result<Invocation, CommandError> {
+        let mut invocation = Invocation { command: self, flags: Vec::new(), operands: Vec::new() };
+        let mut only_operands = false;
+        for word in words {
+            // A dash that was quoted still begins an option, as everywhere; `--` ends them.
+            match word.bytes().as_slice() {
+                b"--" if !only_operands => only_operands = true,
+                [b'-', b'-', long @ ..] if !only_operands => {
+                    let flag =
+                        self.flags.iter().find(|flag| !flag.long.is_empty() && flag.long.as_bytes() == long);
+                    invocation.flags.push(flag.ok_or_else(|| self.no_flag(word))?.short);
+                }
+                [b'-', short @ ..] if !only_operands && !short.is_empty() => {
+                    for letter in short {
+                        let known = |flag: &&Flag| flag.short == char::from(*letter) && flag.short != VERIFY;
+                        let flag = self.flags.iter().find(known);
+                        invocation.flags.push(flag.ok_or_else(|| self.no_flag(word))?.short);
+                    }
+                }
+                _ => invocation.operands.push(word.clone()),
+            }
+        }
+        let problem = match invocation.operands.len() {
+            given if given < self.operands.0 => "something is missing",
+            given if given > self.operands.1 => "that is too much",
+            _ => return Ok(invocation),
+        };
+        Err(CommandError::Operands { command: self.name, problem, usage: self.synopsis() })
+    }
+
+    fn no_flag(&self, word: &Word) -> CommandError {
+        CommandError::Flag {
+            command: self.name,
+            flag: sshome_wire::display::Escaped(&word.bytes()).to_string(),
+            usage: self.synopsis(),
+        }
+    }
+}
+
+/// Reads a command and what follows it.
+///
+/// # Errors
+/// If there is no such command, or it does not take what follows.
+pub fn parse(words: &[Word]) -> Result<Option<Invocation>, CommandError> {
+    let Some((name, rest)) = words.split_first() else { return Ok(None) };
+    let name = name.bytes();
+    match Command::find(&name) {
+        Some(command) => command.parse(rest).map(Some),
+        None => Err(CommandError::Unknown(sshome_wire::display::Escaped(&name).to_string())),
+    }
+}
+
+/// The help for all commands, a line each.
+#[must_use]
+pub fn overview() -> String {
+    let mut out = String::new();
+    let width = COMMANDS.iter().map(|command| command.synopsis().chars().count()).max().unwrap_or(0);
+    for command in COMMANDS {
+        let _ = writeln!(out, "{:width$}  {}", command.synopsis(), command.summary);
+    }
+    out.push_str("\nhelp COMMAND tells more. Names are quoted as in a shell; *, ? and [a-z] match names.\n");
+    out
+}
+
+/// The help for one command.
+#[must_use]
+pub fn help(command: &Command) -> String {
+    let mut out = format!("{}\n    {}\n", command.synopsis(), command.summary);
+    for flag in command.flags {
+        let name = match (flag.short, flag.long) {
+            (VERIFY, long) => format!("--{long}"),
+            (short, "") => format!("-{short}"),
+            (short, long) => format!("-{short}, --{long}"),
+        };
+        let _ = writeln!(out, "    {name:12}  {}", flag.help);
+    }
+    for line in command.details.lines() {
+        let _ = writeln!(out, "    {line}");
+    }
+    if !command.aliases.is_empty() {
+        let _ = writeln!(out, "    Also: {}", command.aliases.join(", "));
+    }
+    out
+}
+
+/// Stands for the one option that has no letter.
+pub const VERIFY: char = '\u{1}';
+
+pub use super::table::COMMANDS;
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::split;
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Option<Invocation>, CommandError> {
+        parse(&split(line.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn every_command_has_help() {
+        for command in COMMANDS {
+            assert!(!command.summary.is_empty() && !command.details.is_empty(), "{}", command.name);
+            assert!(command.summary.len() <= 60, "{}: one line in a terminal", command.name);
+            assert!(help(command).contains(command.summary));
+            assert!(overview().contains(&command.synopsis()));
+            assert!(command.flags.iter().all(|flag| !flag.help.is_empty()), "{}", command.name);
+            assert!(command.operands.0 <= command.operands.1);
+            assert_eq!(command.operands.1 > 0, command.completes.is_some() || command.verb == Verb::Shell);
+        }
+    }
+
+    #[test]
+    fn names_are_found_once() {
+        let mut names: Vec<_> = COMMANDS.iter().flat_map(|c| c.aliases.iter().chain([&c.name])).collect();
+        let all = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), all);
+        assert!(COMMANDS.is_sorted_by_key(|command| command.name));
+        assert_eq!(Command::find(b"bye").unwrap().verb, Verb::Exit);
+    }
+
+    #[test]
+    fn options_stand_together_and_anywhere() {
+        let invocation = parsed("ls -la dir -h").unwrap().unwrap();
+        assert_eq!(invocation.flags(), ['l', 'a', 'h']);
+        assert_eq!(invocation.operands.len(), 1);
+        assert!(parsed("get --force a").unwrap().unwrap().has('f'));
+        assert!(parsed("hash --verify a").unwrap().unwrap().has(VERIFY));
+        let invocation = parsed("rm -- -r -").unwrap().unwrap();
+        assert!(!invocation.has('r'));
+        assert_eq!(invocation.operands.len(), 2);
+    }
+
+    #[test]
+    fn mistakes_say_how_it_is_used() {
+        let said = |line: &str| parsed(line).unwrap_err().to_string();
+        assert_eq!(said("sl"), "unknown command sl: try \"help\"");
+        assert!(said("ls -lx").starts_with("ls has no option -lx"), "{}", said("ls -lx"));
+        assert!(said("mv a").starts_with("something is missing for mv"), "{}", said("mv a"));
+        assert!(said("pwd x").starts_with("that is too much for pwd"), "{}", said("pwd x"));
+        assert!(parsed("").unwrap().is_none());
+    }
+}

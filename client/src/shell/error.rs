@@ -1,0 +1,94 @@
+//! Why a command did not do what it should.
+
+use super::command::CommandError;
+use super::words::WordsError;
+use crate::conversation::ConversationError;
+use crate::exit::Exit;
+use std::io;
+
+/// What went wrong with a command.
+#[derive(Debug, thiserror::Error)]
+pub enum ShellError {
+    /// The line has no words.
+    #[error(transparent)]
+    Words(#[from] WordsError),
+    /// The words are no command.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The server said no, or is gone, or was told to stop.
+    #[error(transparent)]
+    Conversation(#[from] ConversationError),
+    /// It failed for a reason on this side.
+    #[error("{0}")]
+    Failed(String),
+    /// It failed, and all there is to say was said.
+    #[error("the command failed")]
+    Reported,
+    /// The result could not be written.
+    #[error("cannot write the result: {0}")]
+    Output(io::Error),
+    /// Ctrl-C came again while something was being cancelled.
+    #[error("left while cancelling: the server may still be at work")]
+    Abandoned,
+}
+
+impl ShellError {
+    /// How the program ends, if it ends for that reason.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            ShellError::Words(_) | ShellError::Command(_) => Exit::Usage,
+            ShellError::Conversation(ConversationError::Lost(_) | ConversationError::Protocol(_)) => {
+                Exit::Connection
+            }
+            ShellError::Conversation(ConversationError::Cancelled) | ShellError::Abandoned => {
+                Exit::Interrupted
+            }
+            // Whoever reads has enough, as with `| head`.
+            ShellError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
+            _ => Exit::Failed,
+        }
+    }
+
+    /// Whether there is no going on after it.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        self.exit() == Exit::Connection || matches!(self, ShellError::Output(_) | ShellError::Abandoned)
+    }
+
+    /// Says it, unless that was done already or there is nothing to say.
+    pub fn tell(&self) {
+        if !matches!(self, ShellError::Reported) && self.exit() != Exit::Ok {
+            crate::tell::tell(self);
+        }
+    }
+}
+
+/// Counts what failed where one failure does not stop the rest.
+#[derive(Debug, Default)]
+pub(super) struct Failures(bool);
+
+impl Failures {
+    /// Says a failure and remembers that there was one.
+    ///
+    /// # Errors
+    /// The failure itself, if the rest makes no sense after it.
+    pub(super) fn pass(&mut self, result: Result<(), ShellError>) -> Result<(), ShellError> {
+        match result {
+            Err(error) if error.exit() == Exit::Failed && !error.is_fatal() => {
+                error.tell();
+                self.0 = true;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// The end of the command.
+    ///
+    /// # Errors
+    /// If anything failed.
+    pub(super) fn verdict(self) -> Result<(), ShellError> {
+        if self.0 { Err(ShellError::Reported) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,304 @@
+//! How listings look. Nothing here asks anyone: entries in, text out.
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use sshome_wire::display::{Escaped, Size};
+use sshome_wire::{Entry, FileKind, Time};
+use std::fmt::Write;
+use unicode_width::UnicodeWidthStr;
+
+/// What `ls` was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `-l`: a line each, with all that is known.
+    pub long: bool,
+    /// `-a`: names that begin with a dot, too.
+    pub all: bool,
+    /// `-h`: sizes in units.
+    pub human: bool,
+    /// `-t` or `-S`: what to sort by; the name otherwise.
+    pub order: Order,
+    /// `-r`: the other way round.
+    pub reverse: bool,
+    /// `-1`: one name a line, although there is room for more.
+    pub single: bool,
+}
+
+/// What a listing is sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The bytes of the name.
+    #[default]
+    Name,
+    /// The newest first.
+    Time,
+    /// The largest first.
+    Size,
+}
+
+/// Where a listing is shown.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// How many columns there are; none where it is no terminal.
+    pub width: Option<usize>,
+    /// Where the person is.
+    pub zone: TimeZone,
+    /// What the time is: a date long past is shown with its year.
+    pub now: Timestamp,
+}
+
+impl View {
+    /// What standard output is, here and now.
+    #[must_use]
+    pub fn current() -> View {
+        use std::io::IsTerminal;
+        let size = || terminal_size::terminal_size_of(std::io::stdout());
+        let width =
+            std::io::stdout().is_terminal().then(|| size().map_or(80, |(width, _)| usize::from(width.0)));
+        View { width, zone: TimeZone::system(), now: Timestamp::now() }
+    }
+}
+
+/// Leaves out what is not to be seen, sorts the rest and writes it, a line feed behind each line.
+#[must_use]
+pub fn directory(mut entries: Vec<Entry>, options: &Options, view: &View) -> String {
+    entries.retain(|entry| options.all || entry.name.first() != Some(&b'.'));
+    self::entries(entries, options, view)
+}
+
+/// Sorts entries and writes them all, a line feed behind each line.
+#[must_use]
+pub fn entries(mut entries: Vec<Entry>, options: &Options, view: &View) -> String {
+    sort(&mut entries, options);
+    if options.long {
+        return long(&entries, options, view);
+    }
+    let names: Vec<String> = entries.iter().map(|entry| Escaped(&entry.name).to_string()).collect();
+    match view.width {
+        Some(width) if !options.single => columns(&names, width),
+        _ => names.iter().fold(String::new(), |out, name| out + name + "\n"),
+    }
+}
+
+/// The ten characters in which `ls -l` shows what something is and who may use it.
+#[must_use]
+pub fn mode(kind: FileKind, mode: u32) -> String {
+    let mut out = String::from(match kind {
+        FileKind::File => '-',
+        FileKind::Directory => 'd',
+        FileKind::Symlink => 'l',
+        FileKind::Special => '?',
+    });
+    for (shift, special, with, without) in
+        [(6, 0o4000, 's', 'S'), (3, 0o2000, 's', 'S'), (0, 0o1000, 't', 'T')]
+    {
+        out.push(if mode >> shift & 4 != 0 { 'r' } else { '-' });
+        out.push(if mode >> shift & 2 != 0 { 'w' } else { '-' });
+        out.push(match (mode >> shift & 1 != 0, mode & special != 0) {
+            (true, true) => with,
+            (false, true) => without,
+            (true, false) => 'x',
+            (false, false) => '-',
+        });
+    }
+    out
+}
+
+/// A time in full, to the second; the bare number where no calendar has it.
+#[must_use]
+pub fn full_time(time: Time, zone: &TimeZone) -> String {
+    match Timestamp::from_second(time.seconds) {
+        Ok(timestamp) => timestamp.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %z").to_string(),
+        Err(_) => time.seconds.to_string(),
+    }
+}
+
+fn sort(entries: &mut [Entry], options: &Options) {
+    entries.sort_by(|a, b| {
+        let order = match options.order {
+            Order::Name => a.name.cmp(&b.name),
+            Order::Time => b.mtime.cmp(&a.mtime).then_with(|| a.name.cmp(&b.name)),
+            Order::Size => b.size.cmp(&a.size).then_with(|| a.name.cmp(&b.name)),
+        };
+        if options.reverse { order.reverse() } else { order }
+    });
+}
+
+fn long(entries: &[Entry], options: &Options, view: &View) -> String {
+    let size =
+        |entry: &Entry| if options.human { Size(entry.size).to_string() } else { entry.size.to_string() };
+    let links = entries.iter().map(|entry| entry.links.to_string().len()).max().unwrap_or(0);
+    let sizes = entries.iter().map(|entry| size(entry).len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for entry in entries {
+        // Writing into a String cannot fail.
+        let _ = write!(
+            out,
+            "{} {:>links$} {:>sizes$} {} {}",
+            mode(entry.kind, entry.mode),
+            entry.links,
+            size(entry),
+            short_time(entry.mtime, view),
+            Escaped(&entry.name)
+        );
+        if entry.kind == FileKind::Symlink {
+            let _ = write!(out, " -> {}", Escaped(&entry.target));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// Twelve columns: the time of day, or the year of a time that is not within the last six months.
+fn short_time(time: Time, view: &View) -> String {
+    let Ok(timestamp) = Timestamp::from_second(time.seconds) else { return format!("{:>12}", "?") };
+    // Half a year as ls counts it, in seconds.
+    let recent = view.now.checked_sub(15_778_476.seconds()).is_ok_and(|past| timestamp > past);
+    let format = if recent && timestamp <= view.now { "%b %e %H:%M" } else { "%b %e  %Y" };
+    timestamp.to_zoned(view.zone.clone()).strftime(format).to_string()
+}
+
+/// Names in columns of their own widths, read downwards, as many columns as fit.
+fn columns(names: &[String], width: usize) -> String {
+    const GAP: usize = 2;
+    let widths: Vec<usize> = names.iter().map(|name| name.as_str().width()).collect();
+    let mut rows = names.len().max(1);
+    let mut fitting: Vec<usize> = Vec::new();
+    // A column takes at least one character and a gap.
+    for count in (1..=names.len().min(width.div_ceil(1 + GAP))).rev() {
+        rows = names.len().div_ceil(count);
+        fitting = widths.chunks(rows).map(|column| column.iter().max().copied().unwrap_or(0)).collect();
+        if fitting.iter().sum::<usize>() + GAP * fitting.len().saturating_sub(1) <= width {
+            break;
+        }
+    }
+    let mut out = String::new();
+    for row in 0..rows {
+        let mut padding = 0;
+        for (column, column_width) in fitting.iter().enumerate() {
+            let index = column * rows + row;
+            let (Some(name), Some(name_width)) = (names.get(index), widths.get(index)) else { break };
+            let _ = write!(out, "{:padding$}{name}", "");
+            padding = column_width.saturating_sub(*name_width) + GAP;
+        }
+        if !names.is_empty() {
+            out.push('\n');
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &[u8]) -> Entry {
+        Entry {
+            name: name.to_vec(),
+            kind: FileKind::File,
+            size: 0,
+            mtime: Time::default(),
+            mode: 0o644,
+            links: 1,
+            target: Vec::new(),
+        }
+    }
+
+    fn view(width: Option<usize>) -> View {
+        View { width, zone: TimeZone::UTC, now: "2026-11-22T14:44:00Z".parse().unwrap() }
+    }
+
+    fn named(names: &[&str]) -> Vec<Entry> {
+        names.iter().map(|name| entry(name.as_bytes())).collect()
+    }
+
+    #[test]
+    fn columns_line_up_although_characters_are_wide() {
+        let shown =
+            directory(named(&["a", "日本語", "bb", "ü", "long name"]), &Options::default(), &view(Some(24)));
+        assert_eq!(shown, "a   long name  日本語\nbb  ü\n");
+        for line in shown.lines() {
+            assert!(line.width() <= 24, "{line}");
+        }
+    }
+
+    #[test]
+    fn columns_fit_whatever_the_width() {
+        let names: Vec<String> = (0..57).map(|i| "x".repeat(i % 13 + 1)).collect();
+        for width in 13..200 {
+            let shown = columns(&names, width);
+            assert!(shown.lines().all(|line| line.width() <= width), "{width}");
+            assert_eq!(shown.split_whitespace().count(), names.len(), "{width}");
+        }
+        // One that is wider than the terminal still stands on a line of its own.
+        assert_eq!(columns(&["wide".into(), "wider".into()], 2), "wide\nwider\n");
+        assert_eq!(columns(&[], 80), "");
+    }
+
+    #[test]
+    fn control_bytes_drive_nothing() {
+        let shown = directory(vec![entry(b"\x1b[2Jx\n"), entry(b"\xff")], &Options::default(), &view(None));
+        assert_eq!(shown, "\\x1b[2Jx\\x0a\n\\xff\n");
+        let mut link = entry(b"l\r");
+        link.kind = FileKind::Symlink;
+        link.target = b"\x07".to_vec();
+        let shown = directory(vec![link], &Options { long: true, ..Options::default() }, &view(None));
+        assert!(
+            shown.ends_with("l\\x0d -> \\x07\n") && !shown.trim_end().contains(char::is_control),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn the_long_form_reads_as_that_of_ls() {
+        let mut new = entry(b"new");
+        new.mtime.seconds = Timestamp::from_second(1_795_356_240).unwrap().as_second();
+        (new.size, new.links) = (3 << 20, 12);
+        let mut old = entry(b"old");
+        (old.kind, old.mode, old.mtime.seconds) = (FileKind::Directory, 0o1755, 1_700_000_000);
+        let mut future = entry(b"future");
+        future.mtime.seconds = 1_895_356_240;
+        let options = Options { long: true, ..Options::default() };
+        let shown = directory(vec![old, new, future], &options, &view(Some(80)));
+        assert_eq!(
+            shown,
+            "-rw-r--r--  1       0 Jan 22  2030 future\n\
+             -rw-r--r-- 12 3145728 Nov 22 14:04 new\n\
+             drwxr-xr-t  1       0 Nov 14  2023 old\n"
+        );
+    }
+
+    #[test]
+    fn sizes_in_units_and_times_beyond_the_calendar() {
+        let mut huge = entry(b"huge");
+        (huge.size, huge.mtime.seconds) = (5 << 30, i64::MAX);
+        let options = Options { long: true, human: true, ..Options::default() };
+        assert_eq!(directory(vec![huge], &options, &view(None)), "-rw-r--r-- 1 5.0 GiB            ? huge\n");
+    }
+
+    #[test]
+    fn orders() {
+        let mut entries = named(&["b", "a", "B", ".hidden"]);
+        for (i, entry) in entries.iter_mut().enumerate() {
+            entry.size = [2, 3, 1, 9][i];
+            entry.mtime.seconds = [1, 3, 2, 9][i];
+        }
+        let shown = |options: Options| directory(entries.clone(), &options, &view(None)).replace('\n', " ");
+        assert_eq!(shown(Options::default()), "B a b ");
+        assert_eq!(shown(Options { reverse: true, ..Options::default() }), "b a B ");
+        assert_eq!(shown(Options { order: Order::Time, ..Options::default() }), "a B b ");
+        assert_eq!(shown(Options { order: Order::Size, all: true, ..Options::default() }), ".hidden a b B ");
+    }
+
+    #[test]
+    fn modes() {
+        assert_eq!(mode(FileKind::Directory, 0o755), "drwxr-xr-x");
+        assert_eq!(mode(FileKind::Symlink, 0o777), "lrwxrwxrwx");
+        assert_eq!(mode(FileKind::File, 0o6640), "-rwSr-S---");
+        assert_eq!(mode(FileKind::Special, 0o1001), "?--------t");
+        assert_eq!(
+            full_time(Time { seconds: 0, nanoseconds: 0 }, &TimeZone::UTC),
+            "1970-01-01 00:00:00 +0000"
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! The commands for this side: `lcd`, `lls`, `lmkdir`, `lpwd` and `!`.
+
+use super::command::Invocation;
+use super::error::Failures;
+use super::ls::Page;
+use super::words::Word;
+use super::{Shell, ShellError, print};
+use crate::names;
+use sshome_wire::display::Escaped;
+use sshome_wire::{Entry, FileKind, Time};
+use std::fs::Metadata;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+impl Shell {
+    pub(super) fn lpwd(&self) -> Result<(), ShellError> {
+        print(&format!("{}\n", names::shown(&self.local)))
+    }
+
+    pub(super) fn lcd(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let target = match invocation.operands.first() {
+            Some(word) => self.local_path(&at_home(word)?.bytes())?,
+            None => home()?,
+        };
+        let failed = |error| failed(&target, &error);
+        let target = target.canonicalize().map_err(failed)?;
+        // Not only is: it must be possible to work there.
+        std::fs::read_dir(&target).map_err(failed)?;
+        self.local = target;
+        Ok(())
+    }
+
+    pub(super) fn lmkdir(&self, invocation: &Invocation) -> Result<(), ShellError> {
+        let mut failures = Failures::default();
+        for word in &invocation.operands {
+            let path = self.local_path(&at_home(word)?.bytes())?;
+            let parents = invocation.has('p');
+            let made = if parents { std::fs::create_dir_all(&path) } else { std::fs::create_dir(&path) };
+            failures.pass(made.map_err(|error| failed(&path, &error)))?;
+        }
+        failures.verdict()
+    }
+
+    pub(super) async fn lls(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let mut paths = match invocation.operands.as_slice() {
+            [] => vec![self.local.clone()],
+            words => self.local_paths(words).await?,
+        };
+        let mut page = Page::new(invocation, paths.len() > 1);
+        let mut failures = Failures::default();
+        let is_directory = |path: &PathBuf| path.metadata().is_ok_and(|metadata| metadata.is_dir());
+        let mut ahead: Vec<PathBuf> = paths.extract_if(.., |path| is_directory(path)).collect();
+        let mut files = Vec::new();
+        for path in paths {
+            match entry(&path, self.relative(&path)) {
+                Ok(entry) => files.push(entry),
+                Err(error) => failures.pass(Err(failed(&path, &error)))?,
+            }
+        }
+        page.files(files)?;
+        // The next one is taken from the end.
+        ahead.reverse();
+        while let Some(path) = ahead.pop() {
+            match read_directory(&path) {
+                Ok(entries) => {
+                    let mut below: Vec<_> = page.below(&entries).filter_map(names::path).collect();
+                    below.sort_by(|a, b| b.cmp(a));
+                    ahead.extend(below.iter().map(|name| path.join(name)));
+                    page.directory(&self.relative(&path), entries)?;
+                }
+                Err(error) => failures.pass(Err(failed(&path, &error)))?,
+            }
+        }
+        failures.verdict()
+    }
+
+    pub(super) async fn other_shell(&self, invocation: &Invocation) -> Result<(), ShellError> {
+        let words: Vec<Vec<u8>> = invocation.operands.iter().map(Word::bytes).collect();
+        let mut command = if words.is_empty() {
+            Command::new(std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into()))
+        } else {
+            let mut shell = Command::new("/bin/sh");
+            let line = names::path(&words.join(&b' ')).unwrap_or_default();
+            shell.arg("-c").arg(line);
+            shell
+        };
+        command.current_dir(&self.local);
+        let ended = tokio::task::spawn_blocking(move || command.status()).await.map_err(io::Error::other);
+        match ended.and_then(|status| status) {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(ShellError::Failed(format!("the command ended with {status}"))),
+            Err(error) => Err(ShellError::Failed(format!("the command cannot be run: {error}"))),
+        }
+    }
+
+    /// The path that bytes mean on this side.
+    pub(super) fn local_path(&self, path: &[u8]) -> Result<PathBuf, ShellError> {
+        let found = names::path(path).map(|path| self.local.join(path));
+        found.ok_or_else(|| ShellError::Failed(format!("{}: this system has no such names", Escaped(path))))
+    }
+
+    fn relative(&self, path: &Path) -> Vec<u8> {
+        match path.strip_prefix(&self.local) {
+            Ok(rest) if rest.as_os_str().is_empty() => b".".to_vec(),
+            Ok(rest) => names::bytes(rest.as_os_str()),
+            Err(_) => names::bytes(path.as_os_str()),
+        }
+    }
+}
+
+/// Replaces a `~` that begins a path and is not quoted by the home directory.
+pub(super) fn at_home(word: &Word) -> Result<Word, ShellError> {
+    match word.letters() {
+        [(b'~', false)] | [(b'~', false), (b'/', _), ..] => {
+            let home = Word::literal(&names::bytes(home()?.as_os_str()));
+            Ok(home.followed_by(word.letters().get(1..).unwrap_or_default()))
+        }
+        _ => Ok(word.clone()),
+    }
+}
+
+/// Names and kinds in a directory, as completion wants them.
+pub(super) fn read_directory(path: &Path) -> io::Result<Vec<Entry>> {
+    let entries = std::fs::read_dir(path)?;
+    Ok(entries
+        .flatten()
+        .filter_map(|found| entry(&found.path(), names::bytes(&found.file_name())).ok())
+        .collect())
+}
+
+fn home() -> Result<PathBuf, ShellError> {
+    std::env::home_dir().ok_or_else(|| ShellError::Failed("there is no home directory: set HOME".to_owned()))
+}
+
+fn failed(path: &Path, error: &io::Error) -> ShellError {
+    ShellError::Failed(format!("{}: {error}", names::shown(path)))
+}
+
+/// What is at a path, as the server would tell of it; a link as itself.
+fn entry(path: &Path, name: Vec<u8>) -> io::Result<Entry> {
+    let metadata = path.symlink_metadata()?;
+    let kind = match metadata.file_type() {
+        kind if kind.is_dir() => FileKind::Directory,
+        kind if kind.is_symlink() => FileKind::Symlink,
+        kind if kind.is_file() => FileKind::File,
+        _ => FileKind::Special,
+    };
+    let target = match kind {
+        FileKind::Symlink => names::bytes(path.read_link()?.as_os_str()),
+        _ => Vec::new(),
+    };
+    let (mode, links) = mode_and_links(&metadata);
+    let mtime = metadata.modified().map(time).unwrap_or_default();
+    Ok(Entry { name, kind, size: metadata.len(), mtime, mode, links, target })
+}
+
+#[cfg(unix)]
+fn mode_and_links(metadata: &Metadata) -> (u32, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.mode() & 0o7777, metadata.nlink())
+}
+
+#[cfg(not(unix))]
+fn mode_and_links(metadata: &Metadata) -> (u32, u64) {
+    (if metadata.permissions().readonly() { 0o444 } else { 0o644 }, 1)
+}
+
+fn time(time: SystemTime) -> Time {
+    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => Time { seconds: seconds(since), nanoseconds: since.subsec_nanos() },
+        Err(before) => Time { seconds: -seconds(before.duration()), nanoseconds: 0 },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tilde_is_the_home_unless_it_is_quoted() {
+        let expanded = |line: &str| {
+            let word = super::super::words::split(line.as_bytes()).unwrap().remove(0);
+            at_home(&word).unwrap().bytes()
+        };
+        let home = names::bytes(std::env::home_dir().unwrap().as_os_str());
+        assert_eq!(expanded("~"), home);
+        assert_eq!(expanded("~/x"), [home.as_slice(), b"/x"].concat());
+        assert_eq!(expanded("'~'/x"), b"~/x");
+        assert_eq!(expanded("~x"), b"~x");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn entries_tell_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), "12345").unwrap();
+        std::os::unix::fs::symlink("nowhere", dir.path().join("link")).unwrap();
+        std::fs::create_dir(dir.path().join("dir")).unwrap();
+        let mut entries = read_directory(dir.path()).unwrap();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        let told: Vec<_> = entries.iter().map(|entry| (entry.name.as_slice(), entry.kind)).collect();
+        assert_eq!(
+            told,
+            [(&b"dir"[..], FileKind::Directory), (b"file", FileKind::File), (b"link", FileKind::Symlink)]
+        );
+        assert_eq!((entries[1].size, entries[2].target.as_slice()), (5, &b"nowhere"[..]));
+        assert!(entries[1].mtime.seconds > 1_700_000_000);
+    }
+}

@@ -1,0 +1,164 @@
+//! `ls`, and what `lls` shares with it.
+
+use super::command::Invocation;
+use super::error::Failures;
+use super::listing::{self, Options, Order, View};
+use super::{Shell, ShellError, print};
+use crate::conversation::ConversationError;
+use sshome_wire::display::Escaped;
+use sshome_wire::{Entries, Entry, FileKind};
+
+impl Shell {
+    pub(super) async fn ls(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let paths = match invocation.operands.as_slice() {
+            [] => vec![(b".".to_vec(), None)],
+            words => self.remote_entries(words).await?,
+        };
+        let mut page = Page::new(invocation, paths.len() > 1);
+        let mut failures = Failures::default();
+        let (mut files, mut directories) = (Vec::new(), Vec::new());
+        for (path, seen) in paths {
+            match seen {
+                Some(entry) if !matches!(entry.kind, FileKind::Directory | FileKind::Symlink) => {
+                    files.push(Entry { name: path, ..entry });
+                }
+                _ if page.recursive => directories.push((path, Vec::new())),
+                _ => match self.read(&path).await {
+                    Ok((entry, entries)) if entry.kind == FileKind::Directory => {
+                        directories.push((path, entries))
+                    }
+                    Ok((entry, _)) => files.push(Entry { name: path, ..entry }),
+                    Err(error) => failures.pass(Err(error))?,
+                },
+            }
+        }
+        page.files(files)?;
+        for (path, entries) in directories {
+            let result = if page.recursive {
+                self.descend(&path, &mut page).await
+            } else {
+                page.directory(&path, entries)
+            };
+            failures.pass(result)?;
+        }
+        failures.verdict()
+    }
+
+    /// What a path is, and what is in it.
+    async fn read(&mut self, path: &[u8]) -> Result<(Entry, Vec<Entry>), ShellError> {
+        let mut entries = Vec::new();
+        let mut each = |more: Entries| entries.extend(more.entries);
+        let entry = self.conversation.list(path, false, &self.interrupt, &mut each).await?;
+        Ok((entry, entries))
+    }
+
+    /// Shows a directory and all below it as the server sends them, one at a time in memory.
+    async fn descend(&mut self, path: &[u8], page: &mut Page) -> Result<(), ShellError> {
+        let interrupt = self.interrupt.clone();
+        let mut current: Option<Entries> = None;
+        let mut written = Ok(());
+        let mut each = |more: Entries| match &mut current {
+            Some(entries) if entries.directory == more.directory => entries.entries.extend(more.entries),
+            _ => {
+                if let Some(whole) = current.replace(more)
+                    && written.is_ok()
+                {
+                    written = page.below_path(path, whole);
+                    if written.is_err() {
+                        // Nobody reads any more: the server need not go on.
+                        interrupt.raise();
+                    }
+                }
+            }
+        };
+        let listed = self.conversation.list(path, true, &self.interrupt, &mut each).await;
+        written?;
+        match (current, &listed) {
+            (Some(own), Ok(entry)) if entry.kind != FileKind::Directory => {
+                page.files(named(own.entries, path))?
+            }
+            // A directory that is cut short by an error is shown as far as it came.
+            (Some(last), Ok(_) | Err(ConversationError::Refused(_))) => page.below_path(path, last)?,
+            _ => {}
+        }
+        listed.map(drop).map_err(ShellError::from)
+    }
+}
+
+/// The only entry of what is no directory, under the name that was typed.
+fn named(entries: Vec<Entry>, path: &[u8]) -> Vec<Entry> {
+    entries.into_iter().take(1).map(|entry| Entry { name: path.to_vec(), ..entry }).collect()
+}
+
+/// Listings on their way to standard output, one below the other.
+pub(super) struct Page {
+    options: Options,
+    view: View,
+    pub(super) recursive: bool,
+    /// Whether a directory's name stands above it.
+    headers: bool,
+    begun: bool,
+}
+
+impl Page {
+    pub(super) fn new(invocation: &Invocation, several: bool) -> Page {
+        // Of two orders the last one counts.
+        let order = invocation.flags().iter().rev().find_map(|flag| match flag {
+            't' => Some(Order::Time),
+            'S' => Some(Order::Size),
+            _ => None,
+        });
+        let options = Options {
+            long: invocation.has('l'),
+            all: invocation.has('a'),
+            human: invocation.has('h'),
+            order: order.unwrap_or_default(),
+            reverse: invocation.has('r'),
+            single: invocation.has('1'),
+        };
+        let recursive = invocation.has('R');
+        Page { options, view: View::current(), recursive, headers: several || recursive, begun: false }
+    }
+
+    /// Shows what is no directory; nothing if there is none.
+    pub(super) fn files(&mut self, entries: Vec<Entry>) -> Result<(), ShellError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.begun = true;
+        print(&listing::entries(entries, &self.options, &self.view))
+    }
+
+    /// Shows what is in a directory.
+    pub(super) fn directory(&mut self, name: &[u8], entries: Vec<Entry>) -> Result<(), ShellError> {
+        let mut text = String::new();
+        if self.headers {
+            let gap = if self.begun { "\n" } else { "" };
+            text = format!("{gap}{}:\n", Escaped(name));
+        }
+        self.begun = true;
+        text.push_str(&listing::directory(entries, &self.options, &self.view));
+        print(&text)
+    }
+
+    /// The directories of a listing that a recursive one goes on with.
+    pub(super) fn below<'e>(&self, entries: &'e [Entry]) -> impl Iterator<Item = &'e [u8]> + use<'e> {
+        let (recursive, all) = (self.recursive, self.options.all);
+        let directories = entries.iter().filter(|entry| entry.kind == FileKind::Directory);
+        let names = directories.map(|entry| entry.name.as_slice());
+        names.filter(move |name| recursive && (all || !name.starts_with(b".")))
+    }
+
+    /// Shows a directory somewhere below a path, unless it is hidden.
+    fn below_path(&mut self, path: &[u8], found: Entries) -> Result<(), ShellError> {
+        let directory = found.directory;
+        if directory.is_empty() {
+            return self.directory(path, found.entries);
+        }
+        if !self.options.all && directory.split(|byte| *byte == b'/').any(|name| name.starts_with(b".")) {
+            return Ok(());
+        }
+        let slash: &[u8] = if path.ends_with(b"/") { b"" } else { b"/" };
+        self.directory(&[path, slash, &directory].concat(), found.entries)
+    }
+}

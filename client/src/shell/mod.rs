@@ -1,0 +1,278 @@
+//! The commands, at a prompt or one by one.
+
+pub mod command;
+pub mod glob;
+pub mod listing;
+pub mod words;
+
+mod complete;
+mod error;
+mod local;
+mod ls;
+mod prompt;
+mod remote;
+mod session;
+mod table;
+mod transfer;
+
+pub use error::ShellError;
+pub use session::{batch, interactive};
+
+use crate::conversation::{Conversation, ConversationError};
+use crate::interrupt::Interrupt;
+use crate::tell::tell;
+use command::{Command, Invocation, Verb};
+use error::Failures;
+use glob::{Cached, LocalTree, Name, Tree};
+use sshome_wire::{Entries, Entry, FileKind, Reply, Request};
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::PathBuf;
+use words::Word;
+
+/// Whether to go on after a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Another command may come.
+    Continue,
+    /// Somebody wants to leave.
+    Leave,
+}
+
+/// Where commands are run: a conversation, and a directory on this side.
+pub struct Shell {
+    conversation: Conversation,
+    interrupt: Interrupt,
+    /// The working directory on this side, absolute.
+    local: PathBuf,
+    quiet: bool,
+    /// Whether the words come from the program's arguments.
+    arguments: bool,
+}
+
+impl Shell {
+    /// A shell in the directory that the program was started in. A quiet one shows results and errors
+    /// only.
+    ///
+    /// # Errors
+    /// If that directory is gone.
+    pub fn new(conversation: Conversation, quiet: bool) -> Result<Shell, ShellError> {
+        let local = std::env::current_dir()
+            .map_err(|error| ShellError::Failed(format!("the working directory cannot be used: {error}")))?;
+        Ok(Shell { conversation, interrupt: Interrupt::new(), local, quiet, arguments: false })
+    }
+
+    /// Runs a command whose words come from the program's arguments, so that another shell has split
+    /// them and expanded the local ones.
+    ///
+    /// # Errors
+    /// If the command fails or is cancelled.
+    pub async fn argument(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
+        self.arguments = true;
+        self.run(invocation).await
+    }
+
+    /// Ends the conversation.
+    #[must_use]
+    pub fn into_inner(self) -> Conversation {
+        self.conversation
+    }
+
+    /// Runs a line as it was typed. `!` takes the rest of it as it is.
+    ///
+    /// # Errors
+    /// If the line is no command, or the command fails.
+    pub async fn line(&mut self, line: &[u8]) -> Result<Flow, ShellError> {
+        let line = line.trim_ascii();
+        let words = match line.strip_prefix(b"!") {
+            Some(rest) if rest.trim_ascii().is_empty() => vec![Word::plain(b"!")],
+            Some(rest) => vec![Word::plain(b"!"), Word::plain(b"--"), Word::literal(rest)],
+            None => words::split(line)?,
+        };
+        match command::parse(&words)? {
+            Some(invocation) => self.run(&invocation).await,
+            None => Ok(Flow::Continue),
+        }
+    }
+
+    /// Runs a command. Ctrl-C cancels it; a second one leaves it where it is.
+    ///
+    /// # Errors
+    /// If the command fails or is cancelled.
+    pub async fn run(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
+        self.interrupt.clear();
+        let interrupt = self.interrupt.clone();
+        // A command of the other shell gets the signal itself, and this one waits for its end.
+        let others = invocation.command.verb == Verb::Shell;
+        tokio::select! {
+            biased;
+            result = self.execute(invocation) => result,
+            () = second_signal(&interrupt, others) => Err(ShellError::Abandoned),
+        }
+    }
+
+    async fn execute(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
+        match invocation.command.verb {
+            Verb::Exit => return Ok(Flow::Leave),
+            Verb::Cd => self.cd(invocation).await,
+            Verb::Cp => self.cp(invocation).await,
+            Verb::Df => self.df(invocation).await,
+            Verb::Get => self.get(invocation).await,
+            Verb::Hash => self.hash(invocation).await,
+            Verb::Help => help(invocation),
+            Verb::Lcd => self.lcd(invocation),
+            Verb::Lls => self.lls(invocation).await,
+            Verb::Lmkdir => self.lmkdir(invocation),
+            Verb::Lpwd => self.lpwd(),
+            Verb::Ls => self.ls(invocation).await,
+            Verb::Mkdir => self.mkdir(invocation).await,
+            Verb::Mv => self.mv(invocation).await,
+            Verb::Put => self.put(invocation).await,
+            Verb::Pwd => self.pwd().await,
+            Verb::Rm => self.rm(invocation).await,
+            Verb::Rmdir => self.rmdir(invocation).await,
+            Verb::Shell => self.other_shell(invocation).await,
+            Verb::Stat => self.stat(invocation).await,
+            Verb::Sync => self.sync().await,
+        }
+        .map(|()| Flow::Continue)
+    }
+
+    async fn request(&mut self, request: Request) -> Result<Reply, ShellError> {
+        Ok(self.conversation.request(request, &self.interrupt).await?)
+    }
+
+    /// Asks for many things, each answered by a reply. A refusal is told and does not stop the others.
+    async fn request_all(
+        &mut self,
+        requests: Vec<Request>,
+        mut each: impl FnMut(usize, Reply) -> Result<(), ShellError> + Send,
+    ) -> Result<(), ShellError> {
+        let mut failures = Failures::default();
+        let mut stopped = Ok(());
+        let mut judge = |index, reply: Reply| {
+            let result = if reply.status.is_error() {
+                Err(ConversationError::Refused(reply).into())
+            } else {
+                each(index, reply)
+            };
+            if stopped.is_ok() {
+                stopped = failures.pass(result);
+            }
+        };
+        self.conversation.ask_all(requests.into_iter(), &self.interrupt, &mut judge).await?;
+        stopped?;
+        failures.verdict()
+    }
+
+    /// The paths on the server that words stand for.
+    async fn remote_paths(&mut self, words: &[Word]) -> Result<Vec<Vec<u8>>, ShellError> {
+        Ok(self.remote_entries(words).await?.into_iter().map(|(path, _)| path).collect())
+    }
+
+    /// The same, with what the server told of them on the way.
+    async fn remote_entries(&mut self, words: &[Word]) -> Result<Vec<(Vec<u8>, Option<Entry>)>, ShellError> {
+        let seen = HashMap::new();
+        let tree = RemoteTree { conversation: &mut self.conversation, interrupt: &self.interrupt, seen };
+        let mut tree = Cached::new(tree);
+        let paths = paths(&mut tree, words).await?;
+        let mut seen = tree.into_inner().seen;
+        Ok(paths
+            .into_iter()
+            .map(|path| (seen.remove(&path), path))
+            .map(|(entry, path)| (path, entry))
+            .collect())
+    }
+
+    /// The paths on this side that words stand for. Words of the program's arguments stand for
+    /// themselves: the shell that split them has expanded them already.
+    async fn local_paths(&mut self, words: &[Word]) -> Result<Vec<PathBuf>, ShellError> {
+        if self.arguments {
+            return words.iter().map(|word| self.local_path(&word.bytes())).collect();
+        }
+        let words = words.iter().map(local::at_home).collect::<Result<Vec<_>, _>>()?;
+        let paths = paths(&mut Cached::new(LocalTree::new(self.local.clone())), &words).await?;
+        paths.iter().map(|path| self.local_path(path)).collect()
+    }
+}
+
+/// The server's directories.
+struct RemoteTree<'a> {
+    conversation: &'a mut Conversation,
+    interrupt: &'a Interrupt,
+    /// What was seen, by path.
+    seen: HashMap<Vec<u8>, Entry>,
+}
+
+impl Tree for RemoteTree<'_> {
+    type Error = ConversationError;
+
+    async fn names(&mut self, directory: &[u8]) -> Result<Vec<Name>, ConversationError> {
+        let path = if directory.is_empty() { b"." } else { directory };
+        let mut found = Vec::new();
+        let mut each = |entries: Entries| found.extend(entries.entries);
+        match self.conversation.list(path, false, self.interrupt, &mut each).await {
+            Ok(entry) if entry.kind == FileKind::Directory => {}
+            // What is no directory, or may not be read, has nothing that could match.
+            Ok(_) | Err(ConversationError::Refused(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        }
+        let name = |entry: &Entry| Name {
+            may_be_directory: matches!(entry.kind, FileKind::Directory | FileKind::Symlink),
+            name: entry.name.clone(),
+        };
+        let names = found.iter().map(name).collect();
+        self.seen.extend(found.into_iter().map(|entry| ([directory, &entry.name].concat(), entry)));
+        Ok(names)
+    }
+}
+
+async fn paths<T: Tree>(tree: &mut T, words: &[Word]) -> Result<Vec<Vec<u8>>, ShellError>
+where
+    ShellError: From<T::Error>,
+{
+    let mut all = Vec::new();
+    for word in words {
+        let paths = glob::expand(tree, word).await?;
+        if paths.is_empty() {
+            let shown = sshome_wire::display::Escaped(&word.bytes()).to_string();
+            return Err(ShellError::Failed(format!("no match for {shown}")));
+        }
+        all.extend(paths);
+    }
+    Ok(all)
+}
+
+/// Returns when Ctrl-C comes while what is under way is being cancelled already; the first one cancels.
+async fn second_signal(interrupt: &Interrupt, others: bool) {
+    loop {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        if others {
+            continue;
+        }
+        if interrupt.is_raised() {
+            return;
+        }
+        interrupt.raise();
+        tell("cancelling; Ctrl-C once more leaves at once");
+    }
+}
+
+fn help(invocation: &Invocation) -> Result<(), ShellError> {
+    let Some(word) = invocation.operands.first() else { return print(&command::overview()) };
+    match Command::find(&word.bytes()) {
+        Some(command) => print(&command::help(command)),
+        None => {
+            let shown = sshome_wire::display::Escaped(&word.bytes()).to_string();
+            Err(command::CommandError::Unknown(shown).into())
+        }
+    }
+}
+
+/// Writes a result to standard output.
+fn print(text: &str) -> Result<(), ShellError> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(ShellError::Output)
+}

@@ -1,0 +1,274 @@
+//! The commands that the server answers by one reply each.
+
+use super::command::{Invocation, VERIFY};
+use super::listing::{View, full_time, mode};
+use super::words::Word;
+use super::{Failures, Shell, ShellError, print};
+use crate::conversation::ConversationError;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sshome_wire::display::{Escaped, Size};
+use sshome_wire::{Entry, FileKind, Hashed, Payload, Progress, Reply, Request, Status, Usage};
+use std::fmt::Write;
+
+impl Shell {
+    pub(super) async fn pwd(&mut self) -> Result<(), ShellError> {
+        match self.request(Request::Pwd).await?.payload {
+            Payload::Path(path) => print(&format!("{}\n", Escaped(&path))),
+            _ => Err(nonsense("pwd")),
+        }
+    }
+
+    pub(super) async fn cd(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let path = match invocation.operands.first() {
+            None => b"/".to_vec(),
+            Some(word) => match self.remote_paths(std::slice::from_ref(word)).await?.as_slice() {
+                [path] => path.clone(),
+                _ => {
+                    return Err(ShellError::Failed(
+                        "that matches several names, and cd takes one".to_owned(),
+                    ));
+                }
+            },
+        };
+        self.request(Request::Cd { path }).await.map(drop)
+    }
+
+    pub(super) async fn mkdir(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let parents = invocation.has('p');
+        let paths = invocation.operands.iter().map(Word::bytes);
+        let requests = paths.map(|path| Request::Mkdir { path, parents, mode: None }).collect();
+        self.request_all(requests, |_, reply| match reply.status {
+            Status::DirectoryExists if !parents => Err(ConversationError::Refused(reply).into()),
+            _ => Ok(()),
+        })
+        .await
+    }
+
+    pub(super) async fn rm(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let recursive = invocation.has('r');
+        let paths = self.remote_paths(&invocation.operands).await?;
+        let requests = paths.into_iter().map(|path| Request::Rm { path, recursive }).collect();
+        self.request_all(requests, |_, _| Ok(())).await
+    }
+
+    pub(super) async fn rmdir(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let paths = self.remote_paths(&invocation.operands).await?;
+        let requests = paths.into_iter().map(|path| Request::Rmdir { path }).collect();
+        self.request_all(requests, |_, _| Ok(())).await
+    }
+
+    pub(super) async fn mv(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let (sources, to) = self.sources_and_target(invocation).await?;
+        let requests = sources.into_iter().map(|from| Request::Mv { from, to: to.clone() }).collect();
+        self.request_all(requests, |_, _| Ok(())).await
+    }
+
+    pub(super) async fn cp(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let recursive = invocation.has('r');
+        let (sources, to) = self.sources_and_target(invocation).await?;
+        let mut failures = Failures::default();
+        for from in sources {
+            let request = Request::Cp { from: from.clone(), to: to.clone(), recursive };
+            failures.pass(self.long_request(request, "copying", &from).await.map(drop))?;
+        }
+        failures.verdict()
+    }
+
+    pub(super) async fn hash(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let verify = invocation.has(VERIFY);
+        let mut failures = Failures::default();
+        for path in self.remote_paths(&invocation.operands).await? {
+            let request = Request::Hash { path: path.clone(), verify };
+            let result = match self.long_request(request, "reading", &path).await {
+                Ok(Reply { payload: Payload::Hash(hashed), .. }) => print(&digest(&hashed, &path, verify)),
+                Ok(_) => Err(nonsense("hash")),
+                Err(error) => Err(error),
+            };
+            failures.pass(result)?;
+        }
+        failures.verdict()
+    }
+
+    pub(super) async fn df(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        match self.request(Request::Df).await?.payload {
+            Payload::Usage(usage) => print(&quota(&usage, invocation.has('h'))),
+            _ => Err(nonsense("df")),
+        }
+    }
+
+    pub(super) async fn sync(&mut self) -> Result<(), ShellError> {
+        self.request(Request::Sync).await.map(drop)
+    }
+
+    pub(super) async fn stat(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let follow = invocation.has('L');
+        let paths = self.remote_paths(&invocation.operands).await?;
+        let requests = paths.iter().map(|path| Request::Stat { path: path.clone(), follow }).collect();
+        let view = View::current();
+        self.request_all(requests, |index, reply| match (reply.payload, paths.get(index)) {
+            (Payload::Stat(entry), Some(path)) => {
+                let gap = if index > 0 { "\n" } else { "" };
+                print(&format!("{gap}{}", fields(&entry, path, &view)))
+            }
+            _ => Err(nonsense("stat")),
+        })
+        .await
+    }
+
+    /// What is to be renamed or copied, and where to. Several go into a directory, which must exist.
+    async fn sources_and_target(
+        &mut self,
+        invocation: &Invocation,
+    ) -> Result<(Vec<Vec<u8>>, Vec<u8>), ShellError> {
+        let Some((target, sources)) = invocation.operands.split_last() else { return Ok(Default::default()) };
+        let target = target.bytes();
+        let sources = self.remote_paths(sources).await?;
+        if sources.len() > 1 {
+            self.directory(&target).await?;
+        }
+        Ok((sources, target))
+    }
+
+    /// Checks that a path on the server is a directory.
+    pub(super) async fn directory(&mut self, path: &[u8]) -> Result<(), ShellError> {
+        match self.request(Request::Stat { path: path.to_vec(), follow: true }).await?.payload {
+            Payload::Stat(entry) if entry.kind == FileKind::Directory => Ok(()),
+            _ => {
+                let path = Escaped(path);
+                Err(ShellError::Failed(format!(
+                    "{path} is no directory: with several names the last must be one"
+                )))
+            }
+        }
+    }
+
+    /// Asks for something that takes time, and shows at a terminal how far it has come.
+    async fn long_request(&mut self, request: Request, what: &str, path: &[u8]) -> Result<Reply, ShellError> {
+        let target = if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let style = ProgressStyle::with_template("{msg}  {bytes} of {total_bytes}  {bytes_per_sec}  {eta}");
+        let bar = ProgressBar::with_draw_target(None, target)
+            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            .with_message(format!("{what} {}", Escaped(path)));
+        let mut step = |progress: Progress| {
+            bar.set_length(progress.total);
+            bar.set_position(progress.done);
+        };
+        let reply = self.conversation.request_with_progress(request, &self.interrupt, &mut step).await;
+        bar.finish_and_clear();
+        Ok(reply?)
+    }
+}
+
+fn nonsense(command: &str) -> ShellError {
+    ConversationError::Protocol(format!("the answer to {command} is of another kind")).into()
+}
+
+/// A digest as b3sum writes it. What could not be compared is said.
+fn digest(hashed: &Hashed, path: &[u8], verify: bool) -> String {
+    let verdict = match (verify, hashed.stored) {
+        (false, _) => "",
+        (true, Some(_)) => ": as it was stored",
+        (true, None) => ": no digest is stored to compare with",
+    };
+    format!("{}  {}{verdict}\n", hashed.digest, Escaped(path))
+}
+
+fn quota(usage: &Usage, human: bool) -> String {
+    let size = |bytes: u64| if human { Size(bytes).to_string() } else { bytes.to_string() };
+    let taken = usage.used.saturating_add(usage.reserved);
+    let left = usage.quota.map(|quota| quota.saturating_sub(taken));
+    let files = match usage.max_entries {
+        Some(most) => format!("{} of {most}", usage.entries),
+        None => usage.entries.to_string(),
+    };
+    let rows = [
+        ("quota", usage.quota.map_or_else(|| "unlimited".to_owned(), size)),
+        ("used", size(usage.used)),
+        ("reserved", size(usage.reserved)),
+        ("left", left.map_or_else(|| "unlimited".to_owned(), size)),
+        ("disk free", size(usage.disk_free)),
+        ("files", files),
+    ];
+    let width = rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for (name, value) in rows {
+        // Writing into a String cannot fail.
+        let _ = writeln!(out, "{name:9}  {value:>width$}");
+    }
+    out
+}
+
+fn fields(entry: &Entry, path: &[u8], view: &View) -> String {
+    let kind = match entry.kind {
+        FileKind::File => "file",
+        FileKind::Directory => "directory",
+        FileKind::Symlink => "symbolic link",
+        FileKind::Special => "special file",
+    };
+    let mut out = format!("path      {}\nkind      {kind}\n", Escaped(path));
+    if entry.kind == FileKind::Symlink {
+        let _ = writeln!(out, "target    {}", Escaped(&entry.target));
+    }
+    let _ = writeln!(out, "size      {}", entry.size);
+    let _ = writeln!(out, "mode      {:04o} {}", entry.mode, mode(entry.kind, entry.mode));
+    let _ = writeln!(out, "links     {}", entry.links);
+    let _ = writeln!(out, "modified  {}", full_time(entry.mtime, &view.zone));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::{Timestamp, tz::TimeZone};
+    use sshome_wire::{Digest, Time};
+
+    #[test]
+    fn df_adds_up_and_lines_up() {
+        let mut usage = Usage {
+            used: 60 << 20,
+            reserved: 8 << 20,
+            quota: Some(100 << 20),
+            entries: 12,
+            max_entries: Some(1000),
+            disk_free: 5 << 30,
+        };
+        assert_eq!(
+            quota(&usage, true),
+            "quota       100.0 MiB\nused         60.0 MiB\nreserved      8.0 MiB\nleft         32.0 MiB\n\
+             disk free     5.0 GiB\nfiles      12 of 1000\n"
+        );
+        // A quota that was lowered leaves nothing, not less than nothing.
+        usage.quota = Some(1);
+        assert!(quota(&usage, false).contains("left                0\n"), "{}", quota(&usage, false));
+        (usage.quota, usage.max_entries) = (None, None);
+        assert!(quota(&usage, false).contains("left        unlimited\n"), "{}", quota(&usage, false));
+    }
+
+    #[test]
+    fn stat_tells_a_field_a_line() {
+        let entry = Entry {
+            name: b"l".to_vec(),
+            kind: FileKind::Symlink,
+            size: 3,
+            mtime: Time { seconds: 60, nanoseconds: 0 },
+            mode: 0o777,
+            links: 1,
+            target: b"a\nb".to_vec(),
+        };
+        let view = View { width: None, zone: TimeZone::UTC, now: Timestamp::UNIX_EPOCH };
+        assert_eq!(
+            fields(&entry, b"/l", &view),
+            "path      /l\nkind      symbolic link\ntarget    a\\x0ab\nsize      3\nmode      0777 lrwxrwxrwx\n\
+             links     1\nmodified  1970-01-01 00:01:00 +0000\n"
+        );
+    }
+
+    #[test]
+    fn what_was_not_compared_is_not_called_verified() {
+        let mut hashed = Hashed { digest: Digest([0xab; 32]), size: 1, stored: None };
+        assert!(digest(&hashed, b"f", true).ends_with("f: no digest is stored to compare with\n"));
+        hashed.stored = Some(hashed.digest);
+        assert!(digest(&hashed, b"f", true).ends_with("f: as it was stored\n"));
+        assert_eq!(digest(&hashed, b"f", false), format!("{}  f\n", "ab".repeat(32)));
+    }
+}

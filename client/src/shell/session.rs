@@ -1,0 +1,99 @@
+//! Commands one after the other: typed at a prompt, or read from standard input.
+
+use super::command::Operand;
+use super::complete::Question;
+use super::glob::{LocalTree, Name, Tree};
+use super::prompt::{Event, Prompt};
+use super::words::Word;
+use super::{Flow, RemoteTree, Shell, ShellError, local, print};
+use crate::conversation::ConversationError;
+use sshome_wire::display::Escaped;
+use std::collections::HashMap;
+use std::io::BufRead;
+
+/// Talks with a person at the terminal until they leave. `who` is what the prompt begins with, safe to
+/// show.
+///
+/// # Errors
+/// If the connection is lost, or the terminal. A command that fails is told of, and the next may follow.
+pub async fn interactive(shell: &mut Shell, who: &str) -> Result<(), ShellError> {
+    if !shell.quiet {
+        let greeting = shell.conversation.greeting().to_owned();
+        for line in greeting.lines() {
+            print(&format!("{}\n", Escaped(line.as_bytes())))?;
+        }
+    }
+    let mut prompt = Prompt::start()?;
+    loop {
+        prompt.show(format!("{who}:{}> ", shell.conversation.cwd()));
+        let line = loop {
+            match prompt.event().await {
+                Event::Line(line) => break line,
+                Event::Cleared => break String::new(),
+                Event::End => return Ok(()),
+                Event::Failed(error) => {
+                    return Err(ShellError::Failed(format!("the terminal is gone: {error}")));
+                }
+                // A completion that fails completes nothing; a lost connection shows with the next command.
+                Event::Names(question, answer) => {
+                    let _ = answer.send(names(shell, &question).await.unwrap_or_default());
+                }
+            }
+        };
+        match shell.line(line.as_bytes()).await {
+            Ok(Flow::Leave) => return Ok(()),
+            Ok(Flow::Continue) => {}
+            Err(error) if error.is_fatal() => return Err(error),
+            Err(error) => error.tell(),
+        }
+    }
+}
+
+/// Runs the lines of standard input up to the first that fails. Empty lines and those that begin with
+/// `#` are passed over.
+///
+/// # Errors
+/// The failure of that line; or an interruption between two of them.
+pub async fn batch(shell: &mut Shell) -> Result<(), ShellError> {
+    loop {
+        let line = tokio::select! {
+            line = next_line() => line?,
+            _ = tokio::signal::ctrl_c() => return Err(ConversationError::Cancelled.into()),
+        };
+        let Some(line) = line else { return Ok(()) };
+        if line.trim_ascii_start().starts_with(b"#") {
+            continue;
+        }
+        if shell.line(&line).await? == Flow::Leave {
+            return Ok(());
+        }
+    }
+}
+
+async fn next_line() -> Result<Option<Vec<u8>>, ShellError> {
+    let read = || {
+        let mut line = Vec::new();
+        std::io::stdin().lock().read_until(b'\n', &mut line).map(|length| (length > 0).then_some(line))
+    };
+    let line = tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other);
+    line.and_then(|line| line)
+        .map_err(|error| ShellError::Failed(format!("standard input cannot be read: {error}")))
+}
+
+/// The names in the directory that somebody has begun to type.
+async fn names(shell: &mut Shell, question: &Question) -> Result<Vec<Name>, ShellError> {
+    let Question::Names { operand, directory, .. } = question else { return Ok(Vec::new()) };
+    shell.interrupt.clear();
+    match operand {
+        Operand::Remote | Operand::RemoteDirectory => {
+            let (conversation, interrupt) = (&mut shell.conversation, &shell.interrupt);
+            let mut tree = RemoteTree { conversation, interrupt, seen: HashMap::new() };
+            Ok(tree.names(directory).await?)
+        }
+        Operand::Local | Operand::LocalDirectory => {
+            let directory = local::at_home(&Word::plain(directory))?.bytes();
+            LocalTree::new(shell.local.clone()).names(&directory).await
+        }
+        Operand::Command => Ok(Vec::new()),
+    }
+}

@@ -1,0 +1,145 @@
+//! `get` and `put`.
+
+use super::command::Invocation;
+use super::words::Word;
+use super::{Shell, ShellError, local, print};
+use crate::conversation::ConversationError;
+use crate::names;
+use crate::tell::tell;
+use crate::transfer::{self, Context, Failure, Options, Progress, Summary};
+use sshome_wire::display::Size;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+impl Shell {
+    pub(super) async fn get(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let (sources, target) = sources_and_target(&invocation.operands);
+        let target = match target {
+            Some(word) if self.arguments => self.local_path(&word.bytes())?,
+            Some(word) => self.local_path(&local::at_home(word)?.bytes())?,
+            None => self.local.clone(),
+        };
+        if sources.len() > 1 && !target.is_dir() {
+            let target = names::shown(&target);
+            return Err(ShellError::Failed(format!(
+                "{target} is no directory: with several names the last must be one"
+            )));
+        }
+        let mut paths = Vec::new();
+        for path in self.remote_paths(sources).await? {
+            paths.push(self.conversation.absolute(&path).map_err(ConversationError::from)?);
+        }
+        let progress = self.progress();
+        let mut context =
+            Context { conversation: &mut self.conversation, interrupt: &self.interrupt, progress: &progress };
+        let begun = Instant::now();
+        let summary = transfer::get(&mut context, &paths, &target, options(invocation)).await?;
+        self.report(&summary, begun.elapsed())
+    }
+
+    pub(super) async fn put(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let (sources, target) = sources_and_target(&invocation.operands);
+        let target = match target {
+            Some(word) => self.conversation.absolute(&word.bytes()).map_err(ConversationError::from)?,
+            None => self.conversation.cwd().clone(),
+        };
+        if sources.len() > 1 {
+            self.directory(target.as_bytes()).await?;
+        }
+        let paths = self.local_paths(sources).await?;
+        let progress = self.progress();
+        let mut context =
+            Context { conversation: &mut self.conversation, interrupt: &self.interrupt, progress: &progress };
+        let begun = Instant::now();
+        let summary = transfer::put(&mut context, &paths, &target, options(invocation)).await?;
+        self.report(&summary, begun.elapsed())
+    }
+
+    fn progress(&self) -> Progress {
+        Progress::new(!self.quiet && std::io::stderr().is_terminal())
+    }
+
+    fn report(&self, summary: &Summary, elapsed: Duration) -> Result<(), ShellError> {
+        summary.skipped.iter().for_each(|skipped| tell(format_args!("{}: {}", skipped.what, skipped.why)));
+        summary.failures.iter().for_each(|failure| tell(shown(failure)));
+        if !self.quiet {
+            for saved in &summary.saved_as {
+                let (wanted, saved) = (names::shown(&saved.wanted), names::shown(&saved.saved));
+                print(&format!("saved as {saved}: {wanted} has other content\n"))?;
+            }
+            print(&line(summary, elapsed))?;
+        }
+        if summary.failures.is_empty() { Ok(()) } else { Err(ShellError::Reported) }
+    }
+}
+
+fn options(invocation: &Invocation) -> Options {
+    Options { recursive: invocation.has('r'), preserve: invocation.has('p'), force: invocation.has('f') }
+}
+
+/// The last of several operands is where to.
+fn sources_and_target(operands: &[Word]) -> (&[Word], Option<&Word>) {
+    match operands.split_last() {
+        Some((target, sources)) if !sources.is_empty() => (sources, Some(target)),
+        _ => (operands, None),
+    }
+}
+
+fn shown(failure: &Failure) -> String {
+    match failure.status {
+        // The server has no more to say than its status does.
+        Some(status) if failure.why == status.words() => format!("{}: {status}", failure.what),
+        Some(status) => format!("{}: {status}: {}", failure.what, failure.why),
+        None => format!("{}: {}", failure.what, failure.why),
+    }
+}
+
+/// One line: how many files, how much, how fast, and what needed nothing.
+fn line(summary: &Summary, elapsed: Duration) -> String {
+    let files = |count: u64| format!("{count} {}", if count == 1 { "file" } else { "files" });
+    let seconds = elapsed.as_secs_f64();
+    // Exact enough for people: a rate is shown with four digits.
+    let rate = summary.bytes as f64 / seconds.max(0.001);
+    let mut out = format!("{}, {} in {seconds:.1} s", files(summary.files), Size(summary.bytes));
+    if summary.bytes > 0 {
+        out.push_str(&format!(" ({}/s)", Size(rate as u64)));
+    }
+    for (count, what) in [(summary.unchanged, "unchanged"), (summary.failures.len() as u64, "failed")] {
+        if count > 0 {
+            out.push_str(&format!(", {count} {what}"));
+        }
+    }
+    out + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sshome_wire::Status;
+
+    #[test]
+    fn the_summary_is_one_line() {
+        let mut summary = Summary { files: 1, bytes: 3 << 20, ..Summary::default() };
+        assert_eq!(line(&summary, Duration::from_millis(1500)), "1 file, 3.0 MiB in 1.5 s (2.0 MiB/s)\n");
+        summary = Summary { unchanged: 2, ..Summary::default() };
+        assert_eq!(line(&summary, Duration::ZERO), "0 files, 0 B in 0.0 s, 2 unchanged\n");
+    }
+
+    #[test]
+    fn the_servers_words_stand_as_they_are() {
+        let failure = |why: &str, status| Failure { what: "a".into(), why: why.into(), status };
+        assert_eq!(shown(&failure("no such file", Some(Status::NoSuchFile))), "a: 402 no such file");
+        assert_eq!(
+            shown(&failure("a needs 3 B", Some(Status::QuotaExceeded))),
+            "a: 405 quota exceeded: a needs 3 B"
+        );
+        assert_eq!(shown(&failure("disk full", None)), "a: disk full");
+    }
+
+    #[test]
+    fn the_last_of_several_is_the_target() {
+        let words = [Word::plain(b"a"), Word::plain(b"b"), Word::plain(b"c")];
+        assert_eq!(sources_and_target(&words), (&words[..2], Some(&words[2])));
+        assert_eq!(sources_and_target(&words[..1]), (&words[..1], None));
+    }
+}

@@ -1,0 +1,358 @@
+//! Words of a command line, quoted as in a POSIX shell.
+//!
+//! `'…'` keeps everything, `"…"` everything but backslash escapes, and a backslash outside quotes
+//! keeps the byte after it. `$'…'` takes `\xNN` and C's escapes, for names that are not text. There
+//! are no variables, and no comments.
+
+use std::fmt::Write;
+
+/// A word: its bytes, each with whether it was quoted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Word(Vec<(u8, bool)>);
+
+/// Why a line has no words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WordsError {
+    /// A quote is opened and not closed.
+    #[error("the line ends inside {0}: close the quote")]
+    Open(&'static str),
+    /// The line ends in a backslash.
+    #[error("the line ends in a backslash: there is nothing for it to quote")]
+    Backslash,
+    /// `$'…'` has an escape that it does not know.
+    #[error("unknown escape in $'…': it knows \\xNN, \\n, \\t, \\r, \\e, \\a, \\b, \\\\, \\' and \\\"")]
+    Escape,
+}
+
+impl Word {
+    /// A word that another shell has split off: nothing in it is quoted.
+    #[must_use]
+    pub fn plain(bytes: &[u8]) -> Word {
+        Word(bytes.iter().map(|byte| (*byte, false)).collect())
+    }
+
+    /// A word without special bytes.
+    #[must_use]
+    pub fn literal(bytes: &[u8]) -> Word {
+        Word(bytes.iter().map(|byte| (*byte, true)).collect())
+    }
+
+    /// A word of the program's arguments: another shell has split it off, and a backslash before
+    /// `*`, `?` or `[` still takes that one's meaning away.
+    #[must_use]
+    pub fn argument(bytes: &[u8]) -> Word {
+        let mut letters: Vec<(u8, bool)> = Vec::new();
+        for byte in bytes {
+            match letters.last_mut() {
+                Some(last) if *last == (b'\\', false) && b"*?[".contains(byte) => *last = (*byte, true),
+                _ => letters.push((*byte, false)),
+            }
+        }
+        Word(letters)
+    }
+
+    /// The word with more behind it.
+    #[must_use]
+    pub fn followed_by(mut self, letters: &[(u8, bool)]) -> Word {
+        self.0.extend_from_slice(letters);
+        self
+    }
+
+    /// The word itself.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.iter().map(|letter| letter.0).collect()
+    }
+
+    /// The bytes, each with whether it was quoted.
+    #[must_use]
+    pub fn letters(&self) -> &[(u8, bool)] {
+        &self.0
+    }
+
+    /// Whether something in it stands for other names.
+    #[must_use]
+    pub fn is_glob(&self) -> bool {
+        self.0.iter().any(|(byte, quoted)| !quoted && b"*?[".contains(byte))
+    }
+}
+
+/// A line that is perhaps not finished, as completion sees it.
+#[derive(Debug, Default)]
+pub struct Partial {
+    /// The words before the last one.
+    pub before: Vec<Word>,
+    /// The word that is being typed; empty behind a space.
+    pub last: Word,
+    /// Where that word begins in the line, in bytes.
+    pub start: usize,
+}
+
+/// The words of a line.
+///
+/// # Errors
+/// If a quote is not closed, the line ends in a backslash, or `$'…'` has an unknown escape.
+pub fn split(line: &[u8]) -> Result<Vec<Word>, WordsError> {
+    let mut lexer = Lexer::new(line);
+    lexer.run()?;
+    lexer.open.map_or(Ok(()), Err)?;
+    Ok(lexer.words.into_iter().map(|(_, word)| word).collect())
+}
+
+/// The words of a line up to where someone is typing; none if it makes no sense.
+#[must_use]
+pub fn partial(line: &[u8]) -> Option<Partial> {
+    let mut lexer = Lexer::new(line);
+    lexer.run().ok()?;
+    let typing = lexer.open.is_some() || lexer.in_word;
+    let last = if typing { lexer.words.pop() } else { None };
+    let (start, last) = last.unwrap_or((line.len(), Word::default()));
+    Some(Partial { before: lexer.words.into_iter().map(|(_, word)| word).collect(), last, start })
+}
+
+/// Writes bytes so that [`split`] reads them back as one word: what is special gets a backslash,
+/// what is no printable text stands in `$'…'`.
+#[must_use]
+pub fn quote(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "''".to_owned();
+    }
+    let mut out = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let mut encoded = [0; 4];
+            let text: &str = c.encode_utf8(&mut encoded);
+            if sshome_wire::display::Escaped(text.as_bytes()).to_string() != text {
+                quote_bytes(&mut out, text.as_bytes());
+            } else {
+                // A `#` is special only in other shells, and a `~` only at the beginning.
+                if " \t\"'\\*?[]$`&|;<>(){}!#~".contains(c) {
+                    out.push('\\');
+                }
+                out.push(c);
+            }
+        }
+        quote_bytes(&mut out, chunk.invalid());
+    }
+    out
+}
+
+fn quote_bytes(out: &mut String, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
+    out.push_str("$'");
+    for byte in bytes {
+        // Writing into a String cannot fail.
+        let _ = write!(out, "\\x{byte:02x}");
+    }
+    out.push('\'');
+}
+
+struct Lexer<'a> {
+    line: &'a [u8],
+    at: usize,
+    /// Each with where it begins.
+    words: Vec<(usize, Word)>,
+    /// Whether the last of the words may still grow.
+    in_word: bool,
+    /// What is not closed at the end of the line.
+    open: Option<WordsError>,
+}
+
+impl<'a> Lexer<'a> {
+    fn new(line: &'a [u8]) -> Lexer<'a> {
+        Lexer { line, at: 0, words: Vec::new(), in_word: false, open: None }
+    }
+
+    fn run(&mut self) -> Result<(), WordsError> {
+        while let Some(byte) = self.next() {
+            if byte.is_ascii_whitespace() {
+                self.in_word = false;
+                continue;
+            }
+            if !self.in_word {
+                self.in_word = true;
+                self.words.push((self.at - 1, Word::default()));
+            }
+            match byte {
+                b'\'' => self.single(),
+                b'"' => self.double(),
+                b'\\' => match self.next() {
+                    Some(byte) => self.push(byte, true),
+                    None => self.open = Some(WordsError::Backslash),
+                },
+                b'$' if self.line.get(self.at) == Some(&b'\'') => {
+                    self.at += 1;
+                    self.escaped()?;
+                }
+                byte => self.push(byte, false),
+            }
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.line.get(self.at).copied()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn push(&mut self, byte: u8, quoted: bool) {
+        if let Some((_, word)) = self.words.last_mut() {
+            word.0.push((byte, quoted));
+        }
+    }
+
+    fn single(&mut self) {
+        loop {
+            match self.next() {
+                Some(b'\'') => return,
+                Some(byte) => self.push(byte, true),
+                None => return self.open = Some(WordsError::Open("'…'")),
+            }
+        }
+    }
+
+    fn double(&mut self) {
+        loop {
+            match self.next() {
+                Some(b'"') => return,
+                Some(b'\\') => match self.next() {
+                    Some(byte @ (b'"' | b'\\' | b'$' | b'`')) => self.push(byte, true),
+                    Some(byte) => {
+                        self.push(b'\\', true);
+                        self.push(byte, true);
+                    }
+                    None => return self.open = Some(WordsError::Open("\"…\"")),
+                },
+                Some(byte) => self.push(byte, true),
+                None => return self.open = Some(WordsError::Open("\"…\"")),
+            }
+        }
+    }
+
+    fn escaped(&mut self) -> Result<(), WordsError> {
+        loop {
+            let byte = match self.next() {
+                Some(b'\'') => return Ok(()),
+                Some(b'\\') => self.escape()?,
+                byte => byte,
+            };
+            let Some(byte) = byte else {
+                self.open = Some(WordsError::Open("$'…'"));
+                return Ok(());
+            };
+            self.push(byte, true);
+        }
+    }
+
+    /// The byte that is meant by what follows a backslash in `$'…'`; none at the end of the line.
+    fn escape(&mut self) -> Result<Option<u8>, WordsError> {
+        Ok(match self.next() {
+            Some(b'x') => match (self.next(), self.next()) {
+                (Some(high), Some(low)) => Some(hex(high, low).ok_or(WordsError::Escape)?),
+                _ => None,
+            },
+            Some(b'n') => Some(b'\n'),
+            Some(b't') => Some(b'\t'),
+            Some(b'r') => Some(b'\r'),
+            Some(b'e') => Some(0x1b),
+            Some(b'a') => Some(0x07),
+            Some(b'b') => Some(0x08),
+            Some(byte @ (b'\\' | b'\'' | b'"')) => Some(byte),
+            Some(_) => return Err(WordsError::Escape),
+            None => None,
+        })
+    }
+}
+
+fn hex(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<Vec<u8>> {
+        split(line.as_bytes()).unwrap().iter().map(Word::bytes).collect()
+    }
+
+    #[test]
+    fn quotes_as_in_a_shell() {
+        for (line, want) in [
+            ("", vec![]),
+            ("   ", vec![]),
+            ("put a  b", vec!["put", "a", "b"]),
+            (r#"a"b c"'d e'f\ g"#, vec!["ab cd ef g"]),
+            (r#"'' """#, vec!["", ""]),
+            (r#""a\"b\\c\$d\e""#, vec![r#"a"b\c$d\e"#]),
+            (r"'a\b'", vec![r"a\b"]),
+            (r"a#b #c", vec!["a#b", "#c"]),
+            (r"$HOME $'a\tb\x41\''", vec!["$HOME", "a\tbA'"]),
+        ] {
+            assert_eq!(
+                words(line),
+                want.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>(),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_finished_is_refused() {
+        assert_eq!(split(b"a 'b"), Err(WordsError::Open("'…'")));
+        assert_eq!(split(b"a \"b\\"), Err(WordsError::Open("\"…\"")));
+        assert_eq!(split(b"a\\"), Err(WordsError::Backslash));
+        assert_eq!(split(br"$'\x4"), Err(WordsError::Open("$'…'")));
+        assert_eq!(split(br"$'\x4g'"), Err(WordsError::Escape));
+        assert_eq!(split(br"$'\q'"), Err(WordsError::Escape));
+    }
+
+    #[test]
+    fn quoted_globs_are_none() {
+        let globs = |line: &[u8]| split(line).unwrap().iter().map(Word::is_glob).collect::<Vec<_>>();
+        assert_eq!(globs(br#"* '*' "?" \[a] [a] a'*'b*"#), [true, false, false, false, true, true]);
+        assert!(Word::argument(b"*.txt").is_glob());
+        assert!(!Word::argument(br"\*.txt").is_glob());
+        assert_eq!(Word::argument(br"a\b\*").bytes(), br"a\b*");
+    }
+
+    #[test]
+    fn what_quote_writes_is_read_back() {
+        for name in [
+            &b"plain"[..],
+            b"",
+            b"a b",
+            b"'\"\\*?[]$`",
+            b"\xff\xfe",
+            b"a\nb\x1b[2J",
+            "日本 ü\u{202e}".as_bytes(),
+            b"-n",
+            b"~",
+        ] {
+            let quoted = quote(name);
+            assert_eq!(words(&quoted), [name.to_vec()], "{quoted}");
+            assert!(!split(quoted.as_bytes()).unwrap()[0].is_glob());
+            assert!(!quoted.contains(|c: char| c.is_control()));
+        }
+        assert_eq!(quote(b"a\xffb"), r"a$'\xff'b");
+        assert_eq!(quote("grüße.txt".as_bytes()), "grüße.txt");
+    }
+
+    #[test]
+    fn a_line_being_typed() {
+        let typed = |line: &str| {
+            let partial = partial(line.as_bytes()).unwrap();
+            (partial.before.len(), String::from_utf8(partial.last.bytes()).unwrap(), partial.start)
+        };
+        assert_eq!(typed(""), (0, String::new(), 0));
+        assert_eq!(typed("ge"), (0, "ge".into(), 0));
+        assert_eq!(typed("get "), (1, String::new(), 4));
+        assert_eq!(typed("get a\\ b"), (1, "a b".into(), 4));
+        assert_eq!(typed("get 'a b"), (1, "a b".into(), 4));
+        assert_eq!(typed("get x a\\"), (2, "a".into(), 6));
+    }
+}

@@ -1,0 +1,176 @@
+//! Questions to a person: at the terminal, or through the program that SSH_ASKPASS names.
+
+use std::fmt;
+use std::io;
+use std::process::{Command, Stdio};
+
+/// A password or a passphrase. It does not print.
+pub(super) struct Secret(String);
+
+impl Secret {
+    /// The secret itself, for whoever has to send it.
+    #[must_use]
+    pub(super) fn reveal(self) -> String {
+        self.0
+    }
+
+    /// The secret itself, for whoever has to try it.
+    #[must_use]
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    /// Nobody is there.
+    #[error("there is no terminal to ask at")]
+    NobodyThere,
+    /// The configuration forbids it.
+    #[error("BatchMode forbids asking")]
+    Forbidden,
+    /// The person does not want to answer.
+    #[error("no answer was given")]
+    NoAnswer,
+    /// The terminal or the program failed.
+    #[error("asking failed: {0}")]
+    Failed(#[from] io::Error),
+}
+
+/// Whom to ask.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    forbidden: bool,
+    terminal: bool,
+    program: Option<std::ffi::OsString>,
+}
+
+impl Asker {
+    /// Asks at the terminal, if standard input or standard error is one. As with OpenSSH, where
+    /// SSH_ASKPASS_REQUIRE is `force` or `prefer` the program in SSH_ASKPASS is asked for secrets;
+    /// `batch` forbids both.
+    #[must_use]
+    pub(super) fn current(batch: bool) -> Asker {
+        use std::io::IsTerminal;
+        let wanted =
+            std::env::var("SSH_ASKPASS_REQUIRE").is_ok_and(|value| value == "force" || value == "prefer");
+        let program = std::env::var_os("SSH_ASKPASS").filter(|program| wanted && !program.is_empty());
+        let terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
+        Asker { forbidden: batch, terminal, program }
+    }
+
+    /// Asks for a secret, which is not shown while it is typed.
+    ///
+    /// # Errors
+    /// If nobody can be asked, or nobody answers.
+    pub(super) async fn secret(&self, question: String) -> Result<Secret, AskError> {
+        let program = self.program.clone();
+        if self.forbidden {
+            return Err(AskError::Forbidden);
+        }
+        if program.is_none() && !self.terminal {
+            return Err(AskError::NobodyThere);
+        }
+        blocking(move || match program {
+            Some(program) => ask_program(&program, &question),
+            None => rpassword::prompt_password(question).map_err(AskError::from),
+        })
+        .await
+        .map(Secret)
+    }
+
+    /// Asks a question at the terminal.
+    ///
+    /// # Errors
+    /// If there is no terminal, or nobody answers.
+    pub(super) async fn line(&self, question: String) -> Result<String, AskError> {
+        if self.forbidden {
+            return Err(AskError::Forbidden);
+        }
+        if !self.terminal {
+            return Err(AskError::NobodyThere);
+        }
+        blocking(move || ask_terminal(&question)).await
+    }
+}
+
+async fn blocking<F>(ask: F) -> Result<String, AskError>
+where
+    F: FnOnce() -> Result<String, AskError> + Send + 'static,
+{
+    tokio::task::spawn_blocking(ask).await.map_err(io::Error::other)?
+}
+
+fn ask_program(program: &std::ffi::OsStr, question: &str) -> Result<String, AskError> {
+    let output =
+        Command::new(program).arg(question).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(AskError::NoAnswer);
+    }
+    let answer = String::from_utf8(output.stdout).map_err(io::Error::other)?;
+    Ok(answer.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Standard input may be a file with commands, so that the terminal itself is asked.
+fn ask_terminal(question: &str) -> Result<String, AskError> {
+    use std::io::{BufRead, BufReader, Write};
+    let mut answer = String::new();
+    #[cfg(unix)]
+    {
+        let mut terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+        terminal.write_all(question.as_bytes())?;
+        BufReader::new(terminal).read_line(&mut answer)?;
+    }
+    #[cfg(not(unix))]
+    {
+        std::io::stderr().write_all(question.as_bytes())?;
+        BufReader::new(std::io::stdin()).read_line(&mut answer)?;
+    }
+    if answer.is_empty() {
+        return Err(AskError::NoAnswer);
+    }
+    Ok(answer.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_does_not_print() {
+        assert_eq!(format!("{:?}", Secret("hunter2".into())), "Secret(…)");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_asked_where_nobody_is() {
+        let asker = Asker { forbidden: false, terminal: false, program: None };
+        assert!(matches!(asker.secret("?".into()).await, Err(AskError::NobodyThere)));
+        assert!(matches!(asker.line("?".into()).await, Err(AskError::NobodyThere)));
+        let asker = Asker { forbidden: true, terminal: true, program: Some("true".into()) };
+        assert!(matches!(asker.secret("?".into()).await, Err(AskError::Forbidden)));
+        assert!(matches!(asker.line("?".into()).await, Err(AskError::Forbidden)));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_program_answers() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("askpass");
+        let asker = Asker { forbidden: false, terminal: false, program: Some(program.clone().into()) };
+        // Any interpreter that is run by its name does; a script that is being written must not be.
+        std::os::unix::fs::symlink("/bin/echo", &program).unwrap();
+        assert!(std::fs::metadata(&program).unwrap().permissions().mode() & 0o100 != 0);
+        assert_eq!(asker.secret("the question".into()).await.unwrap().reveal(), "the question");
+        std::fs::remove_file(&program).unwrap();
+        std::os::unix::fs::symlink("/bin/false", &program).unwrap();
+        assert!(matches!(asker.secret("?".into()).await, Err(AskError::NoAnswer)));
+    }
+}

@@ -1,0 +1,304 @@
+//! ~/.ssh/config, as far as it concerns this client.
+//!
+//! The format is a dozen rules; the crates for it either pass over what they do not know or follow
+//! `Include` and `Match` half-way. Here what would change a connection is obeyed or refused.
+
+use super::keywords::{Treatment, treatment};
+use crate::names::shown;
+use crate::pattern::Pattern;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a configuration says of one host. Values are as written: `%h` and `~` are not replaced yet.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct HostConfig {
+    /// Where it really is.
+    pub host_name: Option<String>,
+    /// Its port.
+    pub port: Option<u16>,
+    /// Who logs in.
+    pub user: Option<String>,
+    /// Files of private keys, in order.
+    pub identity_files: Vec<String>,
+    /// Whether keys of the agent that are in none of those files are left out.
+    pub identities_only: Option<bool>,
+    /// The agent's socket, or `none`.
+    pub identity_agent: Option<String>,
+    /// Files of known hosts, in order.
+    pub known_hosts: Option<Vec<String>>,
+    /// What is done about unknown host keys.
+    pub unknown_host: Option<UnknownHost>,
+    /// Whether nothing may be asked.
+    pub batch: Option<bool>,
+    /// Whether a password may be used.
+    pub password: Option<bool>,
+    /// Whether keys may be used.
+    pub public_key: Option<bool>,
+    /// How long connecting may take; zero is no limit.
+    pub connect_timeout: Option<Duration>,
+}
+
+/// What is done about a host whose key is not known. One whose key has changed is always refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownHost {
+    /// Ask.
+    Ask,
+    /// Take its key and remember it.
+    Accept,
+    /// Refuse it.
+    Refuse,
+}
+
+/// What is wrong in a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {error}", shown(file))]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A line cannot be obeyed.
+    #[error("{}:{line}: {problem}", shown(file))]
+    Line {
+        /// The file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong, and what to do about it.
+        problem: String,
+    },
+}
+
+impl HostConfig {
+    /// Reads what a file says of a host.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or has a line that makes no sense or cannot be obeyed.
+    pub(super) fn read(file: &Path, host: &str) -> Result<HostConfig, ConfigError> {
+        let bytes =
+            std::fs::read(file).map_err(|error| ConfigError::Read { file: file.to_owned(), error })?;
+        HostConfig::parse(&String::from_utf8_lossy(&bytes), host)
+            .map_err(|(line, problem)| ConfigError::Line { file: file.to_owned(), line, problem })
+    }
+
+    /// Reads a configuration; an error has its line, counted from 1.
+    fn parse(text: &str, host: &str) -> Result<HostConfig, (usize, String)> {
+        let mut config = HostConfig::default();
+        let mut applies = true;
+        let mut ignored: Vec<String> = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let at = |problem: String| (index + 1, problem);
+            let Some((keyword, values)) = split(line).map_err(at)? else { continue };
+            let ignore = ignored
+                .iter()
+                .any(|pattern| Pattern::host(pattern).matches(keyword.to_lowercase().as_bytes()));
+            match (treatment(&keyword), keyword.to_ascii_lowercase().as_str()) {
+                (_, "host") => applies = matches(&values, host).map_err(at)?,
+                (_, "match") => {
+                    let problem = "Match is not supported: sshome cannot tell whether what follows applies. Give \
+                                   it a file without it, with -F FILE, or none at all, with -F none";
+                    return Err(at(problem.to_owned()));
+                }
+                (_, "ignoreunknown") if applies => {
+                    ignored.extend(values.iter().flat_map(|value| value.split(',')).map(str::to_owned));
+                }
+                (None, _) if !ignore => {
+                    return Err(at(format!(
+                        "unknown keyword {keyword}: IgnoreUnknown {keyword}, above it, allows it"
+                    )));
+                }
+                (Some(Treatment::Refused), _) if applies && !is_off(&values) => {
+                    return Err(at(format!(
+                        "{keyword} is not supported, and without it the connection would be another one. Give \
+                         sshome a file without it, with -F FILE, or none at all, with -F none"
+                    )));
+                }
+                (Some(Treatment::Understood), keyword) if applies => {
+                    config.set(keyword, &values).map_err(at)?
+                }
+                _ => {}
+            }
+        }
+        Ok(config)
+    }
+
+    /// Takes a value, unless an earlier one stands: the first wins.
+    fn set(&mut self, keyword: &str, values: &[String]) -> Result<(), String> {
+        let Some(value) = values.first() else { return Err(format!("{keyword} needs a value")) };
+        match keyword {
+            "identityfile" => self.identity_files.push(value.clone()),
+            "userknownhostsfile" => first(&mut self.known_hosts, values.to_vec()),
+            _ if values.len() > 1 => {
+                return Err(format!("{keyword} takes one value; quote one that has spaces"));
+            }
+            "hostname" => first(&mut self.host_name, value.clone()),
+            "user" => first(&mut self.user, value.clone()),
+            "identityagent" => first(&mut self.identity_agent, value.clone()),
+            "port" => {
+                let port = value.parse().ok().filter(|port| *port > 0);
+                first(&mut self.port, port.ok_or_else(|| format!("{value} is no port: 1 to 65535 are"))?);
+            }
+            "connecttimeout" if value.eq_ignore_ascii_case("none") => {
+                first(&mut self.connect_timeout, Duration::ZERO)
+            }
+            "connecttimeout" => {
+                let seconds = value.parse().map_err(|_| format!("{value} is no number of seconds"))?;
+                first(&mut self.connect_timeout, Duration::from_secs(seconds));
+            }
+            "stricthostkeychecking" => {
+                let unknown_host = match value.to_ascii_lowercase().as_str() {
+                    "yes" | "true" => UnknownHost::Refuse,
+                    "ask" => UnknownHost::Ask,
+                    "accept-new" | "no" | "off" | "false" => UnknownHost::Accept,
+                    _ => return Err(format!("{value} is none of yes, no, ask and accept-new")),
+                };
+                first(&mut self.unknown_host, unknown_host);
+            }
+            "identitiesonly" => first(&mut self.identities_only, yes_or_no(value)?),
+            "batchmode" => first(&mut self.batch, yes_or_no(value)?),
+            "passwordauthentication" => first(&mut self.password, yes_or_no(value)?),
+            "pubkeyauthentication" => {
+                // OpenSSH has two more ways to say yes.
+                let bound = ["unbound", "host-bound"].iter().any(|yes| value.eq_ignore_ascii_case(yes));
+                first(&mut self.public_key, bound || yes_or_no(value)?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn first<T>(slot: &mut Option<T>, value: T) {
+    slot.get_or_insert(value);
+}
+
+fn yes_or_no(value: &str) -> Result<bool, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "yes" | "true" => Ok(true),
+        "no" | "false" => Ok(false),
+        _ => Err(format!("{value} is neither yes nor no")),
+    }
+}
+
+/// Whether a keyword that is not supported is switched off, and so changes nothing.
+fn is_off(values: &[String]) -> bool {
+    matches!(values, [value] if ["no", "none", "any"].iter().any(|off| value.eq_ignore_ascii_case(off)))
+}
+
+/// Whether one of the patterns describes the host, and none that begins with `!` does.
+fn matches(patterns: &[String], host: &str) -> Result<bool, String> {
+    if patterns.is_empty() {
+        return Err("Host needs a name or a pattern".to_owned());
+    }
+    let host = host.to_ascii_lowercase();
+    let is = |pattern: &str| Pattern::host(pattern).matches(host.as_bytes());
+    let excluded = patterns.iter().any(|pattern| pattern.strip_prefix('!').is_some_and(is));
+    Ok(!excluded && patterns.iter().any(|pattern| is(pattern)))
+}
+
+/// The keyword and the values of a line; none if it is empty or a comment.
+fn split(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
+    let (keyword, rest) = line.split_at(end);
+    let rest = rest.trim_start();
+    let mut rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+    let mut values = Vec::new();
+    while !rest.is_empty() && !rest.starts_with('#') {
+        let (value, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').ok_or("a quote is not closed")?,
+            None => rest.split_once(char::is_whitespace).unwrap_or((rest, "")),
+        };
+        values.push(value.to_owned());
+        rest = after.trim_start();
+    }
+    Ok(Some((keyword.to_owned(), values)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+# before any Host: for all
+IgnoreUnknown Strange*,Odd
+StrangeThing yes
+Compression yes
+
+Host nas nas.*
+    HostName nas.example.org
+    port=2200
+    User \"alex b\"   # a comment
+    IdentityFile ~/.ssh/nas
+    StrictHostKeyChecking accept-new
+
+Host other
+    ProxyJump bastion
+    Include other.conf
+
+Host * !*.example.org
+    User zcl
+    IdentityFile = %d/.ssh/%r
+    IdentitiesOnly yes
+    UserKnownHostsFile ~/a \"~/b c\"
+    ProxyJump none
+";
+
+    #[test]
+    fn the_first_value_wins_and_files_add_up() {
+        let config = HostConfig::parse(TEXT, "NAS").unwrap();
+        assert_eq!(config.host_name.as_deref(), Some("nas.example.org"));
+        assert_eq!((config.port, config.user.as_deref()), (Some(2200), Some("alex b")));
+        assert_eq!(config.identity_files, ["~/.ssh/nas", "%d/.ssh/%r"]);
+        assert_eq!(config.identities_only, Some(true));
+        assert_eq!(config.known_hosts, Some(vec!["~/a".to_owned(), "~/b c".to_owned()]));
+        assert_eq!(config.unknown_host, Some(UnknownHost::Accept));
+    }
+
+    #[test]
+    fn what_is_negated_does_not_apply() {
+        assert_eq!(HostConfig::parse(TEXT, "x.example.org").unwrap(), HostConfig::default());
+        assert_eq!(HostConfig::parse(TEXT, "elsewhere").unwrap().user.as_deref(), Some("zcl"));
+    }
+
+    #[test]
+    fn what_would_change_the_connection_is_refused_where_it_applies() {
+        let (line, problem) = HostConfig::parse(TEXT, "other").unwrap_err();
+        assert!(line == 14 && problem.starts_with("ProxyJump is not supported"), "{line} {problem}");
+        for text in ["Include x", "Host nas\nHostKeyAlias x", "Match all", "Host nowhere\nMatch host nas"] {
+            let (line, problem) = HostConfig::parse(text, "nas").unwrap_err();
+            assert_eq!(line, text.lines().count(), "{problem}");
+            assert!(problem.contains("not supported") && problem.contains("-F"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn mistakes_name_their_line() {
+        for text in [
+            "Hostnam x",
+            "Port 0",
+            "Port many",
+            "User",
+            "User a b",
+            "Host",
+            "IdentityFile \"open",
+            "StrictHostKeyChecking perhaps",
+            "IdentitiesOnly maybe",
+            "Host elsewhere\nHostnam x",
+        ] {
+            let (line, _) = HostConfig::parse(text, "nas").unwrap_err();
+            assert_eq!(line, text.lines().count(), "{text}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config");
+        std::fs::write(&file, "\nPort x\n").unwrap();
+        let said = HostConfig::read(&file, "nas").unwrap_err().to_string();
+        assert!(said.ends_with("config:2: x is no port: 1 to 65535 are"), "{said}");
+    }
+}

@@ -1,0 +1,65 @@
+//! Why nobody is logged in.
+
+use crate::conversation::ConversationError;
+use crate::exit::Exit;
+use std::io;
+use std::time::Duration;
+
+/// What stopped a login, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// Nobody could be reached.
+    #[error("cannot connect to {place}: {}", reason(.error))]
+    Connect {
+        /// The host and the port.
+        place: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// Whoever is there takes too long.
+    #[error("{place} did not answer within {} s: is that the host, and does it let the port through?", .limit.as_secs())]
+    TimeOut {
+        /// The host and the port.
+        place: String,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// SSH itself failed.
+    #[error("the connection failed: {0}")]
+    Ssh(#[from] russh::Error),
+    /// The host cannot be trusted.
+    #[error("{0}")]
+    HostKey(String),
+    /// Nobody could be logged in.
+    #[error("{0}")]
+    Authentication(String),
+    /// The login went well, and the service did not answer as it should.
+    #[error(transparent)]
+    Conversation(#[from] ConversationError),
+}
+
+impl LoginError {
+    /// How the program ends for that reason.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            LoginError::HostKey(_) => Exit::HostKey,
+            LoginError::Authentication(_) => Exit::Authentication,
+            LoginError::Conversation(ConversationError::Refused(_)) => Exit::Failed,
+            _ => Exit::Connection,
+        }
+    }
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            "nothing listens there. Is sshomed running, and is that its port? -P PORT names another one"
+                .to_owned()
+        }
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            format!("{error}. Is this machine on the network?")
+        }
+        _ => error.to_string(),
+    }
+}

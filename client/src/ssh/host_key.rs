@@ -1,0 +1,208 @@
+//! Whether the server is who it should be.
+
+use super::ask::{AskError, Asker};
+use super::config::UnknownHost;
+use super::error::LoginError;
+use super::known_hosts::{self, KnownHost, Line, Verdict};
+use super::settings::Settings;
+use crate::names::shown;
+use crate::tell::tell;
+use russh::client;
+use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
+use sshome_wire::display::Escaped;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Answers russh's questions while a connection is made.
+pub(super) struct HostCheck {
+    name: String,
+    known: KnownHost,
+    unknown_host: UnknownHost,
+    /// Where new hosts are remembered.
+    file: Option<PathBuf>,
+    asker: Asker,
+    quiet: bool,
+    /// Raised when the host has shown its key: from then on a person may take their time.
+    shown: Arc<AtomicBool>,
+}
+
+impl HostCheck {
+    /// Reads what is known of the host.
+    ///
+    /// # Errors
+    /// If a file of known hosts is there and cannot be read.
+    pub(super) fn new(settings: &Settings, asker: Asker) -> Result<HostCheck, LoginError> {
+        let name = known_hosts::name(&settings.host, settings.port);
+        let known = KnownHost::read(&settings.known_hosts, &name).map_err(|error| {
+            LoginError::HostKey(format!(
+                "the known hosts cannot be read, so that nothing can be checked: {error}"
+            ))
+        })?;
+        if settings.verbose {
+            for line in &known.authorities {
+                tell(format_args!(
+                    "{line}: @cert-authority is passed over, host certificates are not supported"
+                ));
+            }
+        }
+        Ok(HostCheck {
+            name,
+            known,
+            unknown_host: settings.unknown_host,
+            file: settings.known_hosts.first().cloned(),
+            asker,
+            quiet: settings.quiet,
+            shown: Arc::default(),
+        })
+    }
+
+    /// Raised when the host has shown its key.
+    #[must_use]
+    pub(super) fn shown(&self) -> Arc<AtomicBool> {
+        self.shown.clone()
+    }
+
+    /// Puts the algorithms of the keys that are known before the others: a host with several keys
+    /// then shows the one that can be checked.
+    #[must_use]
+    pub(super) fn prefer_known(&self, algorithms: &[Algorithm]) -> Vec<Algorithm> {
+        let known = |algorithm: &&Algorithm| {
+            self.known.keys().any(|line| match (line.key.algorithm(), algorithm) {
+                // A key of RSA serves with each of its hashes.
+                (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
+                (of_line, algorithm) => of_line == **algorithm,
+            })
+        };
+        let (mut first, rest): (Vec<_>, Vec<_>) = algorithms.iter().partition(known);
+        first.extend(rest);
+        first.into_iter().cloned().collect()
+    }
+
+    async fn check(&self, key: &PublicKey) -> Result<(), LoginError> {
+        match self.known.judge(key) {
+            Verdict::Known => return Ok(()),
+            Verdict::Revoked(line) => return Err(LoginError::HostKey(revoked(&self.name, key, line))),
+            Verdict::Changed(line) => return Err(LoginError::HostKey(changed(&self.name, key, line))),
+            Verdict::Unknown => {}
+        }
+        match self.unknown_host {
+            UnknownHost::Accept => {}
+            UnknownHost::Ask => self.ask(key).await?,
+            UnknownHost::Refuse => {
+                return Err(self.unknown(key, "StrictHostKeyChecking in the configuration forbids new hosts"));
+            }
+        }
+        self.remember(key);
+        Ok(())
+    }
+
+    async fn ask(&self, key: &PublicKey) -> Result<(), LoginError> {
+        let fingerprint = fingerprint(key);
+        let mut question = format!(
+            "The host {} is not known. Its {} key has the fingerprint\n    {fingerprint}\n\
+             Is that the host's? (yes, no, or the fingerprint as you were told it) ",
+            Escaped(self.name.as_bytes()),
+            kind(key)
+        );
+        loop {
+            let answer = match self.asker.line(question).await {
+                Ok(answer) => answer,
+                Err(AskError::NobodyThere) => {
+                    return Err(
+                        self.unknown(key, "there is no terminal to ask at; --accept-new takes it unasked")
+                    );
+                }
+                Err(error) => return Err(self.unknown(key, &error.to_string())),
+            };
+            match answer.as_str() {
+                "yes" => return Ok(()),
+                "no" => return Err(self.unknown(key, "you did not accept it")),
+                given if given == fingerprint => return Ok(()),
+                given if given.starts_with("SHA256:") => {
+                    return Err(self.unknown(key, "its fingerprint is not the one that you were told"));
+                }
+                _ => question = "Please type yes, no or the fingerprint: ".to_owned(),
+            }
+        }
+    }
+
+    /// A host that cannot be remembered is asked for again the next time; that is no reason to stop.
+    fn remember(&self, key: &PublicKey) {
+        let Some(file) = &self.file else { return };
+        let (name, kind, shown) = (Escaped(self.name.as_bytes()), kind(key), shown(file));
+        match known_hosts::remember(file, &self.name, key) {
+            Ok(()) if self.quiet => {}
+            Ok(()) => {
+                tell(format_args!("remembered the {kind} key of {name} in {shown}: {}", fingerprint(key)))
+            }
+            Err(error) => tell(format_args!("the key of {name} cannot be remembered in {shown}: {error}")),
+        }
+    }
+
+    fn unknown(&self, key: &PublicKey, why: &str) -> LoginError {
+        let (name, kind, fingerprint) = (Escaped(self.name.as_bytes()), kind(key), fingerprint(key));
+        LoginError::HostKey(format!("the host {name} is not known ({kind} key, {fingerprint}): {why}"))
+    }
+}
+
+impl client::Handler for HostCheck {
+    type Error = LoginError;
+
+    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, LoginError> {
+        self.shown.store(true, Ordering::Relaxed);
+        self.check(&key.public_key()).await.map(|()| true)
+    }
+
+    async fn auth_banner(&mut self, banner: &str, _: &mut client::Session) -> Result<(), LoginError> {
+        if !self.quiet {
+            banner.lines().for_each(|line| tell(Escaped(line.as_bytes())));
+        }
+        Ok(())
+    }
+}
+
+fn kind(key: &PublicKey) -> String {
+    match key.algorithm() {
+        Algorithm::Ed25519 => "ED25519".to_owned(),
+        Algorithm::Ecdsa { .. } => "ECDSA".to_owned(),
+        Algorithm::Rsa { .. } => "RSA".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
+fn changed(name: &str, key: &PublicKey, line: &Line) -> String {
+    format!(
+        "\
+THE KEY OF THE HOST HAS CHANGED. Nothing was sent to it.
+    host           {}
+    it shows       {} {}
+    it is known by {} {}
+    that is in     {}:{}
+Either somebody sits between you and the host, or the host was set up anew. Ask whoever runs it for the
+fingerprint of its key. If the new one is right, remove that line and connect again.",
+        Escaped(name.as_bytes()),
+        kind(key),
+        fingerprint(key),
+        kind(&line.key),
+        fingerprint(&line.key),
+        shown(&line.file),
+        line.number
+    )
+}
+
+fn revoked(name: &str, key: &PublicKey, line: &Line) -> String {
+    format!(
+        "THE KEY THAT THE HOST SHOWS IS REVOKED. Nothing was sent to it.\n    host      {}\n    \
+         it shows  {} {}\n    revoked   in {}:{}\nDo not use this host before whoever runs it has explained it.",
+        Escaped(name.as_bytes()),
+        kind(key),
+        fingerprint(key),
+        shown(&line.file),
+        line.number
+    )
+}

@@ -1,0 +1,164 @@
+//! What the keywords of ssh_config are to this client.
+
+/// What is done about a keyword.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Treatment {
+    /// It is understood.
+    Understood,
+    /// It does not change what this client does, or only makes it more careful than it was told.
+    Harmless,
+    /// It would change where a connection goes, how, or whom it trusts, and is not supported.
+    Refused,
+}
+
+/// Looks a keyword up, in whatever case; none if it is unknown.
+#[must_use]
+pub(super) fn treatment(keyword: &str) -> Option<Treatment> {
+    let is_in = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(keyword));
+    match () {
+        () if is_in(UNDERSTOOD) => Some(Treatment::Understood),
+        () if is_in(REFUSED) => Some(Treatment::Refused),
+        () if is_in(HARMLESS) => Some(Treatment::Harmless),
+        () => None,
+    }
+}
+
+const UNDERSTOOD: &[&str] = &[
+    "BatchMode",
+    "ConnectTimeout",
+    "Host",
+    "HostName",
+    "IdentitiesOnly",
+    "IdentityAgent",
+    "IdentityFile",
+    "IgnoreUnknown",
+    "PasswordAuthentication",
+    "Port",
+    "PubkeyAuthentication",
+    "StrictHostKeyChecking",
+    "User",
+    "UserKnownHostsFile",
+];
+
+const REFUSED: &[&str] = &[
+    "AddressFamily",
+    "BindAddress",
+    "BindInterface",
+    "CanonicalizeHostname",
+    "CertificateFile",
+    "HostKeyAlias",
+    "Include",
+    "KnownHostsCommand",
+    "Match",
+    "ProxyCommand",
+    "ProxyJump",
+    "ProxyUseFdpass",
+    "RevokedHostKeys",
+];
+
+/// Algorithms are here because this client has a short list of its own, all of them modern; files of
+/// known hosts for everybody because without them a host is unknown, not trusted; forwarding,
+/// terminals and multiplexing because it has none.
+const HARMLESS: &[&str] = &[
+    "AddKeysToAgent",
+    "CASignatureAlgorithms",
+    "CanonicalDomains",
+    "CanonicalizeFallbackLocal",
+    "CanonicalizeMaxDots",
+    "CanonicalizePermittedCNAMEs",
+    "ChallengeResponseAuthentication",
+    "ChannelTimeout",
+    "CheckHostIP",
+    "Ciphers",
+    "ClearAllForwardings",
+    "Compression",
+    "CompressionLevel",
+    "ConnectionAttempts",
+    "ControlMaster",
+    "ControlPath",
+    "ControlPersist",
+    "DynamicForward",
+    "EnableEscapeCommandline",
+    "EnableSSHKeysign",
+    "EscapeChar",
+    "ExitOnForwardFailure",
+    "FingerprintHash",
+    "ForkAfterAuthentication",
+    "ForwardAgent",
+    "ForwardX11",
+    "ForwardX11Timeout",
+    "ForwardX11Trusted",
+    "GSSAPIAuthentication",
+    "GSSAPIDelegateCredentials",
+    "GSSAPIKeyExchange",
+    "GSSAPITrustDNS",
+    "GatewayPorts",
+    "GlobalKnownHostsFile",
+    "HashKnownHosts",
+    "HostKeyAlgorithms",
+    "HostbasedAcceptedAlgorithms",
+    "HostbasedAuthentication",
+    "HostbasedKeyTypes",
+    "IPQoS",
+    "KbdInteractiveAuthentication",
+    "KbdInteractiveDevices",
+    "KexAlgorithms",
+    "LocalCommand",
+    "LocalForward",
+    "LogLevel",
+    "LogVerbose",
+    "MACs",
+    "NoHostAuthenticationForLocalhost",
+    "NumberOfPasswordPrompts",
+    "ObscureKeystrokeTiming",
+    "PKCS11Provider",
+    "PermitLocalCommand",
+    "PermitRemoteOpen",
+    "PreferredAuthentications",
+    "PubkeyAcceptedAlgorithms",
+    "PubkeyAcceptedKeyTypes",
+    "RefuseConnection",
+    "RekeyLimit",
+    "RemoteCommand",
+    "RemoteForward",
+    "RequestTTY",
+    "RequiredRSASize",
+    "SecurityKeyProvider",
+    "SendEnv",
+    "ServerAliveCountMax",
+    "ServerAliveInterval",
+    "SessionType",
+    "SetEnv",
+    "StdinNull",
+    "StreamLocalBindMask",
+    "StreamLocalBindUnlink",
+    "SyslogFacility",
+    "TCPKeepAlive",
+    "Tag",
+    "Tunnel",
+    "TunnelDevice",
+    "UpdateHostKeys",
+    "UseKeychain",
+    "VerifyHostKeyDNS",
+    "VersionAddendum",
+    "VisualHostKey",
+    "WarnWeakCrypto",
+    "XAuthLocation",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keyword_stands_in_one_list() {
+        let mut all: Vec<_> = [UNDERSTOOD, REFUSED, HARMLESS].concat();
+        let count = all.len();
+        all.sort_by_key(|keyword| keyword.to_lowercase());
+        all.dedup_by_key(|keyword| keyword.to_lowercase());
+        assert_eq!(all.len(), count);
+        assert_eq!(treatment("proxyjump"), Some(Treatment::Refused));
+        assert_eq!(treatment("hostNAME"), Some(Treatment::Understood));
+        assert_eq!(treatment("Hostnam"), None);
+    }
+}

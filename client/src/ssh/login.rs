@@ -1,0 +1,176 @@
+//! Logging in: the keys, then the password.
+
+use super::ask::Asker;
+use super::error::LoginError;
+use super::host_key::HostCheck;
+use super::keys::{self, Agent, Candidate};
+use super::settings::Settings;
+use crate::tell::tell;
+use russh::client::{AuthResult, Handle};
+use russh::keys::{Algorithm, HashAlg};
+use russh::{MethodKind, MethodSet};
+use sshome_wire::display::Escaped;
+
+/// How many keys are shown to a server: it counts each, and most hang up after six attempts.
+const KEYS: usize = 5;
+
+/// How often the password is asked for.
+const PASSWORDS: usize = 3;
+
+/// Logs in.
+///
+/// # Errors
+/// If the server accepts nothing that there is to offer, or the connection breaks.
+pub(super) async fn authenticate(
+    handle: &mut Handle<HostCheck>,
+    settings: &Settings,
+    asker: &Asker,
+) -> Result<(), LoginError> {
+    let mut login = Login { handle, settings, notes: Vec::new(), remaining: None };
+    if settings.public_key && login.with_keys(asker).await? {
+        return Ok(());
+    }
+    if settings.password && login.may(MethodKind::Password) && login.with_password(asker).await? {
+        return Ok(());
+    }
+    Err(login.refused())
+}
+
+struct Login<'a> {
+    handle: &'a mut Handle<HostCheck>,
+    settings: &'a Settings,
+    /// What went wrong on the way, for the error at the end.
+    notes: Vec<String>,
+    /// The methods that the server still takes, once it has said so.
+    remaining: Option<MethodSet>,
+}
+
+impl Login<'_> {
+    async fn with_keys(&mut self, asker: &Asker) -> Result<bool, LoginError> {
+        let mut agent = keys::agent(self.settings.agent.as_deref(), &mut self.notes).await;
+        let candidates = keys::candidates(self.settings, agent.as_mut(), asker, &mut self.notes).await;
+        if candidates.len() > KEYS {
+            self.notes.push(format!(
+                "only the first {KEYS} keys were tried: -i KEY names one, IdentitiesOnly keeps to those named"
+            ));
+        }
+        for candidate in candidates.into_iter().take(KEYS) {
+            if !self.may(MethodKind::PublicKey) {
+                break;
+            }
+            if self.with_key(candidate, agent.as_mut()).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn with_key(
+        &mut self,
+        candidate: Candidate,
+        agent: Option<&mut Agent>,
+    ) -> Result<bool, LoginError> {
+        let Candidate { public, origin, file } = candidate;
+        if self.settings.verbose {
+            tell(format_args!("trying {origin} ({})", public.fingerprint(HashAlg::Sha256)));
+        }
+        let hash = match public.algorithm() {
+            // A server that does not say what it takes takes SHA-512, as every one since 2016.
+            Algorithm::Rsa { .. } => {
+                self.handle.best_supported_rsa_hash().await?.unwrap_or(Some(HashAlg::Sha512))
+            }
+            _ => None,
+        };
+        if hash.is_none() && matches!(public.algorithm(), Algorithm::Rsa { .. }) {
+            self.notes.push(format!("{origin}: the server takes RSA only with SHA-1, which is broken"));
+            return Ok(false);
+        }
+        let user = self.settings.user.clone();
+        let result = match (file, agent) {
+            (Some(mut file), _) => self
+                .handle
+                .authenticate_publickey_with(user, public, hash, &mut file)
+                .await
+                .map_err(|error| error.to_string()),
+            (None, Some(agent)) => self
+                .handle
+                .authenticate_publickey_with(user, public, hash, agent)
+                .await
+                .map_err(|error| format!("{origin}: {error}")),
+            (None, None) => return Ok(false),
+        };
+        match result {
+            Ok(result) => self.judge(result),
+            Err(note) => {
+                self.notes.push(note);
+                self.connected()?;
+                Ok(false)
+            }
+        }
+    }
+
+    async fn with_password(&mut self, asker: &Asker) -> Result<bool, LoginError> {
+        let (user, host) = (&self.settings.user, &self.settings.host);
+        let question = format!("Password of {}@{}: ", Escaped(user.as_bytes()), Escaped(host.as_bytes()));
+        for attempt in 1..=PASSWORDS {
+            let password = match asker.secret(question.clone()).await {
+                Ok(password) => password,
+                Err(error) => {
+                    self.notes.push(format!("no password: {error}. A key needs no terminal: -i KEY"));
+                    return Ok(false);
+                }
+            };
+            let result = self.handle.authenticate_password(user.clone(), password.reveal()).await?;
+            if self.judge(result)? {
+                return Ok(true);
+            }
+            if !self.may(MethodKind::Password) {
+                break;
+            }
+            if attempt < PASSWORDS {
+                tell("the password was not accepted, please try again");
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the server may take this method.
+    fn may(&self, method: MethodKind) -> bool {
+        self.remaining.as_ref().is_none_or(|methods| methods.contains(&method))
+    }
+
+    fn judge(&mut self, result: AuthResult) -> Result<bool, LoginError> {
+        match result {
+            AuthResult::Success => Ok(true),
+            AuthResult::Failure { remaining_methods, .. } => {
+                self.connected()?;
+                self.remaining = Some(remaining_methods);
+                Ok(false)
+            }
+        }
+    }
+
+    /// russh reports a connection that broke as a refusal.
+    fn connected(&self) -> Result<(), LoginError> {
+        if self.handle.is_closed() {
+            let user = Escaped(self.settings.user.as_bytes());
+            let notes = self.notes.iter().map(|note| format!("\n    {note}")).collect::<String>();
+            return Err(LoginError::Authentication(format!(
+                "the server ended the connection while {user} was logging in: too many attempts, or too slow{notes}"
+            )));
+        }
+        Ok(())
+    }
+
+    fn refused(self) -> LoginError {
+        let (user, host) = (Escaped(self.settings.user.as_bytes()), Escaped(self.settings.host.as_bytes()));
+        let mut text = format!("400 authentication failed: {host} does not let {user} in");
+        let methods: Vec<&str> =
+            self.remaining.iter().flat_map(|methods| methods.iter()).map(<&str>::from).collect();
+        if !methods.is_empty() {
+            text.push_str(&format!(". It takes: {}", methods.join(", ")));
+        }
+        self.notes.iter().for_each(|note| text.push_str(&format!("\n    {note}")));
+        LoginError::Authentication(text)
+    }
+}

@@ -1,0 +1,294 @@
+//! What a connection needs to know: the command line, then ~/.ssh/config, then what is usual.
+
+use super::config::{ConfigError, HostConfig, UnknownHost};
+use crate::cli::Cli;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The port of a server that nothing else is known of.
+pub const DEFAULT_PORT: u16 = 2222;
+
+/// How long connecting may take where nothing else is said.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Everything that decides about a connection.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where to connect to: a name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Who logs in.
+    pub user: String,
+    /// Files of private keys, in the order in which they are tried.
+    pub identities: Vec<Identity>,
+    /// Whether only those keys are tried, not the others of the agent.
+    pub identities_only: bool,
+    /// The agent's socket.
+    pub agent: Option<PathBuf>,
+    /// Files of known hosts. New ones are added to the first.
+    pub known_hosts: Vec<PathBuf>,
+    /// What is done about a host that is not known.
+    pub unknown_host: UnknownHost,
+    /// Whether nothing may be asked.
+    pub batch: bool,
+    /// Whether keys may be used.
+    pub public_key: bool,
+    /// Whether a password may be used.
+    pub password: bool,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// Whether to say what is tried.
+    pub verbose: bool,
+    /// Whether to keep the server's banner to ourselves.
+    pub quiet: bool,
+}
+
+/// A file with a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The file.
+    pub file: PathBuf,
+    /// Whether somebody named it; one of the usual names may be missing.
+    pub named: bool,
+}
+
+/// Who runs the program, and where.
+#[derive(Debug, Default)]
+pub struct Environment {
+    /// The home directory.
+    pub home: Option<PathBuf>,
+    /// The local user.
+    pub user: Option<String>,
+    /// The agent's socket.
+    pub agent: Option<PathBuf>,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The configuration is to blame.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A value has a `%` that means nothing.
+    #[error("{0}: unknown %{1}: %%, %d, %h, %n, %p, %r and %u are known")]
+    Token(String, char),
+    /// Something is not known.
+    #[error("{0}")]
+    Missing(&'static str),
+}
+
+impl Environment {
+    /// What this process was started in.
+    #[must_use]
+    pub fn current() -> Environment {
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        Environment {
+            home: std::env::home_dir(),
+            user: ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| variable(name)?.into_string().ok()),
+            agent: variable("SSH_AUTH_SOCK").map(PathBuf::from),
+        }
+    }
+}
+
+impl Settings {
+    /// Puts together what the command line, the configuration and the environment say.
+    ///
+    /// # Errors
+    /// If the configuration cannot be obeyed, or something that is needed is not said anywhere.
+    pub fn resolve(cli: &Cli, environment: &Environment) -> Result<Settings, SettingsError> {
+        let destination = &cli.destination;
+        let config = read_config(cli.config.as_deref(), environment, &destination.host)?;
+        let user = destination.user.clone().or(config.user).or(environment.user.clone());
+        let mut tokens = Tokens {
+            home: environment.home.as_deref(),
+            name: &destination.host,
+            host: destination.host.clone(),
+            port: cli.port.or(destination.port).or(config.port).unwrap_or(DEFAULT_PORT),
+            user: user.ok_or(SettingsError::Missing("nobody says who logs in: write USER@HOST"))?,
+            local_user: environment.user.as_deref().unwrap_or_default(),
+        };
+        if let Some(host) = &config.host_name {
+            tokens.host = tokens.replace(host)?;
+        }
+        let known_hosts = match (&cli.known_hosts, &config.known_hosts) {
+            (Some(file), _) => vec![file.clone()],
+            (None, Some(files)) if files.iter().any(|file| file == "none") => Vec::new(),
+            (None, Some(files)) => files.iter().map(|file| tokens.path(file)).collect::<Result<_, _>>()?,
+            (None, None) => tokens.usual(&["known_hosts"]),
+        };
+        let agent = match config.identity_agent.as_deref() {
+            None | Some("SSH_AUTH_SOCK") => environment.agent.clone(),
+            Some("none") => None,
+            Some(socket) => Some(tokens.path(socket)?),
+        };
+        Ok(Settings {
+            identities: identities(cli, &config.identity_files, &tokens)?,
+            identities_only: config.identities_only.unwrap_or(false),
+            agent,
+            known_hosts,
+            unknown_host: match config.unknown_host {
+                _ if cli.accept_new => UnknownHost::Accept,
+                unknown_host => unknown_host.unwrap_or(UnknownHost::Ask),
+            },
+            batch: config.batch.unwrap_or(false),
+            public_key: config.public_key.unwrap_or(true),
+            password: config.password.unwrap_or(true),
+            connect_timeout: match config.connect_timeout {
+                Some(Duration::ZERO) => Duration::MAX,
+                timeout => timeout.unwrap_or(CONNECT_TIMEOUT),
+            },
+            verbose: cli.verbose,
+            quiet: cli.quiet,
+            host: tokens.host,
+            port: tokens.port,
+            user: tokens.user,
+        })
+    }
+}
+
+/// A file that was named must be there; the usual one need not.
+fn read_config(
+    named: Option<&Path>,
+    environment: &Environment,
+    host: &str,
+) -> Result<HostConfig, ConfigError> {
+    let usual = environment.home.as_ref().map(|home| home.join(".ssh/config"));
+    match (named, usual) {
+        (Some(file), _) if file.as_os_str() == "none" => Ok(HostConfig::default()),
+        (Some(file), _) => HostConfig::read(file, host),
+        (None, Some(file)) if file.exists() => HostConfig::read(&file, host),
+        (None, _) => Ok(HostConfig::default()),
+    }
+}
+
+fn identities(cli: &Cli, configured: &[String], tokens: &Tokens<'_>) -> Result<Vec<Identity>, SettingsError> {
+    let mut files = cli.identities.clone();
+    for file in configured.iter().filter(|file| *file != "none") {
+        files.push(tokens.path(file)?);
+    }
+    if files.is_empty() && configured.is_empty() {
+        let usual = tokens.usual(&["id_ed25519", "id_ecdsa", "id_rsa"]);
+        return Ok(usual.into_iter().map(|file| Identity { file, named: false }).collect());
+    }
+    Ok(files.into_iter().map(|file| Identity { file, named: true }).collect())
+}
+
+/// What `%` and `~` in a value of the configuration stand for.
+struct Tokens<'a> {
+    home: Option<&'a Path>,
+    name: &'a str,
+    host: String,
+    port: u16,
+    user: String,
+    local_user: &'a str,
+}
+
+impl Tokens<'_> {
+    fn replace(&self, value: &str) -> Result<String, SettingsError> {
+        let mut out = String::new();
+        let mut rest = value.chars();
+        while let Some(c) = rest.next() {
+            match if c == '%' { rest.next() } else { None } {
+                None => out.push(c),
+                Some('%') => out.push('%'),
+                Some('d') => out.push_str(&self.home()?.to_string_lossy()),
+                Some('h') => out.push_str(&self.host),
+                Some('n') => out.push_str(self.name),
+                Some('p') => out.push_str(&self.port.to_string()),
+                Some('r') => out.push_str(&self.user),
+                Some('u') => out.push_str(self.local_user),
+                Some(other) => return Err(SettingsError::Token(value.to_owned(), other)),
+            }
+        }
+        Ok(out)
+    }
+
+    fn path(&self, value: &str) -> Result<PathBuf, SettingsError> {
+        let replaced = self.replace(value)?;
+        match replaced.strip_prefix("~/") {
+            Some(rest) => Ok(self.home()?.join(rest)),
+            None => Ok(PathBuf::from(replaced)),
+        }
+    }
+
+    fn home(&self) -> Result<&Path, SettingsError> {
+        self.home.ok_or(SettingsError::Missing("there is no home directory: set HOME"))
+    }
+
+    /// Files in ~/.ssh; none where there is no home.
+    fn usual(&self, names: &[&str]) -> Vec<PathBuf> {
+        self.home
+            .map_or_else(Vec::new, |home| names.iter().map(|name| home.join(".ssh").join(name)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn resolve(config: &str, arguments: &[&str]) -> Result<Settings, SettingsError> {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join(".ssh")).unwrap();
+        std::fs::write(home.path().join(".ssh/config"), config).unwrap();
+        let cli = Cli::try_parse_from([&["sshome"], arguments].concat()).unwrap();
+        let environment = Environment {
+            home: Some(home.path().to_owned()),
+            user: Some("me".to_owned()),
+            agent: Some(PathBuf::from("/run/agent")),
+        };
+        let mut settings = Settings::resolve(&cli, &environment)?;
+        // The home's name differs from run to run.
+        for file in
+            settings.identities.iter_mut().map(|identity| &mut identity.file).chain(&mut settings.known_hosts)
+        {
+            if let Ok(rest) = file.strip_prefix(home.path()) {
+                *file = Path::new("~").join(rest);
+            }
+        }
+        Ok(settings)
+    }
+
+    fn files(settings: &Settings) -> Vec<&str> {
+        settings.identities.iter().map(|identity| identity.file.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_usual() {
+        let settings = resolve("", &["host"]).unwrap();
+        assert_eq!((settings.host.as_str(), settings.port, settings.user.as_str()), ("host", 2222, "me"));
+        assert_eq!(files(&settings), ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"]);
+        assert_eq!(settings.known_hosts, [Path::new("~/.ssh/known_hosts")]);
+        assert_eq!(settings.unknown_host, UnknownHost::Ask);
+        assert_eq!(settings.connect_timeout, Duration::from_secs(15));
+    }
+
+    #[test]
+    fn the_command_line_comes_first() {
+        let config = "Host nas\nHostName %h.example.org\nPort 22\nUser alex\nIdentityFile %d/.ssh/%r-%h\n\
+                      UserKnownHostsFile ~/x\nIdentityAgent none\nConnectTimeout 3\n";
+        let settings = resolve(config, &["nas"]).unwrap();
+        assert_eq!(
+            (settings.host.as_str(), settings.port, settings.user.as_str()),
+            ("nas.example.org", 22, "alex")
+        );
+        assert_eq!(files(&settings), ["~/.ssh/alex-nas.example.org"]);
+        assert_eq!((settings.agent, settings.connect_timeout), (None, Duration::from_secs(3)));
+        let settings =
+            resolve(config, &["-i", "key", "-P", "9", "--known-hosts", "k", "--accept-new", "zcl@nas:7"])
+                .unwrap();
+        assert_eq!((settings.port, settings.user.as_str()), (9, "zcl"));
+        assert_eq!(files(&settings), ["key", "~/.ssh/zcl-nas.example.org"]);
+        assert_eq!(settings.known_hosts, [Path::new("k")]);
+        assert_eq!(settings.unknown_host, UnknownHost::Accept);
+    }
+
+    #[test]
+    fn no_configuration_and_a_wrong_one() {
+        assert_eq!(resolve("Port 9\n", &["-F", "none", "host"]).unwrap().port, 2222);
+        assert!(resolve("", &["-F", "/nonexistent/config", "host"]).is_err());
+        let said = resolve("IdentityFile ~/%z\n", &["host"]).unwrap_err().to_string();
+        assert!(said.starts_with("~/%z: unknown %z"), "{said}");
+    }
+}
