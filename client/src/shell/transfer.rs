@@ -30,10 +30,10 @@ impl Shell {
             paths.push(self.conversation.absolute(&path).map_err(ConversationError::from)?);
         }
         let progress = self.progress();
-        let mut context =
+        let context =
             Context { conversation: &mut self.conversation, interrupt: &self.interrupt, progress: &progress };
         let begun = Instant::now();
-        let summary = transfer::get(&mut context, &paths, &target, options(invocation)).await?;
+        let summary = transfer::get(context, &paths, &target, options(invocation)).await?;
         self.report(&summary, begun.elapsed())
     }
 
@@ -48,10 +48,10 @@ impl Shell {
         }
         let paths = self.local_paths(sources).await?;
         let progress = self.progress();
-        let mut context =
+        let context =
             Context { conversation: &mut self.conversation, interrupt: &self.interrupt, progress: &progress };
         let begun = Instant::now();
-        let summary = transfer::put(&mut context, &paths, &target, options(invocation)).await?;
+        let summary = transfer::put(context, &paths, &target, options(invocation)).await?;
         self.report(&summary, begun.elapsed())
     }
 

@@ -33,7 +33,7 @@ impl DirectoryReader {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn next(&mut self) -> Result<Option<Attributes>> {
+    pub fn next_entry(&mut self) -> Result<Option<Attributes>> {
         while let Some(item) = self.dir.read() {
             let item = item?;
             let name = item.file_name().to_bytes();

@@ -13,7 +13,7 @@ pub(super) fn scan(top: OwnedFd) -> Result<Use> {
     let mut found = Use::default();
     let mut several_names = HashSet::new();
     loop {
-        match tree.next() {
+        match tree.next_step() {
             Ok(None) => return Ok(found),
             Ok(Some(TreeItem::Leave(..))) => {}
             Ok(Some(TreeItem::Enter(..))) => found.entries += 1,

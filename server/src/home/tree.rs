@@ -50,7 +50,7 @@ impl Tree {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn next(&mut self) -> Result<Option<TreeItem>> {
+    pub fn next_step(&mut self) -> Result<Option<TreeItem>> {
         while let Some(level) = self.levels.last_mut() {
             let Some(item) = level.dir.read() else {
                 let own = self.levels.pop().and_then(|level| level.own);

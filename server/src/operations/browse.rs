@@ -96,7 +96,7 @@ impl Listing {
     ///
     /// # Errors
     /// At the end, if anything was passed over.
-    pub fn next(&mut self, user: &User, most: usize) -> Result<Option<Batch>> {
+    pub fn next_batch(&mut self, user: &User, most: usize) -> Result<Option<Batch>> {
         loop {
             if self.current.is_none() && !self.open_next(user) {
                 return self.outcome().map(|()| None);
@@ -106,7 +106,7 @@ impl Listing {
             let mut batch = Vec::new();
             let mut ended = Ok(false);
             while batch.len() < most {
-                match reader.next() {
+                match reader.next_entry() {
                     Ok(Some(entry)) => batch.push(entry),
                     Ok(None) => ended = Ok(true),
                     Err(error) => ended = Err(error),

@@ -97,7 +97,7 @@ impl Copy {
             }
             entries += 1;
             let Some(tree) = &mut self.tree else { return self.outcome(user) };
-            match tree.next().of_file(&self.from) {
+            match tree.next_step().of_file(&self.from) {
                 Ok(None) => return self.outcome(user),
                 Ok(Some(item)) => {
                     if let Err(error) = self.take(user, item) {

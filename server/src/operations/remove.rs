@@ -67,7 +67,7 @@ impl Removal {
     pub fn step(&mut self, user: &User, most: usize) -> Result<bool> {
         let Some((own, tree)) = &mut self.tree else { return Ok(true) };
         for _ in 0..most {
-            let removed = match tree.next() {
+            let removed = match tree.next_step() {
                 Ok(Some(TreeItem::Enter(..))) => Ok(()),
                 Ok(Some(TreeItem::Leaf(location, _))) => unlink(user, &location),
                 Ok(Some(TreeItem::Leave(location, _))) => unlink_directory(user, &location),

@@ -122,7 +122,6 @@ impl Ledger {
     }
 
     /// Says that a file is open, until the result is dropped.
-    #[must_use]
     pub fn hold(self: &Arc<Ledger>, file: FileId) -> Held {
         self.books().open.entry(file).or_default().times += 1;
         Held { ledger: Arc::clone(self), file }

@@ -15,10 +15,10 @@ const ENTRIES: usize = 1000;
 
 /// A request under way.
 pub(super) enum Job {
-    Get { file: Download, offset: u64 },
-    List(Listing),
-    Hash(Hashing),
-    Copy(Copy),
+    Get { file: Box<Download>, offset: u64 },
+    List(Box<Listing>),
+    Hash(Box<Hashing>),
+    Copy(Box<Copy>),
     Remove(Removal),
 }
 
@@ -27,7 +27,7 @@ impl Job {
     pub(super) fn get(file: Download, offset: u64, output: &mut Output) -> Job {
         let (mtime, mode) = (mtime(file.stat()), mode(file.stat()));
         output.header(Header { size: file.size(), offset, mtime, mode });
-        Job::Get { file, offset }
+        Job::Get { file: Box::new(file), offset }
     }
 
     /// Goes on. Returns whether the request is answered.
@@ -103,7 +103,7 @@ fn send(file: &mut Download, offset: u64, output: &mut Output) -> Result<bool, E
 
 fn list(listing: &mut Listing, user: &User, output: &mut Output) -> Result<Option<Reply>, Error> {
     let batch = match listing.is_directory() {
-        true => listing.next(user, ENTRIES)?,
+        true => listing.next_batch(user, ENTRIES)?,
         false => None,
     };
     if let Some((directory, entries)) = batch {

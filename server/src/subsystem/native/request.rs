@@ -11,7 +11,7 @@ use sshome_wire::{PathError, Payload, RemotePath, Reply, Request, Status};
 enum Outcome {
     Reply(Reply),
     Job(Job),
-    Upload(Upload),
+    Upload(Box<Upload>),
 }
 
 type Handled = Result<Outcome, Refused>;
@@ -47,7 +47,7 @@ impl Conversation {
         match self.act(request) {
             Ok(Outcome::Reply(reply)) => self.answer(reply),
             Ok(Outcome::Job(job)) => self.job = Some(job),
-            Ok(Outcome::Upload(upload)) => self.receiving = Receiving::Upload(Box::new(upload)),
+            Ok(Outcome::Upload(upload)) => self.receiving = Receiving::Upload(upload),
             Err(refused) => {
                 let reply = match refused {
                     Refused::Operation(error) => refusal(&error),
@@ -81,7 +81,7 @@ impl Conversation {
                 path_reply(&self.cwd)
             }
             Request::Ls { path, recursive } => {
-                Outcome::Job(Job::List(Listing::begin(user, &at(&path)?, recursive)?))
+                Outcome::Job(Job::List(Box::new(Listing::begin(user, &at(&path)?, recursive)?)))
             }
             Request::Stat { path, follow } => {
                 let found = operations::stat(user, &at(&path)?, follow)?;
@@ -105,7 +105,7 @@ impl Conversation {
             }
             Request::Put(put) => {
                 let path = at(&put.path)?;
-                Outcome::Upload(Upload::begin(user, &put, path)?)
+                Outcome::Upload(Box::new(Upload::begin(user, &put, path)?))
             }
             Request::Rm { path, recursive: false } => {
                 operations::remove(user, &at(&path)?)?;
@@ -123,10 +123,10 @@ impl Conversation {
                 done()
             }
             Request::Cp { from, to, recursive } => {
-                Outcome::Job(Job::Copy(Copy::begin(user, &at(&from)?, &at(&to)?, recursive)?))
+                Outcome::Job(Job::Copy(Box::new(Copy::begin(user, &at(&from)?, &at(&to)?, recursive)?)))
             }
             Request::Hash { path, verify } => {
-                Outcome::Job(Job::Hash(Hashing::begin(user, &at(&path)?, verify)?))
+                Outcome::Job(Job::Hash(Box::new(Hashing::begin(user, &at(&path)?, verify)?)))
             }
             Request::Df => Outcome::Reply(Reply::with(Payload::Usage(operations::usage(user)?))),
             Request::Sync => {
