@@ -11,6 +11,7 @@
 
 extern crate alloc;
 
+mod blocks;
 pub mod display;
 pub mod frame;
 mod hello;
@@ -21,6 +22,7 @@ mod request;
 mod status;
 mod transfer;
 
+pub use blocks::{BLOCK, BlockHasher};
 pub use frame::{Decoder, Frame, FrameError, Kind, MAX_FRAME};
 pub use hello::{Features, Hello, PROTOCOL_VERSION};
 pub use listing::{Entries, Entry, FileKind, Time};

@@ -42,6 +42,8 @@ pub struct Listing {
     /// Directories that are still to be read, relative to `top`.
     ahead: Vec<Vec<u8>>,
     current: Option<(Vec<u8>, DirectoryReader)>,
+    /// How many of `ahead` were there before the current directory's own.
+    older: usize,
     failed: u64,
     first_failure: Option<String>,
 }
@@ -74,6 +76,7 @@ impl Listing {
             own,
             ahead: Vec::new(),
             current,
+            older: 0,
             failed: 0,
             first_failure: None,
         })
@@ -133,8 +136,11 @@ impl Listing {
         }
     }
 
-    /// Opens the next directory that can be opened.
+    /// Opens the next directory that can be opened: those inside the last one first, by name.
     fn open_next(&mut self, user: &User) -> bool {
+        if let Some(own) = self.ahead.get_mut(self.older..) {
+            own.sort_unstable_by(|a, b| b.cmp(a));
+        }
         while let Some(relative) = self.ahead.pop() {
             let opened = match self.top.join(&relative) {
                 Ok(path) => user.home.read_directory(&path),
@@ -142,6 +148,7 @@ impl Listing {
             };
             match opened {
                 Ok(reader) => {
+                    self.older = self.ahead.len();
                     self.current = Some((relative, reader));
                     return true;
                 }

@@ -5,7 +5,7 @@ use super::{Error, Result, User};
 use crate::home::{Stamp, file_id, length};
 use crate::quota::Held;
 use rustix::fs::Stat;
-use sshome_wire::{Digest, RemotePath};
+use sshome_wire::{BlockHasher, Digest, RemotePath};
 use std::fs::File;
 
 /// A file that is being sent.
@@ -15,7 +15,7 @@ pub struct Download {
     file: File,
     stat: Stat,
     position: u64,
-    hasher: blake3::Hasher,
+    hasher: BlockHasher,
     /// The file counts for as long as it is held, even if its name goes.
     _held: Held,
 }
@@ -28,7 +28,7 @@ impl Download {
     pub fn begin(user: &User, path: &RemotePath) -> Result<Download> {
         let (file, stat) = user.home.open_file(path).of_file(path)?;
         let held = user.ledger.hold(file_id(&stat));
-        let hasher = blake3::Hasher::new();
+        let hasher = BlockHasher::new();
         Ok(Download { path: path.clone(), file, stat, position: 0, hasher, _held: held })
     }
 
@@ -87,7 +87,7 @@ impl Download {
         if !same(&now, &self.stat) || self.position != self.size() {
             return Err(Error::Changed(self.path.clone()));
         }
-        let digest = Digest(*self.hasher.finalize().as_bytes());
+        let digest = self.hasher.finish();
         match self.stored() {
             Some(stored) if stored != digest => Err(Error::Rotten(self.path.clone())),
             _ => Ok(digest),
@@ -97,7 +97,7 @@ impl Download {
     /// The digest of all that was read, whatever became of the file.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest(*self.hasher.finalize().as_bytes())
+        self.hasher.finish()
     }
 
     /// The digest that was stored when the file was published, if it still applies.

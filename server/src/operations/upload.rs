@@ -5,7 +5,7 @@ use super::{Error, Placement, Result, User};
 use crate::home::{Location, Staged, Stamp, freed_bytes};
 use crate::quota::Reservation;
 use rustix::fs::{FileType, Mode, Stat, Timespec, Timestamps, UTIME_OMIT};
-use sshome_wire::{Digest, End, Put, RemotePath, Time};
+use sshome_wire::{BlockHasher, Digest, End, Put, RemotePath, Time};
 use std::io::Write;
 
 /// From this size on a file is put on the disk by itself, before the group that it is published with.
@@ -24,7 +24,7 @@ pub struct Upload {
     target: Location,
     staged: Staged,
     reservation: Reservation,
-    hasher: blake3::Hasher,
+    hasher: BlockHasher,
     announced: Option<u64>,
     written: u64,
     /// Bytes that the replaced file will give back.
@@ -54,7 +54,7 @@ impl Upload {
             target,
             staged: user.home.stage().of_file(&path)?,
             reservation,
-            hasher: blake3::Hasher::new(),
+            hasher: BlockHasher::new(),
             announced: put.size,
             written: 0,
             credit,
@@ -92,7 +92,7 @@ impl Upload {
             let (path, status, why) = (self.path.clone(), end.status, end.message.clone());
             return Err(Error::GivenUp { path, status, why });
         }
-        let digest = Digest(*self.hasher.finalize().as_bytes());
+        let digest = self.hasher.finish();
         if self.written != end.size {
             return Err(Error::Mismatch { path: self.path, why: "not all of it arrived" });
         }

@@ -1,0 +1,173 @@
+//! A file's digest, block by block.
+//!
+//! BLAKE3 is a tree: a block of a power of two of its chunks, at a multiple of its own length, is a
+//! subtree with a digest of its own ("chaining value", section 2.1 of the BLAKE3 paper), and the
+//! digest of the whole file follows from those of its blocks. So one pass over a file gives both:
+//! the digest of the whole, and digests by which a part of it can be compared and gone on from.
+
+use crate::Digest;
+use alloc::vec::Vec;
+use blake3::Hasher;
+use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
+
+/// The length of a block, in bytes.
+pub const BLOCK: u64 = 4 << 20;
+
+/// Digests a file's bytes as they come, in order.
+#[derive(Clone, Debug)]
+pub struct BlockHasher {
+    /// Of the blocks that are whole and behind us.
+    blocks: Vec<Digest>,
+    /// At the current block, which is closed only when more follows: a file of one block is no
+    /// subtree but the whole tree.
+    current: Hasher,
+    /// Bytes in the current block.
+    filled: u64,
+}
+
+impl Default for BlockHasher {
+    fn default() -> BlockHasher {
+        BlockHasher::after(Vec::new())
+    }
+}
+
+impl BlockHasher {
+    /// Begins at a file's first byte.
+    #[must_use]
+    pub fn new() -> BlockHasher {
+        BlockHasher::default()
+    }
+
+    /// Goes on after blocks that are known. At least a byte has to follow: the last block of a file
+    /// is always digested itself.
+    #[must_use]
+    pub fn after(blocks: Vec<Digest>) -> BlockHasher {
+        let mut current = Hasher::new();
+        current.set_input_offset(blocks.len() as u64 * BLOCK);
+        BlockHasher { blocks, current, filled: 0 }
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, mut data: &[u8]) {
+        while !data.is_empty() {
+            if self.filled == BLOCK {
+                self.blocks.push(Digest(self.current.finalize_non_root()));
+                *self = BlockHasher::after(core::mem::take(&mut self.blocks));
+            }
+            let room = usize::try_from(BLOCK - self.filled).unwrap_or(usize::MAX);
+            let (now, later) = data.split_at(room.min(data.len()));
+            self.current.update(now);
+            self.filled += now.len() as u64;
+            data = later;
+        }
+    }
+
+    /// How many bytes were taken, those of the known blocks among them.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.blocks.len() as u64 * BLOCK + self.filled
+    }
+
+    /// The digests of the whole blocks that more bytes have followed.
+    #[must_use]
+    pub fn blocks(&self) -> &[Digest] {
+        &self.blocks
+    }
+
+    /// The BLAKE3 of all bytes.
+    #[must_use]
+    pub fn finish(&self) -> Digest {
+        if self.blocks.is_empty() {
+            return Digest(*self.current.finalize().as_bytes());
+        }
+        let mut subtrees: Vec<[u8; 32]> = self.blocks.iter().map(|block| block.0).collect();
+        if self.filled > 0 {
+            subtrees.push(self.current.finalize_non_root());
+        }
+        match halves(&subtrees) {
+            Some((left, right)) => {
+                let root = merge_subtrees_root(&merged(left), &merged(right), Mode::Hash);
+                Digest(*root.as_bytes())
+            }
+            // One known block and nothing after it: `after` asks for more. No file has this digest.
+            None => Digest([0; 32]),
+        }
+    }
+}
+
+/// The digest of a subtree of these blocks.
+fn merged(subtrees: &[[u8; 32]]) -> [u8; 32] {
+    match halves(subtrees) {
+        Some((left, right)) => merge_subtrees_non_root(&merged(left), &merged(right), Mode::Hash),
+        None => subtrees.first().copied().unwrap_or_default(),
+    }
+}
+
+/// Left: the largest power of two that leaves something for the right.
+fn halves(subtrees: &[[u8; 32]]) -> Option<(&[[u8; 32]], &[[u8; 32]])> {
+    let last = subtrees.len().checked_sub(1).filter(|last| *last > 0)?;
+    subtrees.split_at_checked(1 << last.ilog2())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn noise(length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        Hasher::new().finalize_xof().fill(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn the_digest_is_that_of_the_whole_at_every_border() {
+        let block = BLOCK as usize;
+        let bytes = noise(7 * block + 5);
+        let lengths = [0, 1, 1024, 1025, block - 1, block, block + 1, 2 * block, 3 * block, 3 * block + 1];
+        for length in lengths.into_iter().chain([4 * block, 5 * block, 7 * block, 7 * block + 5]) {
+            let mut hasher = BlockHasher::new();
+            for piece in bytes[..length].chunks(1_000_003) {
+                hasher.update(piece);
+            }
+            assert_eq!(hasher.finish().0, *blake3::hash(&bytes[..length]).as_bytes(), "{length} bytes");
+            assert_eq!(hasher.length(), length as u64);
+        }
+    }
+
+    #[test]
+    fn known_blocks_need_not_be_read_again() {
+        let block = BLOCK as usize;
+        let bytes = noise(5 * block + 77);
+        let mut first = BlockHasher::new();
+        first.update(&bytes);
+        assert_eq!(first.blocks().len(), 5);
+        for known in 0..=5 {
+            let mut second = BlockHasher::after(first.blocks()[..known].to_vec());
+            second.update(&bytes[known * block..]);
+            assert_eq!(second.finish(), first.finish(), "after {known} blocks");
+            assert_eq!(second.blocks(), first.blocks());
+        }
+    }
+
+    #[test]
+    fn blocks_tell_where_two_files_differ() {
+        let mut bytes = noise(3 * BLOCK as usize + 1);
+        let mut one = BlockHasher::new();
+        one.update(&bytes);
+        bytes[BLOCK as usize + 9] ^= 1;
+        let mut other = BlockHasher::new();
+        other.update(&bytes);
+        let same: Vec<bool> = one.blocks().iter().zip(other.blocks()).map(|(a, b)| a == b).collect();
+        assert_eq!(same, [true, false, true]);
+        assert_ne!(one.finish(), other.finish());
+    }
+
+    #[test]
+    fn a_lone_known_block_is_no_file() {
+        let mut hasher = BlockHasher::new();
+        hasher.update(&noise(BLOCK as usize + 1));
+        let lone = BlockHasher::after(hasher.blocks().to_vec());
+        assert_eq!(lone.finish(), Digest([0; 32]));
+    }
+}
