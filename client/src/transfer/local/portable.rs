@@ -127,3 +127,8 @@ pub(in crate::transfer) fn open_source(path: &Path, follow: bool) -> io::Result<
     }
     File::open(path)
 }
+
+/// How many files this process may have open, and no more than are of use.
+pub(in crate::transfer) fn open_files() -> usize {
+    512
+}

@@ -185,6 +185,13 @@ pub(in crate::transfer) fn open_source(path: &Path, follow: bool) -> io::Result<
     Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?.into())
 }
 
+/// How many files this process may have open, and no more than are of use.
+pub(in crate::transfer) fn open_files() -> usize {
+    const ENOUGH: u64 = 2048;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.unwrap_or(ENOUGH).min(ENOUGH) as usize
+}
+
 fn busy() -> io::Error {
     io::Error::new(io::ErrorKind::ResourceBusy, "another sshome is writing this file; wait for it or stop it")
 }
