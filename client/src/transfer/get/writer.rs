@@ -2,7 +2,7 @@
 
 use super::plan::{Plan, Planned};
 use super::store::Store;
-use crate::transfer::local::{Directory, Seen, open_files, set_mode, set_mtime};
+use crate::transfer::local::{Directory, Seen, begin_writeback, open_files, set_mode, set_mtime};
 use crate::transfer::{Failure, Options, Summary, names};
 use bytes::Bytes;
 use sshome_wire::display::Escaped;
@@ -19,6 +19,9 @@ const BUFFER: usize = 256 << 10;
 
 /// A file of at least this many bytes is brought to the disk by itself.
 const LARGE: u64 = 8 << 20;
+
+/// So many bytes at a time are on their way to the disk while more are received.
+const WRITEBACK: u64 = 8 << 20;
 
 /// A group of files is published when it has this many bytes.
 const GROUP_BYTES: u64 = 64 << 20;
@@ -64,6 +67,9 @@ struct Sink {
     handle: File,
     hasher: blake3::Hasher,
     buffer: Vec<u8>,
+    written: u64,
+    /// How many bytes are on their way to the disk.
+    written_back: u64,
 }
 
 /// A file that is whole and verified, but not yet under its name.
@@ -132,7 +138,8 @@ impl Writer {
             opened = self.store.create(place, &part, header.mode);
         }
         let (directory, handle) = opened.map_err(|error| self.failure(file, written(&error)))?;
-        Ok(Sink { directory, part, handle, hasher: blake3::Hasher::new(), buffer: Vec::new() })
+        let (hasher, buffer) = (blake3::Hasher::new(), Vec::new());
+        Ok(Sink { directory, part, handle, hasher, buffer, written: 0, written_back: 0 })
     }
 
     fn data(&mut self, data: &[u8]) {
@@ -323,7 +330,12 @@ impl Sink {
     fn write_buffer(&mut self) -> io::Result<()> {
         self.hasher.update(&self.buffer);
         self.handle.write_all(&self.buffer)?;
+        self.written += self.buffer.len() as u64;
         self.buffer.clear();
+        if self.written - self.written_back >= WRITEBACK {
+            begin_writeback(&self.handle, self.written_back, self.written - self.written_back);
+            self.written_back = self.written;
+        }
         Ok(())
     }
 
