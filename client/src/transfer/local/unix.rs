@@ -3,6 +3,7 @@
 use super::Seen;
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::fs::File;
 use std::io;
 #[cfg(target_os = "linux")]
@@ -197,11 +198,18 @@ pub(in crate::transfer) fn begin_writeback(file: &File, offset: u64, length: u64
     let _ = (file, offset, length);
 }
 
-/// How many files this process may have open, and no more than are of use.
+/// How many files this process may have open, after it has asked for as many as are of use: the
+/// larger the groups in which files are published, the fewer waits for the disk.
 pub(in crate::transfer) fn open_files() -> usize {
-    const ENOUGH: u64 = 2048;
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    limit.unwrap_or(ENOUGH).min(ENOUGH) as usize
+    const ENOUGH: u64 = 8192;
+    let mut limit = getrlimit(Resource::Nofile);
+    let allowed = limit.maximum.unwrap_or(ENOUGH).min(ENOUGH);
+    if limit.current.is_some_and(|current| current < allowed) {
+        limit.current = Some(allowed);
+        // Refused, it stays as it was.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH).min(ENOUGH) as usize
 }
 
 fn busy() -> io::Error {
