@@ -7,6 +7,7 @@ use crate::transfer::{Context, Failure, Options, Summary};
 use sshome_wire::{Frame, Request};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -32,9 +33,13 @@ pub(super) async fn fetch(
     if files.is_empty() {
         return Ok(());
     }
-    let (queue, task) = spawn_writer(Arc::clone(plan), options);
+    let full = Arc::new(AtomicBool::new(false));
+    let (queue, task) = {
+        let (plan, full) = (Arc::clone(plan), Arc::clone(&full));
+        spawn_writer(move || Writer::new(plan, options, full))
+    };
     let waiting = VecDeque::new();
-    let batch = Batch { events: Vec::new(), bytes: 0, queue };
+    let batch = Batch { events: Vec::new(), bytes: 0, queue, full };
     let mut fetching = Fetching { plan, waiting, in_body: false, batch };
     let fetched = fetching.run(ctx, files.into_iter(), summary).await;
     let handed_over = match &fetched {
@@ -47,10 +52,12 @@ pub(super) async fn fetch(
     fetched.and(handed_over)
 }
 
-fn spawn_writer(plan: Arc<Plan>, options: Options) -> (mpsc::Sender<Vec<Event>>, JoinHandle<Summary>) {
+fn spawn_writer(
+    writer: impl FnOnce() -> Writer + Send + 'static,
+) -> (mpsc::Sender<Vec<Event>>, JoinHandle<Summary>) {
     let (queue, mut batches) = mpsc::channel::<Vec<Event>>(QUEUE);
     let task = tokio::task::spawn_blocking(move || {
-        let mut writer = Writer::new(plan, options);
+        let mut writer = writer();
         while let Some(batch) = batches.blocking_recv() {
             batch.into_iter().for_each(|event| writer.take(event));
         }
@@ -86,7 +93,9 @@ impl Fetching<'_> {
             let frame = match ctx.conversation.ready().await? {
                 Some(frame) => frame,
                 None => {
-                    self.batch.hand_over(ctx).await?;
+                    if self.batch.is_wanted() {
+                        self.batch.hand_over(ctx).await?;
+                    }
                     ctx.conversation.receive(ctx.interrupt).await?
                 }
             };
@@ -172,6 +181,8 @@ struct Batch {
     events: Vec<Event>,
     bytes: usize,
     queue: mpsc::Sender<Vec<Event>>,
+    /// The local disk is full, says the writer.
+    full: Arc<AtomicBool>,
 }
 
 impl Batch {
@@ -184,10 +195,20 @@ impl Batch {
         self.bytes >= BATCH_BYTES || self.events.len() >= BATCH_EVENTS
     }
 
+    /// Whether the writer has nothing to do; if it has, a larger batch later wakes it less often.
+    fn is_wanted(&self) -> bool {
+        self.queue.capacity() == QUEUE
+    }
+
     /// Hands the events over. While the writer is behind, nothing is read, and the server waits.
     async fn hand_over(&mut self, ctx: &Context<'_>) -> Result<(), ConversationError> {
         if self.events.is_empty() {
             return Ok(());
+        }
+        if self.full.load(Ordering::Relaxed) {
+            let words =
+                "the local disk is full, so the rest was not fetched; what was whole by then is saved";
+            return Err(ConversationError::Local(words.into()));
         }
         self.bytes = 0;
         let events = std::mem::take(&mut self.events);

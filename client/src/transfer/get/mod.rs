@@ -11,10 +11,11 @@ mod prepare;
 mod store;
 mod writer;
 
-use super::{Context, Failure, Options, Summary, remote_is_directory};
+use super::{Context, Failure, Options, Summary, path_bytes, remote_is_directory};
 use crate::conversation::ConversationError;
 use plan::Plan;
-use sshome_wire::{Entry, FileKind, RemotePath, Reply, Status};
+use sshome_wire::display::Escaped;
+use sshome_wire::{Entry, FileKind, RemotePath};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::Store;
@@ -53,15 +54,17 @@ async fn run(
 ) -> Result<Summary, ConversationError> {
     let into_directory = target.is_dir();
     if sources.len() > 1 && !into_directory {
-        let words = format!("{}: several files need a directory that exists", target.display());
-        return Err(ConversationError::Refused(Reply::new(Status::NoSuchDirectory, words)));
+        let target = Escaped(path_bytes(target));
+        return Err(ConversationError::Local(format!(
+            "{target}: several files need a directory that exists"
+        )));
     }
     let mut plan = Plan::default();
     for source in sources {
         if options.recursive {
             add_tree(ctx, &mut plan, source, target, options).await?;
         } else {
-            add_file(&mut plan, source, target, options, None);
+            add_file(&mut plan, source, target, options);
         }
     }
     let mut summary = Summary::default();
@@ -100,7 +103,7 @@ async fn add_tree(
         other => other?,
     };
     if !is_directory {
-        add_file(plan, source, target, options, None);
+        add_file(plan, source, target, options);
         return Ok(());
     }
     let (base, below) = tree_target(source, target);
@@ -139,7 +142,7 @@ fn tree_target(source: &RemotePath, target: &Path) -> (PathBuf, Vec<Vec<u8>>) {
     (base, vec![name])
 }
 
-fn add_file(plan: &mut Plan, source: &RemotePath, target: &Path, options: Options, size: Option<u64>) {
+fn add_file(plan: &mut Plan, source: &RemotePath, target: &Path, options: Options) {
     let target = match source.file_name() {
         Some(name) if target.is_dir() => {
             if let Err(why) = super::names::check(name) {
@@ -152,7 +155,7 @@ fn add_file(plan: &mut Plan, source: &RemotePath, target: &Path, options: Option
     // With force a link's own target is what is replaced. A link that leads nowhere is as good as that.
     let target = if options.force { behind_links(target) } else { target };
     let (base, name) = split(&target);
-    plan.add_file(source, base, &name, size);
+    plan.add_file(source, base, &name);
 }
 
 /// The directory that a local path is in, and its name there.

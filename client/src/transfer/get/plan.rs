@@ -53,7 +53,7 @@ impl Planned {
 
 impl Plan {
     /// Adds one file, to be stored as `name` in `base`.
-    pub(super) fn add_file(&mut self, source: &RemotePath, base: PathBuf, name: &[u8], size: Option<u64>) {
+    pub(super) fn add_file(&mut self, source: &RemotePath, base: PathBuf, name: &[u8]) {
         let Some((remote, own)) = source.split() else {
             return self.fail(source.as_bytes(), "it is a directory; -r gets directories");
         };
@@ -65,7 +65,7 @@ impl Plan {
         if !self.places.last().is_some_and(is_last) {
             self.places.push(Place { remote, base, below: Vec::new(), mode: None });
         }
-        self.files.push(Planned { place: self.places.len() - 1, name: own.into(), rename, size });
+        self.files.push(Planned { place: self.places.len() - 1, name: own.into(), rename, size: None });
     }
 
     /// Adds a tree's top, to become the directory `below` in `base`.

@@ -42,6 +42,18 @@ impl Store {
         Ok(directory)
     }
 
+    /// Makes an unfinished file in a directory of the plan.
+    pub(super) fn create(
+        &mut self,
+        place: usize,
+        part: &[u8],
+        mode: u32,
+    ) -> io::Result<(Rc<Directory>, File)> {
+        let directory = self.directory(place)?;
+        let file = directory.create(part, mode)?;
+        Ok((directory, file))
+    }
+
     /// Makes a directory of the plan if it is missing, and says whether it was; the one that it is
     /// in was made before.
     pub(super) fn make(&mut self, place: usize) -> io::Result<bool> {

@@ -2,7 +2,7 @@
 
 use super::plan::{Plan, Planned};
 use super::store::Store;
-use crate::transfer::local::{Directory, Seen, set_mode, set_mtime};
+use crate::transfer::local::{Directory, Seen, begin_writeback, open_files, set_mode, set_mtime};
 use crate::transfer::{Failure, Options, Summary, names};
 use bytes::Bytes;
 use sshome_wire::display::Escaped;
@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Data are hashed and written in pieces of this many bytes: whole blocks of the digest's tree are
 /// twice as fast as what packets happen to hold.
@@ -19,11 +20,11 @@ const BUFFER: usize = 256 << 10;
 /// A file of at least this many bytes is brought to the disk by itself.
 const LARGE: u64 = 8 << 20;
 
+/// So many bytes at a time are on their way to the disk while more are received.
+const WRITEBACK: u64 = 8 << 20;
+
 /// A group of files is published when it has this many bytes.
 const GROUP_BYTES: u64 = 64 << 20;
-
-/// A group's files stay open, and a process may commonly have 1,024 open.
-const GROUP_FILES: usize = 480;
 
 /// What is done with the answers to gets, in their order.
 pub(super) enum Event {
@@ -39,10 +40,14 @@ pub(super) enum Event {
 pub(super) struct Writer {
     plan: Arc<Plan>,
     options: Options,
+    full: Arc<AtomicBool>,
     store: Store,
     current: Option<Current>,
     group: Vec<Staged>,
     group_bytes: u64,
+    /// Handles that the group holds open.
+    group_handles: usize,
+    most_handles: usize,
     summary: Summary,
 }
 
@@ -62,6 +67,9 @@ struct Sink {
     handle: File,
     hasher: blake3::Hasher,
     buffer: Vec<u8>,
+    written: u64,
+    /// How many bytes are on their way to the disk.
+    written_back: u64,
 }
 
 /// A file that is whole and verified, but not yet under its name.
@@ -75,11 +83,22 @@ struct Staged {
 }
 
 impl Writer {
-    /// A writer of the plan's files, whose directories are there.
-    pub(super) fn new(plan: Arc<Plan>, options: Options) -> Writer {
+    /// A writer of the plan's files, whose directories are there. It raises `full` when the disk is.
+    pub(super) fn new(plan: Arc<Plan>, options: Options, full: Arc<AtomicBool>) -> Writer {
         let store = Store::new(Arc::clone(&plan));
-        let summary = Summary::default();
-        Writer { plan, options, store, current: None, group: Vec::new(), group_bytes: 0, summary }
+        Writer {
+            plan,
+            options,
+            full,
+            store,
+            current: None,
+            group: Vec::new(),
+            group_bytes: 0,
+            group_handles: 0,
+            // The rest is for everything else.
+            most_handles: open_files() / 2,
+            summary: Summary::default(),
+        }
     }
 
     /// Takes the next event.
@@ -111,12 +130,16 @@ impl Writer {
             return Err(self.failure(file, "the server began in the middle of the file"));
         }
         let part = names::part(planned.local_name());
-        let opened = self.store.directory(planned.place).and_then(|directory| {
-            let handle = directory.create(&part, header.mode)?;
-            Ok((directory, handle))
-        });
+        let place = planned.place;
+        let mut opened = self.store.create(place, &part, header.mode);
+        if opened.is_err() && !self.group.is_empty() {
+            // Another source of the same name may be in the group, or too many files open for it.
+            self.publish();
+            opened = self.store.create(place, &part, header.mode);
+        }
         let (directory, handle) = opened.map_err(|error| self.failure(file, written(&error)))?;
-        Ok(Sink { directory, part, handle, hasher: blake3::Hasher::new(), buffer: Vec::new() })
+        let (hasher, buffer) = (blake3::Hasher::new(), Vec::new());
+        Ok(Sink { directory, part, handle, hasher, buffer, written: 0, written_back: 0 })
     }
 
     fn data(&mut self, data: &[u8]) {
@@ -126,7 +149,12 @@ impl Writer {
         let taken = if current.received > current.header.size {
             Err("the server sent more than it announced".to_owned())
         } else {
-            sink.write(data, current.header.size).map_err(|error| written(&error))
+            sink.write(data, current.header.size).map_err(|error| {
+                let is_full =
+                    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+                self.full.fetch_or(is_full, Ordering::Relaxed);
+                written(&error)
+            })
         };
         let file = current.file;
         if let Err(why) = taken {
@@ -151,9 +179,13 @@ impl Writer {
         match staged {
             Ok(staged) => {
                 let size = staged.size;
+                let last = self.group.last().map(|last| &last.directory);
+                let is_shared = last.is_some_and(|last| Rc::ptr_eq(last, &staged.directory));
+                self.group_handles += if is_shared { 1 } else { 2 };
                 self.group_bytes += size;
                 self.group.push(staged);
-                if size >= LARGE || self.group_bytes >= GROUP_BYTES || self.group.len() >= GROUP_FILES {
+                let is_full = self.group_bytes >= GROUP_BYTES || self.group_handles >= self.most_handles;
+                if size >= LARGE || is_full {
                     self.publish();
                 }
             }
@@ -198,7 +230,7 @@ impl Writer {
 
     /// Brings the group to the disk, then gives its files their names, then brings those to the disk.
     fn publish(&mut self) {
-        self.group_bytes = 0;
+        (self.group_bytes, self.group_handles) = (0, 0);
         let group = std::mem::take(&mut self.group);
         let group = super::store::sync_files(group, |staged| (&staged.directory, &staged.handle));
         let mut published = Vec::new();
@@ -298,7 +330,12 @@ impl Sink {
     fn write_buffer(&mut self) -> io::Result<()> {
         self.hasher.update(&self.buffer);
         self.handle.write_all(&self.buffer)?;
+        self.written += self.buffer.len() as u64;
         self.buffer.clear();
+        if self.written - self.written_back >= WRITEBACK {
+            begin_writeback(&self.handle, self.written_back, self.written - self.written_back);
+            self.written_back = self.written;
+        }
         Ok(())
     }
 

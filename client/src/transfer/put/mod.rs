@@ -55,8 +55,9 @@ async fn run(
 ) -> Result<Summary, ConversationError> {
     let into_directory = remote_is_directory(ctx, target).await?;
     if sources.len() > 1 && !into_directory {
-        let words = format!("{target}: several files need a directory that exists");
-        return Err(ConversationError::Refused(Reply::new(Status::NoSuchDirectory, words)));
+        return Err(ConversationError::Local(format!(
+            "{target}: several files need a directory that exists"
+        )));
     }
     let mut summary = Summary::default();
     let mut named = Vec::new();

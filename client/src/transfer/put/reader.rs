@@ -297,3 +297,68 @@ impl Source {
 fn changed(path: &Path) -> Failure {
     Failure::refused(path_bytes(path), Status::Changed, "it changed while it was read; put it again")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sshome_wire::{Decoder, MAX_FRAME};
+
+    fn manner() -> Manner {
+        Manner { max_frame: MAX_FRAME as usize, max_requests: 2, preserve: false, settled: Arc::default() }
+    }
+
+    fn end_of(bytes: Bytes) -> End {
+        let mut decoder = Decoder::new();
+        decoder.push(bytes);
+        match decoder.next().unwrap() {
+            Some(Frame::End(end)) => end,
+            other => panic!("not an end: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_small_file_that_changes_is_not_sent() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a");
+        std::fs::write(&path, "1234").unwrap();
+        for now in ["12", "123456"] {
+            let source = Source::open(&path, false).unwrap();
+            std::fs::write(&path, now).unwrap();
+            let failure = source.append_whole(&path, &mut BytesMut::new()).unwrap_err();
+            assert_eq!(failure.status, Some(Status::Changed));
+        }
+    }
+
+    #[test]
+    fn a_large_file_that_changes_ends_with_410() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a");
+        std::fs::write(&path, vec![1; 5 << 20]).unwrap();
+        let (out, mut messages) = mpsc::channel(1);
+        let walk = Walk::new(vec![(path.clone(), RemotePath::root())], false);
+        let reading = std::thread::spawn(move || read(walk, manner(), out));
+        assert!(matches!(messages.blocking_recv(), Some(Message::First { .. })));
+        // The reader is three pieces ahead at the most, and a quarter of the file is five.
+        File::options().write(true).open(&path).unwrap().set_len(5 << 18).unwrap();
+        let last = std::iter::from_fn(|| messages.blocking_recv()).last();
+        let Some(Message::Last { bytes, failed: Some(failure) }) = last else { panic!("{last:?}") };
+        assert_eq!((end_of(bytes).status, failure.status), (Status::Changed, Some(Status::Changed)));
+        reading.join().unwrap();
+    }
+
+    #[test]
+    fn a_refused_file_is_not_read_on() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a");
+        std::fs::write(&path, vec![1; 5 << 20]).unwrap();
+        let manner = manner();
+        let settled = Arc::clone(&manner.settled);
+        let (out, mut messages) = mpsc::channel(1);
+        let walk = Walk::new(vec![(path, RemotePath::root())], false);
+        let reading = std::thread::spawn(move || read(walk, manner, out));
+        assert!(matches!(messages.blocking_recv(), Some(Message::First { .. })));
+        settled.store(1, Ordering::Relaxed);
+        assert!(std::iter::from_fn(|| messages.blocking_recv()).count() < 10);
+        reading.join().unwrap();
+    }
+}

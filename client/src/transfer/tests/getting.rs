@@ -84,11 +84,31 @@ async fn a_tree_goes_into_a_directory_or_to_a_new_name() {
 }
 
 #[tokio::test]
+async fn many_directories_are_no_trouble() {
+    let names: Vec<[String; 2]> = (0..700).map(|one| [format!("/t/{one}/"), format!("/t/{one}/x")]).collect();
+    let mut files: Vec<(&str, &[u8])> = vec![("/t/", b"")];
+    files.extend(names.iter().flatten().map(|name| (name.as_str(), name.as_bytes())));
+    let mut world = World::with(&Model::with(&files)).await;
+    let summary = world.get(&["/t"], "", RECURSIVE).await.unwrap();
+    assert_eq!((summary.files, summary.failures.len()), (700, 0), "{:?}", summary.failures);
+    assert_eq!(world.read("t/699/x"), b"/t/699/x");
+}
+
+#[tokio::test]
 async fn several_sources_need_a_directory() {
     let mut world = World::with(&Model::with(&[("/a", b"1"), ("/b", b"2")])).await;
     let error = world.get(&["/a", "/b"], "missing", PLAIN).await.unwrap_err();
-    assert!(matches!(error, ConversationError::Refused(reply) if reply.status == Status::NoSuchDirectory));
+    assert!(matches!(error, ConversationError::Local(_)), "{error}");
     assert!(world.names().is_empty());
+}
+
+#[tokio::test]
+async fn two_sources_of_one_name_are_both_kept() {
+    let model = Model::with(&[("/a/", b""), ("/a/x", b"1"), ("/b/", b""), ("/b/x", b"2")]);
+    let mut world = World::with(&model).await;
+    let summary = world.get(&["/a/x", "/b/x"], "", PLAIN).await.unwrap();
+    assert_eq!((summary.files, summary.failures.len()), (2, 0), "{:?}", summary.failures);
+    assert_eq!((world.read("x"), world.read("x.new")), (b"1".to_vec(), b"2".to_vec()));
 }
 
 #[tokio::test]
