@@ -237,7 +237,7 @@ pub fn help(command: &Command) -> String {
             (short, "") => format!("-{short}"),
             (short, long) => format!("-{short}, --{long}"),
         };
-        let _ = writeln!(out, "    {name:12}  {}", flag.help);
+        let _ = writeln!(out, "    {name:15}  {}", flag.help);
     }
     for line in command.details.lines() {
         let _ = writeln!(out, "    {line}");
