@@ -28,7 +28,11 @@ use sshome_wire::{Entries, Entry, FileKind, Reply, Request};
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 use words::Word;
+
+/// How long a cancelled command may take before that is explained.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether to go on after a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,18 +249,24 @@ where
 
 /// Returns when Ctrl-C comes while what is under way is being cancelled already; the first one cancels.
 async fn second_signal(interrupt: &Interrupt, others: bool) {
-    loop {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        if others {
-            continue;
-        }
-        if interrupt.is_raised() {
-            return;
-        }
-        interrupt.raise();
-        tell("cancelling; Ctrl-C once more leaves at once");
+    while others {
+        signal().await;
+    }
+    signal().await;
+    interrupt.raise();
+    tokio::select! {
+        () = signal() => return,
+        () = tokio::time::sleep(PATIENCE) => {}
+    }
+    tell("cancelling; Ctrl-C once more leaves at once");
+    signal().await;
+}
+
+/// Returns when Ctrl-C comes.
+async fn signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Where there are no signals none will come.
+        std::future::pending::<()>().await;
     }
 }
 
