@@ -179,7 +179,10 @@ impl Shell {
         let seen = HashMap::new();
         let tree = RemoteTree { conversation: &mut self.conversation, interrupt: &self.interrupt, seen };
         let mut tree = Cached::new(tree);
-        let paths = paths(&mut tree, words).await?;
+        let paths = match self.arguments {
+            true => paths(&mut tree, &words.iter().map(Word::unescaped).collect::<Vec<_>>()).await?,
+            false => paths(&mut tree, words).await?,
+        };
         let mut seen = tree.into_inner().seen;
         Ok(paths
             .into_iter()
@@ -249,8 +252,10 @@ where
 
 /// Returns when Ctrl-C comes while what is under way is being cancelled already; the first one cancels.
 async fn second_signal(interrupt: &Interrupt, others: bool) {
-    while others {
-        signal().await;
+    if others {
+        loop {
+            signal().await;
+        }
     }
     signal().await;
     interrupt.raise();

@@ -63,12 +63,12 @@ impl Shell {
     fn report(&self, summary: &Summary, elapsed: Duration) -> Result<(), ShellError> {
         summary.skipped.iter().for_each(|skipped| tell(format_args!("{}: {}", skipped.what, skipped.why)));
         summary.failures.iter().for_each(|failure| tell(shown(failure)));
+        for saved in &summary.saved_as {
+            let short = |path: &Path| names::shown(path.strip_prefix(&self.local).unwrap_or(path));
+            let (wanted, saved) = (short(&saved.wanted), short(&saved.saved));
+            print(&format!("saved as {saved}: {wanted} has other content\n"))?;
+        }
         if !self.quiet {
-            for saved in &summary.saved_as {
-                let short = |path: &Path| names::shown(path.strip_prefix(&self.local).unwrap_or(path));
-                let (wanted, saved) = (short(&saved.wanted), short(&saved.saved));
-                print(&format!("saved as {saved}: {wanted} has other content\n"))?;
-            }
             print(&line(summary, elapsed))?;
         }
         if summary.failures.is_empty() { Ok(()) } else { Err(ShellError::Reported) }

@@ -33,6 +33,9 @@ pub enum LoginError {
     /// Nobody could be logged in.
     #[error("{0}")]
     Authentication(String),
+    /// Ctrl-C was pressed when something was asked.
+    #[error("interrupted: nobody is logged in")]
+    Interrupted,
     /// The login went well, and the service did not answer as it should.
     #[error(transparent)]
     Conversation(#[from] ConversationError),
@@ -45,6 +48,7 @@ impl LoginError {
         match self {
             LoginError::HostKey(_) => Exit::HostKey,
             LoginError::Authentication(_) => Exit::Authentication,
+            LoginError::Interrupted => Exit::Interrupted,
             LoginError::Conversation(ConversationError::Refused(_)) => Exit::Failed,
             _ => Exit::Connection,
         }
