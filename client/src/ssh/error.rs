@@ -24,7 +24,17 @@ pub enum LoginError {
         /// How long it had.
         limit: Duration,
     },
-    /// SSH itself failed.
+    /// Somebody is there, and no handshake came about.
+    #[error(
+        "the connection to {place} broke off before the login: {error}. Is sshomed there, and not too busy?"
+    )]
+    Handshake {
+        /// The host and the port.
+        place: String,
+        /// Why.
+        error: russh::Error,
+    },
+    /// SSH failed later.
     #[error("the connection failed: {0}")]
     Ssh(#[from] russh::Error),
     /// The host cannot be trusted.
