@@ -11,6 +11,7 @@ use std::str::FromStr;
 /// terminal, commands are read from it, a line each, up to the first that fails.
 #[derive(Debug, Parser)]
 #[command(name = "sshome", version, after_help = crate::exit::HELP)]
+#[command(override_usage = "sshome [OPTIONS] [USER@]HOST [COMMAND [ARGS…]]")]
 pub struct Cli {
     /// A file with a private key to log in with; may be given several times
     #[arg(short = 'i', value_name = "KEY")]
@@ -33,8 +34,8 @@ pub struct Cli {
     /// Say what is tried while connecting
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Where to: a name or address, [ADDRESS]:PORT, or ssh://[USER@]HOST[:PORT]
-    #[arg(value_name = "[USER@]HOST")]
+    /// Where to: [USER@]NAME, perhaps one of ~/.ssh/config, [USER@][ADDRESS]:PORT, or ssh://[USER@]HOST[:PORT]
+    #[arg(value_name = "HOST")]
     pub destination: Destination,
     /// A command, as at the prompt, and what it needs
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]

@@ -78,7 +78,7 @@ async fn run(cli: &Cli) -> Exit {
 
 /// The command of the arguments; none if there is none. A mistake is found before anybody logs in.
 fn parse(cli: &Cli) -> Result<Option<Invocation>, ShellError> {
-    let words: Vec<Word> = cli.command.iter().map(|word| Word::argument(&names::bytes(word))).collect();
+    let words: Vec<Word> = cli.command.iter().map(|word| Word::plain(&names::bytes(word))).collect();
     Ok(command::parse(&words)?)
 }
 

@@ -145,13 +145,14 @@ impl Command {
     #[must_use]
     pub fn synopsis(&self) -> String {
         let mut out = self.name.to_owned();
-        for flag in self.flags {
-            // Writing into a String cannot fail.
-            let _ = if flag.short == VERIFY {
-                write!(out, " [--{}]", flag.long)
-            } else {
-                write!(out, " [-{}]", flag.short)
-            };
+        let letters: String =
+            self.flags.iter().map(|flag| flag.short).filter(|short| *short != VERIFY).collect();
+        // Writing into a String cannot fail.
+        if !letters.is_empty() {
+            let _ = write!(out, " [-{letters}]");
+        }
+        if let Some(flag) = self.flags.iter().find(|flag| flag.short == VERIFY) {
+            let _ = write!(out, " [--{}]", flag.long);
         }
         if !self.usage.is_empty() {
             let _ = write!(out, " {}", self.usage);
@@ -237,7 +238,7 @@ pub fn help(command: &Command) -> String {
             (short, "") => format!("-{short}"),
             (short, long) => format!("-{short}, --{long}"),
         };
-        let _ = writeln!(out, "    {name:12}  {}", flag.help);
+        let _ = writeln!(out, "    {name:15}  {}", flag.help);
     }
     for line in command.details.lines() {
         let _ = writeln!(out, "    {line}");

@@ -28,7 +28,11 @@ use sshome_wire::{Entries, Entry, FileKind, Reply, Request};
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 use words::Word;
+
+/// How long a cancelled command may take before that is explained.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether to go on after a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +179,10 @@ impl Shell {
         let seen = HashMap::new();
         let tree = RemoteTree { conversation: &mut self.conversation, interrupt: &self.interrupt, seen };
         let mut tree = Cached::new(tree);
-        let paths = paths(&mut tree, words).await?;
+        let paths = match self.arguments {
+            true => paths(&mut tree, &words.iter().map(Word::unescaped).collect::<Vec<_>>()).await?,
+            false => paths(&mut tree, words).await?,
+        };
         let mut seen = tree.into_inner().seen;
         Ok(paths
             .into_iter()
@@ -245,18 +252,26 @@ where
 
 /// Returns when Ctrl-C comes while what is under way is being cancelled already; the first one cancels.
 async fn second_signal(interrupt: &Interrupt, others: bool) {
-    loop {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+    if others {
+        loop {
+            signal().await;
         }
-        if others {
-            continue;
-        }
-        if interrupt.is_raised() {
-            return;
-        }
-        interrupt.raise();
-        tell("cancelling; Ctrl-C once more leaves at once");
+    }
+    signal().await;
+    interrupt.raise();
+    tokio::select! {
+        () = signal() => return,
+        () = tokio::time::sleep(PATIENCE) => {}
+    }
+    tell("cancelling; Ctrl-C once more leaves at once");
+    signal().await;
+}
+
+/// Returns when Ctrl-C comes.
+async fn signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Where there are no signals none will come.
+        std::future::pending::<()>().await;
     }
 }
 

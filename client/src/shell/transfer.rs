@@ -9,6 +9,7 @@ use crate::tell::tell;
 use crate::transfer::{self, Context, Failure, Options, Progress, Summary};
 use sshome_wire::display::Size;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 impl Shell {
@@ -62,11 +63,12 @@ impl Shell {
     fn report(&self, summary: &Summary, elapsed: Duration) -> Result<(), ShellError> {
         summary.skipped.iter().for_each(|skipped| tell(format_args!("{}: {}", skipped.what, skipped.why)));
         summary.failures.iter().for_each(|failure| tell(shown(failure)));
+        for saved in &summary.saved_as {
+            let short = |path: &Path| names::shown(path.strip_prefix(&self.local).unwrap_or(path));
+            let (wanted, saved) = (short(&saved.wanted), short(&saved.saved));
+            print(&format!("saved as {saved}: {wanted} has other content\n"))?;
+        }
         if !self.quiet {
-            for saved in &summary.saved_as {
-                let (wanted, saved) = (names::shown(&saved.wanted), names::shown(&saved.saved));
-                print(&format!("saved as {saved}: {wanted} has other content\n"))?;
-            }
             print(&line(summary, elapsed))?;
         }
         if summary.failures.is_empty() { Ok(()) } else { Err(ShellError::Reported) }
@@ -86,11 +88,13 @@ fn sources_and_target(operands: &[Word]) -> (&[Word], Option<&Word>) {
 }
 
 fn shown(failure: &Failure) -> String {
-    match failure.status {
+    let Failure { what, why, status } = failure;
+    match status {
         // The server has no more to say than its status does.
-        Some(status) if failure.why == status.words() => format!("{}: {status}", failure.what),
-        Some(status) => format!("{}: {status}: {}", failure.what, failure.why),
-        None => format!("{}: {}", failure.what, failure.why),
+        Some(status) if why == status.words() => format!("{status}: {what}"),
+        Some(status) if why.contains(what) => format!("{status}: {why}"),
+        Some(status) => format!("{what}: {status}: {why}"),
+        None => format!("{what}: {why}"),
     }
 }
 
@@ -127,13 +131,17 @@ mod tests {
 
     #[test]
     fn the_servers_words_stand_as_they_are() {
-        let failure = |why: &str, status| Failure { what: "a".into(), why: why.into(), status };
-        assert_eq!(shown(&failure("no such file", Some(Status::NoSuchFile))), "a: 402 no such file");
+        let failure = |what: &str, why: &str, status| Failure { what: what.into(), why: why.into(), status };
+        assert_eq!(shown(&failure("a", "no such file", Some(Status::NoSuchFile))), "402 no such file: a");
         assert_eq!(
-            shown(&failure("a needs 3 B", Some(Status::QuotaExceeded))),
-            "a: 405 quota exceeded: a needs 3 B"
+            shown(&failure("a", "a needs 3 B", Some(Status::QuotaExceeded))),
+            "405 quota exceeded: a needs 3 B"
         );
-        assert_eq!(shown(&failure("disk full", None)), "a: disk full");
+        assert_eq!(
+            shown(&failure("b/c", "the quota is full", Some(Status::QuotaExceeded))),
+            "b/c: 405 quota exceeded: the quota is full"
+        );
+        assert_eq!(shown(&failure("a", "disk full", None)), "a: disk full");
     }
 
     #[test]

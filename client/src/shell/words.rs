@@ -37,15 +37,17 @@ impl Word {
         Word(bytes.iter().map(|byte| (*byte, true)).collect())
     }
 
-    /// A word of the program's arguments: another shell has split it off, and a backslash before
-    /// `*`, `?` or `[` still takes that one's meaning away.
+    /// The word with a backslash before `*`, `?` or `[` taken for a quote: in a word that another shell
+    /// has split off there is no other way left to take that one's meaning away.
     #[must_use]
-    pub fn argument(bytes: &[u8]) -> Word {
+    pub fn unescaped(&self) -> Word {
         let mut letters: Vec<(u8, bool)> = Vec::new();
-        for byte in bytes {
+        for letter in &self.0 {
             match letters.last_mut() {
-                Some(last) if *last == (b'\\', false) && b"*?[".contains(byte) => *last = (*byte, true),
-                _ => letters.push((*byte, false)),
+                Some(last) if *last == (b'\\', false) && b"*?[".contains(&letter.0) => {
+                    *last = (letter.0, true)
+                }
+                _ => letters.push(*letter),
             }
         }
         Word(letters)
@@ -315,9 +317,9 @@ mod tests {
     fn quoted_globs_are_none() {
         let globs = |line: &[u8]| split(line).unwrap().iter().map(Word::is_glob).collect::<Vec<_>>();
         assert_eq!(globs(br#"* '*' "?" \[a] [a] a'*'b*"#), [true, false, false, false, true, true]);
-        assert!(Word::argument(b"*.txt").is_glob());
-        assert!(!Word::argument(br"\*.txt").is_glob());
-        assert_eq!(Word::argument(br"a\b\*").bytes(), br"a\b*");
+        assert!(Word::plain(b"*.txt").unescaped().is_glob());
+        assert!(!Word::plain(br"\*.txt").unescaped().is_glob());
+        assert_eq!(Word::plain(br"a\b\*").unescaped().bytes(), br"a\b*");
     }
 
     #[test]

@@ -39,9 +39,21 @@ pub(super) enum AskError {
     /// The person does not want to answer.
     #[error("no answer was given")]
     NoAnswer,
+    /// Ctrl-C was pressed instead.
+    #[error("interrupted")]
+    Interrupted,
     /// The terminal or the program failed.
     #[error("asking failed: {0}")]
-    Failed(#[from] io::Error),
+    Failed(io::Error),
+}
+
+impl From<io::Error> for AskError {
+    fn from(error: io::Error) -> AskError {
+        match error.kind() {
+            io::ErrorKind::Interrupted => AskError::Interrupted,
+            _ => AskError::Failed(error),
+        }
+    }
 }
 
 /// Whom to ask.

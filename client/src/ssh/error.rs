@@ -24,7 +24,17 @@ pub enum LoginError {
         /// How long it had.
         limit: Duration,
     },
-    /// SSH itself failed.
+    /// Somebody is there, and no handshake came about.
+    #[error(
+        "the connection to {place} broke off before the login: {error}. Is sshomed there, and not too busy?"
+    )]
+    Handshake {
+        /// The host and the port.
+        place: String,
+        /// Why.
+        error: russh::Error,
+    },
+    /// SSH failed later.
     #[error("the connection failed: {0}")]
     Ssh(#[from] russh::Error),
     /// The host cannot be trusted.
@@ -33,6 +43,9 @@ pub enum LoginError {
     /// Nobody could be logged in.
     #[error("{0}")]
     Authentication(String),
+    /// Ctrl-C was pressed when something was asked.
+    #[error("interrupted: nobody is logged in")]
+    Interrupted,
     /// The login went well, and the service did not answer as it should.
     #[error(transparent)]
     Conversation(#[from] ConversationError),
@@ -45,6 +58,7 @@ impl LoginError {
         match self {
             LoginError::HostKey(_) => Exit::HostKey,
             LoginError::Authentication(_) => Exit::Authentication,
+            LoginError::Interrupted => Exit::Interrupted,
             LoginError::Conversation(ConversationError::Refused(_)) => Exit::Failed,
             _ => Exit::Connection,
         }

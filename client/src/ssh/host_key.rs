@@ -206,3 +206,55 @@ fn revoked(name: &str, key: &PublicKey, line: &Line) -> String {
         line.number
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::Environment;
+    use super::*;
+    use crate::cli::Cli;
+    use clap::Parser;
+    use russh::keys::PrivateKey;
+    use russh::keys::ssh_key::EcdsaCurve;
+
+    fn key(algorithm: Algorithm) -> PublicKey {
+        PrivateKey::random(&mut russh::keys::key::safe_rng(), algorithm).unwrap().public_key().clone()
+    }
+
+    /// A check in a home of its own, where nobody can be asked.
+    fn check(home: &std::path::Path, unknown_host: UnknownHost) -> HostCheck {
+        let cli = Cli::try_parse_from(["sshome", "-q", "-F", "none", "alex@host"]).unwrap();
+        let environment = Environment { home: Some(home.to_owned()), ..Environment::default() };
+        let mut settings = Settings::resolve(&cli, &environment).unwrap();
+        settings.unknown_host = unknown_host;
+        HostCheck::new(&settings, Asker::current(true)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_unknown_host_is_taken_only_where_that_was_said() {
+        let home = tempfile::tempdir().unwrap();
+        let (first, second) = (key(Algorithm::Ed25519), key(Algorithm::Ed25519));
+        for unknown_host in [UnknownHost::Ask, UnknownHost::Refuse] {
+            let refused = check(home.path(), unknown_host).check(&first).await.unwrap_err();
+            assert!(refused.to_string().contains(&fingerprint(&first)), "{refused}");
+            assert!(!home.path().join(".ssh").exists());
+        }
+        check(home.path(), UnknownHost::Accept).check(&first).await.unwrap();
+        // From now on it is known, and another key is a change, whatever was said.
+        check(home.path(), UnknownHost::Refuse).check(&first).await.unwrap();
+        let changed = check(home.path(), UnknownHost::Accept).check(&second).await.unwrap_err();
+        let said = changed.to_string();
+        for part in ["CHANGED", "known_hosts:1", &fingerprint(&first), &fingerprint(&second)] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn known_types_of_keys_are_asked_for_first() {
+        let home = tempfile::tempdir().unwrap();
+        let p256 = Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 };
+        check(home.path(), UnknownHost::Accept).check(&key(p256.clone())).await.unwrap();
+        let all = [Algorithm::Ed25519, Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, p256.clone()];
+        let preferred = check(home.path(), UnknownHost::Ask).prefer_known(&all);
+        assert_eq!(preferred, [p256, all[0].clone(), all[1].clone()]);
+    }
+}

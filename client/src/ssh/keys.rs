@@ -65,8 +65,10 @@ pub(super) async fn candidates(
     let mut held: Vec<PublicKey> = Vec::new();
     if let Some(agent) = agent {
         match agent.request_identities().await {
-            Ok(identities) => held.extend(identities.iter().filter_map(|identity| match identity {
-                AgentIdentity::PublicKey { key, .. } => Some(key.clone()),
+            Ok(identities) => held.extend(identities.into_iter().filter_map(|identity| match identity {
+                AgentIdentity::PublicKey { key, comment } => {
+                    Some(PublicKey::new(key.key_data().clone(), comment))
+                }
                 AgentIdentity::Certificate { .. } => None,
             })),
             Err(error) => notes.push(format!("the agent does not tell its keys: {error}")),
@@ -186,5 +188,95 @@ impl Signer for KeyFile {
         let signature: russh::keys::ssh_key::Signature = signed.map_err(|error| failed(&error))?;
         signature.encode_prefixed(&mut request).map_err(|error| failed(&error))?;
         Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::Environment;
+    use super::*;
+    use crate::cli::Cli;
+    use clap::Parser;
+    use russh::keys::key::safe_rng;
+    use russh::keys::signature::Verifier;
+    use russh::keys::ssh_encoding::Decode;
+    use russh::keys::ssh_key::{LineEnding, Signature};
+    use russh::keys::{Algorithm, EcdsaCurve};
+
+    /// A new key in a file, and perhaps a passphrase before it.
+    fn keep(file: &Path, algorithm: Algorithm, passphrase: Option<&str>) -> PublicKey {
+        let key = PrivateKey::random(&mut safe_rng(), algorithm).unwrap();
+        let kept = passphrase.map(|passphrase| key.encrypt(&mut safe_rng(), passphrase).unwrap());
+        kept.as_ref().unwrap_or(&key).write_openssh_file(file, LineEnding::LF).unwrap();
+        key.public_key().clone()
+    }
+
+    fn settings(home: &Path, named: &[&str]) -> Settings {
+        let mut arguments = vec!["sshome".into(), "-F".into(), "none".into(), "alex@host".into()];
+        named.iter().for_each(|name| {
+            arguments.splice(1..1, ["-i".into(), home.join(name).into_os_string()]).for_each(drop)
+        });
+        let environment = Environment { home: Some(home.to_owned()), ..Environment::default() };
+        Settings::resolve(&Cli::try_parse_from(arguments).unwrap(), &environment).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_public_half_needs_no_passphrase() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = keep(&dir.path().join("open"), Algorithm::Ed25519, None);
+        let shut = keep(&dir.path().join("shut"), Algorithm::Ed25519, Some("sesame"));
+        std::fs::write(dir.path().join("half"), shut.to_openssh().unwrap()).unwrap();
+        std::fs::write(dir.path().join("junk"), "junk").unwrap();
+        let settings = settings(dir.path(), &["open", "shut", "open", "half", "junk", "missing"]);
+        let mut notes = Vec::new();
+        let found = candidates(&settings, None, &Asker::current(true), &mut notes).await;
+        let mut keys: Vec<_> = found.iter().map(|found| found.public.key_data().clone()).collect();
+        keys.sort();
+        let mut want = [open.key_data().clone(), shut.key_data().clone()];
+        want.sort();
+        assert_eq!(keys, want);
+        assert_eq!(notes.len(), 3, "{notes:?}");
+    }
+
+    #[tokio::test]
+    async fn the_usual_files_may_be_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(".ssh")).unwrap();
+        keep(&dir.path().join(".ssh/id_ed25519"), Algorithm::Ed25519, None);
+        let mut notes = Vec::new();
+        let found = candidates(&settings(dir.path(), &[]), None, &Asker::current(true), &mut notes).await;
+        assert_eq!((found.len(), notes.len()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_file_signs_what_it_is_asked_to() {
+        let dir = tempfile::tempdir().unwrap();
+        for algorithm in [Algorithm::Ed25519, Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }] {
+            let file = dir.path().join("key");
+            let public = keep(&file, algorithm, None);
+            let identity = Identity { file, named: true };
+            let candidate = read(&identity, &[], &Asker::current(true)).unwrap().unwrap();
+            let agent_identity = AgentIdentity::from(public.clone());
+            let signed =
+                candidate.file.unwrap().auth_sign(&agent_identity, None, b"request".to_vec()).await.unwrap();
+            let blob = signed.strip_prefix(b"request").unwrap();
+            let blob = Vec::<u8>::decode(&mut &blob[..]).unwrap();
+            let signature = Signature::try_from(blob.as_slice()).unwrap();
+            Verifier::verify(&public, b"request", &signature).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_passphrase_that_nobody_gives_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("shut");
+        let public = keep(&file, Algorithm::Ed25519, Some("sesame"));
+        let identity = Identity { file, named: true };
+        let mut candidate = read(&identity, &[], &Asker::current(true)).unwrap().unwrap();
+        let error =
+            candidate.file.as_mut().unwrap().auth_sign(&public.clone().into(), None, Vec::new()).await;
+        assert!(matches!(error, Err(SignError::Passphrase { error: AskError::Forbidden, .. })));
+        // What the agent has is left to the agent.
+        assert!(read(&identity, &[public], &Asker::current(true)).unwrap().unwrap().file.is_none());
     }
 }

@@ -1,9 +1,9 @@
 //! Logging in: the keys, then the password.
 
-use super::ask::Asker;
+use super::ask::{AskError, Asker};
 use super::error::LoginError;
 use super::host_key::HostCheck;
-use super::keys::{self, Agent, Candidate};
+use super::keys::{self, Agent, Candidate, SignError};
 use super::settings::Settings;
 use crate::tell::tell;
 use russh::client::{AuthResult, Handle};
@@ -87,16 +87,18 @@ impl Login<'_> {
         }
         let user = self.settings.user.clone();
         let result = match (file, agent) {
-            (Some(mut file), _) => self
-                .handle
-                .authenticate_publickey_with(user, public, hash, &mut file)
-                .await
-                .map_err(|error| error.to_string()),
-            (None, Some(agent)) => self
-                .handle
-                .authenticate_publickey_with(user, public, hash, agent)
-                .await
-                .map_err(|error| format!("{origin}: {error}")),
+            (Some(mut file), _) => {
+                match self.handle.authenticate_publickey_with(user, public, hash, &mut file).await {
+                    Err(SignError::Passphrase { error: AskError::Interrupted, .. }) => {
+                        return Err(LoginError::Interrupted);
+                    }
+                    result => result.map_err(|error| error.to_string()),
+                }
+            }
+            (None, Some(agent)) => {
+                let result = self.handle.authenticate_publickey_with(user, public, hash, agent).await;
+                result.map_err(|error| format!("{origin}: {error}"))
+            }
             (None, None) => return Ok(false),
         };
         match result {
@@ -115,6 +117,7 @@ impl Login<'_> {
         for attempt in 1..=PASSWORDS {
             let password = match asker.secret(question.clone()).await {
                 Ok(password) => password,
+                Err(AskError::Interrupted) => return Err(LoginError::Interrupted),
                 Err(error) => {
                     self.notes.push(format!("no password: {error}. A key needs no terminal: -i KEY"));
                     return Ok(false);

@@ -76,7 +76,11 @@ async fn handshake(settings: &Settings, check: HostCheck) -> Result<Handle<HostC
         }
         // Small requests must not wait for large ones.
         let _ = socket.set_nodelay(config.nodelay);
-        russh::client::connect_stream(Arc::new(config), socket, check).await
+        let begun = russh::client::connect_stream(Arc::new(config), socket, check).await;
+        begun.map_err(|error| match error {
+            LoginError::Ssh(error) => LoginError::Handshake { place: place.clone(), error },
+            error => error,
+        })
     };
     tokio::select! {
         handle = connecting => handle,
