@@ -71,6 +71,8 @@ impl fmt::Display for Tool {
 
 fn sshome(workload: &Workload, stage: &Stage, port: u16) -> Command {
     let mut command = Command::new(stage.binaries.join("sshome"));
+    // Neither the user's configuration nor the user's agent has a say.
+    command.env_remove("SSH_AUTH_SOCK").args(["-F", "none"]);
     command.arg("-i").arg(stage.key()).arg("-P").arg(port.to_string());
     command.arg("--known-hosts").arg(stage.path().join("known_hosts")).arg("--accept-new");
     command.arg("bench@127.0.0.1");
