@@ -156,7 +156,8 @@ impl Peer {
     /// # Errors
     /// If the server is gone.
     pub async fn begin_put(&mut self, path: impl AsRef<[u8]>, size: Option<u64>) -> Result<()> {
-        let put = Put { path: path.as_ref().to_vec(), size, mtime: None, mode: None };
+        let put =
+            Put { path: path.as_ref().to_vec(), size, mtime: None, source: None, mode: None, resume: 0 };
         self.send(&Frame::Request(Request::Put(put))).await
     }
 
@@ -176,7 +177,7 @@ impl Peer {
     /// # Errors
     /// If the protocol breaks or the digest is not that of the bytes.
     pub async fn get(&mut self, path: impl AsRef<[u8]>) -> Result<Result<Vec<u8>, (Status, String)>> {
-        self.send(&Frame::Request(Request::Get { path: path.as_ref().to_vec(), offset: 0 })).await?;
+        self.send(&Frame::Request(Request::Get { path: path.as_ref().to_vec(), known: 0 })).await?;
         let header = match self.next().await? {
             Frame::Header(header) => header,
             Frame::Reply(reply) => return Ok(Err((reply.status, reply.message))),

@@ -347,7 +347,7 @@ async fn a_pipe_in_the_home_stops_nobody() {
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.get("pipe").await.unwrap().unwrap_err().0, Status::WrongType);
     assert_eq!(peer.put("pipe", b"x").await.unwrap().status, Status::WrongType);
-    let put = Put { path: b"pipe".to_vec(), size: None, mtime: None, mode: None };
+    let put = Put { path: b"pipe".to_vec(), size: None, mtime: None, source: None, mode: None, resume: 0 };
     peer.send(&Frame::Request(Request::Put(put))).await.unwrap();
     assert_eq!(peer.reply().await.unwrap().status, Status::WrongType);
     peer.send(&Frame::Abort).await.unwrap();

@@ -55,8 +55,16 @@ async fn what_is_no_frame_gets_one_error_and_the_channel_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_that_are_out_of_place_end_the_channel() {
     let host = Host::with_user("ann", "").await.unwrap();
-    let put =
-        || Frame::Request(Request::Put(Put { path: b"f".to_vec(), size: None, mtime: None, mode: None }));
+    let put = || {
+        Frame::Request(Request::Put(Put {
+            path: b"f".to_vec(),
+            size: None,
+            mtime: None,
+            source: None,
+            mode: None,
+            resume: 0,
+        }))
+    };
     let cases: [(Vec<Frame>, &str); 7] = [
         (vec![Frame::Data(Bytes::from_static(b"x"))], "outside of a put"),
         (vec![Frame::End(end_of(b""))], "outside of a put"),
@@ -93,7 +101,7 @@ async fn requests_without_end_are_cut_off() {
     let content = vec![0; 80 << 20];
     assert_eq!(peer.put("big", &content).await.unwrap().status, Status::Done);
     let mut flood = BytesMut::new();
-    Frame::Request(Request::Get { path: b"big".to_vec(), offset: 0 }).encode(&mut flood).unwrap();
+    Frame::Request(Request::Get { path: b"big".to_vec(), known: 0 }).encode(&mut flood).unwrap();
     for _ in 0..5000 {
         Frame::Request(Request::Pwd).encode(&mut flood).unwrap();
     }
@@ -114,7 +122,7 @@ async fn a_client_that_reads_nothing_harms_no_other() {
     let mut idle = Vec::new();
     for _ in 0..4 {
         let mut stuck = Peer::login(&host, "ann").await.unwrap();
-        stuck.send(&Frame::Request(Request::Get { path: b"big".to_vec(), offset: 0 })).await.unwrap();
+        stuck.send(&Frame::Request(Request::Get { path: b"big".to_vec(), known: 0 })).await.unwrap();
         idle.push(stuck);
     }
     assert_eq!(peer.put("small", b"still served").await.unwrap().status, Status::Done);

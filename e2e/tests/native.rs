@@ -108,7 +108,7 @@ async fn cancel_is_read_out_of_turn_and_keeps_the_session() {
     let cd = Request::Mkdir { path: path("d"), parents: false, mode: None };
     assert_eq!(peer.ask(cd).await.unwrap().status, Status::Done);
     assert_eq!(peer.ask(Request::Cd { path: path("d") }).await.unwrap().status, Status::Done);
-    peer.send(&Frame::Request(Request::Get { path: path("/big"), offset: 0 })).await.unwrap();
+    peer.send(&Frame::Request(Request::Get { path: path("/big"), known: 0 })).await.unwrap();
     peer.send(&Frame::Request(Request::Pwd)).await.unwrap();
     let mut read = 0;
     loop {
@@ -157,32 +157,6 @@ async fn a_file_that_rotted_on_the_disk_is_found() {
     let hash = |verify| Request::Hash { path: path("f"), verify };
     assert_eq!(peer.ask(hash(true)).await.unwrap().status, Status::DigestMismatch);
     assert_eq!(peer.ask(hash(false)).await.unwrap().status, Status::Done);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn get_from_an_offset_still_tells_the_whole_digest() {
-    let host = Host::with_user("ann", "").await.unwrap();
-    let mut peer = Peer::login(&host, "ann").await.unwrap();
-    let content = noise(5_000_000, 3);
-    assert_eq!(peer.put("f", &content).await.unwrap().status, Status::Done);
-    for offset in [0, 1, 4_999_999, 5_000_000] {
-        peer.send(&Frame::Request(Request::Get { path: path("f"), offset })).await.unwrap();
-        let mut got = Vec::new();
-        let end = loop {
-            match peer.next().await.unwrap() {
-                Frame::Header(header) => assert_eq!((header.offset, header.size), (offset, 5_000_000)),
-                Frame::Data(data) => got.extend_from_slice(&data),
-                Frame::End(end) => break end,
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(end, end_of(&content));
-        assert!(got == content[offset as usize..]);
-    }
-    assert_eq!(
-        peer.ask(Request::Get { path: path("f"), offset: 5_000_001 }).await.unwrap().status,
-        Status::BadCommand
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -182,7 +182,7 @@ async fn hard_links_count_once_and_a_removed_file_until_it_is_closed() {
     // Held open by a reader that does not read on.
     assert_eq!(peer.put("big", &vec![3; 40 * MIB]).await.unwrap().status, Status::Done);
     let mut reader = Peer::login(&host, "ann").await.unwrap();
-    reader.send(&Frame::Request(Request::Get { path: b"big".to_vec(), offset: 0 })).await.unwrap();
+    reader.send(&Frame::Request(Request::Get { path: b"big".to_vec(), known: 0 })).await.unwrap();
     assert!(matches!(reader.next().await.unwrap(), Frame::Header(_)));
     assert_eq!(peer.ask(rm("big")).await.unwrap().status, Status::Done);
     assert_eq!(df(&mut peer).await.used, 40 * MIB as u64 + 500);

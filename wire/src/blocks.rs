@@ -74,6 +74,22 @@ impl BlockHasher {
         &self.blocks
     }
 
+    /// The digests of all whole blocks, also of one that nothing has followed yet.
+    #[must_use]
+    pub fn whole_blocks(&self) -> Vec<Digest> {
+        let mut blocks = self.blocks.clone();
+        if self.filled == BLOCK {
+            blocks.push(Digest(self.current.finalize_non_root()));
+        }
+        blocks
+    }
+
+    /// How many blocks of a file of `size` bytes can be known before it is whole: all but the last.
+    #[must_use]
+    pub fn knowable(size: u64) -> u64 {
+        size.saturating_sub(1) / BLOCK
+    }
+
     /// The BLAKE3 of all bytes.
     #[must_use]
     pub fn finish(&self) -> Digest {

@@ -4,7 +4,7 @@
 //! file's bytes as they are, and is handed on in whatever pieces it arrives: it is never copied,
 //! and never waited for as a whole.
 
-use crate::{End, Entries, Header, Hello, Progress, Reply, Request};
+use crate::{Blocks, End, Entries, Header, Hello, Part, Progress, Reply, Request};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -42,6 +42,10 @@ pub enum Kind {
     Entries = 9,
     /// How far a long request has come.
     Progress = 10,
+    /// Digests of a file's blocks, from whoever has a part of it.
+    Blocks = 11,
+    /// What is left of uploads that were cut.
+    Parts = 12,
 }
 
 impl TryFrom<u8> for Kind {
@@ -49,7 +53,7 @@ impl TryFrom<u8> for Kind {
 
     fn try_from(byte: u8) -> Result<Kind, FrameError> {
         use Kind::*;
-        let all = [Hello, Request, Cancel, Abort, Data, End, Reply, Header, Entries, Progress];
+        let all = [Hello, Request, Cancel, Abort, Data, End, Reply, Header, Entries, Progress, Blocks, Parts];
         all.into_iter().find(|kind| *kind as u8 == byte).ok_or(FrameError::UnknownKind(byte))
     }
 }
@@ -69,6 +73,8 @@ pub enum Frame {
     Header(Header),
     Entries(Entries),
     Progress(Progress),
+    Blocks(Blocks),
+    Parts(Vec<Part>),
 }
 
 /// Why the stream cannot be read any further. The channel ends on it.
@@ -106,6 +112,8 @@ impl Frame {
             Frame::Header(_) => Kind::Header,
             Frame::Entries(_) => Kind::Entries,
             Frame::Progress(_) => Kind::Progress,
+            Frame::Blocks(_) => Kind::Blocks,
+            Frame::Parts(_) => Kind::Parts,
         }
     }
 
@@ -124,6 +132,8 @@ impl Frame {
             Frame::Header(body) => control(body),
             Frame::Entries(body) => control(body),
             Frame::Progress(body) => control(body),
+            Frame::Blocks(body) => control(body),
+            Frame::Parts(body) => control(body),
         };
         let sendable = body.filter(|body| body.len() < MAX_FRAME as usize);
         let body = sendable.ok_or(FrameError::Unsendable(self.kind()))?;
@@ -144,6 +154,8 @@ impl Frame {
             Kind::Header => whole(kind, body).map(Frame::Header),
             Kind::Entries => whole(kind, body).map(Frame::Entries),
             Kind::Progress => whole(kind, body).map(Frame::Progress),
+            Kind::Blocks => whole(kind, body).map(Frame::Blocks),
+            Kind::Parts => whole(kind, body).map(Frame::Parts),
             Kind::Cancel | Kind::Abort | Kind::Data => Err(FrameError::BadBody(kind)),
         }
     }

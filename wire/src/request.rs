@@ -45,8 +45,10 @@ pub enum Request {
     Get {
         /// The file.
         path: Vec<u8>,
-        /// The first byte to send. The digest in `End` covers the whole file all the same.
-        offset: u64,
+        /// How many digests of blocks that the client has already follow, in `Blocks` frames. The
+        /// data begin after the last of them that agrees with the file; the digest in `End` covers
+        /// the whole file all the same.
+        known: u32,
     },
     /// Receive a file; data and `End` follow at once. One reply.
     Put(Put),
@@ -89,6 +91,30 @@ pub enum Request {
     Df,
     /// Answered when everything before it is on the disk.
     Sync,
+    /// Whether part of a file is there from an upload that was cut. 205: no; 206: its digests came
+    /// before, in `Blocks` frames, and the part is kept for this conversation's next put of the path.
+    PartStatus {
+        /// Where the file was to go.
+        path: Vec<u8>,
+        /// Length of the source in bytes.
+        size: u64,
+        /// When the source's content last changed.
+        mtime: Time,
+    },
+    /// List what is left of uploads that were cut: `Parts` frames, then a reply.
+    Parts,
+    /// Remove what is left of uploads that were cut.
+    Discard {
+        /// Of this path; of all where none is given.
+        path: Option<Vec<u8>>,
+    },
+    /// Make a symbolic link.
+    Symlink {
+        /// The link.
+        path: Vec<u8>,
+        /// What stands in it.
+        target: Vec<u8>,
+    },
 }
 
 /// A file that the client wants to store.
@@ -100,6 +126,12 @@ pub struct Put {
     pub size: Option<u64>,
     /// When the content last changed, if that is to be kept.
     pub mtime: Option<Time>,
+    /// When the source's content last changed: an upload that is cut can be gone on with only if
+    /// this is given and still the same.
+    pub source: Option<Time>,
     /// Permission bits; without them those of the replaced file stay.
     pub mode: Option<u32>,
+    /// How many blocks of the part that `PartStatus` told of are kept. The data go on after them; the
+    /// digest in `End` covers the whole file all the same. 0 begins anew.
+    pub resume: u32,
 }

@@ -2,6 +2,7 @@
 
 use crate::{Status, Time};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -26,12 +27,38 @@ impl fmt::Debug for Digest {
 pub struct Header {
     /// Length of the whole file in bytes, when it was opened.
     pub size: u64,
-    /// Where the data begin, in bytes: what the request asked for.
+    /// Where the data begin, in bytes: after the last block that the client has already.
     pub offset: u64,
     /// When the file's content last changed.
     pub mtime: Time,
     /// Permission bits, `0o7777` at most.
     pub mode: u32,
+}
+
+/// Digests of a file's blocks, in order; as many frames as it takes. A block of 4 MiB is told of only
+/// if at least a byte of the file comes after it. See [`BlockHasher`](crate::BlockHasher).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocks {
+    /// The digests.
+    pub digests: Vec<Digest>,
+}
+
+impl Blocks {
+    /// As many digests as go into one frame.
+    pub const MOST: usize = 4096;
+}
+
+/// What is left of an upload that was cut.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Where the file was to go: an absolute path in the home.
+    pub path: Vec<u8>,
+    /// Bytes that have arrived.
+    pub length: u64,
+    /// Length of the source in bytes.
+    pub size: u64,
+    /// When the last of it arrived.
+    pub since: Time,
 }
 
 /// The last frame of a file's bytes, sent by whoever sent them.

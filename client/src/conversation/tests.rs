@@ -140,7 +140,14 @@ async fn replies_are_heard_while_much_is_sent() {
     });
     let mut talk = talk.await.unwrap();
     let interrupt = Interrupt::new();
-    let put = sshome_wire::Put { path: b"x".to_vec(), size: None, mtime: None, mode: None };
+    let put = sshome_wire::Put {
+        path: b"x".to_vec(),
+        size: None,
+        mtime: None,
+        source: None,
+        mode: None,
+        resume: 0,
+    };
     let end =
         End { status: Status::Done, message: String::new(), digest: sshome_wire::Digest([0; 32]), size: 0 };
     let frames = [Frame::Request(Request::Put(put)), Frame::Data(vec![7; 200 << 10].into()), Frame::End(end)];

@@ -1,11 +1,12 @@
 //! All homes of a server.
 
-use super::{Error, Home, Place, Result, scan::scan, staging::Area, sync::Disk};
+use super::{Error, Home, Kept, Place, Result, freed_bytes, scan::scan, sync::Disk};
 use crate::accounts::{Access, Account};
 use crate::auth::Login;
 use crate::quota::{Ledger, Ledgers, Limits};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use sshome_wire::RemotePath;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,8 +46,8 @@ pub enum PrepareError {
 }
 
 impl Homes {
-    /// Makes the homes that are missing and may be made, removes what a killed server has left in
-    /// their staging folders, and opens the books with a scan. Takes as long as reading all homes.
+    /// Makes the homes that are missing and may be made, opens the books with a scan, and sorts what
+    /// an ended server has left in their staging folders. Takes as long as reading all homes.
     ///
     /// # Errors
     /// At the first home that cannot be served.
@@ -66,11 +67,13 @@ impl Homes {
                 }
                 Err(error) => return Err(failed(error.into())),
             }
-            let ledger = take_stock(account, &top).map_err(failed)?;
+            let ledger = Arc::new(take_stock(account, &top).map_err(failed)?);
             let device = rustix::fs::fstat(&top).map_err(|error| failed(error.into()))?.st_dev;
             let disk = Arc::clone(disks.entry(device).or_default());
-            let place = Place { disk, ..Place::default() };
-            homes.places.insert(account.name.clone(), Arc::new(place));
+            let place = Arc::new(Place { disk, ..Place::default() });
+            let home = Home::open(&account.root, writable(account), Arc::clone(&place)).map_err(failed)?;
+            home.recover(&ledger).map_err(failed)?;
+            homes.places.insert(account.name.clone(), place);
             ledgers.insert(&account.name, ledger);
             homes.locks.push(top);
         }
@@ -88,6 +91,23 @@ impl Homes {
     }
 }
 
+impl Home {
+    /// Puts on the shelf what an ended server has left and can be gone on with, its room reserved;
+    /// removes the rest. No session may be in the home.
+    fn recover(&self, ledger: &Arc<Ledger>) -> Result<()> {
+        let Some(area) = &self.staging else { return Ok(()) };
+        for left in area.recover()? {
+            let target = RemotePath::root().join(&left.record.target).ok();
+            let replaced = target.and_then(|path| self.stat(&path).ok());
+            let credit = replaced.as_ref().map_or(0, freed_bytes);
+            let room = ledger.reserve_anyway(left.length.saturating_sub(credit));
+            tracing::info!(bytes = left.length, of = left.record.size, "an upload can be gone on with");
+            self.shelf().put(Kept { left, room });
+        }
+        Ok(())
+    }
+}
+
 fn make_and_open(account: &Account) -> Result<OwnedFd> {
     if account.make_root && !account.root.exists() {
         std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
@@ -100,14 +120,6 @@ fn make_and_open(account: &Account) -> Result<OwnedFd> {
 }
 
 fn take_stock(account: &Account, top: &OwnedFd) -> Result<Ledger> {
-    if let Some(area) = Area::open(top, writable(account))?
-        && writable(account)
-    {
-        let removed = area.clear()?;
-        if removed > 0 {
-            tracing::info!(user = account.name, removed, "unfinished uploads were removed");
-        }
-    }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let found = scan(rustix::fs::openat(top, c".", flags, Mode::empty())?)?;
     let limits = Limits { bytes: account.quota, entries: account.max_files };

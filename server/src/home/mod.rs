@@ -10,6 +10,7 @@ mod homes;
 mod listing;
 mod resolve;
 mod scan;
+mod shelf;
 mod staging;
 mod stamp;
 mod sync;
@@ -18,7 +19,8 @@ mod tree;
 pub use homes::{Homes, PrepareError};
 pub use listing::{Attributes, DirectoryReader};
 pub use resolve::Location;
-pub use staging::{STAGING, Staged};
+pub use shelf::{Kept, Shelf};
+pub use staging::{Left, Record, STAGING, Staged};
 pub use stamp::Stamp;
 pub use tree::{Tree, TreeItem};
 
@@ -64,6 +66,7 @@ pub struct Home {
 #[derive(Debug, Default)]
 struct Place {
     names: Mutex<()>,
+    shelf: Arc<Shelf>,
     disk: Arc<sync::Disk>,
 }
 
@@ -158,8 +161,9 @@ impl Location {
     ///
     /// # Errors
     /// `EEXIST` if the name is taken.
-    pub fn make_directory(&self, mode: Option<u32>) -> Result<()> {
-        let mode = mode.map_or(NEW_DIRECTORY, |mode| Mode::from_raw_mode(mode & 0o777));
+    pub fn make_directory(&self, mode: Option<u32>, _names: &Names<'_>) -> Result<()> {
+        // One that its owner cannot look into could be neither counted nor put into.
+        let mode = mode.map_or(NEW_DIRECTORY, |mode| Mode::from_raw_mode((mode & 0o777) | 0o700));
         Ok(rustix::fs::mkdirat(self.dir(), self.name(), mode)?)
     }
 
@@ -167,7 +171,7 @@ impl Location {
     ///
     /// # Errors
     /// `EEXIST` if the name is taken.
-    pub fn make_symlink(&self, target: &[u8]) -> Result<()> {
+    pub fn make_symlink(&self, target: &[u8], _names: &Names<'_>) -> Result<()> {
         Ok(rustix::fs::symlinkat(target, self.dir(), self.name())?)
     }
 

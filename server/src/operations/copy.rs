@@ -2,9 +2,8 @@
 
 use super::error::Context;
 use super::rename::into_directory;
-use super::{Download, Error, Made, Placement, Result, Upload, User, make_directory, place};
+use super::{Download, Error, Made, Placement, Result, Upload, User, make_directory, make_symlink, place};
 use crate::home::{Location, Tree, TreeItem, file_id, length};
-use crate::quota::Change;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_wire::{End, Put, RemotePath, Status};
@@ -185,9 +184,15 @@ impl FileCopy {
     fn begin(user: &User, from: &RemotePath, to: RemotePath) -> Result<FileCopy> {
         let source = Download::begin(user, from)?;
         let stat = source.stat();
-        let put =
-            Put { path: Vec::new(), size: Some(length(stat)), mtime: None, mode: Some(stat.st_mode & 0o777) };
-        let upload = Upload::begin(user, &put, to)?;
+        let put = Put {
+            path: Vec::new(),
+            size: Some(length(stat)),
+            mtime: None,
+            source: None,
+            mode: Some(stat.st_mode & 0o777),
+            resume: 0,
+        };
+        let upload = Upload::begin(user, &put, to, None)?;
         Ok(FileCopy { source, upload, buffer: Vec::with_capacity(256 << 10) })
     }
 
@@ -212,10 +217,5 @@ impl FileCopy {
 
 fn copy_link(user: &User, link: &Location, to: &RemotePath) -> Result<()> {
     let target = rustix::fs::readlinkat(link.dir(), link.name(), Vec::new()).of_file(to)?;
-    let reservation =
-        user.ledger.reserve(0, 1).map_err(|exceeded| Error::Quota { path: to.clone(), exceeded })?;
-    let location = user.home.locate(to).of_directory(to)?;
-    location.make_symlink(target.as_bytes()).of_file(to)?;
-    reservation.commit(Change { bytes: 0, entries: 1 });
-    Ok(())
+    make_symlink(user, to, target.as_bytes())
 }

@@ -5,7 +5,7 @@ use super::{Error, Result, User};
 use crate::home::{Stamp, file_id, length};
 use crate::quota::Held;
 use rustix::fs::Stat;
-use sshome_wire::{BlockHasher, Digest, RemotePath};
+use sshome_wire::{BLOCK, BlockHasher, Digest, RemotePath};
 use std::fs::File;
 
 /// A file that is being sent.
@@ -26,8 +26,11 @@ impl Download {
     /// # Errors
     /// If it is none, or may not be read.
     pub fn begin(user: &User, path: &RemotePath) -> Result<Download> {
+        // Opened and held as one: a removal in between would take it for closed.
+        let names = user.home.lock_names();
         let (file, stat) = user.home.open_file(path).of_file(path)?;
         let held = user.ledger.hold(file_id(&stat));
+        drop(names);
         let hasher = BlockHasher::new();
         Ok(Download { path: path.clone(), file, stat, position: 0, hasher, _held: held })
     }
@@ -63,7 +66,7 @@ impl Download {
             return Ok(0);
         }
         let spare = rustix::buffer::spare_capacity(buffer);
-        let read = rustix::io::read(&self.file, spare).of_file(&self.path)?;
+        let read = rustix::io::pread(&self.file, spare, self.position).of_file(&self.path)?;
         if read == 0 {
             return Err(Error::Changed(self.path.clone()));
         }
@@ -73,6 +76,18 @@ impl Download {
         self.hasher.update(buffer.get(before..).unwrap_or_default());
         self.position += read as u64;
         Ok(read)
+    }
+
+    /// The digests of the whole blocks that were read.
+    #[must_use]
+    pub fn blocks(&self) -> Vec<Digest> {
+        self.hasher.whole_blocks()
+    }
+
+    /// Goes on after these blocks, as if no more had been read.
+    pub fn go_on_after(&mut self, blocks: Vec<Digest>) {
+        self.position = blocks.len() as u64 * BLOCK;
+        self.hasher = BlockHasher::after(blocks);
     }
 
     /// The digest of all that was read, from the first byte on.

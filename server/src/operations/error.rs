@@ -42,9 +42,9 @@ pub enum Error {
     /// A file where a directory is needed.
     #[error("{0} exists and is not a directory")]
     NotDirectory(RemotePath),
-    /// The directory exists already.
-    #[error("{0}")]
-    Exists(RemotePath),
+    /// The part that was to be gone on with is not there.
+    #[error("no part of {0} is there to go on with; send it whole")]
+    NoPart(RemotePath),
     /// What arrived is not what was sent.
     #[error("{path}: {why}; nothing was published")]
     Mismatch {
@@ -95,11 +95,10 @@ impl Error {
             Error::Disk { directory, error, .. } => disk_status(*error, *directory),
             Error::Quota { .. } => Status::QuotaExceeded,
             Error::IsDirectory { .. } | Error::NotDirectory(_) => Status::WrongType,
-            Error::Exists(_) => Status::DirectoryExists,
             Error::Mismatch { .. } | Error::Rotten(_) => Status::DigestMismatch,
             Error::Changed(_) => Status::Changed,
             Error::GivenUp { status, .. } => *status,
-            Error::IntoItself { .. } | Error::Partly { .. } => Status::Failed,
+            Error::IntoItself { .. } | Error::Partly { .. } | Error::NoPart(_) => Status::Failed,
         }
     }
 }

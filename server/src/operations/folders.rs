@@ -53,14 +53,33 @@ fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Made> {
     }
     let reservation =
         user.ledger.reserve(0, 1).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
-    match location.make_directory(mode) {
+    // Made and booked as one: a rename that replaces it must find both.
+    let names = user.home.lock_names();
+    match location.make_directory(mode, &names) {
         Ok(()) => {
             reservation.commit(Change { bytes: 0, entries: 1 });
             Ok(Made::New)
         }
-        Err(home::Error::Os(Errno::EXIST)) => existing(user, path),
+        Err(home::Error::Os(Errno::EXIST)) => {
+            drop(names);
+            existing(user, path)
+        }
         Err(error) => Err(error).of_directory(path),
     }
+}
+
+/// Makes a symbolic link of this text. It is followed, if at all, as in a chroot.
+///
+/// # Errors
+/// If the name is taken, or one entry more would exceed the quota.
+pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<()> {
+    let location = user.home.locate(path).of_directory(path)?;
+    let reservation =
+        user.ledger.reserve(0, 1).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
+    let names = user.home.lock_names();
+    location.make_symlink(target, &names).of_file(path)?;
+    reservation.commit(Change { bytes: 0, entries: 1 });
+    Ok(())
 }
 
 /// The name is taken: by a directory, or a link to one, it counts as made.

@@ -45,6 +45,10 @@ pub fn place(user: &User, placements: Vec<Placement>) -> Vec<Result<()>> {
             results.push(result.map(|()| path));
         }
     }
+    // A part of what this name held or was to hold is of no more use.
+    for path in results.iter().flatten() {
+        user.home.discard(|left| left.record.target == path.as_bytes());
+    }
     let synced = sync_directories(user, &directories);
     results.into_iter().map(|result| result.and_then(|path| synced.of_directory(&path))).collect()
 }

@@ -38,6 +38,7 @@ pub struct Removal {
     path: RemotePath,
     /// The directory itself, and what is below it; none if it is no directory.
     tree: Option<(Location, Tree)>,
+    removed: u64,
     failed: u64,
     first_failure: Option<String>,
 }
@@ -57,7 +58,13 @@ impl Removal {
             unlink(user, &location).of_file(path)?;
             None
         };
-        Ok(Removal { path: path.clone(), tree, failed: 0, first_failure: None })
+        Ok(Removal { path: path.clone(), tree, removed: 0, failed: 0, first_failure: None })
+    }
+
+    /// Entries removed so far.
+    #[must_use]
+    pub fn removed(&self) -> u64 {
+        self.removed
     }
 
     /// Removes up to `most` entries. Returns whether it is done.
@@ -80,6 +87,7 @@ impl Removal {
                 }
                 Err(error) => Err(error),
             };
+            self.removed += u64::from(removed.is_ok());
             if let Err(error) = removed {
                 self.failed += 1;
                 self.first_failure.get_or_insert_with(|| format!("{}: {error}", self.path));

@@ -111,6 +111,12 @@ impl Ledger {
         Ok(reservation)
     }
 
+    /// Sets bytes aside that are on the disk already, whether they fit or not.
+    pub fn reserve_anyway(self: &Arc<Ledger>, bytes: u64) -> Reservation {
+        self.books().reserved.bytes += bytes;
+        Reservation { ledger: Arc::clone(self), held: Use { bytes, entries: 0 } }
+    }
+
     /// Books a change that needed no room of its own: something was removed.
     pub fn book(&self, change: Change) {
         self.books().used.apply(change);
@@ -189,6 +195,17 @@ impl Reservation {
         let bytes = bytes.saturating_sub(self.held.bytes);
         let entries = entries.saturating_sub(self.held.entries);
         if bytes == 0 && entries == 0 { Ok(()) } else { self.grow(bytes, entries) }
+    }
+
+    /// Gives back what is held beyond this much.
+    pub fn shrink_to(&mut self, bytes: u64, entries: u64) {
+        let spare = Use {
+            bytes: self.held.bytes.saturating_sub(bytes),
+            entries: self.held.entries.saturating_sub(entries),
+        };
+        self.held.bytes -= spare.bytes;
+        self.held.entries -= spare.entries;
+        self.ledger.books().give_back(spare);
     }
 
     /// Books what has really changed, and gives the room that was held back.

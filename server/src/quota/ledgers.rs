@@ -9,8 +9,8 @@ pub struct Ledgers(HashMap<String, Arc<Ledger>>);
 
 impl Ledgers {
     /// Adds a user's books.
-    pub fn insert(&mut self, user: &str, ledger: Ledger) {
-        self.0.insert(user.to_owned(), Arc::new(ledger));
+    pub fn insert(&mut self, user: &str, ledger: Arc<Ledger>) {
+        self.0.insert(user.to_owned(), ledger);
     }
 
     /// A user's books; none for a user that is unknown.

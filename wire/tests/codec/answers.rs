@@ -4,8 +4,8 @@ use super::{decoded, encoded, framed, is};
 use bytes::Bytes;
 use sshome_wire::frame::data_head;
 use sshome_wire::{
-    Digest, End, Entries, Entry, Features, FileKind, Frame, FrameError, Hashed, Header, Hello, Kind, Payload,
-    Progress, Reply, Status, Time, Usage,
+    Blocks, Digest, End, Entries, Entry, Features, FileKind, Frame, FrameError, Hashed, Header, Hello, Kind,
+    Part, Payload, Progress, Reply, Status, Time, Usage,
 };
 
 /// The 32 bytes of [`DIGEST`] in a row, for the literals.
@@ -249,7 +249,7 @@ fn progress() {
 #[test]
 fn values_that_no_sender_makes_are_refused() {
     for (kind, body, what) in [
-        (Kind::Request, &[14_u8][..], "a request after the last one"),
+        (Kind::Request, &[18_u8][..], "a request after the last one"),
         (Kind::Request, &[1, 2, b'a'], "a path that announces more than there is"),
         (Kind::Request, &[1, 0xff, 0xff, 0xff, 0xff, 0x0f, b'a'], "a path of 4 GiB"),
         (Kind::Request, &[2, 1, b'.', 2], "a flag that is neither"),
@@ -264,4 +264,30 @@ fn values_that_no_sender_makes_are_refused() {
     ] {
         assert_eq!(decoded(&framed(kind as u8, body)), Err(FrameError::BadBody(kind)), "{what}");
     }
+}
+
+#[test]
+fn blocks() {
+    let mut wire = vec![0, 0, 0, 66, 11, 2];
+    wire.extend_from_slice(&[1; 32]);
+    wire.extend_from_slice(&[2; 32]);
+    is(&Frame::Blocks(Blocks { digests: vec![Digest([1; 32]), Digest([2; 32])] }), &wire);
+}
+
+#[test]
+fn parts() {
+    let part =
+        Part { path: b"/f".to_vec(), length: 5, size: 300, since: Time { seconds: -1, nanoseconds: 0 } };
+    is(
+        &Frame::Parts(vec![part]),
+        &[
+            0, 0, 0, 10, // length
+            12, // kind: parts
+            1,  // one
+            2, b'/', b'f', // path
+            5,    // length
+            0xac, 0x02, // size
+            1, 0, // since
+        ],
+    );
 }

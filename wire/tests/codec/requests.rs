@@ -90,13 +90,13 @@ fn mkdir() {
 #[test]
 fn get() {
     request(
-        Request::Get { path: b"f".to_vec(), offset: 16 << 20 },
+        Request::Get { path: b"f".to_vec(), known: 300 },
         &[
-            0, 0, 0, 8, // length
+            0, 0, 0, 6, // length
             2, // kind: request
             5, // get
             1, b'f', // path
-            0x80, 0x80, 0x80, 0x08, // offset
+            0xac, 0x02, // known blocks
         ],
     );
 }
@@ -108,10 +108,12 @@ fn put_with_everything() {
             path: b"f".to_vec(),
             size: Some(u64::MAX),
             mtime: Some(Time { seconds: -2, nanoseconds: 999_999_999 }),
+            source: Some(Time { seconds: 1, nanoseconds: 0 }),
             mode: Some(0o644),
+            resume: 5,
         }),
         &[
-            0, 0, 0, 25, // length
+            0, 0, 0, 29, // length
             2,  // kind: request
             6,  // put
             1, b'f', // path
@@ -119,7 +121,9 @@ fn put_with_everything() {
             1,    // mtime: there
             3,    // seconds, zigzag
             0xff, 0x93, 0xeb, 0xdc, 0x03, // nanoseconds
+            1, 2, 0, // source: there, 1 s
             1, 0xa4, 0x03, // mode: there, 420
+            5,    // resume
         ],
     );
 }
@@ -127,15 +131,24 @@ fn put_with_everything() {
 #[test]
 fn put_with_nothing() {
     request(
-        Request::Put(Put { path: b"f".to_vec(), size: None, mtime: None, mode: None }),
+        Request::Put(Put {
+            path: b"f".to_vec(),
+            size: None,
+            mtime: None,
+            source: None,
+            mode: None,
+            resume: 0,
+        }),
         &[
-            0, 0, 0, 7, // length
+            0, 0, 0, 9, // length
             2, // kind: request
             6, // put
             1, b'f', // path
             0,    // size: not there
             0,    // mtime: not there
+            0,    // source: not there
             0,    // mode: not there
+            0,    // resume
         ],
     );
 }
@@ -230,6 +243,52 @@ fn sync() {
             0, 0, 0, 2,  // length
             2,  // kind: request
             13, // sync
+        ],
+    );
+}
+
+#[test]
+fn part_status() {
+    request(
+        Request::PartStatus { path: b"f".to_vec(), size: 300, mtime: Time { seconds: 1, nanoseconds: 2 } },
+        &[
+            0, 0, 0, 8,  // length
+            2,  // kind: request
+            14, // part status
+            1, b'f', // path
+            0xac, 0x02, // size
+            2,    // seconds, zigzag
+            2,    // nanoseconds
+        ],
+    );
+}
+
+#[test]
+fn parts_and_discard() {
+    request(Request::Parts, &[0, 0, 0, 2, 2, 15]);
+    request(Request::Discard { path: None }, &[0, 0, 0, 3, 2, 16, 0]);
+    request(
+        Request::Discard { path: Some(b"f".to_vec()) },
+        &[
+            0, 0, 0, 5,  // length
+            2,  // kind: request
+            16, // discard
+            1,  // path: there
+            1, b'f', // path
+        ],
+    );
+}
+
+#[test]
+fn symlink() {
+    request(
+        Request::Symlink { path: b"l".to_vec(), target: b"/t".to_vec() },
+        &[
+            0, 0, 0, 7,  // length
+            2,  // kind: request
+            17, // symlink
+            1, b'l', // path
+            2, b'/', b't', // target
         ],
     );
 }

@@ -5,8 +5,8 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use sshome_wire::{
-    Digest, End, Entries, Entry, Features, FileKind, Frame, Hashed, Header, Hello, Payload, Progress, Put,
-    Reply, Request, Status, Time, Usage,
+    Blocks, Digest, End, Entries, Entry, Features, FileKind, Frame, Hashed, Header, Hello, Part, Payload,
+    Progress, Put, Reply, Request, Status, Time, Usage,
 };
 
 /// Any frame; a data frame has at least a byte.
@@ -23,7 +23,18 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
         (name(), vec(entry(), 0..8))
             .prop_map(|(directory, entries)| Frame::Entries(Entries { directory, entries })),
         any::<(u64, u64)>().prop_map(|(done, total)| Frame::Progress(Progress { done, total })),
+        vec(digest(), 0..8).prop_map(|digests| Frame::Blocks(Blocks { digests })),
+        vec(part(), 0..8).prop_map(Frame::Parts),
     ]
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    (name(), any::<(u64, u64)>(), time()).prop_map(|(path, (length, size), since)| Part {
+        path,
+        length,
+        size,
+        since,
+    })
 }
 
 /// Bytes of a path or a name: mostly such as people use, some of any kind.
@@ -56,9 +67,17 @@ fn request() -> impl Strategy<Value = Request> {
             parents,
             mode
         }),
-        (name(), any::<u64>()).prop_map(|(path, offset)| Request::Get { path, offset }),
-        (name(), any::<Option<u64>>(), of(time()), any::<Option<u32>>())
-            .prop_map(|(path, size, mtime, mode)| Request::Put(Put { path, size, mtime, mode })),
+        (name(), any::<u32>()).prop_map(|(path, known)| Request::Get { path, known }),
+        (name(), any::<Option<u64>>(), of(time()), of(time()), any::<Option<u32>>(), any::<u32>()).prop_map(
+            |(path, size, mtime, source, mode, resume)| Request::Put(Put {
+                path,
+                size,
+                mtime,
+                source,
+                mode,
+                resume
+            })
+        ),
         (name(), flag()).prop_map(|(path, recursive)| Request::Rm { path, recursive }),
         name().prop_map(|path| Request::Rmdir { path }),
         (name(), name()).prop_map(|(from, to)| Request::Mv { from, to }),
@@ -66,6 +85,14 @@ fn request() -> impl Strategy<Value = Request> {
         (name(), flag()).prop_map(|(path, verify)| Request::Hash { path, verify }),
         Just(Request::Df),
         Just(Request::Sync),
+        (name(), any::<u64>(), time()).prop_map(|(path, size, mtime)| Request::PartStatus {
+            path,
+            size,
+            mtime
+        }),
+        Just(Request::Parts),
+        of(name()).prop_map(|path| Request::Discard { path }),
+        (name(), name()).prop_map(|(path, target)| Request::Symlink { path, target }),
     ]
 }
 

@@ -7,7 +7,14 @@ use sshome_wire::{Decoder, Digest, End, Frame, FrameError, Kind, MAX_FRAME, Put,
 
 /// A conversation with control frames, data, and data frames of no bytes.
 fn conversation() -> Vec<Frame> {
-    let put = Put { path: b"/some/file".to_vec(), size: Some(600), mtime: None, mode: None };
+    let put = Put {
+        path: b"/some/file".to_vec(),
+        size: Some(600),
+        mtime: None,
+        source: None,
+        mode: None,
+        resume: 0,
+    };
     let data: Vec<u8> = (0..600_u32).map(|n| n as u8).collect();
     let end = End { status: Status::Done, message: String::new(), digest: Digest([7; 32]), size: 600 };
     vec![
@@ -111,7 +118,7 @@ fn the_longest_frames_travel_and_longer_ones_are_not_made() {
 
 #[test]
 fn unknown_kinds_are_refused_before_their_body_is_waited_for() {
-    for kind in (0..=u8::MAX).filter(|kind| !(1..=10).contains(kind)) {
+    for kind in (0..=u8::MAX).filter(|kind| !(1..=12).contains(kind)) {
         let head = [&MAX_FRAME.to_be_bytes()[..], &[kind]].concat();
         assert_eq!(decoded(&head), Err(FrameError::UnknownKind(kind)));
     }

@@ -120,7 +120,7 @@ impl Fetching<'_> {
             match self.plan.remote(file) {
                 Ok(path) => {
                     self.waiting.push_back(number);
-                    requests.push(Frame::Request(Request::Get { path: path.as_bytes().to_vec(), offset: 0 }));
+                    requests.push(Frame::Request(Request::Get { path: path.as_bytes().to_vec(), known: 0 }));
                 }
                 Err(error) => summary.failures.push(Failure::of(&file.name, error.to_string())),
             }

@@ -240,6 +240,8 @@ impl Source {
             size: Some(self.size),
             mtime: preserve.then_some(self.mtime),
             mode: self.mode.filter(|_| preserve),
+            source: None,
+            resume: 0,
         };
         let mut bytes = BytesMut::new();
         // A path is at most 4,095 bytes long, so the frame is always sendable.

@@ -1,18 +1,22 @@
 //! What the frames of one channel mean.
 
 use super::group::{Group, refusal};
-use super::job::Job;
+use super::job::{Job, Step};
 use super::output::Output;
-use crate::operations::{self, Upload, User};
+use crate::operations::{self, CheckedPart, Upload, User};
 use bytes::Bytes;
 use sshome_wire::display::Size;
 use sshome_wire::{
-    Decoder, End, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, RemotePath, Reply, Status,
+    Blocks, Decoder, Digest, End, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, RemotePath, Reply,
+    Request, Status,
 };
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 /// Requests that a client may have unanswered.
 const MAX_OUTSTANDING: u32 = 4096;
+
+/// Digests of blocks that a get may announce: those of 4 TiB.
+const MAX_KNOWN: u32 = 1 << 20;
 
 /// A turn ends when it has put out about this much, in bytes.
 const ENOUGH: usize = 1 << 20;
@@ -36,6 +40,8 @@ pub(super) enum Receiving {
     Upload(Box<Upload>),
     /// It was refused and answered; what still comes of it is dropped.
     Refused,
+    /// A get, and how many digests of blocks are still to come before it begins.
+    Blocks(Box<Request>, usize),
 }
 
 /// One conversation: what it works on, and what it has to say.
@@ -45,6 +51,10 @@ pub(super) struct Conversation {
     pub(super) receiving: Receiving,
     pub(super) job: Option<Job>,
     pub(super) output: Output,
+    /// Blocks that the client has of the file that it gets next.
+    pub(super) known: Vec<Digest>,
+    /// Parts that were checked for puts of this conversation.
+    pub(super) leased: HashMap<RemotePath, CheckedPart>,
     group: Group,
     decoder: Decoder,
     queue: VecDeque<Frame>,
@@ -72,6 +82,8 @@ impl Conversation {
             receiving: Receiving::Nothing,
             job: None,
             output,
+            known: Vec::new(),
+            leased: HashMap::new(),
             group: Group::default(),
             decoder: Decoder::new(),
             queue: VecDeque::new(),
@@ -167,12 +179,15 @@ impl Conversation {
     fn work(&mut self) -> Result<(), Reply> {
         while self.output.len() < ENOUGH {
             if let Some(job) = &mut self.job {
-                if job.step(&self.user, &mut self.output) {
-                    self.job = None;
-                    self.answered(1);
-                } else if !matches!(self.job, Some(Job::Get { .. })) {
-                    // A step of these is long: look for a cancel after each.
+                let step = job.step(&self.user, &mut self.output);
+                if matches!(step, Step::More) {
+                    // A step is long: look for a cancel after each.
                     return Ok(());
+                }
+                self.job = None;
+                self.answered(1);
+                if let Step::Leased(path, part) = step {
+                    self.leased.insert(path, part);
                 }
             } else if let Some(frame) = self.queue.pop_front() {
                 self.take(frame)?;
@@ -190,13 +205,8 @@ impl Conversation {
         match frame {
             Frame::Hello(hello) => self.greet(&hello),
             _ if !self.greeted => Err(violation("the first frame has to be a hello")),
-            Frame::Request(request) => match self.receiving {
-                Receiving::Nothing => {
-                    self.handle(request);
-                    Ok(())
-                }
-                _ => Err(violation("a request in the middle of a put")),
-            },
+            Frame::Request(request) => self.request(request),
+            Frame::Blocks(blocks) => self.blocks(blocks),
             Frame::Data(data) => {
                 self.queued = self.queued.saturating_sub(data.len());
                 self.data(&data)
@@ -204,6 +214,42 @@ impl Conversation {
             Frame::End(end) => self.end(&end),
             Frame::Abort => self.abort(),
             other => Err(violation(&format!("a {:?} frame is the server's to send", other.kind()))),
+        }
+    }
+
+    fn request(&mut self, request: Request) -> Result<(), Reply> {
+        if !matches!(self.receiving, Receiving::Nothing) {
+            return Err(violation("a request in the middle of a put"));
+        }
+        match request {
+            Request::Get { known, .. } if known > MAX_KNOWN => {
+                Err(violation(&format!("more than {MAX_KNOWN} known blocks")))
+            }
+            Request::Get { known, .. } if known > 0 => {
+                self.receiving = Receiving::Blocks(Box::new(request), known as usize);
+                Ok(())
+            }
+            request => {
+                self.handle(request);
+                Ok(())
+            }
+        }
+    }
+
+    fn blocks(&mut self, blocks: Blocks) -> Result<(), Reply> {
+        match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
+            Receiving::Blocks(request, missing) if (1..=missing).contains(&blocks.digests.len()) => {
+                let missing = missing - blocks.digests.len();
+                self.known.extend(blocks.digests);
+                if missing == 0 {
+                    self.handle(*request);
+                    self.known.clear();
+                } else {
+                    self.receiving = Receiving::Blocks(request, missing);
+                }
+                Ok(())
+            }
+            _ => Err(violation("digests of blocks that no get announced")),
         }
     }
 
@@ -222,7 +268,7 @@ impl Conversation {
 
     fn data(&mut self, data: &[u8]) -> Result<(), Reply> {
         match &mut self.receiving {
-            Receiving::Nothing => Err(violation("data outside of a put")),
+            Receiving::Nothing | Receiving::Blocks(..) => Err(violation("data outside of a put")),
             Receiving::Refused => Ok(()),
             Receiving::Upload(upload) => {
                 if let Err(error) = upload.write(data) {
@@ -235,7 +281,7 @@ impl Conversation {
 
     fn end(&mut self, end: &End) -> Result<(), Reply> {
         match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
-            Receiving::Nothing => Err(violation("the end of data outside of a put")),
+            Receiving::Nothing | Receiving::Blocks(..) => Err(violation("the end of data outside of a put")),
             Receiving::Refused => Ok(()),
             Receiving::Upload(upload) => {
                 match upload.finish(end) {
@@ -249,7 +295,7 @@ impl Conversation {
 
     fn abort(&mut self) -> Result<(), Reply> {
         match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
-            Receiving::Nothing => Err(violation("an abort outside of a put")),
+            Receiving::Nothing | Receiving::Blocks(..) => Err(violation("an abort outside of a put")),
             Receiving::Refused => Ok(()),
             Receiving::Upload(_) => {
                 self.answer(Reply::new(Status::Cancelled, ""));
@@ -272,8 +318,12 @@ impl Conversation {
             job.cancelled(&mut self.output);
             self.answered(1);
         }
-        if let Receiving::Upload(_) = std::mem::replace(&mut self.receiving, Receiving::Nothing) {
-            self.answer(Reply::new(Status::Cancelled, ""));
+        match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
+            Receiving::Upload(_) | Receiving::Blocks(..) => {
+                self.known.clear();
+                self.answer(Reply::new(Status::Cancelled, ""));
+            }
+            Receiving::Nothing | Receiving::Refused => {}
         }
         self.queued = 0;
         for frame in std::mem::take(&mut self.queue) {

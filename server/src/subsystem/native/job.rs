@@ -3,8 +3,11 @@
 use super::entry::{entry, frames, mode, mtime};
 use super::group::refusal;
 use super::output::{Output, data_buffer};
-use crate::operations::{Copy, Download, Error, Hashing, Listing, Removal, User};
-use sshome_wire::{Digest, End, Frame, Header, Payload, Progress, Reply, Status};
+use crate::operations::{CheckedPart, Copy, Download, Error, Hashing, Listing, PartCheck, Removal, User};
+use sshome_wire::frame::HEAD;
+use sshome_wire::{
+    BLOCK, BlockHasher, Blocks, Digest, End, Frame, Header, Payload, Progress, RemotePath, Reply, Status,
+};
 
 /// What one step of a get puts out, in bytes.
 const SEND: usize = 1 << 20;
@@ -15,90 +18,165 @@ const ENTRIES: usize = 1000;
 
 /// A request under way.
 pub(super) enum Job {
-    Get { file: Box<Download>, offset: u64 },
+    Get(Box<Get>),
     List(Box<Listing>),
     Hash(Box<Hashing>),
     Copy(Box<Copy>),
     Remove(Removal),
+    Part { path: RemotePath, check: Box<PartCheck> },
+}
+
+/// A file that is being sent.
+pub(super) struct Get {
+    file: Download,
+    /// Blocks that the client says it has.
+    known: Vec<Digest>,
+    /// Whether they are still being compared: the header is not out.
+    comparing: bool,
+}
+
+/// What a step leaves to do.
+pub(super) enum Step {
+    /// There is more.
+    More,
+    /// The request is answered.
+    Done,
+    /// It is answered, and a part is leased for a put of the path.
+    Leased(RemotePath, CheckedPart),
 }
 
 impl Job {
-    /// A get, its header put out.
-    pub(super) fn get(file: Download, offset: u64, output: &mut Output) -> Job {
-        let (mtime, mode) = (mtime(file.stat()), mode(file.stat()));
-        output.header(Header { size: file.size(), offset, mtime, mode });
-        Job::Get { file: Box::new(file), offset }
+    /// A get. Blocks that the client knows are compared before the header is put out.
+    pub(super) fn get(file: Download, mut known: Vec<Digest>, output: &mut Output) -> Job {
+        known.truncate(usize::try_from(BlockHasher::knowable(file.size())).unwrap_or(usize::MAX));
+        let mut get = Get { file, known, comparing: true };
+        if get.known.is_empty() {
+            get.begin_at(0, output);
+        }
+        Job::Get(Box::new(get))
     }
 
-    /// Goes on. Returns whether the request is answered.
-    pub(super) fn step(&mut self, user: &User, output: &mut Output) -> bool {
+    /// Goes on.
+    pub(super) fn step(&mut self, user: &User, output: &mut Output) -> Step {
         let done = match self {
-            Job::Get { file, offset } => {
-                let done = send(file, *offset, output);
-                return done.unwrap_or_else(|error| {
-                    output.end(given_up(error.status(), error.to_string()));
-                    true
-                });
-            }
+            Job::Get(get) => return get.step_or_end(output),
+            Job::Part { path, check } => match check.step(READ) {
+                Ok(Some(part)) => {
+                    blocks(&part.digests, output);
+                    output.reply(Reply::new(Status::Resuming, ""));
+                    return Step::Leased(path.clone(), part);
+                }
+                Ok(None) => {
+                    progress(check.progress(), output);
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            },
             Job::List(listing) => list(listing, user, output),
             Job::Hash(hashing) => hash(hashing, output),
             Job::Copy(copy) => {
                 let done = copy.step(user, READ);
-                output.frame(&Frame::Progress(Progress { done: copy.done(), total: 0 }));
+                progress((copy.done(), 0), output);
                 done.map(|done| done.then(|| Reply::new(Status::Done, "")))
             }
             Job::Remove(removal) => {
-                removal.step(user, ENTRIES).map(|done| done.then(|| Reply::new(Status::Done, "")))
+                let done = removal.step(user, ENTRIES);
+                progress((removal.removed(), 0), output);
+                done.map(|done| done.then(|| Reply::new(Status::Done, "")))
             }
         };
         match done {
-            Ok(None) => false,
-            Ok(Some(reply)) => {
-                output.reply(reply);
-                true
-            }
-            Err(error) => {
-                output.reply(refusal(&error));
-                true
-            }
+            Ok(None) => return Step::More,
+            Ok(Some(reply)) => output.reply(reply),
+            Err(error) => output.reply(refusal(&error)),
         }
+        Step::Done
     }
 
     /// Gives the answer of a job that the client has cancelled.
     pub(super) fn cancelled(self, output: &mut Output) {
         match self {
-            Job::Get { .. } => output.end(given_up(Status::Cancelled, String::new())),
+            Job::Get(get) if !get.comparing => output.end(given_up(Status::Cancelled, String::new())),
             _ => output.reply(Reply::new(Status::Cancelled, "")),
         }
     }
 }
 
-fn send(file: &mut Download, offset: u64, output: &mut Output) -> Result<bool, Error> {
-    let mut scratch = Vec::with_capacity(if file.position() < offset { SEND } else { 0 });
-    let until = file.position().saturating_add(READ);
-    while file.position() < offset {
-        // The bytes before the offset are hashed and not sent.
-        scratch.clear();
-        let left = usize::try_from(offset - file.position()).unwrap_or(SEND).min(SEND);
-        if left < scratch.capacity() {
-            scratch = Vec::with_capacity(left);
+impl Get {
+    fn step_or_end(&mut self, output: &mut Output) -> Step {
+        match self.step(output) {
+            Ok(true) => return Step::Done,
+            Ok(false) => return Step::More,
+            // Before the header it is the request that fails.
+            Err(error) if self.comparing => output.reply(refusal(&error)),
+            Err(error) => output.end(given_up(error.status(), error.to_string())),
         }
-        if file.read(&mut scratch)? == 0 || file.position() >= until {
+        Step::Done
+    }
+
+    /// Goes on. Returns whether the file is sent.
+    fn step(&mut self, output: &mut Output) -> Result<bool, Error> {
+        if self.comparing {
+            self.compare(output)?;
             return Ok(false);
         }
-    }
-    let full = output.len() + SEND;
-    while output.len() < full {
-        let mut buffer = data_buffer(file.size() - file.position());
-        while file.read(&mut buffer)? > 0 {}
-        if buffer.len() == data_buffer(0).len() {
-            let digest = file.finish()?;
-            output.end(End { status: Status::Done, message: String::new(), digest, size: file.size() });
-            return Ok(true);
+        let full = output.len() + SEND;
+        while output.len() < full {
+            let mut buffer = data_buffer(self.file.size() - self.file.position());
+            while self.file.read(&mut buffer)? > 0 {}
+            if buffer.len() == HEAD {
+                let (digest, size) = (self.file.finish()?, self.file.size());
+                output.end(End { status: Status::Done, message: String::new(), digest, size });
+                return Ok(true);
+            }
+            output.data(buffer);
         }
-        output.data(buffer);
+        Ok(false)
     }
-    Ok(false)
+
+    /// Reads on in what the client knows, and begins the data at the first difference.
+    fn compare(&mut self, output: &mut Output) -> Result<(), Error> {
+        let total = self.known.len() as u64 * BLOCK;
+        let until = self.file.position().saturating_add(READ).min(total);
+        let mut scratch = Vec::new();
+        while self.file.position() < until {
+            let left = usize::try_from(until - self.file.position()).unwrap_or(SEND);
+            scratch = Vec::with_capacity(left.min(SEND));
+            if self.file.read(&mut scratch)? == 0 {
+                break;
+            }
+        }
+        drop(scratch);
+        let blocks = self.file.blocks();
+        let agreed = blocks.iter().zip(&self.known).take_while(|(here, there)| here == there).count();
+        if agreed < blocks.len() || agreed == self.known.len() {
+            self.begin_at(agreed, output);
+        } else {
+            progress((self.file.position(), total), output);
+        }
+        Ok(())
+    }
+
+    fn begin_at(&mut self, blocks: usize, output: &mut Output) {
+        let mut agreed = self.file.blocks();
+        agreed.truncate(blocks);
+        self.file.go_on_after(agreed);
+        self.known = Vec::new();
+        self.comparing = false;
+        let (stat, offset) = (self.file.stat(), blocks as u64 * BLOCK);
+        output.header(Header { size: self.file.size(), offset, mtime: mtime(stat), mode: mode(stat) });
+    }
+}
+
+/// Digests of blocks, in as many frames as they take.
+fn blocks(digests: &[Digest], output: &mut Output) {
+    for digests in digests.chunks(Blocks::MOST) {
+        output.frame(&Frame::Blocks(Blocks { digests: digests.to_vec() }));
+    }
+}
+
+fn progress((done, total): (u64, u64), output: &mut Output) {
+    output.frame(&Frame::Progress(Progress { done, total }));
 }
 
 fn list(listing: &mut Listing, user: &User, output: &mut Output) -> Result<Option<Reply>, Error> {
@@ -122,9 +200,8 @@ fn list(listing: &mut Listing, user: &User, output: &mut Output) -> Result<Optio
 
 fn hash(hashing: &mut Hashing, output: &mut Output) -> Result<Option<Reply>, Error> {
     let result = hashing.step(READ)?;
-    let (done, total) = hashing.progress();
     if result.is_none() {
-        output.frame(&Frame::Progress(Progress { done, total }));
+        progress(hashing.progress(), output);
     }
     Ok(result.map(|hashed| Reply::with(Payload::Hash(hashed))))
 }

@@ -4,8 +4,14 @@ use super::conversation::{Conversation, Receiving};
 use super::entry::entry;
 use super::group::refusal;
 use super::job::Job;
-use crate::operations::{self, Copy, Download, Hashing, Listing, Made, Removal, Upload};
-use sshome_wire::{PathError, Payload, RemotePath, Reply, Request, Status};
+use crate::operations::{self, Copy, Download, Hashing, Listing, Made, PartCheck, Removal, Upload};
+use sshome_wire::{Frame, PathError, Payload, RemotePath, Reply, Request, Status};
+
+/// Parts that one conversation may have leased.
+const MAX_LEASED: usize = 64;
+
+/// Parts that go into one frame: each with a path of up to 4 KiB.
+const PARTS_A_FRAME: usize = 50;
 
 /// What comes of a request at once.
 enum Outcome {
@@ -95,17 +101,14 @@ impl Conversation {
                 };
                 Outcome::Reply(Reply::new(status, path.to_string()))
             }
-            Request::Get { path, offset } => {
+            Request::Get { path, .. } => {
                 let file = Download::begin(user, &at(&path)?)?;
-                if offset > file.size() {
-                    let text = format!("the file has {} bytes, not {offset}", file.size());
-                    return Err(Refused::Reply(Reply::new(Status::BadCommand, text)));
-                }
-                Outcome::Job(Job::get(file, offset, &mut self.output))
+                Outcome::Job(Job::get(file, std::mem::take(&mut self.known), &mut self.output))
             }
             Request::Put(put) => {
                 let path = at(&put.path)?;
-                Outcome::Upload(Box::new(Upload::begin(user, &put, path)?))
+                let part = self.leased.remove(&path);
+                Outcome::Upload(Box::new(Upload::begin(user, &put, path, part)?))
             }
             Request::Rm { path, recursive: false } => {
                 operations::remove(user, &at(&path)?)?;
@@ -133,6 +136,33 @@ impl Conversation {
                 operations::sync(user)?;
                 done()
             }
+            Request::PartStatus { path, size, mtime } => {
+                let path = at(&path)?;
+                // A lease that was not used goes back before the shelf is looked at.
+                self.leased.remove(&path);
+                if self.leased.len() >= MAX_LEASED {
+                    self.leased.clear();
+                }
+                match PartCheck::begin(user, &path, size, mtime)? {
+                    Some(check) => Outcome::Job(Job::Part { path, check: Box::new(check) }),
+                    None => Outcome::Reply(Reply::new(Status::EnoughSpace, "")),
+                }
+            }
+            Request::Parts => {
+                for parts in operations::parts(user).chunks(PARTS_A_FRAME) {
+                    self.output.frame(&Frame::Parts(parts.to_vec()));
+                }
+                done()
+            }
+            Request::Discard { path } => {
+                let path = path.map(|path| at(&path)).transpose()?;
+                let count = operations::discard(user, path.as_ref());
+                Outcome::Reply(Reply::new(Status::Done, format!("{count} removed")))
+            }
+            Request::Symlink { path, target } => {
+                operations::make_symlink(user, &at(&path)?, &target)?;
+                done()
+            }
         })
     }
 }
@@ -155,13 +185,17 @@ fn writes(request: &Request) -> bool {
         | Request::Get { .. }
         | Request::Hash { .. }
         | Request::Df
-        | Request::Sync => false,
+        | Request::Sync
+        | Request::PartStatus { .. }
+        | Request::Parts => false,
         Request::Mkdir { .. }
         | Request::Put(_)
         | Request::Rm { .. }
         | Request::Rmdir { .. }
         | Request::Mv { .. }
-        | Request::Cp { .. } => true,
+        | Request::Cp { .. }
+        | Request::Discard { .. }
+        | Request::Symlink { .. } => true,
     }
 }
 
@@ -182,6 +216,10 @@ fn log(user: &operations::User, request: &Request) {
         Request::Hash { path, .. } => ("hash", Some(path)),
         Request::Df => ("df", None),
         Request::Sync => ("sync", None),
+        Request::PartStatus { path, .. } => ("part-status", Some(path)),
+        Request::Parts => ("parts", None),
+        Request::Discard { path } => ("discard", path.as_ref()),
+        Request::Symlink { path, .. } => ("symlink", Some(path)),
     };
     let path = path.map_or(&[][..], |path| path);
     tracing::debug!(user = user.name(), request = name, path = %Escaped(path), "request");

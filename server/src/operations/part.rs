@@ -1,0 +1,201 @@
+//! Parts of uploads that were cut: found again, checked, gone on with, removed.
+
+use super::error::{Context, errno};
+use super::{Result, User};
+use crate::home::{Kept, Record, Shelf, Staged};
+use crate::quota::Reservation;
+use sshome_wire::{BLOCK, BlockHasher, Digest, Part, RemotePath, Time};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// What is left of uploads that were cut, the oldest first.
+#[must_use]
+pub fn parts(user: &User) -> Vec<Part> {
+    let mut parts: Vec<Part> = user
+        .home
+        .shelf()
+        .list()
+        .into_iter()
+        .map(|left| Part {
+            path: left.record.target,
+            length: left.length,
+            size: left.record.size,
+            since: left.since,
+        })
+        .collect();
+    parts.sort_by_key(|part| part.since);
+    parts
+}
+
+/// Removes what is left of uploads to this path; of all where none is given. Returns how many.
+pub fn discard(user: &User, path: Option<&RemotePath>) -> usize {
+    user.home.discard(|left| path.is_none_or(|path| left.record.target == path.as_bytes()))
+}
+
+/// A staged file and the room that is reserved for it. If it is dropped before it is complete, and
+/// has a record, the whole blocks that have arrived are kept for a later put; otherwise it goes.
+#[derive(Debug)]
+pub(super) struct Draft {
+    held: Option<(Staged, Reservation)>,
+    record: Option<Record>,
+    shelf: Arc<Shelf>,
+    /// Bytes that were written, from the first on.
+    pub(super) written: u64,
+    /// Bytes that the replaced file will give back.
+    pub(super) credit: u64,
+}
+
+impl Draft {
+    pub(super) fn new(
+        user: &User,
+        staged: Staged,
+        room: Reservation,
+        record: Option<Record>,
+        credit: u64,
+    ) -> Draft {
+        let shelf = Arc::clone(user.home.shelf());
+        Draft { held: Some((staged, room)), record, shelf, written: 0, credit }
+    }
+
+    /// The file, until it is taken.
+    pub(super) fn staged(&self) -> Option<&Staged> {
+        self.held.as_ref().map(|held| &held.0)
+    }
+
+    /// The room, until it is taken.
+    pub(super) fn room(&mut self) -> Option<&mut Reservation> {
+        self.held.as_mut().map(|held| &mut held.1)
+    }
+
+    /// The file and the room of an upload that is complete.
+    pub(super) fn take(&mut self) -> Option<(Staged, Reservation)> {
+        self.held.take()
+    }
+
+    /// Says that nothing of this is worth keeping.
+    pub(super) fn spoil(&mut self) {
+        self.record = None;
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let Some((staged, mut room)) = self.held.take() else { return };
+        let Some(record) = self.record.take() else { return };
+        let length = self.written / BLOCK * BLOCK;
+        if length == 0 {
+            return;
+        }
+        room.shrink_to(length.saturating_sub(self.credit), 0);
+        match staged.keep(record, length) {
+            Ok(left) => self.shelf.put(Kept { left, room }),
+            Err(error) => tracing::warn!(%error, "a part could not be kept"),
+        }
+    }
+}
+
+/// A part that is being read from the disk, to learn what is in it. Leased to one conversation:
+/// dropping it puts it back.
+#[derive(Debug)]
+pub struct PartCheck {
+    path: RemotePath,
+    file: File,
+    lease: Lease,
+    hasher: BlockHasher,
+    buffer: Vec<u8>,
+}
+
+/// A part that was read, and is leased to one conversation for its next put.
+#[derive(Debug)]
+pub struct CheckedPart {
+    /// What is in it, block by block.
+    pub digests: Vec<Digest>,
+    lease: Lease,
+}
+
+/// A part off the shelf, and the way back.
+#[derive(Debug)]
+struct Lease {
+    kept: Option<Kept>,
+    shelf: Arc<Shelf>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            self.shelf.put(kept);
+        }
+    }
+}
+
+impl CheckedPart {
+    /// Goes on after this many blocks: the file, its room, and the digests of what stays. None if
+    /// there are fewer.
+    pub(super) fn go_on(mut self, user: &User, blocks: u32) -> Option<(Staged, Reservation, Vec<Digest>)> {
+        let blocks = usize::try_from(blocks).ok()?;
+        if blocks > self.digests.len() {
+            return None;
+        }
+        self.digests.truncate(blocks);
+        let staged = user.home.reopen(&self.lease.kept.as_ref()?.left).ok()?;
+        Some((staged, self.lease.kept.take()?.room, self.digests))
+    }
+
+    /// Removes the part: its source is not what it was.
+    pub(super) fn remove(mut self, user: &User) {
+        if let Some(kept) = self.lease.kept.take() {
+            user.home.remove_part(kept);
+        }
+    }
+}
+
+impl PartCheck {
+    /// Takes the part of just this file, if there is one that nobody works on.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn begin(user: &User, path: &RemotePath, size: u64, mtime: Time) -> Result<Option<PartCheck>> {
+        let Some(kept) = user.home.shelf().take(path, size, mtime) else { return Ok(None) };
+        let file = user.home.read_part(&kept.left);
+        let lease = Lease { kept: Some(kept), shelf: Arc::clone(user.home.shelf()) };
+        let (hasher, buffer) = (BlockHasher::new(), vec![0; 1 << 20]);
+        Ok(Some(PartCheck { path: path.clone(), file: file.of_file(path)?, lease, hasher, buffer }))
+    }
+
+    /// Bytes dealt with, and bytes in all.
+    #[must_use]
+    pub fn progress(&self) -> (u64, u64) {
+        (self.hasher.length(), self.length())
+    }
+
+    fn length(&self) -> u64 {
+        self.lease.kept.as_ref().map_or(0, |kept| kept.left.length)
+    }
+
+    /// Reads on for about `most` bytes; the checked part at the end.
+    ///
+    /// # Errors
+    /// If the disk reports one.
+    pub fn step(&mut self, most: u64) -> Result<Option<CheckedPart>> {
+        let until = self.hasher.length().saturating_add(most).min(self.length());
+        let mut ended = false;
+        while self.hasher.length() < until && !ended {
+            let at = self.hasher.length();
+            let room = usize::try_from(self.length() - at).unwrap_or(usize::MAX).min(self.buffer.len());
+            let buffer = self.buffer.get_mut(..room).unwrap_or_default();
+            let read = self.file.read_at(buffer, at).map_err(|error| errno(&error)).of_file(&self.path)?;
+            ended = read == 0;
+            self.hasher.update(buffer.get(..read).unwrap_or_default());
+        }
+        if self.hasher.length() < self.length() && !ended {
+            return Ok(None);
+        }
+        let mut digests = self.hasher.whole_blocks();
+        let size = self.lease.kept.as_ref().map_or(0, |kept| kept.left.record.size);
+        digests.truncate(usize::try_from(BlockHasher::knowable(size)).unwrap_or(usize::MAX));
+        let shelf = Arc::clone(&self.lease.shelf);
+        let lease = Lease { kept: self.lease.kept.take(), shelf };
+        Ok(Some(CheckedPart { digests, lease }))
+    }
+}
