@@ -63,6 +63,14 @@ impl Peer {
         Ok(peer)
     }
 
+    /// A channel on which nothing is started.
+    ///
+    /// # Errors
+    /// If the server refuses one.
+    pub async fn open_silent(&self) -> Result<Channel<Msg>> {
+        Ok(self.connection.channel_open_session().await?)
+    }
+
     async fn open(connection: Arc<Handle<Trusting>>) -> Result<Peer> {
         let channel = connection.channel_open_session().await?;
         channel.request_subsystem(true, SUBSYSTEM).await?;

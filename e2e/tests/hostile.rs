@@ -162,3 +162,27 @@ async fn a_client_that_vanishes_leaves_nothing_behind() {
     assert_eq!(std::fs::read_dir(host.home("ann").join(".sshome-staging")).unwrap().count(), 0);
     assert!(!host.home("ann").join("f").exists());
 }
+
+/// The server ends in order whatever its clients do: each of these has hung it once.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_ends_though_clients_are_stuck() {
+    let mut host = Host::with_user("ann", "").await.unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(peer.put("big", &vec![1; 100 << 20]).await.unwrap().status, Status::Done);
+    // One asks for a file and is gone before it has read it.
+    let mut killed = Peer::login(&host, "ann").await.unwrap();
+    killed.send(&Frame::Request(Request::Get { path: b"big".to_vec(), known: 0 })).await.unwrap();
+    assert!(matches!(killed.next().await.unwrap(), Frame::Header(_)));
+    drop(killed);
+    // One asks for a file and never reads it.
+    let mut stuck = Peer::login(&host, "ann").await.unwrap();
+    stuck.send(&Frame::Request(Request::Get { path: b"big".to_vec(), known: 0 })).await.unwrap();
+    // One opens a channel, starts nothing on it and sends.
+    let silent = peer.open_silent().await.unwrap();
+    for _ in 0..200 {
+        // The server may have closed it already.
+        drop(silent.data_bytes(Bytes::from_static(b"x")).await);
+    }
+    assert_eq!(peer.ask(Request::Pwd).await.unwrap().status, Status::Done);
+    host.stop().await.unwrap();
+}

@@ -117,6 +117,33 @@ async fn a_credit_that_is_gone_at_the_end_is_not_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_file_that_is_replaced_counts_for_one_upload_and_for_none_while_it_is_read() {
+    let host = Host::with_user("ann", "quota = \"50 MiB\"").await.unwrap();
+    let content = vec![1; 40 * MIB];
+    let mut first = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(first.put("f", &content).await.unwrap().status, Status::Done);
+    first.begin_put("f", Some(content.len() as u64)).await.unwrap();
+    first.send_data(&content[..MIB]).await.unwrap();
+    let staging = host.home("ann").join(".sshome-staging");
+    while std::fs::read_dir(&staging).unwrap().count() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut second = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(second.put("f", &content).await.unwrap().status, Status::QuotaExceeded);
+    first.send_data(&content[MIB..]).await.unwrap();
+    first.send(&Frame::End(end_of(&content))).await.unwrap();
+    assert_eq!(first.reply().await.unwrap().status, Status::Done);
+    let mut reader = Peer::login(&host, "ann").await.unwrap();
+    reader.send(&Frame::Request(Request::Get { path: b"f".to_vec(), known: 0 })).await.unwrap();
+    assert!(matches!(reader.next().await.unwrap(), Frame::Header(_)));
+    assert_eq!(second.put("f", &content).await.unwrap().status, Status::QuotaExceeded);
+    while !matches!(reader.next().await.unwrap(), Frame::End(_)) {}
+    reader.ask(Request::Pwd).await.unwrap();
+    assert_eq!(second.put("f", &content).await.unwrap().status, Status::Done);
+    assert_books(&mut second, &host.home("ann")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_change_is_booked() {
     let host = Host::with_user("ann", "quota = \"10 MiB\"\nmax-files = 50").await.unwrap();
     let home = host.home("ann");

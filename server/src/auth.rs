@@ -32,13 +32,6 @@ impl Login {
     pub fn account(&self) -> &Arc<Account> {
         &self.account
     }
-
-    /// A login without credentials, for tests of what comes after it.
-    #[cfg(test)]
-    #[allow(dead_code, reason = "for other modules")]
-    pub(crate) fn for_test(account: Account) -> Login {
-        Login { account: Arc::new(account) }
-    }
 }
 
 impl fmt::Debug for Login {

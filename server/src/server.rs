@@ -12,11 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// After an `accept` that failed (too many open files, say) nothing is gained by trying at once.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that may be open and not logged in.
+const MAX_STRANGERS: usize = 100;
 
 /// Why the server cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +130,14 @@ impl Server {
             text += &format!("host key {fingerprint}\n");
         }
         if let (Some(user), Some(address)) = (&self.example, addresses.first()) {
-            text += &format!("log in with: sshome -P {} {user}@{}\n", address.port(), address.ip());
+            let host = match address.ip() {
+                // Any address: other machines know this one by its name.
+                ip if ip.is_unspecified() => {
+                    rustix::system::uname().nodename().to_string_lossy().into_owned()
+                }
+                ip => ip.to_string(),
+            };
+            text += &format!("log in with: sshome -P {} {user}@{host}\n", address.port());
         }
         // Nobody may be reading; the server serves all the same.
         let mut out = io::stdout().lock();
@@ -139,9 +150,11 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let connections = TaskTracker::new();
         let listening = TaskTracker::new();
+        let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
         for listener in self.listeners {
             let (transport, shared) = (Arc::clone(&self.transport), Arc::clone(&self.shared));
-            listening.spawn(accept(listener, transport, shared, connections.clone()));
+            let strangers = Arc::clone(&strangers);
+            listening.spawn(accept(listener, transport, shared, connections.clone(), strangers));
         }
         shutdown.await;
         tracing::info!(connections = connections.len(), "ending");
@@ -163,14 +176,21 @@ async fn accept(
     transport: Arc<Transport>,
     shared: Arc<Shared>,
     connections: TaskTracker,
+    strangers: Arc<Semaphore>,
 ) {
     loop {
+        // Whoever comes when all places are taken waits in the kernel's queue.
+        let place = tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            place = Arc::clone(&strangers).acquire_owned() => place,
+        };
+        let Ok(place) = place else { return };
         tokio::select! {
             () = shared.stopping.cancelled() => return,
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
-                    connections.spawn(async move { transport.serve(stream, peer, shared).await });
+                    connections.spawn(async move { transport.serve(stream, peer, shared, place).await });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");

@@ -14,7 +14,7 @@ impl fmt::Display for Escaped<'_> {
             for c in chunk.valid().chars() {
                 match c {
                     c if c.is_ascii_control() => write!(f, "\\x{:02x}", c as u32)?,
-                    c if c.is_control() || turns_direction(c) => write!(f, "\\u{{{:x}}}", c as u32)?,
+                    c if c.is_control() || deceives(c) => write!(f, "\\u{{{:x}}}", c as u32)?,
                     c => f.write_char(c)?,
                 }
             }
@@ -24,9 +24,10 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Bidirectional controls and line separators: they make a name look like another one.
-fn turns_direction(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Bidirectional controls, line separators and characters of no width: they make a name look like
+/// another one.
+fn deceives(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Shows a number of bytes in the largest unit that keeps it above 1: `512 B`, `31.2 MiB`.

@@ -117,6 +117,29 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// The paths that it names.
+    pub fn paths(&self) -> impl Iterator<Item = &[u8]> {
+        let (one, other) = match self {
+            Request::Pwd | Request::Df | Request::Sync | Request::Parts => (None, None),
+            Request::Cd { path }
+            | Request::Ls { path, .. }
+            | Request::Stat { path, .. }
+            | Request::Mkdir { path, .. }
+            | Request::Get { path, .. }
+            | Request::Rm { path, .. }
+            | Request::Rmdir { path }
+            | Request::Hash { path, .. }
+            | Request::PartStatus { path, .. } => (Some(path), None),
+            Request::Put(put) => (Some(&put.path), None),
+            Request::Mv { from, to } | Request::Cp { from, to, .. } => (Some(from), Some(to)),
+            Request::Discard { path } => (path.as_ref(), None),
+            Request::Symlink { path, target } => (Some(path), Some(target)),
+        };
+        one.into_iter().chain(other).map(Vec::as_slice)
+    }
+}
+
 /// A file that the client wants to store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Put {

@@ -16,6 +16,12 @@ const MOST_MEMORY_KIB: u32 = 1 << 20;
 const MOST_PASSES: u32 = 16;
 const MOST_LANES: u32 = 16;
 
+/// The hashes in the etc/users.toml that comes with sshome. Their passwords stand in its documentation.
+const SHIPPED: [&str; 2] = [
+    "$argon2id$v=19$m=19456,t=2,p=1$pFVfrGfzyMN8KULqUJ2vuw$V0bE8SL2SX53TqeLdUlaJ66Srmlzw1T2B5TnA8GAtIM",
+    "$argon2id$v=19$m=19456,t=2,p=1$4fR5w/b0PVFu0/fKJ5DteA$dU2A1rHDi3+igMizHuIWBqWGYNqcew/rkGpRm7tOWgQ",
+];
+
 /// A password as somebody typed it. It is never printed.
 #[derive(Clone)]
 pub struct Password(String);
@@ -137,10 +143,11 @@ impl PasswordHash {
         cost == Ok((LEAST.m_cost(), LEAST.t_cost(), LEAST.p_cost()))
     }
 
-    /// Whether it is marked as a demo password, which everybody knows.
+    /// Whether it is a demo password, which everybody knows: marked as one, or the hash that comes with
+    /// sshome, mark or no mark.
     #[must_use]
     pub fn is_demo(&self) -> bool {
-        self.demo
+        self.demo || SHIPPED.contains(&self.to_phc().as_str())
     }
 
     /// Marks it as a demo password, or not.
@@ -167,6 +174,17 @@ mod tests {
     use argon2::password_hash::Error;
 
     const REST: &str = "$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+    #[test]
+    fn the_shipped_passwords_are_known_without_their_mark() {
+        let shipped = include_str!("../../../etc/users.toml");
+        let hashes: Vec<_> = shipped
+            .lines()
+            .filter_map(|line| line.strip_prefix("password = \"")?.strip_suffix('"'))
+            .collect();
+        assert_eq!(hashes, SHIPPED);
+        assert!(hashes.iter().all(|hash| PasswordHash::parse(hash).unwrap().is_demo()));
+    }
 
     fn parsed(head: &str) -> Option<HashError> {
         PasswordHash::parse(&format!("{head}{REST}")).err()

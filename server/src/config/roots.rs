@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 /// Notes roots that lie in one another, or around the server's own files: a user would read what
 /// is not theirs, and one file would count against two quotas.
 pub(super) fn check(users: &[User], file: &Path, host_keys: &[PathBuf], mistakes: &mut Mistakes) {
-    let secrets: Vec<PathBuf> =
-        std::iter::once(file).chain(host_keys.iter().map(PathBuf::as_path)).map(resolve).collect();
+    // Who can write to another's key file can log in as them.
+    let key_files = users.iter().flat_map(|user| &user.key_files);
+    let secrets = host_keys.iter().chain(key_files).map(PathBuf::as_path);
+    let secrets: Vec<PathBuf> = std::iter::once(file).chain(secrets).map(resolve).collect();
     for user in users {
         if let Some(secret) = secrets.iter().find(|secret| secret.starts_with(&user.account.root)) {
             let (name, root) = (&user.account.name, user.account.root.display());
             let message = format!(
-                "{root} holds the server's own {}, which {name} could read: choose a folder without it",
+                "{root} holds the server's own {}, which {name} could read or replace: choose a folder without it",
                 secret.display()
             );
             note(user, message, mistakes);

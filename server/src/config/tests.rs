@@ -238,7 +238,7 @@ fn roots_do_not_overlap_whatever_their_names() {
             "4: users.ben.root: DIR/disk/below lies in DIR, the root of eve: every user needs a folder of their own",
             "6: users.cyd.root: DIR/disk/below lies in DIR, the root of eve: every user needs a folder of their own",
             "8: users.dan.root: DIR/disk-2 lies in DIR, the root of eve: every user needs a folder of their own",
-            "10: users.eve.root: DIR holds the server's own DIR/etc/users.toml, which eve could read: choose a folder without it",
+            "10: users.eve.root: DIR holds the server's own DIR/etc/users.toml, which eve could read or replace: choose a folder without it",
         ]
     );
     let file = dir.path().join("etc/users.toml");

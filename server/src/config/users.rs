@@ -20,6 +20,8 @@ const MAX_NAME: usize = 32;
 /// A user, and where in the file things stand.
 pub(super) struct User {
     pub(super) account: Account,
+    /// The files that the keys are read from.
+    pub(super) key_files: Vec<PathBuf>,
     /// The root, or the user's table if it has none.
     pub(super) root: Option<Range<usize>>,
     pub(super) demo: Option<Range<usize>>,
@@ -72,8 +74,13 @@ fn user(
 ) -> User {
     let own = shared(section, mistakes);
     let (password, demo) = password(name, section, mistakes);
-    let keys = |value| authorized_keys(place, value::path(value)?);
+    let keys = |value| {
+        let entry = value::path(value)?;
+        let file = (!looks_like_a_line(entry)).then(|| place.path(entry));
+        authorized_keys(place, entry).map(|keys| (keys, file))
+    };
     let keys = section.each("authorized-keys", keys, mistakes).unwrap_or_default();
+    let (keys, files): (Vec<_>, Vec<_>) = keys.into_iter().map(|found| found.value).unzip();
     let named = section.get("root", |value| named_root(place, value), mistakes);
     let make_root = section.span_of("root").is_none();
     let root = match &named {
@@ -89,9 +96,10 @@ fn user(
         access: own.access.or(defaults.access).unwrap_or_default(),
         enabled: own.enabled.or(defaults.enabled).unwrap_or(true),
         password,
-        keys: keys.into_iter().flat_map(|found| found.value).collect(),
+        keys: keys.into_iter().flatten().collect(),
     };
-    User { account, root: section.span_of("root").or(section.span()), demo }
+    let key_files = files.into_iter().flatten().collect();
+    User { account, key_files, root: section.span_of("root").or(section.span()), demo }
 }
 
 /// The password, with the mark of a demo, and where the mark stands.

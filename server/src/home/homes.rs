@@ -15,8 +15,6 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Homes {
     places: HashMap<String, Arc<Place>>,
-    /// Held for as long as the server runs, so that no second one books the same home.
-    locks: Vec<OwnedFd>,
 }
 
 /// Why a home cannot be served.
@@ -69,13 +67,18 @@ impl Homes {
             }
             let ledger = Arc::new(take_stock(account, &top).map_err(failed)?);
             let device = rustix::fs::fstat(&top).map_err(|error| failed(error.into()))?.st_dev;
-            let disk = Arc::clone(disks.entry(device).or_default());
-            let place = Arc::new(Place { disk, ..Place::default() });
-            let home = Home::open(&account.root, writable(account), Arc::clone(&place)).map_err(failed)?;
+            let disk = match disks.get(&device) {
+                Some(disk) => Arc::clone(disk),
+                None => {
+                    let handle = rustix::io::dup(&top).map_err(|error| failed(error.into()))?;
+                    Arc::clone(disks.entry(device).or_insert(Arc::new(Disk::of(handle))))
+                }
+            };
+            let place = Arc::new(Place::new(top, disk));
+            let home = Home::open(writable(account), Arc::clone(&place)).map_err(failed)?;
             home.recover(&ledger).map_err(failed)?;
             homes.places.insert(account.name.clone(), place);
             ledgers.insert(&account.name, ledger);
-            homes.locks.push(top);
         }
         Ok((homes, ledgers))
     }
@@ -87,7 +90,7 @@ impl Homes {
     pub fn open(&self, login: &Login) -> Result<Home> {
         let account = login.account();
         let place = self.places.get(&account.name).ok_or(Error::Os(rustix::io::Errno::NOENT))?;
-        Home::open(&account.root, writable(account), Arc::clone(place))
+        Home::open(writable(account), Arc::clone(place))
     }
 }
 
@@ -121,10 +124,10 @@ fn make_and_open(account: &Account) -> Result<OwnedFd> {
 
 fn take_stock(account: &Account, top: &OwnedFd) -> Result<Ledger> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let found = scan(rustix::fs::openat(top, c".", flags, Mode::empty())?)?;
+    let (found, counted) = scan(rustix::fs::openat(top, c".", flags, Mode::empty())?)?;
     let limits = Limits { bytes: account.quota, entries: account.max_files };
     tracing::info!(user = account.name, bytes = found.bytes, entries = found.entries, "home counted");
-    Ok(Ledger::new(limits, found))
+    Ok(Ledger::new(limits, found, counted))
 }
 
 fn writable(account: &Account) -> bool {

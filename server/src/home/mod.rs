@@ -22,14 +22,15 @@ pub use resolve::Location;
 pub use shelf::{Kept, Shelf};
 pub use staging::{Left, Record, STAGING, Staged};
 pub use stamp::Stamp;
+pub use sync::Mark;
 pub use tree::{Tree, TreeItem};
 
-use crate::quota::FileId;
+use crate::quota::{FileId, Replaced};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
 
 /// Why the disk did not do what was asked of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,11 +64,24 @@ pub struct Home {
 }
 
 /// What all sessions in one home share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Place {
+    /// The home's top, locked for as long as the server runs, so that no second one books it.
+    top: OwnedFd,
     names: Mutex<()>,
     shelf: Arc<Shelf>,
     disk: Arc<sync::Disk>,
+    turns: Arc<Semaphore>,
+}
+
+/// How much of one user's work may run at a time.
+const TURNS: usize = 16;
+
+impl Place {
+    fn new(top: OwnedFd, disk: Arc<sync::Disk>) -> Place {
+        let turns = Arc::new(Semaphore::new(TURNS));
+        Place { top, names: Mutex::default(), shelf: Arc::default(), disk, turns }
+    }
 }
 
 /// Holds every other change of names in this home off; see [`Home::lock_names`].
@@ -75,10 +89,11 @@ struct Place {
 pub struct Names<'a>(#[allow(dead_code)] MutexGuard<'a, ()>);
 
 impl Home {
-    /// Opens the home at `root`. `writable` makes the staging folder if it is missing.
-    fn open(root: &Path, writable: bool, place: Arc<Place>) -> Result<Home> {
+    /// Opens a home. `writable` makes the staging folder if it is missing.
+    fn open(writable: bool, place: Arc<Place>) -> Result<Home> {
+        // Not by its path: if the disk is unmounted, the folder below is another home.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let top = rustix::fs::open(root, flags, Mode::empty())?;
+        let top = rustix::fs::openat(&place.top, c".", flags, Mode::empty())?;
         let staging = staging::Area::open(&top, writable)?;
         Ok(Home { top, staging, place })
     }
@@ -90,13 +105,25 @@ impl Home {
         Names(self.place.names.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts everything that was written to the home's disk on it. Callers at the same time share
-    /// one run.
+    /// To be acquired around work in this home: it has its share of the threads, and no more.
+    #[must_use]
+    pub fn turns(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.place.turns)
+    }
+
+    /// Puts everything on the disk that was written since the mark. Callers at the same time share one
+    /// run.
     ///
     /// # Errors
-    /// If the disk reports that something could not be written.
-    pub fn sync(&self) -> Result<()> {
-        Ok(self.place.disk.sync(&self.top)?)
+    /// If the disk reports that something could not be written, be it somebody else's.
+    pub fn sync(&self, since: Mark) -> Result<()> {
+        Ok(self.place.disk.sync(since)?)
+    }
+
+    /// To be noted before the first write of what [`Home::sync`] is to put on the disk.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.place.disk.mark()
     }
 
     /// Free bytes on the home's disk for this process.
@@ -125,6 +152,12 @@ pub fn file_id(stat: &Stat) -> FileId {
 pub fn freed_bytes(stat: &Stat) -> u64 {
     let file = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
     if file && stat.st_nlink <= 1 { length(stat) } else { 0 }
+}
+
+/// What replacing the file that `stat` tells of frees.
+#[must_use]
+pub fn replaced_file(stat: &Stat) -> Replaced {
+    Replaced { file: file_id(stat), bytes: freed_bytes(stat) }
 }
 
 /// A stat's length in bytes.
@@ -173,6 +206,14 @@ impl Location {
     /// `EEXIST` if the name is taken.
     pub fn make_symlink(&self, target: &[u8], _names: &Names<'_>) -> Result<()> {
         Ok(rustix::fs::symlinkat(target, self.dir(), self.name())?)
+    }
+
+    /// Where the link of this name points.
+    ///
+    /// # Errors
+    /// `EINVAL` if it is none.
+    pub fn read_link(&self) -> Result<Vec<u8>> {
+        Ok(rustix::fs::readlinkat(self.dir(), self.name(), Vec::new())?.into_bytes())
     }
 
     /// Removes the name of anything but a directory.

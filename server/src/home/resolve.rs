@@ -76,11 +76,9 @@ impl Home {
     /// # Errors
     /// The kernel's.
     pub fn link_target(&self, path: &RemotePath) -> Result<Vec<u8>> {
-        let location = self.locate(path)?;
-        match rustix::fs::readlinkat(location.dir(), location.name(), Vec::new()) {
-            Ok(target) => Ok(target.into_bytes()),
-            Err(Errno::INVAL) => Ok(Vec::new()),
-            Err(error) => Err(error.into()),
+        match self.locate(path)?.read_link() {
+            Err(Error::Os(Errno::INVAL)) => Ok(Vec::new()),
+            target => target,
         }
     }
 
@@ -127,7 +125,7 @@ impl Home {
             if !is_link {
                 return Ok(location);
             }
-            let target = rustix::fs::readlinkat(location.dir(), location.name(), Vec::new())?.into_bytes();
+            let target = location.read_link()?;
             // The text is put together without any normalising, so that the kernel resolves its
             // `..` where they really are.
             if target.first() == Some(&b'/') {

@@ -7,14 +7,14 @@ use rustix::fs::{FileType, Stat};
 use std::collections::HashSet;
 
 /// Adds up everything below `top`, each file once however many names it has. The staging folder is
-/// left out. What cannot be read is said in the log and counts nothing.
-pub(super) fn scan(top: OwnedFd) -> Result<Use> {
+/// left out. Returns also whether all of it could be read; what could not is said in the log.
+pub(super) fn scan(top: OwnedFd) -> Result<(Use, bool)> {
     let mut tree = Tree::below(top)?;
-    let mut found = Use::default();
+    let (mut found, mut whole) = (Use::default(), true);
     let mut several_names = HashSet::new();
     loop {
         match tree.next_step() {
-            Ok(None) => return Ok(found),
+            Ok(None) => return Ok((found, whole)),
             Ok(Some(TreeItem::Leave(..))) => {}
             Ok(Some(TreeItem::Enter(..))) => found.entries += 1,
             Ok(Some(TreeItem::Leaf(_, stat))) => {
@@ -24,7 +24,10 @@ pub(super) fn scan(top: OwnedFd) -> Result<Use> {
                     found.bytes += length(&stat);
                 }
             }
-            Err(error) => tracing::warn!(%error, "part of a home could not be counted"),
+            Err(error) => {
+                whole = false;
+                tracing::error!(%error, "part of a home cannot be counted: nothing more is taken into it");
+            }
         }
     }
 }

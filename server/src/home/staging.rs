@@ -3,7 +3,7 @@
 //! A staged file of a random name holds the bytes. One that can be resumed has a record beside it
 //! that says what it is a part of: then it outlives the session, and the server.
 
-use super::{Error, Home, Location, Names, Result, file_id, length};
+use super::{Error, Home, Location, Mark, Names, Result, file_id, length};
 use crate::quota::FileId;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -58,6 +58,7 @@ pub struct Staged {
     name: String,
     file: File,
     recorded: bool,
+    mark: Mark,
     /// Whether dropping leaves it alone: it has its place, or is kept.
     settled: bool,
 }
@@ -129,7 +130,8 @@ impl Home {
         let name = format!("{:032x}", rand::random::<u128>());
         let file = create(&area.dir, &name)?;
         let recorded = record.is_some();
-        let staged = Staged { area: Arc::clone(&area.dir), name, file, recorded, settled: false };
+        let (area, mark) = (Arc::clone(&area.dir), self.mark());
+        let staged = Staged { area, name, file, recorded, mark, settled: false };
         if let Some(record) = record {
             let bytes = postcard::to_extend(record, MAGIC.to_vec()).map_err(|_| Errno::INVAL)?;
             let written = create(&staged.area, &record_name(&staged.name))?.write_all(&bytes);
@@ -157,7 +159,7 @@ impl Home {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(&area.dir, left.name.as_str(), flags, Mode::empty())?);
         let (area, name) = (Arc::clone(&area.dir), left.name.clone());
-        Ok(Staged { area, name, file, recorded: true, settled: false })
+        Ok(Staged { area, name, file, recorded: true, mark: self.mark(), settled: false })
     }
 }
 
@@ -166,6 +168,12 @@ impl Staged {
     #[must_use]
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// When it began to be written.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.mark
     }
 
     /// Gives the file its name, in place of what has it now.

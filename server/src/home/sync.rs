@@ -1,13 +1,18 @@
 //! One `syncfs` for many waiters.
 
-use rustix::fd::AsFd;
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Puts a disk's data on it, one run at a time. A caller needs a run that began after its own
 /// writes; all that wait while one is under way share the next.
-#[derive(Debug, Default)]
+///
+/// The kernel reports a write that failed once to each open file that could have seen it. So there is
+/// one handle for the whole disk, open from the start, and a count of failures: whoever began to
+/// write before one of them has to take it for their own.
+#[derive(Debug)]
 pub(super) struct Disk {
+    handle: OwnedFd,
     runs: Mutex<Runs>,
     ended: Condvar,
 }
@@ -18,16 +23,36 @@ struct Runs {
     /// The newest run that ended well.
     good: u64,
     under_way: bool,
+    failures: u64,
 }
 
+/// How many runs had failed when something began to be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(u64);
+
 impl Disk {
-    /// Returns when everything that was written before the call is on the disk.
-    pub(super) fn sync(&self, fd: impl AsFd) -> Result<(), Errno> {
-        self.share(|| rustix::fs::syncfs(&fd))
+    /// The disk that `handle` is on.
+    pub(super) fn of(handle: OwnedFd) -> Disk {
+        Disk { handle, runs: Mutex::default(), ended: Condvar::new() }
+    }
+
+    /// To be noted before the first write.
+    pub(super) fn mark(&self) -> Mark {
+        Mark(self.runs().failures)
+    }
+
+    /// Returns when everything that was written between the mark and the call is on the disk.
+    pub(super) fn sync(&self, since: Mark) -> Result<(), Errno> {
+        self.share(|| rustix::fs::syncfs(&self.handle))?;
+        if self.mark() == since { Ok(()) } else { Err(Errno::IO) }
+    }
+
+    fn runs(&self) -> MutexGuard<'_, Runs> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn share(&self, run: impl Fn() -> Result<(), Errno>) -> Result<(), Errno> {
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut runs = self.runs();
         let needed = runs.begun + 1;
         loop {
             if runs.good >= needed {
@@ -42,10 +67,11 @@ impl Disk {
             let this = runs.begun;
             drop(runs);
             let result = run();
-            runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+            runs = self.runs();
             runs.under_way = false;
-            if result.is_ok() {
-                runs.good = runs.good.max(this);
+            match result {
+                Ok(()) => runs.good = runs.good.max(this),
+                Err(_) => runs.failures += 1,
             }
             self.ended.notify_all();
             // After a failure each waiter runs for itself and so learns of its own.
@@ -62,7 +88,7 @@ mod tests {
 
     #[test]
     fn waiters_share_the_run_that_begins_after_them() {
-        let disk = Arc::new(Disk::default());
+        let disk = Arc::new(Disk::of(tempfile::tempfile().unwrap().into()));
         let runs = Arc::new(AtomicU32::new(0));
         let gate = Arc::new(Barrier::new(2));
         std::thread::scope(|scope| {
@@ -97,9 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_not_taken_for_success() {
-        let disk = Disk::default();
+    fn a_failure_is_everybodys_who_wrote_before_it() {
+        let disk = Disk::of(tempfile::tempfile().unwrap().into());
+        let before = disk.mark();
+        assert_eq!(disk.sync(before), Ok(()));
         assert_eq!(disk.share(|| Err(Errno::IO)), Err(Errno::IO));
-        assert_eq!(disk.share(|| Ok(())), Ok(()));
+        // The next run has nothing to report, but what was written before the failure may be lost.
+        assert_eq!(disk.sync(before), Err(Errno::IO));
+        assert_eq!(disk.sync(disk.mark()), Ok(()));
     }
 }

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use std::sync::Arc;
 
 /// How deep a tree may be. Each level holds two handles.
-const MAX_DEPTH: usize = 4096;
+const MAX_DEPTH: usize = 1000;
 
 /// Goes through everything below a directory, depth first. Every step is relative to a handle, so
 /// that nothing that is renamed or replaced meanwhile leads the walk elsewhere.

@@ -2,7 +2,7 @@
 
 use super::error::Context;
 use super::rename::into_directory;
-use super::{Download, Error, Made, Placement, Result, Upload, User, make_directory, make_symlink, place};
+use super::{Download, Error, Placement, Result, Upload, User, make_directory, make_symlink, place};
 use crate::home::{Location, Tree, TreeItem, file_id, length};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
@@ -21,6 +21,8 @@ pub struct Copy {
     trail: Vec<Vec<u8>>,
     file: Option<FileCopy>,
     group: Vec<Placement>,
+    /// Directories and links that were made and are not known to be on the disk.
+    made: Vec<Location>,
     done: u64,
     failed: u64,
     first_failure: Option<String>,
@@ -47,6 +49,7 @@ impl Copy {
             trail: Vec::new(),
             file: None,
             group: Vec::new(),
+            made: Vec::new(),
             done: 0,
             failed: 0,
             first_failure: None,
@@ -64,7 +67,7 @@ impl Copy {
         if user.home.is_inside(&target, file_id(&stat)).of_directory(&to)? {
             return Err(Error::IntoItself { from: from.clone(), to });
         }
-        make_directory(user, &to, false, Some(stat.st_mode & 0o777))?;
+        copy.made = make_directory(user, &to, false, Some(stat.st_mode & 0o777))?.1;
         copy.tree = Some(Tree::below(top).of_directory(from)?);
         Ok(copy)
     }
@@ -114,8 +117,7 @@ impl Copy {
             TreeItem::Enter(location, stat) => {
                 self.trail.push(location.name().to_vec());
                 let to = self.below(&self.to, &[])?;
-                let made = make_directory(user, &to, false, Some(stat.st_mode & 0o777))?;
-                tracing::trace!(%to, existed = made == Made::Existed, "directory");
+                self.made.extend(make_directory(user, &to, false, Some(stat.st_mode & 0o777))?.1);
             }
             TreeItem::Leave(..) => drop(self.trail.pop()),
             TreeItem::Leaf(location, stat) => self.leaf(user, &location, &stat)?,
@@ -128,7 +130,7 @@ impl Copy {
         let to = self.below(&self.to, location.name())?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => self.file = Some(FileCopy::begin(user, &from, to)?),
-            FileType::Symlink => copy_link(user, location, &to)?,
+            FileType::Symlink => self.made.push(copy_link(user, location, &to)?),
             _ => return Err(crate::home::Error::Special).of_file(&from),
         }
         Ok(())
@@ -140,11 +142,13 @@ impl Copy {
             Ok(placement) => self.group.push(placement),
             Err(error) => self.fail(error)?,
         }
-        if self.group.len() >= GROUP { self.place_group(user) } else { Ok(()) }
+        if self.group.len() + self.made.len() >= GROUP { self.place_group(user) } else { Ok(()) }
     }
 
     fn place_group(&mut self, user: &User) -> Result<()> {
-        for result in place(user, std::mem::take(&mut self.group)) {
+        let (group, made) = (std::mem::take(&mut self.group), std::mem::take(&mut self.made));
+        let (placed, synced) = place(user, group, made);
+        for result in placed.into_iter().chain([synced]) {
             if let Err(error) = result {
                 self.fail(error)?;
             }
@@ -215,7 +219,7 @@ impl FileCopy {
     }
 }
 
-fn copy_link(user: &User, link: &Location, to: &RemotePath) -> Result<()> {
-    let target = rustix::fs::readlinkat(link.dir(), link.name(), Vec::new()).of_file(to)?;
-    make_symlink(user, to, target.as_bytes())
+fn copy_link(user: &User, link: &Location, to: &RemotePath) -> Result<Location> {
+    let target = link.read_link().of_file(to)?;
+    make_symlink(user, to, &target)
 }

@@ -2,7 +2,7 @@
 
 use super::error::Context;
 use super::{Error, Result, User};
-use crate::home;
+use crate::home::{self, Location};
 use crate::quota::Change;
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -17,39 +17,48 @@ pub enum Made {
     Existed,
 }
 
-/// Makes a directory, with `parents` also those on the way.
+/// Makes a directory, with `parents` also those on the way. Returns also where names are new, for
+/// [`place`](super::place) to put on the disk.
 ///
 /// # Errors
 /// If the name is taken by something else, or one entry more would exceed the quota.
-pub fn make_directory(user: &User, path: &RemotePath, parents: bool, mode: Option<u32>) -> Result<Made> {
+pub fn make_directory(
+    user: &User,
+    path: &RemotePath,
+    parents: bool,
+    mode: Option<u32>,
+) -> Result<(Made, Vec<Location>)> {
     // What is missing, the innermost first.
     let mut missing = Vec::new();
     let mut at = path.clone();
-    let made = loop {
+    let first = loop {
         let mode = if missing.is_empty() { mode } else { None };
         match make_one(user, &at, mode) {
             Err(Error::Disk { error: home::Error::Os(Errno::NOENT), .. }) if parents => {
-                let Some((parent, _)) = at.split() else { break Made::Existed };
+                let Some((parent, _)) = at.split() else { break None };
                 missing.push(std::mem::replace(&mut at, parent));
             }
             result => break result?,
         }
     };
+    let mut made: Vec<Location> = first.into_iter().collect();
     let inner = missing.len();
     for (left, path) in missing.into_iter().rev().enumerate() {
         let mode = if left + 1 == inner { mode } else { None };
-        make_one(user, &path, mode)?;
+        made.extend(make_one(user, &path, mode)?);
     }
-    Ok(if inner > 0 { Made::New } else { made })
+    let new = if made.is_empty() { Made::Existed } else { Made::New };
+    Ok((new, made))
 }
 
-fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Made> {
+/// Makes one directory; none if it was there.
+fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<Location>> {
     let location = match user.home.locate(path) {
-        Err(home::Error::Top) => return Ok(Made::Existed),
+        Err(home::Error::Top) => return Ok(None),
         result => result.of_directory(path)?,
     };
     if location.stat_if_any().of_directory(path)?.is_some() {
-        return existing(user, path);
+        return existing(user, path).map(|()| None);
     }
     let reservation =
         user.ledger.reserve(0, 1).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
@@ -58,34 +67,35 @@ fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Made> {
     match location.make_directory(mode, &names) {
         Ok(()) => {
             reservation.commit(Change { bytes: 0, entries: 1 });
-            Ok(Made::New)
+            Ok(Some(location))
         }
         Err(home::Error::Os(Errno::EXIST)) => {
             drop(names);
-            existing(user, path)
+            existing(user, path).map(|()| None)
         }
         Err(error) => Err(error).of_directory(path),
     }
 }
 
-/// Makes a symbolic link of this text. It is followed, if at all, as in a chroot.
+/// Makes a symbolic link of this text. It is followed, if at all, as in a chroot. Returns where the
+/// name is new.
 ///
 /// # Errors
 /// If the name is taken, or one entry more would exceed the quota.
-pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<()> {
+pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Location> {
     let location = user.home.locate(path).of_directory(path)?;
     let reservation =
         user.ledger.reserve(0, 1).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
     let names = user.home.lock_names();
     location.make_symlink(target, &names).of_file(path)?;
     reservation.commit(Change { bytes: 0, entries: 1 });
-    Ok(())
+    Ok(location)
 }
 
 /// The name is taken: by a directory, or a link to one, it counts as made.
-fn existing(user: &User, path: &RemotePath) -> Result<Made> {
+fn existing(user: &User, path: &RemotePath) -> Result<()> {
     match user.home.stat(path) {
-        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Ok(Made::Existed),
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Ok(()),
         _ => Err(Error::NotDirectory(path.clone())),
     }
 }

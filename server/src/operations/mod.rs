@@ -31,11 +31,12 @@ pub use upload::Upload;
 
 use crate::accounts::Access;
 use crate::auth::Login;
-use crate::home::{self, Home, Homes};
+use crate::home::{self, Home, Homes, Mark};
 use crate::quota::{Ledger, Ledgers};
 use error::Context;
 use sshome_wire::{RemotePath, Usage};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// A user at work: who it is, the handle to the files, and the books. Made once a channel.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub struct User {
     login: Login,
     home: Home,
     ledger: Arc<Ledger>,
+    /// When this user's session began to write.
+    since: Mark,
 }
 
 impl User {
@@ -53,13 +56,20 @@ impl User {
     pub fn enter(login: Login, homes: &Homes, ledgers: &Ledgers) -> home::Result<User> {
         let home = homes.open(&login)?;
         let ledger = ledgers.of(&login.account().name).ok_or(rustix::io::Errno::NOENT)?;
-        Ok(User { login, home, ledger })
+        let since = home.mark();
+        Ok(User { login, home, ledger, since })
     }
 
     /// The user's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.login.account().name
+    }
+
+    /// To be acquired around each piece of this user's work.
+    #[must_use]
+    pub fn turns(&self) -> Arc<Semaphore> {
+        self.home.turns()
     }
 
     /// Whether the user may change anything.
@@ -91,5 +101,5 @@ pub fn usage(user: &User) -> Result<Usage> {
 /// # Errors
 /// If the disk reports that something could not be written.
 pub fn sync(user: &User) -> Result<()> {
-    user.home.sync().of_file(&RemotePath::root())
+    user.home.sync(user.since).of_file(&RemotePath::root())
 }

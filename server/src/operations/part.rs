@@ -42,20 +42,12 @@ pub(super) struct Draft {
     shelf: Arc<Shelf>,
     /// Bytes that were written, from the first on.
     pub(super) written: u64,
-    /// Bytes that the replaced file will give back.
-    pub(super) credit: u64,
 }
 
 impl Draft {
-    pub(super) fn new(
-        user: &User,
-        staged: Staged,
-        room: Reservation,
-        record: Option<Record>,
-        credit: u64,
-    ) -> Draft {
+    pub(super) fn new(user: &User, staged: Staged, room: Reservation, record: Option<Record>) -> Draft {
         let shelf = Arc::clone(user.home.shelf());
-        Draft { held: Some((staged, room)), record, shelf, written: 0, credit }
+        Draft { held: Some((staged, room)), record, shelf, written: 0 }
     }
 
     /// The file, until it is taken.
@@ -87,7 +79,8 @@ impl Drop for Draft {
         if length == 0 {
             return;
         }
-        room.shrink_to(length.saturating_sub(self.credit), 0);
+        let needed = length.saturating_sub(room.credit());
+        room.shrink_to(needed, 0);
         match staged.keep(record, length) {
             Ok(left) => self.shelf.put(Kept { left, room }),
             Err(error) => tracing::warn!(%error, "a part could not be kept"),

@@ -2,7 +2,7 @@
 
 use super::error::Context;
 use super::{Error, Result, User};
-use crate::home::{self, Location, Staged, file_id, freed_bytes};
+use crate::home::{self, Location, Mark, Staged, replaced_file};
 use crate::quota::{Change, FileId, Reservation};
 use rustix::fs::FileType;
 use sshome_wire::RemotePath;
@@ -25,46 +25,54 @@ pub struct Placement {
 }
 
 /// Gives all of these files their names. When it returns, those that are reported as placed are on
-/// the disk, also after a power cut: first the data, then the renames, then the directories.
+/// the disk, also after a power cut: first the data, then the renames, then the directories. So are
+/// names that were made before, in the directories of `made`.
 ///
-/// The results are in the order of `placements`.
-pub fn place(user: &User, placements: Vec<Placement>) -> Vec<Result<()>> {
-    let data = sync_data(user, &placements);
+/// The results are in the order of `placements`; the last is of `made`.
+pub fn place(user: &User, placements: Vec<Placement>, made: Vec<Location>) -> (Vec<Result<()>>, Result<()>) {
+    let mark = placements.iter().map(|placement| placement.staged.mark()).min();
+    let mark = mark.unwrap_or_else(|| user.home.mark());
+    let data = sync_data(user, &placements, mark);
     let mut directories = HashMap::new();
+    let note = |target: Location, directories: &mut HashMap<FileId, Location>| {
+        if let Ok(id) = target.dir_id() {
+            directories.entry(id).or_insert(target);
+        }
+    };
+    made.into_iter().for_each(|location| note(location, &mut directories));
     let mut results = Vec::with_capacity(placements.len());
     {
         let names = user.home.lock_names();
         for placement in placements {
             let (path, target) = (placement.path.clone(), placement.target.clone());
             let result = data.of_file(&path).and_then(|()| publish(placement, &names));
-            if result.is_ok()
-                && let Ok(id) = target.dir_id()
-            {
-                directories.entry(id).or_insert(target);
+            if result.is_ok() {
+                note(target, &mut directories);
             }
             results.push(result.map(|()| path));
         }
     }
-    // A part of what this name held or was to hold is of no more use.
+    // A part of what a name held or was to hold is of no more use.
     for path in results.iter().flatten() {
         user.home.discard(|left| left.record.target == path.as_bytes());
     }
-    let synced = sync_directories(user, &directories);
-    results.into_iter().map(|result| result.and_then(|path| synced.of_directory(&path))).collect()
+    let synced = sync_directories(user, &directories, mark);
+    let results = results.into_iter().map(|result| result.and_then(|path| synced.of_directory(&path)));
+    (results.collect(), synced.of_directory(&RemotePath::root()))
 }
 
-fn sync_data(user: &User, placements: &[Placement]) -> home::Result<()> {
+fn sync_data(user: &User, placements: &[Placement], mark: Mark) -> home::Result<()> {
     let lacking = || placements.iter().filter(|placement| !placement.durable);
     if lacking().count() > FEW {
-        return user.home.sync();
+        return user.home.sync(mark);
     }
     // Not fdatasync: mode, times and the digest are to survive as well.
     lacking().try_for_each(|placement| Ok(rustix::fs::fsync(placement.staged.file())?))
 }
 
-fn sync_directories(user: &User, directories: &HashMap<FileId, Location>) -> home::Result<()> {
+fn sync_directories(user: &User, directories: &HashMap<FileId, Location>, mark: Mark) -> home::Result<()> {
     if directories.len() > FEW {
-        return user.home.sync();
+        return user.home.sync(mark);
     }
     directories.values().try_for_each(Location::sync_directory)
 }
@@ -73,19 +81,16 @@ fn sync_directories(user: &User, directories: &HashMap<FileId, Location>) -> hom
 fn publish(placement: Placement, names: &home::Names<'_>) -> Result<()> {
     let Placement { path, target, staged, mut reservation, size, .. } = placement;
     let replaced = target.stat_if_any().of_file(&path)?;
-    let freed = replaced.as_ref().map_or(0, freed_bytes);
     if let Some(stat) = &replaced
         && FileType::from_raw_mode(stat.st_mode) == FileType::Directory
     {
         return Err(Error::IsDirectory { path, hint: "" });
     }
-    // What was there when the upload began may have gone meanwhile, and its credit with it.
-    let entries = u64::from(replaced.is_none());
-    reservation
-        .raise_to(size.saturating_sub(freed), entries)
-        .map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
+    // What was there when the upload began may have gone meanwhile, or be held open.
+    let (entries, replaced) = (u64::from(replaced.is_none()), replaced.as_ref().map(replaced_file));
+    reservation.cover(size, replaced).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
     staged.publish(&target, names).of_file(&path)?;
     let change = Change { bytes: i64::try_from(size).unwrap_or(i64::MAX), entries: entries as i64 };
-    reservation.commit_replacing(change, replaced.map(|stat| (file_id(&stat), freed)));
+    reservation.commit_replacing(change, replaced);
     Ok(())
 }

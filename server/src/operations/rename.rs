@@ -4,7 +4,7 @@ use super::error::Context;
 use super::{Error, Result, User};
 use crate::home::{file_id, freed_bytes};
 use crate::quota::Change;
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 
@@ -26,8 +26,12 @@ pub fn rename(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
         crate::home::Error::Os(Errno::ISDIR) => Error::IsDirectory { path: to.clone(), hint: "" },
         error => Error::Disk { path: to.clone(), directory: false, error },
     })?;
-    // Two names of one file: rename(2) then does nothing.
-    if let Some(replaced) = replaced.filter(|replaced| file_id(replaced) != file_id(&moved)) {
+    let same = |replaced: &&Stat| file_id(replaced) == file_id(&moved);
+    if from != &to && replaced.as_ref().filter(same).is_some_and(|file| file.st_nlink > 1) {
+        // Two names of one file: rename(2) then does nothing, and leaves both.
+        source.unlink(&names).of_file(from)?;
+        user.ledger.book(Change { bytes: 0, entries: -1 });
+    } else if let Some(replaced) = replaced.filter(|replaced| !same(&replaced)) {
         user.ledger.book(Change { bytes: 0, entries: -1 });
         user.ledger.released(file_id(&replaced), freed_bytes(&replaced));
     }

@@ -3,7 +3,7 @@
 use super::error::{Context, errno};
 use super::part::{CheckedPart, Draft};
 use super::{Error, Placement, Result, User};
-use crate::home::{Location, Record, Stamp, freed_bytes};
+use crate::home::{Location, Record, Stamp, replaced_file};
 use rustix::fs::{FileType, Mode, Stat, Timespec, Timestamps, UTIME_OMIT};
 use sshome_wire::{BLOCK, BlockHasher, Digest, End, Put, RemotePath, Time};
 use std::io::{Seek, SeekFrom, Write};
@@ -44,22 +44,24 @@ impl Upload {
             refuse_what_is_no_file(stat, &path)?;
         }
         let needed = put.size.unwrap_or(0);
-        let entries = u64::from(replaced.is_none());
-        let credit = replaced.as_ref().map_or(0, freed_bytes);
+        let old = replaced.as_ref().map(replaced_file);
         let over = |exceeded| quota(&path, exceeded, needed);
         let (draft, hasher) = if put.resume == 0 {
             // Whatever is there is not of this source.
             part.into_iter().for_each(|part| part.remove(user));
-            let room = user.ledger.reserve(needed.saturating_sub(credit), entries).map_err(over)?;
+            let room = user.ledger.reserve_file(needed, old).map_err(over)?;
             let record = record(put, &path);
             let staged = user.home.stage(record.as_ref()).of_file(&path)?;
-            (Draft::new(user, staged, room, record, credit), BlockHasher::new())
+            (Draft::new(user, staged, room, record), BlockHasher::new())
         } else {
             let part = part.and_then(|part| part.go_on(user, put.resume));
             let (staged, mut room, digests) = part.ok_or_else(|| Error::NoPart(path.clone()))?;
-            room.raise_to(needed.saturating_sub(credit), entries).map_err(over)?;
-            let mut draft = Draft::new(user, staged, room, record(put, &path), credit);
+            room.count_on(old);
+            let (credit, entries) = (room.credit(), u64::from(old.is_none()));
+            let raised = room.raise_to(needed.saturating_sub(credit), entries);
+            let mut draft = Draft::new(user, staged, room, record(put, &path));
             draft.written = digests.len() as u64 * BLOCK;
+            raised.map_err(over)?;
             draft.cut().of_file(&path)?;
             (draft, BlockHasher::after(digests))
         };
@@ -110,7 +112,9 @@ impl Upload {
 
     fn check(&self, end: &End) -> Result<Digest> {
         if end.status.is_error() {
-            let (path, status, why) = (self.path.clone(), end.status, end.message.clone());
+            let (path, status) = (self.path.clone(), end.status);
+            // The sender's words come back to it; a few are enough.
+            let why = end.message.chars().take(200).collect();
             return Err(Error::GivenUp { path, status, why });
         }
         let mismatch = |why| Err(Error::Mismatch { path: self.path.clone(), why });
@@ -146,8 +150,11 @@ impl Upload {
 
     /// Reserves for an upload of unknown length, a step at a time, or exactly where a step is too much.
     fn make_room(&mut self, written: u64) -> Result<()> {
-        let needed = written.saturating_sub(self.draft.credit);
-        let Some(room) = self.draft.room().filter(|room| needed > room.bytes()) else { return Ok(()) };
+        let Some(room) = self.draft.room() else { return Ok(()) };
+        let needed = written.saturating_sub(room.credit());
+        if needed <= room.bytes() {
+            return Ok(());
+        }
         room.raise_to(needed.next_multiple_of(STEP), 0)
             .or_else(|_| room.raise_to(needed, 0))
             .map_err(|exceeded| Error::Quota { path: self.path.clone(), exceeded })

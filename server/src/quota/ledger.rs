@@ -1,5 +1,5 @@
 use sshome_wire::display::Size;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How much a home may hold; none means no limit.
@@ -51,6 +51,9 @@ pub enum Exceeded {
         /// Bytes that are allowed in all.
         quota: u64,
     },
+    /// What is there could not be counted, so nothing more is taken.
+    #[error("cannot be taken: part of the home cannot be read and counted; the server's log says which")]
+    Uncounted,
     /// Too many entries.
     #[error("the limit of {max} files, directories and links is reached")]
     Entries {
@@ -63,6 +66,8 @@ pub enum Exceeded {
 #[derive(Debug)]
 pub struct Ledger {
     limits: Limits,
+    /// Whether what is there was counted whole. If it was not, nothing more is taken.
+    counted: bool,
     books: Mutex<Books>,
 }
 
@@ -70,6 +75,8 @@ pub struct Ledger {
 struct Books {
     used: Use,
     reserved: Use,
+    /// Files that a reservation counts on replacing.
+    credited: HashSet<FileId>,
     open: HashMap<FileId, Open>,
 }
 
@@ -81,11 +88,20 @@ struct Open {
     orphaned: u64,
 }
 
+/// A file that is to be replaced, and the bytes that this would free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// The file.
+    pub file: FileId,
+    /// Its bytes; 0 if it has other names.
+    pub bytes: u64,
+}
+
 impl Ledger {
-    /// Opens the books with what a scan has found.
+    /// Opens the books with what a scan has found; `counted` says whether it has found all.
     #[must_use]
-    pub fn new(limits: Limits, found: Use) -> Ledger {
-        Ledger { limits, books: Mutex::new(Books { used: found, ..Books::default() }) }
+    pub fn new(limits: Limits, found: Use, counted: bool) -> Ledger {
+        Ledger { limits, counted, books: Mutex::new(Books { used: found, ..Books::default() }) }
     }
 
     /// The limits.
@@ -106,15 +122,33 @@ impl Ledger {
     /// # Errors
     /// If they do not fit. A home that is over its limits already takes nothing, not even nothing.
     pub fn reserve(self: &Arc<Ledger>, bytes: u64, entries: u64) -> Result<Reservation, Exceeded> {
-        let mut reservation = Reservation { ledger: Arc::clone(self), held: Use::default() };
+        let mut reservation = Reservation::none(self);
         reservation.grow(bytes, entries)?;
+        Ok(reservation)
+    }
+
+    /// Sets aside what a file of `bytes` needs. What it replaces counts in its favour, if nobody has
+    /// that open and no other reservation counts on it.
+    ///
+    /// # Errors
+    /// If it does not fit.
+    pub fn reserve_file(
+        self: &Arc<Ledger>,
+        bytes: u64,
+        replaced: Option<Replaced>,
+    ) -> Result<Reservation, Exceeded> {
+        let mut reservation = Reservation::none(self);
+        reservation.count_on(replaced);
+        reservation.grow(bytes.saturating_sub(reservation.credit()), u64::from(replaced.is_none()))?;
         Ok(reservation)
     }
 
     /// Sets bytes aside that are on the disk already, whether they fit or not.
     pub fn reserve_anyway(self: &Arc<Ledger>, bytes: u64) -> Reservation {
         self.books().reserved.bytes += bytes;
-        Reservation { ledger: Arc::clone(self), held: Use { bytes, entries: 0 } }
+        let mut reservation = Reservation::none(self);
+        reservation.held.bytes = bytes;
+        reservation
     }
 
     /// Books a change that needed no room of its own: something was removed.
@@ -152,9 +186,45 @@ impl Use {
 pub struct Reservation {
     ledger: Arc<Ledger>,
     held: Use,
+    /// The file whose bytes count in its favour.
+    credit: Option<Replaced>,
 }
 
 impl Reservation {
+    fn none(ledger: &Arc<Ledger>) -> Reservation {
+        Reservation { ledger: Arc::clone(ledger), held: Use::default(), credit: None }
+    }
+
+    /// Bytes that what is replaced will give back.
+    #[must_use]
+    pub fn credit(&self) -> u64 {
+        self.credit.map_or(0, |replaced| replaced.bytes)
+    }
+
+    /// Counts on a file that will be replaced, if nobody else does.
+    pub fn count_on(&mut self, replaced: Option<Replaced>) {
+        let mut books = self.ledger.books();
+        if let Some(old) = self.credit.take() {
+            books.credited.remove(&old.file);
+        }
+        if let Some(replaced) = replaced
+            && !books.open.contains_key(&replaced.file)
+            && books.credited.insert(replaced.file)
+        {
+            self.credit = Some(replaced);
+        }
+    }
+
+    /// Holds what is needed to put a file of `bytes` in place of `replaced` now.
+    ///
+    /// # Errors
+    /// If what is lacking does not fit.
+    pub fn cover(&mut self, bytes: u64, replaced: Option<Replaced>) -> Result<(), Exceeded> {
+        let open = |replaced: &Replaced| self.ledger.books().open.contains_key(&replaced.file);
+        let freed = replaced.filter(|replaced| !open(replaced)).map_or(0, |replaced| replaced.bytes);
+        self.raise_to(bytes.saturating_sub(freed), u64::from(replaced.is_none()))
+    }
+
     /// Bytes that are held.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -167,11 +237,14 @@ impl Reservation {
     /// If it does not fit; what is held stays held.
     pub fn grow(&mut self, bytes: u64, entries: u64) -> Result<(), Exceeded> {
         let limits = self.ledger.limits;
+        if !self.ledger.counted {
+            return Err(Exceeded::Uncounted);
+        }
         let mut books = self.ledger.books();
         let taken = books.used.bytes.saturating_add(books.reserved.bytes);
-        if let Some(quota) = limits.bytes
-            && taken.saturating_add(bytes) > quota
-        {
+        // Without a limit, what can be counted is the limit.
+        let quota = limits.bytes.unwrap_or(i64::MAX as u64);
+        if taken.checked_add(bytes).is_none_or(|all| all > quota) {
             return Err(Exceeded::Bytes { needed: bytes, left: quota.saturating_sub(taken), quota });
         }
         let taken = books.used.entries.saturating_add(books.reserved.entries);
@@ -213,16 +286,19 @@ impl Reservation {
         self.commit_replacing(change, None);
     }
 
-    /// As [`Reservation::commit`], where a file lost its last name: which one, and its bytes.
-    pub fn commit_replacing(mut self, change: Change, replaced: Option<(FileId, u64)>) {
+    /// As [`Reservation::commit`], where a file was replaced.
+    pub fn commit_replacing(mut self, change: Change, replaced: Option<Replaced>) {
         // All under one lock, or another session could see, or take, what is in between.
         let held = std::mem::take(&mut self.held);
         let mut books = self.ledger.books();
         books.used.apply(change);
-        if let Some((file, bytes)) = replaced {
-            books.release(file, bytes);
+        if let Some(replaced) = replaced.filter(|replaced| replaced.bytes > 0) {
+            books.release(replaced.file, replaced.bytes);
         }
         books.give_back(held);
+        if let Some(credit) = self.credit.take() {
+            books.credited.remove(&credit.file);
+        }
     }
 }
 
@@ -242,8 +318,10 @@ impl Books {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if self.held != Use::default() {
-            self.ledger.books().give_back(self.held);
+        let mut books = self.ledger.books();
+        books.give_back(self.held);
+        if let Some(credit) = self.credit {
+            books.credited.remove(&credit.file);
         }
     }
 }
@@ -275,7 +353,7 @@ mod tests {
 
     fn ledger(quota: u64, max: u64, used: u64) -> Arc<Ledger> {
         let limits = Limits { bytes: Some(quota), entries: Some(max) };
-        Arc::new(Ledger::new(limits, Use { bytes: used, entries: 0 }))
+        Arc::new(Ledger::new(limits, Use { bytes: used, entries: 0 }, true))
     }
 
     #[test]
@@ -303,6 +381,43 @@ mod tests {
         assert!(ledger.reserve(0, 0).is_err());
         ledger.book(Change { bytes: -60, entries: 0 });
         assert!(ledger.reserve(10, 0).is_ok());
+    }
+
+    #[test]
+    fn one_credit_is_given_once_and_none_for_an_open_file() {
+        let ledger = ledger(100, 10, 90);
+        let file = FileId { device: 1, inode: 2 };
+        let replaced = Some(Replaced { file, bytes: 90 });
+        let first = ledger.reserve_file(90, replaced).unwrap();
+        assert_eq!((first.bytes(), first.credit()), (0, 90));
+        assert!(ledger.reserve_file(90, replaced).is_err());
+        drop(first);
+        let held = ledger.hold(file);
+        assert!(ledger.reserve_file(90, replaced).is_err());
+        drop(held);
+        let mut third = ledger.reserve_file(90, replaced).unwrap();
+        // Opened since: it would stay on the disk beside the new one.
+        let held = ledger.hold(file);
+        assert!(third.cover(90, replaced).is_err());
+        drop(held);
+        third.cover(90, replaced).unwrap();
+        third.commit_replacing(Change { bytes: 90, entries: 0 }, replaced);
+        assert_eq!(ledger.usage(), (Use { bytes: 90, entries: 0 }, Use::default()));
+    }
+
+    #[test]
+    fn what_was_not_counted_takes_nothing() {
+        let ledger = Arc::new(Ledger::new(Limits::default(), Use::default(), false));
+        assert_eq!(ledger.reserve(0, 1).unwrap_err(), Exceeded::Uncounted);
+    }
+
+    #[test]
+    fn no_announced_size_overflows_the_books() {
+        let ledger = Arc::new(Ledger::new(Limits::default(), Use::default(), true));
+        assert!(ledger.reserve(u64::MAX, 1).is_err());
+        let _most = ledger.reserve(i64::MAX as u64, 1).unwrap();
+        assert!(ledger.reserve(1, 1).is_err());
+        assert_eq!(ledger.usage().1.bytes, i64::MAX as u64);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The ledger of one home: how much is stored, and whether more may be.
 //!
-//! Invariant: no byte is stored that was not reserved first. A [`Reservation`] takes from what is
+//! Invariant: no byte is stored that was not reserved first, or that does not take the place of one
+//! that goes: a file that is replaced counts in favour of one upload, unless it is open. A [`Reservation`] takes from what is
 //! left at once, so two uploads side by side never share free bytes; it ends in a `commit`, or is
 //! dropped and gives everything back. Use is the sum of file lengths, each file counted once
 //! however many names it has, and a removed file counts for as long as it is held open through us.
@@ -8,5 +9,5 @@
 mod ledger;
 mod ledgers;
 
-pub use ledger::{Change, Exceeded, FileId, Held, Ledger, Limits, Reservation, Use};
+pub use ledger::{Change, Exceeded, FileId, Held, Ledger, Limits, Replaced, Reservation, Use};
 pub use ledgers::Ledgers;

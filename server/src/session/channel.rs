@@ -6,6 +6,7 @@ use bytes::Bytes;
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// What the client sends.
 pub(super) struct Reader(pub(super) ChannelReadHalf);
@@ -26,11 +27,24 @@ impl Incoming for Reader {
 pub(super) struct Writer {
     pub(super) half: Arc<ChannelWriteHalf<Msg>>,
     pub(super) backlog: Arc<Backlog>,
+    /// Cancelled with the connection. Neither the backlog nor russh's window wakes a sender then.
+    pub(super) cut: CancellationToken,
 }
 
 impl Outgoing for Writer {
     async fn send(&self, bytes: Bytes) -> Result<(), Gone> {
-        self.backlog.low().await;
-        self.half.data_bytes(bytes).await.map_err(|_| Gone)
+        let send = async {
+            self.backlog.low().await;
+            self.half.data_bytes(bytes).await.map_err(|_| Gone)
+        };
+        tokio::select! {
+            biased;
+            () = self.cut.cancelled() => Err(Gone),
+            sent = send => sent,
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.cut.is_cancelled()
     }
 }

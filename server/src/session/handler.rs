@@ -6,7 +6,9 @@ use super::channel::{Reader, Writer};
 use super::socket::Backlog;
 use crate::auth::{Login, Password};
 use crate::operations::User;
+use crate::subsystem::Incoming;
 use crate::subsystem::native::{self, Ended};
+use russh::keys::Algorithm;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
 use sshome_wire::display::Escaped;
@@ -14,6 +16,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Channels that one connection may have open. Transfers side by side use a connection each.
@@ -26,11 +30,15 @@ pub(super) struct Connection {
     pub(super) backlog: Arc<Backlog>,
     /// Set once somebody has logged in.
     pub(super) logged_in: Arc<AtomicBool>,
-    /// The subsystems that run on this connection.
-    pub(super) conversations: TaskTracker,
+    /// The channels of this connection: a task owns each from its opening on.
+    pub(super) channels: TaskTracker,
+    /// Cancelled with the connection.
+    pub(super) cut: CancellationToken,
     pub(super) login: Option<Login>,
-    /// Channels that are open and on which nothing was started.
-    pub(super) waiting: HashMap<ChannelId, Channel<Msg>>,
+    /// One of the places for connections that have not logged in.
+    pub(super) place: Option<OwnedSemaphorePermit>,
+    /// Channels on which nothing was started yet: where to say what is.
+    pub(super) waiting: HashMap<ChannelId, oneshot::Sender<Login>>,
 }
 
 /// russh's own errors are all there are.
@@ -45,6 +53,7 @@ impl Connection {
         tracing::info!(user = login.account().name, peer = %self.peer, method, "logged in");
         self.login = Some(login);
         self.logged_in.store(true, Ordering::Release);
+        self.place = None;
         Auth::Accept
     }
 
@@ -54,37 +63,67 @@ impl Connection {
         Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false }
     }
 
-    /// Starts our protocol on a channel. The answer to the client is up to the caller.
-    fn start_native(&mut self, channel: Channel<Msg>, login: Login) {
-        let shared = Arc::clone(&self.shared);
-        let backlog = Arc::clone(&self.backlog);
-        self.conversations.spawn(async move {
+    /// Gives a new channel its owner. A channel that nobody reads would stop the connection.
+    fn own(&mut self, channel: Channel<Msg>) {
+        let (start, started) = oneshot::channel();
+        self.waiting.insert(channel.id(), start);
+        let (shared, backlog, cut) = (Arc::clone(&self.shared), Arc::clone(&self.backlog), self.cut.clone());
+        self.channels.spawn(async move {
             let (reader, writer) = channel.split();
-            let half = Arc::new(writer);
-            let name = login.account().name.clone();
-            let world = Arc::clone(&shared);
-            let entered =
-                tokio::task::spawn_blocking(move || User::enter(login, &world.homes, &world.ledgers)).await;
-            let ended = match entered {
-                Ok(Ok(user)) => {
-                    let writer = Writer { half: Arc::clone(&half), backlog };
-                    native::converse(Reader(reader), writer, user, shared.stopping.clone()).await
-                }
-                Ok(Err(error)) => {
-                    tracing::error!(user = name, %error, "the home cannot be opened");
-                    let text = format!("sshomed: your home cannot be opened: {error}\n");
-                    drop(half.extended_data_bytes(1, text).await);
-                    Ended::Fault
-                }
-                Err(_) => Ended::Fault,
+            let (mut reader, half) = (Reader(reader), Arc::new(writer));
+            let login = tokio::select! {
+                biased;
+                login = started => login.ok(),
+                // Data before anything was started, or the end of the channel.
+                _ = reader.next() => None,
+                () = shared.stopping.cancelled() => None,
             };
-            tracing::debug!(user = name, ?ended, "conversation ended");
+            let ended = match login {
+                Some(login) => {
+                    let writer = Writer { half: Arc::clone(&half), backlog, cut: cut.clone() };
+                    run_native(login, reader, writer, &shared).await
+                }
+                None => Ended::Gone,
+            };
+            if ended == Ended::Flooded {
+                cut.cancel();
+            }
             // If the client is gone there is nobody to tell.
-            drop(half.exit_status(u32::from(ended != Ended::Well)).await);
-            drop(half.eof().await);
-            drop(half.close().await);
+            let farewell = async {
+                drop(half.exit_status(u32::from(ended != Ended::Well)).await);
+                drop(half.eof().await);
+                drop(half.close().await);
+            };
+            tokio::select! {
+                () = farewell => {}
+                () = cut.cancelled() => {}
+            }
         });
     }
+}
+
+/// Speaks our protocol on a channel until it ends.
+async fn run_native(login: Login, reader: Reader, writer: Writer, shared: &Arc<Shared>) -> Ended {
+    let name = login.account().name.clone();
+    let world = Arc::clone(shared);
+    let entered = tokio::task::spawn_blocking(move || User::enter(login, &world.homes, &world.ledgers)).await;
+    let ended = match entered {
+        Ok(Ok(user)) => native::converse(reader, writer, user, shared.stopping.clone()).await,
+        Ok(Err(error)) => {
+            tracing::error!(user = name, %error, "the home cannot be opened");
+            let text = format!("sshomed: your home cannot be opened: {error}\n");
+            drop(writer.half.extended_data_bytes(1, text).await);
+            Ended::Fault
+        }
+        Err(_) => Ended::Fault,
+    };
+    tracing::debug!(user = name, ?ended, "conversation ended");
+    ended
+}
+
+/// Whether a signature of this algorithm proves anything: not with SHA-1.
+fn is_strong(algorithm: &Algorithm) -> bool {
+    !matches!(algorithm, Algorithm::Rsa { hash: None } | Algorithm::Dsa)
 }
 
 impl Handler for Connection {
@@ -106,7 +145,8 @@ impl Handler for Connection {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, TransportError> {
-        match self.shared.authenticator.offered(user, offer.public_key, self.peer.ip()).await {
+        let offered = self.shared.authenticator.offered(user, offer.public_key, self.peer.ip()).await;
+        match offered && is_strong(offer.algorithm) {
             true => Ok(Auth::Accept),
             false => Ok(Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false }),
         }
@@ -118,8 +158,8 @@ impl Handler for Connection {
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, TransportError> {
         match self.shared.authenticator.public_key(user, key.public_key, self.peer.ip()).await {
-            Some(login) => Ok(self.accept(login, "publickey")),
-            None => Ok(self.refuse(user, "publickey")),
+            Some(login) if is_strong(key.algorithm) => Ok(self.accept(login, "publickey")),
+            _ => Ok(self.refuse(user, "publickey")),
         }
     }
 
@@ -129,11 +169,11 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Done {
-        if self.waiting.len() + self.conversations.len() >= MAX_CHANNELS {
+        if self.channels.len() >= MAX_CHANNELS {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
-        self.waiting.insert(channel.id(), channel);
+        self.own(channel);
         reply.accept().await;
         Ok(())
     }
@@ -145,18 +185,15 @@ impl Handler for Connection {
 
     async fn subsystem_request(&mut self, id: ChannelId, name: &str, session: &mut Session) -> Done {
         let known = name == sshome_wire::SUBSYSTEM && !self.shared.stopping.is_cancelled();
-        match (&self.login, self.waiting.remove(&id)) {
-            (Some(login), Some(channel)) if known => {
-                let login = login.clone();
+        let start = if known { self.waiting.remove(&id) } else { None };
+        match (&self.login, start) {
+            (Some(login), Some(start)) => {
                 session.channel_success(id)?;
-                self.start_native(channel, login);
+                // A channel that has just ended needs nothing started.
+                drop(start.send(login.clone()));
                 Ok(())
             }
-            (_, channel) => {
-                // The client may still start something else on it.
-                channel.and_then(|channel| self.waiting.insert(id, channel));
-                Ok(session.channel_failure(id)?)
-            }
+            _ => Ok(session.channel_failure(id)?),
         }
     }
 

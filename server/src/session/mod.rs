@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -72,12 +73,19 @@ impl Transport {
         &self.fingerprints
     }
 
-    /// Serves one connection to its end.
-    pub async fn serve(&self, stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+    /// Serves one connection to its end. `place` is given back when somebody has logged in.
+    pub async fn serve(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        shared: Arc<Shared>,
+        place: OwnedSemaphorePermit,
+    ) {
+        let begun = Instant::now();
         tracing::debug!(%peer, "connected");
         let backlog = Arc::new(Backlog::default());
         let logged_in = Arc::new(AtomicBool::new(false));
-        let conversations = TaskTracker::new();
+        let channels = TaskTracker::new();
         let cut = shared.cut.child_token();
         // russh's own setting is not used where the stream is ours.
         drop(stream.set_nodelay(true));
@@ -87,7 +95,9 @@ impl Transport {
             peer,
             backlog: Arc::clone(&backlog),
             logged_in: Arc::clone(&logged_in),
-            conversations: conversations.clone(),
+            channels: channels.clone(),
+            cut: cut.clone(),
+            place: Some(place),
             login: None,
             waiting: HashMap::new(),
         };
@@ -105,8 +115,8 @@ impl Transport {
                 Ok(()) => tracing::debug!(%peer, "disconnected"),
                 Err(error) => tracing::debug!(%peer, %error, "connection lost"),
             },
-            why = watch(&backlog, &logged_in) => tracing::info!(%peer, why, "cut off"),
-            () = all_done(&shared, &conversations) => {
+            why = watch(begun, &backlog, &logged_in) => tracing::info!(%peer, why, "cut off"),
+            () = all_done(&shared, &channels) => {
                 let text = "the server is shutting down".to_owned();
                 let farewell = handle.disconnect(Disconnect::ByApplication, text, String::new());
                 // It waits behind output that the client does not read.
@@ -114,22 +124,21 @@ impl Transport {
                 drop(tokio::time::timeout(Duration::from_secs(1), &mut session).await);
             }
         }
-        conversations.close();
+        channels.close();
         cut.cancel();
-        conversations.wait().await;
+        channels.wait().await;
     }
 }
 
 /// Returns when the server is to end and nothing runs on this connection any more.
-async fn all_done(shared: &Shared, conversations: &TaskTracker) {
+async fn all_done(shared: &Shared, channels: &TaskTracker) {
     shared.stopping.cancelled().await;
-    conversations.close();
-    conversations.wait().await;
+    channels.close();
+    channels.wait().await;
 }
 
 /// Returns when the connection is one that nobody can want, saying why.
-async fn watch(backlog: &Backlog, logged_in: &AtomicBool) -> &'static str {
-    let begun = Instant::now();
+async fn watch(begun: Instant, backlog: &Backlog, logged_in: &AtomicBool) -> &'static str {
     let mut last = (backlog.progress().1, Instant::now());
     let mut tick = tokio::time::interval(Duration::from_secs(5));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

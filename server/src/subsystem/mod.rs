@@ -19,6 +19,9 @@ pub trait Outgoing: Send + Sync {
     /// # Errors
     /// If the client is gone.
     fn send(&self, bytes: Bytes) -> impl Future<Output = Result<(), Gone>> + Send;
+
+    /// Whether the client is gone.
+    fn is_closed(&self) -> bool;
 }
 
 /// The client is gone.

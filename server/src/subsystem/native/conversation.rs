@@ -3,6 +3,7 @@
 use super::group::{Group, refusal};
 use super::job::{Job, Step};
 use super::output::Output;
+use crate::home::Location;
 use crate::operations::{self, CheckedPart, Upload, User};
 use bytes::Bytes;
 use sshome_wire::display::Size;
@@ -11,9 +12,13 @@ use sshome_wire::{
     Request, Status,
 };
 use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 /// Requests that a client may have unanswered.
 const MAX_OUTSTANDING: u32 = 4096;
+
+/// A turn ends after this time, however small its steps were: then a cancel is looked for.
+const LONG: Duration = Duration::from_millis(50);
 
 /// Digests of blocks that a get may announce: those of 4 TiB.
 const MAX_KNOWN: u32 = 1 << 20;
@@ -58,7 +63,7 @@ pub(super) struct Conversation {
     group: Group,
     decoder: Decoder,
     queue: VecDeque<Frame>,
-    /// Bytes of data in `queue`.
+    /// What `queue` costs, in bytes.
     queued: usize,
     outstanding: u32,
     greeted: bool,
@@ -142,6 +147,11 @@ impl Conversation {
         }
     }
 
+    /// Answers once these new names are on the disk, with whatever else is on its way there.
+    pub(super) fn made(&mut self, made: Vec<Location>) {
+        self.group.made(made, Reply::new(Status::Done, ""));
+    }
+
     /// Publishes what is staged, and answers.
     pub(super) fn publish(&mut self) {
         if !self.group.is_empty() {
@@ -164,9 +174,9 @@ impl Conversation {
                     continue;
                 }
                 Frame::Request(_) => self.outstanding += 1,
-                Frame::Data(ref data) => self.queued += data.len(),
                 _ => {}
             }
+            self.queued += cost(&frame);
             if self.outstanding > MAX_OUTSTANDING {
                 let text = format!("more than {MAX_OUTSTANDING} requests are unanswered");
                 return Err(Reply::new(Status::Busy, text));
@@ -177,7 +187,8 @@ impl Conversation {
     }
 
     fn work(&mut self) -> Result<(), Reply> {
-        while self.output.len() < ENOUGH {
+        let begun = Instant::now();
+        while self.output.len() < ENOUGH && begun.elapsed() < LONG {
             if let Some(job) = &mut self.job {
                 let step = job.step(&self.user, &mut self.output);
                 if matches!(step, Step::More) {
@@ -190,6 +201,7 @@ impl Conversation {
                     self.leased.insert(path, part);
                 }
             } else if let Some(frame) = self.queue.pop_front() {
+                self.queued = self.queued.saturating_sub(cost(&frame));
                 self.take(frame)?;
             } else {
                 return Ok(());
@@ -207,10 +219,7 @@ impl Conversation {
             _ if !self.greeted => Err(violation("the first frame has to be a hello")),
             Frame::Request(request) => self.request(request),
             Frame::Blocks(blocks) => self.blocks(blocks),
-            Frame::Data(data) => {
-                self.queued = self.queued.saturating_sub(data.len());
-                self.data(&data)
-            }
+            Frame::Data(data) => self.data(&data),
             Frame::End(end) => self.end(&end),
             Frame::Abort => self.abort(),
             other => Err(violation(&format!("a {:?} frame is the server's to send", other.kind()))),
@@ -336,6 +345,18 @@ impl Conversation {
         }
         self.output.reply(Reply::new(Status::Done, ""));
     }
+}
+
+/// What a frame costs while it waits, in bytes: a client can send many small ones.
+fn cost(frame: &Frame) -> usize {
+    let body = match frame {
+        Frame::Data(data) => data.len(),
+        Frame::Request(request) => request.paths().map(<[u8]>::len).sum(),
+        Frame::End(end) => end.message.len(),
+        Frame::Blocks(blocks) => size_of_val(blocks.digests.as_slice()),
+        _ => 0,
+    };
+    size_of::<Frame>() + body
 }
 
 fn violation(text: &str) -> Reply {

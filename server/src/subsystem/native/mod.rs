@@ -17,7 +17,7 @@ use super::{Gone, Incoming, Outgoing};
 use crate::operations::User;
 use bytes::Bytes;
 use conversation::{Conversation, Turn};
-use inbox::Inbox;
+use inbox::{Flooded, Inbox};
 use tokio_util::sync::CancellationToken;
 
 /// How a conversation ended.
@@ -27,6 +27,8 @@ pub enum Ended {
     Well,
     /// The client does not speak the protocol; it was told why.
     Violation,
+    /// The client sends and sends, and does not read: nothing could be told to it.
+    Flooded,
     /// The client is gone.
     Gone,
     /// A fault of ours: the turn panicked. This channel ends; nothing else is touched.
@@ -41,34 +43,39 @@ pub async fn converse(
     stopping: CancellationToken,
 ) -> Ended {
     let mut inbox = Inbox::new(incoming);
+    let turns = user.turns();
     let mut conversation = Conversation::new(user);
     let mut ready = conversation.take_output();
     let mut publish = false;
     loop {
         conversation.push(inbox.take());
-        if conversation.backlog() >= inbox::AHEAD_WHILE_SENDING {
-            return Ended::Violation;
-        }
         inbox.set_backlog(conversation.backlog());
         let sending = !ready.is_empty();
-        let turn = tokio::task::spawn_blocking(move || {
-            let turn = conversation.turn(publish);
-            (conversation, turn)
-        });
+        let turn = async {
+            // One user's sessions never hold all the threads that there are for such work.
+            let _turn = turns.acquire().await;
+            let turn = tokio::task::spawn_blocking(move || {
+                let turn = conversation.turn(publish);
+                (conversation, turn)
+            });
+            turn.await
+        };
         let both = async { tokio::join!(turn, send(&outgoing, std::mem::take(&mut ready))) };
-        let (turn, sent) = inbox.during(sending, both).await;
+        let Ok((turn, sent)) = inbox.during(sending, both).await else { return Ended::Flooded };
         let Ok((returned, turn)) = turn else { return Ended::Fault };
         conversation = returned;
         ready = conversation.take_output();
-        if sent.is_err() {
+        if sent.is_err() || outgoing.is_closed() {
             return Ended::Gone;
         }
         publish = false;
         if turn == Turn::Busy {
             continue;
         }
-        if inbox.during(true, send(&outgoing, std::mem::take(&mut ready))).await.is_err() {
-            return Ended::Gone;
+        match inbox.during(true, send(&outgoing, std::mem::take(&mut ready))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(Gone)) => return Ended::Gone,
+            Err(Flooded) => return Ended::Flooded,
         }
         match turn {
             Turn::Violation => return Ended::Violation,

@@ -1,6 +1,6 @@
 use bytes::{Bytes, BytesMut};
 use sshome_wire::frame::{HEAD, data_head};
-use sshome_wire::{End, Frame, FrameError, Header, MAX_FRAME, Reply};
+use sshome_wire::{End, Frame, FrameError, Header, MAX_FRAME, Reply, Status};
 
 /// Data that are shorter than this are copied together with their neighbours: a packet each costs more.
 const SMALL: usize = 16 << 10;
@@ -44,8 +44,10 @@ impl Output {
     pub(super) fn frame(&mut self, frame: &Frame) {
         let before = self.small.len();
         if let Err(FrameError::Unsendable(kind)) = frame.encode(&mut self.small) {
-            // Ours are bounded where they are made; this one would leave the client waiting.
+            // Ours are bounded where they are made. Without an answer the client would wait for ever.
             tracing::error!(?kind, "a frame is too long to be sent");
+            let short = Frame::Reply(Reply::new(Status::Failed, "the answer is too long to be sent"));
+            let _always_fits = short.encode(&mut self.small);
         }
         self.length += self.small.len() - before;
     }

@@ -4,6 +4,7 @@ use super::conversation::{Conversation, Receiving};
 use super::entry::entry;
 use super::group::refusal;
 use super::job::Job;
+use crate::home::Location;
 use crate::operations::{self, Copy, Download, Hashing, Listing, Made, PartCheck, Removal, Upload};
 use sshome_wire::{Frame, PathError, Payload, RemotePath, Reply, Request, Status};
 
@@ -16,6 +17,8 @@ const PARTS_A_FRAME: usize = 50;
 /// What comes of a request at once.
 enum Outcome {
     Reply(Reply),
+    /// New names, to be on the disk before the answer.
+    Made(Vec<Location>),
     Job(Job),
     Upload(Box<Upload>),
 }
@@ -45,13 +48,14 @@ impl Conversation {
     /// under way.
     pub(super) fn handle(&mut self, request: Request) {
         let is_put = matches!(request, Request::Put(_));
-        if !is_put && !matches!(request, Request::Mkdir { .. }) {
+        if !is_put && !matches!(request, Request::Mkdir { .. } | Request::Symlink { .. }) {
             // It may look at what was put before it.
             self.publish();
         }
         log(&self.user, &request);
         match self.act(request) {
             Ok(Outcome::Reply(reply)) => self.answer(reply),
+            Ok(Outcome::Made(made)) => self.made(made),
             Ok(Outcome::Job(job)) => self.job = Some(job),
             Ok(Outcome::Upload(upload)) => self.receiving = Receiving::Upload(upload),
             Err(refused) => {
@@ -95,11 +99,12 @@ impl Conversation {
             }
             Request::Mkdir { path, parents, mode } => {
                 let path = at(&path)?;
-                let status = match operations::make_directory(user, &path, parents, mode)? {
-                    Made::New => Status::Done,
-                    Made::Existed => Status::DirectoryExists,
-                };
-                Outcome::Reply(Reply::new(status, path.to_string()))
+                match operations::make_directory(user, &path, parents, mode)? {
+                    (Made::New, made) => Outcome::Made(made),
+                    (Made::Existed, _) => {
+                        Outcome::Reply(Reply::new(Status::DirectoryExists, path.to_string()))
+                    }
+                }
             }
             Request::Get { path, .. } => {
                 let file = Download::begin(user, &at(&path)?)?;
@@ -160,8 +165,7 @@ impl Conversation {
                 Outcome::Reply(Reply::new(Status::Done, format!("{count} removed")))
             }
             Request::Symlink { path, target } => {
-                operations::make_symlink(user, &at(&path)?, &target)?;
-                done()
+                Outcome::Made(vec![operations::make_symlink(user, &at(&path)?, &target)?])
             }
         })
     }
