@@ -1,10 +1,15 @@
 //! What the end-to-end tests stand on: a server of their own each, on a free port of 127.0.0.1, in a
 //! folder that goes with the test.
 
+mod client;
 mod host;
 mod peer;
 mod program;
+mod terminal;
+pub mod tree;
 
+pub use client::{Client, Outcome};
 pub use host::{Host, HostBuilder};
 pub use peer::{Peer, end_of, hello};
 pub use program::{Program, binary};
+pub use terminal::Terminal;
