@@ -3,6 +3,7 @@
 
 mod client;
 mod host;
+mod liar;
 mod peer;
 mod program;
 mod terminal;
@@ -10,6 +11,7 @@ pub mod tree;
 
 pub use client::{Client, Outcome};
 pub use host::{Host, HostBuilder};
+pub use liar::Liar;
 pub use peer::{Peer, end_of, hello};
 pub use program::{Program, binary};
 pub use terminal::Terminal;
