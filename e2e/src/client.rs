@@ -1,3 +1,4 @@
+use crate::tree::set_mode;
 use crate::{Host, Terminal, binary};
 use anyhow::{Context, Result, ensure};
 use russh::keys::load_secret_key;
@@ -104,16 +105,46 @@ impl Client {
         Ok(command)
     }
 
+    /// The program with all that it takes to reach the server, and no key.
+    ///
+    /// # Errors
+    /// If the program does not build.
+    pub fn keyless(&self) -> Result<Command> {
+        let mut command = self.bare()?;
+        command.args(["-F", "none", "-P", &self.port(), "--known-hosts"]).arg(self.known_hosts());
+        Ok(command)
+    }
+
     /// The program with all that it takes to log in; options may follow, then
     /// [`destination`](Self::destination).
     ///
     /// # Errors
     /// If the program does not build.
     pub fn command(&self) -> Result<Command> {
-        let mut command = self.bare()?;
-        command.args(["-F", "none", "-P", &self.port(), "--known-hosts"]);
-        command.arg(self.known_hosts()).arg("-i").arg(&self.key);
+        let mut command = self.keyless()?;
+        command.arg("-i").arg(&self.key);
         Ok(command)
+    }
+
+    /// The program without a key, and with somebody who answers every question so.
+    ///
+    /// # Errors
+    /// If the program does not build.
+    pub fn answering(&self, answer: &str) -> Result<Command> {
+        let program = self.home().join("answer");
+        std::fs::write(&program, "#!/bin/sh\necho \"$1\" >>\"$HOME/asked\"\necho \"$ANSWER\"\n")?;
+        set_mode(&program, 0o700)?;
+        let mut command = self.keyless()?;
+        command.env("SSH_ASKPASS", program).env("SSH_ASKPASS_REQUIRE", "force").env("ANSWER", answer);
+        Ok(command)
+    }
+
+    /// What was asked so far, a question a line.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn asked(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.home().join("asked"))?)
     }
 
     /// Runs one command.

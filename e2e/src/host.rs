@@ -1,3 +1,4 @@
+use crate::Program;
 use crate::liar::write_key;
 use anyhow::{Context, Result};
 use russh::keys::PrivateKey;
@@ -90,6 +91,16 @@ impl Host {
         let serving = tokio::spawn(server.serve(async move { drop(stopped.await) }));
         self.running = Some((stop, serving));
         Ok(())
+    }
+
+    /// Starts the server as a process of its own.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_apart(&mut self) -> Result<Program> {
+        let program = Program::serve(self.dir.path())?;
+        self.address = program.address();
+        Ok(program)
     }
 
     /// Ends the server in order.

@@ -15,3 +15,17 @@ pub use liar::Liar;
 pub use peer::{Peer, end_of, hello};
 pub use program::{Program, binary};
 pub use terminal::Terminal;
+
+use std::time::{Duration, Instant};
+
+/// Waits until something is so, looking again and again.
+///
+/// # Panics
+/// If it is not so after a minute.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it does not happen that {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -17,19 +17,6 @@ fn pwd(mut command: Command, client: &Client, options: &[&str]) -> Outcome {
     command.args(options).arg(client.destination()).arg("pwd").output().unwrap().into()
 }
 
-/// A program that answers every question so, as SSH_ASKPASS; it notes what it was asked.
-fn answer(command: &mut Command, client: &Client, answer: &str) {
-    let program = client.home().join("answer");
-    let script = format!("#!/bin/sh\necho \"$1\" >>\"$HOME/asked\"\necho '{answer}'\n");
-    fs::write(&program, script).unwrap();
-    set_mode(&program, 0o700).unwrap();
-    command.env("SSH_ASKPASS", program).env("SSH_ASKPASS_REQUIRE", "force");
-}
-
-fn asked(client: &Client) -> String {
-    fs::read_to_string(client.home().join("asked")).unwrap_or_default()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_host_is_refused_where_nobody_can_be_asked() {
     let host = host().await;
@@ -77,27 +64,17 @@ async fn a_password_through_the_askpass_program() {
     assert!(passwd.wait().unwrap().success());
     host.start().await.unwrap();
     let client = Client::new(&host, "ann").unwrap();
-    // Without a key.
-    let command = || {
-        let mut command = client.bare().unwrap();
-        command.args(["-F", "none", "-P", &client.port(), "--known-hosts"]).arg(client.known_hosts());
-        command
-    };
-    let mut right = command();
-    answer(&mut right, &client, "open sesame");
-    let right = pwd(right, &client, &[]);
+    let right = pwd(client.answering("open sesame").unwrap(), &client, &[]);
     assert_eq!((right.code, right.out()), (Some(0), "/\n".to_owned()), "{right}");
-    assert_eq!(asked(&client), "Password of ann@127.0.0.1: \n");
+    assert_eq!(client.asked().unwrap(), "Password of ann@127.0.0.1: \n");
 
-    let mut wrong = command();
-    answer(&mut wrong, &client, "open barley");
-    let wrong = pwd(wrong, &client, &[]);
+    let wrong = pwd(client.answering("open barley").unwrap(), &client, &[]);
     assert_eq!((wrong.code, wrong.stdout.len()), (Some(5), 0), "{wrong}");
     assert!(wrong.err().contains("400 authentication failed"), "{wrong}");
     assert!(!wrong.err().contains("barley"), "it says the password: {wrong}");
-    assert_eq!(asked(&client).lines().count(), 1 + 3);
+    assert_eq!(client.asked().unwrap().lines().count(), 1 + 3);
 
-    let nobody = pwd(command(), &client, &[]);
+    let nobody = pwd(client.keyless().unwrap(), &client, &[]);
     assert_eq!(nobody.code, Some(5), "{nobody}");
     assert!(nobody.err().contains("there is no terminal to ask at"), "{nobody}");
 }
@@ -110,23 +87,14 @@ async fn an_encrypted_key_needs_its_passphrase() {
     let file = client.home().join("encrypted");
     fs::write(&file, encrypted.to_openssh(LineEnding::LF).unwrap().as_bytes()).unwrap();
     set_mode(&file, 0o600).unwrap();
-    let command = || {
-        let mut command = client.bare().unwrap();
-        command.args(["-F", "none", "-P", &client.port(), "--known-hosts"]).arg(client.known_hosts());
-        command.arg("-i").arg(&file);
-        command
-    };
-    let mut right = command();
-    answer(&mut right, &client, "open sesame");
-    let right = pwd(right, &client, &[]);
+    let named = ["-i", file.to_str().unwrap()];
+    let right = pwd(client.answering("open sesame").unwrap(), &client, &named);
     assert_eq!(right.code, Some(0), "{right}");
-    assert_eq!(asked(&client), format!("Passphrase of {}: \n", file.display()));
-    let mut wrong = command();
-    answer(&mut wrong, &client, "open barley");
-    let wrong = pwd(wrong, &client, &[]);
+    assert_eq!(client.asked().unwrap(), format!("Passphrase of {}: \n", file.display()));
+    let wrong = pwd(client.answering("open barley").unwrap(), &client, &named);
     assert_eq!(wrong.code, Some(5), "{wrong}");
     assert!(wrong.err().contains("none of the passphrases opens"), "{wrong}");
-    let nobody = pwd(command(), &client, &[]);
+    let nobody = pwd(client.keyless().unwrap(), &client, &named);
     assert_eq!(nobody.code, Some(5), "{nobody}");
     assert!(nobody.err().contains("needs its passphrase"), "{nobody}");
 }
@@ -157,8 +125,7 @@ async fn a_key_that_only_the_agent_has() {
     BufReader::new(agent.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.contains("SSH_AUTH_SOCK"), "{line}");
     let command = || {
-        let mut command = client.bare().unwrap();
-        command.args(["-F", "none", "-P", &client.port(), "--known-hosts"]).arg(client.known_hosts());
+        let mut command = client.keyless().unwrap();
         command.env("SSH_AUTH_SOCK", &socket);
         command
     };
