@@ -1,6 +1,6 @@
 use anyhow::{Context, Result, bail, ensure};
 use rustix::pty::OpenptFlags;
-use rustix::termios::Winsize;
+use rustix::termios::{LocalModes, Winsize};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -67,6 +67,14 @@ impl Terminal {
     /// If the terminal is gone.
     pub fn send(&mut self, keys: &str) -> Result<()> {
         Ok(self.keyboard.write_all(keys.as_bytes())?)
+    }
+
+    /// Whether what is typed is shown by the terminal itself.
+    ///
+    /// # Errors
+    /// If the terminal is gone.
+    pub fn echoes(&self) -> Result<bool> {
+        Ok(rustix::termios::tcgetattr(&self.keyboard)?.local_modes.contains(LocalModes::ECHO))
     }
 
     /// Waits for a text and returns what came before it, without colours and cursor movements.
