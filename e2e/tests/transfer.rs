@@ -275,3 +275,39 @@ async fn planted_links_are_not_followed_out() {
     assert_eq!(fs::read(client.work().join("tree/g.new")).unwrap(), b"from the server");
     assert_eq!(fs::read(client.work().join("tree/g")).unwrap(), b"from the server");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_is_refused_and_the_rest_arrives() {
+    let host = Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    fs::create_dir(client.work().join("tree")).unwrap();
+    for (name, length) in [("a", 1000), ("big", 3 << 20), ("z", 1000)] {
+        fs::write(client.work().join("tree").join(name), noise(length, name)).unwrap();
+    }
+    let put = client.run(["put", "-r", "tree"]).unwrap();
+    assert_eq!(put.code, Some(1), "{put}");
+    assert!(put.err().starts_with("sshome: /tree/big: 405 quota exceeded: "), "{put}");
+    assert!(put.err().contains(" needs 3.0 MiB, ") && put.err().ends_with(" of 1.0 MiB are left\n"), "{put}");
+    assert_eq!(names(&host.home("ann").join("tree")).unwrap(), [b"a", b"z"]);
+    let df = client.succeed(["df"]).unwrap();
+    assert!(df.lines().any(|line| line.split_whitespace().eq(["used", "2000"])), "{df}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_was_left_is_replaced_and_one_in_use_is_not() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    fs::write(host.home("ann").join("f"), "whole").unwrap();
+    let part = client.work().join(".f.sshome-part");
+    fs::write(&part, "wholly different").unwrap();
+    let other = fs::File::open(&part).unwrap();
+    other.lock().unwrap();
+    let busy = client.run(["get", "f"]).unwrap();
+    assert_eq!(busy.code, Some(1), "{busy}");
+    assert!(busy.err().contains("another sshome is writing this file"), "{busy}");
+    assert_eq!(fs::read(&part).unwrap(), b"wholly different");
+    drop(other);
+    client.succeed(["get", "f"]).unwrap();
+    assert_eq!(fs::read(client.work().join("f")).unwrap(), b"whole");
+    assert_eq!(names(&client.work()).unwrap(), [b"f"]);
+}
