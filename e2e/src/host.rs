@@ -1,11 +1,11 @@
+use crate::Program;
+use crate::liar::write_key;
 use anyhow::{Context, Result};
-use russh::keys::ssh_key::LineEnding;
-use russh::keys::{Algorithm, PrivateKey};
+use russh::keys::PrivateKey;
 use sshomed::config;
 use sshomed::server::Server;
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -33,13 +33,7 @@ impl HostBuilder {
     /// If the temporary folder cannot be made.
     pub fn new() -> Result<HostBuilder> {
         let dir = TempDir::with_prefix("sshome-e2e-")?;
-        let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)?;
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(dir.path().join("id"))?;
-        std::io::Write::write_all(&mut file, key.to_openssh(LineEnding::LF)?.as_bytes())?;
+        let key = write_key(&dir.path().join("id"))?;
         std::fs::create_dir(dir.path().join("etc"))?;
         let text = "[server]\nlisten = [\"127.0.0.1:0\"]\nshutdown-grace = 1\n".to_owned();
         Ok(HostBuilder { dir, key, text })
@@ -97,6 +91,16 @@ impl Host {
         let serving = tokio::spawn(server.serve(async move { drop(stopped.await) }));
         self.running = Some((stop, serving));
         Ok(())
+    }
+
+    /// Starts the server as a process of its own.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_apart(&mut self) -> Result<Program> {
+        let program = Program::serve(self.dir.path())?;
+        self.address = program.address();
+        Ok(program)
     }
 
     /// Ends the server in order.

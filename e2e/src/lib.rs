@@ -1,10 +1,31 @@
 //! What the end-to-end tests stand on: a server of their own each, on a free port of 127.0.0.1, in a
 //! folder that goes with the test.
 
+mod client;
 mod host;
+mod liar;
 mod peer;
 mod program;
+mod terminal;
+pub mod tree;
 
+pub use client::{Client, Outcome};
 pub use host::{Host, HostBuilder};
+pub use liar::Liar;
 pub use peer::{Peer, end_of, hello};
 pub use program::{Program, binary};
+pub use terminal::Terminal;
+
+use std::time::{Duration, Instant};
+
+/// Waits until something is so, looking again and again.
+///
+/// # Panics
+/// If it is not so after a minute.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it does not happen that {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -1,4 +1,5 @@
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -86,14 +87,19 @@ impl Program {
         Ok(())
     }
 
-    /// Asks it to end with SIGTERM and returns its exit code.
+    /// Asks it to end, with SIGTERM.
+    ///
+    /// # Errors
+    /// If there is nobody to ask.
+    pub fn ask_to_end(&self) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::TERM)?)
+    }
+
+    /// Waits for its end and returns its exit code; none if a signal ended it.
     ///
     /// # Errors
     /// If it cannot be waited for.
-    pub fn terminate(&mut self) -> Result<Option<i32>> {
-        let id = i32::try_from(self.child.id())?;
-        let process = rustix::process::Pid::from_raw(id).context("no process")?;
-        rustix::process::kill_process(process, rustix::process::Signal::TERM)?;
+    pub fn end(&mut self) -> Result<Option<i32>> {
         Ok(self.child.wait()?.code())
     }
 }

@@ -1,0 +1,175 @@
+use crate::{Client, hello};
+use anyhow::Result;
+use bytes::BytesMut;
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::{Algorithm, PrivateKey};
+use russh::server::{
+    Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
+};
+use russh::{Channel, ChannelId, ChannelMsg, Disconnect};
+use sshome_wire::{Decoder, Frame, Hello};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// A server that lets everybody in and says whatever a test wants it to say. It ends when it is dropped.
+pub struct Liar {
+    dir: TempDir,
+    address: SocketAddr,
+    running: JoinHandle<()>,
+    leaving: watch::Sender<bool>,
+}
+
+/// What is sent in answer to a frame: nothing, or any frames at all.
+type Answer = dyn Fn(Frame) -> Vec<Frame> + Send + Sync;
+
+impl Liar {
+    /// Starts a server that greets with these words and answers every frame after the hello so.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub async fn start(
+        greeting: &str,
+        answer: impl Fn(Frame) -> Vec<Frame> + Send + Sync + 'static,
+    ) -> Result<Liar> {
+        let dir = TempDir::with_prefix("sshome-liar-")?;
+        std::fs::create_dir(dir.path().join("keys"))?;
+        let key = write_key(&dir.path().join("keys/host_ed25519"))?;
+        write_key(&dir.path().join("id"))?;
+        let config = Arc::new(Config { keys: vec![key], nodelay: true, ..Config::default() });
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let hello = Hello { message: greeting.to_owned(), ..hello() };
+        let answer: Arc<Answer> = Arc::new(answer);
+        let (leaving, left) = watch::channel(false);
+        let running = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let connection =
+                    Connection { hello: hello.clone(), answer: Arc::clone(&answer), channel: None };
+                tokio::spawn(serve(stream, Arc::clone(&config), connection, left.clone()));
+            }
+        });
+        Ok(Liar { dir, address, running, leaving })
+    }
+
+    /// A client of this server, who trusts it.
+    ///
+    /// # Errors
+    /// If its folders cannot be made.
+    pub fn client(&self) -> Result<Client> {
+        Client::of(self.dir.path(), self.address, "ann")
+    }
+
+    /// Ends every connection.
+    pub fn hang_up(&self) {
+        self.leaving.send_replace(true);
+    }
+}
+
+impl Drop for Liar {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+/// Makes a key and the file of it, which only its owner may read.
+pub(crate) fn write_key(file: &Path) -> Result<PrivateKey> {
+    let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    file.write_all(key.to_openssh(LineEnding::LF)?.as_bytes())?;
+    Ok(key)
+}
+
+struct Connection {
+    hello: Hello,
+    answer: Arc<Answer>,
+    channel: Option<Channel<Msg>>,
+}
+
+impl Handler for Connection {
+    type Error = russh::Error;
+
+    async fn auth_publickey_offered(&mut self, _: &str, _: PublicKeyOffer<'_>) -> Result<Auth, russh::Error> {
+        Ok(Auth::Accept)
+    }
+
+    async fn auth_publickey(&mut self, _: &str, _: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
+        Ok(Auth::Accept)
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.channel = Some(channel);
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        id: ChannelId,
+        _: &str,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        session.channel_success(id)?;
+        if let Some(channel) = self.channel.take() {
+            let (hello, answer) = (self.hello.clone(), Arc::clone(&self.answer));
+            tokio::spawn(async move { drop(converse(channel, hello, &*answer).await) });
+        }
+        Ok(())
+    }
+}
+
+/// Serves a connection. How it ends makes no difference.
+async fn serve(
+    stream: TcpStream,
+    config: Arc<Config>,
+    connection: Connection,
+    mut left: watch::Receiver<bool>,
+) {
+    let Ok(mut session) = russh::server::run_stream(config, stream, connection).await else { return };
+    let handle = session.handle();
+    tokio::select! {
+        ended = &mut session => drop(ended),
+        // A liar that is dropped leaves, too.
+        () = async { drop(left.wait_for(|left| *left).await) } => {
+            drop(handle.disconnect(Disconnect::ByApplication, String::new(), String::new()).await);
+            drop(session.await);
+        }
+    }
+}
+
+/// Answers frames until the client is gone.
+async fn converse(mut channel: Channel<Msg>, hello: Hello, answer: &Answer) -> Result<()> {
+    send(&channel, [Frame::Hello(hello)]).await?;
+    let mut decoder = Decoder::new();
+    while let Some(message) = channel.wait().await {
+        if let ChannelMsg::Data { data } = message {
+            decoder.push(data);
+        }
+        while let Some(frame) = decoder.next()? {
+            if !matches!(frame, Frame::Hello(_)) {
+                send(&channel, answer(frame)).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn send(channel: &Channel<Msg>, frames: impl IntoIterator<Item = Frame>) -> Result<()> {
+    let mut bytes = BytesMut::new();
+    for frame in frames {
+        frame.encode(&mut bytes)?;
+    }
+    Ok(channel.data_bytes(bytes.freeze()).await?)
+}

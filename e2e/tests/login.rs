@@ -1,0 +1,195 @@
+//! Hosts, keys, passwords, the agent and ~/.ssh/config, with the real `sshome`.
+
+use rand::rng;
+use russh::keys::ssh_key::LineEnding;
+use sshome_e2e::tree::{mode, set_mode};
+use sshome_e2e::{Client, Host, HostBuilder, Outcome, binary};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+
+async fn host() -> Host {
+    Host::with_user("ann", "").await.unwrap()
+}
+
+/// Runs `pwd` with these arguments before the destination.
+fn pwd(mut command: Command, client: &Client, options: &[&str]) -> Outcome {
+    command.args(options).arg(client.destination()).arg("pwd").output().unwrap().into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_host_is_refused_where_nobody_can_be_asked() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let known = client.known_hosts();
+    let line = fs::read_to_string(&known).unwrap();
+    fs::remove_file(&known).unwrap();
+    let refused = pwd(client.command().unwrap(), &client, &[]);
+    assert_eq!((refused.code, refused.stdout.len()), (Some(4), 0), "{refused}");
+    assert!(refused.err().contains("is not known (ED25519 key, SHA256:"), "{refused}");
+    assert!(refused.err().contains("--accept-new"), "{refused}");
+    assert!(!known.exists());
+
+    let accepted = pwd(client.command().unwrap(), &client, &["--accept-new"]);
+    assert_eq!((accepted.code, accepted.out()), (Some(0), "/\n".to_owned()), "{accepted}");
+    assert_eq!(fs::read_to_string(&known).unwrap(), line);
+    let silent = pwd(client.command().unwrap(), &client, &[]);
+    assert_eq!((silent.code, silent.err()), (Some(0), String::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_key_has_changed_is_refused_loudly() {
+    let (host, other) = (host().await, host().await);
+    let client = Client::new(&host, "ann").unwrap();
+    let key = fs::read_to_string(Client::new(&other, "ann").unwrap().known_hosts()).unwrap();
+    let key = key.split_once(' ').unwrap().1;
+    let line = format!("# mine\n[127.0.0.1]:{} {key}", client.port());
+    fs::write(client.known_hosts(), &line).unwrap();
+    for options in [&[][..], &["--accept-new"], &["-q"]] {
+        let refused = pwd(client.command().unwrap(), &client, options);
+        assert_eq!((refused.code, refused.stdout.len()), (Some(4), 0), "{refused}");
+        assert!(refused.err().contains("THE KEY OF THE HOST HAS CHANGED"), "{refused}");
+        assert!(refused.err().contains("known_hosts:2"), "{refused}");
+        assert_eq!(fs::read_to_string(client.known_hosts()).unwrap(), line);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_through_the_askpass_program() {
+    let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+    let mut passwd = Command::new(binary("sshomed").unwrap());
+    passwd.arg("--dir").arg(host.dir()).args(["user", "passwd", "ann", "--password-stdin"]);
+    let mut passwd = passwd.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    passwd.stdin.take().unwrap().write_all(b"open sesame\n").unwrap();
+    assert!(passwd.wait().unwrap().success());
+    host.start().await.unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let right = pwd(client.answering("open sesame").unwrap(), &client, &[]);
+    assert_eq!((right.code, right.out()), (Some(0), "/\n".to_owned()), "{right}");
+    assert_eq!(client.asked().unwrap(), "Password of ann@127.0.0.1: \n");
+
+    let wrong = pwd(client.answering("open barley").unwrap(), &client, &[]);
+    assert_eq!((wrong.code, wrong.stdout.len()), (Some(5), 0), "{wrong}");
+    assert!(wrong.err().contains("400 authentication failed"), "{wrong}");
+    assert!(!wrong.err().contains("barley"), "it says the password: {wrong}");
+    assert_eq!(client.asked().unwrap().lines().count(), 1 + 3);
+
+    let nobody = pwd(client.keyless().unwrap(), &client, &[]);
+    assert_eq!(nobody.code, Some(5), "{nobody}");
+    assert!(nobody.err().contains("there is no terminal to ask at"), "{nobody}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_key_needs_its_passphrase() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let encrypted = host.key().encrypt(&mut rng(), "open sesame").unwrap();
+    let file = client.home().join("encrypted");
+    fs::write(&file, encrypted.to_openssh(LineEnding::LF).unwrap().as_bytes()).unwrap();
+    set_mode(&file, 0o600).unwrap();
+    let named = ["-i", file.to_str().unwrap()];
+    let right = pwd(client.answering("open sesame").unwrap(), &client, &named);
+    assert_eq!(right.code, Some(0), "{right}");
+    assert_eq!(client.asked().unwrap(), format!("Passphrase of {}: \n", file.display()));
+    let wrong = pwd(client.answering("open barley").unwrap(), &client, &named);
+    assert_eq!(wrong.code, Some(5), "{wrong}");
+    assert!(wrong.err().contains("none of the passphrases opens"), "{wrong}");
+    let nobody = pwd(client.keyless().unwrap(), &client, &named);
+    assert_eq!(nobody.code, Some(5), "{nobody}");
+    assert!(nobody.err().contains("needs its passphrase"), "{nobody}");
+}
+
+/// An agent that ends with the test.
+struct Agent(Child);
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_only_the_agent_has() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let socket = client.home().join("agent");
+    let mut agent = Command::new("ssh-agent");
+    agent.arg("-D").arg("-a").arg(&socket).stdout(Stdio::piped());
+    let mut agent = match agent.spawn() {
+        Ok(agent) => Agent(agent),
+        Err(error) => return eprintln!("skipped: a_key_that_only_the_agent_has: ssh-agent: {error}"),
+    };
+    // It says where it listens once it does.
+    let mut line = String::new();
+    BufReader::new(agent.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("SSH_AUTH_SOCK"), "{line}");
+    let command = || {
+        let mut command = client.keyless().unwrap();
+        command.env("SSH_AUTH_SOCK", &socket);
+        command
+    };
+    let refused = pwd(command(), &client, &[]);
+    assert_eq!(refused.code, Some(5), "the agent has no key yet: {refused}");
+    let mut add = Command::new("ssh-add");
+    add.env("SSH_AUTH_SOCK", &socket).arg("-q").arg(host.key_file());
+    assert!(add.status().unwrap().success());
+    let fine = pwd(command(), &client, &[]);
+    assert_eq!((fine.code, fine.out()), (Some(0), "/\n".to_owned()), "{fine}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_of_the_configuration() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let ssh = client.home().join(".ssh");
+    fs::create_dir(&ssh).unwrap();
+    fs::copy(host.key_file(), ssh.join("work key")).unwrap();
+    let text = format!(
+        "Host box\n  HostName 127.0.0.1\n  Port {}\n  User ann\n  IdentityFile \"~/.ssh/work key\"\n  \
+         IdentitiesOnly yes\n  StrictHostKeyChecking accept-new\nHost *\n  User nobody\n",
+        client.port()
+    );
+    let named = client.home().join("config");
+    fs::write(&named, &text).unwrap();
+    let mut command = client.bare().unwrap();
+    let fine: Outcome = command.arg("-F").arg(&named).args(["box", "pwd"]).output().unwrap().into();
+    assert_eq!((fine.code, fine.out()), (Some(0), "/\n".to_owned()), "{fine}");
+    // The host was remembered in the usual place.
+    assert!(fs::read_to_string(ssh.join("known_hosts")).unwrap().contains(&client.port()));
+    assert_eq!(mode(ssh.join("known_hosts")).unwrap() & 0o022, 0);
+    // The usual configuration, and a command line that says otherwise.
+    fs::write(ssh.join("config"), &text).unwrap();
+    let fine: Outcome = client.bare().unwrap().args(["box", "pwd"]).output().unwrap().into();
+    assert_eq!(fine.code, Some(0), "{fine}");
+    let other: Outcome = client.bare().unwrap().args(["eve@box", "pwd"]).output().unwrap().into();
+    assert_eq!(other.code, Some(5), "{other}");
+    assert!(other.err().contains("does not let eve in"), "{other}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_configuration_asks_for_is_done_or_refused() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let config = client.home().join("config");
+    for (line, says) in [
+        ("ProxyJump bastion", "ProxyJump is not supported"),
+        ("ProxyCommand nc %h %p", "ProxyCommand is not supported"),
+        ("Port many", "many is no port"),
+        ("Prot 22", "unknown keyword Prot"),
+    ] {
+        fs::write(&config, format!("Host 127.0.0.1\n  {line}\n")).unwrap();
+        let mut command = client.bare().unwrap();
+        command.args(["-P", &client.port(), "--known-hosts"]).arg(client.known_hosts());
+        command.arg("-i").arg(client.key()).arg("-F").arg(&config);
+        let refused = pwd(command, &client, &[]);
+        assert_eq!((refused.code, refused.stdout.len()), (Some(2), 0), "{refused}");
+        assert!(refused.err().contains("config:2: ") && refused.err().contains(says), "{refused}");
+    }
+    // For another host it says nothing to us.
+    fs::write(&config, "Host elsewhere\n  ProxyJump bastion\n").unwrap();
+    let mut command = client.bare().unwrap();
+    command.args(["-P", &client.port(), "--known-hosts"]).arg(client.known_hosts());
+    command.arg("-i").arg(client.key()).arg("-F").arg(&config);
+    assert_eq!(pwd(command, &client, &[]).code, Some(0));
+}

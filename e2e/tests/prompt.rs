@@ -1,0 +1,206 @@
+//! The prompt, in a terminal.
+
+use sshome_e2e::tree::names;
+use sshome_e2e::{Client, Host, HostBuilder, Terminal, until};
+use std::fs;
+
+const CTRL_C: &str = "\x03";
+const CTRL_D: &str = "\x04";
+const UP: &str = "\x1b[A";
+
+async fn host() -> Host {
+    Host::with_user("ann", "quota = \"100 MiB\"").await.unwrap()
+}
+
+/// Types a line, and returns what came up to the next prompt.
+fn say(terminal: &mut Terminal, line: &str, prompt: &str) -> String {
+    terminal.send(&format!("{line}\r")).unwrap();
+    // The end of the line that was typed, then the answer.
+    terminal.expect("\n").unwrap();
+    terminal.expect(prompt).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_greeting_a_prompt_and_a_way_out() {
+    let host = host().await;
+    fs::create_dir_all(host.home("ann").join("sub/deep folder")).unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let mut terminal = client.terminal().unwrap();
+    let greeting = terminal.expect("ann@127.0.0.1:/> ").unwrap();
+    assert!(greeting.contains("ann: 0 B of 100.0 MiB used\n"), "{greeting:?}");
+    assert_eq!(say(&mut terminal, "cd sub", "ann@127.0.0.1:/sub> "), "");
+    assert_eq!(say(&mut terminal, "cd 'deep folder'", "ann@127.0.0.1:/sub/deep folder> "), "");
+    assert_eq!(say(&mut terminal, "pwd", "ann@127.0.0.1:/sub/deep folder> "), "/sub/deep folder\n");
+    let wrong = say(&mut terminal, "cd nowhere", "ann@127.0.0.1:/sub/deep folder> ");
+    assert!(wrong.starts_with("sshome: 403 no such directory"), "{wrong:?}");
+    let wrong = say(&mut terminal, "frob", "ann@127.0.0.1:/sub/deep folder> ");
+    assert!(wrong.starts_with("sshome: unknown command frob"), "{wrong:?}");
+    assert_eq!(say(&mut terminal, "cd", "ann@127.0.0.1:/> "), "");
+    terminal.send(CTRL_D).unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tab_completes_commands_and_names_on_both_sides() {
+    let host = host().await;
+    fs::write(host.home("ann").join("a long name"), "there").unwrap();
+    fs::create_dir(host.home("ann").join("folder")).unwrap();
+    fs::write(host.home("ann").join("folder/in it"), "there").unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    fs::write(client.work().join("to be 'put'"), "here").unwrap();
+    let mut terminal = client.terminal().unwrap();
+    terminal.expect("ann@127.0.0.1:/> ").unwrap();
+    for (typed, completed) in [
+        ("has\t", "hash "),
+        ("get a\t", r"get a\ long\ name "),
+        ("get fol\t", "get folder/"),
+        ("get folder/\t", r"get folder/in\ it "),
+        ("get 'folder/in\t", r"get folder/in\ it "),
+        ("put to\t", r"put to\ be\ \'put\' "),
+    ] {
+        terminal.send(typed).unwrap();
+        terminal.expect(completed).unwrap_or_else(|error| panic!("{typed:?}: {error}"));
+        terminal.send(CTRL_C).unwrap();
+        terminal.expect("ann@127.0.0.1:/> ").unwrap();
+    }
+    terminal.send("get a\t\r").unwrap();
+    terminal.expect("1 file, 5 B").unwrap();
+    terminal.expect("ann@127.0.0.1:/> ").unwrap();
+    terminal.send("put to\t\r").unwrap();
+    terminal.expect("1 file, 4 B").unwrap();
+    assert_eq!(fs::read(client.work().join("a long name")).unwrap(), b"there");
+    assert_eq!(fs::read(host.home("ann").join("to be 'put'")).unwrap(), b"here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_clears_the_line() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let mut terminal = client.terminal().unwrap();
+    terminal.expect("ann@127.0.0.1:/> ").unwrap();
+    terminal.send("mkdir never").unwrap();
+    terminal.expect("never").unwrap();
+    terminal.send(CTRL_C).unwrap();
+    terminal.expect("ann@127.0.0.1:/> ").unwrap();
+    assert_eq!(say(&mut terminal, "pwd", "ann@127.0.0.1:/> "), "/\n");
+    assert_eq!(names(&host.home("ann")).unwrap(), [b".sshome-staging"]);
+    terminal.send("exit\r").unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_cancels_a_get_and_keeps_the_session() {
+    let host = host().await;
+    // It has no blocks on the disk, and takes much longer than a key to be pressed.
+    let big = fs::File::create(host.home("ann").join("big")).unwrap();
+    big.set_len(16 << 30).unwrap();
+    fs::create_dir(host.home("ann").join("sub")).unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let mut terminal = client.terminal().unwrap();
+    terminal.expect("ann@127.0.0.1:/> ").unwrap();
+    say(&mut terminal, "cd sub", "ann@127.0.0.1:/sub> ");
+    terminal.send("get ../big\r").unwrap();
+    // The progress: so much of so much, and the time that is left.
+    terminal.expect(" of  16.00 GiB").unwrap();
+    let part = client.work().join(".big.sshome-part");
+    until("the file begins to arrive", || fs::metadata(&part).is_ok_and(|part| part.len() > 0));
+    terminal.send(CTRL_C).unwrap();
+    let said = terminal.expect("ann@127.0.0.1:/sub> ").unwrap();
+    assert!(said.contains("cancelled"), "{said:?}");
+    assert_eq!(say(&mut terminal, "pwd", "ann@127.0.0.1:/sub> "), "/sub\n");
+    assert!(names(&client.work()).unwrap().is_empty(), "half a file stays");
+    terminal.send(CTRL_D).unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_host_is_asked_about() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let known = fs::read_to_string(client.known_hosts()).unwrap();
+    fs::remove_file(client.known_hosts()).unwrap();
+    let question = "yes, no, or the fingerprint as you were told it) ";
+
+    let mut refusing = client.terminal().unwrap();
+    refusing.expect(question).unwrap();
+    refusing.send("maybe\r").unwrap();
+    refusing.expect("Please type yes, no or the fingerprint: ").unwrap();
+    refusing.send("no\r").unwrap();
+    let (code, said) = refusing.end().unwrap();
+    assert_eq!(code, Some(4), "{said}");
+    assert!(!client.known_hosts().exists());
+
+    let mut accepting = client.terminal().unwrap();
+    let asked = accepting.expect(question).unwrap();
+    assert!(asked.contains(&format!("The host [127.0.0.1]:{} is not known", client.port())), "{asked}");
+    accepting.send("yes\r").unwrap();
+    accepting.expect("ann@127.0.0.1:/> ").unwrap();
+    assert_eq!(fs::read_to_string(client.known_hosts()).unwrap(), known);
+    let mut knowing = client.terminal().unwrap();
+    let before = knowing.expect("ann@127.0.0.1:/> ").unwrap();
+    assert!(!before.contains("known"), "{before}");
+
+    // The fingerprint itself is an answer, and a wrong one is a refusal.
+    let fingerprint =
+        asked.lines().find_map(|line| line.trim().starts_with("SHA256:").then_some(line.trim()));
+    let fingerprint = fingerprint.unwrap_or_else(|| panic!("{asked}"));
+    for (answer, code) in [(fingerprint.to_owned(), 0), (format!("{fingerprint}x"), 4)] {
+        fs::remove_file(client.known_hosts()).unwrap();
+        let mut told = client.terminal().unwrap();
+        told.expect(question).unwrap();
+        told.send(&format!("{answer}\r")).unwrap();
+        if code == 0 {
+            told.expect("ann@127.0.0.1:/> ").unwrap();
+            told.send(CTRL_D).unwrap();
+        }
+        assert_eq!(told.end().unwrap().0, Some(code), "{answer}");
+        fs::write(client.known_hosts(), &known).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_history_outlives_the_program() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let mut first = client.terminal().unwrap();
+    first.expect("ann@127.0.0.1:/> ").unwrap();
+    say(&mut first, "mkdir once", "ann@127.0.0.1:/> ");
+    say(&mut first, "rmdir once", "ann@127.0.0.1:/> ");
+    say(&mut first, " mkdir unseen", "ann@127.0.0.1:/> ");
+    first.send(CTRL_D).unwrap();
+    assert_eq!(first.end().unwrap().0, Some(0));
+    let mut second = client.terminal().unwrap();
+    second.expect("ann@127.0.0.1:/> ").unwrap();
+    second.send(UP).unwrap();
+    second.expect("rmdir once").unwrap();
+    second.send(UP).unwrap();
+    second.expect("mkdir once").unwrap();
+    second.send("\r").unwrap();
+    second.expect("ann@127.0.0.1:/> ").unwrap();
+    second.send(CTRL_D).unwrap();
+    assert_eq!(second.end().unwrap().0, Some(0));
+    assert_eq!(names(&host.home("ann")).unwrap(), [&b".sshome-staging"[..], b"once", b"unseen"]);
+    let history = client.home().join(".local/state/sshome/history");
+    assert_eq!(sshome_e2e::tree::mode(&history).unwrap(), 0o600);
+    assert!(!fs::read_to_string(history).unwrap().contains("unseen"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_asked_for_and_not_shown() {
+    // alex's password, for ann.
+    let shipped = include_str!("../../etc/users.toml");
+    let password = shipped.lines().find(|line| line.starts_with("password = ")).unwrap();
+    let host = HostBuilder::new().unwrap().user("ann", password).unwrap().start().await.unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let mut terminal = Terminal::start(client.keyless().unwrap().arg(client.destination())).unwrap();
+    let mut shown = String::new();
+    for (answer, next) in [("barley", "the password was not accepted"), ("alex-demo", "ann@127.0.0.1:/> ")] {
+        shown += &terminal.expect("Password of ann@127.0.0.1: ").unwrap();
+        until("the terminal stops to echo", || !terminal.echoes().unwrap());
+        terminal.send(&format!("{answer}\r")).unwrap();
+        shown += &terminal.expect(next).unwrap();
+    }
+    assert!(!shown.contains("barley") && !shown.contains("alex-demo"), "{shown}");
+    terminal.send(CTRL_D).unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}

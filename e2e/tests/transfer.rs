@@ -1,0 +1,313 @@
+//! Files put and got by `sshome`, as a user does it.
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use sshome_e2e::tree::{ODD_NAMES, contents, mode, names, noise, plant, set_mode};
+use sshome_e2e::{Client, Host};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+async fn host() -> Host {
+    Host::with_user("ann", "").await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_file_there_and_back() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let content = noise(3_000_000, "one");
+    fs::write(client.work().join("a file"), &content).unwrap();
+    let said = client.succeed(["put", "a file"]).unwrap();
+    assert!(said.starts_with("1 file, 2.9 MiB in "), "{said}");
+    assert!(fs::read(host.home("ann").join("a file")).unwrap() == content);
+    client.succeed(["get", "a file", "back"]).unwrap();
+    assert!(fs::read(client.work().join("back")).unwrap() == content);
+    client.succeed(["put", "back", "other name"]).unwrap();
+    assert!(fs::read(host.home("ann").join("other name")).unwrap() == content);
+    assert_eq!(names(&client.work()).unwrap(), [&b"a file"[..], b"back"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_of_odd_names_there_and_back() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let tree = client.work().join("tree");
+    plant(&tree).unwrap();
+    let planted = contents(&tree).unwrap();
+    symlink("empty", tree.join("link")).unwrap();
+    symlink("/etc", tree.join("link out")).unwrap();
+    mknodat(CWD, tree.join("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+
+    let put = client.run(["put", "-r", "tree"]).unwrap();
+    assert_eq!(put.code, Some(0), "{put}");
+    for skipped in ["tree/link: a symbolic", "tree/link out: a symbolic", "tree/pipe: it is no regular file"]
+    {
+        assert!(put.err().contains(skipped), "{skipped} is not in\n{put}");
+    }
+    assert_eq!(put.err().lines().count(), 3, "{put}");
+    assert!(contents(&host.home("ann").join("tree")).unwrap() == planted);
+
+    symlink("empty", host.home("ann").join("tree/link")).unwrap();
+    let pipe = host.home("ann").join("tree/pipe");
+    mknodat(CWD, pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let get = client.run(["get", "-r", "tree", "back"]).unwrap();
+    assert_eq!(get.code, Some(0), "{get}");
+    for skipped in ["/tree/link: a symbolic link", "/tree/pipe: it is no regular file"] {
+        assert!(get.err().contains(skipped), "{skipped} is not in\n{get}");
+    }
+    let back = client.work().join("back");
+    assert!(contents(&back).unwrap() == planted);
+    assert!(!back.join("link").exists() && !back.join("pipe").exists());
+    // Once more, into the folder that it is in: all of it is there.
+    fs::create_dir(client.work().join("in")).unwrap();
+    fs::rename(&back, client.work().join("in/tree")).unwrap();
+    let files = planted.values().flatten().count();
+    let again = client.succeed(["get", "-r", "tree", "in"]).unwrap();
+    assert!(again.starts_with("0 files, ") && again.contains(&format!(", {files} unchanged")), "{again}");
+    fs::rename(client.work().join("in/tree"), &back).unwrap();
+    assert!(contents(&back).unwrap() == planted, "a second get changed something");
+    // And a folder that exists takes the tree under its name.
+    client.succeed(["put", "-r", "back", "tree"]).unwrap();
+    assert!(contents(&host.home("ann").join("tree/back")).unwrap() == planted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_odd_name_can_be_named() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    for name in ODD_NAMES {
+        let name = OsStr::from_bytes(name);
+        fs::write(client.work().join(name), name.as_bytes()).unwrap();
+        let argument = |command: &'static str| {
+            // A backslash keeps a star from matching on the server.
+            let escaped: Vec<u8> = name.as_bytes().iter().fold(Vec::new(), |mut out, byte| {
+                out.extend(b"*?[".contains(byte).then_some(b'\\'));
+                out.push(*byte);
+                out
+            });
+            let name = if command == "put" { name.as_bytes().to_vec() } else { escaped };
+            [OsStr::new(command).to_owned(), "--".into(), OsStr::from_bytes(&name).to_owned()]
+        };
+        client.succeed(argument("put")).unwrap();
+        assert_eq!(fs::read(host.home("ann").join(name)).unwrap(), name.as_bytes());
+        fs::remove_file(client.work().join(name)).unwrap();
+        client.succeed(argument("get")).unwrap();
+        assert_eq!(fs::read(client.work().join(name)).unwrap(), name.as_bytes());
+        client.succeed(argument("rm")).unwrap();
+    }
+    assert_eq!(names(&host.home("ann")).unwrap(), [b".sshome-staging"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_and_modes_with_p_and_without() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let begun = SystemTime::now() - Duration::from_secs(5);
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 123_456_789);
+    let tree = client.work().join("tree");
+    fs::create_dir_all(tree.join("private")).unwrap();
+    for (name, bits) in [("plain", 0o640), ("tool", 0o755), ("private/read-only", 0o400)] {
+        fs::write(tree.join(name), name).unwrap();
+        fs::File::open(tree.join(name)).unwrap().set_modified(long_ago).unwrap();
+        set_mode(tree.join(name), bits).unwrap();
+    }
+    set_mode(tree.join("private"), 0o700).unwrap();
+    client.succeed(["put", "-r", "-p", "tree", "kept"]).unwrap();
+    client.succeed(["put", "-r", "tree", "new"]).unwrap();
+    client.succeed(["get", "-r", "-p", "kept"]).unwrap();
+    client.succeed(["get", "-r", "kept", "new"]).unwrap();
+    for place in [host.home("ann"), client.work()] {
+        for (name, bits) in [("plain", 0o640), ("tool", 0o755), ("private/read-only", 0o400)] {
+            let kept = place.join("kept").join(name);
+            assert_eq!(mode(&kept).unwrap(), bits, "{}", kept.display());
+            assert_eq!(fs::metadata(&kept).unwrap().modified().unwrap(), long_ago, "{}", kept.display());
+            let new = place.join("new").join(name);
+            assert!(fs::metadata(&new).unwrap().modified().unwrap() >= begun, "{}", new.display());
+        }
+        assert_eq!(mode(place.join("kept/private")).unwrap(), 0o700);
+    }
+    for name in ["plain", "tool", "private/read-only"] {
+        assert_eq!(mode(host.home("ann").join("new").join(name)).unwrap(), 0o644);
+        let got = mode(client.work().join("new").join(name)).unwrap();
+        assert_eq!(got & 0o7022, 0, "{name} can be written by others: {got:o}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_modes_of_folders_that_exist_stay() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let (there, here) = (host.home("ann").join("tree/sub"), client.work().join("tree/sub"));
+    fs::create_dir_all(&there).unwrap();
+    fs::create_dir_all(&here).unwrap();
+    fs::write(here.join("f"), "f").unwrap();
+    for flags in ["-r", "-rp"] {
+        set_mode(&there, 0o750).unwrap();
+        set_mode(there.parent().unwrap(), 0o711).unwrap();
+        set_mode(&here, 0o777).unwrap();
+        client.succeed(["put", flags, "tree"]).unwrap();
+        assert_eq!(
+            (mode(&there).unwrap(), mode(there.parent().unwrap()).unwrap()),
+            (0o750, 0o711),
+            "{flags}"
+        );
+        client.succeed(["get", flags, "tree"]).unwrap();
+        assert_eq!(mode(&here).unwrap(), 0o777, "{flags}");
+    }
+    // A file that is replaced keeps its mode, too.
+    set_mode(there.join("f"), 0o604).unwrap();
+    fs::write(here.join("f"), "g").unwrap();
+    client.succeed(["put", "-r", "tree"]).unwrap();
+    assert_eq!(mode(there.join("f")).unwrap(), 0o604);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn globs_on_both_sides_and_several_names() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    for name in ["a.txt", "b.txt", "c.bin", ".d.txt"] {
+        fs::write(client.work().join(name), name).unwrap();
+    }
+    let script = "mkdir texts\nput *.txt texts\nput '*.txt'\n";
+    let put = client.script(script).unwrap();
+    assert_eq!(put.code, Some(1), "a quoted star is a name: {put}");
+    assert_eq!(names(&host.home("ann").join("texts")).unwrap(), [b"a.txt", b"b.txt"]);
+
+    fs::create_dir(client.work().join("got")).unwrap();
+    client.succeed(["get", "texts/[ab].t?t", "got"]).unwrap();
+    assert_eq!(names(&client.work().join("got")).unwrap(), [b"a.txt", b"b.txt"]);
+    client.succeed(["put", "c.bin", ".d.txt", "texts"]).unwrap();
+    fs::create_dir(client.work().join("two")).unwrap();
+    client.succeed(["get", "texts/c.bin", "texts/.d.txt", "two"]).unwrap();
+    assert_eq!(names(&client.work().join("two")).unwrap(), [&b".d.txt"[..], b"c.bin"]);
+    for (arguments, why) in [
+        (&["get", "texts/a.txt", "texts/b.txt", "nowhere"][..], "is no directory"),
+        (&["put", "a.txt", "b.txt", "nowhere"], "nowhere"),
+        (&["get", "texts/*.png"], "no match for texts/*.png"),
+    ] {
+        let outcome = client.run(arguments).unwrap();
+        assert_eq!(outcome.code, Some(1), "{outcome}");
+        assert!(outcome.err().contains(why), "{outcome}");
+    }
+    assert!(!client.work().join("nowhere").exists() && !host.home("ann").join("nowhere").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_get_leaves_what_is_there() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let (there, here) = (host.home("ann").join("f"), client.work().join("f"));
+    let read = |name: &str| fs::read_to_string(client.work().join(name)).unwrap();
+    fs::write(&there, "first").unwrap();
+    fs::write(&here, "first").unwrap();
+    let before = fs::metadata(&here).unwrap();
+    let said = client.succeed(["get", "f"]).unwrap();
+    assert!(said.contains("0 files") && said.contains("1 unchanged"), "{said}");
+    assert_eq!(fs::metadata(&here).unwrap().ino(), before.ino());
+
+    for content in ["other", "later"] {
+        fs::write(&there, content).unwrap();
+        let said = client.succeed(["get", "f"]).unwrap();
+        assert!(said.contains("f.new: ") && said.contains("has other content"), "{said}");
+        assert_eq!((read("f"), read("f.new")), ("first".to_owned(), content.to_owned()));
+    }
+    client.succeed(["get", "--force", "f"]).unwrap();
+    assert_eq!((read("f"), read("f.new")), ("later".to_owned(), "later".to_owned()));
+    assert_ne!(fs::metadata(&here).unwrap().ino(), before.ino(), "it was not replaced by a rename");
+    assert_eq!(names(&client.work()).unwrap(), [&b"f"[..], b"f.new"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_failure_among_many() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let tree = client.work().join("tree");
+    fs::create_dir(&tree).unwrap();
+    for i in 0..50 {
+        fs::write(tree.join(format!("f{i}")), format!("{i}")).unwrap();
+    }
+    // Where a file is to go there is a folder, here as well as there.
+    fs::create_dir_all(host.home("ann").join("tree/f7")).unwrap();
+    let put = client.run(["put", "-r", "tree"]).unwrap();
+    assert_eq!(put.code, Some(1), "{put}");
+    assert!(put.out().starts_with("49 files, ") && put.out().contains("1 failed"), "{put}");
+    assert!(put.err().starts_with("sshome: /tree/f7: 408 wrong type"), "{put}");
+    assert_eq!(put.err().lines().count(), 1, "{put}");
+    assert_eq!(contents(&host.home("ann").join("tree")).unwrap().values().flatten().count(), 49);
+
+    fs::create_dir_all(client.work().join("back/f9")).unwrap();
+    fs::remove_dir(host.home("ann").join("tree/f7")).unwrap();
+    let get = client.script("get -r tree/f* back\n").unwrap();
+    assert_eq!(get.code, Some(1), "{get}");
+    assert!(get.out().starts_with("48 files, "), "{get}");
+    assert!(get.err().starts_with("sshome: /tree/f9: a directory has this name here"), "{get}");
+    let arrived = contents(&client.work().join("back")).unwrap();
+    let want = contents(&host.home("ann").join("tree")).unwrap();
+    assert!(want.iter().all(|(name, hash)| name == Path::new("f9") || arrived.get(name) == Some(hash)));
+    assert_eq!((arrived.len(), arrived.get(Path::new("f9"))), (49, Some(&None)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn planted_links_are_not_followed_out() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    fs::create_dir_all(host.home("ann").join("tree/sub")).unwrap();
+    fs::write(host.home("ann").join("tree/sub/f"), "from the server").unwrap();
+    fs::write(host.home("ann").join("tree/g"), "from the server").unwrap();
+    let outside = client.home().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("g"), "mine").unwrap();
+    fs::create_dir(client.work().join("tree")).unwrap();
+    symlink(&outside, client.work().join("tree/sub")).unwrap();
+    for flags in ["-r", "-rf"] {
+        let link = client.work().join("tree/g");
+        drop(fs::remove_file(&link));
+        symlink(outside.join("g"), &link).unwrap();
+        let get = client.run(["get", flags, "tree"]).unwrap();
+        assert_eq!(get.code, Some(1), "{get}");
+        assert!(get.err().contains("/tree/sub: something that is no directory has its name here"), "{get}");
+        assert_eq!(names(&outside).unwrap(), [b"g"], "{flags}");
+        assert_eq!(fs::read(outside.join("g")).unwrap(), b"mine", "{flags}");
+    }
+    assert_eq!(fs::read(client.work().join("tree/g.new")).unwrap(), b"from the server");
+    assert_eq!(fs::read(client.work().join("tree/g")).unwrap(), b"from the server");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_is_refused_and_the_rest_arrives() {
+    let host = Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    fs::create_dir(client.work().join("tree")).unwrap();
+    for (name, length) in [("a", 1000), ("big", 3 << 20), ("z", 1000)] {
+        fs::write(client.work().join("tree").join(name), noise(length, name)).unwrap();
+    }
+    let put = client.run(["put", "-r", "tree"]).unwrap();
+    assert_eq!(put.code, Some(1), "{put}");
+    assert!(put.err().starts_with("sshome: /tree/big: 405 quota exceeded: "), "{put}");
+    assert!(put.err().contains(" needs 3.0 MiB, ") && put.err().ends_with(" of 1.0 MiB are left\n"), "{put}");
+    assert_eq!(names(&host.home("ann").join("tree")).unwrap(), [b"a", b"z"]);
+    let df = client.succeed(["df"]).unwrap();
+    assert!(df.lines().any(|line| line.split_whitespace().eq(["used", "2000"])), "{df}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_was_left_is_replaced_and_one_in_use_is_not() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    fs::write(host.home("ann").join("f"), "whole").unwrap();
+    let part = client.work().join(".f.sshome-part");
+    fs::write(&part, "wholly different").unwrap();
+    let other = fs::File::open(&part).unwrap();
+    other.lock().unwrap();
+    let busy = client.run(["get", "f"]).unwrap();
+    assert_eq!(busy.code, Some(1), "{busy}");
+    assert!(busy.err().contains("another sshome is writing this file"), "{busy}");
+    assert_eq!(fs::read(&part).unwrap(), b"wholly different");
+    drop(other);
+    client.succeed(["get", "f"]).unwrap();
+    assert_eq!(fs::read(client.work().join("f")).unwrap(), b"whole");
+    assert_eq!(names(&client.work()).unwrap(), [b"f"]);
+}
