@@ -13,6 +13,9 @@ use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_ro
 /// The length of a block, in bytes.
 pub const BLOCK: u64 = 4 << 20;
 
+/// A subtree's digest.
+type Subtree = [u8; 32];
+
 /// Digests a file's bytes as they come, in order.
 #[derive(Clone, Debug)]
 pub struct BlockHasher {
@@ -96,7 +99,7 @@ impl BlockHasher {
         if self.blocks.is_empty() {
             return Digest(*self.current.finalize().as_bytes());
         }
-        let mut subtrees: Vec<[u8; 32]> = self.blocks.iter().map(|block| block.0).collect();
+        let mut subtrees: Vec<Subtree> = self.blocks.iter().map(|block| block.0).collect();
         if self.filled > 0 {
             subtrees.push(self.current.finalize_non_root());
         }
@@ -112,7 +115,7 @@ impl BlockHasher {
 }
 
 /// The digest of a subtree of these blocks.
-fn merged(subtrees: &[[u8; 32]]) -> [u8; 32] {
+fn merged(subtrees: &[Subtree]) -> Subtree {
     match halves(subtrees) {
         Some((left, right)) => merge_subtrees_non_root(&merged(left), &merged(right), Mode::Hash),
         None => subtrees.first().copied().unwrap_or_default(),
@@ -120,7 +123,7 @@ fn merged(subtrees: &[[u8; 32]]) -> [u8; 32] {
 }
 
 /// Left: the largest power of two that leaves something for the right.
-fn halves(subtrees: &[[u8; 32]]) -> Option<(&[[u8; 32]], &[[u8; 32]])> {
+fn halves(subtrees: &[Subtree]) -> Option<(&[Subtree], &[Subtree])> {
     let last = subtrees.len().checked_sub(1).filter(|last| *last > 0)?;
     subtrees.split_at_checked(1 << last.ilog2())
 }

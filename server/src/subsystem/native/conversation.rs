@@ -198,7 +198,7 @@ impl Conversation {
                 self.job = None;
                 self.answered(1);
                 if let Step::Leased(path, part) = step {
-                    self.leased.insert(path, part);
+                    self.leased.insert(path, *part);
                 }
             } else if let Some(frame) = self.queue.pop_front() {
                 self.queued = self.queued.saturating_sub(cost(&frame));

@@ -42,7 +42,7 @@ pub(super) enum Step {
     /// The request is answered.
     Done,
     /// It is answered, and a part is leased for a put of the path.
-    Leased(RemotePath, CheckedPart),
+    Leased(RemotePath, Box<CheckedPart>),
 }
 
 impl Job {
@@ -64,7 +64,7 @@ impl Job {
                 Ok(Some(part)) => {
                     blocks(&part.digests, output);
                     output.reply(Reply::new(Status::Resuming, ""));
-                    return Step::Leased(path.clone(), part);
+                    return Step::Leased(path.clone(), Box::new(part));
                 }
                 Ok(None) => {
                     progress(check.progress(), output);
