@@ -234,7 +234,7 @@ async fn one_failure_among_many() {
     let put = client.run(["put", "-r", "tree"]).unwrap();
     assert_eq!(put.code, Some(1), "{put}");
     assert!(put.out().starts_with("49 files, ") && put.out().contains("1 failed"), "{put}");
-    assert!(put.err().starts_with("sshome: /tree/f7: 408 wrong type"), "{put}");
+    assert!(put.err().starts_with("sshome: 408 wrong type: /tree/f7 is a directory"), "{put}");
     assert_eq!(put.err().lines().count(), 1, "{put}");
     assert_eq!(contents(&host.home("ann").join("tree")).unwrap().values().flatten().count(), 49);
 
