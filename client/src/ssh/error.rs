@@ -34,6 +34,9 @@ pub enum LoginError {
         /// Why.
         error: russh::Error,
     },
+    /// The server hung up while somebody was logging in.
+    #[error("the server ended the connection while {0}")]
+    Closed(String),
     /// SSH failed later.
     #[error("the connection failed: {0}")]
     Ssh(#[from] russh::Error),
@@ -57,7 +60,7 @@ impl LoginError {
     pub fn exit(&self) -> Exit {
         match self {
             LoginError::HostKey(_) => Exit::HostKey,
-            LoginError::Authentication(_) => Exit::Authentication,
+            LoginError::Authentication(_) | LoginError::Closed(_) => Exit::Authentication,
             LoginError::Interrupted => Exit::Interrupted,
             LoginError::Conversation(ConversationError::Refused(_)) => Exit::Failed,
             _ => Exit::Connection,

@@ -11,8 +11,6 @@ use russh::client;
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 use sshome_wire::display::Escaped;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Answers russh's questions while a connection is made.
 pub(super) struct HostCheck {
@@ -23,8 +21,6 @@ pub(super) struct HostCheck {
     file: Option<PathBuf>,
     asker: Asker,
     quiet: bool,
-    /// Raised when the host has shown its key: from then on a person may take their time.
-    shown: Arc<AtomicBool>,
 }
 
 impl HostCheck {
@@ -53,14 +49,7 @@ impl HostCheck {
             file: settings.known_hosts.first().cloned(),
             asker,
             quiet: settings.quiet,
-            shown: Arc::default(),
         })
-    }
-
-    /// Raised when the host has shown its key.
-    #[must_use]
-    pub(super) fn shown(&self) -> Arc<AtomicBool> {
-        self.shown.clone()
     }
 
     /// Puts the algorithms of the keys that are known before the others: a host with several keys
@@ -150,7 +139,6 @@ impl client::Handler for HostCheck {
     type Error = LoginError;
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, LoginError> {
-        self.shown.store(true, Ordering::Relaxed);
         self.check(&key.public_key()).await.map(|()| true)
     }
 

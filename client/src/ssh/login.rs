@@ -3,8 +3,9 @@
 use super::ask::{AskError, Asker};
 use super::error::LoginError;
 use super::host_key::HostCheck;
-use super::keys::{self, Agent, Candidate, SignError};
+use super::keys::{self, Agent, Attended, Candidate, SignError};
 use super::settings::Settings;
+use crate::conversation::PATIENCE;
 use crate::tell::tell;
 use russh::client::{AuthResult, Handle};
 use russh::keys::{Algorithm, HashAlg};
@@ -20,7 +21,8 @@ const PASSWORDS: usize = 3;
 /// Logs in.
 ///
 /// # Errors
-/// If the server accepts nothing that there is to offer, or the connection breaks.
+/// If the server accepts nothing that there is to offer, the connection breaks, or an answer takes
+/// longer than [`PATIENCE`].
 pub(super) async fn authenticate(
     handle: &mut Handle<HostCheck>,
     settings: &Settings,
@@ -58,7 +60,8 @@ impl Login<'_> {
             if !self.may(MethodKind::PublicKey) {
                 break;
             }
-            if self.with_key(candidate, agent.as_mut()).await? {
+            let tried = asker.within(PATIENCE, self.with_key(candidate, agent.as_mut(), asker)).await;
+            if tried.unwrap_or_else(|| Err(self.too_long()))? {
                 return Ok(true);
             }
         }
@@ -69,6 +72,7 @@ impl Login<'_> {
         &mut self,
         candidate: Candidate,
         agent: Option<&mut Agent>,
+        asker: &Asker,
     ) -> Result<bool, LoginError> {
         let Candidate { public, origin, file } = candidate;
         if self.settings.verbose {
@@ -96,7 +100,8 @@ impl Login<'_> {
                 }
             }
             (None, Some(agent)) => {
-                let result = self.handle.authenticate_publickey_with(user, public, hash, agent).await;
+                let mut agent = Attended { agent, asker };
+                let result = self.handle.authenticate_publickey_with(user, public, hash, &mut agent).await;
                 result.map_err(|error| format!("{origin}: {error}"))
             }
             (None, None) => return Ok(false),
@@ -123,8 +128,9 @@ impl Login<'_> {
                     return Ok(false);
                 }
             };
-            let result = self.handle.authenticate_password(user.clone(), password.reveal()).await?;
-            if self.judge(result)? {
+            let trying = self.handle.authenticate_password(user.clone(), password.reveal());
+            let Some(result) = asker.within(PATIENCE, trying).await else { return Err(self.too_long()) };
+            if self.judge(result?)? {
                 return Ok(true);
             }
             if !self.may(MethodKind::Password) {
@@ -158,11 +164,14 @@ impl Login<'_> {
         if self.handle.is_closed() {
             let user = Escaped(self.settings.user.as_bytes());
             let notes = self.notes.iter().map(|note| format!("\n    {note}")).collect::<String>();
-            return Err(LoginError::Authentication(format!(
-                "the server ended the connection while {user} was logging in: too many attempts, or too slow{notes}"
-            )));
+            let text = format!("{user} was logging in: too many attempts, or too slow{notes}");
+            return Err(LoginError::Closed(text));
         }
         Ok(())
+    }
+
+    fn too_long(&self) -> LoginError {
+        LoginError::TimeOut { place: self.settings.place(), limit: PATIENCE }
     }
 
     fn refused(self) -> LoginError {

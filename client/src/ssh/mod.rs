@@ -14,17 +14,15 @@ pub use config::{ConfigError, UnknownHost};
 pub use error::LoginError;
 pub use settings::{DEFAULT_PORT, Environment, Identity, Settings, SettingsError};
 
-use crate::conversation::{self, Conversation};
+use crate::conversation::{self, Conversation, PATIENCE};
 use crate::tell::tell;
 use ask::Asker;
 use host_key::HostCheck;
 use russh::client::Handle;
-use sshome_wire::display::Escaped;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -41,9 +39,11 @@ pub struct Connection {
 pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), LoginError> {
     let asker = Asker::current(settings.batch);
     let check = HostCheck::new(settings, asker.clone())?;
-    let mut handle = handshake(settings, check).await?;
+    let mut handle = handshake(settings, check, &asker).await?;
     login::authenticate(&mut handle, settings, &asker).await?;
-    let channel = handle.channel_open_session().await?;
+    let opened = timeout(PATIENCE, handle.channel_open_session()).await;
+    let too_long = |_| LoginError::TimeOut { place: settings.place(), limit: PATIENCE };
+    let channel = opened.map_err(too_long)??;
     let conversation = Conversation::start(channel).await?;
     Ok((Connection { handle }, conversation))
 }
@@ -59,11 +59,13 @@ impl Connection {
     }
 }
 
-/// The time limit covers everything up to the host's key; a person who is asked about it may think.
-async fn handshake(settings: &Settings, check: HostCheck) -> Result<Handle<HostCheck>, LoginError> {
-    let place = format!("{} port {}", Escaped(settings.host.as_bytes()), settings.port);
-    let limit = settings.connect_timeout;
-    let shown = check.shown();
+/// The time limit covers everything but a person who is asked about the host's key and may think.
+async fn handshake(
+    settings: &Settings,
+    check: HostCheck,
+    asker: &Asker,
+) -> Result<Handle<HostCheck>, LoginError> {
+    let (place, limit) = (settings.place(), settings.connect_timeout);
     let connecting = async {
         let mut config = conversation::config();
         config.preferred.key = check.prefer_known(&config.preferred.key).into();
@@ -82,15 +84,6 @@ async fn handshake(settings: &Settings, check: HostCheck) -> Result<Handle<HostC
             error => error,
         })
     };
-    tokio::select! {
-        handle = connecting => handle,
-        () = too_long(limit, &shown) => Err(LoginError::TimeOut { place, limit }),
-    }
-}
-
-async fn too_long(limit: Duration, shown: &AtomicBool) {
-    sleep(limit).await;
-    if shown.load(Ordering::Relaxed) {
-        std::future::pending().await
-    }
+    let connected = asker.within(limit, connecting).await;
+    connected.unwrap_or_else(|| Err(LoginError::TimeOut { place: place.clone(), limit }))
 }
