@@ -100,7 +100,7 @@ impl Summary {
     /// Adds what another part of the same transfer did.
     fn add(&mut self, other: Summary) {
         self.files += other.files;
-        self.bytes += other.bytes;
+        self.bytes = self.bytes.saturating_add(other.bytes);
         self.unchanged += other.unchanged;
         self.saved_as.extend(other.saved_as);
         self.skipped.extend(other.skipped);

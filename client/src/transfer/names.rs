@@ -5,6 +5,9 @@ use std::borrow::Cow;
 /// How the name of an unfinished file ends.
 const PART: &[u8] = b".sshome-part";
 
+/// How the name of a file ends that stands beside another one.
+const NEW: &[u8] = b".new";
+
 /// The longest name of a file that common file systems take, in bytes.
 const LONGEST: usize = 255;
 
@@ -39,7 +42,12 @@ pub(super) fn part(name: &[u8]) -> Vec<u8> {
 
 /// The name of a file that differs from the one that has its name.
 pub(super) fn new(name: &[u8]) -> Vec<u8> {
-    [name, b".new"].concat()
+    [name, NEW].concat()
+}
+
+/// Whether [`new`] makes such a name.
+pub(super) fn is_new(name: &[u8]) -> bool {
+    name.ends_with(NEW)
 }
 
 fn is_part(name: &[u8]) -> bool {

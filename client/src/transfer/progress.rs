@@ -2,6 +2,7 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sshome_wire::display::Escaped;
+use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
 /// A file of fewer bytes than this has no line of its own where there are several.
@@ -46,7 +47,8 @@ impl Progress {
 
     /// Prints a line above the progress, without disturbing it; `line` is safe to show.
     pub fn say(&self, line: &str) {
-        self.lines.suspend(|| eprintln!("{line}"));
+        // Where nobody can hear it, it is lost, and nothing else is.
+        let _ = self.lines.suspend(|| writeln!(std::io::stderr(), "{line}"));
     }
 
     /// Whether anything is drawn at all; if not, nobody needs to count for it.

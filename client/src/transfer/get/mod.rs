@@ -5,6 +5,7 @@
 //! ahead and received in order ([`fetch`]), and written, checked and published by another thread
 //! ([`writer`], [`store`]).
 
+mod claims;
 mod fetch;
 mod plan;
 mod prepare;
@@ -74,8 +75,9 @@ async fn run(
     let preparing = Arc::clone(&plan);
     let mut prepared = blocking(move || prepare::prepare(&preparing)).await?;
     prepare::leave_unchanged(ctx, &plan, &mut prepared, &mut summary).await?;
-    let sizes = prepared.files.iter().filter_map(|number| plan.files.get(*number)).map(|file| file.size);
-    ctx.progress.begin(prepared.files.len() as u64, sizes.sum());
+    let mut sizes = prepared.files.iter().filter_map(|number| plan.files.get(*number)).map(|file| file.size);
+    let total = sizes.try_fold(0, |sum: u64, size| Some(sum.saturating_add(size?)));
+    ctx.progress.begin(prepared.files.len() as u64, total);
     let fetched = fetch::fetch(ctx, &plan, prepared.files, options, &mut summary).await;
     if options.preserve {
         summary = blocking(move || {

@@ -1,5 +1,6 @@
 //! Files on the local disk, from their first byte until they are durable under their names.
 
+use super::claims::Claims;
 use super::plan::{Plan, Planned};
 use super::store::Store;
 use crate::transfer::local::{Directory, Seen, begin_writeback, open_files, set_mode, set_mtime};
@@ -40,6 +41,7 @@ pub(super) enum Event {
 pub(super) struct Writer {
     plan: Arc<Plan>,
     options: Options,
+    claims: Claims,
     full: Arc<AtomicBool>,
     store: Store,
     current: Option<Current>,
@@ -86,9 +88,11 @@ impl Writer {
     /// A writer of the plan's files, whose directories are there. It raises `full` when the disk is.
     pub(super) fn new(plan: Arc<Plan>, options: Options, full: Arc<AtomicBool>) -> Writer {
         let store = Store::new(Arc::clone(&plan));
+        let claims = Claims::of(&plan);
         Writer {
             plan,
             options,
+            claims,
             full,
             store,
             current: None,
@@ -144,7 +148,7 @@ impl Writer {
 
     fn data(&mut self, data: &[u8]) {
         let Some(current) = &mut self.current else { return };
-        current.received += data.len() as u64;
+        current.received = current.received.saturating_add(data.len() as u64);
         let Ok(sink) = &mut current.sink else { return };
         let taken = if current.received > current.header.size {
             Err("the server sent more than it announced".to_owned())
@@ -174,15 +178,15 @@ impl Writer {
 
     fn end(&mut self, end: &End) {
         let Some(current) = self.current.take() else { return };
-        let Current { file, header, sink, .. } = current;
-        let staged = sink.and_then(|sink| self.stage(file, &header, sink, end));
+        let Current { file, header, sink, received } = current;
+        let staged = sink.and_then(|sink| self.stage(file, &header, sink, (received, end)));
         match staged {
             Ok(staged) => {
                 let size = staged.size;
                 let last = self.group.last().map(|last| &last.directory);
                 let is_shared = last.is_some_and(|last| Rc::ptr_eq(last, &staged.directory));
                 self.group_handles += if is_shared { 1 } else { 2 };
-                self.group_bytes += size;
+                self.group_bytes = self.group_bytes.saturating_add(size);
                 self.group.push(staged);
                 let is_full = self.group_bytes >= GROUP_BYTES || self.group_handles >= self.most_handles;
                 if size >= LARGE || is_full {
@@ -194,11 +198,18 @@ impl Writer {
     }
 
     /// Checks a file that has come to its end, and gives it its attributes.
-    fn stage(&mut self, file: usize, header: &Header, mut sink: Sink, end: &End) -> Result<Staged, Failure> {
+    fn stage(
+        &mut self,
+        file: usize,
+        header: &Header,
+        mut sink: Sink,
+        (received, end): (u64, &End),
+    ) -> Result<Staged, Failure> {
+        let whole = [header.size, end.size].iter().all(|size| *size == received);
         let checked = match sink.flush() {
             _ if end.status.is_error() => Err(self.refused(file, end.status, &end.message)),
             Err(error) => Err(self.failure(file, written(&error))),
-            Ok(digest) if digest != end.digest || header.size != end.size => Err(self.refused(
+            Ok(digest) if digest != end.digest || !whole => Err(self.refused(
                 file,
                 Status::DigestMismatch,
                 "what arrived is not what was sent; get it again",
@@ -257,9 +268,10 @@ impl Writer {
     }
 
     /// Renames a file to its name, or beside a different one that has it; says which it was.
-    fn name(&self, staged: &Staged) -> Result<Option<Vec<u8>>, String> {
-        let planned = self.plan.files.get(staged.file).ok_or("it is not in the plan")?;
-        let name = planned.local_name();
+    fn name(&mut self, staged: &Staged) -> Result<Option<Vec<u8>>, String> {
+        let plan = Arc::clone(&self.plan);
+        let planned = plan.files.get(staged.file).ok_or("it is not in the plan")?;
+        let (place, name) = (planned.place, planned.local_name());
         let directory = &staged.directory;
         let put = |name: &[u8]| match directory.look(name, false) {
             Ok(Some(Seen::Directory)) => Err(in_the_way(name)),
@@ -267,21 +279,37 @@ impl Writer {
             Err(error) => Err(written(&error)),
         };
         if self.options.force {
-            return put(name).map(|()| None);
+            if self.claims.is_taken(place, name) {
+                return Err("another file of this get has been given its name; get it elsewhere".into());
+            }
+            put(name)?;
+            self.claims.take(place, name);
+            return Ok(None);
         }
         match directory.publish_new(&staged.part, name) {
-            Ok(true) => Ok(None),
+            Ok(true) => {
+                self.claims.take(place, name);
+                Ok(None)
+            }
             Ok(false) if matches!(directory.look(name, false), Ok(Some(Seen::Directory))) => {
                 Err(in_the_way(name))
             }
-            Ok(false) => put(&names::new(name)).map(|()| Some(names::new(name))),
+            Ok(false) => {
+                let new = names::new(name);
+                if !self.claims.is_free(place, &new) {
+                    return Err(no_name_left(name, &new));
+                }
+                put(&new)?;
+                self.claims.take(place, &new);
+                Ok(Some(new))
+            }
             Err(error) => Err(written(&error)),
         }
     }
 
     fn report(&mut self, file: usize, size: u64, saved: Option<Vec<u8>>) {
         self.summary.files += 1;
-        self.summary.bytes += size;
+        self.summary.bytes = self.summary.bytes.saturating_add(size);
         if let Some(saved) = saved
             && let Some(planned) = self.plan.files.get(file)
             && let Some(place) = self.plan.places.get(planned.place)
@@ -348,6 +376,14 @@ impl Sink {
 /// A local failure, in words.
 fn written(error: &io::Error) -> String {
     format!("cannot write it here: {error}")
+}
+
+fn no_name_left(name: &[u8], new: &[u8]) -> String {
+    let (name, new) = (Escaped(name), Escaped(new));
+    format!(
+        "{name} here has other content, and {new}, the name beside it, belongs to another file of this get; \
+         move {name} away, or replace it with --force"
+    )
 }
 
 fn in_the_way(name: &[u8]) -> String {

@@ -232,7 +232,7 @@ impl Sending {
     fn note(&mut self, ctx: &Context<'_>, asked: Asked, reply: &Reply) {
         let Asked { to, size, failed } = asked;
         let fine = match size {
-            Some(_) => !reply.status.is_error(),
+            Some(_) => reply.status == Status::Done,
             None => matches!(reply.status, Status::Done | Status::DirectoryExists),
         };
         if size.is_some() {
@@ -244,7 +244,7 @@ impl Sending {
             self.summary.failures.push(Failure::refused(to.as_bytes(), reply.status, &reply.message));
         } else if let Some(size) = size {
             self.summary.files += 1;
-            self.summary.bytes += size;
+            self.summary.bytes = self.summary.bytes.saturating_add(size);
         }
     }
 }
