@@ -12,13 +12,7 @@ use tokio::time::timeout;
 pub(super) struct Secret(String);
 
 impl Secret {
-    /// The secret itself, for whoever has to send it.
-    #[must_use]
-    pub(super) fn reveal(self) -> String {
-        self.0
-    }
-
-    /// The secret itself, for whoever has to try it.
+    /// The secret itself, for whoever has to send or to try it.
     #[must_use]
     pub(super) fn expose(&self) -> &str {
         &self.0
@@ -245,7 +239,7 @@ mod tests {
         // Any interpreter that is run by its name does; a script that is being written must not be.
         std::os::unix::fs::symlink("/bin/echo", &program).unwrap();
         assert!(std::fs::metadata(&program).unwrap().permissions().mode() & 0o100 != 0);
-        assert_eq!(asker.secret("the question".into()).await.unwrap().reveal(), "the question");
+        assert_eq!(asker.secret("the question".into()).await.unwrap().expose(), "the question");
         std::fs::remove_file(&program).unwrap();
         std::os::unix::fs::symlink("/bin/false", &program).unwrap();
         assert!(matches!(asker.secret("?".into()).await, Err(AskError::NoAnswer)));

@@ -2,6 +2,7 @@
 
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
+use sshome_wire::Status;
 use std::io;
 use std::time::Duration;
 
@@ -55,6 +56,25 @@ pub enum LoginError {
 }
 
 impl LoginError {
+    /// Whether the way there is interrupted, so that it may be open again later: nobody has said no.
+    #[must_use]
+    pub fn is_interruption(&self) -> bool {
+        match self {
+            LoginError::Connect { .. }
+            | LoginError::TimeOut { .. }
+            | LoginError::Handshake { .. }
+            | LoginError::Closed(_)
+            | LoginError::Ssh(_)
+            | LoginError::Conversation(ConversationError::Lost(_)) => true,
+            // The lost connection may still count as one of the sessions that a user may have.
+            LoginError::Conversation(ConversationError::Refused(reply)) => reply.status == Status::Busy,
+            LoginError::Conversation(_)
+            | LoginError::HostKey(_)
+            | LoginError::Authentication(_)
+            | LoginError::Interrupted => false,
+        }
+    }
+
     /// How the program ends for that reason.
     #[must_use]
     pub fn exit(&self) -> Exit {

@@ -16,8 +16,10 @@ pub use settings::{DEFAULT_PORT, Environment, Identity, Settings, SettingsError}
 
 use crate::conversation::{self, Conversation, PATIENCE};
 use crate::tell::tell;
+use crate::transfer::{Reconnect, ReconnectError, Reconnecting};
 use ask::Asker;
-use host_key::HostCheck;
+use host_key::{Accepted, HostCheck};
+use login::Proof;
 use russh::client::Handle;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,9 +29,14 @@ use tokio::time::timeout;
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// A connection on which somebody is logged in. It must outlive its conversation.
+/// A connection on which somebody is logged in, and what makes another one after its loss. It must
+/// outlive its conversation.
 pub struct Connection {
     handle: Handle<HostCheck>,
+    settings: Settings,
+    accepted: Accepted,
+    /// Kept for the next connection of this program, and never shown.
+    proof: Proof,
 }
 
 /// Connects, checks the host, logs in and starts a conversation.
@@ -38,17 +45,46 @@ pub struct Connection {
 /// If any of that fails; see [`LoginError`].
 pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), LoginError> {
     let asker = Asker::current(settings.batch);
-    let check = HostCheck::new(settings, asker.clone())?;
+    let accepted = Accepted::default();
+    let check = HostCheck::new(settings, asker.clone(), Accepted::clone(&accepted))?;
     let mut handle = handshake(settings, check, &asker).await?;
-    login::authenticate(&mut handle, settings, &asker).await?;
+    let proof = login::authenticate(&mut handle, settings, &asker).await?;
+    let conversation = converse(&handle, settings).await?;
+    Ok((Connection { handle, settings: settings.clone(), accepted, proof }, conversation))
+}
+
+async fn converse(handle: &Handle<HostCheck>, settings: &Settings) -> Result<Conversation, LoginError> {
     let opened = timeout(PATIENCE, handle.channel_open_session()).await;
     let too_long = |_| LoginError::TimeOut { place: settings.place(), limit: PATIENCE };
-    let channel = opened.map_err(too_long)??;
-    let conversation = Conversation::start(channel).await?;
-    Ok((Connection { handle }, conversation))
+    Ok(Conversation::start(opened.map_err(too_long)??).await?)
+}
+
+impl Reconnect for Connection {
+    fn retries(&self) -> u32 {
+        self.settings.retries
+    }
+
+    fn reconnect(&mut self) -> Reconnecting<'_> {
+        Box::pin(async {
+            self.connect_again().await.map_err(|error| match error.is_interruption() {
+                true => ReconnectError::Interrupted(error.to_string()),
+                false => ReconnectError::Refused(error.to_string()),
+            })
+        })
+    }
 }
 
 impl Connection {
+    async fn connect_again(&mut self) -> Result<Conversation, LoginError> {
+        let asker = Asker::silent();
+        let check = HostCheck::new(&self.settings, asker.clone(), Accepted::clone(&self.accepted))?;
+        let mut handle = handshake(&self.settings, check, &asker).await?;
+        login::authenticate_again(&mut handle, &self.settings, &mut self.proof, &asker).await?;
+        let conversation = converse(&handle, &self.settings).await?;
+        self.handle = handle;
+        Ok(conversation)
+    }
+
     /// Says farewell and closes the connection. A server that does not listen is left.
     pub async fn close(self) {
         let goodbye = self.handle.disconnect(russh::Disconnect::ByApplication, "", "");

@@ -39,6 +39,8 @@ pub struct Settings {
     pub password: bool,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// How often a lost connection is tried to be made again, in a row.
+    pub retries: u32,
     /// Whether to say what is tried.
     pub verbose: bool,
     /// Whether to keep the server's banner to ourselves.
@@ -145,6 +147,7 @@ impl Settings {
                 Some(Duration::ZERO) => Duration::MAX,
                 timeout => timeout.unwrap_or(CONNECT_TIMEOUT),
             },
+            retries: cli.retries,
             verbose: cli.verbose,
             quiet: cli.quiet,
             host: tokens.host,

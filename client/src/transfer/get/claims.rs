@@ -9,7 +9,7 @@ use std::path::Path;
 type Name = (usize, Box<[u8]>);
 
 /// The names that the files of a get are planned to have, or have been given.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Claims {
     /// For each place the first one that is the same local directory.
     directories: Vec<usize>,

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// One thing that is to be sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Item {
     /// A directory, before what is in it.
     Directory { from: PathBuf, to: RemotePath, mode: Option<u32> },
