@@ -28,6 +28,9 @@ pub struct Cli {
     /// Take the key of a host that is not known, and remember it; a changed key is still refused
     #[arg(long)]
     pub accept_new: bool,
+    /// How often in a row to connect again when the connection is lost during a transfer; 0 for never
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub retries: u32,
     /// Say nothing but results and errors
     #[arg(short, long)]
     pub quiet: bool,

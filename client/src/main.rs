@@ -63,10 +63,14 @@ async fn run(cli: &Cli) -> Exit {
         }
     };
     let exit = match Shell::new(conversation, cli.quiet) {
-        Ok(shell) => work(shell, invocation.as_ref(), cli, &settings).await,
+        Ok(shell) => {
+            let mut shell = shell.over(connection);
+            let exit = work(&mut shell, invocation.as_ref(), cli, &settings).await;
+            shell.close().await;
+            exit
+        }
         Err(error) => Err(error),
     };
-    connection.close().await;
     match exit {
         Ok(()) => Exit::Ok,
         Err(error) => {
@@ -83,7 +87,7 @@ fn parse(cli: &Cli) -> Result<Option<Invocation>, ShellError> {
 }
 
 async fn work(
-    mut shell: Shell,
+    shell: &mut Shell,
     invocation: Option<&Invocation>,
     cli: &Cli,
     settings: &Settings,
@@ -93,7 +97,7 @@ async fn work(
     }
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         let (user, host) = (Escaped(settings.user.as_bytes()), Escaped(cli.destination.host.as_bytes()));
-        return shell::interactive(&mut shell, &format!("{user}@{host}")).await;
+        return shell::interactive(shell, &format!("{user}@{host}")).await;
     }
-    shell::batch(&mut shell).await
+    shell::batch(shell).await
 }

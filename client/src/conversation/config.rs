@@ -12,6 +12,10 @@ const WINDOW: u32 = 16 << 20;
 /// The longest packet, in bytes. Measured: 64 to 128 KiB are fastest, 32 and 256 KiB are slower.
 const PACKET: u32 = 65535;
 
+/// How long a server may take for each thing that it can do at once: a key exchange, a step of a
+/// login, opening a channel, saying hello.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
 /// The settings of a client's connection: which algorithms, in which order, and how much flows.
 #[must_use]
 pub fn config() -> russh::client::Config {

@@ -17,6 +17,8 @@ const QUEUE: usize = 4;
 pub(super) struct Incoming {
     channel: ChannelReadHalf,
     decoder: Decoder,
+    /// Bytes that came since somebody asked how many.
+    taken: u64,
     /// What the server said on the channel's error stream; it explains a loss.
     complaint: Vec<u8>,
 }
@@ -26,7 +28,7 @@ const COMPLAINT: usize = 1000;
 
 impl Incoming {
     pub(super) fn new(channel: ChannelReadHalf) -> Incoming {
-        Incoming { channel, decoder: Decoder::new(), complaint: Vec::new() }
+        Incoming { channel, decoder: Decoder::new(), taken: 0, complaint: Vec::new() }
     }
 
     /// The next frame. A caller that stops waiting loses nothing.
@@ -36,7 +38,10 @@ impl Incoming {
                 return Ok(frame);
             }
             match self.channel.wait().await {
-                Some(ChannelMsg::Data { data }) => self.decoder.push(data),
+                Some(ChannelMsg::Data { data }) => {
+                    self.taken = self.taken.saturating_add(data.len() as u64);
+                    self.decoder.push(data);
+                }
                 Some(ChannelMsg::ExtendedData { data, .. }) => self.complain(&data),
                 Some(ChannelMsg::Failure) => return Err(self.no_subsystem()),
                 Some(ChannelMsg::Eof | ChannelMsg::Close) | None => return Err(self.lost()),
@@ -52,6 +57,11 @@ impl Incoming {
             frame = self.next() => frame.map(Some),
             () = std::future::ready(()) => Ok(None),
         }
+    }
+
+    /// How many bytes have come since this was last asked.
+    pub(super) fn taken(&mut self) -> u64 {
+        std::mem::take(&mut self.taken)
     }
 
     fn complain(&mut self, data: &[u8]) {

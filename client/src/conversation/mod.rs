@@ -4,6 +4,7 @@
 //! to hear, reads meanwhile: a peer that cannot send would stop reading, and both would wait for
 //! ever.
 
+mod arrived;
 mod config;
 mod error;
 mod greeting;
@@ -13,10 +14,11 @@ pub(crate) mod peer;
 #[cfg(test)]
 mod tests;
 
-pub use config::config;
+pub use config::{PATIENCE, config};
 pub use error::ConversationError;
 
 use crate::interrupt::Interrupt;
+use arrived::Arrived;
 use bytes::{Bytes, BytesMut};
 use link::{Incoming, Outgoing};
 use russh::Channel;
@@ -25,7 +27,7 @@ use sshome_wire::{
     Entries, Entry, Frame, Hello, MAX_FRAME, PathError, Payload, Progress, RemotePath, Reply, Request,
     SUBSYSTEM, Status,
 };
-use std::collections::VecDeque;
+use tokio::time::timeout;
 
 /// How many requests that are answered by one reply each are sent ahead.
 const AHEAD: usize = 256;
@@ -35,7 +37,7 @@ pub struct Conversation {
     incoming: Incoming,
     outgoing: Outgoing,
     /// Frames that came while something was being sent.
-    arrived: VecDeque<Frame>,
+    arrived: Arrived,
     /// Requests that have no answer yet.
     outstanding: usize,
     hello: Hello,
@@ -46,8 +48,14 @@ impl Conversation {
     /// Starts the subsystem on a session channel and greets the server.
     ///
     /// # Errors
-    /// If the server has no such subsystem, speaks another version or refuses.
+    /// If the server has no such subsystem, speaks another version, refuses, or says nothing within
+    /// [`PATIENCE`].
     pub async fn start(channel: Channel<Msg>) -> Result<Conversation, ConversationError> {
+        let silent = |_| ConversationError::Lost("the server does not answer".into());
+        timeout(PATIENCE, Conversation::greet(channel)).await.map_err(silent)?
+    }
+
+    async fn greet(channel: Channel<Msg>) -> Result<Conversation, ConversationError> {
         let (read, write) = channel.split();
         // Success is not waited for: the server reads in order, and a refusal comes as a failure.
         let asked = write.request_subsystem(true, SUBSYSTEM).await;
@@ -60,7 +68,7 @@ impl Conversation {
             frame => return Err(unexpected(&frame)),
         };
         let cwd = RemotePath::root();
-        Ok(Conversation { incoming, outgoing, arrived: VecDeque::new(), outstanding: 0, hello, cwd })
+        Ok(Conversation { incoming, outgoing, arrived: Arrived::default(), outstanding: 0, hello, cwd })
     }
 
     /// The server's words for the person at the prompt. They come from the other side: show them
@@ -211,7 +219,7 @@ impl Conversation {
         if interrupt.is_raised() {
             return Err(ConversationError::Cancelled);
         }
-        if let Some(frame) = self.arrived.pop_front() {
+        if let Some(frame) = self.arrived.pop() {
             return Ok(frame);
         }
         let frame = tokio::select! {
@@ -228,7 +236,7 @@ impl Conversation {
     /// # Errors
     /// If the conversation is over.
     pub(crate) async fn ready(&mut self) -> Result<Option<Frame>, ConversationError> {
-        if let Some(frame) = self.arrived.pop_front() {
+        if let Some(frame) = self.arrived.pop() {
             return Ok(Some(frame));
         }
         let frame = self.incoming.ready().await?;
@@ -249,7 +257,7 @@ impl Conversation {
     ) -> Result<(), ConversationError> {
         self.put_out(encoded(&Frame::Cancel)?, 1).await?;
         loop {
-            let frame = match self.arrived.pop_front() {
+            let frame = match self.arrived.pop() {
                 Some(frame) => frame,
                 // The last answer is that to Cancel.
                 None if self.outstanding == 0 => return Ok(()),
@@ -328,6 +336,8 @@ impl Conversation {
         if bytes.is_empty() {
             return Ok(());
         }
+        // What came before this was asked for.
+        self.incoming.taken();
         loop {
             let frame = tokio::select! {
                 biased;
@@ -339,7 +349,7 @@ impl Conversation {
                 frame = self.incoming.next() => frame?,
             };
             self.account(&frame)?;
-            self.arrived.push_back(frame);
+            self.arrived.push(frame, self.incoming.taken())?;
         }
     }
 

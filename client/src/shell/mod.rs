@@ -20,6 +20,7 @@ pub use session::{batch, interactive};
 
 use crate::conversation::{Conversation, ConversationError};
 use crate::interrupt::Interrupt;
+use crate::ssh::Connection;
 use crate::tell::tell;
 use command::{Command, Invocation, Verb};
 use error::Failures;
@@ -46,6 +47,8 @@ pub enum Flow {
 /// Where commands are run: a conversation, and a directory on this side.
 pub struct Shell {
     conversation: Conversation,
+    /// What makes another conversation when this one is lost.
+    connection: Option<Connection>,
     interrupt: Interrupt,
     /// The working directory on this side, absolute.
     local: PathBuf,
@@ -63,7 +66,14 @@ impl Shell {
     pub fn new(conversation: Conversation, quiet: bool) -> Result<Shell, ShellError> {
         let local = std::env::current_dir()
             .map_err(|error| ShellError::Failed(format!("the working directory cannot be used: {error}")))?;
-        Ok(Shell { conversation, interrupt: Interrupt::new(), local, quiet, arguments: false })
+        Ok(Shell {
+            conversation,
+            connection: None,
+            interrupt: Interrupt::new(),
+            local,
+            quiet,
+            arguments: false,
+        })
     }
 
     /// Runs a command whose words come from the program's arguments, so that another shell has split
@@ -76,10 +86,19 @@ impl Shell {
         self.run(invocation).await
     }
 
-    /// Ends the conversation.
+    /// The same shell, which owns the connection that its conversation is on: when that is lost, transfers
+    /// go on over another one.
     #[must_use]
-    pub fn into_inner(self) -> Conversation {
-        self.conversation
+    pub fn over(self, connection: Connection) -> Shell {
+        Shell { connection: Some(connection), ..self }
+    }
+
+    /// Ends the conversation, and the connection if it has one.
+    pub async fn close(self) {
+        drop(self.conversation);
+        if let Some(connection) = self.connection {
+            connection.close().await;
+        }
     }
 
     /// Runs a line as it was typed. `!` takes the rest of it as it is.

@@ -31,8 +31,12 @@ impl Shell {
             paths.push(self.conversation.absolute(&path).map_err(ConversationError::from)?);
         }
         let progress = self.progress();
-        let context =
-            Context { conversation: &mut self.conversation, interrupt: &self.interrupt, progress: &progress };
+        let context = Context {
+            conversation: &mut self.conversation,
+            interrupt: &self.interrupt,
+            progress: &progress,
+            reconnect: self.connection.as_mut().map(|connection| connection as _),
+        };
         let begun = Instant::now();
         let summary = transfer::get(context, &paths, &target, options(invocation)).await?;
         self.report(&summary, begun.elapsed())
@@ -49,15 +53,19 @@ impl Shell {
         }
         let paths = self.local_paths(sources).await?;
         let progress = self.progress();
-        let context =
-            Context { conversation: &mut self.conversation, interrupt: &self.interrupt, progress: &progress };
+        let context = Context {
+            conversation: &mut self.conversation,
+            interrupt: &self.interrupt,
+            progress: &progress,
+            reconnect: self.connection.as_mut().map(|connection| connection as _),
+        };
         let begun = Instant::now();
         let summary = transfer::put(context, &paths, &target, options(invocation)).await?;
         self.report(&summary, begun.elapsed())
     }
 
     fn progress(&self) -> Progress {
-        Progress::new(!self.quiet && std::io::stderr().is_terminal())
+        Progress::new(!self.quiet && std::io::stderr().is_terminal()).quiet(self.quiet)
     }
 
     fn report(&self, summary: &Summary, elapsed: Duration) -> Result<(), ShellError> {
@@ -69,6 +77,9 @@ impl Shell {
             print(&format!("saved as {saved}: {wanted} has other content\n"))?;
         }
         if !self.quiet {
+            for resumed in &summary.resumed {
+                print(&format!("{resumed}\n"))?;
+            }
             print(&line(summary, elapsed))?;
         }
         if summary.failures.is_empty() { Ok(()) } else { Err(ShellError::Reported) }

@@ -3,18 +3,16 @@
 use std::fmt;
 use std::io;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// A password or a passphrase. It does not print.
 pub(super) struct Secret(String);
 
 impl Secret {
-    /// The secret itself, for whoever has to send it.
-    #[must_use]
-    pub(super) fn reveal(self) -> String {
-        self.0
-    }
-
-    /// The secret itself, for whoever has to try it.
+    /// The secret itself, for whoever has to send or to try it.
     #[must_use]
     pub(super) fn expose(&self) -> &str {
         &self.0
@@ -62,6 +60,17 @@ pub(super) struct Asker {
     forbidden: bool,
     terminal: bool,
     program: Option<std::ffi::OsString>,
+    /// Whether somebody is being asked just now. Clones share it.
+    asking: Arc<watch::Sender<bool>>,
+}
+
+/// Somebody is being asked for as long as this lives.
+pub(super) struct Asking(Arc<watch::Sender<bool>>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
+    }
 }
 
 impl Asker {
@@ -75,7 +84,38 @@ impl Asker {
             std::env::var("SSH_ASKPASS_REQUIRE").is_ok_and(|value| value == "force" || value == "prefer");
         let program = std::env::var_os("SSH_ASKPASS").filter(|program| wanted && !program.is_empty());
         let terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
-        Asker { forbidden: batch, terminal, program }
+        Asker { forbidden: batch, terminal, program, asking: Arc::default() }
+    }
+
+    /// One that asks nobody, whatever there is.
+    #[must_use]
+    pub(super) fn silent() -> Asker {
+        Asker { forbidden: true, terminal: false, program: None, asking: Arc::default() }
+    }
+
+    /// Waits for `work`, and for `limit` at the most; none if that was too long. While a person is
+    /// asked, and may think, the time does not run; afterwards it begins anew.
+    pub(super) async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.too_long(limit) => None,
+        }
+    }
+
+    /// Says that a person is being asked, by whomever.
+    #[must_use]
+    pub(super) fn asking(&self) -> Asking {
+        self.asking.send_replace(true);
+        Asking(Arc::clone(&self.asking))
+    }
+
+    async fn too_long(&self, limit: Duration) {
+        let mut asking = self.asking.subscribe();
+        // Waiting fails only when the sender is gone, and we hold it.
+        while asking.wait_for(|asking| !asking).await.is_ok()
+            && timeout(limit, asking.wait_for(|asking| *asking)).await.is_ok()
+        {}
     }
 
     /// Asks for a secret, which is not shown while it is typed.
@@ -90,6 +130,7 @@ impl Asker {
         if program.is_none() && !self.terminal {
             return Err(AskError::NobodyThere);
         }
+        let _asking = self.asking();
         blocking(move || match program {
             Some(program) => ask_program(&program, &question),
             None => rpassword::prompt_password(question).map_err(AskError::from),
@@ -109,6 +150,7 @@ impl Asker {
         if !self.terminal {
             return Err(AskError::NobodyThere);
         }
+        let _asking = self.asking();
         blocking(move || ask_terminal(&question)).await
     }
 }
@@ -155,6 +197,23 @@ fn ask_terminal(question: &str) -> Result<String, AskError> {
 mod tests {
     use super::*;
 
+    fn anybody() -> Asker {
+        Asker { forbidden: false, ..Asker::silent() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_does_not_run_while_a_person_thinks() {
+        let (asker, limit) = (anybody(), Duration::from_secs(15));
+        let thinking = async {
+            let asking = asker.asking();
+            tokio::time::sleep(limit * 100).await;
+            drop(asking);
+            tokio::time::sleep(limit / 2).await;
+        };
+        assert!(asker.within(limit, thinking).await.is_some());
+        assert!(asker.within(limit, tokio::time::sleep(limit * 2)).await.is_none());
+    }
+
     #[test]
     fn a_secret_does_not_print() {
         assert_eq!(format!("{:?}", Secret("hunter2".into())), "Secret(…)");
@@ -162,10 +221,10 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_is_asked_where_nobody_is() {
-        let asker = Asker { forbidden: false, terminal: false, program: None };
+        let asker = Asker { terminal: false, program: None, ..anybody() };
         assert!(matches!(asker.secret("?".into()).await, Err(AskError::NobodyThere)));
         assert!(matches!(asker.line("?".into()).await, Err(AskError::NobodyThere)));
-        let asker = Asker { forbidden: true, terminal: true, program: Some("true".into()) };
+        let asker = Asker { forbidden: true, terminal: true, program: Some("true".into()), ..anybody() };
         assert!(matches!(asker.secret("?".into()).await, Err(AskError::Forbidden)));
         assert!(matches!(asker.line("?".into()).await, Err(AskError::Forbidden)));
     }
@@ -176,11 +235,11 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("askpass");
-        let asker = Asker { forbidden: false, terminal: false, program: Some(program.clone().into()) };
+        let asker = Asker { program: Some(program.clone().into()), ..anybody() };
         // Any interpreter that is run by its name does; a script that is being written must not be.
         std::os::unix::fs::symlink("/bin/echo", &program).unwrap();
         assert!(std::fs::metadata(&program).unwrap().permissions().mode() & 0o100 != 0);
-        assert_eq!(asker.secret("the question".into()).await.unwrap().reveal(), "the question");
+        assert_eq!(asker.secret("the question".into()).await.unwrap().expose(), "the question");
         std::fs::remove_file(&program).unwrap();
         std::os::unix::fs::symlink("/bin/false", &program).unwrap();
         assert!(matches!(asker.secret("?".into()).await, Err(AskError::NoAnswer)));

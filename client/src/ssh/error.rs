@@ -2,6 +2,7 @@
 
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
+use sshome_wire::Status;
 use std::io;
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ pub enum LoginError {
         /// Why.
         error: russh::Error,
     },
+    /// The server hung up while somebody was logging in.
+    #[error("the server ended the connection while {0}")]
+    Closed(String),
     /// SSH failed later.
     #[error("the connection failed: {0}")]
     Ssh(#[from] russh::Error),
@@ -52,12 +56,31 @@ pub enum LoginError {
 }
 
 impl LoginError {
+    /// Whether the way there is interrupted, so that it may be open again later: nobody has said no.
+    #[must_use]
+    pub fn is_interruption(&self) -> bool {
+        match self {
+            LoginError::Connect { .. }
+            | LoginError::TimeOut { .. }
+            | LoginError::Handshake { .. }
+            | LoginError::Closed(_)
+            | LoginError::Ssh(_)
+            | LoginError::Conversation(ConversationError::Lost(_)) => true,
+            // The lost connection may still count as one of the sessions that a user may have.
+            LoginError::Conversation(ConversationError::Refused(reply)) => reply.status == Status::Busy,
+            LoginError::Conversation(_)
+            | LoginError::HostKey(_)
+            | LoginError::Authentication(_)
+            | LoginError::Interrupted => false,
+        }
+    }
+
     /// How the program ends for that reason.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
             LoginError::HostKey(_) => Exit::HostKey,
-            LoginError::Authentication(_) => Exit::Authentication,
+            LoginError::Authentication(_) | LoginError::Closed(_) => Exit::Authentication,
             LoginError::Interrupted => Exit::Interrupted,
             LoginError::Conversation(ConversationError::Refused(_)) => Exit::Failed,
             _ => Exit::Connection,

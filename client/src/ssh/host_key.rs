@@ -11,8 +11,7 @@ use russh::client;
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 use sshome_wire::display::Escaped;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Answers russh's questions while a connection is made.
 pub(super) struct HostCheck {
@@ -23,16 +22,23 @@ pub(super) struct HostCheck {
     file: Option<PathBuf>,
     asker: Asker,
     quiet: bool,
-    /// Raised when the host has shown its key: from then on a person may take their time.
-    shown: Arc<AtomicBool>,
+    /// The key that was accepted; on another connection of the same program, the only one that is.
+    accepted: Accepted,
 }
+
+/// The key of a host, once it was accepted. Clones share it.
+pub(super) type Accepted = Arc<OnceLock<PublicKey>>;
 
 impl HostCheck {
     /// Reads what is known of the host.
     ///
     /// # Errors
     /// If a file of known hosts is there and cannot be read.
-    pub(super) fn new(settings: &Settings, asker: Asker) -> Result<HostCheck, LoginError> {
+    pub(super) fn new(
+        settings: &Settings,
+        asker: Asker,
+        accepted: Accepted,
+    ) -> Result<HostCheck, LoginError> {
         let name = known_hosts::name(&settings.host, settings.port);
         let known = KnownHost::read(&settings.known_hosts, &name).map_err(|error| {
             LoginError::HostKey(format!(
@@ -53,14 +59,8 @@ impl HostCheck {
             file: settings.known_hosts.first().cloned(),
             asker,
             quiet: settings.quiet,
-            shown: Arc::default(),
+            accepted,
         })
-    }
-
-    /// Raised when the host has shown its key.
-    #[must_use]
-    pub(super) fn shown(&self) -> Arc<AtomicBool> {
-        self.shown.clone()
     }
 
     /// Puts the algorithms of the keys that are known before the others: a host with several keys
@@ -150,8 +150,17 @@ impl client::Handler for HostCheck {
     type Error = LoginError;
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, LoginError> {
-        self.shown.store(true, Ordering::Relaxed);
-        self.check(&key.public_key()).await.map(|()| true)
+        let key = key.public_key();
+        if let Some(accepted) = self.accepted.get() {
+            return match accepted.key_data() == key.key_data() {
+                true => Ok(true),
+                false => Err(LoginError::HostKey(another(&self.name, &key))),
+            };
+        }
+        self.check(&key).await?;
+        // There is none yet.
+        let _ = self.accepted.set(key.clone());
+        Ok(true)
     }
 
     async fn auth_banner(&mut self, banner: &str, _: &mut client::Session) -> Result<(), LoginError> {
@@ -160,6 +169,15 @@ impl client::Handler for HostCheck {
         }
         Ok(())
     }
+}
+
+fn another(name: &str, key: &PublicKey) -> String {
+    format!(
+        "{} shows another {} key than before the connection was lost, {}: not going on with it",
+        Escaped(name.as_bytes()),
+        kind(key),
+        fingerprint(key)
+    )
 }
 
 fn kind(key: &PublicKey) -> String {
@@ -226,7 +244,7 @@ mod tests {
         let environment = Environment { home: Some(home.to_owned()), ..Environment::default() };
         let mut settings = Settings::resolve(&cli, &environment).unwrap();
         settings.unknown_host = unknown_host;
-        HostCheck::new(&settings, Asker::current(true)).unwrap()
+        HostCheck::new(&settings, Asker::current(true), Accepted::default()).unwrap()
     }
 
     #[tokio::test]

@@ -100,6 +100,26 @@ pub(super) async fn candidates(
 /// A connection to an agent.
 pub(super) type Agent = AgentClient<Box<dyn russh::keys::agent::client::AgentStream + Send + Unpin>>;
 
+/// An agent that may ask a person before it signs: for a passphrase, or to touch a token.
+pub(super) struct Attended<'a> {
+    pub agent: &'a mut Agent,
+    pub asker: &'a Asker,
+}
+
+impl Signer for Attended<'_> {
+    type Error = <Agent as Signer>::Error;
+
+    async fn auth_sign(
+        &mut self,
+        key: &AgentIdentity,
+        hash: Option<HashAlg>,
+        request: Vec<u8>,
+    ) -> Result<Vec<u8>, Self::Error> {
+        let _asking = self.asker.asking();
+        self.agent.auth_sign(key, hash, request).await
+    }
+}
+
 /// Connects to the agent, if there is one.
 pub(super) async fn agent(socket: Option<&Path>, notes: &mut Vec<String>) -> Option<Agent> {
     #[cfg(unix)]

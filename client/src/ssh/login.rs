@@ -1,10 +1,11 @@
 //! Logging in: the keys, then the password.
 
-use super::ask::{AskError, Asker};
+use super::ask::{AskError, Asker, Secret};
 use super::error::LoginError;
 use super::host_key::HostCheck;
-use super::keys::{self, Agent, Candidate, SignError};
+use super::keys::{self, Agent, Attended, Candidate, SignError};
 use super::settings::Settings;
+use crate::conversation::PATIENCE;
 use crate::tell::tell;
 use russh::client::{AuthResult, Handle};
 use russh::keys::{Algorithm, HashAlg};
@@ -17,23 +18,61 @@ const KEYS: usize = 5;
 /// How often the password is asked for.
 const PASSWORDS: usize = 3;
 
-/// Logs in.
+/// What somebody was let in with; it serves once more after a lost connection.
+pub(super) enum Proof {
+    /// A key, opened if it was behind a passphrase, or one of the agent's.
+    Key(Candidate),
+    /// A password that was typed.
+    Password(Secret),
+}
+
+/// Logs in. Returns what with.
 ///
 /// # Errors
-/// If the server accepts nothing that there is to offer, or the connection breaks.
+/// If the server accepts nothing that there is to offer, the connection breaks, or an answer takes
+/// longer than [`PATIENCE`].
 pub(super) async fn authenticate(
     handle: &mut Handle<HostCheck>,
     settings: &Settings,
     asker: &Asker,
-) -> Result<(), LoginError> {
+) -> Result<Proof, LoginError> {
     let mut login = Login { handle, settings, notes: Vec::new(), remaining: None };
-    if settings.public_key && login.with_keys(asker).await? {
-        return Ok(());
+    if settings.public_key
+        && let Some(key) = login.with_keys(asker).await?
+    {
+        return Ok(Proof::Key(key));
     }
-    if settings.password && login.may(MethodKind::Password) && login.with_password(asker).await? {
-        return Ok(());
+    if settings.password
+        && login.may(MethodKind::Password)
+        && let Some(password) = login.with_password(asker).await?
+    {
+        return Ok(Proof::Password(password));
     }
     Err(login.refused())
+}
+
+/// Logs in once more, with what has served before. Nobody is asked.
+///
+/// # Errors
+/// As of [`authenticate`].
+pub(super) async fn authenticate_again(
+    handle: &mut Handle<HostCheck>,
+    settings: &Settings,
+    proof: &mut Proof,
+    asker: &Asker,
+) -> Result<(), LoginError> {
+    let mut login = Login { handle, settings, notes: Vec::new(), remaining: None };
+    let accepted = match proof {
+        Proof::Password(password) => login.try_password(password, asker).await?,
+        Proof::Key(candidate) => {
+            let mut agent = match candidate.file {
+                Some(_) => None,
+                None => keys::agent(settings.agent.as_deref(), &mut login.notes).await,
+            };
+            login.try_key(candidate, agent.as_mut(), asker).await?
+        }
+    };
+    if accepted { Ok(()) } else { Err(login.refused()) }
 }
 
 struct Login<'a> {
@@ -46,7 +85,7 @@ struct Login<'a> {
 }
 
 impl Login<'_> {
-    async fn with_keys(&mut self, asker: &Asker) -> Result<bool, LoginError> {
+    async fn with_keys(&mut self, asker: &Asker) -> Result<Option<Candidate>, LoginError> {
         let mut agent = keys::agent(self.settings.agent.as_deref(), &mut self.notes).await;
         let candidates = keys::candidates(self.settings, agent.as_mut(), asker, &mut self.notes).await;
         if candidates.len() > KEYS {
@@ -54,23 +93,35 @@ impl Login<'_> {
                 "only the first {KEYS} keys were tried: -i KEY names one, IdentitiesOnly keeps to those named"
             ));
         }
-        for candidate in candidates.into_iter().take(KEYS) {
+        for mut candidate in candidates.into_iter().take(KEYS) {
             if !self.may(MethodKind::PublicKey) {
                 break;
             }
-            if self.with_key(candidate, agent.as_mut()).await? {
-                return Ok(true);
+            if self.try_key(&mut candidate, agent.as_mut(), asker).await? {
+                return Ok(Some(candidate));
             }
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    async fn try_key(
+        &mut self,
+        candidate: &mut Candidate,
+        agent: Option<&mut Agent>,
+        asker: &Asker,
+    ) -> Result<bool, LoginError> {
+        let tried = asker.within(PATIENCE, self.with_key(candidate, agent, asker)).await;
+        tried.unwrap_or_else(|| Err(self.too_long()))
     }
 
     async fn with_key(
         &mut self,
-        candidate: Candidate,
+        candidate: &mut Candidate,
         agent: Option<&mut Agent>,
+        asker: &Asker,
     ) -> Result<bool, LoginError> {
         let Candidate { public, origin, file } = candidate;
+        let public = public.clone();
         if self.settings.verbose {
             tell(format_args!("trying {origin} ({})", public.fingerprint(HashAlg::Sha256)));
         }
@@ -87,8 +138,8 @@ impl Login<'_> {
         }
         let user = self.settings.user.clone();
         let result = match (file, agent) {
-            (Some(mut file), _) => {
-                match self.handle.authenticate_publickey_with(user, public, hash, &mut file).await {
+            (Some(file), _) => {
+                match self.handle.authenticate_publickey_with(user, public, hash, file).await {
                     Err(SignError::Passphrase { error: AskError::Interrupted, .. }) => {
                         return Err(LoginError::Interrupted);
                     }
@@ -96,7 +147,8 @@ impl Login<'_> {
                 }
             }
             (None, Some(agent)) => {
-                let result = self.handle.authenticate_publickey_with(user, public, hash, agent).await;
+                let mut agent = Attended { agent, asker };
+                let result = self.handle.authenticate_publickey_with(user, public, hash, &mut agent).await;
                 result.map_err(|error| format!("{origin}: {error}"))
             }
             (None, None) => return Ok(false),
@@ -111,7 +163,7 @@ impl Login<'_> {
         }
     }
 
-    async fn with_password(&mut self, asker: &Asker) -> Result<bool, LoginError> {
+    async fn with_password(&mut self, asker: &Asker) -> Result<Option<Secret>, LoginError> {
         let (user, host) = (&self.settings.user, &self.settings.host);
         let question = format!("Password of {}@{}: ", Escaped(user.as_bytes()), Escaped(host.as_bytes()));
         for attempt in 1..=PASSWORDS {
@@ -120,12 +172,11 @@ impl Login<'_> {
                 Err(AskError::Interrupted) => return Err(LoginError::Interrupted),
                 Err(error) => {
                     self.notes.push(format!("no password: {error}. A key needs no terminal: -i KEY"));
-                    return Ok(false);
+                    return Ok(None);
                 }
             };
-            let result = self.handle.authenticate_password(user.clone(), password.reveal()).await?;
-            if self.judge(result)? {
-                return Ok(true);
+            if self.try_password(&password, asker).await? {
+                return Ok(Some(password));
             }
             if !self.may(MethodKind::Password) {
                 break;
@@ -134,7 +185,13 @@ impl Login<'_> {
                 tell("the password was not accepted, please try again");
             }
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    async fn try_password(&mut self, password: &Secret, asker: &Asker) -> Result<bool, LoginError> {
+        let trying = self.handle.authenticate_password(self.settings.user.clone(), password.expose());
+        let Some(result) = asker.within(PATIENCE, trying).await else { return Err(self.too_long()) };
+        self.judge(result?)
     }
 
     /// Whether the server may take this method.
@@ -158,11 +215,14 @@ impl Login<'_> {
         if self.handle.is_closed() {
             let user = Escaped(self.settings.user.as_bytes());
             let notes = self.notes.iter().map(|note| format!("\n    {note}")).collect::<String>();
-            return Err(LoginError::Authentication(format!(
-                "the server ended the connection while {user} was logging in: too many attempts, or too slow{notes}"
-            )));
+            let text = format!("{user} was logging in: too many attempts, or too slow{notes}");
+            return Err(LoginError::Closed(text));
         }
         Ok(())
+    }
+
+    fn too_long(&self) -> LoginError {
+        LoginError::TimeOut { place: self.settings.place(), limit: PATIENCE }
     }
 
     fn refused(self) -> LoginError {

@@ -14,24 +14,29 @@ pub use config::{ConfigError, UnknownHost};
 pub use error::LoginError;
 pub use settings::{DEFAULT_PORT, Environment, Identity, Settings, SettingsError};
 
-use crate::conversation::{self, Conversation};
+use crate::conversation::{self, Conversation, PATIENCE};
 use crate::tell::tell;
+use crate::transfer::{Reconnect, ReconnectError, Reconnecting};
 use ask::Asker;
-use host_key::HostCheck;
+use host_key::{Accepted, HostCheck};
+use login::Proof;
 use russh::client::Handle;
-use sshome_wire::display::Escaped;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// A connection on which somebody is logged in. It must outlive its conversation.
+/// A connection on which somebody is logged in, and what makes another one after its loss. It must
+/// outlive its conversation.
 pub struct Connection {
     handle: Handle<HostCheck>,
+    settings: Settings,
+    accepted: Accepted,
+    /// Kept for the next connection of this program, and never shown.
+    proof: Proof,
 }
 
 /// Connects, checks the host, logs in and starts a conversation.
@@ -40,15 +45,46 @@ pub struct Connection {
 /// If any of that fails; see [`LoginError`].
 pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), LoginError> {
     let asker = Asker::current(settings.batch);
-    let check = HostCheck::new(settings, asker.clone())?;
-    let mut handle = handshake(settings, check).await?;
-    login::authenticate(&mut handle, settings, &asker).await?;
-    let channel = handle.channel_open_session().await?;
-    let conversation = Conversation::start(channel).await?;
-    Ok((Connection { handle }, conversation))
+    let accepted = Accepted::default();
+    let check = HostCheck::new(settings, asker.clone(), Accepted::clone(&accepted))?;
+    let mut handle = handshake(settings, check, &asker).await?;
+    let proof = login::authenticate(&mut handle, settings, &asker).await?;
+    let conversation = converse(&handle, settings).await?;
+    Ok((Connection { handle, settings: settings.clone(), accepted, proof }, conversation))
+}
+
+async fn converse(handle: &Handle<HostCheck>, settings: &Settings) -> Result<Conversation, LoginError> {
+    let opened = timeout(PATIENCE, handle.channel_open_session()).await;
+    let too_long = |_| LoginError::TimeOut { place: settings.place(), limit: PATIENCE };
+    Ok(Conversation::start(opened.map_err(too_long)??).await?)
+}
+
+impl Reconnect for Connection {
+    fn retries(&self) -> u32 {
+        self.settings.retries
+    }
+
+    fn reconnect(&mut self) -> Reconnecting<'_> {
+        Box::pin(async {
+            self.connect_again().await.map_err(|error| match error.is_interruption() {
+                true => ReconnectError::Interrupted(error.to_string()),
+                false => ReconnectError::Refused(error.to_string()),
+            })
+        })
+    }
 }
 
 impl Connection {
+    async fn connect_again(&mut self) -> Result<Conversation, LoginError> {
+        let asker = Asker::silent();
+        let check = HostCheck::new(&self.settings, asker.clone(), Accepted::clone(&self.accepted))?;
+        let mut handle = handshake(&self.settings, check, &asker).await?;
+        login::authenticate_again(&mut handle, &self.settings, &mut self.proof, &asker).await?;
+        let conversation = converse(&handle, &self.settings).await?;
+        self.handle = handle;
+        Ok(conversation)
+    }
+
     /// Says farewell and closes the connection. A server that does not listen is left.
     pub async fn close(self) {
         let goodbye = self.handle.disconnect(russh::Disconnect::ByApplication, "", "");
@@ -59,11 +95,13 @@ impl Connection {
     }
 }
 
-/// The time limit covers everything up to the host's key; a person who is asked about it may think.
-async fn handshake(settings: &Settings, check: HostCheck) -> Result<Handle<HostCheck>, LoginError> {
-    let place = format!("{} port {}", Escaped(settings.host.as_bytes()), settings.port);
-    let limit = settings.connect_timeout;
-    let shown = check.shown();
+/// The time limit covers everything but a person who is asked about the host's key and may think.
+async fn handshake(
+    settings: &Settings,
+    check: HostCheck,
+    asker: &Asker,
+) -> Result<Handle<HostCheck>, LoginError> {
+    let (place, limit) = (settings.place(), settings.connect_timeout);
     let connecting = async {
         let mut config = conversation::config();
         config.preferred.key = check.prefer_known(&config.preferred.key).into();
@@ -82,15 +120,6 @@ async fn handshake(settings: &Settings, check: HostCheck) -> Result<Handle<HostC
             error => error,
         })
     };
-    tokio::select! {
-        handle = connecting => handle,
-        () = too_long(limit, &shown) => Err(LoginError::TimeOut { place, limit }),
-    }
-}
-
-async fn too_long(limit: Duration, shown: &AtomicBool) {
-    sleep(limit).await;
-    if shown.load(Ordering::Relaxed) {
-        std::future::pending().await
-    }
+    let connected = asker.within(limit, connecting).await;
+    connected.unwrap_or_else(|| Err(LoginError::TimeOut { place: place.clone(), limit }))
 }

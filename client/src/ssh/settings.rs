@@ -2,6 +2,7 @@
 
 use super::config::{ConfigError, HostConfig, UnknownHost};
 use crate::cli::Cli;
+use sshome_wire::display::Escaped;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ pub const DEFAULT_PORT: u16 = 2222;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Everything that decides about a connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Where to connect to: a name or an address.
     pub host: String,
@@ -38,6 +39,8 @@ pub struct Settings {
     pub password: bool,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// How often a lost connection is tried to be made again, in a row.
+    pub retries: u32,
     /// Whether to say what is tried.
     pub verbose: bool,
     /// Whether to keep the server's banner to ourselves.
@@ -92,6 +95,12 @@ impl Environment {
 }
 
 impl Settings {
+    /// Where to connect to, as people may see it.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{} port {}", Escaped(self.host.as_bytes()), self.port)
+    }
+
     /// Puts together what the command line, the configuration and the environment say.
     ///
     /// # Errors
@@ -138,6 +147,7 @@ impl Settings {
                 Some(Duration::ZERO) => Duration::MAX,
                 timeout => timeout.unwrap_or(CONNECT_TIMEOUT),
             },
+            retries: cli.retries,
             verbose: cli.verbose,
             quiet: cli.quiet,
             host: tokens.host,

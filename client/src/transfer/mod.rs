@@ -10,17 +10,20 @@ mod get;
 mod local;
 mod names;
 mod put;
+mod reconnect;
 #[cfg(test)]
 mod tests;
 
 pub use get::get;
 pub use progress::Progress;
 pub use put::put;
+pub use reconnect::{Reconnect, ReconnectError, Reconnecting};
 
 use crate::conversation::{Conversation, ConversationError};
 use crate::interrupt::Interrupt;
-use sshome_wire::display::Escaped;
+use sshome_wire::display::{Escaped, Size};
 use sshome_wire::{Entry, FileKind, Payload, RemotePath, Request, Status};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What a transfer works with.
@@ -31,6 +34,27 @@ pub struct Context<'a> {
     pub interrupt: &'a Interrupt,
     /// Shows how far it has come.
     pub progress: &'a Progress,
+    /// How to go on after a lost connection; none where that ends the transfer.
+    pub reconnect: Option<&'a mut dyn Reconnect>,
+}
+
+impl Context<'_> {
+    /// Ends a transfer: its lines go, and what it has under way is cancelled.
+    async fn finish(self, done: Result<Summary, ConversationError>) -> Result<Summary, ConversationError> {
+        self.progress.finish();
+        match done {
+            Err(ConversationError::Cancelled) => {
+                // If the connection is gone as well, the next command says so.
+                let _ = self.conversation.abandon(&mut |_| {}).await;
+                Err(ConversationError::Cancelled)
+            }
+            Err(ConversationError::Local(why)) => {
+                self.conversation.abandon(&mut |_| {}).await?;
+                Err(ConversationError::Local(why))
+            }
+            other => other,
+        }
+    }
 }
 
 /// How a transfer is done.
@@ -55,6 +79,8 @@ pub struct Summary {
     pub unchanged: u64,
     /// Files that were saved under another name, because a different one has theirs.
     pub saved_as: Vec<SavedAs>,
+    /// Files that were gone on with, or that might have been.
+    pub resumed: Vec<Resumed>,
     /// Symbolic links and special files that were left out.
     pub skipped: Vec<Failure>,
     /// Files that did not arrive. The others did.
@@ -68,6 +94,30 @@ pub struct SavedAs {
     pub wanted: PathBuf,
     /// Where it is.
     pub saved: PathBuf,
+}
+
+/// A file of which a part was there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// Its path, safe to show.
+    pub what: String,
+    /// Bytes that were there and agree; 0 where none do, so that it began anew.
+    pub offset: u64,
+}
+
+impl Resumed {
+    fn of(what: &[u8], offset: u64) -> Resumed {
+        Resumed { what: Escaped(what).to_string(), offset }
+    }
+}
+
+impl fmt::Display for Resumed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.offset {
+            0 => write!(f, "{}: the part differs: begins anew", self.what),
+            offset => write!(f, "{}: resumed at {}", self.what, Size(offset)),
+        }
+    }
 }
 
 /// One thing that was not transferred.
@@ -100,9 +150,10 @@ impl Summary {
     /// Adds what another part of the same transfer did.
     fn add(&mut self, other: Summary) {
         self.files += other.files;
-        self.bytes += other.bytes;
+        self.bytes = self.bytes.saturating_add(other.bytes);
         self.unchanged += other.unchanged;
         self.saved_as.extend(other.saved_as);
+        self.resumed.extend(other.resumed);
         self.skipped.extend(other.skipped);
         self.failures.extend(other.failures);
     }

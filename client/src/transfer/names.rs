@@ -1,9 +1,13 @@
 //! Names from the other side, before they are used on this one, and the names that we make.
 
-use std::borrow::Cow;
-
 /// How the name of an unfinished file ends.
 const PART: &[u8] = b".sshome-part";
+
+/// How many gets of one name there may be at a time.
+const MOST_PARTS: usize = 5;
+
+/// How the name of a file ends that stands beside another one.
+const NEW: &[u8] = b".new";
 
 /// The longest name of a file that common file systems take, in bytes.
 const LONGEST: usize = 255;
@@ -26,20 +30,30 @@ pub(super) fn check(name: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// The name under which a file is written until it is whole.
-pub(super) fn part(name: &[u8]) -> Vec<u8> {
-    let stem = if name.len() + PART.len() < LONGEST {
-        Cow::Borrowed(name)
+/// The names under which a file is written until it is whole, the usual one first. The others are for
+/// gets of the same name at the same time.
+pub(super) fn parts(name: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let room = LONGEST.saturating_sub(PART.len() + 3);
+    let stem = if name.len() <= room {
+        name.to_vec()
     } else {
         // Too long with the ending: the digest of a name stands for it just as well.
-        Cow::Owned(blake3::hash(name).to_hex().as_bytes().to_vec())
+        blake3::hash(name).to_hex().as_bytes().to_vec()
     };
-    [b".", &*stem, PART].concat()
+    let other = |number| format!(".{number}").into_bytes();
+    std::iter::once(Vec::new())
+        .chain((2..=MOST_PARTS).map(other))
+        .map(move |number| [b".", &*stem, &*number, PART].concat())
 }
 
 /// The name of a file that differs from the one that has its name.
 pub(super) fn new(name: &[u8]) -> Vec<u8> {
-    [name, b".new"].concat()
+    [name, NEW].concat()
+}
+
+/// Whether [`new`] makes such a name.
+pub(super) fn is_new(name: &[u8]) -> bool {
+    name.ends_with(NEW)
 }
 
 fn is_part(name: &[u8]) -> bool {
@@ -72,12 +86,15 @@ mod tests {
 
     #[test]
     fn a_part_has_a_name_that_fits_and_that_nothing_else_has() {
+        let part = |name: &[u8]| parts(name).next().unwrap();
         assert_eq!(part(b"a.iso"), b".a.iso.sshome-part");
+        assert_eq!(parts(b"a").nth(1).unwrap(), b".a.2.sshome-part");
         let long = vec![b'x'; LONGEST];
-        assert!(part(&long).len() <= LONGEST);
-        assert!(part(&vec![b'x'; LONGEST - PART.len() - 1]).len() <= LONGEST);
+        for length in LONGEST - 30..LONGEST {
+            assert!(parts(&long[..length]).all(|part| part.len() <= LONGEST && check(&part).is_err()));
+        }
         assert_ne!(part(&long), part(&long[1..]));
-        assert!(check(&part(b"a")).is_err() && check(&part(&long)).is_err());
+        assert_eq!(parts(b"a").count(), MOST_PARTS);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! How far a transfer has come, on a terminal.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sshome_wire::display::Escaped;
-use std::sync::{Mutex, PoisonError};
+use sshome_wire::display::{Escaped, Size};
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A file of fewer bytes than this has no line of its own where there are several.
 const OWN_LINE: u64 = 8 << 20;
@@ -17,17 +18,20 @@ const UNKNOWN: &str = "{wide_msg} {binary_bytes:>10} {binary_bytes_per_sec:>12}"
 
 /// Shows how far a transfer has come: a line for a large file and, where there are several files,
 /// one for all of them, with rate and time left. On standard error, and only on a terminal.
-#[derive(Debug)]
+/// Clones are the same lines.
+#[derive(Clone, Debug)]
 pub struct Progress {
     lines: MultiProgress,
     shown: bool,
-    state: Mutex<State>,
+    quiet: bool,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     total: Option<ProgressBar>,
     file: Option<ProgressBar>,
+    check: Option<ProgressBar>,
     files: u64,
     files_done: u64,
 }
@@ -41,12 +45,22 @@ impl Progress {
             false => ProgressDrawTarget::hidden(),
         };
         let lines = MultiProgress::with_draw_target(target);
-        Progress { lines, shown: terminal, state: Mutex::default() }
+        Progress { lines, shown: terminal, quiet: false, state: Arc::default() }
+    }
+
+    /// The same, but what is only worth knowing is kept quiet.
+    #[must_use]
+    pub fn quiet(self, quiet: bool) -> Progress {
+        Progress { quiet, ..self }
     }
 
     /// Prints a line above the progress, without disturbing it; `line` is safe to show.
     pub fn say(&self, line: &str) {
-        self.lines.suspend(|| eprintln!("{line}"));
+        if self.quiet {
+            return;
+        }
+        // Where nobody can hear it, it is lost, and nothing else is.
+        let _ = self.lines.suspend(|| writeln!(std::io::stderr(), "{line}"));
     }
 
     /// Whether anything is drawn at all; if not, nobody needs to count for it.
@@ -85,6 +99,48 @@ impl Progress {
         });
     }
 
+    /// So many bytes of the file that has begun are there already. They do not count for the rate.
+    pub(super) fn resume_at(&self, offset: u64) {
+        self.with(|state| {
+            for line in [&state.total, &state.file].into_iter().flatten() {
+                line.inc(offset);
+                line.reset_eta();
+            }
+            if let Some(line) = &state.file {
+                line.set_message(format!("{}, resumed at {}", line.message(), Size(offset)));
+            }
+        });
+    }
+
+    /// So many bytes that were through have to go again, and what was under way is under way no more.
+    pub(super) fn rewind(&self, bytes: u64) {
+        self.with(|state| {
+            if let Some(line) = &state.total {
+                line.set_position(line.position().saturating_sub(bytes));
+            }
+            if let Some(line) = state.file.take() {
+                line.finish_and_clear();
+            }
+        });
+    }
+
+    /// So much of a part of so many bytes has been compared.
+    pub(super) fn check(&self, name: &[u8], done: u64, total: u64) {
+        self.with(|state| {
+            let line = state.check.get_or_insert_with(|| {
+                let line = self.line(Some(total));
+                line.set_message(format!("checking {}", Escaped(name)));
+                line
+            });
+            line.set_position(done);
+        });
+    }
+
+    /// The part that was compared is compared.
+    pub(super) fn end_check(&self) {
+        self.with(end_check);
+    }
+
     /// The file that began last is through, or failed.
     pub(super) fn end_file(&self) {
         self.with(|state| {
@@ -101,7 +157,7 @@ impl Progress {
     /// The transfer is over: the lines go.
     pub(super) fn finish(&self) {
         self.with(|state| {
-            let lines = [state.total.take(), state.file.take()];
+            let lines = [state.total.take(), state.file.take(), state.check.take()];
             lines.into_iter().flatten().for_each(|line| line.finish_and_clear());
             *state = State::default();
         });
@@ -123,6 +179,12 @@ impl Progress {
         // The templates are ours; `templates_are_understood` checks them.
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         self.lines.add(line.with_style(style.progress_chars("##-")))
+    }
+}
+
+fn end_check(state: &mut State) {
+    if let Some(line) = state.check.take() {
+        line.finish_and_clear();
     }
 }
 

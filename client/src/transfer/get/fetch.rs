@@ -1,11 +1,14 @@
 //! The gets themselves: asked for ahead, received in order, written by another thread.
 
+use super::claims::Claims;
+use super::part::{self, Known};
 use super::plan::Plan;
 use super::writer::{Event, Writer};
-use crate::conversation::{ConversationError, batch, unexpected};
+use crate::conversation::{ConversationError, batch, encoded, unexpected};
+use crate::transfer::reconnect::Reached;
 use crate::transfer::{Context, Failure, Options, Summary};
-use sshome_wire::{Frame, Request};
-use std::collections::VecDeque;
+use sshome_wire::{Blocks, Frame, Header, Request};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
@@ -22,39 +25,55 @@ const BATCH_EVENTS: usize = 1024;
 /// How many batches may wait for the writer.
 const QUEUE: usize = 2;
 
-/// Fetches files of the plan. After an error, too, what was whole is published.
-pub(super) async fn fetch(
-    ctx: &mut Context<'_>,
-    plan: &Arc<Plan>,
-    files: Vec<usize>,
-    options: Options,
-    summary: &mut Summary,
-) -> Result<(), ConversationError> {
-    if files.is_empty() {
+/// What one get has to do, and what it has done, over all of its connections.
+pub(super) struct Fetch {
+    pub(super) plan: Arc<Plan>,
+    pub(super) options: Options,
+    /// Files that have not come to their end, by their numbers in the plan.
+    pub(super) left: VecDeque<usize>,
+    pub(super) claims: Claims,
+    pub(super) summary: Summary,
+    pub(super) reached: Reached,
+}
+
+/// Fetches the files that are left, on the connection that there is. After an error, too, what was
+/// whole is published, and what is left is told.
+pub(super) async fn fetch(ctx: &mut Context<'_>, fetch: &mut Fetch) -> Result<(), ConversationError> {
+    if fetch.left.is_empty() {
         return Ok(());
     }
+    let known = find_parts(ctx, fetch).await?;
     let full = Arc::new(AtomicBool::new(false));
     let (queue, task) = {
-        let (plan, full) = (Arc::clone(plan), Arc::clone(&full));
-        spawn_writer(move || Writer::new(plan, options, full))
+        let (plan, full, options) = (Arc::clone(&fetch.plan), Arc::clone(&full), fetch.options);
+        let claims = std::mem::take(&mut fetch.claims);
+        spawn_writer(move || Writer::new(plan, options, claims, full))
     };
     let waiting = VecDeque::new();
     let batch = Batch { events: Vec::new(), bytes: 0, queue, full };
-    let mut fetching = Fetching { plan, waiting, in_body: false, batch };
-    let fetched = fetching.run(ctx, files.into_iter(), summary).await;
+    let mut fetching = Fetching { fetch, waiting, known, in_body: None, batch };
+    let fetched = fetching.run(ctx).await;
     let handed_over = match &fetched {
-        Ok(()) => fetching.batch.hand_over(ctx).await,
+        // What came to its end before a loss is not asked for again.
+        Ok(()) | Err(ConversationError::Lost(_)) => fetching.batch.hand_over(ctx).await,
         Err(_) => Ok(()),
     };
-    drop(fetching);
-    let written = task.await.map_err(|error| ConversationError::Local(error.to_string()))?;
-    summary.add(written);
-    fetched.and(handed_over)
+    fetching.stop(ctx);
+    let (written, claims) = task.await.map_err(|error| ConversationError::Local(error.to_string()))?;
+    fetch.summary.add(written);
+    fetch.claims = claims;
+    handed_over.and(fetched)
+}
+
+async fn find_parts(ctx: &Context<'_>, fetch: &Fetch) -> Result<HashMap<usize, Known>, ConversationError> {
+    let (plan, left) = (Arc::clone(&fetch.plan), fetch.left.clone());
+    let (interrupt, progress) = (ctx.interrupt.clone(), ctx.progress.clone());
+    super::blocking(move || part::find(&plan, left.into_iter(), &interrupt, &progress)).await
 }
 
 fn spawn_writer(
     writer: impl FnOnce() -> Writer + Send + 'static,
-) -> (mpsc::Sender<Vec<Event>>, JoinHandle<Summary>) {
+) -> (mpsc::Sender<Vec<Event>>, JoinHandle<(Summary, Claims)>) {
     let (queue, mut batches) = mpsc::channel::<Vec<Event>>(QUEUE);
     let task = tokio::task::spawn_blocking(move || {
         let mut writer = writer();
@@ -67,25 +86,22 @@ fn spawn_writer(
 }
 
 struct Fetching<'a> {
-    plan: &'a Plan,
+    fetch: &'a mut Fetch,
     /// Asked for, and not at its end.
     waiting: VecDeque<usize>,
-    /// The header of the first of them has come.
-    in_body: bool,
+    /// What is here of files that were not asked for yet, or have not begun.
+    known: HashMap<usize, Known>,
+    /// The header of the first of them has come, and so many bytes are here.
+    in_body: Option<u64>,
     batch: Batch,
 }
 
 impl Fetching<'_> {
-    async fn run(
-        &mut self,
-        ctx: &mut Context<'_>,
-        mut files: impl Iterator<Item = usize> + Send,
-        summary: &mut Summary,
-    ) -> Result<(), ConversationError> {
+    async fn run(&mut self, ctx: &mut Context<'_>) -> Result<(), ConversationError> {
         let ahead = AHEAD.min(ctx.conversation.max_outstanding());
         loop {
             if ctx.conversation.outstanding() <= ahead / 2 {
-                self.ask(ctx, &mut files, ahead, summary).await?;
+                self.ask(ctx, ahead).await?;
             }
             if self.waiting.is_empty() {
                 return Ok(());
@@ -99,80 +115,119 @@ impl Fetching<'_> {
                     ctx.conversation.receive(ctx.interrupt).await?
                 }
             };
-            self.take(ctx, frame, summary)?;
+            self.take(ctx, frame)?;
             if self.batch.is_full() {
                 self.batch.hand_over(ctx).await?;
             }
         }
     }
 
-    async fn ask(
-        &mut self,
-        ctx: &mut Context<'_>,
-        files: &mut (impl Iterator<Item = usize> + Send),
-        ahead: usize,
-        summary: &mut Summary,
-    ) -> Result<(), ConversationError> {
+    /// Puts back what has not come to its end.
+    fn stop(self, ctx: &Context<'_>) {
+        if let Some(received) = self.in_body {
+            ctx.progress.rewind(received);
+        }
+        for number in self.waiting.into_iter().rev() {
+            self.fetch.left.push_front(number);
+        }
+    }
+
+    async fn ask(&mut self, ctx: &mut Context<'_>, ahead: usize) -> Result<(), ConversationError> {
         let mut requests = Vec::new();
         while ctx.conversation.outstanding() + requests.len() < ahead {
-            let Some(number) = files.next() else { break };
-            let Some(file) = self.plan.files.get(number) else { continue };
-            match self.plan.remote(file) {
-                Ok(path) => {
-                    self.waiting.push_back(number);
-                    requests.push(Frame::Request(Request::Get { path: path.as_bytes().to_vec(), known: 0 }));
+            let Some(number) = self.fetch.left.pop_front() else { break };
+            let Some(file) = self.fetch.plan.files.get(number) else { continue };
+            let path = match self.fetch.plan.remote(file) {
+                Ok(path) => path.as_bytes().to_vec(),
+                Err(error) => {
+                    self.fetch.summary.failures.push(Failure::of(&file.name, error.to_string()));
+                    continue;
                 }
-                Err(error) => summary.failures.push(Failure::of(&file.name, error.to_string())),
+            };
+            self.waiting.push_back(number);
+            if self.known.contains_key(&number) {
+                let (bytes, count) = batch(requests.drain(..))?;
+                ctx.conversation.send(bytes, count, ctx.interrupt).await?;
+                self.ask_rest(ctx, number, path).await?;
+            } else {
+                requests.push(Frame::Request(Request::Get { path, known: 0 }));
             }
         }
         let (bytes, count) = batch(requests.into_iter())?;
         ctx.conversation.send(bytes, count, ctx.interrupt).await
     }
 
-    fn take(
-        &mut self,
+    /// Asks for what comes after the blocks that are here.
+    async fn ask_rest(
+        &self,
         ctx: &mut Context<'_>,
-        frame: Frame,
-        summary: &mut Summary,
+        number: usize,
+        path: Vec<u8>,
     ) -> Result<(), ConversationError> {
-        match frame {
-            Frame::Header(header) if !self.in_body => {
-                let Some(number) = self.waiting.front() else {
-                    return Err(unexpected(&Frame::Header(header)));
-                };
-                self.in_body = true;
-                self.begin_progress(ctx, *number, header.size);
-                self.batch.push(Event::Begin(*number, header), 0);
-            }
-            Frame::Data(data) if self.in_body => {
-                ctx.progress.advance(data.len() as u64);
-                let length = data.len();
-                self.batch.push(Event::Data(data), length);
-            }
-            Frame::End(end) if self.in_body => {
-                self.in_body = false;
-                self.waiting.pop_front();
-                ctx.progress.end_file();
-                self.batch.push(Event::End(end), 0);
-            }
-            Frame::Reply(reply) if !self.in_body => {
-                let number = self.waiting.pop_front();
-                let path =
-                    number.and_then(|number| self.plan.files.get(number)).map(|file| self.plan.remote(file));
-                let path = path.and_then(Result::ok).unwrap_or_else(sshome_wire::RemotePath::root);
-                ctx.progress.end_file();
-                summary.failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message));
-            }
-            Frame::Progress(_) => {}
-            frame => return Err(unexpected(&frame)),
+        let Some(Known { digests, .. }) = self.known.get(&number) else { return Ok(()) };
+        let known = u32::try_from(digests.len()).unwrap_or(u32::MAX);
+        let request = encoded(&Frame::Request(Request::Get { path, known }))?;
+        ctx.conversation.send(request, 1, ctx.interrupt).await?;
+        // A digest takes 32 bytes, and their number a few.
+        let most = Blocks::MOST.min(ctx.conversation.max_frame() / 33).max(1);
+        for digests in digests.chunks(most) {
+            let blocks = encoded(&Frame::Blocks(Blocks { digests: digests.to_vec() }))?;
+            ctx.conversation.send(blocks, 0, ctx.interrupt).await?;
         }
         Ok(())
     }
 
-    fn begin_progress(&self, ctx: &Context<'_>, number: usize, size: u64) {
-        if let Some(file) = self.plan.files.get(number) {
-            ctx.progress.begin_file(&file.name, size);
+    fn take(&mut self, ctx: &mut Context<'_>, frame: Frame) -> Result<(), ConversationError> {
+        match (frame, self.in_body) {
+            (Frame::Header(header), None) => {
+                let Some(number) = self.waiting.front().copied() else {
+                    return Err(unexpected(&Frame::Header(header)));
+                };
+                self.in_body = Some(header.offset);
+                self.begin(ctx, number, header);
+            }
+            (Frame::Data(data), Some(received)) => {
+                let length = data.len();
+                ctx.progress.advance(length as u64);
+                self.in_body = Some(received.saturating_add(length as u64));
+                self.batch.push(Event::Data(data), length);
+            }
+            (Frame::End(end), Some(_)) => {
+                self.in_body = None;
+                self.settle(ctx);
+                self.batch.push(Event::End(end), 0);
+            }
+            (Frame::Reply(reply), None) => {
+                let number = self.settle(ctx);
+                let failure = number.map(|number| {
+                    self.known.remove(&number);
+                    self.fetch.plan.refused(number, reply.status, &reply.message)
+                });
+                self.fetch.summary.failures.extend(failure);
+            }
+            (Frame::Progress(_), _) => {}
+            (frame, _) => return Err(unexpected(&frame)),
         }
+        Ok(())
+    }
+
+    fn begin(&mut self, ctx: &Context<'_>, number: usize, header: Header) {
+        if let Some(file) = self.fetch.plan.files.get(number) {
+            ctx.progress.begin_file(&file.name, header.size);
+        }
+        if header.offset > 0 {
+            ctx.progress.resume_at(header.offset);
+            self.fetch.reached.offset = self.fetch.reached.offset.max(header.offset);
+        }
+        let known = self.known.remove(&number);
+        self.batch.push(Event::Begin(number, header, known), 0);
+    }
+
+    /// The file that was asked for first has its answer.
+    fn settle(&mut self, ctx: &Context<'_>) -> Option<usize> {
+        ctx.progress.end_file();
+        self.fetch.reached = Reached { settled: self.fetch.reached.settled + 1, offset: 0 };
+        self.waiting.pop_front()
     }
 }
 

@@ -2,20 +2,29 @@
 //!
 //! First a plan is made from what the server lists ([`plan`]); then the local directories are made,
 //! and files whose content is here already are taken out ([`prepare`]); then the rest is asked for
-//! ahead and received in order ([`fetch`]), and written, checked and published by another thread
-//! ([`writer`], [`store`]).
+//! ahead and received in order ([`fetch`]), and written ([`writer`], [`sink`]), checked and published
+//! ([`publish`], [`store`]) by another thread. A large file that is cut stays as a part, which the
+//! next get goes on with ([`part`]).
 
+mod claims;
 mod fetch;
+mod part;
 mod plan;
 mod prepare;
+mod publish;
+mod sink;
 mod store;
 mod writer;
 
+use super::reconnect::{Reached, Retries};
 use super::{Context, Failure, Options, Summary, path_bytes, remote_is_directory};
 use crate::conversation::ConversationError;
+use claims::Claims;
+use fetch::Fetch;
 use plan::Plan;
 use sshome_wire::display::Escaped;
 use sshome_wire::{Entry, FileKind, RemotePath};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::Store;
@@ -29,6 +38,9 @@ const MAX_LINKS: usize = 40;
 /// Any other target is the new name. A file that is there already is left alone if it has the same
 /// content; a different one stays, and the new one becomes `NAME.new`, unless `force` replaces it.
 ///
+/// A lost connection is taken up again if the context says how. A large file that was cut, now or by an
+/// earlier get, goes on after the blocks that agree with the server's.
+///
 /// # Errors
 /// If nothing could be begun (`Refused`, `Local`), the transfer was interrupted (`Cancelled`; what was
 /// whole by then stays) or the connection is gone. One file's failure is in the summary.
@@ -39,11 +51,7 @@ pub async fn get(
     options: Options,
 ) -> Result<Summary, ConversationError> {
     let done = run(&mut ctx, sources, target, options).await;
-    ctx.progress.finish();
-    if let Err(ConversationError::Cancelled | ConversationError::Local(_)) = done {
-        ctx.conversation.abandon(&mut |_| {}).await?;
-    }
-    done
+    ctx.finish(done).await
 }
 
 async fn run(
@@ -59,24 +67,43 @@ async fn run(
             "{target}: several files need a directory that exists"
         )));
     }
-    let mut plan = Plan::default();
-    for source in sources {
-        if options.recursive {
-            add_tree(ctx, &mut plan, source, target, options).await?;
-        } else {
-            add_file(&mut plan, source, target, options);
+    let mut retries = Retries::default();
+    let mut plan = loop {
+        match make_plan(ctx, sources, target, options).await {
+            Err(ConversationError::Lost(why)) => retries.recover(ctx, why, Reached::default()).await?,
+            other => break other?,
         }
-    }
+    };
     let mut summary = Summary::default();
     summary.skipped.append(&mut plan.skipped);
     summary.failures.append(&mut plan.failures);
     let plan = Arc::new(plan);
     let preparing = Arc::clone(&plan);
     let mut prepared = blocking(move || prepare::prepare(&preparing)).await?;
-    prepare::leave_unchanged(ctx, &plan, &mut prepared, &mut summary).await?;
-    let sizes = prepared.files.iter().filter_map(|number| plan.files.get(*number)).map(|file| file.size);
-    ctx.progress.begin(prepared.files.len() as u64, sizes.sum());
-    let fetched = fetch::fetch(ctx, &plan, prepared.files, options, &mut summary).await;
+    summary.failures.append(&mut prepared.failures);
+    let same = loop {
+        match prepare::unchanged(ctx, &plan, &prepared).await {
+            Err(ConversationError::Lost(why)) => retries.recover(ctx, why, Reached::default()).await?,
+            other => break other?,
+        }
+    };
+    summary.unchanged += same.len() as u64;
+    let left: VecDeque<usize> = prepared.files.into_iter().filter(|number| !same.contains(number)).collect();
+    let mut sizes = left.iter().filter_map(|number| plan.files.get(*number)).map(|file| file.size);
+    let total = sizes.try_fold(0, |sum: u64, size| Some(sum.saturating_add(size?)));
+    ctx.progress.begin(left.len() as u64, total);
+    let (claims, reached) = (Claims::of(&plan), Reached::default());
+    let mut work = Fetch { plan: Arc::clone(&plan), options, left, claims, summary, reached };
+    let fetched = loop {
+        match fetch::fetch(ctx, &mut work).await {
+            Err(ConversationError::Lost(why)) => match retries.recover(ctx, why, work.reached).await {
+                Ok(()) => {}
+                Err(error) => break Err(error),
+            },
+            other => break other,
+        }
+    };
+    let mut summary = work.summary;
     if options.preserve {
         summary = blocking(move || {
             Store::new(plan).set_modes(&prepared.made, &mut summary);
@@ -85,6 +112,23 @@ async fn run(
         .await?;
     }
     fetched.map(|()| summary)
+}
+
+async fn make_plan(
+    ctx: &mut Context<'_>,
+    sources: &[RemotePath],
+    target: &Path,
+    options: Options,
+) -> Result<Plan, ConversationError> {
+    let mut plan = Plan::default();
+    for source in sources {
+        if options.recursive {
+            add_tree(ctx, &mut plan, source, target, options).await?;
+        } else {
+            add_file(&mut plan, source, target, options);
+        }
+    }
+    Ok(plan)
 }
 
 /// Adds a source that may be a directory, with all that is in it.

@@ -1,7 +1,7 @@
 //! What a get fetches, and where to: made from listings, before anything is written.
 
 use crate::transfer::{Failure, names};
-use sshome_wire::{Entries, Entry, FileKind, PathError, RemotePath};
+use sshome_wire::{Entries, Entry, FileKind, PathError, RemotePath, Status};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -89,6 +89,22 @@ impl Plan {
     /// The path of a planned file on the server.
     pub(super) fn remote(&self, file: &Planned) -> Result<RemotePath, PathError> {
         self.places.get(file.place).map_or(Ok(RemotePath::root()), |place| place.remote.join(&file.name))
+    }
+
+    /// The same, of the file of a number, as bytes; none where there is no such path.
+    pub(super) fn remote_bytes(&self, file: usize) -> Vec<u8> {
+        let remote = self.files.get(file).and_then(|file| self.remote(file).ok());
+        remote.map(|path| path.as_bytes().to_vec()).unwrap_or_default()
+    }
+
+    /// The failure of a file, for a reason on this side.
+    pub(super) fn failure(&self, file: usize, why: impl Into<String>) -> Failure {
+        Failure::of(&self.remote_bytes(file), why)
+    }
+
+    /// The failure of a file, with the server's reason.
+    pub(super) fn refused(&self, file: usize, status: Status, message: &str) -> Failure {
+        Failure::refused(&self.remote_bytes(file), status, message)
     }
 
     /// The path under which a planned file is stored if nothing is in the way.

@@ -5,7 +5,7 @@ use super::plan::{Plan, Planned};
 use super::store::Store;
 use crate::conversation::ConversationError;
 use crate::transfer::local::Seen;
-use crate::transfer::{Context, Failure, Summary};
+use crate::transfer::{Context, Failure};
 use sshome_wire::{Digest, Payload, Request};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -20,7 +20,7 @@ pub(super) struct Prepared {
     existing: HashMap<usize, u64>,
     /// Directories that were made, by their numbers in the plan.
     pub(super) made: Vec<usize>,
-    failures: Vec<Failure>,
+    pub(super) failures: Vec<Failure>,
 }
 
 /// Makes the plan's directories and looks at the files that are there.
@@ -68,16 +68,15 @@ pub(super) fn prepare(plan: &Arc<Plan>) -> Prepared {
     prepared
 }
 
-/// Takes out the files whose content is here already: of the same length, and of the same digest
-/// as the server computes it now.
-pub(super) async fn leave_unchanged(
+/// The files whose content is here already: of the same length, and of the same digest as the
+/// server computes it now.
+pub(super) async fn unchanged(
     ctx: &mut Context<'_>,
     plan: &Arc<Plan>,
-    prepared: &mut Prepared,
-    summary: &mut Summary,
-) -> Result<(), ConversationError> {
-    summary.failures.append(&mut prepared.failures);
-    let mut existing: Vec<(usize, u64)> = prepared.existing.drain().collect();
+    prepared: &Prepared,
+) -> Result<HashSet<usize>, ConversationError> {
+    let mut existing: Vec<(usize, u64)> =
+        prepared.existing.iter().map(|(number, size)| (*number, *size)).collect();
     existing.sort_unstable();
     let unsized_files =
         |(number, _): &(usize, u64)| plan.files.get(*number).is_some_and(|file| file.size.is_none());
@@ -100,14 +99,10 @@ pub(super) async fn leave_unchanged(
     })
     .await?;
     if digests.is_empty() {
-        return Ok(());
+        return Ok(HashSet::new());
     }
     let plan = Arc::clone(plan);
-    let same = tokio::task::spawn_blocking(move || same_content(&plan, &digests)).await;
-    let same = same.map_err(|error| ConversationError::Local(error.to_string()))?;
-    summary.unchanged += same.len() as u64;
-    prepared.files.retain(|number| !same.contains(number));
-    Ok(())
+    super::blocking(move || same_content(&plan, &digests)).await
 }
 
 /// Asks the same about many files. What the server refuses here it refuses again when the file is

@@ -42,16 +42,24 @@ impl Store {
         Ok(directory)
     }
 
-    /// Makes an unfinished file in a directory of the plan.
+    /// Makes an unfinished file in a directory of the plan, under the first of these names that
+    /// nobody else is using.
     pub(super) fn create(
         &mut self,
         place: usize,
-        part: &[u8],
+        parts: impl Iterator<Item = Vec<u8>>,
         mode: u32,
-    ) -> io::Result<(Rc<Directory>, File)> {
+    ) -> io::Result<(Rc<Directory>, Vec<u8>, File)> {
         let directory = self.directory(place)?;
-        let file = directory.create(part, mode)?;
-        Ok((directory, file))
+        let mut busy = io::ErrorKind::NotFound.into();
+        for part in parts {
+            match directory.create(&part, mode) {
+                Ok(file) => return Ok((directory, part, file)),
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => busy = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(busy)
     }
 
     /// Makes a directory of the plan if it is missing, and says whether it was; the one that it is

@@ -65,13 +65,32 @@ impl Directory {
         if self.look(name, false)?.is_some() {
             // A file that somebody has open cannot be locked here, and then stays.
             let old = OpenOptions::new().write(true).open(&path)?;
-            old.try_lock().map_err(io::Error::from)?;
+            old.try_lock().map_err(|_| io::Error::from(io::ErrorKind::ResourceBusy))?;
             drop(old);
             fs::remove_file(&path)?;
         }
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
         file.try_lock().map_err(io::Error::from)?;
         Ok(file)
+    }
+
+    /// Opens an unfinished file that was left behind, and locks it for as long as it is open. None
+    /// where there is none that could be gone on with, or another client has it.
+    pub(in crate::transfer) fn reopen(&self, name: &[u8]) -> io::Result<Option<File>> {
+        if !matches!(self.look(name, false)?, Some(Seen::File { .. })) {
+            return Ok(None);
+        }
+        let file = OpenOptions::new().read(true).write(true).open(self.path(name)?)?;
+        Ok(file.try_lock().is_ok().then_some(file))
+    }
+
+    /// Removes an unfinished file, unless another client writes it.
+    pub(in crate::transfer) fn clear(&self, name: &[u8]) {
+        // What stays is thrown away by the next get of this name.
+        if let Ok(Some(file)) = self.reopen(name) {
+            drop(file);
+            let _ = self.remove(name);
+        }
     }
 
     /// Renames an unfinished file to `name`, unless that is taken: says whether it was done.

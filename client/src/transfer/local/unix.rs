@@ -91,6 +91,28 @@ impl Directory {
         Err(busy())
     }
 
+    /// Opens an unfinished file that was left behind, and locks it for as long as it is open. None
+    /// where there is none that could be gone on with, or another client has it.
+    pub(in crate::transfer) fn reopen(&self, name: &[u8]) -> io::Result<Option<File>> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            other => other?,
+        };
+        let stat = rustix::fs::fstat(&file)?;
+        // With a second name it would be another file that is written to.
+        let is_ours = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_nlink == 1;
+        Ok((is_ours && self.is_locked_here(&file, name)?).then(|| file.into()))
+    }
+
+    /// Removes an unfinished file, unless another client writes it.
+    pub(in crate::transfer) fn clear(&self, name: &[u8]) {
+        // What stays is thrown away by the next get of this name.
+        if let Ok(Some(_locked)) = self.reopen(name) {
+            let _ = self.remove(name);
+        }
+    }
+
     /// Renames an unfinished file to `name`, unless that is taken: says whether it was done.
     pub(in crate::transfer) fn publish_new(&self, part: &[u8], name: &[u8]) -> io::Result<bool> {
         #[cfg(any(target_os = "linux", target_os = "macos"))]

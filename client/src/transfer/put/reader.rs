@@ -1,16 +1,17 @@
 //! The thread that reads what a put sends: it makes frames of it, many small files to a message.
 
-use super::walk::{Item, Walk, unreadable};
-use crate::transfer::{Failure, local, path_bytes};
+use super::source::Source;
+use super::walk::Item;
+use super::work::Work;
+use crate::transfer::{Failure, Progress, path_bytes};
 use bytes::{BufMut, Bytes, BytesMut};
-use sshome_wire::frame::{HEAD, data_head};
-use sshome_wire::{Digest, End, Frame, Put, RemotePath, Request, Status};
-use std::fs::File;
-use std::io::{self, Read};
+use sshome_wire::frame::HEAD;
+use sshome_wire::{BLOCK, BlockHasher, Digest, End, Frame, Part, RemotePath, Request, Status};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Messages are up to this long, in bytes.
 const MESSAGE: usize = 256 << 10;
@@ -24,20 +25,24 @@ pub(super) enum Message {
     /// Whole requests.
     Whole { bytes: Bytes, asked: Vec<Asked> },
     /// The request of a file that comes in pieces: `Piece`s, then a `Last`.
-    First { bytes: Bytes, asked: Asked },
+    First { bytes: Bytes, asked: Asked, resumed: Option<Resumed> },
     /// Some of that file's bytes.
     Piece { bytes: Bytes, length: u64 },
     /// The end of it, and why it is to be thrown away, if it is.
     Last { bytes: Bytes, failed: Option<Failure> },
-    /// Something was left out.
-    Skipped(Failure),
-    /// Something could not be sent.
-    Failed(Failure),
+    /// What has to be known before more can be sent.
+    Question { bytes: Bytes, answer: oneshot::Sender<Answer> },
+    /// An item was left out.
+    Skipped(u64, Failure),
+    /// An item could not be sent.
+    Failed(u64, Failure),
 }
 
 /// What a request is about, until its answer comes.
 #[derive(Debug)]
 pub(super) struct Asked {
+    /// The item's number.
+    pub(super) number: u64,
     /// The path on the server.
     pub(super) to: RemotePath,
     /// The length of a file in bytes; none for a directory.
@@ -46,15 +51,17 @@ pub(super) struct Asked {
     pub(super) failed: Option<Failure>,
 }
 
-impl Asked {
-    fn directory(to: RemotePath) -> Asked {
-        Asked { to, size: None, failed: None }
-    }
-
-    fn file(to: RemotePath, size: u64) -> Asked {
-        Asked { to, size: Some(size), failed: None }
-    }
+/// What the server said to a question.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: Status,
+    pub(super) digests: Vec<Digest>,
+    pub(super) parts: Vec<Part>,
 }
+
+/// Where a file is gone on with; 0 where the server's part of it differs from the beginning.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resumed(pub(super) u64);
 
 /// Limits and wishes that the reader keeps to.
 #[derive(Clone, Debug)]
@@ -68,16 +75,20 @@ pub(super) struct Manner {
     /// How many files in pieces the server has refused, or taken, up to now: a file of a lower
     /// number need not be read on.
     pub(super) settled: Arc<AtomicU64>,
+    /// Shows how far the comparing of a part has come.
+    pub(super) progress: Progress,
 }
 
 /// The receiver is gone: there is nobody to read for.
 struct Gone;
 
-/// Reads everything and sends it to `out`, until there is no more or nobody wants it.
-pub(super) fn read(walk: Walk, manner: Manner, out: mpsc::Sender<Message>) {
+/// Reads everything and sends it to `out`, until there is no more or nobody wants it. Returns what
+/// was not handed out.
+pub(super) fn read(mut work: Work, manner: Manner, out: mpsc::Sender<Message>) -> Work {
     let batch = BytesMut::new();
-    let mut reader = Reader { manner, out, batch, asked: Vec::new(), in_pieces: 0 };
-    let _ = reader.run(walk);
+    let mut reader = Reader { manner, out, batch, asked: Vec::new(), in_pieces: 0, parts: None };
+    let _ = reader.run(&mut work);
+    work
 }
 
 struct Reader {
@@ -88,75 +99,99 @@ struct Reader {
     asked: Vec<Asked>,
     /// How many files in pieces there were.
     in_pieces: u64,
+    /// What the server has of uploads that were cut, once that was asked: paths and sizes.
+    parts: Option<HashSet<(Vec<u8>, u64)>>,
 }
 
 impl Reader {
-    fn run(&mut self, walk: Walk) -> Result<(), Gone> {
-        for item in walk {
+    fn run(&mut self, work: &mut Work) -> Result<(), Gone> {
+        for (number, item) in work {
             match item {
-                Item::Directory { from, to, mode } => self.directory(&from, to, mode)?,
-                Item::File { from, to, follow } => self.file(&from, to, follow)?,
-                Item::Skipped(failure) => self.send(Message::Skipped(failure))?,
-                Item::Failed(failure) => self.send(Message::Failed(failure))?,
+                Item::Directory { from, to, mode } => self.directory(number, &from, to, mode)?,
+                Item::File { from, to, follow } => self.file(number, &from, to, follow)?,
+                Item::Skipped(failure) => self.send(Message::Skipped(number, failure))?,
+                Item::Failed(failure) => self.send(Message::Failed(number, failure))?,
             }
         }
         self.flush()
     }
 
-    fn directory(&mut self, from: &Path, to: RemotePath, mode: Option<u32>) -> Result<(), Gone> {
+    fn directory(&mut self, number: u64, from: &Path, to: RemotePath, mode: Option<u32>) -> Result<(), Gone> {
         // What is put into a directory needs it to be writable.
         let mode = mode.filter(|_| self.manner.preserve).map(|mode| mode | 0o700);
         let request = Request::Mkdir { path: to.as_bytes().to_vec(), parents: false, mode };
         self.make_room(to.as_bytes().len() + END)?;
         match Frame::Request(request).encode(&mut self.batch) {
             Ok(()) => {
-                self.asked.push(Asked::directory(to));
+                self.asked.push(Asked { number, to, size: None, failed: None });
                 Ok(())
             }
-            Err(error) => self.send(Message::Failed(Failure::of(path_bytes(from), error.to_string()))),
+            Err(error) => {
+                self.send(Message::Failed(number, Failure::of(path_bytes(from), error.to_string())))
+            }
         }
     }
 
-    fn file(&mut self, from: &Path, to: RemotePath, follow: bool) -> Result<(), Gone> {
+    fn file(&mut self, number: u64, from: &Path, to: RemotePath, follow: bool) -> Result<(), Gone> {
         let source = match Source::open(from, follow) {
             Ok(source) => source,
-            Err(failure) => return self.send(Message::Failed(failure)),
+            Err(failure) => return self.send(Message::Failed(number, failure)),
         };
-        let request = source.request(&to, self.manner.preserve);
+        let request = source.request(&to, self.manner.preserve, 0);
         let whole =
             usize::try_from(source.size).unwrap_or(usize::MAX).saturating_add(request.len() + HEAD + END);
         if whole > MESSAGE || source.size >= self.manner.max_frame as u64 {
-            return self.in_pieces(from, to, source, request);
+            return self.large_file(number, from, to, source);
         }
         self.make_room(whole)?;
         let before = self.batch.len();
         self.batch.put_slice(&request);
         match source.append_whole(from, &mut self.batch) {
             Ok(size) => {
-                self.asked.push(Asked::file(to, size));
+                self.asked.push(Asked { number, to, size: Some(size), failed: None });
                 Ok(())
             }
             Err(failure) => {
                 // Nothing of it has been sent: the server need not know.
                 self.batch.truncate(before);
-                self.send(Message::Failed(failure))
+                self.send(Message::Failed(number, failure))
             }
         }
     }
 
-    fn in_pieces(
+    fn large_file(
         &mut self,
+        number: u64,
         from: &Path,
         to: RemotePath,
-        source: Source,
-        request: BytesMut,
+        mut source: Source,
     ) -> Result<(), Gone> {
         self.flush()?;
+        let mut known = Vec::new();
+        let mut resumed = None;
+        if source.is_resumable()
+            && let Some(theirs) = self.part(&source, &to)?
+        {
+            match self.compare(&mut source, &to, theirs)? {
+                Ok(agreeing) => {
+                    resumed = Some(Resumed(agreeing.len() as u64 * BLOCK));
+                    known = agreeing;
+                }
+                Err(error) => return self.send(Message::Failed(number, source.failure(from, &error))),
+            }
+        }
+        let resume = u32::try_from(known.len()).unwrap_or(u32::MAX);
+        let bytes = source.request(&to, self.manner.preserve, resume).freeze();
+        let asked = Asked { number, to, size: Some(source.size), failed: None };
+        self.send(Message::First { bytes, asked, resumed })?;
+        self.in_pieces(from, &source, known)
+    }
+
+    /// Sends a file's bytes after the blocks that the server has.
+    fn in_pieces(&mut self, from: &Path, source: &Source, known: Vec<Digest>) -> Result<(), Gone> {
         self.in_pieces += 1;
-        let asked = Asked::file(to, source.size);
-        self.send(Message::First { bytes: request.freeze(), asked })?;
-        let mut hasher = blake3::Hasher::new();
-        let mut left = source.size;
+        let mut left = source.size.saturating_sub(known.len() as u64 * BLOCK);
+        let mut hasher = BlockHasher::after(known);
         let piece = self.manner.max_frame - 1;
         let mut failed = None;
         while left > 0 && self.manner.settled.load(Ordering::Relaxed) < self.in_pieces {
@@ -173,21 +208,61 @@ impl Reader {
                 }
             }
         }
-        let digest = Digest(*hasher.finalize().as_bytes());
+        let (digest, size) = (hasher.finish(), source.size);
         let failure =
             failed.map_or_else(|| source.check_unchanged(from), |error| Err(source.failure(from, &error)));
         let (end, failed) = match failure {
-            Ok(()) => (End { status: Status::Done, message: String::new(), digest, size: source.size }, None),
+            Ok(()) => (End { status: Status::Done, message: String::new(), digest, size }, None),
             Err(failure) => {
                 let status = failure.status.unwrap_or(Status::Failed);
                 let message = "the source could not be read to its end as it was at its beginning".into();
-                (End { status, message, digest, size: source.size }, Some(failure))
+                (End { status, message, digest, size }, Some(failure))
             }
         };
         let mut bytes = BytesMut::new();
         // A frame of this size is always sendable.
         let _ = Frame::End(end).encode(&mut bytes);
         self.send(Message::Last { bytes: bytes.freeze(), failed })
+    }
+
+    /// The digests of what the server has of just this file from an upload that was cut.
+    fn part(&mut self, source: &Source, to: &RemotePath) -> Result<Option<Vec<Digest>>, Gone> {
+        if self.parts.is_none() {
+            // One question for all files: mostly there is nothing to go on with.
+            let parts = self.ask(Request::Parts)?.parts;
+            self.parts = Some(parts.into_iter().map(|part| (part.path, part.size)).collect());
+        }
+        let (path, size, mtime) = (to.as_bytes().to_vec(), source.size, source.mtime);
+        if !self.parts.as_ref().is_some_and(|parts| parts.contains(&(path.clone(), size))) {
+            return Ok(None);
+        }
+        let answer = self.ask(Request::PartStatus { path, size, mtime })?;
+        Ok((answer.status == Status::Resuming && !answer.digests.is_empty()).then_some(answer.digests))
+    }
+
+    /// The blocks of the server's part that are those of the source.
+    fn compare(
+        &mut self,
+        source: &mut Source,
+        to: &RemotePath,
+        theirs: Vec<Digest>,
+    ) -> Result<std::io::Result<Vec<Digest>>, Gone> {
+        let (name, total) = (to.file_name().unwrap_or_default(), theirs.len() as u64 * BLOCK);
+        let agreeing = source.agreeing(theirs, |done| {
+            self.manner.progress.check(name, done, total);
+            !self.out.is_closed()
+        });
+        self.manner.progress.end_check();
+        if self.out.is_closed() { Err(Gone) } else { Ok(agreeing) }
+    }
+
+    fn ask(&mut self, request: Request) -> Result<Answer, Gone> {
+        let mut bytes = BytesMut::new();
+        // A path is at most 4,095 bytes long, so the frame is always sendable.
+        let _ = Frame::Request(request).encode(&mut bytes);
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Question { bytes: bytes.freeze(), answer })?;
+        answered.blocking_recv().map_err(|_| Gone)
     }
 
     /// Sends what has gathered, if `more` bytes would be too much for the message.
@@ -215,98 +290,33 @@ impl Reader {
     }
 }
 
-/// A file that is open to be sent.
-struct Source {
-    file: File,
-    size: u64,
-    mtime: sshome_wire::Time,
-    mode: Option<u32>,
-}
-
-impl Source {
-    fn open(path: &Path, follow: bool) -> Result<Source, Failure> {
-        let opened =
-            local::open_source(path, follow).and_then(|file| file.metadata().map(|seen| (file, seen)));
-        let (file, seen) = opened.map_err(|error| unreadable(path, &error))?;
-        if !seen.is_file() {
-            return Err(Failure::of(path_bytes(path), "it is no regular file"));
-        }
-        Ok(Source { file, size: seen.len(), mtime: local::mtime(&seen), mode: local::mode(&seen) })
-    }
-
-    fn request(&self, to: &RemotePath, preserve: bool) -> BytesMut {
-        let put = Put {
-            path: to.as_bytes().to_vec(),
-            size: Some(self.size),
-            mtime: preserve.then_some(self.mtime),
-            mode: self.mode.filter(|_| preserve),
-            source: None,
-            resume: 0,
-        };
-        let mut bytes = BytesMut::new();
-        // A path is at most 4,095 bytes long, so the frame is always sendable.
-        let _ = Frame::Request(Request::Put(put)).encode(&mut bytes);
-        bytes
-    }
-
-    /// Appends the frames of all its data and of its end.
-    fn append_whole(&self, path: &Path, out: &mut BytesMut) -> Result<u64, Failure> {
-        let mut hasher = blake3::Hasher::new();
-        let length = usize::try_from(self.size).unwrap_or(usize::MAX);
-        if length > 0 {
-            let mut data = Vec::with_capacity(HEAD + length);
-            let read = self.append_data(length, &mut data, &mut hasher);
-            read.map_err(|error| self.failure(path, &error))?;
-            out.put_slice(&data);
-        }
-        self.check_unchanged(path)?;
-        let digest = Digest(*hasher.finalize().as_bytes());
-        let end = End { status: Status::Done, message: String::new(), digest, size: self.size };
-        Frame::End(end).encode(out).map_err(|error| Failure::of(path_bytes(path), error.to_string()))?;
-        Ok(self.size)
-    }
-
-    /// Appends a frame of the next `length` bytes.
-    fn append_data(&self, length: usize, out: &mut Vec<u8>, hasher: &mut blake3::Hasher) -> io::Result<()> {
-        out.extend_from_slice(&data_head(u32::try_from(length).unwrap_or(0)));
-        let begin = out.len();
-        (&self.file).take(length as u64).read_to_end(out)?;
-        let data = out.get(begin..).unwrap_or_default();
-        if data.len() < length {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        hasher.update(data);
-        Ok(())
-    }
-
-    /// Whether the file is still what it was when it was opened.
-    fn check_unchanged(&self, path: &Path) -> Result<(), Failure> {
-        match self.file.metadata() {
-            Ok(seen) if (seen.len(), local::mtime(&seen)) == (self.size, self.mtime) => Ok(()),
-            Ok(_) => Err(changed(path)),
-            Err(error) => Err(unreadable(path, &error)),
-        }
-    }
-
-    fn failure(&self, path: &Path, error: &io::Error) -> Failure {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => changed(path),
-            _ => unreadable(path, error),
-        }
-    }
-}
-
-fn changed(path: &Path) -> Failure {
-    Failure::refused(path_bytes(path), Status::Changed, "it changed while it was read; put it again")
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::walk::Walk;
     use super::*;
     use sshome_wire::{Decoder, MAX_FRAME};
+    use std::fs::File;
+    use std::path::PathBuf;
 
     fn manner() -> Manner {
-        Manner { max_frame: MAX_FRAME as usize, max_requests: 2, preserve: false, settled: Arc::default() }
+        Manner {
+            max_frame: MAX_FRAME as usize,
+            max_requests: 2,
+            preserve: false,
+            settled: Arc::default(),
+            progress: Progress::new(false),
+        }
+    }
+
+    fn work(path: &Path) -> Work {
+        Work::new(Walk::new(vec![(PathBuf::from(path), RemotePath::root())], false))
+    }
+
+    /// The first message of a file, after the question that comes before it.
+    fn begun(messages: &mut mpsc::Receiver<Message>) -> bool {
+        let Some(Message::Question { answer, .. }) = messages.blocking_recv() else { return false };
+        answer.send(Answer { status: Status::Done, digests: vec![], parts: vec![] }).unwrap();
+        matches!(messages.blocking_recv(), Some(Message::First { .. }))
     }
 
     fn end_of(bytes: Bytes) -> End {
@@ -319,27 +329,14 @@ mod tests {
     }
 
     #[test]
-    fn a_small_file_that_changes_is_not_sent() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("a");
-        std::fs::write(&path, "1234").unwrap();
-        for now in ["12", "123456"] {
-            let source = Source::open(&path, false).unwrap();
-            std::fs::write(&path, now).unwrap();
-            let failure = source.append_whole(&path, &mut BytesMut::new()).unwrap_err();
-            assert_eq!(failure.status, Some(Status::Changed));
-        }
-    }
-
-    #[test]
     fn a_large_file_that_changes_ends_with_410() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a");
         std::fs::write(&path, vec![1; 5 << 20]).unwrap();
         let (out, mut messages) = mpsc::channel(1);
-        let walk = Walk::new(vec![(path.clone(), RemotePath::root())], false);
-        let reading = std::thread::spawn(move || read(walk, manner(), out));
-        assert!(matches!(messages.blocking_recv(), Some(Message::First { .. })));
+        let work = work(&path);
+        let reading = std::thread::spawn(move || read(work, manner(), out));
+        assert!(begun(&mut messages));
         // The reader is three pieces ahead at the most, and a quarter of the file is five.
         File::options().write(true).open(&path).unwrap().set_len(5 << 18).unwrap();
         let last = std::iter::from_fn(|| messages.blocking_recv()).last();
@@ -356,9 +353,9 @@ mod tests {
         let manner = manner();
         let settled = Arc::clone(&manner.settled);
         let (out, mut messages) = mpsc::channel(1);
-        let walk = Walk::new(vec![(path, RemotePath::root())], false);
-        let reading = std::thread::spawn(move || read(walk, manner, out));
-        assert!(matches!(messages.blocking_recv(), Some(Message::First { .. })));
+        let work = work(&path);
+        let reading = std::thread::spawn(move || read(work, manner, out));
+        assert!(begun(&mut messages));
         settled.store(1, Ordering::Relaxed);
         assert!(std::iter::from_fn(|| messages.blocking_recv()).count() < 10);
         reading.join().unwrap();

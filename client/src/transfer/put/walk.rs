@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// One thing that is to be sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Item {
     /// A directory, before what is in it.
     Directory { from: PathBuf, to: RemotePath, mode: Option<u32> },
@@ -98,7 +98,7 @@ pub(super) fn measure(sources: Vec<(PathBuf, RemotePath)>, recursive: bool) -> (
         Item::File { from, .. } => Some(fs::metadata(from).map_or(0, |seen| seen.len())),
         _ => None,
     });
-    files.fold((0, 0), |(count, sum), size| (count + 1, sum + size))
+    files.fold((0, 0), |(count, sum), size| (count + 1, u64::saturating_add(sum, size)))
 }
 
 /// A source that cannot be read.

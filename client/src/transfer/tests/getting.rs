@@ -112,6 +112,61 @@ async fn two_sources_of_one_name_are_both_kept() {
 }
 
 #[tokio::test]
+async fn no_file_of_a_get_takes_the_place_of_another() {
+    // `a` would be saved as `a.new`, which the server has, too: in either order, fetched or there.
+    for (order, theirs) in [(["/a", "/a.new"], "x"), (["/a.new", "/a"], "x"), (["/a", "/a.new"], "its own")] {
+        let model = Model::with(&[("/a", b"of a"), ("/a.new", b"its own")]);
+        let mut world = World::with(&model).await;
+        world.write("a", b"mine");
+        if theirs != "x" {
+            world.write("a.new", theirs.as_bytes());
+        }
+        let summary = world.get(&order, "", PLAIN).await.unwrap();
+        assert_eq!((world.read("a"), world.read("a.new")), (b"mine".to_vec(), b"its own".to_vec()));
+        assert_eq!((summary.files + summary.unchanged, summary.failures.len()), (1, 1));
+        assert!(summary.failures[0].why.contains("a.new"), "{:?}", summary.failures);
+        assert_eq!(world.names(), ["a", "a.new"]);
+    }
+    // A third file of one name.
+    let names = ["/1/x", "/2/x", "/3/x"];
+    let model = Model::with(&names.map(|name| (name, name.as_bytes())));
+    for options in [PLAIN, FORCE] {
+        let mut world = World::with(&model).await;
+        let summary = world.get(&names, "", options).await.unwrap();
+        let kept = if options.force { 1 } else { 2 };
+        assert_eq!((summary.files, summary.failures.len()), (kept, 3 - kept as usize), "{options:?}");
+        assert_eq!(world.read("x"), b"/1/x");
+    }
+}
+
+#[tokio::test]
+async fn a_length_that_is_not_the_announced_one_is_refused() {
+    for (header, end) in [(5, 3), (3, 5), (5, 5), (2, 3), (u64::MAX, u64::MAX)] {
+        let model = Model { lengths: Some((header, end)), ..Model::with(&[("/a", b"123"), ("/b", b"456")]) };
+        let mut world = World::with(&model).await;
+        let summary = world.get(&["/a", "/b"], "", PLAIN).await.unwrap();
+        assert_eq!((summary.files, summary.failures.len()), (0, 2), "{header} {end}");
+        assert!(world.names().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn sizes_without_measure_do_no_harm() {
+    let mut model = Model::with(&[("/t/", b""), ("/t/good", b"1")]);
+    model.lies = vec![entry(b"x", FileKind::File, u64::MAX), entry(b"y", FileKind::File, u64::MAX)];
+    let mut world = World::with(&model).await;
+    let summary = world.get(&["/t"], "in", RECURSIVE).await.unwrap();
+    assert_eq!((summary.files, summary.failures.len()), (1, 2));
+}
+
+#[tokio::test]
+async fn progress_may_come_before_a_header() {
+    let model = Model { works: true, ..Model::with(&[("/a", b"123"), ("/b", b"456")]) };
+    let mut world = World::with(&model).await;
+    assert_eq!(world.get(&["/a", "/b"], "", PLAIN).await.unwrap().files, 2);
+}
+
+#[tokio::test]
 async fn a_server_cannot_write_outside_the_destination() {
     let mut model = Model::with(&[("/t/", b""), ("/t/good", b"1")]);
     for name in [&b"../evil"[..], b"..", b"/etc/evil", b"", b"a/b", b"nul\0", b".good.sshome-part"] {

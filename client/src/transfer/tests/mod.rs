@@ -53,7 +53,7 @@ impl World {
         let target = self.path(target);
         let sources: Vec<RemotePath> = sources.iter().map(|source| remote(source)).collect();
         let World { talk, interrupt, progress, .. } = self;
-        let ctx = Context { conversation: &mut talk.conversation, interrupt, progress };
+        let ctx = Context { conversation: &mut talk.conversation, interrupt, progress, reconnect: None };
         get(ctx, &sources, &target, options).await
     }
 
@@ -65,7 +65,7 @@ impl World {
     ) -> Result<Summary, ConversationError> {
         let sources: Vec<PathBuf> = sources.iter().map(|source| self.path(source)).collect();
         let World { talk, interrupt, progress, .. } = self;
-        let ctx = Context { conversation: &mut talk.conversation, interrupt, progress };
+        let ctx = Context { conversation: &mut talk.conversation, interrupt, progress, reconnect: None };
         put(ctx, &sources, &remote(target), options).await
     }
 }

@@ -3,7 +3,8 @@
 use crate::conversation::peer::{Peer, Talk, connect, hello};
 use crate::interrupt::Interrupt;
 use sshome_wire::{
-    Digest, End, Entries, Entry, FileKind, Frame, Hashed, Header, Payload, Put, Reply, Request, Status, Time,
+    Digest, End, Entries, Entry, FileKind, Frame, Hashed, Header, Payload, Progress, Put, Reply, Request,
+    Status, Time,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -24,6 +25,12 @@ pub(super) struct Model {
     /// Raised when the data of a file of this name begin.
     pub(super) interrupts: Option<&'static [u8]>,
     pub(super) interrupt: Interrupt,
+    /// The lengths that every header and every end announce, whatever comes between.
+    pub(super) lengths: Option<(u64, u64)>,
+    /// Answers to gets and puts are preceded by progress.
+    pub(super) works: bool,
+    /// Puts are answered with this.
+    pub(super) answers: Option<Status>,
     /// Entries that listings have besides, whatever they are called.
     pub(super) lies: Vec<Entry>,
 }
@@ -96,6 +103,7 @@ impl Model {
                     Reply::new(Status::Done, "")
                 }
             },
+            Request::Parts => Reply::new(Status::Done, ""),
             other => panic!("unexpected {other:?}"),
         }
     }
@@ -135,7 +143,8 @@ impl Model {
         if whole {
             self.files.lock().unwrap().insert(put.path, Some(body));
         }
-        peer.reply(if whole { Status::Done } else { Status::DigestMismatch }).await;
+        self.work(peer).await;
+        peer.reply(if whole { self.answers.unwrap_or(Status::Done) } else { Status::DigestMismatch }).await;
     }
 
     async fn get(&self, peer: &Peer, path: &[u8]) {
@@ -143,8 +152,10 @@ impl Model {
             return peer.reply(Status::NoSuchFile).await;
         };
         *self.sent.lock().unwrap() += 1;
-        let size = file.len() as u64;
+        let length = file.len() as u64;
         let mtime = Time { seconds: 1_000_000_000, nanoseconds: 0 };
+        self.work(peer).await;
+        let (size, end_size) = self.lengths.unwrap_or((length, length));
         peer.say(Frame::Header(Header { size, offset: 0, mtime, mode: 0o640 })).await;
         let digest = Digest(*blake3::hash(&file).as_bytes());
         self.interrupt_at(path);
@@ -155,7 +166,14 @@ impl Model {
             }
             peer.say(Frame::Data(piece.into())).await;
         }
-        peer.say(Frame::End(End { status: Status::Done, message: String::new(), digest, size })).await;
+        let end = End { status: Status::Done, message: String::new(), digest, size: end_size };
+        peer.say(Frame::End(end)).await;
+    }
+
+    async fn work(&self, peer: &Peer) {
+        for done in 0..if self.works { 3 } else { 0 } {
+            peer.say(Frame::Progress(Progress { done, total: 0 })).await;
+        }
     }
 
     fn interrupt_at(&self, path: &[u8]) {

@@ -66,6 +66,16 @@ async fn what_cannot_be_read_is_said_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
+async fn only_done_means_stored() {
+    for answer in [Status::Understood, Status::FileExists, Status::EnoughSpace, Status::Resuming] {
+        let mut world = World::with(&Model { answers: Some(answer), works: true, ..Model::default() }).await;
+        world.write("a", b"1");
+        let summary = world.put(&["a"], "/", PLAIN).await.unwrap();
+        assert_eq!((summary.files, summary.failures.len()), (0, 1), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn an_interrupted_put_leaves_a_conversation_that_works() {
     let model = Model { interrupts: Some(b"big"), ..Model::default() };
     let mut world = World::with(&model).await;

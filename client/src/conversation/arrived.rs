@@ -1,0 +1,70 @@
+//! What came before somebody asked for it.
+
+use super::ConversationError;
+use sshome_wire::Frame;
+use std::collections::VecDeque;
+
+/// How much may wait here, in bytes: several windows of what a server sends ahead by right. One that
+/// sends more, and takes nothing meanwhile, would only fill the memory.
+const MOST: u64 = 64 << 20;
+
+/// Frames that came while something was being sent.
+#[derive(Debug, Default)]
+pub(super) struct Arrived {
+    frames: VecDeque<Frame>,
+    bytes: u64,
+}
+
+impl Arrived {
+    /// Keeps a frame that took so many bytes on its way.
+    ///
+    /// # Errors
+    /// If too much waits already.
+    pub(super) fn push(&mut self, frame: Frame, bytes: u64) -> Result<(), ConversationError> {
+        // How far something has come is of no interest once it has come further.
+        if matches!(frame, Frame::Progress(_)) {
+            return Ok(());
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > MOST {
+            return Err(ConversationError::Protocol("it sends without end and takes nothing".into()));
+        }
+        self.frames.push_back(frame);
+        Ok(())
+    }
+
+    /// The frame that has waited longest.
+    pub(super) fn pop(&mut self) -> Option<Frame> {
+        let frame = self.frames.pop_front();
+        if self.frames.is_empty() {
+            self.bytes = 0;
+        }
+        frame
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sshome_wire::{Progress, Reply, Status};
+
+    #[test]
+    fn progress_is_dropped_and_the_rest_is_bounded() {
+        let mut arrived = Arrived::default();
+        for _ in 0..100 {
+            arrived.push(Frame::Progress(Progress { done: 1, total: 2 }), MOST).unwrap();
+        }
+        assert!(arrived.is_empty());
+        let reply = || Frame::Reply(Reply::new(Status::Done, ""));
+        arrived.push(reply(), MOST / 2).unwrap();
+        arrived.push(reply(), MOST / 2).unwrap();
+        assert!(matches!(arrived.push(reply(), 1), Err(ConversationError::Protocol(_))));
+        while arrived.pop().is_some() {}
+        arrived.push(reply(), MOST).unwrap();
+        assert_eq!(arrived.pop(), Some(reply()));
+    }
+}

@@ -1,0 +1,83 @@
+//! What is left of gets that were cut: found, locked and read, before the server is asked.
+
+use super::plan::Plan;
+use super::store::Store;
+use crate::interrupt::Interrupt;
+use crate::transfer::{Progress, names};
+use sshome_wire::{BLOCK, BlockHasher, Digest};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+
+/// How many parts are looked for at once: each is held open until its file comes.
+const MOST: usize = 256;
+
+/// Digests of blocks that a get may announce.
+const MOST_DIGESTS: usize = 1 << 20;
+
+/// Read in pieces of this many bytes.
+const PIECE: usize = 256 << 10;
+
+/// A part that nobody else works on: it is locked.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Its name.
+    pub(super) part: Vec<u8>,
+    pub(super) handle: File,
+    /// What is in it, block by block.
+    pub(super) digests: Vec<Digest>,
+}
+
+/// The parts of these files of the plan that can be gone on with, by the files' numbers. Stops early
+/// if it is interrupted.
+pub(super) fn find(
+    plan: &Arc<Plan>,
+    files: impl Iterator<Item = usize>,
+    interrupt: &Interrupt,
+    progress: &Progress,
+) -> HashMap<usize, Known> {
+    let mut store = Store::new(Arc::clone(plan));
+    let mut found = HashMap::new();
+    for number in files {
+        if found.len() >= MOST || interrupt.is_raised() {
+            break;
+        }
+        let Some(file) = plan.files.get(number) else { continue };
+        // A small file is not gone on with, whatever is there.
+        if file.size.is_some_and(|size| BlockHasher::knowable(size) == 0) {
+            continue;
+        }
+        let Ok(directory) = store.directory(file.place) else { continue };
+        let opened = names::parts(file.local_name())
+            .find_map(|part| directory.reopen(&part).ok().flatten().map(|handle| (part, handle)));
+        if let Some((part, mut handle)) = opened {
+            let name = file.local_name();
+            if let Some(digests) = digests(&mut handle, interrupt, |done, total| {
+                progress.check(name, done, total);
+            }) {
+                found.insert(number, Known { part, handle, digests });
+            }
+            progress.end_check();
+        }
+    }
+    found
+}
+
+/// What is in a part, block by block; none if that is not a block, or it cannot be read.
+fn digests(handle: &mut File, interrupt: &Interrupt, mut each: impl FnMut(u64, u64)) -> Option<Vec<Digest>> {
+    let length = handle.metadata().ok()?.len();
+    let blocks = usize::try_from(length / BLOCK).unwrap_or(usize::MAX).min(MOST_DIGESTS);
+    let total = blocks as u64 * BLOCK;
+    let mut hasher = BlockHasher::new();
+    let mut buffer = vec![0; PIECE];
+    let mut reader = handle.take(total);
+    while hasher.length() < total && !interrupt.is_raised() {
+        each(hasher.length(), total);
+        match reader.read(&mut buffer) {
+            Ok(0) | Err(_) => break,
+            Ok(read) => hasher.update(buffer.get(..read).unwrap_or_default()),
+        }
+    }
+    Some(hasher.whole_blocks()).filter(|digests| !digests.is_empty())
+}

@@ -1,0 +1,194 @@
+//! Files that are whole: brought to the disk and given their names, in groups.
+
+use super::claims::Claims;
+use super::plan::Plan;
+use super::store::{Store, sync_files};
+use super::writer::written;
+use crate::transfer::local::{Directory, Seen, open_files};
+use crate::transfer::{Options, SavedAs, Summary, names};
+use sshome_wire::BLOCK;
+use sshome_wire::display::Escaped;
+use std::fs::File;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A file of at least this many bytes is brought to the disk by itself.
+const LARGE: u64 = 8 << 20;
+
+/// A group of files is published when it has this many bytes.
+const GROUP_BYTES: u64 = 64 << 20;
+
+/// A file that is whole and verified, but not yet under its name.
+pub(super) struct Staged {
+    pub(super) file: usize,
+    pub(super) size: u64,
+    pub(super) directory: Rc<Directory>,
+    pub(super) part: Vec<u8>,
+    /// Open until it is published: its lock keeps other clients away.
+    pub(super) handle: File,
+}
+
+/// Publishes files, and tells what became of them.
+pub(super) struct Publisher {
+    plan: Arc<Plan>,
+    options: Options,
+    pub(super) store: Store,
+    claims: Claims,
+    group: Vec<Staged>,
+    group_bytes: u64,
+    /// Handles that the group holds open.
+    group_handles: usize,
+    most_handles: usize,
+    pub(super) summary: Summary,
+}
+
+impl Publisher {
+    pub(super) fn new(plan: Arc<Plan>, options: Options, claims: Claims) -> Publisher {
+        let store = Store::new(Arc::clone(&plan));
+        Publisher {
+            plan,
+            options,
+            store,
+            claims,
+            group: Vec::new(),
+            group_bytes: 0,
+            group_handles: 0,
+            // The rest is for everything else.
+            most_handles: open_files() / 2,
+            summary: Summary::default(),
+        }
+    }
+
+    /// Takes a file, and publishes the group if that is large enough with it.
+    pub(super) fn add(&mut self, staged: Staged) {
+        let size = staged.size;
+        let last = self.group.last().map(|last| &last.directory);
+        let is_shared = last.is_some_and(|last| Rc::ptr_eq(last, &staged.directory));
+        self.group_handles += if is_shared { 1 } else { 2 };
+        self.group_bytes = self.group_bytes.saturating_add(size);
+        self.group.push(staged);
+        let is_full = self.group_bytes >= GROUP_BYTES || self.group_handles >= self.most_handles;
+        if size >= LARGE || is_full {
+            self.publish();
+        }
+    }
+
+    /// Whether nothing waits to be published.
+    pub(super) fn is_empty(&self) -> bool {
+        self.group.is_empty()
+    }
+
+    /// Publishes what is left. Returns what became of everything, and which names are taken.
+    pub(super) fn finish(mut self) -> (Summary, Claims) {
+        self.publish();
+        (self.summary, self.claims)
+    }
+
+    /// Brings the group to the disk, then gives its files their names, then brings those to the disk.
+    pub(super) fn publish(&mut self) {
+        (self.group_bytes, self.group_handles) = (0, 0);
+        let group = std::mem::take(&mut self.group);
+        let group = sync_files(group, |staged| (&staged.directory, &staged.handle));
+        let mut published = Vec::new();
+        for (staged, synced) in group {
+            let named = synced.map_err(|error| written(&error)).and_then(|()| self.name(&staged));
+            match named {
+                Ok(name) => {
+                    self.store.touched(&staged.directory);
+                    published.push((staged.file, staged.size, name));
+                }
+                Err(why) => {
+                    let _ = staged.directory.remove(&staged.part);
+                    self.summary.failures.push(self.plan.failure(staged.file, why));
+                }
+            }
+        }
+        let synced = self.store.sync_names();
+        for (file, size, name) in published {
+            match &synced {
+                Ok(()) => self.report(file, size, name),
+                Err(error) => self.summary.failures.push(self.plan.failure(file, written(error))),
+            }
+        }
+    }
+
+    /// Renames a file to its name, or beside a different one that has it; says which it was.
+    fn name(&mut self, staged: &Staged) -> Result<Option<Vec<u8>>, String> {
+        let plan = Arc::clone(&self.plan);
+        let planned = plan.files.get(staged.file).ok_or("it is not in the plan")?;
+        let name = planned.local_name();
+        let saved = self.place(&staged.directory, &staged.part, planned.place, name)?;
+        if staged.size > BLOCK {
+            // What another client may have left of it is of no use any more.
+            names::parts(name).for_each(|part| staged.directory.clear(&part));
+        }
+        Ok(saved)
+    }
+
+    /// Gives what is called `part` its name, or another one if the name has other content. Returns
+    /// the other one.
+    pub(super) fn place(
+        &mut self,
+        directory: &Directory,
+        part: &[u8],
+        place: usize,
+        name: &[u8],
+    ) -> Result<Option<Vec<u8>>, String> {
+        let put = |name: &[u8]| match directory.look(name, false) {
+            Ok(Some(Seen::Directory)) => Err(in_the_way(name)),
+            Ok(_) => directory.publish(part, name).map_err(|error| written(&error)),
+            Err(error) => Err(written(&error)),
+        };
+        if self.options.force {
+            if self.claims.is_taken(place, name) {
+                return Err("another file of this get has been given its name; get it elsewhere".into());
+            }
+            put(name)?;
+            self.claims.take(place, name);
+            return Ok(None);
+        }
+        match directory.publish_new(part, name) {
+            Ok(true) => {
+                self.claims.take(place, name);
+                Ok(None)
+            }
+            Ok(false) if matches!(directory.look(name, false), Ok(Some(Seen::Directory))) => {
+                Err(in_the_way(name))
+            }
+            Ok(false) => {
+                let new = names::new(name);
+                if !self.claims.is_free(place, &new) {
+                    return Err(no_name_left(name, &new));
+                }
+                put(&new)?;
+                self.claims.take(place, &new);
+                Ok(Some(new))
+            }
+            Err(error) => Err(written(&error)),
+        }
+    }
+
+    fn report(&mut self, file: usize, size: u64, saved: Option<Vec<u8>>) {
+        self.summary.files += 1;
+        self.summary.bytes = self.summary.bytes.saturating_add(size);
+        if let Some(saved) = saved
+            && let Some(planned) = self.plan.files.get(file)
+            && let Some(place) = self.plan.places.get(planned.place)
+        {
+            let wanted = self.plan.local(planned);
+            self.summary.saved_as.push(SavedAs { wanted, saved: place.path(&saved) });
+        }
+    }
+}
+
+fn no_name_left(name: &[u8], new: &[u8]) -> String {
+    let (name, new) = (Escaped(name), Escaped(new));
+    format!(
+        "{name} here has other content, and {new}, the name beside it, belongs to another file of this get; \
+         move {name} away, or replace it with --force"
+    )
+}
+
+fn in_the_way(name: &[u8]) -> String {
+    format!("a directory has the name {} here; move it away", Escaped(name))
+}

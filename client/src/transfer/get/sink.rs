@@ -1,0 +1,111 @@
+//! A file that is being written.
+
+use super::part::Known;
+use crate::transfer::local::{Directory, begin_writeback};
+use sshome_wire::{BLOCK, BlockHasher, Digest, Header};
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::rc::Rc;
+
+/// Data are hashed and written in pieces of this many bytes: whole blocks of the digest's tree are
+/// twice as fast as what packets happen to hold.
+const BUFFER: usize = 256 << 10;
+
+/// So many bytes at a time are on their way to the disk while more are received.
+const WRITEBACK: u64 = 8 << 20;
+
+/// An unfinished file.
+pub(super) struct Sink {
+    pub(super) directory: Rc<Directory>,
+    /// Its name until it is whole.
+    pub(super) part: Vec<u8>,
+    /// Its lock keeps other clients away.
+    pub(super) handle: File,
+    hasher: BlockHasher,
+    buffer: Vec<u8>,
+    written: u64,
+    /// How many bytes are on their way to the disk.
+    written_back: u64,
+}
+
+impl Sink {
+    /// A file without anything in it.
+    pub(super) fn new(directory: Rc<Directory>, part: Vec<u8>, handle: File) -> Sink {
+        let (hasher, buffer) = (BlockHasher::new(), Vec::new());
+        Sink { directory, part, handle, hasher, buffer, written: 0, written_back: 0 }
+    }
+
+    /// Goes on with a part where the server begins; none if that is not after one of its blocks.
+    ///
+    /// # Errors
+    /// If the file cannot be cut off there.
+    pub(super) fn resume(
+        directory: Rc<Directory>,
+        known: Known,
+        header: &Header,
+    ) -> io::Result<Option<Sink>> {
+        let Known { part, mut handle, mut digests } = known;
+        let blocks = usize::try_from(header.offset / BLOCK).unwrap_or(usize::MAX);
+        let is_after_a_block = header.offset.is_multiple_of(BLOCK) && blocks <= digests.len();
+        // At least a byte has to follow: the digest of the whole needs it.
+        if !is_after_a_block || (header.offset > 0 && header.offset >= header.size) {
+            return Ok(None);
+        }
+        handle.set_len(header.offset)?;
+        handle.seek(SeekFrom::Start(header.offset))?;
+        digests.truncate(blocks);
+        let (hasher, written) = (BlockHasher::after(digests), header.offset);
+        let buffer = Vec::new();
+        Ok(Some(Sink { directory, part, handle, hasher, buffer, written, written_back: written }))
+    }
+
+    /// Takes the next bytes of a file that is to be of the `announced` length.
+    pub(super) fn write(&mut self, mut data: &[u8], announced: u64) -> io::Result<()> {
+        if self.buffer.capacity() == 0 {
+            // A small file's buffer is as long as the file; nothing is allocated for what is announced.
+            self.buffer.reserve_exact(usize::try_from(announced).unwrap_or(BUFFER).min(BUFFER));
+        }
+        while !data.is_empty() {
+            let (now, rest) = data.split_at(data.len().min(BUFFER - self.buffer.len()));
+            self.buffer.extend_from_slice(now);
+            data = rest;
+            if self.buffer.len() == BUFFER {
+                self.write_buffer()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The digest of the whole, after the last of it.
+    pub(super) fn finish(&mut self) -> io::Result<Digest> {
+        self.write_buffer()?;
+        Ok(self.hasher.finish())
+    }
+
+    /// Removes it.
+    pub(super) fn discard(self) {
+        // What stays behind is thrown away by the next get of this name.
+        let _ = self.directory.remove(&self.part);
+    }
+
+    /// Leaves it for the next get of this name, if there is enough of it to go on with.
+    pub(super) fn keep(mut self) {
+        // What cannot be written is fetched again.
+        let _ = self.write_buffer();
+        if self.written <= BLOCK {
+            self.discard();
+        }
+    }
+
+    fn write_buffer(&mut self) -> io::Result<()> {
+        self.handle.write_all(&self.buffer)?;
+        self.hasher.update(&self.buffer);
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        if self.written - self.written_back >= WRITEBACK {
+            begin_writeback(&self.handle, self.written_back, self.written - self.written_back);
+            self.written_back = self.written;
+        }
+        Ok(())
+    }
+}

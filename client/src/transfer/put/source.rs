@@ -1,0 +1,186 @@
+//! A local file on its way out.
+
+use super::walk::unreadable;
+use crate::transfer::{Failure, local, path_bytes};
+use bytes::{BufMut, BytesMut};
+use sshome_wire::frame::{HEAD, data_head};
+use sshome_wire::{BLOCK, BlockHasher, Digest, End, Frame, Put, RemotePath, Request, Status, Time};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// Compared in pieces of this many bytes.
+const PIECE: usize = 256 << 10;
+
+/// A file that is open to be sent.
+pub(super) struct Source {
+    file: File,
+    pub(super) size: u64,
+    pub(super) mtime: Time,
+    mode: Option<u32>,
+}
+
+impl Source {
+    pub(super) fn open(path: &Path, follow: bool) -> Result<Source, Failure> {
+        let opened =
+            local::open_source(path, follow).and_then(|file| file.metadata().map(|seen| (file, seen)));
+        let (file, seen) = opened.map_err(|error| unreadable(path, &error))?;
+        if !seen.is_file() {
+            return Err(Failure::of(path_bytes(path), "it is no regular file"));
+        }
+        Ok(Source { file, size: seen.len(), mtime: local::mtime(&seen), mode: local::mode(&seen) })
+    }
+
+    /// Whether an upload of it that is cut leaves a part that can be gone on with.
+    pub(super) fn is_resumable(&self) -> bool {
+        BlockHasher::knowable(self.size) > 0
+    }
+
+    /// The request that stores it, after so many blocks that the server has.
+    pub(super) fn request(&self, to: &RemotePath, preserve: bool, resume: u32) -> BytesMut {
+        let put = Put {
+            path: to.as_bytes().to_vec(),
+            size: Some(self.size),
+            mtime: preserve.then_some(self.mtime),
+            mode: self.mode.filter(|_| preserve),
+            source: self.is_resumable().then_some(self.mtime),
+            resume,
+        };
+        let mut bytes = BytesMut::new();
+        // A path is at most 4,095 bytes long, so the frame is always sendable.
+        let _ = Frame::Request(Request::Put(put)).encode(&mut bytes);
+        bytes
+    }
+
+    /// How much of this is in the file, from its beginning on: the blocks that agree. What is read
+    /// next comes after them. `each` hears how many bytes were compared, and says whether to go on.
+    ///
+    /// # Errors
+    /// If the disk reports one, or the file has become shorter.
+    pub(super) fn agreeing(
+        &mut self,
+        mut theirs: Vec<Digest>,
+        mut each: impl FnMut(u64) -> bool,
+    ) -> io::Result<Vec<Digest>> {
+        theirs.truncate(usize::try_from(BlockHasher::knowable(self.size)).unwrap_or(usize::MAX));
+        let mut hasher = BlockHasher::new();
+        let mut buffer = vec![0; PIECE];
+        // A block's digest is there once a byte follows it.
+        let mut reader = (&self.file).take(theirs.len() as u64 * BLOCK + 1);
+        let mut agreed = 0;
+        while hasher.blocks().len() < theirs.len() && each(hasher.length()) {
+            let read = reader.read(&mut buffer)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            hasher.update(buffer.get(..read).unwrap_or_default());
+            let fresh = hasher.blocks().iter().zip(&theirs).skip(agreed);
+            agreed += fresh.take_while(|(ours, theirs)| ours == theirs).count();
+            if agreed < hasher.blocks().len() {
+                break;
+            }
+        }
+        theirs.truncate(agreed);
+        (&self.file).seek(SeekFrom::Start(theirs.len() as u64 * BLOCK))?;
+        Ok(theirs)
+    }
+
+    /// Appends the frames of all its data and of its end.
+    pub(super) fn append_whole(&self, path: &Path, out: &mut BytesMut) -> Result<u64, Failure> {
+        let mut hasher = BlockHasher::new();
+        let length = usize::try_from(self.size).unwrap_or(usize::MAX);
+        if length > 0 {
+            let mut data = Vec::with_capacity(HEAD + length);
+            let read = self.append_data(length, &mut data, &mut hasher);
+            read.map_err(|error| self.failure(path, &error))?;
+            out.put_slice(&data);
+        }
+        self.check_unchanged(path)?;
+        let end =
+            End { status: Status::Done, message: String::new(), digest: hasher.finish(), size: self.size };
+        Frame::End(end).encode(out).map_err(|error| Failure::of(path_bytes(path), error.to_string()))?;
+        Ok(self.size)
+    }
+
+    /// Appends a frame of the next `length` bytes.
+    pub(super) fn append_data(
+        &self,
+        length: usize,
+        out: &mut Vec<u8>,
+        hasher: &mut BlockHasher,
+    ) -> io::Result<()> {
+        out.extend_from_slice(&data_head(u32::try_from(length).unwrap_or(0)));
+        let begin = out.len();
+        (&self.file).take(length as u64).read_to_end(out)?;
+        let data = out.get(begin..).unwrap_or_default();
+        if data.len() < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        hasher.update(data);
+        Ok(())
+    }
+
+    /// Whether the file is still what it was when it was opened.
+    pub(super) fn check_unchanged(&self, path: &Path) -> Result<(), Failure> {
+        match self.file.metadata() {
+            Ok(seen) if (seen.len(), local::mtime(&seen)) == (self.size, self.mtime) => Ok(()),
+            Ok(_) => Err(changed(path)),
+            Err(error) => Err(unreadable(path, &error)),
+        }
+    }
+
+    pub(super) fn failure(&self, path: &Path, error: &io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => changed(path),
+            _ => unreadable(path, error),
+        }
+    }
+}
+
+fn changed(path: &Path) -> Failure {
+    Failure::refused(path_bytes(path), Status::Changed, "it changed while it was read; put it again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_file_that_changes_is_not_sent() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a");
+        std::fs::write(&path, "1234").unwrap();
+        for now in ["12", "123456"] {
+            let source = Source::open(&path, false).unwrap();
+            std::fs::write(&path, now).unwrap();
+            let failure = source.append_whole(&path, &mut BytesMut::new()).unwrap_err();
+            assert_eq!(failure.status, Some(Status::Changed));
+        }
+    }
+
+    #[test]
+    fn only_blocks_that_agree_are_passed_over() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a");
+        let mut content = vec![7; 3 * BLOCK as usize + 1];
+        blake3::Hasher::new().finalize_xof().fill(&mut content);
+        std::fs::write(&path, &content).unwrap();
+        let mut hasher = BlockHasher::new();
+        hasher.update(&content);
+        let all = hasher.blocks().to_vec();
+        let mut wrong = all.clone();
+        wrong[1].0[5] ^= 1;
+        let more = [all.clone(), all.clone()].concat();
+        for (theirs, agreed) in [(&all[..], 3), (&all[..2], 2), (&wrong, 1), (&more, 3), (&all[1..], 0)] {
+            let mut source = Source::open(&path, false).unwrap();
+            assert_eq!(source.agreeing(theirs.to_vec(), |_| true).unwrap(), all[..agreed]);
+            let mut rest = Vec::new();
+            source.append_data(100, &mut rest, &mut BlockHasher::new()).unwrap_or_default();
+            let offset = agreed * BLOCK as usize;
+            assert!(content[offset..].starts_with(&rest[HEAD..][..(rest.len() - HEAD).min(1)]));
+        }
+        let mut source = Source::open(&path, false).unwrap();
+        std::fs::write(&path, "shorter").unwrap();
+        assert!(source.agreeing(all, |_| true).is_err());
+    }
+}

@@ -1,0 +1,100 @@
+//! A way to the server that breaks where a test wants it to.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// Says how many bytes each connection may carry, both directions taken together; `u64::MAX` for all.
+type Lengths = Box<dyn FnMut() -> u64 + Send>;
+
+/// Hands on what comes, until a connection has carried what it may; then both of its ends are closed.
+pub struct Proxy {
+    address: SocketAddr,
+    carried: Arc<AtomicU64>,
+    connections: Arc<AtomicUsize>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Proxy {
+    pub async fn new(server: SocketAddr, lengths: impl FnMut() -> u64 + Send + 'static) -> Proxy {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (carried, connections) = <(Arc<AtomicU64>, Arc<AtomicUsize>)>::default();
+        let lengths: Mutex<Lengths> = Mutex::new(Box::new(lengths));
+        let (bytes, count) = (Arc::clone(&carried), Arc::clone(&connections));
+        let serving = tokio::spawn(async move {
+            loop {
+                let (near, _) = listener.accept().await.unwrap();
+                count.fetch_add(1, Ordering::SeqCst);
+                let left = lengths.lock().unwrap()();
+                tokio::spawn(carry(near, server, left, Arc::clone(&bytes)));
+            }
+        });
+        Proxy { address, carried, connections, serving }
+    }
+
+    /// The first connections may carry so much each, those after them everything.
+    pub async fn cutting(server: SocketAddr, lengths: &[u64]) -> Proxy {
+        let mut lengths = lengths.to_vec().into_iter();
+        Proxy::new(server, move || lengths.next().unwrap_or(u64::MAX)).await
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Bytes that were carried over all connections, both directions taken together.
+    pub fn carried(&self) -> u64 {
+        self.carried.load(Ordering::SeqCst)
+    }
+
+    /// How many connections there were.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn carry(near: TcpStream, server: SocketAddr, left: u64, carried: Arc<AtomicU64>) {
+    let Ok(far) = TcpStream::connect(server).await else { return };
+    let (left, cut) = (Arc::new(AtomicU64::new(left)), Arc::new(Notify::new()));
+    let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
+    let way = |read, write| one_way(read, write, Arc::clone(&left), Arc::clone(&cut), Arc::clone(&carried));
+    tokio::select! {
+        () = way(near_read, far_write) => {}
+        () = way(far_read, near_write) => {}
+    }
+}
+
+/// Ends at the end of one direction, or where the two together have carried what they may.
+async fn one_way(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    left: Arc<AtomicU64>,
+    cut: Arc<Notify>,
+    carried: Arc<AtomicU64>,
+) {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let read = tokio::select! {
+            read = from.read(&mut buffer) => read.unwrap_or(0) as u64,
+            () = cut.notified() => return,
+        };
+        let before =
+            left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left.saturating_sub(read)));
+        let may = before.unwrap_or(0).min(read);
+        carried.fetch_add(may, Ordering::SeqCst);
+        if to.write_all(&buffer[..may as usize]).await.is_err() || may < read || read == 0 {
+            return;
+        }
+    }
+}
