@@ -181,6 +181,33 @@ async fn parts_are_listed_discarded_and_gone_when_the_file_is_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn parts_that_nobody_came_back_for_expire() {
+    let mut host = Host::with_user("ann", "").await.unwrap();
+    let content = noise(SIZE, 8);
+    cut_put(&host, &content, 2 * BLOCK as usize).await;
+    let staging = host.home("ann").join(".sshome-staging");
+    let age_by = |days: u64| {
+        for file in std::fs::read_dir(&staging).unwrap() {
+            let file = std::fs::File::options().write(true).open(file.unwrap().path()).unwrap();
+            let then = std::time::SystemTime::now() - std::time::Duration::from_secs(days * 24 * 3600);
+            file.set_modified(then).unwrap();
+        }
+    };
+    host.stop().await.unwrap();
+    age_by(6);
+    host.start().await.unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(parts(&mut peer).await.len(), 1);
+    host.stop().await.unwrap();
+    age_by(8);
+    host.start().await.unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    while !parts(&mut peer).await.is_empty() {}
+    assert_eq!(df(&mut peer).await.reserved, 0);
+    assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_get_goes_on_after_the_blocks_that_agree() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();

@@ -52,6 +52,7 @@ pub struct Server {
     transport: Arc<Transport>,
     shared: Arc<Shared>,
     grace: Duration,
+    part_expiry: Duration,
     /// For the words that tell how to log in.
     example: Option<String>,
 }
@@ -104,6 +105,7 @@ impl Server {
             transport,
             shared: Arc::new(shared),
             grace: config.shutdown_grace,
+            part_expiry: config.part_expiry,
             example: example.map(|account| account.name.clone()),
         })
     }
@@ -156,7 +158,10 @@ impl Server {
             let strangers = Arc::clone(&strangers);
             listening.spawn(accept(listener, transport, shared, connections.clone(), strangers));
         }
-        shutdown.await;
+        tokio::select! {
+            () = shutdown => {}
+            () = expire(Arc::clone(&self.shared), self.part_expiry) => {}
+        }
         tracing::info!(connections = connections.len(), "ending");
         self.shared.stopping.cancel();
         listening.close();
@@ -168,6 +173,20 @@ impl Server {
         self.shared.cut.cancel();
         connections.wait().await;
         tracing::info!("ended");
+    }
+}
+
+/// Removes parts that nobody came back for, now and every hour. Never ends.
+async fn expire(shared: Arc<Shared>, age: Duration) {
+    let mut hour = tokio::time::interval(Duration::from_secs(3600));
+    loop {
+        hour.tick().await;
+        let shared = Arc::clone(&shared);
+        match tokio::task::spawn_blocking(move || shared.homes.expire_parts(age)).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "uploads that nobody went on with were removed"),
+            Err(error) => tracing::error!(%error, "old parts could not be looked at"),
+        }
     }
 }
 

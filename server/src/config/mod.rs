@@ -43,6 +43,8 @@ pub struct Config {
     pub kex: Kex,
     /// How long transfers under way may take once the server is told to end.
     pub shutdown_grace: Duration,
+    /// How long what is left of a cut upload is kept.
+    pub part_expiry: Duration,
     /// The users, by name. Their roots do not overlap.
     pub accounts: Vec<Arc<Account>>,
 }
@@ -96,6 +98,7 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
         host_keys: server.host_keys,
         kex: server.kex,
         shutdown_grace: server.shutdown_grace,
+        part_expiry: server.part_expiry,
         accounts: users.into_iter().map(|user| Arc::new(user.account)).collect(),
     };
     (config, mistakes.into_sorted())

@@ -11,10 +11,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const KEYS: [&str; 5] = ["listen", "host-keys", "homes", "kex", "shutdown-grace"];
+const KEYS: [&str; 6] = ["listen", "host-keys", "homes", "kex", "shutdown-grace", "part-expiry"];
 
 /// How long transfers get where nothing is said.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// How long what is left of a cut upload is kept where nothing is said.
+const PART_EXPIRY: Duration = Duration::from_secs(7 * 24 * 3600);
 
 pub(super) struct Server {
     pub(super) listen: Vec<SocketAddr>,
@@ -22,6 +25,7 @@ pub(super) struct Server {
     pub(super) homes: PathBuf,
     pub(super) kex: Kex,
     pub(super) shutdown_grace: Duration,
+    pub(super) part_expiry: Duration,
 }
 
 pub(super) fn read(
@@ -36,6 +40,7 @@ pub(super) fn read(
         homes: resolve(&place.path("home")),
         kex: Kex::default(),
         shutdown_grace: SHUTDOWN_GRACE,
+        part_expiry: PART_EXPIRY,
     };
     if let Some(section) = top.table("server", mistakes) {
         section.only(&KEYS, mistakes);
@@ -55,6 +60,9 @@ pub(super) fn read(
         }
         if let Some(grace) = section.get("shutdown-grace", value::seconds, mistakes) {
             server.shutdown_grace = grace.value;
+        }
+        if let Some(expiry) = section.get("part-expiry", value::days, mistakes) {
+            server.part_expiry = expiry.value;
         }
     }
     if !listen_override.is_empty() {

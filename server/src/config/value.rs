@@ -10,6 +10,9 @@ use toml::de::DeValue;
 /// The longest period of grace, in seconds: a day.
 const MAX_GRACE: u64 = 86_400;
 
+/// The longest time that a part may be kept, in days.
+const MAX_DAYS: u64 = 3650;
+
 pub(super) fn string<'a>(value: &'a DeValue<'a>) -> Result<&'a str, String> {
     value.as_str().ok_or_else(|| is_not(value, "a string: \"…\""))
 }
@@ -75,6 +78,24 @@ pub(super) fn seconds(value: &DeValue<'_>) -> Result<Duration, String> {
     };
     match (number, value.as_str()) {
         (Some(number), _) if number <= MAX_GRACE => Ok(Duration::from_secs(number)),
+        (_, Some(text)) => Err(format!("\"{text}\" is not {want}")),
+        _ => Err(is_not(value, &want)),
+    }
+}
+
+/// A number of days, bare or with the word.
+pub(super) fn days(value: &DeValue<'_>) -> Result<Duration, String> {
+    let want = format!("a number of days from 1 to {MAX_DAYS}: 7 or \"7 days\"");
+    let number = match value.as_str() {
+        Some(text) => {
+            let number =
+                text.strip_suffix("days").or_else(|| text.strip_suffix("day")).map_or(text, str::trim_end);
+            number.parse().ok()
+        }
+        None => integer(value).and_then(|number| u64::try_from(number).ok()),
+    };
+    match (number, value.as_str()) {
+        (Some(number), _) if (1..=MAX_DAYS).contains(&number) => Ok(Duration::from_secs(number * 24 * 3600)),
         (_, Some(text)) => Err(format!("\"{text}\" is not {want}")),
         _ => Err(is_not(value, &want)),
     }

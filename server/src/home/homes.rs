@@ -10,6 +10,7 @@ use sshome_wire::RemotePath;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The homes of all users. This is the seam behind which they could lie on another kind of store.
 #[derive(Debug, Default)]
@@ -91,6 +92,16 @@ impl Homes {
         let account = login.account();
         let place = self.places.get(&account.name).ok_or(Error::Os(rustix::io::Errno::NOENT))?;
         Home::open(writable(account), Arc::clone(place))
+    }
+}
+
+impl Homes {
+    /// Removes parts that are older than this. Returns how many.
+    pub fn expire_parts(&self, age: Duration) -> usize {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let oldest = i64::try_from(now.saturating_sub(age).as_secs()).unwrap_or(i64::MAX);
+        let homes = self.places.values().filter_map(|place| Home::open(false, Arc::clone(place)).ok());
+        homes.map(|home| home.discard(|left| left.since.seconds < oldest)).sum()
     }
 }
 
