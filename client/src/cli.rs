@@ -8,7 +8,8 @@ use std::str::FromStr;
 /// Files on a server that runs sshomed: at a prompt, or one command at a time.
 ///
 /// Without COMMAND there is a prompt; "help" there lists the commands. Where standard input is no
-/// terminal, commands are read from it, a line each, up to the first that fails.
+/// terminal, commands are read from it, a line each, up to the first that fails. A line that begins
+/// with "-" may fail, and one that begins with "#" is a comment.
 #[derive(Debug, Parser)]
 #[command(name = "sshome", version, after_help = crate::exit::HELP)]
 #[command(override_usage = "sshome [OPTIONS] [USER@]HOST [COMMAND [ARGS…]]")]
@@ -19,6 +20,10 @@ pub struct Cli {
     /// The port; 2222 where nothing else says another one
     #[arg(short = 'P', value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
+    /// Run the commands of a file ("-" for standard input) as sftp does: each is shown before it runs,
+    /// unless its line begins with "@"; get replaces the files that are there; nothing is asked
+    #[arg(short = 'b', value_name = "FILE", conflicts_with = "command")]
+    pub batch: Option<PathBuf>,
     /// A file in place of ~/.ssh/config; "none" for no file
     #[arg(short = 'F', value_name = "CONFIG")]
     pub config: Option<PathBuf>,
@@ -136,7 +141,12 @@ mod tests {
 
     #[test]
     fn mistakes_are_refused() {
-        for arguments in [&["sshome"][..], &["sshome", "-P", "0", "host"], &["sshome", "--what", "host"]] {
+        for arguments in [
+            &["sshome"][..],
+            &["sshome", "-P", "0", "host"],
+            &["sshome", "--what", "host"],
+            &["sshome", "-b", "file", "host", "pwd"],
+        ] {
             assert!(Cli::try_parse_from(arguments).is_err(), "{arguments:?}");
         }
     }

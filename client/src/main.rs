@@ -5,7 +5,7 @@ use sshome::cli::Cli;
 use sshome::exit::Exit;
 use sshome::shell::command::{self, Invocation};
 use sshome::shell::words::Word;
-use sshome::shell::{self, Shell, ShellError};
+use sshome::shell::{self, Script, Shell, ShellError};
 use sshome::ssh::{self, Environment, Settings};
 use sshome::{names, tell::tell};
 use sshome_wire::display::Escaped;
@@ -41,8 +41,8 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: &Cli) -> Exit {
-    let invocation = match parse(cli) {
-        Ok(invocation) => invocation,
+    let work = match Work::parse(cli) {
+        Ok(work) => work,
         Err(error) => {
             error.tell();
             return error.exit();
@@ -63,7 +63,7 @@ async fn run(cli: &Cli) -> Exit {
         }
     };
     let exit = match Shell::new(conversation, cli.quiet) {
-        Ok(shell) => work(shell, invocation.as_ref(), cli, &settings).await,
+        Ok(mut shell) => work.run(&mut shell, cli, &settings).await,
         Err(error) => Err(error),
     };
     connection.close().await;
@@ -76,24 +76,41 @@ async fn run(cli: &Cli) -> Exit {
     }
 }
 
-/// The command of the arguments; none if there is none. A mistake is found before anybody logs in.
-fn parse(cli: &Cli) -> Result<Option<Invocation>, ShellError> {
-    let words: Vec<Word> = cli.command.iter().map(|word| Word::plain(&names::bytes(word))).collect();
-    Ok(command::parse(&words)?)
+/// What is to be done once somebody is logged in.
+enum Work {
+    /// The command of the arguments.
+    Command(Invocation),
+    /// Lines that are not typed.
+    Script(Script),
+    /// A prompt.
+    Prompt,
 }
 
-async fn work(
-    mut shell: Shell,
-    invocation: Option<&Invocation>,
-    cli: &Cli,
-    settings: &Settings,
-) -> Result<(), ShellError> {
-    if let Some(invocation) = invocation {
-        return shell.argument(invocation).await.map(drop);
+impl Work {
+    /// A mistake in the arguments, or a batch file that is not there, is found before anybody logs in.
+    fn parse(cli: &Cli) -> Result<Work, ShellError> {
+        let words: Vec<Word> = cli.command.iter().map(|word| Word::plain(&names::bytes(word))).collect();
+        if let Some(invocation) = command::parse(&words)? {
+            return Ok(Work::Command(invocation));
+        }
+        if let Some(file) = &cli.batch {
+            return Ok(Work::Script(Script::batch(file)?));
+        }
+        match std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+            true => Ok(Work::Prompt),
+            false => Ok(Work::Script(Script::stdin())),
+        }
     }
-    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
-        let (user, host) = (Escaped(settings.user.as_bytes()), Escaped(cli.destination.host.as_bytes()));
-        return shell::interactive(&mut shell, &format!("{user}@{host}")).await;
+
+    async fn run(self, shell: &mut Shell, cli: &Cli, settings: &Settings) -> Result<(), ShellError> {
+        match self {
+            Work::Command(invocation) => shell.argument(&invocation).await.map(drop),
+            Work::Script(script) => script.run(shell).await,
+            Work::Prompt => {
+                let user = Escaped(settings.user.as_bytes());
+                let host = Escaped(cli.destination.host.as_bytes());
+                shell::interactive(shell, &format!("{user}@{host}")).await
+            }
+        }
     }
-    shell::batch(&mut shell).await
 }

@@ -18,6 +18,9 @@ pub enum ShellError {
     /// The server said no, or is gone, or was told to stop.
     #[error(transparent)]
     Conversation(#[from] ConversationError),
+    /// The commands cannot be read.
+    #[error("{0}")]
+    Script(String),
     /// It failed for a reason on this side.
     #[error("{0}")]
     Failed(String),
@@ -37,7 +40,7 @@ impl ShellError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            ShellError::Words(_) | ShellError::Command(_) => Exit::Usage,
+            ShellError::Words(_) | ShellError::Command(_) | ShellError::Script(_) => Exit::Usage,
             ShellError::Conversation(ConversationError::Lost(_) | ConversationError::Protocol(_)) => {
                 Exit::Connection
             }

@@ -34,6 +34,8 @@ pub enum Order {
     Time,
     /// The largest first.
     Size,
+    /// As they come.
+    None,
 }
 
 /// Where a listing is shown.
@@ -119,6 +121,7 @@ fn sort(entries: &mut [Entry], options: &Options) {
             Order::Name => a.name.cmp(&b.name),
             Order::Time => b.mtime.cmp(&a.mtime).then_with(|| a.name.cmp(&b.name)),
             Order::Size => b.size.cmp(&a.size).then_with(|| a.name.cmp(&b.name)),
+            Order::None => std::cmp::Ordering::Equal,
         };
         if options.reverse { order.reverse() } else { order }
     });

@@ -106,6 +106,7 @@ impl Page {
         let order = invocation.flags().iter().rev().find_map(|flag| match flag {
             't' => Some(Order::Time),
             'S' => Some(Order::Size),
+            'f' => Some(Order::None),
             _ => None,
         });
         let options = Options {

@@ -11,12 +11,14 @@ mod local;
 mod ls;
 mod prompt;
 mod remote;
+mod script;
 mod session;
 mod table;
 mod transfer;
 
 pub use error::ShellError;
-pub use session::{batch, interactive};
+pub use script::Script;
+pub use session::interactive;
 
 use crate::conversation::{Conversation, ConversationError};
 use crate::interrupt::Interrupt;
@@ -24,7 +26,7 @@ use crate::tell::tell;
 use command::{Command, Invocation, Verb};
 use error::Failures;
 use glob::{Cached, LocalTree, Name, Tree};
-use sshome_wire::{Entries, Entry, FileKind, Reply, Request};
+use sshome_wire::{Entries, Entry, FileKind, PROTOCOL_VERSION, Reply, Request};
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
@@ -50,6 +52,11 @@ pub struct Shell {
     /// The working directory on this side, absolute.
     local: PathBuf,
     quiet: bool,
+    /// Whether a terminal is shown how far a transfer has come.
+    progress: bool,
+    /// Whether commands come from a batch file, which follows sftp: a get replaces what is there, and a
+    /// word that begins with `#` begins a comment.
+    batch: bool,
     /// Whether the words come from the program's arguments.
     arguments: bool,
 }
@@ -63,7 +70,15 @@ impl Shell {
     pub fn new(conversation: Conversation, quiet: bool) -> Result<Shell, ShellError> {
         let local = std::env::current_dir()
             .map_err(|error| ShellError::Failed(format!("the working directory cannot be used: {error}")))?;
-        Ok(Shell { conversation, interrupt: Interrupt::new(), local, quiet, arguments: false })
+        Ok(Shell {
+            conversation,
+            interrupt: Interrupt::new(),
+            local,
+            quiet,
+            progress: !quiet,
+            batch: false,
+            arguments: false,
+        })
     }
 
     /// Runs a command whose words come from the program's arguments, so that another shell has split
@@ -91,6 +106,7 @@ impl Shell {
         let words = match line.strip_prefix(b"!") {
             Some(rest) if rest.trim_ascii().is_empty() => vec![Word::plain(b"!")],
             Some(rest) => vec![Word::plain(b"!"), Word::plain(b"--"), Word::literal(rest)],
+            None if self.batch => script::without_comment(words::split(line)?),
             None => words::split(line)?,
         };
         match command::parse(&words)? {
@@ -127,10 +143,12 @@ impl Shell {
             Verb::Lcd => self.lcd(invocation),
             Verb::Lls => self.lls(invocation).await,
             Verb::Lmkdir => self.lmkdir(invocation),
+            Verb::Ln | Verb::Symlink => self.link(invocation).await,
             Verb::Lpwd => self.lpwd(),
             Verb::Ls => self.ls(invocation).await,
             Verb::Mkdir => self.mkdir(invocation).await,
             Verb::Mv => self.mv(invocation).await,
+            Verb::Progress => self.toggle_progress(),
             Verb::Put => self.put(invocation).await,
             Verb::Pwd => self.pwd().await,
             Verb::Rm => self.rm(invocation).await,
@@ -138,6 +156,7 @@ impl Shell {
             Verb::Shell => self.other_shell(invocation).await,
             Verb::Stat => self.stat(invocation).await,
             Verb::Sync => self.sync().await,
+            Verb::Version => version(),
         }
         .map(|()| Flow::Continue)
     }
@@ -284,6 +303,11 @@ fn help(invocation: &Invocation) -> Result<(), ShellError> {
             Err(command::CommandError::Unknown(shown).into())
         }
     }
+}
+
+fn version() -> Result<(), ShellError> {
+    let version = env!("CARGO_PKG_VERSION");
+    print(&format!("sshome {version}, protocol {PROTOCOL_VERSION}\n"))
 }
 
 /// Writes a result to standard output.

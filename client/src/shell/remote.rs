@@ -1,6 +1,6 @@
 //! The commands that the server answers by one reply each.
 
-use super::command::{Invocation, VERIFY};
+use super::command::{Invocation, VERIFY, Verb};
 use super::listing::{View, full_time, mode};
 use super::words::Word;
 use super::{Failures, Shell, ShellError, print};
@@ -55,6 +55,16 @@ impl Shell {
         let paths = self.remote_paths(&invocation.operands).await?;
         let requests = paths.into_iter().map(|path| Request::Rmdir { path }).collect();
         self.request_all(requests, |_, _| Ok(())).await
+    }
+
+    pub(super) async fn link(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let [target, path] = invocation.operands.as_slice() else { return Ok(()) };
+        if invocation.command.verb == Verb::Ln && !invocation.has('s') {
+            let words = "there are only symbolic links here: ln -s makes one, cp copies the file";
+            return Err(ShellError::Failed(words.to_owned()));
+        }
+        // What stands in a link is no path that anybody expands.
+        self.request(Request::Symlink { path: path.bytes(), target: target.bytes() }).await.map(drop)
     }
 
     pub(super) async fn mv(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
@@ -144,7 +154,10 @@ impl Shell {
 
     /// Asks for something that takes time, and shows at a terminal how far it has come.
     async fn long_request(&mut self, request: Request, what: &str, path: &[u8]) -> Result<Reply, ShellError> {
-        let target = if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let target = match self.progress {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        };
         let style = ProgressStyle::with_template("{msg}  {bytes} of {total_bytes}  {bytes_per_sec}  {eta}");
         let bar = ProgressBar::with_draw_target(None, target)
             .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

@@ -30,11 +30,11 @@ impl Shell {
         for path in self.remote_paths(sources).await? {
             paths.push(self.conversation.absolute(&path).map_err(ConversationError::from)?);
         }
-        let progress = self.progress();
+        let (progress, options) = (self.bars(), self.options(invocation));
         let context =
             Context { conversation: &mut self.conversation, interrupt: &self.interrupt, progress: &progress };
         let begun = Instant::now();
-        let summary = transfer::get(context, &paths, &target, options(invocation)).await?;
+        let summary = transfer::get(context, &paths, &target, options).await?;
         self.report(&summary, begun.elapsed())
     }
 
@@ -48,16 +48,29 @@ impl Shell {
             self.directory(target.as_bytes()).await?;
         }
         let paths = self.local_paths(sources).await?;
-        let progress = self.progress();
+        let (progress, options) = (self.bars(), self.options(invocation));
         let context =
             Context { conversation: &mut self.conversation, interrupt: &self.interrupt, progress: &progress };
         let begun = Instant::now();
-        let summary = transfer::put(context, &paths, &target, options(invocation)).await?;
+        let summary = transfer::put(context, &paths, &target, options).await?;
         self.report(&summary, begun.elapsed())
     }
 
-    fn progress(&self) -> Progress {
-        Progress::new(!self.quiet && std::io::stderr().is_terminal())
+    fn options(&self, invocation: &Invocation) -> Options {
+        Options {
+            recursive: invocation.has('r'),
+            preserve: invocation.has('p'),
+            force: invocation.has('f') || self.batch,
+        }
+    }
+
+    fn bars(&self) -> Progress {
+        Progress::new(self.progress && std::io::stderr().is_terminal())
+    }
+
+    pub(super) fn toggle_progress(&mut self) -> Result<(), ShellError> {
+        self.progress = !self.progress;
+        print(if self.progress { "progress is shown\n" } else { "progress is not shown\n" })
     }
 
     fn report(&self, summary: &Summary, elapsed: Duration) -> Result<(), ShellError> {
@@ -73,10 +86,6 @@ impl Shell {
         }
         if summary.failures.is_empty() { Ok(()) } else { Err(ShellError::Reported) }
     }
-}
-
-fn options(invocation: &Invocation) -> Options {
-    Options { recursive: invocation.has('r'), preserve: invocation.has('p'), force: invocation.has('f') }
 }
 
 /// The last of several operands is where to.

@@ -131,7 +131,8 @@ impl Settings {
                 _ if cli.accept_new => UnknownHost::Accept,
                 unknown_host => unknown_host.unwrap_or(UnknownHost::Ask),
             },
-            batch: config.batch.unwrap_or(false),
+            // As with sftp, who wants to be asked in a batch says so in the configuration.
+            batch: config.batch.unwrap_or(cli.batch.is_some()),
             public_key: config.public_key.unwrap_or(true),
             password: config.password.unwrap_or(true),
             connect_timeout: match config.connect_timeout {
