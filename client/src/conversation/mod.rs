@@ -8,6 +8,7 @@ mod config;
 mod error;
 mod greeting;
 mod link;
+mod parts;
 #[cfg(test)]
 pub(crate) mod peer;
 #[cfg(test)]
