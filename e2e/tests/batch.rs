@@ -3,7 +3,8 @@
 mod cron;
 
 use cron::{Cron, ended};
-use sshome_e2e::Host;
+use sshome_e2e::{Host, Peer};
+use sshome_wire::{BLOCK, Frame, Put, Request, Time};
 use std::net::TcpListener;
 
 const ANN: &str = "ann@127.0.0.1";
@@ -192,4 +193,39 @@ async fn a_job_that_fails_says_why_and_asks_nobody() {
     assert!(refused.err.contains("BatchMode"), "{refused:?}");
     let none = cron.run(&[], ANN, &[]);
     assert_eq!((none.code, none.out.as_str()), (Some(0), ""), "nothing to do is no failure: {none:?}");
+}
+
+/// Sends the beginning of a file that can be gone on with, and vanishes.
+async fn cut_upload(host: &Host, path: &str) {
+    let mut peer = Peer::login(host, "ann").await.unwrap();
+    let source = Some(Time { seconds: 1_700_000_000, nanoseconds: 0 });
+    let put = Put { path: path.into(), size: Some(3 * BLOCK), mtime: None, source, mode: None, resume: 0 };
+    peer.send(&Frame::Request(Request::Put(put))).await.unwrap();
+    peer.send_data(&vec![7; BLOCK as usize + 1]).await.unwrap();
+    let arrived = || {
+        let staged = std::fs::read_dir(host.home("ann").join(".sshome-staging")).into_iter().flatten();
+        staged.map(|file| file.unwrap().metadata().map_or(0, |seen| seen.len())).max().unwrap_or(0)
+    };
+    while arrived() <= BLOCK {
+        tokio::task::yield_now().await;
+    }
+    peer.vanish().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_cut_upload_is_listed_and_removed() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let cron = Cron::new(&host);
+    let listed = || cron.run(&[], ANN, &["df", "-v"]).out;
+    assert!(!listed().contains("cut"));
+    cut_upload(&host, "disk.iso").await;
+    // The server needs a moment to notice.
+    while !listed().contains("/disk.iso") {}
+    let human = cron.run(&[], ANN, &["df", "-hv"]).out;
+    assert!(human.contains("4.0 MiB of 12.0 MiB  ") && human.contains(" s ago  /disk.iso\n"), "{human}");
+    let other = cron.run(&[], ANN, &["rm", "--partial", "other.iso"]);
+    assert_eq!((other.code, other.out.as_str()), (Some(0), "0 removed\n"), "{other:?}");
+    let removed = cron.run(&[], ANN, &["rm", "--partial"]);
+    assert_eq!((removed.code, removed.out.as_str()), (Some(0), "1 removed\n"), "{removed:?}");
+    assert!(!listed().contains("disk.iso"));
 }

@@ -200,8 +200,10 @@ impl Command {
                 _ => invocation.operands.push(word.clone()),
             }
         }
+        // Without names all parts are meant.
+        let least = if invocation.has(PARTIAL) { 0 } else { self.operands.0 };
         let problem = match invocation.operands.len() {
-            given if given < self.operands.0 => "something is missing",
+            given if given < least => "something is missing",
             given if given > self.operands.1 => "that is too much",
             _ => return Ok(invocation),
         };
@@ -268,6 +270,9 @@ pub fn help(command: &Command) -> String {
 
 /// Stands for an option that has no letter.
 pub const VERIFY: char = '\u{1}';
+
+/// Stands for another one.
+pub const PARTIAL: char = '\u{2}';
 
 /// Commands of sftp that mean what this server does not do, and what there is instead.
 const UNSUPPORTED: [(&str, &str); 4] = [
@@ -339,6 +344,8 @@ mod tests {
         assert!(said("ls -lx").starts_with("ls has no option -lx"), "{}", said("ls -lx"));
         assert!(said("mv a").starts_with("something is missing for mv"), "{}", said("mv a"));
         assert!(said("pwd x").starts_with("that is too much for pwd"), "{}", said("pwd x"));
+        assert!(said("rm").starts_with("something is missing for rm"));
+        assert!(parsed("rm --partial").unwrap().unwrap().has(PARTIAL));
         assert!(parsed("").unwrap().is_none());
     }
 }

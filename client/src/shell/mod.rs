@@ -15,6 +15,7 @@ mod script;
 mod session;
 mod table;
 mod transfer;
+mod usage;
 
 pub use error::ShellError;
 pub use script::Script;

@@ -1,13 +1,13 @@
 //! The commands that the server answers by one reply each.
 
-use super::command::{Invocation, VERIFY, Verb};
+use super::command::{Invocation, PARTIAL, VERIFY, Verb};
 use super::listing::{View, full_time, mode};
 use super::words::Word;
 use super::{Failures, Shell, ShellError, print};
 use crate::conversation::ConversationError;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sshome_wire::display::{Escaped, Size};
-use sshome_wire::{Entry, FileKind, Hashed, Payload, Progress, Reply, Request, Status, Usage};
+use sshome_wire::display::Escaped;
+use sshome_wire::{Entry, FileKind, Hashed, Payload, Progress, Reply, Request, Status};
 use std::fmt::Write;
 
 impl Shell {
@@ -45,6 +45,9 @@ impl Shell {
     }
 
     pub(super) async fn rm(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        if invocation.has(PARTIAL) {
+            return self.discard_parts(invocation).await;
+        }
         let recursive = invocation.has('r');
         let paths = self.remote_paths(&invocation.operands).await?;
         let requests = paths.into_iter().map(|path| Request::Rm { path, recursive }).collect();
@@ -97,13 +100,6 @@ impl Shell {
             failures.pass(result)?;
         }
         failures.verdict()
-    }
-
-    pub(super) async fn df(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
-        match self.request(Request::Df).await?.payload {
-            Payload::Usage(usage) => print(&quota(&usage, invocation.has('h'))),
-            _ => Err(nonsense("df")),
-        }
     }
 
     pub(super) async fn sync(&mut self) -> Result<(), ShellError> {
@@ -172,7 +168,7 @@ impl Shell {
     }
 }
 
-fn nonsense(command: &str) -> ShellError {
+pub(super) fn nonsense(command: &str) -> ShellError {
     ConversationError::Protocol(format!("the answer to {command} is of another kind")).into()
 }
 
@@ -184,31 +180,6 @@ fn digest(hashed: &Hashed, path: &[u8], verify: bool) -> String {
         (true, None) => ": no digest is stored to compare with",
     };
     format!("{}  {}{verdict}\n", hashed.digest, Escaped(path))
-}
-
-fn quota(usage: &Usage, human: bool) -> String {
-    let size = |bytes: u64| if human { Size(bytes).to_string() } else { bytes.to_string() };
-    let taken = usage.used.saturating_add(usage.reserved);
-    let left = usage.quota.map(|quota| quota.saturating_sub(taken));
-    let files = match usage.max_entries {
-        Some(most) => format!("{} of {most}", usage.entries),
-        None => usage.entries.to_string(),
-    };
-    let rows = [
-        ("quota", usage.quota.map_or_else(|| "unlimited".to_owned(), size)),
-        ("used", size(usage.used)),
-        ("reserved", size(usage.reserved)),
-        ("left", left.map_or_else(|| "unlimited".to_owned(), size)),
-        ("disk free", size(usage.disk_free)),
-        ("files", files),
-    ];
-    let width = rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
-    let mut out = String::new();
-    for (name, value) in rows {
-        // Writing into a String cannot fail.
-        let _ = writeln!(out, "{name:9}  {value:>width$}");
-    }
-    out
 }
 
 fn fields(entry: &Entry, path: &[u8], view: &View) -> String {
@@ -234,28 +205,6 @@ mod tests {
     use super::*;
     use jiff::{Timestamp, tz::TimeZone};
     use sshome_wire::{Digest, Time};
-
-    #[test]
-    fn df_adds_up_and_lines_up() {
-        let mut usage = Usage {
-            used: 60 << 20,
-            reserved: 8 << 20,
-            quota: Some(100 << 20),
-            entries: 12,
-            max_entries: Some(1000),
-            disk_free: 5 << 30,
-        };
-        assert_eq!(
-            quota(&usage, true),
-            "quota       100.0 MiB\nused         60.0 MiB\nreserved      8.0 MiB\nleft         32.0 MiB\n\
-             disk free     5.0 GiB\nfiles      12 of 1000\n"
-        );
-        // A quota that was lowered leaves nothing, not less than nothing.
-        usage.quota = Some(1);
-        assert!(quota(&usage, false).contains("left                0\n"), "{}", quota(&usage, false));
-        (usage.quota, usage.max_entries) = (None, None);
-        assert!(quota(&usage, false).contains("left        unlimited\n"), "{}", quota(&usage, false));
-    }
 
     #[test]
     fn stat_tells_a_field_a_line() {

@@ -1,6 +1,6 @@
 //! The table of commands, in the order of their names.
 
-use super::command::{Command, Flag, Operand, VERIFY, Verb};
+use super::command::{Command, Flag, Operand, PARTIAL, VERIFY, Verb};
 
 const ANY: usize = usize::MAX;
 const REMOTE: Option<(Operand, Operand)> = Some((Operand::Remote, Operand::Remote));
@@ -70,6 +70,7 @@ pub static COMMANDS: &[Command] = &[
         flags: &[
             Flag { short: 'h', also: None, long: "", help: "sizes in KiB, MiB, GiB" },
             Flag { short: 'i', also: None, long: "", help: "also how many files, as in sftp: always shown" },
+            Flag { short: 'v', also: None, long: "", help: "also what is left of uploads that were cut" },
         ],
         summary: "your quota, and how much of it is used",
         details: "\
@@ -281,9 +282,15 @@ A file becomes visible when it is whole, verified and on the disk; one of that n
         usage: "PATH…",
         operands: (1, ANY),
         completes: REMOTE,
-        flags: &[RECURSIVE],
+        flags: &[
+            RECURSIVE,
+            Flag { short: PARTIAL, also: None, long: "partial", help: "what is left of cut uploads" },
+        ],
         summary: "remove files on the server",
-        details: "A link is removed, not what it points at.",
+        details: "\
+A link is removed, not what it points at.
+rm --partial PATH… removes what has arrived of uploads to PATH that were cut, rm --partial that of all.
+df -v lists them.",
     },
     Command {
         verb: Verb::Rmdir,
