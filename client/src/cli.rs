@@ -33,7 +33,15 @@ pub struct Cli {
     /// Take the key of a host that is not known, and remember it; a changed key is still refused
     #[arg(long)]
     pub accept_new: bool,
-    /// Say nothing but results and errors
+    /// Give up where nothing moves for so many seconds, while connecting or waiting for an answer; a
+    /// transfer at work is not cut
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: Option<u64>,
+    /// Send, and receive, at most so many Kbit/s; 64 at least, lest the server take it for a stalled
+    /// connection
+    #[arg(short = 'l', value_name = "KBITS", value_parser = clap::value_parser!(u64).range(64..))]
+    pub limit: Option<u64>,
+    /// Say nothing but results and errors: no progress, no greeting, no summary
     #[arg(short, long)]
     pub quiet: bool,
     /// Say what is tried while connecting
@@ -146,6 +154,8 @@ mod tests {
             &["sshome", "-P", "0", "host"],
             &["sshome", "--what", "host"],
             &["sshome", "-b", "file", "host", "pwd"],
+            &["sshome", "--timeout", "0", "host"],
+            &["sshome", "-l", "8", "host"],
         ] {
             assert!(Cli::try_parse_from(arguments).is_err(), "{arguments:?}");
         }

@@ -6,6 +6,7 @@ use cron::{Cron, ended};
 use sshome_e2e::{Host, Peer};
 use sshome_wire::{BLOCK, Frame, Put, Request, Time};
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 const ANN: &str = "ann@127.0.0.1";
 
@@ -228,4 +229,31 @@ async fn what_is_left_of_a_cut_upload_is_listed_and_removed() {
     let removed = cron.run(&[], ANN, &["rm", "--partial"]);
     assert_eq!((removed.code, removed.out.as_str()), (Some(0), "1 removed\n"), "{removed:?}");
     assert!(!listed().contains("disk.iso"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_answer_is_left() {
+    let host = host().await;
+    let cron = Cron::new(&host);
+    // It takes the connection, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port().to_string();
+    let left = ended(&mut cron.bare(&["-F", "none", "--timeout", "1", "-P", &port, ANN, "pwd"]));
+    assert_eq!(left.code, Some(3), "{left:?}");
+    assert!(left.err.contains("did not answer within 1 s"), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_transfer_is_not_cut() {
+    let host = host().await;
+    let cron = Cron::new(&host);
+    cron.write("f", vec![b'x'; 150_000]);
+    for command in [&["put", "f"][..], &["get", "f", "g"]] {
+        let begun = Instant::now();
+        // 50,000 bytes a second: three seconds for the file, and one that may pass without anything.
+        let slow = cron.run(&["-l", "400", "--timeout", "1"], ANN, command);
+        assert_eq!(slow.code, Some(0), "{slow:?}");
+        assert!(begun.elapsed() > Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+    assert_eq!(cron.read("g"), cron.read("f"));
 }

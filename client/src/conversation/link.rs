@@ -1,6 +1,6 @@
 //! The two directions of a conversation's channel: bytes out, frames in.
 
-use super::ConversationError;
+use super::{ConversationError, Patience};
 use bytes::Bytes;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
@@ -17,6 +17,8 @@ const QUEUE: usize = 4;
 pub(super) struct Incoming {
     channel: ChannelReadHalf,
     decoder: Decoder,
+    /// None waits for ever.
+    pub(super) patience: Option<Patience>,
     /// What the server said on the channel's error stream; it explains a loss.
     complaint: Vec<u8>,
 }
@@ -26,7 +28,7 @@ const COMPLAINT: usize = 1000;
 
 impl Incoming {
     pub(super) fn new(channel: ChannelReadHalf) -> Incoming {
-        Incoming { channel, decoder: Decoder::new(), complaint: Vec::new() }
+        Incoming { channel, decoder: Decoder::new(), patience: None, complaint: Vec::new() }
     }
 
     /// The next frame. A caller that stops waiting loses nothing.
@@ -35,7 +37,11 @@ impl Incoming {
             if let Some(frame) = self.decoder.next()? {
                 return Ok(frame);
             }
-            match self.channel.wait().await {
+            let message = match &self.patience {
+                Some(patience) => patience.wait(self.channel.wait()).await?,
+                None => self.channel.wait().await,
+            };
+            match message {
                 Some(ChannelMsg::Data { data }) => self.decoder.push(data),
                 Some(ChannelMsg::ExtendedData { data, .. }) => self.complain(&data),
                 Some(ChannelMsg::Failure) => return Err(self.no_subsystem()),

@@ -9,6 +9,7 @@ mod error;
 mod greeting;
 mod link;
 mod parts;
+mod patience;
 #[cfg(test)]
 pub(crate) mod peer;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tests;
 
 pub use config::config;
 pub use error::ConversationError;
+pub use patience::Patience;
 
 use crate::interrupt::Interrupt;
 use bytes::{Bytes, BytesMut};
@@ -62,6 +64,11 @@ impl Conversation {
         };
         let cwd = RemotePath::root();
         Ok(Conversation { incoming, outgoing, arrived: VecDeque::new(), outstanding: 0, hello, cwd })
+    }
+
+    /// From now on the server is not waited for without end: the conversation is then lost.
+    pub fn wait_only(&mut self, patience: Patience) {
+        self.incoming.patience = Some(patience);
     }
 
     /// The server's words for the person at the prompt. They come from the other side: show them

@@ -14,8 +14,9 @@ pub use config::{ConfigError, UnknownHost};
 pub use error::LoginError;
 pub use settings::{DEFAULT_PORT, Environment, Identity, Settings, SettingsError};
 
-use crate::conversation::{self, Conversation};
+use crate::conversation::{self, Conversation, Patience};
 use crate::tell::tell;
+use crate::traffic::Socket;
 use ask::Asker;
 use host_key::HostCheck;
 use russh::client::Handle;
@@ -44,7 +45,10 @@ pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), 
     let mut handle = handshake(settings, check).await?;
     login::authenticate(&mut handle, settings, &asker).await?;
     let channel = handle.channel_open_session().await?;
-    let conversation = Conversation::start(channel).await?;
+    let mut conversation = Conversation::start(channel).await?;
+    if let Some(limit) = settings.timeout {
+        conversation.wait_only(Patience::new(limit, settings.traffic.clone()));
+    }
     Ok((Connection { handle }, conversation))
 }
 
@@ -76,6 +80,7 @@ async fn handshake(settings: &Settings, check: HostCheck) -> Result<Handle<HostC
         }
         // Small requests must not wait for large ones.
         let _ = socket.set_nodelay(config.nodelay);
+        let socket = Socket::new(socket, settings.traffic.clone());
         let begun = russh::client::connect_stream(Arc::new(config), socket, check).await;
         begun.map_err(|error| match error {
             LoginError::Ssh(error) => LoginError::Handshake { place: place.clone(), error },

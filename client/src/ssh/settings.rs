@@ -2,6 +2,7 @@
 
 use super::config::{ConfigError, HostConfig, UnknownHost};
 use crate::cli::Cli;
+use crate::traffic::Traffic;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ pub struct Settings {
     pub password: bool,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// How long to wait for an answer while nothing moves; none for ever.
+    pub timeout: Option<Duration>,
+    /// What goes over the network.
+    pub traffic: Traffic,
     /// Whether to say what is tried.
     pub verbose: bool,
     /// Whether to keep the server's banner to ourselves.
@@ -135,7 +140,9 @@ impl Settings {
             batch: config.batch.unwrap_or(cli.batch.is_some()),
             public_key: config.public_key.unwrap_or(true),
             password: config.password.unwrap_or(true),
-            connect_timeout: match config.connect_timeout {
+            timeout: cli.timeout.map(Duration::from_secs),
+            traffic: Traffic::new(cli.limit),
+            connect_timeout: match cli.timeout.map(Duration::from_secs).or(config.connect_timeout) {
                 Some(Duration::ZERO) => Duration::MAX,
                 timeout => timeout.unwrap_or(CONNECT_TIMEOUT),
             },
