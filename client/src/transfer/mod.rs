@@ -14,7 +14,7 @@ mod put;
 mod tests;
 
 pub use get::get;
-pub use progress::Progress;
+pub use progress::{Done, Observer, Progress};
 pub use put::put;
 
 use crate::conversation::{Conversation, ConversationError};

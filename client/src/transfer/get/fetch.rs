@@ -35,8 +35,8 @@ pub(super) async fn fetch(
     }
     let full = Arc::new(AtomicBool::new(false));
     let (queue, task) = {
-        let (plan, full) = (Arc::clone(plan), Arc::clone(&full));
-        spawn_writer(move || Writer::new(plan, options, full))
+        let (plan, full, observer) = (Arc::clone(plan), Arc::clone(&full), ctx.progress.observer());
+        spawn_writer(move || Writer::new(plan, options, full, observer))
     };
     let waiting = VecDeque::new();
     let batch = Batch { events: Vec::new(), bytes: 0, queue, full };

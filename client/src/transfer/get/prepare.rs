@@ -5,8 +5,8 @@ use super::plan::{Plan, Planned};
 use super::store::Store;
 use crate::conversation::ConversationError;
 use crate::transfer::local::Seen;
-use crate::transfer::{Context, Failure, Summary};
-use sshome_wire::{Digest, Payload, Request};
+use crate::transfer::{Context, Done, Failure, Summary};
+use sshome_wire::{Digest, Payload, Request, Status};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
@@ -102,10 +102,19 @@ pub(super) async fn leave_unchanged(
     if digests.is_empty() {
         return Ok(());
     }
-    let plan = Arc::clone(plan);
-    let same = tokio::task::spawn_blocking(move || same_content(&plan, &digests)).await;
+    let reading = Arc::clone(plan);
+    let same = tokio::task::spawn_blocking(move || same_content(&reading, &digests)).await;
     let same = same.map_err(|error| ConversationError::Local(error.to_string()))?;
     summary.unchanged += same.len() as u64;
+    if let Some(observer) = ctx.progress.observer() {
+        for (number, size) in candidates.iter().filter(|(number, _)| same.contains(number)) {
+            let Some(file) = plan.files.get(*number) else { continue };
+            let (remote, local) = (remote(plan, file), plan.local(file));
+            let status = Status::FileExists;
+            let (size, local) = (*size, Some(local.as_path()));
+            observer.done(&Done { remote: &remote, local, size, digest: None, resumed_at: 0, status });
+        }
+    }
     prepared.files.retain(|number| !same.contains(number));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::plan::{Plan, Planned};
 use super::store::Store;
 use crate::transfer::local::{Directory, Seen, begin_writeback, open_files, set_mode, set_mtime};
-use crate::transfer::{Failure, Options, Summary, names};
+use crate::transfer::{Done, Failure, Observer, Options, Summary, names};
 use bytes::Bytes;
 use sshome_wire::display::Escaped;
 use sshome_wire::{Digest, End, Header, Status};
@@ -48,6 +48,7 @@ pub(super) struct Writer {
     /// Handles that the group holds open.
     group_handles: usize,
     most_handles: usize,
+    observer: Option<Arc<dyn Observer>>,
     summary: Summary,
 }
 
@@ -76,6 +77,9 @@ struct Sink {
 struct Staged {
     file: usize,
     size: u64,
+    digest: Digest,
+    /// Where its data began.
+    offset: u64,
     directory: Rc<Directory>,
     part: Vec<u8>,
     /// Open until it is published: its lock keeps other clients away.
@@ -83,8 +87,14 @@ struct Staged {
 }
 
 impl Writer {
-    /// A writer of the plan's files, whose directories are there. It raises `full` when the disk is.
-    pub(super) fn new(plan: Arc<Plan>, options: Options, full: Arc<AtomicBool>) -> Writer {
+    /// A writer of the plan's files, whose directories are there. It raises `full` when the disk is, and
+    /// tells an observer of what is published.
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        options: Options,
+        full: Arc<AtomicBool>,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Writer {
         let store = Store::new(Arc::clone(&plan));
         Writer {
             plan,
@@ -97,6 +107,7 @@ impl Writer {
             group_handles: 0,
             // The rest is for everything else.
             most_handles: open_files() / 2,
+            observer,
             summary: Summary::default(),
         }
     }
@@ -210,7 +221,8 @@ impl Writer {
             return Err(failure);
         }
         let Sink { directory, part, handle, .. } = sink;
-        Ok(Staged { file, size: end.size, directory, part, handle })
+        let (size, digest, offset) = (end.size, end.digest, header.offset);
+        Ok(Staged { file, size, digest, offset, directory, part, handle })
     }
 
     /// Sets mode and time: the server's if they are to be preserved, else the mode of the file
@@ -239,7 +251,7 @@ impl Writer {
             match named {
                 Ok(name) => {
                     self.store.touched(&staged.directory);
-                    published.push((staged.file, staged.size, name));
+                    published.push((staged, name));
                 }
                 Err(why) => {
                     let _ = staged.directory.remove(&staged.part);
@@ -248,10 +260,10 @@ impl Writer {
             }
         }
         let synced = self.store.sync_names();
-        for (file, size, name) in published {
+        for (staged, name) in published {
             match &synced {
-                Ok(()) => self.report(file, size, name),
-                Err(error) => self.summary.failures.push(self.failure(file, written(error))),
+                Ok(()) => self.report(&staged, name),
+                Err(error) => self.summary.failures.push(self.failure(staged.file, written(error))),
             }
         }
     }
@@ -279,15 +291,25 @@ impl Writer {
         }
     }
 
-    fn report(&mut self, file: usize, size: u64, saved: Option<Vec<u8>>) {
+    fn report(&mut self, staged: &Staged, saved: Option<Vec<u8>>) {
         self.summary.files += 1;
-        self.summary.bytes += size;
-        if let Some(saved) = saved
-            && let Some(planned) = self.plan.files.get(file)
-            && let Some(place) = self.plan.places.get(planned.place)
-        {
-            let wanted = self.plan.local(planned);
-            self.summary.saved_as.push(crate::transfer::SavedAs { wanted, saved: place.path(&saved) });
+        self.summary.bytes += staged.size;
+        let Some(planned) = self.plan.files.get(staged.file) else { return };
+        let Some(place) = self.plan.places.get(planned.place) else { return };
+        let wanted = self.plan.local(planned);
+        let saved = saved.map(|saved| place.path(&saved));
+        if let Some(observer) = &self.observer {
+            observer.done(&Done {
+                remote: &self.remote(staged.file),
+                local: Some(saved.as_ref().unwrap_or(&wanted)),
+                size: staged.size,
+                digest: Some(staged.digest),
+                resumed_at: staged.offset,
+                status: Status::Done,
+            });
+        }
+        if let Some(saved) = saved {
+            self.summary.saved_as.push(crate::transfer::SavedAs { wanted, saved });
         }
     }
 

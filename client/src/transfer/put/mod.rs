@@ -7,7 +7,7 @@
 mod reader;
 mod walk;
 
-use super::{Context, Failure, Options, Summary, path_bytes, remote_is_directory};
+use super::{Context, Done, Failure, Options, Summary, path_bytes, remote_is_directory};
 use crate::conversation::{ConversationError, encoded, unexpected};
 use bytes::Bytes;
 use reader::{Asked, Manner, Message};
@@ -177,10 +177,11 @@ impl Sending {
                 ctx.progress.advance(length);
                 self.send_of_open(ctx, bytes).await?;
             }
-            Message::Last { bytes, failed } => {
+            Message::Last { bytes, digest, failed } => {
                 self.send_of_open(ctx, bytes).await?;
                 if let (Open::Sending, Some(asked)) = (&self.open, self.asked.back_mut()) {
                     asked.failed = failed;
+                    asked.digest = Some(digest);
                     self.settled.fetch_add(1, Ordering::Relaxed);
                 }
                 self.open = Open::No;
@@ -230,7 +231,7 @@ impl Sending {
     }
 
     fn note(&mut self, ctx: &Context<'_>, asked: Asked, reply: &Reply) {
-        let Asked { to, size, failed } = asked;
+        let Asked { to, size, digest, failed } = asked;
         let fine = match size {
             Some(_) => !reply.status.is_error(),
             None => matches!(reply.status, Status::Done | Status::DirectoryExists),
@@ -245,6 +246,10 @@ impl Sending {
         } else if let Some(size) = size {
             self.summary.files += 1;
             self.summary.bytes += size;
+            if let Some(observer) = ctx.progress.observer() {
+                let (remote, status) = (to.as_bytes(), reply.status);
+                observer.done(&Done { remote, local: None, size, digest, resumed_at: 0, status });
+            }
         }
     }
 }

@@ -27,8 +27,8 @@ pub(super) enum Message {
     First { bytes: Bytes, asked: Asked },
     /// Some of that file's bytes.
     Piece { bytes: Bytes, length: u64 },
-    /// The end of it, and why it is to be thrown away, if it is.
-    Last { bytes: Bytes, failed: Option<Failure> },
+    /// The end of it, its digest, and why it is to be thrown away, if it is.
+    Last { bytes: Bytes, digest: Digest, failed: Option<Failure> },
     /// Something was left out.
     Skipped(Failure),
     /// Something could not be sent.
@@ -42,17 +42,19 @@ pub(super) struct Asked {
     pub(super) to: RemotePath,
     /// The length of a file in bytes; none for a directory.
     pub(super) size: Option<u64>,
+    /// The digest of a file, once it has been read.
+    pub(super) digest: Option<Digest>,
     /// Why we have ended it ourselves; it says more than the server's answer to that.
     pub(super) failed: Option<Failure>,
 }
 
 impl Asked {
     fn directory(to: RemotePath) -> Asked {
-        Asked { to, size: None, failed: None }
+        Asked { to, size: None, digest: None, failed: None }
     }
 
-    fn file(to: RemotePath, size: u64) -> Asked {
-        Asked { to, size: Some(size), failed: None }
+    fn file(to: RemotePath, size: u64, digest: Option<Digest>) -> Asked {
+        Asked { to, size: Some(size), digest, failed: None }
     }
 }
 
@@ -132,8 +134,8 @@ impl Reader {
         let before = self.batch.len();
         self.batch.put_slice(&request);
         match source.append_whole(from, &mut self.batch) {
-            Ok(size) => {
-                self.asked.push(Asked::file(to, size));
+            Ok(digest) => {
+                self.asked.push(Asked::file(to, source.size, Some(digest)));
                 Ok(())
             }
             Err(failure) => {
@@ -153,7 +155,7 @@ impl Reader {
     ) -> Result<(), Gone> {
         self.flush()?;
         self.in_pieces += 1;
-        let asked = Asked::file(to, source.size);
+        let asked = Asked::file(to, source.size, None);
         self.send(Message::First { bytes: request.freeze(), asked })?;
         let mut hasher = blake3::Hasher::new();
         let mut left = source.size;
@@ -187,7 +189,7 @@ impl Reader {
         let mut bytes = BytesMut::new();
         // A frame of this size is always sendable.
         let _ = Frame::End(end).encode(&mut bytes);
-        self.send(Message::Last { bytes: bytes.freeze(), failed })
+        self.send(Message::Last { bytes: bytes.freeze(), digest, failed })
     }
 
     /// Sends what has gathered, if `more` bytes would be too much for the message.
@@ -249,8 +251,8 @@ impl Source {
         bytes
     }
 
-    /// Appends the frames of all its data and of its end.
-    fn append_whole(&self, path: &Path, out: &mut BytesMut) -> Result<u64, Failure> {
+    /// Appends the frames of all its data and of its end; returns the digest.
+    fn append_whole(&self, path: &Path, out: &mut BytesMut) -> Result<Digest, Failure> {
         let mut hasher = blake3::Hasher::new();
         let length = usize::try_from(self.size).unwrap_or(usize::MAX);
         if length > 0 {
@@ -263,7 +265,7 @@ impl Source {
         let digest = Digest(*hasher.finalize().as_bytes());
         let end = End { status: Status::Done, message: String::new(), digest, size: self.size };
         Frame::End(end).encode(out).map_err(|error| Failure::of(path_bytes(path), error.to_string()))?;
-        Ok(self.size)
+        Ok(digest)
     }
 
     /// Appends a frame of the next `length` bytes.
@@ -343,7 +345,7 @@ mod tests {
         // The reader is three pieces ahead at the most, and a quarter of the file is five.
         File::options().write(true).open(&path).unwrap().set_len(5 << 18).unwrap();
         let last = std::iter::from_fn(|| messages.blocking_recv()).last();
-        let Some(Message::Last { bytes, failed: Some(failure) }) = last else { panic!("{last:?}") };
+        let Some(Message::Last { bytes, failed: Some(failure), .. }) = last else { panic!("{last:?}") };
         assert_eq!((end_of(bytes).status, failure.status), (Status::Changed, Some(Status::Changed)));
         reading.join().unwrap();
     }
