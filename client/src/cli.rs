@@ -44,6 +44,10 @@ pub struct Cli {
     /// Say nothing but results and errors: no progress, no greeting, no summary
     #[arg(short, long)]
     pub quiet: bool,
+    /// Write results as events for programs, a line of JSON each, and nothing else to standard output;
+    /// docs/automation.md tells of them
+    #[arg(long)]
+    pub json: bool,
     /// Say what is tried while connecting
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,

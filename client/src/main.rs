@@ -5,7 +5,7 @@ use sshome::cli::Cli;
 use sshome::exit::Exit;
 use sshome::shell::command::{self, Invocation};
 use sshome::shell::words::Word;
-use sshome::shell::{self, Script, Shell, ShellError};
+use sshome::shell::{self, Output, Script, Shell, ShellError};
 use sshome::ssh::{self, Environment, Settings};
 use sshome::{names, tell::tell};
 use sshome_wire::display::Escaped;
@@ -41,36 +41,43 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: &Cli) -> Exit {
+    let out = Output::new(cli.json, cli.quiet);
+    let exit = attempt(cli, &out).await;
+    out.finish(exit);
+    exit
+}
+
+async fn attempt(cli: &Cli, out: &Output) -> Exit {
     let work = match Work::parse(cli) {
         Ok(work) => work,
         Err(error) => {
-            error.tell();
+            out.failed(&error);
             return error.exit();
         }
     };
     let settings = match Settings::resolve(cli, &Environment::current()) {
         Ok(settings) => settings,
         Err(error) => {
-            tell(error);
+            out.failed_to_begin(&error);
             return Exit::Usage;
         }
     };
     let (connection, conversation) = match ssh::connect(&settings).await {
         Ok(connected) => connected,
         Err(error) => {
-            tell(&error);
+            out.failed_to_begin(&error);
             return error.exit();
         }
     };
-    let exit = match Shell::new(conversation, cli.quiet) {
+    let done = match Shell::new(conversation, out.clone()) {
         Ok(mut shell) => work.run(&mut shell, cli, &settings).await,
         Err(error) => Err(error),
     };
     connection.close().await;
-    match exit {
+    match done {
         Ok(()) => Exit::Ok,
         Err(error) => {
-            error.tell();
+            out.failed(&error);
             error.exit()
         }
     }
@@ -96,7 +103,9 @@ impl Work {
         if let Some(file) = &cli.batch {
             return Ok(Work::Script(Script::batch(file)?));
         }
-        match std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        // A prompt and events would write over each other.
+        match terminal && !cli.json {
             true => Ok(Work::Prompt),
             false => Ok(Work::Script(Script::stdin())),
         }

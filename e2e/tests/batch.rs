@@ -24,7 +24,7 @@ lcd outbox
 pwd
 lpwd
 put -P report.csv
-put -f report.csv report-2.csv   # the second copy
+put -f report.csv report-2.csv   # it's the second copy
 PUT *.log
 put -pR site
 reput big.bin

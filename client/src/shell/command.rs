@@ -171,6 +171,13 @@ impl Command {
         out
     }
 
+    /// How an option is written.
+    #[must_use]
+    pub fn flag(&self, short: char) -> Option<String> {
+        let flag = self.flags.iter().find(|flag| flag.short == short)?;
+        Some(if flag.long.is_empty() { format!("-{short}") } else { format!("--{}", flag.long) })
+    }
+
     /// Reads the options and operands that follow the name.
     ///
     /// # Errors

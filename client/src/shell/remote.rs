@@ -1,9 +1,10 @@
 //! The commands that the server answers by one reply each.
 
 use super::command::{Invocation, PARTIAL, VERIFY, Verb};
+use super::event::{Event, Name, Side};
 use super::listing::{View, full_time, mode};
 use super::words::Word;
-use super::{Failures, Shell, ShellError, print};
+use super::{Failures, Shell, ShellError};
 use crate::conversation::ConversationError;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sshome_wire::display::Escaped;
@@ -13,7 +14,10 @@ use std::fmt::Write;
 impl Shell {
     pub(super) async fn pwd(&mut self) -> Result<(), ShellError> {
         match self.request(Request::Pwd).await?.payload {
-            Payload::Path(path) => print(&format!("{}\n", Escaped(&path))),
+            Payload::Path(path) => {
+                let event = Event::Directory { side: Side::Remote, name: Name::new(&path) };
+                self.out.show(&event, || format!("{}\n", Escaped(&path)))
+            }
             _ => Err(nonsense("pwd")),
         }
     }
@@ -79,7 +83,7 @@ impl Shell {
     pub(super) async fn cp(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let recursive = invocation.has('r');
         let (sources, to) = self.sources_and_target(invocation).await?;
-        let mut failures = Failures::default();
+        let mut failures = Failures::new(&self.out);
         for from in sources {
             let request = Request::Cp { from: from.clone(), to: to.clone(), recursive };
             failures.pass(self.long_request(request, "copying", &from).await.map(drop))?;
@@ -89,11 +93,13 @@ impl Shell {
 
     pub(super) async fn hash(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let verify = invocation.has(VERIFY);
-        let mut failures = Failures::default();
+        let mut failures = Failures::new(&self.out);
         for path in self.remote_paths(&invocation.operands).await? {
             let request = Request::Hash { path: path.clone(), verify };
             let result = match self.long_request(request, "reading", &path).await {
-                Ok(Reply { payload: Payload::Hash(hashed), .. }) => print(&digest(&hashed, &path, verify)),
+                Ok(Reply { payload: Payload::Hash(hashed), .. }) => {
+                    self.out.show(&Event::digest(&path, &hashed), || digest(&hashed, &path, verify))
+                }
                 Ok(_) => Err(nonsense("hash")),
                 Err(error) => Err(error),
             };
@@ -110,11 +116,12 @@ impl Shell {
         let follow = invocation.has('L');
         let paths = self.remote_paths(&invocation.operands).await?;
         let requests = paths.iter().map(|path| Request::Stat { path: path.clone(), follow }).collect();
-        let view = View::current();
+        let (view, out) = (View::current(), self.out.clone());
         self.request_all(requests, |index, reply| match (reply.payload, paths.get(index)) {
             (Payload::Stat(entry), Some(path)) => {
                 let gap = if index > 0 { "\n" } else { "" };
-                print(&format!("{gap}{}", fields(&entry, path, &view)))
+                let event = Event::entry(Side::Remote, path, &entry);
+                out.show(&event, || format!("{gap}{}", fields(&entry, path, &view)))
             }
             _ => Err(nonsense("stat")),
         })

@@ -1,7 +1,6 @@
 //! Commands one after the other, read from a file or from standard input: the conventions of sftp.
 
-use super::words::Word;
-use super::{Flow, Shell, ShellError, print};
+use super::{Flow, Shell, ShellError};
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
 use crate::names;
@@ -73,8 +72,8 @@ impl Script {
             if line.is_empty() {
                 continue;
             }
-            if self.is_batch && !line.silent && !shell.quiet {
-                print(&format!("sshome> {}\n", Escaped(line.command)))?;
+            if self.is_batch && !line.silent && !shell.out.is_quiet() {
+                shell.out.note(&format!("sshome> {}\n", Escaped(line.command)))?;
             }
             match shell.line(line.command).await {
                 Ok(Flow::Leave) => return Ok(()),
@@ -82,7 +81,7 @@ impl Script {
                 Err(error) if !line.may_fail || error.is_fatal() || error.exit() == Exit::Interrupted => {
                     return Err(error);
                 }
-                Err(error) => error.tell(),
+                Err(error) => shell.out.failed(&error),
             }
         }
     }
@@ -119,16 +118,8 @@ impl Line<'_> {
     }
 }
 
-/// The words before a comment: before one that begins with a `#` that is not quoted.
-pub(super) fn without_comment(mut words: Vec<Word>) -> Vec<Word> {
-    let comment = words.iter().position(|word| word.letters().first() == Some(&(b'#', false)));
-    words.truncate(comment.unwrap_or(words.len()));
-    words
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::words::split;
     use super::*;
 
     #[test]
@@ -148,15 +139,5 @@ mod tests {
         for line in ["", "  \n", "# put a", "  #", "-", "@- # x"] {
             assert!(Line::parse(line.as_bytes()).is_empty(), "{line}");
         }
-    }
-
-    #[test]
-    fn a_comment_ends_a_line_unless_it_is_quoted() {
-        let left = |line: &str| {
-            let words = without_comment(split(line.as_bytes()).unwrap());
-            words.iter().map(|word| String::from_utf8(word.bytes()).unwrap()).collect::<Vec<_>>()
-        };
-        assert_eq!(left("put a # to b"), ["put", "a"]);
-        assert_eq!(left("put a#b \\#c '#d'"), ["put", "a#b", "#c", "#d"]);
     }
 }

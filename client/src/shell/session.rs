@@ -5,7 +5,7 @@ use super::complete::Question;
 use super::glob::{LocalTree, Name, Tree};
 use super::prompt::{Event, Prompt};
 use super::words::Word;
-use super::{Flow, RemoteTree, Shell, ShellError, local, print};
+use super::{Flow, RemoteTree, Shell, ShellError, local};
 use sshome_wire::display::Escaped;
 use std::collections::HashMap;
 
@@ -15,10 +15,10 @@ use std::collections::HashMap;
 /// # Errors
 /// If the connection is lost, or the terminal. A command that fails is told of, and the next may follow.
 pub async fn interactive(shell: &mut Shell, who: &str) -> Result<(), ShellError> {
-    if !shell.quiet {
+    if !shell.out.is_quiet() {
         let greeting = shell.conversation.greeting().to_owned();
         for line in greeting.lines() {
-            print(&format!("{}\n", Escaped(line.as_bytes())))?;
+            shell.out.note(&format!("{}\n", Escaped(line.as_bytes())))?;
         }
     }
     let mut prompt = Prompt::start()?;
@@ -42,7 +42,7 @@ pub async fn interactive(shell: &mut Shell, who: &str) -> Result<(), ShellError>
             Ok(Flow::Leave) => return Ok(()),
             Ok(Flow::Continue) => {}
             Err(error) if error.is_fatal() => return Err(error),
-            Err(error) => error.tell(),
+            Err(error) => shell.out.failed(&error),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! `get` and `put`.
 
 use super::command::Invocation;
+use super::event::{Direction, Event};
 use super::words::Word;
-use super::{Shell, ShellError, local, print};
+use super::{Shell, ShellError, local};
 use crate::conversation::ConversationError;
 use crate::names;
 use crate::tell::tell;
@@ -30,7 +31,7 @@ impl Shell {
         for path in self.remote_paths(sources).await? {
             paths.push(self.conversation.absolute(&path).map_err(ConversationError::from)?);
         }
-        let (progress, options) = (self.bars(), self.options(invocation));
+        let (progress, options) = (self.watch(Direction::Get), self.options(invocation));
         let context =
             Context { conversation: &mut self.conversation, interrupt: &self.interrupt, progress: &progress };
         let begun = Instant::now();
@@ -48,7 +49,7 @@ impl Shell {
             self.directory(target.as_bytes()).await?;
         }
         let paths = self.local_paths(sources).await?;
-        let (progress, options) = (self.bars(), self.options(invocation));
+        let (progress, options) = (self.watch(Direction::Put), self.options(invocation));
         let context =
             Context { conversation: &mut self.conversation, interrupt: &self.interrupt, progress: &progress };
         let begun = Instant::now();
@@ -64,25 +65,33 @@ impl Shell {
         }
     }
 
-    fn bars(&self) -> Progress {
-        Progress::new(self.progress && std::io::stderr().is_terminal())
+    /// Whoever wants to know how a transfer goes.
+    fn watch(&self, direction: Direction) -> Progress {
+        let progress = Progress::new(self.progress && std::io::stderr().is_terminal());
+        match self.out.observer(direction) {
+            Some(observer) => progress.observed_by(observer),
+            None => progress,
+        }
     }
 
     pub(super) fn toggle_progress(&mut self) -> Result<(), ShellError> {
         self.progress = !self.progress;
-        print(if self.progress { "progress is shown\n" } else { "progress is not shown\n" })
+        self.out.say(if self.progress { "progress is shown\n" } else { "progress is not shown\n" })
     }
 
     fn report(&self, summary: &Summary, elapsed: Duration) -> Result<(), ShellError> {
-        summary.skipped.iter().for_each(|skipped| tell(format_args!("{}: {}", skipped.what, skipped.why)));
-        summary.failures.iter().for_each(|failure| tell(shown(failure)));
+        for Failure { what, why, .. } in &summary.skipped {
+            tell(format_args!("{what}: {why}"));
+            self.out.event(&Event::Skipped { what, message: why })?;
+        }
+        summary.failures.iter().for_each(|failure| self.out.not_transferred(failure, &shown(failure)));
         for saved in &summary.saved_as {
             let short = |path: &Path| names::shown(path.strip_prefix(&self.local).unwrap_or(path));
             let (wanted, saved) = (short(&saved.wanted), short(&saved.saved));
-            print(&format!("saved as {saved}: {wanted} has other content\n"))?;
+            self.out.note(&format!("saved as {saved}: {wanted} has other content\n"))?;
         }
-        if !self.quiet {
-            print(&line(summary, elapsed))?;
+        if !self.out.is_quiet() {
+            self.out.note(&line(summary, elapsed))?;
         }
         if summary.failures.is_empty() { Ok(()) } else { Err(ShellError::Reported) }
     }

@@ -1,24 +1,26 @@
 //! `df`: what there is room for, and what is left of uploads that were cut.
 
 use super::command::Invocation;
+use super::event::Event;
 use super::remote::nonsense;
 use super::words::Word;
-use super::{Shell, ShellError, print};
+use super::{Shell, ShellError};
 use jiff::Timestamp;
 use sshome_wire::display::{Escaped, Size};
-use sshome_wire::{Part, Payload, Request, Usage};
+use sshome_wire::{Part, Payload, Reply, Request, Usage};
 use std::fmt::Write;
 
 impl Shell {
     pub(super) async fn df(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let human = invocation.has('h');
         match self.request(Request::Df).await?.payload {
-            Payload::Usage(usage) => print(&quota(&usage, human))?,
+            Payload::Usage(usage) => self.out.show(&Event::usage(&usage), || quota(&usage, human))?,
             _ => return Err(nonsense("df")),
         }
         if invocation.has('v') {
             let parts = self.conversation.parts(&self.interrupt).await?;
-            print(&cut(&parts, human, Timestamp::now()))?;
+            let text = || cut(&parts, human, Timestamp::now());
+            self.out.show_all(parts.iter().map(Event::part), text)?;
         }
         Ok(())
     }
@@ -31,8 +33,9 @@ impl Shell {
             paths.push(None);
         }
         let requests = paths.into_iter().map(|path| Request::Discard { path }).collect();
-        self.request_all(requests, |_, reply| print(&format!("{}\n", Escaped(reply.message.as_bytes()))))
-            .await
+        let out = self.out.clone();
+        let tell = move |_, reply: Reply| out.say(&format!("{}\n", Escaped(reply.message.as_bytes())));
+        self.request_all(requests, tell).await
     }
 }
 
