@@ -3,9 +3,12 @@
 mod cron;
 
 use cron::{Cron, ended};
+use rustix::process::{Pid, Signal, kill_process};
 use sshome_e2e::{Host, Peer};
 use sshome_wire::{BLOCK, Frame, Put, Request, Time};
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const ANN: &str = "ann@127.0.0.1";
@@ -152,7 +155,7 @@ async fn a_batch_from_standard_input() {
     let host = host().await;
     let cron = Cron::new(&host);
     cron.write("lines", "@-rm nothing\nmkdir d\n@pwd\n");
-    let mut command = std::process::Command::new(sshome_e2e::binary("sshome").unwrap());
+    let mut command = Command::new(sshome_e2e::binary("sshome").unwrap());
     command.args(cron.arguments(&["-b", "-"], ANN)).stdin(std::fs::File::open(cron.path("lines")).unwrap());
     let ran = ended(&mut command);
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), "sshome> mkdir d\n/\n"), "{ran:?}");
@@ -256,4 +259,45 @@ async fn a_slow_transfer_is_not_cut() {
         assert!(begun.elapsed() > Duration::from_secs(2), "{:?}", begun.elapsed());
     }
     assert_eq!(cron.read("g"), cron.read("f"));
+}
+
+/// A batch that has said where it is, and waits for its next line.
+fn waiting(cron: &Cron) -> (Child, ChildStdin) {
+    let mut command = Command::new(sshome_e2e::binary("sshome").unwrap());
+    command.args(cron.arguments(&["-q", "-b", "-"], ANN)).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"pwd\n").unwrap();
+    let mut answer = [0; 2];
+    child.stdout.as_mut().unwrap().read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"/\n");
+    (child, stdin)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_loses_its_server() {
+    let mut host = host().await;
+    let cron = Cron::new(&host);
+    let (mut child, mut stdin) = waiting(&cron);
+    host.stop().await.unwrap();
+    // Whether the line may fail makes no difference.
+    stdin.write_all(b"-ls\n").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_interrupted() {
+    let host = host().await;
+    let cron = Cron::new(&host);
+    let (mut child, _stdin) = waiting(&cron);
+    let process = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    let ended = loop {
+        // One that comes just when the answer is out may pass unheard.
+        kill_process(process, Signal::INT).unwrap();
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(ended.code(), Some(6));
 }
