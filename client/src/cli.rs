@@ -5,6 +5,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+const WHERE: &str =
+    "Where to: [USER@]NAME, perhaps one of ~/.ssh/config, [USER@][ADDRESS]:PORT, or ssh://[USER@]HOST[:PORT]";
+
 /// Files on a server that runs sshomed: at a prompt, or one command at a time.
 ///
 /// Without COMMAND there is a prompt; "help" there lists the commands. Where standard input is no
@@ -51,8 +54,8 @@ pub struct Cli {
     /// Say what is tried while connecting
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Where to: [USER@]NAME, perhaps one of ~/.ssh/config, [USER@][ADDRESS]:PORT, or ssh://[USER@]HOST[:PORT]
-    #[arg(value_name = "HOST")]
+    /// Where to. The help has brackets, which would be links in a comment
+    #[arg(value_name = "HOST", help = WHERE)]
     pub destination: Destination,
     /// A command, as at the prompt, and what it needs
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]
