@@ -5,10 +5,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+const WHERE: &str =
+    "Where to: [USER@]NAME, perhaps one of ~/.ssh/config, [USER@][ADDRESS]:PORT, or ssh://[USER@]HOST[:PORT]";
+
 /// Files on a server that runs sshomed: at a prompt, or one command at a time.
 ///
 /// Without COMMAND there is a prompt; "help" there lists the commands. Where standard input is no
-/// terminal, commands are read from it, a line each, up to the first that fails.
+/// terminal, commands are read from it, a line each, up to the first that fails. A line that begins
+/// with "-" may fail, and one that begins with "#" is a comment.
 #[derive(Debug, Parser)]
 #[command(name = "sshome", version, after_help = crate::exit::HELP)]
 #[command(override_usage = "sshome [OPTIONS] [USER@]HOST [COMMAND [ARGS…]]")]
@@ -19,6 +23,10 @@ pub struct Cli {
     /// The port; 2222 where nothing else says another one
     #[arg(short = 'P', value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
+    /// Run the commands of a file ("-" for standard input) as sftp does: each is shown before it runs,
+    /// unless its line begins with "@"; get replaces the files that are there; nothing is asked
+    #[arg(short = 'b', value_name = "FILE", conflicts_with = "command")]
+    pub batch: Option<PathBuf>,
     /// A file in place of ~/.ssh/config; "none" for no file
     #[arg(short = 'F', value_name = "CONFIG")]
     pub config: Option<PathBuf>,
@@ -28,17 +36,29 @@ pub struct Cli {
     /// Take the key of a host that is not known, and remember it; a changed key is still refused
     #[arg(long)]
     pub accept_new: bool,
+    /// Give up where nothing moves for so many seconds, while connecting or waiting for an answer; a
+    /// transfer at work is not cut
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: Option<u64>,
     /// How often in a row to connect again when the connection is lost during a transfer; 0 for never
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub retries: u32,
-    /// Say nothing but results and errors
+    /// Send, and receive, at most so many Kbit/s; 64 at least, lest the server take it for a stalled
+    /// connection
+    #[arg(short = 'l', value_name = "KBITS", value_parser = clap::value_parser!(u64).range(64..))]
+    pub limit: Option<u64>,
+    /// Say nothing but results and errors: no progress, no greeting, no summary
     #[arg(short, long)]
     pub quiet: bool,
+    /// Write results as events for programs, a line of JSON each, and nothing else to standard output;
+    /// docs/automation.md tells of them
+    #[arg(long)]
+    pub json: bool,
     /// Say what is tried while connecting
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Where to: [USER@]NAME, perhaps one of ~/.ssh/config, [USER@][ADDRESS]:PORT, or ssh://[USER@]HOST[:PORT]
-    #[arg(value_name = "HOST")]
+    /// Where to. The help has brackets, which would be links in a comment
+    #[arg(value_name = "HOST", help = WHERE)]
     pub destination: Destination,
     /// A command, as at the prompt, and what it needs
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]
@@ -139,7 +159,14 @@ mod tests {
 
     #[test]
     fn mistakes_are_refused() {
-        for arguments in [&["sshome"][..], &["sshome", "-P", "0", "host"], &["sshome", "--what", "host"]] {
+        for arguments in [
+            &["sshome"][..],
+            &["sshome", "-P", "0", "host"],
+            &["sshome", "--what", "host"],
+            &["sshome", "-b", "file", "host", "pwd"],
+            &["sshome", "--timeout", "0", "host"],
+            &["sshome", "-l", "8", "host"],
+        ] {
             assert!(Cli::try_parse_from(arguments).is_err(), "{arguments:?}");
         }
     }

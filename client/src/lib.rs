@@ -14,4 +14,5 @@ pub mod pattern;
 pub mod shell;
 pub mod ssh;
 pub mod tell;
+pub mod traffic;
 pub mod transfer;

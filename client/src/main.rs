@@ -5,7 +5,7 @@ use sshome::cli::Cli;
 use sshome::exit::Exit;
 use sshome::shell::command::{self, Invocation};
 use sshome::shell::words::Word;
-use sshome::shell::{self, Shell, ShellError};
+use sshome::shell::{self, Output, Script, Shell, ShellError};
 use sshome::ssh::{self, Environment, Settings};
 use sshome::{names, tell::tell};
 use sshome_wire::display::Escaped;
@@ -41,63 +41,89 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: &Cli) -> Exit {
-    let invocation = match parse(cli) {
-        Ok(invocation) => invocation,
+    let out = Output::new(cli.json, cli.quiet);
+    let exit = attempt(cli, &out).await;
+    out.finish(exit);
+    exit
+}
+
+async fn attempt(cli: &Cli, out: &Output) -> Exit {
+    let work = match Work::parse(cli) {
+        Ok(work) => work,
         Err(error) => {
-            error.tell();
+            out.failed(&error);
             return error.exit();
         }
     };
     let settings = match Settings::resolve(cli, &Environment::current()) {
         Ok(settings) => settings,
         Err(error) => {
-            tell(error);
+            out.failed_to_begin(&error);
             return Exit::Usage;
         }
     };
     let (connection, conversation) = match ssh::connect(&settings).await {
         Ok(connected) => connected,
         Err(error) => {
-            tell(&error);
+            out.failed_to_begin(&error);
             return error.exit();
         }
     };
-    let exit = match Shell::new(conversation, cli.quiet) {
+    let done = match Shell::new(conversation, out.clone()) {
         Ok(shell) => {
             let mut shell = shell.over(connection);
-            let exit = work(&mut shell, invocation.as_ref(), cli, &settings).await;
+            let done = work.run(&mut shell, cli, &settings).await;
             shell.close().await;
-            exit
+            done
         }
         Err(error) => Err(error),
     };
-    match exit {
+    match done {
         Ok(()) => Exit::Ok,
         Err(error) => {
-            error.tell();
+            out.failed(&error);
             error.exit()
         }
     }
 }
 
-/// The command of the arguments; none if there is none. A mistake is found before anybody logs in.
-fn parse(cli: &Cli) -> Result<Option<Invocation>, ShellError> {
-    let words: Vec<Word> = cli.command.iter().map(|word| Word::plain(&names::bytes(word))).collect();
-    Ok(command::parse(&words)?)
+/// What is to be done once somebody is logged in.
+enum Work {
+    /// The command of the arguments.
+    Command(Invocation),
+    /// Lines that are not typed.
+    Script(Script),
+    /// A prompt.
+    Prompt,
 }
 
-async fn work(
-    shell: &mut Shell,
-    invocation: Option<&Invocation>,
-    cli: &Cli,
-    settings: &Settings,
-) -> Result<(), ShellError> {
-    if let Some(invocation) = invocation {
-        return shell.argument(invocation).await.map(drop);
+impl Work {
+    /// A mistake in the arguments, or a batch file that is not there, is found before anybody logs in.
+    fn parse(cli: &Cli) -> Result<Work, ShellError> {
+        let words: Vec<Word> = cli.command.iter().map(|word| Word::plain(&names::bytes(word))).collect();
+        if let Some(invocation) = command::parse(&words)? {
+            return Ok(Work::Command(invocation));
+        }
+        if let Some(file) = &cli.batch {
+            return Ok(Work::Script(Script::batch(file)?));
+        }
+        let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        // A prompt and events would write over each other.
+        match terminal && !cli.json {
+            true => Ok(Work::Prompt),
+            false => Ok(Work::Script(Script::stdin())),
+        }
     }
-    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
-        let (user, host) = (Escaped(settings.user.as_bytes()), Escaped(cli.destination.host.as_bytes()));
-        return shell::interactive(shell, &format!("{user}@{host}")).await;
+
+    async fn run(self, shell: &mut Shell, cli: &Cli, settings: &Settings) -> Result<(), ShellError> {
+        match self {
+            Work::Command(invocation) => shell.argument(&invocation).await.map(drop),
+            Work::Script(script) => script.run(shell).await,
+            Work::Prompt => {
+                let user = Escaped(settings.user.as_bytes());
+                let host = Escaped(cli.destination.host.as_bytes());
+                shell::interactive(shell, &format!("{user}@{host}")).await
+            }
+        }
     }
-    shell::batch(shell).await
 }

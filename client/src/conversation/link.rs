@@ -1,6 +1,6 @@
 //! The two directions of a conversation's channel: bytes out, frames in.
 
-use super::ConversationError;
+use super::{ConversationError, Patience};
 use bytes::Bytes;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
@@ -19,6 +19,8 @@ pub(super) struct Incoming {
     decoder: Decoder,
     /// Bytes that came since somebody asked how many.
     taken: u64,
+    /// None waits for ever.
+    pub(super) patience: Option<Patience>,
     /// What the server said on the channel's error stream; it explains a loss.
     complaint: Vec<u8>,
 }
@@ -28,7 +30,7 @@ const COMPLAINT: usize = 1000;
 
 impl Incoming {
     pub(super) fn new(channel: ChannelReadHalf) -> Incoming {
-        Incoming { channel, decoder: Decoder::new(), taken: 0, complaint: Vec::new() }
+        Incoming { channel, decoder: Decoder::new(), taken: 0, patience: None, complaint: Vec::new() }
     }
 
     /// The next frame. A caller that stops waiting loses nothing.
@@ -37,7 +39,11 @@ impl Incoming {
             if let Some(frame) = self.decoder.next()? {
                 return Ok(frame);
             }
-            match self.channel.wait().await {
+            let message = match &self.patience {
+                Some(patience) => patience.wait(self.channel.wait()).await?,
+                None => self.channel.wait().await,
+            };
+            match message {
                 Some(ChannelMsg::Data { data }) => {
                     self.taken = self.taken.saturating_add(data.len() as u64);
                     self.decoder.push(data);

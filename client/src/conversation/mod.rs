@@ -9,6 +9,8 @@ mod config;
 mod error;
 mod greeting;
 mod link;
+mod parts;
+mod patience;
 #[cfg(test)]
 pub(crate) mod peer;
 #[cfg(test)]
@@ -16,6 +18,7 @@ mod tests;
 
 pub use config::{PATIENCE, config};
 pub use error::ConversationError;
+pub use patience::Patience;
 
 use crate::interrupt::Interrupt;
 use arrived::Arrived;
@@ -69,6 +72,11 @@ impl Conversation {
         };
         let cwd = RemotePath::root();
         Ok(Conversation { incoming, outgoing, arrived: Arrived::default(), outstanding: 0, hello, cwd })
+    }
+
+    /// From now on the server is not waited for without end: the conversation is then lost.
+    pub fn wait_only(&mut self, patience: Patience) {
+        self.incoming.patience = Some(patience);
     }
 
     /// The server's words for the person at the prompt. They come from the other side: show them

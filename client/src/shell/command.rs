@@ -17,17 +17,21 @@ pub enum Verb {
     Lcd,
     Lls,
     Lmkdir,
+    Ln,
     Lpwd,
     Ls,
     Mkdir,
     Mv,
+    Progress,
     Put,
     Pwd,
     Rm,
     Rmdir,
     Shell,
     Stat,
+    Symlink,
     Sync,
+    Version,
 }
 
 /// What an operand names, for completion.
@@ -48,8 +52,10 @@ pub enum Operand {
 /// An option of a command.
 #[derive(Debug)]
 pub struct Flag {
-    /// The letter behind the dash.
+    /// The letter behind the dash; a control character where there is none.
     pub short: char,
+    /// Another letter for it, as in sftp.
+    pub also: Option<char>,
     /// The word behind two dashes; empty where there is none.
     pub long: &'static str,
     /// What it does, in a line.
@@ -109,6 +115,14 @@ pub enum CommandError {
     /// There is no such command.
     #[error("unknown command {0}: try \"help\"")]
     Unknown(String),
+    /// It is one of sftp's that there is not.
+    #[error("there is no {command} here: {instead}")]
+    Unsupported {
+        /// The command.
+        command: &'static str,
+        /// What there is instead.
+        instead: &'static str,
+    },
     /// The command has no such option.
     #[error("{command} has no option {flag}: it is \"{usage}\"")]
     Flag {
@@ -132,32 +146,36 @@ pub enum CommandError {
 }
 
 impl Command {
-    /// The row of a name.
+    /// The row of a name, in capitals or not, as in sftp.
     #[must_use]
     pub fn find(name: &[u8]) -> Option<&'static Command> {
-        let is = |command: &&Command| {
-            command.name.as_bytes() == name || command.aliases.iter().any(|alias| alias.as_bytes() == name)
-        };
-        COMMANDS.iter().find(is)
+        let is = |word: &str| word.as_bytes().eq_ignore_ascii_case(name);
+        COMMANDS.iter().find(|command| is(command.name) || command.aliases.iter().any(|alias| is(alias)))
     }
 
     /// The name, its options and its operands, as help shows them.
     #[must_use]
     pub fn synopsis(&self) -> String {
         let mut out = self.name.to_owned();
-        let letters: String =
-            self.flags.iter().map(|flag| flag.short).filter(|short| *short != VERIFY).collect();
+        let letters: String = self.flags.iter().map(|flag| flag.short).filter(|c| !c.is_control()).collect();
         // Writing into a String cannot fail.
         if !letters.is_empty() {
             let _ = write!(out, " [-{letters}]");
         }
-        if let Some(flag) = self.flags.iter().find(|flag| flag.short == VERIFY) {
+        for flag in self.flags.iter().filter(|flag| flag.short.is_control()) {
             let _ = write!(out, " [--{}]", flag.long);
         }
         if !self.usage.is_empty() {
             let _ = write!(out, " {}", self.usage);
         }
         out
+    }
+
+    /// How an option is written.
+    #[must_use]
+    pub fn flag(&self, short: char) -> Option<String> {
+        let flag = self.flags.iter().find(|flag| flag.short == short)?;
+        Some(if flag.long.is_empty() { format!("-{short}") } else { format!("--{}", flag.long) })
     }
 
     /// Reads the options and operands that follow the name.
@@ -178,7 +196,10 @@ impl Command {
                 }
                 [b'-', short @ ..] if !only_operands && !short.is_empty() => {
                     for letter in short {
-                        let known = |flag: &&Flag| flag.short == char::from(*letter) && flag.short != VERIFY;
+                        let letter = char::from(*letter);
+                        let known = |flag: &&Flag| {
+                            (flag.short == letter || flag.also == Some(letter)) && !letter.is_control()
+                        };
                         let flag = self.flags.iter().find(known);
                         invocation.flags.push(flag.ok_or_else(|| self.no_flag(word))?.short);
                     }
@@ -186,8 +207,10 @@ impl Command {
                 _ => invocation.operands.push(word.clone()),
             }
         }
+        // Without names all parts are meant.
+        let least = if invocation.has(PARTIAL) { 0 } else { self.operands.0 };
         let problem = match invocation.operands.len() {
-            given if given < self.operands.0 => "something is missing",
+            given if given < least => "something is missing",
             given if given > self.operands.1 => "that is too much",
             _ => return Ok(invocation),
         };
@@ -210,8 +233,11 @@ impl Command {
 pub fn parse(words: &[Word]) -> Result<Option<Invocation>, CommandError> {
     let Some((name, rest)) = words.split_first() else { return Ok(None) };
     let name = name.bytes();
-    match Command::find(&name) {
-        Some(command) => command.parse(rest).map(Some),
+    if let Some(command) = Command::find(&name) {
+        return command.parse(rest).map(Some);
+    }
+    match UNSUPPORTED.iter().find(|(command, _)| command.as_bytes().eq_ignore_ascii_case(&name)) {
+        Some((command, instead)) => Err(CommandError::Unsupported { command, instead }),
         None => Err(CommandError::Unknown(sshome_wire::display::Escaped(&name).to_string())),
     }
 }
@@ -233,12 +259,12 @@ pub fn overview() -> String {
 pub fn help(command: &Command) -> String {
     let mut out = format!("{}\n    {}\n", command.synopsis(), command.summary);
     for flag in command.flags {
-        let name = match (flag.short, flag.long) {
-            (VERIFY, long) => format!("--{long}"),
-            (short, "") => format!("-{short}"),
-            (short, long) => format!("-{short}, --{long}"),
-        };
-        let _ = writeln!(out, "    {name:15}  {}", flag.help);
+        let letters = [Some(flag.short), flag.also].into_iter().flatten().filter(|c| !c.is_control());
+        let mut names: Vec<String> = letters.map(|letter| format!("-{letter}")).collect();
+        if !flag.long.is_empty() {
+            names.push(format!("--{}", flag.long));
+        }
+        let _ = writeln!(out, "    {:19}  {}", names.join(", "), flag.help);
     }
     for line in command.details.lines() {
         let _ = writeln!(out, "    {line}");
@@ -249,8 +275,19 @@ pub fn help(command: &Command) -> String {
     out
 }
 
-/// Stands for the one option that has no letter.
+/// Stands for an option that has no letter.
 pub const VERIFY: char = '\u{1}';
+
+/// Stands for another one.
+pub const PARTIAL: char = '\u{2}';
+
+/// Commands of sftp that mean what this server does not do, and what there is instead.
+const UNSUPPORTED: [(&str, &str); 4] = [
+    ("chgrp", "files here have no groups"),
+    ("chmod", "put -p keeps the mode that a file has on this side"),
+    ("chown", "all files in a home belong to its user"),
+    ("lumask", "set the umask in the shell that starts sshome"),
+];
 
 pub use super::table::COMMANDS;
 
@@ -285,6 +322,8 @@ mod tests {
         assert_eq!(names.len(), all);
         assert!(COMMANDS.is_sorted_by_key(|command| command.name));
         assert_eq!(Command::find(b"bye").unwrap().verb, Verb::Exit);
+        assert_eq!(Command::find(b"RENAME").unwrap().verb, Verb::Mv);
+        assert!(UNSUPPORTED.iter().all(|(name, _)| Command::find(name.as_bytes()).is_none()));
     }
 
     #[test]
@@ -293,6 +332,8 @@ mod tests {
         assert_eq!(invocation.flags(), ['l', 'a', 'h']);
         assert_eq!(invocation.operands.len(), 1);
         assert!(parsed("get --force a").unwrap().unwrap().has('f'));
+        assert_eq!(parsed("get -PR a").unwrap().unwrap().flags(), ['p', 'r']);
+        assert_eq!(parsed("ls -nR").unwrap().unwrap().flags(), ['l', 'R']);
         assert!(parsed("hash --verify a").unwrap().unwrap().has(VERIFY));
         let invocation = parsed("rm -- -r -").unwrap().unwrap();
         assert!(!invocation.has('r'));
@@ -302,10 +343,16 @@ mod tests {
     #[test]
     fn mistakes_say_how_it_is_used() {
         let said = |line: &str| parsed(line).unwrap_err().to_string();
+        assert_eq!(
+            said("CHMOD 644 a"),
+            "there is no chmod here: put -p keeps the mode that a file has on this side"
+        );
         assert_eq!(said("sl"), "unknown command sl: try \"help\"");
         assert!(said("ls -lx").starts_with("ls has no option -lx"), "{}", said("ls -lx"));
         assert!(said("mv a").starts_with("something is missing for mv"), "{}", said("mv a"));
         assert!(said("pwd x").starts_with("that is too much for pwd"), "{}", said("pwd x"));
+        assert!(said("rm").starts_with("something is missing for rm"));
+        assert!(parsed("rm --partial").unwrap().unwrap().has(PARTIAL));
         assert!(parsed("").unwrap().is_none());
     }
 }

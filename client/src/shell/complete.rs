@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn commands_and_options() {
         assert_eq!(replacements("mk", &[]), ["mkdir "]);
-        assert_eq!(replacements("l", &[]), ["lcd", "lls", "lmkdir", "lpwd", "ls"]);
+        assert_eq!(replacements("l", &[]), ["lcd", "lls", "lmkdir", "ln", "lpwd", "ls"]);
         assert_eq!(replacements("hash --", &[]), ["--verify "]);
         assert!(replacements("get -", &[]).contains(&"--force".to_owned()));
     }

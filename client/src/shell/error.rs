@@ -1,5 +1,6 @@
 //! Why a command did not do what it should.
 
+use super::Output;
 use super::command::CommandError;
 use super::words::WordsError;
 use crate::conversation::ConversationError;
@@ -18,6 +19,9 @@ pub enum ShellError {
     /// The server said no, or is gone, or was told to stop.
     #[error(transparent)]
     Conversation(#[from] ConversationError),
+    /// The commands cannot be read.
+    #[error("{0}")]
+    Script(String),
     /// It failed for a reason on this side.
     #[error("{0}")]
     Failed(String),
@@ -37,7 +41,7 @@ impl ShellError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            ShellError::Words(_) | ShellError::Command(_) => Exit::Usage,
+            ShellError::Words(_) | ShellError::Command(_) | ShellError::Script(_) => Exit::Usage,
             ShellError::Conversation(ConversationError::Lost(_) | ConversationError::Protocol(_)) => {
                 Exit::Connection
             }
@@ -55,20 +59,21 @@ impl ShellError {
     pub fn is_fatal(&self) -> bool {
         self.exit() == Exit::Connection || matches!(self, ShellError::Output(_) | ShellError::Abandoned)
     }
-
-    /// Says it, unless that was done already or there is nothing to say.
-    pub fn tell(&self) {
-        if !matches!(self, ShellError::Reported) && self.exit() != Exit::Ok {
-            crate::tell::tell(self);
-        }
-    }
 }
 
 /// Counts what failed where one failure does not stop the rest.
-#[derive(Debug, Default)]
-pub(super) struct Failures(bool);
+#[derive(Debug)]
+pub(super) struct Failures {
+    out: Output,
+    any: bool,
+}
 
 impl Failures {
+    /// None yet; they are told to `out`.
+    pub(super) fn new(out: &Output) -> Failures {
+        Failures { out: out.clone(), any: false }
+    }
+
     /// Says a failure and remembers that there was one.
     ///
     /// # Errors
@@ -76,8 +81,8 @@ impl Failures {
     pub(super) fn pass(&mut self, result: Result<(), ShellError>) -> Result<(), ShellError> {
         match result {
             Err(error) if error.exit() == Exit::Failed && !error.is_fatal() => {
-                error.tell();
-                self.0 = true;
+                self.out.failed(&error);
+                self.any = true;
                 Ok(())
             }
             other => other,
@@ -89,6 +94,6 @@ impl Failures {
     /// # Errors
     /// If anything failed.
     pub(super) fn verdict(self) -> Result<(), ShellError> {
-        if self.0 { Err(ShellError::Reported) } else { Ok(()) }
+        if self.any { Err(ShellError::Reported) } else { Ok(()) }
     }
 }

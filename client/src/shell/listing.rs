@@ -34,6 +34,8 @@ pub enum Order {
     Time,
     /// The largest first.
     Size,
+    /// As they come.
+    None,
 }
 
 /// Where a listing is shown.
@@ -59,19 +61,16 @@ impl View {
     }
 }
 
-/// Leaves out what is not to be seen, sorts the rest and writes it, a line feed behind each line.
-#[must_use]
-pub fn directory(mut entries: Vec<Entry>, options: &Options, view: &View) -> String {
+/// Leaves out what is not to be seen.
+pub fn hide(entries: &mut Vec<Entry>, options: &Options) {
     entries.retain(|entry| options.all || entry.name.first() != Some(&b'.'));
-    self::entries(entries, options, view)
 }
 
-/// Sorts entries and writes them all, a line feed behind each line.
+/// Writes entries in their order, a line feed behind each line.
 #[must_use]
-pub fn entries(mut entries: Vec<Entry>, options: &Options, view: &View) -> String {
-    sort(&mut entries, options);
+pub fn entries(entries: &[Entry], options: &Options, view: &View) -> String {
     if options.long {
-        return long(&entries, options, view);
+        return long(entries, options, view);
     }
     let names: Vec<String> = entries.iter().map(|entry| Escaped(&entry.name).to_string()).collect();
     match view.width {
@@ -113,12 +112,14 @@ pub fn full_time(time: Time, zone: &TimeZone) -> String {
     }
 }
 
-fn sort(entries: &mut [Entry], options: &Options) {
+/// Puts entries into the order that was asked for.
+pub fn sort(entries: &mut [Entry], options: &Options) {
     entries.sort_by(|a, b| {
         let order = match options.order {
             Order::Name => a.name.cmp(&b.name),
             Order::Time => b.mtime.cmp(&a.mtime).then_with(|| a.name.cmp(&b.name)),
             Order::Size => b.size.cmp(&a.size).then_with(|| a.name.cmp(&b.name)),
+            Order::None => std::cmp::Ordering::Equal,
         };
         if options.reverse { order.reverse() } else { order }
     });
@@ -191,6 +192,12 @@ fn columns(names: &[String], width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn directory(mut entries: Vec<Entry>, options: &Options, view: &View) -> String {
+        hide(&mut entries, options);
+        sort(&mut entries, options);
+        super::entries(&entries, options, view)
+    }
 
     fn entry(name: &[u8]) -> Entry {
         Entry {

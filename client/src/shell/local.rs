@@ -2,9 +2,10 @@
 
 use super::command::Invocation;
 use super::error::Failures;
+use super::event::{Event, Name, Side};
 use super::ls::Page;
 use super::words::Word;
-use super::{Shell, ShellError, print};
+use super::{Shell, ShellError};
 use crate::names;
 use sshome_wire::display::Escaped;
 use sshome_wire::{Entry, FileKind, Time};
@@ -16,7 +17,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 impl Shell {
     pub(super) fn lpwd(&self) -> Result<(), ShellError> {
-        print(&format!("{}\n", names::shown(&self.local)))
+        let path = names::bytes(self.local.as_os_str());
+        let event = Event::Directory { side: Side::Local, name: Name::new(&path) };
+        self.out.show(&event, || format!("{}\n", names::shown(&self.local)))
     }
 
     pub(super) fn lcd(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
@@ -33,7 +36,7 @@ impl Shell {
     }
 
     pub(super) fn lmkdir(&self, invocation: &Invocation) -> Result<(), ShellError> {
-        let mut failures = Failures::default();
+        let mut failures = Failures::new(&self.out);
         for word in &invocation.operands {
             let path = self.local_path(&at_home(word)?.bytes())?;
             let parents = invocation.has('p');
@@ -48,8 +51,8 @@ impl Shell {
             [] => vec![self.local.clone()],
             words => self.local_paths(words).await?,
         };
-        let mut page = Page::new(invocation, paths.len() > 1);
-        let mut failures = Failures::default();
+        let mut page = Page::new(&self.out, Side::Local, invocation, paths.len() > 1);
+        let mut failures = Failures::new(&self.out);
         let is_directory = |path: &PathBuf| path.metadata().is_ok_and(|metadata| metadata.is_dir());
         let mut ahead: Vec<PathBuf> = paths.extract_if(.., |path| is_directory(path)).collect();
         let mut files = Vec::new();
@@ -87,6 +90,10 @@ impl Shell {
             shell
         };
         command.current_dir(&self.local);
+        if self.out.is_for_programs() {
+            // Standard output has events and nothing else.
+            command.stdout(io::stderr());
+        }
         let ended = tokio::task::spawn_blocking(move || command.status()).await.map_err(io::Error::other);
         match ended.and_then(|status| status) {
             Ok(status) if status.success() => Ok(()),

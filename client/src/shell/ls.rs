@@ -2,8 +2,9 @@
 
 use super::command::Invocation;
 use super::error::Failures;
+use super::event::{Event, Side};
 use super::listing::{self, Options, Order, View};
-use super::{Shell, ShellError, print};
+use super::{Output, Shell, ShellError};
 use crate::conversation::ConversationError;
 use sshome_wire::display::Escaped;
 use sshome_wire::{Entries, Entry, FileKind};
@@ -14,8 +15,8 @@ impl Shell {
             [] => vec![(b".".to_vec(), None)],
             words => self.remote_entries(words).await?,
         };
-        let mut page = Page::new(invocation, paths.len() > 1);
-        let mut failures = Failures::default();
+        let mut page = Page::new(&self.out, Side::Remote, invocation, paths.len() > 1);
+        let mut failures = Failures::new(&self.out);
         let (mut files, mut directories) = (Vec::new(), Vec::new());
         for (path, seen) in paths {
             match seen {
@@ -85,6 +86,15 @@ impl Shell {
     }
 }
 
+/// The path of a name in a directory, whose own is left out where it is the working directory.
+fn beneath(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    let slash: &[u8] = if directory.ends_with(b"/") { b"" } else { b"/" };
+    match directory {
+        b"." => name.to_vec(),
+        directory => [directory, slash, name].concat(),
+    }
+}
+
 /// The only entry of what is no directory, under the name that was typed.
 fn named(entries: Vec<Entry>, path: &[u8]) -> Vec<Entry> {
     entries.into_iter().take(1).map(|entry| Entry { name: path.to_vec(), ..entry }).collect()
@@ -92,6 +102,8 @@ fn named(entries: Vec<Entry>, path: &[u8]) -> Vec<Entry> {
 
 /// Listings on their way to standard output, one below the other.
 pub(super) struct Page {
+    out: Output,
+    side: Side,
     options: Options,
     view: View,
     pub(super) recursive: bool,
@@ -101,11 +113,12 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn new(invocation: &Invocation, several: bool) -> Page {
+    pub(super) fn new(out: &Output, side: Side, invocation: &Invocation, several: bool) -> Page {
         // Of two orders the last one counts.
         let order = invocation.flags().iter().rev().find_map(|flag| match flag {
             't' => Some(Order::Time),
             'S' => Some(Order::Size),
+            'f' => Some(Order::None),
             _ => None,
         });
         let options = Options {
@@ -117,28 +130,39 @@ impl Page {
             single: invocation.has('1'),
         };
         let recursive = invocation.has('R');
-        Page { options, view: View::current(), recursive, headers: several || recursive, begun: false }
+        let (out, view, headers) = (out.clone(), View::current(), several || recursive);
+        Page { out, side, options, view, recursive, headers, begun: false }
     }
 
     /// Shows what is no directory; nothing if there is none.
-    pub(super) fn files(&mut self, entries: Vec<Entry>) -> Result<(), ShellError> {
+    pub(super) fn files(&mut self, mut entries: Vec<Entry>) -> Result<(), ShellError> {
         if entries.is_empty() {
             return Ok(());
         }
         self.begun = true;
-        print(&listing::entries(entries, &self.options, &self.view))
+        listing::sort(&mut entries, &self.options);
+        let events = entries.iter().map(|entry| Event::entry(self.side, &entry.name, entry));
+        self.out.show_all(events, || listing::entries(&entries, &self.options, &self.view))
     }
 
     /// Shows what is in a directory.
-    pub(super) fn directory(&mut self, name: &[u8], entries: Vec<Entry>) -> Result<(), ShellError> {
+    pub(super) fn directory(&mut self, name: &[u8], mut entries: Vec<Entry>) -> Result<(), ShellError> {
+        listing::hide(&mut entries, &self.options);
+        listing::sort(&mut entries, &self.options);
+        if self.out.is_for_programs() {
+            return entries.iter().try_for_each(|entry| {
+                let path = beneath(name, &entry.name);
+                self.out.event(&Event::entry(self.side, &path, entry))
+            });
+        }
         let mut text = String::new();
         if self.headers {
             let gap = if self.begun { "\n" } else { "" };
             text = format!("{gap}{}:\n", Escaped(name));
         }
         self.begun = true;
-        text.push_str(&listing::directory(entries, &self.options, &self.view));
-        print(&text)
+        text.push_str(&listing::entries(&entries, &self.options, &self.view));
+        self.out.note(&text)
     }
 
     /// The directories of a listing that a recursive one goes on with.
@@ -158,7 +182,6 @@ impl Page {
         if !self.options.all && directory.split(|byte| *byte == b'/').any(|name| name.starts_with(b".")) {
             return Ok(());
         }
-        let slash: &[u8] = if path.ends_with(b"/") { b"" } else { b"/" };
-        self.directory(&[path, slash, &directory].concat(), found.entries)
+        self.directory(&beneath(path, &directory), found.entries)
     }
 }

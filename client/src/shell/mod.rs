@@ -7,16 +7,22 @@ pub mod words;
 
 mod complete;
 mod error;
+mod event;
 mod local;
 mod ls;
+mod output;
 mod prompt;
 mod remote;
+mod script;
 mod session;
 mod table;
 mod transfer;
+mod usage;
 
 pub use error::ShellError;
-pub use session::{batch, interactive};
+pub use output::Output;
+pub use script::Script;
+pub use session::interactive;
 
 use crate::conversation::{Conversation, ConversationError};
 use crate::interrupt::Interrupt;
@@ -24,10 +30,11 @@ use crate::ssh::Connection;
 use crate::tell::tell;
 use command::{Command, Invocation, Verb};
 use error::Failures;
+use event::Event;
 use glob::{Cached, LocalTree, Name, Tree};
-use sshome_wire::{Entries, Entry, FileKind, Reply, Request};
+use sshome_wire::{Entries, Entry, FileKind, PROTOCOL_VERSION, Reply, Request};
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 use words::Word;
@@ -52,18 +59,22 @@ pub struct Shell {
     interrupt: Interrupt,
     /// The working directory on this side, absolute.
     local: PathBuf,
-    quiet: bool,
+    out: Output,
+    /// Whether a terminal is shown how far a transfer has come.
+    progress: bool,
+    /// Whether commands come from a batch file, which follows sftp: a get replaces what is there, and a
+    /// word that begins with `#` begins a comment.
+    batch: bool,
     /// Whether the words come from the program's arguments.
     arguments: bool,
 }
 
 impl Shell {
-    /// A shell in the directory that the program was started in. A quiet one shows results and errors
-    /// only.
+    /// A shell in the directory that the program was started in.
     ///
     /// # Errors
     /// If that directory is gone.
-    pub fn new(conversation: Conversation, quiet: bool) -> Result<Shell, ShellError> {
+    pub fn new(conversation: Conversation, out: Output) -> Result<Shell, ShellError> {
         let local = std::env::current_dir()
             .map_err(|error| ShellError::Failed(format!("the working directory cannot be used: {error}")))?;
         Ok(Shell {
@@ -71,7 +82,9 @@ impl Shell {
             connection: None,
             interrupt: Interrupt::new(),
             local,
-            quiet,
+            progress: !out.is_quiet() && !out.is_for_programs(),
+            out,
+            batch: false,
             arguments: false,
         })
     }
@@ -110,6 +123,7 @@ impl Shell {
         let words = match line.strip_prefix(b"!") {
             Some(rest) if rest.trim_ascii().is_empty() => vec![Word::plain(b"!")],
             Some(rest) => vec![Word::plain(b"!"), Word::plain(b"--"), Word::literal(rest)],
+            None if self.batch => words::split_commented(line)?,
             None => words::split(line)?,
         };
         match command::parse(&words)? {
@@ -124,6 +138,7 @@ impl Shell {
     /// If the command fails or is cancelled.
     pub async fn run(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
         self.interrupt.clear();
+        self.out.event(&started(invocation))?;
         let interrupt = self.interrupt.clone();
         // A command of the other shell gets the signal itself, and this one waits for its end.
         let others = invocation.command.verb == Verb::Shell;
@@ -142,14 +157,16 @@ impl Shell {
             Verb::Df => self.df(invocation).await,
             Verb::Get => self.get(invocation).await,
             Verb::Hash => self.hash(invocation).await,
-            Verb::Help => help(invocation),
+            Verb::Help => self.help(invocation),
             Verb::Lcd => self.lcd(invocation),
             Verb::Lls => self.lls(invocation).await,
             Verb::Lmkdir => self.lmkdir(invocation),
+            Verb::Ln | Verb::Symlink => self.link(invocation).await,
             Verb::Lpwd => self.lpwd(),
             Verb::Ls => self.ls(invocation).await,
             Verb::Mkdir => self.mkdir(invocation).await,
             Verb::Mv => self.mv(invocation).await,
+            Verb::Progress => self.toggle_progress(),
             Verb::Put => self.put(invocation).await,
             Verb::Pwd => self.pwd().await,
             Verb::Rm => self.rm(invocation).await,
@@ -157,8 +174,25 @@ impl Shell {
             Verb::Shell => self.other_shell(invocation).await,
             Verb::Stat => self.stat(invocation).await,
             Verb::Sync => self.sync().await,
+            Verb::Version => self.version(),
         }
         .map(|()| Flow::Continue)
+    }
+
+    fn help(&self, invocation: &Invocation) -> Result<(), ShellError> {
+        let Some(word) = invocation.operands.first() else { return self.out.say(&command::overview()) };
+        match Command::find(&word.bytes()) {
+            Some(command) => self.out.say(&command::help(command)),
+            None => {
+                let shown = sshome_wire::display::Escaped(&word.bytes()).to_string();
+                Err(command::CommandError::Unknown(shown).into())
+            }
+        }
+    }
+
+    fn version(&self) -> Result<(), ShellError> {
+        let version = env!("CARGO_PKG_VERSION");
+        self.out.say(&format!("sshome {version}, protocol {PROTOCOL_VERSION}\n"))
     }
 
     async fn request(&mut self, request: Request) -> Result<Reply, ShellError> {
@@ -171,7 +205,7 @@ impl Shell {
         requests: Vec<Request>,
         mut each: impl FnMut(usize, Reply) -> Result<(), ShellError> + Send,
     ) -> Result<(), ShellError> {
-        let mut failures = Failures::default();
+        let mut failures = Failures::new(&self.out);
         let mut stopped = Ok(());
         let mut judge = |index, reply: Reply| {
             let result = if reply.status.is_error() {
@@ -294,19 +328,9 @@ async fn signal() {
     }
 }
 
-fn help(invocation: &Invocation) -> Result<(), ShellError> {
-    let Some(word) = invocation.operands.first() else { return print(&command::overview()) };
-    match Command::find(&word.bytes()) {
-        Some(command) => print(&command::help(command)),
-        None => {
-            let shown = sshome_wire::display::Escaped(&word.bytes()).to_string();
-            Err(command::CommandError::Unknown(shown).into())
-        }
-    }
-}
-
-/// Writes a result to standard output.
-fn print(text: &str) -> Result<(), ShellError> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(ShellError::Output)
+fn started(invocation: &Invocation) -> Event<'_> {
+    let flags = invocation.flags().iter().filter_map(|flag| invocation.command.flag(*flag));
+    let operands = invocation.operands.iter().map(|word| String::from_utf8_lossy(&word.bytes()).into_owned());
+    let arguments = flags.chain(operands).map(Cow::Owned).collect();
+    Event::Started { command: invocation.command.name, arguments }
 }

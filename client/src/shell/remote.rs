@@ -1,19 +1,23 @@
 //! The commands that the server answers by one reply each.
 
-use super::command::{Invocation, VERIFY};
+use super::command::{Invocation, PARTIAL, VERIFY, Verb};
+use super::event::{Event, Name, Side};
 use super::listing::{View, full_time, mode};
 use super::words::Word;
-use super::{Failures, Shell, ShellError, print};
+use super::{Failures, Shell, ShellError};
 use crate::conversation::ConversationError;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sshome_wire::display::{Escaped, Size};
-use sshome_wire::{Entry, FileKind, Hashed, Payload, Progress, Reply, Request, Status, Usage};
+use sshome_wire::display::Escaped;
+use sshome_wire::{Entry, FileKind, Hashed, Payload, Progress, Reply, Request, Status};
 use std::fmt::Write;
 
 impl Shell {
     pub(super) async fn pwd(&mut self) -> Result<(), ShellError> {
         match self.request(Request::Pwd).await?.payload {
-            Payload::Path(path) => print(&format!("{}\n", Escaped(&path))),
+            Payload::Path(path) => {
+                let event = Event::Directory { side: Side::Remote, name: Name::new(&path) };
+                self.out.show(&event, || format!("{}\n", Escaped(&path)))
+            }
             _ => Err(nonsense("pwd")),
         }
     }
@@ -45,6 +49,9 @@ impl Shell {
     }
 
     pub(super) async fn rm(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        if invocation.has(PARTIAL) {
+            return self.discard_parts(invocation).await;
+        }
         let recursive = invocation.has('r');
         let paths = self.remote_paths(&invocation.operands).await?;
         let requests = paths.into_iter().map(|path| Request::Rm { path, recursive }).collect();
@@ -57,6 +64,16 @@ impl Shell {
         self.request_all(requests, |_, _| Ok(())).await
     }
 
+    pub(super) async fn link(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let [target, path] = invocation.operands.as_slice() else { return Ok(()) };
+        if invocation.command.verb == Verb::Ln && !invocation.has('s') {
+            let words = "there are only symbolic links here: ln -s makes one, cp copies the file";
+            return Err(ShellError::Failed(words.to_owned()));
+        }
+        // What stands in a link is no path that anybody expands.
+        self.request(Request::Symlink { path: path.bytes(), target: target.bytes() }).await.map(drop)
+    }
+
     pub(super) async fn mv(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let (sources, to) = self.sources_and_target(invocation).await?;
         let requests = sources.into_iter().map(|from| Request::Mv { from, to: to.clone() }).collect();
@@ -66,7 +83,7 @@ impl Shell {
     pub(super) async fn cp(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let recursive = invocation.has('r');
         let (sources, to) = self.sources_and_target(invocation).await?;
-        let mut failures = Failures::default();
+        let mut failures = Failures::new(&self.out);
         for from in sources {
             let request = Request::Cp { from: from.clone(), to: to.clone(), recursive };
             failures.pass(self.long_request(request, "copying", &from).await.map(drop))?;
@@ -76,24 +93,19 @@ impl Shell {
 
     pub(super) async fn hash(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let verify = invocation.has(VERIFY);
-        let mut failures = Failures::default();
+        let mut failures = Failures::new(&self.out);
         for path in self.remote_paths(&invocation.operands).await? {
             let request = Request::Hash { path: path.clone(), verify };
             let result = match self.long_request(request, "reading", &path).await {
-                Ok(Reply { payload: Payload::Hash(hashed), .. }) => print(&digest(&hashed, &path, verify)),
+                Ok(Reply { payload: Payload::Hash(hashed), .. }) => {
+                    self.out.show(&Event::digest(&path, &hashed), || digest(&hashed, &path, verify))
+                }
                 Ok(_) => Err(nonsense("hash")),
                 Err(error) => Err(error),
             };
             failures.pass(result)?;
         }
         failures.verdict()
-    }
-
-    pub(super) async fn df(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
-        match self.request(Request::Df).await?.payload {
-            Payload::Usage(usage) => print(&quota(&usage, invocation.has('h'))),
-            _ => Err(nonsense("df")),
-        }
     }
 
     pub(super) async fn sync(&mut self) -> Result<(), ShellError> {
@@ -104,11 +116,12 @@ impl Shell {
         let follow = invocation.has('L');
         let paths = self.remote_paths(&invocation.operands).await?;
         let requests = paths.iter().map(|path| Request::Stat { path: path.clone(), follow }).collect();
-        let view = View::current();
+        let (view, out) = (View::current(), self.out.clone());
         self.request_all(requests, |index, reply| match (reply.payload, paths.get(index)) {
             (Payload::Stat(entry), Some(path)) => {
                 let gap = if index > 0 { "\n" } else { "" };
-                print(&format!("{gap}{}", fields(&entry, path, &view)))
+                let event = Event::entry(Side::Remote, path, &entry);
+                out.show(&event, || format!("{gap}{}", fields(&entry, path, &view)))
             }
             _ => Err(nonsense("stat")),
         })
@@ -144,7 +157,10 @@ impl Shell {
 
     /// Asks for something that takes time, and shows at a terminal how far it has come.
     async fn long_request(&mut self, request: Request, what: &str, path: &[u8]) -> Result<Reply, ShellError> {
-        let target = if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let target = match self.progress {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        };
         let style = ProgressStyle::with_template("{msg}  {bytes} of {total_bytes}  {bytes_per_sec}  {eta}");
         let bar = ProgressBar::with_draw_target(None, target)
             .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -159,7 +175,7 @@ impl Shell {
     }
 }
 
-fn nonsense(command: &str) -> ShellError {
+pub(super) fn nonsense(command: &str) -> ShellError {
     ConversationError::Protocol(format!("the answer to {command} is of another kind")).into()
 }
 
@@ -171,31 +187,6 @@ fn digest(hashed: &Hashed, path: &[u8], verify: bool) -> String {
         (true, None) => ": no digest is stored to compare with",
     };
     format!("{}  {}{verdict}\n", hashed.digest, Escaped(path))
-}
-
-fn quota(usage: &Usage, human: bool) -> String {
-    let size = |bytes: u64| if human { Size(bytes).to_string() } else { bytes.to_string() };
-    let taken = usage.used.saturating_add(usage.reserved);
-    let left = usage.quota.map(|quota| quota.saturating_sub(taken));
-    let files = match usage.max_entries {
-        Some(most) => format!("{} of {most}", usage.entries),
-        None => usage.entries.to_string(),
-    };
-    let rows = [
-        ("quota", usage.quota.map_or_else(|| "unlimited".to_owned(), size)),
-        ("used", size(usage.used)),
-        ("reserved", size(usage.reserved)),
-        ("left", left.map_or_else(|| "unlimited".to_owned(), size)),
-        ("disk free", size(usage.disk_free)),
-        ("files", files),
-    ];
-    let width = rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
-    let mut out = String::new();
-    for (name, value) in rows {
-        // Writing into a String cannot fail.
-        let _ = writeln!(out, "{name:9}  {value:>width$}");
-    }
-    out
 }
 
 fn fields(entry: &Entry, path: &[u8], view: &View) -> String {
@@ -221,28 +212,6 @@ mod tests {
     use super::*;
     use jiff::{Timestamp, tz::TimeZone};
     use sshome_wire::{Digest, Time};
-
-    #[test]
-    fn df_adds_up_and_lines_up() {
-        let mut usage = Usage {
-            used: 60 << 20,
-            reserved: 8 << 20,
-            quota: Some(100 << 20),
-            entries: 12,
-            max_entries: Some(1000),
-            disk_free: 5 << 30,
-        };
-        assert_eq!(
-            quota(&usage, true),
-            "quota       100.0 MiB\nused         60.0 MiB\nreserved      8.0 MiB\nleft         32.0 MiB\n\
-             disk free     5.0 GiB\nfiles      12 of 1000\n"
-        );
-        // A quota that was lowered leaves nothing, not less than nothing.
-        usage.quota = Some(1);
-        assert!(quota(&usage, false).contains("left                0\n"), "{}", quota(&usage, false));
-        (usage.quota, usage.max_entries) = (None, None);
-        assert!(quota(&usage, false).contains("left        unlimited\n"), "{}", quota(&usage, false));
-    }
 
     #[test]
     fn stat_tells_a_field_a_line() {

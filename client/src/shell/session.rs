@@ -1,15 +1,13 @@
-//! Commands one after the other: typed at a prompt, or read from standard input.
+//! Commands one after the other, typed at a prompt.
 
 use super::command::Operand;
 use super::complete::Question;
 use super::glob::{LocalTree, Name, Tree};
 use super::prompt::{Event, Prompt};
 use super::words::Word;
-use super::{Flow, RemoteTree, Shell, ShellError, local, print};
-use crate::conversation::ConversationError;
+use super::{Flow, RemoteTree, Shell, ShellError, local};
 use sshome_wire::display::Escaped;
 use std::collections::HashMap;
-use std::io::BufRead;
 
 /// Talks with a person at the terminal until they leave. `who` is what the prompt begins with, safe to
 /// show.
@@ -17,10 +15,10 @@ use std::io::BufRead;
 /// # Errors
 /// If the connection is lost, or the terminal. A command that fails is told of, and the next may follow.
 pub async fn interactive(shell: &mut Shell, who: &str) -> Result<(), ShellError> {
-    if !shell.quiet {
+    if !shell.out.is_quiet() {
         let greeting = shell.conversation.greeting().to_owned();
         for line in greeting.lines() {
-            print(&format!("{}\n", Escaped(line.as_bytes())))?;
+            shell.out.note(&format!("{}\n", Escaped(line.as_bytes())))?;
         }
     }
     let mut prompt = Prompt::start()?;
@@ -44,40 +42,9 @@ pub async fn interactive(shell: &mut Shell, who: &str) -> Result<(), ShellError>
             Ok(Flow::Leave) => return Ok(()),
             Ok(Flow::Continue) => {}
             Err(error) if error.is_fatal() => return Err(error),
-            Err(error) => error.tell(),
+            Err(error) => shell.out.failed(&error),
         }
     }
-}
-
-/// Runs the lines of standard input up to the first that fails. Empty lines and those that begin with
-/// `#` are passed over.
-///
-/// # Errors
-/// The failure of that line; or an interruption between two of them.
-pub async fn batch(shell: &mut Shell) -> Result<(), ShellError> {
-    loop {
-        let line = tokio::select! {
-            line = next_line() => line?,
-            _ = tokio::signal::ctrl_c() => return Err(ConversationError::Cancelled.into()),
-        };
-        let Some(line) = line else { return Ok(()) };
-        if line.trim_ascii_start().starts_with(b"#") {
-            continue;
-        }
-        if shell.line(&line).await? == Flow::Leave {
-            return Ok(());
-        }
-    }
-}
-
-async fn next_line() -> Result<Option<Vec<u8>>, ShellError> {
-    let read = || {
-        let mut line = Vec::new();
-        std::io::stdin().lock().read_until(b'\n', &mut line).map(|length| (length > 0).then_some(line))
-    };
-    let line = tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other);
-    line.and_then(|line| line)
-        .map_err(|error| ShellError::Failed(format!("standard input cannot be read: {error}")))
 }
 
 /// The names in the directory that somebody has begun to type.

@@ -1,21 +1,29 @@
 //! The table of commands, in the order of their names.
 
-use super::command::{Command, Flag, Operand, VERIFY, Verb};
+use super::command::{Command, Flag, Operand, PARTIAL, VERIFY, Verb};
 
 const ANY: usize = usize::MAX;
 const REMOTE: Option<(Operand, Operand)> = Some((Operand::Remote, Operand::Remote));
 const LISTING: &[Flag] = &[
-    Flag { short: 'l', long: "", help: "mode, links, size, time and name, a line each" },
-    Flag { short: 'a', long: "", help: "also names that begin with a dot" },
-    Flag { short: 'h', long: "", help: "sizes in KiB, MiB, GiB" },
-    Flag { short: 't', long: "", help: "the newest first" },
-    Flag { short: 'S', long: "", help: "the largest first" },
-    Flag { short: 'r', long: "", help: "the other way round" },
-    Flag { short: '1', long: "", help: "one name a line" },
-    Flag { short: 'R', long: "", help: "also all directories below" },
+    Flag { short: 'l', also: Some('n'), long: "", help: "mode, links, size, time and name, a line each" },
+    Flag { short: 'a', also: None, long: "", help: "also names that begin with a dot" },
+    Flag { short: 'h', also: None, long: "", help: "sizes in KiB, MiB, GiB" },
+    Flag { short: 't', also: None, long: "", help: "the newest first" },
+    Flag { short: 'S', also: None, long: "", help: "the largest first" },
+    Flag { short: 'r', also: None, long: "", help: "the other way round" },
+    Flag { short: '1', also: None, long: "", help: "one name a line" },
+    Flag { short: 'f', also: None, long: "", help: "in the order in which they come" },
+    Flag { short: 'R', also: None, long: "", help: "also all directories below" },
 ];
-const RECURSIVE: Flag = Flag { short: 'r', long: "recursive", help: "directories, with all that is in them" };
-const PRESERVE: Flag = Flag { short: 'p', long: "", help: "keep the time and the mode" };
+const RECURSIVE: Flag =
+    Flag { short: 'r', also: Some('R'), long: "recursive", help: "directories, with all that is in them" };
+const PRESERVE: Flag = Flag { short: 'p', also: Some('P'), long: "", help: "keep the time and the mode" };
+const RESUME: Flag = Flag {
+    short: 'a',
+    also: None,
+    long: "",
+    help: "go on where it was cut, as in sftp: here it is always so",
+};
 
 /// Every command that there is.
 pub static COMMANDS: &[Command] = &[
@@ -33,7 +41,7 @@ pub static COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Cd,
         name: "cd",
-        aliases: &[],
+        aliases: &["chdir"],
         usage: "[DIR]",
         operands: (0, 1),
         completes: Some((Operand::RemoteDirectory, Operand::RemoteDirectory)),
@@ -44,7 +52,7 @@ pub static COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Cp,
         name: "cp",
-        aliases: &[],
+        aliases: &["copy"],
         usage: "FROM… TO",
         operands: (2, ANY),
         completes: REMOTE,
@@ -56,12 +64,18 @@ pub static COMMANDS: &[Command] = &[
         verb: Verb::Df,
         name: "df",
         aliases: &[],
-        usage: "",
-        operands: (0, 0),
-        completes: None,
-        flags: &[Flag { short: 'h', long: "", help: "sizes in KiB, MiB, GiB" }],
+        usage: "[PATH]",
+        operands: (0, 1),
+        completes: REMOTE,
+        flags: &[
+            Flag { short: 'h', also: None, long: "", help: "sizes in KiB, MiB, GiB" },
+            Flag { short: 'i', also: None, long: "", help: "also how many files, as in sftp: always shown" },
+            Flag { short: 'v', also: None, long: "", help: "also what is left of uploads that were cut" },
+        ],
         summary: "your quota, and how much of it is used",
-        details: "\"reserved\" is set aside for uploads under way.",
+        details: "\
+\"reserved\" is set aside for uploads under way. A home has one quota, so that PATH, as in sftp, makes no
+difference.",
     },
     Command {
         verb: Verb::Exit,
@@ -77,21 +91,23 @@ pub static COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Get,
         name: "get",
-        aliases: &[],
+        aliases: &["mget", "reget"],
         usage: "REMOTE… [LOCAL]",
         operands: (1, ANY),
         completes: Some((Operand::Remote, Operand::Local)),
         flags: &[
             RECURSIVE,
             PRESERVE,
-            Flag { short: 'f', long: "force", help: "replace a local file of that name" },
+            RESUME,
+            Flag { short: 'f', also: None, long: "force", help: "replace a local file of that name" },
         ],
         summary: "fetch files from the server",
         details: "\
 get A saves into the local directory, get A B as B, or into B if that is a directory. With more than
 two names the last is a directory that exists.
 A local file with the same content is left alone. One with other content stays, and the new file is
-saved as NAME.new, unless -f says to replace it.",
+saved as NAME.new, unless -f says to replace it. A batch file (-b) replaces it, as sftp does.
+In sftp -f asks for an fsync: here a file is always on the disk when get ends.",
     },
     Command {
         verb: Verb::Hash,
@@ -100,7 +116,12 @@ saved as NAME.new, unless -f says to replace it.",
         usage: "FILE…",
         operands: (1, ANY),
         completes: REMOTE,
-        flags: &[Flag { short: VERIFY, long: "verify", help: "compare with what was stored on upload" }],
+        flags: &[Flag {
+            short: VERIFY,
+            also: None,
+            long: "verify",
+            help: "compare with what was stored on upload",
+        }],
         summary: "the BLAKE3 digest of a file, read from its disk",
         details: "With --verify a file that changed on the server's disk since its upload is an error, 407.",
     },
@@ -118,7 +139,7 @@ saved as NAME.new, unless -f says to replace it.",
     Command {
         verb: Verb::Lcd,
         name: "lcd",
-        aliases: &[],
+        aliases: &["lchdir"],
         usage: "[DIR]",
         operands: (0, 1),
         completes: Some((Operand::LocalDirectory, Operand::LocalDirectory)),
@@ -144,9 +165,20 @@ saved as NAME.new, unless -f says to replace it.",
         usage: "DIR…",
         operands: (1, ANY),
         completes: Some((Operand::LocalDirectory, Operand::LocalDirectory)),
-        flags: &[Flag { short: 'p', long: "", help: "make what is missing on the way, too" }],
+        flags: &[Flag { short: 'p', also: None, long: "", help: "make what is missing on the way, too" }],
         summary: "make a directory here",
         details: "A directory that exists is an error, except with -p.",
+    },
+    Command {
+        verb: Verb::Ln,
+        name: "ln",
+        aliases: &[],
+        usage: "TARGET LINK",
+        operands: (2, 2),
+        completes: REMOTE,
+        flags: &[Flag { short: 's', also: None, long: "", help: "a symbolic link: there are no others" }],
+        summary: "make a link on the server",
+        details: "Without -s sftp makes a second name for the file; this server has only symbolic links.",
     },
     Command {
         verb: Verb::Lpwd,
@@ -177,7 +209,12 @@ saved as NAME.new, unless -f says to replace it.",
         usage: "DIR…",
         operands: (1, ANY),
         completes: Some((Operand::RemoteDirectory, Operand::RemoteDirectory)),
-        flags: &[Flag { short: 'p', long: "parents", help: "make what is missing on the way, too" }],
+        flags: &[Flag {
+            short: 'p',
+            also: None,
+            long: "parents",
+            help: "make what is missing on the way, too",
+        }],
         summary: "make a directory on the server",
         details: "A directory that exists is an error, 203, except with -p.",
     },
@@ -193,13 +230,34 @@ saved as NAME.new, unless -f says to replace it.",
         details: "Into TO if that is a directory. A file that is called TO is replaced.",
     },
     Command {
+        verb: Verb::Progress,
+        name: "progress",
+        aliases: &[],
+        usage: "",
+        operands: (0, 0),
+        completes: None,
+        flags: &[],
+        summary: "show how far a transfer has come, or stop showing it",
+        details: "At a terminal it is shown from the start, except with -q.",
+    },
+    Command {
         verb: Verb::Put,
         name: "put",
-        aliases: &[],
+        aliases: &["mput", "reput"],
         usage: "LOCAL… [REMOTE]",
         operands: (1, ANY),
         completes: Some((Operand::Local, Operand::Remote)),
-        flags: &[RECURSIVE, PRESERVE],
+        flags: &[
+            RECURSIVE,
+            PRESERVE,
+            RESUME,
+            Flag {
+                short: 'f',
+                also: None,
+                long: "",
+                help: "wait for the server's disk, as in sftp: here it is always so",
+            },
+        ],
         summary: "send files to the server",
         details: "\
 put A sends into the server's directory, put A B as B, or into B if that is a directory. With more than
@@ -224,9 +282,15 @@ A file becomes visible when it is whole, verified and on the disk; one of that n
         usage: "PATH…",
         operands: (1, ANY),
         completes: REMOTE,
-        flags: &[RECURSIVE],
+        flags: &[
+            RECURSIVE,
+            Flag { short: PARTIAL, also: None, long: "partial", help: "what is left of cut uploads" },
+        ],
         summary: "remove files on the server",
-        details: "A link is removed, not what it points at.",
+        details: "\
+A link is removed, not what it points at.
+rm --partial PATH… removes what has arrived of uploads to PATH that were cut, rm --partial that of all.
+df -v lists them.",
     },
     Command {
         verb: Verb::Rmdir,
@@ -246,9 +310,20 @@ A file becomes visible when it is whole, verified and on the disk; one of that n
         usage: "PATH…",
         operands: (1, ANY),
         completes: REMOTE,
-        flags: &[Flag { short: 'L', long: "", help: "what a link points at, not the link" }],
+        flags: &[Flag { short: 'L', also: None, long: "", help: "what a link points at, not the link" }],
         summary: "all that is known of a file, a field a line",
         details: "Times are local.",
+    },
+    Command {
+        verb: Verb::Symlink,
+        name: "symlink",
+        aliases: &[],
+        usage: "TARGET LINK",
+        operands: (2, 2),
+        completes: REMOTE,
+        flags: &[],
+        summary: "make a symbolic link on the server",
+        details: "What it points at need not exist. It leads nowhere outside of your home.",
     },
     Command {
         verb: Verb::Sync,
@@ -260,5 +335,16 @@ A file becomes visible when it is whole, verified and on the disk; one of that n
         flags: &[],
         summary: "wait until all is on the server's disk",
         details: "put has waited for its own files already.",
+    },
+    Command {
+        verb: Verb::Version,
+        name: "version",
+        aliases: &[],
+        usage: "",
+        operands: (0, 0),
+        completes: None,
+        flags: &[],
+        summary: "the version of this program and of the protocol",
+        details: "sshome --version tells the program's, too.",
     },
 ];

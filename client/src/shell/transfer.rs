@@ -1,8 +1,9 @@
 //! `get` and `put`.
 
 use super::command::Invocation;
+use super::event::{Direction, Event};
 use super::words::Word;
-use super::{Shell, ShellError, local, print};
+use super::{Shell, ShellError, local};
 use crate::conversation::ConversationError;
 use crate::names;
 use crate::tell::tell;
@@ -30,15 +31,10 @@ impl Shell {
         for path in self.remote_paths(sources).await? {
             paths.push(self.conversation.absolute(&path).map_err(ConversationError::from)?);
         }
-        let progress = self.progress();
-        let context = Context {
-            conversation: &mut self.conversation,
-            interrupt: &self.interrupt,
-            progress: &progress,
-            reconnect: self.connection.as_mut().map(|connection| connection as _),
-        };
+        let (progress, options) = (self.watch(Direction::Get), self.options(invocation));
+        let context = self.context(&progress);
         let begun = Instant::now();
-        let summary = transfer::get(context, &paths, &target, options(invocation)).await?;
+        let summary = transfer::get(context, &paths, &target, options).await?;
         self.report(&summary, begun.elapsed())
     }
 
@@ -52,42 +48,64 @@ impl Shell {
             self.directory(target.as_bytes()).await?;
         }
         let paths = self.local_paths(sources).await?;
-        let progress = self.progress();
-        let context = Context {
-            conversation: &mut self.conversation,
-            interrupt: &self.interrupt,
-            progress: &progress,
-            reconnect: self.connection.as_mut().map(|connection| connection as _),
-        };
+        let (progress, options) = (self.watch(Direction::Put), self.options(invocation));
+        let context = self.context(&progress);
         let begun = Instant::now();
-        let summary = transfer::put(context, &paths, &target, options(invocation)).await?;
+        let summary = transfer::put(context, &paths, &target, options).await?;
         self.report(&summary, begun.elapsed())
     }
 
-    fn progress(&self) -> Progress {
-        Progress::new(!self.quiet && std::io::stderr().is_terminal()).quiet(self.quiet)
+    fn context<'a>(&'a mut self, progress: &'a Progress) -> Context<'a> {
+        Context {
+            conversation: &mut self.conversation,
+            interrupt: &self.interrupt,
+            progress,
+            reconnect: self.connection.as_mut().map(|connection| connection as _),
+        }
+    }
+
+    fn options(&self, invocation: &Invocation) -> Options {
+        Options {
+            recursive: invocation.has('r'),
+            preserve: invocation.has('p'),
+            force: invocation.has('f') || self.batch,
+        }
+    }
+
+    /// Whoever wants to know how a transfer goes.
+    fn watch(&self, direction: Direction) -> Progress {
+        let drawn = self.progress && std::io::stderr().is_terminal();
+        let progress = Progress::new(drawn).quiet(self.out.is_quiet());
+        match self.out.observer(direction) {
+            Some(observer) => progress.observed_by(observer),
+            None => progress,
+        }
+    }
+
+    pub(super) fn toggle_progress(&mut self) -> Result<(), ShellError> {
+        self.progress = !self.progress;
+        self.out.say(if self.progress { "progress is shown\n" } else { "progress is not shown\n" })
     }
 
     fn report(&self, summary: &Summary, elapsed: Duration) -> Result<(), ShellError> {
-        summary.skipped.iter().for_each(|skipped| tell(format_args!("{}: {}", skipped.what, skipped.why)));
-        summary.failures.iter().for_each(|failure| tell(shown(failure)));
+        for Failure { what, why, .. } in &summary.skipped {
+            tell(format_args!("{what}: {why}"));
+            self.out.event(&Event::Skipped { what, message: why })?;
+        }
+        summary.failures.iter().for_each(|failure| self.out.not_transferred(failure, &shown(failure)));
         for saved in &summary.saved_as {
             let short = |path: &Path| names::shown(path.strip_prefix(&self.local).unwrap_or(path));
             let (wanted, saved) = (short(&saved.wanted), short(&saved.saved));
-            print(&format!("saved as {saved}: {wanted} has other content\n"))?;
+            self.out.note(&format!("saved as {saved}: {wanted} has other content\n"))?;
         }
-        if !self.quiet {
+        if !self.out.is_quiet() {
             for resumed in &summary.resumed {
-                print(&format!("{resumed}\n"))?;
+                self.out.note(&format!("{resumed}\n"))?;
             }
-            print(&line(summary, elapsed))?;
+            self.out.note(&line(summary, elapsed))?;
         }
         if summary.failures.is_empty() { Ok(()) } else { Err(ShellError::Reported) }
     }
-}
-
-fn options(invocation: &Invocation) -> Options {
-    Options { recursive: invocation.has('r'), preserve: invocation.has('p'), force: invocation.has('f') }
 }
 
 /// The last of several operands is where to.

@@ -2,7 +2,7 @@
 //!
 //! `'…'` keeps everything, `"…"` everything but backslash escapes, and a backslash outside quotes
 //! keeps the byte after it. `$'…'` takes `\xNN` and C's escapes, for names that are not text. There
-//! are no variables, and no comments.
+//! are no variables, and comments only in batch files.
 
 use std::fmt::Write;
 
@@ -95,10 +95,15 @@ pub struct Partial {
 /// # Errors
 /// If a quote is not closed, the line ends in a backslash, or `$'…'` has an unknown escape.
 pub fn split(line: &[u8]) -> Result<Vec<Word>, WordsError> {
-    let mut lexer = Lexer::new(line);
-    lexer.run()?;
-    lexer.open.map_or(Ok(()), Err)?;
-    Ok(lexer.words.into_iter().map(|(_, word)| word).collect())
+    Lexer::new(line).words()
+}
+
+/// The same, up to a comment: a `#` that begins a word and is not quoted.
+///
+/// # Errors
+/// As of [`split`].
+pub fn split_commented(line: &[u8]) -> Result<Vec<Word>, WordsError> {
+    Lexer { comments: true, ..Lexer::new(line) }.words()
 }
 
 /// The words of a line up to where someone is typing; none if it makes no sense.
@@ -154,6 +159,8 @@ fn quote_bytes(out: &mut String, bytes: &[u8]) {
 struct Lexer<'a> {
     line: &'a [u8],
     at: usize,
+    /// Whether a `#` begins a comment.
+    comments: bool,
     /// Each with where it begins.
     words: Vec<(usize, Word)>,
     /// Whether the last of the words may still grow.
@@ -164,7 +171,13 @@ struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     fn new(line: &'a [u8]) -> Lexer<'a> {
-        Lexer { line, at: 0, words: Vec::new(), in_word: false, open: None }
+        Lexer { line, at: 0, comments: false, words: Vec::new(), in_word: false, open: None }
+    }
+
+    fn words(mut self) -> Result<Vec<Word>, WordsError> {
+        self.run()?;
+        self.open.map_or(Ok(()), Err)?;
+        Ok(self.words.into_iter().map(|(_, word)| word).collect())
     }
 
     fn run(&mut self) -> Result<(), WordsError> {
@@ -172,6 +185,9 @@ impl<'a> Lexer<'a> {
             if byte.is_ascii_whitespace() {
                 self.in_word = false;
                 continue;
+            }
+            if self.comments && !self.in_word && byte == b'#' {
+                break;
             }
             if !self.in_word {
                 self.in_word = true;
@@ -301,6 +317,17 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn a_comment_ends_a_line_unless_it_is_quoted() {
+        let left = |line: &str| {
+            let words = split_commented(line.as_bytes()).unwrap();
+            words.iter().map(|word| String::from_utf8(word.bytes()).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(left("put a # don't \"ask\\"), ["put", "a"]);
+        assert_eq!(left("put a#b \\#c '#d'"), ["put", "a#b", "#c", "#d"]);
+        assert!(left("# nothing").is_empty());
     }
 
     #[test]

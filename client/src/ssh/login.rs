@@ -5,7 +5,6 @@ use super::error::LoginError;
 use super::host_key::HostCheck;
 use super::keys::{self, Agent, Attended, Candidate, SignError};
 use super::settings::Settings;
-use crate::conversation::PATIENCE;
 use crate::tell::tell;
 use russh::client::{AuthResult, Handle};
 use russh::keys::{Algorithm, HashAlg};
@@ -21,7 +20,7 @@ const PASSWORDS: usize = 3;
 /// What somebody was let in with; it serves once more after a lost connection.
 pub(super) enum Proof {
     /// A key, opened if it was behind a passphrase, or one of the agent's.
-    Key(Candidate),
+    Key(Box<Candidate>),
     /// A password that was typed.
     Password(Secret),
 }
@@ -30,7 +29,7 @@ pub(super) enum Proof {
 ///
 /// # Errors
 /// If the server accepts nothing that there is to offer, the connection breaks, or an answer takes
-/// longer than [`PATIENCE`].
+/// longer than the settings' [patience](Settings::patience).
 pub(super) async fn authenticate(
     handle: &mut Handle<HostCheck>,
     settings: &Settings,
@@ -40,7 +39,7 @@ pub(super) async fn authenticate(
     if settings.public_key
         && let Some(key) = login.with_keys(asker).await?
     {
-        return Ok(Proof::Key(key));
+        return Ok(Proof::Key(Box::new(key)));
     }
     if settings.password
         && login.may(MethodKind::Password)
@@ -110,7 +109,7 @@ impl Login<'_> {
         agent: Option<&mut Agent>,
         asker: &Asker,
     ) -> Result<bool, LoginError> {
-        let tried = asker.within(PATIENCE, self.with_key(candidate, agent, asker)).await;
+        let tried = asker.within(self.settings.patience(), self.with_key(candidate, agent, asker)).await;
         tried.unwrap_or_else(|| Err(self.too_long()))
     }
 
@@ -190,7 +189,9 @@ impl Login<'_> {
 
     async fn try_password(&mut self, password: &Secret, asker: &Asker) -> Result<bool, LoginError> {
         let trying = self.handle.authenticate_password(self.settings.user.clone(), password.expose());
-        let Some(result) = asker.within(PATIENCE, trying).await else { return Err(self.too_long()) };
+        let Some(result) = asker.within(self.settings.patience(), trying).await else {
+            return Err(self.too_long());
+        };
         self.judge(result?)
     }
 
@@ -222,7 +223,7 @@ impl Login<'_> {
     }
 
     fn too_long(&self) -> LoginError {
-        LoginError::TimeOut { place: self.settings.place(), limit: PATIENCE }
+        LoginError::TimeOut { place: self.settings.place(), limit: self.settings.patience() }
     }
 
     fn refused(self) -> LoginError {

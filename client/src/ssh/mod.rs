@@ -14,8 +14,9 @@ pub use config::{ConfigError, UnknownHost};
 pub use error::LoginError;
 pub use settings::{DEFAULT_PORT, Environment, Identity, Settings, SettingsError};
 
-use crate::conversation::{self, Conversation, PATIENCE};
+use crate::conversation::{self, Conversation, Patience};
 use crate::tell::tell;
+use crate::traffic::Socket;
 use crate::transfer::{Reconnect, ReconnectError, Reconnecting};
 use ask::Asker;
 use host_key::{Accepted, HostCheck};
@@ -54,9 +55,17 @@ pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), 
 }
 
 async fn converse(handle: &Handle<HostCheck>, settings: &Settings) -> Result<Conversation, LoginError> {
-    let opened = timeout(PATIENCE, handle.channel_open_session()).await;
-    let too_long = |_| LoginError::TimeOut { place: settings.place(), limit: PATIENCE };
-    Ok(Conversation::start(opened.map_err(too_long)??).await?)
+    let limit = settings.patience();
+    let begun = timeout(limit, async { begin(handle).await }).await;
+    let mut conversation = begun.map_err(|_| LoginError::TimeOut { place: settings.place(), limit })??;
+    if let Some(limit) = settings.timeout {
+        conversation.wait_only(Patience::new(limit, settings.traffic.clone()));
+    }
+    Ok(conversation)
+}
+
+async fn begin(handle: &Handle<HostCheck>) -> Result<Conversation, LoginError> {
+    Ok(Conversation::start(handle.channel_open_session().await?).await?)
 }
 
 impl Reconnect for Connection {
@@ -114,6 +123,7 @@ async fn handshake(
         }
         // Small requests must not wait for large ones.
         let _ = socket.set_nodelay(config.nodelay);
+        let socket = Socket::new(socket, settings.traffic.clone());
         let begun = russh::client::connect_stream(Arc::new(config), socket, check).await;
         begun.map_err(|error| match error {
             LoginError::Ssh(error) => LoginError::Handshake { place: place.clone(), error },

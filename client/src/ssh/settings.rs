@@ -2,6 +2,8 @@
 
 use super::config::{ConfigError, HostConfig, UnknownHost};
 use crate::cli::Cli;
+use crate::conversation::PATIENCE;
+use crate::traffic::Traffic;
 use sshome_wire::display::Escaped;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,6 +43,10 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How often a lost connection is tried to be made again, in a row.
     pub retries: u32,
+    /// How long to wait for an answer while nothing moves; none for ever.
+    pub timeout: Option<Duration>,
+    /// What goes over the network.
+    pub traffic: Traffic,
     /// Whether to say what is tried.
     pub verbose: bool,
     /// Whether to keep the server's banner to ourselves.
@@ -101,6 +107,12 @@ impl Settings {
         format!("{} port {}", Escaped(self.host.as_bytes()), self.port)
     }
 
+    /// How long a server may take over a step of the login.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.timeout.unwrap_or(PATIENCE)
+    }
+
     /// Puts together what the command line, the configuration and the environment say.
     ///
     /// # Errors
@@ -140,10 +152,13 @@ impl Settings {
                 _ if cli.accept_new => UnknownHost::Accept,
                 unknown_host => unknown_host.unwrap_or(UnknownHost::Ask),
             },
-            batch: config.batch.unwrap_or(false),
+            // As with sftp, who wants to be asked in a batch says so in the configuration.
+            batch: config.batch.unwrap_or(cli.batch.is_some()),
             public_key: config.public_key.unwrap_or(true),
             password: config.password.unwrap_or(true),
-            connect_timeout: match config.connect_timeout {
+            timeout: cli.timeout.map(Duration::from_secs),
+            traffic: Traffic::new(cli.limit),
+            connect_timeout: match cli.timeout.map(Duration::from_secs).or(config.connect_timeout) {
                 Some(Duration::ZERO) => Duration::MAX,
                 timeout => timeout.unwrap_or(CONNECT_TIMEOUT),
             },

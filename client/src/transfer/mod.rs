@@ -15,7 +15,7 @@ mod reconnect;
 mod tests;
 
 pub use get::get;
-pub use progress::Progress;
+pub use progress::{Done, Observer, Progress};
 pub use put::put;
 pub use reconnect::{Reconnect, ReconnectError, Reconnecting};
 

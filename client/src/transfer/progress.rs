@@ -2,7 +2,10 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sshome_wire::display::{Escaped, Size};
+use sshome_wire::{Digest, Status};
+use std::fmt::Debug;
 use std::io::Write;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A file of fewer bytes than this has no line of its own where there are several.
@@ -16,6 +19,38 @@ const KNOWN: &str =
     "{wide_msg} {bar:12} {binary_bytes:>10} of {binary_total_bytes:>10} {binary_bytes_per_sec:>12} {eta:>4}";
 const UNKNOWN: &str = "{wide_msg} {binary_bytes:>10} {binary_bytes_per_sec:>12}";
 
+/// Somebody who hears how a transfer goes, besides who sees it on a terminal. It is told from several
+/// threads, and should not take long.
+pub trait Observer: Debug + Send + Sync {
+    /// A transfer begins, of so many files and, where it is known, bytes.
+    fn begin(&self, files: u64, bytes: Option<u64>);
+    /// So many more bytes are through.
+    fn advance(&self, bytes: u64);
+    /// So many bytes of the file that has begun are there already, and count as through.
+    fn resume_at(&self, offset: u64);
+    /// So many bytes that were through, or were there, have to go again after a lost connection.
+    fn rewind(&self, bytes: u64);
+    /// A file is done with: verified, durable and under its name.
+    fn done(&self, file: &Done<'_>);
+}
+
+/// A file that is done with.
+#[derive(Clone, Copy, Debug)]
+pub struct Done<'a> {
+    /// Its path on the server.
+    pub remote: &'a [u8],
+    /// Where it is on this side, where a get saved it.
+    pub local: Option<&'a Path>,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The BLAKE3 of the whole file.
+    pub digest: Option<Digest>,
+    /// How many of its bytes were there from an earlier transfer, or an earlier connection of this one.
+    pub resumed_at: u64,
+    /// 204; or 202 for one that was there already and was not transferred.
+    pub status: Status,
+}
+
 /// Shows how far a transfer has come: a line for a large file and, where there are several files,
 /// one for all of them, with rate and time left. On standard error, and only on a terminal.
 /// Clones are the same lines.
@@ -25,6 +60,7 @@ pub struct Progress {
     shown: bool,
     quiet: bool,
     state: Arc<Mutex<State>>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 #[derive(Debug, Default)]
@@ -45,13 +81,24 @@ impl Progress {
             false => ProgressDrawTarget::hidden(),
         };
         let lines = MultiProgress::with_draw_target(target);
-        Progress { lines, shown: terminal, quiet: false, state: Arc::default() }
+        Progress { lines, shown: terminal, quiet: false, state: Arc::default(), observer: None }
     }
 
     /// The same, but what is only worth knowing is kept quiet.
     #[must_use]
     pub fn quiet(self, quiet: bool) -> Progress {
         Progress { quiet, ..self }
+    }
+
+    /// The same, and tells somebody besides.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn Observer>) -> Progress {
+        Progress { observer: Some(observer), ..self }
+    }
+
+    /// Who else is told.
+    pub(super) fn observer(&self) -> Option<Arc<dyn Observer>> {
+        self.observer.clone()
     }
 
     /// Prints a line above the progress, without disturbing it; `line` is safe to show.
@@ -63,13 +110,16 @@ impl Progress {
         let _ = self.lines.suspend(|| writeln!(std::io::stderr(), "{line}"));
     }
 
-    /// Whether anything is drawn at all; if not, nobody needs to count for it.
+    /// Whether anybody sees or hears it; if not, nobody needs to count for it.
     pub(super) fn is_shown(&self) -> bool {
-        self.shown
+        self.shown || self.observer.is_some()
     }
 
     /// A transfer begins, of so many files and, where it is known, bytes.
     pub(super) fn begin(&self, files: u64, bytes: Option<u64>) {
+        if let Some(observer) = &self.observer {
+            observer.begin(files, bytes);
+        }
         self.with(|state| {
             state.files = files;
             if files > 1 {
@@ -93,6 +143,9 @@ impl Progress {
 
     /// So many more bytes are through.
     pub(super) fn advance(&self, bytes: u64) {
+        if let Some(observer) = &self.observer {
+            observer.advance(bytes);
+        }
         self.with(|state| {
             let lines = [&state.total, &state.file];
             lines.into_iter().flatten().for_each(|line| line.inc(bytes));
@@ -101,6 +154,9 @@ impl Progress {
 
     /// So many bytes of the file that has begun are there already. They do not count for the rate.
     pub(super) fn resume_at(&self, offset: u64) {
+        if let Some(observer) = &self.observer {
+            observer.resume_at(offset);
+        }
         self.with(|state| {
             for line in [&state.total, &state.file].into_iter().flatten() {
                 line.inc(offset);
@@ -114,6 +170,9 @@ impl Progress {
 
     /// So many bytes that were through have to go again, and what was under way is under way no more.
     pub(super) fn rewind(&self, bytes: u64) {
+        if let Some(observer) = &self.observer {
+            observer.rewind(bytes);
+        }
         self.with(|state| {
             if let Some(line) = &state.total {
                 line.set_position(line.position().saturating_sub(bytes));

@@ -46,8 +46,8 @@ pub(super) async fn fetch(ctx: &mut Context<'_>, fetch: &mut Fetch) -> Result<()
     let full = Arc::new(AtomicBool::new(false));
     let (queue, task) = {
         let (plan, full, options) = (Arc::clone(&fetch.plan), Arc::clone(&full), fetch.options);
-        let claims = std::mem::take(&mut fetch.claims);
-        spawn_writer(move || Writer::new(plan, options, claims, full))
+        let (claims, observer) = (std::mem::take(&mut fetch.claims), ctx.progress.observer());
+        spawn_writer(move || Writer::new(plan, options, claims, full, observer))
     };
     let waiting = VecDeque::new();
     let batch = Batch { events: Vec::new(), bytes: 0, queue, full };

@@ -5,8 +5,8 @@ use super::plan::{Plan, Planned};
 use super::store::Store;
 use crate::conversation::ConversationError;
 use crate::transfer::local::Seen;
-use crate::transfer::{Context, Failure};
-use sshome_wire::{Digest, Payload, Request};
+use crate::transfer::{Context, Done, Failure};
+use sshome_wire::{Digest, Payload, Request, Status};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
@@ -101,8 +101,18 @@ pub(super) async fn unchanged(
     if digests.is_empty() {
         return Ok(HashSet::new());
     }
-    let plan = Arc::clone(plan);
-    super::blocking(move || same_content(&plan, &digests)).await
+    let reading = Arc::clone(plan);
+    let same = super::blocking(move || same_content(&reading, &digests)).await?;
+    if let Some(observer) = ctx.progress.observer() {
+        for (number, size) in candidates.iter().filter(|(number, _)| same.contains(number)) {
+            let Some(file) = plan.files.get(*number) else { continue };
+            let (remote, local) = (remote(plan, file), plan.local(file));
+            let status = Status::FileExists;
+            let (size, local) = (*size, Some(local.as_path()));
+            observer.done(&Done { remote: &remote, local, size, digest: None, resumed_at: 0, status });
+        }
+    }
+    Ok(same)
 }
 
 /// Asks the same about many files. What the server refuses here it refuses again when the file is

@@ -5,9 +5,9 @@ use super::plan::Plan;
 use super::store::{Store, sync_files};
 use super::writer::written;
 use crate::transfer::local::{Directory, Seen, open_files};
-use crate::transfer::{Options, SavedAs, Summary, names};
-use sshome_wire::BLOCK;
+use crate::transfer::{Done, Observer, Options, SavedAs, Summary, names};
 use sshome_wire::display::Escaped;
+use sshome_wire::{BLOCK, Digest, Status};
 use std::fs::File;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ const GROUP_BYTES: u64 = 64 << 20;
 pub(super) struct Staged {
     pub(super) file: usize,
     pub(super) size: u64,
+    pub(super) digest: Digest,
+    /// Where its data began, in bytes.
+    pub(super) offset: u64,
     pub(super) directory: Rc<Directory>,
     pub(super) part: Vec<u8>,
     /// Open until it is published: its lock keeps other clients away.
@@ -39,11 +42,18 @@ pub(super) struct Publisher {
     /// Handles that the group holds open.
     group_handles: usize,
     most_handles: usize,
+    observer: Option<Arc<dyn Observer>>,
     pub(super) summary: Summary,
 }
 
 impl Publisher {
-    pub(super) fn new(plan: Arc<Plan>, options: Options, claims: Claims) -> Publisher {
+    /// A publisher of the plan's files, which tells an observer of each that is under its name.
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        options: Options,
+        claims: Claims,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Publisher {
         let store = Store::new(Arc::clone(&plan));
         Publisher {
             plan,
@@ -55,6 +65,7 @@ impl Publisher {
             group_handles: 0,
             // The rest is for everything else.
             most_handles: open_files() / 2,
+            observer,
             summary: Summary::default(),
         }
     }
@@ -95,7 +106,7 @@ impl Publisher {
             match named {
                 Ok(name) => {
                     self.store.touched(&staged.directory);
-                    published.push((staged.file, staged.size, name));
+                    published.push((staged, name));
                 }
                 Err(why) => {
                     let _ = staged.directory.remove(&staged.part);
@@ -104,10 +115,10 @@ impl Publisher {
             }
         }
         let synced = self.store.sync_names();
-        for (file, size, name) in published {
+        for (staged, name) in published {
             match &synced {
-                Ok(()) => self.report(file, size, name),
-                Err(error) => self.summary.failures.push(self.plan.failure(file, written(error))),
+                Ok(()) => self.report(&staged, name),
+                Err(error) => self.summary.failures.push(self.plan.failure(staged.file, written(error))),
             }
         }
     }
@@ -168,15 +179,25 @@ impl Publisher {
         }
     }
 
-    fn report(&mut self, file: usize, size: u64, saved: Option<Vec<u8>>) {
+    fn report(&mut self, staged: &Staged, saved: Option<Vec<u8>>) {
         self.summary.files += 1;
-        self.summary.bytes = self.summary.bytes.saturating_add(size);
-        if let Some(saved) = saved
-            && let Some(planned) = self.plan.files.get(file)
-            && let Some(place) = self.plan.places.get(planned.place)
-        {
-            let wanted = self.plan.local(planned);
-            self.summary.saved_as.push(SavedAs { wanted, saved: place.path(&saved) });
+        self.summary.bytes = self.summary.bytes.saturating_add(staged.size);
+        let Some(planned) = self.plan.files.get(staged.file) else { return };
+        let Some(place) = self.plan.places.get(planned.place) else { return };
+        let wanted = self.plan.local(planned);
+        let saved = saved.map(|saved| place.path(&saved));
+        if let Some(observer) = &self.observer {
+            observer.done(&Done {
+                remote: &self.plan.remote_bytes(staged.file),
+                local: Some(saved.as_ref().unwrap_or(&wanted)),
+                size: staged.size,
+                digest: Some(staged.digest),
+                resumed_at: staged.offset,
+                status: Status::Done,
+            });
+        }
+        if let Some(saved) = saved {
+            self.summary.saved_as.push(SavedAs { wanted, saved });
         }
     }
 }

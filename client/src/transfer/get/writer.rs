@@ -6,7 +6,7 @@ use super::plan::Plan;
 use super::publish::{Publisher, Staged};
 use super::sink::Sink;
 use crate::transfer::local::{Seen, set_mode, set_mtime};
-use crate::transfer::{Failure, Options, Resumed, Summary, names};
+use crate::transfer::{Failure, Observer, Options, Resumed, Summary, names};
 use bytes::Bytes;
 use sshome_wire::{End, Header, Status};
 use std::io;
@@ -43,9 +43,16 @@ struct Current {
 }
 
 impl Writer {
-    /// A writer of the plan's files, whose directories are there. It raises `full` when the disk is.
-    pub(super) fn new(plan: Arc<Plan>, options: Options, claims: Claims, full: Arc<AtomicBool>) -> Writer {
-        let publisher = Publisher::new(Arc::clone(&plan), options, claims);
+    /// A writer of the plan's files, whose directories are there. It raises `full` when the disk is, and
+    /// tells an observer of what is published.
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        options: Options,
+        claims: Claims,
+        full: Arc<AtomicBool>,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Writer {
+        let publisher = Publisher::new(Arc::clone(&plan), options, claims, observer);
         Writer { plan, options, full, current: None, publisher }
     }
 
@@ -163,7 +170,8 @@ impl Writer {
             return Err(failure);
         }
         let Sink { directory, part, handle, .. } = sink;
-        Ok(Staged { file, size: end.size, directory, part, handle })
+        let (size, digest, offset) = (end.size, end.digest, header.offset);
+        Ok(Staged { file, size, digest, offset, directory, part, handle })
     }
 
     /// Sets mode and time: the server's if they are to be preserved, else the mode of the file

@@ -28,8 +28,8 @@ pub(super) enum Message {
     First { bytes: Bytes, asked: Asked, resumed: Option<Resumed> },
     /// Some of that file's bytes.
     Piece { bytes: Bytes, length: u64 },
-    /// The end of it, and why it is to be thrown away, if it is.
-    Last { bytes: Bytes, failed: Option<Failure> },
+    /// The end of it, its digest, and why it is to be thrown away, if it is.
+    Last { bytes: Bytes, digest: Digest, failed: Option<Failure> },
     /// What has to be known before more can be sent.
     Question { bytes: Bytes, answer: oneshot::Sender<Answer> },
     /// An item was left out.
@@ -47,8 +47,22 @@ pub(super) struct Asked {
     pub(super) to: RemotePath,
     /// The length of a file in bytes; none for a directory.
     pub(super) size: Option<u64>,
+    /// The digest of a file, once it has been read.
+    pub(super) digest: Option<Digest>,
+    /// How many bytes of a file the server has already.
+    pub(super) resumed_at: u64,
     /// Why we have ended it ourselves; it says more than the server's answer to that.
     pub(super) failed: Option<Failure>,
+}
+
+impl Asked {
+    fn directory(number: u64, to: RemotePath) -> Asked {
+        Asked { number, to, size: None, digest: None, resumed_at: 0, failed: None }
+    }
+
+    fn file(number: u64, to: RemotePath, size: u64) -> Asked {
+        Asked { size: Some(size), ..Asked::directory(number, to) }
+    }
 }
 
 /// What the server said to a question.
@@ -123,7 +137,7 @@ impl Reader {
         self.make_room(to.as_bytes().len() + END)?;
         match Frame::Request(request).encode(&mut self.batch) {
             Ok(()) => {
-                self.asked.push(Asked { number, to, size: None, failed: None });
+                self.asked.push(Asked::directory(number, to));
                 Ok(())
             }
             Err(error) => {
@@ -147,8 +161,8 @@ impl Reader {
         let before = self.batch.len();
         self.batch.put_slice(&request);
         match source.append_whole(from, &mut self.batch) {
-            Ok(size) => {
-                self.asked.push(Asked { number, to, size: Some(size), failed: None });
+            Ok(digest) => {
+                self.asked.push(Asked { digest: Some(digest), ..Asked::file(number, to, source.size) });
                 Ok(())
             }
             Err(failure) => {
@@ -182,7 +196,8 @@ impl Reader {
         }
         let resume = u32::try_from(known.len()).unwrap_or(u32::MAX);
         let bytes = source.request(&to, self.manner.preserve, resume).freeze();
-        let asked = Asked { number, to, size: Some(source.size), failed: None };
+        let resumed_at = known.len() as u64 * BLOCK;
+        let asked = Asked { resumed_at, ..Asked::file(number, to, source.size) };
         self.send(Message::First { bytes, asked, resumed })?;
         self.in_pieces(from, &source, known)
     }
@@ -222,7 +237,7 @@ impl Reader {
         let mut bytes = BytesMut::new();
         // A frame of this size is always sendable.
         let _ = Frame::End(end).encode(&mut bytes);
-        self.send(Message::Last { bytes: bytes.freeze(), failed })
+        self.send(Message::Last { bytes: bytes.freeze(), digest, failed })
     }
 
     /// The digests of what the server has of just this file from an upload that was cut.
@@ -340,7 +355,7 @@ mod tests {
         // The reader is three pieces ahead at the most, and a quarter of the file is five.
         File::options().write(true).open(&path).unwrap().set_len(5 << 18).unwrap();
         let last = std::iter::from_fn(|| messages.blocking_recv()).last();
-        let Some(Message::Last { bytes, failed: Some(failure) }) = last else { panic!("{last:?}") };
+        let Some(Message::Last { bytes, failed: Some(failure), .. }) = last else { panic!("{last:?}") };
         assert_eq!((end_of(bytes).status, failure.status), (Status::Changed, Some(Status::Changed)));
         reading.join().unwrap();
     }

@@ -4,7 +4,7 @@ use super::reader::{Answer, Asked, Message, Resumed};
 use super::work::Unsettled;
 use crate::conversation::{ConversationError, encoded, unexpected};
 use crate::transfer::reconnect::Reached;
-use crate::transfer::{self, Context, Failure, Summary};
+use crate::transfer::{self, Context, Done, Failure, Summary};
 use bytes::Bytes;
 use sshome_wire::{Digest, Frame, Part, Reply, Status};
 use std::collections::VecDeque;
@@ -124,10 +124,11 @@ impl<'a> Sending<'a> {
                 self.advance(ctx, length);
                 self.send_of_open(ctx, bytes).await?;
             }
-            Message::Last { bytes, failed } => {
+            Message::Last { bytes, digest, failed } => {
                 self.send_of_open(ctx, bytes).await?;
                 if let (Open::Sending, Some(Waiting::Item(asked))) = (&self.open, self.waiting.back_mut()) {
                     asked.failed = failed;
+                    asked.digest = Some(digest);
                     self.settled.fetch_add(1, Ordering::Relaxed);
                 }
                 self.open = Open::No;
@@ -229,7 +230,7 @@ impl<'a> Sending<'a> {
     }
 
     fn note(&mut self, ctx: &Context<'_>, asked: Asked, reply: &Reply) {
-        let Asked { number, to, size, failed } = asked;
+        let Asked { number, to, size, digest, resumed_at, failed } = asked;
         let fine = match size {
             Some(_) => reply.status == Status::Done,
             None => matches!(reply.status, Status::Done | Status::DirectoryExists),
@@ -245,6 +246,10 @@ impl<'a> Sending<'a> {
         } else if let Some(size) = size {
             self.summary.files += 1;
             self.summary.bytes = self.summary.bytes.saturating_add(size);
+            if let Some(observer) = ctx.progress.observer() {
+                let (remote, status) = (to.as_bytes(), reply.status);
+                observer.done(&Done { remote, local: None, size, digest, resumed_at, status });
+            }
         }
         self.settle(number);
     }

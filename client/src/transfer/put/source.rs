@@ -85,8 +85,8 @@ impl Source {
         Ok(theirs)
     }
 
-    /// Appends the frames of all its data and of its end.
-    pub(super) fn append_whole(&self, path: &Path, out: &mut BytesMut) -> Result<u64, Failure> {
+    /// Appends the frames of all its data and of its end; returns the digest.
+    pub(super) fn append_whole(&self, path: &Path, out: &mut BytesMut) -> Result<Digest, Failure> {
         let mut hasher = BlockHasher::new();
         let length = usize::try_from(self.size).unwrap_or(usize::MAX);
         if length > 0 {
@@ -96,10 +96,10 @@ impl Source {
             out.put_slice(&data);
         }
         self.check_unchanged(path)?;
-        let end =
-            End { status: Status::Done, message: String::new(), digest: hasher.finish(), size: self.size };
+        let digest = hasher.finish();
+        let end = End { status: Status::Done, message: String::new(), digest, size: self.size };
         Frame::End(end).encode(out).map_err(|error| Failure::of(path_bytes(path), error.to_string()))?;
-        Ok(self.size)
+        Ok(digest)
     }
 
     /// Appends a frame of the next `length` bytes.

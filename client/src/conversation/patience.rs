@@ -1,0 +1,78 @@
+//! How long a server may take while nothing moves.
+
+use super::ConversationError;
+use crate::traffic::Traffic;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A limit on waiting: of time in which nothing moves, in either direction.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    limit: Duration,
+    traffic: Traffic,
+}
+
+impl Patience {
+    /// Waits for `limit` at the most, and for longer as long as there is traffic.
+    #[must_use]
+    pub fn new(limit: Duration, traffic: Traffic) -> Patience {
+        Patience { limit, traffic }
+    }
+
+    /// Waits for something that the server does.
+    pub(super) async fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, ConversationError> {
+        let mut work = pin!(work);
+        let mut seen = self.traffic.moved();
+        loop {
+            if let Ok(done) = timeout(self.limit, work.as_mut()).await {
+                return Ok(done);
+            }
+            let now = self.traffic.moved();
+            if now == seen {
+                let seconds = self.limit.as_secs_f64();
+                return Err(ConversationError::Lost(format!("nothing has moved for {seconds} s")));
+            }
+            seen = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversation::peer::{connect, hello};
+    use crate::interrupt::Interrupt;
+    use crate::traffic::Socket;
+    use sshome_wire::Request;
+    use tokio::io::AsyncWriteExt;
+    use tokio::time::{Instant, sleep};
+
+    #[tokio::test(start_paused = true)]
+    async fn time_runs_only_while_nothing_moves() {
+        let traffic = Traffic::default();
+        let patience = Patience::new(Duration::from_secs(5), traffic.clone());
+        let (near, _far) = tokio::io::duplex(1 << 20);
+        let mut socket = Socket::new(near, traffic);
+        let sending = async {
+            for _ in 0..10 {
+                sleep(Duration::from_secs(4)).await;
+                socket.write_all(&[0; 1000]).await.unwrap();
+            }
+        };
+        patience.wait(sending).await.unwrap();
+        let begun = Instant::now();
+        let error = patience.wait(std::future::pending::<()>()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the connection is lost: nothing has moved for 5 s");
+        assert_eq!(begun.elapsed(), Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_is_left() {
+        let talk = connect(hello(1), |mut peer| async move { while peer.hear().await.is_some() {} });
+        let mut conversation = talk.await.unwrap().conversation;
+        conversation.wait_only(Patience::new(Duration::from_millis(50), Traffic::default()));
+        let answer = conversation.request(Request::Pwd, &Interrupt::new()).await;
+        assert!(matches!(answer, Err(ConversationError::Lost(_))), "{answer:?}");
+    }
+}

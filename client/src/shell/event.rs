@@ -1,0 +1,257 @@
+//! What programs are told: one event, one line of JSON. docs/automation.md is its documentation.
+
+use serde::Serialize;
+use sshome_wire::{Entry, FileKind, Hashed, Part, Status, Usage};
+use std::borrow::Cow;
+
+/// An event. Fields that make no sense in a case are left out; new fields may come.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum Event<'a> {
+    /// A command begins.
+    Started { command: &'a str, arguments: Vec<Cow<'a, str>> },
+    /// How far a transfer has come.
+    Progress(Progress),
+    /// A file is done with.
+    File(File<'a>),
+    /// Something was left out of a transfer.
+    Skipped { what: &'a str, message: &'a str },
+    /// Something failed.
+    Failed {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        what: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        message: &'a str,
+    },
+    /// The answer to pwd and lpwd.
+    Directory {
+        side: Side,
+        #[serde(flatten)]
+        name: Name<'a>,
+    },
+    /// A line of ls and lls, or the answer to stat.
+    Entry(Listed<'a>),
+    /// The answer to hash.
+    Digest {
+        #[serde(flatten)]
+        name: Name<'a>,
+        size: u64,
+        digest: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stored: Option<String>,
+    },
+    /// The answer to df.
+    Usage {
+        used: u64,
+        reserved: u64,
+        quota: Option<u64>,
+        entries: u64,
+        max_entries: Option<u64>,
+        disk_free: u64,
+    },
+    /// What is left of an upload that was cut.
+    Part {
+        #[serde(flatten)]
+        name: Name<'a>,
+        length: u64,
+        size: u64,
+        since: i64,
+    },
+    /// What is only for people: help, version, and what a command said that has no fields.
+    Text { text: &'a str },
+    /// The last line.
+    Summary(Summary),
+}
+
+/// Which side a name is on.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Side {
+    /// The server.
+    Remote,
+    /// Here.
+    Local,
+}
+
+/// Which way files go.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Direction {
+    /// From the server.
+    Get,
+    /// To the server.
+    Put,
+}
+
+/// A name as text; and its bytes in hexadecimal where they are no UTF-8, which the text then only resembles.
+#[derive(Debug, Serialize)]
+pub(super) struct Name<'a> {
+    name: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name_bytes: Option<String>,
+}
+
+/// How far a transfer has come, in files and in bytes.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Progress {
+    pub(super) direction: Direction,
+    pub(super) files: u64,
+    pub(super) files_total: u64,
+    pub(super) bytes: u64,
+    pub(super) bytes_total: Option<u64>,
+}
+
+/// A file that is done with.
+#[derive(Debug, Serialize)]
+pub(super) struct File<'a> {
+    #[serde(flatten)]
+    pub(super) name: Name<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) local: Option<String>,
+    pub(super) direction: Direction,
+    pub(super) bytes: u64,
+    pub(super) digest: Option<String>,
+    pub(super) resumed_at: u64,
+    pub(super) status: u16,
+}
+
+/// What a listing tells of a name.
+#[derive(Debug, Serialize)]
+pub(super) struct Listed<'a> {
+    side: Side,
+    #[serde(flatten)]
+    name: Name<'a>,
+    kind: &'static str,
+    size: u64,
+    mtime: i64,
+    mode: String,
+    links: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_bytes: Option<String>,
+}
+
+/// What all commands together did.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Summary {
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+    pub(super) unchanged: u64,
+    pub(super) seconds: f64,
+    pub(super) failures: u64,
+    pub(super) exit_code: u8,
+}
+
+impl<'a> Name<'a> {
+    /// A name of any bytes.
+    pub(super) fn new(bytes: &'a [u8]) -> Name<'a> {
+        let (name, name_bytes) = text(bytes);
+        Name { name, name_bytes }
+    }
+}
+
+impl<'a> Event<'a> {
+    pub(super) fn failed(what: Option<&'a str>, status: Option<Status>, message: &'a str) -> Event<'a> {
+        Event::Failed { what, status: status.map(Status::code), message }
+    }
+
+    /// An entry, under the path that it is reached by.
+    pub(super) fn entry(side: Side, path: &'a [u8], entry: &'a Entry) -> Event<'a> {
+        let kind = match entry.kind {
+            FileKind::File => "file",
+            FileKind::Directory => "directory",
+            FileKind::Symlink => "symlink",
+            FileKind::Special => "special",
+        };
+        let link = (entry.kind == FileKind::Symlink).then(|| text(&entry.target));
+        let (target, target_bytes) = link.map_or((None, None), |(text, bytes)| (Some(text), bytes));
+        Event::Entry(Listed {
+            side,
+            name: Name::new(path),
+            kind,
+            size: entry.size,
+            mtime: entry.mtime.seconds,
+            mode: format!("{:04o}", entry.mode),
+            links: entry.links,
+            target,
+            target_bytes,
+        })
+    }
+
+    pub(super) fn digest(path: &'a [u8], hashed: &Hashed) -> Event<'a> {
+        Event::Digest {
+            name: Name::new(path),
+            size: hashed.size,
+            digest: hashed.digest.to_string(),
+            stored: hashed.stored.map(|digest| digest.to_string()),
+        }
+    }
+
+    pub(super) fn usage(usage: &Usage) -> Event<'a> {
+        let Usage { used, reserved, quota, entries, max_entries, disk_free } = *usage;
+        Event::Usage { used, reserved, quota, entries, max_entries, disk_free }
+    }
+
+    pub(super) fn part(part: &'a Part) -> Event<'a> {
+        let name = Name::new(&part.path);
+        Event::Part { name, length: part.length, size: part.size, since: part.since.seconds }
+    }
+}
+
+/// Bytes as text, and in hexadecimal where they are no UTF-8.
+fn text(bytes: &[u8]) -> (Cow<'_, str>, Option<String>) {
+    let text = String::from_utf8_lossy(bytes);
+    let hex = || bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let lossy = matches!(text, Cow::Owned(_)).then(hex);
+    (text, lossy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sshome_wire::Time;
+
+    fn json(event: &Event<'_>) -> String {
+        serde_json::to_string(event).unwrap()
+    }
+
+    #[test]
+    fn names_that_are_no_text_come_in_hexadecimal_too() {
+        let event = |name| Event::Directory { side: Side::Remote, name: Name::new(name) };
+        assert_eq!(json(&event("/ü\n".as_bytes())), r#"{"event":"directory","side":"remote","name":"/ü\n"}"#);
+        assert_eq!(
+            json(&event(b"/\xff")),
+            r#"{"event":"directory","side":"remote","name":"/�","name_bytes":"2fff"}"#
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        assert_eq!(json(&Event::failed(None, None, "why")), r#"{"event":"failed","message":"why"}"#);
+        assert_eq!(
+            json(&Event::failed(Some("a"), Some(Status::QuotaExceeded), "why")),
+            r#"{"event":"failed","what":"a","status":405,"message":"why"}"#
+        );
+    }
+
+    #[test]
+    fn an_entry_has_what_ls_shows() {
+        let entry = Entry {
+            name: b"l".to_vec(),
+            kind: FileKind::Symlink,
+            size: 3,
+            mtime: Time { seconds: 60, nanoseconds: 0 },
+            mode: 0o777,
+            links: 1,
+            target: b"t".to_vec(),
+        };
+        assert_eq!(
+            json(&Event::entry(Side::Local, b"d/l", &entry)),
+            r#"{"event":"entry","side":"local","name":"d/l","kind":"symlink","size":3,"mtime":60,"#
+                .to_owned()
+                + r#""mode":"0777","links":1,"target":"t"}"#
+        );
+    }
+}

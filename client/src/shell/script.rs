@@ -1,0 +1,143 @@
+//! Commands one after the other, read from a file or from standard input: the conventions of sftp.
+
+use super::{Flow, Shell, ShellError};
+use crate::conversation::ConversationError;
+use crate::exit::Exit;
+use crate::names;
+use sshome_wire::display::Escaped;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+/// Lines of commands.
+pub struct Script {
+    lines: Box<dyn BufRead + Send>,
+    /// How it is called in messages, safe to show.
+    name: String,
+    /// A batch file: its commands are shown before they run, and what they get replaces what is there.
+    is_batch: bool,
+}
+
+/// A line without what stands before its command.
+#[derive(Debug, PartialEq, Eq)]
+struct Line<'a> {
+    command: &'a [u8],
+    /// `-`: its failure is told, and the next line follows.
+    may_fail: bool,
+    /// `@`: it is not shown.
+    silent: bool,
+}
+
+impl Script {
+    /// A batch file; `-` is standard input.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn batch(path: &Path) -> Result<Script, ShellError> {
+        if path.as_os_str() == "-" {
+            return Ok(Script { is_batch: true, ..Script::stdin() });
+        }
+        let name = names::shown(path);
+        let failed = |error| ShellError::Script(format!("{name} cannot be read: {error}"));
+        // A directory can be opened, too, and says no only later.
+        let file = File::open(path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(ShellError::Script(format!("{name} is a directory, and no file with commands")));
+        }
+        Ok(Script { lines: Box::new(BufReader::new(file)), name, is_batch: true })
+    }
+
+    /// Standard input, as it comes without any option.
+    #[must_use]
+    pub fn stdin() -> Script {
+        let lines = Box::new(BufReader::new(io::stdin()));
+        Script { lines, name: "standard input".to_owned(), is_batch: false }
+    }
+
+    /// Runs the lines up to the first that fails and does not begin with `-`. Empty lines and those that
+    /// begin with `#` are passed over.
+    ///
+    /// # Errors
+    /// The failure of that line; or an interruption between two of them.
+    pub async fn run(mut self, shell: &mut Shell) -> Result<(), ShellError> {
+        shell.batch = self.is_batch;
+        loop {
+            let (script, line) = tokio::select! {
+                read = self.next() => read?,
+                _ = tokio::signal::ctrl_c() => return Err(ConversationError::Cancelled.into()),
+            };
+            self = script;
+            let Some(line) = line else { return Ok(()) };
+            let line = Line::parse(&line);
+            if line.is_empty() {
+                continue;
+            }
+            if self.is_batch && !line.silent && !shell.out.is_quiet() {
+                shell.out.note(&format!("sshome> {}\n", Escaped(line.command)))?;
+            }
+            match shell.line(line.command).await {
+                Ok(Flow::Leave) => return Ok(()),
+                Ok(Flow::Continue) => {}
+                Err(error) if !line.may_fail || error.is_fatal() || error.exit() == Exit::Interrupted => {
+                    return Err(error);
+                }
+                Err(error) => shell.out.failed(&error),
+            }
+        }
+    }
+
+    /// The next line; none at the end. Reading may take as long as whoever writes there wants.
+    async fn next(mut self) -> Result<(Script, Option<Vec<u8>>), ShellError> {
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut line = Vec::new();
+            let read = self.lines.read_until(b'\n', &mut line);
+            (self, read.map(|length| (length > 0).then_some(line)))
+        });
+        let (script, line) = reading.await.map_err(|error| ShellError::Failed(error.to_string()))?;
+        match line {
+            Ok(line) => Ok((script, line)),
+            Err(error) => Err(ShellError::Script(format!("{} cannot be read: {error}", script.name))),
+        }
+    }
+}
+
+impl Line<'_> {
+    fn parse(line: &[u8]) -> Line<'_> {
+        let mut line = Line { command: line.trim_ascii(), may_fail: false, silent: false };
+        while let [prefix @ (b'-' | b'@'), rest @ ..] = line.command {
+            line.may_fail |= *prefix == b'-';
+            line.silent |= *prefix == b'@';
+            line.command = rest;
+        }
+        line.command = line.command.trim_ascii();
+        line
+    }
+
+    fn is_empty(&self) -> bool {
+        self.command.is_empty() || self.command.starts_with(b"#")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_before_a_command() {
+        for (line, command, may_fail, silent) in [
+            ("put a b\r\n", "put a b", false, false),
+            ("  -rm x", "rm x", true, false),
+            ("@pwd", "pwd", false, true),
+            ("-@ rm x", "rm x", true, true),
+            ("@-rm x", "rm x", true, true),
+            ("-!test -e x", "!test -e x", true, false),
+            ("ls -l", "ls -l", false, false),
+        ] {
+            let command = command.as_bytes();
+            assert_eq!(Line::parse(line.as_bytes()), Line { command, may_fail, silent }, "{line}");
+        }
+        for line in ["", "  \n", "# put a", "  #", "-", "@- # x"] {
+            assert!(Line::parse(line.as_bytes()).is_empty(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `df`: what there is room for, and what is left of uploads that were cut.
+
+use super::command::Invocation;
+use super::event::Event;
+use super::remote::nonsense;
+use super::words::Word;
+use super::{Shell, ShellError};
+use jiff::Timestamp;
+use sshome_wire::display::{Escaped, Size};
+use sshome_wire::{Part, Payload, Reply, Request, Usage};
+use std::fmt::Write;
+
+impl Shell {
+    pub(super) async fn df(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let human = invocation.has('h');
+        match self.request(Request::Df).await?.payload {
+            Payload::Usage(usage) => self.out.show(&Event::usage(&usage), || quota(&usage, human))?,
+            _ => return Err(nonsense("df")),
+        }
+        if invocation.has('v') {
+            let parts = self.conversation.parts(&self.interrupt).await?;
+            let text = || cut(&parts, human, Timestamp::now());
+            self.out.show_all(parts.iter().map(Event::part), text)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is left of uploads that were cut: of the paths that were named, or of all. Their
+    /// names need not exist yet, so that no pattern finds them.
+    pub(super) async fn discard_parts(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let mut paths: Vec<_> = invocation.operands.iter().map(|word| Some(Word::bytes(word))).collect();
+        if paths.is_empty() {
+            paths.push(None);
+        }
+        let requests = paths.into_iter().map(|path| Request::Discard { path }).collect();
+        let out = self.out.clone();
+        let tell = move |_, reply: Reply| out.say(&format!("{}\n", Escaped(reply.message.as_bytes())));
+        self.request_all(requests, tell).await
+    }
+}
+
+fn quota(usage: &Usage, human: bool) -> String {
+    let size = |bytes: u64| if human { Size(bytes).to_string() } else { bytes.to_string() };
+    let taken = usage.used.saturating_add(usage.reserved);
+    let left = usage.quota.map(|quota| quota.saturating_sub(taken));
+    let files = match usage.max_entries {
+        Some(most) => format!("{} of {most}", usage.entries),
+        None => usage.entries.to_string(),
+    };
+    let rows = [
+        ("quota", usage.quota.map_or_else(|| "unlimited".to_owned(), size)),
+        ("used", size(usage.used)),
+        ("reserved", size(usage.reserved)),
+        ("left", left.map_or_else(|| "unlimited".to_owned(), size)),
+        ("disk free", size(usage.disk_free)),
+        ("files", files),
+    ];
+    let width = rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for (name, value) in rows {
+        // Writing into a String cannot fail.
+        let _ = writeln!(out, "{name:9}  {value:>width$}");
+    }
+    out
+}
+
+/// What is left of uploads that were cut, a line each; nothing if nothing is.
+fn cut(parts: &[Part], human: bool, now: Timestamp) -> String {
+    let size = |bytes: u64| if human { Size(bytes).to_string() } else { bytes.to_string() };
+    let rows: Vec<[String; 3]> = parts
+        .iter()
+        .map(|part| [size(part.length), size(part.size), age(now.as_second(), part.since.seconds)])
+        .collect();
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
+    let (arrived, whole, old) = (width(0), width(1), width(2));
+    let mut out = String::new();
+    if !parts.is_empty() {
+        out.push_str("\nuploads that were cut; put goes on with them, rm --partial removes them\n");
+    }
+    for ([length, size, age], part) in rows.iter().zip(parts) {
+        let path = Escaped(&part.path);
+        // Writing into a String cannot fail.
+        let _ = writeln!(out, "{length:>arrived$} of {size:>whole$}  {age:>old$} ago  {path}");
+    }
+    out
+}
+
+/// How long ago something was, in the largest unit of which it is at least one.
+fn age(now: i64, then: i64) -> String {
+    // A clock of theirs that is ahead of ours makes nothing younger than new.
+    let seconds = now.saturating_sub(then).max(0);
+    match seconds {
+        86_400.. => format!("{} d", seconds / 86_400),
+        3_600.. => format!("{} h", seconds / 3_600),
+        60.. => format!("{} min", seconds / 60),
+        _ => format!("{seconds} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sshome_wire::Time;
+
+    #[test]
+    fn df_adds_up_and_lines_up() {
+        let mut usage = Usage {
+            used: 60 << 20,
+            reserved: 8 << 20,
+            quota: Some(100 << 20),
+            entries: 12,
+            max_entries: Some(1000),
+            disk_free: 5 << 30,
+        };
+        assert_eq!(
+            quota(&usage, true),
+            "quota       100.0 MiB\nused         60.0 MiB\nreserved      8.0 MiB\nleft         32.0 MiB\n\
+             disk free     5.0 GiB\nfiles      12 of 1000\n"
+        );
+        // A quota that was lowered leaves nothing, not less than nothing.
+        usage.quota = Some(1);
+        assert!(quota(&usage, false).contains("left                0\n"), "{}", quota(&usage, false));
+        (usage.quota, usage.max_entries) = (None, None);
+        assert!(quota(&usage, false).contains("left        unlimited\n"), "{}", quota(&usage, false));
+    }
+
+    #[test]
+    fn parts_line_up() {
+        let part = |path: &[u8], length, seconds| Part {
+            path: path.to_vec(),
+            length,
+            size: 700 << 20,
+            since: Time { seconds, nanoseconds: 0 },
+        };
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let parts =
+            [part(b"/a\n.iso", 4 << 20, 1_000_000 - 3 * 86_400), part(b"/b", 600 << 20, 1_000_000 - 59)];
+        assert_eq!(
+            cut(&parts, true, now).lines().skip(2).collect::<Vec<_>>(),
+            ["  4.0 MiB of 700.0 MiB   3 d ago  /a\\x0a.iso", "600.0 MiB of 700.0 MiB  59 s ago  /b"]
+        );
+        assert_eq!(cut(&[], true, now), "");
+        assert_eq!((age(0, 50), age(7_199, 0), age(3_599, 0)), ("0 s".into(), "1 h".into(), "59 min".into()));
+    }
+}

@@ -1,0 +1,237 @@
+//! What goes over the network: whether anything does, and how fast at most.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// So few bytes do not count as movement: keepalives and adjustments of windows travel also where a server
+/// has stopped to answer.
+const SMALL: usize = 512;
+
+/// How much may be caught up on after a pause.
+const CATCH_UP: Duration = Duration::from_millis(250);
+
+/// The traffic of all connections of the program. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    moved: Arc<AtomicU64>,
+    /// None where there is no limit.
+    paces: Option<Arc<Paces>>,
+}
+
+/// The limits of both directions.
+#[derive(Debug)]
+struct Paces {
+    reading: Pace,
+    writing: Pace,
+}
+
+/// A limit on a rate.
+#[derive(Debug)]
+struct Pace {
+    /// Bytes a second, never 0.
+    rate: u64,
+    /// When all that was moved would have been through at just that rate.
+    through: Mutex<Instant>,
+}
+
+impl Traffic {
+    /// Traffic of up to `limit` Kbit/s in each direction, all connections taken together.
+    #[must_use]
+    pub fn new(limit: Option<u64>) -> Traffic {
+        let paces = limit.map(|kbits| {
+            let rate = kbits.saturating_mul(1000 / 8).max(1);
+            Arc::new(Paces { reading: Pace::new(rate), writing: Pace::new(rate) })
+        });
+        Traffic { moved: Arc::default(), paces }
+    }
+
+    /// A number that is another one each time that something has moved.
+    #[must_use]
+    pub fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, bytes: usize, pace: Option<&Pace>) {
+        if let Some(pace) = pace {
+            pace.moved(bytes);
+        }
+        if bytes > SMALL {
+            self.moved.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn reading(&self) -> Option<&Pace> {
+        self.paces.as_ref().map(|paces| &paces.reading)
+    }
+
+    fn writing(&self) -> Option<&Pace> {
+        self.paces.as_ref().map(|paces| &paces.writing)
+    }
+}
+
+impl Pace {
+    fn new(rate: u64) -> Pace {
+        Pace { rate, through: Mutex::new(Instant::now()) }
+    }
+
+    /// When the next bytes may move.
+    fn next(&self) -> Instant {
+        *self.through.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn moved(&self, bytes: usize) {
+        let mut through = self.through.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let from = now.checked_sub(CATCH_UP).map_or(*through, |earliest| earliest.max(*through));
+        *through = from + Duration::from_secs_f64(bytes as f64 / self.rate as f64);
+    }
+
+    /// How many bytes are moved at once, so that the rate is even.
+    fn step(&self) -> usize {
+        usize::try_from(self.rate / 8).unwrap_or(usize::MAX).clamp(1 << 10, 256 << 10)
+    }
+}
+
+/// A socket that keeps to the limit and counts.
+pub struct Socket<S> {
+    stream: S,
+    traffic: Traffic,
+    reading: Pause,
+    writing: Pause,
+    /// What is read of what is there, if that is more than may be at once.
+    piece: Vec<u8>,
+}
+
+/// Waits for the next turn.
+#[derive(Default)]
+struct Pause(Option<Pin<Box<Sleep>>>);
+
+impl Pause {
+    fn poll(&mut self, pace: Option<&Pace>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(pace) = pace else { return Poll::Ready(()) };
+        loop {
+            if let Some(sleep) = &mut self.0 {
+                ready!(sleep.as_mut().poll(cx));
+                self.0 = None;
+            }
+            // Another connection may have taken the turn meanwhile.
+            let next = pace.next();
+            if next <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.0 = Some(Box::pin(sleep_until(next)));
+        }
+    }
+}
+
+impl<S> Socket<S> {
+    /// A connection whose traffic counts.
+    #[must_use]
+    pub fn new(stream: S, traffic: Traffic) -> Socket<S> {
+        Socket { stream, traffic, reading: Pause::default(), writing: Pause::default(), piece: Vec::new() }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        ready!(this.reading.poll(this.traffic.reading(), cx));
+        let before = buf.filled().len();
+        let read = match this.traffic.reading() {
+            // A large piece at once would be followed by a long silence.
+            Some(pace) if pace.step() < buf.remaining() => {
+                this.piece.resize(pace.step(), 0);
+                let mut piece = ReadBuf::new(&mut this.piece);
+                ready!(Pin::new(&mut this.stream).poll_read(cx, &mut piece))
+                    .map(|()| buf.put_slice(piece.filled()))
+            }
+            _ => ready!(Pin::new(&mut this.stream).poll_read(cx, buf)),
+        };
+        read?;
+        this.traffic.count(buf.filled().len() - before, this.traffic.reading());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        ready!(this.writing.poll(this.traffic.writing(), cx));
+        let step = this.traffic.writing().map_or(data.len(), Pace::step);
+        let now = data.get(..step).unwrap_or(data);
+        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, now))?;
+        this.traffic.count(written, this.traffic.writing());
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    /// How long it takes to write, and to read, so many bytes at so many Kbit/s.
+    async fn seconds(kbits: u64, length: usize) -> (f64, f64) {
+        let traffic = Traffic::new(Some(kbits));
+        let (near, mut far) = duplex(length);
+        let mut near = Socket::new(near, traffic);
+        let begun = Instant::now();
+        near.write_all(&vec![0; length]).await.unwrap();
+        let written = begun.elapsed().as_secs_f64();
+        far.write_all(&vec![0; length]).await.unwrap();
+        let begun = Instant::now();
+        near.read_exact(&mut vec![0; length]).await.unwrap();
+        (written, begun.elapsed().as_secs_f64())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_is_kept_in_both_directions() {
+        let (written, read) = seconds(800, 1_000_000).await;
+        // A quarter of a second's worth may go at once.
+        assert!((9.5..10.1).contains(&written), "{written}");
+        assert!((9.5..10.1).contains(&read), "{read}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_share_the_limit() {
+        let traffic = Traffic::new(Some(800));
+        let (a, _a) = duplex(1 << 20);
+        let (b, _b) = duplex(1 << 20);
+        let (mut a, mut b) = (Socket::new(a, traffic.clone()), Socket::new(b, traffic));
+        let data = vec![0; 500_000];
+        let begun = Instant::now();
+        let (first, second) = tokio::join!(a.write_all(&data), b.write_all(&data));
+        first.and(second).unwrap();
+        let taken = begun.elapsed().as_secs_f64();
+        assert!((9.0..10.1).contains(&taken), "{taken}");
+    }
+
+    #[tokio::test]
+    async fn only_what_is_no_keepalive_counts() {
+        let traffic = Traffic::new(None);
+        let (near, _far) = duplex(1 << 20);
+        let mut near = Socket::new(near, traffic.clone());
+        near.write_all(&[0; SMALL]).await.unwrap();
+        assert_eq!(traffic.moved(), 0);
+        near.write_all(&[0; SMALL + 1]).await.unwrap();
+        assert_eq!(traffic.moved(), 1);
+    }
+}
