@@ -2,6 +2,7 @@
 
 mod client;
 mod proxy;
+mod torture;
 
 use client::{Client, PLAIN, RECURSIVE, books, names, noise};
 use proxy::Proxy;
