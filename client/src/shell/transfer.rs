@@ -87,7 +87,12 @@ impl Shell {
 }
 
 fn options(invocation: &Invocation) -> Options {
-    Options { recursive: invocation.has('r'), preserve: invocation.has('p'), force: invocation.has('f') }
+    Options {
+        recursive: invocation.has('r'),
+        preserve: invocation.has('p'),
+        follow: invocation.has('L'),
+        force: invocation.has('f'),
+    }
 }
 
 /// The last of several operands is where to.
@@ -119,7 +124,11 @@ fn line(summary: &Summary, elapsed: Duration) -> String {
     if summary.bytes > 0 {
         out.push_str(&format!(" ({}/s)", Size(rate as u64)));
     }
-    for (count, what) in [(summary.unchanged, "unchanged"), (summary.failures.len() as u64, "failed")] {
+    for (count, what) in [
+        (summary.links, "links"),
+        (summary.unchanged, "unchanged"),
+        (summary.failures.len() as u64, "failed"),
+    ] {
         if count > 0 {
             out.push_str(&format!(", {count} {what}"));
         }

@@ -11,7 +11,7 @@ use sshome_wire::{Part, Payload, RemotePath, Request, Usage};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub const PLAIN: Options = Options { recursive: false, preserve: false, force: false };
+pub const PLAIN: Options = Options { recursive: false, preserve: false, follow: false, force: false };
 pub const RECURSIVE: Options = Options { recursive: true, ..PLAIN };
 
 /// A client that is logged in, with a folder of its own.

@@ -45,10 +45,29 @@ pub(super) struct Asked {
     pub(super) number: u64,
     /// The path on the server.
     pub(super) to: RemotePath,
-    /// The length of a file in bytes; none for a directory.
-    pub(super) size: Option<u64>,
+    pub(super) what: What,
     /// Why we have ended it ourselves; it says more than the server's answer to that.
     pub(super) failed: Option<Failure>,
+}
+
+impl Asked {
+    /// The length of the file in bytes; 0 if it is none.
+    pub(super) fn length(&self) -> u64 {
+        match self.what {
+            What::File(size) => size,
+            What::Directory | What::Link(_) => 0,
+        }
+    }
+}
+
+/// What something becomes on the server.
+#[derive(Debug)]
+pub(super) enum What {
+    Directory,
+    /// A file of so many bytes.
+    File(u64),
+    /// A symbolic link of this text.
+    Link(Vec<u8>),
 }
 
 /// What the server said to a question.
@@ -109,6 +128,7 @@ impl Reader {
             match item {
                 Item::Directory { from, to, mode } => self.directory(number, &from, to, mode)?,
                 Item::File { from, to, follow } => self.file(number, &from, to, follow)?,
+                Item::Link { from, to, target } => self.link(number, &from, to, target)?,
                 Item::Skipped(failure) => self.send(Message::Skipped(number, failure))?,
                 Item::Failed(failure) => self.send(Message::Failed(number, failure))?,
             }
@@ -120,14 +140,28 @@ impl Reader {
         // What is put into a directory needs it to be writable.
         let mode = mode.filter(|_| self.manner.preserve).map(|mode| mode | 0o700);
         let request = Request::Mkdir { path: to.as_bytes().to_vec(), parents: false, mode };
-        self.make_room(to.as_bytes().len() + END)?;
+        self.small(from, request, Asked { number, to, what: What::Directory, failed: None })
+    }
+
+    fn link(&mut self, number: u64, from: &Path, to: RemotePath, target: Vec<u8>) -> Result<(), Gone> {
+        let request = Request::Symlink { path: to.as_bytes().to_vec(), target: target.clone() };
+        self.small(from, request, Asked { number, to, what: What::Link(target), failed: None })
+    }
+
+    /// Adds a request that is all there is to send.
+    fn small(&mut self, from: &Path, request: Request, asked: Asked) -> Result<(), Gone> {
+        let more = match &asked.what {
+            What::Link(target) => target.len(),
+            What::Directory | What::File(_) => 0,
+        };
+        self.make_room(asked.to.as_bytes().len() + more + END)?;
         match Frame::Request(request).encode(&mut self.batch) {
             Ok(()) => {
-                self.asked.push(Asked { number, to, size: None, failed: None });
+                self.asked.push(asked);
                 Ok(())
             }
             Err(error) => {
-                self.send(Message::Failed(number, Failure::of(path_bytes(from), error.to_string())))
+                self.send(Message::Failed(asked.number, Failure::of(path_bytes(from), error.to_string())))
             }
         }
     }
@@ -148,7 +182,7 @@ impl Reader {
         self.batch.put_slice(&request);
         match source.append_whole(from, &mut self.batch) {
             Ok(size) => {
-                self.asked.push(Asked { number, to, size: Some(size), failed: None });
+                self.asked.push(Asked { number, to, what: What::File(size), failed: None });
                 Ok(())
             }
             Err(failure) => {
@@ -182,7 +216,7 @@ impl Reader {
         }
         let resume = u32::try_from(known.len()).unwrap_or(u32::MAX);
         let bytes = source.request(&to, self.manner.preserve, resume).freeze();
-        let asked = Asked { number, to, size: Some(source.size), failed: None };
+        let asked = Asked { number, to, what: What::File(source.size), failed: None };
         self.send(Message::First { bytes, asked, resumed })?;
         self.in_pieces(from, &source, known)
     }
@@ -294,6 +328,7 @@ impl Reader {
 mod tests {
     use super::super::walk::Walk;
     use super::*;
+    use crate::transfer::Options;
     use sshome_wire::{Decoder, MAX_FRAME};
     use std::fs::File;
     use std::path::PathBuf;
@@ -309,7 +344,7 @@ mod tests {
     }
 
     fn work(path: &Path) -> Work {
-        Work::new(Walk::new(vec![(PathBuf::from(path), RemotePath::root())], false))
+        Work::new(Walk::new(vec![(PathBuf::from(path), RemotePath::root())], Options::default()))
     }
 
     /// The first message of a file, after the question that comes before it.
