@@ -17,6 +17,8 @@ const LISTING: &[Flag] = &[
 const RECURSIVE: Flag = Flag { short: 'r', long: "recursive", help: "directories, with all that is in them" };
 const PRESERVE: Flag = Flag { short: 'p', long: "", help: "keep the time and the mode" };
 
+const FOLLOW: Flag = Flag { short: 'L', long: "", help: "follow symbolic links, rather than to copy them" };
+
 /// Every command that there is.
 pub static COMMANDS: &[Command] = &[
     Command {
@@ -84,6 +86,7 @@ pub static COMMANDS: &[Command] = &[
         flags: &[
             RECURSIVE,
             PRESERVE,
+            FOLLOW,
             Flag { short: 'f', long: "force", help: "replace a local file of that name" },
         ],
         summary: "fetch files from the server",
@@ -199,7 +202,7 @@ saved as NAME.new, unless -f says to replace it.",
         usage: "LOCAL… [REMOTE]",
         operands: (1, ANY),
         completes: Some((Operand::Local, Operand::Remote)),
-        flags: &[RECURSIVE, PRESERVE],
+        flags: &[RECURSIVE, PRESERVE, FOLLOW],
         summary: "send files to the server",
         details: "\
 put A sends into the server's directory, put A B as B, or into B if that is a directory. With more than
