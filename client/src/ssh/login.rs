@@ -21,7 +21,7 @@ const PASSWORDS: usize = 3;
 /// What somebody was let in with; it serves once more after a lost connection.
 pub(super) enum Proof {
     /// A key, opened if it was behind a passphrase, or one of the agent's.
-    Key(Candidate),
+    Key(Box<Candidate>),
     /// A password that was typed.
     Password(Secret),
 }
@@ -40,7 +40,7 @@ pub(super) async fn authenticate(
     if settings.public_key
         && let Some(key) = login.with_keys(asker).await?
     {
-        return Ok(Proof::Key(key));
+        return Ok(Proof::Key(Box::new(key)));
     }
     if settings.password
         && login.may(MethodKind::Password)

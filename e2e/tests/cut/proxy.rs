@@ -39,7 +39,8 @@ impl Proxy {
 
     /// The first connections may carry so much each, those after them everything.
     pub async fn cutting(server: SocketAddr, lengths: &[u64]) -> Proxy {
-        let mut lengths = lengths.to_vec().into_iter();
+        let lengths = lengths.to_vec();
+        let mut lengths = lengths.into_iter();
         Proxy::new(server, move || lengths.next().unwrap_or(u64::MAX)).await
     }
 
