@@ -25,6 +25,9 @@ const RESUME: Flag = Flag {
     help: "go on where it was cut, as in sftp: here it is always so",
 };
 
+const FOLLOW: Flag =
+    Flag { short: 'L', also: None, long: "", help: "follow symbolic links, rather than to copy them" };
+
 /// Every command that there is.
 pub static COMMANDS: &[Command] = &[
     Command {
@@ -98,6 +101,7 @@ difference.",
         flags: &[
             RECURSIVE,
             PRESERVE,
+            FOLLOW,
             RESUME,
             Flag { short: 'f', also: None, long: "force", help: "replace a local file of that name" },
         ],
@@ -250,6 +254,7 @@ In sftp -f asks for an fsync: here a file is always on the disk when get ends.",
         flags: &[
             RECURSIVE,
             PRESERVE,
+            FOLLOW,
             RESUME,
             Flag {
                 short: 'f',

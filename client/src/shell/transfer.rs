@@ -68,6 +68,7 @@ impl Shell {
         Options {
             recursive: invocation.has('r'),
             preserve: invocation.has('p'),
+            follow: invocation.has('L'),
             force: invocation.has('f') || self.batch,
         }
     }
@@ -137,7 +138,10 @@ fn line(summary: &Summary, elapsed: Duration) -> String {
     if summary.bytes > 0 {
         out.push_str(&format!(" ({}/s)", Size(rate as u64)));
     }
-    for (count, what) in [(summary.unchanged, "unchanged"), (summary.failures.len() as u64, "failed")] {
+    let links = if summary.links == 1 { "link" } else { "links" };
+    for (count, what) in
+        [(summary.links, links), (summary.unchanged, "unchanged"), (summary.failures.len() as u64, "failed")]
+    {
         if count > 0 {
             out.push_str(&format!(", {count} {what}"));
         }

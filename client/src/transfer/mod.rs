@@ -26,6 +26,9 @@ use sshome_wire::{Entry, FileKind, Payload, RemotePath, Request, Status};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// How many links a path may lead through; as many as Linux follows.
+const MAX_LINKS: usize = 40;
+
 /// What a transfer works with.
 pub struct Context<'a> {
     /// The conversation, idle.
@@ -64,6 +67,8 @@ pub struct Options {
     pub recursive: bool,
     /// Permission bits and modification times are taken over.
     pub preserve: bool,
+    /// Symbolic links in a tree are followed, rather than to be made again as they are.
+    pub follow: bool,
     /// A get replaces a local file that differs, rather than to save beside it.
     pub force: bool,
 }
@@ -77,11 +82,13 @@ pub struct Summary {
     pub bytes: u64,
     /// Files that were not transferred, because the same content is there already.
     pub unchanged: u64,
+    /// Symbolic links that were made. One that was there already counts as unchanged.
+    pub links: u64,
     /// Files that were saved under another name, because a different one has theirs.
     pub saved_as: Vec<SavedAs>,
     /// Files that were gone on with, or that might have been.
     pub resumed: Vec<Resumed>,
-    /// Symbolic links and special files that were left out.
+    /// Special files, which were left out.
     pub skipped: Vec<Failure>,
     /// Files that did not arrive. The others did.
     pub failures: Vec<Failure>,
@@ -152,6 +159,7 @@ impl Summary {
         self.files += other.files;
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.unchanged += other.unchanged;
+        self.links += other.links;
         self.saved_as.extend(other.saved_as);
         self.resumed.extend(other.resumed);
         self.skipped.extend(other.skipped);

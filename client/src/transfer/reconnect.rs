@@ -19,9 +19,9 @@ pub trait Reconnect: Send {
     /// How often it is tried in a row. 0 is never.
     fn retries(&self) -> u32;
 
-    /// The pause before the first try of a row; each further one is twice as long.
-    fn pause(&self) -> Duration {
-        PAUSE
+    /// The pause before the next try, after so many in a row that were in vain: twice as long each time.
+    fn pause(&self, tried: u32) -> Duration {
+        PAUSE.saturating_mul(2_u32.saturating_pow(tried)).min(LONGEST_PAUSE)
     }
 
     /// Connects once more. What is left of the connection before is given up.
@@ -89,7 +89,7 @@ impl Retries {
             if self.tried >= most {
                 return Err(ConversationError::Lost(why));
             }
-            let pause = reconnect.pause().saturating_mul(2_u32.saturating_pow(self.tried)).min(LONGEST_PAUSE);
+            let pause = reconnect.pause(self.tried);
             self.tried += 1;
             ctx.progress.say(&format!(
                 "sshome: connection lost; trying again in {} s ({} of {most})",

@@ -4,14 +4,14 @@ use clap::Parser;
 use sshome::cli::Cli;
 use sshome::conversation::{Conversation, ConversationError};
 use sshome::interrupt::Interrupt;
-use sshome::ssh::{self, Connection, Environment, Settings};
+use sshome::ssh::{self, Connection, Environment, LoginError, Settings};
 use sshome::transfer::{self, Context, Options, Progress, Reconnect, Reconnecting, Summary};
 use sshome_e2e::Host;
 use sshome_wire::{Part, Payload, RemotePath, Request, Usage};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub const PLAIN: Options = Options { recursive: false, preserve: false, force: false };
+pub const PLAIN: Options = Options { recursive: false, preserve: false, follow: false, force: false };
 pub const RECURSIVE: Options = Options { recursive: true, ..PLAIN };
 
 /// A client that is logged in, with a folder of its own.
@@ -32,7 +32,7 @@ impl Reconnect for Way<'_> {
         self.1
     }
 
-    fn pause(&self) -> Duration {
+    fn pause(&self, _: u32) -> Duration {
         self.2
     }
 
@@ -44,6 +44,11 @@ impl Reconnect for Way<'_> {
 impl Client {
     /// Logs in at a port of this machine.
     pub async fn login(host: &Host, port: u16) -> Client {
+        Client::try_login(host, port).await.unwrap()
+    }
+
+    /// The same, over a way that may break.
+    pub async fn try_login(host: &Host, port: u16) -> Result<Client, LoginError> {
         let folder = tempfile::tempdir().unwrap();
         let arguments = [
             "sshome".into(),
@@ -61,9 +66,9 @@ impl Client {
         ];
         let cli = Cli::try_parse_from(arguments).unwrap();
         let settings = Settings::resolve(&cli, &Environment::default()).unwrap();
-        let (connection, conversation) = ssh::connect(&settings).await.unwrap();
+        let (connection, conversation) = ssh::connect(&settings).await?;
         let pause = Duration::from_millis(200);
-        Client { conversation, connection, interrupt: Interrupt::new(), retries: 5, pause, folder }
+        Ok(Client { conversation, connection, interrupt: Interrupt::new(), retries: 5, pause, folder })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

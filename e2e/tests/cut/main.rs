@@ -1,7 +1,9 @@
-//! Transfers by our client whose connection is cut, and that go on.
+//! Transfers by our client: those whose connection is cut, and that go on, and trees with links.
 
 mod client;
+mod links;
 mod proxy;
+mod torture;
 
 use client::{Client, PLAIN, RECURSIVE, books, names, noise};
 use proxy::Proxy;

@@ -31,8 +31,10 @@ impl Claims {
         }
         let mut claims = Claims { crowded: false, directories, new: HashSet::new(), taken: HashSet::new() };
         claims.crowded = first.len() < plan.places.len();
-        for file in plan.files.iter().filter(|file| names::is_new(file.local_name())) {
-            claims.new.insert(claims.key(file.place, file.local_name()));
+        let files = plan.files.iter().map(|file| (file.place, file.local_name()));
+        let links = plan.links.iter().map(|link| (link.place, link.name.as_slice()));
+        for (place, name) in files.chain(links).filter(|(_, name)| names::is_new(name)) {
+            claims.new.insert(claims.key(place, name));
         }
         claims
     }

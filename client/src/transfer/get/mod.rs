@@ -1,36 +1,35 @@
 //! Files from the server to the local disk.
 //!
-//! First a plan is made from what the server lists ([`plan`]); then the local directories are made,
+//! First a plan is made from what the server lists ([`plan`], [`tree`]); then the local directories are made,
 //! and files whose content is here already are taken out ([`prepare`]); then the rest is asked for
 //! ahead and received in order ([`fetch`]), and written ([`writer`], [`sink`]), checked and published
 //! ([`publish`], [`store`]) by another thread. A large file that is cut stays as a part, which the
-//! next get goes on with ([`part`]).
+//! next get goes on with ([`part`]). Links are made last ([`links`]).
 
 mod claims;
 mod fetch;
+mod links;
 mod part;
 mod plan;
 mod prepare;
 mod publish;
 mod sink;
 mod store;
+mod tree;
 mod writer;
 
 use super::reconnect::{Reached, Retries};
-use super::{Context, Failure, Options, Summary, path_bytes, remote_is_directory};
+use super::{Context, Failure, MAX_LINKS, Options, Summary, path_bytes, remote_is_directory};
 use crate::conversation::ConversationError;
 use claims::Claims;
 use fetch::Fetch;
 use plan::Plan;
+use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
-use sshome_wire::{Entry, FileKind, RemotePath};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::Store;
-
-/// How many links a local target may lead through; as many as Linux follows.
-const MAX_LINKS: usize = 40;
 
 /// Fetches files, and with `recursive` directories.
 ///
@@ -103,7 +102,11 @@ async fn run(
             other => break other,
         }
     };
-    let mut summary = work.summary;
+    let Fetch { mut summary, claims, .. } = work;
+    if fetched.is_ok() && !plan.links.is_empty() {
+        let plan = Arc::clone(&plan);
+        summary.add(blocking(move || links::make(&plan, options, claims)).await?);
+    }
     if options.preserve {
         summary = blocking(move || {
             Store::new(plan).set_modes(&prepared.made, &mut summary);
@@ -123,7 +126,7 @@ async fn make_plan(
     let mut plan = Plan::default();
     for source in sources {
         if options.recursive {
-            add_tree(ctx, &mut plan, source, target, options).await?;
+            add_source(ctx, &mut plan, source, target, options).await?;
         } else {
             add_file(&mut plan, source, target, options);
         }
@@ -132,58 +135,22 @@ async fn make_plan(
 }
 
 /// Adds a source that may be a directory, with all that is in it.
-async fn add_tree(
+async fn add_source(
     ctx: &mut Context<'_>,
     plan: &mut Plan,
     source: &RemotePath,
     target: &Path,
     options: Options,
 ) -> Result<(), ConversationError> {
-    let is_directory = match remote_is_directory(ctx, source).await {
+    match remote_is_directory(ctx, source).await {
         Err(ConversationError::Refused(reply)) => {
             plan.failures.push(Failure::refused(source.as_bytes(), reply.status, &reply.message));
-            return Ok(());
         }
-        other => other?,
-    };
-    if !is_directory {
-        add_file(plan, source, target, options);
-        return Ok(());
+        Err(error) => return Err(error),
+        Ok(true) => tree::add_tree(ctx, plan, source, target, options).await?,
+        Ok(false) => add_file(plan, source, target, options),
     }
-    let (base, below) = tree_target(source, target);
-    let mut tree = plan.add_tree(source, base, below);
-    let listed = {
-        let mut each = |entries| plan.add_entries(&mut tree, entries);
-        ctx.conversation.list(source.as_bytes(), true, ctx.interrupt, &mut each).await
-    };
-    match listed {
-        Ok(Entry { kind: FileKind::Directory, mode, .. }) => {
-            if let Some(place) = plan.places.get_mut(tree.top) {
-                place.mode = Some(mode);
-            }
-            Ok(())
-        }
-        Ok(_) => {
-            plan.fail(source.as_bytes(), "it is a link to a directory; name the directory itself");
-            Ok(())
-        }
-        Err(ConversationError::Refused(reply)) => {
-            plan.failures.push(Failure::refused(source.as_bytes(), reply.status, &reply.message));
-            Ok(())
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Where a tree goes: into a directory that is there, or else to a new name. The home's top has no
-/// name; what is in it goes into the target itself.
-fn tree_target(source: &RemotePath, target: &Path) -> (PathBuf, Vec<Vec<u8>>) {
-    if target.is_dir() {
-        let name = source.file_name().map(<[u8]>::to_vec);
-        return (target.to_owned(), name.into_iter().collect());
-    }
-    let (base, name) = split(target);
-    (base, vec![name])
+    Ok(())
 }
 
 fn add_file(plan: &mut Plan, source: &RemotePath, target: &Path, options: Options) {

@@ -12,7 +12,9 @@ pub(super) struct Plan {
     pub(super) places: Vec<Place>,
     /// Files, one directory's after the other's.
     pub(super) files: Vec<Planned>,
-    /// What is left out: links and special files.
+    /// Links, to be made as they are.
+    pub(super) links: Vec<PlannedLink>,
+    /// What is left out: special files.
     pub(super) skipped: Vec<Failure>,
     /// What cannot be done.
     pub(super) failures: Vec<Failure>,
@@ -44,6 +46,17 @@ pub(super) struct Planned {
     pub(super) size: Option<u64>,
 }
 
+/// A symbolic link.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PlannedLink {
+    /// Its directory's number in the plan.
+    pub(super) place: usize,
+    /// Its name, checked.
+    pub(super) name: Vec<u8>,
+    /// What stands in it.
+    pub(super) target: Vec<u8>,
+}
+
 impl Planned {
     /// The name under which it is stored.
     pub(super) fn local_name(&self) -> &[u8] {
@@ -73,6 +86,12 @@ impl Plan {
         self.places.push(Place { remote: source.clone(), base, below, mode: None });
         let top = self.places.len() - 1;
         Tree { places: HashMap::from([(Vec::new(), top)]), top }
+    }
+
+    /// Adds a link that leads to a file of so many bytes, as that file.
+    pub(super) fn add_followed(&mut self, link: PlannedLink, size: u64) {
+        let PlannedLink { place, name, .. } = link;
+        self.files.push(Planned { place, name: name.into_boxed_slice(), rename: None, size: Some(size) });
     }
 
     /// Adds what one frame of the tree's listing tells.
@@ -137,7 +156,9 @@ impl Plan {
                 self.places.push(Place { remote, base: parent.base.clone(), below, mode: Some(entry.mode) });
                 tree.places.insert(relative, self.places.len() - 1);
             }
-            FileKind::Symlink => self.skipped.push(Failure::of(&shown, "a symbolic link is not transferred")),
+            FileKind::Symlink => {
+                self.links.push(PlannedLink { place, name: entry.name, target: entry.target });
+            }
             FileKind::Special => self.skipped.push(Failure::of(&shown, "it is no regular file")),
         }
     }
@@ -204,7 +225,8 @@ mod tests {
         let remote = plan.files.iter().map(|file| plan.remote(file).unwrap()).collect::<Vec<_>>();
         assert_eq!(remote[0].as_bytes(), b"/www/a");
         assert_eq!(remote[1].as_bytes(), b"/www/d/\xff");
-        assert_eq!((plan.skipped.len(), plan.failures.len()), (1, 0));
+        assert_eq!((plan.links.len(), plan.failures.len()), (1, 0));
+        assert_eq!((plan.links[0].place, plan.links[0].name.as_slice()), (1, &b"l"[..]));
     }
 
     #[test]

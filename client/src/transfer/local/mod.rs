@@ -64,6 +64,19 @@ pub(super) fn mode(metadata: &Metadata) -> Option<u32> {
     mode
 }
 
+/// By what a directory is known again, however one came to it; none where the system does not say.
+#[cfg_attr(not(unix), allow(unused_variables))]
+pub(super) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    let identity = {
+        use std::os::unix::fs::MetadataExt;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    #[cfg(not(unix))]
+    let identity = None;
+    identity
+}
+
 fn since_epoch(time: SystemTime) -> Time {
     let (seconds, nanoseconds) = match time.duration_since(UNIX_EPOCH) {
         Ok(after) => (i64::try_from(after.as_secs()).unwrap_or(i64::MAX), after.subsec_nanos()),

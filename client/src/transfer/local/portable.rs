@@ -106,6 +106,16 @@ impl Directory {
         fs::rename(self.path(part)?, self.path(name)?)
     }
 
+    /// Makes a symbolic link of this text, where the system has them.
+    pub(in crate::transfer) fn symlink(&self, _target: &[u8], _name: &[u8]) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "links are not made on this system; -L follows them"))
+    }
+
+    /// What stands in a symbolic link.
+    pub(in crate::transfer) fn read_link(&self, name: &[u8]) -> io::Result<Vec<u8>> {
+        Ok(fs::read_link(self.path(name)?)?.into_os_string().into_encoded_bytes())
+    }
+
     /// Removes a file.
     pub(in crate::transfer) fn remove(&self, name: &[u8]) -> io::Result<()> {
         fs::remove_file(self.path(name)?)

@@ -140,6 +140,16 @@ impl Directory {
         Ok(rustix::fs::renameat(&self.handle, part, &self.handle, name)?)
     }
 
+    /// Makes a symbolic link of this text, whatever it leads to.
+    pub(in crate::transfer) fn symlink(&self, target: &[u8], name: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::symlinkat(target, &self.handle, name)?)
+    }
+
+    /// What stands in a symbolic link.
+    pub(in crate::transfer) fn read_link(&self, name: &[u8]) -> io::Result<Vec<u8>> {
+        Ok(rustix::fs::readlinkat(&self.handle, name, Vec::new())?.into_bytes())
+    }
+
     /// Removes a file.
     pub(in crate::transfer) fn remove(&self, name: &[u8]) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.handle, name, AtFlags::empty())?)

@@ -3,8 +3,9 @@
 //! A thread walks over the sources, reads and hashes them and makes messages of frames
 //! ([`walk`], [`source`], [`reader`]); another task sends them without waiting for answers, which are
 //! heard as they come ([`sending`]). What has no answer when the connection is lost is done again on
-//! the next one ([`work`]).
+//! the next one ([`work`]). Links that the server refuses may be there already ([`links`]).
 
+mod links;
 mod reader;
 mod sending;
 mod source;
@@ -15,7 +16,7 @@ use super::reconnect::{Reached, Retries};
 use super::{Context, Failure, Options, Summary, path_bytes, remote_is_directory};
 use crate::conversation::ConversationError;
 use reader::Manner;
-use sending::Sending;
+use sending::{Done, Sending};
 use sshome_wire::RemotePath;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,7 +70,7 @@ async fn run(
             "{target}: several files need a directory that exists"
         )));
     }
-    let mut summary = Summary::default();
+    let mut done = Done::default();
     let mut named = Vec::new();
     for source in sources {
         let to = match into_directory {
@@ -78,21 +79,35 @@ async fn run(
         };
         match to {
             Ok(to) => named.push((source.clone(), to)),
-            Err(why) => summary.failures.push(Failure::of(path_bytes(source), why)),
+            Err(why) => done.summary.failures.push(Failure::of(path_bytes(source), why)),
         }
     }
     measure(ctx, &named, options).await?;
-    let mut work = Work::new(Walk::new(named, options.recursive));
-    let mut reached = Reached::default();
+    let mut work = Work::new(Walk::new(named, options));
     loop {
         let ahead = retries.careful(ctx.conversation.max_outstanding());
-        let (rest, sent) = send(ctx, work, options, ahead, (&mut summary, &mut reached)).await?;
+        let (rest, sent) = send(ctx, work, options, ahead, &mut done).await?;
         match sent {
-            Err(ConversationError::Lost(why)) => retries.recover(ctx, why, reached).await?,
-            other => return other.map(|()| summary),
+            Err(ConversationError::Lost(why)) => retries.recover(ctx, why, done.reached).await?,
+            other => {
+                other?;
+                break;
+            }
         }
         work = rest;
         work.begin_again();
+    }
+    let Done { mut summary, reached, refused_links } = done;
+    loop {
+        match links::judge(ctx, &refused_links).await {
+            Err(ConversationError::Lost(why)) => retries.recover(ctx, why, reached).await?,
+            other => {
+                let (unchanged, failures) = other?;
+                summary.unchanged += unchanged;
+                summary.failures.extend(failures);
+                return Ok(summary);
+            }
+        }
     }
 }
 
@@ -102,7 +117,7 @@ async fn send(
     work: Work,
     options: Options,
     ahead: usize,
-    so_far: (&mut Summary, &mut Reached),
+    done: &mut Done,
 ) -> Result<(Work, Result<(), ConversationError>), ConversationError> {
     let settled = Arc::new(AtomicU64::new(0));
     let manner = Manner {
@@ -116,7 +131,7 @@ async fn send(
     let unsettled = work.unsettled();
     let reader = tokio::task::spawn_blocking(move || reader::read(work, manner, out));
     // When this returns, nobody listens to the reader any more, and it ends.
-    let sent = Sending::new(messages, ahead, settled, unsettled, so_far).run(ctx).await;
+    let sent = Sending::new(messages, ahead, settled, unsettled, done).run(ctx).await;
     let failed = |error| ConversationError::Local(format!("the thread that reads files has failed: {error}"));
     Ok((reader.await.map_err(failed)?, sent))
 }
@@ -129,7 +144,7 @@ async fn measure(
 ) -> Result<(), ConversationError> {
     if ctx.progress.is_shown() {
         let sources = sources.to_vec();
-        let measured = tokio::task::spawn_blocking(move || walk::measure(sources, options.recursive)).await;
+        let measured = tokio::task::spawn_blocking(move || walk::measure(sources, options)).await;
         let (files, bytes) = measured.map_err(|error| ConversationError::Local(error.to_string()))?;
         ctx.progress.begin(files, Some(bytes));
     }

@@ -45,24 +45,45 @@ pub(super) struct Asked {
     pub(super) number: u64,
     /// The path on the server.
     pub(super) to: RemotePath,
-    /// The length of a file in bytes; none for a directory.
-    pub(super) size: Option<u64>,
-    /// The digest of a file, once it has been read.
-    pub(super) digest: Option<Digest>,
-    /// How many bytes of a file the server has already.
-    pub(super) resumed_at: u64,
+    pub(super) what: What,
     /// Why we have ended it ourselves; it says more than the server's answer to that.
     pub(super) failed: Option<Failure>,
 }
 
 impl Asked {
-    fn directory(number: u64, to: RemotePath) -> Asked {
-        Asked { number, to, size: None, digest: None, resumed_at: 0, failed: None }
+    fn new(number: u64, to: RemotePath, what: What) -> Asked {
+        Asked { number, to, what, failed: None }
     }
 
-    fn file(number: u64, to: RemotePath, size: u64) -> Asked {
-        Asked { size: Some(size), ..Asked::directory(number, to) }
+    /// A file has been read to its end.
+    pub(super) fn set_digest(&mut self, read: Digest) {
+        if let What::File { digest, .. } = &mut self.what {
+            *digest = Some(read);
+        }
     }
+
+    /// The length of the file in bytes; 0 if it is none.
+    pub(super) fn length(&self) -> u64 {
+        match self.what {
+            What::File { size, .. } => size,
+            What::Directory | What::Link(_) => 0,
+        }
+    }
+}
+
+/// What something becomes on the server.
+#[derive(Debug)]
+pub(super) enum What {
+    Directory,
+    /// A file of `size` bytes, of which the server has those before `resumed_at`; and its digest, once it
+    /// has been read.
+    File {
+        size: u64,
+        resumed_at: u64,
+        digest: Option<Digest>,
+    },
+    /// A symbolic link of this text.
+    Link(Vec<u8>),
 }
 
 /// What the server said to a question.
@@ -123,6 +144,7 @@ impl Reader {
             match item {
                 Item::Directory { from, to, mode } => self.directory(number, &from, to, mode)?,
                 Item::File { from, to, follow } => self.file(number, &from, to, follow)?,
+                Item::Link { from, to, target } => self.link(number, &from, to, target)?,
                 Item::Skipped(failure) => self.send(Message::Skipped(number, failure))?,
                 Item::Failed(failure) => self.send(Message::Failed(number, failure))?,
             }
@@ -134,14 +156,28 @@ impl Reader {
         // What is put into a directory needs it to be writable.
         let mode = mode.filter(|_| self.manner.preserve).map(|mode| mode | 0o700);
         let request = Request::Mkdir { path: to.as_bytes().to_vec(), parents: false, mode };
-        self.make_room(to.as_bytes().len() + END)?;
+        self.small(from, request, Asked::new(number, to, What::Directory))
+    }
+
+    fn link(&mut self, number: u64, from: &Path, to: RemotePath, target: Vec<u8>) -> Result<(), Gone> {
+        let request = Request::Symlink { path: to.as_bytes().to_vec(), target: target.clone() };
+        self.small(from, request, Asked::new(number, to, What::Link(target)))
+    }
+
+    /// Adds a request that is all there is to send.
+    fn small(&mut self, from: &Path, request: Request, asked: Asked) -> Result<(), Gone> {
+        let more = match &asked.what {
+            What::Link(target) => target.len(),
+            What::Directory | What::File { .. } => 0,
+        };
+        self.make_room(asked.to.as_bytes().len() + more + END)?;
         match Frame::Request(request).encode(&mut self.batch) {
             Ok(()) => {
-                self.asked.push(Asked::directory(number, to));
+                self.asked.push(asked);
                 Ok(())
             }
             Err(error) => {
-                self.send(Message::Failed(number, Failure::of(path_bytes(from), error.to_string())))
+                self.send(Message::Failed(asked.number, Failure::of(path_bytes(from), error.to_string())))
             }
         }
     }
@@ -162,7 +198,8 @@ impl Reader {
         self.batch.put_slice(&request);
         match source.append_whole(from, &mut self.batch) {
             Ok(digest) => {
-                self.asked.push(Asked { digest: Some(digest), ..Asked::file(number, to, source.size) });
+                let what = What::File { size: source.size, resumed_at: 0, digest: Some(digest) };
+                self.asked.push(Asked::new(number, to, what));
                 Ok(())
             }
             Err(failure) => {
@@ -197,7 +234,7 @@ impl Reader {
         let resume = u32::try_from(known.len()).unwrap_or(u32::MAX);
         let bytes = source.request(&to, self.manner.preserve, resume).freeze();
         let resumed_at = known.len() as u64 * BLOCK;
-        let asked = Asked { resumed_at, ..Asked::file(number, to, source.size) };
+        let asked = Asked::new(number, to, What::File { size: source.size, resumed_at, digest: None });
         self.send(Message::First { bytes, asked, resumed })?;
         self.in_pieces(from, &source, known)
     }
@@ -309,6 +346,7 @@ impl Reader {
 mod tests {
     use super::super::walk::Walk;
     use super::*;
+    use crate::transfer::Options;
     use sshome_wire::{Decoder, MAX_FRAME};
     use std::fs::File;
     use std::path::PathBuf;
@@ -324,7 +362,7 @@ mod tests {
     }
 
     fn work(path: &Path) -> Work {
-        Work::new(Walk::new(vec![(PathBuf::from(path), RemotePath::root())], false))
+        Work::new(Walk::new(vec![(PathBuf::from(path), RemotePath::root())], Options::default()))
     }
 
     /// The first message of a file, after the question that comes before it.

@@ -1,12 +1,12 @@
 //! What the reader makes is sent, and what the server says to it is heard.
 
-use super::reader::{Answer, Asked, Message, Resumed};
+use super::reader::{Answer, Asked, Message, Resumed, What};
 use super::work::Unsettled;
 use crate::conversation::{ConversationError, encoded, unexpected};
 use crate::transfer::reconnect::Reached;
-use crate::transfer::{self, Context, Done, Failure, Summary};
+use crate::transfer::{self, Context, Failure, Summary};
 use bytes::Bytes;
-use sshome_wire::{Digest, Frame, Part, Reply, Status};
+use sshome_wire::{Digest, Frame, Part, RemotePath, Reply, Status};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,6 +41,15 @@ struct Question {
     parts: Vec<Part>,
 }
 
+/// What a put has done, over all of its connections.
+#[derive(Default)]
+pub(super) struct Done {
+    pub(super) summary: Summary,
+    pub(super) reached: Reached,
+    /// Links that the server refused, with its answers: perhaps they are there already.
+    pub(super) refused_links: Vec<(RemotePath, Vec<u8>, Reply)>,
+}
+
 /// One connection's share of a put.
 pub(super) struct Sending<'a> {
     messages: mpsc::Receiver<Message>,
@@ -52,8 +61,7 @@ pub(super) struct Sending<'a> {
     /// How many files in pieces are done with; the reader looks at it.
     settled: Arc<AtomicU64>,
     unsettled: Unsettled,
-    summary: &'a mut Summary,
-    reached: &'a mut Reached,
+    done: &'a mut Done,
     /// Bytes that were sent and are not answered.
     under_way: u64,
 }
@@ -64,10 +72,10 @@ impl<'a> Sending<'a> {
         ahead: usize,
         settled: Arc<AtomicU64>,
         unsettled: Unsettled,
-        (summary, reached): (&'a mut Summary, &'a mut Reached),
+        done: &'a mut Done,
     ) -> Sending<'a> {
         let (waiting, open, under_way) = (VecDeque::new(), Open::No, 0);
-        Sending { messages, ahead, waiting, open, settled, unsettled, summary, reached, under_way }
+        Sending { messages, ahead, waiting, open, settled, unsettled, done, under_way }
     }
 
     /// Sends everything and hears every answer.
@@ -105,14 +113,14 @@ impl<'a> Sending<'a> {
             Message::Whole { bytes, asked } => {
                 let count = asked.len();
                 self.wait_for_room(ctx, count).await?;
-                let length = asked.iter().filter_map(|asked| asked.size).fold(0, u64::saturating_add);
+                let length = asked.iter().map(Asked::length).fold(0, u64::saturating_add);
                 self.waiting.extend(asked.into_iter().map(Waiting::Item));
                 ctx.conversation.send(bytes, count, ctx.interrupt).await?;
                 self.advance(ctx, length);
             }
             Message::First { bytes, asked, resumed } => {
                 self.wait_for_room(ctx, 1).await?;
-                ctx.progress.begin_file(asked.to.file_name().unwrap_or_default(), asked.size.unwrap_or(0));
+                ctx.progress.begin_file(asked.to.file_name().unwrap_or_default(), asked.length());
                 if let Some(Resumed(offset)) = resumed {
                     self.resumed(ctx, &asked, offset);
                 }
@@ -128,7 +136,7 @@ impl<'a> Sending<'a> {
                 self.send_of_open(ctx, bytes).await?;
                 if let (Open::Sending, Some(Waiting::Item(asked))) = (&self.open, self.waiting.back_mut()) {
                     asked.failed = failed;
-                    asked.digest = Some(digest);
+                    asked.set_digest(digest);
                     self.settled.fetch_add(1, Ordering::Relaxed);
                 }
                 self.open = Open::No;
@@ -140,11 +148,11 @@ impl<'a> Sending<'a> {
                 ctx.conversation.send(bytes, 1, ctx.interrupt).await?;
             }
             Message::Skipped(number, failure) => {
-                self.summary.skipped.push(failure);
+                self.done.summary.skipped.push(failure);
                 self.settle(number);
             }
             Message::Failed(number, failure) => {
-                self.summary.failures.push(failure);
+                self.done.summary.failures.push(failure);
                 self.settle(number);
             }
         }
@@ -154,8 +162,8 @@ impl<'a> Sending<'a> {
     fn resumed(&mut self, ctx: &Context<'_>, asked: &Asked, offset: u64) {
         ctx.progress.resume_at(offset);
         self.under_way = self.under_way.saturating_add(offset);
-        self.reached.offset = self.reached.offset.max(offset);
-        self.summary.resumed.push(transfer::Resumed::of(asked.to.as_bytes(), offset));
+        self.done.reached.offset = self.done.reached.offset.max(offset);
+        self.done.summary.resumed.push(transfer::Resumed::of(asked.to.as_bytes(), offset));
     }
 
     fn advance(&mut self, ctx: &Context<'_>, bytes: u64) {
@@ -230,32 +238,32 @@ impl<'a> Sending<'a> {
     }
 
     fn note(&mut self, ctx: &Context<'_>, asked: Asked, reply: &Reply) {
-        let Asked { number, to, size, digest, resumed_at, failed } = asked;
-        let fine = match size {
-            Some(_) => reply.status == Status::Done,
-            None => matches!(reply.status, Status::Done | Status::DirectoryExists),
-        };
-        if let Some(size) = size {
+        let Asked { number, to, what, failed } = asked;
+        let summary = &mut self.done.summary;
+        if let What::File { size, .. } = what {
             ctx.progress.end_file();
             self.under_way = self.under_way.saturating_sub(size);
         }
-        if let Some(failure) = failed {
-            self.summary.failures.push(failure);
-        } else if !fine {
-            self.summary.failures.push(Failure::refused(to.as_bytes(), reply.status, &reply.message));
-        } else if let Some(size) = size {
-            self.summary.files += 1;
-            self.summary.bytes = self.summary.bytes.saturating_add(size);
-            if let Some(observer) = ctx.progress.observer() {
-                let (remote, status) = (to.as_bytes(), reply.status);
-                observer.done(&Done { remote, local: None, size, digest, resumed_at, status });
+        match (what, reply.status) {
+            _ if failed.is_some() => summary.failures.extend(failed),
+            (What::File { size, resumed_at, digest }, status @ Status::Done) => {
+                summary.files += 1;
+                summary.bytes = summary.bytes.saturating_add(size);
+                if let Some(observer) = ctx.progress.observer() {
+                    let remote = to.as_bytes();
+                    observer.done(&transfer::Done { remote, local: None, size, digest, resumed_at, status });
+                }
             }
+            (What::Directory, Status::Done | Status::DirectoryExists) => {}
+            (What::Link(_), Status::Done) => summary.links += 1,
+            (What::Link(target), _) => self.done.refused_links.push((to, target, reply.clone())),
+            _ => summary.failures.push(Failure::refused(to.as_bytes(), reply.status, &reply.message)),
         }
         self.settle(number);
     }
 
     fn settle(&mut self, number: u64) {
         self.unsettled.settle(number);
-        *self.reached = Reached { settled: self.reached.settled + 1, offset: 0 };
+        self.done.reached = Reached { settled: self.done.reached.settled + 1, offset: 0 };
     }
 }

@@ -1,19 +1,22 @@
 //! What a put sends: files and directories, in the order in which the server is to have them.
 
-use crate::transfer::{Failure, local, path_bytes};
+use crate::transfer::{Failure, Options, local, path_bytes};
 use sshome_wire::RemotePath;
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One thing that is to be sent.
 #[derive(Clone, Debug)]
 pub(super) enum Item {
     /// A directory, before what is in it.
     Directory { from: PathBuf, to: RemotePath, mode: Option<u32> },
-    /// A file. A link is followed where the user named it.
+    /// A file, perhaps behind a link.
     File { from: PathBuf, to: RemotePath, follow: bool },
-    /// A link or a special file: left out.
+    /// A symbolic link, and what stands in it.
+    Link { from: PathBuf, to: RemotePath, target: Vec<u8> },
+    /// A special file: left out.
     Skipped(Failure),
     /// What cannot be read or named.
     Failed(Failure),
@@ -23,6 +26,8 @@ pub(super) enum Item {
 /// any size takes little memory.
 pub(super) struct Walk {
     recursive: bool,
+    /// Whether links in trees are followed, as those are that the user named.
+    follow: bool,
     /// What is still to be looked at, the next one last.
     stack: Vec<Pending>,
 }
@@ -30,34 +35,56 @@ pub(super) struct Walk {
 struct Pending {
     from: PathBuf,
     to: RemotePath,
-    named_by_user: bool,
+    /// Whether a link is followed.
+    follow: bool,
+    above: Option<Arc<Above>>,
+}
+
+/// A directory that something is in, and those that it is in itself.
+struct Above {
+    identity: Option<(u64, u64)>,
+    above: Option<Arc<Above>>,
 }
 
 impl Walk {
     /// A walk over sources, each with the path that it is to have.
-    pub(super) fn new(sources: Vec<(PathBuf, RemotePath)>, recursive: bool) -> Walk {
-        let pending = |(from, to)| Pending { from, to, named_by_user: true };
-        Walk { recursive, stack: sources.into_iter().rev().map(pending).collect() }
+    pub(super) fn new(sources: Vec<(PathBuf, RemotePath)>, options: Options) -> Walk {
+        let pending = |(from, to)| Pending { from, to, follow: true, above: None };
+        let stack = sources.into_iter().rev().map(pending).collect();
+        Walk { recursive: options.recursive, follow: options.follow, stack }
     }
 
     fn visit(&mut self, pending: Pending) -> Item {
-        let Pending { from, to, named_by_user } = pending;
-        let seen = if named_by_user { fs::metadata(&from) } else { fs::symlink_metadata(&from) };
+        let Pending { from, to, follow, above } = pending;
+        let seen = if follow { fs::metadata(&from) } else { fs::symlink_metadata(&from) };
         match seen {
             Err(error) => Item::Failed(unreadable(&from, &error)),
-            Ok(seen) if seen.is_file() => Item::File { from, to, follow: named_by_user },
-            Ok(seen) if seen.is_dir() && self.recursive => self.directory(from, to, &seen),
+            Ok(seen) if seen.is_file() => Item::File { from, to, follow },
+            Ok(seen) if seen.is_dir() && self.recursive => self.directory(from, to, &seen, above),
             Ok(seen) if seen.is_dir() => {
                 Item::Failed(Failure::of(path_bytes(&from), "it is a directory; -r puts directories"))
             }
-            Ok(seen) if seen.is_symlink() => {
-                Item::Skipped(Failure::of(path_bytes(&from), "a symbolic link is not transferred"))
-            }
+            Ok(seen) if seen.is_symlink() => match fs::read_link(&from) {
+                Ok(target) => Item::Link { from, to, target: path_bytes(&target).to_vec() },
+                Err(error) => Item::Failed(unreadable(&from, &error)),
+            },
             Ok(_) => Item::Skipped(Failure::of(path_bytes(&from), "it is no regular file")),
         }
     }
 
-    fn directory(&mut self, from: PathBuf, to: RemotePath, seen: &Metadata) -> Item {
+    fn directory(
+        &mut self,
+        from: PathBuf,
+        to: RemotePath,
+        seen: &Metadata,
+        above: Option<Arc<Above>>,
+    ) -> Item {
+        let identity = local::identity(seen);
+        if self.follow && identity.is_some() && is_among(identity, above.as_deref()) {
+            let why = "the link leads back to a directory that it is in";
+            return Item::Failed(Failure::of(path_bytes(&from), why));
+        }
+        let above = self.follow.then(|| Arc::new(Above { identity, above }));
         let names = fs::read_dir(&from).and_then(|entries| {
             entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()
         });
@@ -71,7 +98,9 @@ impl Walk {
         for name in names {
             let path = from.join(&name);
             match to.join(name.as_encoded_bytes()) {
-                Ok(to) => self.stack.push(Pending { from: path, to, named_by_user: false }),
+                Ok(to) => {
+                    self.stack.push(Pending { from: path, to, follow: self.follow, above: above.clone() })
+                }
                 Err(error) => failed = Some(Failure::of(path_bytes(&path), error.to_string())),
             }
         }
@@ -92,9 +121,19 @@ impl Iterator for Walk {
     }
 }
 
+fn is_among(identity: Option<(u64, u64)>, mut above: Option<&Above>) -> bool {
+    while let Some(directory) = above {
+        if directory.identity == identity {
+            return true;
+        }
+        above = directory.above.as_deref();
+    }
+    false
+}
+
 /// How many files the sources hold, and how many bytes: for the progress, and no more than that.
-pub(super) fn measure(sources: Vec<(PathBuf, RemotePath)>, recursive: bool) -> (u64, u64) {
-    let files = Walk::new(sources, recursive).filter_map(|item| match item {
+pub(super) fn measure(sources: Vec<(PathBuf, RemotePath)>, options: Options) -> (u64, u64) {
+    let files = Walk::new(sources, options).filter_map(|item| match item {
         Item::File { from, .. } => Some(fs::metadata(from).map_or(0, |seen| seen.len())),
         _ => None,
     });
@@ -111,8 +150,11 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
+    const PLAIN: Options = Options { recursive: false, preserve: false, follow: false, force: false };
+    const RECURSIVE: Options = Options { recursive: true, ..PLAIN };
+
     #[test]
-    fn a_tree_is_walked_in_order_and_its_links_are_left_out() {
+    fn a_tree_is_walked_in_order_and_its_links_are_links() {
         let place = tempfile::tempdir().unwrap();
         let path = |name: &str| place.path().join(name);
         fs::create_dir_all(path("t/b/c")).unwrap();
@@ -121,18 +163,39 @@ mod tests {
         symlink("/etc", path("t/link")).unwrap();
         symlink("/etc/passwd", path("t/b/file-link")).unwrap();
         let sources = vec![(path("t"), RemotePath::root().join(b"/www").unwrap())];
-        let seen: Vec<String> = Walk::new(sources.clone(), true)
+        let seen: Vec<String> = Walk::new(sources.clone(), RECURSIVE)
             .map(|item| match item {
                 Item::Directory { to, .. } => format!("{to}/"),
                 Item::File { to, follow, .. } => format!("{to} {follow}"),
-                Item::Skipped(failure) => failure.what.rsplit('/').next().unwrap().to_owned(),
-                Item::Failed(failure) => panic!("{failure:?}"),
+                Item::Link { to, target, .. } => format!("{to} -> {}", String::from_utf8(target).unwrap()),
+                Item::Skipped(failure) | Item::Failed(failure) => panic!("{failure:?}"),
             })
             .collect();
-        let want = ["/www/", "/www/a false", "/www/b/", "/www/b/c/", "/www/b/c/2 false", "file-link", "link"];
+        let want = ["/www/", "/www/a false", "/www/b/", "/www/b/c/", "/www/b/c/2 false"];
+        let links = ["/www/b/file-link -> /etc/passwd", "/www/link -> /etc"];
+        let want = [&want[..], &links].concat();
         assert_eq!(seen, want);
-        assert_eq!(measure(sources.clone(), true), (2, 0));
-        assert!(matches!(Walk::new(sources, false).next(), Some(Item::Failed(_))));
+        assert_eq!(measure(sources.clone(), RECURSIVE), (2, 0));
+        assert!(matches!(Walk::new(sources, PLAIN).next(), Some(Item::Failed(_))));
+    }
+
+    #[test]
+    fn followed_links_do_not_lead_in_circles() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        fs::create_dir_all(path("t/a")).unwrap();
+        fs::create_dir_all(path("u")).unwrap();
+        fs::write(path("u/file"), "1").unwrap();
+        symlink("../..", path("t/a/up")).unwrap();
+        symlink("../../u", path("t/a/one")).unwrap();
+        symlink("../u", path("t/two")).unwrap();
+        symlink("../t", path("u/back")).unwrap();
+        let sources = vec![(path("t"), RemotePath::root())];
+        let walk = || Walk::new(sources.clone(), Options { follow: true, ..RECURSIVE });
+        let files = walk().filter(|item| matches!(item, Item::File { follow: true, .. })).count();
+        let circles = walk().filter(|item| matches!(item, Item::Failed(_))).count();
+        // u/file by t/a/one, by t/two, and by t/a/up; each way back into t is a circle.
+        assert_eq!((files, circles), (3, 4));
     }
 
     #[test]
@@ -141,7 +204,7 @@ mod tests {
         fs::write(place.path().join("file"), "x").unwrap();
         symlink("file", place.path().join("link")).unwrap();
         let sources = vec![(place.path().join("link"), RemotePath::root())];
-        let items: Vec<Item> = Walk::new(sources, false).collect();
+        let items: Vec<Item> = Walk::new(sources, PLAIN).collect();
         assert!(matches!(items.as_slice(), [Item::File { follow: true, .. }]));
     }
 }

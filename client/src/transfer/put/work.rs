@@ -67,7 +67,7 @@ mod tests {
     fn what_is_not_settled_comes_again_and_first() {
         let sources =
             (0..5).map(|number| (format!("/missing/{number}").into(), RemotePath::root())).collect();
-        let mut work = Work::new(Walk::new(sources, false));
+        let mut work = Work::new(Walk::new(sources, crate::transfer::Options::default()));
         let unsettled = work.unsettled();
         let shown = |item: Option<(u64, Item)>| match item.unwrap().1 {
             Item::Failed(failure) => failure.what.rsplit('/').next().unwrap().to_owned(),

@@ -1,0 +1,141 @@
+//! Random transfers over a way that breaks at random places, by clients that give up and come back.
+//! `SSHOME_TORTURE_ROUNDS` makes it longer, `SSHOME_TORTURE_SEED` another one.
+
+use crate::client::{Client, RECURSIVE, books, names, noise};
+use crate::proxy::Proxy;
+use crate::{MIB, until};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use sshome::conversation::ConversationError;
+use sshome::interrupt::Interrupt;
+use sshome_e2e::{Host, HostBuilder};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Without a wish for more, in about 20 s.
+const ROUNDS: u64 = 12;
+
+/// What is on the server: for each name the seed and the length of its content.
+type Files = BTreeMap<String, (u64, usize)>;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn torture() {
+    let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
+    let rounds = number("SSHOME_TORTURE_ROUNDS").unwrap_or(ROUNDS);
+    let seed = number("SSHOME_TORTURE_SEED").unwrap_or(1);
+    let host = HostBuilder::new().unwrap().user("ann", "quota = \"4 GiB\"").unwrap().start().await.unwrap();
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut cuts = StdRng::seed_from_u64(seed + 1);
+    let proxy = Proxy::new(host.address(), move || 2000 + length(&mut cuts, 60 * MIB) as u64).await;
+    let mut files = Files::new();
+    for round in 0..rounds {
+        println!("round {round} of seed {seed}: {} connections so far", proxy.connections());
+        if files.is_empty() || random.random_bool(0.5) {
+            put(&host, &proxy, &mut random, &mut files).await;
+        } else {
+            get(&host, &proxy, &mut random, &files).await;
+        }
+    }
+    let total: u64 = files.values().map(|(_, length)| *length as u64).sum();
+    // What the server learns late of a lost connection it has learnt by now, or soon.
+    until(async || {
+        let (parts, usage) = books(&host).await;
+        parts.is_empty() && (usage.used, usage.reserved) == (total, 0)
+    })
+    .await;
+    assert!(names(&host.home("ann").join(".sshome-staging")).is_empty());
+    for (name, (seed, length)) in &files {
+        let there = std::fs::read(host.home("ann").join("t").join(name)).unwrap();
+        assert!(there == noise(*length, *seed), "{name}");
+    }
+}
+
+/// Puts a tree of new and replaced files.
+async fn put(host: &Host, proxy: &Proxy, random: &mut StdRng, files: &mut Files) {
+    let mut client = login(host, proxy).await;
+    for _ in 0..random.random_range(1..6) {
+        let (name, seed, length) =
+            (format!("f{}", random.random_range(0..8)), random.random(), length(random, 30 * MIB));
+        client.write(&format!("t/{name}"), &noise(length, seed));
+        files.insert(name, (seed, length));
+    }
+    loop {
+        let cancel = cancel_after(random, proxy);
+        match cancelled(&client.interrupt.clone(), proxy, cancel, client.put(&["t"], "/", RECURSIVE)).await {
+            Ok(summary) => return assert!(summary.failures.is_empty(), "{summary:?}"),
+            Err(ConversationError::Cancelled) => client = again(host, proxy, client).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Gets the tree, and compares.
+async fn get(host: &Host, proxy: &Proxy, random: &mut StdRng, files: &Files) {
+    let mut client = login(host, proxy).await;
+    loop {
+        let cancel = cancel_after(random, proxy);
+        match cancelled(&client.interrupt.clone(), proxy, cancel, client.get(&["/t"], "", RECURSIVE)).await {
+            Ok(summary) => {
+                assert!(summary.failures.is_empty() && summary.saved_as.is_empty(), "{summary:?}");
+                break;
+            }
+            Err(ConversationError::Cancelled) => client = again(host, proxy, client).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(names(&client.path("t")), files.keys().cloned().collect::<Vec<_>>());
+    for (name, (seed, length)) in files {
+        assert!(client.read(&format!("t/{name}")) == noise(*length, *seed), "{name}");
+    }
+}
+
+/// A length below `most`, as likely small as large.
+fn length(random: &mut StdRng, most: usize) -> usize {
+    let most = (most as f64).ln();
+    random.random_range(0.0..most).exp() as usize
+}
+
+/// How many bytes may go over the proxy before somebody cancels; mostly nobody does.
+fn cancel_after(random: &mut StdRng, proxy: &Proxy) -> Option<u64> {
+    let after = random.random_range(0..40 * MIB as u64);
+    random.random_bool(0.3).then(|| proxy.carried() + after)
+}
+
+/// Runs a transfer, and raises the interrupt when the proxy has carried that much.
+async fn cancelled<T>(
+    interrupt: &Interrupt,
+    proxy: &Proxy,
+    after: Option<u64>,
+    transfer: impl Future<Output = T>,
+) -> T {
+    let cancel = async {
+        let Some(after) = after else { return std::future::pending::<()>().await };
+        while proxy.carried() < after {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        interrupt.raise();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        done = transfer => done,
+        () = cancel => unreachable!(),
+    }
+}
+
+/// Logs in, as often as it takes.
+async fn login(host: &Host, proxy: &Proxy) -> Client {
+    let mut client = loop {
+        if let Ok(client) = Client::try_login(host, proxy.port()).await {
+            break client;
+        }
+    };
+    (client.retries, client.pause) = (u32::MAX, Duration::from_millis(20));
+    client
+}
+
+/// A new client with the files of an old one.
+async fn again(host: &Host, proxy: &Proxy, old: Client) -> Client {
+    let client = login(host, proxy).await;
+    std::fs::rename(old.path(""), client.path("")).unwrap();
+    client
+}
