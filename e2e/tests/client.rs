@@ -114,11 +114,13 @@ async fn a_server_that_goes_away_is_a_lost_connection() {
     let (liar, begun) = endless().await;
     let client = liar.client().unwrap();
     let mut command = client.command().unwrap();
+    command.args(["--retries", "1"]);
     let child = command.arg(client.destination()).args(["get", "endless"]).spawn().unwrap();
     begun.recv().unwrap();
     liar.hang_up();
     let outcome = Outcome::from(child.wait_with_output().unwrap());
     assert_eq!(outcome.code, Some(3), "{outcome}");
+    assert_eq!(outcome.err().matches("trying again").count(), 1, "{outcome}");
     assert!(names(&client.work()).unwrap().is_empty(), "half a file stays");
 }
 

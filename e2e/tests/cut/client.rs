@@ -5,10 +5,12 @@ use sshome::cli::Cli;
 use sshome::conversation::{Conversation, ConversationError};
 use sshome::interrupt::Interrupt;
 use sshome::ssh::{self, Connection, Environment, LoginError, Settings};
-use sshome::transfer::{self, Context, Options, Progress, Reconnect, Reconnecting, Summary};
+use sshome::transfer::{self, Context, Done, Observer, Options, Progress, Reconnect, Reconnecting, Summary};
 use sshome_e2e::Host;
-use sshome_wire::{Part, Payload, RemotePath, Request, Usage};
+use sshome_wire::{Part, Payload, RemotePath, Request, Status, Usage};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub const PLAIN: Options = Options { recursive: false, preserve: false, follow: false, force: false };
@@ -20,8 +22,43 @@ pub struct Client {
     pub interrupt: Interrupt,
     pub retries: u32,
     pub pause: Duration,
+    heard: Arc<Heard>,
     connection: Connection,
     folder: tempfile::TempDir,
+}
+
+/// What the last transfer has told of itself.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Bytes that are through.
+    through: AtomicU64,
+    /// Of each file that is done with, its length and where it was gone on with.
+    done: Mutex<Vec<(u64, u64)>>,
+}
+
+impl Observer for Heard {
+    fn begin(&self, _: u64, _: Option<u64>) {
+        self.through.store(0, Ordering::SeqCst);
+        self.done.lock().unwrap().clear();
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.through.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    fn resume_at(&self, offset: u64) {
+        self.through.fetch_add(offset, Ordering::SeqCst);
+    }
+
+    fn rewind(&self, bytes: u64) {
+        let before = self.through.fetch_sub(bytes, Ordering::SeqCst);
+        assert!(before >= bytes, "{bytes} have to go again, and only {before} were through");
+    }
+
+    fn done(&self, file: &Done<'_>) {
+        assert_eq!(file.digest.is_some(), file.status == Status::Done, "{file:?}");
+        self.done.lock().unwrap().push((file.size, file.resumed_at));
+    }
 }
 
 /// A connection that is tried again as a test wants it.
@@ -68,7 +105,8 @@ impl Client {
         let settings = Settings::resolve(&cli, &Environment::default()).unwrap();
         let (connection, conversation) = ssh::connect(&settings).await?;
         let pause = Duration::from_millis(200);
-        Ok(Client { conversation, connection, interrupt: Interrupt::new(), retries: 5, pause, folder })
+        let (interrupt, heard) = (Interrupt::new(), Arc::default());
+        Ok(Client { conversation, connection, interrupt, retries: 5, pause, heard, folder })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -86,6 +124,16 @@ impl Client {
         std::fs::read(self.path(name)).unwrap()
     }
 
+    /// What the last transfer has told: how many bytes are through; and of each file that is done with,
+    /// its length and where it was gone on with.
+    pub fn heard(&self) -> (u64, Vec<(u64, u64)>) {
+        (self.heard.through.load(Ordering::SeqCst), self.heard.done.lock().unwrap().clone())
+    }
+
+    fn progress(&self) -> Progress {
+        Progress::new(false).quiet(true).observed_by(Arc::clone(&self.heard) as _)
+    }
+
     /// The names in the client's folder; unfinished files are among them.
     pub fn names(&self) -> Vec<String> {
         names(&self.path(""))
@@ -98,7 +146,7 @@ impl Client {
         options: Options,
     ) -> Result<Summary, ConversationError> {
         let sources: Vec<PathBuf> = sources.iter().map(|source| self.path(source)).collect();
-        let (progress, mut way) = (progress(), Way(&mut self.connection, self.retries, self.pause));
+        let (progress, mut way) = (self.progress(), Way(&mut self.connection, self.retries, self.pause));
         let ctx = Context {
             conversation: &mut self.conversation,
             interrupt: &self.interrupt,
@@ -117,7 +165,7 @@ impl Client {
         std::fs::create_dir_all(self.path("")).unwrap();
         let (sources, target): (Vec<RemotePath>, PathBuf) =
             (sources.iter().map(|source| remote(source)).collect(), self.path(target));
-        let (progress, mut way) = (progress(), Way(&mut self.connection, self.retries, self.pause));
+        let (progress, mut way) = (self.progress(), Way(&mut self.connection, self.retries, self.pause));
         let ctx = Context {
             conversation: &mut self.conversation,
             interrupt: &self.interrupt,
@@ -162,10 +210,6 @@ pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
     bytes
-}
-
-fn progress() -> Progress {
-    Progress::new(false).quiet(true)
 }
 
 fn remote(path: &str) -> RemotePath {

@@ -31,6 +31,7 @@ async fn a_put_goes_on_where_the_connection_was_lost() {
     assert_eq!((summary.files, summary.failures.len()), (1, 0), "{summary:?}");
     let offset = summary.resumed.first().map_or(0, |resumed| resumed.offset);
     assert!(offset >= BLOCK && offset.is_multiple_of(BLOCK), "{summary:?}");
+    assert_eq!(client.heard(), (BIG as u64, vec![(BIG as u64, offset)]));
     assert!(std::fs::read(host.home("ann").join("big")).unwrap() == content);
     assert_eq!(proxy.connections(), 2);
     assert!(proxy.carried() < (BIG + 14 * MIB) as u64 - offset + MIB as u64, "{}", proxy.carried());
@@ -47,7 +48,9 @@ async fn a_get_goes_on_where_the_connection_was_lost() {
     let mut client = Client::login(&host, proxy.port()).await;
     let summary = client.get(&["/big"], "", PLAIN).await.unwrap();
     assert_eq!((summary.files, summary.failures.len()), (1, 0), "{summary:?}");
-    assert!(summary.resumed[0].offset >= BLOCK, "{summary:?}");
+    let offset = summary.resumed[0].offset;
+    assert!(offset >= BLOCK, "{summary:?}");
+    assert_eq!(client.heard(), (BIG as u64, vec![(BIG as u64, offset)]));
     assert!(client.read("big") == content);
     assert_eq!((client.names(), proxy.connections()), (vec!["big".to_owned()], 2));
 }
@@ -64,10 +67,12 @@ async fn a_tree_comes_whole_over_many_connections() {
     }
     let summary = client.put(&["t"], "/", RECURSIVE).await.unwrap();
     assert_eq!((summary.files, summary.failures.len()), (2000, 0), "{summary:?}");
+    assert_eq!(client.heard(), (2_000_000, vec![(1000, 0); 2000]));
     let connections = proxy.connections();
     assert!(connections > 3, "{connections}");
     let summary = client.get(&["/t"], "back", RECURSIVE).await.unwrap();
     assert_eq!((summary.files, summary.failures.len()), (2000, 0), "{summary:?}");
+    assert_eq!(client.heard(), (2_000_000, vec![(1000, 0); 2000]));
     assert!(proxy.connections() > connections + 3);
     for number in 0..2000 {
         assert!(client.read(&format!("back/d{}/{number}", number % 9)) == noise(1000, number), "{number}");

@@ -1,11 +1,12 @@
 //! Files from the local disk to the server.
 //!
 //! A thread walks over the sources, reads and hashes them and makes messages of frames
-//! ([`walk`], [`source`], [`reader`]); another task sends them without waiting for answers, which are
+//! ([`walk`], [`source`], [`reader`], [`message`]); another task sends them without waiting for answers, which are
 //! heard as they come ([`sending`]). What has no answer when the connection is lost is done again on
 //! the next one ([`work`]). Links that the server refuses may be there already ([`links`]).
 
 mod links;
+mod message;
 mod reader;
 mod sending;
 mod source;

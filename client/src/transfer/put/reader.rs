@@ -1,12 +1,13 @@
 //! The thread that reads what a put sends: it makes frames of it, many small files to a message.
 
+use super::message::{Answer, Asked, Message, Resumed, What};
 use super::source::Source;
 use super::walk::Item;
 use super::work::Work;
 use crate::transfer::{Failure, Progress, path_bytes};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use sshome_wire::frame::HEAD;
-use sshome_wire::{BLOCK, BlockHasher, Digest, End, Frame, Part, RemotePath, Request, Status};
+use sshome_wire::{BLOCK, BlockHasher, Digest, End, Frame, RemotePath, Request, Status};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,85 +19,6 @@ const MESSAGE: usize = 256 << 10;
 
 /// What a frame that ends a file takes, and more, in bytes.
 const END: usize = 512;
-
-/// A message for the server, or a word for the user.
-#[derive(Debug)]
-pub(super) enum Message {
-    /// Whole requests.
-    Whole { bytes: Bytes, asked: Vec<Asked> },
-    /// The request of a file that comes in pieces: `Piece`s, then a `Last`.
-    First { bytes: Bytes, asked: Asked, resumed: Option<Resumed> },
-    /// Some of that file's bytes.
-    Piece { bytes: Bytes, length: u64 },
-    /// The end of it, its digest, and why it is to be thrown away, if it is.
-    Last { bytes: Bytes, digest: Digest, failed: Option<Failure> },
-    /// What has to be known before more can be sent.
-    Question { bytes: Bytes, answer: oneshot::Sender<Answer> },
-    /// An item was left out.
-    Skipped(u64, Failure),
-    /// An item could not be sent.
-    Failed(u64, Failure),
-}
-
-/// What a request is about, until its answer comes.
-#[derive(Debug)]
-pub(super) struct Asked {
-    /// The item's number.
-    pub(super) number: u64,
-    /// The path on the server.
-    pub(super) to: RemotePath,
-    pub(super) what: What,
-    /// Why we have ended it ourselves; it says more than the server's answer to that.
-    pub(super) failed: Option<Failure>,
-}
-
-impl Asked {
-    fn new(number: u64, to: RemotePath, what: What) -> Asked {
-        Asked { number, to, what, failed: None }
-    }
-
-    /// A file has been read to its end.
-    pub(super) fn set_digest(&mut self, read: Digest) {
-        if let What::File { digest, .. } = &mut self.what {
-            *digest = Some(read);
-        }
-    }
-
-    /// The length of the file in bytes; 0 if it is none.
-    pub(super) fn length(&self) -> u64 {
-        match self.what {
-            What::File { size, .. } => size,
-            What::Directory | What::Link(_) => 0,
-        }
-    }
-}
-
-/// What something becomes on the server.
-#[derive(Debug)]
-pub(super) enum What {
-    Directory,
-    /// A file of `size` bytes, of which the server has those before `resumed_at`; and its digest, once it
-    /// has been read.
-    File {
-        size: u64,
-        resumed_at: u64,
-        digest: Option<Digest>,
-    },
-    /// A symbolic link of this text.
-    Link(Vec<u8>),
-}
-
-/// What the server said to a question.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: Status,
-    pub(super) digests: Vec<Digest>,
-    pub(super) parts: Vec<Part>,
-}
-
-/// Where a file is gone on with; 0 where the server's part of it differs from the beginning.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Resumed(pub(super) u64);
 
 /// Limits and wishes that the reader keeps to.
 #[derive(Clone, Debug)]
@@ -347,6 +269,7 @@ mod tests {
     use super::super::walk::Walk;
     use super::*;
     use crate::transfer::Options;
+    use bytes::Bytes;
     use sshome_wire::{Decoder, MAX_FRAME};
     use std::fs::File;
     use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! What the reader makes is sent, and what the server says to it is heard.
 
-use super::reader::{Answer, Asked, Message, Resumed, What};
+use super::message::{Answer, Asked, Message, Resumed, What};
 use super::work::Unsettled;
 use crate::conversation::{ConversationError, encoded, unexpected};
 use crate::transfer::reconnect::Reached;

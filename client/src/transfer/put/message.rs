@@ -1,0 +1,85 @@
+//! What the reader hands to whoever sends it.
+
+use crate::transfer::Failure;
+use bytes::Bytes;
+use sshome_wire::{Digest, Part, RemotePath, Status};
+use tokio::sync::oneshot;
+
+/// A message for the server, or a word for the user.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Whole requests.
+    Whole { bytes: Bytes, asked: Vec<Asked> },
+    /// The request of a file that comes in pieces: `Piece`s, then a `Last`.
+    First { bytes: Bytes, asked: Asked, resumed: Option<Resumed> },
+    /// Some of that file's bytes.
+    Piece { bytes: Bytes, length: u64 },
+    /// The end of it, its digest, and why it is to be thrown away, if it is.
+    Last { bytes: Bytes, digest: Digest, failed: Option<Failure> },
+    /// What has to be known before more can be sent.
+    Question { bytes: Bytes, answer: oneshot::Sender<Answer> },
+    /// An item was left out.
+    Skipped(u64, Failure),
+    /// An item could not be sent.
+    Failed(u64, Failure),
+}
+
+/// What a request is about, until its answer comes.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The item's number.
+    pub(super) number: u64,
+    /// The path on the server.
+    pub(super) to: RemotePath,
+    pub(super) what: What,
+    /// Why we have ended it ourselves; it says more than the server's answer to that.
+    pub(super) failed: Option<Failure>,
+}
+
+impl Asked {
+    pub(super) fn new(number: u64, to: RemotePath, what: What) -> Asked {
+        Asked { number, to, what, failed: None }
+    }
+
+    /// A file has been read to its end.
+    pub(super) fn set_digest(&mut self, read: Digest) {
+        if let What::File { digest, .. } = &mut self.what {
+            *digest = Some(read);
+        }
+    }
+
+    /// The length of the file in bytes; 0 if it is none.
+    pub(super) fn length(&self) -> u64 {
+        match self.what {
+            What::File { size, .. } => size,
+            What::Directory | What::Link(_) => 0,
+        }
+    }
+}
+
+/// What something becomes on the server.
+#[derive(Debug)]
+pub(super) enum What {
+    Directory,
+    /// A file of `size` bytes, of which the server has those before `resumed_at`; and its digest, once it
+    /// has been read.
+    File {
+        size: u64,
+        resumed_at: u64,
+        digest: Option<Digest>,
+    },
+    /// A symbolic link of this text.
+    Link(Vec<u8>),
+}
+
+/// What the server said to a question.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: Status,
+    pub(super) digests: Vec<Digest>,
+    pub(super) parts: Vec<Part>,
+}
+
+/// Where a file is gone on with; 0 where the server's part of it differs from the beginning.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resumed(pub(super) u64);
