@@ -8,6 +8,8 @@
 
 mod ledger;
 mod ledgers;
+#[cfg(test)]
+mod tests;
 
 pub use ledger::{Change, Exceeded, FileId, Held, Ledger, Limits, Replaced, Reservation, Use};
 pub use ledgers::Ledgers;

@@ -1,7 +1,7 @@
 //! The subsystem `sshome`: our own protocol, as `sshome-wire` describes it.
 //!
 //! [`converse`] is the one task that owns a channel. It moves bytes and waits; what they mean is the
-//! business of [`Conversation`], which is synchronous and runs where blocking is allowed, a bounded
+//! business of `Conversation`, which is synchronous and runs where blocking is allowed, a bounded
 //! turn at a time. While a turn runs, what the turn before has put out is on its way, and what the
 //! client sends meanwhile is taken in: a side that always reads is never part of a deadlock.
 
