@@ -18,7 +18,13 @@ fn spawn(client: &Client, script: &str) -> Child {
     let file = client.home().join("script");
     fs::write(&file, script).unwrap();
     let mut command = client.command().unwrap();
-    command.arg(client.destination()).stdin(Stdio::from(fs::File::open(file).unwrap())).spawn().unwrap()
+    // A server that is killed does not come back in time: trying again would be waiting for nothing.
+    command
+        .args(["--retries", "0"])
+        .arg(client.destination())
+        .stdin(Stdio::from(fs::File::open(file).unwrap()))
+        .spawn()
+        .unwrap()
 }
 
 fn outcome(child: Child) -> Outcome {

@@ -21,7 +21,7 @@ pub enum Status {
     Done,
     /// 205: there is enough space; begin.
     EnoughSpace,
-    /// 206: a part is there; go on from its end.
+    /// 206: a part is there; go on after its blocks that agree.
     Resuming,
     /// 400: the login was refused.
     AuthenticationFailed,
