@@ -108,6 +108,6 @@ pub fn remove_directory(user: &User, path: &RemotePath) -> Result<()> {
     let location = user.home.locate(path).of_directory(path)?;
     let names = user.home.lock_names();
     location.remove_directory(&names).of_directory(path)?;
-    user.ledger.book(Change { bytes: 0, entries: -1 });
+    user.ledger.removed(None);
     Ok(())
 }

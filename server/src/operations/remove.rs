@@ -1,9 +1,8 @@
 //! Removing: `rm`.
 
 use super::error::Context;
-use super::{Error, Result, User};
-use crate::home::{self, Location, Tree, TreeItem, file_id, freed_bytes};
-use crate::quota::Change;
+use super::{Error, Result, User, last_name};
+use crate::home::{self, Location, Tree, TreeItem};
 use rustix::fs::FileType;
 use sshome_wire::RemotePath;
 
@@ -23,13 +22,9 @@ pub fn remove(user: &User, path: &RemotePath) -> Result<()> {
 /// Removes a name that is no directory, and books what that frees.
 fn unlink(user: &User, location: &Location) -> home::Result<()> {
     let names = user.home.lock_names();
-    let stat = location.stat()?;
+    let last = last_name(user, location, &location.stat()?, &names)?;
     location.unlink(&names)?;
-    user.ledger.book(Change { bytes: 0, entries: -1 });
-    let freed = freed_bytes(&stat);
-    if freed > 0 {
-        user.ledger.released(file_id(&stat), freed);
-    }
+    user.ledger.removed(last);
     Ok(())
 }
 
@@ -100,6 +95,6 @@ impl Removal {
 fn unlink_directory(user: &User, location: &Location) -> home::Result<()> {
     let names = user.home.lock_names();
     location.remove_directory(&names)?;
-    user.ledger.book(Change { bytes: 0, entries: -1 });
+    user.ledger.removed(None);
     Ok(())
 }
