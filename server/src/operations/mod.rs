@@ -5,31 +5,43 @@
 //! is allowed. What may take long is a value with a step to call again and again, so that whoever
 //! drives it can stop between two steps.
 
+mod attributes;
 mod browse;
 mod copy;
+mod copy_data;
+mod digest;
 mod download;
 mod error;
 mod folders;
 mod hash;
+mod links;
+mod open_file;
 mod part;
 mod place;
 mod remove;
 mod rename;
+mod space;
 mod upload;
 
-pub use browse::{Listing, enter_directory, stat};
+pub use attributes::{SetAttributes, set_attributes};
+pub use browse::{Directory, Listing, enter_directory, open_directory, stat};
 pub use copy::Copy;
+pub use copy_data::CopyData;
+pub use digest::{Algorithm, FileDigest, Range};
 pub use download::Download;
 pub use error::{Error, Result};
-pub use folders::{Made, make_directory, make_symlink, remove_directory};
+pub use folders::{Made, make_directory, make_new_directory, make_symlink, remove_directory};
 pub use hash::Hashing;
+pub use links::{hard_link, read_link, real_path};
+pub use open_file::{OpenFile, OpenMode};
 pub use part::{CheckedPart, PartCheck, discard, parts};
 pub use place::{Placement, place};
 pub use remove::{Removal, remove};
 pub use rename::{rename, rename_exact};
+pub use space::{Space, space};
 pub use upload::Upload;
 
-use crate::accounts::Access;
+use crate::accounts::{Access, SftpUploads};
 use crate::auth::Login;
 use crate::home::{self, Home, Homes, Location, Mark, Names, file_id, length};
 use crate::quota::{Held, Ledger, Ledgers};
@@ -78,6 +90,11 @@ impl User {
     #[must_use]
     pub fn may_write(&self) -> bool {
         self.login.account().access == Access::ReadWrite
+    }
+
+    /// What becomes of files that SFTP clients write.
+    fn sftp_uploads(&self) -> SftpUploads {
+        self.login.account().sftp_uploads
     }
 
     /// To be called by what changes anything.

@@ -5,6 +5,7 @@ use super::{Error, Result, User, last_name};
 use crate::home::{self, Location, Mark, Staged};
 use crate::quota::{Change, FileId, Reservation};
 use rustix::fs::FileType;
+use rustix::io::Errno;
 use sshome_wire::RemotePath;
 use std::collections::HashMap;
 
@@ -22,6 +23,8 @@ pub struct Placement {
     pub(super) size: u64,
     /// Whether the data are on the disk already.
     pub(super) durable: bool,
+    /// Whether the name must be free.
+    pub(super) exclusive: bool,
 }
 
 /// Gives all of these files their names. When it returns, those that are reported as placed are on
@@ -79,12 +82,15 @@ fn sync_directories(user: &User, directories: &HashMap<FileId, Location>, mark: 
 
 /// Renames one file into place and books the difference to what it replaces.
 fn publish(user: &User, placement: Placement, names: &home::Names<'_>) -> Result<()> {
-    let Placement { path, target, staged, mut reservation, size, .. } = placement;
+    let Placement { path, target, staged, mut reservation, size, exclusive, .. } = placement;
     let replaced = target.stat_if_any().of_file(&path)?;
     if let Some(stat) = &replaced
         && FileType::from_raw_mode(stat.st_mode) == FileType::Directory
     {
         return Err(Error::IsDirectory { path, hint: "" });
+    }
+    if exclusive && replaced.is_some() {
+        return Err(Errno::EXIST).of_file(&path);
     }
     // What was there when the upload began may have gone meanwhile, or be held open.
     let entries = u64::from(replaced.is_none());

@@ -11,6 +11,7 @@ use sshome_wire::RemotePath;
 /// # Errors
 /// If it is a directory, or nothing is there.
 pub fn remove(user: &User, path: &RemotePath) -> Result<()> {
+    user.require_write()?;
     let location = user.home.locate(path).of_file(path)?;
     let stat = location.stat().of_file(path)?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
@@ -44,6 +45,7 @@ impl Removal {
     /// # Errors
     /// If nothing is there.
     pub fn begin(user: &User, path: &RemotePath) -> Result<Removal> {
+        user.require_write()?;
         let location = user.home.locate(path).of_file(path)?;
         let stat = location.stat().of_file(path)?;
         let tree = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {

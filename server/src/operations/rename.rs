@@ -14,6 +14,7 @@ use sshome_wire::RemotePath;
 /// If nothing is at `from`, a directory that is not empty is in the way, or a tree would go into
 /// itself.
 pub fn rename(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
+    user.require_write()?;
     let to = into_directory(user, from, to)?;
     let change = Renaming::look(user, from, &to)?;
     let names = user.home.lock_names();

@@ -35,7 +35,8 @@ fn commit_books_what_changed_and_gives_the_rest_back() {
 fn a_home_over_its_limit_takes_nothing_but_gives_room_back() {
     let ledger = ledger(100, 10, 150);
     assert!(ledger.reserve(0, 1).is_err());
-    ledger.book(Change { bytes: -60, entries: 0 });
+    let file = FileId { device: 1, inode: 2 };
+    ledger.removed(Some(hold(&ledger, file, 60)));
     assert!(ledger.reserve(10, 0).is_ok());
 }
 
@@ -88,7 +89,7 @@ fn entries_are_limited_too() {
 #[test]
 fn a_removed_file_counts_until_its_last_close() {
     let ledger = ledger(100, 10, 40);
-    ledger.book(Change { bytes: 0, entries: 1 });
+    ledger.reserve(0, 1).unwrap().commit(Change { bytes: 0, entries: 1 });
     let file = FileId { device: 1, inode: 2 };
     let (first, second) = (hold(&ledger, file, 40), hold(&ledger, file, 40));
     ledger.removed(Some(hold(&ledger, file, 40)));
@@ -100,7 +101,7 @@ fn a_removed_file_counts_until_its_last_close() {
     assert_eq!(ledger.usage().0.bytes, 100);
     drop(second);
     assert_eq!(ledger.usage().0.bytes, 0);
-    ledger.book(Change { bytes: 7, entries: 1 });
+    ledger.reserve(7, 1).unwrap().commit(Change { bytes: 7, entries: 1 });
     ledger.removed(Some(hold(&ledger, file, 7)));
     assert_eq!(ledger.usage().0.bytes, 0);
 }
