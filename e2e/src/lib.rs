@@ -6,6 +6,8 @@ mod host;
 mod liar;
 mod peer;
 mod program;
+pub mod sftp;
+pub mod siege;
 mod terminal;
 pub mod tree;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Names that programs have stumbled over.
@@ -93,6 +93,33 @@ pub fn contents(top: &Path) -> Result<BTreeMap<PathBuf, Option<blake3::Hash>>> {
         }
     }
     Ok(found)
+}
+
+/// What is really there: the bytes of files, each counted once, and the entries; without staging.
+///
+/// # Panics
+/// If it cannot be read.
+#[must_use]
+pub fn on_disk(home: &Path) -> (u64, u64) {
+    let mut seen = std::collections::HashSet::new();
+    let mut folders = vec![home.to_owned()];
+    let (mut bytes, mut entries) = (0, 0);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name() == ".sshome-staging" {
+                continue;
+            }
+            let meta = entry.path().symlink_metadata().unwrap();
+            entries += 1;
+            if meta.is_dir() {
+                folders.push(entry.path());
+            } else if meta.is_file() && seen.insert(meta.ino()) {
+                bytes += meta.len();
+            }
+        }
+    }
+    (bytes, entries)
 }
 
 /// The names in a folder, sorted.

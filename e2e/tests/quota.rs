@@ -1,8 +1,8 @@
 //! The quota, to the byte.
 
+use sshome_e2e::tree::on_disk;
 use sshome_e2e::{Host, HostBuilder, Peer, end_of};
 use sshome_wire::{Frame, Payload, Request, Status, Usage};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 const MIB: usize = 1 << 20;
@@ -12,29 +12,6 @@ async fn df(peer: &mut Peer) -> Usage {
         Payload::Usage(usage) => usage,
         other => panic!("{other:?}"),
     }
-}
-
-/// What is really there: the bytes of files, each counted once, and the entries; without staging.
-fn on_disk(home: &Path) -> (u64, u64) {
-    let mut seen = std::collections::HashSet::new();
-    let mut folders = vec![home.to_owned()];
-    let (mut bytes, mut entries) = (0, 0);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let entry = entry.unwrap();
-            if entry.file_name() == ".sshome-staging" {
-                continue;
-            }
-            let meta = entry.path().symlink_metadata().unwrap();
-            entries += 1;
-            if meta.is_dir() {
-                folders.push(entry.path());
-            } else if meta.is_file() && seen.insert(meta.ino()) {
-                bytes += meta.len();
-            }
-        }
-    }
-    (bytes, entries)
 }
 
 async fn assert_books(peer: &mut Peer, home: &Path) {

@@ -4,8 +4,8 @@
 //! file's bytes as they are, and is handed on in whatever pieces it arrives: it is never copied,
 //! and never waited for as a whole.
 
+use crate::chunks::Chunks;
 use crate::{Blocks, End, Entries, Header, Hello, Part, Progress, Reply, Request};
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::Serialize;
@@ -183,8 +183,7 @@ pub fn data_head(length: u32) -> [u8; HEAD] {
 /// Takes a stream apart into frames. Holds no more than what was pushed into it.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    chunks: VecDeque<Bytes>,
-    buffered: usize,
+    chunks: Chunks,
     state: State,
 }
 
@@ -214,22 +213,19 @@ impl Decoder {
 
     /// Takes the next bytes of the stream.
     pub fn push(&mut self, chunk: Bytes) {
-        if !chunk.is_empty() {
-            self.buffered += chunk.len();
-            self.chunks.push_back(chunk);
-        }
+        self.chunks.push(chunk);
     }
 
     /// How many bytes were pushed and not yet handed out.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        self.buffered
+        self.chunks.len()
     }
 
     /// Whether the stream may end here: not in the middle of a frame.
     #[must_use]
     pub fn at_boundary(&self) -> bool {
-        self.buffered == 0 && matches!(self.state, State::Head)
+        self.buffered() == 0 && matches!(self.state, State::Head)
     }
 
     /// The next frame, or piece of data; none until more is pushed.
@@ -242,7 +238,6 @@ impl Decoder {
         if let Err(error) = result {
             self.state = State::Broken(error);
             self.chunks.clear();
-            self.buffered = 0;
         }
         result
     }
@@ -252,10 +247,7 @@ impl Decoder {
             match self.state {
                 State::Broken(error) => return Err(error),
                 State::Head => {
-                    if self.buffered < HEAD {
-                        return Ok(None);
-                    }
-                    let mut head = self.take(HEAD);
+                    let Some(mut head) = self.chunks.take(HEAD) else { return Ok(None) };
                     let length = head.get_u32();
                     if length > MAX_FRAME {
                         return Err(FrameError::TooLong(length));
@@ -269,43 +261,16 @@ impl Decoder {
                     };
                 }
                 State::Control(kind, length) => {
-                    if self.buffered < length {
-                        return Ok(None);
-                    }
-                    let body = self.take(length);
+                    let Some(body) = self.chunks.take(length) else { return Ok(None) };
                     self.state = State::Head;
                     return Frame::decode(kind, &body).map(Some);
                 }
                 State::Data(left) => {
-                    let Some(chunk) = self.chunks.front_mut() else { return Ok(None) };
-                    let piece = chunk.split_to(left.min(chunk.len()));
-                    if chunk.is_empty() {
-                        self.chunks.pop_front();
-                    }
-                    self.buffered -= piece.len();
+                    let Some(piece) = self.chunks.piece(left) else { return Ok(None) };
                     self.state = State::data(left - piece.len());
                     return Ok(Some(Frame::Data(piece)));
                 }
             }
         }
-    }
-
-    /// The next `length` bytes, which are there; copied only where they lie in several chunks.
-    fn take(&mut self, length: usize) -> Bytes {
-        self.buffered -= length;
-        if let Some(chunk) = self.chunks.front_mut()
-            && chunk.len() > length
-        {
-            return chunk.split_to(length);
-        }
-        let mut out = BytesMut::with_capacity(length);
-        while out.len() < length {
-            let Some(chunk) = self.chunks.front_mut() else { break };
-            out.put(chunk.split_to((length - out.len()).min(chunk.len())));
-            if chunk.is_empty() {
-                self.chunks.pop_front();
-            }
-        }
-        out.freeze()
     }
 }

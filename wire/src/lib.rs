@@ -7,11 +7,14 @@
 //! A frame is a big-endian `u32` length, a `u8` kind and a body ([`frame`]). Both sides begin with
 //! [`Hello`]. The client sends [`Request`]s, several at once if it likes; the server answers
 //! strictly in their order, so nothing needs an id.
+//!
+//! The packets of SFTP, which other people's clients speak, are in [`sftp`].
 #![no_std]
 
 extern crate alloc;
 
 mod blocks;
+mod chunks;
 pub mod display;
 pub mod frame;
 mod hello;
@@ -19,6 +22,7 @@ mod listing;
 mod path;
 mod reply;
 mod request;
+pub mod sftp;
 mod status;
 mod transfer;
 

@@ -177,17 +177,18 @@ impl Home {
 
     /// Opens what a path stands for, links followed. Not in one call: the directory that it is in
     /// has to be seen, since no link may lead into the staging folder.
-    fn open_target(&self, path: &RemotePath, flags: OFlags) -> Result<OwnedFd> {
+    pub(super) fn open_target(&self, path: &RemotePath, flags: OFlags) -> Result<OwnedFd> {
         match self.locate_target(path) {
             // The home itself, or a link whose text ends in `..`.
             Err(Error::Top | Error::IsDirectory) => self.resolve(path.as_bytes(), flags),
-            location => {
-                let location = location?;
-                let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let handle = rustix::fs::openat(location.dir(), location.name(), flags, Mode::empty())?;
-                self.refuse_staging(handle)
-            }
+            location => self.open_at(&location?, flags),
         }
+    }
+
+    /// Opens what is at a location, a link there as itself.
+    pub(super) fn open_at(&self, location: &Location, flags: OFlags) -> Result<OwnedFd> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.refuse_staging(rustix::fs::openat(location.dir(), location.name(), flags, Mode::empty())?)
     }
 
     /// The one call that turns a path into a handle.
@@ -218,7 +219,10 @@ impl Home {
 }
 
 /// Refuses what is no regular file.
-pub(super) fn regular(stat: &Stat) -> Result<()> {
+///
+/// # Errors
+/// [`Error::IsDirectory`], or [`Error::Special`].
+pub fn regular(stat: &Stat) -> Result<()> {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Ok(()),
         FileType::Directory => Err(Error::IsDirectory),

@@ -28,6 +28,7 @@ pub fn make_directory(
     parents: bool,
     mode: Option<u32>,
 ) -> Result<(Made, Vec<Location>)> {
+    user.require_write()?;
     // What is missing, the innermost first.
     let mut missing = Vec::new();
     let mut at = path.clone();
@@ -49,6 +50,17 @@ pub fn make_directory(
     }
     let new = if made.is_empty() { Made::Existed } else { Made::New };
     Ok((new, made))
+}
+
+/// Makes a directory that must not be there.
+///
+/// # Errors
+/// As [`make_directory`], and if it is there.
+pub fn make_new_directory(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<()> {
+    match make_directory(user, path, false, mode)? {
+        (Made::New, _) => Ok(()),
+        (Made::Existed, _) => Err(Errno::EXIST).of_directory(path),
+    }
 }
 
 /// Makes one directory; none if it was there.
@@ -83,6 +95,7 @@ fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<
 /// # Errors
 /// If the name is taken, or one entry more would exceed the quota.
 pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Location> {
+    user.require_write()?;
     let location = user.home.locate(path).of_directory(path)?;
     let reservation =
         user.ledger.reserve(0, 1).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
@@ -105,9 +118,10 @@ fn existing(user: &User, path: &RemotePath) -> Result<()> {
 /// # Errors
 /// If it is not empty, or none.
 pub fn remove_directory(user: &User, path: &RemotePath) -> Result<()> {
+    user.require_write()?;
     let location = user.home.locate(path).of_directory(path)?;
     let names = user.home.lock_names();
     location.remove_directory(&names).of_directory(path)?;
-    user.ledger.book(Change { bytes: 0, entries: -1 });
+    user.ledger.removed(None);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! An SSH channel as a subsystem sees it: bytes in, bytes out.
 
 use super::socket::Backlog;
-use crate::subsystem::{Gone, Incoming, Outgoing};
+use crate::subsystem::{Arrival, Gone, Incoming, Outgoing};
 use bytes::Bytes;
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
@@ -12,12 +12,13 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Reader(pub(super) ChannelReadHalf);
 
 impl Incoming for Reader {
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next(&mut self) -> Arrival {
         loop {
-            match self.0.wait().await? {
-                ChannelMsg::Data { data } => return Some(data),
-                ChannelMsg::Eof | ChannelMsg::Close => return None,
-                _ => {}
+            match self.0.wait().await {
+                Some(ChannelMsg::Data { data }) => return Arrival::Data(data),
+                Some(ChannelMsg::Eof) => return Arrival::Eof,
+                Some(ChannelMsg::Close) | None => return Arrival::Gone,
+                Some(_) => {}
             }
         }
     }

@@ -6,8 +6,7 @@ use super::channel::{Reader, Writer};
 use super::socket::Backlog;
 use crate::auth::{Login, Password};
 use crate::operations::User;
-use crate::subsystem::Incoming;
-use crate::subsystem::native::{self, Ended};
+use crate::subsystem::{Ended, Incoming, native, sftp};
 use russh::keys::Algorithm;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
@@ -38,7 +37,27 @@ pub(super) struct Connection {
     /// One of the places for connections that have not logged in.
     pub(super) place: Option<OwnedSemaphorePermit>,
     /// Channels on which nothing was started yet: where to say what is.
-    pub(super) waiting: HashMap<ChannelId, oneshot::Sender<Login>>,
+    pub(super) waiting: HashMap<ChannelId, oneshot::Sender<(Login, Way)>>,
+}
+
+/// What a client starts on a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The subsystem `sshome`.
+    Native,
+    /// The subsystem `sftp`.
+    Sftp,
+}
+
+impl Way {
+    /// What a subsystem's name starts, if it is one of ours.
+    fn subsystem(name: &str) -> Option<Way> {
+        match name {
+            sshome_wire::SUBSYSTEM => Some(Way::Native),
+            sftp::SUBSYSTEM => Some(Way::Sftp),
+            _ => None,
+        }
+    }
 }
 
 /// russh's own errors are all there are.
@@ -71,17 +90,17 @@ impl Connection {
         self.channels.spawn(async move {
             let (reader, writer) = channel.split();
             let (mut reader, half) = (Reader(reader), Arc::new(writer));
-            let login = tokio::select! {
+            let start = tokio::select! {
                 biased;
-                login = started => login.ok(),
+                start = started => start.ok(),
                 // Data before anything was started, or the end of the channel.
                 _ = reader.next() => None,
                 () = shared.stopping.cancelled() => None,
             };
-            let ended = match login {
-                Some(login) => {
+            let ended = match start {
+                Some((login, way)) => {
                     let writer = Writer { half: Arc::clone(&half), backlog, cut: cut.clone() };
-                    run_native(login, reader, writer, &shared).await
+                    serve(login, way, reader, writer, &shared).await
                 }
                 None => Ended::Gone,
             };
@@ -102,13 +121,16 @@ impl Connection {
     }
 }
 
-/// Speaks our protocol on a channel until it ends.
-async fn run_native(login: Login, reader: Reader, writer: Writer, shared: &Arc<Shared>) -> Ended {
+/// Serves a channel until it ends.
+async fn serve(login: Login, way: Way, reader: Reader, writer: Writer, shared: &Arc<Shared>) -> Ended {
     let name = login.account().name.clone();
     let world = Arc::clone(shared);
     let entered = tokio::task::spawn_blocking(move || User::enter(login, &world.homes, &world.ledgers)).await;
     let ended = match entered {
-        Ok(Ok(user)) => native::converse(reader, writer, user, shared.stopping.clone()).await,
+        Ok(Ok(user)) => match way {
+            Way::Native => native::converse(reader, writer, user, shared.stopping.clone()).await,
+            Way::Sftp => sftp::converse(reader, writer, user, shared.stopping.clone()).await,
+        },
         Ok(Err(error)) => {
             tracing::error!(user = name, %error, "the home cannot be opened");
             let text = format!("sshomed: your home cannot be opened: {error}\n");
@@ -117,7 +139,7 @@ async fn run_native(login: Login, reader: Reader, writer: Writer, shared: &Arc<S
         }
         Err(_) => Ended::Fault,
     };
-    tracing::debug!(user = name, ?ended, "conversation ended");
+    tracing::debug!(user = name, ?ended, "channel ended");
     ended
 }
 
@@ -184,13 +206,13 @@ impl Handler for Connection {
     }
 
     async fn subsystem_request(&mut self, id: ChannelId, name: &str, session: &mut Session) -> Done {
-        let known = name == sshome_wire::SUBSYSTEM && !self.shared.stopping.is_cancelled();
-        let start = if known { self.waiting.remove(&id) } else { None };
-        match (&self.login, start) {
-            (Some(login), Some(start)) => {
+        let way = Way::subsystem(name).filter(|_| !self.shared.stopping.is_cancelled());
+        let start = if way.is_some() { self.waiting.remove(&id) } else { None };
+        match (&self.login, way, start) {
+            (Some(login), Some(way), Some(start)) => {
                 session.channel_success(id)?;
                 // A channel that has just ended needs nothing started.
-                drop(start.send(login.clone()));
+                drop(start.send((login.clone(), way)));
                 Ok(())
             }
             _ => Ok(session.channel_failure(id)?),

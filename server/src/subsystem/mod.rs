@@ -1,15 +1,30 @@
 //! The ways in: what a client starts on a channel. Each knows bytes in, bytes out and a
 //! [`User`](crate::operations::User), and nothing of SSH.
 
+mod driver;
+mod inbox;
 pub mod native;
+pub mod sftp;
 
 use bytes::Bytes;
 use std::future::Future;
 
+/// What comes from a client on a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Bytes.
+    Data(Bytes),
+    /// The client has said that no more bytes come; it still reads.
+    Eof,
+    /// The channel is closed or the connection is lost.
+    Gone,
+}
+
 /// The bytes that a client sends on a channel.
 pub trait Incoming: Send {
-    /// The next ones; none when the client has ended the channel or is gone. Safe to drop half-way.
-    fn next(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
+    /// What comes next. To be asked until the client is gone: what nobody takes stops the connection.
+    /// Safe to drop half-way.
+    fn next(&mut self) -> impl Future<Output = Arrival> + Send;
 }
 
 /// The way back to the client.
@@ -28,3 +43,18 @@ pub trait Outgoing: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the client is gone")]
 pub struct Gone;
+
+/// How a channel ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The client ended it, or it was asked to while nothing was under way.
+    Well,
+    /// The client does not speak the protocol; it was told why.
+    Violation,
+    /// The client sends and sends, and does not read: nothing could be told to it.
+    Flooded,
+    /// The client is gone.
+    Gone,
+    /// A fault of ours: the turn panicked. This channel ends; nothing else is touched.
+    Fault,
+}

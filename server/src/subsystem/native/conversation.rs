@@ -5,6 +5,7 @@ use super::job::{Job, Step};
 use super::output::Output;
 use crate::home::Location;
 use crate::operations::{self, CheckedPart, Upload, User};
+use crate::subsystem::driver::{self, Turn};
 use bytes::Bytes;
 use sshome_wire::display::Size;
 use sshome_wire::{
@@ -25,19 +26,6 @@ const MAX_KNOWN: u32 = 1 << 20;
 
 /// A turn ends when it has put out about this much, in bytes.
 const ENOUGH: usize = 1 << 20;
-
-/// What a turn leaves to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// There is more to do; go on.
-    Busy,
-    /// Nothing to do until more arrives.
-    Idle,
-    /// As idle, and there are files that wait to be published.
-    Staged,
-    /// The client broke the protocol; what is put out tells it why, and the channel ends.
-    Violation,
-}
 
 /// The put that is being received.
 pub(super) enum Receiving {
@@ -95,45 +83,6 @@ impl Conversation {
             queued: 0,
             outstanding: 0,
             greeted: false,
-        }
-    }
-
-    /// Takes what has arrived.
-    pub(super) fn push(&mut self, chunks: Vec<Bytes>) {
-        chunks.into_iter().for_each(|chunk| self.decoder.push(chunk));
-    }
-
-    /// Bytes that were pushed and are not dealt with yet.
-    pub(super) fn backlog(&self) -> usize {
-        self.queued + self.decoder.buffered()
-    }
-
-    /// What is to be sent.
-    pub(super) fn take_output(&mut self) -> Vec<Bytes> {
-        self.output.take()
-    }
-
-    /// Whether a put is under way.
-    pub(super) fn is_receiving(&self) -> bool {
-        matches!(self.receiving, Receiving::Upload(_))
-    }
-
-    /// Works for a bounded time. `publish` says that nothing more is on its way, so that what is
-    /// staged need not wait for company.
-    pub(super) fn turn(&mut self, publish: bool) -> Turn {
-        if let Err(reply) = self.decode().and_then(|()| self.work()) {
-            tracing::warn!(user = self.user.name(), %reply, "the client breaks the protocol");
-            self.publish();
-            self.output.reply(reply);
-            return Turn::Violation;
-        }
-        if publish || self.group.is_full() {
-            self.publish();
-        }
-        match self.job.is_some() || !self.queue.is_empty() {
-            true => Turn::Busy,
-            false if self.group.is_empty() => Turn::Idle,
-            false => Turn::Staged,
         }
     }
 
@@ -344,6 +293,41 @@ impl Conversation {
             }
         }
         self.output.reply(Reply::new(Status::Done, ""));
+    }
+}
+
+impl driver::Conversation for Conversation {
+    fn push(&mut self, chunks: Vec<Bytes>) {
+        chunks.into_iter().for_each(|chunk| self.decoder.push(chunk));
+    }
+
+    fn backlog(&self) -> usize {
+        self.queued + self.decoder.buffered()
+    }
+
+    fn take_output(&mut self) -> Vec<Bytes> {
+        self.output.take()
+    }
+
+    fn is_under_way(&self) -> bool {
+        matches!(self.receiving, Receiving::Upload(_))
+    }
+
+    fn turn(&mut self, quiet: bool) -> Turn {
+        if let Err(reply) = self.decode().and_then(|()| self.work()) {
+            tracing::warn!(user = self.user.name(), %reply, "the client breaks the protocol");
+            self.publish();
+            self.output.reply(reply);
+            return Turn::Violation;
+        }
+        if quiet || self.group.is_full() {
+            self.publish();
+        }
+        match self.job.is_some() || !self.queue.is_empty() {
+            true => Turn::Busy,
+            false if self.group.is_empty() => Turn::Idle,
+            false => Turn::Staged,
+        }
     }
 }
 

@@ -1,0 +1,376 @@
+//! The other end of SFTP, written as plainly as it goes: packets by hand, so that tests can also say
+//! what no client would.
+
+use crate::Host;
+use crate::peer::{Trusting, connect};
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use russh::client::{Handle, Msg};
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use sshome_wire::sftp::{
+    Attributes, ClientPacket, Data, Decoder, Extended, Extension, Name, OpenFlags, Request, Response,
+    ServerPacket, StatusCode, Statvfs, VERSION,
+};
+use std::sync::Arc;
+
+/// A refusal: its code and its message.
+pub type Refusal = (StatusCode, String);
+
+/// How a file is opened to be written anew.
+pub const ANEW: OpenFlags = OpenFlags(OpenFlags::WRITE.0 | OpenFlags::CREAT.0 | OpenFlags::TRUNC.0);
+
+/// A client of the subsystem `sftp`.
+pub struct SftpPeer {
+    connection: Arc<Handle<Trusting>>,
+    sender: Sender,
+    receiver: Receiver,
+    extensions: Vec<Extension>,
+}
+
+/// Sends requests.
+pub struct Sender {
+    half: ChannelWriteHalf<Msg>,
+    id: u32,
+}
+
+/// Hears answers.
+pub struct Receiver {
+    half: ChannelReadHalf,
+    decoder: Decoder,
+}
+
+impl SftpPeer {
+    /// Logs in and agrees on the version.
+    ///
+    /// # Errors
+    /// If any of that fails.
+    pub async fn login(host: &Host, user: &str) -> Result<SftpPeer> {
+        let mut peer = SftpPeer::silent(host, user).await?;
+        peer.sender.packet(&ClientPacket::Init { version: VERSION, extensions: Vec::new() }).await?;
+        match peer.receiver.packet().await? {
+            Some(ServerPacket::Version { version: VERSION, extensions }) => peer.extensions = extensions,
+            other => bail!("{other:?} in place of a version"),
+        }
+        Ok(peer)
+    }
+
+    /// Logs in, starts the subsystem and says nothing.
+    ///
+    /// # Errors
+    /// If any of that fails.
+    pub async fn silent(host: &Host, user: &str) -> Result<SftpPeer> {
+        let connection = Arc::new(connect(host, user).await?);
+        let channel = connection.channel_open_session().await?;
+        channel.request_subsystem(true, "sftp").await?;
+        let (reader, writer) = channel.split();
+        let sender = Sender { half: writer, id: 0 };
+        let receiver = Receiver { half: reader, decoder: Decoder::new() };
+        Ok(SftpPeer { connection, sender, receiver, extensions: Vec::new() })
+    }
+
+    /// What the server has announced.
+    #[must_use]
+    pub fn extensions(&self) -> &[Extension] {
+        &self.extensions
+    }
+
+    /// The two directions, each by itself. The connection ends with the sender.
+    #[must_use]
+    pub fn split(&mut self) -> (&mut Sender, &mut Receiver) {
+        (&mut self.sender, &mut self.receiver)
+    }
+
+    /// Sends a request; its id.
+    ///
+    /// # Errors
+    /// If the server is gone.
+    pub async fn send(&mut self, request: Request) -> Result<u32> {
+        self.sender.request(request).await
+    }
+
+    /// Sends bytes that need not be packets.
+    ///
+    /// # Errors
+    /// If the server is gone.
+    pub async fn send_raw(&mut self, bytes: impl Into<Bytes>) -> Result<()> {
+        Ok(self.sender.half.data_bytes(bytes.into()).await?)
+    }
+
+    /// The next answer and its id; none if the channel ends.
+    ///
+    /// # Errors
+    /// If what comes is no answer.
+    pub async fn next(&mut self) -> Result<Option<(u32, Response)>> {
+        self.receiver.next().await
+    }
+
+    /// Sends a request and hears its answer.
+    ///
+    /// # Errors
+    /// If anything else comes.
+    pub async fn ask(&mut self, request: Request) -> Result<Response> {
+        let id = self.send(request).await?;
+        let (answered, response) = self.next().await?.context("the channel ended")?;
+        ensure!(answered == id, "{response:?} is the answer of {answered}, not of {id}");
+        Ok(response)
+    }
+
+    /// As [`SftpPeer::ask`], of an extension.
+    ///
+    /// # Errors
+    /// As [`SftpPeer::ask`].
+    pub async fn extended(&mut self, extended: Extended) -> Result<Response> {
+        self.ask(Request::Extended(extended)).await
+    }
+
+    /// Sends a request that is answered with a status: none if it was done.
+    ///
+    /// # Errors
+    /// If anything else comes.
+    pub async fn refusal(&mut self, request: Request) -> Result<Option<Refusal>> {
+        match refused(self.ask(request).await?)? {
+            (StatusCode::Ok, _) => Ok(None),
+            refusal => Ok(Some(refusal)),
+        }
+    }
+
+    /// As [`SftpPeer::refusal`], of what is to be done.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub async fn done(&mut self, request: Request) -> Result<()> {
+        let shown = format!("{request:?}");
+        let refusal = self.refusal(request).await?;
+        ensure!(refusal.is_none(), "{shown}: {refusal:?}");
+        Ok(())
+    }
+
+    /// Opens a file: its handle, or the refusal.
+    ///
+    /// # Errors
+    /// If anything else comes.
+    pub async fn open(&mut self, path: impl AsRef<[u8]>, flags: OpenFlags) -> Result<Result<Bytes, Refusal>> {
+        let path = Bytes::copy_from_slice(path.as_ref());
+        handle(self.ask(Request::Open { path, flags, attributes: Attributes::default() }).await?)
+    }
+
+    /// Writes at an offset in one request: none if it was done.
+    ///
+    /// # Errors
+    /// If anything but a status comes.
+    pub async fn write(&mut self, handle: &Bytes, offset: u64, data: &[u8]) -> Result<Option<Refusal>> {
+        let data = Data::from(Bytes::copy_from_slice(data));
+        self.refusal(Request::Write { handle: handle.clone(), offset, data }).await
+    }
+
+    /// Reads at an offset in one request: the bytes, none at the end, or the refusal.
+    ///
+    /// # Errors
+    /// If anything else comes.
+    pub async fn read(
+        &mut self,
+        handle: &Bytes,
+        offset: u64,
+        length: u32,
+    ) -> Result<Result<Vec<u8>, Refusal>> {
+        match self.ask(Request::Read { handle: handle.clone(), offset, length }).await? {
+            Response::Data(data) => Ok(Ok(joined(&data))),
+            other => match refused(other)? {
+                (StatusCode::Eof, _) => Ok(Ok(Vec::new())),
+                refusal => Ok(Err(refusal)),
+            },
+        }
+    }
+
+    /// Closes a handle.
+    ///
+    /// # Errors
+    /// If that is refused.
+    pub async fn close(&mut self, handle: Bytes) -> Result<()> {
+        self.done(Request::Close { handle }).await
+    }
+
+    /// Writes a file anew, as clients do: open, writes, close. None if all of it was done.
+    ///
+    /// # Errors
+    /// If anything but such answers comes.
+    pub async fn put(&mut self, path: impl AsRef<[u8]>, content: &[u8]) -> Result<Option<Refusal>> {
+        let handle = match self.open(path, ANEW).await? {
+            Ok(handle) => handle,
+            Err(refusal) => return Ok(Some(refusal)),
+        };
+        let mut refusal = None;
+        for (chunk, offset) in content.chunks(32768).zip((0..).step_by(32768)) {
+            refusal = self.write(&handle, offset, chunk).await?;
+            if refusal.is_some() {
+                break;
+            }
+        }
+        let closed = self.refusal(Request::Close { handle }).await?;
+        Ok(refusal.or(closed))
+    }
+
+    /// The bytes of a file, or the refusal.
+    ///
+    /// # Errors
+    /// If anything else comes.
+    pub async fn get(&mut self, path: impl AsRef<[u8]>) -> Result<Result<Vec<u8>, Refusal>> {
+        let handle = match self.open(path, OpenFlags::READ).await? {
+            Ok(handle) => handle,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let mut content = Vec::new();
+        loop {
+            match self.read(&handle, content.len() as u64, 1 << 20).await? {
+                Ok(data) if data.is_empty() => break,
+                Ok(data) => content.extend_from_slice(&data),
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+        }
+        self.close(handle).await?;
+        Ok(Ok(content))
+    }
+
+    /// The entries of a directory, `.` and `..` among them, or the refusal.
+    ///
+    /// # Errors
+    /// If anything else comes.
+    pub async fn list(&mut self, path: impl AsRef<[u8]>) -> Result<Result<Vec<Name>, Refusal>> {
+        let path = Bytes::copy_from_slice(path.as_ref());
+        let handle = match handle(self.ask(Request::Opendir { path }).await?)? {
+            Ok(handle) => handle,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let mut names = Vec::new();
+        loop {
+            match self.ask(Request::Readdir { handle: handle.clone() }).await? {
+                Response::Name(some) => names.extend(some),
+                other => match refused(other)? {
+                    (StatusCode::Eof, _) => break,
+                    refusal => return Ok(Err(refusal)),
+                },
+            }
+        }
+        self.close(handle).await?;
+        Ok(Ok(names))
+    }
+
+    /// What is at a path, or the refusal.
+    ///
+    /// # Errors
+    /// If anything else comes.
+    pub async fn stat(&mut self, path: impl AsRef<[u8]>) -> Result<Result<Attributes, Refusal>> {
+        match self.ask(Request::Stat { path: Bytes::copy_from_slice(path.as_ref()) }).await? {
+            Response::Attrs(attributes) => Ok(Ok(attributes)),
+            other => Ok(Err(refused(other)?)),
+        }
+    }
+
+    /// How full the home is.
+    ///
+    /// # Errors
+    /// If the server does not tell.
+    pub async fn statvfs(&mut self) -> Result<Statvfs> {
+        match self.extended(Extended::Statvfs { path: Bytes::from_static(b"/") }).await? {
+            Response::Extended(body) => Ok(Statvfs::decode(body)?),
+            other => bail!("{other:?} in place of what is left"),
+        }
+    }
+
+    /// Says that no more requests come.
+    ///
+    /// # Errors
+    /// If the server is gone.
+    pub async fn eof(&mut self) -> Result<()> {
+        Ok(self.sender.half.eof().await?)
+    }
+
+    /// Closes the channel, and keeps the connection.
+    ///
+    /// # Errors
+    /// If the server is gone.
+    pub async fn close_channel(&mut self) -> Result<()> {
+        Ok(self.sender.half.close().await?)
+    }
+
+    /// Ends the connection at once, without a word.
+    ///
+    /// # Errors
+    /// If it is gone already.
+    pub async fn vanish(self) -> Result<()> {
+        Ok(self.connection.disconnect(russh::Disconnect::ByApplication, "", "").await?)
+    }
+}
+
+impl Sender {
+    /// Sends a request; its id.
+    ///
+    /// # Errors
+    /// If the server is gone.
+    pub async fn request(&mut self, request: Request) -> Result<u32> {
+        self.id += 1;
+        self.packet(&ClientPacket::Request { id: self.id, request }).await?;
+        Ok(self.id)
+    }
+
+    async fn packet(&mut self, packet: &ClientPacket) -> Result<()> {
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes)?;
+        Ok(self.half.data_bytes(Bytes::from(bytes)).await?)
+    }
+}
+
+impl Receiver {
+    /// The next answer and its id; none if the channel ends.
+    ///
+    /// # Errors
+    /// If what comes is no answer.
+    pub async fn next(&mut self) -> Result<Option<(u32, Response)>> {
+        match self.packet().await? {
+            Some(ServerPacket::Response { id, response }) => Ok(Some((id, response))),
+            None => Ok(None),
+            Some(other) => bail!("{other:?} in place of an answer"),
+        }
+    }
+
+    async fn packet(&mut self) -> Result<Option<ServerPacket>> {
+        loop {
+            if let Some(packet) = self.decoder.next()? {
+                return Ok(Some(ServerPacket::decode(packet)?));
+            }
+            match self.half.wait().await {
+                Some(ChannelMsg::Data { data }) => self.decoder.push(data),
+                None | Some(ChannelMsg::Close) => return Ok(None),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// What is to be a status.
+///
+/// # Errors
+/// If it is anything else.
+pub fn refused(response: Response) -> Result<Refusal> {
+    match response {
+        Response::Status { code, message } => Ok((code, String::from_utf8(message.to_vec())?)),
+        other => bail!("{other:?} in place of a status"),
+    }
+}
+
+/// What is to be a handle, or a refusal.
+///
+/// # Errors
+/// If it is anything else.
+pub fn handle(response: Response) -> Result<Result<Bytes, Refusal>> {
+    match response {
+        Response::Handle(handle) => Ok(Ok(handle)),
+        other => Ok(Err(refused(other)?)),
+    }
+}
+
+/// Data in one piece.
+#[must_use]
+pub fn joined(data: &Data) -> Vec<u8> {
+    data.pieces().flatten().copied().collect()
+}

@@ -1,0 +1,129 @@
+//! Ways out of a home, through every request that takes a path.
+
+use bytes::Bytes;
+use sshome_e2e::sftp::{SftpPeer, refused};
+use sshome_e2e::siege::{SECRET, STAGING, assert_untouched, attacks, besieged, finds, replaced};
+use sshome_wire::sftp::{
+    Attributes, CheckFile, CheckedFile, Extended, OpenFlags, Owner, Request, Response, StatusCode, Subject,
+    Times,
+};
+
+/// All requests that take this path and are answered with nothing but a status, or tell of a file.
+fn requests(path: &[u8]) -> Vec<Request> {
+    let path = || Bytes::copy_from_slice(path);
+    let name = || Bytes::from_static(b"/made");
+    let real = || Bytes::from_static(b"/real");
+    let attributes = || Attributes {
+        permissions: Some(0o777),
+        times: Some(Times { atime: 1, mtime: 1 }),
+        owner: Some(Owner { uid: 1, gid: 1 }),
+        ..Attributes::default()
+    };
+    let size = Attributes { size: Some(3), ..Attributes::default() };
+    vec![
+        Request::Stat { path: path() },
+        Request::Lstat { path: path() },
+        Request::Realpath { path: path() },
+        Request::Readlink { path: path() },
+        Request::Extended(Extended::Statvfs { path: path() }),
+        Request::Extended(Extended::ExpandPath { path: path() }),
+        Request::Extended(Extended::HomeDirectory { user: path() }),
+        Request::Setstat { path: path(), attributes: attributes() },
+        Request::Setstat { path: path(), attributes: size },
+        Request::Extended(Extended::Lsetstat { path: path(), attributes: attributes() }),
+        Request::Extended(Extended::Hardlink { from: path(), to: name() }),
+        Request::Remove { path: name() },
+        Request::Symlink { target: path(), path: name() },
+        Request::Open { path: name(), flags: OpenFlags(0x0a), attributes: attributes() },
+        Request::Remove { path: name() },
+        Request::Symlink { target: real(), path: path() },
+        Request::Extended(Extended::Hardlink { from: name(), to: path() }),
+        Request::Mkdir { path: path(), attributes: attributes() },
+        Request::Rename { from: path(), to: name() },
+        Request::Rename { from: real(), to: path() },
+        Request::Extended(Extended::PosixRename { from: path(), to: name() }),
+        Request::Extended(Extended::PosixRename { from: real(), to: path() }),
+        Request::Rmdir { path: path() },
+        Request::Remove { path: path() },
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_path_leads_out_on_any_request() {
+    let (_, outside) = besieged().await;
+    let secret_digest = blake3::hash(SECRET);
+    for attack in attacks(outside.path()) {
+        let shown = String::from_utf8_lossy(&attack).into_owned();
+        // A home of its own for each: what an earlier one removed must not shield a later one.
+        let (host, here) = besieged().await;
+        let attack: Vec<u8> = replaced(&attack, outside.path(), here.path());
+        let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+        if let Ok(content) = peer.get(&attack).await.unwrap() {
+            assert_ne!(content, SECRET, "get {shown}");
+        }
+        for name in peer.list(&attack).await.unwrap().unwrap_or_default() {
+            let leaked = [&b"secret"[..], b"passwd", b".sshome-staging"].contains(&&name.name[..]);
+            assert!(!leaked, "{shown} lists {name:?}");
+        }
+        let digest = CheckFile {
+            subject: Subject::Path(attack.clone().into()),
+            algorithms: Bytes::from_static(b"blake3"),
+            offset: 0,
+            length: 0,
+            block_size: 0,
+        };
+        if let Response::Extended(body) = peer.extended(Extended::CheckFile(digest)).await.unwrap() {
+            assert_ne!(CheckedFile::decode(body).unwrap().digests, secret_digest.as_bytes()[..], "{shown}");
+        }
+        for request in requests(&attack) {
+            let told = format!("{request:?}");
+            if let Response::Attrs(attributes) = peer.ask(request).await.unwrap() {
+                assert_ne!(attributes.size, Some(SECRET.len() as u64), "{told}");
+            }
+        }
+        let put = peer.put(&attack, b"planted").await.unwrap();
+        assert_untouched(here.path());
+        if put.is_none() && attack.len() < 1000 {
+            assert!(finds(&host.home("ann"), b"planted"), "put {shown} went somewhere else");
+        }
+        assert!(!finds(&host.home("ann"), SECRET), "{shown}: the secret was copied in");
+    }
+    assert_untouched(outside.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_staging_folder_is_refused_to_everyone_and_never_listed() {
+    let (host, _outside) = besieged().await;
+    let staging = host.home("ann").join(".sshome-staging");
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    assert!(staging.is_dir());
+    std::fs::write(staging.join("x"), b"staged").unwrap();
+    for path in STAGING {
+        assert_eq!(peer.get(path).await.unwrap().unwrap_err().0, StatusCode::PermissionDenied, "get {path}");
+        assert_eq!(peer.list(path).await.unwrap().unwrap_err().0, StatusCode::PermissionDenied, "{path}");
+        assert_eq!(peer.put(path, b"x").await.unwrap().unwrap().0, StatusCode::PermissionDenied, "{path}");
+        let at = || Bytes::copy_from_slice(path.as_bytes());
+        let elsewhere = || Bytes::from_static(b"/elsewhere");
+        for request in [
+            Request::Stat { path: at() },
+            Request::Lstat { path: at() },
+            Request::Remove { path: at() },
+            Request::Rmdir { path: at() },
+            Request::Mkdir { path: at(), attributes: Attributes::default() },
+            Request::Setstat { path: at(), attributes: Attributes::default() },
+            Request::Rename { from: at(), to: elsewhere() },
+            Request::Extended(Extended::PosixRename { from: at(), to: elsewhere() }),
+            Request::Extended(Extended::Hardlink { from: at(), to: elsewhere() }),
+            Request::Symlink { target: elsewhere(), path: at() },
+        ] {
+            let shown = format!("{request:?}");
+            let refusal = refused(peer.ask(request).await.unwrap()).unwrap();
+            assert_eq!(refusal.0, StatusCode::PermissionDenied, "{shown}");
+        }
+    }
+    for link in ["to-staging", "to-staging-relative"] {
+        assert_eq!(peer.list(link).await.unwrap().unwrap_err().0, StatusCode::PermissionDenied);
+    }
+    assert!(peer.list("/").await.unwrap().unwrap().iter().all(|name| name.name != ".sshome-staging"));
+    assert_eq!(std::fs::read(staging.join("x")).unwrap(), b"staged");
+}

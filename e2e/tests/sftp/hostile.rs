@@ -1,0 +1,183 @@
+//! What no client would send.
+
+use crate::b;
+use bytes::Bytes;
+use sshome_e2e::Host;
+use sshome_e2e::sftp::{ANEW, SftpPeer, refused};
+use sshome_wire::sftp::{
+    Attributes, ClientPacket, Data, MAX_PACKET, OpenFlags, Request, Response, StatusCode,
+};
+
+/// A packet of this kind with id 7, and `body` as it is.
+fn packed(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = body.len() as u32 + 5;
+    [&length.to_be_bytes()[..], &[kind, 0, 0, 0, 7], body].concat()
+}
+
+fn encoded(request: Request) -> Vec<u8> {
+    let mut out = Vec::new();
+    ClientPacket::Request { id: 7, request }.encode(&mut out).unwrap();
+    out
+}
+
+fn string(length: usize) -> Vec<u8> {
+    [&(length as u32).to_be_bytes()[..], &vec![b'x'; length]].concat()
+}
+
+async fn next_code(peer: &mut SftpPeer) -> StatusCode {
+    let (id, response) = peer.next().await.unwrap().unwrap();
+    assert_eq!(id, 7);
+    refused(response).unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packet_over_the_limit_ends_the_channel_and_nothing_after_it_is_done() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    for length in [MAX_PACKET + 1, 1 << 24, u32::MAX, 0] {
+        let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+        // A request in the place where its body would be, and one after it.
+        let inside = encoded(Request::Mkdir { path: b("inside"), attributes: Attributes::default() });
+        peer.send_raw([&length.to_be_bytes()[..], &inside.repeat(20_000)].concat()).await.unwrap();
+        assert!(peer.next().await.unwrap().is_none(), "{length}");
+    }
+    assert!(!host.home("ann").join("inside").exists());
+    // The longest one is read.
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    peer.send_raw(packed(17, &vec![0; MAX_PACKET as usize - 5])).await.unwrap();
+    assert_eq!(next_code(&mut peer).await, StatusCode::BadMessage);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_decode_is_answered_and_the_next_is_served() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    let string_of_4_gib = [0xff, 0xff, 0xff, 0xff, b'x'];
+    for (packet, code) in [
+        (packed(17, &string(4097)), StatusCode::BadMessage),
+        (packed(17, &string(4096)), StatusCode::BadMessage),
+        (packed(4, &string(257)), StatusCode::BadMessage),
+        (packed(4, &string(256)), StatusCode::Failure),
+        (packed(17, &string_of_4_gib), StatusCode::BadMessage),
+        (packed(17, &[]), StatusCode::BadMessage),
+        (packed(17, &[&string(1)[..], b"and more"].concat()), StatusCode::BadMessage),
+        (
+            packed(9, &[&string(1)[..], &[0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]].concat()),
+            StatusCode::BadMessage,
+        ),
+        (packed(6, &[&string(8)[..], &[0; 8], &string_of_4_gib].concat()), StatusCode::BadMessage),
+        (packed(99, b"?"), StatusCode::OpUnsupported),
+        (packed(101, b"?"), StatusCode::OpUnsupported),
+        (packed(200, &string(9)), StatusCode::OpUnsupported),
+        (packed(200, &[&string(9)[..], &[7; 100_000]].concat()), StatusCode::OpUnsupported),
+    ] {
+        let shown = format!("{:?}", &packet[..packet.len().min(20)]);
+        peer.send_raw(packet).await.unwrap();
+        assert_eq!(next_code(&mut peer).await, code, "{shown}");
+    }
+    assert_eq!(peer.put("f", b"still here").await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_id_ends_the_channel() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let stat = encoded(Request::Stat { path: b("/") });
+    let init = [0, 0, 0, 5, 1, 0, 0, 0, 3].to_vec();
+    for first in [
+        stat.clone(),                         // before INIT
+        [0, 0, 0, 5, 1, 0, 0, 0, 2].to_vec(), // a version that nobody speaks
+        [0, 0, 0, 3, 1, 0, 0].to_vec(),       // half an INIT
+    ] {
+        let mut peer = SftpPeer::silent(&host, "ann").await.unwrap();
+        peer.send_raw([first.clone(), stat.clone()].concat()).await.unwrap();
+        assert!(peer.next().await.unwrap().is_none(), "{first:?}");
+    }
+    for then in [init, [0, 0, 0, 4, 17, 0, 0, 0].to_vec(), [0, 0, 0, 1, 5].to_vec()] {
+        let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+        peer.send_raw([then.clone(), stat.clone()].concat()).await.unwrap();
+        assert!(peer.next().await.unwrap().is_none(), "{then:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handles_are_those_that_were_given_and_are_open() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    let file = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
+    let Response::Handle(folder) = peer.ask(Request::Opendir { path: b("/") }).await.unwrap() else {
+        panic!()
+    };
+    let closed = peer.open("g", ANEW).await.unwrap().unwrap();
+    peer.close(closed.clone()).await.unwrap();
+    // A new one is never the old one again.
+    let new = peer.open("g", ANEW).await.unwrap().unwrap();
+    assert_ne!(new, closed);
+    let longer = Bytes::from([&file[..], b"\0"].concat());
+    for handle in [closed, longer, file.slice(1..), Bytes::new(), Bytes::from(vec![0xff; 256])] {
+        for request in [
+            Request::Read { handle: handle.clone(), offset: 0, length: 1 },
+            Request::Write { handle: handle.clone(), offset: 0, data: b("x").into() },
+            Request::Fstat { handle: handle.clone() },
+            Request::Fsetstat { handle: handle.clone(), attributes: Attributes::default() },
+            Request::Readdir { handle: handle.clone() },
+            Request::Close { handle: handle.clone() },
+        ] {
+            let shown = format!("{request:?}");
+            assert_eq!(peer.refusal(request).await.unwrap().unwrap().0, StatusCode::Failure, "{shown}");
+        }
+    }
+    // And each for what it is.
+    let read = Request::Read { handle: folder.clone(), offset: 0, length: 1 };
+    assert_eq!(peer.refusal(read).await.unwrap().unwrap().0, StatusCode::Failure);
+    let readdir = Request::Readdir { handle: file.clone() };
+    assert_eq!(peer.refusal(readdir).await.unwrap().unwrap().0, StatusCode::Failure);
+    // Those of one channel mean nothing on another.
+    let mut other = SftpPeer::login(&host, "ann").await.unwrap();
+    assert_eq!(other.read(&file, 0, 1).await.unwrap().unwrap_err().0, StatusCode::Failure);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_of_no_length_are_no_loop() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    let file = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
+    for _ in 0..1000 {
+        let data = Data::from(Bytes::new());
+        peer.send(Request::Write { handle: file.clone(), offset: 1 << 40, data }).await.unwrap();
+        peer.send(Request::Read { handle: file.clone(), offset: 0, length: 0 }).await.unwrap();
+    }
+    for _ in 0..1000 {
+        assert_eq!(refused(peer.next().await.unwrap().unwrap().1).unwrap().0, StatusCode::Ok);
+        // Never a DATA without any.
+        assert_eq!(refused(peer.next().await.unwrap().unwrap().1).unwrap().0, StatusCode::Eof);
+    }
+    assert_eq!(peer.get("f").await.unwrap().unwrap(), b"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_byte_at_a_time_is_served() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    let request = encoded(Request::Mkdir { path: b("d"), attributes: Attributes::default() });
+    for byte in request {
+        peer.send_raw(vec![byte]).await.unwrap();
+    }
+    assert_eq!(next_code(&mut peer).await, StatusCode::Ok);
+    assert!(host.home("ann").join("d").is_dir());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_vanishes_leaves_nothing_open() {
+    let host = Host::with_user("ann", "quota = \"10 MiB\"").await.unwrap();
+    let mut other = SftpPeer::login(&host, "ann").await.unwrap();
+    let empty = other.statvfs().await.unwrap().bavail;
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    let file = peer.open("f", ANEW).await.unwrap().unwrap();
+    assert_eq!(peer.write(&file, (1 << 20) - 1, b"x").await.unwrap(), None);
+    peer.done(Request::Remove { path: b("f") }).await.unwrap();
+    // It counts for as long as it is open.
+    assert!(other.statvfs().await.unwrap().bavail < empty);
+    peer.vanish().await.unwrap();
+    while other.statvfs().await.unwrap().bavail < empty {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,266 @@
+//! Every packet of the draft.
+
+use crate::b;
+use bytes::Bytes;
+use sshome_e2e::Host;
+use sshome_e2e::sftp::{ANEW, SftpPeer};
+use sshome_e2e::tree::mode;
+use sshome_wire::sftp::{Attributes, OpenFlags, Owner, Request, Response, StatusCode, Times};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, symlink};
+
+async fn ann() -> (Host, SftpPeer) {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let peer = SftpPeer::login(&host, "ann").await.unwrap();
+    (host, peer)
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, (StatusCode, String)>) -> StatusCode {
+    result.unwrap_err().0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_written_read_and_told_of() {
+    let (host, mut peer) = ann().await;
+    let file = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
+    assert_eq!(peer.write(&file, 0, b"0123456789").await.unwrap(), None);
+    assert_eq!(peer.write(&file, 3, b"abc").await.unwrap(), None);
+    assert_eq!(peer.read(&file, 0, 100).await.unwrap().unwrap(), b"012abc6789");
+    assert_eq!(peer.read(&file, 4, 2).await.unwrap().unwrap(), b"bc");
+    assert_eq!(peer.read(&file, 10, 1).await.unwrap().unwrap(), b"");
+    assert_eq!(peer.read(&file, u64::MAX, 1).await.unwrap().unwrap(), b"");
+    // In place: it is there before it is closed.
+    assert_eq!(std::fs::read(host.home("ann").join("f")).unwrap(), b"012abc6789");
+    // A hole reads as zeros.
+    assert_eq!(peer.write(&file, 12, b"x").await.unwrap(), None);
+    assert_eq!(peer.read(&file, 9, 9).await.unwrap().unwrap(), b"9\0\0x");
+    let Response::Attrs(attributes) = peer.ask(Request::Fstat { handle: file.clone() }).await.unwrap() else {
+        panic!("no attributes")
+    };
+    assert_eq!(attributes.size, Some(13));
+    peer.close(file.clone()).await.unwrap();
+    assert_eq!(peer.read(&file, 0, 1).await.unwrap().unwrap_err().0, StatusCode::Failure);
+    let told = peer.stat("f").await.unwrap().unwrap();
+    let meta = std::fs::metadata(host.home("ann").join("f")).unwrap();
+    let times = Times { atime: meta.atime() as u32, mtime: meta.mtime() as u32 };
+    let owner = Owner { uid: meta.uid(), gid: meta.gid() };
+    let permissions = Some(meta.mode());
+    let wanted =
+        Attributes { size: Some(13), owner: Some(owner), permissions, times: Some(times), extended: vec![] };
+    assert_eq!(told, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flags_of_open() {
+    let (host, mut peer) = ann().await;
+    let read = OpenFlags::READ;
+    let write = OpenFlags::WRITE;
+    assert_eq!(code(peer.open("f", read).await.unwrap()), StatusCode::NoSuchFile);
+    assert_eq!(code(peer.open("f", write).await.unwrap()), StatusCode::NoSuchFile);
+    let made = peer.open("f", write | OpenFlags::CREAT | OpenFlags::EXCL).await.unwrap().unwrap();
+    assert_eq!(peer.write(&made, 0, b"abc").await.unwrap(), None);
+    // What is not opened for it is not done.
+    assert_eq!(peer.read(&made, 0, 1).await.unwrap().unwrap_err().0, StatusCode::PermissionDenied);
+    peer.close(made).await.unwrap();
+    let taken = peer.open("f", write | OpenFlags::CREAT | OpenFlags::EXCL).await.unwrap();
+    assert_eq!(code(taken), StatusCode::Failure);
+    let file = peer.open("f", read).await.unwrap().unwrap();
+    assert_eq!(peer.write(&file, 0, b"x").await.unwrap().unwrap().0, StatusCode::PermissionDenied);
+    peer.close(file).await.unwrap();
+    // Appending has no offset.
+    let file = peer.open("f", write | OpenFlags::APPEND).await.unwrap().unwrap();
+    assert_eq!(peer.write(&file, 0, b"de").await.unwrap(), None);
+    assert_eq!(peer.write(&file, 1, b"f").await.unwrap(), None);
+    peer.close(file).await.unwrap();
+    assert_eq!(peer.get("f").await.unwrap().unwrap(), b"abcdef");
+    let file = peer.open("f", write | OpenFlags::TRUNC).await.unwrap().unwrap();
+    assert_eq!(std::fs::read(host.home("ann").join("f")).unwrap(), b"");
+    peer.close(file).await.unwrap();
+    // Permissions of a new file, without set-id bits.
+    let attributes = Attributes { permissions: Some(0o4750), ..Attributes::default() };
+    let open = Request::Open { path: b("g"), flags: ANEW, attributes };
+    assert!(matches!(peer.ask(open).await.unwrap(), Response::Handle(_)));
+    assert_eq!(mode(host.home("ann").join("g")).unwrap() & 0o7000, 0);
+    assert_eq!(mode(host.home("ann").join("g")).unwrap() & 0o700, 0o700);
+    std::fs::create_dir(host.home("ann").join("d")).unwrap();
+    assert_eq!(code(peer.open("d", read).await.unwrap()), StatusCode::Failure);
+    assert_eq!(code(peer.open("f/x", read).await.unwrap()), StatusCode::NoSuchFile);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directories() {
+    let (host, mut peer) = ann().await;
+    let attributes = Attributes { permissions: Some(0o750), ..Attributes::default() };
+    peer.done(Request::Mkdir { path: b("d"), attributes: attributes.clone() }).await.unwrap();
+    assert_eq!(mode(host.home("ann").join("d")).unwrap(), 0o750);
+    let again = peer.refusal(Request::Mkdir { path: b("d"), attributes }).await.unwrap().unwrap();
+    assert_eq!(again.0, StatusCode::Failure);
+    // More than fit into one answer, and names that are bytes.
+    let mut wanted: Vec<Vec<u8>> = (0..1000).map(|n| format!("name {n}").into_bytes()).collect();
+    wanted.push(b"\xff\n\x1b".to_vec());
+    wanted.push(vec![b'n'; 255]);
+    for name in &wanted {
+        std::fs::write(host.home("ann").join("d").join(std::ffi::OsStr::from_bytes(name)), b"12345").unwrap();
+    }
+    wanted.extend([b".".to_vec(), b"..".to_vec()]);
+    wanted.sort();
+    let names = peer.list("d").await.unwrap().unwrap();
+    let mut listed: Vec<Vec<u8>> = names.iter().map(|name| name.name.to_vec()).collect();
+    listed.sort();
+    assert_eq!(listed, wanted);
+    let one = names.iter().find(|name| name.name == "name 7").unwrap();
+    let line = String::from_utf8(one.long_name.to_vec()).unwrap();
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(fields[..5], ["-rw-r--r--", "1", "ann", "ann", "5"], "{line}");
+    assert!(line.ends_with(" name 7"), "{line}");
+    assert_eq!(one.attributes.size, Some(5));
+    let full = peer.refusal(Request::Rmdir { path: b("d") }).await.unwrap().unwrap();
+    assert_eq!(full.0, StatusCode::Failure);
+    std::fs::remove_dir_all(host.home("ann").join("d")).unwrap();
+    peer.done(Request::Mkdir { path: b("d"), attributes: Attributes::default() }).await.unwrap();
+    assert_eq!(peer.list("d").await.unwrap().unwrap().len(), 2);
+    peer.done(Request::Rmdir { path: b("d") }).await.unwrap();
+    assert_eq!(code(peer.list("d").await.unwrap()), StatusCode::NoSuchFile);
+    assert_eq!(peer.put("f", b"").await.unwrap(), None);
+    assert_eq!(code(peer.list("f").await.unwrap()), StatusCode::NoSuchFile);
+    let file = peer.refusal(Request::Rmdir { path: b("f") }).await.unwrap().unwrap();
+    assert_eq!(file.0, StatusCode::NoSuchFile);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removing_and_renaming() {
+    let (host, mut peer) = ann().await;
+    let home = host.home("ann");
+    for name in ["a", "b"] {
+        assert_eq!(peer.put(name, name.as_bytes()).await.unwrap(), None);
+    }
+    let rename = |from, to| Request::Rename { from: b(from), to: b(to) };
+    // The draft's rename replaces nothing.
+    let taken = peer.refusal(rename("a", "b")).await.unwrap().unwrap();
+    assert_eq!(taken.0, StatusCode::Failure);
+    assert_eq!(std::fs::read(home.join("b")).unwrap(), b"b");
+    peer.done(rename("a", "c")).await.unwrap();
+    assert_eq!(peer.refusal(rename("a", "d")).await.unwrap().unwrap().0, StatusCode::NoSuchFile);
+    std::fs::create_dir(home.join("d")).unwrap();
+    assert_eq!(peer.refusal(rename("c", "d")).await.unwrap().unwrap().0, StatusCode::Failure);
+    peer.done(rename("d", "e")).await.unwrap();
+    assert!(home.join("e").is_dir() && home.join("c").is_file());
+    peer.done(Request::Remove { path: b("c") }).await.unwrap();
+    let gone = peer.refusal(Request::Remove { path: b("c") }).await.unwrap().unwrap();
+    assert_eq!(gone.0, StatusCode::NoSuchFile);
+    let folder = peer.refusal(Request::Remove { path: b("e") }).await.unwrap().unwrap();
+    assert_eq!(folder.0, StatusCode::Failure);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attributes_are_set() {
+    let (host, mut peer) = ann().await;
+    let file = host.home("ann").join("f");
+    assert_eq!(peer.put("f", b"0123456789").await.unwrap(), None);
+    let none = Attributes::default;
+    let set = |attributes| Request::Setstat { path: b("f"), attributes };
+    peer.done(set(Attributes { permissions: Some(0o100_640), ..none() })).await.unwrap();
+    assert_eq!(mode(&file).unwrap(), 0o640);
+    let times = Some(Times { atime: 1_000_000_000, mtime: 1_100_000_000 });
+    peer.done(set(Attributes { times, ..none() })).await.unwrap();
+    assert_eq!(peer.stat("f").await.unwrap().unwrap().times, times);
+    peer.done(set(Attributes { size: Some(4), ..none() })).await.unwrap();
+    assert_eq!(std::fs::read(&file).unwrap(), b"0123");
+    peer.done(set(Attributes { size: Some(6), ..none() })).await.unwrap();
+    assert_eq!(std::fs::read(&file).unwrap(), b"0123\0\0");
+    // Set-id bits go quietly, as scp -p sends them; and so does an owner beside something else.
+    peer.done(set(Attributes { permissions: Some(0o6755), ..none() })).await.unwrap();
+    assert_eq!(mode(&file).unwrap(), 0o755);
+    let owner = Some(Owner { uid: 4711, gid: 4711 });
+    peer.done(set(Attributes { owner, permissions: Some(0o700), ..none() })).await.unwrap();
+    let alone = peer.refusal(set(Attributes { owner, ..none() })).await.unwrap().unwrap();
+    assert_eq!(alone.0, StatusCode::PermissionDenied);
+    let handle = peer.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
+    let attributes = Attributes { size: Some(1), permissions: Some(0o600), times, ..none() };
+    peer.done(Request::Fsetstat { handle, attributes }).await.unwrap();
+    assert_eq!((std::fs::read(&file).unwrap(), mode(&file).unwrap()), (b"0".to_vec(), 0o600));
+    let missing = Request::Setstat { path: b("none"), attributes: none() };
+    assert_eq!(peer.refusal(missing).await.unwrap().unwrap().0, StatusCode::NoSuchFile);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_and_where_paths_lead() {
+    let (host, mut peer) = ann().await;
+    let home = host.home("ann");
+    std::fs::create_dir_all(home.join("a/b")).unwrap();
+    symlink("/a", home.join("to-a")).unwrap();
+    // The target stands first.
+    peer.done(Request::Symlink { target: b("any \"text\""), path: b("l") }).await.unwrap();
+    assert_eq!(std::fs::read_link(home.join("l")).unwrap().as_os_str(), "any \"text\"");
+    let Response::Name(names) = peer.ask(Request::Readlink { path: b("l") }).await.unwrap() else { panic!() };
+    assert_eq!((names.len(), &names[0].name[..]), (1, &b"any \"text\""[..]));
+    assert_eq!(code(peer.stat("l").await.unwrap()), StatusCode::NoSuchFile);
+    let Response::Attrs(link) = peer.ask(Request::Lstat { path: b("l") }).await.unwrap() else { panic!() };
+    assert_eq!(link.permissions.unwrap() & 0o170_000, 0o120_000);
+    for (path, real) in [
+        ("", "/"),
+        (".", "/"),
+        ("..", "/"),
+        ("to-a/b/../b", "/a/b"),
+        ("/a/./b//", "/a/b"),
+        ("a/not there", "/a/not there"),
+    ] {
+        let Response::Name(names) = peer.ask(Request::Realpath { path: b(path) }).await.unwrap() else {
+            panic!("{path}")
+        };
+        assert_eq!((names.len(), &names[0].name[..]), (1, real.as_bytes()), "{path}");
+    }
+    let missing = peer.refusal(Request::Realpath { path: b("x/y") }).await.unwrap().unwrap();
+    assert_eq!(missing.0, StatusCode::NoSuchFile);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_read_changes_nothing() {
+    let host = Host::with_user("ann", "access = \"read-only\"").await.unwrap();
+    let home = host.home("ann");
+    std::fs::write(home.join("f"), b"here").unwrap();
+    std::fs::create_dir(home.join("d")).unwrap();
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    let attributes = || Attributes { permissions: Some(0o700), ..Attributes::default() };
+    let f = || b("f");
+    let handle = peer.open("f", OpenFlags::READ).await.unwrap().unwrap();
+    for flags in [ANEW, OpenFlags::WRITE, OpenFlags::WRITE | OpenFlags::APPEND, OpenFlags(0x19)] {
+        assert_eq!(code(peer.open("f", flags).await.unwrap()), StatusCode::PermissionDenied, "{flags:?}");
+    }
+    use sshome_wire::sftp::Extended;
+    for request in [
+        Request::Setstat { path: f(), attributes: attributes() },
+        Request::Fsetstat { handle: handle.clone(), attributes: attributes() },
+        Request::Remove { path: f() },
+        Request::Mkdir { path: b("e"), attributes: attributes() },
+        Request::Rmdir { path: b("d") },
+        Request::Rename { from: f(), to: b("g") },
+        Request::Symlink { target: f(), path: b("l") },
+        Request::Extended(Extended::PosixRename { from: f(), to: b("g") }),
+        Request::Extended(Extended::Hardlink { from: f(), to: b("g") }),
+        Request::Extended(Extended::Lsetstat { path: f(), attributes: attributes() }),
+        Request::Write { handle: handle.clone(), offset: 0, data: b("x").into() },
+    ] {
+        let shown = format!("{request:?}");
+        let refusal = peer.refusal(request).await.unwrap().expect(&shown);
+        assert_eq!(refusal.0, StatusCode::PermissionDenied, "{shown}");
+    }
+    // And nothing else is refused.
+    assert_eq!(peer.get("f").await.unwrap().unwrap(), b"here");
+    assert_eq!(peer.list("").await.unwrap().unwrap().len(), 4);
+    assert_eq!(peer.statvfs().await.unwrap().flag & 1, 1);
+    peer.done(Request::Extended(Extended::Fsync { handle: handle.clone() })).await.unwrap();
+    peer.close(handle).await.unwrap();
+    assert_eq!(std::fs::read_dir(&home).unwrap().count(), 2);
+    assert_eq!(std::fs::read(home.join("f")).unwrap(), b"here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_too_long_is_said() {
+    let (_host, mut peer) = ann().await;
+    let refusal = peer.put(vec![b'n'; 256], b"").await.unwrap().unwrap();
+    assert_eq!(refusal.0, StatusCode::BadMessage);
+    assert!(refusal.1.ends_with("the name is too long"), "{}", refusal.1);
+    let nul = peer.refusal(Request::Remove { path: Bytes::from_static(b"a\0b") }).await.unwrap().unwrap();
+    assert_eq!(nul.0, StatusCode::BadMessage);
+}

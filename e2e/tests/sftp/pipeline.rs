@@ -1,0 +1,179 @@
+//! Many requests under way at once.
+
+use crate::b;
+use bytes::Bytes;
+use sshome_e2e::Host;
+use sshome_e2e::sftp::{ANEW, Sender, SftpPeer, joined, refused};
+use sshome_e2e::tree::noise;
+use sshome_wire::sftp::{Data, OpenFlags, Request, Response, StatusCode};
+use std::sync::Arc;
+
+const MIB: usize = 1 << 20;
+
+async fn write_all(sender: &mut Sender, handle: &Bytes, content: &[u8], size: usize) {
+    for (data, offset) in content.chunks(size).zip((0..).step_by(size)) {
+        let data = Data::from(Bytes::copy_from_slice(data));
+        sender.request(Request::Write { handle: handle.clone(), offset, data }).await.unwrap();
+    }
+}
+
+async fn ask_for_all(sender: &mut Sender, handle: &Bytes, length: usize, size: usize) {
+    for offset in (0..length).step_by(size) {
+        let (offset, length) = (offset as u64, size as u32);
+        sender.request(Request::Read { handle: handle.clone(), offset, length }).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_come_in_the_order_of_their_requests() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    let file = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
+    // Each read sees what was written before it, and not what comes after.
+    let mut last = 0;
+    for round in 0..500_u32 {
+        let data = Data::from(Bytes::copy_from_slice(&round.to_be_bytes()));
+        peer.send(Request::Write { handle: file.clone(), offset: 0, data }).await.unwrap();
+        last = peer.send(Request::Read { handle: file.clone(), offset: 0, length: 100 }).await.unwrap();
+    }
+    for round in 0..500_u32 {
+        let (written, status) = peer.next().await.unwrap().unwrap();
+        assert_eq!(refused(status).unwrap().0, StatusCode::Ok);
+        let (read, data) = peer.next().await.unwrap().unwrap();
+        assert_eq!((written, read), (last - 999 + 2 * round, last - 998 + 2 * round));
+        let Response::Data(data) = data else { panic!("{data:?}") };
+        assert_eq!(joined(&data), round.to_be_bytes());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_failed_is_not_hidden_by_those_after_it() {
+    let host = Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap();
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    let file = peer.open("f", ANEW).await.unwrap().unwrap();
+    for offset in [0, 10 << 30, 10] {
+        let data = Data::from(b("0123456789"));
+        peer.send(Request::Write { handle: file.clone(), offset, data }).await.unwrap();
+    }
+    let mut codes = Vec::new();
+    for _ in 0..3 {
+        codes.push(refused(peer.next().await.unwrap().unwrap().1).unwrap().0);
+    }
+    assert_eq!(codes, [StatusCode::Ok, StatusCode::Failure, StatusCode::Ok]);
+}
+
+/// The receiver's window is 64 MiB, and everything is asked for at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_directions_at_full_speed() {
+    const LENGTH: usize = 100 * MIB;
+    let host = Host::with_user("ann", "quota = \"1 GiB\"").await.unwrap();
+    let content = Arc::new(noise(LENGTH, "both"));
+    std::fs::write(host.home("ann").join("there"), &*content).unwrap();
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    let from = peer.open("there", OpenFlags::READ).await.unwrap().unwrap();
+    let to = peer.open("new", ANEW).await.unwrap().unwrap();
+    let (sender, receiver) = peer.split();
+    let sending = async {
+        // Reads and writes by turns, none of them waiting for an answer.
+        let mut writes = content.chunks(32768).zip((0..).step_by(32768));
+        for offset in (0..LENGTH as u64).step_by(32768) {
+            let read = Request::Read { handle: from.clone(), offset, length: 32768 };
+            sender.request(read).await.unwrap();
+            let (data, offset) = writes.next().unwrap();
+            let data = Data::from(Bytes::copy_from_slice(data));
+            sender.request(Request::Write { handle: to.clone(), offset, data }).await.unwrap();
+        }
+    };
+    let receiving = async {
+        let mut got: Vec<u8> = Vec::with_capacity(LENGTH);
+        for _ in 0..LENGTH / 32768 {
+            match receiver.next().await.unwrap().unwrap().1 {
+                Response::Data(data) => got.extend(data.pieces().flatten()),
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(refused(receiver.next().await.unwrap().unwrap().1).unwrap().0, StatusCode::Ok);
+        }
+        got
+    };
+    let ((), got) = tokio::join!(sending, receiving);
+    assert!(got == *content);
+    peer.close(to).await.unwrap();
+    assert!(std::fs::read(host.home("ann").join("new")).unwrap() == *content);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_number_of_requests_of_any_size() {
+    const LENGTH: usize = 3 * MIB + 12345;
+    let host = Host::with_user("ann", "").await.unwrap();
+    let content = noise(LENGTH, "sizes");
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    for size in [1000, 32768, 65536, 100_000, 261_120] {
+        let file = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
+        let count = LENGTH.div_ceil(size);
+        let (sender, receiver) = peer.split();
+        let sending = async {
+            write_all(sender, &file, &content, size).await;
+            ask_for_all(sender, &file, LENGTH, size).await;
+        };
+        let receiving = async {
+            for _ in 0..count {
+                assert_eq!(refused(receiver.next().await.unwrap().unwrap().1).unwrap().0, StatusCode::Ok);
+            }
+            let mut got: Vec<u8> = Vec::new();
+            for _ in 0..count {
+                let Response::Data(data) = receiver.next().await.unwrap().unwrap().1 else { panic!() };
+                got.extend(data.pieces().flatten());
+            }
+            got
+        };
+        let ((), got) = tokio::join!(sending, receiving);
+        assert!(got == content, "requests of {size}");
+        peer.close(file).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_before_the_end_is_answered() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let content = noise(20 * MIB, "end");
+    std::fs::write(host.home("ann").join("f"), &content).unwrap();
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    let file = peer.open("f", OpenFlags::READ).await.unwrap().unwrap();
+    ask_for_all(peer.split().0, &file, content.len(), 100_000).await;
+    peer.eof().await.unwrap();
+    let mut got: Vec<u8> = Vec::new();
+    while let Some((_, response)) = peer.next().await.unwrap() {
+        let Response::Data(data) = response else { panic!("{response:?}") };
+        got.extend(data.pieces().flatten());
+    }
+    assert!(got == content);
+}
+
+/// What waits is kept as requests: a gigabyte asked for is no gigabyte held.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_and_does_not_read_costs_little() {
+    let mut host =
+        sshome_e2e::HostBuilder::new().unwrap().user("ann", "quota = \"3 GiB\"").unwrap().prepare().unwrap();
+    let program = host.start_apart().unwrap();
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    let file = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
+    assert_eq!(peer.write(&file, (1 << 30) - 1, b"x").await.unwrap(), None);
+    let before = program.memory().unwrap();
+    ask_for_all(peer.split().0, &file, 1 << 30, 261_120).await;
+    // Whatever has its turn after them all shows that they have arrived.
+    peer.send(Request::Fstat { handle: file }).await.unwrap();
+    let mut other = SftpPeer::login(&host, "ann").await.unwrap();
+    assert!(other.get("none").await.unwrap().is_err());
+    // The peer's whole window may be on the way, and no more.
+    let grown = program.memory().unwrap().saturating_sub(before);
+    assert!(grown < 120 * MIB as u64, "{} MiB", grown >> 20);
+    let mut length = 0;
+    while let Some((_, response)) = peer.next().await.unwrap() {
+        match response {
+            Response::Data(data) => length += data.len(),
+            Response::Attrs(_) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(length, 1 << 30);
+}

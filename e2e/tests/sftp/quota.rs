@@ -1,0 +1,196 @@
+//! The quota to the byte. After each change the books are those of a fresh count of the disk.
+
+use crate::b;
+use bytes::Bytes;
+use sshome_e2e::Host;
+use sshome_e2e::sftp::{ANEW, Refusal, SftpPeer};
+use sshome_e2e::tree::on_disk;
+use sshome_wire::sftp::{Attributes, Extended, OpenFlags, Request, StatusCode};
+use std::path::Path;
+
+const MIB: u64 = 1 << 20;
+
+/// A home of 10 MiB. The quota is a number of whole blocks, so what is free is told to the block; the
+/// books are compared through our own protocol, which tells bytes.
+async fn ann() -> (Host, SftpPeer) {
+    let host = Host::with_user("ann", "quota = \"10 MiB\"").await.unwrap();
+    let peer = SftpPeer::login(&host, "ann").await.unwrap();
+    (host, peer)
+}
+
+async fn assert_books(host: &Host) {
+    let home: &Path = &host.home("ann");
+    let mut native = sshome_e2e::Peer::login(host, "ann").await.unwrap();
+    let reply = native.ask(sshome_wire::Request::Df).await.unwrap();
+    let sshome_wire::Payload::Usage(usage) = reply.payload else { panic!("{reply:?}") };
+    assert_eq!((usage.used, usage.entries), on_disk(home), "the books differ from the disk");
+    assert_eq!(usage.reserved, 0, "something is reserved and nothing is under way");
+}
+
+#[track_caller]
+fn assert_exceeded(refusal: Option<Refusal>) {
+    let (code, text) = refusal.expect("it is over the quota");
+    assert_eq!(code, StatusCode::Failure);
+    assert!(text.starts_with("quota exceeded: "), "{text}");
+}
+
+fn zeros(length: u64) -> Vec<u8> {
+    vec![0; length as usize]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writing_overwriting_and_appending() {
+    let (host, mut peer) = ann().await;
+    // To the byte, in pieces.
+    assert_eq!(peer.put("f", &zeros(10 * MIB)).await.unwrap(), None);
+    assert_books(&host).await;
+    let file = peer.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
+    // Overwriting needs nothing; a byte more does not fit, and of a write that does not fit nothing is done.
+    assert_eq!(peer.write(&file, MIB, &[1; 30_000]).await.unwrap(), None);
+    assert_exceeded(peer.write(&file, 10 * MIB, &[2]).await.unwrap());
+    assert_exceeded(peer.write(&file, 10 * MIB - 2, &[2; 3]).await.unwrap());
+    assert_eq!(std::fs::read(host.home("ann").join("f")).unwrap()[(10 * MIB - 2) as usize..], [0, 0]);
+    assert_books(&host).await;
+    let append = peer.open("f", OpenFlags::WRITE | OpenFlags::APPEND).await.unwrap().unwrap();
+    assert_exceeded(peer.write(&append, 0, &[3]).await.unwrap());
+    let size = |size| Attributes { size: Some(size), ..Attributes::default() };
+    peer.done(Request::Fsetstat { handle: file.clone(), attributes: size(MIB) }).await.unwrap();
+    assert_books(&host).await;
+    assert_eq!(peer.write(&append, 0, &[3; 1000]).await.unwrap(), None);
+    assert_books(&host).await;
+    // Longer by its size alone: the hole counts.
+    let longer = Request::Setstat { path: b("f"), attributes: size(10 * MIB) };
+    peer.done(longer).await.unwrap();
+    assert_books(&host).await;
+    let refusal = peer.refusal(Request::Setstat { path: b("f"), attributes: size(10 * MIB + 1) }).await;
+    assert_exceeded(refusal.unwrap());
+    assert_books(&host).await;
+    // Emptied by opening.
+    let anew = peer.open("f", ANEW).await.unwrap().unwrap();
+    assert_books(&host).await;
+    assert_eq!(peer.write(&anew, 0, &[4; 10]).await.unwrap(), None);
+    assert_books(&host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn far_beyond_the_end() {
+    let (host, mut peer) = ann().await;
+    let file = peer.open("f", ANEW).await.unwrap().unwrap();
+    for offset in [10 << 30, u64::MAX - 1, i64::MAX as u64, 10 * MIB] {
+        let refusal = peer.write(&file, offset, b"x").await.unwrap();
+        assert_eq!(refusal.unwrap().0, StatusCode::Failure, "{offset}");
+        assert_books(&host).await;
+    }
+    assert_exceeded(peer.write(&file, 10 << 30, b"x").await.unwrap());
+    assert_eq!(peer.write(&file, 10 * MIB - 1, b"x").await.unwrap(), None);
+    assert_books(&host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_links_and_renames() {
+    let (host, mut peer) = ann().await;
+    assert_eq!(peer.put("f", &zeros(6 * MIB)).await.unwrap(), None);
+    let from = peer.open("f", OpenFlags::READ).await.unwrap().unwrap();
+    let to = peer.open("g", ANEW).await.unwrap().unwrap();
+    let copy = |length| {
+        let (from, to) = (from.clone(), to.clone());
+        Request::Extended(Extended::CopyData { from, from_offset: 0, length, to, to_offset: 0 })
+    };
+    assert_exceeded(peer.refusal(copy(0)).await.unwrap());
+    assert_books(&host).await;
+    peer.done(copy(4 * MIB)).await.unwrap();
+    assert_books(&host).await;
+    // A second name holds nothing.
+    peer.done(Request::Extended(Extended::Hardlink { from: b("f"), to: b("h") })).await.unwrap();
+    assert_books(&host).await;
+    peer.done(Request::Remove { path: b("f") }).await.unwrap();
+    assert_books(&host).await;
+    peer.close(from.clone()).await.unwrap();
+    peer.close(to.clone()).await.unwrap();
+    // What is renamed over is free.
+    peer.done(Request::Extended(Extended::PosixRename { from: b("g"), to: b("h") })).await.unwrap();
+    assert_books(&host).await;
+    assert_eq!(peer.put("i", &zeros(6 * MIB)).await.unwrap(), None);
+    assert_books(&host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_removed_counts_while_it_is_open() {
+    let (host, mut peer) = ann().await;
+    let file = peer.open("f", ANEW).await.unwrap().unwrap();
+    assert_eq!(peer.write(&file, 4 * MIB - 1, b"x").await.unwrap(), None);
+    peer.done(Request::Remove { path: b("f") }).await.unwrap();
+    // It can still grow, and takes the room it has.
+    assert_eq!(peer.write(&file, 8 * MIB - 1, b"x").await.unwrap(), None);
+    assert_exceeded(peer.put("g", &zeros(3 * MIB)).await.unwrap());
+    peer.done(Request::Remove { path: b("g") }).await.unwrap();
+    peer.close(file).await.unwrap();
+    assert_books(&host).await;
+    assert_eq!(peer.put("g", &zeros(10 * MIB)).await.unwrap(), None);
+    assert_books(&host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_handles_on_one_file() {
+    let (host, mut peer) = ann().await;
+    let mut other = SftpPeer::login(&host, "ann").await.unwrap();
+    let one = peer.open("f", ANEW).await.unwrap().unwrap();
+    let two = other.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
+    for end in 1..=10 {
+        // Both make it as long, and the room is taken once.
+        assert_eq!(peer.write(&one, end * MIB - 1, b"1").await.unwrap(), None);
+        assert_eq!(other.write(&two, end * MIB - 1, b"2").await.unwrap(), None);
+    }
+    assert_books(&host).await;
+    assert_exceeded(peer.write(&one, 10 * MIB, b"1").await.unwrap());
+    let attributes = Attributes { size: Some(0), ..Attributes::default() };
+    other.done(Request::Fsetstat { handle: two, attributes }).await.unwrap();
+    assert_books(&host).await;
+    assert_eq!(peer.write(&one, 10 * MIB - 1, b"1").await.unwrap(), None);
+    assert_books(&host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_writers_at_the_limit() {
+    let (host, _) = ann().await;
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..8 {
+        let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+        writers.spawn(async move {
+            let name = format!("f{writer}");
+            let file = peer.open(name, ANEW).await.unwrap().unwrap();
+            let mut written = 0;
+            // Odd sizes, so that the limit is met in the middle of one.
+            while peer.write(&file, written, &[writer; 9_973]).await.unwrap().is_none() {
+                written += 9_973;
+            }
+            peer.close(file).await.unwrap();
+            written
+        });
+    }
+    let written: u64 = writers.join_all().await.into_iter().sum();
+    assert!(written <= 10 * MIB && written > 10 * MIB - 9_973, "{written}");
+    assert_eq!(on_disk(&host.home("ann")).0, written);
+    assert_books(&host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_have_a_limit_too() {
+    let host = Host::with_user("ann", "max-files = 3").await.unwrap();
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    assert_eq!(peer.put("f", b"1").await.unwrap(), None);
+    peer.done(Request::Mkdir { path: b("d"), attributes: Attributes::default() }).await.unwrap();
+    peer.done(Request::Symlink { target: b("f"), path: b("l") }).await.unwrap();
+    let link = Request::Extended(Extended::Hardlink { from: b("f"), to: b("h") });
+    for request in [
+        link,
+        Request::Mkdir { path: b("e"), attributes: Attributes::default() },
+        Request::Symlink { target: b("f"), path: b("m") },
+        Request::Open { path: b("g"), flags: ANEW, attributes: Attributes::default() },
+    ] {
+        assert_exceeded(peer.refusal(request).await.unwrap());
+    }
+    assert_books(&host).await;
+    assert_eq!(peer.put(Bytes::from_static(b"f"), b"replaced").await.unwrap(), None);
+    assert_books(&host).await;
+}

@@ -1,0 +1,114 @@
+//! The task that owns a channel and speaks a protocol of packets on it.
+//!
+//! [`drive`] moves bytes and waits; what they mean is the business of a [`Conversation`], which is
+//! synchronous and runs where blocking is allowed, a bounded turn at a time. While a turn runs, what
+//! the turn before has put out is on its way, and what the client sends meanwhile is taken in: a side
+//! that always reads is never part of a deadlock.
+
+use super::inbox::{Flooded, Inbox};
+use super::{Ended, Gone, Incoming, Outgoing};
+use bytes::Bytes;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// What the bytes on a channel mean.
+pub(crate) trait Conversation: Send + 'static {
+    /// Takes what has arrived.
+    fn push(&mut self, chunks: Vec<Bytes>);
+
+    /// What was pushed and is not dealt with yet: what it costs, in bytes.
+    fn backlog(&self) -> usize;
+
+    /// What is to be sent.
+    fn take_output(&mut self) -> Vec<Bytes>;
+
+    /// Works for a bounded time. `quiet` says that the turn before left something staged, and that
+    /// nothing more has arrived since.
+    fn turn(&mut self, quiet: bool) -> Turn;
+
+    /// Whether the client is in the middle of something that an orderly end of the server waits for.
+    fn is_under_way(&self) -> bool;
+}
+
+/// What a turn leaves to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// There is more to do; go on.
+    Busy,
+    /// As busy, in the middle of one request: not to be gone on with if the client is gone.
+    InRequest,
+    /// Nothing to do until more arrives.
+    Idle,
+    /// As idle, and something is staged that need not wait if nothing more is on its way.
+    Staged,
+    /// The client broke the protocol; what is put out tells it why, and the channel ends.
+    Violation,
+}
+
+/// Serves one channel until its client ends it. `turns` is how much of the user's work may run at a
+/// time; `stopping` ends the channel as soon as nothing is under way.
+pub(crate) async fn drive(
+    incoming: impl Incoming,
+    outgoing: impl Outgoing,
+    mut conversation: impl Conversation,
+    turns: Arc<Semaphore>,
+    stopping: CancellationToken,
+) -> Ended {
+    let mut inbox = Inbox::new(incoming);
+    let mut ready = conversation.take_output();
+    let mut quiet = false;
+    loop {
+        conversation.push(inbox.take());
+        inbox.set_backlog(conversation.backlog());
+        let sending = !ready.is_empty();
+        let turn = async {
+            // One user's sessions never hold all the threads that there are for such work.
+            let _turn = turns.acquire().await;
+            let turn = tokio::task::spawn_blocking(move || {
+                let turn = conversation.turn(quiet);
+                (conversation, turn)
+            });
+            turn.await
+        };
+        let both = async { tokio::join!(turn, send(&outgoing, std::mem::take(&mut ready))) };
+        let Ok((turn, sent)) = inbox.during(sending, both).await else { return Ended::Flooded };
+        let Ok((returned, turn)) = turn else { return Ended::Fault };
+        conversation = returned;
+        ready = conversation.take_output();
+        if sent.is_err() || outgoing.is_closed() {
+            return Ended::Gone;
+        }
+        quiet = false;
+        match turn {
+            Turn::InRequest if inbox.is_gone() => return Ended::Gone,
+            Turn::InRequest | Turn::Busy => continue,
+            _ => {}
+        }
+        match inbox.during(true, send(&outgoing, std::mem::take(&mut ready))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(Gone)) => return Ended::Gone,
+            Err(Flooded) => return Ended::Flooded,
+        }
+        match turn {
+            Turn::Violation => return Ended::Violation,
+            // What is staged is published as soon as the client has nothing more on the way.
+            Turn::Staged => quiet = !inbox.poll().await,
+            Turn::Idle if !inbox.is_open() => return Ended::Well,
+            Turn::Idle => {
+                tokio::select! {
+                    () = inbox.wait() => {}
+                    () = stopping.cancelled(), if !conversation.is_under_way() => return Ended::Well,
+                }
+            }
+            Turn::Busy | Turn::InRequest => {}
+        }
+    }
+}
+
+async fn send(outgoing: &impl Outgoing, chunks: Vec<Bytes>) -> Result<(), Gone> {
+    for chunk in chunks {
+        outgoing.send(chunk).await?;
+    }
+    Ok(())
+}

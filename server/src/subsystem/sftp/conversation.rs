@@ -1,0 +1,155 @@
+//! What the packets of one channel mean, taken up one after the other.
+
+use super::attributes::Names;
+use super::handles::Handles;
+use super::job::Job;
+use super::output::Output;
+use super::refused::Refused;
+use super::request::Outcome;
+use crate::operations::User;
+use crate::subsystem::driver::{self, Turn};
+use bytes::Bytes;
+use sshome_wire::sftp::{
+    ClientPacket, Decoder, Extended, Extension, Malformed, ServerPacket, VERSION, Vendor,
+};
+use std::time::{Duration, Instant};
+
+/// A turn ends after this time, however small its steps were: other sessions of the user want turns too.
+const LONG: Duration = Duration::from_millis(50);
+
+/// A turn ends when it has put out about this much, in bytes.
+const ENOUGH: usize = 1 << 20;
+
+/// What a piece of what has arrived costs besides its bytes: a client can send one byte at a time.
+const OVERHEAD: usize = 256;
+
+/// One conversation: what it has open, what it works on, and what it has to say.
+pub(super) struct Conversation {
+    pub(super) user: User,
+    pub(super) names: Names,
+    pub(super) handles: Handles,
+    pub(super) output: Output,
+    /// A request that takes long, and its id.
+    job: Option<(u32, Box<Job>)>,
+    decoder: Decoder,
+    greeted: bool,
+}
+
+/// Why the channel ends.
+#[derive(Debug, thiserror::Error)]
+enum Violation {
+    #[error(transparent)]
+    Stream(#[from] sshome_wire::sftp::PacketError),
+    #[error(transparent)]
+    Packet(#[from] Malformed),
+    #[error("a request before INIT")]
+    NotGreeted,
+    #[error("a second INIT")]
+    Greeted,
+    #[error("version {0} is not spoken here, {VERSION} is")]
+    Version(u32),
+}
+
+impl Conversation {
+    pub(super) fn new(user: User) -> Conversation {
+        Conversation {
+            names: Names::of(user.name()),
+            user,
+            handles: Handles::default(),
+            output: Output::default(),
+            job: None,
+            decoder: Decoder::new(),
+            greeted: false,
+        }
+    }
+
+    /// Works until nothing whole is left, or for a bounded time.
+    fn work(&mut self) -> Result<Turn, Violation> {
+        let begun = Instant::now();
+        while self.output.len() < ENOUGH && begun.elapsed() < LONG {
+            if let Some((id, job)) = &mut self.job {
+                let id = *id;
+                let Some(done) = job.step(&self.handles) else { return Ok(Turn::InRequest) };
+                self.job = None;
+                self.answer(id, done);
+            } else if let Some(packet) = self.decoder.next()? {
+                match ClientPacket::decode(packet) {
+                    Ok(ClientPacket::Init { version, .. }) => self.greet(version)?,
+                    _ if !self.greeted => return Err(Violation::NotGreeted),
+                    Ok(ClientPacket::Request { id, request }) => {
+                        let outcome = self.handle(id, request);
+                        self.answer(id, outcome);
+                    }
+                    Err(Malformed { id: Some(id), flaw, kind }) => {
+                        tracing::debug!(user = self.user.name(), kind, %flaw, "a packet that is none");
+                        self.answer(id, Err(Refused::from(flaw)));
+                    }
+                    Err(malformed) => return Err(malformed.into()),
+                }
+            } else {
+                return Ok(Turn::Idle);
+            }
+        }
+        Ok(Turn::Busy)
+    }
+
+    fn answer(&mut self, id: u32, outcome: Result<Outcome, Refused>) {
+        match outcome {
+            Ok(Outcome::Response(response)) => self.output.respond(id, &response),
+            Ok(Outcome::Sent) => {}
+            Ok(Outcome::Job(job)) => self.job = Some((id, job)),
+            Err(refused) => {
+                tracing::debug!(user = self.user.name(), %refused, "refused");
+                self.output.respond(id, &refused.response());
+            }
+        }
+    }
+
+    fn greet(&mut self, version: u32) -> Result<(), Violation> {
+        if std::mem::replace(&mut self.greeted, true) {
+            return Err(Violation::Greeted);
+        }
+        if version < VERSION {
+            return Err(Violation::Version(version));
+        }
+        let known = Extended::KNOWN.iter().map(|(name, version)| Extension {
+            name: Bytes::from_static(name),
+            data: Bytes::from_static(version),
+        });
+        let vendor = Vendor {
+            vendor: Bytes::from_static(b"sshome"),
+            product: Bytes::from_static(b"sshomed"),
+            version: Bytes::from_static(env!("CARGO_PKG_VERSION").as_bytes()),
+            build: 0,
+        };
+        let extensions = known.chain([vendor.announced()]).collect();
+        self.output.packet(&ServerPacket::Version { version: VERSION, extensions });
+        Ok(())
+    }
+}
+
+impl driver::Conversation for Conversation {
+    fn push(&mut self, chunks: Vec<Bytes>) {
+        chunks.into_iter().for_each(|chunk| self.decoder.push(chunk));
+    }
+
+    fn backlog(&self) -> usize {
+        self.decoder.buffered() + self.decoder.pieces() * OVERHEAD
+    }
+
+    fn take_output(&mut self) -> Vec<Bytes> {
+        self.output.take()
+    }
+
+    fn turn(&mut self, _quiet: bool) -> Turn {
+        self.work().unwrap_or_else(|violation| {
+            // There is no packet that could tell the client.
+            tracing::warn!(user = self.user.name(), %violation, "the client breaks the protocol");
+            Turn::Violation
+        })
+    }
+
+    fn is_under_way(&self) -> bool {
+        !self.handles.is_empty()
+    }
+}

@@ -1,0 +1,130 @@
+//! The extensions.
+
+use super::conversation::Conversation;
+use super::handles;
+use super::job::Job;
+use super::names::name;
+use super::refused::Refused;
+use super::request::{Handled, Outcome, done};
+use crate::operations;
+use bytes::Bytes;
+use sshome_wire::RemotePath;
+use sshome_wire::display::Escaped;
+use sshome_wire::sftp::{Extended, Limits, MAX_DATA, MAX_PACKET, StatusCode, Statvfs, UsersGroups, Vendor};
+
+/// As `statvfs(3)` has it: nothing can be written.
+const READ_ONLY: u64 = 1;
+/// As `statvfs(3)` has it: set-id bits mean nothing.
+const NO_SETUID: u64 = 2;
+
+impl Conversation {
+    pub(super) fn extended(&mut self, extended: Extended) -> Handled {
+        match extended {
+            Extended::PosixRename { from, to } => self.rename(&from, &to, true),
+            Extended::Statvfs { path } => {
+                operations::stat(&self.user, &self.at(&path)?, true)?;
+                self.statvfs()
+            }
+            Extended::Fstatvfs { handle } => {
+                self.handles.get(&handle)?;
+                self.statvfs()
+            }
+            Extended::Hardlink { from, to } => {
+                operations::hard_link(&self.user, &self.at(&from)?, &self.at(&to)?)?;
+                Ok(done())
+            }
+            Extended::Fsync { handle } => {
+                self.handles.file(&handle)?.sync()?;
+                Ok(done())
+            }
+            Extended::Lsetstat { path, attributes } => self.setstat(&path, false, &attributes),
+            Extended::Limits => Ok(limits()),
+            Extended::ExpandPath { path } => self.expand_path(&path),
+            Extended::UsersGroupsById { users, groups } => Ok(self.users_groups(&users, &groups)),
+            Extended::CopyData { from, from_offset, length, to, to_offset } => {
+                let job = Job::copy(&self.user, &self.handles, (from, from_offset), length, (to, to_offset))?;
+                Ok(Outcome::Job(Box::new(job)))
+            }
+            Extended::HomeDirectory { user } => self.home_directory(&user),
+            Extended::CheckFile(check) => {
+                let job = Job::check(&self.user, &self.handles, check)?;
+                Ok(Outcome::Job(Box::new(job)))
+            }
+            Extended::VendorId(vendor) => {
+                self.log_vendor(&vendor);
+                Ok(done())
+            }
+            Extended::Unknown(_) => {
+                Err(Refused::new(StatusCode::OpUnsupported, "this extension is not known here"))
+            }
+        }
+    }
+
+    /// The home is the filesystem: its quota is its size.
+    fn statvfs(&self) -> Handled {
+        let space = operations::space(&self.user)?;
+        let read_only = if space.read_only { READ_ONLY } else { 0 };
+        let statvfs = Statvfs {
+            bsize: space.block,
+            frsize: space.block,
+            blocks: space.blocks,
+            bfree: space.blocks_free,
+            bavail: space.blocks_free,
+            files: space.entries,
+            ffree: space.entries_free,
+            favail: space.entries_free,
+            fsid: space.disk,
+            flag: NO_SETUID | read_only,
+            namemax: space.longest_name,
+        };
+        Ok(Outcome::Response(statvfs.response()))
+    }
+
+    /// As REALPATH, where `~` and `~NAME` stand for the home.
+    fn expand_path(&mut self, path: &[u8]) -> Handled {
+        let Some(rest) = path.strip_prefix(b"~") else { return self.realpath(path) };
+        let slash = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+        let (user, below) = rest.split_at(slash);
+        self.check_user(user)?;
+        self.realpath(&[b"/", below].concat())
+    }
+
+    fn home_directory(&self, user: &[u8]) -> Handled {
+        self.check_user(user)?;
+        Ok(name(RemotePath::root().as_bytes().to_vec()))
+    }
+
+    /// There is nobody else here.
+    fn check_user(&self, user: &[u8]) -> Result<(), Refused> {
+        match user.is_empty() || user == self.user.name().as_bytes() {
+            true => Ok(()),
+            false => {
+                Err(Refused::new(StatusCode::NoSuchFile, format!("no home of {} is here", Escaped(user))))
+            }
+        }
+    }
+
+    fn users_groups(&self, users: &[u32], groups: &[u32]) -> Outcome {
+        let bytes = |name: Option<&str>| Bytes::copy_from_slice(name.unwrap_or_default().as_bytes());
+        let names = UsersGroups {
+            users: users.iter().map(|uid| bytes(self.names.user(*uid))).collect(),
+            groups: groups.iter().map(|gid| bytes(self.names.group(*gid))).collect(),
+        };
+        Outcome::Response(names.response())
+    }
+
+    fn log_vendor(&self, vendor: &Vendor) {
+        let (product, version) = (Escaped(&vendor.product), Escaped(&vendor.version));
+        tracing::debug!(user = self.user.name(), %product, %version, "client");
+    }
+}
+
+fn limits() -> Outcome {
+    let limits = Limits {
+        packet: MAX_PACKET.into(),
+        read: MAX_DATA.into(),
+        write: MAX_DATA.into(),
+        handles: handles::MOST as u64,
+    };
+    Outcome::Response(limits.response())
+}

@@ -1,0 +1,71 @@
+//! Open files: OPEN, CLOSE, READ, WRITE, FSTAT, FSETSTAT.
+
+use super::attributes::{attributes, wanted};
+use super::conversation::Conversation;
+use super::handles::Open;
+use super::refused::Refused;
+use super::request::{Handled, Outcome, done};
+use crate::operations::{OpenFile, OpenMode};
+use sshome_wire::sftp::{Attributes, Data, MAX_DATA, OpenFlags, Response, StatusCode};
+
+impl Conversation {
+    pub(super) fn open(&mut self, path: &[u8], flags: OpenFlags, attributes: &Attributes) -> Handled {
+        let path = self.at(path)?;
+        self.handles.check_room()?;
+        let has = |flag| flags.contains(flag);
+        let mode = OpenMode {
+            // As OpenSSH's server: what is not opened to be written is opened to be read.
+            read: has(OpenFlags::READ) || !has(OpenFlags::WRITE),
+            write: has(OpenFlags::WRITE),
+            append: has(OpenFlags::WRITE | OpenFlags::APPEND),
+            create: has(OpenFlags::CREAT),
+            truncate: has(OpenFlags::TRUNC),
+            exclusive: has(OpenFlags::CREAT | OpenFlags::EXCL),
+            mode: attributes.permissions,
+        };
+        let file = OpenFile::open(&self.user, &path, mode)?;
+        Ok(Outcome::Response(Response::Handle(self.handles.add(Open::File(file)))))
+    }
+
+    pub(super) fn close(&mut self, handle: &[u8]) -> Handled {
+        if let Open::File(file) = self.handles.close(handle)? {
+            file.finish(&self.user)?;
+        }
+        Ok(done())
+    }
+
+    /// Reads straight into what is put out.
+    pub(super) fn read(&mut self, id: u32, handle: &[u8], offset: u64, length: u32) -> Handled {
+        let file = self.handles.file(handle)?;
+        let most = length.min(MAX_DATA) as usize;
+        match self.output.data(id, most, |buffer, most| file.read_at(offset, buffer, most))? {
+            // Of no bytes there is never a DATA: a client that waits for some would ask for ever.
+            0 => Err(Refused::new(StatusCode::Eof, "the end of the file")),
+            _ => Ok(Outcome::Sent),
+        }
+    }
+
+    pub(super) fn write(&mut self, handle: &[u8], offset: u64, data: &Data) -> Handled {
+        let file = self.handles.file(handle)?;
+        let mut pieces = data.pieces();
+        match (pieces.next(), pieces.len()) {
+            (Some(piece), 0) => file.write_at(offset, piece)?,
+            // In one call, so that it is refused or taken whole.
+            _ => file.write_at(offset, &data.pieces().flatten().copied().collect::<Vec<u8>>())?,
+        }
+        Ok(done())
+    }
+
+    pub(super) fn fstat(&mut self, handle: &[u8]) -> Handled {
+        let stat = match self.handles.get(handle)? {
+            Open::File(file) => file.stat()?,
+            Open::Folder(folder) => folder.stat(&self.user)?,
+        };
+        Ok(Outcome::Response(Response::Attrs(attributes(&stat))))
+    }
+
+    pub(super) fn fsetstat(&mut self, handle: &[u8], attributes: &Attributes) -> Handled {
+        self.handles.file(handle)?.set_attributes(&self.user, &wanted(attributes))?;
+        Ok(done())
+    }
+}

@@ -1,0 +1,98 @@
+//! Requests that may take long, done a step at a time: between two steps the end of the channel is seen,
+//! and other sessions have their turns.
+
+use super::handles::Handles;
+use super::refused::Refused;
+use super::request::{Handled, Outcome, done};
+use crate::operations::{Algorithm, CopyData, FileDigest, OpenFile, OpenMode, Range, User};
+use bytes::Bytes;
+use sshome_wire::RemotePath;
+use sshome_wire::sftp::{CheckFile, CheckedFile, StatusCode, Subject};
+
+/// What one step goes through, in bytes.
+const STEP: u64 = 32 << 20;
+
+/// The smallest block that a client may ask digests of, in bytes: draft-ietf-secsh-filexfer-extensions-00
+/// section 3.
+const LEAST_BLOCK: u32 = 256;
+
+/// A request under way.
+pub(super) enum Job {
+    Copy { from: Bytes, to: Bytes, copy: CopyData },
+    Check { file: Checked, algorithm: Algorithm, named: bool, digest: FileDigest },
+}
+
+/// The file that is digested.
+pub(super) enum Checked {
+    Open(Bytes),
+    Named(Box<OpenFile>),
+}
+
+impl Checked {
+    fn file<'a>(&'a self, handles: &'a Handles) -> Result<&'a OpenFile, Refused> {
+        match self {
+            Checked::Open(handle) => handles.file(handle),
+            Checked::Named(file) => Ok(file),
+        }
+    }
+}
+
+impl Job {
+    /// `copy-data`: from a handle and an offset to another handle and offset.
+    pub(super) fn copy(
+        user: &User,
+        handles: &Handles,
+        (from, from_offset): (Bytes, u64),
+        length: u64,
+        (to, to_offset): (Bytes, u64),
+    ) -> Result<Job, Refused> {
+        let (source, target) = (handles.file(&from)?, handles.file(&to)?);
+        let copy = CopyData::begin(user, source, from_offset, length, target, to_offset)?;
+        Ok(Job::Copy { from, to, copy })
+    }
+
+    /// `check-file`.
+    pub(super) fn check(user: &User, handles: &Handles, check: CheckFile) -> Result<Job, Refused> {
+        if (1..LEAST_BLOCK).contains(&check.block_size) {
+            let text = format!("a block has at least {LEAST_BLOCK} bytes");
+            return Err(Refused::new(StatusCode::BadMessage, text));
+        }
+        let mut wanted = check.algorithms.split(|byte| *byte == b',');
+        let algorithm = wanted.find_map(Algorithm::by_name).ok_or_else(|| {
+            let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+            Refused::new(StatusCode::OpUnsupported, format!("no such algorithm; there are {known}"))
+        })?;
+        let named = matches!(check.subject, Subject::HandleNamed(_));
+        let file = match check.subject {
+            Subject::Handle(handle) | Subject::HandleNamed(handle) => Checked::Open(handle),
+            Subject::Path(path) => {
+                let path = RemotePath::root().join(&path)?;
+                Checked::Named(Box::new(OpenFile::open(user, &path, OpenMode::READ)?))
+            }
+        };
+        let range = Range { offset: check.offset, length: check.length, block: check.block_size.into() };
+        let digest = FileDigest::begin(file.file(handles)?, algorithm, range)?;
+        Ok(Job::Check { file, algorithm, named, digest })
+    }
+
+    /// Goes on; none until it is done. Nothing else touches the handles meanwhile.
+    pub(super) fn step(&mut self, handles: &Handles) -> Option<Handled> {
+        match self {
+            Job::Copy { from, to, copy } => {
+                let step = |copy: &mut CopyData| {
+                    Ok::<_, Refused>(copy.step(handles.file(from)?, handles.file(to)?, STEP)?)
+                };
+                step(copy).map(|copied| copied.map(|_| done())).transpose()
+            }
+            Job::Check { file, algorithm, named, digest } => {
+                let step =
+                    |digest: &mut FileDigest| Ok::<_, Refused>(digest.step(file.file(handles)?, STEP)?);
+                let answer = |digests: Vec<u8>| {
+                    let algorithm = Bytes::from_static(algorithm.name().as_bytes());
+                    Outcome::Response(CheckedFile { algorithm, digests: digests.into() }.response(*named))
+                };
+                step(digest).map(|digests| digests.map(answer)).transpose()
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The subsystem `sftp`: version 3, for the clients that people have already.
+//!
+//! As for our own protocol, [`converse`] is the one task that owns a channel, and what the packets mean
+//! is the business of `Conversation`. Requests are answered one after the other, in their order. What
+//! waits is kept as it arrived: a READ as the request that it is, not as the data it asks for, so that a
+//! client may have any number of them under way.
+
+mod attributes;
+mod conversation;
+mod extended;
+mod files;
+mod folders;
+mod handles;
+mod job;
+mod names;
+mod output;
+mod refused;
+mod request;
+
+use super::driver::drive;
+use super::{Ended, Incoming, Outgoing};
+use crate::operations::User;
+use conversation::Conversation;
+use tokio_util::sync::CancellationToken;
+
+/// The name of the SSH subsystem.
+pub const SUBSYSTEM: &str = "sftp";
+
+/// Serves one channel until its client ends it. `stopping` ends it as soon as nothing is open.
+pub async fn converse(
+    incoming: impl Incoming,
+    outgoing: impl Outgoing,
+    user: User,
+    stopping: CancellationToken,
+) -> Ended {
+    let turns = user.turns();
+    drive(incoming, outgoing, Conversation::new(user), turns, stopping).await
+}

@@ -1,0 +1,53 @@
+//! What needs nothing open: STAT, SETSTAT, REMOVE, RENAME, REALPATH, links.
+
+use super::attributes::{attributes, wanted};
+use super::conversation::Conversation;
+use super::request::{Handled, Outcome, done};
+use crate::operations;
+use bytes::Bytes;
+use sshome_wire::sftp::{Attributes, Name, Response};
+
+impl Conversation {
+    pub(super) fn stat(&mut self, path: &[u8], follow: bool) -> Handled {
+        let found = operations::stat(&self.user, &self.at(path)?, follow)?;
+        Ok(Outcome::Response(Response::Attrs(attributes(&found.stat))))
+    }
+
+    pub(super) fn setstat(&mut self, path: &[u8], follow: bool, attributes: &Attributes) -> Handled {
+        operations::set_attributes(&self.user, &self.at(path)?, follow, &wanted(attributes))?;
+        Ok(done())
+    }
+
+    pub(super) fn remove(&mut self, path: &[u8]) -> Handled {
+        operations::remove(&self.user, &self.at(path)?)?;
+        Ok(done())
+    }
+
+    /// RENAME refuses a name that is taken; `posix-rename` replaces what is there.
+    pub(super) fn rename(&mut self, from: &[u8], to: &[u8], replace: bool) -> Handled {
+        operations::rename_exact(&self.user, &self.at(from)?, &self.at(to)?, replace)?;
+        Ok(done())
+    }
+
+    pub(super) fn realpath(&mut self, path: &[u8]) -> Handled {
+        let path = operations::real_path(&self.user, &self.at(path)?)?;
+        Ok(name(path.as_bytes().to_vec()))
+    }
+
+    pub(super) fn readlink(&mut self, path: &[u8]) -> Handled {
+        let target = operations::read_link(&self.user, &self.at(path)?)?;
+        Ok(name(target))
+    }
+
+    pub(super) fn symlink(&mut self, target: &[u8], path: &[u8]) -> Handled {
+        operations::make_symlink(&self.user, &self.at(path)?, target)?;
+        Ok(done())
+    }
+}
+
+/// An answer of one name, of which nothing else is told.
+pub(super) fn name(name: Vec<u8>) -> Outcome {
+    let name = Bytes::from(name);
+    let attributes = Attributes::default();
+    Outcome::Response(Response::Name(vec![Name { long_name: name.clone(), name, attributes }]))
+}

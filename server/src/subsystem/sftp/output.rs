@@ -1,0 +1,153 @@
+use bytes::Bytes;
+use sshome_wire::sftp::{DATA_HEAD, Response, ServerPacket, StatusCode, TooLong, data_head};
+
+/// Packets are put together up to about this many bytes: each piece costs the connection some work.
+const PIECE: usize = 256 << 10;
+
+/// Data that are at least this long get a piece of their own, of exactly their length: it need not be
+/// filled with zeros before they are read into it.
+const LARGE: usize = 64 << 10;
+
+/// What a turn puts out.
+#[derive(Default)]
+pub(super) struct Output {
+    pieces: Vec<Bytes>,
+    current: Vec<u8>,
+    length: usize,
+}
+
+impl Output {
+    /// Bytes that wait to be taken.
+    pub(super) fn len(&self) -> usize {
+        self.length + self.current.len()
+    }
+
+    /// All of it, in order.
+    pub(super) fn take(&mut self) -> Vec<Bytes> {
+        self.gather();
+        self.length = 0;
+        std::mem::take(&mut self.pieces)
+    }
+
+    pub(super) fn packet(&mut self, packet: &ServerPacket) {
+        // Ours are bounded where they are made.
+        if let Err(error) = packet.encode(&mut self.current) {
+            tracing::error!(%error, "an answer is too long to be sent");
+        }
+    }
+
+    pub(super) fn respond(&mut self, id: u32, response: &Response) {
+        if let Err(TooLong(length)) = response.encode(id, &mut self.current) {
+            tracing::error!(length, "an answer is too long to be sent");
+            let message = Bytes::from_static(b"the answer is too long to be sent");
+            let short = Response::Status { code: StatusCode::Failure, message };
+            // Without an answer the client would wait for ever; this one always fits.
+            let _fits = short.encode(id, &mut self.current);
+        }
+        if self.current.len() >= PIECE {
+            self.gather();
+        }
+    }
+
+    /// Puts out a DATA packet of up to `most` bytes. `read` appends them to what it is given and says how
+    /// many they are; if there are none, or it fails, nothing is put out.
+    pub(super) fn data<E>(
+        &mut self,
+        id: u32,
+        most: usize,
+        read: impl FnOnce(&mut Vec<u8>, usize) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let needed = DATA_HEAD + most;
+        if most >= LARGE {
+            self.gather();
+            self.current = Vec::with_capacity(needed);
+        } else if self.current.capacity() - self.current.len() < needed {
+            let before = std::mem::replace(&mut self.current, Vec::with_capacity(PIECE));
+            self.keep(before);
+        }
+        let start = self.current.len();
+        self.current.extend_from_slice(&[0; DATA_HEAD]);
+        let result = read(&mut self.current, most);
+        match &result {
+            Ok(length) if *length > 0 => {
+                if let Some(head) = self.current.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
+                    *head = data_head(id, *length as u32);
+                }
+            }
+            _ => self.current.truncate(start),
+        }
+        if most >= LARGE {
+            self.gather();
+        }
+        result
+    }
+
+    fn gather(&mut self) {
+        let piece = std::mem::take(&mut self.current);
+        self.keep(piece);
+    }
+
+    fn keep(&mut self, piece: Vec<u8>) {
+        if !piece.is_empty() {
+            self.length += piece.len();
+            self.pieces.push(Bytes::from(piece));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sshome_wire::sftp::{Data, Decoder};
+
+    fn packets(pieces: Vec<Bytes>) -> Vec<ServerPacket> {
+        let mut decoder = Decoder::new();
+        pieces.into_iter().for_each(|piece| decoder.push(piece));
+        let next = || decoder.next().unwrap().map(|packet| ServerPacket::decode(packet).unwrap());
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn what_is_put_out_keeps_its_order_whatever_its_size() {
+        let mut output = Output::default();
+        let mut expected = Vec::new();
+        let sizes = [1, 4000, 32768, LARGE - 1, LARGE, 0, 261_120, 5, LARGE - 1, 32768, 32768, 32768, 7];
+        for (id, size) in (0..).zip(sizes) {
+            let read = |buffer: &mut Vec<u8>, most: usize| {
+                assert_eq!(most, size);
+                buffer.resize(buffer.len() + most, id as u8);
+                Ok::<_, ()>(most)
+            };
+            assert_eq!(output.data(id, size, read), Ok(size));
+            if size > 0 {
+                let response = Response::Data(Data::from(Bytes::from(vec![id as u8; size])));
+                expected.push(ServerPacket::Response { id, response });
+            }
+            let response = Response::Handle(Bytes::from_static(b"h"));
+            output.respond(id, &response);
+            expected.push(ServerPacket::Response { id, response });
+        }
+        let refused = |buffer: &mut Vec<u8>, _| {
+            buffer.push(1);
+            Err("the disk")
+        };
+        assert_eq!(output.data(99, 10, refused), Err("the disk"));
+        let length = output.len();
+        let pieces = output.take();
+        assert_eq!(pieces.iter().map(Bytes::len).sum::<usize>(), length);
+        assert!(packets(pieces) == expected);
+        assert_eq!(output.len(), 0);
+        assert!(output.take().is_empty());
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_is_answered_all_the_same() {
+        let mut output = Output::default();
+        output.respond(7, &Response::Extended(Bytes::from(vec![0; 300 << 10])));
+        let packets = packets(output.take());
+        let [ServerPacket::Response { id: 7, response: Response::Status { code, .. } }] = &packets[..] else {
+            panic!("{packets:?}")
+        };
+        assert_eq!(*code, StatusCode::Failure);
+    }
+}

@@ -1,0 +1,78 @@
+//! The status that each error becomes.
+
+use crate::home;
+use crate::operations::Error;
+use bytes::Bytes;
+use rustix::io::Errno;
+use sshome_wire::sftp::{Flaw, Response, StatusCode};
+use sshome_wire::{PathError, Status};
+use std::fmt;
+
+/// What a request is answered with that is not done.
+#[derive(Debug)]
+pub(super) struct Refused {
+    code: StatusCode,
+    text: String,
+}
+
+impl Refused {
+    pub(super) fn new(code: StatusCode, text: impl Into<String>) -> Refused {
+        Refused { code, text: text.into() }
+    }
+
+    pub(super) fn response(&self) -> Response {
+        Response::Status { code: self.code, message: Bytes::copy_from_slice(self.text.as_bytes()) }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.code, self.text)
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Refused {
+        let text = match error.status() {
+            // Elsewhere the status says so; version 3 has none for it.
+            Status::QuotaExceeded => format!("quota exceeded: {error}"),
+            _ => error.to_string(),
+        };
+        Refused { code: code(&error), text }
+    }
+}
+
+impl From<PathError> for Refused {
+    fn from(error: PathError) -> Refused {
+        Refused::new(StatusCode::BadMessage, error.to_string())
+    }
+}
+
+impl From<Flaw> for Refused {
+    fn from(flaw: Flaw) -> Refused {
+        let code = match flaw {
+            Flaw::UnknownKind => StatusCode::OpUnsupported,
+            _ => StatusCode::BadMessage,
+        };
+        Refused::new(code, flaw.to_string())
+    }
+}
+
+/// The most precise code that there is; for the kernel's errors that which OpenSSH gives, since its
+/// clients tell them apart by it.
+fn code(error: &Error) -> StatusCode {
+    if let Error::Disk { error: home::Error::Os(errno), .. } = error {
+        match *errno {
+            Errno::NOTDIR | Errno::LOOP => return StatusCode::NoSuchFile,
+            Errno::NAMETOOLONG | Errno::INVAL => return StatusCode::BadMessage,
+            Errno::BADF => return StatusCode::PermissionDenied,
+            Errno::OPNOTSUPP => return StatusCode::OpUnsupported,
+            _ => {}
+        }
+    }
+    match error.status() {
+        Status::NoSuchFile | Status::NoSuchDirectory => StatusCode::NoSuchFile,
+        Status::PermissionDenied => StatusCode::PermissionDenied,
+        _ => StatusCode::Failure,
+    }
+}

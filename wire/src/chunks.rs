@@ -1,0 +1,76 @@
+use alloc::collections::VecDeque;
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// Bytes in the pieces that they arrived in. Nothing is copied until a value that lies in several of
+/// them is asked for in one piece.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Chunks {
+    chunks: VecDeque<Bytes>,
+    length: usize,
+}
+
+impl Chunks {
+    pub(crate) fn push(&mut self, chunk: Bytes) {
+        if !chunk.is_empty() {
+            self.length += chunk.len();
+            self.chunks.push_back(chunk);
+        }
+    }
+
+    /// Bytes that are left.
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Pieces that they lie in.
+    pub(crate) fn count(&self) -> usize {
+        self.chunks.len()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Chunks::default();
+    }
+
+    /// What is left of the first piece, but no more than `most` bytes of it; none at the end.
+    pub(crate) fn piece(&mut self, most: usize) -> Option<Bytes> {
+        let chunk = self.chunks.front_mut()?;
+        let piece = if chunk.len() > most { chunk.split_to(most) } else { self.chunks.pop_front()? };
+        self.length -= piece.len();
+        Some(piece)
+    }
+
+    /// The next `length` bytes in one piece, or none if there are fewer; copied only where they lie in
+    /// several.
+    pub(crate) fn take(&mut self, length: usize) -> Option<Bytes> {
+        if self.length < length {
+            return None;
+        }
+        match self.chunks.front() {
+            Some(chunk) if chunk.len() >= length => self.piece(length),
+            _ => {
+                let mut out = BytesMut::with_capacity(length);
+                while out.len() < length {
+                    out.put(self.piece(length - out.len())?);
+                }
+                Some(out.freeze())
+            }
+        }
+    }
+
+    /// The next `length` bytes as they lie, or none if there are fewer.
+    pub(crate) fn split_to(&mut self, length: usize) -> Option<Chunks> {
+        if self.length < length {
+            return None;
+        }
+        let mut out = Chunks::default();
+        while out.length < length {
+            out.push(self.piece(length - out.length)?);
+        }
+        Some(out)
+    }
+
+    /// The pieces, in order.
+    pub(crate) fn into_pieces(self) -> VecDeque<Bytes> {
+        self.chunks
+    }
+}

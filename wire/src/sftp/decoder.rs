@@ -1,0 +1,130 @@
+use super::fields::{Fields, Malformed};
+use super::{Flaw, MAX_PACKET};
+use crate::chunks::Chunks;
+use bytes::{Buf, Bytes};
+
+/// Why a stream cannot be read any further. The channel ends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PacketError {
+    /// The length has no room for a kind.
+    #[error("a packet of length 0")]
+    Empty,
+    /// The length is over the limit.
+    #[error("a packet of {0} bytes is over the limit of {MAX_PACKET}")]
+    TooLong(u32),
+}
+
+/// Takes a stream apart into packets. Holds no more than what was pushed into it.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    chunks: Chunks,
+    /// The length of the packet that is being waited for, once it has arrived.
+    length: Option<usize>,
+    /// After an error nothing that follows can be trusted.
+    broken: Option<PacketError>,
+}
+
+/// One packet, as it lies in what was pushed.
+#[derive(Debug)]
+pub struct Packet {
+    kind: u8,
+    body: Chunks,
+}
+
+impl Decoder {
+    /// A decoder at the beginning of a stream.
+    #[must_use]
+    pub fn new() -> Decoder {
+        Decoder::default()
+    }
+
+    /// Takes the next bytes of the stream.
+    pub fn push(&mut self, chunk: Bytes) {
+        self.chunks.push(chunk);
+    }
+
+    /// How many bytes were pushed and not yet handed out.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// How many pieces those bytes lie in.
+    #[must_use]
+    pub fn pieces(&self) -> usize {
+        self.chunks.count()
+    }
+
+    /// Whether the stream may end here: not in the middle of a packet.
+    #[must_use]
+    pub fn at_boundary(&self) -> bool {
+        self.buffered() == 0 && self.length.is_none() && self.broken.is_none()
+    }
+
+    /// The next packet; none until more is pushed.
+    ///
+    /// # Errors
+    /// If the stream is no stream of packets. Every later call says the same.
+    #[allow(clippy::should_implement_trait)] // an iterator has no way to say that more may come later
+    pub fn next(&mut self) -> Result<Option<Packet>, PacketError> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        let result = self.advance();
+        if let Err(error) = result {
+            self.broken = Some(error);
+            self.chunks.clear();
+        }
+        result
+    }
+
+    fn advance(&mut self) -> Result<Option<Packet>, PacketError> {
+        let length = match self.length {
+            Some(length) => length,
+            None => {
+                let Some(mut head) = self.chunks.take(4) else { return Ok(None) };
+                match head.get_u32() {
+                    0 => return Err(PacketError::Empty),
+                    length if length > MAX_PACKET => return Err(PacketError::TooLong(length)),
+                    length => *self.length.insert(length as usize),
+                }
+            }
+        };
+        let Some(mut body) = self.chunks.split_to(length) else { return Ok(None) };
+        self.length = None;
+        let mut kind = body.take(1).ok_or(PacketError::Empty)?;
+        Ok(Some(Packet { kind: kind.get_u8(), body }))
+    }
+}
+
+impl Packet {
+    /// What it is, see [`super::kind`].
+    #[must_use]
+    pub fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    /// Reads a body without an id.
+    pub(super) fn read<T>(self, read: impl FnOnce(&mut Fields) -> Result<T, Flaw>) -> Result<T, Malformed> {
+        let Packet { kind, body } = self;
+        whole(&mut Fields::new(body), read).map_err(|flaw| Malformed { kind, id: None, flaw })
+    }
+
+    /// Reads a body that begins with a request's id.
+    pub(super) fn read_with_id<T>(
+        self,
+        read: impl FnOnce(&mut Fields) -> Result<T, Flaw>,
+    ) -> Result<(u32, T), Malformed> {
+        let Packet { kind, body } = self;
+        let mut fields = Fields::new(body);
+        let id = fields.u32().map_err(|flaw| Malformed { kind, id: None, flaw })?;
+        let value = whole(&mut fields, read).map_err(|flaw| Malformed { kind, id: Some(id), flaw })?;
+        Ok((id, value))
+    }
+}
+
+fn whole<T>(fields: &mut Fields, read: impl FnOnce(&mut Fields) -> Result<T, Flaw>) -> Result<T, Flaw> {
+    let value = read(fields)?;
+    fields.end()?;
+    Ok(value)
+}

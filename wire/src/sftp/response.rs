@@ -1,0 +1,174 @@
+use super::attributes::Attributes;
+use super::decoder::Packet;
+use super::fields::{
+    Data, Fields, Flaw, Malformed, TooLong, put_data, put_extensions, put_packet, put_string,
+};
+use super::status::StatusCode;
+use super::{Extension, kind};
+use alloc::vec::Vec;
+use bytes::{BufMut, Bytes};
+
+/// What a server sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerPacket {
+    /// Its first packet, section 4.
+    Version {
+        /// The version that is spoken.
+        version: u32,
+        /// What it can do besides.
+        extensions: Vec<Extension>,
+    },
+    /// Any other.
+    Response {
+        /// Of the request that it answers.
+        id: u32,
+        /// The answer.
+        response: Response,
+    },
+}
+
+/// An answer, section 7.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// How the request ended.
+    Status {
+        /// How.
+        code: StatusCode,
+        /// What happened, as UTF-8.
+        message: Bytes,
+    },
+    /// A file or a directory that was opened: at most [`super::MAX_HANDLE`] bytes that only the server
+    /// understands.
+    Handle(Bytes),
+    /// Bytes of a file. To put out much see [`data_head`], which copies none.
+    Data(Data),
+    /// Names of files.
+    Name(Vec<Name>),
+    /// What a file is.
+    Attrs(Attributes),
+    /// What an extension answers; its request says how to read it.
+    Extended(Bytes),
+}
+
+/// One file of a [`Response::Name`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// Its name.
+    pub name: Bytes,
+    /// A line to be shown, as `ls -l` has it.
+    pub long_name: Bytes,
+    /// What it is.
+    pub attributes: Attributes,
+}
+
+/// Bytes of a DATA packet before its data: length, kind, id, length of the data.
+pub const DATA_HEAD: usize = 13;
+
+/// What stands before `length` bytes of data, at most [`super::MAX_DATA`].
+#[must_use]
+pub fn data_head(id: u32, length: u32) -> [u8; DATA_HEAD] {
+    let [a, b, c, d] = (length + 9).to_be_bytes();
+    let [e, f, g, h] = id.to_be_bytes();
+    let [i, j, k, l] = length.to_be_bytes();
+    [a, b, c, d, kind::DATA, e, f, g, h, i, j, k, l]
+}
+
+impl ServerPacket {
+    /// Reads a packet.
+    ///
+    /// # Errors
+    /// If it is not what its kind says, to its last byte.
+    pub fn decode(packet: Packet) -> Result<ServerPacket, Malformed> {
+        let kind = packet.kind();
+        if kind == kind::VERSION {
+            return packet.read(|fields| {
+                Ok(ServerPacket::Version { version: fields.u32()?, extensions: fields.extensions()? })
+            });
+        }
+        let (id, response) = packet.read_with_id(|fields| Response::decode(kind, fields))?;
+        Ok(ServerPacket::Response { id, response })
+    }
+
+    /// Appends the packet to `out`.
+    ///
+    /// # Errors
+    /// If it is too long; `out` is then as it was.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        match self {
+            ServerPacket::Version { version, extensions } => put_packet(out, kind::VERSION, |out| {
+                out.put_u32(*version);
+                put_extensions(out, extensions);
+            }),
+            ServerPacket::Response { id, response } => response.encode(*id, out),
+        }
+    }
+}
+
+impl Response {
+    /// Appends the packet that answers request `id` to `out`.
+    ///
+    /// # Errors
+    /// If it is too long; `out` is then as it was.
+    pub fn encode(&self, id: u32, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        put_packet(out, self.kind(), |out| {
+            out.put_u32(id);
+            match self {
+                Response::Status { code, message } => {
+                    out.put_u32(*code as u32);
+                    put_string(out, message);
+                    put_string(out, b"en");
+                }
+                Response::Handle(handle) => put_string(out, handle),
+                Response::Data(data) => put_data(out, data),
+                Response::Name(names) => {
+                    out.put_u32(names.len() as u32);
+                    for name in names {
+                        put_string(out, &name.name);
+                        put_string(out, &name.long_name);
+                        name.attributes.encode(out);
+                    }
+                }
+                Response::Attrs(attributes) => attributes.encode(out),
+                Response::Extended(body) => out.put_slice(body),
+            }
+        })
+    }
+
+    fn kind(&self) -> u8 {
+        match self {
+            Response::Status { .. } => kind::STATUS,
+            Response::Handle(_) => kind::HANDLE,
+            Response::Data(_) => kind::DATA,
+            Response::Name(_) => kind::NAME,
+            Response::Attrs(_) => kind::ATTRS,
+            Response::Extended(_) => kind::EXTENDED_REPLY,
+        }
+    }
+
+    fn decode(kind: u8, fields: &mut Fields) -> Result<Response, Flaw> {
+        Ok(match kind {
+            kind::STATUS => {
+                let (code, message) = (StatusCode::of(fields.u32()?), fields.string()?);
+                // In what language the message is.
+                fields.string()?;
+                Response::Status { code, message }
+            }
+            kind::HANDLE => Response::Handle(fields.handle()?),
+            kind::DATA => Response::Data(fields.data()?),
+            kind::NAME => {
+                let mut names = Vec::new();
+                for _ in 0..fields.u32()? {
+                    names.push(Name {
+                        name: fields.string()?,
+                        long_name: fields.string()?,
+                        attributes: Attributes::decode(fields)?,
+                    });
+                }
+                Response::Name(names)
+            }
+            kind::ATTRS => Response::Attrs(Attributes::decode(fields)?),
+            kind::EXTENDED_REPLY => Response::Extended(fields.rest()?),
+            _ => return Err(Flaw::UnknownKind),
+        })
+    }
+}

@@ -1,0 +1,46 @@
+/// How a request ended, section 7. These are all that version 3 has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum StatusCode {
+    /// It was done.
+    Ok = 0,
+    /// There is no more: of a file's data, or of a directory's entries.
+    Eof = 1,
+    /// The file does not exist.
+    NoSuchFile = 2,
+    /// The user may not do this.
+    PermissionDenied = 3,
+    /// It failed, and no other code says why.
+    Failure = 4,
+    /// The packet is not what its kind says, or what it says cannot be meant.
+    BadMessage = 5,
+    /// The client's own: there is no connection yet.
+    NoConnection = 6,
+    /// The client's own: the connection is lost.
+    ConnectionLost = 7,
+    /// The server does not know this request.
+    OpUnsupported = 8,
+}
+
+impl StatusCode {
+    const ALL: [StatusCode; 9] = {
+        use StatusCode::*;
+        [
+            Ok,
+            Eof,
+            NoSuchFile,
+            PermissionDenied,
+            Failure,
+            BadMessage,
+            NoConnection,
+            ConnectionLost,
+            OpUnsupported,
+        ]
+    };
+
+    /// The code of this number; [`StatusCode::Failure`] for one that version 3 does not have.
+    #[must_use]
+    pub fn of(number: u32) -> StatusCode {
+        StatusCode::ALL.into_iter().find(|code| *code as u32 == number).unwrap_or(StatusCode::Failure)
+    }
+}

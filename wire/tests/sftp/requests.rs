@@ -1,0 +1,184 @@
+//! Each request of the draft, a field a line.
+
+use super::{ID, b, is_request, packed, packet, sent};
+use bytes::Bytes;
+use sshome_wire::sftp::{
+    Attributes, ClientPacket, Extension, Flaw, MAX_HANDLE, MAX_PATH, Malformed, OpenFlags, Owner, Request,
+    Times, kind,
+};
+
+/// A string of one byte.
+const A: [u8; 5] = [0, 0, 0, 1, b'a'];
+const B: [u8; 5] = [0, 0, 0, 1, b'b'];
+
+#[test]
+fn init() {
+    let bare = ClientPacket::Init { version: 3, extensions: Vec::new() };
+    let wire = [0, 0, 0, 5, 1, 0, 0, 0, 3];
+    assert_eq!(sent(&bare), wire);
+    assert_eq!(ClientPacket::decode(packet(&wire).unwrap()), Ok(bare));
+    let extensions = vec![Extension { name: b("a"), data: b("b") }];
+    let extended = ClientPacket::Init { version: 6, extensions };
+    let wire = [&[0, 0, 0, 15, 1, 0, 0, 0, 6][..], &A, &B].concat();
+    assert_eq!(sent(&extended), wire);
+    assert_eq!(ClientPacket::decode(packet(&wire).unwrap()), Ok(extended));
+    // There is no id to answer it with.
+    let short = ClientPacket::decode(packet(&[0, 0, 0, 4, 1, 0, 0, 0]).unwrap());
+    assert_eq!(short, Err(Malformed { kind: 1, id: None, flaw: Flaw::Short }));
+}
+
+#[test]
+fn open() {
+    let flags = OpenFlags::READ | OpenFlags::WRITE | OpenFlags::APPEND;
+    let flags = flags | OpenFlags::CREAT | OpenFlags::TRUNC | OpenFlags::EXCL;
+    is_request(
+        Request::Open { path: b("a"), flags, attributes: Attributes::default() },
+        &[
+            0, 0, 0, 1, b'a', // path
+            0, 0, 0, 0x3f, // flags
+            0, 0, 0, 0, // no attributes
+        ],
+    );
+}
+
+#[test]
+fn attributes() {
+    is_request(
+        Request::Setstat {
+            path: b("a"),
+            attributes: Attributes {
+                size: Some(0x0102_0304_0506_0708),
+                owner: Some(Owner { uid: 1000, gid: 100 }),
+                permissions: Some(0o100_644),
+                times: Some(Times { atime: 1, mtime: u32::MAX }),
+                extended: vec![Extension { name: b("a"), data: b("b") }],
+            },
+        },
+        &[
+            0, 0, 0, 1, b'a', // path
+            0x80, 0, 0, 0xf, // all of them
+            1, 2, 3, 4, 5, 6, 7, 8, // size
+            0, 0, 3, 0xe8, // uid
+            0, 0, 0, 100, // gid
+            0, 0, 0x81, 0xa4, // permissions
+            0, 0, 0, 1, // atime
+            0xff, 0xff, 0xff, 0xff, // mtime
+            0, 0, 0, 1, // one extended
+            0, 0, 0, 1, b'a', // its name
+            0, 0, 0, 1, b'b', // its value
+        ],
+    );
+}
+
+#[test]
+fn a_count_of_attributes_that_are_not_there_makes_nothing_big() {
+    let wire = packed(kind::SETSTAT, &[&A[..], &[0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]].concat());
+    let refused = ClientPacket::decode(packet(&wire).unwrap());
+    assert_eq!(refused, Err(Malformed { kind: kind::SETSTAT, id: Some(ID), flaw: Flaw::Short }));
+}
+
+#[test]
+fn read() {
+    is_request(
+        Request::Read { handle: b("a"), offset: 1 << 32, length: 32768 },
+        &[
+            0, 0, 0, 1, b'a', // handle
+            0, 0, 0, 1, 0, 0, 0, 0, // offset
+            0, 0, 0x80, 0, // length
+        ],
+    );
+}
+
+#[test]
+fn write() {
+    is_request(
+        Request::Write { handle: b("a"), offset: 5, data: b("xyz").into() },
+        &[
+            0, 0, 0, 1, b'a', // handle
+            0, 0, 0, 0, 0, 0, 0, 5, // offset
+            0, 0, 0, 3, b'x', b'y', b'z', // data
+        ],
+    );
+}
+
+#[test]
+fn what_has_one_handle() {
+    is_request(Request::Close { handle: b("a") }, &A);
+    is_request(Request::Fstat { handle: b("a") }, &A);
+    is_request(Request::Readdir { handle: b("a") }, &A);
+}
+
+#[test]
+fn what_has_one_path() {
+    is_request(Request::Lstat { path: b("a") }, &A);
+    is_request(Request::Opendir { path: b("a") }, &A);
+    is_request(Request::Remove { path: b("a") }, &A);
+    is_request(Request::Rmdir { path: b("a") }, &A);
+    is_request(Request::Realpath { path: b("a") }, &A);
+    is_request(Request::Stat { path: b("a") }, &A);
+    is_request(Request::Readlink { path: b("a") }, &A);
+    let name = Bytes::from_static(b"\xff\x80");
+    is_request(Request::Stat { path: name }, &[0, 0, 0, 2, 0xff, 0x80]);
+}
+
+#[test]
+fn what_has_two_paths() {
+    is_request(Request::Rename { from: b("a"), to: b("b") }, &[A, B].concat());
+    // The target first, as OpenSSH has it.
+    is_request(Request::Symlink { target: b("a"), path: b("b") }, &[A, B].concat());
+}
+
+#[test]
+fn what_has_attributes() {
+    let attributes = Attributes { permissions: Some(0o700), ..Attributes::default() };
+    let wire = [&A[..], &[0, 0, 0, 4, 0, 0, 1, 0xc0]].concat();
+    is_request(Request::Mkdir { path: b("a"), attributes: attributes.clone() }, &wire);
+    is_request(Request::Setstat { path: b("a"), attributes: attributes.clone() }, &wire);
+    is_request(Request::Fsetstat { handle: b("a"), attributes }, &wire);
+}
+
+#[test]
+fn the_kinds_are_the_drafts() {
+    let numbers = [
+        (Request::Close { handle: b("a") }, 4),
+        (Request::Lstat { path: b("a") }, 7),
+        (Request::Fstat { handle: b("a") }, 8),
+        (Request::Opendir { path: b("a") }, 11),
+        (Request::Readdir { handle: b("a") }, 12),
+        (Request::Remove { path: b("a") }, 13),
+        (Request::Rmdir { path: b("a") }, 15),
+        (Request::Realpath { path: b("a") }, 16),
+        (Request::Stat { path: b("a") }, 17),
+        (Request::Rename { from: b("a"), to: b("b") }, 18),
+        (Request::Readlink { path: b("a") }, 19),
+        (Request::Symlink { target: b("a"), path: b("b") }, 20),
+    ];
+    for (request, number) in numbers {
+        assert_eq!(request.kind(), number, "{request:?}");
+    }
+    let others = [kind::OPEN, kind::READ, kind::WRITE, kind::SETSTAT, kind::FSETSTAT, kind::MKDIR];
+    assert_eq!(others, [3, 5, 6, 9, 10, 14]);
+    assert_eq!(kind::EXTENDED, 200);
+}
+
+#[test]
+fn paths_and_handles_have_their_lengths() {
+    let string = |length: usize| [&(length as u32).to_be_bytes()[..], &vec![b'x'; length]].concat();
+    let decode = |kind, body: &[u8]| ClientPacket::decode(packet(&packed(kind, body)).unwrap());
+    let refused = |kind, flaw| Err(Malformed { kind, id: Some(ID), flaw });
+    assert!(decode(kind::STAT, &string(MAX_PATH)).is_ok());
+    assert_eq!(decode(kind::STAT, &string(MAX_PATH + 1)), refused(kind::STAT, Flaw::LongPath));
+    assert!(decode(kind::CLOSE, &string(MAX_HANDLE)).is_ok());
+    assert_eq!(decode(kind::CLOSE, &string(MAX_HANDLE + 1)), refused(kind::CLOSE, Flaw::LongHandle));
+}
+
+#[test]
+fn what_is_no_request_is_refused_by_its_id() {
+    for kind in [0, 2, 21, 101, 199, 201, 255] {
+        let decoded = ClientPacket::decode(packet(&packed(kind, &A)).unwrap());
+        assert_eq!(decoded, Err(Malformed { kind, id: Some(ID), flaw: Flaw::UnknownKind }));
+    }
+    // And if there is none, it cannot be.
+    let decoded = ClientPacket::decode(packet(&[0, 0, 0, 4, 17, 0, 0, 0]).unwrap());
+    assert_eq!(decoded, Err(Malformed { kind: 17, id: None, flaw: Flaw::Short }));
+}
