@@ -1,7 +1,7 @@
 //! An SSH channel as a subsystem sees it: bytes in, bytes out.
 
 use super::socket::Backlog;
-use crate::subsystem::{Gone, Incoming, Outgoing};
+use crate::subsystem::{Arrival, Gone, Incoming, Outgoing};
 use bytes::Bytes;
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
@@ -12,12 +12,13 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Reader(pub(super) ChannelReadHalf);
 
 impl Incoming for Reader {
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next(&mut self) -> Arrival {
         loop {
-            match self.0.wait().await? {
-                ChannelMsg::Data { data } => return Some(data),
-                ChannelMsg::Eof | ChannelMsg::Close => return None,
-                _ => {}
+            match self.0.wait().await {
+                Some(ChannelMsg::Data { data }) => return Arrival::Data(data),
+                Some(ChannelMsg::Eof) => return Arrival::Eof,
+                Some(ChannelMsg::Close) | None => return Arrival::Gone,
+                Some(_) => {}
             }
         }
     }
@@ -31,20 +32,33 @@ pub(super) struct Writer {
     pub(super) cut: CancellationToken,
 }
 
+/// The number of the standard error among the kinds of extended data (RFC 4254, section 5.2).
+const STANDARD_ERROR: u32 = 1;
+
 impl Outgoing for Writer {
     async fn send(&self, bytes: Bytes) -> Result<(), Gone> {
+        self.paced(self.half.data_bytes(bytes)).await
+    }
+
+    async fn send_error(&self, bytes: Bytes) -> Result<(), Gone> {
+        self.paced(self.half.extended_data_bytes(STANDARD_ERROR, bytes)).await
+    }
+
+    fn is_closed(&self) -> bool {
+        self.cut.is_cancelled()
+    }
+}
+
+impl Writer {
+    async fn paced(&self, sent: impl Future<Output = Result<(), russh::Error>>) -> Result<(), Gone> {
         let send = async {
             self.backlog.low().await;
-            self.half.data_bytes(bytes).await.map_err(|_| Gone)
+            sent.await.map_err(|_| Gone)
         };
         tokio::select! {
             biased;
             () = self.cut.cancelled() => Err(Gone),
             sent = send => sent,
         }
-    }
-
-    fn is_closed(&self) -> bool {
-        self.cut.is_cancelled()
     }
 }

@@ -1,15 +1,29 @@
 //! The ways in: what a client starts on a channel. Each knows bytes in, bytes out and a
 //! [`User`](crate::operations::User), and nothing of SSH.
 
+pub mod greeting;
+mod inbox;
 pub mod native;
 
 use bytes::Bytes;
 use std::future::Future;
 
+/// What comes from a client on a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Bytes.
+    Data(Bytes),
+    /// The client has said that no more bytes come; it still reads.
+    Eof,
+    /// The channel is closed or the connection is lost. Bytes that had no end before it are cut off.
+    Gone,
+}
+
 /// The bytes that a client sends on a channel.
 pub trait Incoming: Send {
-    /// The next ones; none when the client has ended the channel or is gone. Safe to drop half-way.
-    fn next(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
+    /// What comes next. To be asked until the client is gone: what nobody takes stops the connection.
+    /// Safe to drop half-way.
+    fn next(&mut self) -> impl Future<Output = Arrival> + Send;
 }
 
 /// The way back to the client.
@@ -20,6 +34,12 @@ pub trait Outgoing: Send + Sync {
     /// If the client is gone.
     fn send(&self, bytes: Bytes) -> impl Future<Output = Result<(), Gone>> + Send;
 
+    /// As [`send`](Outgoing::send), to the client's standard error.
+    ///
+    /// # Errors
+    /// If the client is gone.
+    fn send_error(&self, bytes: Bytes) -> impl Future<Output = Result<(), Gone>> + Send;
+
     /// Whether the client is gone.
     fn is_closed(&self) -> bool;
 }
@@ -28,3 +48,32 @@ pub trait Outgoing: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the client is gone")]
 pub struct Gone;
+
+/// How a channel ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The client ended it, or it was asked to while nothing was under way.
+    Well,
+    /// What the client asked for was not done; it was told why. This is the exit status.
+    Failed(u8),
+    /// The client does not speak the protocol; it was told why.
+    Violation,
+    /// The client sends and sends, and does not read: nothing could be told to it.
+    Flooded,
+    /// The client is gone.
+    Gone,
+    /// A fault of ours: the turn panicked. This channel ends; nothing else is touched.
+    Fault,
+}
+
+impl Ended {
+    /// The exit status that says so.
+    #[must_use]
+    pub fn exit_status(self) -> u32 {
+        match self {
+            Ended::Well => 0,
+            Ended::Failed(status) => status.into(),
+            Ended::Violation | Ended::Flooded | Ended::Gone | Ended::Fault => 1,
+        }
+    }
+}

@@ -8,32 +8,16 @@
 mod conversation;
 mod entry;
 mod group;
-mod inbox;
 mod job;
 mod output;
 mod request;
 
-use super::{Gone, Incoming, Outgoing};
+use super::inbox::{Flooded, Inbox};
+use super::{Ended, Gone, Incoming, Outgoing};
 use crate::operations::User;
 use bytes::Bytes;
 use conversation::{Conversation, Turn};
-use inbox::{Flooded, Inbox};
 use tokio_util::sync::CancellationToken;
-
-/// How a conversation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// The client ended it, or it was asked to while nothing was under way.
-    Well,
-    /// The client does not speak the protocol; it was told why.
-    Violation,
-    /// The client sends and sends, and does not read: nothing could be told to it.
-    Flooded,
-    /// The client is gone.
-    Gone,
-    /// A fault of ours: the turn panicked. This channel ends; nothing else is touched.
-    Fault,
-}
 
 /// Serves one channel until its client ends it. `stopping` ends it as soon as nothing is under way.
 pub async fn converse(

@@ -1,4 +1,6 @@
-use crate::subsystem::Incoming;
+//! What has arrived on a channel, and how much of it may.
+
+use super::{Arrival, Incoming};
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::pin;
@@ -16,34 +18,43 @@ const OVERHEAD: usize = 256;
 
 /// The client sends and sends, and does not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Flooded;
+pub(crate) struct Flooded;
 
 /// What has arrived and was not yet looked at.
-pub(super) struct Inbox<I> {
+pub(crate) struct Inbox<I> {
     incoming: I,
     chunks: Vec<Bytes>,
     /// Bytes in `chunks`, and those that were taken and not yet dealt with.
     bytes: usize,
-    open: bool,
+    end: Option<End>,
+}
+
+/// How what a client sends has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The client has said that this was all.
+    Eof,
+    /// It was cut off.
+    Gone,
 }
 
 impl<I: Incoming> Inbox<I> {
-    pub(super) fn new(incoming: I) -> Inbox<I> {
-        Inbox { incoming, chunks: Vec::new(), bytes: 0, open: true }
+    pub(crate) fn new(incoming: I) -> Inbox<I> {
+        Inbox { incoming, chunks: Vec::new(), bytes: 0, end: None }
     }
 
     /// Whether more may come.
-    pub(super) fn is_open(&self) -> bool {
-        self.open || !self.chunks.is_empty()
+    pub(crate) fn is_open(&self) -> bool {
+        self.end.is_none() || !self.chunks.is_empty()
     }
 
     /// All that has arrived.
-    pub(super) fn take(&mut self) -> Vec<Bytes> {
+    pub(crate) fn take(&mut self) -> Vec<Bytes> {
         std::mem::take(&mut self.chunks)
     }
 
     /// Says how many bytes of what was taken are still to be dealt with.
-    pub(super) fn set_backlog(&mut self, bytes: usize) {
+    pub(crate) fn set_backlog(&mut self, bytes: usize) {
         self.bytes = bytes;
     }
 
@@ -52,7 +63,7 @@ impl<I: Incoming> Inbox<I> {
     ///
     /// # Errors
     /// If that is too much.
-    pub(super) async fn during<T>(
+    pub(crate) async fn during<T>(
         &mut self,
         sending: bool,
         work: impl Future<Output = T>,
@@ -66,32 +77,47 @@ impl<I: Incoming> Inbox<I> {
             tokio::select! {
                 biased;
                 result = &mut work => return Ok(result),
-                chunk = self.incoming.next(), if self.open && self.bytes < most => self.put(chunk),
+                arrival = self.incoming.next(), if self.has_room(most) => self.put(arrival),
             }
         }
     }
 
     /// Waits until something has arrived, or the client has ended the channel.
-    pub(super) async fn wait(&mut self) {
-        if self.open && self.chunks.is_empty() {
-            let chunk = self.incoming.next().await;
-            self.put(chunk);
+    pub(crate) async fn wait(&mut self) {
+        if self.is_open() && self.chunks.is_empty() {
+            let arrival = self.incoming.next().await;
+            self.put(arrival);
         }
     }
 
     /// Whether something has arrived, without waiting for it.
-    pub(super) async fn poll(&mut self) -> bool {
+    pub(crate) async fn poll(&mut self) -> bool {
         let looked = self.during(false, tokio::task::yield_now()).await;
         looked.is_ok() && !self.chunks.is_empty()
     }
 
-    fn put(&mut self, chunk: Option<Bytes>) {
-        match chunk {
-            Some(chunk) => {
+    /// After the end of the data there is nothing that needs room, and the channel's own messages
+    /// are taken all the same.
+    fn has_room(&self, most: usize) -> bool {
+        match self.end {
+            None => self.bytes < most,
+            Some(End::Eof) => true,
+            Some(End::Gone) => false,
+        }
+    }
+
+    fn put(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Data(chunk) if self.end.is_none() => {
                 self.bytes += chunk.len() + OVERHEAD;
                 self.chunks.push(chunk);
             }
-            None => self.open = false,
+            // Data after their end are not ours to interpret.
+            Arrival::Data(_) => {}
+            Arrival::Eof => {
+                self.end.get_or_insert(End::Eof);
+            }
+            Arrival::Gone => self.end = Some(End::Gone),
         }
     }
 }
@@ -105,9 +131,9 @@ mod tests {
     struct Endless(usize);
 
     impl Incoming for Endless {
-        async fn next(&mut self) -> Option<Bytes> {
+        async fn next(&mut self) -> Arrival {
             self.0 += 1;
-            Some(Bytes::from_static(b"x"))
+            Arrival::Data(Bytes::from_static(b"x"))
         }
     }
 
