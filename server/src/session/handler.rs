@@ -190,8 +190,8 @@ impl Handler for Connection {
         self.start(id, Way::subsystem(name), session)
     }
 
-    async fn exec_request(&mut self, id: ChannelId, _command: &[u8], session: &mut Session) -> Done {
-        Ok(session.channel_failure(id)?)
+    async fn exec_request(&mut self, id: ChannelId, command: &[u8], session: &mut Session) -> Done {
+        self.start(id, Some(Way::Exec(command.to_vec())), session)
     }
 
     async fn shell_request(&mut self, id: ChannelId, session: &mut Session) -> Done {

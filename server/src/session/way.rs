@@ -4,7 +4,7 @@ use super::Shared;
 use super::channel::{Reader, Writer};
 use crate::auth::Login;
 use crate::operations::User;
-use crate::subsystem::{Ended, Outgoing, greeting, native};
+use crate::subsystem::{Ended, Outgoing, exec, greeting, native};
 use std::sync::Arc;
 
 /// What a client starts on a channel.
@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub(super) enum Way {
     /// The subsystem `sshome`.
     Native,
+    /// One command line.
+    Exec(Vec<u8>),
     /// A shell. There is none; a short text says what there is.
     Greeting,
 }
@@ -53,6 +55,7 @@ impl Start {
         };
         let ended = match way {
             Way::Native => native::converse(reader, writer, user, shared.stopping.clone()).await,
+            Way::Exec(line) => exec::run(reader, writer, user, line, terminal).await,
             Way::Greeting => greeting::greet(writer, user, terminal).await,
         };
         tracing::debug!(user = name, ?ended, "channel ended");

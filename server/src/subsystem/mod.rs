@@ -1,8 +1,10 @@
 //! The ways in: what a client starts on a channel. Each knows bytes in, bytes out and a
 //! [`User`](crate::operations::User), and nothing of SSH.
 
+pub mod exec;
 pub mod greeting;
 mod inbox;
+mod long;
 pub mod native;
 
 use bytes::Bytes;
