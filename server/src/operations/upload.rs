@@ -5,7 +5,7 @@ use super::part::{CheckedPart, Draft};
 use super::{Error, Placement, Result, User};
 use crate::home::{Location, Record, Stamp, replaced_file};
 use rustix::fs::{FileType, Mode, Stat, Timespec, Timestamps, UTIME_OMIT};
-use sshome_wire::{BLOCK, BlockHasher, Digest, End, Put, RemotePath, Time};
+use sshome_wire::{BLOCK, BlockHasher, Digest, End, Put, RemotePath, Status, Time};
 use std::io::{Seek, SeekFrom, Write};
 
 /// From this size on a file is put on the disk by itself, before the group that it is published with.
@@ -109,6 +109,17 @@ impl Upload {
             self.draft.spoil();
         }
         result
+    }
+
+    /// Ends an upload that nothing was said about at its end: what came is the file. A size that was
+    /// announced holds, and a digest if the sender has one.
+    ///
+    /// # Errors
+    /// If the size or the digest differs. Then nothing is kept.
+    pub fn finish_as_it_came(self, digest: Option<Digest>) -> Result<Placement> {
+        let size = self.announced.unwrap_or(self.draft.written);
+        let digest = digest.unwrap_or_else(|| self.hasher.finish());
+        self.finish(&End { status: Status::Done, message: String::new(), digest, size })
     }
 
     fn check(&self, end: &End) -> Result<Digest> {

@@ -32,20 +32,33 @@ pub(super) struct Writer {
     pub(super) cut: CancellationToken,
 }
 
+/// The number of the standard error among the kinds of extended data (RFC 4254, section 5.2).
+const STANDARD_ERROR: u32 = 1;
+
 impl Outgoing for Writer {
     async fn send(&self, bytes: Bytes) -> Result<(), Gone> {
+        self.paced(self.half.data_bytes(bytes)).await
+    }
+
+    async fn send_error(&self, bytes: Bytes) -> Result<(), Gone> {
+        self.paced(self.half.extended_data_bytes(STANDARD_ERROR, bytes)).await
+    }
+
+    fn is_closed(&self) -> bool {
+        self.cut.is_cancelled()
+    }
+}
+
+impl Writer {
+    async fn paced(&self, sent: impl Future<Output = Result<(), russh::Error>>) -> Result<(), Gone> {
         let send = async {
             self.backlog.low().await;
-            self.half.data_bytes(bytes).await.map_err(|_| Gone)
+            sent.await.map_err(|_| Gone)
         };
         tokio::select! {
             biased;
             () = self.cut.cancelled() => Err(Gone),
             sent = send => sent,
         }
-    }
-
-    fn is_closed(&self) -> bool {
-        self.cut.is_cancelled()
     }
 }

@@ -4,9 +4,9 @@ use super::Shared;
 use super::algorithms::methods;
 use super::channel::{Reader, Writer};
 use super::socket::Backlog;
+use super::way::{Start, Way};
 use crate::auth::{Login, Password};
-use crate::operations::User;
-use crate::subsystem::{Ended, Incoming, native, sftp};
+use crate::subsystem::{Ended, Incoming};
 use russh::keys::Algorithm;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
@@ -36,28 +36,16 @@ pub(super) struct Connection {
     pub(super) login: Option<Login>,
     /// One of the places for connections that have not logged in.
     pub(super) place: Option<OwnedSemaphorePermit>,
-    /// Channels on which nothing was started yet: where to say what is.
-    pub(super) waiting: HashMap<ChannelId, oneshot::Sender<(Login, Way)>>,
+    /// Channels on which nothing was started yet.
+    pub(super) waiting: HashMap<ChannelId, Waiting>,
 }
 
-/// What a client starts on a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// The subsystem `sshome`.
-    Native,
-    /// The subsystem `sftp`.
-    Sftp,
-}
-
-impl Way {
-    /// What a subsystem's name starts, if it is one of ours.
-    fn subsystem(name: &str) -> Option<Way> {
-        match name {
-            sshome_wire::SUBSYSTEM => Some(Way::Native),
-            sftp::SUBSYSTEM => Some(Way::Sftp),
-            _ => None,
-        }
-    }
+/// A channel on which nothing was started yet.
+pub(super) struct Waiting {
+    /// Where to say what is.
+    start: oneshot::Sender<Start>,
+    /// Whether the client said that its side is a terminal.
+    terminal: bool,
 }
 
 /// russh's own errors are all there are.
@@ -85,7 +73,7 @@ impl Connection {
     /// Gives a new channel its owner. A channel that nobody reads would stop the connection.
     fn own(&mut self, channel: Channel<Msg>) {
         let (start, started) = oneshot::channel();
-        self.waiting.insert(channel.id(), start);
+        self.waiting.insert(channel.id(), Waiting { start, terminal: false });
         let (shared, backlog, cut) = (Arc::clone(&self.shared), Arc::clone(&self.backlog), self.cut.clone());
         self.channels.spawn(async move {
             let (reader, writer) = channel.split();
@@ -98,9 +86,9 @@ impl Connection {
                 () = shared.stopping.cancelled() => None,
             };
             let ended = match start {
-                Some((login, way)) => {
+                Some(start) => {
                     let writer = Writer { half: Arc::clone(&half), backlog, cut: cut.clone() };
-                    serve(login, way, reader, writer, &shared).await
+                    start.serve(reader, writer, &shared).await
                 }
                 None => Ended::Gone,
             };
@@ -109,7 +97,7 @@ impl Connection {
             }
             // If the client is gone there is nobody to tell.
             let farewell = async {
-                drop(half.exit_status(u32::from(ended != Ended::Well)).await);
+                drop(half.exit_status(ended.exit_status()).await);
                 drop(half.eof().await);
                 drop(half.close().await);
             };
@@ -119,28 +107,21 @@ impl Connection {
             }
         });
     }
-}
 
-/// Serves a channel until it ends.
-async fn serve(login: Login, way: Way, reader: Reader, writer: Writer, shared: &Arc<Shared>) -> Ended {
-    let name = login.account().name.clone();
-    let world = Arc::clone(shared);
-    let entered = tokio::task::spawn_blocking(move || User::enter(login, &world.homes, &world.ledgers)).await;
-    let ended = match entered {
-        Ok(Ok(user)) => match way {
-            Way::Native => native::converse(reader, writer, user, shared.stopping.clone()).await,
-            Way::Sftp => sftp::converse(reader, writer, user, shared.stopping.clone()).await,
-        },
-        Ok(Err(error)) => {
-            tracing::error!(user = name, %error, "the home cannot be opened");
-            let text = format!("sshomed: your home cannot be opened: {error}\n");
-            drop(writer.half.extended_data_bytes(1, text).await);
-            Ended::Fault
+    /// Starts something on a channel on which nothing was started yet.
+    fn start(&mut self, id: ChannelId, way: Option<Way>, session: &mut Session) -> Done {
+        let way = way.filter(|_| !self.shared.stopping.is_cancelled());
+        let waiting = if way.is_some() { self.waiting.remove(&id) } else { None };
+        match (way, waiting, &self.login) {
+            (Some(way), Some(Waiting { start, terminal }), Some(login)) => {
+                session.channel_success(id)?;
+                // A channel that has just ended needs nothing started.
+                drop(start.send(Start { login: login.clone(), way, terminal }));
+                Ok(())
+            }
+            _ => Ok(session.channel_failure(id)?),
         }
-        Err(_) => Ended::Fault,
-    };
-    tracing::debug!(user = name, ?ended, "channel ended");
-    ended
+    }
 }
 
 /// Whether a signature of this algorithm proves anything: not with SHA-1.
@@ -206,25 +187,15 @@ impl Handler for Connection {
     }
 
     async fn subsystem_request(&mut self, id: ChannelId, name: &str, session: &mut Session) -> Done {
-        let way = Way::subsystem(name).filter(|_| !self.shared.stopping.is_cancelled());
-        let start = if way.is_some() { self.waiting.remove(&id) } else { None };
-        match (&self.login, way, start) {
-            (Some(login), Some(way), Some(start)) => {
-                session.channel_success(id)?;
-                // A channel that has just ended needs nothing started.
-                drop(start.send((login.clone(), way)));
-                Ok(())
-            }
-            _ => Ok(session.channel_failure(id)?),
-        }
+        self.start(id, Way::subsystem(name), session)
     }
 
-    async fn exec_request(&mut self, id: ChannelId, _command: &[u8], session: &mut Session) -> Done {
-        Ok(session.channel_failure(id)?)
+    async fn exec_request(&mut self, id: ChannelId, command: &[u8], session: &mut Session) -> Done {
+        self.start(id, Some(Way::Exec(command.to_vec())), session)
     }
 
     async fn shell_request(&mut self, id: ChannelId, session: &mut Session) -> Done {
-        Ok(session.channel_failure(id)?)
+        self.start(id, Some(Way::Greeting), session)
     }
 
     async fn pty_request(
@@ -236,6 +207,26 @@ impl Handler for Connection {
         _width: u32,
         _height: u32,
         _modes: &[(Pty, u32)],
+        session: &mut Session,
+    ) -> Done {
+        // There is none here. The client shows what it gets as it is, so our lines have to end as a
+        // terminal wants them.
+        match self.waiting.get_mut(&id) {
+            Some(waiting) => {
+                waiting.terminal = true;
+                Ok(session.channel_success(id)?)
+            }
+            None => Ok(session.channel_failure(id)?),
+        }
+    }
+
+    async fn x11_request(
+        &mut self,
+        id: ChannelId,
+        _single: bool,
+        _protocol: &str,
+        _cookie: &str,
+        _screen: u32,
         session: &mut Session,
     ) -> Done {
         Ok(session.channel_failure(id)?)

@@ -5,6 +5,7 @@ mod channel;
 mod handler;
 mod host_key;
 mod socket;
+mod way;
 
 pub use host_key::HostKeyError;
 

@@ -26,24 +26,45 @@ pub(crate) struct Inbox<I> {
     chunks: Vec<Bytes>,
     /// Bytes in `chunks`, and those that were taken and not yet dealt with.
     bytes: usize,
-    /// Whether the client has said that this was all.
-    ended: bool,
+    end: Option<End>,
     gone: bool,
+    /// Whether anybody wants the bytes.
+    wanted: bool,
+}
+
+/// How the bytes that a client sends have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The client has said that this was all.
+    Eof,
+    /// It was cut off: not all of it came.
+    Cut,
 }
 
 impl<I: Incoming> Inbox<I> {
     pub(crate) fn new(incoming: I) -> Inbox<I> {
-        Inbox { incoming, chunks: Vec::new(), bytes: 0, ended: false, gone: false }
+        Inbox { incoming, chunks: Vec::new(), bytes: 0, end: None, gone: false, wanted: true }
     }
 
     /// Whether more may come.
     pub(crate) fn is_open(&self) -> bool {
-        !self.ended || !self.chunks.is_empty()
+        self.end.is_none() || !self.chunks.is_empty()
+    }
+
+    /// How the bytes have ended; none if more may come.
+    pub(crate) fn end(&self) -> Option<End> {
+        self.end
     }
 
     /// Whether the client is gone, be it after the end of its bytes.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone
+    }
+
+    /// From now on what comes is taken in and dropped.
+    pub(crate) fn ignore(&mut self) {
+        self.wanted = false;
+        self.chunks.clear();
     }
 
     /// All that has arrived.
@@ -97,18 +118,23 @@ impl<I: Incoming> Inbox<I> {
     /// After the end of the bytes there is nothing that needs room, and the channel's own messages are
     /// to be taken all the same.
     fn has_room(&self, most: usize) -> bool {
-        !self.gone && (self.ended || self.bytes < most)
+        !self.gone && (self.end.is_some() || self.bytes < most)
     }
 
     fn put(&mut self, arrival: Arrival) {
         match arrival {
-            Arrival::Data(_) if self.ended => {}
-            Arrival::Data(chunk) => {
+            Arrival::Data(chunk) if self.wanted && self.end.is_none() => {
                 self.bytes += chunk.len() + OVERHEAD;
                 self.chunks.push(chunk);
             }
-            Arrival::Eof => self.ended = true,
-            Arrival::Gone => (self.ended, self.gone) = (true, true),
+            Arrival::Data(_) => {}
+            Arrival::Eof => {
+                self.end.get_or_insert(End::Eof);
+            }
+            Arrival::Gone => {
+                self.end.get_or_insert(End::Cut);
+                self.gone = true;
+            }
         }
     }
 }
@@ -151,5 +177,52 @@ mod tests {
         };
         assert_eq!(inbox.during(false, work).await, Ok(()));
         assert!(inbox.incoming.0 <= AHEAD / OVERHEAD);
+    }
+
+    /// A client that says some things one after the other, and nothing more.
+    struct Script(std::vec::IntoIter<Arrival>);
+
+    impl Incoming for Script {
+        async fn next(&mut self) -> Arrival {
+            match self.0.next() {
+                Some(arrival) => arrival,
+                None => pending().await,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_is_not_a_cut_and_what_follows_it_is_still_taken() {
+        let data = || Arrival::Data(Bytes::from_static(b"x"));
+        let cases = [
+            (vec![data(), Arrival::Eof], Some(End::Eof), false),
+            (vec![data(), Arrival::Gone], Some(End::Cut), true),
+            (vec![data(), Arrival::Eof, data(), Arrival::Gone], Some(End::Eof), true),
+        ];
+        for (script, end, gone) in cases {
+            let length = script.len();
+            let mut inbox = Inbox::new(Script(script.into_iter()));
+            let work = async {
+                for _ in 0..length {
+                    tokio::task::yield_now().await;
+                }
+            };
+            assert_eq!(inbox.during(false, work).await, Ok(()));
+            assert_eq!((inbox.end(), inbox.is_gone(), inbox.take().len()), (end, gone, 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_wants_is_taken_and_costs_nothing() {
+        let mut inbox = Inbox::new(Endless(0));
+        inbox.ignore();
+        let work = async {
+            for _ in 0..AHEAD_WHILE_SENDING / OVERHEAD + 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert_eq!(inbox.during(true, work).await, Ok(()));
+        assert!(inbox.incoming.0 > AHEAD_WHILE_SENDING / OVERHEAD);
+        assert!(inbox.take().is_empty());
     }
 }

@@ -2,7 +2,10 @@
 //! [`User`](crate::operations::User), and nothing of SSH.
 
 mod driver;
+pub mod exec;
+pub mod greeting;
 mod inbox;
+mod long;
 pub mod native;
 pub mod sftp;
 
@@ -16,7 +19,7 @@ pub enum Arrival {
     Data(Bytes),
     /// The client has said that no more bytes come; it still reads.
     Eof,
-    /// The channel is closed or the connection is lost.
+    /// The channel is closed or the connection is lost. Bytes that had no end before it are cut off.
     Gone,
 }
 
@@ -35,6 +38,12 @@ pub trait Outgoing: Send + Sync {
     /// If the client is gone.
     fn send(&self, bytes: Bytes) -> impl Future<Output = Result<(), Gone>> + Send;
 
+    /// As [`send`](Outgoing::send), to the client's standard error.
+    ///
+    /// # Errors
+    /// If the client is gone.
+    fn send_error(&self, bytes: Bytes) -> impl Future<Output = Result<(), Gone>> + Send;
+
     /// Whether the client is gone.
     fn is_closed(&self) -> bool;
 }
@@ -49,6 +58,8 @@ pub struct Gone;
 pub enum Ended {
     /// The client ended it, or it was asked to while nothing was under way.
     Well,
+    /// What the client asked for was not done; it was told why. This is the exit status.
+    Failed(u8),
     /// The client does not speak the protocol; it was told why.
     Violation,
     /// The client sends and sends, and does not read: nothing could be told to it.
@@ -57,4 +68,16 @@ pub enum Ended {
     Gone,
     /// A fault of ours: the turn panicked. This channel ends; nothing else is touched.
     Fault,
+}
+
+impl Ended {
+    /// The exit status that says so.
+    #[must_use]
+    pub fn exit_status(self) -> u32 {
+        match self {
+            Ended::Well => 0,
+            Ended::Failed(status) => status.into(),
+            Ended::Violation | Ended::Flooded | Ended::Gone | Ended::Fault => 1,
+        }
+    }
 }

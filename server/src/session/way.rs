@@ -1,0 +1,68 @@
+//! The ways in: what a client can start on a channel, and what serves it.
+
+use super::Shared;
+use super::channel::{Reader, Writer};
+use crate::auth::Login;
+use crate::operations::User;
+use crate::subsystem::{Ended, Outgoing, exec, greeting, native, sftp};
+use std::sync::Arc;
+
+/// What a client starts on a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The subsystem `sshome`.
+    Native,
+    /// The subsystem `sftp`.
+    Sftp,
+    /// One command line.
+    Exec(Vec<u8>),
+    /// A shell. There is none; a short text says what there is.
+    Greeting,
+}
+
+impl Way {
+    /// What a subsystem's name starts, if it is one of ours.
+    pub(super) fn subsystem(name: &str) -> Option<Way> {
+        match name {
+            sshome_wire::SUBSYSTEM => Some(Way::Native),
+            sftp::SUBSYSTEM => Some(Way::Sftp),
+            _ => None,
+        }
+    }
+}
+
+/// What is to begin on a channel.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) login: Login,
+    pub(super) way: Way,
+    /// Whether the client's side is a terminal.
+    pub(super) terminal: bool,
+}
+
+impl Start {
+    /// Serves the channel to its end.
+    pub(super) async fn serve(self, reader: Reader, writer: Writer, shared: &Arc<Shared>) -> Ended {
+        let Start { login, way, terminal } = self;
+        let name = login.account().name.clone();
+        let world = Arc::clone(shared);
+        let entered = tokio::task::spawn_blocking(move || User::enter(login, &world.homes, &world.ledgers));
+        let user = match entered.await {
+            Ok(Ok(user)) => user,
+            Ok(Err(error)) => {
+                tracing::error!(user = name, %error, "the home cannot be opened");
+                let text = format!("sshomed: your home cannot be opened: {error}\n");
+                return writer.send_error(text.into()).await.map_or(Ended::Gone, |()| Ended::Fault);
+            }
+            Err(_) => return Ended::Fault,
+        };
+        let ended = match way {
+            Way::Native => native::converse(reader, writer, user, shared.stopping.clone()).await,
+            Way::Sftp => sftp::converse(reader, writer, user, shared.stopping.clone()).await,
+            Way::Exec(line) => exec::run(reader, writer, user, line, terminal).await,
+            Way::Greeting => greeting::greet(writer, user, terminal).await,
+        };
+        tracing::debug!(user = name, ?ended, "channel ended");
+        ended
+    }
+}

@@ -1,0 +1,131 @@
+use super::error::{Error, Result};
+use sshome_wire::display::Escaped;
+
+/// What stands behind a command's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Arguments {
+    flags: Vec<u8>,
+    values: Vec<(&'static str, Vec<u8>)>,
+    /// What is no option.
+    pub(super) operands: Vec<Vec<u8>>,
+}
+
+/// Which arguments a command takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Accepts {
+    /// How it is given, for people.
+    pub(super) usage: &'static str,
+    /// Letters that may stand behind a `-`.
+    pub(super) flags: &'static str,
+    /// Words that may stand behind a `--` and have a value.
+    pub(super) values: &'static [&'static str],
+    /// How many operands: at least, and at the most.
+    pub(super) operands: (usize, usize),
+}
+
+impl Accepts {
+    /// Sorts the words into options and operands; options end at the first operand that is `--`.
+    ///
+    /// # Errors
+    /// If an option is not known here, or the number of operands is wrong.
+    pub(super) fn read(&self, words: Vec<Vec<u8>>) -> Result<Arguments> {
+        let mut arguments = Arguments::default();
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            match word.as_slice() {
+                b"--" => arguments.operands.extend(words.by_ref()),
+                [b'-', b'-', long @ ..] => {
+                    let value = self.value(long, &mut words)?;
+                    arguments.values.push(value);
+                }
+                [b'-', letters @ ..] if !letters.is_empty() => {
+                    for letter in letters {
+                        if !self.flags.as_bytes().contains(letter) {
+                            let shown = [b'-', *letter];
+                            return Err(self.wrong(format!("{} is no option here", Escaped(&shown))));
+                        }
+                        arguments.flags.push(*letter);
+                    }
+                }
+                _ => arguments.operands.push(word),
+            }
+        }
+        let (least, most) = self.operands;
+        match arguments.operands.len() {
+            count if count < least => Err(self.wrong("something is missing".to_owned())),
+            count if count > most => Err(self.wrong("that is too much".to_owned())),
+            _ => Ok(arguments),
+        }
+    }
+
+    /// `--NAME=VALUE` or `--NAME VALUE`.
+    fn value(
+        &self,
+        long: &[u8],
+        words: &mut impl Iterator<Item = Vec<u8>>,
+    ) -> Result<(&'static str, Vec<u8>)> {
+        let mut halves = long.splitn(2, |byte| *byte == b'=');
+        let name = halves.next().unwrap_or_default();
+        let known = self.values.iter().find(|known| known.as_bytes() == name);
+        let known = known.ok_or_else(|| self.wrong(format!("--{} is no option here", Escaped(name))))?;
+        let value = halves.next().map(<[u8]>::to_vec).or_else(|| words.next());
+        value.map(|value| (*known, value)).ok_or_else(|| self.wrong(format!("--{known} needs a value")))
+    }
+
+    /// The error of a command that was given wrongly.
+    pub(super) fn wrong(&self, why: String) -> Error {
+        Error::Usage { why, usage: self.usage }
+    }
+}
+
+impl Arguments {
+    /// Whether one of these letters was given.
+    pub(super) fn has(&self, letters: &str) -> bool {
+        letters.bytes().any(|letter| self.flags.contains(&letter))
+    }
+
+    /// The value of a long option; the last one counts.
+    pub(super) fn value(&self, name: &str) -> Option<&[u8]> {
+        self.values.iter().rfind(|(known, _)| *known == name).map(|(_, value)| value.as_slice())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUT: Accepts =
+        Accepts { usage: "put [-ab] [--size N] NAME", flags: "ab", values: &["size"], operands: (1, 2) };
+
+    fn read(line: &str) -> Result<Arguments> {
+        PUT.read(line.split(' ').map(|word| word.as_bytes().to_vec()).collect())
+    }
+
+    #[test]
+    fn options_and_operands_come_apart() {
+        let read = |line| super::tests::read(line).unwrap();
+        let all = read("-ab x --size=5 y");
+        assert!(all.has("a") && all.has("xb") && !all.has("x"));
+        assert_eq!(all.value("size"), Some(&b"5"[..]));
+        assert_eq!(all.operands, [b"x", b"y"]);
+        assert_eq!(read("x --size 5 --size 6").value("size"), Some(&b"6"[..]));
+        assert_eq!(read("-- -a").operands, [b"-a"]);
+        assert_eq!(read("-").operands, [b"-"]);
+        assert!(!read("-- x -a").has("a"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_the_usage() {
+        for (line, wanted) in [
+            ("-ax x", "-x is no option here; usage: put [-ab] [--size N] NAME"),
+            ("--big x", "--big is no option here; usage: put [-ab] [--size N] NAME"),
+            ("x --size", "--size needs a value; usage: put [-ab] [--size N] NAME"),
+            ("-a", "something is missing; usage: put [-ab] [--size N] NAME"),
+            ("x y z", "that is too much; usage: put [-ab] [--size N] NAME"),
+            ("-\x1b x", "-\\x1b is no option here; usage: put [-ab] [--size N] NAME"),
+        ] {
+            let error = read(line).unwrap_err();
+            assert_eq!((error.to_string().as_str(), error.exit_status()), (wanted, 2), "{line}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Changing: `mkdir`, `rmdir`, `rm`, `mv`, `cp`.
+
+use super::arguments::Arguments;
+use super::error::{Error, Result};
+use super::task::{Io, Task, Turn, each};
+use crate::home;
+use crate::operations::{self, Copy, Made, Removal, User, place};
+use rustix::io::Errno;
+use sshome_wire::RemotePath;
+
+/// What one step goes through: in bytes, and in entries.
+const BYTES: u64 = 32 << 20;
+const ENTRIES: usize = 1000;
+
+pub(super) fn mkdir(arguments: Arguments) -> Result<Box<dyn Task>> {
+    let parents = arguments.has("p");
+    Ok(each(arguments.operands, move |user, _, operand| {
+        let path = path(operand)?;
+        match operations::make_directory(user, &path, parents, None)? {
+            (Made::Existed, _) if !parents => Err(Error::Exists(path)),
+            (_, made) => {
+                place(user, Vec::new(), made).1?;
+                Ok(None)
+            }
+        }
+    }))
+}
+
+pub(super) fn rmdir(arguments: Arguments) -> Result<Box<dyn Task>> {
+    Ok(each(arguments.operands, |user, _, operand| {
+        operations::remove_directory(user, &path(operand)?)?;
+        Ok(None)
+    }))
+}
+
+pub(super) fn rm(arguments: Arguments) -> Result<Box<dyn Task>> {
+    let (recursive, force) = (arguments.has("rR"), arguments.has("f"));
+    Ok(each(arguments.operands, move |user, _, operand| {
+        let path = path(operand)?;
+        let begun = match recursive {
+            true => Removal::begin(user, &path).map(Some),
+            false => operations::remove(user, &path).map(|()| None),
+        };
+        match begun {
+            Ok(removal) => Ok(removal.map(|removal| Box::new(removal) as Box<dyn Task>)),
+            Err(error) if force && is_missing(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }))
+}
+
+pub(super) fn mv(arguments: Arguments) -> Result<Box<dyn Task>> {
+    let (from, to) = sources(arguments)?;
+    Ok(each(from, move |user, _, operand| {
+        operations::rename(user, &path(operand)?, &to.of(user)?)?;
+        Ok(None)
+    }))
+}
+
+pub(super) fn cp(arguments: Arguments) -> Result<Box<dyn Task>> {
+    let recursive = arguments.has("rR");
+    let (from, to) = sources(arguments)?;
+    Ok(each(from, move |user, _, operand| {
+        let copy = Copy::begin(user, &path(operand)?, &to.of(user)?, recursive)?;
+        Ok(Some(Box::new(copy)))
+    }))
+}
+
+impl Task for Removal {
+    fn turn(&mut self, user: &User, _: &mut Io) -> Result<Turn> {
+        Ok(if self.step(user, ENTRIES)? { Turn::Done(0) } else { Turn::Busy })
+    }
+}
+
+impl Task for Copy {
+    fn turn(&mut self, user: &User, _: &mut Io) -> Result<Turn> {
+        Ok(if self.step(user, BYTES)? { Turn::Done(0) } else { Turn::Busy })
+    }
+}
+
+/// Where something is to go.
+struct Target {
+    path: RemotePath,
+    /// Whether it has to be a directory: there are several sources, or the name says so.
+    directory: bool,
+}
+
+impl Target {
+    fn of(&self, user: &User) -> Result<RemotePath> {
+        if self.directory {
+            operations::enter_directory(user, &self.path)?;
+        }
+        Ok(self.path.clone())
+    }
+}
+
+/// All operands but the last, and the last.
+fn sources(arguments: Arguments) -> Result<(Vec<Vec<u8>>, Target)> {
+    let mut from = arguments.operands;
+    let last = from.pop().unwrap_or_default();
+    let directory = from.len() > 1 || last.ends_with(b"/");
+    Ok((from, Target { path: path(&last)?, directory }))
+}
+
+fn path(operand: &[u8]) -> Result<RemotePath> {
+    Ok(RemotePath::root().join(operand)?)
+}
+
+fn is_missing(error: &operations::Error) -> bool {
+    let operations::Error::Disk { error, .. } = error else { return false };
+    matches!(error, home::Error::Os(Errno::NOENT | Errno::NOTDIR))
+}

@@ -1,0 +1,59 @@
+use super::words::SyntaxError;
+use crate::operations;
+use sshome_wire::display::Escaped;
+use sshome_wire::{PathError, RemotePath};
+
+/// Why a command was not done. Its text is one line for the standard error.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// The line is not one plain command.
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+    /// There is no such command.
+    #[error("{}: no such command here; help lists those that there are", Escaped(.0))]
+    Unknown(Vec<u8>),
+    /// It was given in a way that it does not understand.
+    #[error("{why}; usage: {usage}")]
+    Usage { why: String, usage: &'static str },
+    /// An option's value is none.
+    #[error("{what} needs {wanted}")]
+    Value { what: &'static str, wanted: &'static str },
+    /// A path that cannot be one.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// It would change something.
+    #[error("this account may read and not write")]
+    ReadOnly,
+    /// A directory is there already.
+    #[error("{0} exists; -p takes it as it is")]
+    Exists(RemotePath),
+    /// What the operation says.
+    #[error("{}: {_0}", _0.status().words())]
+    Operation(#[from] operations::Error),
+    /// The bytes of a client's standard input did not come whole.
+    #[error("the input was cut off; nothing was published")]
+    Cut,
+    /// Bytes were to come from a terminal.
+    #[error("the input is a terminal; send bytes without one (ssh -T)")]
+    Terminal,
+    /// The client does not keep to the protocol of scp.
+    #[error("{0}")]
+    Protocol(String),
+}
+
+/// What the functions of this module return.
+pub(super) type Result<T> = std::result::Result<T, Error>;
+
+/// A command was done, but for what its standard error tells of.
+pub(super) const PARTLY: u8 = 1;
+
+impl Error {
+    /// The exit status that a shell's user expects.
+    pub(super) fn exit_status(&self) -> u8 {
+        match self {
+            Error::Syntax(_) | Error::Usage { .. } | Error::Value { .. } => 2,
+            Error::Unknown(_) => 127,
+            _ => PARTLY,
+        }
+    }
+}

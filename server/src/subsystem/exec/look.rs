@@ -1,0 +1,218 @@
+//! Looking: `pwd`, `ls`, `stat`, `df`.
+
+use super::arguments::Arguments;
+use super::error::Result;
+use super::task::{Io, Once, Task, Turn, each};
+use crate::home::{Attributes, length};
+use crate::operations::{self, Listing, User};
+use crate::subsystem::long;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rustix::fs::FileType;
+use sshome_wire::display::Size;
+use sshome_wire::{RemotePath, Usage};
+
+/// As many names of a directory are put in order. Of more, each such run is in order by itself: a
+/// directory of any size takes no more memory.
+const SORTED: usize = 10_000;
+
+pub(super) fn pwd(_: Arguments) -> Result<Box<dyn Task>> {
+    Ok(Box::new(Once(|_: &User, io: &mut Io| {
+        io.line(b"/");
+        Ok(())
+    })))
+}
+
+pub(super) fn ls(mut arguments: Arguments) -> Result<Box<dyn Task>> {
+    let mut operands = std::mem::take(&mut arguments.operands);
+    if operands.is_empty() {
+        operands.push(b".".to_vec());
+    }
+    let headed = operands.len() > 1 || arguments.has("R");
+    let mut first = true;
+    Ok(each(operands, move |user, io, operand| {
+        let path = RemotePath::root().join(operand)?;
+        let shown =
+            Shown { all: arguments.has("aA"), long: arguments.has("l"), readable: arguments.has("h") };
+        if arguments.has("d") {
+            shown.entry(user, io, &operations::stat(user, &path, false)?, operand);
+            return Ok(None);
+        }
+        let listing = Listing::begin(user, &path, arguments.has("R"))?;
+        if !listing.is_directory() {
+            shown.entry(user, io, listing.own(), operand);
+            return Ok(None);
+        }
+        let (operand, blank) = (operand.to_vec(), !std::mem::replace(&mut first, false));
+        Ok(Some(Box::new(Ls { listing, shown, operand, headed, blank, current: None })))
+    }))
+}
+
+/// A directory, or a tree, that is being listed.
+struct Ls {
+    listing: Listing,
+    shown: Shown,
+    /// The directory, as it was given.
+    operand: Vec<u8>,
+    /// Whether each directory's name stands above what is in it.
+    headed: bool,
+    /// Whether a blank line is due before the next directory.
+    blank: bool,
+    /// The directory that is being shown, relative to the operand.
+    current: Option<Vec<u8>>,
+}
+
+impl Task for Ls {
+    fn turn(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
+        let Some((directory, mut entries)) = self.listing.next_batch(user, SORTED)? else {
+            return Ok(Turn::Done(0));
+        };
+        if self.headed && self.current.as_ref() != Some(&directory) {
+            let separator: &[u8] =
+                if directory.is_empty() || self.operand.ends_with(b"/") { b"" } else { b"/" };
+            let name = io.name(&[&self.operand, separator, &directory].concat());
+            if std::mem::replace(&mut self.blank, true) {
+                io.line(b"");
+            }
+            io.line(&[&name[..], b":"].concat());
+            self.current = Some(directory);
+        }
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        for entry in entries.iter().filter(|entry| self.shown.all || !entry.name.starts_with(b".")) {
+            self.shown.entry(user, io, entry, &entry.name);
+        }
+        Ok(Turn::Busy)
+    }
+}
+
+/// How entries are shown.
+struct Shown {
+    all: bool,
+    long: bool,
+    readable: bool,
+}
+
+impl Shown {
+    fn entry(&self, user: &User, io: &mut Io, entry: &Attributes, name: &[u8]) {
+        let mut line = Vec::new();
+        if self.long {
+            line.extend_from_slice(long::long(entry, user.name(), self.readable).as_bytes());
+            line.push(b' ');
+        }
+        line.extend(io.name(name));
+        if self.long && !entry.target.is_empty() {
+            line.extend_from_slice(b" -> ");
+            line.extend(io.name(&entry.target));
+        }
+        io.line(&line);
+    }
+}
+
+pub(super) fn stat(arguments: Arguments) -> Result<Box<dyn Task>> {
+    Ok(each(arguments.operands, |user, io, operand| {
+        let path = RemotePath::root().join(operand)?;
+        let found = operations::stat(user, &path, false)?;
+        let stat = &found.stat;
+        io.line(&[b"    name: ", &io.name(path.as_bytes())[..]].concat());
+        if !found.target.is_empty() {
+            io.line(&[b"  target: ", &io.name(&found.target)[..]].concat());
+        }
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => "file",
+            FileType::Directory => "directory",
+            FileType::Symlink => "link",
+            _ => "neither file nor directory",
+        };
+        let modified = i32::try_from(stat.st_mtime_nsec)
+            .ok()
+            .and_then(|nanoseconds| Timestamp::new(stat.st_mtime, nanoseconds).ok())
+            .map_or_else(
+                || stat.st_mtime.to_string(),
+                |time| time.to_zoned(TimeZone::system()).strftime("%F %T.%N %z").to_string(),
+            );
+        for (name, value) in [
+            ("type", kind.to_owned()),
+            ("size", length(stat).to_string()),
+            ("mode", format!("{:04o} {}", stat.st_mode & 0o7777, long::mode(stat))),
+            ("links", stat.st_nlink.to_string()),
+            ("modified", modified),
+        ] {
+            io.line(format!("{name:>8}: {value}").as_bytes());
+        }
+        Ok(None)
+    }))
+}
+
+pub(super) fn df(arguments: Arguments) -> Result<Box<dyn Task>> {
+    Ok(Box::new(Once(move |user: &User, io: &mut Io| {
+        for operand in &arguments.operands {
+            operations::stat(user, &RemotePath::root().join(operand)?, true)?;
+        }
+        let usage = operations::usage(user)?;
+        for line in space(&usage, user.name(), arguments.has("h")) {
+            io.line(line.as_bytes());
+        }
+        Ok(())
+    })))
+}
+
+/// The quota in the columns of `df`. Without a quota the home may take what is free on the disk.
+fn space(usage: &Usage, name: &str, readable: bool) -> [String; 2] {
+    let used = usage.used.saturating_add(usage.reserved);
+    let left = match usage.quota {
+        Some(quota) => quota.saturating_sub(used).min(usage.disk_free),
+        None => usage.disk_free,
+    };
+    let whole = usage.quota.unwrap_or_else(|| used.saturating_add(usage.disk_free));
+    let shown = |bytes: u64, kib: u64| match readable {
+        true => Size(bytes).to_string().replace(' ', ""),
+        false => kib.to_string(),
+    };
+    let percent = match used.saturating_add(left) {
+        0 => "-".to_owned(),
+        all => format!("{}%", (u128::from(used) * 100).div_ceil(u128::from(all))),
+    };
+    let unit = if readable { "Size" } else { "1K-blocks" };
+    let row = |a: &str, b: &str, c: &str, d: &str, e: &str, f: &str| {
+        format!("{a:<15} {b:>12} {c:>12} {d:>12} {e:>5} {f}")
+    };
+    [
+        row("Filesystem", unit, "Used", "Available", "Use%", "Mounted on"),
+        row(
+            name,
+            &shown(whole, whole / 1024),
+            &shown(used, used.div_ceil(1024)),
+            &shown(left, left / 1024),
+            &percent,
+            "/",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn df_shows_the_quota_and_what_the_disk_has_left_of_it() {
+        let usage = Usage {
+            used: 1025,
+            reserved: 0,
+            quota: Some(10 << 10),
+            entries: 1,
+            max_entries: None,
+            disk_free: 1 << 30,
+        };
+        let fields = |usage: &Usage, readable| {
+            let [_, row] = space(usage, "ann", readable);
+            row.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(fields(&usage, false), ["ann", "10", "2", "8", "11%", "/"]);
+        assert_eq!(fields(&usage, true), ["ann", "10.0KiB", "1.0KiB", "9.0KiB", "11%", "/"]);
+        assert_eq!(fields(&Usage { disk_free: 0, ..usage }, false)[3..5], ["0", "100%"]);
+        let free = Usage { quota: None, disk_free: 1 << 20, ..usage };
+        assert_eq!(fields(&free, false), ["ann", "1025", "2", "1024", "1%", "/"]);
+        let full = Usage { quota: Some(5), used: 9, ..free };
+        assert_eq!(fields(&full, false)[3..5], ["0", "100%"]);
+    }
+}

@@ -1,0 +1,170 @@
+//! `ssh USER@HOST COMMAND`: one command line, done by the server itself. There is no shell, and
+//! nothing is started: the line is read as a shell would read its words and quotes, and what would
+//! need a shell is refused.
+//!
+//! [`run`] is the one task that owns a channel. What the command does is the business of a [`Task`],
+//! which is synchronous and runs where blocking is allowed, a bounded turn at a time.
+
+mod arguments;
+mod change;
+mod error;
+mod look;
+mod scp;
+mod stream;
+mod table;
+mod task;
+mod words;
+
+use super::inbox::{End, Flooded, Inbox};
+use super::{Ended, Gone, Incoming, Outgoing};
+use crate::operations::User;
+use error::{Error, Result};
+use sshome_wire::display::Escaped;
+use task::{Chunk, Io, Task, Turn};
+
+/// What a terminal sends for Ctrl-C, and the exit status of a program that it ends.
+const INTERRUPT: (u8, u8) = (3, 130);
+
+/// Runs one command line to its end. `terminal` says that the client shows what it gets as it is.
+pub async fn run(
+    incoming: impl Incoming,
+    outgoing: impl Outgoing,
+    user: User,
+    line: Vec<u8>,
+    terminal: bool,
+) -> Ended {
+    match serve(incoming, outgoing, user, &line, terminal).await {
+        Ok(0) => Ended::Well,
+        Ok(status) => Ended::Failed(status),
+        Err(ended) => ended,
+    }
+}
+
+async fn serve(
+    incoming: impl Incoming,
+    outgoing: impl Outgoing,
+    user: User,
+    line: &[u8],
+    terminal: bool,
+) -> std::result::Result<u8, Ended> {
+    tracing::debug!(user = user.name(), line = %Escaped(line), "command");
+    let mut inbox = Inbox::new(incoming);
+    let turns = user.turns();
+    let mut work = Work::begin(user, line, terminal);
+    if !work.reads && !terminal {
+        // Or what nobody reads would stop the connection.
+        inbox.ignore();
+    }
+    let mut ready = Vec::new();
+    loop {
+        let chunks = inbox.take();
+        if terminal && chunks.iter().any(|chunk| chunk.contains(&INTERRUPT.0)) {
+            return Ok(INTERRUPT.1);
+        }
+        if work.reads {
+            work.io.input.push(chunks, inbox.end());
+        }
+        inbox.set_backlog(work.io.input.len());
+        let sending = !ready.is_empty();
+        let turn = async {
+            // One user's sessions never hold all the threads that there are for such work.
+            let _turn = turns.acquire().await;
+            let turn = tokio::task::spawn_blocking(move || {
+                let turn = work.turn();
+                (work, turn)
+            });
+            turn.await
+        };
+        let both = async { tokio::join!(turn, send(&outgoing, std::mem::take(&mut ready))) };
+        let (turn, sent) = inbox.during(sending, both).await?;
+        let (returned, turn) = turn.map_err(|_| Ended::Fault)?;
+        sent?;
+        work = returned;
+        ready = work.io.take();
+        // What has come whole is worth going on with, though nobody hears of it.
+        let whole = work.reads && inbox.end() == Some(End::Eof);
+        if outgoing.is_closed() || (inbox.is_gone() && !whole) {
+            return Err(Ended::Gone);
+        }
+        match turn {
+            Turn::Busy => {}
+            Turn::Waiting => {
+                inbox.during(true, send(&outgoing, std::mem::take(&mut ready))).await??;
+                inbox.wait().await;
+            }
+            Turn::Done(status) => {
+                inbox.during(true, send(&outgoing, std::mem::take(&mut ready))).await??;
+                return Ok(status);
+            }
+        }
+    }
+}
+
+async fn send(outgoing: &impl Outgoing, chunks: Vec<Chunk>) -> std::result::Result<(), Gone> {
+    for chunk in chunks {
+        match chunk {
+            Chunk::Output(bytes) => outgoing.send(bytes).await?,
+            Chunk::Error(bytes) => outgoing.send_error(bytes).await?,
+        }
+    }
+    Ok(())
+}
+
+impl From<Flooded> for Ended {
+    fn from(_: Flooded) -> Ended {
+        Ended::Flooded
+    }
+}
+
+impl From<Gone> for Ended {
+    fn from(_: Gone) -> Ended {
+        Ended::Gone
+    }
+}
+
+/// A command, and what it works between.
+struct Work {
+    user: User,
+    io: Io,
+    /// Whether it reads its input.
+    reads: bool,
+    task: Result<Box<dyn Task>>,
+}
+
+impl Work {
+    fn begin(user: User, line: &[u8], terminal: bool) -> Work {
+        let mut io = Io::new(terminal);
+        let mut reads = false;
+        let task = words::split(line).map_err(Error::from).and_then(|words| {
+            let mut words = words.into_iter();
+            let name = words.next().unwrap_or_default();
+            let command = table::find(&name)?;
+            io.named(command.name);
+            let arguments = command.accepts.read(words.collect())?;
+            if (command.changes)(&arguments) && !user.may_write() {
+                return Err(Error::ReadOnly);
+            }
+            reads = (command.reads)(&arguments);
+            if reads && terminal {
+                return Err(Error::Terminal);
+            }
+            (command.begin)(arguments)
+        });
+        Work { user, io, reads, task }
+    }
+
+    fn turn(&mut self) -> Turn {
+        let turn = match &mut self.task {
+            Ok(task) => task.turn(&self.user, &mut self.io),
+            Err(error) => {
+                tracing::debug!(user = self.user.name(), %error, "refused");
+                self.io.error(error);
+                return Turn::Done(error.exit_status());
+            }
+        };
+        turn.unwrap_or_else(|error| {
+            self.io.error(&error);
+            Turn::Done(error.exit_status())
+        })
+    }
+}

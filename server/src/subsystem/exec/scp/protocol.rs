@@ -1,0 +1,278 @@
+//! The records of scp's protocol, and the answers to them.
+
+use crate::subsystem::exec::error::{Error, Result};
+use crate::subsystem::exec::task::{Input, Read};
+use sshome_wire::Time;
+
+/// The longest line that is accepted, in bytes: the longest name has 255, and errors are short.
+const MAX_LINE: usize = 8192;
+
+/// What a source says before data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Record {
+    /// A file; its data follow once it is accepted.
+    File { mode: u32, size: u64, name: Vec<u8> },
+    /// A directory: what follows is in it.
+    Directory { mode: u32, name: Vec<u8> },
+    /// The end of the directory.
+    Leave,
+    /// When the next file or directory was last changed.
+    Times(Time),
+    /// Something could not be sent; the rest goes on.
+    Failed,
+    /// It goes no further.
+    GivenUp,
+}
+
+/// What the other side says of what it got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// All is well.
+    Accepted,
+    /// It could not be taken; the rest goes on.
+    Refused,
+    /// It goes no further.
+    GivenUp,
+    /// There is nobody to answer.
+    End,
+}
+
+/// Reads lines and answers.
+#[derive(Default)]
+pub(super) struct Reader(Vec<u8>);
+
+/// A line of the input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// A whole one, without its end.
+    Whole(Vec<u8>),
+    /// No more come.
+    End,
+}
+
+impl Reader {
+    /// The next line; none if it has not arrived whole.
+    ///
+    /// # Errors
+    /// If it is too long, or the input ends within it.
+    pub(super) fn line(&mut self, input: &mut Input) -> Result<Option<Line>> {
+        loop {
+            match input.read(1)? {
+                Read::Nothing => return Ok(None),
+                Read::End if self.0.is_empty() => return Ok(Some(Line::End)),
+                Read::End => return Err(Error::Cut),
+                Read::Bytes(byte) if byte == b"\n"[..] => {
+                    return Ok(Some(Line::Whole(std::mem::take(&mut self.0))));
+                }
+                Read::Bytes(byte) => self.0.extend_from_slice(&byte),
+            }
+            if self.0.len() > MAX_LINE {
+                return Err(protocol("a line is too long"));
+            }
+        }
+    }
+
+    /// The next answer; none if it has not arrived whole.
+    ///
+    /// # Errors
+    /// If its text is too long, or the input ends within it.
+    pub(super) fn answer(&mut self, input: &mut Input) -> Result<Option<Answer>> {
+        if self.0.is_empty() {
+            match input.read(1)? {
+                Read::Nothing => return Ok(None),
+                Read::End => return Ok(Some(Answer::End)),
+                Read::Bytes(byte) if byte == b"\0"[..] => return Ok(Some(Answer::Accepted)),
+                Read::Bytes(byte) => self.0.extend_from_slice(&byte),
+            }
+        }
+        let first = self.0.first().copied();
+        Ok(self.line(input)?.map(|_| match first {
+            Some(2) => Answer::GivenUp,
+            _ => Answer::Refused,
+        }))
+    }
+}
+
+impl Record {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// If it is none, or names anything but one entry of the directory that it is for.
+    pub(super) fn parse(line: &[u8]) -> Result<Record> {
+        match line {
+            b"E" => Ok(Record::Leave),
+            [1, ..] => Ok(Record::Failed),
+            [2, ..] => Ok(Record::GivenUp),
+            [b'T', rest @ ..] => times(rest),
+            [b'C', rest @ ..] => {
+                let (mode, size, name) = entry(rest)?;
+                Ok(Record::File { mode, size, name })
+            }
+            [b'D', rest @ ..] => {
+                let (mode, _, name) = entry(rest)?;
+                Ok(Record::Directory { mode, name })
+            }
+            _ => Err(protocol("a record of no known kind")),
+        }
+    }
+
+    /// The line that says it, with its end. None for what the protocol cannot carry: a name with the
+    /// end of a line in it.
+    pub(super) fn encode(&self) -> Option<Vec<u8>> {
+        let named = |letter: char, mode: u32, size: u64, name: &[u8]| {
+            let line = [format!("{letter}{mode:04o} {size} ").as_bytes(), name, b"\n"].concat();
+            (!name.contains(&b'\n')).then_some(line)
+        };
+        match self {
+            Record::File { mode, size, name } => named('C', *mode, *size, name),
+            Record::Directory { mode, name } => named('D', *mode, 0, name),
+            Record::Leave => Some(b"E\n".to_vec()),
+            Record::Times(time) => {
+                // A source has the time of the last reading as well; ours is not kept.
+                let (seconds, micros) = (time.seconds.max(0), time.nanoseconds / 1000);
+                Some(format!("T{seconds} {micros} {seconds} {micros}\n").into_bytes())
+            }
+            Record::Failed | Record::GivenUp => None,
+        }
+    }
+}
+
+/// Tells the other side of an error, after which the rest goes on.
+pub(super) fn failure(error: &Error) -> Vec<u8> {
+    format!("\u{1}scp: {error}\n").into_bytes()
+}
+
+/// The client does not keep to the protocol.
+pub(super) fn protocol(why: &str) -> Error {
+    Error::Protocol(format!("this is not what an scp client sends: {why}"))
+}
+
+/// `MODE SIZE NAME`
+fn entry(rest: &[u8]) -> Result<(u32, u64, Vec<u8>)> {
+    let mut parts = rest.splitn(3, |byte| *byte == b' ');
+    let (mode, size, name) = (parts.next(), parts.next(), parts.next());
+    let mode = mode.filter(|mode| (1..=6).contains(&mode.len())).and_then(|mode| digits(mode, 8));
+    let mode = mode.ok_or_else(|| protocol("a mode that is none"))?;
+    let size = size.and_then(|size| digits(size, 10)).filter(|size| i64::try_from(*size).is_ok());
+    let size = size.ok_or_else(|| protocol("a size that is none"))?;
+    let name = name.unwrap_or_default();
+    if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.contains(&0) {
+        return Err(protocol("a name that leads elsewhere"));
+    }
+    Ok(((mode & 0o7777) as u32, size, name.to_vec()))
+}
+
+/// `SECONDS MICROSECONDS` of the last change, and the same of the last reading.
+fn times(rest: &[u8]) -> Result<Record> {
+    let parts: Option<Vec<u64>> = rest.split(|byte| *byte == b' ').map(|part| digits(part, 10)).collect();
+    match parts.as_deref() {
+        Some([seconds, micros @ 0..1_000_000, _, 0..1_000_000]) => {
+            let seconds = i64::try_from(*seconds).map_err(|_| protocol("a time that is none"))?;
+            Ok(Record::Times(Time { seconds, nanoseconds: (*micros * 1000) as u32 }))
+        }
+        _ => Err(protocol("a time that is none")),
+    }
+}
+
+fn digits(text: &[u8], radix: u32) -> Option<u64> {
+    // Without a look at the first byte a sign would be taken.
+    let text =
+        std::str::from_utf8(text).ok().filter(|text| text.starts_with(|c: char| c.is_ascii_digit()))?;
+    u64::from_str_radix(text, radix).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subsystem::inbox::End;
+    use bytes::Bytes;
+
+    #[test]
+    fn records_are_read_as_they_are_written() {
+        let time = Time { seconds: 1_700_000_000, nanoseconds: 5000 };
+        let file = |name: &[u8]| Record::File { mode: 0o644, size: 12, name: name.to_vec() };
+        let cases = [
+            (file(b"a b"), &b"C0644 12 a b\n"[..]),
+            (file(b"\xff"), b"C0644 12 \xff\n"),
+            (file(b" "), b"C0644 12  \n"),
+            (Record::Directory { mode: 0o755, name: b"d".to_vec() }, b"D0755 0 d\n"),
+            (Record::Leave, b"E\n"),
+            (Record::Times(time), b"T1700000000 5 1700000000 5\n"),
+        ];
+        for (record, line) in cases {
+            assert_eq!(record.encode().as_deref(), Some(line));
+            assert_eq!(Record::parse(line.strip_suffix(b"\n").unwrap()).unwrap(), record);
+        }
+        assert_eq!(file(b"new\nline").encode(), None);
+        assert_eq!(Record::parse(b"\x01scp: x").unwrap(), Record::Failed);
+        assert_eq!(Record::parse(b"\x02scp: x").unwrap(), Record::GivenUp);
+    }
+
+    #[test]
+    fn what_leads_elsewhere_or_is_no_record_is_refused() {
+        for line in [
+            &b""[..],
+            b"X",
+            b"EE",
+            b"C",
+            b"C0644",
+            b"C0644 1",
+            b"C0644 1 ",
+            b"C0644 1 .",
+            b"C0644 1 ..",
+            b"C0644 1 a/b",
+            b"C0644 1 /etc/passwd",
+            b"D0755 0 ../x",
+            b"D0755 0 x/",
+            b"C0644 1 a\0b",
+            b"C0948 1 a",
+            b"C 1 a",
+            b"C0000644 1 a",
+            b"C0644 -1 a",
+            b"C0644 +1 a",
+            b"C0644 0x1 a",
+            b"C0644 9223372036854775808 a",
+            b"C0644 99999999999999999999 a",
+            b"C0644  1 a",
+            b"T1 0 1",
+            b"T1 0 1 0 0",
+            b"T-1 0 1 0",
+            b"T1 1000000 1 0",
+            b"T99999999999999999999 0 1 0",
+        ] {
+            assert!(Record::parse(line).is_err(), "{}", line.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn lines_and_answers_come_in_any_pieces() {
+        let mut reader = Reader::default();
+        let mut input = Input::default();
+        let push =
+            |input: &mut Input, bytes: &'static [u8]| input.push(vec![Bytes::from_static(bytes)], None);
+        push(&mut input, b"C0644 ");
+        assert_eq!(reader.line(&mut input).unwrap(), None);
+        push(&mut input, b"1 a\n\0\x01no");
+        assert_eq!(reader.line(&mut input).unwrap(), Some(Line::Whole(b"C0644 1 a".to_vec())));
+        assert_eq!(reader.answer(&mut input).unwrap(), Some(Answer::Accepted));
+        assert_eq!(reader.answer(&mut input).unwrap(), None);
+        push(&mut input, b"t so\n\x02\nold error\n");
+        assert_eq!(reader.answer(&mut input).unwrap(), Some(Answer::Refused));
+        assert_eq!(reader.answer(&mut input).unwrap(), Some(Answer::GivenUp));
+        assert_eq!(reader.answer(&mut input).unwrap(), Some(Answer::Refused));
+        input.push(Vec::new(), Some(End::Eof));
+        assert_eq!(reader.answer(&mut input).unwrap(), Some(Answer::End));
+        assert_eq!(reader.line(&mut input).unwrap(), Some(Line::End));
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_gathered() {
+        let mut input = Input::default();
+        input.push(vec![Bytes::from(vec![b'x'; 1 << 20])], None);
+        assert!(Reader::default().line(&mut input).is_err());
+        assert!(input.len() > (1 << 20) - 2 * MAX_LINE);
+        let mut input = Input::default();
+        input.push(vec![Bytes::from_static(b"C06")], Some(End::Eof));
+        assert!(matches!(Reader::default().line(&mut input), Err(Error::Cut)));
+    }
+}

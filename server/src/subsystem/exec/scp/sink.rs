@@ -1,0 +1,222 @@
+//! `scp -t`: the side that receives.
+
+use super::protocol::{Answer, Line, Reader, Record, failure, protocol};
+use crate::operations::{self, Made, Upload, User, place};
+use crate::subsystem::exec::error::{Error, PARTLY, Result};
+use crate::subsystem::exec::stream::publish;
+use crate::subsystem::exec::task::{Io, Read, Task, Turn};
+use rustix::fs::FileType;
+use sshome_wire::{Put, RemotePath, Time};
+
+/// What a turn takes in, in bytes.
+const MOST: usize = 4 << 20;
+
+/// Directories that may be in one another.
+const MAX_DEPTH: usize = 1000;
+
+/// What a new file's mode loses where the client does not ask to keep it.
+const UMASK: u32 = 0o022;
+
+/// Files and directories that are being received. Each file is staged, and published whole.
+pub(super) struct Sink {
+    target: RemotePath,
+    /// Whether the target has to be a directory.
+    directory: bool,
+    recursive: bool,
+    preserve: bool,
+    /// Directories that have been entered.
+    levels: Vec<RemotePath>,
+    /// Of the next file.
+    times: Option<Time>,
+    file: Option<Arriving>,
+    reader: Reader,
+    greeted: bool,
+    status: u8,
+}
+
+/// A file on its way.
+struct Arriving {
+    /// None if it has failed: what still comes of it is dropped.
+    upload: std::result::Result<Upload, Error>,
+    left: u64,
+}
+
+impl Sink {
+    pub(super) fn new(target: RemotePath, directory: bool, recursive: bool, preserve: bool) -> Sink {
+        Sink {
+            target,
+            directory,
+            recursive,
+            preserve,
+            levels: Vec::new(),
+            times: None,
+            file: None,
+            reader: Reader::default(),
+            greeted: false,
+            status: 0,
+        }
+    }
+
+    /// Looks at the target, and says that the client may begin.
+    fn greet(&mut self, user: &User, io: &mut Io) -> Result<()> {
+        if !std::mem::replace(&mut self.greeted, true) {
+            if self.directory {
+                operations::enter_directory(user, &self.target)?;
+            }
+            self.directory = is_directory(user, &self.target);
+            io.bytes(b"\0");
+        }
+        Ok(())
+    }
+
+    /// Takes one record; returns whether to go on.
+    fn record(&mut self, user: &User, io: &mut Io, line: &[u8]) -> Result<bool> {
+        let taken = match Record::parse(line)? {
+            Record::File { mode, size, name } => self.begin_file(user, mode, size, &name),
+            Record::Directory { .. } if !self.recursive => {
+                return Err(protocol("a directory, though it did not say -r"));
+            }
+            Record::Directory { mode, name } => self.enter(user, mode, &name),
+            Record::Leave => {
+                self.levels.pop().map(drop).ok_or_else(|| protocol("an end of no directory"))?;
+                Ok(())
+            }
+            Record::Times(time) => {
+                self.times = Some(time);
+                Ok(())
+            }
+            Record::Failed => {
+                // The client has told its user, and wants no answer.
+                self.status = PARTLY;
+                return Ok(true);
+            }
+            Record::GivenUp => return Ok(false),
+        };
+        self.answer(io, taken);
+        Ok(true)
+    }
+
+    fn begin_file(&mut self, user: &User, mode: u32, size: u64, name: &[u8]) -> Result<()> {
+        let path = self.place_of(name)?;
+        let (mtime, mode) = match self.preserve {
+            true => (self.times.take(), Some(mode & 0o777)),
+            // A file that is there keeps its mode.
+            false if operations::stat(user, &path, true).is_ok() => (None, None),
+            false => (None, Some(mode & 0o777 & !UMASK)),
+        };
+        let put = Put { path: Vec::new(), size: Some(size), mtime, source: None, mode, resume: 0 };
+        let upload = Upload::begin(user, &put, path, None)?;
+        self.file = Some(Arriving { upload: Ok(upload), left: size });
+        Ok(())
+    }
+
+    /// Goes into a directory, made if it is missing. One that is there keeps its mode.
+    fn enter(&mut self, user: &User, mode: u32, name: &[u8]) -> Result<()> {
+        self.times = None;
+        let path = self.place_of(name)?;
+        if self.levels.len() >= MAX_DEPTH {
+            return Err(Error::Protocol(format!("{path}: too many directories in one another")));
+        }
+        let mode = if self.preserve { mode & 0o777 } else { mode & 0o777 & !UMASK };
+        let (made, places) = operations::make_directory(user, &path, false, Some(mode))?;
+        if made == Made::New {
+            place(user, Vec::new(), places).1?;
+        }
+        self.levels.push(path);
+        Ok(())
+    }
+
+    /// Where an entry of the current directory goes.
+    fn place_of(&self, name: &[u8]) -> Result<RemotePath> {
+        match self.levels.last() {
+            Some(directory) => Ok(directory.join(name)?),
+            None if self.directory => Ok(self.target.join(name)?),
+            None => Ok(self.target.clone()),
+        }
+    }
+
+    /// Takes data of the file; returns how many bytes, or none if they have not arrived.
+    fn data(&mut self, user: &User, io: &mut Io) -> Result<Option<usize>> {
+        let Some(file) = &mut self.file else { return Ok(Some(0)) };
+        if file.left == 0 {
+            return self.end_file(user, io);
+        }
+        match io.input.read(usize::try_from(file.left).unwrap_or(MOST).min(MOST))? {
+            Read::Nothing => Ok(None),
+            Read::End => Err(Error::Cut),
+            Read::Bytes(data) => {
+                file.left -= data.len() as u64;
+                if let Ok(upload) = &mut file.upload
+                    && let Err(error) = upload.write(&data)
+                {
+                    file.upload = Err(error.into());
+                }
+                Ok(Some(data.len()))
+            }
+        }
+    }
+
+    /// After the data the source says whether it could read them all.
+    fn end_file(&mut self, user: &User, io: &mut Io) -> Result<Option<usize>> {
+        let Some(answer) = self.reader.answer(&mut io.input)? else { return Ok(None) };
+        let Some(file) = self.file.take() else { return Ok(Some(0)) };
+        let stored = match answer {
+            Answer::Accepted => file.upload.and_then(|upload| publish(user, upload, None)),
+            Answer::Refused => Err(Error::Protocol("the source failed; nothing was published".to_owned())),
+            Answer::GivenUp | Answer::End => return Err(Error::Cut),
+        };
+        self.answer(io, stored);
+        Ok(Some(0))
+    }
+
+    fn answer(&mut self, io: &mut Io, result: Result<()>) {
+        match result {
+            Ok(()) => io.bytes(b"\0"),
+            Err(error) => {
+                self.status = PARTLY;
+                io.bytes(&failure(&error));
+            }
+        }
+    }
+
+    fn work(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
+        self.greet(user, io)?;
+        let mut taken = 0;
+        while taken < MOST {
+            if self.file.is_some() {
+                match self.data(user, io)? {
+                    Some(length) => taken += length.max(1),
+                    None => return Ok(Turn::Waiting),
+                }
+                continue;
+            }
+            match self.reader.line(&mut io.input)? {
+                None => return Ok(Turn::Waiting),
+                Some(Line::End) => return Ok(Turn::Done(self.status)),
+                Some(Line::Whole(line)) => {
+                    if !self.record(user, io, &line)? {
+                        return Ok(Turn::Done(PARTLY));
+                    }
+                    // A record may cost as much as a lot of data: see to it that the turn ends.
+                    taken += MOST / 64;
+                }
+            }
+        }
+        Ok(Turn::Busy)
+    }
+}
+
+impl Task for Sink {
+    fn turn(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
+        // The client shows what it is told in its own protocol; a second time would be one too many.
+        Ok(self.work(user, io).unwrap_or_else(|error| {
+            io.bytes(&failure(&error));
+            Turn::Done(PARTLY)
+        }))
+    }
+}
+
+fn is_directory(user: &User, path: &RemotePath) -> bool {
+    operations::stat(user, path, true)
+        .is_ok_and(|found| FileType::from_raw_mode(found.stat.st_mode) == FileType::Directory)
+}

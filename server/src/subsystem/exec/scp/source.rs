@@ -1,0 +1,262 @@
+//! `scp -f`: the side that sends.
+
+use super::protocol::{Answer, Reader, Record, failure};
+use crate::home::{Attributes, file_id};
+use crate::operations::{self, Download, Listing, User};
+use crate::quota::FileId;
+use crate::subsystem::exec::error::{Error, PARTLY, Result};
+use crate::subsystem::exec::stream::piece;
+use crate::subsystem::exec::task::{Io, Task, Turn};
+use rustix::fs::{FileType, Stat};
+use sshome_wire::{RemotePath, Time};
+use std::collections::VecDeque;
+
+/// Names of a directory that are read at a time.
+const BATCH: usize = 256;
+
+/// Directories that may be in one another. Each is held open.
+const MAX_DEPTH: usize = 200;
+
+/// Steps in one turn.
+const STEPS: usize = 64;
+
+/// Zeros in the place of data that could not be read, at a time.
+const PADDING: usize = 256 << 10;
+
+/// Files and directories that are being sent. Links are followed, as in a chroot.
+pub(super) struct Source {
+    operands: VecDeque<Vec<u8>>,
+    recursive: bool,
+    preserve: bool,
+    /// Directories that have been entered.
+    levels: Vec<Level>,
+    state: State,
+    reader: Reader,
+    status: u8,
+}
+
+struct Level {
+    path: RemotePath,
+    id: FileId,
+    listing: Listing,
+    names: VecDeque<Vec<u8>>,
+}
+
+enum State {
+    /// The sink has not said that it is there.
+    Greeting,
+    /// Nothing is under way.
+    Next,
+    /// Its times were told; it has to be offered once they are accepted.
+    Timed(Item),
+    /// It was offered.
+    Offered(Item),
+    Sending(Box<Download>),
+    /// The rest cannot be read: as many bytes are owed, and then the reason.
+    Owing(u64, Error),
+    /// All is sent that was to be, and not accepted yet.
+    Sent,
+}
+
+enum Item {
+    File(Record, Box<Download>),
+    Directory(Record, Box<Level>),
+}
+
+impl Source {
+    pub(super) fn new(operands: Vec<Vec<u8>>, recursive: bool, preserve: bool) -> Source {
+        Source {
+            operands: operands.into(),
+            recursive,
+            preserve,
+            levels: Vec::new(),
+            state: State::Greeting,
+            reader: Reader::default(),
+            status: 0,
+        }
+    }
+
+    /// Goes on by one step.
+    fn step(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
+        match std::mem::replace(&mut self.state, State::Next) {
+            State::Next => return Ok(self.next(user, io)),
+            State::Sending(file) => self.send(io, file),
+            State::Owing(left, error) => self.pad(io, left, error),
+            waiting => match self.reader.answer(&mut io.input)? {
+                None => {
+                    self.state = waiting;
+                    return Ok(Turn::Waiting);
+                }
+                Some(Answer::Accepted) => self.accepted(io, waiting),
+                // It has told its user; what was offered is not sent.
+                Some(Answer::Refused) => self.status = PARTLY,
+                Some(Answer::GivenUp | Answer::End) => return Ok(Turn::Done(PARTLY)),
+            },
+        }
+        Ok(Turn::Busy)
+    }
+
+    /// Offers what comes next.
+    fn next(&mut self, user: &User, io: &mut Io) -> Turn {
+        let item = match self.levels.last_mut() {
+            Some(level) => match level.next(user) {
+                Ok(Some(name)) => level.path.join(&name).map_err(Error::from).map(|path| (path, name)),
+                ended => {
+                    self.levels.pop();
+                    if let Err(error) = ended {
+                        self.failed(io, &error);
+                    }
+                    self.say(io, &Record::Leave);
+                    self.state = State::Sent;
+                    return Turn::Busy;
+                }
+            },
+            None => match self.operands.pop_front() {
+                Some(operand) => named(&operand),
+                None => return Turn::Done(self.status),
+            },
+        };
+        match item.and_then(|(path, name)| self.item(user, path, name)) {
+            Ok((stat, item)) if self.preserve => {
+                let time = Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 };
+                self.say(io, &Record::Times(time));
+                self.state = State::Timed(item);
+            }
+            Ok((_, item)) => self.offer(io, item),
+            Err(error) => self.failed(io, &error),
+        }
+        Turn::Busy
+    }
+
+    /// What is to be sent of a path.
+    fn item(&self, user: &User, path: RemotePath, name: Vec<u8>) -> Result<(Stat, Item)> {
+        let Attributes { stat, .. } = operations::stat(user, &path, true)?;
+        if name.contains(&b'\n') {
+            return Err(Error::Protocol(format!("{path}: scp cannot carry this name; sftp does")));
+        }
+        let mode = stat.st_mode & 0o7777;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            let file = Box::new(Download::begin(user, &path)?);
+            let record = Record::File { mode, size: file.size(), name };
+            return Ok((stat, Item::File(record, file)));
+        }
+        if !self.recursive {
+            return Err(Error::Protocol(format!("{path} is a directory; scp -r copies it")));
+        }
+        let id = file_id(&stat);
+        if self.levels.iter().any(|level| level.id == id) {
+            return Err(Error::Protocol(format!("{path} leads back to where it is; left out")));
+        }
+        if self.levels.len() >= MAX_DEPTH {
+            return Err(Error::Protocol(format!("{path}: too many directories in one another; left out")));
+        }
+        let listing = Listing::begin(user, &path, false)?;
+        let level = Level { path, id, listing, names: VecDeque::new() };
+        Ok((stat, Item::Directory(Record::Directory { mode, name }, Box::new(level))))
+    }
+
+    fn accepted(&mut self, io: &mut Io, state: State) {
+        match state {
+            State::Timed(item) => self.offer(io, item),
+            State::Offered(Item::File(_, file)) => self.state = State::Sending(file),
+            State::Offered(Item::Directory(_, level)) => self.levels.push(*level),
+            _ => {}
+        }
+    }
+
+    fn offer(&mut self, io: &mut Io, item: Item) {
+        let (Item::File(record, _) | Item::Directory(record, _)) = &item;
+        self.say(io, record);
+        self.state = State::Offered(item);
+    }
+
+    fn send(&mut self, io: &mut Io, mut file: Box<Download>) {
+        match piece(&mut file) {
+            Ok(Some(data)) => {
+                io.data(data);
+                self.state = State::Sending(file);
+            }
+            Ok(None) => {
+                match file.finish() {
+                    Ok(_) => io.bytes(b"\0"),
+                    Err(error) => self.failed(io, &error.into()),
+                }
+                self.state = State::Sent;
+            }
+            Err(error) => self.state = State::Owing(file.size() - file.position(), error),
+        }
+    }
+
+    /// The sink waits for as many bytes as were announced, whatever they are.
+    fn pad(&mut self, io: &mut Io, left: u64, error: Error) {
+        if left == 0 {
+            self.failed(io, &error);
+            self.state = State::Sent;
+            return;
+        }
+        let length = usize::try_from(left).unwrap_or(PADDING).min(PADDING);
+        io.data(vec![0; length]);
+        self.state = State::Owing(left - length as u64, error);
+    }
+
+    fn say(&self, io: &mut Io, record: &Record) {
+        // What has no line was sorted out when the item was made.
+        io.bytes(&record.encode().unwrap_or_default());
+    }
+
+    fn failed(&mut self, io: &mut Io, error: &Error) {
+        self.status = PARTLY;
+        io.bytes(&failure(error));
+    }
+}
+
+impl Task for Source {
+    fn turn(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
+        for _ in 0..STEPS {
+            let turn = self.step(user, io)?;
+            if turn != Turn::Busy || io.is_full() {
+                return Ok(turn);
+            }
+        }
+        Ok(Turn::Busy)
+    }
+}
+
+impl Level {
+    /// The next name in it; none at the end.
+    fn next(&mut self, user: &User) -> Result<Option<Vec<u8>>> {
+        while self.names.is_empty() {
+            let Some((_, entries)) = self.listing.next_batch(user, BATCH)? else { return Ok(None) };
+            self.names.extend(entries.into_iter().map(|entry| entry.name));
+        }
+        Ok(self.names.pop_front())
+    }
+}
+
+/// An operand's path, and the name that it goes by: as it was given, since clients compare.
+fn named(operand: &[u8]) -> Result<(RemotePath, Vec<u8>)> {
+    let path = RemotePath::root().join(operand)?;
+    let mut names = operand.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+    let name = names.next_back().unwrap_or(b".").to_vec();
+    Ok((path, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_the_last_one_that_was_given() {
+        for (operand, path, name) in [
+            ("a/b", "/a/b", "b"),
+            ("a/b//", "/a/b", "b"),
+            ("/", "/", "."),
+            (".", "/", "."),
+            ("a/..", "/", ".."),
+            ("../x", "/x", "x"),
+        ] {
+            let found = named(operand.as_bytes()).unwrap();
+            assert_eq!((found.0.as_bytes(), &found.1[..]), (path.as_bytes(), name.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Files as streams: `get` to the standard output, `put` from the standard input.
+
+use super::arguments::Arguments;
+use super::error::{Error, Result};
+use super::task::{Io, Read, Task, Turn, each};
+use crate::operations::{Download, Upload, User, place};
+use sshome_wire::{Digest, Put, RemotePath};
+
+/// What is read from the disk at a time, in bytes.
+const PIECE: usize = 256 << 10;
+
+/// What a turn takes in, in bytes.
+const MOST: usize = 4 << 20;
+
+pub(super) fn get(arguments: Arguments) -> Result<Box<dyn Task>> {
+    Ok(each(arguments.operands, |user, _, operand| {
+        let file = Download::begin(user, &RemotePath::root().join(operand)?)?;
+        Ok(Some(Box::new(Get(file))))
+    }))
+}
+
+/// A file that is being sent.
+struct Get(Download);
+
+impl Task for Get {
+    fn turn(&mut self, _: &User, io: &mut Io) -> Result<Turn> {
+        while !io.is_full() {
+            let Some(data) = piece(&mut self.0)? else {
+                self.0.finish()?;
+                return Ok(Turn::Done(0));
+            };
+            io.data(data);
+        }
+        Ok(Turn::Busy)
+    }
+}
+
+/// The next bytes of a file; none at its end.
+pub(super) fn piece(file: &mut Download) -> Result<Option<Vec<u8>>> {
+    let left = usize::try_from(file.size() - file.position()).unwrap_or(PIECE);
+    let mut buffer = Vec::with_capacity(left.min(PIECE));
+    while file.read(&mut buffer)? > 0 {}
+    Ok((!buffer.is_empty()).then_some(buffer))
+}
+
+pub(super) fn put(arguments: Arguments) -> Result<Box<dyn Task>> {
+    let size = arguments.value("size").map(number).transpose()?;
+    let digest = arguments.value("b3").map(hexadecimal).transpose()?;
+    let operand = arguments.operands.first().map(Vec::as_slice).unwrap_or_default();
+    let path = RemotePath::root().join(operand)?;
+    Ok(Box::new(Storing { path, size, digest, upload: None }))
+}
+
+/// A file that is being received. It is published only when the client has said that this was all.
+struct Storing {
+    path: RemotePath,
+    size: Option<u64>,
+    digest: Option<Digest>,
+    upload: Option<Upload>,
+}
+
+impl Task for Storing {
+    fn turn(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            None => self.upload.insert(begin(user, &self.path, self.size)?),
+        };
+        let mut taken = 0;
+        while taken < MOST {
+            match io.input.read(MOST)? {
+                Read::Bytes(data) => {
+                    upload.write(&data)?;
+                    taken += data.len();
+                }
+                Read::Nothing => return Ok(Turn::Waiting),
+                Read::End => {
+                    let Some(upload) = self.upload.take() else { return Ok(Turn::Done(0)) };
+                    publish(user, upload, self.digest)?;
+                    return Ok(Turn::Done(0));
+                }
+            }
+        }
+        Ok(Turn::Busy)
+    }
+}
+
+fn begin(user: &User, path: &RemotePath, size: Option<u64>) -> Result<Upload> {
+    let put = Put { path: Vec::new(), size, mtime: None, source: None, mode: None, resume: 0 };
+    Ok(Upload::begin(user, &put, path.clone(), None)?)
+}
+
+/// Gives what has come whole its name.
+pub(super) fn publish(user: &User, upload: Upload, digest: Option<Digest>) -> Result<()> {
+    let placement = upload.finish_as_it_came(digest)?;
+    let (placed, synced) = place(user, vec![placement], Vec::new());
+    for result in placed.into_iter().chain([synced]) {
+        result?;
+    }
+    Ok(())
+}
+
+fn number(text: &[u8]) -> Result<u64> {
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    number.ok_or(Error::Value { what: "--size", wanted: "a number of bytes" })
+}
+
+/// A digest of 64 hexadecimal digits.
+fn hexadecimal(text: &[u8]) -> Result<Digest> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let mut digest = Digest([0; 32]);
+    let wrong = || Error::Value { what: "--b3", wanted: "a BLAKE3 of 64 hexadecimal digits" };
+    if text.len() != 2 * digest.0.len() {
+        return Err(wrong());
+    }
+    for (byte, pair) in digest.0.iter_mut().zip(text.chunks_exact(2)) {
+        let value = pair.iter().try_fold(0, |value, byte| Some(value * 16 + digit(*byte)?));
+        *byte = value.and_then(|value| u8::try_from(value).ok()).ok_or_else(wrong)?;
+    }
+    Ok(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_read_back_and_nothing_else_is() {
+        let digest = Digest(*blake3::hash(b"x").as_bytes());
+        assert_eq!(hexadecimal(digest.to_string().as_bytes()).unwrap(), digest);
+        assert_eq!(hexadecimal(digest.to_string().to_uppercase().as_bytes()).unwrap(), digest);
+        for text in ["", "00", &"0".repeat(63), &"0".repeat(66), &"+0".repeat(32), &"g0".repeat(32)] {
+            assert!(hexadecimal(text.as_bytes()).is_err(), "{text}");
+        }
+        assert_eq!(number(b"0").unwrap(), 0);
+        for text in ["", "-1", "1k", "99999999999999999999"] {
+            assert!(number(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

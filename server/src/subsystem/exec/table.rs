@@ -1,0 +1,192 @@
+//! The commands: one table drives parsing, the help, permission and dispatch.
+
+use super::arguments::{Accepts, Arguments};
+use super::error::{Error, Result};
+use super::task::{Once, Task};
+use super::{change, look, scp, stream};
+
+/// A command.
+pub(super) struct Command {
+    /// What it is called.
+    pub(super) name: &'static str,
+    /// What may stand behind its name.
+    pub(super) accepts: Accepts,
+    /// What it does, for people.
+    help: &'static str,
+    /// Whether it changes anything.
+    pub(super) changes: fn(&Arguments) -> bool,
+    /// Whether it reads its input.
+    pub(super) reads: fn(&Arguments) -> bool,
+    /// Begins it.
+    pub(super) begin: fn(Arguments) -> Result<Box<dyn Task>>,
+}
+
+const ANY: usize = usize::MAX;
+
+const fn accepts(usage: &'static str, flags: &'static str, operands: (usize, usize)) -> Accepts {
+    Accepts { usage, flags, values: &[], operands }
+}
+
+const fn yes(_: &Arguments) -> bool {
+    true
+}
+
+const fn no(_: &Arguments) -> bool {
+    false
+}
+
+static COMMANDS: &[Command] = &[
+    Command {
+        name: "help",
+        accepts: accepts("help", "", (0, ANY)),
+        help: "list the commands",
+        changes: no,
+        reads: no,
+        begin: help,
+    },
+    Command {
+        name: "pwd",
+        accepts: accepts("pwd", "LP", (0, 0)),
+        help: "say where names begin: at the home, /",
+        changes: no,
+        reads: no,
+        begin: look::pwd,
+    },
+    Command {
+        name: "ls",
+        accepts: accepts("ls [-1aAdhlR] [NAME]...", "1aAdhlRF", (0, ANY)),
+        help: "list; -a hidden names too, -l with size and time, -R whole trees, -d not what is inside",
+        changes: no,
+        reads: no,
+        begin: look::ls,
+    },
+    Command {
+        name: "stat",
+        accepts: accepts("stat NAME...", "", (1, ANY)),
+        help: "tell what is known of a name",
+        changes: no,
+        reads: no,
+        begin: look::stat,
+    },
+    Command {
+        name: "df",
+        accepts: accepts("df [-hk] [NAME]...", "hkP", (0, ANY)),
+        help: "tell what is used of the quota, in KiB; -h in readable sizes",
+        changes: no,
+        reads: no,
+        begin: look::df,
+    },
+    Command {
+        name: "mkdir",
+        accepts: accepts("mkdir [-p] NAME...", "p", (1, ANY)),
+        help: "make directories; -p with those above them, and none is in the way",
+        changes: yes,
+        reads: no,
+        begin: change::mkdir,
+    },
+    Command {
+        name: "rmdir",
+        accepts: accepts("rmdir NAME...", "", (1, ANY)),
+        help: "remove empty directories",
+        changes: yes,
+        reads: no,
+        begin: change::rmdir,
+    },
+    Command {
+        name: "rm",
+        accepts: accepts("rm [-fr] NAME...", "frR", (0, ANY)),
+        help: "remove; -r whole trees, -f what is missing is no failure",
+        changes: yes,
+        reads: no,
+        begin: change::rm,
+    },
+    Command {
+        name: "mv",
+        accepts: accepts("mv FROM... TO", "f", (2, ANY)),
+        help: "rename, or move into a directory",
+        changes: yes,
+        reads: no,
+        begin: change::mv,
+    },
+    Command {
+        name: "cp",
+        accepts: accepts("cp [-r] FROM... TO", "rRf", (2, ANY)),
+        help: "copy; -r whole trees",
+        changes: yes,
+        reads: no,
+        begin: change::cp,
+    },
+    Command {
+        name: "get",
+        accepts: accepts("get NAME...", "", (1, ANY)),
+        help: "write files to the standard output",
+        changes: no,
+        reads: no,
+        begin: stream::get,
+    },
+    Command {
+        name: "cat",
+        accepts: accepts("cat NAME...", "", (1, ANY)),
+        help: "the same",
+        changes: no,
+        reads: no,
+        begin: stream::get,
+    },
+    Command {
+        name: "put",
+        accepts: Accepts {
+            usage: "put [--size BYTES] [--b3 DIGEST] NAME",
+            flags: "",
+            values: &["size", "b3"],
+            operands: (1, 1),
+        },
+        help: "store the standard input, whole or not at all; of this size and with this BLAKE3, if given",
+        changes: yes,
+        reads: yes,
+        begin: stream::put,
+    },
+    Command {
+        name: "scp",
+        accepts: accepts("scp [-dprv] {-t TO | -f FROM...}", "dfprtvq", (1, ANY)),
+        help: "the other end of an scp client's old protocol (scp -O)",
+        changes: |arguments| arguments.has("t"),
+        reads: yes,
+        begin: scp::begin,
+    },
+];
+
+/// The command of a name.
+///
+/// # Errors
+/// If there is none.
+pub(super) fn find(name: &[u8]) -> Result<&'static Command> {
+    let found = COMMANDS.iter().find(|command| command.name.as_bytes() == name);
+    found.ok_or_else(|| Error::Unknown(name.to_vec()))
+}
+
+fn help(_: Arguments) -> Result<Box<dyn Task>> {
+    Ok(Box::new(Once(|_: &_, io: &mut super::task::Io| {
+        for command in COMMANDS {
+            io.line(command.accepts.usage.as_bytes());
+            io.line(format!("        {}", command.help).as_bytes());
+        }
+        Ok(())
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_once_and_usages_begin_with_them() {
+        for command in COMMANDS {
+            let same = COMMANDS.iter().filter(|other| other.name == command.name);
+            assert_eq!(same.count(), 1, "{}", command.name);
+            assert!(command.accepts.usage.starts_with(command.name), "{}", command.name);
+        }
+        for name in ["bash", "", "LS", "ls ", "/bin/ls"] {
+            assert!(matches!(find(name.as_bytes()), Err(Error::Unknown(_))), "{name}");
+        }
+    }
+}
