@@ -35,8 +35,23 @@ pub enum Ended {
     Fault,
 }
 
-/// Serves one channel until its client ends it. `stopping` ends it as soon as nothing is under way.
+/// Serves one channel until its client ends it, or goes on over another one. `stopping` ends it as soon as
+/// nothing is under way.
 pub async fn converse(
+    incoming: impl Incoming,
+    outgoing: impl Outgoing,
+    user: User,
+    stopping: CancellationToken,
+) -> Ended {
+    let superseded = user.superseded();
+    tokio::select! {
+        biased;
+        () = superseded.cancelled() => Ended::Gone,
+        ended = serve(incoming, outgoing, user, stopping) => ended,
+    }
+}
+
+async fn serve(
     incoming: impl Incoming,
     outgoing: impl Outgoing,
     user: User,
