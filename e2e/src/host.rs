@@ -39,6 +39,14 @@ impl HostBuilder {
         Ok(HostBuilder { dir, key, text })
     }
 
+    /// Adds a line to the server's own settings. Users come after it.
+    #[must_use]
+    pub fn setting(mut self, line: &str) -> HostBuilder {
+        self.text.push_str(line);
+        self.text.push('\n');
+        self
+    }
+
     /// Adds a user whom the host's key logs in. `settings` are lines of the user's table.
     ///
     /// # Errors

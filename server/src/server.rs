@@ -19,6 +19,9 @@ use tokio_util::task::TaskTracker;
 /// After an `accept` that failed (too many open files, say) nothing is gained by trying at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How often parts are looked for that nobody came back for, at least.
+const LOOK: Duration = Duration::from_secs(60);
+
 /// Connections that may be open and not logged in.
 const MAX_STRANGERS: usize = 100;
 
@@ -53,6 +56,7 @@ pub struct Server {
     shared: Arc<Shared>,
     grace: Duration,
     part_expiry: Duration,
+    stream_expiry: Duration,
     /// For the words that tell how to log in.
     example: Option<String>,
 }
@@ -106,6 +110,7 @@ impl Server {
             shared: Arc::new(shared),
             grace: config.shutdown_grace,
             part_expiry: config.part_expiry,
+            stream_expiry: config.stream_expiry,
             example: example.map(|account| account.name.clone()),
         })
     }
@@ -160,7 +165,7 @@ impl Server {
         }
         tokio::select! {
             () = shutdown => {}
-            () = expire(Arc::clone(&self.shared), self.part_expiry) => {}
+            () = expire(Arc::clone(&self.shared), self.part_expiry, self.stream_expiry) => {}
         }
         tracing::info!(connections = connections.len(), "ending");
         self.shared.stopping.cancel();
@@ -176,13 +181,13 @@ impl Server {
     }
 }
 
-/// Removes parts that nobody came back for, now and every hour. Never ends.
-async fn expire(shared: Arc<Shared>, age: Duration) {
-    let mut hour = tokio::time::interval(Duration::from_secs(3600));
+/// Removes parts that nobody came back for, now and again and again. Never ends.
+async fn expire(shared: Arc<Shared>, files: Duration, streams: Duration) {
+    let mut interval = tokio::time::interval(streams.clamp(Duration::from_secs(1), LOOK));
     loop {
-        hour.tick().await;
+        interval.tick().await;
         let shared = Arc::clone(&shared);
-        match tokio::task::spawn_blocking(move || shared.homes.expire_parts(age)).await {
+        match tokio::task::spawn_blocking(move || shared.homes.expire_parts(files, streams)).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "uploads that nobody went on with were removed"),
             Err(error) => tracing::error!(%error, "old parts could not be looked at"),

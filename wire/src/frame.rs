@@ -5,7 +5,7 @@
 //! and never waited for as a whole.
 
 use crate::chunks::Chunks;
-use crate::{Blocks, End, Entries, Header, Hello, Part, Progress, Reply, Request};
+use crate::{Blocks, End, Entries, Header, Hello, Part, Progress, Reply, Request, Stored};
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::Serialize;
@@ -46,6 +46,8 @@ pub enum Kind {
     Blocks = 11,
     /// What is left of uploads that were cut.
     Parts = 12,
+    /// How much of a stream need not be sent again.
+    Stored = 13,
 }
 
 impl TryFrom<u8> for Kind {
@@ -53,7 +55,9 @@ impl TryFrom<u8> for Kind {
 
     fn try_from(byte: u8) -> Result<Kind, FrameError> {
         use Kind::*;
-        let all = [Hello, Request, Cancel, Abort, Data, End, Reply, Header, Entries, Progress, Blocks, Parts];
+        let all = [
+            Hello, Request, Cancel, Abort, Data, End, Reply, Header, Entries, Progress, Blocks, Parts, Stored,
+        ];
         all.into_iter().find(|kind| *kind as u8 == byte).ok_or(FrameError::UnknownKind(byte))
     }
 }
@@ -75,6 +79,7 @@ pub enum Frame {
     Progress(Progress),
     Blocks(Blocks),
     Parts(Vec<Part>),
+    Stored(Stored),
 }
 
 /// Why the stream cannot be read any further. The channel ends on it.
@@ -114,6 +119,7 @@ impl Frame {
             Frame::Progress(_) => Kind::Progress,
             Frame::Blocks(_) => Kind::Blocks,
             Frame::Parts(_) => Kind::Parts,
+            Frame::Stored(_) => Kind::Stored,
         }
     }
 
@@ -134,6 +140,7 @@ impl Frame {
             Frame::Progress(body) => control(body),
             Frame::Blocks(body) => control(body),
             Frame::Parts(body) => control(body),
+            Frame::Stored(body) => control(body),
         };
         let sendable = body.filter(|body| body.len() < MAX_FRAME as usize);
         let body = sendable.ok_or(FrameError::Unsendable(self.kind()))?;
@@ -156,6 +163,7 @@ impl Frame {
             Kind::Progress => whole(kind, body).map(Frame::Progress),
             Kind::Blocks => whole(kind, body).map(Frame::Blocks),
             Kind::Parts => whole(kind, body).map(Frame::Parts),
+            Kind::Stored => whole(kind, body).map(Frame::Stored),
             Kind::Cancel | Kind::Abort | Kind::Data => Err(FrameError::BadBody(kind)),
         }
     }

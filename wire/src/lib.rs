@@ -34,7 +34,7 @@ pub use path::{MAX_PATH, PathError, RemotePath};
 pub use reply::{Hashed, Payload, Progress, Reply, Usage};
 pub use request::{Put, Request};
 pub use status::Status;
-pub use transfer::{Blocks, Digest, End, Header, Part};
+pub use transfer::{Blocks, Digest, End, Header, Part, Stored, StreamId};
 
 /// The name of the SSH subsystem that speaks this protocol.
 pub const SUBSYSTEM: &str = "sshome";

@@ -1,6 +1,6 @@
 //! What a client asks for.
 
-use crate::Time;
+use crate::{StreamId, Time};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +115,22 @@ pub enum Request {
         /// What stands in it.
         target: Vec<u8>,
     },
+    /// Receive a file as for `Put`, from a source that cannot be read twice. While the data come,
+    /// `Stored` frames say how much of them need not be sent again.
+    PutStream {
+        /// Which stream.
+        id: StreamId,
+        /// The file. Its `source` says nothing.
+        put: Put,
+    },
+    /// What is left of a stream whose connection was lost; answered as `PartStatus`. A conversation that
+    /// still has the stream is ended first.
+    StreamStatus {
+        /// Where the file was to go.
+        path: Vec<u8>,
+        /// Which stream.
+        id: StreamId,
+    },
 }
 
 impl Request {
@@ -130,8 +146,9 @@ impl Request {
             | Request::Rm { path, .. }
             | Request::Rmdir { path }
             | Request::Hash { path, .. }
-            | Request::PartStatus { path, .. } => (Some(path), None),
-            Request::Put(put) => (Some(&put.path), None),
+            | Request::PartStatus { path, .. }
+            | Request::StreamStatus { path, .. } => (Some(path), None),
+            Request::Put(put) | Request::PutStream { put, .. } => (Some(&put.path), None),
             Request::Mv { from, to } | Request::Cp { from, to, .. } => (Some(from), Some(to)),
             Request::Discard { path } => (path.as_ref(), None),
             Request::Symlink { path, target } => (Some(path), Some(target)),
@@ -154,7 +171,7 @@ pub struct Put {
     pub source: Option<Time>,
     /// Permission bits; without them those of the replaced file stay.
     pub mode: Option<u32>,
-    /// How many blocks of the part that `PartStatus` told of are kept. The data go on after them; the
+    /// How many blocks of the part that `PartStatus` or `StreamStatus` told of are kept. The data go on after them; the
     /// digest in `End` covers the whole file all the same. 0 begins anew.
     pub resume: u32,
 }

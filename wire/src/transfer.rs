@@ -48,6 +48,17 @@ impl Blocks {
     pub const MOST: usize = 4096;
 }
 
+/// Names one stream: a random number of the client's, so that nobody else means the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StreamId(pub [u8; 16]);
+
+/// How much of a stream the server has, so that the client need not keep it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Bytes, from the first on: whole blocks, each with at least a byte after it.
+    pub bytes: u64,
+}
+
 /// What is left of an upload that was cut.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
@@ -55,7 +66,7 @@ pub struct Part {
     pub path: Vec<u8>,
     /// Bytes that have arrived.
     pub length: u64,
-    /// Length of the source in bytes.
+    /// Length of the source in bytes; 0 if it is a stream, of which nobody knows.
     pub size: u64,
     /// When the last of it arrived.
     pub since: Time,

@@ -35,13 +35,18 @@ impl Incoming {
 
     /// The next frame. A caller that stops waiting loses nothing.
     pub(super) async fn next(&mut self) -> Result<Frame, ConversationError> {
+        self.next_owed(true).await
+    }
+
+    /// The same; where the server does not owe a frame, it is waited for without end.
+    pub(super) async fn next_owed(&mut self, owed: bool) -> Result<Frame, ConversationError> {
         loop {
             if let Some(frame) = self.decoder.next()? {
                 return Ok(frame);
             }
             let message = match &self.patience {
-                Some(patience) => patience.wait(self.channel.wait()).await?,
-                None => self.channel.wait().await,
+                Some(patience) if owed => patience.wait(self.channel.wait()).await?,
+                _ => self.channel.wait().await,
             };
             match message {
                 Some(ChannelMsg::Data { data }) => {

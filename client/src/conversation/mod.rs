@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod greeting;
 mod link;
+mod listing;
 mod parts;
 mod patience;
 #[cfg(test)]
@@ -27,8 +28,7 @@ use link::{Incoming, Outgoing};
 use russh::Channel;
 use russh::client::Msg;
 use sshome_wire::{
-    Entries, Entry, Frame, Hello, MAX_FRAME, PathError, Payload, Progress, RemotePath, Reply, Request,
-    SUBSYSTEM, Status,
+    Frame, Hello, MAX_FRAME, PathError, Payload, Progress, RemotePath, Reply, Request, SUBSYSTEM, Status,
 };
 use tokio::time::timeout;
 
@@ -138,33 +138,6 @@ impl Conversation {
         Ok(reply)
     }
 
-    /// Lists a path; `each` is given the entries as they come. The entry of the path itself comes
-    /// last, as the result.
-    ///
-    /// # Errors
-    /// `Refused` where the path cannot be listed; `Cancelled` after an interrupt.
-    pub async fn list(
-        &mut self,
-        path: &[u8],
-        recursive: bool,
-        interrupt: &Interrupt,
-        each: &mut (dyn FnMut(Entries) + Send),
-    ) -> Result<Entry, ConversationError> {
-        let request = Request::Ls { path: path.to_vec(), recursive };
-        let mut each = |frame| match frame {
-            Frame::Entries(entries) => {
-                each(entries);
-                Ok(())
-            }
-            Frame::Progress(_) => Ok(()),
-            frame => Err(unexpected(&frame)),
-        };
-        match self.answer(request, interrupt, &mut each).await?.payload {
-            Payload::Stat(entry) => Ok(entry),
-            _ => Err(ConversationError::Protocol("the answer to ls has no entry".into())),
-        }
-    }
-
     /// Asks many things that are answered by one reply each, without waiting in between; `each` is
     /// given the number of the request and its reply, which may be an error.
     ///
@@ -224,6 +197,18 @@ impl Conversation {
     /// # Errors
     /// `Cancelled` if the interrupt is raised; [`abandon`](Self::abandon) is then the caller's to call.
     pub(crate) async fn receive(&mut self, interrupt: &Interrupt) -> Result<Frame, ConversationError> {
+        self.receive_owed(true, interrupt).await
+    }
+
+    /// The same; where the server does not owe a frame yet, it may take as long as it likes.
+    ///
+    /// # Errors
+    /// As of [`receive`](Self::receive).
+    pub(crate) async fn receive_owed(
+        &mut self,
+        owed: bool,
+        interrupt: &Interrupt,
+    ) -> Result<Frame, ConversationError> {
         if interrupt.is_raised() {
             return Err(ConversationError::Cancelled);
         }
@@ -232,7 +217,7 @@ impl Conversation {
         }
         let frame = tokio::select! {
             biased;
-            frame = self.incoming.next() => frame?,
+            frame = self.incoming.next_owed(owed) => frame?,
             () = interrupt.raised() => return Err(ConversationError::Cancelled),
         };
         self.account(&frame)?;

@@ -1,8 +1,11 @@
-//! What is left of uploads that were cut.
+//! What is left of transfers that were cut, on either side.
 
-use super::{Conversation, ConversationError, unexpected};
+use super::{Conversation, ConversationError, encoded, unexpected};
 use crate::interrupt::Interrupt;
-use sshome_wire::{Frame, Part, Request};
+use sshome_wire::{Blocks, Digest, Frame, Part, RemotePath, Request, Status, StreamId};
+
+/// Digests of blocks that the server may tell: those of 64 TiB.
+const MOST_DIGESTS: usize = 1 << 24;
 
 impl Conversation {
     /// Lists what is left of uploads that were cut, the oldest first.
@@ -21,6 +24,54 @@ impl Conversation {
         };
         self.answer(Request::Parts, interrupt, &mut each).await?;
         Ok(all)
+    }
+
+    /// What the server has of a stream whose connection was lost: the digests of its blocks; none if it has
+    /// nothing of it.
+    ///
+    /// # Errors
+    /// `Cancelled` after an interrupt, or if the conversation is over.
+    pub(crate) async fn stream_status(
+        &mut self,
+        path: &RemotePath,
+        id: StreamId,
+        interrupt: &Interrupt,
+    ) -> Result<Option<Vec<Digest>>, ConversationError> {
+        let mut digests = Vec::new();
+        let mut each = |frame| match frame {
+            Frame::Blocks(blocks) if digests.len() < MOST_DIGESTS => {
+                digests.extend(blocks.digests);
+                Ok(())
+            }
+            Frame::Progress(_) => Ok(()),
+            frame => Err(unexpected(&frame)),
+        };
+        let request = Request::StreamStatus { path: path.as_bytes().to_vec(), id };
+        let reply = self.answer(request, interrupt, &mut each).await?;
+        Ok((reply.status == Status::Resuming).then_some(digests))
+    }
+
+    /// Asks for a file, or for what comes after the blocks of it that are here. The answer is for the caller
+    /// to receive.
+    ///
+    /// # Errors
+    /// As of [`send`](Self::send).
+    pub(crate) async fn send_get(
+        &mut self,
+        path: &[u8],
+        known: &[Digest],
+        interrupt: &Interrupt,
+    ) -> Result<(), ConversationError> {
+        let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
+        let request = Request::Get { path: path.to_vec(), known: count };
+        self.send(encoded(&Frame::Request(request))?, 1, interrupt).await?;
+        // A digest takes 32 bytes, and their number a few.
+        let most = Blocks::MOST.min(self.max_frame() / 33).max(1);
+        for digests in known.chunks(most) {
+            let blocks = encoded(&Frame::Blocks(Blocks { digests: digests.to_vec() }))?;
+            self.send(blocks, 0, interrupt).await?;
+        }
+        Ok(())
     }
 }
 

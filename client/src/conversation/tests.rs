@@ -1,6 +1,6 @@
 use super::peer::{connect, hello};
 use super::*;
-use sshome_wire::{End, FileKind, Time};
+use sshome_wire::{End, Entries, Entry, FileKind, Time};
 
 fn pwd_is(path: &[u8]) -> Frame {
     Frame::Reply(Reply::with(Payload::Path(path.to_vec())))

@@ -1,5 +1,6 @@
 //! The commands: one table that drives parsing, help and completion.
 
+use super::stream;
 use super::words::Word;
 use std::fmt::Write;
 
@@ -91,6 +92,8 @@ pub struct Invocation {
     /// The row of the table.
     pub command: &'static Command,
     flags: Vec<char>,
+    /// Options that have a value, with it.
+    values: Vec<(char, Vec<u8>)>,
     /// What was given to it.
     pub operands: Vec<Word>,
 }
@@ -100,6 +103,12 @@ impl Invocation {
     #[must_use]
     pub fn has(&self, flag: char) -> bool {
         self.flags.contains(&flag)
+    }
+
+    /// The value that was given with an option, the last one if there are several.
+    #[must_use]
+    pub fn value(&self, flag: char) -> Option<&[u8]> {
+        self.values.iter().rev().find(|(short, _)| *short == flag).map(|(_, value)| value.as_slice())
     }
 
     /// The options in the order in which they were given.
@@ -133,6 +142,26 @@ pub enum CommandError {
         /// How it is used.
         usage: String,
     },
+    /// The option has no value, or one that makes no sense.
+    #[error("{command} --{flag} wants {wanted}: it is \"{usage}\"")]
+    Value {
+        /// The command.
+        command: &'static str,
+        /// The option.
+        flag: &'static str,
+        /// What its value is.
+        wanted: &'static str,
+        /// How it is used.
+        usage: String,
+    },
+    /// It is not for standard input or output.
+    #[error("{command} -: {why}")]
+    Stream {
+        /// The command.
+        command: &'static str,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// Too few or too many operands.
     #[error("{problem} for {command}: it is \"{usage}\"")]
     Operands {
@@ -163,7 +192,10 @@ impl Command {
             let _ = write!(out, " [-{letters}]");
         }
         for flag in self.flags.iter().filter(|flag| flag.short.is_control()) {
-            let _ = write!(out, " [--{}]", flag.long);
+            let _ = match value_of(flag.short) {
+                Some(value) => write!(out, " [--{} {value}]", flag.long),
+                None => write!(out, " [--{}]", flag.long),
+            };
         }
         if !self.usage.is_empty() {
             let _ = write!(out, " {}", self.usage);
@@ -183,16 +215,28 @@ impl Command {
     /// # Errors
     /// If an option is unknown, or there are too few or too many operands.
     pub fn parse(&'static self, words: &[Word]) -> Result<Invocation, CommandError> {
-        let mut invocation = Invocation { command: self, flags: Vec::new(), operands: Vec::new() };
+        let (flags, values, operands) = (Vec::new(), Vec::new(), Vec::new());
+        let mut invocation = Invocation { command: self, flags, values, operands };
         let mut only_operands = false;
-        for word in words {
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
             // A dash that was quoted still begins an option, as everywhere; `--` ends them.
             match word.bytes().as_slice() {
                 b"--" if !only_operands => only_operands = true,
                 [b'-', b'-', long @ ..] if !only_operands => {
-                    let flag =
-                        self.flags.iter().find(|flag| !flag.long.is_empty() && flag.long.as_bytes() == long);
-                    invocation.flags.push(flag.ok_or_else(|| self.no_flag(word))?.short);
+                    let mut parts = long.splitn(2, |byte| *byte == b'=');
+                    let (name, value) = (parts.next().unwrap_or_default(), parts.next());
+                    let is = |flag: &&Flag| {
+                        let takes = value.is_none() || value_of(flag.short).is_some();
+                        !flag.long.is_empty() && flag.long.as_bytes() == name && takes
+                    };
+                    let flag = self.flags.iter().find(is).ok_or_else(|| self.no_flag(word))?;
+                    invocation.flags.push(flag.short);
+                    if value_of(flag.short).is_some() {
+                        let value = value.map(<[u8]>::to_vec).or_else(|| words.next().map(Word::bytes));
+                        let value = value.ok_or_else(|| self.bad_value(flag.short))?;
+                        invocation.values.push((flag.short, value));
+                    }
                 }
                 [b'-', short @ ..] if !only_operands && !short.is_empty() => {
                     for letter in short {
@@ -212,9 +256,16 @@ impl Command {
         let problem = match invocation.operands.len() {
             given if given < least => "something is missing",
             given if given > self.operands.1 => "that is too much",
-            _ => return Ok(invocation),
+            _ => return stream::check(&invocation).map(|()| invocation),
         };
         Err(CommandError::Operands { command: self.name, problem, usage: self.synopsis() })
+    }
+
+    /// The mistake in the value of an option.
+    pub(super) fn bad_value(&self, short: char) -> CommandError {
+        let flag = self.flags.iter().find(|flag| flag.short == short).map_or("", |flag| flag.long);
+        let wanted = value_of(short).unwrap_or_default();
+        CommandError::Value { command: self.name, flag, wanted, usage: self.synopsis() }
     }
 
     fn no_flag(&self, word: &Word) -> CommandError {
@@ -242,44 +293,26 @@ pub fn parse(words: &[Word]) -> Result<Option<Invocation>, CommandError> {
     }
 }
 
-/// The help for all commands, a line each.
-#[must_use]
-pub fn overview() -> String {
-    let mut out = String::new();
-    let width = COMMANDS.iter().map(|command| command.synopsis().chars().count()).max().unwrap_or(0);
-    for command in COMMANDS {
-        let _ = writeln!(out, "{:width$}  {}", command.synopsis(), command.summary);
-    }
-    out.push_str("\nhelp COMMAND tells more. Names are quoted as in a shell; *, ? and [a-z] match names.\n");
-    out
-}
-
-/// The help for one command.
-#[must_use]
-pub fn help(command: &Command) -> String {
-    let mut out = format!("{}\n    {}\n", command.synopsis(), command.summary);
-    for flag in command.flags {
-        let letters = [Some(flag.short), flag.also].into_iter().flatten().filter(|c| !c.is_control());
-        let mut names: Vec<String> = letters.map(|letter| format!("-{letter}")).collect();
-        if !flag.long.is_empty() {
-            names.push(format!("--{}", flag.long));
-        }
-        let _ = writeln!(out, "    {:19}  {}", names.join(", "), flag.help);
-    }
-    for line in command.details.lines() {
-        let _ = writeln!(out, "    {line}");
-    }
-    if !command.aliases.is_empty() {
-        let _ = writeln!(out, "    Also: {}", command.aliases.join(", "));
-    }
-    out
-}
-
 /// Stands for an option that has no letter.
 pub const VERIFY: char = '\u{1}';
 
 /// Stands for another one.
 pub const PARTIAL: char = '\u{2}';
+
+/// Stands for the length that a stream must have.
+pub const SIZE: char = '\u{5}';
+
+/// Stands for the digest that a stream must have.
+pub const B3: char = '\u{6}';
+
+/// What follows an option, for those that have a value.
+pub(super) fn value_of(short: char) -> Option<&'static str> {
+    match short {
+        SIZE => Some("BYTES"),
+        B3 => Some("HEX"),
+        _ => None,
+    }
+}
 
 /// Commands of sftp that mean what this server does not do, and what there is instead.
 const UNSUPPORTED: [(&str, &str); 4] = [
@@ -289,6 +322,7 @@ const UNSUPPORTED: [(&str, &str); 4] = [
     ("lumask", "set the umask in the shell that starts sshome"),
 ];
 
+pub use super::help::{help, overview};
 pub use super::table::COMMANDS;
 
 #[cfg(test)]
@@ -298,19 +332,6 @@ mod tests {
 
     fn parsed(line: &str) -> Result<Option<Invocation>, CommandError> {
         parse(&split(line.as_bytes()).unwrap())
-    }
-
-    #[test]
-    fn every_command_has_help() {
-        for command in COMMANDS {
-            assert!(!command.summary.is_empty() && !command.details.is_empty(), "{}", command.name);
-            assert!(command.summary.len() <= 60, "{}: one line in a terminal", command.name);
-            assert!(help(command).contains(command.summary));
-            assert!(overview().contains(&command.synopsis()));
-            assert!(command.flags.iter().all(|flag| !flag.help.is_empty()), "{}", command.name);
-            assert!(command.operands.0 <= command.operands.1);
-            assert_eq!(command.operands.1 > 0, command.completes.is_some() || command.verb == Verb::Shell);
-        }
     }
 
     #[test]
@@ -354,5 +375,16 @@ mod tests {
         assert!(said("rm").starts_with("something is missing for rm"));
         assert!(parsed("rm --partial").unwrap().unwrap().has(PARTIAL));
         assert!(parsed("").unwrap().is_none());
+    }
+
+    #[test]
+    fn options_have_values() {
+        let invocation = parsed("put --size 5 - --size=7 f").unwrap().unwrap();
+        assert_eq!((invocation.value(SIZE), invocation.value(B3)), (Some(&b"7"[..]), None));
+        assert_eq!(invocation.operands.len(), 2);
+        let said = |line: &str| parsed(line).unwrap_err().to_string();
+        assert!(said("put - f --b3").starts_with("put --b3 wants HEX"), "{}", said("put - f --b3"));
+        assert!(said("put --parents=x a").starts_with("put has no option"));
+        assert!(said("get --force=x a").starts_with("get has no option"));
     }
 }

@@ -8,6 +8,7 @@ pub mod words;
 mod complete;
 mod error;
 mod event;
+mod help;
 mod local;
 mod ls;
 mod output;
@@ -15,6 +16,7 @@ mod prompt;
 mod remote;
 mod script;
 mod session;
+mod stream;
 mod table;
 mod transfer;
 mod usage;
@@ -67,6 +69,8 @@ pub struct Shell {
     batch: bool,
     /// Whether the words come from the program's arguments.
     arguments: bool,
+    /// Whether standard input is there to be put: no commands come from it, and none has been put.
+    stdin_is_free: bool,
 }
 
 impl Shell {
@@ -86,6 +90,7 @@ impl Shell {
             out,
             batch: false,
             arguments: false,
+            stdin_is_free: false,
         })
     }
 
@@ -95,7 +100,7 @@ impl Shell {
     /// # Errors
     /// If the command fails or is cancelled.
     pub async fn argument(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
-        self.arguments = true;
+        (self.arguments, self.stdin_is_free) = (true, true);
         self.run(invocation).await
     }
 
@@ -329,7 +334,11 @@ async fn signal() {
 }
 
 fn started(invocation: &Invocation) -> Event<'_> {
-    let flags = invocation.flags().iter().filter_map(|flag| invocation.command.flag(*flag));
+    let flags = invocation.flags().iter().filter_map(|flag| {
+        let name = invocation.command.flag(*flag)?;
+        let value = invocation.value(*flag).map(|value| format!("={}", String::from_utf8_lossy(value)));
+        Some(name + &value.unwrap_or_default())
+    });
     let operands = invocation.operands.iter().map(|word| String::from_utf8_lossy(&word.bytes()).into_owned());
     let arguments = flags.chain(operands).map(Cow::Owned).collect();
     Event::Started { command: invocation.command.name, arguments }

@@ -16,6 +16,8 @@ pub struct Script {
     name: String,
     /// A batch file: its commands are shown before they run, and what they get replaces what is there.
     is_batch: bool,
+    /// Whether the lines come from standard input.
+    is_stdin: bool,
 }
 
 /// A line without what stands before its command.
@@ -44,14 +46,14 @@ impl Script {
         if file.metadata().map_err(failed)?.is_dir() {
             return Err(ShellError::Script(format!("{name} is a directory, and no file with commands")));
         }
-        Ok(Script { lines: Box::new(BufReader::new(file)), name, is_batch: true })
+        Ok(Script { lines: Box::new(BufReader::new(file)), name, is_batch: true, is_stdin: false })
     }
 
     /// Standard input, as it comes without any option.
     #[must_use]
     pub fn stdin() -> Script {
         let lines = Box::new(BufReader::new(io::stdin()));
-        Script { lines, name: "standard input".to_owned(), is_batch: false }
+        Script { lines, name: "standard input".to_owned(), is_batch: false, is_stdin: true }
     }
 
     /// Runs the lines up to the first that fails and does not begin with `-`. Empty lines and those that
@@ -60,7 +62,7 @@ impl Script {
     /// # Errors
     /// The failure of that line; or an interruption between two of them.
     pub async fn run(mut self, shell: &mut Shell) -> Result<(), ShellError> {
-        shell.batch = self.is_batch;
+        (shell.batch, shell.stdin_is_free) = (self.is_batch, !self.is_stdin);
         loop {
             let (script, line) = tokio::select! {
                 read = self.next() => read?,

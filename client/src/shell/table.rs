@@ -1,6 +1,6 @@
 //! The table of commands, in the order of their names.
 
-use super::command::{Command, Flag, Operand, PARTIAL, VERIFY, Verb};
+use super::command::{B3, Command, Flag, Operand, PARTIAL, SIZE, VERIFY, Verb};
 
 const ANY: usize = usize::MAX;
 const REMOTE: Option<(Operand, Operand)> = Some((Operand::Remote, Operand::Remote));
@@ -111,6 +111,7 @@ get A saves into the local directory, get A B as B, or into B if that is a direc
 two names the last is a directory that exists.
 A local file with the same content is left alone. One with other content stays, and the new file is
 saved as NAME.new, unless -f says to replace it. A batch file (-b) replaces it, as sftp does.
+get A - writes A to standard output. A local file called - is ./-.
 In sftp -f asks for an fsync: here a file is always on the disk when get ends.",
     },
     Command {
@@ -262,12 +263,16 @@ In sftp -f asks for an fsync: here a file is always on the disk when get ends.",
                 long: "",
                 help: "wait for the server's disk, as in sftp: here it is always so",
             },
+            Flag { short: SIZE, also: None, long: "size", help: "what put - has to read, or it fails" },
+            Flag { short: B3, also: None, long: "b3", help: "the BLAKE3 of what put - has to read" },
         ],
         summary: "send files to the server",
         details: "\
 put A sends into the server's directory, put A B as B, or into B if that is a directory. With more than
 two names the last is a directory that exists.
-A file becomes visible when it is whole, verified and on the disk; one of that name is then replaced.",
+A file becomes visible when it is whole, verified and on the disk; one of that name is then replaced.
+put - B stores what standard input has as B; with --size or --b3 only if it is just that. A local file
+called - is ./-.",
     },
     Command {
         verb: Verb::Pwd,

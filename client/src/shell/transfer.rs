@@ -3,7 +3,7 @@
 use super::command::Invocation;
 use super::event::{Direction, Event};
 use super::words::Word;
-use super::{Shell, ShellError, local};
+use super::{Shell, ShellError, local, stream};
 use crate::conversation::ConversationError;
 use crate::names;
 use crate::tell::tell;
@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 impl Shell {
     pub(super) async fn get(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        if stream::is_stream(invocation) {
+            return self.get_stream(invocation).await;
+        }
         let (sources, target) = sources_and_target(&invocation.operands);
         let target = match target {
             Some(word) if self.arguments => self.local_path(&word.bytes())?,
@@ -39,6 +42,9 @@ impl Shell {
     }
 
     pub(super) async fn put(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        if stream::is_stream(invocation) {
+            return self.put_stream(invocation).await;
+        }
         let (sources, target) = sources_and_target(&invocation.operands);
         let target = match target {
             Some(word) => self.conversation.absolute(&word.bytes()).map_err(ConversationError::from)?,
@@ -55,7 +61,7 @@ impl Shell {
         self.report(&summary, begun.elapsed())
     }
 
-    fn context<'a>(&'a mut self, progress: &'a Progress) -> Context<'a> {
+    pub(super) fn context<'a>(&'a mut self, progress: &'a Progress) -> Context<'a> {
         Context {
             conversation: &mut self.conversation,
             interrupt: &self.interrupt,
@@ -74,7 +80,7 @@ impl Shell {
     }
 
     /// Whoever wants to know how a transfer goes.
-    fn watch(&self, direction: Direction) -> Progress {
+    pub(super) fn watch(&self, direction: Direction) -> Progress {
         let drawn = self.progress && std::io::stderr().is_terminal();
         let progress = Progress::new(drawn).quiet(self.out.is_quiet());
         match self.out.observer(direction) {
@@ -88,7 +94,7 @@ impl Shell {
         self.out.say(if self.progress { "progress is shown\n" } else { "progress is not shown\n" })
     }
 
-    fn report(&self, summary: &Summary, elapsed: Duration) -> Result<(), ShellError> {
+    pub(super) fn report(&self, summary: &Summary, elapsed: Duration) -> Result<(), ShellError> {
         for Failure { what, why, .. } in &summary.skipped {
             tell(format_args!("{what}: {why}"));
             self.out.event(&Event::Skipped { what, message: why })?;
@@ -117,7 +123,7 @@ fn sources_and_target(operands: &[Word]) -> (&[Word], Option<&Word>) {
     }
 }
 
-fn shown(failure: &Failure) -> String {
+pub(super) fn shown(failure: &Failure) -> String {
     let Failure { what, why, status } = failure;
     match status {
         // The server has no more to say than its status does.

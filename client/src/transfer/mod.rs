@@ -2,7 +2,8 @@
 //!
 //! One task talks to the server; another thread reads or writes the local disk and computes the
 //! digests. They hand each other bounded batches, so that neither waits for the other for long and
-//! memory stays small whatever the size of a file or a tree.
+//! memory stays small whatever the size of a file or a tree. Standard input and output are files of their
+//! own kind ([`stream`]).
 
 pub mod progress;
 
@@ -11,6 +12,7 @@ mod local;
 mod names;
 mod put;
 mod reconnect;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +20,7 @@ pub use get::get;
 pub use progress::{Done, Observer, Progress};
 pub use put::put;
 pub use reconnect::{Reconnect, ReconnectError, Reconnecting};
+pub use stream::{Expected, Streamed, get_stream, put_stream};
 
 use crate::conversation::{Conversation, ConversationError};
 use crate::interrupt::Interrupt;

@@ -141,6 +141,15 @@ impl Progress {
         });
     }
 
+    /// A stream begins, or begins again; nobody need know its length.
+    pub(super) fn begin_stream(&self, name: &[u8], size: Option<u64>) {
+        self.with(|state| {
+            let line = self.line(size);
+            line.set_message(Escaped(name).to_string());
+            state.file = Some(line);
+        });
+    }
+
     /// So many more bytes are through.
     pub(super) fn advance(&self, bytes: u64) {
         if let Some(observer) = &self.observer {

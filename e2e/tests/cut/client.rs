@@ -5,9 +5,12 @@ use sshome::cli::Cli;
 use sshome::conversation::{Conversation, ConversationError};
 use sshome::interrupt::Interrupt;
 use sshome::ssh::{self, Connection, Environment, LoginError, Settings};
-use sshome::transfer::{self, Context, Done, Observer, Options, Progress, Reconnect, Reconnecting, Summary};
+use sshome::transfer::{
+    self, Context, Done, Expected, Observer, Options, Progress, Reconnect, Reconnecting, Streamed, Summary,
+};
 use sshome_e2e::Host;
 use sshome_wire::{Part, Payload, RemotePath, Request, Status, Usage};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -173,6 +176,38 @@ impl Client {
             reconnect: Some(&mut way),
         };
         transfer::get(ctx, &sources, &target, options).await
+    }
+}
+
+impl Client {
+    pub async fn put_stream(
+        &mut self,
+        input: impl Read + Send + 'static,
+        target: &str,
+    ) -> Result<Summary, ConversationError> {
+        let (progress, mut way) = (self.progress(), Way(&mut self.connection, self.retries, self.pause));
+        let ctx = Context {
+            conversation: &mut self.conversation,
+            interrupt: &self.interrupt,
+            progress: &progress,
+            reconnect: Some(&mut way),
+        };
+        transfer::put_stream(ctx, input, &remote(target), Expected::default()).await
+    }
+
+    pub async fn get_stream(
+        &mut self,
+        source: &str,
+        output: impl Write + Send + 'static,
+    ) -> Result<Streamed, ConversationError> {
+        let (progress, mut way) = (self.progress(), Way(&mut self.connection, self.retries, self.pause));
+        let ctx = Context {
+            conversation: &mut self.conversation,
+            interrupt: &self.interrupt,
+            progress: &progress,
+            reconnect: Some(&mut way),
+        };
+        transfer::get_stream(ctx, &remote(source), Box::new(output)).await
     }
 }
 

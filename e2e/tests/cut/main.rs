@@ -3,6 +3,7 @@
 mod client;
 mod links;
 mod proxy;
+mod streams;
 mod torture;
 
 use client::{Client, PLAIN, RECURSIVE, books, names, noise};

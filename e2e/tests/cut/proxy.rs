@@ -14,6 +14,7 @@ type Lengths = Box<dyn FnMut() -> u64 + Send>;
 /// Hands on what comes, until a connection has carried what it may; then both of its ends are closed.
 pub struct Proxy {
     address: SocketAddr,
+    server: Arc<Mutex<SocketAddr>>,
     carried: Arc<AtomicU64>,
     connections: Arc<AtomicUsize>,
     serving: tokio::task::JoinHandle<()>,
@@ -26,15 +27,18 @@ impl Proxy {
         let (carried, connections) = <(Arc<AtomicU64>, Arc<AtomicUsize>)>::default();
         let lengths: Mutex<Lengths> = Mutex::new(Box::new(lengths));
         let (bytes, count) = (Arc::clone(&carried), Arc::clone(&connections));
+        let server = Arc::new(Mutex::new(server));
+        let aim = Arc::clone(&server);
         let serving = tokio::spawn(async move {
             loop {
                 let (near, _) = listener.accept().await.unwrap();
                 count.fetch_add(1, Ordering::SeqCst);
                 let left = lengths.lock().unwrap()();
+                let server = *aim.lock().unwrap();
                 tokio::spawn(carry(near, server, left, Arc::clone(&bytes)));
             }
         });
-        Proxy { address, carried, connections, serving }
+        Proxy { address, server, carried, connections, serving }
     }
 
     /// The first connections may carry so much each, those after them everything.
@@ -42,6 +46,11 @@ impl Proxy {
         let lengths = lengths.to_vec();
         let mut lengths = lengths.into_iter();
         Proxy::new(server, move || lengths.next().unwrap_or(u64::MAX)).await
+    }
+
+    /// From now on connections lead to another server.
+    pub fn aim(&self, server: SocketAddr) {
+        *self.server.lock().unwrap() = server;
     }
 
     pub fn port(&self) -> u16 {

@@ -45,6 +45,7 @@ fn report(config: &Config) -> String {
     line("key exchange", &kex);
     line("shutdown grace", &format_args!("{} s", config.shutdown_grace.as_secs()));
     line("part expiry", &format_args!("{} days", config.part_expiry.as_secs() / (24 * 3600)));
+    line("stream expiry", &format_args!("{} s", config.stream_expiry.as_secs()));
     text + "\n" + &table(config)
 }
 

@@ -45,6 +45,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// How long what is left of a cut upload is kept.
     pub part_expiry: Duration,
+    /// How long what is left of a stream waits for its client to come back.
+    pub stream_expiry: Duration,
     /// The users, by name. Their roots do not overlap.
     pub accounts: Vec<Arc<Account>>,
 }
@@ -99,6 +101,7 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
         kex: server.kex,
         shutdown_grace: server.shutdown_grace,
         part_expiry: server.part_expiry,
+        stream_expiry: server.stream_expiry,
         accounts: users.into_iter().map(|user| Arc::new(user.account)).collect(),
     };
     (config, mistakes.into_sorted())

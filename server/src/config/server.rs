@@ -11,13 +11,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const KEYS: [&str; 6] = ["listen", "host-keys", "homes", "kex", "shutdown-grace", "part-expiry"];
+const KEYS: [&str; 7] =
+    ["listen", "host-keys", "homes", "kex", "shutdown-grace", "part-expiry", "stream-expiry"];
 
 /// How long transfers get where nothing is said.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// How long what is left of a cut upload is kept where nothing is said.
 const PART_EXPIRY: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long what is left of a stream waits for its client where nothing is said.
+const STREAM_EXPIRY: Duration = Duration::from_secs(15 * 60);
 
 pub(super) struct Server {
     pub(super) listen: Vec<SocketAddr>,
@@ -26,6 +30,7 @@ pub(super) struct Server {
     pub(super) kex: Kex,
     pub(super) shutdown_grace: Duration,
     pub(super) part_expiry: Duration,
+    pub(super) stream_expiry: Duration,
 }
 
 pub(super) fn read(
@@ -41,6 +46,7 @@ pub(super) fn read(
         kex: Kex::default(),
         shutdown_grace: SHUTDOWN_GRACE,
         part_expiry: PART_EXPIRY,
+        stream_expiry: STREAM_EXPIRY,
     };
     if let Some(section) = top.table("server", mistakes) {
         section.only(&KEYS, mistakes);
@@ -63,6 +69,9 @@ pub(super) fn read(
         }
         if let Some(expiry) = section.get("part-expiry", value::days, mistakes) {
             server.part_expiry = expiry.value;
+        }
+        if let Some(expiry) = section.get("stream-expiry", value::seconds, mistakes) {
+            server.stream_expiry = expiry.value;
         }
     }
     if !listen_override.is_empty() {

@@ -57,7 +57,7 @@ fn an_empty_file_is_a_server_without_users() {
 fn everything_that_can_be_said_is_understood() {
     let dir = folder(&format!(
         "[server]\nlisten = [\"127.0.0.1:0\", \"[::1]:2022\"]\nhost-keys = [\"keys/a\", \"/nowhere/b\"]\n\
-         homes = \"h\"\nkex = \"post-quantum\"\nshutdown-grace = \"5 s\"\npart-expiry = \"2 days\"\n\
+         homes = \"h\"\nkex = \"post-quantum\"\nshutdown-grace = \"5 s\"\npart-expiry = \"2 days\"\nstream-expiry = 60\n\
          [defaults]\nquota = \"1 MiB\"\nmax-files = 7\naccess = \"read-only\"\nsftp-uploads = \"atomic\"\n\
          [users.alex]\npassword = \"{HASH}\"\nauthorized-keys = [\"keys/alex.pub\", '{KEY} laptop']\n\
          [users.zcl]\nroot = \"disk\"\nquota = 5_000\nmax-files = \"unlimited\"\naccess = \"read-write\"\n\
@@ -74,6 +74,7 @@ fn everything_that_can_be_said_is_understood() {
     assert_eq!(config.host_keys, [real.join("keys/a"), PathBuf::from("/nowhere/b")]);
     assert_eq!((config.kex, config.shutdown_grace), (Kex::PostQuantum, Duration::from_secs(5)));
     assert_eq!(config.part_expiry, Duration::from_secs(2 * 24 * 3600));
+    assert_eq!(config.stream_expiry, Duration::from_secs(60));
     let [dotted, alex, zcl] = &config.accounts[..] else { panic!("{:?}", config.accounts) };
     assert_eq!((dotted.name.as_str(), dotted.quota, dotted.max_files), ("a.b-c_9", None, Some(7)));
     assert_eq!((alex.quota, alex.max_files, alex.access), (Some(1 << 20), Some(7), Access::ReadOnly));

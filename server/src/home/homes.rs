@@ -1,12 +1,12 @@
 //! All homes of a server.
 
-use super::{Error, Home, Kept, Place, Result, freed_bytes, scan::scan, sync::Disk};
+use super::{Error, Home, Kept, Left, Place, Result, Source, freed_bytes, scan::scan, sync::Disk};
 use crate::accounts::{Access, Account};
 use crate::auth::Login;
 use crate::quota::{Ledger, Ledgers, Limits};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
-use sshome_wire::RemotePath;
+use sshome_wire::{RemotePath, Time};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -96,12 +96,16 @@ impl Homes {
 }
 
 impl Homes {
-    /// Removes parts that are older than this. Returns how many.
-    pub fn expire_parts(&self, age: Duration) -> usize {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let oldest = i64::try_from(now.saturating_sub(age).as_secs()).unwrap_or(i64::MAX);
+    /// Removes parts of files and of streams that are older than this. Returns how many.
+    pub fn expire_parts(&self, files: Duration, streams: Duration) -> usize {
+        let oldest = |age| i64::try_from(since_epoch().saturating_sub(age).as_secs()).unwrap_or(i64::MAX);
+        let (file, stream) = (oldest(files), oldest(streams));
+        let expired = |left: &Left| match left.record.source {
+            Source::File { .. } => left.since.seconds < file,
+            Source::Stream(_) => left.since.seconds < stream,
+        };
         let homes = self.places.values().filter_map(|place| Home::open(false, Arc::clone(place)).ok());
-        homes.map(|home| home.discard(|left| left.since.seconds < oldest)).sum()
+        homes.map(|home| home.discard(expired)).sum()
     }
 }
 
@@ -110,16 +114,24 @@ impl Home {
     /// removes the rest. No session may be in the home.
     fn recover(&self, ledger: &Arc<Ledger>) -> Result<()> {
         let Some(area) = &self.staging else { return Ok(()) };
-        for left in area.recover()? {
+        for mut left in area.recover()? {
+            if left.record.source.is_stream() {
+                // Its client could not come while there was no server.
+                left.since = Time { seconds: since_epoch().as_secs().cast_signed(), nanoseconds: 0 };
+            }
             let target = RemotePath::root().join(&left.record.target).ok();
             let replaced = target.and_then(|path| self.stat(&path).ok());
             let credit = replaced.as_ref().map_or(0, freed_bytes);
             let room = ledger.reserve_anyway(left.length.saturating_sub(credit));
-            tracing::info!(bytes = left.length, of = left.record.size, "an upload can be gone on with");
+            tracing::info!(bytes = left.length, "an upload can be gone on with");
             self.shelf().put(Kept { left, room });
         }
         Ok(())
     }
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn make_and_open(account: &Account) -> Result<OwnedFd> {

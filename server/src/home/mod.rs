@@ -14,6 +14,7 @@ mod scan;
 mod shelf;
 mod staging;
 mod stamp;
+mod streams;
 mod sync;
 mod tree;
 
@@ -22,8 +23,9 @@ pub use homes::{Homes, PrepareError};
 pub use listing::{Attributes, DirectoryReader};
 pub use resolve::{Location, regular};
 pub use shelf::{Kept, Shelf};
-pub use staging::{Left, Record, STAGING, Staged};
+pub use staging::{Left, Record, STAGING, Source, Staged};
 pub use stamp::Stamp;
+pub use streams::{Claim, Streams};
 pub use sync::Mark;
 pub use tree::{Tree, TreeItem};
 
@@ -73,6 +75,7 @@ struct Place {
     top: OwnedFd,
     names: Mutex<()>,
     shelf: Arc<Shelf>,
+    streams: Arc<Streams>,
     disk: Arc<sync::Disk>,
     turns: Arc<Semaphore>,
 }
@@ -83,7 +86,8 @@ const TURNS: usize = 16;
 impl Place {
     fn new(top: OwnedFd, disk: Arc<sync::Disk>) -> Place {
         let turns = Arc::new(Semaphore::new(TURNS));
-        Place { top, names: Mutex::default(), shelf: Arc::default(), disk, turns }
+        let (names, shelf, streams) = (Mutex::default(), Arc::default(), Arc::default());
+        Place { top, names, shelf, streams, disk, turns }
     }
 }
 
@@ -112,6 +116,12 @@ impl Home {
     #[must_use]
     pub fn turns(&self) -> Arc<Semaphore> {
         Arc::clone(&self.place.turns)
+    }
+
+    /// The streams that sessions in this home are at work on.
+    #[must_use]
+    pub fn streams(&self) -> &Arc<Streams> {
+        &self.place.streams
     }
 
     /// Puts everything on the disk that was written since the mark. Callers at the same time share one

@@ -1,8 +1,8 @@
 //! What is left of uploads that were cut, until they go on.
 
-use super::{Home, Left};
+use super::{Home, Left, Source};
 use crate::quota::Reservation;
-use sshome_wire::{RemotePath, Time};
+use sshome_wire::RemotePath;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The parts of one home that nobody works on. Each keeps its room reserved. Whoever takes one has
@@ -25,13 +25,13 @@ impl Shelf {
         self.parts().push(kept);
     }
 
-    /// Takes the longest part of just this file off the shelf.
+    /// Takes the longest part of just this source off the shelf.
     #[must_use]
-    pub fn take(&self, target: &RemotePath, size: u64, mtime: Time) -> Option<Kept> {
+    pub fn take(&self, target: &RemotePath, source: Source) -> Option<Kept> {
         let mut parts = self.parts();
         let fits = |kept: &Kept| {
             let record = &kept.left.record;
-            (record.target.as_slice(), record.size, record.mtime) == (target.as_bytes(), size, mtime)
+            (record.target.as_slice(), record.source) == (target.as_bytes(), source)
         };
         let best = parts.iter().enumerate().filter(|(_, kept)| fits(kept));
         let best = best.max_by_key(|(_, kept)| kept.left.length).map(|(at, _)| at)?;

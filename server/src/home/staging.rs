@@ -6,10 +6,10 @@
 use super::{Error, Home, Location, Mark, Names, Result, file_id, length};
 use crate::quota::FileId;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use sshome_wire::Time;
+use sshome_wire::{StreamId, Time};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -19,7 +19,13 @@ use std::sync::Arc;
 pub const STAGING: &str = ".sshome-staging";
 
 /// What a record begins with: its kind and version.
-const MAGIC: &[u8; 8] = b"sshome\0\x01";
+const MAGIC: &[u8; 8] = b"sshome\0\x02";
+
+/// Sets the times of a file to the present one.
+const NOW: Timestamps = Timestamps {
+    last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+    last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+};
 
 /// The opened staging folder.
 #[derive(Debug)]
@@ -33,10 +39,30 @@ pub(super) struct Area {
 pub struct Record {
     /// Where it is to go: an absolute path in the home.
     pub target: Vec<u8>,
-    /// Length of the source in bytes.
-    pub size: u64,
-    /// When the source's content last changed.
-    pub mtime: Time,
+    /// What it comes from.
+    pub source: Source,
+}
+
+/// What a staged file comes from: it goes on with nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// A file, which can be read again.
+    File {
+        /// Its length in bytes.
+        size: u64,
+        /// When its content last changed.
+        mtime: Time,
+    },
+    /// A stream, with which only the client that sends it can go on.
+    Stream(StreamId),
+}
+
+impl Source {
+    /// Whether it cannot be read again.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Source::Stream(_))
+    }
 }
 
 /// A staged file that was left, with its record.
@@ -47,7 +73,7 @@ pub struct Left {
     pub record: Record,
     /// Bytes that are there.
     pub length: u64,
-    /// When the last of them came.
+    /// When the last of them came; of a stream, when its connection was lost or the server started.
     pub since: Time,
 }
 
@@ -196,6 +222,9 @@ impl Staged {
     /// The kernel's; the file is then removed.
     pub fn keep(mut self, record: Record, length: u64) -> Result<Left> {
         rustix::fs::ftruncate(&self.file, length)?;
+        if record.source.is_stream() {
+            rustix::fs::futimens(&self.file, &NOW)?;
+        }
         let stat = rustix::fs::fstat(&self.file)?;
         self.settled = true;
         let since = Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 };

@@ -59,6 +59,9 @@ pub enum Error {
     /// The part that was to be gone on with is not there.
     #[error("no part of {0} is there to go on with; send it whole")]
     NoPart(RemotePath),
+    /// The stream is being received already.
+    #[error("this stream to {0} is being received already; ask for its status first")]
+    StreamBusy(RemotePath),
     /// What arrived is not what was sent.
     #[error("{path}: {why}; nothing was published")]
     Mismatch {
@@ -112,6 +115,7 @@ impl Error {
             Error::Mismatch { .. } | Error::Rotten(_) => Status::DigestMismatch,
             Error::ReadOnly | Error::Owner(_) => Status::PermissionDenied,
             Error::Changed(_) => Status::Changed,
+            Error::StreamBusy(_) => Status::Busy,
             Error::GivenUp { status, .. } => *status,
             Error::IntoItself { .. }
             | Error::Partly { .. }

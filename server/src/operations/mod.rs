@@ -34,7 +34,7 @@ pub use folders::{Made, make_directory, make_new_directory, make_symlink, remove
 pub use hash::Hashing;
 pub use links::{hard_link, read_link, real_path};
 pub use open_file::{OpenFile, OpenMode};
-pub use part::{CheckedPart, PartCheck, discard, parts};
+pub use part::{CheckedPart, PartCheck, StreamLeft, discard, find_stream, parts};
 pub use place::{Placement, place};
 pub use remove::{Removal, remove};
 pub use rename::{rename, rename_exact};
@@ -51,6 +51,7 @@ use sshome_wire::{RemotePath, Usage};
 use std::fs::File;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 /// A user at work: who it is, the handle to the files, and the books. Made once a channel.
 #[derive(Debug)]
@@ -60,6 +61,8 @@ pub struct User {
     ledger: Arc<Ledger>,
     /// When this user's session began to write.
     since: Mark,
+    /// Ends the channel when another one goes on with its stream.
+    superseded: CancellationToken,
 }
 
 impl User {
@@ -71,7 +74,7 @@ impl User {
         let home = homes.open(&login)?;
         let ledger = ledgers.of(&login.account().name).ok_or(rustix::io::Errno::NOENT)?;
         let since = home.mark();
-        Ok(User { login, home, ledger, since })
+        Ok(User { login, home, ledger, since, superseded: CancellationToken::new() })
     }
 
     /// The user's name.
@@ -84,6 +87,12 @@ impl User {
     #[must_use]
     pub fn turns(&self) -> Arc<Semaphore> {
         self.home.turns()
+    }
+
+    /// Cancelled when another channel of the user's goes on with what this one has: it is to end.
+    #[must_use]
+    pub fn superseded(&self) -> CancellationToken {
+        self.superseded.clone()
     }
 
     /// Whether the user may change anything.

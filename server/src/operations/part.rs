@@ -2,12 +2,13 @@
 
 use super::error::{Context, errno};
 use super::{Result, User};
-use crate::home::{Kept, Record, Shelf, Staged};
+use crate::home::{Claim, Kept, Record, Shelf, Source, Staged};
 use crate::quota::Reservation;
-use sshome_wire::{BLOCK, BlockHasher, Digest, Part, RemotePath, Time};
+use sshome_wire::{BLOCK, BlockHasher, Digest, Part, RemotePath, StreamId, Time};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is left of uploads that were cut, the oldest first.
 #[must_use]
@@ -20,7 +21,10 @@ pub fn parts(user: &User) -> Vec<Part> {
         .map(|left| Part {
             path: left.record.target,
             length: left.length,
-            size: left.record.size,
+            size: match left.record.source {
+                Source::File { size, .. } => size,
+                Source::Stream(_) => 0,
+            },
             since: left.since,
         })
         .collect();
@@ -34,20 +38,34 @@ pub fn discard(user: &User, path: Option<&RemotePath>) -> usize {
 }
 
 /// A staged file and the room that is reserved for it. If it is dropped before it is complete, and
-/// has a record, the whole blocks that have arrived are kept for a later put; otherwise it goes.
+/// has a record, what has arrived is kept for a later put: the whole blocks of a file, all of a stream.
+/// Otherwise it goes.
 #[derive(Debug)]
 pub(super) struct Draft {
     held: Option<(Staged, Reservation)>,
     record: Option<Record>,
     shelf: Arc<Shelf>,
+    /// Of a stream: dropped when what is left of it is on the shelf.
+    claim: Option<Claim>,
     /// Bytes that were written, from the first on.
     pub(super) written: u64,
 }
 
 impl Draft {
-    pub(super) fn new(user: &User, staged: Staged, room: Reservation, record: Option<Record>) -> Draft {
+    pub(super) fn new(
+        user: &User,
+        staged: Staged,
+        room: Reservation,
+        record: Option<Record>,
+        claim: Option<Claim>,
+    ) -> Draft {
         let shelf = Arc::clone(user.home.shelf());
-        Draft { held: Some((staged, room)), record, shelf, written: 0 }
+        Draft { held: Some((staged, room)), record, shelf, claim, written: 0 }
+    }
+
+    /// Whether it is of a stream.
+    pub(super) fn is_stream(&self) -> bool {
+        self.claim.is_some()
     }
 
     /// The file, until it is taken.
@@ -60,9 +78,10 @@ impl Draft {
         self.held.as_mut().map(|held| &mut held.1)
     }
 
-    /// The file and the room of an upload that is complete.
-    pub(super) fn take(&mut self) -> Option<(Staged, Reservation)> {
-        self.held.take()
+    /// The file, the room and the claim of an upload that is complete.
+    pub(super) fn take(&mut self) -> Option<(Staged, Reservation, Option<Claim>)> {
+        let (staged, room) = self.held.take()?;
+        Some((staged, room, self.claim.take()))
     }
 
     /// Says that nothing of this is worth keeping.
@@ -75,7 +94,12 @@ impl Drop for Draft {
     fn drop(&mut self) {
         let Some((staged, mut room)) = self.held.take() else { return };
         let Some(record) = self.record.take() else { return };
-        let length = self.written / BLOCK * BLOCK;
+        let length = match record.source {
+            Source::File { .. } => self.written / BLOCK * BLOCK,
+            // A block is only told of if a byte follows it: without its last bytes it would have a block less.
+            Source::Stream(_) if BlockHasher::knowable(self.written) > 0 => self.written,
+            Source::Stream(_) => 0,
+        };
         if length == 0 {
             return;
         }
@@ -112,6 +136,31 @@ pub struct CheckedPart {
 struct Lease {
     kept: Option<Kept>,
     shelf: Arc<Shelf>,
+    /// Of a stream: dropped when the part is back.
+    claim: Option<Claim>,
+}
+
+/// What is left of a stream.
+#[derive(Debug)]
+pub enum StreamLeft {
+    /// Another conversation has it still, and has been told to end.
+    Busy,
+    /// Nothing.
+    Nothing,
+    /// A part, which has to be read.
+    Part(Box<PartCheck>),
+}
+
+/// Looks for what is left of a stream, and waits up to `patience` for another conversation to let go.
+///
+/// # Errors
+/// If the part cannot be opened.
+pub fn find_stream(user: &User, path: &RemotePath, id: StreamId, patience: Duration) -> Result<StreamLeft> {
+    let Some(claim) = user.home.streams().take_over(id, &user.superseded, patience) else {
+        return Ok(StreamLeft::Busy);
+    };
+    let found = PartCheck::open(user, path, Source::Stream(id), Some(claim))?;
+    Ok(found.map_or(StreamLeft::Nothing, |part| StreamLeft::Part(Box::new(part))))
 }
 
 impl Drop for Lease {
@@ -122,17 +171,32 @@ impl Drop for Lease {
     }
 }
 
+/// A part with which an upload goes on.
+pub(super) struct GoneOn {
+    pub(super) staged: Staged,
+    pub(super) room: Reservation,
+    pub(super) claim: Option<Claim>,
+    /// Of what stays of it.
+    pub(super) digests: Vec<Digest>,
+}
+
 impl CheckedPart {
     /// Goes on after this many blocks: the file, its room, and the digests of what stays. None if
     /// there are fewer.
-    pub(super) fn go_on(mut self, user: &User, blocks: u32) -> Option<(Staged, Reservation, Vec<Digest>)> {
+    pub(super) fn go_on(mut self, user: &User, blocks: u32) -> Option<GoneOn> {
         let blocks = usize::try_from(blocks).ok()?;
         if blocks > self.digests.len() {
             return None;
         }
         self.digests.truncate(blocks);
         let staged = user.home.reopen(&self.lease.kept.as_ref()?.left).ok()?;
-        Some((staged, self.lease.kept.take()?.room, self.digests))
+        let (room, claim) = (self.lease.kept.take()?.room, self.lease.claim.take());
+        Some(GoneOn { staged, room, claim, digests: self.digests })
+    }
+
+    /// The stream that it is of; none if it is of a file.
+    pub(super) fn stream(&self) -> Option<StreamId> {
+        self.lease.claim.as_ref().map(Claim::id)
     }
 
     /// Removes the part: its source is not what it was.
@@ -149,9 +213,18 @@ impl PartCheck {
     /// # Errors
     /// If it cannot be opened.
     pub fn begin(user: &User, path: &RemotePath, size: u64, mtime: Time) -> Result<Option<PartCheck>> {
-        let Some(kept) = user.home.shelf().take(path, size, mtime) else { return Ok(None) };
+        PartCheck::open(user, path, Source::File { size, mtime }, None)
+    }
+
+    fn open(
+        user: &User,
+        path: &RemotePath,
+        source: Source,
+        claim: Option<Claim>,
+    ) -> Result<Option<PartCheck>> {
+        let Some(kept) = user.home.shelf().take(path, source) else { return Ok(None) };
         let file = user.home.read_part(&kept.left);
-        let lease = Lease { kept: Some(kept), shelf: Arc::clone(user.home.shelf()) };
+        let lease = Lease { kept: Some(kept), shelf: Arc::clone(user.home.shelf()), claim };
         let (hasher, buffer) = (BlockHasher::new(), vec![0; 1 << 20]);
         Ok(Some(PartCheck { path: path.clone(), file: file.of_file(path)?, lease, hasher, buffer }))
     }
@@ -185,10 +258,13 @@ impl PartCheck {
             return Ok(None);
         }
         let mut digests = self.hasher.whole_blocks();
-        let size = self.lease.kept.as_ref().map_or(0, |kept| kept.left.record.size);
+        let size = self.lease.kept.as_ref().map_or(0, |kept| match kept.left.record.source {
+            Source::File { size, .. } => size,
+            Source::Stream(_) => self.hasher.length(),
+        });
         digests.truncate(usize::try_from(BlockHasher::knowable(size)).unwrap_or(usize::MAX));
         let shelf = Arc::clone(&self.lease.shelf);
-        let lease = Lease { kept: self.lease.kept.take(), shelf };
+        let lease = Lease { kept: self.lease.kept.take(), shelf, claim: self.lease.claim.take() };
         Ok(Some(CheckedPart { digests, lease }))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::error::Context;
 use super::{Error, Result, User, last_name};
-use crate::home::{self, Location, Mark, Staged};
+use crate::home::{self, Claim, Location, Mark, Staged};
 use crate::quota::{Change, FileId, Reservation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -25,6 +25,8 @@ pub struct Placement {
     pub(super) durable: bool,
     /// Whether the name must be free.
     pub(super) exclusive: bool,
+    /// Of a stream: until it has its name, nobody else is to look for what is left of it.
+    pub(super) _claim: Option<Claim>,
 }
 
 /// Gives all of these files their names. When it returns, those that are reported as placed are on
@@ -55,9 +57,9 @@ pub fn place(user: &User, placements: Vec<Placement>, made: Vec<Location>) -> (V
             results.push(result.map(|()| path));
         }
     }
-    // A part of what a name held or was to hold is of no more use.
+    // A part of what a name held or was to hold is of no more use; but a stream could not begin anew.
     for path in results.iter().flatten() {
-        user.home.discard(|left| left.record.target == path.as_bytes());
+        user.home.discard(|left| left.record.target == path.as_bytes() && !left.record.source.is_stream());
     }
     let synced = sync_directories(user, &directories, mark);
     let results = results.into_iter().map(|result| result.and_then(|path| synced.of_directory(&path)));

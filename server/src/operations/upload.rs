@@ -1,11 +1,11 @@
 //! Storing a file: `put`.
 
 use super::error::{Context, errno};
-use super::part::{CheckedPart, Draft};
+use super::part::{CheckedPart, Draft, GoneOn};
 use super::{Error, Placement, Result, User};
-use crate::home::{Location, Record, Stamp, replaced_file};
+use crate::home::{Claim, Location, Record, Source, Stamp, replaced_file};
 use rustix::fs::{FileType, Mode, Stat, Timespec, Timestamps, UTIME_OMIT};
-use sshome_wire::{BLOCK, BlockHasher, Digest, End, Put, RemotePath, Status, Time};
+use sshome_wire::{BLOCK, BlockHasher, Digest, End, Put, RemotePath, Status, StreamId, Time};
 use std::io::{Seek, SeekFrom, Write};
 
 /// From this size on a file is put on the disk by itself, before the group that it is published with.
@@ -18,7 +18,7 @@ const STEP: u64 = 1 << 20;
 const NEW_FILE: u32 = 0o644;
 
 /// A file that is being received. Dropping it leaves nothing behind, but for the part of a large
-/// file, which can be gone on with.
+/// file or of a stream, which can be gone on with.
 #[derive(Debug)]
 pub struct Upload {
     path: RemotePath,
@@ -28,6 +28,8 @@ pub struct Upload {
     announced: Option<u64>,
     mtime: Option<Time>,
     mode: u32,
+    /// Bytes of a stream that its client was told of.
+    told: u64,
 }
 
 impl Upload {
@@ -38,37 +40,92 @@ impl Upload {
     /// If a directory is in the way, the directory is missing, the room is not there, or the part is
     /// not the one that the put goes on with.
     pub fn begin(user: &User, put: &Put, path: RemotePath, part: Option<CheckedPart>) -> Result<Upload> {
+        Upload::prepare(user, put, path, part, None)
+    }
+
+    /// The same, from a stream.
+    ///
+    /// # Errors
+    /// Also if another conversation has the stream.
+    pub fn begin_stream(
+        user: &User,
+        put: &Put,
+        path: RemotePath,
+        part: Option<CheckedPart>,
+        id: StreamId,
+    ) -> Result<Upload> {
+        Upload::prepare(user, put, path, part, Some(id))
+    }
+
+    fn prepare(
+        user: &User,
+        put: &Put,
+        path: RemotePath,
+        part: Option<CheckedPart>,
+        stream: Option<StreamId>,
+    ) -> Result<Upload> {
         user.require_write()?;
         let target = user.home.locate_target(&path).of_directory(&path)?;
         let replaced = target.stat_if_any().of_file(&path)?;
         if let Some(stat) = &replaced {
             refuse_what_is_no_file(stat, &path)?;
         }
-        let needed = put.size.unwrap_or(0);
         let old = replaced.as_ref().map(replaced_file);
-        let over = |exceeded| quota(&path, exceeded, needed);
+        let record = record(put, &path, stream);
         let (draft, hasher) = if put.resume == 0 {
             // Whatever is there is not of this source.
             part.into_iter().for_each(|part| part.remove(user));
-            let room = user.ledger.reserve_file(needed, old).map_err(over)?;
-            let record = record(put, &path);
+            let claim = stream.map(|id| claim(user, id, &path)).transpose()?;
+            let needed = put.size.unwrap_or(0);
+            let room = user.ledger.reserve_file(needed, old);
+            let room = room.map_err(|exceeded| quota(&path, exceeded, needed))?;
             let staged = user.home.stage(record.as_ref()).of_file(&path)?;
-            (Draft::new(user, staged, room, record), BlockHasher::new())
+            (Draft::new(user, staged, room, record, claim), BlockHasher::new())
         } else {
+            let part = part.filter(|part| part.stream() == stream);
             let part = part.and_then(|part| part.go_on(user, put.resume));
-            let (staged, mut room, digests) = part.ok_or_else(|| Error::NoPart(path.clone()))?;
+            let GoneOn { staged, mut room, claim, digests } =
+                part.ok_or_else(|| Error::NoPart(path.clone()))?;
+            let written = digests.len() as u64 * BLOCK;
             room.count_on(old);
-            let (credit, entries) = (room.credit(), u64::from(old.is_none()));
-            let raised = room.raise_to(needed.saturating_sub(credit), entries);
-            let mut draft = Draft::new(user, staged, room, record(put, &path));
-            draft.written = digests.len() as u64 * BLOCK;
-            raised.map_err(over)?;
+            let (needed, entries) = (put.size.unwrap_or(written), u64::from(old.is_none()));
+            let raised = room.raise_to(needed.saturating_sub(room.credit()), entries);
+            let mut draft = Draft::new(user, staged, room, record, claim);
+            draft.written = written;
+            if raised.is_err() && draft.is_stream() {
+                draft.spoil();
+            }
+            raised.map_err(|exceeded| quota(&path, exceeded, needed))?;
             draft.cut().of_file(&path)?;
             (draft, BlockHasher::after(digests))
         };
         let old_mode = replaced.map_or(NEW_FILE, |stat| stat.st_mode);
         let mode = put.mode.unwrap_or(old_mode) & 0o777;
-        Ok(Upload { path, target, draft, hasher, announced: put.size, mtime: put.mtime, mode })
+        let told = draft.written;
+        Ok(Upload { path, target, draft, hasher, announced: put.size, mtime: put.mtime, mode, told })
+    }
+
+    /// Whether it comes from a stream.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        self.draft.is_stream()
+    }
+
+    /// How many bytes of a stream need not be sent again, if that is more than when it was last asked.
+    pub fn newly_stored(&mut self) -> Option<u64> {
+        let stored = BlockHasher::knowable(self.draft.written) * BLOCK;
+        let more = self.draft.is_stream() && stored > self.told;
+        more.then(|| {
+            self.told = stored;
+            stored
+        })
+    }
+
+    /// Ends what its sender gives up. Nobody can come back for a stream, so nothing of it stays.
+    pub fn give_up(mut self) {
+        if self.draft.is_stream() {
+            self.draft.spoil();
+        }
     }
 
     /// Takes the next bytes.
@@ -143,7 +200,7 @@ impl Upload {
     fn seal(&mut self, digest: Digest) -> Result<Placement> {
         let size = self.draft.written;
         let durable = size >= LARGE;
-        let Some((staged, reservation)) = self.draft.take() else {
+        let Some((staged, reservation, claim)) = self.draft.take() else {
             return Err(Error::NoPart(self.path.clone()));
         };
         let file = staged.file();
@@ -157,7 +214,7 @@ impl Upload {
             rustix::fs::fsync(file).of_file(&self.path)?;
         }
         let (path, target) = (self.path.clone(), self.target.clone());
-        Ok(Placement { path, target, staged, reservation, size, durable, exclusive: false })
+        Ok(Placement { path, target, staged, reservation, size, durable, exclusive: false, _claim: claim })
     }
 
     /// Reserves for an upload of unknown length, a step at a time, or exactly where a step is too much.
@@ -183,10 +240,21 @@ impl Draft {
     }
 }
 
-/// What a put of a large file leaves behind if it is cut: by this it is found again.
-fn record(put: &Put, path: &RemotePath) -> Option<Record> {
-    let size = put.size.filter(|size| BlockHasher::knowable(*size) > 0)?;
-    Some(Record { target: path.as_bytes().to_vec(), size, mtime: put.source? })
+/// What a put of a large file, or of a stream, leaves behind if it is cut: by this it is found again.
+fn record(put: &Put, path: &RemotePath, stream: Option<StreamId>) -> Option<Record> {
+    let source = match stream {
+        Some(id) => Source::Stream(id),
+        None => {
+            let size = put.size.filter(|size| BlockHasher::knowable(*size) > 0)?;
+            Source::File { size, mtime: put.source? }
+        }
+    };
+    Some(Record { target: path.as_bytes().to_vec(), source })
+}
+
+fn claim(user: &User, id: StreamId, path: &RemotePath) -> Result<Claim> {
+    let claim = user.home.streams().claim(id, &user.superseded);
+    claim.ok_or_else(|| Error::StreamBusy(path.clone()))
 }
 
 fn refuse_what_is_no_file(stat: &Stat, path: &RemotePath) -> Result<()> {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use sshome_wire::frame::data_head;
 use sshome_wire::{
     Blocks, Digest, End, Entries, Entry, Features, FileKind, Frame, FrameError, Hashed, Header, Hello, Kind,
-    Part, Payload, Progress, Reply, Status, Time, Usage,
+    Part, Payload, Progress, Reply, Status, Stored, Time, Usage,
 };
 
 /// The 32 bytes of [`DIGEST`] in a row, for the literals.
@@ -249,7 +249,7 @@ fn progress() {
 #[test]
 fn values_that_no_sender_makes_are_refused() {
     for (kind, body, what) in [
-        (Kind::Request, &[18_u8][..], "a request after the last one"),
+        (Kind::Request, &[20_u8][..], "a request after the last one"),
         (Kind::Request, &[1, 2, b'a'], "a path that announces more than there is"),
         (Kind::Request, &[1, 0xff, 0xff, 0xff, 0xff, 0x0f, b'a'], "a path of 4 GiB"),
         (Kind::Request, &[2, 1, b'.', 2], "a flag that is neither"),
@@ -288,6 +288,18 @@ fn parts() {
             5,    // length
             0xac, 0x02, // size
             1, 0, // since
+        ],
+    );
+}
+
+#[test]
+fn stored() {
+    is(
+        &Frame::Stored(Stored { bytes: 4 << 20 }),
+        &[
+            0, 0, 0, 5,  // length
+            13, // kind: stored
+            0x80, 0x80, 0x80, 0x02, // bytes
         ],
     );
 }

@@ -1,7 +1,7 @@
 //! Each request, a field a line. A position that changes here breaks every peer that is out there.
 
 use super::is;
-use sshome_wire::{Frame, Put, Request, Time};
+use sshome_wire::{Frame, Put, Request, StreamId, Time};
 
 #[track_caller]
 fn request(request: Request, wire: &[u8]) {
@@ -289,6 +289,39 @@ fn symlink() {
             17, // symlink
             1, b'l', // path
             2, b'/', b't', // target
+        ],
+    );
+}
+
+#[test]
+fn put_stream() {
+    let put =
+        Put { path: b"f".to_vec(), size: None, mtime: None, source: None, mode: Some(0o644), resume: 3 };
+    request(
+        Request::PutStream { id: StreamId([7; 16]), put },
+        &[
+            0, 0, 0, 27, // length
+            2,  // kind: request
+            18, // put stream
+            7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, // id
+            1, b'f', // path
+            0, 0, 0, // size, mtime, source: not there
+            1, 0xa4, 0x03, // mode: there
+            3,    // resume
+        ],
+    );
+}
+
+#[test]
+fn stream_status() {
+    request(
+        Request::StreamStatus { path: b"f".to_vec(), id: StreamId([7; 16]) },
+        &[
+            0, 0, 0, 20, // length
+            2,  // kind: request
+            19, // stream status
+            1, b'f', // path
+            7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, // id
         ],
     );
 }

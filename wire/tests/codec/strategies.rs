@@ -6,7 +6,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use sshome_wire::{
     Blocks, Digest, End, Entries, Entry, Features, FileKind, Frame, Hashed, Header, Hello, Part, Payload,
-    Progress, Put, Reply, Request, Status, Time, Usage,
+    Progress, Put, Reply, Request, Status, Stored, StreamId, Time, Usage,
 };
 
 /// Any frame; a data frame has at least a byte.
@@ -25,6 +25,7 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
         any::<(u64, u64)>().prop_map(|(done, total)| Frame::Progress(Progress { done, total })),
         vec(digest(), 0..8).prop_map(|digests| Frame::Blocks(Blocks { digests })),
         vec(part(), 0..8).prop_map(Frame::Parts),
+        any::<u64>().prop_map(|bytes| Frame::Stored(Stored { bytes })),
     ]
 }
 
@@ -68,16 +69,7 @@ fn request() -> impl Strategy<Value = Request> {
             mode
         }),
         (name(), any::<u32>()).prop_map(|(path, known)| Request::Get { path, known }),
-        (name(), any::<Option<u64>>(), of(time()), of(time()), any::<Option<u32>>(), any::<u32>()).prop_map(
-            |(path, size, mtime, source, mode, resume)| Request::Put(Put {
-                path,
-                size,
-                mtime,
-                source,
-                mode,
-                resume
-            })
-        ),
+        put().prop_map(Request::Put),
         (name(), flag()).prop_map(|(path, recursive)| Request::Rm { path, recursive }),
         name().prop_map(|path| Request::Rmdir { path }),
         (name(), name()).prop_map(|(from, to)| Request::Mv { from, to }),
@@ -93,7 +85,18 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Request::Parts),
         of(name()).prop_map(|path| Request::Discard { path }),
         (name(), name()).prop_map(|(path, target)| Request::Symlink { path, target }),
+        (stream_id(), put()).prop_map(|(id, put)| Request::PutStream { id, put }),
+        (name(), stream_id()).prop_map(|(path, id)| Request::StreamStatus { path, id }),
     ]
+}
+
+fn put() -> impl Strategy<Value = Put> {
+    (name(), any::<Option<u64>>(), of(time()), of(time()), any::<Option<u32>>(), any::<u32>())
+        .prop_map(|(path, size, mtime, source, mode, resume)| Put { path, size, mtime, source, mode, resume })
+}
+
+fn stream_id() -> impl Strategy<Value = StreamId> {
+    any::<[u8; 16]>().prop_map(StreamId)
 }
 
 fn reply() -> impl Strategy<Value = Reply> {

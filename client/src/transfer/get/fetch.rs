@@ -4,10 +4,10 @@ use super::claims::Claims;
 use super::part::{self, Known};
 use super::plan::Plan;
 use super::writer::{Event, Writer};
-use crate::conversation::{ConversationError, batch, encoded, unexpected};
+use crate::conversation::{ConversationError, batch, unexpected};
 use crate::transfer::reconnect::Reached;
 use crate::transfer::{Context, Failure, Options, Summary};
-use sshome_wire::{Blocks, Frame, Header, Request};
+use sshome_wire::{Frame, Header, Request};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -165,16 +165,7 @@ impl Fetching<'_> {
         path: Vec<u8>,
     ) -> Result<(), ConversationError> {
         let Some(Known { digests, .. }) = self.known.get(&number) else { return Ok(()) };
-        let known = u32::try_from(digests.len()).unwrap_or(u32::MAX);
-        let request = encoded(&Frame::Request(Request::Get { path, known }))?;
-        ctx.conversation.send(request, 1, ctx.interrupt).await?;
-        // A digest takes 32 bytes, and their number a few.
-        let most = Blocks::MOST.min(ctx.conversation.max_frame() / 33).max(1);
-        for digests in digests.chunks(most) {
-            let blocks = encoded(&Frame::Blocks(Blocks { digests: digests.to_vec() }))?;
-            ctx.conversation.send(blocks, 0, ctx.interrupt).await?;
-        }
-        Ok(())
+        ctx.conversation.send_get(&path, digests, ctx.interrupt).await
     }
 
     fn take(&mut self, ctx: &mut Context<'_>, frame: Frame) -> Result<(), ConversationError> {

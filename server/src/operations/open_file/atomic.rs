@@ -105,6 +105,7 @@ impl Atomic {
             size: draft.length,
             durable: false,
             exclusive: self.exclusive,
+            _claim: None,
         })
     }
 

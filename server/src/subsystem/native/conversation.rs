@@ -10,7 +10,7 @@ use bytes::Bytes;
 use sshome_wire::display::Size;
 use sshome_wire::{
     Blocks, Decoder, Digest, End, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, RemotePath, Reply,
-    Request, Status,
+    Request, Status, Stored,
 };
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -229,8 +229,13 @@ impl Conversation {
             Receiving::Nothing | Receiving::Blocks(..) => Err(violation("data outside of a put")),
             Receiving::Refused => Ok(()),
             Receiving::Upload(upload) => {
-                if let Err(error) = upload.write(data) {
-                    self.refuse_rest(&error);
+                match upload.write(data) {
+                    Ok(()) => {
+                        if let Some(bytes) = upload.newly_stored() {
+                            self.output.frame(&Frame::Stored(Stored { bytes }));
+                        }
+                    }
+                    Err(error) => self.refuse_rest(&error),
                 }
                 Ok(())
             }
@@ -242,9 +247,14 @@ impl Conversation {
             Receiving::Nothing | Receiving::Blocks(..) => Err(violation("the end of data outside of a put")),
             Receiving::Refused => Ok(()),
             Receiving::Upload(upload) => {
+                let is_stream = upload.is_stream();
                 match upload.finish(end) {
                     Ok(placement) => self.group.add(placement),
                     Err(error) => self.answer(refusal(&error)),
+                }
+                if is_stream {
+                    // If the connection went before the next turn, nobody could send it again.
+                    self.publish();
                 }
                 Ok(())
             }
@@ -255,7 +265,8 @@ impl Conversation {
         match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
             Receiving::Nothing | Receiving::Blocks(..) => Err(violation("an abort outside of a put")),
             Receiving::Refused => Ok(()),
-            Receiving::Upload(_) => {
+            Receiving::Upload(upload) => {
+                upload.give_up();
                 self.answer(Reply::new(Status::Cancelled, ""));
                 Ok(())
             }
@@ -277,7 +288,11 @@ impl Conversation {
             self.answered(1);
         }
         match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
-            Receiving::Upload(_) | Receiving::Blocks(..) => {
+            Receiving::Upload(upload) => {
+                upload.give_up();
+                self.answer(Reply::new(Status::Cancelled, ""));
+            }
+            Receiving::Blocks(..) => {
                 self.known.clear();
                 self.answer(Reply::new(Status::Cancelled, ""));
             }

@@ -3,11 +3,14 @@
 use super::entry::{entry, frames, mode, mtime};
 use super::group::refusal;
 use super::output::{Output, data_buffer};
-use crate::operations::{CheckedPart, Copy, Download, Error, Hashing, Listing, PartCheck, Removal, User};
+use crate::operations::{self, CheckedPart, Copy, Download, Error, Hashing, Listing, PartCheck, Removal};
+use crate::operations::{StreamLeft, User};
 use sshome_wire::frame::HEAD;
 use sshome_wire::{
     BLOCK, BlockHasher, Blocks, Digest, End, Frame, Header, Payload, Progress, RemotePath, Reply, Status,
+    StreamId,
 };
+use std::time::Duration;
 
 /// What one step of a get puts out, in bytes.
 const SEND: usize = 1 << 20;
@@ -15,6 +18,9 @@ const SEND: usize = 1 << 20;
 const READ: u64 = 32 << 20;
 /// What one step of a listing or a removal goes through, in entries.
 const ENTRIES: usize = 1000;
+
+/// How long one step waits for a conversation that is to let go of a stream.
+const WAIT: Duration = Duration::from_millis(20);
 
 /// A request under way.
 pub(super) enum Job {
@@ -24,6 +30,7 @@ pub(super) enum Job {
     Copy(Box<Copy>),
     Remove(Removal),
     Part { path: RemotePath, check: Box<PartCheck> },
+    Stream { path: RemotePath, id: StreamId },
 }
 
 /// A file that is being sent.
@@ -68,6 +75,15 @@ impl Job {
                 }
                 Ok(None) => {
                     progress(check.progress(), output);
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            },
+            Job::Stream { path, id } => match operations::find_stream(user, path, *id, WAIT) {
+                Ok(StreamLeft::Busy) => Ok(None),
+                Ok(StreamLeft::Nothing) => Ok(Some(Reply::new(Status::EnoughSpace, ""))),
+                Ok(StreamLeft::Part(check)) => {
+                    *self = Job::Part { path: path.clone(), check };
                     Ok(None)
                 }
                 Err(error) => Err(error),

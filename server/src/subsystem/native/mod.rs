@@ -13,13 +13,19 @@ use crate::operations::User;
 use conversation::Conversation;
 use tokio_util::sync::CancellationToken;
 
-/// Serves one channel until its client ends it. `stopping` ends it as soon as nothing is under way.
+/// Serves one channel until its client ends it, or goes on over another one. `stopping` ends it as soon as
+/// nothing is under way.
 pub async fn converse(
     incoming: impl Incoming,
     outgoing: impl Outgoing,
     user: User,
     stopping: CancellationToken,
 ) -> Ended {
+    let superseded = user.superseded();
     let turns = user.turns();
-    drive(incoming, outgoing, Conversation::new(user), turns, stopping).await
+    tokio::select! {
+        biased;
+        () = superseded.cancelled() => Ended::Gone,
+        ended = drive(incoming, outgoing, Conversation::new(user), turns, stopping) => ended,
+    }
 }

@@ -5,8 +5,11 @@ use super::entry::entry;
 use super::group::refusal;
 use super::job::Job;
 use crate::home::Location;
-use crate::operations::{self, Copy, Download, Hashing, Listing, Made, PartCheck, Removal, Upload};
+use crate::operations::{
+    self, CheckedPart, Copy, Download, Hashing, Listing, Made, PartCheck, Removal, Upload,
+};
 use sshome_wire::{Frame, PathError, Payload, RemotePath, Reply, Request, Status};
+use std::collections::HashMap;
 
 /// Parts that one conversation may have leased.
 const MAX_LEASED: usize = 64;
@@ -46,9 +49,9 @@ impl Conversation {
     /// Takes one request up. It is answered when this returns, or has become the job or the upload
     /// under way.
     pub(super) fn handle(&mut self, request: Request) {
-        let is_put = matches!(request, Request::Put(_));
-        if !is_put && !matches!(request, Request::Mkdir { .. } | Request::Symlink { .. }) {
-            // It may look at what was put before it.
+        let is_put = matches!(request, Request::Put(_) | Request::PutStream { .. });
+        if !matches!(request, Request::Put(_) | Request::Mkdir { .. } | Request::Symlink { .. }) {
+            // It may look at what was put before it, or say something before its answer.
             self.publish();
         }
         log(&self.user, &request);
@@ -112,6 +115,11 @@ impl Conversation {
                 let part = self.leased.remove(&path);
                 Outcome::Upload(Box::new(Upload::begin(user, &put, path, part)?))
             }
+            Request::PutStream { id, put } => {
+                let path = at(&put.path)?;
+                let part = self.leased.remove(&path);
+                Outcome::Upload(Box::new(Upload::begin_stream(user, &put, path, part, id)?))
+            }
             Request::Rm { path, recursive: false } => {
                 operations::remove(user, &at(&path)?)?;
                 done()
@@ -140,15 +148,16 @@ impl Conversation {
             }
             Request::PartStatus { path, size, mtime } => {
                 let path = at(&path)?;
-                // A lease that was not used goes back before the shelf is looked at.
-                self.leased.remove(&path);
-                if self.leased.len() >= MAX_LEASED {
-                    self.leased.clear();
-                }
+                make_room_for_lease(&mut self.leased, &path);
                 match PartCheck::begin(user, &path, size, mtime)? {
                     Some(check) => Outcome::Job(Job::Part { path, check: Box::new(check) }),
                     None => Outcome::Reply(Reply::new(Status::EnoughSpace, "")),
                 }
+            }
+            Request::StreamStatus { path, id } => {
+                let path = at(&path)?;
+                make_room_for_lease(&mut self.leased, &path);
+                Outcome::Job(Job::Stream { path, id })
             }
             Request::Parts => {
                 for parts in operations::parts(user).chunks(PARTS_A_FRAME) {
@@ -165,6 +174,15 @@ impl Conversation {
                 Outcome::Made(vec![operations::make_symlink(user, &at(&path)?, &target)?])
             }
         })
+    }
+}
+
+/// Gives leases back that are not to be used: one of the path, before the shelf is looked at, and all if
+/// there are too many.
+fn make_room_for_lease(leased: &mut HashMap<RemotePath, CheckedPart>, path: &RemotePath) {
+    leased.remove(path);
+    if leased.len() >= MAX_LEASED {
+        leased.clear();
     }
 }
 
@@ -188,9 +206,11 @@ fn writes(request: &Request) -> bool {
         | Request::Df
         | Request::Sync
         | Request::PartStatus { .. }
+        | Request::StreamStatus { .. }
         | Request::Parts => false,
         Request::Mkdir { .. }
         | Request::Put(_)
+        | Request::PutStream { .. }
         | Request::Rm { .. }
         | Request::Rmdir { .. }
         | Request::Mv { .. }
@@ -210,6 +230,8 @@ fn log(user: &operations::User, request: &Request) {
         Request::Mkdir { path, .. } => ("mkdir", Some(path)),
         Request::Get { path, .. } => ("get", Some(path)),
         Request::Put(put) => ("put", Some(&put.path)),
+        Request::PutStream { put, .. } => ("put-stream", Some(&put.path)),
+        Request::StreamStatus { path, .. } => ("stream-status", Some(path)),
         Request::Rm { path, .. } => ("rm", Some(path)),
         Request::Rmdir { path } => ("rmdir", Some(path)),
         Request::Mv { from, .. } => ("mv", Some(from)),

@@ -1,0 +1,34 @@
+//! Listing a path.
+
+use super::{Conversation, ConversationError, unexpected};
+use crate::interrupt::Interrupt;
+use sshome_wire::{Entries, Entry, Frame, Payload, Request};
+
+impl Conversation {
+    /// Lists a path; `each` is given the entries as they come. The entry of the path itself comes
+    /// last, as the result.
+    ///
+    /// # Errors
+    /// `Refused` where the path cannot be listed; `Cancelled` after an interrupt.
+    pub async fn list(
+        &mut self,
+        path: &[u8],
+        recursive: bool,
+        interrupt: &Interrupt,
+        each: &mut (dyn FnMut(Entries) + Send),
+    ) -> Result<Entry, ConversationError> {
+        let request = Request::Ls { path: path.to_vec(), recursive };
+        let mut each = |frame| match frame {
+            Frame::Entries(entries) => {
+                each(entries);
+                Ok(())
+            }
+            Frame::Progress(_) => Ok(()),
+            frame => Err(unexpected(&frame)),
+        };
+        match self.answer(request, interrupt, &mut each).await?.payload {
+            Payload::Stat(entry) => Ok(entry),
+            _ => Err(ConversationError::Protocol("the answer to ls has no entry".into())),
+        }
+    }
+}

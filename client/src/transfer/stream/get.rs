@@ -1,0 +1,185 @@
+//! From a file on the server to standard output.
+
+use super::sink::Sink;
+use crate::conversation::{ConversationError, unexpected};
+use crate::transfer::reconnect::{Reached, Retries};
+use crate::transfer::{Context, Done, Failure, Summary};
+use bytes::{Buf, Bytes};
+use sshome_wire::{BLOCK, End, Frame, Header, RemotePath, Reply, Status, Time};
+use std::io::{self, Write};
+use tokio::sync::mpsc;
+
+/// What became of a file that was put out.
+#[derive(Debug)]
+pub struct Streamed {
+    /// As of any transfer.
+    pub summary: Summary,
+    /// Whether the output took all of it. If not, the summary tells nothing.
+    pub output: io::Result<()>,
+}
+
+/// Puts a file out as it arrives. Whether it was whole, and what the server has, is known only at its end.
+///
+/// A lost connection is taken up again if the context says how. What was put out by then is compared with
+/// the server's file.
+///
+/// # Errors
+/// If the transfer was interrupted (`Cancelled`) or the connection is gone. A refusal, and a file that is not
+/// what the server has, are in the summary.
+pub async fn get_stream(
+    mut ctx: Context<'_>,
+    source: &RemotePath,
+    output: Box<dyn Write + Send>,
+) -> Result<Streamed, ConversationError> {
+    ctx.progress.begin(1, None);
+    let mut stream = Stream { source, size_and_time: None, resumed: 0 };
+    let mut state = Ok(());
+    let done = stream.run(&mut ctx, Sink::new(output), &mut state).await;
+    let summary = ctx.finish(done).await?;
+    Ok(Streamed { summary, output: state })
+}
+
+struct Stream<'a> {
+    source: &'a RemotePath,
+    /// As the first header had them: a file that has others is another one.
+    size_and_time: Option<(u64, Time)>,
+    /// Where it was gone on with last, in bytes.
+    resumed: u64,
+}
+
+/// How the share of one connection ended.
+enum Ended {
+    /// With the end of the file.
+    End(End),
+    /// With a refusal.
+    Refused(Reply),
+    /// The file is not the one that was begun.
+    Changed,
+    /// Nobody takes any more.
+    Unwanted,
+}
+
+impl Stream<'_> {
+    async fn run(
+        &mut self,
+        ctx: &mut Context<'_>,
+        mut sink: Sink,
+        state: &mut io::Result<()>,
+    ) -> Result<Summary, ConversationError> {
+        let mut retries = Retries::default();
+        loop {
+            let begun_at = sink.hasher.length();
+            let known = sink.hasher.blocks().to_vec();
+            let (pieces, writing) = sink.start();
+            let received =
+                match ctx.conversation.send_get(self.source.as_bytes(), &known, ctx.interrupt).await {
+                    Ok(()) => self.receive(ctx, known.len() as u64 * BLOCK, begun_at, &pieces).await,
+                    Err(error) => Err(error),
+                };
+            drop(pieces);
+            sink = tokio::select! {
+                sink = writing => sink.map_err(|error| ConversationError::Local(error.to_string()))?,
+                // Whoever reads may never read on.
+                () = ctx.interrupt.raised() => return Err(ConversationError::Cancelled),
+            };
+            if let Err(error) = std::mem::replace(&mut sink.state, Ok(())) {
+                *state = Err(error);
+                if ctx.conversation.outstanding() > 0 {
+                    ctx.conversation.abandon(&mut |_| {}).await?;
+                }
+                return Ok(Summary::default());
+            }
+            match received {
+                Err(ConversationError::Lost(why)) => {
+                    let offset = sink.hasher.length();
+                    ctx.progress.rewind(offset);
+                    retries.recover(ctx, why, Reached { settled: 0, offset }).await?;
+                }
+                Err(error) => return Err(error),
+                Ok(Ended::Changed) => {
+                    ctx.conversation.abandon(&mut |_| {}).await?;
+                    let why = "it changed on the server meanwhile: what was put out is not the file";
+                    return Ok(self.failed(Status::Changed, why));
+                }
+                Ok(Ended::Refused(reply)) => return Ok(self.failed(reply.status, &reply.message)),
+                Ok(Ended::End(end)) => return Ok(self.judge(ctx, &end, &sink)),
+                Ok(Ended::Unwanted) => {
+                    return Err(ConversationError::Local("the thread that writes has ended".into()));
+                }
+            }
+        }
+    }
+
+    /// Hears one answer, and hands on what comes after the `begun_at` bytes that were put out already.
+    async fn receive(
+        &mut self,
+        ctx: &mut Context<'_>,
+        known: u64,
+        begun_at: u64,
+        pieces: &mpsc::Sender<Bytes>,
+    ) -> Result<Ended, ConversationError> {
+        let Header { size, offset, mtime, .. } = loop {
+            match ctx.conversation.receive(ctx.interrupt).await? {
+                Frame::Header(header) => break header,
+                Frame::Reply(reply) => return Ok(Ended::Refused(reply)),
+                Frame::Progress(_) => {}
+                frame => return Err(unexpected(&frame)),
+            }
+        };
+        if *self.size_and_time.get_or_insert((size, mtime)) != (size, mtime) || offset != known {
+            return Ok(Ended::Changed);
+        }
+        ctx.progress.begin_stream(self.source.file_name().unwrap_or_default(), Some(size));
+        if begun_at > 0 {
+            ctx.progress.resume_at(begun_at);
+            self.resumed = offset;
+        }
+        // Of the block that was under way, what came of it before.
+        let mut twice = begun_at.saturating_sub(offset);
+        loop {
+            let mut data = match ctx.conversation.receive(ctx.interrupt).await? {
+                Frame::Data(data) => data,
+                Frame::End(end) => return Ok(Ended::End(end)),
+                frame => return Err(unexpected(&frame)),
+            };
+            let over = usize::try_from(twice).unwrap_or(usize::MAX).min(data.len());
+            data.advance(over);
+            twice -= over as u64;
+            let length = data.len() as u64;
+            if length == 0 {
+                continue;
+            }
+            let sent = tokio::select! {
+                biased;
+                sent = pieces.send(data) => sent,
+                () = ctx.interrupt.raised() => return Err(ConversationError::Cancelled),
+            };
+            if sent.is_err() {
+                return Ok(Ended::Unwanted);
+            }
+            ctx.progress.advance(length);
+        }
+    }
+
+    fn failed(&self, status: Status, why: &str) -> Summary {
+        let failure = Failure::refused(self.source.as_bytes(), status, why);
+        Summary { failures: vec![failure], ..Summary::default() }
+    }
+
+    /// Compares what was put out with what the server has sent.
+    fn judge(&self, ctx: &Context<'_>, end: &End, sink: &Sink) -> Summary {
+        ctx.progress.end_file();
+        if end.status.is_error() {
+            return self.failed(end.status, &end.message);
+        }
+        let (size, digest) = (sink.hasher.length(), sink.hasher.finish());
+        if (size, digest) != (end.size, end.digest) {
+            return self.failed(Status::DigestMismatch, "what was put out is not what the server has");
+        }
+        if let Some(observer) = ctx.progress.observer() {
+            let (remote, resumed_at, status) = (self.source.as_bytes(), self.resumed, end.status);
+            observer.done(&Done { remote, local: None, size, digest: Some(digest), resumed_at, status });
+        }
+        Summary { files: 1, bytes: size, ..Summary::default() }
+    }
+}

@@ -1,0 +1,150 @@
+//! What has been read of a stream and cannot be read again: kept until the server has it.
+
+use bytes::{Bytes, BytesMut};
+use sshome_wire::BLOCK;
+use sshome_wire::frame::{HEAD, data_head};
+use std::collections::VecDeque;
+
+/// No more than this is kept, in bytes: what may be on its way (16 MiB of window, and as much again that the
+/// server has taken and not yet told of), so that a stream is not held up.
+const MOST: u64 = 32 << 20;
+
+/// Pieces that are shorter are gathered: thousands of them would take more memory than their bytes.
+const SMALL: usize = 32 << 10;
+
+/// So many bytes are gathered in one frame at the most.
+const GATHERED: usize = 128 << 10;
+
+/// Frames of data in a row. None of them reaches from one block into the next.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    begin: u64,
+    end: u64,
+    frames: VecDeque<Bytes>,
+    /// Short pieces behind them: a frame whose head is still to be written.
+    gathered: BytesMut,
+}
+
+impl Kept {
+    /// Where it begins in the stream, in bytes: what came before is the server's.
+    pub(super) fn begin(&self) -> u64 {
+        self.begin
+    }
+
+    /// Where it ends, in bytes.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// How many bytes are kept.
+    pub(super) fn length(&self) -> u64 {
+        self.end - self.begin
+    }
+
+    /// Whether more may be read.
+    pub(super) fn has_room(&self) -> bool {
+        self.length() < MOST
+    }
+
+    /// Adds a frame of data.
+    pub(super) fn push(&mut self, frame: &Bytes) {
+        let data = frame.get(HEAD..).unwrap_or_default();
+        self.end += data.len() as u64;
+        if data.len() >= SMALL {
+            self.gather();
+            self.frames.push_back(frame.clone());
+            return;
+        }
+        if self.gathered.len() + data.len() > HEAD + GATHERED {
+            self.gather();
+        }
+        if self.gathered.is_empty() {
+            self.gathered.extend_from_slice(&[0; HEAD]);
+        }
+        self.gathered.extend_from_slice(data);
+        if self.end.is_multiple_of(BLOCK) {
+            self.gather();
+        }
+    }
+
+    /// Lets go of everything before `offset`, which is where a block begins.
+    pub(super) fn release(&mut self, offset: u64) {
+        while self.begin < offset {
+            let Some(frame) = self.frames.pop_front() else { break };
+            self.begin += frame.len().saturating_sub(HEAD) as u64;
+        }
+    }
+
+    /// All that is kept, as frames.
+    pub(super) fn frames(&mut self) -> Vec<Bytes> {
+        self.gather();
+        self.frames.iter().cloned().collect()
+    }
+
+    fn gather(&mut self) {
+        let length = self.gathered.len().saturating_sub(HEAD);
+        if length > 0 {
+            let mut frame = std::mem::take(&mut self.gathered);
+            if let Some(head) = frame.first_chunk_mut::<HEAD>() {
+                *head = data_head(u32::try_from(length).unwrap_or(0));
+            }
+            self.frames.push_back(frame.freeze());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sshome_wire::{Decoder, Frame};
+
+    fn frame(data: &[u8]) -> Bytes {
+        [&data_head(data.len() as u32)[..], data].concat().into()
+    }
+
+    fn content(frames: Vec<Bytes>) -> Vec<u8> {
+        let mut decoder = Decoder::new();
+        frames.into_iter().for_each(|frame| decoder.push(frame));
+        let mut content = Vec::new();
+        while let Some(frame) = decoder.next().unwrap() {
+            let Frame::Data(data) = frame else { panic!("{frame:?}") };
+            content.extend_from_slice(&data);
+        }
+        assert!(decoder.at_boundary());
+        content
+    }
+
+    #[test]
+    fn pieces_of_all_sizes_come_back_as_they_were() {
+        let block = BLOCK as usize;
+        let stream: Vec<u8> = (0..2 * block + 5).map(|at| (at * 31 % 251) as u8).collect();
+        let mut kept = Kept::default();
+        let mut at = 0;
+        for size in [1, 7, SMALL - 1, SMALL, 200_000].into_iter().cycle() {
+            let size = size.min(block - at % block).min(stream.len() - at);
+            if size == 0 {
+                break;
+            }
+            kept.push(&frame(&stream[at..at + size]));
+            at += size;
+        }
+        assert!(content(kept.frames()) == stream);
+        kept.release(BLOCK);
+        assert_eq!((kept.begin(), kept.length()), (BLOCK, BLOCK + 5));
+        assert!(content(kept.frames()) == stream[block..]);
+        kept.release(2 * BLOCK);
+        assert!(content(kept.frames()) == stream[2 * block..]);
+    }
+
+    #[test]
+    fn many_short_pieces_take_little_more_than_their_bytes() {
+        let mut kept = Kept::default();
+        let mut pieces = 0;
+        while kept.has_room() {
+            kept.push(&frame(&[7; 20]));
+            pieces += 1;
+        }
+        assert_eq!(pieces, MOST.div_ceil(20));
+        assert!(kept.frames().len() <= MOST as usize / (GATHERED - 20) + 8);
+    }
+}

@@ -1,0 +1,305 @@
+//! From standard input to a file on the server.
+
+use super::Expected;
+use super::kept::Kept;
+use super::reader::{self, Message};
+use crate::conversation::{ConversationError, encoded, unexpected};
+use crate::transfer::reconnect::{Reached, Retries};
+use crate::transfer::{Context, Done, Failure, Resumed, Summary};
+use bytes::Bytes;
+use sshome_wire::{
+    BLOCK, Digest, End, Frame, Payload, Put, RemotePath, Reply, Request, Status, Stored, StreamId,
+};
+use std::io::Read;
+use tokio::sync::mpsc;
+
+/// How many pieces may be read ahead.
+const QUEUE: usize = 4;
+
+/// Stores a stream, whose length nobody need know. It becomes visible when it has come to its end, whole, and
+/// is on the server's disk; if it fails, or is not what was expected, nothing does.
+///
+/// A lost connection is taken up again if the context says how.
+///
+/// # Errors
+/// If the transfer was interrupted (`Cancelled`), or the connection is gone. A refusal and a stream that
+/// fails are in the summary.
+pub async fn put_stream(
+    mut ctx: Context<'_>,
+    input: impl Read + Send + 'static,
+    target: &RemotePath,
+    expected: Expected,
+) -> Result<Summary, ConversationError> {
+    let done = run(&mut ctx, input, target, expected).await;
+    ctx.finish(done).await
+}
+
+async fn run(
+    ctx: &mut Context<'_>,
+    input: impl Read + Send + 'static,
+    target: &RemotePath,
+    expected: Expected,
+) -> Result<Summary, ConversationError> {
+    let (out, messages) = mpsc::channel(QUEUE);
+    let (to, max_frame) = (target.clone(), ctx.conversation.max_frame());
+    // Nobody waits for it: it may be waiting for its input for ever.
+    tokio::task::spawn_blocking(move || reader::read(input, &to, max_frame, expected, &out));
+    ctx.progress.begin(1, expected.size);
+    let mut stream = Stream {
+        id: StreamId(rand::random()),
+        target: target.clone(),
+        size: expected.size,
+        messages,
+        kept: Kept::default(),
+        blocks: Vec::new(),
+        last: None,
+        begun: false,
+        resumed: None,
+        under_way: 0,
+    };
+    let mut retries = Retries::default();
+    loop {
+        let sent = stream.send(ctx).await;
+        if sent.is_err() {
+            ctx.progress.rewind(std::mem::take(&mut stream.under_way));
+        }
+        match sent {
+            // What is to be thrown away need not arrive.
+            Err(ConversationError::Lost(_)) if stream.has_failed() => return Ok(stream.failed()),
+            Err(ConversationError::Lost(why)) => {
+                let reached = Reached { settled: 0, offset: stream.kept.begin() };
+                retries.recover(ctx, why, reached).await?;
+            }
+            Ok(reply) => return Ok(stream.summary(ctx, &reply)),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A stream, over all of its connections.
+struct Stream {
+    id: StreamId,
+    target: RemotePath,
+    /// Its length in bytes, if that was said.
+    size: Option<u64>,
+    messages: mpsc::Receiver<Message>,
+    kept: Kept,
+    /// The digests of its blocks, as far as they were read.
+    blocks: Vec<Digest>,
+    /// The end, once it has been read, and why nothing is to be published, if so.
+    last: Option<(End, Option<Failure>)>,
+    /// Whether the server may know of it.
+    begun: bool,
+    /// Where it was gone on with, in bytes, if it was.
+    resumed: Option<u64>,
+    /// Bytes that were sent, or passed over, on this connection.
+    under_way: u64,
+}
+
+/// Where to go on after a lost connection.
+enum From {
+    /// After so many blocks.
+    Block(u32),
+    /// Nowhere: it is stored.
+    Stored,
+    /// Nowhere: what the server had acknowledged is gone.
+    Nowhere,
+}
+
+impl Stream {
+    /// Sends what is left of it on the connection that there is, and returns the answer.
+    async fn send(&mut self, ctx: &mut Context<'_>) -> Result<Reply, ConversationError> {
+        let from = match self.begun {
+            true => self.find(ctx).await?,
+            false => From::Block(0),
+        };
+        let resume = match from {
+            From::Block(blocks) => blocks,
+            From::Stored => return Ok(Reply::new(Status::Done, "")),
+            From::Nowhere => {
+                let why = "the server no longer has what had arrived; nothing was published, send it again";
+                return Ok(Reply::new(Status::Failed, why));
+            }
+        };
+        self.begin(ctx, resume).await?;
+        for frame in self.kept.frames() {
+            if let Some(reply) = self.send_piece(ctx, frame).await? {
+                return Ok(reply);
+            }
+        }
+        while self.last.is_none() {
+            if let Some(reply) = self.send_next(ctx).await? {
+                return Ok(reply);
+            }
+        }
+        self.end(ctx).await
+    }
+
+    async fn begin(&mut self, ctx: &mut Context<'_>, resume: u32) -> Result<(), ConversationError> {
+        let offset = u64::from(resume) * BLOCK;
+        self.kept.release(offset);
+        ctx.progress.begin_stream(self.target.file_name().unwrap_or_default(), self.size);
+        if offset > 0 {
+            ctx.progress.resume_at(offset);
+            self.under_way = offset;
+            self.resumed = Some(offset);
+        }
+        let path = self.target.as_bytes().to_vec();
+        let put = Put { path, size: self.size, mtime: None, source: None, mode: None, resume };
+        let request = encoded(&Frame::Request(Request::PutStream { id: self.id, put }))?;
+        self.begun = true;
+        ctx.conversation.send(request, 1, ctx.interrupt).await
+    }
+
+    /// Sends the next of what is read; or hears what the server says meanwhile, which may be the answer.
+    async fn send_next(&mut self, ctx: &mut Context<'_>) -> Result<Option<Reply>, ConversationError> {
+        // The server tells of a block once a byte follows it.
+        let owed = self.kept.length() > BLOCK;
+        let message = tokio::select! {
+            biased;
+            frame = ctx.conversation.receive_owed(owed, ctx.interrupt) => return self.hear(ctx, frame?).await,
+            message = self.messages.recv(), if self.kept.has_room() => message,
+        };
+        match message {
+            Some(Message::Piece { frame, blocks }) => {
+                self.kept.push(&frame);
+                self.blocks.extend(blocks);
+                self.send_piece(ctx, frame).await
+            }
+            Some(Message::Last { end, failed }) => {
+                self.last = Some((end, failed));
+                Ok(None)
+            }
+            None => Err(ConversationError::Local("the thread that reads standard input has failed".into())),
+        }
+    }
+
+    /// Sends a piece; an answer that is here already is its refusal.
+    async fn send_piece(
+        &mut self,
+        ctx: &mut Context<'_>,
+        frame: Bytes,
+    ) -> Result<Option<Reply>, ConversationError> {
+        let length = frame.len().saturating_sub(sshome_wire::frame::HEAD) as u64;
+        ctx.conversation.send(frame, 0, ctx.interrupt).await?;
+        self.under_way += length;
+        ctx.progress.advance(length);
+        while let Some(frame) = ctx.conversation.ready().await? {
+            if let Some(reply) = self.hear(ctx, frame).await? {
+                return Ok(Some(reply));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Hears what the server says before the end was sent.
+    async fn hear(
+        &mut self,
+        ctx: &mut Context<'_>,
+        frame: Frame,
+    ) -> Result<Option<Reply>, ConversationError> {
+        match frame {
+            Frame::Reply(reply) if reply.status.is_error() => {
+                match ctx.conversation.send(encoded(&Frame::Abort)?, 0, ctx.interrupt).await {
+                    // The answer is here; whatever comes next tells of the loss.
+                    Ok(()) | Err(ConversationError::Lost(_)) => Ok(Some(reply)),
+                    Err(error) => Err(error),
+                }
+            }
+            Frame::Reply(_) => {
+                Err(ConversationError::Protocol("it took a stream before the stream's end".into()))
+            }
+            frame => self.note(frame).map(|()| None),
+        }
+    }
+
+    fn note(&mut self, frame: Frame) -> Result<(), ConversationError> {
+        match frame {
+            Frame::Progress(_) => Ok(()),
+            Frame::Stored(Stored { bytes }) if bytes.is_multiple_of(BLOCK) && bytes <= self.kept.end() => {
+                self.kept.release(bytes);
+                Ok(())
+            }
+            frame => Err(unexpected(&frame)),
+        }
+    }
+
+    /// Sends the end and waits for the answer.
+    async fn end(&mut self, ctx: &mut Context<'_>) -> Result<Reply, ConversationError> {
+        if let Some((end, _)) = &self.last {
+            ctx.conversation.send(encoded(&Frame::End(end.clone()))?, 0, ctx.interrupt).await?;
+        }
+        loop {
+            match ctx.conversation.receive(ctx.interrupt).await? {
+                Frame::Reply(reply) => return Ok(reply),
+                frame => self.note(frame)?,
+            }
+        }
+    }
+
+    /// Asks where to go on.
+    async fn find(&mut self, ctx: &mut Context<'_>) -> Result<From, ConversationError> {
+        let theirs = ctx.conversation.stream_status(&self.target, self.id, ctx.interrupt).await?;
+        let theirs = match theirs {
+            Some(theirs) => theirs,
+            // The answer may be all that was lost.
+            None if self.is_stored(ctx).await? => return Ok(From::Stored),
+            None => Vec::new(),
+        };
+        let agreeing = self.blocks.iter().zip(&theirs).take_while(|(ours, theirs)| ours == theirs).count();
+        match agreeing as u64 * BLOCK < self.kept.begin() {
+            true => Ok(From::Nowhere),
+            false => Ok(From::Block(u32::try_from(agreeing).unwrap_or(u32::MAX))),
+        }
+    }
+
+    /// Whether just this content has the name on the server, and is on its disk.
+    async fn is_stored(&self, ctx: &mut Context<'_>) -> Result<bool, ConversationError> {
+        let Some((end, None)) = &self.last else { return Ok(false) };
+        let hash = Request::Hash { path: self.target.as_bytes().to_vec(), verify: false };
+        let there = match ctx.conversation.request(hash, ctx.interrupt).await {
+            Ok(reply) => reply.payload,
+            Err(ConversationError::Refused(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match there {
+            Payload::Hash(there) if (there.digest, there.size) == (end.digest, end.size) => {
+                ctx.conversation.request(Request::Sync, ctx.interrupt).await?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self.last, Some((_, Some(_))))
+    }
+
+    /// The summary of a stream that is no good.
+    fn failed(&self) -> Summary {
+        let failure = self.last.as_ref().and_then(|(_, failed)| failed.clone());
+        Summary { failures: failure.into_iter().collect(), ..Summary::default() }
+    }
+
+    fn summary(&self, ctx: &Context<'_>, reply: &Reply) -> Summary {
+        ctx.progress.end_file();
+        let path = self.target.as_bytes();
+        let mut summary = match (&self.last, reply.status) {
+            (Some((_, Some(_))), _) => self.failed(),
+            (Some((end, None)), status @ Status::Done) => {
+                if let Some(observer) = ctx.progress.observer() {
+                    let (size, digest) = (end.size, Some(end.digest));
+                    let resumed_at = self.resumed.unwrap_or(0);
+                    observer.done(&Done { remote: path, local: None, size, digest, resumed_at, status });
+                }
+                Summary { files: 1, bytes: end.size, ..Summary::default() }
+            }
+            _ => Summary {
+                failures: vec![Failure::refused(path, reply.status, &reply.message)],
+                ..Summary::default()
+            },
+        };
+        summary.resumed.extend(self.resumed.map(|offset| Resumed::of(path, offset)));
+        summary
+    }
+}

@@ -1,0 +1,155 @@
+//! The thread that reads a stream and digests it.
+
+use super::Expected;
+use crate::transfer::Failure;
+use bytes::Bytes;
+use sshome_wire::frame::{HEAD, data_head};
+use sshome_wire::{BLOCK, BlockHasher, Digest, End, RemotePath, Status};
+use std::io::{self, Read};
+use tokio::sync::mpsc;
+
+/// What was read.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// A frame of data, which does not reach from one block into the next; and the digests of the blocks
+    /// that it shows to be whole.
+    Piece { frame: Bytes, blocks: Vec<Digest> },
+    /// There is no more; and why nothing is to be published, if so.
+    Last { end: End, failed: Option<Failure> },
+}
+
+/// Reads to the end, as far as somebody listens. No frame is longer than `max_frame`, counted from the kind on.
+pub(super) fn read(
+    mut input: impl Read,
+    to: &RemotePath,
+    max_frame: usize,
+    expected: Expected,
+    out: &mpsc::Sender<Message>,
+) {
+    let mut hasher = BlockHasher::new();
+    let mut buffer = vec![0; HEAD + max_frame.saturating_sub(1).max(1)];
+    let failed = loop {
+        let room = BLOCK - hasher.length() % BLOCK;
+        let end = buffer.len().min(HEAD + usize::try_from(room).unwrap_or(usize::MAX));
+        let read = match input.read(buffer.get_mut(HEAD..end).unwrap_or_default()) {
+            Ok(0) => break mismatch(&hasher, expected),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => break Some((Status::Failed, format!("standard input cannot be read: {error}"))),
+        };
+        let before = hasher.blocks().len();
+        hasher.update(buffer.get(HEAD..HEAD + read).unwrap_or_default());
+        if expected.size.is_some_and(|size| hasher.length() > size) {
+            break Some((Status::DigestMismatch, differs(&hasher, expected)));
+        }
+        if let Some(head) = buffer.first_chunk_mut::<HEAD>() {
+            *head = data_head(u32::try_from(read).unwrap_or(0));
+        }
+        let frame = Bytes::copy_from_slice(buffer.get(..HEAD + read).unwrap_or_default());
+        let blocks = hasher.blocks().get(before..).unwrap_or_default().to_vec();
+        if out.blocking_send(Message::Piece { frame, blocks }).is_err() {
+            return;
+        }
+    };
+    let (status, message) = match &failed {
+        None => (Status::Done, String::new()),
+        Some((status, _)) => (*status, "the client gives the stream up".to_owned()),
+    };
+    let end = End { status, message, digest: hasher.finish(), size: hasher.length() };
+    let failed = failed.map(|(_, why)| Failure::of(to.as_bytes(), why));
+    // Nobody listens any more when the transfer has ended already.
+    let _ = out.blocking_send(Message::Last { end, failed });
+}
+
+/// Why the stream that has ended is not the one that was meant.
+fn mismatch(hasher: &BlockHasher, expected: Expected) -> Option<(Status, String)> {
+    let other_size = expected.size.is_some_and(|size| size != hasher.length());
+    let other_digest = expected.digest.is_some_and(|digest| digest != hasher.finish());
+    (other_size || other_digest).then(|| (Status::DigestMismatch, differs(hasher, expected)))
+}
+
+fn differs(hasher: &BlockHasher, expected: Expected) -> String {
+    let length = hasher.length();
+    match expected.size {
+        Some(size) if length < size => {
+            format!("standard input ended after {length} of {size} bytes; nothing was published")
+        }
+        Some(size) if length > size => {
+            format!("standard input has more than {size} bytes; nothing was published")
+        }
+        _ => {
+            let digest = hasher.finish();
+            format!("standard input had another BLAKE3 than --b3 says, {digest}; nothing was published")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is made of a stream: the frames' data, the blocks, and the end.
+    fn made(
+        input: impl Read + Send + 'static,
+        expected: Expected,
+    ) -> (Vec<u8>, Vec<Digest>, End, Option<Failure>) {
+        let (out, mut messages) = mpsc::channel(2);
+        let reading = std::thread::spawn(move || read(input, &RemotePath::root(), 100_000, expected, &out));
+        let (mut data, mut digests) = (Vec::new(), Vec::new());
+        loop {
+            match messages.blocking_recv().unwrap() {
+                Message::Piece { frame, blocks } => {
+                    let at = data.len() as u64;
+                    data.extend_from_slice(&frame[HEAD..]);
+                    assert_eq!(at / BLOCK, (data.len() as u64 - 1) / BLOCK, "a piece reaches over a border");
+                    digests.extend(blocks);
+                }
+                Message::Last { end, failed } => {
+                    reading.join().unwrap();
+                    return (data, digests, end, failed);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_is_cut_at_its_blocks_and_digested() {
+        let content = vec![3; 2 * BLOCK as usize + 1];
+        let (data, digests, end, failed) = made(io::Cursor::new(content.clone()), Expected::default());
+        assert!(data == content && failed.is_none());
+        assert_eq!((end.size, end.digest.0), (content.len() as u64, *blake3::hash(&content).as_bytes()));
+        let mut hasher = BlockHasher::new();
+        hasher.update(&content);
+        assert_eq!(digests, hasher.blocks());
+    }
+
+    #[test]
+    fn what_is_not_expected_ends_with_an_error() {
+        let digest = |content: &[u8]| Some(Digest(*blake3::hash(content).as_bytes()));
+        for (size, b3, words) in [
+            (Some(3), digest(b"abc"), None),
+            (Some(4), None, Some("ended after 3 of 4 bytes")),
+            (Some(2), digest(b"abc"), Some("more than 2 bytes")),
+            (None, digest(b"abd"), Some("another BLAKE3")),
+            (Some(3), digest(b"abd"), Some("another BLAKE3")),
+        ] {
+            let (_, _, end, failed) = made(&b"abc"[..], Expected { size, digest: b3 });
+            assert_eq!(end.status.is_error(), words.is_some());
+            assert_eq!(failed.is_some(), words.is_some());
+            assert!(failed.is_none_or(|failed| failed.why.contains(words.unwrap())));
+        }
+    }
+
+    #[test]
+    fn an_input_that_fails_is_not_at_its_end() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::IsADirectory.into())
+            }
+        }
+        let (data, _, end, failed) = made((&b"abc"[..]).chain(Failing), Expected::default());
+        assert_eq!((data, end.status), (b"abc".to_vec(), Status::Failed));
+        assert!(failed.unwrap().why.contains("cannot be read"));
+    }
+}
