@@ -45,7 +45,7 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// How long what is left of a cut upload is kept.
     pub part_expiry: Duration,
-    /// The users, by name. Their roots do not overlap.
+    /// The users, by name, without the keys that they have installed. Their roots do not overlap.
     pub accounts: Vec<Arc<Account>>,
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
     top.only(&["server", "defaults", "users"], &mut mistakes);
     let server = server::read(&top, place, listen_override, &mut mistakes);
     let users = users::read(&top, place, &server.homes, &mut mistakes);
-    roots::check(&users, &place.file, &server.host_keys, &mut mistakes);
+    roots::check(&users, place, &server.host_keys, &mut mistakes);
     check_demo(&users, &server.listen, &mut mistakes);
 
     let config = Config {

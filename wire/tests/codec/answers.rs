@@ -4,8 +4,8 @@ use super::{decoded, encoded, framed, is};
 use bytes::Bytes;
 use sshome_wire::frame::data_head;
 use sshome_wire::{
-    Blocks, Digest, End, Entries, Entry, Features, FileKind, Frame, FrameError, Hashed, Header, Hello, Kind,
-    Part, Payload, Progress, Reply, Status, Time, Usage,
+    Blocks, Digest, End, Entries, Entry, Features, FileKind, Frame, FrameError, Hashed, Header, Hello, Key,
+    Kind, Part, Payload, Progress, Reply, Status, Time, Usage,
 };
 
 /// The 32 bytes of [`DIGEST`] in a row, for the literals.
@@ -181,6 +181,30 @@ fn reply_with_usage() {
             3,    // entries
             0,    // max_entries: not there
             4,    // disk_free
+        ],
+    );
+}
+
+#[test]
+fn reply_with_keys() {
+    is(
+        &Frame::Reply(Reply::with(Payload::Keys(vec![Key {
+            fingerprint: "SHA256:x".into(),
+            algorithm: "ssh-rsa".into(),
+            comment: b"\xff".to_vec(),
+            own: true,
+        }]))),
+        &[
+            0, 0, 0, 26, // length
+            7,  // kind: reply
+            0xcc, 0x01, // status 204
+            0,    // message
+            5,    // payload: keys
+            1,    // one of them
+            8, b'S', b'H', b'A', b'2', b'5', b'6', b':', b'x', // fingerprint
+            7, b's', b's', b'h', b'-', b'r', b's', b'a', // algorithm
+            1, 0xff, // comment
+            1,    // own
         ],
     );
 }
