@@ -1,5 +1,6 @@
 //! An SSH channel as a subsystem sees it: bytes in, bytes out.
 
+use super::rate::UserRates;
 use super::socket::Backlog;
 use crate::subsystem::{Gone, Incoming, Outgoing};
 use bytes::Bytes;
@@ -34,8 +35,10 @@ pub(super) struct Writer {
 impl Outgoing for Writer {
     async fn send(&self, bytes: Bytes) -> Result<(), Gone> {
         let send = async {
-            self.backlog.low().await;
-            self.half.data_bytes(bytes).await.map_err(|_| Gone)
+            match self.backlog.rates() {
+                Some(rates) => self.send_paced(bytes, rates).await,
+                None => self.send_at_once(bytes).await,
+            }
         };
         tokio::select! {
             biased;
@@ -46,5 +49,21 @@ impl Outgoing for Writer {
 
     fn is_closed(&self) -> bool {
         self.cut.is_cancelled()
+    }
+}
+
+impl Writer {
+    async fn send_at_once(&self, bytes: Bytes) -> Result<(), Gone> {
+        self.backlog.low().await;
+        self.half.data_bytes(bytes).await.map_err(|_| Gone)
+    }
+
+    async fn send_paced(&self, mut bytes: Bytes, rates: &UserRates) -> Result<(), Gone> {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(rates.piece()));
+            rates.send(piece.len()).await;
+            self.send_at_once(piece).await?;
+        }
+        Ok(())
     }
 }

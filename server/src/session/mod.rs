@@ -4,9 +4,11 @@ mod algorithms;
 mod channel;
 mod handler;
 mod host_key;
+mod rate;
 mod socket;
 
 pub use host_key::HostKeyError;
+pub use rate::Rates;
 
 use crate::auth::Authenticator;
 use crate::config::Kex;
@@ -42,6 +44,8 @@ pub struct Shared {
     pub homes: Homes,
     /// Their books.
     pub ledgers: Ledgers,
+    /// How fast their bytes may go.
+    pub rates: Rates,
     /// Cancelled when the server is to end: no new work.
     pub stopping: CancellationToken,
     /// Cancelled when the server ends: every socket is closed.
