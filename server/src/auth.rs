@@ -24,9 +24,16 @@ const MOST_CHECKS: usize = 4;
 #[derive(Clone)]
 pub struct Login {
     account: Arc<Account>,
+    store: Arc<dyn AccountStore>,
 }
 
 impl Login {
+    /// Where the account comes from.
+    #[must_use]
+    pub fn store(&self) -> &dyn AccountStore {
+        self.store.as_ref()
+    }
+
     /// Whose login it is.
     #[must_use]
     pub fn account(&self) -> &Arc<Account> {
@@ -75,7 +82,7 @@ impl Authenticator {
         // The check comes before all questions whose answer is no, so that all of them cost the same.
         let right = self.matches(hash.clone(), password).await;
         let account = account.filter(|account| account.enabled)?;
-        (right && hash.is_some()).then_some(Login { account })
+        (right && hash.is_some()).then(|| self.login(account))
     }
 
     /// Whether a signature by this key would log in: what a client asks before it signs.
@@ -85,12 +92,17 @@ impl Authenticator {
 
     /// Logs in by a key whose signature has been verified already.
     pub async fn public_key(&self, user: &str, key: &PublicKey, from: IpAddr) -> Option<Login> {
-        self.by_key(user, key, from).await.map(|account| Login { account })
+        self.by_key(user, key, from).await.map(|account| self.login(account))
+    }
+
+    fn login(&self, account: Arc<Account>) -> Login {
+        Login { account, store: Arc::clone(&self.store) }
     }
 
     async fn by_key(&self, user: &str, key: &PublicKey, from: IpAddr) -> Option<Arc<Account>> {
         let account = self.account(user).await.filter(|account| account.enabled)?;
-        account.keys.iter().any(|authorized| authorized.opens(key, from)).then_some(account)
+        let opens = account.all_keys().any(|authorized| authorized.opens(key, from));
+        opens.then_some(account)
     }
 
     /// The account, if there is one and the store can say so.
@@ -126,7 +138,7 @@ impl fmt::Debug for Authenticator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::{Access, AuthorizedKey, SftpUploads, StoreError};
+    use crate::accounts::{Access, AuthorizedKey, OwnKeysError, SftpUploads, StoreError};
     use async_trait::async_trait;
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa alex";
@@ -146,6 +158,18 @@ mod tests {
         async fn all(&self) -> Result<Vec<Arc<Account>>, StoreError> {
             Ok(self.0.clone())
         }
+
+        fn own_keys(&self, _: &str) -> Result<Vec<AuthorizedKey>, OwnKeysError> {
+            Err(OwnKeysError::NotAllowed)
+        }
+
+        fn install_key(&self, _: &str, _: &str) -> Result<AuthorizedKey, OwnKeysError> {
+            Err(OwnKeysError::NotAllowed)
+        }
+
+        fn remove_key(&self, _: &str, _: &str, _: bool) -> Result<(), OwnKeysError> {
+            Err(OwnKeysError::NotAllowed)
+        }
     }
 
     fn account(name: &str, password: Option<&str>, keys: &[&str], enabled: bool) -> Arc<Account> {
@@ -155,11 +179,15 @@ mod tests {
             make_root: false,
             quota: None,
             max_files: None,
+            upload_rate: None,
+            download_rate: None,
             access: Access::ReadWrite,
             sftp_uploads: SftpUploads::InPlace,
             enabled,
             password: password.map(|password| hash_password(&Password::new(password)).unwrap()),
             keys: keys.iter().map(|line| AuthorizedKey::parse(line).unwrap()).collect(),
+            own_keys: false,
+            installed: Vec::new(),
         })
     }
 

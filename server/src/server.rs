@@ -4,7 +4,7 @@ use crate::accounts::TomlAccounts;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::home::{Homes, PrepareError};
-use crate::session::{HostKeyError, Shared, Transport};
+use crate::session::{HostKeyError, Rates, Shared, Transport};
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -100,6 +100,7 @@ impl Server {
             authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config))),
             homes,
             ledgers,
+            rates: Rates::default(),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
         };

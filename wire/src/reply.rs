@@ -54,6 +54,8 @@ pub enum Payload {
     Hash(Hashed),
     /// Quota and use.
     Usage(Usage),
+    /// The keys that log in to an account; those that the user has installed come first.
+    Keys(Vec<Key>),
 }
 
 /// The answer to `hash`.
@@ -82,6 +84,24 @@ pub struct Usage {
     pub max_entries: Option<u64>,
     /// Free bytes on the disk that holds the home.
     pub disk_free: u64,
+}
+
+/// A public key that logs in to an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Its fingerprint, as `SHA256:…`.
+    pub fingerprint: String,
+    /// Its type, as in `authorized_keys`: `ssh-ed25519`.
+    pub algorithm: String,
+    /// Its comment: bytes that somebody chose, the first 255 of them.
+    pub comment: Vec<u8>,
+    /// Whether the user has installed it, and may remove it. The others are the administrator's.
+    pub own: bool,
+}
+
+impl Key {
+    /// As many keys as an answer tells of, since it goes into one frame.
+    pub const MOST: usize = 500;
 }
 
 /// How far a long request has come; comes before its answer, any number of times.

@@ -1,6 +1,7 @@
 //! What a client asks for.
 
 use crate::{StreamId, Time};
+use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -131,13 +132,31 @@ pub enum Request {
         /// Which stream.
         id: StreamId,
     },
+    /// List the keys that log in to one's account. Answered with `Payload::Keys`.
+    Keys,
+    /// Let a key of one's own log in, from the next login on. One that does so already is no error.
+    InstallKey {
+        /// A line as of `authorized_keys` (sshd(8)) without options: type, key, comment.
+        line: String,
+    },
+    /// Let a key of one's own log in no more.
+    RemoveKey {
+        /// Its fingerprint, as `SHA256:…`.
+        fingerprint: String,
+    },
 }
 
 impl Request {
     /// The paths that it names.
     pub fn paths(&self) -> impl Iterator<Item = &[u8]> {
         let (one, other) = match self {
-            Request::Pwd | Request::Df | Request::Sync | Request::Parts => (None, None),
+            Request::Pwd
+            | Request::Df
+            | Request::Sync
+            | Request::Parts
+            | Request::Keys
+            | Request::InstallKey { .. }
+            | Request::RemoveKey { .. } => (None, None),
             Request::Cd { path }
             | Request::Ls { path, .. }
             | Request::Stat { path, .. }
@@ -154,6 +173,15 @@ impl Request {
             Request::Symlink { path, target } => (Some(path), Some(target)),
         };
         one.into_iter().chain(other).map(Vec::as_slice)
+    }
+
+    /// How many bytes of what its sender chose it holds.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Request::InstallKey { line: text } | Request::RemoveKey { fingerprint: text } => text.len(),
+            request => request.paths().map(<[u8]>::len).sum(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The commands: one table that drives parsing, help and completion.
 
+use super::key::Action;
 use super::stream;
 use super::words::Word;
 use std::fmt::Write;
@@ -15,6 +16,7 @@ pub enum Verb {
     Get,
     Hash,
     Help,
+    Key,
     Lcd,
     Lls,
     Lmkdir,
@@ -48,6 +50,8 @@ pub enum Operand {
     LocalDirectory,
     /// A command.
     Command,
+    /// What `key` is to do.
+    KeyAction,
 }
 
 /// An option of a command.
@@ -256,7 +260,12 @@ impl Command {
         let problem = match invocation.operands.len() {
             given if given < least => "something is missing",
             given if given > self.operands.1 => "that is too much",
-            _ => return stream::check(&invocation).map(|()| invocation),
+            _ => {
+                if self.verb == Verb::Key {
+                    Action::of(self, &invocation.operands)?;
+                }
+                return stream::check(&invocation).map(|()| invocation);
+            }
         };
         Err(CommandError::Operands { command: self.name, problem, usage: self.synopsis() })
     }
@@ -372,6 +381,9 @@ mod tests {
         assert!(said("ls -lx").starts_with("ls has no option -lx"), "{}", said("ls -lx"));
         assert!(said("mv a").starts_with("something is missing for mv"), "{}", said("mv a"));
         assert!(said("pwd x").starts_with("that is too much for pwd"), "{}", said("pwd x"));
+        assert!(said("key instal").starts_with("there is no such action for key"), "{}", said("key instal"));
+        assert!(said("key list x").starts_with("that is too much for key"));
+        assert!(said("key remove").starts_with("something is missing for key"));
         assert!(said("rm").starts_with("something is missing for rm"));
         assert!(parsed("rm --partial").unwrap().unwrap().has(PARTIAL));
         assert!(parsed("").unwrap().is_none());

@@ -2,6 +2,7 @@
 
 use super::command::{COMMANDS, Command, Operand};
 use super::glob::Name;
+use super::key::ACTIONS;
 use super::words::{Partial, partial, quote};
 use rustyline::completion::Pair;
 use sshome_wire::display::Escaped;
@@ -11,6 +12,8 @@ use sshome_wire::display::Escaped;
 pub(super) enum Question {
     /// The commands that begin so.
     Commands(Vec<u8>),
+    /// What `key` does that begins so.
+    KeyActions(Vec<u8>),
     /// The options of a command that begin so.
     Flags(&'static str, Vec<u8>),
     /// Names in a directory.
@@ -43,8 +46,10 @@ pub(super) fn question(line: &str) -> Option<(usize, Question)> {
         return None;
     }
     let operand = if index == 0 { first } else { others };
-    if operand == Operand::Command {
-        return Some((start, Question::Commands(typed)));
+    match operand {
+        Operand::Command => return Some((start, Question::Commands(typed))),
+        Operand::KeyAction => return Some((start, Question::KeyActions(typed))),
+        _ => {}
     }
     let slash = typed.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
     let (directory, prefix) = typed.split_at_checked(slash)?;
@@ -55,6 +60,7 @@ pub(super) fn question(line: &str) -> Option<(usize, Question)> {
 pub(super) fn candidates(question: &Question, names: Vec<Name>) -> Vec<Pair> {
     match question {
         Question::Commands(prefix) => words(COMMANDS.iter().map(|command| command.name.to_owned()), prefix),
+        Question::KeyActions(prefix) => words(ACTIONS.iter().map(ToString::to_string), prefix),
         Question::Flags(command, prefix) => {
             let flags = Command::find(command.as_bytes()).map_or(&[][..], |command| command.flags);
             let long =

@@ -1,7 +1,7 @@
 //! What programs are told: one event, one line of JSON. docs/automation.md is its documentation.
 
 use serde::Serialize;
-use sshome_wire::{Entry, FileKind, Hashed, Part, Status, Usage};
+use sshome_wire::{Entry, FileKind, Hashed, Key, Part, Status, Usage};
 use std::borrow::Cow;
 
 /// An event. Fields that make no sense in a case are left out; new fields may come.
@@ -57,6 +57,15 @@ pub(super) enum Event<'a> {
         length: u64,
         size: u64,
         since: i64,
+    },
+    /// A key of the account: `listed`, `installed`, `unchanged` where it was there already, or `removed`.
+    Key {
+        action: &'static str,
+        fingerprint: &'a str,
+        #[serde(rename = "type")]
+        algorithm: &'a str,
+        comment: Cow<'a, str>,
+        own: bool,
     },
     /// What is only for people: help, version, and what a command said that has no fields.
     Text { text: &'a str },
@@ -192,6 +201,11 @@ impl<'a> Event<'a> {
     pub(super) fn usage(usage: &Usage) -> Event<'a> {
         let Usage { used, reserved, quota, entries, max_entries, disk_free } = *usage;
         Event::Usage { used, reserved, quota, entries, max_entries, disk_free }
+    }
+
+    pub(super) fn key(action: &'static str, key: &'a Key) -> Event<'a> {
+        let Key { fingerprint, algorithm, comment, own } = key;
+        Event::Key { action, fingerprint, algorithm, comment: String::from_utf8_lossy(comment), own: *own }
     }
 
     pub(super) fn part(part: &'a Part) -> Event<'a> {

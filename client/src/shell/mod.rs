@@ -9,6 +9,7 @@ mod complete;
 mod error;
 mod event;
 mod help;
+mod key;
 mod local;
 mod ls;
 mod output;
@@ -163,6 +164,7 @@ impl Shell {
             Verb::Get => self.get(invocation).await,
             Verb::Hash => self.hash(invocation).await,
             Verb::Help => self.help(invocation),
+            Verb::Key => self.key(invocation).await,
             Verb::Lcd => self.lcd(invocation),
             Verb::Lls => self.lls(invocation).await,
             Verb::Lmkdir => self.lmkdir(invocation),

@@ -61,6 +61,6 @@ async fn names(shell: &mut Shell, question: &Question) -> Result<Vec<Name>, Shel
             let directory = local::at_home(&Word::plain(directory))?.bytes();
             LocalTree::new(shell.local.clone()).names(&directory).await
         }
-        Operand::Command => Ok(Vec::new()),
+        Operand::Command | Operand::KeyAction => Ok(Vec::new()),
     }
 }

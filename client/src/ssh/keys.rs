@@ -97,6 +97,24 @@ pub(super) async fn candidates(
     all
 }
 
+/// The keys to install on a server, chosen as ssh-copy-id does: the named ones; if there are none, the
+/// agent's; if it has none, those in files with a usual name.
+pub(super) async fn to_install(settings: &Settings, notes: &mut Vec<String>) -> Vec<PublicKey> {
+    let mut agent = agent(settings.agent.as_deref(), notes).await;
+    let named = settings.identities.iter().any(|identity| identity.named);
+    // Each with all that would come before or after it left out.
+    let only_files = Settings { identities_only: true, ..settings.clone() };
+    let only_agent = Settings { identities: Vec::new(), ..settings.clone() };
+    let mut found = Vec::new();
+    if !named {
+        found = candidates(&only_agent, agent.as_mut(), &Asker::silent(), notes).await;
+    }
+    if found.is_empty() {
+        found = candidates(&only_files, agent.as_mut(), &Asker::silent(), notes).await;
+    }
+    found.into_iter().map(|candidate| candidate.public).collect()
+}
+
 /// A connection to an agent.
 pub(super) type Agent = AgentClient<Box<dyn russh::keys::agent::client::AgentStream + Send + Unpin>>;
 

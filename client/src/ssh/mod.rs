@@ -22,6 +22,7 @@ use ask::Asker;
 use host_key::{Accepted, HostCheck};
 use login::Proof;
 use russh::client::Handle;
+use russh::keys::PublicKey;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -92,6 +93,13 @@ impl Connection {
         let conversation = converse(&handle, &self.settings).await?;
         self.handle = handle;
         Ok(conversation)
+    }
+
+    /// The public keys to install on a server where none is named, and what there is to say about others.
+    pub async fn keys_to_install(&self) -> (Vec<PublicKey>, Vec<String>) {
+        let mut notes = Vec::new();
+        let keys = keys::to_install(&self.settings, &mut notes).await;
+        (keys, notes)
     }
 
     /// Says farewell and closes the connection. A server that does not listen is left.

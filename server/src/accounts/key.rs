@@ -12,6 +12,7 @@ const MIN_RSA: usize = 2048;
 pub struct AuthorizedKey {
     key: PublicKey,
     origin: Option<Origin>,
+    has_options: bool,
 }
 
 /// Why a line is refused.
@@ -57,8 +58,9 @@ impl AuthorizedKey {
         let line = line.trim();
         // A line begins with the type, unless there are options before it.
         let first = line.split_whitespace().next().unwrap_or_default();
-        let (origin, rest) = if is_type(first) { (None, line) } else { options(line)? };
-        Ok(AuthorizedKey { key: public_key(rest)?, origin })
+        let has_options = !is_type(first);
+        let (origin, rest) = if has_options { options(line)? } else { (None, line) };
+        Ok(AuthorizedKey { key: public_key(rest)?, origin, has_options })
     }
 
     /// Reads a file's text. Empty lines and lines that begin with `#` are left out.
@@ -104,6 +106,20 @@ impl AuthorizedKey {
     #[must_use]
     pub fn is_restricted_by_address(&self) -> bool {
         self.origin.is_some()
+    }
+
+    /// Whether options stood before it.
+    #[must_use]
+    pub fn has_options(&self) -> bool {
+        self.has_options
+    }
+
+    /// The key and its comment as a line, without options and without its end.
+    ///
+    /// # Errors
+    /// If the key cannot be written in OpenSSH's form.
+    pub fn to_line(&self) -> Result<String, KeyError> {
+        self.key.to_openssh().map(|line| line.trim_end().to_owned()).map_err(|_| KeyError::NoKey)
     }
 
     /// The comment: bytes that somebody else chose.

@@ -5,10 +5,12 @@
 
 mod key;
 mod origin;
+mod own_keys;
 mod password;
 
 pub use key::{AuthorizedKey, KeyError, looks_like_a_line};
 pub use origin::{Origin, OriginError};
+pub use own_keys::{OwnKeys, OwnKeysError};
 pub use password::{HashError, MIN_PASSWORD, Password, PasswordHash};
 
 use crate::config::Config;
@@ -31,6 +33,10 @@ pub struct Account {
     pub quota: Option<u64>,
     /// How many files, folders and links the home may hold; none for no limit.
     pub max_files: Option<u64>,
+    /// How many bytes a second the user may send, over all connections together; none for no limit.
+    pub upload_rate: Option<u64>,
+    /// How many bytes a second the user may be sent, over all connections together; none for no limit.
+    pub download_rate: Option<u64>,
     /// What the user may do.
     pub access: Access,
     /// What becomes of files that SFTP clients write.
@@ -39,15 +45,25 @@ pub struct Account {
     pub enabled: bool,
     /// The password, if there is one.
     pub password: Option<PasswordHash>,
-    /// The keys that open the account.
+    /// The keys that the administrator lets in.
     pub keys: Vec<AuthorizedKey>,
+    /// Whether the user may install keys, too, and those that are installed open the account.
+    pub own_keys: bool,
+    /// The keys that the user has installed: as of the time that the store was asked, and none where
+    /// they are not let in.
+    pub installed: Vec<AuthorizedKey>,
 }
 
 impl Account {
     /// Whether anything could open this account, were it enabled.
     #[must_use]
     pub fn has_credentials(&self) -> bool {
-        self.password.is_some() || !self.keys.is_empty()
+        self.password.is_some() || self.all_keys().next().is_some()
+    }
+
+    /// The keys that open the account.
+    pub fn all_keys(&self) -> impl Iterator<Item = &AuthorizedKey> {
+        self.keys.iter().chain(&self.installed)
     }
 
     /// Whether the account is open to everyone who has read our documentation.
@@ -91,6 +107,26 @@ pub trait AccountStore: Send + Sync {
     /// # Errors
     /// If the store cannot be asked.
     async fn all(&self) -> Result<Vec<Arc<Account>>, StoreError>;
+
+    /// The keys that a user has installed. Blocks: not for an async task.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    fn own_keys(&self, user: &str) -> Result<Vec<AuthorizedKey>, OwnKeysError>;
+
+    /// Installs a key, a line as of `authorized_keys`, for a user, and returns it. It opens the account
+    /// from the next login on. Whether the user may do so is the caller's to know. Blocks, as above.
+    ///
+    /// # Errors
+    /// If the line is no key that is let in, there are too many, or it cannot be kept.
+    fn install_key(&self, user: &str, line: &str) -> Result<AuthorizedKey, OwnKeysError>;
+
+    /// Removes a key that a user has installed, by its fingerprint; with `keep_one` not the last. Blocks,
+    /// as above.
+    ///
+    /// # Errors
+    /// If there is no such key, or it has to stay, or the change cannot be kept.
+    fn remove_key(&self, user: &str, fingerprint: &str, keep_one: bool) -> Result<(), OwnKeysError>;
 }
 
 /// Why a store gave no answer.
@@ -101,11 +137,13 @@ pub enum StoreError {
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The accounts of `etc/users.toml`, as they stood when it was loaded.
+/// The accounts of `etc/users.toml`, as they stood when it was loaded, with the keys that users have
+/// installed, as they stand now.
 #[derive(Clone, Debug)]
 pub struct TomlAccounts {
     accounts: Vec<Arc<Account>>,
     by_name: HashMap<String, Arc<Account>>,
+    own_keys: OwnKeys,
 }
 
 impl TomlAccounts {
@@ -114,18 +152,50 @@ impl TomlAccounts {
     pub fn new(config: &Config) -> TomlAccounts {
         let accounts = config.accounts.clone();
         let by_name = accounts.iter().map(|account| (account.name.clone(), Arc::clone(account))).collect();
-        TomlAccounts { accounts, by_name }
+        TomlAccounts { accounts, by_name, own_keys: OwnKeys::of(&config.dir) }
+    }
+}
+
+/// The account with the keys that its user has installed. Blocks.
+fn with_installed(account: Arc<Account>, own_keys: &OwnKeys) -> Arc<Account> {
+    match own_keys.read(&account.name) {
+        Ok(installed) if installed.is_empty() => account,
+        Ok(installed) => Arc::new(Account { installed, ..Account::clone(&account) }),
+        Err(error) => {
+            // There are other ways in, and none of these keys is one.
+            tracing::error!(user = account.name, %error, "the keys that the user has installed are not let in");
+            account
+        }
     }
 }
 
 #[async_trait]
 impl AccountStore for TomlAccounts {
     async fn find(&self, name: &str) -> Result<Option<Arc<Account>>, StoreError> {
-        Ok(self.by_name.get(name).cloned())
+        match self.by_name.get(name).cloned() {
+            Some(account) if account.own_keys => {
+                let own_keys = self.own_keys.clone();
+                let found = tokio::task::spawn_blocking(move || with_installed(account, &own_keys)).await;
+                found.map(Some).map_err(|error| StoreError::Unavailable(error.into()))
+            }
+            found => Ok(found),
+        }
     }
 
     async fn all(&self) -> Result<Vec<Arc<Account>>, StoreError> {
         Ok(self.accounts.clone())
+    }
+
+    fn own_keys(&self, user: &str) -> Result<Vec<AuthorizedKey>, OwnKeysError> {
+        self.own_keys.read(user)
+    }
+
+    fn install_key(&self, user: &str, line: &str) -> Result<AuthorizedKey, OwnKeysError> {
+        self.own_keys.install(user, line)
+    }
+
+    fn remove_key(&self, user: &str, fingerprint: &str, keep_one: bool) -> Result<(), OwnKeysError> {
+        self.own_keys.remove(user, fingerprint, keep_one)
     }
 }
 

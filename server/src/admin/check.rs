@@ -1,9 +1,10 @@
 //! What the server would start with, and what an administrator may want to know of it.
 
 use super::list::table;
-use crate::accounts::Account;
+use crate::accounts::{Account, OwnKeys};
 use crate::config::{self, Config, ConfigError, Kex, shown};
 use russh::keys::{HashAlg, load_secret_key};
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::fs;
 use std::net::SocketAddr;
@@ -57,8 +58,10 @@ fn host_key(path: &Path) -> String {
 }
 
 fn warnings(config: &Config) -> Vec<String> {
-    let mut warnings: Vec<String> =
-        config.accounts.iter().filter(|account| account.enabled).flat_map(|account| user(account)).collect();
+    let own_keys = OwnKeys::of(&config.dir);
+    let enabled = config.accounts.iter().filter(|account| account.enabled);
+    let mut warnings: Vec<String> = enabled.flat_map(|account| user(account, &own_keys)).collect();
+    warnings.extend(strangers(config, &own_keys));
     let has_secrets = |account: &Account| account.password.as_ref().is_some_and(|hash| !hash.is_demo());
     let readable = fs::metadata(&config.file).is_ok_and(|file| file.permissions().mode() & 0o004 != 0);
     if readable && config.accounts.iter().any(|account| has_secrets(account)) {
@@ -70,10 +73,31 @@ fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
-fn user(account: &Account) -> Vec<String> {
+/// Keys of nobody: whoever gets the name next would get them, too.
+fn strangers(config: &Config, own_keys: &OwnKeys) -> Vec<String> {
+    let Ok(files) = fs::read_dir(own_keys.folder()) else { return Vec::new() };
+    let names = files.flatten().map(|file| file.file_name());
+    let is_user = |name: &OsStr| config.accounts.iter().any(|account| name == account.name.as_str());
+    let is_left = |name: &OsString| !is_user(name) && !name.as_encoded_bytes().starts_with(b".");
+    let warning = |name: OsString| {
+        let file = own_keys.folder().join(name);
+        format!("{} holds keys of a user that there is not: remove it.", shown(&file))
+    };
+    names.filter(is_left).map(warning).collect()
+}
+
+fn user(account: &Account, own_keys: &OwnKeys) -> Vec<String> {
     let name = &account.name;
     let mut warnings = Vec::new();
-    if !account.has_credentials() {
+    let installed = match account.own_keys {
+        true => own_keys.read(name),
+        false => Ok(Vec::new()),
+    };
+    if let Err(error) = &installed {
+        let file = own_keys.folder().join(name);
+        warnings.push(format!("the keys in {} let nobody in: {error}.", shown(&file)));
+    }
+    if !account.has_credentials() && installed.map_or(true, |keys| keys.is_empty()) {
         warnings.push(format!("{name} cannot log in: there is neither password nor key."));
     }
     if account.has_demo_password() {

@@ -2,11 +2,12 @@
 
 use super::list::columns;
 use super::{Admin, AdminError, TAKES_EFFECT};
-use crate::accounts::AuthorizedKey;
+use crate::accounts::{Account, AuthorizedKey, OwnKeys, OwnKeysError};
 use crate::config::{Place, authorized_keys};
 use sshome_wire::display::Escaped;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use toml_edit::{Array, Item, TableLike, Value};
 
 /// The array that holds a user's keys.
@@ -26,20 +27,39 @@ impl Admin {
         Ok(added + TAKES_EFFECT + "\n")
     }
 
-    /// Removes a key from a user's, by its fingerprint or its comment.
+    /// Removes a key from a user's, by its fingerprint or its comment; one that the user has installed, too.
     ///
     /// # Errors
     /// If the user has no such key, or several, or it stands in a file that holds others, too.
     pub fn remove_key(&self, name: &str, which: &str) -> Result<String, AdminError> {
+        let account = self.account(name)?;
+        let own_keys = OwnKeys::of(&self.place.dir);
+        let installed = own_keys.read(name).map_err(|error| self.own_keys_error(name, error))?;
+        let is_it = |key: &&AuthorizedKey| is(key, which);
+        match (installed.iter().filter(is_it).count(), account.keys.iter().filter(is_it).count()) {
+            (0, _) => self.remove_set_key(name, which),
+            (1, 0) => {
+                let print = installed.iter().find(is_it).map(AuthorizedKey::fingerprint).unwrap_or_default();
+                let removed = own_keys.remove(name, &print, false);
+                removed.map_err(|error| self.own_keys_error(name, error))?;
+                Ok(format!(
+                    "removed the key {print}, which {name} had installed; it lets nobody in any more\n"
+                ))
+            }
+            _ => Err(AdminError::ManyKeys { user: name.to_owned(), key: which.to_owned() }),
+        }
+    }
+
+    /// Removes a key that the administrator has set.
+    fn remove_set_key(&self, name: &str, which: &str) -> Result<String, AdminError> {
         let removed = self.edit(|document, _| {
             let user = self.user(document, name)?;
             let no_key = || AdminError::NoSuchKey { user: name.to_owned(), key: which.to_owned() };
             let array = user.get_mut(KEYS).ok_or_else(no_key)?;
             let array = array.as_array_mut().ok_or_else(|| self.form(KEYS))?;
 
-            let is_it = |key: &AuthorizedKey| key.fingerprint() == which || key.comment() == which.as_bytes();
             let entries: Vec<_> = array.iter().map(|entry| keys_of(&self.place, entry)).collect();
-            let mut found = entries.iter().flatten().filter(|key| is_it(key));
+            let mut found = entries.iter().flatten().filter(|key| is(key, which));
             let key = found.next().ok_or_else(no_key)?.clone();
             if found.any(|other| !other.is(key.public_key())) {
                 return Err(AdminError::ManyKeys { user: name.to_owned(), key: which.to_owned() });
@@ -62,20 +82,45 @@ impl Admin {
     /// # Errors
     /// If there is no such user, or the file cannot be read.
     pub fn list_keys(&self, name: &str) -> Result<String, AdminError> {
-        let config = self.glance()?;
-        let account = config.accounts.iter().find(|account| account.name == name);
-        let account = account.ok_or_else(|| AdminError::NoUser(name.to_owned()))?;
-        if account.keys.is_empty() {
+        let account = self.account(name)?;
+        let installed = match account.own_keys {
+            true => OwnKeys::of(&self.place.dir).read(name),
+            false => Ok(Vec::new()),
+        };
+        let installed = installed.map_err(|error| self.own_keys_error(name, error))?;
+        if account.keys.is_empty() && installed.is_empty() {
             return Ok(format!("{name} has no key: `sshomed user key {name} add FILE` adds one\n"));
         }
-        let mut rows = vec![["FINGERPRINT", "TYPE", "FROM", "COMMENT"].map(str::to_owned)];
-        rows.extend(account.keys.iter().map(|key| {
+        let mut rows = vec![["FINGERPRINT", "TYPE", "SET BY", "FROM", "COMMENT"].map(str::to_owned)];
+        let set = account.keys.iter().map(|key| ("administrator", key));
+        rows.extend(set.chain(installed.iter().map(|key| ("user", key))).map(|(by, key)| {
             let from = if key.is_restricted_by_address() { "some addresses" } else { "anywhere" };
             let kind = key.public_key().algorithm().as_str().to_owned();
-            [key.fingerprint(), kind, from.to_owned(), Escaped(key.comment()).to_string()]
+            [key.fingerprint(), kind, by.to_owned(), from.to_owned(), Escaped(key.comment()).to_string()]
         }));
         Ok(columns(&rows))
     }
+
+    fn account(&self, name: &str) -> Result<Arc<Account>, AdminError> {
+        let account = self.glance()?.accounts.into_iter().find(|account| account.name == name);
+        account.ok_or_else(|| AdminError::NoUser(name.to_owned()))
+    }
+
+    /// Removes the keys that a user has installed.
+    pub(super) fn forget_own_keys(&self, name: &str) -> Result<(), AdminError> {
+        let forgotten = OwnKeys::of(&self.place.dir).forget(name);
+        forgotten.map(drop).map_err(|error| self.own_keys_error(name, error))
+    }
+
+    /// The error for keys that a user has installed.
+    fn own_keys_error(&self, name: &str, error: OwnKeysError) -> AdminError {
+        AdminError::OwnKeys { file: OwnKeys::of(&self.place.dir).folder().join(name), error }
+    }
+}
+
+/// Whether a key has that fingerprint or comment.
+fn is(key: &AuthorizedKey, which: &str) -> bool {
+    key.fingerprint() == which || key.comment() == which.as_bytes()
 }
 
 /// The lines of a public key file, with what they mean.

@@ -1,10 +1,9 @@
 //! Users in columns.
 
 use super::{Admin, AdminError};
-use crate::accounts::{Access, Account};
+use crate::accounts::{Access, Account, OwnKeys};
 use crate::config::{self, Config, shown};
 use sshome_wire::display::Size;
-use std::sync::Arc;
 
 impl Admin {
     /// All users, with what each may do.
@@ -26,6 +25,7 @@ pub(super) fn table(config: &Config) -> String {
     if config.accounts.is_empty() {
         return "there are no users: `sshomed user add NAME` adds one\n".to_owned();
     }
+    let own_keys = OwnKeys::of(&config.dir);
     let mut rows = vec![["USER", "QUOTA", "MAX FILES", "ACCESS", "LOGS IN BY", "ROOT"].map(str::to_owned)];
     rows.extend(config.accounts.iter().map(|account| {
         let missing = if account.root.exists() { "" } else { " (to be made)" };
@@ -34,7 +34,7 @@ pub(super) fn table(config: &Config) -> String {
             account.quota.map_or("unlimited".to_owned(), |quota| Size(quota).to_string()),
             account.max_files.map_or("unlimited".to_owned(), |number| number.to_string()),
             access(account.access).to_owned(),
-            ways_in(account),
+            ways_in(account, &own_keys),
             format!("{}{missing}", shown(&account.root)),
         ]
     }));
@@ -49,22 +49,25 @@ fn access(access: Access) -> &'static str {
 }
 
 /// How the user can log in.
-fn ways_in(account: &Arc<Account>) -> String {
+fn ways_in(account: &Account, own_keys: &OwnKeys) -> String {
     if !account.enabled {
         return "disabled".to_owned();
     }
     let password =
         account.password.as_ref().map(|hash| if hash.is_demo() { "demo password" } else { "password" });
-    let keys = match account.keys.len() {
+    let keys = |number: usize, sort: &str| match number {
         0 => None,
-        1 => Some("1 key".to_owned()),
-        number => Some(format!("{number} keys")),
+        1 => Some(format!("1 {sort}")),
+        number => Some(format!("{number} {sort}s")),
     };
-    match (password, keys) {
-        (None, None) => "nothing".to_owned(),
-        (Some(password), None) => password.to_owned(),
-        (None, Some(keys)) => keys,
-        (Some(password), Some(keys)) => format!("{password}, {keys}"),
+    let installed = match account.own_keys {
+        true => own_keys.read(&account.name).map_or(0, |keys| keys.len()),
+        false => 0,
+    };
+    let ways = [password.map(str::to_owned), keys(account.keys.len(), "key"), keys(installed, "own key")];
+    match ways.into_iter().flatten().collect::<Vec<_>>().join(", ") {
+        ways if ways.is_empty() => "nothing".to_owned(),
+        ways => ways,
     }
 }
 

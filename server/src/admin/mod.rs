@@ -15,7 +15,7 @@ pub use check::{Check, check};
 pub use password::{ask_password, read_password};
 pub use users::NewUser;
 
-use crate::accounts::{HashError, KeyError};
+use crate::accounts::{HashError, KeyError, OwnKeysError};
 use crate::config::{ConfigError, Place, SizeError, shown};
 use sshome_wire::display::Escaped;
 use std::io;
@@ -112,6 +112,14 @@ pub enum AdminError {
     SharedKeyFile {
         /// The file, as the configuration names it.
         file: String,
+    },
+    /// The keys that a user has installed.
+    #[error("{}: {}; nothing was changed", shown(.file), escaped(&.error.to_string()))]
+    OwnKeys {
+        /// The user's file.
+        file: PathBuf,
+        /// Why.
+        error: OwnKeysError,
     },
     /// Too easy to guess.
     #[error("the password is too short: {} characters at least", crate::accounts::MIN_PASSWORD)]

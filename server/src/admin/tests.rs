@@ -1,5 +1,5 @@
 use super::*;
-use crate::accounts::{Account, Password};
+use crate::accounts::{Account, OwnKeys, Password};
 use crate::config;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -223,9 +223,9 @@ fn keys_come_and_go_and_comments_stay() {
     );
     let list = folder.admin.list_keys("alex").unwrap();
     let rows: Vec<_> = list.lines().map(|row| row.split_whitespace().collect::<Vec<_>>()).collect();
-    assert_eq!(rows[0], ["FINGERPRINT", "TYPE", "FROM", "COMMENT"]);
-    assert_eq!(rows[1][1..], ["ecdsa-sha2-nistp256", "anywhere", "work"]);
-    assert_eq!(rows[2][1..], ["ssh-ed25519", "anywhere", "alex", "at", "home"]);
+    assert_eq!(rows[0], ["FINGERPRINT", "TYPE", "SET", "BY", "FROM", "COMMENT"]);
+    assert_eq!(rows[1][1..], ["ecdsa-sha2-nistp256", "administrator", "anywhere", "work"]);
+    assert_eq!(rows[2][1..], ["ssh-ed25519", "administrator", "anywhere", "alex", "at", "home"]);
 
     assert!(matches!(folder.admin.add_key("alex", &file), Err(AdminError::KeyExists { .. })));
     assert!(matches!(folder.admin.remove_key("alex", "nothing"), Err(AdminError::NoSuchKey { .. })));
@@ -252,6 +252,40 @@ fn a_key_that_cannot_be_named_for_certain_stays() {
     folder.write("both.pub", &format!("{ED25519}\n{P256}\n"));
     let result = folder.admin.remove_key("alex", "work");
     assert!(matches!(result, Err(AdminError::SharedKeyFile { file }) if file == "both.pub"));
+}
+
+#[test]
+fn keys_that_a_user_has_installed_are_shown_removed_and_forgotten() {
+    let folder = Folder::new(&format!("[users.alex]\nauthorized-keys = [\"{P256}\"]\n[users.sam]\n"));
+    let own = OwnKeys::of(folder.dir.path());
+    own.install("alex", ED25519).unwrap();
+    own.install("sam", ED25519).unwrap();
+    own.install("gone", ED25519).unwrap();
+    let list = folder.admin.list_keys("alex").unwrap();
+    assert!(
+        list.contains("administrator  anywhere  work") && list.contains("user           anywhere"),
+        "{list}"
+    );
+    assert!(folder.admin.list().unwrap().contains("1 key, 1 own key"), "{}", folder.admin.list().unwrap());
+    let warnings = check(folder.dir.path(), None, &[]).unwrap().warnings;
+    assert!(
+        matches!(&warnings[..], [one] if one.contains("authorized/gone holds keys of a user")),
+        "{warnings:?}"
+    );
+    fs::write(own.folder().join("sam"), "junk\n").unwrap();
+    let warnings = check(folder.dir.path(), None, &[]).unwrap().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("line 1 is no public key")), "{warnings:?}");
+    assert!(warnings.iter().any(|warning| warning.starts_with("sam cannot log in")), "{warnings:?}");
+
+    let text = folder.text();
+    folder.admin.remove_key("alex", "alex at home").unwrap();
+    assert_eq!((own.read("alex").unwrap().len(), folder.text()), (0, text));
+    own.install("alex", ED25519).unwrap();
+    folder.admin.remove("alex").unwrap();
+    assert!(own.read("alex").unwrap().is_empty());
+    // The next one of that name begins without them.
+    folder.admin.add("gone", &plain()).unwrap();
+    assert!(own.read("gone").unwrap().is_empty());
 }
 
 #[test]

@@ -39,6 +39,8 @@ impl Admin {
             if users.contains_key(name) {
                 return Err(AdminError::UserExists(name.to_owned()));
             }
+            // Keys that somebody else of that name has installed.
+            self.forget_own_keys(name)?;
             let mut table = Table::new();
             // An empty line before it, as before the others.
             *table.decor_mut() = Decor::new("\n", "");
@@ -63,7 +65,7 @@ impl Admin {
         Ok(text + TAKES_EFFECT + "\n")
     }
 
-    /// Removes a user. The home stays as it is.
+    /// Removes a user, with the keys that the user has installed. The home stays as it is.
     ///
     /// # Errors
     /// If there is no such user, or the file cannot be written.
@@ -72,6 +74,10 @@ impl Admin {
             let users = self.users(document)?;
             let removed = users.remove(name).ok_or_else(|| AdminError::NoUser(name.to_owned()))?;
             keep_comments_before(&removed, document);
+            // What is no name has no keys, and may be removed as well.
+            if check_name(name).is_ok() {
+                self.forget_own_keys(name)?;
+            }
             let account = config.accounts.iter().find(|account| account.name == name);
             Ok(account.map(|account| account.root.clone()))
         })?;

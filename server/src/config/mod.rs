@@ -47,7 +47,7 @@ pub struct Config {
     pub part_expiry: Duration,
     /// How long what is left of a stream waits for its client to come back.
     pub stream_expiry: Duration,
-    /// The users, by name. Their roots do not overlap.
+    /// The users, by name, without the keys that they have installed. Their roots do not overlap.
     pub accounts: Vec<Arc<Account>>,
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
     top.only(&["server", "defaults", "users"], &mut mistakes);
     let server = server::read(&top, place, listen_override, &mut mistakes);
     let users = users::read(&top, place, &server.homes, &mut mistakes);
-    roots::check(&users, &place.file, &server.host_keys, &mut mistakes);
+    roots::check(&users, place, &server.host_keys, &mut mistakes);
     check_demo(&users, &server.listen, &mut mistakes);
 
     let config = Config {

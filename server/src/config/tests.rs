@@ -95,7 +95,7 @@ fn all_mistakes_are_told_at_once_and_in_order() {
             "2: server.listen: has a value of type string, and wants an array: [\"…\", \"…\"]",
             "3: server.kex: \"fast\" is no choice: write \"compatible\" or \"post-quantum\"",
             "5: users.Alex: \"Alex\" is no user name: it has 1 to 32 of a-z, 0-9, \".\", \"_\" and \"-\", and does not begin with \".\" or \"-\"",
-            "6: users.Alex.qouta: unknown key: here it is one of password, demo, authorized-keys, root, quota, max-files, access, sftp-uploads, enabled",
+            "6: users.Alex.qouta: unknown key: here it is one of password, demo, authorized-keys, root, quota, max-files, access, sftp-uploads, enabled, own-keys, upload-rate, download-rate",
             "7: users.Alex.root: gone cannot be opened: No such file or directory (os error 2); mount or make it (only homes/NAME is made by the server), or leave root out",
             "9: users.zcl.password: is no PHC string ($argon2id$v=19$…); `sshomed user passwd zcl` asks for the password and writes a new one",
             "10: users.zcl.access: has a value of type integer, and wants a string: \"…\"",
@@ -130,7 +130,7 @@ fn mistakes_in_the_tables() {
         (
             "[defaults]\nroot = \"x\"\n",
             &[
-                "2: defaults.root: unknown key: here it is one of quota, max-files, access, sftp-uploads, enabled",
+                "2: defaults.root: unknown key: here it is one of quota, max-files, access, sftp-uploads, enabled, own-keys, upload-rate, download-rate",
             ],
         ),
         (

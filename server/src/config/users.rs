@@ -12,18 +12,9 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 /// What may stand in `[defaults]`, too.
-const SHARED_KEYS: [&str; 5] = ["quota", "max-files", "access", "sftp-uploads", "enabled"];
-const KEYS: [&str; 9] = [
-    "password",
-    "demo",
-    "authorized-keys",
-    "root",
-    "quota",
-    "max-files",
-    "access",
-    "sftp-uploads",
-    "enabled",
-];
+const SHARED_KEYS: [&str; 8] =
+    ["quota", "max-files", "access", "sftp-uploads", "enabled", "own-keys", "upload-rate", "download-rate"];
+const OWN_KEYS: [&str; 4] = ["password", "demo", "authorized-keys", "root"];
 
 /// The longest name, in bytes.
 const MAX_NAME: usize = 32;
@@ -46,6 +37,9 @@ struct Shared {
     access: Option<Access>,
     sftp_uploads: Option<SftpUploads>,
     enabled: Option<bool>,
+    own_keys: Option<bool>,
+    upload_rate: Option<Option<u64>>,
+    download_rate: Option<Option<u64>>,
 }
 
 pub(super) fn read(top: &Section<'_>, place: &Place, homes: &Path, mistakes: &mut Mistakes) -> Vec<User> {
@@ -57,7 +51,7 @@ pub(super) fn read(top: &Section<'_>, place: &Place, homes: &Path, mistakes: &mu
     let Some(users) = top.table("users", mistakes) else { return Vec::new() };
     let mut found = Vec::new();
     for (name, section) in users.tables(mistakes) {
-        section.only(&KEYS, mistakes);
+        section.only(&[&OWN_KEYS[..], &SHARED_KEYS].concat(), mistakes);
         let user = user(name, &section, &defaults, place, homes, mistakes);
         match check_name(name) {
             Ok(()) => found.push(user),
@@ -74,6 +68,9 @@ fn shared(section: &Section<'_>, mistakes: &mut Mistakes) -> Shared {
         access: section.get("access", value::access, mistakes).map(|found| found.value),
         sftp_uploads: section.get("sftp-uploads", value::sftp_uploads, mistakes).map(|found| found.value),
         enabled: section.get("enabled", value::boolean, mistakes).map(|found| found.value),
+        own_keys: section.get("own-keys", value::boolean, mistakes).map(|found| found.value),
+        upload_rate: section.get("upload-rate", value::rate, mistakes).map(|found| found.value),
+        download_rate: section.get("download-rate", value::rate, mistakes).map(|found| found.value),
     }
 }
 
@@ -100,17 +97,26 @@ fn user(
         Some(root) => root.value.clone(),
         None => implied_root(name, section, homes, make_root, mistakes),
     };
+    let keys: Vec<AuthorizedKey> = keys.into_iter().flatten().collect();
+    let access = own.access.or(defaults.access).unwrap_or_default();
+    // Who has been told where to come from is not to install a key that comes from anywhere.
+    let anywhere = !keys.iter().any(AuthorizedKey::is_restricted_by_address);
+    let own_keys = own.own_keys.or(defaults.own_keys);
     let account = Account {
         name: name.to_owned(),
         root,
         make_root,
         quota: own.quota.or(defaults.quota).flatten(),
         max_files: own.max_files.or(defaults.max_files).flatten(),
-        access: own.access.or(defaults.access).unwrap_or_default(),
+        upload_rate: own.upload_rate.or(defaults.upload_rate).flatten(),
+        download_rate: own.download_rate.or(defaults.download_rate).flatten(),
+        access,
         sftp_uploads: own.sftp_uploads.or(defaults.sftp_uploads).unwrap_or_default(),
         enabled: own.enabled.or(defaults.enabled).unwrap_or(true),
         password,
-        keys: keys.into_iter().flatten().collect(),
+        keys,
+        own_keys: own_keys.unwrap_or(access == Access::ReadWrite && anywhere),
+        installed: Vec::new(),
     };
     let key_files = files.into_iter().flatten().collect();
     User { account, key_files, root: section.span_of("root").or(section.span()), demo }
@@ -197,4 +203,64 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    /// The users of a text, and what is wrong with it.
+    fn users(text: &str) -> (Vec<Account>, Vec<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("users.toml");
+        fs::write(&file, text).unwrap();
+        let place = Place::new(dir.path(), Some(&file)).unwrap();
+        let (config, mistakes) = parse(&place, text, &[]);
+        let accounts = config.accounts.iter().map(|account| Account::clone(account)).collect();
+        (accounts, mistakes.into_iter().map(|mistake| mistake.message).collect())
+    }
+
+    #[test]
+    fn who_may_install_keys() {
+        const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
+        let inside = format!("authorized-keys = ['from=\"192.0.2.0/24\" {KEY}']");
+        for (settings, want) in [
+            ("", true),
+            ("access = \"read-only\"", false),
+            ("access = \"read-only\"\nown-keys = true", true),
+            ("own-keys = false", false),
+            (&inside, false),
+            (&format!("{inside}\nown-keys = true"), true),
+        ] {
+            let (accounts, mistakes) = users(&format!("[users.alex]\n{settings}\n"));
+            assert!(mistakes.is_empty(), "{mistakes:?}");
+            assert_eq!(accounts[0].own_keys, want, "{settings}");
+        }
+        let (accounts, _) =
+            users("[defaults]\nown-keys = false\n[users.alex]\n[users.zcl]\nown-keys = true\n");
+        assert_eq!((accounts[0].own_keys, accounts[1].own_keys), (false, true));
+    }
+
+    #[test]
+    fn rates() {
+        let (accounts, mistakes) = users(
+            "[defaults]\nupload-rate = \"1 MiB/s\"\ndownload-rate = \"800 kB/s\"\n[users.alex]\n\
+             [users.zcl]\nupload-rate = \"unlimited\"\ndownload-rate = \"64KiB/s\"\n",
+        );
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let rates: Vec<_> = accounts.iter().map(|a| (a.upload_rate, a.download_rate)).collect();
+        assert_eq!(rates, [(Some(1 << 20), Some(800_000)), (None, Some(64 << 10))]);
+        for (rate, want) in [
+            ("5", "has a value of type integer, and wants a rate: \"10 MiB/s\" or \"unlimited\""),
+            ("\"5 MiB\"", "\"5 MiB\" is not a rate: \"10 MiB/s\" or \"unlimited\""),
+            ("\"5 Mbit/s\"", "\"5 Mbit/s\" is not a rate: \"10 MiB/s\" or \"unlimited\""),
+            ("\"unlimited/s\"", "\"unlimited/s\" is not a rate: \"10 MiB/s\" or \"unlimited\""),
+            ("\"0 MiB/s\"", "\"0 MiB/s\" is too slow to work with: 64 KiB/s at least"),
+            ("\"63 KiB/s\"", "\"63 KiB/s\" is too slow to work with: 64 KiB/s at least"),
+        ] {
+            let (_, mistakes) = users(&format!("[users.alex]\nupload-rate = {rate}\n"));
+            assert_eq!(mistakes, [want], "{rate}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Single values of the file.
 
 use super::section::is_not;
-use super::{Kex, parse_limit};
+use super::{Kex, SizeError, parse_limit};
 use crate::accounts::{Access, SftpUploads};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -9,6 +9,9 @@ use toml::de::DeValue;
 
 /// The longest period of grace, in seconds: a day.
 const MAX_GRACE: u64 = 86_400;
+
+/// The lowest rate, in bytes a second: what is under way when somebody cancels is waited for.
+const MIN_RATE: u64 = 64 << 10;
 
 /// The longest time that a part may be kept, in days.
 const MAX_DAYS: u64 = 3650;
@@ -37,6 +40,23 @@ pub(super) fn quota(value: &DeValue<'_>) -> Result<Option<u64>, String> {
         _ => return Err(is_not(value, "a size: \"100 MiB\", a number of bytes, or \"unlimited\"")),
     };
     parse_limit(&text).map_err(|error| error.to_string())
+}
+
+/// Bytes a second, none for no limit.
+pub(super) fn rate(value: &DeValue<'_>) -> Result<Option<u64>, String> {
+    let want = "a rate: \"10 MiB/s\" or \"unlimited\"";
+    let text = value.as_str().ok_or_else(|| is_not(value, want))?;
+    if text == "unlimited" {
+        return Ok(None);
+    }
+    let size = text.strip_suffix("/s").map(|size| parse_limit(size.trim_end()));
+    match size.ok_or_else(|| format!("\"{text}\" is not {want}"))? {
+        Ok(Some(rate)) if rate >= MIN_RATE => Ok(Some(rate)),
+        Ok(Some(_)) | Err(SizeError::Zero) => {
+            Err(format!("\"{text}\" is too slow to work with: {} KiB/s at least", MIN_RATE >> 10))
+        }
+        _ => Err(format!("\"{text}\" is not {want}")),
+    }
 }
 
 /// A number of entries, none for no limit.

@@ -1,5 +1,6 @@
 //! What can go wrong, and the status that it becomes: in one place for all operations.
 
+use crate::accounts::OwnKeysError;
 use crate::home;
 use crate::quota::Exceeded;
 use rustix::io::Errno;
@@ -94,6 +95,9 @@ pub enum Error {
         /// Where it was to go.
         to: RemotePath,
     },
+    /// The keys that log in to the account.
+    #[error("{}", Escaped(.0.to_string().as_bytes()))]
+    Keys(OwnKeysError),
     /// Part of a tree could not be dealt with; the rest was.
     #[error("{count} could not be dealt with, the first is {first}")]
     Partly {
@@ -117,6 +121,7 @@ impl Error {
             Error::Changed(_) => Status::Changed,
             Error::StreamBusy(_) => Status::Busy,
             Error::GivenUp { status, .. } => *status,
+            Error::Keys(error) => keys_status(error),
             Error::IntoItself { .. }
             | Error::Partly { .. }
             | Error::NoPart(_)
@@ -130,6 +135,14 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> String {
         format!("{}: {self}", self.status().words())
+    }
+}
+
+fn keys_status(error: &OwnKeysError) -> Status {
+    match error {
+        OwnKeysError::NotAllowed | OwnKeysError::Administrators(_) => Status::PermissionDenied,
+        OwnKeysError::TooMany => Status::Busy,
+        _ => Status::Failed,
     }
 }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 /// What a client may have under way to us, in bytes: enough for 1 Gbit/s at 60 ms.
-const WINDOW: u32 = 16 << 20;
+pub(super) const WINDOW: u32 = 16 << 20;
 
 /// The largest packet that we take, in bytes.
 const PACKET: u32 = 65_535;

@@ -1,5 +1,6 @@
 //! An SSH channel as a subsystem sees it: bytes in, bytes out.
 
+use super::rate::UserRates;
 use super::socket::Backlog;
 use crate::subsystem::{Arrival, Gone, Incoming, Outgoing};
 use bytes::Bytes;
@@ -32,16 +33,25 @@ pub(super) struct Writer {
     pub(super) cut: CancellationToken,
 }
 
+/// Where what is sent goes to at the client.
+#[derive(Clone, Copy, Debug)]
+enum Stream {
+    /// Its standard output.
+    Output,
+    /// Its standard error.
+    Error,
+}
+
 /// The number of the standard error among the kinds of extended data (RFC 4254, section 5.2).
 const STANDARD_ERROR: u32 = 1;
 
 impl Outgoing for Writer {
     async fn send(&self, bytes: Bytes) -> Result<(), Gone> {
-        self.paced(self.half.data_bytes(bytes)).await
+        self.send_to(Stream::Output, bytes).await
     }
 
     async fn send_error(&self, bytes: Bytes) -> Result<(), Gone> {
-        self.paced(self.half.extended_data_bytes(STANDARD_ERROR, bytes)).await
+        self.send_to(Stream::Error, bytes).await
     }
 
     fn is_closed(&self) -> bool {
@@ -50,15 +60,35 @@ impl Outgoing for Writer {
 }
 
 impl Writer {
-    async fn paced(&self, sent: impl Future<Output = Result<(), russh::Error>>) -> Result<(), Gone> {
+    async fn send_to(&self, stream: Stream, bytes: Bytes) -> Result<(), Gone> {
         let send = async {
-            self.backlog.low().await;
-            sent.await.map_err(|_| Gone)
+            match self.backlog.rates() {
+                Some(rates) => self.send_paced(bytes, rates, stream).await,
+                None => self.send_at_once(bytes, stream).await,
+            }
         };
         tokio::select! {
             biased;
             () = self.cut.cancelled() => Err(Gone),
             sent = send => sent,
         }
+    }
+
+    async fn send_at_once(&self, bytes: Bytes, stream: Stream) -> Result<(), Gone> {
+        self.backlog.low().await;
+        let sent = match stream {
+            Stream::Output => self.half.data_bytes(bytes).await,
+            Stream::Error => self.half.extended_data_bytes(STANDARD_ERROR, bytes).await,
+        };
+        sent.map_err(|_| Gone)
+    }
+
+    async fn send_paced(&self, mut bytes: Bytes, rates: &UserRates, stream: Stream) -> Result<(), Gone> {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(rates.piece()));
+            rates.send(piece.len()).await;
+            self.send_at_once(piece, stream).await?;
+        }
+        Ok(())
     }
 }

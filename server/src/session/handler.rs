@@ -1,7 +1,7 @@
 //! russh's events of one connection, translated and handed over.
 
 use super::Shared;
-use super::algorithms::methods;
+use super::algorithms::{WINDOW, methods};
 use super::channel::{Reader, Writer};
 use super::socket::Backlog;
 use super::way::{Start, Way};
@@ -58,6 +58,9 @@ type Done = Result<(), TransportError>;
 impl Connection {
     fn accept(&mut self, login: Login, method: &str) -> Auth {
         tracing::info!(user = login.account().name, peer = %self.peer, method, "logged in");
+        if let Some(rates) = self.shared.rates.of(login.account()) {
+            self.backlog.limit(rates);
+        }
         self.login = Some(login);
         self.logged_in.store(true, Ordering::Release);
         self.place = None;
@@ -179,6 +182,10 @@ impl Handler for Connection {
         self.own(channel);
         reply.accept().await;
         Ok(())
+    }
+
+    fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
+        self.backlog.rates().map_or(WINDOW, |rates| rates.window(WINDOW))
     }
 
     async fn channel_close(&mut self, channel: ChannelId, _session: &mut Session) -> Done {

@@ -4,10 +4,12 @@ mod algorithms;
 mod channel;
 mod handler;
 mod host_key;
+mod rate;
 mod socket;
 mod way;
 
 pub use host_key::HostKeyError;
+pub use rate::Rates;
 
 use crate::auth::Authenticator;
 use crate::config::Kex;
@@ -43,6 +45,8 @@ pub struct Shared {
     pub homes: Homes,
     /// Their books.
     pub ledgers: Ledgers,
+    /// How fast their bytes may go.
+    pub rates: Rates,
     /// Cancelled when the server is to end: no new work.
     pub stopping: CancellationToken,
     /// Cancelled when the server ends: every socket is closed.

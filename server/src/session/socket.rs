@@ -5,15 +5,17 @@
 //! not take is queued, and written out whenever the loop reads. The queue stays short because
 //! whoever produces much waits for [`Backlog::low`] first.
 
+use super::rate::UserRates;
 use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// A producer waits while more than this is queued, in bytes.
@@ -23,9 +25,10 @@ const LOW: usize = 1 << 20;
 /// paced (replies to a peer that asks without reading).
 const MOST: usize = 96 << 20;
 
-/// How much of a connection's output the kernel has not taken yet.
+/// What paces a connection: how much of its output the kernel has not taken yet, and its user's rates.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
+    rates: OnceLock<Arc<UserRates>>,
     queued: AtomicUsize,
     /// Bytes that the kernel has taken, ever.
     written: AtomicU64,
@@ -33,6 +36,17 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
+    /// Keeps to the rates of the user who has logged in.
+    pub(super) fn limit(&self, rates: Arc<UserRates>) {
+        // A connection has one user: there is nothing to replace.
+        drop(self.rates.set(rates));
+    }
+
+    /// The rates to keep to, if there are any.
+    pub(super) fn rates(&self) -> Option<&UserRates> {
+        self.rates.get().map(Arc::as_ref)
+    }
+
     /// Returns when there is room for more.
     pub(super) async fn low(&self) {
         loop {
@@ -56,11 +70,13 @@ pub(super) struct Socket {
     queue: BytesMut,
     backlog: Arc<Backlog>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Until what was read is paid for.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, backlog: Arc<Backlog>, cut: CancellationToken) -> Socket {
-        Socket { stream, queue: BytesMut::new(), backlog, cut: Box::pin(cut.cancelled_owned()) }
+        Socket { stream, queue: BytesMut::new(), backlog, cut: Box::pin(cut.cancelled_owned()), pause: None }
     }
 
     /// Writes out what is queued, as far as the kernel takes it now.
@@ -101,7 +117,17 @@ impl AsyncRead for Socket {
         if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
             return Poll::Ready(Err(error));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        // Only now: what is queued goes out meanwhile.
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        let before = buf.filled().len();
+        let result = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        let rates = self.backlog.rates();
+        let paid = rates.and_then(|rates| rates.received(buf.filled().len() - before));
+        self.pause = paid.filter(|paid| *paid > Instant::now()).map(|paid| Box::pin(sleep_until(paid)));
+        Poll::Ready(result)
     }
 }
 
@@ -175,6 +201,34 @@ mod tests {
         peer.write_u8(7).await.unwrap();
         assert_eq!(reading.await.unwrap().unwrap().0, 7);
         assert_eq!(backlog.progress(), (0, sent.len() as u64));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_read_keeps_to_the_rate_and_what_is_queued_goes_out_meanwhile() {
+        const RATE: u64 = 1 << 20;
+        let (mut socket, mut peer, backlog, _cut) = pair().await;
+        backlog.limit(Arc::new(UserRates::new(Some(RATE), None)));
+        let queued: Vec<u8> = vec![7; 16 << 20];
+        socket.write_all(&queued).await.unwrap();
+        assert!(backlog.progress().0 > LOW);
+        let (mut from, mut to) = peer.split();
+        let begun = Instant::now();
+        let reading = async {
+            let mut buffer = vec![0; 64 << 10];
+            let mut read = 0;
+            while read < 4 << 20 {
+                let count = socket.read(&mut buffer).await.unwrap();
+                read += count as u64;
+                let most = begun.elapsed().as_secs_f64() * RATE as f64 + (RATE / 5 + (64 << 10)) as f64;
+                assert!(read as f64 <= most, "{read} of {most}");
+            }
+        };
+        let mut got = vec![0; queued.len()];
+        let sent = vec![1; 4 << 20];
+        let (_, written, received) = tokio::join!(reading, to.write_all(&sent), from.read_exact(&mut got));
+        written.unwrap();
+        received.unwrap();
+        assert!(got == queued);
     }
 
     #[tokio::test]

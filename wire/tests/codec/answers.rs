@@ -4,8 +4,8 @@ use super::{decoded, encoded, framed, is};
 use bytes::Bytes;
 use sshome_wire::frame::data_head;
 use sshome_wire::{
-    Blocks, Digest, End, Entries, Entry, Features, FileKind, Frame, FrameError, Hashed, Header, Hello, Kind,
-    Part, Payload, Progress, Reply, Status, Stored, Time, Usage,
+    Blocks, Digest, End, Entries, Entry, Features, FileKind, Frame, FrameError, Hashed, Header, Hello, Key,
+    Kind, Part, Payload, Progress, Reply, Status, Stored, Time, Usage,
 };
 
 /// The 32 bytes of [`DIGEST`] in a row, for the literals.
@@ -186,6 +186,30 @@ fn reply_with_usage() {
 }
 
 #[test]
+fn reply_with_keys() {
+    is(
+        &Frame::Reply(Reply::with(Payload::Keys(vec![Key {
+            fingerprint: "SHA256:x".into(),
+            algorithm: "ssh-rsa".into(),
+            comment: b"\xff".to_vec(),
+            own: true,
+        }]))),
+        &[
+            0, 0, 0, 26, // length
+            7,  // kind: reply
+            0xcc, 0x01, // status 204
+            0,    // message
+            5,    // payload: keys
+            1,    // one of them
+            8, b'S', b'H', b'A', b'2', b'5', b'6', b':', b'x', // fingerprint
+            7, b's', b's', b'h', b'-', b'r', b's', b'a', // algorithm
+            1, 0xff, // comment
+            1,    // own
+        ],
+    );
+}
+
+#[test]
 fn header() {
     is(
         &Frame::Header(Header {
@@ -249,14 +273,14 @@ fn progress() {
 #[test]
 fn values_that_no_sender_makes_are_refused() {
     for (kind, body, what) in [
-        (Kind::Request, &[20_u8][..], "a request after the last one"),
+        (Kind::Request, &[23_u8][..], "a request after the last one"),
         (Kind::Request, &[1, 2, b'a'], "a path that announces more than there is"),
         (Kind::Request, &[1, 0xff, 0xff, 0xff, 0xff, 0x0f, b'a'], "a path of 4 GiB"),
         (Kind::Request, &[2, 1, b'.', 2], "a flag that is neither"),
         (Kind::Request, &[4, 1, b'd', 0, 2, 0], "an option that is neither"),
         (Kind::Reply, &[0xcf, 0x01, 0, 0], "status 207"),
         (Kind::Reply, &[0xcc, 0x81, 0x04, 0, 0], "a status of more than 16 bits"),
-        (Kind::Reply, &[0xcc, 0x01, 0, 5], "a payload after the last one"),
+        (Kind::Reply, &[0xcc, 0x01, 0, 6], "a payload after the last one"),
         (Kind::Reply, &[0xcc, 0x01, 1, 0xff, 0], "a message that is not UTF-8"),
         (Kind::Entries, &[0, 0xff, 0xff, 0x0f], "262,143 entries and none there"),
         (Kind::Header, &[0, 0, 0, 0x80, 0x94, 0xeb, 0xdc, 0x03, 0], "1,000,000,000 nanoseconds"),

@@ -325,3 +325,26 @@ fn stream_status() {
         ],
     );
 }
+
+#[test]
+fn keys() {
+    request(Request::Keys, &[0, 0, 0, 2, 2, 20]);
+    request(
+        Request::InstallKey { line: "t k c".into() },
+        &[
+            0, 0, 0, 8,  // length
+            2,  // kind: request
+            21, // install key
+            5, b't', b' ', b'k', b' ', b'c', // line
+        ],
+    );
+    request(
+        Request::RemoveKey { fingerprint: "SHA256:x".into() },
+        &[
+            0, 0, 0, 11, // length
+            2,  // kind: request
+            22, // remove key
+            8, b'S', b'H', b'A', b'2', b'5', b'6', b':', b'x', // fingerprint
+        ],
+    );
+}

@@ -5,8 +5,8 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use sshome_wire::{
-    Blocks, Digest, End, Entries, Entry, Features, FileKind, Frame, Hashed, Header, Hello, Part, Payload,
-    Progress, Put, Reply, Request, Status, Stored, StreamId, Time, Usage,
+    Blocks, Digest, End, Entries, Entry, Features, FileKind, Frame, Hashed, Header, Hello, Key, Part,
+    Payload, Progress, Put, Reply, Request, Status, Stored, StreamId, Time, Usage,
 };
 
 /// Any frame; a data frame has at least a byte.
@@ -87,6 +87,9 @@ fn request() -> impl Strategy<Value = Request> {
         (name(), name()).prop_map(|(path, target)| Request::Symlink { path, target }),
         (stream_id(), put()).prop_map(|(id, put)| Request::PutStream { id, put }),
         (name(), stream_id()).prop_map(|(path, id)| Request::StreamStatus { path, id }),
+        Just(Request::Keys),
+        any::<String>().prop_map(|line| Request::InstallKey { line }),
+        any::<String>().prop_map(|fingerprint| Request::RemoveKey { fingerprint }),
     ]
 }
 
@@ -110,12 +113,18 @@ fn reply() -> impl Strategy<Value = Reply> {
             stored
         })),
         usage().prop_map(Payload::Usage),
+        vec(key(), 0..4).prop_map(Payload::Keys),
     ];
     (status(), any::<String>(), payload).prop_map(|(status, message, payload)| Reply {
         status,
         message,
         payload,
     })
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    (any::<(String, String)>(), name(), any::<bool>())
+        .prop_map(|((fingerprint, algorithm), comment, own)| Key { fingerprint, algorithm, comment, own })
 }
 
 fn usage() -> impl Strategy<Value = Usage> {

@@ -350,7 +350,7 @@ impl driver::Conversation for Conversation {
 fn cost(frame: &Frame) -> usize {
     let body = match frame {
         Frame::Data(data) => data.len(),
-        Frame::Request(request) => request.paths().map(<[u8]>::len).sum(),
+        Frame::Request(request) => request.weight(),
         Frame::End(end) => end.message.len(),
         Frame::Blocks(blocks) => size_of_val(blocks.digests.as_slice()),
         _ => 0,

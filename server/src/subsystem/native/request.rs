@@ -173,6 +173,22 @@ impl Conversation {
             Request::Symlink { path, target } => {
                 Outcome::Made(vec![operations::make_symlink(user, &at(&path)?, &target)?])
             }
+            Request::Keys => {
+                let (keys, left_out) = operations::keys(user)?;
+                let mut reply = Reply::with(Payload::Keys(keys));
+                if left_out > 0 {
+                    reply.message = format!("{left_out} more of the administrator's are not listed");
+                }
+                Outcome::Reply(reply)
+            }
+            Request::InstallKey { line } => {
+                operations::install_key(user, &line)?;
+                done()
+            }
+            Request::RemoveKey { fingerprint } => {
+                operations::remove_key(user, &fingerprint)?;
+                done()
+            }
         })
     }
 }
@@ -194,7 +210,7 @@ fn path_reply(path: &RemotePath) -> Outcome {
     Outcome::Reply(Reply::with(Payload::Path(path.as_bytes().to_vec())))
 }
 
-/// Whether a request changes anything.
+/// Whether a request changes anything in the home.
 fn writes(request: &Request) -> bool {
     match request {
         Request::Pwd
@@ -207,7 +223,10 @@ fn writes(request: &Request) -> bool {
         | Request::Sync
         | Request::PartStatus { .. }
         | Request::StreamStatus { .. }
-        | Request::Parts => false,
+        | Request::Parts
+        | Request::Keys
+        | Request::InstallKey { .. }
+        | Request::RemoveKey { .. } => false,
         Request::Mkdir { .. }
         | Request::Put(_)
         | Request::PutStream { .. }
@@ -243,6 +262,9 @@ fn log(user: &operations::User, request: &Request) {
         Request::Parts => ("parts", None),
         Request::Discard { path } => ("discard", path.as_ref()),
         Request::Symlink { path, .. } => ("symlink", Some(path)),
+        Request::Keys => ("keys", None),
+        Request::InstallKey { .. } => ("install-key", None),
+        Request::RemoveKey { .. } => ("remove-key", None),
     };
     let path = path.map_or(&[][..], |path| path);
     tracing::debug!(user = user.name(), request = name, path = %Escaped(path), "request");

@@ -1,0 +1,257 @@
+//! `key`: the keys that log in to one's own account.
+
+use super::command::{Command, CommandError, Invocation};
+use super::error::Failures;
+use super::event::Event;
+use super::remote::nonsense;
+use super::words::Word;
+use super::{Shell, ShellError};
+use crate::names;
+use russh::keys::{HashAlg, PublicKey};
+use sshome_wire::display::Escaped;
+use sshome_wire::{Key, Payload, Request};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// What `key` can be told to do.
+pub(super) const ACTIONS: [&str; 3] = ["install", "list", "remove"];
+
+/// What `key` was told to do.
+pub(super) enum Action<'a> {
+    /// Install the keys of these files; those that are usual where there are none.
+    Install(&'a [Word]),
+    /// List the keys.
+    List,
+    /// Remove these: fingerprints, or files.
+    Remove(&'a [Word]),
+}
+
+impl Action<'_> {
+    /// The action that the operands name.
+    ///
+    /// # Errors
+    /// If they name none, or it does not take what follows.
+    pub(super) fn of<'a>(
+        command: &'static Command,
+        operands: &'a [Word],
+    ) -> Result<Action<'a>, CommandError> {
+        let problem = match operands.split_first() {
+            Some((action, rest)) => match (action.bytes().as_slice(), rest) {
+                (b"install", files) => return Ok(Action::Install(files)),
+                (b"list", []) => return Ok(Action::List),
+                (b"list", _) => "that is too much",
+                (b"remove", []) => "something is missing",
+                (b"remove", which) => return Ok(Action::Remove(which)),
+                _ => "there is no such action",
+            },
+            None => "something is missing",
+        };
+        Err(CommandError::Operands { command: command.name, problem, usage: command.synopsis() })
+    }
+}
+
+impl Shell {
+    pub(super) async fn key(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        match Action::of(invocation.command, &invocation.operands)? {
+            Action::Install(files) => self.install_keys(files).await,
+            Action::List => self.list_keys().await,
+            Action::Remove(which) => self.remove_keys(which).await,
+        }
+    }
+
+    async fn list_keys(&mut self) -> Result<(), ShellError> {
+        let (keys, left_out) = self.installed_keys().await?;
+        self.out.show_all(keys.iter().map(|key| Event::key("listed", key)), || columns(&keys))?;
+        if left_out.is_empty() {
+            Ok(())
+        } else {
+            self.out.note(&format!("{}\n", Escaped(left_out.as_bytes())))
+        }
+    }
+
+    async fn install_keys(&mut self, files: &[Word]) -> Result<(), ShellError> {
+        let keys = match files {
+            [] => self.usual_keys().await?,
+            files => {
+                let mut keys = Vec::new();
+                for path in self.local_paths(files).await? {
+                    keys.extend(read_keys(&path).map_err(ShellError::Failed)?);
+                }
+                keys
+            }
+        };
+        let (there, _) = self.installed_keys().await?;
+        let mut failures = Failures::new(&self.out);
+        for public in keys {
+            let key = described(&public);
+            if there.iter().any(|known| known.fingerprint == key.fingerprint) {
+                self.out.show(&Event::key("unchanged", &key), || sentence("is there already", &key))?;
+                continue;
+            }
+            let result = match public.to_openssh() {
+                Ok(line) => self.request(Request::InstallKey { line }).await.map(drop),
+                Err(error) => Err(ShellError::Failed(format!("{}: {error}", key.fingerprint))),
+            };
+            let told = |()| self.out.show(&Event::key("installed", &key), || sentence("installed", &key));
+            failures.pass(result.and_then(told))?;
+        }
+        failures.verdict()
+    }
+
+    async fn remove_keys(&mut self, which: &[Word]) -> Result<(), ShellError> {
+        let mut prints = Vec::new();
+        for word in which {
+            match String::from_utf8(word.bytes()) {
+                Ok(print) if print.starts_with("SHA256:") => prints.push(print),
+                _ => {
+                    for path in self.local_paths(std::slice::from_ref(word)).await? {
+                        let keys = read_keys(&path).map_err(ShellError::Failed)?;
+                        prints.extend(keys.iter().map(|key| described(key).fingerprint));
+                    }
+                }
+            }
+        }
+        let (there, _) = self.installed_keys().await?;
+        let mut failures = Failures::new(&self.out);
+        for fingerprint in prints {
+            let result = self.request(Request::RemoveKey { fingerprint: fingerprint.clone() }).await;
+            let told = |_| match there.iter().find(|key| key.fingerprint == fingerprint) {
+                Some(key) => self.out.show(&Event::key("removed", key), || sentence("removed", key)),
+                None => Ok(()),
+            };
+            failures.pass(result.and_then(told))?;
+        }
+        failures.verdict()
+    }
+
+    /// The keys that log in, and what the server says of those that it did not list.
+    async fn installed_keys(&mut self) -> Result<(Vec<Key>, String), ShellError> {
+        let reply = self.request(Request::Keys).await?;
+        match reply.payload {
+            Payload::Keys(keys) => Ok((keys, reply.message)),
+            _ => Err(nonsense("key")),
+        }
+    }
+
+    /// The keys to install where none is named.
+    async fn usual_keys(&self) -> Result<Vec<PublicKey>, ShellError> {
+        let (keys, notes) = match &self.connection {
+            Some(connection) => connection.keys_to_install().await,
+            None => Default::default(),
+        };
+        if !keys.is_empty() {
+            return Ok(keys);
+        }
+        let notes: String = notes.iter().map(|note| format!("\n    {note}")).collect();
+        let text =
+            "there is no key to install: name its file, FILE.pub, or make one with ssh-keygen -t ed25519";
+        Err(ShellError::Failed(format!("{text}{notes}")))
+    }
+}
+
+/// The public keys of a file; for a private key's file those of the one beside it that ends in .pub.
+fn read_keys(path: &Path) -> Result<Vec<PublicKey>, String> {
+    let beside = match path.extension() {
+        Some(extension) if extension == OsStr::new("pub") => None,
+        _ => Some(beside(path)).filter(|beside| beside.exists()),
+    };
+    let path = beside.as_deref().unwrap_or(path);
+    let shown = names::shown(path);
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+    if text.contains("PRIVATE KEY") {
+        return Err(format!("{shown} is a private key, which stays with you: name the public one, FILE.pub"));
+    }
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let keys: Option<Vec<_>> = lines.map(|line| PublicKey::from_openssh(line).ok()).collect();
+    keys.filter(|keys| !keys.is_empty()).ok_or_else(|| {
+        format!(
+            "{shown} holds no public keys: a line of it is \"ssh-ed25519 AAAA… comment\", without options"
+        )
+    })
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".pub");
+    name.into()
+}
+
+/// A key of this side as the server would tell of it.
+fn described(key: &PublicKey) -> Key {
+    Key {
+        fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+        algorithm: key.algorithm().as_str().to_owned(),
+        comment: key.comment().as_bytes().to_vec(),
+        own: true,
+    }
+}
+
+fn sentence(what: &str, key: &Key) -> String {
+    let (print, comment) = (Escaped(key.fingerprint.as_bytes()), Escaped(&key.comment));
+    format!("{}\n", format!("{what}: {print} {comment}").trim_end())
+}
+
+/// A key a line: fingerprint, type, who has set it, comment.
+fn columns(keys: &[Key]) -> String {
+    if keys.is_empty() {
+        return "no key logs in to this account: key install adds one\n".to_owned();
+    }
+    let escaped = |text: &str| Escaped(text.as_bytes()).to_string();
+    let rows = keys.iter().map(|key| (escaped(&key.fingerprint), escaped(&key.algorithm), key));
+    let rows: Vec<_> = rows.collect();
+    let width = rows.iter().map(|(_, algorithm, _)| algorithm.chars().count()).max().unwrap_or(0);
+    let line = |(print, algorithm, key): &(String, String, &Key)| {
+        let by = if key.own { "own" } else { "administrator" };
+        let comment = Escaped(&key.comment);
+        format!("{print:50}  {algorithm:width$}  {by:13}  {comment}").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa alex";
+
+    #[test]
+    fn only_public_keys_leave_this_machine() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            std::fs::write(dir.path().join(name), text).unwrap();
+            dir.path().join(name)
+        };
+        let public = file("id.pub", &format!("# mine\n\n{LINE}\n"));
+        let private = file("id", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
+        for path in [&public, &private] {
+            let keys = read_keys(path).unwrap();
+            assert_eq!((keys.len(), described(&keys[0]).comment), (1, b"alex".to_vec()));
+        }
+        let alone = file("alone", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
+        assert!(read_keys(&alone).unwrap_err().contains("is a private key"));
+        for text in ["", "# none\n", "junk\n", &format!("restrict {LINE}\n"), &format!("{LINE}\njunk\n")] {
+            let error = read_keys(&file("bad.pub", text)).unwrap_err();
+            assert!(error.contains("holds no public keys"), "{error}");
+        }
+        assert!(read_keys(&dir.path().join("missing")).unwrap_err().contains("missing: "));
+    }
+
+    #[test]
+    fn keys_line_up_and_drive_nothing() {
+        let key = |comment: &[u8], algorithm: &str, own| Key {
+            fingerprint: format!("SHA256:{}", "x".repeat(43)),
+            algorithm: algorithm.into(),
+            comment: comment.to_vec(),
+            own,
+        };
+        let print = "x".repeat(43);
+        assert_eq!(
+            columns(&[key(b"a\x1b[2J", "ssh-rsa", true), key(b"", "ssh-ed25519", false)]),
+            format!(
+                "SHA256:{print}  ssh-rsa      own            a\\x1b[2J\n\
+                 SHA256:{print}  ssh-ed25519  administrator\n"
+            )
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! Keys that users manage themselves, with the real `sshome`.
+
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::{Algorithm, HashAlg, PrivateKey};
+use sshome_e2e::tree::mode;
+use sshome_e2e::{Client, Host, HostBuilder, Outcome, Peer, binary};
+use sshome_wire::{Payload, Request, Status};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Makes a key pair as ssh-keygen leaves it, and returns the public key's fingerprint.
+fn make_key(file: &Path, comment: &str) -> String {
+    let mut key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+    key.set_comment(comment);
+    key.write_openssh_file(file, LineEnding::LF).unwrap();
+    fs::write(file.with_extension("pub"), key.public_key().to_openssh().unwrap() + "\n").unwrap();
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
+/// Runs `pwd` with this key and no other.
+fn pwd(client: &Client, key: &Path) -> Outcome {
+    let mut command = client.keyless().unwrap();
+    command.arg("-i").arg(key).arg(client.destination()).arg("pwd").output().unwrap().into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installed_key_logs_in_at_once_and_a_removed_one_no_more() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let key = client.work().join("new");
+    let print = make_key(&key, "ann's\x1b[2J laptop");
+    assert_eq!(pwd(&client, &key).code, Some(5));
+
+    let said = client.succeed(["key", "install", "new.pub"]).unwrap();
+    assert_eq!(said, format!("installed: {print} ann's\\x1b[2J laptop\n"));
+    assert_eq!(pwd(&client, &key).code, Some(0));
+    let said = client.succeed(["key", "install", "new"]).unwrap();
+    assert!(said.starts_with("is there already: SHA256:"), "{said}");
+    let file = host.dir().join("keys/authorized/ann");
+    assert_eq!((mode(&file).unwrap(), mode(file.parent().unwrap()).unwrap()), (0o600, 0o700));
+
+    let list = client.succeed(["key", "list"]).unwrap();
+    let rows: Vec<Vec<&str>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], [&print, "ssh-ed25519", "own", "ann's\\x1b[2J", "laptop"]);
+    assert_eq!(rows[1][1..], ["ssh-ed25519", "administrator"]);
+    let stays = client.run(["key", "remove", rows[1][0]]).unwrap();
+    assert_eq!(stays.code, Some(1), "{stays}");
+    assert!(stays.err().contains("406") && stays.err().contains("administrator"), "{stays}");
+
+    let said = client.succeed(["key", "remove", &print]).unwrap();
+    assert!(said.starts_with(&format!("removed: {print}")), "{said}");
+    assert_eq!(pwd(&client, &key).code, Some(5));
+    let gone = client.run(["key", "remove", "new.pub"]).unwrap();
+    assert!(gone.code == Some(1) && gone.err().contains("404"), "{gone}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_usual_key_is_installed_as_ssh_copy_id_does() {
+    let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+    let mut passwd = Command::new(binary("sshomed").unwrap());
+    passwd.arg("--dir").arg(host.dir()).args(["user", "passwd", "ann", "--password-stdin"]);
+    let mut passwd = passwd.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    passwd.stdin.take().unwrap().write_all(b"open sesame\n").unwrap();
+    assert!(passwd.wait().unwrap().success());
+    host.start().await.unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let none: Outcome = client
+        .answering("open sesame")
+        .unwrap()
+        .arg(client.destination())
+        .args(["key", "install"])
+        .output()
+        .unwrap()
+        .into();
+    assert!(none.code == Some(1) && none.err().contains("there is no key to install"), "{none}");
+
+    fs::create_dir(client.home().join(".ssh")).unwrap();
+    let print = make_key(&client.home().join(".ssh/id_ed25519"), "usual");
+    let install: Outcome = client
+        .answering("open sesame")
+        .unwrap()
+        .arg("--json")
+        .arg(client.destination())
+        .args(["key", "install"])
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(install.code, Some(0), "{install}");
+    let want = format!(
+        r#"{{"event":"key","action":"installed","fingerprint":"{print}","type":"ssh-ed25519","comment":"usual","own":true}}"#
+    );
+    assert!(install.out().lines().any(|line| line == want), "{install}");
+    let asked = client.asked().unwrap();
+    let quiet: Outcome =
+        client.answering("wrong").unwrap().arg(client.destination()).arg("pwd").output().unwrap().into();
+    assert_eq!((quiet.code, client.asked().unwrap()), (Some(0), asked), "a password was asked for: {quiet}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_is_refused_and_installed_keys_let_in_no_more() {
+    for settings in ["access = \"read-only\"", "own-keys = false"] {
+        let host = Host::with_user("ann", settings).await.unwrap();
+        let client = Client::new(&host, "ann").unwrap();
+        make_key(&client.work().join("new"), "");
+        let refused = client.run(["key", "install", "new.pub"]).unwrap();
+        assert!(refused.code == Some(1) && refused.err().contains("406 permission denied"), "{refused}");
+        assert!(!host.dir().join("keys/authorized").exists());
+        // What was installed before the administrator said so.
+        fs::create_dir_all(host.dir().join("keys/authorized")).unwrap();
+        fs::copy(client.work().join("new.pub"), host.dir().join("keys/authorized/ann")).unwrap();
+        assert_eq!(pwd(&client, &client.work().join("new")).code, Some(5));
+        assert_eq!(client.succeed(["key", "list"]).unwrap().lines().count(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_way_in_stays() {
+    let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+    let mut program = host.start_apart().unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let (first, second) = (client.work().join("first"), client.work().join("second"));
+    let prints = [make_key(&first, ""), make_key(&second, "")];
+    client.succeed(["key", "install", "first", "second"]).unwrap();
+    program.ask_to_end().unwrap();
+    assert_eq!(program.end().unwrap(), Some(0));
+    // The administrator takes their own key away.
+    fs::write(host.dir().join("etc/users.toml"), "[server]\nlisten = [\"127.0.0.1:0\"]\n[users.ann]\n")
+        .unwrap();
+    host.start().await.unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let remove = |which: &str| -> Outcome {
+        let mut command = client.keyless().unwrap();
+        command.arg("-i").arg(&first).arg(client.destination()).args(["key", "remove", which]);
+        command.output().unwrap().into()
+    };
+    assert_eq!(remove(&prints[1]).code, Some(0));
+    let stays = remove(&prints[0]);
+    assert!(stays.code == Some(1) && stays.err().contains("is the only way to log in"), "{stays}");
+    assert_eq!(pwd(&client, &first).code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_plain_key_is_refused_and_the_session_stays() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    let key = host.key().public_key().to_openssh().unwrap();
+    for line in
+        ["", "junk", &format!("command=\"sh\" {key}"), &format!("from=\"*\" {key}"), &"x".repeat(200_000)]
+    {
+        let reply = peer.ask(Request::InstallKey { line: line.to_owned() }).await.unwrap();
+        assert_eq!(reply.status, Status::Failed, "{reply}");
+    }
+    assert!(!host.dir().join("keys/authorized/ann").exists());
+    let reply = peer.ask(Request::RemoveKey { fingerprint: "../ann".into() }).await.unwrap();
+    assert_eq!(reply.status, Status::Failed, "{reply}");
+    let reply = peer.ask(Request::InstallKey { line: key }).await.unwrap();
+    assert_eq!(reply.status, Status::Done, "the administrator's may be one's own as well: {reply}");
+    let Payload::Keys(keys) = peer.ask(Request::Keys).await.unwrap().payload else { panic!("no keys") };
+    assert_eq!(keys.iter().map(|key| key.own).collect::<Vec<_>>(), [true, false]);
+}

@@ -1,0 +1,319 @@
+//! The keys that users have installed for themselves: a file for each user, `keys/authorized/NAME`, with
+//! a line for each key, as in `authorized_keys` (sshd(8)) but without options.
+//!
+//! A file is replaced as a whole, by a rename, and only under a lock on the folder: sessions and
+//! `sshomed user` change it side by side.
+
+use super::{AuthorizedKey, KeyError};
+use crate::config::check_name;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+/// How many keys a user may install.
+const MAX_KEYS: usize = 32;
+
+/// The longest line, in bytes: an RSA key of 16,384 bits takes some 2800, and the comment the rest.
+const MAX_LINE: usize = 4096;
+
+/// The longest file that is read, in bytes.
+const MAX_FILE: u64 = (MAX_KEYS * (MAX_LINE + 1)) as u64;
+
+/// The folder of these files.
+#[derive(Clone, Debug)]
+pub struct OwnKeys {
+    folder: PathBuf,
+}
+
+/// Why a user's own keys are not read or not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnKeysError {
+    /// The account's settings do not allow it.
+    #[error("this account's keys are the administrator's to change: ask for it, or for own-keys = true")]
+    NotAllowed,
+    /// It is no key that is let in.
+    #[error("what is to be installed {0}")]
+    Refused(KeyError),
+    /// It says where it may come from, and that is the administrator's to say.
+    #[error("the key has options before it: install the line without them, as it is in the file .pub")]
+    Options,
+    /// It is too long.
+    #[error("the key and its comment take more than {MAX_LINE} bytes: shorten the comment")]
+    TooLong,
+    /// There are enough of them.
+    #[error("{MAX_KEYS} keys are installed, and no more may be: remove one first")]
+    TooMany,
+    /// It is the administrator's.
+    #[error("the key {0} was set by the administrator, who alone can remove it")]
+    Administrators(String),
+    /// Nobody has installed it.
+    #[error("no key {0} is installed")]
+    NoSuchKey(String),
+    /// Without it nobody could log in any more.
+    #[error("{0} is the only way to log in to this account: install another key first")]
+    LastWayIn(String),
+    /// The file holds something else than keys.
+    #[error("the installed keys cannot be read, line {line} {error}: the administrator has to look at them")]
+    Broken {
+        /// The line, from 1 on.
+        line: usize,
+        /// Why.
+        error: KeyError,
+    },
+    /// The disk refused.
+    #[error("the server cannot keep keys: {0}")]
+    Disk(#[from] io::Error),
+}
+
+impl OwnKeys {
+    /// Those of the server that works in the folder `dir`. Nothing is made before it is needed.
+    #[must_use]
+    pub fn of(dir: &Path) -> OwnKeys {
+        OwnKeys { folder: dir.join("keys/authorized") }
+    }
+
+    /// Where the files are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The keys that a user has installed, the oldest first.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or holds something else: then none of its keys is to be let in.
+    pub fn read(&self, user: &str) -> Result<Vec<AuthorizedKey>, OwnKeysError> {
+        let file = match File::open(self.file(user)?) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            file => file?,
+        };
+        let mut text = String::new();
+        file.take(MAX_FILE + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > MAX_FILE {
+            let text = format!("the file of {user}'s keys is longer than any that was written here");
+            return Err(io::Error::new(ErrorKind::InvalidData, text).into());
+        }
+        let keys = AuthorizedKey::parse_file(&text);
+        let keys = keys.map_err(|(line, error)| OwnKeysError::Broken { line, error })?;
+        match keys.iter().position(AuthorizedKey::has_options) {
+            Some(_) => Err(OwnKeysError::Options),
+            None => Ok(keys),
+        }
+    }
+
+    /// Adds a key; returns what it is. One that is there already is left as it is.
+    ///
+    /// # Errors
+    /// If it is not let in, there are too many, or the disk refuses.
+    pub fn install(&self, user: &str, line: &str) -> Result<AuthorizedKey, OwnKeysError> {
+        let key = AuthorizedKey::parse(line).map_err(OwnKeysError::Refused)?;
+        if key.has_options() {
+            return Err(OwnKeysError::Options);
+        }
+        if key.to_line().map_err(OwnKeysError::Refused)?.len() > MAX_LINE {
+            return Err(OwnKeysError::TooLong);
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        let folder = self.lock()?;
+        let mut keys = self.read(user)?;
+        if keys.iter().any(|known| known.is(key.public_key())) {
+            return Ok(key);
+        }
+        if keys.len() >= MAX_KEYS {
+            return Err(OwnKeysError::TooMany);
+        }
+        keys.push(key.clone());
+        self.write(user, &folder, &keys)?;
+        Ok(key)
+    }
+
+    /// Removes the key of a fingerprint. With `keep_one` the last one stays.
+    ///
+    /// # Errors
+    /// If there is no such key, it is the last and has to stay, or the disk refuses.
+    pub fn remove(&self, user: &str, fingerprint: &str, keep_one: bool) -> Result<(), OwnKeysError> {
+        let no_key = || OwnKeysError::NoSuchKey(fingerprint.to_owned());
+        if self.read(user)?.is_empty() {
+            return Err(no_key());
+        }
+        let folder = self.lock()?;
+        let mut keys = self.read(user)?;
+        let position = keys.iter().position(|key| key.fingerprint() == fingerprint).ok_or_else(no_key)?;
+        if keep_one && keys.len() == 1 {
+            return Err(OwnKeysError::LastWayIn(fingerprint.to_owned()));
+        }
+        keys.remove(position);
+        self.write(user, &folder, &keys)
+    }
+
+    /// Removes all keys of a user who is no more, so that another one of that name does not get them.
+    /// Returns whether there were any.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn forget(&self, user: &str) -> Result<bool, OwnKeysError> {
+        match fs::remove_file(self.file(user)?) {
+            Ok(()) => {
+                File::open(&self.folder)?.sync_all()?;
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A user's file. The name is one component without a dot before it, or it is no name.
+    fn file(&self, user: &str) -> io::Result<PathBuf> {
+        check_name(user).map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
+        Ok(self.folder.join(user))
+    }
+
+    fn lock(&self) -> io::Result<File> {
+        let folder = File::open(&self.folder)?;
+        folder.lock()?;
+        Ok(folder)
+    }
+
+    /// Replaces a user's file. `folder` is locked.
+    fn write(&self, user: &str, folder: &File, keys: &[AuthorizedKey]) -> Result<(), OwnKeysError> {
+        let file = self.file(user)?;
+        // No user has a name like this one.
+        let new = self.folder.join(format!(".{user}.new"));
+        let lines = keys.iter().map(|key| key.to_line().map(|line| line + "\n"));
+        let text = lines.collect::<Result<String, _>>().map_err(OwnKeysError::Refused)?;
+        let written = write_new(&new, &folder.metadata()?, text.as_bytes());
+        if let Err(error) = written.and_then(|()| fs::rename(&new, &file)) {
+            // What matters is the first error; a leftover is overwritten by the next change.
+            drop(fs::remove_file(&new));
+            return Err(error.into());
+        }
+        Ok(folder.sync_all()?)
+    }
+}
+
+/// Writes a file to the disk, for the owner alone: that of the folder, also if root writes it.
+fn write_new(path: &Path, folder: &fs::Metadata, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    if file.metadata()?.uid() != folder.uid() {
+        fchown(&file, Some(folder.uid()), Some(folder.gid()))?;
+    }
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use russh::keys::{Algorithm, PrivateKey};
+    use std::os::unix::fs::PermissionsExt;
+    use tempfile::TempDir;
+
+    fn line(comment: &str) -> String {
+        let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+        format!("{} {comment}", key.public_key().to_openssh().unwrap().trim())
+    }
+
+    fn comments(keys: &OwnKeys, user: &str) -> Vec<String> {
+        let text = |key: &AuthorizedKey| String::from_utf8(key.comment().to_vec()).unwrap();
+        keys.read(user).unwrap().iter().map(text).collect()
+    }
+
+    #[test]
+    fn keys_are_kept_for_the_owner_alone() {
+        let dir = TempDir::new().unwrap();
+        let keys = OwnKeys::of(dir.path());
+        assert!(keys.read("alex").unwrap().is_empty());
+        assert!(!keys.forget("alex").unwrap());
+        let first = line("first");
+        let installed = keys.install("alex", &first).unwrap();
+        keys.install("alex", &line("second\x1b[2J")).unwrap();
+        keys.install("alex", &format!("{first} again")).unwrap();
+        keys.install("zcl", &first).unwrap();
+        assert_eq!(comments(&keys, "alex"), ["first", "second\x1b[2J"]);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let folder = dir.path().join("keys/authorized");
+        assert_eq!((mode(&folder), mode(&folder.join("alex"))), (0o700, 0o600));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "something is left behind");
+
+        let print = installed.fingerprint();
+        keys.remove("alex", &print, true).unwrap();
+        assert!(matches!(keys.remove("alex", &print, true), Err(OwnKeysError::NoSuchKey(_))));
+        assert_eq!(comments(&keys, "alex"), ["second\x1b[2J"]);
+        assert_eq!(comments(&keys, "zcl"), ["first"]);
+        assert!(matches!(keys.remove("zcl", &print, true), Err(OwnKeysError::LastWayIn(_))));
+        keys.remove("zcl", &print, false).unwrap();
+        assert!(comments(&keys, "zcl").is_empty());
+        assert!(keys.forget("alex").unwrap());
+        assert!(comments(&keys, "alex").is_empty());
+    }
+
+    #[test]
+    fn no_name_leads_out_of_the_folder() {
+        let dir = TempDir::new().unwrap();
+        let keys = OwnKeys::of(dir.path());
+        keys.install("alex", &line("")).unwrap();
+        fs::write(dir.path().join("keys/secret"), line("")).unwrap();
+        for name in ["../secret", "", ".", "..", ".alex.new", "a/b", "/etc/passwd", "alex\0", "Alex", "-a"] {
+            assert!(matches!(keys.read(name), Err(OwnKeysError::Disk(_))), "{name}");
+            assert!(matches!(keys.install(name, &line("")), Err(OwnKeysError::Disk(_))), "{name}");
+            assert!(matches!(keys.remove(name, "", false), Err(OwnKeysError::Disk(_))), "{name}");
+            assert!(matches!(keys.forget(name), Err(OwnKeysError::Disk(_))), "{name}");
+        }
+        assert_eq!(fs::read_dir(dir.path().join("keys")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_is_no_plain_key_is_refused() {
+        let dir = TempDir::new().unwrap();
+        let keys = OwnKeys::of(dir.path());
+        for options in ["restrict", "from=\"*\"", "from=\"192.0.2.1\",restrict"] {
+            let result = keys.install("alex", &format!("{options} {}", line("")));
+            assert!(matches!(result, Err(OwnKeysError::Options)), "{options}");
+        }
+        let private = "-----BEGIN OPENSSH PRIVATE KEY-----";
+        let result = keys.install("alex", private);
+        assert!(matches!(result, Err(OwnKeysError::Refused(KeyError::Private))));
+        let result = keys.install("alex", &line(&"x".repeat(MAX_LINE)));
+        assert!(matches!(result, Err(OwnKeysError::TooLong)));
+        // Two lines are one: what follows is the comment.
+        keys.install("alex", &format!("{}\n{}", line("one"), line("two"))).unwrap();
+        assert_eq!(keys.read("alex").unwrap().len(), 1);
+        for _ in 1..MAX_KEYS {
+            keys.install("alex", &line("")).unwrap();
+        }
+        assert!(matches!(keys.install("alex", &line("")), Err(OwnKeysError::TooMany)));
+    }
+
+    #[test]
+    fn a_file_with_something_else_in_it_opens_nothing_and_stays() {
+        let dir = TempDir::new().unwrap();
+        let keys = OwnKeys::of(dir.path());
+        keys.install("alex", &line("mine")).unwrap();
+        let file = keys.folder().join("alex");
+        for (add, what) in [("junk\n".to_owned(), "line 2"), (format!("restrict {}", line("")), "options")] {
+            let text = fs::read_to_string(&file).unwrap();
+            fs::write(&file, format!("{text}{add}")).unwrap();
+            let error = keys.read("alex").unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+            keys.install("alex", &line("")).unwrap_err();
+            assert_eq!(fs::read_to_string(&file).unwrap(), format!("{text}{add}"));
+            fs::write(&file, text).unwrap();
+        }
+    }
+
+    #[test]
+    fn changes_at_once_all_survive() {
+        let dir = TempDir::new().unwrap();
+        let keys = OwnKeys::of(dir.path());
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let keys = &keys;
+                scope.spawn(move || keys.install("alex", &line(&number.to_string())).unwrap());
+            }
+        });
+        let mut found = comments(&keys, "alex");
+        found.sort();
+        assert_eq!(found, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+    }
+}

@@ -1,0 +1,81 @@
+//! The keys that log in to the user's account.
+
+use super::{Error, Result, User};
+use crate::accounts::{AuthorizedKey, OwnKeysError};
+use sshome_wire::Key;
+use sshome_wire::display::Escaped;
+
+/// How much is told of a comment, in bytes.
+const COMMENT: usize = 255;
+
+/// The keys that log in: the user's own first, then the administrator's; and how many more there are
+/// than can be told of.
+///
+/// # Errors
+/// If the user's own cannot be read.
+pub fn keys(user: &User) -> Result<(Vec<Key>, usize)> {
+    let account = user.login.account();
+    let installed = match account.own_keys {
+        true => user.login.store().own_keys(&account.name)?,
+        false => Vec::new(),
+    };
+    let own = installed.iter().map(|key| told(key, true));
+    let all = own.chain(account.keys.iter().map(|key| told(key, false)));
+    let left_out = (installed.len() + account.keys.len()).saturating_sub(Key::MOST);
+    Ok((all.take(Key::MOST).collect(), left_out))
+}
+
+/// Lets a key, a line as of `authorized_keys`, log in from now on.
+///
+/// # Errors
+/// If the account's settings do not allow it, it is no key that is let in, or it cannot be kept.
+pub fn install_key(user: &User, line: &str) -> Result<()> {
+    let account = user.login.account();
+    if !account.own_keys {
+        return Err(OwnKeysError::NotAllowed.into());
+    }
+    let key = user.login.store().install_key(&account.name, line)?;
+    let comment = Escaped(key.comment());
+    tracing::info!(user = account.name, key = key.fingerprint(), %comment, "key installed");
+    Ok(())
+}
+
+/// Lets a key that the user has installed log in no more. The last way to log in stays.
+///
+/// # Errors
+/// If the account's settings do not allow it, there is no such key, it is the administrator's, or the
+/// only way in.
+pub fn remove_key(user: &User, fingerprint: &str) -> Result<()> {
+    let account = user.login.account();
+    if !account.own_keys {
+        return Err(OwnKeysError::NotAllowed.into());
+    }
+    let other_way = account.password.is_some() || !account.keys.is_empty();
+    let removed = user.login.store().remove_key(&account.name, fingerprint, !other_way);
+    let is_it = |key: &AuthorizedKey| key.fingerprint() == fingerprint;
+    match removed {
+        Err(OwnKeysError::NoSuchKey(print)) if account.keys.iter().any(is_it) => {
+            Err(OwnKeysError::Administrators(print).into())
+        }
+        result => {
+            result?;
+            tracing::info!(user = account.name, key = %Escaped(fingerprint.as_bytes()), "key removed");
+            Ok(())
+        }
+    }
+}
+
+fn told(key: &AuthorizedKey, own: bool) -> Key {
+    Key {
+        fingerprint: key.fingerprint(),
+        algorithm: key.public_key().algorithm().as_str().to_owned(),
+        comment: key.comment().iter().take(COMMENT).copied().collect(),
+        own,
+    }
+}
+
+impl From<OwnKeysError> for Error {
+    fn from(error: OwnKeysError) -> Error {
+        Error::Keys(error)
+    }
+}

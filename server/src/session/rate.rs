@@ -1,0 +1,190 @@
+//! How fast a user's bytes go: one bucket for each direction, shared by all the user's connections.
+//!
+//! Whoever takes bytes is told when they are paid for, and takes no more before. So each connection has
+//! at most one piece that is not paid for, the pieces are paid for in the order in which they were taken,
+//! and connections of one user come to equal shares. Nobody polls, and nobody waits for a lock.
+
+use crate::accounts::Account;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What was not used of the rate stays for so long.
+const BURST: Duration = Duration::from_millis(200);
+
+/// Pieces of so many bytes go ahead of what waits: answers to small requests, beside transfers.
+const SMALL: usize = 4096;
+
+/// How far ahead.
+const AHEAD: Duration = Duration::from_secs(1);
+
+/// The rates of all users who have one.
+#[derive(Debug, Default)]
+pub struct Rates {
+    users: Mutex<HashMap<String, Arc<UserRates>>>,
+}
+
+impl Rates {
+    /// Those of an account, shared by all who ask; none where nothing is limited.
+    pub(super) fn of(&self, account: &Account) -> Option<Arc<UserRates>> {
+        let (upload, download) = (account.upload_rate, account.download_rate);
+        if upload.is_none() && download.is_none() {
+            return None;
+        }
+        let new = || Arc::new(UserRates::new(upload, download));
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(users.entry(account.name.clone()).or_insert_with(new)))
+    }
+}
+
+/// The rates of one user.
+#[derive(Debug)]
+pub(super) struct UserRates {
+    upload: Option<Bucket>,
+    download: Option<Bucket>,
+}
+
+impl UserRates {
+    /// Rates in bytes a second; none for no limit.
+    pub(super) fn new(upload: Option<u64>, download: Option<u64>) -> UserRates {
+        UserRates { upload: upload.map(Bucket::new), download: download.map(Bucket::new) }
+    }
+
+    /// Counts what has been received. Nothing more is to be read before the time that it returns.
+    pub(super) fn received(&self, bytes: usize) -> Option<Instant> {
+        self.upload.as_ref().map(|bucket| bucket.take(bytes))
+    }
+
+    /// As much as may be sent at once, in bytes.
+    pub(super) fn piece(&self) -> usize {
+        self.download.as_ref().map_or(usize::MAX, Bucket::piece)
+    }
+
+    /// Counts what is to be sent, and returns when it may be.
+    pub(super) async fn send(&self, bytes: usize) {
+        if let Some(bucket) = &self.download {
+            let paid = bucket.take(bytes);
+            let ahead = if bytes <= SMALL { AHEAD } else { Duration::ZERO };
+            tokio::time::sleep_until(paid.checked_sub(ahead).unwrap_or(paid)).await;
+        }
+    }
+
+    /// How much a client may have under way to us, in bytes, of `usual`: what is on its way when it
+    /// cancels still has to be read.
+    pub(super) fn window(&self, usual: u32) -> u32 {
+        self.upload
+            .as_ref()
+            .map_or(usual, |bucket| usual.min(u32::try_from(bucket.rate / 2).unwrap_or(usual)))
+    }
+}
+
+/// So many bytes a second.
+#[derive(Debug)]
+struct Bucket {
+    rate: u64,
+    /// When all that was taken is paid for.
+    paid: Mutex<Option<Instant>>,
+}
+
+impl Bucket {
+    fn new(rate: u64) -> Bucket {
+        Bucket { rate, paid: Mutex::default() }
+    }
+
+    /// Takes bytes; returns when they are paid for.
+    fn take(&self, bytes: usize) -> Instant {
+        let now = Instant::now();
+        let cost = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
+        let full = now.checked_sub(BURST).unwrap_or(now);
+        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = paid.map_or(full, |paid| paid.max(full)) + cost;
+        *paid = Some(until);
+        until
+    }
+
+    /// An eighth of a second's worth: shares are fair, and nothing waits long behind a piece.
+    fn piece(&self) -> usize {
+        usize::try_from(self.rate / 8).unwrap_or(usize::MAX).max(SMALL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    const RATE: u64 = 1 << 20;
+
+    fn rates() -> Arc<UserRates> {
+        Arc::new(UserRates::new(Some(RATE), Some(RATE)))
+    }
+
+    /// Takes pieces for ever; returns where they are counted.
+    fn taker(rates: &Arc<UserRates>, piece: usize) -> Arc<AtomicU64> {
+        let (rates, taken) = (Arc::clone(rates), Arc::new(AtomicU64::new(0)));
+        let counter = Arc::clone(&taken);
+        tokio::spawn(async move {
+            loop {
+                rates.send(piece).await;
+                counter.fetch_add(piece as u64, Ordering::Relaxed);
+            }
+        });
+        taken
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_together_keep_to_the_rate_and_each_has_its_share() {
+        let rates = rates();
+        let piece = rates.piece();
+        let takers: Vec<_> = (0..5).map(|_| taker(&rates, piece)).collect();
+        for second in 1..=10 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let taken: Vec<u64> = takers.iter().map(|taken| taken.load(Ordering::Relaxed)).collect();
+            let sum: u64 = taken.iter().sum();
+            assert!(sum <= RATE * second + RATE / 5, "{sum} in {second} s");
+            assert!(sum + RATE / 4 >= RATE * second, "{sum} in {second} s");
+            let (least, most) = (taken.iter().min().unwrap(), taken.iter().max().unwrap());
+            assert!(most - least <= 2 * piece as u64, "{taken:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn small_answers_go_ahead_but_not_for_ever() {
+        let rates = rates();
+        let big = taker(&rates, 1 << 20);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let before = Instant::now();
+        rates.send(100).await;
+        assert!(before.elapsed() <= Duration::from_millis(10), "{:?}", before.elapsed());
+        let small = taker(&rates, SMALL);
+        let sum =
+            |takers: [&AtomicU64; 2]| takers.map(|taken| taken.load(Ordering::Relaxed)).iter().sum::<u64>();
+        let begun = sum([&big, &small]);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        // What went ahead is taken from what comes after it.
+        assert!(sum([&big, &small]) - begun <= 12 * RATE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_used_is_soon_gone() {
+        let rates = rates();
+        assert!(rates.received(1).is_some_and(|paid| paid <= Instant::now()));
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        let paid = rates.received(RATE as usize).unwrap();
+        assert!(paid >= Instant::now() + Duration::from_secs(1) - BURST);
+        // The other direction has a bucket of its own.
+        let before = Instant::now();
+        rates.send(SMALL).await;
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_window_is_as_wide_as_it_helps() {
+        assert_eq!(rates().window(16 << 20), 1 << 19);
+        let fast = UserRates::new(Some(1 << 40), None);
+        assert_eq!(fast.window(16 << 20), 16 << 20);
+        assert!(fast.received(1).is_some());
+        assert_eq!(fast.piece(), usize::MAX);
+    }
+}
