@@ -49,19 +49,6 @@ pub enum Operand {
     Command,
 }
 
-/// An option of a command.
-#[derive(Debug)]
-pub struct Flag {
-    /// The letter behind the dash; a control character where there is none.
-    pub short: char,
-    /// Another letter for it, as in sftp.
-    pub also: Option<char>,
-    /// The word behind two dashes; empty where there is none.
-    pub long: &'static str,
-    /// What it does, in a line.
-    pub help: &'static str,
-}
-
 /// A row of the table.
 #[derive(Debug)]
 pub struct Command {
@@ -91,15 +78,43 @@ pub struct Invocation {
     /// The row of the table.
     pub command: &'static Command,
     flags: Vec<char>,
+    /// What was given to those that take something.
+    values: Vec<(char, String)>,
     /// What was given to it.
     pub operands: Vec<Word>,
 }
 
 impl Invocation {
+    /// Adds an option, with what was written behind it in the same word or is the next one.
+    fn add<'a>(
+        &mut self,
+        flag: &Flag,
+        value: Option<Vec<u8>>,
+        words: &mut impl Iterator<Item = &'a Word>,
+    ) -> Result<(), CommandError> {
+        self.flags.push(flag.short);
+        let Some(wanted) = &flag.value else { return Ok(()) };
+        let refused =
+            |problem| CommandError::Value { command: self.command.name, flag: flag.spellings(), problem };
+        let Some(value) = value.or_else(|| words.next().map(Word::bytes)) else {
+            return Err(refused(format!("{} is missing", wanted.name)));
+        };
+        let value = String::from_utf8(value).map_err(|_| refused("that is no text".to_owned()))?;
+        (wanted.check)(&value).map_err(refused)?;
+        self.values.push((flag.short, value));
+        Ok(())
+    }
+
     /// Whether the option was given.
     #[must_use]
     pub fn has(&self, flag: char) -> bool {
         self.flags.contains(&flag)
+    }
+
+    /// What was given to an option, the last time.
+    #[must_use]
+    pub fn value(&self, flag: char) -> Option<&str> {
+        self.values.iter().rfind(|(given, _)| *given == flag).map(|(_, value)| value.as_str())
     }
 
     /// The options in the order in which they were given.
@@ -133,6 +148,16 @@ pub enum CommandError {
         /// How it is used.
         usage: String,
     },
+    /// What follows an option is not what has to follow it.
+    #[error("{flag} of {command}: {problem}")]
+    Value {
+        /// The command.
+        command: &'static str,
+        /// The option.
+        flag: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// Too few or too many operands.
     #[error("{problem} for {command}: it is \"{usage}\"")]
     Operands {
@@ -157,10 +182,15 @@ impl Command {
     #[must_use]
     pub fn synopsis(&self) -> String {
         let mut out = self.name.to_owned();
-        let letters: String = self.flags.iter().map(|flag| flag.short).filter(|c| !c.is_control()).collect();
+        let (alone, valued): (Vec<&Flag>, Vec<&Flag>) =
+            self.flags.iter().partition(|flag| flag.value.is_none());
+        let letters: String = alone.iter().map(|flag| flag.short).filter(|c| !c.is_control()).collect();
         // Writing into a String cannot fail.
         if !letters.is_empty() {
             let _ = write!(out, " [-{letters}]");
+        }
+        for (letter, value) in valued.iter().filter_map(|flag| Some((flag.short, flag.value.as_ref()?))) {
+            let _ = write!(out, " [-{letter} {}]", value.name);
         }
         for flag in self.flags.iter().filter(|flag| flag.short.is_control()) {
             let _ = write!(out, " [--{}]", flag.long);
@@ -183,25 +213,33 @@ impl Command {
     /// # Errors
     /// If an option is unknown, or there are too few or too many operands.
     pub fn parse(&'static self, words: &[Word]) -> Result<Invocation, CommandError> {
-        let mut invocation = Invocation { command: self, flags: Vec::new(), operands: Vec::new() };
+        let (flags, values, operands) = (Vec::new(), Vec::new(), Vec::new());
+        let mut invocation = Invocation { command: self, flags, values, operands };
         let mut only_operands = false;
-        for word in words {
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
             // A dash that was quoted still begins an option, as everywhere; `--` ends them.
             match word.bytes().as_slice() {
                 b"--" if !only_operands => only_operands = true,
                 [b'-', b'-', long @ ..] if !only_operands => {
-                    let flag =
-                        self.flags.iter().find(|flag| !flag.long.is_empty() && flag.long.as_bytes() == long);
-                    invocation.flags.push(flag.ok_or_else(|| self.no_flag(word))?.short);
+                    let (long, value) = match long.iter().position(|byte| *byte == b'=') {
+                        Some(at) => (long.get(..at).unwrap_or_default(), long.get(at + 1..)),
+                        None => (long, None),
+                    };
+                    let flag = self.flags.iter().find(|flag| flag.is_word(long));
+                    let flag = flag.filter(|flag| value.is_none() || flag.value.is_some());
+                    let flag = flag.ok_or_else(|| self.no_flag(word))?;
+                    invocation.add(flag, value.map(<[u8]>::to_vec), &mut words)?;
                 }
                 [b'-', short @ ..] if !only_operands && !short.is_empty() => {
-                    for letter in short {
+                    let mut rest = short;
+                    while let [letter, behind @ ..] = rest {
                         let letter = char::from(*letter);
-                        let known = |flag: &&Flag| {
-                            (flag.short == letter || flag.also == Some(letter)) && !letter.is_control()
-                        };
-                        let flag = self.flags.iter().find(known);
-                        invocation.flags.push(flag.ok_or_else(|| self.no_flag(word))?.short);
+                        let flag = self.flags.iter().find(|flag| flag.is_letter(letter));
+                        let flag = flag.ok_or_else(|| self.no_flag(word))?;
+                        let takes = flag.value.is_some() && !behind.is_empty();
+                        invocation.add(flag, takes.then(|| behind.to_vec()), &mut words)?;
+                        rest = if takes { &[] } else { behind };
                     }
                 }
                 _ => invocation.operands.push(word.clone()),
@@ -242,39 +280,6 @@ pub fn parse(words: &[Word]) -> Result<Option<Invocation>, CommandError> {
     }
 }
 
-/// The help for all commands, a line each.
-#[must_use]
-pub fn overview() -> String {
-    let mut out = String::new();
-    let width = COMMANDS.iter().map(|command| command.synopsis().chars().count()).max().unwrap_or(0);
-    for command in COMMANDS {
-        let _ = writeln!(out, "{:width$}  {}", command.synopsis(), command.summary);
-    }
-    out.push_str("\nhelp COMMAND tells more. Names are quoted as in a shell; *, ? and [a-z] match names.\n");
-    out
-}
-
-/// The help for one command.
-#[must_use]
-pub fn help(command: &Command) -> String {
-    let mut out = format!("{}\n    {}\n", command.synopsis(), command.summary);
-    for flag in command.flags {
-        let letters = [Some(flag.short), flag.also].into_iter().flatten().filter(|c| !c.is_control());
-        let mut names: Vec<String> = letters.map(|letter| format!("-{letter}")).collect();
-        if !flag.long.is_empty() {
-            names.push(format!("--{}", flag.long));
-        }
-        let _ = writeln!(out, "    {:19}  {}", names.join(", "), flag.help);
-    }
-    for line in command.details.lines() {
-        let _ = writeln!(out, "    {line}");
-    }
-    if !command.aliases.is_empty() {
-        let _ = writeln!(out, "    Also: {}", command.aliases.join(", "));
-    }
-    out
-}
-
 /// Stands for an option that has no letter.
 pub const VERIFY: char = '\u{1}';
 
@@ -289,10 +294,12 @@ const UNSUPPORTED: [(&str, &str); 4] = [
     ("lumask", "set the umask in the shell that starts sshome"),
 ];
 
+pub use super::flag::{Flag, JOBS, Value};
 pub use super::table::COMMANDS;
 
 #[cfg(test)]
 mod tests {
+    use super::super::help::{help, overview};
     use super::super::words::split;
     use super::*;
 
@@ -338,6 +345,21 @@ mod tests {
         let invocation = parsed("rm -- -r -").unwrap().unwrap();
         assert!(!invocation.has('r'));
         assert_eq!(invocation.operands.len(), 2);
+    }
+
+    #[test]
+    fn an_option_takes_its_value_from_wherever_it_stands() {
+        for line in
+            ["get -j 3 a", "get a -j3", "get -rj 3 a", "get --jobs 3 a", "get --jobs=3 a", "get -j1 -j3 a"]
+        {
+            let invocation = parsed(line).unwrap().unwrap();
+            assert_eq!((invocation.value(JOBS), invocation.operands.len()), (Some("3"), 1), "{line}");
+        }
+        assert_eq!(parsed("put a").unwrap().unwrap().value(JOBS), None);
+        let said = |line: &str| parsed(line).unwrap_err().to_string();
+        assert_eq!(said("get a -j"), "-j, --jobs N of get: N is missing");
+        assert_eq!(said("get -j 0 a"), "-j, --jobs N of get: it is \"auto\", or a number from 1 to 64");
+        assert!(said("get --force=1 a").starts_with("get has no option --force=1"));
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub mod words;
 mod complete;
 mod error;
 mod event;
+mod flag;
+mod help;
 mod local;
 mod ls;
 mod output;
@@ -18,6 +20,7 @@ mod session;
 mod table;
 mod transfer;
 mod usage;
+mod watch;
 
 pub use error::ShellError;
 pub use output::Output;
@@ -28,6 +31,7 @@ use crate::conversation::{Conversation, ConversationError};
 use crate::interrupt::Interrupt;
 use crate::ssh::Connection;
 use crate::tell::tell;
+use crate::transfer::Jobs;
 use command::{Command, Invocation, Verb};
 use error::Failures;
 use event::Event;
@@ -67,6 +71,8 @@ pub struct Shell {
     batch: bool,
     /// Whether the words come from the program's arguments.
     arguments: bool,
+    /// How many connections a transfer has where its command does not say.
+    jobs: Jobs,
 }
 
 impl Shell {
@@ -86,6 +92,7 @@ impl Shell {
             out,
             batch: false,
             arguments: false,
+            jobs: Jobs::default(),
         })
     }
 
@@ -104,6 +111,12 @@ impl Shell {
     #[must_use]
     pub fn over(self, connection: Connection) -> Shell {
         Shell { connection: Some(connection), ..self }
+    }
+
+    /// The same shell, whose transfers have so many connections where their command does not say.
+    #[must_use]
+    pub fn with_jobs(self, jobs: Jobs) -> Shell {
+        Shell { jobs, ..self }
     }
 
     /// Ends the conversation, and the connection if it has one.
@@ -180,9 +193,9 @@ impl Shell {
     }
 
     fn help(&self, invocation: &Invocation) -> Result<(), ShellError> {
-        let Some(word) = invocation.operands.first() else { return self.out.say(&command::overview()) };
+        let Some(word) = invocation.operands.first() else { return self.out.say(&help::overview()) };
         match Command::find(&word.bytes()) {
-            Some(command) => self.out.say(&command::help(command)),
+            Some(command) => self.out.say(&help::help(command)),
             None => {
                 let shown = sshome_wire::display::Escaped(&word.bytes()).to_string();
                 Err(command::CommandError::Unknown(shown).into())
@@ -329,7 +342,10 @@ async fn signal() {
 }
 
 fn started(invocation: &Invocation) -> Event<'_> {
-    let flags = invocation.flags().iter().filter_map(|flag| invocation.command.flag(*flag));
+    let flags = invocation.flags().iter().filter_map(|flag| {
+        let name = invocation.command.flag(*flag)?;
+        Some(invocation.value(*flag).map(|value| format!("{name}={value}")).unwrap_or(name))
+    });
     let operands = invocation.operands.iter().map(|word| String::from_utf8_lossy(&word.bytes()).into_owned());
     let arguments = flags.chain(operands).map(Cow::Owned).collect();
     Event::Started { command: invocation.command.name, arguments }
