@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::transfer::Jobs;
 use clap::Parser;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -43,6 +44,9 @@ pub struct Cli {
     /// How often in a row to connect again when the connection is lost during a transfer; 0 for never
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub retries: u32,
+    /// Over how many connections a get or put carries several files; auto takes as many as are worth it
+    #[arg(short, long, value_name = "N|auto", default_value_t = Jobs::Auto)]
+    pub jobs: Jobs,
     /// Send, and receive, at most so many Kbit/s; 64 at least, lest the server take it for a stalled
     /// connection
     #[arg(short = 'l', value_name = "KBITS", value_parser = clap::value_parser!(u64).range(64..))]
@@ -166,6 +170,7 @@ mod tests {
             &["sshome", "-b", "file", "host", "pwd"],
             &["sshome", "--timeout", "0", "host"],
             &["sshome", "-l", "8", "host"],
+            &["sshome", "-j", "0", "host"],
         ] {
             assert!(Cli::try_parse_from(arguments).is_err(), "{arguments:?}");
         }

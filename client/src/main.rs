@@ -71,7 +71,7 @@ async fn attempt(cli: &Cli, out: &Output) -> Exit {
     };
     let done = match Shell::new(conversation, out.clone()) {
         Ok(shell) => {
-            let mut shell = shell.over(connection);
+            let mut shell = shell.over(connection).with_jobs(cli.jobs);
             let done = work.run(&mut shell, cli, &settings).await;
             shell.close().await;
             done

@@ -54,19 +54,6 @@ pub enum Operand {
     KeyAction,
 }
 
-/// An option of a command.
-#[derive(Debug)]
-pub struct Flag {
-    /// The letter behind the dash; a control character where there is none.
-    pub short: char,
-    /// Another letter for it, as in sftp.
-    pub also: Option<char>,
-    /// The word behind two dashes; empty where there is none.
-    pub long: &'static str,
-    /// What it does, in a line.
-    pub help: &'static str,
-}
-
 /// A row of the table.
 #[derive(Debug)]
 pub struct Command {
@@ -96,23 +83,43 @@ pub struct Invocation {
     /// The row of the table.
     pub command: &'static Command,
     flags: Vec<char>,
-    /// Options that have a value, with it.
-    values: Vec<(char, Vec<u8>)>,
+    /// What was given to those that take something.
+    values: Vec<(char, String)>,
     /// What was given to it.
     pub operands: Vec<Word>,
 }
 
 impl Invocation {
+    /// Adds an option, with what was written behind it in the same word or is the next one.
+    fn add<'a>(
+        &mut self,
+        flag: &Flag,
+        value: Option<Vec<u8>>,
+        words: &mut impl Iterator<Item = &'a Word>,
+    ) -> Result<(), CommandError> {
+        self.flags.push(flag.short);
+        let Some(wanted) = &flag.value else { return Ok(()) };
+        let refused =
+            |problem| CommandError::Value { command: self.command.name, flag: flag.spellings(), problem };
+        let Some(value) = value.or_else(|| words.next().map(Word::bytes)) else {
+            return Err(refused(format!("{} is missing", wanted.name)));
+        };
+        let value = String::from_utf8(value).map_err(|_| refused("that is no text".to_owned()))?;
+        (wanted.check)(&value).map_err(refused)?;
+        self.values.push((flag.short, value));
+        Ok(())
+    }
+
     /// Whether the option was given.
     #[must_use]
     pub fn has(&self, flag: char) -> bool {
         self.flags.contains(&flag)
     }
 
-    /// The value that was given with an option, the last one if there are several.
+    /// What was given to an option, the last time.
     #[must_use]
-    pub fn value(&self, flag: char) -> Option<&[u8]> {
-        self.values.iter().rev().find(|(short, _)| *short == flag).map(|(_, value)| value.as_slice())
+    pub fn value(&self, flag: char) -> Option<&str> {
+        self.values.iter().rfind(|(given, _)| *given == flag).map(|(_, value)| value.as_str())
     }
 
     /// The options in the order in which they were given.
@@ -146,17 +153,15 @@ pub enum CommandError {
         /// How it is used.
         usage: String,
     },
-    /// The option has no value, or one that makes no sense.
-    #[error("{command} --{flag} wants {wanted}: it is \"{usage}\"")]
+    /// What follows an option is not what has to follow it.
+    #[error("{flag} of {command}: {problem}")]
     Value {
         /// The command.
         command: &'static str,
         /// The option.
-        flag: &'static str,
-        /// What its value is.
-        wanted: &'static str,
-        /// How it is used.
-        usage: String,
+        flag: String,
+        /// What is wrong.
+        problem: String,
     },
     /// It is not for standard input or output.
     #[error("{command} -: {why}")]
@@ -190,16 +195,20 @@ impl Command {
     #[must_use]
     pub fn synopsis(&self) -> String {
         let mut out = self.name.to_owned();
-        let letters: String = self.flags.iter().map(|flag| flag.short).filter(|c| !c.is_control()).collect();
+        let (alone, valued): (Vec<&Flag>, Vec<&Flag>) =
+            self.flags.iter().partition(|flag| flag.value.is_none());
+        let letters: String = alone.iter().map(|flag| flag.short).filter(|c| !c.is_control()).collect();
         // Writing into a String cannot fail.
         if !letters.is_empty() {
             let _ = write!(out, " [-{letters}]");
         }
+        let lettered = valued.iter().filter(|flag| !flag.short.is_control());
+        for (letter, value) in lettered.filter_map(|flag| Some((flag.short, flag.value.as_ref()?))) {
+            let _ = write!(out, " [-{letter} {}]", value.name);
+        }
         for flag in self.flags.iter().filter(|flag| flag.short.is_control()) {
-            let _ = match value_of(flag.short) {
-                Some(value) => write!(out, " [--{} {value}]", flag.long),
-                None => write!(out, " [--{}]", flag.long),
-            };
+            let value = flag.value.as_ref().map(|value| format!(" {}", value.name)).unwrap_or_default();
+            let _ = write!(out, " [--{}{value}]", flag.long);
         }
         if !self.usage.is_empty() {
             let _ = write!(out, " {}", self.usage);
@@ -228,28 +237,24 @@ impl Command {
             match word.bytes().as_slice() {
                 b"--" if !only_operands => only_operands = true,
                 [b'-', b'-', long @ ..] if !only_operands => {
-                    let mut parts = long.splitn(2, |byte| *byte == b'=');
-                    let (name, value) = (parts.next().unwrap_or_default(), parts.next());
-                    let is = |flag: &&Flag| {
-                        let takes = value.is_none() || value_of(flag.short).is_some();
-                        !flag.long.is_empty() && flag.long.as_bytes() == name && takes
+                    let (long, value) = match long.iter().position(|byte| *byte == b'=') {
+                        Some(at) => (long.get(..at).unwrap_or_default(), long.get(at + 1..)),
+                        None => (long, None),
                     };
-                    let flag = self.flags.iter().find(is).ok_or_else(|| self.no_flag(word))?;
-                    invocation.flags.push(flag.short);
-                    if value_of(flag.short).is_some() {
-                        let value = value.map(<[u8]>::to_vec).or_else(|| words.next().map(Word::bytes));
-                        let value = value.ok_or_else(|| self.bad_value(flag.short))?;
-                        invocation.values.push((flag.short, value));
-                    }
+                    let flag = self.flags.iter().find(|flag| flag.is_word(long));
+                    let flag = flag.filter(|flag| value.is_none() || flag.value.is_some());
+                    let flag = flag.ok_or_else(|| self.no_flag(word))?;
+                    invocation.add(flag, value.map(<[u8]>::to_vec), &mut words)?;
                 }
                 [b'-', short @ ..] if !only_operands && !short.is_empty() => {
-                    for letter in short {
+                    let mut rest = short;
+                    while let [letter, behind @ ..] = rest {
                         let letter = char::from(*letter);
-                        let known = |flag: &&Flag| {
-                            (flag.short == letter || flag.also == Some(letter)) && !letter.is_control()
-                        };
-                        let flag = self.flags.iter().find(known);
-                        invocation.flags.push(flag.ok_or_else(|| self.no_flag(word))?.short);
+                        let flag = self.flags.iter().find(|flag| flag.is_letter(letter));
+                        let flag = flag.ok_or_else(|| self.no_flag(word))?;
+                        let takes = flag.value.is_some() && !behind.is_empty();
+                        invocation.add(flag, takes.then(|| behind.to_vec()), &mut words)?;
+                        rest = if takes { &[] } else { behind };
                     }
                 }
                 _ => invocation.operands.push(word.clone()),
@@ -268,13 +273,6 @@ impl Command {
             }
         };
         Err(CommandError::Operands { command: self.name, problem, usage: self.synopsis() })
-    }
-
-    /// The mistake in the value of an option.
-    pub(super) fn bad_value(&self, short: char) -> CommandError {
-        let flag = self.flags.iter().find(|flag| flag.short == short).map_or("", |flag| flag.long);
-        let wanted = value_of(short).unwrap_or_default();
-        CommandError::Value { command: self.name, flag, wanted, usage: self.synopsis() }
     }
 
     fn no_flag(&self, word: &Word) -> CommandError {
@@ -314,15 +312,6 @@ pub const SIZE: char = '\u{5}';
 /// Stands for the digest that a stream must have.
 pub const B3: char = '\u{6}';
 
-/// What follows an option, for those that have a value.
-pub(super) fn value_of(short: char) -> Option<&'static str> {
-    match short {
-        SIZE => Some("BYTES"),
-        B3 => Some("HEX"),
-        _ => None,
-    }
-}
-
 /// Commands of sftp that mean what this server does not do, and what there is instead.
 const UNSUPPORTED: [(&str, &str); 4] = [
     ("chgrp", "files here have no groups"),
@@ -331,6 +320,7 @@ const UNSUPPORTED: [(&str, &str); 4] = [
     ("lumask", "set the umask in the shell that starts sshome"),
 ];
 
+pub use super::flag::{Flag, JOBS, Value};
 pub use super::help::{help, overview};
 pub use super::table::COMMANDS;
 
@@ -371,6 +361,21 @@ mod tests {
     }
 
     #[test]
+    fn an_option_takes_its_value_from_wherever_it_stands() {
+        for line in
+            ["get -j 3 a", "get a -j3", "get -rj 3 a", "get --jobs 3 a", "get --jobs=3 a", "get -j1 -j3 a"]
+        {
+            let invocation = parsed(line).unwrap().unwrap();
+            assert_eq!((invocation.value(JOBS), invocation.operands.len()), (Some("3"), 1), "{line}");
+        }
+        assert_eq!(parsed("put a").unwrap().unwrap().value(JOBS), None);
+        let said = |line: &str| parsed(line).unwrap_err().to_string();
+        assert_eq!(said("get a -j"), "-j, --jobs N of get: N is missing");
+        assert_eq!(said("get -j 0 a"), "-j, --jobs N of get: it is \"auto\", or a number from 1 to 64");
+        assert!(said("get --force=1 a").starts_with("get has no option --force=1"));
+    }
+
+    #[test]
     fn mistakes_say_how_it_is_used() {
         let said = |line: &str| parsed(line).unwrap_err().to_string();
         assert_eq!(
@@ -392,7 +397,7 @@ mod tests {
     #[test]
     fn options_have_values() {
         let invocation = parsed("put --size 5 - --size=7 f").unwrap().unwrap();
-        assert_eq!((invocation.value(SIZE), invocation.value(B3)), (Some(&b"7"[..]), None));
+        assert_eq!((invocation.value(SIZE), invocation.value(B3)), (Some("7"), None));
         assert_eq!(invocation.operands.len(), 2);
         let said = |line: &str| parsed(line).unwrap_err().to_string();
         assert!(said("put - f --b3").starts_with("put --b3 wants HEX"), "{}", said("put - f --b3"));

@@ -1,7 +1,7 @@
 //! What programs are told: one event, one line of JSON. docs/automation.md is its documentation.
 
 use serde::Serialize;
-use sshome_wire::{Entry, FileKind, Hashed, Key, Part, Status, Usage};
+use sshome_wire::{Entry, FileKind, Hashed, Key, Part, Usage};
 use std::borrow::Cow;
 
 /// An event. Fields that make no sense in a case are left out; new fields may come.
@@ -14,6 +14,17 @@ pub(super) enum Event<'a> {
     Progress(Progress),
     /// A file is done with.
     File(File<'a>),
+    /// A symbolic link is made, or was there already.
+    Link(Link<'a>),
+    /// A file that was begun earlier has begun again.
+    Resumed {
+        #[serde(flatten)]
+        name: Name<'a>,
+        direction: Direction,
+        offset: u64,
+    },
+    /// A connection is lost, and is made again after a pause.
+    Retry { message: &'a str, attempt: u32, attempts: u32, seconds: f64 },
     /// Something was left out of a transfer.
     Skipped { what: &'a str, message: &'a str },
     /// Something failed.
@@ -22,6 +33,8 @@ pub(super) enum Event<'a> {
         what: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        line: Option<u64>,
         message: &'a str,
     },
     /// The answer to pwd and lpwd.
@@ -83,7 +96,7 @@ pub(super) enum Side {
     Local,
 }
 
-/// Which way files go.
+/// Which way files go, or what is done with them on the server.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Direction {
@@ -91,6 +104,10 @@ pub(super) enum Direction {
     Get,
     /// To the server.
     Put,
+    /// They are copied there.
+    Cp,
+    /// They are read there.
+    Hash,
 }
 
 /// A name as text; and its bytes in hexadecimal where they are no UTF-8, which the text then only resembles.
@@ -125,6 +142,27 @@ pub(super) struct File<'a> {
     pub(super) status: u16,
 }
 
+/// A symbolic link that is done with.
+#[derive(Debug, Serialize)]
+pub(super) struct Link<'a> {
+    #[serde(flatten)]
+    pub(super) name: Name<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) local: Option<String>,
+    pub(super) direction: Direction,
+    #[serde(flatten)]
+    pub(super) target: Target<'a>,
+    pub(super) status: u16,
+}
+
+/// What stands in a symbolic link, as text and bytes like a name.
+#[derive(Debug, Serialize)]
+pub(super) struct Target<'a> {
+    target: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_bytes: Option<String>,
+}
+
 /// What a listing tells of a name.
 #[derive(Debug, Serialize)]
 pub(super) struct Listed<'a> {
@@ -136,10 +174,8 @@ pub(super) struct Listed<'a> {
     mtime: i64,
     mode: String,
     links: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target_bytes: Option<String>,
+    #[serde(flatten)]
+    target: Option<Target<'a>>,
 }
 
 /// What all commands together did.
@@ -161,11 +197,15 @@ impl<'a> Name<'a> {
     }
 }
 
-impl<'a> Event<'a> {
-    pub(super) fn failed(what: Option<&'a str>, status: Option<Status>, message: &'a str) -> Event<'a> {
-        Event::Failed { what, status: status.map(Status::code), message }
+impl<'a> Target<'a> {
+    /// A text of any bytes.
+    pub(super) fn new(bytes: &'a [u8]) -> Target<'a> {
+        let (target, target_bytes) = text(bytes);
+        Target { target, target_bytes }
     }
+}
 
+impl<'a> Event<'a> {
     /// An entry, under the path that it is reached by.
     pub(super) fn entry(side: Side, path: &'a [u8], entry: &'a Entry) -> Event<'a> {
         let kind = match entry.kind {
@@ -174,8 +214,6 @@ impl<'a> Event<'a> {
             FileKind::Symlink => "symlink",
             FileKind::Special => "special",
         };
-        let link = (entry.kind == FileKind::Symlink).then(|| text(&entry.target));
-        let (target, target_bytes) = link.map_or((None, None), |(text, bytes)| (Some(text), bytes));
         Event::Entry(Listed {
             side,
             name: Name::new(path),
@@ -184,8 +222,7 @@ impl<'a> Event<'a> {
             mtime: entry.mtime.seconds,
             mode: format!("{:04o}", entry.mode),
             links: entry.links,
-            target,
-            target_bytes,
+            target: (entry.kind == FileKind::Symlink).then(|| Target::new(&entry.target)),
         })
     }
 
@@ -243,10 +280,11 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_left_out() {
-        assert_eq!(json(&Event::failed(None, None, "why")), r#"{"event":"failed","message":"why"}"#);
+        let failed = |what, status, line| json(&Event::Failed { what, status, line, message: "why" });
+        assert_eq!(failed(None, None, None), r#"{"event":"failed","message":"why"}"#);
         assert_eq!(
-            json(&Event::failed(Some("a"), Some(Status::QuotaExceeded), "why")),
-            r#"{"event":"failed","what":"a","status":405,"message":"why"}"#
+            failed(Some("a"), Some(405), Some(3)),
+            r#"{"event":"failed","what":"a","status":405,"line":3,"message":"why"}"#
         );
     }
 

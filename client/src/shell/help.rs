@@ -1,6 +1,6 @@
 //! What `help` says.
 
-use super::command::{COMMANDS, Command, value_of};
+use super::command::{COMMANDS, Command};
 use std::fmt::Write;
 
 /// The help for all commands, a line each.
@@ -20,13 +20,7 @@ pub fn overview() -> String {
 pub fn help(command: &Command) -> String {
     let mut out = format!("{}\n    {}\n", command.synopsis(), command.summary);
     for flag in command.flags {
-        let letters = [Some(flag.short), flag.also].into_iter().flatten().filter(|c| !c.is_control());
-        let mut names: Vec<String> = letters.map(|letter| format!("-{letter}")).collect();
-        if !flag.long.is_empty() {
-            let value = value_of(flag.short).map(|value| format!(" {value}")).unwrap_or_default();
-            names.push(format!("--{}{value}", flag.long));
-        }
-        let _ = writeln!(out, "    {:19}  {}", names.join(", "), flag.help);
+        let _ = writeln!(out, "    {:19}  {}", flag.spellings(), flag.help);
     }
     for line in command.details.lines() {
         let _ = writeln!(out, "    {line}");

@@ -8,6 +8,7 @@ pub mod words;
 mod complete;
 mod error;
 mod event;
+mod flag;
 mod help;
 mod key;
 mod local;
@@ -21,6 +22,7 @@ mod stream;
 mod table;
 mod transfer;
 mod usage;
+mod watch;
 
 pub use error::ShellError;
 pub use output::Output;
@@ -31,6 +33,7 @@ use crate::conversation::{Conversation, ConversationError};
 use crate::interrupt::Interrupt;
 use crate::ssh::Connection;
 use crate::tell::tell;
+use crate::transfer::Jobs;
 use command::{Command, Invocation, Verb};
 use error::Failures;
 use event::Event;
@@ -72,6 +75,8 @@ pub struct Shell {
     arguments: bool,
     /// Whether standard input is there to be put: no commands come from it, and none has been put.
     stdin_is_free: bool,
+    /// How many connections a transfer has where its command does not say.
+    jobs: Jobs,
 }
 
 impl Shell {
@@ -92,6 +97,7 @@ impl Shell {
             batch: false,
             arguments: false,
             stdin_is_free: false,
+            jobs: Jobs::default(),
         })
     }
 
@@ -110,6 +116,12 @@ impl Shell {
     #[must_use]
     pub fn over(self, connection: Connection) -> Shell {
         Shell { connection: Some(connection), ..self }
+    }
+
+    /// The same shell, whose transfers have so many connections where their command does not say.
+    #[must_use]
+    pub fn with_jobs(self, jobs: Jobs) -> Shell {
+        Shell { jobs, ..self }
     }
 
     /// Ends the conversation, and the connection if it has one.
@@ -187,9 +199,9 @@ impl Shell {
     }
 
     fn help(&self, invocation: &Invocation) -> Result<(), ShellError> {
-        let Some(word) = invocation.operands.first() else { return self.out.say(&command::overview()) };
+        let Some(word) = invocation.operands.first() else { return self.out.say(&help::overview()) };
         match Command::find(&word.bytes()) {
-            Some(command) => self.out.say(&command::help(command)),
+            Some(command) => self.out.say(&help::help(command)),
             None => {
                 let shown = sshome_wire::display::Escaped(&word.bytes()).to_string();
                 Err(command::CommandError::Unknown(shown).into())
@@ -338,8 +350,7 @@ async fn signal() {
 fn started(invocation: &Invocation) -> Event<'_> {
     let flags = invocation.flags().iter().filter_map(|flag| {
         let name = invocation.command.flag(*flag)?;
-        let value = invocation.value(*flag).map(|value| format!("={}", String::from_utf8_lossy(value)));
-        Some(name + &value.unwrap_or_default())
+        Some(invocation.value(*flag).map(|value| format!("{name}={value}")).unwrap_or(name))
     });
     let operands = invocation.operands.iter().map(|word| String::from_utf8_lossy(&word.bytes()).into_owned());
     let arguments = flags.chain(operands).map(Cow::Owned).collect();

@@ -1,18 +1,17 @@
 //! Where results go: text for people, or events for programs.
 
 use super::ShellError;
-use super::event::{Direction, Event, File, Name, Progress, Summary};
+use super::event::{Direction, Event, Summary};
+use super::watch::Watch;
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
 use crate::tell::tell;
-use crate::transfer::{self, Done};
+use crate::transfer;
+use sshome_wire::Status;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// How often a program is told of the progress at most.
-const PROGRESS: Duration = Duration::from_millis(300);
+use std::time::Instant;
 
 /// Standard output, as text or as a line of JSON for each event. Errors are told on standard error
 /// either way. Clones share what they count.
@@ -31,6 +30,16 @@ struct Tally {
     bytes: u64,
     unchanged: u64,
     failures: u64,
+    place: Option<Place>,
+}
+
+/// A line of a batch file.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// The file, safe to show.
+    pub(super) file: String,
+    /// Counted from 1.
+    pub(super) line: u64,
 }
 
 impl Output {
@@ -105,6 +114,11 @@ impl Output {
         print(&line)
     }
 
+    /// From now on failures are those of a line of a batch file, or of none.
+    pub(super) fn at(&self, place: Option<Place>) {
+        self.tally().place = place;
+    }
+
     /// Tells why a command failed, unless that was done already or there is nothing to tell.
     pub fn failed(&self, error: &ShellError) {
         let status = match error {
@@ -113,27 +127,26 @@ impl Output {
             _ if error.exit() == Exit::Ok => return,
             _ => None,
         };
-        tell(error);
-        self.failure(&Event::failed(None, status, &error.to_string()));
+        let text = error.to_string();
+        self.failure(None, status, &text, &text);
     }
 
     /// Tells why there is nobody to ask, before any command.
     pub fn failed_to_begin(&self, error: &dyn Display) {
-        tell(error);
-        self.failure(&Event::failed(None, None, &error.to_string()));
+        let text = error.to_string();
+        self.failure(None, None, &text, &text);
     }
 
     /// Tells what did not arrive.
     pub(super) fn not_transferred(&self, failure: &transfer::Failure, text: &str) {
-        tell(text);
-        self.failure(&Event::failed(Some(&failure.what), failure.status, &failure.why));
+        self.failure(Some(&failure.what), failure.status, &failure.why, text);
     }
 
     /// Tells how all of it ended: the last event.
     pub fn finish(&self, exit: Exit) {
         let summary = {
             let tally = self.tally();
-            let Tally { files, bytes, unchanged, failures } = *tally;
+            let Tally { files, bytes, unchanged, failures, .. } = *tally;
             let (seconds, exit_code) = (self.begun.elapsed().as_secs_f64(), exit as u8);
             Summary { files, bytes, unchanged, seconds, failures, exit_code }
         };
@@ -143,14 +156,31 @@ impl Output {
 
     /// Somebody who tells of a transfer; none where no program listens.
     pub(super) fn observer(&self, direction: Direction) -> Option<Arc<dyn transfer::Observer>> {
-        let watch = || Watch { out: self.clone(), direction, state: Mutex::default() };
-        self.events.then(|| Arc::new(watch()) as Arc<dyn transfer::Observer>)
+        self.events.then(|| Arc::new(Watch::new(self.clone(), direction)) as Arc<dyn transfer::Observer>)
     }
 
-    fn failure(&self, event: &Event<'_>) {
-        self.tally().failures += 1;
+    /// Tells people `text`, and programs the rest.
+    fn failure(&self, what: Option<&str>, status: Option<Status>, message: &str, text: &str) {
+        let place = {
+            let mut tally = self.tally();
+            tally.failures += 1;
+            tally.place.clone()
+        };
+        match &place {
+            Some(Place { file, line }) => tell(format_args!("{file}, line {line}: {text}")),
+            None => tell(text),
+        }
+        let (status, line) = (status.map(Status::code), place.map(|place| place.line));
         // An output that is gone is noticed with the next result.
-        let _ = self.event(event);
+        let _ = self.event(&Event::Failed { what, status, line, message });
+    }
+
+    /// Counts a file that is done with, for the summary.
+    pub(super) fn count(&self, bytes: u64, transferred: bool) {
+        let mut tally = self.tally();
+        tally.files += u64::from(transferred);
+        tally.bytes += if transferred { bytes } else { 0 };
+        tally.unchanged += u64::from(!transferred);
     }
 
     fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
@@ -161,80 +191,4 @@ impl Output {
 fn print(bytes: &[u8]) -> Result<(), ShellError> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(ShellError::Output)
-}
-
-/// Tells programs of one transfer.
-#[derive(Debug)]
-struct Watch {
-    out: Output,
-    direction: Direction,
-    state: Mutex<Watched>,
-}
-
-#[derive(Debug, Default)]
-struct Watched {
-    files: u64,
-    files_total: u64,
-    bytes: u64,
-    bytes_total: Option<u64>,
-    told: Option<Instant>,
-}
-
-impl Watch {
-    /// Notes what has changed, and tells of it now and then.
-    fn step(&self, change: impl FnOnce(&mut Watched)) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut state);
-        if self.out.quiet || state.told.is_some_and(|told| told.elapsed() < PROGRESS) {
-            return;
-        }
-        state.told = Some(Instant::now());
-        let Watched { files, files_total, bytes, bytes_total, .. } = *state;
-        let direction = self.direction;
-        // An output that is gone is noticed with the next result.
-        let _ =
-            self.out.event(&Event::Progress(Progress { direction, files, files_total, bytes, bytes_total }));
-    }
-}
-
-impl transfer::Observer for Watch {
-    fn begin(&self, files: u64, bytes: Option<u64>) {
-        self.step(|state| *state = Watched { files_total: files, bytes_total: bytes, ..Watched::default() });
-    }
-
-    fn advance(&self, bytes: u64) {
-        self.step(|state| state.bytes = state.bytes.saturating_add(bytes));
-    }
-
-    fn resume_at(&self, offset: u64) {
-        self.advance(offset);
-    }
-
-    fn rewind(&self, bytes: u64) {
-        self.step(|state| state.bytes = state.bytes.saturating_sub(bytes));
-    }
-
-    fn done(&self, file: &Done<'_>) {
-        let transferred = !matches!(file.status, sshome_wire::Status::FileExists);
-        {
-            let mut tally = self.out.tally();
-            tally.files += u64::from(transferred);
-            tally.bytes += if transferred { file.size } else { 0 };
-            tally.unchanged += u64::from(!transferred);
-        }
-        let event = Event::File(File {
-            name: Name::new(file.remote),
-            local: file.local.map(|path| path.to_string_lossy().into_owned()),
-            direction: self.direction,
-            bytes: file.size,
-            digest: file.digest.map(|digest| digest.to_string()),
-            resumed_at: file.resumed_at,
-            status: file.status.code(),
-        });
-        // As above.
-        let _ = self.out.event(&event);
-        if transferred {
-            self.step(|state| state.files += 1);
-        }
-    }
 }

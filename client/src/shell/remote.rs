@@ -1,8 +1,9 @@
 //! The commands that the server answers by one reply each.
 
 use super::command::{Invocation, PARTIAL, VERIFY, Verb};
-use super::event::{Event, Name, Side};
+use super::event::{Direction, Event, Name, Side};
 use super::listing::{View, full_time, mode};
+use super::watch::Watch;
 use super::words::Word;
 use super::{Failures, Shell, ShellError};
 use crate::conversation::ConversationError;
@@ -86,7 +87,7 @@ impl Shell {
         let mut failures = Failures::new(&self.out);
         for from in sources {
             let request = Request::Cp { from: from.clone(), to: to.clone(), recursive };
-            failures.pass(self.long_request(request, "copying", &from).await.map(drop))?;
+            failures.pass(self.long_request(request, Direction::Cp, &from).await.map(drop))?;
         }
         failures.verdict()
     }
@@ -96,7 +97,7 @@ impl Shell {
         let mut failures = Failures::new(&self.out);
         for path in self.remote_paths(&invocation.operands).await? {
             let request = Request::Hash { path: path.clone(), verify };
-            let result = match self.long_request(request, "reading", &path).await {
+            let result = match self.long_request(request, Direction::Hash, &path).await {
                 Ok(Reply { payload: Payload::Hash(hashed), .. }) => {
                     self.out.show(&Event::digest(&path, &hashed), || digest(&hashed, &path, verify))
                 }
@@ -155,8 +156,15 @@ impl Shell {
         }
     }
 
-    /// Asks for something that takes time, and shows at a terminal how far it has come.
-    async fn long_request(&mut self, request: Request, what: &str, path: &[u8]) -> Result<Reply, ShellError> {
+    /// Asks for something that takes time, and shows at a terminal, or tells programs, how far it has come.
+    async fn long_request(
+        &mut self,
+        request: Request,
+        direction: Direction,
+        path: &[u8],
+    ) -> Result<Reply, ShellError> {
+        let what = if matches!(direction, Direction::Cp) { "copying" } else { "reading" };
+        let watch = Watch::new(self.out.clone(), direction);
         let target = match self.progress {
             true => ProgressDrawTarget::stderr(),
             false => ProgressDrawTarget::hidden(),
@@ -168,6 +176,7 @@ impl Shell {
         let mut step = |progress: Progress| {
             bar.set_length(progress.total);
             bar.set_position(progress.done);
+            watch.reach(progress.done, progress.total);
         };
         let reply = self.conversation.request_with_progress(request, &self.interrupt, &mut step).await;
         bar.finish_and_clear();

@@ -1,5 +1,6 @@
 //! Commands one after the other, read from a file or from standard input: the conventions of sftp.
 
+use super::output::Place;
 use super::{Flow, Shell, ShellError};
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
@@ -63,13 +64,13 @@ impl Script {
     /// The failure of that line; or an interruption between two of them.
     pub async fn run(mut self, shell: &mut Shell) -> Result<(), ShellError> {
         (shell.batch, shell.stdin_is_free) = (self.is_batch, !self.is_stdin);
-        loop {
+        for number in 1.. {
             let (script, line) = tokio::select! {
                 read = self.next() => read?,
                 _ = tokio::signal::ctrl_c() => return Err(ConversationError::Cancelled.into()),
             };
             self = script;
-            let Some(line) = line else { return Ok(()) };
+            let Some(line) = line else { break };
             let line = Line::parse(&line);
             if line.is_empty() {
                 continue;
@@ -77,15 +78,19 @@ impl Script {
             if self.is_batch && !line.silent && !shell.out.is_quiet() {
                 shell.out.note(&format!("sshome> {}\n", Escaped(line.command)))?;
             }
+            // Until the next line, what fails is this one's.
+            shell.out.at(self.is_batch.then(|| Place { file: self.name.clone(), line: number }));
             match shell.line(line.command).await {
-                Ok(Flow::Leave) => return Ok(()),
+                Ok(Flow::Leave) => break,
                 Ok(Flow::Continue) => {}
                 Err(error) if !line.may_fail || error.is_fatal() || error.exit() == Exit::Interrupted => {
                     return Err(error);
                 }
                 Err(error) => shell.out.failed(&error),
             }
+            shell.out.at(None);
         }
+        Ok(())
     }
 
     /// The next line; none at the end. Reading may take as long as whoever writes there wants.

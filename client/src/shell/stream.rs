@@ -21,7 +21,7 @@ impl Shell {
         }
         let Some(target) = invocation.operands.last() else { return Err(ShellError::Reported) };
         let target = self.conversation.absolute(&target.bytes()).map_err(ConversationError::from)?;
-        let (progress, expected) = (self.watch(Direction::Put), expected(invocation)?);
+        let (progress, expected) = (self.watch(Direction::Put), expected(invocation));
         let begun = Instant::now();
         let summary = transfer::put_stream(self.context(&progress), io::stdin(), &target, expected).await?;
         self.report(&summary, begun.elapsed())
@@ -80,29 +80,40 @@ pub(super) fn check(invocation: &Invocation) -> Result<(), CommandError> {
         }
         true if invocation.operands.len() < 2 => Err(misuse(invocation, "say which name it is to have")),
         true if invocation.operands.len() > 2 => Err(misuse(invocation, "it goes with one name, no more")),
-        true => expected(invocation).map(drop),
         false if expects => Err(misuse(invocation, "--size and --b3 are for standard input")),
-        false => Ok(()),
+        _ => Ok(()),
     }
 }
 
-/// What `--size` and `--b3` say.
-fn expected(invocation: &Invocation) -> Result<Expected, CommandError> {
-    let text = |flag| invocation.value(flag).map(|value| std::str::from_utf8(value).unwrap_or_default());
-    let bad = |flag| invocation.command.bad_value(flag);
-    let size = text(SIZE).map(|text| text.parse().map_err(|_| bad(SIZE))).transpose()?;
-    let digest = text(B3).map(|text| digest(text).ok_or_else(|| bad(B3))).transpose()?;
-    Ok(Expected { size, digest })
+/// What `--size` and `--b3` say, which was looked at when they were read.
+fn expected(invocation: &Invocation) -> Expected {
+    Expected {
+        size: invocation.value(SIZE).and_then(|text| size(text).ok()),
+        digest: invocation.value(B3).and_then(|text| digest(text).ok()),
+    }
+}
+
+/// Reads a length in bytes.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "that is no number of bytes".to_owned())
 }
 
 /// Reads a digest in hexadecimal, as `hash` and `b3sum` print it.
-fn digest(text: &str) -> Option<Digest> {
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn digest(text: &str) -> Result<Digest, String> {
     let digits = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let mut digest = [0; 32];
     for (at, byte) in digest.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+        let pair = text.get(2 * at..2 * at + 2).filter(|_| digits);
+        let value = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        *byte = value.ok_or("that is no BLAKE3 digest: it has 64 digits of 0-9 and a-f")?;
     }
-    digits.then_some(Digest(digest))
+    Ok(Digest(digest))
 }
 
 fn misuse(invocation: &Invocation, why: &'static str) -> CommandError {
@@ -141,9 +152,9 @@ mod tests {
             ("put a - d", "one name"),
             ("get a b -", "one name"),
             ("put --size 5 a f", "for standard input"),
-            ("put --size x - f", "wants BYTES"),
-            ("put --size -1 - f", "wants BYTES"),
-            ("put --b3 abc - f", "wants HEX"),
+            ("put --size x - f", "no number of bytes"),
+            ("put --size -1 - f", "no number of bytes"),
+            ("put --b3 abc - f", "no BLAKE3"),
         ] {
             let said = parsed(line).unwrap_err();
             assert!(said.contains(words), "{line}: {said}");
@@ -158,7 +169,7 @@ mod tests {
         for bad in
             [&text[1..], &format!("{text}0"), &text.replace(|c: char| c == text.chars().next().unwrap(), "+")]
         {
-            assert_eq!(digest(bad), None, "{bad}");
+            assert!(digest(bad).is_err(), "{bad}");
         }
     }
 }

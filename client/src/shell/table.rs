@@ -1,32 +1,51 @@
 //! The table of commands, in the order of their names.
 
-use super::command::{B3, Command, Flag, Operand, PARTIAL, SIZE, VERIFY, Verb};
+use super::command::{Command, Flag, Operand, PARTIAL, VERIFY, Verb};
+use super::flag::{B3_FLAG, JOBS_FLAG, SIZE_FLAG};
 
 const ANY: usize = usize::MAX;
 const REMOTE: Option<(Operand, Operand)> = Some((Operand::Remote, Operand::Remote));
 const LISTING: &[Flag] = &[
-    Flag { short: 'l', also: Some('n'), long: "", help: "mode, links, size, time and name, a line each" },
-    Flag { short: 'a', also: None, long: "", help: "also names that begin with a dot" },
-    Flag { short: 'h', also: None, long: "", help: "sizes in KiB, MiB, GiB" },
-    Flag { short: 't', also: None, long: "", help: "the newest first" },
-    Flag { short: 'S', also: None, long: "", help: "the largest first" },
-    Flag { short: 'r', also: None, long: "", help: "the other way round" },
-    Flag { short: '1', also: None, long: "", help: "one name a line" },
-    Flag { short: 'f', also: None, long: "", help: "in the order in which they come" },
-    Flag { short: 'R', also: None, long: "", help: "also all directories below" },
+    Flag {
+        short: 'l',
+        also: Some('n'),
+        long: "",
+        value: None,
+        help: "mode, links, size, time and name, a line each",
+    },
+    Flag { short: 'a', also: None, long: "", value: None, help: "also names that begin with a dot" },
+    Flag { short: 'h', also: None, long: "", value: None, help: "sizes in KiB, MiB, GiB" },
+    Flag { short: 't', also: None, long: "", value: None, help: "the newest first" },
+    Flag { short: 'S', also: None, long: "", value: None, help: "the largest first" },
+    Flag { short: 'r', also: None, long: "", value: None, help: "the other way round" },
+    Flag { short: '1', also: None, long: "", value: None, help: "one name a line" },
+    Flag { short: 'f', also: None, long: "", value: None, help: "in the order in which they come" },
+    Flag { short: 'R', also: None, long: "", value: None, help: "also all directories below" },
 ];
-const RECURSIVE: Flag =
-    Flag { short: 'r', also: Some('R'), long: "recursive", help: "directories, with all that is in them" };
-const PRESERVE: Flag = Flag { short: 'p', also: Some('P'), long: "", help: "keep the time and the mode" };
+const RECURSIVE: Flag = Flag {
+    short: 'r',
+    also: Some('R'),
+    long: "recursive",
+    value: None,
+    help: "directories, with all that is in them",
+};
+const PRESERVE: Flag =
+    Flag { short: 'p', also: Some('P'), long: "", value: None, help: "keep the time and the mode" };
 const RESUME: Flag = Flag {
     short: 'a',
     also: None,
     long: "",
+    value: None,
     help: "go on where it was cut, as in sftp: here it is always so",
 };
 
-const FOLLOW: Flag =
-    Flag { short: 'L', also: None, long: "", help: "follow symbolic links, rather than to copy them" };
+const FOLLOW: Flag = Flag {
+    short: 'L',
+    also: None,
+    long: "",
+    value: None,
+    help: "follow symbolic links, rather than to copy them",
+};
 
 /// Every command that there is.
 pub static COMMANDS: &[Command] = &[
@@ -71,9 +90,21 @@ pub static COMMANDS: &[Command] = &[
         operands: (0, 1),
         completes: REMOTE,
         flags: &[
-            Flag { short: 'h', also: None, long: "", help: "sizes in KiB, MiB, GiB" },
-            Flag { short: 'i', also: None, long: "", help: "also how many files, as in sftp: always shown" },
-            Flag { short: 'v', also: None, long: "", help: "also what is left of uploads that were cut" },
+            Flag { short: 'h', also: None, long: "", value: None, help: "sizes in KiB, MiB, GiB" },
+            Flag {
+                short: 'i',
+                also: None,
+                long: "",
+                value: None,
+                help: "also how many files, as in sftp: always shown",
+            },
+            Flag {
+                short: 'v',
+                also: None,
+                long: "",
+                value: None,
+                help: "also what is left of uploads that were cut",
+            },
         ],
         summary: "your quota, and how much of it is used",
         details: "\
@@ -103,7 +134,14 @@ difference.",
             PRESERVE,
             FOLLOW,
             RESUME,
-            Flag { short: 'f', also: None, long: "force", help: "replace a local file of that name" },
+            JOBS_FLAG,
+            Flag {
+                short: 'f',
+                also: None,
+                long: "force",
+                value: None,
+                help: "replace a local file of that name",
+            },
         ],
         summary: "fetch files from the server",
         details: "\
@@ -125,6 +163,7 @@ In sftp -f asks for an fsync: here a file is always on the disk when get ends.",
             short: VERIFY,
             also: None,
             long: "verify",
+            value: None,
             help: "compare with what was stored on upload",
         }],
         summary: "the BLAKE3 digest of a file, read from its disk",
@@ -185,7 +224,13 @@ that the administrator has set stays, and so does the last way to log in.",
         usage: "DIR…",
         operands: (1, ANY),
         completes: Some((Operand::LocalDirectory, Operand::LocalDirectory)),
-        flags: &[Flag { short: 'p', also: None, long: "", help: "make what is missing on the way, too" }],
+        flags: &[Flag {
+            short: 'p',
+            also: None,
+            long: "",
+            value: None,
+            help: "make what is missing on the way, too",
+        }],
         summary: "make a directory here",
         details: "A directory that exists is an error, except with -p.",
     },
@@ -196,7 +241,13 @@ that the administrator has set stays, and so does the last way to log in.",
         usage: "TARGET LINK",
         operands: (2, 2),
         completes: REMOTE,
-        flags: &[Flag { short: 's', also: None, long: "", help: "a symbolic link: there are no others" }],
+        flags: &[Flag {
+            short: 's',
+            also: None,
+            long: "",
+            value: None,
+            help: "a symbolic link: there are no others",
+        }],
         summary: "make a link on the server",
         details: "Without -s sftp makes a second name for the file; this server has only symbolic links.",
     },
@@ -233,6 +284,7 @@ that the administrator has set stays, and so does the last way to log in.",
             short: 'p',
             also: None,
             long: "parents",
+            value: None,
             help: "make what is missing on the way, too",
         }],
         summary: "make a directory on the server",
@@ -272,14 +324,16 @@ that the administrator has set stays, and so does the last way to log in.",
             PRESERVE,
             FOLLOW,
             RESUME,
+            JOBS_FLAG,
             Flag {
                 short: 'f',
                 also: None,
                 long: "",
+                value: None,
                 help: "wait for the server's disk, as in sftp: here it is always so",
             },
-            Flag { short: SIZE, also: None, long: "size", help: "what put - has to read, or it fails" },
-            Flag { short: B3, also: None, long: "b3", help: "the BLAKE3 of what put - has to read" },
+            SIZE_FLAG,
+            B3_FLAG,
         ],
         summary: "send files to the server",
         details: "\
@@ -309,7 +363,13 @@ called - is ./-.",
         completes: REMOTE,
         flags: &[
             RECURSIVE,
-            Flag { short: PARTIAL, also: None, long: "partial", help: "what is left of cut uploads" },
+            Flag {
+                short: PARTIAL,
+                also: None,
+                long: "partial",
+                value: None,
+                help: "what is left of cut uploads",
+            },
         ],
         summary: "remove files on the server",
         details: "\
@@ -335,7 +395,13 @@ df -v lists them.",
         usage: "PATH…",
         operands: (1, ANY),
         completes: REMOTE,
-        flags: &[Flag { short: 'L', also: None, long: "", help: "what a link points at, not the link" }],
+        flags: &[Flag {
+            short: 'L',
+            also: None,
+            long: "",
+            value: None,
+            help: "what a link points at, not the link",
+        }],
         summary: "all that is known of a file, a field a line",
         details: "Times are local.",
     },

@@ -1,11 +1,12 @@
 //! `get` and `put`.
 
-use super::command::Invocation;
+use super::command::{Invocation, JOBS};
 use super::event::{Direction, Event};
 use super::words::Word;
 use super::{Shell, ShellError, local, stream};
 use crate::conversation::ConversationError;
 use crate::names;
+use crate::ssh::Connection;
 use crate::tell::tell;
 use crate::transfer::{self, Context, Failure, Options, Progress, Summary};
 use sshome_wire::display::Size;
@@ -76,13 +77,16 @@ impl Shell {
             preserve: invocation.has('p'),
             follow: invocation.has('L'),
             force: invocation.has('f') || self.batch,
+            // What cannot be read was refused with the line.
+            jobs: invocation.value(JOBS).and_then(|jobs| jobs.parse().ok()).unwrap_or(self.jobs),
         }
     }
 
     /// Whoever wants to know how a transfer goes.
     pub(super) fn watch(&self, direction: Direction) -> Progress {
         let drawn = self.progress && std::io::stderr().is_terminal();
-        let progress = Progress::new(drawn).quiet(self.out.is_quiet());
+        let verbose = self.connection.as_ref().is_some_and(Connection::is_verbose);
+        let progress = Progress::new(drawn).quiet(self.out.is_quiet()).verbose(verbose);
         match self.out.observer(direction) {
             Some(observer) => progress.observed_by(observer),
             None => progress,

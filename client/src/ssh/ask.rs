@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// A password or a passphrase. It does not print.
-pub(super) struct Secret(String);
+/// A password or a passphrase. It does not print. Clones are the same bytes in memory.
+#[derive(Clone)]
+pub(super) struct Secret(Arc<str>);
 
 impl Secret {
     /// The secret itself, for whoever has to send or to try it.
@@ -136,7 +137,7 @@ impl Asker {
             None => rpassword::prompt_password(question).map_err(AskError::from),
         })
         .await
-        .map(Secret)
+        .map(|answer| Secret(answer.into()))
     }
 
     /// Asks a question at the terminal.

@@ -173,7 +173,7 @@ impl client::Handler for HostCheck {
 
 fn another(name: &str, key: &PublicKey) -> String {
     format!(
-        "{} shows another {} key than before the connection was lost, {}: not going on with it",
+        "{} shows another {} key than on the connection before, {}: not going on with it",
         Escaped(name.as_bytes()),
         kind(key),
         fingerprint(key)

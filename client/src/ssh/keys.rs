@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 const PASSPHRASES: usize = 3;
 
 /// A key to try.
+#[derive(Clone)]
 pub(super) struct Candidate {
     /// What the server is asked about.
     pub public: PublicKey,
@@ -25,6 +26,7 @@ pub(super) struct Candidate {
 }
 
 /// A private key in a file, perhaps behind a passphrase.
+#[derive(Clone)]
 pub(super) struct KeyFile {
     path: PathBuf,
     text: String,

@@ -17,7 +17,8 @@ const KEYS: usize = 5;
 /// How often the password is asked for.
 const PASSWORDS: usize = 3;
 
-/// What somebody was let in with; it serves once more after a lost connection.
+/// What somebody was let in with; it serves for other connections as well.
+#[derive(Clone)]
 pub(super) enum Proof {
     /// A key, opened if it was behind a passphrase, or one of the agent's.
     Key(Box<Candidate>),

@@ -17,7 +17,7 @@ pub use settings::{DEFAULT_PORT, Environment, Identity, Settings, SettingsError}
 use crate::conversation::{self, Conversation, Patience};
 use crate::tell::tell;
 use crate::traffic::Socket;
-use crate::transfer::{Reconnect, ReconnectError, Reconnecting};
+use crate::transfer::{Closing, Reconnect, ReconnectError, Reconnecting};
 use ask::Asker;
 use host_key::{Accepted, HostCheck};
 use login::Proof;
@@ -31,10 +31,11 @@ use tokio::time::timeout;
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// A connection on which somebody is logged in, and what makes another one after its loss. It must
-/// outlive its conversation.
+/// A connection on which somebody is logged in, and what makes another one: after its loss, or beside it.
+/// It must outlive its conversation.
 pub struct Connection {
-    handle: Handle<HostCheck>,
+    /// None before the first conversation of a connection that is made beside another one.
+    handle: Option<Handle<HostCheck>>,
     settings: Settings,
     accepted: Accepted,
     /// Kept for the next connection of this program, and never shown.
@@ -52,7 +53,8 @@ pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), 
     let mut handle = handshake(settings, check, &asker).await?;
     let proof = login::authenticate(&mut handle, settings, &asker).await?;
     let conversation = converse(&handle, settings).await?;
-    Ok((Connection { handle, settings: settings.clone(), accepted, proof }, conversation))
+    let connection = Connection { handle: Some(handle), settings: settings.clone(), accepted, proof };
+    Ok((connection, conversation))
 }
 
 async fn converse(handle: &Handle<HostCheck>, settings: &Settings) -> Result<Conversation, LoginError> {
@@ -82,6 +84,17 @@ impl Reconnect for Connection {
             })
         })
     }
+
+    fn beside(&self) -> Box<dyn Reconnect> {
+        // The server's banner has been shown.
+        let settings = Settings { quiet: true, ..self.settings.clone() };
+        let (accepted, proof) = (Accepted::clone(&self.accepted), self.proof.clone());
+        Box::new(Connection { handle: None, settings, accepted, proof })
+    }
+
+    fn close(self: Box<Self>) -> Closing {
+        Box::pin((*self).close())
+    }
 }
 
 impl Connection {
@@ -91,7 +104,7 @@ impl Connection {
         let mut handle = handshake(&self.settings, check, &asker).await?;
         login::authenticate_again(&mut handle, &self.settings, &mut self.proof, &asker).await?;
         let conversation = converse(&handle, &self.settings).await?;
-        self.handle = handle;
+        self.handle = Some(handle);
         Ok(conversation)
     }
 
@@ -102,12 +115,19 @@ impl Connection {
         (keys, notes)
     }
 
+    /// Whether the user wants to know what is tried.
+    #[must_use]
+    pub fn is_verbose(&self) -> bool {
+        self.settings.verbose
+    }
+
     /// Says farewell and closes the connection. A server that does not listen is left.
     pub async fn close(self) {
-        let goodbye = self.handle.disconnect(russh::Disconnect::ByApplication, "", "");
+        let Some(handle) = self.handle else { return };
+        let goodbye = handle.disconnect(russh::Disconnect::ByApplication, "", "");
         if timeout(FAREWELL, goodbye).await.is_ok_and(|sent| sent.is_ok()) {
             // Whether the server answers makes no difference any more.
-            let _ = timeout(FAREWELL, self.handle).await;
+            let _ = timeout(FAREWELL, handle).await;
         }
     }
 }

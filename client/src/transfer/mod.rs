@@ -2,14 +2,17 @@
 //!
 //! One task talks to the server; another thread reads or writes the local disk and computes the
 //! digests. They hand each other bounded batches, so that neither waits for the other for long and
-//! memory stays small whatever the size of a file or a tree. Standard input and output are files of their
-//! own kind ([`stream`]).
+//! memory stays small whatever the size of a file or a tree. Several connections may share the work of
+//! one transfer ([`lanes`]). Standard input and output are files of their own kind ([`stream`]).
 
 pub mod progress;
 
 mod get;
+mod jobs;
+mod lanes;
 mod local;
 mod names;
+mod pool;
 mod put;
 mod reconnect;
 mod stream;
@@ -17,17 +20,21 @@ mod stream;
 mod tests;
 
 pub use get::get;
-pub use progress::{Done, Observer, Progress};
+pub use jobs::{Jobs, JobsError};
+pub use progress::{Done, Linked, Observer, Progress};
 pub use put::put;
-pub use reconnect::{Reconnect, ReconnectError, Reconnecting};
+pub use reconnect::{Closing, Reconnect, ReconnectError, Reconnecting, Retry};
 pub use stream::{Expected, Streamed, get_stream, put_stream};
 
 use crate::conversation::{Conversation, ConversationError};
 use crate::interrupt::Interrupt;
+use lanes::Work;
+use reconnect::Retries;
 use sshome_wire::display::{Escaped, Size};
 use sshome_wire::{Entry, FileKind, Payload, RemotePath, Request, Status};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How many links a path may lead through; as many as Linux follows.
 const MAX_LINKS: usize = 40;
@@ -45,9 +52,20 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Ends a transfer: its lines go, and what it has under way is cancelled.
-    async fn finish(self, done: Result<Summary, ConversationError>) -> Result<Summary, ConversationError> {
+    /// The same, which another interrupt stops as well.
+    fn until<'b>(&'b mut self, interrupt: &'b Interrupt) -> Context<'b> {
+        let reconnect = self.reconnect.as_mut().map(|reconnect| &mut **reconnect as &mut dyn Reconnect);
+        Context { conversation: self.conversation, interrupt, progress: self.progress, reconnect }
+    }
+
+    /// Ends a transfer: its lines go, and its work is ended.
+    async fn finish<T>(self, done: Result<T, ConversationError>) -> Result<T, ConversationError> {
         self.progress.finish();
+        self.settle(done).await
+    }
+
+    /// Ends the work on a connection: what it has under way after an error is cancelled.
+    async fn settle<T>(self, done: Result<T, ConversationError>) -> Result<T, ConversationError> {
         match done {
             Err(ConversationError::Cancelled) => {
                 // If the connection is gone as well, the next command says so.
@@ -63,6 +81,49 @@ impl Context<'_> {
     }
 }
 
+/// What makes a get a get and a put a put.
+trait Transfer {
+    /// What the connections do.
+    type Work: Work;
+
+    /// Finds out what there is to do.
+    async fn begin(
+        &self,
+        ctx: &mut Context<'_>,
+        retries: &mut Retries,
+    ) -> Result<Self::Work, ConversationError>;
+
+    /// Does what comes last, and tells what became of everything; of a get also after an error.
+    async fn end(
+        &self,
+        ctx: &mut Context<'_>,
+        retries: &mut Retries,
+        work: &Self::Work,
+        carried: Result<(), ConversationError>,
+    ) -> Result<Summary, ConversationError>;
+}
+
+/// Does a transfer from its beginning to its end.
+async fn run(
+    mut ctx: Context<'_>,
+    transfer: impl Transfer,
+    jobs: Jobs,
+) -> Result<Summary, ConversationError> {
+    let done = steps(&mut ctx, transfer, jobs).await;
+    ctx.finish(done).await
+}
+
+async fn steps(
+    ctx: &mut Context<'_>,
+    transfer: impl Transfer,
+    jobs: Jobs,
+) -> Result<Summary, ConversationError> {
+    let mut retries = Retries::default();
+    let work = Arc::new(transfer.begin(ctx, &mut retries).await?);
+    let carried = lanes::carry(ctx, &mut retries, &work, jobs).await;
+    transfer.end(ctx, &mut retries, &work, carried).await
+}
+
 /// How a transfer is done.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -74,6 +135,8 @@ pub struct Options {
     pub follow: bool,
     /// A get replaces a local file that differs, rather than to save beside it.
     pub force: bool,
+    /// How many connections share the work.
+    pub jobs: Jobs,
 }
 
 /// What became of a transfer.
@@ -189,6 +252,14 @@ async fn remote_entry(ctx: &mut Context<'_>, path: &RemotePath) -> Result<Option
 
 async fn remote_is_directory(ctx: &mut Context<'_>, path: &RemotePath) -> Result<bool, ConversationError> {
     Ok(remote_entry(ctx, path).await?.is_some_and(|entry| entry.kind == FileKind::Directory))
+}
+
+/// Runs what blocks in a thread for such work.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ConversationError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| ConversationError::Local(format!("a thread at work on files has failed: {error}")))
 }
 
 /// A local path's bytes, as well as the system lets us have them.

@@ -1,5 +1,6 @@
 //! How far a transfer has come, on a terminal.
 
+use super::reconnect::Retry;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sshome_wire::display::{Escaped, Size};
 use sshome_wire::{Digest, Status};
@@ -18,6 +19,7 @@ const HERTZ: u8 = 10;
 const KNOWN: &str =
     "{wide_msg} {bar:12} {binary_bytes:>10} of {binary_total_bytes:>10} {binary_bytes_per_sec:>12} {eta:>4}";
 const UNKNOWN: &str = "{wide_msg} {binary_bytes:>10} {binary_bytes_per_sec:>12}";
+const WORDS: &str = "{wide_msg}";
 
 /// Somebody who hears how a transfer goes, besides who sees it on a terminal. It is told from several
 /// threads, and should not take long.
@@ -26,12 +28,17 @@ pub trait Observer: Debug + Send + Sync {
     fn begin(&self, files: u64, bytes: Option<u64>);
     /// So many more bytes are through.
     fn advance(&self, bytes: u64);
-    /// So many bytes of the file that has begun are there already, and count as through.
-    fn resume_at(&self, offset: u64);
+    /// A file of this path on the server has begun, and so many bytes of it are there already: they count
+    /// as through. 0 where what was there differs.
+    fn resume_at(&self, remote: &[u8], offset: u64);
     /// So many bytes that were through, or were there, have to go again after a lost connection.
     fn rewind(&self, bytes: u64);
     /// A file is done with: verified, durable and under its name.
     fn done(&self, file: &Done<'_>);
+    /// A symbolic link is made, or was there already.
+    fn linked(&self, link: &Linked<'_>);
+    /// A connection is lost, and is about to be made again.
+    fn retry(&self, retry: &Retry<'_>);
 }
 
 /// A file that is done with.
@@ -51,6 +58,19 @@ pub struct Done<'a> {
     pub status: Status,
 }
 
+/// A symbolic link that is done with.
+#[derive(Clone, Copy, Debug)]
+pub struct Linked<'a> {
+    /// Its path on the server.
+    pub remote: &'a [u8],
+    /// Where it is on this side, where a get made it.
+    pub local: Option<&'a Path>,
+    /// What stands in it.
+    pub target: &'a [u8],
+    /// 204; or 202 for one that was there already.
+    pub status: Status,
+}
+
 /// Shows how far a transfer has come: a line for a large file and, where there are several files,
 /// one for all of them, with rate and time left. On standard error, and only on a terminal.
 /// Clones are the same lines.
@@ -59,17 +79,26 @@ pub struct Progress {
     lines: MultiProgress,
     shown: bool,
     quiet: bool,
-    state: Arc<Mutex<State>>,
+    verbose: bool,
+    total: Arc<Mutex<Total>>,
+    own: Arc<Mutex<Own>>,
     observer: Option<Arc<dyn Observer>>,
 }
 
+/// What all connections of a transfer have in common.
 #[derive(Debug, Default)]
-struct State {
-    total: Option<ProgressBar>,
-    file: Option<ProgressBar>,
-    check: Option<ProgressBar>,
+struct Total {
+    line: Option<ProgressBar>,
     files: u64,
     files_done: u64,
+}
+
+/// What each connection of a transfer has for itself.
+#[derive(Debug, Default)]
+struct Own {
+    file: Option<ProgressBar>,
+    check: Option<ProgressBar>,
+    retry: Option<ProgressBar>,
 }
 
 impl Progress {
@@ -81,7 +110,8 @@ impl Progress {
             false => ProgressDrawTarget::hidden(),
         };
         let lines = MultiProgress::with_draw_target(target);
-        Progress { lines, shown: terminal, quiet: false, state: Arc::default(), observer: None }
+        let (total, own) = <(Arc<Mutex<Total>>, Arc<Mutex<Own>>)>::default();
+        Progress { lines, shown: terminal, quiet: false, verbose: false, total, own, observer: None }
     }
 
     /// The same, but what is only worth knowing is kept quiet.
@@ -90,10 +120,22 @@ impl Progress {
         Progress { quiet, ..self }
     }
 
+    /// The same, and says also what only somebody who looks closely wants to know.
+    #[must_use]
+    pub fn verbose(self, verbose: bool) -> Progress {
+        Progress { verbose, ..self }
+    }
+
     /// The same, and tells somebody besides.
     #[must_use]
     pub fn observed_by(self, observer: Arc<dyn Observer>) -> Progress {
         Progress { observer: Some(observer), ..self }
+    }
+
+    /// The same transfer over another connection: the total is shared, the files have lines of their own.
+    #[must_use]
+    pub(super) fn beside(&self) -> Progress {
+        Progress { own: Arc::default(), ..self.clone() }
     }
 
     /// Who else is told.
@@ -110,6 +152,13 @@ impl Progress {
         let _ = self.lines.suspend(|| writeln!(std::io::stderr(), "{line}"));
     }
 
+    /// The same, for those who look closely.
+    pub(super) fn detail(&self, line: &str) {
+        if self.verbose {
+            self.say(line);
+        }
+    }
+
     /// Whether anybody sees or hears it; if not, nobody needs to count for it.
     pub(super) fn is_shown(&self) -> bool {
         self.shown || self.observer.is_some()
@@ -120,33 +169,33 @@ impl Progress {
         if let Some(observer) = &self.observer {
             observer.begin(files, bytes);
         }
-        self.with(|state| {
-            state.files = files;
+        self.with(|total, _| {
+            total.files = files;
             if files > 1 {
                 let line = self.line(bytes);
                 line.set_message(total_words(0, files));
-                state.total = Some(line);
+                total.line = Some(line);
             }
         });
     }
 
     /// A file begins.
     pub(super) fn begin_file(&self, name: &[u8], size: u64) {
-        self.with(|state| {
-            if state.files <= 1 || size >= OWN_LINE {
+        self.with(|total, own| {
+            if total.files <= 1 || size >= OWN_LINE {
                 let line = self.line(Some(size));
                 line.set_message(Escaped(name).to_string());
-                state.file = Some(line);
+                own.file = Some(line);
             }
         });
     }
 
     /// A stream begins, or begins again; nobody need know its length.
     pub(super) fn begin_stream(&self, name: &[u8], size: Option<u64>) {
-        self.with(|state| {
+        self.with(|_, own| {
             let line = self.line(size);
             line.set_message(Escaped(name).to_string());
-            state.file = Some(line);
+            own.file = Some(line);
         });
     }
 
@@ -155,23 +204,25 @@ impl Progress {
         if let Some(observer) = &self.observer {
             observer.advance(bytes);
         }
-        self.with(|state| {
-            let lines = [&state.total, &state.file];
+        self.with(|total, own| {
+            let lines = [&total.line, &own.file];
             lines.into_iter().flatten().for_each(|line| line.inc(bytes));
         });
     }
 
     /// So many bytes of the file that has begun are there already. They do not count for the rate.
-    pub(super) fn resume_at(&self, offset: u64) {
+    pub(super) fn resume_at(&self, remote: &[u8], offset: u64) {
         if let Some(observer) = &self.observer {
-            observer.resume_at(offset);
+            observer.resume_at(remote, offset);
         }
-        self.with(|state| {
-            for line in [&state.total, &state.file].into_iter().flatten() {
+        self.with(|total, own| {
+            for line in [&total.line, &own.file].into_iter().flatten() {
                 line.inc(offset);
                 line.reset_eta();
             }
-            if let Some(line) = &state.file {
+            if let Some(line) = &own.file
+                && offset > 0
+            {
                 line.set_message(format!("{}, resumed at {}", line.message(), Size(offset)));
             }
         });
@@ -182,20 +233,18 @@ impl Progress {
         if let Some(observer) = &self.observer {
             observer.rewind(bytes);
         }
-        self.with(|state| {
-            if let Some(line) = &state.total {
+        self.with(|total, own| {
+            if let Some(line) = &total.line {
                 line.set_position(line.position().saturating_sub(bytes));
             }
-            if let Some(line) = state.file.take() {
-                line.finish_and_clear();
-            }
+            clear(&mut own.file);
         });
     }
 
     /// So much of a part of so many bytes has been compared.
     pub(super) fn check(&self, name: &[u8], done: u64, total: u64) {
-        self.with(|state| {
-            let line = state.check.get_or_insert_with(|| {
+        self.with(|_, own| {
+            let line = own.check.get_or_insert_with(|| {
                 let line = self.line(Some(total));
                 line.set_message(format!("checking {}", Escaped(name)));
                 line
@@ -206,36 +255,66 @@ impl Progress {
 
     /// The part that was compared is compared.
     pub(super) fn end_check(&self) {
-        self.with(end_check);
+        self.with(|_, own| clear(&mut own.check));
+    }
+
+    /// The connection is lost, and is about to be made again.
+    pub(super) fn begin_retry(&self, retry: &Retry<'_>) {
+        if let Some(observer) = &self.observer {
+            observer.retry(retry);
+        }
+        let Retry { pause, attempt, attempts, .. } = retry;
+        let words =
+            format!("connection lost; trying again in {} s ({attempt} of {attempts})", pause.as_secs_f32());
+        if !self.shown {
+            self.say(&format!("sshome: {words}"));
+        }
+        self.with(|_, own| {
+            let line = self.lines.add(ProgressBar::no_length().with_style(style(WORDS)));
+            line.set_message(words);
+            own.retry = Some(line);
+        });
+    }
+
+    /// The connection has been made again, or not.
+    pub(super) fn end_retry(&self) {
+        self.with(|_, own| clear(&mut own.retry));
     }
 
     /// The file that began last is through, or failed.
     pub(super) fn end_file(&self) {
-        self.with(|state| {
-            if let Some(line) = state.file.take() {
-                line.finish_and_clear();
+        self.with(|total, own| {
+            clear(&mut own.file);
+            total.files_done += 1;
+            if let Some(line) = &total.line {
+                line.set_message(total_words(total.files_done, total.files));
             }
-            state.files_done += 1;
-            if let Some(line) = &state.total {
-                line.set_message(total_words(state.files_done, state.files));
-            }
+        });
+    }
+
+    /// This connection has nothing more to do: its lines go.
+    pub(super) fn leave(&self) {
+        self.with(|_, own| {
+            let Own { file, check, retry } = own;
+            [file, check, retry].into_iter().for_each(clear);
         });
     }
 
     /// The transfer is over: the lines go.
     pub(super) fn finish(&self) {
-        self.with(|state| {
-            let lines = [state.total.take(), state.file.take(), state.check.take()];
-            lines.into_iter().flatten().for_each(|line| line.finish_and_clear());
-            *state = State::default();
+        self.leave();
+        self.with(|total, _| {
+            clear(&mut total.line);
+            *total = Total::default();
         });
         // A terminal that is gone is no failure of the transfer.
         let _ = self.lines.clear();
     }
 
-    fn with(&self, work: impl FnOnce(&mut State)) {
+    fn with(&self, work: impl FnOnce(&mut Total, &mut Own)) {
         if self.shown {
-            work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut total = self.total.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut total, &mut self.own.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
 
@@ -244,14 +323,18 @@ impl Progress {
             Some(bytes) => (ProgressBar::new(bytes), KNOWN),
             None => (ProgressBar::no_length(), UNKNOWN),
         };
-        // The templates are ours; `templates_are_understood` checks them.
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        self.lines.add(line.with_style(style.progress_chars("##-")))
+        self.lines.add(line.with_style(style(template)))
     }
 }
 
-fn end_check(state: &mut State) {
-    if let Some(line) = state.check.take() {
+fn style(template: &str) -> ProgressStyle {
+    // The templates are ours; `templates_are_understood` checks them.
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("##-")
+}
+
+fn clear(line: &mut Option<ProgressBar>) {
+    if let Some(line) = line.take() {
         line.finish_and_clear();
     }
 }
@@ -266,7 +349,7 @@ mod tests {
 
     #[test]
     fn templates_are_understood() {
-        for template in [KNOWN, UNKNOWN] {
+        for template in [KNOWN, UNKNOWN, WORDS] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }
@@ -276,7 +359,7 @@ mod tests {
         let progress = Progress::new(false);
         progress.begin(3, None);
         progress.begin_file(b"a", 1 << 30);
-        assert!(progress.state.lock().unwrap().total.is_none());
+        assert!(progress.total.lock().unwrap().line.is_none());
         progress.finish();
     }
 }

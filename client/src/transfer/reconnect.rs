@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// A way to another conversation with the same server, as the same user, without a question.
+/// A way to conversations with the same server, as the same user, without a question.
 pub trait Reconnect: Send {
     /// How often it is tried in a row. 0 is never.
     fn retries(&self) -> u32;
@@ -24,12 +24,21 @@ pub trait Reconnect: Send {
         PAUSE.saturating_mul(2_u32.saturating_pow(tried)).min(LONGEST_PAUSE)
     }
 
-    /// Connects once more. What is left of the connection before is given up.
+    /// Connects, once more or for the first time. What is left of the connection before is given up.
     fn reconnect(&mut self) -> Reconnecting<'_>;
+
+    /// A way to another conversation at the same time, over a connection of its own. It is not connected.
+    fn beside(&self) -> Box<dyn Reconnect>;
+
+    /// Says farewell and closes the connection, if there is one. Its conversation has ended before.
+    fn close(self: Box<Self>) -> Closing;
 }
 
 /// A new connection on its way.
 pub type Reconnecting<'a> = Pin<Box<dyn Future<Output = Result<Conversation, ReconnectError>> + Send + 'a>>;
+
+/// A connection on its way out.
+pub type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Why there is no new connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,20 +51,48 @@ pub enum ReconnectError {
     Refused(String),
 }
 
-/// How often a transfer has been taken up again without having come any further.
+/// A try to connect again, which is about to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry<'a> {
+    /// Why it is needed, safe to show.
+    pub why: &'a str,
+    /// How long it is waited for first.
+    pub pause: Duration,
+    /// Which try in a row it is, from 1.
+    pub attempt: u32,
+    /// How many there may be.
+    pub attempts: u32,
+}
+
+/// How often a connection's work has been taken up again without having come any further.
 #[derive(Debug, Default)]
 pub(super) struct Retries {
     tried: u32,
-    reached: Reached,
+    /// How far it had come when it was last lost.
+    before: Reached,
+    /// How far it has come; the work keeps it up.
+    pub(super) reached: Reached,
 }
 
-/// How far a transfer has come, as far as that will not be lost again.
+/// How far a connection's work has come, as far as that will not be lost again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Reached {
     /// Things that are done with, whatever became of them.
-    pub(super) settled: u64,
+    settled: u64,
     /// Bytes that the file after them was gone on after.
-    pub(super) offset: u64,
+    offset: u64,
+}
+
+impl Reached {
+    /// One more thing is done with.
+    pub(super) fn settle(&mut self) {
+        *self = Reached { settled: self.settled + 1, offset: 0 };
+    }
+
+    /// A file was gone on after so many bytes.
+    pub(super) fn go_on_after(&mut self, offset: u64) {
+        self.offset = self.offset.max(offset);
+    }
 }
 
 impl Retries {
@@ -63,6 +100,23 @@ impl Retries {
     /// that was lost before anything was answered, so that even a bad one gets something done.
     pub(super) fn careful(&self, most: usize) -> usize {
         most.checked_shr(self.tried.saturating_mul(4)).unwrap_or(0).max(1)
+    }
+
+    /// Does something, and when the connection is lost does it once more on another one.
+    ///
+    /// # Errors
+    /// Those of the work; of a loss when there is no other connection; `Cancelled`.
+    pub(super) async fn persist<T>(
+        &mut self,
+        ctx: &mut Context<'_>,
+        mut work: impl AsyncFnMut(&mut Context<'_>, &mut Retries) -> Result<T, ConversationError>,
+    ) -> Result<T, ConversationError> {
+        loop {
+            match work(ctx, self).await {
+                Err(ConversationError::Lost(why)) => self.recover(ctx, why).await?,
+                other => return other,
+            }
+        }
     }
 
     /// After a lost connection: makes a new one, in the same directory. A transfer that comes further
@@ -75,37 +129,33 @@ impl Retries {
         &mut self,
         ctx: &mut Context<'_>,
         lost: String,
-        reached: Reached,
     ) -> Result<(), ConversationError> {
-        if reached > self.reached {
-            *self = Retries { tried: 0, reached };
+        if self.reached > self.before {
+            (self.tried, self.before) = (0, self.reached);
         }
         let mut why = lost;
         loop {
             let Some(reconnect) = ctx.reconnect.as_deref_mut() else {
                 return Err(ConversationError::Lost(why));
             };
-            let most = reconnect.retries();
-            if self.tried >= most {
+            let attempts = reconnect.retries();
+            if self.tried >= attempts {
                 return Err(ConversationError::Lost(why));
             }
             let pause = reconnect.pause(self.tried);
             self.tried += 1;
-            ctx.progress.say(&format!(
-                "sshome: connection lost; trying again in {} s ({} of {most})",
-                pause.as_secs_f32(),
-                self.tried
-            ));
+            ctx.progress.begin_retry(&Retry { why: &why, pause, attempt: self.tried, attempts });
             let trying = async {
                 sleep(pause).await;
                 reconnect.reconnect().await
             };
             let tried = tokio::select! {
                 biased;
-                () = ctx.interrupt.raised() => return Err(ConversationError::Cancelled),
-                tried = trying => tried,
+                () = ctx.interrupt.raised() => Err(ConversationError::Cancelled),
+                tried = trying => Ok(tried),
             };
-            match tried {
+            ctx.progress.end_retry();
+            match tried? {
                 Ok(conversation) => match self.take_over(ctx, conversation).await {
                     Err(ConversationError::Lost(again)) => why = again,
                     other => return other,

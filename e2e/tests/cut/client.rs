@@ -6,7 +6,8 @@ use sshome::conversation::{Conversation, ConversationError};
 use sshome::interrupt::Interrupt;
 use sshome::ssh::{self, Connection, Environment, LoginError, Settings};
 use sshome::transfer::{
-    self, Context, Done, Expected, Observer, Options, Progress, Reconnect, Reconnecting, Streamed, Summary,
+    self, Closing, Context, Done, Expected, Jobs, Linked, Observer, Options, Progress, Reconnect,
+    Reconnecting, Retry, Streamed, Summary,
 };
 use sshome_e2e::Host;
 use sshome_wire::{Part, Payload, RemotePath, Request, Status, Usage};
@@ -16,7 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub const PLAIN: Options = Options { recursive: false, preserve: false, follow: false, force: false };
+pub const PLAIN: Options =
+    Options { recursive: false, preserve: false, follow: false, force: false, jobs: Jobs::ONE };
 pub const RECURSIVE: Options = Options { recursive: true, ..PLAIN };
 
 /// A client that is logged in, with a folder of its own.
@@ -49,7 +51,7 @@ impl Observer for Heard {
         self.through.fetch_add(bytes, Ordering::SeqCst);
     }
 
-    fn resume_at(&self, offset: u64) {
+    fn resume_at(&self, _: &[u8], offset: u64) {
         self.through.fetch_add(offset, Ordering::SeqCst);
     }
 
@@ -61,6 +63,35 @@ impl Observer for Heard {
     fn done(&self, file: &Done<'_>) {
         assert_eq!(file.digest.is_some(), file.status == Status::Done, "{file:?}");
         self.done.lock().unwrap().push((file.size, file.resumed_at));
+    }
+
+    fn linked(&self, _: &Linked<'_>) {}
+
+    fn retry(&self, _: &Retry<'_>) {}
+}
+
+/// A further connection that is tried again in the same way.
+struct Beside(Box<dyn Reconnect>, u32, Duration);
+
+impl Reconnect for Beside {
+    fn retries(&self) -> u32 {
+        self.1
+    }
+
+    fn pause(&self, _: u32) -> Duration {
+        self.2
+    }
+
+    fn reconnect(&mut self) -> Reconnecting<'_> {
+        self.0.reconnect()
+    }
+
+    fn beside(&self) -> Box<dyn Reconnect> {
+        Box::new(Beside(self.0.beside(), self.1, self.2))
+    }
+
+    fn close(self: Box<Self>) -> Closing {
+        self.0.close()
     }
 }
 
@@ -78,6 +109,14 @@ impl Reconnect for Way<'_> {
 
     fn reconnect(&mut self) -> Reconnecting<'_> {
         self.0.reconnect()
+    }
+
+    fn beside(&self) -> Box<dyn Reconnect> {
+        Box::new(Beside(self.0.beside(), self.1, self.2))
+    }
+
+    fn close(self: Box<Self>) -> Closing {
+        Box::pin(std::future::ready(()))
     }
 }
 

@@ -1,12 +1,12 @@
 //! The gets themselves: asked for ahead, received in order, written by another thread.
 
-use super::claims::Claims;
-use super::part::{self, Known};
-use super::plan::Plan;
+use super::download::Download;
+use super::part::Known;
 use super::writer::{Event, Writer};
 use crate::conversation::{ConversationError, batch, unexpected};
+use crate::transfer::pool::Taken;
 use crate::transfer::reconnect::Reached;
-use crate::transfer::{Context, Failure, Options, Summary};
+use crate::transfer::{Context, Failure, Summary};
 use sshome_wire::{Frame, Header, Request};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -17,6 +17,10 @@ use tokio::task::JoinHandle;
 /// How many gets are asked for ahead.
 const AHEAD: usize = 256;
 
+/// How many bytes are asked for ahead, but for a single file that is longer: the rest is for other
+/// connections.
+const AHEAD_BYTES: u64 = 16 << 20;
+
 /// The writer is handed events in batches of about this many bytes, or this many events: a
 /// thread woken for each small file would cost more than the file.
 const BATCH_BYTES: usize = 512 << 10;
@@ -25,55 +29,57 @@ const BATCH_EVENTS: usize = 1024;
 /// How many batches may wait for the writer.
 const QUEUE: usize = 2;
 
-/// What one get has to do, and what it has done, over all of its connections.
-pub(super) struct Fetch {
-    pub(super) plan: Arc<Plan>,
-    pub(super) options: Options,
-    /// Files that have not come to their end, by their numbers in the plan.
-    pub(super) left: VecDeque<usize>,
-    pub(super) claims: Claims,
+/// What one connection has done.
+pub(super) struct Fetched {
     pub(super) summary: Summary,
-    pub(super) reached: Reached,
+    /// Files that were asked for and have not come to their end.
+    pub(super) left: Vec<usize>,
+    /// How it ended.
+    pub(super) ended: Result<(), ConversationError>,
 }
 
-/// Fetches the files that are left, on the connection that there is. After an error, too, what was
-/// whole is published, and what is left is told.
-pub(super) async fn fetch(ctx: &mut Context<'_>, fetch: &mut Fetch) -> Result<(), ConversationError> {
-    if fetch.left.is_empty() {
-        return Ok(());
-    }
-    let known = find_parts(ctx, fetch).await?;
-    let full = Arc::new(AtomicBool::new(false));
+/// Fetches what is left of the download, over the connection that there is. After an error, too, what was
+/// whole is published.
+///
+/// # Errors
+/// If the thread that writes has failed.
+pub(super) async fn fetch(
+    ctx: &mut Context<'_>,
+    download: &Download,
+    reached: &mut Reached,
+) -> Result<Fetched, ConversationError> {
     let (queue, task) = {
-        let (plan, full, options) = (Arc::clone(&fetch.plan), Arc::clone(&full), fetch.options);
-        let (claims, observer) = (std::mem::take(&mut fetch.claims), ctx.progress.observer());
+        let (plan, full, options) =
+            (Arc::clone(&download.plan), Arc::clone(&download.full), download.options);
+        let (claims, observer) = (Arc::clone(&download.claims), ctx.progress.observer());
         spawn_writer(move || Writer::new(plan, options, claims, full, observer))
     };
-    let waiting = VecDeque::new();
-    let batch = Batch { events: Vec::new(), bytes: 0, queue, full };
-    let mut fetching = Fetching { fetch, waiting, known, in_body: None, batch };
+    let batch = Batch { events: Vec::new(), bytes: 0, queue, full: Arc::clone(&download.full) };
+    let mut fetching = Fetching {
+        download,
+        reached,
+        waiting: VecDeque::new(),
+        asked: 0,
+        known: HashMap::new(),
+        in_body: None,
+        batch,
+        failures: Vec::new(),
+    };
     let fetched = fetching.run(ctx).await;
     let handed_over = match &fetched {
         // What came to its end before a loss is not asked for again.
         Ok(()) | Err(ConversationError::Lost(_)) => fetching.batch.hand_over(ctx).await,
         Err(_) => Ok(()),
     };
-    fetching.stop(ctx);
-    let (written, claims) = task.await.map_err(|error| ConversationError::Local(error.to_string()))?;
-    fetch.summary.add(written);
-    fetch.claims = claims;
-    handed_over.and(fetched)
-}
-
-async fn find_parts(ctx: &Context<'_>, fetch: &Fetch) -> Result<HashMap<usize, Known>, ConversationError> {
-    let (plan, left) = (Arc::clone(&fetch.plan), fetch.left.clone());
-    let (interrupt, progress) = (ctx.interrupt.clone(), ctx.progress.clone());
-    super::blocking(move || part::find(&plan, left.into_iter(), &interrupt, &progress)).await
+    let (left, failures) = fetching.stop(ctx);
+    let mut summary = task.await.map_err(|error| ConversationError::Local(error.to_string()))?;
+    summary.failures.extend(failures);
+    Ok(Fetched { summary, left, ended: handed_over.and(fetched) })
 }
 
 fn spawn_writer(
     writer: impl FnOnce() -> Writer + Send + 'static,
-) -> (mpsc::Sender<Vec<Event>>, JoinHandle<(Summary, Claims)>) {
+) -> (mpsc::Sender<Vec<Event>>, JoinHandle<Summary>) {
     let (queue, mut batches) = mpsc::channel::<Vec<Event>>(QUEUE);
     let task = tokio::task::spawn_blocking(move || {
         let mut writer = writer();
@@ -86,21 +92,25 @@ fn spawn_writer(
 }
 
 struct Fetching<'a> {
-    fetch: &'a mut Fetch,
+    download: &'a Download,
+    reached: &'a mut Reached,
     /// Asked for, and not at its end.
     waiting: VecDeque<usize>,
-    /// What is here of files that were not asked for yet, or have not begun.
+    /// How long those are together in bytes, as far as that is known.
+    asked: u64,
+    /// What is here of those that have not begun.
     known: HashMap<usize, Known>,
     /// The header of the first of them has come, and so many bytes are here.
     in_body: Option<u64>,
     batch: Batch,
+    failures: Vec<Failure>,
 }
 
 impl Fetching<'_> {
     async fn run(&mut self, ctx: &mut Context<'_>) -> Result<(), ConversationError> {
         let ahead = AHEAD.min(ctx.conversation.max_outstanding());
         loop {
-            if ctx.conversation.outstanding() <= ahead / 2 {
+            if ctx.conversation.outstanding() <= ahead / 2 && self.to_come() < AHEAD_BYTES {
                 self.ask(ctx, ahead).await?;
             }
             if self.waiting.is_empty() {
@@ -122,30 +132,30 @@ impl Fetching<'_> {
         }
     }
 
-    /// Puts back what has not come to its end.
-    fn stop(self, ctx: &Context<'_>) {
+    /// Says what has not come to its end, and what failed.
+    fn stop(self, ctx: &Context<'_>) -> (Vec<usize>, Vec<Failure>) {
         if let Some(received) = self.in_body {
             ctx.progress.rewind(received);
         }
-        for number in self.waiting.into_iter().rev() {
-            self.fetch.left.push_front(number);
-        }
+        (self.waiting.into(), self.failures)
     }
 
     async fn ask(&mut self, ctx: &mut Context<'_>, ahead: usize) -> Result<(), ConversationError> {
         let mut requests = Vec::new();
-        while ctx.conversation.outstanding() + requests.len() < ahead {
-            let Some(number) = self.fetch.left.pop_front() else { break };
-            let Some(file) = self.fetch.plan.files.get(number) else { continue };
-            let path = match self.fetch.plan.remote(file) {
+        while ctx.conversation.outstanding() + requests.len() < ahead && self.to_come() < AHEAD_BYTES {
+            let Some(Taken { thing: number, .. }) = self.download.files.take() else { break };
+            let Some(file) = self.download.plan.files.get(number) else { continue };
+            let path = match self.download.plan.remote(file) {
                 Ok(path) => path.as_bytes().to_vec(),
                 Err(error) => {
-                    self.fetch.summary.failures.push(Failure::of(&file.name, error.to_string()));
+                    self.failures.push(Failure::of(&file.name, error.to_string()));
                     continue;
                 }
             };
             self.waiting.push_back(number);
-            if self.known.contains_key(&number) {
+            self.asked = self.asked.saturating_add(file.size.unwrap_or(0));
+            if let Some(known) = self.download.known(number) {
+                self.known.insert(number, known);
                 let (bytes, count) = batch(requests.drain(..))?;
                 ctx.conversation.send(bytes, count, ctx.interrupt).await?;
                 self.ask_rest(ctx, number, path).await?;
@@ -192,9 +202,9 @@ impl Fetching<'_> {
                 let number = self.settle(ctx);
                 let failure = number.map(|number| {
                     self.known.remove(&number);
-                    self.fetch.plan.refused(number, reply.status, &reply.message)
+                    self.download.plan.refused(number, reply.status, &reply.message)
                 });
-                self.fetch.summary.failures.extend(failure);
+                self.failures.extend(failure);
             }
             (Frame::Progress(_), _) => {}
             (frame, _) => return Err(unexpected(&frame)),
@@ -203,22 +213,35 @@ impl Fetching<'_> {
     }
 
     fn begin(&mut self, ctx: &Context<'_>, number: usize, header: Header) {
-        if let Some(file) = self.fetch.plan.files.get(number) {
+        if let Some(file) = self.download.plan.files.get(number) {
             ctx.progress.begin_file(&file.name, header.size);
         }
-        if header.offset > 0 {
-            ctx.progress.resume_at(header.offset);
-            self.fetch.reached.offset = self.fetch.reached.offset.max(header.offset);
-        }
         let known = self.known.remove(&number);
+        if known.is_some() {
+            ctx.progress.resume_at(&self.download.plan.remote_bytes(number), header.offset);
+            self.reached.go_on_after(header.offset);
+        }
         self.batch.push(Event::Begin(number, header, known), 0);
     }
 
     /// The file that was asked for first has its answer.
     fn settle(&mut self, ctx: &Context<'_>) -> Option<usize> {
         ctx.progress.end_file();
-        self.fetch.reached = Reached { settled: self.fetch.reached.settled + 1, offset: 0 };
-        self.waiting.pop_front()
+        self.reached.settle();
+        let number = self.waiting.pop_front();
+        self.asked = self.asked.saturating_sub(number.map_or(0, |number| self.size(number)));
+        number
+    }
+
+    /// How many bytes have been asked for and are not here.
+    fn to_come(&self) -> u64 {
+        let first = self.waiting.front().map_or(0, |number| self.size(*number));
+        self.asked.saturating_sub(self.in_body.unwrap_or(0).min(first))
+    }
+
+    /// A file's length in bytes; 0 where nobody has told it.
+    fn size(&self, number: usize) -> u64 {
+        self.download.plan.files.get(number).and_then(|file| file.size).unwrap_or(0)
     }
 }
 

@@ -5,32 +5,43 @@ use super::plan::{Plan, PlannedLink};
 use super::publish::Publisher;
 use super::writer::written;
 use crate::transfer::local::{Directory, Seen};
-use crate::transfer::{Failure, Options, SavedAs, Summary, names};
+use crate::transfer::{Failure, Linked, Observer, Options, SavedAs, Summary, names};
+use sshome_wire::Status;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Makes the plan's links, each with the text that it has on the server. One that is there already
 /// is left alone.
-pub(super) fn make(plan: &Arc<Plan>, options: Options, claims: Claims) -> Summary {
+pub(super) fn make(
+    plan: &Arc<Plan>,
+    options: Options,
+    claims: Arc<Mutex<Claims>>,
+    observer: Option<Arc<dyn Observer>>,
+) -> Summary {
     let mut publisher = Publisher::new(Arc::clone(plan), options, claims, None);
     for link in &plan.links {
         let Some(place) = plan.places.get(link.place) else { continue };
-        match make_one(&mut publisher, link) {
-            Ok(Made::Unchanged) => publisher.summary.unchanged += 1,
-            Ok(Made::New) => publisher.summary.links += 1,
-            Ok(Made::Beside(name)) => {
-                publisher.summary.links += 1;
-                let (wanted, saved) = (place.path(&link.name), place.path(&name));
-                publisher.summary.saved_as.push(SavedAs { wanted, saved });
-            }
+        let path = [place.remote.as_bytes(), b"/", &link.name].concat();
+        let wanted = place.path(&link.name);
+        let (saved, status) = match make_one(&mut publisher, link) {
+            Ok(Made::Unchanged) => (None, Status::FileExists),
+            Ok(Made::New) => (None, Status::Done),
+            Ok(Made::Beside(name)) => (Some(place.path(&name)), Status::Done),
             Err(why) => {
-                let path = [place.remote.as_bytes(), b"/", &link.name].concat();
                 publisher.summary.failures.push(Failure::of(&path, why));
+                continue;
             }
+        };
+        if let Some(observer) = &observer {
+            let local = Some(saved.as_ref().unwrap_or(&wanted).as_path());
+            observer.linked(&Linked { remote: &path, local, target: &link.target, status });
         }
+        publisher.summary.links += u64::from(status == Status::Done);
+        publisher.summary.unchanged += u64::from(status == Status::FileExists);
+        publisher.summary.saved_as.extend(saved.map(|saved| SavedAs { wanted, saved }));
     }
     let synced = publisher.store.sync_names();
-    let (mut summary, _) = publisher.finish();
+    let mut summary = publisher.finish();
     if let Err(error) = synced {
         let failure = Failure::of(b"the links", written(&error));
         summary.failures.push(failure);

@@ -2,11 +2,12 @@
 //!
 //! First a plan is made from what the server lists ([`plan`], [`tree`]); then the local directories are made,
 //! and files whose content is here already are taken out ([`prepare`]); then the rest is asked for
-//! ahead and received in order ([`fetch`]), and written ([`writer`], [`sink`]), checked and published
+//! ahead and received in order ([`fetch`]), by connections that share the list ([`download`]), and written ([`writer`], [`sink`]), checked and published
 //! ([`publish`], [`store`]) by another thread. A large file that is cut stays as a part, which the
 //! next get goes on with ([`part`]). Links are made last ([`links`]).
 
 mod claims;
+mod download;
 mod fetch;
 mod links;
 mod part;
@@ -18,15 +19,15 @@ mod store;
 mod tree;
 mod writer;
 
-use super::reconnect::{Reached, Retries};
-use super::{Context, Failure, MAX_LINKS, Options, Summary, path_bytes, remote_is_directory};
+use super::reconnect::Retries;
+use super::{
+    Context, Failure, Jobs, MAX_LINKS, Options, Summary, Transfer, blocking, path_bytes, remote_is_directory,
+};
 use crate::conversation::ConversationError;
-use claims::Claims;
-use fetch::Fetch;
+use download::Download;
 use plan::Plan;
-use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
-use std::collections::VecDeque;
+use sshome_wire::{Payload, RemotePath, Reply, Request};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::Store;
@@ -44,77 +45,79 @@ use store::Store;
 /// If nothing could be begun (`Refused`, `Local`), the transfer was interrupted (`Cancelled`; what was
 /// whole by then stays) or the connection is gone. One file's failure is in the summary.
 pub async fn get(
-    mut ctx: Context<'_>,
+    ctx: Context<'_>,
     sources: &[RemotePath],
     target: &Path,
     options: Options,
 ) -> Result<Summary, ConversationError> {
-    let done = run(&mut ctx, sources, target, options).await;
-    ctx.finish(done).await
+    super::run(ctx, Get { sources, target, options }, options.jobs).await
 }
 
-async fn run(
-    ctx: &mut Context<'_>,
-    sources: &[RemotePath],
-    target: &Path,
+struct Get<'a> {
+    sources: &'a [RemotePath],
+    target: &'a Path,
     options: Options,
-) -> Result<Summary, ConversationError> {
-    let into_directory = target.is_dir();
-    if sources.len() > 1 && !into_directory {
-        let target = Escaped(path_bytes(target));
-        return Err(ConversationError::Local(format!(
-            "{target}: several files need a directory that exists"
-        )));
-    }
-    let mut retries = Retries::default();
-    let mut plan = loop {
-        match make_plan(ctx, sources, target, options).await {
-            Err(ConversationError::Lost(why)) => retries.recover(ctx, why, Reached::default()).await?,
-            other => break other?,
+}
+
+impl Transfer for Get<'_> {
+    type Work = Download;
+
+    async fn begin(
+        &self,
+        ctx: &mut Context<'_>,
+        retries: &mut Retries,
+    ) -> Result<Download, ConversationError> {
+        let Get { sources, target, options } = *self;
+        if sources.len() > 1 && !target.is_dir() {
+            let target = Escaped(path_bytes(target));
+            return Err(ConversationError::Local(format!(
+                "{target}: several files need a directory that exists"
+            )));
         }
-    };
-    let mut summary = Summary::default();
-    summary.skipped.append(&mut plan.skipped);
-    summary.failures.append(&mut plan.failures);
-    let plan = Arc::new(plan);
-    let preparing = Arc::clone(&plan);
-    let mut prepared = blocking(move || prepare::prepare(&preparing)).await?;
-    summary.failures.append(&mut prepared.failures);
-    let same = loop {
-        match prepare::unchanged(ctx, &plan, &prepared).await {
-            Err(ConversationError::Lost(why)) => retries.recover(ctx, why, Reached::default()).await?,
-            other => break other?,
-        }
-    };
-    summary.unchanged += same.len() as u64;
-    let left: VecDeque<usize> = prepared.files.into_iter().filter(|number| !same.contains(number)).collect();
-    let mut sizes = left.iter().filter_map(|number| plan.files.get(*number)).map(|file| file.size);
-    let total = sizes.try_fold(0, |sum: u64, size| Some(sum.saturating_add(size?)));
-    ctx.progress.begin(left.len() as u64, total);
-    let (claims, reached) = (Claims::of(&plan), Reached::default());
-    let mut work = Fetch { plan: Arc::clone(&plan), options, left, claims, summary, reached };
-    let fetched = loop {
-        match fetch::fetch(ctx, &mut work).await {
-            Err(ConversationError::Lost(why)) => match retries.recover(ctx, why, work.reached).await {
-                Ok(()) => {}
-                Err(error) => break Err(error),
-            },
-            other => break other,
-        }
-    };
-    let Fetch { mut summary, claims, .. } = work;
-    if fetched.is_ok() && !plan.links.is_empty() {
-        let plan = Arc::clone(&plan);
-        summary.add(blocking(move || links::make(&plan, options, claims)).await?);
+        let make_plan =
+            async |ctx: &mut Context<'_>, _: &mut Retries| make_plan(ctx, sources, target, options).await;
+        let mut plan = retries.persist(ctx, make_plan).await?;
+        let mut summary = Summary::default();
+        summary.skipped.append(&mut plan.skipped);
+        summary.failures.append(&mut plan.failures);
+        let plan = Arc::new(plan);
+        let preparing = Arc::clone(&plan);
+        let mut prepared = blocking(move || prepare::prepare(&preparing)).await?;
+        summary.failures.append(&mut prepared.failures);
+        let unchanged =
+            async |ctx: &mut Context<'_>, _: &mut Retries| prepare::unchanged(ctx, &plan, &prepared).await;
+        let same = retries.persist(ctx, unchanged).await?;
+        summary.unchanged += same.len() as u64;
+        let left: Vec<usize> = prepared.files.into_iter().filter(|number| !same.contains(number)).collect();
+        let known = download::find_parts(ctx, &plan, &left).await?;
+        let download = Download::new(plan, options, left, known, prepared.made, summary);
+        ctx.progress.begin(download.load.files, download.bytes);
+        Ok(download)
     }
-    if options.preserve {
-        summary = blocking(move || {
-            Store::new(plan).set_modes(&prepared.made, &mut summary);
-            summary
-        })
-        .await?;
+
+    async fn end(
+        &self,
+        ctx: &mut Context<'_>,
+        _: &mut Retries,
+        work: &Download,
+        carried: Result<(), ConversationError>,
+    ) -> Result<Summary, ConversationError> {
+        let (plan, options, mut summary) = (Arc::clone(&work.plan), self.options, work.summary());
+        if carried.is_ok() && !plan.links.is_empty() {
+            let (plan, claims, observer) =
+                (Arc::clone(&plan), Arc::clone(&work.claims), ctx.progress.observer());
+            summary.add(blocking(move || links::make(&plan, options, claims, observer)).await?);
+        }
+        if options.preserve {
+            let made = work.made.clone();
+            summary = blocking(move || {
+                Store::new(plan).set_modes(&made, &mut summary);
+                summary
+            })
+            .await?;
+        }
+        carried.map(|()| summary)
     }
-    fetched.map(|()| summary)
 }
 
 async fn make_plan(
@@ -131,7 +134,34 @@ async fn make_plan(
             add_file(&mut plan, source, target, options);
         }
     }
+    if options.jobs != Jobs::ONE {
+        ask_sizes(ctx, &mut plan).await?;
+    }
     Ok(plan)
+}
+
+/// Asks how long the files are that no listing has told of: where there are several, that decides about
+/// the connections. What the server refuses here it refuses again when the file is asked for.
+async fn ask_sizes(ctx: &mut Context<'_>, plan: &mut Plan) -> Result<(), ConversationError> {
+    if plan.files.len() < 2 {
+        return Ok(());
+    }
+    let asked: Vec<(usize, RemotePath)> = plan
+        .files
+        .iter()
+        .enumerate()
+        .filter(|(_, file)| file.size.is_none())
+        .filter_map(|(number, file)| Some((number, plan.remote(file).ok()?)))
+        .collect();
+    let stat =
+        |(_, path): &(usize, RemotePath)| Request::Stat { path: path.as_bytes().to_vec(), follow: true };
+    let mut each = |index: usize, reply: Reply| {
+        let file = asked.get(index).and_then(|(number, _)| plan.files.get_mut(*number));
+        if let (Some(file), Payload::Stat(entry)) = (file, reply.payload) {
+            file.size = Some(entry.size);
+        }
+    };
+    ctx.conversation.ask_all(asked.iter().map(stat), ctx.interrupt, &mut each).await
 }
 
 /// Adds a source that may be a directory, with all that is in it.
@@ -188,11 +218,4 @@ fn behind_links(mut path: PathBuf) -> PathBuf {
         };
     }
     path
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ConversationError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| ConversationError::Local(format!("a thread at work on files has failed: {error}")))
 }

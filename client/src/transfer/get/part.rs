@@ -29,6 +29,13 @@ pub(super) struct Known {
     pub(super) digests: Vec<Digest>,
 }
 
+/// Whether a get of this file that was cut may have left a part. A small file is not gone on with,
+/// whatever is there.
+pub(super) fn may_have(plan: &Plan, file: usize) -> bool {
+    let size = plan.files.get(file).map(|file| file.size);
+    size.is_some_and(|size| size.is_none_or(|size| BlockHasher::knowable(size) > 0))
+}
+
 /// The parts of these files of the plan that can be gone on with, by the files' numbers. Stops early
 /// if it is interrupted.
 pub(super) fn find(
@@ -44,10 +51,6 @@ pub(super) fn find(
             break;
         }
         let Some(file) = plan.files.get(number) else { continue };
-        // A small file is not gone on with, whatever is there.
-        if file.size.is_some_and(|size| BlockHasher::knowable(size) == 0) {
-            continue;
-        }
         let Ok(directory) = store.directory(file.place) else { continue };
         let opened = names::parts(file.local_name())
             .find_map(|part| directory.reopen(&part).ok().flatten().map(|handle| (part, handle)));

@@ -5,7 +5,7 @@ use super::plan::{Plan, Planned};
 use super::store::Store;
 use crate::conversation::ConversationError;
 use crate::transfer::local::Seen;
-use crate::transfer::{Context, Done, Failure};
+use crate::transfer::{Context, Done, Failure, blocking};
 use sshome_wire::{Digest, Payload, Request, Status};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -102,7 +102,7 @@ pub(super) async fn unchanged(
         return Ok(HashSet::new());
     }
     let reading = Arc::clone(plan);
-    let same = super::blocking(move || same_content(&reading, &digests)).await?;
+    let same = blocking(move || same_content(&reading, &digests)).await?;
     if let Some(observer) = ctx.progress.observer() {
         for (number, size) in candidates.iter().filter(|(number, _)| same.contains(number)) {
             let Some(file) = plan.files.get(*number) else { continue };

@@ -10,7 +10,7 @@ use sshome_wire::display::Escaped;
 use sshome_wire::{BLOCK, Digest, Status};
 use std::fs::File;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A file of at least this many bytes is brought to the disk by itself.
 const LARGE: u64 = 8 << 20;
@@ -36,7 +36,8 @@ pub(super) struct Publisher {
     plan: Arc<Plan>,
     options: Options,
     pub(super) store: Store,
-    claims: Claims,
+    /// Shared by all connections.
+    claims: Arc<Mutex<Claims>>,
     group: Vec<Staged>,
     group_bytes: u64,
     /// Handles that the group holds open.
@@ -51,7 +52,7 @@ impl Publisher {
     pub(super) fn new(
         plan: Arc<Plan>,
         options: Options,
-        claims: Claims,
+        claims: Arc<Mutex<Claims>>,
         observer: Option<Arc<dyn Observer>>,
     ) -> Publisher {
         let store = Store::new(Arc::clone(&plan));
@@ -89,10 +90,10 @@ impl Publisher {
         self.group.is_empty()
     }
 
-    /// Publishes what is left. Returns what became of everything, and which names are taken.
-    pub(super) fn finish(mut self) -> (Summary, Claims) {
+    /// Publishes what is left. Returns what became of everything.
+    pub(super) fn finish(mut self) -> Summary {
         self.publish();
-        (self.summary, self.claims)
+        self.summary
     }
 
     /// Brings the group to the disk, then gives its files their names, then brings those to the disk.
@@ -139,7 +140,7 @@ impl Publisher {
     /// Gives what is called `part` its name, or another one if the name has other content. Returns
     /// the other one.
     pub(super) fn place(
-        &mut self,
+        &self,
         directory: &Directory,
         part: &[u8],
         place: usize,
@@ -150,17 +151,19 @@ impl Publisher {
             Ok(_) => directory.publish(part, name).map_err(|error| written(&error)),
             Err(error) => Err(written(&error)),
         };
+        // Until the name is taken, no other connection may look whether it is.
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         if self.options.force {
-            if self.claims.is_taken(place, name) {
+            if claims.is_taken(place, name) {
                 return Err("another file of this get has been given its name; get it elsewhere".into());
             }
             put(name)?;
-            self.claims.take(place, name);
+            claims.take(place, name);
             return Ok(None);
         }
         match directory.publish_new(part, name) {
             Ok(true) => {
-                self.claims.take(place, name);
+                claims.take(place, name);
                 Ok(None)
             }
             Ok(false) if matches!(directory.look(name, false), Ok(Some(Seen::Directory))) => {
@@ -168,11 +171,11 @@ impl Publisher {
             }
             Ok(false) => {
                 let new = names::new(name);
-                if !self.claims.is_free(place, &new) {
+                if !claims.is_free(place, &new) {
                     return Err(no_name_left(name, &new));
                 }
                 put(&new)?;
-                self.claims.take(place, &new);
+                claims.take(place, &new);
                 Ok(Some(new))
             }
             Err(error) => Err(written(&error)),

@@ -10,8 +10,8 @@ use crate::transfer::{Failure, Observer, Options, Resumed, Summary, names};
 use bytes::Bytes;
 use sshome_wire::{End, Header, Status};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// What is done with the answers to gets, in their order.
 pub(super) enum Event {
@@ -48,7 +48,7 @@ impl Writer {
     pub(super) fn new(
         plan: Arc<Plan>,
         options: Options,
-        claims: Claims,
+        claims: Arc<Mutex<Claims>>,
         full: Arc<AtomicBool>,
         observer: Option<Arc<dyn Observer>>,
     ) -> Writer {
@@ -66,7 +66,7 @@ impl Writer {
     }
 
     /// Publishes what is whole, keeps what can be gone on with, and tells what became of everything.
-    pub(super) fn finish(mut self) -> (Summary, Claims) {
+    pub(super) fn finish(mut self) -> Summary {
         if let Some(Current { sink: Ok(sink), .. }) = self.current.take() {
             sink.keep();
         }

@@ -1,22 +1,22 @@
 //! Links that the server has refused to make.
 
 use crate::conversation::ConversationError;
-use crate::transfer::{Context, Failure};
-use sshome_wire::{Entry, FileKind, Payload, RemotePath, Reply, Request};
+use crate::transfer::{Context, Failure, Linked};
+use sshome_wire::{Entry, FileKind, Payload, RemotePath, Reply, Request, Status};
 
 /// Looks whether just these links are there already: how many are, and the failures of the others.
 pub(super) async fn judge(
     ctx: &mut Context<'_>,
     refused: &[(RemotePath, Vec<u8>, Reply)],
 ) -> Result<(u64, Vec<Failure>), ConversationError> {
-    let (mut unchanged, mut failures) = (0, Vec::new());
+    let (mut unchanged, mut failures) = (Vec::new(), Vec::new());
     let stat = |path: &RemotePath| Request::Stat { path: path.as_bytes().to_vec(), follow: false };
     let requests = refused.iter().map(|(path, ..)| stat(path));
     let mut each = |index: usize, found: Reply| {
         let Some((path, target, reply)) = refused.get(index) else { return };
         match found.payload {
             Payload::Stat(Entry { kind: FileKind::Symlink, target: there, .. }) if there == *target => {
-                unchanged += 1;
+                unchanged.push((path, target));
             }
             Payload::Stat(_) => {
                 let why = "something else has the link's name there; remove it first";
@@ -26,5 +26,11 @@ pub(super) async fn judge(
         }
     };
     ctx.conversation.ask_all(requests, ctx.interrupt, &mut each).await?;
-    Ok((unchanged, failures))
+    if let Some(observer) = ctx.progress.observer() {
+        for (path, target) in &unchanged {
+            let (remote, status) = (path.as_bytes(), Status::FileExists);
+            observer.linked(&Linked { remote, local: None, target, status });
+        }
+    }
+    Ok((unchanged.len() as u64, failures))
 }

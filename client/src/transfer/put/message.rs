@@ -27,8 +27,8 @@ pub(super) enum Message {
 /// What a request is about, until its answer comes.
 #[derive(Debug)]
 pub(super) struct Asked {
-    /// The item's number.
-    pub(super) number: u64,
+    /// The item's number; none for a directory that is another connection's item.
+    pub(super) number: Option<u64>,
     /// The path on the server.
     pub(super) to: RemotePath,
     pub(super) what: What,
@@ -38,7 +38,7 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn new(number: u64, to: RemotePath, what: What) -> Asked {
-        Asked { number, to, what, failed: None }
+        Asked { number: Some(number), to, what, failed: None }
     }
 
     /// A file has been read to its end.

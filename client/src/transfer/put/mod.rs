@@ -2,35 +2,26 @@
 //!
 //! A thread walks over the sources, reads and hashes them and makes messages of frames
 //! ([`walk`], [`source`], [`reader`], [`message`]); another task sends them without waiting for answers, which are
-//! heard as they come ([`sending`]). What has no answer when the connection is lost is done again on
-//! the next one ([`work`]). Links that the server refuses may be there already ([`links`]).
+//! heard as they come ([`sending`]). Several connections share the walk ([`upload`]). What has no answer when
+//! a connection is lost is done again ([`items`]). Links that the server refuses may be there already
+//! ([`links`]).
 
+mod items;
 mod links;
 mod message;
 mod reader;
 mod sending;
 mod source;
+mod upload;
 mod walk;
-mod work;
 
-use super::reconnect::{Reached, Retries};
-use super::{Context, Failure, Options, Summary, path_bytes, remote_is_directory};
+use super::reconnect::Retries;
+use super::{Context, Failure, Options, Summary, Transfer, path_bytes, remote_is_directory};
 use crate::conversation::ConversationError;
-use reader::Manner;
-use sending::{Done, Sending};
+use sending::Done;
 use sshome_wire::RemotePath;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use tokio::sync::mpsc;
-use walk::Walk;
-use work::Work;
-
-/// How many messages may be read ahead.
-const QUEUE: usize = 4;
-
-/// How many requests may be in one message; the server publishes small files in groups of such a size.
-const MAX_REQUESTS: usize = 1000;
+use upload::Upload;
 
 /// Stores files, and with `recursive` directories.
 ///
@@ -44,112 +35,67 @@ const MAX_REQUESTS: usize = 1000;
 /// If nothing could be begun (`Refused`, `Local`), the transfer was interrupted (`Cancelled`; what was
 /// answered by then stays) or the connection is gone. One file's failure is in the summary.
 pub async fn put(
-    mut ctx: Context<'_>,
+    ctx: Context<'_>,
     sources: &[PathBuf],
     target: &RemotePath,
     options: Options,
 ) -> Result<Summary, ConversationError> {
-    let done = run(&mut ctx, sources, target, options).await;
-    ctx.finish(done).await
+    super::run(ctx, Put { sources, target, options }, options.jobs).await
 }
 
-async fn run(
-    ctx: &mut Context<'_>,
-    sources: &[PathBuf],
-    target: &RemotePath,
+struct Put<'a> {
+    sources: &'a [PathBuf],
+    target: &'a RemotePath,
     options: Options,
-) -> Result<Summary, ConversationError> {
-    let mut retries = Retries::default();
-    let into_directory = loop {
-        match remote_is_directory(ctx, target).await {
-            Err(ConversationError::Lost(why)) => retries.recover(ctx, why, Reached::default()).await?,
-            other => break other?,
+}
+
+impl Transfer for Put<'_> {
+    type Work = Upload;
+
+    async fn begin(&self, ctx: &mut Context<'_>, retries: &mut Retries) -> Result<Upload, ConversationError> {
+        let target = self.target;
+        let is_directory =
+            async |ctx: &mut Context<'_>, _: &mut Retries| remote_is_directory(ctx, target).await;
+        let into_directory = retries.persist(ctx, is_directory).await?;
+        if self.sources.len() > 1 && !into_directory {
+            return Err(ConversationError::Local(format!(
+                "{target}: several files need a directory that exists"
+            )));
         }
-    };
-    if sources.len() > 1 && !into_directory {
-        return Err(ConversationError::Local(format!(
-            "{target}: several files need a directory that exists"
-        )));
-    }
-    let mut done = Done::default();
-    let mut named = Vec::new();
-    for source in sources {
-        let to = match into_directory {
-            true => base_name(source).and_then(|name| target.join(&name).map_err(|error| error.to_string())),
-            false => Ok(target.clone()),
-        };
-        match to {
-            Ok(to) => named.push((source.clone(), to)),
-            Err(why) => done.summary.failures.push(Failure::of(path_bytes(source), why)),
-        }
-    }
-    measure(ctx, &named, options).await?;
-    let mut work = Work::new(Walk::new(named, options));
-    loop {
-        let ahead = retries.careful(ctx.conversation.max_outstanding());
-        let (rest, sent) = send(ctx, work, options, ahead, &mut done).await?;
-        match sent {
-            Err(ConversationError::Lost(why)) => retries.recover(ctx, why, done.reached).await?,
-            other => {
-                other?;
-                break;
+        let mut summary = Summary::default();
+        let mut named = Vec::new();
+        for source in self.sources {
+            let to = match into_directory {
+                true => {
+                    base_name(source).and_then(|name| target.join(&name).map_err(|error| error.to_string()))
+                }
+                false => Ok(target.clone()),
+            };
+            match to {
+                Ok(to) => named.push((source.clone(), to)),
+                Err(why) => summary.failures.push(Failure::of(path_bytes(source), why)),
             }
         }
-        work = rest;
-        work.begin_again();
+        let upload = Upload::new(named, self.options, summary);
+        upload.show(ctx.progress).await?;
+        Ok(upload)
     }
-    let Done { mut summary, reached, refused_links } = done;
-    loop {
-        match links::judge(ctx, &refused_links).await {
-            Err(ConversationError::Lost(why)) => retries.recover(ctx, why, reached).await?,
-            other => {
-                let (unchanged, failures) = other?;
-                summary.unchanged += unchanged;
-                summary.failures.extend(failures);
-                return Ok(summary);
-            }
-        }
-    }
-}
 
-/// Sends what is left, on the connection that there is, `ahead` requests at once. Returns what is left then, and how it ended.
-async fn send(
-    ctx: &mut Context<'_>,
-    work: Work,
-    options: Options,
-    ahead: usize,
-    done: &mut Done,
-) -> Result<(Work, Result<(), ConversationError>), ConversationError> {
-    let settled = Arc::new(AtomicU64::new(0));
-    let manner = Manner {
-        max_frame: ctx.conversation.max_frame(),
-        max_requests: MAX_REQUESTS.min(ahead),
-        preserve: options.preserve,
-        settled: Arc::clone(&settled),
-        progress: ctx.progress.clone(),
-    };
-    let (out, messages) = mpsc::channel(QUEUE);
-    let unsettled = work.unsettled();
-    let reader = tokio::task::spawn_blocking(move || reader::read(work, manner, out));
-    // When this returns, nobody listens to the reader any more, and it ends.
-    let sent = Sending::new(messages, ahead, settled, unsettled, done).run(ctx).await;
-    let failed = |error| ConversationError::Local(format!("the thread that reads files has failed: {error}"));
-    Ok((reader.await.map_err(failed)?, sent))
-}
-
-/// Tells the progress how much there is, where somebody sees it.
-async fn measure(
-    ctx: &Context<'_>,
-    sources: &[(PathBuf, RemotePath)],
-    options: Options,
-) -> Result<(), ConversationError> {
-    if ctx.progress.is_shown() {
-        let sources = sources.to_vec();
-        let measured = tokio::task::spawn_blocking(move || walk::measure(sources, options)).await;
-        let (files, bytes) = measured.map_err(|error| ConversationError::Local(error.to_string()))?;
-        ctx.progress.begin(files, Some(bytes));
+    async fn end(
+        &self,
+        ctx: &mut Context<'_>,
+        retries: &mut Retries,
+        work: &Upload,
+        carried: Result<(), ConversationError>,
+    ) -> Result<Summary, ConversationError> {
+        carried?;
+        let Done { mut summary, refused_links } = work.done();
+        let judge = async |ctx: &mut Context<'_>, _: &mut Retries| links::judge(ctx, &refused_links).await;
+        let (unchanged, failures) = retries.persist(ctx, judge).await?;
+        summary.unchanged += unchanged;
+        summary.failures.extend(failures);
+        Ok(summary)
     }
-    Ok(())
 }
 
 /// The name that a source has in the directory that it is put into: its own, or that of the

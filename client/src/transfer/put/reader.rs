@@ -1,9 +1,10 @@
 //! The thread that reads what a put sends: it makes frames of it, many small files to a message.
 
+use super::items::Items;
 use super::message::{Answer, Asked, Message, Resumed, What};
 use super::source::Source;
-use super::walk::Item;
-use super::work::Work;
+use super::walk::{Directory, Item, Within, upwards};
+use crate::transfer::pool::Taken;
 use crate::transfer::{Failure, Progress, path_bytes};
 use bytes::{BufMut, BytesMut};
 use sshome_wire::frame::HEAD;
@@ -39,13 +40,12 @@ pub(super) struct Manner {
 /// The receiver is gone: there is nobody to read for.
 struct Gone;
 
-/// Reads everything and sends it to `out`, until there is no more or nobody wants it. Returns what
-/// was not handed out.
-pub(super) fn read(mut work: Work, manner: Manner, out: mpsc::Sender<Message>) -> Work {
-    let batch = BytesMut::new();
-    let mut reader = Reader { manner, out, batch, asked: Vec::new(), in_pieces: 0, parts: None };
-    let _ = reader.run(&mut work);
-    work
+/// Reads what there is and sends it to `out`, until there is no more or nobody wants it.
+pub(super) fn read(items: Items, manner: Manner, out: mpsc::Sender<Message>) {
+    let (batch, asked) = (BytesMut::new(), Vec::new());
+    let mut reader = Reader { manner, out, batch, asked, in_pieces: 0, parts: None, made: None };
+    // Whoever wants no more knows why.
+    let _ = reader.run(items);
 }
 
 struct Reader {
@@ -58,15 +58,27 @@ struct Reader {
     in_pieces: u64,
     /// What the server has of uploads that were cut, once that was asked: paths and sizes.
     parts: Option<HashSet<(Vec<u8>, u64)>>,
+    /// The directory that was sent last; those that it is in were sent before.
+    made: Within,
 }
 
 impl Reader {
-    fn run(&mut self, work: &mut Work) -> Result<(), Gone> {
-        for (number, item) in work {
-            match item {
-                Item::Directory { from, to, mode } => self.directory(number, &from, to, mode)?,
-                Item::File { from, to, follow } => self.file(number, &from, to, follow)?,
-                Item::Link { from, to, target } => self.link(number, &from, to, target)?,
+    fn run(&mut self, items: Items) -> Result<(), Gone> {
+        for (number, Taken { thing, again }) in items {
+            if again {
+                // The connection that was lost over it may have left a part.
+                self.parts = None;
+            }
+            match thing {
+                Item::Directory(directory) => self.directory(number, directory)?,
+                Item::File { from, to, follow, within, .. } => {
+                    self.make_missing(&within)?;
+                    self.file(number, &from, to, follow)?;
+                }
+                Item::Link { from, to, target, within } => {
+                    self.make_missing(&within)?;
+                    self.link(number, &from, to, target)?;
+                }
                 Item::Skipped(failure) => self.send(Message::Skipped(number, failure))?,
                 Item::Failed(failure) => self.send(Message::Failed(number, failure))?,
             }
@@ -74,11 +86,33 @@ impl Reader {
         self.flush()
     }
 
-    fn directory(&mut self, number: u64, from: &Path, to: RemotePath, mode: Option<u32>) -> Result<(), Gone> {
+    fn directory(&mut self, number: u64, directory: Arc<Directory>) -> Result<(), Gone> {
+        self.make_missing(&directory.within)?;
+        self.make(Some(number), &directory)?;
+        self.made = Some(directory);
+        Ok(())
+    }
+
+    /// Makes the directories that another connection makes as well, or has made: what goes into them may
+    /// come before its answers. Making one that is there does no harm.
+    fn make_missing(&mut self, within: &Within) -> Result<(), Gone> {
+        let is_made =
+            |directory: &&Arc<Directory>| upwards(&self.made).any(|made| Arc::ptr_eq(made, directory));
+        let missing: Vec<&Arc<Directory>> =
+            upwards(within).take_while(|directory| !is_made(directory)).collect();
+        for directory in missing.into_iter().rev() {
+            self.make(None, directory)?;
+            self.made = Some(Arc::clone(directory));
+        }
+        Ok(())
+    }
+
+    fn make(&mut self, number: Option<u64>, directory: &Directory) -> Result<(), Gone> {
         // What is put into a directory needs it to be writable.
-        let mode = mode.filter(|_| self.manner.preserve).map(|mode| mode | 0o700);
+        let mode = directory.mode.filter(|_| self.manner.preserve).map(|mode| mode | 0o700);
+        let to = directory.to.clone();
         let request = Request::Mkdir { path: to.as_bytes().to_vec(), parents: false, mode };
-        self.small(from, request, Asked::new(number, to, What::Directory))
+        self.small(&directory.from, request, Asked { number, to, what: What::Directory, failed: None })
     }
 
     fn link(&mut self, number: u64, from: &Path, to: RemotePath, target: Vec<u8>) -> Result<(), Gone> {
@@ -98,9 +132,12 @@ impl Reader {
                 self.asked.push(asked);
                 Ok(())
             }
-            Err(error) => {
-                self.send(Message::Failed(asked.number, Failure::of(path_bytes(from), error.to_string())))
-            }
+            Err(error) => match asked.number {
+                Some(number) => {
+                    self.send(Message::Failed(number, Failure::of(path_bytes(from), error.to_string())))
+                }
+                None => Ok(()),
+            },
         }
     }
 
@@ -269,6 +306,7 @@ mod tests {
     use super::super::walk::Walk;
     use super::*;
     use crate::transfer::Options;
+    use crate::transfer::pool::Pool;
     use bytes::Bytes;
     use sshome_wire::{Decoder, MAX_FRAME};
     use std::fs::File;
@@ -284,8 +322,9 @@ mod tests {
         }
     }
 
-    fn work(path: &Path) -> Work {
-        Work::new(Walk::new(vec![(PathBuf::from(path), RemotePath::root())], Options::default()))
+    fn items(path: &Path) -> Items {
+        let walk = Walk::new(vec![(PathBuf::from(path), RemotePath::root())], Options::default());
+        Items::new(Arc::new(Pool::new(walk)))
     }
 
     /// The first message of a file, after the question that comes before it.
@@ -310,8 +349,8 @@ mod tests {
         let path = place.path().join("a");
         std::fs::write(&path, vec![1; 5 << 20]).unwrap();
         let (out, mut messages) = mpsc::channel(1);
-        let work = work(&path);
-        let reading = std::thread::spawn(move || read(work, manner(), out));
+        let items = items(&path);
+        let reading = std::thread::spawn(move || read(items, manner(), out));
         assert!(begun(&mut messages));
         // The reader is three pieces ahead at the most, and a quarter of the file is five.
         File::options().write(true).open(&path).unwrap().set_len(5 << 18).unwrap();
@@ -329,8 +368,8 @@ mod tests {
         let manner = manner();
         let settled = Arc::clone(&manner.settled);
         let (out, mut messages) = mpsc::channel(1);
-        let work = work(&path);
-        let reading = std::thread::spawn(move || read(work, manner, out));
+        let items = items(&path);
+        let reading = std::thread::spawn(move || read(items, manner, out));
         assert!(begun(&mut messages));
         settled.store(1, Ordering::Relaxed);
         assert!(std::iter::from_fn(|| messages.blocking_recv()).count() < 10);

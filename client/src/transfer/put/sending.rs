@@ -1,10 +1,10 @@
 //! What the reader makes is sent, and what the server says to it is heard.
 
+use super::items::Unsettled;
 use super::message::{Answer, Asked, Message, Resumed, What};
-use super::work::Unsettled;
 use crate::conversation::{ConversationError, encoded, unexpected};
 use crate::transfer::reconnect::Reached;
-use crate::transfer::{self, Context, Failure, Summary};
+use crate::transfer::{self, Context, Failure, Linked, Summary};
 use bytes::Bytes;
 use sshome_wire::{Digest, Frame, Part, RemotePath, Reply, Status};
 use std::collections::VecDeque;
@@ -41,13 +41,20 @@ struct Question {
     parts: Vec<Part>,
 }
 
-/// What a put has done, over all of its connections.
+/// What a put has done.
 #[derive(Default)]
 pub(super) struct Done {
     pub(super) summary: Summary,
-    pub(super) reached: Reached,
     /// Links that the server refused, with its answers: perhaps they are there already.
     pub(super) refused_links: Vec<(RemotePath, Vec<u8>, Reply)>,
+}
+
+impl Done {
+    /// Adds what another connection has done.
+    pub(super) fn add(&mut self, other: Done) {
+        self.summary.add(other.summary);
+        self.refused_links.extend(other.refused_links);
+    }
 }
 
 /// One connection's share of a put.
@@ -62,6 +69,7 @@ pub(super) struct Sending<'a> {
     settled: Arc<AtomicU64>,
     unsettled: Unsettled,
     done: &'a mut Done,
+    reached: &'a mut Reached,
     /// Bytes that were sent and are not answered.
     under_way: u64,
 }
@@ -73,9 +81,10 @@ impl<'a> Sending<'a> {
         settled: Arc<AtomicU64>,
         unsettled: Unsettled,
         done: &'a mut Done,
+        reached: &'a mut Reached,
     ) -> Sending<'a> {
         let (waiting, open, under_way) = (VecDeque::new(), Open::No, 0);
-        Sending { messages, ahead, waiting, open, settled, unsettled, done, under_way }
+        Sending { messages, ahead, waiting, open, settled, unsettled, done, reached, under_way }
     }
 
     /// Sends everything and hears every answer.
@@ -160,9 +169,9 @@ impl<'a> Sending<'a> {
     }
 
     fn resumed(&mut self, ctx: &Context<'_>, asked: &Asked, offset: u64) {
-        ctx.progress.resume_at(offset);
+        ctx.progress.resume_at(asked.to.as_bytes(), offset);
         self.under_way = self.under_way.saturating_add(offset);
-        self.done.reached.offset = self.done.reached.offset.max(offset);
+        self.reached.go_on_after(offset);
         self.done.summary.resumed.push(transfer::Resumed::of(asked.to.as_bytes(), offset));
     }
 
@@ -238,8 +247,8 @@ impl<'a> Sending<'a> {
     }
 
     fn note(&mut self, ctx: &Context<'_>, asked: Asked, reply: &Reply) {
-        let Asked { number, to, what, failed } = asked;
-        let summary = &mut self.done.summary;
+        let Asked { number: Some(number), to, what, failed } = asked else { return };
+        let (remote, summary) = (to.as_bytes(), &mut self.done.summary);
         if let What::File { size, .. } = what {
             ctx.progress.end_file();
             self.under_way = self.under_way.saturating_sub(size);
@@ -250,20 +259,24 @@ impl<'a> Sending<'a> {
                 summary.files += 1;
                 summary.bytes = summary.bytes.saturating_add(size);
                 if let Some(observer) = ctx.progress.observer() {
-                    let remote = to.as_bytes();
                     observer.done(&transfer::Done { remote, local: None, size, digest, resumed_at, status });
                 }
             }
             (What::Directory, Status::Done | Status::DirectoryExists) => {}
-            (What::Link(_), Status::Done) => summary.links += 1,
+            (What::Link(target), status @ Status::Done) => {
+                summary.links += 1;
+                if let Some(observer) = ctx.progress.observer() {
+                    observer.linked(&Linked { remote, local: None, target: &target, status });
+                }
+            }
             (What::Link(target), _) => self.done.refused_links.push((to, target, reply.clone())),
-            _ => summary.failures.push(Failure::refused(to.as_bytes(), reply.status, &reply.message)),
+            _ => summary.failures.push(Failure::refused(remote, reply.status, &reply.message)),
         }
         self.settle(number);
     }
 
     fn settle(&mut self, number: u64) {
         self.unsettled.settle(number);
-        self.done.reached = Reached { settled: self.done.reached.settled + 1, offset: 0 };
+        self.reached.settle();
     }
 }

@@ -1,5 +1,6 @@
 //! What a put sends: files and directories, in the order in which the server is to have them.
 
+use crate::transfer::jobs::Load;
 use crate::transfer::{Failure, Options, local, path_bytes};
 use sshome_wire::RemotePath;
 use std::fs::{self, Metadata};
@@ -11,15 +12,33 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(super) enum Item {
     /// A directory, before what is in it.
-    Directory { from: PathBuf, to: RemotePath, mode: Option<u32> },
+    Directory(Arc<Directory>),
     /// A file, perhaps behind a link.
-    File { from: PathBuf, to: RemotePath, follow: bool },
+    File { from: PathBuf, to: RemotePath, follow: bool, size: u64, within: Within },
     /// A symbolic link, and what stands in it.
-    Link { from: PathBuf, to: RemotePath, target: Vec<u8> },
+    Link { from: PathBuf, to: RemotePath, target: Vec<u8>, within: Within },
     /// A special file: left out.
     Skipped(Failure),
     /// What cannot be read or named.
     Failed(Failure),
+}
+
+/// A directory of a tree.
+#[derive(Debug)]
+pub(super) struct Directory {
+    pub(super) from: PathBuf,
+    pub(super) to: RemotePath,
+    pub(super) mode: Option<u32>,
+    pub(super) within: Within,
+    identity: Option<(u64, u64)>,
+}
+
+/// The directory of the same tree that something is in; none for what the user named.
+pub(super) type Within = Option<Arc<Directory>>;
+
+/// A directory, the one that it is in, and so on up to the top of the tree.
+pub(super) fn upwards(from: &Within) -> impl Iterator<Item = &Arc<Directory>> {
+    std::iter::successors(from.as_ref(), |directory| directory.within.as_ref())
 }
 
 /// Walks over the sources. A directory's entries are read when its turn comes, so that a tree of
@@ -37,54 +56,41 @@ struct Pending {
     to: RemotePath,
     /// Whether a link is followed.
     follow: bool,
-    above: Option<Arc<Above>>,
-}
-
-/// A directory that something is in, and those that it is in itself.
-struct Above {
-    identity: Option<(u64, u64)>,
-    above: Option<Arc<Above>>,
+    within: Within,
 }
 
 impl Walk {
     /// A walk over sources, each with the path that it is to have.
     pub(super) fn new(sources: Vec<(PathBuf, RemotePath)>, options: Options) -> Walk {
-        let pending = |(from, to)| Pending { from, to, follow: true, above: None };
+        let pending = |(from, to)| Pending { from, to, follow: true, within: None };
         let stack = sources.into_iter().rev().map(pending).collect();
         Walk { recursive: options.recursive, follow: options.follow, stack }
     }
 
     fn visit(&mut self, pending: Pending) -> Item {
-        let Pending { from, to, follow, above } = pending;
+        let Pending { from, to, follow, within } = pending;
         let seen = if follow { fs::metadata(&from) } else { fs::symlink_metadata(&from) };
         match seen {
             Err(error) => Item::Failed(unreadable(&from, &error)),
-            Ok(seen) if seen.is_file() => Item::File { from, to, follow },
-            Ok(seen) if seen.is_dir() && self.recursive => self.directory(from, to, &seen, above),
+            Ok(seen) if seen.is_file() => Item::File { from, to, follow, size: seen.len(), within },
+            Ok(seen) if seen.is_dir() && self.recursive => self.directory(from, to, &seen, within),
             Ok(seen) if seen.is_dir() => {
                 Item::Failed(Failure::of(path_bytes(&from), "it is a directory; -r puts directories"))
             }
             Ok(seen) if seen.is_symlink() => match fs::read_link(&from) {
-                Ok(target) => Item::Link { from, to, target: path_bytes(&target).to_vec() },
+                Ok(target) => Item::Link { from, to, target: path_bytes(&target).to_vec(), within },
                 Err(error) => Item::Failed(unreadable(&from, &error)),
             },
             Ok(_) => Item::Skipped(Failure::of(path_bytes(&from), "it is no regular file")),
         }
     }
 
-    fn directory(
-        &mut self,
-        from: PathBuf,
-        to: RemotePath,
-        seen: &Metadata,
-        above: Option<Arc<Above>>,
-    ) -> Item {
+    fn directory(&mut self, from: PathBuf, to: RemotePath, seen: &Metadata, within: Within) -> Item {
         let identity = local::identity(seen);
-        if self.follow && identity.is_some() && is_among(identity, above.as_deref()) {
+        if self.follow && identity.is_some() && upwards(&within).any(|above| above.identity == identity) {
             let why = "the link leads back to a directory that it is in";
             return Item::Failed(Failure::of(path_bytes(&from), why));
         }
-        let above = self.follow.then(|| Arc::new(Above { identity, above }));
         let names = fs::read_dir(&from).and_then(|entries| {
             entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()
         });
@@ -94,20 +100,19 @@ impl Walk {
         };
         // The same order every time; the stack turns it round.
         names.sort_unstable_by(|a, b| b.cmp(a));
+        let directory = Arc::new(Directory { from, to, mode: local::mode(seen), within, identity });
         let mut failed = None;
         for name in names {
-            let path = from.join(&name);
-            match to.join(name.as_encoded_bytes()) {
-                Ok(to) => {
-                    self.stack.push(Pending { from: path, to, follow: self.follow, above: above.clone() })
-                }
-                Err(error) => failed = Some(Failure::of(path_bytes(&path), error.to_string())),
+            let (from, within) = (directory.from.join(&name), Some(Arc::clone(&directory)));
+            match directory.to.join(name.as_encoded_bytes()) {
+                Ok(to) => self.stack.push(Pending { from, to, follow: self.follow, within }),
+                Err(error) => failed = Some(Failure::of(path_bytes(&from), error.to_string())),
             }
         }
         match failed {
             // Only where paths are too long, and then everything deeper is, too.
             Some(failure) => Item::Failed(failure),
-            None => Item::Directory { from, to, mode: local::mode(seen) },
+            None => Item::Directory(directory),
         }
     }
 }
@@ -121,23 +126,13 @@ impl Iterator for Walk {
     }
 }
 
-fn is_among(identity: Option<(u64, u64)>, mut above: Option<&Above>) -> bool {
-    while let Some(directory) = above {
-        if directory.identity == identity {
-            return true;
-        }
-        above = directory.above.as_deref();
-    }
-    false
-}
-
-/// How many files the sources hold, and how many bytes: for the progress, and no more than that.
-pub(super) fn measure(sources: Vec<(PathBuf, RemotePath)>, options: Options) -> (u64, u64) {
-    let files = Walk::new(sources, options).filter_map(|item| match item {
-        Item::File { from, .. } => Some(fs::metadata(from).map_or(0, |seen| seen.len())),
+/// How many files the sources hold, and how many bytes, without reading them.
+pub(super) fn measure(sources: Vec<(PathBuf, RemotePath)>, options: Options) -> Load {
+    let sizes = Walk::new(sources, options).filter_map(|item| match item {
+        Item::File { size, .. } => Some(size),
         _ => None,
     });
-    files.fold((0, 0), |(count, sum), size| (count + 1, u64::saturating_add(sum, size)))
+    sizes.fold(Load::default(), Load::and)
 }
 
 /// A source that cannot be read.
@@ -150,8 +145,13 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    const PLAIN: Options = Options { recursive: false, preserve: false, follow: false, force: false };
-    const RECURSIVE: Options = Options { recursive: true, ..PLAIN };
+    fn plain() -> Options {
+        Options::default()
+    }
+
+    fn recursive() -> Options {
+        Options { recursive: true, ..plain() }
+    }
 
     #[test]
     fn a_tree_is_walked_in_order_and_its_links_are_links() {
@@ -163,9 +163,9 @@ mod tests {
         symlink("/etc", path("t/link")).unwrap();
         symlink("/etc/passwd", path("t/b/file-link")).unwrap();
         let sources = vec![(path("t"), RemotePath::root().join(b"/www").unwrap())];
-        let seen: Vec<String> = Walk::new(sources.clone(), RECURSIVE)
+        let seen: Vec<String> = Walk::new(sources.clone(), recursive())
             .map(|item| match item {
-                Item::Directory { to, .. } => format!("{to}/"),
+                Item::Directory(directory) => format!("{}/", directory.to),
                 Item::File { to, follow, .. } => format!("{to} {follow}"),
                 Item::Link { to, target, .. } => format!("{to} -> {}", String::from_utf8(target).unwrap()),
                 Item::Skipped(failure) | Item::Failed(failure) => panic!("{failure:?}"),
@@ -175,8 +175,8 @@ mod tests {
         let links = ["/www/b/file-link -> /etc/passwd", "/www/link -> /etc"];
         let want = [&want[..], &links].concat();
         assert_eq!(seen, want);
-        assert_eq!(measure(sources.clone(), RECURSIVE), (2, 0));
-        assert!(matches!(Walk::new(sources, PLAIN).next(), Some(Item::Failed(_))));
+        assert_eq!(measure(sources.clone(), recursive()), Load { files: 2, bytes: 0 });
+        assert!(matches!(Walk::new(sources, plain()).next(), Some(Item::Failed(_))));
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
         symlink("../u", path("t/two")).unwrap();
         symlink("../t", path("u/back")).unwrap();
         let sources = vec![(path("t"), RemotePath::root())];
-        let walk = || Walk::new(sources.clone(), Options { follow: true, ..RECURSIVE });
+        let walk = || Walk::new(sources.clone(), Options { follow: true, ..recursive() });
         let files = walk().filter(|item| matches!(item, Item::File { follow: true, .. })).count();
         let circles = walk().filter(|item| matches!(item, Item::Failed(_))).count();
         // u/file by t/a/one, by t/two, and by t/a/up; each way back into t is a circle.
@@ -204,7 +204,7 @@ mod tests {
         fs::write(place.path().join("file"), "x").unwrap();
         symlink("file", place.path().join("link")).unwrap();
         let sources = vec![(place.path().join("link"), RemotePath::root())];
-        let items: Vec<Item> = Walk::new(sources, PLAIN).collect();
+        let items: Vec<Item> = Walk::new(sources, plain()).collect();
         assert!(matches!(items.as_slice(), [Item::File { follow: true, .. }]));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::sink::Sink;
 use crate::conversation::{ConversationError, unexpected};
-use crate::transfer::reconnect::{Reached, Retries};
+use crate::transfer::reconnect::Retries;
 use crate::transfer::{Context, Done, Failure, Summary};
 use bytes::{Buf, Bytes};
 use sshome_wire::{BLOCK, End, Frame, Header, RemotePath, Reply, Status, Time};
@@ -93,7 +93,8 @@ impl Stream<'_> {
                 Err(ConversationError::Lost(why)) => {
                     let offset = sink.hasher.length();
                     ctx.progress.rewind(offset);
-                    retries.recover(ctx, why, Reached { settled: 0, offset }).await?;
+                    retries.reached.go_on_after(offset);
+                    retries.recover(ctx, why).await?;
                 }
                 Err(error) => return Err(error),
                 Ok(Ended::Changed) => {
@@ -131,7 +132,7 @@ impl Stream<'_> {
         }
         ctx.progress.begin_stream(self.source.file_name().unwrap_or_default(), Some(size));
         if begun_at > 0 {
-            ctx.progress.resume_at(begun_at);
+            ctx.progress.resume_at(self.source.as_bytes(), begun_at);
             self.resumed = offset;
         }
         // Of the block that was under way, what came of it before.

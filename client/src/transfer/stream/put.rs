@@ -4,7 +4,7 @@ use super::Expected;
 use super::kept::Kept;
 use super::reader::{self, Message};
 use crate::conversation::{ConversationError, encoded, unexpected};
-use crate::transfer::reconnect::{Reached, Retries};
+use crate::transfer::reconnect::Retries;
 use crate::transfer::{Context, Done, Failure, Resumed, Summary};
 use bytes::Bytes;
 use sshome_wire::{
@@ -67,8 +67,8 @@ async fn run(
             // What is to be thrown away need not arrive.
             Err(ConversationError::Lost(_)) if stream.has_failed() => return Ok(stream.failed()),
             Err(ConversationError::Lost(why)) => {
-                let reached = Reached { settled: 0, offset: stream.kept.begin() };
-                retries.recover(ctx, why, reached).await?;
+                retries.reached.go_on_after(stream.kept.begin());
+                retries.recover(ctx, why).await?;
             }
             Ok(reply) => return Ok(stream.summary(ctx, &reply)),
             Err(error) => return Err(error),
@@ -140,7 +140,7 @@ impl Stream {
         self.kept.release(offset);
         ctx.progress.begin_stream(self.target.file_name().unwrap_or_default(), self.size);
         if offset > 0 {
-            ctx.progress.resume_at(offset);
+            ctx.progress.resume_at(self.target.as_bytes(), offset);
             self.under_way = offset;
             self.resumed = Some(offset);
         }

@@ -1,0 +1,90 @@
+//! Options of commands.
+
+use super::command::{B3, SIZE};
+use super::stream;
+use crate::transfer::Jobs;
+use std::fmt::Write;
+
+/// An option of a command.
+#[derive(Debug)]
+pub struct Flag {
+    /// The letter behind the dash; a control character where there is none.
+    pub short: char,
+    /// Another letter for it, as in sftp.
+    pub also: Option<char>,
+    /// The word behind two dashes; empty where there is none.
+    pub long: &'static str,
+    /// What has to follow it, if something has to.
+    pub value: Option<Value>,
+    /// What it does, in a line.
+    pub help: &'static str,
+}
+
+/// What follows an option: `-j N`, `-jN`, `--jobs N` or `--jobs=N`.
+#[derive(Debug)]
+pub struct Value {
+    /// What help calls it.
+    pub name: &'static str,
+    /// Says what is wrong with a text that is none.
+    pub check: fn(&str) -> Result<(), String>,
+}
+
+/// How many connections a transfer has.
+pub const JOBS: char = 'j';
+
+/// The same, as an option.
+pub(super) const JOBS_FLAG: Flag = Flag {
+    short: JOBS,
+    also: None,
+    long: "jobs",
+    value: Some(Value {
+        name: "N",
+        check: |text| text.parse::<Jobs>().map(drop).map_err(|error| error.to_string()),
+    }),
+    help: "over so many connections at a time, or auto",
+};
+
+/// The length that a stream must have.
+pub(super) const SIZE_FLAG: Flag = Flag {
+    short: SIZE,
+    also: None,
+    long: "size",
+    value: Some(Value { name: "BYTES", check: |text| stream::size(text).map(drop) }),
+    help: "what put - has to read, or it fails",
+};
+
+/// The digest that a stream must have.
+pub(super) const B3_FLAG: Flag = Flag {
+    short: B3,
+    also: None,
+    long: "b3",
+    value: Some(Value { name: "HEX", check: |text| stream::digest(text).map(drop) }),
+    help: "the BLAKE3 of what put - has to read",
+};
+
+impl Flag {
+    /// Whether it is written so behind one dash.
+    pub(super) fn is_letter(&self, letter: char) -> bool {
+        (self.short == letter || self.also == Some(letter)) && !letter.is_control()
+    }
+
+    /// Whether it is written so behind two dashes.
+    pub(super) fn is_word(&self, word: &[u8]) -> bool {
+        !self.long.is_empty() && self.long.as_bytes() == word
+    }
+
+    /// All ways to write it, and its value, for people.
+    pub(super) fn spellings(&self) -> String {
+        let letters = [Some(self.short), self.also].into_iter().flatten().filter(|c| !c.is_control());
+        let mut names: Vec<String> = letters.map(|letter| format!("-{letter}")).collect();
+        if !self.long.is_empty() {
+            names.push(format!("--{}", self.long));
+        }
+        let mut out = names.join(", ");
+        if let Some(value) = &self.value {
+            // Writing into a String cannot fail.
+            let _ = write!(out, " {}", value.name);
+        }
+        out
+    }
+}

@@ -1,0 +1,108 @@
+//! The work of a get, which its connections share.
+
+use super::claims::Claims;
+use super::fetch::{self, Fetched};
+use super::part::{self, Known};
+use super::plan::Plan;
+use crate::conversation::ConversationError;
+use crate::transfer::jobs::Load;
+use crate::transfer::lanes::Work;
+use crate::transfer::pool::Pool;
+use crate::transfer::reconnect::Retries;
+use crate::transfer::{Context, Options, Summary, blocking};
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec;
+
+/// What is to be fetched, and what was.
+pub(super) struct Download {
+    pub(super) plan: Arc<Plan>,
+    pub(super) options: Options,
+    /// Files that nobody has asked for, by their numbers in the plan.
+    pub(super) files: Pool<vec::IntoIter<usize>>,
+    /// Directories that were made for it, by their numbers in the plan.
+    pub(super) made: Vec<usize>,
+    pub(super) claims: Arc<Mutex<Claims>>,
+    /// The local disk is full.
+    pub(super) full: Arc<AtomicBool>,
+    pub(super) load: Load,
+    /// How many bytes there are, where that is known of all files.
+    pub(super) bytes: Option<u64>,
+    /// What is here of files that nobody has asked for.
+    known: Mutex<HashMap<usize, Known>>,
+    summary: Mutex<Summary>,
+}
+
+impl Download {
+    /// Files of a plan that are to be fetched, with what is here of them; `summary` has what became of the
+    /// others.
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        options: Options,
+        files: Vec<usize>,
+        known: HashMap<usize, Known>,
+        made: Vec<usize>,
+        summary: Summary,
+    ) -> Download {
+        let sizes = || files.iter().filter_map(|number| plan.files.get(*number)).map(|file| file.size);
+        let load = sizes().map(Option::unwrap_or_default).fold(Load::default(), Load::and);
+        Download {
+            bytes: sizes().all(|size| size.is_some()).then_some(load.bytes),
+            load,
+            claims: Arc::new(Mutex::new(Claims::of(&plan))),
+            plan,
+            options,
+            files: Pool::new(files.into_iter()),
+            made,
+            full: Arc::default(),
+            known: Mutex::new(known),
+            summary: Mutex::new(summary),
+        }
+    }
+
+    /// What became of everything up to now; it is forgotten here.
+    pub(super) fn summary(&self) -> Summary {
+        std::mem::take(&mut *lock(&self.summary))
+    }
+
+    /// What is here of a file that is about to be asked for.
+    pub(super) fn known(&self, number: usize) -> Option<Known> {
+        lock(&self.known).remove(&number)
+    }
+}
+
+/// What is here of those of the files that can be gone on with.
+pub(super) async fn find_parts(
+    ctx: &Context<'_>,
+    plan: &Arc<Plan>,
+    files: &[usize],
+) -> Result<HashMap<usize, Known>, ConversationError> {
+    let files: Vec<usize> = files.iter().copied().filter(|number| part::may_have(plan, *number)).collect();
+    let (plan, interrupt, progress) = (Arc::clone(plan), ctx.interrupt.clone(), ctx.progress.clone());
+    blocking(move || part::find(&plan, files.into_iter(), &interrupt, &progress)).await
+}
+
+impl Work for Download {
+    fn load(&self) -> Load {
+        self.load
+    }
+
+    fn is_done(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    async fn run(&self, ctx: &mut Context<'_>, retries: &mut Retries) -> Result<(), ConversationError> {
+        let Fetched { summary, left, ended } = fetch::fetch(ctx, self, &mut retries.reached).await?;
+        lock(&self.summary).add(summary);
+        let found = find_parts(ctx, &self.plan, &left).await;
+        // Whoever takes them finds what there is of them.
+        lock(&self.known).extend(found.unwrap_or_default());
+        self.files.give_back(left);
+        ended
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

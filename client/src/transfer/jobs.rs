@@ -1,0 +1,117 @@
+//! How many connections a transfer has.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+
+/// The most that can be asked for.
+const MOST: usize = 64;
+
+/// The most that are made where nobody asks for a number.
+const MOST_AUTO: usize = 4;
+
+/// So many bytes are worth a connection of their own: a login costs what some of them would.
+const BYTES: u64 = 64 << 20;
+
+/// How many connections carry one transfer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Jobs {
+    /// As many as are worth it, by the number of files, their size and the cores of this machine.
+    #[default]
+    Auto,
+    /// So many, but no more than there are files.
+    Exactly(NonZeroUsize),
+}
+
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    /// Files, whatever their length.
+    pub(super) files: u64,
+    /// Their length in bytes.
+    pub(super) bytes: u64,
+}
+
+impl Load {
+    /// A load with one more file.
+    pub(super) fn and(self, bytes: u64) -> Load {
+        Load { files: self.files + 1, bytes: self.bytes.saturating_add(bytes) }
+    }
+}
+
+impl Jobs {
+    /// One connection, and no more.
+    pub const ONE: Jobs = Jobs::Exactly(NonZeroUsize::MIN);
+
+    /// How many connections that much is worth, on a machine of so many cores.
+    pub(super) fn connections(self, load: Load, cores: usize) -> usize {
+        let files = usize::try_from(load.files).unwrap_or(usize::MAX);
+        let most = match self {
+            Jobs::Exactly(number) => number.get(),
+            Jobs::Auto => {
+                let worth = usize::try_from(load.bytes / BYTES).unwrap_or(usize::MAX);
+                cores.min(MOST_AUTO).min(worth)
+            }
+        };
+        most.min(files).max(1)
+    }
+}
+
+/// Why a number of connections is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is \"auto\", or a number from 1 to {MOST}")]
+pub struct JobsError;
+
+impl FromStr for Jobs {
+    type Err = JobsError;
+
+    fn from_str(text: &str) -> Result<Jobs, JobsError> {
+        if text == "auto" {
+            return Ok(Jobs::Auto);
+        }
+        let number: NonZeroUsize = text.parse().map_err(|_| JobsError)?;
+        if number.get() <= MOST { Ok(Jobs::Exactly(number)) } else { Err(JobsError) }
+    }
+}
+
+impl fmt::Display for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Jobs::Auto => f.write_str("auto"),
+            Jobs::Exactly(number) => number.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_connections_than_the_work_is_worth() {
+        let mib = 1 << 20;
+        for (jobs, files, bytes, cores, connections) in [
+            ("auto", 4, 2048 * mib, 2, 2),
+            ("auto", 4, 2048 * mib, 64, MOST_AUTO),
+            ("auto", 1, 2048 * mib, 8, 1),
+            ("auto", 10_000, 40 * mib, 8, 1),
+            ("auto", 3, 200 * mib, 8, 3),
+            ("auto", 0, 0, 8, 1),
+            ("3", 10_000, 40 * mib, 2, 3),
+            ("3", 2, 40 * mib, 2, 2),
+            ("1", 10_000, 40 * mib, 2, 1),
+        ] {
+            let jobs: Jobs = jobs.parse().unwrap();
+            let made = jobs.connections(Load { files, bytes }, cores);
+            assert_eq!(made, connections, "{jobs} for {files} files of {bytes} bytes on {cores} cores");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_of_connections() {
+        for text in ["0", "65", "-1", "", "Auto", "1.5"] {
+            assert_eq!(text.parse::<Jobs>(), Err(JobsError), "{text}");
+        }
+        assert_eq!("64".parse::<Jobs>().unwrap().to_string(), "64");
+    }
+}

@@ -1,0 +1,115 @@
+//! The work of a put, which its connections share.
+
+use super::items::Items;
+use super::reader::{self, Manner};
+use super::sending::{Done, Sending};
+use super::walk::{self, Walk};
+use crate::conversation::ConversationError;
+use crate::transfer::jobs::Load;
+use crate::transfer::lanes::Work;
+use crate::transfer::pool::Pool;
+use crate::transfer::reconnect::Retries;
+use crate::transfer::{Context, Options, Progress, Summary, blocking};
+use sshome_wire::RemotePath;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::sync::mpsc;
+
+/// How many messages may be read ahead.
+const QUEUE: usize = 4;
+
+/// How many requests may be in one message; the server publishes small files in groups of such a size.
+const MAX_REQUESTS: usize = 1000;
+
+/// What is to be sent, and what was.
+pub(super) struct Upload {
+    options: Options,
+    items: Arc<Pool<Walk>>,
+    sources: Arc<Sources>,
+    done: Mutex<Done>,
+}
+
+/// What the user named, and how much that is once it has been looked at.
+struct Sources {
+    named: Vec<(PathBuf, RemotePath)>,
+    options: Options,
+    load: OnceLock<Load>,
+}
+
+impl Upload {
+    /// Sources, each with the path that it is to have; `summary` has what has failed already.
+    pub(super) fn new(named: Vec<(PathBuf, RemotePath)>, options: Options, summary: Summary) -> Upload {
+        let items = Arc::new(Pool::new(Walk::new(named.clone(), options)));
+        let done = Mutex::new(Done { summary, ..Done::default() });
+        Upload { options, items, sources: Arc::new(Sources { named, options, load: OnceLock::new() }), done }
+    }
+
+    /// Tells the progress how much there is, where somebody sees it.
+    pub(super) async fn show(&self, progress: &Progress) -> Result<(), ConversationError> {
+        if progress.is_shown() {
+            let sources = Arc::clone(&self.sources);
+            let Load { files, bytes } = blocking(move || sources.load()).await?;
+            progress.begin(files, Some(bytes));
+        }
+        Ok(())
+    }
+
+    /// What was done up to now; it is forgotten here.
+    pub(super) fn done(&self) -> Done {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Done> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sources {
+    fn load(&self) -> Load {
+        *self.load.get_or_init(|| walk::measure(self.named.clone(), self.options))
+    }
+}
+
+impl Work for Upload {
+    fn load(&self) -> Load {
+        let mut targets = HashSet::new();
+        match self.sources.named.iter().all(|(_, target)| targets.insert(target.as_bytes())) {
+            true => self.sources.load(),
+            // The last of those with one name is to stay, so nothing goes side by side.
+            false => Load::default(),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    async fn run(&self, ctx: &mut Context<'_>, retries: &mut Retries) -> Result<(), ConversationError> {
+        let ahead = retries.careful(ctx.conversation.max_outstanding());
+        let settled = Arc::new(AtomicU64::new(0));
+        let manner = Manner {
+            max_frame: ctx.conversation.max_frame(),
+            max_requests: MAX_REQUESTS.min(ahead),
+            preserve: self.options.preserve,
+            settled: Arc::clone(&settled),
+            progress: ctx.progress.clone(),
+        };
+        let (out, messages) = mpsc::channel(QUEUE);
+        let items = Items::new(Arc::clone(&self.items));
+        let unsettled = items.unsettled();
+        let reader = tokio::task::spawn_blocking(move || reader::read(items, manner, out));
+        let mut done = Done::default();
+        // When this returns, nobody listens to the reader any more, and it ends.
+        let sending =
+            Sending::new(messages, ahead, settled, unsettled.clone(), &mut done, &mut retries.reached);
+        let sent = sending.run(ctx).await;
+        let read = reader.await;
+        self.items.give_back(unsettled.take());
+        self.lock().add(done);
+        let failed =
+            |error| ConversationError::Local(format!("the thread that reads files has failed: {error}"));
+        read.map_err(failed).and(sent)
+    }
+}
