@@ -16,13 +16,13 @@ const PIECE: usize = 256 << 10;
 #[derive(Subcommand)]
 pub(crate) enum Raw {
     /// Serves every file of this machine, on loopback
-    #[command(hide = true)]
+    #[command(name = "raw-serve", hide = true)]
     Serve,
     /// Fetches a file
-    #[command(hide = true)]
+    #[command(name = "raw-get", hide = true)]
     Get { port: u16, from: PathBuf, to: PathBuf },
     /// Stores a file
-    #[command(hide = true)]
+    #[command(name = "raw-put", hide = true)]
     Put { port: u16, from: PathBuf, to: PathBuf },
 }
 

@@ -104,7 +104,7 @@ fn start_sshomed(stage: &Stage) -> Result<Server> {
 
 fn start_tcp(stage: &Stage) -> Result<Server> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["raw", "serve"]);
+    command.arg("raw-serve");
     let (process, line) = listening(command, &stage.path().join("tcp.log"), "listening on ")?;
     Ok(Server { process, port: port(&line)? })
 }

@@ -168,7 +168,7 @@ impl Job<'_> {
     fn tcp(&self) -> Result<Command> {
         let (source, target) = self.ends();
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("raw").arg(self.verb()).arg(self.port.to_string());
+        command.arg(format!("raw-{}", self.verb())).arg(self.port.to_string());
         command.arg(source).arg(target.join(self.workload.files.name));
         Ok(command)
     }

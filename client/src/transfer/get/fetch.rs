@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// How many gets are asked for ahead.
-const AHEAD: usize = 256;
+/// How many gets are asked for ahead: over a link with latency, as many small files as arrive in a round trip.
+const AHEAD: usize = 2048;
 
 /// The writer is handed events in batches of about this many bytes, or this many events: a
 /// thread woken for each small file would cost more than the file.
