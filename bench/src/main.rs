@@ -4,7 +4,10 @@
 //! that what arrived is what was sent, and writes the medians to docs/performance.md.
 
 mod files;
+mod link;
+mod many;
 mod measure;
+mod raw;
 mod report;
 mod servers;
 mod stage;
@@ -13,14 +16,16 @@ mod workload;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use link::Proxy;
 use measure::Sample;
+use raw::Raw;
 use report::Outcome;
 use servers::Servers;
 use stage::Stage;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use tool::Tool;
-use workload::{WORKLOADS, Workload};
+use workload::{FileSet, LONG, WORKLOADS, Workload};
 
 #[derive(Parser)]
 #[command(about = "Runs sshome side by side with OpenSSH and rsync, and writes docs/performance.md")]
@@ -28,27 +33,35 @@ struct Options {
     /// How often each tool does each workload
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Only workloads whose name contains this; the page is not written
+    /// Only workloads whose name contains this; no page is written
     #[arg(long, value_name = "PART OF A NAME")]
     only: Option<String>,
-    /// Only these tools; the page is not written
+    /// Only these tools; no page is written
     #[arg(long, value_delimiter = ',', value_name = "TOOL")]
     tools: Vec<Tool>,
-    /// Files this many times smaller or fewer, to try the bench itself; the page is not written
+    /// Files this many times shorter or fewer, to try the bench itself; no page is written
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     shrink: u64,
+    /// Instead of the table: whether sshome's memory grows, with files of 4 GiB and with 1,000,000 files
+    #[arg(long)]
+    long: bool,
+    #[command(subcommand)]
+    raw: Option<Raw>,
 }
 
 impl Options {
     fn workloads(&self) -> Vec<Workload> {
+        let all: &[Workload] = if self.long { &LONG } else { &WORKLOADS };
         let wanted =
             |workload: &&Workload| self.only.as_ref().is_none_or(|part| workload.name.contains(part));
-        WORKLOADS.iter().filter(wanted).map(|workload| workload.shrunk(self.shrink)).collect()
+        all.iter().filter(wanted).map(|workload| workload.shrunk(self.shrink)).collect()
     }
 
-    fn tools(&self) -> Vec<Tool> {
+    /// The tools that are to run, as far as there is anything for them to do.
+    fn tools(&self, workloads: &[Workload]) -> Vec<Tool> {
         let wanted = |tool: &Tool| self.tools.is_empty() || self.tools.contains(tool);
-        Tool::ALL.into_iter().filter(wanted).collect()
+        let used = |tool: &Tool| workloads.iter().any(|workload| workload.tools.contains(tool));
+        Tool::ALL.into_iter().filter(wanted).filter(used).collect()
     }
 
     /// Whether the result is the whole table.
@@ -59,30 +72,53 @@ impl Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    if let Some(raw) = &options.raw {
+        return raw.run();
+    }
     let workloads = options.workloads();
-    ensure!(!workloads.is_empty(), "no workload has such a name");
-    let tools = installed(options.tools())?;
+    ensure!(!workloads.is_empty() || options.long, "no workload has such a name");
+    let mut tools = installed(options.tools(&workloads))?;
+    if options.long && !tools.contains(&Tool::Sshome) {
+        tools.push(Tool::Sshome);
+    }
     if options.shrink > 1 {
-        println!("files {} times smaller or fewer than the names of the workloads say", options.shrink);
+        println!("files {} times shorter or fewer than the names of the workloads say", options.shrink);
     }
     if tools.contains(&Tool::Sshome) {
         build()?;
     }
-
-    let stage = Stage::new(&workloads, binaries()?)?;
+    let stage = Stage::new(binaries()?)?;
     let servers = Servers::start(&stage, &tools)?;
+    let outcomes = run_all(&workloads, &tools, options.rounds, &stage, &servers)?;
+    let surroundings = report::surroundings(&stage, options.rounds);
+    if options.long {
+        let many = many::run(options.shrink, &stage, &servers)?;
+        let text = format!("{}\n{}\n{surroundings}\n", report::table(&outcomes), many);
+        println!("\n{text}");
+        return if options.whole() { report::write_long(&text) } else { Ok(()) };
+    }
+    let text = format!("{}\n{surroundings}\n", report::table(&outcomes));
+    println!("\n{text}");
+    if options.whole() { report::write(&text, &report::summary(&outcomes)) } else { Ok(()) }
+}
+
+fn run_all(
+    workloads: &[Workload],
+    tools: &[Tool],
+    rounds: u32,
+    stage: &Stage,
+    servers: &Servers,
+) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
-    for workload in &workloads {
-        outcomes.extend(run(workload, &tools, options.rounds, &stage, &servers)?);
+    let mut there: Option<FileSet> = None;
+    for workload in workloads {
+        if there != Some(workload.files) {
+            stage.provide(&workload.files)?;
+            there = Some(workload.files);
+        }
+        outcomes.extend(run(workload, tools, rounds, stage, servers)?);
     }
-    let table = report::table(&outcomes, &stage, options.rounds);
-    println!("\n{table}");
-    if options.whole() {
-        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md");
-        report::write(&page, &table)?;
-        println!("wrote docs/performance.md");
-    }
-    Ok(())
+    Ok(outcomes)
 }
 
 /// One workload, the tools in turn.
@@ -93,7 +129,7 @@ fn run(
     stage: &Stage,
     servers: &Servers,
 ) -> Result<Vec<Outcome>> {
-    let tools = tools.iter().copied().filter(|tool| workload.tools.contains(tool));
+    let tools = workload.tools.iter().copied().filter(|tool| tools.contains(tool));
     let mut outcomes: Vec<_> = tools.map(|tool| Outcome::new(workload.clone(), tool)).collect();
     for round in 1..=rounds {
         for outcome in &mut outcomes {
@@ -109,13 +145,13 @@ fn run(
 
 /// One transfer, from an empty place to a checked result.
 fn once(workload: &Workload, tool: Tool, stage: &Stage, servers: &Servers) -> Result<Sample> {
-    let arrived = stage.arrived(tool, workload.direction);
+    let arrived = stage.arrived(tool.service(), workload.direction);
     files::empty(&arrived)?;
     let server = servers.of(tool)?;
-    let command = tool.command(workload, stage, server.port)?;
-    let sample = measure::run(command, server, &stage.log())?;
-    let source = stage.files().join(workload.files.name);
-    files::same(&source, &arrived.join(workload.files.name)).context("what arrived is not what was sent")?;
+    let proxy = workload.link.map(|link| Proxy::to(server.port, link)).transpose()?;
+    let port = proxy.as_ref().map_or(server.port, Proxy::port);
+    let sample = measure::run(tool.command(workload, stage, port)?, server, &stage.log())?;
+    stage.check(workload, &arrived)?;
     files::empty(&arrived)?;
     Ok(sample)
 }

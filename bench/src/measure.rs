@@ -134,13 +134,13 @@ fn ticks(stat: &str) -> Option<u64> {
 }
 
 /// Makes the kernel forget a process's peak of memory, so that the next one is of the next run.
-fn forget_peak(process: u32) -> Result<()> {
+pub(crate) fn forget_peak(process: u32) -> Result<()> {
     fs::write(format!("/proc/{process}/clear_refs"), "5")
         .with_context(|| format!("resetting the peak of memory of process {process}"))
 }
 
 /// The peaks of a process and all below it, in bytes; 0 for one that has ended.
-fn memory(process: u32) -> u64 {
+pub(crate) fn memory(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     peak(&status).unwrap_or(0) + children(process).into_iter().map(memory).sum::<u64>()
 }

@@ -11,9 +11,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// Between these lines of the page is what the bench writes; the rest is written by people.
-const BEGIN: &str = "<!-- written by the bench: begin -->";
-const END: &str = "<!-- written by the bench: end -->";
+/// The parts of pages that the bench writes stand between two lines with their names; the rest is written
+/// by people.
+const TABLE: &str = "table";
+const LONG: &str = "long";
+const SUMMARY: &str = "summary";
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
 
 /// What one tool did of one workload, round by round.
 pub(crate) struct Outcome {
@@ -46,7 +51,7 @@ impl Outcome {
 
     fn rate(&self) -> String {
         let files = &self.workload.files;
-        if files.is_tree() {
+        if self.workload.is_of_small_files() {
             format!("{:.0} files/s", files.count as f64 / self.wall())
         } else {
             format!("{:.0} MB/s", files.bytes() as f64 / 1e6 / self.wall())
@@ -54,21 +59,53 @@ impl Outcome {
     }
 }
 
-/// The table and the machine that it was made on, in Markdown.
-pub(crate) fn table(outcomes: &[Outcome], stage: &Stage, rounds: u32) -> String {
+/// The whole table, in Markdown.
+pub(crate) fn table(outcomes: &[Outcome]) -> String {
     let mut out = String::from(
         "| workload | tool | median | fastest – slowest | rate | processor: client, server | \
          peak memory: client, server | sshome's rate | sshome's processor |\n\
          |---|---|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for outcome in outcomes {
-        let is_ours =
-            |other: &&Outcome| other.tool == Tool::Sshome && other.workload.name == outcome.workload.name;
-        let ours = outcomes.iter().find(is_ours).filter(|ours| ours.tool != outcome.tool);
-        out.push_str(&row(outcome, ours));
+        out.push_str(&row(outcome, first(outcomes, outcome).filter(|first| first.tool != outcome.tool)));
     }
-    let _ = write!(out, "\n{}\n", surroundings(stage, rounds));
     out
+}
+
+/// The medians alone, a line for each workload, and how many times as long as sshome the others take.
+pub(crate) fn summary(outcomes: &[Outcome]) -> String {
+    let tools: Vec<Tool> = Tool::ALL.into_iter().filter(|tool| *tool != Tool::Tcp).collect();
+    let mut out = String::from("| |");
+    for tool in &tools {
+        let _ = write!(out, " {tool} |");
+    }
+    out.push_str("\n|---|");
+    out.push_str(&"---:|".repeat(tools.len()));
+    for first in outcomes.iter().filter(|outcome| Some(&outcome.tool) == outcome.workload.tools.first()) {
+        let _ = write!(out, "\n| {} |", first.workload.name);
+        for tool in &tools {
+            let of_tool =
+                |other: &&Outcome| other.tool == *tool && other.workload.name == first.workload.name;
+            match outcomes.iter().find(of_tool) {
+                None => out.push_str(" |"),
+                Some(own) if own.tool == first.tool => out.push_str(&format!(" {:.2} s |", own.wall())),
+                Some(other) => {
+                    let times = other.wall() / first.wall();
+                    out.push_str(&format!(" {:.2} s ({times:.1} ×) |", other.wall()));
+                }
+            }
+        }
+    }
+    out.push('\n');
+    out
+}
+
+/// What others are compared with in an outcome's workload.
+fn first<'a>(outcomes: &'a [Outcome], of: &Outcome) -> Option<&'a Outcome> {
+    let first = |other: &&Outcome| {
+        Some(&other.tool) == of.workload.tools.first() && other.workload.name == of.workload.name
+    };
+    outcomes.iter().find(first)
 }
 
 fn row(outcome: &Outcome, ours: Option<&Outcome>) -> String {
@@ -94,7 +131,8 @@ fn row(outcome: &Outcome, ours: Option<&Outcome>) -> String {
     )
 }
 
-fn surroundings(stage: &Stage, rounds: u32) -> String {
+/// The machine, the versions, and how it was measured.
+pub(crate) fn surroundings(stage: &Stage, rounds: u32) -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -121,18 +159,32 @@ fn first_line(program: &str, option: &str) -> Option<String> {
     Some(line)
 }
 
-/// Puts the table into the page, between its two lines.
-pub(crate) fn write(page: &Path, table: &str) -> Result<()> {
-    let text = fs::read_to_string(page).with_context(|| format!("reading {}", page.display()))?;
-    let new = replaced(&text, table)
-        .with_context(|| format!("{} has no lines \"{BEGIN}\" and \"{END}\"", page.display()))?;
-    fs::write(page, new).with_context(|| format!("writing {}", page.display()))
+/// Writes the table into docs/performance.md, and the summary of the same run into README.md.
+pub(crate) fn write(table: &str, summary: &str) -> Result<()> {
+    put_into(Path::new(PAGE), TABLE, table)?;
+    put_into(Path::new(README), SUMMARY, summary)
 }
 
-fn replaced(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", table.trim()))
+/// Writes what the long run has shown into docs/performance.md.
+pub(crate) fn write_long(text: &str) -> Result<()> {
+    put_into(Path::new(PAGE), LONG, text)
+}
+
+fn put_into(page: &Path, part: &str, text: &str) -> Result<()> {
+    let old = fs::read_to_string(page).with_context(|| format!("reading {}", page.display()))?;
+    let new = replaced(&old, part, text)
+        .with_context(|| format!("{} has no place for the bench's {part}", page.display()))?;
+    fs::write(page, new).with_context(|| format!("writing {}", page.display()))?;
+    println!("wrote the {part} into {}", page.display());
+    Ok(())
+}
+
+fn replaced(page: &str, part: &str, text: &str) -> Option<String> {
+    let begin = format!("<!-- written by the bench: {part}: begin -->");
+    let end = format!("<!-- written by the bench: {part}: end -->");
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n\n{}\n\n{end}{after}", text.trim()))
 }
 
 /// The value in the middle; the mean of the two there if their number is even.
@@ -181,11 +233,24 @@ mod tests {
     }
 
     #[test]
+    fn the_summary_has_a_line_a_workload_and_compares() {
+        let outcomes =
+            [outcome(Tool::Sshome, &[2], 1), outcome(Tool::Sftp, &[5], 2), outcome(Tool::Tcp, &[1], 1)];
+        assert_eq!(
+            summary(&outcomes),
+            "| | sshome | sftp | rsync |\n|---|---:|---:|---:|\n| get 1 GiB | 2.00 s | 5.00 s (2.5 ×) | |\n"
+        );
+    }
+
+    #[test]
     fn only_what_is_between_the_lines_is_replaced() {
-        let page = format!("# Page\n\n{BEGIN}\nold\n{END}\n\nwords\n");
-        let new = replaced(&page, "table\n").unwrap();
-        assert_eq!(new, format!("# Page\n\n{BEGIN}\n\ntable\n\n{END}\n\nwords\n"));
-        assert_eq!(replaced(&new, "table").unwrap(), new);
-        assert_eq!(replaced("# Page\n", "table"), None);
+        let (begin, end) =
+            ("<!-- written by the bench: table: begin -->", "<!-- written by the bench: table: end -->");
+        let page = format!("# Page\n\n{begin}\nold\n{end}\n\nwords\n");
+        let new = replaced(&page, TABLE, "table\n").unwrap();
+        assert_eq!(new, format!("# Page\n\n{begin}\n\ntable\n\n{end}\n\nwords\n"));
+        assert_eq!(replaced(&new, TABLE, "table").unwrap(), new);
+        assert_eq!(replaced(&new, LONG, "table"), None);
+        assert_eq!(replaced("# Page\n", TABLE, "table"), None);
     }
 }

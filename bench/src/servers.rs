@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// Where Debian puts it. It wants to be called by its whole path, to run itself again for each session.
 pub(crate) const SSHD: &str = "/usr/sbin/sshd";
 
+/// What its host key is known by.
+pub(crate) const HOST: &str = "bench";
+
 /// How long a server may take to say that it listens.
 const START: Duration = Duration::from_secs(30);
 
@@ -21,24 +24,51 @@ pub(crate) struct Server {
     pub(crate) port: u16,
 }
 
-/// Those that the tools need.
-pub(crate) struct Servers {
-    sshomed: Option<Server>,
-    sshd: Option<Server>,
+/// What a client talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// Ours.
+    Sshomed,
+    /// OpenSSH's.
+    Sshd,
+    /// The bench's own, without anything: see [`crate::raw`].
+    Tcp,
 }
+
+impl Service {
+    /// Who logs in there.
+    pub(crate) fn user(self) -> Result<String> {
+        match self {
+            Service::Sshomed => Ok("bench".to_owned()),
+            Service::Sshd | Service::Tcp => whoami(),
+        }
+    }
+}
+
+/// Those that the tools need.
+pub(crate) struct Servers(Vec<(Service, Server)>);
 
 impl Servers {
     /// Starts what these tools need.
     pub(crate) fn start(stage: &Stage, tools: &[Tool]) -> Result<Servers> {
-        let sshomed = tools.contains(&Tool::Sshome).then(|| start_sshomed(stage)).transpose()?;
-        let sshd = tools.iter().any(|tool| *tool != Tool::Sshome).then(|| start_sshd(stage)).transpose()?;
-        Ok(Servers { sshomed, sshd })
+        let mut servers = Vec::new();
+        for service in [Service::Sshomed, Service::Sshd, Service::Tcp] {
+            if tools.iter().any(|tool| tool.service() == service) {
+                let server = match service {
+                    Service::Sshomed => start_sshomed(stage),
+                    Service::Sshd => start_sshd(stage),
+                    Service::Tcp => start_tcp(stage),
+                };
+                servers.push((service, server?));
+            }
+        }
+        Ok(Servers(servers))
     }
 
     /// The server that a tool talks to.
     pub(crate) fn of(&self, tool: Tool) -> Result<&Server> {
-        let server = if tool == Tool::Sshome { &self.sshomed } else { &self.sshd };
-        server.as_ref().with_context(|| format!("no server for {tool}"))
+        let server = self.0.iter().find(|(service, _)| *service == tool.service());
+        Ok(&server.with_context(|| format!("no server for {tool}"))?.1)
     }
 }
 
@@ -69,23 +99,34 @@ fn start_sshomed(stage: &Stage) -> Result<Server> {
     let mut command = Command::new(stage.binaries.join("sshomed"));
     command.arg("serve").arg("--dir").arg(&folder).args(["--listen", "127.0.0.1:0"]);
     let (process, line) = listening(command, &stage.path().join("sshomed.log"), "listening on ")?;
-    let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
-    Ok(Server { process, port: port.with_context(|| format!("no port in sshomed's \"{line}\""))? })
+    Ok(Server { process, port: port(&line)? })
+}
+
+fn start_tcp(stage: &Stage) -> Result<Server> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("raw-serve");
+    let (process, line) = listening(command, &stage.path().join("tcp.log"), "listening on ")?;
+    Ok(Server { process, port: port(&line)? })
+}
+
+fn port(address: &str) -> Result<u16> {
+    let port = address.trim().rsplit(':').next().and_then(|port| port.parse().ok());
+    port.with_context(|| format!("no port in \"{address}\""))
 }
 
 fn start_sshd(stage: &Stage) -> Result<Server> {
-    let folder = stage.sshd();
+    let (folder, host_key) = (stage.sshd(), stage.host_key());
     let port = free_port()?;
     let config = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {key}\nPidFile none\n\
          UsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nUseDNS no\n\
          Subsystem sftp internal-sftp\n",
-        host = folder.join("host_key").display(),
+        host = host_key.display(),
         key = stage.key().with_extension("pub").display(),
     );
     fs::write(folder.join("config"), config)?;
-    let host_key = fs::read_to_string(folder.join("host_key.pub"))?;
-    fs::write(folder.join("known_hosts"), format!("[127.0.0.1]:{port} {host_key}"))?;
+    let host_key = fs::read_to_string(host_key.with_extension("pub"))?;
+    fs::write(stage.known_hosts(), format!("{HOST} {host_key}"))?;
     if rustix::process::geteuid().is_root() {
         fs::create_dir_all("/run/sshd").context("making the folder that sshd changes its root to")?;
     }
@@ -93,6 +134,12 @@ fn start_sshd(stage: &Stage) -> Result<Server> {
     command.args(["-D", "-e", "-f"]).arg(folder.join("config"));
     let (process, _) = listening(command, &stage.path().join("sshd.log"), "Server listening on ")?;
     Ok(Server { process, port })
+}
+
+/// Who runs the bench: sshd lets nobody else in.
+fn whoami() -> Result<String> {
+    let output = Command::new("id").arg("-un").output().context("running id")?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 /// A port that nobody has just now: sshd cannot be asked to choose one itself.

@@ -1,7 +1,7 @@
 //! The temporary folder in memory in which everything happens.
 
 use crate::files;
-use crate::tool::Tool;
+use crate::servers::Service;
 use crate::workload::{Direction, FileSet, Workload};
 use anyhow::{Context, Result, ensure};
 use std::fs;
@@ -24,27 +24,28 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// A folder with keys and with the files of these workloads.
-    pub(crate) fn new(workloads: &[Workload], binaries: PathBuf) -> Result<Stage> {
-        let mut sets: Vec<FileSet> = Vec::new();
-        for workload in workloads {
-            if !sets.contains(&workload.files) {
-                sets.push(workload.files);
-            }
-        }
-        check_space(&sets)?;
+    /// A folder with keys, and with no files yet.
+    pub(crate) fn new(binaries: PathBuf) -> Result<Stage> {
         let folder = tempfile::Builder::new().prefix("sshome-bench-").tempdir_in(TMPFS);
         let stage =
             Stage { folder: folder.with_context(|| format!("making a folder in {TMPFS}"))?, binaries };
         remove_on_interrupt(stage.path().to_owned());
-        for path in [stage.files(), stage.home().join("arrived"), stage.sshd().join("arrived"), stage.local()]
+        let keys = stage.sshomed().join("keys");
+        for path in
+            [stage.files(), stage.home().join("arrived"), stage.sshd().join("arrived"), stage.local(), keys]
         {
             fs::create_dir_all(path)?;
         }
         make_key(&stage.key())?;
-        make_key(&stage.sshd().join("host_key"))?;
-        sets.iter().try_for_each(|set| files::make(set, &stage.files()))?;
+        make_key(&stage.host_key())?;
         Ok(stage)
+    }
+
+    /// Makes these files, and removes those that were there before.
+    pub(crate) fn provide(&self, set: &FileSet) -> Result<()> {
+        files::empty(&self.files())?;
+        check_space(set)?;
+        files::make(set, &self.files())
     }
 
     /// The files that travel, in both directions. They lie in the home, since sshomed serves nothing else.
@@ -52,12 +53,27 @@ impl Stage {
         self.home().join("files")
     }
 
+    /// Compares what has arrived with what was sent.
+    pub(crate) fn check(&self, workload: &Workload, arrived: &Path) -> Result<()> {
+        let name = workload.files.name;
+        let compared = files::same(&self.files().join(name), &arrived.join(name));
+        compared.context("what arrived is not what was sent")
+    }
+
     /// Where the files arrive, on this machine's disk.
-    pub(crate) fn arrived(&self, tool: Tool, direction: Direction) -> PathBuf {
-        match (direction, tool) {
+    pub(crate) fn arrived(&self, service: Service, direction: Direction) -> PathBuf {
+        match (direction, service) {
             (Direction::Get, _) => self.local(),
-            (Direction::Put, Tool::Sshome) => self.home().join("arrived"),
-            (Direction::Put, Tool::Sftp | Tool::Rsync) => self.sshd().join("arrived"),
+            (Direction::Put, Service::Sshomed) => self.home().join("arrived"),
+            (Direction::Put, Service::Sshd | Service::Tcp) => self.sshd().join("arrived"),
+        }
+    }
+
+    /// What a server calls a path of this machine: to sshomed the home is the top.
+    pub(crate) fn as_seen_by(&self, service: Service, path: PathBuf) -> PathBuf {
+        match (service, path.strip_prefix(self.home())) {
+            (Service::Sshomed, Ok(below)) => Path::new("/").join(below),
+            _ => path,
         }
     }
 
@@ -74,6 +90,16 @@ impl Stage {
     /// The private key that all clients log in with; the public one has `.pub` after it.
     pub(crate) fn key(&self) -> PathBuf {
         self.path().join("key")
+    }
+
+    /// The private key that both SSH servers prove themselves with.
+    pub(crate) fn host_key(&self) -> PathBuf {
+        self.sshomed().join("keys/host_ed25519")
+    }
+
+    /// Where OpenSSH's clients find that key.
+    pub(crate) fn known_hosts(&self) -> PathBuf {
+        self.path().join("known_hosts")
     }
 
     /// What the last client said.
@@ -106,16 +132,26 @@ fn remove_on_interrupt(folder: PathBuf) {
     });
 }
 
-fn check_space(sets: &[FileSet]) -> Result<()> {
-    let largest = sets.iter().map(FileSet::bytes).max().unwrap_or(0);
-    let needed = sets.iter().map(FileSet::bytes).sum::<u64>() + largest + MARGIN;
+/// Looks whether there is room for the files twice, as they are and as they arrive.
+fn check_space(set: &FileSet) -> Result<()> {
     let disk = rustix::fs::statvfs(TMPFS).with_context(|| format!("looking at {TMPFS}"))?;
-    let free = disk.f_bavail * disk.f_frsize;
+    // On tmpfs a file takes whole pages.
+    let each = set.size.next_multiple_of(disk.f_frsize);
+    let (needed, free) = (2 * set.count * each + MARGIN, disk.f_bavail * disk.f_frsize);
     ensure!(
         free >= needed,
-        "{TMPFS} has {} MiB free and the files need {} MiB: make room, or use --only or --shrink",
+        "{TMPFS} has {} MiB free and {} needs {} MiB: make room, or use --only or --shrink",
         free >> 20,
+        set.name,
         needed >> 20
+    );
+    let entries = 2 * set.count + set.count / 50;
+    ensure!(
+        disk.f_favail >= entries,
+        "{TMPFS} has room for {} files and {} needs {entries}: use --shrink, or let it have more by \
+         `mount -o remount,nr_inodes=0 {TMPFS}`",
+        disk.f_favail,
+        set.name
     );
     Ok(())
 }

@@ -1,22 +1,24 @@
 //! The clients, and how each is asked for a workload.
 
-use crate::servers::SSHD;
+use crate::servers::{HOST, SSHD, Service};
 use crate::stage::Stage;
 use crate::workload::{Direction, Workload};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A client. The first is ours.
+/// A client, and the server that it talks to. One more is a variant, its service, and its command; then a
+/// workload can name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Tool {
     Sshome,
     Sftp,
     Rsync,
+    Tcp,
 }
 
 /// What OpenSSH's client is told: the key, the host key, the cipher that sshome uses as well, and to look
@@ -38,12 +40,21 @@ const SSH_OPTIONS: [&str; 9] = [
 const SFTP_BEST: [&str; 4] = ["-B", "261120", "-R", "128"];
 
 impl Tool {
-    pub(crate) const ALL: [Tool; 3] = [Tool::Sshome, Tool::Sftp, Tool::Rsync];
+    pub(crate) const ALL: [Tool; 4] = [Tool::Sshome, Tool::Sftp, Tool::Rsync, Tool::Tcp];
+
+    /// What it talks to.
+    pub(crate) fn service(self) -> Service {
+        match self {
+            Tool::Sshome => Service::Sshomed,
+            Tool::Sftp | Tool::Rsync => Service::Sshd,
+            Tool::Tcp => Service::Tcp,
+        }
+    }
 
     /// Whether it can be run here. Ours is built by the bench itself.
     pub(crate) fn is_installed(self) -> bool {
         match self {
-            Tool::Sshome => true,
+            Tool::Sshome | Tool::Tcp => true,
             Tool::Sftp => Path::new(SSHD).exists() && answers("ssh", "-V"),
             Tool::Rsync => Tool::Sftp.is_installed() && answers("rsync", "--version"),
         }
@@ -51,10 +62,12 @@ impl Tool {
 
     /// The command that does the workload with the server on this port.
     pub(crate) fn command(self, workload: &Workload, stage: &Stage, port: u16) -> Result<Command> {
+        let job = Job { workload, stage, service: self.service(), port };
         match self {
-            Tool::Sshome => Ok(sshome(workload, stage, port)),
-            Tool::Sftp => sftp(workload, stage, port),
-            Tool::Rsync => rsync(workload, stage, port),
+            Tool::Sshome => job.sshome(None),
+            Tool::Sftp => job.sftp(),
+            Tool::Rsync => job.rsync(),
+            Tool::Tcp => job.tcp(),
         }
     }
 }
@@ -65,76 +78,112 @@ impl fmt::Display for Tool {
             Tool::Sshome => "sshome",
             Tool::Sftp => "sftp",
             Tool::Rsync => "rsync",
+            Tool::Tcp => "tcp",
         })
     }
 }
 
-fn sshome(workload: &Workload, stage: &Stage, port: u16) -> Command {
-    let mut command = Command::new(stage.binaries.join("sshome"));
-    // Neither the user's configuration nor the user's agent has a say.
-    command.env_remove("SSH_AUTH_SOCK").args(["-F", "none"]);
-    command.arg("-i").arg(stage.key()).arg("-P").arg(port.to_string());
-    command.arg("--known-hosts").arg(stage.path().join("known_hosts")).arg("--accept-new");
-    command.arg("bench@127.0.0.1");
-    let recursive = workload.files.is_tree().then_some("-r");
-    let name = workload.files.name;
-    match workload.direction {
-        Direction::Get => {
-            command.arg("get").args(recursive).arg(format!("/files/{name}"));
-            command.arg(stage.arrived(Tool::Sshome, Direction::Get));
+/// sshome, with a line on standard output for each thing that happens.
+pub(crate) fn sshome_with_events(workload: &Workload, stage: &Stage, port: u16) -> Result<Command> {
+    Job { workload, stage, service: Service::Sshomed, port }.sshome(Some("--json"))
+}
+
+/// What a client is to do, and where.
+struct Job<'a> {
+    workload: &'a Workload,
+    stage: &'a Stage,
+    service: Service,
+    port: u16,
+}
+
+impl Job<'_> {
+    /// Where the files come from and where they go, each as the side that has them calls it.
+    fn ends(&self) -> (PathBuf, PathBuf) {
+        let Job { workload, stage, service, .. } = self;
+        let (source, target) =
+            (stage.files().join(workload.files.name), stage.arrived(*service, workload.direction));
+        match workload.direction {
+            Direction::Get => (stage.as_seen_by(*service, source), target),
+            Direction::Put => (source, stage.as_seen_by(*service, target)),
         }
-        Direction::Put => {
-            command.arg("put").args(recursive).arg(stage.files().join(name)).arg("/arrived");
+    }
+
+    fn is_get(&self) -> bool {
+        self.workload.direction == Direction::Get
+    }
+
+    fn verb(&self) -> &'static str {
+        if self.is_get() { "get" } else { "put" }
+    }
+
+    fn destination(&self) -> Result<String> {
+        Ok(format!("{}@127.0.0.1", self.service.user()?))
+    }
+
+    fn sshome(&self, option: Option<&str>) -> Result<Command> {
+        let (stage, (source, target)) = (self.stage, self.ends());
+        let mut command = Command::new(stage.binaries.join("sshome"));
+        // Neither the user's configuration nor the user's agent has a say.
+        command.env_remove("SSH_AUTH_SOCK").args(["-F", "none"]);
+        command.arg("-i").arg(stage.key()).arg("-P").arg(self.port.to_string());
+        command.arg("--known-hosts").arg(stage.path().join("sshome_hosts")).arg("--accept-new").args(option);
+        command.arg(self.destination()?).arg(self.verb());
+        command.args(self.workload.files.is_tree().then_some("-r")).arg(source).arg(target);
+        Ok(command)
+    }
+
+    fn sftp(&self) -> Result<Command> {
+        let (source, target) = self.ends();
+        let recursive = if self.workload.files.is_tree() { " -r" } else { "" };
+        let batch = self.stage.path().join("batch");
+        fs::write(
+            &batch,
+            format!("{}{recursive} {} {}/\n", self.verb(), source.display(), target.display()),
+        )?;
+        let mut command = Command::new("sftp");
+        command.arg("-q").args(SFTP_BEST).args(self.ssh_options());
+        command.arg("-P").arg(self.port.to_string()).arg("-b").arg(batch).arg(self.destination()?);
+        Ok(command)
+    }
+
+    fn rsync(&self) -> Result<Command> {
+        let (source, target) = self.ends();
+        let mut ssh = OsString::from("ssh");
+        for option in self.ssh_options() {
+            ssh.push(" ");
+            ssh.push(option);
         }
+        ssh.push(format!(" -p {}", self.port));
+        let destination = self.destination()?;
+        let remote = |path: &Path| format!("{destination}:{}", path.display());
+        let mut command = Command::new("rsync");
+        command.arg("-a").arg("-e").arg(ssh);
+        match self.is_get() {
+            true => command.arg(remote(&source)).arg(target),
+            false => command.arg(source).arg(remote(&target)),
+        };
+        Ok(command)
     }
-    command
-}
 
-fn sftp(workload: &Workload, stage: &Stage, port: u16) -> Result<Command> {
-    let source = stage.files().join(workload.files.name);
-    let target = stage.arrived(Tool::Sftp, workload.direction);
-    let verb = if workload.direction == Direction::Get { "get" } else { "put" };
-    let recursive = if workload.files.is_tree() { " -r" } else { "" };
-    let batch = stage.path().join("batch");
-    fs::write(&batch, format!("{verb}{recursive} {} {}/\n", source.display(), target.display()))?;
-    let mut command = Command::new("sftp");
-    command.arg("-q").args(SFTP_BEST).args(ssh_options(stage));
-    command.arg("-P").arg(port.to_string()).arg("-b").arg(batch).arg(format!("{}@127.0.0.1", user()?));
-    Ok(command)
-}
-
-fn rsync(workload: &Workload, stage: &Stage, port: u16) -> Result<Command> {
-    let source = stage.files().join(workload.files.name);
-    let target = stage.arrived(Tool::Rsync, workload.direction);
-    let mut ssh = OsString::from("ssh");
-    for option in ssh_options(stage) {
-        ssh.push(" ");
-        ssh.push(option);
+    fn tcp(&self) -> Result<Command> {
+        let (source, target) = self.ends();
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(format!("raw-{}", self.verb())).arg(self.port.to_string());
+        command.arg(source).arg(target.join(self.workload.files.name));
+        Ok(command)
     }
-    ssh.push(format!(" -p {port}"));
-    let remote = |path: &Path| Ok::<_, anyhow::Error>(format!("{}@127.0.0.1:{}", user()?, path.display()));
-    let mut command = Command::new("rsync");
-    command.arg("-a").arg("-e").arg(ssh);
-    match workload.direction {
-        Direction::Get => command.arg(remote(&source)?).arg(target),
-        Direction::Put => command.arg(source).arg(remote(&target)?),
-    };
-    Ok(command)
-}
 
-fn ssh_options(stage: &Stage) -> Vec<OsString> {
-    let mut options: Vec<OsString> = vec!["-F".into(), "none".into(), "-i".into(), stage.key().into()];
-    for option in SSH_OPTIONS {
-        options.push(format!("-o{option}").into());
+    fn ssh_options(&self) -> Vec<OsString> {
+        let mut options: Vec<OsString> =
+            vec!["-F".into(), "none".into(), "-i".into(), self.stage.key().into()];
+        for option in SSH_OPTIONS {
+            options.push(format!("-o{option}").into());
+        }
+        // The same host by whatever port it is reached.
+        options.push(format!("-oHostKeyAlias={HOST}").into());
+        options.push(format!("-oUserKnownHostsFile={}", self.stage.known_hosts().display()).into());
+        options
     }
-    options.push(format!("-oUserKnownHostsFile={}", stage.sshd().join("known_hosts").display()).into());
-    options
-}
-
-/// Who runs the bench: sshd lets nobody else in.
-fn user() -> Result<String> {
-    let output = Command::new("id").arg("-un").output().context("running id")?;
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 fn answers(program: &str, option: &str) -> bool {

@@ -40,13 +40,21 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `sshomed serve` in a folder and waits until it says where it listens.
+    /// Starts `sshomed serve` in a folder, on a free port, and waits until it says where it listens.
     ///
     /// # Errors
     /// If it does not start.
     pub fn serve(dir: &Path) -> Result<Program> {
+        Program::serve_at(dir, SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// The same at an address, which may be that of one that was killed.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn serve_at(dir: &Path, address: SocketAddr) -> Result<Program> {
         let mut child = Command::new(binary("sshomed")?)
-            .args(["serve", "--listen", "127.0.0.1:0", "--dir"])
+            .args(["serve", "--listen", &address.to_string(), "--dir"])
             .arg(dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

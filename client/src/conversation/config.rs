@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// How much the server may send ahead on a channel, in bytes. A link is kept full as long as this
 /// is at least twice its rate times its round trip.
-const WINDOW: u32 = 16 << 20;
+const WINDOW: u32 = 64 << 20;
 
 /// The longest packet, in bytes. Measured: 64 to 128 KiB are fastest, 32 and 256 KiB are slower.
 const PACKET: u32 = 65535;

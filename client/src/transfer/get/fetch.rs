@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// How many gets are asked for ahead.
-const AHEAD: usize = 256;
+/// How many gets are asked for ahead: over a link with latency, as many small files as arrive in a round trip.
+const AHEAD: usize = 2048;
 
 /// How many bytes are asked for ahead, but for a single file that is longer: the rest is for other
 /// connections.

@@ -7,7 +7,7 @@ use super::walk::{Directory, Item, Within, upwards};
 use crate::transfer::pool::Taken;
 use crate::transfer::{Failure, Progress, path_bytes};
 use bytes::{BufMut, BytesMut};
-use sshome_wire::frame::HEAD;
+use sshome_wire::frame::{DATA, HEAD};
 use sshome_wire::{BLOCK, BlockHasher, Digest, End, Frame, RemotePath, Request, Status};
 use std::collections::HashSet;
 use std::path::Path;
@@ -203,7 +203,7 @@ impl Reader {
         self.in_pieces += 1;
         let mut left = source.size.saturating_sub(known.len() as u64 * BLOCK);
         let mut hasher = BlockHasher::after(known);
-        let piece = self.manner.max_frame - 1;
+        let piece = DATA.min(self.manner.max_frame - 1);
         let mut failed = None;
         while left > 0 && self.manner.settled.load(Ordering::Relaxed) < self.in_pieces {
             let length = piece.min(usize::try_from(left).unwrap_or(piece));

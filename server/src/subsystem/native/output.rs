@@ -1,12 +1,9 @@
 use bytes::{Bytes, BytesMut};
-use sshome_wire::frame::{HEAD, data_head};
-use sshome_wire::{End, Frame, FrameError, Header, MAX_FRAME, Reply, Status};
+use sshome_wire::frame::{DATA, HEAD, data_head};
+use sshome_wire::{End, Frame, FrameError, Header, Reply, Status};
 
 /// Data that are shorter than this are copied together with their neighbours: a packet each costs more.
 const SMALL: usize = 16 << 10;
-
-/// The most that one data frame carries, in bytes.
-pub(super) const MOST_DATA: usize = MAX_FRAME as usize - 1;
 
 /// What a turn puts out.
 #[derive(Default)]
@@ -74,9 +71,10 @@ impl Output {
     }
 }
 
-/// A buffer for up to `length` bytes of data, and the head before them.
+/// A buffer for up to `length` bytes of data, but no more than one frame is filled with, and the head before
+/// them.
 pub(super) fn data_buffer(length: u64) -> Vec<u8> {
-    let length = usize::try_from(length).unwrap_or(MOST_DATA).min(MOST_DATA);
+    let length = usize::try_from(length).unwrap_or(DATA).min(DATA);
     let mut buffer = Vec::with_capacity(HEAD + length);
     buffer.extend_from_slice(&[0; HEAD]);
     buffer

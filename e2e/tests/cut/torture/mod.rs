@@ -1,5 +1,7 @@
-//! Random transfers over a way that breaks at random places, by clients that give up and come back.
-//! `SSHOME_TORTURE_ROUNDS` makes it longer, `SSHOME_TORTURE_SEED` another one.
+//! Random transfers over a way that breaks at random places, by clients that give up and come back, and by
+//! programs that are [killed]. `SSHOME_TORTURE_ROUNDS` makes both longer, `SSHOME_TORTURE_SEED` others.
+
+mod killed;
 
 use crate::client::{Client, RECURSIVE, books, names, noise};
 use crate::proxy::Proxy;
@@ -12,17 +14,13 @@ use sshome_e2e::{Host, HostBuilder};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Without a wish for more, in about 20 s.
-const ROUNDS: u64 = 12;
-
 /// What is on the server: for each name the seed and the length of its content.
 type Files = BTreeMap<String, (u64, usize)>;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn torture() {
-    let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
-    let rounds = number("SSHOME_TORTURE_ROUNDS").unwrap_or(ROUNDS);
-    let seed = number("SSHOME_TORTURE_SEED").unwrap_or(1);
+async fn broken_connections() {
+    // Without a wish for more, in about 20 s.
+    let (rounds, seed) = (rounds(12), seed());
     let host = HostBuilder::new().unwrap().user("ann", "quota = \"4 GiB\"").unwrap().start().await.unwrap();
     let mut random = StdRng::seed_from_u64(seed);
     let mut cuts = StdRng::seed_from_u64(seed + 1);
@@ -48,6 +46,19 @@ async fn torture() {
         let there = std::fs::read(host.home("ann").join("t").join(name)).unwrap();
         assert!(there == noise(*length, *seed), "{name}");
     }
+}
+
+/// How many rounds are wanted; so many if nobody says.
+fn rounds(otherwise: u64) -> u64 {
+    number("SSHOME_TORTURE_ROUNDS").unwrap_or(otherwise)
+}
+
+fn seed() -> u64 {
+    number("SSHOME_TORTURE_SEED").unwrap_or(1)
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap())
 }
 
 /// Puts a tree of new and replaced files.

@@ -1,0 +1,162 @@
+//! A link that takes its time: what comes in at one end leaves at the other so much later, and no faster
+//! than so fast.
+//!
+//! It stands between a client and a server as a TCP proxy, with threads, since their clock is finer than
+//! an async runtime's. Each end has a TCP connection of its own to it, over loopback: TCP's windows and its
+//! slow start do not count, only what the protocols above it make of the time.
+
+use anyhow::{Context, Result};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// The longest piece that travels as one, in bytes.
+const PIECE: usize = 64 << 10;
+
+/// Pieces that may be on their way in one direction: more than any window here allows.
+const PIECES: usize = 4096;
+
+/// What a link is like, in both directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) round_trip: Duration,
+    /// Bits a second in each direction; none is as fast as loopback.
+    pub(crate) rate: Option<u64>,
+}
+
+/// A link to a server. It takes no more connections once it is dropped.
+pub(crate) struct Proxy {
+    port: u16,
+    ending: Arc<AtomicBool>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Proxy {
+    /// A link to a port of this machine.
+    pub(crate) fn to(server: u16, link: Link) -> Result<Proxy> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("opening a port for a link")?;
+        let port = listener.local_addr()?.port();
+        let ending = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&ending);
+        let accepting = thread::spawn(move || {
+            for near in listener.incoming() {
+                if seen.load(Ordering::Acquire) {
+                    return;
+                }
+                // A connection that fails is the client's to notice.
+                let _ = near.and_then(|near| connect(near, server, link));
+            }
+        });
+        Ok(Proxy { port, ending, accepting: Some(accepting) })
+    }
+
+    /// The port of this machine where the link begins.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::Release);
+        // A connection wakes who waits for one.
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
+            && let Some(accepting) = self.accepting.take()
+        {
+            let _ = accepting.join();
+        }
+    }
+}
+
+fn connect(near: TcpStream, server: u16, link: Link) -> std::io::Result<()> {
+    let far = TcpStream::connect((Ipv4Addr::LOCALHOST, server))?;
+    for (from, to) in [(near.try_clone()?, far.try_clone()?), (far, near)] {
+        to.set_nodelay(true)?;
+        let (queue, pieces) = sync_channel(PIECES);
+        thread::spawn(move || take(&from, &queue));
+        thread::spawn(move || deliver(&pieces, &to, link));
+    }
+    Ok(())
+}
+
+/// Takes in what comes, with the time at which it came.
+fn take(from: &TcpStream, queue: &SyncSender<(Instant, Vec<u8>)>) {
+    let mut reader = BufReader::with_capacity(PIECE, from);
+    while let Ok(read) = reader.fill_buf()
+        && !read.is_empty()
+    {
+        let piece = read.to_vec();
+        reader.consume(piece.len());
+        if queue.send((Instant::now(), piece)).is_err() {
+            break;
+        }
+    }
+}
+
+/// Hands out what was taken in, each piece in its time.
+fn deliver(pieces: &Receiver<(Instant, Vec<u8>)>, mut to: &TcpStream, link: Link) {
+    let mut free = Instant::now();
+    for (came, piece) in pieces {
+        // The line is busy while a piece goes onto it, and then the piece is on its way.
+        free = free.max(came);
+        if let Some(rate) = link.rate {
+            free += Duration::from_secs_f64(piece.len() as f64 * 8.0 / rate as f64);
+        }
+        thread::sleep((free + link.round_trip / 2).saturating_duration_since(Instant::now()));
+        if to.write_all(&piece).is_err() {
+            break;
+        }
+    }
+    // The end travels too. Where it is known already there is nobody to tell.
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    /// Sends so many bytes there and back over a link, and says how long that took.
+    fn there_and_back(link: Link, length: usize) -> Duration {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = Proxy::to(listener.local_addr().unwrap().port(), link).unwrap();
+        let echo = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).unwrap();
+            stream.write_all(&bytes).unwrap();
+        });
+        let sent: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+        let begin = Instant::now();
+        let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+        let mut writing = stream.try_clone().unwrap();
+        let copy = sent.clone();
+        thread::spawn(move || {
+            writing.write_all(&copy).unwrap();
+            writing.shutdown(Shutdown::Write).unwrap();
+        });
+        let mut back = Vec::new();
+        stream.read_to_end(&mut back).unwrap();
+        let taken = begin.elapsed();
+        echo.join().unwrap();
+        assert!(back == sent);
+        taken
+    }
+
+    #[test]
+    fn nothing_arrives_before_its_time() {
+        let link = Link { round_trip: Duration::from_millis(200), rate: None };
+        assert!(there_and_back(link, 10) >= Duration::from_millis(200));
+        assert!(there_and_back(link, 3 << 20) >= Duration::from_millis(200));
+    }
+
+    #[test]
+    fn nothing_is_faster_than_the_rate() {
+        let link = Link { round_trip: Duration::ZERO, rate: Some(8_000_000) };
+        assert!(there_and_back(link, 100_000) >= Duration::from_millis(200));
+    }
+}

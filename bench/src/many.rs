@@ -1,0 +1,108 @@
+//! Very many small files: whether the rate stays what it is, and the memory of both ends as well.
+
+use crate::files;
+use crate::measure::{forget_peak, memory};
+use crate::servers::Servers;
+use crate::stage::Stage;
+use crate::tool::{Tool, sshome_with_events};
+use crate::workload::MANY;
+use anyhow::{Context, Result, ensure};
+use std::fmt::Write;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// How often both ends are looked at on the way.
+const STEPS: u64 = 10;
+
+/// The client says this of each file that is done with.
+const FILE_DONE: &str = r#"{"event":"file""#;
+
+/// What was seen between two looks.
+#[derive(Debug)]
+struct Step {
+    /// Files that were done with at its end.
+    files: u64,
+    taken: Duration,
+    /// Peak of the client's resident memory within it, in bytes.
+    client_memory: u64,
+    /// The same of the server.
+    server_memory: u64,
+}
+
+/// Gets the files once, and gives a table in Markdown.
+pub(crate) fn run(shrink: u64, stage: &Stage, servers: &Servers) -> Result<String> {
+    let workload = MANY.shrunk(shrink);
+    let files = workload.files;
+    println!("{}: making them", workload.name);
+    stage.provide(&files)?;
+    let server = servers.of(Tool::Sshome)?;
+    let mut command = sshome_with_events(&workload, stage, server.port)?;
+    let begin = Instant::now();
+    let mut client =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("starting sshome")?;
+    let events = client.stdout.take().context("sshome has no standard output")?;
+    forget_peak(server.id())?;
+    let (mut steps, mut done, mut last) = (Vec::new(), 0, begin);
+    for line in BufReader::new(events).lines() {
+        if !line?.starts_with(FILE_DONE) {
+            continue;
+        }
+        done += 1;
+        if done % (files.count / STEPS).max(1) == 0 {
+            let (client_memory, server_memory) = (memory(client.id()), memory(server.id()));
+            let taken = std::mem::replace(&mut last, Instant::now()).elapsed();
+            steps.push(Step { files: done, taken, client_memory, server_memory });
+            println!("{} · {:?}", workload.name, steps.last());
+            forget_peak(server.id())?;
+            // It may be at its end.
+            let _ = forget_peak(client.id());
+        }
+    }
+    ensure!(client.wait()?.success(), "sshome failed");
+    let taken = begin.elapsed();
+    let arrived = stage.arrived(Tool::Sshome.service(), workload.direction);
+    stage.check(&workload, &arrived)?;
+    files::empty(&arrived)?;
+    Ok(table(workload.name, &steps, taken))
+}
+
+fn table(name: &str, steps: &[Step], taken: Duration) -> String {
+    let mut out = format!(
+        "{name}, once, {:.1} s in all, in equal steps; the first has the listing in it:\n\n\
+         | files | this step | rate | peak memory: client, server |\n|---:|---:|---:|---:|\n",
+        taken.as_secs_f64()
+    );
+    let mut before = 0;
+    for step in steps {
+        let (seconds, files) = (step.taken.as_secs_f64(), step.files - before);
+        before = step.files;
+        let _ = writeln!(
+            out,
+            "| {} | {seconds:.2} s | {:.0} files/s | {} MiB, {} MiB |",
+            step.files,
+            files as f64 / seconds,
+            step.client_memory >> 20,
+            step.server_memory >> 20
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_has_its_own_rate() {
+        let step = |files, seconds| Step {
+            files,
+            taken: Duration::from_secs(seconds),
+            client_memory: 30 << 20,
+            server_memory: 40 << 20,
+        };
+        let table = table("get", &[step(1000, 2), step(2000, 4)], Duration::from_secs(6));
+        assert!(table.contains("| 1000 | 2.00 s | 500 files/s | 30 MiB, 40 MiB |"), "{table}");
+        assert!(table.contains("| 2000 | 4.00 s | 250 files/s | 30 MiB, 40 MiB |"), "{table}");
+    }
+}
