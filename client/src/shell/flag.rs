@@ -68,3 +68,31 @@ impl Flag {
         out
     }
 }
+
+/// Whether the last of the options in a word takes the word behind it.
+pub(super) fn takes_next(flags: &[Flag], word: &[u8]) -> bool {
+    let takes = |flag: Option<&Flag>| flag.is_some_and(|flag| flag.value.is_some());
+    let of_letter = |letter: u8| takes(flags.iter().find(|flag| flag.is_letter(char::from(letter))));
+    match word {
+        [b'-', b'-', long @ ..] => takes(flags.iter().find(|flag| flag.is_word(long))),
+        [b'-', before @ .., last] => of_letter(*last) && !before.iter().any(|letter| of_letter(*letter)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_an_option_is_its_value_unless_it_has_one() {
+        let force = Flag { short: 'f', also: None, long: "force", value: None, help: "" };
+        let flags = [JOBS_FLAG, force];
+        for word in ["-j", "-fj", "--jobs"] {
+            assert!(takes_next(&flags, word.as_bytes()), "{word}");
+        }
+        for word in ["-j3", "-jj", "-f", "-jf", "--jobs=3", "--force", "-", "j", ""] {
+            assert!(!takes_next(&flags, word.as_bytes()), "{word}");
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! Random transfers over a way that breaks at random places, by clients that give up and come back.
 //! `SSHOME_TORTURE_ROUNDS` makes it longer, `SSHOME_TORTURE_SEED` another one.
 
-use crate::client::{Client, RECURSIVE, books, names, noise};
+use crate::MIB;
+use crate::client::{Client, RECURSIVE, books, names, noise, until};
 use crate::proxy::Proxy;
-use crate::{MIB, until};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sshome::conversation::ConversationError;
