@@ -43,6 +43,21 @@ pub(super) const JOBS_FLAG: Flag = Flag {
 };
 
 impl Flag {
+    /// An option of one letter.
+    pub(super) const fn new(short: char, help: &'static str) -> Flag {
+        Flag { short, also: None, long: "", value: None, help }
+    }
+
+    /// The same, which may be another letter as well.
+    pub(super) const fn or(self, also: char) -> Flag {
+        Flag { also: Some(also), ..self }
+    }
+
+    /// The same, which may be a word as well.
+    pub(super) const fn word(self, long: &'static str) -> Flag {
+        Flag { long, ..self }
+    }
+
     /// Whether it is written so behind one dash.
     pub(super) fn is_letter(&self, letter: char) -> bool {
         (self.short == letter || self.also == Some(letter)) && !letter.is_control()
@@ -86,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_follows_an_option_is_its_value_unless_it_has_one() {
-        let force = Flag { short: 'f', also: None, long: "force", value: None, help: "" };
+        let force = Flag::new('f', "").word("force");
         let flags = [JOBS_FLAG, force];
         for word in ["-j", "-fj", "--jobs"] {
             assert!(takes_next(&flags, word.as_bytes()), "{word}");

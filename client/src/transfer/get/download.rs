@@ -82,6 +82,9 @@ pub(super) async fn find_parts(
     files: &[usize],
 ) -> Result<HashMap<usize, Known>, ConversationError> {
     let files: Vec<usize> = files.iter().copied().filter(|number| part::may_have(plan, *number)).collect();
+    if files.is_empty() {
+        return Ok(HashMap::new());
+    }
     let (plan, interrupt, progress) = (Arc::clone(plan), ctx.interrupt.clone(), ctx.progress.clone());
     blocking(move || part::find(&plan, files.into_iter(), &interrupt, &progress)).await
 }
@@ -109,9 +112,11 @@ impl Work for Download {
     ) -> Result<(), ConversationError> {
         let Fetched { summary, left, ended } = fetch::fetch(ctx, self, share, &mut retries.reached).await?;
         lock(&self.summary).add(summary);
-        let found = find_parts(ctx, &self.plan, &left).await;
-        // Whoever takes them finds what there is of them.
-        lock(&self.known).extend(found.unwrap_or_default());
+        if matches!(ended, Err(ConversationError::Lost(_))) {
+            // Whoever takes them goes on with what there is. Without it they begin anew.
+            let found = find_parts(ctx, &self.plan, &left).await;
+            lock(&self.known).extend(found.unwrap_or_default());
+        }
         share.keep(left);
         ended
     }
