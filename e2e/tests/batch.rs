@@ -133,6 +133,15 @@ async fn the_first_failure_ends_a_batch_with_its_exit_code() {
         assert_eq!(ran.code, Some(0), "-{lines}: {ran:?}");
         assert!(ran.err.contains(said), "it is told all the same: {ran:?}");
     }
+    // Which line it was is told with every failure, also with those of single files.
+    let ran = cron.batch(&[], "# comment\n\n-rm nothing\n-put batch large nothing .\nget nothing\n");
+    let lines: Vec<&str> = ran.err.lines().collect();
+    assert!(lines[0].starts_with("sshome: batch, line 3: 402 "), "{lines:?}");
+    assert!(
+        lines[1..lines.len() - 1].iter().all(|line| line.starts_with("sshome: batch, line 4: ")),
+        "{lines:?}"
+    );
+    assert!(lines.len() == 4 && lines[3].starts_with("sshome: batch, line 5: "), "{lines:?}");
     let quiet = cron.batch(&["-q"], "mkdir d\nput batch\npwd\n-frobnicate\n");
     assert_eq!((quiet.code, quiet.out.as_str()), (Some(0), "/\n"), "{quiet:?}");
     assert!(quiet.err.contains("unknown command"));

@@ -1,10 +1,14 @@
 //! What programs are told with `--json`, as docs/automation.md promises it.
 
 mod cron;
+#[path = "cut/proxy.rs"]
+mod proxy;
 
 use cron::{Cron, Ended};
+use proxy::Proxy;
 use serde_json::{Value, json};
 use sshome_e2e::Host;
+use sshome_e2e::tree::noise;
 use std::os::unix::ffi::OsStrExt;
 
 const ANN: &str = "ann@127.0.0.1";
@@ -103,8 +107,9 @@ async fn what_fails() {
     let refused = cron.run(&["--json"], "nobody@127.0.0.1", &["pwd"]);
     assert_eq!((refused.code, of(&events(&refused), "failed").len()), (Some(5), 1));
     // An ignored failure is one, and the exit code does not know of it.
-    let batch = cron.batch(&["--json"], "-rm nothing\nmkdir d\n");
+    let batch = cron.batch(&["--json"], "# a comment\n-rm nothing\nmkdir d\n");
     let told = events(&batch);
+    assert_eq!(of(&told, "failed")[0]["line"], 2);
     assert_eq!((batch.code, &told.last().unwrap()["failures"]), (Some(0), &json!(1)));
     let begun: Vec<_> = of(&told, "started").iter().map(|event| event["command"].clone()).collect();
     assert_eq!(begun, ["rm", "mkdir"]);
@@ -159,4 +164,89 @@ async fn progress_comes_a_few_times_a_second_and_goes_forward() {
         of(&told, "progress").iter().map(|event| event["bytes"].as_u64().unwrap()).collect();
     assert!(bytes.len() >= 2 && (bytes.len() as u128) <= most, "{bytes:?}");
     assert!(bytes.is_sorted() && bytes.last() <= Some(&100_000), "{bytes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_that_are_made_or_were_there() {
+    let host = host().await;
+    let cron = Cron::new(&host);
+    std::fs::create_dir(cron.path("tree")).unwrap();
+    std::os::unix::fs::symlink("to/\u{fc}", cron.path("tree/link")).unwrap();
+    let made = |direction: &str, status: u32| {
+        json!({
+            "event": "link", "name": "/tree/link", "direction": direction, "target": "to/\u{fc}",
+            "status": status,
+        })
+    };
+    for status in [204, 202] {
+        let told = events(&cron.run(&["--json"], ANN, &["put", "-r", "tree"]));
+        assert_eq!(of(&told, "link"), [&made("put", status)], "{told:?}");
+    }
+    std::fs::create_dir(cron.path("copy")).unwrap();
+    for status in [204, 202] {
+        let told = events(&cron.run(&["--json"], ANN, &["get", "-r", "tree", "copy"]));
+        let mut want = made("get", status);
+        want["local"] = json!(cron.path("copy").canonicalize().unwrap().join("tree/link"));
+        assert_eq!(of(&told, "link"), [&want], "{told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_lost_and_a_file_that_goes_on() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let proxy = Proxy::cutting(host.address(), &[14 << 20, u64::MAX, 14 << 20]).await;
+    let cron = Cron::through(&host, proxy.port());
+    cron.write("large", noise(24 << 20, "large"));
+    for (direction, command) in [("put", &["put", "large"][..]), ("get", &["get", "large", "copy"])] {
+        let told = events(&cron.run(&["--json"], ANN, command));
+        let retry = of(&told, "retry");
+        assert_eq!(retry.len(), 1, "{told:?}");
+        assert_eq!((&retry[0]["attempt"], &retry[0]["attempts"]), (&json!(1), &json!(5)));
+        assert!(retry[0]["seconds"] == json!(0.5) && retry[0]["message"].is_string(), "{retry:?}");
+        let resumed = of(&told, "resumed");
+        let offset = resumed[0]["offset"].as_u64().unwrap();
+        assert!(offset > 0, "{told:?}");
+        let want = json!({"event": "resumed", "name": "/large", "direction": direction, "offset": offset});
+        assert_eq!(resumed, [&want]);
+        assert_eq!(of(&told, "file")[0]["resumed_at"], offset);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_on_the_server_tells_how_far_it_has_come() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let cron = Cron::new(&host);
+    std::fs::write(host.home("ann").join("large"), vec![7; 40 << 20]).unwrap();
+    // How much there is to copy the server does not know beforehand.
+    for (command, total) in
+        [(&["hash", "large"][..], json!(40 << 20)), (&["cp", "large", "copy"], Value::Null)]
+    {
+        let told = events(&cron.run(&["--json"], ANN, command));
+        let progress = of(&told, "progress");
+        assert!(!progress.is_empty(), "{told:?}");
+        assert_eq!((&progress[0]["direction"], &progress[0]["files_total"]), (&json!(command[0]), &json!(1)));
+        assert!(progress.iter().all(|event| event["bytes_total"] == total), "{progress:?}");
+        assert!(of(&events(&cron.run(&["--json", "-q"], ANN, &["hash", "large"])), "progress").is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_connections_tell_of_one_transfer() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let cron = Cron::new(&host);
+    std::fs::create_dir(cron.path("tree")).unwrap();
+    for number in 0..6_u8 {
+        cron.write(&format!("tree/{number}"), vec![number; 3 << 20]);
+    }
+    for command in [&["put", "-r", "-j", "3", "tree"][..], &["get", "-r", "--jobs=3", "tree", "copy"]] {
+        let told = events(&cron.run(&["--json"], ANN, command));
+        assert!(of(&told, "started")[0]["arguments"].as_array().unwrap().contains(&json!("--jobs=3")));
+        assert_eq!(of(&told, "file").len(), 6, "{told:?}");
+        let progress = of(&told, "progress");
+        assert_eq!(progress[0]["files_total"], 6);
+        let bytes: Vec<u64> = progress.iter().map(|event| event["bytes"].as_u64().unwrap()).collect();
+        assert!(bytes.is_sorted() && bytes.last() <= Some(&(18 << 20)), "{bytes:?}");
+        let sum = told.last().unwrap();
+        assert_eq!((&sum["files"], &sum["bytes"]), (&json!(6), &json!(18 << 20)));
+    }
 }

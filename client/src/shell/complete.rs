@@ -1,9 +1,10 @@
 //! What Tab completes. Nothing here asks anyone: a line in, a question out; names in, candidates out.
 
 use super::command::{COMMANDS, Command, Operand};
+use super::flag::takes_next;
 use super::glob::Name;
 use super::key::ACTIONS;
-use super::words::{Partial, partial, quote};
+use super::words::{Partial, Word, partial, quote};
 use rustyline::completion::Pair;
 use sshome_wire::display::Escaped;
 
@@ -41,8 +42,15 @@ pub(super) fn question(line: &str) -> Option<(usize, Question)> {
         return Some((start, Question::Flags(command.name, typed)));
     }
     let (first, others) = command.completes?;
-    let index = operands.iter().filter(|word| !is_flag(&word.bytes())).count();
-    if index >= command.operands.1 {
+    let (mut index, mut is_value) = (0, false);
+    for word in operands.iter().map(Word::bytes) {
+        match is_flag(&word) {
+            _ if is_value => is_value = false,
+            true => is_value = takes_next(command.flags, &word),
+            false => index += 1,
+        }
+    }
+    if is_value || index >= command.operands.1 {
         return None;
     }
     let operand = if index == 0 { first } else { others };
@@ -127,6 +135,9 @@ mod tests {
         assert_eq!(names("get a "), (6, Operand::Local, vec![], vec![]));
         assert_eq!(names("put '/tmp/a b"), (4, Operand::Local, b"/tmp/".to_vec(), b"a b".to_vec()));
         assert_eq!(names("cd /x"), (3, Operand::RemoteDirectory, b"/".to_vec(), b"x".to_vec()));
+        assert_eq!(names("get -j 4 a"), (9, Operand::Remote, vec![], b"a".to_vec()));
+        assert_eq!(names("get -j4 a b"), (10, Operand::Local, vec![], b"b".to_vec()));
+        assert_eq!(question("get -rj 4"), None);
         assert_eq!(question("cd a b"), None);
         assert_eq!(question("pwd "), None);
         assert_eq!(question("unheard-of a"), None);

@@ -63,6 +63,21 @@ pub(super) const B3_FLAG: Flag = Flag {
 };
 
 impl Flag {
+    /// An option of one letter.
+    pub(super) const fn new(short: char, help: &'static str) -> Flag {
+        Flag { short, also: None, long: "", value: None, help }
+    }
+
+    /// The same, which may be another letter as well.
+    pub(super) const fn or(self, also: char) -> Flag {
+        Flag { also: Some(also), ..self }
+    }
+
+    /// The same, which may be a word as well.
+    pub(super) const fn word(self, long: &'static str) -> Flag {
+        Flag { long, ..self }
+    }
+
     /// Whether it is written so behind one dash.
     pub(super) fn is_letter(&self, letter: char) -> bool {
         (self.short == letter || self.also == Some(letter)) && !letter.is_control()
@@ -86,5 +101,33 @@ impl Flag {
             let _ = write!(out, " {}", value.name);
         }
         out
+    }
+}
+
+/// Whether the last of the options in a word takes the word behind it.
+pub(super) fn takes_next(flags: &[Flag], word: &[u8]) -> bool {
+    let takes = |flag: Option<&Flag>| flag.is_some_and(|flag| flag.value.is_some());
+    let of_letter = |letter: u8| takes(flags.iter().find(|flag| flag.is_letter(char::from(letter))));
+    match word {
+        [b'-', b'-', long @ ..] => takes(flags.iter().find(|flag| flag.is_word(long))),
+        [b'-', before @ .., last] => of_letter(*last) && !before.iter().any(|letter| of_letter(*letter)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_an_option_is_its_value_unless_it_has_one() {
+        let force = Flag::new('f', "").word("force");
+        let flags = [JOBS_FLAG, force];
+        for word in ["-j", "-fj", "--jobs"] {
+            assert!(takes_next(&flags, word.as_bytes()), "{word}");
+        }
+        for word in ["-j3", "-jj", "-f", "-jf", "--jobs=3", "--force", "-", "j", ""] {
+            assert!(!takes_next(&flags, word.as_bytes()), "{word}");
+        }
     }
 }

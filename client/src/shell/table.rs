@@ -6,46 +6,21 @@ use super::flag::{B3_FLAG, JOBS_FLAG, SIZE_FLAG};
 const ANY: usize = usize::MAX;
 const REMOTE: Option<(Operand, Operand)> = Some((Operand::Remote, Operand::Remote));
 const LISTING: &[Flag] = &[
-    Flag {
-        short: 'l',
-        also: Some('n'),
-        long: "",
-        value: None,
-        help: "mode, links, size, time and name, a line each",
-    },
-    Flag { short: 'a', also: None, long: "", value: None, help: "also names that begin with a dot" },
-    Flag { short: 'h', also: None, long: "", value: None, help: "sizes in KiB, MiB, GiB" },
-    Flag { short: 't', also: None, long: "", value: None, help: "the newest first" },
-    Flag { short: 'S', also: None, long: "", value: None, help: "the largest first" },
-    Flag { short: 'r', also: None, long: "", value: None, help: "the other way round" },
-    Flag { short: '1', also: None, long: "", value: None, help: "one name a line" },
-    Flag { short: 'f', also: None, long: "", value: None, help: "in the order in which they come" },
-    Flag { short: 'R', also: None, long: "", value: None, help: "also all directories below" },
+    Flag::new('l', "mode, links, size, time and name, a line each").or('n'),
+    Flag::new('a', "also names that begin with a dot"),
+    Flag::new('h', "sizes in KiB, MiB, GiB"),
+    Flag::new('t', "the newest first"),
+    Flag::new('S', "the largest first"),
+    Flag::new('r', "the other way round"),
+    Flag::new('1', "one name a line"),
+    Flag::new('f', "in the order in which they come"),
+    Flag::new('R', "also all directories below"),
 ];
-const RECURSIVE: Flag = Flag {
-    short: 'r',
-    also: Some('R'),
-    long: "recursive",
-    value: None,
-    help: "directories, with all that is in them",
-};
-const PRESERVE: Flag =
-    Flag { short: 'p', also: Some('P'), long: "", value: None, help: "keep the time and the mode" };
-const RESUME: Flag = Flag {
-    short: 'a',
-    also: None,
-    long: "",
-    value: None,
-    help: "go on where it was cut, as in sftp: here it is always so",
-};
+const RECURSIVE: Flag = Flag::new('r', "directories, with all that is in them").or('R').word("recursive");
+const PRESERVE: Flag = Flag::new('p', "keep the time and the mode").or('P');
+const RESUME: Flag = Flag::new('a', "go on where it was cut, as in sftp: here it is always so");
 
-const FOLLOW: Flag = Flag {
-    short: 'L',
-    also: None,
-    long: "",
-    value: None,
-    help: "follow symbolic links, rather than to copy them",
-};
+const FOLLOW: Flag = Flag::new('L', "follow symbolic links, rather than to copy them");
 
 /// Every command that there is.
 pub static COMMANDS: &[Command] = &[
@@ -90,21 +65,9 @@ pub static COMMANDS: &[Command] = &[
         operands: (0, 1),
         completes: REMOTE,
         flags: &[
-            Flag { short: 'h', also: None, long: "", value: None, help: "sizes in KiB, MiB, GiB" },
-            Flag {
-                short: 'i',
-                also: None,
-                long: "",
-                value: None,
-                help: "also how many files, as in sftp: always shown",
-            },
-            Flag {
-                short: 'v',
-                also: None,
-                long: "",
-                value: None,
-                help: "also what is left of uploads that were cut",
-            },
+            Flag::new('h', "sizes in KiB, MiB, GiB"),
+            Flag::new('i', "also how many files, as in sftp: always shown"),
+            Flag::new('v', "also what is left of uploads that were cut"),
         ],
         summary: "your quota, and how much of it is used",
         details: "\
@@ -135,13 +98,7 @@ difference.",
             FOLLOW,
             RESUME,
             JOBS_FLAG,
-            Flag {
-                short: 'f',
-                also: None,
-                long: "force",
-                value: None,
-                help: "replace a local file of that name",
-            },
+            Flag::new('f', "replace a local file of that name").word("force"),
         ],
         summary: "fetch files from the server",
         details: "\
@@ -159,13 +116,7 @@ In sftp -f asks for an fsync: here a file is always on the disk when get ends.",
         usage: "FILE…",
         operands: (1, ANY),
         completes: REMOTE,
-        flags: &[Flag {
-            short: VERIFY,
-            also: None,
-            long: "verify",
-            value: None,
-            help: "compare with what was stored on upload",
-        }],
+        flags: &[Flag::new(VERIFY, "compare with what was stored on upload").word("verify")],
         summary: "the BLAKE3 digest of a file, read from its disk",
         details: "With --verify a file that changed on the server's disk since its upload is an error, 407.",
     },
@@ -224,13 +175,7 @@ that the administrator has set stays, and so does the last way to log in.",
         usage: "DIR…",
         operands: (1, ANY),
         completes: Some((Operand::LocalDirectory, Operand::LocalDirectory)),
-        flags: &[Flag {
-            short: 'p',
-            also: None,
-            long: "",
-            value: None,
-            help: "make what is missing on the way, too",
-        }],
+        flags: &[Flag::new('p', "make what is missing on the way, too")],
         summary: "make a directory here",
         details: "A directory that exists is an error, except with -p.",
     },
@@ -241,13 +186,7 @@ that the administrator has set stays, and so does the last way to log in.",
         usage: "TARGET LINK",
         operands: (2, 2),
         completes: REMOTE,
-        flags: &[Flag {
-            short: 's',
-            also: None,
-            long: "",
-            value: None,
-            help: "a symbolic link: there are no others",
-        }],
+        flags: &[Flag::new('s', "a symbolic link: there are no others")],
         summary: "make a link on the server",
         details: "Without -s sftp makes a second name for the file; this server has only symbolic links.",
     },
@@ -280,13 +219,7 @@ that the administrator has set stays, and so does the last way to log in.",
         usage: "DIR…",
         operands: (1, ANY),
         completes: Some((Operand::RemoteDirectory, Operand::RemoteDirectory)),
-        flags: &[Flag {
-            short: 'p',
-            also: None,
-            long: "parents",
-            value: None,
-            help: "make what is missing on the way, too",
-        }],
+        flags: &[Flag::new('p', "make what is missing on the way, too").word("parents")],
         summary: "make a directory on the server",
         details: "A directory that exists is an error, 203, except with -p.",
     },
@@ -361,16 +294,7 @@ called - is ./-.",
         usage: "PATH…",
         operands: (1, ANY),
         completes: REMOTE,
-        flags: &[
-            RECURSIVE,
-            Flag {
-                short: PARTIAL,
-                also: None,
-                long: "partial",
-                value: None,
-                help: "what is left of cut uploads",
-            },
-        ],
+        flags: &[RECURSIVE, Flag::new(PARTIAL, "what is left of cut uploads").word("partial")],
         summary: "remove files on the server",
         details: "\
 A link is removed, not what it points at.
@@ -395,13 +319,7 @@ df -v lists them.",
         usage: "PATH…",
         operands: (1, ANY),
         completes: REMOTE,
-        flags: &[Flag {
-            short: 'L',
-            also: None,
-            long: "",
-            value: None,
-            help: "what a link points at, not the link",
-        }],
+        flags: &[Flag::new('L', "what a link points at, not the link")],
         summary: "all that is known of a file, a field a line",
         details: "Times are local.",
     },

@@ -32,10 +32,10 @@ impl Watch {
         Watch { out, direction, state: Mutex::default() }
     }
 
-    /// Work on one file of so many bytes has come so far.
+    /// Work on one file has come so far, of so many bytes; 0 where the server does not know how many.
     pub(super) fn reach(&self, bytes: u64, total: u64) {
         self.step(|state| {
-            (state.files_total, state.bytes, state.bytes_total) = (1, bytes, Some(total));
+            (state.files_total, state.bytes, state.bytes_total) = (1, bytes, (total > 0).then_some(total));
         });
     }
 

@@ -1,8 +1,9 @@
 //! Several connections at the work of one transfer, side by side.
 //!
 //! A connection is a task that does all of its ciphering, so each of the further ones has a thread of its
-//! own. All of them take what they do from the same pool and give back what a loss leaves undone. The
-//! first is that of the session: it stays when the others go, and does what they could not finish.
+//! own. All of them take what they do from the same pool. One that is lost is made again and goes on with
+//! what it had; if that cannot be, the others do it. The first is that of the session: it stays when the
+//! others go, and does what they could not finish.
 
 use super::jobs::{Jobs, Load};
 use super::reconnect::{Reconnect, ReconnectError, Retries};
@@ -15,15 +16,26 @@ use tokio::sync::{oneshot, watch};
 
 /// What the connections of a transfer do together.
 pub(super) trait Work: Send + Sync + 'static {
+    /// What one connection has of it. What is undone when it goes is for the others.
+    type Share;
+
     /// How much there is to do. It may block.
     fn load(&self) -> Load;
 
-    /// Whether nothing is left that no connection is at.
+    /// Whether nothing is left that no connection has.
     fn is_done(&self) -> bool;
 
+    /// The share of another connection.
+    fn share(&self) -> Self::Share;
+
     /// Does what is left over the context's connection, until there is nothing. After an error, too, what
-    /// that left undone is given back when this returns.
-    async fn run(&self, ctx: &mut Context<'_>, retries: &mut Retries) -> Result<(), ConversationError>;
+    /// that left undone is in the share when this returns.
+    async fn run(
+        &self,
+        ctx: &mut Context<'_>,
+        retries: &mut Retries,
+        share: &Self::Share,
+    ) -> Result<(), ConversationError>;
 }
 
 /// Carries out the work over as many connections as it is worth.
@@ -68,7 +80,7 @@ pub(super) async fn carry<W: Work>(
 /// All connections of a transfer. Clones are the same.
 struct Crew<W> {
     work: Arc<W>,
-    /// How many connections are at work. One that is lost is not: it has given back what it had.
+    /// How many connections have a share of the work.
     at_work: Arc<watch::Sender<usize>>,
     /// Stops all of them.
     halt: Interrupt,
@@ -105,10 +117,11 @@ impl<W: Work> Crew<W> {
 
     /// Works until nothing is left, and makes the connection again when it is lost.
     async fn work(&self, ctx: &mut Context<'_>, retries: &mut Retries) -> Result<(), ConversationError> {
-        let run = async |ctx: &mut Context<'_>, retries: &mut Retries| {
-            let _at_work = AtWork::new(&self.at_work);
-            self.work.run(ctx, retries).await
-        };
+        // It goes after the share.
+        let _at_work = AtWork::new(&self.at_work);
+        let share = self.work.share();
+        let run =
+            async |ctx: &mut Context<'_>, retries: &mut Retries| self.work.run(ctx, retries, &share).await;
         retries.persist(ctx, run).await
     }
 

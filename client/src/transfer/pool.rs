@@ -1,7 +1,8 @@
 //! What is still to be done, for all connections of a transfer.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::iter::Peekable;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Things that are handed out one by one, and that may be given back.
 pub(super) struct Pool<I: Iterator>(Mutex<Left<I>>);
@@ -9,7 +10,14 @@ pub(super) struct Pool<I: Iterator>(Mutex<Left<I>>);
 struct Left<I: Iterator> {
     /// What was given back; it goes before the rest.
     again: VecDeque<I::Item>,
-    rest: std::iter::Peekable<I>,
+    rest: Peekable<I>,
+}
+
+/// What one connection takes of a pool. What it keeps to do again is its own as long as this lives, and
+/// then everybody's.
+pub(super) struct Share<I: Iterator> {
+    pool: Arc<Pool<I>>,
+    again: Mutex<VecDeque<I::Item>>,
 }
 
 /// Something to do, and whether a connection was lost over it before.
@@ -23,51 +31,85 @@ impl<I: Iterator> Pool<I> {
         Pool(Mutex::new(Left { again: VecDeque::new(), rest: things.peekable() }))
     }
 
-    /// The next thing to do.
-    pub(super) fn take(&self) -> Option<Taken<I::Item>> {
-        let mut left = self.left();
+    /// Whether nothing is left, but for what connections have taken.
+    pub(super) fn is_empty(&self) -> bool {
+        let mut left = lock(&self.0);
+        left.again.is_empty() && left.rest.peek().is_none()
+    }
+
+    fn take(&self) -> Option<Taken<I::Item>> {
+        let mut left = lock(&self.0);
         match left.again.pop_front() {
             Some(thing) => Some(Taken { thing, again: true }),
             None => left.rest.next().map(|thing| Taken { thing, again: false }),
         }
     }
+}
 
-    /// Puts back what was taken and not done, in its order, before everything else.
-    pub(super) fn give_back(&self, things: impl IntoIterator<Item = I::Item>) {
-        let mut left = self.left();
-        let mut again: VecDeque<I::Item> = things.into_iter().collect();
-        again.append(&mut left.again);
-        left.again = again;
+impl<I: Iterator> Share<I> {
+    pub(super) fn new(pool: &Arc<Pool<I>>) -> Share<I> {
+        Share { pool: Arc::clone(pool), again: Mutex::default() }
     }
 
-    /// Whether nothing is left.
-    pub(super) fn is_empty(&self) -> bool {
-        let mut left = self.left();
-        left.again.is_empty() && left.rest.peek().is_none()
+    /// The next thing to do.
+    pub(super) fn take(&self) -> Option<Taken<I::Item>> {
+        let own = lock(&self.again).pop_front();
+        own.map(|thing| Taken { thing, again: true }).or_else(|| self.pool.take())
     }
 
-    fn left(&self) -> MutexGuard<'_, Left<I>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps what was taken and not done, in its order, to be taken before everything else.
+    pub(super) fn keep(&self, things: impl IntoIterator<Item = I::Item>) {
+        put_before(&mut lock(&self.again), things);
     }
+}
+
+impl<I: Iterator> Drop for Share<I> {
+    fn drop(&mut self) {
+        put_before(&mut lock(&self.pool.0).again, std::mem::take(&mut *lock(&self.again)));
+    }
+}
+
+fn put_before<T>(queue: &mut VecDeque<T>, things: impl IntoIterator<Item = T>) {
+    let mut first: VecDeque<T> = things.into_iter().collect();
+    first.append(queue);
+    *queue = first;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn numbers(share: &Share<std::ops::Range<i32>>) -> Vec<(i32, bool)> {
+        std::iter::from_fn(|| share.take()).map(|taken| (taken.thing, taken.again)).collect()
+    }
+
     #[test]
-    fn what_is_given_back_comes_again_and_first() {
-        let pool = Pool::new(0..5);
-        let taken: Vec<_> = std::iter::from_fn(|| pool.take()).take(3).map(|taken| taken.thing).collect();
-        pool.give_back([taken[0], taken[2]]);
-        assert!(pool.take().is_some_and(|taken| taken.again && taken.thing == 0));
+    fn what_is_kept_comes_again_and_first() {
+        let share = Share::new(&Arc::new(Pool::new(0..5)));
+        for _ in 0..3 {
+            share.take();
+        }
+        share.keep([0, 2]);
+        assert!(share.take().is_some_and(|taken| taken.again && taken.thing == 0));
         // Lost once more, before the rest of the first loss was done.
-        pool.give_back([0]);
-        let rest: Vec<_> =
-            std::iter::from_fn(|| pool.take()).map(|taken| (taken.thing, taken.again)).collect();
-        assert_eq!(rest, [(0, true), (2, true), (3, false), (4, false)]);
+        share.keep([0]);
+        assert_eq!(numbers(&share), [(0, true), (2, true), (3, false), (4, false)]);
+    }
+
+    #[test]
+    fn what_a_connection_leaves_is_for_the_others() {
+        let pool = Arc::new(Pool::new(0..3));
+        let (one, other) = (Share::new(&pool), Share::new(&pool));
+        one.take();
+        one.keep([0]);
+        assert_eq!(numbers(&other), [(1, false), (2, false)]);
         assert!(pool.is_empty());
-        pool.give_back([7]);
+        drop(one);
         assert!(!pool.is_empty());
+        assert_eq!(numbers(&other), [(0, true)]);
     }
 }

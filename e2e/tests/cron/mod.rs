@@ -24,16 +24,21 @@ pub struct Ended {
 impl Cron {
     /// The jobs of somebody who has the host's key.
     pub fn new(host: &Host) -> Cron {
+        Cron::through(host, host.address().port())
+    }
+
+    /// The same, who reach the host at another port of this machine.
+    pub fn through(host: &Host, port: u16) -> Cron {
         let dir = TempDir::with_prefix("sshome-cron-").unwrap();
         std::fs::create_dir(dir.path().join("work")).unwrap();
         std::fs::create_dir(dir.path().join("home")).unwrap();
         let host_key = load_secret_key(host.dir().join("keys/host_ed25519"), None).unwrap();
         let host_key = host_key.public_key().to_openssh().unwrap();
-        let line = format!("[127.0.0.1]:{} {host_key}\n", host.address().port());
+        let line = format!("[127.0.0.1]:{port} {host_key}\n");
         std::fs::write(dir.path().join("known_hosts"), line).unwrap();
         let known_hosts = dir.path().join("known_hosts").into_os_string().into_string().unwrap();
         let key = host.key_file().into_os_string().into_string().unwrap();
-        Cron { dir, known_hosts, port: host.address().port().to_string(), key }
+        Cron { dir, known_hosts, port: port.to_string(), key }
     }
 
     /// A path in the folder that jobs run in.

@@ -1,5 +1,7 @@
 //! Our client, in this process.
 
+#![allow(dead_code)] // each test file uses what it needs
+
 use clap::Parser;
 use sshome::cli::Cli;
 use sshome::conversation::{Conversation, ConversationError};
@@ -288,4 +290,14 @@ pub fn noise(length: usize, seed: u64) -> Vec<u8> {
 
 fn remote(path: &str) -> RemotePath {
     RemotePath::root().join(path.as_bytes()).unwrap()
+}
+
+/// Waits for what comes to pass by itself, in other tasks.
+pub async fn until(mut done: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !done().await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("it never came to pass");
 }

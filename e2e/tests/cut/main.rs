@@ -6,7 +6,7 @@ mod proxy;
 mod streams;
 mod torture;
 
-use client::{Client, PLAIN, RECURSIVE, books, names, noise};
+use client::{Client, PLAIN, RECURSIVE, books, names, noise, until};
 use proxy::Proxy;
 use sshome::conversation::ConversationError;
 use sshome_e2e::Host;
@@ -221,14 +221,4 @@ async fn a_pause_can_be_interrupted() {
     let (put, ()) = tokio::join!(client.put(&["big"], "/", PLAIN), raising);
     let error = put.unwrap_err();
     assert!(matches!(error, ConversationError::Cancelled), "{error}");
-}
-
-/// Waits for what comes to pass by itself, in other tasks.
-async fn until(mut done: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !done().await {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("it never came to pass");
 }

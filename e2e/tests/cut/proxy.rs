@@ -1,5 +1,7 @@
 //! A way to the server that breaks where a test wants it to.
 
+#![allow(dead_code)] // each test file uses what it needs
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,12 +13,14 @@ use tokio::sync::Notify;
 /// Says how many bytes each connection may carry, both directions taken together; `u64::MAX` for all.
 type Lengths = Box<dyn FnMut() -> u64 + Send>;
 
-/// Hands on what comes, until a connection has carried what it may; then both of its ends are closed.
+/// Hands on what comes, until a connection has carried what it may; then both of its ends are closed. One
+/// that may carry nothing is closed at once.
 pub struct Proxy {
     address: SocketAddr,
     server: Arc<Mutex<SocketAddr>>,
-    carried: Arc<AtomicU64>,
-    connections: Arc<AtomicUsize>,
+    /// For each connection how many bytes it has carried.
+    carried: Arc<Mutex<Vec<Arc<AtomicU64>>>>,
+    open: Arc<AtomicUsize>,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -24,21 +28,27 @@ impl Proxy {
     pub async fn new(server: SocketAddr, lengths: impl FnMut() -> u64 + Send + 'static) -> Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (carried, connections) = <(Arc<AtomicU64>, Arc<AtomicUsize>)>::default();
+        let carried = Arc::<Mutex<Vec<Arc<AtomicU64>>>>::default();
+        let open = Arc::<AtomicUsize>::default();
         let lengths: Mutex<Lengths> = Mutex::new(Box::new(lengths));
-        let (bytes, count) = (Arc::clone(&carried), Arc::clone(&connections));
+        let (all, count) = (Arc::clone(&carried), Arc::clone(&open));
         let server = Arc::new(Mutex::new(server));
         let aim = Arc::clone(&server);
         let serving = tokio::spawn(async move {
             loop {
                 let (near, _) = listener.accept().await.unwrap();
-                count.fetch_add(1, Ordering::SeqCst);
                 let left = lengths.lock().unwrap()();
                 let server = *aim.lock().unwrap();
-                tokio::spawn(carry(near, server, left, Arc::clone(&bytes)));
+                let (carried, count) = (Arc::<AtomicU64>::default(), Arc::clone(&count));
+                all.lock().unwrap().push(Arc::clone(&carried));
+                count.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    carry(near, server, left, carried).await;
+                    count.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
-        Proxy { address, server, carried, connections, serving }
+        Proxy { address, server, carried, open, serving }
     }
 
     /// The first connections may carry so much each, those after them everything.
@@ -59,12 +69,22 @@ impl Proxy {
 
     /// Bytes that were carried over all connections, both directions taken together.
     pub fn carried(&self) -> u64 {
-        self.carried.load(Ordering::SeqCst)
+        self.carried_each().iter().sum()
+    }
+
+    /// The same of each, in the order in which they were made.
+    pub fn carried_each(&self) -> Vec<u64> {
+        self.carried.lock().unwrap().iter().map(|carried| carried.load(Ordering::SeqCst)).collect()
     }
 
     /// How many connections there were.
     pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
+        self.carried.lock().unwrap().len()
+    }
+
+    /// How many there are.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
     }
 }
 
@@ -75,6 +95,9 @@ impl Drop for Proxy {
 }
 
 async fn carry(near: TcpStream, server: SocketAddr, left: u64, carried: Arc<AtomicU64>) {
+    if left == 0 {
+        return;
+    }
     let Ok(far) = TcpStream::connect(server).await else { return };
     let (left, cut) = (Arc::new(AtomicU64::new(left)), Arc::new(Notify::new()));
     let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());

@@ -7,7 +7,7 @@ use super::plan::Plan;
 use crate::conversation::ConversationError;
 use crate::transfer::jobs::Load;
 use crate::transfer::lanes::Work;
-use crate::transfer::pool::Pool;
+use crate::transfer::pool::{Pool, Share};
 use crate::transfer::reconnect::Retries;
 use crate::transfer::{Context, Options, Summary, blocking};
 use std::collections::HashMap;
@@ -15,12 +15,15 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec;
 
+/// Files by their numbers in the plan.
+pub(super) type Numbers = vec::IntoIter<usize>;
+
 /// What is to be fetched, and what was.
 pub(super) struct Download {
     pub(super) plan: Arc<Plan>,
     pub(super) options: Options,
-    /// Files that nobody has asked for, by their numbers in the plan.
-    pub(super) files: Pool<vec::IntoIter<usize>>,
+    /// Files that nobody has asked for.
+    files: Arc<Pool<Numbers>>,
     /// Directories that were made for it, by their numbers in the plan.
     pub(super) made: Vec<usize>,
     pub(super) claims: Arc<Mutex<Claims>>,
@@ -53,7 +56,7 @@ impl Download {
             claims: Arc::new(Mutex::new(Claims::of(&plan))),
             plan,
             options,
-            files: Pool::new(files.into_iter()),
+            files: Arc::new(Pool::new(files.into_iter())),
             made,
             full: Arc::default(),
             known: Mutex::new(known),
@@ -79,11 +82,16 @@ pub(super) async fn find_parts(
     files: &[usize],
 ) -> Result<HashMap<usize, Known>, ConversationError> {
     let files: Vec<usize> = files.iter().copied().filter(|number| part::may_have(plan, *number)).collect();
+    if files.is_empty() {
+        return Ok(HashMap::new());
+    }
     let (plan, interrupt, progress) = (Arc::clone(plan), ctx.interrupt.clone(), ctx.progress.clone());
     blocking(move || part::find(&plan, files.into_iter(), &interrupt, &progress)).await
 }
 
 impl Work for Download {
+    type Share = Share<Numbers>;
+
     fn load(&self) -> Load {
         self.load
     }
@@ -92,13 +100,24 @@ impl Work for Download {
         self.files.is_empty()
     }
 
-    async fn run(&self, ctx: &mut Context<'_>, retries: &mut Retries) -> Result<(), ConversationError> {
-        let Fetched { summary, left, ended } = fetch::fetch(ctx, self, &mut retries.reached).await?;
+    fn share(&self) -> Share<Numbers> {
+        Share::new(&self.files)
+    }
+
+    async fn run(
+        &self,
+        ctx: &mut Context<'_>,
+        retries: &mut Retries,
+        share: &Share<Numbers>,
+    ) -> Result<(), ConversationError> {
+        let Fetched { summary, left, ended } = fetch::fetch(ctx, self, share, &mut retries.reached).await?;
         lock(&self.summary).add(summary);
-        let found = find_parts(ctx, &self.plan, &left).await;
-        // Whoever takes them finds what there is of them.
-        lock(&self.known).extend(found.unwrap_or_default());
-        self.files.give_back(left);
+        if matches!(ended, Err(ConversationError::Lost(_))) {
+            // Whoever takes them goes on with what there is. Without it they begin anew.
+            let found = find_parts(ctx, &self.plan, &left).await;
+            lock(&self.known).extend(found.unwrap_or_default());
+        }
+        share.keep(left);
         ended
     }
 }

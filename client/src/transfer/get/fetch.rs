@@ -1,10 +1,10 @@
 //! The gets themselves: asked for ahead, received in order, written by another thread.
 
-use super::download::Download;
+use super::download::{Download, Numbers};
 use super::part::Known;
 use super::writer::{Event, Writer};
 use crate::conversation::{ConversationError, batch, unexpected};
-use crate::transfer::pool::Taken;
+use crate::transfer::pool::{Share, Taken};
 use crate::transfer::reconnect::Reached;
 use crate::transfer::{Context, Failure, Summary};
 use sshome_wire::{Frame, Header, Request};
@@ -46,6 +46,7 @@ pub(super) struct Fetched {
 pub(super) async fn fetch(
     ctx: &mut Context<'_>,
     download: &Download,
+    share: &Share<Numbers>,
     reached: &mut Reached,
 ) -> Result<Fetched, ConversationError> {
     let (queue, task) = {
@@ -57,6 +58,7 @@ pub(super) async fn fetch(
     let batch = Batch { events: Vec::new(), bytes: 0, queue, full: Arc::clone(&download.full) };
     let mut fetching = Fetching {
         download,
+        share,
         reached,
         waiting: VecDeque::new(),
         asked: 0,
@@ -93,6 +95,7 @@ fn spawn_writer(
 
 struct Fetching<'a> {
     download: &'a Download,
+    share: &'a Share<Numbers>,
     reached: &'a mut Reached,
     /// Asked for, and not at its end.
     waiting: VecDeque<usize>,
@@ -143,7 +146,7 @@ impl Fetching<'_> {
     async fn ask(&mut self, ctx: &mut Context<'_>, ahead: usize) -> Result<(), ConversationError> {
         let mut requests = Vec::new();
         while ctx.conversation.outstanding() + requests.len() < ahead && self.to_come() < AHEAD_BYTES {
-            let Some(Taken { thing: number, .. }) = self.download.files.take() else { break };
+            let Some(Taken { thing: number, .. }) = self.share.take() else { break };
             let Some(file) = self.download.plan.files.get(number) else { continue };
             let path = match self.download.plan.remote(file) {
                 Ok(path) => path.as_bytes().to_vec(),

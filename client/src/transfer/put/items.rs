@@ -1,13 +1,13 @@
 //! The items that one connection takes, until each is settled: what a loss leaves undone is done again.
 
 use super::walk::{Item, Walk};
-use crate::transfer::pool::{Pool, Taken};
+use crate::transfer::pool::{Share, Taken};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Items with their numbers, in the order in which the server is to have them.
 pub(super) struct Items {
-    pool: Arc<Pool<Walk>>,
+    share: Arc<Share<Walk>>,
     next: u64,
     unsettled: Unsettled,
 }
@@ -17,8 +17,8 @@ pub(super) struct Items {
 pub(super) struct Unsettled(Arc<Mutex<BTreeMap<u64, Item>>>);
 
 impl Items {
-    pub(super) fn new(pool: Arc<Pool<Walk>>) -> Items {
-        Items { pool, next: 0, unsettled: Unsettled::default() }
+    pub(super) fn new(share: Arc<Share<Walk>>) -> Items {
+        Items { share, next: 0, unsettled: Unsettled::default() }
     }
 
     /// The items that were taken.
@@ -31,7 +31,7 @@ impl Iterator for Items {
     type Item = (u64, Taken<Item>);
 
     fn next(&mut self) -> Option<(u64, Taken<Item>)> {
-        let taken = self.pool.take()?;
+        let taken = self.share.take()?;
         let number = self.next;
         self.next += 1;
         self.unsettled.items().insert(number, taken.thing.clone());
@@ -58,23 +58,25 @@ impl Unsettled {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transfer::pool::Pool;
     use sshome_wire::RemotePath;
 
     #[test]
-    fn what_is_not_settled_can_be_given_back() {
+    fn what_is_not_settled_can_be_done_again() {
         let sources =
             (0..5).map(|number| (format!("/missing/{number}").into(), RemotePath::root())).collect();
         let pool = Arc::new(Pool::new(Walk::new(sources, crate::transfer::Options::default())));
+        let share = Arc::new(Share::new(&pool));
         let shown = |item: Item| match item {
             Item::Failed(failure) => failure.what.rsplit('/').next().unwrap().to_owned(),
             other => panic!("{other:?}"),
         };
-        let mut items = Items::new(Arc::clone(&pool));
+        let mut items = Items::new(Arc::clone(&share));
         let numbers: Vec<u64> = items.by_ref().take(3).map(|(number, _)| number).collect();
         let unsettled = items.unsettled();
         unsettled.settle(numbers[1]);
-        pool.give_back(unsettled.take());
-        let rest: Vec<String> = Items::new(pool).map(|(_, taken)| shown(taken.thing)).collect();
+        share.keep(unsettled.take());
+        let rest: Vec<String> = Items::new(share).map(|(_, taken)| shown(taken.thing)).collect();
         assert_eq!(rest, ["0", "2", "3", "4"]);
         assert_eq!(unsettled.take().count(), 0);
     }

@@ -90,6 +90,10 @@ impl Transfer for Put<'_> {
     ) -> Result<Summary, ConversationError> {
         carried?;
         let Done { mut summary, refused_links } = work.done();
+        if refused_links.is_empty() {
+            // The session's own connection may be lost, and others have done the rest.
+            return Ok(summary);
+        }
         let judge = async |ctx: &mut Context<'_>, _: &mut Retries| links::judge(ctx, &refused_links).await;
         let (unchanged, failures) = retries.persist(ctx, judge).await?;
         summary.unchanged += unchanged;

@@ -306,7 +306,7 @@ mod tests {
     use super::super::walk::Walk;
     use super::*;
     use crate::transfer::Options;
-    use crate::transfer::pool::Pool;
+    use crate::transfer::pool::{Pool, Share};
     use bytes::Bytes;
     use sshome_wire::{Decoder, MAX_FRAME};
     use std::fs::File;
@@ -324,7 +324,7 @@ mod tests {
 
     fn items(path: &Path) -> Items {
         let walk = Walk::new(vec![(PathBuf::from(path), RemotePath::root())], Options::default());
-        Items::new(Arc::new(Pool::new(walk)))
+        Items::new(Arc::new(Share::new(&Arc::new(Pool::new(walk)))))
     }
 
     /// The first message of a file, after the question that comes before it.

@@ -7,7 +7,7 @@ use super::walk::{self, Walk};
 use crate::conversation::ConversationError;
 use crate::transfer::jobs::Load;
 use crate::transfer::lanes::Work;
-use crate::transfer::pool::Pool;
+use crate::transfer::pool::{Pool, Share};
 use crate::transfer::reconnect::Retries;
 use crate::transfer::{Context, Options, Progress, Summary, blocking};
 use sshome_wire::RemotePath;
@@ -73,6 +73,8 @@ impl Sources {
 }
 
 impl Work for Upload {
+    type Share = Arc<Share<Walk>>;
+
     fn load(&self) -> Load {
         let mut targets = HashSet::new();
         match self.sources.named.iter().all(|(_, target)| targets.insert(target.as_bytes())) {
@@ -86,7 +88,16 @@ impl Work for Upload {
         self.items.is_empty()
     }
 
-    async fn run(&self, ctx: &mut Context<'_>, retries: &mut Retries) -> Result<(), ConversationError> {
+    fn share(&self) -> Arc<Share<Walk>> {
+        Arc::new(Share::new(&self.items))
+    }
+
+    async fn run(
+        &self,
+        ctx: &mut Context<'_>,
+        retries: &mut Retries,
+        share: &Arc<Share<Walk>>,
+    ) -> Result<(), ConversationError> {
         let ahead = retries.careful(ctx.conversation.max_outstanding());
         let settled = Arc::new(AtomicU64::new(0));
         let manner = Manner {
@@ -97,7 +108,7 @@ impl Work for Upload {
             progress: ctx.progress.clone(),
         };
         let (out, messages) = mpsc::channel(QUEUE);
-        let items = Items::new(Arc::clone(&self.items));
+        let items = Items::new(Arc::clone(share));
         let unsettled = items.unsettled();
         let reader = tokio::task::spawn_blocking(move || reader::read(items, manner, out));
         let mut done = Done::default();
@@ -106,7 +117,7 @@ impl Work for Upload {
             Sending::new(messages, ahead, settled, unsettled.clone(), &mut done, &mut retries.reached);
         let sent = sending.run(ctx).await;
         let read = reader.await;
-        self.items.give_back(unsettled.take());
+        share.keep(unsettled.take());
         self.lock().add(done);
         let failed =
             |error| ConversationError::Local(format!("the thread that reads files has failed: {error}"));

@@ -3,9 +3,9 @@
 
 mod killed;
 
-use crate::client::{Client, RECURSIVE, books, names, noise};
+use crate::MIB;
+use crate::client::{Client, RECURSIVE, books, names, noise, until};
 use crate::proxy::Proxy;
-use crate::{MIB, until};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sshome::conversation::ConversationError;

@@ -1,0 +1,301 @@
+//! One transfer over several connections, by our client and through a proxy that counts and cuts them.
+
+#[path = "cut/client.rs"]
+mod client;
+#[path = "cut/proxy.rs"]
+mod proxy;
+
+use client::{Client, PLAIN, RECURSIVE, books, noise, until};
+use proxy::Proxy;
+use sshome::conversation::ConversationError;
+use sshome::transfer::{Options, Summary};
+use sshome_e2e::Host;
+use sshome_e2e::tree::{contents, mode, set_mode};
+use sshome_wire::BLOCK;
+use std::path::Path;
+use std::time::Duration;
+
+const MIB: usize = 1 << 20;
+const LARGE: u64 = 12;
+
+async fn host() -> Host {
+    Host::with_user("ann", "quota = \"400 MiB\"").await.unwrap()
+}
+
+fn over(jobs: &str, options: Options) -> Options {
+    Options { jobs: jobs.parse().unwrap(), ..options }
+}
+
+/// Files that are worth several connections, in folders with others that are not. How many there are,
+/// and how long they are together.
+fn plant(client: &Client, name: &str) -> (u64, u64) {
+    for number in 0..300 {
+        client.write(&format!("{name}/d{}/e{}/{number}", number % 7, number % 3), &noise(1000, number));
+    }
+    for number in 0..LARGE {
+        client.write(&format!("{name}/d{}/large{number}", number % 7), &noise(6 * MIB, number));
+    }
+    std::fs::create_dir_all(client.path(name).join("empty/folder")).unwrap();
+    (300 + LARGE, 300_000 + LARGE * 6 * MIB as u64)
+}
+
+fn assert_whole(summary: &Summary, (files, bytes): (u64, u64)) {
+    assert_eq!((summary.files, summary.bytes, summary.failures.len()), (files, bytes, 0), "{summary:?}");
+}
+
+/// Compares two trees, by the digests of their files.
+fn assert_same(one: &Path, other: &Path) {
+    let (one, other) = (contents(one).unwrap(), contents(other).unwrap());
+    assert!(one == other, "{:?}\n{:?}", one.keys(), other.keys());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_over_three_connections_both_ways() {
+    let host = host().await;
+    let proxy = Proxy::cutting(host.address(), &[]).await;
+    let mut client = Client::login(&host, proxy.port()).await;
+    let planted = plant(&client, "t");
+    let summary = client.put(&["t"], "/", over("3", RECURSIVE)).await.unwrap();
+    assert_whole(&summary, planted);
+    assert_eq!((client.heard().0, client.heard().1.len() as u64), (planted.1, planted.0));
+    assert_same(&client.path("t"), &host.home("ann").join("t"));
+    let each = proxy.carried_each();
+    assert!(each.len() == 3 && each.iter().all(|carried| *carried > MIB as u64), "{each:?}");
+    until(async || proxy.open() == 1).await;
+    let summary = client.get(&["/t"], "back", over("3", RECURSIVE)).await.unwrap();
+    assert_whole(&summary, planted);
+    assert_eq!((client.heard().0, client.heard().1.len() as u64), (planted.1, planted.0));
+    assert_same(&client.path("t"), &client.path("back"));
+    let each = proxy.carried_each();
+    assert!(each.len() == 5 && each.iter().all(|carried| *carried > MIB as u64), "{each:?}");
+    // They do not stay when the command ends.
+    until(async || proxy.open() == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_is_enough_for_little() {
+    let host = host().await;
+    let proxy = Proxy::cutting(host.address(), &[]).await;
+    let mut client = Client::login(&host, proxy.port()).await;
+    for number in 0..20 {
+        client.write(&format!("t/{number}"), &noise(1000, number));
+    }
+    client.put(&["t"], "/", over("auto", RECURSIVE)).await.unwrap();
+    client.get(&["/t"], "back", over("auto", RECURSIVE)).await.unwrap();
+    client.write("large", &noise(80 * MIB, 1));
+    client.put(&["large"], "/", over("8", PLAIN)).await.unwrap();
+    client.get(&["/large"], "copy", over("8", PLAIN)).await.unwrap();
+    client.put(&["t"], "/one", over("1", RECURSIVE)).await.unwrap();
+    assert_eq!(proxy.connections(), 1);
+    assert_same(&client.path("t"), &client.path("back"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_worth_it_has_several_without_being_asked() {
+    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
+        println!("skipped: what_is_worth_it_has_several_without_being_asked (one core)");
+        return;
+    }
+    let host = host().await;
+    let proxy = Proxy::cutting(host.address(), &[]).await;
+    let mut client = Client::login(&host, proxy.port()).await;
+    for number in 0..2 {
+        client.write(&format!("t{number}"), &noise(70 * MIB, number));
+    }
+    client.put(&["t0", "t1"], "/", over("auto", PLAIN)).await.unwrap();
+    assert_eq!(proxy.connections(), 2);
+    // Here no listing tells how long they are.
+    std::fs::create_dir(client.path("back")).unwrap();
+    client.get(&["/t0", "/t1"], "back", over("auto", PLAIN)).await.unwrap();
+    assert_eq!(proxy.connections(), 3);
+    for number in 0..2 {
+        assert!(client.read(&format!("back/t{number}")) == noise(70 * MIB, number));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_on_with_the_connections_that_it_can_have() {
+    let host = host().await;
+    // There is room for one more, and then for none.
+    let mut made = 0;
+    let proxy = Proxy::new(host.address(), move || {
+        made += 1;
+        if made <= 2 { u64::MAX } else { 0 }
+    })
+    .await;
+    let mut client = Client::login(&host, proxy.port()).await;
+    let planted = plant(&client, "t");
+    let summary = client.put(&["t"], "/", over("8", RECURSIVE)).await.unwrap();
+    assert_whole(&summary, planted);
+    assert_same(&client.path("t"), &host.home("ann").join("t"));
+    // After the first that was refused nobody asked again.
+    assert_eq!(proxy.connections(), 3);
+    let summary = client.get(&["/t"], "back", over("8", RECURSIVE)).await.unwrap();
+    assert_whole(&summary, planted);
+    assert_same(&client.path("t"), &client.path("back"));
+    assert_eq!(proxy.connections(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_stops_all_and_keeps_the_session() {
+    let host = host().await;
+    let proxy = Proxy::cutting(host.address(), &[]).await;
+    let mut client = Client::login(&host, proxy.port()).await;
+    let planted = plant(&client, "t");
+    let interrupt = client.interrupt.clone();
+    let cancel = async |after: u64| {
+        let from = proxy.carried();
+        until(async || proxy.carried() > from + after && proxy.open() == 3).await;
+        interrupt.raise();
+    };
+    let (put, ()) = tokio::join!(client.put(&["t"], "/", over("3", RECURSIVE)), cancel(9 * MIB as u64));
+    assert!(matches!(put, Err(ConversationError::Cancelled)), "{put:?}");
+    until(async || proxy.open() == 1).await;
+    client.interrupt.clear();
+    let summary = client.put(&["t"], "/", over("3", RECURSIVE)).await.unwrap();
+    assert_whole(&summary, planted);
+    assert_same(&client.path("t"), &host.home("ann").join("t"));
+    let (got, ()) = tokio::join!(client.get(&["/t"], "back", over("3", RECURSIVE)), cancel(9 * MIB as u64));
+    assert!(matches!(got, Err(ConversationError::Cancelled)), "{got:?}");
+    until(async || proxy.open() == 1).await;
+    client.interrupt.clear();
+    let summary = client.get(&["/t"], "", over("3", RECURSIVE)).await.unwrap();
+    assert_eq!((summary.files, summary.failures.len()), (0, 0), "it is there already: {summary:?}");
+    client.get(&["/t"], "again", over("3", RECURSIVE)).await.unwrap();
+    assert_same(&client.path("t"), &client.path("again"));
+    let (parts, usage) = books(&host).await;
+    assert_eq!((parts.len(), usage.used, usage.reserved), (0, planted.1, 0), "{parts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_connection_goes_on_from_its_part() {
+    let host = host().await;
+    let cut = 14 * MIB as u64;
+    // Of the put the second connection is cut, of the get the first and the second.
+    let proxy = Proxy::cutting(host.address(), &[6 * cut, cut, u64::MAX, cut]).await;
+    let mut client = Client::login(&host, proxy.port()).await;
+    for number in 0..4 {
+        client.write(&format!("t/{number}"), &noise(24 * MIB, number));
+    }
+    let summary = client.put(&["t"], "/", over("2", RECURSIVE)).await.unwrap();
+    assert_whole(&summary, (4, 96 * MIB as u64));
+    assert!(summary.resumed.iter().any(|resumed| resumed.offset >= BLOCK), "{summary:?}");
+    assert_eq!(client.heard().0, 96 * MIB as u64);
+    assert_same(&client.path("t"), &host.home("ann").join("t"));
+    let summary = client.get(&["/t"], "back", over("2", RECURSIVE)).await.unwrap();
+    assert_whole(&summary, (4, 96 * MIB as u64));
+    assert!(summary.resumed.iter().any(|resumed| resumed.offset >= BLOCK), "{summary:?}");
+    assert_eq!(client.heard().0, 96 * MIB as u64);
+    assert_same(&client.path("t"), &client.path("back"));
+    until(async || books(&host).await.0.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_others_finish_what_a_lost_connection_leaves() {
+    let host = host().await;
+    let proxy = Proxy::cutting(host.address(), &[14 * MIB as u64]).await;
+    let mut client = Client::login(&host, proxy.port()).await;
+    client.retries = 0;
+    let planted = plant(&client, "t");
+    let summary = client.put(&["t"], "/", over("2", RECURSIVE)).await.unwrap();
+    assert_whole(&summary, planted);
+    assert_same(&client.path("t"), &host.home("ann").join("t"));
+    // The session's own connection was that one.
+    let error = client.put(&["t"], "/", over("2", RECURSIVE)).await.unwrap_err();
+    assert!(matches!(error, ConversationError::Lost(_)), "{error}");
+    // Here it is the other one.
+    let mut lengths = [u64::MAX, 14 * MIB as u64].into_iter();
+    let proxy = Proxy::new(host.address(), move || lengths.next().unwrap_or(0)).await;
+    let mut client = Client::login(&host, proxy.port()).await;
+    client.retries = 0;
+    let summary = client.get(&["/t"], "back", over("2", RECURSIVE)).await.unwrap();
+    assert_whole(&summary, planted);
+    assert_same(&client.path("back"), &host.home("ann").join("t"));
+    assert_eq!(proxy.connections(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_all_are_lost_so_is_the_transfer() {
+    let host = host().await;
+    let proxy = Proxy::cutting(host.address(), &[9 * MIB as u64; 3]).await;
+    let mut client = Client::login(&host, proxy.port()).await;
+    client.retries = 0;
+    plant(&client, "t");
+    let error = client.put(&["t"], "/", over("3", RECURSIVE)).await.unwrap_err();
+    assert!(matches!(error, ConversationError::Lost(_)), "{error}");
+    assert!(proxy.connections() <= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_comes_whole_over_connections_that_break_again_and_again() {
+    let host = host().await;
+    let proxy = Proxy::cutting(host.address(), &[300_000; 24]).await;
+    let mut client = Client::login(&host, proxy.port()).await;
+    client.pause = Duration::from_millis(5);
+    for number in 0..2000 {
+        client.write(&format!("t/d{}/{number}", number % 9), &noise(1000, number));
+    }
+    let summary = client.put(&["t"], "/", over("3", RECURSIVE)).await.unwrap();
+    assert_whole(&summary, (2000, 2_000_000));
+    assert_eq!(client.heard(), (2_000_000, vec![(1000, 0); 2000]));
+    assert_same(&client.path("t"), &host.home("ann").join("t"));
+    let summary = client.get(&["/t"], "back", over("3", RECURSIVE)).await.unwrap();
+    assert_whole(&summary, (2000, 2_000_000));
+    assert_eq!(client.heard(), (2_000_000, vec![(1000, 0); 2000]));
+    assert_same(&client.path("t"), &client.path("back"));
+    assert!(proxy.connections() > 6, "{}", proxy.connections());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_have_their_modes_whichever_connection_makes_them() {
+    let host = host().await;
+    let mut client = Client::login(&host, host.address().port()).await;
+    plant(&client, "t");
+    let modes = [0o700, 0o710, 0o711, 0o750, 0o751, 0o754, 0o755];
+    for (number, mode) in modes.into_iter().enumerate() {
+        set_mode(client.path(&format!("t/d{number}")), mode).unwrap();
+    }
+    let (there, kept) = (host.home("ann").join("t"), host.home("ann").join("t/d3"));
+    std::fs::create_dir_all(&kept).unwrap();
+    set_mode(&kept, 0o705).unwrap();
+    let preserve = over("3", Options { preserve: true, ..RECURSIVE });
+    client.put(&["t"], "/", preserve).await.unwrap();
+    assert_same(&client.path("t"), &there);
+    client.get(&["/t"], "back", preserve).await.unwrap();
+    for (number, planted) in modes.into_iter().enumerate() {
+        let want = if number == 3 { 0o705 } else { planted };
+        assert_eq!(mode(there.join(format!("d{number}"))).unwrap(), want, "{number}");
+        assert_eq!(mode(client.path(&format!("back/d{number}"))).unwrap(), want, "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_sources_with_one_name_the_last_stays() {
+    let host = host().await;
+    let proxy = Proxy::cutting(host.address(), &[]).await;
+    let mut client = Client::login(&host, proxy.port()).await;
+    client.write("a/x", &noise(9 * MIB, 1));
+    client.write("b/x", &noise(10, 2));
+    client.put(&["a/x", "b/x"], "/", over("2", PLAIN)).await.unwrap();
+    assert!(std::fs::read(host.home("ann").join("x")).unwrap() == noise(10, 2));
+    assert_eq!(proxy.connections(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_on_any_connection_is_told_once_and_the_rest_arrives() {
+    let host = host().await;
+    let mut client = Client::login(&host, host.address().port()).await;
+    let planted = plant(&client, "t");
+    std::fs::create_dir_all(host.home("ann").join("t/d0/large0")).unwrap();
+    std::fs::create_dir_all(host.home("ann").join("t/d5/large5")).unwrap();
+    std::fs::write(host.home("ann").join("t/d6"), "in the way of a folder").unwrap();
+    let summary = client.put(&["t"], "/", over("3", RECURSIVE)).await.unwrap();
+    let mut failed: Vec<&str> = summary.failures.iter().map(|failure| failure.what.as_str()).collect();
+    failed.sort_unstable();
+    let told = failed.len();
+    failed.dedup();
+    assert_eq!(failed.len(), told, "{failed:?}");
+    assert!(["/t/d0/large0", "/t/d5/large5", "/t/d6"].iter().all(|name| failed.contains(name)), "{failed:?}");
+    // Of d6 nothing can be there: 42 small files and a large one, three folders, and itself.
+    assert_eq!((told, summary.files), (2 + 43 + 3 + 1, planted.0 - 2 - 43), "{failed:?}");
+}
