@@ -55,7 +55,7 @@ pub(super) enum Event<'a> {
         #[serde(flatten)]
         name: Name<'a>,
         length: u64,
-        size: u64,
+        size: Option<u64>,
         since: i64,
     },
     /// What is only for people: help, version, and what a command said that has no fields.
@@ -196,7 +196,9 @@ impl<'a> Event<'a> {
 
     pub(super) fn part(part: &'a Part) -> Event<'a> {
         let name = Name::new(&part.path);
-        Event::Part { name, length: part.length, size: part.size, since: part.since.seconds }
+        // Of a stream nobody knows.
+        let size = (part.size > 0).then_some(part.size);
+        Event::Part { name, length: part.length, size, since: part.since.seconds }
     }
 }
 

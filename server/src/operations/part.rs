@@ -165,7 +165,8 @@ pub fn find_stream(user: &User, path: &RemotePath, id: StreamId, patience: Durat
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(kept) = self.kept.take() {
+        if let Some(mut kept) = self.kept.take() {
+            kept.left.renew();
             self.shelf.put(kept);
         }
     }
