@@ -128,11 +128,8 @@ async fn what_is_left_of_a_stream_is_nobody_elses() {
     while left.is_empty() {
         left = parts(&mut peer).await;
     }
-    assert_eq!(
-        (left[0].path.as_slice(), left[0].length, left[0].size),
-        (&b"/f"[..], content.len() as u64, 0)
-    );
-    assert_eq!(df(&mut peer).await.reserved, content.len() as u64);
+    assert_eq!((left[0].path.as_slice(), left[0].length, left[0].size), (&b"/f"[..], 2 * BLOCK, 0));
+    assert_eq!(df(&mut peer).await.reserved, 2 * BLOCK);
     // Not of another name, and not to a put of a file.
     assert_eq!(status(&mut peer, "g").await, (vec![], Status::EnoughSpace));
     assert_eq!(status(&mut peer, "f").await.1, Status::Resuming);
@@ -165,4 +162,24 @@ async fn whoever_gives_a_stream_up_leaves_nothing() {
         assert!(parts(&mut peer).await.is_empty(), "{end:?}");
         assert_books(&host, 0).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_brings_nothing_takes_nothing_away() {
+    let host = host().await;
+    let content = noise(9 * MIB, "nothing more");
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    peer.send(&begin("f", 0)).await.unwrap();
+    peer.send_data(&content).await.unwrap();
+    stored(&mut peer, 2 * BLOCK).await;
+    for _ in 0..3 {
+        let mut next = Peer::login(&host, "ann").await.unwrap();
+        assert_eq!(status(&mut next, "f").await, (blocks(&content), Status::Resuming));
+        next.send(&begin("f", 2)).await.unwrap();
+        peer = next;
+    }
+    peer.send_data(&content[2 * BLOCK as usize..]).await.unwrap();
+    peer.send(&Frame::End(end_of(&content))).await.unwrap();
+    assert_eq!(answer(&mut peer).await.1.status, Status::Done);
+    assert_books(&host, content.len()).await;
 }
