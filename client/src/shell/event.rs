@@ -68,7 +68,7 @@ pub(super) enum Event<'a> {
         #[serde(flatten)]
         name: Name<'a>,
         length: u64,
-        size: u64,
+        size: Option<u64>,
         since: i64,
     },
     /// A key of the account: `listed`, `installed`, `unchanged` where it was there already, or `removed`.
@@ -247,7 +247,9 @@ impl<'a> Event<'a> {
 
     pub(super) fn part(part: &'a Part) -> Event<'a> {
         let name = Name::new(&part.path);
-        Event::Part { name, length: part.length, size: part.size, since: part.since.seconds }
+        // Of a stream nobody knows.
+        let size = (part.size > 0).then_some(part.size);
+        Event::Part { name, length: part.length, size, since: part.since.seconds }
     }
 }
 

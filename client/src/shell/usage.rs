@@ -69,14 +69,17 @@ fn cut(parts: &[Part], human: bool, now: Timestamp) -> String {
     let size = |bytes: u64| if human { Size(bytes).to_string() } else { bytes.to_string() };
     let rows: Vec<[String; 3]> = parts
         .iter()
-        .map(|part| [size(part.length), size(part.size), age(now.as_second(), part.since.seconds)])
+        .map(|part| {
+            let whole = if part.size > 0 { size(part.size) } else { "a stream".to_owned() };
+            [size(part.length), whole, age(now.as_second(), part.since.seconds)]
+        })
         .collect();
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
     let (arrived, whole, old) = (width(0), width(1), width(2));
     let mut out = String::new();
     if !parts.is_empty() {
-        out.push_str("\nuploads that were cut; put goes on with them, rm --partial removes them\n");
+        out.push_str("\nuploads that were cut; put goes on with files, rm --partial removes them\n");
     }
     for ([length, size, age], part) in rows.iter().zip(parts) {
         let path = Escaped(&part.path);
@@ -140,6 +143,8 @@ mod tests {
             cut(&parts, true, now).lines().skip(2).collect::<Vec<_>>(),
             ["  4.0 MiB of 700.0 MiB   3 d ago  /a\\x0a.iso", "600.0 MiB of 700.0 MiB  59 s ago  /b"]
         );
+        let stream = Part { size: 0, ..part(b"/s", 8 << 20, 1_000_000) };
+        assert_eq!(cut(&[stream], true, now).lines().last(), Some("8.0 MiB of a stream  0 s ago  /s"));
         assert_eq!(cut(&[], true, now), "");
         assert_eq!((age(0, 50), age(7_199, 0), age(3_599, 0)), ("0 s".into(), "1 h".into(), "59 min".into()));
     }

@@ -1,4 +1,5 @@
-//! Streams whose connection is cut.
+//! Streams whose connection is cut. `SSHOME_TORTURE_ROUNDS` and `SSHOME_TORTURE_SEED` cut more of them, and
+//! elsewhere.
 
 use crate::client::{Client, books, noise};
 use crate::proxy::Proxy;
@@ -11,6 +12,9 @@ use sshome_wire::{BLOCK, Status};
 use std::io::{Cursor, Read, Write};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
+
+/// How many streams are cut at random without a wish for more.
+const ROUNDS: u64 = 16;
 
 /// Somebody who writes down what is put out.
 #[derive(Clone, Default)]
@@ -78,8 +82,11 @@ async fn a_stream_goes_on_where_the_connection_was_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_of_any_length_survive_cuts_at_any_place() {
     let host = host().await;
-    let mut random = StdRng::seed_from_u64(22);
-    for round in 0..16 {
+    let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
+    let rounds = number("SSHOME_TORTURE_ROUNDS").unwrap_or(ROUNDS);
+    let seed = number("SSHOME_TORTURE_SEED").unwrap_or(1);
+    let mut random = StdRng::seed_from_u64(seed);
+    for round in 0..rounds {
         let length = match round {
             0 => 0,
             1 => BLOCK as usize,

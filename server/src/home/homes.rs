@@ -6,7 +6,7 @@ use crate::auth::Login;
 use crate::quota::{Ledger, Ledgers, Limits};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
-use sshome_wire::{RemotePath, Time};
+use sshome_wire::RemotePath;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -98,7 +98,8 @@ impl Homes {
 impl Homes {
     /// Removes parts of files and of streams that are older than this. Returns how many.
     pub fn expire_parts(&self, files: Duration, streams: Duration) -> usize {
-        let oldest = |age| i64::try_from(since_epoch().saturating_sub(age).as_secs()).unwrap_or(i64::MAX);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let oldest = |age| i64::try_from(now.saturating_sub(age).as_secs()).unwrap_or(i64::MAX);
         let (file, stream) = (oldest(files), oldest(streams));
         let expired = |left: &Left| match left.record.source {
             Source::File { .. } => left.since.seconds < file,
@@ -115,10 +116,8 @@ impl Home {
     fn recover(&self, ledger: &Arc<Ledger>) -> Result<()> {
         let Some(area) = &self.staging else { return Ok(()) };
         for mut left in area.recover()? {
-            if left.record.source.is_stream() {
-                // Its client could not come while there was no server.
-                left.since = Time { seconds: since_epoch().as_secs().cast_signed(), nanoseconds: 0 };
-            }
+            // Its client could not come while there was no server.
+            left.renew();
             let target = RemotePath::root().join(&left.record.target).ok();
             let replaced = target.and_then(|path| self.stat(&path).ok());
             let credit = replaced.as_ref().map_or(0, freed_bytes);
@@ -128,10 +127,6 @@ impl Home {
         }
         Ok(())
     }
-}
-
-fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn make_and_open(account: &Account) -> Result<OwnedFd> {

@@ -6,13 +6,14 @@
 use super::{Error, Home, Location, Mark, Names, Result, file_id, length};
 use crate::quota::FileId;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use sshome_wire::{StreamId, Time};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The folder at the home's top that transfers are staged in, so that publishing is one rename on
 /// one filesystem. No path of any subsystem reaches it, and no listing shows it.
@@ -20,12 +21,6 @@ pub const STAGING: &str = ".sshome-staging";
 
 /// What a record begins with: its kind and version.
 const MAGIC: &[u8; 8] = b"sshome\0\x02";
-
-/// Sets the times of a file to the present one.
-const NOW: Timestamps = Timestamps {
-    last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
-    last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
-};
 
 /// The opened staging folder.
 #[derive(Debug)]
@@ -73,8 +68,18 @@ pub struct Left {
     pub record: Record,
     /// Bytes that are there.
     pub length: u64,
-    /// When the last of them came; of a stream, when its connection was lost or the server started.
+    /// When the last of them came; of a stream, when it was last seen to, or the server started.
     pub since: Time,
+}
+
+impl Left {
+    /// Notes that a stream was in somebody's hands up to now: from now on its client may be awaited.
+    pub fn renew(&mut self) {
+        if self.record.source.is_stream() {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.since = Time { seconds: now.as_secs().cast_signed(), nanoseconds: now.subsec_nanos() };
+        }
+    }
 }
 
 /// A file that nobody sees yet. Dropping it removes it.
@@ -222,13 +227,12 @@ impl Staged {
     /// The kernel's; the file is then removed.
     pub fn keep(mut self, record: Record, length: u64) -> Result<Left> {
         rustix::fs::ftruncate(&self.file, length)?;
-        if record.source.is_stream() {
-            rustix::fs::futimens(&self.file, &NOW)?;
-        }
         let stat = rustix::fs::fstat(&self.file)?;
         self.settled = true;
         let since = Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 };
-        Ok(Left { name: self.name.clone(), record, length, since })
+        let mut left = Left { name: self.name.clone(), record, length, since };
+        left.renew();
+        Ok(left)
     }
 
     fn unlink(&self, name: &str) {

@@ -38,8 +38,7 @@ pub fn discard(user: &User, path: Option<&RemotePath>) -> usize {
 }
 
 /// A staged file and the room that is reserved for it. If it is dropped before it is complete, and
-/// has a record, what has arrived is kept for a later put: the whole blocks of a file, all of a stream.
-/// Otherwise it goes.
+/// has a record, the whole blocks that have arrived are kept for a later put; otherwise it goes.
 #[derive(Debug)]
 pub(super) struct Draft {
     held: Option<(Staged, Reservation)>,
@@ -94,12 +93,7 @@ impl Drop for Draft {
     fn drop(&mut self) {
         let Some((staged, mut room)) = self.held.take() else { return };
         let Some(record) = self.record.take() else { return };
-        let length = match record.source {
-            Source::File { .. } => self.written / BLOCK * BLOCK,
-            // A block is only told of if a byte follows it: without its last bytes it would have a block less.
-            Source::Stream(_) if BlockHasher::knowable(self.written) > 0 => self.written,
-            Source::Stream(_) => 0,
-        };
+        let length = self.written / BLOCK * BLOCK;
         if length == 0 {
             return;
         }
@@ -165,7 +159,8 @@ pub fn find_stream(user: &User, path: &RemotePath, id: StreamId, patience: Durat
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(kept) = self.kept.take() {
+        if let Some(mut kept) = self.kept.take() {
+            kept.left.renew();
             self.shelf.put(kept);
         }
     }
@@ -258,11 +253,10 @@ impl PartCheck {
             return Ok(None);
         }
         let mut digests = self.hasher.whole_blocks();
-        let size = self.lease.kept.as_ref().map_or(0, |kept| match kept.left.record.source {
-            Source::File { size, .. } => size,
-            Source::Stream(_) => self.hasher.length(),
-        });
-        digests.truncate(usize::try_from(BlockHasher::knowable(size)).unwrap_or(usize::MAX));
+        if let Some(Source::File { size, .. }) = self.lease.kept.as_ref().map(|kept| kept.left.record.source)
+        {
+            digests.truncate(usize::try_from(BlockHasher::knowable(size)).unwrap_or(usize::MAX));
+        }
         let shelf = Arc::clone(&self.lease.shelf);
         let lease = Lease { kept: self.lease.kept.take(), shelf, claim: self.lease.claim.take() };
         Ok(Some(CheckedPart { digests, lease }))

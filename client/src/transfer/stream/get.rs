@@ -32,7 +32,7 @@ pub async fn get_stream(
     output: Box<dyn Write + Send>,
 ) -> Result<Streamed, ConversationError> {
     ctx.progress.begin(1, None);
-    let mut stream = Stream { source, size_and_time: None, resumed: 0 };
+    let mut stream = Stream { source, size_and_time: None, resumed: 0, under_way: 0 };
     let mut state = Ok(());
     let done = stream.run(&mut ctx, Sink::new(output), &mut state).await;
     let summary = ctx.finish(done).await?;
@@ -45,6 +45,8 @@ struct Stream<'a> {
     size_and_time: Option<(u64, Time)>,
     /// Where it was gone on with last, in bytes.
     resumed: u64,
+    /// Bytes that came, or were passed over, on this connection.
+    under_way: u64,
 }
 
 /// How the share of one connection ended.
@@ -92,7 +94,7 @@ impl Stream<'_> {
             match received {
                 Err(ConversationError::Lost(why)) => {
                     let offset = sink.hasher.length();
-                    ctx.progress.rewind(offset);
+                    ctx.progress.rewind(std::mem::take(&mut self.under_way));
                     retries.reached.go_on_after(offset);
                     retries.recover(ctx, why).await?;
                 }
@@ -134,6 +136,7 @@ impl Stream<'_> {
         if begun_at > 0 {
             ctx.progress.resume_at(self.source.as_bytes(), begun_at);
             self.resumed = offset;
+            self.under_way = begun_at;
         }
         // Of the block that was under way, what came of it before.
         let mut twice = begun_at.saturating_sub(offset);
@@ -158,6 +161,7 @@ impl Stream<'_> {
             if sent.is_err() {
                 return Ok(Ended::Unwanted);
             }
+            self.under_way += length;
             ctx.progress.advance(length);
         }
     }

@@ -1,6 +1,7 @@
 mod getting;
 mod model;
 mod putting;
+mod streaming;
 
 use super::*;
 use crate::conversation::peer::Talk;

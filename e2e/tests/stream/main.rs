@@ -1,76 +1,19 @@
 //! Standard input and standard output as files: by hand, and as a script uses them.
 
+mod by_hand;
+
+use rustix::process::{Pid, Signal, kill_process};
 use sshome_e2e::tree::noise;
-use sshome_e2e::{Client, Host, HostBuilder, Outcome, Peer, end_of, until};
-use sshome_wire::{
-    BLOCK, BlockHasher, Digest, End, Frame, Part, Payload, Put, Reply, Request, Status, Stored, StreamId,
-    Usage,
-};
+use sshome_e2e::{Client, Host, HostBuilder, Outcome, Peer, until};
+use sshome_wire::{BLOCK, Payload, Request, Status, Usage};
 use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Stdio};
 
 const MIB: usize = 1 << 20;
-const ID: StreamId = StreamId([7; 16]);
 
 async fn host() -> Host {
     Host::with_user("ann", "quota = \"200 MiB\"").await.unwrap()
-}
-
-fn begin(path: &str, resume: u32) -> Frame {
-    let path = path.as_bytes().to_vec();
-    let put = Put { path, size: None, mtime: None, source: None, mode: None, resume };
-    Frame::Request(Request::PutStream { id: ID, put })
-}
-
-/// What the server says up to its answer: how much it has stored, and the answer.
-async fn answer(peer: &mut Peer) -> (u64, Reply) {
-    let mut stored = 0;
-    loop {
-        match peer.next().await.unwrap() {
-            Frame::Stored(Stored { bytes }) => stored = bytes,
-            Frame::Reply(reply) => return (stored, reply),
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-/// Reads until the server has stored so much.
-async fn stored(peer: &mut Peer, wanted: u64) {
-    loop {
-        match peer.next().await.unwrap() {
-            Frame::Stored(Stored { bytes }) if bytes == wanted => return,
-            Frame::Stored(Stored { bytes }) => assert!(bytes < wanted),
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-/// What the server has of the stream: the digests of its blocks.
-async fn status(peer: &mut Peer, path: &str) -> (Vec<Digest>, Status) {
-    let request = Request::StreamStatus { path: path.as_bytes().to_vec(), id: ID };
-    peer.send(&Frame::Request(request)).await.unwrap();
-    let mut digests = Vec::new();
-    loop {
-        match peer.next().await.unwrap() {
-            Frame::Blocks(blocks) => digests.extend(blocks.digests),
-            Frame::Progress(_) => {}
-            Frame::Reply(reply) => return (digests, reply.status),
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-async fn parts(peer: &mut Peer) -> Vec<Part> {
-    peer.send(&Frame::Request(Request::Parts)).await.unwrap();
-    let mut parts = Vec::new();
-    loop {
-        match peer.next().await.unwrap() {
-            Frame::Parts(more) => parts.extend(more),
-            Frame::Reply(_) => return parts,
-            other => panic!("{other:?}"),
-        }
-    }
 }
 
 async fn df(peer: &mut Peer) -> Usage {
@@ -87,107 +30,6 @@ async fn assert_books(host: &Host, used: usize) {
     let files = fs::read_dir(host.home("ann")).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
     assert_eq!(files.filter(|seen| seen.is_file()).map(|seen| seen.len()).sum::<u64>(), used as u64);
     assert_eq!(fs::read_dir(host.home("ann").join(".sshome-staging")).unwrap().count(), 0);
-}
-
-fn blocks(content: &[u8]) -> Vec<Digest> {
-    let mut hasher = BlockHasher::new();
-    hasher.update(content);
-    hasher.blocks().to_vec()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whole_blocks_are_acknowledged_once_a_byte_follows() {
-    let host = host().await;
-    let mut peer = Peer::login(&host, "ann").await.unwrap();
-    for (length, last) in [(0, 0), (1, 0), (BLOCK, 0), (BLOCK + 1, BLOCK), (3 * BLOCK, 2 * BLOCK)] {
-        let content = noise(length as usize, "acknowledged");
-        peer.send(&begin("f", 0)).await.unwrap();
-        peer.send_data(&content).await.unwrap();
-        peer.send(&Frame::End(end_of(&content))).await.unwrap();
-        let (stored, reply) = answer(&mut peer).await;
-        assert_eq!((stored, reply.status), (last, Status::Done), "{length}: {reply}");
-        assert!(fs::read(host.home("ann").join("f")).unwrap() == content);
-        assert_books(&host, content.len()).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn another_connection_goes_on_and_ends_the_one_that_hangs() {
-    let host = host().await;
-    let content = noise(10 * MIB, "taken over");
-    let mut hanging = Peer::login(&host, "ann").await.unwrap();
-    hanging.send(&begin("f", 0)).await.unwrap();
-    hanging.send_data(&content[..9 * MIB]).await.unwrap();
-    stored(&mut hanging, 2 * BLOCK).await;
-    let mut peer = Peer::login(&host, "ann").await.unwrap();
-    // Nobody can have the same stream twice.
-    peer.send(&begin("f", 0)).await.unwrap();
-    assert_eq!(answer(&mut peer).await.1.status, Status::Busy);
-    peer.send(&Frame::Abort).await.unwrap();
-    assert_eq!(status(&mut peer, "f").await, (blocks(&content[..9 * MIB]), Status::Resuming));
-    while hanging.next_or_end().await.unwrap().is_some() {}
-    // A file that is published meanwhile takes nothing away from it.
-    let mut other = Peer::login(&host, "ann").await.unwrap();
-    assert_eq!(other.put("f", b"old").await.unwrap().status, Status::Done);
-    peer.send(&begin("f", 1)).await.unwrap();
-    peer.send_data(&content[BLOCK as usize..]).await.unwrap();
-    peer.send(&Frame::End(end_of(&content))).await.unwrap();
-    assert_eq!(answer(&mut peer).await.1.status, Status::Done);
-    assert!(fs::read(host.home("ann").join("f")).unwrap() == content);
-    assert_books(&host, content.len()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_left_of_a_stream_is_nobody_elses() {
-    let host = host().await;
-    let content = noise(9 * MIB, "left");
-    let mut peer = Peer::login(&host, "ann").await.unwrap();
-    peer.send(&begin("f", 0)).await.unwrap();
-    peer.send_data(&content).await.unwrap();
-    stored(&mut peer, 2 * BLOCK).await;
-    peer.vanish().await.unwrap();
-    let mut peer = Peer::login(&host, "ann").await.unwrap();
-    let mut left = parts(&mut peer).await;
-    while left.is_empty() {
-        left = parts(&mut peer).await;
-    }
-    assert_eq!(
-        (left[0].path.as_slice(), left[0].length, left[0].size),
-        (&b"/f"[..], content.len() as u64, 0)
-    );
-    assert_eq!(df(&mut peer).await.reserved, content.len() as u64);
-    // Not of another name, and not to a put of a file.
-    assert_eq!(status(&mut peer, "g").await, (vec![], Status::EnoughSpace));
-    assert_eq!(status(&mut peer, "f").await.1, Status::Resuming);
-    let path = b"f".to_vec();
-    let put = Put { path, size: Some(9), mtime: None, source: None, mode: None, resume: 1 };
-    peer.send(&Frame::Request(Request::Put(put))).await.unwrap();
-    assert_eq!(answer(&mut peer).await.1.status, Status::Failed);
-    peer.send(&Frame::Abort).await.unwrap();
-    let discarded = peer.ask(Request::Discard { path: None }).await.unwrap();
-    assert_eq!(discarded.message, "1 removed");
-    assert_books(&host, 0).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_gives_a_stream_up_leaves_nothing() {
-    let host = host().await;
-    let content = noise(9 * MIB, "given up");
-    let failed = End { status: Status::Failed, ..end_of(&content) };
-    let wrong = end_of(b"something else");
-    for end in [Frame::Abort, Frame::Cancel, Frame::End(failed), Frame::End(wrong)] {
-        let mut peer = Peer::login(&host, "ann").await.unwrap();
-        peer.send(&begin("f", 0)).await.unwrap();
-        peer.send_data(&content).await.unwrap();
-        stored(&mut peer, 2 * BLOCK).await;
-        peer.send(&end).await.unwrap();
-        assert!(answer(&mut peer).await.1.status.is_error(), "{end:?}");
-        if end == Frame::Cancel {
-            assert_eq!(answer(&mut peer).await.1.status, Status::Done);
-        }
-        assert!(parts(&mut peer).await.is_empty(), "{end:?}");
-        assert_books(&host, 0).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -295,6 +137,30 @@ async fn a_producer_that_pauses_is_waited_for_and_a_killed_client_publishes_noth
     child.kill().unwrap();
     child.wait().unwrap();
     until("what it left is removed", || fs::read_dir(&staging).unwrap().count() == 0);
+    assert!(!host.home("ann").join("f").exists());
+    assert_books(&host, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_does_not_wait_for_a_silent_producer_and_leaves_nothing() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let staging = host.home("ann").join(".sshome-staging");
+    let mut child = client.begin(&[], &["put", "-", "f"]);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&vec![7; 9 * MIB]).unwrap();
+    let arrived = || {
+        let files = fs::read_dir(&staging).into_iter().flatten();
+        files.filter_map(|file| file.ok()?.metadata().ok()).any(|seen| seen.len() == 9 * MIB as u64)
+    };
+    until("what there is arrives", arrived);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let mut said = (String::new(), String::new());
+    child.stdout.take().unwrap().read_to_string(&mut said.0).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut said.1).unwrap();
+    // Nobody has closed its input.
+    assert_eq!((child.wait().unwrap().code(), said.1.lines().count()), (Some(6), 1), "{said:?}");
+    assert!(stdin.write_all(b"more").is_err());
     assert!(!host.home("ann").join("f").exists());
     assert_books(&host, 0).await;
 }

@@ -1,0 +1,137 @@
+//! Streams, and servers that lie about them.
+
+use super::*;
+use crate::conversation::peer::{Peer, connect, hello};
+use sshome_wire::{BLOCK, Digest, End, Frame, Header, Reply, Stored, Time};
+use std::io::{self, Cursor, Read, Write};
+use std::sync::{Arc, Mutex};
+
+/// Puts a stream to a server that follows a script.
+async fn put_to<F: Future<Output = ()> + Send + 'static>(
+    input: impl Read + Send + 'static,
+    script: impl FnOnce(Peer) -> F + Send + 'static,
+) -> Result<Summary, ConversationError> {
+    let mut talk = connect(hello(4096), script).await.unwrap();
+    let (interrupt, progress) = (Interrupt::new(), Progress::new(false));
+    let conversation = &mut talk.conversation;
+    let ctx = Context { conversation, interrupt: &interrupt, progress: &progress, reconnect: None };
+    put_stream(ctx, input, &remote("/f"), Expected::default()).await
+}
+
+/// Hears the request and so many bytes of the stream.
+async fn hear_stream(peer: &mut Peer, length: u64) {
+    assert!(matches!(peer.hear_request().await, Request::PutStream { .. }));
+    let mut heard = 0;
+    while heard < length {
+        let Some(Frame::Data(data)) = peer.hear().await else { panic!("no data") };
+        heard += data.len() as u64;
+    }
+}
+
+#[tokio::test]
+async fn no_more_is_read_than_can_be_kept() {
+    /// Counts what is read of it, and has no end.
+    struct Endless(Arc<Mutex<u64>>);
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            *self.0.lock().unwrap() += buffer.len() as u64;
+            Ok(buffer.len())
+        }
+    }
+    const MIB: u64 = 1 << 20;
+    let read = Arc::new(Mutex::new(0));
+    let seen = Arc::clone(&read);
+    let done = put_to(Endless(Arc::clone(&read)), move |mut peer| async move {
+        hear_stream(&mut peer, 32 * MIB).await;
+        peer.say(Frame::Stored(Stored { bytes: 8 * MIB })).await;
+        // Just that much more can be kept now; and as nothing else comes, this would wait for ever.
+        let mut more = 0;
+        while more < 8 * MIB {
+            let Some(Frame::Data(data)) = peer.hear().await else { panic!("no data") };
+            more += data.len() as u64;
+        }
+        assert!(*seen.lock().unwrap() <= 42 * MIB);
+        peer.reply(Status::QuotaExceeded).await;
+        while !matches!(peer.hear().await, Some(Frame::Abort) | None) {}
+        peer.hear().await;
+    });
+    let summary = done.await.unwrap();
+    assert_eq!(summary.failures[0].status, Some(Status::QuotaExceeded));
+}
+
+#[tokio::test]
+async fn a_server_cannot_acknowledge_what_it_was_not_sent() {
+    for bytes in [2 * BLOCK, 5, u64::MAX / BLOCK * BLOCK] {
+        let input = Cursor::new(content(BLOCK as usize + 1));
+        let done = put_to(input, move |mut peer| async move {
+            hear_stream(&mut peer, BLOCK).await;
+            peer.say(Frame::Stored(Stored { bytes })).await;
+            while peer.hear().await.is_some() {}
+        });
+        let error = done.await.unwrap_err();
+        assert!(matches!(error, ConversationError::Protocol(_)), "{bytes}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_success_before_the_end_is_none() {
+    let done = put_to(io::repeat(7), |mut peer| async move {
+        hear_stream(&mut peer, 1).await;
+        peer.reply(Status::Done).await;
+        while peer.hear().await.is_some() {}
+    });
+    let error = done.await.unwrap_err();
+    assert!(matches!(error, ConversationError::Protocol(_)), "{error}");
+}
+
+/// Writes where a test can look.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_was_put_out_has_to_be_what_the_server_has() {
+    let digest = |content: &[u8]| Digest(*blake3::hash(content).as_bytes());
+    for (offset, size, digest, status) in [
+        (0, 3, digest(b"abc"), None),
+        (0, 3, digest(b"abd"), Some(Status::DigestMismatch)),
+        (0, 4, digest(b"abc"), Some(Status::DigestMismatch)),
+        // Nothing is known here that it could pass over.
+        (BLOCK, BLOCK + 3, digest(b"abc"), Some(Status::Changed)),
+    ] {
+        let mut talk = connect(hello(4096), move |mut peer| async move {
+            assert!(matches!(peer.hear_request().await, Request::Get { known: 0, .. }));
+            let header = Header { size, offset, mtime: Time::default(), mode: 0 };
+            peer.say(Frame::Header(header)).await;
+            peer.say(Frame::Data(b"abc".to_vec().into())).await;
+            let end = End { status: Status::Done, message: String::new(), digest, size };
+            peer.say(Frame::End(end)).await;
+            while let Some(frame) = peer.hear().await {
+                if frame == Frame::Cancel {
+                    peer.say(Frame::Reply(Reply::new(Status::Done, ""))).await;
+                }
+            }
+        })
+        .await
+        .unwrap();
+        let (interrupt, progress, out) = (Interrupt::new(), Progress::new(false), Written::default());
+        let conversation = &mut talk.conversation;
+        let ctx = Context { conversation, interrupt: &interrupt, progress: &progress, reconnect: None };
+        let done = get_stream(ctx, &remote("/f"), Box::new(out.clone())).await.unwrap();
+        let failed = done.summary.failures.first().map(|failure| failure.status);
+        assert_eq!(failed, status.map(Some), "{done:?}");
+        if status.is_none() {
+            assert_eq!(*out.0.lock().unwrap(), b"abc");
+        }
+    }
+}
