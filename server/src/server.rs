@@ -4,23 +4,23 @@ use crate::accounts::TomlAccounts;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::home::{Homes, PrepareError};
+use crate::limits::Gate;
 use crate::session::{HostKeyError, Rates, Shared, Transport};
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// After an `accept` that failed (too many open files, say) nothing is gained by trying at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections that may be open and not logged in.
-const MAX_STRANGERS: usize = 100;
+/// What a connection is told that is refused before it is greeted (RFC 4253 section 4.2).
+const REFUSAL: &[u8] = b"Not now: too many connections, or too many logins that failed\r\n";
 
 /// Why the server cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +83,7 @@ impl Server {
     /// If any of it fails.
     pub async fn bind(config: Config) -> Result<Server, Error> {
         raise_open_files();
-        let transport = Arc::new(Transport::new(config.kex, &config.host_keys)?);
+        let transport = Arc::new(Transport::new(config.kex, &config.host_keys, &config.limits)?);
         let accounts = config.accounts.clone();
         let prepared = tokio::task::spawn_blocking(move || Homes::prepare(&accounts)).await;
         let (homes, ledgers) = prepared.map_err(io::Error::other)??;
@@ -96,6 +96,7 @@ impl Server {
             authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config))),
             homes,
             ledgers,
+            gate: Gate::new(config.limits.clone()),
             rates: Rates::default(),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -153,11 +154,9 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let connections = TaskTracker::new();
         let listening = TaskTracker::new();
-        let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
         for listener in self.listeners {
             let (transport, shared) = (Arc::clone(&self.transport), Arc::clone(&self.shared));
-            let strangers = Arc::clone(&strangers);
-            listening.spawn(accept(listener, transport, shared, connections.clone(), strangers));
+            listening.spawn(accept(listener, transport, shared, connections.clone()));
         }
         tokio::select! {
             () = shutdown => {}
@@ -196,22 +195,22 @@ async fn accept(
     transport: Arc<Transport>,
     shared: Arc<Shared>,
     connections: TaskTracker,
-    strangers: Arc<Semaphore>,
 ) {
     loop {
-        // Whoever comes when all places are taken waits in the kernel's queue.
-        let place = tokio::select! {
-            () = shared.stopping.cancelled() => return,
-            place = Arc::clone(&strangers).acquire_owned() => place,
-        };
-        let Ok(place) = place else { return };
         tokio::select! {
             () = shared.stopping.cancelled() => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
-                    connections.spawn(async move { transport.serve(stream, peer, shared, place).await });
-                }
+                Ok((stream, peer)) => match shared.gate.admit(peer.ip(), Instant::now(), rand::random_range(0..100)) {
+                    Ok(entry) => {
+                        let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
+                        connections.spawn(async move { transport.serve(stream, peer, shared, entry).await });
+                    }
+                    Err(refusal) => {
+                        tracing::debug!(%peer, %refusal, "connection refused");
+                        // Nobody waits for it to be read.
+                        drop(stream.try_write(REFUSAL));
+                    }
+                },
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(PAUSE).await;

@@ -3,6 +3,7 @@
 //! Nothing is found out later: whatever the file gets wrong is told at once, each mistake with its
 //! line and with what would be right, and the server does not start.
 
+mod limits;
 mod mistakes;
 mod place;
 mod roots;
@@ -20,6 +21,7 @@ pub(crate) use place::Place;
 pub(crate) use users::{authorized_keys, check_name};
 
 use crate::accounts::Account;
+use crate::limits::Limits;
 use mistakes::Mistakes;
 use section::Section;
 use std::net::SocketAddr;
@@ -45,6 +47,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// How long what is left of a cut upload is kept.
     pub part_expiry: Duration,
+    /// Who may connect, how often, and for how long nothing may happen.
+    pub limits: Limits,
     /// The users, by name, without the keys that they have installed. Their roots do not overlap.
     pub accounts: Vec<Arc<Account>>,
 }
@@ -99,6 +103,7 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
         kex: server.kex,
         shutdown_grace: server.shutdown_grace,
         part_expiry: server.part_expiry,
+        limits: server.limits,
         accounts: users.into_iter().map(|user| Arc::new(user.account)).collect(),
     };
     (config, mistakes.into_sorted())

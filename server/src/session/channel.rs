@@ -55,6 +55,7 @@ impl Outgoing for Writer {
 impl Writer {
     async fn send_at_once(&self, bytes: Bytes) -> Result<(), Gone> {
         self.backlog.low().await;
+        self.backlog.moved();
         self.half.data_bytes(bytes).await.map_err(|_| Gone)
     }
 
