@@ -39,6 +39,13 @@ impl HostBuilder {
         Ok(HostBuilder { dir, key, text })
     }
 
+    /// Adds lines of `[server.limits]`.
+    #[must_use]
+    pub fn limits(mut self, settings: &str) -> HostBuilder {
+        self.text += &format!("\n[server.limits]\n{settings}\n");
+        self
+    }
+
     /// Adds a user whom the host's key logs in. `settings` are lines of the user's table.
     ///
     /// # Errors
