@@ -14,7 +14,7 @@ pub use config::{ConfigError, UnknownHost};
 pub use error::LoginError;
 pub use settings::{DEFAULT_PORT, Environment, Identity, Settings, SettingsError};
 
-use crate::conversation::{self, Conversation, Patience};
+use crate::conversation::{self, Conversation, ConversationError, Patience};
 use crate::tell::tell;
 use crate::traffic::Socket;
 use crate::transfer::{Reconnect, ReconnectError, Reconnecting};
@@ -51,7 +51,10 @@ pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), 
     let check = HostCheck::new(settings, asker.clone(), Accepted::clone(&accepted))?;
     let mut handle = handshake(settings, check, &asker).await?;
     let proof = login::authenticate(&mut handle, settings, &asker).await?;
-    let conversation = converse(&handle, settings).await?;
+    let conversation = match converse(&handle, settings).await {
+        Ok(conversation) => conversation,
+        Err(error) => return Err(explained(error, handle).await),
+    };
     Ok((Connection { handle, settings: settings.clone(), accepted, proof }, conversation))
 }
 
@@ -63,6 +66,15 @@ async fn converse(handle: &Handle<HostCheck>, settings: &Settings) -> Result<Con
         conversation.wait_only(Patience::new(limit, settings.traffic.clone()));
     }
     Ok(conversation)
+}
+
+/// What the server said when it hung up, where that is why nothing came about.
+async fn explained(error: LoginError, handle: Handle<HostCheck>) -> LoginError {
+    let hung_up = matches!(error, LoginError::Ssh(_) | LoginError::Conversation(ConversationError::Lost(_)));
+    match if hung_up { timeout(FAREWELL, handle).await } else { return error } {
+        Ok(Err(said @ LoginError::Ended(_))) => said,
+        _ => error,
+    }
 }
 
 async fn begin(handle: &Handle<HostCheck>) -> Result<Conversation, LoginError> {
@@ -90,9 +102,13 @@ impl Connection {
         let check = HostCheck::new(&self.settings, asker.clone(), Accepted::clone(&self.accepted))?;
         let mut handle = handshake(&self.settings, check, &asker).await?;
         login::authenticate_again(&mut handle, &self.settings, &mut self.proof, &asker).await?;
-        let conversation = converse(&handle, &self.settings).await?;
-        self.handle = handle;
-        Ok(conversation)
+        match converse(&handle, &self.settings).await {
+            Ok(conversation) => {
+                self.handle = handle;
+                Ok(conversation)
+            }
+            Err(error) => Err(explained(error, handle).await),
+        }
     }
 
     /// The public keys to install on a server where none is named, and what there is to say about others.
