@@ -145,7 +145,7 @@ async fn login_attempts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn penalties() {
     let Some(()) = ssh("penalties") else { return };
-    let settings = "penalty-failed-login = 4\npenalty-threshold = 3\npenalty-max = 4";
+    let settings = "penalty-failed-login = 4\npenalty-no-login = 0\npenalty-threshold = 3\npenalty-max = 4";
     let host = host(&format!("{settings}\nexempt = [\"127.0.0.3\"]")).await;
     let wrong = wrong_key(&host, "wrong");
     let fail = |from: &str| -> Outcome {

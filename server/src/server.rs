@@ -4,7 +4,7 @@ use crate::accounts::TomlAccounts;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::home::{Homes, PrepareError};
-use crate::limits::Gate;
+use crate::limits::{Gate, Refusals};
 use crate::session::{HostKeyError, Rates, Shared, Transport};
 use std::future::Future;
 use std::io::{self, Write};
@@ -196,26 +196,34 @@ async fn accept(
     shared: Arc<Shared>,
     connections: TaskTracker,
 ) {
+    let mut refusals = Refusals::default();
     loop {
-        tokio::select! {
+        let accepted = tokio::select! {
             () = shared.stopping.cancelled() => return,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => match shared.gate.admit(peer.ip(), Instant::now(), rand::random_range(0..100)) {
-                    Ok(entry) => {
-                        let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
-                        connections.spawn(async move { transport.serve(stream, peer, shared, entry).await });
-                    }
-                    Err(refusal) => {
-                        tracing::debug!(%peer, %refusal, "connection refused");
-                        // Nobody waits for it to be read.
-                        drop(stream.try_write(REFUSAL));
-                    }
-                },
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(PAUSE).await;
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let now = Instant::now();
+        match shared.gate.admit(peer.ip(), now, rand::random_range(0..100)) {
+            Ok(entry) => {
+                let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
+                connections.spawn(async move { transport.serve(stream, peer, shared, entry).await });
+            }
+            Err(refusal) => {
+                tracing::debug!(%peer, %refusal, "connection refused");
+                if let Some(count) = refusals.count(now) {
+                    tracing::warn!(count, last = %peer, why = %refusal, "connections were refused");
                 }
-            },
+                // Nobody waits for it to be read.
+                drop(stream.try_write(REFUSAL));
+            }
         }
     }
 }

@@ -4,11 +4,13 @@
 
 mod gate;
 mod penalties;
+mod refusals;
 mod source;
 mod startups;
 
 pub use gate::{Entry, Gate, Refusal};
 pub use penalties::{Offence, PenaltySettings};
+pub use refusals::Refusals;
 pub use startups::Startups;
 
 use ipnet::IpNet;

@@ -160,7 +160,10 @@ impl Handler for Connection {
         let offered = self.shared.authenticator.offered(user, offer.public_key, self.peer.ip()).await;
         match offered && is_strong(offer.algorithm) {
             true => Ok(Auth::Accept),
-            false => Ok(Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false }),
+            false => {
+                self.entry.refused();
+                Ok(Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false })
+            }
         }
     }
 
