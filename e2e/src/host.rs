@@ -47,6 +47,13 @@ impl HostBuilder {
         self
     }
 
+    /// Adds lines of `[server.limits]`.
+    #[must_use]
+    pub fn limits(mut self, settings: &str) -> HostBuilder {
+        self.text += &format!("\n[server.limits]\n{settings}\n");
+        self
+    }
+
     /// Adds a user whom the host's key logs in. `settings` are lines of the user's table.
     ///
     /// # Errors

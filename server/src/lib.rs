@@ -10,6 +10,7 @@ pub mod admin;
 pub mod auth;
 pub mod config;
 pub mod home;
+pub mod limits;
 pub mod operations;
 pub mod quota;
 pub mod server;

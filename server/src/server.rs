@@ -4,15 +4,15 @@ use crate::accounts::TomlAccounts;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::home::{Homes, PrepareError};
+use crate::limits::{Gate, Refusals};
 use crate::session::{HostKeyError, Rates, Shared, Transport};
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,8 +22,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often parts are looked for that nobody came back for, at least.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Connections that may be open and not logged in.
-const MAX_STRANGERS: usize = 100;
+/// What a connection is told that is refused before it is greeted (RFC 4253 section 4.2).
+const REFUSAL: &[u8] = b"Not now: too many connections, or too many logins that failed\r\n";
 
 /// Why the server cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +87,7 @@ impl Server {
     /// If any of it fails.
     pub async fn bind(config: Config) -> Result<Server, Error> {
         raise_open_files();
-        let transport = Arc::new(Transport::new(config.kex, &config.host_keys)?);
+        let transport = Arc::new(Transport::new(config.kex, &config.host_keys, &config.limits)?);
         let accounts = config.accounts.clone();
         let prepared = tokio::task::spawn_blocking(move || Homes::prepare(&accounts)).await;
         let (homes, ledgers) = prepared.map_err(io::Error::other)??;
@@ -100,6 +100,7 @@ impl Server {
             authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config))),
             homes,
             ledgers,
+            gate: Gate::new(config.limits.clone()),
             rates: Rates::default(),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -158,11 +159,9 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let connections = TaskTracker::new();
         let listening = TaskTracker::new();
-        let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
         for listener in self.listeners {
             let (transport, shared) = (Arc::clone(&self.transport), Arc::clone(&self.shared));
-            let strangers = Arc::clone(&strangers);
-            listening.spawn(accept(listener, transport, shared, connections.clone(), strangers));
+            listening.spawn(accept(listener, transport, shared, connections.clone()));
         }
         tokio::select! {
             () = shutdown => {}
@@ -201,27 +200,35 @@ async fn accept(
     transport: Arc<Transport>,
     shared: Arc<Shared>,
     connections: TaskTracker,
-    strangers: Arc<Semaphore>,
 ) {
+    let mut refusals = Refusals::default();
     loop {
-        // Whoever comes when all places are taken waits in the kernel's queue.
-        let place = tokio::select! {
+        let accepted = tokio::select! {
             () = shared.stopping.cancelled() => return,
-            place = Arc::clone(&strangers).acquire_owned() => place,
+            accepted = listener.accept() => accepted,
         };
-        let Ok(place) = place else { return };
-        tokio::select! {
-            () = shared.stopping.cancelled() => return,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
-                    connections.spawn(async move { transport.serve(stream, peer, shared, place).await });
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let now = Instant::now();
+        match shared.gate.admit(peer.ip(), now, rand::random_range(0..100)) {
+            Ok(entry) => {
+                let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
+                connections.spawn(async move { transport.serve(stream, peer, shared, entry).await });
+            }
+            Err(refusal) => {
+                tracing::debug!(%peer, %refusal, "connection refused");
+                if let Some(count) = refusals.count(now) {
+                    tracing::warn!(count, last = %peer, why = %refusal, "connections were refused");
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            },
+                // Nobody waits for it to be read.
+                drop(stream.try_write(REFUSAL));
+            }
         }
     }
 }

@@ -144,7 +144,7 @@ In sftp -f asks for an fsync: here a file is always on the disk when get ends.",
 key install FILE.pub lets the file's keys log in, from the next login on. Without a file those that -i or
 ~/.ssh/config names; if none is named, the agent's; if it has none, those in ~/.ssh with a usual name.
 key list shows fingerprint, type, who has set it, and comment. key remove takes fingerprints or files; a key
-that the administrator has set stays, and so does the last way to log in.",
+that the administrator has set stays, and so does the last way to log in. Open sessions stay open.",
     },
     Command {
         verb: Verb::Lcd,

@@ -3,6 +3,7 @@
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
 use sshome_wire::Status;
+use sshome_wire::display::Escaped;
 use std::io;
 use std::time::Duration;
 
@@ -38,6 +39,9 @@ pub enum LoginError {
     /// The server hung up while somebody was logging in.
     #[error("the server ended the connection while {0}")]
     Closed(String),
+    /// The server hung up, with these words.
+    #[error("the server ended the connection: {}", Escaped(.0.as_bytes()))]
+    Ended(String),
     /// SSH failed later.
     #[error("the connection failed: {0}")]
     Ssh(#[from] russh::Error),
@@ -64,6 +68,7 @@ impl LoginError {
             | LoginError::TimeOut { .. }
             | LoginError::Handshake { .. }
             | LoginError::Closed(_)
+            | LoginError::Ended(_)
             | LoginError::Ssh(_)
             | LoginError::Conversation(ConversationError::Lost(_)) => true,
             // The lost connection may still count as one of the sessions that a user may have.

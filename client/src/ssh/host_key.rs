@@ -7,7 +7,7 @@ use super::known_hosts::{self, KnownHost, Line, Verdict};
 use super::settings::Settings;
 use crate::names::shown;
 use crate::tell::tell;
-use russh::client;
+use russh::client::{self, DisconnectReason};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 use sshome_wire::display::Escaped;
 use std::path::PathBuf;
@@ -161,6 +161,13 @@ impl client::Handler for HostCheck {
         // There is none yet.
         let _ = self.accepted.set(key.clone());
         Ok(true)
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<LoginError>) -> Result<(), LoginError> {
+        Err(match reason {
+            DisconnectReason::ReceivedDisconnect(said) => LoginError::Ended(said.message),
+            DisconnectReason::Error(error) => error,
+        })
     }
 
     async fn auth_banner(&mut self, banner: &str, _: &mut client::Session) -> Result<(), LoginError> {

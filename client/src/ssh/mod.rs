@@ -14,7 +14,7 @@ pub use config::{ConfigError, UnknownHost};
 pub use error::LoginError;
 pub use settings::{DEFAULT_PORT, Environment, Identity, Settings, SettingsError};
 
-use crate::conversation::{self, Conversation, Patience};
+use crate::conversation::{self, Conversation, ConversationError, Patience};
 use crate::tell::tell;
 use crate::traffic::Socket;
 use crate::transfer::{Closing, Reconnect, ReconnectError, Reconnecting};
@@ -52,12 +52,23 @@ pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), 
     let check = HostCheck::new(settings, asker.clone(), Accepted::clone(&accepted))?;
     let mut handle = handshake(settings, check, &asker).await?;
     let proof = login::authenticate(&mut handle, settings, &asker).await?;
-    let conversation = converse(&handle, settings).await?;
+    let (handle, conversation) = converse(handle, settings).await?;
     let connection = Connection { handle: Some(handle), settings: settings.clone(), accepted, proof };
     Ok((connection, conversation))
 }
 
-async fn converse(handle: &Handle<HostCheck>, settings: &Settings) -> Result<Conversation, LoginError> {
+/// Starts a conversation on a connection that is logged in.
+async fn converse(
+    handle: Handle<HostCheck>,
+    settings: &Settings,
+) -> Result<(Handle<HostCheck>, Conversation), LoginError> {
+    match begin_in_time(&handle, settings).await {
+        Ok(conversation) => Ok((handle, conversation)),
+        Err(error) => Err(explained(error, handle).await),
+    }
+}
+
+async fn begin_in_time(handle: &Handle<HostCheck>, settings: &Settings) -> Result<Conversation, LoginError> {
     let limit = settings.patience();
     let begun = timeout(limit, async { begin(handle).await }).await;
     let mut conversation = begun.map_err(|_| LoginError::TimeOut { place: settings.place(), limit })??;
@@ -65,6 +76,15 @@ async fn converse(handle: &Handle<HostCheck>, settings: &Settings) -> Result<Con
         conversation.wait_only(Patience::new(limit, settings.traffic.clone()));
     }
     Ok(conversation)
+}
+
+/// What the server said when it hung up, where that is why nothing came about.
+async fn explained(error: LoginError, handle: Handle<HostCheck>) -> LoginError {
+    let hung_up = matches!(error, LoginError::Ssh(_) | LoginError::Conversation(ConversationError::Lost(_)));
+    match if hung_up { timeout(FAREWELL, handle).await } else { return error } {
+        Ok(Err(said @ LoginError::Ended(_))) => said,
+        _ => error,
+    }
 }
 
 async fn begin(handle: &Handle<HostCheck>) -> Result<Conversation, LoginError> {
@@ -103,7 +123,7 @@ impl Connection {
         let check = HostCheck::new(&self.settings, asker.clone(), Accepted::clone(&self.accepted))?;
         let mut handle = handshake(&self.settings, check, &asker).await?;
         login::authenticate_again(&mut handle, &self.settings, &mut self.proof, &asker).await?;
-        let conversation = converse(&handle, &self.settings).await?;
+        let (handle, conversation) = converse(handle, &self.settings).await?;
         self.handle = Some(handle);
         Ok(conversation)
     }

@@ -3,6 +3,7 @@
 use super::list::table;
 use crate::accounts::{Account, OwnKeys};
 use crate::config::{self, Config, ConfigError, Kex, shown};
+use crate::limits::Limits;
 use russh::keys::{HashAlg, load_secret_key};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
@@ -10,6 +11,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 /// A configuration without mistakes, in words.
 #[derive(Debug)]
@@ -47,7 +49,35 @@ fn report(config: &Config) -> String {
     line("shutdown grace", &format_args!("{} s", config.shutdown_grace.as_secs()));
     line("part expiry", &format_args!("{} days", config.part_expiry.as_secs() / (24 * 3600)));
     line("stream expiry", &format_args!("{} s", config.stream_expiry.as_secs()));
+    for (name, value) in limits(&config.limits) {
+        line(name, &value);
+    }
     text + "\n" + &table(config)
+}
+
+fn limits(limits: &Limits) -> [(&'static str, String); 4] {
+    let seconds = |time: Duration| format!("{} s", time.as_secs());
+    let Limits { login_grace, max_startups, connections_per_address, login_attempts, .. } = limits;
+    let penalties = &limits.penalties;
+    let idle = limits.idle_timeout.map_or("for ever".to_owned(), seconds);
+    [
+        (
+            "logins",
+            format!(
+                "{} and {login_attempts} attempts each; {max_startups} connections without one",
+                seconds(*login_grace)
+            ),
+        ),
+        (
+            "an address",
+            format!("{connections_per_address} connections; penalties up to {}", seconds(penalties.most)),
+        ),
+        ("a user", format!("{} sessions, idle {idle}", limits.sessions_per_user)),
+        (
+            "keepalives",
+            format!("after {}, {} in vain", seconds(limits.keepalive_interval), limits.keepalive_count),
+        ),
+    ]
 }
 
 fn host_key(path: &Path) -> String {

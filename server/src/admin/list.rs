@@ -26,19 +26,29 @@ pub(super) fn table(config: &Config) -> String {
         return "there are no users: `sshomed user add NAME` adds one\n".to_owned();
     }
     let own_keys = OwnKeys::of(&config.dir);
-    let mut rows = vec![["USER", "QUOTA", "MAX FILES", "ACCESS", "LOGS IN BY", "ROOT"].map(str::to_owned)];
+    let mut rows = vec![
+        ["USER", "QUOTA", "MAX FILES", "UP", "DOWN", "ACCESS", "OWN KEYS", "LOGS IN BY", "ROOT"]
+            .map(str::to_owned),
+    ];
     rows.extend(config.accounts.iter().map(|account| {
         let missing = if account.root.exists() { "" } else { " (to be made)" };
         [
             account.name.clone(),
             account.quota.map_or("unlimited".to_owned(), |quota| Size(quota).to_string()),
             account.max_files.map_or("unlimited".to_owned(), |number| number.to_string()),
+            rate(account.upload_rate),
+            rate(account.download_rate),
             access(account.access).to_owned(),
+            if account.own_keys { "yes" } else { "no" }.to_owned(),
             ways_in(account, &own_keys),
             format!("{}{missing}", shown(&account.root)),
         ]
     }));
     columns(&rows)
+}
+
+fn rate(rate: Option<u64>) -> String {
+    rate.map_or("unlimited".to_owned(), |rate| format!("{}/s", Size(rate)))
 }
 
 fn access(access: Access) -> &'static str {

@@ -323,7 +323,7 @@ fn the_file_keeps_its_mode_and_its_link_and_leaves_nothing_beside() {
 #[test]
 fn users_are_listed_in_columns() {
     let folder = Folder::new(&format!(
-        "[users.alex]\nquota = \"100 MiB\"\npassword = \"{HASH}\"\ndemo = true\nauthorized-keys = [\"{ED25519}\"]\n\
+        "[users.alex]\nquota = \"100 MiB\"\nupload-rate = \"5 MiB/s\"\npassword = \"{HASH}\"\ndemo = true\nauthorized-keys = [\"{ED25519}\"]\n\
          [users.zcl]\nmax-files = 10\nenabled = false\n[users.sam]\naccess = \"read-only\"\n"
     ));
     fs::create_dir_all(folder.dir.path().join("home/alex")).unwrap();
@@ -332,10 +332,10 @@ fn users_are_listed_in_columns() {
     assert_eq!(
         folder.admin.list().unwrap(),
         format!(
-            "USER  QUOTA      MAX FILES  ACCESS      LOGS IN BY            ROOT\n\
-             alex  100.0 MiB  unlimited  read-write  demo password, 1 key  {home}/alex\n\
-             sam   unlimited  unlimited  read-only   nothing               {home}/sam (to be made)\n\
-             zcl   unlimited  10         read-write  disabled              {home}/zcl (to be made)\n"
+            "USER  QUOTA      MAX FILES  UP         DOWN       ACCESS      OWN KEYS  LOGS IN BY            ROOT\n\
+             alex  100.0 MiB  unlimited  5.0 MiB/s  unlimited  read-write  yes       demo password, 1 key  {home}/alex\n\
+             sam   unlimited  unlimited  unlimited  unlimited  read-only   no        nothing               {home}/sam (to be made)\n\
+             zcl   unlimited  10         unlimited  unlimited  read-write  yes       disabled              {home}/zcl (to be made)\n"
         )
     );
     assert!(Folder::new("").admin.list().unwrap().starts_with("there are no users"));
@@ -353,9 +353,12 @@ fn check_tells_what_was_understood_and_warns() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let listen = ["127.0.0.1:7".parse().unwrap(), "[::1]:7".parse().unwrap()];
     let found = check(folder.dir.path(), None, &listen).unwrap();
-    for line in
-        ["listens on     127.0.0.1:7, [::1]:7", "key exchange   post-quantum only", "shutdown grace 10 s"]
-    {
+    for line in [
+        "listens on     127.0.0.1:7, [::1]:7",
+        "key exchange   post-quantum only",
+        "shutdown grace 10 s",
+        "keepalives     after 30 s, 4 in vain",
+    ] {
         assert!(found.report.lines().any(|found| found == line), "{line} in\n{}", found.report);
     }
     assert!(found.report.contains("keys/host_ed25519 (to be made)"), "{}", found.report);

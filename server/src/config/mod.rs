@@ -3,6 +3,7 @@
 //! Nothing is found out later: whatever the file gets wrong is told at once, each mistake with its
 //! line and with what would be right, and the server does not start.
 
+mod limits;
 mod mistakes;
 mod place;
 mod roots;
@@ -20,6 +21,7 @@ pub(crate) use place::Place;
 pub(crate) use users::{authorized_keys, check_name};
 
 use crate::accounts::Account;
+use crate::limits::Limits;
 use mistakes::Mistakes;
 use section::Section;
 use std::net::SocketAddr;
@@ -47,6 +49,8 @@ pub struct Config {
     pub part_expiry: Duration,
     /// How long what is left of a stream waits for its client to come back.
     pub stream_expiry: Duration,
+    /// Who may connect, how often, and for how long nothing may happen.
+    pub limits: Limits,
     /// The users, by name, without the keys that they have installed. Their roots do not overlap.
     pub accounts: Vec<Arc<Account>>,
 }
@@ -102,6 +106,7 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
         shutdown_grace: server.shutdown_grace,
         part_expiry: server.part_expiry,
         stream_expiry: server.stream_expiry,
+        limits: server.limits,
         accounts: users.into_iter().map(|user| Arc::new(user.account)).collect(),
     };
     (config, mistakes.into_sorted())

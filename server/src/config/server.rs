@@ -2,7 +2,8 @@
 
 use super::place::resolve;
 use super::section::{Located, Section};
-use super::{Kex, Mistakes, Place, value};
+use super::{Kex, Mistakes, Place, limits, value};
+use crate::limits::Limits;
 use russh::keys::{Algorithm, load_secret_key};
 use std::fs;
 use std::io::ErrorKind;
@@ -11,8 +12,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const KEYS: [&str; 7] =
-    ["listen", "host-keys", "homes", "kex", "shutdown-grace", "part-expiry", "stream-expiry"];
+const KEYS: [&str; 8] =
+    ["listen", "host-keys", "homes", "kex", "shutdown-grace", "part-expiry", "stream-expiry", "limits"];
 
 /// How long transfers get where nothing is said.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
@@ -31,6 +32,7 @@ pub(super) struct Server {
     pub(super) shutdown_grace: Duration,
     pub(super) part_expiry: Duration,
     pub(super) stream_expiry: Duration,
+    pub(super) limits: Limits,
 }
 
 pub(super) fn read(
@@ -47,6 +49,7 @@ pub(super) fn read(
         shutdown_grace: SHUTDOWN_GRACE,
         part_expiry: PART_EXPIRY,
         stream_expiry: STREAM_EXPIRY,
+        limits: Limits::default(),
     };
     if let Some(section) = top.table("server", mistakes) {
         section.only(&KEYS, mistakes);
@@ -73,6 +76,7 @@ pub(super) fn read(
         if let Some(expiry) = section.get("stream-expiry", value::seconds, mistakes) {
             server.stream_expiry = expiry.value;
         }
+        server.limits = limits::read(&section, mistakes);
     }
     if !listen_override.is_empty() {
         server.listen = listen_override.to_vec();

@@ -144,7 +144,7 @@ pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
     })
 }
 
-fn integer(value: &DeValue<'_>) -> Option<i64> {
+pub(super) fn integer(value: &DeValue<'_>) -> Option<i64> {
     let number = value.as_integer()?;
     i64::from_str_radix(number.as_str(), number.radix()).ok()
 }

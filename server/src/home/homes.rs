@@ -1,6 +1,6 @@
 //! All homes of a server.
 
-use super::{Error, Home, Kept, Left, Place, Result, Source, freed_bytes, scan::scan, sync::Disk};
+use super::{Error, Home, Kept, Left, Place, Result, Source, TURNS, freed_bytes, scan::scan, sync::Disk};
 use crate::accounts::{Access, Account};
 use crate::auth::Login;
 use crate::quota::{Ledger, Ledgers, Limits};
@@ -96,6 +96,12 @@ impl Homes {
 }
 
 impl Homes {
+    /// Whether something is being done in a user's home.
+    #[must_use]
+    pub fn is_busy(&self, user: &str) -> bool {
+        self.places.get(user).is_some_and(|place| place.turns.available_permits() < TURNS)
+    }
+
     /// Removes parts of files and of streams that are older than this. Returns how many.
     pub fn expire_parts(&self, files: Duration, streams: Duration) -> usize {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The settings of the SSH transport.
 
 use crate::config::Kex;
+use crate::limits::Limits;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac, server};
 use std::borrow::Cow;
@@ -17,7 +18,7 @@ const PACKET: u32 = 65_535;
 const REFUSAL: Duration = Duration::from_millis(300);
 
 /// russh's configuration for our host keys.
-pub(super) fn transport(kex: Kex, keys: Vec<PrivateKey>) -> server::Config {
+pub(super) fn transport(kex: Kex, keys: Vec<PrivateKey>, limits: &Limits) -> server::Config {
     server::Config {
         server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-sshomed_", env!("CARGO_PKG_VERSION")))),
         methods: methods(),
@@ -29,11 +30,11 @@ pub(super) fn transport(kex: Kex, keys: Vec<PrivateKey>) -> server::Config {
         maximum_packet_size: PACKET,
         channel_buffer_size: 64,
         preferred: preferred(kex),
-        max_auth_attempts: 10,
-        // Keepalives find a peer that is gone; a person who thinks for an hour is none.
+        max_auth_attempts: limits.login_attempts,
+        // russh's would take its own keepalives for activity; ours is in `super::watch`.
         inactivity_timeout: None,
-        keepalive_interval: Some(Duration::from_secs(30)),
-        keepalive_max: 4,
+        keepalive_interval: Some(limits.keepalive_interval),
+        keepalive_max: limits.keepalive_count,
         nodelay: true,
         ..server::Config::default()
     }

@@ -6,16 +6,16 @@ use super::channel::{Reader, Writer};
 use super::socket::Backlog;
 use super::way::{Start, Way};
 use crate::auth::{Login, Password};
+use crate::limits::Entry;
 use crate::subsystem::{Ended, Incoming};
 use russh::keys::Algorithm;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty};
 use sshome_wire::display::Escaped;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,15 +27,15 @@ pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
     pub(super) peer: SocketAddr,
     pub(super) backlog: Arc<Backlog>,
-    /// Set once somebody has logged in.
-    pub(super) logged_in: Arc<AtomicBool>,
+    /// Its place among all connections.
+    pub(super) entry: Arc<Entry>,
     /// The channels of this connection: a task owns each from its opening on.
     pub(super) channels: TaskTracker,
     /// Cancelled with the connection.
     pub(super) cut: CancellationToken,
     pub(super) login: Option<Login>,
-    /// One of the places for connections that have not logged in.
-    pub(super) place: Option<OwnedSemaphorePermit>,
+    /// Whether the user who has logged in may have this session, too.
+    pub(super) may_work: bool,
     /// Channels on which nothing was started yet.
     pub(super) waiting: HashMap<ChannelId, Waiting>,
 }
@@ -61,16 +61,25 @@ impl Connection {
         if let Some(rates) = self.shared.rates.of(login.account()) {
             self.backlog.limit(rates);
         }
+        self.may_work = self.entry.logged_in(&login.account().name);
         self.login = Some(login);
-        self.logged_in.store(true, Ordering::Release);
-        self.place = None;
         Auth::Accept
     }
 
     fn refuse(&self, user: &str, method: &str) -> Auth {
         tracing::info!(user = %Escaped(user.as_bytes()), peer = %self.peer, method, "login refused");
+        self.entry.refused();
         // Without the list, russh would take the method away.
         Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false }
+    }
+
+    /// Ends a session that is more than its user may have, and says so.
+    fn one_too_many(&self, session: &mut Session) -> Done {
+        let user = self.login.as_ref().map(|login| login.account().name.as_str()).unwrap_or_default();
+        let most = self.shared.gate.limits().sessions_per_user;
+        tracing::info!(user, peer = %self.peer, most, "refused: the user has enough sessions");
+        let text = format!("{user} has {most} sessions, and may have no more: end one first");
+        Ok(session.disconnect(Disconnect::TooManyConnections, &text, "")?)
     }
 
     /// Gives a new channel its owner. A channel that nobody reads would stop the connection.
@@ -154,7 +163,10 @@ impl Handler for Connection {
         let offered = self.shared.authenticator.offered(user, offer.public_key, self.peer.ip()).await;
         match offered && is_strong(offer.algorithm) {
             true => Ok(Auth::Accept),
-            false => Ok(Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false }),
+            false => {
+                self.entry.refused();
+                Ok(Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false })
+            }
         }
     }
 
@@ -173,14 +185,28 @@ impl Handler for Connection {
         &mut self,
         channel: Channel<Msg>,
         reply: ChannelOpenHandle,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Done {
+        if !self.may_work {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return self.one_too_many(session);
+        }
         if self.channels.len() >= MAX_CHANNELS {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
         self.own(channel);
         reply.accept().await;
+        Ok(())
+    }
+
+    async fn data(&mut self, _: ChannelId, _: &[u8], _: &mut Session) -> Done {
+        self.backlog.moved();
+        Ok(())
+    }
+
+    async fn window_adjusted(&mut self, _: ChannelId, _: u32, _: &mut Session) -> Done {
+        self.backlog.moved();
         Ok(())
     }
 

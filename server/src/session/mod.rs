@@ -6,6 +6,7 @@ mod handler;
 mod host_key;
 mod rate;
 mod socket;
+mod watch;
 mod way;
 
 pub use host_key::HostKeyError;
@@ -14,6 +15,7 @@ pub use rate::Rates;
 use crate::auth::Authenticator;
 use crate::config::Kex;
 use crate::home::Homes;
+use crate::limits::{Entry, Gate, Limits};
 use crate::quota::Ledgers;
 use handler::Connection;
 use russh::Disconnect;
@@ -23,19 +25,12 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// Who has not logged in by then is cut off.
-const LOGIN_GRACE: Duration = Duration::from_secs(60);
-
-/// A connection is cut off whose output has not moved for this long though there is some.
-const STUCK: Duration = Duration::from_secs(60);
+use watch::{Cut, watch};
 
 /// What all connections of a server share.
 pub struct Shared {
@@ -45,6 +40,8 @@ pub struct Shared {
     pub homes: Homes,
     /// Their books.
     pub ledgers: Ledgers,
+    /// Who may connect, and how often.
+    pub gate: Arc<Gate>,
     /// How fast their bytes may go.
     pub rates: Rates,
     /// Cancelled when the server is to end: no new work.
@@ -64,12 +61,12 @@ impl Transport {
     ///
     /// # Errors
     /// If one can be neither loaded nor made.
-    pub fn new(kex: Kex, host_keys: &[PathBuf]) -> Result<Transport, HostKeyError> {
+    pub fn new(kex: Kex, host_keys: &[PathBuf], limits: &Limits) -> Result<Transport, HostKeyError> {
         let keys: Result<Vec<PrivateKey>, _> =
             host_keys.iter().map(|path| host_key::load_or_make(path)).collect();
         let keys = keys?;
         let fingerprints = keys.iter().map(|key| key.fingerprint(HashAlg::Sha256).to_string()).collect();
-        Ok(Transport { config: Arc::new(algorithms::transport(kex, keys)), fingerprints })
+        Ok(Transport { config: Arc::new(algorithms::transport(kex, keys, limits)), fingerprints })
     }
 
     /// The host keys' fingerprints, as `SHA256:…`.
@@ -78,50 +75,70 @@ impl Transport {
         &self.fingerprints
     }
 
-    /// Serves one connection to its end. `place` is given back when somebody has logged in.
-    pub async fn serve(
+    /// Serves one connection, which the gate has let in, to its end.
+    pub async fn serve(&self, stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, entry: Entry) {
+        let entry = Arc::new(entry);
+        let cut = self.converse(stream, peer, &shared, &entry).await;
+        // Who is sent away because the server ends has done nothing wrong.
+        let ended_by_us = shared.stopping.is_cancelled();
+        if !ended_by_us && entry.end(cut == Some(Cut::TooLong), std::time::Instant::now()) {
+            tracing::warn!(%peer, "too many connections from there end without a login: refused for some time");
+        }
+    }
+
+    /// Serves the connection. Returns why it was cut off, if it was.
+    async fn converse(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        shared: Arc<Shared>,
-        place: OwnedSemaphorePermit,
-    ) {
+        shared: &Arc<Shared>,
+        entry: &Arc<Entry>,
+    ) -> Option<Cut> {
         let begun = Instant::now();
         tracing::debug!(%peer, "connected");
         let backlog = Arc::new(Backlog::default());
-        let logged_in = Arc::new(AtomicBool::new(false));
         let channels = TaskTracker::new();
         let cut = shared.cut.child_token();
         // russh's own setting is not used where the stream is ours.
         drop(stream.set_nodelay(true));
         let socket = Socket::new(stream, Arc::clone(&backlog), cut.clone());
         let connection = Connection {
-            shared: Arc::clone(&shared),
+            shared: Arc::clone(shared),
             peer,
             backlog: Arc::clone(&backlog),
-            logged_in: Arc::clone(&logged_in),
+            entry: Arc::clone(entry),
             channels: channels.clone(),
             cut: cut.clone(),
-            place: Some(place),
             login: None,
+            may_work: false,
             waiting: HashMap::new(),
         };
         // Whatever way this ends, a session that is left is one whose socket is closed.
         let _cut_at_end = cut.clone().drop_guard();
         let begin = russh::server::run_stream(Arc::clone(&self.config), socket, connection);
-        let mut session = match tokio::time::timeout(LOGIN_GRACE, begin).await {
+        let mut session = match tokio::time::timeout(shared.gate.limits().login_grace, begin).await {
             Ok(Ok(session)) => session,
-            Ok(Err(error)) => return tracing::debug!(%peer, %error, "no SSH client"),
-            Err(_) => return tracing::info!(%peer, "no greeting in time"),
+            Ok(Err(error)) => {
+                tracing::debug!(%peer, %error, "no SSH client");
+                return None;
+            }
+            Err(_) => {
+                tracing::info!(%peer, "no greeting in time");
+                return Some(Cut::TooLong);
+            }
         };
+        let mut why = None;
         let handle = session.handle();
         tokio::select! {
             ended = &mut session => match ended {
                 Ok(()) => tracing::debug!(%peer, "disconnected"),
                 Err(error) => tracing::debug!(%peer, %error, "connection lost"),
             },
-            why = watch(begun, &backlog, &logged_in) => tracing::info!(%peer, why, "cut off"),
-            () = all_done(&shared, &channels) => {
+            cut = watch(begun, &backlog, entry, shared) => {
+                tracing::info!(%peer, why = %cut, "cut off");
+                why = Some(cut);
+            }
+            () = all_done(shared, &channels) => {
                 let text = "the server is shutting down".to_owned();
                 let farewell = handle.disconnect(Disconnect::ByApplication, text, String::new());
                 // It waits behind output that the client does not read.
@@ -132,6 +149,7 @@ impl Transport {
         channels.close();
         cut.cancel();
         channels.wait().await;
+        why
     }
 }
 
@@ -140,23 +158,4 @@ async fn all_done(shared: &Shared, channels: &TaskTracker) {
     shared.stopping.cancelled().await;
     channels.close();
     channels.wait().await;
-}
-
-/// Returns when the connection is one that nobody can want, saying why.
-async fn watch(begun: Instant, backlog: &Backlog, logged_in: &AtomicBool) -> &'static str {
-    let mut last = (backlog.progress().1, Instant::now());
-    let mut tick = tokio::time::interval(Duration::from_secs(5));
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        if !logged_in.load(Ordering::Acquire) && begun.elapsed() >= LOGIN_GRACE {
-            return "no login in time";
-        }
-        let (queued, written) = backlog.progress();
-        if queued == 0 || written != last.0 {
-            last = (written, Instant::now());
-        } else if last.1.elapsed() >= STUCK {
-            return "the client does not read";
-        }
-    }
 }

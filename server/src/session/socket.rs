@@ -33,6 +33,8 @@ pub(super) struct Backlog {
     /// Bytes that the kernel has taken, ever.
     written: AtomicU64,
     drained: Notify,
+    /// Counts what has moved on channels: data, in or out, and what makes room for them.
+    moves: AtomicU64,
 }
 
 impl Backlog {
@@ -56,6 +58,16 @@ impl Backlog {
             }
             drained.await;
         }
+    }
+
+    /// Notes that something has moved on a channel. Keepalives do not.
+    pub(super) fn moved(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often something has moved: to find a connection that is idle.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Relaxed)
     }
 
     /// What is queued, and all that was ever written: to find a queue that does not move.

@@ -1,0 +1,61 @@
+//! What holds before and beside a login: who may connect, how often, and for how long nothing may happen.
+//!
+//! Nothing here knows sockets or clocks: what time it is and how the dice fall are arguments.
+
+mod gate;
+mod penalties;
+mod refusals;
+mod source;
+mod startups;
+
+pub use gate::{Entry, Gate, Refusal};
+pub use penalties::{Offence, PenaltySettings};
+pub use refusals::Refusals;
+pub use startups::Startups;
+
+use ipnet::IpNet;
+use std::time::Duration;
+
+/// The settings of `[server.limits]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a login may take.
+    pub login_grace: Duration,
+    /// How many connections may be open that are not logged in.
+    pub max_startups: Startups,
+    /// How many connections one source may have open.
+    pub connections_per_address: usize,
+    /// How many attempts to log in a connection has.
+    pub login_attempts: usize,
+    /// How many connections one user may be logged in on.
+    pub sessions_per_user: usize,
+    /// How long a session may be idle; none for ever.
+    pub idle_timeout: Option<Duration>,
+    /// How long a client may be silent before it is asked whether it is there.
+    pub keepalive_interval: Duration,
+    /// How often it is asked in vain.
+    pub keepalive_count: usize,
+    /// What offences cost.
+    pub penalties: PenaltySettings,
+    /// Where neither penalties nor the number of connections are counted.
+    pub exempt: Vec<IpNet>,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            login_grace: Duration::from_secs(60),
+            max_startups: Startups { start: 50, rate: 30, full: 150 },
+            connections_per_address: 100,
+            login_attempts: 10,
+            sessions_per_user: 100,
+            // Keepalives find a peer that is gone; a person who thinks for an hour is none.
+            idle_timeout: None,
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_count: 4,
+            penalties: PenaltySettings::default(),
+            // Whoever comes through a tunnel or a proxy shares its address with all who do.
+            exempt: ["127.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse().ok()).collect(),
+        }
+    }
+}

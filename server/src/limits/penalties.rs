@@ -1,0 +1,170 @@
+//! Penalties for sources that offend, as OpenSSH's PerSourcePenalties (sshd_config(5)).
+//!
+//! Each offence adds to a source's penalty, up to a maximum. The penalty runs off as time passes, and while
+//! more than a threshold of it is left the source is refused.
+
+use super::source::Source;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// How many sources are remembered. One more takes the place of the one that would be forgotten first.
+const MOST: usize = 16_384;
+
+/// What a connection may do wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offence {
+    /// It tried to log in and failed.
+    FailedLogin,
+    /// It ended without trying.
+    NoLogin,
+    /// It took longer than it may.
+    TooLong,
+}
+
+/// What offences cost. Zero costs nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PenaltySettings {
+    /// A connection on which a login failed and none succeeded.
+    pub failed_login: Duration,
+    /// One on which none was tried.
+    pub no_login: Duration,
+    /// One that took longer to log in than it may.
+    pub too_long: Duration,
+    /// A source is refused while its penalty is above this.
+    pub threshold: Duration,
+    /// No penalty is above this.
+    pub most: Duration,
+}
+
+impl Default for PenaltySettings {
+    fn default() -> PenaltySettings {
+        PenaltySettings {
+            failed_login: Duration::from_secs(5),
+            no_login: Duration::from_secs(1),
+            too_long: Duration::from_secs(20),
+            threshold: Duration::from_secs(15),
+            most: Duration::from_secs(600),
+        }
+    }
+}
+
+impl PenaltySettings {
+    fn of(&self, offence: Offence) -> Duration {
+        match offence {
+            Offence::FailedLogin => self.failed_login,
+            Offence::NoLogin => self.no_login,
+            Offence::TooLong => self.too_long,
+        }
+    }
+}
+
+/// When the penalty of each source has run off.
+#[derive(Debug, Default)]
+pub(super) struct Penalties {
+    until: HashMap<Source, Instant>,
+}
+
+impl Penalties {
+    /// How much longer a source is refused; none if it is let in.
+    pub(super) fn refused(
+        &self,
+        source: Source,
+        settings: &PenaltySettings,
+        now: Instant,
+    ) -> Option<Duration> {
+        let left = self.until.get(&source)?.saturating_duration_since(now);
+        left.checked_sub(settings.threshold).filter(|over| !over.is_zero())
+    }
+
+    /// Adds an offence. Returns whether the source is refused from now on and was not before.
+    pub(super) fn add(
+        &mut self,
+        source: Source,
+        offence: Offence,
+        settings: &PenaltySettings,
+        now: Instant,
+    ) -> bool {
+        let cost = settings.of(offence);
+        if cost.is_zero() {
+            return false;
+        }
+        let before = self.refused(source, settings, now).is_some();
+        if !self.until.contains_key(&source) {
+            self.make_room(now);
+        }
+        let until = self.until.entry(source).or_insert(now);
+        *until = ((*until).max(now) + cost).min(now + settings.most);
+        !before && self.refused(source, settings, now).is_some()
+    }
+
+    fn make_room(&mut self, now: Instant) {
+        if self.until.len() < MOST {
+            return;
+        }
+        self.until.retain(|_, until| *until > now);
+        if self.until.len() >= MOST
+            && let Some(first) = self.until.iter().min_by_key(|(_, until)| **until).map(|(source, _)| *source)
+        {
+            self.until.remove(&first);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn source(number: u32) -> Source {
+        Source::of(Ipv4Addr::from(number).into())
+    }
+
+    #[test]
+    fn penalties_grow_are_capped_and_run_off() {
+        let (settings, now) = (PenaltySettings::default(), Instant::now());
+        let mut penalties = Penalties::default();
+        let here = source(1);
+        let fail = |penalties: &mut Penalties, now| penalties.add(here, Offence::FailedLogin, &settings, now);
+        for _ in 0..3 {
+            assert!(!fail(&mut penalties, now));
+            assert_eq!(penalties.refused(here, &settings, now), None);
+        }
+        assert!(fail(&mut penalties, now), "the fourth is above the threshold");
+        assert!(!fail(&mut penalties, now), "it is said once");
+        assert_eq!(penalties.refused(here, &settings, now), Some(10 * SECOND));
+        assert_eq!(penalties.refused(source(2), &settings, now), None);
+        assert_eq!(penalties.refused(here, &settings, now + 10 * SECOND), None);
+        // What is left of it still counts.
+        assert!(fail(&mut penalties, now + 12 * SECOND));
+        for _ in 0..1000 {
+            fail(&mut penalties, now);
+        }
+        assert_eq!(penalties.refused(here, &settings, now), Some(585 * SECOND));
+        assert_eq!(penalties.refused(here, &settings, now + 600 * SECOND), None);
+    }
+
+    #[test]
+    fn what_costs_nothing_is_not_remembered() {
+        let settings = PenaltySettings { no_login: Duration::ZERO, ..PenaltySettings::default() };
+        let mut penalties = Penalties::default();
+        penalties.add(source(1), Offence::NoLogin, &settings, Instant::now());
+        assert!(penalties.until.is_empty());
+    }
+
+    #[test]
+    fn the_table_has_an_end_and_keeps_the_worst() {
+        let (settings, now) = (PenaltySettings::default(), Instant::now());
+        let mut penalties = Penalties::default();
+        penalties.add(source(0), Offence::TooLong, &settings, now);
+        for number in 1..=MOST as u32 + 10 {
+            penalties.add(source(number), Offence::FailedLogin, &settings, now);
+        }
+        assert_eq!(penalties.until.len(), MOST);
+        assert!(penalties.refused(source(0), &settings, now).is_some());
+        // Those that have run off go first, and all at once.
+        penalties.add(source(u32::MAX), Offence::FailedLogin, &settings, now + 6 * SECOND);
+        assert_eq!(penalties.until.len(), 2);
+    }
+}

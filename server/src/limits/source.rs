@@ -1,0 +1,39 @@
+//! Where a connection comes from, as far as that tells peers apart.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// An IPv4 address, or an IPv6 network of 64 bits: who has one of its addresses has all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Source(IpAddr);
+
+impl Source {
+    /// The source of a peer. `::ffff:192.0.2.1` is 192.0.2.1.
+    pub(super) fn of(peer: IpAddr) -> Source {
+        match peer.to_canonical() {
+            IpAddr::V6(address) => {
+                let network = u128::from(address) & (u128::MAX << 64);
+                Source(Ipv6Addr::from(network).into())
+            }
+            address => Source(address),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_the_same() {
+        for (one, other, same) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("::ffff:192.0.2.1", "192.0.2.1", true),
+            ("2001:db8::1", "2001:db8::ffff:1:2:3", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+        ] {
+            let source = |text: &str| Source::of(text.parse().unwrap());
+            assert_eq!(source(one) == source(other), same, "{one} {other}");
+        }
+    }
+}
