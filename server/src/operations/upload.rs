@@ -38,8 +38,7 @@ impl Upload {
     /// If a directory is in the way, the directory is missing, the room is not there, or the part is
     /// not the one that the put goes on with.
     pub fn begin(user: &User, put: &Put, path: RemotePath, part: Option<CheckedPart>) -> Result<Upload> {
-        let target = user.home.locate_target(&path).of_directory(&path)?;
-        let replaced = target.stat_if_any().of_file(&path)?;
+        let (target, replaced) = user.home.locate_target(&path).of_directory(&path)?;
         if let Some(stat) = &replaced {
             refuse_what_is_no_file(stat, &path)?;
         }
