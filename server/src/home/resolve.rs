@@ -110,20 +110,18 @@ impl Home {
         self.location(path.as_bytes())
     }
 
-    /// Where writing to a path would write: as [`Home::locate`], but a link at the end is followed,
-    /// also one that points at nothing yet.
+    /// Where writing to a path would write, and what is there now: as [`Home::locate`], but a link at the
+    /// end is followed, also one that points at nothing yet.
     ///
     /// # Errors
     /// As [`Home::locate`]; `ELOOP` after forty links.
-    pub fn locate_target(&self, path: &RemotePath) -> Result<Location> {
+    pub fn locate_target(&self, path: &RemotePath) -> Result<(Location, Option<Stat>)> {
         let mut path = path.as_bytes().to_vec();
         for _ in 0..MAX_LINKS {
             let location = self.location(&path)?;
-            let is_link = location
-                .stat_if_any()?
-                .is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink);
-            if !is_link {
-                return Ok(location);
+            let found = location.stat_if_any()?;
+            if !found.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink) {
+                return Ok((location, found));
             }
             let target = location.read_link()?;
             // The text is put together without any normalising, so that the kernel resolves its
@@ -181,7 +179,7 @@ impl Home {
         match self.locate_target(path) {
             // The home itself, or a link whose text ends in `..`.
             Err(Error::Top | Error::IsDirectory) => self.resolve(path.as_bytes(), flags),
-            location => self.open_at(&location?, flags),
+            located => self.open_at(&located?.0, flags),
         }
     }
 

@@ -65,8 +65,7 @@ impl Upload {
         stream: Option<StreamId>,
     ) -> Result<Upload> {
         user.require_write()?;
-        let target = user.home.locate_target(&path).of_directory(&path)?;
-        let replaced = target.stat_if_any().of_file(&path)?;
+        let (target, replaced) = user.home.locate_target(&path).of_directory(&path)?;
         if let Some(stat) = &replaced {
             refuse_what_is_no_file(stat, &path)?;
         }

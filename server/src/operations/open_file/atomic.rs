@@ -33,7 +33,7 @@ impl Atomic {
     pub(super) fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<Atomic> {
         let target = match mode.exclusive {
             true => user.home.locate(path),
-            false => user.home.locate_target(path),
+            false => user.home.locate_target(path).map(|(target, _)| target),
         };
         let target = target.of_directory(path)?;
         let old = target.stat_if_any().of_file(path)?;

@@ -31,7 +31,11 @@ impl InPlace {
         // Looked for, made, opened, booked and held as one.
         let names = user.home.lock_names();
         let exclusive = mode.create && mode.exclusive;
-        let location = if exclusive { user.home.locate(path) } else { user.home.locate_target(path) };
+        let location = if exclusive {
+            user.home.locate(path)
+        } else {
+            user.home.locate_target(path).map(|(target, _)| target)
+        };
         let location = location.map_err(top_is_directory).of_directory(path)?;
         let existing = if exclusive { Err(Errno::NOENT.into()) } else { location.open_file(access) };
         let (file, stat) = match existing {
