@@ -4,18 +4,18 @@ mod atomic;
 mod in_place;
 
 use super::attributes::SetAttributes;
-use super::error::Context;
-use super::{Error, Result, User, place};
+use super::error::{Context, errno, over_quota};
+use super::{Result, User, place};
 use crate::accounts::SftpUploads;
+use crate::home::{self, Location, file_id, length};
 use crate::quota::FileId;
 use atomic::Atomic;
 use in_place::InPlace;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
-
-/// A new file's permissions where the client says nothing.
-const NEW_FILE: u32 = 0o644;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 /// How a file is to be opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +54,11 @@ impl OpenMode {
 
     fn changes(self) -> bool {
         self.writes() || self.create || self.truncate
+    }
+
+    /// Whether the file must not be there.
+    fn is_new(self) -> bool {
+        self.create && self.exclusive
     }
 
     /// Whether this is an upload of a whole file, which can be staged.
@@ -123,6 +128,9 @@ impl OpenFile {
     pub fn write_at(&self, offset: u64, data: &[u8]) -> Result<()> {
         if !self.mode.writes() {
             return Err(Errno::BADF).of_file(&self.path);
+        }
+        if data.is_empty() {
+            return Ok(());
         }
         let offset = (!self.mode.append).then_some(offset);
         match &self.content {
@@ -204,17 +212,26 @@ impl OpenFile {
 
     /// Which file it is.
     pub(super) fn id(&self) -> Result<FileId> {
-        Ok(crate::home::file_id(&self.stat()?))
+        Ok(file_id(&self.stat()?))
     }
 
     /// Says early that writing up to `end` would exceed the quota. It holds nothing.
     pub(super) fn check_room(&self, user: &User, end: u64) -> Result<()> {
-        let more = end.saturating_sub(crate::home::length(&self.stat()?));
-        user.ledger
-            .reserve(more, 0)
-            .map(drop)
-            .map_err(|exceeded| Error::Quota { path: self.path.clone(), exceeded })
+        // What a staged file replaces counts in its favour: its writes tell.
+        if matches!(self.content, Content::Atomic(_)) {
+            return Ok(());
+        }
+        let more = end.saturating_sub(length(&self.stat()?));
+        user.ledger.reserve(more, 0).map(drop).map_err(over_quota(&self.path))
     }
+}
+
+/// Where the file is, or will be.
+fn locate(user: &User, path: &RemotePath, mode: OpenMode) -> Result<Location> {
+    let location = if mode.is_new() { user.home.locate(path) } else { user.home.locate_target(path) };
+    location
+        .map_err(|error| if error == home::Error::Top { home::Error::IsDirectory } else { error })
+        .of_directory(path)
 }
 
 /// Where a write ends, in bytes from the file's first.
@@ -223,14 +240,6 @@ fn end_of(offset: u64, data: &[u8]) -> rustix::io::Result<u64> {
     end.ok_or(Errno::FBIG)
 }
 
-fn write_all(file: &std::fs::File, mut offset: u64, mut data: &[u8]) -> rustix::io::Result<()> {
-    while !data.is_empty() {
-        let written = rustix::io::pwrite(file, data, offset)?;
-        if written == 0 {
-            return Err(Errno::IO);
-        }
-        offset += written as u64;
-        data = data.get(written..).unwrap_or_default();
-    }
-    Ok(())
+fn write_all(file: &File, offset: u64, data: &[u8]) -> rustix::io::Result<()> {
+    file.write_all_at(data, offset).map_err(|error| errno(&error))
 }
