@@ -87,11 +87,10 @@ impl Home {
     /// # Errors
     /// [`Error::IsDirectory`] and [`Error::Special`] for what is none.
     pub fn open_file(&self, path: &RemotePath) -> Result<(File, Stat)> {
-        // Without NONBLOCK the open of a pipe would wait for its writer.
-        let handle = self.open_target(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-        let stat = rustix::fs::fstat(&handle)?;
-        regular(&stat)?;
-        Ok((File::from(handle), stat))
+        match self.locate_target(path) {
+            Err(Error::Top) => Err(Error::IsDirectory),
+            location => location?.open_file(OFlags::RDONLY),
+        }
     }
 
     /// Opens a directory for reading, links followed.
