@@ -63,7 +63,7 @@ impl Algorithm {
 
 /// Which bytes of a file are digested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DigestRange {
+pub struct Range {
     /// The first byte.
     pub offset: u64,
     /// Bytes; 0 for all from there to the end.
@@ -90,7 +90,7 @@ impl FileDigest {
     ///
     /// # Errors
     /// If it would be more digests than fit into an answer.
-    pub fn begin(file: &OpenFile, algorithm: Algorithm, range: DigestRange) -> Result<FileDigest> {
+    pub fn begin(file: &OpenFile, algorithm: Algorithm, range: Range) -> Result<FileDigest> {
         let size = length(&file.stat()?);
         let end = match range.length {
             0 => size,

@@ -27,7 +27,7 @@ pub use attributes::{SetAttributes, set_attributes};
 pub use browse::{Directory, Listing, enter_directory, open_directory, stat};
 pub use copy::Copy;
 pub use copy_data::CopyData;
-pub use digest::{Algorithm, DigestRange, FileDigest};
+pub use digest::{Algorithm, FileDigest, Range};
 pub use download::Download;
 pub use error::{Error, Result};
 pub use folders::{Made, make_directory, make_new_directory, make_symlink, remove_directory};

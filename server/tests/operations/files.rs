@@ -4,9 +4,7 @@ use super::world::*;
 use rustix::fs::{CWD, Mode};
 use sshome_wire::{Status, Time};
 use sshomed::home::STAGING;
-use sshomed::operations::{
-    self, Algorithm, DigestRange, Download, FileDigest, OpenFile, OpenMode, SetAttributes,
-};
+use sshomed::operations::{self, Algorithm, Download, FileDigest, OpenFile, OpenMode, Range, SetAttributes};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 fn status<T: std::fmt::Debug>(result: operations::Result<T>) -> Status {
@@ -213,7 +211,7 @@ fn digests_are_those_of_other_programs() {
     put(&user, "f", b"abcabcab").unwrap();
     let file = open(&user, "f", READ);
     let digest = |algorithm, offset, length, block| {
-        let mut digest = FileDigest::begin(&file, algorithm, DigestRange { offset, length, block })?;
+        let mut digest = FileDigest::begin(&file, algorithm, Range { offset, length, block })?;
         loop {
             if let Some(digests) = digest.step(&file, 1)? {
                 return operations::Result::Ok(hex(&digests));
