@@ -67,9 +67,6 @@ pub enum Error {
         /// What differs.
         why: &'static str,
     },
-    /// Part of what was to be written to a staged file could not be.
-    #[error("{0}: a write to it failed, so it is not whole; nothing was published")]
-    NotWhole(RemotePath),
     /// What is on the disk is not what was published.
     #[error("{0} is not what was stored: it has changed on the disk; restore it from a copy")]
     Rotten(RemotePath),
@@ -119,17 +116,9 @@ impl Error {
             Error::IntoItself { .. }
             | Error::Partly { .. }
             | Error::NoPart(_)
-            | Error::NotWhole(_)
             | Error::Overlap(_)
             | Error::TooManyDigests(_) => Status::Failed,
         }
-    }
-
-    /// The status in words and the text, for ways in that have no statuses of ours:
-    /// `quota exceeded: big.iso needs …`.
-    #[must_use]
-    pub fn message(&self) -> String {
-        format!("{}: {self}", self.status().words())
     }
 }
 

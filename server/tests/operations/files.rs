@@ -53,7 +53,7 @@ fn only_regular_files_are_opened_and_none_is_waited_for() {
     for mode in [READ, WRITE, BOTH, UPLOAD, APPEND] {
         assert_eq!(status(OpenFile::open(&user, &path("dir"), mode)), Status::WrongType);
         assert_eq!(status(OpenFile::open(&user, &path("/"), mode)), Status::WrongType);
-        let refused = OpenFile::open(&user, &path("pipe"), mode).unwrap_err().message();
+        let refused = OpenFile::open(&user, &path("pipe"), mode).unwrap_err().to_string();
         assert!(refused.contains("it is not a regular file"), "{refused}");
         let staging = format!("{STAGING}/f");
         assert_eq!(status(OpenFile::open(&user, &path(&staging), mode)), Status::PermissionDenied);
@@ -300,7 +300,7 @@ fn an_atomic_upload_that_is_dropped_leaves_nothing() {
     let file = open(&user, "f", UPLOAD);
     assert!(is_over_quota(file.write_at(0, &[2; 101])));
     file.write_at(0, &[2; 20]).unwrap();
-    assert!(file.finish(&user).unwrap_err().message().ends_with("nothing was published"));
+    assert!(file.finish(&user).unwrap_err().to_string().ends_with("nothing was published"));
     assert_eq!(content(&user, "f"), [1; 80]);
     assert_eq!(world.scan(), (80, 1));
     assert_eq!(std::fs::read_dir(world.home().join(STAGING)).unwrap().count(), 0);
