@@ -129,13 +129,6 @@ impl Error {
             | Error::TooManyDigests(_) => Status::Failed,
         }
     }
-
-    /// The status in words and the text, for ways in that have no statuses of ours:
-    /// `quota exceeded: big.iso needs …`.
-    #[must_use]
-    pub fn message(&self) -> String {
-        format!("{}: {self}", self.status().words())
-    }
 }
 
 fn keys_status(error: &OwnKeysError) -> Status {
@@ -203,6 +196,11 @@ impl<T, E: Into<home::Error>> Context<T> for std::result::Result<T, E> {
     fn of_directory(self, path: &RemotePath) -> Result<T> {
         self.map_err(|error| Error::Disk { path: path.clone(), directory: true, error: error.into() })
     }
+}
+
+/// Says what it is that does not fit.
+pub(super) fn over_quota(path: &RemotePath) -> impl FnOnce(Exceeded) -> Error + '_ {
+    |exceeded| Error::Quota { path: path.clone(), exceeded }
 }
 
 /// Says that an error of `std::io` is the kernel's.

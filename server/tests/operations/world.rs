@@ -109,9 +109,7 @@ pub(crate) fn open(user: &User, name: &str, mode: OpenMode) -> OpenFile {
 }
 
 pub(crate) fn is_over_quota<T: std::fmt::Debug>(result: Result<T>) -> bool {
-    let error = result.unwrap_err();
-    let text = error.message();
-    error.status() == Status::QuotaExceeded && text.starts_with("quota exceeded: ")
+    result.unwrap_err().status() == Status::QuotaExceeded
 }
 
 /// A put, as the native protocol has it.
