@@ -2,10 +2,12 @@
 
 #[path = "cut/client.rs"]
 mod client;
+mod cron;
 #[path = "cut/proxy.rs"]
 mod proxy;
 
 use client::{Client, PLAIN, RECURSIVE, books, noise, until};
+use cron::Cron;
 use proxy::Proxy;
 use sshome::conversation::ConversationError;
 use sshome::transfer::{Options, Summary};
@@ -298,4 +300,27 @@ async fn what_fails_on_any_connection_is_told_once_and_the_rest_arrives() {
     assert!(["/t/d0/large0", "/t/d5/large5", "/t/d6"].iter().all(|name| failed.contains(name)), "{failed:?}");
     // Of d6 nothing can be there: 42 small files and a large one, three folders, and itself.
     assert_eq!((told, summary.files), (2 + 43 + 3 + 1, planted.0 - 2 - 43), "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_cannot_be_had_is_told_once_to_who_asks() {
+    let host = host().await;
+    for (options, told) in [(&["-v"][..], 1), (&[], 0)] {
+        let mut made = 0;
+        let proxy = Proxy::new(host.address(), move || {
+            made += 1;
+            if made == 1 { u64::MAX } else { 0 }
+        })
+        .await;
+        let cron = Cron::through(&host, proxy.port());
+        std::fs::create_dir(cron.path("t")).unwrap();
+        for number in 0..4 {
+            cron.write(&format!("t/{number}"), noise(6 * MIB, number));
+        }
+        let put = cron.run(options, "ann@127.0.0.1", &["put", "-r", "-j", "4", "t"]);
+        assert!(put.code == Some(0) && put.out.starts_with("4 files, "), "{put:?}");
+        assert_eq!(put.err.matches("no further connection").count(), told, "{put:?}");
+        assert_eq!(proxy.connections(), 2);
+        assert_same(&cron.path("t"), &host.home("ann").join("t"));
+    }
 }
