@@ -27,6 +27,8 @@ struct Draft {
     length: u64,
     /// Of all that was written, for as long as it comes in order.
     hasher: Option<BlockHasher>,
+    /// Whether nothing that was to be written is missing. Clients close a file also after a refusal.
+    whole: bool,
 }
 
 impl Atomic {
@@ -47,25 +49,15 @@ impl Atomic {
         let staged = user.home.stage(None).of_file(path)?;
         let permissions = old.map_or(mode.mode.unwrap_or(NEW_FILE), |stat| stat.st_mode) & 0o777;
         rustix::fs::fchmod(staged.file(), Mode::from_raw_mode(permissions)).of_file(path)?;
-        let draft = Draft { staged, room, length: 0, hasher: Some(BlockHasher::new()) };
+        let draft = Draft { staged, room, length: 0, hasher: Some(BlockHasher::new()), whole: true };
         Ok(Atomic { target, exclusive: mode.exclusive, draft: Mutex::new(draft) })
     }
 
-    pub(super) fn write(&self, path: &RemotePath, offset: Option<u64>, data: &[u8]) -> Result<()> {
+    pub(super) fn write(&self, path: &RemotePath, offset: Option<u64>, data: &[&[u8]]) -> Result<()> {
         let mut draft = self.draft();
-        let offset = offset.unwrap_or(draft.length);
-        let end = end_of(offset, data).of_file(path)?;
-        draft.make_room(path, end)?;
-        let written = write_all(draft.staged.file(), offset, data);
-        draft.length = draft.length.max(end);
-        if written.is_err() {
-            draft.settle();
-        }
-        match &mut draft.hasher {
-            Some(hasher) if written.is_ok() && hasher.length() == offset => hasher.update(data),
-            hasher => *hasher = None,
-        }
-        written.of_file(path)
+        let written = draft.write(path, offset, data);
+        draft.whole &= written.is_ok();
+        written
     }
 
     pub(super) fn set_length(&self, path: &RemotePath, length: u64) -> Result<()> {
@@ -91,9 +83,12 @@ impl Atomic {
         rustix::fs::fsync(self.draft().staged.file())
     }
 
-    /// Makes it ready to be placed.
+    /// Makes it ready to be placed. What was refused in part is not.
     pub(super) fn finish(self, path: &RemotePath) -> Result<Placement> {
         let draft = self.draft.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if !draft.whole {
+            return Err(Error::Mismatch { path: path.clone(), why: "part of it was refused" });
+        }
         if let Some(hasher) = draft.hasher.filter(|hasher| hasher.length() == draft.length) {
             Stamp::write(draft.staged.file(), hasher.finish()).of_file(path)?;
         }
@@ -114,6 +109,27 @@ impl Atomic {
 }
 
 impl Draft {
+    fn write(&mut self, path: &RemotePath, offset: Option<u64>, data: &[&[u8]]) -> Result<()> {
+        if data.iter().all(|piece| piece.is_empty()) {
+            return Ok(());
+        }
+        let offset = offset.unwrap_or(self.length);
+        let end = end_of(offset, data).of_file(path)?;
+        self.make_room(path, end)?;
+        let written = write_all(self.staged.file(), offset, data);
+        self.length = self.length.max(end);
+        if written.is_err() {
+            self.settle();
+        }
+        match &mut self.hasher {
+            Some(hasher) if written.is_ok() && hasher.length() == offset => {
+                data.iter().for_each(|piece| hasher.update(piece));
+            }
+            hasher => *hasher = None,
+        }
+        written.of_file(path)
+    }
+
     /// Reserves what a file of `length` needs beyond what it replaces.
     fn make_room(&mut self, path: &RemotePath, length: u64) -> Result<()> {
         let needed = length.saturating_sub(self.room.credit());

@@ -55,15 +55,19 @@ impl InPlace {
         if most == 0 || i64::try_from(offset).is_err() {
             return Ok(0);
         }
-        // More may be read than was asked for: the rest is cut off.
-        let read = rustix::io::pread(&self.file, rustix::buffer::spare_capacity(buffer), offset)?.min(most);
-        buffer.truncate(before + read);
-        Ok(read)
+        if most == buffer.capacity() - before {
+            return rustix::io::pread(&self.file, rustix::buffer::spare_capacity(buffer), offset);
+        }
+        // No more is read than was asked for; without `unsafe` that wants zeros to read over.
+        buffer.resize(before + most, 0);
+        let read = rustix::io::pread(&self.file, buffer.get_mut(before..).unwrap_or_default(), offset);
+        buffer.truncate(before + read.unwrap_or(0));
+        read
     }
 
     /// Writes at the offset, or at the end where there is none.
-    pub(super) fn write(&self, path: &RemotePath, offset: Option<u64>, data: &[u8]) -> Result<()> {
-        if data.is_empty() {
+    pub(super) fn write(&self, path: &RemotePath, offset: Option<u64>, data: &[&[u8]]) -> Result<()> {
+        if data.iter().all(|piece| piece.is_empty()) {
             return Ok(());
         }
         let change = self.held.change();

@@ -13,6 +13,8 @@ use in_place::InPlace;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
+use std::fs::File;
+use std::io::IoSlice;
 
 /// A new file's permissions where the client says nothing.
 const NEW_FILE: u32 = 0o644;
@@ -121,6 +123,14 @@ impl OpenFile {
     /// If the quota does not allow all of it: then nothing is written. If the disk refuses it: then part of
     /// it may be, and is booked.
     pub fn write_at(&self, offset: u64, data: &[u8]) -> Result<()> {
+        self.write_pieces_at(offset, &[data])
+    }
+
+    /// As [`write_at`](OpenFile::write_at), of data that lie in several pieces.
+    ///
+    /// # Errors
+    /// As [`write_at`](OpenFile::write_at).
+    pub fn write_pieces_at(&self, offset: u64, data: &[&[u8]]) -> Result<()> {
         if !self.mode.writes() {
             return Err(Errno::BADF).of_file(&self.path);
         }
@@ -218,19 +228,27 @@ impl OpenFile {
 }
 
 /// Where a write ends, in bytes from the file's first.
-fn end_of(offset: u64, data: &[u8]) -> rustix::io::Result<u64> {
-    let end = offset.checked_add(data.len() as u64).filter(|end| i64::try_from(*end).is_ok());
+fn end_of(offset: u64, data: &[&[u8]]) -> rustix::io::Result<u64> {
+    let length = data.iter().map(|piece| piece.len() as u64).sum();
+    let end = offset.checked_add(length).filter(|end| i64::try_from(*end).is_ok());
     end.ok_or(Errno::FBIG)
 }
 
-fn write_all(file: &std::fs::File, mut offset: u64, mut data: &[u8]) -> rustix::io::Result<()> {
-    while !data.is_empty() {
-        let written = rustix::io::pwrite(file, data, offset)?;
-        if written == 0 {
-            return Err(Errno::IO);
+fn write_all(file: &File, mut offset: u64, data: &[&[u8]]) -> rustix::io::Result<()> {
+    // As many pieces as the kernel takes at a time.
+    for pieces in data.chunks(1024) {
+        let mut pieces: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut left = &mut pieces[..];
+        // Pieces of no bytes are passed over.
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            let written = rustix::io::pwritev(file, left, offset)?;
+            if written == 0 {
+                return Err(Errno::IO);
+            }
+            offset += written as u64;
+            IoSlice::advance_slices(&mut left, written);
         }
-        offset += written as u64;
-        data = data.get(written..).unwrap_or_default();
     }
     Ok(())
 }
