@@ -98,7 +98,7 @@ impl Home {
     /// # Errors
     /// `ENOTDIR` if it is none.
     pub fn open_directory(&self, path: &RemotePath) -> Result<OwnedFd> {
-        self.resolve(path.as_bytes(), OFlags::RDONLY | OFlags::DIRECTORY)
+        self.open_target(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
     /// Where a path's last name is, or could be: links on the way are followed, one at its end is not.

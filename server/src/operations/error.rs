@@ -68,7 +68,7 @@ pub enum Error {
         why: &'static str,
     },
     /// Part of what was to be written to a staged file could not be.
-    #[error("{0}: a write to it failed, so it is not whole; nothing was published")]
+    #[error("{0}: part of it was refused; nothing was published")]
     NotWhole(RemotePath),
     /// What is on the disk is not what was published.
     #[error("{0} is not what was stored: it has changed on the disk; restore it from a copy")]

@@ -15,7 +15,7 @@ const LARGE: u64 = 1 << 20;
 const STEP: u64 = 1 << 20;
 
 /// A new file's permissions.
-pub(super) const NEW_FILE: u32 = 0o644;
+const NEW_FILE: u32 = 0o644;
 
 /// A file that is being received. Dropping it leaves nothing behind, but for the part of a large
 /// file, which can be gone on with.

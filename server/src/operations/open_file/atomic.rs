@@ -1,11 +1,10 @@
 //! A file that is written beside the one that it will replace.
 
 use super::super::attributes::SetAttributes;
-use super::super::error::{Context, over_quota};
-use super::super::upload::NEW_FILE;
+use super::super::error::Context;
 use super::super::{Error, Placement, Result, User};
-use super::{OpenMode, end_of, locate, write_all};
-use crate::home::{self, Location, Staged, Stamp, replaced_file};
+use super::{NEW_FILE, OpenMode, end_of, write_all};
+use crate::home::{self, Location, Staged, Stamp, length, replaced_file};
 use crate::quota::Reservation;
 use rustix::fs::{Mode, Stat};
 use rustix::io::Errno;
@@ -28,40 +27,44 @@ struct Draft {
     length: u64,
     /// Of all that was written, for as long as it comes in order.
     hasher: Option<BlockHasher>,
-    /// Whether a write failed. Who sent it may go on all the same.
-    spoiled: bool,
+    /// Whether nothing that was to be written is missing. Clients close a file also after a refusal.
+    whole: bool,
 }
 
 impl Atomic {
     pub(super) fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<Atomic> {
-        let target = locate(user, path, mode)?;
+        let target = match mode.exclusive {
+            true => user.home.locate(path),
+            false => user.home.locate_target(path),
+        };
+        let target = target.of_directory(path)?;
         let old = target.stat_if_any().of_file(path)?;
         match &old {
-            Some(_) if mode.is_new() => return Err(Errno::EXIST).of_file(path),
+            Some(_) if mode.exclusive => return Err(Errno::EXIST).of_file(path),
             Some(stat) => home::regular(stat).of_file(path)?,
             None => {}
         }
         let room = user.ledger.reserve_file(0, old.as_ref().map(replaced_file));
-        let room = room.map_err(over_quota(path))?;
+        let room = room.map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
         let staged = user.home.stage(None).of_file(path)?;
         let permissions = old.map_or(mode.mode.unwrap_or(NEW_FILE), |stat| stat.st_mode) & 0o777;
         rustix::fs::fchmod(staged.file(), Mode::from_raw_mode(permissions)).of_file(path)?;
-        let draft = Draft { staged, room, length: 0, hasher: Some(BlockHasher::new()), spoiled: false };
-        Ok(Atomic { target, exclusive: mode.is_new(), draft: Mutex::new(draft) })
+        let draft = Draft { staged, room, length: 0, hasher: Some(BlockHasher::new()), whole: true };
+        Ok(Atomic { target, exclusive: mode.exclusive, draft: Mutex::new(draft) })
     }
 
-    pub(super) fn write(&self, path: &RemotePath, offset: Option<u64>, data: &[u8]) -> Result<()> {
+    pub(super) fn write(&self, path: &RemotePath, offset: Option<u64>, data: &[&[u8]]) -> Result<()> {
         let mut draft = self.draft();
-        let result = draft.write(path, offset, data);
-        draft.spoiled |= result.is_err();
-        result
+        let written = draft.write(path, offset, data);
+        draft.whole &= written.is_ok();
+        written
     }
 
     pub(super) fn set_length(&self, path: &RemotePath, length: u64) -> Result<()> {
         let mut draft = self.draft();
-        let result = draft.set_length(path, length);
-        draft.spoiled |= result.is_err();
-        result
+        let set = draft.set_length(path, length);
+        draft.whole &= set.is_ok();
+        set
     }
 
     pub(super) fn set_mode_and_times(&self, wanted: &SetAttributes) -> home::Result<()> {
@@ -76,10 +79,10 @@ impl Atomic {
         rustix::fs::fsync(self.draft().staged.file())
     }
 
-    /// Makes it ready to be placed.
+    /// Makes it ready to be placed. What was refused in part is not.
     pub(super) fn finish(self, path: &RemotePath) -> Result<Placement> {
         let draft = self.draft.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if draft.spoiled {
+        if !draft.whole {
             return Err(Error::NotWhole(path.clone()));
         }
         if let Some(hasher) = draft.hasher.filter(|hasher| hasher.length() == draft.length) {
@@ -102,33 +105,49 @@ impl Atomic {
 }
 
 impl Draft {
-    fn write(&mut self, path: &RemotePath, offset: Option<u64>, data: &[u8]) -> Result<()> {
+    fn write(&mut self, path: &RemotePath, offset: Option<u64>, data: &[&[u8]]) -> Result<()> {
+        if data.iter().all(|piece| piece.is_empty()) {
+            return Ok(());
+        }
         let offset = offset.unwrap_or(self.length);
         let end = end_of(offset, data).of_file(path)?;
         self.make_room(path, end)?;
-        write_all(self.staged.file(), offset, data).of_file(path)?;
+        let written = write_all(self.staged.file(), offset, data);
         self.length = self.length.max(end);
+        if written.is_err() {
+            self.settle();
+        }
         match &mut self.hasher {
-            Some(hasher) if hasher.length() == offset => hasher.update(data),
+            Some(hasher) if written.is_ok() && hasher.length() == offset => {
+                data.iter().for_each(|piece| hasher.update(piece));
+            }
             hasher => *hasher = None,
         }
-        Ok(())
+        written.of_file(path)
     }
 
     fn set_length(&mut self, path: &RemotePath, length: u64) -> Result<()> {
         self.make_room(path, length)?;
-        rustix::fs::ftruncate(self.staged.file(), length).of_file(path)?;
-        self.length = length;
-        self.room.shrink_to(length.saturating_sub(self.room.credit()), u64::MAX);
+        let set = rustix::fs::ftruncate(self.staged.file(), length);
+        self.settle();
         if self.hasher.as_ref().is_some_and(|hasher| hasher.length() != length) {
             self.hasher = None;
         }
-        Ok(())
+        set.of_file(path)
     }
 
     /// Reserves what a file of `length` needs beyond what it replaces.
     fn make_room(&mut self, path: &RemotePath, length: u64) -> Result<()> {
         let needed = length.saturating_sub(self.room.credit());
-        self.room.raise_to(needed, 0).map_err(over_quota(path))
+        self.room.raise_to(needed, 0).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })
+    }
+
+    /// Holds no more than what the file's length needs.
+    fn settle(&mut self) {
+        if let Ok(stat) = rustix::fs::fstat(self.staged.file()) {
+            self.length = length(&stat);
+            let needed = self.length.saturating_sub(self.room.credit());
+            self.room.shrink_to(needed, u64::MAX);
+        }
     }
 }

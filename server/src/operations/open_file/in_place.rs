@@ -1,12 +1,11 @@
 //! A file that is read and written where it is.
 
 use super::super::attributes::SetAttributes;
-use super::super::error::{Context, over_quota};
-use super::super::upload::NEW_FILE;
-use super::super::{Result, User, hold};
-use super::{OpenMode, end_of, locate, write_all};
+use super::super::error::Context;
+use super::super::{Error, Result, User, hold};
+use super::{NEW_FILE, OpenMode, end_of, write_all};
 use crate::home::{self, Location, Names, Stamp, length};
-use crate::quota::{Change, ContentChange, Held};
+use crate::quota::{Change, ContentChange, Exceeded, Held};
 use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
@@ -31,21 +30,15 @@ impl InPlace {
         };
         // Looked for, made, opened, booked and held as one.
         let names = user.home.lock_names();
-        let location = locate(user, path, mode)?;
-        let existing = match mode.is_new() {
-            true => None,
-            false => location
-                .open_file(access)
-                .map(Some)
-                .or_else(|error| match error {
-                    home::Error::Os(Errno::NOENT) if mode.create => Ok(None),
-                    error => Err(error),
-                })
-                .of_file(path)?,
-        };
+        let exclusive = mode.create && mode.exclusive;
+        let location = if exclusive { user.home.locate(path) } else { user.home.locate_target(path) };
+        let location = location.map_err(top_is_directory).of_directory(path)?;
+        let existing = if exclusive { Err(Errno::NOENT.into()) } else { location.open_file(access) };
         let (file, stat) = match existing {
-            Some(opened) => opened,
-            None => create(user, path, &location, access, mode, &names)?,
+            Err(home::Error::Os(Errno::NOENT)) if mode.create => {
+                create(user, path, &location, access, mode, &names)?
+            }
+            opened => opened.of_file(path)?,
         };
         let held = hold(user, &file, &stat).of_file(path)?;
         drop(names);
@@ -62,21 +55,28 @@ impl InPlace {
         if most == 0 || i64::try_from(offset).is_err() {
             return Ok(0);
         }
-        // More may be read than was asked for: the rest is cut off.
-        let read = rustix::io::pread(&self.file, rustix::buffer::spare_capacity(buffer), offset)?.min(most);
-        buffer.truncate(before + read);
-        Ok(read)
+        if most == buffer.capacity() - before {
+            return rustix::io::pread(&self.file, rustix::buffer::spare_capacity(buffer), offset);
+        }
+        // No more is read than was asked for; without `unsafe` that wants zeros to read over.
+        buffer.resize(before + most, 0);
+        let read = rustix::io::pread(&self.file, buffer.get_mut(before..).unwrap_or_default(), offset);
+        buffer.truncate(before + read.unwrap_or(0));
+        read
     }
 
     /// Writes at the offset, or at the end where there is none.
-    pub(super) fn write(&self, path: &RemotePath, offset: Option<u64>, data: &[u8]) -> Result<()> {
+    pub(super) fn write(&self, path: &RemotePath, offset: Option<u64>, data: &[&[u8]]) -> Result<()> {
+        if data.iter().all(|piece| piece.is_empty()) {
+            return Ok(());
+        }
         let change = self.held.change();
         let offset = match offset {
             Some(offset) => offset,
             None => length(&self.stat().of_file(path)?),
         };
         let end = end_of(offset, data).of_file(path)?;
-        change.grow_to(end).map_err(over_quota(path))?;
+        change.grow_to(end).map_err(|exceeded| quota(path, exceeded))?;
         let written = self.unstamp().and_then(|()| Ok(write_all(&self.file, offset, data)?));
         if written.is_err() {
             self.settle(&change);
@@ -86,7 +86,7 @@ impl InPlace {
 
     pub(super) fn set_length(&self, path: &RemotePath, length: u64) -> Result<()> {
         let change = self.held.change();
-        change.grow_to(length).map_err(over_quota(path))?;
+        change.grow_to(length).map_err(|exceeded| quota(path, exceeded))?;
         let set = self.unstamp().and_then(|()| Ok(rustix::fs::ftruncate(&self.file, length)?));
         self.settle(&change);
         set.of_file(path)
@@ -131,8 +131,16 @@ fn create(
     mode: OpenMode,
     names: &Names<'_>,
 ) -> Result<(File, Stat)> {
-    let entry = user.ledger.reserve(0, 1).map_err(over_quota(path))?;
+    let entry = user.ledger.reserve(0, 1).map_err(|exceeded| quota(path, exceeded))?;
     let made = location.create_file(access, mode.mode.unwrap_or(NEW_FILE), names).of_file(path)?;
     entry.commit(Change { bytes: 0, entries: 1 });
     Ok(made)
+}
+
+fn top_is_directory(error: home::Error) -> home::Error {
+    if error == home::Error::Top { home::Error::IsDirectory } else { error }
+}
+
+fn quota(path: &RemotePath, exceeded: Exceeded) -> Error {
+    Error::Quota { path: path.clone(), exceeded }
 }

@@ -4,10 +4,9 @@ mod atomic;
 mod in_place;
 
 use super::attributes::SetAttributes;
-use super::error::{Context, errno, over_quota};
-use super::{Result, User, place};
+use super::error::Context;
+use super::{Error, Result, User, place};
 use crate::accounts::SftpUploads;
-use crate::home::{self, Location, file_id, length};
 use crate::quota::FileId;
 use atomic::Atomic;
 use in_place::InPlace;
@@ -15,7 +14,10 @@ use rustix::fs::Stat;
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::io::IoSlice;
+
+/// A new file's permissions where the client says nothing.
+const NEW_FILE: u32 = 0o644;
 
 /// How a file is to be opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,11 +56,6 @@ impl OpenMode {
 
     fn changes(self) -> bool {
         self.writes() || self.create || self.truncate
-    }
-
-    /// Whether the file must not be there.
-    fn is_new(self) -> bool {
-        self.create && self.exclusive
     }
 
     /// Whether this is an upload of a whole file, which can be staged.
@@ -126,11 +123,16 @@ impl OpenFile {
     /// If the quota does not allow all of it: then nothing is written. If the disk refuses it: then part of
     /// it may be, and is booked.
     pub fn write_at(&self, offset: u64, data: &[u8]) -> Result<()> {
+        self.write_pieces_at(offset, &[data])
+    }
+
+    /// As [`write_at`](OpenFile::write_at), of data that lie in several pieces.
+    ///
+    /// # Errors
+    /// As [`write_at`](OpenFile::write_at).
+    pub fn write_pieces_at(&self, offset: u64, data: &[&[u8]]) -> Result<()> {
         if !self.mode.writes() {
             return Err(Errno::BADF).of_file(&self.path);
-        }
-        if data.is_empty() {
-            return Ok(());
         }
         let offset = (!self.mode.append).then_some(offset);
         match &self.content {
@@ -212,7 +214,7 @@ impl OpenFile {
 
     /// Which file it is.
     pub(super) fn id(&self) -> Result<FileId> {
-        Ok(file_id(&self.stat()?))
+        Ok(crate::home::file_id(&self.stat()?))
     }
 
     /// Says early that writing up to `end` would exceed the quota. It holds nothing.
@@ -221,25 +223,36 @@ impl OpenFile {
         if matches!(self.content, Content::Atomic(_)) {
             return Ok(());
         }
-        let more = end.saturating_sub(length(&self.stat()?));
-        user.ledger.reserve(more, 0).map(drop).map_err(over_quota(&self.path))
+        let more = end.saturating_sub(crate::home::length(&self.stat()?));
+        user.ledger
+            .reserve(more, 0)
+            .map(drop)
+            .map_err(|exceeded| Error::Quota { path: self.path.clone(), exceeded })
     }
 }
 
-/// Where the file is, or will be.
-fn locate(user: &User, path: &RemotePath, mode: OpenMode) -> Result<Location> {
-    let location = if mode.is_new() { user.home.locate(path) } else { user.home.locate_target(path) };
-    location
-        .map_err(|error| if error == home::Error::Top { home::Error::IsDirectory } else { error })
-        .of_directory(path)
-}
-
 /// Where a write ends, in bytes from the file's first.
-fn end_of(offset: u64, data: &[u8]) -> rustix::io::Result<u64> {
-    let end = offset.checked_add(data.len() as u64).filter(|end| i64::try_from(*end).is_ok());
+fn end_of(offset: u64, data: &[&[u8]]) -> rustix::io::Result<u64> {
+    let length = data.iter().map(|piece| piece.len() as u64).sum();
+    let end = offset.checked_add(length).filter(|end| i64::try_from(*end).is_ok());
     end.ok_or(Errno::FBIG)
 }
 
-fn write_all(file: &File, offset: u64, data: &[u8]) -> rustix::io::Result<()> {
-    file.write_all_at(data, offset).map_err(|error| errno(&error))
+fn write_all(file: &File, mut offset: u64, data: &[&[u8]]) -> rustix::io::Result<()> {
+    // As many pieces as the kernel takes at a time.
+    for pieces in data.chunks(1024) {
+        let mut pieces: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut left = &mut pieces[..];
+        // Pieces of no bytes are passed over.
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            let written = rustix::io::pwritev(file, left, offset)?;
+            if written == 0 {
+                return Err(Errno::IO);
+            }
+            offset += written as u64;
+            IoSlice::advance_slices(&mut left, written);
+        }
+    }
+    Ok(())
 }
