@@ -87,11 +87,10 @@ impl Home {
     /// # Errors
     /// [`Error::IsDirectory`] and [`Error::Special`] for what is none.
     pub fn open_file(&self, path: &RemotePath) -> Result<(File, Stat)> {
-        // Without NONBLOCK the open of a pipe would wait for its writer.
-        let handle = self.open_target(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-        let stat = rustix::fs::fstat(&handle)?;
-        regular(&stat)?;
-        Ok((File::from(handle), stat))
+        match self.locate_target(path) {
+            Err(Error::Top) => Err(Error::IsDirectory),
+            location => location?.open_file(OFlags::RDONLY),
+        }
     }
 
     /// Opens a directory for reading, links followed.
@@ -99,7 +98,7 @@ impl Home {
     /// # Errors
     /// `ENOTDIR` if it is none.
     pub fn open_directory(&self, path: &RemotePath) -> Result<OwnedFd> {
-        self.resolve(path.as_bytes(), OFlags::RDONLY | OFlags::DIRECTORY)
+        self.open_target(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
     /// Where a path's last name is, or could be: links on the way are followed, one at its end is not.

@@ -67,6 +67,9 @@ pub enum Error {
         /// What differs.
         why: &'static str,
     },
+    /// Part of what was to be written to a staged file could not be.
+    #[error("{0}: part of it was refused; nothing was published")]
+    NotWhole(RemotePath),
     /// What is on the disk is not what was published.
     #[error("{0} is not what was stored: it has changed on the disk; restore it from a copy")]
     Rotten(RemotePath),
@@ -116,6 +119,7 @@ impl Error {
             Error::IntoItself { .. }
             | Error::Partly { .. }
             | Error::NoPart(_)
+            | Error::NotWhole(_)
             | Error::Overlap(_)
             | Error::TooManyDigests(_) => Status::Failed,
         }
@@ -186,6 +190,11 @@ impl<T, E: Into<home::Error>> Context<T> for std::result::Result<T, E> {
     fn of_directory(self, path: &RemotePath) -> Result<T> {
         self.map_err(|error| Error::Disk { path: path.clone(), directory: true, error: error.into() })
     }
+}
+
+/// Says what it is that does not fit.
+pub(super) fn over_quota(path: &RemotePath) -> impl FnOnce(Exceeded) -> Error + '_ {
+    |exceeded| Error::Quota { path: path.clone(), exceeded }
 }
 
 /// Says that an error of `std::io` is the kernel's.

@@ -1,6 +1,6 @@
 //! Directories: `mkdir`, `rmdir`.
 
-use super::error::Context;
+use super::error::{Context, over_quota};
 use super::{Error, Result, User};
 use crate::home::{self, Location};
 use crate::quota::Change;
@@ -72,8 +72,7 @@ fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<
     if location.stat_if_any().of_directory(path)?.is_some() {
         return existing(user, path).map(|()| None);
     }
-    let reservation =
-        user.ledger.reserve(0, 1).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
+    let reservation = user.ledger.reserve(0, 1).map_err(over_quota(path))?;
     // Made and booked as one: a rename that replaces it must find both.
     let names = user.home.lock_names();
     match location.make_directory(mode, &names) {
@@ -97,8 +96,7 @@ fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<
 pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Location> {
     user.require_write()?;
     let location = user.home.locate(path).of_directory(path)?;
-    let reservation =
-        user.ledger.reserve(0, 1).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
+    let reservation = user.ledger.reserve(0, 1).map_err(over_quota(path))?;
     let names = user.home.lock_names();
     location.make_symlink(target, &names).of_file(path)?;
     reservation.commit(Change { bytes: 0, entries: 1 });

@@ -1,7 +1,7 @@
 //! Other names: hard links, where links point, and where a path really leads.
 
-use super::error::Context;
-use super::{Error, Result, User};
+use super::error::{Context, over_quota};
+use super::{Result, User};
 use crate::home::{self, regular};
 use crate::quota::Change;
 use rustix::fs::FileType;
@@ -21,7 +21,7 @@ pub fn hard_link(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> 
     let target = user.home.locate(to).of_directory(to)?;
     let names = user.home.lock_names();
     regular(&source.stat().of_file(from)?).of_file(from)?;
-    let entry = user.ledger.reserve(0, 1).map_err(|exceeded| Error::Quota { path: to.clone(), exceeded })?;
+    let entry = user.ledger.reserve(0, 1).map_err(over_quota(to))?;
     source.hard_link(&target, &names).of_file(to)?;
     entry.commit(Change { bytes: 0, entries: 1 });
     Ok(())

@@ -1,6 +1,6 @@
 //! Publishing: from a staged file to a name, whole and durable.
 
-use super::error::Context;
+use super::error::{Context, over_quota};
 use super::{Error, Result, User, last_name};
 use crate::home::{self, Location, Mark, Staged};
 use crate::quota::{Change, FileId, Reservation};
@@ -98,9 +98,7 @@ fn publish(user: &User, placement: Placement, names: &home::Names<'_>) -> Result
         Some(stat) => last_name(user, &target, stat, names).of_file(&path)?,
         None => None,
     };
-    reservation
-        .cover(size, entries, old.as_ref())
-        .map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
+    reservation.cover(size, entries, old.as_ref()).map_err(over_quota(&path))?;
     staged.publish(&target, names).of_file(&path)?;
     let change = Change { bytes: i64::try_from(size).unwrap_or(i64::MAX), entries: entries as i64 };
     reservation.commit_replacing(change, old);

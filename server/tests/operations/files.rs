@@ -267,7 +267,6 @@ fn an_atomic_upload_is_seen_when_it_is_closed() {
     let file = open(&user, "f", OpenMode { mode: Some(0o600), ..UPLOAD });
     file.write_at(0, &[2; 50]).unwrap();
     file.write_at(50, &[2; 50]).unwrap();
-    assert!(is_over_quota(file.write_at(100, &[2])));
     assert_eq!(file.stat().unwrap().st_size, 100);
     assert_eq!(content(&user, "f"), [1; 80]);
     file.finish(&user).unwrap();
@@ -277,6 +276,7 @@ fn an_atomic_upload_is_seen_when_it_is_closed() {
     world.assert_books(0);
     // Not in order: published, and without a digest.
     let file = open(&user, "f", UPLOAD);
+    file.write_at(30, b"").unwrap();
     file.write_at(10, &[3; 10]).unwrap();
     file.write_at(0, &[3; 10]).unwrap();
     file.set_attributes(&user, &mode(0o4711)).unwrap();
@@ -296,6 +296,11 @@ fn an_atomic_upload_that_is_dropped_leaves_nothing() {
         file.write_at(0, &[2; 20]).unwrap();
         drop(file);
     }
+    // Who goes on after a write that was refused has no whole file.
+    let file = open(&user, "f", UPLOAD);
+    assert!(is_over_quota(file.write_at(0, &[2; 101])));
+    file.write_at(0, &[2; 20]).unwrap();
+    assert!(file.finish(&user).unwrap_err().message().ends_with("nothing was published"));
     assert_eq!(content(&user, "f"), [1; 80]);
     assert_eq!(world.scan(), (80, 1));
     assert_eq!(std::fs::read_dir(world.home().join(STAGING)).unwrap().count(), 0);

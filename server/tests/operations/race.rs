@@ -4,7 +4,7 @@ use super::world::*;
 use rand::{RngExt, SeedableRng};
 use sshomed::operations::{self, Download, OpenFile, OpenMode, Removal, SetAttributes};
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 #[test]
 fn eight_writers_at_once_fill_the_quota_to_the_byte() {
@@ -57,6 +57,33 @@ fn eight_appenders_to_one_file_lose_nothing() {
         assert_eq!(record, [record[0]; 10]);
     }
     world.assert_books(0);
+}
+
+#[test]
+fn a_get_beside_a_writer_fails_or_is_of_one_write() {
+    const LENGTH: usize = 200_000;
+    let world = World::new("");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let file = open(&world.user(), "f", WRITE);
+            for round in 0..300_u32 {
+                file.write_at(0, &vec![round as u8; LENGTH]).unwrap();
+            }
+            done.store(true, SeqCst);
+        });
+        let user = world.user();
+        while !done.load(SeqCst) {
+            let Ok(mut get) = Download::begin(&user, &path("f")) else { continue };
+            let (mut content, mut piece) = (Vec::new(), Vec::with_capacity(LENGTH / 20));
+            while get.read(&mut piece).is_ok_and(|read| read > 0) {
+                content.append(&mut piece);
+            }
+            if get.finish().is_ok() {
+                assert!(content.iter().all(|byte| *byte == content[0]), "parts of two writes");
+            }
+        }
+    });
 }
 
 #[test]

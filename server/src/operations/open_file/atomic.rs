@@ -62,13 +62,9 @@ impl Atomic {
 
     pub(super) fn set_length(&self, path: &RemotePath, length: u64) -> Result<()> {
         let mut draft = self.draft();
-        draft.make_room(path, length)?;
-        let set = rustix::fs::ftruncate(draft.staged.file(), length);
-        draft.settle();
-        if draft.hasher.as_ref().is_some_and(|hasher| hasher.length() != length) {
-            draft.hasher = None;
-        }
-        set.of_file(path)
+        let set = draft.set_length(path, length);
+        draft.whole &= set.is_ok();
+        set
     }
 
     pub(super) fn set_mode_and_times(&self, wanted: &SetAttributes) -> home::Result<()> {
@@ -87,7 +83,7 @@ impl Atomic {
     pub(super) fn finish(self, path: &RemotePath) -> Result<Placement> {
         let draft = self.draft.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !draft.whole {
-            return Err(Error::Mismatch { path: path.clone(), why: "part of it was refused" });
+            return Err(Error::NotWhole(path.clone()));
         }
         if let Some(hasher) = draft.hasher.filter(|hasher| hasher.length() == draft.length) {
             Stamp::write(draft.staged.file(), hasher.finish()).of_file(path)?;
@@ -128,6 +124,16 @@ impl Draft {
             hasher => *hasher = None,
         }
         written.of_file(path)
+    }
+
+    fn set_length(&mut self, path: &RemotePath, length: u64) -> Result<()> {
+        self.make_room(path, length)?;
+        let set = rustix::fs::ftruncate(self.staged.file(), length);
+        self.settle();
+        if self.hasher.as_ref().is_some_and(|hasher| hasher.length() != length) {
+            self.hasher = None;
+        }
+        set.of_file(path)
     }
 
     /// Reserves what a file of `length` needs beyond what it replaces.
