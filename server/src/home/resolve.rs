@@ -89,7 +89,7 @@ impl Home {
     pub fn open_file(&self, path: &RemotePath) -> Result<(File, Stat)> {
         match self.locate_target(path) {
             Err(Error::Top) => Err(Error::IsDirectory),
-            location => location?.open_file(OFlags::RDONLY),
+            location => location?.0.open_file(OFlags::RDONLY),
         }
     }
 

@@ -47,12 +47,9 @@ impl Conversation {
 
     pub(super) fn write(&mut self, handle: &[u8], offset: u64, data: &Data) -> Handled {
         let file = self.handles.file(handle)?;
-        let mut pieces = data.pieces();
-        match (pieces.next(), pieces.len()) {
-            (Some(piece), 0) => file.write_at(offset, piece)?,
-            // In one call, so that it is refused or taken whole.
-            _ => file.write_at(offset, &data.pieces().flatten().copied().collect::<Vec<u8>>())?,
-        }
+        // In one call, so that it is refused or taken whole.
+        let pieces: Vec<&[u8]> = data.pieces().map(AsRef::as_ref).collect();
+        file.write_pieces_at(offset, &pieces)?;
         Ok(done())
     }
 
