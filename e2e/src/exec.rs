@@ -7,6 +7,7 @@ use bytes::Bytes;
 use russh::client::{Handle, Msg};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use std::collections::VecDeque;
+use std::future::pending;
 use std::sync::Arc;
 
 /// A command under way. What it is sent, and how that ends, is up to the test.
@@ -31,9 +32,13 @@ pub async fn run(host: &Host, user: &str, line: impl AsRef<[u8]>, input: &[u8]) 
         // Whoever does not read its input has the right to.
         drop(send(&writer, input).await);
         drop(writer.eof().await);
+        pending().await
     };
-    // A client that sends all before it reads may wait for ever.
-    tokio::join!(sending, exec.finish()).1
+    // A client that sends all before it reads may wait for ever, and so may one whose command has ended.
+    tokio::select! {
+        outcome = exec.finish() => outcome,
+        never = sending => never,
+    }
 }
 
 /// A command line of a name and operands, quoted as a shell wants them.

@@ -87,7 +87,7 @@ async fn the_staging_folder_is_out_of_reach_and_never_listed() {
     let mut scp = Exec::start(&host, "ann", "scp -r -f /").await.unwrap();
     scp.send(&[0; 2000]).await.unwrap();
     scp.end().await.unwrap();
-    assert_eq!(scp.line().await.unwrap(), b"D0755 0 .");
+    assert_eq!(scp.line().await.unwrap(), b"D0700 0 .");
     let sent = scp.finish().await.unwrap();
     assert!(contains(&sent.stdout, b"makes the folder") && !contains(&sent.stdout, b" .sshome-staging\n"));
 }

@@ -82,27 +82,22 @@ async fn exit_statuses_and_errors_are_those_of_a_shell() {
         ("bash", 127, "", "bash: no such command here; help lists those that there are\n"),
         ("/bin/ls", 127, "", "/bin/ls: no such command here; help lists those that there are\n"),
         ("", 127, "", ": no such command here; help lists those that there are\n"),
-        ("\x1b[2J", 127, "", "\\x1b[2J: no such command here; help lists those that there are\n"),
+        ("'\x1b[2J'", 127, "", "\\x1b[2J: no such command here; help lists those that there are\n"),
         ("get", 2, "", "get: something is missing; usage: get NAME...\n"),
         ("pwd x", 2, "", "pwd: that is too much; usage: pwd\n"),
         ("get 'f", 2, "", "a ' is never closed\n"),
-        ("get nothing", 1, "", "get: file does not exist: /nothing\n"),
-        ("get nothing f", 1, "f", "get: file does not exist: /nothing\n"),
-        ("get d", 1, "", "get: is a directory, or is not one: /d: it is a directory\n"),
+        ("get nothing", 1, "", "get: no such file: /nothing\n"),
+        ("get nothing f", 1, "f", "get: no such file: /nothing\n"),
+        ("get d", 1, "", "get: wrong type: /d: it is a directory\n"),
         ("mkdir d", 1, "", "mkdir: /d exists; -p takes it as it is\n"),
         ("mkdir -p d", 0, "", ""),
-        ("cp f d f", 1, "", "cp: is a directory, or is not one: /f: not a directory\n"),
-        ("rm nothing", 1, "", "rm: file does not exist: /nothing\n"),
+        ("cp f d f", 1, "", "cp: wrong type: /f: not a directory\ncp: wrong type: /f: not a directory\n"),
+        ("rm nothing", 1, "", "rm: no such file: /nothing\n"),
         ("rm -f nothing f/x", 0, "", ""),
-        ("rm d", 1, "", "rm: is a directory, or is not one: /d is a directory; rmdir or rm -r removes it\n"),
-        (
-            "rm -f d",
-            1,
-            "",
-            "rm: is a directory, or is not one: /d is a directory; rmdir or rm -r removes it\n",
-        ),
-        ("put d", 1, "", "put: is a directory, or is not one: /d is a directory; name the file in it\n"),
-        ("put a/b", 1, "", "put: directory does not exist: /a/b\n"),
+        ("rm d", 1, "", "rm: wrong type: /d is a directory; rmdir or rm -r removes it\n"),
+        ("rm -f d", 1, "", "rm: wrong type: /d is a directory; rmdir or rm -r removes it\n"),
+        ("put d", 1, "", "put: wrong type: /d is a directory; name the file in it\n"),
+        ("put a/b", 1, "", "put: no such directory: /a/b\n"),
     ] {
         let outcome = run(&host, "ann", line, b"").await.unwrap();
         assert_eq!(ended(&outcome), (Some(code), output.to_owned(), errors.to_owned()), "{line}");
@@ -156,7 +151,7 @@ async fn names_are_bytes_and_drive_no_terminal() {
         assert!(text.ends_with("\r\n") && !text.trim_end().contains(char::is_control), "{text:?}");
     }
     let missing = run(&host, "ann", "get '\x1b[2J\n'", b"").await.unwrap();
-    assert_eq!(missing.err(), "get: file does not exist: /\\x1b[2J\\x0a\n");
+    assert_eq!(missing.err(), "get: no such file: /\\x1b[2J\\x0a\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,7 +161,7 @@ async fn a_terminal_is_shown_lines_and_asked_for_nothing() {
     let finish = async |line| Exec::in_terminal(&host, "ann", line).await.unwrap().finish().await.unwrap();
     assert_eq!(ended(&finish("ls").await), (Some(0), "f\r\n".into(), String::new()));
     assert_eq!(finish("get f").await.stdout, b"one\ntwo\n");
-    assert_eq!(finish("rm x").await.err(), "rm: file does not exist: /x\r\n");
+    assert_eq!(finish("rm x").await.err(), "rm: no such file: /x\r\n");
     let put = finish("put g").await;
     assert_eq!(
         ended(&put),
@@ -246,7 +241,7 @@ async fn nothing_is_started() {
 #[tokio::test(flavor = "multi_thread")]
 async fn openssh_runs_commands() {
     let Some(ssh) = program("ssh", "openssh_runs_commands") else { return };
-    let host = Host::with_user("ann", "quota = \"20 MiB\"").await.unwrap();
+    let host = Host::with_user("ann", "quota = \"18 MiB\"").await.unwrap();
     let client = Client::new(&host, "ann").unwrap();
     let outcome = |line: &str| -> Outcome { client.ssh(ssh.clone()).arg(line).output().unwrap().into() };
     assert_eq!(ended(&outcome("ls")), (Some(0), String::new(), String::new()));

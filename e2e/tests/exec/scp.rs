@@ -114,7 +114,7 @@ async fn a_file_is_offered_and_sent_when_it_is_accepted() {
     scp.send(b"\0").await.unwrap();
     assert_eq!(scp.line().await.unwrap(), b"C0640 7 f");
     scp.send(b"\x01no room\n").await.unwrap();
-    assert_eq!(scp.line().await.unwrap(), b"\x01scp: file does not exist: /nothing");
+    assert_eq!(scp.line().await.unwrap(), b"\x01scp: no such file: /nothing");
     assert_eq!(scp.line().await.unwrap(), b"C0640 7 f");
     scp.send(b"\x02no more\n").await.unwrap();
     assert_eq!(scp.finish().await.unwrap().code, Some(1));
@@ -177,7 +177,7 @@ fn there_and_back(host: &Host, client: &Client, scp: impl Fn() -> Command) {
     assert_eq!(fs::metadata(work.join("kept")).unwrap().modified().unwrap(), kept.modified().unwrap());
     // What cannot be done is said, and the exit status says so.
     let missing = copy(&[&remote("nothing")], "nothing");
-    assert!(missing.code == Some(1) && missing.err().contains("file does not exist: /nothing"), "{missing}");
+    assert!(missing.code == Some(1) && missing.err().contains("no such file: /nothing"), "{missing}");
     let many = copy(&["one", "two"], &remote("kept"));
     assert_eq!(many.code, Some(1), "{many}");
     fs::write(work.join("huge"), vec![0; 21 << 20]).unwrap();
