@@ -220,7 +220,7 @@ async fn hard_links_count_once_and_a_removed_file_until_it_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_over_may_read_and_delete_but_not_write() {
+async fn who_is_over_may_read_delete_and_make_smaller_but_not_store_more() {
     let mut host = HostBuilder::new().unwrap().user("ann", "quota = \"1 KiB\"").unwrap().prepare().unwrap();
     let home = host.home("ann");
     std::fs::create_dir_all(&home).unwrap();
@@ -228,8 +228,12 @@ async fn who_is_over_may_read_and_delete_but_not_write() {
     host.start().await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("b", b"").await.unwrap().status, Status::QuotaExceeded);
-    assert_eq!(peer.put("a", b"smaller").await.unwrap().status, Status::QuotaExceeded);
-    assert_eq!(peer.get("a").await.unwrap().unwrap().len(), 5000);
+    assert_eq!(peer.put("a", &[2; 5001]).await.unwrap().status, Status::QuotaExceeded);
+    assert_eq!(peer.get("a").await.unwrap().unwrap(), [1; 5000]);
+    // Then the use falls.
+    assert_eq!(peer.put("a", &[2; 4000]).await.unwrap().status, Status::Done);
+    assert_eq!(peer.put("b", b"").await.unwrap().status, Status::QuotaExceeded);
+    assert_eq!(peer.get("a").await.unwrap().unwrap(), [2; 4000]);
     let rm = Request::Rm { path: b"a".to_vec(), recursive: false };
     assert_eq!(peer.ask(rm).await.unwrap().status, Status::Done);
     assert_eq!(peer.put("b", b"now").await.unwrap().status, Status::Done);

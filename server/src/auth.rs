@@ -126,7 +126,7 @@ impl fmt::Debug for Authenticator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::{Access, AuthorizedKey, StoreError};
+    use crate::accounts::{Access, AuthorizedKey, SftpUploads, StoreError};
     use async_trait::async_trait;
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa alex";
@@ -156,6 +156,7 @@ mod tests {
             quota: None,
             max_files: None,
             access: Access::ReadWrite,
+            sftp_uploads: SftpUploads::InPlace,
             enabled,
             password: password.map(|password| hash_password(&Password::new(password)).unwrap()),
             keys: keys.iter().map(|line| AuthorizedKey::parse(line).unwrap()).collect(),

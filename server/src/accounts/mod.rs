@@ -33,6 +33,8 @@ pub struct Account {
     pub max_files: Option<u64>,
     /// What the user may do.
     pub access: Access,
+    /// What becomes of files that SFTP clients write.
+    pub sftp_uploads: SftpUploads,
     /// Whether the user may log in at all.
     pub enabled: bool,
     /// The password, if there is one.
@@ -63,6 +65,16 @@ pub enum Access {
     /// Everything.
     #[default]
     ReadWrite,
+}
+
+/// What becomes of a file that an SFTP client writes as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SftpUploads {
+    /// It is written where it is: others see it grow, and what a cut upload has left can be gone on with.
+    #[default]
+    InPlace,
+    /// It is seen when it is closed, and not at all if the connection is lost before.
+    Atomic,
 }
 
 /// Where the accounts are kept.

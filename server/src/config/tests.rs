@@ -1,5 +1,5 @@
 use super::*;
-use crate::accounts::{Access, Password};
+use crate::accounts::{Access, Password, SftpUploads};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 use std::fs;
@@ -58,9 +58,10 @@ fn everything_that_can_be_said_is_understood() {
     let dir = folder(&format!(
         "[server]\nlisten = [\"127.0.0.1:0\", \"[::1]:2022\"]\nhost-keys = [\"keys/a\", \"/nowhere/b\"]\n\
          homes = \"h\"\nkex = \"post-quantum\"\nshutdown-grace = \"5 s\"\npart-expiry = \"2 days\"\n\
-         [defaults]\nquota = \"1 MiB\"\nmax-files = 7\naccess = \"read-only\"\n\
+         [defaults]\nquota = \"1 MiB\"\nmax-files = 7\naccess = \"read-only\"\nsftp-uploads = \"atomic\"\n\
          [users.alex]\npassword = \"{HASH}\"\nauthorized-keys = [\"keys/alex.pub\", '{KEY} laptop']\n\
-         [users.zcl]\nroot = \"disk\"\nquota = 5_000\nmax-files = \"unlimited\"\naccess = \"read-write\"\nenabled = false\n\
+         [users.zcl]\nroot = \"disk\"\nquota = 5_000\nmax-files = \"unlimited\"\naccess = \"read-write\"\n\
+         sftp-uploads = \"in-place\"\nenabled = false\n\
          [users.\"a.b-c_9\"]\nquota = \"unlimited\"\n"
     ));
     fs::create_dir_all(dir.path().join("keys")).unwrap();
@@ -80,6 +81,7 @@ fn everything_that_can_be_said_is_understood() {
     assert!(alex.password.is_some());
     assert_eq!(alex.keys.len(), 3);
     assert_eq!((zcl.quota, zcl.max_files, zcl.access), (Some(5000), None, Access::ReadWrite));
+    assert_eq!((alex.sftp_uploads, zcl.sftp_uploads), (SftpUploads::Atomic, SftpUploads::InPlace));
     assert_eq!((&zcl.root, zcl.make_root, zcl.enabled), (&real.join("disk"), false, false));
 }
 
@@ -92,7 +94,7 @@ fn all_mistakes_are_told_at_once_and_in_order() {
             "2: server.listen: has a value of type string, and wants an array: [\"…\", \"…\"]",
             "3: server.kex: \"fast\" is no choice: write \"compatible\" or \"post-quantum\"",
             "5: users.Alex: \"Alex\" is no user name: it has 1 to 32 of a-z, 0-9, \".\", \"_\" and \"-\", and does not begin with \".\" or \"-\"",
-            "6: users.Alex.qouta: unknown key: here it is one of password, demo, authorized-keys, root, quota, max-files, access, enabled",
+            "6: users.Alex.qouta: unknown key: here it is one of password, demo, authorized-keys, root, quota, max-files, access, sftp-uploads, enabled",
             "7: users.Alex.root: gone cannot be opened: No such file or directory (os error 2); mount or make it (only homes/NAME is made by the server), or leave root out",
             "9: users.zcl.password: is no PHC string ($argon2id$v=19$…); `sshomed user passwd zcl` asks for the password and writes a new one",
             "10: users.zcl.access: has a value of type integer, and wants a string: \"…\"",
@@ -126,7 +128,9 @@ fn mistakes_in_the_tables() {
         ),
         (
             "[defaults]\nroot = \"x\"\n",
-            &["2: defaults.root: unknown key: here it is one of quota, max-files, access, enabled"],
+            &[
+                "2: defaults.root: unknown key: here it is one of quota, max-files, access, sftp-uploads, enabled",
+            ],
         ),
         (
             "[users.\"a\\u001b[2Jb\"]\n",
@@ -200,6 +204,10 @@ fn mistakes_in_users() {
         (
             "[users.alex]\naccess = \"write\"\n",
             &["2: users.alex.access: \"write\" is no access: write \"read-only\" or \"read-write\""],
+        ),
+        (
+            "[users.alex]\nsftp-uploads = \"staged\"\n",
+            &["2: users.alex.sftp-uploads: \"staged\" is no choice: write \"in-place\" or \"atomic\""],
         ),
         (
             "[users.alex]\npassword = \"$argon2id$v=19$m=4096,t=3,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"\n",

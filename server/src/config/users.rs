@@ -3,16 +3,27 @@
 use super::section::{Located, Section};
 use super::server::folder;
 use super::{Mistakes, Place, value};
-use crate::accounts::{Access, Account, AuthorizedKey, HashError, PasswordHash, looks_like_a_line};
+use crate::accounts::{
+    Access, Account, AuthorizedKey, HashError, PasswordHash, SftpUploads, looks_like_a_line,
+};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 /// What may stand in `[defaults]`, too.
-const SHARED_KEYS: [&str; 4] = ["quota", "max-files", "access", "enabled"];
-const KEYS: [&str; 8] =
-    ["password", "demo", "authorized-keys", "root", "quota", "max-files", "access", "enabled"];
+const SHARED_KEYS: [&str; 5] = ["quota", "max-files", "access", "sftp-uploads", "enabled"];
+const KEYS: [&str; 9] = [
+    "password",
+    "demo",
+    "authorized-keys",
+    "root",
+    "quota",
+    "max-files",
+    "access",
+    "sftp-uploads",
+    "enabled",
+];
 
 /// The longest name, in bytes.
 const MAX_NAME: usize = 32;
@@ -33,6 +44,7 @@ struct Shared {
     quota: Option<Option<u64>>,
     max_files: Option<Option<u64>>,
     access: Option<Access>,
+    sftp_uploads: Option<SftpUploads>,
     enabled: Option<bool>,
 }
 
@@ -60,6 +72,7 @@ fn shared(section: &Section<'_>, mistakes: &mut Mistakes) -> Shared {
         quota: section.get("quota", value::quota, mistakes).map(|found| found.value),
         max_files: section.get("max-files", value::max_files, mistakes).map(|found| found.value),
         access: section.get("access", value::access, mistakes).map(|found| found.value),
+        sftp_uploads: section.get("sftp-uploads", value::sftp_uploads, mistakes).map(|found| found.value),
         enabled: section.get("enabled", value::boolean, mistakes).map(|found| found.value),
     }
 }
@@ -94,6 +107,7 @@ fn user(
         quota: own.quota.or(defaults.quota).flatten(),
         max_files: own.max_files.or(defaults.max_files).flatten(),
         access: own.access.or(defaults.access).unwrap_or_default(),
+        sftp_uploads: own.sftp_uploads.or(defaults.sftp_uploads).unwrap_or_default(),
         enabled: own.enabled.or(defaults.enabled).unwrap_or(true),
         password,
         keys: keys.into_iter().flatten().collect(),

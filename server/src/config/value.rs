@@ -2,7 +2,7 @@
 
 use super::section::is_not;
 use super::{Kex, parse_limit};
-use crate::accounts::Access;
+use crate::accounts::{Access, SftpUploads};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use toml::de::DeValue;
@@ -58,6 +58,14 @@ pub(super) fn access(value: &DeValue<'_>) -> Result<Access, String> {
         "read-only" => Ok(Access::ReadOnly),
         "read-write" => Ok(Access::ReadWrite),
         text => Err(format!("\"{text}\" is no access: write \"read-only\" or \"read-write\"")),
+    }
+}
+
+pub(super) fn sftp_uploads(value: &DeValue<'_>) -> Result<SftpUploads, String> {
+    match string(value)? {
+        "in-place" => Ok(SftpUploads::InPlace),
+        "atomic" => Ok(SftpUploads::Atomic),
+        text => Err(format!("\"{text}\" is no choice: write \"in-place\" or \"atomic\"")),
     }
 }
 

@@ -6,6 +6,7 @@
 //! `RESOLVE_NO_MAGICLINKS`), also when someone swaps a directory for a link meanwhile. Checks of
 //! path strings do not stand for it, and there are none, but for the staging folder's name.
 
+mod entry;
 mod homes;
 mod listing;
 mod resolve;
@@ -16,9 +17,10 @@ mod stamp;
 mod sync;
 mod tree;
 
+pub use entry::{Entry, permissions};
 pub use homes::{Homes, PrepareError};
 pub use listing::{Attributes, DirectoryReader};
-pub use resolve::Location;
+pub use resolve::{Location, regular};
 pub use shelf::{Kept, Shelf};
 pub use staging::{Left, Record, STAGING, Staged};
 pub use stamp::Stamp;
@@ -27,8 +29,9 @@ pub use tree::{Tree, TreeItem};
 
 use crate::quota::{FileId, Replaced};
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, StatVfs};
 use rustix::io::Errno;
+use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -131,8 +134,16 @@ impl Home {
     /// # Errors
     /// If the kernel does not tell.
     pub fn disk_free(&self) -> Result<u64> {
-        let disk = rustix::fs::fstatvfs(&self.top)?;
+        let disk = self.disk()?;
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// What the kernel tells of the home's disk.
+    ///
+    /// # Errors
+    /// If it does not tell.
+    pub fn disk(&self) -> Result<StatVfs> {
+        Ok(rustix::fs::fstatvfs(&self.top)?)
     }
 
     fn is_staging(&self, stat: &Stat) -> bool {
@@ -238,6 +249,39 @@ impl Location {
     /// The kernel's, `rename(2)`.
     pub fn rename(&self, to: &Location, _names: &Names<'_>) -> Result<()> {
         Ok(rustix::fs::renameat(self.dir(), self.name(), to.dir(), to.name())?)
+    }
+
+    /// Opens the regular file that is here, and not one that a link here points at.
+    ///
+    /// # Errors
+    /// [`Error::IsDirectory`] and [`Error::Special`] for what is none; `ENOENT` if nothing is here.
+    pub fn open_file(&self, access: OFlags) -> Result<(File, Stat)> {
+        // Without NONBLOCK the open of a pipe would wait for its other end.
+        let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = rustix::fs::openat(self.dir(), self.name(), flags, Mode::empty())?;
+        let stat = rustix::fs::fstat(&handle)?;
+        regular(&stat)?;
+        Ok((File::from(handle), stat))
+    }
+
+    /// Makes an empty file of this name, and opens it. Set-id bits are dropped from the mode.
+    ///
+    /// # Errors
+    /// `EEXIST` if the name is taken.
+    pub fn create_file(&self, access: OFlags, mode: u32, _names: &Names<'_>) -> Result<(File, Stat)> {
+        let flags = access | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(mode & 0o777);
+        let handle = rustix::fs::openat(self.dir(), self.name(), flags, mode)?;
+        let stat = rustix::fs::fstat(&handle)?;
+        Ok((File::from(handle), stat))
+    }
+
+    /// Gives the file that is here another name. A link here is not followed.
+    ///
+    /// # Errors
+    /// `EEXIST` if the name is taken.
+    pub fn hard_link(&self, to: &Location, _names: &Names<'_>) -> Result<()> {
+        Ok(rustix::fs::linkat(self.dir(), self.name(), to.dir(), to.name(), AtFlags::empty())?)
     }
 
     /// Opens the directory that is here, and not one that a link here points at.

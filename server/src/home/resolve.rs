@@ -87,11 +87,10 @@ impl Home {
     /// # Errors
     /// [`Error::IsDirectory`] and [`Error::Special`] for what is none.
     pub fn open_file(&self, path: &RemotePath) -> Result<(File, Stat)> {
-        // Without NONBLOCK the open of a pipe would wait for its writer.
-        let handle = self.open_target(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-        let stat = rustix::fs::fstat(&handle)?;
-        regular(&stat)?;
-        Ok((File::from(handle), stat))
+        match self.locate_target(path) {
+            Err(Error::Top) => Err(Error::IsDirectory),
+            location => location?.open_file(OFlags::RDONLY),
+        }
     }
 
     /// Opens a directory for reading, links followed.
@@ -99,7 +98,7 @@ impl Home {
     /// # Errors
     /// `ENOTDIR` if it is none.
     pub fn open_directory(&self, path: &RemotePath) -> Result<OwnedFd> {
-        self.resolve(path.as_bytes(), OFlags::RDONLY | OFlags::DIRECTORY)
+        self.open_target(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
     /// Where a path's last name is, or could be: links on the way are followed, one at its end is not.
@@ -177,17 +176,18 @@ impl Home {
 
     /// Opens what a path stands for, links followed. Not in one call: the directory that it is in
     /// has to be seen, since no link may lead into the staging folder.
-    fn open_target(&self, path: &RemotePath, flags: OFlags) -> Result<OwnedFd> {
+    pub(super) fn open_target(&self, path: &RemotePath, flags: OFlags) -> Result<OwnedFd> {
         match self.locate_target(path) {
             // The home itself, or a link whose text ends in `..`.
             Err(Error::Top | Error::IsDirectory) => self.resolve(path.as_bytes(), flags),
-            location => {
-                let location = location?;
-                let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let handle = rustix::fs::openat(location.dir(), location.name(), flags, Mode::empty())?;
-                self.refuse_staging(handle)
-            }
+            location => self.open_at(&location?, flags),
         }
+    }
+
+    /// Opens what is at a location, a link there as itself.
+    pub(super) fn open_at(&self, location: &Location, flags: OFlags) -> Result<OwnedFd> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.refuse_staging(rustix::fs::openat(location.dir(), location.name(), flags, Mode::empty())?)
     }
 
     /// The one call that turns a path into a handle.
@@ -218,7 +218,10 @@ impl Home {
 }
 
 /// Refuses what is no regular file.
-pub(super) fn regular(stat: &Stat) -> Result<()> {
+///
+/// # Errors
+/// [`Error::IsDirectory`], or [`Error::Special`].
+pub fn regular(stat: &Stat) -> Result<()> {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Ok(()),
         FileType::Directory => Err(Error::IsDirectory),

@@ -32,6 +32,18 @@ impl Stamp {
         }
     }
 
+    /// Removes the stamp of a file that is about to be written to. Its time may tell nothing of that: a
+    /// clock has ticks, and users set times.
+    ///
+    /// # Errors
+    /// The kernel's. A file without a stamp is none.
+    pub fn remove(file: impl AsFd) -> Result<()> {
+        match rustix::fs::fremovexattr(file, NAME) {
+            Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The digest of a file that was not written to since it was stamped.
     #[must_use]
     pub fn read(file: impl AsFd, stat: &Stat) -> Option<Digest> {

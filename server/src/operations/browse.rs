@@ -33,6 +33,38 @@ pub fn stat(user: &User, path: &RemotePath, follow: bool) -> Result<Attributes> 
     Ok(Attributes { name, stat, target })
 }
 
+/// A directory that is being read.
+#[derive(Debug)]
+pub struct Directory {
+    path: RemotePath,
+    reader: DirectoryReader,
+}
+
+/// Opens a directory for reading, links followed.
+///
+/// # Errors
+/// If it is none, or may not be read.
+pub fn open_directory(user: &User, path: &RemotePath) -> Result<Directory> {
+    let reader = user.home.read_directory(path).of_directory(path)?;
+    Ok(Directory { path: path.clone(), reader })
+}
+
+impl Directory {
+    /// The path that it was opened by.
+    #[must_use]
+    pub fn path(&self) -> &RemotePath {
+        &self.path
+    }
+
+    /// The next entry; none at the end. `.` and `..` are not among them.
+    ///
+    /// # Errors
+    /// If the disk reports one.
+    pub fn next_entry(&mut self) -> Result<Option<Attributes>> {
+        self.reader.next_entry().of_directory(&self.path)
+    }
+}
+
 /// A listing under way, of one directory or of a whole tree.
 pub struct Listing {
     top: RemotePath,

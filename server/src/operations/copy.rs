@@ -40,6 +40,7 @@ impl Copy {
     /// # Errors
     /// If nothing is at `from`, it is a directory and `recursive` is not set, or `to` is inside it.
     pub fn begin(user: &User, from: &RemotePath, to: &RemotePath, recursive: bool) -> Result<Copy> {
+        user.require_write()?;
         let stat = user.home.stat(from).of_file(from)?;
         let to = into_directory(user, from, to)?;
         let mut copy = Copy {

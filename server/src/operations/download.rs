@@ -1,8 +1,8 @@
 //! Handing a file out: `get`.
 
 use super::error::Context;
-use super::{Error, Result, User};
-use crate::home::{Stamp, file_id, length};
+use super::{Error, Result, User, hold};
+use crate::home::{Stamp, length};
 use crate::quota::Held;
 use rustix::fs::Stat;
 use sshome_wire::{BLOCK, BlockHasher, Digest, RemotePath};
@@ -12,12 +12,14 @@ use std::fs::File;
 #[derive(Debug)]
 pub struct Download {
     path: RemotePath,
+    /// The file counts for as long as it is held, even if its name goes. Above the file: see [`Held`].
+    held: Held,
+    /// What [`Held::version`] said at the beginning.
+    version: Option<u64>,
     file: File,
     stat: Stat,
     position: u64,
     hasher: BlockHasher,
-    /// The file counts for as long as it is held, even if its name goes.
-    _held: Held,
 }
 
 impl Download {
@@ -29,10 +31,10 @@ impl Download {
         // Opened and held as one: a removal in between would take it for closed.
         let names = user.home.lock_names();
         let (file, stat) = user.home.open_file(path).of_file(path)?;
-        let held = user.ledger.hold(file_id(&stat));
+        let held = hold(user, &file, &stat).of_file(path)?;
         drop(names);
-        let hasher = BlockHasher::new();
-        Ok(Download { path: path.clone(), file, stat, position: 0, hasher, _held: held })
+        let (version, hasher) = (held.version(), BlockHasher::new());
+        Ok(Download { path: path.clone(), held, version, file, stat, position: 0, hasher })
     }
 
     /// What the file was when it was opened.
@@ -99,7 +101,8 @@ impl Download {
         let same = |a: &Stat, b: &Stat| {
             (a.st_size, a.st_mtime, a.st_mtime_nsec) == (b.st_size, b.st_mtime, b.st_mtime_nsec)
         };
-        if !same(&now, &self.stat) || self.position != self.size() {
+        let written = self.version.is_none() || self.version != self.held.version();
+        if written || !same(&now, &self.stat) || self.position != self.size() {
             return Err(Error::Changed(self.path.clone()));
         }
         let digest = self.hasher.finish();

@@ -39,6 +39,20 @@ pub enum Error {
         /// What to do instead, with the mark before it.
         hint: &'static str,
     },
+    /// The account may not change anything.
+    #[error("this account may read and not write")]
+    ReadOnly,
+    /// Files have no owner but the server.
+    #[error("{0}: its owner cannot be changed, all files here belong to the server")]
+    Owner(RemotePath),
+    /// A range of a file cannot be copied onto itself.
+    #[error("{0}: the ranges to copy from and to overlap; copy to another file, or to another offset")]
+    Overlap(RemotePath),
+    /// More digests than one answer holds.
+    #[error(
+        "{0}: these would be more digests than one answer holds; ask for larger blocks or a shorter range"
+    )]
+    TooManyDigests(RemotePath),
     /// A file where a directory is needed.
     #[error("{0} exists and is not a directory")]
     NotDirectory(RemotePath),
@@ -53,6 +67,9 @@ pub enum Error {
         /// What differs.
         why: &'static str,
     },
+    /// Part of what was to be written to a staged file could not be.
+    #[error("{0}: part of it was refused; nothing was published")]
+    NotWhole(RemotePath),
     /// What is on the disk is not what was published.
     #[error("{0} is not what was stored: it has changed on the disk; restore it from a copy")]
     Rotten(RemotePath),
@@ -96,10 +113,23 @@ impl Error {
             Error::Quota { .. } => Status::QuotaExceeded,
             Error::IsDirectory { .. } | Error::NotDirectory(_) => Status::WrongType,
             Error::Mismatch { .. } | Error::Rotten(_) => Status::DigestMismatch,
+            Error::ReadOnly | Error::Owner(_) => Status::PermissionDenied,
             Error::Changed(_) => Status::Changed,
             Error::GivenUp { status, .. } => *status,
-            Error::IntoItself { .. } | Error::Partly { .. } | Error::NoPart(_) => Status::Failed,
+            Error::IntoItself { .. }
+            | Error::Partly { .. }
+            | Error::NoPart(_)
+            | Error::NotWhole(_)
+            | Error::Overlap(_)
+            | Error::TooManyDigests(_) => Status::Failed,
         }
+    }
+
+    /// The status in words and the text, for ways in that have no statuses of ours:
+    /// `quota exceeded: big.iso needs …`.
+    #[must_use]
+    pub fn message(&self) -> String {
+        format!("{}: {self}", self.status().words())
     }
 }
 
@@ -123,6 +153,9 @@ fn disk_text(path: &RemotePath, error: &home::Error) -> String {
     match error {
         // The status says it all.
         home::Error::Os(Errno::NOENT | Errno::ACCESS) => path.to_string(),
+        home::Error::Os(Errno::EXIST) => format!("{path} exists already"),
+        home::Error::Os(Errno::BADF) => format!("{path}: the handle was not opened for this"),
+        home::Error::Os(Errno::FBIG) => format!("{path}: no file can be so long"),
         home::Error::Os(Errno::NOTDIR) => format!("{path}: not a directory"),
         home::Error::Os(Errno::ISDIR) => format!("{path}: it is a directory"),
         home::Error::Os(Errno::NAMETOOLONG) => format!("{path}: the name is too long"),
@@ -157,6 +190,11 @@ impl<T, E: Into<home::Error>> Context<T> for std::result::Result<T, E> {
     fn of_directory(self, path: &RemotePath) -> Result<T> {
         self.map_err(|error| Error::Disk { path: path.clone(), directory: true, error: error.into() })
     }
+}
+
+/// Says what it is that does not fit.
+pub(super) fn over_quota(path: &RemotePath) -> impl FnOnce(Exceeded) -> Error + '_ {
+    |exceeded| Error::Quota { path: path.clone(), exceeded }
 }
 
 /// Says that an error of `std::io` is the kernel's.

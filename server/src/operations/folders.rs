@@ -1,6 +1,6 @@
 //! Directories: `mkdir`, `rmdir`.
 
-use super::error::Context;
+use super::error::{Context, over_quota};
 use super::{Error, Result, User};
 use crate::home::{self, Location};
 use crate::quota::Change;
@@ -28,6 +28,7 @@ pub fn make_directory(
     parents: bool,
     mode: Option<u32>,
 ) -> Result<(Made, Vec<Location>)> {
+    user.require_write()?;
     // What is missing, the innermost first.
     let mut missing = Vec::new();
     let mut at = path.clone();
@@ -51,6 +52,17 @@ pub fn make_directory(
     Ok((new, made))
 }
 
+/// Makes a directory that must not be there.
+///
+/// # Errors
+/// As [`make_directory`], and if it is there.
+pub fn make_new_directory(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<()> {
+    match make_directory(user, path, false, mode)? {
+        (Made::New, _) => Ok(()),
+        (Made::Existed, _) => Err(Errno::EXIST).of_directory(path),
+    }
+}
+
 /// Makes one directory; none if it was there.
 fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<Location>> {
     let location = match user.home.locate(path) {
@@ -60,8 +72,7 @@ fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<
     if location.stat_if_any().of_directory(path)?.is_some() {
         return existing(user, path).map(|()| None);
     }
-    let reservation =
-        user.ledger.reserve(0, 1).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
+    let reservation = user.ledger.reserve(0, 1).map_err(over_quota(path))?;
     // Made and booked as one: a rename that replaces it must find both.
     let names = user.home.lock_names();
     match location.make_directory(mode, &names) {
@@ -83,9 +94,9 @@ fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<
 /// # Errors
 /// If the name is taken, or one entry more would exceed the quota.
 pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Location> {
+    user.require_write()?;
     let location = user.home.locate(path).of_directory(path)?;
-    let reservation =
-        user.ledger.reserve(0, 1).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
+    let reservation = user.ledger.reserve(0, 1).map_err(over_quota(path))?;
     let names = user.home.lock_names();
     location.make_symlink(target, &names).of_file(path)?;
     reservation.commit(Change { bytes: 0, entries: 1 });
@@ -105,9 +116,10 @@ fn existing(user: &User, path: &RemotePath) -> Result<()> {
 /// # Errors
 /// If it is not empty, or none.
 pub fn remove_directory(user: &User, path: &RemotePath) -> Result<()> {
+    user.require_write()?;
     let location = user.home.locate(path).of_directory(path)?;
     let names = user.home.lock_names();
     location.remove_directory(&names).of_directory(path)?;
-    user.ledger.book(Change { bytes: 0, entries: -1 });
+    user.ledger.removed(None);
     Ok(())
 }

@@ -5,36 +5,50 @@
 //! is allowed. What may take long is a value with a step to call again and again, so that whoever
 //! drives it can stop between two steps.
 
+mod attributes;
 mod browse;
 mod copy;
+mod copy_data;
+mod digest;
 mod download;
 mod error;
 mod folders;
 mod hash;
+mod links;
+mod open_file;
 mod part;
 mod place;
 mod remove;
 mod rename;
+mod space;
 mod upload;
 
-pub use browse::{Listing, enter_directory, stat};
+pub use attributes::{SetAttributes, set_attributes};
+pub use browse::{Directory, Listing, enter_directory, open_directory, stat};
 pub use copy::Copy;
+pub use copy_data::CopyData;
+pub use digest::{Algorithm, FileDigest, Range};
 pub use download::Download;
 pub use error::{Error, Result};
-pub use folders::{Made, make_directory, make_symlink, remove_directory};
+pub use folders::{Made, make_directory, make_new_directory, make_symlink, remove_directory};
 pub use hash::Hashing;
+pub use links::{hard_link, read_link, real_path};
+pub use open_file::{OpenFile, OpenMode};
 pub use part::{CheckedPart, PartCheck, discard, parts};
 pub use place::{Placement, place};
 pub use remove::{Removal, remove};
-pub use rename::rename;
+pub use rename::{rename, rename_exact};
+pub use space::{Space, space};
 pub use upload::Upload;
 
-use crate::accounts::Access;
+use crate::accounts::{Access, SftpUploads};
 use crate::auth::Login;
-use crate::home::{self, Home, Homes, Mark};
-use crate::quota::{Ledger, Ledgers};
+use crate::home::{self, Home, Homes, Location, Mark, Names, file_id, length};
+use crate::quota::{Held, Ledger, Ledgers};
 use error::Context;
+use rustix::fs::{FileType, Stat};
 use sshome_wire::{RemotePath, Usage};
+use std::fs::File;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -77,6 +91,16 @@ impl User {
     pub fn may_write(&self) -> bool {
         self.login.account().access == Access::ReadWrite
     }
+
+    /// What becomes of files that SFTP clients write.
+    fn sftp_uploads(&self) -> SftpUploads {
+        self.login.account().sftp_uploads
+    }
+
+    /// To be called by what changes anything.
+    fn require_write(&self) -> Result<()> {
+        if self.may_write() { Ok(()) } else { Err(Error::ReadOnly) }
+    }
 }
 
 /// Quota and use, as `df` shows it.
@@ -102,4 +126,20 @@ pub fn usage(user: &User) -> Result<Usage> {
 /// If the disk reports that something could not be written.
 pub fn sync(user: &User) -> Result<()> {
     user.home.sync(user.since).of_file(&RemotePath::root())
+}
+
+/// Says in the books that a file is open. The names are locked from before its opening until after this,
+/// or a removal in between would take it for closed.
+fn hold(user: &User, file: &File, stat: &Stat) -> home::Result<Held> {
+    user.ledger.hold(file_id(stat), || Ok(length(&rustix::fs::fstat(file)?)))
+}
+
+/// The file that goes if what is here is removed or replaced; none if it is no file or has other names.
+fn last_name(user: &User, at: &Location, stat: &Stat, _names: &Names<'_>) -> home::Result<Option<Held>> {
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    if !is_file || stat.st_nlink > 1 {
+        return Ok(None);
+    }
+    // It may have been written to and closed since it was looked at.
+    user.ledger.hold(file_id(stat), || Ok(length(&at.stat()?))).map(Some)
 }

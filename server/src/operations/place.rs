@@ -1,10 +1,11 @@
 //! Publishing: from a staged file to a name, whole and durable.
 
-use super::error::Context;
-use super::{Error, Result, User};
-use crate::home::{self, Location, Mark, Staged, replaced_file};
+use super::error::{Context, over_quota};
+use super::{Error, Result, User, last_name};
+use crate::home::{self, Location, Mark, Staged};
 use crate::quota::{Change, FileId, Reservation};
 use rustix::fs::FileType;
+use rustix::io::Errno;
 use sshome_wire::RemotePath;
 use std::collections::HashMap;
 
@@ -22,6 +23,8 @@ pub struct Placement {
     pub(super) size: u64,
     /// Whether the data are on the disk already.
     pub(super) durable: bool,
+    /// Whether the name must be free.
+    pub(super) exclusive: bool,
 }
 
 /// Gives all of these files their names. When it returns, those that are reported as placed are on
@@ -45,7 +48,7 @@ pub fn place(user: &User, placements: Vec<Placement>, made: Vec<Location>) -> (V
         let names = user.home.lock_names();
         for placement in placements {
             let (path, target) = (placement.path.clone(), placement.target.clone());
-            let result = data.of_file(&path).and_then(|()| publish(placement, &names));
+            let result = data.of_file(&path).and_then(|()| publish(user, placement, &names));
             if result.is_ok() {
                 note(target, &mut directories);
             }
@@ -78,19 +81,26 @@ fn sync_directories(user: &User, directories: &HashMap<FileId, Location>, mark: 
 }
 
 /// Renames one file into place and books the difference to what it replaces.
-fn publish(placement: Placement, names: &home::Names<'_>) -> Result<()> {
-    let Placement { path, target, staged, mut reservation, size, .. } = placement;
+fn publish(user: &User, placement: Placement, names: &home::Names<'_>) -> Result<()> {
+    let Placement { path, target, staged, mut reservation, size, exclusive, .. } = placement;
     let replaced = target.stat_if_any().of_file(&path)?;
     if let Some(stat) = &replaced
         && FileType::from_raw_mode(stat.st_mode) == FileType::Directory
     {
         return Err(Error::IsDirectory { path, hint: "" });
     }
+    if exclusive && replaced.is_some() {
+        return Err(Errno::EXIST).of_file(&path);
+    }
     // What was there when the upload began may have gone meanwhile, or be held open.
-    let (entries, replaced) = (u64::from(replaced.is_none()), replaced.as_ref().map(replaced_file));
-    reservation.cover(size, replaced).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
+    let entries = u64::from(replaced.is_none());
+    let old = match &replaced {
+        Some(stat) => last_name(user, &target, stat, names).of_file(&path)?,
+        None => None,
+    };
+    reservation.cover(size, entries, old.as_ref()).map_err(over_quota(&path))?;
     staged.publish(&target, names).of_file(&path)?;
     let change = Change { bytes: i64::try_from(size).unwrap_or(i64::MAX), entries: entries as i64 };
-    reservation.commit_replacing(change, replaced);
+    reservation.commit_replacing(change, old);
     Ok(())
 }

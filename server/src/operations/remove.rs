@@ -1,9 +1,8 @@
 //! Removing: `rm`.
 
 use super::error::Context;
-use super::{Error, Result, User};
-use crate::home::{self, Location, Tree, TreeItem, file_id, freed_bytes};
-use crate::quota::Change;
+use super::{Error, Result, User, last_name};
+use crate::home::{self, Location, Tree, TreeItem};
 use rustix::fs::FileType;
 use sshome_wire::RemotePath;
 
@@ -12,6 +11,7 @@ use sshome_wire::RemotePath;
 /// # Errors
 /// If it is a directory, or nothing is there.
 pub fn remove(user: &User, path: &RemotePath) -> Result<()> {
+    user.require_write()?;
     let location = user.home.locate(path).of_file(path)?;
     let stat = location.stat().of_file(path)?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
@@ -23,13 +23,9 @@ pub fn remove(user: &User, path: &RemotePath) -> Result<()> {
 /// Removes a name that is no directory, and books what that frees.
 fn unlink(user: &User, location: &Location) -> home::Result<()> {
     let names = user.home.lock_names();
-    let stat = location.stat()?;
+    let last = last_name(user, location, &location.stat()?, &names)?;
     location.unlink(&names)?;
-    user.ledger.book(Change { bytes: 0, entries: -1 });
-    let freed = freed_bytes(&stat);
-    if freed > 0 {
-        user.ledger.released(file_id(&stat), freed);
-    }
+    user.ledger.removed(last);
     Ok(())
 }
 
@@ -49,6 +45,7 @@ impl Removal {
     /// # Errors
     /// If nothing is there.
     pub fn begin(user: &User, path: &RemotePath) -> Result<Removal> {
+        user.require_write()?;
         let location = user.home.locate(path).of_file(path)?;
         let stat = location.stat().of_file(path)?;
         let tree = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
@@ -100,6 +97,6 @@ impl Removal {
 fn unlink_directory(user: &User, location: &Location) -> home::Result<()> {
     let names = user.home.lock_names();
     location.remove_directory(&names)?;
-    user.ledger.book(Change { bytes: 0, entries: -1 });
+    user.ledger.removed(None);
     Ok(())
 }

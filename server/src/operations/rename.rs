@@ -1,9 +1,8 @@
-//! Renaming: `mv`.
+//! Renaming: `mv`, and what SFTP calls renaming.
 
 use super::error::Context;
-use super::{Error, Result, User};
-use crate::home::{file_id, freed_bytes};
-use crate::quota::Change;
+use super::{Error, Result, User, last_name};
+use crate::home::{Location, Names, file_id};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
@@ -15,27 +14,35 @@ use sshome_wire::RemotePath;
 /// If nothing is at `from`, a directory that is not empty is in the way, or a tree would go into
 /// itself.
 pub fn rename(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
+    user.require_write()?;
     let to = into_directory(user, from, to)?;
-    let source = user.home.locate(from).of_file(from)?;
-    let target = user.home.locate(&to).of_directory(&to)?;
+    let change = Renaming::look(user, from, &to)?;
     let names = user.home.lock_names();
-    let moved = source.stat().of_file(from)?;
-    let replaced = target.stat_if_any().of_file(&to)?;
-    source.rename(&target, &names).map_err(|error| match error {
-        crate::home::Error::Os(Errno::INVAL) => Error::IntoItself { from: from.clone(), to: to.clone() },
-        crate::home::Error::Os(Errno::ISDIR) => Error::IsDirectory { path: to.clone(), hint: "" },
-        error => Error::Disk { path: to.clone(), directory: false, error },
-    })?;
-    let same = |replaced: &&Stat| file_id(replaced) == file_id(&moved);
-    if from != &to && replaced.as_ref().filter(same).is_some_and(|file| file.st_nlink > 1) {
-        // Two names of one file: rename(2) then does nothing, and leaves both.
-        source.unlink(&names).of_file(from)?;
-        user.ledger.book(Change { bytes: 0, entries: -1 });
-    } else if let Some(replaced) = replaced.filter(|replaced| !same(&replaced)) {
-        user.ledger.book(Change { bytes: 0, entries: -1 });
-        user.ledger.released(file_id(&replaced), freed_bytes(&replaced));
+    let (moved, replaced) = change.stats()?;
+    let two_names = replaced.is_some_and(|replaced| file_id(&replaced) == file_id(&moved));
+    if two_names && moved.st_nlink > 1 && !change.is_one_place()? {
+        // rename(2) would do nothing, and leave both.
+        change.source.unlink(&names).of_file(from)?;
+        user.ledger.removed(None);
+        return Ok(());
     }
-    Ok(())
+    change.make(user, &moved, replaced, &names)
+}
+
+/// Renames `from` to just `to`, also over an empty directory. Whether something else that is there is
+/// replaced says `replace`; two names of one file are then left as they are, as rename(2) does it.
+///
+/// # Errors
+/// If nothing is at `from`, or what is at `to` is in the way.
+pub fn rename_exact(user: &User, from: &RemotePath, to: &RemotePath, replace: bool) -> Result<()> {
+    user.require_write()?;
+    let change = Renaming::look(user, from, to)?;
+    let names = user.home.lock_names();
+    let (moved, replaced) = change.stats()?;
+    if replaced.is_some() && !replace {
+        return Err(Errno::EXIST).of_file(to);
+    }
+    change.make(user, &moved, replaced, &names)
 }
 
 /// `to`, or the name of `from` in it if it is a directory.
@@ -45,5 +52,56 @@ pub(super) fn into_directory(user: &User, from: &RemotePath, to: &RemotePath) ->
     match from.file_name() {
         Some(name) if directory && from != to => to.join(name).map_err(|_| Errno::NAMETOOLONG).of_file(to),
         _ => Ok(to.clone()),
+    }
+}
+
+/// A name, and the one that takes its place.
+struct Renaming<'a> {
+    from: &'a RemotePath,
+    to: &'a RemotePath,
+    source: Location,
+    target: Location,
+}
+
+impl<'a> Renaming<'a> {
+    fn look(user: &User, from: &'a RemotePath, to: &'a RemotePath) -> Result<Renaming<'a>> {
+        let source = user.home.locate(from).of_file(from)?;
+        let target = user.home.locate(to).of_directory(to)?;
+        Ok(Renaming { from, to, source, target })
+    }
+
+    /// What is there, and what is in the way. To be asked under the lock on names.
+    fn stats(&self) -> Result<(Stat, Option<Stat>)> {
+        Ok((self.source.stat().of_file(self.from)?, self.target.stat_if_any().of_file(self.to)?))
+    }
+
+    /// Whether both paths lead to the same name in the same directory.
+    fn is_one_place(&self) -> Result<bool> {
+        let (source, target) = (&self.source, &self.target);
+        let one_directory =
+            source.dir_id().of_directory(self.from)? == target.dir_id().of_directory(self.to)?;
+        Ok(one_directory && source.name() == target.name())
+    }
+
+    fn make(&self, user: &User, moved: &Stat, replaced: Option<Stat>, names: &Names<'_>) -> Result<()> {
+        let replaced = replaced.filter(|replaced| file_id(replaced) != file_id(moved));
+        let last = match &replaced {
+            Some(stat) => last_name(user, &self.target, stat, names).of_file(self.to)?,
+            None => None,
+        };
+        self.source.rename(&self.target, names).map_err(|error| self.failed(error))?;
+        if replaced.is_some() {
+            user.ledger.removed(last);
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: crate::home::Error) -> Error {
+        let (from, to) = (self.from.clone(), self.to.clone());
+        match error {
+            crate::home::Error::Os(Errno::INVAL) => Error::IntoItself { from, to },
+            crate::home::Error::Os(Errno::ISDIR) => Error::IsDirectory { path: to, hint: "" },
+            error => Error::Disk { path: to, directory: false, error },
+        }
     }
 }

@@ -38,6 +38,7 @@ impl Upload {
     /// If a directory is in the way, the directory is missing, the room is not there, or the part is
     /// not the one that the put goes on with.
     pub fn begin(user: &User, put: &Put, path: RemotePath, part: Option<CheckedPart>) -> Result<Upload> {
+        user.require_write()?;
         let target = user.home.locate_target(&path).of_directory(&path)?;
         let replaced = target.stat_if_any().of_file(&path)?;
         if let Some(stat) = &replaced {
@@ -156,7 +157,7 @@ impl Upload {
             rustix::fs::fsync(file).of_file(&self.path)?;
         }
         let (path, target) = (self.path.clone(), self.target.clone());
-        Ok(Placement { path, target, staged, reservation, size, durable })
+        Ok(Placement { path, target, staged, reservation, size, durable, exclusive: false })
     }
 
     /// Reserves for an upload of unknown length, a step at a time, or exactly where a step is too much.

@@ -3,6 +3,10 @@
 use super::*;
 use std::sync::Arc;
 
+fn hold(ledger: &Arc<Ledger>, file: FileId, length: u64) -> Held {
+    ledger.hold(file, || Ok::<_, std::convert::Infallible>(length)).unwrap()
+}
+
 fn ledger(quota: u64, max: u64, used: u64) -> Arc<Ledger> {
     let limits = Limits { bytes: Some(quota), entries: Some(max) };
     Arc::new(Ledger::new(limits, Use { bytes: used, entries: 0 }, true))
@@ -30,8 +34,9 @@ fn commit_books_what_changed_and_gives_the_rest_back() {
 #[test]
 fn a_home_over_its_limit_takes_nothing_but_gives_room_back() {
     let ledger = ledger(100, 10, 150);
-    assert!(ledger.reserve(0, 0).is_err());
-    ledger.book(Change { bytes: -60, entries: 0 });
+    assert!(ledger.reserve(0, 1).is_err());
+    let file = FileId { device: 1, inode: 2 };
+    ledger.removed(Some(hold(&ledger, file, 60)));
     assert!(ledger.reserve(10, 0).is_ok());
 }
 
@@ -44,16 +49,16 @@ fn one_credit_is_given_once_and_none_for_an_open_file() {
     assert_eq!((first.bytes(), first.credit()), (0, 90));
     assert!(ledger.reserve_file(90, replaced).is_err());
     drop(first);
-    let held = ledger.hold(file);
+    let held = hold(&ledger, file, 90);
     assert!(ledger.reserve_file(90, replaced).is_err());
     drop(held);
     let mut third = ledger.reserve_file(90, replaced).unwrap();
     // Opened since: it would stay on the disk beside the new one.
-    let held = ledger.hold(file);
-    assert!(third.cover(90, replaced).is_err());
+    let (held, old) = (hold(&ledger, file, 90), hold(&ledger, file, 90));
+    assert!(third.cover(90, 0, Some(&old)).is_err());
     drop(held);
-    third.cover(90, replaced).unwrap();
-    third.commit_replacing(Change { bytes: 90, entries: 0 }, replaced);
+    third.cover(90, 0, Some(&old)).unwrap();
+    third.commit_replacing(Change { bytes: 90, entries: 0 }, Some(old));
     assert_eq!(ledger.usage(), (Use { bytes: 90, entries: 0 }, Use::default()));
 }
 
@@ -84,17 +89,54 @@ fn entries_are_limited_too() {
 #[test]
 fn a_removed_file_counts_until_its_last_close() {
     let ledger = ledger(100, 10, 40);
+    ledger.reserve(0, 1).unwrap().commit(Change { bytes: 0, entries: 1 });
     let file = FileId { device: 1, inode: 2 };
-    let (first, second) = (ledger.hold(file), ledger.hold(file));
-    ledger.released(file, 40);
-    assert_eq!(ledger.usage().0.bytes, 40);
+    let (first, second) = (hold(&ledger, file, 40), hold(&ledger, file, 40));
+    ledger.removed(Some(hold(&ledger, file, 40)));
+    assert_eq!(ledger.usage().0, Use { bytes: 40, entries: 0 });
     drop(first);
-    assert_eq!(ledger.usage().0.bytes, 40);
+    // It may grow on, and goes as long as it has become.
+    second.change().grow_to(100).unwrap();
+    assert!(second.change().grow_to(101).is_err());
+    assert_eq!(ledger.usage().0.bytes, 100);
     drop(second);
     assert_eq!(ledger.usage().0.bytes, 0);
-    ledger.book(Change { bytes: 7, entries: 0 });
-    ledger.released(file, 7);
+    ledger.reserve(7, 1).unwrap().commit(Change { bytes: 7, entries: 1 });
+    ledger.removed(Some(hold(&ledger, file, 7)));
     assert_eq!(ledger.usage().0.bytes, 0);
+}
+
+#[test]
+fn all_handles_of_a_file_share_its_length() {
+    let ledger = ledger(100, 10, 40);
+    let file = FileId { device: 1, inode: 2 };
+    let (first, second) = (hold(&ledger, file, 40), hold(&ledger, file, u64::MAX));
+    first.change().grow_to(90).unwrap();
+    second.change().grow_to(60).unwrap();
+    assert_eq!((second.length(), ledger.usage().0.bytes), (90, 90));
+    second.change().settle(10);
+    assert_eq!((first.length(), ledger.usage().0.bytes), (10, 10));
+    let version = first.version();
+    let change = second.change();
+    assert_eq!(first.version(), None);
+    drop(change);
+    assert_ne!(first.version(), version);
+}
+
+#[test]
+fn a_home_over_its_limit_can_become_smaller() {
+    let ledger = ledger(100, 10, 150);
+    let file = FileId { device: 1, inode: 2 };
+    let replaced = Some(Replaced { file, bytes: 150 });
+    let mut smaller = ledger.reserve_file(120, replaced).unwrap();
+    let old = hold(&ledger, file, 150);
+    smaller.cover(120, 0, Some(&old)).unwrap();
+    smaller.commit_replacing(Change { bytes: 120, entries: 0 }, Some(old));
+    assert_eq!(ledger.usage(), (Use { bytes: 120, entries: 0 }, Use::default()));
+    assert!(ledger.reserve_file(121, Some(Replaced { file, bytes: 120 })).is_err());
+    let held = hold(&ledger, file, 120);
+    held.change().grow_to(120).unwrap();
+    assert!(held.change().grow_to(121).is_err());
 }
 
 #[test]

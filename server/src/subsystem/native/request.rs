@@ -28,7 +28,6 @@ type Handled = Result<Outcome, Refused>;
 enum Refused {
     Operation(operations::Error),
     Path(PathError),
-    Reply(Reply),
 }
 
 impl From<operations::Error> for Refused {
@@ -62,7 +61,6 @@ impl Conversation {
                 let reply = match refused {
                     Refused::Operation(error) => refusal(&error),
                     Refused::Path(error) => Reply::new(Status::BadCommand, error.to_string()),
-                    Refused::Reply(reply) => reply,
                 };
                 tracing::debug!(user = self.user.name(), %reply, "refused");
                 self.answer(reply);
@@ -77,8 +75,7 @@ impl Conversation {
 
     fn act(&mut self, request: Request) -> Handled {
         if writes(&request) && !self.user.may_write() {
-            let reply = Reply::new(Status::PermissionDenied, "this account may read and not write");
-            return Err(Refused::Reply(reply));
+            return Err(operations::Error::ReadOnly.into());
         }
         let user = &self.user;
         let at = |path: &[u8]| self.cwd.join(path);

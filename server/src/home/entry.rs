@@ -1,0 +1,69 @@
+//! Mode and times of what has a name already.
+
+use super::{Error, Home, Result};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, Timestamps};
+use rustix::io::Errno;
+use sshome_wire::RemotePath;
+
+/// Whatever a path stands for, found and held, but not opened to be read.
+#[derive(Debug)]
+pub struct Entry {
+    handle: OwnedFd,
+    stat: Stat,
+}
+
+impl Home {
+    /// Finds what a path stands for. `follow` says whether a link at its end is followed.
+    ///
+    /// # Errors
+    /// `ENOENT` if nothing is there.
+    pub fn entry(&self, path: &RemotePath, follow: bool) -> Result<Entry> {
+        let handle = if follow {
+            self.open_target(path, OFlags::PATH)?
+        } else {
+            match self.locate(path) {
+                Err(Error::Top) => self.open_target(path, OFlags::PATH)?,
+                location => self.open_at(&location?, OFlags::PATH)?,
+            }
+        };
+        Ok(Entry { stat: rustix::fs::fstat(&handle)?, handle })
+    }
+}
+
+impl Entry {
+    /// What it was when it was found.
+    #[must_use]
+    pub fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
+    /// Sets the permissions, see [`permissions`].
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` for a link, which has none.
+    pub fn set_mode(&self, mode: u32) -> Result<()> {
+        if FileType::from_raw_mode(self.stat.st_mode) == FileType::Symlink {
+            return Err(Errno::OPNOTSUPP.into());
+        }
+        // fchmod(2) wants a handle that can be read or written, which a file may forbid even its owner.
+        let itself = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
+        Ok(rustix::fs::chmodat(CWD, itself, permissions(&self.stat, mode), AtFlags::empty())?)
+    }
+
+    /// Sets the times.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_times(&self, times: &Timestamps) -> Result<()> {
+        Ok(rustix::fs::utimensat(&self.handle, c"", times, AtFlags::EMPTY_PATH)?)
+    }
+}
+
+/// What becomes of a mode that a user asks for: no set-id bits, and a directory stays one that its
+/// owner can look into, or it could be neither counted nor put into.
+#[must_use]
+pub fn permissions(stat: &Stat, mode: u32) -> Mode {
+    let least = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory { 0o700 } else { 0 };
+    Mode::from_raw_mode((mode & 0o777) | least)
+}

@@ -1,0 +1,71 @@
+//! Copying a range from one open file to another: SFTP's `copy-data`.
+
+use super::error::Context;
+use super::{Error, OpenFile, Result, User};
+use crate::home::length;
+use rustix::io::Errno;
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 1 << 20;
+
+/// A copy under way.
+#[derive(Debug)]
+pub struct CopyData {
+    from: u64,
+    to: u64,
+    left: u64,
+    done: u64,
+    buffer: Vec<u8>,
+}
+
+impl CopyData {
+    /// Begins. `length` is in bytes, 0 for all from `from_offset` to where the file ends now; what is beyond
+    /// that is not copied. Both may be the same file, or the same handle.
+    ///
+    /// # Errors
+    /// If the ranges are in one file and overlap, or the quota cannot hold the result.
+    pub fn begin(
+        user: &User,
+        source: &OpenFile,
+        from_offset: u64,
+        length_wanted: u64,
+        target: &OpenFile,
+        to_offset: u64,
+    ) -> Result<CopyData> {
+        let there = length(&source.stat()?).saturating_sub(from_offset);
+        // Fixed now: a file that is copied to its own end would never end.
+        let left = if length_wanted == 0 { there } else { length_wanted.min(there) };
+        let to = if target.appends() { length(&target.stat()?) } else { to_offset };
+        if source.id()? == target.id()? && from_offset.abs_diff(to) < left {
+            return Err(Error::Overlap(target.path().clone()));
+        }
+        let end = to.checked_add(left).ok_or(Errno::FBIG).of_file(target.path())?;
+        target.check_room(user, end)?;
+        let chunk = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+        Ok(CopyData { from: from_offset, to, left, done: 0, buffer: Vec::with_capacity(chunk) })
+    }
+
+    /// Goes on for about `most` bytes, with the files that it began with. At the end, how many bytes were
+    /// copied: fewer than asked for if the source has ended before.
+    ///
+    /// # Errors
+    /// If the quota or the disk does not take them. Those before are copied.
+    pub fn step(&mut self, source: &OpenFile, target: &OpenFile, most: u64) -> Result<Option<u64>> {
+        let until = self.done.saturating_add(most);
+        while self.left > 0 && self.done < until {
+            self.buffer.clear();
+            let most = usize::try_from(self.left).unwrap_or(CHUNK).min(CHUNK);
+            let read = source.read_at(self.from, &mut self.buffer, most)? as u64;
+            if read == 0 {
+                self.left = 0;
+                break;
+            }
+            target.write_at(self.to, &self.buffer)?;
+            self.from += read;
+            self.to += read;
+            self.left -= read;
+            self.done += read;
+        }
+        Ok((self.left == 0).then_some(self.done))
+    }
+}

@@ -1,0 +1,153 @@
+//! A file that is written beside the one that it will replace.
+
+use super::super::attributes::SetAttributes;
+use super::super::error::Context;
+use super::super::{Error, Placement, Result, User};
+use super::{NEW_FILE, OpenMode, end_of, write_all};
+use crate::home::{self, Location, Staged, Stamp, length, replaced_file};
+use crate::quota::Reservation;
+use rustix::fs::{Mode, Stat};
+use rustix::io::Errno;
+use sshome_wire::{BlockHasher, RemotePath};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Dropping it drops all that was written.
+#[derive(Debug)]
+pub(super) struct Atomic {
+    target: Location,
+    exclusive: bool,
+    draft: Mutex<Draft>,
+}
+
+#[derive(Debug)]
+struct Draft {
+    staged: Staged,
+    room: Reservation,
+    /// Bytes that the file has.
+    length: u64,
+    /// Of all that was written, for as long as it comes in order.
+    hasher: Option<BlockHasher>,
+    /// Whether nothing that was to be written is missing. Clients close a file also after a refusal.
+    whole: bool,
+}
+
+impl Atomic {
+    pub(super) fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<Atomic> {
+        let target = match mode.exclusive {
+            true => user.home.locate(path),
+            false => user.home.locate_target(path),
+        };
+        let target = target.of_directory(path)?;
+        let old = target.stat_if_any().of_file(path)?;
+        match &old {
+            Some(_) if mode.exclusive => return Err(Errno::EXIST).of_file(path),
+            Some(stat) => home::regular(stat).of_file(path)?,
+            None => {}
+        }
+        let room = user.ledger.reserve_file(0, old.as_ref().map(replaced_file));
+        let room = room.map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
+        let staged = user.home.stage(None).of_file(path)?;
+        let permissions = old.map_or(mode.mode.unwrap_or(NEW_FILE), |stat| stat.st_mode) & 0o777;
+        rustix::fs::fchmod(staged.file(), Mode::from_raw_mode(permissions)).of_file(path)?;
+        let draft = Draft { staged, room, length: 0, hasher: Some(BlockHasher::new()), whole: true };
+        Ok(Atomic { target, exclusive: mode.exclusive, draft: Mutex::new(draft) })
+    }
+
+    pub(super) fn write(&self, path: &RemotePath, offset: Option<u64>, data: &[&[u8]]) -> Result<()> {
+        let mut draft = self.draft();
+        let written = draft.write(path, offset, data);
+        draft.whole &= written.is_ok();
+        written
+    }
+
+    pub(super) fn set_length(&self, path: &RemotePath, length: u64) -> Result<()> {
+        let mut draft = self.draft();
+        let set = draft.set_length(path, length);
+        draft.whole &= set.is_ok();
+        set
+    }
+
+    pub(super) fn set_mode_and_times(&self, wanted: &SetAttributes) -> home::Result<()> {
+        wanted.apply_to(self.draft().staged.file())
+    }
+
+    pub(super) fn stat(&self) -> rustix::io::Result<Stat> {
+        rustix::fs::fstat(self.draft().staged.file())
+    }
+
+    pub(super) fn sync(&self) -> rustix::io::Result<()> {
+        rustix::fs::fsync(self.draft().staged.file())
+    }
+
+    /// Makes it ready to be placed. What was refused in part is not.
+    pub(super) fn finish(self, path: &RemotePath) -> Result<Placement> {
+        let draft = self.draft.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if !draft.whole {
+            return Err(Error::NotWhole(path.clone()));
+        }
+        if let Some(hasher) = draft.hasher.filter(|hasher| hasher.length() == draft.length) {
+            Stamp::write(draft.staged.file(), hasher.finish()).of_file(path)?;
+        }
+        Ok(Placement {
+            path: path.clone(),
+            target: self.target,
+            staged: draft.staged,
+            reservation: draft.room,
+            size: draft.length,
+            durable: false,
+            exclusive: self.exclusive,
+        })
+    }
+
+    fn draft(&self) -> MutexGuard<'_, Draft> {
+        self.draft.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Draft {
+    fn write(&mut self, path: &RemotePath, offset: Option<u64>, data: &[&[u8]]) -> Result<()> {
+        if data.iter().all(|piece| piece.is_empty()) {
+            return Ok(());
+        }
+        let offset = offset.unwrap_or(self.length);
+        let end = end_of(offset, data).of_file(path)?;
+        self.make_room(path, end)?;
+        let written = write_all(self.staged.file(), offset, data);
+        self.length = self.length.max(end);
+        if written.is_err() {
+            self.settle();
+        }
+        match &mut self.hasher {
+            Some(hasher) if written.is_ok() && hasher.length() == offset => {
+                data.iter().for_each(|piece| hasher.update(piece));
+            }
+            hasher => *hasher = None,
+        }
+        written.of_file(path)
+    }
+
+    fn set_length(&mut self, path: &RemotePath, length: u64) -> Result<()> {
+        self.make_room(path, length)?;
+        let set = rustix::fs::ftruncate(self.staged.file(), length);
+        self.settle();
+        if self.hasher.as_ref().is_some_and(|hasher| hasher.length() != length) {
+            self.hasher = None;
+        }
+        set.of_file(path)
+    }
+
+    /// Reserves what a file of `length` needs beyond what it replaces.
+    fn make_room(&mut self, path: &RemotePath, length: u64) -> Result<()> {
+        let needed = length.saturating_sub(self.room.credit());
+        self.room.raise_to(needed, 0).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })
+    }
+
+    /// Holds no more than what the file's length needs.
+    fn settle(&mut self) {
+        if let Ok(stat) = rustix::fs::fstat(self.staged.file()) {
+            self.length = length(&stat);
+            let needed = self.length.saturating_sub(self.room.credit());
+            self.room.shrink_to(needed, u64::MAX);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A file that is read and written where it is.
+
+use super::super::attributes::SetAttributes;
+use super::super::error::Context;
+use super::super::{Error, Result, User, hold};
+use super::{NEW_FILE, OpenMode, end_of, write_all};
+use crate::home::{self, Location, Names, Stamp, length};
+use crate::quota::{Change, ContentChange, Exceeded, Held};
+use rustix::fs::{OFlags, Stat};
+use rustix::io::Errno;
+use sshome_wire::RemotePath;
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+#[derive(Debug)]
+pub(super) struct InPlace {
+    /// Above the file: see [`Held`].
+    held: Held,
+    file: File,
+    /// Whether its stamp is known to be gone.
+    unstamped: AtomicBool,
+}
+
+impl InPlace {
+    pub(super) fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<InPlace> {
+        let access = match (mode.read, mode.writes() || mode.truncate) {
+            (true, true) => OFlags::RDWR,
+            (false, true) => OFlags::WRONLY,
+            (_, false) => OFlags::RDONLY,
+        };
+        // Looked for, made, opened, booked and held as one.
+        let names = user.home.lock_names();
+        let exclusive = mode.create && mode.exclusive;
+        let location = if exclusive { user.home.locate(path) } else { user.home.locate_target(path) };
+        let location = location.map_err(top_is_directory).of_directory(path)?;
+        let existing = if exclusive { Err(Errno::NOENT.into()) } else { location.open_file(access) };
+        let (file, stat) = match existing {
+            Err(home::Error::Os(Errno::NOENT)) if mode.create => {
+                create(user, path, &location, access, mode, &names)?
+            }
+            opened => opened.of_file(path)?,
+        };
+        let held = hold(user, &file, &stat).of_file(path)?;
+        drop(names);
+        let open = InPlace { held, file, unstamped: AtomicBool::new(false) };
+        if mode.truncate {
+            open.set_length(path, 0)?;
+        }
+        Ok(open)
+    }
+
+    pub(super) fn read(&self, offset: u64, buffer: &mut Vec<u8>, most: usize) -> rustix::io::Result<usize> {
+        let before = buffer.len();
+        let most = most.min(buffer.capacity() - before);
+        if most == 0 || i64::try_from(offset).is_err() {
+            return Ok(0);
+        }
+        if most == buffer.capacity() - before {
+            return rustix::io::pread(&self.file, rustix::buffer::spare_capacity(buffer), offset);
+        }
+        // No more is read than was asked for; without `unsafe` that wants zeros to read over.
+        buffer.resize(before + most, 0);
+        let read = rustix::io::pread(&self.file, buffer.get_mut(before..).unwrap_or_default(), offset);
+        buffer.truncate(before + read.unwrap_or(0));
+        read
+    }
+
+    /// Writes at the offset, or at the end where there is none.
+    pub(super) fn write(&self, path: &RemotePath, offset: Option<u64>, data: &[&[u8]]) -> Result<()> {
+        if data.iter().all(|piece| piece.is_empty()) {
+            return Ok(());
+        }
+        let change = self.held.change();
+        let offset = match offset {
+            Some(offset) => offset,
+            None => length(&self.stat().of_file(path)?),
+        };
+        let end = end_of(offset, data).of_file(path)?;
+        change.grow_to(end).map_err(|exceeded| quota(path, exceeded))?;
+        let written = self.unstamp().and_then(|()| Ok(write_all(&self.file, offset, data)?));
+        if written.is_err() {
+            self.settle(&change);
+        }
+        written.of_file(path)
+    }
+
+    pub(super) fn set_length(&self, path: &RemotePath, length: u64) -> Result<()> {
+        let change = self.held.change();
+        change.grow_to(length).map_err(|exceeded| quota(path, exceeded))?;
+        let set = self.unstamp().and_then(|()| Ok(rustix::fs::ftruncate(&self.file, length)?));
+        self.settle(&change);
+        set.of_file(path)
+    }
+
+    /// Books the length that the file really has.
+    fn settle(&self, change: &ContentChange<'_>) {
+        match self.stat() {
+            Ok(stat) => change.settle(length(&stat)),
+            Err(error) => tracing::error!(%error, "a file's length is booked as more than it may be"),
+        }
+    }
+
+    /// What was published is not what will be there.
+    fn unstamp(&self) -> home::Result<()> {
+        if !self.unstamped.load(Relaxed) {
+            Stamp::remove(&self.file)?;
+            self.unstamped.store(true, Relaxed);
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_mode_and_times(&self, wanted: &SetAttributes) -> home::Result<()> {
+        wanted.apply_to(&self.file)
+    }
+
+    pub(super) fn stat(&self) -> rustix::io::Result<Stat> {
+        rustix::fs::fstat(&self.file)
+    }
+
+    pub(super) fn sync(&self) -> rustix::io::Result<()> {
+        rustix::fs::fsync(&self.file)
+    }
+}
+
+/// Makes the file, and books its entry.
+fn create(
+    user: &User,
+    path: &RemotePath,
+    location: &Location,
+    access: OFlags,
+    mode: OpenMode,
+    names: &Names<'_>,
+) -> Result<(File, Stat)> {
+    let entry = user.ledger.reserve(0, 1).map_err(|exceeded| quota(path, exceeded))?;
+    let made = location.create_file(access, mode.mode.unwrap_or(NEW_FILE), names).of_file(path)?;
+    entry.commit(Change { bytes: 0, entries: 1 });
+    Ok(made)
+}
+
+fn top_is_directory(error: home::Error) -> home::Error {
+    if error == home::Error::Top { home::Error::IsDirectory } else { error }
+}
+
+fn quota(path: &RemotePath, exceeded: Exceeded) -> Error {
+    Error::Quota { path: path.clone(), exceeded }
+}

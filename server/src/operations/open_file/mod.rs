@@ -1,0 +1,258 @@
+//! Files that are open for reading and writing anywhere in them, as SFTP has them.
+
+mod atomic;
+mod in_place;
+
+use super::attributes::SetAttributes;
+use super::error::Context;
+use super::{Error, Result, User, place};
+use crate::accounts::SftpUploads;
+use crate::quota::FileId;
+use atomic::Atomic;
+use in_place::InPlace;
+use rustix::fs::Stat;
+use rustix::io::Errno;
+use sshome_wire::RemotePath;
+use std::fs::File;
+use std::io::IoSlice;
+
+/// A new file's permissions where the client says nothing.
+const NEW_FILE: u32 = 0o644;
+
+/// How a file is to be opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenMode {
+    /// To be read.
+    pub read: bool,
+    /// To be written to.
+    pub write: bool,
+    /// To be written to at its end, whatever offset is given.
+    pub append: bool,
+    /// Made if it is missing.
+    pub create: bool,
+    /// Emptied if it is there.
+    pub truncate: bool,
+    /// With `create`: refused if anything is there, be it a link.
+    pub exclusive: bool,
+    /// A new file's permissions.
+    pub mode: Option<u32>,
+}
+
+impl OpenMode {
+    /// Of a file that is only read.
+    pub const READ: OpenMode = OpenMode {
+        read: true,
+        write: false,
+        append: false,
+        create: false,
+        truncate: false,
+        exclusive: false,
+        mode: None,
+    };
+
+    fn writes(self) -> bool {
+        self.write || self.append
+    }
+
+    fn changes(self) -> bool {
+        self.writes() || self.create || self.truncate
+    }
+
+    /// Whether this is an upload of a whole file, which can be staged.
+    fn is_upload(self) -> bool {
+        self.write && self.create && self.truncate && !self.read && !self.append
+    }
+}
+
+/// A file that is open. It has its length booked with each write, and counts until it is closed, also
+/// when its name goes. Every function takes it shared, so that one handle can be read and written at a
+/// time.
+#[derive(Debug)]
+pub struct OpenFile {
+    path: RemotePath,
+    mode: OpenMode,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    InPlace(InPlace),
+    Atomic(Box<Atomic>),
+}
+
+impl OpenFile {
+    /// Opens a file; links are followed, inside the home. Where the user's uploads are atomic, one that is
+    /// opened to be written as a whole is staged: [`OpenFile::finish`] publishes it, and dropping it does
+    /// not.
+    ///
+    /// # Errors
+    /// If it is no regular file, is missing or in the way, or an entry more would exceed the quota.
+    pub fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<OpenFile> {
+        if mode.changes() {
+            user.require_write()?;
+        }
+        let atomic = mode.is_upload() && user.sftp_uploads() == SftpUploads::Atomic;
+        let content = match atomic {
+            true => Content::Atomic(Box::new(Atomic::open(user, path, mode)?)),
+            false => Content::InPlace(InPlace::open(user, path, mode)?),
+        };
+        Ok(OpenFile { path: path.clone(), mode, content })
+    }
+
+    /// The path that it was opened by.
+    #[must_use]
+    pub fn path(&self) -> &RemotePath {
+        &self.path
+    }
+
+    /// Appends to `buffer` what is at `offset`: up to `most` bytes, and no more than its capacity holds.
+    /// Returns how many; none at the end.
+    ///
+    /// # Errors
+    /// If the file was not opened to be read, or the disk reports one.
+    pub fn read_at(&self, offset: u64, buffer: &mut Vec<u8>, most: usize) -> Result<usize> {
+        match &self.content {
+            Content::InPlace(file) if self.mode.read => file.read(offset, buffer, most).of_file(&self.path),
+            _ => Err(Errno::BADF).of_file(&self.path),
+        }
+    }
+
+    /// Writes all of `data` at `offset`, or at the end if the file was opened to append.
+    ///
+    /// # Errors
+    /// If the quota does not allow all of it: then nothing is written. If the disk refuses it: then part of
+    /// it may be, and is booked.
+    pub fn write_at(&self, offset: u64, data: &[u8]) -> Result<()> {
+        self.write_pieces_at(offset, &[data])
+    }
+
+    /// As [`write_at`](OpenFile::write_at), of data that lie in several pieces.
+    ///
+    /// # Errors
+    /// As [`write_at`](OpenFile::write_at).
+    pub fn write_pieces_at(&self, offset: u64, data: &[&[u8]]) -> Result<()> {
+        if !self.mode.writes() {
+            return Err(Errno::BADF).of_file(&self.path);
+        }
+        let offset = (!self.mode.append).then_some(offset);
+        match &self.content {
+            Content::InPlace(file) => file.write(&self.path, offset, data),
+            Content::Atomic(upload) => upload.write(&self.path, offset, data),
+        }
+    }
+
+    /// What the file is now.
+    ///
+    /// # Errors
+    /// If the disk reports one.
+    pub fn stat(&self) -> Result<Stat> {
+        match &self.content {
+            Content::InPlace(file) => file.stat(),
+            Content::Atomic(upload) => upload.stat(),
+        }
+        .of_file(&self.path)
+    }
+
+    /// Sets what is given of size, mode and times.
+    ///
+    /// # Errors
+    /// As [`set_attributes`](super::set_attributes).
+    pub fn set_attributes(&self, user: &User, wanted: &SetAttributes) -> Result<()> {
+        user.require_write()?;
+        wanted.check_owner(&self.path, &self.stat()?)?;
+        if let Some(size) = wanted.size {
+            self.set_length(size)?;
+        }
+        match &self.content {
+            Content::InPlace(file) => file.set_mode_and_times(wanted),
+            Content::Atomic(upload) => upload.set_mode_and_times(wanted),
+        }
+        .of_file(&self.path)
+    }
+
+    fn set_length(&self, length: u64) -> Result<()> {
+        if !self.mode.writes() {
+            return Err(Errno::BADF).of_file(&self.path);
+        }
+        match &self.content {
+            Content::InPlace(file) => file.set_length(&self.path, length),
+            Content::Atomic(upload) => upload.set_length(&self.path, length),
+        }
+    }
+
+    /// Puts the file's content on the disk.
+    ///
+    /// # Errors
+    /// If the disk reports one.
+    pub fn sync(&self) -> Result<()> {
+        match &self.content {
+            Content::InPlace(file) => file.sync(),
+            Content::Atomic(upload) => upload.sync(),
+        }
+        .of_file(&self.path)
+    }
+
+    /// Closes the file. One that was staged gets its name, whole and durable.
+    ///
+    /// # Errors
+    /// If it could not be published. Then what was there before is there still.
+    pub fn finish(self, user: &User) -> Result<()> {
+        match self.content {
+            Content::InPlace(_) => Ok(()),
+            Content::Atomic(upload) => {
+                let placement = upload.finish(&self.path)?;
+                let (placed, synced) = place(user, vec![placement], Vec::new());
+                placed.into_iter().chain([synced]).collect()
+            }
+        }
+    }
+
+    /// Whether it is written to at its end only.
+    pub(super) fn appends(&self) -> bool {
+        self.mode.append
+    }
+
+    /// Which file it is.
+    pub(super) fn id(&self) -> Result<FileId> {
+        Ok(crate::home::file_id(&self.stat()?))
+    }
+
+    /// Says early that writing up to `end` would exceed the quota. It holds nothing.
+    pub(super) fn check_room(&self, user: &User, end: u64) -> Result<()> {
+        // What a staged file replaces counts in its favour: its writes tell.
+        if matches!(self.content, Content::Atomic(_)) {
+            return Ok(());
+        }
+        let more = end.saturating_sub(crate::home::length(&self.stat()?));
+        user.ledger
+            .reserve(more, 0)
+            .map(drop)
+            .map_err(|exceeded| Error::Quota { path: self.path.clone(), exceeded })
+    }
+}
+
+/// Where a write ends, in bytes from the file's first.
+fn end_of(offset: u64, data: &[&[u8]]) -> rustix::io::Result<u64> {
+    let length = data.iter().map(|piece| piece.len() as u64).sum();
+    let end = offset.checked_add(length).filter(|end| i64::try_from(*end).is_ok());
+    end.ok_or(Errno::FBIG)
+}
+
+fn write_all(file: &File, mut offset: u64, data: &[&[u8]]) -> rustix::io::Result<()> {
+    // As many pieces as the kernel takes at a time.
+    for pieces in data.chunks(1024) {
+        let mut pieces: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut left = &mut pieces[..];
+        // Pieces of no bytes are passed over.
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            let written = rustix::io::pwritev(file, left, offset)?;
+            if written == 0 {
+                return Err(Errno::IO);
+            }
+            offset += written as u64;
+            IoSlice::advance_slices(&mut left, written);
+        }
+    }
+    Ok(())
+}

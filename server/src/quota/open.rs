@@ -1,0 +1,166 @@
+//! Files that are open through us, and how long each of them is booked to be.
+
+use super::ledger::Books;
+use super::{Exceeded, FileId, Ledger};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What the books say of an open file.
+#[derive(Debug)]
+pub(super) struct Open {
+    times: u64,
+    /// Bytes that are booked for it.
+    length: u64,
+    /// Its last name is gone: its bytes are free at the last close.
+    orphaned: bool,
+    content: Arc<Content>,
+}
+
+/// What all who have a file open share.
+#[derive(Debug, Default)]
+struct Content {
+    /// Held while the content changes, so that what is booked and what is there change as one.
+    lock: Mutex<()>,
+    /// Counts beginnings and ends of changes: odd while there is one.
+    changes: AtomicU64,
+}
+
+/// A file that is open. Dropping it says that it is closed: to be done before the handle closes,
+/// after which another file could have the same inode.
+#[derive(Debug)]
+#[must_use]
+pub struct Held {
+    ledger: Arc<Ledger>,
+    file: FileId,
+    content: Arc<Content>,
+    closed: bool,
+}
+
+impl Ledger {
+    /// Says that a file is open, until the result is dropped. `length` tells how many bytes it has. It is
+    /// asked under the books' lock, and only if nobody else has the file open: then it cannot change.
+    ///
+    /// # Errors
+    /// What `length` says.
+    pub fn hold<E>(
+        self: &Arc<Ledger>,
+        file: FileId,
+        length: impl FnOnce() -> Result<u64, E>,
+    ) -> Result<Held, E> {
+        let mut books = self.books();
+        let content = match books.open.get_mut(&file) {
+            Some(open) => {
+                open.times += 1;
+                Arc::clone(&open.content)
+            }
+            None => {
+                let open = Open { times: 1, length: length()?, orphaned: false, content: Arc::default() };
+                Arc::clone(&books.open.entry(file).or_insert(open).content)
+            }
+        };
+        Ok(Held { ledger: Arc::clone(self), file, content, closed: false })
+    }
+}
+
+impl Held {
+    /// Which file it is.
+    #[must_use]
+    pub fn file(&self) -> FileId {
+        self.file
+    }
+
+    /// Bytes that are booked for the file.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.ledger.books().open.get(&self.file).map_or(0, |open| open.length)
+    }
+
+    /// Whether somebody else has the file open as well.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.ledger.books().open.get(&self.file).is_some_and(|open| open.times > 1)
+    }
+
+    /// A number that is another one after each change of the content; none while there is one.
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        Some(self.content.changes.load(SeqCst)).filter(|changes| changes % 2 == 0)
+    }
+
+    /// Begins a change of the content. Others who want to change it wait until the result is dropped.
+    pub fn change(&self) -> ContentChange<'_> {
+        let lock = self.content.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.content.changes.fetch_add(1, SeqCst);
+        ContentChange { held: self, _lock: lock }
+    }
+
+    /// Closes the file in these books, which are its ledger's.
+    pub(super) fn close_in(mut self, books: &mut Books, orphaned: bool) {
+        if let Some(open) = books.open.get_mut(&self.file) {
+            open.orphaned |= orphaned;
+        }
+        self.closed = true;
+        books.close(self.file);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.ledger.books().close(self.file);
+        }
+    }
+}
+
+/// A change of an open file's content, while it is made.
+#[derive(Debug)]
+#[must_use]
+pub struct ContentChange<'a> {
+    held: &'a Held,
+    _lock: MutexGuard<'a, ()>,
+}
+
+impl ContentChange<'_> {
+    /// Books that the file becomes `length` bytes long, before it does. Less than it has is no change.
+    ///
+    /// # Errors
+    /// If what is lacking does not fit. Then nothing is booked.
+    pub fn grow_to(&self, length: u64) -> Result<(), Exceeded> {
+        let ledger = &self.held.ledger;
+        let mut books = ledger.books();
+        let booked = books.open.get(&self.held.file).map_or(0, |open| open.length);
+        ledger.check(&books, length.saturating_sub(booked), 0)?;
+        books.set_length(self.held.file, length.max(booked));
+        Ok(())
+    }
+
+    /// Books what the file's length has become: less than before, or less than was booked.
+    pub fn settle(&self, length: u64) {
+        self.held.ledger.books().set_length(self.held.file, length);
+    }
+}
+
+impl Drop for ContentChange<'_> {
+    fn drop(&mut self) {
+        self.held.content.changes.fetch_add(1, SeqCst);
+    }
+}
+
+impl Books {
+    fn set_length(&mut self, file: FileId, length: u64) {
+        if let Some(open) = self.open.get_mut(&file) {
+            self.used.bytes = self.used.bytes.saturating_sub(open.length).saturating_add(length);
+            open.length = length;
+        }
+    }
+
+    fn close(&mut self, file: FileId) {
+        let Some(open) = self.open.get_mut(&file) else { return };
+        open.times -= 1;
+        if open.times == 0 {
+            let freed = if open.orphaned { open.length } else { 0 };
+            self.open.remove(&file);
+            self.used.bytes = self.used.bytes.saturating_sub(freed);
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Open files, attributes, links, digests and uploads that are published when they are closed.
+
+use super::world::*;
+use rustix::fs::{CWD, Mode};
+use sshome_wire::{Status, Time};
+use sshomed::home::STAGING;
+use sshomed::operations::{self, Algorithm, Download, FileDigest, OpenFile, OpenMode, Range, SetAttributes};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+fn status<T: std::fmt::Debug>(result: operations::Result<T>) -> Status {
+    result.unwrap_err().status()
+}
+
+fn mode(bits: u32) -> SetAttributes {
+    SetAttributes { mode: Some(bits), ..SetAttributes::default() }
+}
+
+fn mode_of(world: &World, name: &str) -> u32 {
+    world.home().join(name).symlink_metadata().unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn a_handle_does_what_it_was_opened_for() {
+    let world = World::new("");
+    let user = world.user();
+    assert_eq!(status(OpenFile::open(&user, &path("f"), READ)), Status::NoSuchFile);
+    let file = open(&user, "f", WRITE);
+    file.write_at(3, b"data").unwrap();
+    assert!(file.read_at(0, &mut Vec::with_capacity(9), 9).is_err());
+    let read = open(&user, "f", READ);
+    assert!(read.write_at(0, b"x").is_err());
+    let longer = SetAttributes { size: Some(9), ..SetAttributes::default() };
+    assert!(read.set_attributes(&user, &longer).is_err());
+    let mut buffer = b"kept".to_vec();
+    buffer.reserve_exact(20);
+    assert_eq!(read.read_at(2, &mut buffer, 3).unwrap(), 3);
+    assert_eq!(buffer, b"kept\0da");
+    assert_eq!(read.read_at(7, &mut buffer, 3).unwrap(), 0);
+    assert_eq!(read.read_at(u64::MAX, &mut buffer, 3).unwrap(), 0);
+    let new = OpenMode { exclusive: true, ..WRITE };
+    assert!(OpenFile::open(&user, &path("f"), new).is_err());
+    open(&user, "g", OpenMode { mode: Some(0o6640), ..new });
+    assert_eq!(mode_of(&world, "g") & !0o640, 0);
+}
+
+#[test]
+fn only_regular_files_are_opened_and_none_is_waited_for() {
+    let world = World::new("");
+    std::fs::create_dir(world.home().join("dir")).unwrap();
+    rustix::fs::mkfifoat(CWD, world.home().join("pipe"), Mode::RWXU).unwrap();
+    let world = world.restarted();
+    let user = world.user();
+    for mode in [READ, WRITE, BOTH, UPLOAD, APPEND] {
+        assert_eq!(status(OpenFile::open(&user, &path("dir"), mode)), Status::WrongType);
+        assert_eq!(status(OpenFile::open(&user, &path("/"), mode)), Status::WrongType);
+        let refused = OpenFile::open(&user, &path("pipe"), mode).unwrap_err().message();
+        assert!(refused.contains("it is not a regular file"), "{refused}");
+        let staging = format!("{STAGING}/f");
+        assert_eq!(status(OpenFile::open(&user, &path(&staging), mode)), Status::PermissionDenied);
+    }
+    world.assert_books(0);
+}
+
+#[test]
+fn links_lead_as_in_a_chroot() {
+    let world = World::new("");
+    let outside = tempfile::NamedTempFile::new().unwrap();
+    symlink(outside.path(), world.home().join("out")).unwrap();
+    symlink("/new", world.home().join("in")).unwrap();
+    symlink(STAGING, world.home().join("staging")).unwrap();
+    let world = world.restarted();
+    let user = world.user();
+    assert!(OpenFile::open(&user, &path("out"), WRITE).is_err());
+    let exclusive = OpenMode { exclusive: true, ..WRITE };
+    assert!(OpenFile::open(&user, &path("in"), exclusive).is_err());
+    open(&user, "in", WRITE).write_at(0, b"here").unwrap();
+    assert_eq!(std::fs::read(world.home().join("new")).unwrap(), b"here");
+    assert_eq!(status(OpenFile::open(&user, &path("staging/f"), WRITE)), Status::PermissionDenied);
+    let denied = operations::set_attributes(&user, &path("staging"), true, &mode(0o777));
+    assert_eq!(status(denied), Status::PermissionDenied);
+    assert!(operations::set_attributes(&user, &path("out"), true, &mode(0o777)).is_err());
+    assert_eq!(outside.as_file().metadata().unwrap().len(), 0);
+    world.assert_books(0);
+}
+
+#[test]
+fn modes_lose_set_id_bits_and_directories_stay_open_to_their_owner() {
+    let world = World::new("");
+    let user = world.user();
+    let file = open(&user, "f", WRITE);
+    file.set_attributes(&user, &mode(0o6711)).unwrap();
+    assert_eq!(mode_of(&world, "f"), 0o711);
+    operations::set_attributes(&user, &path("f"), true, &mode(0)).unwrap();
+    operations::set_attributes(&user, &path("f"), true, &mode(0o4604)).unwrap();
+    assert_eq!(mode_of(&world, "f"), 0o604);
+    operations::make_new_directory(&user, &path("dir"), Some(0o1002)).unwrap();
+    operations::set_attributes(&user, &path("dir"), true, &mode(0o2005)).unwrap();
+    assert_eq!(mode_of(&world, "dir"), 0o705);
+    assert!(operations::make_new_directory(&user, &path("dir"), None).is_err());
+    symlink("f", world.home().join("link")).unwrap();
+    operations::set_attributes(&user, &path("link"), true, &mode(0o600)).unwrap();
+    assert!(operations::set_attributes(&user, &path("link"), false, &mode(0o644)).is_err());
+    assert_eq!(mode_of(&world, "f"), 0o600);
+}
+
+#[test]
+fn times_are_set_and_owners_are_not() {
+    let world = World::new("");
+    let user = world.user();
+    put(&user, "f", b"content").unwrap();
+    symlink("f", world.home().join("link")).unwrap();
+    let meta = |name: &str| world.home().join(name).symlink_metadata().unwrap();
+    let time = |seconds| Time { seconds, nanoseconds: 5 };
+    let times = SetAttributes { times: Some((time(1), time(2))), ..SetAttributes::default() };
+    operations::set_attributes(&user, &path("link"), false, &times).unwrap();
+    assert_eq!((meta("link").atime(), meta("link").mtime(), meta("link").mtime_nsec()), (1, 2, 5));
+    assert_ne!(meta("f").mtime(), 2);
+    operations::set_attributes(&user, &path("link"), true, &times).unwrap();
+    assert_eq!((meta("f").mtime(), meta("f").mtime_nsec()), (2, 5));
+    operations::set_attributes(&user, &path("/"), true, &times).unwrap();
+    let (uid, gid) = (meta("f").uid(), meta("f").gid());
+    let owner = |uid| SetAttributes { owner: Some((uid, gid)), ..SetAttributes::default() };
+    operations::set_attributes(&user, &path("f"), true, &owner(uid)).unwrap();
+    let along = SetAttributes { mode: Some(0o640), ..owner(uid + 1) };
+    operations::set_attributes(&user, &path("f"), true, &along).unwrap();
+    open(&user, "f", READ).set_attributes(&user, &along).unwrap();
+    let alone = operations::set_attributes(&user, &path("f"), true, &owner(uid + 1));
+    assert_eq!(status(alone), Status::PermissionDenied);
+    assert_eq!((meta("f").uid(), mode_of(&world, "f")), (uid, 0o640));
+}
+
+#[test]
+fn renaming_is_exact() {
+    let world = World::new("");
+    let user = world.user();
+    let rename = |from, to, replace| operations::rename_exact(&user, &path(from), &path(to), replace);
+    put(&user, "f", b"f").unwrap();
+    put(&user, "g", b"g").unwrap();
+    for name in ["dir", "empty", "full"] {
+        operations::make_new_directory(&user, &path(name), None).unwrap();
+    }
+    put(&user, "full/h", b"h").unwrap();
+    assert!(rename("f", "g", false).is_err());
+    assert!(rename("f", "dir", true).is_err());
+    assert!(rename("dir", "full", true).is_err());
+    assert!(rename("dir", "f", true).is_err());
+    assert!(rename("dir", "dir/in", true).is_err());
+    assert!(rename("none", "g", true).is_err());
+    rename("f", "g", true).unwrap();
+    rename("full", "empty", true).unwrap();
+    assert_eq!((content(&user, "g"), content(&user, "empty/h")), (b"f".to_vec(), b"h".to_vec()));
+    // Two names of one file stay, as rename(2) leaves them; `mv` leaves one.
+    operations::hard_link(&user, &path("g"), &path("h")).unwrap();
+    rename("g", "h", true).unwrap();
+    world.assert_books(0);
+    operations::make_symlink(&user, &path("here"), b".").unwrap();
+    operations::rename(&user, &path("here/g"), &path("g")).unwrap();
+    assert_eq!(content(&user, "g"), b"f");
+    operations::rename(&user, &path("g"), &path("h")).unwrap();
+    assert_eq!(status(operations::stat(&user, &path("g"), false).map(drop)), Status::NoSuchFile);
+    world.assert_books(0);
+}
+
+#[test]
+fn hard_links_are_of_regular_files() {
+    let world = World::new("");
+    let user = world.user();
+    operations::make_new_directory(&user, &path("dir"), None).unwrap();
+    operations::make_symlink(&user, &path("link"), b"dir").unwrap();
+    put(&user, "f", b"f").unwrap();
+    for (from, to) in
+        [("dir", "g"), ("link", "g"), ("none", "g"), ("f", "link"), ("f", "no/g"), ("f", STAGING)]
+    {
+        assert!(operations::hard_link(&user, &path(from), &path(to)).is_err(), "{from} {to}");
+    }
+    assert_eq!(operations::read_link(&user, &path("link")).unwrap(), b"dir");
+    assert!(operations::read_link(&user, &path("f")).is_err());
+    world.assert_books(0);
+}
+
+#[test]
+fn a_real_path_has_no_links_in_it() {
+    let world = World::new("");
+    let user = world.user();
+    std::fs::create_dir_all(world.home().join("a/b")).unwrap();
+    for (target, name) in
+        [("a/b", "rel"), ("/a", "a/b/abs"), ("../../../a", "up"), ("loop", "loop"), ("/none/x", "lost")]
+    {
+        symlink(target, world.home().join(name)).unwrap();
+    }
+    let real = |name: &str| operations::real_path(&user, &path(name)).map(|path| path.as_bytes().to_vec());
+    for (name, is) in [
+        ("/", "/"),
+        ("a/b", "/a/b"),
+        ("rel", "/a/b"),
+        ("rel/abs/b/new", "/a/b/new"),
+        ("up/b", "/a/b"),
+        ("new", "/new"),
+    ] {
+        assert_eq!(real(name).unwrap(), is.as_bytes(), "{name}");
+    }
+    for name in ["none/new", "lost", "loop"] {
+        assert!(real(name).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn digests_are_those_of_other_programs() {
+    let world = World::new("");
+    let user = world.user();
+    put(&user, "f", b"abcabcab").unwrap();
+    let file = open(&user, "f", READ);
+    let digest = |algorithm, offset, length, block| {
+        let mut digest = FileDigest::begin(&file, algorithm, Range { offset, length, block })?;
+        loop {
+            if let Some(digests) = digest.step(&file, 1)? {
+                return operations::Result::Ok(hex(&digests));
+            }
+        }
+    };
+    // Of "abc": RFC 1321, FIPS 180-2, and BLAKE3's own test.
+    let abc = [
+        (Algorithm::Md5, "900150983cd24fb0d6963f7d28e17f72"),
+        (Algorithm::Sha1, "a9993e364706816aba3e25717850c26c9cd0d89d"),
+        (Algorithm::Sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (Algorithm::Blake3, "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"),
+    ];
+    for (algorithm, hex) in abc {
+        assert_eq!(digest(algorithm, 3, 3, 0).unwrap(), hex);
+        assert_eq!(digest(algorithm, 0, 6, 3).unwrap(), [hex, hex].concat());
+        assert_eq!(hex.len(), algorithm.digest_length() * 2);
+        assert_eq!(Algorithm::by_name(algorithm.name().as_bytes()), Some(algorithm));
+    }
+    assert!(digest(Algorithm::Sha512, 0, 3, 0).unwrap().starts_with("ddaf35a193617abacc417349ae204131"));
+    assert_eq!(digest(Algorithm::Md5, 8, 0, 0).unwrap(), "d41d8cd98f00b204e9800998ecf8427e");
+    assert_eq!(digest(Algorithm::Md5, 6, 0, 1).unwrap().len(), 64);
+    assert_eq!(digest(Algorithm::Md5, u64::MAX, u64::MAX, 1).unwrap().len(), 32);
+    open(&user, "f", WRITE).write_at(1 << 20, b"x").unwrap();
+    assert!(digest(Algorithm::Md5, 0, 0, 16).is_err());
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn space_is_the_quota_and_no_more_than_the_disk() {
+    let world = World::new("quota = \"1 MiB\"\nmax-files = 10");
+    let user = world.user();
+    put(&user, "f", &[1; 300_000]).unwrap();
+    let space = operations::space(&user).unwrap();
+    assert_eq!(space.blocks * space.block, 1 << 20);
+    assert_eq!(space.blocks_free, ((1 << 20) - 300_000) / space.block);
+    assert_eq!((space.entries, space.entries_free, space.read_only), (10, 9, false));
+    let world = World::new("quota = \"8000 PiB\"");
+    let (space, disk) =
+        (operations::space(&world.user()).unwrap(), rustix::fs::statvfs(world.home()).unwrap());
+    assert!(space.blocks_free <= disk.f_blocks);
+}
+
+#[test]
+fn an_atomic_upload_is_seen_when_it_is_closed() {
+    let world = World::new("quota = 100\nsftp-uploads = \"atomic\"");
+    let user = world.user();
+    put(&user, "f", &[1; 80]).unwrap();
+    operations::set_attributes(&user, &path("f"), true, &mode(0o640)).unwrap();
+    let file = open(&user, "f", OpenMode { mode: Some(0o600), ..UPLOAD });
+    file.write_at(0, &[2; 50]).unwrap();
+    file.write_at(50, &[2; 50]).unwrap();
+    assert_eq!(file.stat().unwrap().st_size, 100);
+    assert_eq!(content(&user, "f"), [1; 80]);
+    file.finish(&user).unwrap();
+    assert_eq!(content(&user, "f"), [2; 100]);
+    assert_eq!(mode_of(&world, "f"), 0o640);
+    assert!(Download::begin(&user, &path("f")).unwrap().stored().is_some());
+    world.assert_books(0);
+    // Not in order: published, and without a digest.
+    let file = open(&user, "f", UPLOAD);
+    file.write_at(30, b"").unwrap();
+    file.write_at(10, &[3; 10]).unwrap();
+    file.write_at(0, &[3; 10]).unwrap();
+    file.set_attributes(&user, &mode(0o4711)).unwrap();
+    file.finish(&user).unwrap();
+    assert_eq!((content(&user, "f"), mode_of(&world, "f")), (vec![3; 20], 0o711));
+    assert!(Download::begin(&user, &path("f")).unwrap().stored().is_none());
+    world.assert_books(0);
+}
+
+#[test]
+fn an_atomic_upload_that_is_dropped_leaves_nothing() {
+    let world = World::new("quota = 100\nsftp-uploads = \"atomic\"");
+    let user = world.user();
+    put(&user, "f", &[1; 80]).unwrap();
+    for name in ["f", "new"] {
+        let file = open(&user, name, UPLOAD);
+        file.write_at(0, &[2; 20]).unwrap();
+        drop(file);
+    }
+    // Who goes on after a write that was refused has no whole file.
+    let file = open(&user, "f", UPLOAD);
+    assert!(is_over_quota(file.write_at(0, &[2; 101])));
+    file.write_at(0, &[2; 20]).unwrap();
+    assert!(file.finish(&user).unwrap_err().message().ends_with("nothing was published"));
+    assert_eq!(content(&user, "f"), [1; 80]);
+    assert_eq!(world.scan(), (80, 1));
+    assert_eq!(std::fs::read_dir(world.home().join(STAGING)).unwrap().count(), 0);
+    world.assert_books(0);
+    // What must be new must still be when it is published.
+    let (one, two) = (OpenMode { exclusive: true, ..UPLOAD }, UPLOAD);
+    let (one, two) = (open(&user, "g", one), open(&user, "g", two));
+    two.finish(&user).unwrap();
+    assert!(one.finish(&user).is_err());
+    world.assert_books(0);
+    // Anything else is in place.
+    open(&user, "f", WRITE).write_at(0, &[4]).unwrap();
+    assert_eq!(content(&user, "f")[0], 4);
+}
+
+#[test]
+fn the_stored_digest_goes_with_the_first_write() {
+    let world = World::new("");
+    let user = world.user();
+    let stored = |name| Download::begin(&user, &path(name)).unwrap().stored();
+    put(&user, "f", b"content").unwrap();
+    if stored("f").is_none() {
+        println!("skipped: the_stored_digest_goes_with_the_first_write: no extended attributes here");
+        return;
+    }
+    let before = open(&user, "f", READ).stat().unwrap();
+    let modified = Time { seconds: before.st_mtime, nanoseconds: before.st_mtime_nsec as u32 };
+    let times = SetAttributes { times: Some((modified, modified)), ..SetAttributes::default() };
+    let file = open(&user, "f", WRITE);
+    file.set_attributes(&user, &times).unwrap();
+    assert!(stored("f").is_some());
+    file.write_at(0, b"C").unwrap();
+    file.set_attributes(&user, &times).unwrap();
+    assert!(stored("f").is_none());
+}

@@ -1,0 +1,8 @@
+//! The operations on a real home, without SSH: what they do, and that the books are the disk's.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "that is how tests fail")]
+
+mod cases;
+mod files;
+mod model;
+mod race;
+mod world;

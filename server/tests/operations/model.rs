@@ -1,0 +1,206 @@
+//! Random operations on a few names over several handles: after each step the books are the disk's, and a
+//! write is refused if, and only if, it does not fit.
+
+use super::world::*;
+use proptest::prelude::*;
+use sshome_wire::Status;
+use sshomed::operations::{self, Copy, CopyData, Download, Error, OpenFile, OpenMode, SetAttributes, User};
+use std::collections::HashMap;
+
+const QUOTA: u64 = 6000;
+const MOST_ENTRIES: u64 = 6;
+const NAMES: [&str; 6] = ["a", "b", "c", "dir", "dir/a", "link"];
+const HANDLES: usize = 5;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Open { slot: usize, name: usize, mode: OpenMode },
+    Close { slot: usize },
+    Finish { slot: usize },
+    Write { slot: usize, offset: u64, length: usize },
+    SetLength { slot: usize, length: u64 },
+    SetLengthAt { name: usize, length: u64 },
+    CopyData { from: usize, at: u64, length: u64, to: usize, offset: u64 },
+    HardLink { from: usize, to: usize },
+    RenameExact { from: usize, to: usize, replace: bool },
+    Rename { from: usize, to: usize },
+    Remove { name: usize },
+    Put { name: usize, length: usize },
+    Copy { from: usize, to: usize },
+    Get { name: usize },
+    CloseGet,
+    MakeDirectory { name: usize },
+    RemoveDirectory { name: usize },
+    Symlink { name: usize, target: usize },
+}
+
+fn mode() -> impl Strategy<Value = OpenMode> {
+    (any::<[bool; 6]>()).prop_map(|[read, write, append, create, truncate, exclusive]| OpenMode {
+        read,
+        write,
+        append: append && !truncate,
+        create: create || write,
+        truncate,
+        exclusive: exclusive && append,
+        mode: None,
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (slot, name) = (0..HANDLES, 0..NAMES.len());
+    let (offset, length) = (0..QUOTA, 0..QUOTA / 2);
+    prop_oneof![
+        6 => (slot.clone(), name.clone(), mode()).prop_map(|(slot, name, mode)| Step::Open { slot, name, mode }),
+        1 => slot.clone().prop_map(|slot| Step::Close { slot }),
+        1 => slot.clone().prop_map(|slot| Step::Finish { slot }),
+        6 => (slot.clone(), offset.clone(), length.clone())
+            .prop_map(|(slot, offset, length)| Step::Write { slot, offset, length: length as usize }),
+        1 => (slot.clone(), length.clone()).prop_map(|(slot, length)| Step::SetLength { slot, length }),
+        1 => (name.clone(), length.clone()).prop_map(|(name, length)| Step::SetLengthAt { name, length }),
+        1 => (slot.clone(), offset.clone(), length.clone(), slot, offset)
+            .prop_map(|(from, at, length, to, offset)| Step::CopyData { from, at, length, to, offset }),
+        2 => (name.clone(), name.clone()).prop_map(|(from, to)| Step::HardLink { from, to }),
+        2 => (name.clone(), name.clone(), any::<bool>())
+            .prop_map(|(from, to, replace)| Step::RenameExact { from, to, replace }),
+        1 => (name.clone(), name.clone()).prop_map(|(from, to)| Step::Rename { from, to }),
+        2 => name.clone().prop_map(|name| Step::Remove { name }),
+        2 => (name.clone(), length).prop_map(|(name, length)| Step::Put { name, length: length as usize }),
+        1 => (name.clone(), name.clone()).prop_map(|(from, to)| Step::Copy { from, to }),
+        1 => name.clone().prop_map(|name| Step::Get { name }),
+        1 => Just(Step::CloseGet),
+        1 => name.clone().prop_map(|name| Step::MakeDirectory { name }),
+        1 => name.clone().prop_map(|name| Step::RemoveDirectory { name }),
+        1 => (name.clone(), name).prop_map(|(name, target)| Step::Symlink { name, target }),
+    ]
+}
+
+/// The handles that are open, over two sessions of one user.
+struct Handles {
+    users: [User; 2],
+    open: [Option<OpenFile>; HANDLES],
+    /// A get under way, and the same file once more, to see its length.
+    get: Option<(Download, OpenFile)>,
+}
+
+impl Handles {
+    fn new(world: &World) -> Handles {
+        Handles { users: [world.user(), world.user()], open: Default::default(), get: None }
+    }
+
+    /// What is taken of the quota in all.
+    fn taken(&self) -> u64 {
+        let usage = operations::usage(&self.users[0]).unwrap();
+        usage.used + usage.reserved
+    }
+
+    /// Bytes in files that are open and have no name.
+    fn orphaned(&self) -> u64 {
+        let files = self.open.iter().flatten().chain(self.get.iter().map(|get| &get.1));
+        let stats = files.map(|file| file.stat().unwrap());
+        let nameless = stats.filter(|stat| stat.st_nlink == 0);
+        nameless.map(|stat| (stat.st_ino, stat.st_size as u64)).collect::<HashMap<_, _>>().values().sum()
+    }
+
+    fn take(&mut self, step: Step) -> operations::Result<()> {
+        let [user, other] = &self.users;
+        let at = |name: usize| path(NAMES[name]);
+        match step {
+            Step::Open { slot, name, mode } => {
+                let user = if slot % 2 == 0 { user } else { other };
+                self.open[slot] = None;
+                self.open[slot] = Some(OpenFile::open(user, &at(name), mode)?);
+            }
+            Step::Close { slot } => self.open[slot] = None,
+            Step::Finish { slot } => {
+                if let Some(file) = self.open[slot].take() {
+                    file.finish(user)?;
+                }
+            }
+            Step::Write { slot, offset, length } => {
+                let Some(file) = &self.open[slot] else { return Ok(()) };
+                let (before, taken) = (file.stat().unwrap().st_size as u64, self.taken());
+                let result = file.write_at(offset, &vec![1; length]);
+                if let Err(error) = &result
+                    && error.status() == Status::QuotaExceeded
+                {
+                    let most = before.max(offset + length as u64).max(before + length as u64);
+                    assert!(taken + (most - before) > QUOTA, "refused, and would have fitted");
+                    assert_eq!((file.stat().unwrap().st_size as u64, self.taken()), (before, taken));
+                }
+                result?;
+            }
+            Step::SetLength { slot, length } => {
+                let Some(file) = &self.open[slot] else { return Ok(()) };
+                file.set_attributes(user, &SetAttributes { size: Some(length), ..Default::default() })?;
+            }
+            Step::SetLengthAt { name, length } => {
+                let wanted = SetAttributes { size: Some(length), ..Default::default() };
+                operations::set_attributes(user, &at(name), true, &wanted)?;
+            }
+            Step::CopyData { from, at, length, to, offset } => {
+                let (Some(from), Some(to)) = (&self.open[from], &self.open[to]) else { return Ok(()) };
+                let mut copy = CopyData::begin(user, from, at, length, to, offset)?;
+                while copy.step(from, to, 500)?.is_none() {}
+            }
+            Step::HardLink { from, to } => operations::hard_link(user, &at(from), &at(to))?,
+            Step::RenameExact { from, to, replace } => {
+                operations::rename_exact(user, &at(from), &at(to), replace)?;
+            }
+            Step::Rename { from, to } => operations::rename(user, &at(from), &at(to))?,
+            Step::Remove { name } => operations::remove(user, &at(name))?,
+            Step::Put { name, length } => put(user, NAMES[name], &vec![2; length])?,
+            Step::Copy { from, to } => {
+                let mut copy = Copy::begin(user, &at(from), &at(to), false)?;
+                while !copy.step(user, 500)? {}
+            }
+            Step::Get { name } => {
+                self.get = None;
+                let get = Download::begin(user, &at(name))?;
+                self.get = Some((get, OpenFile::open(user, &at(name), READ)?));
+            }
+            Step::CloseGet => self.get = None,
+            Step::MakeDirectory { name } => operations::make_new_directory(user, &at(name), None)?,
+            Step::RemoveDirectory { name } => operations::remove_directory(user, &at(name))?,
+            Step::Symlink { name, target } => {
+                operations::make_symlink(user, &at(name), NAMES[target].as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check(uploads: &str, steps: Vec<Step>) {
+    let settings = format!("quota = {QUOTA}\nmax-files = {MOST_ENTRIES}\nsftp-uploads = \"{uploads}\"");
+    let world = World::new(&settings);
+    let mut handles = Handles::new(&world);
+    for step in steps {
+        let shown = format!("{step:?}");
+        if let Err(error) = handles.take(step) {
+            // Nothing that a user does may look like a fault of the server's.
+            assert!(!matches!(error, Error::Mismatch { .. } | Error::Rotten(_)), "{shown}: {error}");
+        }
+        let usage = operations::usage(&handles.users[1]).unwrap();
+        let (bytes, entries) = world.scan();
+        assert_eq!(usage.used, bytes + handles.orphaned(), "bytes, after {shown}");
+        assert_eq!(usage.entries, entries, "entries, after {shown}");
+        assert!(usage.used + usage.reserved <= QUOTA && usage.entries <= MOST_ENTRIES, "after {shown}");
+    }
+    drop(handles);
+    world.assert_books(0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_books_are_the_disks_after_each_step_in_place(steps in prop::collection::vec(step(), 1..80)) {
+        check("in-place", steps);
+    }
+
+    #[test]
+    fn the_books_are_the_disks_after_each_step_with_atomic_uploads(
+        steps in prop::collection::vec(step(), 1..80),
+    ) {
+        check("atomic", steps);
+    }
+}

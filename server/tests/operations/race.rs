@@ -1,0 +1,138 @@
+//! Many at once, at the limit.
+
+use super::world::*;
+use rand::{RngExt, SeedableRng};
+use sshomed::operations::{self, Download, OpenFile, OpenMode, Removal, SetAttributes};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+#[test]
+fn eight_writers_at_once_fill_the_quota_to_the_byte() {
+    let world = World::new("quota = 10000");
+    let (taken, gate) = (AtomicU64::new(0), Barrier::new(8));
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let (world, taken, gate) = (&world, &taken, &gate);
+            scope.spawn(move || {
+                let user = world.user();
+                let file = open(&user, &format!("f{writer}"), WRITE);
+                gate.wait();
+                for at in 0.. {
+                    match file.write_at(at * 7, &[1; 7]) {
+                        Ok(()) => taken.fetch_add(7, SeqCst),
+                        refused => {
+                            assert!(is_over_quota(refused));
+                            break;
+                        }
+                    };
+                }
+            });
+        }
+    });
+    // What is left is less than what each of them wanted.
+    assert_eq!(taken.into_inner(), 10000 / 7 * 7);
+    world.assert_books(0);
+}
+
+#[test]
+fn eight_appenders_to_one_file_lose_nothing() {
+    let world = World::new("quota = 10000");
+    let gate = Barrier::new(8);
+    std::thread::scope(|scope| {
+        for writer in 0..8_u8 {
+            let (world, gate) = (&world, &gate);
+            scope.spawn(move || {
+                let user = world.user();
+                let file = open(&user, "f", APPEND);
+                gate.wait();
+                for _ in 0..100 {
+                    file.write_at(0, &[writer; 10]).unwrap();
+                }
+            });
+        }
+    });
+    let content = content(&world.user(), "f");
+    assert_eq!(content.len(), 8000);
+    for record in content.chunks(10) {
+        assert_eq!(record, [record[0]; 10]);
+    }
+    world.assert_books(0);
+}
+
+#[test]
+fn a_get_beside_a_writer_fails_or_is_of_one_write() {
+    const LENGTH: usize = 200_000;
+    let world = World::new("");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let file = open(&world.user(), "f", WRITE);
+            for round in 0..300_u32 {
+                file.write_at(0, &vec![round as u8; LENGTH]).unwrap();
+            }
+            done.store(true, SeqCst);
+        });
+        let user = world.user();
+        while !done.load(SeqCst) {
+            let Ok(mut get) = Download::begin(&user, &path("f")) else { continue };
+            let (mut content, mut piece) = (Vec::new(), Vec::with_capacity(LENGTH / 20));
+            while get.read(&mut piece).is_ok_and(|read| read > 0) {
+                content.append(&mut piece);
+            }
+            if get.finish().is_ok() {
+                assert!(content.iter().all(|byte| *byte == content[0]), "parts of two writes");
+            }
+        }
+    });
+}
+
+#[test]
+fn everything_at_once_ends_with_the_right_books() {
+    const QUOTA: u64 = 50_000;
+    let world = World::new(&format!("quota = {QUOTA}\nmax-files = 20"));
+    let gate = Barrier::new(6);
+    std::thread::scope(|scope| {
+        for seed in 0..6 {
+            let (world, gate) = (&world, &gate);
+            scope.spawn(move || {
+                gate.wait();
+                act_at_random(world, seed, QUOTA);
+            });
+        }
+    });
+    world.assert_books(0);
+}
+
+/// A session that does what it likes to four files. Errors are others' doing.
+fn act_at_random(world: &World, seed: u64, quota: u64) {
+    let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
+    let user = world.user();
+    let mut files: Vec<OpenFile> = Vec::new();
+    let mut gets = Vec::new();
+    for _ in 0..400 {
+        let (name, other) = (format!("f{}", rng.random_range(0..4)), format!("f{}", rng.random_range(0..4)));
+        let (offset, length) = (rng.random_range(0..20_000), rng.random_range(0..10_000_usize));
+        let mode = OpenMode { truncate: rng.random(), append: rng.random(), ..BOTH };
+        let slot = rng.random_range(0..files.len().max(1));
+        match rng.random_range(0..12) {
+            0 | 1 => files.extend(OpenFile::open(&user, &path(&name), mode)),
+            2..=4 => drop(files.get(slot).map(|file| file.write_at(offset, &vec![1; length]))),
+            5 if slot < files.len() => drop(files.swap_remove(slot)),
+            6 => drop(operations::remove(&user, &path(&name))),
+            7 => drop(put(&user, &name, &vec![2; length])),
+            8 => drop(operations::rename_exact(&user, &path(&name), &path(&other), true)),
+            9 => drop(operations::hard_link(&user, &path(&name), &path(&other))),
+            10 => {
+                let wanted = SetAttributes { size: Some(offset), ..SetAttributes::default() };
+                drop(operations::set_attributes(&user, &path(&name), true, &wanted));
+            }
+            _ => {
+                gets.truncate(2);
+                gets.extend(Download::begin(&user, &path(&name)));
+            }
+        }
+        let usage = operations::usage(&user).unwrap();
+        assert!(usage.used + usage.reserved <= quota);
+    }
+    drop(Removal::begin(&user, &path("f0")));
+}

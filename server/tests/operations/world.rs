@@ -1,0 +1,143 @@
+//! A home in a temporary folder, and a user in it.
+
+use russh::keys::parse_public_key_base64;
+use sshome_wire::{BlockHasher, End, Put, RemotePath, Status};
+use sshomed::accounts::TomlAccounts;
+use sshomed::auth::{Authenticator, Login};
+use sshomed::home::Homes;
+use sshomed::operations::{self, OpenFile, OpenMode, Result, Upload, User, place};
+use sshomed::quota::Ledgers;
+use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
+
+pub(crate) const READ: OpenMode = OpenMode::READ;
+pub(crate) const WRITE: OpenMode = OpenMode { read: false, write: true, create: true, ..READ };
+pub(crate) const BOTH: OpenMode = OpenMode { read: true, ..WRITE };
+pub(crate) const UPLOAD: OpenMode = OpenMode { truncate: true, ..WRITE };
+pub(crate) const APPEND: OpenMode = OpenMode { append: true, ..WRITE };
+
+pub(crate) struct World {
+    dir: TempDir,
+    home: PathBuf,
+    homes: Homes,
+    ledgers: Ledgers,
+    login: Login,
+}
+
+impl World {
+    /// A home of ann's, with these lines in her table.
+    pub(crate) fn new(settings: &str) -> World {
+        let dir = TempDir::with_prefix("sshomed-operations-").unwrap();
+        let text = format!("[users.ann]\nauthorized-keys = [\"ssh-ed25519 {KEY}\"]\n{settings}\n");
+        std::fs::create_dir(dir.path().join("etc")).unwrap();
+        std::fs::write(dir.path().join("etc/users.toml"), text).unwrap();
+        World::of(dir)
+    }
+
+    /// The same home, counted anew. All its sessions have ended.
+    pub(crate) fn restarted(self) -> World {
+        let World { dir, homes, .. } = self;
+        drop(homes);
+        World::of(dir)
+    }
+
+    fn of(dir: TempDir) -> World {
+        let config = sshomed::config::load(dir.path(), None, &[]).unwrap();
+        let (homes, ledgers) = Homes::prepare(&config.accounts).unwrap();
+        let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config)));
+        let key = parse_public_key_base64(KEY).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let login = runtime.block_on(authenticator.public_key("ann", &key, [127, 0, 0, 1].into())).unwrap();
+        World { home: dir.path().join("home/ann"), dir, homes, ledgers, login }
+    }
+
+    /// Another session of hers.
+    pub(crate) fn user(&self) -> User {
+        User::enter(self.login.clone(), &self.homes, &self.ledgers).unwrap()
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Bytes and entries that a scan finds.
+    pub(crate) fn scan(&self) -> (u64, u64) {
+        let (mut bytes, mut entries, mut seen) = (0, 0, HashSet::new());
+        let mut folders = vec![self.home.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
+                if entry.file_name() == sshomed::home::STAGING {
+                    continue;
+                }
+                let meta = entry.path().symlink_metadata().unwrap();
+                entries += 1;
+                if meta.is_dir() {
+                    folders.push(entry.path());
+                } else if meta.is_file() && seen.insert(meta.ino()) {
+                    bytes += meta.len();
+                }
+            }
+        }
+        (bytes, entries)
+    }
+
+    /// Compares the books with the disk, where nothing is under way and `orphaned` bytes are in files that
+    /// are open and have no name.
+    pub(crate) fn assert_books(&self, orphaned: u64) {
+        let usage = operations::usage(&self.user()).unwrap();
+        let (bytes, entries) = self.scan();
+        assert_eq!(
+            (usage.used, usage.entries),
+            (bytes + orphaned, entries),
+            "the books differ from the disk"
+        );
+        assert_eq!(usage.reserved, 0, "something is reserved and nothing is under way");
+    }
+}
+
+pub(crate) fn path(name: &str) -> RemotePath {
+    RemotePath::root().join(name.as_bytes()).unwrap()
+}
+
+pub(crate) fn open(user: &User, name: &str, mode: OpenMode) -> OpenFile {
+    OpenFile::open(user, &path(name), mode).unwrap()
+}
+
+pub(crate) fn is_over_quota<T: std::fmt::Debug>(result: Result<T>) -> bool {
+    let error = result.unwrap_err();
+    let text = error.message();
+    error.status() == Status::QuotaExceeded && text.starts_with("quota exceeded: ")
+}
+
+/// A put, as the native protocol has it.
+pub(crate) fn put(user: &User, name: &str, content: &[u8]) -> Result<()> {
+    let put = Put {
+        path: Vec::new(),
+        size: Some(content.len() as u64),
+        mtime: None,
+        source: None,
+        mode: None,
+        resume: 0,
+    };
+    let mut upload = Upload::begin(user, &put, path(name), None)?;
+    upload.write(content)?;
+    let mut hasher = BlockHasher::new();
+    hasher.update(content);
+    let (digest, size) = (hasher.finish(), content.len() as u64);
+    let placement = upload.finish(&End { status: Status::Done, message: String::new(), digest, size })?;
+    let (placed, synced) = place(user, vec![placement], Vec::new());
+    placed.into_iter().chain([synced]).collect()
+}
+
+/// All that is in a file.
+pub(crate) fn content(user: &User, name: &str) -> Vec<u8> {
+    let file = open(user, name, READ);
+    let mut content = Vec::with_capacity(1 << 20);
+    while file.read_at(content.len() as u64, &mut content, 1 << 20).unwrap() > 0 {}
+    content
+}
