@@ -5,13 +5,14 @@ use sshome_e2e::{Exec, Host, command, run};
 use sshome_wire::display::Escaped;
 
 /// Commands that take this path, the operands before it, and those after it.
-const COMMANDS: [(&str, &[&str], &[&str]); 19] = [
+const COMMANDS: [(&str, &[&str], &[&str]); 20] = [
     ("ls -la --", &[], &[]),
     ("ls -aR --", &[], &[]),
     ("ls -d --", &[], &[]),
     ("stat --", &[], &[]),
     ("get --", &[], &[]),
     ("df --", &[], &[]),
+    ("b3sum --", &[], &[]),
     ("scp -f --", &[], &[]),
     ("scp -p -r -f --", &[], &[]),
     ("mkdir --", &[], &[]),
@@ -48,6 +49,7 @@ async fn send_tree(host: &Host, path: &[u8]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_path_leads_out_on_any_command() {
     let (_, outside) = besieged().await;
+    let digest = blake3::hash(SECRET).to_string();
     for attack in attacks(outside.path()) {
         let shown = Escaped(&attack).to_string();
         // A home of its own for each: what an earlier one removed must not shield a later one.
@@ -59,6 +61,7 @@ async fn no_path_leads_out_on_any_command() {
             let outcome = run(&host, "ann", &line, &[0; 7]).await.unwrap();
             let text = [outcome.stdout, outcome.stderr].concat();
             assert!(!contains(&text, SECRET), "{} on {shown} reads the secret", row.0);
+            assert!(!contains(&text, digest.as_bytes()), "{} on {shown} digests the secret", row.0);
             assert!(!contains(&text, b"root:x:0"), "{} on {shown} reads the machine's users", row.0);
             assert_untouched(here.path());
         }

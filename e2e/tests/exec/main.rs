@@ -4,6 +4,7 @@ mod escapes;
 mod refused;
 mod scp;
 mod stream;
+mod sums;
 
 use sshome_e2e::foreign::program;
 use sshome_e2e::tree::{ODD_NAMES, contents, names, noise, plant};

@@ -175,6 +175,11 @@ fn there_and_back(host: &Host, client: &Client, scp: impl Fn() -> Command) {
     );
     succeed(&["-p", &remote("kept")], "kept");
     assert_eq!(fs::metadata(work.join("kept")).unwrap().modified().unwrap(), kept.modified().unwrap());
+    set_mode(work.join("tree/folder 3"), 0o750).unwrap();
+    succeed(&["-r", "-p", "tree"], &remote("."));
+    assert_eq!(mode(home.join("tree/folder 3")).unwrap(), 0o750);
+    let modified = |path: PathBuf| fs::metadata(path).unwrap().modified().unwrap();
+    assert_eq!(modified(home.join("tree/folder 3")), modified(work.join("tree/folder 3")));
     // What cannot be done is said, and the exit status says so.
     let missing = copy(&[&remote("nothing")], "nothing");
     assert!(missing.code == Some(1) && missing.err().contains("no such file: /nothing"), "{missing}");
