@@ -5,7 +5,7 @@ use sshome_e2e::tree::{contents, mode, noise, plant, set_mode};
 use sshome_e2e::{Client, Exec, Host, Outcome, run, until};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -178,7 +178,8 @@ fn there_and_back(host: &Host, client: &Client, scp: impl Fn() -> Command) {
     set_mode(work.join("tree/folder 3"), 0o750).unwrap();
     succeed(&["-r", "-p", "tree"], &remote("."));
     assert_eq!(mode(home.join("tree/folder 3")).unwrap(), 0o750);
-    let modified = |path: PathBuf| fs::metadata(path).unwrap().modified().unwrap();
+    // OpenSSH sends whole seconds.
+    let modified = |path: PathBuf| fs::metadata(path).unwrap().mtime();
     assert_eq!(modified(home.join("tree/folder 3")), modified(work.join("tree/folder 3")));
     // What cannot be done is said, and the exit status says so.
     let missing = copy(&[&remote("nothing")], "nothing");
