@@ -93,16 +93,7 @@ impl Client {
     /// # Errors
     /// If the program does not build.
     pub fn bare(&self) -> Result<Command> {
-        let mut command = Command::new(binary("sshome")?);
-        command
-            .current_dir(self.work())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.home())
-            .env("TERM", "xterm")
-            .env("TZ", "UTC");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Ok(command)
+        Ok(self.foreign(binary("sshome")?))
     }
 
     /// The program with all that it takes to reach the server, and no key.

@@ -2,6 +2,8 @@
 //! folder that goes with the test.
 
 mod client;
+mod exec;
+pub mod foreign;
 mod host;
 mod liar;
 mod peer;
@@ -12,9 +14,10 @@ mod terminal;
 pub mod tree;
 
 pub use client::{Client, Outcome};
+pub use exec::{Exec, command, run};
 pub use host::{Host, HostBuilder};
 pub use liar::Liar;
-pub use peer::{Peer, end_of, hello};
+pub use peer::{Peer, Trusting, connect, end_of, hello};
 pub use program::{Program, binary};
 pub use terminal::Terminal;
 

@@ -19,7 +19,7 @@ pub struct Peer {
 }
 
 /// Takes every host key.
-pub(crate) struct Trusting;
+pub struct Trusting;
 
 impl client::Handler for Trusting {
     type Error = russh::Error;
@@ -225,10 +225,23 @@ impl Peer {
     }
 }
 
-/// Logs in.
-pub(crate) async fn connect(host: &Host, user: &str) -> Result<Handle<Trusting>> {
+/// Logs in, and starts nothing.
+///
+/// # Errors
+/// If the login is refused.
+pub async fn connect(host: &Host, user: &str) -> Result<Handle<Trusting>> {
     // The widest window that a client may have: what it allows, the server must bear.
-    let config = client::Config { window_size: 64 << 20, maximum_packet_size: 65_535, ..Default::default() };
+    connect_with(host, user, 64 << 20, 65_535).await
+}
+
+/// Logs in, with a window and packets of these sizes in bytes.
+pub(crate) async fn connect_with(
+    host: &Host,
+    user: &str,
+    window_size: u32,
+    maximum_packet_size: u32,
+) -> Result<Handle<Trusting>> {
+    let config = client::Config { window_size, maximum_packet_size, ..Default::default() };
     let mut connection = client::connect(Arc::new(config), host.address(), Trusting).await?;
     let key = PrivateKeyWithHashAlg::new(Arc::new(host.key().clone()), None);
     ensure!(connection.authenticate_publickey(user, key).await?.success(), "login refused");

@@ -79,6 +79,12 @@ impl Program {
         self.address
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it said at its start.
     #[must_use]
     pub fn announced(&self) -> &[String] {

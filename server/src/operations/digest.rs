@@ -143,37 +143,40 @@ impl FileDigest {
     }
 }
 
-enum Hasher {
+/// A digest of bytes as they come.
+pub(crate) struct Hasher(Kind);
+
+enum Kind {
     Blake3(Box<blake3::Hasher>),
     Other(Box<dyn DynDigest + Send>),
 }
 
 impl Hasher {
-    fn new(algorithm: Algorithm) -> Hasher {
-        match algorithm {
-            Algorithm::Md5 => Hasher::Other(Box::new(md5::Md5::default())),
-            Algorithm::Sha1 => Hasher::Other(Box::new(sha1::Sha1::default())),
-            Algorithm::Sha256 => Hasher::Other(Box::new(sha2::Sha256::default())),
-            Algorithm::Sha512 => Hasher::Other(Box::new(sha2::Sha512::default())),
-            Algorithm::Blake3 => Hasher::Blake3(Box::default()),
-        }
+    pub(crate) fn new(algorithm: Algorithm) -> Hasher {
+        Hasher(match algorithm {
+            Algorithm::Md5 => Kind::Other(Box::new(md5::Md5::default())),
+            Algorithm::Sha1 => Kind::Other(Box::new(sha1::Sha1::default())),
+            Algorithm::Sha256 => Kind::Other(Box::new(sha2::Sha256::default())),
+            Algorithm::Sha512 => Kind::Other(Box::new(sha2::Sha512::default())),
+            Algorithm::Blake3 => Kind::Blake3(Box::default()),
+        })
     }
 
-    fn update(&mut self, data: &[u8]) {
-        match self {
-            Hasher::Blake3(hasher) => drop(hasher.update(data)),
-            Hasher::Other(hasher) => hasher.update(data),
+    pub(crate) fn update(&mut self, data: &[u8]) {
+        match &mut self.0 {
+            Kind::Blake3(hasher) => drop(hasher.update(data)),
+            Kind::Other(hasher) => hasher.update(data),
         }
     }
 
     /// Appends the digest, and begins anew.
-    fn finish_into(&mut self, out: &mut Vec<u8>) {
-        match self {
-            Hasher::Blake3(hasher) => {
+    pub(crate) fn finish_into(&mut self, out: &mut Vec<u8>) {
+        match &mut self.0 {
+            Kind::Blake3(hasher) => {
                 out.extend_from_slice(hasher.finalize().as_bytes());
                 hasher.reset();
             }
-            Hasher::Other(hasher) => out.extend_from_slice(&hasher.finalize_reset()),
+            Kind::Other(hasher) => out.extend_from_slice(&hasher.finalize_reset()),
         }
     }
 }

@@ -28,6 +28,7 @@ pub use attributes::{SetAttributes, set_attributes};
 pub use browse::{Directory, Listing, enter_directory, open_directory, stat};
 pub use copy::Copy;
 pub use copy_data::CopyData;
+pub(crate) use digest::Hasher;
 pub use digest::{Algorithm, FileDigest, Range};
 pub use download::Download;
 pub use error::{Error, Result};

@@ -28,7 +28,7 @@ pub(super) enum Error {
     #[error("{0} exists; -p takes it as it is")]
     Exists(RemotePath),
     /// What the operation says.
-    #[error("{}: {_0}", _0.status().words())]
+    #[error("{}", _0.message())]
     Operation(#[from] operations::Error),
     /// The bytes of a client's standard input did not come whole.
     #[error("the input was cut off; nothing was published")]

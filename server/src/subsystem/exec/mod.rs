@@ -11,6 +11,7 @@ mod error;
 mod look;
 mod scp;
 mod stream;
+mod sums;
 mod table;
 mod task;
 mod words;

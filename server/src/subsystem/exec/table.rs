@@ -2,8 +2,9 @@
 
 use super::arguments::{Accepts, Arguments};
 use super::error::{Error, Result};
-use super::task::{Once, Task};
-use super::{change, look, scp, stream};
+use super::task::{Io, Once, Task};
+use super::{change, look, scp, stream, sums};
+use crate::operations::Algorithm;
 
 /// A command.
 pub(super) struct Command {
@@ -146,6 +147,46 @@ static COMMANDS: &[Command] = &[
         begin: stream::put,
     },
     Command {
+        name: "md5sum",
+        accepts: accepts("md5sum [NAME]...", "bt", (0, ANY)),
+        help: "print the MD5 of files, or of the standard input",
+        changes: no,
+        reads: sums::reads,
+        begin: |arguments| sums::begin(Algorithm::Md5, arguments),
+    },
+    Command {
+        name: "sha1sum",
+        accepts: accepts("sha1sum [NAME]...", "bt", (0, ANY)),
+        help: "print the SHA-1 of files, or of the standard input",
+        changes: no,
+        reads: sums::reads,
+        begin: |arguments| sums::begin(Algorithm::Sha1, arguments),
+    },
+    Command {
+        name: "sha256sum",
+        accepts: accepts("sha256sum [NAME]...", "bt", (0, ANY)),
+        help: "print the SHA-256 of files, or of the standard input",
+        changes: no,
+        reads: sums::reads,
+        begin: |arguments| sums::begin(Algorithm::Sha256, arguments),
+    },
+    Command {
+        name: "sha512sum",
+        accepts: accepts("sha512sum [NAME]...", "bt", (0, ANY)),
+        help: "print the SHA-512 of files, or of the standard input",
+        changes: no,
+        reads: sums::reads,
+        begin: |arguments| sums::begin(Algorithm::Sha512, arguments),
+    },
+    Command {
+        name: "b3sum",
+        accepts: accepts("b3sum [NAME]...", "bt", (0, ANY)),
+        help: "print the BLAKE3 of files, or of the standard input",
+        changes: no,
+        reads: sums::reads,
+        begin: |arguments| sums::begin(Algorithm::Blake3, arguments),
+    },
+    Command {
         name: "scp",
         accepts: accepts("scp [-dprv] {-t TO | -f FROM...}", "dfprtvq", (1, ANY)),
         help: "the other end of an scp client's old protocol (scp -O)",
@@ -165,7 +206,7 @@ pub(super) fn find(name: &[u8]) -> Result<&'static Command> {
 }
 
 fn help(_: Arguments) -> Result<Box<dyn Task>> {
-    Ok(Box::new(Once(|_: &_, io: &mut super::task::Io| {
+    Ok(Box::new(Once(|_: &_, io: &mut Io| {
         for command in COMMANDS {
             io.line(command.accepts.usage.as_bytes());
             io.line(format!("        {}", command.help).as_bytes());

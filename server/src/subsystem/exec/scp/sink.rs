@@ -1,7 +1,7 @@
 //! `scp -t`: the side that receives.
 
 use super::protocol::{Answer, Line, Reader, Record, failure, protocol};
-use crate::operations::{self, Made, Upload, User, place};
+use crate::operations::{self, Made, SetAttributes, Upload, User, place};
 use crate::subsystem::exec::error::{Error, PARTLY, Result};
 use crate::subsystem::exec::stream::publish;
 use crate::subsystem::exec::task::{Io, Read, Task, Turn};
@@ -24,8 +24,8 @@ pub(super) struct Sink {
     directory: bool,
     recursive: bool,
     preserve: bool,
-    /// Directories that have been entered.
-    levels: Vec<RemotePath>,
+    /// Directories that have been entered, and what they are to be given when they are left.
+    levels: Vec<(RemotePath, SetAttributes)>,
     /// Of the next file.
     times: Option<Time>,
     file: Option<Arriving>,
@@ -78,8 +78,9 @@ impl Sink {
             }
             Record::Directory { mode, name } => self.enter(user, mode, &name),
             Record::Leave => {
-                self.levels.pop().map(drop).ok_or_else(|| protocol("an end of no directory"))?;
-                Ok(())
+                let left = self.levels.pop();
+                let (path, kept) = left.ok_or_else(|| protocol("an end of no directory"))?;
+                operations::set_attributes(user, &path, true, &kept).map_err(Error::from)
             }
             Record::Times(time) => {
                 self.times = Some(time);
@@ -112,24 +113,27 @@ impl Sink {
 
     /// Goes into a directory, made if it is missing. One that is there keeps its mode.
     fn enter(&mut self, user: &User, mode: u32, name: &[u8]) -> Result<()> {
-        self.times = None;
+        let times = self.times.take().map(|time| (time, time));
         let path = self.place_of(name)?;
         if self.levels.len() >= MAX_DEPTH {
             return Err(Error::Protocol(format!("{path}: too many directories in one another")));
         }
-        let mode = if self.preserve { mode & 0o777 } else { mode & 0o777 & !UMASK };
-        let (made, places) = operations::make_directory(user, &path, false, Some(mode))?;
+        let kept = match self.preserve {
+            true => SetAttributes { mode: Some(mode & 0o777), times, ..SetAttributes::default() },
+            false => SetAttributes::default(),
+        };
+        let (made, places) = operations::make_directory(user, &path, false, Some(mode & 0o777 & !UMASK))?;
         if made == Made::New {
             place(user, Vec::new(), places).1?;
         }
-        self.levels.push(path);
+        self.levels.push((path, kept));
         Ok(())
     }
 
     /// Where an entry of the current directory goes.
     fn place_of(&self, name: &[u8]) -> Result<RemotePath> {
         match self.levels.last() {
-            Some(directory) => Ok(directory.join(name)?),
+            Some((directory, _)) => Ok(directory.join(name)?),
             None if self.directory => Ok(self.target.join(name)?),
             None => Ok(self.target.clone()),
         }

@@ -1,0 +1,117 @@
+//! Digests as coreutils print them: `md5sum` and its like.
+
+use super::arguments::Arguments;
+use super::error::Result;
+use super::task::{Io, Read, Task, Turn, each};
+use crate::operations::{Algorithm, FileDigest, Hasher, OpenFile, OpenMode, Range, User};
+use sshome_wire::RemotePath;
+
+/// What one step goes through, in bytes.
+const STEP: usize = 32 << 20;
+
+/// The operand that stands for the standard input.
+const INPUT: &[u8] = b"-";
+
+/// Whether the standard input is among what is to be digested.
+pub(super) fn reads(arguments: &Arguments) -> bool {
+    arguments.operands.is_empty() || arguments.operands.iter().any(|operand| operand == INPUT)
+}
+
+pub(super) fn begin(algorithm: Algorithm, mut arguments: Arguments) -> Result<Box<dyn Task>> {
+    let mut operands = std::mem::take(&mut arguments.operands);
+    if operands.is_empty() {
+        operands.push(INPUT.to_vec());
+    }
+    let binary = arguments.has("b");
+    Ok(each(operands, move |user, _, operand| {
+        let name = operand.to_vec();
+        if operand == INPUT {
+            return Ok(Some(Box::new(InputSum { hasher: Hasher::new(algorithm), binary })));
+        }
+        let file = OpenFile::open(user, &RemotePath::root().join(operand)?, OpenMode::READ)?;
+        let digest = FileDigest::begin(&file, algorithm, Range::default())?;
+        Ok(Some(Box::new(FileSum { file, digest, name, binary })))
+    }))
+}
+
+struct FileSum {
+    file: OpenFile,
+    digest: FileDigest,
+    name: Vec<u8>,
+    binary: bool,
+}
+
+impl Task for FileSum {
+    fn turn(&mut self, _: &User, io: &mut Io) -> Result<Turn> {
+        let Some(digest) = self.digest.step(&self.file, STEP as u64)? else { return Ok(Turn::Busy) };
+        let line = line(&digest, &self.name, self.binary);
+        io.line(&io.name(&line));
+        Ok(Turn::Done(0))
+    }
+}
+
+struct InputSum {
+    hasher: Hasher,
+    binary: bool,
+}
+
+impl Task for InputSum {
+    fn turn(&mut self, _: &User, io: &mut Io) -> Result<Turn> {
+        let mut taken = 0;
+        while taken < STEP {
+            match io.input.read(STEP)? {
+                Read::Bytes(data) => {
+                    self.hasher.update(&data);
+                    taken += data.len();
+                }
+                Read::Nothing => return Ok(Turn::Waiting),
+                Read::End => {
+                    let mut digest = Vec::new();
+                    self.hasher.finish_into(&mut digest);
+                    io.line(&line(&digest, INPUT, self.binary));
+                    return Ok(Turn::Done(0));
+                }
+            }
+        }
+        Ok(Turn::Busy)
+    }
+}
+
+/// `DIGEST  NAME`. A name that would not stay on its line is escaped, and a backslash before the
+/// digest says so.
+fn line(digest: &[u8], name: &[u8], binary: bool) -> Vec<u8> {
+    let mut line = Vec::new();
+    if name.iter().any(|byte| matches!(byte, b'\\' | b'\n' | b'\r')) {
+        line.push(b'\\');
+    }
+    line.extend(digest.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()));
+    line.extend_from_slice(if binary { b" *" } else { b"  " });
+    for byte in name {
+        match byte {
+            b'\\' => line.extend_from_slice(b"\\\\"),
+            b'\n' => line.extend_from_slice(b"\\n"),
+            b'\r' => line.extend_from_slice(b"\\r"),
+            byte => line.push(*byte),
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_those_of_coreutils() {
+        for (name, wanted) in [
+            (&b"-"[..], &b"00ff  -"[..]),
+            (b"a b", b"00ff  a b"),
+            (b"new\nline", b"\\00ff  new\\nline"),
+            (b"back\\slash\r", b"\\00ff  back\\\\slash\\r"),
+            (b"\xff", b"00ff  \xff"),
+        ] {
+            assert_eq!(line(&[0, 255], name, false), wanted);
+        }
+        assert_eq!(line(&[1], b"f", true), b"01 *f");
+    }
+}
