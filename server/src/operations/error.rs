@@ -129,6 +129,13 @@ impl Error {
             | Error::TooManyDigests(_) => Status::Failed,
         }
     }
+
+    /// The status in words and the text, for ways in that have no statuses of ours:
+    /// `quota exceeded: big.iso needs …`.
+    #[must_use]
+    pub fn message(&self) -> String {
+        format!("{}: {self}", self.status().words())
+    }
 }
 
 fn keys_status(error: &OwnKeysError) -> Status {
