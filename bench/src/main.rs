@@ -22,7 +22,7 @@ use raw::Raw;
 use report::Outcome;
 use servers::Servers;
 use stage::Stage;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use tool::Tool;
 use workload::{FileSet, LONG, WORKLOADS, Workload};
@@ -84,10 +84,11 @@ fn main() -> Result<()> {
     if options.shrink > 1 {
         println!("files {} times shorter or fewer than the names of the workloads say", options.shrink);
     }
+    let target = target()?;
     if tools.contains(&Tool::Sshome) {
-        build()?;
+        build(&target)?;
     }
-    let stage = Stage::new(binaries()?)?;
+    let stage = Stage::new(target.join("release"))?;
     let servers = Servers::start(&stage, &tools)?;
     let outcomes = run_all(&workloads, &tools, options.rounds, &stage, &servers)?;
     let surroundings = report::surroundings(&stage, options.rounds);
@@ -167,18 +168,19 @@ fn installed(tools: Vec<Tool>) -> Result<Vec<Tool>> {
 }
 
 /// Builds what is measured.
-fn build() -> Result<()> {
+fn build(target: &Path) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--locked", "--release", "-p", "sshomed", "-p", "sshome"]);
     command.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
+    command.arg("--target-dir").arg(target);
     ensure!(command.status().context("running cargo")?.success(), "sshome does not build");
     Ok(())
 }
 
-/// The folder of what was built: it stands beside the bench's own, or is it.
-fn binaries() -> Result<PathBuf> {
-    let own = std::env::current_exe().context("finding the folder of the binaries")?;
-    let target = own.ancestors().nth(2).context("finding the folder of the binaries")?;
-    Ok(target.join("release"))
+/// The folder that cargo builds into: the bench itself was built there.
+fn target() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("finding the folder that cargo builds into")?;
+    let target = own.ancestors().nth(2).context("finding the folder that cargo builds into")?;
+    Ok(target.to_owned())
 }
