@@ -33,12 +33,14 @@ struct World {
 static WORLD: LazyLock<World> = LazyLock::new(|| {
     let dir = TempDir::new().expect("a temporary folder");
     let password = || Password::new("only here");
-    let hash = hash_password(&password()).expect("a hash").to_phc();
     fs::create_dir(dir.path().join("etc")).expect("a folder");
-    let text = format!("[users.ann]\npassword = \"{hash}\"\nquota = {QUOTA}\nmax-files = 30\n");
+    let text = format!("[server]\n[users.ann]\nquota = {QUOTA}\nmax-files = 30\n");
     fs::write(dir.path().join("etc/users.toml"), text).expect("a file");
     fs::write(dir.path().join("secret"), "outside").expect("a file");
-    let config = config::load(dir.path(), None, &[]).expect("a configuration");
+    let mut config = config::load(dir.path(), None, &[]).expect("a configuration");
+    for account in &mut config.accounts {
+        Arc::make_mut(account).password = Some(hash_password(&password()).expect("a hash"));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config)));
     let login = runtime.block_on(authenticator.password("ann", password())).expect("a login");

@@ -71,6 +71,9 @@ pub enum Error {
         /// What differs.
         why: &'static str,
     },
+    /// Part of what was to be written to a staged file could not be.
+    #[error("{0}: part of it was refused; nothing was published")]
+    NotWhole(RemotePath),
     /// What is on the disk is not what was published.
     #[error("{0} is not what was stored: it has changed on the disk; restore it from a copy")]
     Rotten(RemotePath),
@@ -125,6 +128,7 @@ impl Error {
             Error::IntoItself { .. }
             | Error::Partly { .. }
             | Error::NoPart(_)
+            | Error::NotWhole(_)
             | Error::Overlap(_)
             | Error::TooManyDigests(_) => Status::Failed,
         }

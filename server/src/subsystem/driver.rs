@@ -9,6 +9,7 @@ use super::inbox::{Flooded, Inbox};
 use super::{Ended, Gone, Incoming, Outgoing};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -61,7 +62,7 @@ pub(crate) async fn drive(
     loop {
         conversation.push(inbox.take());
         inbox.set_backlog(conversation.backlog());
-        let sending = !ready.is_empty();
+        let sending = AtomicBool::new(!ready.is_empty());
         let turn = async {
             // One user's sessions never hold all the threads that there are for such work.
             let _turn = turns.acquire().await;
@@ -71,8 +72,13 @@ pub(crate) async fn drive(
             });
             turn.await
         };
-        let both = async { tokio::join!(turn, send(&outgoing, std::mem::take(&mut ready))) };
-        let Ok((turn, sent)) = inbox.during(sending, both).await else { return Ended::Flooded };
+        let delivery = async {
+            let sent = send(&outgoing, std::mem::take(&mut ready)).await;
+            sending.store(false, Ordering::Relaxed);
+            sent
+        };
+        let both = async { tokio::join!(turn, delivery) };
+        let Ok((turn, sent)) = inbox.during_both(&sending, both).await else { return Ended::Flooded };
         let Ok((returned, turn)) = turn else { return Ended::Fault };
         conversation = returned;
         ready = conversation.take_output();

@@ -89,7 +89,7 @@ impl Atomic {
     pub(super) fn finish(self, path: &RemotePath) -> Result<Placement> {
         let draft = self.draft.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !draft.whole {
-            return Err(Error::Mismatch { path: path.clone(), why: "part of it was refused" });
+            return Err(Error::NotWhole(path.clone()));
         }
         if let Some(hasher) = draft.hasher.filter(|hasher| hasher.length() == draft.length) {
             Stamp::write(draft.staged.file(), hasher.finish()).of_file(path)?;

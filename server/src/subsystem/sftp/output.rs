@@ -4,8 +4,8 @@ use sshome_wire::sftp::{DATA_HEAD, Response, ServerPacket, StatusCode, TooLong, 
 /// Packets are put together up to about this many bytes: each piece costs the connection some work.
 const PIECE: usize = 256 << 10;
 
-/// Data that are at least this long get a piece of their own, of exactly their length: it need not be
-/// filled with zeros before they are read into it.
+/// Who asks for at least this many bytes is given a piece of its own, of exactly their length: it need not
+/// be filled with zeros before they are read into it.
 const LARGE: usize = 64 << 10;
 
 /// What a turn puts out.
@@ -13,6 +13,8 @@ const LARGE: usize = 64 << 10;
 pub(super) struct Output {
     pieces: Vec<Bytes>,
     current: Vec<u8>,
+    /// For data of which much is asked for, and often little is there.
+    large: Vec<u8>,
     length: usize,
 }
 
@@ -59,27 +61,25 @@ impl Output {
     ) -> Result<usize, E> {
         let needed = DATA_HEAD + most;
         if most >= LARGE {
-            self.gather();
-            self.current = Vec::with_capacity(needed);
-        } else if self.current.capacity() - self.current.len() < needed {
+            if self.large.capacity() != needed {
+                self.large = Vec::with_capacity(needed);
+            }
+            let result = put_data(&mut self.large, id, most, read);
+            match self.large.len() {
+                few if few < LARGE => self.current.append(&mut self.large),
+                _ => {
+                    self.gather();
+                    let piece = std::mem::take(&mut self.large);
+                    self.keep(piece);
+                }
+            }
+            return result;
+        }
+        if self.current.capacity() - self.current.len() < needed {
             let before = std::mem::replace(&mut self.current, Vec::with_capacity(PIECE));
             self.keep(before);
         }
-        let start = self.current.len();
-        self.current.extend_from_slice(&[0; DATA_HEAD]);
-        let result = read(&mut self.current, most);
-        match &result {
-            Ok(length) if *length > 0 => {
-                if let Some(head) = self.current.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
-                    *head = data_head(id, *length as u32);
-                }
-            }
-            _ => self.current.truncate(start),
-        }
-        if most >= LARGE {
-            self.gather();
-        }
-        result
+        put_data(&mut self.current, id, most, read)
     }
 
     fn gather(&mut self) {
@@ -93,6 +93,27 @@ impl Output {
             self.pieces.push(Bytes::from(piece));
         }
     }
+}
+
+/// Appends a DATA packet of what is read, if anything is.
+fn put_data<E>(
+    out: &mut Vec<u8>,
+    id: u32,
+    most: usize,
+    read: impl FnOnce(&mut Vec<u8>, usize) -> Result<usize, E>,
+) -> Result<usize, E> {
+    let start = out.len();
+    out.extend_from_slice(&[0; DATA_HEAD]);
+    let result = read(out, most);
+    match &result {
+        Ok(length) if *length > 0 => {
+            if let Some(head) = out.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
+                *head = data_head(id, *length as u32);
+            }
+        }
+        _ => out.truncate(start),
+    }
+    result
 }
 
 #[cfg(test)]
@@ -131,7 +152,17 @@ mod tests {
             buffer.push(1);
             Err("the disk")
         };
-        assert_eq!(output.data(99, 10, refused), Err("the disk"));
+        for most in [10, LARGE] {
+            assert_eq!(output.data(99, most, refused), Err("the disk"));
+        }
+        // Much is asked for, and little is there.
+        let few = |buffer: &mut Vec<u8>, _| {
+            buffer.extend_from_slice(b"few");
+            Ok::<_, ()>(3)
+        };
+        assert_eq!(output.data(98, LARGE, few), Ok(3));
+        let response = Response::Data(Data::from(Bytes::from_static(b"few")));
+        expected.push(ServerPacket::Response { id: 98, response });
         let length = output.len();
         let pieces = output.take();
         assert_eq!(pieces.iter().map(Bytes::len).sum::<usize>(), length);
