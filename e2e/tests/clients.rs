@@ -155,8 +155,12 @@ async fn putty() {
 async fn curl() {
     let Some(curl) = program("curl", "curl") else { return };
     let (host, client) = prepared().await.unwrap();
-    if !succeed(client.foreign(curl.clone()).arg("--version")).out().contains(" sftp ") {
-        return eprintln!("skipped: curl: it has no SFTP here");
+    let version = succeed(client.foreign(curl.clone()).arg("--version")).out();
+    let old = (0..11).any(|minor| version.contains(&format!(" libssh2/1.{minor}.")));
+    if old || !version.contains(" sftp ") {
+        return eprintln!(
+            "skipped: curl: it has no SFTP here, or a libssh2 before 1.11, which has no MAC of ours"
+        );
     }
     let public = client.home().join("id.pub");
     fs::write(&public, host.key().public_key().to_openssh().unwrap()).unwrap();
