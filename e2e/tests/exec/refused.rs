@@ -35,7 +35,7 @@ async fn forwarding_agents_x11_and_environment_are_refused() {
     assert!(connection.channel_open_direct_streamlocal("/run/x").await.is_err());
     assert!(connection.tcpip_forward("127.0.0.1", 0).await.is_err());
     // None of that has cost the channel.
-    channel.exec(true, "pwd").await.unwrap();
+    channel.exec(true, "put f").await.unwrap();
     assert!(granted(&mut channel).await, "a command");
     // And there is one command to a channel.
     channel.exec(true, "pwd").await.unwrap();

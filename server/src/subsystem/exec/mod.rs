@@ -21,6 +21,7 @@ use super::{Ended, Gone, Incoming, Outgoing};
 use crate::operations::User;
 use error::{Error, Result};
 use sshome_wire::display::Escaped;
+use std::sync::Arc;
 use task::{Chunk, Io, Task, Turn};
 
 /// What a terminal sends for Ctrl-C, and the exit status of a program that it ends.
@@ -66,49 +67,61 @@ async fn serve(
             work.io.input.push(chunks, inbox.end());
         }
         inbox.set_backlog(work.io.input.len());
-        let sending = !ready.is_empty();
-        let turn = async {
+        let share = Arc::clone(&turns);
+        let turn = tokio::spawn(async move {
             // One user's sessions never hold all the threads that there are for such work.
-            let _turn = turns.acquire().await;
+            let _turn = share.acquire().await;
             let turn = tokio::task::spawn_blocking(move || {
                 let turn = work.turn();
                 (work, turn)
             });
             turn.await
-        };
-        let both = async { tokio::join!(turn, send(&outgoing, std::mem::take(&mut ready))) };
-        let (turn, sent) = inbox.during(sending, both).await?;
-        let (returned, turn) = turn.map_err(|_| Ended::Fault)?;
-        sent?;
+        });
+        // While the turn runs: what there is to send, and after that only what there is room for is
+        // taken in.
+        send(&mut inbox, &outgoing, std::mem::take(&mut ready)).await?;
+        let turn = inbox.during(false, turn).await?;
+        let (returned, turn) = turn.and_then(|turn| turn).map_err(|_| Ended::Fault)?;
         work = returned;
         ready = work.io.take();
         // What has come whole is worth going on with, though nobody hears of it.
         let whole = work.reads && inbox.end() == Some(End::Eof);
-        if outgoing.is_closed() || (inbox.is_gone() && !whole) {
+        if (outgoing.is_closed() || inbox.is_gone()) && !whole {
             return Err(Ended::Gone);
         }
         match turn {
             Turn::Busy => {}
             Turn::Waiting => {
-                inbox.during(true, send(&outgoing, std::mem::take(&mut ready))).await??;
+                send(&mut inbox, &outgoing, std::mem::take(&mut ready)).await?;
                 inbox.wait().await;
             }
             Turn::Done(status) => {
-                inbox.during(true, send(&outgoing, std::mem::take(&mut ready))).await??;
+                send(&mut inbox, &outgoing, std::mem::take(&mut ready)).await?;
                 return Ok(status);
             }
         }
     }
 }
 
-async fn send(outgoing: &impl Outgoing, chunks: Vec<Chunk>) -> std::result::Result<(), Gone> {
-    for chunk in chunks {
-        match chunk {
-            Chunk::Output(bytes) => outgoing.send(bytes).await?,
-            Chunk::Error(bytes) => outgoing.send_error(bytes).await?,
-        }
+/// Sends, and takes in whatever the client sends meanwhile.
+async fn send(
+    inbox: &mut Inbox<impl Incoming>,
+    outgoing: &impl Outgoing,
+    chunks: Vec<Chunk>,
+) -> std::result::Result<(), Ended> {
+    if chunks.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let sends = async {
+        for chunk in chunks {
+            match chunk {
+                Chunk::Output(bytes) => outgoing.send(bytes).await?,
+                Chunk::Error(bytes) => outgoing.send_error(bytes).await?,
+            }
+        }
+        Ok::<(), Gone>(())
+    };
+    Ok(inbox.during(true, sends).await??)
 }
 
 impl From<Flooded> for Ended {
