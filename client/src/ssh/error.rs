@@ -36,9 +36,14 @@ pub enum LoginError {
         /// Why.
         error: russh::Error,
     },
-    /// The server hung up while somebody was logging in.
-    #[error("the server ended the connection while {0}")]
-    Closed(String),
+    /// The connection ended while somebody was logging in.
+    #[error("the connection ended while {what}")]
+    Closed {
+        /// Who, and what may be the reason.
+        what: String,
+        /// Whether the server had refused something before.
+        refused: bool,
+    },
     /// The server hung up, with these words.
     #[error("the server ended the connection: {}", Escaped(.0.as_bytes()))]
     Ended(String),
@@ -67,7 +72,7 @@ impl LoginError {
             LoginError::Connect { .. }
             | LoginError::TimeOut { .. }
             | LoginError::Handshake { .. }
-            | LoginError::Closed(_)
+            | LoginError::Closed { .. }
             | LoginError::Ended(_)
             | LoginError::Ssh(_)
             | LoginError::Conversation(ConversationError::Lost(_)) => true,
@@ -85,7 +90,7 @@ impl LoginError {
     pub fn exit(&self) -> Exit {
         match self {
             LoginError::HostKey(_) => Exit::HostKey,
-            LoginError::Authentication(_) | LoginError::Closed(_) => Exit::Authentication,
+            LoginError::Authentication(_) | LoginError::Closed { refused: true, .. } => Exit::Authentication,
             LoginError::Interrupted => Exit::Interrupted,
             LoginError::Conversation(ConversationError::Refused(_)) => Exit::Failed,
             _ => Exit::Connection,

@@ -217,8 +217,10 @@ impl Login<'_> {
         if self.handle.is_closed() {
             let user = Escaped(self.settings.user.as_bytes());
             let notes = self.notes.iter().map(|note| format!("\n    {note}")).collect::<String>();
-            let text = format!("{user} was logging in: too many attempts, or too slow{notes}");
-            return Err(LoginError::Closed(text));
+            let refused = self.remaining.is_some();
+            let why = if refused { "too many attempts, or too slow" } else { "try again later" };
+            let what = format!("{user} was logging in: {why}{notes}");
+            return Err(LoginError::Closed { what, refused });
         }
         Ok(())
     }

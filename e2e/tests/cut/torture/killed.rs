@@ -161,8 +161,6 @@ impl World {
                 Some((Some(0), _)) => return,
                 // The connection was lost, or could not be made.
                 Some((Some(3), _)) => self.counts.lost += 1,
-                // Lost in the middle of the login, where a server that will have no more looks the same.
-                Some((Some(5), said)) if said.contains("ended the connection while") => self.counts.lost += 1,
                 Some(ended) => panic!("{arguments:?} ended with {ended:?}"),
                 None => {}
             }
