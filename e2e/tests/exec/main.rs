@@ -41,6 +41,10 @@ async fn commands_do_what_they_say() {
     assert_eq!(done(&host, "ls -a a").await, "b\nf\n");
     assert_eq!(done(&host, "ls a/f 'with space'").await, "a/f\nwith space:\n");
     assert_eq!(done(&host, "ls -R a").await, "a:\nb\nf\n\na/b:\nc\n\na/b/c:\n");
+    done(&host, "mkdir -p a/.hidden/x").await;
+    assert_eq!(done(&host, "ls -R a").await, "a:\nb\nf\n\na/b:\nc\n\na/b/c:\n");
+    assert_eq!(done(&host, "ls -aR a/.hidden").await, "a/.hidden:\nx\n\na/.hidden/x:\n");
+    done(&host, "rm -r a/.hidden").await;
     assert_eq!(done(&host, "ls -d a a/f").await, "a\na/f\n");
     let long = done(&host, "ls -l a").await;
     let line = long.lines().nth(1).unwrap();

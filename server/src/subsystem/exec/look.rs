@@ -67,6 +67,10 @@ impl Task for Ls {
         let Some((directory, mut entries)) = self.listing.next_batch(user, SORTED)? else {
             return Ok(Turn::Done(0));
         };
+        let is_hidden = |name: &[u8]| !self.shown.all && name.starts_with(b".");
+        if directory.split(|byte| *byte == b'/').any(is_hidden) {
+            return Ok(Turn::Busy);
+        }
         if self.headed && self.current.as_ref() != Some(&directory) {
             let separator: &[u8] =
                 if directory.is_empty() || self.operand.ends_with(b"/") { b"" } else { b"/" };
@@ -78,7 +82,7 @@ impl Task for Ls {
             self.current = Some(directory);
         }
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        for entry in entries.iter().filter(|entry| self.shown.all || !entry.name.starts_with(b".")) {
+        for entry in entries.iter().filter(|entry| !is_hidden(&entry.name)) {
             self.shown.entry(user, io, entry, &entry.name);
         }
         Ok(Turn::Busy)

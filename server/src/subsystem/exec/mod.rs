@@ -2,7 +2,7 @@
 //! nothing is started: the line is read as a shell would read its words and quotes, and what would
 //! need a shell is refused.
 //!
-//! [`run`] is the one task that owns a channel. What the command does is the business of a [`Task`],
+//! [`run`] is the one task that owns a channel. What the command does is the business of a `Task`,
 //! which is synchronous and runs where blocking is allowed, a bounded turn at a time.
 
 mod arguments;
