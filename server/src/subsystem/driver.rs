@@ -9,7 +9,6 @@ use super::inbox::{Flooded, Inbox};
 use super::{Ended, Gone, Incoming, Outgoing};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -62,24 +61,27 @@ pub(crate) async fn drive(
     loop {
         conversation.push(inbox.take());
         inbox.set_backlog(conversation.backlog());
-        let sending = AtomicBool::new(!ready.is_empty());
-        let turn = async {
+        let share = Arc::clone(&turns);
+        let turn = tokio::spawn(async move {
             // One user's sessions never hold all the threads that there are for such work.
-            let _turn = turns.acquire().await;
+            let _turn = share.acquire().await;
             let turn = tokio::task::spawn_blocking(move || {
                 let turn = conversation.turn(quiet);
                 (conversation, turn)
             });
             turn.await
+        });
+        // While the turn runs: what there is to send, and after that only what there is room for is taken
+        // in.
+        let sent = match ready.is_empty() {
+            true => Ok(()),
+            false => match inbox.during(true, send(&outgoing, std::mem::take(&mut ready))).await {
+                Ok(sent) => sent,
+                Err(Flooded) => return Ended::Flooded,
+            },
         };
-        let delivery = async {
-            let sent = send(&outgoing, std::mem::take(&mut ready)).await;
-            sending.store(false, Ordering::Relaxed);
-            sent
-        };
-        let both = async { tokio::join!(turn, delivery) };
-        let Ok((turn, sent)) = inbox.during_both(&sending, both).await else { return Ended::Flooded };
-        let Ok((returned, turn)) = turn else { return Ended::Fault };
+        let Ok(turn) = inbox.during(false, turn).await else { return Ended::Flooded };
+        let Ok((returned, turn)) = turn.and_then(|turn| turn) else { return Ended::Fault };
         conversation = returned;
         ready = conversation.take_output();
         if sent.is_err() || outgoing.is_closed() {

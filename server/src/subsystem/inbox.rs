@@ -4,7 +4,6 @@ use super::{Arrival, Incoming};
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// As much is taken in ahead of its turn, in bytes. Past it we do not read, the connection stops
 /// reading too, and the client has to wait.
@@ -88,23 +87,9 @@ impl<I: Incoming> Inbox<I> {
         sending: bool,
         work: impl Future<Output = T>,
     ) -> Result<T, Flooded> {
-        self.during_both(&AtomicBool::new(sending), work).await
-    }
-
-    /// As [`Inbox::during`], where `work` also sends, and clears `sending` once that is done: from then on
-    /// no more is taken in than is good.
-    ///
-    /// # Errors
-    /// As [`Inbox::during`].
-    pub(crate) async fn during_both<T>(
-        &mut self,
-        sending: &AtomicBool,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Flooded> {
+        let most = if sending { AHEAD_WHILE_SENDING } else { AHEAD };
         let mut work = pin!(work);
         loop {
-            let sending = sending.load(Ordering::Relaxed);
-            let most = if sending { AHEAD_WHILE_SENDING } else { AHEAD };
             if sending && self.bytes >= most {
                 return Err(Flooded);
             }
@@ -180,21 +165,6 @@ mod tests {
         inbox.set_backlog(AHEAD_WHILE_SENDING);
         assert_eq!(inbox.during(true, pending::<()>()).await, Err(Flooded));
         assert_eq!(inbox.incoming.0, 0);
-    }
-
-    #[tokio::test]
-    async fn who_sends_much_while_we_only_work_waits() {
-        let mut inbox = Inbox::new(Endless(0));
-        let sending = AtomicBool::new(true);
-        let work = async {
-            // Sent at once; the rest takes its time.
-            sending.store(false, Ordering::Relaxed);
-            for _ in 0..2 * AHEAD_WHILE_SENDING / OVERHEAD {
-                tokio::task::yield_now().await;
-            }
-        };
-        assert_eq!(inbox.during_both(&sending, work).await, Ok(()));
-        assert!(inbox.incoming.0 <= AHEAD / OVERHEAD + 1);
     }
 
     #[tokio::test]
