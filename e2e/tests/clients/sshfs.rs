@@ -1,0 +1,1 @@
+//! sshfs, and what runs over it.
