@@ -1,1 +1,0 @@
-//! sshfs, and what runs over it.
