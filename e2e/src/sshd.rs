@@ -1,97 +1,123 @@
-//! OpenSSH's own server, to see what a client can do there.
+//! OpenSSH's own server, to see whether something is its way as well or only ours.
 
+use crate::foreign;
 use crate::liar::write_key;
-use crate::{Client, until};
-use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use anyhow::{Context, Result};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::task::{JoinHandle, JoinSet};
 
-/// Where Debian puts it. It wants to be called by its whole path, to run itself again for each session.
+/// Where Debian puts it, which is not in everybody's PATH. It wants to be called by its whole path.
 const SSHD: &str = "/usr/sbin/sshd";
 
-/// An sshd with `internal-sftp` and keys of its own, which lets in whoever runs the tests. It is killed
-/// when it is dropped.
+/// An sshd with a configuration, a host key and a port of its own. It ends when it is dropped.
+///
+/// Its folder has the names that a [`Host`](crate::Host)'s has, so that [`Client::of`](crate::Client::of)
+/// takes either.
 pub struct Sshd {
     dir: TempDir,
-    process: Child,
     address: SocketAddr,
+    user: String,
+    accepting: JoinHandle<()>,
 }
 
 impl Sshd {
-    /// Starts one. None if this machine has none; then it is said which test that leaves out.
+    /// Starts it; none if this machine has no sshd, and then it is said which test that leaves out.
     ///
-    /// # Panics
-    /// If it does not start.
-    #[must_use]
-    pub fn start(test: &str) -> Option<Sshd> {
-        if !Path::new(SSHD).is_file() {
-            eprintln!("skipped: {test}: no sshd here; scripts/install-test-deps installs it");
-            return None;
+    /// # Errors
+    /// If it is there and cannot be started.
+    pub async fn start(test: &str) -> Result<Option<Sshd>> {
+        if foreign::program(SSHD, test).is_none() {
+            return Ok(None);
         }
-        let dir = TempDir::with_prefix("sshome-sshd-").unwrap();
+        let dir = TempDir::with_prefix("sshome-sshd-")?;
         for folder in ["keys", "home"] {
-            fs::create_dir(dir.path().join(folder)).unwrap();
+            std::fs::create_dir(dir.path().join(folder))?;
         }
-        write_key(&dir.path().join("keys/host_ed25519")).unwrap();
-        let key = write_key(&dir.path().join("id")).unwrap();
-        fs::write(dir.path().join("authorized"), key.public_key().to_openssh().unwrap()).unwrap();
-        if rustix::process::geteuid().is_root() {
-            // sshd wants it, and has it made by what starts the system's own.
-            fs::create_dir_all("/run/sshd").unwrap();
-        }
-        // Somebody else may take the port before sshd does: then once more.
-        let (process, address) = (0..5).find_map(|_| listening(&dir)).expect("there is no free port");
-        Some(Sshd { dir, process, address })
+        let config = configure(dir.path())?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let accepting = tokio::spawn(accept(listener, config));
+        Ok(Some(Sshd { dir, address, user: whoami()?, accepting }))
     }
 
-    /// A client that it lets in.
-    ///
-    /// # Panics
-    /// If it cannot be made.
+    /// Where it listens.
     #[must_use]
-    pub fn client(&self) -> Client {
-        let user = Command::new("id").arg("-un").output().unwrap().stdout;
-        Client::of(self.dir.path(), self.address, String::from_utf8(user).unwrap().trim()).unwrap()
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
-    /// An empty folder that it serves, among all others.
+    /// Its folder.
     #[must_use]
-    pub fn folder(&self) -> PathBuf {
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The folder that a session of SFTP begins in. A command begins in the user's own home.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
         self.dir.path().join("home")
+    }
+
+    /// Whoever runs the test: sshd lets nobody else in.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
     }
 }
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.accepting.abort();
     }
 }
 
-/// One that listens on a port that nobody had just before; none if somebody has it now.
-fn listening(dir: &TempDir) -> Option<(Child, SocketAddr)> {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (config, log) = (dir.path().join("config"), dir.path().join("log"));
-    let text = format!(
-        "Port {}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {authorized}\nPidFile none\n\
+/// Writes its configuration and the keys, and says where the configuration is.
+fn configure(dir: &Path) -> Result<PathBuf> {
+    write_key(&dir.join("keys/host_ed25519"))?;
+    let key = write_key(&dir.join("id"))?;
+    std::fs::write(dir.join("authorized_keys"), key.public_key().to_openssh()?)?;
+    let config = format!(
+        "HostKey {dir}/keys/host_ed25519\nAuthorizedKeysFile {dir}/authorized_keys\nPidFile none\n\
          UsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nUseDNS no\n\
-         Subsystem sftp internal-sftp\n",
-        address.port(),
-        host = dir.path().join("keys/host_ed25519").display(),
-        authorized = dir.path().join("authorized").display(),
+         Subsystem sftp internal-sftp -d {dir}/home\n",
+        dir = dir.display(),
     );
-    fs::write(&config, text).unwrap();
+    let file = dir.join("sshd_config");
+    std::fs::write(&file, config)?;
+    if rustix::process::geteuid().is_root() {
+        std::fs::create_dir_all("/run/sshd").context("making the folder that sshd changes its root to")?;
+    }
+    Ok(file)
+}
+
+/// Runs one for each connection, as inetd would: sshd cannot be asked to choose a free port itself.
+async fn accept(listener: TcpListener, config: PathBuf) {
+    let mut sessions = JoinSet::new();
+    while let Ok((socket, _)) = listener.accept().await {
+        match serve(socket, &config) {
+            Ok(mut child) => drop(sessions.spawn(async move { child.wait().await })),
+            Err(error) => eprintln!("{SSHD}: {error:#}"),
+        }
+    }
+}
+
+fn serve(socket: tokio::net::TcpStream, config: &Path) -> Result<tokio::process::Child> {
+    let socket: TcpStream = socket.into_std()?;
+    socket.set_nonblocking(false)?;
+    let input = Stdio::from(std::os::fd::OwnedFd::from(socket.try_clone()?));
+    let output = Stdio::from(std::os::fd::OwnedFd::from(socket));
     let mut command = Command::new(SSHD);
-    command.args(["-D", "-e", "-f"]).arg(&config).stdin(Stdio::null()).stdout(Stdio::null());
-    let mut process = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
-    let said = || fs::read_to_string(&log).unwrap();
-    let mut ended = false;
-    until("sshd listens", || {
-        ended = process.try_wait().unwrap().is_some();
-        ended || said().contains("Server listening on ")
-    });
-    assert!(!ended || said().contains("Address already in use"), "sshd does not start:\n{}", said());
-    (!ended).then_some((process, address))
+    command.args(["-i", "-e", "-f"]).arg(config);
+    command.stdin(input).stdout(output).stderr(Stdio::null()).kill_on_drop(true);
+    Ok(command.spawn()?)
+}
+
+fn whoami() -> Result<String> {
+    let output = std::process::Command::new("id").arg("-un").output().context("running id")?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }

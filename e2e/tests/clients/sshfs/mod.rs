@@ -5,7 +5,7 @@ mod programs;
 mod space;
 mod tree;
 
-use sshome_e2e::{Client, Host, Mount, Outcome};
+use sshome_e2e::{Client, Host, Mount, Outcome, Sshd};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +16,21 @@ struct Mounted {
     mount: Mount,
     client: Client,
     host: Host,
+}
+
+/// A folder of an sshd, mounted in the same way.
+struct Theirs {
+    // Above the server.
+    mount: Mount,
+    _sshd: Sshd,
+}
+
+/// None if this machine has no sshd, or cannot mount.
+async fn sshd(test: &str) -> Option<Theirs> {
+    let sshd = Sshd::start(test).await.unwrap()?;
+    let client = Client::of(sshd.dir(), sshd.address(), sshd.user()).unwrap();
+    let mount = Mount::new(test, &client, &sshd.home(), &[])?;
+    Some(Theirs { mount, _sshd: sshd })
 }
 
 impl Mounted {

@@ -1,12 +1,23 @@
 //! Trees: copied, moved, removed, packed.
 
-use super::Mounted;
+use super::{Mounted, sshd};
+use sshome_e2e::foreign::program;
 use sshome_e2e::tree::{contents, mode, names, on_disk, plant, set_mode};
-use sshome_e2e::{Mount, Sshd};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
+
+/// That a copy of a tree is one: paths, content, modes, times.
+#[track_caller]
+fn assert_copy(copy: &Path, tree: &Path) {
+    assert_eq!(contents(copy).unwrap(), contents(tree).unwrap(), "{}", copy.display());
+    let (found, wanted) = (attributes(copy), attributes(tree));
+    let other = |(path, wanted): &(&PathBuf, &(u32, i64))| found.get(*path) != Some(*wanted);
+    let others: Vec<_> =
+        wanted.iter().filter(other).map(|(path, wanted)| (path, wanted, found.get(path))).collect();
+    assert!(others.is_empty(), "{}: path, wanted, found: {others:?}", copy.display());
+}
 
 /// What else there is to a tree than content: modes, and times in seconds, as version 3 of SFTP has them.
 fn attributes(top: &Path) -> BTreeMap<PathBuf, (u32, i64)> {
@@ -46,10 +57,8 @@ async fn cp_there_and_back() {
     plant_with_modes(&home.here("tree"));
     home.does("cp", &[&"-a", &"tree", &home.there("copy")]);
     home.does("cp", &[&"-a", &home.there("copy"), &"back"]);
-    let (wanted, modes) = (contents(&home.here("tree")).unwrap(), attributes(&home.here("tree")));
     for copy in [home.there("copy"), home.stored("copy"), home.here("back")] {
-        assert_eq!(contents(&copy).unwrap(), wanted, "{}", copy.display());
-        assert_eq!(attributes(&copy), modes, "{}", copy.display());
+        assert_copy(&copy, &home.here("tree"));
     }
     // Two names of one file are that on the server's disk, too. sshfs does not show it.
     let inode = |name| fs::metadata(home.stored("copy").join(name)).unwrap().ino();
@@ -84,7 +93,6 @@ async fn mv_and_rm() {
 async fn tar_in_and_out() {
     let Some(home) = Mounted::new("tar_in_and_out", "").await else { return };
     plant_with_modes(&home.here("tree"));
-    let (wanted, modes) = (contents(&home.here("tree")).unwrap(), attributes(&home.here("tree")));
     // An archive that is unpacked there, one that is made of what is there, and one that lies there.
     home.does("tar", &[&"-cf", &"in.tar", &"tree"]);
     home.does("tar", &[&"-xpf", &"in.tar", &"-C", &home.there("")]);
@@ -92,8 +100,38 @@ async fn tar_in_and_out() {
     home.does("mkdir", &[&"back"]);
     home.does("tar", &[&"-xpzf", &home.there("out.tgz"), &"-C", &"back"]);
     for copy in [home.stored("tree"), home.here("back/tree")] {
-        assert_eq!(contents(&copy).unwrap(), wanted, "{}", copy.display());
-        assert_eq!(attributes(&copy), modes, "{}", copy.display());
+        assert_copy(&copy, &home.here("tree"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rsync_has_nothing_to_do_the_second_time() {
+    let test = "rsync_has_nothing_to_do_the_second_time";
+    let Some(_) = program("rsync", test) else { return };
+    let Some(home) = Mounted::new(test, "").await else { return };
+    plant_with_modes(&home.here("tree"));
+    let rsync =
+        || home.does("rsync", &[&"-rlptgo", &"--delete", &"--itemize-changes", &"tree", &home.there("")]);
+    assert!(!rsync().is_empty());
+    assert_eq!(rsync(), "");
+    fs::remove_file(home.here("tree/empty")).unwrap();
+    fs::write(home.here("tree/large"), b"shorter now").unwrap();
+    let changes = rsync();
+    assert!(changes.contains("*deleting   tree/empty\n") && changes.contains(" tree/large\n"), "{changes}");
+    assert_copy(&home.stored("tree"), &home.here("tree"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_connections_and_no_cache() {
+    let test = "several_connections_and_no_cache";
+    for options in [&["max_conns=4"][..], &["cache=no", "sshfs_sync"], &["direct_io"]] {
+        let Some(home) = Mounted::with_options(test, "", options).await else { return };
+        plant_with_modes(&home.here("tree"));
+        home.does("cp", &[&"-a", &"tree", &home.there("copy")]);
+        home.does("cp", &[&"-a", &home.there("copy"), &"back"]);
+        let wanted = contents(&home.here("tree")).unwrap();
+        assert_eq!(contents(&home.stored("copy")).unwrap(), wanted, "{options:?}");
+        assert_eq!(contents(&home.here("back")).unwrap(), wanted, "{options:?}");
     }
 }
 
@@ -150,10 +188,8 @@ async fn links_are_copied_as_they_are_to_sshd() {
         })
     };
     let ours = copy(&home.there(""));
-    let Some(sshd) = Sshd::start(test) else { return };
-    let client = sshd.client();
-    let Some(theirs) = Mount::new(test, &client, &sshd.folder(), &[]) else { return };
-    assert_eq!(ours, copy(&theirs.path().join("")));
+    let Some(theirs) = sshd(test).await else { return };
+    assert_eq!(ours, copy(&theirs.mount.path().join("")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
