@@ -37,11 +37,12 @@ impl Client {
     #[must_use]
     pub fn openssh_options(&self) -> Vec<String> {
         let known = format!("UserKnownHostsFile={}", self.known_hosts().display());
+        // Not `-i`, which sshfs does not have.
+        let key = format!("IdentityFile={}", self.key().display());
         let mut options = vec!["-F".to_owned(), "none".to_owned()];
-        for option in ["BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes", &known] {
+        for option in ["BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes", &known, &key] {
             options.extend(["-o".to_owned(), option.to_owned()]);
         }
-        options.extend(["-i".to_owned(), self.key().display().to_string()]);
         options
     }
 

@@ -6,10 +6,12 @@ mod exec;
 pub mod foreign;
 mod host;
 mod liar;
+mod mount;
 mod peer;
 mod program;
 pub mod sftp;
 pub mod siege;
+mod sshd;
 mod terminal;
 pub mod tree;
 
@@ -17,8 +19,10 @@ pub use client::{Client, Outcome};
 pub use exec::{Exec, command, run};
 pub use host::{Host, HostBuilder};
 pub use liar::Liar;
+pub use mount::Mount;
 pub use peer::{Peer, Trusting, connect, end_of, hello};
 pub use program::{Program, binary};
+pub use sshd::Sshd;
 pub use terminal::Terminal;
 
 use std::time::{Duration, Instant};

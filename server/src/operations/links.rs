@@ -11,16 +11,20 @@ use sshome_wire::RemotePath;
 /// As many links on a path as the kernel follows.
 const MAX_LINKS: usize = 40;
 
-/// Gives a file another name. It takes an entry, and no bytes. A link at the end of `from` is not followed.
+/// Gives a file another name. It takes an entry, and no bytes. A link at the end of `from` is not followed:
+/// it gets the other name itself.
 ///
 /// # Errors
-/// If `from` is no regular file, `to` is taken, or an entry more would exceed the quota.
+/// If `from` is neither a regular file nor a link, `to` is taken, or an entry more would exceed the quota.
 pub fn hard_link(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
     user.require_write()?;
     let source = user.home.locate(from).of_file(from)?;
     let target = user.home.locate(to).of_directory(to)?;
     let names = user.home.lock_names();
-    regular(&source.stat().of_file(from)?).of_file(from)?;
+    let stat = source.stat().of_file(from)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+        regular(&stat).of_file(from)?;
+    }
     let entry = user.ledger.reserve(0, 1).map_err(over_quota(to))?;
     source.hard_link(&target, &names).of_file(to)?;
     entry.commit(Change { bytes: 0, entries: 1 });

@@ -162,19 +162,24 @@ fn renaming_is_exact() {
 }
 
 #[test]
-fn hard_links_are_of_regular_files() {
+fn hard_links_are_of_files_and_links() {
     let world = World::new("");
     let user = world.user();
     operations::make_new_directory(&user, &path("dir"), None).unwrap();
     operations::make_symlink(&user, &path("link"), b"dir").unwrap();
     put(&user, "f", b"f").unwrap();
     for (from, to) in
-        [("dir", "g"), ("link", "g"), ("none", "g"), ("f", "link"), ("f", "no/g"), ("f", STAGING)]
+        [("dir", "g"), ("none", "g"), ("f", "link"), ("f", "no/g"), ("f", STAGING), ("link", "f")]
     {
         assert!(operations::hard_link(&user, &path(from), &path(to)).is_err(), "{from} {to}");
     }
     assert_eq!(operations::read_link(&user, &path("link")).unwrap(), b"dir");
     assert!(operations::read_link(&user, &path("f")).is_err());
+    operations::hard_link(&user, &path("link"), &path("other")).unwrap();
+    assert_eq!(operations::read_link(&user, &path("other")).unwrap(), b"dir");
+    world.assert_books(0);
+    operations::rename(&user, &path("other"), &path("f")).unwrap();
+    operations::remove(&user, &path("link")).unwrap();
     world.assert_books(0);
 }
 

@@ -1,0 +1,93 @@
+//! sshfs: a home as a folder of this machine.
+
+use crate::foreign::program;
+use crate::{Client, until};
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// The option of sshfs that lets links point anywhere.
+const NO_CONTAIN: &str = "no_contain_symlinks";
+
+/// A folder that sshfs shows what a server has in. It is unmounted when it is dropped, also by a panic.
+pub struct Mount {
+    point: TempDir,
+    sshfs: Child,
+    fusermount: PathBuf,
+}
+
+impl Mount {
+    /// Mounts the server's folder `remote` for a client, with options of sshfs's own. None if this
+    /// machine cannot mount; then it is said which test that leaves out.
+    ///
+    /// # Panics
+    /// If sshfs cannot reach the server, or ends.
+    #[must_use]
+    pub fn new(test: &str, client: &Client, remote: &Path, options: &[&str]) -> Option<Mount> {
+        let (sshfs, fusermount) = (program("sshfs", test)?, program("fusermount3", test)?);
+        if let Err(error) = File::options().read(true).write(true).open("/dev/fuse") {
+            eprintln!("skipped: {test}: nothing can be mounted here: /dev/fuse: {error}");
+            return None;
+        }
+        let point = TempDir::with_prefix("sshome-mount-").unwrap();
+        let mut command = client.foreign(&sshfs);
+        command.arg("-f").arg(format!("{}:{}", client.destination(), remote.display())).arg(point.path());
+        command.args(client.openssh_options()).args(["-p", &client.port()]);
+        // Where it is known, the default refuses links that are absolute or go up, whatever the server is.
+        let known = Command::new(&sshfs).arg("--help").output().unwrap().stdout;
+        let links = known.windows(NO_CONTAIN.len()).any(|text| text == NO_CONTAIN.as_bytes());
+        let options = options.iter().copied().chain(links.then_some(NO_CONTAIN));
+        command.args(options.flat_map(|option| ["-o", option]));
+        let outside = device(point.path());
+        let mut mount = Mount { sshfs: command.stdout(Stdio::null()).spawn().unwrap(), point, fusermount };
+        let mut ended = None;
+        until("sshfs mounts", || {
+            ended = mount.sshfs.try_wait().unwrap();
+            ended.is_some() || device(mount.path()) != outside
+        });
+        let Some(status) = ended else { return Some(mount) };
+        let mut why = String::new();
+        mount.sshfs.stderr.as_mut().unwrap().read_to_string(&mut why).unwrap();
+        // The kernel's refusal has nothing to do with any server.
+        assert!(why.contains("mount failed"), "sshfs does not mount: {status}\n{why}");
+        eprintln!("skipped: {test}: nothing can be mounted here: {}", why.trim());
+        None
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.point.path()
+    }
+
+    /// Unmounts, and waits until everything that was written is with the server.
+    ///
+    /// # Panics
+    /// If something in the folder is in use.
+    pub fn unmount(mut self) {
+        let outcome = Command::new(&self.fusermount).arg("-u").arg(self.point.path()).status().unwrap();
+        assert!(outcome.success(), "fusermount3 -u: {outcome}");
+        assert!(self.sshfs.wait().unwrap().success());
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        if matches!(self.sshfs.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        // Also if something in it is still open.
+        let _ = Command::new(&self.fusermount).args(["-u", "-z"]).arg(self.point.path()).status();
+        // With nothing open any more it ends by itself; with something, it has to be made to.
+        let _ = self.sshfs.kill();
+        let _ = self.sshfs.wait();
+    }
+}
+
+/// The device that a folder is on; none while it cannot be asked.
+fn device(folder: &Path) -> Option<u64> {
+    fs::metadata(folder).ok().map(|stat| stat.dev())
+}

@@ -1,0 +1,59 @@
+//! docs/clients.md and the tests, compared: what is said there is shown, and what is shown is said there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+const DOCUMENT: &str = include_str!("../../../docs/clients.md");
+
+/// The tests of one test program, as `cargo test --test PROGRAM` names them, behind the program's name.
+fn tests_of(program: &str) -> BTreeSet<String> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut found = BTreeSet::new();
+    let mut files = vec![(format!("{program} "), top.join(format!("{program}.rs")))];
+    let mut folders = vec![(format!("{program} "), top.join(program))];
+    while let Some((prefix, folder)) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            let module = path.file_stem().unwrap().to_str().unwrap();
+            if path.is_dir() {
+                folders.push((format!("{prefix}{module}::"), path));
+            } else if ["main", "mod"].contains(&module) {
+                files.push((prefix.clone(), path));
+            } else {
+                files.push((format!("{prefix}{module}::"), path));
+            }
+        }
+    }
+    for (prefix, file) in files {
+        let source = fs::read_to_string(file).unwrap_or_default();
+        for attribute in ["\n#[test]", "\n#[tokio::test"] {
+            // The rest of the attribute, and others, stand before the function.
+            let functions = source.split(attribute).skip(1).filter_map(|rest| rest.split_once("fn "));
+            let names = functions.filter_map(|(_, rest)| rest.split_once('(')).map(|(name, _)| name);
+            found.extend(names.map(|name| format!("{prefix}{name}")));
+        }
+    }
+    found
+}
+
+/// What the rows of the tables name as shown by: `PROGRAM TEST`, in the last column.
+fn named() -> BTreeSet<String> {
+    let rows = DOCUMENT.lines().filter_map(|line| line.strip_suffix("` |"));
+    let last = rows.filter_map(|row| row.rsplit_once("| `")).map(|(_, cell)| cell);
+    last.flat_map(|cell| cell.split("`, `")).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_the_document_names_is_there_and_nothing_is_left_out() {
+    let named = named();
+    for test in &named {
+        let program = test.split_once(' ').map_or("", |(program, _)| program);
+        assert!(tests_of(program).contains(test), "docs/clients.md names a test that is not there: {test}");
+    }
+    for program in ["clients", "openssh_sftp"] {
+        let tests = tests_of(program).into_iter().filter(|test| !test.starts_with("clients document::"));
+        let left_out: Vec<_> = tests.filter(|test| !named.contains(test)).collect();
+        assert!(left_out.is_empty(), "docs/clients.md does not name {left_out:?}");
+    }
+}
