@@ -10,6 +10,7 @@ mod peer;
 mod program;
 pub mod sftp;
 pub mod siege;
+mod sshd;
 mod terminal;
 pub mod tree;
 
@@ -19,6 +20,7 @@ pub use host::{Host, HostBuilder};
 pub use liar::Liar;
 pub use peer::{Peer, Trusting, connect, end_of, hello};
 pub use program::{Program, binary};
+pub use sshd::Sshd;
 pub use terminal::Terminal;
 
 use std::time::{Duration, Instant};

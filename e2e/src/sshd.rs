@@ -1,0 +1,123 @@
+//! OpenSSH's own server, to see whether something is its way as well or only ours.
+
+use crate::foreign;
+use crate::liar::write_key;
+use anyhow::{Context, Result};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Where Debian puts it, which is not in everybody's PATH. It wants to be called by its whole path.
+const SSHD: &str = "/usr/sbin/sshd";
+
+/// An sshd with a configuration, a host key and a port of its own. It ends when it is dropped.
+///
+/// Its folder has the names that a [`Host`](crate::Host)'s has, so that [`Client::of`](crate::Client::of)
+/// takes either.
+pub struct Sshd {
+    dir: TempDir,
+    address: SocketAddr,
+    user: String,
+    accepting: JoinHandle<()>,
+}
+
+impl Sshd {
+    /// Starts it; none if this machine has no sshd, and then it is said which test that leaves out.
+    ///
+    /// # Errors
+    /// If it is there and cannot be started.
+    pub async fn start(test: &str) -> Result<Option<Sshd>> {
+        if foreign::program(SSHD, test).is_none() {
+            return Ok(None);
+        }
+        let dir = TempDir::with_prefix("sshome-sshd-")?;
+        for folder in ["keys", "home"] {
+            std::fs::create_dir(dir.path().join(folder))?;
+        }
+        let config = configure(dir.path())?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let accepting = tokio::spawn(accept(listener, config));
+        Ok(Some(Sshd { dir, address, user: whoami()?, accepting }))
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The folder that a session of SFTP begins in. A command begins in the user's own home.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
+    /// Whoever runs the test: sshd lets nobody else in.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Writes its configuration and the keys, and says where the configuration is.
+fn configure(dir: &Path) -> Result<PathBuf> {
+    write_key(&dir.join("keys/host_ed25519"))?;
+    let key = write_key(&dir.join("id"))?;
+    std::fs::write(dir.join("authorized_keys"), key.public_key().to_openssh()?)?;
+    let config = format!(
+        "HostKey {dir}/keys/host_ed25519\nAuthorizedKeysFile {dir}/authorized_keys\nPidFile none\n\
+         UsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nUseDNS no\n\
+         Subsystem sftp internal-sftp -d {dir}/home\n",
+        dir = dir.display(),
+    );
+    let file = dir.join("sshd_config");
+    std::fs::write(&file, config)?;
+    if rustix::process::geteuid().is_root() {
+        std::fs::create_dir_all("/run/sshd").context("making the folder that sshd changes its root to")?;
+    }
+    Ok(file)
+}
+
+/// Runs one for each connection, as inetd would: sshd cannot be asked to choose a free port itself.
+async fn accept(listener: TcpListener, config: PathBuf) {
+    let mut sessions = JoinSet::new();
+    while let Ok((socket, _)) = listener.accept().await {
+        match serve(socket, &config) {
+            Ok(mut child) => drop(sessions.spawn(async move { child.wait().await })),
+            Err(error) => eprintln!("{SSHD}: {error:#}"),
+        }
+    }
+}
+
+fn serve(socket: tokio::net::TcpStream, config: &Path) -> Result<tokio::process::Child> {
+    let socket: TcpStream = socket.into_std()?;
+    socket.set_nonblocking(false)?;
+    let input = Stdio::from(std::os::fd::OwnedFd::from(socket.try_clone()?));
+    let output = Stdio::from(std::os::fd::OwnedFd::from(socket));
+    let mut command = Command::new(SSHD);
+    command.args(["-i", "-e", "-f"]).arg(config);
+    command.stdin(input).stdout(output).stderr(Stdio::null()).kill_on_drop(true);
+    Ok(command.spawn()?)
+}
+
+fn whoami() -> Result<String> {
+    let output = std::process::Command::new("id").arg("-un").output().context("running id")?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}

@@ -1,0 +1,3 @@
+//! Other people's programs, unchanged, at a real server; what they can do is in docs/clients.md.
+
+mod site;
