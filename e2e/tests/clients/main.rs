@@ -1,3 +1,6 @@
 //! Other people's programs, unchanged, at a real server; what they can do is in docs/clients.md.
 
+mod lftp;
+mod putty;
+mod rclone;
 mod site;
