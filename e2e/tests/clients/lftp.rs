@@ -118,7 +118,7 @@ async fn lftp_has_its_other_commands() {
     let content = noise(MIB, "f");
     fs::write(site.here("f"), &content).unwrap();
     lftp.does(
-        "mkdir -p a/b/c\ncd a/b\nput f -o g\nmv g c\nchmod 640 c/g\nln -s c/g soft\ncd c\nmput ../../f f",
+        "mkdir -p a/b/c\ncd a/b\nput f -o g\nmv g c/\nchmod 640 c/g\nln -s c/g soft\ncd c\nmput ../../f f",
     );
     assert!(fs::read(site.there("a/b/soft")).unwrap() == content);
     assert_eq!(mode(site.there("a/b/c/g")).unwrap(), 0o640);
