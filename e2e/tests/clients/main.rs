@@ -2,5 +2,6 @@
 
 mod lftp;
 mod putty;
+mod python;
 mod rclone;
 mod site;

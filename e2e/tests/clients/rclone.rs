@@ -3,7 +3,9 @@
 use crate::site::{Site, run, succeed};
 use sshome_e2e::tree::{contents, names, noise, on_disk, plant};
 use sshome_e2e::{Outcome, foreign, until};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
@@ -48,12 +50,22 @@ impl Rclone {
     }
 }
 
+/// A tree without the names in which rclone replaces control characters by others, before it sends them.
+fn plant_for_rclone(top: &Path) {
+    fs::create_dir(top).unwrap();
+    plant(top).unwrap();
+    let replaced: [&[u8]; 3] = [b"odd/new\nline", b"odd/tab\there", b"odd/\x1b[31mred\x07"];
+    for name in replaced {
+        fs::remove_file(top.join(OsStr::from_bytes(name))).unwrap();
+    }
+    fs::remove_dir_all(top.join(OsStr::from_bytes(b"folder \xff\n"))).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rclone_copies_both_ways_and_compares_hashes() {
     let Some(rclone) = Rclone::open("rclone_copies_both_ways_and_compares_hashes", "").await else { return };
     let site = &rclone.site;
-    fs::create_dir(site.here("tree")).unwrap();
-    plant(&site.here("tree")).unwrap();
+    plant_for_rclone(&site.here("tree"));
     rclone.does(&["copy", "--transfers", "8", "--create-empty-src-dirs", "tree", "r:tree"]);
     rclone.does(&["copy", "--transfers", "8", "--create-empty-src-dirs", "r:tree", "back"]);
     let wanted = contents(&site.here("tree")).unwrap();
@@ -106,14 +118,13 @@ async fn rclone_sees_a_byte_that_has_changed() {
 async fn rclone_syncs_with_deletions() {
     let Some(rclone) = Rclone::open("rclone_syncs_with_deletions", "").await else { return };
     let site = &rclone.site;
-    fs::create_dir(site.here("tree")).unwrap();
-    plant(&site.here("tree")).unwrap();
+    plant_for_rclone(&site.here("tree"));
     rclone.does(&["sync", "--transfers", "8", "--create-empty-src-dirs", "tree", "r:tree"]);
-    // Gone, new, changed, a folder in place of a file, and renamed.
+    // Gone, new, changed and renamed.
     fs::remove_dir_all(site.here("tree/folder 3")).unwrap();
     fs::remove_file(site.here("tree/empty")).unwrap();
-    fs::create_dir(site.here("tree/empty")).unwrap();
-    fs::write(site.here("tree/empty/new"), b"new").unwrap();
+    fs::create_dir(site.here("tree/more")).unwrap();
+    fs::write(site.here("tree/more/new"), b"new").unwrap();
     fs::write(site.here("tree/folder 1/file-1"), noise(MIB, "changed")).unwrap();
     fs::rename(site.here("tree/large"), site.here("tree/renamed")).unwrap();
     let sync = ["sync", "-v", "--track-renames", "--create-empty-src-dirs", "tree", "r:tree"];
