@@ -52,7 +52,6 @@ async fn what_a_source_does_not_finish_is_not_published() {
     for records in [
         &b"C0644 3 f\n"[..],
         b"C0644 3 f\nne",
-        b"C0644 3 f\nnew",
         b"C0644 3 f\nnew\x01the source failed\n",
         b"C0644 3 f\nnew\x02the source failed\n",
         b"C0644 9223372036854775807 f\nnew\0",
@@ -74,6 +73,18 @@ async fn what_a_source_does_not_finish_is_not_published() {
     scp.vanish().await.unwrap();
     until("nothing is staged", || staged(&home) == 0);
     assert_eq!(fs::read(home.join("f")).unwrap(), b"old");
+}
+
+/// As libssh2 does, and so curl: no word after the data, and the input ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_only_ends_has_sent_what_it_announced() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let home = host.home("ann");
+    for (records, content) in [(&b"C0644 3 f\nnew"[..], &b"new"[..]), (b"C0644 0 f\n", b"")] {
+        let outcome = run(&host, "ann", "scp -t f", records).await.unwrap();
+        assert_eq!((outcome.code, &*outcome.stdout), (Some(0), &b"\0\0\0"[..]), "{}", records.escape_ascii());
+        assert_eq!(fs::read(home.join("f")).unwrap(), content);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

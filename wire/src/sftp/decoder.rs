@@ -107,10 +107,12 @@ impl Packet {
     /// Reads a body without an id.
     pub(super) fn read<T>(self, read: impl FnOnce(&mut Fields) -> Result<T, Flaw>) -> Result<T, Malformed> {
         let Packet { kind, body } = self;
-        whole(&mut Fields::new(body), read).map_err(|flaw| Malformed { kind, id: None, flaw })
+        let mut fields = Fields::new(body);
+        read(&mut fields).map_err(|flaw| Malformed { kind, id: None, flaw })
     }
 
-    /// Reads a body that begins with a request's id.
+    /// Reads a body that begins with a request's id. Whoever minds what stands behind it asks for the
+    /// [`end`](Fields::end).
     pub(super) fn read_with_id<T>(
         self,
         read: impl FnOnce(&mut Fields) -> Result<T, Flaw>,
@@ -118,13 +120,7 @@ impl Packet {
         let Packet { kind, body } = self;
         let mut fields = Fields::new(body);
         let id = fields.u32().map_err(|flaw| Malformed { kind, id: None, flaw })?;
-        let value = whole(&mut fields, read).map_err(|flaw| Malformed { kind, id: Some(id), flaw })?;
+        let value = read(&mut fields).map_err(|flaw| Malformed { kind, id: Some(id), flaw })?;
         Ok((id, value))
     }
-}
-
-fn whole<T>(fields: &mut Fields, read: impl FnOnce(&mut Fields) -> Result<T, Flaw>) -> Result<T, Flaw> {
-    let value = read(fields)?;
-    fields.end()?;
-    Ok(value)
 }

@@ -106,10 +106,11 @@ pub enum Request {
 }
 
 impl ClientPacket {
-    /// Reads a packet.
+    /// Reads a packet. What stands behind a request's last field is left alone, as OpenSSH does: rclone
+    /// 1.60 sends its whole buffer behind the data of a WRITE that did not fill it.
     ///
     /// # Errors
-    /// If it is not what its kind says, to its last byte.
+    /// If it is not what its kind says.
     pub fn decode(packet: Packet) -> Result<ClientPacket, Malformed> {
         let kind = packet.kind();
         if kind == kind::INIT {

@@ -85,7 +85,11 @@ impl ServerPacket {
                 Ok(ServerPacket::Version { version: fields.u32()?, extensions: fields.extensions()? })
             });
         }
-        let (id, response) = packet.read_with_id(|fields| Response::decode(kind, fields))?;
+        let (id, response) = packet.read_with_id(|fields| {
+            let response = Response::decode(kind, fields)?;
+            fields.end()?;
+            Ok(response)
+        })?;
         Ok(ServerPacket::Response { id, response })
     }
 

@@ -160,14 +160,15 @@ impl Sink {
         }
     }
 
-    /// After the data the source says whether it could read them all.
+    /// After the data the source says whether it could read them all. Those made with libssh2, like curl,
+    /// end their input instead, and never look at what becomes of the file; what was announced has arrived.
     fn end_file(&mut self, user: &User, io: &mut Io) -> Result<Option<usize>> {
         let Some(answer) = self.reader.answer(&mut io.input)? else { return Ok(None) };
         let Some(file) = self.file.take() else { return Ok(Some(0)) };
         let stored = match answer {
-            Answer::Accepted => file.upload.and_then(|upload| publish(user, upload, None)),
+            Answer::Accepted | Answer::End => file.upload.and_then(|upload| publish(user, upload, None)),
             Answer::Refused => Err(Error::Protocol("the source failed; nothing was published".to_owned())),
-            Answer::GivenUp | Answer::End => return Err(Error::Cut),
+            Answer::GivenUp => return Err(Error::Cut),
         };
         self.answer(io, stored);
         Ok(Some(0))

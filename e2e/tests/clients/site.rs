@@ -1,0 +1,92 @@
+//! The server that other people's programs are tried at: ours, or sshd to see whether something is its way
+//! as well (`SSHOME_E2E_SERVER=sshd`).
+
+use sshome_e2e::{Client, Host, Outcome, Sshd, foreign};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A server, one user of it, and somebody who knows the host and has the key.
+pub struct Site {
+    server: Server,
+    client: Client,
+    home: PathBuf,
+}
+
+enum Server {
+    /// Held so that it goes on.
+    Sshomed {
+        _host: Host,
+    },
+    Sshd {
+        _sshd: Sshd,
+    },
+}
+
+impl Site {
+    /// With a user of these settings. None, and it is said, if it is to be sshd and there is none.
+    pub async fn open(test: &str, settings: &str) -> Option<Site> {
+        if std::env::var_os("SSHOME_E2E_SERVER").is_some_and(|server| server == "sshd") {
+            let sshd = Sshd::start(test).await.unwrap()?;
+            let client = Client::of(sshd.dir(), sshd.address(), sshd.user()).unwrap();
+            return Some(Site { client, home: sshd.home(), server: Server::Sshd { _sshd: sshd } });
+        }
+        let host = Host::with_user("ann", settings).await.unwrap();
+        let client = Client::new(&host, "ann").unwrap();
+        Some(Site { client, home: host.home("ann"), server: Server::Sshomed { _host: host } })
+    }
+
+    /// Whether it is OpenSSH's, which has no quota and shows the whole machine.
+    pub fn is_sshd(&self) -> bool {
+        matches!(self.server, Server::Sshd { .. })
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A name in the folder that the client works in.
+    pub fn here(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.client.work().join(name)
+    }
+
+    /// A name in the user's home, on the server's disk.
+    pub fn there(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.home.join(name)
+    }
+
+    /// What a client calls a name in the user's home.
+    pub fn path(&self, name: &str) -> String {
+        let top = if self.is_sshd() { self.home.display().to_string() } else { String::new() };
+        format!("{top}/{name}")
+    }
+
+    /// The user, the host and the port, apart.
+    pub fn login(&self) -> (String, String, String) {
+        let destination = self.client.destination();
+        let (user, host) = destination.split_once('@').unwrap();
+        (user.to_owned(), host.to_owned(), self.client.port())
+    }
+}
+
+/// Where Python is that has the libraries of other people, if it was installed; if not, it is said which
+/// test that leaves out.
+pub fn python(test: &str) -> Option<PathBuf> {
+    // A test runs as target/PROFILE/deps/NAME.
+    let program = std::env::current_exe().unwrap();
+    let target = program.ancestors().nth(3).unwrap();
+    foreign::program(target.join("python-clients/bin/python").to_str().unwrap(), test)
+}
+
+/// Runs a program that is to succeed, and gives what it said.
+#[track_caller]
+pub fn succeed(command: &mut Command) -> Outcome {
+    let outcome = run(command);
+    assert_eq!(outcome.code, Some(0), "{command:?}: {outcome}");
+    outcome
+}
+
+/// Runs a program to its end.
+#[track_caller]
+pub fn run(command: &mut Command) -> Outcome {
+    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}")).into()
+}
