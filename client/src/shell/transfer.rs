@@ -79,6 +79,7 @@ impl Shell {
             force: invocation.has('f') || self.batch,
             // What cannot be read was refused with the line.
             jobs: invocation.value(JOBS).and_then(|jobs| jobs.parse().ok()).unwrap_or(self.jobs),
+            portion: Options::PORTION,
         }
     }
 

@@ -59,6 +59,13 @@ impl Observer for Watch {
         self.step(|state| *state = State { files_total: files, bytes_total: bytes, ..State::default() });
     }
 
+    fn grow(&self, files: u64, bytes: Option<u64>) {
+        self.step(|state| {
+            state.files_total += files;
+            state.bytes_total = state.bytes_total.zip(bytes).map(|(some, more)| some.saturating_add(more));
+        });
+    }
+
     fn advance(&self, bytes: u64) {
         self.step(|state| state.bytes = state.bytes.saturating_add(bytes));
     }

@@ -86,16 +86,16 @@ trait Transfer {
     /// What the connections do.
     type Work: Work;
 
-    /// Finds out what there is to do.
-    async fn begin(
-        &self,
+    /// Finds out what there is to do next; none at the end.
+    async fn next(
+        &mut self,
         ctx: &mut Context<'_>,
         retries: &mut Retries,
-    ) -> Result<Self::Work, ConversationError>;
+    ) -> Result<Option<Self::Work>, ConversationError>;
 
-    /// Does what comes last, and tells what became of everything; of a get also after an error.
+    /// Does what comes after this work, and tells what became of it; of a get also after an error.
     async fn end(
-        &self,
+        &mut self,
         ctx: &mut Context<'_>,
         retries: &mut Retries,
         work: &Self::Work,
@@ -115,17 +115,20 @@ async fn run(
 
 async fn steps(
     ctx: &mut Context<'_>,
-    transfer: impl Transfer,
+    mut transfer: impl Transfer,
     jobs: Jobs,
 ) -> Result<Summary, ConversationError> {
-    let mut retries = Retries::default();
-    let work = Arc::new(transfer.begin(ctx, &mut retries).await?);
-    let carried = lanes::carry(ctx, &mut retries, &work, jobs).await;
-    transfer.end(ctx, &mut retries, &work, carried).await
+    let (mut retries, mut summary) = (Retries::default(), Summary::default());
+    while let Some(work) = transfer.next(ctx, &mut retries).await? {
+        let work = Arc::new(work);
+        let carried = lanes::carry(ctx, &mut retries, &work, jobs).await;
+        summary.add(transfer.end(ctx, &mut retries, &work, carried).await?);
+    }
+    Ok(summary)
 }
 
 /// How a transfer is done.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Directories, too, with all that is in them.
     pub recursive: bool,
@@ -137,6 +140,21 @@ pub struct Options {
     pub force: bool,
     /// How many connections share the work.
     pub jobs: Jobs,
+    /// A get of a tree goes by portions of about this many entries, each of whole directories, so that its
+    /// memory does not grow with the tree.
+    pub portion: usize,
+}
+
+impl Options {
+    /// The usual portion: some megabytes of names, and some seconds of work.
+    pub const PORTION: usize = 50_000;
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let (recursive, preserve, follow, force) = (false, false, false, false);
+        Options { recursive, preserve, follow, force, jobs: Jobs::Auto, portion: Options::PORTION }
+    }
 }
 
 /// What became of a transfer.
@@ -250,6 +268,7 @@ async fn remote_entry(ctx: &mut Context<'_>, path: &RemotePath) -> Result<Option
     }
 }
 
+/// Whether there is a directory at a path on the server.
 async fn remote_is_directory(ctx: &mut Context<'_>, path: &RemotePath) -> Result<bool, ConversationError> {
     Ok(remote_entry(ctx, path).await?.is_some_and(|entry| entry.kind == FileKind::Directory))
 }

@@ -26,6 +26,8 @@ const WORDS: &str = "{wide_msg}";
 pub trait Observer: Debug + Send + Sync {
     /// A transfer begins, of so many files and, where it is known, bytes.
     fn begin(&self, files: u64, bytes: Option<u64>);
+    /// So many more files and bytes of it have been found.
+    fn grow(&self, files: u64, bytes: Option<u64>);
     /// So many more bytes are through.
     fn advance(&self, bytes: u64);
     /// A file of this path on the server has begun, and so many bytes of it are there already: they count
@@ -175,6 +177,22 @@ impl Progress {
                 let line = self.line(bytes);
                 line.set_message(total_words(0, files));
                 total.line = Some(line);
+            }
+        });
+    }
+
+    /// So many more files of the transfer have been found, and so many bytes.
+    pub(super) fn grow(&self, files: u64, bytes: Option<u64>) {
+        if let Some(observer) = &self.observer {
+            observer.grow(files, bytes);
+        }
+        self.with(|total, _| {
+            total.files += files;
+            if let Some(line) = &total.line {
+                line.inc_length(bytes.unwrap_or(0));
+                line.set_message(total_words(total.files_done, total.files));
+            } else if total.files > 1 {
+                total.line = Some(self.line(bytes));
             }
         });
     }

@@ -19,8 +19,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub const PLAIN: Options =
-    Options { recursive: false, preserve: false, follow: false, force: false, jobs: Jobs::ONE };
+pub const PLAIN: Options = Options {
+    recursive: false,
+    preserve: false,
+    follow: false,
+    force: false,
+    jobs: Jobs::ONE,
+    portion: Options::PORTION,
+};
 pub const RECURSIVE: Options = Options { recursive: true, ..PLAIN };
 
 /// A client that is logged in, with a folder of its own.
@@ -37,6 +43,9 @@ pub struct Client {
 /// What the last transfer has told of itself.
 #[derive(Debug, Default)]
 struct Heard {
+    /// Files that were announced, and in how many portions.
+    announced: AtomicU64,
+    portions: AtomicU64,
     /// Bytes that are through.
     through: AtomicU64,
     /// Of each file that is done with, its length and where it was gone on with.
@@ -44,9 +53,16 @@ struct Heard {
 }
 
 impl Observer for Heard {
-    fn begin(&self, _: u64, _: Option<u64>) {
+    fn begin(&self, files: u64, _: Option<u64>) {
+        self.announced.store(files, Ordering::SeqCst);
+        self.portions.store(1, Ordering::SeqCst);
         self.through.store(0, Ordering::SeqCst);
         self.done.lock().unwrap().clear();
+    }
+
+    fn grow(&self, files: u64, _: Option<u64>) {
+        self.portions.fetch_add(1, Ordering::SeqCst);
+        self.announced.fetch_add(files, Ordering::SeqCst);
     }
 
     fn advance(&self, bytes: u64) {
@@ -172,6 +188,11 @@ impl Client {
     /// its length and where it was gone on with.
     pub fn heard(&self) -> (u64, Vec<(u64, u64)>) {
         (self.heard.through.load(Ordering::SeqCst), self.heard.done.lock().unwrap().clone())
+    }
+
+    /// How many files the last transfer has announced, and in how many portions.
+    pub fn announced(&self) -> (u64, u64) {
+        (self.heard.announced.load(Ordering::SeqCst), self.heard.portions.load(Ordering::SeqCst))
     }
 
     fn progress(&self) -> Progress {

@@ -71,13 +71,20 @@ pub struct Listing {
     recursive: bool,
     /// Of the path that was asked for.
     own: Attributes,
-    /// Directories that are still to be read, relative to `top`.
-    ahead: Vec<Vec<u8>>,
+    /// Directories that are still to be read, those inside the one that is read now last.
+    ahead: Vec<Level>,
     current: Option<(Vec<u8>, DirectoryReader)>,
-    /// How many of `ahead` were there before the current directory's own.
-    older: usize,
     failed: u64,
     first_failure: Option<String>,
+}
+
+/// The directories in one directory. What is remembered of a tree is their names, on the way down to one of
+/// them and not of the whole tree.
+struct Level {
+    /// The path of the one that they are in, relative to the listed one.
+    relative: Vec<u8>,
+    /// The next one last.
+    names: Vec<Box<[u8]>>,
 }
 
 /// Entries of one directory, its path relative to the listed one.
@@ -106,9 +113,8 @@ impl Listing {
             top: path.clone(),
             recursive,
             own,
-            ahead: Vec::new(),
+            ahead: vec![Level { relative: Vec::new(), names: Vec::new() }],
             current,
-            older: 0,
             failed: 0,
             first_failure: None,
         })
@@ -150,11 +156,13 @@ impl Listing {
                     break;
                 }
             }
-            if self.recursive {
+            if self.recursive
+                && let Some(level) = self.ahead.last_mut()
+            {
                 let folders = batch
                     .iter()
                     .filter(|entry| FileType::from_raw_mode(entry.stat.st_mode) == FileType::Directory);
-                self.ahead.extend(folders.map(|entry| child(&relative, &entry.name)));
+                level.names.extend(folders.map(|entry| entry.name.as_slice().into()));
             }
             match ended {
                 Ok(false) => {}
@@ -170,17 +178,22 @@ impl Listing {
 
     /// Opens the next directory that can be opened: those inside the last one first, by name.
     fn open_next(&mut self, user: &User) -> bool {
-        if let Some(own) = self.ahead.get_mut(self.older..) {
-            own.sort_unstable_by(|a, b| b.cmp(a));
+        if let Some(inside) = self.ahead.last_mut() {
+            inside.names.sort_unstable_by(|a, b| b.cmp(a));
         }
-        while let Some(relative) = self.ahead.pop() {
+        while let Some(level) = self.ahead.last_mut() {
+            let Some(name) = level.names.pop() else {
+                self.ahead.pop();
+                continue;
+            };
+            let relative = child(&level.relative, &name);
             let opened = match self.top.join(&relative) {
                 Ok(path) => user.home.read_directory(&path),
                 Err(_) => Err(Errno::NAMETOOLONG.into()),
             };
             match opened {
                 Ok(reader) => {
-                    self.older = self.ahead.len();
+                    self.ahead.push(Level { relative: relative.clone(), names: Vec::new() });
                     self.current = Some((relative, reader));
                     return true;
                 }

@@ -1,11 +1,11 @@
 //! What a get fetches, and where to: made from listings, before anything is written.
 
 use crate::transfer::{Failure, names};
-use sshome_wire::{Entries, Entry, FileKind, PathError, RemotePath, Status};
-use std::collections::HashMap;
+use sshome_wire::{PathError, RemotePath, Status};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-/// Everything that one get is to do.
+/// Everything that one portion of a get is to do.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     /// Directories, each after the one that it is in.
@@ -21,7 +21,7 @@ pub(super) struct Plan {
 }
 
 /// A directory on the server, and the one that it becomes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     /// On the server.
     pub(super) remote: RemotePath,
@@ -31,6 +31,9 @@ pub(super) struct Place {
     pub(super) below: Vec<Vec<u8>>,
     /// The directory's permission bits on the server, if it is one of a tree.
     pub(super) mode: Option<u32>,
+    /// The directories that followed links lie in, on the way to it: to be in one of them again is to go
+    /// in a circle.
+    pub(super) way: Arc<[RemotePath]>,
 }
 
 /// A file to be fetched.
@@ -76,16 +79,9 @@ impl Plan {
         let rename = (own != name).then(|| name.into());
         let is_last = |place: &Place| place.mode.is_none() && place.remote == remote && place.base == base;
         if !self.places.last().is_some_and(is_last) {
-            self.places.push(Place { remote, base, below: Vec::new(), mode: None });
+            self.places.push(Place { remote, base, below: Vec::new(), mode: None, way: Arc::default() });
         }
         self.files.push(Planned { place: self.places.len() - 1, name: own.into(), rename, size: None });
-    }
-
-    /// Adds a tree's top, to become the directory `below` in `base`.
-    pub(super) fn add_tree(&mut self, source: &RemotePath, base: PathBuf, below: Vec<Vec<u8>>) -> Tree {
-        self.places.push(Place { remote: source.clone(), base, below, mode: None });
-        let top = self.places.len() - 1;
-        Tree { places: HashMap::from([(Vec::new(), top)]), top }
     }
 
     /// Adds a link that leads to a file of so many bytes, as that file.
@@ -94,15 +90,29 @@ impl Plan {
         self.files.push(Planned { place, name: name.into_boxed_slice(), rename: None, size: Some(size) });
     }
 
-    /// Adds what one frame of the tree's listing tells.
-    pub(super) fn add_entries(&mut self, tree: &mut Tree, entries: Entries) {
-        let Some(place) = tree.places.get(&entries.directory).copied() else {
-            // Either the server made it up, or its own entry was refused and said so.
-            return;
-        };
-        for entry in entries.entries {
-            self.add_entry(tree, place, &entries.directory, entry);
+    /// How much has been planned, in entries.
+    pub(super) fn len(&self) -> usize {
+        self.places.len() + self.files.len() + self.links.len() + self.skipped.len() + self.failures.len()
+    }
+
+    /// Where the plan ends now.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            places: self.places.len(),
+            files: self.files.len(),
+            links: self.links.len(),
+            skipped: self.skipped.len(),
+            failures: self.failures.len(),
         }
+    }
+
+    /// Forgets what was planned since.
+    pub(super) fn back_to(&mut self, mark: &Mark) {
+        self.places.truncate(mark.places);
+        self.files.truncate(mark.files);
+        self.links.truncate(mark.links);
+        self.skipped.truncate(mark.skipped);
+        self.failures.truncate(mark.failures);
     }
 
     /// The path of a planned file on the server.
@@ -131,57 +141,42 @@ impl Plan {
         self.places.get(file.place).map(|place| place.path(file.local_name())).unwrap_or_default()
     }
 
-    fn add_entry(&mut self, tree: &mut Tree, place: usize, directory: &[u8], entry: Entry) {
-        let Some(parent) = self.places.get(place) else { return };
-        let shown = [parent.remote.as_bytes(), b"/", &entry.name].concat();
-        if let Err(why) = names::check(&entry.name) {
-            return self.fail(&shown, why);
-        }
-        match entry.kind {
-            FileKind::File => {
-                let name = entry.name.into_boxed_slice();
-                self.files.push(Planned { place, name, rename: None, size: Some(entry.size) });
-            }
-            FileKind::Directory => {
-                let remote = match parent.remote.join(&entry.name) {
-                    Ok(remote) => remote,
-                    Err(error) => return self.fail(&shown, error.to_string()),
-                };
-                let relative = match directory {
-                    [] => entry.name.clone(),
-                    directory => [directory, b"/", &entry.name].concat(),
-                };
-                let mut below = parent.below.clone();
-                below.push(entry.name);
-                self.places.push(Place { remote, base: parent.base.clone(), below, mode: Some(entry.mode) });
-                tree.places.insert(relative, self.places.len() - 1);
-            }
-            FileKind::Symlink => {
-                self.links.push(PlannedLink { place, name: entry.name, target: entry.target });
-            }
-            FileKind::Special => self.skipped.push(Failure::of(&shown, "it is no regular file")),
-        }
-    }
-
     pub(super) fn fail(&mut self, what: &[u8], why: impl Into<String>) {
         self.failures.push(Failure::of(what, why));
     }
 }
 
-/// The directories of one tree: their numbers by their paths below its top.
+/// How far a plan had come.
 #[derive(Debug)]
-pub(super) struct Tree {
-    places: HashMap<Vec<u8>, usize>,
-    /// The top's number.
-    pub(super) top: usize,
+pub(super) struct Mark {
+    pub(super) places: usize,
+    files: usize,
+    pub(super) links: usize,
+    skipped: usize,
+    failures: usize,
 }
 
 impl Place {
+    /// Its own local path, for people and to be compared.
+    pub(super) fn local(&self) -> PathBuf {
+        let mut path = self.base.clone();
+        path.extend(self.below.iter().map(|name| as_os_path(name)));
+        path
+    }
+
     /// The local path of a name in it, for people.
     pub(super) fn path(&self, name: &[u8]) -> PathBuf {
-        let mut path = self.base.clone();
-        path.extend(self.below.iter().map(Vec::as_slice).chain([name]).map(as_os_path));
-        path
+        self.local().join(as_os_path(name))
+    }
+
+    /// A directory in it.
+    ///
+    /// # Errors
+    /// If its path is too long.
+    pub(super) fn child(&self, name: &[u8], mode: u32) -> Result<Place, PathError> {
+        let (remote, mut below) = (self.remote.join(name)?, self.below.clone());
+        below.push(name.to_vec());
+        Ok(Place { remote, below, base: self.base.clone(), mode: Some(mode), way: Arc::clone(&self.way) })
     }
 }
 
@@ -195,50 +190,4 @@ pub(super) fn as_os_path(name: &[u8]) -> PathBuf {
 #[cfg(not(unix))]
 pub(super) fn as_os_path(name: &[u8]) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(name).into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use sshome_wire::Time;
-
-    fn entry(name: &[u8], kind: FileKind) -> Entry {
-        let mtime = Time::default();
-        Entry { name: name.to_vec(), kind, size: 3, mtime, mode: 0o755, links: 1, target: Vec::new() }
-    }
-
-    fn entries(directory: &[u8], entries: Vec<Entry>) -> Entries {
-        Entries { directory: directory.to_vec(), entries }
-    }
-
-    #[test]
-    fn a_tree_becomes_places_and_files() {
-        let mut plan = Plan::default();
-        let source = RemotePath::root().join(b"/www").unwrap();
-        let mut tree = plan.add_tree(&source, "/tmp".into(), vec![b"site".to_vec()]);
-        let top = vec![entry(b"a", FileKind::File), entry(b"d", FileKind::Directory)];
-        plan.add_entries(&mut tree, entries(b"", top));
-        let below = vec![entry(b"\xff", FileKind::File), entry(b"l", FileKind::Symlink)];
-        plan.add_entries(&mut tree, entries(b"d", below));
-        assert_eq!(plan.places.len(), 2);
-        assert_eq!(plan.places[1].below, [b"site".to_vec(), b"d".to_vec()]);
-        let remote = plan.files.iter().map(|file| plan.remote(file).unwrap()).collect::<Vec<_>>();
-        assert_eq!(remote[0].as_bytes(), b"/www/a");
-        assert_eq!(remote[1].as_bytes(), b"/www/d/\xff");
-        assert_eq!((plan.links.len(), plan.failures.len()), (1, 0));
-        assert_eq!((plan.links[0].place, plan.links[0].name.as_slice()), (1, &b"l"[..]));
-    }
-
-    #[test]
-    fn names_that_lead_out_are_refused_and_their_directories_have_no_place() {
-        let mut plan = Plan::default();
-        let mut tree = plan.add_tree(&RemotePath::root(), "/tmp".into(), vec![]);
-        let bad: [&[u8]; 7] = [b"..", b"../x", b"/etc", b"", b".", b"a\0", b".x.sshome-part"];
-        let hostile = |kind| bad.iter().map(|name| entry(name, kind)).collect::<Vec<_>>();
-        plan.add_entries(&mut tree, entries(b"", hostile(FileKind::File)));
-        plan.add_entries(&mut tree, entries(b"", hostile(FileKind::Directory)));
-        plan.add_entries(&mut tree, entries(b"..", vec![entry(b"passwd", FileKind::File)]));
-        plan.add_entries(&mut tree, entries(b"/etc", vec![entry(b"passwd", FileKind::File)]));
-        assert_eq!((plan.places.len(), plan.files.len(), plan.failures.len()), (1, 0, 14));
-    }
 }

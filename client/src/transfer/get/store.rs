@@ -2,9 +2,9 @@
 
 use super::plan::Plan;
 use crate::transfer::local::Directory;
-use crate::transfer::{Failure, Summary};
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -33,11 +33,7 @@ impl Store {
             return Ok(Rc::clone(directory));
         }
         let found = self.plan.places.get(place).ok_or(io::ErrorKind::NotFound)?;
-        let mut directory = Directory::open(&found.base)?;
-        for name in &found.below {
-            directory = directory.subdirectory(name)?;
-        }
-        let directory = Rc::new(directory);
+        let directory = Rc::new(open(&found.base, &found.below)?);
         self.open = Some((place, Rc::clone(&directory)));
         Ok(directory)
     }
@@ -69,10 +65,7 @@ impl Store {
         let Some((name, above)) = found.below.split_last() else {
             return Directory::open(&found.base).map(|_| false);
         };
-        let mut parent = Directory::open(&found.base)?;
-        for name in above {
-            parent = parent.subdirectory(name)?;
-        }
+        let parent = open(&found.base, above)?;
         let made = parent.make(name)?;
         parent.subdirectory(name)?;
         if made {
@@ -90,19 +83,15 @@ impl Store {
     pub(super) fn sync_names(&mut self) -> io::Result<()> {
         std::mem::take(&mut self.unsynced).sync()
     }
+}
 
-    /// Gives the directories that were made their modes: last, since a mode may forbid to write.
-    pub(super) fn set_modes(&mut self, made: &[usize], summary: &mut Summary) {
-        let plan = Arc::clone(&self.plan);
-        for number in made.iter().rev() {
-            let Some(place) = plan.places.get(*number) else { continue };
-            let Some(mode) = place.mode else { continue };
-            if let Err(error) = self.directory(*number).and_then(|directory| directory.set_mode(mode)) {
-                let why = format!("cannot set the directory's mode here: {error}");
-                summary.failures.push(Failure::of(place.remote.as_bytes(), why));
-            }
-        }
+/// Opens a directory on the way from the one that the user named.
+pub(super) fn open(base: &Path, below: &[Vec<u8>]) -> io::Result<Directory> {
+    let mut directory = Directory::open(base)?;
+    for name in below {
+        directory = directory.subdirectory(name)?;
     }
+    Ok(directory)
 }
 
 /// Directories whose names have changed since they were last on the disk. Few of them are kept

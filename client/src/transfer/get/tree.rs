@@ -1,175 +1,227 @@
-//! Directories of the server become part of the plan, and the links in them as well.
+//! The listing of a directory and all that is in it, on its way into the plan.
 
-use super::plan::{Place, Plan, PlannedLink};
-use super::split;
-use crate::conversation::ConversationError;
-use crate::transfer::{Context, Failure, MAX_LINKS, Options, remote_entry};
-use sshome_wire::{Entry, FileKind, RemotePath, Request};
-use std::path::{Path, PathBuf};
+use super::plan::{Mark, Place, Plan, Planned, PlannedLink};
+use super::walk::Pending;
+use crate::transfer::{Failure, names};
+use sshome_wire::{Entries, Entry, FileKind};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-/// How many links to directories are followed in one get: the server says how many there are.
-const MOST_FOLLOWED: usize = 10_000;
-
-/// Adds a directory with all that is in it, for a local target.
-pub(super) async fn add_tree(
-    ctx: &mut Context<'_>,
-    plan: &mut Plan,
-    source: &RemotePath,
-    target: &Path,
-    options: Options,
-) -> Result<(), ConversationError> {
-    let (base, below) = tree_target(source, target);
-    let first_link = plan.links.len();
-    // Unlike one in the tree, a link that the user named is always followed.
-    let Some(real) = real_path(ctx, source.clone()).await? else {
-        plan.fail(source.as_bytes(), "its links lead in a circle");
-        return Ok(());
-    };
-    list(ctx, plan, &real, base, below).await?;
-    if options.follow {
-        let links = plan.links.split_off(first_link);
-        let mut follow = Follow { links: to_follow(links, &[]), followed: 0 };
-        follow.run(ctx, plan).await?;
-    }
-    Ok(())
+/// A listing that comes directory by directory, and that may be cut before its end.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// Directories whose names have come, and not what is in them, by their paths below the top.
+    unlisted: HashMap<Vec<u8>, Unlisted>,
+    current: Current,
 }
 
-/// Where a tree goes: into a directory that is there, or else to a new name. The home's top has no
-/// name; what is in it goes into the target itself.
-fn tree_target(source: &RemotePath, target: &Path) -> (PathBuf, Vec<Vec<u8>>) {
-    if target.is_dir() {
-        let name = source.file_name().map(<[u8]>::to_vec);
-        return (target.to_owned(), name.into_iter().collect());
-    }
-    let (base, name) = split(target);
-    (base, vec![name])
+#[derive(Debug)]
+struct Unlisted {
+    /// The number of the directory that it is in.
+    parent: usize,
+    mode: u32,
 }
 
-/// Adds what is in a directory, to become `below` in `base`.
-async fn list(
-    ctx: &mut Context<'_>,
-    plan: &mut Plan,
-    source: &RemotePath,
-    base: PathBuf,
-    below: Vec<Vec<u8>>,
-) -> Result<(), ConversationError> {
-    let mut tree = plan.add_tree(source, base, below);
-    let listed = {
-        let mut each = |entries| plan.add_entries(&mut tree, entries);
-        ctx.conversation.list(source.as_bytes(), true, ctx.interrupt, &mut each).await
-    };
-    match listed {
-        Ok(Entry { kind: FileKind::Directory, mode, .. }) => {
-            if let Some(place) = plan.places.get_mut(tree.top) {
-                place.mode = Some(mode);
+/// The directory whose entries come.
+#[derive(Debug)]
+struct Current {
+    relative: Vec<u8>,
+    /// How far the plan had come before it: its own number is the next.
+    before: Mark,
+    /// What it was before; none for the top.
+    was: Option<Unlisted>,
+}
+
+impl Tree {
+    /// The listing of a directory, of which nothing has come.
+    pub(super) fn begin(plan: &mut Plan, top: Place) -> Tree {
+        let before = plan.mark();
+        plan.places.push(top);
+        Tree { unlisted: HashMap::new(), current: Current { relative: Vec::new(), before, was: None } }
+    }
+
+    /// Adds what one frame tells.
+    pub(super) fn add(&mut self, plan: &mut Plan, entries: Entries) {
+        if entries.directory != self.current.relative && !self.enter(plan, entries.directory) {
+            // Either the server made it up, or its own entry was refused and said so.
+            return;
+        }
+        for entry in entries.entries {
+            self.add_entry(plan, entry);
+        }
+    }
+
+    /// Whether what has come is of the top itself only.
+    pub(super) fn is_at_top(&self) -> bool {
+        self.current.was.is_none()
+    }
+
+    /// The listing is at its end. Directories that could not be read are in the plan without anything in
+    /// them.
+    pub(super) fn finish(self, plan: &mut Plan) {
+        for (name, Unlisted { parent, mode }) in in_order(self.unlisted) {
+            if let Some(Ok(place)) = plan.places.get(parent).map(|parent| parent.child(&name, mode)) {
+                plan.places.push(place);
             }
-            Ok(())
         }
-        Ok(_) => {
-            plan.fail(source.as_bytes(), "it was a directory, and is none any more");
-            Ok(())
-        }
-        Err(ConversationError::Refused(reply)) => {
-            plan.failures.push(Failure::refused(source.as_bytes(), reply.status, &reply.message));
-            Ok(())
-        }
-        Err(error) => Err(error),
     }
-}
 
-/// Links that are to be followed, with all that turns up in the directories that they lead to.
-struct Follow {
-    links: Vec<ToFollow>,
-    followed: usize,
-}
-
-struct ToFollow {
-    link: PlannedLink,
-    /// The directories that followed links lie in, on the way to this one: to be in one of them again
-    /// is to go in a circle.
-    way: Vec<RemotePath>,
-}
-
-fn to_follow(links: Vec<PlannedLink>, way: &[RemotePath]) -> Vec<ToFollow> {
-    links.into_iter().map(|link| ToFollow { link, way: way.to_vec() }).collect()
-}
-
-impl Follow {
-    async fn run(&mut self, ctx: &mut Context<'_>, plan: &mut Plan) -> Result<(), ConversationError> {
-        while let Some(ToFollow { link, mut way }) = self.links.pop() {
-            let Some(Place { remote, base, below, .. }) = plan.places.get(link.place) else { continue };
-            let (directory, base, mut below) = (remote.clone(), base.clone(), below.clone());
-            let path = match directory.join(&link.name) {
-                Ok(path) => path,
-                Err(error) => {
-                    plan.fail(&link.name, error.to_string());
-                    continue;
-                }
+    /// The listing goes no further. The directory whose entries come may not be whole, so the plan forgets
+    /// it. Returns what is to be listed yet, the next one last; none if that is all of the tree.
+    pub(super) fn cut(self, plan: &mut Plan) -> Option<Vec<Pending>> {
+        let Tree { mut unlisted, current: Current { relative, before, was } } = self;
+        plan.back_to(&before);
+        unlisted.retain(|_, unlisted| unlisted.parent < before.places);
+        unlisted.insert(relative, was?);
+        let mut left = Vec::with_capacity(unlisted.len());
+        let mut within: Option<(usize, Arc<Place>)> = None;
+        for (name, Unlisted { parent, mode }) in in_order(unlisted) {
+            let same = within.take().filter(|(number, _)| *number == parent).map(|(_, place)| place);
+            let Some(place) = same.or_else(|| plan.places.get(parent).cloned().map(Arc::new)) else {
+                continue;
             };
-            match remote_entry(ctx, &path).await {
-                Ok(Some(entry)) if entry.kind == FileKind::File => plan.add_followed(link, entry.size),
-                Ok(Some(entry)) if entry.kind == FileKind::Directory => {
-                    way.push(directory);
-                    let real = real_path(ctx, path.clone()).await?;
-                    let real = real.filter(|real| !way.iter().any(|passed| is_in(passed, real)));
-                    let (Some(real), true) = (real, self.followed < MOST_FOLLOWED) else {
-                        plan.fail(path.as_bytes(), "the link leads back to a directory that it is in");
-                        continue;
-                    };
-                    self.followed += 1;
-                    below.push(link.name);
-                    let first_link = plan.links.len();
-                    list(ctx, plan, &real, base, below).await?;
-                    self.links.extend(to_follow(plan.links.split_off(first_link), &way));
+            left.push(Pending::child(Arc::clone(&place), name, mode));
+            within = Some((parent, place));
+        }
+        Some(left)
+    }
+
+    /// Begins with the entries of another directory, if it is one that is to come.
+    fn enter(&mut self, plan: &mut Plan, relative: Vec<u8>) -> bool {
+        let Some(was) = self.unlisted.remove(&relative) else { return false };
+        let before = plan.mark();
+        let place = plan.places.get(was.parent).map(|parent| parent.child(last(&relative), was.mode));
+        let Some(Ok(place)) = place else { return false };
+        plan.places.push(place);
+        self.current = Current { relative, before, was: Some(was) };
+        true
+    }
+
+    fn add_entry(&mut self, plan: &mut Plan, entry: Entry) {
+        let place = self.current.before.places;
+        let Some(parent) = plan.places.get(place) else { return };
+        let shown = || [parent.remote.as_bytes(), b"/", &entry.name].concat();
+        if let Err(why) = names::check(&entry.name) {
+            let shown = shown();
+            return plan.fail(&shown, why);
+        }
+        match entry.kind {
+            FileKind::File => {
+                let name = entry.name.into_boxed_slice();
+                plan.files.push(Planned { place, name, rename: None, size: Some(entry.size) });
+            }
+            FileKind::Directory => {
+                if let Err(error) = parent.remote.join(&entry.name) {
+                    let shown = shown();
+                    return plan.fail(&shown, error.to_string());
                 }
-                Ok(Some(_)) => plan.skipped.push(Failure::of(path.as_bytes(), "it is no regular file")),
-                Ok(None) => plan.fail(path.as_bytes(), "the link leads to nothing"),
-                Err(ConversationError::Refused(reply)) => {
-                    plan.failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message));
-                }
-                Err(error) => return Err(error),
+                let relative = match self.current.relative.as_slice() {
+                    [] => entry.name,
+                    directory => [directory, b"/", &entry.name].concat(),
+                };
+                self.unlisted.insert(relative, Unlisted { parent: place, mode: entry.mode });
+            }
+            FileKind::Symlink => {
+                plan.links.push(PlannedLink { place, name: entry.name, target: entry.target });
+            }
+            FileKind::Special => {
+                let skipped = Failure::of(&shown(), "it is no regular file");
+                plan.skipped.push(skipped);
             }
         }
-        Ok(())
     }
 }
 
-/// What a path on the server leads to once it is no link; none if that never ends.
-async fn real_path(
-    ctx: &mut Context<'_>,
-    mut path: RemotePath,
-) -> Result<Option<RemotePath>, ConversationError> {
-    for _ in 0..MAX_LINKS {
-        let request = Request::Stat { path: path.as_bytes().to_vec(), follow: false };
-        let reply = match ctx.conversation.request(request, ctx.interrupt).await {
-            // Whatever it is, the listing says so.
-            Err(ConversationError::Refused(_)) => return Ok(Some(path)),
-            reply => reply?,
-        };
-        let sshome_wire::Payload::Stat(Entry { kind: FileKind::Symlink, target, .. }) = reply.payload else {
-            return Ok(Some(path));
-        };
-        let Some((directory, _)) = path.split() else { return Ok(Some(path)) };
-        path = directory.join(&target)?;
-    }
-    Ok(None)
+/// Directories by their names: those in the one that was found last come last, so that a tree is gone
+/// through depth first and little of it waits.
+fn in_order(unlisted: HashMap<Vec<u8>, Unlisted>) -> Vec<(Box<[u8]>, Unlisted)> {
+    let named = unlisted.into_iter().map(|(relative, of)| (last(&relative).into(), of));
+    let mut named: Vec<(Box<[u8]>, Unlisted)> = named.collect();
+    named.sort_unstable_by(|(a, one), (b, other)| one.parent.cmp(&other.parent).then_with(|| b.cmp(a)));
+    named
 }
 
-/// Whether a path is a directory, or below it.
-fn is_in(path: &RemotePath, directory: &RemotePath) -> bool {
-    let mut below = path.components();
-    directory.components().all(|name| below.next() == Some(name))
+/// The last name of a path.
+fn last(relative: &[u8]) -> &[u8] {
+    relative.rsplit(|byte| *byte == b'/').next().unwrap_or(relative)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sshome_wire::{RemotePath, Time};
+
+    fn entry(name: &[u8], kind: FileKind) -> Entry {
+        let mtime = Time::default();
+        Entry { name: name.to_vec(), kind, size: 3, mtime, mode: 0o755, links: 1, target: Vec::new() }
+    }
+
+    fn entries(directory: &[u8], entries: Vec<Entry>) -> Entries {
+        Entries { directory: directory.to_vec(), entries }
+    }
+
+    fn begin(plan: &mut Plan, remote: &[u8], below: Vec<Vec<u8>>) -> Tree {
+        let remote = RemotePath::root().join(remote).unwrap();
+        let place = Place { remote, base: "/tmp".into(), below, mode: Some(0o700), way: Arc::default() };
+        Tree::begin(plan, place)
+    }
 
     #[test]
-    fn what_is_in_what() {
-        let path = |path: &[u8]| RemotePath::root().join(path).unwrap();
-        assert!(is_in(&path(b"/a/b"), &path(b"/a")) && is_in(&path(b"/a"), &path(b"/a")));
-        assert!(is_in(&path(b"/a"), &path(b"/")));
-        assert!(!is_in(&path(b"/a"), &path(b"/a/b")) && !is_in(&path(b"/ab"), &path(b"/a")));
+    fn a_tree_becomes_places_and_files() {
+        let mut plan = Plan::default();
+        let mut tree = begin(&mut plan, b"/www", vec![b"site".to_vec()]);
+        tree.add(
+            &mut plan,
+            entries(b"", vec![entry(b"a", FileKind::File), entry(b"d", FileKind::Directory)]),
+        );
+        tree.add(&mut plan, entries(b"", vec![entry(b"unreadable", FileKind::Directory)]));
+        let below = vec![entry(b"\xff", FileKind::File), entry(b"l", FileKind::Symlink)];
+        tree.add(&mut plan, entries(b"d", below));
+        tree.finish(&mut plan);
+        let below: Vec<_> = plan.places.iter().map(|place| place.below.join(&b'/')).collect();
+        assert_eq!(below, [&b"site"[..], b"site/d", b"site/unreadable"]);
+        let remote = plan.files.iter().map(|file| plan.remote(file).unwrap()).collect::<Vec<_>>();
+        assert_eq!(remote[0].as_bytes(), b"/www/a");
+        assert_eq!(remote[1].as_bytes(), b"/www/d/\xff");
+        assert_eq!((plan.links.len(), plan.failures.len()), (1, 0));
+        assert_eq!((plan.links[0].place, plan.links[0].name.as_slice()), (1, &b"l"[..]));
+    }
+
+    #[test]
+    fn a_cut_forgets_the_directory_that_was_coming_and_keeps_those_to_come() {
+        let mut plan = Plan::default();
+        let mut tree = begin(&mut plan, b"/", vec![]);
+        let directories = |names: [&[u8]; 3]| names.map(|name| entry(name, FileKind::Directory)).to_vec();
+        tree.add(&mut plan, entries(b"", directories([b"b", b"c", b"a"])));
+        tree.add(&mut plan, entries(b"a", directories([b"z", b"y", b"x"])));
+        tree.add(&mut plan, entries(b"a/x", vec![entry(b"whole", FileKind::File)]));
+        tree.add(
+            &mut plan,
+            entries(b"a/y", vec![entry(b"f", FileKind::File), entry(b"d", FileKind::Directory)]),
+        );
+        assert!(!tree.is_at_top());
+        let left = tree.cut(&mut plan).unwrap();
+        let left: Vec<_> = left.iter().map(|one| one.place().unwrap().remote.to_string()).collect();
+        assert_eq!(left, ["/c", "/b", "/a/z", "/a/y"]);
+        assert_eq!((plan.places.len(), plan.files.len()), (3, 1));
+        // Where nothing but the top has come, that is all to be listed again.
+        let mut tree = begin(&mut plan, b"/other", vec![]);
+        tree.add(&mut plan, entries(b"", vec![entry(b"f", FileKind::File)]));
+        assert!(tree.is_at_top() && tree.cut(&mut plan).is_none());
+        assert_eq!((plan.places.len(), plan.files.len()), (3, 1));
+    }
+
+    #[test]
+    fn names_that_lead_out_are_refused_and_their_directories_have_no_place() {
+        let mut plan = Plan::default();
+        let mut tree = begin(&mut plan, b"/", vec![]);
+        let bad: [&[u8]; 7] = [b"..", b"../x", b"/etc", b"", b".", b"a\0", b".x.sshome-part"];
+        let hostile = |kind| bad.iter().map(|name| entry(name, kind)).collect::<Vec<_>>();
+        tree.add(&mut plan, entries(b"", hostile(FileKind::File)));
+        tree.add(&mut plan, entries(b"", hostile(FileKind::Directory)));
+        tree.add(&mut plan, entries(b"..", vec![entry(b"passwd", FileKind::File)]));
+        tree.add(&mut plan, entries(b"/etc", vec![entry(b"passwd", FileKind::File)]));
+        tree.finish(&mut plan);
+        assert_eq!((plan.places.len(), plan.files.len(), plan.failures.len()), (1, 0, 14));
     }
 }

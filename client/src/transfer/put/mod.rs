@@ -40,19 +40,28 @@ pub async fn put(
     target: &RemotePath,
     options: Options,
 ) -> Result<Summary, ConversationError> {
-    super::run(ctx, Put { sources, target, options }, options.jobs).await
+    super::run(ctx, Put { sources, target, options, begun: false }, options.jobs).await
 }
 
 struct Put<'a> {
     sources: &'a [PathBuf],
     target: &'a RemotePath,
     options: Options,
+    /// The walk over the sources, which is all the work, is under way.
+    begun: bool,
 }
 
 impl Transfer for Put<'_> {
     type Work = Upload;
 
-    async fn begin(&self, ctx: &mut Context<'_>, retries: &mut Retries) -> Result<Upload, ConversationError> {
+    async fn next(
+        &mut self,
+        ctx: &mut Context<'_>,
+        retries: &mut Retries,
+    ) -> Result<Option<Upload>, ConversationError> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Ok(None);
+        }
         let target = self.target;
         let is_directory =
             async |ctx: &mut Context<'_>, _: &mut Retries| remote_is_directory(ctx, target).await;
@@ -78,11 +87,11 @@ impl Transfer for Put<'_> {
         }
         let upload = Upload::new(named, self.options, summary);
         upload.show(ctx.progress).await?;
-        Ok(upload)
+        Ok(Some(upload))
     }
 
     async fn end(
-        &self,
+        &mut self,
         ctx: &mut Context<'_>,
         retries: &mut Retries,
         work: &Upload,

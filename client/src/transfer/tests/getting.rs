@@ -95,6 +95,40 @@ async fn many_directories_are_no_trouble() {
 }
 
 #[tokio::test]
+async fn a_tree_may_come_in_any_number_of_portions() {
+    let names: Vec<String> = (0..60).map(|one| format!("/t/{}/{}/{one}", one % 3, one % 4)).collect();
+    let mut files: Vec<(String, Vec<u8>)> =
+        names.iter().map(|name| (name.clone(), name.clone().into_bytes())).collect();
+    for directory in ["/t/".into(), "/t/0/empty/".into()]
+        .into_iter()
+        .chain((0..3).map(|one| format!("/t/{one}/")))
+        .chain((0..12).map(|one| format!("/t/{}/{}/", one % 3, one / 3)))
+    {
+        files.push((directory, Vec::new()));
+    }
+    let files: Vec<(&str, &[u8])> =
+        files.iter().map(|(name, body)| (name.as_str(), body.as_slice())).collect();
+    for portion in [1, 2, 7, 20, 70, 1000] {
+        let mut world = World::with(&Model::with(&files)).await;
+        let summary = world.get(&["/t"], "", Options { portion, ..RECURSIVE }).await.unwrap();
+        assert_eq!((summary.files, summary.failures.len()), (60, 0), "{portion}: {:?}", summary.failures);
+        assert!(names.iter().all(|name| world.read(&name[1..]) == name.as_bytes()), "{portion}");
+        assert!(world.path("t/0/empty").is_dir(), "{portion}");
+    }
+}
+
+#[tokio::test]
+async fn trees_that_go_into_one_directory_are_one_portion() {
+    let model = Model::with(&[("/a/", b""), ("/a/t/", b""), ("/a/t/x", b"1"), ("/b/", b""), ("/b/t/", b"")]);
+    model.files.lock().unwrap().insert(b"/b/t/x".to_vec(), Some(b"2".to_vec()));
+    let mut world = World::with(&model).await;
+    let options = Options { portion: 1, force: true, ..RECURSIVE };
+    let summary = world.get(&["/a/t", "/b/t"], "", options).await.unwrap();
+    assert_eq!((summary.files, summary.failures.len()), (1, 1), "{:?}", summary.failures);
+    assert_eq!(world.read("t/x"), b"1");
+}
+
+#[tokio::test]
 async fn several_sources_need_a_directory() {
     let mut world = World::with(&Model::with(&[("/a", b"1"), ("/b", b"2")])).await;
     let error = world.get(&["/a", "/b"], "missing", PLAIN).await.unwrap_err();

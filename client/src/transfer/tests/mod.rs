@@ -75,8 +75,14 @@ fn remote(path: &str) -> RemotePath {
     RemotePath::root().join(path.as_bytes()).unwrap()
 }
 
-const PLAIN: Options =
-    Options { recursive: false, preserve: false, follow: false, force: false, jobs: Jobs::Auto };
+const PLAIN: Options = Options {
+    recursive: false,
+    preserve: false,
+    follow: false,
+    force: false,
+    jobs: Jobs::Auto,
+    portion: Options::PORTION,
+};
 const RECURSIVE: Options = Options { recursive: true, ..PLAIN };
 const FORCE: Options = Options { force: true, ..PLAIN };
 

@@ -1,0 +1,157 @@
+//! What the user names: files for the plan, and directories to walk through.
+
+use super::follow::{self, Led};
+use super::plan::{self, Place, Plan};
+use super::walk::{Pending, Walk};
+use crate::conversation::ConversationError;
+use crate::transfer::{Context, Failure, Jobs, MAX_LINKS, Options, names};
+use sshome_wire::{Payload, RemotePath, Reply, Request};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A walk through the sources of a get for a local target.
+///
+/// # Errors
+/// Of the conversation. What is refused is in the first plan.
+pub(super) async fn walk(
+    ctx: &mut Context<'_>,
+    sources: &[RemotePath],
+    target: &Path,
+    options: Options,
+) -> Result<Walk, ConversationError> {
+    let (mut plan, mut tops) = (Plan::default(), Vec::new());
+    for source in sources {
+        if options.recursive {
+            tops.extend(add_source(ctx, &mut plan, source, target, options).await?);
+        } else {
+            add_file(&mut plan, source, target, options);
+        }
+    }
+    if options.jobs != Jobs::ONE {
+        ask_sizes(ctx, &mut plan).await?;
+    }
+    let files = plan.files.iter().map(|file| plan.local(file));
+    let portion = match overlap(files.chain(tops.iter().map(Place::local)).collect()) {
+        // Several of one name can be kept apart only where all are known.
+        true => usize::MAX,
+        false => options.portion,
+    };
+    let tops = tops.into_iter().map(Pending::top).collect();
+    Ok(Walk::new(plan, tops, options.follow, portion))
+}
+
+/// Whether two of the paths are one, or one is below the other.
+fn overlap(mut paths: Vec<PathBuf>) -> bool {
+    // In their order, nothing else is between a path and those below it.
+    paths.sort_unstable();
+    paths.windows(2).any(|two| matches!(two, [above, below] if below.starts_with(above)))
+}
+
+/// Adds a source that may be a directory; if it is one, it is still to be listed.
+async fn add_source(
+    ctx: &mut Context<'_>,
+    plan: &mut Plan,
+    source: &RemotePath,
+    target: &Path,
+    options: Options,
+) -> Result<Option<Place>, ConversationError> {
+    // Unlike one in a tree, a link that the user named is always followed.
+    match follow::look(ctx, source).await? {
+        Led::ToDirectory(remote, mode) => {
+            let (base, below) = tree_target(source, target);
+            return Ok(Some(Place { remote, base, below, mode: Some(mode), way: Arc::default() }));
+        }
+        // What is wrong with it is said when it is asked for.
+        Led::ToFile(_) | Led::ToSpecial | Led::ToNothing => add_file(plan, source, target, options),
+        Led::InCircles => plan.fail(source.as_bytes(), "its links lead in a circle"),
+        Led::Refused(reply) => {
+            plan.failures.push(Failure::refused(source.as_bytes(), reply.status, &reply.message));
+        }
+    }
+    Ok(None)
+}
+
+/// Where a tree goes: into a directory that is there, or else to a new name. The home's top has no
+/// name; what is in it goes into the target itself.
+fn tree_target(source: &RemotePath, target: &Path) -> (PathBuf, Vec<Vec<u8>>) {
+    if target.is_dir() {
+        let name = source.file_name().map(<[u8]>::to_vec);
+        return (target.to_owned(), name.into_iter().collect());
+    }
+    let (base, name) = split(target);
+    (base, vec![name])
+}
+
+fn add_file(plan: &mut Plan, source: &RemotePath, target: &Path, options: Options) {
+    let target = match source.file_name() {
+        Some(name) if target.is_dir() => {
+            if let Err(why) = names::check(name) {
+                return plan.fail(source.as_bytes(), why);
+            }
+            target.join(plan::as_os_path(name))
+        }
+        _ => target.to_owned(),
+    };
+    // With force a link's own target is what is replaced. A link that leads nowhere is as good as that.
+    let target = if options.force { behind_links(target) } else { target };
+    let (base, name) = split(&target);
+    plan.add_file(source, base, &name);
+}
+
+/// The directory that a local path is in, and its name there.
+fn split(path: &Path) -> (PathBuf, Vec<u8>) {
+    let base = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    (base, path.file_name().unwrap_or_default().as_encoded_bytes().to_vec())
+}
+
+/// What a path leads to once it is no link.
+fn behind_links(mut path: PathBuf) -> PathBuf {
+    for _ in 0..MAX_LINKS {
+        let Ok(next) = std::fs::read_link(&path) else { break };
+        path = match path.parent() {
+            Some(parent) => parent.join(next),
+            None => next,
+        };
+    }
+    path
+}
+
+/// Asks how long the files are that no listing has told of: where there are several, that decides about
+/// the connections. What the server refuses here it refuses again when the file is asked for.
+async fn ask_sizes(ctx: &mut Context<'_>, plan: &mut Plan) -> Result<(), ConversationError> {
+    if plan.files.len() < 2 {
+        return Ok(());
+    }
+    let asked: Vec<(usize, RemotePath)> = plan
+        .files
+        .iter()
+        .enumerate()
+        .filter(|(_, file)| file.size.is_none())
+        .filter_map(|(number, file)| Some((number, plan.remote(file).ok()?)))
+        .collect();
+    let stat =
+        |(_, path): &(usize, RemotePath)| Request::Stat { path: path.as_bytes().to_vec(), follow: true };
+    let mut each = |index: usize, reply: Reply| {
+        let file = asked.get(index).and_then(|(number, _)| plan.files.get_mut(*number));
+        if let (Some(file), Payload::Stat(entry)) = (file, reply.payload) {
+            file.size = Some(entry.size);
+        }
+    };
+    ctx.conversation.ask_all(asked.iter().map(stat), ctx.interrupt, &mut each).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_into_one_place_overlaps() {
+        let overlap = |paths: &[&str]| overlap(paths.iter().map(PathBuf::from).collect());
+        assert!(overlap(&["/in/t", "/in/a", "/in/t"]) && overlap(&["/in/t", "/in"]));
+        assert!(overlap(&["/in/t", "/in/t-1", "/in/t/x"]));
+        assert!(!overlap(&["/in/t", "/in/t-1", "/in/ta"]) && !overlap(&["/in"]));
+    }
+}

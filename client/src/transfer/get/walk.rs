@@ -1,0 +1,248 @@
+//! The way of a get through the trees that it fetches, portion by portion.
+//!
+//! A directory is listed with all that is in it, and a tree that is no larger than a portion is listed at
+//! once. Where the listing is longer it is cut: what was listed whole is the portion, and the directories
+//! that are named and not listed wait for the next. They are taken depth first, so that what waits is no
+//! more than the directories beside those on the way down to one of them.
+
+use super::follow::{self, Led};
+use super::plan::{Mark, Place, Plan, PlannedLink};
+use super::tree::Tree;
+use crate::conversation::{ConversationError, batch, unexpected};
+use crate::transfer::reconnect::Retries;
+use crate::transfer::{Context, Failure};
+use sshome_wire::{FileKind, Frame, PathError, Payload, Reply, Request};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How many listings are asked for ahead.
+const AHEAD: usize = 64;
+
+/// How many links to directories are followed in one get: the server says how many there are.
+const MOST_FOLLOWED: usize = 10_000;
+
+/// What of a get is still to be planned.
+pub(super) struct Walk {
+    /// Whether links are followed.
+    follow: bool,
+    /// How many entries a portion has, about; a directory is not divided.
+    portion: usize,
+    /// The plan of the first portion, with what is known already.
+    first: Option<Plan>,
+    /// The next one last.
+    pending: Vec<Pending>,
+    /// How many links to directories were followed.
+    followed: usize,
+}
+
+/// A directory that is to be listed. Those in one directory share what they have in common.
+#[derive(Debug)]
+pub(super) struct Pending {
+    place: Arc<Place>,
+    /// Its name in that place, and its mode; none if it is the place itself.
+    child: Option<(Box<[u8]>, u32)>,
+}
+
+impl Pending {
+    pub(super) fn top(place: Place) -> Pending {
+        Pending { place: Arc::new(place), child: None }
+    }
+
+    pub(super) fn child(within: Arc<Place>, name: Box<[u8]>, mode: u32) -> Pending {
+        Pending { place: within, child: Some((name, mode)) }
+    }
+
+    /// It, and where it goes.
+    ///
+    /// # Errors
+    /// If its path is too long.
+    pub(super) fn place(&self) -> Result<Place, PathError> {
+        match &self.child {
+            Some((name, mode)) => self.place.child(name, *mode),
+            None => Ok(Place::clone(&self.place)),
+        }
+    }
+}
+
+impl Walk {
+    /// A walk through directories, in their order. `first` has what goes into the first portion anyway.
+    pub(super) fn new(first: Plan, mut tops: Vec<Pending>, follow: bool, portion: usize) -> Walk {
+        tops.reverse();
+        Walk { follow, portion, first: Some(first), pending: tops, followed: 0 }
+    }
+
+    /// The plan of the next portion; none at the end. There is always a first one.
+    ///
+    /// # Errors
+    /// Of the conversation. What is refused is in the plan.
+    pub(super) async fn next(
+        &mut self,
+        ctx: &mut Context<'_>,
+        retries: &mut Retries,
+    ) -> Result<Option<Plan>, ConversationError> {
+        let mut plan = match self.first.take() {
+            Some(first) => first,
+            None if self.pending.is_empty() => return Ok(None),
+            None => Plan::default(),
+        };
+        while !self.pending.is_empty() {
+            let before = plan.mark();
+            let (pending, portion) = (&self.pending, self.portion);
+            let list = async |ctx: &mut Context<'_>, _: &mut Retries| {
+                plan.back_to(&before);
+                list(ctx, &mut plan, pending, portion).await
+            };
+            let Listed { done, left, is_full } = retries.persist(ctx, list).await?;
+            self.pending.truncate(self.pending.len().saturating_sub(done));
+            self.pending.extend(left);
+            if self.follow {
+                let links = plan.links.split_off(before.links);
+                self.follow(ctx, retries, &mut plan, links).await?;
+            }
+            if is_full {
+                break;
+            }
+        }
+        Ok(Some(plan))
+    }
+
+    /// The local directories into which, or into one below which, something is still to go.
+    pub(super) fn unfinished(&self) -> HashSet<PathBuf> {
+        let mut unfinished = HashSet::new();
+        let mut last: Option<&Arc<Place>> = None;
+        for Pending { place, .. } in &self.pending {
+            if !last.is_some_and(|last| Arc::ptr_eq(last, place)) {
+                let local = place.local();
+                // Those above one that is known are known.
+                let _ = local.ancestors().map(Path::to_owned).all(|above| unfinished.insert(above));
+            }
+            last = Some(place);
+        }
+        unfinished
+    }
+
+    /// Adds what the links lead to.
+    async fn follow(
+        &mut self,
+        ctx: &mut Context<'_>,
+        retries: &mut Retries,
+        plan: &mut Plan,
+        links: Vec<PlannedLink>,
+    ) -> Result<(), ConversationError> {
+        for link in links {
+            let Some(within) = plan.places.get(link.place).cloned() else { continue };
+            let (path, child) = match (within.remote.join(&link.name), within.child(&link.name, 0)) {
+                (Ok(path), Ok(child)) => (path, child),
+                (Err(error), _) | (_, Err(error)) => {
+                    plan.fail(&link.name, error.to_string());
+                    continue;
+                }
+            };
+            let look = async |ctx: &mut Context<'_>, _: &mut Retries| follow::look(ctx, &path).await;
+            match retries.persist(ctx, look).await? {
+                Led::ToFile(size) => plan.add_followed(link, size),
+                Led::ToDirectory(real, mode) => {
+                    let way: Arc<[_]> = within.way.iter().cloned().chain([within.remote]).collect();
+                    if self.followed >= MOST_FOLLOWED || way.iter().any(|passed| follow::is_in(passed, &real))
+                    {
+                        plan.fail(path.as_bytes(), "the link leads back to a directory that it is in");
+                        continue;
+                    }
+                    self.followed += 1;
+                    self.pending.push(Pending::top(Place { remote: real, mode: Some(mode), way, ..child }));
+                }
+                Led::ToNothing => plan.fail(path.as_bytes(), "the link leads to nothing"),
+                Led::InCircles => plan.fail(path.as_bytes(), "its links lead in a circle"),
+                Led::ToSpecial => plan.skipped.push(Failure::of(path.as_bytes(), "it is no regular file")),
+                Led::Refused(reply) => {
+                    plan.failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far a portion has come with what was pending.
+#[derive(Default)]
+struct Listed {
+    /// So many of them, the last ones, are listed, but for those below them that are left.
+    done: usize,
+    left: Vec<Pending>,
+    is_full: bool,
+}
+
+/// Lists what is pending, the last one first, until the plan has a portion.
+async fn list(
+    ctx: &mut Context<'_>,
+    plan: &mut Plan,
+    pending: &[Pending],
+    portion: usize,
+) -> Result<Listed, ConversationError> {
+    let ahead = AHEAD.min(ctx.conversation.max_outstanding());
+    let (mut listed, mut unasked) = (Listed::default(), pending.iter().rev());
+    for next in pending.iter().rev() {
+        let before = plan.mark();
+        let mut tree = Tree::begin(plan, next.place()?);
+        let reply = loop {
+            if ctx.conversation.outstanding() <= ahead / 2 {
+                ask(ctx, unasked.by_ref().take(ahead - ctx.conversation.outstanding())).await?;
+            }
+            match ctx.conversation.receive(ctx.interrupt).await? {
+                Frame::Entries(entries) => tree.add(plan, entries),
+                Frame::Progress(_) => {}
+                Frame::Reply(reply) => break reply,
+                frame => return Err(unexpected(&frame)),
+            }
+            // A directory is not divided, and the first one is there whatever its length.
+            if plan.len() >= portion && (listed.done > 0 || !tree.is_at_top()) {
+                if let Some(left) = tree.cut(plan) {
+                    (listed.done, listed.left) = (listed.done + 1, left);
+                }
+                listed.is_full = true;
+                ctx.conversation.abandon(&mut |_| {}).await?;
+                return Ok(listed);
+            }
+        };
+        tree.finish(plan);
+        conclude(plan, &next.place()?, reply, &before);
+        listed.done += 1;
+        if plan.len() >= portion {
+            listed.is_full = true;
+            break;
+        }
+    }
+    if ctx.conversation.outstanding() > 0 {
+        ctx.conversation.abandon(&mut |_| {}).await?;
+    }
+    Ok(listed)
+}
+
+async fn ask(
+    ctx: &mut Context<'_>,
+    directories: impl Iterator<Item = &Pending>,
+) -> Result<(), ConversationError> {
+    let mut requests = Vec::new();
+    for directory in directories {
+        let path = directory.place()?.remote.as_bytes().to_vec();
+        requests.push(Frame::Request(Request::Ls { path, recursive: true }));
+    }
+    let (bytes, count) = batch(requests.into_iter())?;
+    ctx.conversation.send(bytes, count, ctx.interrupt).await
+}
+
+/// What the answer at the end of a listing says of it.
+fn conclude(plan: &mut Plan, top: &Place, reply: Reply, before: &Mark) {
+    let remote = top.remote.as_bytes();
+    match reply.payload {
+        _ if reply.status.is_error() => {
+            plan.failures.push(Failure::refused(remote, reply.status, &reply.message));
+        }
+        Payload::Stat(entry) if entry.kind == FileKind::Directory => {}
+        _ => {
+            plan.back_to(before);
+            plan.fail(remote, "it was a directory, and is none any more");
+        }
+    }
+}
