@@ -7,6 +7,7 @@ mod files;
 mod link;
 mod many;
 mod measure;
+mod page;
 mod raw;
 mod report;
 mod servers;
@@ -33,7 +34,7 @@ struct Options {
     /// How often each tool does each workload
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Only workloads whose name contains this; no page is written
+    /// Only workloads whose name contains this; the page's rows of all others stay
     #[arg(long, value_name = "PART OF A NAME")]
     only: Option<String>,
     /// Only these tools; no page is written
@@ -64,9 +65,9 @@ impl Options {
         Tool::ALL.into_iter().filter(wanted).filter(used).collect()
     }
 
-    /// Whether the result is the whole table.
-    fn whole(&self) -> bool {
-        self.only.is_none() && self.tools.is_empty() && self.shrink == 1
+    /// Whether the result is one for the pages: a workload as it is, and all tools side by side.
+    fn is_for_pages(&self) -> bool {
+        self.tools.is_empty() && self.shrink == 1
     }
 }
 
@@ -91,16 +92,17 @@ fn main() -> Result<()> {
     let stage = Stage::new(target.join("release"))?;
     let servers = Servers::start(&stage, &tools)?;
     let outcomes = run_all(&workloads, &tools, options.rounds, &stage, &servers)?;
-    let surroundings = report::surroundings(&stage, options.rounds);
+    let (run, surroundings) = (report::run(options.rounds), report::surroundings(&stage));
+    let table = report::table(&outcomes, &run).markdown();
     if options.long {
         let many = many::run(options.shrink, &stage, &servers)?;
-        let text = format!("{}\n{}\n{surroundings}\n", report::table(&outcomes), many);
+        let text = format!("{table}\n{many}\n{surroundings}\n");
         println!("\n{text}");
-        return if options.whole() { report::write_long(&text) } else { Ok(()) };
+        let whole = options.is_for_pages() && options.only.is_none();
+        return if whole { report::write_long(&text) } else { Ok(()) };
     }
-    let text = format!("{}\n{surroundings}\n", report::table(&outcomes));
-    println!("\n{text}");
-    if options.whole() { report::write(&text, &report::summary(&outcomes)) } else { Ok(()) }
+    println!("\n{table}\n{surroundings}\n");
+    if options.is_for_pages() { report::write(&outcomes, &run, &surroundings) } else { Ok(()) }
 }
 
 fn run_all(

@@ -1,18 +1,16 @@
-//! The table: medians, how far the runs are apart, and how sshome stands to the others.
+//! The tables: medians, how far the runs are apart, and how sshome stands to the others.
 
 use crate::measure::Sample;
+use crate::page::{self, Row, Table};
 use crate::stage::Stage;
 use crate::tool::Tool;
-use crate::workload::Workload;
-use anyhow::{Context, Result};
-use std::fmt::Write;
+use crate::workload::{WORKLOADS, Workload};
+use anyhow::Result;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// The parts of pages that the bench writes stand between two lines with their names; the rest is written
-/// by people.
+/// The parts of pages that the bench writes.
 const TABLE: &str = "table";
 const LONG: &str = "long";
 const SUMMARY: &str = "summary";
@@ -59,30 +57,26 @@ impl Outcome {
     }
 }
 
-/// The whole table, in Markdown.
-pub(crate) fn table(outcomes: &[Outcome]) -> String {
-    let mut out = String::from(
-        "| workload | tool | median | fastest – slowest | rate | processor: client, server | \
-         peak memory: client, server | sshome's rate | sshome's processor |\n\
-         |---|---|---:|---:|---:|---:|---:|---:|---:|\n",
-    );
-    for outcome in outcomes {
-        out.push_str(&row(outcome, first(outcomes, outcome).filter(|first| first.tool != outcome.tool)));
-    }
-    out
+/// A row for each outcome; `run` says when and of what build they are.
+pub(crate) fn table(outcomes: &[Outcome], run: &str) -> Table {
+    let head = "| workload | tool | median | fastest – slowest | rate | processor: client, server | \
+                peak memory: client, server | sshome's rate | sshome's processor | measured |\n\
+                |---|---|---:|---:|---:|---:|---:|---:|---:|---|";
+    let row = |outcome: &Outcome| {
+        let rival = first(outcomes, outcome).filter(|first| first.tool != outcome.tool);
+        Row { workload: outcome.workload.name.to_owned(), line: line(outcome, rival, run) }
+    };
+    Table { head: head.to_owned(), rows: outcomes.iter().map(row).collect() }
 }
 
 /// The medians alone, a line for each workload, and how many times as long as sshome the others take.
-pub(crate) fn summary(outcomes: &[Outcome]) -> String {
+fn summary(outcomes: &[Outcome]) -> Table {
     let tools: Vec<Tool> = Tool::ALL.into_iter().filter(|tool| *tool != Tool::Tcp).collect();
-    let mut out = String::from("| |");
-    for tool in &tools {
-        let _ = write!(out, " {tool} |");
-    }
-    out.push_str("\n|---|");
-    out.push_str(&"---:|".repeat(tools.len()));
-    for first in outcomes.iter().filter(|outcome| Some(&outcome.tool) == outcome.workload.tools.first()) {
-        let _ = write!(out, "\n| {} |", first.workload.name);
+    let names: String = tools.iter().map(|tool| format!(" {tool} |")).collect();
+    let head = format!("| |{names}\n|---|{}", "---:|".repeat(tools.len()));
+    let firsts = outcomes.iter().filter(|outcome| Some(&outcome.tool) == outcome.workload.tools.first());
+    let row = |first: &Outcome| {
+        let mut out = format!("| {} |", first.workload.name);
         for tool in &tools {
             let of_tool =
                 |other: &&Outcome| other.tool == *tool && other.workload.name == first.workload.name;
@@ -95,9 +89,9 @@ pub(crate) fn summary(outcomes: &[Outcome]) -> String {
                 }
             }
         }
-    }
-    out.push('\n');
-    out
+        Row { workload: first.workload.name.to_owned(), line: out }
+    };
+    Table { head, rows: firsts.map(row).collect() }
 }
 
 /// What others are compared with in an outcome's workload.
@@ -108,7 +102,7 @@ fn first<'a>(outcomes: &'a [Outcome], of: &Outcome) -> Option<&'a Outcome> {
     outcomes.iter().find(first)
 }
 
-fn row(outcome: &Outcome, ours: Option<&Outcome>) -> String {
+fn line(outcome: &Outcome, ours: Option<&Outcome>, run: &str) -> String {
     let walls = || outcome.samples.iter().map(|sample| sample.wall.as_secs_f64());
     let (rate, cpu) = match ours {
         Some(ours) => {
@@ -117,7 +111,7 @@ fn row(outcome: &Outcome, ours: Option<&Outcome>) -> String {
         None => (String::new(), String::new()),
     };
     format!(
-        "| {} | {} | {:.2} s | {:.2} – {:.2} s | {} | {:.2} s, {:.2} s | {} MiB, {} MiB | {rate} | {cpu} |\n",
+        "| {} | {} | {:.2} s | {:.2} – {:.2} s | {} | {:.2} s, {:.2} s | {} MiB, {} MiB | {rate} | {cpu} | {run} |",
         outcome.workload.name,
         outcome.tool,
         outcome.wall(),
@@ -132,7 +126,7 @@ fn row(outcome: &Outcome, ours: Option<&Outcome>) -> String {
 }
 
 /// The machine, the versions, and how it was measured.
-pub(crate) fn surroundings(stage: &Stage, rounds: u32) -> String {
+pub(crate) fn surroundings(stage: &Stage) -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -141,7 +135,7 @@ pub(crate) fn surroundings(stage: &Stage, rounds: u32) -> String {
     let ssh = first_line("ssh", "-V");
     let rsync = first_line("rsync", "--version");
     format!(
-        "{rounds} rounds, the tools in turn; client and server on the same {cores} cores ({}), Linux {}, \
+        "The tools in turn; client and server on the same {cores} cores ({}), Linux {}, \
          files on tmpfs, over loopback. {}. Logging in is part of every run. Memory of several processes \
          is their sum.",
         model.map_or("unknown processor", |(_, model)| model),
@@ -159,32 +153,29 @@ fn first_line(program: &str, option: &str) -> Option<String> {
     Some(line)
 }
 
-/// Writes the table into docs/performance.md, and the summary of the same run into README.md.
-pub(crate) fn write(table: &str, summary: &str) -> Result<()> {
-    put_into(Path::new(PAGE), TABLE, table)?;
-    put_into(Path::new(README), SUMMARY, summary)
+/// When and of what build a run is, and how often it repeats.
+pub(crate) fn run(rounds: u32) -> String {
+    let date = jiff::Zoned::now().date();
+    let commit = Command::new("git")
+        .args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty=+", "--exclude=*"])
+        .output();
+    let commit = commit.ok().filter(|output| output.status.success()).map_or_else(
+        || "an unknown commit".to_owned(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    );
+    format!("{date}, {commit}, {rounds} rounds")
+}
+
+/// Writes the rows of these workloads into docs/performance.md, and into the summary in README.md.
+pub(crate) fn write(outcomes: &[Outcome], run: &str, surroundings: &str) -> Result<()> {
+    let names = WORKLOADS.map(|workload| workload.name);
+    page::update(PAGE, TABLE, &table(outcomes, run), &names, surroundings)?;
+    page::update(README, SUMMARY, &summary(outcomes), &names, "")
 }
 
 /// Writes what the long run has shown into docs/performance.md.
 pub(crate) fn write_long(text: &str) -> Result<()> {
-    put_into(Path::new(PAGE), LONG, text)
-}
-
-fn put_into(page: &Path, part: &str, text: &str) -> Result<()> {
-    let old = fs::read_to_string(page).with_context(|| format!("reading {}", page.display()))?;
-    let new = replaced(&old, part, text)
-        .with_context(|| format!("{} has no place for the bench's {part}", page.display()))?;
-    fs::write(page, new).with_context(|| format!("writing {}", page.display()))?;
-    println!("wrote the {part} into {}", page.display());
-    Ok(())
-}
-
-fn replaced(page: &str, part: &str, text: &str) -> Option<String> {
-    let begin = format!("<!-- written by the bench: {part}: begin -->");
-    let end = format!("<!-- written by the bench: {part}: end -->");
-    let (before, rest) = page.split_once(&begin)?;
-    let (_, after) = rest.split_once(&end)?;
-    Some(format!("{before}{begin}\n\n{}\n\n{end}{after}", text.trim()))
+    page::write(PAGE, LONG, text)
 }
 
 /// The value in the middle; the mean of the two there if their number is even.
@@ -226,10 +217,10 @@ mod tests {
         let ours = outcome(Tool::Sshome, &[2, 2, 9], 1);
         let theirs = outcome(Tool::Sftp, &[4, 5, 1], 2);
         assert_eq!(
-            row(&theirs, Some(&ours)),
-            "| get 1 GiB | sftp | 4.00 s | 1.00 – 5.00 s | 268 MB/s | 2.00 s, 2.00 s | 3 MiB, 5 MiB | 2.00 × | 0.50 × |\n"
+            line(&theirs, Some(&ours), "today"),
+            "| get 1 GiB | sftp | 4.00 s | 1.00 – 5.00 s | 268 MB/s | 2.00 s, 2.00 s | 3 MiB, 5 MiB | 2.00 × | 0.50 × | today |"
         );
-        assert!(row(&ours, None).ends_with("| 3 MiB, 5 MiB |  |  |\n"));
+        assert!(line(&ours, None, "today").ends_with("| 3 MiB, 5 MiB |  |  | today |"));
     }
 
     #[test]
@@ -237,20 +228,8 @@ mod tests {
         let outcomes =
             [outcome(Tool::Sshome, &[2], 1), outcome(Tool::Sftp, &[5], 2), outcome(Tool::Tcp, &[1], 1)];
         assert_eq!(
-            summary(&outcomes),
+            summary(&outcomes).markdown(),
             "| | sshome | sftp | rsync |\n|---|---:|---:|---:|\n| get 1 GiB | 2.00 s | 5.00 s (2.5 ×) | |\n"
         );
-    }
-
-    #[test]
-    fn only_what_is_between_the_lines_is_replaced() {
-        let (begin, end) =
-            ("<!-- written by the bench: table: begin -->", "<!-- written by the bench: table: end -->");
-        let page = format!("# Page\n\n{begin}\nold\n{end}\n\nwords\n");
-        let new = replaced(&page, TABLE, "table\n").unwrap();
-        assert_eq!(new, format!("# Page\n\n{begin}\n\ntable\n\n{end}\n\nwords\n"));
-        assert_eq!(replaced(&new, TABLE, "table").unwrap(), new);
-        assert_eq!(replaced(&new, LONG, "table"), None);
-        assert_eq!(replaced("# Page\n", TABLE, "table"), None);
     }
 }
