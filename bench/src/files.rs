@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How much is made or compared at once, in bytes.
 const PIECE: usize = 1 << 18;
@@ -23,12 +23,17 @@ pub(crate) fn make(set: &FileSet, parent: &Path) -> Result<()> {
     if !set.is_tree() {
         return fill(&top, set.size, &mut random);
     }
-    for number in 0..set.count {
-        let directory = top.join(format!("{:04}", number / FILES_IN_A_DIRECTORY));
-        fs::create_dir_all(&directory)?;
-        fill(&directory.join(format!("{number:06}.bin")), set.size, &mut random)?;
+    for path in paths(set) {
+        let path = top.join(path);
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fill(&path, set.size, &mut random)?;
     }
     Ok(())
+}
+
+/// The files of a tree, as they are named from its top.
+pub(crate) fn paths(set: &FileSet) -> impl Iterator<Item = PathBuf> {
+    (0..set.count).map(|number| format!("{:04}/{number:06}.bin", number / FILES_IN_A_DIRECTORY).into())
 }
 
 fn fill(path: &Path, size: u64, random: &mut StdRng) -> Result<()> {

@@ -1,12 +1,14 @@
 //! sshome side by side with OpenSSH and rsync: the same files, the same machine, the same run.
 //!
-//! Starts `sshomed` and OpenSSH's `sshd` on loopback, lets every tool do every workload in turn, checks
-//! that what arrived is what was sent, and writes the medians to docs/performance.md.
+//! Starts `sshomed` and OpenSSH's `sshd` on loopback, lets everyone do every workload in turn, checks that
+//! what arrived is what was sent, and writes the medians to docs/performance.md.
 
+mod command;
 mod files;
 mod link;
 mod many;
 mod measure;
+mod page;
 mod raw;
 mod report;
 mod servers;
@@ -20,12 +22,12 @@ use link::Proxy;
 use measure::Sample;
 use raw::Raw;
 use report::Outcome;
-use servers::Servers;
+use servers::{Servers, Service};
 use stage::Stage;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tool::Tool;
-use workload::{FileSet, LONG, WORKLOADS, Workload};
+use workload::{CLIENTS, Contender, FileSet, LONG, TOOLS, Workload};
 
 #[derive(Parser)]
 #[command(about = "Runs sshome side by side with OpenSSH and rsync, and writes docs/performance.md")]
@@ -33,7 +35,7 @@ struct Options {
     /// How often each tool does each workload
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Only workloads whose name contains this; no page is written
+    /// Only workloads whose name contains this; the page's rows of all others stay
     #[arg(long, value_name = "PART OF A NAME")]
     only: Option<String>,
     /// Only these tools; no page is written
@@ -51,22 +53,35 @@ struct Options {
 
 impl Options {
     fn workloads(&self) -> Vec<Workload> {
-        let all: &[Workload] = if self.long { &LONG } else { &WORKLOADS };
+        let all = if self.long { LONG.to_vec() } else { [&TOOLS[..], &CLIENTS].concat() };
         let wanted =
             |workload: &&Workload| self.only.as_ref().is_none_or(|part| workload.name.contains(part));
         all.iter().filter(wanted).map(|workload| workload.shrunk(self.shrink)).collect()
     }
 
-    /// The tools that are to run, as far as there is anything for them to do.
-    fn tools(&self, workloads: &[Workload]) -> Vec<Tool> {
-        let wanted = |tool: &Tool| self.tools.is_empty() || self.tools.contains(tool);
-        let used = |tool: &Tool| workloads.iter().any(|workload| workload.tools.contains(tool));
-        Tool::ALL.into_iter().filter(wanted).filter(used).collect()
+    /// Those who are to run, as far as they are installed. The others are said.
+    fn contenders(&self, workloads: &[Workload]) -> Result<Vec<Contender>> {
+        let mut contenders: Vec<Contender> = Vec::new();
+        let mut missing: Vec<Tool> = Vec::new();
+        for contender in workloads.iter().flat_map(|workload| workload.contest.contenders()) {
+            let tool = contender.tool;
+            if !self.tools.is_empty() && !self.tools.contains(&tool) || contenders.contains(&contender) {
+                continue;
+            }
+            if tool.is_installed() {
+                contenders.push(contender);
+            } else if !missing.contains(&tool) {
+                println!("{tool} is not installed and left out: see scripts/install-test-deps");
+                missing.push(tool);
+            }
+        }
+        ensure!(!contenders.is_empty(), "nobody is left to run");
+        Ok(contenders)
     }
 
-    /// Whether the result is the whole table.
-    fn whole(&self) -> bool {
-        self.only.is_none() && self.tools.is_empty() && self.shrink == 1
+    /// Whether the result is one for the pages: a workload as it is, and all tools side by side.
+    fn is_for_pages(&self) -> bool {
+        self.tools.is_empty() && self.shrink == 1
     }
 }
 
@@ -77,35 +92,40 @@ fn main() -> Result<()> {
     }
     let workloads = options.workloads();
     ensure!(!workloads.is_empty() || options.long, "no workload has such a name");
-    let mut tools = installed(options.tools(&workloads))?;
-    if options.long && !tools.contains(&Tool::Sshome) {
-        tools.push(Tool::Sshome);
+    let mut contenders = options.contenders(&workloads)?;
+    let ours = Contender { tool: Tool::Sshome, service: Service::Sshomed };
+    if options.long && !contenders.contains(&ours) {
+        contenders.push(ours);
     }
     if options.shrink > 1 {
         println!("files {} times shorter or fewer than the names of the workloads say", options.shrink);
     }
     let target = target()?;
-    if tools.contains(&Tool::Sshome) {
-        build(&target)?;
-    }
+    build(&target)?;
     let stage = Stage::new(target.join("release"))?;
-    let servers = Servers::start(&stage, &tools)?;
-    let outcomes = run_all(&workloads, &tools, options.rounds, &stage, &servers)?;
-    let surroundings = report::surroundings(&stage, options.rounds);
+    let servers = Servers::start(&stage, &contenders)?;
+    let outcomes = run_all(&workloads, &contenders, options.rounds, &stage, &servers)?;
+    let (run, surroundings) = (report::run(options.rounds), report::surroundings(&stage));
     if options.long {
         let many = many::run(options.shrink, &stage, &servers)?;
-        let text = format!("{}\n{}\n{surroundings}\n", report::table(&outcomes), many);
+        let table = report::tools(&outcomes, &run).markdown();
+        let text = format!("{table}\n{many}\n{surroundings}\n");
         println!("\n{text}");
-        return if options.whole() { report::write_long(&text) } else { Ok(()) };
+        let whole = options.is_for_pages() && options.only.is_none();
+        return if whole { report::write_long(&text) } else { Ok(()) };
     }
-    let text = format!("{}\n{surroundings}\n", report::table(&outcomes));
-    println!("\n{text}");
-    if options.whole() { report::write(&text, &report::summary(&outcomes)) } else { Ok(()) }
+    for table in [report::tools(&outcomes, &run), report::clients(&outcomes, &run)] {
+        if !table.rows.is_empty() {
+            println!("\n{}", table.markdown());
+        }
+    }
+    println!("{surroundings}\n");
+    if options.is_for_pages() { report::write(&outcomes, &run, &surroundings) } else { Ok(()) }
 }
 
 fn run_all(
     workloads: &[Workload],
-    tools: &[Tool],
+    contenders: &[Contender],
     rounds: u32,
     stage: &Stage,
     servers: &Servers,
@@ -117,27 +137,27 @@ fn run_all(
             stage.provide(&workload.files)?;
             there = Some(workload.files);
         }
-        outcomes.extend(run(workload, tools, rounds, stage, servers)?);
+        outcomes.extend(run(workload, contenders, rounds, stage, servers)?);
     }
     Ok(outcomes)
 }
 
-/// One workload, the tools in turn.
+/// One workload, its contenders in turn.
 fn run(
     workload: &Workload,
-    tools: &[Tool],
+    contenders: &[Contender],
     rounds: u32,
     stage: &Stage,
     servers: &Servers,
 ) -> Result<Vec<Outcome>> {
-    let tools = workload.tools.iter().copied().filter(|tool| tools.contains(tool));
-    let mut outcomes: Vec<_> = tools.map(|tool| Outcome::new(workload.clone(), tool)).collect();
+    let there = workload.contest.contenders().into_iter().filter(|contender| contenders.contains(contender));
+    let mut outcomes: Vec<_> = there.map(|contender| Outcome::new(workload.clone(), contender)).collect();
     for round in 1..=rounds {
         for outcome in &mut outcomes {
-            let tool = outcome.tool;
-            let sample = once(workload, tool, stage, servers)
-                .with_context(|| format!("{}, {tool}, round {round}", workload.name))?;
-            println!("{} · round {round} of {rounds} · {tool} · {sample}", workload.name);
+            let label = outcome.label();
+            let sample = once(workload, outcome.contender, stage, servers)
+                .with_context(|| format!("{}, {label}, round {round}", workload.name))?;
+            println!("{} · round {round} of {rounds} · {label} · {sample}", workload.name);
             outcome.samples.push(sample);
         }
     }
@@ -145,26 +165,17 @@ fn run(
 }
 
 /// One transfer, from an empty place to a checked result.
-fn once(workload: &Workload, tool: Tool, stage: &Stage, servers: &Servers) -> Result<Sample> {
-    let arrived = stage.arrived(tool.service(), workload.direction);
+fn once(workload: &Workload, contender: Contender, stage: &Stage, servers: &Servers) -> Result<Sample> {
+    let arrived = stage.arrived(contender.service, workload.direction);
     files::empty(&arrived)?;
-    let server = servers.of(tool)?;
+    let server = servers.of(contender.service)?;
     let proxy = workload.link.map(|link| Proxy::to(server.port, link)).transpose()?;
     let port = proxy.as_ref().map_or(server.port, Proxy::port);
-    let sample = measure::run(tool.command(workload, stage, port)?, server, &stage.log())?;
+    let command = command::command(contender, workload, stage, port)?;
+    let sample = measure::run(command, server, &stage.log())?;
     stage.check(workload, &arrived)?;
     files::empty(&arrived)?;
     Ok(sample)
-}
-
-/// The tools that are there; the others are said.
-fn installed(tools: Vec<Tool>) -> Result<Vec<Tool>> {
-    let (there, missing): (Vec<_>, Vec<_>) = tools.into_iter().partition(|tool| tool.is_installed());
-    for tool in missing {
-        println!("{tool} is not installed and left out: see scripts/install-test-deps");
-    }
-    ensure!(!there.is_empty(), "no tool is left to run");
-    Ok(there)
 }
 
 /// Builds what is measured.

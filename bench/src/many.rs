@@ -1,10 +1,10 @@
 //! Very many small files: whether the rate stays what it is, and the memory of both ends as well.
 
+use crate::command::sshome_with_events;
 use crate::files;
 use crate::measure::{forget_peak, memory};
-use crate::servers::Servers;
+use crate::servers::{Servers, Service};
 use crate::stage::Stage;
-use crate::tool::{Tool, sshome_with_events};
 use crate::workload::MANY;
 use anyhow::{Context, Result, ensure};
 use std::fmt::Write;
@@ -36,7 +36,7 @@ pub(crate) fn run(shrink: u64, stage: &Stage, servers: &Servers) -> Result<Strin
     let files = workload.files;
     println!("{}: making them", workload.name);
     stage.provide(&files)?;
-    let server = servers.of(Tool::Sshome)?;
+    let server = servers.of(Service::Sshomed)?;
     let mut command = sshome_with_events(&workload, stage, server.port)?;
     let begin = Instant::now();
     let mut client =
@@ -61,7 +61,7 @@ pub(crate) fn run(shrink: u64, stage: &Stage, servers: &Servers) -> Result<Strin
     }
     ensure!(client.wait()?.success(), "sshome failed");
     let taken = begin.elapsed();
-    let arrived = stage.arrived(Tool::Sshome.service(), workload.direction);
+    let arrived = stage.arrived(Service::Sshomed, workload.direction);
     stage.check(&workload, &arrived)?;
     files::empty(&arrived)?;
     Ok(table(workload.name, &steps, taken))

@@ -1,35 +1,52 @@
-//! The table: medians, how far the runs are apart, and how sshome stands to the others.
+//! The tables: medians, how far the runs are apart, and how sshome stands to the others.
 
 use crate::measure::Sample;
+use crate::page::{self, Row, Table};
 use crate::stage::Stage;
 use crate::tool::Tool;
-use crate::workload::Workload;
-use anyhow::{Context, Result};
-use std::fmt::Write;
+use crate::workload::{CLIENTS, Contender, Contest, TOOLS, Workload};
+use anyhow::Result;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// The parts of pages that the bench writes stand between two lines with their names; the rest is written
-/// by people.
+/// The parts of pages that the bench writes.
 const TABLE: &str = "table";
+const OTHERS: &str = "clients";
 const LONG: &str = "long";
 const SUMMARY: &str = "summary";
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
 
-/// What one tool did of one workload, round by round.
+/// How a contender did a workload, round by round.
 pub(crate) struct Outcome {
     pub(crate) workload: Workload,
-    pub(crate) tool: Tool,
+    pub(crate) contender: Contender,
     pub(crate) samples: Vec<Sample>,
 }
 
 impl Outcome {
-    pub(crate) fn new(workload: Workload, tool: Tool) -> Outcome {
-        Outcome { workload, tool, samples: Vec::new() }
+    pub(crate) fn new(workload: Workload, contender: Contender) -> Outcome {
+        Outcome { workload, contender, samples: Vec::new() }
+    }
+
+    /// In what the contenders differ.
+    pub(crate) fn label(&self) -> String {
+        match self.workload.contest {
+            Contest::Tools(_) => self.contender.tool.to_string(),
+            Contest::Servers(_) => self.contender.service.to_string(),
+        }
+    }
+
+    /// Whether it is the one that the others are compared with.
+    fn is_first(&self) -> bool {
+        self.workload.contest.contenders().first() == Some(&self.contender)
+    }
+
+    /// What the others are compared with.
+    fn first<'a>(&self, outcomes: &'a [Outcome]) -> Option<&'a Outcome> {
+        outcomes.iter().find(|other| other.is_first() && other.workload.name == self.workload.name)
     }
 
     fn seconds(&self, of: impl Fn(&Sample) -> Duration) -> f64 {
@@ -40,9 +57,12 @@ impl Outcome {
         self.seconds(|sample| sample.wall)
     }
 
-    /// Of both ends together.
+    /// Of what is compared: both ends together, or the servers.
     fn cpu(&self) -> f64 {
-        self.seconds(|sample| sample.client_cpu + sample.server_cpu)
+        self.seconds(|sample| match self.workload.contest {
+            Contest::Tools(_) => sample.client_cpu + sample.server_cpu,
+            Contest::Servers(_) => sample.server_cpu,
+        })
     }
 
     fn peak(&self, of: impl Fn(&Sample) -> u64) -> u64 {
@@ -59,56 +79,58 @@ impl Outcome {
     }
 }
 
-/// The whole table, in Markdown.
-pub(crate) fn table(outcomes: &[Outcome]) -> String {
-    let mut out = String::from(
-        "| workload | tool | median | fastest – slowest | rate | processor: client, server | \
-         peak memory: client, server | sshome's rate | sshome's processor |\n\
-         |---|---|---:|---:|---:|---:|---:|---:|---:|\n",
+/// The table of tools: a row for each outcome. `run` says when and of what build they are.
+pub(crate) fn tools(outcomes: &[Outcome], run: &str) -> Table {
+    table(outcomes, run, "tool", "sshome", |contest| matches!(contest, Contest::Tools(_)))
+}
+
+/// The table of other people's clients, in the same way.
+pub(crate) fn clients(outcomes: &[Outcome], run: &str) -> Table {
+    table(outcomes, run, "server", "sshomed", |contest| matches!(contest, Contest::Servers(_)))
+}
+
+fn table(outcomes: &[Outcome], run: &str, kind: &str, ours: &str, of: impl Fn(Contest) -> bool) -> Table {
+    let head = format!(
+        "| workload | {kind} | median | fastest – slowest | rate | processor: client, server | \
+         peak memory: client, server | {ours}'s rate | {ours}'s processor | measured |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|---:|---|"
     );
-    for outcome in outcomes {
-        out.push_str(&row(outcome, first(outcomes, outcome).filter(|first| first.tool != outcome.tool)));
-    }
-    out
+    let row = |outcome: &Outcome| {
+        let rival = outcome.first(outcomes).filter(|_| !outcome.is_first());
+        Row { workload: outcome.workload.name.to_owned(), line: line(outcome, rival, run) }
+    };
+    let rows = outcomes.iter().filter(|outcome| of(outcome.workload.contest)).map(row);
+    Table { head, rows: rows.collect() }
 }
 
 /// The medians alone, a line for each workload, and how many times as long as sshome the others take.
-pub(crate) fn summary(outcomes: &[Outcome]) -> String {
-    let tools: Vec<Tool> = Tool::ALL.into_iter().filter(|tool| *tool != Tool::Tcp).collect();
-    let mut out = String::from("| |");
-    for tool in &tools {
-        let _ = write!(out, " {tool} |");
-    }
-    out.push_str("\n|---|");
-    out.push_str(&"---:|".repeat(tools.len()));
-    for first in outcomes.iter().filter(|outcome| Some(&outcome.tool) == outcome.workload.tools.first()) {
-        let _ = write!(out, "\n| {} |", first.workload.name);
+fn summary(outcomes: &[Outcome]) -> Table {
+    let tools: Vec<Tool> = Tool::SIDE_BY_SIDE.into_iter().filter(|tool| *tool != Tool::Tcp).collect();
+    let names: String = tools.iter().map(|tool| format!(" {tool} |")).collect();
+    let head = format!("| |{names}\n|---|{}", "---:|".repeat(tools.len()));
+    let row = |first: &Outcome| {
+        let mut line = format!("| {} |", first.workload.name);
         for tool in &tools {
-            let of_tool =
-                |other: &&Outcome| other.tool == *tool && other.workload.name == first.workload.name;
-            match outcomes.iter().find(of_tool) {
-                None => out.push_str(" |"),
-                Some(own) if own.tool == first.tool => out.push_str(&format!(" {:.2} s |", own.wall())),
+            let of_tool = |other: &&Outcome| {
+                other.contender.tool == *tool && other.workload.name == first.workload.name
+            };
+            line.push_str(&match outcomes.iter().find(of_tool) {
+                None => " |".to_owned(),
+                Some(own) if own.is_first() => format!(" {:.2} s |", own.wall()),
                 Some(other) => {
                     let times = other.wall() / first.wall();
-                    out.push_str(&format!(" {:.2} s ({times:.1} ×) |", other.wall()));
+                    format!(" {:.2} s ({times:.1} ×) |", other.wall())
                 }
-            }
+            });
         }
-    }
-    out.push('\n');
-    out
-}
-
-/// What others are compared with in an outcome's workload.
-fn first<'a>(outcomes: &'a [Outcome], of: &Outcome) -> Option<&'a Outcome> {
-    let first = |other: &&Outcome| {
-        Some(&other.tool) == of.workload.tools.first() && other.workload.name == of.workload.name
+        Row { workload: first.workload.name.to_owned(), line }
     };
-    outcomes.iter().find(first)
+    let compared =
+        |outcome: &&Outcome| outcome.is_first() && matches!(outcome.workload.contest, Contest::Tools(_));
+    Table { head, rows: outcomes.iter().filter(compared).map(row).collect() }
 }
 
-fn row(outcome: &Outcome, ours: Option<&Outcome>) -> String {
+fn line(outcome: &Outcome, ours: Option<&Outcome>, run: &str) -> String {
     let walls = || outcome.samples.iter().map(|sample| sample.wall.as_secs_f64());
     let (rate, cpu) = match ours {
         Some(ours) => {
@@ -117,9 +139,9 @@ fn row(outcome: &Outcome, ours: Option<&Outcome>) -> String {
         None => (String::new(), String::new()),
     };
     format!(
-        "| {} | {} | {:.2} s | {:.2} – {:.2} s | {} | {:.2} s, {:.2} s | {} MiB, {} MiB | {rate} | {cpu} |\n",
+        "| {} | {} | {:.2} s | {:.2} – {:.2} s | {} | {:.2} s, {:.2} s | {} MiB, {} MiB | {rate} | {cpu} | {run} |",
         outcome.workload.name,
-        outcome.tool,
+        outcome.label(),
         outcome.wall(),
         walls().fold(f64::INFINITY, f64::min),
         walls().fold(0.0, f64::max),
@@ -132,21 +154,22 @@ fn row(outcome: &Outcome, ours: Option<&Outcome>) -> String {
 }
 
 /// The machine, the versions, and how it was measured.
-pub(crate) fn surroundings(stage: &Stage, rounds: u32) -> String {
+pub(crate) fn surroundings(stage: &Stage) -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let sshome = first_line(&stage.binaries.join("sshome").to_string_lossy(), "--version");
     let ssh = first_line("ssh", "-V");
-    let rsync = first_line("rsync", "--version");
+    let [rsync, sshfs, rclone] = [("rsync", "--version"), ("sshfs", "--version"), ("rclone", "version")]
+        .map(|(name, option)| first_line(name, option));
     format!(
-        "{rounds} rounds, the tools in turn; client and server on the same {cores} cores ({}), Linux {}, \
+        "The tools in turn; client and server on the same {cores} cores ({}), Linux {}, \
          files on tmpfs, over loopback. {}. Logging in is part of every run. Memory of several processes \
          is their sum.",
         model.map_or("unknown processor", |(_, model)| model),
         kernel.trim(),
-        [sshome, ssh, rsync].into_iter().flatten().collect::<Vec<_>>().join("; "),
+        [sshome, ssh, rsync, sshfs, rclone].into_iter().flatten().collect::<Vec<_>>().join("; "),
     )
 }
 
@@ -159,32 +182,36 @@ fn first_line(program: &str, option: &str) -> Option<String> {
     Some(line)
 }
 
-/// Writes the table into docs/performance.md, and the summary of the same run into README.md.
-pub(crate) fn write(table: &str, summary: &str) -> Result<()> {
-    put_into(Path::new(PAGE), TABLE, table)?;
-    put_into(Path::new(README), SUMMARY, summary)
+/// When and of what build a run is, and how often it repeats.
+pub(crate) fn run(rounds: u32) -> String {
+    let date = jiff::Zoned::now().date();
+    let commit = Command::new("git")
+        .args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty=+", "--exclude=*"])
+        .output();
+    let commit = commit.ok().filter(|output| output.status.success()).map_or_else(
+        || "an unknown commit".to_owned(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    );
+    format!("{date}, {commit}, {rounds} rounds")
+}
+
+/// Writes the rows of these workloads into docs/performance.md, and into the summary in README.md.
+pub(crate) fn write(outcomes: &[Outcome], run: &str, surroundings: &str) -> Result<()> {
+    let (names, client_names) = (TOOLS.map(|workload| workload.name), CLIENTS.map(|workload| workload.name));
+    let (tools, clients) = (tools(outcomes, run), clients(outcomes, run));
+    if !tools.rows.is_empty() {
+        page::update(PAGE, TABLE, &tools, &names, surroundings)?;
+        page::update(README, SUMMARY, &summary(outcomes), &names, "")?;
+    }
+    if !clients.rows.is_empty() {
+        page::update(PAGE, OTHERS, &clients, &client_names, surroundings)?;
+    }
+    Ok(())
 }
 
 /// Writes what the long run has shown into docs/performance.md.
 pub(crate) fn write_long(text: &str) -> Result<()> {
-    put_into(Path::new(PAGE), LONG, text)
-}
-
-fn put_into(page: &Path, part: &str, text: &str) -> Result<()> {
-    let old = fs::read_to_string(page).with_context(|| format!("reading {}", page.display()))?;
-    let new = replaced(&old, part, text)
-        .with_context(|| format!("{} has no place for the bench's {part}", page.display()))?;
-    fs::write(page, new).with_context(|| format!("writing {}", page.display()))?;
-    println!("wrote the {part} into {}", page.display());
-    Ok(())
-}
-
-fn replaced(page: &str, part: &str, text: &str) -> Option<String> {
-    let begin = format!("<!-- written by the bench: {part}: begin -->");
-    let end = format!("<!-- written by the bench: {part}: end -->");
-    let (before, rest) = page.split_once(&begin)?;
-    let (_, after) = rest.split_once(&end)?;
-    Some(format!("{before}{begin}\n\n{}\n\n{end}{after}", text.trim()))
+    page::write(PAGE, LONG, text)
 }
 
 /// The value in the middle; the mean of the two there if their number is even.
@@ -200,18 +227,22 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::WORKLOADS;
+    use crate::servers::Service;
 
     fn outcome(tool: Tool, walls: &[u64], cpu: u64) -> Outcome {
+        of(TOOLS[0].clone(), Contender { tool, service: tool.service() }, walls, cpu)
+    }
+
+    fn of(workload: Workload, contender: Contender, walls: &[u64], cpu: u64) -> Outcome {
         let sample = |wall: &u64| Sample {
             wall: Duration::from_secs(*wall),
             client_cpu: Duration::from_secs(cpu),
-            server_cpu: Duration::from_secs(cpu),
+            server_cpu: Duration::from_secs(2 * cpu),
             client_memory: 3 << 20,
             server_memory: 5 << 20,
         };
         let samples = walls.iter().map(sample).collect();
-        Outcome { workload: WORKLOADS[0].clone(), tool, samples }
+        Outcome { workload, contender, samples }
     }
 
     #[test]
@@ -226,10 +257,10 @@ mod tests {
         let ours = outcome(Tool::Sshome, &[2, 2, 9], 1);
         let theirs = outcome(Tool::Sftp, &[4, 5, 1], 2);
         assert_eq!(
-            row(&theirs, Some(&ours)),
-            "| get 1 GiB | sftp | 4.00 s | 1.00 – 5.00 s | 268 MB/s | 2.00 s, 2.00 s | 3 MiB, 5 MiB | 2.00 × | 0.50 × |\n"
+            line(&theirs, Some(&ours), "today"),
+            "| get 1 GiB | sftp | 4.00 s | 1.00 – 5.00 s | 268 MB/s | 2.00 s, 4.00 s | 3 MiB, 5 MiB | 2.00 × | 0.50 × | today |"
         );
-        assert!(row(&ours, None).ends_with("| 3 MiB, 5 MiB |  |  |\n"));
+        assert!(line(&ours, None, "today").ends_with("| 3 MiB, 5 MiB |  |  | today |"));
     }
 
     #[test]
@@ -237,20 +268,23 @@ mod tests {
         let outcomes =
             [outcome(Tool::Sshome, &[2], 1), outcome(Tool::Sftp, &[5], 2), outcome(Tool::Tcp, &[1], 1)];
         assert_eq!(
-            summary(&outcomes),
+            summary(&outcomes).markdown(),
             "| | sshome | sftp | rsync |\n|---|---:|---:|---:|\n| get 1 GiB | 2.00 s | 5.00 s (2.5 ×) | |\n"
         );
     }
 
     #[test]
-    fn only_what_is_between_the_lines_is_replaced() {
-        let (begin, end) =
-            ("<!-- written by the bench: table: begin -->", "<!-- written by the bench: table: end -->");
-        let page = format!("# Page\n\n{begin}\nold\n{end}\n\nwords\n");
-        let new = replaced(&page, TABLE, "table\n").unwrap();
-        assert_eq!(new, format!("# Page\n\n{begin}\n\ntable\n\n{end}\n\nwords\n"));
-        assert_eq!(replaced(&new, TABLE, "table").unwrap(), new);
-        assert_eq!(replaced(&new, LONG, "table"), None);
-        assert_eq!(replaced("# Page\n", TABLE, "table"), None);
+    fn servers_are_compared_by_their_own_processor_time_and_in_their_own_table() {
+        let server = |service, wall, cpu| {
+            let tool = Tool::PlainSftp;
+            of(CLIENTS[0].clone(), Contender { tool, service }, &[wall], cpu)
+        };
+        let outcomes = [server(Service::Sshomed, 2, 1), server(Service::Sshd, 3, 4)];
+        assert!(tools(&outcomes, "today").rows.is_empty() && summary(&outcomes).rows.is_empty());
+        let rows = clients(&outcomes, "today").rows;
+        assert!(rows[0].line.starts_with("| get 1 GiB with sftp | sshomed | 2.00 s |"), "{rows:?}");
+        assert!(rows[0].line.ends_with("|  |  | today |"), "{rows:?}");
+        assert!(rows[1].line.starts_with("| get 1 GiB with sftp | sshd | 3.00 s |"), "{rows:?}");
+        assert!(rows[1].line.ends_with("| 1.50 × | 0.25 × | today |"), "{rows:?}");
     }
 }

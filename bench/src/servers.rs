@@ -1,8 +1,9 @@
 //! The servers: sshomed, and OpenSSH's sshd with the same key and no more than it needs.
 
 use crate::stage::Stage;
-use crate::tool::Tool;
+use crate::workload::Contender;
 use anyhow::{Context, Result, bail};
+use std::fmt;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::Path;
@@ -45,15 +46,15 @@ impl Service {
     }
 }
 
-/// Those that the tools need.
+/// Those that are needed.
 pub(crate) struct Servers(Vec<(Service, Server)>);
 
 impl Servers {
-    /// Starts what these tools need.
-    pub(crate) fn start(stage: &Stage, tools: &[Tool]) -> Result<Servers> {
+    /// Starts what these need.
+    pub(crate) fn start(stage: &Stage, contenders: &[Contender]) -> Result<Servers> {
         let mut servers = Vec::new();
         for service in [Service::Sshomed, Service::Sshd, Service::Tcp] {
-            if tools.iter().any(|tool| tool.service() == service) {
+            if contenders.iter().any(|contender| contender.service == service) {
                 let server = match service {
                     Service::Sshomed => start_sshomed(stage),
                     Service::Sshd => start_sshd(stage),
@@ -65,10 +66,19 @@ impl Servers {
         Ok(Servers(servers))
     }
 
-    /// The server that a tool talks to.
-    pub(crate) fn of(&self, tool: Tool) -> Result<&Server> {
-        let server = self.0.iter().find(|(service, _)| *service == tool.service());
-        Ok(&server.with_context(|| format!("no server for {tool}"))?.1)
+    pub(crate) fn of(&self, service: Service) -> Result<&Server> {
+        let server = self.0.iter().find(|(own, _)| *own == service);
+        Ok(&server.with_context(|| format!("{service} was not started"))?.1)
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Service::Sshomed => "sshomed",
+            Service::Sshd => "sshd",
+            Service::Tcp => "tcp",
+        })
     }
 }
 

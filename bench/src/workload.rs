@@ -1,10 +1,11 @@
-//! What the tools have to do.
+//! What is to be done, and who does it.
 
 use crate::link::Link;
-use crate::tool::Tool::{self, Rsync, Sftp, Sshome, Tcp};
+use crate::servers::Service;
+use crate::tool::Tool::{self, EightSftp, OldScp, PlainSftp, Rclone, Rsync, Scp, Sftp, Sshfs, Sshome, Tcp};
 use std::time::Duration;
 
-/// Some files, a direction, a way between the ends, and the tools that do it.
+/// Some files, a direction, a way between the ends, and who does it.
 #[derive(Clone)]
 pub(crate) struct Workload {
     /// As it stands in the table.
@@ -13,8 +14,23 @@ pub(crate) struct Workload {
     pub(crate) direction: Direction,
     /// None is loopback.
     pub(crate) link: Option<Link>,
-    /// The first is the one that the others are compared with.
-    pub(crate) tools: &'static [Tool],
+    pub(crate) contest: Contest,
+}
+
+/// Who does a workload side by side. The first is the one that the others are compared with.
+#[derive(Clone, Copy)]
+pub(crate) enum Contest {
+    /// Several tools, each with the server that it has.
+    Tools(&'static [Tool]),
+    /// One tool, with sshomed and with sshd.
+    Servers(Tool),
+}
+
+/// A client and the server that it talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Contender {
+    pub(crate) tool: Tool,
+    pub(crate) service: Service,
 }
 
 /// Files of one length. One of them is a file, several are a tree.
@@ -39,14 +55,18 @@ const SMALL: FileSet = FileSet { name: "small", count: 10_000, size: 4096 };
 const FEWER: FileSet = FileSet { name: "fewer", count: 1000, size: 4096 };
 const FAR: FileSet = FileSet { name: "far.bin", count: 1, size: 256 << 20 };
 const SLOW: FileSet = FileSet { name: "slow.bin", count: 1, size: 32 << 20 };
+const EIGHT: FileSet = FileSet { name: "eight", count: 8, size: 128 << 20 };
+const SOURCE: FileSet = FileSet { name: "source", count: 2000, size: 8192 };
+const THOUSAND: FileSet = FileSet { name: "thousand", count: 1000, size: 64 << 10 };
 const HUGE: FileSet = FileSet { name: "huge.bin", count: 1, size: 4 << 30 };
 const MILLION: FileSet = FileSet { name: "million", count: 1_000_000, size: 100 };
 
 const ROUND_TRIP: Option<Link> = Some(Link { round_trip: Duration::from_millis(50), rate: None });
 const NARROW: Option<Link> = Some(Link { round_trip: Duration::from_millis(50), rate: Some(100_000_000) });
 
-/// All that go into the table, in its order. Those with the same files stand together: they are made once.
-pub(crate) const WORKLOADS: [Workload; 11] = [
+/// All that go into the table of tools, in its order. Those with the same files stand together: they are made
+/// once.
+pub(crate) const TOOLS: [Workload; 11] = [
     get("get 1 GiB", BIG, None, &[Sshome, Sftp, Tcp]),
     put("put 1 GiB", BIG, None, &[Sshome, Sftp, Tcp]),
     get("get 4 × 512 MiB", LARGE, None, &[Sshome, Sftp]),
@@ -60,6 +80,26 @@ pub(crate) const WORKLOADS: [Workload; 11] = [
     get("get 32 MiB, delay 50 ms, 100 Mbit/s", SLOW, NARROW, &[Sshome, Sftp]),
 ];
 
+/// All that go into the table of other people's clients, in its order.
+pub(crate) const CLIENTS: [Workload; 16] = [
+    with(PlainSftp, "get 1 GiB with sftp", BIG, Direction::Get),
+    with(PlainSftp, "put 1 GiB with sftp", BIG, Direction::Put),
+    with(Sftp, "get 1 GiB with sftp -B 261120 -R 128", BIG, Direction::Get),
+    with(Sftp, "put 1 GiB with sftp -B 261120 -R 128", BIG, Direction::Put),
+    with(Scp, "get 1 GiB with scp", BIG, Direction::Get),
+    with(Scp, "put 1 GiB with scp", BIG, Direction::Put),
+    with(OldScp, "get 1 GiB with scp -O", BIG, Direction::Get),
+    with(OldScp, "put 1 GiB with scp -O", BIG, Direction::Put),
+    with(EightSftp, "get 8 × 128 MiB with 8 × sftp at once", EIGHT, Direction::Get),
+    with(EightSftp, "put 8 × 128 MiB with 8 × sftp at once", EIGHT, Direction::Put),
+    with(PlainSftp, "get 10,000 × 4 KiB with sftp -r", SMALL, Direction::Get),
+    with(PlainSftp, "put 10,000 × 4 KiB with sftp -r", SMALL, Direction::Put),
+    with(Sshfs, "tar of 2,000 × 8 KiB out of sshfs", SOURCE, Direction::Get),
+    with(Sshfs, "tar of 2,000 × 8 KiB into sshfs", SOURCE, Direction::Put),
+    with(Rclone, "get 1,000 × 64 KiB with rclone, 8 transfers", THOUSAND, Direction::Get),
+    with(Rclone, "put 1,000 × 64 KiB with rclone, 8 transfers", THOUSAND, Direction::Put),
+];
+
 /// Those that show that memory does not grow with a file's length.
 pub(crate) const LONG: [Workload; 2] =
     [get("get 4 GiB", HUGE, None, &[Sshome]), put("put 4 GiB", HUGE, None, &[Sshome])];
@@ -68,11 +108,29 @@ pub(crate) const LONG: [Workload; 2] =
 pub(crate) const MANY: Workload = get("get 1,000,000 × 100 B", MILLION, None, &[Sshome]);
 
 const fn get(name: &'static str, files: FileSet, link: Option<Link>, tools: &'static [Tool]) -> Workload {
-    Workload { name, files, direction: Direction::Get, link, tools }
+    Workload { name, files, direction: Direction::Get, link, contest: Contest::Tools(tools) }
 }
 
 const fn put(name: &'static str, files: FileSet, link: Option<Link>, tools: &'static [Tool]) -> Workload {
-    Workload { name, files, direction: Direction::Put, link, tools }
+    Workload { name, files, direction: Direction::Put, link, contest: Contest::Tools(tools) }
+}
+
+const fn with(tool: Tool, name: &'static str, files: FileSet, direction: Direction) -> Workload {
+    Workload { name, files, direction, link: None, contest: Contest::Servers(tool) }
+}
+
+impl Contest {
+    /// All of them, in the order of the table.
+    pub(crate) fn contenders(self) -> Vec<Contender> {
+        match self {
+            Contest::Tools(tools) => {
+                tools.iter().map(|tool| Contender { tool: *tool, service: tool.service() }).collect()
+            }
+            Contest::Servers(tool) => {
+                [Service::Sshomed, Service::Sshd].map(|service| Contender { tool, service }).to_vec()
+            }
+        }
+    }
 }
 
 impl Workload {
