@@ -7,10 +7,12 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod audit;
 pub mod auth;
 pub mod config;
 pub mod home;
 pub mod limits;
+pub mod metrics;
 pub mod operations;
 pub mod quota;
 pub mod server;

@@ -5,7 +5,8 @@ use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::home::{Homes, PrepareError};
 use crate::limits::{Gate, Refusals};
-use crate::session::{HostKeyError, Rates, Shared, Transport};
+use crate::metrics::Metrics;
+use crate::session::{HostKeyError, Rates, Sessions, Shared, Transport};
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -96,12 +97,15 @@ impl Server {
             let listener = TcpListener::bind(address).await;
             listeners.push(listener.map_err(|error| Error::Listen { address: *address, error })?);
         }
+        let metrics = Arc::new(Metrics::default());
         let shared = Shared {
             authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config))),
             homes,
             ledgers,
             gate: Gate::new(config.limits.clone()),
             rates: Rates::default(),
+            sessions: Arc::new(Sessions::new(Arc::clone(&metrics))),
+            metrics,
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
         };

@@ -210,8 +210,12 @@ impl<T, E: Into<home::Error>> Context<T> for std::result::Result<T, E> {
 }
 
 /// Says what it is that does not fit.
-pub(super) fn over_quota(path: &RemotePath) -> impl FnOnce(Exceeded) -> Error + '_ {
-    |exceeded| Error::Quota { path: path.clone(), exceeded }
+pub(super) fn over_quota<'a>(user: &'a User, path: &'a RemotePath) -> impl FnOnce(Exceeded) -> Error + 'a {
+    |exceeded| {
+        let error = Error::Quota { path: path.clone(), exceeded };
+        user.audit.refused(&error);
+        error
+    }
 }
 
 /// Says that an error of `std::io` is the kernel's.

@@ -25,9 +25,10 @@ pub fn hard_link(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> 
     if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
         regular(&stat).of_file(from)?;
     }
-    let entry = user.ledger.reserve(0, 1).map_err(over_quota(to))?;
+    let entry = user.ledger.reserve(0, 1).map_err(over_quota(user, to))?;
     source.hard_link(&target, &names).of_file(to)?;
     entry.commit(Change { bytes: 0, entries: 1 });
+    user.audit.hard_link_made(from, to);
     Ok(())
 }
 
