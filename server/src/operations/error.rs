@@ -1,5 +1,6 @@
 //! What can go wrong, and the status that it becomes: in one place for all operations.
 
+use super::User;
 use crate::accounts::OwnKeysError;
 use crate::home;
 use crate::quota::Exceeded;
