@@ -76,11 +76,9 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        if matches!(self.sshfs.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        // Also if something in it is still open.
-        let _ = Command::new(&self.fusermount).args(["-u", "-z"]).arg(self.point.path()).status();
+        // Also if something in it is still open, or sshfs has lost its server.
+        let mut unmount = Command::new(&self.fusermount);
+        let _ = unmount.args(["-u", "-z", "-q"]).arg(self.point.path()).stderr(Stdio::null()).status();
         // With nothing open any more it ends by itself; with something, it has to be made to.
         let _ = self.sshfs.kill();
         let _ = self.sshfs.wait();

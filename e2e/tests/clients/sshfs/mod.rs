@@ -1,5 +1,6 @@
 //! sshfs, and what runs over it.
 
+mod connection;
 mod posix;
 mod programs;
 mod space;

@@ -52,8 +52,9 @@ async fn git_clones_commits_and_checks() {
     home.git(&clone, &["push", "-q", "origin", "branch"]);
     home.git(&origin, &["checkout", "-q", "branch"]);
     // What the server has is what was pushed.
-    for (name, digest) in contents(&origin).unwrap().iter().filter(|(name, _)| !name.starts_with(".git")) {
-        assert_eq!(contents(&home.stored("clone")).unwrap().get(name), Some(digest), "{}", name.display());
+    let [pushed, stored] = [&origin, &home.stored("clone")].map(|tree| contents(tree).unwrap());
+    for (name, digest) in pushed.iter().filter(|(name, _)| !name.starts_with(".git")) {
+        assert_eq!(stored.get(name), Some(digest), "{}", name.display());
     }
     home.does("git", &[&"clone", &"-q", &clone, &"again"]);
     home.git(&home.here("again"), &["fsck", "--full"]);

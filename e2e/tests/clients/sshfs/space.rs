@@ -122,13 +122,15 @@ async fn a_read_only_home_is_one() {
 }
 
 /// sshfs asks what a file is as soon as it has made it: one that is staged until it is closed is not there
-/// yet. What is there already sshfs cuts off before it opens it, and so it is written in place.
+/// yet, but only after sshfs has given it up. What is there already sshfs cuts off before it opens it, and so
+/// it is written in place.
 #[tokio::test(flavor = "multi_thread")]
 async fn atomic_uploads_are_not_for_sshfs() {
     let test = "atomic_uploads_are_not_for_sshfs";
     let Some(home) = Mounted::new(test, "sftp-uploads = \"atomic\"").await else { return };
     let error = File::create(home.there("new")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+    until("it is closed all the same", || home.stored("new").exists());
     fs::write(home.stored("old"), b"old content").unwrap();
     let mut file = File::create(home.there("old")).unwrap();
     assert_eq!(fs::read(home.stored("old")).unwrap(), b"");

@@ -1,7 +1,7 @@
 //! What is in files, and what is told of them.
 
 use super::Check;
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FallocateFlags, FileType, Mode, fallocate, mknodat};
 use sshome_e2e::tree::{mode, noise, set_mode};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -29,7 +29,7 @@ fn modes(top: &Path, wanted: u32) -> std::io::Result<String> {
     Ok(format!("{:o} {:o}", mode(top.join("f")).unwrap(), mode(top.join("d")).unwrap()))
 }
 
-pub(super) const CHECKS: [Check; 35] = [
+pub(super) const CHECKS: [Check; 39] = [
     ("truncate to less", |top| {
         opened(top, b"content")?.set_len(3)?;
         shown(top)
@@ -208,6 +208,33 @@ pub(super) const CHECKS: [Check; 35] = [
         file.set_modified(UNIX_EPOCH + Duration::new(1_000_000_007, 123))?;
         drop(file);
         Ok(fs::metadata(top.join("f"))?.mtime_nsec().to_string())
+    }),
+    ("a time before 1970", |top| {
+        let file = opened(top, b"content")?;
+        file.set_modified(UNIX_EPOCH - Duration::from_secs(1000))?;
+        drop(file);
+        Ok(fs::metadata(top.join("f"))?.mtime().to_string())
+    }),
+    ("a time after 2038", |top| {
+        let file = opened(top, b"content")?;
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(4_000_000_000))?;
+        drop(file);
+        Ok(fs::metadata(top.join("f"))?.mtime().to_string())
+    }),
+    ("write and read behind 4 GiB", |top| {
+        let file = opened(top, b"")?;
+        file.write_all_at(b"content", (5 << 30) + 3)?;
+        file.sync_all()?;
+        let mut read = [0; 9];
+        file.read_exact_at(&mut read, (5 << 30) + 1)?;
+        let length = file.metadata()?.len();
+        file.set_len(0)?;
+        Ok(format!("{length} {}", read.escape_ascii()))
+    }),
+    ("reserve room with fallocate", |top| {
+        let file = opened(top, b"content")?;
+        fallocate(&file, FallocateFlags::empty(), 0, 9)?;
+        shown(top)
     }),
     ("how many names a file has", |top| {
         drop(opened(top, b"")?);

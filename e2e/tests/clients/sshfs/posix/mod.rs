@@ -14,13 +14,20 @@ type Check = (&'static str, fn(&Path) -> io::Result<String>);
 
 /// Where something else is seen than on a disk: the check; the disk's answer; that in a home; that of
 /// sshd. They are rows of docs/clients.md.
-const DIFFERENCES: [[&str; 4]; 9] = [
+const DIFFERENCES: [[&str; 4]; 11] = [
     // Version 3 of SFTP has no code for these, and sshfs makes of each code one error.
     ["rename of a folder over a full one", "Directory not empty", DENIED, DENIED],
     ["a name of 256 bytes", "File name too long", "Bad message", "Bad message"],
     // Nor does it have these.
     ["a named pipe", "made", DENIED, DENIED],
     ["times, to the nanosecond", "123", "0", "0"],
+    ["a time before 1970", "-1000", "4294966296", "4294966296"],
+    [
+        "reserve room with fallocate",
+        "content\\x00\\x00",
+        "Operation not supported",
+        "Operation not supported",
+    ],
     ["how many names a file has", "2", "1", "1"],
     // A folder stays open to its owner, or it could not be counted; set-id and sticky bits are not kept.
     ["chmod 640", "640 640", "640 740", "640 640"],
