@@ -61,7 +61,8 @@ fuzz_target!(|input: &[u8]| {
     let user = User::enter(world.login.clone(), &homes, &ledgers).expect("the user's home");
     let sent = Arc::new(Mutex::new(Vec::new()));
     let (incoming, outgoing) = (Pieces::of(input), Answers(Arc::clone(&sent)));
-    let ended = world.runtime.block_on(sftp::converse(incoming, outgoing, user, CancellationToken::new()));
+    let (order, stopping) = (sftp::SymlinkOrder::OpenSsh, CancellationToken::new());
+    let ended = world.runtime.block_on(sftp::converse(incoming, outgoing, user, order, stopping));
     assert!(matches!(ended, Ended::Well | Ended::Violation), "{ended:?}");
     check_answers(&sent.lock().expect("nobody else has it"));
     let booked = ledgers.of("ann").expect("books").usage();

@@ -6,7 +6,6 @@ libcurl_api.py HOST PORT USER KEY KNOWN_HOSTS TOP: TOP is what the home is calle
 import hashlib
 import io
 import os
-import stat
 import sys
 
 import pycurl
@@ -14,7 +13,6 @@ import pycurl
 host, port, user, key, known_hosts, top = sys.argv[1:]
 OURS = top == "/"
 CONTENT = hashlib.shake_256(b"content").digest(1_000_003)
-HERE = os.getcwd()
 
 
 def url(scheme, name):
@@ -31,7 +29,10 @@ def transfer(scheme, name, upload=None, **options):
     curl.setopt(pycurl.WRITEDATA, came)
     if upload is not None:
         curl.setopt(pycurl.UPLOAD, 1)
-        curl.setopt(pycurl.READDATA, io.BytesIO(upload))
+        source = io.BytesIO(upload)
+        # libcurl takes what it is to go on with from where the source is.
+        source.seek(options.get("resume_from", 0))
+        curl.setopt(pycurl.READDATA, source)
         curl.setopt(pycurl.INFILESIZE, len(upload))
     for option, value in options.items():
         curl.setopt(getattr(pycurl, option.upper()), value)
@@ -67,7 +68,7 @@ for scheme in ["sftp", "scp"]:
     transfer(scheme, f"{scheme}-empty", b"")
     assert transfer(scheme, f"{scheme}-empty") == b"", scheme
     transfer(scheme, f"{scheme}-mode", b"x", new_file_perms=0o640)
-    refused(pycurl.E_SSH if scheme == "scp" else pycurl.E_REMOTE_FILE_NOT_FOUND, scheme, "none")
+    refused(pycurl.E_REMOTE_FILE_NOT_FOUND, scheme, "none")
     transfer(scheme, f"{scheme}%20with%20space", CONTENT)
     assert transfer(scheme, f"{scheme}%20with%20space") == CONTENT, scheme
 assert transfer("sftp", "sftp-f", range="1000-71000") == CONTENT[1000:71_001]

@@ -228,7 +228,8 @@ impl Handler for Connection {
     }
 
     async fn subsystem_request(&mut self, id: ChannelId, name: &str, session: &mut Session) -> Done {
-        self.start(id, Way::subsystem(name), session)
+        let way = Way::subsystem(name, session.remote_sshid());
+        self.start(id, way, session)
     }
 
     async fn exec_request(&mut self, id: ChannelId, command: &[u8], session: &mut Session) -> Done {

@@ -5,6 +5,7 @@ use super::channel::{Reader, Writer};
 use super::sessions::Session;
 use crate::auth::Login;
 use crate::operations::User;
+use crate::subsystem::sftp::SymlinkOrder;
 use crate::subsystem::{Ended, Outgoing, exec, greeting, native, sftp};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ pub(super) enum Way {
     /// The subsystem `sshome`.
     Native,
     /// The subsystem `sftp`.
-    Sftp,
+    Sftp(SymlinkOrder),
     /// One command line.
     Exec(Vec<u8>),
     /// A shell. There is none; a short text says what there is.
@@ -22,11 +23,11 @@ pub(super) enum Way {
 }
 
 impl Way {
-    /// What a subsystem's name starts, if it is one of ours.
-    pub(super) fn subsystem(name: &str) -> Option<Way> {
+    /// What a subsystem's name starts, if it is one of ours, for a client that identifies itself so.
+    pub(super) fn subsystem(name: &str, client: &[u8]) -> Option<Way> {
         match name {
             sshome_wire::SUBSYSTEM => Some(Way::Native),
-            sftp::SUBSYSTEM => Some(Way::Sftp),
+            sftp::SUBSYSTEM => Some(Way::Sftp(SymlinkOrder::of(client))),
             _ => None,
         }
     }
@@ -71,7 +72,7 @@ impl Start {
         };
         let ended = match way {
             Way::Native => native::converse(reader, writer, user, shared.stopping.clone()).await,
-            Way::Sftp => sftp::converse(reader, writer, user, shared.stopping.clone()).await,
+            Way::Sftp(order) => sftp::converse(reader, writer, user, order, shared.stopping.clone()).await,
             Way::Exec(line) => exec::run(reader, writer, user, line, terminal).await,
             Way::Greeting => greeting::greet(writer, user, terminal).await,
         };

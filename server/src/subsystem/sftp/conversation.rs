@@ -6,6 +6,7 @@ use super::job::Job;
 use super::output::Output;
 use super::refused::Refused;
 use super::request::Outcome;
+use super::symlink_order::SymlinkOrder;
 use crate::operations::User;
 use crate::subsystem::driver::{self, Turn};
 use bytes::Bytes;
@@ -27,6 +28,7 @@ const OVERHEAD: usize = 256;
 pub(super) struct Conversation {
     pub(super) user: User,
     pub(super) names: Names,
+    pub(super) symlink_order: SymlinkOrder,
     pub(super) handles: Handles,
     pub(super) output: Output,
     /// A request that takes long, and its id.
@@ -51,10 +53,11 @@ enum Violation {
 }
 
 impl Conversation {
-    pub(super) fn new(user: User) -> Conversation {
+    pub(super) fn new(user: User, symlink_order: SymlinkOrder) -> Conversation {
         Conversation {
             names: Names::of(user.name()),
             user,
+            symlink_order,
             handles: Handles::default(),
             output: Output::default(),
             job: None,

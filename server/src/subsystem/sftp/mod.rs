@@ -16,11 +16,13 @@ mod names;
 mod output;
 mod refused;
 mod request;
+mod symlink_order;
 
 use super::driver::drive;
 use super::{Ended, Incoming, Outgoing};
 use crate::operations::User;
 use conversation::Conversation;
+pub use symlink_order::SymlinkOrder;
 use tokio_util::sync::CancellationToken;
 
 /// The name of the SSH subsystem.
@@ -31,8 +33,9 @@ pub async fn converse(
     incoming: impl Incoming,
     outgoing: impl Outgoing,
     user: User,
+    symlink_order: SymlinkOrder,
     stopping: CancellationToken,
 ) -> Ended {
     let turns = user.turns();
-    drive(incoming, outgoing, Conversation::new(user), turns, stopping).await
+    drive(incoming, outgoing, Conversation::new(user, symlink_order), turns, stopping).await
 }

@@ -3,6 +3,7 @@
 use super::attributes::{attributes, wanted};
 use super::conversation::Conversation;
 use super::request::{Handled, Outcome, done};
+use super::symlink_order::SymlinkOrder;
 use crate::operations;
 use bytes::Bytes;
 use sshome_wire::sftp::{Attributes, Name, Response};
@@ -39,7 +40,11 @@ impl Conversation {
         Ok(name(target))
     }
 
-    pub(super) fn symlink(&mut self, target: &[u8], path: &[u8]) -> Handled {
+    pub(super) fn symlink(&mut self, first: &[u8], second: &[u8]) -> Handled {
+        let (target, path) = match self.symlink_order {
+            SymlinkOrder::OpenSsh => (first, second),
+            SymlinkOrder::Draft => (second, first),
+        };
         operations::make_symlink(&self.user, &self.at(path)?, target)?;
         Ok(done())
     }

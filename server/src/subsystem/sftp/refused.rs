@@ -34,9 +34,10 @@ impl fmt::Display for Refused {
 impl From<Error> for Refused {
     fn from(error: Error) -> Refused {
         let text = match error.status() {
-            // Elsewhere the status says so; version 3 has none for it.
-            Status::QuotaExceeded => format!("quota exceeded: {error}"),
-            _ => error.to_string(),
+            // Its words say no more than the code.
+            Status::Failed => error.to_string(),
+            // Clients show the text, and version 3 has no code for most of them.
+            _ => error.message(),
         };
         Refused { code: code(&error), text }
     }

@@ -1,0 +1,48 @@
+/// Which path stands first in a SYMLINK request. The draft (section 6.10) has the link first, OpenSSH has
+/// what it points at, and nearly everybody has done as OpenSSH since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SymlinkOrder {
+    /// The link, then what it points at.
+    Draft,
+    /// What the link points at, then the link.
+    OpenSsh,
+}
+
+/// How the clients identify themselves that keep to the draft unless the server's name is OpenSSH: they look
+/// at nothing else, and neither can we.
+const KEEP_TO_THE_DRAFT: [&[u8]; 4] =
+    [b"SSH-2.0-AsyncSSH_", b"SSH-2.0-WinSCP_", b"SSH-2.0-libssh_", b"SSH-2.0-libssh-"];
+
+impl SymlinkOrder {
+    /// The order of a client that identifies itself so, RFC 4253 section 4.2.
+    #[must_use]
+    pub fn of(identification: &[u8]) -> SymlinkOrder {
+        match KEEP_TO_THE_DRAFT.iter().any(|client| identification.starts_with(client)) {
+            true => SymlinkOrder::Draft,
+            false => SymlinkOrder::OpenSsh,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_known_by_how_they_identify_themselves() {
+        for client in ["AsyncSSH_2.24.1", "WinSCP_release_6.5", "libssh_0.11.1", "libssh-0.5.4"] {
+            assert_eq!(
+                SymlinkOrder::of(format!("SSH-2.0-{client}").as_bytes()),
+                SymlinkOrder::Draft,
+                "{client}"
+            );
+        }
+        for client in ["OpenSSH_9.2p1", "paramiko_5.1.0", "libssh2_1.11.1", "Go", "PuTTY_Release_0.78", ""] {
+            assert_eq!(
+                SymlinkOrder::of(format!("SSH-2.0-{client}").as_bytes()),
+                SymlinkOrder::OpenSsh,
+                "{client}"
+            );
+        }
+    }
+}
