@@ -10,8 +10,9 @@
 
 pub use crate::accounts::{HashError, Password, PasswordHash};
 
-use crate::accounts::{Account, AccountStore};
-use russh::keys::PublicKey;
+use crate::accounts::{Account, AccountStore, StoreError};
+use arc_swap::ArcSwap;
+use russh::keys::{HashAlg, PublicKey};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,30 +21,92 @@ use tokio::sync::Semaphore;
 /// At most so many passwords are checked at once, each with 19 MiB of memory. More wait their turn.
 const MOST_CHECKS: usize = 4;
 
-/// Somebody who has logged in.
+/// Somebody who has logged in. Clones are the same login.
 #[derive(Clone)]
 pub struct Login {
-    account: Arc<Account>,
+    name: Arc<str>,
+    account: Arc<ArcSwap<Account>>,
+    credential: Arc<Credential>,
     store: Arc<dyn AccountStore>,
 }
 
+/// By what somebody has logged in.
+enum Credential {
+    Password(PasswordHash),
+    Key { key: PublicKey, from: IpAddr },
+}
+
+/// Why a login does not hold any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Revoked {
+    /// There is no such user.
+    #[error("the user was removed")]
+    Removed,
+    /// Nobody may log in as this user.
+    #[error("the user was disabled")]
+    Disabled,
+    /// The password is another one, or the key is not let in any more.
+    #[error("the password or key that it logged in by was taken away")]
+    Credential,
+}
+
 impl Login {
+    /// The user's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The fingerprint of the key that it logged in by; none if that was a password.
+    #[must_use]
+    pub fn key(&self) -> Option<String> {
+        match self.credential.as_ref() {
+            Credential::Password(_) => None,
+            Credential::Key { key, .. } => Some(key.fingerprint(HashAlg::Sha256).to_string()),
+        }
+    }
+
     /// Where the account comes from.
     #[must_use]
     pub fn store(&self) -> &dyn AccountStore {
         self.store.as_ref()
     }
 
-    /// Whose login it is.
+    /// Whose login it is, with the settings that hold now.
     #[must_use]
-    pub fn account(&self) -> &Arc<Account> {
-        &self.account
+    pub fn account(&self) -> Arc<Account> {
+        self.account.load_full()
+    }
+
+    /// Takes up what has become of the account.
+    ///
+    /// # Errors
+    /// If it would not let this login in any more. Then the session is to end.
+    pub fn renew(&self, account: Option<Arc<Account>>) -> Result<(), Revoked> {
+        let account = account.filter(|account| account.name == *self.name).ok_or(Revoked::Removed)?;
+        if !account.enabled {
+            return Err(Revoked::Disabled);
+        }
+        if !self.credential.opens(&account) {
+            return Err(Revoked::Credential);
+        }
+        self.account.store(account);
+        Ok(())
+    }
+}
+
+impl Credential {
+    fn opens(&self, account: &Account) -> bool {
+        match self {
+            Credential::Password(hash) => account.password.as_ref().is_some_and(|now| now.is(hash)),
+            Credential::Key { key, from } => account.all_keys().any(|known| known.opens(key, *from)),
+        }
     }
 }
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Login({})", self.account.name)
+        write!(f, "Login({})", self.name)
     }
 }
 
@@ -82,7 +145,8 @@ impl Authenticator {
         // The check comes before all questions whose answer is no, so that all of them cost the same.
         let right = self.matches(hash.clone(), password).await;
         let account = account.filter(|account| account.enabled)?;
-        (right && hash.is_some()).then(|| self.login(account))
+        let hash = hash.filter(|_| right)?;
+        Some(self.login(account, Credential::Password(hash)))
     }
 
     /// Whether a signature by this key would log in: what a client asks before it signs.
@@ -92,11 +156,25 @@ impl Authenticator {
 
     /// Logs in by a key whose signature has been verified already.
     pub async fn public_key(&self, user: &str, key: &PublicKey, from: IpAddr) -> Option<Login> {
-        self.by_key(user, key, from).await.map(|account| self.login(account))
+        let account = self.by_key(user, key, from).await?;
+        Some(self.login(account, Credential::Key { key: key.clone(), from }))
     }
 
-    fn login(&self, account: Arc<Account>) -> Login {
-        Login { account, store: Arc::clone(&self.store) }
+    /// The account of that name, as it is now: for [`Login::renew`].
+    ///
+    /// # Errors
+    /// If the store cannot be asked.
+    pub async fn current(&self, user: &str) -> Result<Option<Arc<Account>>, StoreError> {
+        self.store.find(user).await
+    }
+
+    fn login(&self, account: Arc<Account>, credential: Credential) -> Login {
+        Login {
+            name: account.name.as_str().into(),
+            account: Arc::new(ArcSwap::new(account)),
+            credential: Arc::new(credential),
+            store: Arc::clone(&self.store),
+        }
     }
 
     async fn by_key(&self, user: &str, key: &PublicKey, from: IpAddr) -> Option<Arc<Account>> {
@@ -138,7 +216,7 @@ impl fmt::Debug for Authenticator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::{Access, AuthorizedKey, OwnKeysError, SftpUploads, StoreError};
+    use crate::accounts::{Access, AuthorizedKey, OwnKeysError, SftpUploads};
     use async_trait::async_trait;
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa alex";
@@ -254,5 +332,38 @@ mod tests {
             let login = authenticator.public_key(user, key.public_key(), from).await;
             assert_eq!(login.map(|login| login.account().name.clone()), want.then(|| user.to_owned()));
         }
+    }
+
+    #[tokio::test]
+    async fn a_login_holds_as_long_as_what_it_was_made_by() {
+        let authenticator = authenticator();
+        let login = authenticator.password("alex", Password::new("alex's own")).await.unwrap();
+        let now = login.account();
+        let renewed = |change: &dyn Fn(&mut Account)| {
+            let mut account = Account::clone(&now);
+            change(&mut account);
+            login.renew(Some(Arc::new(account)))
+        };
+        assert_eq!(renewed(&|account| account.access = Access::ReadOnly), Ok(()));
+        assert_eq!(login.clone().account().access, Access::ReadOnly);
+        assert_eq!(renewed(&|account| account.keys.clear()), Ok(()), "it was not by a key");
+        assert_eq!(renewed(&|account| account.enabled = false), Err(Revoked::Disabled));
+        assert_eq!(renewed(&|account| account.password = None), Err(Revoked::Credential));
+        let other = hash_password(&Password::new("alex's own")).unwrap();
+        let set = |account: &mut Account| account.password = Some(other.clone());
+        assert_eq!(renewed(&set), Err(Revoked::Credential));
+        assert_eq!(renewed(&|account| account.name = "zcl".into()), Err(Revoked::Removed));
+        assert_eq!(login.renew(None), Err(Revoked::Removed));
+
+        let key = AuthorizedKey::parse(KEY).unwrap();
+        let from = "192.0.2.7".parse().unwrap();
+        let login = authenticator.public_key("zcl", key.public_key(), from).await.unwrap();
+        assert_eq!(login.key(), Some(key.fingerprint()));
+        let mut account = Account::clone(&login.account());
+        assert_eq!(login.renew(Some(Arc::new(account.clone()))), Ok(()));
+        account.keys = vec![AuthorizedKey::parse(&format!("from=\"198.51.100.0/24\" {KEY}")).unwrap()];
+        assert_eq!(login.renew(Some(Arc::new(account.clone()))), Err(Revoked::Credential));
+        account.installed = vec![key];
+        assert_eq!(login.renew(Some(Arc::new(account))), Ok(()));
     }
 }

@@ -7,12 +7,17 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod audit;
 pub mod auth;
 pub mod config;
+pub mod control;
 pub mod home;
 pub mod limits;
+pub mod log;
+pub mod metrics;
 pub mod operations;
 pub mod quota;
+pub mod reload;
 pub mod server;
 pub mod session;
 pub mod subsystem;

@@ -14,8 +14,9 @@ pub use own_keys::{OwnKeys, OwnKeysError};
 pub use password::{HashError, MIN_PASSWORD, Password, PasswordHash};
 
 use crate::config::Config;
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -137,12 +138,11 @@ pub enum StoreError {
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The accounts of `etc/users.toml`, as they stood when it was loaded, with the keys that users have
+/// The accounts of `etc/users.toml`, as they stood when it was last loaded, with the keys that users have
 /// installed, as they stand now.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct TomlAccounts {
-    accounts: Vec<Arc<Account>>,
-    by_name: HashMap<String, Arc<Account>>,
+    by_name: ArcSwap<BTreeMap<String, Arc<Account>>>,
     own_keys: OwnKeys,
 }
 
@@ -150,10 +150,17 @@ impl TomlAccounts {
     /// The accounts of a configuration.
     #[must_use]
     pub fn new(config: &Config) -> TomlAccounts {
-        let accounts = config.accounts.clone();
-        let by_name = accounts.iter().map(|account| (account.name.clone(), Arc::clone(account))).collect();
-        TomlAccounts { accounts, by_name, own_keys: OwnKeys::of(&config.dir) }
+        TomlAccounts { by_name: ArcSwap::from_pointee(by_name(config)), own_keys: OwnKeys::of(&config.dir) }
     }
+
+    /// Takes up another configuration of the same folder.
+    pub fn replace(&self, config: &Config) {
+        self.by_name.store(Arc::new(by_name(config)));
+    }
+}
+
+fn by_name(config: &Config) -> BTreeMap<String, Arc<Account>> {
+    config.accounts.iter().map(|account| (account.name.clone(), Arc::clone(account))).collect()
 }
 
 /// The account with the keys that its user has installed. Blocks.
@@ -172,7 +179,8 @@ fn with_installed(account: Arc<Account>, own_keys: &OwnKeys) -> Arc<Account> {
 #[async_trait]
 impl AccountStore for TomlAccounts {
     async fn find(&self, name: &str) -> Result<Option<Arc<Account>>, StoreError> {
-        match self.by_name.get(name).cloned() {
+        let found = self.by_name.load().get(name).cloned();
+        match found {
             Some(account) if account.own_keys => {
                 let own_keys = self.own_keys.clone();
                 let found = tokio::task::spawn_blocking(move || with_installed(account, &own_keys)).await;
@@ -183,7 +191,7 @@ impl AccountStore for TomlAccounts {
     }
 
     async fn all(&self) -> Result<Vec<Arc<Account>>, StoreError> {
-        Ok(self.accounts.clone())
+        Ok(self.by_name.load().values().map(Arc::clone).collect())
     }
 
     fn own_keys(&self, user: &str) -> Result<Vec<AuthorizedKey>, OwnKeysError> {

@@ -129,6 +129,12 @@ impl PasswordHash {
         PasswordHash { phc, demo: false }
     }
 
+    /// Whether it is that hash. A new hash of the same password is another one.
+    #[must_use]
+    pub fn is(&self, other: &PasswordHash) -> bool {
+        self.phc == other.phc
+    }
+
     /// Whether it is this password's. Costs what the hash cost: not for an async task.
     #[must_use]
     pub fn matches(&self, password: &Password) -> bool {

@@ -19,7 +19,7 @@ mod sync;
 mod tree;
 
 pub use entry::{Entry, permissions};
-pub use homes::{Homes, PrepareError};
+pub use homes::{Homes, PrepareError, Prepared, limits};
 pub use listing::{Attributes, DirectoryReader};
 pub use resolve::{Location, regular};
 pub use shelf::{Kept, Shelf};

@@ -1,8 +1,9 @@
 //! The gate: every connection passes it, and holds its place until it ends.
 
-use super::penalties::{Offence, Penalties};
+use super::Limits;
+use super::penalties::{Offence, Penalties, Penalty};
 use super::source::Source;
-use super::{Limits, PenaltySettings};
+use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 /// Counts connections and offences, and says who may come in.
 #[derive(Debug)]
 pub struct Gate {
-    limits: Limits,
+    limits: ArcSwap<Limits>,
     counts: Mutex<Counts>,
 }
 
@@ -45,13 +46,26 @@ impl Gate {
     /// A gate that nobody has passed.
     #[must_use]
     pub fn new(limits: Limits) -> Arc<Gate> {
-        Arc::new(Gate { limits, counts: Mutex::default() })
+        Arc::new(Gate { limits: ArcSwap::from_pointee(limits), counts: Mutex::default() })
     }
 
-    /// The settings.
+    /// The settings that hold now.
     #[must_use]
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+    pub fn limits(&self) -> Arc<Limits> {
+        self.limits.load_full()
+    }
+
+    /// Sets others. Who is in stays in.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.store(Arc::new(limits));
+    }
+
+    /// The sources that have a penalty: how much of it is left, and for how much longer they are refused, if
+    /// they are.
+    #[must_use]
+    pub fn penalties(&self, now: Instant) -> Vec<Penalty> {
+        let limits = self.limits();
+        self.counts().penalties.list(&limits.penalties, now)
     }
 
     /// Lets a connection in, or not. The dice say 0 to 99.
@@ -60,19 +74,20 @@ impl Gate {
     /// If its source is penalised or has too many connections, or too many are not logged in.
     pub fn admit(self: &Arc<Gate>, peer: IpAddr, now: Instant, dice: u8) -> Result<Entry, Refusal> {
         let address = peer.to_canonical();
-        let exempt = self.limits.exempt.iter().any(|network| network.contains(&address));
+        let limits = self.limits();
+        let exempt = limits.exempt.iter().any(|network| network.contains(&address));
         let source = (!exempt).then(|| Source::of(peer));
         let mut counts = self.counts();
         if let Some(source) = source {
-            if let Some(left) = counts.penalties.refused(source, self.settings(), now) {
+            if let Some(left) = counts.penalties.refused(source, &limits.penalties, now) {
                 return Err(Refusal::Penalty(left));
             }
             let open = counts.sources.get(&source).copied().unwrap_or(0);
-            if open >= self.limits.connections_per_address {
+            if open >= limits.connections_per_address {
                 return Err(Refusal::Address(open));
             }
         }
-        if self.limits.max_startups.drops(counts.strangers, dice) {
+        if limits.max_startups.drops(counts.strangers, dice) {
             return Err(Refusal::Startups(counts.strangers));
         }
         counts.strangers += 1;
@@ -80,10 +95,6 @@ impl Gate {
             *counts.sources.entry(source).or_default() += 1;
         }
         Ok(Entry { gate: Arc::clone(self), source, state: Mutex::new(State::Stranger { failed: false }) })
-    }
-
-    fn settings(&self) -> &PenaltySettings {
-        &self.limits.penalties
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -131,7 +142,7 @@ impl Entry {
         let mut counts = self.gate.counts();
         counts.strangers = counts.strangers.saturating_sub(1);
         let sessions = counts.users.get(user).copied().unwrap_or(0);
-        let may = sessions < self.gate.limits.sessions_per_user;
+        let may = sessions < self.gate.limits().sessions_per_user;
         if may {
             *counts.users.entry(user.to_owned()).or_default() += 1;
         }
@@ -164,7 +175,8 @@ impl Entry {
             (State::Stranger { failed: false }, false) => Offence::NoLogin,
         };
         let Some(source) = self.source else { return false };
-        self.gate.counts().penalties.add(source, offence, self.gate.settings(), now)
+        let limits = self.gate.limits();
+        self.gate.counts().penalties.add(source, offence, &limits.penalties, now)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -280,6 +292,8 @@ mod tests {
         entry.refused();
         entry.logged_in("ann");
         assert!(!entry.end(false, now));
-        assert!(gate.counts().penalties.refused(entry.source.unwrap(), gate.settings(), now).is_none());
+        assert!(
+            gate.counts().penalties.refused(entry.source.unwrap(), &gate.limits().penalties, now).is_none()
+        );
     }
 }

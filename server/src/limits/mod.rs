@@ -9,7 +9,7 @@ mod source;
 mod startups;
 
 pub use gate::{Entry, Gate, Refusal};
-pub use penalties::{Offence, PenaltySettings};
+pub use penalties::{Offence, Penalty, PenaltySettings};
 pub use refusals::Refusals;
 pub use startups::Startups;
 

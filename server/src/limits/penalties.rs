@@ -58,6 +58,17 @@ impl PenaltySettings {
     }
 }
 
+/// What a source has left of its penalty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Penalty {
+    /// An address, or an IPv6 network of 64 bits.
+    pub source: String,
+    /// What is left of it.
+    pub left: Duration,
+    /// For how much longer the source is refused; none if it is let in.
+    pub refused: Option<Duration>,
+}
+
 /// When the penalty of each source has run off.
 #[derive(Debug, Default)]
 pub(super) struct Penalties {
@@ -95,6 +106,18 @@ impl Penalties {
         let until = self.until.entry(source).or_insert(now);
         *until = ((*until).max(now) + cost).min(now + settings.most);
         !before && self.refused(source, settings, now).is_some()
+    }
+
+    /// All that have not run off, the highest first.
+    pub(super) fn list(&self, settings: &PenaltySettings, now: Instant) -> Vec<Penalty> {
+        let left = |(source, until): (&Source, &Instant)| {
+            let left = until.saturating_duration_since(now);
+            let refused = self.refused(*source, settings, now);
+            (!left.is_zero()).then(|| Penalty { source: source.to_string(), left, refused })
+        };
+        let mut penalties: Vec<Penalty> = self.until.iter().filter_map(left).collect();
+        penalties.sort_by(|a, b| b.left.cmp(&a.left).then_with(|| a.source.cmp(&b.source)));
+        penalties
     }
 
     fn make_room(&mut self, now: Instant) {
@@ -135,6 +158,9 @@ mod tests {
         assert!(!fail(&mut penalties, now), "it is said once");
         assert_eq!(penalties.refused(here, &settings, now), Some(10 * SECOND));
         assert_eq!(penalties.refused(source(2), &settings, now), None);
+        let listed = Penalty { source: "0.0.0.1".into(), left: 25 * SECOND, refused: Some(10 * SECOND) };
+        assert_eq!(penalties.list(&settings, now), [listed]);
+        assert_eq!(penalties.list(&settings, now + 25 * SECOND), []);
         assert_eq!(penalties.refused(here, &settings, now + 10 * SECOND), None);
         // What is left of it still counts.
         assert!(fail(&mut penalties, now + 12 * SECOND));

@@ -1,5 +1,6 @@
 //! Where a connection comes from, as far as that tells peers apart.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An IPv4 address, or an IPv6 network of 64 bits: who has one of its addresses has all of them.
@@ -15,6 +16,15 @@ impl Source {
                 Source(Ipv6Addr::from(network).into())
             }
             address => Source(address),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => address.fmt(f),
+            IpAddr::V6(network) => write!(f, "{network}/64"),
         }
     }
 }

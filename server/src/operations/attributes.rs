@@ -37,6 +37,7 @@ pub fn set_attributes(user: &User, path: &RemotePath, follow: bool, wanted: &Set
             return Err(Errno::INVAL).of_file(path);
         }
         let mode = OpenMode { write: true, ..OpenMode::default() };
+        // It tells of itself when it is closed.
         return OpenFile::open(user, path, mode)?.set_attributes(user, wanted);
     }
     wanted.check_owner(path, entry.stat())?;
@@ -47,6 +48,7 @@ pub fn set_attributes(user: &User, path: &RemotePath, follow: bool, wanted: &Set
     if let Some(times) = wanted.timestamps() {
         entry.set_times(&times).of_file(path)?;
     }
+    user.audit.attributes_set(path);
     Ok(())
 }
 

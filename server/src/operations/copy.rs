@@ -187,7 +187,7 @@ impl Copy {
 
 impl FileCopy {
     fn begin(user: &User, from: &RemotePath, to: RemotePath) -> Result<FileCopy> {
-        let source = Download::begin(user, from)?;
+        let source = Download::open(user, from)?;
         let stat = source.stat();
         let put = Put {
             path: Vec::new(),
@@ -197,7 +197,7 @@ impl FileCopy {
             mode: Some(stat.st_mode & 0o777),
             resume: 0,
         };
-        let upload = Upload::begin(user, &put, to, None)?;
+        let upload = Upload::begin_copy(user, &put, to)?;
         Ok(FileCopy { source, upload, buffer: Vec::with_capacity(256 << 10) })
     }
 
@@ -209,7 +209,7 @@ impl FileCopy {
         Ok((read > 0).then_some(read as u64))
     }
 
-    fn finish(self) -> Result<Placement> {
+    fn finish(mut self) -> Result<Placement> {
         let end = End {
             status: Status::Done,
             message: String::new(),

@@ -55,7 +55,7 @@ impl CopyData {
         while self.left > 0 && self.done < until {
             self.buffer.clear();
             let most = usize::try_from(self.left).unwrap_or(CHUNK).min(CHUNK);
-            let read = source.read_at(self.from, &mut self.buffer, most)? as u64;
+            let read = source.look_at(self.from, &mut self.buffer, most)? as u64;
             if read == 0 {
                 self.left = 0;
                 break;

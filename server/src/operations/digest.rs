@@ -123,7 +123,7 @@ impl FileDigest {
             self.buffer.clear();
             let left = self.end.min(self.block_end) - self.at;
             let most = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-            let read = file.read_at(self.at, &mut self.buffer, most)?;
+            let read = file.look_at(self.at, &mut self.buffer, most)?;
             if read == 0 {
                 // It has become shorter.
                 self.end = self.at;

@@ -2,6 +2,7 @@
 
 use super::error::Context;
 use super::{Error, Result, User, hold};
+use crate::audit::{Direction, Transfer};
 use crate::home::{Stamp, length};
 use crate::quota::Held;
 use rustix::fs::Stat;
@@ -20,21 +21,34 @@ pub struct Download {
     stat: Stat,
     position: u64,
     hasher: BlockHasher,
+    /// None where nothing goes to the client.
+    transfer: Option<Transfer>,
 }
 
 impl Download {
-    /// Opens a file.
+    /// Opens a file that is to be sent.
     ///
     /// # Errors
     /// If it is none, or may not be read.
     pub fn begin(user: &User, path: &RemotePath) -> Result<Download> {
+        let download = Download::open(user, path)?;
+        let transfer = user.audit.transfer(Direction::Download, path, Some(download.size()));
+        Ok(Download { transfer: Some(transfer), ..download })
+    }
+
+    /// Opens a file that stays here: it is to be digested or copied.
+    ///
+    /// # Errors
+    /// As [`Download::begin`].
+    pub(super) fn open(user: &User, path: &RemotePath) -> Result<Download> {
         // Opened and held as one: a removal in between would take it for closed.
         let names = user.home.lock_names();
         let (file, stat) = user.home.open_file(path).of_file(path)?;
         let held = hold(user, &file, &stat).of_file(path)?;
         drop(names);
         let (version, hasher) = (held.version(), BlockHasher::new());
-        Ok(Download { path: path.clone(), held, version, file, stat, position: 0, hasher })
+        let path = path.clone();
+        Ok(Download { path, held, version, file, stat, position: 0, hasher, transfer: None })
     }
 
     /// What the file was when it was opened.
@@ -77,6 +91,9 @@ impl Download {
         buffer.truncate(before + read);
         self.hasher.update(buffer.get(before..).unwrap_or_default());
         self.position += read as u64;
+        if let Some(transfer) = &self.transfer {
+            transfer.moved(read as u64);
+        }
         Ok(read)
     }
 
@@ -92,11 +109,22 @@ impl Download {
         self.hasher = BlockHasher::after(blocks);
     }
 
-    /// The digest of all that was read, from the first byte on.
+    /// The digest of all that was read, from the first byte on. The file is sent.
     ///
     /// # Errors
     /// If the file was written to since it was opened, or is not what was once stored.
-    pub fn finish(&self) -> Result<Digest> {
+    pub fn finish(&mut self) -> Result<Digest> {
+        let digest = self.check();
+        if let Some(transfer) = self.transfer.take() {
+            match &digest {
+                Ok(digest) => transfer.read(*digest),
+                Err(error) => transfer.failed(error),
+            }
+        }
+        digest
+    }
+
+    fn check(&self) -> Result<Digest> {
         let now = rustix::fs::fstat(&self.file).of_file(&self.path)?;
         let same = |a: &Stat, b: &Stat| {
             (a.st_size, a.st_mtime, a.st_mtime_nsec) == (b.st_size, b.st_mtime, b.st_mtime_nsec)

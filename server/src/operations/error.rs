@@ -1,5 +1,6 @@
 //! What can go wrong, and the status that it becomes: in one place for all operations.
 
+use super::User;
 use crate::accounts::OwnKeysError;
 use crate::home;
 use crate::quota::Exceeded;
@@ -206,8 +207,12 @@ impl<T, E: Into<home::Error>> Context<T> for std::result::Result<T, E> {
 }
 
 /// Says what it is that does not fit.
-pub(super) fn over_quota(path: &RemotePath) -> impl FnOnce(Exceeded) -> Error + '_ {
-    |exceeded| Error::Quota { path: path.clone(), exceeded }
+pub(super) fn over_quota<'a>(user: &'a User, path: &'a RemotePath) -> impl FnOnce(Exceeded) -> Error + 'a {
+    |exceeded| {
+        let error = Error::Quota { path: path.clone(), exceeded };
+        user.audit.refused(&error);
+        error
+    }
 }
 
 /// Says that an error of `std::io` is the kernel's.

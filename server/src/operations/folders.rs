@@ -72,12 +72,13 @@ fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<
     if location.stat_if_any().of_directory(path)?.is_some() {
         return existing(user, path).map(|()| None);
     }
-    let reservation = user.ledger.reserve(0, 1).map_err(over_quota(path))?;
+    let reservation = user.ledger.reserve(0, 1).map_err(over_quota(user, path))?;
     // Made and booked as one: a rename that replaces it must find both.
     let names = user.home.lock_names();
     match location.make_directory(mode, &names) {
         Ok(()) => {
             reservation.commit(Change { bytes: 0, entries: 1 });
+            user.audit.directory_made(path);
             Ok(Some(location))
         }
         Err(home::Error::Os(Errno::EXIST)) => {
@@ -96,10 +97,11 @@ fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<
 pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Location> {
     user.require_write()?;
     let location = user.home.locate(path).of_directory(path)?;
-    let reservation = user.ledger.reserve(0, 1).map_err(over_quota(path))?;
+    let reservation = user.ledger.reserve(0, 1).map_err(over_quota(user, path))?;
     let names = user.home.lock_names();
     location.make_symlink(target, &names).of_file(path)?;
     reservation.commit(Change { bytes: 0, entries: 1 });
+    user.audit.link_made(path, target);
     Ok(location)
 }
 
@@ -121,5 +123,6 @@ pub fn remove_directory(user: &User, path: &RemotePath) -> Result<()> {
     let names = user.home.lock_names();
     location.remove_directory(&names).of_directory(path)?;
     user.ledger.removed(None);
+    user.audit.directory_removed(path);
     Ok(())
 }

@@ -18,7 +18,7 @@ impl Hashing {
     /// # Errors
     /// If it is no file.
     pub fn begin(user: &User, path: &RemotePath, verify: bool) -> Result<Hashing> {
-        let file = Download::begin(user, path)?;
+        let file = Download::open(user, path)?;
         Ok(Hashing { path: path.clone(), file, verify, buffer: Vec::with_capacity(1 << 20) })
     }
 
@@ -43,7 +43,7 @@ impl Hashing {
         Ok(None)
     }
 
-    fn result(&self) -> Result<Hashed> {
+    fn result(&mut self) -> Result<Hashed> {
         let digest = match self.file.finish() {
             // Without `verify` the question is what is there now.
             Err(Error::Rotten(_)) if !self.verify => self.file.digest(),

@@ -3,7 +3,6 @@
 use super::{Error, Result, User};
 use crate::accounts::{AuthorizedKey, OwnKeysError};
 use sshome_wire::Key;
-use sshome_wire::display::Escaped;
 
 /// How much is told of a comment, in bytes.
 const COMMENT: usize = 255;
@@ -35,8 +34,7 @@ pub fn install_key(user: &User, line: &str) -> Result<()> {
         return Err(OwnKeysError::NotAllowed.into());
     }
     let key = user.login.store().install_key(&account.name, line)?;
-    let comment = Escaped(key.comment());
-    tracing::info!(user = account.name, key = key.fingerprint(), %comment, "key installed");
+    user.audit.key_installed(&key.fingerprint(), key.comment());
     Ok(())
 }
 
@@ -59,7 +57,7 @@ pub fn remove_key(user: &User, fingerprint: &str) -> Result<()> {
         }
         result => {
             result?;
-            tracing::info!(user = account.name, key = %Escaped(fingerprint.as_bytes()), "key removed");
+            user.audit.key_removed(fingerprint);
             Ok(())
         }
     }

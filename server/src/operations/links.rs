@@ -21,9 +21,10 @@ pub fn hard_link(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> 
     let target = user.home.locate(to).of_directory(to)?;
     let names = user.home.lock_names();
     regular(&source.stat().of_file(from)?).of_file(from)?;
-    let entry = user.ledger.reserve(0, 1).map_err(over_quota(to))?;
+    let entry = user.ledger.reserve(0, 1).map_err(over_quota(user, to))?;
     source.hard_link(&target, &names).of_file(to)?;
     entry.commit(Change { bytes: 0, entries: 1 });
+    user.audit.hard_link_made(from, to);
     Ok(())
 }
 

@@ -45,6 +45,7 @@ pub use space::{Space, space};
 pub use upload::Upload;
 
 use crate::accounts::{Access, SftpUploads};
+use crate::audit::Audit;
 use crate::auth::Login;
 use crate::home::{self, Home, Homes, Location, Mark, Names, file_id, length};
 use crate::quota::{Held, Ledger, Ledgers};
@@ -66,6 +67,7 @@ pub struct User {
     since: Mark,
     /// Ends the channel when another one goes on with its stream.
     superseded: CancellationToken,
+    audit: Audit,
 }
 
 impl User {
@@ -75,15 +77,27 @@ impl User {
     /// If the home's root is gone.
     pub fn enter(login: Login, homes: &Homes, ledgers: &Ledgers) -> home::Result<User> {
         let home = homes.open(&login)?;
-        let ledger = ledgers.of(&login.account().name).ok_or(rustix::io::Errno::NOENT)?;
+        let ledger = ledgers.of(login.name()).ok_or(rustix::io::Errno::NOENT)?;
         let since = home.mark();
-        Ok(User { login, home, ledger, since, superseded: CancellationToken::new() })
+        Ok(User { login, home, ledger, since, superseded: CancellationToken::new(), audit: Audit::default() })
+    }
+
+    /// The same user, whose doings are told there.
+    #[must_use]
+    pub fn audited(self, audit: Audit) -> User {
+        User { audit, ..self }
+    }
+
+    /// Where it is told what the user does.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// The user's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.login.account().name
+        self.login.name()
     }
 
     /// To be acquired around each piece of this user's work.
@@ -110,8 +124,15 @@ impl User {
     }
 
     /// To be called by what changes anything.
-    fn require_write(&self) -> Result<()> {
-        if self.may_write() { Ok(()) } else { Err(Error::ReadOnly) }
+    ///
+    /// # Errors
+    /// If the user may not.
+    pub fn require_write(&self) -> Result<()> {
+        if self.may_write() {
+            return Ok(());
+        }
+        self.audit.refused(&Error::ReadOnly);
+        Err(Error::ReadOnly)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use super::error::{Context, over_quota};
 use super::{Error, Result, User, last_name};
+use crate::audit::Transfer;
 use crate::home::{self, Claim, Location, Mark, Staged};
 use crate::quota::{Change, FileId, Reservation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
-use sshome_wire::RemotePath;
+use sshome_wire::{Digest, RemotePath};
 use std::collections::HashMap;
 
 /// More files than this are cheaper to put on the disk with one `syncfs` than one by one.
@@ -25,6 +26,9 @@ pub struct Placement {
     pub(super) durable: bool,
     /// Whether the name must be free.
     pub(super) exclusive: bool,
+    /// The digest, where it is known.
+    pub(super) digest: Option<Digest>,
+    pub(super) transfer: Transfer,
     /// Of a stream: until it has its name, nobody else is to look for what is left of it.
     pub(super) _claim: Option<Claim>,
 }
@@ -54,15 +58,20 @@ pub fn place(user: &User, placements: Vec<Placement>, made: Vec<Location>) -> (V
             if result.is_ok() {
                 note(target, &mut directories);
             }
-            results.push(result.map(|()| path));
+            results.push(result.map(|published| (path, published)));
         }
     }
     // A part of what a name held or was to hold is of no more use; but a stream could not begin anew.
-    for path in results.iter().flatten() {
+    for (path, _) in results.iter().flatten() {
         user.home.discard(|left| left.record.target == path.as_bytes() && !left.record.source.is_stream());
     }
     let synced = sync_directories(user, &directories, mark);
-    let results = results.into_iter().map(|result| result.and_then(|path| synced.of_directory(&path)));
+    let results = results.into_iter().map(|result| {
+        let (path, published) = result?;
+        synced.of_directory(&path)?;
+        published.tell();
+        Ok(())
+    });
     (results.collect(), synced.of_directory(&RemotePath::root()))
 }
 
@@ -82,9 +91,24 @@ fn sync_directories(user: &User, directories: &HashMap<FileId, Location>, mark: 
     directories.values().try_for_each(Location::sync_directory)
 }
 
+/// A file that has its name.
+struct Published {
+    transfer: Transfer,
+    size: u64,
+    digest: Option<Digest>,
+    replaced: bool,
+}
+
+impl Published {
+    fn tell(self) {
+        self.transfer.published(self.size, self.digest, self.replaced);
+    }
+}
+
 /// Renames one file into place and books the difference to what it replaces.
-fn publish(user: &User, placement: Placement, names: &home::Names<'_>) -> Result<()> {
-    let Placement { path, target, staged, mut reservation, size, exclusive, .. } = placement;
+fn publish(user: &User, placement: Placement, names: &home::Names<'_>) -> Result<Published> {
+    let Placement { path, target, staged, mut reservation, size, exclusive, digest, transfer, .. } =
+        placement;
     let replaced = target.stat_if_any().of_file(&path)?;
     if let Some(stat) = &replaced
         && FileType::from_raw_mode(stat.st_mode) == FileType::Directory
@@ -100,9 +124,9 @@ fn publish(user: &User, placement: Placement, names: &home::Names<'_>) -> Result
         Some(stat) => last_name(user, &target, stat, names).of_file(&path)?,
         None => None,
     };
-    reservation.cover(size, entries, old.as_ref()).map_err(over_quota(&path))?;
+    reservation.cover(size, entries, old.as_ref()).map_err(over_quota(user, &path))?;
     staged.publish(&target, names).of_file(&path)?;
     let change = Change { bytes: i64::try_from(size).unwrap_or(i64::MAX), entries: entries as i64 };
     reservation.commit_replacing(change, old);
-    Ok(())
+    Ok(Published { transfer, size, digest, replaced: replaced.is_some() })
 }

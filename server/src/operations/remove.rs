@@ -17,21 +17,24 @@ pub fn remove(user: &User, path: &RemotePath) -> Result<()> {
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
         return Err(Error::IsDirectory { path: path.clone(), hint: "; rmdir or rm -r removes it" });
     }
-    unlink(user, &location).of_file(path)
+    unlink(user, &location, path).of_file(path)
 }
 
 /// Removes a name that is no directory, and books what that frees.
-fn unlink(user: &User, location: &Location) -> home::Result<()> {
+fn unlink(user: &User, location: &Location, path: &RemotePath) -> home::Result<()> {
     let names = user.home.lock_names();
     let last = last_name(user, location, &location.stat()?, &names)?;
     location.unlink(&names)?;
     user.ledger.removed(last);
+    user.audit.removed(path);
     Ok(())
 }
 
 /// The removal of a whole tree, under way. Links in it are removed, not followed.
 pub struct Removal {
     path: RemotePath,
+    /// Where the walk is.
+    at: RemotePath,
     /// The directory itself, and what is below it; none if it is no directory.
     tree: Option<(Location, Tree)>,
     removed: u64,
@@ -52,10 +55,10 @@ impl Removal {
             let top = location.open_directory().of_directory(path)?;
             Some((location, Tree::below(top).of_directory(path)?))
         } else {
-            unlink(user, &location).of_file(path)?;
+            unlink(user, &location, path).of_file(path)?;
             None
         };
-        Ok(Removal { path: path.clone(), tree, removed: 0, failed: 0, first_failure: None })
+        Ok(Removal { path: path.clone(), at: path.clone(), tree, removed: 0, failed: 0, first_failure: None })
     }
 
     /// Entries removed so far.
@@ -72,14 +75,21 @@ impl Removal {
         let Some((own, tree)) = &mut self.tree else { return Ok(true) };
         for _ in 0..most {
             let removed = match tree.next_step() {
-                Ok(Some(TreeItem::Enter(..))) => Ok(()),
-                Ok(Some(TreeItem::Leaf(location, _))) => unlink(user, &location),
-                Ok(Some(TreeItem::Leave(location, _))) => unlink_directory(user, &location),
+                Ok(Some(TreeItem::Enter(location, _))) => {
+                    self.at = below(&self.at, &location);
+                    Ok(())
+                }
+                Ok(Some(TreeItem::Leaf(location, _))) => unlink(user, &location, &below(&self.at, &location)),
+                Ok(Some(TreeItem::Leave(location, _))) => {
+                    let removed = unlink_directory(user, &location, &self.at);
+                    self.at = self.at.split().map_or_else(RemotePath::root, |(parent, _)| parent);
+                    removed
+                }
                 Ok(None) => {
                     if let Some(first) = self.first_failure.take() {
                         return Err(Error::Partly { count: self.failed, first });
                     }
-                    unlink_directory(user, own).of_directory(&self.path)?;
+                    unlink_directory(user, own, &self.path).of_directory(&self.path)?;
                     return Ok(true);
                 }
                 Err(error) => Err(error),
@@ -94,9 +104,16 @@ impl Removal {
     }
 }
 
-fn unlink_directory(user: &User, location: &Location) -> home::Result<()> {
+/// The path of a name in a directory, for telling of it.
+fn below(directory: &RemotePath, location: &Location) -> RemotePath {
+    // One that is too long for a path of ours is known by its directory.
+    directory.join(location.name()).unwrap_or_else(|_| directory.clone())
+}
+
+fn unlink_directory(user: &User, location: &Location, path: &RemotePath) -> home::Result<()> {
     let names = user.home.lock_names();
     location.remove_directory(&names)?;
     user.ledger.removed(None);
+    user.audit.directory_removed(path);
     Ok(())
 }

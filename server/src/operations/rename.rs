@@ -24,6 +24,7 @@ pub fn rename(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
         // rename(2) would do nothing, and leave both.
         change.source.unlink(&names).of_file(from)?;
         user.ledger.removed(None);
+        user.audit.renamed(from, &to, true);
         return Ok(());
     }
     change.make(user, &moved, replaced, &names)
@@ -93,6 +94,7 @@ impl<'a> Renaming<'a> {
         if replaced.is_some() {
             user.ledger.removed(last);
         }
+        user.audit.renamed(self.from, self.to, replaced.is_some());
         Ok(())
     }
 

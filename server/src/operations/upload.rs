@@ -3,7 +3,9 @@
 use super::error::{Context, errno};
 use super::part::{CheckedPart, Draft, GoneOn};
 use super::{Error, Placement, Result, User};
-use crate::home::{Claim, Location, Record, Source, Stamp, replaced_file};
+use crate::audit::{Direction, Transfer};
+use crate::home::{Claim, Location, Record, Source, Staged, Stamp, replaced_file};
+use crate::quota::Reservation;
 use rustix::fs::{FileType, Mode, Stat, Timespec, Timestamps, UTIME_OMIT};
 use sshome_wire::{BLOCK, BlockHasher, Digest, End, Put, RemotePath, Status, StreamId, Time};
 use std::io::{Seek, SeekFrom, Write};
@@ -30,6 +32,7 @@ pub struct Upload {
     mode: u32,
     /// Bytes of a stream that its client was told of.
     told: u64,
+    transfer: Transfer,
 }
 
 impl Upload {
@@ -40,7 +43,17 @@ impl Upload {
     /// If a directory is in the way, the directory is missing, the room is not there, or the part is
     /// not the one that the put goes on with.
     pub fn begin(user: &User, put: &Put, path: RemotePath, part: Option<CheckedPart>) -> Result<Upload> {
-        Upload::prepare(user, put, path, part, None)
+        let direction = Direction::Upload;
+        Upload::prepare(user, put, path, part, None, direction).inspect_err(|error| user.audit.refused(error))
+    }
+
+    /// The same, from a file of the home.
+    ///
+    /// # Errors
+    /// As [`Upload::begin`].
+    pub(super) fn begin_copy(user: &User, put: &Put, path: RemotePath) -> Result<Upload> {
+        let direction = Direction::Copy;
+        Upload::prepare(user, put, path, None, None, direction).inspect_err(|error| user.audit.refused(error))
     }
 
     /// The same, from a stream.
@@ -54,7 +67,9 @@ impl Upload {
         part: Option<CheckedPart>,
         id: StreamId,
     ) -> Result<Upload> {
-        Upload::prepare(user, put, path, part, Some(id))
+        let direction = Direction::Upload;
+        let begun = Upload::prepare(user, put, path, part, Some(id), direction);
+        begun.inspect_err(|error| user.audit.refused(error))
     }
 
     fn prepare(
@@ -63,8 +78,11 @@ impl Upload {
         path: RemotePath,
         part: Option<CheckedPart>,
         stream: Option<StreamId>,
+        direction: Direction,
     ) -> Result<Upload> {
-        user.require_write()?;
+        if !user.may_write() {
+            return Err(Error::ReadOnly);
+        }
         let (target, replaced) = user.home.locate_target(&path).of_directory(&path)?;
         if let Some(stat) = &replaced {
             refuse_what_is_no_file(stat, &path)?;
@@ -101,7 +119,10 @@ impl Upload {
         let old_mode = replaced.map_or(NEW_FILE, |stat| stat.st_mode);
         let mode = put.mode.unwrap_or(old_mode) & 0o777;
         let told = draft.written;
-        Ok(Upload { path, target, draft, hasher, announced: put.size, mtime: put.mtime, mode, told })
+        let transfer = user.audit.transfer(direction, &path, put.size);
+        transfer.skip(told);
+        let (announced, mtime) = (put.size, put.mtime);
+        Ok(Upload { path, target, draft, hasher, announced, mtime, mode, told, transfer })
     }
 
     /// Whether it comes from a stream.
@@ -133,8 +154,12 @@ impl Upload {
     /// If they are more than was announced or than the quota allows, or the disk refuses them.
     pub fn write(&mut self, data: &[u8]) -> Result<()> {
         let result = self.store(data);
-        if result.is_err() {
-            self.draft.spoil();
+        match &result {
+            Ok(()) => self.transfer.moved(data.len() as u64),
+            Err(error) => {
+                self.transfer.refused(error);
+                self.draft.spoil();
+            }
         }
         result
     }
@@ -160,11 +185,22 @@ impl Upload {
     /// # Errors
     /// If the sender gave it up, or sizes or digests differ. Then nothing is kept.
     pub fn finish(mut self, end: &End) -> Result<Placement> {
-        let result = self.check(end).and_then(|digest| self.seal(digest));
-        if result.is_err() {
-            self.draft.spoil();
-        }
-        result
+        let sealed = self.check(end).and_then(|digest| Ok((digest, self.seal(digest)?)));
+        let (digest, (staged, reservation, claim)) = sealed.inspect_err(|_| self.draft.spoil())?;
+        let Upload { path, target, transfer, draft, .. } = self;
+        let size = draft.written;
+        Ok(Placement {
+            path,
+            target,
+            staged,
+            reservation,
+            size,
+            durable: size >= LARGE,
+            exclusive: false,
+            digest: Some(digest),
+            transfer,
+            _claim: claim,
+        })
     }
 
     /// Ends an upload that nothing was said about at its end: what came is the file. A size that was
@@ -196,12 +232,10 @@ impl Upload {
         Ok(digest)
     }
 
-    fn seal(&mut self, digest: Digest) -> Result<Placement> {
-        let size = self.draft.written;
-        let durable = size >= LARGE;
-        let Some((staged, reservation, claim)) = self.draft.take() else {
-            return Err(Error::NoPart(self.path.clone()));
-        };
+    /// Makes the staged file what it is to be.
+    fn seal(&mut self, digest: Digest) -> Result<(Staged, Reservation, Option<Claim>)> {
+        let taken = self.draft.take();
+        let (staged, reservation, claim) = taken.ok_or_else(|| Error::NoPart(self.path.clone()))?;
         let file = staged.file();
         if let Some(time) = self.mtime {
             rustix::fs::futimens(file, &times(time)).of_file(&self.path)?;
@@ -209,11 +243,10 @@ impl Upload {
         Stamp::write(file, digest).of_file(&self.path)?;
         // Last: a mode without write permission would keep even the owner from stamping.
         rustix::fs::fchmod(file, Mode::from_raw_mode(self.mode)).of_file(&self.path)?;
-        if durable {
+        if self.draft.written >= LARGE {
             rustix::fs::fsync(file).of_file(&self.path)?;
         }
-        let (path, target) = (self.path.clone(), self.target.clone());
-        Ok(Placement { path, target, staged, reservation, size, durable, exclusive: false, _claim: claim })
+        Ok((staged, reservation, claim))
     }
 
     /// Reserves for an upload of unknown length, a step at a time, or exactly where a step is too much.

@@ -67,14 +67,16 @@ pub enum Exceeded {
 /// The books of one home, shared by all sessions of its user.
 #[derive(Debug)]
 pub struct Ledger {
-    limits: Limits,
-    /// Whether what is there was counted whole. If it was not, nothing more is taken.
-    counted: bool,
     books: Mutex<Books>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Books {
+    limits: Limits,
+    /// Whether what is there was counted whole. If it was not, nothing more is taken.
+    pub(super) counted: bool,
+    /// Counts what was booked.
+    pub(super) bookings: u64,
     pub(super) used: Use,
     pub(super) reserved: Use,
     /// Files that a reservation counts on replacing.
@@ -86,13 +88,18 @@ impl Ledger {
     /// Opens the books with what a scan has found; `counted` says whether it has found all.
     #[must_use]
     pub fn new(limits: Limits, found: Use, counted: bool) -> Ledger {
-        Ledger { limits, counted, books: Mutex::new(Books { used: found, ..Books::default() }) }
+        Ledger { books: Mutex::new(Books { limits, counted, used: found, ..Books::default() }) }
     }
 
     /// The limits.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        self.limits
+        self.books().limits
+    }
+
+    /// Sets other limits, which hold from the next reservation on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.books().limits = limits;
     }
 
     /// What is stored, and what is reserved besides.
@@ -106,7 +113,7 @@ impl Ledger {
     /// are free at its last close, which may be now.
     pub fn removed(&self, last: Option<Held>) {
         let mut books = self.books();
-        books.used.entries = books.used.entries.saturating_sub(1);
+        books.book(Change { bytes: 0, entries: -1 });
         if let Some(last) = last {
             last.close_in(&mut books, true);
         }
@@ -118,17 +125,17 @@ impl Ledger {
         if bytes == 0 && entries == 0 {
             return Ok(());
         }
-        if !self.counted {
+        if !books.counted {
             return Err(Exceeded::Uncounted);
         }
         let taken = books.used.bytes.saturating_add(books.reserved.bytes);
         // Without a limit, what can be counted is the limit.
-        let quota = self.limits.bytes.unwrap_or(i64::MAX as u64);
+        let quota = books.limits.bytes.unwrap_or(i64::MAX as u64);
         if taken.checked_add(bytes).is_none_or(|all| all > quota) {
             return Err(Exceeded::Bytes { needed: bytes, left: quota.saturating_sub(taken), quota });
         }
         let taken = books.used.entries.saturating_add(books.reserved.entries);
-        match self.limits.entries {
+        match books.limits.entries {
             Some(max) if taken.saturating_add(entries) > max => Err(Exceeded::Entries { max }),
             _ => Ok(()),
         }
@@ -140,14 +147,14 @@ impl Ledger {
     }
 }
 
-impl Use {
-    pub(super) fn apply(&mut self, change: Change) {
-        self.bytes = self.bytes.saturating_add_signed(change.bytes);
-        self.entries = self.entries.saturating_add_signed(change.entries);
-    }
-}
-
 impl Books {
+    /// Books a change of what is stored.
+    pub(super) fn book(&mut self, change: Change) {
+        self.used.bytes = self.used.bytes.saturating_add_signed(change.bytes);
+        self.used.entries = self.used.entries.saturating_add_signed(change.entries);
+        self.bookings += 1;
+    }
+
     pub(super) fn give_back(&mut self, held: Use) {
         self.reserved.bytes = self.reserved.bytes.saturating_sub(held.bytes);
         self.reserved.entries = self.reserved.entries.saturating_sub(held.entries);

@@ -7,6 +7,7 @@
 //! [`ContentChange`], one at a time. Use is the sum of file lengths, each file counted once however many
 //! names it has, and a removed file counts for as long as it is held open through us ([`Held`]).
 
+mod count;
 mod ledger;
 mod ledgers;
 mod open;
@@ -14,6 +15,7 @@ mod reservation;
 #[cfg(test)]
 mod tests;
 
+pub use count::{Comparison, Opening};
 pub use ledger::{Change, Exceeded, FileId, Ledger, Limits, Use};
 pub use ledgers::Ledgers;
 pub use open::{ContentChange, Held};

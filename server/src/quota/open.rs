@@ -151,6 +151,7 @@ impl Books {
         if let Some(open) = self.open.get_mut(&file) {
             self.used.bytes = self.used.bytes.saturating_sub(open.length).saturating_add(length);
             open.length = length;
+            self.bookings += 1;
         }
     }
 
@@ -161,6 +162,17 @@ impl Books {
             let freed = if open.orphaned { open.length } else { 0 };
             self.open.remove(&file);
             self.used.bytes = self.used.bytes.saturating_sub(freed);
+            self.bookings += u64::from(freed > 0);
         }
+    }
+
+    /// Whether no open file is just being changed.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.open.values().all(|open| open.content.changes.load(SeqCst) % 2 == 0)
+    }
+
+    /// Bytes of open files whose last names are gone: booked, and not to be found by a scan.
+    pub(super) fn orphaned(&self) -> u64 {
+        self.open.values().filter(|open| open.orphaned).map(|open| open.length).sum()
     }
 }

@@ -144,7 +144,7 @@ impl Reservation {
         // All under one lock, or another session could see, or take, what is in between.
         let held = std::mem::take(&mut self.held);
         let mut books = self.ledger.books();
-        books.used.apply(change);
+        books.book(change);
         if let Some(old) = old {
             old.close_in(&mut books, true);
         }

@@ -3,6 +3,7 @@
 use super::Shared;
 use super::algorithms::{WINDOW, methods};
 use super::channel::{Reader, Writer};
+use super::sessions::Session as Open;
 use super::socket::Backlog;
 use super::way::{Start, Way};
 use crate::auth::{Login, Password};
@@ -11,7 +12,6 @@ use crate::subsystem::{Ended, Incoming};
 use russh::keys::Algorithm;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty};
-use sshome_wire::display::Escaped;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ const MAX_CHANNELS: usize = 10;
 /// One connection.
 pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
+    /// As the administrator sees it.
+    pub(super) session: Arc<Open>,
     pub(super) peer: SocketAddr,
     pub(super) backlog: Arc<Backlog>,
     /// Its place among all connections.
@@ -56,18 +58,23 @@ pub(super) struct TransportError(#[from] russh::Error);
 type Done = Result<(), TransportError>;
 
 impl Connection {
-    fn accept(&mut self, login: Login, method: &str) -> Auth {
-        tracing::info!(user = login.account().name, peer = %self.peer, method, "logged in");
-        if let Some(rates) = self.shared.rates.of(login.account()) {
-            self.backlog.limit(rates);
+    async fn accept(&mut self, login: Login, method: &'static str) -> Auth {
+        // From here on a change of the account finds this session; one that was made before may have missed
+        // it.
+        self.session.log_in(login.clone());
+        let account = self.shared.authenticator.current(login.name()).await;
+        if account.ok().and_then(|account| login.renew(account).ok()).is_none() {
+            return self.refuse(login.name(), method);
         }
-        self.may_work = self.entry.logged_in(&login.account().name);
+        self.session.audit().logged_in(login.name(), method, login.key());
+        self.backlog.limit(self.shared.rates.of(&login.account()));
+        self.may_work = self.entry.logged_in(login.name());
         self.login = Some(login);
         Auth::Accept
     }
 
-    fn refuse(&self, user: &str, method: &str) -> Auth {
-        tracing::info!(user = %Escaped(user.as_bytes()), peer = %self.peer, method, "login refused");
+    fn refuse(&self, user: &str, method: &'static str) -> Auth {
+        self.session.audit().login_refused(user, method);
         self.entry.refused();
         // Without the list, russh would take the method away.
         Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false }
@@ -75,7 +82,7 @@ impl Connection {
 
     /// Ends a session that is more than its user may have, and says so.
     fn one_too_many(&self, session: &mut Session) -> Done {
-        let user = self.login.as_ref().map(|login| login.account().name.as_str()).unwrap_or_default();
+        let user = self.login.as_ref().map(Login::name).unwrap_or_default();
         let most = self.shared.gate.limits().sessions_per_user;
         tracing::info!(user, peer = %self.peer, most, "refused: the user has enough sessions");
         let text = format!("{user} has {most} sessions, and may have no more: end one first");
@@ -128,7 +135,8 @@ impl Connection {
             (Some(way), Some(Waiting { start, terminal }), Some(login)) => {
                 session.channel_success(id)?;
                 // A channel that has just ended needs nothing started.
-                drop(start.send(Start { login: login.clone(), way, terminal }));
+                let session = Arc::clone(&self.session);
+                drop(start.send(Start { login: login.clone(), way, terminal, session }));
                 Ok(())
             }
             _ => Ok(session.channel_failure(id)?),
@@ -150,7 +158,7 @@ impl Handler for Connection {
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, TransportError> {
         match self.shared.authenticator.password(user, Password::new(password)).await {
-            Some(login) => Ok(self.accept(login, "password")),
+            Some(login) => Ok(self.accept(login, "password").await),
             None => Ok(self.refuse(user, "password")),
         }
     }
@@ -176,7 +184,7 @@ impl Handler for Connection {
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, TransportError> {
         match self.shared.authenticator.public_key(user, key.public_key, self.peer.ip()).await {
-            Some(login) if is_strong(key.algorithm) => Ok(self.accept(login, "publickey")),
+            Some(login) if is_strong(key.algorithm) => Ok(self.accept(login, "publickey").await),
             _ => Ok(self.refuse(user, "publickey")),
         }
     }

@@ -5,18 +5,22 @@ mod channel;
 mod handler;
 mod host_key;
 mod rate;
+mod sessions;
 mod socket;
 mod watch;
 mod way;
 
 pub use host_key::HostKeyError;
 pub use rate::Rates;
+pub use sessions::{Session, Sessions};
 
 use crate::auth::Authenticator;
-use crate::config::Kex;
+use crate::config::{Config, Kex};
 use crate::home::Homes;
 use crate::limits::{Entry, Gate, Limits};
+use crate::metrics::Metrics;
 use crate::quota::Ledgers;
+use arc_swap::ArcSwap;
 use handler::Connection;
 use russh::Disconnect;
 use russh::keys::{HashAlg, PrivateKey};
@@ -34,6 +38,8 @@ use watch::{Cut, watch};
 
 /// What all connections of a server share.
 pub struct Shared {
+    /// The settings that hold now.
+    pub config: ArcSwap<Config>,
     /// Who may log in.
     pub authenticator: Authenticator,
     /// Their homes.
@@ -44,6 +50,10 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// How fast their bytes may go.
     pub rates: Rates,
+    /// The sessions that are open.
+    pub sessions: Arc<Sessions>,
+    /// What has happened, in numbers.
+    pub metrics: Arc<Metrics>,
     /// Cancelled when the server is to end: no new work.
     pub stopping: CancellationToken,
     /// Cancelled when the server ends: every socket is closed.
@@ -52,8 +62,8 @@ pub struct Shared {
 
 /// The SSH side of a server: keys and algorithms.
 pub struct Transport {
-    config: Arc<russh::server::Config>,
-    fingerprints: Vec<String>,
+    keys: Vec<PrivateKey>,
+    config: ArcSwap<russh::server::Config>,
 }
 
 impl Transport {
@@ -65,14 +75,19 @@ impl Transport {
         let keys: Result<Vec<PrivateKey>, _> =
             host_keys.iter().map(|path| host_key::load_or_make(path)).collect();
         let keys = keys?;
-        let fingerprints = keys.iter().map(|key| key.fingerprint(HashAlg::Sha256).to_string()).collect();
-        Ok(Transport { config: Arc::new(algorithms::transport(kex, keys, limits)), fingerprints })
+        let config = ArcSwap::from_pointee(algorithms::transport(kex, keys.clone(), limits));
+        Ok(Transport { keys, config })
+    }
+
+    /// Sets what holds for connections from now on.
+    pub fn renew(&self, kex: Kex, limits: &Limits) {
+        self.config.store(Arc::new(algorithms::transport(kex, self.keys.clone(), limits)));
     }
 
     /// The host keys' fingerprints, as `SHA256:…`.
     #[must_use]
-    pub fn fingerprints(&self) -> &[String] {
-        &self.fingerprints
+    pub fn fingerprints(&self) -> Vec<String> {
+        self.keys.iter().map(|key| key.fingerprint(HashAlg::Sha256).to_string()).collect()
     }
 
     /// Serves one connection, which the gate has let in, to its end.
@@ -102,8 +117,10 @@ impl Transport {
         // russh's own setting is not used where the stream is ours.
         drop(stream.set_nodelay(true));
         let socket = Socket::new(stream, Arc::clone(&backlog), cut.clone());
+        let present = shared.sessions.enter(peer, Arc::clone(&backlog), cut.clone());
         let connection = Connection {
             shared: Arc::clone(shared),
+            session: Arc::clone(&present.session),
             peer,
             backlog: Arc::clone(&backlog),
             entry: Arc::clone(entry),
@@ -115,7 +132,7 @@ impl Transport {
         };
         // Whatever way this ends, a session that is left is one whose socket is closed.
         let _cut_at_end = cut.clone().drop_guard();
-        let begin = russh::server::run_stream(Arc::clone(&self.config), socket, connection);
+        let begin = russh::server::run_stream(self.config.load_full(), socket, connection);
         let mut session = match tokio::time::timeout(shared.gate.limits().login_grace, begin).await {
             Ok(Ok(session)) => session,
             Ok(Err(error)) => {
@@ -136,6 +153,7 @@ impl Transport {
             },
             cut = watch(begun, &backlog, entry, shared) => {
                 tracing::info!(%peer, why = %cut, "cut off");
+                present.session.end(cut);
                 why = Some(cut);
             }
             () = all_done(shared, &channels) => {

@@ -6,6 +6,7 @@
 
 use crate::accounts::Account;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -19,52 +20,57 @@ const SMALL: usize = 4096;
 /// How far ahead.
 const AHEAD: Duration = Duration::from_secs(1);
 
-/// The rates of all users who have one.
+/// The rates of all users who have logged in.
 #[derive(Debug, Default)]
 pub struct Rates {
     users: Mutex<HashMap<String, Arc<UserRates>>>,
 }
 
 impl Rates {
-    /// Those of an account, shared by all who ask; none where nothing is limited.
-    pub(super) fn of(&self, account: &Account) -> Option<Arc<UserRates>> {
-        let (upload, download) = (account.upload_rate, account.download_rate);
-        if upload.is_none() && download.is_none() {
-            return None;
-        }
-        let new = || Arc::new(UserRates::new(upload, download));
+    /// Those of an account, shared by all who ask.
+    pub(super) fn of(&self, account: &Account) -> Arc<UserRates> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(users.entry(account.name.clone()).or_insert_with(new)))
+        let rates = Arc::clone(users.entry(account.name.clone()).or_default());
+        rates.set(account.upload_rate, account.download_rate);
+        rates
+    }
+
+    /// Sets what an account has become, if anybody has logged in to it.
+    pub fn renew(&self, account: &Account) {
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rates) = users.get(&account.name) {
+            rates.set(account.upload_rate, account.download_rate);
+        }
     }
 }
 
 /// The rates of one user.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct UserRates {
-    upload: Option<Bucket>,
-    download: Option<Bucket>,
+    upload: Bucket,
+    download: Bucket,
 }
 
 impl UserRates {
-    /// Rates in bytes a second; none for no limit.
-    pub(super) fn new(upload: Option<u64>, download: Option<u64>) -> UserRates {
-        UserRates { upload: upload.map(Bucket::new), download: download.map(Bucket::new) }
+    /// Sets the rates, in bytes a second; none for no limit.
+    pub(super) fn set(&self, upload: Option<u64>, download: Option<u64>) {
+        self.upload.set(upload);
+        self.download.set(download);
     }
 
     /// Counts what has been received. Nothing more is to be read before the time that it returns.
     pub(super) fn received(&self, bytes: usize) -> Option<Instant> {
-        self.upload.as_ref().map(|bucket| bucket.take(bytes))
+        self.upload.take(bytes)
     }
 
     /// As much as may be sent at once, in bytes.
     pub(super) fn piece(&self) -> usize {
-        self.download.as_ref().map_or(usize::MAX, Bucket::piece)
+        self.download.piece()
     }
 
     /// Counts what is to be sent, and returns when it may be.
     pub(super) async fn send(&self, bytes: usize) {
-        if let Some(bucket) = &self.download {
-            let paid = bucket.take(bytes);
+        if let Some(paid) = self.download.take(bytes) {
             let ahead = if bytes <= SMALL { AHEAD } else { Duration::ZERO };
             tokio::time::sleep_until(paid.checked_sub(ahead).unwrap_or(paid)).await;
         }
@@ -73,51 +79,56 @@ impl UserRates {
     /// How much a client may have under way to us, in bytes, of `usual`: what is on its way when it
     /// cancels still has to be read.
     pub(super) fn window(&self, usual: u32) -> u32 {
-        self.upload
-            .as_ref()
-            .map_or(usual, |bucket| usual.min(u32::try_from(bucket.rate / 2).unwrap_or(usual)))
+        self.upload.rate().map_or(usual, |rate| usual.min(u32::try_from(rate / 2).unwrap_or(usual)))
     }
 }
 
 /// So many bytes a second.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Bucket {
-    rate: u64,
+    /// 0 where there is no limit.
+    rate: AtomicU64,
     /// When all that was taken is paid for.
     paid: Mutex<Option<Instant>>,
 }
 
 impl Bucket {
-    fn new(rate: u64) -> Bucket {
-        Bucket { rate, paid: Mutex::default() }
+    fn set(&self, rate: Option<u64>) {
+        self.rate.store(rate.unwrap_or(0), Relaxed);
     }
 
-    /// Takes bytes; returns when they are paid for.
-    fn take(&self, bytes: usize) -> Instant {
+    fn rate(&self) -> Option<u64> {
+        Some(self.rate.load(Relaxed)).filter(|rate| *rate > 0)
+    }
+
+    /// Takes bytes; returns when they are paid for. Where there is no limit they cost nothing.
+    fn take(&self, bytes: usize) -> Option<Instant> {
+        let cost = Duration::from_secs_f64(bytes as f64 / self.rate()? as f64);
         let now = Instant::now();
-        let cost = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
         let full = now.checked_sub(BURST).unwrap_or(now);
         let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
         let until = paid.map_or(full, |paid| paid.max(full)) + cost;
         *paid = Some(until);
-        until
+        Some(until)
     }
 
     /// An eighth of a second's worth: shares are fair, and nothing waits long behind a piece.
     fn piece(&self) -> usize {
-        usize::try_from(self.rate / 8).unwrap_or(usize::MAX).max(SMALL)
+        self.rate().map_or(usize::MAX, |rate| usize::try_from(rate / 8).unwrap_or(usize::MAX).max(SMALL))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::Ordering;
 
     const RATE: u64 = 1 << 20;
 
     fn rates() -> Arc<UserRates> {
-        Arc::new(UserRates::new(Some(RATE), Some(RATE)))
+        let rates = UserRates::default();
+        rates.set(Some(RATE), Some(RATE));
+        Arc::new(rates)
     }
 
     /// Takes pieces for ever; returns where they are counted.
@@ -182,9 +193,13 @@ mod tests {
     #[test]
     fn a_window_is_as_wide_as_it_helps() {
         assert_eq!(rates().window(16 << 20), 1 << 19);
-        let fast = UserRates::new(Some(1 << 40), None);
+        let fast = UserRates::default();
+        fast.set(Some(1 << 40), None);
         assert_eq!(fast.window(16 << 20), 16 << 20);
         assert!(fast.received(1).is_some());
         assert_eq!(fast.piece(), usize::MAX);
+        fast.set(None, Some(RATE));
+        assert!(fast.received(1 << 30).is_none());
+        assert_eq!(fast.piece(), RATE as usize / 8);
     }
 }

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -26,8 +27,9 @@ const LOW: usize = 1 << 20;
 const MOST: usize = 96 << 20;
 
 /// What paces a connection: how much of its output the kernel has not taken yet, and its user's rates.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Backlog {
+    begun: Instant,
     rates: OnceLock<Arc<UserRates>>,
     queued: AtomicUsize,
     /// Bytes that the kernel has taken, ever.
@@ -35,6 +37,22 @@ pub(super) struct Backlog {
     drained: Notify,
     /// Counts what has moved on channels: data, in or out, and what makes room for them.
     moves: AtomicU64,
+    /// When the last of it was, in milliseconds from the beginning.
+    moved: AtomicU64,
+}
+
+impl Default for Backlog {
+    fn default() -> Backlog {
+        Backlog {
+            begun: Instant::now(),
+            rates: OnceLock::new(),
+            queued: AtomicUsize::new(0),
+            written: AtomicU64::new(0),
+            drained: Notify::new(),
+            moves: AtomicU64::new(0),
+            moved: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Backlog {
@@ -63,6 +81,16 @@ impl Backlog {
     /// Notes that something has moved on a channel. Keepalives do not.
     pub(super) fn moved(&self) {
         self.moves.fetch_add(1, Ordering::Relaxed);
+        self.moved.store(self.age(), Ordering::Relaxed);
+    }
+
+    /// For how long nothing has moved.
+    pub(super) fn idle(&self) -> Duration {
+        Duration::from_millis(self.age().saturating_sub(self.moved.load(Ordering::Relaxed)))
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// How often something has moved: to find a connection that is idle.

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::channel::{Reader, Writer};
+use super::sessions::Session;
 use crate::auth::Login;
 use crate::operations::User;
 use crate::subsystem::{Ended, Outgoing, exec, greeting, native, sftp};
@@ -29,6 +30,16 @@ impl Way {
             _ => None,
         }
     }
+
+    /// How an administrator knows it.
+    fn name(&self) -> &'static str {
+        match self {
+            Way::Native => sshome_wire::SUBSYSTEM,
+            Way::Sftp => sftp::SUBSYSTEM,
+            Way::Exec(_) => "exec",
+            Way::Greeting => "greeting",
+        }
+    }
 }
 
 /// What is to begin on a channel.
@@ -38,17 +49,19 @@ pub(super) struct Start {
     pub(super) way: Way,
     /// Whether the client's side is a terminal.
     pub(super) terminal: bool,
+    pub(super) session: Arc<Session>,
 }
 
 impl Start {
     /// Serves the channel to its end.
     pub(super) async fn serve(self, reader: Reader, writer: Writer, shared: &Arc<Shared>) -> Ended {
-        let Start { login, way, terminal } = self;
-        let name = login.account().name.clone();
+        let Start { login, way, terminal, session } = self;
+        let _at_work = session.at_work(way.name());
+        let (name, audit) = (login.name().to_owned(), session.audit().clone());
         let world = Arc::clone(shared);
         let entered = tokio::task::spawn_blocking(move || User::enter(login, &world.homes, &world.ledgers));
         let user = match entered.await {
-            Ok(Ok(user)) => user,
+            Ok(Ok(user)) => user.audited(audit),
             Ok(Err(error)) => {
                 tracing::error!(user = name, %error, "the home cannot be opened");
                 let text = format!("sshomed: your home cannot be opened: {error}\n");

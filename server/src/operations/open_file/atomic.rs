@@ -4,6 +4,7 @@ use super::super::attributes::SetAttributes;
 use super::super::error::Context;
 use super::super::{Error, Placement, Result, User};
 use super::{NEW_FILE, OpenMode, end_of, write_all};
+use crate::audit::Transfer;
 use crate::home::{self, Location, Staged, Stamp, length, replaced_file};
 use crate::quota::Reservation;
 use rustix::fs::{Mode, Stat};
@@ -86,13 +87,17 @@ impl Atomic {
     }
 
     /// Makes it ready to be placed. What was refused in part is not.
-    pub(super) fn finish(self, path: &RemotePath) -> Result<Placement> {
+    pub(super) fn finish(self, path: &RemotePath, transfer: Transfer) -> Result<Placement> {
         let draft = self.draft.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !draft.whole {
-            return Err(Error::Mismatch { path: path.clone(), why: "part of it was refused" });
+            let error = Error::Mismatch { path: path.clone(), why: "part of it was refused" };
+            transfer.failed(&error);
+            return Err(error);
         }
-        if let Some(hasher) = draft.hasher.filter(|hasher| hasher.length() == draft.length) {
-            Stamp::write(draft.staged.file(), hasher.finish()).of_file(path)?;
+        let hasher = draft.hasher.filter(|hasher| hasher.length() == draft.length);
+        let digest = hasher.map(|hasher| hasher.finish());
+        if let Some(digest) = digest {
+            Stamp::write(draft.staged.file(), digest).of_file(path)?;
         }
         Ok(Placement {
             path: path.clone(),
@@ -102,6 +107,8 @@ impl Atomic {
             size: draft.length,
             durable: false,
             exclusive: self.exclusive,
+            digest,
+            transfer,
             _claim: None,
         })
     }

@@ -2,6 +2,7 @@
 
 mod atomic;
 mod in_place;
+mod traffic;
 
 use super::attributes::SetAttributes;
 use super::error::Context;
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 use sshome_wire::RemotePath;
 use std::fs::File;
 use std::io::IoSlice;
+use traffic::Traffic;
 
 /// A new file's permissions where the client says nothing.
 const NEW_FILE: u32 = 0o644;
@@ -72,6 +74,7 @@ pub struct OpenFile {
     path: RemotePath,
     mode: OpenMode,
     content: Content,
+    traffic: Traffic,
 }
 
 #[derive(Debug)]
@@ -91,12 +94,16 @@ impl OpenFile {
         if mode.changes() {
             user.require_write()?;
         }
+        OpenFile::prepare(user, path, mode).inspect_err(|error| user.audit.refused(error))
+    }
+
+    fn prepare(user: &User, path: &RemotePath, mode: OpenMode) -> Result<OpenFile> {
         let atomic = mode.is_upload() && user.sftp_uploads() == SftpUploads::Atomic;
         let content = match atomic {
             true => Content::Atomic(Box::new(Atomic::open(user, path, mode)?)),
             false => Content::InPlace(InPlace::open(user, path, mode)?),
         };
-        Ok(OpenFile { path: path.clone(), mode, content })
+        Ok(OpenFile { path: path.clone(), mode, content, traffic: Traffic::begin(user, path, mode, atomic) })
     }
 
     /// The path that it was opened by.
@@ -111,6 +118,13 @@ impl OpenFile {
     /// # Errors
     /// If the file was not opened to be read, or the disk reports one.
     pub fn read_at(&self, offset: u64, buffer: &mut Vec<u8>, most: usize) -> Result<usize> {
+        let read = self.look_at(offset, buffer, most)?;
+        self.traffic.read(read);
+        Ok(read)
+    }
+
+    /// As [`read_at`](OpenFile::read_at), of what stays here.
+    pub(super) fn look_at(&self, offset: u64, buffer: &mut Vec<u8>, most: usize) -> Result<usize> {
         match &self.content {
             Content::InPlace(file) if self.mode.read => file.read(offset, buffer, most).of_file(&self.path),
             _ => Err(Errno::BADF).of_file(&self.path),
@@ -135,10 +149,12 @@ impl OpenFile {
             return Err(Errno::BADF).of_file(&self.path);
         }
         let offset = (!self.mode.append).then_some(offset);
-        match &self.content {
+        let written = match &self.content {
             Content::InPlace(file) => file.write(&self.path, offset, data),
             Content::Atomic(upload) => upload.write(&self.path, offset, data),
-        }
+        };
+        self.traffic.changed(&written, data.iter().map(|piece| piece.len() as u64).sum());
+        written
     }
 
     /// What the file is now.
@@ -174,10 +190,12 @@ impl OpenFile {
         if !self.mode.writes() {
             return Err(Errno::BADF).of_file(&self.path);
         }
-        match &self.content {
+        let set = match &self.content {
             Content::InPlace(file) => file.set_length(&self.path, length),
             Content::Atomic(upload) => upload.set_length(&self.path, length),
-        }
+        };
+        self.traffic.changed(&set, 0);
+        set
     }
 
     /// Puts the file's content on the disk.
@@ -196,15 +214,13 @@ impl OpenFile {
     ///
     /// # Errors
     /// If it could not be published. Then what was there before is there still.
-    pub fn finish(self, user: &User) -> Result<()> {
-        match self.content {
-            Content::InPlace(_) => Ok(()),
-            Content::Atomic(upload) => {
-                let placement = upload.finish(&self.path)?;
-                let (placed, synced) = place(user, vec![placement], Vec::new());
-                placed.into_iter().chain([synced]).collect()
-            }
-        }
+    pub fn finish(mut self, user: &User) -> Result<()> {
+        let (Content::Atomic(upload), Some(transfer)) = (self.content, self.traffic.hand_on()) else {
+            return Ok(());
+        };
+        let placement = upload.finish(&self.path, transfer)?;
+        let (placed, synced) = place(user, vec![placement], Vec::new());
+        placed.into_iter().chain([synced]).collect()
     }
 
     /// Whether it is written to at its end only.

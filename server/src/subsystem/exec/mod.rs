@@ -142,8 +142,8 @@ impl Work {
             let command = table::find(&name)?;
             io.named(command.name);
             let arguments = command.accepts.read(words.collect())?;
-            if (command.changes)(&arguments) && !user.may_write() {
-                return Err(Error::ReadOnly);
+            if (command.changes)(&arguments) {
+                user.require_write().map_err(|_| Error::ReadOnly)?;
             }
             reads = (command.reads)(&arguments);
             if reads && terminal {

@@ -77,8 +77,8 @@ impl Conversation {
     }
 
     fn act(&mut self, request: Request) -> Handled {
-        if writes(&request) && !self.user.may_write() {
-            return Err(operations::Error::ReadOnly.into());
+        if writes(&request) {
+            self.user.require_write()?;
         }
         let user = &self.user;
         let at = |path: &[u8]| self.cwd.join(path);

@@ -1,0 +1,194 @@
+//! What is told of what users do: a line in the log for each, the same in numbers for [`Metrics`], and what is
+//! under way for `sshomed status`.
+//!
+//! The operations call it, so it holds in all ways in. Every line has the user, the session and where that
+//! comes from. Names are escaped before they reach a log of any form.
+
+mod transfer;
+
+pub use transfer::{Direction, Progress, Transfer};
+
+use crate::metrics::Metrics;
+use crate::operations::Error;
+use sshome_wire::display::Escaped;
+use sshome_wire::{Digest, RemotePath};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use transfer::Transfers;
+
+/// The target of lines on files that were read: there may be many of them.
+pub const READS: &str = "sshomed::audit::reads";
+
+/// What one session does. Clones are of the same session.
+#[derive(Clone, Debug, Default)]
+pub struct Audit(Arc<Session>);
+
+#[derive(Debug, Default)]
+struct Session {
+    number: u64,
+    source: String,
+    user: OnceLock<String>,
+    metrics: Arc<Metrics>,
+    transfers: Transfers,
+}
+
+/// One line: who, and what.
+macro_rules! tell {
+    (target: $target:expr, $audit:expr, $what:literal $(, $($field:tt)+)?) => {
+        tracing::info!(
+            target: $target,
+            user = $audit.user(),
+            session = $audit.number(),
+            source = $audit.0.source,
+            $($($field)+,)?
+            $what
+        )
+    };
+    ($audit:expr, $what:literal $(, $($field:tt)+)?) => {
+        tell!(target: module_path!(), $audit, $what $(, $($field)+)?)
+    };
+}
+use tell;
+
+impl Audit {
+    /// That of a session, which has this number and comes from there.
+    #[must_use]
+    pub fn new(number: u64, source: impl ToString, metrics: Arc<Metrics>) -> Audit {
+        let (user, transfers) = (OnceLock::new(), Transfers::default());
+        Audit(Arc::new(Session { number, source: source.to_string(), user, metrics, transfers }))
+    }
+
+    /// The session's number; none is given twice while the server runs.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.0.number
+    }
+
+    /// The numbers that are kept of what happens.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    fn user(&self) -> &str {
+        self.0.user.get().map(String::as_str).unwrap_or_default()
+    }
+
+    /// Somebody has logged in: by this method, and this key if it was one.
+    pub fn logged_in(&self, user: &str, method: &'static str, key: Option<String>) {
+        // A session has one user: there is nothing to replace.
+        drop(self.0.user.set(user.to_owned()));
+        self.0.metrics.login(method, true);
+        match key {
+            Some(key) => tell!(self, "logged in", method, key),
+            None => tell!(self, "logged in", method),
+        }
+    }
+
+    /// A login was refused.
+    pub fn login_refused(&self, user: &str, method: &'static str) {
+        self.0.metrics.login(method, false);
+        let (session, source) = (self.number(), &self.0.source);
+        tracing::info!(user = %Escaped(user.as_bytes()), session, source, method, "login refused");
+    }
+
+    /// The session of somebody who had logged in has ended, after so long; `why` if it was ended by us.
+    pub fn ended(&self, lasted: Duration, why: Option<&str>) {
+        let seconds = lasted.as_secs_f64();
+        match why {
+            Some(why) => tell!(self, "session ended", seconds, why),
+            None => tell!(self, "session ended", seconds),
+        }
+    }
+
+    /// A transfer begins; `total` is its length in bytes, if that is known. It is to be told how it goes on.
+    pub fn transfer(&self, direction: Direction, path: &RemotePath, total: Option<u64>) -> Transfer {
+        Transfer::begin(self.clone(), direction, path, total)
+    }
+
+    /// What is under way, the oldest first.
+    #[must_use]
+    pub fn transfers(&self) -> Vec<Progress> {
+        self.0.transfers.list()
+    }
+
+    /// A file has got its name.
+    pub fn published(
+        &self,
+        path: &RemotePath,
+        bytes: u64,
+        lasted: Duration,
+        digest: Option<Digest>,
+        replaced: bool,
+    ) {
+        let seconds = lasted.as_secs_f64();
+        match digest {
+            Some(digest) => {
+                tell!(self, "published", path = %path, bytes, seconds, replaced, digest = %digest)
+            }
+            None => tell!(self, "published", path = %path, bytes, seconds, replaced),
+        }
+    }
+
+    /// A file or a link was removed.
+    pub fn removed(&self, path: &RemotePath) {
+        tell!(self, "removed", path = %path);
+    }
+
+    /// Something has got another name.
+    pub fn renamed(&self, from: &RemotePath, to: &RemotePath, replaced: bool) {
+        tell!(self, "renamed", path = %from, to = %to, replaced);
+    }
+
+    /// A directory was made.
+    pub fn directory_made(&self, path: &RemotePath) {
+        tell!(self, "directory made", path = %path);
+    }
+
+    /// A directory was removed.
+    pub fn directory_removed(&self, path: &RemotePath) {
+        tell!(self, "directory removed", path = %path);
+    }
+
+    /// A symbolic link was made, of this text.
+    pub fn link_made(&self, path: &RemotePath, target: &[u8]) {
+        tell!(self, "link made", path = %path, to = %Escaped(target));
+    }
+
+    /// A file has got one more name.
+    pub fn hard_link_made(&self, from: &RemotePath, to: &RemotePath) {
+        tell!(self, "hard link made", path = %to, to = %from);
+    }
+
+    /// The mode, the times or the size of something were set.
+    pub fn attributes_set(&self, path: &RemotePath) {
+        tell!(self, "attributes set", path = %path);
+    }
+
+    /// The user has installed a key.
+    pub fn key_installed(&self, key: &str, comment: &[u8]) {
+        tell!(self, "key installed", key, comment = %Escaped(comment));
+    }
+
+    /// The user has removed a key.
+    pub fn key_removed(&self, key: &str) {
+        tell!(self, "key removed", key = %Escaped(key.as_bytes()));
+    }
+
+    /// Something was not allowed. Of errors of other sorts nothing is told.
+    pub fn refused(&self, error: &Error) {
+        match error {
+            Error::Quota { path, exceeded } => {
+                self.0.metrics.quota_refusal();
+                tell!(self, "quota refused", path = %path, why = %exceeded);
+            }
+            Error::ReadOnly => tell!(self, "refused", why = %error),
+            _ => {}
+        }
+    }
+
+    /// A request is done that was begun then; `way` is how the client came in.
+    pub fn request(&self, way: &'static str, name: &'static str, begun: Instant) {
+        self.0.metrics.request(way, name, begun.elapsed());
+    }
+}

@@ -1,0 +1,224 @@
+//! Files on their way.
+
+use super::{Audit, READS, tell};
+use crate::operations::Error;
+use sshome_wire::{Digest, RemotePath};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Which way the bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// To the server.
+    Upload,
+    /// To the client.
+    Download,
+    /// From one file of the home to another.
+    Copy,
+}
+
+impl Direction {
+    /// Its name in logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Direction::Upload => "upload",
+            Direction::Download => "download",
+            Direction::Copy => "copy",
+        }
+    }
+}
+
+/// How far a transfer is.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Which way.
+    pub direction: Direction,
+    /// The file.
+    pub path: RemotePath,
+    /// Bytes that were moved.
+    pub done: u64,
+    /// Bytes in all, if that is known.
+    pub total: Option<u64>,
+    /// Since when.
+    pub lasted: Duration,
+}
+
+/// The transfers of one session.
+#[derive(Debug, Default)]
+pub(super) struct Transfers {
+    next: AtomicU64,
+    under_way: Mutex<BTreeMap<u64, Arc<State>>>,
+}
+
+#[derive(Debug)]
+struct State {
+    direction: Direction,
+    path: RemotePath,
+    total: Option<u64>,
+    done: AtomicU64,
+    begun: Instant,
+}
+
+impl Transfers {
+    pub(super) fn list(&self) -> Vec<Progress> {
+        let progress = |state: &Arc<State>| Progress {
+            direction: state.direction,
+            path: state.path.clone(),
+            done: state.done.load(Relaxed),
+            total: state.total,
+            lasted: state.begun.elapsed(),
+        };
+        self.under_way().values().map(progress).collect()
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<State>>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file on its way. If it is dropped before it is said to be done, it was cut off.
+#[derive(Debug)]
+pub struct Transfer {
+    audit: Audit,
+    id: u64,
+    state: Arc<State>,
+    refused: AtomicBool,
+    ended: bool,
+}
+
+impl Transfer {
+    pub(super) fn begin(
+        audit: Audit,
+        direction: Direction,
+        path: &RemotePath,
+        total: Option<u64>,
+    ) -> Transfer {
+        let (done, begun) = (AtomicU64::new(0), Instant::now());
+        let state = Arc::new(State { direction, path: path.clone(), total, done, begun });
+        let transfers = &audit.0.transfers;
+        let id = transfers.next.fetch_add(1, Relaxed);
+        transfers.under_way().insert(id, Arc::clone(&state));
+        Transfer { audit, id, state, refused: AtomicBool::new(false), ended: false }
+    }
+
+    /// Notes bytes that were there already and are not sent again.
+    pub fn skip(&self, bytes: u64) {
+        self.state.done.fetch_add(bytes, Relaxed);
+    }
+
+    /// Notes bytes that have moved.
+    pub fn moved(&self, bytes: u64) {
+        self.state.done.fetch_add(bytes, Relaxed);
+        self.audit.metrics().bytes(self.state.direction, bytes);
+    }
+
+    /// Notes that something was not allowed; it is told of once.
+    pub fn refused(&self, error: &Error) {
+        if matches!(error, Error::Quota { .. }) && !self.refused.swap(true, Relaxed) {
+            self.audit.refused(error);
+        }
+    }
+
+    /// How long it has lasted.
+    #[must_use]
+    pub fn lasted(&self) -> Duration {
+        self.state.begun.elapsed()
+    }
+
+    /// A file was published under its name, whole.
+    pub fn published(mut self, bytes: u64, digest: Option<Digest>, replaced: bool) {
+        self.end("done");
+        self.audit.published(&self.state.path, bytes, self.lasted(), digest, replaced);
+    }
+
+    /// A file was read to its end.
+    pub fn read(mut self, digest: Digest) {
+        self.end("done");
+        self.tell_read(Some(digest));
+    }
+
+    /// A file that was open is closed: of no whole it can be said that it was moved.
+    pub fn closed(mut self, changed: bool) {
+        let bytes = self.bytes();
+        if bytes == 0 && !changed {
+            self.ended = true;
+            return;
+        }
+        self.end("done");
+        match self.state.direction {
+            Direction::Download => self.tell_read(None),
+            _ => {
+                let (path, seconds) = (&self.state.path, self.lasted().as_secs_f64());
+                tell!(self.audit, "written", path = %path, bytes, seconds);
+            }
+        }
+    }
+
+    /// It came to nothing.
+    pub fn failed(mut self, why: &Error) {
+        self.end("failed");
+        let (direction, path, bytes) = (self.state.direction.name(), &self.state.path, self.bytes());
+        let seconds = self.lasted().as_secs_f64();
+        tell!(self.audit, "failed", direction, path = %path, bytes, seconds, why = %why);
+    }
+
+    fn bytes(&self) -> u64 {
+        self.state.done.load(Relaxed)
+    }
+
+    fn end(&mut self, result: &'static str) {
+        self.ended = true;
+        self.audit.metrics().transfer(self.state.direction, result);
+    }
+
+    fn tell_read(&self, digest: Option<Digest>) {
+        let (path, bytes) = (&self.state.path, self.bytes());
+        let seconds = self.lasted().as_secs_f64();
+        match digest {
+            Some(digest) => {
+                tell!(target: READS, self.audit, "read", path = %path, bytes, seconds, digest = %digest);
+            }
+            None => tell!(target: READS, self.audit, "read", path = %path, bytes, seconds),
+        }
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        self.audit.0.transfers.under_way().remove(&self.id);
+        if self.ended {
+            return;
+        }
+        self.end("cut");
+        let (direction, path) = (self.state.direction.name(), &self.state.path);
+        let (bytes, seconds) = (self.bytes(), self.lasted().as_secs_f64());
+        tell!(self.audit, "not finished", direction, path = %path, bytes, seconds);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_under_way_is_known_until_it_ends() {
+        let audit = Audit::new(7, "192.0.2.1:5", Arc::default());
+        let path = RemotePath::root().join(b"a").unwrap();
+        let upload = audit.transfer(Direction::Upload, &path, Some(10));
+        let download = audit.transfer(Direction::Download, &path, None);
+        upload.skip(4);
+        upload.moved(3);
+        let shown: Vec<_> = audit
+            .transfers()
+            .iter()
+            .map(|progress| (progress.direction, progress.done, progress.total))
+            .collect();
+        assert_eq!(shown, [(Direction::Upload, 7, Some(10)), (Direction::Download, 0, None)]);
+        upload.published(7, None, false);
+        download.closed(false);
+        assert!(audit.transfers().is_empty());
+    }
+}

@@ -1,0 +1,77 @@
+//! The listener that Prometheus asks: one path, one answer, and the end of the connection.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+/// The longest head of a request that is read, in bytes.
+const MOST_HEAD: usize = 8192;
+
+/// How long one scrape may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Scrapes at a time.
+const MOST: usize = 8;
+
+/// Answers `GET /metrics` with what `render` gives, as long as it is polled.
+pub async fn serve<F>(listener: TcpListener, render: impl Fn() -> F + Send + Sync + 'static)
+where
+    F: Future<Output = String> + Send + 'static,
+{
+    let (render, turns) = (Arc::new(render), Arc::new(Semaphore::new(MOST)));
+    loop {
+        let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let render = Arc::clone(&render);
+                tokio::spawn(async move {
+                    let _turn = turn;
+                    let answered = tokio::time::timeout(PATIENCE, answer(stream, render.as_ref())).await;
+                    if let Ok(Err(error)) = answered {
+                        tracing::debug!(%error, "metrics were asked for, and not taken");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection for metrics could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn answer<F: Future<Output = String>>(
+    mut stream: TcpStream,
+    render: &impl Fn() -> F,
+) -> std::io::Result<()> {
+    let head = head(&mut stream).await?;
+    let mut words = head.split(|byte| byte.is_ascii_whitespace());
+    let (status, kind, body) = match (words.next(), words.next()) {
+        (Some(b"GET"), Some(b"/metrics")) => {
+            ("200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8", render().await)
+        }
+        (Some(b"GET"), _) => ("404 Not Found", "text/plain", "only /metrics is here\n".to_owned()),
+        _ => ("405 Method Not Allowed", "text/plain", "only GET is understood\n".to_owned()),
+    };
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+/// Reads up to the empty line that ends the head, or as much as is read at all.
+async fn head(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(1024);
+    while head.len() < MOST_HEAD && !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await? == 0 {
+            break;
+        }
+    }
+    Ok(head)
+}

@@ -1,0 +1,179 @@
+//! Numbers for Prometheus, in the text format that it reads (OpenMetrics 1.0).
+
+mod http;
+
+pub use http::serve;
+
+use crate::audit::Direction;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use std::fmt;
+use std::time::Duration;
+
+type One = [(&'static str, &'static str); 1];
+type Two = [(&'static str, &'static str); 2];
+type OfUser = [(&'static str, String); 1];
+
+/// What has happened since the server started.
+pub struct Metrics {
+    registry: Registry,
+    logins: Family<Two, Counter>,
+    connections_refused: Counter,
+    bytes: Family<One, Counter>,
+    transfers: Family<Two, Counter>,
+    quota_refusals: Counter,
+    requests: Family<Two, Histogram, fn() -> Histogram>,
+    sessions: Family<OfUser, Gauge>,
+    used: Family<OfUser, Gauge>,
+    reserved: Family<OfUser, Gauge>,
+    quota: Family<OfUser, Gauge>,
+    entries: Family<OfUser, Gauge>,
+}
+
+/// What holds at the moment of one user.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// The user.
+    pub user: String,
+    /// Sessions that are open.
+    pub sessions: u64,
+    /// Bytes that are stored.
+    pub used: u64,
+    /// Bytes that are set aside besides.
+    pub reserved: u64,
+    /// Bytes that may be stored; none for no limit.
+    pub quota: Option<u64>,
+    /// Files, directories and links.
+    pub entries: u64,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        let mut registry = Registry::with_prefix("sshomed");
+        let seconds = || Histogram::new(exponential_buckets(0.000_1, 4.0, 10));
+        let metrics = Metrics {
+            registry: Registry::default(),
+            logins: Family::default(),
+            connections_refused: Counter::default(),
+            bytes: Family::default(),
+            transfers: Family::default(),
+            quota_refusals: Counter::default(),
+            requests: Family::new_with_constructor(seconds),
+            sessions: Family::default(),
+            used: Family::default(),
+            reserved: Family::default(),
+            quota: Family::default(),
+            entries: Family::default(),
+        };
+        let m = &metrics;
+        registry.register("logins", "Logins, by method and result", m.logins.clone());
+        let help = "Connections that were refused before a byte of them was read";
+        registry.register("connections_refused", help, m.connections_refused.clone());
+        registry.register_with_unit("transferred", "Bytes of files", Unit::Bytes, m.bytes.clone());
+        registry.register("files", "Files that were moved, by direction and result", m.transfers.clone());
+        registry.register("quota_refusals", "What did not fit into a quota", m.quota_refusals.clone());
+        let help = "From when a request is taken up to its answer";
+        registry.register_with_unit("request_duration", help, Unit::Seconds, m.requests.clone());
+        registry.register("sessions", "Sessions that are open", m.sessions.clone());
+        registry.register_with_unit("used", "What a home holds", Unit::Bytes, m.used.clone());
+        let help = "What is set aside in a home for uploads and their parts";
+        registry.register_with_unit("reserved", help, Unit::Bytes, m.reserved.clone());
+        let help = "What a home may hold; nothing where there is no limit";
+        registry.register_with_unit("quota", help, Unit::Bytes, m.quota.clone());
+        registry.register("entries", "Files, directories and links in a home", m.entries.clone());
+        Metrics { registry, ..metrics }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    /// All of it as text, with what holds at the moment.
+    #[must_use]
+    pub fn render(&self, standings: &[Standing]) -> String {
+        let gauges = [&self.sessions, &self.used, &self.reserved, &self.quota, &self.entries];
+        gauges.iter().for_each(|gauge| gauge.clear());
+        for standing in standings {
+            let set = |gauge: &Family<OfUser, Gauge>, value: u64| {
+                let value = i64::try_from(value).unwrap_or(i64::MAX);
+                gauge.get_or_create(&[("user", standing.user.clone())]).set(value);
+            };
+            set(&self.sessions, standing.sessions);
+            set(&self.used, standing.used);
+            set(&self.reserved, standing.reserved);
+            if let Some(quota) = standing.quota {
+                set(&self.quota, quota);
+            }
+            set(&self.entries, standing.entries);
+        }
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        drop(encode(&mut text, &self.registry));
+        text
+    }
+
+    /// A connection was refused before it was greeted.
+    pub fn connection_refused(&self) {
+        self.connections_refused.inc();
+    }
+
+    pub(crate) fn login(&self, method: &'static str, accepted: bool) {
+        let result = if accepted { "accepted" } else { "refused" };
+        self.logins.get_or_create(&[("method", method), ("result", result)]).inc();
+    }
+
+    pub(crate) fn bytes(&self, direction: Direction, bytes: u64) {
+        self.bytes.get_or_create(&[("direction", direction.name())]).inc_by(bytes);
+    }
+
+    pub(crate) fn transfer(&self, direction: Direction, result: &'static str) {
+        self.transfers.get_or_create(&[("direction", direction.name()), ("result", result)]).inc();
+    }
+
+    pub(crate) fn quota_refusal(&self) {
+        self.quota_refusals.inc();
+    }
+
+    pub(crate) fn request(&self, way: &'static str, request: &'static str, lasted: Duration) {
+        self.requests.get_or_create(&[("way", way), ("request", request)]).observe(lasted.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_and_what_holds_stand_in_the_text() {
+        let metrics = Metrics::default();
+        metrics.login("password", false);
+        metrics.bytes(Direction::Upload, 5);
+        metrics.transfer(Direction::Upload, "done");
+        metrics.request("sshome", "ls", Duration::from_millis(1));
+        let ann = Standing { user: "ann".into(), sessions: 2, used: 5, ..Standing::default() };
+        let zcl = Standing { user: "zcl".into(), quota: Some(9), ..Standing::default() };
+        let text = metrics.render(&[ann, zcl.clone()]);
+        for line in [
+            "sshomed_logins_total{method=\"password\",result=\"refused\"} 1",
+            "sshomed_transferred_bytes_total{direction=\"upload\"} 5",
+            "sshomed_files_total{direction=\"upload\",result=\"done\"} 1",
+            "sshomed_request_duration_seconds_count{way=\"sshome\",request=\"ls\"} 1",
+            "sshomed_sessions{user=\"ann\"} 2",
+            "sshomed_used_bytes{user=\"ann\"} 5",
+            "sshomed_quota_bytes{user=\"zcl\"} 9",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
+        }
+        assert!(!text.contains("sshomed_quota_bytes{user=\"ann\"}"));
+        // Who is no more has nothing.
+        assert!(!metrics.render(&[zcl]).contains("ann"));
+    }
+}

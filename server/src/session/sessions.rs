@@ -1,0 +1,167 @@
+//! The sessions that are open: what an administrator sees of them, and how they are ended.
+
+use super::socket::Backlog;
+use crate::audit::Audit;
+use crate::auth::Login;
+use crate::metrics::Metrics;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use tokio_util::sync::CancellationToken;
+
+/// All connections, by number.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    last: AtomicU64,
+    open: Mutex<BTreeMap<u64, Arc<Session>>>,
+    metrics: Arc<Metrics>,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Session {
+    audit: Audit,
+    peer: SocketAddr,
+    since: SystemTime,
+    begun: Instant,
+    login: OnceLock<Login>,
+    /// What is at work on its channels.
+    ways: Mutex<Vec<&'static str>>,
+    why: OnceLock<String>,
+    backlog: Arc<Backlog>,
+    /// Cancelled with the connection.
+    pub(super) cut: CancellationToken,
+}
+
+impl Sessions {
+    /// No sessions yet, whose numbers are kept there.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Sessions {
+        Sessions { metrics, ..Sessions::default() }
+    }
+
+    /// Those of users who have logged in, the oldest first.
+    #[must_use]
+    pub fn logged_in(&self) -> Vec<Arc<Session>> {
+        self.open().values().filter(|session| session.login.get().is_some()).map(Arc::clone).collect()
+    }
+
+    /// The connection of this number, logged in or not.
+    #[must_use]
+    pub fn of(&self, number: u64) -> Option<Arc<Session>> {
+        self.open().get(&number).map(Arc::clone)
+    }
+
+    pub(super) fn enter(
+        self: &Arc<Sessions>,
+        peer: SocketAddr,
+        backlog: Arc<Backlog>,
+        cut: CancellationToken,
+    ) -> Present {
+        let number = self.last.fetch_add(1, Relaxed) + 1;
+        let audit = Audit::new(number, peer, Arc::clone(&self.metrics));
+        let (since, begun) = (SystemTime::now(), Instant::now());
+        let (login, ways, why) = (OnceLock::new(), Mutex::default(), OnceLock::new());
+        let session = Arc::new(Session { audit, peer, since, begun, login, ways, why, backlog, cut });
+        self.open().insert(number, Arc::clone(&session));
+        Present { session, sessions: Arc::clone(self) }
+    }
+
+    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Session>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session, as long as it is open.
+pub(super) struct Present {
+    pub(super) session: Arc<Session>,
+    sessions: Arc<Sessions>,
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.sessions.open().remove(&self.session.audit.number());
+        if self.session.login.get().is_some() {
+            self.session
+                .audit
+                .ended(self.session.begun.elapsed(), self.session.why.get().map(String::as_str));
+        }
+    }
+}
+
+impl Session {
+    /// What it does.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// When it began.
+    #[must_use]
+    pub fn since(&self) -> SystemTime {
+        self.since
+    }
+
+    /// For how long nothing has moved on its channels.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        self.backlog.idle()
+    }
+
+    /// Who has logged in.
+    #[must_use]
+    pub fn login(&self) -> Option<&Login> {
+        self.login.get()
+    }
+
+    /// What is at work on its channels.
+    #[must_use]
+    pub fn ways(&self) -> Vec<&'static str> {
+        self.ways_mut().clone()
+    }
+
+    /// Ends it, by closing its socket: whatever else could be said would wait behind what the client does
+    /// not read.
+    pub fn end(&self, why: impl ToString) {
+        // What was said first holds.
+        drop(self.why.set(why.to_string()));
+        self.cut.cancel();
+    }
+
+    pub(super) fn log_in(&self, login: Login) {
+        // Nobody logs in twice on one connection.
+        drop(self.login.set(login));
+    }
+
+    /// Notes what is at work on a channel, until the result is dropped.
+    pub(super) fn at_work(self: &Arc<Session>, way: &'static str) -> AtWork {
+        self.ways_mut().push(way);
+        AtWork { session: Arc::clone(self), way }
+    }
+
+    fn ways_mut(&self) -> MutexGuard<'_, Vec<&'static str>> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) struct AtWork {
+    session: Arc<Session>,
+    way: &'static str,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let mut ways = self.session.ways_mut();
+        if let Some(at) = ways.iter().position(|way| *way == self.way) {
+            ways.remove(at);
+        }
+    }
+}
