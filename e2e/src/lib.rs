@@ -1,6 +1,7 @@
 //! What the end-to-end tests stand on: a server of their own each, on a free port of 127.0.0.1, in a
 //! folder that goes with the test.
 
+mod administrator;
 mod client;
 mod exec;
 pub mod foreign;
@@ -13,6 +14,7 @@ pub mod siege;
 mod terminal;
 pub mod tree;
 
+pub use administrator::Administrator;
 pub use client::{Client, Outcome};
 pub use exec::{Exec, command, run};
 pub use host::{Host, HostBuilder};

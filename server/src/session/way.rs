@@ -7,6 +7,7 @@ use crate::auth::Login;
 use crate::operations::User;
 use crate::subsystem::{Ended, Outgoing, exec, greeting, native, sftp};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What a client starts on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +73,12 @@ impl Start {
         let ended = match way {
             Way::Native => native::converse(reader, writer, user, shared.stopping.clone()).await,
             Way::Sftp => sftp::converse(reader, writer, user, shared.stopping.clone()).await,
-            Way::Exec(line) => exec::run(reader, writer, user, line, terminal).await,
+            Way::Exec(line) => {
+                let begun = Instant::now();
+                let ended = exec::run(reader, writer, user, line, terminal).await;
+                session.audit().request("exec", "command", begun);
+                ended
+            }
             Way::Greeting => greeting::greet(writer, user, terminal).await,
         };
         tracing::debug!(user = name, ?ended, "channel ended");
