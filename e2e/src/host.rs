@@ -1,5 +1,5 @@
-use crate::Program;
 use crate::liar::write_key;
+use crate::{Administrator, Program};
 use anyhow::{Context, Result};
 use russh::keys::PrivateKey;
 use sshomed::config;
@@ -51,6 +51,13 @@ impl HostBuilder {
     #[must_use]
     pub fn limits(mut self, settings: &str) -> HostBuilder {
         self.text += &format!("\n[server.limits]\n{settings}\n");
+        self
+    }
+
+    /// Adds lines of `[server.log]`.
+    #[must_use]
+    pub fn log(mut self, settings: &str) -> HostBuilder {
+        self.text += &format!("\n[server.log]\n{settings}\n");
         self
     }
 
@@ -140,6 +147,12 @@ impl Host {
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Somebody who asks this server.
+    #[must_use]
+    pub fn administrator(&self) -> Administrator {
+        Administrator::of(self.dir().to_owned())
     }
 
     /// A user's home on the disk.

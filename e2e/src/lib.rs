@@ -1,6 +1,7 @@
 //! What the end-to-end tests stand on: a server of their own each, on a free port of 127.0.0.1, in a
 //! folder that goes with the test.
 
+mod administrator;
 mod client;
 mod exec;
 pub mod foreign;
@@ -15,6 +16,7 @@ mod sshd;
 mod terminal;
 pub mod tree;
 
+pub use administrator::Administrator;
 pub use client::{Client, Outcome};
 pub use exec::{Exec, command, run};
 pub use host::{Host, HostBuilder};

@@ -32,6 +32,35 @@ pub(crate) enum Command {
     User(UserCommand),
     /// Check the configuration, and tell what it says
     Check(Listen),
+    /// Tell what the running server does: sessions, transfers, homes, penalties
+    Status {
+        /// Print it as JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a session of the running server, or all of a user
+    Kick {
+        /// A number, as `sshomed status` shows it, or a name
+        #[arg(value_name = "SESSION|USER")]
+        who: String,
+    },
+    /// Look after the quotas of the running server
+    #[command(subcommand)]
+    Quota(QuotaCommand),
+    /// Have the running server take up the configuration now, and tell what came of it
+    Reload,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuotaCommand {
+    /// Count what homes hold, compare it with what is booked, and correct that
+    Scan {
+        /// Whose home; all, where nobody is named
+        user: Option<String>,
+        /// Print it as JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -108,7 +137,8 @@ pub(crate) enum KeyCommand {
 impl Cli {
     /// Ends the program where an option would be passed over in silence.
     pub(crate) fn checked(self) -> Cli {
-        if matches!(self.command, Some(Command::User(_))) && !self.listen.addresses.is_empty() {
+        let serves = matches!(self.command, None | Some(Command::Serve(_) | Command::Check(_)));
+        if !serves && !self.listen.addresses.is_empty() {
             let message = "--listen is for `serve` and `check`";
             Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
         }

@@ -3,10 +3,13 @@
 use crate::accounts::TomlAccounts;
 use crate::auth::Authenticator;
 use crate::config::Config;
+use crate::control::{BindError, Control, standings};
 use crate::home::{Homes, PrepareError};
 use crate::limits::{Gate, Refusals};
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
+use crate::reload::Reloader;
 use crate::session::{HostKeyError, Rates, Sessions, Shared, Transport};
+use arc_swap::ArcSwap;
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -45,6 +48,9 @@ pub enum Error {
     /// A home.
     #[error(transparent)]
     Home(#[from] PrepareError),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] BindError),
     /// The process itself.
     #[error("the server cannot start: {0}")]
     Start(#[from] io::Error),
@@ -55,9 +61,10 @@ pub struct Server {
     listeners: Vec<TcpListener>,
     transport: Arc<Transport>,
     shared: Arc<Shared>,
-    grace: Duration,
-    part_expiry: Duration,
-    stream_expiry: Duration,
+    reloader: Arc<Reloader>,
+    control: Option<Control>,
+    /// Where Prometheus asks.
+    metrics: Option<TcpListener>,
     /// For the words that tell how to log in.
     example: Option<String>,
 }
@@ -94,12 +101,19 @@ impl Server {
         let (homes, ledgers) = prepared.map_err(io::Error::other)??;
         let mut listeners = Vec::new();
         for address in &config.listen {
-            let listener = TcpListener::bind(address).await;
-            listeners.push(listener.map_err(|error| Error::Listen { address: *address, error })?);
+            listeners.push(listen(*address).await?);
         }
+        let metrics_listener = match config.metrics {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let control = config.control_socket.as_deref().map(Control::bind).transpose()?;
+        let accounts = Arc::new(TomlAccounts::new(&config));
+        let example = config.accounts.iter().find(|account| account.enabled);
+        let example = example.map(|account| account.name.clone());
         let metrics = Arc::new(Metrics::default());
         let shared = Shared {
-            authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config))),
+            authenticator: Authenticator::new(Arc::<TomlAccounts>::clone(&accounts)),
             homes,
             ledgers,
             gate: Gate::new(config.limits.clone()),
@@ -108,17 +122,11 @@ impl Server {
             metrics,
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
+            config: ArcSwap::from_pointee(config),
         };
-        let example = config.accounts.iter().find(|account| account.enabled);
-        Ok(Server {
-            listeners,
-            transport,
-            shared: Arc::new(shared),
-            grace: config.shutdown_grace,
-            part_expiry: config.part_expiry,
-            stream_expiry: config.stream_expiry,
-            example: example.map(|account| account.name.clone()),
-        })
+        let shared = Arc::new(shared);
+        let reloader = Arc::new(Reloader::new(Arc::clone(&shared), Arc::clone(&transport), accounts));
+        Ok(Server { listeners, transport, shared, reloader, control, metrics: metrics_listener, example })
     }
 
     /// The addresses that the server listens on, with the real ports.
@@ -127,6 +135,12 @@ impl Server {
     /// If the kernel does not tell.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.listeners.iter().map(TcpListener::local_addr).collect()
+    }
+
+    /// Where Prometheus asks, with the real port; none if it does not.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// Says on standard output where the server listens, how to know it, and how to log in.
@@ -141,6 +155,9 @@ impl Server {
         }
         for fingerprint in self.transport.fingerprints() {
             text += &format!("host key {fingerprint}\n");
+        }
+        if let Some(address) = self.metrics_address() {
+            text += &format!("metrics at http://{address}/metrics\n");
         }
         if let (Some(user), Some(address)) = (&self.example, addresses.first()) {
             let host = match address.ip() {
@@ -169,14 +186,17 @@ impl Server {
         }
         tokio::select! {
             () = shutdown => {}
-            () = expire(Arc::clone(&self.shared), self.part_expiry, self.stream_expiry) => {}
+            () = expire(Arc::clone(&self.shared)) => {}
+            () = self.reloader.follow() => {}
+            () = administer(self.control.as_ref(), &self.shared, &self.reloader) => {}
+            () = measure(self.metrics, &self.shared) => {}
         }
         tracing::info!(connections = connections.len(), "ending");
         self.shared.stopping.cancel();
         listening.close();
         listening.wait().await;
         connections.close();
-        if tokio::time::timeout(self.grace, connections.wait()).await.is_err() {
+        if tokio::time::timeout(self.shared.config.load().shutdown_grace, connections.wait()).await.is_err() {
             tracing::warn!(connections = connections.len(), "the grace period is over: closing what is left");
         }
         self.shared.cut.cancel();
@@ -186,17 +206,41 @@ impl Server {
 }
 
 /// Removes parts that nobody came back for, now and again and again. Never ends.
-async fn expire(shared: Arc<Shared>, files: Duration, streams: Duration) {
-    let mut interval = tokio::time::interval(streams.clamp(Duration::from_secs(1), LOOK));
+async fn expire(shared: Arc<Shared>) {
     loop {
-        interval.tick().await;
-        let shared = Arc::clone(&shared);
-        match tokio::task::spawn_blocking(move || shared.homes.expire_parts(files, streams)).await {
+        let config = shared.config.load_full();
+        let (files, streams) = (config.part_expiry, config.stream_expiry);
+        let world = Arc::clone(&shared);
+        match tokio::task::spawn_blocking(move || world.homes.expire_parts(files, streams)).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "uploads that nobody went on with were removed"),
             Err(error) => tracing::error!(%error, "old parts could not be looked at"),
         }
+        tokio::time::sleep(streams.clamp(Duration::from_secs(1), LOOK)).await;
     }
+}
+
+/// Answers administrators, if there is a socket. Never ends.
+async fn administer(control: Option<&Control>, shared: &Arc<Shared>, reloader: &Arc<Reloader>) {
+    match control {
+        Some(control) => control.serve(Arc::clone(shared), Arc::clone(reloader)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Answers Prometheus, if it asks. Never ends.
+async fn measure(listener: Option<TcpListener>, shared: &Arc<Shared>) {
+    let Some(listener) = listener else { return std::future::pending().await };
+    let shared = Arc::clone(shared);
+    let render = move || {
+        let shared = Arc::clone(&shared);
+        async move { shared.metrics.render(&standings(&shared)) }
+    };
+    metrics::serve(listener, render).await;
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|error| Error::Listen { address, error })
 }
 
 async fn accept(
@@ -226,6 +270,7 @@ async fn accept(
                 connections.spawn(async move { transport.serve(stream, peer, shared, entry).await });
             }
             Err(refusal) => {
+                shared.metrics.connection_refused();
                 tracing::debug!(%peer, %refusal, "connection refused");
                 if let Some(count) = refusals.count(now) {
                     tracing::warn!(count, last = %peer, why = %refusal, "connections were refused");

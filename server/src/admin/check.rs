@@ -49,6 +49,15 @@ fn report(config: &Config) -> String {
     line("shutdown grace", &format_args!("{} s", config.shutdown_grace.as_secs()));
     line("part expiry", &format_args!("{} days", config.part_expiry.as_secs() / (24 * 3600)));
     line("stream expiry", &format_args!("{} s", config.stream_expiry.as_secs()));
+    if let Some(socket) = &config.control_socket {
+        line("control socket", &shown(socket));
+    }
+    if let Some(address) = config.metrics {
+        line("metrics", &format_args!("http://{address}/metrics"));
+    }
+    if let Some(file) = &config.log.file {
+        line("log", &shown(file));
+    }
     for (name, value) in limits(&config.limits) {
         line(name, &value);
     }

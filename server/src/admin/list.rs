@@ -82,7 +82,7 @@ fn ways_in(account: &Account, own_keys: &OwnKeys) -> String {
 }
 
 /// Rows of text, lined up. The last column is not filled.
-pub(super) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

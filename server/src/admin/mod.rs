@@ -12,6 +12,7 @@ mod replace;
 mod users;
 
 pub use check::{Check, check};
+pub(crate) use list::columns;
 pub use password::{ask_password, read_password};
 pub use users::NewUser;
 
@@ -152,7 +153,7 @@ fn escaped(text: &str) -> Escaped<'_> {
 }
 
 /// What an administrator has to know after every edit.
-const TAKES_EFFECT: &str = "A server that is running takes it up when it is started again.";
+const TAKES_EFFECT: &str = "A server that is running takes it up at once.";
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use super::Mistakes;
 use super::section::{Section, is_not};
+use super::server::set;
 use super::value::{integer, seconds, string};
 use crate::limits::{Limits, Startups};
 use ipnet::IpNet;
@@ -59,12 +60,6 @@ pub(super) fn read(server: &Section<'_>, mistakes: &mut Mistakes) -> Limits {
         limits.exempt = exempt.into_iter().map(|found| found.value).collect();
     }
     limits
-}
-
-fn set<T>(value: &mut T, found: Option<super::section::Located<T>>) {
-    if let Some(found) = found {
-        *value = found.value;
-    }
 }
 
 /// A number of seconds, one at least.

@@ -4,6 +4,7 @@
 //! line and with what would be right, and the server does not start.
 
 mod limits;
+mod log;
 mod mistakes;
 mod place;
 mod roots;
@@ -13,6 +14,7 @@ mod size;
 mod users;
 mod value;
 
+pub use log::{Format, LogSettings};
 pub use mistakes::{ConfigError, Mistake};
 pub use size::{SizeError, parse_limit};
 
@@ -49,8 +51,16 @@ pub struct Config {
     pub part_expiry: Duration,
     /// How long what is left of a stream waits for its client to come back.
     pub stream_expiry: Duration,
+    /// The socket at which the server is asked what it does; none if it cannot be.
+    pub control_socket: Option<PathBuf>,
+    /// Where Prometheus asks, on this machine; none if it does not.
+    pub metrics: Option<SocketAddr>,
+    /// What is written down, and where to.
+    pub log: LogSettings,
     /// Who may connect, how often, and for how long nothing may happen.
     pub limits: Limits,
+    /// Where it was loaded from, as the administrator would say it, and what stood in place of its addresses.
+    origin: (PathBuf, Vec<SocketAddr>),
     /// The users, by name, without the keys that they have installed. Their roots do not overlap.
     pub accounts: Vec<Arc<Account>>,
 }
@@ -77,6 +87,36 @@ pub fn load(dir: &Path, file: Option<&Path>, listen_override: &[SocketAddr]) -> 
     if mistakes.is_empty() { Ok(config) } else { Err(ConfigError::mistakes(&place, mistakes)) }
 }
 
+impl Config {
+    /// Loads the same file again, in the same way.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn load_again(&self) -> Result<Config, ConfigError> {
+        let (file, listen) = &self.origin;
+        load(&self.dir, Some(file), listen)
+    }
+
+    /// The text of the file as it is now.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn text(&self) -> Result<String, ConfigError> {
+        Place::new(&self.dir, Some(&self.origin.0))?.read()
+    }
+}
+
+/// Where the control socket of the folder's server is. Mistakes elsewhere in the file do not matter: the
+/// server that is running may have been started before they were made.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn control_socket(dir: &Path, file: Option<&Path>) -> Result<Option<PathBuf>, ConfigError> {
+    let place = Place::new(dir, file)?;
+    let (config, _) = parse(&place, &place.read()?, &[]);
+    Ok(config.control_socket)
+}
+
 /// Reads a text as the configuration. Where there are mistakes, the configuration is what could be
 /// understood: for messages only, never to be served.
 pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -> (Config, Vec<Mistake>) {
@@ -94,7 +134,9 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
     top.only(&["server", "defaults", "users"], &mut mistakes);
     let server = server::read(&top, place, listen_override, &mut mistakes);
     let users = users::read(&top, place, &server.homes, &mut mistakes);
-    roots::check(&users, place, &server.host_keys, &mut mistakes);
+    let own = server.log.file.iter().chain(&server.control_socket);
+    let own: Vec<&Path> = server.host_keys.iter().chain(own).map(PathBuf::as_path).collect();
+    roots::check(&users, place, &own, &mut mistakes);
     check_demo(&users, &server.listen, &mut mistakes);
 
     let config = Config {
@@ -106,7 +148,11 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
         shutdown_grace: server.shutdown_grace,
         part_expiry: server.part_expiry,
         stream_expiry: server.stream_expiry,
+        control_socket: server.control_socket,
+        metrics: server.metrics,
+        log: server.log,
         limits: server.limits,
+        origin: (place.shown.clone(), listen_override.to_vec()),
         accounts: users.into_iter().map(|user| Arc::new(user.account)).collect(),
     };
     (config, mistakes.into_sorted())

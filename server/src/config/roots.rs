@@ -4,15 +4,16 @@ use super::place::resolve;
 use super::users::User;
 use super::{Mistakes, Place};
 use crate::accounts::OwnKeys;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Notes roots that lie in one another, or around the server's own files: a user would read what
 /// is not theirs, and one file would count against two quotas.
-pub(super) fn check(users: &[User], place: &Place, host_keys: &[PathBuf], mistakes: &mut Mistakes) {
+/// `own` are files of the server besides.
+pub(super) fn check(users: &[User], place: &Place, own: &[&Path], mistakes: &mut Mistakes) {
     // Who can write to another's key file can log in as them.
     let key_files = users.iter().flat_map(|user| &user.key_files);
     let own_keys = OwnKeys::of(&place.dir);
-    let secrets = host_keys.iter().chain(key_files).map(PathBuf::as_path);
+    let secrets = own.iter().copied().chain(key_files.map(PathBuf::as_path));
     let secrets: Vec<PathBuf> =
         [place.file.as_path(), own_keys.folder()].into_iter().chain(secrets).map(resolve).collect();
     for user in users {

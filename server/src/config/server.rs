@@ -2,7 +2,7 @@
 
 use super::place::resolve;
 use super::section::{Located, Section};
-use super::{Kex, Mistakes, Place, limits, value};
+use super::{Kex, LogSettings, Mistakes, Place, limits, log, value};
 use crate::limits::Limits;
 use russh::keys::{Algorithm, load_secret_key};
 use std::fs;
@@ -11,9 +11,21 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use toml::de::DeValue;
 
-const KEYS: [&str; 8] =
-    ["listen", "host-keys", "homes", "kex", "shutdown-grace", "part-expiry", "stream-expiry", "limits"];
+const KEYS: [&str; 11] = [
+    "listen",
+    "host-keys",
+    "homes",
+    "kex",
+    "shutdown-grace",
+    "part-expiry",
+    "stream-expiry",
+    "control-socket",
+    "metrics",
+    "log",
+    "limits",
+];
 
 /// How long transfers get where nothing is said.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
@@ -32,6 +44,9 @@ pub(super) struct Server {
     pub(super) shutdown_grace: Duration,
     pub(super) part_expiry: Duration,
     pub(super) stream_expiry: Duration,
+    pub(super) control_socket: Option<PathBuf>,
+    pub(super) metrics: Option<SocketAddr>,
+    pub(super) log: LogSettings,
     pub(super) limits: Limits,
 }
 
@@ -49,6 +64,9 @@ pub(super) fn read(
         shutdown_grace: SHUTDOWN_GRACE,
         part_expiry: PART_EXPIRY,
         stream_expiry: STREAM_EXPIRY,
+        control_socket: Some(place.path("run/control")),
+        metrics: None,
+        log: LogSettings::default(),
         limits: Limits::default(),
     };
     if let Some(section) = top.table("server", mistakes) {
@@ -61,27 +79,53 @@ pub(super) fn read(
             server.host_keys = distinct(&section, "host-keys", keys, mistakes);
         }
         let homes = |value| folder(&place.path(value::path(value)?));
-        if let Some(homes) = section.get("homes", homes, mistakes) {
-            server.homes = homes.value;
-        }
-        if let Some(kex) = section.get("kex", value::kex, mistakes) {
-            server.kex = kex.value;
-        }
-        if let Some(grace) = section.get("shutdown-grace", value::seconds, mistakes) {
-            server.shutdown_grace = grace.value;
-        }
-        if let Some(expiry) = section.get("part-expiry", value::days, mistakes) {
-            server.part_expiry = expiry.value;
-        }
-        if let Some(expiry) = section.get("stream-expiry", value::seconds, mistakes) {
-            server.stream_expiry = expiry.value;
-        }
+        set(&mut server.homes, section.get("homes", homes, mistakes));
+        set(&mut server.kex, section.get("kex", value::kex, mistakes));
+        set(&mut server.shutdown_grace, section.get("shutdown-grace", value::seconds, mistakes));
+        set(&mut server.part_expiry, section.get("part-expiry", value::days, mistakes));
+        set(&mut server.stream_expiry, section.get("stream-expiry", value::seconds, mistakes));
+        let socket = |value| control_socket(place, value::path(value)?);
+        set(&mut server.control_socket, section.get("control-socket", socket, mistakes));
+        set(&mut server.metrics, section.get("metrics", metrics, mistakes));
+        server.log = log::read(&section, place, mistakes);
         server.limits = limits::read(&section, mistakes);
     }
     if !listen_override.is_empty() {
         server.listen = listen_override.to_vec();
     }
     server
+}
+
+/// Takes a value that was found in place of the usual one.
+pub(super) fn set<T>(value: &mut T, found: Option<Located<T>>) {
+    if let Some(found) = found {
+        *value = found.value;
+    }
+}
+
+/// Where the server is asked what it does; none if it cannot be.
+fn control_socket(place: &Place, path: &str) -> Result<Option<PathBuf>, String> {
+    if path == "off" {
+        return Ok(None);
+    }
+    let full = place.path(path);
+    match (full.file_name(), full.parent()) {
+        (Some(_), Some(folder)) if folder != place.dir => Ok(Some(full)),
+        _ => Err(format!("{path} wants a folder of its own, which nobody else may look into: run/control")),
+    }
+}
+
+/// Where Prometheus asks. What it gets tells of users, and nobody is asked for a password.
+fn metrics(value: &DeValue<'_>) -> Result<Option<SocketAddr>, String> {
+    let address = value::address(value)?;
+    match address.ip().to_canonical().is_loopback() {
+        true => Ok(Some(address)),
+        false => Err(format!(
+            "{address} can be reached from other machines, and whoever asks is told: \
+             write \"127.0.0.1:{}\", and let a proxy that asks for a password pass it on",
+            address.port()
+        )),
+    }
 }
 
 /// The values of an array that must have some, and none twice.

@@ -43,7 +43,7 @@ pub enum PrepareError {
     },
     /// Another process holds its lock.
     #[error(
-        "the home of {user}, {}, is served by another sshomed; end that one first, or serve another folder with --dir",
+        "the home of {user}, {}, is served by another sshomed, or by this one for another user; end that one first, or serve another folder with --dir",
         root.display()
     )]
     Locked {

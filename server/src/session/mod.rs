@@ -15,7 +15,7 @@ pub use rate::Rates;
 pub use sessions::{Session, Sessions};
 
 use crate::auth::Authenticator;
-use crate::config::Kex;
+use crate::config::{Config, Kex};
 use crate::home::Homes;
 use crate::limits::{Entry, Gate, Limits};
 use crate::metrics::Metrics;
@@ -38,6 +38,8 @@ use watch::{Cut, watch};
 
 /// What all connections of a server share.
 pub struct Shared {
+    /// The settings that hold now.
+    pub config: ArcSwap<Config>,
     /// Who may log in.
     pub authenticator: Authenticator,
     /// Their homes.

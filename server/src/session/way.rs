@@ -8,6 +8,7 @@ use crate::operations::User;
 use crate::subsystem::sftp::SymlinkOrder;
 use crate::subsystem::{Ended, Outgoing, exec, greeting, native, sftp};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What a client starts on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl Way {
     fn name(&self) -> &'static str {
         match self {
             Way::Native => sshome_wire::SUBSYSTEM,
-            Way::Sftp => sftp::SUBSYSTEM,
+            Way::Sftp(_) => sftp::SUBSYSTEM,
             Way::Exec(_) => "exec",
             Way::Greeting => "greeting",
         }
@@ -73,7 +74,12 @@ impl Start {
         let ended = match way {
             Way::Native => native::converse(reader, writer, user, shared.stopping.clone()).await,
             Way::Sftp(order) => sftp::converse(reader, writer, user, order, shared.stopping.clone()).await,
-            Way::Exec(line) => exec::run(reader, writer, user, line, terminal).await,
+            Way::Exec(line) => {
+                let begun = Instant::now();
+                let ended = exec::run(reader, writer, user, line, terminal).await;
+                session.audit().request("exec", "command", begun);
+                ended
+            }
             Way::Greeting => greeting::greet(writer, user, terminal).await,
         };
         tracing::debug!(user = name, ?ended, "channel ended");

@@ -48,6 +48,8 @@ pub(super) struct Conversation {
     pub(super) known: Vec<Digest>,
     /// Parts that were checked for puts of this conversation.
     pub(super) leased: HashMap<RemotePath, CheckedPart>,
+    /// The request that is being worked on, and since when.
+    pub(super) timed: Option<(&'static str, Instant)>,
     group: Group,
     decoder: Decoder,
     queue: VecDeque<Frame>,
@@ -77,6 +79,7 @@ impl Conversation {
             output,
             known: Vec::new(),
             leased: HashMap::new(),
+            timed: None,
             group: Group::default(),
             decoder: Decoder::new(),
             queue: VecDeque::new(),
@@ -158,8 +161,16 @@ impl Conversation {
             if self.group.is_full() {
                 self.publish();
             }
+            let rests = self.job.is_none() && !self.is_receiving();
+            if let Some((name, begun)) = self.timed.take_if(|_| rests) {
+                self.user.audit().request(sshome_wire::SUBSYSTEM, name, begun);
+            }
         }
         Ok(())
+    }
+
+    fn is_receiving(&self) -> bool {
+        matches!(self.receiving, Receiving::Upload(_))
     }
 
     fn take(&mut self, frame: Frame) -> Result<(), Reply> {
@@ -325,7 +336,7 @@ impl driver::Conversation for Conversation {
     }
 
     fn is_under_way(&self) -> bool {
-        matches!(self.receiving, Receiving::Upload(_))
+        self.is_receiving()
     }
 
     fn turn(&mut self, quiet: bool) -> Turn {

@@ -8,8 +8,10 @@ use crate::home::Location;
 use crate::operations::{
     self, CheckedPart, Copy, Download, Hashing, Listing, Made, PartCheck, Removal, Upload,
 };
+use sshome_wire::display::Escaped;
 use sshome_wire::{Frame, PathError, Payload, RemotePath, Reply, Request, Status};
 use std::collections::HashMap;
+use std::time::Instant;
 
 /// Parts that one conversation may have leased.
 const MAX_LEASED: usize = 64;
@@ -54,7 +56,9 @@ impl Conversation {
             // It may look at what was put before it, or say something before its answer.
             self.publish();
         }
-        log(&self.user, &request);
+        let (name, path) = named(&request);
+        tracing::debug!(user = self.user.name(), request = name, path = %Escaped(path), "request");
+        self.timed = Some((name, Instant::now()));
         match self.act(request) {
             Ok(Outcome::Reply(reply)) => self.answer(reply),
             Ok(Outcome::Made(made)) => self.made(made),
@@ -239,8 +243,8 @@ fn writes(request: &Request) -> bool {
     }
 }
 
-fn log(user: &operations::User, request: &Request) {
-    use sshome_wire::display::Escaped;
+/// How the log and the metrics name a request, and the path it is about.
+fn named(request: &Request) -> (&'static str, &[u8]) {
     let (name, path) = match request {
         Request::Pwd => ("pwd", None),
         Request::Cd { path } => ("cd", Some(path)),
@@ -266,6 +270,5 @@ fn log(user: &operations::User, request: &Request) {
         Request::InstallKey { .. } => ("install-key", None),
         Request::RemoveKey { .. } => ("remove-key", None),
     };
-    let path = path.map_or(&[][..], |path| path);
-    tracing::debug!(user = user.name(), request = name, path = %Escaped(path), "request");
+    (name, path.map_or(&[][..], |path| path))
 }

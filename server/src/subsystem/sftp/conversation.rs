@@ -33,6 +33,8 @@ pub(super) struct Conversation {
     pub(super) output: Output,
     /// A request that takes long, and its id.
     job: Option<(u32, Box<Job>)>,
+    /// The request that is being worked on, and since when.
+    pub(super) timed: Option<(&'static str, Instant)>,
     decoder: Decoder,
     greeted: bool,
 }
@@ -61,6 +63,7 @@ impl Conversation {
             handles: Handles::default(),
             output: Output::default(),
             job: None,
+            timed: None,
             decoder: Decoder::new(),
             greeted: false,
         }
@@ -105,6 +108,10 @@ impl Conversation {
                 tracing::debug!(user = self.user.name(), %refused, "refused");
                 self.output.respond(id, &refused.response());
             }
+        }
+        let rests = self.job.is_none();
+        if let Some((name, begun)) = self.timed.take_if(|_| rests) {
+            self.user.audit().request(super::SUBSYSTEM, name, begun);
         }
     }
 

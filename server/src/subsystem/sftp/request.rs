@@ -6,6 +6,7 @@ use super::refused::Refused;
 use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
 use sshome_wire::sftp::{Extended, Request, Response, StatusCode, Subject};
+use std::time::Instant;
 
 /// What comes of a request at once.
 pub(super) enum Outcome {
@@ -22,6 +23,7 @@ impl Conversation {
     /// Takes one request up.
     pub(super) fn handle(&mut self, id: u32, request: Request) -> Handled {
         self.log(&request);
+        self.timed = Some((kind(&request), Instant::now()));
         match request {
             Request::Open { path, flags, attributes } => self.open(&path, flags, &attributes),
             Request::Close { handle } => self.close(&handle),
@@ -63,6 +65,22 @@ impl Conversation {
 pub(super) fn done() -> Outcome {
     let message = bytes::Bytes::new();
     Outcome::Response(Response::Status { code: StatusCode::Ok, message })
+}
+
+/// How the metrics name a request.
+fn kind(request: &Request) -> &'static str {
+    match request {
+        Request::Close { .. } => "close",
+        Request::Read { .. } => "read",
+        Request::Write { .. } => "write",
+        Request::Fstat { .. } => "fstat",
+        Request::Fsetstat { .. } => "fsetstat",
+        Request::Readdir { .. } => "readdir",
+        Request::Extended(Extended::CheckFile(_)) => "check-file",
+        Request::Extended(Extended::CopyData { .. }) => "copy-data",
+        Request::Extended(Extended::Fsync { .. }) => "fsync",
+        named_one => named(named_one).map_or("extended", |(name, _)| name),
+    }
 }
 
 /// How the log names a request, and the path it is about; none for what only goes on with a handle.

@@ -1,0 +1,113 @@
+//! The log of what users do.
+
+use serde_json::Value;
+use sshome_e2e::sftp::SftpPeer;
+use sshome_e2e::{Host, HostBuilder, Peer, Program, run, until};
+use sshome_wire::{Frame, Request, Status};
+use std::fs;
+
+/// A server as a program, with a log in a file.
+fn host(log: &str, user: &str) -> (Host, Program) {
+    let builder = HostBuilder::new().unwrap().log(&format!("file = \"log/audit\"\n{log}"));
+    let mut host = builder.user("ann", user).unwrap().prepare().unwrap();
+    let program = host.start_apart().unwrap();
+    (host, program)
+}
+
+/// The lines that the log holds so far.
+fn lines(host: &Host) -> Vec<Value> {
+    let text = fs::read_to_string(host.dir().join("log/audit")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The one line of this sort about this path.
+fn line(host: &Host, what: &str, path: &str) -> Value {
+    let mut found = lines(host);
+    found.retain(|line| line["message"] == what && (path.is_empty() || line["path"] == path));
+    assert_eq!(found.len(), 1, "{what} {path}: {:#?}", lines(host));
+    found.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_for_each_thing_that_is_done_in_any_way_in() {
+    let (host, _program) = host("", "quota = 5000");
+    assert!(sshome_e2e::connect(&host, "nob\x1bdy").await.is_err());
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    peer.put("a\x1b[2J", &[1; 100]).await.unwrap();
+    peer.ask(Request::Mkdir { path: b"d".to_vec(), parents: false, mode: None }).await.unwrap();
+    peer.ask(Request::Mv { from: b"a\x1b[2J".to_vec(), to: b"d/b".to_vec() }).await.unwrap();
+    peer.get("d/b").await.unwrap().unwrap();
+    assert_eq!(peer.put("much", &[1; 6000]).await.unwrap().status, Status::QuotaExceeded);
+    peer.ask(Request::Rm { path: b"d".to_vec(), recursive: true }).await.unwrap();
+    let mut sftp = SftpPeer::login(&host, "ann").await.unwrap();
+    assert!(sftp.put("s", &[1; 50]).await.unwrap().is_none());
+    assert_eq!(run(&host, "ann", "rm s", b"").await.unwrap().code, Some(0));
+
+    let login = lines(&host).into_iter().find(|line| line["message"] == "logged in").unwrap();
+    assert_eq!((&login["user"], &login["method"]), (&"ann".into(), &"publickey".into()), "{login}");
+    assert!(login["key"].as_str().unwrap().starts_with("SHA256:"), "{login}");
+    assert_eq!(line(&host, "login refused", "")["user"], "nob\\x1bdy");
+    let published = line(&host, "published", "/a\\x1b[2J");
+    assert_eq!(published["digest"], blake3::hash(&[1; 100]).to_hex().as_str());
+    assert_eq!((&published["bytes"], &published["replaced"]), (&100.into(), &false.into()));
+    assert!(published["seconds"].is_number());
+    for other in [
+        line(&host, "directory made", "/d"),
+        line(&host, "renamed", "/a\\x1b[2J"),
+        line(&host, "read", "/d/b"),
+        line(&host, "quota refused", "/much"),
+        line(&host, "removed", "/d/b"),
+        line(&host, "directory removed", "/d"),
+    ] {
+        for key in ["user", "session", "source"] {
+            assert_eq!(other[key], published[key], "{other}");
+        }
+    }
+    until("the file is closed", || lines(&host).iter().any(|line| line["message"] == "written"));
+    let written = line(&host, "written", "/s");
+    assert_eq!(written["bytes"], 50);
+    assert_ne!(written["session"], published["session"]);
+    assert_eq!(line(&host, "removed", "/s")["user"], "ann");
+    let text = fs::read(host.dir().join("log/audit")).unwrap();
+    assert!(!text.contains(&0x1b));
+    peer.vanish().await.unwrap();
+    until("the end is told", || lines(&host).iter().any(|line| line["message"] == "session ended"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_cut_and_one_that_is_given_up() {
+    let (host, _program) = host("", "");
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    peer.begin_put("f", Some(100)).await.unwrap();
+    peer.send_data(&[1; 40]).await.unwrap();
+    peer.send(&Frame::Abort).await.unwrap();
+    peer.reply().await.unwrap();
+    assert_eq!(line(&host, "not finished", "/f")["bytes"], 40);
+    peer.begin_put("g", Some(100)).await.unwrap();
+    peer.vanish().await.unwrap();
+    until("it is told", || lines(&host).iter().any(|line| line["path"] == "/g"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_read_need_not_be_told_of_and_the_log_is_rotated() {
+    let (host, _program) = host("reads = false\nmax-size = \"64 KiB\"\nkeep = 1", "");
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    peer.put("f", b"1").await.unwrap();
+    peer.get("f").await.unwrap().unwrap();
+    let log = host.dir().join("log");
+    for number in 0.. {
+        assert_eq!(peer.put(format!("f{number}"), b"1").await.unwrap().status, Status::Done);
+        if log.join("audit.1").exists() {
+            break;
+        }
+    }
+    let both =
+        fs::read_to_string(log.join("audit.1")).unwrap() + &fs::read_to_string(log.join("audit")).unwrap();
+    assert!(both.lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["message"] != "read"));
+    assert!(fs::metadata(log.join("audit.1")).unwrap().len() <= 64 << 10);
+    // As logrotate does it.
+    fs::rename(log.join("audit"), log.join("elsewhere")).unwrap();
+    peer.put("last", b"1").await.unwrap();
+    assert_eq!(lines(&host).len(), 1);
+    line(&host, "published", "/last");
+}

@@ -1,0 +1,183 @@
+//! What an administrator asks of the running server.
+
+use sshome_e2e::tree::{mode, noise};
+use sshome_e2e::{Host, HostBuilder, Peer, Program, until};
+use sshome_wire::{Request, Status};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::{UnixListener, UnixStream};
+
+async fn host() -> Host {
+    let builder = HostBuilder::new().unwrap().user("ann", "quota = 5000000").unwrap();
+    builder.user("zcl", "").unwrap().start().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_shows_sessions_transfers_and_homes() {
+    let host = host().await;
+    let administrator = host.administrator();
+    let empty = administrator.run(&["status"]);
+    assert!(empty.code == Some(0) && empty.out().contains("nobody is logged in"), "{empty}");
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    peer.begin_put("d\x1b[2Jig", Some(4 << 20)).await.unwrap();
+    peer.send_data(&noise(1 << 20, "1")).await.unwrap();
+    until("the transfer is seen", || {
+        administrator.json(&["status"])["sessions"][0]["transfers"][0]["done"] == 1 << 20
+    });
+    let status = administrator.json(&["status"]);
+    let session = &status["sessions"][0];
+    assert_eq!((&session["user"], &session["ways"][0]), (&"ann".into(), &"sshome".into()), "{status}");
+    let transfer = &session["transfers"][0];
+    assert_eq!(
+        (&transfer["direction"], &transfer["total"]),
+        (&"upload".into(), &(4 << 20).into()),
+        "{status}"
+    );
+    assert_eq!(transfer["path"], "/d\\x1b[2Jig", "{status}");
+    assert_eq!(status["homes"][0]["reserved"], 4 << 20, "{status}");
+    let text = administrator.run(&["status"]);
+    for want in ["ann", "1.0 MiB of 4.0 MiB", "upload", "/d\\x1b[2Jig", "unlimited"] {
+        assert!(text.out().contains(want), "{want}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kick_ends_a_session_or_all_of_a_user() {
+    let host = host().await;
+    let administrator = host.administrator();
+    let mut first = Peer::login(&host, "ann").await.unwrap();
+    let number = administrator.json(&["status"])["sessions"][0]["session"].to_string();
+    let mut second = Peer::login(&host, "ann").await.unwrap();
+    let mut zcl = Peer::login(&host, "zcl").await.unwrap();
+    let kicked = administrator.run(&["kick", &number]);
+    assert_eq!(kicked.out(), format!("ended: session {number}\n"), "{kicked}");
+    assert!(first.ask(Request::Pwd).await.is_err());
+    assert_eq!(second.ask(Request::Pwd).await.unwrap().status, Status::Done);
+    assert_eq!(administrator.run(&["kick", "ann"]).code, Some(0));
+    assert!(second.ask(Request::Pwd).await.is_err());
+    assert_eq!(zcl.ask(Request::Pwd).await.unwrap().status, Status::Done);
+    until("they are gone", || administrator.json(&["status"])["sessions"].as_array().unwrap().len() == 1);
+    for who in ["ann", "999", "\x1b[2J"] {
+        let refused = administrator.run(&["kick", who]);
+        assert!(refused.code == Some(1) && refused.err().contains("there is no session"), "{refused}");
+        assert!(!refused.err().contains('\x1b'));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_finds_and_corrects_what_was_changed_from_outside() {
+    let host = host().await;
+    let administrator = host.administrator();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    peer.put("a", &[1; 1000]).await.unwrap();
+    let same = administrator.run(&["quota", "scan", "ann"]);
+    assert_eq!(same.out(), "ann: 1000 B in 1 files, folders and links, as booked\n", "{same}");
+    fs::write(host.home("ann").join("outside"), [1; 500]).unwrap();
+    let scanned = administrator.json(&["quota", "scan"]);
+    let off = &scanned["homes"][0]["compared"];
+    assert_eq!((&off["bytes_off"], &off["entries_off"]), (&(-500).into(), &(-1).into()), "{scanned}");
+    let again = administrator.json(&["quota", "scan", "ann"]);
+    assert_eq!(again["homes"][0]["compared"]["bytes_off"], 0, "{again}");
+    assert_eq!(administrator.json(&["status"])["homes"][0]["used"], 1500);
+    let nobody = administrator.run(&["quota", "scan", "nobody"]);
+    assert!(nobody.code == Some(1) && nobody.err().contains("there is no user nobody"), "{nobody}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn penalties_are_shown() {
+    let builder = HostBuilder::new().unwrap().limits("exempt = []\npenalty-no-login = 600");
+    let host = builder.user("ann", "").unwrap().start().await.unwrap();
+    drop(TcpStream::connect(host.address()).unwrap());
+    let administrator = host.administrator();
+    until("there is a penalty", || administrator.json(&["status"])["penalties"][0]["source"] == "127.0.0.1");
+    let text = administrator.run(&["status"]);
+    assert!(text.out().contains("REFUSED FOR") && text.out().contains("127.0.0.1"), "{text}");
+}
+
+#[test]
+fn the_socket_is_its_owners_and_outlives_no_server() {
+    let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+    let (socket, administrator) = (host.dir().join("run/control"), host.administrator());
+    let none = administrator.run(&["status"]);
+    assert!(none.code == Some(1) && none.err().contains("no server runs here"), "{none}");
+    let mut program = host.start_apart().unwrap();
+    assert_eq!((mode(&socket).unwrap(), mode(host.dir().join("run")).unwrap()), (0o600, 0o700));
+    // What is no request is told so, and the next line is heard.
+    let mut stream = UnixStream::connect(&socket).unwrap();
+    stream.write_all(b"nonsense\n{\"request\":\"status\"}\n").unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    assert!(lines.next().unwrap().unwrap().contains("this is no request"));
+    assert!(lines.next().unwrap().unwrap().contains("\"answer\":\"status\""));
+    program.kill().unwrap();
+    assert!(socket.exists());
+    let stale = administrator.run(&["status"]);
+    assert!(stale.err().contains("no server runs here"), "{stale}");
+    let mut program = host.start_apart().unwrap();
+    assert_eq!(administrator.run(&["status"]).code, Some(0));
+    program.ask_to_end().unwrap();
+    program.end().unwrap();
+    assert!(!socket.exists());
+}
+
+#[test]
+fn what_is_in_the_way_stays_and_is_said() {
+    let host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+    let run = host.dir().join("run");
+    fs::create_dir(&run).unwrap();
+    fs::write(run.join("control"), "mine").unwrap();
+    let administrator = host.administrator();
+    let serve = ["serve", "--listen", "127.0.0.1:0"];
+    sshome_e2e::tree::set_mode(&run, 0o755).unwrap();
+    let refused = administrator.run(&serve);
+    assert!(refused.code == Some(1) && refused.err().contains("is no socket"), "{refused}");
+    assert_eq!(fs::read(run.join("control")).unwrap(), b"mine");
+    fs::remove_file(run.join("control")).unwrap();
+    sshome_e2e::tree::set_mode(&run, 0o777).unwrap();
+    let refused = administrator.run(&serve);
+    assert!(refused.code == Some(1) && refused.err().contains("others can write to it"), "{refused}");
+    // A socket that somebody left is in nobody's way.
+    sshome_e2e::tree::set_mode(&run, 0o700).unwrap();
+    drop(UnixListener::bind(run.join("control")).unwrap());
+    drop(Program::serve(host.dir()).unwrap());
+}
+
+#[test]
+fn metrics_are_for_this_machine() {
+    let builder = HostBuilder::new().unwrap().setting("metrics = \"127.0.0.1:0\"");
+    let mut host = builder.user("ann", "").unwrap().prepare().unwrap();
+    let program = host.start_apart().unwrap();
+    let url = program.announced().iter().find_map(|line| line.strip_prefix("metrics at http://")).unwrap();
+    let address = url.strip_suffix("/metrics").unwrap();
+    let ask = |request: &str| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(format!("{request} HTTP/1.1\r\nHost: here\r\n\r\n").as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut peer = Peer::login(&host, "ann").await.unwrap();
+        peer.put("f", &[1; 100]).await.unwrap();
+        let text = ask("GET /metrics");
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("# EOF\n"), "{text}");
+        for line in [
+            "sshomed_logins_total{method=\"publickey\",result=\"accepted\"} 1",
+            "sshomed_transferred_bytes_total{direction=\"upload\"} 100",
+            "sshomed_files_total{direction=\"upload\",result=\"done\"} 1",
+            "sshomed_request_duration_seconds_count{way=\"sshome\",request=\"put\"} 1",
+            "sshomed_sessions{user=\"ann\"} 1",
+            "sshomed_used_bytes{user=\"ann\"} 100",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
+    });
+    assert!(ask("GET /").starts_with("HTTP/1.1 404 "));
+    assert!(ask("POST /metrics").starts_with("HTTP/1.1 405 "));
+    let host = HostBuilder::new().unwrap().setting("metrics = \"0.0.0.0:9000\"").prepare().unwrap();
+    let refused = host.administrator().run(&["check"]);
+    assert!(
+        refused.code == Some(1) && refused.err().contains("can be reached from other machines"),
+        "{refused}"
+    );
+}

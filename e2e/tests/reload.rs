@@ -1,0 +1,165 @@
+//! Changes of etc/users.toml while the server serves.
+
+use russh::keys::{Algorithm, PrivateKey};
+use rustix::process::{Pid, Signal, kill_process};
+use sshome_e2e::tree::noise;
+use sshome_e2e::{Host, HostBuilder, Peer, until};
+use sshome_wire::{Request, Status};
+use std::fs;
+
+async fn host() -> Host {
+    let builder = HostBuilder::new().unwrap().user("ann", "").unwrap().user("zcl", "").unwrap();
+    builder.start().await.unwrap()
+}
+
+/// Changes the file as an editor does that puts another one in its place.
+fn edit(host: &Host, change: impl FnOnce(String) -> String) {
+    let file = host.dir().join("etc/users.toml");
+    let text = change(fs::read_to_string(&file).unwrap());
+    let new = host.dir().join("etc/.users.toml.edited");
+    fs::write(&new, text).unwrap();
+    fs::rename(&new, &file).unwrap();
+}
+
+/// The same without waiting for anybody to notice.
+fn reload(host: &Host, change: impl FnOnce(String) -> String) -> sshome_e2e::Outcome {
+    edit(host, change);
+    host.administrator().run(&["reload"])
+}
+
+fn setting<'a>(user: &'a str, line: &'a str) -> impl FnOnce(String) -> String + 'a {
+    move |text| text.replace(&format!("[users.{user}]\n"), &format!("[users.{user}]\n{line}\n"))
+}
+
+async fn works(peer: &mut Peer) -> bool {
+    peer.ask(Request::Pwd).await.is_ok_and(|reply| reply.status == Status::Done)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_noticed_and_sessions_go_on() {
+    let host = host().await;
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    peer.begin_put("big", Some(3 << 20)).await.unwrap();
+    edit(&host, |text| {
+        text + &fs::read_to_string(host.dir().join("etc/users.toml"))
+            .unwrap()
+            .split("[users.zcl]")
+            .last()
+            .map(|rest| format!("\n[users.new]{rest}"))
+            .unwrap()
+    });
+    let administrator = host.administrator();
+    until("the new user has a home", || {
+        administrator.json(&["status"])["homes"].as_array().unwrap().len() == 3
+    });
+    let mut new = Peer::login(&host, "new").await.unwrap();
+    assert_eq!(new.put("f", b"new").await.unwrap().status, Status::Done);
+    assert!(host.home("new").join("f").exists());
+    let content = noise(3 << 20, "big");
+    peer.send_data(&content).await.unwrap();
+    peer.send(&sshome_wire::Frame::End(sshome_e2e::end_of(&content))).await.unwrap();
+    assert_eq!(peer.reply().await.unwrap().status, Status::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_removed_disabled_or_has_lost_the_key_is_disconnected_and_nobody_else() {
+    for change in ["enabled = false", "removed", "other key"] {
+        let host = host().await;
+        let mut ann = Peer::login(&host, "ann").await.unwrap();
+        let mut zcl = Peer::login(&host, "zcl").await.unwrap();
+        let other = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+        let other = other.public_key().to_openssh().unwrap();
+        let done = reload(&host, |text| {
+            let (before, ann) = text.split_once("[users.ann]").unwrap();
+            let (ann, zcl) = ann.split_once("[users.zcl]").unwrap();
+            let ann = match change {
+                "removed" => String::new(),
+                "other key" => format!("[users.ann]\nauthorized-keys = [\"{other}\"]\n"),
+                line => format!("[users.ann]{ann}{line}\n"),
+            };
+            format!("{before}{ann}[users.zcl]{zcl}")
+        });
+        assert_eq!(done.code, Some(0), "{change}: {done}");
+        assert!(done.out().contains("1 session was ended"), "{change}: {done}");
+        assert!(!works(&mut ann).await, "{change}");
+        assert!(works(&mut zcl).await, "{change}");
+        assert!(Peer::login(&host, "ann").await.is_err(), "{change}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quota_and_access_hold_at_once() {
+    let host = host().await;
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(peer.put("a", &[1; 2000]).await.unwrap().status, Status::Done);
+    let done = reload(&host, setting("ann", "quota = 3000"));
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_eq!(peer.put("b", &[1; 2000]).await.unwrap().status, Status::QuotaExceeded);
+    assert_eq!(peer.put("c", &[1; 900]).await.unwrap().status, Status::Done);
+    reload(&host, setting("ann", "access = \"read-only\""));
+    assert_eq!(peer.put("d", b"").await.unwrap().status, Status::PermissionDenied);
+    assert_eq!(peer.get("a").await.unwrap().unwrap(), [1; 2000]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_broken_or_fixed_changes_nothing_and_is_said() {
+    let host = host().await;
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    let text = fs::read_to_string(host.dir().join("etc/users.toml")).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let root = format!("quota = 10\nroot = \"{}\"", elsewhere.path().display());
+    for (line, wants) in [
+        ("quota = \"much\"", &["users.toml:", "users.ann.quota"][..]),
+        (&root, &["restart needed", "users.ann.root"]),
+        ("quota = 10\n[server.log]\nreads = false\n[users.ben]", &["restart needed", "server.log"]),
+    ] {
+        let refused = reload(&host, setting("ann", line));
+        assert_eq!(refused.code, Some(1), "{line}: {refused}");
+        assert!(wants.iter().all(|want| refused.err().contains(want)), "{line}: {refused}");
+        assert_eq!(peer.put("f", &[1; 100]).await.unwrap().status, Status::Done, "{line}");
+        edit(&host, |_| text.clone());
+    }
+    // Without sessions the root may be another one.
+    peer.vanish().await.unwrap();
+    let administrator = host.administrator();
+    until("the session is gone", || {
+        administrator.json(&["status"])["sessions"].as_array().unwrap().is_empty()
+    });
+    let done = reload(&host, setting("ann", &format!("root = \"{}\"", elsewhere.path().display())));
+    assert_eq!(done.code, Some(0), "{done}");
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(peer.put("there", b"1").await.unwrap().status, Status::Done);
+    assert!(elsewhere.path().join("there").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_is_free_again_when_its_user_is_gone() {
+    let host = host().await;
+    let before = fs::read_to_string(host.dir().join("etc/users.toml")).unwrap();
+    let done = reload(&host, setting("ann", "enabled = false"));
+    assert_eq!(done.code, Some(0), "{done}");
+    let done = reload(&host, |_| before);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(works(&mut Peer::login(&host, "ann").await.unwrap()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_reloads_also_what_the_file_only_names() {
+    let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+    let file = host.dir().join("etc/users.toml");
+    let text = fs::read_to_string(&file).unwrap() + "[users.bob]\nauthorized-keys = [\"etc/bob.pub\"]\n";
+    fs::write(&file, text).unwrap();
+    let other = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+    fs::write(host.dir().join("etc/bob.pub"), other.public_key().to_openssh().unwrap()).unwrap();
+    let program = host.start_apart().unwrap();
+    assert!(Peer::login(&host, "bob").await.is_err());
+    fs::write(host.dir().join("etc/bob.pub"), host.key().public_key().to_openssh().unwrap()).unwrap();
+    kill_process(Pid::from_raw(program.id() as i32).unwrap(), Signal::HUP).unwrap();
+    for _ in 0..200 {
+        if let Ok(mut peer) = Peer::login(&host, "bob").await {
+            assert!(works(&mut peer).await);
+            return;
+        }
+    }
+    panic!("bob's new key lets nobody in");
+}

@@ -1,0 +1,83 @@
+//! The table `[server.log]`.
+
+use super::section::{Section, is_not};
+use super::server::set;
+use super::value::{boolean, integer, path, string};
+use super::{Mistakes, Place, parse_limit};
+use std::path::PathBuf;
+use toml::de::DeValue;
+
+const KEYS: [&str; 5] = ["format", "file", "max-size", "keep", "reads"];
+
+/// The smallest file that is kept, in bytes.
+const LEAST_SIZE: u64 = 64 << 10;
+
+/// The most files that are kept beside the one that is written to.
+const MOST_KEPT: i64 = 1000;
+
+/// The settings of `[server.log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How lines look on standard error.
+    pub format: Format,
+    /// A file that gets them as JSON, as well.
+    pub file: Option<PathBuf>,
+    /// How large it may become before another one is begun, in bytes.
+    pub max_size: u64,
+    /// How many of them are kept besides.
+    pub keep: usize,
+    /// Whether files that are read have a line each.
+    pub reads: bool,
+}
+
+/// How lines of the log look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+impl Default for LogSettings {
+    fn default() -> LogSettings {
+        LogSettings { format: Format::Text, file: None, max_size: 100 << 20, keep: 5, reads: true }
+    }
+}
+
+pub(super) fn read(server: &Section<'_>, place: &Place, mistakes: &mut Mistakes) -> LogSettings {
+    let mut log = LogSettings::default();
+    let Some(section) = server.table("log", mistakes) else { return log };
+    section.only(&KEYS, mistakes);
+    set(&mut log.format, section.get("format", format, mistakes));
+    let file = |value| Ok(Some(place.path(path(value)?)));
+    set(&mut log.file, section.get("file", file, mistakes));
+    set(&mut log.max_size, section.get("max-size", max_size, mistakes));
+    set(&mut log.keep, section.get("keep", keep, mistakes));
+    set(&mut log.reads, section.get("reads", boolean, mistakes));
+    log
+}
+
+fn format(value: &DeValue<'_>) -> Result<Format, String> {
+    match string(value)? {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        text => Err(format!("\"{text}\" is no choice: write \"text\" or \"json\"")),
+    }
+}
+
+fn max_size(value: &DeValue<'_>) -> Result<u64, String> {
+    let text = string(value)?;
+    match parse_limit(text) {
+        Ok(Some(size)) if size >= LEAST_SIZE => Ok(size),
+        _ => Err(format!("\"{text}\" is not a size from {} KiB on: \"100 MiB\"", LEAST_SIZE >> 10)),
+    }
+}
+
+fn keep(value: &DeValue<'_>) -> Result<usize, String> {
+    let want = format!("a number of files from 1 to {MOST_KEPT}");
+    let number = integer(value).ok_or_else(|| is_not(value, &want))?;
+    let fitting = usize::try_from(number).ok().filter(|_| (1..=MOST_KEPT).contains(&number));
+    fitting.ok_or_else(|| format!("{number} is not {want}"))
+}

@@ -1,0 +1,62 @@
+//! The side that asks.
+
+use super::{Answer, Request};
+use crate::config::shown;
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The configuration turns the socket off.
+    #[error("the server cannot be asked: control-socket is \"off\" in its settings")]
+    Off,
+    /// Nobody listens.
+    #[error("no server runs here: nobody answers at {}; start one with `sshomed`, or name its folder with --dir", shown(.0))]
+    NoServer(PathBuf),
+    /// The socket is somebody else's.
+    #[error("{} belongs to who runs the server: ask as that user, or as root", shown(.0))]
+    Denied(PathBuf),
+    /// It was lost on the way.
+    #[error("the server at {} gave no answer: {error}", shown(.path))]
+    Lost {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The server did not do it.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Asks the server that listens there.
+///
+/// # Errors
+/// If there is no answer, or it says that it was not done.
+pub fn ask(socket: &Path, request: &Request) -> Result<Answer, ClientError> {
+    let path = socket.to_owned();
+    let stream = super::server::short(socket, UnixStream::connect).map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => ClientError::NoServer(path.clone()),
+        ErrorKind::PermissionDenied => ClientError::Denied(path.clone()),
+        _ => ClientError::Lost { path: path.clone(), error },
+    })?;
+    match exchange(stream, request) {
+        Ok(Answer::Error { message }) => Err(ClientError::Refused(message)),
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(ClientError::Lost { path, error }),
+    }
+}
+
+fn exchange(mut stream: UnixStream, request: &Request) -> io::Result<Answer> {
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    if answer.is_empty() {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    Ok(serde_json::from_str(&answer)?)
+}

@@ -1,0 +1,241 @@
+//! The side that answers.
+
+use super::{Answer, Request, Scanned, status};
+use crate::config::shown;
+use crate::home::Homes;
+use crate::quota::Ledger;
+use crate::reload::{self, Reloader};
+use crate::session::Shared;
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+/// The longest request, in bytes.
+const MOST: u64 = 4096;
+
+/// How often a home is counted that is changed meanwhile.
+const TRIES: usize = 3;
+
+/// Administrators at a time.
+const CLIENTS: usize = 16;
+
+/// The socket, and what holds it.
+pub struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Locked: no other server has its socket in this folder.
+    folder: OwnedFd,
+    since: SystemTime,
+}
+
+/// Why there can be no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The folder or the socket cannot be made.
+    #[error("the control socket {} cannot be made: {error}; control-socket names another place, or \"off\"", shown(.path))]
+    Make {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Others could put something else in its place.
+    #[error("{} holds the control socket, and others can write to it: chmod 700, or name a folder of its own", shown(.0))]
+    Open(PathBuf),
+    /// Another server is there.
+    #[error("{} is the control socket of another sshomed that runs", shown(.0))]
+    Taken(PathBuf),
+    /// Something else has the name.
+    #[error("{} is no socket: remove it, or set control-socket", shown(.0))]
+    NoSocket(PathBuf),
+}
+
+impl Control {
+    /// Listens at `path`. The folder is made if it is missing; the socket of a server that was killed goes.
+    ///
+    /// # Errors
+    /// If another server listens there, something else has the name, or others can write to the folder.
+    pub fn bind(path: &Path) -> Result<Control, BindError> {
+        let failed = |error| BindError::Make { path: path.to_owned(), error };
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
+        let folder = open(parent).map_err(failed)?;
+        let stat = rustix::fs::fstat(&folder).map_err(|error| failed(error.into()))?;
+        let others = stat.st_mode & 0o022 != 0;
+        if others || stat.st_uid != rustix::process::geteuid().as_raw() {
+            return Err(BindError::Open(parent.to_owned()));
+        }
+        match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(BindError::Taken(path.to_owned())),
+            Err(error) => return Err(failed(error.into())),
+        }
+        match std::fs::symlink_metadata(path) {
+            // Nobody else has the lock: its server is gone.
+            Ok(found) if FileType::from_raw_mode(found.mode()) == FileType::Socket => {
+                std::fs::remove_file(path).map_err(failed)?;
+            }
+            Ok(_) => return Err(BindError::NoSocket(path.to_owned())),
+            Err(_) => {}
+        }
+        let listener = short(path, StdListener::bind).map_err(failed)?;
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = UnixListener::from_std(listener).map_err(failed)?;
+        Ok(Control { listener, path: path.to_owned(), folder, since: SystemTime::now() })
+    }
+
+    /// Answers, as long as it is polled.
+    pub async fn serve(&self, shared: Arc<Shared>, reloader: Arc<Reloader>) {
+        let turns = Arc::new(Semaphore::new(CLIENTS));
+        loop {
+            let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let (shared, reloader, since) = (Arc::clone(&shared), Arc::clone(&reloader), self.since);
+                    tokio::spawn(async move {
+                        let _turn = turn;
+                        if let Err(error) = converse(stream, &shared, &reloader, since).await {
+                            tracing::debug!(%error, "an administrator left");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the control socket could not be answered");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // What cannot be removed is removed by the next server. Until then the folder is locked.
+        drop(std::fs::remove_file(&self.path));
+        let _ = rustix::fs::flock(&self.folder, FlockOperation::Unlock);
+    }
+}
+
+/// Does something with the path of a socket, which may be longer than the 107 bytes that the kernel takes.
+pub(super) fn short<T>(path: &Path, act: impl FnOnce(PathBuf) -> io::Result<T>) -> io::Result<T> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let folder = open(parent)?;
+    act(PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
+}
+
+fn open(folder: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(folder, flags, Mode::empty())?)
+}
+
+async fn converse(
+    stream: UnixStream,
+    shared: &Arc<Shared>,
+    reloader: &Reloader,
+    since: SystemTime,
+) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    loop {
+        let mut line = String::new();
+        if (&mut reader).take(MOST).read_line(&mut line).await? == 0 {
+            return Ok(());
+        }
+        let answer = match serde_json::from_str(&line) {
+            Ok(request) => answer(request, shared, reloader, since).await,
+            Err(error) => Answer::Error { message: format!("this is no request: {error}") },
+        };
+        let mut line = serde_json::to_vec(&answer)?;
+        line.push(b'\n');
+        writer.write_all(&line).await?;
+    }
+}
+
+async fn answer(request: Request, shared: &Arc<Shared>, reloader: &Reloader, since: SystemTime) -> Answer {
+    match request {
+        Request::Status => Answer::Status(status::status(shared, since)),
+        Request::Kick { who } => kick(shared, &who),
+        Request::QuotaScan { user } => {
+            let world = Arc::clone(shared);
+            let scanned = tokio::task::spawn_blocking(move || scan(&world, user.as_deref())).await;
+            scanned
+                .unwrap_or_else(|error| Answer::Error { message: format!("a fault of the server: {error}") })
+        }
+        Request::Reload => {
+            let result = reloader.reload().await;
+            reload::tell(&result);
+            match result {
+                Ok(done) => Answer::Reloaded { added: done.added, removed: done.removed, ended: done.ended },
+                Err(error) => Answer::Error { message: error.to_string() },
+            }
+        }
+    }
+}
+
+/// A number is a session's, unless there is none: names may be numbers, too.
+fn kick(shared: &Shared, who: &str) -> Answer {
+    let one = who.parse().ok().and_then(|number| shared.sessions.of(number));
+    let found = match one {
+        Some(session) => vec![session],
+        None => {
+            let mut all = shared.sessions.logged_in();
+            all.retain(|session| session.login().is_some_and(|login| login.name() == who));
+            all
+        }
+    };
+    if found.is_empty() {
+        let who = sshome_wire::display::Escaped(who.as_bytes());
+        return Answer::Error {
+            message: format!("there is no session {who}, and no user {who} who has one"),
+        };
+    }
+    found.iter().for_each(|session| session.end("kicked by the administrator"));
+    Answer::Kicked { sessions: found.iter().map(|session| session.audit().number()).collect() }
+}
+
+fn scan(shared: &Shared, user: Option<&str>) -> Answer {
+    let mut ledgers = shared.ledgers.all();
+    ledgers.retain(|(name, _)| user.is_none_or(|user| user == name));
+    if let (Some(user), true) = (user, ledgers.is_empty()) {
+        let user = sshome_wire::display::Escaped(user.as_bytes());
+        return Answer::Error { message: format!("there is no user {user} whose home is served") };
+    }
+    let homes = ledgers.into_iter().map(|(user, ledger)| scan_one(&shared.homes, user, &ledger));
+    Answer::Scanned { homes: homes.collect() }
+}
+
+fn scan_one(homes: &Homes, user: String, ledger: &Ledger) -> Scanned {
+    for _ in 0..TRIES {
+        match homes.count(&user, ledger) {
+            Ok(comparison) => {
+                if let Some(compared) = status::compared(comparison) {
+                    if (compared.bytes_off, compared.entries_off) != (0, 0) {
+                        let (bytes, entries) = (compared.bytes_off, compared.entries_off);
+                        tracing::warn!(
+                            user,
+                            bytes,
+                            entries,
+                            "the books were off by this much, and are corrected"
+                        );
+                    }
+                    return Scanned { user, compared: Some(compared), error: None };
+                }
+            }
+            Err(error) => return Scanned { user, compared: None, error: Some(error.to_string()) },
+        }
+    }
+    let error = "the home is being changed: nothing was compared; try again when less is under way";
+    Scanned { user, compared: None, error: Some(error.to_owned()) }
+}

@@ -1,0 +1,88 @@
+//! What the server does, gathered from all who know it.
+
+use super::seconds::since_1970;
+use super::{Compared, Home, Penalty, Session, Status, Transfer};
+use crate::audit::Progress;
+use crate::metrics::Standing;
+use crate::quota::{Comparison, Ledger};
+use crate::session::{self, Shared};
+use std::time::{Instant, SystemTime};
+
+pub(super) fn status(shared: &Shared, since: SystemTime) -> Status {
+    let penalties = shared.gate.penalties(Instant::now()).into_iter().map(|penalty| Penalty {
+        source: penalty.source,
+        left: penalty.left.as_secs_f64(),
+        refused: penalty.refused.map(|refused| refused.as_secs_f64()),
+    });
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        since: since_1970(since),
+        sessions: shared.sessions.logged_in().iter().filter_map(|session| one_session(session)).collect(),
+        homes: shared.ledgers.all().into_iter().map(|(user, ledger)| home(user, &ledger)).collect(),
+        penalties: penalties.collect(),
+    }
+}
+
+/// What holds at the moment, for the metrics.
+pub(crate) fn standings(shared: &Shared) -> Vec<Standing> {
+    let sessions = shared.sessions.logged_in();
+    let of_user = |user: &str| {
+        sessions.iter().filter(|session| session.login().is_some_and(|login| login.name() == user)).count()
+    };
+    let standing = |home: Home| Standing {
+        sessions: of_user(&home.user) as u64,
+        used: home.used,
+        reserved: home.reserved,
+        quota: home.quota,
+        entries: home.entries,
+        user: home.user,
+    };
+    shared.ledgers.all().into_iter().map(|(user, ledger)| standing(home(user, &ledger))).collect()
+}
+
+pub(super) fn compared(comparison: Comparison) -> Option<Compared> {
+    let Comparison::Compared { booked, found } = comparison else { return None };
+    let off =
+        |booked: u64, found: u64| i64::try_from(i128::from(booked) - i128::from(found)).unwrap_or(i64::MAX);
+    Some(Compared {
+        bytes: found.bytes,
+        entries: found.entries,
+        bytes_off: off(booked.bytes, found.bytes),
+        entries_off: off(booked.entries, found.entries),
+    })
+}
+
+fn one_session(session: &session::Session) -> Option<Session> {
+    Some(Session {
+        session: session.audit().number(),
+        user: session.login()?.name().to_owned(),
+        source: session.peer().to_string(),
+        since: since_1970(session.since()),
+        idle: session.idle().as_secs_f64(),
+        ways: session.ways().into_iter().map(str::to_owned).collect(),
+        transfers: session.audit().transfers().into_iter().map(transfer).collect(),
+    })
+}
+
+fn transfer(progress: Progress) -> Transfer {
+    Transfer {
+        direction: progress.direction.name().to_owned(),
+        path: progress.path.to_string(),
+        done: progress.done,
+        total: progress.total,
+        seconds: progress.lasted.as_secs_f64(),
+    }
+}
+
+fn home(user: String, ledger: &Ledger) -> Home {
+    let ((used, reserved), limits) = (ledger.usage(), ledger.limits());
+    Home {
+        user,
+        used: used.bytes,
+        reserved: reserved.bytes,
+        quota: limits.bytes,
+        entries: used.entries,
+        max_entries: limits.entries,
+    }
+}

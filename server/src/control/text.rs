@@ -1,0 +1,129 @@
+//! Answers as people read them.
+
+use super::seconds::{since_1970, spoken};
+use super::{Home, Scanned, Session, Status, Transfer};
+use crate::admin::columns;
+use sshome_wire::display::Size;
+use std::time::SystemTime;
+
+/// What the server does.
+pub(super) fn status(status: &Status) -> String {
+    let now = since_1970(SystemTime::now());
+    let ago = |since: u64| spoken(now.saturating_sub(since));
+    let mut text =
+        format!("sshomed {}, process {}, for {}\n\n", status.version, status.pid, ago(status.since));
+    text += &sessions(&status.sessions, ago);
+    let transfers = status
+        .sessions
+        .iter()
+        .flat_map(|session| session.transfers.iter().map(move |transfer| one_transfer(session, transfer)));
+    let transfers: Vec<_> = transfers.collect();
+    if !transfers.is_empty() {
+        let head = ["SESSION", "TRANSFER", "DONE", "RATE", "FILE"].map(str::to_owned);
+        text += "\n";
+        text += &columns(&[vec![head], transfers].concat());
+    }
+    text += "\n";
+    let head = ["HOME", "USED", "SET ASIDE", "QUOTA", "FILES", "MAX FILES"].map(str::to_owned);
+    text += &columns(&[vec![head], status.homes.iter().map(home).collect()].concat());
+    if !status.penalties.is_empty() {
+        let head = ["ADDRESS", "PENALTY", "REFUSED FOR"].map(str::to_owned);
+        let rows = status.penalties.iter().map(|penalty| {
+            let refused = penalty.refused.map_or("-".to_owned(), whole);
+            [penalty.source.clone(), whole(penalty.left), refused]
+        });
+        text += "\n";
+        text += &columns(&[vec![head], rows.collect()].concat());
+    }
+    text
+}
+
+/// The sessions that were ended.
+pub(super) fn kicked(sessions: &[u64]) -> String {
+    let numbers: Vec<_> = sessions.iter().map(u64::to_string).collect();
+    format!("ended: session {}\n", numbers.join(", "))
+}
+
+/// What was counted.
+pub(super) fn scanned(homes: &[Scanned]) -> String {
+    let line = |home: &Scanned| {
+        let user = &home.user;
+        let Some(found) = home.compared else {
+            return format!("{user}: {}\n", home.error.as_deref().unwrap_or("nothing was counted"));
+        };
+        let holds = format!("{user}: {} in {} files, folders and links", Size(found.bytes), found.entries);
+        match (found.bytes_off, found.entries_off) {
+            (0, 0) => format!("{holds}, as booked\n"),
+            (bytes, entries) => {
+                format!(
+                    "{holds}; the books were off by {bytes:+} bytes and {entries:+} entries, and are corrected\n"
+                )
+            }
+        }
+    };
+    homes.iter().map(line).collect()
+}
+
+/// What has become different.
+pub(super) fn reloaded(added: &[String], removed: &[String], ended: usize) -> String {
+    let mut text = "the settings are taken up".to_owned();
+    for (what, users) in [("can log in now", added), ("cannot log in any more", removed)] {
+        if !users.is_empty() {
+            text += &format!("; {what}: {}", users.join(", "));
+        }
+    }
+    match ended {
+        0 => text + "\n",
+        1 => text + "; 1 session was ended\n",
+        ended => text + &format!("; {ended} sessions were ended\n"),
+    }
+}
+
+fn sessions(sessions: &[Session], ago: impl Fn(u64) -> String) -> String {
+    if sessions.is_empty() {
+        return "nobody is logged in\n".to_owned();
+    }
+    let head = ["SESSION", "USER", "FROM", "FOR", "IDLE", "BY"].map(str::to_owned);
+    let rows = sessions.iter().map(|session| {
+        [
+            session.session.to_string(),
+            session.user.clone(),
+            session.source.clone(),
+            ago(session.since),
+            whole(session.idle),
+            if session.ways.is_empty() { "-".to_owned() } else { session.ways.join(", ") },
+        ]
+    });
+    columns(&[vec![head], rows.collect()].concat())
+}
+
+fn one_transfer(session: &Session, transfer: &Transfer) -> [String; 5] {
+    let done = match transfer.total {
+        Some(total) => format!("{} of {}", Size(transfer.done), Size(total)),
+        None => Size(transfer.done).to_string(),
+    };
+    let rate = transfer.done as f64 / transfer.seconds.max(0.001);
+    [
+        session.session.to_string(),
+        transfer.direction.clone(),
+        done,
+        format!("{}/s", Size(rate as u64)),
+        transfer.path.clone(),
+    ]
+}
+
+fn home(home: &Home) -> [String; 6] {
+    let limit = |text: Option<String>| text.unwrap_or_else(|| "unlimited".to_owned());
+    [
+        home.user.clone(),
+        Size(home.used).to_string(),
+        Size(home.reserved).to_string(),
+        limit(home.quota.map(|quota| Size(quota).to_string())),
+        home.entries.to_string(),
+        limit(home.max_entries.map(|most| most.to_string())),
+    ]
+}
+
+fn whole(seconds: f64) -> String {
+    spoken(seconds as u64)
+}
