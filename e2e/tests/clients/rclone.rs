@@ -230,12 +230,13 @@ async fn rclone_mounts() {
     let Some(mount) = Mount::new(&rclone, fusermount, test) else { return };
     let content = noise(2 * MIB + 3, "f");
     fs::write(mount.top.join("f"), &content).unwrap();
+    // rclone writes back in its own time, and fails at it if the file is renamed meanwhile.
+    until("it is written back", || fs::read(site.there("f")).is_ok_and(|found| found == content));
     fs::create_dir(mount.top.join("d")).unwrap();
     fs::rename(mount.top.join("f"), mount.top.join("d/g")).unwrap();
     fs::write(site.there("d/h"), b"from the other side").unwrap();
     assert!(fs::read(mount.top.join("d/g")).unwrap() == content);
-    // rclone writes back in its own time.
-    until("it is written back", || fs::read(site.there("d/g")).is_ok_and(|found| found == content));
+    until("it is renamed", || fs::read(site.there("d/g")).is_ok_and(|found| found == content));
     if !site.is_sshd() {
         let space = rustix::fs::statvfs(&mount.top).unwrap();
         assert_eq!(space.f_blocks * space.f_frsize, 100 * MIB as u64);
