@@ -142,6 +142,15 @@ impl Output {
         self.failure(Some(&failure.what), failure.status, &failure.why, text);
     }
 
+    /// Tells that so much more did not arrive, which nobody can be told one by one.
+    pub(super) fn not_listed(&self, count: u64) {
+        if count > 0 {
+            let text = format!("and {count} more files failed; see to the first ones and do it again");
+            self.failure(None, None, &text, &text);
+            self.tally().failures += count - 1;
+        }
+    }
+
     /// Tells how all of it ended: the last event.
     pub fn finish(&self, exit: Exit) {
         let summary = {

@@ -100,23 +100,34 @@ impl Shell {
     }
 
     pub(super) fn report(&self, summary: &Summary, elapsed: Duration) -> Result<(), ShellError> {
-        for Failure { what, why, .. } in &summary.skipped {
+        for Failure { what, why, .. } in summary.skipped.iter() {
             tell(format_args!("{what}: {why}"));
             self.out.event(&Event::Skipped { what, message: why })?;
         }
+        tell_more(summary.skipped.more(), "special files, which were left out");
         summary.failures.iter().for_each(|failure| self.out.not_transferred(failure, &shown(failure)));
-        for saved in &summary.saved_as {
+        self.out.not_listed(summary.failures.more());
+        for saved in summary.saved_as.iter() {
             let short = |path: &Path| names::shown(path.strip_prefix(&self.local).unwrap_or(path));
             let (wanted, saved) = (short(&saved.wanted), short(&saved.saved));
             self.out.note(&format!("saved as {saved}: {wanted} has other content\n"))?;
         }
+        tell_more(summary.saved_as.more(), "files that were saved beside others");
         if !self.out.is_quiet() {
-            for resumed in &summary.resumed {
+            for resumed in summary.resumed.iter() {
                 self.out.note(&format!("{resumed}\n"))?;
             }
+            tell_more(summary.resumed.more(), "files that were resumed");
             self.out.note(&line(summary, elapsed))?;
         }
         if summary.failures.is_empty() { Ok(()) } else { Err(ShellError::Reported) }
+    }
+}
+
+/// Says that there is more of what was told one by one.
+fn tell_more(count: u64, of_what: &str) {
+    if count > 0 {
+        tell(format_args!("and {count} more {of_what}"));
     }
 }
 
@@ -151,7 +162,7 @@ fn line(summary: &Summary, elapsed: Duration) -> String {
     }
     let links = if summary.links == 1 { "link" } else { "links" };
     for (count, what) in
-        [(summary.links, links), (summary.unchanged, "unchanged"), (summary.failures.len() as u64, "failed")]
+        [(summary.links, links), (summary.unchanged, "unchanged"), (summary.failures.count(), "failed")]
     {
         if count > 0 {
             out.push_str(&format!(", {count} {what}"));

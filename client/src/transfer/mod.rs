@@ -7,6 +7,7 @@
 
 pub mod progress;
 
+mod exceptions;
 mod get;
 mod jobs;
 mod lanes;
@@ -19,6 +20,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use exceptions::Exceptions;
 pub use get::get;
 pub use jobs::{Jobs, JobsError};
 pub use progress::{Done, Linked, Observer, Progress};
@@ -169,13 +171,13 @@ pub struct Summary {
     /// Symbolic links that were made. One that was there already counts as unchanged.
     pub links: u64,
     /// Files that were saved under another name, because a different one has theirs.
-    pub saved_as: Vec<SavedAs>,
+    pub saved_as: Exceptions<SavedAs>,
     /// Files that were gone on with, or that might have been.
-    pub resumed: Vec<Resumed>,
+    pub resumed: Exceptions<Resumed>,
     /// Special files, which were left out.
-    pub skipped: Vec<Failure>,
+    pub skipped: Exceptions<Failure>,
     /// Files that did not arrive. The others did.
-    pub failures: Vec<Failure>,
+    pub failures: Exceptions<Failure>,
 }
 
 /// A file that was saved under another name.
@@ -244,10 +246,10 @@ impl Summary {
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.unchanged += other.unchanged;
         self.links += other.links;
-        self.saved_as.extend(other.saved_as);
-        self.resumed.extend(other.resumed);
-        self.skipped.extend(other.skipped);
-        self.failures.extend(other.failures);
+        self.saved_as.add(other.saved_as);
+        self.resumed.add(other.resumed);
+        self.skipped.add(other.skipped);
+        self.failures.add(other.failures);
     }
 }
 

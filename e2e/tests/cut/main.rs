@@ -2,6 +2,7 @@
 
 mod client;
 mod links;
+mod portions;
 mod proxy;
 mod streams;
 mod torture;

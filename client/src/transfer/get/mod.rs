@@ -119,12 +119,12 @@ impl Get<'_> {
         };
         let Some(mut plan) = walk.next(ctx, retries).await? else { return Ok(None) };
         let mut summary = Summary::default();
-        summary.skipped.append(&mut plan.skipped);
-        summary.failures.append(&mut plan.failures);
+        summary.skipped.extend(plan.skipped.drain(..));
+        summary.failures.extend(plan.failures.drain(..));
         let plan = Arc::new(plan);
         let preparing = Arc::clone(&plan);
         let mut prepared = blocking(move || prepare::prepare(&preparing)).await?;
-        summary.failures.append(&mut prepared.failures);
+        summary.failures.extend(prepared.failures.drain(..));
         let unchanged =
             async |ctx: &mut Context<'_>, _: &mut Retries| prepare::unchanged(ctx, &plan, &prepared).await;
         let same = retries.persist(ctx, unchanged).await?;

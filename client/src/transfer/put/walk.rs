@@ -3,6 +3,7 @@
 use crate::transfer::jobs::Load;
 use crate::transfer::{Failure, Options, local, path_bytes};
 use sshome_wire::RemotePath;
+use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,24 +52,31 @@ pub(super) struct Walk {
     stack: Vec<Pending>,
 }
 
-struct Pending {
-    from: PathBuf,
-    to: RemotePath,
-    /// Whether a link is followed.
-    follow: bool,
-    within: Within,
+/// What is in one directory shares its path.
+enum Pending {
+    /// What the user named.
+    Source(PathBuf, RemotePath),
+    Entry(OsString, Arc<Directory>),
 }
 
 impl Walk {
     /// A walk over sources, each with the path that it is to have.
     pub(super) fn new(sources: Vec<(PathBuf, RemotePath)>, options: Options) -> Walk {
-        let pending = |(from, to)| Pending { from, to, follow: true, within: None };
-        let stack = sources.into_iter().rev().map(pending).collect();
+        let stack = sources.into_iter().rev().map(|(from, to)| Pending::Source(from, to)).collect();
         Walk { recursive: options.recursive, follow: options.follow, stack }
     }
 
     fn visit(&mut self, pending: Pending) -> Item {
-        let Pending { from, to, follow, within } = pending;
+        let (from, to, follow, within) = match pending {
+            Pending::Source(from, to) => (from, to, true, None),
+            Pending::Entry(name, within) => {
+                let from = within.from.join(&name);
+                match within.to.join(name.as_encoded_bytes()) {
+                    Ok(to) => (from, to, self.follow, Some(within)),
+                    Err(error) => return Item::Failed(Failure::of(path_bytes(&from), error.to_string())),
+                }
+            }
+        };
         let seen = if follow { fs::metadata(&from) } else { fs::symlink_metadata(&from) };
         match seen {
             Err(error) => Item::Failed(unreadable(&from, &error)),
@@ -101,19 +109,8 @@ impl Walk {
         // The same order every time; the stack turns it round.
         names.sort_unstable_by(|a, b| b.cmp(a));
         let directory = Arc::new(Directory { from, to, mode: local::mode(seen), within, identity });
-        let mut failed = None;
-        for name in names {
-            let (from, within) = (directory.from.join(&name), Some(Arc::clone(&directory)));
-            match directory.to.join(name.as_encoded_bytes()) {
-                Ok(to) => self.stack.push(Pending { from, to, follow: self.follow, within }),
-                Err(error) => failed = Some(Failure::of(path_bytes(&from), error.to_string())),
-            }
-        }
-        match failed {
-            // Only where paths are too long, and then everything deeper is, too.
-            Some(failure) => Item::Failed(failure),
-            None => Item::Directory(directory),
-        }
+        self.stack.extend(names.into_iter().map(|name| Pending::Entry(name, Arc::clone(&directory))));
+        Item::Directory(directory)
     }
 }
 

@@ -1,0 +1,77 @@
+//! What is told one by one at the end of a transfer.
+
+use std::ops::Deref;
+
+/// So many of a kind are kept: more than anybody reads, and few megabytes.
+const MOST: usize = 10_000;
+
+/// What is worth telling of single files: the first ones, which it can be used as a slice of, and how many
+/// more there were. A transfer's memory does not grow with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exceptions<T> {
+    first: Vec<T>,
+    more: u64,
+}
+
+impl<T> Default for Exceptions<T> {
+    fn default() -> Exceptions<T> {
+        Exceptions { first: Vec::new(), more: 0 }
+    }
+}
+
+impl<T> Exceptions<T> {
+    /// How many there were that are not kept.
+    #[must_use]
+    pub fn more(&self) -> u64 {
+        self.more
+    }
+
+    /// How many there were.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.first.len() as u64 + self.more
+    }
+
+    pub(super) fn push(&mut self, one: T) {
+        if self.first.len() < MOST {
+            self.first.push(one);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Adds those of another part of the transfer.
+    pub(super) fn add(&mut self, other: Exceptions<T>) {
+        self.extend(other.first);
+        self.more += other.more;
+    }
+}
+
+impl<T> Extend<T> for Exceptions<T> {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, more: I) {
+        more.into_iter().for_each(|one| self.push(one));
+    }
+}
+
+impl<T> Deref for Exceptions<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_are_kept_and_all_are_counted() {
+        let (mut one, mut other) = (Exceptions::default(), Exceptions::default());
+        one.extend(0..MOST + 5);
+        other.extend(0..3);
+        other.add(one);
+        assert_eq!((other.len(), other.more(), other.count()), (MOST, 8, MOST as u64 + 8));
+        assert_eq!(other[..5], [0, 1, 2, 0, 1]);
+    }
+}

@@ -1,0 +1,187 @@
+//! Trees that are fetched portion by portion: nobody is to see where one ends.
+
+use crate::client::{Client, RECURSIVE, names, noise, until};
+use crate::proxy::Proxy;
+use rustix::fs::{CWD, Mode, mkfifoat};
+use sshome::conversation::ConversationError;
+use sshome::transfer::{Options, Summary};
+use sshome_e2e::Host;
+use sshome_e2e::tree::{contents, mode, plant, set_mode};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// In the tree that is planted there are some hundred files.
+const SMALL: Options = Options { portion: 25, preserve: true, ..RECURSIVE };
+/// The folders of it that nobody may write to in the end.
+const LOCKED: [&str; 3] = ["many/1", "many/1/1", "many/3/2"];
+const WHOLE: Options = Options { preserve: true, ..RECURSIVE };
+
+async fn host() -> Host {
+    Host::with_user("ann", "").await.unwrap()
+}
+
+/// A tree with all that there can be in one. Returns where it is.
+fn plant_all(host: &Host) -> PathBuf {
+    let top = host.home("ann").join("t");
+    plant(&top).unwrap();
+    fs::remove_file(top.join("large")).unwrap();
+    for number in 0..300 {
+        let folder = top.join(format!("many/{}/{}/{}", number % 4, number % 5, number % 3));
+        fs::create_dir_all(folder.join("empty")).unwrap();
+        fs::write(folder.join(number.to_string()), noise(700, number)).unwrap();
+        symlink("../no", folder.join(format!("link{number}"))).unwrap();
+    }
+    mkfifoat(CWD, top.join("many/2/pipe"), Mode::RUSR).unwrap();
+    fs::write(top.join("many/3/.x.sshome-part"), "its name is ours").unwrap();
+    set_locked(&top, 0o500);
+    top
+}
+
+/// Sets the mode of directories that hold others.
+fn set_locked(top: &Path, mode: u32) {
+    for folder in LOCKED {
+        set_mode(top.join(folder), mode).unwrap();
+    }
+}
+
+/// Local files that are in the way of a get, or make it needless.
+fn put_before(client: &Client) {
+    fs::create_dir_all(client.path("back/many/0/0/0/0")).unwrap();
+    client.write("back/many/2/2/2/2", &noise(700, 2));
+    client.write("back/many/2/1/0/6", b"another one");
+}
+
+/// The tree is there, but for what `put_before` and its own name were in the way of.
+fn assert_there(top: &Path, back: &Path) {
+    let (mut wanted, mut found) = (contents(top).unwrap(), contents(back).unwrap());
+    assert!(wanted.remove(Path::new("many/3/.x.sshome-part")).is_some());
+    assert!(found.remove(Path::new("many/2/1/0/6.new")).is_some());
+    for other in ["many/0/0/0/0", "many/2/1/0/6"] {
+        assert!(wanted.remove(Path::new(other)) != found.remove(Path::new(other)));
+    }
+    assert!(wanted == found, "{:?}\n{:?}", wanted.keys(), found.keys());
+    assert_eq!(fs::read(back.join("many/2/1/0/6.new")).unwrap(), noise(700, 6));
+    assert_eq!(fs::read_link(back.join("many/3/3/1/link43")).unwrap(), Path::new("../no"));
+    assert!(LOCKED.iter().all(|folder| mode(back.join(folder)).unwrap() == 0o500));
+}
+
+/// What a summary tells, in an order of its own.
+fn told(summary: &Summary) -> (u64, u64, u64, usize, Vec<String>) {
+    let mut failed: Vec<String> =
+        [&summary.skipped, &summary.failures].into_iter().flatten().map(|one| one.what.clone()).collect();
+    failed.sort_unstable();
+    (summary.files, summary.unchanged, summary.links, summary.saved_as.len(), failed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_in_portions_is_the_tree_at_once() {
+    let host = host().await;
+    let top = plant_all(&host);
+    let mut all = Vec::new();
+    for options in [WHOLE, SMALL, Options { portion: 1, ..SMALL }] {
+        let mut client = Client::login(&host, host.address().port()).await;
+        put_before(&client);
+        let summary = client.get(&["/t"], "back", options).await.unwrap();
+        assert_there(&top, &client.path("back"));
+        let (announced, portions) = client.announced();
+        assert_eq!(announced, summary.files);
+        all.push((told(&summary), portions));
+        set_locked(&client.path("back"), 0o700);
+    }
+    let [(whole, 1), (small, many), (single, more)] = all.as_slice() else { panic!("{all:?}") };
+    assert!(whole == small && small == single, "{all:?}");
+    assert!(*many > 30 && more > many, "{many} {more}");
+    set_locked(&top, 0o700);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn portions_come_over_connections_that_are_cut_and_over_several() {
+    let host = host().await;
+    let top = plant_all(&host);
+    for jobs in ["1", "3"] {
+        // Logging in takes about 5 KiB, and a listing that is cut may be of all that is left.
+        let cuts: Vec<u64> = (1..=40).map(|number| 20_000 + number * 7_000).collect();
+        let proxy = Proxy::cutting(host.address(), &cuts).await;
+        let mut client = Client::login(&host, proxy.port()).await;
+        (client.retries, client.pause) = (100, Duration::from_millis(1));
+        put_before(&client);
+        let options = Options { jobs: jobs.parse().unwrap(), ..SMALL };
+        let summary = client.get(&["/t"], "back", options).await.unwrap();
+        assert_there(&top, &client.path("back"));
+        assert_eq!(
+            (summary.unchanged, summary.skipped.len(), summary.failures.len()),
+            (1, 1, 2),
+            "{summary:?}"
+        );
+        assert!(proxy.connections() > 15, "{}", proxy.connections());
+        set_locked(&client.path("back"), 0o700);
+    }
+    set_locked(&top, 0o700);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_between_portions_keeps_what_is_whole() {
+    let host = host().await;
+    let top = plant_all(&host);
+    let mut client = Client::login(&host, host.address().port()).await;
+    put_before(&client);
+    let (interrupt, some) = (client.interrupt.clone(), client.path("back/many"));
+    let raising = async {
+        until(async || names(&some).len() > 2).await;
+        interrupt.raise();
+    };
+    let (got, ()) = tokio::join!(client.get(&["/t"], "back", SMALL), raising);
+    let error = got.unwrap_err();
+    assert!(matches!(error, ConversationError::Cancelled), "{error}");
+    client.interrupt.clear();
+    LOCKED.iter().for_each(|folder| drop(set_mode(client.path("back").join(folder), 0o700)));
+    // The same command again does the rest.
+    let summary = client.get(&["/t"], "back", Options { force: true, ..SMALL }).await.unwrap();
+    assert!(summary.unchanged > 1 && summary.files > 1, "{summary:?}");
+    let (wanted, found) = (contents(&top).unwrap(), contents(&client.path("back")).unwrap());
+    let others = ["many/0/0/0/0", "many/3/.x.sshome-part"];
+    let is_there = |(name, of): (&PathBuf, &Option<_>)| {
+        found.get(name) == Some(of) || others.iter().any(|other| name == Path::new(other))
+    };
+    assert!(wanted.iter().all(is_there), "{:?}\n{:?}", wanted.keys(), found.keys());
+    set_locked(&top, 0o700);
+    set_locked(&client.path("back"), 0o700);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followed_links_lead_to_the_same_in_portions() {
+    let host = host().await;
+    let home = host.home("ann");
+    for folder in ["t/d", "t/e/f", "other/deep"] {
+        fs::create_dir_all(home.join(folder)).unwrap();
+    }
+    for number in 0..30 {
+        let folder = ["t/d", "t/e/f", "other", "other/deep", "t"][number % 5];
+        fs::write(home.join(folder).join(number.to_string()), noise(10, number as u64)).unwrap();
+    }
+    let links = [
+        ("t/file", "d/0"),
+        ("t/dir", "hop"),
+        ("t/hop", "/other"),
+        ("t/circle", "."),
+        ("t/d/up", ".."),
+        ("t/gone", "no"),
+        ("other/deep/back", "/t"),
+    ];
+    for (name, target) in links {
+        symlink(target, home.join(name)).unwrap();
+    }
+    let mut all = Vec::new();
+    for options in [WHOLE, Options { portion: 1, ..WHOLE }, Options { portion: 8, ..WHOLE }] {
+        let mut client = Client::login(&host, host.address().port()).await;
+        let options = Options { follow: true, ..options };
+        let summary = client.get(&["/t"], "back", options).await.unwrap();
+        assert_eq!(summary.links, 0, "{summary:?}");
+        all.push((told(&summary), contents(&client.path("back")).unwrap()));
+    }
+    // The circles are circle, d/up, and back by dir and by hop; gone leads to nothing.
+    assert_eq!((all[0].0.0, all[0].0.4.len()), (30 + 1 + 12, 5), "{:?}", all[0].0);
+    assert!(all.iter().all(|one| *one == all[0]), "{:?}", all.iter().map(|one| &one.0).collect::<Vec<_>>());
+}
