@@ -295,7 +295,7 @@ impl Stream {
                 Summary { files: 1, bytes: end.size, ..Summary::default() }
             }
             _ => Summary {
-                failures: vec![Failure::refused(path, reply.status, &reply.message)],
+                failures: [Failure::refused(path, reply.status, &reply.message)].into_iter().collect(),
                 ..Summary::default()
             },
         };
