@@ -53,6 +53,14 @@ impl<T> Extend<T> for Exceptions<T> {
     }
 }
 
+impl<T> FromIterator<T> for Exceptions<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Exceptions<T> {
+        let mut exceptions = Exceptions::default();
+        exceptions.extend(all);
+        exceptions
+    }
+}
+
 impl<T> Deref for Exceptions<T> {
     type Target = [T];
 

@@ -70,7 +70,7 @@ fn assert_there(top: &Path, back: &Path) {
 /// What a summary tells, in an order of its own.
 fn told(summary: &Summary) -> (u64, u64, u64, usize, Vec<String>) {
     let mut failed: Vec<String> =
-        [&summary.skipped, &summary.failures].into_iter().flatten().map(|one| one.what.clone()).collect();
+        summary.skipped.iter().chain(summary.failures.iter()).map(|one| one.what.clone()).collect();
     failed.sort_unstable();
     (summary.files, summary.unchanged, summary.links, summary.saved_as.len(), failed)
 }

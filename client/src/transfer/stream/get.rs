@@ -168,7 +168,7 @@ impl Stream<'_> {
 
     fn failed(&self, status: Status, why: &str) -> Summary {
         let failure = Failure::refused(self.source.as_bytes(), status, why);
-        Summary { failures: vec![failure], ..Summary::default() }
+        Summary { failures: [failure].into_iter().collect(), ..Summary::default() }
     }
 
     /// Compares what was put out with what the server has sent.
