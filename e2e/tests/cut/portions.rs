@@ -1,6 +1,6 @@
 //! Trees that are fetched portion by portion: nobody is to see where one ends.
 
-use crate::client::{Client, RECURSIVE, names, noise, until};
+use crate::client::{Client, RECURSIVE, noise, until};
 use crate::proxy::Proxy;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use sshome::conversation::ConversationError;
@@ -48,9 +48,9 @@ fn set_locked(top: &Path, mode: u32) {
 
 /// Local files that are in the way of a get, or make it needless.
 fn put_before(client: &Client) {
-    fs::create_dir_all(client.path("back/many/0/0/0/0")).unwrap();
-    client.write("back/many/2/2/2/2", &noise(700, 2));
-    client.write("back/many/2/1/0/6", b"another one");
+    fs::create_dir_all(client.path("back/t/many/0/0/0/0")).unwrap();
+    client.write("back/t/many/2/2/2/2", &noise(700, 2));
+    client.write("back/t/many/2/1/0/6", b"another one");
 }
 
 /// The tree is there, but for what `put_before` and its own name were in the way of.
@@ -84,11 +84,11 @@ async fn a_tree_in_portions_is_the_tree_at_once() {
         let mut client = Client::login(&host, host.address().port()).await;
         put_before(&client);
         let summary = client.get(&["/t"], "back", options).await.unwrap();
-        assert_there(&top, &client.path("back"));
+        assert_there(&top, &client.path("back/t"));
         let (announced, portions) = client.announced();
         assert_eq!(announced, summary.files);
         all.push((told(&summary), portions));
-        set_locked(&client.path("back"), 0o700);
+        set_locked(&client.path("back/t"), 0o700);
     }
     let [(whole, 1), (small, many), (single, more)] = all.as_slice() else { panic!("{all:?}") };
     assert!(whole == small && small == single, "{all:?}");
@@ -109,14 +109,14 @@ async fn portions_come_over_connections_that_are_cut_and_over_several() {
         put_before(&client);
         let options = Options { jobs: jobs.parse().unwrap(), ..SMALL };
         let summary = client.get(&["/t"], "back", options).await.unwrap();
-        assert_there(&top, &client.path("back"));
+        assert_there(&top, &client.path("back/t"));
         assert_eq!(
             (summary.unchanged, summary.skipped.len(), summary.failures.len()),
             (1, 1, 2),
             "{summary:?}"
         );
         assert!(proxy.connections() > 15, "{}", proxy.connections());
-        set_locked(&client.path("back"), 0o700);
+        set_locked(&client.path("back/t"), 0o700);
     }
     set_locked(&top, 0o700);
 }
@@ -127,27 +127,28 @@ async fn an_interrupt_between_portions_keeps_what_is_whole() {
     let top = plant_all(&host);
     let mut client = Client::login(&host, host.address().port()).await;
     put_before(&client);
-    let (interrupt, some) = (client.interrupt.clone(), client.path("back/many"));
+    // It comes with the first portion.
+    let (interrupt, first) = (client.interrupt.clone(), client.path("back/t/empty"));
     let raising = async {
-        until(async || names(&some).len() > 2).await;
+        until(async || first.exists()).await;
         interrupt.raise();
     };
     let (got, ()) = tokio::join!(client.get(&["/t"], "back", SMALL), raising);
     let error = got.unwrap_err();
     assert!(matches!(error, ConversationError::Cancelled), "{error}");
     client.interrupt.clear();
-    LOCKED.iter().for_each(|folder| drop(set_mode(client.path("back").join(folder), 0o700)));
+    LOCKED.iter().for_each(|folder| drop(set_mode(client.path("back/t").join(folder), 0o700)));
     // The same command again does the rest.
     let summary = client.get(&["/t"], "back", Options { force: true, ..SMALL }).await.unwrap();
     assert!(summary.unchanged > 1 && summary.files > 1, "{summary:?}");
-    let (wanted, found) = (contents(&top).unwrap(), contents(&client.path("back")).unwrap());
+    let (wanted, found) = (contents(&top).unwrap(), contents(&client.path("back/t")).unwrap());
     let others = ["many/0/0/0/0", "many/3/.x.sshome-part"];
     let is_there = |(name, of): (&PathBuf, &Option<_>)| {
         found.get(name) == Some(of) || others.iter().any(|other| name == Path::new(other))
     };
     assert!(wanted.iter().all(is_there), "{:?}\n{:?}", wanted.keys(), found.keys());
     set_locked(&top, 0o700);
-    set_locked(&client.path("back"), 0o700);
+    set_locked(&client.path("back/t"), 0o700);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -294,10 +294,10 @@ impl Stream {
                 }
                 Summary { files: 1, bytes: end.size, ..Summary::default() }
             }
-            _ => Summary {
-                failures: [Failure::refused(path, reply.status, &reply.message)].into_iter().collect(),
-                ..Summary::default()
-            },
+            _ => {
+                let failure = Failure::refused(path, reply.status, &reply.message);
+                Summary { failures: [failure].into_iter().collect(), ..Summary::default() }
+            }
         };
         summary.resumed.extend(self.resumed.map(|offset| Resumed::of(path, offset)));
         summary
