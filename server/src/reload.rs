@@ -208,7 +208,7 @@ fn watch(config: &Config, changes: mpsc::Sender<()>) -> notify::Result<Recommend
         let read_only = event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));
         if !read_only {
             // If it is full, one is on its way already.
-            drop(changes.try_send(()));
+            let _ = changes.try_send(());
         }
     })?;
     watcher.watch(config.file.parent().unwrap_or(Path::new("/")), RecursiveMode::NonRecursive)?;

@@ -247,7 +247,9 @@ mod tests {
     async fn what_is_read_keeps_to_the_rate_and_what_is_queued_goes_out_meanwhile() {
         const RATE: u64 = 1 << 20;
         let (mut socket, mut peer, backlog, _cut) = pair().await;
-        backlog.limit(Arc::new(UserRates::new(Some(RATE), None)));
+        let rates = UserRates::default();
+        rates.set(Some(RATE), None);
+        backlog.limit(Arc::new(rates));
         let queued: Vec<u8> = vec![7; 16 << 20];
         socket.write_all(&queued).await.unwrap();
         assert!(backlog.progress().0 > LOW);
