@@ -10,7 +10,7 @@ use toml::de::DeValue;
 const KEYS: [&str; 5] = ["format", "file", "max-size", "keep", "reads"];
 
 /// The smallest file that is kept, in bytes.
-const LEAST_SIZE: u64 = 64 << 10;
+const LEAST_SIZE: u64 = 4 << 10;
 
 /// The most files that are kept beside the one that is written to.
 const MOST_KEPT: i64 = 1000;

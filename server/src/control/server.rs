@@ -33,7 +33,7 @@ pub struct Control {
     listener: UnixListener,
     path: PathBuf,
     /// Locked: no other server has its socket in this folder.
-    folder: OwnedFd,
+    _folder: OwnedFd,
     since: SystemTime,
 }
 
@@ -91,7 +91,7 @@ impl Control {
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let listener = UnixListener::from_std(listener).map_err(failed)?;
-        Ok(Control { listener, path: path.to_owned(), folder, since: SystemTime::now() })
+        Ok(Control { listener, path: path.to_owned(), _folder: folder, since: SystemTime::now() })
     }
 
     /// Answers, as long as it is polled.
@@ -120,9 +120,8 @@ impl Control {
 
 impl Drop for Control {
     fn drop(&mut self) {
-        // What cannot be removed is removed by the next server. Until then the folder is locked.
+        // What cannot be removed is removed by the next server.
         drop(std::fs::remove_file(&self.path));
-        let _ = rustix::fs::flock(&self.folder, FlockOperation::Unlock);
     }
 }
 

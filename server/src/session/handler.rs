@@ -64,6 +64,7 @@ impl Connection {
         self.session.log_in(login.clone());
         let account = self.shared.authenticator.current(login.name()).await;
         if account.ok().and_then(|account| login.renew(account).ok()).is_none() {
+            self.session.end("the account was changed during the login");
             return self.refuse(login.name(), method);
         }
         self.session.audit().logged_in(login.name(), method, login.key());
@@ -173,6 +174,7 @@ impl Handler for Connection {
             true => Ok(Auth::Accept),
             false => {
                 self.entry.refused();
+                self.session.key_refused(user);
                 Ok(Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false })
             }
         }

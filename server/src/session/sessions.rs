@@ -27,6 +27,8 @@ pub struct Session {
     since: SystemTime,
     begun: Instant,
     login: OnceLock<Login>,
+    /// Who a key was last shown for that does not let in.
+    refused: Mutex<Option<String>>,
     /// What is at work on its channels.
     ways: Mutex<Vec<&'static str>>,
     why: OnceLock<String>,
@@ -63,8 +65,18 @@ impl Sessions {
         let number = self.last.fetch_add(1, Relaxed) + 1;
         let audit = Audit::new(number, peer, Arc::clone(&self.metrics));
         let (since, begun) = (SystemTime::now(), Instant::now());
-        let (login, ways, why) = (OnceLock::new(), Mutex::default(), OnceLock::new());
-        let session = Arc::new(Session { audit, peer, since, begun, login, ways, why, backlog, cut });
+        let session = Arc::new(Session {
+            audit,
+            peer,
+            since,
+            begun,
+            login: OnceLock::new(),
+            refused: Mutex::default(),
+            ways: Mutex::default(),
+            why: OnceLock::new(),
+            backlog,
+            cut,
+        });
         self.open().insert(number, Arc::clone(&session));
         Present { session, sessions: Arc::clone(self) }
     }
@@ -82,11 +94,12 @@ pub(super) struct Present {
 
 impl Drop for Present {
     fn drop(&mut self) {
-        self.sessions.open().remove(&self.session.audit.number());
-        if self.session.login.get().is_some() {
-            self.session
-                .audit
-                .ended(self.session.begun.elapsed(), self.session.why.get().map(String::as_str));
+        let session = &self.session;
+        self.sessions.open().remove(&session.audit.number());
+        if session.login.get().is_some() {
+            session.audit.ended(session.begun.elapsed(), session.why.get().map(String::as_str));
+        } else if let Some(user) = session.refused().take() {
+            session.audit.login_refused(&user, "publickey");
         }
     }
 }
@@ -139,6 +152,16 @@ impl Session {
     pub(super) fn log_in(&self, login: Login) {
         // Nobody logs in twice on one connection.
         drop(self.login.set(login));
+    }
+
+    /// Notes that a key does not let in. It is told of at the end, if none has: an agent shows all that it
+    /// has.
+    pub(super) fn key_refused(&self, user: &str) {
+        *self.refused() = Some(user.to_owned());
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what is at work on a channel, until the result is dropped.

@@ -215,9 +215,8 @@ impl OpenFile {
     /// # Errors
     /// If it could not be published. Then what was there before is there still.
     pub fn finish(mut self, user: &User) -> Result<()> {
-        let (Content::Atomic(upload), Some(transfer)) = (self.content, self.traffic.hand_on()) else {
-            return Ok(());
-        };
+        let Content::Atomic(upload) = self.content else { return Ok(()) };
+        let Some(transfer) = self.traffic.hand_on() else { return Ok(()) };
         let placement = upload.finish(&self.path, transfer)?;
         let (placed, synced) = place(user, vec![placement], Vec::new());
         placed.into_iter().chain([synced]).collect()
