@@ -309,6 +309,7 @@ impl Conversation {
             }
             Receiving::Nothing | Receiving::Refused => {}
         }
+        self.timed = None;
         self.queued = 0;
         for frame in std::mem::take(&mut self.queue) {
             match frame {
