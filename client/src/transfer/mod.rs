@@ -3,7 +3,7 @@
 //! One task talks to the server; another thread reads or writes the local disk and computes the
 //! digests. They hand each other bounded batches, so that neither waits for the other for long and
 //! memory stays small whatever the size of a file or a tree. Several connections may share the work of
-//! one transfer ([`lanes`]). Standard input and output are files of their own kind ([`stream`]).
+//! one transfer (`lanes`). Standard input and output are files of their own kind (`stream`).
 
 pub mod progress;
 
