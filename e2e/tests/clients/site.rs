@@ -15,7 +15,7 @@ pub struct Site {
 enum Server {
     /// Held so that it goes on.
     Sshomed {
-        _host: Host,
+        _host: Box<Host>,
     },
     Sshd {
         _sshd: Sshd,
@@ -32,7 +32,7 @@ impl Site {
         }
         let host = Host::with_user("ann", settings).await.unwrap();
         let client = Client::new(&host, "ann").unwrap();
-        Some(Site { client, home: host.home("ann"), server: Server::Sshomed { _host: host } })
+        Some(Site { client, home: host.home("ann"), server: Server::Sshomed { _host: Box::new(host) } })
     }
 
     /// Whether it is OpenSSH's, which has no quota and shows the whole machine.
