@@ -141,16 +141,23 @@ async fn data_of_no_length_are_no_loop() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let file = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
-    for _ in 0..1000 {
-        let data = Data::from(Bytes::new());
-        peer.send(Request::Write { handle: file.clone(), offset: 1 << 40, data }).await.unwrap();
-        peer.send(Request::Read { handle: file.clone(), offset: 0, length: 0 }).await.unwrap();
-    }
-    for _ in 0..1000 {
-        assert_eq!(refused(peer.next().await.unwrap().unwrap().1).unwrap().0, StatusCode::Ok);
-        // Never a DATA without any.
-        assert_eq!(refused(peer.next().await.unwrap().unwrap().1).unwrap().0, StatusCode::Eof);
-    }
+    let (sender, receiver) = peer.split();
+    let sending = async {
+        for _ in 0..1000 {
+            let data = Data::from(Bytes::new());
+            sender.request(Request::Write { handle: file.clone(), offset: 1 << 40, data }).await.unwrap();
+            sender.request(Request::Read { handle: file.clone(), offset: 0, length: 0 }).await.unwrap();
+        }
+    };
+    // While it sends: what nobody takes stops the connection, and with it the sender.
+    let receiving = async {
+        for _ in 0..1000 {
+            assert_eq!(refused(receiver.next().await.unwrap().unwrap().1).unwrap().0, StatusCode::Ok);
+            // Never a DATA without any.
+            assert_eq!(refused(receiver.next().await.unwrap().unwrap().1).unwrap().0, StatusCode::Eof);
+        }
+    };
+    tokio::join!(sending, receiving);
     assert_eq!(peer.get("f").await.unwrap().unwrap(), b"");
 }
 

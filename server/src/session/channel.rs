@@ -7,15 +7,38 @@ use bytes::Bytes;
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use std::sync::Arc;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// What the client sends.
-pub(super) struct Reader(pub(super) ChannelReadHalf);
+pub(super) struct Reader {
+    pub(super) half: ChannelReadHalf,
+    /// What was read before anybody was there to take it.
+    pub(super) ahead: Option<Arrival>,
+}
+
+/// Waits until something is started on a channel, and gives that. What was read meanwhile, if anything, had
+/// arrived behind it. None if something arrives before it, or it is not to be.
+pub(super) async fn started<T>(
+    mut start: oneshot::Receiver<T>,
+    incoming: &mut impl Incoming,
+) -> Option<(T, Option<Arrival>)> {
+    tokio::select! {
+        biased;
+        start = &mut start => Some((start.ok()?, None)),
+        // A client need not wait for the answer to its request: both that and what stands behind it may have
+        // come since `start` was looked at.
+        arrival = incoming.next() => Some((start.try_recv().ok()?, Some(arrival))),
+    }
+}
 
 impl Incoming for Reader {
     async fn next(&mut self) -> Arrival {
+        if let Some(arrival) = self.ahead.take() {
+            return arrival;
+        }
         loop {
-            match self.0.wait().await {
+            match self.half.wait().await {
                 Some(ChannelMsg::Data { data }) => return Arrival::Data(data),
                 Some(ChannelMsg::Eof) => return Arrival::Eof,
                 Some(ChannelMsg::Close) | None => return Arrival::Gone,
@@ -91,5 +114,32 @@ impl Writer {
             self.send_at_once(piece, stream).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client whose request comes just when its channel is read, and the end of its input right behind.
+    struct Hasty(Option<oneshot::Sender<u8>>);
+
+    impl Incoming for Hasty {
+        async fn next(&mut self) -> Arrival {
+            if let Some(start) = self.0.take() {
+                start.send(7).unwrap();
+            }
+            Arrival::Eof
+        }
+    }
+
+    #[tokio::test]
+    async fn what_stands_right_behind_a_request_is_not_before_it() {
+        let (start, receiver) = oneshot::channel();
+        let begun = started(receiver, &mut Hasty(Some(start))).await;
+        assert_eq!(begun, Some((7, Some(Arrival::Eof))));
+        // But this is, and nothing can be started after it.
+        let (_start, receiver) = oneshot::channel::<u8>();
+        assert_eq!(started(receiver, &mut Hasty(None)).await, None);
     }
 }

@@ -2,13 +2,13 @@
 
 use super::Shared;
 use super::algorithms::{WINDOW, methods};
-use super::channel::{Reader, Writer};
+use super::channel::{Reader, Writer, started};
 use super::sessions::Session as Open;
 use super::socket::Backlog;
 use super::way::{Start, Way};
 use crate::auth::{Login, Password};
 use crate::limits::Entry;
-use crate::subsystem::{Ended, Incoming};
+use crate::subsystem::Ended;
 use russh::keys::Algorithm;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty};
@@ -92,21 +92,20 @@ impl Connection {
 
     /// Gives a new channel its owner. A channel that nobody reads would stop the connection.
     fn own(&mut self, channel: Channel<Msg>) {
-        let (start, started) = oneshot::channel();
+        let (start, receiver) = oneshot::channel();
         self.waiting.insert(channel.id(), Waiting { start, terminal: false });
         let (shared, backlog, cut) = (Arc::clone(&self.shared), Arc::clone(&self.backlog), self.cut.clone());
         self.channels.spawn(async move {
             let (reader, writer) = channel.split();
-            let (mut reader, half) = (Reader(reader), Arc::new(writer));
+            let (mut reader, half) = (Reader { half: reader, ahead: None }, Arc::new(writer));
             let start = tokio::select! {
                 biased;
-                start = started => start.ok(),
-                // Data before anything was started, or the end of the channel.
-                _ = reader.next() => None,
+                start = started(receiver, &mut reader) => start,
                 () = shared.stopping.cancelled() => None,
             };
             let ended = match start {
-                Some(start) => {
+                Some((start, ahead)) => {
+                    reader.ahead = ahead;
                     let writer = Writer { half: Arc::clone(&half), backlog, cut: cut.clone() };
                     start.serve(reader, writer, &shared).await
                 }
