@@ -159,10 +159,10 @@ pub(crate) fn surroundings(stage: &Stage) -> String {
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let sshome = first_line(&stage.binaries.join("sshome").to_string_lossy(), "--version");
-    let ssh = first_line("ssh", "-V");
+    let sshome = version(&stage.binaries.join("sshome").to_string_lossy(), "--version");
+    let ssh = version("ssh", "-V");
     let [rsync, sshfs, rclone] = [("rsync", "--version"), ("sshfs", "--version"), ("rclone", "version")]
-        .map(|(name, option)| first_line(name, option));
+        .map(|(name, option)| version(name, option));
     format!(
         "The tools in turn; client and server on the same {cores} cores ({}), Linux {}, \
          files on tmpfs, over loopback. {}. Logging in is part of every run. Memory of several processes \
@@ -173,13 +173,13 @@ pub(crate) fn surroundings(stage: &Stage) -> String {
     )
 }
 
-/// What a program says about its version; OpenSSH says it on standard error.
-fn first_line(program: &str, option: &str) -> Option<String> {
+/// What a program says about its version; OpenSSH says it on standard error, and sshfs also tells of others.
+fn version(program: &str, option: &str) -> Option<String> {
     let output = Command::new(program).arg(option).output().ok()?;
-    let said = [output.stdout, output.stderr].concat();
-    let line =
-        String::from_utf8_lossy(&said).lines().next()?.split_whitespace().collect::<Vec<_>>().join(" ");
-    Some(line)
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let own = said.lines().find(|line| line.to_lowercase().starts_with(program));
+    let line = own.or_else(|| said.lines().next())?;
+    Some(line.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// When and of what build a run is, and how often it repeats.

@@ -124,6 +124,11 @@ impl Outgoing for Answers {
         Ok(())
     }
 
+    /// The subsystem has no standard error.
+    async fn send_error(&self, bytes: Bytes) -> Result<(), Gone> {
+        unreachable!("{bytes:?} is none of SFTP's")
+    }
+
     fn is_closed(&self) -> bool {
         false
     }

@@ -20,6 +20,11 @@ pub(crate) trait Conversation: Send + 'static {
     /// What was pushed and is not dealt with yet: what it costs, in bytes.
     fn backlog(&self) -> usize;
 
+    /// Whether a turn has anything to do with what was pushed: half a packet is nothing.
+    fn is_ready(&mut self) -> bool {
+        true
+    }
+
     /// What is to be sent.
     fn take_output(&mut self) -> Vec<Bytes>;
 
@@ -63,6 +68,9 @@ pub(crate) async fn drive(
         inbox.set_backlog(conversation.backlog());
         let share = Arc::clone(&turns);
         let turn = tokio::spawn(async move {
+            if !quiet && !conversation.is_ready() {
+                return Ok((conversation, Turn::Idle));
+            }
             // One user's sessions never hold all the threads that there are for such work.
             let _turn = share.acquire().await;
             let turn = tokio::task::spawn_blocking(move || {
@@ -119,4 +127,82 @@ async fn send(outgoing: &impl Outgoing, chunks: Vec<Bytes>) -> Result<(), Gone> 
         outgoing.send(chunk).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Arrival;
+    use super::*;
+
+    /// A client that sends some pieces and ends.
+    struct Pieces(std::vec::IntoIter<Bytes>);
+
+    impl Incoming for Pieces {
+        async fn next(&mut self) -> Arrival {
+            self.0.next().map_or(Arrival::Eof, Arrival::Data)
+        }
+    }
+
+    struct Nobody;
+
+    impl Outgoing for Nobody {
+        async fn send(&self, _bytes: Bytes) -> Result<(), Gone> {
+            Ok(())
+        }
+
+        async fn send_error(&self, _bytes: Bytes) -> Result<(), Gone> {
+            Ok(())
+        }
+
+        fn is_closed(&self) -> bool {
+            false
+        }
+    }
+
+    /// Packets are four bytes long. Tells what each turn found, in bytes.
+    struct Fours {
+        waiting: usize,
+        turns: std::sync::mpsc::Sender<usize>,
+    }
+
+    impl Conversation for Fours {
+        fn push(&mut self, chunks: Vec<Bytes>) {
+            self.waiting += chunks.iter().map(Bytes::len).sum::<usize>();
+        }
+
+        fn backlog(&self) -> usize {
+            self.waiting
+        }
+
+        fn is_ready(&mut self) -> bool {
+            self.waiting >= 4
+        }
+
+        fn take_output(&mut self) -> Vec<Bytes> {
+            Vec::new()
+        }
+
+        fn turn(&mut self, _quiet: bool) -> Turn {
+            self.turns.send(self.waiting).unwrap();
+            self.waiting %= 4;
+            Turn::Idle
+        }
+
+        fn is_under_way(&self) -> bool {
+            false
+        }
+    }
+
+    #[tokio::test]
+    async fn half_a_packet_is_not_worth_a_turn_and_no_packet_is_left() {
+        let (turns, seen) = std::sync::mpsc::channel();
+        let pieces = vec![Bytes::from_static(b"x"); 11].into_iter();
+        let semaphore = Arc::new(Semaphore::new(1));
+        let conversation = Fours { waiting: 0, turns };
+        let ended = drive(Pieces(pieces), Nobody, conversation, semaphore, CancellationToken::new()).await;
+        assert_eq!(ended, Ended::Well);
+        let seen: Vec<usize> = seen.iter().collect();
+        assert!(seen.iter().all(|found| *found >= 4), "{seen:?}");
+        assert_eq!(seen.iter().map(|found| found / 4).sum::<usize>(), 2, "{seen:?}");
+    }
 }

@@ -55,6 +55,11 @@ impl Decoder {
         self.chunks.count()
     }
 
+    /// Whether [`next`](Decoder::next) has something to say before more is pushed.
+    pub fn is_ready(&mut self) -> bool {
+        self.length().map_or(true, |length| length.is_some_and(|length| self.buffered() >= length))
+    }
+
     /// Whether the stream may end here: not in the middle of a packet.
     #[must_use]
     pub fn at_boundary(&self) -> bool {
@@ -67,33 +72,34 @@ impl Decoder {
     /// If the stream is no stream of packets. Every later call says the same.
     #[allow(clippy::should_implement_trait)] // an iterator has no way to say that more may come later
     pub fn next(&mut self) -> Result<Option<Packet>, PacketError> {
-        if let Some(error) = self.broken {
-            return Err(error);
-        }
-        let result = self.advance();
-        if let Err(error) = result {
-            self.broken = Some(error);
-            self.chunks.clear();
-        }
-        result
-    }
-
-    fn advance(&mut self) -> Result<Option<Packet>, PacketError> {
-        let length = match self.length {
-            Some(length) => length,
-            None => {
-                let Some(mut head) = self.chunks.take(4) else { return Ok(None) };
-                match head.get_u32() {
-                    0 => return Err(PacketError::Empty),
-                    length if length > MAX_PACKET => return Err(PacketError::TooLong(length)),
-                    length => *self.length.insert(length as usize),
-                }
-            }
-        };
+        let Some(length) = self.length()? else { return Ok(None) };
         let Some(mut body) = self.chunks.split_to(length) else { return Ok(None) };
         self.length = None;
         let mut kind = body.take(1).ok_or(PacketError::Empty)?;
         Ok(Some(Packet { kind: kind.get_u8(), body }))
+    }
+
+    /// The length of the next packet; none until it has arrived.
+    fn length(&mut self) -> Result<Option<usize>, PacketError> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        if self.length.is_none()
+            && let Some(mut head) = self.chunks.take(4)
+        {
+            self.length = match head.get_u32() {
+                0 => return Err(self.end(PacketError::Empty)),
+                length if length > MAX_PACKET => return Err(self.end(PacketError::TooLong(length))),
+                length => Some(length as usize),
+            };
+        }
+        Ok(self.length)
+    }
+
+    fn end(&mut self, error: PacketError) -> PacketError {
+        self.broken = Some(error);
+        self.chunks.clear();
+        error
     }
 }
 

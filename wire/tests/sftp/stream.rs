@@ -43,6 +43,21 @@ fn pieces_of_every_size_give_the_same_packets() {
 }
 
 #[test]
+fn the_decoder_knows_beforehand_whether_it_has_something_to_say() {
+    let mut decoder = Decoder::new();
+    assert!(!decoder.is_ready());
+    for byte in stream() {
+        decoder.push(Bytes::from(vec![byte]));
+        let ready = decoder.is_ready();
+        assert_eq!(ready, decoder.next().unwrap().is_some());
+    }
+    decoder.push(Bytes::from_static(&[0; 4]));
+    assert!(decoder.is_ready());
+    assert_eq!(decoder.next().unwrap_err(), PacketError::Empty);
+    assert!(decoder.is_ready());
+}
+
+#[test]
 fn a_stream_may_end_only_between_packets() {
     let mut ends = vec![0];
     for request in requests() {

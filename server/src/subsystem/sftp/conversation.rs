@@ -147,6 +147,10 @@ impl driver::Conversation for Conversation {
         self.decoder.buffered() + self.decoder.pieces() * OVERHEAD
     }
 
+    fn is_ready(&mut self) -> bool {
+        self.job.is_some() || self.decoder.is_ready()
+    }
+
     fn take_output(&mut self) -> Vec<Bytes> {
         self.output.take()
     }
