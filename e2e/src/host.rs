@@ -7,6 +7,7 @@ use sshomed::server::Server;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -121,6 +122,16 @@ impl Host {
     /// If it does not start.
     pub fn start_apart(&mut self) -> Result<Program> {
         let program = Program::serve(self.dir.path())?;
+        self.address = program.address();
+        Ok(program)
+    }
+
+    /// As [`start_apart`](Host::start_apart), through a command that becomes the server.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_through(&mut self, command: Command) -> Result<Program> {
+        let program = Program::serve_through(command, self.dir.path())?;
         self.address = program.address();
         Ok(program)
     }
