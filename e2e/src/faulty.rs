@@ -69,11 +69,10 @@ struct Faults(Mutex<Option<Fault>>);
 #[derive(Debug)]
 struct Fault {
     steps: &'static [Step],
-    /// How many of these steps are still to go well.
-    before: u32,
+    /// Which of them is to fail, counted from 0.
+    number: usize,
     error: Errno,
-    /// What has failed.
-    met: Option<Step>,
+    seen: Vec<Step>,
 }
 
 impl Faulty {
@@ -113,15 +112,15 @@ impl Faulty {
         self.dir.path().join("backing")
     }
 
-    /// Has one of these steps fail from now on, once, after so many that go well.
-    pub fn fail_after(&self, before: u32, steps: &'static [Step], error: Errno) {
-        *self.faults.lock() = Some(Fault { steps, before, error, met: None });
+    /// Has one of these steps fail from now on, once: that of this number, counted from 0.
+    pub fn fail(&self, number: usize, steps: &'static [Step], error: Errno) {
+        *self.faults.lock() = Some(Fault { steps, number, error, seen: Vec::new() });
     }
 
-    /// Has everything go well from now on; which step has failed, if one has.
+    /// Has everything go well from now on; which of the steps there were, that which has failed among them.
     #[must_use]
-    pub fn heal(&self) -> Option<Step> {
-        self.faults.lock().take()?.met
+    pub fn heal(&self) -> Vec<Step> {
+        self.faults.lock().take().map(|fault| fault.seen).unwrap_or_default()
     }
 }
 
@@ -142,14 +141,8 @@ impl Faults {
     /// To be asked before each step: fails if this is the one.
     fn before(&self, step: Step) -> Result<(), Errno> {
         let mut fault = self.lock();
-        let Some(fault) = fault.as_mut().filter(|it| it.met.is_none() && it.steps.contains(&step)) else {
-            return Ok(());
-        };
-        if fault.before > 0 {
-            fault.before -= 1;
-            return Ok(());
-        }
-        fault.met = Some(step);
-        Err(fault.error)
+        let Some(fault) = fault.as_mut().filter(|fault| fault.steps.contains(&step)) else { return Ok(()) };
+        fault.seen.push(step);
+        if fault.seen.len() - 1 == fault.number { Err(fault.error) } else { Ok(()) }
     }
 }

@@ -93,6 +93,11 @@ async fn a_full_disk_is_told_of_and_refuses_only_what_needs_room() {
     let homes = filler.0.parent().unwrap().to_owned();
     let world = World::new(host, server, homes).await;
     let mut refusals = 0;
+    // Without a wish for more, the two that most is refused with.
+    let rooms: &[Room] = match std::env::var_os("SSHOME_TORTURE_ROUNDS") {
+        None => &[Room::Bytes(64 << 10), Room::Inodes(0)],
+        Some(_) => &[Room::Bytes(0), Room::Bytes(64 << 10), Room::Inodes(0), Room::Inodes(1)],
+    };
     for change in Change::BUILDING {
         let user = change.user();
         change::prepare(&world.host, user).await;
@@ -100,7 +105,7 @@ async fn a_full_disk_is_told_of_and_refuses_only_what_needs_room() {
         change.make(&world.host).await.unwrap();
         let after = world.contents(user);
         let mut refused = 0;
-        for room in [Room::Bytes(0), Room::Bytes(64 << 10), Room::Inodes(0), Room::Inodes(1)] {
+        for room in rooms.iter().copied() {
             change::prepare(&world.host, user).await;
             room.fill(&filler);
             let made = change.make(&world.host).await;
@@ -122,7 +127,7 @@ async fn a_full_disk_is_told_of_and_refuses_only_what_needs_room() {
             change.make(&world.host).await.unwrap();
             assert!(world.contents(user) == after, "{what}");
         }
-        println!("{change:?}: refused with {refused} of 4 disks");
+        println!("{change:?}: refused with {refused} of {} disks", rooms.len());
         let needs_none =
             matches!(change, Change::SetSize | Change::SetModeAndTimes | Change::Mv | Change::Hardlink);
         assert!(needs_none || refused > 0, "{change:?} was never refused");

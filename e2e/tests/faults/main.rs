@@ -14,6 +14,7 @@ use sshome_e2e::{Host, HostBuilder, Peer, Program, until};
 use sshome_wire::{Request, Status};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 /// The digests of a home's files by their paths.
 type Contents = BTreeMap<PathBuf, Option<blake3::Hash>>;
@@ -116,5 +117,21 @@ impl World {
                 }
             }
         }
+    }
+}
+
+/// A program that is killed with the test, also while it is stopped.
+struct Killed(Child);
+
+impl Killed {
+    fn start(command: &mut Command) -> Killed {
+        Killed(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }

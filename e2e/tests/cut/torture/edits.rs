@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A comment that no edit is about.
 const COMMENT: &str = "# who may come in, and why: see the book";
@@ -49,6 +49,8 @@ struct World {
     /// Two files of public keys. The first is the host's, the comment of the second is `second`.
     keys: [PathBuf; 2],
     counts: Counts,
+    /// How long an edit took that was not killed.
+    usual: Duration,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +81,8 @@ impl World {
         second.set_comment("second");
         second.public_key().write_openssh_file(&keys[1]).unwrap();
         let random = StdRng::seed_from_u64(seed());
-        World { host, server, address, random, users: Users::new(), keys, counts: Counts::default() }
+        let (users, counts, usual) = (Users::new(), Counts::default(), Duration::from_millis(50));
+        World { host, server, address, random, users, keys, counts, usual }
     }
 
     /// Makes one edit, and perhaps kills whoever makes it, and the server.
@@ -88,12 +91,12 @@ impl World {
         let mut command = Command::new(binary("sshomed").unwrap());
         command.args(["--dir".into(), self.host.dir().as_os_str().to_owned()]).arg("user").args(&arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let (begun, mut child) = (Instant::now(), command.spawn().unwrap());
         // Who was killed has no use for it.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
         // Any moment will do, also one after its end.
-        std::thread::sleep(Duration::from_micros(self.random.random_range(0..40_000)));
         if self.random.random_bool(0.7) {
+            std::thread::sleep(self.usual.mul_f64(self.random.random_range(0.0..1.3)));
             child.kill().unwrap();
         }
         if self.random.random_bool(0.2) {
@@ -109,6 +112,7 @@ impl World {
         match output.status.code() {
             Some(0) => {
                 assert_eq!(now, visible(&after), "{arguments:?} was confirmed");
+                self.usual = begun.elapsed().min(Duration::from_secs(1));
                 self.users = after;
                 self.counts.confirmed += 1;
             }
@@ -119,8 +123,8 @@ impl World {
             None => {
                 assert_eq!(now, visible(&self.users), "{arguments:?} was killed");
                 self.counts.killed_and_not_made += 1;
-                // Nobody can see which of them it is.
-                for (name, user) in &mut self.users {
+                // Of who had a password nobody can see which one it is.
+                for (name, user) in self.users.iter_mut().filter(|(_, user)| !user.passwords.is_empty()) {
                     let passwords = after.get(name).map_or(&[][..], |after| &after.passwords);
                     let more = passwords.iter().filter(|it| !user.passwords.contains(it)).cloned();
                     let more: Vec<String> = more.collect();

@@ -70,17 +70,21 @@ impl World {
     fn upload(&mut self, user: &'static str) {
         let client = Client::of(self.host.dir(), self.address, user).unwrap();
         let name = format!("f{}", self.random.random_range(0..4));
-        let new = (self.random.random(), length(&mut self.random, LONGEST));
+        let length = match self.random.random_bool(0.3) {
+            true => length(&mut self.random, LONGEST),
+            false => self.random.random_range(0..LONGEST),
+        };
+        let new = (self.random.random(), length);
         let content = noise(new.1, new.0);
         std::fs::write(client.work().join(&name), &content).unwrap();
         let target = self.host.home(user).join(&name);
         let old = std::fs::read(&target).ok();
         self.counts.uploads += 1;
         for attempt in 0.. {
-            // What is there of it is its beginning only if it was begun in place.
+            // What is there of it is its beginning only if it was begun in place. `reput` refuses a whole file.
             let there = std::fs::metadata(&target).map_or(0, |found| found.len());
             let goes_on =
-                user == "ann" && attempt > 0 && there <= new.1 as u64 && self.is_begun(&target, &content);
+                user == "ann" && attempt > 0 && there < new.1 as u64 && self.is_begun(&target, &content);
             let verb = if goes_on { "reput" } else { "put" };
             self.counts.gone_on_with += u64::from(goes_on && there > 0);
             let script = client.home().join("script");
