@@ -8,11 +8,13 @@ mod steps;
 mod stuck;
 
 use change::Change;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use sshome_e2e::tree::{contents, noise};
 use sshome_e2e::{Host, HostBuilder, Peer, Program, until};
 use sshome_wire::{Request, Status};
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -120,18 +122,19 @@ impl World {
     }
 }
 
-/// A program that is killed with the test, also while it is stopped.
+/// A program that is killed with the test, with those that it has started, also while they are stopped.
 struct Killed(Child);
 
 impl Killed {
     fn start(command: &mut Command) -> Killed {
-        Killed(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        Killed(command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 }
 
 impl Drop for Killed {
     fn drop(&mut self) {
-        drop(self.0.kill());
+        // It may have ended already.
+        let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
         drop(self.0.wait());
     }
 }

@@ -7,7 +7,7 @@ use crate::client::noise;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sshome_e2e::foreign::program;
-use sshome_e2e::{Client, Host, HostBuilder, Program};
+use sshome_e2e::{Client, Host, HostBuilder, Program, until};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -96,6 +96,8 @@ impl World {
             if self.watch(child.unwrap(), user, new.1, attempt < IN_A_ROW) {
                 break;
             }
+            // What a client that was killed had sent may be written still, over what the next one writes.
+            self.until_nobody_is_there();
             if user == "bob" {
                 let found = std::fs::read(&target).ok();
                 let whole = found == old || found.as_ref() == Some(&content);
@@ -139,12 +141,15 @@ impl World {
         }
     }
 
+    fn until_nobody_is_there(&self) {
+        let status = || self.host.administrator().json(&["status"]);
+        until("all sessions have ended", || status()["sessions"].as_array().unwrap().is_empty());
+    }
+
     /// All files of a user are what they are to be, nothing else is there, and the books say so.
     fn check(&mut self, user: &str) {
-        let home = self.host.home(user);
-        let administrator = self.host.administrator();
-        let status = || administrator.json(&["status"]);
-        sshome_e2e::until("all sessions have ended", || status()["sessions"].as_array().unwrap().is_empty());
+        self.until_nobody_is_there();
+        let (home, administrator) = (self.host.home(user), self.host.administrator());
         let files = &self.files[user];
         for (name, (seed, length)) in files {
             assert!(std::fs::read(home.join(name)).unwrap() == noise(*length, *seed), "{name} of {user}");
@@ -155,7 +160,7 @@ impl World {
         let scanned = administrator.json(&["quota", "scan", user]);
         let home = &scanned["homes"][0];
         assert_eq!(home["compared"]["bytes_off"], 0, "{scanned}");
-        let homes = status()["homes"].clone();
+        let homes = administrator.json(&["status"])["homes"].clone();
         let booked = homes.as_array().unwrap().iter().find(|home| home["user"] == user).unwrap();
         assert_eq!((&booked["used"], &booked["reserved"]), (&total.into(), &0.into()), "{booked}");
     }
