@@ -1,9 +1,10 @@
 //! A disk that fails when a test wants it to: a folder shown again through FUSE, where the n-th change can
 //! be refused.
 
+mod backing;
 mod filesystem;
 
-use filesystem::Filesystem;
+use backing::Backing;
 use fuser::{BackgroundSession, Config, MountOption};
 use rustix::io::Errno;
 use std::fs;
@@ -88,7 +89,7 @@ impl Faulty {
         for folder in ["backing", "mounted"] {
             fs::create_dir(dir.path().join(folder)).unwrap();
         }
-        let filesystem = Filesystem::of(&dir.path().join("backing"), Arc::clone(&faults)).unwrap();
+        let filesystem = Backing::of(&dir.path().join("backing"), Arc::clone(&faults)).unwrap();
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName("faulty".into()), MountOption::NoAtime];
         match fuser::spawn_mount(filesystem, dir.path().join("mounted"), &config) {

@@ -1,178 +1,22 @@
 //! What the kernel asks, asked of the folder behind.
 
-use super::{Faults, Step};
+use super::Step;
+use super::backing::{Backing, Result, kernel};
 use fuser::{
-    FileAttr, FileHandle, FileType, FopenFlags, Generation, INodeNo, LockOwner, OpenFlags, RenameFlags,
-    ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs,
-    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner, OpenFlags,
+    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen,
+    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, XattrFlags};
-use rustix::io::Errno;
-use std::collections::HashMap;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, XattrFlags};
 use std::ffi::OsStr;
-use std::fs::{self, File, Metadata, Permissions};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirEntryExt, FileExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::fs::{self, File};
+use std::os::unix::fs::{DirEntryExt, FileExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// The kernel is to ask again each time.
 const TTL: Duration = Duration::ZERO;
-
-/// The folder behind. What the kernel knows of it is held open, so that no inode number is used again.
-pub(super) struct Filesystem {
-    open: Mutex<Open>,
-    faults: Arc<Faults>,
-}
-
-struct Open {
-    /// By inode, and how often the kernel was told of each.
-    nodes: HashMap<u64, (Arc<File>, u64)>,
-    handles: HashMap<u64, Arc<File>>,
-    next: u64,
-    /// The inode that the kernel knows as 1.
-    root: u64,
-}
-
-type Result<T> = std::result::Result<T, fuser::Errno>;
-
-fn kernel(errno: Errno) -> fuser::Errno {
-    fuser::Errno::from_i32(errno.raw_os_error())
-}
-
-impl Filesystem {
-    pub(super) fn of(folder: &Path, faults: Arc<Faults>) -> std::io::Result<Filesystem> {
-        let root = File::open(folder)?;
-        let number = root.metadata()?.ino();
-        let nodes = HashMap::from([(number, (Arc::new(root), 1))]);
-        let open = Open { nodes, handles: HashMap::new(), next: 1, root: number };
-        Ok(Filesystem { open: Mutex::new(open), faults })
-    }
-
-    fn open(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn before(&self, step: Step) -> Result<()> {
-        self.faults.before(step).map_err(kernel)
-    }
-
-    fn node(&self, ino: INodeNo) -> Result<Arc<File>> {
-        let open = self.open();
-        let number = if ino == INodeNo::ROOT { open.root } else { ino.0 };
-        open.nodes.get(&number).map(|(file, _)| Arc::clone(file)).ok_or(fuser::Errno::ESTALE)
-    }
-
-    /// A path that leads to just this inode.
-    fn path(&self, ino: INodeNo) -> Result<PathBuf> {
-        Ok(format!("/proc/self/fd/{}", self.node(ino)?.as_raw_fd()).into())
-    }
-
-    fn handle(&self, handle: FileHandle) -> Result<Arc<File>> {
-        self.open().handles.get(&handle.0).cloned().ok_or(fuser::Errno::EBADF)
-    }
-
-    fn add_handle(&self, file: File) -> FileHandle {
-        let mut open = self.open();
-        open.next += 1;
-        let number = open.next;
-        open.handles.insert(number, Arc::new(file));
-        FileHandle(number)
-    }
-
-    /// What has this name, made known to the kernel once more.
-    fn find(&self, parent: INodeNo, name: &OsStr) -> Result<FileAttr> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(self.node(parent)?, name, flags, Mode::empty()).map_err(kernel)?;
-        let file = File::from(file);
-        let metadata = file.metadata()?;
-        let mut open = self.open();
-        open.nodes.entry(metadata.ino()).or_insert_with(|| (Arc::new(file), 0)).1 += 1;
-        Ok(attributes(&metadata, open.root))
-    }
-
-    fn attributes(&self, ino: INodeNo) -> Result<FileAttr> {
-        let metadata = self.node(ino)?.metadata()?;
-        Ok(attributes(&metadata, self.open().root))
-    }
-
-    fn create(&self, parent: INodeNo, name: &OsStr, mode: u32, flags: i32) -> Result<(FileAttr, FileHandle)> {
-        self.before(Step::Create)?;
-        let flags = OFlags::from_bits_retain(flags.cast_unsigned()) | OFlags::CREATE | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(mode);
-        let file = rustix::fs::openat(self.node(parent)?, name, flags, mode).map_err(kernel)?;
-        Ok((self.find(parent, name)?, self.add_handle(File::from(file))))
-    }
-
-    fn set_attributes(
-        &self,
-        ino: INodeNo,
-        mode: Option<u32>,
-        size: Option<u64>,
-        times: [Option<TimeOrNow>; 2],
-    ) -> Result<FileAttr> {
-        self.before(Step::SetAttributes)?;
-        let path = self.path(ino)?;
-        if let Some(size) = size {
-            File::options().write(true).open(&path)?.set_len(size)?;
-        }
-        if let Some(mode) = mode {
-            fs::set_permissions(&path, Permissions::from_mode(mode & 0o7777))?;
-        }
-        if times.iter().any(Option::is_some) {
-            let [last_access, last_modification] = times.map(timespec);
-            let times = Timestamps { last_access, last_modification };
-            rustix::fs::utimensat(CWD, path, &times, AtFlags::empty()).map_err(kernel)?;
-        }
-        self.attributes(ino)
-    }
-
-    fn make_name(
-        &self,
-        step: Step,
-        parent: INodeNo,
-        make: impl FnOnce(&File) -> rustix::io::Result<()>,
-    ) -> Result<()> {
-        self.before(step)?;
-        make(&*self.node(parent)?).map_err(kernel)
-    }
-}
-
-fn attributes(metadata: &Metadata, root: u64) -> FileAttr {
-    let time = |seconds: i64, nanoseconds: i64| {
-        UNIX_EPOCH + Duration::new(seconds.unsigned_abs(), u32::try_from(nanoseconds).unwrap_or(0))
-    };
-    let mtime = time(metadata.mtime(), metadata.mtime_nsec());
-    FileAttr {
-        ino: if metadata.ino() == root { INodeNo::ROOT } else { INodeNo(metadata.ino()) },
-        size: metadata.len(),
-        blocks: metadata.blocks(),
-        atime: time(metadata.atime(), metadata.atime_nsec()),
-        mtime,
-        ctime: time(metadata.ctime(), metadata.ctime_nsec()),
-        crtime: mtime,
-        kind: FileType::from_std(metadata.file_type()).unwrap_or(FileType::RegularFile),
-        perm: (metadata.mode() & 0o7777) as u16,
-        nlink: metadata.nlink() as u32,
-        uid: metadata.uid(),
-        gid: metadata.gid(),
-        rdev: 0,
-        blksize: 4096,
-        flags: 0,
-    }
-}
-
-fn timespec(time: Option<TimeOrNow>) -> Timespec {
-    match time {
-        None => Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-        Some(TimeOrNow::Now) => Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
-        Some(TimeOrNow::SpecificTime(time)) => {
-            let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-            Timespec { tv_sec: since.as_secs().cast_signed(), tv_nsec: since.subsec_nanos().into() }
-        }
-    }
-}
 
 /// Answers with nothing but how it went.
 fn answer(reply: ReplyEmpty, result: Result<()>) {
@@ -203,19 +47,13 @@ fn data(reply: ReplyData, result: Result<Vec<u8>>) {
     }
 }
 
-impl fuser::Filesystem for Filesystem {
+impl Filesystem for Backing {
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         entry(reply, self.find(parent, name));
     }
 
     fn forget(&self, _: &Request, ino: INodeNo, times: u64) {
-        let nodes = &mut self.open().nodes;
-        if let Some((_, known)) = nodes.get_mut(&ino.0) {
-            *known -= times;
-            if *known == 0 {
-                nodes.remove(&ino.0);
-            }
-        }
+        self.forget(ino, times);
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
@@ -377,7 +215,7 @@ impl fuser::Filesystem for Filesystem {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        self.open().handles.remove(&handle.0);
+        self.close(handle);
         reply.ok();
     }
 

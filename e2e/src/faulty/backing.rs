@@ -1,0 +1,189 @@
+//! The folder behind, and what the kernel knows of it.
+
+use super::{Faults, Step};
+use fuser::{FileAttr, FileHandle, FileType, INodeNo, TimeOrNow};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata, Permissions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// The folder behind. What the kernel knows of it is held open, so that no inode number is used again.
+pub(super) struct Backing {
+    open: Mutex<Open>,
+    faults: Arc<Faults>,
+}
+
+struct Open {
+    /// By inode, and how often the kernel was told of each.
+    nodes: HashMap<u64, (Arc<File>, u64)>,
+    handles: HashMap<u64, Arc<File>>,
+    next: u64,
+    /// The inode that the kernel knows as 1.
+    root: u64,
+}
+
+pub(super) type Result<T> = std::result::Result<T, fuser::Errno>;
+
+pub(super) fn kernel(errno: Errno) -> fuser::Errno {
+    fuser::Errno::from_i32(errno.raw_os_error())
+}
+
+impl Backing {
+    pub(super) fn of(folder: &Path, faults: Arc<Faults>) -> std::io::Result<Backing> {
+        let root = File::open(folder)?;
+        let number = root.metadata()?.ino();
+        let nodes = HashMap::from([(number, (Arc::new(root), 1))]);
+        let open = Open { nodes, handles: HashMap::new(), next: 1, root: number };
+        Ok(Backing { open: Mutex::new(open), faults })
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn before(&self, step: Step) -> Result<()> {
+        self.faults.before(step).map_err(kernel)
+    }
+
+    pub(super) fn node(&self, ino: INodeNo) -> Result<Arc<File>> {
+        let open = self.open();
+        let number = if ino == INodeNo::ROOT { open.root } else { ino.0 };
+        open.nodes.get(&number).map(|(file, _)| Arc::clone(file)).ok_or(fuser::Errno::ESTALE)
+    }
+
+    /// A path that leads to just this inode.
+    pub(super) fn path(&self, ino: INodeNo) -> Result<PathBuf> {
+        Ok(format!("/proc/self/fd/{}", self.node(ino)?.as_raw_fd()).into())
+    }
+
+    pub(super) fn handle(&self, handle: FileHandle) -> Result<Arc<File>> {
+        self.open().handles.get(&handle.0).cloned().ok_or(fuser::Errno::EBADF)
+    }
+
+    pub(super) fn close(&self, handle: FileHandle) {
+        self.open().handles.remove(&handle.0);
+    }
+
+    /// The kernel knows an inode so many times less.
+    pub(super) fn forget(&self, ino: INodeNo, times: u64) {
+        let nodes = &mut self.open().nodes;
+        if let Some((_, known)) = nodes.get_mut(&ino.0) {
+            *known -= times;
+            if *known == 0 {
+                nodes.remove(&ino.0);
+            }
+        }
+    }
+
+    pub(super) fn add_handle(&self, file: File) -> FileHandle {
+        let mut open = self.open();
+        open.next += 1;
+        let number = open.next;
+        open.handles.insert(number, Arc::new(file));
+        FileHandle(number)
+    }
+
+    /// What has this name, made known to the kernel once more.
+    pub(super) fn find(&self, parent: INodeNo, name: &OsStr) -> Result<FileAttr> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(self.node(parent)?, name, flags, Mode::empty()).map_err(kernel)?;
+        let file = File::from(file);
+        let metadata = file.metadata()?;
+        let mut open = self.open();
+        open.nodes.entry(metadata.ino()).or_insert_with(|| (Arc::new(file), 0)).1 += 1;
+        Ok(attributes(&metadata, open.root))
+    }
+
+    pub(super) fn attributes(&self, ino: INodeNo) -> Result<FileAttr> {
+        let metadata = self.node(ino)?.metadata()?;
+        Ok(attributes(&metadata, self.open().root))
+    }
+
+    pub(super) fn create(
+        &self,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        flags: i32,
+    ) -> Result<(FileAttr, FileHandle)> {
+        self.before(Step::Create)?;
+        let flags = OFlags::from_bits_retain(flags.cast_unsigned()) | OFlags::CREATE | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(mode);
+        let file = rustix::fs::openat(self.node(parent)?, name, flags, mode).map_err(kernel)?;
+        Ok((self.find(parent, name)?, self.add_handle(File::from(file))))
+    }
+
+    pub(super) fn set_attributes(
+        &self,
+        ino: INodeNo,
+        mode: Option<u32>,
+        size: Option<u64>,
+        times: [Option<TimeOrNow>; 2],
+    ) -> Result<FileAttr> {
+        self.before(Step::SetAttributes)?;
+        let path = self.path(ino)?;
+        if let Some(size) = size {
+            File::options().write(true).open(&path)?.set_len(size)?;
+        }
+        if let Some(mode) = mode {
+            fs::set_permissions(&path, Permissions::from_mode(mode & 0o7777))?;
+        }
+        if times.iter().any(Option::is_some) {
+            let [last_access, last_modification] = times.map(timespec);
+            let times = Timestamps { last_access, last_modification };
+            rustix::fs::utimensat(CWD, path, &times, AtFlags::empty()).map_err(kernel)?;
+        }
+        self.attributes(ino)
+    }
+
+    pub(super) fn make_name(
+        &self,
+        step: Step,
+        parent: INodeNo,
+        make: impl FnOnce(&File) -> rustix::io::Result<()>,
+    ) -> Result<()> {
+        self.before(step)?;
+        make(&*self.node(parent)?).map_err(kernel)
+    }
+}
+
+fn attributes(metadata: &Metadata, root: u64) -> FileAttr {
+    let time = |seconds: i64, nanoseconds: i64| {
+        UNIX_EPOCH + Duration::new(seconds.unsigned_abs(), u32::try_from(nanoseconds).unwrap_or(0))
+    };
+    let mtime = time(metadata.mtime(), metadata.mtime_nsec());
+    FileAttr {
+        ino: if metadata.ino() == root { INodeNo::ROOT } else { INodeNo(metadata.ino()) },
+        size: metadata.len(),
+        blocks: metadata.blocks(),
+        atime: time(metadata.atime(), metadata.atime_nsec()),
+        mtime,
+        ctime: time(metadata.ctime(), metadata.ctime_nsec()),
+        crtime: mtime,
+        kind: FileType::from_std(metadata.file_type()).unwrap_or(FileType::RegularFile),
+        perm: (metadata.mode() & 0o7777) as u16,
+        nlink: metadata.nlink() as u32,
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+        rdev: 0,
+        blksize: 4096,
+        flags: 0,
+    }
+}
+
+fn timespec(time: Option<TimeOrNow>) -> Timespec {
+    match time {
+        None => Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        Some(TimeOrNow::Now) => Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+        Some(TimeOrNow::SpecificTime(time)) => {
+            let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            Timespec { tv_sec: since.as_secs().cast_signed(), tv_nsec: since.subsec_nanos().into() }
+        }
+    }
+}
