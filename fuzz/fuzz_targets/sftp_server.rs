@@ -12,7 +12,7 @@ use sshomed::config;
 use sshomed::home::Homes;
 use sshomed::operations::User;
 use sshomed::quota::Use;
-use sshomed::subsystem::{Arrival, Ended, Gone, Incoming, Outgoing, sftp};
+use sshomed::subsystem::{Arrival, Ended, Gone, Incoming, Outgoing, Workers, sftp};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -62,7 +62,10 @@ fuzz_target!(|input: &[u8]| {
     let sent = Arc::new(Mutex::new(Vec::new()));
     let (incoming, outgoing) = (Pieces::of(input), Answers(Arc::clone(&sent)));
     let (order, stopping) = (sftp::SymlinkOrder::OpenSsh, CancellationToken::new());
-    let ended = world.runtime.block_on(sftp::converse(incoming, outgoing, user, order, stopping));
+    let ended = world.runtime.block_on(async {
+        let workers = Workers::of_this_runtime();
+        sftp::converse(incoming, outgoing, user, order, stopping, &workers).await
+    });
     assert!(matches!(ended, Ended::Well | Ended::Violation), "{ended:?}");
     check_answers(&sent.lock().expect("nobody else has it"));
     let booked = ledgers.of("ann").expect("books").usage();

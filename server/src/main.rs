@@ -58,7 +58,7 @@ fn ask(cli: &Cli, request: &Request, json: bool) -> anyhow::Result<()> {
 fn serve(cli: &Cli, listen: &[SocketAddr]) -> anyhow::Result<()> {
     let config = config::load(&cli.dir, cli.config.as_deref(), listen)?;
     sshomed::log::begin(&config.log)?;
-    let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot be started")?;
+    let runtime = sshomed::server::runtime().context("the async runtime cannot be started")?;
     Ok(runtime.block_on(sshomed::server::run(config))?)
 }
 

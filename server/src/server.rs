@@ -9,6 +9,7 @@ use crate::limits::{Gate, Refusals};
 use crate::metrics::{self, Metrics};
 use crate::reload::Reloader;
 use crate::session::{HostKeyError, Rates, Sessions, Shared, Transport};
+use crate::subsystem::Workers;
 use arc_swap::ArcSwap;
 use std::future::Future;
 use std::io::{self, Write};
@@ -16,6 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -69,6 +71,18 @@ pub struct Server {
     example: Option<String>,
 }
 
+/// Some workers may be lent to turns, others are kept for the network: see [`Workers`].
+const LEAST_WORKERS: usize = 4;
+
+/// The runtime to serve in.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn runtime() -> io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Builder::new_multi_thread().worker_threads(cores.max(LEAST_WORKERS)).enable_all().build()
+}
+
 /// Serves until Ctrl-C or SIGTERM, then ends in order.
 ///
 /// # Errors
@@ -120,6 +134,7 @@ impl Server {
             rates: Rates::default(),
             sessions: Arc::new(Sessions::new(Arc::clone(&metrics))),
             metrics,
+            workers: Workers::of_this_runtime(),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
             config: ArcSwap::from_pointee(config),

@@ -20,6 +20,7 @@ use crate::home::Homes;
 use crate::limits::{Entry, Gate, Limits};
 use crate::metrics::Metrics;
 use crate::quota::Ledgers;
+use crate::subsystem::Workers;
 use arc_swap::ArcSwap;
 use handler::Connection;
 use russh::Disconnect;
@@ -54,6 +55,8 @@ pub struct Shared {
     pub sessions: Arc<Sessions>,
     /// What has happened, in numbers.
     pub metrics: Arc<Metrics>,
+    /// The runtime's workers, for what is over soon.
+    pub workers: Workers,
     /// Cancelled when the server is to end: no new work.
     pub stopping: CancellationToken,
     /// Cancelled when the server ends: every socket is closed.
