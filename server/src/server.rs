@@ -282,6 +282,8 @@ async fn accept(
         match shared.gate.admit(peer.ip(), now, rand::random_range(0..100)) {
             Ok(entry) => {
                 let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
+                // russh's own setting is not used where the stream is ours.
+                drop(stream.set_nodelay(true));
                 connections.spawn(async move { transport.serve(stream, peer, shared, entry).await });
             }
             Err(refusal) => {

@@ -1,12 +1,13 @@
 //! The way to a conversation: settings, host key, login.
 
+pub mod known_hosts;
+
 mod ask;
 mod config;
 mod error;
 mod host_key;
 mod keys;
 mod keywords;
-mod known_hosts;
 mod login;
 mod settings;
 

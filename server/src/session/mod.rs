@@ -31,7 +31,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -62,6 +62,11 @@ pub struct Shared {
     /// Cancelled when the server ends: every socket is closed.
     pub cut: CancellationToken,
 }
+
+/// What a connection's bytes come and go through: TCP, or memory.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
 /// The SSH side of a server: keys and algorithms.
 pub struct Transport {
@@ -94,7 +99,7 @@ impl Transport {
     }
 
     /// Serves one connection, which the gate has let in, to its end.
-    pub async fn serve(&self, stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, entry: Entry) {
+    pub async fn serve(&self, stream: impl Stream, peer: SocketAddr, shared: Arc<Shared>, entry: Entry) {
         let entry = Arc::new(entry);
         let cut = self.converse(stream, peer, &shared, &entry).await;
         // Who is sent away because the server ends has done nothing wrong.
@@ -107,7 +112,7 @@ impl Transport {
     /// Serves the connection. Returns why it was cut off, if it was.
     async fn converse(
         &self,
-        stream: TcpStream,
+        stream: impl Stream,
         peer: SocketAddr,
         shared: &Arc<Shared>,
         entry: &Arc<Entry>,
@@ -117,8 +122,6 @@ impl Transport {
         let backlog = Arc::new(Backlog::default());
         let channels = TaskTracker::new();
         let cut = shared.cut.child_token();
-        // russh's own setting is not used where the stream is ours.
-        drop(stream.set_nodelay(true));
         let socket = Socket::new(stream, Arc::clone(&backlog), cut.clone());
         let present = shared.sessions.enter(peer, Arc::clone(&backlog), cut.clone());
         let connection = Connection {

@@ -14,7 +14,6 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -104,9 +103,9 @@ impl Backlog {
     }
 }
 
-/// A TCP connection whose writes never wait. Cancelling its token reads as the peer's end.
-pub(super) struct Socket {
-    stream: TcpStream,
+/// A connection, by TCP as a rule, whose writes never wait. Cancelling its token reads as the peer's end.
+pub(super) struct Socket<S> {
+    stream: S,
     queue: BytesMut,
     backlog: Arc<Backlog>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -114,8 +113,8 @@ pub(super) struct Socket {
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl Socket {
-    pub(super) fn new(stream: TcpStream, backlog: Arc<Backlog>, cut: CancellationToken) -> Socket {
+impl<S: AsyncWrite + Unpin> Socket<S> {
+    pub(super) fn new(stream: S, backlog: Arc<Backlog>, cut: CancellationToken) -> Socket<S> {
         Socket { stream, queue: BytesMut::new(), backlog, cut: Box::pin(cut.cancelled_owned()), pause: None }
     }
 
@@ -145,7 +144,7 @@ impl Socket {
     }
 }
 
-impl AsyncRead for Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -171,7 +170,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let mut rest = buf;
         // Bytes keep their order: nothing overtakes the queue.
@@ -216,8 +215,9 @@ impl AsyncWrite for Socket {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
-    async fn pair() -> (Socket, TcpStream, Arc<Backlog>, CancellationToken) {
+    async fn pair() -> (Socket<TcpStream>, TcpStream, Arc<Backlog>, CancellationToken) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ours, peer) = tokio::join!(listener.accept(), TcpStream::connect(address));

@@ -2,7 +2,7 @@
 
 use super::items::Unsettled;
 use super::message::{Answer, Asked, Message, Resumed, What};
-use crate::conversation::{ConversationError, encoded, unexpected};
+use crate::conversation::{ConversationError, MOST_DIGESTS, encoded, unexpected};
 use crate::transfer::reconnect::Reached;
 use crate::transfer::{self, Context, Failure, Linked, Summary};
 use bytes::Bytes;
@@ -11,9 +11,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
-
-/// Digests of blocks that the server may tell: those of 64 TiB.
-const MOST_DIGESTS: usize = 1 << 24;
 
 /// Parts that the server may tell of.
 const MOST_PARTS: usize = 1 << 20;
