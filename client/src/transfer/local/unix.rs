@@ -1,9 +1,12 @@
 //! Directories as open handles, and the calls that take a name below one.
 
 use super::Seen;
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{
+    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT,
+};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use sshome_wire::Time;
 use std::fs::File;
 use std::io;
 #[cfg(target_os = "linux")]
@@ -12,6 +15,13 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// What its owner needs to fill a directory.
+const OPEN: u32 = 0o700;
+
+/// The extended attribute of a directory that is open to its owner for as long as a get fills it.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+const NOTE: &str = "user.sshome.filling";
 
 /// How often a name may change under our hands before we give up on it.
 const TRIES: usize = 10;
@@ -155,9 +165,30 @@ impl Directory {
         Ok(rustix::fs::unlinkat(&self.handle, name, AtFlags::empty())?)
     }
 
-    /// Sets a directory's own permission bits.
-    pub(in crate::transfer) fn set_mode(&self, mode: u32) -> io::Result<()> {
-        Ok(rustix::fs::fchmod(&self.handle, Mode::from_raw_mode((mode & 0o777) as rustix::fs::RawMode))?)
+    /// Opens it to its owner to be filled, if it is new, or if an earlier get has given it this mode or was
+    /// about to. Says whether it is to get the mode when it is [finished](Self::finish).
+    pub(in crate::transfer) fn open_to_fill(&self, mode: u32, is_new: bool) -> io::Result<bool> {
+        let is_closed = mode & OPEN != OPEN;
+        let has_mode = || rustix::fs::fstat(&self.handle).map(|stat| stat.st_mode & 0o777 == mode & 0o777);
+        if !is_new && !(is_closed && has_mode()?) {
+            return Ok(self.is_noted());
+        }
+        self.set_mode(mode | OPEN)?;
+        if is_closed {
+            self.note();
+        }
+        Ok(true)
+    }
+
+    /// Sets a directory's own permission bits, if some are given, and when its content last changed.
+    pub(in crate::transfer) fn finish(&self, mode: Option<u32>, mtime: Time) -> io::Result<()> {
+        if let Some(mode) = mode {
+            self.forget();
+            self.set_mode(mode)?;
+        }
+        let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let last_modification = Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() };
+        Ok(rustix::fs::futimens(&self.handle, &Timestamps { last_access, last_modification })?)
     }
 
     /// Brings the directory's names to the disk.
@@ -175,6 +206,29 @@ impl Directory {
     /// Which file system it is on.
     pub(in crate::transfer) fn device(&self) -> u64 {
         self.device
+    }
+
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        Ok(rustix::fs::fchmod(&self.handle, Mode::from_raw_mode((mode & 0o777) as rustix::fs::RawMode))?)
+    }
+
+    /// Notes that it has not its mode yet, for a get that goes on when this one has been killed. Where the
+    /// file system cannot, it stays open to its owner after that.
+    fn note(&self) {
+        #[cfg(any(target_os = "linux", target_os = "macos"))]
+        let _ = rustix::fs::fsetxattr(&self.handle, NOTE, b"", rustix::fs::XattrFlags::empty());
+    }
+
+    fn is_noted(&self) -> bool {
+        #[cfg(any(target_os = "linux", target_os = "macos"))]
+        return rustix::fs::fgetxattr(&self.handle, NOTE, &mut [0; 1][..]).is_ok();
+        #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+        return false;
+    }
+
+    fn forget(&self) {
+        #[cfg(any(target_os = "linux", target_os = "macos"))]
+        let _ = rustix::fs::fremovexattr(&self.handle, NOTE);
     }
 
     fn of(handle: OwnedFd) -> io::Result<Directory> {
