@@ -14,31 +14,37 @@ const NAME: &str = "user.sshome.mode";
 /// What its owner needs to fill a directory.
 const OPEN: u32 = 0o700;
 
-/// The mode that a directory is to have once it is filled, and that would keep its owner from filling it.
+/// The mode that a directory is to have once it is filled.
 #[derive(Clone, Copy, Debug)]
 pub struct Filling(u32);
 
 impl Filling {
-    /// Of this mode; none if it is in nobody's way.
+    /// Of this mode.
     #[must_use]
-    pub fn of(mode: u32) -> Option<Filling> {
-        (mode & OPEN != OPEN).then_some(Filling(mode & 0o777))
+    pub fn of(mode: u32) -> Filling {
+        Filling(mode & 0o777)
     }
 
-    /// Notes the mode of a directory that was made open to its owner. Where the filesystem has no extended
-    /// attributes, it stays so.
+    /// Opens a new directory to its owner. A mode that is not yet the right one is noted; where the filesystem
+    /// has no extended attributes, the directory stays as it is then.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn note(self, new: &Location) -> Result<()> {
-        self.write(&new.open_directory()?).map(drop)
+    pub fn begin(self, new: &Location) -> Result<()> {
+        let directory = new.open_directory()?;
+        // All of it: the server's own mask is for what nobody has given a mode.
+        rustix::fs::fchmod(&directory, Mode::from_raw_mode(self.0 | OPEN))?;
+        if self.is_closed() { self.note(&directory).map(drop) } else { Ok(()) }
     }
 
-    /// Opens a directory that has just this mode, or leaves it as it is.
+    /// Opens a directory that has just this mode, if that is needed, or else leaves it as it is.
     ///
     /// # Errors
-    /// The kernel's. What is no directory is none.
+    /// The kernel's. That it is a link to a directory is none.
     pub fn reopen(self, old: &Location) -> Result<()> {
+        if !self.is_closed() {
+            return Ok(());
+        }
         let directory = match old.open_directory() {
             Err(super::Error::Os(Errno::NOTDIR | Errno::LOOP)) => return Ok(()),
             directory => directory?,
@@ -49,14 +55,19 @@ impl Filling {
         }
         // The attribute takes the right to write.
         rustix::fs::fchmod(&directory, Mode::from_raw_mode(self.0 | OPEN))?;
-        if !self.write(&directory)? {
+        if !self.note(&directory)? {
             rustix::fs::fchmod(&directory, Mode::from_raw_mode(closed))?;
         }
         Ok(())
     }
 
+    /// Whether it would keep the owner from filling the directory.
+    fn is_closed(self) -> bool {
+        self.0 & OPEN != OPEN
+    }
+
     /// Whether it could be written down.
-    fn write(self, directory: &OwnedFd) -> Result<bool> {
+    fn note(self, directory: &OwnedFd) -> Result<bool> {
         let text = format!("{:o}", self.0);
         match rustix::fs::fsetxattr(directory, NAME, text.as_bytes(), XattrFlags::empty()) {
             Ok(()) => Ok(true),

@@ -20,13 +20,15 @@ pub fn make_directory_to_fill(
     mode: Option<u32>,
 ) -> Result<(Made, Vec<Location>)> {
     let (made, locations) = make_directory(user, path, parents, mode)?;
-    if let Some(mode) = mode
-        && let Some(filling) = Filling::of(mode)
-    {
-        match made {
-            Made::New => locations.last().map_or(Ok(()), |new| filling.note(new)).of_directory(path)?,
-            Made::Existed => user.home.locate(path).and_then(|old| filling.reopen(&old)).of_directory(path)?,
-        }
+    if let Some(filling) = mode.map(Filling::of) {
+        let opened = match made {
+            Made::New => locations.last().map_or(Ok(()), |new| filling.begin(new)),
+            Made::Existed => match user.home.locate(path) {
+                Err(home::Error::Top) => Ok(()),
+                old => old.and_then(|old| filling.reopen(&old)),
+            },
+        };
+        opened.of_directory(path)?;
     }
     Ok((made, locations))
 }

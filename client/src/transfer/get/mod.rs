@@ -54,7 +54,8 @@ pub async fn get(
     target: &Path,
     options: Options,
 ) -> Result<Summary, ConversationError> {
-    super::run(ctx, Get { sources, target, options, walk: None, folders: Folders::default() }, options.jobs).await
+    super::run(ctx, Get { sources, target, options, walk: None, folders: Folders::default() }, options.jobs)
+        .await
 }
 
 struct Get<'a> {

@@ -92,9 +92,16 @@ impl Plan {
             return self.fail(source.as_bytes(), why);
         }
         let rename = (own != name).then(|| name.into());
-        let is_last = |place: &Place| place.attributes.is_none() && place.remote == remote && place.base == base;
+        let is_last =
+            |place: &Place| place.attributes.is_none() && place.remote == remote && place.base == base;
         if !self.places.last().is_some_and(is_last) {
-            self.places.push(Place { remote, base, below: Vec::new(), attributes: None, way: Arc::default() });
+            self.places.push(Place {
+                remote,
+                base,
+                below: Vec::new(),
+                attributes: None,
+                way: Arc::default(),
+            });
         }
         self.files.push(Planned { place: self.places.len() - 1, name: own.into(), rename, size: None });
     }

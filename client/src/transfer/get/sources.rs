@@ -59,7 +59,13 @@ async fn add_source(
     match follow::look(ctx, source).await? {
         Led::ToDirectory(remote, attributes) => {
             let (base, below) = tree_target(source, target);
-            return Ok(Some(Place { remote, base, below, attributes: Some(attributes), way: Arc::default() }));
+            return Ok(Some(Place {
+                remote,
+                base,
+                below,
+                attributes: Some(attributes),
+                way: Arc::default(),
+            }));
         }
         // What is wrong with it is said when it is asked for.
         Led::ToFile(_) | Led::ToSpecial | Led::ToNothing => add_file(plan, source, target, options),

@@ -132,13 +132,14 @@ impl Walk {
     ) -> Result<(), ConversationError> {
         for link in links {
             let Some(within) = plan.places.get(link.place).cloned() else { continue };
-            let (path, child) = match (within.remote.join(&link.name), within.child(&link.name, Attributes::default())) {
-                (Ok(path), Ok(child)) => (path, child),
-                (Err(error), _) | (_, Err(error)) => {
-                    plan.fail(&link.name, error.to_string());
-                    continue;
-                }
-            };
+            let (path, child) =
+                match (within.remote.join(&link.name), within.child(&link.name, Attributes::default())) {
+                    (Ok(path), Ok(child)) => (path, child),
+                    (Err(error), _) | (_, Err(error)) => {
+                        plan.fail(&link.name, error.to_string());
+                        continue;
+                    }
+                };
             let look = async |ctx: &mut Context<'_>, _: &mut Retries| follow::look(ctx, &path).await;
             match retries.persist(ctx, look).await? {
                 Led::ToFile(size) => plan.add_followed(link, size),

@@ -1,9 +1,7 @@
 //! Directories as open handles, and the calls that take a name below one.
 
 use super::Seen;
-use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT,
-};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use sshome_wire::Time;
@@ -347,5 +345,29 @@ mod tests {
         assert_eq!(fs::read(place.path().join("name")).unwrap(), b"new");
         fs::write(place.path().join("part"), "other").unwrap();
         assert!(directory.publish_new(b"part", b"free").unwrap());
+    }
+
+    #[test]
+    fn a_directory_that_a_killed_get_was_filling_gets_its_mode_from_the_next() {
+        let place = tempfile::tempdir().unwrap();
+        let top = Directory::open(place.path()).unwrap();
+        let mode = || place.path().join("d").metadata().unwrap().mode() & 0o777;
+        let mtime = Time { seconds: -7, nanoseconds: 5 };
+        top.make(b"d").unwrap();
+        let open = || top.subdirectory(b"d").unwrap();
+        assert!(open().open_to_fill(0o555, true).unwrap());
+        assert_eq!(mode(), 0o755);
+        // The next, after that was killed; and one more, when it has come to its end.
+        let noted = open().open_to_fill(0o555, false).unwrap();
+        if noted {
+            open().finish(Some(0o555), mtime).unwrap();
+            assert!(mode() == 0o555 && open().open_to_fill(0o555, false).unwrap() && mode() == 0o755);
+        }
+        open().finish(Some(0o550), mtime).unwrap();
+        let seen = place.path().join("d").metadata().unwrap();
+        assert_eq!((mode(), seen.mtime(), seen.mtime_nsec()), (0o550, -7, 5));
+        // It is the user's own now, if it has another mode.
+        assert!(!open().open_to_fill(0o555, false).unwrap() && mode() == 0o550);
+        assert!(!open().open_to_fill(0o755, false).unwrap() && mode() == 0o550);
     }
 }

@@ -68,11 +68,7 @@ pub(super) enum What {
     Filled,
     /// A file of `size` bytes, of which the server has those before `resumed_at`; and its digest, once it
     /// has been read.
-    File {
-        size: u64,
-        resumed_at: u64,
-        digest: Option<Digest>,
-    },
+    File { size: u64, resumed_at: u64, digest: Option<Digest> },
     /// A symbolic link of this text.
     Link(Vec<u8>),
 }
