@@ -8,7 +8,7 @@ use crate::home::{Homes, PrepareError};
 use crate::limits::{Gate, Refusals};
 use crate::metrics::{self, Metrics};
 use crate::reload::Reloader;
-use crate::session::{HostKeyError, Rates, Sessions, Shared, Transport};
+use crate::session::{self, HostKeyError, Rates, Sessions, Shared, Transport};
 use crate::subsystem::Workers;
 use arc_swap::ArcSwap;
 use std::future::Future;
@@ -282,8 +282,7 @@ async fn accept(
         match shared.gate.admit(peer.ip(), now, rand::random_range(0..100)) {
             Ok(entry) => {
                 let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
-                // russh's own setting is not used where the stream is ours.
-                drop(stream.set_nodelay(true));
+                session::tune(&stream);
                 connections.spawn(async move { transport.serve(stream, peer, shared, entry).await });
             }
             Err(refusal) => {

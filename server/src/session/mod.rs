@@ -13,6 +13,7 @@ mod way;
 pub use host_key::HostKeyError;
 pub use rate::Rates;
 pub use sessions::{Session, Sessions};
+pub use socket::tune;
 
 use crate::auth::Authenticator;
 use crate::config::{Config, Kex};

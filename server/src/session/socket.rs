@@ -7,6 +7,7 @@
 
 use super::rate::UserRates;
 use bytes::{Buf, BytesMut};
+use socket2::SockRef;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -24,6 +25,17 @@ const LOW: usize = 1 << 20;
 /// No connection may have more than this queued, in bytes: a peer's whole window, and what is not
 /// paced (replies to a peer that asks without reading).
 const MOST: usize = 96 << 20;
+
+/// As many bytes of a connection wait in the kernel to be sent, about: a small answer waits for them, and what
+/// was put out of a get that is cancelled still goes. Those on their way do not count.
+const UNSENT: u32 = 256 << 10;
+
+/// Sets what TCP is to do with a connection. russh's own settings are not used where the stream is ours; all are
+/// wishes.
+pub fn tune(stream: &TcpStream) {
+    drop(stream.set_nodelay(true));
+    drop(SockRef::from(stream).set_tcp_notsent_lowat(UNSENT));
+}
 
 /// What paces a connection: how much of its output the kernel has not taken yet, and its user's rates.
 #[derive(Debug)]

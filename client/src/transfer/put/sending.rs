@@ -259,7 +259,8 @@ impl<'a> Sending<'a> {
                     observer.done(&transfer::Done { remote, local: None, size, digest, resumed_at, status });
                 }
             }
-            (What::Directory, Status::Done | Status::DirectoryExists) => {}
+            (What::Directory(directory), Status::Done | Status::DirectoryExists) => directory.set_there(),
+            (What::Filled, Status::Done) => {}
             (What::Link(target), status @ Status::Done) => {
                 summary.links += 1;
                 if let Some(observer) = ctx.progress.observer() {
