@@ -11,6 +11,7 @@ mod watch;
 mod way;
 
 pub use host_key::HostKeyError;
+pub(crate) use host_key::read as read_host_key;
 pub use rate::Rates;
 pub use sessions::{Session, Sessions};
 
