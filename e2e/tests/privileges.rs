@@ -187,7 +187,11 @@ fn what_belongs_to_somebody_else_is_told_and_stays_as_it_is() {
     let settings = host.dir().join("etc/users.toml");
     fs::set_permissions(&settings, fs::Permissions::from_mode(0o600)).unwrap();
     let said = refusal(&host);
-    assert!(said.contains("root could read the settings") && said.contains("chgrp"), "{said}");
+    assert!(
+        said.contains("cannot be again by what the server has become (account daemon, ")
+            && said.contains("chgrp"),
+        "{said}"
+    );
     fs::set_permissions(&settings, fs::Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(host.dir(), fs::Permissions::from_mode(0o700)).unwrap();
     let said = refusal(&host);

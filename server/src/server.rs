@@ -74,20 +74,20 @@ pub struct Server {
 }
 
 /// What a server stands on and may want root for: its ports and its host keys.
-pub struct Ground {
+pub struct Privileged {
     sockets: Sockets,
     transport: Transport,
 }
 
-impl Ground {
+impl Privileged {
     /// Binds the sockets, and loads the host keys or makes them. Nothing here blocks for long.
     ///
     /// # Errors
     /// If an address or a key cannot be had.
-    pub fn take(config: &Config) -> Result<Ground, Error> {
+    pub fn acquire(config: &Config) -> Result<Privileged, Error> {
         let sockets = Sockets::bind(config)?;
         let transport = Transport::new(config.kex, &config.host_keys, &config.limits)?;
-        Ok(Ground { sockets, transport })
+        Ok(Privileged { sockets, transport })
     }
 }
 
@@ -98,22 +98,22 @@ impl Ground {
 /// If it cannot start.
 pub fn run(config: Config) -> Result<(), Error> {
     let preparation = Preparation::begin(&config)?;
-    let ground = Ground::take(&config)?;
+    let privileged = Privileged::acquire(&config)?;
     let notifier = Notifier::from_environment();
     let confinement = preparation.confine(&config)?;
     log::begin(&config.log)?;
     confinement.tell();
-    tokio::runtime::Runtime::new()?.block_on(run_confined(config, ground, confinement, notifier))
+    tokio::runtime::Runtime::new()?.block_on(run_confined(config, privileged, confinement, notifier))
 }
 
 async fn run_confined(
     config: Config,
-    ground: Ground,
+    privileged: Privileged,
     confinement: Confinement,
     notifier: Notifier,
 ) -> Result<(), Error> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let server = Server::prepare(config, ground, confinement, notifier).await?;
+    let server = Server::prepare(config, privileged, confinement, notifier).await?;
     server.announce()?;
     server
         .serve(async move {
@@ -132,8 +132,8 @@ impl Server {
     /// # Errors
     /// As of [`Server::prepare`].
     pub async fn bind(config: Config) -> Result<Server, Error> {
-        let ground = Ground::take(&config)?;
-        Server::prepare(config, ground, Confinement::default(), Notifier::default()).await
+        let privileged = Privileged::acquire(&config)?;
+        Server::prepare(config, privileged, Confinement::default(), Notifier::default()).await
     }
 
     /// Prepares all that is left: limits of the process, homes and their books, the control socket.
@@ -142,12 +142,13 @@ impl Server {
     /// If any of it fails.
     pub async fn prepare(
         config: Config,
-        ground: Ground,
+        privileged: Privileged,
         confinement: Confinement,
         notifier: Notifier,
     ) -> Result<Server, Error> {
         raise_open_files();
-        let Ground { sockets, transport } = ground;
+        let Privileged { sockets, transport } = privileged;
+        transport.tell();
         let listeners = sockets.ssh.into_iter().map(TcpListener::from_std).collect::<io::Result<_>>()?;
         let metrics_listener = sockets.metrics.map(TcpListener::from_std).transpose()?;
         let (transport, notifier) = (Arc::new(transport), Arc::new(notifier));

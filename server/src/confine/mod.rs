@@ -49,8 +49,9 @@ pub enum ConfineError {
     },
     /// A reload would fail.
     #[error(
-        "root could read the settings, and what the server has become ({confinement}) cannot: {error}\n\
-         let its account read etc/ and keys/, as with chgrp and chmod g+r"
+        "the settings could be read at the start, and cannot be again by what the server has become \
+         ({confinement}): {error}\n\
+         let its account read them and the keys that they name, as with chgrp and chmod g+r, and keep these in keys/"
     )]
     Settings {
         /// What it has become.

@@ -30,22 +30,24 @@ pub enum HostKeyError {
     },
 }
 
-/// Loads a host key; makes an ed25519 one, readable by the owner alone, where the file is missing.
+/// Loads a host key; makes an ed25519 one, readable by the owner alone, where the file is missing. Also says
+/// whether it was made.
 ///
 /// # Errors
 /// If it can be neither loaded nor made. A file that is there is never replaced.
-pub(super) fn load_or_make(path: &Path) -> Result<PrivateKey, HostKeyError> {
-    if !path.exists() {
+pub(super) fn load_or_make(path: &Path) -> Result<(PrivateKey, bool), HostKeyError> {
+    let missing = !path.exists();
+    if missing {
         make(path).map_err(|error| HostKeyError::NotMade {
             path: path.display().to_string(),
             why: error.to_string(),
         })?;
-        tracing::info!(path = %path.display(), "host key made");
     }
-    read(path).map_err(|error| HostKeyError::Unreadable {
+    let key = read(path).map_err(|error| HostKeyError::Unreadable {
         path: path.display().to_string(),
         why: error.to_string(),
-    })
+    })?;
+    Ok((key, missing))
 }
 
 /// Reads a key that has no passphrase. Its text does not stay in memory.
@@ -93,9 +95,10 @@ mod tests {
     fn a_key_is_made_once_and_for_the_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys/host_ed25519");
-        let first = load_or_make(&path).unwrap();
+        let (first, made) = load_or_make(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let second = load_or_make(&path).unwrap();
+        let (second, again) = load_or_make(&path).unwrap();
+        assert!(made && !again);
         assert_eq!(first.public_key(), second.public_key());
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
