@@ -11,6 +11,7 @@ mod watch;
 mod way;
 
 pub use host_key::HostKeyError;
+pub(crate) use host_key::read as read_host_key;
 pub use rate::Rates;
 pub use sessions::{Session, Sessions};
 pub use socket::tune;
@@ -72,6 +73,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 /// The SSH side of a server: keys and algorithms.
 pub struct Transport {
     keys: Vec<PrivateKey>,
+    /// The files of those that were made just now.
+    made: Vec<PathBuf>,
     config: ArcSwap<russh::server::Config>,
 }
 
@@ -81,11 +84,19 @@ impl Transport {
     /// # Errors
     /// If one can be neither loaded nor made.
     pub fn new(kex: Kex, host_keys: &[PathBuf], limits: &Limits) -> Result<Transport, HostKeyError> {
-        let keys: Result<Vec<PrivateKey>, _> =
-            host_keys.iter().map(|path| host_key::load_or_make(path)).collect();
-        let keys = keys?;
+        let (mut keys, mut made) = (Vec::new(), Vec::new());
+        for path in host_keys {
+            let (key, is_new) = host_key::load_or_make(path)?;
+            keys.push(key);
+            made.extend(is_new.then(|| path.clone()));
+        }
         let config = ArcSwap::from_pointee(algorithms::transport(kex, keys.clone(), limits));
-        Ok(Transport { keys, config })
+        Ok(Transport { keys, made, config })
+    }
+
+    /// Tells the log of keys that were made: it begins after them.
+    pub fn tell(&self) {
+        self.made.iter().for_each(|path| tracing::info!(path = %path.display(), "host key made"));
     }
 
     /// Sets what holds for connections from now on.
