@@ -168,7 +168,7 @@ impl Directory {
     pub(in crate::transfer) fn open_to_fill(&self, mode: u32, is_new: bool) -> io::Result<bool> {
         let is_closed = mode & OPEN != OPEN;
         let has_mode = || rustix::fs::fstat(&self.handle).map(|stat| stat.st_mode & 0o777 == mode & 0o777);
-        if !is_new && !(is_closed && has_mode()?) {
+        if !(is_new || is_closed && has_mode()?) {
             return Ok(self.is_noted());
         }
         self.set_mode(mode | OPEN)?;
