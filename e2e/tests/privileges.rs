@@ -337,7 +337,7 @@ fn the_service_manager_hears_of_start_reload_and_end() {
         let manager = UnixDatagram::bind_addr(&address).unwrap();
         manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
-        let mut program = host.start_apart_as(|command| drop(command.env("NOTIFY_SOCKET", &socket))).unwrap();
+        let mut program = host.start_apart_as(|command| _ = command.env("NOTIFY_SOCKET", &socket)).unwrap();
         assert_eq!(told(&manager), "READY=1\nSTATUS=serving 1 user");
         edit(&host, |text| text + &user(&host, "bob", ""));
         // It may notice the change before it is asked.

@@ -122,7 +122,8 @@ impl Reloader {
         Ok(Reloaded { added, removed, ended })
     }
 
-    /// Reloads whenever the file changes, and on SIGHUP. Never ends.
+    /// Reloads whenever the file changes, and on SIGHUP; tells the service manager that the server is ready. Never
+    /// ends.
     pub async fn follow(&self) {
         let (sender, mut changes) = mpsc::channel(1);
         let config = self.shared.config.load_full();
@@ -132,6 +133,8 @@ impl Reloader {
         });
         let mut hangup = signal(SignalKind::hangup()).ok();
         let mut seen = config.digest().ok();
+        // Not earlier: before there is a handler, SIGHUP ends the process.
+        self.notifier.ready(&standing(&self.shared));
         loop {
             let asked = tokio::select! {
                 Some(()) = async { hangup.as_mut()?.recv().await } => true,
@@ -206,8 +209,7 @@ impl Reloader {
 }
 
 /// What a server does, in a line.
-#[must_use]
-pub fn standing(shared: &Shared) -> String {
+fn standing(shared: &Shared) -> String {
     let users = enabled(&shared.config.load()).len();
     format!("serving {users} {}", if users == 1 { "user" } else { "users" })
 }

@@ -9,7 +9,7 @@ use crate::home::{Homes, PrepareError};
 use crate::limits::{Gate, Refusals};
 use crate::log::{self, LogError};
 use crate::metrics::{self, Metrics};
-use crate::reload::{self, Reloader};
+use crate::reload::Reloader;
 use crate::session::{self, HostKeyError, Rates, Sessions, Shared, Transport};
 use crate::sockets::{ListenError, Sockets};
 use crate::subsystem::Workers;
@@ -252,7 +252,6 @@ impl Server {
             let (transport, shared) = (Arc::clone(&self.transport), Arc::clone(&self.shared));
             listening.spawn(accept(listener, transport, shared, connections.clone()));
         }
-        self.notifier.ready(&reload::standing(&self.shared));
         tokio::select! {
             () = shutdown => {}
             () = expire(Arc::clone(&self.shared)) => {}

@@ -18,7 +18,12 @@ use std::path::{Path, PathBuf};
 /// this process where there is no other. What is there already stays as it is.
 pub(super) fn make(config: &Config, owner: Option<&Account>) -> Result<(), ConfineError> {
     for folder in all(config) {
-        make_one(&folder, owner).map_err(|error| ConfineError::Folder { folder, error })?;
+        match make_one(&folder, owner) {
+            // Perhaps it is never needed, as keys/authorized where nobody may install keys; and whoever needs it
+            // tells why it is not there.
+            Err(_) if owner.is_none() => {}
+            made => made.map_err(|error| ConfineError::Folder { folder, error })?,
+        }
     }
     Ok(())
 }
