@@ -135,6 +135,16 @@ impl Host {
         Ok(program)
     }
 
+    /// As [`start_apart`](Host::start_apart), through a command that becomes the server.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_through(&mut self, command: Command) -> Result<Program> {
+        let program = Program::serve_through(command, self.dir.path())?;
+        self.address = program.address();
+        Ok(program)
+    }
+
     /// Ends the server in order.
     ///
     /// # Errors

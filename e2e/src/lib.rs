@@ -4,6 +4,7 @@
 mod administrator;
 mod client;
 mod exec;
+mod faulty;
 pub mod foreign;
 mod host;
 mod liar;
@@ -19,6 +20,7 @@ pub mod tree;
 pub use administrator::Administrator;
 pub use client::{Client, Outcome};
 pub use exec::{Commands, Exec, command, run};
+pub use faulty::{Faulty, Step};
 pub use host::{Host, HostBuilder};
 pub use liar::Liar;
 pub use mount::Mount;

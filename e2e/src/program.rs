@@ -62,10 +62,27 @@ impl Program {
     /// If it does not start.
     pub fn serve_as(dir: &Path, address: SocketAddr, change: impl FnOnce(&mut Command)) -> Result<Program> {
         let mut command = Command::new(binary("sshomed")?);
-        command.args(["serve", "--listen", &address.to_string(), "--dir"]).arg(dir);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         change(&mut command);
-        let mut child = command.spawn()?;
+        Program::start(command, dir, address)
+    }
+
+    /// The same through a command that runs what its arguments say, and becomes that.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn serve_through(mut command: Command, dir: &Path) -> Result<Program> {
+        command.arg(binary("sshomed")?);
+        Program::start(command, dir, SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    fn start(mut command: Command, dir: &Path, address: SocketAddr) -> Result<Program> {
+        let mut child = command
+            .args(["serve", "--listen", &address.to_string(), "--dir"])
+            .arg(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
         let out = child.stdout.take().context("no standard output")?;
         let mut announced = Vec::new();
         for line in BufReader::new(out).lines() {
@@ -102,10 +119,30 @@ impl Program {
     /// # Errors
     /// If it has ended.
     pub fn memory(&self) -> Result<u64> {
+        self.status("VmRSS:")
+    }
+
+    /// The most that it has ever held in memory, in bytes.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn peak(&self) -> Result<u64> {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, row: &str) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it has ended")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(row)).context("it has ended")?;
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib << 10)
+    }
+
+    /// How many files, sockets and the like it has open.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn descriptors(&self) -> Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
     }
 
     /// Kills it, as `kill -9` does.

@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use sshome_e2e::tree::noise;
 use sshome_e2e::{Client, Host, HostBuilder, Outcome, Peer, until};
 use sshome_wire::{Request, Status};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -61,6 +61,13 @@ fn heard(host: &Host) -> String {
     // A server that closes while something is on its way resets the connection.
     drop(stream.read_to_end(&mut text));
     String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The first line that a server says.
+fn heard_first(host: &Host) -> String {
+    let mut line = String::new();
+    drop(BufReader::new(TcpStream::connect(host.address()).unwrap()).read_line(&mut line));
+    line
 }
 
 /// A connection that is greeted, and says nothing.
@@ -119,6 +126,19 @@ async fn max_startups() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn max_startups_drops_some_before_it_drops_all() {
+    let host = host("max-startups = \"1:50:1000\"").await;
+    let _stranger = stranger(&host);
+    let mut seen = [0; 2];
+    until("some are refused and some are not", || {
+        let mut start = [0; 4];
+        TcpStream::connect(host.address()).unwrap().read_exact(&mut start).unwrap();
+        seen[usize::from(&start == b"SSH-")] += 1;
+        seen.iter().all(|times| *times > 0)
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_per_address() {
     let Some(()) = ssh("connections_per_address") else { return };
     let host = host("connections-per-address = 1\nexempt = []").await;
@@ -166,6 +186,33 @@ async fn penalties() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn penalty_no_login() {
+    let Some(()) = ssh("penalty_no_login") else { return };
+    let settings = "penalty-no-login = 4\npenalty-failed-login = 0\npenalty-threshold = 3\npenalty-max = 4";
+    let host = host(&format!("{settings}\nexempt = []")).await;
+    let port = host.address().port().to_string();
+    // It connects, looks at the key and leaves.
+    let scanned =
+        Command::new("ssh-keyscan").args(["-t", "ed25519", "-p", &port, "127.0.0.1"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&scanned.stdout).contains("ssh-ed25519"), "{scanned:?}");
+    until("its address is refused", || heard_first(&host).starts_with("Not now"));
+    assert_eq!(visit(&host, "ann", "127.0.0.2").code, Some(0));
+    until("it is forgotten", || visit(&host, "ann", "127.0.0.1").code == Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn penalty_max() {
+    let Some(()) = ssh("penalty_max") else { return };
+    // Without the limit it would take a day.
+    let host =
+        host("penalty-failed-login = 86400\npenalty-threshold = 1\npenalty-max = 3\nexempt = []").await;
+    let wrong = [wrong_key(&host, "wrong")];
+    assert_eq!(command(&host, "ann", "127.0.0.1", &wrong).output().unwrap().status.code(), Some(255));
+    until("the address is refused", || heard_first(&host).starts_with("Not now"));
+    until("it is forgotten", || visit(&host, "ann", "127.0.0.1").code == Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sessions_per_user() {
     let Some(()) = ssh("sessions_per_user") else { return };
     let host = host("sessions-per-user = 1").await;
@@ -194,6 +241,20 @@ async fn idle_timeout() {
     // Keepalives alone do not keep it.
     let end = peer.next_or_end().await;
     assert!(!matches!(end, Ok(Some(_))), "{end:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_timeout_of_other_peoples_clients() {
+    let Some(()) = ssh("idle_timeout_of_other_peoples_clients") else { return };
+    let host = host("idle-timeout = 1").await;
+    let mut idle = command(&host, "ann", "127.0.0.1", &[host.key_file()]);
+    let mut idle = Killed(idle.stdin(Stdio::piped()).spawn().unwrap());
+    let mut code = None;
+    until("it is ended", || {
+        code = idle.0.try_wait().unwrap();
+        code.is_some()
+    });
+    assert_eq!(code.unwrap().code(), Some(255));
 }
 
 /// A program that is killed with the test.

@@ -181,6 +181,9 @@ fn disk_text(path: &RemotePath, error: &home::Error) -> String {
             format!("{path} is not empty; rm -r removes it with all that is in it")
         }
         home::Error::Os(Errno::NOSPC) => format!("{path}: the server's disk is full"),
+        home::Error::Os(Errno::IO) => {
+            format!("{path}: the server's disk has failed to read or write; tell who runs the server")
+        }
         home::Error::Os(Errno::XDEV) => format!("{path} lies on another disk than its home"),
         home::Error::Os(Errno::LOOP) => format!("{path}: too many symbolic links"),
         home::Error::Os(Errno::NXIO) => format!("{path}: it is not a regular file"),

@@ -78,11 +78,14 @@ impl Removal {
             let removed = match tree.next_step() {
                 Ok(Some(TreeItem::Enter(location, stat))) => {
                     self.at = below(&self.at, &location);
-                    home::open_to_owner(&location, &stat)
+                    home::open_to_owner(&location, &stat).of_directory(&self.at)
                 }
-                Ok(Some(TreeItem::Leaf(location, _))) => unlink(user, &location, &below(&self.at, &location)),
+                Ok(Some(TreeItem::Leaf(location, _))) => {
+                    let path = below(&self.at, &location);
+                    unlink(user, &location, &path).of_file(&path)
+                }
                 Ok(Some(TreeItem::Leave(location, _))) => {
-                    let removed = unlink_directory(user, &location, &self.at);
+                    let removed = unlink_directory(user, &location, &self.at).of_directory(&self.at);
                     self.at = self.at.split().map_or_else(RemotePath::root, |(parent, _)| parent);
                     removed
                 }
@@ -93,12 +96,12 @@ impl Removal {
                     unlink_directory(user, own, &self.path).of_directory(&self.path)?;
                     return Ok(true);
                 }
-                Err(error) => Err(error),
+                Err(error) => Err(error).of_file(&self.at),
             };
             self.removed += u64::from(removed.is_ok());
             if let Err(error) = removed {
                 self.failed += 1;
-                self.first_failure.get_or_insert_with(|| format!("{}: {error}", self.path));
+                self.first_failure.get_or_insert_with(|| format!("{}: {error}", error.status()));
             }
         }
         Ok(false)

@@ -1,7 +1,10 @@
 //! Random transfers over a way that breaks at random places, by clients that give up and come back, and by
-//! programs that are [killed]. `SSHOME_TORTURE_ROUNDS` makes both longer, `SSHOME_TORTURE_SEED` others.
+//! programs that are [killed], with [sftp] of other people as well, and in the middle of [edits].
+//! `SSHOME_TORTURE_ROUNDS` makes all of them longer, `SSHOME_TORTURE_SEED` others.
 
+mod edits;
 mod killed;
+mod sftp;
 
 use crate::MIB;
 use crate::client::{Client, RECURSIVE, books, names, noise, until};

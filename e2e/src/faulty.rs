@@ -1,0 +1,148 @@
+//! A disk that fails when a test wants it to: a folder shown again through FUSE, where the n-th change can
+//! be refused.
+
+mod filesystem;
+
+use filesystem::Filesystem;
+use fuser::{BackgroundSession, Config, MountOption};
+use rustix::io::Errno;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tempfile::TempDir;
+
+/// What is asked of a disk, and can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A file that is there is opened.
+    Open,
+    /// A file is made.
+    Create,
+    /// A directory or a symbolic link is made.
+    Make,
+    /// Another name is made for a file.
+    Link,
+    /// Bytes are written.
+    Write,
+    /// Mode, times or length are set.
+    SetAttributes,
+    /// An extended attribute is written or removed.
+    SetXattr,
+    /// A file is put on the disk.
+    Sync,
+    /// A directory is put on the disk.
+    SyncDirectory,
+    /// A name is given or taken over.
+    Rename,
+    /// A name is removed.
+    Remove,
+}
+
+impl Step {
+    /// All but the removal, of which a failure leaves something behind.
+    pub const BUILDING: &[Step] = &[
+        Step::Open,
+        Step::Create,
+        Step::Make,
+        Step::Link,
+        Step::Write,
+        Step::SetAttributes,
+        Step::SetXattr,
+        Step::Sync,
+        Step::SyncDirectory,
+        Step::Rename,
+    ];
+}
+
+/// The disk. It is unmounted when it is dropped.
+pub struct Faulty {
+    session: Option<BackgroundSession>,
+    // After the session, which shows it.
+    dir: TempDir,
+    faults: Arc<Faults>,
+}
+
+/// What is to fail.
+#[derive(Debug, Default)]
+struct Faults(Mutex<Option<Fault>>);
+
+#[derive(Debug)]
+struct Fault {
+    steps: &'static [Step],
+    /// Which of them is to fail, counted from 0.
+    number: usize,
+    error: Errno,
+    seen: Vec<Step>,
+}
+
+impl Faulty {
+    /// Mounts a disk without a fault. None if this machine cannot mount; then it is said which test that
+    /// leaves out.
+    ///
+    /// # Panics
+    /// If there is no temporary folder to be had.
+    #[must_use]
+    pub fn new(test: &str) -> Option<Faulty> {
+        let dir = TempDir::with_prefix("sshome-faulty-").unwrap();
+        let faults = Arc::new(Faults::default());
+        for folder in ["backing", "mounted"] {
+            fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        let filesystem = Filesystem::of(&dir.path().join("backing"), Arc::clone(&faults)).unwrap();
+        let mut config = Config::default();
+        config.mount_options = vec![MountOption::FSName("faulty".into()), MountOption::NoAtime];
+        match fuser::spawn_mount(filesystem, dir.path().join("mounted"), &config) {
+            Ok(session) => Some(Faulty { session: Some(session), dir, faults }),
+            Err(error) => {
+                eprintln!("skipped: {test}: nothing can be mounted here: {error}");
+                None
+            }
+        }
+    }
+
+    /// Where it is mounted.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("mounted")
+    }
+
+    /// The folder that is shown, where nothing fails.
+    #[must_use]
+    pub fn backing(&self) -> PathBuf {
+        self.dir.path().join("backing")
+    }
+
+    /// Has one of these steps fail from now on, once: that of this number, counted from 0.
+    pub fn fail(&self, number: usize, steps: &'static [Step], error: Errno) {
+        *self.faults.lock() = Some(Fault { steps, number, error, seen: Vec::new() });
+    }
+
+    /// Has everything go well from now on; which of the steps there were, that which has failed among them.
+    #[must_use]
+    pub fn heal(&self) -> Vec<Step> {
+        self.faults.lock().take().map(|fault| fault.seen).unwrap_or_default()
+    }
+}
+
+impl Drop for Faulty {
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        if let Err(error) = session.umount_and_join() {
+            eprintln!("{} is not unmounted: {error}", self.path().display());
+        }
+    }
+}
+
+impl Faults {
+    fn lock(&self) -> MutexGuard<'_, Option<Fault>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be asked before each step: fails if this is the one.
+    fn before(&self, step: Step) -> Result<(), Errno> {
+        let mut fault = self.lock();
+        let Some(fault) = fault.as_mut().filter(|fault| fault.steps.contains(&step)) else { return Ok(()) };
+        fault.seen.push(step);
+        if fault.seen.len() - 1 == fault.number { Err(fault.error) } else { Ok(()) }
+    }
+}

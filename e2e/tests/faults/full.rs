@@ -1,0 +1,156 @@
+//! A disk that is full, which is not the quota.
+
+use crate::World;
+use crate::change::{self, Change};
+use rustix::process::geteuid;
+use sshome_e2e::{Program, until};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// What a server runs through that is to see a small disk at the folder that follows, alone. It is gone with
+/// the server.
+const MOUNT: &str =
+    "mount -t tmpfs -o size=24m,nr_inodes=300 small \"$0\" && mkdir \"$0/ann\" \"$0/bob\" && exec \"$@\"";
+
+/// A command that gives what follows a small disk at a folder, or none where that is not allowed.
+fn with_small_disk(test: &str, folder: &Path) -> Option<Command> {
+    let command = || {
+        let mut command = Command::new("unshare");
+        command.arg("--mount");
+        if !geteuid().is_root() {
+            command.arg("--map-root-user");
+        }
+        command.args(["sh", "-c", MOUNT]).arg(folder);
+        command
+    };
+    let tried = command().arg("true").stderr(Stdio::piped()).output();
+    match tried {
+        Ok(output) if output.status.success() => Some(command()),
+        Ok(output) => {
+            let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            eprintln!("skipped: {test}: nothing can be mounted here: {why}");
+            None
+        }
+        Err(error) => {
+            eprintln!("skipped: {test}: unshare: {error}");
+            None
+        }
+    }
+}
+
+/// What fills the disk, seen from outside of the server's mounts.
+struct Filler(PathBuf);
+
+impl Filler {
+    fn of(server: &Program, folder: &Path) -> Filler {
+        let seen = format!("/proc/{}/root{}", server.id(), folder.display());
+        Filler(PathBuf::from(seen).join("filler"))
+    }
+
+    /// Leaves room for so many bytes and no more.
+    fn fill_bytes(&self, left: u64) {
+        let mut file = File::create(&self.0).unwrap();
+        let error = loop {
+            if let Err(error) = file.write_all(&[1; 4096]) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+        let length = file.metadata().unwrap().len();
+        file.set_len(length - left).unwrap();
+    }
+
+    /// Leaves room for so many files and no more.
+    fn fill_inodes(&self, left: usize) {
+        fs::create_dir(&self.0).unwrap();
+        let full = (0..).find(|number| File::create(self.0.join(number.to_string())).is_err()).unwrap();
+        (0..left).for_each(|number| fs::remove_file(self.0.join((full - 1 - number).to_string())).unwrap());
+    }
+
+    fn empty(&self) {
+        if self.0.is_dir() {
+            fs::remove_dir_all(&self.0).unwrap();
+        } else {
+            fs::remove_file(&self.0).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_of_and_refuses_only_what_needs_room() {
+    let folder = TempDir::with_prefix("sshome-small-").unwrap();
+    // They must be there also for who looks from outside.
+    for user in ["ann", "bob"] {
+        fs::create_dir(folder.path().join(user)).unwrap();
+    }
+    let Some(command) = with_small_disk("a_full_disk", folder.path()) else { return };
+    let mut host = World::host(folder.path());
+    let server = host.start_through(command).unwrap();
+    let filler = Filler::of(&server, folder.path());
+    let homes = filler.0.parent().unwrap().to_owned();
+    let world = World::new(host, server, homes).await;
+    let mut refusals = 0;
+    // Without a wish for more, the two that most is refused with.
+    let rooms: &[Room] = match std::env::var_os("SSHOME_TORTURE_ROUNDS") {
+        None => &[Room::Bytes(64 << 10), Room::Inodes(0)],
+        Some(_) => &[Room::Bytes(0), Room::Bytes(64 << 10), Room::Inodes(0), Room::Inodes(1)],
+    };
+    for change in Change::BUILDING {
+        let user = change.user();
+        change::prepare(&world.host, user).await;
+        let before = world.contents(user);
+        change.make(&world.host).await.unwrap();
+        let after = world.contents(user);
+        let mut refused = 0;
+        for room in rooms.iter().copied() {
+            change::prepare(&world.host, user).await;
+            room.fill(&filler);
+            let made = change.make(&world.host).await;
+            let what = format!("{change:?} with {room:?}: {made:?}");
+            match &made {
+                Ok(()) => assert!(world.contents(user) == after, "{what}"),
+                Err(text) => {
+                    refused += 1;
+                    let told = text.contains("the server's disk is full") && !text.contains("quota");
+                    assert!(told, "{what}");
+                    world.assert_unharmed(change, &before, &after, false, &what);
+                }
+            }
+            world.zcl_is_served().await;
+            world.nothing_has_leaked(user, &what).await;
+            filler.empty();
+            // The same again, now that there is room.
+            change::prepare(&world.host, user).await;
+            change.make(&world.host).await.unwrap();
+            assert!(world.contents(user) == after, "{what}");
+        }
+        println!("{change:?}: refused with {refused} of {} disks", rooms.len());
+        let needs_none =
+            matches!(change, Change::SetSize | Change::SetModeAndTimes | Change::Mv | Change::Hardlink);
+        assert!(needs_none || refused > 0, "{change:?} was never refused");
+        refusals += refused;
+    }
+    println!("{refusals} refusals");
+    let home = world.homes.join("ann");
+    drop(world);
+    until("the disk is gone with its server", || !home.exists());
+}
+
+/// What is left on the disk.
+#[derive(Clone, Copy, Debug)]
+enum Room {
+    Bytes(u64),
+    Inodes(usize),
+}
+
+impl Room {
+    fn fill(self, filler: &Filler) {
+        match self {
+            Room::Bytes(left) => filler.fill_bytes(left),
+            Room::Inodes(left) => filler.fill_inodes(left),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What fails below and around the server: a disk that is full or broken at any step of any change, and
+//! clients that are stuck. Whatever happens is said, nothing is half done, nothing leaks, and nobody else
+//! notices.
+
+mod change;
+mod full;
+mod steps;
+mod stuck;
+
+use change::Change;
+use serde_json::Value;
+use sshome_e2e::tree::{contents, noise};
+use sshome_e2e::{Host, HostBuilder, Peer, Program, until};
+use sshome_wire::{Request, Status};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The digests of a home's files by their paths.
+type Contents = BTreeMap<PathBuf, Option<blake3::Hash>>;
+
+/// A server of its own, with the homes of ann and bob on a disk that fails, and zcl's on another one. What
+/// bob's SFTP clients write is atomic.
+struct World {
+    host: Host,
+    server: Program,
+    /// The folder with the two homes, as a test may look at it.
+    homes: PathBuf,
+    /// Descriptors that are open when nobody is there.
+    at_rest: usize,
+}
+
+impl World {
+    /// A host whose homes of ann and bob are in a folder.
+    fn host(homes: &Path) -> Host {
+        let root = |user: &str| format!("root = \"{}\"\nquota = \"1 GiB\"", homes.join(user).display());
+        let builder = HostBuilder::new().unwrap().user("ann", &root("ann")).unwrap();
+        let bob = format!("{}\nsftp-uploads = \"atomic\"", root("bob"));
+        builder.user("bob", &bob).unwrap().user("zcl", "").unwrap().prepare().unwrap()
+    }
+
+    /// `homes` is the folder with the two homes, as a test may look at it.
+    async fn new(host: Host, server: Program, homes: PathBuf) -> World {
+        let mut world = World { host, server, homes, at_rest: 0 };
+        // What is opened once, at the first use.
+        world.zcl_is_served().await;
+        for user in ["ann", "bob"] {
+            change::prepare(&world.host, user).await;
+        }
+        until("nobody is there", || world.status()["sessions"].as_array().unwrap().is_empty());
+        world.at_rest = world.server.descriptors().unwrap();
+        world
+    }
+
+    fn status(&self) -> Value {
+        self.host.administrator().json(&["status"])
+    }
+
+    /// What is in a user's home.
+    fn contents(&self, user: &str) -> Contents {
+        contents(&self.homes.join(user)).unwrap()
+    }
+
+    /// Somebody whose home is elsewhere goes on.
+    async fn zcl_is_served(&self) {
+        let mut zcl = Peer::login(&self.host, "zcl").await.unwrap();
+        let content = noise(100_000, "zcl");
+        assert_eq!(zcl.put("f", &content).await.unwrap().status, Status::Done);
+        assert!(zcl.get("f").await.unwrap().unwrap() == content);
+    }
+
+    /// Nothing is staged, set aside or open, and the books are the disk's.
+    async fn nothing_has_leaked(&self, user: &str, what: &str) {
+        let mut peer = Peer::login(&self.host, user).await.unwrap();
+        assert_eq!(peer.ask(Request::Pwd).await.unwrap().status, Status::Done, "{what}");
+        drop(peer);
+        let staging = self.homes.join(user).join(".sshome-staging");
+        until(&format!("{what}: nothing is staged"), || staging.read_dir().unwrap().count() == 0);
+        let home = || {
+            let status = self.status();
+            let homes = status["homes"].as_array().unwrap();
+            homes.iter().find(|home| home["user"] == user).unwrap().clone()
+        };
+        until(&format!("{what}: nothing is reserved"), || home()["reserved"] == 0);
+        until(&format!("{what}: no descriptor is left"), || {
+            self.server.descriptors().unwrap() <= self.at_rest
+        });
+        let scanned = self.host.administrator().json(&["quota", "scan", user]);
+        let compared = &scanned["homes"][0]["compared"];
+        assert_eq!(
+            (&compared["bytes_off"], &compared["entries_off"]),
+            (&0.into(), &0.into()),
+            "{what}: {scanned}"
+        );
+    }
+
+    /// After a change that was refused: everything is as before, or, where the change is of many names, each of
+    /// them is as before or as after. `published` says that the names had been changed before it failed.
+    fn assert_unharmed(
+        &self,
+        change: Change,
+        before: &Contents,
+        after: &Contents,
+        published: bool,
+        what: &str,
+    ) {
+        let now = self.contents(change.user());
+        match change.is_one() {
+            true if published => assert!(&now == after || &now == before, "{what}: it is half done: {now:?}"),
+            true => assert!(&now == before, "{what}: something has changed: {now:?}"),
+            false => {
+                for path in before.keys().chain(after.keys()).chain(now.keys()) {
+                    let found = now.get(path);
+                    let whole = found == before.get(path) || found == after.get(path);
+                    let name = path.display();
+                    assert!(whole || change.is_in_place(path), "{what}: {name} is half done");
+                }
+            }
+        }
+    }
+}
+
+/// A program that is killed with the test, also while it is stopped.
+struct Killed(Child);
+
+impl Killed {
+    fn start(command: &mut Command) -> Killed {
+        Killed(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
