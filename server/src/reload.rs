@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
 /// A file that somebody saves changes several times in a row.
@@ -102,15 +102,14 @@ impl Reloader {
         Ok(Reloaded { added, removed, ended })
     }
 
-    /// Reloads whenever the file changes, and on SIGHUP. Never ends.
-    pub async fn follow(&self) {
+    /// Reloads whenever the file changes, and on `hangup`. Never ends.
+    pub async fn follow(&self, mut hangup: Option<Signal>) {
         let (sender, mut changes) = mpsc::channel(1);
         let config = self.shared.config.load_full();
         // It watches until it is dropped.
         let _watcher = watch(&config, sender.clone()).inspect_err(|error| {
             tracing::warn!(%error, "changes of the settings are not noticed: SIGHUP or `sshomed reload` takes them up");
         });
-        let mut hangup = signal(SignalKind::hangup()).ok();
         let mut seen = config.text().ok();
         loop {
             let asked = tokio::select! {

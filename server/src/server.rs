@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -62,6 +62,8 @@ pub struct Server {
     transport: Arc<Transport>,
     shared: Arc<Shared>,
     reloader: Arc<Reloader>,
+    /// SIGHUP, from before it is said that the server listens: until somebody waits for it, it ends the process.
+    hangup: Option<Signal>,
     control: Option<Control>,
     /// Where Prometheus asks.
     metrics: Option<TcpListener>,
@@ -95,6 +97,7 @@ impl Server {
     /// If any of it fails.
     pub async fn bind(config: Config) -> Result<Server, Error> {
         raise_open_files();
+        let hangup = signal(SignalKind::hangup()).ok();
         let transport = Arc::new(Transport::new(config.kex, &config.host_keys, &config.limits)?);
         let accounts = config.accounts.clone();
         let prepared = tokio::task::spawn_blocking(move || Homes::prepare(&accounts)).await;
@@ -126,7 +129,16 @@ impl Server {
         };
         let shared = Arc::new(shared);
         let reloader = Arc::new(Reloader::new(Arc::clone(&shared), Arc::clone(&transport), accounts));
-        Ok(Server { listeners, transport, shared, reloader, control, metrics: metrics_listener, example })
+        Ok(Server {
+            listeners,
+            transport,
+            shared,
+            reloader,
+            hangup,
+            control,
+            metrics: metrics_listener,
+            example,
+        })
     }
 
     /// The addresses that the server listens on, with the real ports.
@@ -187,7 +199,7 @@ impl Server {
         tokio::select! {
             () = shutdown => {}
             () = expire(Arc::clone(&self.shared)) => {}
-            () = self.reloader.follow() => {}
+            () = self.reloader.follow(self.hangup) => {}
             () = administer(self.control.as_ref(), &self.shared, &self.reloader) => {}
             () = measure(self.metrics, &self.shared) => {}
         }

@@ -5,7 +5,7 @@ use super::clients::Worker;
 use crate::files::{empty, same};
 use anyhow::{Context, Result, ensure};
 use rand::rngs::StdRng;
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{Rng, RngExt};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,8 +47,7 @@ impl Worker {
         for folder in [place.source(), place.back(), place.mount()] {
             fs::create_dir_all(folder)?;
         }
-        let seed = self.user.bytes().fold(0, |seed, byte| seed * 31 + u64::from(byte));
-        let mut random = StdRng::seed_from_u64(seed);
+        let mut random: StdRng = rand::make_rng();
         let mut round = 0;
         while !soak.is_over() {
             round += 1;
