@@ -53,13 +53,19 @@ impl Program {
     /// # Errors
     /// If it does not start.
     pub fn serve_at(dir: &Path, address: SocketAddr) -> Result<Program> {
-        let mut child = Command::new(binary("sshomed")?)
-            .args(["serve", "--listen", &address.to_string(), "--dir"])
-            .arg(dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
+        Program::serve_as(dir, address, |_| {})
+    }
+
+    /// The same after a change of how it is started.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn serve_as(dir: &Path, address: SocketAddr, change: impl FnOnce(&mut Command)) -> Result<Program> {
+        let mut command = Command::new(binary("sshomed")?);
+        command.args(["serve", "--listen", &address.to_string(), "--dir"]).arg(dir);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        change(&mut command);
+        let mut child = command.spawn()?;
         let out = child.stdout.take().context("no standard output")?;
         let mut announced = Vec::new();
         for line in BufReader::new(out).lines() {

@@ -7,6 +7,7 @@
 
 use super::rate::UserRates;
 use bytes::{Buf, BytesMut};
+use socket2::SockRef;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -31,6 +32,17 @@ const KEPT: usize = 64 << 10;
 /// No connection may have more than this queued, in bytes: a peer's whole window, and what is not
 /// paced (replies to a peer that asks without reading).
 const MOST: usize = 96 << 20;
+
+/// As many bytes of a connection wait in the kernel to be sent, about: a small answer waits for them, and what
+/// was put out of a get that is cancelled still goes. Those on their way do not count.
+const UNSENT: u32 = 256 << 10;
+
+/// Sets what TCP is to do with a connection. russh's own settings are not used where the stream is ours; all are
+/// wishes.
+pub fn tune(stream: &TcpStream) {
+    drop(stream.set_nodelay(true));
+    drop(SockRef::from(stream).set_tcp_notsent_lowat(UNSENT));
+}
 
 /// What paces a connection: how much of its output the kernel has not taken yet, and its user's rates.
 #[derive(Debug)]
@@ -110,9 +122,9 @@ impl Backlog {
     }
 }
 
-/// A TCP connection whose writes never wait. Cancelling its token reads as the peer's end.
-pub(super) struct Socket {
-    stream: TcpStream,
+/// A connection, by TCP as a rule, whose writes never wait. Cancelling its token reads as the peer's end.
+pub(super) struct Socket<S> {
+    stream: S,
     queue: BytesMut,
     backlog: Arc<Backlog>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -122,8 +134,8 @@ pub(super) struct Socket {
     turn: usize,
 }
 
-impl Socket {
-    pub(super) fn new(stream: TcpStream, backlog: Arc<Backlog>, cut: CancellationToken) -> Socket {
+impl<S: AsyncWrite + Unpin> Socket<S> {
+    pub(super) fn new(stream: S, backlog: Arc<Backlog>, cut: CancellationToken) -> Socket<S> {
         let cut = Box::pin(cut.cancelled_owned());
         Socket { stream, queue: BytesMut::new(), backlog, cut, pause: None, turn: 0 }
     }
@@ -154,7 +166,7 @@ impl Socket {
     }
 }
 
-impl AsyncRead for Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -186,7 +198,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let mut rest = buf;
         // Bytes keep their order: nothing overtakes the queue.
@@ -231,8 +243,9 @@ impl AsyncWrite for Socket {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
-    async fn pair() -> (Socket, TcpStream, Arc<Backlog>, CancellationToken) {
+    async fn pair() -> (Socket<TcpStream>, TcpStream, Arc<Backlog>, CancellationToken) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ours, peer) = tokio::join!(listener.accept(), TcpStream::connect(address));
