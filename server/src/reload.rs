@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
 /// A file that somebody saves changes several times in a row.
@@ -122,18 +122,16 @@ impl Reloader {
         Ok(Reloaded { added, removed, ended })
     }
 
-    /// Reloads whenever the file changes, and on SIGHUP; tells the service manager that the server is ready. Never
+    /// Reloads whenever the file changes, and on `hangup`; tells the service manager that the server is ready. Never
     /// ends.
-    pub async fn follow(&self) {
+    pub async fn follow(&self, mut hangup: Option<Signal>) {
         let (sender, mut changes) = mpsc::channel(1);
         let config = self.shared.config.load_full();
         // It watches until it is dropped.
         let _watcher = watch(&config, sender.clone()).inspect_err(|error| {
             tracing::warn!(%error, "changes of the settings are not noticed: SIGHUP or `sshomed reload` takes them up");
         });
-        let mut hangup = signal(SignalKind::hangup()).ok();
         let mut seen = config.digest().ok();
-        // Not earlier: before there is a handler, SIGHUP ends the process.
         self.notifier.ready(&standing(&self.shared));
         loop {
             let asked = tokio::select! {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -67,6 +67,8 @@ pub struct Server {
     transport: Arc<Transport>,
     shared: Arc<Shared>,
     reloader: Arc<Reloader>,
+    /// SIGHUP, from before it is said that the server listens: until somebody waits for it, it ends the process.
+    hangup: Option<Signal>,
     notifier: Arc<Notifier>,
     control: Option<Control>,
     /// Where Prometheus asks.
@@ -158,6 +160,7 @@ impl Server {
         notifier: Notifier,
     ) -> Result<Server, Error> {
         raise_open_files();
+        let hangup = signal(SignalKind::hangup()).ok();
         let Privileged { sockets, transport } = privileged;
         transport.tell();
         let listeners = sockets.ssh.into_iter().map(TcpListener::from_std).collect::<io::Result<_>>()?;
@@ -194,7 +197,7 @@ impl Server {
         );
         let reloader = Arc::new(reloader);
         let metrics = metrics_listener;
-        Ok(Server { listeners, transport, shared, reloader, notifier, control, metrics, example })
+        Ok(Server { listeners, transport, shared, reloader, hangup, notifier, control, metrics, example })
     }
 
     /// The addresses that the server listens on, with the real ports.
@@ -255,7 +258,7 @@ impl Server {
         tokio::select! {
             () = shutdown => {}
             () = expire(Arc::clone(&self.shared)) => {}
-            () = self.reloader.follow() => {}
+            () = self.reloader.follow(self.hangup) => {}
             () = administer(self.control.as_ref(), &self.shared, &self.reloader) => {}
             () = measure(self.metrics, &self.shared) => {}
         }
