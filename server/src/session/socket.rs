@@ -7,6 +7,7 @@
 
 use super::rate::UserRates;
 use bytes::{Buf, BytesMut};
+use socket2::SockRef;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -22,9 +23,26 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 /// A producer waits while more than this is queued, in bytes.
 const LOW: usize = 1 << 20;
 
+/// After so many bytes that were read in one go others have their turn, in bytes: what they want may be small.
+const TURN: usize = 256 << 10;
+
+/// An empty queue keeps memory for so many bytes.
+const KEPT: usize = 64 << 10;
+
 /// No connection may have more than this queued, in bytes: a peer's whole window, and what is not
 /// paced (replies to a peer that asks without reading).
 const MOST: usize = 96 << 20;
+
+/// As many bytes of a connection wait in the kernel to be sent, about: a small answer waits for them, and what
+/// was put out of a get that is cancelled still goes. Those on their way do not count.
+const UNSENT: u32 = 256 << 10;
+
+/// Sets what TCP is to do with a connection. russh's own settings are not used where the stream is ours; all are
+/// wishes.
+pub fn tune(stream: &TcpStream) {
+    drop(stream.set_nodelay(true));
+    drop(SockRef::from(stream).set_tcp_notsent_lowat(UNSENT));
+}
 
 /// What paces a connection: how much of its output the kernel has not taken yet, and its user's rates.
 #[derive(Debug)]
@@ -104,19 +122,22 @@ impl Backlog {
     }
 }
 
-/// A TCP connection whose writes never wait. Cancelling its token reads as the peer's end.
-pub(super) struct Socket {
-    stream: TcpStream,
+/// A connection, by TCP as a rule, whose writes never wait. Cancelling its token reads as the peer's end.
+pub(super) struct Socket<S> {
+    stream: S,
     queue: BytesMut,
     backlog: Arc<Backlog>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Until what was read is paid for.
     pause: Option<Pin<Box<Sleep>>>,
+    /// Bytes that were read since others had their turn.
+    turn: usize,
 }
 
-impl Socket {
-    pub(super) fn new(stream: TcpStream, backlog: Arc<Backlog>, cut: CancellationToken) -> Socket {
-        Socket { stream, queue: BytesMut::new(), backlog, cut: Box::pin(cut.cancelled_owned()), pause: None }
+impl<S: AsyncWrite + Unpin> Socket<S> {
+    pub(super) fn new(stream: S, backlog: Arc<Backlog>, cut: CancellationToken) -> Socket<S> {
+        let cut = Box::pin(cut.cancelled_owned());
+        Socket { stream, queue: BytesMut::new(), backlog, cut, pause: None, turn: 0 }
     }
 
     /// Writes out what is queued, as far as the kernel takes it now.
@@ -129,8 +150,8 @@ impl Socket {
             self.queue.advance(written);
             self.count(written);
         }
-        // The memory of a queue that was long is given back.
-        if self.queue.capacity() > LOW {
+        // The memory of a queue that was long is given back: most connections are idle most of the time.
+        if self.queue.capacity() > KEPT {
             self.queue = BytesMut::new();
         }
         Poll::Ready(Ok(()))
@@ -145,7 +166,7 @@ impl Socket {
     }
 }
 
-impl AsyncRead for Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -162,16 +183,22 @@ impl AsyncRead for Socket {
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
         }
+        let turn = std::mem::take(&mut self.turn);
+        if turn >= TURN {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let result = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-        let rates = self.backlog.rates();
-        let paid = rates.and_then(|rates| rates.received(buf.filled().len() - before));
+        let read = buf.filled().len() - before;
+        self.turn = turn + read;
+        let paid = self.backlog.rates().and_then(|rates| rates.received(read));
         self.pause = paid.filter(|paid| *paid > Instant::now()).map(|paid| Box::pin(sleep_until(paid)));
         Poll::Ready(result)
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let mut rest = buf;
         // Bytes keep their order: nothing overtakes the queue.
@@ -216,8 +243,9 @@ impl AsyncWrite for Socket {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
-    async fn pair() -> (Socket, TcpStream, Arc<Backlog>, CancellationToken) {
+    async fn pair() -> (Socket<TcpStream>, TcpStream, Arc<Backlog>, CancellationToken) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ours, peer) = tokio::join!(listener.accept(), TcpStream::connect(address));
@@ -271,6 +299,35 @@ mod tests {
         written.unwrap();
         received.unwrap();
         assert!(got == queued);
+    }
+
+    #[tokio::test]
+    async fn who_sends_much_is_not_read_for_ever_in_one_go() {
+        let (mut socket, mut peer, _, _cut) = pair().await;
+        let sent = vec![3; 4 << 20];
+        let writing = tokio::spawn(async move { peer.write_all(&sent).await.map(|()| peer) });
+        let mut waiting = vec![0; 2 * TURN];
+        while socket.stream.peek(&mut waiting).await.unwrap() < waiting.len() {
+            tokio::task::yield_now().await;
+        }
+        let (mut all, mut buffer) = (0, vec![0; 16 << 10]);
+        std::future::poll_fn(|cx| {
+            let mut in_one_go = 0;
+            loop {
+                let mut read = ReadBuf::new(&mut buffer);
+                let Poll::Ready(result) = Pin::new(&mut socket).poll_read(cx, &mut read) else { break };
+                result.unwrap();
+                in_one_go += read.filled().len();
+                assert!(in_one_go < TURN + (16 << 10));
+                if all + in_one_go == 4 << 20 {
+                    return Poll::Ready(());
+                }
+            }
+            all += in_one_go;
+            Poll::Pending
+        })
+        .await;
+        writing.await.unwrap().unwrap();
     }
 
     #[tokio::test]

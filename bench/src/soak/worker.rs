@@ -1,0 +1,116 @@
+//! One user's round: files are made, stored, compared on the server's disk, fetched, compared, removed.
+
+use super::Soak;
+use super::clients::Worker;
+use crate::files::{empty, same};
+use anyhow::{Context, Result, ensure};
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A command of a user who is sent away all the time succeeds at some time.
+const TRIES: usize = 200;
+
+/// Where a user's client works.
+pub(super) struct Place(PathBuf);
+
+impl Place {
+    pub(super) fn top(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn source(&self) -> PathBuf {
+        self.0.join("source")
+    }
+
+    pub(super) fn back(&self) -> PathBuf {
+        self.0.join("back")
+    }
+
+    pub(super) fn mount(&self) -> PathBuf {
+        self.0.join("mount")
+    }
+
+    /// The name of a file in `source`.
+    pub(super) fn file(number: usize) -> String {
+        format!("file{number:03}")
+    }
+}
+
+impl Worker {
+    /// Works round by round until the soak is over.
+    pub(super) fn work(&self, soak: &Soak<'_>) -> Result<()> {
+        let place = Place(soak.stage.path().join("soak").join(self.user));
+        for folder in [place.source(), place.back(), place.mount()] {
+            fs::create_dir_all(folder)?;
+        }
+        let mut random: StdRng = rand::make_rng();
+        let mut round = 0;
+        while !soak.is_over() {
+            round += 1;
+            self.round(soak, &place, &mut random).with_context(|| format!("{}, round {round}", self.user))?;
+        }
+        Ok(())
+    }
+
+    fn round(&self, soak: &Soak<'_>, place: &Place, random: &mut StdRng) -> Result<()> {
+        let bytes = self.plant(&place.source(), random)?;
+        let stored = soak.stage.sshomed().join("home").join(self.user).join("source");
+        self.run(soak, place, "storing", || self.store(soak, place))?;
+        same(&place.source(), &stored).context("what was stored is not what was sent")?;
+        empty(&place.back())?;
+        self.run(soak, place, "fetching", || self.fetch(soak, place))?;
+        same(&place.source(), &place.back().join("source"))
+            .context("what was fetched is not what was sent")?;
+        // Its connection may be lost behind the removal: then there is nothing left to be removed.
+        while stored.exists() {
+            self.run(soak, place, "removing", || self.remove(soak, place))?;
+        }
+        soak.counts.files.fetch_add(self.files as u64, Relaxed);
+        soak.counts.bytes.fetch_add(bytes, Relaxed);
+        Ok(())
+    }
+
+    /// Makes the files anew, some of them short and some long; how many bytes they have.
+    fn plant(&self, folder: &Path, random: &mut StdRng) -> Result<u64> {
+        let mut sum = 0;
+        for number in 0..self.files {
+            let most = if number % 4 == 0 { self.longest } else { self.longest / 16 };
+            let mut content = vec![0; random.random_range(0..=most)];
+            random.fill_bytes(&mut content);
+            fs::write(folder.join(Place::file(number)), &content)?;
+            sum += content.len() as u64;
+        }
+        Ok(sum)
+    }
+
+    /// Runs a client; one whose session may have been ended again, until it succeeds.
+    fn run(
+        &self,
+        soak: &Soak<'_>,
+        place: &Place,
+        what: &str,
+        command: impl Fn() -> Result<Command>,
+    ) -> Result<()> {
+        let log = place.top().join("log");
+        for _ in 0..TRIES {
+            let mut command = command()?;
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
+            let status = command.status().context("running timeout")?;
+            if status.success() {
+                return Ok(());
+            }
+            let said = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+            ensure!(self.is_kicked, "{what}: the client ended with {status}; it said:\n{said}");
+            ensure!(status.code() != Some(124), "{what}: the client hung; it said:\n{said}");
+            soak.counts.cut.fetch_add(1, Relaxed);
+            if what == "removing" {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("{what}: not once in {TRIES} tries")
+    }
+}
