@@ -7,7 +7,6 @@
 
 use super::rate::UserRates;
 use bytes::{Buf, BytesMut};
-use socket2::SockRef;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -33,15 +32,9 @@ const KEPT: usize = 64 << 10;
 /// paced (replies to a peer that asks without reading).
 const MOST: usize = 96 << 20;
 
-/// As many bytes of a connection wait in the kernel to be sent, about: a small answer waits for them, and what
-/// was put out of a get that is cancelled still goes. Those on their way do not count.
-const UNSENT: u32 = 256 << 10;
-
-/// Sets what TCP is to do with a connection. russh's own settings are not used where the stream is ours; all are
-/// wishes.
+/// Sets what TCP is to do with a connection: russh's own setting is not used where the stream is ours.
 pub fn tune(stream: &TcpStream) {
     drop(stream.set_nodelay(true));
-    drop(SockRef::from(stream).set_tcp_notsent_lowat(UNSENT));
 }
 
 /// What paces a connection: how much of its output the kernel has not taken yet, and its user's rates.
