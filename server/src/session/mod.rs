@@ -25,7 +25,6 @@ use handler::Connection;
 use russh::Disconnect;
 use russh::keys::{HashAlg, PrivateKey};
 use socket::{Backlog, Socket};
-use socket2::SockRef;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,10 +35,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use watch::{Cut, watch};
-
-/// As many bytes of a connection wait in the kernel to be sent, about: a small answer waits for them, and what
-/// was put out of a get that is cancelled still goes. Those on their way do not count.
-const UNSENT: u32 = 256 << 10;
 
 /// What all connections of a server share.
 pub struct Shared {
@@ -119,9 +114,8 @@ impl Transport {
         let backlog = Arc::new(Backlog::default());
         let channels = TaskTracker::new();
         let cut = shared.cut.child_token();
-        // russh's own setting is not used where the stream is ours. Both are wishes.
+        // russh's own setting is not used where the stream is ours.
         drop(stream.set_nodelay(true));
-        drop(SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT));
         let socket = Socket::new(stream, Arc::clone(&backlog), cut.clone());
         let present = shared.sessions.enter(peer, Arc::clone(&backlog), cut.clone());
         let connection = Connection {
