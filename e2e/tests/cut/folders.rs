@@ -104,39 +104,31 @@ async fn they_are_so_over_connections_that_are_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn they_are_so_when_the_command_is_given_again() {
     let host = host().await;
-    let mut allowed = 0;
-    let proxy = Proxy::new(host.address(), move || {
-        allowed += 15_000;
-        allowed
-    })
-    .await;
+    // Three commands of each kind are cut.
+    let cuts = [100_000, 300_000, 500_000, u64::MAX, 100_000, 150_000, 200_000];
+    let proxy = Proxy::cutting(host.address(), &cuts).await;
     let mut client = Client::login(&host, proxy.port()).await;
     plant(&client.path("t"));
     fs::create_dir(host.home("ann").join("in")).unwrap();
+    fs::create_dir(client.path("back")).unwrap();
     for is_put in [true, false] {
-        let mut commands = 0;
+        let mut cut = 0;
         loop {
-            commands += 1;
             client.retries = 0;
             let done = match is_put {
                 true => client.put(&["t"], "/in", PRESERVE).await,
-                // Into the same directory each time, as a name that is new becomes one.
-                false => {
-                    fs::create_dir_all(client.path("back")).unwrap();
-                    client.get(&["/in/t"], "back", PRESERVE).await
-                }
+                false => client.get(&["/in/t"], "back", PRESERVE).await,
             };
+            let next = Client::login(&host, proxy.port()).await;
+            fs::rename(client.path(""), next.path("")).unwrap();
+            client = next;
             match done {
                 Ok(summary) => break assert!(summary.failures.is_empty(), "{summary:?}"),
-                Err(ConversationError::Lost(_)) => {
-                    let next = Client::login(&host, proxy.port()).await;
-                    fs::rename(client.path(""), next.path("")).unwrap();
-                    client = next;
-                }
+                Err(ConversationError::Lost(_)) => cut += 1,
                 Err(error) => panic!("{error}"),
             }
         }
-        assert!(commands > 2, "{commands}");
+        assert_eq!(cut, 3);
     }
     assert_same(&client.path("t"), &host.home("ann").join("in/t"));
     assert_same(&client.path("t"), &client.path("back/t"));

@@ -97,8 +97,8 @@ pub(super) fn open(base: &Path, below: &[Vec<u8>]) -> io::Result<Directory> {
     Ok(directory)
 }
 
-/// Directories whose names, or whose own modes and times, have changed since they were last on the disk. Few of them are kept
-/// open, however many there are.
+/// Directories whose names, or whose own modes and times, have changed since they were last on the disk. Few of
+/// them are kept open, however many there are.
 #[derive(Default)]
 pub(super) struct Unsynced {
     directories: Vec<Rc<Directory>>,
