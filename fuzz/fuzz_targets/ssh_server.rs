@@ -13,6 +13,7 @@ use sshomed::limits::Gate;
 use sshomed::metrics::Metrics;
 use sshomed::quota::Ledgers;
 use sshomed::session::{Rates, Sessions, Shared, Transport};
+use sshomed::subsystem::Workers;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
@@ -86,6 +87,7 @@ impl World {
         std::fs::write(dir.path().join("etc/users.toml"), "[server]\n").expect("a file");
         let config = config::load(dir.path(), None, &[]).expect("a configuration");
         let transport = Transport::new(config.kex, &config.host_keys, &config.limits).expect("a key");
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let metrics = Arc::new(Metrics::default());
         let shared = Shared {
             authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config))),
@@ -95,11 +97,11 @@ impl World {
             rates: Rates::default(),
             sessions: Arc::new(Sessions::new(Arc::clone(&metrics))),
             metrics,
+            workers: runtime.block_on(async { Workers::of_this_runtime() }),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
             config: ArcSwap::from_pointee(config),
         };
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         World { _dir: dir, transport, shared: Arc::new(shared), runtime }
     }
 }
