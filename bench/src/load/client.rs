@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// As much as sftp asks for in one request, in bytes.
 const PIECE: u32 = 32 << 10;
 
-/// How many of them sftp has under way at once, halved: that is below every window.
+/// How many of them are under way at once: half as many as sftp has, together less than any window.
 const UNDER_WAY: usize = 32;
 
 /// What a session speaks.

@@ -13,8 +13,8 @@ use crate::stage::Stage;
 use anyhow::{Result, bail};
 use clients::WORKERS;
 use series::{Sample, Series};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ pub(crate) fn run(time: Duration, stage: &Stage) -> Result<String> {
         soak.stop.store(true, Relaxed);
         series
     })?;
-    if let Some(error) = soak.failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+    if let Some(error) = soak.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error);
     }
     let end = rest(&soak.server, begin)?;
@@ -111,7 +111,7 @@ impl Soak<'_> {
         if let Err(error) = work() {
             println!("failed: {error:#}");
             self.stop.store(true, Relaxed);
-            let mut failed = self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
             failed.get_or_insert(error);
         }
     }

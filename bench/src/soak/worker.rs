@@ -3,7 +3,7 @@
 use super::Soak;
 use super::clients::Worker;
 use crate::files::{empty, same};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 use std::fs::{self, File};
@@ -13,6 +13,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// A command of a user who is sent away all the time succeeds at some time.
 const TRIES: usize = 200;
+
+/// What timeout ends with when the time was over.
+const HUNG: i32 = 124;
 
 /// Where a user's client works.
 pub(super) struct Place(PathBuf);
@@ -59,15 +62,15 @@ impl Worker {
     fn round(&self, soak: &Soak<'_>, place: &Place, random: &mut StdRng) -> Result<()> {
         let bytes = self.plant(&place.source(), random)?;
         let stored = soak.stage.sshomed().join("home").join(self.user).join("source");
-        self.run(soak, place, "storing", || self.store(soak, place))?;
+        self.persist(soak, place, || self.store(soak, place)).context("storing")?;
         same(&place.source(), &stored).context("what was stored is not what was sent")?;
         empty(&place.back())?;
-        self.run(soak, place, "fetching", || self.fetch(soak, place))?;
+        self.persist(soak, place, || self.fetch(soak, place)).context("fetching")?;
         same(&place.source(), &place.back().join("source"))
             .context("what was fetched is not what was sent")?;
         // Its connection may be lost behind the removal: then there is nothing left to be removed.
         while stored.exists() {
-            self.run(soak, place, "removing", || self.remove(soak, place))?;
+            self.attempt(soak, place, self.remove(soak, place)?).context("removing")?;
         }
         soak.counts.files.fetch_add(self.files as u64, Relaxed);
         soak.counts.bytes.fetch_add(bytes, Relaxed);
@@ -87,30 +90,28 @@ impl Worker {
         Ok(sum)
     }
 
-    /// Runs a client; one whose session may have been ended again, until it succeeds.
-    fn run(
-        &self,
-        soak: &Soak<'_>,
-        place: &Place,
-        what: &str,
-        command: impl Fn() -> Result<Command>,
-    ) -> Result<()> {
-        let log = place.top().join("log");
+    /// Runs a client until it succeeds: at once, but for a user who is kicked.
+    fn persist(&self, soak: &Soak<'_>, place: &Place, command: impl Fn() -> Result<Command>) -> Result<()> {
         for _ in 0..TRIES {
-            let mut command = command()?;
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
-            let status = command.status().context("running timeout")?;
-            if status.success() {
-                return Ok(());
-            }
-            let said = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
-            ensure!(self.is_kicked, "{what}: the client ended with {status}; it said:\n{said}");
-            ensure!(status.code() != Some(124), "{what}: the client hung; it said:\n{said}");
-            soak.counts.cut.fetch_add(1, Relaxed);
-            if what == "removing" {
+            if self.attempt(soak, place, command()?)? {
                 return Ok(());
             }
         }
-        anyhow::bail!("{what}: not once in {TRIES} tries")
+        bail!("not once in {TRIES} tries")
+    }
+
+    /// Runs a client; says whether it succeeded. Only the sessions of a user who is kicked may fail.
+    fn attempt(&self, soak: &Soak<'_>, place: &Place, mut command: Command) -> Result<bool> {
+        let log = place.top().join("log");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
+        let status = command.status().context("running timeout")?;
+        if status.success() {
+            return Ok(true);
+        }
+        let said = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+        ensure!(status.code() != Some(HUNG), "the client hung; it said:\n{said}");
+        ensure!(self.is_kicked, "the client ended with {status}; it said:\n{said}");
+        soak.counts.cut.fetch_add(1, Relaxed);
+        Ok(false)
     }
 }
