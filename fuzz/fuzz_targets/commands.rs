@@ -29,7 +29,8 @@ fn check(words: &[Word]) {
     assert!(again.iter().all(|word| !word.is_glob()));
     for (word, other) in words.iter().zip(words.iter().skip(1)) {
         let pattern = Pattern::glob(word.letters());
-        pattern.matches(&other.bytes());
+        // Whatever the answer is, it comes.
+        let _ = pattern.matches(&other.bytes());
         assert!(word.is_glob() || pattern.matches(&word.bytes()));
     }
     match command::parse(words) {

@@ -2,17 +2,17 @@ use bytes::{Buf, Bytes};
 use sshomed::subsystem::{Arrival, Gone, Incoming, Outgoing};
 use std::sync::{Arc, Mutex};
 
-/// What a client sends, a piece at a time, and how it ends.
+/// What a client sends, a piece at a time, and how it ends. Then it waits.
 pub struct Pieces {
     pieces: std::vec::IntoIter<Bytes>,
-    end: Arrival,
+    end: Option<Arrival>,
 }
 
 impl Pieces {
     /// These bytes, in pieces of so many.
     pub fn chunks(input: &[u8], size: usize, end: Arrival) -> Pieces {
         let pieces: Vec<Bytes> = input.chunks(size).map(Bytes::copy_from_slice).collect();
-        Pieces { pieces: pieces.into_iter(), end }
+        Pieces { pieces: pieces.into_iter(), end: Some(end) }
     }
 
     /// A greeting, then the input's packets, which begin with their length. The lengths are made to fit,
@@ -29,13 +29,16 @@ impl Pieces {
                 pieces.push(body);
             }
         }
-        Pieces { pieces: pieces.into_iter(), end: Arrival::Eof }
+        Pieces { pieces: pieces.into_iter(), end: Some(Arrival::Eof) }
     }
 }
 
 impl Incoming for Pieces {
     async fn next(&mut self) -> Arrival {
-        self.pieces.next().map_or_else(|| self.end.clone(), Arrival::Data)
+        match self.pieces.next().map(Arrival::Data).or_else(|| self.end.take()) {
+            Some(arrival) => arrival,
+            None => std::future::pending().await,
+        }
     }
 }
 
