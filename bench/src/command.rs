@@ -1,8 +1,8 @@
 //! How each client is asked for a workload.
 
 use crate::files;
-use crate::servers::{HOST, Service};
-use crate::stage::Stage;
+use crate::servers::Service;
+use crate::stage::{HOST, Stage};
 use crate::tool::Tool;
 use crate::workload::{Contender, Direction, Workload};
 use anyhow::Result;
@@ -214,26 +214,34 @@ impl Job<'_> {
         Ok(command)
     }
 
-    /// ssh as one word, for those who run it themselves.
     fn ssh(&self, option: Option<&str>) -> OsString {
-        let mut ssh = OsString::from("ssh");
-        for option in self.ssh_options().into_iter().chain(option.map(OsString::from)) {
-            ssh.push(" ");
-            ssh.push(option);
-        }
-        ssh.push(format!(" -p {}", self.port));
-        ssh
+        ssh(self.stage, self.port, option)
     }
 
     fn ssh_options(&self) -> Vec<OsString> {
-        let mut options: Vec<OsString> =
-            vec!["-F".into(), "none".into(), "-i".into(), self.stage.key().into()];
-        for option in SSH_OPTIONS {
-            options.push(format!("-o{option}").into());
-        }
-        // The same host by whatever port it is reached.
-        options.push(format!("-oHostKeyAlias={HOST}").into());
-        options.push(format!("-oUserKnownHostsFile={}", self.stage.known_hosts().display()).into());
-        options
+        ssh_options(self.stage)
     }
+}
+
+/// ssh as one word, for those who run it themselves.
+pub(crate) fn ssh(stage: &Stage, port: u16, option: Option<&str>) -> OsString {
+    let mut ssh = OsString::from("ssh");
+    for option in ssh_options(stage).into_iter().chain(option.map(OsString::from)) {
+        ssh.push(" ");
+        ssh.push(option);
+    }
+    ssh.push(format!(" -p {port}"));
+    ssh
+}
+
+/// What OpenSSH's clients are told, but for the port.
+pub(crate) fn ssh_options(stage: &Stage) -> Vec<OsString> {
+    let mut options: Vec<OsString> = vec!["-F".into(), "none".into(), "-i".into(), stage.key().into()];
+    for option in SSH_OPTIONS {
+        options.push(format!("-o{option}").into());
+    }
+    // The same host by whatever port it is reached.
+    options.push(format!("-oHostKeyAlias={HOST}").into());
+    options.push(format!("-oUserKnownHostsFile={}", stage.known_hosts().display()).into());
+    options
 }

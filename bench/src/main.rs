@@ -6,12 +6,14 @@
 mod command;
 mod files;
 mod link;
+mod load;
 mod many;
 mod measure;
 mod page;
 mod raw;
 mod report;
 mod servers;
+mod soak;
 mod stage;
 mod tool;
 mod workload;
@@ -26,8 +28,13 @@ use servers::{Servers, Service};
 use stage::Stage;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use tool::Tool;
 use workload::{CLIENTS, Contender, FileSet, LONG, TOOLS, Workload};
+
+/// What is measured is built as the bench itself is. What is not optimised is only to try the bench: it writes
+/// no page.
+const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
 
 #[derive(Parser)]
 #[command(about = "Runs sshome side by side with OpenSSH and rsync, and writes docs/performance.md")]
@@ -47,6 +54,14 @@ struct Options {
     /// Instead of the table: whether sshome's memory grows, with files of 4 GiB and with 1,000,000 files
     #[arg(long)]
     long: bool,
+    /// Instead of the table: what idle sessions cost, how soon a small `ls` is answered beside others, and how
+    /// these share what there is
+    #[arg(long, conflicts_with = "long")]
+    load: bool,
+    /// Instead of the table: so many minutes of mixed work, after which the server may hold no more than before;
+    /// writes docs/soak.md if they are 30 or more
+    #[arg(long, value_name = "MINUTES", conflicts_with_all = ["long", "load"])]
+    soak: Option<u64>,
     #[command(subcommand)]
     raw: Option<Raw>,
 }
@@ -81,7 +96,7 @@ impl Options {
 
     /// Whether the result is one for the pages: a workload as it is, and all tools side by side.
     fn is_for_pages(&self) -> bool {
-        self.tools.is_empty() && self.shrink == 1
+        self.tools.is_empty() && self.shrink == 1 && PROFILE == "release"
     }
 }
 
@@ -89,6 +104,13 @@ fn main() -> Result<()> {
     let options = Options::parse();
     if let Some(raw) = &options.raw {
         return raw.run();
+    }
+    let target = target()?;
+    if options.load {
+        return load(&options, &target);
+    }
+    if let Some(minutes) = options.soak {
+        return soak(minutes, &options, &target);
     }
     let workloads = options.workloads();
     ensure!(!workloads.is_empty() || options.long, "no workload has such a name");
@@ -100,12 +122,12 @@ fn main() -> Result<()> {
     if options.shrink > 1 {
         println!("files {} times shorter or fewer than the names of the workloads say", options.shrink);
     }
-    let target = target()?;
     build(&target)?;
-    let stage = Stage::new(target.join("release"))?;
+    let stage = Stage::new(target.join(PROFILE))?;
     let servers = Servers::start(&stage, &contenders)?;
     let outcomes = run_all(&workloads, &contenders, options.rounds, &stage, &servers)?;
-    let (run, surroundings) = (report::run(options.rounds), report::surroundings(&stage));
+    let (run, surroundings) =
+        (report::run(&format!("{} rounds", options.rounds)), report::surroundings(&stage));
     if options.long {
         let many = many::run(options.shrink, &stage, &servers)?;
         let table = report::tools(&outcomes, &run).markdown();
@@ -121,6 +143,26 @@ fn main() -> Result<()> {
     }
     println!("{surroundings}\n");
     if options.is_for_pages() { report::write(&outcomes, &run, &surroundings) } else { Ok(()) }
+}
+
+fn load(options: &Options, target: &Path) -> Result<()> {
+    build(target)?;
+    let stage = Stage::new(target.join(PROFILE))?;
+    let shrink = usize::try_from(options.shrink)?;
+    let report = load::run(&load::Options { only: options.only.as_deref(), shrink }, &stage)?;
+    report.tell(&report::run("once"), &report::surroundings(&stage), options.is_for_pages())
+}
+
+/// Less than this many minutes only try it.
+const SOAK: u64 = 30;
+
+fn soak(minutes: u64, options: &Options, target: &Path) -> Result<()> {
+    build(target)?;
+    let stage = Stage::new(target.join(PROFILE))?;
+    let table = soak::run(Duration::from_secs(60 * minutes), &stage)?;
+    let text = format!("{table} {}\n\n{}", report::run("once"), report::surroundings(&stage));
+    println!("\n{text}");
+    if options.is_for_pages() && minutes >= SOAK { report::write_soak(&text) } else { Ok(()) }
 }
 
 fn run_all(
@@ -182,7 +224,8 @@ fn once(workload: &Workload, contender: Contender, stage: &Stage, servers: &Serv
 fn build(target: &Path) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--locked", "--release", "-p", "sshomed", "-p", "sshome"]);
+    command.args(["build", "--locked", "-p", "sshomed", "-p", "sshome"]);
+    command.args((PROFILE == "release").then_some("--release"));
     command.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
     command.arg("--target-dir").arg(target);
     ensure!(command.status().context("running cargo")?.success(), "sshome does not build");

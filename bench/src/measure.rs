@@ -142,11 +142,23 @@ pub(crate) fn forget_peak(process: u32) -> Result<()> {
 /// The peaks of a process and all below it, in bytes; 0 for one that has ended.
 pub(crate) fn memory(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    peak(&status).unwrap_or(0) + children(process).into_iter().map(memory).sum::<u64>()
+    kib(&status, "VmHWM:").unwrap_or(0) + children(process).into_iter().map(memory).sum::<u64>()
 }
 
-fn peak(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// What a process and all below it hold in memory, in bytes: the proportional set size, in which a page that
+/// several share is divided among them.
+pub(crate) fn proportional(process: u32) -> Result<u64> {
+    let file = format!("/proc/{process}/smaps_rollup");
+    let rollup = fs::read_to_string(&file).with_context(|| format!("reading {file}"))?;
+    let own = kib(&rollup, "Pss:").with_context(|| format!("{file} is not what it should be"))?;
+    // One that has ended meanwhile holds nothing.
+    let below = children(process).into_iter().map(|child| proportional(child).unwrap_or(0));
+    Ok(own + below.sum::<u64>())
+}
+
+/// A line of /proc in bytes.
+pub(crate) fn kib(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     Some(kib << 10)
 }
@@ -170,9 +182,11 @@ mod tests {
     }
 
     #[test]
-    fn the_peak_is_in_bytes() {
-        assert_eq!(peak("VmPeak:\t  9 kB\nVmHWM:\t    12 kB\nVmRSS:\t 3 kB\n"), Some(12 << 10));
-        assert_eq!(peak("Name:\tzombie\n"), None);
+    fn memory_is_in_bytes() {
+        let status = "VmPeak:\t  9 kB\nVmHWM:\t    12 kB\nVmRSS:\t 3 kB\n";
+        assert_eq!(kib(status, "VmHWM:"), Some(12 << 10));
+        assert_eq!(kib("Name:\tzombie\n", "VmHWM:"), None);
+        assert!(proportional(std::process::id()).unwrap() > 0);
     }
 
     #[test]

@@ -16,7 +16,9 @@ const OTHERS: &str = "clients";
 const LONG: &str = "long";
 const SUMMARY: &str = "summary";
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
+/// The page of most tables.
+pub(crate) const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
+const SOAK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/soak.md");
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
 
 /// How a contender did a workload, round by round.
@@ -183,7 +185,7 @@ fn version(program: &str, option: &str) -> Option<String> {
 }
 
 /// When and of what build a run is, and how often it repeats.
-pub(crate) fn run(rounds: u32) -> String {
+pub(crate) fn run(how_often: &str) -> String {
     let date = jiff::Zoned::now().date();
     let commit = Command::new("git")
         .args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty=+", "--exclude=*"])
@@ -192,7 +194,7 @@ pub(crate) fn run(rounds: u32) -> String {
         || "an unknown commit".to_owned(),
         |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
     );
-    format!("{date}, {commit}, {rounds} rounds")
+    format!("{date}, {commit}, {how_often}")
 }
 
 /// Writes the rows of these workloads into docs/performance.md, and into the summary in README.md.
@@ -212,6 +214,19 @@ pub(crate) fn write(outcomes: &[Outcome], run: &str, surroundings: &str) -> Resu
 /// Writes what the long run has shown into docs/performance.md.
 pub(crate) fn write_long(text: &str) -> Result<()> {
     page::write(PAGE, LONG, text)
+}
+
+/// Writes what a soak has shown into docs/soak.md.
+pub(crate) fn write_soak(text: &str) -> Result<()> {
+    page::write(SOAK, "soak", text)
+}
+
+/// The least value that this share of them (0 to 1) do not exceed.
+pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let place = (share * values.len() as f64).ceil() as usize;
+    values.get(place.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
 /// The value in the middle; the mean of the two there if their number is even.
@@ -250,6 +265,13 @@ mod tests {
         assert_eq!(median([3.0, 1.0, 100.0].into_iter()), 3.0);
         assert_eq!(median([4.0, 1.0, 2.0, 100.0].into_iter()), 3.0);
         assert!(median([].into_iter()).is_nan());
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!([0.0, 0.5, 0.99, 1.0].map(|share| percentile(&values, share)), [1.0, 100.0, 198.0, 200.0]);
+        assert!(percentile(&[], 0.5).is_nan());
     }
 
     #[test]

@@ -13,9 +13,6 @@ use std::time::{Duration, Instant};
 /// Where Debian puts it. It wants to be called by its whole path, to run itself again for each session.
 pub(crate) const SSHD: &str = "/usr/sbin/sshd";
 
-/// What its host key is known by.
-pub(crate) const HOST: &str = "bench";
-
 /// How long a server may take to say that it listens.
 const START: Duration = Duration::from_secs(30);
 
@@ -55,12 +52,7 @@ impl Servers {
         let mut servers = Vec::new();
         for service in [Service::Sshomed, Service::Sshd, Service::Tcp] {
             if contenders.iter().any(|contender| contender.service == service) {
-                let server = match service {
-                    Service::Sshomed => start_sshomed(stage),
-                    Service::Sshd => start_sshd(stage),
-                    Service::Tcp => start_tcp(stage),
-                };
-                servers.push((service, server?));
+                servers.push((service, start(service, stage, &[Service::Sshomed.user()?])?));
             }
         }
         Ok(Servers(servers))
@@ -96,16 +88,33 @@ impl Drop for Server {
     }
 }
 
-fn start_sshomed(stage: &Stage) -> Result<Server> {
+/// Starts a server. `users` are those of sshomed: sshd has whoever runs the bench.
+pub(crate) fn start(service: Service, stage: &Stage, users: &[String]) -> Result<Server> {
+    match service {
+        Service::Sshomed => sshomed(stage, &settings(stage, users)?),
+        Service::Sshd => start_sshd(stage),
+        Service::Tcp => start_tcp(stage),
+    }
+}
+
+/// sshomed's settings: users whom the bench's key lets in, as many sessions as they like.
+fn settings(stage: &Stage, users: &[String]) -> Result<String> {
+    let users: Result<String> = users.iter().map(|name| user(stage, name)).collect();
+    let limits = "[server.limits]\nmax-startups = \"1000:30:2000\"\nsessions-per-user = 100000\n";
+    Ok(format!("{limits}{}", users?))
+}
+
+/// A user in sshomed's settings: the bench's key logs in, and there is no quota.
+pub(crate) fn user(stage: &Stage, name: &str) -> Result<String> {
+    let key = fs::read_to_string(stage.key().with_extension("pub"))?;
+    Ok(format!("\n[users.{name}]\nauthorized-keys = [\"{}\"]\nquota = \"unlimited\"\n", key.trim()))
+}
+
+/// Starts sshomed with these settings.
+pub(crate) fn sshomed(stage: &Stage, settings: &str) -> Result<Server> {
     let folder = stage.sshomed();
-    let public = fs::read_to_string(stage.key().with_extension("pub"))?;
     fs::create_dir_all(folder.join("etc"))?;
-    let config = format!(
-        "[server]\nlisten = [\"127.0.0.1:0\"]\n\n\
-         [users.bench]\nauthorized-keys = [\"{}\"]\nquota = \"unlimited\"\n",
-        public.trim()
-    );
-    fs::write(folder.join("etc/users.toml"), config)?;
+    fs::write(folder.join("etc/users.toml"), settings)?;
     let mut command = Command::new(stage.binaries.join("sshomed"));
     command.arg("serve").arg("--dir").arg(&folder).args(["--listen", "127.0.0.1:0"]);
     let (process, line) = listening(command, &stage.path().join("sshomed.log"), "listening on ")?;
@@ -130,13 +139,11 @@ fn start_sshd(stage: &Stage) -> Result<Server> {
     let config = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {key}\nPidFile none\n\
          UsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nUseDNS no\n\
-         Subsystem sftp internal-sftp\n",
+         MaxStartups 1000\nSubsystem sftp internal-sftp\n",
         host = host_key.display(),
         key = stage.key().with_extension("pub").display(),
     );
     fs::write(folder.join("config"), config)?;
-    let host_key = fs::read_to_string(host_key.with_extension("pub"))?;
-    fs::write(stage.known_hosts(), format!("{HOST} {host_key}"))?;
     if rustix::process::geteuid().is_root() {
         fs::create_dir_all("/run/sshd").context("making the folder that sshd changes its root to")?;
     }

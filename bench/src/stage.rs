@@ -16,6 +16,9 @@ const TMPFS: &str = "/dev/shm";
 /// Room for directories, small files' pages and what the servers keep, in bytes.
 const MARGIN: u64 = 256 << 20;
 
+/// What the servers' host key is known by.
+pub(crate) const HOST: &str = "bench";
+
 /// The folder. It is removed when this is dropped.
 pub(crate) struct Stage {
     folder: TempDir,
@@ -38,6 +41,8 @@ impl Stage {
         }
         make_key(&stage.key())?;
         make_key(&stage.host_key())?;
+        let host_key = fs::read_to_string(stage.host_key().with_extension("pub"))?;
+        fs::write(stage.known_hosts(), format!("{HOST} {host_key}"))?;
         Ok(stage)
     }
 

@@ -10,9 +10,42 @@ use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
 
+/// A login that commands are run over.
+pub struct Commands(Arc<Handle<Trusting>>);
+
+impl Commands {
+    /// Logs in.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub async fn login(host: &Host, user: &str) -> Result<Commands> {
+        Ok(Commands(Arc::new(connect(host, user).await?)))
+    }
+
+    /// Runs a command to its end with this input.
+    ///
+    /// # Errors
+    /// If it cannot be started; what it ends with is in the outcome.
+    pub async fn run(&self, line: impl AsRef<[u8]>, input: &[u8]) -> Result<Outcome> {
+        let exec = Exec::on(Arc::clone(&self.0), line, false).await?;
+        let writer = Arc::clone(&exec.writer);
+        let sending = async {
+            // Whoever does not read its input has the right to.
+            drop(send(&writer, input).await);
+            drop(writer.eof().await);
+            pending().await
+        };
+        // A client that sends all before it reads may wait for ever, and so may one whose command has ended.
+        tokio::select! {
+            outcome = exec.finish() => outcome,
+            never = sending => never,
+        }
+    }
+}
+
 /// A command under way. What it is sent, and how that ends, is up to the test.
 pub struct Exec {
-    connection: Handle<Trusting>,
+    connection: Arc<Handle<Trusting>>,
     reader: ChannelReadHalf,
     writer: Arc<ChannelWriteHalf<Msg>>,
     output: VecDeque<u8>,
@@ -21,24 +54,12 @@ pub struct Exec {
     ended: bool,
 }
 
-/// Runs a command to its end with this input.
+/// Logs in, and runs a command to its end with this input.
 ///
 /// # Errors
 /// If it cannot be started; what it ends with is in the outcome.
 pub async fn run(host: &Host, user: &str, line: impl AsRef<[u8]>, input: &[u8]) -> Result<Outcome> {
-    let exec = Exec::start(host, user, line).await?;
-    let writer = Arc::clone(&exec.writer);
-    let sending = async {
-        // Whoever does not read its input has the right to.
-        drop(send(&writer, input).await);
-        drop(writer.eof().await);
-        pending().await
-    };
-    // A client that sends all before it reads may wait for ever, and so may one whose command has ended.
-    tokio::select! {
-        outcome = exec.finish() => outcome,
-        never = sending => never,
-    }
+    Commands::login(host, user).await?.run(line, input).await
 }
 
 /// A command line of a name and operands, quoted as a shell wants them.
@@ -64,7 +85,7 @@ impl Exec {
     /// # Errors
     /// If any of that fails.
     pub async fn start(host: &Host, user: &str, line: impl AsRef<[u8]>) -> Result<Exec> {
-        Exec::on(connect(host, user).await?, line, false).await
+        Exec::on(Arc::new(connect(host, user).await?), line, false).await
     }
 
     /// As [`start`](Exec::start), of a client with a window and packets of these sizes in bytes.
@@ -78,7 +99,7 @@ impl Exec {
         window: u32,
         packet: u32,
     ) -> Result<Exec> {
-        Exec::on(connect_with(host, user, window, packet).await?, line, false).await
+        Exec::on(Arc::new(connect_with(host, user, window, packet).await?), line, false).await
     }
 
     /// As [`start`](Exec::start), in a terminal.
@@ -86,10 +107,10 @@ impl Exec {
     /// # Errors
     /// If any of that fails.
     pub async fn in_terminal(host: &Host, user: &str, line: impl AsRef<[u8]>) -> Result<Exec> {
-        Exec::on(connect(host, user).await?, line, true).await
+        Exec::on(Arc::new(connect(host, user).await?), line, true).await
     }
 
-    async fn on(connection: Handle<Trusting>, line: impl AsRef<[u8]>, terminal: bool) -> Result<Exec> {
+    async fn on(connection: Arc<Handle<Trusting>>, line: impl AsRef<[u8]>, terminal: bool) -> Result<Exec> {
         let channel = connection.channel_open_session().await?;
         if terminal {
             channel.request_pty(true, "xterm", 80, 24, 0, 0, &[]).await?;

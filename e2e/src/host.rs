@@ -121,7 +121,16 @@ impl Host {
     /// # Errors
     /// If it does not start.
     pub fn start_apart(&mut self) -> Result<Program> {
-        let program = Program::serve(self.dir.path())?;
+        self.start_apart_as(|_| {})
+    }
+
+    /// The same after a change of how it is started.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_apart_as(&mut self, change: impl FnOnce(&mut Command)) -> Result<Program> {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let program = Program::serve_as(self.dir.path(), address, change)?;
         self.address = program.address();
         Ok(program)
     }

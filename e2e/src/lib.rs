@@ -19,7 +19,7 @@ pub mod tree;
 
 pub use administrator::Administrator;
 pub use client::{Client, Outcome};
-pub use exec::{Exec, command, run};
+pub use exec::{Commands, Exec, command, run};
 pub use faulty::{Faulty, Step};
 pub use host::{Host, HostBuilder};
 pub use liar::Liar;

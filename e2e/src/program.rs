@@ -53,7 +53,17 @@ impl Program {
     /// # Errors
     /// If it does not start.
     pub fn serve_at(dir: &Path, address: SocketAddr) -> Result<Program> {
-        Program::start(Command::new(binary("sshomed")?), dir, address)
+        Program::serve_as(dir, address, |_| {})
+    }
+
+    /// The same after a change of how it is started.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn serve_as(dir: &Path, address: SocketAddr, change: impl FnOnce(&mut Command)) -> Result<Program> {
+        let mut command = Command::new(binary("sshomed")?);
+        change(&mut command);
+        Program::start(command, dir, address)
     }
 
     /// The same through a command that runs what its arguments say, and becomes that.

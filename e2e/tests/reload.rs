@@ -163,3 +163,13 @@ async fn sighup_reloads_also_what_the_file_only_names() {
     }
     panic!("bob's new key lets nobody in");
 }
+
+#[tokio::test]
+async fn a_signal_right_behind_the_start_does_not_end_the_server() {
+    let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+    let program = host.start_apart().unwrap();
+    kill_process(Pid::from_raw(program.id() as i32).unwrap(), Signal::HUP).unwrap();
+    for _ in 0..10 {
+        assert!(works(&mut Peer::login(&host, "ann").await.unwrap()).await);
+    }
+}

@@ -34,6 +34,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Serve(listen)) => serve(cli, &[&cli.listen.addresses[..], &listen.addresses].concat()),
         Some(Command::Check(listen)) => check(cli, &[&cli.listen.addresses[..], &listen.addresses].concat()),
         Some(Command::User(command)) => {
+            // It may be told a password.
+            sshomed::confine::no_core_dumps()?;
             let admin = Admin::open(&cli.dir, cli.config.as_deref())?;
             print(&user(&admin, command)?)
         }
@@ -57,9 +59,7 @@ fn ask(cli: &Cli, request: &Request, json: bool) -> anyhow::Result<()> {
 
 fn serve(cli: &Cli, listen: &[SocketAddr]) -> anyhow::Result<()> {
     let config = config::load(&cli.dir, cli.config.as_deref(), listen)?;
-    sshomed::log::begin(&config.log)?;
-    let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot be started")?;
-    Ok(runtime.block_on(sshomed::server::run(config))?)
+    Ok(sshomed::server::run(config)?)
 }
 
 fn check(cli: &Cli, listen: &[SocketAddr]) -> anyhow::Result<()> {

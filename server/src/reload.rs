@@ -4,15 +4,17 @@
 //! anything changes. Sessions go on, but for those whose users would not be let in any more.
 
 use crate::accounts::{Account, TomlAccounts};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, shown};
+use crate::confine::Confinement;
 use crate::home::{PrepareError, limits};
 use crate::session::{Shared, Transport};
+use crate::systemd::Notifier;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
 /// A file that somebody saves changes several times in a row.
@@ -23,6 +25,8 @@ pub struct Reloader {
     shared: Arc<Shared>,
     transport: Arc<Transport>,
     accounts: Arc<TomlAccounts>,
+    confinement: Confinement,
+    notifier: Arc<Notifier>,
     /// Held while one is taken up.
     turn: tokio::sync::Mutex<()>,
 }
@@ -58,8 +62,14 @@ pub enum ReloadError {
 impl Reloader {
     /// What takes changes up for a server.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, transport: Arc<Transport>, accounts: Arc<TomlAccounts>) -> Reloader {
-        Reloader { shared, transport, accounts, turn: tokio::sync::Mutex::new(()) }
+    pub fn new(
+        shared: Arc<Shared>,
+        transport: Arc<Transport>,
+        accounts: Arc<TomlAccounts>,
+        confinement: Confinement,
+        notifier: Arc<Notifier>,
+    ) -> Reloader {
+        Reloader { shared, transport, accounts, confinement, notifier, turn: tokio::sync::Mutex::new(()) }
     }
 
     /// Takes up what stands in the file now.
@@ -68,6 +78,16 @@ impl Reloader {
     /// If it cannot be: then everything is as it was.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let _turn = self.turn.lock().await;
+        self.notifier.reloading();
+        let result = self.take_up().await;
+        self.notifier.ready(&match &result {
+            Ok(_) => standing(&self.shared),
+            Err(error) => format!("the settings stay as they were: {error}"),
+        });
+        result
+    }
+
+    async fn take_up(&self) -> Result<Reloaded, ReloadError> {
         let shared = &self.shared;
         let old = shared.config.load_full();
         let again = Arc::clone(&old);
@@ -102,16 +122,17 @@ impl Reloader {
         Ok(Reloaded { added, removed, ended })
     }
 
-    /// Reloads whenever the file changes, and on SIGHUP. Never ends.
-    pub async fn follow(&self) {
+    /// Reloads whenever the file changes, and on `hangup`; tells the service manager that the server is ready. Never
+    /// ends.
+    pub async fn follow(&self, mut hangup: Option<Signal>) {
         let (sender, mut changes) = mpsc::channel(1);
         let config = self.shared.config.load_full();
         // It watches until it is dropped.
         let _watcher = watch(&config, sender.clone()).inspect_err(|error| {
             tracing::warn!(%error, "changes of the settings are not noticed: SIGHUP or `sshomed reload` takes them up");
         });
-        let mut hangup = signal(SignalKind::hangup()).ok();
-        let mut seen = config.text().ok();
+        let mut seen = config.digest().ok();
+        self.notifier.ready(&standing(&self.shared));
         loop {
             let asked = tokio::select! {
                 Some(()) = async { hangup.as_mut()?.recv().await } => true,
@@ -122,9 +143,9 @@ impl Reloader {
             };
             // A touch, or the file of somebody's editor beside it, is no change. Nor is a file that is
             // just being replaced.
-            let text = config.text().ok();
-            if asked || (text.is_some() && text != seen) {
-                seen = text;
+            let digest = config.digest().ok();
+            if asked || (digest.is_some() && digest != seen) {
+                seen = digest;
                 tell(&self.reload().await);
             }
         }
@@ -135,6 +156,8 @@ impl Reloader {
         let mut fixed: Vec<String> = [
             ("listen", old.listen != new.listen),
             ("host-keys", old.host_keys != new.host_keys),
+            ("account", old.account != new.account),
+            ("confine", old.confine != new.confine),
             ("control-socket", old.control_socket != new.control_socket),
             ("metrics", old.metrics != new.metrics),
             ("log", old.log != new.log),
@@ -152,6 +175,12 @@ impl Reloader {
             before && account.enabled && has_sessions(&account.name)
         });
         fixed.extend(moved.map(|account| format!("users.{0}.root (while {0} has sessions)", account.name)));
+        let opened = to_be_opened(old, new);
+        let outside = opened.iter().filter(|account| !self.confinement.allows(&account.root));
+        fixed.extend(outside.map(|account| {
+            let root = shown(&account.root);
+            format!("users.{}.root ({root} lies outside of what the server confined itself to)", account.name)
+        }));
         fixed
     }
 
@@ -175,6 +204,12 @@ impl Reloader {
         }
         ended
     }
+}
+
+/// What a server does, in a line.
+fn standing(shared: &Shared) -> String {
+    let users = enabled(&shared.config.load()).len();
+    format!("serving {users} {}", if users == 1 { "user" } else { "users" })
 }
 
 /// Tells the log what came of it.

@@ -3,12 +3,17 @@
 use crate::accounts::TomlAccounts;
 use crate::auth::Authenticator;
 use crate::config::Config;
+use crate::confine::{ConfineError, Confinement, Preparation};
 use crate::control::{BindError, Control, standings};
 use crate::home::{Homes, PrepareError};
 use crate::limits::{Gate, Refusals};
+use crate::log::{self, LogError};
 use crate::metrics::{self, Metrics};
 use crate::reload::Reloader;
-use crate::session::{HostKeyError, Rates, Sessions, Shared, Transport};
+use crate::session::{self, HostKeyError, Rates, Sessions, Shared, Transport};
+use crate::sockets::{ListenError, Sockets};
+use crate::subsystem::Workers;
+use crate::systemd::Notifier;
 use arc_swap::ArcSwap;
 use std::future::Future;
 use std::io::{self, Write};
@@ -16,7 +21,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,19 +38,18 @@ const REFUSAL: &[u8] = b"Not now: too many connections, or too many logins that 
 /// Why the server cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address is taken, or not ours.
-    #[error(
-        "cannot listen on {address}: {error}; is another sshomed running, or does this host have that address?"
-    )]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        error: io::Error,
-    },
+    /// An address.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// A host key.
     #[error(transparent)]
     HostKey(#[from] HostKeyError),
+    /// What it is to take from itself.
+    #[error(transparent)]
+    Confine(#[from] ConfineError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// A home.
     #[error(transparent)]
     Home(#[from] PrepareError),
@@ -62,6 +67,9 @@ pub struct Server {
     transport: Arc<Transport>,
     shared: Arc<Shared>,
     reloader: Arc<Reloader>,
+    /// SIGHUP, from before it is said that the server listens: until somebody waits for it, it ends the process.
+    hangup: Option<Signal>,
+    notifier: Arc<Notifier>,
     control: Option<Control>,
     /// Where Prometheus asks.
     metrics: Option<TcpListener>,
@@ -69,13 +77,56 @@ pub struct Server {
     example: Option<String>,
 }
 
-/// Serves until Ctrl-C or SIGTERM, then ends in order.
+/// Some workers may be lent to turns, others are kept for the network: see [`Workers`].
+const LEAST_WORKERS: usize = 4;
+
+/// The runtime to serve in.
+fn runtime() -> io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Builder::new_multi_thread().worker_threads(cores.max(LEAST_WORKERS)).enable_all().build()
+}
+
+/// What a server stands on and may want root for: its ports and its host keys.
+pub struct Privileged {
+    sockets: Sockets,
+    transport: Transport,
+}
+
+impl Privileged {
+    /// Binds the sockets, and loads the host keys or makes them. Nothing here blocks for long.
+    ///
+    /// # Errors
+    /// If an address or a key cannot be had.
+    pub fn acquire(config: &Config) -> Result<Privileged, Error> {
+        let sockets = Sockets::bind(config)?;
+        let transport = Transport::new(config.kex, &config.host_keys, &config.limits)?;
+        Ok(Privileged { sockets, transport })
+    }
+}
+
+/// Serves until Ctrl-C or SIGTERM, then ends in order. What may want root comes first; then this process
+/// confines itself, for good; and only then does it read what strangers send, or begin a thread.
 ///
 /// # Errors
 /// If it cannot start.
-pub async fn run(config: Config) -> Result<(), Error> {
+pub fn run(config: Config) -> Result<(), Error> {
+    let preparation = Preparation::begin(&config)?;
+    let privileged = Privileged::acquire(&config)?;
+    let notifier = Notifier::from_environment();
+    let confinement = preparation.confine(&config)?;
+    log::begin(&config.log)?;
+    confinement.tell();
+    runtime()?.block_on(run_confined(config, privileged, confinement, notifier))
+}
+
+async fn run_confined(
+    config: Config,
+    privileged: Privileged,
+    confinement: Confinement,
+    notifier: Notifier,
+) -> Result<(), Error> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let server = Server::bind(config).await?;
+    let server = Server::prepare(config, privileged, confinement, notifier).await?;
     server.announce()?;
     server
         .serve(async move {
@@ -89,24 +140,35 @@ pub async fn run(config: Config) -> Result<(), Error> {
 }
 
 impl Server {
-    /// Prepares everything: limits of the process, host keys, homes and their books, sockets.
+    /// A server within another program, which is not confined.
+    ///
+    /// # Errors
+    /// As of [`Server::prepare`].
+    pub async fn bind(config: Config) -> Result<Server, Error> {
+        let privileged = Privileged::acquire(&config)?;
+        Server::prepare(config, privileged, Confinement::default(), Notifier::default()).await
+    }
+
+    /// Prepares all that is left: limits of the process, homes and their books, the control socket.
     ///
     /// # Errors
     /// If any of it fails.
-    pub async fn bind(config: Config) -> Result<Server, Error> {
+    pub async fn prepare(
+        config: Config,
+        privileged: Privileged,
+        confinement: Confinement,
+        notifier: Notifier,
+    ) -> Result<Server, Error> {
         raise_open_files();
-        let transport = Arc::new(Transport::new(config.kex, &config.host_keys, &config.limits)?);
+        let hangup = signal(SignalKind::hangup()).ok();
+        let Privileged { sockets, transport } = privileged;
+        transport.tell();
+        let listeners = sockets.ssh.into_iter().map(TcpListener::from_std).collect::<io::Result<_>>()?;
+        let metrics_listener = sockets.metrics.map(TcpListener::from_std).transpose()?;
+        let (transport, notifier) = (Arc::new(transport), Arc::new(notifier));
         let accounts = config.accounts.clone();
         let prepared = tokio::task::spawn_blocking(move || Homes::prepare(&accounts)).await;
         let (homes, ledgers) = prepared.map_err(io::Error::other)??;
-        let mut listeners = Vec::new();
-        for address in &config.listen {
-            listeners.push(listen(*address).await?);
-        }
-        let metrics_listener = match config.metrics {
-            Some(address) => Some(listen(address).await?),
-            None => None,
-        };
         let control = config.control_socket.as_deref().map(Control::bind).transpose()?;
         let accounts = Arc::new(TomlAccounts::new(&config));
         let example = config.accounts.iter().find(|account| account.enabled);
@@ -120,13 +182,22 @@ impl Server {
             rates: Rates::default(),
             sessions: Arc::new(Sessions::new(Arc::clone(&metrics))),
             metrics,
+            workers: Workers::of_this_runtime(),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
             config: ArcSwap::from_pointee(config),
         };
         let shared = Arc::new(shared);
-        let reloader = Arc::new(Reloader::new(Arc::clone(&shared), Arc::clone(&transport), accounts));
-        Ok(Server { listeners, transport, shared, reloader, control, metrics: metrics_listener, example })
+        let reloader = Reloader::new(
+            Arc::clone(&shared),
+            Arc::clone(&transport),
+            accounts,
+            confinement,
+            Arc::clone(&notifier),
+        );
+        let reloader = Arc::new(reloader);
+        let metrics = metrics_listener;
+        Ok(Server { listeners, transport, shared, reloader, hangup, notifier, control, metrics, example })
     }
 
     /// The addresses that the server listens on, with the real ports.
@@ -187,10 +258,11 @@ impl Server {
         tokio::select! {
             () = shutdown => {}
             () = expire(Arc::clone(&self.shared)) => {}
-            () = self.reloader.follow() => {}
+            () = self.reloader.follow(self.hangup) => {}
             () = administer(self.control.as_ref(), &self.shared, &self.reloader) => {}
             () = measure(self.metrics, &self.shared) => {}
         }
+        self.notifier.stopping();
         tracing::info!(connections = connections.len(), "ending");
         self.shared.stopping.cancel();
         listening.close();
@@ -239,10 +311,6 @@ async fn measure(listener: Option<TcpListener>, shared: &Arc<Shared>) {
     metrics::serve(listener, render).await;
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|error| Error::Listen { address, error })
-}
-
 async fn accept(
     listener: TcpListener,
     transport: Arc<Transport>,
@@ -267,6 +335,7 @@ async fn accept(
         match shared.gate.admit(peer.ip(), now, rand::random_range(0..100)) {
             Ok(entry) => {
                 let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
+                session::tune(&stream);
                 connections.spawn(async move { transport.serve(stream, peer, shared, entry).await });
             }
             Err(refusal) => {

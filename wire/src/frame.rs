@@ -18,9 +18,10 @@ pub const MAX_FRAME: u32 = (256 << 10) - 4;
 /// Bytes before a body: length and kind.
 pub const HEAD: usize = 5;
 
-/// As much of a file as one data frame is best filled with, in bytes: with the head before it, it is just one
-/// SSH packet of the size that both sides take. A few bytes more would be a packet of their own.
-pub const DATA: usize = 65_535 - HEAD;
+/// As much of a file as one data frame is best filled with, in bytes. With the head before it, it goes into one
+/// SSH packet of the size that both sides take; and it is whole pages and whole chunks of BLAKE3, which are
+/// quicker to read, to write and to digest.
+pub const DATA: usize = 60 << 10;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

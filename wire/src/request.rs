@@ -39,7 +39,8 @@ pub enum Request {
         path: Vec<u8>,
         /// Make what is missing on the way, too.
         parents: bool,
-        /// Permission bits of a new directory; the server's default where none are given.
+        /// Permission bits of a new directory; the server's default where none are given. Of those that
+        /// keep its owner out, the directory gets the rest, and these with `FinishDirectory`.
         mode: Option<u32>,
     },
     /// Send a file: `Header`, data, `End`; or a reply with an error.
@@ -144,6 +145,14 @@ pub enum Request {
         /// Its fingerprint, as `SHA256:…`.
         fingerprint: String,
     },
+    /// Nothing more goes into a directory: it gets its time, and the mode that its `Mkdir` gave it, if
+    /// that has had to wait.
+    FinishDirectory {
+        /// The directory. A link is not followed.
+        path: Vec<u8>,
+        /// When its content last changed.
+        mtime: Time,
+    },
 }
 
 impl Request {
@@ -166,7 +175,8 @@ impl Request {
             | Request::Rmdir { path }
             | Request::Hash { path, .. }
             | Request::PartStatus { path, .. }
-            | Request::StreamStatus { path, .. } => (Some(path), None),
+            | Request::StreamStatus { path, .. }
+            | Request::FinishDirectory { path, .. } => (Some(path), None),
             Request::Put(put) | Request::PutStream { put, .. } => (Some(&put.path), None),
             Request::Mv { from, to } | Request::Cp { from, to, .. } => (Some(from), Some(to)),
             Request::Discard { path } => (path.as_ref(), None),

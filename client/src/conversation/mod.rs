@@ -19,6 +19,7 @@ mod tests;
 
 pub use config::{PATIENCE, config};
 pub use error::ConversationError;
+pub(crate) use parts::MOST_DIGESTS;
 pub use patience::Patience;
 
 use crate::interrupt::Interrupt;

@@ -5,7 +5,7 @@ use crate::interrupt::Interrupt;
 use sshome_wire::{Blocks, Digest, Frame, Part, RemotePath, Request, Status, StreamId};
 
 /// Digests of blocks that the server may tell: those of 64 TiB.
-const MOST_DIGESTS: usize = 1 << 24;
+pub(crate) const MOST_DIGESTS: usize = 1 << 24;
 
 impl Conversation {
     /// Lists what is left of uploads that were cut, the oldest first.

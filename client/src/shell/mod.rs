@@ -10,6 +10,7 @@ mod error;
 mod event;
 mod flag;
 mod help;
+mod invocation;
 mod key;
 mod local;
 mod ls;

@@ -169,12 +169,14 @@ impl Shell {
             true => ProgressDrawTarget::stderr(),
             false => ProgressDrawTarget::hidden(),
         };
-        let style = ProgressStyle::with_template("{msg}  {bytes} of {total_bytes}  {bytes_per_sec}  {eta}");
         let bar = ProgressBar::with_draw_target(None, target)
-            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            .with_style(style(UNKNOWN))
             .with_message(format!("{what} {}", Escaped(path)));
         let mut step = |progress: Progress| {
-            bar.set_length(progress.total);
+            if progress.total > 0 && bar.length() != Some(progress.total) {
+                bar.set_length(progress.total);
+                bar.set_style(style(KNOWN));
+            }
             bar.set_position(progress.done);
             watch.reach(progress.done, progress.total);
         };
@@ -182,6 +184,15 @@ impl Shell {
         bar.finish_and_clear();
         Ok(reply?)
     }
+}
+
+/// How far a long request has come. The server does not count a tree before it copies it.
+const KNOWN: &str = "{msg}  {bytes} of {total_bytes}  {bytes_per_sec}  {eta}";
+const UNKNOWN: &str = "{msg}  {bytes}  {bytes_per_sec}";
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are ours; `templates_are_understood` checks them.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 pub(super) fn nonsense(command: &str) -> ShellError {
@@ -221,6 +232,11 @@ mod tests {
     use super::*;
     use jiff::{Timestamp, tz::TimeZone};
     use sshome_wire::{Digest, Time};
+
+    #[test]
+    fn templates_are_understood() {
+        assert!([KNOWN, UNKNOWN].iter().all(|template| ProgressStyle::with_template(template).is_ok()));
+    }
 
     #[test]
     fn stat_tells_a_field_a_line() {

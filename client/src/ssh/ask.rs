@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
-/// A password or a passphrase. It does not print. Clones are the same bytes in memory.
+/// A password or a passphrase. It does not print, and does not stay in memory. Clones are the same bytes there.
 #[derive(Clone)]
-pub(super) struct Secret(Arc<str>);
+pub(super) struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
     /// The secret itself, for whoever has to send or to try it.
@@ -131,13 +132,14 @@ impl Asker {
         if program.is_none() && !self.terminal {
             return Err(AskError::NobodyThere);
         }
+        no_core_dumps();
         let _asking = self.asking();
         blocking(move || match program {
             Some(program) => ask_program(&program, &question),
-            None => rpassword::prompt_password(question).map_err(AskError::from),
+            None => rpassword::prompt_password(question).map(Zeroizing::new).map_err(AskError::from),
         })
         .await
-        .map(|answer| Secret(answer.into()))
+        .map(|answer| Secret(Arc::new(answer)))
     }
 
     /// Asks a question at the terminal.
@@ -156,21 +158,29 @@ impl Asker {
     }
 }
 
-async fn blocking<F>(ask: F) -> Result<String, AskError>
+/// From the first secret on this process leaves no core dump. A kernel that refuses is no reason not to ask.
+fn no_core_dumps() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+async fn blocking<T, F>(ask: F) -> Result<T, AskError>
 where
-    F: FnOnce() -> Result<String, AskError> + Send + 'static,
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, AskError> + Send + 'static,
 {
     tokio::task::spawn_blocking(ask).await.map_err(io::Error::other)?
 }
 
-fn ask_program(program: &std::ffi::OsStr, question: &str) -> Result<String, AskError> {
+fn ask_program(program: &std::ffi::OsStr, question: &str) -> Result<Zeroizing<String>, AskError> {
     let output =
         Command::new(program).arg(question).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         return Err(AskError::NoAnswer);
     }
-    let answer = String::from_utf8(output.stdout).map_err(io::Error::other)?;
-    Ok(answer.lines().next().unwrap_or_default().to_owned())
+    let output = Zeroizing::new(output.stdout);
+    let answer = str::from_utf8(&output).map_err(io::Error::other)?;
+    Ok(Zeroizing::new(answer.lines().next().unwrap_or_default().to_owned()))
 }
 
 /// Standard input may be a file with commands, so that the terminal itself is asked.
@@ -217,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_secret_does_not_print() {
-        assert_eq!(format!("{:?}", Secret("hunter2".into())), "Secret(…)");
+        assert_eq!(format!("{:?}", Secret(Arc::new("hunter2".to_owned().into()))), "Secret(…)");
     }
 
     #[tokio::test]

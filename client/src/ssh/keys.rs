@@ -10,6 +10,7 @@ use russh::keys::ssh_encoding::Encode;
 use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{Error as KeyError, HashAlg, PrivateKey, PublicKey, decode_secret_key, signature};
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// How often a passphrase is asked for.
 const PASSPHRASES: usize = 3;
@@ -29,7 +30,7 @@ pub(super) struct Candidate {
 #[derive(Clone)]
 pub(super) struct KeyFile {
     path: PathBuf,
-    text: String,
+    text: Zeroizing<String>,
     key: Option<PrivateKey>,
     asker: Asker,
 }
@@ -157,7 +158,7 @@ fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option
     let path = &identity.file;
     let origin = shown(path);
     let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
+        Ok(text) => Zeroizing::new(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !identity.named => return Ok(None),
         Err(error) => return Err(format!("{origin}: {error}")),
     };
@@ -172,7 +173,7 @@ fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option
     }
     let (public, key) = match decode_secret_key(&text, None) {
         Ok(key) => (key.public_key().clone(), Some(key)),
-        Err(error) => match (PrivateKey::from_openssh(&text), beside(path)) {
+        Err(error) => match (PrivateKey::from_openssh(text.as_bytes()), beside(path)) {
             (Ok(key), _) => (key.public_key().clone(), None),
             (Err(_), Some(public)) => (public, None),
             (Err(_), None) if matches!(error, KeyError::KeyIsEncrypted) => {

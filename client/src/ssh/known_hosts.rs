@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// What the files say of one host.
 #[derive(Debug, Default)]
-pub(super) struct KnownHost {
+pub struct KnownHost {
     lines: Vec<Line>,
     /// Lines of certificate authorities, which are passed over: `FILE:LINE`.
     pub authorities: Vec<String>,
@@ -23,7 +23,7 @@ pub(super) struct KnownHost {
 
 /// A key that a file has for a host.
 #[derive(Clone, Debug)]
-pub(super) struct Line {
+pub struct Line {
     /// Where it stands: the file.
     pub file: PathBuf,
     /// Where it stands: the line, counted from 1.
@@ -35,7 +35,7 @@ pub(super) struct Line {
 
 /// What a key that a host shows is worth.
 #[derive(Debug)]
-pub(super) enum Verdict<'a> {
+pub enum Verdict<'a> {
     /// It is the key that is known.
     Known,
     /// The host is not known.
@@ -48,7 +48,7 @@ pub(super) enum Verdict<'a> {
 
 /// The name under which a host stands in the files: its port is left out where it is 22.
 #[must_use]
-pub(super) fn name(host: &str, port: u16) -> String {
+pub fn name(host: &str, port: u16) -> String {
     let host = host.to_ascii_lowercase();
     if port == 22 { host } else { format!("[{host}]:{port}") }
 }
@@ -58,7 +58,7 @@ impl KnownHost {
     ///
     /// # Errors
     /// If a file is there and cannot be read.
-    pub(super) fn read(files: &[PathBuf], name: &str) -> io::Result<KnownHost> {
+    pub fn read(files: &[PathBuf], name: &str) -> io::Result<KnownHost> {
         let mut known = KnownHost::default();
         for file in files {
             let text = match std::fs::read(file) {
@@ -75,7 +75,7 @@ impl KnownHost {
 
     /// Judges a key that the host shows.
     #[must_use]
-    pub(super) fn judge(&self, key: &PublicKey) -> Verdict<'_> {
+    pub fn judge(&self, key: &PublicKey) -> Verdict<'_> {
         let same = |line: &&Line| line.key.key_data() == key.key_data();
         if let Some(line) = self.lines.iter().filter(same).find(|line| line.revoked) {
             return Verdict::Revoked(line);
@@ -92,7 +92,7 @@ impl KnownHost {
     }
 
     /// The keys that are known and not revoked.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Line> {
+    pub fn keys(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(|line| !line.revoked)
     }
 
@@ -128,7 +128,7 @@ impl KnownHost {
 ///
 /// # Errors
 /// If the file cannot be written.
-pub(super) fn remember(file: &Path, name: &str, key: &PublicKey) -> io::Result<()> {
+pub fn remember(file: &Path, name: &str, key: &PublicKey) -> io::Result<()> {
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         let mut builder = DirBuilder::new();
         builder.recursive(true);

@@ -1,14 +1,16 @@
 //! The way to a conversation: settings, host key, login.
 
+pub mod known_hosts;
+
 mod ask;
 mod config;
 mod error;
 mod host_key;
 mod keys;
 mod keywords;
-mod known_hosts;
 mod login;
 mod settings;
+mod socket;
 
 pub use config::{ConfigError, UnknownHost};
 pub use error::LoginError;
@@ -25,7 +27,6 @@ use russh::client::Handle;
 use russh::keys::PublicKey;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// How long a farewell may take.
@@ -162,15 +163,13 @@ async fn handshake(
     let connecting = async {
         let mut config = conversation::config();
         config.preferred.key = check.prefer_known(&config.preferred.key).into();
-        let connected = TcpStream::connect((settings.host.as_str(), settings.port)).await;
+        let connected = socket::connect(&settings.host, settings.port).await;
         let socket = connected.map_err(|error| LoginError::Connect { place: place.clone(), error })?;
         if settings.verbose
             && let Ok(address) = socket.peer_addr()
         {
             tell(format_args!("connected to {address}"));
         }
-        // Small requests must not wait for large ones.
-        let _ = socket.set_nodelay(config.nodelay);
         let socket = Socket::new(socket, settings.traffic.clone());
         let begun = russh::client::connect_stream(Arc::new(config), socket, check).await;
         begun.map_err(|error| match error {

@@ -120,9 +120,15 @@ impl<W: Work> Crew<W> {
         // It goes after the share.
         let _at_work = AtWork::new(&self.at_work);
         let share = self.work.share();
-        let run =
+        let mut run =
             async |ctx: &mut Context<'_>, retries: &mut Retries| self.work.run(ctx, retries, &share).await;
-        retries.persist(ctx, run).await
+        loop {
+            retries.persist(ctx, &mut run).await?;
+            // That this connection is done with something may have brought more.
+            if self.work.is_done() {
+                return Ok(());
+            }
+        }
     }
 
     /// Makes further connections, one after the other up to the first that cannot be had, and waits for

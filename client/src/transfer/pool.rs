@@ -1,7 +1,6 @@
 //! What is still to be done, for all connections of a transfer.
 
 use std::collections::VecDeque;
-use std::iter::Peekable;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Things that are handed out one by one, and that may be given back.
@@ -10,7 +9,10 @@ pub(super) struct Pool<I: Iterator>(Mutex<Left<I>>);
 struct Left<I: Iterator> {
     /// What was given back; it goes before the rest.
     again: VecDeque<I::Item>,
-    rest: Peekable<I>,
+    /// The first of the rest, if somebody has looked whether there is one.
+    next: Option<I::Item>,
+    /// It may have more after it had none.
+    rest: I,
 }
 
 /// What one connection takes of a pool. What it keeps to do again is its own as long as this lives, and
@@ -28,20 +30,26 @@ pub(super) struct Taken<T> {
 
 impl<I: Iterator> Pool<I> {
     pub(super) fn new(things: I) -> Pool<I> {
-        Pool(Mutex::new(Left { again: VecDeque::new(), rest: things.peekable() }))
+        Pool(Mutex::new(Left { again: VecDeque::new(), next: None, rest: things }))
     }
 
     /// Whether nothing is left, but for what connections have taken.
     pub(super) fn is_empty(&self) -> bool {
         let mut left = lock(&self.0);
-        left.again.is_empty() && left.rest.peek().is_none()
+        if left.next.is_none() {
+            left.next = left.rest.next();
+        }
+        left.again.is_empty() && left.next.is_none()
     }
 
     fn take(&self) -> Option<Taken<I::Item>> {
         let mut left = lock(&self.0);
         match left.again.pop_front() {
             Some(thing) => Some(Taken { thing, again: true }),
-            None => left.rest.next().map(|thing| Taken { thing, again: false }),
+            None => {
+                let thing = left.next.take().or_else(|| left.rest.next());
+                thing.map(|thing| Taken { thing, again: false })
+            }
         }
     }
 }
@@ -98,6 +106,17 @@ mod tests {
         // Lost once more, before the rest of the first loss was done.
         share.keep([0]);
         assert_eq!(numbers(&share), [(0, true), (2, true), (3, false), (4, false)]);
+    }
+
+    #[test]
+    fn there_may_be_more_after_there_was_nothing() {
+        let (add, added) = std::sync::mpsc::channel();
+        let more = std::iter::from_fn(move || added.try_recv().ok());
+        let pool = Arc::new(Pool::new(more));
+        let share = Share::new(&pool);
+        assert!(pool.is_empty() && share.take().is_none() && pool.is_empty());
+        add.send(7).unwrap();
+        assert!(!pool.is_empty() && share.take().is_some_and(|taken| taken.thing == 7) && pool.is_empty());
     }
 
     #[test]

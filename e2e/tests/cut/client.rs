@@ -14,6 +14,7 @@ use sshome::transfer::{
 use sshome_e2e::Host;
 use sshome_wire::{Part, Payload, RemotePath, Request, Status, Usage};
 use std::io::{Read, Write};
+use std::ops::DerefMut;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -88,53 +89,45 @@ impl Observer for Heard {
     fn retry(&self, _: &Retry<'_>) {}
 }
 
-/// A further connection that is tried again in the same way.
-struct Beside(Box<dyn Reconnect>, u32, Duration);
+/// A connection, of the client or a further one, that is tried again as a test wants it.
+struct Way<R> {
+    inner: R,
+    retries: u32,
+    pause: Duration,
+    /// A client keeps its own connection.
+    close: fn(R) -> Closing,
+}
 
-impl Reconnect for Beside {
+impl<R> Reconnect for Way<R>
+where
+    R: DerefMut + Send,
+    R::Target: Reconnect,
+{
     fn retries(&self) -> u32 {
-        self.1
+        self.retries
     }
 
     fn pause(&self, _: u32) -> Duration {
-        self.2
+        self.pause
     }
 
     fn reconnect(&mut self) -> Reconnecting<'_> {
-        self.0.reconnect()
+        self.inner.reconnect()
     }
 
     fn beside(&self) -> Box<dyn Reconnect> {
-        Box::new(Beside(self.0.beside(), self.1, self.2))
+        let (retries, pause) = (self.retries, self.pause);
+        Box::new(Way { inner: self.inner.beside(), retries, pause, close: |inner| inner.close() })
     }
 
     fn close(self: Box<Self>) -> Closing {
-        self.0.close()
+        (self.close)(self.inner)
     }
 }
 
-/// A connection that is tried again as a test wants it.
-struct Way<'a>(&'a mut Connection, u32, Duration);
-
-impl Reconnect for Way<'_> {
-    fn retries(&self) -> u32 {
-        self.1
-    }
-
-    fn pause(&self, _: u32) -> Duration {
-        self.2
-    }
-
-    fn reconnect(&mut self) -> Reconnecting<'_> {
-        self.0.reconnect()
-    }
-
-    fn beside(&self) -> Box<dyn Reconnect> {
-        Box::new(Beside(self.0.beside(), self.1, self.2))
-    }
-
-    fn close(self: Box<Self>) -> Closing {
-        Box::pin(std::future::ready(()))
+impl<'a> Way<&'a mut Connection> {
+    fn of(connection: &'a mut Connection, retries: u32, pause: Duration) -> Self {
+        Way { inner: connection, retries, pause, close: |_| Box::pin(std::future::ready(())) }
     }
 }
 
@@ -211,7 +204,7 @@ impl Client {
         options: Options,
     ) -> Result<Summary, ConversationError> {
         let sources: Vec<PathBuf> = sources.iter().map(|source| self.path(source)).collect();
-        let (progress, mut way) = (self.progress(), Way(&mut self.connection, self.retries, self.pause));
+        let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
         let ctx = Context {
             conversation: &mut self.conversation,
             interrupt: &self.interrupt,
@@ -230,7 +223,7 @@ impl Client {
         std::fs::create_dir_all(self.path("")).unwrap();
         let (sources, target): (Vec<RemotePath>, PathBuf) =
             (sources.iter().map(|source| remote(source)).collect(), self.path(target));
-        let (progress, mut way) = (self.progress(), Way(&mut self.connection, self.retries, self.pause));
+        let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
         let ctx = Context {
             conversation: &mut self.conversation,
             interrupt: &self.interrupt,
@@ -247,7 +240,7 @@ impl Client {
         input: impl Read + Send + 'static,
         target: &str,
     ) -> Result<Summary, ConversationError> {
-        let (progress, mut way) = (self.progress(), Way(&mut self.connection, self.retries, self.pause));
+        let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
         let ctx = Context {
             conversation: &mut self.conversation,
             interrupt: &self.interrupt,
@@ -262,7 +255,7 @@ impl Client {
         source: &str,
         output: impl Write + Send + 'static,
     ) -> Result<Streamed, ConversationError> {
-        let (progress, mut way) = (self.progress(), Way(&mut self.connection, self.retries, self.pause));
+        let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
         let ctx = Context {
             conversation: &mut self.conversation,
             interrupt: &self.interrupt,

@@ -14,6 +14,22 @@ async fn world() -> (Host, Client) {
     (host, client)
 }
 
+/// Links on the server to a file, to other trees and back; of those that lead to directories that they are
+/// in there are four ways, and one leads to nothing.
+pub fn plant_circles(home: &Path, file: &str) {
+    for (name, target) in [
+        ("t/file", file),
+        ("t/dir", "hop"),
+        ("t/hop", "/other"),
+        ("t/circle", "."),
+        ("t/d/up", ".."),
+        ("t/gone", "no"),
+        ("other/deep/back", "/t"),
+    ] {
+        symlink(target, home.join(name)).unwrap();
+    }
+}
+
 fn target(path: &Path) -> String {
     std::fs::read_link(path).unwrap().into_os_string().into_string().unwrap()
 }
@@ -112,18 +128,7 @@ async fn followed_links_are_what_they_lead_to() {
     std::fs::create_dir_all(home.join("t/d")).unwrap();
     std::fs::write(home.join("other/file"), "2").unwrap();
     std::fs::write(home.join("t/d/file"), "1").unwrap();
-    let links = [
-        ("t/file", "d/file"),
-        ("t/dir", "hop"),
-        ("t/hop", "/other"),
-        ("t/circle", "."),
-        ("t/d/up", ".."),
-        ("t/gone", "no"),
-        ("other/deep/back", "/t"),
-    ];
-    for (name, target) in links {
-        symlink(target, home.join(name)).unwrap();
-    }
+    plant_circles(&home, "d/file");
     let summary = client.get(&["/t"], "back", FOLLOW).await.unwrap();
     // d/file, file, dir/file, hop/file; the circles are circle, d/up, and back by dir and by hop.
     assert_eq!((summary.files, summary.links, summary.failures.len()), (4, 0, 5), "{summary:?}");

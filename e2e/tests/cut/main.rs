@@ -1,6 +1,7 @@
 //! Transfers by our client: those whose connection is cut, and that go on, and trees with links.
 
 mod client;
+mod folders;
 mod links;
 mod portions;
 mod proxy;

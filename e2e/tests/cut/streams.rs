@@ -160,16 +160,15 @@ async fn a_stream_outlives_the_server() {
     assert_stored(&host, "f", &content).await;
 }
 
+/// A host that does not keep for long what a client has left.
+async fn forgetful() -> Host {
+    let host = HostBuilder::new().unwrap().setting("stream-expiry = 1");
+    host.user("ann", "quota = \"200 MiB\"").unwrap().start().await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_client_leaves_that_does_not_come_back_is_removed() {
-    let host = HostBuilder::new()
-        .unwrap()
-        .setting("stream-expiry = 1")
-        .user("ann", "quota = \"200 MiB\"")
-        .unwrap()
-        .start()
-        .await
-        .unwrap();
+    let host = forgetful().await;
     let proxy = Proxy::cutting(host.address(), &[14 * MIB as u64]).await;
     let mut client = Client::login(&host, proxy.port()).await;
     client.retries = 0;
@@ -185,14 +184,7 @@ async fn what_a_client_leaves_that_does_not_come_back_is_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_whose_part_is_gone_is_not_published() {
-    let host = HostBuilder::new()
-        .unwrap()
-        .setting("stream-expiry = 1")
-        .user("ann", "quota = \"200 MiB\"")
-        .unwrap()
-        .start()
-        .await
-        .unwrap();
+    let host = forgetful().await;
     // More than the client keeps: some of it has been acknowledged by then.
     let proxy = Proxy::cutting(host.address(), &[50 * MIB as u64]).await;
     let mut client = Client::login(&host, proxy.port()).await;

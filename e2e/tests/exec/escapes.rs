@@ -1,7 +1,7 @@
 //! Ways out of a home, through commands and scp.
 
 use sshome_e2e::siege::{SECRET, STAGING, assert_untouched, attacks, besieged, finds, replaced};
-use sshome_e2e::{Exec, Host, command, run};
+use sshome_e2e::{Commands, Exec, command};
 use sshome_wire::display::Escaped;
 
 /// Commands that take this path, the operands before it, and those after it.
@@ -39,11 +39,11 @@ fn contains(text: &[u8], what: &[u8]) -> bool {
 }
 
 /// Sends a tree to a path as an scp client does that believes whatever it is answered.
-async fn send_tree(host: &Host, path: &[u8]) {
+async fn send_tree(ann: &Commands, path: &[u8]) {
     let line = command("scp -r -p -t --", [path]);
     let records =
         b"D0777 0 planted-folder\nT1 0 1 0\nC0666 7 planted\nplanted\0E\nC0666 7 planted\nplanted\0";
-    run(host, "ann", line, records).await.unwrap();
+    ann.run(line, records).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,18 +54,19 @@ async fn no_path_leads_out_on_any_command() {
         let shown = Escaped(&attack).to_string();
         // A home of its own for each: what an earlier one removed must not shield a later one.
         let (host, here) = besieged().await;
+        let ann = Commands::login(&host, "ann").await.unwrap();
         let attack = replaced(&attack, outside.path(), here.path());
         for row in COMMANDS {
             let line = line(row, &attack);
             // The acknowledgements that an scp client would send; or the content of a file.
-            let outcome = run(&host, "ann", &line, &[0; 7]).await.unwrap();
+            let outcome = ann.run(&line, &[0; 7]).await.unwrap();
             let text = [outcome.stdout, outcome.stderr].concat();
             assert!(!contains(&text, SECRET), "{} on {shown} reads the secret", row.0);
             assert!(!contains(&text, digest.as_bytes()), "{} on {shown} digests the secret", row.0);
             assert!(!contains(&text, b"root:x:0"), "{} on {shown} reads the machine's users", row.0);
             assert_untouched(here.path());
         }
-        send_tree(&host, &attack).await;
+        send_tree(&ann, &attack).await;
         assert_untouched(here.path());
         assert!(!finds(&host.home("ann"), SECRET), "{shown}: the secret was copied in");
     }
@@ -75,17 +76,18 @@ async fn no_path_leads_out_on_any_command() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_staging_folder_is_out_of_reach_and_never_listed() {
     let (host, _outside) = besieged().await;
-    assert_eq!(run(&host, "ann", "put f", b"makes the folder").await.unwrap().code, Some(0));
+    let ann = Commands::login(&host, "ann").await.unwrap();
+    assert_eq!(ann.run("put f", b"makes the folder").await.unwrap().code, Some(0));
     for path in STAGING {
         for row in COMMANDS.iter().filter(|row| !row.0.starts_with("rm -rf")) {
-            let outcome = run(&host, "ann", line(*row, path.as_bytes()), b"").await.unwrap();
+            let outcome = ann.run(line(*row, path.as_bytes()), b"").await.unwrap();
             assert_ne!(outcome.code, Some(0), "{} {path}: {outcome}", row.0);
         }
-        send_tree(&host, path.as_bytes()).await;
+        send_tree(&ann, path.as_bytes()).await;
     }
     let staged = std::fs::read_dir(host.home("ann").join(".sshome-staging")).unwrap().count();
     assert_eq!(staged, 0, "something was put into the staging folder");
-    let listed = run(&host, "ann", "ls -aR /", b"").await.unwrap();
+    let listed = ann.run("ls -aR /", b"").await.unwrap();
     assert!(!contains(&listed.stdout, b".sshome-staging:"));
     let mut scp = Exec::start(&host, "ann", "scp -r -f /").await.unwrap();
     scp.send(&[0; 2000]).await.unwrap();

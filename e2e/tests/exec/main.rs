@@ -48,7 +48,7 @@ async fn commands_do_what_they_say() {
     assert_eq!(done(&host, "ls -d a a/f").await, "a\na/f\n");
     let long = done(&host, "ls -l a").await;
     let line = long.lines().nth(1).unwrap();
-    assert!(line.starts_with("-rw-r--r--   1 ann      ann               7 "), "{line}");
+    assert!(line.starts_with("-rw-r--r--   1 ann      ann             7 "), "{line}");
     assert!(line.ends_with(" f"), "{line}");
     let stat = done(&host, "stat a/f").await;
     assert!(stat.starts_with("    name: /a/f\n    type: file\n    size: 7\n    mode: 0644 -rw-r--r--\n"));

@@ -3,6 +3,7 @@
 use argon2::password_hash::phc::{self, ParamsString};
 use argon2::{ARGON2ID_IDENT, Argon2, Params, PasswordHasher, PasswordVerifier};
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// The shortest password that an administrator may set, in characters.
 pub const MIN_PASSWORD: usize = 8;
@@ -22,15 +23,15 @@ const SHIPPED: [&str; 2] = [
     "$argon2id$v=19$m=19456,t=2,p=1$4fR5w/b0PVFu0/fKJ5DteA$dU2A1rHDi3+igMizHuIWBqWGYNqcew/rkGpRm7tOWgQ",
 ];
 
-/// A password as somebody typed it. It is never printed.
+/// A password as somebody typed it. It is never printed, and does not stay in memory.
 #[derive(Clone)]
-pub struct Password(String);
+pub struct Password(Zeroizing<String>);
 
 impl Password {
     /// Takes a password in.
     #[must_use]
     pub fn new(password: impl Into<String>) -> Password {
-        Password(password.into())
+        Password(Zeroizing::new(password.into()))
     }
 
     /// How many characters it has.

@@ -2,12 +2,15 @@
 
 use super::list::table;
 use crate::accounts::{Account, OwnKeys};
-use crate::config::{self, Config, ConfigError, Kex, shown};
+use crate::config::{self, Config, ConfigError, Confine, Kex, shown};
 use crate::limits::Limits;
-use russh::keys::{HashAlg, load_secret_key};
+use crate::session::read_host_key;
+use russh::keys::{Error as KeyError, HashAlg};
+use sshome_wire::display::Escaped;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::fs;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -37,6 +40,11 @@ fn report(config: &Config) -> String {
         Kex::Compatible => "compatible (post-quantum first, then curve25519)",
         Kex::PostQuantum => "post-quantum only",
     };
+    let confine = match config.confine {
+        Confine::Off => "off",
+        Confine::BestEffort => "what the kernel can do",
+        Confine::Required => "all, or no start",
+    };
     let mut text = String::new();
     let mut line = |name: &str, value: &dyn Display| text += &format!("{name:15}{value}\n");
     line("folder", &shown(&config.dir));
@@ -46,6 +54,10 @@ fn report(config: &Config) -> String {
         line("host key", &host_key(key));
     }
     line("key exchange", &kex);
+    if let Some(account) = &config.account {
+        line("account", &Escaped(account.as_bytes()));
+    }
+    line("confinement", &confine);
     line("shutdown grace", &format_args!("{} s", config.shutdown_grace.as_secs()));
     line("part expiry", &format_args!("{} days", config.part_expiry.as_secs() / (24 * 3600)));
     line("stream expiry", &format_args!("{} s", config.stream_expiry.as_secs()));
@@ -90,8 +102,11 @@ fn limits(limits: &Limits) -> [(&'static str, String); 4] {
 }
 
 fn host_key(path: &Path) -> String {
-    match load_secret_key(path, None) {
+    match read_host_key(path) {
         Ok(key) => format!("{} {}", shown(path), key.fingerprint(HashAlg::Sha256)),
+        Err(KeyError::IO(error)) if error.kind() == ErrorKind::PermissionDenied => {
+            format!("{} (not to be read as this user)", shown(path))
+        }
         Err(_) => format!("{} (to be made)", shown(path)),
     }
 }

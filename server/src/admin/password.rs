@@ -3,6 +3,7 @@
 use super::AdminError;
 use crate::accounts::{MIN_PASSWORD, Password};
 use std::io::{self, Read};
+use zeroize::Zeroizing;
 
 /// The longest input that is taken for a password, in bytes.
 const MAX_INPUT: u64 = 4096;
@@ -20,7 +21,8 @@ pub fn ask_password(user: &str) -> Result<Password, AdminError> {
 /// # Errors
 /// If there is more than a line, it is no text, or the password is too short.
 pub fn read_password(input: impl Read) -> Result<Password, AdminError> {
-    let mut text = String::new();
+    // All of it at once: a text that grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(2 * MAX_INPUT as usize));
     let read = input.take(MAX_INPUT + 1).read_to_string(&mut text);
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);

@@ -1,5 +1,6 @@
 //! The table `[server.log]`.
 
+use super::place::resolve;
 use super::section::{Section, is_not};
 use super::server::set;
 use super::value::{boolean, integer, path, string};
@@ -51,12 +52,22 @@ pub(super) fn read(server: &Section<'_>, place: &Place, mistakes: &mut Mistakes)
     let Some(section) = server.table("log", mistakes) else { return log };
     section.only(&KEYS, mistakes);
     set(&mut log.format, section.get("format", format, mistakes));
-    let file = |value| Ok(Some(place.path(path(value)?)));
+    let file = |value| file(place, path(value)?).map(Some);
     set(&mut log.file, section.get("file", file, mistakes));
     set(&mut log.max_size, section.get("max-size", max_size, mistakes));
     set(&mut log.keep, section.get("keep", keep, mistakes));
     set(&mut log.reads, section.get("reads", boolean, mistakes));
     log
+}
+
+/// A file in a folder that the server may write to as a whole: files of the log are renamed there.
+fn file(place: &Place, path: &str) -> Result<PathBuf, String> {
+    let full = place.path(path);
+    let folder = full.parent().map(resolve).unwrap_or_default();
+    if place.file.starts_with(&folder) || place.dir.starts_with(&folder) {
+        return Err(format!("{path} wants a folder without the server's own files: log/audit"));
+    }
+    Ok(full)
 }
 
 fn format(value: &DeValue<'_>) -> Result<Format, String> {

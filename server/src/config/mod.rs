@@ -41,8 +41,17 @@ pub struct Config {
     pub file: PathBuf,
     /// Where to listen; port 0 stands for any free one.
     pub listen: Vec<SocketAddr>,
-    /// The host keys. They may not exist yet; those that do are ed25519, unencrypted and private.
+    /// The host keys. They may not exist yet; those that do are ed25519, unencrypted and private, as far as this
+    /// process may look at them.
     pub host_keys: Vec<PathBuf>,
+    /// The folder of the homes whose users say nothing else.
+    pub homes: PathBuf,
+    /// The files that keys of users are read from.
+    pub key_files: Vec<PathBuf>,
+    /// The account of this machine that the server is to run as; none if it stays what it was started as.
+    pub account: Option<String>,
+    /// What the server takes from itself before it serves.
+    pub confine: Confine,
     /// Which key exchanges are offered.
     pub kex: Kex,
     /// How long transfers under way may take once the server is told to end.
@@ -75,6 +84,18 @@ pub enum Kex {
     PostQuantum,
 }
 
+/// What the server takes from itself before it serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Confine {
+    /// Nothing: for looking into the process with a debugger.
+    Off,
+    /// Whatever the kernel can take.
+    #[default]
+    BestEffort,
+    /// All that there is to take, or it does not start.
+    Required,
+}
+
 /// Loads the configuration of the folder `dir`: `file`, or `etc/users.toml` in the folder.
 /// Addresses in `listen_override`, if any, stand in place of the file's.
 ///
@@ -97,12 +118,12 @@ impl Config {
         load(&self.dir, Some(file), listen)
     }
 
-    /// The text of the file as it is now.
+    /// The digest of the file as it is now, by which a change of it is noticed.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn text(&self) -> Result<String, ConfigError> {
-        Place::new(&self.dir, Some(&self.origin.0))?.read()
+    pub fn digest(&self) -> Result<blake3::Hash, ConfigError> {
+        Ok(blake3::hash(Place::new(&self.dir, Some(&self.origin.0))?.read()?.as_bytes()))
     }
 }
 
@@ -139,11 +160,16 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
     roots::check(&users, place, &own, &mut mistakes);
     check_demo(&users, &server.listen, &mut mistakes);
 
+    let key_files = users.iter().flat_map(|user| &user.key_files).cloned().collect();
     let config = Config {
         dir: place.dir.clone(),
         file: place.file.clone(),
         listen: server.listen,
         host_keys: server.host_keys,
+        homes: server.homes,
+        key_files,
+        account: server.account,
+        confine: server.confine,
         kex: server.kex,
         shutdown_grace: server.shutdown_grace,
         part_expiry: server.part_expiry,

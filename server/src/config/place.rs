@@ -3,6 +3,7 @@
 use super::ConfigError;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// The server's folder and its file.
 #[derive(Clone, Debug)]
@@ -30,8 +31,10 @@ impl Place {
         Ok(Place { dir: real, file, shown })
     }
 
-    pub(crate) fn read(&self) -> Result<String, ConfigError> {
-        fs::read_to_string(&self.file).map_err(|error| ConfigError::File { file: self.shown.clone(), error })
+    /// The text of the file. It has hashes of passwords in it, and does not stay in memory.
+    pub(crate) fn read(&self) -> Result<Zeroizing<String>, ConfigError> {
+        let text = fs::read_to_string(&self.file).map(Zeroizing::new);
+        text.map_err(|error| ConfigError::File { file: self.shown.clone(), error })
     }
 
     /// What a path in the file means.

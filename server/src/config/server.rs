@@ -2,9 +2,10 @@
 
 use super::place::resolve;
 use super::section::{Located, Section};
-use super::{Kex, LogSettings, Mistakes, Place, limits, log, value};
+use super::{Confine, Kex, LogSettings, Mistakes, Place, limits, log, value};
 use crate::limits::Limits;
-use russh::keys::{Algorithm, load_secret_key};
+use crate::session::read_host_key;
+use russh::keys::{Algorithm, Error as KeyError};
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,10 +14,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::de::DeValue;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 13] = [
     "listen",
     "host-keys",
     "homes",
+    "account",
+    "confine",
     "kex",
     "shutdown-grace",
     "part-expiry",
@@ -40,6 +43,8 @@ pub(super) struct Server {
     pub(super) listen: Vec<SocketAddr>,
     pub(super) host_keys: Vec<PathBuf>,
     pub(super) homes: PathBuf,
+    pub(super) account: Option<String>,
+    pub(super) confine: Confine,
     pub(super) kex: Kex,
     pub(super) shutdown_grace: Duration,
     pub(super) part_expiry: Duration,
@@ -60,6 +65,8 @@ pub(super) fn read(
         listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 2222))],
         host_keys: vec![place.path("keys/host_ed25519")],
         homes: resolve(&place.path("home")),
+        account: None,
+        confine: Confine::default(),
         kex: Kex::default(),
         shutdown_grace: SHUTDOWN_GRACE,
         part_expiry: PART_EXPIRY,
@@ -80,6 +87,8 @@ pub(super) fn read(
         }
         let homes = |value| folder(&place.path(value::path(value)?));
         set(&mut server.homes, section.get("homes", homes, mistakes));
+        set(&mut server.account, section.get("account", |value| account(value).map(Some), mistakes));
+        set(&mut server.confine, section.get("confine", value::confine, mistakes));
         set(&mut server.kex, section.get("kex", value::kex, mistakes));
         set(&mut server.shutdown_grace, section.get("shutdown-grace", value::seconds, mistakes));
         set(&mut server.part_expiry, section.get("part-expiry", value::days, mistakes));
@@ -100,6 +109,16 @@ pub(super) fn read(
 pub(super) fn set<T>(value: &mut T, found: Option<Located<T>>) {
     if let Some(found) = found {
         *value = found.value;
+    }
+}
+
+/// An account of this machine. Whether there is one of that name is looked up when the server starts: the
+/// file may be written elsewhere.
+fn account(value: &DeValue<'_>) -> Result<String, String> {
+    match value::string(value)? {
+        "" => Err("is empty: it wants the name of an account of this machine".into()),
+        "root" => Err("root gives nothing up: name an account that is for the server alone".into()),
+        name => Ok(name.to_owned()),
     }
 }
 
@@ -166,6 +185,8 @@ fn host_key(place: &Place, path: &str) -> Result<PathBuf, String> {
     let full = place.path(path);
     let found = match fs::metadata(&full) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(full),
+        // Once the server runs, the file may be root's: it was read at the start.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(full),
         Err(error) => return Err(format!("{path} cannot be read: {error}")),
         Ok(found) => found,
     };
@@ -175,12 +196,18 @@ fn host_key(place: &Place, path: &str) -> Result<PathBuf, String> {
     if found.permissions().mode() & 0o077 != 0 {
         return Err(format!("{path} can be read by other users of this machine: chmod 600 {path}"));
     }
-    let key = load_secret_key(&full, None).map_err(|error| match error {
-        russh::keys::Error::KeyIsEncrypted => format!(
-            "{path} has a passphrase, which nobody could type when the server starts: remove it with ssh-keygen -p -f {path}"
-        ),
-        error => format!("{path} is no host key: {error}; remove it, and the server makes one"),
-    })?;
+    let key = match read_host_key(&full) {
+        Err(KeyError::IO(error)) if error.kind() == ErrorKind::PermissionDenied => return Ok(full),
+        Err(KeyError::KeyIsEncrypted) => {
+            return Err(format!(
+                "{path} has a passphrase, which nobody could type when the server starts: remove it with ssh-keygen -p -f {path}"
+            ));
+        }
+        Err(error) => {
+            return Err(format!("{path} is no host key: {error}; remove it, and the server makes one"));
+        }
+        Ok(key) => key,
+    };
     match key.algorithm() {
         Algorithm::Ed25519 => Ok(full),
         other => Err(format!("{path} is a key of type {other}: host keys are ed25519")),

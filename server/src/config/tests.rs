@@ -57,7 +57,7 @@ fn an_empty_file_is_a_server_without_users() {
 fn everything_that_can_be_said_is_understood() {
     let dir = folder(&format!(
         "[server]\nlisten = [\"127.0.0.1:0\", \"[::1]:2022\"]\nhost-keys = [\"keys/a\", \"/nowhere/b\"]\n\
-         homes = \"h\"\nkex = \"post-quantum\"\nshutdown-grace = \"5 s\"\npart-expiry = \"2 days\"\nstream-expiry = 60\n\
+         homes = \"h\"\naccount = \"a\"\nconfine = \"off\"\nkex = \"post-quantum\"\nshutdown-grace = \"5 s\"\npart-expiry = \"2 days\"\nstream-expiry = 60\n\
          [defaults]\nquota = \"1 MiB\"\nmax-files = 7\naccess = \"read-only\"\nsftp-uploads = \"atomic\"\n\
          [users.alex]\npassword = \"{HASH}\"\nauthorized-keys = [\"keys/alex.pub\", '{KEY} laptop']\n\
          [users.zcl]\nroot = \"disk\"\nquota = 5_000\nmax-files = \"unlimited\"\naccess = \"read-write\"\n\
@@ -73,6 +73,7 @@ fn everything_that_can_be_said_is_understood() {
     assert_eq!(config.listen, ["127.0.0.1:0".parse().unwrap(), "[::1]:2022".parse().unwrap()]);
     assert_eq!(config.host_keys, [real.join("keys/a"), PathBuf::from("/nowhere/b")]);
     assert_eq!((config.kex, config.shutdown_grace), (Kex::PostQuantum, Duration::from_secs(5)));
+    assert_eq!((config.account.as_deref(), config.confine), (Some("a"), Confine::Off));
     assert_eq!(config.part_expiry, Duration::from_secs(2 * 24 * 3600));
     assert_eq!(config.stream_expiry, Duration::from_secs(60));
     let [dotted, alex, zcl] = &config.accounts[..] else { panic!("{:?}", config.accounts) };
@@ -169,6 +170,14 @@ fn mistakes_in_server() {
             "server.shutdown-grace = -1",
             &[
                 "1: server.shutdown-grace: has a value of type integer, and wants a number of seconds up to 86400: 10 or \"10 s\"",
+            ],
+        ),
+        (
+            "server.account = \"root\"\nserver.confine = \"on\"\nserver.log.file = \"audit\"",
+            &[
+                "1: server.account: root gives nothing up: name an account that is for the server alone",
+                "2: server.confine: \"on\" is no choice: write \"best-effort\", \"required\" or \"off\"",
+                "3: server.log.file: audit wants a folder without the server's own files: log/audit",
             ],
         ),
         ("server.homes = \"etc/users.toml\"", &["1: server.homes: DIR/etc/users.toml is no folder"]),

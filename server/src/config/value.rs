@@ -1,7 +1,7 @@
 //! Single values of the file.
 
 use super::section::is_not;
-use super::{Kex, SizeError, parse_limit};
+use super::{Confine, Kex, SizeError, parse_limit};
 use crate::accounts::{Access, SftpUploads};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -94,6 +94,15 @@ pub(super) fn kex(value: &DeValue<'_>) -> Result<Kex, String> {
         "compatible" => Ok(Kex::Compatible),
         "post-quantum" => Ok(Kex::PostQuantum),
         text => Err(format!("\"{text}\" is no choice: write \"compatible\" or \"post-quantum\"")),
+    }
+}
+
+pub(super) fn confine(value: &DeValue<'_>) -> Result<Confine, String> {
+    match string(value)? {
+        "off" => Ok(Confine::Off),
+        "best-effort" => Ok(Confine::BestEffort),
+        "required" => Ok(Confine::Required),
+        text => Err(format!("\"{text}\" is no choice: write \"best-effort\", \"required\" or \"off\"")),
     }
 }
 

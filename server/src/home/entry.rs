@@ -1,6 +1,7 @@
 //! Mode and times of what has a name already.
 
-use super::{Error, Home, Result};
+use super::filling;
+use super::{Error, Home, Result, file_id};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, Timestamps};
 use rustix::io::Errno;
@@ -11,7 +12,12 @@ use sshome_wire::RemotePath;
 pub struct Entry {
     handle: OwnedFd,
     stat: Stat,
+    /// It is the home itself.
+    is_top: bool,
 }
+
+/// What the server needs to count what is in a directory.
+pub(super) const LEAST: u32 = 0o500;
 
 impl Home {
     /// Finds what a path stands for. `follow` says whether a link at its end is followed.
@@ -27,7 +33,9 @@ impl Home {
                 location => self.open_at(&location?, OFlags::PATH)?,
             }
         };
-        Ok(Entry { stat: rustix::fs::fstat(&handle)?, handle })
+        let stat = rustix::fs::fstat(&handle)?;
+        let is_top = file_id(&stat) == file_id(&rustix::fs::fstat(&self.top)?);
+        Ok(Entry { handle, stat, is_top })
     }
 }
 
@@ -38,7 +46,8 @@ impl Entry {
         &self.stat
     }
 
-    /// Sets the permissions, see [`permissions`].
+    /// Sets the permissions, see [`permissions`]. The home itself stays one that its owner can write to, since
+    /// the server does.
     ///
     /// # Errors
     /// `EOPNOTSUPP` for a link, which has none.
@@ -48,7 +57,11 @@ impl Entry {
         }
         // fchmod(2) wants a handle that can be read or written, which a file may forbid even its owner.
         let itself = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
-        Ok(rustix::fs::chmodat(CWD, itself, permissions(&self.stat, mode), AtFlags::empty())?)
+        if FileType::from_raw_mode(self.stat.st_mode) == FileType::Directory {
+            filling::forget(&itself)?;
+        }
+        let least = if self.is_top { Mode::RWXU } else { Mode::empty() };
+        Ok(rustix::fs::chmodat(CWD, itself, permissions(&self.stat, mode) | least, AtFlags::empty())?)
     }
 
     /// Sets the times.
@@ -61,9 +74,9 @@ impl Entry {
 }
 
 /// What becomes of a mode that a user asks for: no set-id bits, and a directory stays one that its
-/// owner can look into, or it could be neither counted nor put into.
+/// owner can look into, or it could not be counted.
 #[must_use]
 pub fn permissions(stat: &Stat, mode: u32) -> Mode {
-    let least = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory { 0o700 } else { 0 };
+    let least = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory { LEAST } else { 0 };
     Mode::from_raw_mode((mode & 0o777) | least)
 }

@@ -7,6 +7,7 @@
 //! path strings do not stand for it, and there are none, but for the staging folder's name.
 
 mod entry;
+mod filling;
 mod homes;
 mod listing;
 mod resolve;
@@ -19,6 +20,7 @@ mod sync;
 mod tree;
 
 pub use entry::{Entry, permissions};
+pub use filling::{Filling, finish_directory, open_to_owner};
 pub use homes::{Homes, PrepareError, Prepared, limits};
 pub use listing::{Attributes, DirectoryReader};
 pub use resolve::{Location, regular};
@@ -216,7 +218,7 @@ impl Location {
     /// # Errors
     /// `EEXIST` if the name is taken.
     pub fn make_directory(&self, mode: Option<u32>, _names: &Names<'_>) -> Result<()> {
-        // One that its owner cannot look into could be neither counted nor put into.
+        // One that its owner cannot look into could not be counted, and is to be put into.
         let mode = mode.map_or(NEW_DIRECTORY, |mode| Mode::from_raw_mode((mode & 0o777) | 0o700));
         Ok(rustix::fs::mkdirat(self.dir(), self.name(), mode)?)
     }

@@ -11,7 +11,7 @@ use sshome_wire::{Digest, RemotePath};
 use std::collections::HashMap;
 
 /// More files than this are cheaper to put on the disk with one `syncfs` than one by one.
-const FEW: usize = 4;
+pub(super) const FEW: usize = 4;
 
 /// A staged file that is complete and verified, with its mode and times set, and the room it needs.
 #[derive(Debug)]

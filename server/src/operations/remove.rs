@@ -52,6 +52,7 @@ impl Removal {
         let location = user.home.locate(path).of_file(path)?;
         let stat = location.stat().of_file(path)?;
         let tree = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            home::open_to_owner(&location, &stat).of_directory(path)?;
             let top = location.open_directory().of_directory(path)?;
             Some((location, Tree::below(top).of_directory(path)?))
         } else {
@@ -75,9 +76,9 @@ impl Removal {
         let Some((own, tree)) = &mut self.tree else { return Ok(true) };
         for _ in 0..most {
             let removed = match tree.next_step() {
-                Ok(Some(TreeItem::Enter(location, _))) => {
+                Ok(Some(TreeItem::Enter(location, stat))) => {
                     self.at = below(&self.at, &location);
-                    Ok(())
+                    home::open_to_owner(&location, &stat).of_directory(&self.at)
                 }
                 Ok(Some(TreeItem::Leaf(location, _))) => {
                     let path = below(&self.at, &location);

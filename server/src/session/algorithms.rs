@@ -14,6 +14,10 @@ pub(super) const WINDOW: u32 = 32 << 20;
 /// The largest packet that we take, in bytes.
 const PACKET: u32 = 65_535;
 
+/// How many messages to be sent may wait for russh, about a packet each. It puts together what it finds waiting,
+/// and keeps the memory of the longest that it ever put together as long as the connection lives.
+const AHEAD: usize = 4;
+
 /// A refused login is answered after this time, however soon the answer is known.
 const REFUSAL: Duration = Duration::from_millis(300);
 
@@ -29,6 +33,7 @@ pub(super) fn transport(kex: Kex, keys: Vec<PrivateKey>, limits: &Limits) -> ser
         window_size: WINDOW,
         maximum_packet_size: PACKET,
         channel_buffer_size: 64,
+        event_buffer_size: AHEAD,
         preferred: preferred(kex),
         max_auth_attempts: limits.login_attempts,
         // russh's would take its own keepalives for activity; ours is in `super::watch`.

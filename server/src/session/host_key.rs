@@ -1,16 +1,19 @@
 //! The keys that the server proves itself with.
 
-use russh::keys::{Algorithm, PrivateKey, load_secret_key};
-use std::fs::{DirBuilder, File, OpenOptions};
+use russh::keys::{Algorithm, Error as KeyError, PrivateKey, decode_secret_key};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// Why there is no host key.
 #[derive(Debug, thiserror::Error)]
 pub enum HostKeyError {
     /// It is there and cannot be read.
-    #[error("the host key {path} cannot be read: {why}")]
+    #[error(
+        "the host key {path} cannot be read: {why}; start the server as the one whom the file belongs to, or as root"
+    )]
     Unreadable {
         /// The file.
         path: String,
@@ -27,22 +30,37 @@ pub enum HostKeyError {
     },
 }
 
-/// Loads a host key; makes an ed25519 one, readable by the owner alone, where the file is missing.
+/// Loads a host key; makes an ed25519 one, readable by the owner alone, where the file is missing. Also says
+/// whether it was made.
 ///
 /// # Errors
 /// If it can be neither loaded nor made. A file that is there is never replaced.
-pub(super) fn load_or_make(path: &Path) -> Result<PrivateKey, HostKeyError> {
-    if !path.exists() {
+pub(super) fn load_or_make(path: &Path) -> Result<(PrivateKey, bool), HostKeyError> {
+    let missing = !path.exists();
+    if missing {
         make(path).map_err(|error| HostKeyError::NotMade {
             path: path.display().to_string(),
             why: error.to_string(),
         })?;
-        tracing::info!(path = %path.display(), "host key made");
     }
-    load_secret_key(path, None).map_err(|error| HostKeyError::Unreadable {
+    let key = read(path).map_err(|error| HostKeyError::Unreadable {
         path: path.display().to_string(),
         why: error.to_string(),
-    })
+    })?;
+    Ok((key, missing))
+}
+
+/// Reads a key that has no passphrase. Its text does not stay in memory.
+///
+/// # Errors
+/// If it cannot be read, or is no key.
+pub(crate) fn read(path: &Path) -> Result<PrivateKey, KeyError> {
+    let text = Zeroizing::new(fs::read_to_string(path)?);
+    match PrivateKey::from_openssh(text.as_bytes()) {
+        Ok(key) if !key.is_encrypted() => Ok(key),
+        // Other forms than OpenSSH's own. This leaves copies, which is why it comes second.
+        _ => decode_secret_key(&text, None),
+    }
 }
 
 fn make(path: &Path) -> io::Result<()> {
@@ -53,11 +71,11 @@ fn make(path: &Path) -> io::Result<()> {
     // Written beside its place and linked there, so that a half-written key is never found, and one
     // that another process has just made is not replaced.
     let beside = path.with_extension(format!("{:016x}", rand::random::<u64>()));
-    let written = write(&beside, text.as_bytes()).and_then(|()| match std::fs::hard_link(&beside, path) {
+    let written = write(&beside, text.as_bytes()).and_then(|()| match fs::hard_link(&beside, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => result,
     });
-    std::fs::remove_file(&beside)?;
+    fs::remove_file(&beside)?;
     written?;
     File::open(folder)?.sync_all()
 }
@@ -77,19 +95,20 @@ mod tests {
     fn a_key_is_made_once_and_for_the_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys/host_ed25519");
-        let first = load_or_make(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let second = load_or_make(&path).unwrap();
+        let (first, made) = load_or_make(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let (second, again) = load_or_make(&path).unwrap();
+        assert!(made && !again);
         assert_eq!(first.public_key(), second.public_key());
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 
     #[test]
     fn a_broken_key_is_an_error_and_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("host");
-        std::fs::write(&path, "no key").unwrap();
+        fs::write(&path, "no key").unwrap();
         assert!(load_or_make(&path).unwrap_err().to_string().contains("cannot be read"));
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "no key");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "no key");
     }
 }

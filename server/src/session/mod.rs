@@ -11,8 +11,10 @@ mod watch;
 mod way;
 
 pub use host_key::HostKeyError;
+pub(crate) use host_key::read as read_host_key;
 pub use rate::Rates;
 pub use sessions::{Session, Sessions};
+pub use socket::tune;
 
 use crate::auth::Authenticator;
 use crate::config::{Config, Kex};
@@ -20,6 +22,7 @@ use crate::home::Homes;
 use crate::limits::{Entry, Gate, Limits};
 use crate::metrics::Metrics;
 use crate::quota::Ledgers;
+use crate::subsystem::Workers;
 use arc_swap::ArcSwap;
 use handler::Connection;
 use russh::Disconnect;
@@ -30,7 +33,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -54,15 +57,24 @@ pub struct Shared {
     pub sessions: Arc<Sessions>,
     /// What has happened, in numbers.
     pub metrics: Arc<Metrics>,
+    /// The runtime's workers, for what is over soon.
+    pub workers: Workers,
     /// Cancelled when the server is to end: no new work.
     pub stopping: CancellationToken,
     /// Cancelled when the server ends: every socket is closed.
     pub cut: CancellationToken,
 }
 
+/// What a connection's bytes come and go through: TCP, or memory.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
 /// The SSH side of a server: keys and algorithms.
 pub struct Transport {
     keys: Vec<PrivateKey>,
+    /// The files of those that were made just now.
+    made: Vec<PathBuf>,
     config: ArcSwap<russh::server::Config>,
 }
 
@@ -72,11 +84,19 @@ impl Transport {
     /// # Errors
     /// If one can be neither loaded nor made.
     pub fn new(kex: Kex, host_keys: &[PathBuf], limits: &Limits) -> Result<Transport, HostKeyError> {
-        let keys: Result<Vec<PrivateKey>, _> =
-            host_keys.iter().map(|path| host_key::load_or_make(path)).collect();
-        let keys = keys?;
+        let (mut keys, mut made) = (Vec::new(), Vec::new());
+        for path in host_keys {
+            let (key, is_new) = host_key::load_or_make(path)?;
+            keys.push(key);
+            made.extend(is_new.then(|| path.clone()));
+        }
         let config = ArcSwap::from_pointee(algorithms::transport(kex, keys.clone(), limits));
-        Ok(Transport { keys, config })
+        Ok(Transport { keys, made, config })
+    }
+
+    /// Tells the log of keys that were made: it begins after them.
+    pub fn tell(&self) {
+        self.made.iter().for_each(|path| tracing::info!(path = %path.display(), "host key made"));
     }
 
     /// Sets what holds for connections from now on.
@@ -91,7 +111,7 @@ impl Transport {
     }
 
     /// Serves one connection, which the gate has let in, to its end.
-    pub async fn serve(&self, stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, entry: Entry) {
+    pub async fn serve(&self, stream: impl Stream, peer: SocketAddr, shared: Arc<Shared>, entry: Entry) {
         let entry = Arc::new(entry);
         let cut = self.converse(stream, peer, &shared, &entry).await;
         // Who is sent away because the server ends has done nothing wrong.
@@ -104,7 +124,7 @@ impl Transport {
     /// Serves the connection. Returns why it was cut off, if it was.
     async fn converse(
         &self,
-        stream: TcpStream,
+        stream: impl Stream,
         peer: SocketAddr,
         shared: &Arc<Shared>,
         entry: &Arc<Entry>,
@@ -114,8 +134,6 @@ impl Transport {
         let backlog = Arc::new(Backlog::default());
         let channels = TaskTracker::new();
         let cut = shared.cut.child_token();
-        // russh's own setting is not used where the stream is ours.
-        drop(stream.set_nodelay(true));
         let socket = Socket::new(stream, Arc::clone(&backlog), cut.clone());
         let present = shared.sessions.enter(peer, Arc::clone(&backlog), cut.clone());
         let connection = Connection {

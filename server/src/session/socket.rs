@@ -22,9 +22,20 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 /// A producer waits while more than this is queued, in bytes.
 const LOW: usize = 1 << 20;
 
+/// After so many bytes that were read in one go others have their turn, in bytes: what they want may be small.
+const TURN: usize = 256 << 10;
+
+/// An empty queue keeps memory for so many bytes.
+const KEPT: usize = 64 << 10;
+
 /// No connection may have more than this queued, in bytes: a peer's whole window, and what is not
 /// paced (replies to a peer that asks without reading).
 const MOST: usize = 96 << 20;
+
+/// Sets what TCP is to do with a connection: russh's own setting is not used where the stream is ours.
+pub fn tune(stream: &TcpStream) {
+    drop(stream.set_nodelay(true));
+}
 
 /// What paces a connection: how much of its output the kernel has not taken yet, and its user's rates.
 #[derive(Debug)]
@@ -104,19 +115,22 @@ impl Backlog {
     }
 }
 
-/// A TCP connection whose writes never wait. Cancelling its token reads as the peer's end.
-pub(super) struct Socket {
-    stream: TcpStream,
+/// A connection, by TCP as a rule, whose writes never wait. Cancelling its token reads as the peer's end.
+pub(super) struct Socket<S> {
+    stream: S,
     queue: BytesMut,
     backlog: Arc<Backlog>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Until what was read is paid for.
     pause: Option<Pin<Box<Sleep>>>,
+    /// Bytes that were read since others had their turn.
+    turn: usize,
 }
 
-impl Socket {
-    pub(super) fn new(stream: TcpStream, backlog: Arc<Backlog>, cut: CancellationToken) -> Socket {
-        Socket { stream, queue: BytesMut::new(), backlog, cut: Box::pin(cut.cancelled_owned()), pause: None }
+impl<S: AsyncWrite + Unpin> Socket<S> {
+    pub(super) fn new(stream: S, backlog: Arc<Backlog>, cut: CancellationToken) -> Socket<S> {
+        let cut = Box::pin(cut.cancelled_owned());
+        Socket { stream, queue: BytesMut::new(), backlog, cut, pause: None, turn: 0 }
     }
 
     /// Writes out what is queued, as far as the kernel takes it now.
@@ -129,8 +143,8 @@ impl Socket {
             self.queue.advance(written);
             self.count(written);
         }
-        // The memory of a queue that was long is given back.
-        if self.queue.capacity() > LOW {
+        // The memory of a queue that was long is given back: most connections are idle most of the time.
+        if self.queue.capacity() > KEPT {
             self.queue = BytesMut::new();
         }
         Poll::Ready(Ok(()))
@@ -145,7 +159,7 @@ impl Socket {
     }
 }
 
-impl AsyncRead for Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -162,16 +176,22 @@ impl AsyncRead for Socket {
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
         }
+        let turn = std::mem::take(&mut self.turn);
+        if turn >= TURN {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let result = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-        let rates = self.backlog.rates();
-        let paid = rates.and_then(|rates| rates.received(buf.filled().len() - before));
+        let read = buf.filled().len() - before;
+        self.turn = turn + read;
+        let paid = self.backlog.rates().and_then(|rates| rates.received(read));
         self.pause = paid.filter(|paid| *paid > Instant::now()).map(|paid| Box::pin(sleep_until(paid)));
         Poll::Ready(result)
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let mut rest = buf;
         // Bytes keep their order: nothing overtakes the queue.
@@ -216,8 +236,9 @@ impl AsyncWrite for Socket {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
-    async fn pair() -> (Socket, TcpStream, Arc<Backlog>, CancellationToken) {
+    async fn pair() -> (Socket<TcpStream>, TcpStream, Arc<Backlog>, CancellationToken) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ours, peer) = tokio::join!(listener.accept(), TcpStream::connect(address));
@@ -271,6 +292,27 @@ mod tests {
         written.unwrap();
         received.unwrap();
         assert!(got == queued);
+    }
+
+    #[tokio::test]
+    async fn who_sends_much_is_not_read_for_ever_in_one_go() {
+        // Bytes without end, none of which has to be waited for.
+        let endless = tokio::io::join(tokio::io::repeat(3), tokio::io::sink());
+        let mut socket = Socket::new(endless, Arc::new(Backlog::default()), CancellationToken::new());
+        let mut buffer = vec![0; 16 << 10];
+        for _ in 0..2 {
+            let mut in_one_go = 0;
+            std::future::poll_fn(|cx| {
+                let mut read = ReadBuf::new(&mut buffer);
+                while in_one_go < 2 * TURN && Pin::new(&mut socket).poll_read(cx, &mut read).is_ready() {
+                    in_one_go += read.filled().len();
+                    read.clear();
+                }
+                Poll::Ready(())
+            })
+            .await;
+            assert!((TURN..TURN + (16 << 10)).contains(&in_one_go), "{in_one_go}");
+        }
     }
 
     #[tokio::test]

@@ -3,13 +3,15 @@
 //! [`drive`] moves bytes and waits; what they mean is the business of a [`Conversation`], which is
 //! synchronous and runs where blocking is allowed, a bounded turn at a time. While a turn runs, what
 //! the turn before has put out is on its way, and what the client sends meanwhile is taken in: a side
-//! that always reads is never part of a deadlock.
+//! that always reads is never part of a deadlock. A light turn is over before that could matter.
 
 use super::inbox::{Flooded, Inbox};
-use super::{Ended, Gone, Incoming, Outgoing};
+use super::{Ended, Gone, Incoming, Outgoing, Workers};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// What the bytes on a channel mean.
@@ -32,6 +34,12 @@ pub(crate) trait Conversation: Send + 'static {
     /// nothing more has arrived since.
     fn turn(&mut self, quiet: bool) -> Turn;
 
+    /// Works on one of the runtime's workers, as long as nothing takes long. None if there is something that
+    /// does: that is for a turn.
+    fn light_turn(&mut self) -> Option<Turn> {
+        None
+    }
+
     /// Whether the client is in the middle of something that an orderly end of the server waits for.
     fn is_under_way(&self) -> bool;
 }
@@ -51,34 +59,40 @@ pub(crate) enum Turn {
     Violation,
 }
 
-/// Serves one channel until its client ends it. `turns` is how much of the user's work may run at a
-/// time; `stopping` ends the channel as soon as nothing is under way.
+/// Where turns run.
+pub(crate) struct Places<'a> {
+    /// How much of the user's work may run at a time.
+    pub(crate) turns: Arc<Semaphore>,
+    /// For light turns; none if there are none.
+    pub(crate) workers: Option<&'a Workers>,
+}
+
+/// A turn that took this long is followed by one on another thread: the disk has to be waited for, or there is
+/// so much to do that sending it should not wait.
+const LIGHT: Duration = Duration::from_micros(200);
+
+/// A turn that is over, or runs.
+enum Running<C> {
+    Over(C, Turn),
+    Elsewhere(JoinHandle<Result<(C, Turn, Duration), JoinError>>),
+}
+
+/// Serves one channel until its client ends it; `stopping` ends it as soon as nothing is under way.
 pub(crate) async fn drive(
     incoming: impl Incoming,
     outgoing: impl Outgoing,
     mut conversation: impl Conversation,
-    turns: Arc<Semaphore>,
+    places: Places<'_>,
     stopping: CancellationToken,
 ) -> Ended {
     let mut inbox = Inbox::new(incoming);
     let mut ready = conversation.take_output();
     let mut quiet = false;
+    let mut light = true;
     loop {
         conversation.push(inbox.take());
         inbox.set_backlog(conversation.backlog());
-        let share = Arc::clone(&turns);
-        let turn = tokio::spawn(async move {
-            if !quiet && !conversation.is_ready() {
-                return Ok((conversation, Turn::Idle));
-            }
-            // One user's sessions never hold all the threads that there are for such work.
-            let _turn = share.acquire().await;
-            let turn = tokio::task::spawn_blocking(move || {
-                let turn = conversation.turn(quiet);
-                (conversation, turn)
-            });
-            turn.await
-        });
+        let running = begin(conversation, quiet, &mut light, &places);
         // While the turn runs: what there is to send, and after that only what there is room for is taken
         // in.
         let sent = match ready.is_empty() {
@@ -88,9 +102,19 @@ pub(crate) async fn drive(
                 Err(Flooded) => return Ended::Flooded,
             },
         };
-        let Ok(turn) = inbox.during(false, turn).await else { return Ended::Flooded };
-        let Ok((returned, turn)) = turn.and_then(|turn| turn) else { return Ended::Fault };
-        conversation = returned;
+        let turn = match running {
+            Running::Over(returned, turn) => {
+                conversation = returned;
+                turn
+            }
+            Running::Elsewhere(task) => {
+                let Ok(task) = inbox.during(false, task).await else { return Ended::Flooded };
+                let Ok((returned, turn, taken)) = task.and_then(|turn| turn) else { return Ended::Fault };
+                conversation = returned;
+                light = taken < LIGHT;
+                turn
+            }
+        };
         ready = conversation.take_output();
         if sent.is_err() || outgoing.is_closed() {
             return Ended::Gone;
@@ -122,6 +146,39 @@ pub(crate) async fn drive(
     }
 }
 
+/// Begins a turn. `light` says whether the one before was, and hears whether this one is.
+fn begin<C: Conversation>(
+    mut conversation: C,
+    quiet: bool,
+    light: &mut bool,
+    places: &Places<'_>,
+) -> Running<C> {
+    if !quiet && !conversation.is_ready() {
+        return Running::Over(conversation, Turn::Idle);
+    }
+    if *light
+        && let Ok(_share) = places.turns.try_acquire()
+        && let Some(_worker) = places.workers.and_then(Workers::begin)
+    {
+        let begun = Instant::now();
+        if let Some(turn) = conversation.light_turn() {
+            *light = begun.elapsed() < LIGHT;
+            return Running::Over(conversation, turn);
+        }
+    }
+    let share = Arc::clone(&places.turns);
+    Running::Elsewhere(tokio::spawn(async move {
+        // One user's sessions never hold all the threads that there are for such work.
+        let _share = share.acquire().await;
+        let turn = tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
+            let turn = conversation.turn(quiet);
+            (conversation, turn, begun.elapsed())
+        });
+        turn.await
+    }))
+}
+
 async fn send(outgoing: &impl Outgoing, chunks: Vec<Bytes>) -> Result<(), Gone> {
     for chunk in chunks {
         outgoing.send(chunk).await?;
@@ -134,12 +191,15 @@ mod tests {
     use super::super::Arrival;
     use super::*;
 
-    /// A client that sends some pieces and ends.
-    struct Pieces(std::vec::IntoIter<Bytes>);
+    /// A client that sends some pieces, ends, and says nothing more.
+    struct Pieces(std::vec::IntoIter<Arrival>);
 
     impl Incoming for Pieces {
         async fn next(&mut self) -> Arrival {
-            self.0.next().map_or(Arrival::Eof, Arrival::Data)
+            match self.0.next() {
+                Some(arrival) => arrival,
+                None => std::future::pending().await,
+            }
         }
     }
 
@@ -196,10 +256,12 @@ mod tests {
     #[tokio::test]
     async fn half_a_packet_is_not_worth_a_turn_and_no_packet_is_left() {
         let (turns, seen) = std::sync::mpsc::channel();
-        let pieces = vec![Bytes::from_static(b"x"); 11].into_iter();
-        let semaphore = Arc::new(Semaphore::new(1));
+        let mut pieces = vec![Arrival::Data(Bytes::from_static(b"x")); 11];
+        pieces.push(Arrival::Eof);
+        let places = Places { turns: Arc::new(Semaphore::new(1)), workers: None };
         let conversation = Fours { waiting: 0, turns };
-        let ended = drive(Pieces(pieces), Nobody, conversation, semaphore, CancellationToken::new()).await;
+        let ended =
+            drive(Pieces(pieces.into_iter()), Nobody, conversation, places, CancellationToken::new()).await;
         assert_eq!(ended, Ended::Well);
         let seen: Vec<usize> = seen.iter().collect();
         assert!(seen.iter().all(|found| *found >= 4), "{seen:?}");

@@ -1,24 +1,57 @@
 //! Files as `ls -l` shows them.
 
-use crate::home::{Attributes, length};
+use crate::home::length;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustix::fs::{FileType, Stat};
 use sshome_wire::display::Size;
+use std::fmt::Write;
 
 /// Half a year: what is older, or newer than now, is shown with its year in place of the time of day.
 const RECENT: i64 = 366 * 24 * 3600 / 2;
 
-/// What stands before a file's name: type and mode, links, owner and group, size, time. `owner` is
-/// both owner and group: a home has one. `readable` shows the size in the largest unit that fits.
-pub(crate) fn long(attributes: &Attributes, owner: &str, readable: bool) -> String {
-    let stat = &attributes.stat;
-    let size = match readable {
-        true => Size(length(stat)).to_string().replace(' ', ""),
-        false => length(stat).to_string(),
-    };
-    let (links, mode) = (stat.st_nlink, mode(stat));
-    format!("{mode} {links:>3} {owner:<8} {owner:<8} {size:>10} {}", date(stat.st_mtime, Timestamp::now()))
+/// How far another machine's clock may be ahead, in seconds.
+const AHEAD: i64 = 3600;
+
+/// What the lines of one listing have in common: the time, and the server's own time zone.
+pub(crate) struct Lines {
+    zone: TimeZone,
+    now: i64,
+}
+
+impl Lines {
+    /// Lines that are written now.
+    pub(crate) fn new() -> Lines {
+        Lines { zone: TimeZone::system(), now: Timestamp::now().as_second() }
+    }
+
+    /// What stands before a file's name: type and mode, links, owner and group, size, time. `readable` shows
+    /// the size in the largest unit that fits.
+    pub(crate) fn before_name(&self, stat: &Stat, owner: &str, group: &str, readable: bool) -> String {
+        let size = match readable {
+            true => Size(length(stat)).to_string().replace(' ', ""),
+            false => length(stat).to_string(),
+        };
+        let mut line = format!("{} {:>3} {owner:<8} {group:<8} {size:>8} ", mode(stat), stat.st_nlink);
+        self.date(stat.st_mtime, &mut line);
+        line
+    }
+
+    /// A time in seconds since 1970, in English, since programs read it. By hand, because there are many of
+    /// them in a listing. What no calendar has is shown as its beginning.
+    fn date(&self, seconds: i64, line: &mut String) {
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+        let date = self.zone.to_datetime(time);
+        let month = usize::try_from(date.month() - 1).ok().and_then(|month| MONTHS.get(month));
+        // Writing into a string does not fail.
+        let _ = write!(line, "{} {:>2} ", month.unwrap_or(&"???"), date.day());
+        let _ = match (self.now - RECENT..=self.now + AHEAD).contains(&seconds) {
+            true => write!(line, "{:02}:{:02}", date.hour(), date.minute()),
+            false => write!(line, "{:>5}", date.year()),
+        };
+    }
 }
 
 /// A file's type and permissions, as `-rw-r--r--`.
@@ -33,7 +66,8 @@ pub(crate) fn mode(stat: &Stat) -> String {
         FileType::BlockDevice => 'b',
         _ => '?',
     };
-    let mut text = String::from(kind);
+    let mut text = String::with_capacity(10);
+    text.push(kind);
     for (bits, special, with, without) in
         [(6, 0o4000, 's', 'S'), (3, 0o2000, 's', 'S'), (0, 0o1000, 't', 'T')]
     {
@@ -50,21 +84,13 @@ pub(crate) fn mode(stat: &Stat) -> String {
     text
 }
 
-/// A time in the server's own time zone, in seconds since 1970: with the time of day if it is recent.
-fn date(seconds: i64, now: Timestamp) -> String {
-    let Ok(time) = Timestamp::from_second(seconds) else { return format!("{seconds:>12}") };
-    let recent = (0..RECENT).contains(&(now.as_second() - seconds));
-    let format = if recent { "%b %e %H:%M" } else { "%b %e  %Y" };
-    time.to_zoned(TimeZone::system()).strftime(format).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn stat(mode: u32) -> Stat {
         let mut stat = rustix::fs::stat("/").unwrap();
-        (stat.st_mode, stat.st_nlink, stat.st_size, stat.st_mtime) = (mode, 2, 1536, 86_400 * 200);
+        (stat.st_mode, stat.st_nlink, stat.st_size, stat.st_mtime) = (mode, 2, 1536, 1_000_000_000);
         stat
     }
 
@@ -75,23 +101,38 @@ mod tests {
             (0o040_755, "drwxr-xr-x"),
             (0o120_777, "lrwxrwxrwx"),
             (0o104_711, "-rws--x--x"),
+            (0o104_644, "-rwSr--r--"),
             (0o102_660, "-rw-rwS---"),
+            (0o102_710, "-rwx--s---"),
             (0o041_777, "drwxrwxrwt"),
+            (0o041_776, "drwxrwxrwT"),
             (0o010_000, "p---------"),
         ] {
-            assert_eq!(mode(&stat(raw)), wanted);
+            assert_eq!(mode(&stat(raw)), wanted, "{raw:o}");
         }
     }
 
     #[test]
-    fn a_line_has_its_columns_and_an_old_time_its_year() {
-        let attributes = Attributes { name: b"f".to_vec(), stat: stat(0o100_600), target: Vec::new() };
-        let line = long(&attributes, "ann", false);
-        assert!(line.starts_with("-rw-------   2 ann      ann            1536 "), "{line}");
-        assert!(line.ends_with("  1970"), "{line}");
-        assert!(long(&attributes, "ann", true).contains("1.5KiB"));
-        let now = Timestamp::from_second(86_400 * 200 + 60).unwrap();
-        assert!(date(86_400 * 200, now).contains(':'));
-        assert!(!date(86_400 * 200 + 61, now).contains(':'));
+    fn a_line_has_its_columns() {
+        let lines = Lines { zone: TimeZone::UTC, now: 1_700_000_000 };
+        let mut stat = stat(0o100_640);
+        let line = |stat: &Stat, readable| lines.before_name(stat, "ann", "7", readable);
+        assert_eq!(line(&stat, false), "-rw-r-----   2 ann      7            1536 Sep  9  2001");
+        assert_eq!(line(&stat, true), "-rw-r-----   2 ann      7          1.5KiB Sep  9  2001");
+        for (seconds, wanted) in [
+            (1_699_999_000, "Nov 14 21:56"),
+            (1_700_000_000 + AHEAD, "Nov 14 23:13"),
+            (1_700_000_001 + AHEAD, "Nov 14  2023"),
+            (1_700_000_000 - RECENT, "May 15 22:13"),
+            (1_699_999_999 - RECENT, "May 15  2023"),
+        ] {
+            stat.st_mtime = seconds;
+            assert!(line(&stat, false).ends_with(wanted), "{seconds}: {}", line(&stat, false));
+        }
+        // Nothing that a disk can tell is too much.
+        for seconds in [i64::MIN, -1, 0, i64::MAX] {
+            stat.st_mtime = seconds;
+            assert!(line(&stat, false).starts_with("-rw-r-----   2 "));
+        }
     }
 }

@@ -8,9 +8,11 @@ mod inbox;
 mod long;
 pub mod native;
 pub mod sftp;
+mod workers;
 
 use bytes::Bytes;
 use std::future::Future;
+pub use workers::Workers;
 
 /// What comes from a client on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]

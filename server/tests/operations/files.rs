@@ -4,7 +4,10 @@ use super::world::*;
 use rustix::fs::{CWD, Mode};
 use sshome_wire::{Status, Time};
 use sshomed::home::STAGING;
-use sshomed::operations::{self, Algorithm, Download, FileDigest, OpenFile, OpenMode, Range, SetAttributes};
+use sshomed::operations::{
+    self, Algorithm, Download, FileDigest, FinishedDirectory, Made, OpenFile, OpenMode, Range, Removal,
+    SetAttributes,
+};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 fn status<T: std::fmt::Debug>(result: operations::Result<T>) -> Status {
@@ -84,7 +87,7 @@ fn links_lead_as_in_a_chroot() {
 }
 
 #[test]
-fn modes_lose_set_id_bits_and_directories_stay_open_to_their_owner() {
+fn modes_lose_set_id_bits_and_directories_stay_such_that_they_can_be_counted() {
     let world = World::new("");
     let user = world.user();
     let file = open(&user, "f", WRITE);
@@ -95,12 +98,41 @@ fn modes_lose_set_id_bits_and_directories_stay_open_to_their_owner() {
     assert_eq!(mode_of(&world, "f"), 0o604);
     operations::make_new_directory(&user, &path("dir"), Some(0o1002)).unwrap();
     operations::set_attributes(&user, &path("dir"), true, &mode(0o2005)).unwrap();
-    assert_eq!(mode_of(&world, "dir"), 0o705);
+    assert_eq!(mode_of(&world, "dir"), 0o505);
+    operations::set_attributes(&user, &path("/"), true, &mode(0o005)).unwrap();
+    assert_eq!(mode_of(&world, ""), 0o705);
     assert!(operations::make_new_directory(&user, &path("dir"), None).is_err());
     symlink("f", world.home().join("link")).unwrap();
     operations::set_attributes(&user, &path("link"), true, &mode(0o600)).unwrap();
     assert!(operations::set_attributes(&user, &path("link"), false, &mode(0o644)).is_err());
     assert_eq!(mode_of(&world, "f"), 0o600);
+}
+
+#[test]
+fn a_directory_is_open_to_its_owner_until_it_is_finished() {
+    let world = World::new("");
+    let user = world.user();
+    let mtime = Time { seconds: 1_000_000_000, nanoseconds: 5 };
+    let make = |bits| operations::make_directory_to_fill(&user, &path("d"), false, Some(bits)).unwrap().0;
+    let finish = || {
+        let directory = FinishedDirectory::find(&user, path("d"), mtime).unwrap();
+        operations::finish_directories(&user, vec![directory]).pop().unwrap().unwrap();
+        assert_eq!(world.home().join("d").metadata().unwrap().mtime(), mtime.seconds);
+        mode_of(&world, "d")
+    };
+    // The second put finds it as the first has left it: cut off, or at its end.
+    assert_eq!((make(0o555), make(0o555), mode_of(&world, "d")), (Made::New, Made::Existed, 0o755));
+    assert_eq!((finish(), make(0o555), mode_of(&world, "d")), (0o555, Made::Existed, 0o755));
+    assert_eq!(finish(), 0o555);
+    // One of another mode keeps it, and so does one that somebody gives another meanwhile.
+    assert_eq!((make(0o500), finish()), (Made::Existed, 0o555));
+    make(0o555);
+    operations::set_attributes(&user, &path("d"), true, &mode(0o750)).unwrap();
+    assert_eq!(finish(), 0o750);
+    operations::set_attributes(&user, &path("d"), true, &mode(0o500)).unwrap();
+    let mut removal = Removal::begin(&user, &path("d")).unwrap();
+    assert!(removal.step(&user, 10).unwrap() && !world.home().join("d").exists());
+    world.assert_books(0);
 }
 
 #[test]

@@ -348,3 +348,18 @@ fn keys() {
         ],
     );
 }
+
+#[test]
+fn finish_directory() {
+    request(
+        Request::FinishDirectory { path: b"d".to_vec(), mtime: Time { seconds: -1, nanoseconds: 300 } },
+        &[
+            0, 0, 0, 7,  // length
+            2,  // kind: request
+            23, // finish directory
+            1, b'd', // path
+            1,    // seconds: -1
+            0xac, 0x02, // nanoseconds: 300
+        ],
+    );
+}

@@ -90,6 +90,7 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Request::Keys),
         any::<String>().prop_map(|line| Request::InstallKey { line }),
         any::<String>().prop_map(|fingerprint| Request::RemoveKey { fingerprint }),
+        (name(), time()).prop_map(|(path, mtime)| Request::FinishDirectory { path, mtime }),
     ]
 }
 

@@ -24,8 +24,8 @@ pub(super) struct Download {
     pub(super) options: Options,
     /// Files that nobody has asked for.
     files: Arc<Pool<Numbers>>,
-    /// Directories that were made for it, by their numbers in the plan.
-    pub(super) made: Vec<usize>,
+    /// Directories of trees, by their numbers in the plan, and whether they were opened to be filled.
+    pub(super) folders: Vec<(usize, bool)>,
     pub(super) claims: Arc<Mutex<Claims>>,
     /// The local disk is full.
     pub(super) full: Arc<AtomicBool>,
@@ -45,7 +45,7 @@ impl Download {
         options: Options,
         files: Vec<usize>,
         known: HashMap<usize, Known>,
-        made: Vec<usize>,
+        folders: Vec<(usize, bool)>,
         summary: Summary,
     ) -> Download {
         let sizes = || files.iter().filter_map(|number| plan.files.get(*number)).map(|file| file.size);
@@ -57,7 +57,7 @@ impl Download {
             plan,
             options,
             files: Arc::new(Pool::new(files.into_iter())),
-            made,
+            folders,
             full: Arc::default(),
             known: Mutex::new(known),
             summary: Mutex::new(summary),

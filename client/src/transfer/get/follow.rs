@@ -1,5 +1,6 @@
 //! Where links on the server lead to.
 
+use super::plan::Attributes;
 use crate::conversation::ConversationError;
 use crate::transfer::{Context, MAX_LINKS, remote_entry};
 use sshome_wire::{Entry, FileKind, Payload, RemotePath, Reply, Request};
@@ -8,8 +9,8 @@ use sshome_wire::{Entry, FileKind, Payload, RemotePath, Reply, Request};
 pub(super) enum Led {
     /// A file of so many bytes.
     ToFile(u64),
-    /// The directory of this path, and its permission bits.
-    ToDirectory(RemotePath, u32),
+    /// The directory of this path, and what it has.
+    ToDirectory(RemotePath, Attributes),
     /// Neither.
     ToSpecial,
     ToNothing,
@@ -22,9 +23,9 @@ pub(super) enum Led {
 pub(super) async fn look(ctx: &mut Context<'_>, path: &RemotePath) -> Result<Led, ConversationError> {
     match remote_entry(ctx, path).await {
         Ok(Some(Entry { kind: FileKind::File, size, .. })) => Ok(Led::ToFile(size)),
-        Ok(Some(Entry { kind: FileKind::Directory, mode, .. })) => {
+        Ok(Some(entry)) if entry.kind == FileKind::Directory => {
             Ok(match real_path(ctx, path.clone()).await? {
-                Some(real) => Led::ToDirectory(real, mode),
+                Some(real) => Led::ToDirectory(real, Attributes::of(&entry)),
                 None => Led::InCircles,
             })
         }

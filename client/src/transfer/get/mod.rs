@@ -5,15 +5,15 @@
 //! is here already are taken out ([`prepare`]); then the rest is asked for ahead and received in order
 //! ([`fetch`]), by connections that share the list ([`download`]), and written ([`writer`], [`sink`]), checked
 //! and published ([`publish`], [`store`]) by another thread. A large file that is cut stays as a part, which
-//! the next get goes on with ([`part`]). Links are made last of a portion ([`links`]), and modes are given to
-//! directories when nothing more goes into them ([`modes`]).
+//! the next get goes on with ([`part`]). Links are made last of a portion ([`links`]), and modes and times are
+//! given to directories when nothing more goes into them ([`folders`]).
 
 mod claims;
 mod download;
 mod fetch;
+mod folders;
 mod follow;
 mod links;
-mod modes;
 mod part;
 mod plan;
 mod prepare;
@@ -29,7 +29,7 @@ use super::reconnect::Retries;
 use super::{Context, Options, Summary, Transfer, blocking, path_bytes};
 use crate::conversation::ConversationError;
 use download::Download;
-use modes::Modes;
+use folders::Folders;
 use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
 use std::path::Path;
@@ -54,7 +54,8 @@ pub async fn get(
     target: &Path,
     options: Options,
 ) -> Result<Summary, ConversationError> {
-    super::run(ctx, Get { sources, target, options, walk: None, modes: Modes::default() }, options.jobs).await
+    super::run(ctx, Get { sources, target, options, walk: None, folders: Folders::default() }, options.jobs)
+        .await
 }
 
 struct Get<'a> {
@@ -63,8 +64,8 @@ struct Get<'a> {
     options: Options,
     /// What is still to be planned, once it has begun.
     walk: Option<Walk>,
-    /// Directories that were made and have not their modes.
-    modes: Modes,
+    /// Directories that have not their modes and times.
+    folders: Folders,
 }
 
 impl Transfer for Get<'_> {
@@ -78,7 +79,7 @@ impl Transfer for Get<'_> {
         let next = self.next_portion(ctx, retries).await;
         if next.is_err() {
             // Nothing more is written, and what is there is to be as it was asked for.
-            self.modes.set(|_| true).await?;
+            self.folders.finish(|_| true).await?;
         }
         next
     }
@@ -97,10 +98,11 @@ impl Transfer for Get<'_> {
             summary.add(blocking(move || links::make(&plan, options, claims, observer)).await?);
         }
         if options.preserve {
-            self.modes.add(work.made.iter().filter_map(|number| plan.places.get(*number)));
+            let folder = |(number, opened): &(usize, bool)| Some((plan.places.get(*number)?, *opened));
+            self.folders.add(work.folders.iter().filter_map(folder));
             let unfinished = self.walk.as_ref().filter(|_| carried.is_ok()).map(Walk::unfinished);
-            let is_finished = |local: &Path| !unfinished.as_ref().is_some_and(|set| set.contains(local));
-            summary.failures.extend(self.modes.set(is_finished).await?);
+            let is_filled = |local: &Path| !unfinished.as_ref().is_some_and(|set| set.contains(local));
+            summary.failures.extend(self.folders.finish(is_filled).await?);
         }
         carried.map(|()| summary)
     }
@@ -122,8 +124,8 @@ impl Get<'_> {
         summary.skipped.extend(plan.skipped.drain(..));
         summary.failures.extend(plan.failures.drain(..));
         let plan = Arc::new(plan);
-        let preparing = Arc::clone(&plan);
-        let mut prepared = blocking(move || prepare::prepare(&preparing)).await?;
+        let (preparing, preserve) = (Arc::clone(&plan), self.options.preserve);
+        let mut prepared = blocking(move || prepare::prepare(&preparing, preserve)).await?;
         summary.failures.extend(prepared.failures.drain(..));
         let unchanged =
             async |ctx: &mut Context<'_>, _: &mut Retries| prepare::unchanged(ctx, &plan, &prepared).await;
@@ -131,7 +133,7 @@ impl Get<'_> {
         summary.unchanged += same.len() as u64;
         let left: Vec<usize> = prepared.files.into_iter().filter(|number| !same.contains(number)).collect();
         let known = download::find_parts(ctx, &plan, &left).await?;
-        let download = Download::new(plan, self.options, left, known, prepared.made, summary);
+        let download = Download::new(plan, self.options, left, known, prepared.folders, summary);
         match is_first {
             true => ctx.progress.begin(download.load.files, download.bytes),
             false => ctx.progress.grow(download.load.files, download.bytes),

@@ -1,7 +1,7 @@
 //! What a get fetches, and where to: made from listings, before anything is written.
 
 use crate::transfer::{Failure, names};
-use sshome_wire::{PathError, RemotePath, Status};
+use sshome_wire::{Entry, PathError, RemotePath, Status, Time};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,11 +29,26 @@ pub(super) struct Place {
     pub(super) base: PathBuf,
     /// The way from there, a checked name each; links on it are not followed.
     pub(super) below: Vec<Vec<u8>>,
-    /// The directory's permission bits on the server, if it is one of a tree.
-    pub(super) mode: Option<u32>,
+    /// What the directory has on the server, if it is one of a tree.
+    pub(super) attributes: Option<Attributes>,
     /// The directories that followed links lie in, on the way to it: to be in one of them again is to go
     /// in a circle.
     pub(super) way: Arc<[RemotePath]>,
+}
+
+/// What a directory has on the server.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Attributes {
+    /// Its permission bits.
+    pub(super) mode: u32,
+    /// When its content last changed.
+    pub(super) mtime: Time,
+}
+
+impl Attributes {
+    pub(super) fn of(entry: &Entry) -> Attributes {
+        Attributes { mode: entry.mode, mtime: entry.mtime }
+    }
 }
 
 /// A file to be fetched.
@@ -77,9 +92,16 @@ impl Plan {
             return self.fail(source.as_bytes(), why);
         }
         let rename = (own != name).then(|| name.into());
-        let is_last = |place: &Place| place.mode.is_none() && place.remote == remote && place.base == base;
+        let is_last =
+            |place: &Place| place.attributes.is_none() && place.remote == remote && place.base == base;
         if !self.places.last().is_some_and(is_last) {
-            self.places.push(Place { remote, base, below: Vec::new(), mode: None, way: Arc::default() });
+            self.places.push(Place {
+                remote,
+                base,
+                below: Vec::new(),
+                attributes: None,
+                way: Arc::default(),
+            });
         }
         self.files.push(Planned { place: self.places.len() - 1, name: own.into(), rename, size: None });
     }
@@ -173,10 +195,11 @@ impl Place {
     ///
     /// # Errors
     /// If its path is too long.
-    pub(super) fn child(&self, name: &[u8], mode: u32) -> Result<Place, PathError> {
+    pub(super) fn child(&self, name: &[u8], attributes: Attributes) -> Result<Place, PathError> {
         let (remote, mut below) = (self.remote.join(name)?, self.below.clone());
         below.push(name.to_vec());
-        Ok(Place { remote, below, base: self.base.clone(), mode: Some(mode), way: Arc::clone(&self.way) })
+        let (base, way) = (self.base.clone(), Arc::clone(&self.way));
+        Ok(Place { remote, below, base, attributes: Some(attributes), way })
     }
 }
 

@@ -18,20 +18,22 @@ pub(super) struct Prepared {
     pub(super) files: Vec<usize>,
     /// Those of them that have a local file, with its length in bytes.
     existing: HashMap<usize, u64>,
-    /// Directories that were made, by their numbers in the plan.
-    pub(super) made: Vec<usize>,
+    /// Directories of trees, by their numbers in the plan, and whether they were opened to be filled.
+    pub(super) folders: Vec<(usize, bool)>,
     pub(super) failures: Vec<Failure>,
 }
 
-/// Makes the plan's directories and looks at the files that are there.
-pub(super) fn prepare(plan: &Arc<Plan>) -> Prepared {
+/// Makes the plan's directories and looks at the files that are there. With `preserve` the directories are
+/// opened to be filled.
+pub(super) fn prepare(plan: &Arc<Plan>, preserve: bool) -> Prepared {
     let mut store = Store::new(Arc::clone(plan));
     let mut prepared = Prepared::default();
     let mut unusable = HashSet::new();
     for (number, place) in plan.places.iter().enumerate() {
-        match store.make(number) {
-            Ok(true) => prepared.made.push(number),
-            Ok(false) => {}
+        match store.make(number, preserve) {
+            // What the user named is no part of a tree.
+            Ok(_) if place.below.is_empty() => {}
+            Ok(opened) => prepared.folders.push((number, opened)),
             Err(error) => {
                 unusable.insert(number);
                 let why = match error.kind() {

@@ -57,9 +57,15 @@ async fn add_source(
 ) -> Result<Option<Place>, ConversationError> {
     // Unlike one in a tree, a link that the user named is always followed.
     match follow::look(ctx, source).await? {
-        Led::ToDirectory(remote, mode) => {
+        Led::ToDirectory(remote, attributes) => {
             let (base, below) = tree_target(source, target);
-            return Ok(Some(Place { remote, base, below, mode: Some(mode), way: Arc::default() }));
+            return Ok(Some(Place {
+                remote,
+                base,
+                below,
+                attributes: Some(attributes),
+                way: Arc::default(),
+            }));
         }
         // What is wrong with it is said when it is asked for.
         Led::ToFile(_) | Led::ToSpecial | Led::ToNothing => add_file(plan, source, target, options),

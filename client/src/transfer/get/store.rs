@@ -58,20 +58,23 @@ impl Store {
         Err(busy)
     }
 
-    /// Makes a directory of the plan if it is missing, and says whether it was; the one that it is
-    /// in was made before.
-    pub(super) fn make(&mut self, place: usize) -> io::Result<bool> {
+    /// Makes a directory of the plan if it is missing; the one that it is in was made before. With
+    /// `preserve` it is opened to be filled: says whether it is to get its mode after that.
+    pub(super) fn make(&mut self, place: usize, preserve: bool) -> io::Result<bool> {
         let found = self.plan.places.get(place).ok_or(io::ErrorKind::NotFound)?;
         let Some((name, above)) = found.below.split_last() else {
             return Directory::open(&found.base).map(|_| false);
         };
         let parent = open(&found.base, above)?;
         let made = parent.make(name)?;
-        parent.subdirectory(name)?;
+        let directory = parent.subdirectory(name)?;
         if made {
             self.unsynced.add(&Rc::new(parent));
         }
-        Ok(made)
+        match found.attributes.filter(|_| preserve) {
+            Some(attributes) => directory.open_to_fill(attributes.mode, made),
+            None => Ok(false),
+        }
     }
 
     /// Notes that names in a directory have changed.
@@ -94,10 +97,10 @@ pub(super) fn open(base: &Path, below: &[Vec<u8>]) -> io::Result<Directory> {
     Ok(directory)
 }
 
-/// Directories whose names have changed since they were last on the disk. Few of them are kept
-/// open, however many there are.
+/// Directories whose names, or whose own modes and times, have changed since they were last on the disk. Few of
+/// them are kept open, however many there are.
 #[derive(Default)]
-struct Unsynced {
+pub(super) struct Unsynced {
     directories: Vec<Rc<Directory>>,
     /// There are more than these, on the file system of the first.
     more: bool,
@@ -105,7 +108,7 @@ struct Unsynced {
 }
 
 impl Unsynced {
-    fn add(&mut self, directory: &Rc<Directory>) {
+    pub(super) fn add(&mut self, directory: &Rc<Directory>) {
         if self.directories.iter().any(|known| Rc::ptr_eq(known, directory)) {
             return;
         }
@@ -121,7 +124,7 @@ impl Unsynced {
         }
     }
 
-    fn sync(self) -> io::Result<()> {
+    pub(super) fn sync(self) -> io::Result<()> {
         if let Some(error) = self.failed {
             return Err(error);
         }

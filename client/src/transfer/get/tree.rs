@@ -1,6 +1,6 @@
 //! The listing of a directory and all that is in it, on its way into the plan.
 
-use super::plan::{Mark, Place, Plan, Planned, PlannedLink};
+use super::plan::{Attributes, Mark, Place, Plan, Planned, PlannedLink};
 use super::walk::Pending;
 use crate::transfer::{Failure, names};
 use sshome_wire::{Entries, Entry, FileKind};
@@ -19,7 +19,7 @@ pub(super) struct Tree {
 struct Unlisted {
     /// The number of the directory that it is in.
     parent: usize,
-    mode: u32,
+    attributes: Attributes,
 }
 
 /// The directory whose entries come.
@@ -59,8 +59,8 @@ impl Tree {
     /// The listing is at its end. Directories that could not be read are in the plan without anything in
     /// them.
     pub(super) fn finish(self, plan: &mut Plan) {
-        for (name, Unlisted { parent, mode }) in in_order(self.unlisted) {
-            if let Some(Ok(place)) = plan.places.get(parent).map(|parent| parent.child(&name, mode)) {
+        for (name, Unlisted { parent, attributes }) in in_order(self.unlisted) {
+            if let Some(Ok(place)) = plan.places.get(parent).map(|parent| parent.child(&name, attributes)) {
                 plan.places.push(place);
             }
         }
@@ -75,12 +75,12 @@ impl Tree {
         unlisted.insert(relative, was?);
         let mut left = Vec::with_capacity(unlisted.len());
         let mut within: Option<(usize, Arc<Place>)> = None;
-        for (name, Unlisted { parent, mode }) in in_order(unlisted) {
+        for (name, Unlisted { parent, attributes }) in in_order(unlisted) {
             let same = within.take().filter(|(number, _)| *number == parent).map(|(_, place)| place);
             let Some(place) = same.or_else(|| plan.places.get(parent).cloned().map(Arc::new)) else {
                 continue;
             };
-            left.push(Pending::child(Arc::clone(&place), name, mode));
+            left.push(Pending::child(Arc::clone(&place), name, attributes));
             within = Some((parent, place));
         }
         Some(left)
@@ -90,7 +90,7 @@ impl Tree {
     fn enter(&mut self, plan: &mut Plan, relative: Vec<u8>) -> bool {
         let Some(was) = self.unlisted.remove(&relative) else { return false };
         let before = plan.mark();
-        let place = plan.places.get(was.parent).map(|parent| parent.child(last(&relative), was.mode));
+        let place = plan.places.get(was.parent).map(|parent| parent.child(last(&relative), was.attributes));
         let Some(Ok(place)) = place else { return false };
         plan.places.push(place);
         self.current = Current { relative, before, was: Some(was) };
@@ -115,11 +115,12 @@ impl Tree {
                     let shown = shown();
                     return plan.fail(&shown, error.to_string());
                 }
+                let attributes = Attributes::of(&entry);
                 let relative = match self.current.relative.as_slice() {
                     [] => entry.name,
                     directory => [directory, b"/", &entry.name].concat(),
                 };
-                self.unlisted.insert(relative, Unlisted { parent: place, mode: entry.mode });
+                self.unlisted.insert(relative, Unlisted { parent: place, attributes });
             }
             FileKind::Symlink => {
                 plan.links.push(PlannedLink { place, name: entry.name, target: entry.target });
@@ -162,7 +163,7 @@ mod tests {
 
     fn begin(plan: &mut Plan, remote: &[u8], below: Vec<Vec<u8>>) -> Tree {
         let remote = RemotePath::root().join(remote).unwrap();
-        let place = Place { remote, base: "/tmp".into(), below, mode: Some(0o700), way: Arc::default() };
+        let place = Place { remote, base: "/tmp".into(), below, attributes: None, way: Arc::default() };
         Tree::begin(plan, place)
     }
 

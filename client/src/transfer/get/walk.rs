@@ -6,7 +6,7 @@
 //! more than the directories beside those on the way down to one of them.
 
 use super::follow::{self, Led};
-use super::plan::{Mark, Place, Plan, PlannedLink};
+use super::plan::{Attributes, Mark, Place, Plan, PlannedLink};
 use super::tree::Tree;
 use crate::conversation::{ConversationError, batch, unexpected};
 use crate::transfer::reconnect::Retries;
@@ -40,8 +40,8 @@ pub(super) struct Walk {
 #[derive(Debug)]
 pub(super) struct Pending {
     place: Arc<Place>,
-    /// Its name in that place, and its mode; none if it is the place itself.
-    child: Option<(Box<[u8]>, u32)>,
+    /// Its name in that place, and what it has; none if it is the place itself.
+    child: Option<(Box<[u8]>, Attributes)>,
 }
 
 impl Pending {
@@ -49,8 +49,8 @@ impl Pending {
         Pending { place: Arc::new(place), child: None }
     }
 
-    pub(super) fn child(within: Arc<Place>, name: Box<[u8]>, mode: u32) -> Pending {
-        Pending { place: within, child: Some((name, mode)) }
+    pub(super) fn child(within: Arc<Place>, name: Box<[u8]>, attributes: Attributes) -> Pending {
+        Pending { place: within, child: Some((name, attributes)) }
     }
 
     /// It, and where it goes.
@@ -59,7 +59,7 @@ impl Pending {
     /// If its path is too long.
     pub(super) fn place(&self) -> Result<Place, PathError> {
         match &self.child {
-            Some((name, mode)) => self.place.child(name, *mode),
+            Some((name, attributes)) => self.place.child(name, *attributes),
             None => Ok(Place::clone(&self.place)),
         }
     }
@@ -132,17 +132,18 @@ impl Walk {
     ) -> Result<(), ConversationError> {
         for link in links {
             let Some(within) = plan.places.get(link.place).cloned() else { continue };
-            let (path, child) = match (within.remote.join(&link.name), within.child(&link.name, 0)) {
-                (Ok(path), Ok(child)) => (path, child),
-                (Err(error), _) | (_, Err(error)) => {
-                    plan.fail(&link.name, error.to_string());
-                    continue;
-                }
-            };
+            let (path, child) =
+                match (within.remote.join(&link.name), within.child(&link.name, Attributes::default())) {
+                    (Ok(path), Ok(child)) => (path, child),
+                    (Err(error), _) | (_, Err(error)) => {
+                        plan.fail(&link.name, error.to_string());
+                        continue;
+                    }
+                };
             let look = async |ctx: &mut Context<'_>, _: &mut Retries| follow::look(ctx, &path).await;
             match retries.persist(ctx, look).await? {
                 Led::ToFile(size) => plan.add_followed(link, size),
-                Led::ToDirectory(real, mode) => {
+                Led::ToDirectory(real, attributes) => {
                     let way: Arc<[_]> = within.way.iter().cloned().chain([within.remote]).collect();
                     if self.followed >= MOST_FOLLOWED || way.iter().any(|passed| follow::is_in(passed, &real))
                     {
@@ -150,7 +151,8 @@ impl Walk {
                         continue;
                     }
                     self.followed += 1;
-                    self.pending.push(Pending::top(Place { remote: real, mode: Some(mode), way, ..child }));
+                    let place = Place { remote: real, attributes: Some(attributes), way, ..child };
+                    self.pending.push(Pending::top(place));
                 }
                 Led::ToNothing => plan.fail(path.as_bytes(), "the link leads to nothing"),
                 Led::InCircles => plan.fail(path.as_bytes(), "its links lead in a circle"),

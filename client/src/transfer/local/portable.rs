@@ -2,6 +2,7 @@
 //! each use; against somebody who plants one in between, this is weaker than the calls on Unix.
 
 use super::Seen;
+use sshome_wire::Time;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -121,8 +122,13 @@ impl Directory {
         fs::remove_file(self.path(name)?)
     }
 
-    /// Sets a directory's own permission bits, of which there are none here.
-    pub(in crate::transfer) fn set_mode(&self, _mode: u32) -> io::Result<()> {
+    /// Opens it to be filled. There are no permission bits here that could be in the way.
+    pub(in crate::transfer) fn open_to_fill(&self, _mode: u32, _is_new: bool) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    /// Sets a directory's permission bits and time, which cannot be had here.
+    pub(in crate::transfer) fn finish(&self, _mode: Option<u32>, _mtime: Time) -> io::Result<()> {
         Ok(())
     }
 

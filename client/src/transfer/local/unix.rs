@@ -1,9 +1,10 @@
 //! Directories as open handles, and the calls that take a name below one.
 
 use super::Seen;
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use sshome_wire::Time;
 use std::fs::File;
 use std::io;
 #[cfg(target_os = "linux")]
@@ -12,6 +13,13 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// What its owner needs to fill a directory.
+const OPEN: u32 = 0o700;
+
+/// The extended attribute of a directory that is open to its owner for as long as a get fills it.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+const NOTE: &str = "user.sshome.filling";
 
 /// How often a name may change under our hands before we give up on it.
 const TRIES: usize = 10;
@@ -155,9 +163,30 @@ impl Directory {
         Ok(rustix::fs::unlinkat(&self.handle, name, AtFlags::empty())?)
     }
 
-    /// Sets a directory's own permission bits.
-    pub(in crate::transfer) fn set_mode(&self, mode: u32) -> io::Result<()> {
-        Ok(rustix::fs::fchmod(&self.handle, Mode::from_raw_mode((mode & 0o777) as rustix::fs::RawMode))?)
+    /// Opens it to its owner to be filled, if it is new, or if an earlier get has given it this mode or was
+    /// about to. Says whether it is to get the mode when it is [finished](Self::finish).
+    pub(in crate::transfer) fn open_to_fill(&self, mode: u32, is_new: bool) -> io::Result<bool> {
+        let is_closed = mode & OPEN != OPEN;
+        let has_mode = || rustix::fs::fstat(&self.handle).map(|stat| stat.st_mode & 0o777 == mode & 0o777);
+        if !(is_new || is_closed && has_mode()?) {
+            return Ok(self.is_noted());
+        }
+        self.set_mode(mode | OPEN)?;
+        if is_closed {
+            self.note();
+        }
+        Ok(true)
+    }
+
+    /// Sets a directory's own permission bits, if some are given, and when its content last changed.
+    pub(in crate::transfer) fn finish(&self, mode: Option<u32>, mtime: Time) -> io::Result<()> {
+        if let Some(mode) = mode {
+            self.forget();
+            self.set_mode(mode)?;
+        }
+        let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let last_modification = Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() };
+        Ok(rustix::fs::futimens(&self.handle, &Timestamps { last_access, last_modification })?)
     }
 
     /// Brings the directory's names to the disk.
@@ -175,6 +204,29 @@ impl Directory {
     /// Which file system it is on.
     pub(in crate::transfer) fn device(&self) -> u64 {
         self.device
+    }
+
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        Ok(rustix::fs::fchmod(&self.handle, Mode::from_raw_mode((mode & 0o777) as rustix::fs::RawMode))?)
+    }
+
+    /// Notes that it has not its mode yet, for a get that goes on when this one has been killed. Where the
+    /// file system cannot, it stays open to its owner after that.
+    fn note(&self) {
+        #[cfg(any(target_os = "linux", target_os = "macos"))]
+        let _ = rustix::fs::fsetxattr(&self.handle, NOTE, b"", rustix::fs::XattrFlags::empty());
+    }
+
+    fn is_noted(&self) -> bool {
+        #[cfg(any(target_os = "linux", target_os = "macos"))]
+        return rustix::fs::fgetxattr(&self.handle, NOTE, &mut [0; 1][..]).is_ok();
+        #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+        return false;
+    }
+
+    fn forget(&self) {
+        #[cfg(any(target_os = "linux", target_os = "macos"))]
+        let _ = rustix::fs::fremovexattr(&self.handle, NOTE);
     }
 
     fn of(handle: OwnedFd) -> io::Result<Directory> {
@@ -293,5 +345,29 @@ mod tests {
         assert_eq!(fs::read(place.path().join("name")).unwrap(), b"new");
         fs::write(place.path().join("part"), "other").unwrap();
         assert!(directory.publish_new(b"part", b"free").unwrap());
+    }
+
+    #[test]
+    fn a_directory_that_a_killed_get_was_filling_gets_its_mode_from_the_next() {
+        let place = tempfile::tempdir().unwrap();
+        let top = Directory::open(place.path()).unwrap();
+        let mode = || place.path().join("d").metadata().unwrap().mode() & 0o777;
+        let mtime = Time { seconds: -7, nanoseconds: 5 };
+        top.make(b"d").unwrap();
+        let open = || top.subdirectory(b"d").unwrap();
+        assert!(open().open_to_fill(0o555, true).unwrap());
+        assert_eq!(mode(), 0o755);
+        // The next, after that was killed; and one more, when it has come to its end.
+        let noted = open().open_to_fill(0o555, false).unwrap();
+        if noted {
+            open().finish(Some(0o555), mtime).unwrap();
+            assert!(mode() == 0o555 && open().open_to_fill(0o555, false).unwrap() && mode() == 0o755);
+        }
+        open().finish(Some(0o550), mtime).unwrap();
+        let seen = place.path().join("d").metadata().unwrap();
+        assert_eq!((mode(), seen.mtime(), seen.mtime_nsec()), (0o550, -7, 5));
+        // It is the user's own now, if it has another mode.
+        assert!(!open().open_to_fill(0o555, false).unwrap() && mode() == 0o550);
+        assert!(!open().open_to_fill(0o755, false).unwrap() && mode() == 0o550);
     }
 }

@@ -1,8 +1,10 @@
 //! What the reader hands to whoever sends it.
 
+use super::walk::Directory;
 use crate::transfer::Failure;
 use bytes::Bytes;
 use sshome_wire::{Digest, Part, RemotePath, Status};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// A message for the server, or a word for the user.
@@ -52,7 +54,7 @@ impl Asked {
     pub(super) fn length(&self) -> u64 {
         match self.what {
             What::File { size, .. } => size,
-            What::Directory | What::Link(_) => 0,
+            What::Directory(_) | What::Filled | What::Link(_) => 0,
         }
     }
 }
@@ -60,14 +62,13 @@ impl Asked {
 /// What something becomes on the server.
 #[derive(Debug)]
 pub(super) enum What {
-    Directory,
+    /// It is held until it is there: it is not filled before.
+    Directory(Arc<Directory>),
+    /// A directory that nothing more goes into.
+    Filled,
     /// A file of `size` bytes, of which the server has those before `resumed_at`; and its digest, once it
     /// has been read.
-    File {
-        size: u64,
-        resumed_at: u64,
-        digest: Option<Digest>,
-    },
+    File { size: u64, resumed_at: u64, digest: Option<Digest> },
     /// A symbolic link of this text.
     Link(Vec<u8>),
 }

@@ -3,7 +3,7 @@
 use super::items::Items;
 use super::message::{Answer, Asked, Message, Resumed, What};
 use super::source::Source;
-use super::walk::{Directory, Item, Within, upwards};
+use super::walk::{Directory, Filled, Item, Within, upwards};
 use crate::transfer::pool::Taken;
 use crate::transfer::{Failure, Progress, path_bytes};
 use bytes::{BufMut, BytesMut};
@@ -79,6 +79,7 @@ impl Reader {
                     self.make_missing(&within)?;
                     self.link(number, &from, to, target)?;
                 }
+                Item::Filled(filled) => self.finish(number, filled)?,
                 Item::Skipped(failure) => self.send(Message::Skipped(number, failure))?,
                 Item::Failed(failure) => self.send(Message::Failed(number, failure))?,
             }
@@ -107,12 +108,18 @@ impl Reader {
         Ok(())
     }
 
-    fn make(&mut self, number: Option<u64>, directory: &Directory) -> Result<(), Gone> {
-        // What is put into a directory needs it to be writable.
-        let mode = directory.mode.filter(|_| self.manner.preserve).map(|mode| mode | 0o700);
+    fn make(&mut self, number: Option<u64>, directory: &Arc<Directory>) -> Result<(), Gone> {
+        let mode = directory.mode.filter(|_| self.manner.preserve);
         let to = directory.to.clone();
         let request = Request::Mkdir { path: to.as_bytes().to_vec(), parents: false, mode };
-        self.small(&directory.from, request, Asked { number, to, what: What::Directory, failed: None })
+        let what = What::Directory(Arc::clone(directory));
+        self.small(&directory.from, request, Asked { number, to, what, failed: None })
+    }
+
+    fn finish(&mut self, number: u64, Filled { to, mtime }: Filled) -> Result<(), Gone> {
+        let request = Request::FinishDirectory { path: to.as_bytes().to_vec(), mtime };
+        let asked = Asked::new(number, to, What::Filled);
+        self.small(Path::new(""), request, asked)
     }
 
     fn link(&mut self, number: u64, from: &Path, to: RemotePath, target: Vec<u8>) -> Result<(), Gone> {
@@ -124,7 +131,7 @@ impl Reader {
     fn small(&mut self, from: &Path, request: Request, asked: Asked) -> Result<(), Gone> {
         let more = match &asked.what {
             What::Link(target) => target.len(),
-            What::Directory | What::File { .. } => 0,
+            What::Directory(_) | What::Filled | What::File { .. } => 0,
         };
         self.make_room(asked.to.as_bytes().len() + more + END)?;
         match Frame::Request(request).encode(&mut self.batch) {

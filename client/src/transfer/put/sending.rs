@@ -2,7 +2,7 @@
 
 use super::items::Unsettled;
 use super::message::{Answer, Asked, Message, Resumed, What};
-use crate::conversation::{ConversationError, encoded, unexpected};
+use crate::conversation::{ConversationError, MOST_DIGESTS, encoded, unexpected};
 use crate::transfer::reconnect::Reached;
 use crate::transfer::{self, Context, Failure, Linked, Summary};
 use bytes::Bytes;
@@ -11,9 +11,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
-
-/// Digests of blocks that the server may tell: those of 64 TiB.
-const MOST_DIGESTS: usize = 1 << 24;
 
 /// Parts that the server may tell of.
 const MOST_PARTS: usize = 1 << 20;
@@ -262,7 +259,8 @@ impl<'a> Sending<'a> {
                     observer.done(&transfer::Done { remote, local: None, size, digest, resumed_at, status });
                 }
             }
-            (What::Directory, Status::Done | Status::DirectoryExists) => {}
+            (What::Directory(directory), Status::Done | Status::DirectoryExists) => directory.set_there(),
+            (What::Filled, Status::Done) => {}
             (What::Link(target), status @ Status::Done) => {
                 summary.links += 1;
                 if let Some(observer) = ctx.progress.observer() {

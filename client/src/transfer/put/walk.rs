@@ -2,12 +2,13 @@
 
 use crate::transfer::jobs::Load;
 use crate::transfer::{Failure, Options, local, path_bytes};
-use sshome_wire::RemotePath;
+use sshome_wire::{RemotePath, Time};
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// One thing that is to be sent.
 #[derive(Clone, Debug)]
@@ -18,13 +19,16 @@ pub(super) enum Item {
     File { from: PathBuf, to: RemotePath, follow: bool, size: u64, within: Within },
     /// A symbolic link, and what stands in it.
     Link { from: PathBuf, to: RemotePath, target: Vec<u8>, within: Within },
+    /// A directory, after all that is in it.
+    Filled(Filled),
     /// A special file: left out.
     Skipped(Failure),
     /// What cannot be read or named.
     Failed(Failure),
 }
 
-/// A directory of a tree.
+/// A directory of a tree. Everything that is to go into it holds it, on whichever connection, until that has
+/// its answer. So when nobody does any more it is filled.
 #[derive(Debug)]
 pub(super) struct Directory {
     pub(super) from: PathBuf,
@@ -32,7 +36,38 @@ pub(super) struct Directory {
     pub(super) mode: Option<u32>,
     pub(super) within: Within,
     identity: Option<(u64, u64)>,
+    mtime: Time,
+    /// The server has it.
+    is_there: AtomicBool,
+    /// Where it goes when it is filled; none if its time is not taken over.
+    when_filled: Option<FilledQueue>,
 }
+
+impl Directory {
+    /// The server has it.
+    pub(super) fn set_there(&self) {
+        self.is_there.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Some(queue) = self.when_filled.take().filter(|_| *self.is_there.get_mut()) {
+            let filled = Filled { to: self.to.clone(), mtime: self.mtime };
+            queue.lock().unwrap_or_else(PoisonError::into_inner).push(filled);
+        }
+    }
+}
+
+/// A directory that nothing more goes into.
+#[derive(Clone, Debug)]
+pub(super) struct Filled {
+    pub(super) to: RemotePath,
+    pub(super) mtime: Time,
+}
+
+/// Directories that are filled, on their way back to the walk.
+type FilledQueue = Arc<Mutex<Vec<Filled>>>;
 
 /// The directory of the same tree that something is in; none for what the user named.
 pub(super) type Within = Option<Arc<Directory>>;
@@ -43,13 +78,15 @@ pub(super) fn upwards(from: &Within) -> impl Iterator<Item = &Arc<Directory>> {
 }
 
 /// Walks over the sources. A directory's entries are read when its turn comes, so that a tree of
-/// any size takes little memory.
+/// any size takes little memory. After its end there may be more: directories that have been filled since.
 pub(super) struct Walk {
     recursive: bool,
     /// Whether links in trees are followed, as those are that the user named.
     follow: bool,
     /// What is still to be looked at, the next one last.
     stack: Vec<Pending>,
+    /// Directories that were filled; none if their times are not taken over.
+    filled: Option<FilledQueue>,
 }
 
 /// What is in one directory shares its path.
@@ -63,7 +100,8 @@ impl Walk {
     /// A walk over sources, each with the path that it is to have.
     pub(super) fn new(sources: Vec<(PathBuf, RemotePath)>, options: Options) -> Walk {
         let stack = sources.into_iter().rev().map(|(from, to)| Pending::Source(from, to)).collect();
-        Walk { recursive: options.recursive, follow: options.follow, stack }
+        let filled = options.preserve.then(FilledQueue::default);
+        Walk { recursive: options.recursive, follow: options.follow, stack, filled }
     }
 
     fn visit(&mut self, pending: Pending) -> Item {
@@ -108,7 +146,10 @@ impl Walk {
         };
         // The same order every time; the stack turns it round.
         names.sort_unstable_by(|a, b| b.cmp(a));
-        let directory = Arc::new(Directory { from, to, mode: local::mode(seen), within, identity });
+        let (mode, mtime, when_filled) = (local::mode(seen), local::mtime(seen), self.filled.clone());
+        let is_there = AtomicBool::new(false);
+        let directory = Directory { from, to, mode, within, identity, mtime, is_there, when_filled };
+        let directory = Arc::new(directory);
         self.stack.extend(names.into_iter().map(|name| Pending::Entry(name, Arc::clone(&directory))));
         Item::Directory(directory)
     }
@@ -118,6 +159,11 @@ impl Iterator for Walk {
     type Item = Item;
 
     fn next(&mut self) -> Option<Item> {
+        let filled = self.filled.as_ref();
+        let filled = filled.and_then(|queue| queue.lock().unwrap_or_else(PoisonError::into_inner).pop());
+        if let Some(filled) = filled {
+            return Some(Item::Filled(filled));
+        }
         let pending = self.stack.pop()?;
         Some(self.visit(pending))
     }
@@ -165,7 +211,7 @@ mod tests {
                 Item::Directory(directory) => format!("{}/", directory.to),
                 Item::File { to, follow, .. } => format!("{to} {follow}"),
                 Item::Link { to, target, .. } => format!("{to} -> {}", String::from_utf8(target).unwrap()),
-                Item::Skipped(failure) | Item::Failed(failure) => panic!("{failure:?}"),
+                other => panic!("{other:?}"),
             })
             .collect();
         let want = ["/www/", "/www/a false", "/www/b/", "/www/b/c/", "/www/b/c/2 false"];

@@ -112,6 +112,12 @@ impl OpenFile {
         &self.path
     }
 
+    /// Whether closing it syncs and publishes it: that takes long.
+    #[must_use]
+    pub fn publishes_at_close(&self) -> bool {
+        matches!(self.content, Content::Atomic(_))
+    }
+
     /// Appends to `buffer` what is at `offset`: up to `most` bytes, and no more than its capacity holds.
     /// Returns how many; none at the end.
     ///

@@ -5,7 +5,7 @@ use super::error::Result;
 use super::task::{Io, Once, Task, Turn, each};
 use crate::home::{Attributes, length};
 use crate::operations::{self, Listing, User};
-use crate::subsystem::long;
+use crate::subsystem::long::{Lines, mode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustix::fs::FileType;
@@ -32,8 +32,11 @@ pub(super) fn ls(mut arguments: Arguments) -> Result<Box<dyn Task>> {
     let mut first = true;
     Ok(each(operands, move |user, io, operand| {
         let path = RemotePath::root().join(operand)?;
-        let shown =
-            Shown { all: arguments.has("aA"), long: arguments.has("l"), readable: arguments.has("h") };
+        let shown = Shown {
+            all: arguments.has("aA"),
+            long: arguments.has("l").then(Lines::new),
+            readable: arguments.has("h"),
+        };
         if arguments.has("d") {
             shown.entry(user, io, &operations::stat(user, &path, false)?, operand);
             return Ok(None);
@@ -92,19 +95,21 @@ impl Task for Ls {
 /// How entries are shown.
 struct Shown {
     all: bool,
-    long: bool,
+    /// For long lines.
+    long: Option<Lines>,
     readable: bool,
 }
 
 impl Shown {
     fn entry(&self, user: &User, io: &mut Io, entry: &Attributes, name: &[u8]) {
         let mut line = Vec::new();
-        if self.long {
-            line.extend_from_slice(long::long(entry, user.name(), self.readable).as_bytes());
-            line.push(b' ');
+        if let Some(lines) = &self.long {
+            // A home has one owner.
+            let before = lines.before_name(&entry.stat, user.name(), user.name(), self.readable);
+            line.extend([before.as_bytes(), b" "].concat());
         }
         line.extend(io.name(name));
-        if self.long && !entry.target.is_empty() {
+        if self.long.is_some() && !entry.target.is_empty() {
             line.extend_from_slice(b" -> ");
             line.extend(io.name(&entry.target));
         }
@@ -137,7 +142,7 @@ pub(super) fn stat(arguments: Arguments) -> Result<Box<dyn Task>> {
         for (name, value) in [
             ("type", kind.to_owned()),
             ("size", length(stat).to_string()),
-            ("mode", format!("{:04o} {}", stat.st_mode & 0o7777, long::mode(stat))),
+            ("mode", format!("{:04o} {}", stat.st_mode & 0o7777, mode(stat))),
             ("links", stat.st_nlink.to_string()),
             ("modified", modified),
         ] {

@@ -4,7 +4,7 @@ use super::group::{Group, refusal};
 use super::job::{Job, Step};
 use super::output::Output;
 use crate::home::Location;
-use crate::operations::{self, CheckedPart, Upload, User};
+use crate::operations::{self, CheckedPart, FinishedDirectory, Upload, User};
 use crate::subsystem::driver::{self, Turn};
 use bytes::Bytes;
 use sshome_wire::display::Size;
@@ -102,6 +102,11 @@ impl Conversation {
     /// Answers once these new names are on the disk, with whatever else is on its way there.
     pub(super) fn made(&mut self, made: Vec<Location>) {
         self.group.made(made, Reply::new(Status::Done, ""));
+    }
+
+    /// Finishes a directory after the files that wait for their names, and answers.
+    pub(super) fn finished(&mut self, directory: FinishedDirectory) {
+        self.group.finished(directory);
     }
 
     /// Publishes what is staged, and answers.

@@ -1,6 +1,6 @@
 use super::output::Output;
 use crate::home::Location;
-use crate::operations::{self, Placement, User};
+use crate::operations::{self, FinishedDirectory, Placement, User};
 use sshome_wire::{Reply, Status};
 
 /// As many files wait to be published together, at the most. Each holds two file descriptors.
@@ -13,10 +13,13 @@ pub(super) struct Group {
     waiting: Vec<Waiting>,
     made: Vec<Location>,
     files: usize,
+    directories: usize,
 }
 
 enum Waiting {
     File(Placement),
+    /// A directory that gets its time when the files have their names.
+    Directory(FinishedDirectory),
     /// An answer that holds once the new names are on the disk.
     Made(Reply),
     Answer(Reply),
@@ -28,7 +31,7 @@ impl Group {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.files + self.made.len() >= MOST
+        self.files + self.made.len() + self.directories >= MOST
     }
 
     /// Adds a file; its answer comes when it is published.
@@ -43,6 +46,12 @@ impl Group {
         self.waiting.push(Waiting::Made(reply));
     }
 
+    /// Adds a directory that is finished after the files; its answer comes when that is on the disk.
+    pub(super) fn finished(&mut self, directory: FinishedDirectory) {
+        self.directories += 1;
+        self.waiting.push(Waiting::Directory(directory));
+    }
+
     /// Adds an answer that is known already.
     pub(super) fn answer(&mut self, reply: Reply) {
         self.waiting.push(Waiting::Answer(reply));
@@ -52,34 +61,54 @@ impl Group {
     pub(super) fn publish(&mut self, user: &User, output: &mut Output) -> usize {
         let group = std::mem::take(self);
         let count = group.waiting.len();
-        let mut placements = Vec::new();
-        // Answers, and places for those of the files.
+        let (mut placements, mut directories) = (Vec::new(), Vec::new());
+        // Answers, and places for those that are not known yet.
         let mut answers = Vec::new();
         for waiting in group.waiting {
             answers.push(match waiting {
                 Waiting::File(placement) => {
                     placements.push(placement);
-                    None
+                    Answer::Placed
                 }
-                Waiting::Made(reply) => Some((reply, true)),
-                Waiting::Answer(reply) => Some((reply, false)),
+                Waiting::Directory(directory) => {
+                    directories.push(directory);
+                    Answer::Finished
+                }
+                Waiting::Made(reply) => Answer::Synced(reply),
+                Waiting::Answer(reply) => Answer::Known(reply),
             });
         }
         let (placed, synced) = operations::place(user, placements, group.made);
-        let mut placed = placed.into_iter();
+        let finished = operations::finish_directories(user, directories);
+        let (mut placed, mut finished) = (placed.into_iter(), finished.into_iter());
         for answer in answers {
-            let reply = match (answer, &synced) {
-                (Some((_, true)), Err(error)) => refusal(error),
-                (Some((reply, _)), _) => reply,
-                (None, _) => match placed.next() {
-                    Some(Err(error)) => refusal(&error),
-                    Some(Ok(())) => Reply::new(Status::Done, ""),
-                    None => Reply::new(Status::Failed, "the server lost count of its files"),
-                },
-            };
-            output.reply(reply);
+            output.reply(match (answer, &synced) {
+                (Answer::Known(reply), _) | (Answer::Synced(reply), Ok(())) => reply,
+                (Answer::Synced(_), Err(error)) => refusal(error),
+                (Answer::Placed, _) => outcome(placed.next()),
+                (Answer::Finished, _) => outcome(finished.next()),
+            });
         }
         count
+    }
+}
+
+/// What is known of an answer before the group is published.
+enum Answer {
+    Known(Reply),
+    /// It holds if the new names are on the disk.
+    Synced(Reply),
+    /// The next file's.
+    Placed,
+    /// The next directory's.
+    Finished,
+}
+
+fn outcome(result: Option<operations::Result<()>>) -> Reply {
+    match result {
+        Some(Ok(())) => Reply::new(Status::Done, ""),
+        Some(Err(error)) => refusal(&error),
+        None => Reply::new(Status::Failed, "the server lost count of its files"),
     }
 }
 

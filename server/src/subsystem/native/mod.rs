@@ -7,7 +7,7 @@ mod job;
 mod output;
 mod request;
 
-use super::driver::drive;
+use super::driver::{Places, drive};
 use super::{Ended, Incoming, Outgoing};
 use crate::operations::User;
 use conversation::Conversation;
@@ -22,10 +22,10 @@ pub async fn converse(
     stopping: CancellationToken,
 ) -> Ended {
     let superseded = user.superseded();
-    let turns = user.turns();
+    let places = Places { turns: user.turns(), workers: None };
     tokio::select! {
         biased;
         () = superseded.cancelled() => Ended::Gone,
-        ended = drive(incoming, outgoing, Conversation::new(user), turns, stopping) => ended,
+        ended = drive(incoming, outgoing, Conversation::new(user), places, stopping) => ended,
     }
 }

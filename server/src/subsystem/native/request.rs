@@ -6,7 +6,7 @@ use super::group::refusal;
 use super::job::Job;
 use crate::home::Location;
 use crate::operations::{
-    self, CheckedPart, Copy, Download, Hashing, Listing, Made, PartCheck, Removal, Upload,
+    self, CheckedPart, Copy, Download, FinishedDirectory, Hashing, Listing, Made, PartCheck, Removal, Upload,
 };
 use sshome_wire::display::Escaped;
 use sshome_wire::{Frame, PathError, Payload, RemotePath, Reply, Request, Status};
@@ -24,6 +24,8 @@ enum Outcome {
     Reply(Reply),
     /// New names, to be on the disk before the answer.
     Made(Vec<Location>),
+    /// A directory that nothing more goes into but what was put before.
+    Finished(FinishedDirectory),
     Job(Job),
     Upload(Box<Upload>),
 }
@@ -52,7 +54,7 @@ impl Conversation {
     /// under way.
     pub(super) fn handle(&mut self, request: Request) {
         let is_put = matches!(request, Request::Put(_) | Request::PutStream { .. });
-        if !matches!(request, Request::Put(_) | Request::Mkdir { .. } | Request::Symlink { .. }) {
+        if !waits(&request) {
             // It may look at what was put before it, or say something before its answer.
             self.publish();
         }
@@ -62,6 +64,7 @@ impl Conversation {
         match self.act(request) {
             Ok(Outcome::Reply(reply)) => self.answer(reply),
             Ok(Outcome::Made(made)) => self.made(made),
+            Ok(Outcome::Finished(directory)) => self.finished(directory),
             Ok(Outcome::Job(job)) => self.job = Some(job),
             Ok(Outcome::Upload(upload)) => self.receiving = Receiving::Upload(upload),
             Err(refused) => {
@@ -103,7 +106,7 @@ impl Conversation {
             }
             Request::Mkdir { path, parents, mode } => {
                 let path = at(&path)?;
-                match operations::make_directory(user, &path, parents, mode)? {
+                match operations::make_directory_to_fill(user, &path, parents, mode)? {
                     (Made::New, made) => Outcome::Made(made),
                     (Made::Existed, _) => {
                         Outcome::Reply(Reply::new(Status::DirectoryExists, path.to_string()))
@@ -177,6 +180,9 @@ impl Conversation {
             Request::Symlink { path, target } => {
                 Outcome::Made(vec![operations::make_symlink(user, &at(&path)?, &target)?])
             }
+            Request::FinishDirectory { path, mtime } => {
+                Outcome::Finished(FinishedDirectory::find(user, at(&path)?, mtime)?)
+            }
             Request::Keys => {
                 let (keys, left_out) = operations::keys(user)?;
                 let mut reply = Reply::with(Payload::Keys(keys));
@@ -239,8 +245,17 @@ fn writes(request: &Request) -> bool {
         | Request::Mv { .. }
         | Request::Cp { .. }
         | Request::Discard { .. }
-        | Request::Symlink { .. } => true,
+        | Request::Symlink { .. }
+        | Request::FinishDirectory { .. } => true,
     }
+}
+
+/// Whether a request neither looks at what was put before it nor is answered before that.
+fn waits(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Put(_) | Request::Mkdir { .. } | Request::Symlink { .. } | Request::FinishDirectory { .. }
+    )
 }
 
 /// How the log and the metrics name a request, and the path it is about.
@@ -269,6 +284,7 @@ fn named(request: &Request) -> (&'static str, &[u8]) {
         Request::Keys => ("keys", None),
         Request::InstallKey { .. } => ("install-key", None),
         Request::RemoveKey { .. } => ("remove-key", None),
+        Request::FinishDirectory { path, .. } => ("finish-directory", Some(path)),
     };
     (name, path.map_or(&[][..], |path| path))
 }

@@ -1,13 +1,11 @@
-//! Attributes as the packets have them, and the line that `ls -l` would show.
+//! Attributes as the packets have them, and the names of those whose they are.
 
 use crate::home::length;
 use crate::operations::SetAttributes;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use rustix::fs::{FileType, Stat};
+use crate::subsystem::long::Lines;
+use rustix::fs::Stat;
 use sshome_wire::Time;
 use sshome_wire::sftp::{Attributes, Owner, Times};
-use std::fmt::Write;
 
 /// What the packets tell of a file.
 pub(super) fn attributes(stat: &Stat) -> Attributes {
@@ -56,77 +54,15 @@ impl Names {
     pub(super) fn group(&self, gid: u32) -> Option<&str> {
         (gid == self.gid).then_some(&*self.name)
     }
-}
 
-/// Writes the lines of one listing.
-pub(super) struct LongNames<'a> {
-    names: &'a Names,
-    zone: TimeZone,
-    now: i64,
-}
-
-impl<'a> LongNames<'a> {
-    pub(super) fn new(names: &'a Names) -> LongNames<'a> {
-        LongNames { names, zone: TimeZone::system(), now: Timestamp::now().as_second() }
+    /// The line that `ls -l` would show of an entry. The name is put in as it is: whoever shows it has to
+    /// look at it.
+    pub(super) fn line(&self, lines: &Lines, name: &[u8], stat: &Stat) -> Vec<u8> {
+        let known = |name: Option<&str>, id: u32| name.map_or_else(|| id.to_string(), str::to_owned);
+        let owner = known(self.user(stat.st_uid), stat.st_uid);
+        let group = known(self.group(stat.st_gid), stat.st_gid);
+        [lines.before_name(stat, &owner, &group, false).as_bytes(), b" ", name].concat()
     }
-
-    /// The line of one entry. The name is put in as it is: whoever shows it has to look at it.
-    pub(super) fn line(&self, name: &[u8], stat: &Stat) -> Vec<u8> {
-        let mut line = String::with_capacity(64 + name.len());
-        line.push_str(&mode_string(stat.st_mode));
-        let user = self.names.user(stat.st_uid).map_or_else(|| stat.st_uid.to_string(), str::to_owned);
-        let group = self.names.group(stat.st_gid).map_or_else(|| stat.st_gid.to_string(), str::to_owned);
-        // Writing into a string does not fail.
-        let _ = write!(line, " {:>3} {user:<8} {group:<8} {:>8} ", stat.st_nlink, length(stat));
-        self.date(stat.st_mtime, &mut line);
-        line.push(' ');
-        let mut line = line.into_bytes();
-        line.extend_from_slice(name);
-        line
-    }
-
-    /// As `ls` has it: with the time of day for the last half year, else with the year.
-    fn date(&self, seconds: i64, line: &mut String) {
-        const HALF_YEAR: i64 = 365 * 24 * 60 * 60 / 2;
-        const MONTHS: [&str; 12] =
-            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-        let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
-        let date = self.zone.to_datetime(time);
-        let month = usize::try_from(date.month() - 1).ok().and_then(|month| MONTHS.get(month));
-        let _ = write!(line, "{} {:>2} ", month.unwrap_or(&"???"), date.day());
-        let _ = match (self.now - HALF_YEAR..=self.now + 3600).contains(&seconds) {
-            true => write!(line, "{:02}:{:02}", date.hour(), date.minute()),
-            false => write!(line, "{:>5}", date.year()),
-        };
-    }
-}
-
-/// The mode as `ls -l` shows it.
-fn mode_string(mode: u32) -> String {
-    let kind = match FileType::from_raw_mode(mode) {
-        FileType::Directory => 'd',
-        FileType::Symlink => 'l',
-        FileType::CharacterDevice => 'c',
-        FileType::BlockDevice => 'b',
-        FileType::Fifo => 'p',
-        FileType::Socket => 's',
-        _ => '-',
-    };
-    let mut text = String::with_capacity(10);
-    text.push(kind);
-    // Of each three: read, write, execute; and the bit that is shown in place of execute.
-    for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
-        let bits = mode >> shift;
-        text.push(if bits & 4 != 0 { 'r' } else { '-' });
-        text.push(if bits & 2 != 0 { 'w' } else { '-' });
-        text.push(match (bits & 1 != 0, mode & special != 0) {
-            (true, true) => letter,
-            (false, true) => letter.to_ascii_uppercase(),
-            (true, false) => 'x',
-            (false, false) => '-',
-        });
-    }
-    text
 }
 
 #[cfg(test)]
@@ -134,40 +70,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modes_are_shown_as_ls_does() {
-        for (mode, text) in [
-            (0o100_644, "-rw-r--r--"),
-            (0o040_755, "drwxr-xr-x"),
-            (0o120_777, "lrwxrwxrwx"),
-            (0o104_755, "-rwsr-xr-x"),
-            (0o104_644, "-rwSr--r--"),
-            (0o102_710, "-rwx--s---"),
-            (0o041_777, "drwxrwxrwt"),
-            (0o041_776, "drwxrwxrwT"),
-            (0o010_000, "p---------"),
-        ] {
-            assert_eq!(mode_string(mode), text, "{mode:o}");
-        }
-    }
-
-    #[test]
-    fn a_line_is_that_of_ls() {
+    fn who_is_not_known_is_a_number() {
         let names = Names { uid: 5, gid: 6, name: "ann".to_owned() };
-        let lines = LongNames { names: &names, zone: TimeZone::UTC, now: 1_700_000_000 };
         let mut stat = rustix::fs::stat(".").unwrap();
-        (stat.st_mode, stat.st_nlink, stat.st_uid, stat.st_gid, stat.st_size) = (0o100_640, 1, 5, 7, 1234);
-        stat.st_mtime = 1_699_999_000;
-        assert_eq!(
-            lines.line(b"a \xff", &stat),
-            b"-rw-r-----   1 ann      7            1234 Nov 14 21:56 a \xff"
-        );
-        (stat.st_gid, stat.st_mtime) = (6, 1_000_000_000);
-        assert_eq!(lines.line(b"b", &stat), b"-rw-r-----   1 ann      ann          1234 Sep  9  2001 b");
-        // Nothing that a disk can tell is too much.
-        for seconds in [i64::MIN, -1, 0, i64::MAX] {
-            stat.st_mtime = seconds;
-            assert!(lines.line(b"c", &stat).ends_with(b" c"));
-        }
+        (stat.st_uid, stat.st_gid) = (5, 7);
+        let line = names.line(&Lines::new(), b"a \xff", &stat);
+        assert!(line.windows(20).any(|part| part == b" ann      7         "), "{}", line.escape_ascii());
+        assert!(line.ends_with(b" a \xff"));
     }
 
     #[test]

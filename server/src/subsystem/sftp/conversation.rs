@@ -11,12 +11,18 @@ use crate::operations::User;
 use crate::subsystem::driver::{self, Turn};
 use bytes::Bytes;
 use sshome_wire::sftp::{
-    ClientPacket, Decoder, Extended, Extension, Malformed, ServerPacket, VERSION, Vendor,
+    ClientPacket, Decoder, Extended, Extension, Malformed, Request, ServerPacket, VERSION, Vendor,
 };
 use std::time::{Duration, Instant};
 
 /// A turn ends after this time, however small its steps were: other sessions of the user want turns too.
 const LONG: Duration = Duration::from_millis(50);
+
+/// A light turn ends after this time.
+const BRIEF: Duration = Duration::from_micros(500);
+
+/// More than this, in bytes, is too much for a light turn.
+const MUCH: usize = 128 << 10;
 
 /// A turn ends when it has put out about this much, in bytes.
 const ENOUGH: usize = 1 << 20;
@@ -33,6 +39,8 @@ pub(super) struct Conversation {
     pub(super) output: Output,
     /// A request that takes long, and its id.
     job: Option<(u32, Box<Job>)>,
+    /// A request that a light turn has left, and its id.
+    left: Option<(u32, Request)>,
     /// The request that is being worked on, and since when.
     pub(super) timed: Option<(&'static str, Instant)>,
     decoder: Decoder,
@@ -63,25 +71,34 @@ impl Conversation {
             handles: Handles::default(),
             output: Output::default(),
             job: None,
+            left: None,
             timed: None,
             decoder: Decoder::new(),
             greeted: false,
         }
     }
 
-    /// Works until nothing whole is left, or for a bounded time.
-    fn work(&mut self) -> Result<Turn, Violation> {
+    /// Works until nothing whole is left, or for a bounded time; if `light`, until something takes long.
+    fn work(&mut self, light: bool) -> Result<Turn, Violation> {
         let begun = Instant::now();
-        while self.output.len() < ENOUGH && begun.elapsed() < LONG {
+        let time = if light { BRIEF } else { LONG };
+        while self.output.len() < ENOUGH && begun.elapsed() < time {
             if let Some((id, job)) = &mut self.job {
                 let id = *id;
                 let Some(done) = job.step(&self.handles) else { return Ok(Turn::InRequest) };
                 self.job = None;
                 self.answer(id, done);
+            } else if let Some((id, request)) = self.left.take() {
+                let outcome = self.handle(id, request);
+                self.answer(id, outcome);
             } else if let Some(packet) = self.decoder.next()? {
                 match ClientPacket::decode(packet) {
                     Ok(ClientPacket::Init { version, .. }) => self.greet(version)?,
                     _ if !self.greeted => return Err(Violation::NotGreeted),
+                    Ok(ClientPacket::Request { id, request }) if light && self.takes_long(&request) => {
+                        self.left = Some((id, request));
+                        return Ok(Turn::Busy);
+                    }
                     Ok(ClientPacket::Request { id, request }) => {
                         let outcome = self.handle(id, request);
                         self.answer(id, outcome);
@@ -97,6 +114,14 @@ impl Conversation {
             }
         }
         Ok(Turn::Busy)
+    }
+
+    fn end_turn(&self, worked: Result<Turn, Violation>) -> Turn {
+        worked.unwrap_or_else(|violation| {
+            // There is no packet that could tell the client.
+            tracing::warn!(user = self.user.name(), %violation, "the client breaks the protocol");
+            Turn::Violation
+        })
     }
 
     fn answer(&mut self, id: u32, outcome: Result<Outcome, Refused>) {
@@ -148,7 +173,7 @@ impl driver::Conversation for Conversation {
     }
 
     fn is_ready(&mut self) -> bool {
-        self.job.is_some() || self.decoder.is_ready()
+        self.job.is_some() || self.left.is_some() || self.decoder.is_ready()
     }
 
     fn take_output(&mut self) -> Vec<Bytes> {
@@ -156,11 +181,16 @@ impl driver::Conversation for Conversation {
     }
 
     fn turn(&mut self, _quiet: bool) -> Turn {
-        self.work().unwrap_or_else(|violation| {
-            // There is no packet that could tell the client.
-            tracing::warn!(user = self.user.name(), %violation, "the client breaks the protocol");
-            Turn::Violation
-        })
+        let worked = self.work(false);
+        self.end_turn(worked)
+    }
+
+    fn light_turn(&mut self) -> Option<Turn> {
+        if self.job.is_some() || self.left.is_some() || self.decoder.buffered() > MUCH {
+            return None;
+        }
+        let worked = self.work(true);
+        Some(self.end_turn(worked))
     }
 
     fn is_under_way(&self) -> bool {

@@ -1,12 +1,13 @@
 //! Directories: OPENDIR, READDIR, MKDIR, RMDIR.
 
-use super::attributes::{LongNames, attributes};
+use super::attributes::attributes;
 use super::conversation::Conversation;
 use super::handles::Open;
 use super::refused::Refused;
 use super::request::{Handled, Outcome, done};
 use crate::home::Attributes as Entry;
 use crate::operations::{self, Directory, User};
+use crate::subsystem::long::Lines;
 use rustix::fs::Stat;
 use sshome_wire::sftp::{Attributes, Name, Response, StatusCode};
 
@@ -50,7 +51,7 @@ impl Conversation {
 
     pub(super) fn readdir(&mut self, handle: &[u8]) -> Handled {
         let folder = self.handles.folder(handle)?;
-        let lines = LongNames::new(&self.names);
+        let lines = Lines::new();
         let (mut names, mut length) = (Vec::new(), 0);
         while names.len() < BATCH && length < FULL {
             let entry = match folder.next_entry(&self.user) {
@@ -60,7 +61,7 @@ impl Conversation {
                 Err(_) if !names.is_empty() => break,
                 Err(refused) => return Err(refused),
             };
-            let long_name = lines.line(&entry.name, &entry.stat).into();
+            let long_name = self.names.line(&lines, &entry.name, &entry.stat).into();
             length += 2 * entry.name.len() + 100;
             names.push(Name { name: entry.name.into(), long_name, attributes: attributes(&entry.stat) });
         }

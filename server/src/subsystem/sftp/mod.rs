@@ -18,8 +18,8 @@ mod refused;
 mod request;
 mod symlink_order;
 
-use super::driver::drive;
-use super::{Ended, Incoming, Outgoing};
+use super::driver::{Places, drive};
+use super::{Ended, Incoming, Outgoing, Workers};
 use crate::operations::User;
 use conversation::Conversation;
 pub use symlink_order::SymlinkOrder;
@@ -28,14 +28,16 @@ use tokio_util::sync::CancellationToken;
 /// The name of the SSH subsystem.
 pub const SUBSYSTEM: &str = "sftp";
 
-/// Serves one channel until its client ends it. `stopping` ends it as soon as nothing is open.
+/// Serves one channel until its client ends it. `stopping` ends it as soon as nothing is open. What is over
+/// soon is done on `workers`.
 pub async fn converse(
     incoming: impl Incoming,
     outgoing: impl Outgoing,
     user: User,
     symlink_order: SymlinkOrder,
     stopping: CancellationToken,
+    workers: &Workers,
 ) -> Ended {
-    let turns = user.turns();
-    drive(incoming, outgoing, Conversation::new(user, symlink_order), turns, stopping).await
+    let places = Places { turns: user.turns(), workers: Some(workers) };
+    drive(incoming, outgoing, Conversation::new(user, symlink_order), places, stopping).await
 }

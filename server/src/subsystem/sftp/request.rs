@@ -3,6 +3,7 @@
 use super::conversation::Conversation;
 use super::job::Job;
 use super::refused::Refused;
+use crate::operations::OpenFile;
 use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
 use sshome_wire::sftp::{Extended, Request, Response, StatusCode, Subject};
@@ -44,6 +45,18 @@ impl Conversation {
             Request::Readlink { path } => self.readlink(&path),
             Request::Symlink { target, path } => self.symlink(&target, &path),
             Request::Extended(extended) => self.extended(extended),
+        }
+    }
+
+    /// Whether a request waits for the disk as a matter of course, or goes through much.
+    pub(super) fn takes_long(&self, request: &Request) -> bool {
+        match request {
+            Request::Close { handle } => self.handles.file(handle).is_ok_and(OpenFile::publishes_at_close),
+            Request::Extended(extended) => matches!(
+                extended,
+                Extended::Fsync { .. } | Extended::CopyData { .. } | Extended::CheckFile(_)
+            ),
+            _ => false,
         }
     }
 

@@ -1,0 +1,287 @@
+//! A light client, the same for both servers: some thousands of its sessions are one process.
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::{Bytes, BytesMut};
+use russh::client::{self, Handle, Msg};
+use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate, load_secret_key};
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Preferred, cipher};
+use sshome_wire::sftp::{
+    Attributes, ClientPacket, Data, OpenFlags, Request, Response, ServerPacket, StatusCode, VERSION,
+};
+use sshome_wire::{Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Status, sftp};
+use std::borrow::Cow;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+
+/// As much as sftp asks for in one request, in bytes.
+const PIECE: u32 = 32 << 10;
+
+/// How many of them are under way at once: half as many as sftp has, together less than any window.
+const UNDER_WAY: usize = 32;
+
+/// What a session speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Sftp,
+    /// Our own protocol.
+    Native,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Way::Sftp => "sftp",
+            Way::Native => sshome_wire::SUBSYSTEM,
+        })
+    }
+}
+
+/// Where sessions log in, and with what.
+#[derive(Clone)]
+pub(crate) struct Door {
+    port: u16,
+    key: Arc<PrivateKey>,
+    config: Arc<client::Config>,
+}
+
+/// A connection with one conversation on it. It ends when it is dropped.
+pub(crate) struct Session {
+    _connection: Handle<Trusting>,
+    sender: ChannelWriteHalf<Msg>,
+    receiver: ChannelReadHalf,
+    decoder: Decoder,
+    id: u32,
+}
+
+enum Decoder {
+    Sftp(sftp::Decoder),
+    Native(sshome_wire::Decoder),
+}
+
+/// The server is the bench's own.
+struct Trusting;
+
+impl client::Handler for Trusting {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, _key: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
+        Ok(true)
+    }
+}
+
+impl Door {
+    /// The server on this port, and the private key of all its users.
+    pub(crate) fn new(port: u16, key: &Path) -> Result<Door> {
+        let key = load_secret_key(key, None).with_context(|| format!("reading {}", key.display()))?;
+        let preferred = Preferred { cipher: Cow::Borrowed(&[cipher::AES_128_GCM]), ..Preferred::default() };
+        let config = client::Config { preferred, nodelay: true, ..client::Config::default() };
+        Ok(Door { port, key: Arc::new(key), config: Arc::new(config) })
+    }
+
+    /// Logs in and begins a conversation.
+    pub(crate) async fn enter(&self, user: &str, way: Way) -> Result<Session> {
+        let address = (Ipv4Addr::LOCALHOST, self.port);
+        let mut connection = client::connect(Arc::clone(&self.config), address, Trusting).await?;
+        let key = PrivateKeyWithHashAlg::new(Arc::clone(&self.key), None);
+        ensure!(connection.authenticate_publickey(user, key).await?.success(), "{user} is not let in");
+        let channel = connection.channel_open_session().await?;
+        channel.request_subsystem(true, &way.to_string()).await?;
+        let (receiver, sender) = channel.split();
+        let decoder = match way {
+            Way::Sftp => Decoder::Sftp(sftp::Decoder::new()),
+            Way::Native => Decoder::Native(sshome_wire::Decoder::new()),
+        };
+        let mut session = Session { _connection: connection, sender, receiver, decoder, id: 0 };
+        session.greet().await?;
+        Ok(session)
+    }
+}
+
+impl Session {
+    /// Lists a folder as an `ls` does; gives the number of names.
+    pub(crate) async fn ls(&mut self, folder: &str) -> Result<usize> {
+        match self.decoder {
+            Decoder::Sftp(_) => self.ls_by_sftp(folder).await,
+            Decoder::Native(_) => self.ls_natively(folder).await,
+        }
+    }
+
+    /// Reads a file of `length` bytes over and over, many requests at once, as long as `more` says so; it is
+    /// told of the bytes that have come.
+    pub(crate) async fn get(&mut self, path: &str, length: u64, more: impl FnMut(u64) -> bool) -> Result<()> {
+        let handle = self.open(path, OpenFlags::READ).await?;
+        let request = |handle, offset| Request::Read { handle, offset, length: PIECE };
+        self.pipeline(handle, length, request, more).await
+    }
+
+    /// The same the other way: writes a file over and over.
+    pub(crate) async fn put(&mut self, path: &str, length: u64, more: impl FnMut(u64) -> bool) -> Result<()> {
+        let handle = self.open(path, OpenFlags::WRITE | OpenFlags::CREAT).await?;
+        let piece = Bytes::from(vec![7; PIECE as usize]);
+        let request = |handle, offset| Request::Write { handle, offset, data: Data::from(piece.clone()) };
+        self.pipeline(handle, length, request, more).await
+    }
+
+    async fn pipeline(
+        &mut self,
+        handle: Bytes,
+        length: u64,
+        request: impl Fn(Bytes, u64) -> Request,
+        mut more: impl FnMut(u64) -> bool,
+    ) -> Result<()> {
+        let step = u64::from(PIECE);
+        let mut offsets = (0..length / step).map(|number| number * step).cycle();
+        let mut next = || offsets.next().context("a file shorter than one request");
+        for _ in 0..UNDER_WAY {
+            self.ask(request(handle.clone(), next()?)).await?;
+        }
+        let mut under_way = UNDER_WAY;
+        while under_way > 0 {
+            let moved = match self.answer().await? {
+                Response::Data(data) => data.len() as u64,
+                Response::Status { code: StatusCode::Ok, .. } => step,
+                other => bail!("{other:?} in place of data"),
+            };
+            if more(moved) {
+                self.ask(request(handle.clone(), next()?)).await?;
+            } else {
+                under_way -= 1;
+            }
+        }
+        self.close(handle).await
+    }
+
+    async fn ls_by_sftp(&mut self, folder: &str) -> Result<usize> {
+        self.ask(Request::Opendir { path: text(folder) }).await?;
+        let handle = self.handle().await?;
+        let mut count = 0;
+        loop {
+            self.ask(Request::Readdir { handle: handle.clone() }).await?;
+            match self.answer().await? {
+                Response::Name(names) => count += names.len(),
+                Response::Status { code: StatusCode::Eof, .. } => break,
+                other => bail!("{other:?} in place of names"),
+            }
+        }
+        self.close(handle).await?;
+        Ok(count)
+    }
+
+    async fn ls_natively(&mut self, folder: &str) -> Result<usize> {
+        let request = sshome_wire::Request::Ls { path: folder.as_bytes().to_vec(), recursive: false };
+        self.frame(&Frame::Request(request)).await?;
+        let mut count = 0;
+        loop {
+            match self.next_frame().await? {
+                Frame::Entries(entries) => count += entries.entries.len(),
+                Frame::Reply(reply) if reply.status == Status::Done => return Ok(count),
+                other => bail!("{other:?} in place of names"),
+            }
+        }
+    }
+
+    async fn greet(&mut self) -> Result<()> {
+        if let Decoder::Sftp(_) = self.decoder {
+            self.packet(&ClientPacket::Init { version: VERSION, extensions: Vec::new() }).await?;
+            let answer = self.next_packet().await?;
+            ensure!(matches!(answer, ServerPacket::Version { .. }), "{answer:?} in place of a version");
+            return Ok(());
+        }
+        let answer = self.next_frame().await?;
+        ensure!(matches!(answer, Frame::Hello(_)), "{answer:?} in place of a hello");
+        let hello = Hello {
+            version: PROTOCOL_VERSION,
+            features: Features::default(),
+            max_frame: MAX_FRAME,
+            max_outstanding: 64,
+            status: Status::Authenticated,
+            message: "bench".to_owned(),
+        };
+        self.frame(&Frame::Hello(hello)).await
+    }
+
+    async fn open(&mut self, path: &str, flags: OpenFlags) -> Result<Bytes> {
+        let attributes = Attributes::default();
+        self.ask(Request::Open { path: text(path), flags, attributes }).await?;
+        self.handle().await.with_context(|| format!("opening {path}"))
+    }
+
+    async fn close(&mut self, handle: Bytes) -> Result<()> {
+        self.ask(Request::Close { handle }).await?;
+        let answer = self.answer().await?;
+        ensure!(matches!(answer, Response::Status { code: StatusCode::Ok, .. }), "{answer:?} to a close");
+        Ok(())
+    }
+
+    async fn handle(&mut self) -> Result<Bytes> {
+        match self.answer().await? {
+            Response::Handle(handle) => Ok(handle),
+            other => bail!("{other:?} in place of a handle"),
+        }
+    }
+
+    async fn ask(&mut self, request: Request) -> Result<()> {
+        self.id = self.id.wrapping_add(1);
+        self.packet(&ClientPacket::Request { id: self.id, request }).await
+    }
+
+    async fn answer(&mut self) -> Result<Response> {
+        match self.next_packet().await? {
+            ServerPacket::Response { response, .. } => Ok(response),
+            other => bail!("{other:?} in place of an answer"),
+        }
+    }
+
+    async fn packet(&mut self, packet: &ClientPacket) -> Result<()> {
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes)?;
+        Ok(self.sender.data_bytes(bytes).await?)
+    }
+
+    async fn frame(&mut self, frame: &Frame) -> Result<()> {
+        let mut bytes = BytesMut::new();
+        frame.encode(&mut bytes)?;
+        Ok(self.sender.data_bytes(bytes.freeze()).await?)
+    }
+
+    async fn next_packet(&mut self) -> Result<ServerPacket> {
+        loop {
+            if let Decoder::Sftp(decoder) = &mut self.decoder
+                && let Some(packet) = decoder.next()?
+            {
+                return Ok(ServerPacket::decode(packet)?);
+            }
+            self.hear().await?;
+        }
+    }
+
+    async fn next_frame(&mut self) -> Result<Frame> {
+        loop {
+            if let Decoder::Native(decoder) = &mut self.decoder
+                && let Some(frame) = decoder.next()?
+            {
+                return Ok(frame);
+            }
+            self.hear().await?;
+        }
+    }
+
+    /// Takes in what comes next.
+    async fn hear(&mut self) -> Result<()> {
+        match self.receiver.wait().await {
+            Some(ChannelMsg::Data { data }) => match &mut self.decoder {
+                Decoder::Sftp(decoder) => decoder.push(data),
+                Decoder::Native(decoder) => decoder.push(data),
+            },
+            None | Some(ChannelMsg::Close) => bail!("the server has ended the session"),
+            Some(_) => {}
+        }
+        Ok(())
+    }
+}
+
+fn text(path: &str) -> Bytes {
+    Bytes::copy_from_slice(path.as_bytes())
+}

@@ -1,0 +1,104 @@
+//! A server by itself, with users who have something to list and to fetch.
+
+use super::client::Door;
+use crate::servers::{self, Server, Service};
+use crate::stage::Stage;
+use anyhow::Result;
+use std::fs;
+use std::path::PathBuf;
+
+/// Who lists.
+pub(crate) const LISTER: &str = "bench";
+
+/// What is listed, and how many files it has.
+const FOLDER: &str = "folder";
+const FILES: usize = 20;
+
+/// What is fetched, and how long it is in bytes; what is stored is as long.
+const SOURCE: &str = "source";
+pub(crate) const LENGTH: u64 = 8 << 20;
+
+/// How many users there are besides the lister.
+pub(crate) const USERS: usize = 10;
+
+/// A server and its users' homes. sshd has one user, and a folder in place of each home.
+pub(crate) struct Host<'a> {
+    pub(crate) service: Service,
+    pub(crate) server: Server,
+    stage: &'a Stage,
+}
+
+impl Host<'_> {
+    /// Makes the homes and starts the server.
+    pub(crate) fn start(service: Service, stage: &Stage) -> Result<Host<'_>> {
+        let users: Vec<String> = (0..USERS).map(user).chain([LISTER.to_owned()]).collect();
+        for user in &users {
+            let home = home(service, stage, user);
+            fs::create_dir_all(home.join(FOLDER))?;
+            for number in 0..FILES {
+                fs::write(home.join(FOLDER).join(format!("file {number}")), [0; 100])?;
+            }
+            fs::write(home.join(SOURCE), vec![7; LENGTH as usize])?;
+        }
+        let server = servers::start(service, stage, &users)?;
+        Ok(Host { service, server, stage })
+    }
+
+    /// How one gets in.
+    pub(crate) fn door(&self) -> Result<Door> {
+        Door::new(self.server.port, &self.stage.key())
+    }
+
+    /// By what name a user logs in.
+    pub(crate) fn login(&self, user: &str) -> Result<String> {
+        match self.service {
+            Service::Sshomed => Ok(user.to_owned()),
+            Service::Sshd | Service::Tcp => self.service.user(),
+        }
+    }
+
+    /// What the server calls what a user lists.
+    pub(crate) fn folder(&self, user: &str) -> String {
+        self.named(user, FOLDER)
+    }
+
+    /// What it calls what a user fetches.
+    pub(crate) fn source(&self, user: &str) -> String {
+        self.named(user, SOURCE)
+    }
+
+    /// What it calls what a session of a user stores.
+    pub(crate) fn target(&self, user: &str, session: usize) -> String {
+        self.named(user, &format!("target {session}"))
+    }
+
+    fn named(&self, user: &str, name: &str) -> String {
+        match self.service {
+            Service::Sshomed => format!("/{name}"),
+            Service::Sshd | Service::Tcp => {
+                home(self.service, self.stage, user).join(name).display().to_string()
+            }
+        }
+    }
+}
+
+impl Drop for Host<'_> {
+    fn drop(&mut self) {
+        // The files are in memory, and the next server wants its own.
+        for user in (0..USERS).map(user) {
+            let _ = fs::remove_dir_all(home(self.service, self.stage, &user));
+        }
+    }
+}
+
+/// The name of a user.
+pub(crate) fn user(number: usize) -> String {
+    format!("user{number}")
+}
+
+fn home(service: Service, stage: &Stage, user: &str) -> PathBuf {
+    match service {
+        Service::Sshomed => stage.sshomed().join("home").join(user),
+        Service::Sshd | Service::Tcp => stage.sshd().join(user),
+    }
+}

@@ -1,0 +1,131 @@
+//! Sessions that do nothing: what each of them costs the server in memory.
+
+use super::client::{Door, Session, Way};
+use super::host::{Host, LISTER};
+use crate::measure::proportional;
+use crate::servers::Service;
+use crate::stage::Stage;
+use anyhow::{Context, Result};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// How many log in at once.
+const AT_ONCE: usize = 32;
+
+/// How long the server is left alone before it is looked at: its threads end, and its allocator gives back
+/// what it does so late.
+const REST: Duration = Duration::from_secs(15);
+
+/// What a session fetches and stores so that it has done something, in bytes.
+const WORK: u64 = 1 << 20;
+
+/// Sessions of one kind with one server.
+#[derive(Clone, Copy)]
+pub(crate) struct Crowd {
+    /// As it stands in the table.
+    pub(crate) name: &'static str,
+    pub(crate) service: Service,
+    pub(crate) way: Way,
+    pub(crate) sessions: usize,
+}
+
+/// All that go into the table, in its order. Sessions of sshd are processes: a machine holds fewer of them.
+pub(crate) const CROWDS: [Crowd; 3] = [
+    Crowd { name: "sshomed, sftp", service: Service::Sshomed, way: Way::Sftp, sessions: 2000 },
+    Crowd { name: "sshomed, sshome", service: Service::Sshomed, way: Way::Native, sessions: 2000 },
+    Crowd { name: "sshd, sftp", service: Service::Sshd, way: Way::Sftp, sessions: 200 },
+];
+
+/// What a server held, in bytes: the proportional set size of all its processes.
+pub(crate) struct Weight {
+    pub(crate) crowd: Crowd,
+    /// With nobody there.
+    pub(crate) alone: u64,
+    /// With all sessions, which have listed a folder.
+    pub(crate) listed: u64,
+    /// And after they have moved something. Only by SFTP.
+    pub(crate) worked: Option<u64>,
+}
+
+impl Weight {
+    /// What a session adds to it, in bytes.
+    pub(crate) fn each(&self, with_all: u64) -> u64 {
+        with_all.saturating_sub(self.alone) / self.crowd.sessions as u64
+    }
+}
+
+/// Lets them come, and weighs the server.
+pub(crate) fn weigh(crowd: Crowd, stage: &Stage) -> Result<Weight> {
+    let host = Host::start(crowd.service, stage)?;
+    let weight = || proportional(host.server.id());
+    std::thread::sleep(REST);
+    let alone = weight()?;
+    let runtime = Runtime::new()?;
+    let (door, user) = (host.door()?, host.login(LISTER)?);
+    let mut sessions = runtime.block_on(enter(&door, &user, host.folder(LISTER), crowd))?;
+    std::thread::sleep(REST);
+    let listed = weight()?;
+    let worked = match crowd.way {
+        Way::Native => None,
+        Way::Sftp => {
+            sessions = runtime.block_on(work(sessions, &host))?;
+            std::thread::sleep(REST);
+            Some(weight()?)
+        }
+    };
+    drop(sessions);
+    Ok(Weight { crowd, alone, listed, worked })
+}
+
+/// Logs all of them in; each lists the folder once.
+async fn enter(door: &Door, user: &str, folder: String, crowd: Crowd) -> Result<Vec<Session>> {
+    let (turns, mut entering) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
+    for _ in 0..crowd.sessions {
+        let (door, user, folder) = (door.clone(), user.to_owned(), folder.clone());
+        let turns = Arc::clone(&turns);
+        entering.spawn(async move {
+            let _turn = turns.acquire().await?;
+            let mut session = door.enter(&user, crowd.way).await?;
+            session.ls(&folder).await?;
+            anyhow::Ok(session)
+        });
+    }
+    all(entering).await
+}
+
+/// Each fetches and stores a little, after the other.
+async fn work(sessions: Vec<Session>, host: &Host<'_>) -> Result<Vec<Session>> {
+    let (turns, mut working) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
+    for (number, mut session) in sessions.into_iter().enumerate() {
+        let (source, target) = (host.source(LISTER), host.target(LISTER, number % AT_ONCE));
+        let turns = Arc::clone(&turns);
+        working.spawn(async move {
+            let _turn = turns.acquire().await?;
+            session.get(&source, WORK, until(WORK)).await?;
+            session.put(&target, WORK, until(WORK)).await?;
+            anyhow::Ok(session)
+        });
+    }
+    all(working).await
+}
+
+/// Says no when so many bytes have moved.
+fn until(most: u64) -> impl FnMut(u64) -> bool {
+    let mut sum = 0;
+    move |moved| {
+        sum += moved;
+        sum < most
+    }
+}
+
+async fn all(mut tasks: JoinSet<Result<Session>>) -> Result<Vec<Session>> {
+    let mut sessions = Vec::new();
+    while let Some(session) = tasks.join_next().await {
+        let there = sessions.len();
+        sessions.push(session?.with_context(|| format!("{there} sessions are there"))?);
+    }
+    Ok(sessions)
+}

@@ -1,0 +1,35 @@
+//! The table of docs/soak.md.
+
+use super::clients::Worker;
+use super::series::{Sample, Series};
+use std::fmt::Write;
+
+const HEAD: &str = "| until minute | memory: mean | most | most descriptors | most threads | files compared | of | \
+                    sessions kicked | commands cut | settings taken up | refused |\n\
+                    |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
+
+/// The table, what the server held before and after, and the verdict.
+pub(super) fn text(
+    workers: &[&Worker],
+    series: &Series,
+    begin: Sample,
+    end: Sample,
+    verdict: &str,
+) -> String {
+    let mut text = HEAD.to_owned();
+    for row in &series.rows {
+        let _ = writeln!(text, "{row}");
+    }
+    let users: Vec<&str> = workers.iter().map(|worker| worker.user).collect();
+    let held = |sample: Sample| {
+        format!("{} MiB, {} descriptors, {} threads", sample.memory >> 20, sample.descriptors, sample.threads)
+    };
+    let _ = write!(
+        text,
+        "\nAt work: {}. No byte was wrong. Before the first client: {}; after the last: {}. {verdict}",
+        users.join(", "),
+        held(begin),
+        held(end),
+    );
+    text
+}

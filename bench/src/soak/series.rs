@@ -1,0 +1,195 @@
+//! What the server held, look by look, and whether that grew.
+
+use super::Counts;
+use crate::measure::kib;
+use anyhow::{Context, Result, ensure};
+use std::fmt;
+use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// A row of the table is of so long.
+const ROW: Duration = Duration::from_secs(120);
+
+/// What is not looked at in the beginning, in looks: five minutes. Until then the allocator takes what it needs at
+/// most.
+const WARM_UP: usize = 60;
+
+/// Less than so many looks behind that tell nothing.
+const ENOUGH: usize = 60;
+
+/// From the first third after the warm-up to the last, the mean of the memory may grow by this share of it and
+/// by so many bytes: what it happens to do in a third differs as much.
+const MORE_MEMORY: f64 = 0.15;
+const MORE_BYTES: f64 = 16e6;
+
+/// And the descriptors that half of the looks have seen at most, by so many: two sessions more, with what they have
+/// open. The most is a matter of luck, since a put of a tree has dozens open for a moment.
+const MORE_DESCRIPTORS: usize = 24;
+
+/// What the server holds at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sample {
+    /// Resident, in bytes.
+    pub(super) memory: u64,
+    pub(super) descriptors: usize,
+    pub(super) threads: u64,
+}
+
+/// Some minutes.
+#[derive(Debug, Default)]
+pub(super) struct Row {
+    until: Duration,
+    samples: Vec<Sample>,
+    /// What happened in it: files, bytes, kicks, commands that were cut, reloads, broken settings.
+    happened: [u64; 6],
+}
+
+#[derive(Default)]
+pub(super) struct Series {
+    pub(super) rows: Vec<Row>,
+    samples: Vec<Sample>,
+    current: Vec<Sample>,
+    before: [u64; 6],
+}
+
+impl Sample {
+    pub(super) fn of(process: u32) -> Result<Sample> {
+        let gone = || "the server has ended";
+        let status = fs::read_to_string(format!("/proc/{process}/status")).with_context(gone)?;
+        let threads = status.lines().find_map(|line| line.strip_prefix("Threads:"));
+        Ok(Sample {
+            memory: kib(&status, "VmRSS:").with_context(gone)?,
+            descriptors: fs::read_dir(format!("/proc/{process}/fd")).with_context(gone)?.count(),
+            threads: threads.and_then(|threads| threads.trim().parse().ok()).with_context(gone)?,
+        })
+    }
+}
+
+impl Series {
+    /// Takes a sample; gives a row when it is full.
+    pub(super) fn add(&mut self, at: Duration, sample: Sample, counts: &Counts) -> Option<&Row> {
+        self.samples.push(sample);
+        self.current.push(sample);
+        if at < ROW * u32::try_from(self.rows.len() + 1).ok()? {
+            return None;
+        }
+        let now = counts.all();
+        let before = std::mem::replace(&mut self.before, now);
+        let mut happened = now;
+        happened.iter_mut().zip(before).for_each(|(now, before)| *now -= before);
+        self.rows.push(Row { until: at, samples: std::mem::take(&mut self.current), happened });
+        self.rows.last()
+    }
+
+    /// Says that nothing grew.
+    ///
+    /// # Errors
+    /// If it did.
+    pub(super) fn verdict(&self) -> Result<String> {
+        let samples = self.samples.get(WARM_UP..).unwrap_or_default();
+        if samples.len() < ENOUGH {
+            return Ok("It was too short to tell whether anything grows.".to_owned());
+        }
+        let third = samples.len() / 3;
+        let (first, _) = samples.split_at(third);
+        let (_, last) = samples.split_at(samples.len() - third);
+        let (memory, before) = (mean(last), mean(first));
+        let said = format!(
+            "Memory, from the first third after a warm-up to the last: {:.1} MiB, then {:.1} MiB on average.",
+            before / f64::from(1 << 20),
+            memory / f64::from(1 << 20)
+        );
+        ensure!(memory <= before * (1.0 + MORE_MEMORY) + MORE_BYTES, "memory grows. {said}");
+        let (now, before) = (median_descriptors(last), median_descriptors(first));
+        ensure!(
+            now <= before + MORE_DESCRIPTORS,
+            "descriptors grow: half of the looks saw {before} in the first third after the warm-up, {now} in the last"
+        );
+        Ok(said)
+    }
+}
+
+impl Counts {
+    fn all(&self) -> [u64; 6] {
+        let Counts { files, bytes, kicks, cut, reloads, refused } = self;
+        [files, bytes, kicks, cut, reloads, refused].map(|count: &AtomicU64| count.load(Relaxed))
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [files, bytes, kicks, cut, reloads, refused] = self.happened;
+        let threads = self.samples.iter().map(|sample| sample.threads).max().unwrap_or(0);
+        let memory = self.samples.iter().map(|sample| sample.memory).max().unwrap_or(0);
+        write!(
+            f,
+            "| {} | {:.0} MiB | {} MiB | {} | {threads} | {files} | {} MB | {kicks} | {cut} | {reloads} | {refused} |",
+            self.until.as_secs() / 60,
+            mean(&self.samples) / f64::from(1 << 20),
+            memory >> 20,
+            descriptors(&self.samples),
+            bytes / 1_000_000,
+        )
+    }
+}
+
+fn mean(samples: &[Sample]) -> f64 {
+    samples.iter().map(|sample| sample.memory as f64).sum::<f64>() / samples.len() as f64
+}
+
+fn median_descriptors(samples: &[Sample]) -> usize {
+    let mut seen: Vec<usize> = samples.iter().map(|sample| sample.descriptors).collect();
+    seen.sort_unstable();
+    seen.get(seen.len() / 2).copied().unwrap_or(0)
+}
+
+fn descriptors(samples: &[Sample]) -> usize {
+    samples.iter().map(|sample| sample.descriptors).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(sample: impl Fn(u64) -> Sample) -> Series {
+        let mut series = Series::default();
+        for look in 1..=180 {
+            series.add(Duration::from_secs(5 * look), sample(look), &Counts::default());
+        }
+        series
+    }
+
+    fn sample(mib: u64, descriptors: usize) -> Sample {
+        Sample { memory: mib << 20, descriptors, threads: 9 }
+    }
+
+    #[test]
+    fn what_stays_is_well_and_what_grows_is_not() {
+        let steady = series(|look| sample(100 + look % 10, 50));
+        assert!(steady.verdict().is_ok());
+        // The beginning may be anything.
+        assert!(series(|look| sample(if look < 50 { 1 } else { 100 }, 50)).verdict().is_ok());
+        assert!(series(|look| sample(100 + look, 50)).verdict().is_err());
+        assert!(series(|look| sample(100, 50 + look as usize)).verdict().is_err());
+    }
+
+    #[test]
+    fn a_row_has_its_minutes_and_what_happened_in_them() {
+        let mut series = Series::default();
+        let counts = Counts::default();
+        for look in 1..24 {
+            assert!(series.add(Duration::from_secs(5 * look), sample(100 + look, 50), &counts).is_none());
+        }
+        counts.files.store(7, Relaxed);
+        counts.bytes.store(3_000_000, Relaxed);
+        let row = series.add(Duration::from_secs(120), sample(300, 60), &counts).unwrap();
+        assert_eq!(row.to_string(), "| 2 | 120 MiB | 300 MiB | 60 | 9 | 7 | 3 MB | 0 | 0 | 0 | 0 |");
+    }
+
+    #[test]
+    fn a_process_is_seen() {
+        let own = Sample::of(std::process::id()).unwrap();
+        assert!(own.memory > 0 && own.descriptors > 2 && own.threads > 0);
+    }
+}

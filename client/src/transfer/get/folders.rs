@@ -1,0 +1,69 @@
+//! The modes and times of the directories that a get fills.
+
+use super::plan::Place;
+use super::store::{self, Unsynced};
+use crate::conversation::ConversationError;
+use crate::transfer::local::Directory;
+use crate::transfer::{Failure, blocking};
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+/// Directories that have not yet the times that they have on the server, nor, if they were opened for it,
+/// their modes: a mode may forbid to write, and each name that is new changes the time, so both come when
+/// nothing more goes into the directory.
+#[derive(Default)]
+pub(super) struct Folders(Vec<Folder>);
+
+struct Folder {
+    place: Place,
+    /// It gets its mode as well.
+    opened: bool,
+}
+
+impl Folders {
+    /// Adds directories, each after the one that it is in, and whether they were opened to be filled.
+    pub(super) fn add<'a>(&mut self, folders: impl Iterator<Item = (&'a Place, bool)>) {
+        self.0.extend(folders.map(|(place, opened)| Folder { place: place.clone(), opened }));
+    }
+
+    /// Finishes those into which nothing more goes, by their local paths. Returns what failed.
+    ///
+    /// # Errors
+    /// If the thread that does it has failed.
+    pub(super) async fn finish(
+        &mut self,
+        is_filled: impl Fn(&Path) -> bool,
+    ) -> Result<Vec<Failure>, ConversationError> {
+        let folders = std::mem::take(&mut self.0);
+        let (filled, rest) = folders.into_iter().partition(|folder| is_filled(&folder.place.local()));
+        self.0 = rest;
+        blocking(move || finish_all(&filled)).await
+    }
+}
+
+fn finish_all(folders: &[Folder]) -> Vec<Failure> {
+    let (mut failures, mut unsynced) = (Vec::new(), Unsynced::default());
+    for folder in folders.iter().rev() {
+        match finish(folder) {
+            Ok(directory) => unsynced.add(&Rc::new(directory)),
+            Err(error) => {
+                let why = format!("cannot set the directory's mode and time here: {error}");
+                failures.push(Failure::of(folder.place.remote.as_bytes(), why));
+            }
+        }
+    }
+    if let (Err(error), Some(first)) = (unsynced.sync(), folders.first()) {
+        let why = format!("cannot bring the directories' modes and times to the disk: {error}");
+        failures.push(Failure::of(first.place.remote.as_bytes(), why));
+    }
+    failures
+}
+
+fn finish(Folder { place, opened }: &Folder) -> io::Result<Directory> {
+    let directory = store::open(&place.base, &place.below)?;
+    if let Some(attributes) = place.attributes {
+        directory.finish(opened.then_some(attributes.mode), attributes.mtime)?;
+    }
+    Ok(directory)
+}

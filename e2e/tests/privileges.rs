@@ -1,0 +1,386 @@
+//! What the server takes from itself before it serves, and what it tells the service manager.
+//!
+//! Some of this wants root, and is skipped by name without it; some wants a kernel with Landlock.
+
+use russh::keys::{Algorithm, PrivateKey};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+use sshome_e2e::tree::mode;
+use sshome_e2e::{Host, HostBuilder, Outcome, Peer, Program, binary, foreign, until};
+use sshome_wire::{Request, Status};
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// An account that every Linux has, and that nothing runs as.
+const ACCOUNT: &str = "daemon";
+
+fn is_root(test: &str) -> bool {
+    let root = geteuid().is_root();
+    if !root {
+        eprintln!("skipped: {test}: it wants root");
+    }
+    root
+}
+
+/// The user and group of the account.
+fn account() -> (u32, u32) {
+    let accounts = fs::read_to_string("/etc/passwd").unwrap();
+    let line = accounts.lines().find_map(|line| line.strip_prefix("daemon:x:")).unwrap();
+    let mut numbers = line.split(':').map_while(|number| number.parse().ok());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
+/// A server that is to run as the account, in a folder that the account may pass through.
+fn host_of_account() -> Host {
+    let builder = HostBuilder::new().unwrap().setting(&format!("account = \"{ACCOUNT}\""));
+    let host = builder.log("file = \"log/audit\"\nmax-size = \"4 KiB\"").user("ann", "").unwrap();
+    let host = host.prepare().unwrap();
+    fs::set_permissions(host.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    host
+}
+
+/// One that says in its log what confines it.
+fn telling(settings: &str) -> HostBuilder {
+    HostBuilder::new().unwrap().setting(settings).log("file = \"log/audit\"")
+}
+
+fn log(host: &Host) -> String {
+    fs::read_to_string(host.dir().join("log/audit")).unwrap_or_default()
+}
+
+/// What a server says that does not start.
+fn refusal(host: &Host) -> String {
+    let mut command = Command::new(binary("sshomed").unwrap());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--dir"]).arg(host.dir());
+    let outcome: Outcome = command.output().unwrap().into();
+    assert_eq!((outcome.code, outcome.stdout.len()), (Some(1), 0), "{outcome}");
+    outcome.err()
+}
+
+fn edit(host: &Host, change: impl FnOnce(String) -> String) {
+    let file = host.dir().join("etc/users.toml");
+    fs::write(&file, change(fs::read_to_string(&file).unwrap())).unwrap();
+}
+
+fn reload(host: &Host) -> Outcome {
+    host.administrator().run(&["reload"])
+}
+
+/// The lines of a user whom the host's key logs in.
+fn user(host: &Host, name: &str, settings: &str) -> String {
+    let key = host.key().public_key().to_openssh().unwrap();
+    format!("\n[users.{name}]\nauthorized-keys = [\"{key}\"]\n{settings}\n")
+}
+
+/// A field of each of a process's threads in /proc.
+fn status(program: &Program, field: &str) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", program.id())).unwrap();
+    let of_task = |task: fs::DirEntry| {
+        let text = fs::read_to_string(task.path().join("status")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+        Some(line.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    tasks.flatten().filter_map(of_task).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn root_is_given_up_for_good_in_all_threads() {
+    if !is_root("root_is_given_up_for_good_in_all_threads") {
+        return;
+    }
+    let ((uid, gid), mut host) = (account(), host_of_account());
+    let program = host.start_apart().unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(peer.put("f", b"1").await.unwrap().status, Status::Done);
+    assert!(status(&program, "Uid").len() > 1);
+    for (field, want) in [
+        ("Uid", format!("{uid} {uid} {uid} {uid}")),
+        ("Gid", format!("{gid} {gid} {gid} {gid}")),
+        ("NoNewPrivs", "1".into()),
+        ("CapPrm", "0000000000000000".into()),
+        ("CapEff", "0000000000000000".into()),
+    ] {
+        let threads = status(&program, field);
+        assert!(threads.iter().all(|thread| *thread == want), "{field}: {threads:?}");
+    }
+    assert!(status(&program, "Groups").iter().all(|groups| !groups.split(' ').any(|group| group == "0")));
+    // What belongs to root in /proc of a process that is not root's has no core dumps.
+    assert_eq!(fs::metadata(format!("/proc/{}/environ", program.id())).unwrap().uid(), 0);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", program.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    assert!(log(&host).contains(&format!("confined: account {ACCOUNT}, ")), "{}", log(&host));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_root_everything_goes_on() {
+    if !is_root("without_root_everything_goes_on") {
+        return;
+    }
+    let ((uid, _), mut host) = (account(), host_of_account());
+    let mut program = host.start_apart().unwrap();
+    let owner = |path: &str| fs::metadata(host.dir().join(path)).unwrap().uid();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    let folder = Request::Mkdir { path: "/d".into(), parents: false, mode: None };
+    assert_eq!(peer.ask(folder).await.unwrap().status, Status::Done);
+    assert_eq!(peer.put("d/f", b"content").await.unwrap().status, Status::Done);
+    assert_eq!(peer.get("d/f").await.unwrap().unwrap(), b"content");
+    let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+    let line = key.public_key().to_openssh().unwrap();
+    assert_eq!(peer.ask(Request::InstallKey { line }).await.unwrap().status, Status::Done);
+    for path in ["home/ann/d/f", "keys/authorized/ann", "run/control", "log/audit"] {
+        assert_eq!(owner(path), uid, "{path}");
+    }
+    // It was read before, and nobody has to be able to read it again.
+    let host_key = host.dir().join("keys/host_ed25519");
+    assert_eq!((owner("keys/host_ed25519"), mode(&host_key).unwrap()), (0, 0o600));
+
+    edit(&host, |text| text + &user(&host, "bob", ""));
+    let done = reload(&host);
+    assert_eq!(done.code, Some(0), "{done}");
+    let mut bob = Peer::login(&host, "bob").await.unwrap();
+    assert_eq!(bob.put("f", b"1").await.unwrap().status, Status::Done);
+    assert_eq!(owner("home/bob"), uid);
+    edit(&host, |text| text + &user(&host, "eve", ""));
+    kill_process(Pid::from_raw(program.id() as i32).unwrap(), Signal::HUP).unwrap();
+    until("SIGHUP makes eve's home", || host.home("eve").exists());
+
+    for number in 0..40 {
+        assert_eq!(bob.put(format!("f{number}"), b"1").await.unwrap().status, Status::Done);
+    }
+    assert_eq!(owner("log/audit.1"), uid);
+    drop((peer, bob));
+    program.ask_to_end().unwrap();
+    assert_eq!(program.end().unwrap(), Some(0));
+    assert!(!host.dir().join("run/control").exists());
+    let mut again = host.start_apart().unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(peer.get("d/f").await.unwrap().unwrap(), b"content");
+    again.kill().unwrap();
+}
+
+#[test]
+fn what_belongs_to_somebody_else_is_told_and_stays_as_it_is() {
+    if !is_root("what_belongs_to_somebody_else_is_told_and_stays_as_it_is") {
+        return;
+    }
+    let ((uid, gid), mut host) = (account(), host_of_account());
+    let home = host.home("ann");
+    fs::create_dir_all(&home).unwrap();
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::create_dir(host.dir().join("run")).unwrap();
+    let said = refusal(&host);
+    for folder in ["home", "home/ann", "run"] {
+        let path = host.dir().join(folder);
+        let want = format!("{0}: belongs to root: chown -R {ACCOUNT}: {0}\n", path.display());
+        assert!(format!("{said}\n").contains(&want), "{want} in {said}");
+        assert_eq!(fs::metadata(path).unwrap().uid(), 0, "{folder}");
+    }
+    for folder in ["home", "home/ann", "run"] {
+        chown(host.dir().join(folder), Some(uid), Some(gid)).unwrap();
+    }
+    // A reload reads the settings as the account.
+    let settings = host.dir().join("etc/users.toml");
+    fs::set_permissions(&settings, fs::Permissions::from_mode(0o600)).unwrap();
+    let said = refusal(&host);
+    assert!(
+        said.contains("cannot be again by what the server has become (account daemon, ")
+            && said.contains("chgrp"),
+        "{said}"
+    );
+    fs::set_permissions(&settings, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(host.dir(), fs::Permissions::from_mode(0o700)).unwrap();
+    let said = refusal(&host);
+    assert!(said.contains(&format!("chmod o+x {}", host.dir().display())), "{said}");
+    fs::set_permissions(host.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    host.start_apart().unwrap();
+}
+
+#[test]
+fn an_account_that_cannot_be_is_refused() {
+    for (name, want) in [
+        ("no-such-account", "there is no account no-such-account"),
+        ("root", "root gives nothing up"),
+        (if geteuid().is_root() { "\\u001b[2J" } else { ACCOUNT }, "account"),
+    ] {
+        let host = HostBuilder::new().unwrap().setting(&format!("account = \"{name}\""));
+        let said = refusal(&host.prepare().unwrap());
+        assert!(said.contains(want) && !said.contains('\x1b'), "{name}: {said}");
+    }
+}
+
+/// Whether the kernel confines a server that wants to be.
+fn confines(host: &Host, test: &str) -> bool {
+    let confines = log(host).contains("Landlock ABI");
+    if !confines {
+        eprintln!("skipped: {test}: this kernel has no Landlock, or it is switched off");
+    }
+    confines
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_outside_wants_a_restart_and_a_home_among_the_others_does_not() {
+    let outside = tempfile::tempdir().unwrap();
+    let outside = outside.path().display();
+    let mut host = telling("").user("ann", "").unwrap().prepare().unwrap();
+    let program = host.start_apart().unwrap();
+    if !confines(&host, "a_root_outside_wants_a_restart_and_a_home_among_the_others_does_not") {
+        return;
+    }
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    let before = fs::read_to_string(host.dir().join("etc/users.toml")).unwrap();
+    edit(&host, |text| text.replace("shutdown-grace = 1", "shutdown-grace = 7"));
+    edit(&host, |text| {
+        text + &user(&host, "new", "") + &user(&host, "bob", &format!("root = \"{outside}\""))
+    });
+    let refused = reload(&host);
+    assert_eq!(refused.code, Some(1), "{refused}");
+    assert!(
+        refused.err().contains(&format!("restart needed: users.bob.root ({outside} lies outside")),
+        "{refused}"
+    );
+    assert!(Peer::login(&host, "bob").await.is_err() && Peer::login(&host, "new").await.is_err());
+    assert!(!host.home("new").exists());
+    assert_eq!(peer.ask(Request::Pwd).await.unwrap().status, Status::Done);
+    edit(&host, |_| before + &user(&host, "new", ""));
+    let done = reload(&host);
+    assert_eq!(done.code, Some(0), "{done}");
+    let mut new = Peer::login(&host, "new").await.unwrap();
+    assert_eq!(new.put("f", b"1").await.unwrap().status, Status::Done);
+    drop(program);
+
+    edit(&host, |text| text + &user(&host, "bob", &format!("root = \"{outside}\"")));
+    let _program = host.start_apart().unwrap();
+    let mut bob = Peer::login(&host, "bob").await.unwrap();
+    assert_eq!(bob.put("f", b"1").await.unwrap().status, Status::Done);
+}
+
+/// The server's own checks are passed here: the names are those that it was started with, and what they lead
+/// to is other folders. So it is the kernel that refuses, and root as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kernel_keeps_the_server_where_it_was_when_it_started() {
+    for confine in ["best-effort", "off"] {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let root = elsewhere.path().join("root");
+        fs::create_dir(&root).unwrap();
+        let builder = telling(&format!("confine = \"{confine}\"")).user("ann", "").unwrap();
+        let settings = format!("root = \"{}\"", root.display());
+        let mut host = builder.user("bob", &settings).unwrap().prepare().unwrap();
+        let program = host.start_apart().unwrap();
+        let confined = confine != "off";
+        if confined && !confines(&host, "the_kernel_keeps_the_server_where_it_was_when_it_started") {
+            return;
+        }
+        assert_eq!(status(&program, "NoNewPrivs").contains(&"0".to_owned()), !confined);
+        let text = fs::read_to_string(host.dir().join("etc/users.toml")).unwrap();
+        edit(&host, |text| text + "enabled = false\n");
+        assert_eq!(reload(&host).code, Some(0));
+        fs::rename(&root, elsewhere.path().join("before")).unwrap();
+        fs::create_dir(&root).unwrap();
+        edit(&host, |_| text.clone());
+        let done = reload(&host);
+        assert_eq!(done.code == Some(0), !confined, "{confine}: {done}");
+        assert_eq!(done.err().contains("Permission denied"), confined, "{confine}: {done}");
+
+        // Nor is a key read that a link in keys/ leads to.
+        let key = host.key().public_key().to_openssh().unwrap();
+        fs::write(elsewhere.path().join("eve.pub"), key).unwrap();
+        symlink(elsewhere.path().join("eve.pub"), host.dir().join("keys/eve.pub")).unwrap();
+        edit(&host, |_| {
+            let settings = text.split("\n[users.bob]").next().unwrap().to_owned();
+            settings + "\n[users.eve]\nauthorized-keys = [\"keys/eve.pub\"]\n"
+        });
+        let done = reload(&host);
+        assert_eq!(done.code == Some(0), !confined, "{confine}: {done}");
+        assert_eq!(done.err().contains("keys/eve.pub cannot be read"), confined, "{confine}: {done}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_of_it_can_be_required() {
+    let mut host = telling("confine = \"required\"").user("ann", "").unwrap().prepare().unwrap();
+    match host.start_apart() {
+        Ok(_program) => {
+            assert!(
+                log(&host).contains("Landlock ABI") && !log(&host).contains("not confined"),
+                "{}",
+                log(&host)
+            );
+            let mut peer = Peer::login(&host, "ann").await.unwrap();
+            assert_eq!(peer.put("f", b"1").await.unwrap().status, Status::Done);
+        }
+        Err(_) => assert!(refusal(&host).contains("Linux 6.12"), "{}", refusal(&host)),
+    }
+}
+
+/// The message of a service manager's socket.
+fn told(manager: &UnixDatagram) -> String {
+    let mut message = [0; 4096];
+    let length = manager.recv(&mut message).unwrap();
+    String::from_utf8(message[..length].to_vec()).unwrap()
+}
+
+#[test]
+fn the_service_manager_hears_of_start_reload_and_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let name = format!("sshomed-e2e-{:016x}", rand::random::<u64>());
+    // A confined server may begin nothing with abstract sockets, but this one it has from before.
+    for (socket, address) in [
+        (path.display().to_string(), SocketAddr::from_pathname(&path).unwrap()),
+        (format!("@{name}"), SocketAddr::from_abstract_name(&name).unwrap()),
+    ] {
+        let manager = UnixDatagram::bind_addr(&address).unwrap();
+        manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+        let mut program = host.start_apart_as(|command| _ = command.env("NOTIFY_SOCKET", &socket)).unwrap();
+        assert_eq!(told(&manager), "READY=1\nSTATUS=serving 1 user");
+        edit(&host, |text| text + &user(&host, "bob", ""));
+        // It may notice the change before it is asked.
+        let _done = reload(&host);
+        let reloading = told(&manager);
+        let since = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
+        assert!(since.parse::<u64>().unwrap() > 0);
+        assert_eq!(told(&manager), "READY=1\nSTATUS=serving 2 users");
+        edit(&host, |text| text + "quota = -1\n");
+        assert_eq!(reload(&host).code, Some(1));
+        let status = loop {
+            let message = told(&manager);
+            if message.contains("stay as they were") {
+                break message;
+            }
+        };
+        assert!(status.starts_with("READY=1\nSTATUS=") && status.lines().count() == 2, "{status}");
+        program.ask_to_end().unwrap();
+        assert_eq!(program.end().unwrap(), Some(0));
+        while told(&manager) != "STOPPING=1\nSTATUS=ending" {}
+    }
+}
+
+#[test]
+fn the_unit_is_sound_and_lets_the_service_do_little() {
+    let Some(analyze) =
+        foreign::program("systemd-analyze", "the_unit_is_sound_and_lets_the_service_do_little")
+    else {
+        return;
+    };
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc/systemd/sshomed.service");
+    let text = fs::read_to_string(unit).unwrap();
+    // Where it is installed nothing may be yet.
+    let text = text.replace("/usr/local/bin/sshomed", binary("sshomed").unwrap().to_str().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let unit = folder.path().join("sshomed.service");
+    fs::write(&unit, text).unwrap();
+    let run = |arguments: &[&str]| -> Outcome {
+        Command::new(&analyze).args(arguments).arg(&unit).output().unwrap().into()
+    };
+    let verified = run(&["verify"]);
+    assert_eq!(verified.code, Some(0), "{verified}");
+    // 2.0, where 10 is a service that may do everything.
+    let exposed = run(&["security", "--offline=true", "--threshold=20"]);
+    assert_eq!(exposed.code, Some(0), "{exposed}");
+}

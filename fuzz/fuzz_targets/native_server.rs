@@ -1,0 +1,55 @@
+//! Whole streams of frames into the server's side of the native protocol, with a home of its own each.
+//! Whatever comes, it must not panic; what it answers are frames, never more answers than requests;
+//! afterwards the books are what a fresh count of the disk finds, within the quota, and nothing outside has
+//! changed.
+#![no_main]
+
+use bytes::BytesMut;
+use libfuzzer_sys::fuzz_target;
+use sshome_fuzz::{Answers, Pieces, World};
+use sshome_wire::{Decoder, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Status};
+use sshomed::subsystem::{Ended, native};
+use std::sync::LazyLock;
+use tokio_util::sync::CancellationToken;
+
+static WORLD: LazyLock<World> = LazyLock::new(World::new);
+
+fuzz_target!(|input: &[u8]| {
+    let mut greeting = BytesMut::new();
+    hello().encode(&mut greeting).expect("a hello fits");
+    let incoming = Pieces::packets(greeting.freeze(), input);
+    let answers = Answers::default();
+    let stopping = CancellationToken::new();
+    let ended = WORLD.visit(async |user| native::converse(incoming, answers.clone(), user, stopping).await);
+    assert!(matches!(ended, Ended::Well | Ended::Violation), "{ended:?}");
+    assert!(answers.errors().is_empty(), "the subsystem has no standard error");
+    let mut frames = decoded(&answers).into_iter();
+    assert!(matches!(frames.next(), Some(Frame::Hello(_))), "the server greets first");
+    let answered = frames.filter(|frame| matches!(frame, Frame::Reply(_) | Frame::End(_))).count();
+    // A request takes 6 bytes at least, a cancel 5; and whoever breaks the protocol is told so.
+    assert!(answered <= input.len() / 4 + 1, "{answered} answers to {} bytes", input.len());
+});
+
+fn hello() -> Frame {
+    Frame::Hello(Hello {
+        version: PROTOCOL_VERSION,
+        features: Features::default(),
+        max_frame: MAX_FRAME,
+        max_outstanding: 4096,
+        status: Status::Authenticated,
+        message: String::new(),
+    })
+}
+
+/// What was answered, each a whole frame that only a server sends.
+fn decoded(answers: &Answers) -> Vec<Frame> {
+    let mut decoder = Decoder::new();
+    answers.output().into_iter().for_each(|piece| decoder.push(piece));
+    let mut frames = Vec::new();
+    while let Some(frame) = decoder.next().expect("frames") {
+        assert!(!matches!(frame, Frame::Request(_) | Frame::Cancel | Frame::Abort), "{frame:?}");
+        frames.push(frame);
+    }
+    assert_eq!(decoder.buffered(), 0, "the last frame is whole");
+    frames
+}

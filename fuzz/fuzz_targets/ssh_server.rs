@@ -1,0 +1,107 @@
+//! What anybody who reaches the port can send: bytes before the login, up to where they would be ciphered.
+//! Whatever comes, the server must not panic; it greets, answers little, ends with the client, and lets
+//! nobody in.
+#![no_main]
+
+use arc_swap::ArcSwap;
+use libfuzzer_sys::fuzz_target;
+use sshomed::accounts::TomlAccounts;
+use sshomed::auth::Authenticator;
+use sshomed::config;
+use sshomed::home::Homes;
+use sshomed::limits::Gate;
+use sshomed::metrics::Metrics;
+use sshomed::quota::Ledgers;
+use sshomed::session::{Rates, Sessions, Shared, Transport};
+use sshomed::subsystem::Workers;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
+
+/// What a stranger is sent at the most, in bytes: identification, KEXINIT, the host key and its signature.
+const MOST_SENT: usize = 8 << 10;
+
+/// A server without users.
+struct World {
+    _dir: TempDir,
+    transport: Transport,
+    shared: Arc<Shared>,
+    runtime: Runtime,
+}
+
+static WORLD: LazyLock<World> = LazyLock::new(World::new);
+
+// The first byte says what the client calls itself, unless that is in the input; the rest are packets, whose
+// lengths and padding are made to fit.
+fuzz_target!(|input: &[u8]| {
+    let world = &*WORLD;
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let entry = world.shared.gate.admit(peer.ip(), Instant::now(), 0).expect("exempt from penalties");
+    let sent = sent(input);
+    let answer = world.runtime.block_on(async {
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        let serving = world.transport.serve(server, peer, Arc::clone(&world.shared), entry);
+        let talking = async move {
+            // A server that has heard enough has left.
+            drop(client.write_all(&sent).await);
+            drop(client.shutdown().await);
+            let mut answer = Vec::new();
+            drop(client.read_to_end(&mut answer).await);
+            answer
+        };
+        tokio::join!(serving, talking).1
+    });
+    assert!(answer.starts_with(b"SSH-2.0-"), "{}", answer.escape_ascii());
+    assert!(answer.len() <= MOST_SENT, "{} bytes", answer.len());
+    assert!(world.shared.sessions.logged_in().is_empty());
+});
+
+/// The stream that an input stands for. Random bytes hardly ever are a packet of SSH.
+fn sent(input: &[u8]) -> Vec<u8> {
+    let Some((0, mut rest)) = input.split_first().map(|(first, rest)| (first & 1, rest)) else {
+        return input.get(1..).unwrap_or_default().to_vec();
+    };
+    let mut stream = b"SSH-2.0-fuzz\r\n".to_vec();
+    while let [high, low, after @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(after.len());
+        let (payload, behind) = after.split_at(length);
+        // RFC 4253, section 6: the whole is a multiple of eight, and four bytes of padding are the least.
+        let padding = 4 + (8 - (5 + payload.len() + 4) % 8) % 8;
+        stream.extend((1 + payload.len() as u32 + padding as u32).to_be_bytes());
+        stream.push(padding as u8);
+        stream.extend(payload);
+        stream.extend(vec![0; padding]);
+        rest = behind;
+    }
+    stream
+}
+
+impl World {
+    fn new() -> World {
+        let dir = TempDir::new().expect("a temporary folder");
+        std::fs::create_dir(dir.path().join("etc")).expect("a folder");
+        std::fs::write(dir.path().join("etc/users.toml"), "[server]\n").expect("a file");
+        let config = config::load(dir.path(), None, &[]).expect("a configuration");
+        let transport = Transport::new(config.kex, &config.host_keys, &config.limits).expect("a key");
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let metrics = Arc::new(Metrics::default());
+        let shared = Shared {
+            authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config))),
+            homes: Homes::default(),
+            ledgers: Ledgers::default(),
+            gate: Gate::new(config.limits.clone()),
+            rates: Rates::default(),
+            sessions: Arc::new(Sessions::new(Arc::clone(&metrics))),
+            metrics,
+            workers: runtime.block_on(async { Workers::of_this_runtime() }),
+            stopping: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            config: ArcSwap::from_pointee(config),
+        };
+        World { _dir: dir, transport, shared: Arc::new(shared), runtime }
+    }
+}

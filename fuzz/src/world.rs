@@ -1,0 +1,92 @@
+use sshomed::accounts::{Account, TomlAccounts};
+use sshomed::auth::{Authenticator, Login, Password, hash_password};
+use sshomed::config;
+use sshomed::home::Homes;
+use sshomed::operations::User;
+use sshomed::quota::Use;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+/// How many bytes the home may hold.
+const QUOTA: u64 = 1 << 20;
+
+/// How many entries.
+const MAX_FILES: u64 = 30;
+
+/// A home, a folder outside of it, and who has logged in.
+pub struct World {
+    dir: TempDir,
+    accounts: Vec<Arc<Account>>,
+    login: Login,
+    runtime: Runtime,
+}
+
+impl World {
+    /// A server's folder with one user, ann.
+    pub fn new() -> World {
+        let dir = TempDir::new().expect("a temporary folder");
+        let password = || Password::new("only here");
+        fs::create_dir(dir.path().join("etc")).expect("a folder");
+        let text = format!("[server]\n[users.ann]\nquota = {QUOTA}\nmax-files = {MAX_FILES}\n");
+        fs::write(dir.path().join("etc/users.toml"), text).expect("a file");
+        fs::write(dir.path().join("secret"), "outside").expect("a file");
+        let mut config = config::load(dir.path(), None, &[]).expect("a configuration");
+        for account in &mut config.accounts {
+            Arc::make_mut(account).password = Some(hash_password(&password()).expect("a hash"));
+        }
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config)));
+        let login = runtime.block_on(authenticator.password("ann", password())).expect("a login");
+        World { dir, accounts: config.accounts, login, runtime }
+    }
+
+    /// Where the home is.
+    pub fn home(&self) -> PathBuf {
+        self.dir.path().join("home/ann")
+    }
+
+    /// Has something done in the home, which begins with a file, a folder and a link in it.
+    ///
+    /// # Panics
+    /// If the books are then not what a fresh count of the disk finds, if it holds more than it may, or if
+    /// anything outside has changed.
+    pub fn visit<T>(&self, act: impl AsyncFnOnce(User) -> T) -> T {
+        begin_anew(&self.home());
+        let (homes, ledgers) = Homes::prepare(&self.accounts).expect("a home");
+        let user = User::enter(self.login.clone(), &homes, &ledgers).expect("the user's home");
+        let done = self.runtime.block_on(act(user));
+        let booked = ledgers.of("ann").expect("books").usage();
+        drop((homes, ledgers));
+        let (homes, ledgers) = Homes::prepare(&self.accounts).expect("a home");
+        let found = ledgers.of("ann").expect("books").usage();
+        assert_eq!(booked, found, "what is booked is what is there");
+        let Use { bytes, entries } = found.0;
+        assert!(bytes + found.1.bytes <= QUOTA && entries + found.1.entries <= MAX_FILES, "{found:?}");
+        assert_eq!(fs::read(self.dir.path().join("secret")).expect("what is outside"), b"outside");
+        let beside = fs::read_dir(self.dir.path()).expect("the server's folder").count();
+        assert_eq!(beside, 3, "etc, home and the secret");
+        drop(homes);
+        done
+    }
+}
+
+impl Default for World {
+    fn default() -> World {
+        World::new()
+    }
+}
+
+fn begin_anew(home: &Path) {
+    match fs::remove_dir_all(home) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        removed => removed.expect("the home of the run before"),
+    }
+    fs::create_dir_all(home.join("d")).expect("a folder");
+    fs::write(home.join("there"), [7; 5000]).expect("a file");
+    symlink("/../../secret", home.join("out")).expect("a link");
+}

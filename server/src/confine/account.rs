@@ -1,0 +1,138 @@
+//! The account of this machine that the server runs as.
+
+use nix::unistd::{self, Gid, Uid, User};
+use sshome_wire::display::Escaped;
+use std::ffi::CString;
+use std::io;
+
+/// An account that this process is, or can become.
+#[derive(Debug)]
+pub(super) struct Account {
+    name: String,
+    uid: Uid,
+    gid: Gid,
+    groups: Vec<Gid>,
+}
+
+/// Why the server cannot be the account that it is to be.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// Nobody has that name.
+    #[error(
+        "server.account: there is no account {} on this machine: make it (useradd --system --shell /usr/sbin/nologin …), \
+         or name another one", Escaped(.0.as_bytes())
+    )]
+    Unknown(String),
+    /// It is root by another name, or in root's group.
+    #[error("server.account: {} is root or in its group, which gives nothing up: name another account", Escaped(.0.as_bytes()))]
+    IsRoot(String),
+    /// Only root can become somebody else.
+    #[error(
+        "server.account: the server is to run as {}, and was started by somebody else: start it as that account, or as root",
+        Escaped(.0.as_bytes())
+    )]
+    Another(String),
+    /// The system does not tell of accounts.
+    #[error("server.account: {} cannot be looked up: {error}", Escaped(.name.as_bytes()))]
+    LookUp {
+        /// The account.
+        name: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// The kernel does not let it.
+    #[error("server.account: the server cannot become {}: {error}", Escaped(.name.as_bytes()))]
+    Refused {
+        /// The account.
+        name: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// Root could be taken back.
+    #[error("server.account: the server became {}, and could become root again: it does not serve", Escaped(.0.as_bytes()))]
+    NotGivenUp(String),
+}
+
+impl Account {
+    /// Looks an account up that this process is or can become.
+    ///
+    /// # Errors
+    /// If there is none, it is root, or this process is another one and not root.
+    pub(super) fn find(name: &str) -> Result<Account, AccountError> {
+        let failed = |error: nix::Error| AccountError::LookUp { name: name.to_owned(), error: error.into() };
+        let unknown = || AccountError::Unknown(name.to_owned());
+        let user = User::from_name(name).map_err(failed)?.ok_or_else(unknown)?;
+        let text = CString::new(name).map_err(|_| unknown())?;
+        let groups = unistd::getgrouplist(&text, user.gid).map_err(failed)?;
+        let account = Account { name: name.to_owned(), uid: user.uid, gid: user.gid, groups };
+        if user.uid.is_root() || account.groups.contains(&Gid::from_raw(0)) {
+            return Err(AccountError::IsRoot(account.name));
+        }
+        if !account.is_current() && !unistd::geteuid().is_root() {
+            return Err(AccountError::Another(account.name));
+        }
+        Ok(account)
+    }
+
+    pub(super) fn is_current(&self) -> bool {
+        unistd::geteuid() == self.uid
+    }
+
+    pub(super) fn uid(&self) -> Uid {
+        self.uid
+    }
+
+    pub(super) fn gid(&self) -> Gid {
+        self.gid
+    }
+
+    pub(super) fn into_name(self) -> String {
+        self.name
+    }
+
+    /// Becomes it for good, if this process is not it already.
+    ///
+    /// # Errors
+    /// If the kernel refuses, or would give root back.
+    pub(super) fn enter(&self) -> Result<(), AccountError> {
+        if !self.is_current() {
+            let become_it = || {
+                unistd::setgroups(&self.groups)?;
+                unistd::setresgid(self.gid, self.gid, self.gid)?;
+                unistd::setresuid(self.uid, self.uid, self.uid)
+            };
+            become_it().map_err(|error: nix::Error| AccountError::Refused {
+                name: self.name.clone(),
+                error: error.into(),
+            })?;
+        }
+        // Whether it is for good is seen by trying.
+        let (root, wheel) = (Uid::from_raw(0), Gid::from_raw(0));
+        let back = unistd::setresuid(root, root, root).is_ok()
+            || unistd::setresgid(wheel, wheel, wheel).is_ok()
+            || unistd::setgroups(&[wheel]).is_ok();
+        if back { Err(AccountError::NotGivenUp(self.name.clone())) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_and_nobody_in_particular_are_refused() {
+        assert!(matches!(Account::find("root"), Err(AccountError::IsRoot(_))));
+        for name in ["no-such-account", "", "a\0b"] {
+            assert!(matches!(Account::find(name), Err(AccountError::Unknown(_))), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn somebody_else_is_root_s_to_become() {
+        let found = Account::find("daemon");
+        match unistd::geteuid().is_root() {
+            true => assert_eq!(found.unwrap().into_name(), "daemon"),
+            false => assert!(matches!(found, Err(AccountError::Another(_)))),
+        }
+    }
+}

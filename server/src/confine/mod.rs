@@ -1,0 +1,213 @@
+//! What the server takes from itself before it serves: root, capabilities, new privileges, core dumps, and
+//! all files and ports that it does not need.
+//!
+//! Landlock and capabilities are a thread's, and pass to those that it begins. So all of this is done
+//! before there is a second one, and so before the async runtime.
+
+mod account;
+mod folders;
+mod landlock;
+
+pub use account::AccountError;
+
+use self::landlock::Landlock;
+use crate::config::{Config, ConfigError, Confine};
+use ::landlock::RulesetError;
+use account::Account;
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, geteuid, set_dumpable_behavior, setrlimit};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+use sshome_wire::display::Escaped;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the server cannot be confined as it was told to be.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfineError {
+    /// The account that it is to run as.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// A folder that it writes to cannot be made.
+    #[error("{}: cannot be made: {error}", crate::config::shown(.folder))]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// What it has to write to belongs to somebody else.
+    #[error(
+        "the account {} cannot use what the server has to write to, and nothing is changed behind your back:\n{}",
+        Escaped(.account.as_bytes()), .complaints.join("\n")
+    )]
+    NotTheirs {
+        /// The account.
+        account: String,
+        /// A line each, with the command that mends it.
+        complaints: Vec<String>,
+    },
+    /// A reload would fail.
+    #[error(
+        "the settings could be read at the start, and cannot be again by what the server has become \
+         ({confinement}): {error}\n\
+         let its account read them and the keys that they name, as with chgrp and chmod g+r, and keep these in keys/"
+    )]
+    Settings {
+        /// What it has become.
+        confinement: String,
+        /// What cannot be read.
+        error: ConfigError,
+    },
+    /// The kernel does not do what was asked for.
+    #[error("the server cannot {what}: {error}; confine = \"off\" leaves it out")]
+    Kernel {
+        /// What.
+        what: &'static str,
+        /// Why.
+        error: io::Error,
+    },
+    /// It does not know Landlock, or not enough of it.
+    #[error(
+        "the server cannot confine itself with Landlock: {0}; Linux 6.12 and later can do all of it, and \
+         confine = \"best-effort\" starts with what this kernel can do"
+    )]
+    Landlock(#[from] RulesetError),
+}
+
+/// The half that may want root: what is made for the account that the server will be.
+#[derive(Debug)]
+pub struct Preparation {
+    account: Option<Account>,
+}
+
+/// What the server is confined to. The default is nothing, as for a server within another program.
+#[derive(Clone, Debug, Default)]
+pub struct Confinement {
+    account: Option<String>,
+    is_root: bool,
+    /// Whether there are no new privileges, no capabilities and no core dumps.
+    hardened: bool,
+    /// None if it was not wanted.
+    landlock: Option<Landlock>,
+}
+
+impl Preparation {
+    /// Looks the account up, and makes the folders that the server writes to where they are missing.
+    ///
+    /// # Errors
+    /// If there is no such account, this process cannot become it, or a folder cannot be made.
+    pub fn begin(config: &Config) -> Result<Preparation, ConfineError> {
+        let account = config.account.as_deref().map(Account::find).transpose()?;
+        if account.is_some() || config.confine != Confine::Off {
+            // Landlock allows only what is there.
+            let owner = account.as_ref().filter(|account| !account.is_current());
+            folders::make(config, owner)?;
+        }
+        Ok(Preparation { account })
+    }
+
+    /// Becomes the account, and gives up what the server does not need. Sockets and host keys are there by
+    /// now. This thread is the only one.
+    ///
+    /// # Errors
+    /// If something is not as the settings want it. The process has to end then.
+    pub fn confine(self, config: &Config) -> Result<Confinement, ConfineError> {
+        if let Some(account) = &self.account {
+            account.enter()?;
+        }
+        let mut confinement = Confinement {
+            account: self.account.map(Account::into_name),
+            is_root: geteuid().is_root(),
+            ..Confinement::default()
+        };
+        if config.confine != Confine::Off {
+            harden()?;
+            confinement.hardened = true;
+            confinement.landlock = Some(Landlock::begin(config)?);
+        }
+        if let Some(account) = &confinement.account {
+            folders::check(config, account)?;
+        }
+        if confinement.hardened || confinement.account.is_some() {
+            // What a reload will read.
+            config
+                .load_again()
+                .map_err(|error| ConfineError::Settings { confinement: confinement.to_string(), error })?;
+        }
+        Ok(confinement)
+    }
+}
+
+impl Confinement {
+    /// Whether a home may lie there.
+    #[must_use]
+    pub fn allows(&self, root: &Path) -> bool {
+        self.landlock.as_ref().is_none_or(|landlock| landlock.allows(root))
+    }
+
+    /// Tells the log what protects this server, and what does not.
+    pub fn tell(&self) {
+        tracing::info!("confined: {self}");
+        if self.is_root {
+            tracing::warn!(
+                "this server runs as root, and so does whatever breaks into it: name an account in [server], \
+                 which it becomes once it has its ports (docs/operating.md)"
+            );
+        }
+        if let Some(missing) = self.landlock.as_ref().and_then(Landlock::missing) {
+            tracing::warn!("not confined: {missing}");
+        }
+    }
+}
+
+impl fmt::Display for Confinement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.account, self.is_root) {
+            (Some(account), _) => write!(f, "account {}", Escaped(account.as_bytes()))?,
+            (None, true) => f.write_str("root")?,
+            (None, false) => f.write_str("the account that started it")?,
+        }
+        match &self.landlock {
+            Some(landlock) => write!(f, ", {landlock}")?,
+            None => f.write_str(", no Landlock")?,
+        }
+        match self.hardened {
+            true => f.write_str(", no new privileges, no core dumps"),
+            false => f.write_str(", nothing else"),
+        }
+    }
+}
+
+/// Keeps what this process remembers out of core dumps, and other processes of its account from looking into it.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn no_core_dumps() -> Result<(), ConfineError> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none).map_err(refused("switch core dumps off"))?;
+    // A program that collects core dumps gets them whatever the limit is, but not of such a process.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(refused("switch core dumps off"))
+}
+
+/// No core dumps, no new privileges, and no capabilities without root.
+fn harden() -> Result<(), ConfineError> {
+    no_core_dumps()?;
+    rustix::thread::set_no_new_privs(true).map_err(refused("rule out new privileges"))?;
+    let has = rustix::thread::capabilities(None).map_err(refused("tell its capabilities"))?;
+    // A service manager that has left none may also have forbidden the call.
+    if !geteuid().is_root() && !(has.permitted | has.inheritable).is_empty() {
+        let none = CapabilitySets {
+            effective: CapabilitySet::empty(),
+            permitted: CapabilitySet::empty(),
+            inheritable: CapabilitySet::empty(),
+        };
+        rustix::thread::clear_ambient_capability_set().map_err(refused("give up capabilities"))?;
+        rustix::thread::set_capabilities(None, none).map_err(refused("give up capabilities"))?;
+    }
+    Ok(())
+}
+
+fn refused(what: &'static str) -> impl Fn(Errno) -> ConfineError {
+    move |error| ConfineError::Kernel { what, error: error.into() }
+}

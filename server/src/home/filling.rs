@@ -1,0 +1,123 @@
+//! Directories that are filled although their mode forbids it.
+
+use super::entry::LEAST;
+use super::{Location, Result};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, Stat, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
+use rustix::io::Errno;
+use sshome_wire::Time;
+
+/// The extended attribute that holds a directory's mode, in octal, while it is open to be filled. A transfer
+/// that is cut and goes on later finds it there.
+const NAME: &str = "user.sshome.mode";
+
+/// What its owner needs to fill a directory.
+const OPEN: u32 = 0o700;
+
+/// The mode that a directory is to have once it is filled.
+#[derive(Clone, Copy, Debug)]
+pub struct Filling(u32);
+
+impl Filling {
+    /// Of this mode.
+    #[must_use]
+    pub fn of(mode: u32) -> Filling {
+        Filling(mode & 0o777)
+    }
+
+    /// Opens a new directory to its owner. A mode that is not yet the right one is noted; where the filesystem
+    /// has no extended attributes, the directory stays as it is then.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn begin(self, new: &Location) -> Result<()> {
+        let directory = new.open_directory()?;
+        // All of it: the server's own mask is for what nobody has given a mode.
+        rustix::fs::fchmod(&directory, Mode::from_raw_mode(self.0 | OPEN))?;
+        if self.is_closed() { self.note(&directory).map(drop) } else { Ok(()) }
+    }
+
+    /// Opens a directory that has just this mode, if that is needed, or else leaves it as it is.
+    ///
+    /// # Errors
+    /// The kernel's. That it is a link to a directory is none.
+    pub fn reopen(self, old: &Location) -> Result<()> {
+        if !self.is_closed() {
+            return Ok(());
+        }
+        let directory = match old.open_directory() {
+            Err(super::Error::Os(Errno::NOTDIR | Errno::LOOP)) => return Ok(()),
+            directory => directory?,
+        };
+        let closed = self.0 | LEAST;
+        if rustix::fs::fstat(&directory)?.st_mode & 0o777 != closed {
+            return Ok(());
+        }
+        // The attribute takes the right to write.
+        rustix::fs::fchmod(&directory, Mode::from_raw_mode(self.0 | OPEN))?;
+        if !self.note(&directory)? {
+            rustix::fs::fchmod(&directory, Mode::from_raw_mode(closed))?;
+        }
+        Ok(())
+    }
+
+    /// Whether it would keep the owner from filling the directory.
+    fn is_closed(self) -> bool {
+        self.0 & OPEN != OPEN
+    }
+
+    /// Whether it could be written down.
+    fn note(self, directory: &OwnedFd) -> Result<bool> {
+        let text = format!("{:o}", self.0);
+        match rustix::fs::fsetxattr(directory, NAME, text.as_bytes(), XattrFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::OPNOTSUPP | Errno::NOSPC | Errno::DQUOT | Errno::PERM) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Gives a directory its time, and the mode that was noted for it.
+///
+/// # Errors
+/// The kernel's.
+pub fn finish_directory(directory: &OwnedFd, mtime: Time) -> Result<()> {
+    if let Some(mode) = noted(directory) {
+        rustix::fs::fremovexattr(directory, NAME)?;
+        rustix::fs::fchmod(directory, Mode::from_raw_mode(mode | LEAST))?;
+    }
+    let last_modification = Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() };
+    let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    Ok(rustix::fs::futimens(directory, &Timestamps { last_access, last_modification })?)
+}
+
+fn noted(directory: &OwnedFd) -> Option<u32> {
+    let mut value = [0; 4];
+    let length = rustix::fs::fgetxattr(directory, NAME, &mut value[..]).ok()?;
+    let text = std::str::from_utf8(value.get(..length)?).ok()?;
+    u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777)
+}
+
+/// Forgets what was noted of the directory at a path: it gets another mode.
+///
+/// # Errors
+/// The kernel's. That there is nothing to forget is none.
+pub(super) fn forget(path: &str) -> Result<()> {
+    match rustix::fs::removexattr(path, NAME) {
+        // One that is closed to its owner has no note that we could have written.
+        Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::ACCESS | Errno::PERM) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens a directory to its owner, so that what is in it can be removed.
+///
+/// # Errors
+/// The kernel's.
+pub fn open_to_owner(location: &Location, stat: &Stat) -> Result<()> {
+    if stat.st_mode & OPEN == OPEN {
+        return Ok(());
+    }
+    let open = Mode::from_raw_mode((stat.st_mode & 0o777) | OPEN);
+    Ok(rustix::fs::fchmod(location.open_directory()?, open)?)
+}

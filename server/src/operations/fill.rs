@@ -1,0 +1,74 @@
+//! Directories of a tree that is being put: open to their owner until nothing more goes into them.
+
+use super::error::Context;
+use super::place::FEW;
+use super::{Made, Result, User, make_directory};
+use crate::home::{self, Filling, Location};
+use rustix::fd::OwnedFd;
+use sshome_wire::{RemotePath, Time};
+
+/// Makes a directory as [`make_directory`] does, to be filled: a mode that keeps its owner out is noted, and
+/// comes into force when the directory is [finished](finish_directories). One that is there and has just
+/// that mode is what such a put has left, and is opened for the next.
+///
+/// # Errors
+/// As [`make_directory`].
+pub fn make_directory_to_fill(
+    user: &User,
+    path: &RemotePath,
+    parents: bool,
+    mode: Option<u32>,
+) -> Result<(Made, Vec<Location>)> {
+    let (made, locations) = make_directory(user, path, parents, mode)?;
+    if let Some(filling) = mode.map(Filling::of) {
+        let opened = match made {
+            Made::New => locations.last().map_or(Ok(()), |new| filling.begin(new)),
+            Made::Existed => match user.home.locate(path) {
+                Err(home::Error::Top) => Ok(()),
+                old => old.and_then(|old| filling.reopen(&old)),
+            },
+        };
+        opened.of_directory(path)?;
+    }
+    Ok((made, locations))
+}
+
+/// A directory that nothing more goes into, and the time that it is to have.
+#[derive(Debug)]
+pub struct FinishedDirectory {
+    path: RemotePath,
+    handle: OwnedFd,
+    mtime: Time,
+}
+
+impl FinishedDirectory {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// If no directory is at the path.
+    pub fn find(user: &User, path: RemotePath, mtime: Time) -> Result<FinishedDirectory> {
+        user.require_write()?;
+        let location = user.home.locate(&path).of_directory(&path)?;
+        let handle = location.open_directory().of_directory(&path)?;
+        Ok(FinishedDirectory { path, handle, mtime })
+    }
+}
+
+/// Gives directories their times, and their modes where those have waited. What is reported as done is on
+/// the disk; the results are in the order of the directories.
+pub fn finish_directories(user: &User, directories: Vec<FinishedDirectory>) -> Vec<Result<()>> {
+    let mark = user.home.mark();
+    let at_once = directories.len() > FEW;
+    let finish = |directory: &FinishedDirectory| -> home::Result<()> {
+        home::finish_directory(&directory.handle, directory.mtime)?;
+        if at_once { Ok(()) } else { Ok(rustix::fs::fsync(&directory.handle)?) }
+    };
+    let finished: Vec<home::Result<()>> = directories.iter().map(finish).collect();
+    let synced = if at_once { user.home.sync(mark) } else { Ok(()) };
+    let results = directories.into_iter().zip(finished).map(|(FinishedDirectory { path, .. }, finished)| {
+        finished.and(synced).of_directory(&path)?;
+        user.audit.attributes_set(&path);
+        Ok(())
+    });
+    results.collect()
+}

@@ -1,0 +1,62 @@
+//! The sockets that the server listens on. They are bound before it gives anything up: a port below 1024 may
+//! want root.
+
+use crate::config::Config;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+/// How many connections the kernel keeps that nobody has accepted yet.
+const BACKLOG: i32 = 1024;
+
+/// Bound, and listening already: who connects waits until the server serves.
+#[derive(Debug)]
+pub struct Sockets {
+    /// For users.
+    pub ssh: Vec<TcpListener>,
+    /// For Prometheus, if it asks.
+    pub metrics: Option<TcpListener>,
+}
+
+/// Why an address cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {error}; {}", hint(.error))]
+pub struct ListenError {
+    address: SocketAddr,
+    error: io::Error,
+}
+
+impl Sockets {
+    /// Listens at the addresses of the settings. Nothing here blocks.
+    ///
+    /// # Errors
+    /// If one is taken, not ours, or not to be had without root.
+    pub fn bind(config: &Config) -> Result<Sockets, ListenError> {
+        let one = |address: &SocketAddr| {
+            listener(*address).map_err(|error| ListenError { address: *address, error })
+        };
+        let ssh = config.listen.iter().map(one).collect::<Result<_, _>>()?;
+        let metrics = config.metrics.as_ref().map(one).transpose()?;
+        Ok(Sockets { ssh, metrics })
+    }
+}
+
+fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    // A server that was just ended has left its port behind.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &address)?;
+    listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 want root: start as root with server.account set, or give the unit \
+             AmbientCapabilities=CAP_NET_BIND_SERVICE"
+        }
+        _ => "is another sshomed running, or does this host have that address?",
+    }
+}

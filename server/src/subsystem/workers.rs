@@ -1,0 +1,167 @@
+//! Turns so short that they stay on the runtime's own threads.
+//!
+//! Handing a turn to another thread and back wakes two, which costs more than most requests of SFTP are.
+//! So a turn that should be over soon runs where it is ([`Workers::begin`]). Disks are not always what they
+//! should be: no more than all but two workers are ever lent to turns, and a thread looks whether one is
+//! stuck. The runtime's events are waited for by whichever worker has nothing to do, and a worker that
+//! blocks wakes no other to do that: the look-out does.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Weak};
+use std::thread::{self, Thread};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// As many workers are kept off: one may wait for events, and one do what they ask for.
+const KEPT: usize = 2;
+
+/// A turn that takes longer than this is stuck, for the look-out.
+const STUCK: Duration = Duration::from_millis(10);
+
+/// The runtime's workers, as far as they may be lent to turns.
+#[derive(Clone, Debug)]
+pub struct Workers(Option<Arc<Lent>>);
+
+/// What is lent, for as long as it is held.
+pub(crate) struct Turn<'a> {
+    lent: &'a Lent,
+    _slot: SemaphorePermit<'a>,
+}
+
+#[derive(Debug)]
+struct Lent {
+    slots: Semaphore,
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+    /// Whether the look-out is awake.
+    watched: AtomicBool,
+    look_out: Thread,
+}
+
+impl Workers {
+    /// Those of the runtime that this is called in. None are lent if it has few.
+    #[must_use]
+    pub fn of_this_runtime() -> Workers {
+        let runtime = Handle::current();
+        let slots = runtime.metrics().num_workers().saturating_sub(KEPT);
+        if slots == 0 {
+            return Workers(None);
+        }
+        let (give, take) = std::sync::mpsc::channel::<Weak<Lent>>();
+        let look_out = thread::Builder::new().name("look-out".to_owned()).spawn(move || {
+            if let Ok(lent) = take.recv() {
+                look_out(&lent, &runtime);
+            }
+        });
+        let Ok(look_out) = look_out else { return Workers(None) };
+        let lent = Arc::new(Lent {
+            slots: Semaphore::new(slots),
+            begun: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+            watched: AtomicBool::new(false),
+            look_out: look_out.thread().clone(),
+        });
+        // It waits for that, and for nothing else.
+        drop(give.send(Arc::downgrade(&lent)));
+        Workers(Some(lent))
+    }
+
+    /// Lends the worker that this is called on, if one is left.
+    pub(crate) fn begin(&self) -> Option<Turn<'_>> {
+        let lent = self.0.as_deref()?;
+        let slot = lent.slots.try_acquire().ok()?;
+        lent.begun.fetch_add(1, SeqCst);
+        if !lent.watched.swap(true, SeqCst) {
+            lent.look_out.unpark();
+        }
+        Some(Turn { lent, _slot: slot })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.lent.ended.fetch_add(1, SeqCst);
+    }
+}
+
+impl Lent {
+    fn counts(&self) -> (usize, usize) {
+        (self.begun.load(SeqCst), self.ended.load(SeqCst))
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.look_out.unpark();
+    }
+}
+
+/// Wakes a worker as long as a turn is stuck. Sleeps while there are no turns; ends with the workers.
+fn look_out(lent: &Weak<Lent>, runtime: &Handle) {
+    let mut before = (0, 0);
+    while let Some(lent) = lent.upgrade() {
+        let now = lent.counts();
+        let (begun, ended) = now;
+        let still = std::mem::replace(&mut before, now) == now;
+        if still && begun == ended {
+            lent.watched.store(false, SeqCst);
+            // A turn that has begun just before may have taken us for awake.
+            let rests = lent.counts() == now;
+            drop(lent);
+            if rests {
+                thread::park();
+            }
+            continue;
+        }
+        if still {
+            // While others begin and end, there are workers that wait for events.
+            drop(runtime.spawn(async {}));
+        }
+        drop(lent);
+        thread::sleep(STUCK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn while_turns_are_stuck_the_others_are_served_and_two_workers_are_kept() {
+        let workers = Workers::of_this_runtime();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let (release, stuck) = mpsc::channel::<()>();
+        let (say, mut entered) = tokio::sync::mpsc::channel(1);
+        let lent = workers.clone();
+        let turn = tokio::spawn(async move {
+            server.read_u8().await.unwrap();
+            let _turn = lent.begin().unwrap();
+            say.try_send(()).unwrap();
+            stuck.recv().unwrap();
+        });
+        client.write_u8(1).await.unwrap();
+        entered.recv().await.unwrap();
+        // Events come through all the same: this needs the network in both directions.
+        let mut again = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut other, _) = listener.accept().await.unwrap();
+        again.write_u8(7).await.unwrap();
+        assert_eq!(other.read_u8().await.unwrap(), 7);
+        let second = workers.begin().unwrap();
+        assert!(workers.begin().is_none());
+        drop(second);
+        release.send(()).unwrap();
+        turn.await.unwrap();
+        assert!(workers.begin().is_some());
+    }
+
+    #[tokio::test]
+    async fn of_few_workers_none_is_lent() {
+        assert!(Workers::of_this_runtime().begin().is_none());
+    }
+}
