@@ -8,6 +8,7 @@
 use super::inbox::{Flooded, Inbox};
 use super::{Ended, Gone, Incoming, Outgoing, Workers};
 use bytes::Bytes;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -74,6 +75,8 @@ const LIGHT: Duration = Duration::from_micros(200);
 /// A turn that is over, or runs.
 enum Running<C> {
     Over(C, Turn),
+    /// It has panicked; as elsewhere, that ends the channel and nothing else.
+    Panicked,
     Elsewhere(JoinHandle<Result<(C, Turn, Duration), JoinError>>),
 }
 
@@ -107,6 +110,7 @@ pub(crate) async fn drive(
                 conversation = returned;
                 turn
             }
+            Running::Panicked => return Ended::Fault,
             Running::Elsewhere(task) => {
                 let Ok(task) = inbox.during(false, task).await else { return Ended::Flooded };
                 let Ok((returned, turn, taken)) = task.and_then(|turn| turn) else { return Ended::Fault };
@@ -161,9 +165,14 @@ fn begin<C: Conversation>(
         && let Some(_worker) = places.workers.and_then(Workers::begin)
     {
         let begun = Instant::now();
-        if let Some(turn) = conversation.light_turn() {
-            *light = begun.elapsed() < LIGHT;
-            return Running::Over(conversation, turn);
+        // After a panic nobody looks at the conversation again.
+        match catch_unwind(AssertUnwindSafe(|| conversation.light_turn())) {
+            Ok(Some(turn)) => {
+                *light = begun.elapsed() < LIGHT;
+                return Running::Over(conversation, turn);
+            }
+            Ok(None) => {}
+            Err(_) => return Running::Panicked,
         }
     }
     let share = Arc::clone(&places.turns);
@@ -266,5 +275,43 @@ mod tests {
         let seen: Vec<usize> = seen.iter().collect();
         assert!(seen.iter().all(|found| *found >= 4), "{seen:?}");
         assert_eq!(seen.iter().map(|found| found / 4).sum::<usize>(), 2, "{seen:?}");
+    }
+
+    /// Whatever it is to do, it panics.
+    struct Broken;
+
+    impl Conversation for Broken {
+        fn push(&mut self, _chunks: Vec<Bytes>) {}
+
+        fn backlog(&self) -> usize {
+            0
+        }
+
+        fn take_output(&mut self) -> Vec<Bytes> {
+            Vec::new()
+        }
+
+        fn light_turn(&mut self) -> Option<Turn> {
+            panic!("a light turn");
+        }
+
+        fn turn(&mut self, _quiet: bool) -> Turn {
+            panic!("a turn");
+        }
+
+        fn is_under_way(&self) -> bool {
+            false
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_turn_that_panics_ends_its_channel_in_order_wherever_it_runs() {
+        let lent = Workers::of_this_runtime();
+        for workers in [Some(&lent), None] {
+            let pieces = vec![Arrival::Data(Bytes::from_static(b"x"))].into_iter();
+            let places = Places { turns: Arc::new(Semaphore::new(1)), workers };
+            let ended = drive(Pieces(pieces), Nobody, Broken, places, CancellationToken::new()).await;
+            assert_eq!(ended, Ended::Fault);
+        }
     }
 }
