@@ -69,6 +69,28 @@ pub(crate) fn sshome_with_events(workload: &Workload, stage: &Stage, port: u16) 
     Job { workload, stage, service: Service::Sshomed, port }.sshome(Some("--json"))
 }
 
+/// sshome, putting a file or a tree where the files that travel lie.
+pub(crate) fn store(source: &Path, stage: &Stage, port: u16) -> Result<Command> {
+    let mut command = sshome(stage, port);
+    command.arg("-q").arg(destination(Service::Sshomed)?).args(["put", "-r"]).arg(source);
+    command.arg(stage.as_seen_by(Service::Sshomed, stage.files()));
+    Ok(command)
+}
+
+/// sshome up to the options that all its commands have in common.
+fn sshome(stage: &Stage, port: u16) -> Command {
+    let mut command = Command::new(stage.binaries.join("sshome"));
+    // Neither the user's configuration nor the user's agent has a say.
+    command.env_remove("SSH_AUTH_SOCK").args(["-F", "none"]);
+    command.arg("-i").arg(stage.key()).arg("-P").arg(port.to_string());
+    command.arg("--known-hosts").arg(stage.path().join("sshome_hosts")).arg("--accept-new");
+    command
+}
+
+fn destination(service: Service) -> Result<String> {
+    Ok(format!("{}@127.0.0.1", service.user()?))
+}
+
 /// What a client is to do, and where.
 struct Job<'a> {
     workload: &'a Workload,
@@ -97,18 +119,10 @@ impl Job<'_> {
         if self.is_get() { "get" } else { "put" }
     }
 
-    fn destination(&self) -> Result<String> {
-        Ok(format!("{}@127.0.0.1", self.service.user()?))
-    }
-
     fn sshome(&self, option: Option<&str>) -> Result<Command> {
-        let (stage, (source, target)) = (self.stage, self.ends());
-        let mut command = Command::new(stage.binaries.join("sshome"));
-        // Neither the user's configuration nor the user's agent has a say.
-        command.env_remove("SSH_AUTH_SOCK").args(["-F", "none"]);
-        command.arg("-i").arg(stage.key()).arg("-P").arg(self.port.to_string());
-        command.arg("--known-hosts").arg(stage.path().join("sshome_hosts")).arg("--accept-new").args(option);
-        command.arg(self.destination()?).arg(self.verb());
+        let (source, target) = self.ends();
+        let mut command = sshome(self.stage, self.port);
+        command.args(option).arg(destination(self.service)?).arg(self.verb());
         command.args(self.workload.files.is_tree().then_some("-r")).arg(source).arg(target);
         Ok(command)
     }
@@ -123,7 +137,7 @@ impl Job<'_> {
         )?;
         let mut command = Command::new("sftp");
         command.arg("-q").args(options).args(self.ssh_options());
-        command.arg("-P").arg(self.port.to_string()).arg("-b").arg(batch).arg(self.destination()?);
+        command.arg("-P").arg(self.port.to_string()).arg("-b").arg(batch).arg(destination(self.service)?);
         Ok(command)
     }
 
@@ -144,7 +158,7 @@ impl Job<'_> {
         let mut command = Command::new("xargs");
         command.arg("-a").arg(list).args(["-P", "8", "-I", "BATCH", "sftp", "-q"]);
         command.args(self.ssh_options()).arg("-P").arg(self.port.to_string());
-        command.args(["-b", "BATCH"]).arg(self.destination()?);
+        command.args(["-b", "BATCH"]).arg(destination(self.service)?);
         Ok(command)
     }
 
@@ -152,7 +166,7 @@ impl Job<'_> {
         let (source, target) = self.ends();
         let mut command = Command::new("scp");
         command.arg("-q").args(options).args(self.ssh_options()).arg("-P").arg(self.port.to_string());
-        let destination = self.destination()?;
+        let destination = destination(self.service)?;
         let remote = |path: &Path| format!("{destination}:{}", path.display());
         match self.is_get() {
             true => command.arg(remote(&source)).arg(target),
@@ -172,7 +186,7 @@ impl Job<'_> {
         };
         let mut command = Command::new("bash");
         command.args(["-o", "pipefail", "-c", SSHFS, "sshfs"]);
-        command.arg(format!("{}:{}", self.destination()?, remote.display())).arg(&mount).arg(self.ssh(None));
+        command.arg(format!("{}:{}", destination(self.service)?, remote.display())).arg(&mount).arg(self.ssh(None));
         command.arg(from).arg(self.workload.files.name).arg(to);
         Ok(command)
     }
@@ -195,7 +209,7 @@ impl Job<'_> {
 
     fn rsync(&self) -> Result<Command> {
         let (source, target) = self.ends();
-        let destination = self.destination()?;
+        let destination = destination(self.service)?;
         let remote = |path: &Path| format!("{destination}:{}", path.display());
         let mut command = Command::new("rsync");
         command.arg("-a").arg("-e").arg(self.ssh(Some(FAST_CIPHER)));

@@ -95,7 +95,7 @@ pub(crate) fn empty(directory: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    const SET: FileSet = FileSet { name: "tree", count: 250, size: 10 };
+    const SET: FileSet = FileSet { name: "tree", count: 250, size: 10, stored: false };
 
     #[test]
     fn a_tree_is_the_same_every_time_it_is_made() {
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_file_has_its_length_and_is_removed() {
         let parent = tempfile::tempdir().unwrap();
-        let set = FileSet { name: "big", count: 1, size: PIECE as u64 + 7 };
+        let set = FileSet { name: "big", count: 1, size: PIECE as u64 + 7, stored: false };
         make(&set, parent.path()).unwrap();
         assert_eq!(fs::metadata(parent.path().join("big")).unwrap().len(), set.size);
         empty(parent.path()).unwrap();

@@ -176,7 +176,7 @@ fn run_all(
     let mut there: Option<FileSet> = None;
     for workload in workloads {
         if there != Some(workload.files) {
-            stage.provide(&workload.files)?;
+            stage.provide(&workload.files, servers)?;
             there = Some(workload.files);
         }
         outcomes.extend(run(workload, contenders, rounds, stage, servers)?);

@@ -35,7 +35,7 @@ pub(crate) fn run(shrink: u64, stage: &Stage, servers: &Servers) -> Result<Strin
     let workload = MANY.shrunk(shrink);
     let files = workload.files;
     println!("{}: making them", workload.name);
-    stage.provide(&files)?;
+    stage.provide(&files, servers)?;
     let server = servers.of(Service::Sshomed)?;
     let mut command = sshome_with_events(&workload, stage, server.port)?;
     let begin = Instant::now();

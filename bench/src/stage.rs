@@ -1,7 +1,8 @@
 //! The temporary folder in memory in which everything happens.
 
+use crate::command;
 use crate::files;
-use crate::servers::Service;
+use crate::servers::{Servers, Service};
 use crate::workload::{Direction, FileSet, Workload};
 use anyhow::{Context, Result, ensure};
 use std::fs;
@@ -34,9 +35,8 @@ impl Stage {
             Stage { folder: folder.with_context(|| format!("making a folder in {TMPFS}"))?, binaries };
         remove_on_interrupt(stage.path().to_owned());
         let keys = stage.sshomed().join("keys");
-        for path in
-            [stage.files(), stage.home().join("arrived"), stage.sshd().join("arrived"), stage.local(), keys]
-        {
+        let (home, sshd) = (stage.home().join("arrived"), stage.sshd().join("arrived"));
+        for path in [stage.files(), stage.made(), home, sshd, stage.local(), keys] {
             fs::create_dir_all(path)?;
         }
         make_key(&stage.key())?;
@@ -46,11 +46,19 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Makes these files, and removes those that were there before.
-    pub(crate) fn provide(&self, set: &FileSet) -> Result<()> {
+    /// Makes these files, and removes those that were there before. Those that are to be stored are put into the
+    /// home by sshome, if its server is among these.
+    pub(crate) fn provide(&self, set: &FileSet, servers: &Servers) -> Result<()> {
         files::empty(&self.files())?;
         check_space(set)?;
-        files::make(set, &self.files())
+        let Some(server) = servers.of(Service::Sshomed).ok().filter(|_| set.stored) else {
+            return files::make(set, &self.files());
+        };
+        let made = self.made();
+        files::make(set, &made)?;
+        let stored = command::store(&made.join(set.name), self, server.port)?.status();
+        ensure!(stored.context("starting sshome")?.success(), "sshome did not store {}", set.name);
+        files::empty(&made)
     }
 
     /// The files that travel, in both directions. They lie in the home, since sshomed serves nothing else.
@@ -118,6 +126,11 @@ impl Stage {
 
     fn home(&self) -> PathBuf {
         self.sshomed().join("home/bench")
+    }
+
+    /// Where files are made that are then stored.
+    fn made(&self) -> PathBuf {
+        self.path().join("made")
     }
 
     fn local(&self) -> PathBuf {

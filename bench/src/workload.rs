@@ -41,6 +41,8 @@ pub(crate) struct FileSet {
     pub(crate) count: u64,
     /// The length of each in bytes.
     pub(crate) size: u64,
+    /// Whether they were put into the home by sshome, and so carry their digests, or lie there bare.
+    pub(crate) stored: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,26 +51,29 @@ pub(crate) enum Direction {
     Put,
 }
 
-const BIG: FileSet = FileSet { name: "big.bin", count: 1, size: 1 << 30 };
-const LARGE: FileSet = FileSet { name: "large", count: 4, size: 512 << 20 };
-const SMALL: FileSet = FileSet { name: "small", count: 10_000, size: 4096 };
-const FEWER: FileSet = FileSet { name: "fewer", count: 1000, size: 4096 };
-const FAR: FileSet = FileSet { name: "far.bin", count: 1, size: 256 << 20 };
-const SLOW: FileSet = FileSet { name: "slow.bin", count: 1, size: 32 << 20 };
-const EIGHT: FileSet = FileSet { name: "eight", count: 8, size: 128 << 20 };
-const SOURCE: FileSet = FileSet { name: "source", count: 2000, size: 8192 };
-const THOUSAND: FileSet = FileSet { name: "thousand", count: 1000, size: 64 << 10 };
-const HUGE: FileSet = FileSet { name: "huge.bin", count: 1, size: 4 << 30 };
-const MILLION: FileSet = FileSet { name: "million", count: 1_000_000, size: 100 };
+const BIG: FileSet = set("big.bin", 1, 1 << 30);
+/// As somebody has copied it there.
+const BARE: FileSet = FileSet { name: "bare.bin", stored: false, ..BIG };
+const LARGE: FileSet = set("large", 4, 512 << 20);
+const SMALL: FileSet = set("small", 10_000, 4096);
+const FEWER: FileSet = set("fewer", 1000, 4096);
+const FAR: FileSet = set("far.bin", 1, 256 << 20);
+const SLOW: FileSet = set("slow.bin", 1, 32 << 20);
+const EIGHT: FileSet = set("eight", 8, 128 << 20);
+const SOURCE: FileSet = set("source", 2000, 8192);
+const THOUSAND: FileSet = set("thousand", 1000, 64 << 10);
+const HUGE: FileSet = set("huge.bin", 1, 4 << 30);
+const MILLION: FileSet = set("million", 1_000_000, 100);
 
 const ROUND_TRIP: Option<Link> = Some(Link { round_trip: Duration::from_millis(50), rate: None });
 const NARROW: Option<Link> = Some(Link { round_trip: Duration::from_millis(50), rate: Some(100_000_000) });
 
 /// All that go into the table of tools, in its order. Those with the same files stand together: they are made
 /// once.
-pub(crate) const TOOLS: [Workload; 11] = [
+pub(crate) const TOOLS: [Workload; 12] = [
     get("get 1 GiB", BIG, None, &[Sshome, Sftp, Tcp]),
     put("put 1 GiB", BIG, None, &[Sshome, Sftp, Tcp]),
+    get("get 1 GiB, without a stored digest", BARE, None, &[Sshome, Sftp]),
     get("get 4 × 512 MiB", LARGE, None, &[Sshome, Sftp]),
     put("put 4 × 512 MiB", LARGE, None, &[Sshome, Sftp]),
     get("get 10,000 × 4 KiB", SMALL, None, &[Sshome, Sftp, Rsync]),
@@ -107,6 +112,10 @@ pub(crate) const LONG: [Workload; 2] =
 /// The one that is looked at while it runs.
 pub(crate) const MANY: Workload = get("get 1,000,000 × 100 B", MILLION, None, &[Sshome]);
 
+const fn set(name: &'static str, count: u64, size: u64) -> FileSet {
+    FileSet { name, count, size, stored: true }
+}
+
 const fn get(name: &'static str, files: FileSet, link: Option<Link>, tools: &'static [Tool]) -> Workload {
     Workload { name, files, direction: Direction::Get, link, contest: Contest::Tools(tools) }
 }
@@ -136,11 +145,11 @@ impl Contest {
 impl Workload {
     /// The same with files that many times shorter, or that many times fewer small ones.
     pub(crate) fn shrunk(&self, times: u64) -> Workload {
-        let FileSet { name, count, size } = self.files;
+        let FileSet { name, count, size, stored } = self.files;
         let files = if size > 1 << 20 {
-            FileSet { name, count, size: (size / times).max(1) }
+            FileSet { name, count, size: (size / times).max(1), stored }
         } else {
-            FileSet { name, count: (count / times).max(2), size }
+            FileSet { name, count: (count / times).max(2), size, stored }
         };
         Workload { files, ..self.clone() }
     }

@@ -213,6 +213,10 @@ impl fmt::Display for Resumed {
     }
 }
 
+/// What is said of a file that came to its end with another digest than the server has of it.
+const DIFFERS: &str = "what arrived is not what was stored: `hash --verify` tells whether it has changed on the \
+                       server's disk; then restore it from a copy, else get it again";
+
 /// One thing that was not transferred.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

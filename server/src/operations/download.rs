@@ -21,6 +21,8 @@ pub struct Download {
     stat: Stat,
     position: u64,
     hasher: BlockHasher,
+    /// The digest that it carries, once that is what is told: then nothing more is digested.
+    carried: Option<Digest>,
     /// None where nothing goes to the client.
     transfer: Option<Transfer>,
 }
@@ -48,7 +50,7 @@ impl Download {
         drop(names);
         let (version, hasher) = (held.version(), BlockHasher::new());
         let path = path.clone();
-        Ok(Download { path, held, version, file, stat, position: 0, hasher, transfer: None })
+        Ok(Download { path, held, version, file, stat, position: 0, hasher, carried: None, transfer: None })
     }
 
     /// What the file was when it was opened.
@@ -89,7 +91,9 @@ impl Download {
         // A file that grows while it is read is sent as long as it was; `finish` then tells.
         let read = (read as u64).min(left) as usize;
         buffer.truncate(before + read);
-        self.hasher.update(buffer.get(before..).unwrap_or_default());
+        if self.carried.is_none() {
+            self.hasher.update(buffer.get(before..).unwrap_or_default());
+        }
         self.position += read as u64;
         if let Some(transfer) = &self.transfer {
             transfer.moved(read as u64);
@@ -103,13 +107,17 @@ impl Download {
         self.hasher.whole_blocks()
     }
 
-    /// Goes on after these blocks, as if no more had been read.
+    /// Goes on after these blocks, as if no more had been read, for somebody who digests what arrives and
+    /// compares. A file that carries its digest is then not digested here a second time: what has changed
+    /// on the disk is seen at the other end.
     pub fn go_on_after(&mut self, blocks: Vec<Digest>) {
         self.position = blocks.len() as u64 * BLOCK;
         self.hasher = BlockHasher::after(blocks);
+        self.carried = self.stored();
     }
 
-    /// The digest of all that was read, from the first byte on. The file is sent.
+    /// The digest of all that was read, from the first byte on, or the one that the file carries (see
+    /// [`Download::go_on_after`]). The file is sent.
     ///
     /// # Errors
     /// If the file was written to since it was opened, or is not what was once stored.
@@ -133,6 +141,9 @@ impl Download {
         if written || !same(&now, &self.stat) || self.position != self.size() {
             return Err(Error::Changed(self.path.clone()));
         }
+        if let Some(carried) = self.carried {
+            return Ok(carried);
+        }
         let digest = self.hasher.finish();
         match self.stored() {
             Some(stored) if stored != digest => Err(Error::Rotten(self.path.clone())),
@@ -140,7 +151,7 @@ impl Download {
         }
     }
 
-    /// The digest of all that was read, whatever became of the file.
+    /// The digest of all that was read and digested, whatever became of the file.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.hasher.finish()

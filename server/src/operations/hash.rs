@@ -47,6 +47,10 @@ impl Hashing {
         let digest = match self.file.finish() {
             // Without `verify` the question is what is there now.
             Err(Error::Rotten(_)) if !self.verify => self.file.digest(),
+            Err(error @ Error::Rotten(_)) => {
+                tracing::error!(%error, "rotten");
+                return Err(error);
+            }
             result => result?,
         };
         tracing::debug!(path = %self.path, %digest, "hashed");

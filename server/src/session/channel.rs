@@ -98,7 +98,7 @@ impl Writer {
     }
 
     async fn send_at_once(&self, bytes: Bytes, stream: Stream) -> Result<(), Gone> {
-        self.backlog.low().await;
+        self.backlog.drained().await;
         self.backlog.moved();
         let sent = match stream {
             Stream::Output => self.half.data_bytes(bytes).await,

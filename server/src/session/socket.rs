@@ -3,7 +3,7 @@
 //! russh's session loop awaits each write and reads nothing meanwhile. With a peer that does the
 //! same, both would wait for each other for ever. So a write here never waits: what the kernel does
 //! not take is queued, and written out whenever the loop reads. The queue stays short because
-//! whoever produces much waits for [`Backlog::low`] first.
+//! whoever produces much waits for [`Backlog::drained`] first.
 
 use super::rate::UserRates;
 use bytes::{Buf, BytesMut};
@@ -19,8 +19,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// A producer waits while more than this is queued, in bytes.
-const LOW: usize = 1 << 20;
+/// As many bytes wait in the kernel to be sent, about; it would take megabytes. By the time they are sent, those
+/// would have left the processor's cache. Those that are on their way and not acknowledged do not count, so a
+/// link with a long round trip is kept full all the same.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 512 << 10;
 
 /// After so many bytes that were read in one go others have their turn, in bytes: what they want may be small.
 const TURN: usize = 256 << 10;
@@ -35,6 +38,8 @@ const MOST: usize = 96 << 20;
 /// Sets what TCP is to do with a connection: russh's own setting is not used where the stream is ours.
 pub fn tune(stream: &TcpStream) {
     drop(stream.set_nodelay(true));
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    drop(socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT));
 }
 
 /// What paces a connection: how much of its output the kernel has not taken yet, and its user's rates.
@@ -78,11 +83,11 @@ impl Backlog {
         self.rates.get().map(Arc::as_ref)
     }
 
-    /// Returns when there is room for more.
-    pub(super) async fn low(&self) {
+    /// Returns when nothing is queued: what is queued is copied once more.
+    pub(super) async fn drained(&self) {
         loop {
             let drained = self.drained.notified();
-            if self.queued.load(Ordering::Acquire) <= LOW {
+            if self.queued.load(Ordering::Acquire) == 0 {
                 return;
             }
             drained.await;
@@ -153,7 +158,7 @@ impl<S: AsyncWrite + Unpin> Socket<S> {
     fn count(&self, written: usize) {
         self.backlog.written.fetch_add(written as u64, Ordering::AcqRel);
         self.backlog.queued.store(self.queue.len(), Ordering::Release);
-        if self.queue.len() <= LOW {
+        if self.queue.is_empty() {
             self.backlog.drained.notify_waiters();
         }
     }
@@ -252,13 +257,13 @@ mod tests {
         let (mut socket, mut peer, backlog, _cut) = pair().await;
         let sent: Vec<u8> = (0..32u32 << 20).map(|i| (i % 251) as u8).collect();
         socket.write_all(&sent).await.unwrap();
-        assert!(backlog.progress().0 > LOW);
+        assert!(backlog.progress().0 > 0);
         // Reading is what moves the queue, and the order is kept.
         let reading = tokio::spawn(async move { socket.read_u8().await.map(|byte| (byte, socket)) });
         let mut got = vec![0; sent.len()];
         peer.read_exact(&mut got).await.unwrap();
         assert!(got == sent);
-        backlog.low().await;
+        backlog.drained().await;
         peer.write_u8(7).await.unwrap();
         assert_eq!(reading.await.unwrap().unwrap().0, 7);
         assert_eq!(backlog.progress(), (0, sent.len() as u64));
@@ -273,7 +278,7 @@ mod tests {
         backlog.limit(Arc::new(rates));
         let queued: Vec<u8> = vec![7; 16 << 20];
         socket.write_all(&queued).await.unwrap();
-        assert!(backlog.progress().0 > LOW);
+        assert!(backlog.progress().0 > 0);
         let (mut from, mut to) = peer.split();
         let begun = Instant::now();
         let reading = async {

@@ -7,7 +7,7 @@ use std::pin::pin;
 
 /// As much is taken in ahead of its turn, in bytes. Past it we do not read, the connection stops
 /// reading too, and the client has to wait.
-const AHEAD: usize = 4 << 20;
+const AHEAD: usize = 1 << 20;
 
 /// While we send, the client's bytes must be read whatever happens, or both sides could wait for
 /// each other. A client that sends this much and does not read what it gets is cut off.

@@ -7,9 +7,12 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::rc::Rc;
 
-/// Data are hashed and written in pieces of this many bytes: whole blocks of the digest's tree are
-/// twice as fast as what packets happen to hold.
+/// Short pieces are gathered to so many bytes before they are digested and written: whole subtrees of the digest
+/// are twice as fast as what packets happen to hold.
 const BUFFER: usize = 256 << 10;
+
+/// A piece of so many bytes is long enough as it is: copying it would cost more.
+const LONG: usize = 32 << 10;
 
 /// So many bytes at a time are on their way to the disk while more are received.
 const WRITEBACK: u64 = 8 << 20;
@@ -65,6 +68,9 @@ impl Sink {
             // A small file's buffer is as long as the file; nothing is allocated for what is announced.
             self.buffer.reserve_exact(usize::try_from(announced).unwrap_or(BUFFER).min(BUFFER));
         }
+        if self.buffer.is_empty() && data.len() >= LONG {
+            return self.write_out(data);
+        }
         while !data.is_empty() {
             let (now, rest) = data.split_at(data.len().min(BUFFER - self.buffer.len()));
             self.buffer.extend_from_slice(now);
@@ -98,10 +104,17 @@ impl Sink {
     }
 
     fn write_buffer(&mut self) -> io::Result<()> {
-        self.handle.write_all(&self.buffer)?;
-        self.hasher.update(&self.buffer);
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let written = self.write_out(&buffer);
+        buffer.clear();
+        self.buffer = buffer;
+        written
+    }
+
+    fn write_out(&mut self, data: &[u8]) -> io::Result<()> {
+        self.handle.write_all(data)?;
+        self.hasher.update(data);
+        self.written += data.len() as u64;
         if self.written - self.written_back >= WRITEBACK {
             begin_writeback(&self.handle, self.written_back, self.written - self.written_back);
             self.written_back = self.written;

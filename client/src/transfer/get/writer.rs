@@ -5,6 +5,7 @@ use super::part::Known;
 use super::plan::Plan;
 use super::publish::{Publisher, Staged};
 use super::sink::Sink;
+use crate::transfer::DIFFERS;
 use crate::transfer::local::{Seen, set_mode, set_mtime};
 use crate::transfer::{Failure, Observer, Options, Resumed, Summary, names};
 use bytes::Bytes;
@@ -159,7 +160,7 @@ impl Writer {
             Ok(digest) if digest != end.digest || !whole => Err(self.plan.refused(
                 file,
                 Status::DigestMismatch,
-                "what arrived is not what was sent; get it again",
+                DIFFERS,
             )),
             Ok(_) => {
                 self.dress(file, header, &sink).map_err(|error| self.plan.failure(file, written(&error)))

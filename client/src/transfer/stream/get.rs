@@ -3,7 +3,7 @@
 use super::sink::Sink;
 use crate::conversation::{ConversationError, unexpected};
 use crate::transfer::reconnect::Retries;
-use crate::transfer::{Context, Done, Failure, Summary};
+use crate::transfer::{Context, DIFFERS, Done, Failure, Summary};
 use bytes::{Buf, Bytes};
 use sshome_wire::{BLOCK, End, Frame, Header, RemotePath, Reply, Status, Time};
 use std::io::{self, Write};
@@ -179,7 +179,7 @@ impl Stream<'_> {
         }
         let (size, digest) = (sink.hasher.length(), sink.hasher.finish());
         if (size, digest) != (end.size, end.digest) {
-            return self.failed(Status::DigestMismatch, "what was put out is not what the server has");
+            return self.failed(Status::DigestMismatch, DIFFERS);
         }
         if let Some(observer) = ctx.progress.observer() {
             let (remote, resumed_at, status) = (self.source.as_bytes(), self.resumed, end.status);
