@@ -110,16 +110,23 @@ async fn nothing_is_written_through_a_link_of_the_same_get() {
 #[tokio::test(flavor = "multi_thread")]
 async fn followed_links_are_what_they_lead_to() {
     let (host, mut client) = world().await;
-    client.write("other/file", b"2");
+    client.write("t/other/file", b"2");
     client.write("t/d/file", b"1");
-    for (name, target) in
-        [("file", "d/file"), ("dir", "../other"), ("circle", "."), ("d/up", ".."), ("gone", "no")]
-    {
+    client.write("secret", b"3");
+    for (name, target) in [
+        ("file", "d/file"),
+        ("dir", "other"),
+        ("circle", "."),
+        ("d/up", ".."),
+        ("gone", "no"),
+        ("out", "../secret"),
+    ] {
         symlink(target, client.path("t").join(name)).unwrap();
     }
     let summary = client.put(&["t"], "/", FOLLOW).await.unwrap();
-    assert_eq!((summary.files, summary.links, summary.failures.len()), (3, 0, 3), "{summary:?}");
+    assert_eq!((summary.files, summary.links, summary.failures.len()), (4, 0, 4), "{summary:?}");
     let home = host.home("ann");
+    assert!(!home.join("t/out").exists());
     assert_eq!(std::fs::read(home.join("t/dir/file")).unwrap(), b"2");
     assert!(!home.join("t/file").is_symlink());
     // The same the other way, with links on the server.

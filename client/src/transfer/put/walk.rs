@@ -36,6 +36,8 @@ pub(super) struct Directory {
     pub(super) mode: Option<u32>,
     pub(super) within: Within,
     identity: Option<(u64, u64)>,
+    /// What the tree's top really is, where links are followed: none of them may lead out of it.
+    top: Option<Arc<Path>>,
     mtime: Time,
     /// The server has it.
     is_there: AtomicBool,
@@ -115,6 +117,14 @@ impl Walk {
                 }
             }
         };
+        match leads_out(&from, within.as_deref()) {
+            Ok(false) => {}
+            Ok(true) => {
+                let why = "the link leads out of the tree; put what it leads to by its own name";
+                return Item::Failed(Failure::of(path_bytes(&from), why));
+            }
+            Err(error) => return Item::Failed(unreadable(&from, &error)),
+        }
         let seen = if follow { fs::metadata(&from) } else { fs::symlink_metadata(&from) };
         match seen {
             Err(error) => Item::Failed(unreadable(&from, &error)),
@@ -146,9 +156,17 @@ impl Walk {
         };
         // The same order every time; the stack turns it round.
         names.sort_unstable_by(|a, b| b.cmp(a));
+        let top = match &within {
+            Some(within) => within.top.clone(),
+            None if !self.follow => None,
+            None => match fs::canonicalize(&from) {
+                Ok(top) => Some(top.into()),
+                Err(error) => return Item::Failed(unreadable(&from, &error)),
+            },
+        };
         let (mode, mtime, when_filled) = (local::mode(seen), local::mtime(seen), self.filled.clone());
         let is_there = AtomicBool::new(false);
-        let directory = Directory { from, to, mode, within, identity, mtime, is_there, when_filled };
+        let directory = Directory { from, to, mode, within, identity, top, mtime, is_there, when_filled };
         let directory = Arc::new(directory);
         self.stack.extend(names.into_iter().map(|name| Pending::Entry(name, Arc::clone(&directory))));
         Item::Directory(directory)
@@ -176,6 +194,13 @@ pub(super) fn measure(sources: Vec<(PathBuf, RemotePath)>, options: Options) -> 
         _ => None,
     });
     sizes.fold(Load::default(), Load::and)
+}
+
+/// Whether what is in a directory of a tree whose links are followed is a link that leads out of the tree: whoever
+/// made it may have had another file in mind than whoever puts the tree.
+fn leads_out(from: &Path, within: Option<&Directory>) -> io::Result<bool> {
+    let Some(top) = within.and_then(|within| within.top.as_ref()) else { return Ok(false) };
+    Ok(fs::symlink_metadata(from)?.is_symlink() && !fs::canonicalize(from)?.starts_with(top))
 }
 
 /// A source that cannot be read.
@@ -227,18 +252,44 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = |name: &str| place.path().join(name);
         fs::create_dir_all(path("t/a")).unwrap();
-        fs::create_dir_all(path("u")).unwrap();
-        fs::write(path("u/file"), "1").unwrap();
-        symlink("../..", path("t/a/up")).unwrap();
-        symlink("../../u", path("t/a/one")).unwrap();
-        symlink("../u", path("t/two")).unwrap();
-        symlink("../t", path("u/back")).unwrap();
+        fs::create_dir_all(path("t/u")).unwrap();
+        fs::write(path("t/u/file"), "1").unwrap();
+        symlink("..", path("t/a/up")).unwrap();
+        symlink("../u", path("t/a/one")).unwrap();
+        symlink("u", path("t/two")).unwrap();
+        symlink("..", path("t/u/back")).unwrap();
         let sources = vec![(path("t"), RemotePath::root())];
         let walk = || Walk::new(sources.clone(), Options { follow: true, ..recursive() });
         let files = walk().filter(|item| matches!(item, Item::File { follow: true, .. })).count();
         let circles = walk().filter(|item| matches!(item, Item::Failed(_))).count();
-        // u/file by t/a/one, by t/two, and by t/a/up; each way back into t is a circle.
+        // u/file by its name, by t/a/one and by t/two; t/a/up and each way back is a circle.
         assert_eq!((files, circles), (3, 4));
+    }
+
+    #[test]
+    fn followed_links_do_not_lead_out_of_the_tree() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        fs::create_dir_all(path("t/d")).unwrap();
+        fs::create_dir_all(path("out/d")).unwrap();
+        fs::write(path("out/secret"), "1").unwrap();
+        fs::write(path("t/file"), "1").unwrap();
+        symlink(path("out/secret"), path("t/d/absolute")).unwrap();
+        symlink("../../out/secret", path("t/d/relative")).unwrap();
+        symlink("../out", path("t/folder")).unwrap();
+        symlink("folder/secret", path("t/by-another")).unwrap();
+        symlink("../file", path("t/d/within")).unwrap();
+        // What the user names is followed wherever it leads.
+        symlink("t", path("named")).unwrap();
+        let sources = vec![(path("named"), RemotePath::root())];
+        let items: Vec<Item> = Walk::new(sources, Options { follow: true, ..recursive() }).collect();
+        let out = |item: &&Item| matches!(item, Item::Failed(why) if why.why.contains("out of the tree"));
+        assert_eq!(items.iter().filter(out).count(), 4, "{items:?}");
+        let files = items.iter().filter_map(|item| match item {
+            Item::File { to, .. } => Some(to.to_string()),
+            _ => None,
+        });
+        assert_eq!(files.collect::<Vec<_>>(), ["/d/within", "/file"]);
     }
 
     #[test]
