@@ -13,6 +13,9 @@ const MOST_AUTO: usize = 4;
 /// So many bytes are worth a connection of their own: a login costs what some of them would.
 const BYTES: u64 = 64 << 20;
 
+/// So many files are, however short: the server works on the files of one connection one after the other.
+const FILES: usize = 4096;
+
 /// How many connections carry one transfer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Jobs {
@@ -50,7 +53,7 @@ impl Jobs {
             Jobs::Exactly(number) => number.get(),
             Jobs::Auto => {
                 let worth = usize::try_from(load.bytes / BYTES).unwrap_or(usize::MAX);
-                cores.min(MOST_AUTO).min(worth)
+                cores.min(MOST_AUTO).min(worth.max(files / FILES))
             }
         };
         most.min(files).max(1)
@@ -94,7 +97,9 @@ mod tests {
             ("auto", 4, 2048 * mib, 2, 2),
             ("auto", 4, 2048 * mib, 64, MOST_AUTO),
             ("auto", 1, 2048 * mib, 8, 1),
-            ("auto", 10_000, 40 * mib, 8, 1),
+            ("auto", 8_000, 40 * mib, 8, 1),
+            ("auto", 10_000, 40 * mib, 8, 2),
+            ("auto", 1_000_000, 40 * mib, 2, 2),
             ("auto", 3, 200 * mib, 8, 3),
             ("auto", 0, 0, 8, 1),
             ("3", 10_000, 40 * mib, 2, 3),
