@@ -186,7 +186,10 @@ impl Job<'_> {
         };
         let mut command = Command::new("bash");
         command.args(["-o", "pipefail", "-c", SSHFS, "sshfs"]);
-        command.arg(format!("{}:{}", destination(self.service)?, remote.display())).arg(&mount).arg(self.ssh(None));
+        command
+            .arg(format!("{}:{}", destination(self.service)?, remote.display()))
+            .arg(&mount)
+            .arg(self.ssh(None));
         command.arg(from).arg(self.workload.files.name).arg(to);
         Ok(command)
     }

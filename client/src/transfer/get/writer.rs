@@ -5,9 +5,8 @@ use super::part::Known;
 use super::plan::Plan;
 use super::publish::{Publisher, Staged};
 use super::sink::Sink;
-use crate::transfer::DIFFERS;
 use crate::transfer::local::{Seen, set_mode, set_mtime};
-use crate::transfer::{Failure, Observer, Options, Resumed, Summary, names};
+use crate::transfer::{DIFFERS, Failure, Observer, Options, Resumed, Summary, names};
 use bytes::Bytes;
 use sshome_wire::{End, Header, Status};
 use std::io;
@@ -157,11 +156,9 @@ impl Writer {
             }
             _ if end.status != Status::Done => Err(self.plan.refused(file, end.status, &end.message)),
             Err(error) => Err(self.plan.failure(file, written(&error))),
-            Ok(digest) if digest != end.digest || !whole => Err(self.plan.refused(
-                file,
-                Status::DigestMismatch,
-                DIFFERS,
-            )),
+            Ok(digest) if digest != end.digest || !whole => {
+                Err(self.plan.refused(file, Status::DigestMismatch, DIFFERS))
+            }
             Ok(_) => {
                 self.dress(file, header, &sink).map_err(|error| self.plan.failure(file, written(&error)))
             }
