@@ -108,6 +108,7 @@ async fn a_full_disk_is_told_of_and_refuses_only_what_needs_room() {
         for room in rooms.iter().copied() {
             change::prepare(&world.host, user).await;
             room.fill(&filler);
+            let alarms = world.alarms();
             let made = change.make(&world.host).await;
             let what = format!("{change:?} with {room:?}: {made:?}");
             match &made {
@@ -116,6 +117,7 @@ async fn a_full_disk_is_told_of_and_refuses_only_what_needs_room() {
                     refused += 1;
                     let told = text.contains("the server's disk is full") && !text.contains("quota");
                     assert!(told, "{what}");
+                    assert!(world.alarms() > alarms, "the log does not tell of it: {what}");
                     world.assert_unharmed(change, &before, &after, false, &what);
                 }
             }

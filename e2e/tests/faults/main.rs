@@ -36,7 +36,8 @@ impl World {
     /// A host whose homes of ann and bob are in a folder.
     fn host(homes: &Path) -> Host {
         let root = |user: &str| format!("root = \"{}\"\nquota = \"1 GiB\"", homes.join(user).display());
-        let builder = HostBuilder::new().unwrap().user("ann", &root("ann")).unwrap();
+        let builder = HostBuilder::new().unwrap().log("file = \"log/all\"");
+        let builder = builder.user("ann", &root("ann")).unwrap();
         let bob = format!("{}\nsftp-uploads = \"atomic\"", root("bob"));
         builder.user("bob", &bob).unwrap().user("zcl", "").unwrap().prepare().unwrap()
     }
@@ -56,6 +57,12 @@ impl World {
 
     fn status(&self) -> Value {
         self.host.administrator().json(&["status"])
+    }
+
+    /// How often the log tells the administrator of a disk that fails.
+    fn alarms(&self) -> usize {
+        let log = std::fs::read_to_string(self.host.dir().join("log/all")).unwrap();
+        log.matches("\"the disk fails\"").count()
     }
 
     /// What is in a user's home.

@@ -50,6 +50,7 @@ async fn each_step(
         change::prepare(&world.host, user).await;
         assert!(world.contents(user) == before);
         disk.fail(number, steps, errno);
+        let alarms = world.alarms();
         let made = change.make(&world.host).await;
         // How its files are grouped is a matter of time: there may be fewer steps than before.
         let Some(step) = disk.heal().get(number).copied() else {
@@ -67,6 +68,7 @@ async fn each_step(
             }
             Err(text) => {
                 assert!(text.contains(told), "{what}");
+                assert!(world.alarms() > alarms, "the log does not tell of it: {what}");
                 world.assert_unharmed(change, &before, &after, step == Step::SyncDirectory, &what);
             }
         }

@@ -208,7 +208,7 @@ impl Listing {
     fn pass_over(&mut self, relative: &[u8], error: home::Error) {
         self.failed += 1;
         let path = self.top.join(relative).unwrap_or_else(|_| self.top.clone());
-        let error = Error::Disk { path, directory: true, error };
+        let error = Error::disk(&path, true, error);
         self.first_failure.get_or_insert_with(|| format!("{}: {error}", error.status()));
     }
 

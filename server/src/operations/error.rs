@@ -113,6 +113,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// The disk's refusal. Whoever asked can do nothing about a disk that fails or is full, so the log has it for
+    /// whoever runs the server.
+    pub(super) fn disk(path: &RemotePath, directory: bool, error: home::Error) -> Error {
+        let disk = Error::Disk { path: path.clone(), directory, error };
+        if matches!(error, home::Error::Os(Errno::IO | Errno::NOSPC | Errno::ROFS | Errno::STALE)) {
+            tracing::error!(%path, why = %disk, "the disk fails");
+        }
+        disk
+    }
+
     /// The status for the reply.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -205,11 +215,11 @@ pub(super) trait Context<T> {
 
 impl<T, E: Into<home::Error>> Context<T> for std::result::Result<T, E> {
     fn of_file(self, path: &RemotePath) -> Result<T> {
-        self.map_err(|error| Error::Disk { path: path.clone(), directory: false, error: error.into() })
+        self.map_err(|error| Error::disk(path, false, error.into()))
     }
 
     fn of_directory(self, path: &RemotePath) -> Result<T> {
-        self.map_err(|error| Error::Disk { path: path.clone(), directory: true, error: error.into() })
+        self.map_err(|error| Error::disk(path, true, error.into()))
     }
 }
 
