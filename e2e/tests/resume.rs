@@ -260,3 +260,28 @@ async fn a_cancelled_put_can_be_gone_on_with() {
     assert_eq!(peer.reply().await.unwrap().status, Status::Done);
     assert!(peer.get("f").await.unwrap().unwrap() == content);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_puts_never_share_a_part() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let content = noise(SIZE, 8);
+    cut_put(&host, &content, 3 * BLOCK as usize).await;
+    let mut first = Peer::login(&host, "ann").await.unwrap();
+    let kept = status(&mut first, "f", SIZE, SOURCE).await.unwrap().len();
+    assert!(kept > 0);
+    // To somebody else it is as if there were none, and going on with it all the same is refused.
+    let mut second = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(status(&mut second, "f", SIZE, SOURCE).await, None);
+    second.send(&put("f", SIZE, kept as u32)).await.unwrap();
+    assert!(second.reply().await.unwrap().status.is_error());
+    second.send(&Frame::Abort).await.unwrap();
+    let other = noise(SIZE, 9);
+    assert_eq!(second.put("f", &other).await.unwrap().status, Status::Done);
+    // Whoever has it goes on undisturbed.
+    first.send(&put("f", SIZE, kept as u32)).await.unwrap();
+    first.send_data(&content[kept * BLOCK as usize..]).await.unwrap();
+    first.send(&Frame::End(end_of(&content))).await.unwrap();
+    assert_eq!(first.reply().await.unwrap().status, Status::Done);
+    assert!(first.get("f").await.unwrap().unwrap() == content);
+    assert_eq!(parts(&mut first).await.len(), 0);
+}

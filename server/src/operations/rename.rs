@@ -103,7 +103,7 @@ impl<'a> Renaming<'a> {
         match error {
             crate::home::Error::Os(Errno::INVAL) => Error::IntoItself { from, to },
             crate::home::Error::Os(Errno::ISDIR) => Error::IsDirectory { path: to, hint: "" },
-            error => Error::Disk { path: to, directory: false, error },
+            error => Error::disk(&to, false, error),
         }
     }
 }
