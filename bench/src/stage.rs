@@ -164,8 +164,9 @@ fn check_space(set: &FileSet) -> Result<()> {
         needed >> 20
     );
     let entries = 2 * set.count + set.count / 50;
+    // A tmpfs without a limit says that it has room for none, and holds none.
     ensure!(
-        disk.f_favail >= entries,
+        disk.f_files == 0 || disk.f_favail >= entries,
         "{TMPFS} has room for {} files and {} needs {entries}: use --shrink, or let it have more by \
          `mount -o remount,nr_inodes=0 {TMPFS}`",
         disk.f_favail,
