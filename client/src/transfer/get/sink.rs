@@ -64,12 +64,12 @@ impl Sink {
 
     /// Takes the next bytes of a file that is to be of the `announced` length.
     pub(super) fn write(&mut self, mut data: &[u8], announced: u64) -> io::Result<()> {
+        if self.buffer.is_empty() && data.len() >= LONG {
+            return self.write_out(data);
+        }
         if self.buffer.capacity() == 0 {
             // A small file's buffer is as long as the file; nothing is allocated for what is announced.
             self.buffer.reserve_exact(usize::try_from(announced).unwrap_or(BUFFER).min(BUFFER));
-        }
-        if self.buffer.is_empty() && data.len() >= LONG {
-            return self.write_out(data);
         }
         while !data.is_empty() {
             let (now, rest) = data.split_at(data.len().min(BUFFER - self.buffer.len()));
