@@ -230,8 +230,10 @@ async fn rclone_mounts() {
     let Some(mount) = Mount::new(&rclone, fusermount, test) else { return };
     let content = noise(2 * MIB + 3, "f");
     fs::write(mount.top.join("f"), &content).unwrap();
-    // rclone writes back in its own time, and fails at it if the file is renamed meanwhile.
-    until("it is written back", || fs::read(site.there("f")).is_ok_and(|found| found == content));
+    // rclone writes back in its own time, and loses the file if it is renamed meanwhile. When all of it has
+    // come is too early: rclone compares digests then.
+    until("it is written back", || mount.log().contains("upload succeeded"));
+    assert!(fs::read(site.there("f")).unwrap() == content);
     fs::create_dir(mount.top.join("d")).unwrap();
     fs::rename(mount.top.join("f"), mount.top.join("d/g")).unwrap();
     fs::write(site.there("d/h"), b"from the other side").unwrap();
@@ -250,6 +252,7 @@ struct Mount {
     top: PathBuf,
     fusermount: PathBuf,
     child: Child,
+    log: PathBuf,
 }
 
 impl Mount {
@@ -257,20 +260,27 @@ impl Mount {
     fn new(rclone: &Rclone, fusermount: PathBuf, test: &str) -> Option<Mount> {
         let top = rclone.site.here("mount");
         fs::create_dir(&top).unwrap();
-        let options = ["--vfs-cache-mode", "writes", "--vfs-write-back", "0s"];
+        let log = rclone.site.here("mount.log");
+        // With "0s", it would write back without a word about it.
+        let options = ["--vfs-cache-mode", "writes", "--vfs-write-back", "1ms", "-v"];
         let mut command = rclone.command(&["mount", "r:", "mount"]);
-        let child = command.args(options).stderr(std::process::Stdio::inherit()).spawn().unwrap();
-        let mut mount = Mount { top, fusermount, child };
+        let child = command.args(options).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+        let mut mount = Mount { top, fusermount, child, log };
         let mut ended = false;
         until("it is mounted, or it is not", || {
             ended = mount.child.try_wait().unwrap().is_some();
             ended || mount.is_there()
         });
         if ended {
-            eprintln!("skipped: {test}: nothing can be mounted here");
+            eprintln!("skipped: {test}: nothing can be mounted here: {}", mount.log());
             return None;
         }
         Some(mount)
+    }
+
+    /// What rclone has said so far.
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     fn is_there(&self) -> bool {
@@ -281,6 +291,9 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("rclone mount: {}", self.log());
+        }
         if self.is_there() {
             // Also when something is still open in it, after a failure.
             drop(Command::new(&self.fusermount).args(["-u", "-z"]).arg(&self.top).status());
