@@ -20,7 +20,9 @@ fuzz_target!(|input: &[u8]| {
     let incoming = Pieces::packets(greeting.freeze(), input);
     let answers = Answers::default();
     let stopping = CancellationToken::new();
-    let ended = WORLD.visit(async |user| native::converse(incoming, answers.clone(), user, stopping).await);
+    let ended = WORLD.visit(async |user| {
+        native::converse(incoming, answers.clone(), user, stopping, WORLD.workers()).await
+    });
     assert!(matches!(ended, Ended::Well | Ended::Violation), "{ended:?}");
     assert!(answers.errors().is_empty(), "the subsystem has no standard error");
     let mut frames = decoded(&answers).into_iter();

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use sshome_fuzz::{Answers, Pieces, World};
 use sshome_wire::sftp::{Decoder, ServerPacket};
-use sshomed::subsystem::{Ended, Workers, sftp};
+use sshomed::subsystem::{Ended, sftp};
 use std::sync::LazyLock;
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +21,7 @@ fuzz_target!(|input: &[u8]| {
     let answers = Answers::default();
     let (order, stopping) = (sftp::SymlinkOrder::OpenSsh, CancellationToken::new());
     let ended = WORLD.visit(async |user| {
-        let workers = Workers::of_this_runtime();
-        sftp::converse(incoming, answers.clone(), user, order, stopping, &workers).await
+        sftp::converse(incoming, answers.clone(), user, order, stopping, WORLD.workers()).await
     });
     assert!(matches!(ended, Ended::Well | Ended::Violation), "{ended:?}");
     assert!(answers.errors().is_empty(), "the subsystem has no standard error");

@@ -4,6 +4,7 @@ use sshomed::config;
 use sshomed::home::Homes;
 use sshomed::operations::User;
 use sshomed::quota::Use;
+use sshomed::subsystem::Workers;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
@@ -24,6 +25,7 @@ pub struct World {
     accounts: Vec<Arc<Account>>,
     login: Login,
     runtime: Runtime,
+    workers: Workers,
 }
 
 impl World {
@@ -39,10 +41,17 @@ impl World {
         for account in &mut config.accounts {
             Arc::make_mut(account).password = Some(hash_password(&password()).expect("a hash"));
         }
-        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+        // Of fewer workers none would be lent to light turns.
+        let runtime = Builder::new_multi_thread().worker_threads(3).enable_time().build().expect("a runtime");
+        let workers = runtime.block_on(async { Workers::of_this_runtime() });
         let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config)));
         let login = runtime.block_on(authenticator.password("ann", password())).expect("a login");
-        World { dir, accounts: config.accounts, login, runtime }
+        World { dir, accounts: config.accounts, login, runtime, workers }
+    }
+
+    /// Where short turns run.
+    pub fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     /// Where the home is.

@@ -71,12 +71,10 @@ impl Start {
             }
             Err(_) => return Ended::Fault,
         };
+        let (stopping, workers) = (shared.stopping.clone(), &shared.workers);
         let ended = match way {
-            Way::Native => native::converse(reader, writer, user, shared.stopping.clone()).await,
-            Way::Sftp(order) => {
-                let (stopping, workers) = (shared.stopping.clone(), &shared.workers);
-                sftp::converse(reader, writer, user, order, stopping, workers).await
-            }
+            Way::Native => native::converse(reader, writer, user, stopping, workers).await,
+            Way::Sftp(order) => sftp::converse(reader, writer, user, order, stopping, workers).await,
             Way::Exec(line) => {
                 let begun = Instant::now();
                 let ended = exec::run(reader, writer, user, line, terminal).await;

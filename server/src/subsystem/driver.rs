@@ -68,16 +68,20 @@ pub(crate) struct Places<'a> {
     pub(crate) workers: Option<&'a Workers>,
 }
 
-/// A turn that took this long is followed by one on another thread: the disk has to be waited for, or there is
-/// so much to do that sending it should not wait.
+/// A turn that took this long, and as long for each of the bytes that it had, is followed by one on another
+/// thread: the disk has to be waited for, or there is so much to do that sending it should not wait.
 const LIGHT: Duration = Duration::from_micros(200);
+
+/// Bytes that arrive are dealt with as fast as this, in nanoseconds for each, unless they have to wait.
+const EACH: u64 = 2;
 
 /// A turn that is over, or runs.
 enum Running<C> {
     Over(C, Turn),
     /// It has panicked; as elsewhere, that ends the channel and nothing else.
     Panicked,
-    Elsewhere(JoinHandle<Result<(C, Turn, Duration), JoinError>>),
+    /// The last of its result is whether it was light.
+    Elsewhere(JoinHandle<Result<(C, Turn, bool), JoinError>>),
 }
 
 /// Serves one channel until its client ends it; `stopping` ends it as soon as nothing is under way.
@@ -113,9 +117,8 @@ pub(crate) async fn drive(
             Running::Panicked => return Ended::Fault,
             Running::Elsewhere(task) => {
                 let Ok(task) = inbox.during(false, task).await else { return Ended::Flooded };
-                let Ok((returned, turn, taken)) = task.and_then(|turn| turn) else { return Ended::Fault };
-                conversation = returned;
-                light = taken < LIGHT;
+                let Ok((returned, turn, was_light)) = task.and_then(|turn| turn) else { return Ended::Fault };
+                (conversation, light) = (returned, was_light);
                 turn
             }
         };
@@ -160,6 +163,7 @@ fn begin<C: Conversation>(
     if !quiet && !conversation.is_ready() {
         return Running::Over(conversation, Turn::Idle);
     }
+    let limit = LIGHT + Duration::from_nanos(EACH.saturating_mul(conversation.backlog() as u64));
     if *light
         && let Ok(_share) = places.turns.try_acquire()
         && let Some(_worker) = places.workers.and_then(Workers::begin)
@@ -168,7 +172,7 @@ fn begin<C: Conversation>(
         // After a panic nobody looks at the conversation again.
         match catch_unwind(AssertUnwindSafe(|| conversation.light_turn())) {
             Ok(Some(turn)) => {
-                *light = begun.elapsed() < LIGHT;
+                *light = begun.elapsed() < limit;
                 return Running::Over(conversation, turn);
             }
             Ok(None) => {}
@@ -182,7 +186,7 @@ fn begin<C: Conversation>(
         let turn = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
             let turn = conversation.turn(quiet);
-            (conversation, turn, begun.elapsed())
+            (conversation, turn, begun.elapsed() < limit)
         });
         turn.await
     }))

@@ -19,6 +19,11 @@ const KEPT: usize = 2;
 /// A turn that takes longer than this is stuck, for the look-out.
 const STUCK: Duration = Duration::from_millis(10);
 
+/// On so many cores, or fewer, files are stored where they arrive. With more, one connection is faster if
+/// another core digests and writes what it has decrypted; with these, the other core has a client to serve, and
+/// each piece would cost it two switches more.
+const FEW: usize = 2;
+
 /// The runtime's workers, as far as they may be lent to turns.
 #[derive(Clone, Debug)]
 pub struct Workers(Option<Arc<Lent>>);
@@ -65,6 +70,12 @@ impl Workers {
         // It waits for that, and for nothing else.
         drop(give.send(Arc::downgrade(&lent)));
         Workers(Some(lent))
+    }
+
+    /// Those that may be lent to turns that store what arrives.
+    pub(crate) fn for_data(&self) -> Option<&Workers> {
+        let few = thread::available_parallelism().is_ok_and(|cores| cores.get() <= FEW);
+        few.then_some(self)
     }
 
     /// Lends the worker that this is called on, if one is left.

@@ -9,8 +9,8 @@ use crate::subsystem::driver::{self, Turn};
 use bytes::Bytes;
 use sshome_wire::display::Size;
 use sshome_wire::{
-    Blocks, Decoder, Digest, End, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, RemotePath, Reply,
-    Request, Status, Stored,
+    Blocks, Decoder, Digest, End, Features, Frame, FrameError, Hello, MAX_FRAME, PROTOCOL_VERSION,
+    RemotePath, Reply, Request, Status, Stored,
 };
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -26,6 +26,9 @@ const MAX_KNOWN: u32 = 1 << 20;
 
 /// A turn ends when it has put out about this much, in bytes.
 const ENOUGH: usize = 1 << 20;
+
+/// A light turn stores so many pieces of a file at most.
+const PIECES: usize = 4;
 
 /// The put that is being received.
 pub(super) enum Receiving {
@@ -52,6 +55,8 @@ pub(super) struct Conversation {
     pub(super) timed: Option<(&'static str, Instant)>,
     group: Group,
     decoder: Decoder,
+    /// What a light turn came upon, and left.
+    left: Option<Frame>,
     queue: VecDeque<Frame>,
     /// What `queue` costs, in bytes.
     queued: usize,
@@ -82,6 +87,7 @@ impl Conversation {
             timed: None,
             group: Group::default(),
             decoder: Decoder::new(),
+            left: None,
             queue: VecDeque::new(),
             queued: 0,
             outstanding: 0,
@@ -121,10 +127,14 @@ impl Conversation {
         self.outstanding = self.outstanding.saturating_sub(count as u32);
     }
 
+    fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        self.left.take().map_or_else(|| self.decoder.next(), |frame| Ok(Some(frame)))
+    }
+
     /// Takes all frames that are whole, so that a cancel is found behind what it cancels.
     fn decode(&mut self) -> Result<(), Reply> {
         let bad = |error| Reply::new(Status::BadCommand, format!("{error}"));
-        while let Some(frame) = self.decoder.next().map_err(bad)? {
+        while let Some(frame) = self.next().map_err(bad)? {
             match frame {
                 Frame::Cancel => {
                     self.cancel();
@@ -334,7 +344,7 @@ impl driver::Conversation for Conversation {
     }
 
     fn backlog(&self) -> usize {
-        self.queued + self.decoder.buffered()
+        self.queued + self.left.as_ref().map_or(0, cost) + self.decoder.buffered()
     }
 
     fn take_output(&mut self) -> Vec<Bytes> {
@@ -343,6 +353,27 @@ impl driver::Conversation for Conversation {
 
     fn is_under_way(&self) -> bool {
         self.is_receiving()
+    }
+
+    /// Stores some of a file that is being received. Whatever else there is may take long.
+    fn light_turn(&mut self) -> Option<Turn> {
+        let is_data = matches!(&self.receiving, Receiving::Upload(upload) if !upload.is_stream());
+        if !is_data || self.left.is_some() || !self.queue.is_empty() || !self.group.is_empty() {
+            return None;
+        }
+        for _ in 0..PIECES {
+            match self.decoder.next() {
+                Ok(Some(Frame::Data(data))) => self.data(&data).ok()?,
+                Ok(Some(frame)) => {
+                    self.left = Some(frame);
+                    return None;
+                }
+                Ok(None) => return Some(Turn::Idle),
+                // A turn finds the same, and tells it.
+                Err(_) => return None,
+            }
+        }
+        Some(Turn::Busy)
     }
 
     fn turn(&mut self, quiet: bool) -> Turn {

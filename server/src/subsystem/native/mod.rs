@@ -8,21 +8,22 @@ mod output;
 mod request;
 
 use super::driver::{Places, drive};
-use super::{Ended, Incoming, Outgoing};
+use super::{Ended, Incoming, Outgoing, Workers};
 use crate::operations::User;
 use conversation::Conversation;
 use tokio_util::sync::CancellationToken;
 
 /// Serves one channel until its client ends it, or goes on over another one. `stopping` ends it as soon as
-/// nothing is under way.
+/// nothing is under way. On `workers`, if they are lent for that, files are stored while they come.
 pub async fn converse(
     incoming: impl Incoming,
     outgoing: impl Outgoing,
     user: User,
     stopping: CancellationToken,
+    workers: &Workers,
 ) -> Ended {
     let superseded = user.superseded();
-    let places = Places { turns: user.turns(), workers: None };
+    let places = Places { turns: user.turns(), workers: workers.for_data() };
     tokio::select! {
         biased;
         () = superseded.cancelled() => Ended::Gone,

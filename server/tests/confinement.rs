@@ -1,0 +1,51 @@
+//! What a confined server cannot do any more. A test binary of its own: part of it holds for the process.
+
+use sshomed::config;
+use sshomed::confine::{ConfineError, Preparation};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+
+/// Whether it was the kernel that refused.
+fn is_refused<T>(done: &io::Result<T>) -> bool {
+    done.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}
+
+#[test]
+fn no_connection_no_port_no_program_and_no_other_file() {
+    let place = tempfile::tempdir().unwrap();
+    let (dir, outside) = (place.path().join("server"), place.path().join("outside"));
+    fs::create_dir_all(dir.join("etc")).unwrap();
+    fs::write(dir.join("etc/users.toml"), "[server]\nconfine = \"required\"\n").unwrap();
+    fs::write(&outside, "outside").unwrap();
+    let config = config::load(&dir, None, &[]).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    TcpStream::connect(address).unwrap();
+
+    let preparation = Preparation::begin(&config).unwrap();
+    // Landlock holds for the thread that asks for it, and for those that it begins.
+    let confined = std::thread::spawn(move || {
+        match preparation.confine(&config) {
+            Err(ConfineError::Landlock(error)) => {
+                eprintln!("skipped: no_connection_no_port_no_program_and_no_other_file: {error}");
+                return;
+            }
+            confinement => drop(confinement.unwrap()),
+        }
+        assert!(is_refused(&TcpStream::connect(address)));
+        assert!(is_refused(&TcpListener::bind("127.0.0.1:0")));
+        assert!(is_refused(&Command::new("/bin/true").status()));
+        assert!(is_refused(&File::open(&outside)));
+        assert!(is_refused(&fs::write(&outside, "changed")));
+        assert!(is_refused(&fs::write(config.dir.join("etc/users.toml"), "changed")));
+        // What it serves with, it has.
+        fs::write(config.homes.join("file"), "inside").unwrap();
+        File::open(config.dir.join("etc/users.toml")).unwrap();
+    });
+    confined.join().unwrap();
+    // The listener that it had before still hears.
+    TcpStream::connect(address).unwrap();
+    listener.accept().unwrap();
+}
