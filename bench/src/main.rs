@@ -10,6 +10,7 @@ mod load;
 mod many;
 mod measure;
 mod page;
+mod pin;
 mod raw;
 mod report;
 mod servers;
@@ -22,6 +23,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use link::Proxy;
 use measure::Sample;
+use pin::Pinned;
 use raw::Raw;
 use report::Outcome;
 use servers::{Servers, Service};
@@ -214,7 +216,9 @@ fn once(workload: &Workload, contender: Contender, stage: &Stage, servers: &Serv
     let proxy = workload.link.map(|link| Proxy::to(server.port, link)).transpose()?;
     let port = proxy.as_ref().map_or(server.port, Proxy::port);
     let command = command::command(contender, workload, stage, port)?;
+    let pinned = workload.one_core.then(|| Pinned::begin(server.id())).transpose()?;
     let sample = measure::run(command, server, &stage.log())?;
+    drop(pinned);
     stage.check(workload, &arrived)?;
     files::empty(&arrived)?;
     Ok(sample)

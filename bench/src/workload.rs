@@ -15,6 +15,8 @@ pub(crate) struct Workload {
     /// None is loopback.
     pub(crate) link: Option<Link>,
     pub(crate) contest: Contest,
+    /// Whether client and server are kept on one core: see [`crate::pin`].
+    pub(crate) one_core: bool,
 }
 
 /// Who does a workload side by side. The first is the one that the others are compared with.
@@ -86,7 +88,7 @@ pub(crate) const TOOLS: [Workload; 12] = [
 ];
 
 /// All that go into the table of other people's clients, in its order.
-pub(crate) const CLIENTS: [Workload; 16] = [
+pub(crate) const CLIENTS: [Workload; 18] = [
     with(PlainSftp, "get 1 GiB with sftp", BIG, Direction::Get),
     with(PlainSftp, "put 1 GiB with sftp", BIG, Direction::Put),
     with(Sftp, "get 1 GiB with sftp -B 261120 -R 128", BIG, Direction::Get),
@@ -99,6 +101,8 @@ pub(crate) const CLIENTS: [Workload; 16] = [
     with(EightSftp, "put 8 × 128 MiB with 8 × sftp at once", EIGHT, Direction::Put),
     with(PlainSftp, "get 10,000 × 4 KiB with sftp -r", SMALL, Direction::Get),
     with(PlainSftp, "put 10,000 × 4 KiB with sftp -r", SMALL, Direction::Put),
+    on_one_core(with(PlainSftp, "get 10,000 × 4 KiB with sftp -r, all on one core", SMALL, Direction::Get)),
+    on_one_core(with(PlainSftp, "put 10,000 × 4 KiB with sftp -r, all on one core", SMALL, Direction::Put)),
     with(Sshfs, "tar of 2,000 × 8 KiB out of sshfs", SOURCE, Direction::Get),
     with(Sshfs, "tar of 2,000 × 8 KiB into sshfs", SOURCE, Direction::Put),
     with(Rclone, "get 1,000 × 64 KiB with rclone, 8 transfers", THOUSAND, Direction::Get),
@@ -117,15 +121,19 @@ const fn set(name: &'static str, count: u64, size: u64) -> FileSet {
 }
 
 const fn get(name: &'static str, files: FileSet, link: Option<Link>, tools: &'static [Tool]) -> Workload {
-    Workload { name, files, direction: Direction::Get, link, contest: Contest::Tools(tools) }
+    Workload { name, files, direction: Direction::Get, link, contest: Contest::Tools(tools), one_core: false }
 }
 
 const fn put(name: &'static str, files: FileSet, link: Option<Link>, tools: &'static [Tool]) -> Workload {
-    Workload { name, files, direction: Direction::Put, link, contest: Contest::Tools(tools) }
+    Workload { name, files, direction: Direction::Put, link, contest: Contest::Tools(tools), one_core: false }
 }
 
 const fn with(tool: Tool, name: &'static str, files: FileSet, direction: Direction) -> Workload {
-    Workload { name, files, direction, link: None, contest: Contest::Servers(tool) }
+    Workload { name, files, direction, link: None, contest: Contest::Servers(tool), one_core: false }
+}
+
+const fn on_one_core(workload: Workload) -> Workload {
+    Workload { one_core: true, ..workload }
 }
 
 impl Contest {
