@@ -37,6 +37,7 @@ pub(crate) struct Turn<'a> {
 #[derive(Debug)]
 struct Lent {
     slots: Semaphore,
+    few_cores: bool,
     begun: AtomicUsize,
     ended: AtomicUsize,
     /// Whether the look-out is awake.
@@ -62,6 +63,7 @@ impl Workers {
         let Ok(look_out) = look_out else { return Workers(None) };
         let lent = Arc::new(Lent {
             slots: Semaphore::new(slots),
+            few_cores: thread::available_parallelism().is_ok_and(|cores| cores.get() <= FEW),
             begun: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
             watched: AtomicBool::new(false),
@@ -74,8 +76,7 @@ impl Workers {
 
     /// Those that may be lent to turns that store what arrives.
     pub(crate) fn for_data(&self) -> Option<&Workers> {
-        let few = thread::available_parallelism().is_ok_and(|cores| cores.get() <= FEW);
-        few.then_some(self)
+        self.0.as_ref().is_some_and(|lent| lent.few_cores).then_some(self)
     }
 
     /// Lends the worker that this is called on, if one is left.
