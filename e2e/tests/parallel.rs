@@ -24,6 +24,12 @@ async fn host() -> Host {
     Host::with_user("ann", "quota = \"400 MiB\"").await.unwrap()
 }
 
+/// One that is not done with what is planted before all connections have logged in, on a busy machine as well.
+async fn slow_host() -> Host {
+    let rates = "upload-rate = \"16 MiB/s\"\ndownload-rate = \"16 MiB/s\"";
+    Host::with_user("ann", &format!("quota = \"400 MiB\"\n{rates}")).await.unwrap()
+}
+
 fn over(jobs: &str, options: Options) -> Options {
     Options { jobs: jobs.parse().unwrap(), ..options }
 }
@@ -53,7 +59,7 @@ fn assert_same(one: &Path, other: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tree_over_three_connections_both_ways() {
-    let host = host().await;
+    let host = slow_host().await;
     let proxy = Proxy::cutting(host.address(), &[]).await;
     let mut client = Client::login(&host, proxy.port()).await;
     let planted = plant(&client, "t");
@@ -140,7 +146,7 @@ async fn it_goes_on_with_the_connections_that_it_can_have() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_stops_all_and_keeps_the_session() {
-    let host = host().await;
+    let host = slow_host().await;
     let proxy = Proxy::cutting(host.address(), &[]).await;
     let mut client = Client::login(&host, proxy.port()).await;
     let planted = plant(&client, "t");
