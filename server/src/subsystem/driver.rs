@@ -68,7 +68,7 @@ pub(crate) struct Places<'a> {
     pub(crate) workers: Option<&'a Workers>,
 }
 
-/// A turn that took this long, and as long for each of the bytes that it had, is followed by one on another
+/// A turn that took longer than this, and [`EACH`] for each byte that it had, is followed by one on another
 /// thread: the disk has to be waited for, or there is so much to do that sending it should not wait.
 const LIGHT: Duration = Duration::from_micros(200);
 
