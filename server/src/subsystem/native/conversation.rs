@@ -1,6 +1,6 @@
 //! What the frames of one channel mean.
 
-use super::group::{Group, refusal};
+use super::group::Group;
 use super::job::{Job, Step};
 use super::output::Output;
 use crate::home::Location;
@@ -9,8 +9,8 @@ use crate::subsystem::driver::{self, Turn};
 use bytes::Bytes;
 use sshome_wire::display::Size;
 use sshome_wire::{
-    Blocks, Decoder, Digest, End, Features, Frame, FrameError, Hello, MAX_FRAME, PROTOCOL_VERSION,
-    RemotePath, Reply, Request, Status, Stored,
+    Blocks, Decoder, Digest, Features, Frame, FrameError, Hello, MAX_FRAME, PROTOCOL_VERSION, RemotePath,
+    Reply, Request, Status,
 };
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ pub(super) struct Conversation {
     pub(super) leased: HashMap<RemotePath, CheckedPart>,
     /// The request that is being worked on, and since when.
     pub(super) timed: Option<(&'static str, Instant)>,
-    group: Group,
+    pub(super) group: Group,
     decoder: Decoder,
     /// What a light turn came upon, and left.
     left: Option<Frame>,
@@ -250,62 +250,6 @@ impl Conversation {
         Ok(())
     }
 
-    fn data(&mut self, data: &[u8]) -> Result<(), Reply> {
-        match &mut self.receiving {
-            Receiving::Nothing | Receiving::Blocks(..) => Err(violation("data outside of a put")),
-            Receiving::Refused => Ok(()),
-            Receiving::Upload(upload) => {
-                match upload.write(data) {
-                    Ok(()) => {
-                        if let Some(bytes) = upload.newly_stored() {
-                            self.output.frame(&Frame::Stored(Stored { bytes }));
-                        }
-                    }
-                    Err(error) => self.refuse_rest(&error),
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn end(&mut self, end: &End) -> Result<(), Reply> {
-        match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
-            Receiving::Nothing | Receiving::Blocks(..) => Err(violation("the end of data outside of a put")),
-            Receiving::Refused => Ok(()),
-            Receiving::Upload(upload) => {
-                let is_stream = upload.is_stream();
-                match upload.finish(end) {
-                    Ok(placement) => self.group.add(placement),
-                    Err(error) => self.answer(refusal(&error)),
-                }
-                if is_stream {
-                    // If the connection went before the next turn, nobody could send it again.
-                    self.publish();
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn abort(&mut self) -> Result<(), Reply> {
-        match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
-            Receiving::Nothing | Receiving::Blocks(..) => Err(violation("an abort outside of a put")),
-            Receiving::Refused => Ok(()),
-            Receiving::Upload(upload) => {
-                upload.give_up();
-                self.answer(Reply::new(Status::Cancelled, ""));
-                Ok(())
-            }
-        }
-    }
-
-    /// Refuses a put half-way. The answer goes out at once, so that the client stops sending.
-    fn refuse_rest(&mut self, error: &operations::Error) {
-        self.receiving = Receiving::Refused;
-        self.answer(refusal(error));
-        self.publish();
-    }
-
     /// Aborts everything that came before the cancel, answers each, and then the cancel.
     fn cancel(&mut self) {
         self.publish();
@@ -406,7 +350,7 @@ fn cost(frame: &Frame) -> usize {
     size_of::<Frame>() + body
 }
 
-fn violation(text: &str) -> Reply {
+pub(super) fn violation(text: &str) -> Reply {
     Reply::new(Status::BadCommand, text)
 }
 

@@ -5,6 +5,7 @@ mod entry;
 mod group;
 mod job;
 mod output;
+mod put;
 mod request;
 
 use super::driver::{Places, drive};

@@ -1,0 +1,64 @@
+//! The frames of a put: data, and what ends them.
+
+use super::conversation::{Conversation, Receiving, violation};
+use super::group::refusal;
+use crate::operations;
+use sshome_wire::{End, Frame, Reply, Status, Stored};
+
+impl Conversation {
+    pub(super) fn data(&mut self, data: &[u8]) -> Result<(), Reply> {
+        match &mut self.receiving {
+            Receiving::Nothing | Receiving::Blocks(..) => Err(violation("data outside of a put")),
+            Receiving::Refused => Ok(()),
+            Receiving::Upload(upload) => {
+                match upload.write(data) {
+                    Ok(()) => {
+                        if let Some(bytes) = upload.newly_stored() {
+                            self.output.frame(&Frame::Stored(Stored { bytes }));
+                        }
+                    }
+                    Err(error) => self.refuse_rest(&error),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn end(&mut self, end: &End) -> Result<(), Reply> {
+        match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
+            Receiving::Nothing | Receiving::Blocks(..) => Err(violation("the end of data outside of a put")),
+            Receiving::Refused => Ok(()),
+            Receiving::Upload(upload) => {
+                let is_stream = upload.is_stream();
+                match upload.finish(end) {
+                    Ok(placement) => self.group.add(placement),
+                    Err(error) => self.answer(refusal(&error)),
+                }
+                if is_stream {
+                    // If the connection went before the next turn, nobody could send it again.
+                    self.publish();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn abort(&mut self) -> Result<(), Reply> {
+        match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
+            Receiving::Nothing | Receiving::Blocks(..) => Err(violation("an abort outside of a put")),
+            Receiving::Refused => Ok(()),
+            Receiving::Upload(upload) => {
+                upload.give_up();
+                self.answer(Reply::new(Status::Cancelled, ""));
+                Ok(())
+            }
+        }
+    }
+
+    /// Refuses a put half-way. The answer goes out at once, so that the client stops sending.
+    fn refuse_rest(&mut self, error: &operations::Error) {
+        self.receiving = Receiving::Refused;
+        self.answer(refusal(error));
+        self.publish();
+    }
+}
