@@ -1,7 +1,7 @@
 //! An SSH channel as a subsystem sees it: bytes in, bytes out.
 
+use super::backlog::Backlog;
 use super::rate::UserRates;
-use super::socket::Backlog;
 use crate::subsystem::{Arrival, Gone, Incoming, Outgoing};
 use bytes::Bytes;
 use russh::server::Msg;

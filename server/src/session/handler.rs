@@ -2,9 +2,9 @@
 
 use super::Shared;
 use super::algorithms::{WINDOW, methods};
+use super::backlog::Backlog;
 use super::channel::{Reader, Writer, started};
 use super::sessions::Session as Open;
-use super::socket::Backlog;
 use super::way::{Start, Way};
 use crate::auth::{Login, Password};
 use crate::limits::Entry;

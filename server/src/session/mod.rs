@@ -1,6 +1,7 @@
 //! SSH connections. This is the only module that knows russh: it translates and hands over.
 
 mod algorithms;
+mod backlog;
 mod channel;
 mod handler;
 mod host_key;
@@ -24,10 +25,11 @@ use crate::metrics::Metrics;
 use crate::quota::Ledgers;
 use crate::subsystem::Workers;
 use arc_swap::ArcSwap;
+use backlog::Backlog;
 use handler::Connection;
 use russh::Disconnect;
 use russh::keys::{HashAlg, PrivateKey};
-use socket::{Backlog, Socket};
+use socket::Socket;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! The sessions that are open: what an administrator sees of them, and how they are ended.
 
-use super::socket::Backlog;
+use super::backlog::Backlog;
 use crate::audit::Audit;
 use crate::auth::Login;
 use crate::metrics::Metrics;

@@ -5,18 +5,16 @@
 //! not take is queued, and written out whenever the loop reads. The queue stays short because
 //! whoever produces much waits for [`Backlog::drained`] first.
 
-use super::rate::UserRates;
+use super::backlog::Backlog;
 use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::io::poll_read_buf;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// As many bytes wait in the kernel to be sent, about; it would take megabytes. By the time they are sent, those
@@ -27,6 +25,11 @@ const UNSENT: u32 = 512 << 10;
 
 /// After so many bytes that were read in one go others have their turn, in bytes: what they want may be small.
 const TURN: usize = 256 << 10;
+
+/// A read of less than this takes along what follows, in bytes. russh reads the length of a packet, the packet, and
+/// then looks whether there is another: three calls of the kernel for each request of a client that waits for every
+/// answer. A large packet is read to where it belongs, except for its beginning.
+const AHEAD: usize = 8 << 10;
 
 /// An empty queue keeps memory for so many bytes.
 const KEPT: usize = 64 << 10;
@@ -42,87 +45,11 @@ pub fn tune(stream: &TcpStream) {
     drop(socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT));
 }
 
-/// What paces a connection: how much of its output the kernel has not taken yet, and its user's rates.
-#[derive(Debug)]
-pub(super) struct Backlog {
-    begun: Instant,
-    rates: OnceLock<Arc<UserRates>>,
-    queued: AtomicUsize,
-    /// Bytes that the kernel has taken, ever.
-    written: AtomicU64,
-    drained: Notify,
-    /// Counts what has moved on channels: data, in or out, and what makes room for them.
-    moves: AtomicU64,
-    /// When the last of it was, in milliseconds from the beginning.
-    moved: AtomicU64,
-}
-
-impl Default for Backlog {
-    fn default() -> Backlog {
-        Backlog {
-            begun: Instant::now(),
-            rates: OnceLock::new(),
-            queued: AtomicUsize::new(0),
-            written: AtomicU64::new(0),
-            drained: Notify::new(),
-            moves: AtomicU64::new(0),
-            moved: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Backlog {
-    /// Keeps to the rates of the user who has logged in.
-    pub(super) fn limit(&self, rates: Arc<UserRates>) {
-        // A connection has one user: there is nothing to replace.
-        drop(self.rates.set(rates));
-    }
-
-    /// The rates to keep to, if there are any.
-    pub(super) fn rates(&self) -> Option<&UserRates> {
-        self.rates.get().map(Arc::as_ref)
-    }
-
-    /// Returns when nothing is queued: what is queued is copied once more.
-    pub(super) async fn drained(&self) {
-        loop {
-            let drained = self.drained.notified();
-            if self.queued.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            drained.await;
-        }
-    }
-
-    /// Notes that something has moved on a channel. Keepalives do not.
-    pub(super) fn moved(&self) {
-        self.moves.fetch_add(1, Ordering::Relaxed);
-        self.moved.store(self.age(), Ordering::Relaxed);
-    }
-
-    /// For how long nothing has moved.
-    pub(super) fn idle(&self) -> Duration {
-        Duration::from_millis(self.age().saturating_sub(self.moved.load(Ordering::Relaxed)))
-    }
-
-    fn age(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// How often something has moved: to find a connection that is idle.
-    pub(super) fn moves(&self) -> u64 {
-        self.moves.load(Ordering::Relaxed)
-    }
-
-    /// What is queued, and all that was ever written: to find a queue that does not move.
-    pub(super) fn progress(&self) -> (usize, u64) {
-        (self.queued.load(Ordering::Acquire), self.written.load(Ordering::Acquire))
-    }
-}
-
 /// A connection, by TCP as a rule, whose writes never wait. Cancelling its token reads as the peer's end.
 pub(super) struct Socket<S> {
     stream: S,
+    /// What was read and not asked for yet.
+    ahead: BytesMut,
     queue: BytesMut,
     backlog: Arc<Backlog>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -135,7 +62,8 @@ pub(super) struct Socket<S> {
 impl<S: AsyncWrite + Unpin> Socket<S> {
     pub(super) fn new(stream: S, backlog: Arc<Backlog>, cut: CancellationToken) -> Socket<S> {
         let cut = Box::pin(cut.cancelled_owned());
-        Socket { stream, queue: BytesMut::new(), backlog, cut, pause: None, turn: 0 }
+        let (ahead, queue) = (BytesMut::new(), BytesMut::new());
+        Socket { stream, ahead, queue, backlog, cut, pause: None, turn: 0 }
     }
 
     /// Writes out what is queued, as far as the kernel takes it now.
@@ -146,7 +74,8 @@ impl<S: AsyncWrite + Unpin> Socket<S> {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.queue.advance(written);
-            self.count(written);
+            self.backlog.wrote(written);
+            self.backlog.set_queued(self.queue.len());
         }
         // The memory of a queue that was long is given back: most connections are idle most of the time.
         if self.queue.capacity() > KEPT {
@@ -154,13 +83,34 @@ impl<S: AsyncWrite + Unpin> Socket<S> {
         }
         Poll::Ready(Ok(()))
     }
+}
 
-    fn count(&self, written: usize) {
-        self.backlog.written.fetch_add(written as u64, Ordering::AcqRel);
-        self.backlog.queued.store(self.queue.len(), Ordering::Release);
-        if self.queue.is_empty() {
-            self.backlog.drained.notify_waiters();
+impl<S: AsyncRead + Unpin> Socket<S> {
+    /// Reads from the stream: as much as there is room for, or more.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        if buf.remaining() >= AHEAD {
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            return Poll::Ready(Ok(buf.filled().len() - before));
         }
+        self.ahead.reserve(AHEAD);
+        let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.ahead);
+        if read.is_pending() {
+            // Most connections are idle most of the time.
+            self.ahead = BytesMut::new();
+        }
+        let read = ready!(read)?;
+        self.hand_out(buf);
+        Poll::Ready(Ok(read))
+    }
+}
+
+impl<S> Socket<S> {
+    /// Hands out what was read ahead, as far as it is asked for.
+    fn hand_out(&mut self, buf: &mut ReadBuf<'_>) {
+        let length = self.ahead.len().min(buf.remaining());
+        buf.put_slice(self.ahead.get(..length).unwrap_or_default());
+        self.ahead.advance(length);
     }
 }
 
@@ -176,6 +126,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
         if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
             return Poll::Ready(Err(error));
         }
+        if !self.ahead.is_empty() {
+            self.hand_out(buf);
+            return Poll::Ready(Ok(()));
+        }
         // Only now: what is queued goes out meanwhile.
         if let Some(pause) = &mut self.pause {
             ready!(pause.as_mut().poll(cx));
@@ -186,13 +140,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let before = buf.filled().len();
-        let result = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-        let read = buf.filled().len() - before;
+        let read = ready!(self.poll_receive(cx, buf))?;
         self.turn = turn + read;
         let paid = self.backlog.rates().and_then(|rates| rates.received(read));
         self.pause = paid.filter(|paid| *paid > Instant::now()).map(|paid| Box::pin(sleep_until(paid)));
-        Poll::Ready(result)
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -207,7 +159,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
                     Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     Poll::Ready(written) => {
                         rest = rest.get(written..).unwrap_or_default();
-                        self.backlog.written.fetch_add(written as u64, Ordering::AcqRel);
+                        self.backlog.wrote(written);
                     }
                 }
             }
@@ -217,7 +169,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)));
         }
         self.queue.extend_from_slice(rest);
-        self.backlog.queued.store(self.queue.len(), Ordering::Release);
+        self.backlog.set_queued(self.queue.len());
         Poll::Ready(Ok(buf.len()))
     }
 
@@ -239,7 +191,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rate::UserRates;
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
@@ -318,6 +272,55 @@ mod tests {
             .await;
             assert!((TURN..TURN + (16 << 10)).contains(&in_one_go), "{in_one_go}");
         }
+    }
+
+    /// Gives so many bytes at a time, and counts how often it was asked.
+    struct Counted<'a> {
+        rest: &'a [u8],
+        each: usize,
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl AsyncRead for Counted<'_> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let (now, rest) = self.rest.split_at(self.each.min(self.rest.len()).min(buf.remaining()));
+            buf.put_slice(now);
+            self.rest = rest;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_small_packet_is_one_call_and_a_large_one_goes_where_it_belongs() {
+        let sent: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let stream = Counted { rest: &sent, each: 64, asked: Arc::clone(&asked) };
+        let stream = tokio::io::join(stream, tokio::io::sink());
+        let mut socket = Socket::new(stream, Arc::new(Backlog::default()), CancellationToken::new());
+        let mut got = Vec::new();
+        for _ in 0..10 {
+            for part in [4, 60] {
+                let before = got.len();
+                got.resize(before + part, 0);
+                socket.read_exact(&mut got[before..]).await.unwrap();
+            }
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 10);
+        // From here on all is there at once.
+        socket.stream.reader_mut().each = usize::MAX;
+        for part in [4, 65_536, 4, 65_536] {
+            let before = got.len();
+            got.resize(before + part, 0);
+            socket.read_exact(&mut got[before..]).await.unwrap();
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 14);
+        socket.read_to_end(&mut got).await.unwrap();
+        assert!(got == sent);
     }
 
     #[tokio::test]

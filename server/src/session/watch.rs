@@ -1,7 +1,7 @@
 //! Connections that nobody can want any more.
 
 use super::Shared;
-use super::socket::Backlog;
+use super::backlog::Backlog;
 use crate::limits::Entry;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
