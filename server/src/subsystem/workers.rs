@@ -138,37 +138,72 @@ fn look_out(lent: &Weak<Lent>, runtime: &Handle) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
     use std::sync::mpsc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::runtime::{Builder, Runtime};
+
+    /// Both ends of a connection: one outside of every runtime, one in this.
+    fn connection(runtime: &Runtime) -> (std::net::TcpStream, tokio::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        // An answer that never comes is to fail, not to hang.
+        client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        server.set_nonblocking(true).unwrap();
+        let _guard = runtime.enter();
+        (client, tokio::net::TcpStream::from_std(server).unwrap())
+    }
+
+    /// Returns when every worker sleeps: one of them waits for events, and will do what they ask for.
+    fn all_sleep(runtime: &Runtime) {
+        let metrics = runtime.metrics();
+        let sleeps = |worker| metrics.worker_park_unpark_count(worker) % 2 == 1;
+        while !(0..metrics.num_workers()).all(sleeps) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn while_a_turn_is_stuck_the_others_are_served() {
+        let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+        let workers = runtime.block_on(async { Workers::of_this_runtime() });
+        for _ in 0..5 {
+            let (mut slow, mut server) = connection(&runtime);
+            let (release, stuck) = mpsc::channel::<()>();
+            let (say, begun) = mpsc::channel();
+            let lent = workers.clone();
+            let turn = runtime.spawn(async move {
+                server.read_u8().await.unwrap();
+                let _turn = lent.begin().unwrap();
+                say.send(()).unwrap();
+                stuck.recv().unwrap();
+            });
+            let (mut other, mut server) = connection(&runtime);
+            runtime.spawn(async move {
+                let asked = server.read_u8().await.unwrap();
+                server.write_u8(asked).await.unwrap();
+            });
+            all_sleep(&runtime);
+            slow.write_all(&[1]).unwrap();
+            begun.recv().unwrap();
+            // The worker that waited for events is the one that is stuck.
+            other.write_all(&[7]).unwrap();
+            let mut answer = [0];
+            other.read_exact(&mut answer).unwrap();
+            assert_eq!(answer, [7]);
+            release.send(()).unwrap();
+            runtime.block_on(turn).unwrap();
+        }
+    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn while_turns_are_stuck_the_others_are_served_and_two_workers_are_kept() {
+    async fn two_workers_are_kept() {
         let workers = Workers::of_this_runtime();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (mut server, _) = listener.accept().await.unwrap();
-        let (release, stuck) = mpsc::channel::<()>();
-        let (say, mut entered) = tokio::sync::mpsc::channel(1);
-        let lent = workers.clone();
-        let turn = tokio::spawn(async move {
-            server.read_u8().await.unwrap();
-            let _turn = lent.begin().unwrap();
-            say.try_send(()).unwrap();
-            stuck.recv().unwrap();
-        });
-        client.write_u8(1).await.unwrap();
-        entered.recv().await.unwrap();
-        // Events come through all the same: this needs the network in both directions.
-        let mut again = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (mut other, _) = listener.accept().await.unwrap();
-        again.write_u8(7).await.unwrap();
-        assert_eq!(other.read_u8().await.unwrap(), 7);
-        let second = workers.begin().unwrap();
+        let turns = (workers.begin().unwrap(), workers.begin().unwrap());
         assert!(workers.begin().is_none());
-        drop(second);
-        release.send(()).unwrap();
-        turn.await.unwrap();
+        drop(turns);
         assert!(workers.begin().is_some());
     }
 
