@@ -88,7 +88,7 @@ pub(crate) const TOOLS: [Workload; 12] = [
 ];
 
 /// All that go into the table of other people's clients, in its order.
-pub(crate) const CLIENTS: [Workload; 18] = [
+pub(crate) const CLIENTS: [Workload; 20] = [
     with(PlainSftp, "get 1 GiB with sftp", BIG, Direction::Get),
     with(PlainSftp, "put 1 GiB with sftp", BIG, Direction::Put),
     with(Sftp, "get 1 GiB with sftp -B 261120 -R 128", BIG, Direction::Get),
@@ -105,6 +105,8 @@ pub(crate) const CLIENTS: [Workload; 18] = [
     on_one_core(with(PlainSftp, "put 10,000 × 4 KiB with sftp -r, all on one core", SMALL, Direction::Put)),
     with(Sshfs, "tar of 2,000 × 8 KiB out of sshfs", SOURCE, Direction::Get),
     with(Sshfs, "tar of 2,000 × 8 KiB into sshfs", SOURCE, Direction::Put),
+    on_one_core(with(Sshfs, "tar of 2,000 × 8 KiB out of sshfs, all on one core", SOURCE, Direction::Get)),
+    on_one_core(with(Sshfs, "tar of 2,000 × 8 KiB into sshfs, all on one core", SOURCE, Direction::Put)),
     with(Rclone, "get 1,000 × 64 KiB with rclone, 8 transfers", THOUSAND, Direction::Get),
     with(Rclone, "put 1,000 × 64 KiB with rclone, 8 transfers", THOUSAND, Direction::Put),
 ];
