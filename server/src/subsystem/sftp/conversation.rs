@@ -25,7 +25,7 @@ const BRIEF: Duration = Duration::from_micros(500);
 const MUCH: usize = 128 << 10;
 
 /// A turn ends when it has put out about this much, in bytes.
-const ENOUGH: usize = 1 << 20;
+const ENOUGH: usize = 512 << 10;
 
 /// What a piece of what has arrived costs besides its bytes: a client can send one byte at a time.
 const OVERHEAD: usize = 256;
