@@ -103,9 +103,7 @@ impl<S: AsyncRead + Unpin> Socket<S> {
         self.hand_out(buf);
         Poll::Ready(Ok(read))
     }
-}
 
-impl<S> Socket<S> {
     /// Hands out what was read ahead, as far as it is asked for.
     fn hand_out(&mut self, buf: &mut ReadBuf<'_>) {
         let length = self.ahead.len().min(buf.remaining());
