@@ -21,7 +21,7 @@ fuzz_target!(|input: &[u8]| {
     let answers = Answers::default();
     let stopping = CancellationToken::new();
     let ended = WORLD.visit(async |user| {
-        native::converse(incoming, answers.clone(), user, stopping, WORLD.workers()).await
+        native::converse(incoming, answers.clone(), user, stopping, WORLD.threads()).await
     });
     assert!(matches!(ended, Ended::Well | Ended::Violation), "{ended:?}");
     assert!(answers.errors().is_empty(), "the subsystem has no standard error");

@@ -21,7 +21,7 @@ fuzz_target!(|input: &[u8]| {
     let answers = Answers::default();
     let (order, stopping) = (sftp::SymlinkOrder::OpenSsh, CancellationToken::new());
     let ended = WORLD.visit(async |user| {
-        sftp::converse(incoming, answers.clone(), user, order, stopping, WORLD.workers()).await
+        sftp::converse(incoming, answers.clone(), user, order, stopping, WORLD.threads()).await
     });
     assert!(matches!(ended, Ended::Well | Ended::Violation), "{ended:?}");
     assert!(answers.errors().is_empty(), "the subsystem has no standard error");

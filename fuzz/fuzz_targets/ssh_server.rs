@@ -13,7 +13,7 @@ use sshomed::limits::Gate;
 use sshomed::metrics::Metrics;
 use sshomed::quota::Ledgers;
 use sshomed::session::{Rates, Sessions, Shared, Transport};
-use sshomed::subsystem::Workers;
+use sshomed::subsystem::Threads;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
@@ -97,7 +97,7 @@ impl World {
             rates: Rates::default(),
             sessions: Arc::new(Sessions::new(Arc::clone(&metrics))),
             metrics,
-            workers: runtime.block_on(async { Workers::of_this_runtime() }),
+            threads: runtime.block_on(async { Threads::of_this_runtime() }).expect("threads"),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
             config: ArcSwap::from_pointee(config),

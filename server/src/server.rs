@@ -12,7 +12,7 @@ use crate::metrics::{self, Metrics};
 use crate::reload::Reloader;
 use crate::session::{self, HostKeyError, Rates, Sessions, Shared, Transport};
 use crate::sockets::{ListenError, Sockets};
-use crate::subsystem::Workers;
+use crate::subsystem::Threads;
 use crate::systemd::Notifier;
 use arc_swap::ArcSwap;
 use std::future::Future;
@@ -77,7 +77,7 @@ pub struct Server {
     example: Option<String>,
 }
 
-/// Some workers may be lent to turns, others are kept for the network: see [`Workers`].
+/// Some workers may be lent to turns, others are kept for the network: see `subsystem::workers`.
 const LEAST_WORKERS: usize = 4;
 
 /// A worker that is busy looks for what has arrived after so many polls of tasks. By default it does after 61: with
@@ -190,7 +190,7 @@ impl Server {
             rates: Rates::default(),
             sessions: Arc::new(Sessions::new(Arc::clone(&metrics))),
             metrics,
-            workers: Workers::of_this_runtime(),
+            threads: Threads::of_this_runtime()?,
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
             config: ArcSwap::from_pointee(config),

@@ -23,7 +23,7 @@ use crate::home::Homes;
 use crate::limits::{Entry, Gate, Limits};
 use crate::metrics::Metrics;
 use crate::quota::Ledgers;
-use crate::subsystem::Workers;
+use crate::subsystem::Threads;
 use arc_swap::ArcSwap;
 use backlog::Backlog;
 use handler::Connection;
@@ -59,8 +59,8 @@ pub struct Shared {
     pub sessions: Arc<Sessions>,
     /// What has happened, in numbers.
     pub metrics: Arc<Metrics>,
-    /// The runtime's workers, for what is over soon.
-    pub workers: Workers,
+    /// Where what clients ask for is done.
+    pub threads: Threads,
     /// Cancelled when the server is to end: no new work.
     pub stopping: CancellationToken,
     /// Cancelled when the server ends: every socket is closed.

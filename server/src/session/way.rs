@@ -71,13 +71,13 @@ impl Start {
             }
             Err(_) => return Ended::Fault,
         };
-        let (stopping, workers) = (shared.stopping.clone(), &shared.workers);
+        let (stopping, threads) = (shared.stopping.clone(), &shared.threads);
         let ended = match way {
-            Way::Native => native::converse(reader, writer, user, stopping, workers).await,
-            Way::Sftp(order) => sftp::converse(reader, writer, user, order, stopping, workers).await,
+            Way::Native => native::converse(reader, writer, user, stopping, threads).await,
+            Way::Sftp(order) => sftp::converse(reader, writer, user, order, stopping, threads).await,
             Way::Exec(line) => {
                 let begun = Instant::now();
-                let ended = exec::run(reader, writer, user, line, terminal).await;
+                let ended = exec::run(reader, writer, user, line, terminal, threads).await;
                 session.audit().request("exec", "command", begun);
                 ended
             }

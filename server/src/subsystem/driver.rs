@@ -6,13 +6,13 @@
 //! that always reads is never part of a deadlock. A light turn is over before that could matter.
 
 use super::inbox::{Flooded, Inbox};
-use super::{Ended, Gone, Incoming, Outgoing, Workers};
+use super::{Ended, Gone, Incoming, Outgoing, Threads, Workers};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// What the bytes on a channel mean.
@@ -64,8 +64,10 @@ pub(crate) enum Turn {
 pub(crate) struct Places<'a> {
     /// How much of the user's work may run at a time.
     pub(crate) turns: Arc<Semaphore>,
+    /// For all but light turns.
+    pub(crate) threads: &'a Threads,
     /// For light turns; none if there are none.
-    pub(crate) workers: Option<&'a Workers>,
+    pub(super) workers: Option<&'a Workers>,
 }
 
 /// A turn that took longer than this, and [`EACH`] for each byte that it had, is followed by one on another
@@ -81,7 +83,7 @@ enum Running<C> {
     /// It has panicked; as elsewhere, that ends the channel and nothing else.
     Panicked,
     /// The last of its result is whether it was light.
-    Elsewhere(JoinHandle<Result<(C, Turn, bool), JoinError>>),
+    Elsewhere(JoinHandle<Option<(C, Turn, bool)>>),
 }
 
 /// Serves one channel until its client ends it; `stopping` ends it as soon as nothing is under way.
@@ -117,7 +119,7 @@ pub(crate) async fn drive(
             Running::Panicked => return Ended::Fault,
             Running::Elsewhere(task) => {
                 let Ok(task) = inbox.during(false, task).await else { return Ended::Flooded };
-                let Ok((returned, turn, was_light)) = task.and_then(|turn| turn) else { return Ended::Fault };
+                let Ok(Some((returned, turn, was_light))) = task else { return Ended::Fault };
                 (conversation, light) = (returned, was_light);
                 turn
             }
@@ -179,16 +181,10 @@ fn begin<C: Conversation>(
             Err(_) => return Running::Panicked,
         }
     }
-    let share = Arc::clone(&places.turns);
-    Running::Elsewhere(tokio::spawn(async move {
-        // One user's sessions never hold all the threads that there are for such work.
-        let _share = share.acquire().await;
-        let turn = tokio::task::spawn_blocking(move || {
-            let begun = Instant::now();
-            let turn = conversation.turn(quiet);
-            (conversation, turn, begun.elapsed() < limit)
-        });
-        turn.await
+    Running::Elsewhere(places.threads.run(Arc::clone(&places.turns), move || {
+        let begun = Instant::now();
+        let turn = conversation.turn(quiet);
+        (conversation, turn, begun.elapsed() < limit)
     }))
 }
 
@@ -271,7 +267,8 @@ mod tests {
         let (turns, seen) = std::sync::mpsc::channel();
         let mut pieces = vec![Arrival::Data(Bytes::from_static(b"x")); 11];
         pieces.push(Arrival::Eof);
-        let places = Places { turns: Arc::new(Semaphore::new(1)), workers: None };
+        let threads = Threads::of_this_runtime().unwrap();
+        let places = Places { turns: Arc::new(Semaphore::new(1)), threads: &threads, workers: None };
         let conversation = Fours { waiting: 0, turns };
         let ended =
             drive(Pieces(pieces.into_iter()), Nobody, conversation, places, CancellationToken::new()).await;
@@ -310,10 +307,10 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn a_turn_that_panics_ends_its_channel_in_order_wherever_it_runs() {
-        let lent = Workers::of_this_runtime();
-        for workers in [Some(&lent), None] {
+        let threads = Threads::of_this_runtime().unwrap();
+        for workers in [Some(threads.workers()), None] {
             let pieces = vec![Arrival::Data(Bytes::from_static(b"x"))].into_iter();
-            let places = Places { turns: Arc::new(Semaphore::new(1)), workers };
+            let places = Places { turns: Arc::new(Semaphore::new(1)), threads: &threads, workers };
             let ended = drive(Pieces(pieces), Nobody, Broken, places, CancellationToken::new()).await;
             assert_eq!(ended, Ended::Fault);
         }

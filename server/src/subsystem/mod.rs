@@ -8,11 +8,13 @@ mod inbox;
 mod long;
 pub mod native;
 pub mod sftp;
+mod threads;
 mod workers;
 
 use bytes::Bytes;
 use std::future::Future;
-pub use workers::Workers;
+pub use threads::Threads;
+use workers::Workers;
 
 /// What comes from a client on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]

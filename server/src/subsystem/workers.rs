@@ -26,10 +26,10 @@ const FEW: usize = 2;
 
 /// The runtime's workers, as far as they may be lent to turns.
 #[derive(Clone, Debug)]
-pub struct Workers(Option<Arc<Lent>>);
+pub(super) struct Workers(Option<Arc<Lent>>);
 
 /// What is lent, for as long as it is held.
-pub(crate) struct Turn<'a> {
+pub(super) struct Turn<'a> {
     lent: &'a Lent,
     _slot: SemaphorePermit<'a>,
 }
@@ -48,7 +48,7 @@ struct Lent {
 impl Workers {
     /// Those of the runtime that this is called in. None are lent if it has few.
     #[must_use]
-    pub fn of_this_runtime() -> Workers {
+    pub(super) fn of_this_runtime() -> Workers {
         let runtime = Handle::current();
         let slots = runtime.metrics().num_workers().saturating_sub(KEPT);
         if slots == 0 {
@@ -75,12 +75,12 @@ impl Workers {
     }
 
     /// Those that may be lent to turns that store what arrives.
-    pub(crate) fn for_data(&self) -> Option<&Workers> {
+    pub(super) fn for_data(&self) -> Option<&Workers> {
         self.0.as_ref().is_some_and(|lent| lent.few_cores).then_some(self)
     }
 
     /// Lends the worker that this is called on, if one is left.
-    pub(crate) fn begin(&self) -> Option<Turn<'_>> {
+    pub(super) fn begin(&self) -> Option<Turn<'_>> {
         let lent = self.0.as_deref()?;
         let slot = lent.slots.try_acquire().ok()?;
         lent.begun.fetch_add(1, SeqCst);

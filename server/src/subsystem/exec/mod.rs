@@ -17,7 +17,7 @@ mod task;
 mod words;
 
 use super::inbox::{End, Flooded, Inbox};
-use super::{Ended, Gone, Incoming, Outgoing};
+use super::{Ended, Gone, Incoming, Outgoing, Threads};
 use crate::operations::User;
 use error::{Error, Result};
 use sshome_wire::display::Escaped;
@@ -34,8 +34,9 @@ pub async fn run(
     user: User,
     line: Vec<u8>,
     terminal: bool,
+    threads: &Threads,
 ) -> Ended {
-    match serve(incoming, outgoing, user, &line, terminal).await {
+    match serve(incoming, outgoing, user, &line, terminal, threads).await {
         Ok(0) => Ended::Well,
         Ok(status) => Ended::Failed(status),
         Err(ended) => ended,
@@ -48,6 +49,7 @@ async fn serve(
     user: User,
     line: &[u8],
     terminal: bool,
+    threads: &Threads,
 ) -> std::result::Result<u8, Ended> {
     tracing::debug!(user = user.name(), line = %Escaped(line), "command");
     let mut inbox = Inbox::new(incoming);
@@ -67,21 +69,15 @@ async fn serve(
             work.io.input.push(chunks, inbox.end());
         }
         inbox.set_backlog(work.io.input.len());
-        let share = Arc::clone(&turns);
-        let turn = tokio::spawn(async move {
-            // One user's sessions never hold all the threads that there are for such work.
-            let _turn = share.acquire().await;
-            let turn = tokio::task::spawn_blocking(move || {
-                let turn = work.turn();
-                (work, turn)
-            });
-            turn.await
+        let turn = threads.run(Arc::clone(&turns), move || {
+            let turn = work.turn();
+            (work, turn)
         });
         // While the turn runs: what there is to send, and after that only what there is room for is
         // taken in.
         send(&mut inbox, &outgoing, std::mem::take(&mut ready)).await?;
         let turn = inbox.during(false, turn).await?;
-        let (returned, turn) = turn.and_then(|turn| turn).map_err(|_| Ended::Fault)?;
+        let Ok(Some((returned, turn))) = turn else { return Err(Ended::Fault) };
         work = returned;
         ready = work.io.take();
         // What has come whole is worth going on with, though nobody hears of it.

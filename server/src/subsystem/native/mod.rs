@@ -9,22 +9,22 @@ mod put;
 mod request;
 
 use super::driver::{Places, drive};
-use super::{Ended, Incoming, Outgoing, Workers};
+use super::{Ended, Incoming, Outgoing, Threads};
 use crate::operations::User;
 use conversation::Conversation;
 use tokio_util::sync::CancellationToken;
 
 /// Serves one channel until its client ends it, or goes on over another one. `stopping` ends it as soon as
-/// nothing is under way. On `workers`, if they are lent for that, files are stored while they come.
+/// nothing is under way. On the runtime's own threads, if they are lent for that, files are stored while they come.
 pub async fn converse(
     incoming: impl Incoming,
     outgoing: impl Outgoing,
     user: User,
     stopping: CancellationToken,
-    workers: &Workers,
+    threads: &Threads,
 ) -> Ended {
     let superseded = user.superseded();
-    let places = Places { turns: user.turns(), workers: workers.for_data() };
+    let places = Places { turns: user.turns(), threads, workers: threads.workers().for_data() };
     tokio::select! {
         biased;
         () = superseded.cancelled() => Ended::Gone,

@@ -19,7 +19,7 @@ mod request;
 mod symlink_order;
 
 use super::driver::{Places, drive};
-use super::{Ended, Incoming, Outgoing, Workers};
+use super::{Ended, Incoming, Outgoing, Threads};
 use crate::operations::User;
 use conversation::Conversation;
 pub use symlink_order::SymlinkOrder;
@@ -29,15 +29,15 @@ use tokio_util::sync::CancellationToken;
 pub const SUBSYSTEM: &str = "sftp";
 
 /// Serves one channel until its client ends it. `stopping` ends it as soon as nothing is open. What is over
-/// soon is done on `workers`.
+/// soon is done on the runtime's own threads.
 pub async fn converse(
     incoming: impl Incoming,
     outgoing: impl Outgoing,
     user: User,
     symlink_order: SymlinkOrder,
     stopping: CancellationToken,
-    workers: &Workers,
+    threads: &Threads,
 ) -> Ended {
-    let places = Places { turns: user.turns(), workers: Some(workers) };
+    let places = Places { turns: user.turns(), threads, workers: Some(threads.workers()) };
     drive(incoming, outgoing, Conversation::new(user, symlink_order), places, stopping).await
 }
