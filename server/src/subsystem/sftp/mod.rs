@@ -16,6 +16,7 @@ mod names;
 mod output;
 mod refused;
 mod request;
+mod spare;
 mod symlink_order;
 
 use super::driver::{Places, drive};

@@ -1,3 +1,4 @@
+use super::spare::SPARE;
 use bytes::Bytes;
 use sshome_wire::sftp::{DATA_HEAD, Response, ServerPacket, StatusCode, TooLong, data_head};
 
@@ -62,7 +63,7 @@ impl Output {
         let needed = DATA_HEAD + most;
         if most >= LARGE {
             if self.large.capacity() != needed {
-                self.large = Vec::with_capacity(needed);
+                self.large = SPARE.buffer(needed);
             }
             let result = put_data(&mut self.large, id, most, read);
             match self.large.len() {
@@ -76,7 +77,7 @@ impl Output {
             return result;
         }
         if self.current.capacity() - self.current.len() < needed {
-            let before = std::mem::replace(&mut self.current, Vec::with_capacity(PIECE));
+            let before = std::mem::replace(&mut self.current, SPARE.buffer(PIECE));
             self.keep(before);
         }
         put_data(&mut self.current, id, most, read)
@@ -90,7 +91,8 @@ impl Output {
     fn keep(&mut self, piece: Vec<u8>) {
         if !piece.is_empty() {
             self.length += piece.len();
-            self.pieces.push(Bytes::from(piece));
+            let is_large = piece.capacity() >= LARGE;
+            self.pieces.push(if is_large { SPARE.lend(piece) } else { Bytes::from(piece) });
         }
     }
 }
