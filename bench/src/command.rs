@@ -54,7 +54,8 @@ pub(crate) fn command(
         Tool::Sshome => job.sshome(None),
         Tool::Sftp => job.sftp(&SFTP_BEST),
         Tool::PlainSftp => job.sftp(&[]),
-        Tool::EightSftp => job.eight_sftp(),
+        Tool::EightSftp => job.eight_sftp(&[]),
+        Tool::EightFastSftp => job.eight_sftp(&[FAST_CIPHER]),
         Tool::Scp => job.scp(&[]),
         Tool::OldScp => job.scp(&["-O"]),
         Tool::Sshfs => job.sshfs(),
@@ -142,7 +143,7 @@ impl Job<'_> {
     }
 
     /// A client for each file, at once.
-    fn eight_sftp(&self) -> Result<Command> {
+    fn eight_sftp(&self, options: &[&str]) -> Result<Command> {
         let (source, target) = self.ends();
         let mut batches = String::new();
         for path in files::paths(&self.workload.files) {
@@ -157,7 +158,7 @@ impl Job<'_> {
         fs::write(&list, batches)?;
         let mut command = Command::new("xargs");
         command.arg("-a").arg(list).args(["-P", "8", "-I", "BATCH", "sftp", "-q"]);
-        command.args(self.ssh_options()).arg("-P").arg(self.port.to_string());
+        command.args(options).args(self.ssh_options()).arg("-P").arg(self.port.to_string());
         command.args(["-b", "BATCH"]).arg(destination(self.service)?);
         Ok(command)
     }

@@ -20,6 +20,8 @@ pub(crate) enum Tool {
     PlainSftp,
     /// Eight at once.
     EightSftp,
+    /// Eight at once, with the cipher that sshome uses.
+    EightFastSftp,
     Scp,
     /// The old protocol of scp.
     OldScp,
@@ -45,7 +47,12 @@ impl Tool {
         let openssh = || Path::new(SSHD).exists() && answers("ssh", "-V");
         match self {
             Tool::Sshome | Tool::Tcp => true,
-            Tool::Sftp | Tool::PlainSftp | Tool::EightSftp | Tool::Scp | Tool::OldScp => openssh(),
+            Tool::Sftp
+            | Tool::PlainSftp
+            | Tool::EightSftp
+            | Tool::EightFastSftp
+            | Tool::Scp
+            | Tool::OldScp => openssh(),
             Tool::Rsync => openssh() && answers("rsync", "--version"),
             Tool::Sshfs => openssh() && answers("sshfs", "--version") && File::open("/dev/fuse").is_ok(),
             Tool::Rclone => openssh() && answers("rclone", "version"),
@@ -62,6 +69,7 @@ impl fmt::Display for Tool {
             Tool::Tcp => "tcp",
             Tool::PlainSftp => "sftp without options",
             Tool::EightSftp => "8 × sftp",
+            Tool::EightFastSftp => "8 × sftp, aes128-gcm",
             Tool::Scp => "scp",
             Tool::OldScp => "scp -O",
             Tool::Sshfs => "sshfs",

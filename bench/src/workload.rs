@@ -2,7 +2,9 @@
 
 use crate::link::Link;
 use crate::servers::Service;
-use crate::tool::Tool::{self, EightSftp, OldScp, PlainSftp, Rclone, Rsync, Scp, Sftp, Sshfs, Sshome, Tcp};
+use crate::tool::Tool::{
+    self, EightFastSftp, EightSftp, OldScp, PlainSftp, Rclone, Rsync, Scp, Sftp, Sshfs, Sshome, Tcp,
+};
 use std::time::Duration;
 
 /// Some files, a direction, a way between the ends, and who does it.
@@ -88,7 +90,7 @@ pub(crate) const TOOLS: [Workload; 12] = [
 ];
 
 /// All that go into the table of other people's clients, in its order.
-pub(crate) const CLIENTS: [Workload; 20] = [
+pub(crate) const CLIENTS: [Workload; 22] = [
     with(PlainSftp, "get 1 GiB with sftp", BIG, Direction::Get),
     with(PlainSftp, "put 1 GiB with sftp", BIG, Direction::Put),
     with(Sftp, "get 1 GiB with sftp -B 261120 -R 128", BIG, Direction::Get),
@@ -99,6 +101,8 @@ pub(crate) const CLIENTS: [Workload; 20] = [
     with(OldScp, "put 1 GiB with scp -O", BIG, Direction::Put),
     with(EightSftp, "get 8 × 128 MiB with 8 × sftp at once", EIGHT, Direction::Get),
     with(EightSftp, "put 8 × 128 MiB with 8 × sftp at once", EIGHT, Direction::Put),
+    with(EightFastSftp, "get 8 × 128 MiB with 8 × sftp at once, aes128-gcm", EIGHT, Direction::Get),
+    with(EightFastSftp, "put 8 × 128 MiB with 8 × sftp at once, aes128-gcm", EIGHT, Direction::Put),
     with(PlainSftp, "get 10,000 × 4 KiB with sftp -r", SMALL, Direction::Get),
     with(PlainSftp, "put 10,000 × 4 KiB with sftp -r", SMALL, Direction::Put),
     on_one_core(with(PlainSftp, "get 10,000 × 4 KiB with sftp -r, all on one core", SMALL, Direction::Get)),
