@@ -21,7 +21,9 @@ fuzz_target!(|input: &[u8]| {
     let end = if cut { Arrival::Gone } else { Arrival::Eof };
     let incoming = Pieces::chunks(sent, usize::from(how >> 3) + 1, end);
     let answers = Answers::default();
-    let ended = WORLD.visit(async |user| exec::run(incoming, answers.clone(), user, line, terminal, WORLD.threads()).await);
+    let ended = WORLD.visit(async |user| {
+        exec::run(incoming, answers.clone(), user, line, terminal, WORLD.threads()).await
+    });
     match ended {
         Ended::Well if quoted => assert_stored(text, sent),
         Ended::Well => {}

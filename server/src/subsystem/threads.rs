@@ -8,7 +8,7 @@
 
 use super::Workers;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -63,8 +63,9 @@ impl Threads {
             let _share = shares.acquire().await;
             let (tell, mut done) = oneshot::channel();
             let waiting = Arc::new(Mutex::new(Some((work, tell))));
+            let next = Arc::clone(&waiting);
             let take = move || {
-                let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let next = locked(&next).take();
                 if let Some((work, tell)) = next {
                     // Whoever waited for it may be gone.
                     drop(tell.send(work()));
@@ -76,11 +77,17 @@ impl Threads {
                     return done.ok();
                 }
             }
-            // If it runs, or is over, there is nothing to take.
-            tokio::task::spawn_blocking(take);
+            let waits = locked(&waiting).is_some();
+            if waits {
+                tokio::task::spawn_blocking(take);
+            }
             done.await.ok()
         })
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Threads {
