@@ -15,6 +15,18 @@ pub fn program(name: &str, test: &str) -> Option<PathBuf> {
     found
 }
 
+/// A program that scripts/install-test-deps puts below the target folder, at this path there. If it is
+/// missing, the test that this leaves out is named.
+///
+/// # Panics
+/// If the test does not run as target/PROFILE/deps/NAME.
+#[must_use]
+pub fn installed(path: &str, test: &str) -> Option<PathBuf> {
+    let test_program = std::env::current_exe().unwrap();
+    let target = test_program.ancestors().nth(3).unwrap();
+    program(target.join(path).to_str().unwrap(), test)
+}
+
 impl Client {
     /// Somebody else's program, in this client's folder and with its home directory, and with nothing
     /// of our own environment in its.

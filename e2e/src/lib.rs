@@ -31,6 +31,17 @@ pub use terminal::Terminal;
 
 use std::time::{Duration, Instant};
 
+/// Whether the test runs as root. If it does not, the test is reported as skipped. The names of tests that
+/// call this end in `as_root`, so that `cargo test as_root` runs them all.
+#[must_use]
+pub fn has_root(test: &str) -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("skipped: {test}: it needs root");
+    }
+    root
+}
+
 /// Waits until something is so, looking again and again.
 ///
 /// # Panics

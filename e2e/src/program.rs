@@ -16,8 +16,14 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     Ok(folder.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?.join(name))
 }
 
+/// Names the folder of programs that are built already, for an account that may not run cargo.
+const PROGRAMS: &str = "SSHOME_PROGRAMS";
+
 /// Builds both programs and returns the folder they are in. `cargo test` need not have built them.
 fn build() -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os(PROGRAMS) {
+        return Ok(PathBuf::from(folder));
+    }
     // A test runs as target/PROFILE/deps/NAME.
     let test = std::env::current_exe()?;
     let folder = test.parent().and_then(Path::parent).context("where is the target folder?")?.to_owned();

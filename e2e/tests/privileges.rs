@@ -5,7 +5,7 @@
 use russh::keys::{Algorithm, PrivateKey};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use sshome_e2e::tree::mode;
-use sshome_e2e::{Host, HostBuilder, Outcome, Peer, Program, binary, foreign, until};
+use sshome_e2e::{Host, HostBuilder, Outcome, Peer, Program, binary, foreign, has_root, until};
 use sshome_wire::{Request, Status};
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
@@ -17,14 +17,6 @@ use std::time::Duration;
 
 /// An account that every Linux has, and that nothing runs as.
 const ACCOUNT: &str = "daemon";
-
-fn is_root(test: &str) -> bool {
-    let root = geteuid().is_root();
-    if !root {
-        eprintln!("skipped: {test}: it wants root");
-    }
-    root
-}
 
 /// The user and group of the account.
 fn account() -> (u32, u32) {
@@ -88,8 +80,8 @@ fn status(program: &Program, field: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn root_is_given_up_for_good_in_all_threads() {
-    if !is_root("root_is_given_up_for_good_in_all_threads") {
+async fn privileges_are_dropped_in_all_threads_as_root() {
+    if !has_root("privileges_are_dropped_in_all_threads_as_root") {
         return;
     }
     let ((uid, gid), mut host) = (account(), host_of_account());
@@ -117,8 +109,8 @@ async fn root_is_given_up_for_good_in_all_threads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_root_everything_goes_on() {
-    if !is_root("without_root_everything_goes_on") {
+async fn a_server_that_dropped_its_privileges_serves_as_root() {
+    if !has_root("a_server_that_dropped_its_privileges_serves_as_root") {
         return;
     }
     let ((uid, _), mut host) = (account(), host_of_account());
@@ -164,8 +156,8 @@ async fn without_root_everything_goes_on() {
 }
 
 #[test]
-fn what_belongs_to_somebody_else_is_told_and_stays_as_it_is() {
-    if !is_root("what_belongs_to_somebody_else_is_told_and_stays_as_it_is") {
+fn wrong_owners_are_reported_and_not_changed_as_root() {
+    if !has_root("wrong_owners_are_reported_and_not_changed_as_root") {
         return;
     }
     let ((uid, gid), mut host) = (account(), host_of_account());

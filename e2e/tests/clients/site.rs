@@ -71,10 +71,7 @@ impl Site {
 /// Where Python is that has the libraries of other people, if it was installed; if not, it is said which
 /// test that leaves out.
 pub fn python(test: &str) -> Option<PathBuf> {
-    // A test runs as target/PROFILE/deps/NAME.
-    let program = std::env::current_exe().unwrap();
-    let target = program.ancestors().nth(3).unwrap();
-    foreign::program(target.join("python-clients/bin/python").to_str().unwrap(), test)
+    foreign::installed("python-clients/bin/python", test)
 }
 
 /// Runs a program that is to succeed, and gives what it said.

@@ -1,7 +1,7 @@
 //! Programs that ask more of a filesystem than copying does.
 
 use super::Mounted;
-use sshome_e2e::foreign::program;
+use sshome_e2e::foreign::{self, program};
 use sshome_e2e::tree::{contents, noise};
 use std::ffi::OsStr;
 use std::fs;
@@ -128,7 +128,7 @@ copy_file_range = 5
 async fn fsx_finds_no_mismatch() {
     const ROUND: u64 = 2000;
     let test = "fsx_finds_no_mismatch";
-    let Some(_) = program("fsx", test) else { return };
+    let Some(fsx) = foreign::installed("tools/bin/fsx", test) else { return };
     let Some(home) = Mounted::new(test, "quota = \"1 MiB\"").await else { return };
     let minutes = std::env::var("SSHOME_FSX_MINUTES").map_or(0, |minutes| minutes.parse().unwrap());
     let end = Instant::now() + Duration::from_secs(60 * minutes);
@@ -137,7 +137,7 @@ async fn fsx_finds_no_mismatch() {
     while rounds == 0 || Instant::now() < end {
         // If it fails, its output names the seed and the operations before.
         home.does(
-            "fsx",
+            fsx.to_str().unwrap(),
             &[&"-S", &seed.to_string(), &"-N", &ROUND.to_string(), &"-f", &"fsx.toml", &home.there("f")],
         );
         let stored = fs::metadata(home.stored("f")).unwrap().len();
