@@ -166,6 +166,7 @@ fn disk_status(error: home::Error, directory: bool) -> Status {
         home::Error::Reserved => Status::PermissionDenied,
         home::Error::Top => Status::PermissionDenied,
         home::Error::IsDirectory | home::Error::Special => Status::WrongType,
+        home::Error::Descriptors(_) => Status::Busy,
         home::Error::Os(errno) => match errno {
             Errno::NOENT if directory => Status::NoSuchDirectory,
             Errno::NOENT => Status::NoSuchFile,

@@ -8,6 +8,7 @@ use super::attributes::SetAttributes;
 use super::error::Context;
 use super::{Error, Result, User, place};
 use crate::accounts::SftpUploads;
+use crate::home::DescriptorPermit;
 use crate::quota::FileId;
 use atomic::Atomic;
 use in_place::InPlace;
@@ -75,6 +76,8 @@ pub struct OpenFile {
     mode: OpenMode,
     content: Content,
     traffic: Traffic,
+    /// For the file; a staged one has its own.
+    _descriptor: Option<DescriptorPermit>,
 }
 
 #[derive(Debug)]
@@ -99,11 +102,13 @@ impl OpenFile {
 
     fn prepare(user: &User, path: &RemotePath, mode: OpenMode) -> Result<OpenFile> {
         let atomic = mode.is_upload() && user.sftp_uploads() == SftpUploads::Atomic;
+        let permit = if atomic { None } else { Some(user.home.descriptors(1).of_file(path)?) };
         let content = match atomic {
             true => Content::Atomic(Box::new(Atomic::open(user, path, mode)?)),
             false => Content::InPlace(InPlace::open(user, path, mode)?),
         };
-        Ok(OpenFile { path: path.clone(), mode, content, traffic: Traffic::begin(user, path, mode, atomic) })
+        let traffic = Traffic::begin(user, path, mode, atomic);
+        Ok(OpenFile { path: path.clone(), mode, content, traffic, _descriptor: permit })
     }
 
     /// The path that it was opened by.
