@@ -3,7 +3,7 @@
 use super::error::Context;
 use super::{Error, Result, User, hold};
 use crate::audit::{Direction, Transfer};
-use crate::home::{DescriptorPermit, Stamp, length};
+use crate::home::{Stamp, length};
 use crate::quota::Held;
 use rustix::fs::Stat;
 use sshome_wire::{BLOCK, BlockHasher, Digest, RemotePath};
@@ -25,7 +25,6 @@ pub struct Download {
     carried: Option<Digest>,
     /// None where nothing goes to the client.
     transfer: Option<Transfer>,
-    _descriptor: DescriptorPermit,
 }
 
 impl Download {
@@ -44,7 +43,6 @@ impl Download {
     /// # Errors
     /// As [`Download::begin`].
     pub(super) fn open(user: &User, path: &RemotePath) -> Result<Download> {
-        let permit = user.home.descriptors(1).of_file(path)?;
         // Opened and held as one: a removal in between would take it for closed.
         let names = user.home.lock_names();
         let (file, stat) = user.home.open_file(path).of_file(path)?;
@@ -52,18 +50,7 @@ impl Download {
         drop(names);
         let (version, hasher) = (held.version(), BlockHasher::new());
         let path = path.clone();
-        Ok(Download {
-            path,
-            held,
-            version,
-            file,
-            stat,
-            position: 0,
-            hasher,
-            carried: None,
-            transfer: None,
-            _descriptor: permit,
-        })
+        Ok(Download { path, held, version, file, stat, position: 0, hasher, carried: None, transfer: None })
     }
 
     /// What the file was when it was opened.
@@ -133,7 +120,7 @@ impl Download {
     /// [`Download::go_on_after`]). The file is sent.
     ///
     /// # Errors
-    /// If the file was written to since it was opened, or is not what was once stored.
+    /// If the file was written to since it was opened, or may have been, or is not what was once stored.
     pub fn finish(&mut self) -> Result<Digest> {
         let digest = self.check();
         if let Some(transfer) = self.transfer.take() {
@@ -158,8 +145,14 @@ impl Download {
             return Ok(carried);
         }
         let digest = self.hasher.finish();
+        let changed = |stat: &Stat| (stat.st_ctime, stat.st_ctime_nsec);
         match self.stored() {
             Some(stored) if stored != digest => Err(Error::Rotten(self.path.clone())),
+            // Another program may have written to it and set its time back. Without a digest to compare with, that
+            // cannot be told from a new name or mode. Removing its last name is no such change.
+            None if changed(&now) != changed(&self.stat) && now.st_nlink > 0 => {
+                Err(Error::Changed(self.path.clone()))
+            }
             _ => Ok(digest),
         }
     }

@@ -8,6 +8,9 @@ use rustix::io::Errno;
 use sshome_wire::display::Escaped;
 use sshome_wire::{RemotePath, Status};
 
+/// How many directories are looked at to find the one that is missing.
+const MAX_PARENTS: usize = 64;
+
 /// What operations return.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -166,7 +169,6 @@ fn disk_status(error: home::Error, directory: bool) -> Status {
         home::Error::Reserved => Status::PermissionDenied,
         home::Error::Top => Status::PermissionDenied,
         home::Error::IsDirectory | home::Error::Special => Status::WrongType,
-        home::Error::Descriptors(_) => Status::Busy,
         home::Error::Os(errno) => match errno {
             Errno::NOENT if directory => Status::NoSuchDirectory,
             Errno::NOENT => Status::NoSuchFile,
@@ -221,6 +223,23 @@ impl<T, E: Into<home::Error>> Context<T> for std::result::Result<T, E> {
 
     fn of_directory(self, path: &RemotePath) -> Result<T> {
         self.map_err(|error| Error::disk(path, true, error.into()))
+    }
+}
+
+/// Says what a new name could not be looked up for: its directory, if that is missing.
+pub(super) fn of_parent<'a>(user: &'a User, path: &'a RemotePath) -> impl FnOnce(home::Error) -> Error + 'a {
+    move |error| {
+        let mut missing = path.clone();
+        if error == home::Error::Os(Errno::NOENT) {
+            // Only the uppermost one that is missing has to be made first.
+            for _ in 0..MAX_PARENTS {
+                match missing.split() {
+                    Some((parent, _)) if user.home.stat(&parent).err() == Some(error) => missing = parent,
+                    _ => break,
+                }
+            }
+        }
+        Error::disk(&missing, true, error)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Directories: `mkdir`, `rmdir`.
 
-use super::error::{Context, over_quota};
+use super::error::{Context, of_parent, over_quota};
 use super::{Error, Result, User};
 use crate::home::{self, Location};
 use crate::quota::Change;
@@ -67,7 +67,7 @@ pub fn make_new_directory(user: &User, path: &RemotePath, mode: Option<u32>) -> 
 fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<Location>> {
     let location = match user.home.locate(path) {
         Err(home::Error::Top) => return Ok(None),
-        result => result.of_directory(path)?,
+        result => result.map_err(of_parent(user, path))?,
     };
     if location.stat_if_any().of_directory(path)?.is_some() {
         return existing(user, path).map(|()| None);
@@ -96,7 +96,7 @@ fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<
 /// If the name is taken, or one entry more would exceed the quota.
 pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Location> {
     user.require_write()?;
-    let location = user.home.locate(path).of_directory(path)?;
+    let location = user.home.locate(path).map_err(of_parent(user, path))?;
     let reservation = user.ledger.reserve(0, 1).map_err(over_quota(user, path))?;
     let names = user.home.lock_names();
     location.make_symlink(target, &names).of_file(path)?;

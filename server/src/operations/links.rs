@@ -1,6 +1,6 @@
 //! Other names: hard links, where links point, and where a path really leads.
 
-use super::error::{Context, over_quota};
+use super::error::{Context, of_parent, over_quota};
 use super::{Result, User};
 use crate::home::{self, regular};
 use crate::quota::Change;
@@ -19,7 +19,7 @@ const MAX_LINKS: usize = 40;
 pub fn hard_link(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
     user.require_write()?;
     let source = user.home.locate(from).of_file(from)?;
-    let target = user.home.locate(to).of_directory(to)?;
+    let target = user.home.locate(to).map_err(of_parent(user, to))?;
     let names = user.home.lock_names();
     let stat = source.stat().of_file(from)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {

@@ -1,6 +1,6 @@
 //! Renaming: `mv`, and what SFTP calls renaming.
 
-use super::error::Context;
+use super::error::{Context, of_parent};
 use super::{Error, Result, User, last_name};
 use crate::home::{Location, Names, file_id};
 use rustix::fs::{FileType, Stat};
@@ -67,7 +67,7 @@ struct Renaming<'a> {
 impl<'a> Renaming<'a> {
     fn look(user: &User, from: &'a RemotePath, to: &'a RemotePath) -> Result<Renaming<'a>> {
         let source = user.home.locate(from).of_file(from)?;
-        let target = user.home.locate(to).of_directory(to)?;
+        let target = user.home.locate(to).map_err(of_parent(user, to))?;
         Ok(Renaming { from, to, source, target })
     }
 

@@ -1,6 +1,6 @@
 //! Storing a file: `put`.
 
-use super::error::{Context, errno};
+use super::error::{Context, errno, of_parent};
 use super::part::{CheckedPart, Draft, GoneOn};
 use super::{Error, Placement, Result, User};
 use crate::audit::{Direction, Transfer};
@@ -83,7 +83,7 @@ impl Upload {
         if !user.may_write() {
             return Err(Error::ReadOnly);
         }
-        let (target, replaced) = user.home.locate_target(&path).of_directory(&path)?;
+        let (target, replaced) = user.home.locate_target(&path).map_err(of_parent(user, &path))?;
         if let Some(stat) = &replaced {
             refuse_what_is_no_file(stat, &path)?;
         }

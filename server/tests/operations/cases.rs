@@ -1,7 +1,9 @@
 //! The quota with files that are written in place, case by case. After each the books are the disk's.
 
 use super::world::*;
+use sshome_wire::Status;
 use sshomed::operations::{self, CopyData, Download, OpenFile, OpenMode, SetAttributes, User};
+use std::os::unix::fs::MetadataExt;
 
 const GIB: u64 = 1 << 30;
 
@@ -230,6 +232,56 @@ fn a_read_only_account_reads_and_changes_nothing() {
     refused(operations::remove(&user, &f));
     operations::space(&user).unwrap();
     operations::real_path(&user, &f).unwrap();
+}
+
+#[test]
+fn a_file_that_another_program_rewrites_and_sets_the_time_back_of_is_no_mixture() {
+    let world = World::new("");
+    let user = world.user();
+    let file = world.home().join("f");
+    std::fs::write(&file, [1; 50]).unwrap();
+    let before = std::fs::metadata(&file).unwrap();
+    let mut download = Download::begin(&user, &path("f")).unwrap();
+    let mut buffer = Vec::with_capacity(25);
+    download.read(&mut buffer).unwrap();
+    // Until the clock that the kernel stamps changes with has moved on.
+    while std::fs::metadata(&file).unwrap().ctime_nsec() == before.ctime_nsec() {
+        std::fs::write(&file, [2; 50]).unwrap();
+        let written = std::fs::File::options().write(true).open(&file).unwrap();
+        written.set_modified(before.modified().unwrap()).unwrap();
+    }
+    buffer.clear();
+    download.read(&mut buffer).unwrap();
+    assert!(matches!(download.finish(), Err(operations::Error::Changed(_))));
+    // A get of a file whose last name is removed is whole.
+    let mut download = Download::begin(&user, &path("f")).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    buffer.clear();
+    download.read(&mut buffer).unwrap();
+    buffer.clear();
+    download.read(&mut buffer).unwrap();
+    download.finish().unwrap();
+}
+
+#[test]
+fn the_directory_that_is_missing_is_named() {
+    let world = World::new("");
+    let user = world.user();
+    let no_directory = |result: operations::Result<()>| {
+        let error = result.unwrap_err();
+        assert_eq!((error.status(), error.to_string()), (Status::NoSuchDirectory, "/no".to_owned()));
+    };
+    put(&user, "f", b"1").unwrap();
+    no_directory(put(&user, "no/such/f", b"1"));
+    no_directory(operations::make_new_directory(&user, &path("no/such"), None));
+    no_directory(operations::make_symlink(&user, &path("no/l"), b"x").map(drop));
+    no_directory(operations::rename(&user, &path("f"), &path("no/f")));
+    no_directory(operations::hard_link(&user, &path("f"), &path("no/f")));
+    no_directory(OpenFile::open(&user, &path("no/f"), WRITE).map(drop));
+    // A link to nothing is not missing itself.
+    std::os::unix::fs::symlink("gone/x", world.home().join("l")).unwrap();
+    let error = put(&user, "l", b"1").unwrap_err();
+    assert_eq!((error.status(), error.to_string()), (Status::NoSuchDirectory, "/l".to_owned()));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A file that is written beside the one that it will replace.
 
 use super::super::attributes::SetAttributes;
-use super::super::error::Context;
+use super::super::error::{Context, of_parent};
 use super::super::{Error, Placement, Result, User};
 use super::{NEW_FILE, OpenMode, end_of, write_all};
 use crate::audit::Transfer;
@@ -38,7 +38,7 @@ impl Atomic {
             true => user.home.locate(path),
             false => user.home.locate_target(path).map(|(target, _)| target),
         };
-        let target = target.of_directory(path)?;
+        let target = target.map_err(of_parent(user, path))?;
         let old = target.stat_if_any().of_file(path)?;
         match &old {
             Some(_) if mode.exclusive => return Err(Errno::EXIST).of_file(path),

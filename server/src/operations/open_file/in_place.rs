@@ -1,7 +1,7 @@
 //! A file that is read and written where it is.
 
 use super::super::attributes::SetAttributes;
-use super::super::error::Context;
+use super::super::error::{Context, of_parent};
 use super::super::{Error, Result, User, hold};
 use super::{NEW_FILE, OpenMode, end_of, write_all};
 use crate::home::{self, Location, Names, Stamp, length};
@@ -36,7 +36,7 @@ impl InPlace {
         } else {
             user.home.locate_target(path).map(|(target, _)| target)
         };
-        let location = location.map_err(top_is_directory).of_directory(path)?;
+        let location = location.map_err(top_is_directory).map_err(of_parent(user, path))?;
         let existing = if exclusive { Err(Errno::NOENT.into()) } else { location.open_file(access) };
         let (file, stat) = match existing {
             Err(home::Error::Os(Errno::NOENT)) if mode.create => {

@@ -8,7 +8,6 @@ use super::attributes::SetAttributes;
 use super::error::Context;
 use super::{Error, Result, User, place};
 use crate::accounts::SftpUploads;
-use crate::home::DescriptorPermit;
 use crate::quota::FileId;
 use atomic::Atomic;
 use in_place::InPlace;
@@ -76,8 +75,6 @@ pub struct OpenFile {
     mode: OpenMode,
     content: Content,
     traffic: Traffic,
-    /// For the file; a staged one has its own.
-    _descriptor: Option<DescriptorPermit>,
 }
 
 #[derive(Debug)]
@@ -102,13 +99,11 @@ impl OpenFile {
 
     fn prepare(user: &User, path: &RemotePath, mode: OpenMode) -> Result<OpenFile> {
         let atomic = mode.is_upload() && user.sftp_uploads() == SftpUploads::Atomic;
-        let permit = if atomic { None } else { Some(user.home.descriptors(1).of_file(path)?) };
         let content = match atomic {
             true => Content::Atomic(Box::new(Atomic::open(user, path, mode)?)),
             false => Content::InPlace(InPlace::open(user, path, mode)?),
         };
-        let traffic = Traffic::begin(user, path, mode, atomic);
-        Ok(OpenFile { path: path.clone(), mode, content, traffic, _descriptor: permit })
+        Ok(OpenFile { path: path.clone(), mode, content, traffic: Traffic::begin(user, path, mode, atomic) })
     }
 
     /// The path that it was opened by.
