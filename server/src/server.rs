@@ -10,7 +10,7 @@ use crate::limits::{Gate, Refusals};
 use crate::log::{self, LogError};
 use crate::metrics::{self, Metrics};
 use crate::reload::Reloader;
-use crate::session::{self, HostKeyError, Memory, Rates, Sessions, Shared, Transport};
+use crate::session::{self, HostKeyError, Rates, Sessions, Shared, Transport};
 use crate::sockets::{ListenError, Sockets};
 use crate::subsystem::Threads;
 use crate::systemd::Notifier;
@@ -188,7 +188,6 @@ impl Server {
             ledgers,
             gate: Gate::new(config.limits.clone()),
             rates: Rates::default(),
-            memory: Memory::default(),
             sessions: Arc::new(Sessions::new(Arc::clone(&metrics))),
             metrics,
             threads: Threads::of_this_runtime()?,
@@ -344,7 +343,7 @@ async fn accept(
         match shared.gate.admit(peer.ip(), now, rand::random_range(0..100)) {
             Ok(entry) => {
                 let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
-                session::tune(&stream);
+                session::tune(&stream, &shared.gate.limits());
                 connections.spawn(async move { transport.serve(stream, peer, shared, entry).await });
             }
             Err(refusal) => {

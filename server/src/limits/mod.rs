@@ -41,6 +41,15 @@ pub struct Limits {
     pub exempt: Vec<IpNet>,
 }
 
+impl Limits {
+    /// How long a client may be silent, or take nothing of what is sent, before it is taken for gone.
+    #[must_use]
+    pub fn keepalive_limit(&self) -> Duration {
+        let questions = u32::try_from(self.keepalive_count).unwrap_or(u32::MAX);
+        self.keepalive_interval.saturating_mul(questions.saturating_add(1))
+    }
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {

@@ -2,9 +2,8 @@
 
 use super::Shared;
 use super::algorithms::{WINDOW, methods};
-use super::backlog::{Backlog, Holding, Untaken};
+use super::backlog::Backlog;
 use super::channel::{Reader, Writer, started};
-use super::memory::{ChannelPermit, UserMemory};
 use super::sessions::Session as Open;
 use super::way::{Start, Way};
 use crate::auth::{Login, Password};
@@ -39,12 +38,8 @@ pub(super) struct Connection {
     pub(super) login: Option<Login>,
     /// Whether the user who has logged in may have this session, too.
     pub(super) may_work: bool,
-    /// What is held for the user who has logged in.
-    pub(super) memory: Option<Arc<UserMemory>>,
     /// Channels on which nothing was started yet.
     pub(super) waiting: HashMap<ChannelId, Waiting>,
-    /// What has arrived on each channel and was not taken.
-    pub(super) untaken: HashMap<ChannelId, Arc<Untaken>>,
 }
 
 /// A channel on which nothing was started yet.
@@ -73,9 +68,7 @@ impl Connection {
             return self.refuse(login.name(), method);
         }
         self.session.audit().logged_in(login.name(), method, login.key());
-        let memory = self.shared.memory.of(login.name());
-        self.backlog.limit(self.shared.rates.of(&login.account()), Arc::clone(&memory));
-        self.memory = Some(memory);
+        self.backlog.limit(self.shared.rates.of(&login.account()));
         self.may_work = self.entry.logged_in(login.name());
         self.login = Some(login);
         Auth::Accept
@@ -98,18 +91,14 @@ impl Connection {
     }
 
     /// Gives a new channel its owner. A channel that nobody reads would stop the connection.
-    fn own(&mut self, channel: Channel<Msg>, permit: ChannelPermit) {
+    fn own(&mut self, channel: Channel<Msg>) {
         let (start, receiver) = oneshot::channel();
         self.waiting.insert(channel.id(), Waiting { start, terminal: false });
-        let untaken = Untaken::new(Arc::clone(&self.backlog));
-        self.untaken.insert(channel.id(), Arc::clone(&untaken));
         let (shared, backlog, cut) = (Arc::clone(&self.shared), Arc::clone(&self.backlog), self.cut.clone());
         self.channels.spawn(async move {
-            let _permit = permit;
             let (reader, writer) = channel.split();
-            let held = Holding::new(Arc::clone(&backlog));
-            let mut reader = Reader { half: reader, untaken, held, ahead: None };
-            let half = Arc::new(writer);
+            let (mut reader, half) =
+                (Reader { half: reader, ahead: None, cut: cut.clone() }, Arc::new(writer));
             let start = tokio::select! {
                 biased;
                 start = started(receiver, &mut reader) => start,
@@ -118,12 +107,14 @@ impl Connection {
             let ended = match start {
                 Some((start, ahead)) => {
                     reader.ahead = ahead;
-                    let held = Holding::new(Arc::clone(&backlog));
-                    let writer = Writer { half: Arc::clone(&half), backlog, held, cut: cut.clone() };
+                    let writer = Writer { half: Arc::clone(&half), backlog, cut: cut.clone() };
                     start.serve(reader, writer, &shared).await
                 }
                 None => Ended::Gone,
             };
+            if ended == Ended::Flooded {
+                cut.cancel();
+            }
             // If the client is gone there is nobody to tell.
             let farewell = async {
                 drop(half.exit_status(ended.exit_status()).await);
@@ -210,23 +201,17 @@ impl Handler for Connection {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return self.one_too_many(session);
         }
-        let sessions = self.shared.gate.limits().sessions_per_user;
-        let room = self.channels.len() < MAX_CHANNELS;
-        let memory = self.memory.as_ref().filter(|_| room);
-        let Some(permit) = memory.and_then(|memory| memory.open_channel(sessions)) else {
+        if self.channels.len() >= MAX_CHANNELS {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
-        };
-        self.own(channel, permit);
+        }
+        self.own(channel);
         reply.accept().await;
         Ok(())
     }
 
-    async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> Done {
+    async fn data(&mut self, _: ChannelId, _: &[u8], _: &mut Session) -> Done {
         self.backlog.moved();
-        if let Some(untaken) = self.untaken.get(&id) {
-            untaken.arrived(data.len());
-        }
         Ok(())
     }
 
@@ -236,12 +221,11 @@ impl Handler for Connection {
     }
 
     fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
-        self.backlog.window(WINDOW)
+        self.backlog.rates().map_or(WINDOW, |rates| rates.window(WINDOW))
     }
 
     async fn channel_close(&mut self, channel: ChannelId, _session: &mut Session) -> Done {
         self.waiting.remove(&channel);
-        self.untaken.remove(&channel);
         Ok(())
     }
 

@@ -5,7 +5,6 @@ mod backlog;
 mod channel;
 mod handler;
 mod host_key;
-mod memory;
 mod rate;
 mod sessions;
 mod socket;
@@ -14,7 +13,6 @@ mod way;
 
 pub use host_key::HostKeyError;
 pub(crate) use host_key::read as read_host_key;
-pub use memory::Memory;
 pub use rate::Rates;
 pub use sessions::{Session, Sessions};
 pub use socket::tune;
@@ -43,6 +41,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use watch::{Cut, watch};
 
+/// How long a client may take to hear why it is sent away, and then to hang up.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// What all connections of a server share.
 pub struct Shared {
     /// The settings that hold now.
@@ -57,8 +58,6 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// How fast their bytes may go.
     pub rates: Rates,
-    /// How many bytes are held for them.
-    pub memory: Memory,
     /// The sessions that are open.
     pub sessions: Arc<Sessions>,
     /// What has happened, in numbers.
@@ -139,8 +138,9 @@ impl Transport {
         tracing::debug!(%peer, "connected");
         let backlog = Arc::new(Backlog::default());
         let channels = TaskTracker::new();
-        let cut = shared.cut.child_token();
-        let socket = Socket::new(stream, Arc::clone(&backlog), cut.clone());
+        // First the work ends, then the socket is closed: between the two the client is told why.
+        let (cut, closed) = (shared.cut.child_token(), shared.cut.child_token());
+        let socket = Socket::new(stream, Arc::clone(&backlog), closed.clone());
         let present = shared.sessions.enter(peer, Arc::clone(&backlog), cut.clone());
         let connection = Connection {
             shared: Arc::clone(shared),
@@ -152,12 +152,10 @@ impl Transport {
             cut: cut.clone(),
             login: None,
             may_work: false,
-            memory: None,
             waiting: HashMap::new(),
-            untaken: HashMap::new(),
         };
         // Whatever way this ends, a session that is left is one whose socket is closed.
-        let _cut_at_end = cut.clone().drop_guard();
+        let _ended_at_last = (cut.clone().drop_guard(), closed.clone().drop_guard());
         let begin = russh::server::run_stream(self.config.load_full(), socket, connection);
         let mut session = match tokio::time::timeout(shared.gate.limits().login_grace, begin).await {
             Ok(Ok(session)) => session,
@@ -172,26 +170,33 @@ impl Transport {
         };
         let mut why = None;
         let handle = session.handle();
-        tokio::select! {
-            ended = &mut session => match ended {
-                Ok(()) => tracing::debug!(%peer, "disconnected"),
-                Err(error) => tracing::debug!(%peer, %error, "connection lost"),
-            },
+        let farewell = tokio::select! {
+            ended = &mut session => {
+                match ended {
+                    Ok(()) => tracing::debug!(%peer, "disconnected"),
+                    Err(error) => tracing::debug!(%peer, %error, "connection lost"),
+                }
+                None
+            }
             cut = watch(begun, &backlog, entry, shared) => {
                 tracing::info!(%peer, why = %cut, "cut off");
                 present.session.end(cut);
                 why = Some(cut);
+                cut.farewell(&shared.gate.limits())
             }
-            () = all_done(shared, &channels) => {
-                let text = "the server is shutting down".to_owned();
-                let farewell = handle.disconnect(Disconnect::ByApplication, text, String::new());
-                // It waits behind output that the client does not read.
-                drop(tokio::time::timeout(Duration::from_secs(1), farewell).await);
-                drop(tokio::time::timeout(Duration::from_secs(1), &mut session).await);
-            }
+            () = cut.cancelled() => present.session.why().map(str::to_owned),
+            () = all_done(shared, &channels) => Some("the server is shutting down".to_owned()),
+        };
+        cut.cancel();
+        if let Some(text) = farewell {
+            let farewell = handle.disconnect(Disconnect::ByApplication, text, String::new());
+            // It waits behind output that the client does not read.
+            drop(tokio::time::timeout(FAREWELL, farewell).await);
+            // What the client sends meanwhile is read and dropped, lest a reset overtakes the farewell.
+            drop(tokio::time::timeout(FAREWELL, &mut session).await);
         }
         channels.close();
-        cut.cancel();
+        closed.cancel();
         channels.wait().await;
         why
     }

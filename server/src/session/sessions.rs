@@ -33,7 +33,7 @@ pub struct Session {
     ways: Mutex<Vec<&'static str>>,
     why: OnceLock<String>,
     backlog: Arc<Backlog>,
-    /// Cancelled with the connection.
+    /// Cancelled when the session ends: nothing works on its channels any more.
     pub(super) cut: CancellationToken,
 }
 
@@ -97,7 +97,7 @@ impl Drop for Present {
         let session = &self.session;
         self.sessions.open().remove(&session.audit.number());
         if session.login.get().is_some() {
-            session.audit.ended(session.begun.elapsed(), session.why.get().map(String::as_str));
+            session.audit.ended(session.begun.elapsed(), session.why());
         } else if let Some(user) = session.refused().take() {
             session.audit.login_refused(&user, "publickey");
         }
@@ -141,12 +141,16 @@ impl Session {
         self.ways_mut().clone()
     }
 
-    /// Ends it, by closing its socket: whatever else could be said would wait behind what the client does
-    /// not read.
+    /// Ends it at once. The client is told why if it listens, and its socket is closed a moment later.
     pub fn end(&self, why: impl ToString) {
         // What was said first holds.
         drop(self.why.set(why.to_string()));
         self.cut.cancel();
+    }
+
+    /// Why it ends, if we have ended it.
+    pub(super) fn why(&self) -> Option<&str> {
+        self.why.get().map(String::as_str)
     }
 
     pub(super) fn log_in(&self, login: Login) {
