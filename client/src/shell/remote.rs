@@ -10,6 +10,7 @@ use crate::conversation::ConversationError;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sshome_wire::display::Escaped;
 use sshome_wire::{Entry, FileKind, Hashed, Payload, Progress, Reply, Request, Status};
+use std::collections::HashSet;
 use std::fmt::Write;
 
 impl Shell {
@@ -76,15 +77,17 @@ impl Shell {
     }
 
     pub(super) async fn mv(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
-        let (sources, to) = self.sources_and_target(invocation).await?;
+        let mut failures = Failures::new(&self.out);
+        let (sources, to) = self.sources_and_target(invocation, &mut failures).await?;
         let requests = sources.into_iter().map(|from| Request::Mv { from, to: to.clone() }).collect();
-        self.request_all(requests, |_, _| Ok(())).await
+        self.request_all(requests, |_, _| Ok(())).await?;
+        failures.verdict()
     }
 
     pub(super) async fn cp(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let recursive = invocation.has('r');
-        let (sources, to) = self.sources_and_target(invocation).await?;
         let mut failures = Failures::new(&self.out);
+        let (sources, to) = self.sources_and_target(invocation, &mut failures).await?;
         for from in sources {
             let request = Request::Cp { from: from.clone(), to: to.clone(), recursive };
             failures.pass(self.long_request(request, Direction::Cp, &from).await.map(drop))?;
@@ -129,18 +132,33 @@ impl Shell {
         .await
     }
 
-    /// What is to be renamed or copied, and where to. Several go into a directory, which must exist.
+    /// What is to be renamed or copied, and where to. Several go into a directory, which must exist. Those that
+    /// would replace an earlier one there are failures.
     async fn sources_and_target(
         &mut self,
         invocation: &Invocation,
+        failures: &mut Failures,
     ) -> Result<(Vec<Vec<u8>>, Vec<u8>), ShellError> {
         let Some((target, sources)) = invocation.operands.split_last() else { return Ok(Default::default()) };
         let target = target.bytes();
         let sources = self.remote_paths(sources).await?;
-        if sources.len() > 1 {
-            self.directory(&target).await?;
+        if sources.len() <= 1 {
+            return Ok((sources, target));
         }
-        Ok((sources, target))
+        self.directory(&target).await?;
+        let (mut names, mut distinct) = (HashSet::new(), Vec::new());
+        for source in sources {
+            let path = self.conversation.absolute(&source).map_err(ConversationError::from)?;
+            match path.file_name().is_none_or(|name| names.insert(name.to_vec())) {
+                true => distinct.push(source),
+                false => {
+                    let (target, source) = (Escaped(&target), Escaped(&source));
+                    let why = format!("{source}: will not overwrite what was just put into {target}");
+                    failures.pass(Err(ShellError::Failed(why)))?;
+                }
+            }
+        }
+        Ok((distinct, target))
     }
 
     /// Checks that a path on the server is a directory.

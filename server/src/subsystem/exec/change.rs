@@ -7,6 +7,7 @@ use crate::home;
 use crate::operations::{self, Copy, Made, Removal, User, place};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
+use std::collections::HashSet;
 
 /// What one step goes through: in bytes, and in entries.
 const BYTES: u64 = 32 << 20;
@@ -50,18 +51,20 @@ pub(super) fn rm(arguments: Arguments) -> Result<Box<dyn Task>> {
 }
 
 pub(super) fn mv(arguments: Arguments) -> Result<Box<dyn Task>> {
-    let (from, to) = sources(arguments)?;
+    let (from, mut to) = sources(arguments)?;
     Ok(each(from, move |user, _, operand| {
-        operations::rename(user, &path(operand)?, &to.of(user)?)?;
+        let from = path(operand)?;
+        operations::rename(user, &from, &to.of(user, &from)?)?;
         Ok(None)
     }))
 }
 
 pub(super) fn cp(arguments: Arguments) -> Result<Box<dyn Task>> {
     let recursive = arguments.has("rR");
-    let (from, to) = sources(arguments)?;
+    let (from, mut to) = sources(arguments)?;
     Ok(each(from, move |user, _, operand| {
-        let copy = Copy::begin(user, &path(operand)?, &to.of(user)?, recursive)?;
+        let from = path(operand)?;
+        let copy = Copy::begin(user, &from, &to.of(user, &from)?, recursive)?;
         Ok(Some(Box::new(copy)))
     }))
 }
@@ -83,14 +86,23 @@ struct Target {
     path: RemotePath,
     /// Whether it has to be a directory: there are several sources, or the name says so.
     directory: bool,
+    /// The names of the sources up to now.
+    names: HashSet<Vec<u8>>,
 }
 
 impl Target {
-    fn of(&self, user: &User) -> Result<RemotePath> {
+    /// Where this source goes.
+    ///
+    /// # Errors
+    /// If it would replace an earlier one there.
+    fn of(&mut self, user: &User, from: &RemotePath) -> Result<RemotePath> {
         if self.directory {
             operations::enter_directory(user, &self.path)?;
         }
-        Ok(self.path.clone())
+        match from.file_name().is_none_or(|name| self.names.insert(name.to_vec())) {
+            true => Ok(self.path.clone()),
+            false => Err(Error::JustPut { from: from.clone(), to: self.path.clone() }),
+        }
     }
 }
 
@@ -99,7 +111,7 @@ fn sources(arguments: Arguments) -> Result<(Vec<Vec<u8>>, Target)> {
     let mut from = arguments.operands;
     let last = from.pop().unwrap_or_default();
     let directory = from.len() > 1 || last.ends_with(b"/");
-    Ok((from, Target { path: path(&last)?, directory }))
+    Ok((from, Target { path: path(&last)?, directory, names: HashSet::new() }))
 }
 
 fn path(operand: &[u8]) -> Result<RemotePath> {

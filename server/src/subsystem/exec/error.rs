@@ -27,6 +27,9 @@ pub(super) enum Error {
     /// A directory is there already.
     #[error("{0} exists; -p takes it as it is")]
     Exists(RemotePath),
+    /// Two sources have one name in the directory that they go into.
+    #[error("{from}: will not overwrite what was just put into {to}")]
+    JustPut { from: RemotePath, to: RemotePath },
     /// What the operation says.
     #[error("{}", _0.message())]
     Operation(#[from] operations::Error),
