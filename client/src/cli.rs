@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::transfer::Jobs;
+use crate::transfer::{Jobs, RETRIES};
 use clap::Parser;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -41,8 +41,9 @@ pub struct Cli {
     /// transfer at work is not cut
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
-    /// How often in a row to connect again when the connection is lost during a transfer; 0 for never
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    /// How often in a row to connect again when the connection is lost during a transfer; 0 for never. The pauses
+    /// grow from half a second to 15, so 24 tries take at least five minutes. Progress starts the count anew
+    #[arg(long, value_name = "N", default_value_t = RETRIES)]
     pub retries: u32,
     /// Over how many connections a get or put carries several files; auto takes as many as are worth it
     #[arg(short, long, value_name = "N|auto", default_value_t = Jobs::Auto)]

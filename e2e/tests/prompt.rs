@@ -114,6 +114,58 @@ async fn ctrl_c_cancels_a_get_and_keeps_the_session() {
     assert_eq!(terminal.end().unwrap().0, Some(0));
 }
 
+/// Types `pwd` until it is answered, and returns all that was said.
+fn until_answered(terminal: &mut Terminal, directory: &str) -> String {
+    let mut said = String::new();
+    until("the directory is told", || {
+        said += &say(terminal, "pwd", &format!("ann@127.0.0.1:{directory}> "));
+        said.ends_with(&format!("{directory}\n"))
+    });
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_loss_the_next_command_connects_again_in_the_same_directories() {
+    let builder = HostBuilder::new().unwrap().limits("idle-timeout = 2");
+    let mut host = builder.user("ann", "").unwrap().start().await.unwrap();
+    fs::create_dir_all(host.home("ann").join("sub")).unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    fs::create_dir(client.work().join("here")).unwrap();
+    fs::write(client.work().join("here/f"), "put").unwrap();
+    let mut terminal = client.terminal().unwrap();
+    terminal.expect("ann@127.0.0.1:/> ").unwrap();
+    say(&mut terminal, "cd sub", "ann@127.0.0.1:/sub> ");
+    say(&mut terminal, "lcd here", "ann@127.0.0.1:/sub> ");
+    let administrator = host.administrator();
+    assert_eq!(administrator.run(&["kick", "ann"]).code, Some(0));
+    let said = until_answered(&mut terminal, "/sub");
+    assert!(
+        said.contains("the connection is lost: the server ended it: kicked by the administrator"),
+        "{said}"
+    );
+    assert!(said.contains("connected again, in /sub"), "{said}");
+    say(&mut terminal, "put f", "ann@127.0.0.1:/sub> ");
+    assert_eq!(fs::read(host.home("ann").join("sub/f")).unwrap(), b"put");
+    // Nobody types for a while.
+    until("the session is ended", || {
+        administrator.json(&["status"])["sessions"].as_array().unwrap().is_empty()
+    });
+    let said = until_answered(&mut terminal, "/sub");
+    assert!(said.contains("the server ended it: idle for 2 s"), "{said}");
+    // What needs no server is done without one.
+    host.stop().await.unwrap();
+    let said = say(&mut terminal, "lpwd", "ann@127.0.0.1:/sub> ");
+    assert!(said.ends_with("/here\n"), "{said}");
+    let mut said = String::new();
+    until("nobody answers", || {
+        said += &say(&mut terminal, "pwd", "ann@127.0.0.1:/sub> ");
+        said.contains("the next command tries again")
+    });
+    assert!(said.contains("the server ended it: the server is shutting down"), "{said}");
+    terminal.send("exit\r").unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_host_is_asked_about() {
     let host = host().await;

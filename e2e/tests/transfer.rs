@@ -2,7 +2,7 @@
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sshome_e2e::tree::{ODD_NAMES, contents, mode, names, noise, plant, set_mode};
-use sshome_e2e::{Client, Host};
+use sshome_e2e::{Client, Host, Outcome};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -210,16 +210,16 @@ async fn a_get_leaves_what_is_there() {
     assert!(said.contains("0 files") && said.contains("1 unchanged"), "{said}");
     assert_eq!(fs::metadata(&here).unwrap().ino(), before.ino());
 
-    for content in ["other", "later"] {
+    for (content, saved) in [("other", "f.new"), ("later", "f.new.1"), ("later", "f.new.1")] {
         fs::write(&there, content).unwrap();
         let said = client.succeed(["get", "f"]).unwrap();
-        assert!(said.contains("f.new: ") && said.contains("has other content"), "{said}");
-        assert_eq!((read("f"), read("f.new")), ("first".to_owned(), content.to_owned()));
+        assert!(said.contains(&format!("{saved}: ")) && said.contains("has other content"), "{said}");
+        assert_eq!((read("f"), read(saved)), ("first".to_owned(), content.to_owned()));
     }
     client.succeed(["get", "--force", "f"]).unwrap();
-    assert_eq!((read("f"), read("f.new")), ("later".to_owned(), "later".to_owned()));
+    assert_eq!((read("f"), read("f.new")), ("later".to_owned(), "other".to_owned()));
     assert_ne!(fs::metadata(&here).unwrap().ino(), before.ino(), "it was not replaced by a rename");
-    assert_eq!(names(&client.work()).unwrap(), [&b"f"[..], b"f.new"]);
+    assert_eq!(names(&client.work()).unwrap(), [&b"f"[..], b"f.new", b"f.new.1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,11 +245,36 @@ async fn one_failure_among_many() {
     let get = client.script("get -r tree/f* back\n").unwrap();
     assert_eq!(get.code, Some(1), "{get}");
     assert!(get.out().starts_with("48 files, "), "{get}");
-    assert!(get.err().starts_with("sshome: /tree/f9: a directory has this name here"), "{get}");
+    assert!(get.err().starts_with("sshome: /tree/f9: a local directory has this name"), "{get}");
     let arrived = contents(&client.work().join("back")).unwrap();
     let want = contents(&host.home("ann").join("tree")).unwrap();
     assert!(want.iter().all(|(name, hash)| name == Path::new("f9") || arrived.get(name) == Some(hash)));
     assert_eq!((arrived.len(), arrived.get(Path::new("f9"))), (49, Some(&None)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_failures_of_one_cause_are_one_line() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let tree = client.work().join("tree");
+    fs::create_dir(&tree).unwrap();
+    for i in 0..300 {
+        fs::write(tree.join(format!("f{i}")), "x").unwrap();
+    }
+    let put = client.run(["put", "-r", "tree", "nodir/x"]).unwrap();
+    assert_eq!((put.code, put.err().lines().count()), (Some(1), 1), "{put}");
+    let said = put.err();
+    assert!(said.contains("no such directory") && said.contains("/nodir"), "{put}");
+    assert!(said.ends_with("; and 300 more for the same reason\n"), "{put}");
+    // Programs hear of each.
+    let mut command = client.command().unwrap();
+    command.arg("--json").arg(client.destination()).args(["put", "-r", "tree", "nodir/x"]);
+    let outcome = Outcome::from(command.output().unwrap());
+    assert_eq!(outcome.out().matches("\"event\":\"failed\"").count(), 301, "{outcome}");
+    let one = client.run(["put", "tree/f1", "nodir/x"]).unwrap();
+    assert!(one.err().contains("/nodir") && !one.err().contains("no such directory: /nodir/x"), "{one}");
+    let get = client.run(["get", "/"]).unwrap();
+    assert!(get.code == Some(1) && get.err().contains("is a directory: use get -r"), "{get}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,6 @@
 use bytes::{Buf, Bytes};
 use sshomed::subsystem::{Arrival, Gone, Incoming, Outgoing};
 use std::sync::{Arc, Mutex};
-use tokio_util::sync::CancellationToken;
 
 /// What a client sends, a piece at a time, and how it ends. Then it waits.
 pub struct Pieces {
@@ -73,7 +72,7 @@ impl Outgoing for Answers {
         Ok(())
     }
 
-    fn closed(&self) -> CancellationToken {
-        CancellationToken::new()
+    fn is_closed(&self) -> bool {
+        false
     }
 }

@@ -1,6 +1,6 @@
 //! The two directions of a conversation's channel: bytes out, frames in.
 
-use super::{ConversationError, Patience};
+use super::{ConversationError, LossReason, Patience};
 use bytes::Bytes;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
@@ -23,6 +23,8 @@ pub(super) struct Incoming {
     pub(super) patience: Option<Patience>,
     /// What the server said on the channel's error stream; it explains a loss.
     complaint: Vec<u8>,
+    /// Where the reason for a loss is noted.
+    pub(super) loss: Option<LossReason>,
 }
 
 /// The longest complaint that is kept, in bytes.
@@ -30,7 +32,8 @@ const COMPLAINT: usize = 1000;
 
 impl Incoming {
     pub(super) fn new(channel: ChannelReadHalf) -> Incoming {
-        Incoming { channel, decoder: Decoder::new(), taken: 0, patience: None, complaint: Vec::new() }
+        let (decoder, complaint) = (Decoder::new(), Vec::new());
+        Incoming { channel, decoder, taken: 0, patience: None, complaint, loss: None }
     }
 
     /// The next frame. A caller that stops waiting loses nothing.
@@ -55,7 +58,7 @@ impl Incoming {
                 }
                 Some(ChannelMsg::ExtendedData { data, .. }) => self.complain(&data),
                 Some(ChannelMsg::Failure) => return Err(self.no_subsystem()),
-                Some(ChannelMsg::Eof | ChannelMsg::Close) | None => return Err(self.lost()),
+                Some(ChannelMsg::Eof | ChannelMsg::Close) | None => return Err(self.lost().await),
                 Some(_) => {}
             }
         }
@@ -80,10 +83,16 @@ impl Incoming {
         self.complaint.extend(data.iter().take(room));
     }
 
-    fn lost(&self) -> ConversationError {
+    /// The error of a channel that has ended.
+    pub(super) async fn lost(&self) -> ConversationError {
+        let reason = match &self.loss {
+            Some(loss) => loss.known().await,
+            None => None,
+        };
+        let reason = reason.unwrap_or_else(|| "the server closed the channel".into());
         ConversationError::Lost(match self.complaint.trim_ascii() {
-            [] => "the server closed the channel".into(),
-            complaint => format!("the server closed the channel, saying: {}", Escaped(complaint)),
+            [] => reason,
+            complaint => format!("{reason}, saying: {}", Escaped(complaint)),
         })
     }
 
@@ -112,9 +121,10 @@ impl Outgoing {
         Outgoing { queue, task }
     }
 
-    /// Waits for a place in the queue. A caller that stops waiting has sent nothing.
-    pub(super) async fn place(&self) -> Result<mpsc::Permit<'_, Bytes>, ConversationError> {
-        self.queue.reserve().await.map_err(|_| ConversationError::Lost("nothing can be sent any more".into()))
+    /// Waits for a place in the queue; `None` if nothing can be sent any more. A caller that stops waiting has
+    /// sent nothing.
+    pub(super) async fn place(&self) -> Option<mpsc::Permit<'_, Bytes>> {
+        self.queue.reserve().await.ok()
     }
 }
 

@@ -10,6 +10,7 @@ mod error;
 mod greeting;
 mod link;
 mod listing;
+mod loss;
 mod parts;
 mod patience;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod tests;
 
 pub use config::{PATIENCE, config};
 pub use error::ConversationError;
+pub use loss::LossReason;
 pub(crate) use parts::MOST_DIGESTS;
 pub use patience::Patience;
 
@@ -66,7 +68,9 @@ impl Conversation {
         asked.map_err(|error| ConversationError::Lost(error.to_string()))?;
         let outgoing = Outgoing::new(write);
         let mut incoming = Incoming::new(read);
-        outgoing.place().await?.send(encoded(&Frame::Hello(greeting::ours()))?);
+        if let Some(place) = outgoing.place().await {
+            place.send(encoded(&Frame::Hello(greeting::ours()))?);
+        }
         let hello = match incoming.next().await? {
             Frame::Hello(hello) => greeting::checked(hello)?,
             frame => return Err(unexpected(&frame)),
@@ -78,6 +82,16 @@ impl Conversation {
     /// From now on the server is not waited for without end: the conversation is then lost.
     pub fn wait_only(&mut self, patience: Patience) {
         self.incoming.patience = Some(patience);
+    }
+
+    /// From now on a loss is explained by what is noted there.
+    pub(crate) fn explain_loss_by(&mut self, loss: LossReason) {
+        self.incoming.loss = Some(loss);
+    }
+
+    /// Why the connection is lost, if that was noticed already.
+    pub(crate) fn loss(&self) -> Option<String> {
+        self.incoming.loss.as_ref().and_then(LossReason::get)
     }
 
     /// The server's words for the person at the prompt. They come from the other side: show them
@@ -335,11 +349,14 @@ impl Conversation {
         loop {
             let frame = tokio::select! {
                 biased;
-                place = self.outgoing.place() => {
-                    place?.send(bytes);
-                    self.outstanding += requests;
-                    return Ok(());
-                }
+                place = self.outgoing.place() => match place {
+                    Some(place) => {
+                        place.send(bytes);
+                        self.outstanding += requests;
+                        return Ok(());
+                    }
+                    None => return Err(self.incoming.lost().await),
+                },
                 frame = self.incoming.next() => frame?,
             };
             self.account(&frame)?;

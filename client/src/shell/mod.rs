@@ -16,6 +16,7 @@ mod local;
 mod ls;
 mod output;
 mod prompt;
+mod reconnect;
 mod remote;
 mod script;
 mod session;
@@ -78,6 +79,10 @@ pub struct Shell {
     stdin_is_free: bool,
     /// How many connections a transfer has where its command does not say.
     jobs: Jobs,
+    /// Whether a person types the commands, so that a lost connection is not the end.
+    is_prompt: bool,
+    /// The connection is lost, and that was said.
+    is_lost: bool,
 }
 
 impl Shell {
@@ -99,6 +104,8 @@ impl Shell {
             arguments: false,
             stdin_is_free: false,
             jobs: Jobs::default(),
+            is_prompt: false,
+            is_lost: false,
         })
     }
 
@@ -169,6 +176,7 @@ impl Shell {
     }
 
     async fn execute(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
+        self.connect_again_for(invocation.command.verb).await?;
         match invocation.command.verb {
             Verb::Exit => return Ok(Flow::Leave),
             Verb::Cd => self.cd(invocation).await,

@@ -128,17 +128,17 @@ impl Output {
             _ => None,
         };
         let text = error.to_string();
-        self.failure(None, status, &text, &text);
+        self.failure(None, status, &text, Some(&text));
     }
 
     /// Tells why there is nobody to ask, before any command.
     pub fn failed_to_begin(&self, error: &dyn Display) {
         let text = error.to_string();
-        self.failure(None, None, &text, &text);
+        self.failure(None, None, &text, Some(&text));
     }
 
-    /// Tells what did not arrive.
-    pub(super) fn not_transferred(&self, failure: &transfer::Failure, text: &str) {
+    /// Tells what did not arrive: programs always, people if there is a text for them.
+    pub(super) fn not_transferred(&self, failure: &transfer::Failure, text: Option<&str>) {
         self.failure(Some(&failure.what), failure.status, &failure.why, text);
     }
 
@@ -146,7 +146,7 @@ impl Output {
     pub(super) fn not_listed(&self, count: u64) {
         if count > 0 {
             let text = format!("and {count} more files failed; see to the first ones and do it again");
-            self.failure(None, None, &text, &text);
+            self.failure(None, None, &text, Some(&text));
             self.tally().failures += count - 1;
         }
     }
@@ -169,15 +169,16 @@ impl Output {
     }
 
     /// Tells people `text`, and programs the rest.
-    fn failure(&self, what: Option<&str>, status: Option<Status>, message: &str, text: &str) {
+    fn failure(&self, what: Option<&str>, status: Option<Status>, message: &str, text: Option<&str>) {
         let place = {
             let mut tally = self.tally();
             tally.failures += 1;
             tally.place.clone()
         };
-        match &place {
-            Some(Place { file, line }) => tell(format_args!("{file}, line {line}: {text}")),
-            None => tell(text),
+        match (&place, text) {
+            (Some(Place { file, line }), Some(text)) => tell(format_args!("{file}, line {line}: {text}")),
+            (None, Some(text)) => tell(text),
+            (_, None) => {}
         }
         let (status, line) = (status.map(Status::code), place.map(|place| place.line));
         // An output that is gone is noticed with the next result.

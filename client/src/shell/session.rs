@@ -13,7 +13,8 @@ use std::collections::HashMap;
 /// show.
 ///
 /// # Errors
-/// If the connection is lost, or the terminal. A command that fails is told of, and the next may follow.
+/// If the terminal is lost, or the server refuses to be connected to again. A command that fails is told of, and the
+/// next may follow.
 pub async fn interactive(shell: &mut Shell, who: &str) -> Result<(), ShellError> {
     if !shell.out.is_quiet() {
         let greeting = shell.conversation.greeting().to_owned();
@@ -21,6 +22,7 @@ pub async fn interactive(shell: &mut Shell, who: &str) -> Result<(), ShellError>
             shell.out.note(&format!("{}\n", Escaped(line.as_bytes())))?;
         }
     }
+    shell.is_prompt = true;
     let mut prompt = Prompt::start()?;
     loop {
         prompt.show(format!("{who}:{}> ", shell.conversation.cwd()));
@@ -41,7 +43,7 @@ pub async fn interactive(shell: &mut Shell, who: &str) -> Result<(), ShellError>
         match shell.line(line.as_bytes()).await {
             Ok(Flow::Leave) => return Ok(()),
             Ok(Flow::Continue) => {}
-            Err(error) if error.is_fatal() => return Err(error),
+            Err(error) if !shell.goes_on_after(&error) => return Err(error),
             Err(error) => shell.out.failed(&error),
         }
     }

@@ -51,7 +51,10 @@ impl Shell {
                 return Err(ShellError::Failed(format!("standard output cannot be written: {error}")));
             }
         }
-        done.summary.failures.iter().for_each(|failure| self.out.not_transferred(failure, &shown(failure)));
+        done.summary
+            .failures
+            .iter()
+            .for_each(|failure| self.out.not_transferred(failure, Some(&shown(failure))));
         if done.summary.failures.is_empty() { Ok(()) } else { Err(ShellError::Reported) }
     }
 }

@@ -105,7 +105,7 @@ difference.",
 get A saves into the local directory, get A B as B, or into B if that is a directory. With more than
 two names the last is a directory that exists.
 A local file with the same content is left alone. One with other content stays, and the new file is
-saved as NAME.new, unless -f says to replace it. A batch file (-b) replaces it, as sftp does.
+saved as NAME.new (or NAME.new.1, …), unless -f says to replace it. A batch file (-b) replaces it, as sftp does.
 get A - writes A to standard output. A local file called - is ./-.
 In sftp -f asks for an fsync: here a file is always on the disk when get ends.",
     },

@@ -9,10 +9,15 @@ use crate::names;
 use crate::ssh::Connection;
 use crate::tell::tell;
 use crate::transfer::{self, Context, Failure, Options, Progress, Summary};
+use sshome_wire::Status;
 use sshome_wire::display::Size;
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+/// Up to so many failures of one cause are told by a line each.
+const MAX_LINES_PER_CAUSE: u64 = 3;
 
 impl Shell {
     pub(super) async fn get(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
@@ -105,7 +110,9 @@ impl Shell {
             self.out.event(&Event::Skipped { what, message: why })?;
         }
         tell_more(summary.skipped.more(), "special files, which were left out");
-        summary.failures.iter().for_each(|failure| self.out.not_transferred(failure, &shown(failure)));
+        for (failure, text) in summary.failures.iter().zip(one_line_per_cause(&summary.failures)) {
+            self.out.not_transferred(failure, text.as_deref());
+        }
         self.out.not_listed(summary.failures.more());
         for saved in summary.saved_as.iter() {
             let short = |path: &Path| names::shown(path.strip_prefix(&self.local).unwrap_or(path));
@@ -137,6 +144,28 @@ fn sources_and_target(operands: &[Word]) -> (&[Word], Option<&Word>) {
         Some((target, sources)) if !sources.is_empty() => (sources, Some(target)),
         _ => (operands, None),
     }
+}
+
+/// The line for each failure; `None` if it has the cause of an earlier one that many share.
+fn one_line_per_cause(failures: &[Failure]) -> Vec<Option<String>> {
+    let mut counts: HashMap<_, u64> = HashMap::new();
+    failures.iter().for_each(|failure| *counts.entry(cause(failure)).or_default() += 1);
+    let line = |failure| match counts.get_mut(&cause(failure)).map(|count| (*count, count)) {
+        Some((0, _)) => None,
+        Some((many, count)) if many > MAX_LINES_PER_CAUSE => {
+            *count = 0;
+            Some(format!("{}; and {} more for the same reason", shown(failure), many - 1))
+        }
+        _ => Some(shown(failure)),
+    };
+    failures.iter().map(line).collect()
+}
+
+/// What failures of one cause have in common: all but their names and numbers.
+fn cause(Failure { what, why, status }: &Failure) -> (Option<u16>, String) {
+    let name = what.rsplit('/').next().filter(|name| !name.is_empty());
+    let why = why.replace(what.as_str(), "").replace(name.unwrap_or(what), "");
+    (status.map(Status::code), why.replace(|c: char| c.is_ascii_digit(), ""))
 }
 
 pub(super) fn shown(failure: &Failure) -> String {
@@ -174,7 +203,6 @@ fn line(summary: &Summary, elapsed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sshome_wire::Status;
 
     #[test]
     fn the_summary_is_one_line() {
@@ -197,6 +225,25 @@ mod tests {
             "b/c: 405 quota exceeded: the quota is full"
         );
         assert_eq!(shown(&failure("a", "disk full", None)), "a: disk full");
+    }
+
+    #[test]
+    fn many_failures_of_one_cause_are_one_line() {
+        let failure =
+            |what: String, why: &str, status| Failure { what, why: why.into(), status: Some(status) };
+        let mut failures: Vec<Failure> =
+            (0..300).map(|n| failure(format!("/no/x/f{n}"), "/no", Status::NoSuchDirectory)).collect();
+        failures.insert(7, failure("/a".into(), "disk full", Status::Failed));
+        for n in 0..5 {
+            let why = format!("q{n} needs {n} B, 3 B are left");
+            failures.push(failure(format!("/q{n}"), &why, Status::QuotaExceeded));
+        }
+        let lines: Vec<String> = one_line_per_cause(&failures).into_iter().flatten().collect();
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(lines[0].contains("/no/x/f0: ") && lines[0].ends_with("; and 299 more for the same reason"));
+        assert!(lines[1].contains("disk full") && lines[2].ends_with("; and 4 more for the same reason"));
+        // A few are told one by one.
+        assert_eq!(one_line_per_cause(&failures[..3]).into_iter().flatten().count(), 3);
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub(super) struct HostConfig {
     pub public_key: Option<bool>,
     /// How long connecting may take; zero is no limit.
     pub connect_timeout: Option<Duration>,
+    /// After how much silence the server is asked whether it is alive; zero is never.
+    pub keepalive_interval: Option<Duration>,
+    /// How many such questions may be unanswered.
+    pub keepalive_count: Option<usize>,
 }
 
 /// What is done about a host whose key is not known. One whose key has changed is always refused.
@@ -147,6 +151,14 @@ impl HostConfig {
             "connecttimeout" => {
                 let seconds = value.parse().map_err(|_| format!("{value} is no number of seconds"))?;
                 first(&mut self.connect_timeout, Duration::from_secs(seconds));
+            }
+            "serveraliveinterval" => {
+                let seconds = value.parse().map_err(|_| format!("{value} is no number of seconds"))?;
+                first(&mut self.keepalive_interval, Duration::from_secs(seconds));
+            }
+            "serveralivecountmax" => {
+                let count = value.parse().map_err(|_| format!("{value} is no number"))?;
+                first(&mut self.keepalive_count, count);
             }
             "stricthostkeychecking" => {
                 let unknown_host = match value.to_ascii_lowercase().as_str() {

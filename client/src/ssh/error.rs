@@ -1,22 +1,22 @@
 //! Why nobody is logged in.
 
+use super::happy_eyeballs::ConnectError;
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
 use sshome_wire::Status;
 use sshome_wire::display::Escaped;
-use std::io;
 use std::time::Duration;
 
 /// What stopped a login, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
     /// Nobody could be reached.
-    #[error("cannot connect to {place}: {}", reason(.error))]
+    #[error("cannot connect to {place}: {error}")]
     Connect {
         /// The host and the port.
         place: String,
         /// Why.
-        error: io::Error,
+        error: ConnectError,
     },
     /// Whoever is there takes too long.
     #[error("{place} did not answer within {} s: is that the host, and does it let the port through?", .limit.as_secs())]
@@ -95,18 +95,5 @@ impl LoginError {
             LoginError::Conversation(ConversationError::Refused(_)) => Exit::Failed,
             _ => Exit::Connection,
         }
-    }
-}
-
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            "nothing listens there. Is sshomed running, and is that its port? -P PORT names another one"
-                .to_owned()
-        }
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            format!("{error}. Is this machine on the network?")
-        }
-        _ => error.to_string(),
     }
 }

@@ -5,6 +5,7 @@ use super::config::UnknownHost;
 use super::error::LoginError;
 use super::known_hosts::{self, KnownHost, Line, Verdict};
 use super::settings::Settings;
+use crate::conversation::LossReason;
 use crate::names::shown;
 use crate::tell::tell;
 use russh::client::{self, DisconnectReason};
@@ -24,6 +25,8 @@ pub(super) struct HostCheck {
     quiet: bool,
     /// The key that was accepted; on another connection of the same program, the only one that is.
     accepted: Accepted,
+    /// Where the reason for the connection's end is noted.
+    pub(super) loss: LossReason,
 }
 
 /// The key of a host, once it was accepted. Clones share it.
@@ -60,6 +63,7 @@ impl HostCheck {
             asker,
             quiet: settings.quiet,
             accepted,
+            loss: LossReason::default(),
         })
     }
 
@@ -165,8 +169,20 @@ impl client::Handler for HostCheck {
 
     async fn disconnected(&mut self, reason: DisconnectReason<LoginError>) -> Result<(), LoginError> {
         Err(match reason {
-            DisconnectReason::ReceivedDisconnect(said) => LoginError::Ended(said.message),
-            DisconnectReason::Error(error) => error,
+            DisconnectReason::ReceivedDisconnect(said) => {
+                self.loss.said(format!("the server ended it: {}", Escaped(said.message.as_bytes())));
+                LoginError::Ended(said.message)
+            }
+            DisconnectReason::Error(error) => {
+                let words = match &error {
+                    LoginError::Ssh(russh::Error::KeepaliveTimeout) => {
+                        "the server has not answered the keepalives".to_owned()
+                    }
+                    error => error.to_string(),
+                };
+                self.loss.fault(|| words);
+                error
+            }
         })
     }
 

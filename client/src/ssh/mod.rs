@@ -5,23 +5,28 @@ pub mod known_hosts;
 mod ask;
 mod config;
 mod error;
+mod happy_eyeballs;
 mod host_key;
 mod keys;
 mod keywords;
+mod liveness;
 mod login;
 mod settings;
 mod socket;
 
 pub use config::{ConfigError, UnknownHost};
 pub use error::LoginError;
+pub use happy_eyeballs::ConnectError;
+pub use liveness::Keepalive;
 pub use settings::{DEFAULT_PORT, Environment, Identity, Settings, SettingsError};
 
-use crate::conversation::{self, Conversation, ConversationError, Patience};
+use crate::conversation::{self, Conversation, ConversationError, LossReason, Patience};
 use crate::tell::tell;
 use crate::traffic::Socket;
 use crate::transfer::{Closing, Reconnect, ReconnectError, Reconnecting};
 use ask::Asker;
 use host_key::{Accepted, HostCheck};
+use liveness::Watched;
 use login::Proof;
 use russh::client::Handle;
 use russh::keys::PublicKey;
@@ -51,9 +56,10 @@ pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), 
     let asker = Asker::current(settings.batch);
     let accepted = Accepted::default();
     let check = HostCheck::new(settings, asker.clone(), Accepted::clone(&accepted))?;
+    let loss = check.loss.clone();
     let mut handle = handshake(settings, check, &asker).await?;
     let proof = login::authenticate(&mut handle, settings, &asker).await?;
-    let (handle, conversation) = converse(handle, settings).await?;
+    let (handle, conversation) = converse(handle, settings, loss).await?;
     let connection = Connection { handle: Some(handle), settings: settings.clone(), accepted, proof };
     Ok((connection, conversation))
 }
@@ -62,9 +68,13 @@ pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), 
 async fn converse(
     handle: Handle<HostCheck>,
     settings: &Settings,
+    loss: LossReason,
 ) -> Result<(Handle<HostCheck>, Conversation), LoginError> {
     match begin_in_time(&handle, settings).await {
-        Ok(conversation) => Ok((handle, conversation)),
+        Ok(mut conversation) => {
+            conversation.explain_loss_by(loss);
+            Ok((handle, conversation))
+        }
         Err(error) => Err(explained(error, handle).await),
     }
 }
@@ -122,9 +132,10 @@ impl Connection {
     async fn connect_again(&mut self) -> Result<Conversation, LoginError> {
         let asker = Asker::silent();
         let check = HostCheck::new(&self.settings, asker.clone(), Accepted::clone(&self.accepted))?;
+        let loss = check.loss.clone();
         let mut handle = handshake(&self.settings, check, &asker).await?;
         login::authenticate_again(&mut handle, &self.settings, &mut self.proof, &asker).await?;
-        let (handle, conversation) = converse(handle, &self.settings).await?;
+        let (handle, conversation) = converse(handle, &self.settings, loss).await?;
         self.handle = Some(handle);
         Ok(conversation)
     }
@@ -159,17 +170,26 @@ async fn handshake(
     check: HostCheck,
     asker: &Asker,
 ) -> Result<Handle<HostCheck>, LoginError> {
-    let (place, limit) = (settings.place(), settings.connect_timeout);
+    let (place, limit, keepalive) = (settings.place(), settings.connect_timeout, settings.keepalive);
+    let loss = check.loss.clone();
     let connecting = async {
         let mut config = conversation::config();
         config.preferred.key = check.prefer_known(&config.preferred.key).into();
-        let connected = socket::connect(&settings.host, settings.port).await;
-        let socket = connected.map_err(|error| LoginError::Connect { place: place.clone(), error })?;
+        (config.keepalive_interval, config.keepalive_max) = (keepalive.interval, keepalive.count);
+        // Its own limit comes a little earlier, so that it can say which addresses did not answer.
+        let early = limit.saturating_sub(limit / 20);
+        let connected = happy_eyeballs::connect(&settings.host, settings.port, early).await;
+        let socket = connected.map_err(|error| match error.is_silence() {
+            true => LoginError::TimeOut { place: place.clone(), limit },
+            false => LoginError::Connect { place: place.clone(), error },
+        })?;
+        socket::tune(&socket, keepalive.limit());
         if settings.verbose
             && let Ok(address) = socket.peer_addr()
         {
             tell(format_args!("connected to {address}"));
         }
+        let socket = Watched::new(socket, keepalive.limit(), loss);
         let socket = Socket::new(socket, settings.traffic.clone());
         let begun = russh::client::connect_stream(Arc::new(config), socket, check).await;
         begun.map_err(|error| match error {

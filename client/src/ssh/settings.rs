@@ -1,6 +1,7 @@
 //! What a connection needs to know: the command line, then ~/.ssh/config, then what is usual.
 
 use super::config::{ConfigError, HostConfig, UnknownHost};
+use super::liveness::Keepalive;
 use crate::cli::Cli;
 use crate::conversation::PATIENCE;
 use crate::traffic::Traffic;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub password: bool,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// When a server is taken for gone.
+    pub keepalive: Keepalive,
     /// How often a lost connection is tried to be made again, in a row.
     pub retries: u32,
     /// How long to wait for an answer while nothing moves; none for ever.
@@ -161,6 +164,13 @@ impl Settings {
             connect_timeout: match cli.timeout.map(Duration::from_secs).or(config.connect_timeout) {
                 Some(Duration::ZERO) => Duration::MAX,
                 timeout => timeout.unwrap_or(CONNECT_TIMEOUT),
+            },
+            keepalive: Keepalive {
+                interval: match config.keepalive_interval {
+                    Some(interval) => Some(interval).filter(|interval| !interval.is_zero()),
+                    None => Keepalive::default().interval,
+                },
+                count: config.keepalive_count.unwrap_or(Keepalive::default().count),
             },
             retries: cli.retries,
             verbose: cli.verbose,
@@ -287,6 +297,17 @@ mod tests {
         assert_eq!(settings.known_hosts, [Path::new("~/.ssh/known_hosts")]);
         assert_eq!(settings.unknown_host, UnknownHost::Ask);
         assert_eq!(settings.connect_timeout, Duration::from_secs(15));
+    }
+
+    #[test]
+    fn keepalives_are_those_of_ssh_config() {
+        let keepalive = |config: &str| resolve(config, &["host"]).unwrap().keepalive;
+        assert_eq!(keepalive(""), Keepalive::default());
+        let seconds = Some(Duration::from_secs(7));
+        let config = "ServerAliveInterval 7\nServerAliveCountMax 2\nServerAliveInterval 9\n";
+        assert_eq!(keepalive(config), Keepalive { interval: seconds, count: 2 });
+        assert_eq!(keepalive("ServerAliveInterval 0\n").interval, None);
+        assert!(resolve("ServerAliveCountMax x\n", &["host"]).is_err());
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use get::get;
 pub use jobs::{Jobs, JobsError};
 pub use progress::{Done, Linked, Observer, Progress};
 pub use put::put;
-pub use reconnect::{Closing, Reconnect, ReconnectError, Reconnecting, Retry};
+pub use reconnect::{Closing, RETRIES, Reconnect, ReconnectError, Reconnecting, Retry};
 pub use stream::{Expected, Streamed, get_stream, put_stream};
 
 use crate::conversation::{Conversation, ConversationError};
@@ -216,6 +216,12 @@ impl fmt::Display for Resumed {
 /// What is said of a file that came to its end with another digest than the server has of it.
 const DIFFERS: &str = "what arrived is not what was stored: `hash --verify` tells whether it has changed on the \
                        server's disk; then restore it from a copy, else get it again";
+
+/// What is said of a source that is named more than once.
+const NAMED_TWICE: &str = "named more than once: transferred once";
+
+/// What is said of a directory that is to be fetched as a file.
+const IS_DIRECTORY: &str = "is a directory: use get -r";
 
 /// One thing that was not transferred.
 #[derive(Clone, Debug, PartialEq, Eq)]

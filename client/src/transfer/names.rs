@@ -1,13 +1,18 @@
 //! Names from the other side, before they are used on this one, and the names that we make.
 
+use std::hash::{BuildHasher, RandomState};
+
 /// How the name of an unfinished file ends.
 const PART: &[u8] = b".sshome-part";
 
 /// How many gets of one name there may be at a time.
 const MOST_PARTS: usize = 5;
 
-/// How the name of a file ends that stands beside another one.
+/// The suffix of a file that is saved beside a different one of its name.
 const NEW: &[u8] = b".new";
+
+/// How many more such names are tried: `NAME.new.1` and so on.
+const MAX_BESIDE: u32 = 9999;
 
 /// The longest name of a file that common file systems take, in bytes.
 const LONGEST: usize = 255;
@@ -46,14 +51,30 @@ pub(super) fn parts(name: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         .map(move |number| [b".", &*stem, &*number, PART].concat())
 }
 
-/// The name of a file that differs from the one that has its name.
-pub(super) fn new(name: &[u8]) -> Vec<u8> {
-    [name, NEW].concat()
+/// A name for an unfinished file that nobody can guess: for a directory in which others have taken the usual ones.
+pub(super) fn unguessable_part(name: &[u8]) -> Vec<u8> {
+    let random = RandomState::new().hash_one(name);
+    let stem = match name.len() <= LONGEST.saturating_sub(PART.len() + 18) {
+        true => name.to_vec(),
+        false => blake3::hash(name).to_hex().as_bytes().to_vec(),
+    };
+    [b".", &*stem, format!(".{random:016x}").as_bytes(), PART].concat()
 }
 
-/// Whether [`new`] makes such a name.
-pub(super) fn is_new(name: &[u8]) -> bool {
-    name.ends_with(NEW)
+/// The names for a file that differs from the one that has its name, in the order in which they are tried:
+/// `NAME.new`, `NAME.new.1`, and so on.
+pub(super) fn beside(name: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let first = [name, NEW].concat();
+    let numbered = first.clone();
+    std::iter::once(first)
+        .chain((1..=MAX_BESIDE).map(move |number| [&*numbered, format!(".{number}").as_bytes()].concat()))
+}
+
+/// Whether [`beside`] makes such a name.
+pub(super) fn is_beside(name: &[u8]) -> bool {
+    let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (stem, _) = name.split_at(name.len() - digits);
+    name.ends_with(NEW) || digits > 0 && stem.strip_suffix(b".").is_some_and(|stem| stem.ends_with(NEW))
 }
 
 fn is_part(name: &[u8]) -> bool {
@@ -95,6 +116,21 @@ mod tests {
         }
         assert_ne!(part(&long), part(&long[1..]));
         assert_eq!(parts(b"a").count(), MOST_PARTS);
+        for name in [&b"a"[..], &long] {
+            let part = unguessable_part(name);
+            assert!(part.len() <= LONGEST && check(&part).is_err());
+            assert_ne!(part, unguessable_part(name));
+        }
+    }
+
+    #[test]
+    fn the_names_beside_another_are_numbered() {
+        let names: Vec<Vec<u8>> = beside(b"a.1").take(3).collect();
+        assert_eq!(names, [&b"a.1.new"[..], b"a.1.new.1", b"a.1.new.2"]);
+        assert!(names.iter().all(|name| is_beside(name)));
+        for name in [&b"a"[..], b"new", b"a.new.", b"a.new.x1", b"a.1", b"1", b""] {
+            assert!(!is_beside(name), "{name:?}");
+        }
     }
 
     #[test]

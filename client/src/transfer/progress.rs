@@ -281,9 +281,9 @@ impl Progress {
         if let Some(observer) = &self.observer {
             observer.retry(retry);
         }
-        let Retry { pause, attempt, attempts, .. } = retry;
-        let words =
-            format!("connection lost; trying again in {} s ({attempt} of {attempts})", pause.as_secs_f32());
+        let Retry { why, pause, attempt, attempts } = retry;
+        let pause = pause.as_secs_f32();
+        let words = format!("connection lost; trying again in {pause} s ({attempt} of {attempts}): {why}");
         if !self.shown {
             self.say(&format!("sshome: {words}"));
         }

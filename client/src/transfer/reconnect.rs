@@ -12,7 +12,10 @@ use tokio::time::sleep;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// How often a connection is made again, in a row, unless the user says otherwise: for about five minutes.
+pub const RETRIES: u32 = 24;
 
 /// A way to conversations with the same server, as the same user, without a question.
 pub trait Reconnect: Send {
@@ -133,14 +136,17 @@ impl Retries {
         if self.reached > self.before {
             (self.tried, self.before) = (0, self.reached);
         }
-        let mut why = lost;
+        let mut why = lost.clone();
         loop {
             let Some(reconnect) = ctx.reconnect.as_deref_mut() else {
                 return Err(ConversationError::Lost(why));
             };
             let attempts = reconnect.retries();
             if self.tried >= attempts {
-                return Err(ConversationError::Lost(why));
+                return Err(ConversationError::Lost(match why == lost {
+                    true => lost,
+                    false => format!("{lost}; gave up after {attempts} tries, the last: {why}"),
+                }));
             }
             let pause = reconnect.pause(self.tried);
             self.tried += 1;
@@ -161,7 +167,9 @@ impl Retries {
                     other => return other,
                 },
                 Err(ReconnectError::Interrupted(again)) => why = again,
-                Err(ReconnectError::Refused(no)) => return Err(ConversationError::Lost(no)),
+                Err(ReconnectError::Refused(no)) => {
+                    return Err(ConversationError::Lost(format!("{lost}; connecting again: {no}")));
+                }
             }
         }
     }
@@ -184,5 +192,37 @@ impl Retries {
         }
         *ctx.conversation = conversation;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Never;
+
+    impl Reconnect for Never {
+        fn retries(&self) -> u32 {
+            RETRIES
+        }
+
+        fn reconnect(&mut self) -> Reconnecting<'_> {
+            Box::pin(async { Err(ReconnectError::Interrupted("refused".into())) })
+        }
+
+        fn beside(&self) -> Box<dyn Reconnect> {
+            Box::new(Never)
+        }
+
+        fn close(self: Box<Self>) -> Closing {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    #[test]
+    fn a_router_has_minutes_to_come_back() {
+        let pauses = (0..RETRIES).map(|tried| Never.pause(tried));
+        assert!((290..310).contains(&pauses.clone().sum::<Duration>().as_secs()));
+        assert!(pauses.clone().all(|pause| pause <= LONGEST_PAUSE) && pauses.clone().next() == Some(PAUSE));
     }
 }

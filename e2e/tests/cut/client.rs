@@ -51,6 +51,8 @@ struct Heard {
     through: AtomicU64,
     /// Of each file that is done with, its length and where it was gone on with.
     done: Mutex<Vec<(u64, u64)>>,
+    /// Why connections were lost, or could not be made again.
+    reasons: Mutex<Vec<String>>,
 }
 
 impl Observer for Heard {
@@ -86,7 +88,9 @@ impl Observer for Heard {
 
     fn linked(&self, _: &Linked<'_>) {}
 
-    fn retry(&self, _: &Retry<'_>) {}
+    fn retry(&self, retry: &Retry<'_>) {
+        self.reasons.lock().unwrap().push(retry.why.to_owned());
+    }
 }
 
 /// A connection, of the client or a further one, that is tried again as a test wants it.
@@ -139,11 +143,21 @@ impl Client {
 
     /// The same, over a way that may break.
     pub async fn try_login(host: &Host, port: u16) -> Result<Client, LoginError> {
+        Client::try_login_with(host, port, "").await
+    }
+
+    /// The same as [`login`](Client::login), with this text as ssh_config.
+    pub async fn login_with(host: &Host, port: u16, config: &str) -> Client {
+        Client::try_login_with(host, port, config).await.unwrap()
+    }
+
+    async fn try_login_with(host: &Host, port: u16, config: &str) -> Result<Client, LoginError> {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(".config"), config).unwrap();
         let arguments = [
             "sshome".into(),
             "-F".into(),
-            "none".into(),
+            folder.path().join(".config").into_os_string(),
             "--accept-new".into(),
             "-q".into(),
             "--known-hosts".into(),
@@ -181,6 +195,11 @@ impl Client {
     /// its length and where it was gone on with.
     pub fn heard(&self) -> (u64, Vec<(u64, u64)>) {
         (self.heard.through.load(Ordering::SeqCst), self.heard.done.lock().unwrap().clone())
+    }
+
+    /// Why connections were lost, or could not be made again, in all transfers.
+    pub fn reasons(&self) -> Vec<String> {
+        self.heard.reasons.lock().unwrap().clone()
     }
 
     /// How many files the last transfer has announced, and in how many portions.

@@ -7,11 +7,12 @@ mod portions;
 mod proxy;
 mod streams;
 mod torture;
+mod vanished;
 
 use client::{Client, PLAIN, RECURSIVE, books, names, noise, until};
 use proxy::Proxy;
 use sshome::conversation::ConversationError;
-use sshome_e2e::Host;
+use sshome_e2e::{Host, HostBuilder};
 use sshome_wire::BLOCK;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
@@ -21,6 +22,12 @@ const BIG: usize = 24 * MIB + 12_345;
 
 async fn host() -> Host {
     Host::with_user("ann", "quota = \"200 MiB\"").await.unwrap()
+}
+
+/// The same, with these limits.
+async fn host_with(limits: &str) -> Host {
+    let builder = HostBuilder::new().unwrap().limits(limits);
+    builder.user("ann", "quota = \"200 MiB\"").unwrap().start().await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

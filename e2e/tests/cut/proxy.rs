@@ -24,8 +24,26 @@ pub struct Proxy {
     serving: tokio::task::JoinHandle<()>,
 }
 
+/// What happens to a connection that has carried what it may.
+#[derive(Clone, Copy)]
+enum Then {
+    /// Both of its ends are closed.
+    Close,
+    /// It stays open, and whatever is sent into it is never read: the path has gone dead.
+    Vanish,
+}
+
 impl Proxy {
     pub async fn new(server: SocketAddr, lengths: impl FnMut() -> u64 + Send + 'static) -> Proxy {
+        Proxy::start(server, lengths, Then::Close).await
+    }
+
+    /// The same, but nothing is closed: what has carried what it may drops all that comes after it.
+    pub async fn vanishing(server: SocketAddr, lengths: impl FnMut() -> u64 + Send + 'static) -> Proxy {
+        Proxy::start(server, lengths, Then::Vanish).await
+    }
+
+    async fn start(server: SocketAddr, lengths: impl FnMut() -> u64 + Send + 'static, then: Then) -> Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let carried = Arc::<Mutex<Vec<Arc<AtomicU64>>>>::default();
@@ -43,7 +61,7 @@ impl Proxy {
                 all.lock().unwrap().push(Arc::clone(&carried));
                 count.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
-                    carry(near, server, left, carried).await;
+                    carry(near, server, left, carried, then).await;
                     count.fetch_sub(1, Ordering::SeqCst);
                 });
             }
@@ -94,14 +112,18 @@ impl Drop for Proxy {
     }
 }
 
-async fn carry(near: TcpStream, server: SocketAddr, left: u64, carried: Arc<AtomicU64>) {
+async fn carry(near: TcpStream, server: SocketAddr, left: u64, carried: Arc<AtomicU64>, then: Then) {
     if left == 0 {
-        return;
+        return match then {
+            Then::Close => {}
+            Then::Vanish => std::future::pending().await,
+        };
     }
     let Ok(far) = TcpStream::connect(server).await else { return };
     let (left, cut) = (Arc::new(AtomicU64::new(left)), Arc::new(Notify::new()));
     let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
-    let way = |read, write| one_way(read, write, Arc::clone(&left), Arc::clone(&cut), Arc::clone(&carried));
+    let way =
+        |read, write| one_way(read, write, Arc::clone(&left), Arc::clone(&cut), Arc::clone(&carried), then);
     tokio::select! {
         () = way(near_read, far_write) => {}
         () = way(far_read, near_write) => {}
@@ -115,6 +137,7 @@ async fn one_way(
     left: Arc<AtomicU64>,
     cut: Arc<Notify>,
     carried: Arc<AtomicU64>,
+    then: Then,
 ) {
     let mut buffer = vec![0; 64 << 10];
     loop {
@@ -126,6 +149,10 @@ async fn one_way(
             left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left.saturating_sub(read)));
         let may = before.unwrap_or(0).min(read);
         carried.fetch_add(may, Ordering::SeqCst);
+        if may < read && matches!(then, Then::Vanish) {
+            // The halves stay open.
+            std::future::pending::<()>().await;
+        }
         if to.write_all(&buffer[..may as usize]).await.is_err() || may < read || read == 0 {
             return;
         }

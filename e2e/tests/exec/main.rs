@@ -67,6 +67,31 @@ async fn commands_do_what_they_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_several_sources_with_one_name_the_first_is_copied_or_moved() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let home = host.home("ann");
+    for command in ["cp", "mv"] {
+        done(&host, "mkdir -p 1 2 dir").await;
+        for (folder, content) in [("1", b"first"), ("2", b"other")] {
+            run(&host, "ann", format!("put {folder}/x"), content).await.unwrap();
+        }
+        let outcome = run(&host, "ann", format!("{command} 1/x 2/x dir"), b"").await.unwrap();
+        let said = format!("{command}: /2/x: will not overwrite what was just put into /dir\n");
+        assert_eq!(ended(&outcome), (Some(1), String::new(), said));
+        assert_eq!(fs::read(home.join("dir/x")).unwrap(), b"first");
+        assert_eq!(fs::read(home.join("2/x")).unwrap(), b"other");
+        let client = Client::new(&host, "ann").unwrap();
+        done(&host, "mkdir again").await;
+        done(&host, "cp dir/x 1/x").await;
+        let outcome = client.run([command, "1/x", "2/x", "again"]).unwrap();
+        assert_eq!(outcome.code, Some(1), "{outcome}");
+        assert!(outcome.err().contains("2/x: will not overwrite what was just put into again"), "{outcome}");
+        assert_eq!(fs::read(home.join("again/x")).unwrap(), b"first");
+        done(&host, "rm -r 1 2 dir again").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn df_shows_the_quota_in_the_columns_that_programs_read() {
     let host = Host::with_user("ann", "quota = \"100 KiB\"").await.unwrap();
     run(&host, "ann", "put f", &[1; 2000]).await.unwrap();
@@ -102,7 +127,7 @@ async fn exit_statuses_and_errors_are_those_of_a_shell() {
         ("rm d", 1, "", "rm: wrong type: /d is a directory; rmdir or rm -r removes it\n"),
         ("rm -f d", 1, "", "rm: wrong type: /d is a directory; rmdir or rm -r removes it\n"),
         ("put d", 1, "", "put: wrong type: /d is a directory; name the file in it\n"),
-        ("put a/b", 1, "", "put: no such directory: /a/b\n"),
+        ("put a/b", 1, "", "put: no such directory: /a\n"),
     ] {
         let outcome = run(&host, "ann", line, b"").await.unwrap();
         assert_eq!(ended(&outcome), (Some(code), output.to_owned(), errors.to_owned()), "{line}");

@@ -1,6 +1,5 @@
 //! All homes of a server.
 
-use super::descriptors::{Descriptors, UserDescriptors};
 use super::{Error, Home, Kept, Left, Place, Result, Source, TURNS, freed_bytes, scan::scan, sync::Disk};
 use crate::accounts::{Access, Account};
 use crate::auth::Login;
@@ -19,7 +18,6 @@ pub struct Homes {
     places: RwLock<HashMap<String, Arc<Place>>>,
     /// By device.
     disks: Mutex<HashMap<u64, Weak<Disk>>>,
-    descriptors: Arc<Descriptors>,
 }
 
 /// A home that can be served: opened, locked and counted.
@@ -95,8 +93,7 @@ impl Homes {
         }
         let ledger = Arc::new(take_stock(account, &top).map_err(failed)?);
         let disk = self.disk_of(&top).map_err(failed)?;
-        let descriptors = UserDescriptors::new(Arc::clone(&self.descriptors));
-        let place = Arc::new(Place::new(top, disk, descriptors));
+        let place = Arc::new(Place::new(top, disk));
         let home = Home::open(writable(account), Arc::clone(&place)).map_err(failed)?;
         home.recover(&ledger).map_err(failed)?;
         Ok(Prepared { user: account.name.clone(), place, ledger })
@@ -128,11 +125,11 @@ impl Homes {
     /// Opens the home of a user who has logged in.
     ///
     /// # Errors
-    /// If the root is gone, or the user has as many descriptors as one may have.
+    /// If the root is gone.
     pub fn open(&self, login: &Login) -> Result<Home> {
         let account = login.account();
         let place = self.place(&account.name).ok_or(Error::Os(rustix::io::Errno::NOENT))?;
-        Home::open_for_user(writable(&account), place)
+        Home::open(writable(&account), place)
     }
 
     /// Whether something is being done in a user's home.

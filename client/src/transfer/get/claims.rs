@@ -1,66 +1,67 @@
 //! Which local names the files of one get take, so that none of them takes another's.
 
-use super::plan::Plan;
-use crate::transfer::names;
+use super::plan::{Place, Plan};
+use crate::transfer::{Failure, names, path_bytes};
+use sshome_wire::display::Escaped;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-/// A name in a local directory, which is told by the first of the plan's places that leads there.
+/// A name in a local directory, which is identified by the first of the plan's places that leads there.
 type Name = (usize, Box<[u8]>);
 
-/// The names that the files of a get are planned to have, or have been given.
+/// The planned names that another file could be given as its `NAME.new`.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    /// For each place the first one that is the same local directory.
     directories: Vec<usize>,
-    /// Those that one file could take as its `NAME.new`, and another one has already.
-    new: HashSet<Name>,
-    /// Whether two files may be meant for one name. Only then are all names worth to be remembered.
-    crowded: bool,
-    taken: HashSet<Name>,
+    beside: HashSet<Name>,
 }
 
 impl Claims {
     /// The claims of a plan, before anything has arrived.
     pub(super) fn of(plan: &Plan) -> Claims {
-        let mut first: HashMap<(&Path, &[Vec<u8>]), usize> = HashMap::new();
-        let mut directories = Vec::with_capacity(plan.places.len());
-        for (number, place) in plan.places.iter().enumerate() {
-            let (base, below) = (place.base.as_path(), place.below.as_slice());
-            directories.push(*first.entry((base, below)).or_insert(number));
-        }
-        let mut claims = Claims { crowded: false, directories, new: HashSet::new(), taken: HashSet::new() };
-        claims.crowded = first.len() < plan.places.len();
+        let mut claims = Claims { directories: directories(&plan.places), beside: HashSet::new() };
         let files = plan.files.iter().map(|file| (file.place, file.local_name()));
         let links = plan.links.iter().map(|link| (link.place, link.name.as_slice()));
-        for (place, name) in files.chain(links).filter(|(_, name)| names::is_new(name)) {
-            claims.new.insert(claims.key(place, name));
+        for (place, name) in files.chain(links).filter(|(_, name)| names::is_beside(name)) {
+            claims.beside.insert(key(&claims.directories, place, name));
         }
         claims
     }
 
-    /// Whether a name may be used for a file that cannot have its own.
-    pub(super) fn is_free(&self, place: usize, new: &[u8]) -> bool {
-        !self.new.contains(&self.key(place, new))
+    /// Whether no planned file is to have this name.
+    pub(super) fn is_free(&self, place: usize, name: &[u8]) -> bool {
+        !self.beside.contains(&key(&self.directories, place, name))
     }
+}
 
-    /// Whether another file of this get has been given this name.
-    pub(super) fn is_taken(&self, place: usize, name: &[u8]) -> bool {
-        self.crowded && self.taken.contains(&self.key(place, name))
-    }
-
-    /// A file has been given this name.
-    pub(super) fn take(&mut self, place: usize, name: &[u8]) {
-        let key = self.key(place, name);
-        if names::is_new(name) {
-            self.new.insert(key.clone());
+/// Refuses each file and link whose local name belongs to an earlier one of the plan, as cp does: whichever
+/// arrived last would replace the others.
+pub(super) fn refuse_duplicates(plan: &mut Plan) {
+    let Plan { places, files, links, failures, .. } = plan;
+    let directories = directories(places);
+    let mut taken: HashSet<Name> = HashSet::new();
+    let mut is_first = |place: usize, remote: &[u8], local: &[u8]| {
+        let is_first = taken.insert(key(&directories, place, local));
+        if let Some(place) = places.get(place).filter(|_| !is_first) {
+            let path = place.path(local);
+            let why = format!("will not overwrite just-created {}", Escaped(path_bytes(&path)));
+            failures.push(Failure::of(&[place.remote.as_bytes(), b"/", remote].concat(), why));
         }
-        if self.crowded {
-            self.taken.insert(key);
-        }
-    }
+        is_first
+    };
+    files.retain(|file| is_first(file.place, &file.name, file.local_name()));
+    links.retain(|link| is_first(link.place, &link.name, &link.name));
+}
 
-    fn key(&self, place: usize, name: &[u8]) -> Name {
-        (self.directories.get(place).copied().unwrap_or(place), name.into())
-    }
+/// For each place the first one that is the same local directory.
+fn directories(places: &[Place]) -> Vec<usize> {
+    let mut first: HashMap<(&Path, &[Vec<u8>]), usize> = HashMap::new();
+    let places = places.iter().enumerate();
+    places
+        .map(|(number, place)| *first.entry((place.base.as_path(), place.below.as_slice())).or_insert(number))
+        .collect()
+}
+
+fn key(directories: &[usize], place: usize, name: &[u8]) -> Name {
+    (directories.get(place).copied().unwrap_or(place), name.into())
 }

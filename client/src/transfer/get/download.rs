@@ -26,7 +26,7 @@ pub(super) struct Download {
     files: Arc<Pool<Numbers>>,
     /// Directories of trees, by their numbers in the plan, and whether they were opened to be filled.
     pub(super) folders: Vec<(usize, bool)>,
-    pub(super) claims: Arc<Mutex<Claims>>,
+    pub(super) claims: Arc<Claims>,
     /// The local disk is full.
     pub(super) full: Arc<AtomicBool>,
     pub(super) load: Load,
@@ -53,7 +53,7 @@ impl Download {
         Download {
             bytes: sizes().all(|size| size.is_some()).then_some(load.bytes),
             load,
-            claims: Arc::new(Mutex::new(Claims::of(&plan))),
+            claims: Arc::new(Claims::of(&plan)),
             plan,
             options,
             files: Arc::new(Pool::new(files.into_iter())),

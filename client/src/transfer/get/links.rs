@@ -7,15 +7,16 @@ use super::writer::written;
 use crate::transfer::local::{Directory, Seen};
 use crate::transfer::{Failure, Linked, Observer, Options, SavedAs, Summary, names};
 use sshome_wire::Status;
+use sshome_wire::display::Escaped;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Makes the plan's links, each with the text that it has on the server. One that is there already
 /// is left alone.
 pub(super) fn make(
     plan: &Arc<Plan>,
     options: Options,
-    claims: Arc<Mutex<Claims>>,
+    claims: Arc<Claims>,
     observer: Option<Arc<dyn Observer>>,
 ) -> Summary {
     let mut publisher = Publisher::new(Arc::clone(plan), options, claims, None);
@@ -61,8 +62,13 @@ fn make_one(publisher: &mut Publisher, link: &PlannedLink) -> Result<Made, Strin
         return Ok(Made::Unchanged);
     }
     let part = stage(&directory, link).map_err(|error| written(&error))?;
-    let placed = publisher.place(&directory, &part, link.place, &link.name);
+    let is_same = |name: &[u8]| directory.read_link(name).is_ok_and(|target| target == link.target);
+    let placed = publisher.place(&directory, &part, link.place, &link.name, is_same);
     match placed {
+        Ok(saved) if !is_same(saved.as_deref().unwrap_or(&link.name)) => Err(format!(
+            "{} was replaced while it was made: somebody else writes to this directory",
+            Escaped(saved.as_deref().unwrap_or(&link.name))
+        )),
         Ok(saved) => {
             publisher.store.touched(&directory);
             Ok(saved.map_or(Made::New, Made::Beside))
@@ -76,17 +82,17 @@ fn make_one(publisher: &mut Publisher, link: &PlannedLink) -> Result<Made, Strin
 
 /// Makes the link under a name for unfinished files.
 fn stage(directory: &Directory, link: &PlannedLink) -> io::Result<Vec<u8>> {
-    let mut taken = io::ErrorKind::AlreadyExists.into();
     for part in names::parts(&link.name) {
         if matches!(directory.look(&part, false), Ok(Some(Seen::Other))) {
-            // A link that a killed client has left.
+            // A link that a killed client has left, or somebody else's, whose name is not ours to take.
             let _ = directory.remove(&part);
         }
         match directory.symlink(&link.target, &part) {
             Ok(()) => return Ok(part),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = error,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
     }
-    Err(taken)
+    let part = names::unguessable_part(&link.name);
+    directory.symlink(&link.target, &part).map(|()| part)
 }

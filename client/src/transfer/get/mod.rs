@@ -40,7 +40,8 @@ use walk::Walk;
 ///
 /// An existing directory as target takes them under their own names; several sources need one.
 /// Any other target is the new name. A file that is there already is left alone if it has the same
-/// content; a different one stays, and the new one becomes `NAME.new`, unless `force` replaces it.
+/// content; a different one stays, and the new one becomes `NAME.new`, or `NAME.new.1` and so on if that is
+/// taken, unless `force` replaces it. Of several with one local name only the first is fetched.
 ///
 /// A lost connection is taken up again if the context says how. A large file that was cut, now or by an
 /// earlier get, goes on after the blocks that agree with the server's.
@@ -120,6 +121,7 @@ impl Get<'_> {
             None => self.walk.insert(begin(ctx, retries, self.sources, self.target, self.options).await?),
         };
         let Some(mut plan) = walk.next(ctx, retries).await? else { return Ok(None) };
+        claims::refuse_duplicates(&mut plan);
         let mut summary = Summary::default();
         summary.skipped.extend(plan.skipped.drain(..));
         summary.failures.extend(plan.failures.drain(..));
@@ -127,6 +129,9 @@ impl Get<'_> {
         let (preparing, preserve) = (Arc::clone(&plan), self.options.preserve);
         let mut prepared = blocking(move || prepare::prepare(&preparing, preserve)).await?;
         summary.failures.extend(prepared.failures.drain(..));
+        let in_the_way =
+            async |ctx: &mut Context<'_>, _: &mut Retries| prepare::in_the_way(ctx, &plan, &prepared).await;
+        summary.failures.extend(retries.persist(ctx, in_the_way).await?);
         let unchanged =
             async |ctx: &mut Context<'_>, _: &mut Retries| prepare::unchanged(ctx, &plan, &prepared).await;
         let same = retries.persist(ctx, unchanged).await?;

@@ -1,6 +1,6 @@
 //! What a get fetches, and where to: made from listings, before anything is written.
 
-use crate::transfer::{Failure, names};
+use crate::transfer::{Failure, IS_DIRECTORY, names};
 use sshome_wire::{Entry, PathError, RemotePath, Status, Time};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Plan {
     /// Adds one file, to be stored as `name` in `base`.
     pub(super) fn add_file(&mut self, source: &RemotePath, base: PathBuf, name: &[u8]) {
         let Some((remote, own)) = source.split() else {
-            return self.fail(source.as_bytes(), "it is a directory; -r gets directories");
+            return self.fail(source.as_bytes(), IS_DIRECTORY);
         };
         if let Err(why) = names::check(name) {
             return self.fail(source.as_bytes(), why);

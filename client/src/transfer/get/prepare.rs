@@ -5,8 +5,8 @@ use super::plan::{Plan, Planned};
 use super::store::Store;
 use crate::conversation::ConversationError;
 use crate::transfer::local::Seen;
-use crate::transfer::{Context, Done, Failure, blocking};
-use sshome_wire::{Digest, Payload, Request, Status};
+use crate::transfer::{Context, Done, Failure, IS_DIRECTORY, blocking};
+use sshome_wire::{Digest, FileKind, Payload, Request, Status};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub(super) struct Prepared {
     pub(super) files: Vec<usize>,
     /// Those of them that have a local file, with its length in bytes.
     existing: HashMap<usize, u64>,
+    /// Files whose names are those of local directories, by their numbers in the plan.
+    directories: Vec<usize>,
     /// Directories of trees, by their numbers in the plan, and whether they were opened to be filled.
     pub(super) folders: Vec<(usize, bool)>,
     pub(super) failures: Vec<Failure>,
@@ -51,8 +53,7 @@ pub(super) fn prepare(plan: &Arc<Plan>, preserve: bool) -> Prepared {
         }
         match look(&mut store, plan, file) {
             Ok(Some(Seen::Directory)) => {
-                let why = "a directory has this name here; move it away";
-                prepared.failures.push(Failure::of(&remote(plan, file), why));
+                prepared.directories.push(number);
                 continue;
             }
             Ok(Some(Seen::File { size, .. })) => {
@@ -68,6 +69,29 @@ pub(super) fn prepare(plan: &Arc<Plan>, preserve: bool) -> Prepared {
         prepared.failures.extend(plan.places.first().map(|place| Failure::of(place.remote.as_bytes(), why)));
     }
     prepared
+}
+
+/// Says of each file that has a local directory in its way what is to be done: it may be a directory, too.
+pub(super) async fn in_the_way(
+    ctx: &mut Context<'_>,
+    plan: &Plan,
+    prepared: &Prepared,
+) -> Result<Vec<Failure>, ConversationError> {
+    let why = "a local directory has this name; move it away, or get the file under another name";
+    let numbers = || prepared.directories.iter();
+    let mut failures: Vec<Failure> = numbers().map(|number| plan.failure(*number, why)).collect();
+    let asked: Vec<(usize, u64)> = numbers().copied().zip(0..).collect();
+    let stat = |path| Request::Stat { path, follow: true };
+    each_answer(ctx, plan, &asked, stat, |payload, (number, at)| {
+        let failure = usize::try_from(at).ok().and_then(|at| failures.get_mut(at));
+        if let (Payload::Stat(entry), Some(failure)) = (payload, failure)
+            && entry.kind == FileKind::Directory
+        {
+            *failure = plan.failure(number, IS_DIRECTORY);
+        }
+    })
+    .await?;
+    Ok(failures)
 }
 
 /// The files whose content is here already: of the same length, and of the same digest as the

@@ -10,7 +10,7 @@ use sshome_wire::display::Escaped;
 use sshome_wire::{BLOCK, Digest, Status};
 use std::fs::File;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A file of at least this many bytes is brought to the disk by itself.
 const LARGE: u64 = 8 << 20;
@@ -36,8 +36,7 @@ pub(super) struct Publisher {
     plan: Arc<Plan>,
     options: Options,
     pub(super) store: Store,
-    /// Shared by all connections.
-    claims: Arc<Mutex<Claims>>,
+    claims: Arc<Claims>,
     group: Vec<Staged>,
     group_bytes: u64,
     /// Handles that the group holds open.
@@ -52,7 +51,7 @@ impl Publisher {
     pub(super) fn new(
         plan: Arc<Plan>,
         options: Options,
-        claims: Arc<Mutex<Claims>>,
+        claims: Arc<Claims>,
         observer: Option<Arc<dyn Observer>>,
     ) -> Publisher {
         let store = Store::new(Arc::clone(&plan));
@@ -129,7 +128,16 @@ impl Publisher {
         let plan = Arc::clone(&self.plan);
         let planned = plan.files.get(staged.file).ok_or("it is not in the plan")?;
         let name = planned.local_name();
-        let saved = self.place(&staged.directory, &staged.part, planned.place, name)?;
+        let is_same = |beside: &[u8]| has_content(&staged.directory, beside, staged.size, staged.digest);
+        let saved = self.place(&staged.directory, &staged.part, planned.place, name, is_same)?;
+        let published = saved.as_deref().unwrap_or(name);
+        let is_ours = || staged.directory.is_file_of(published, &staged.handle) || is_same(published);
+        if staged.directory.is_shared() && !is_ours() {
+            return Err(format!(
+                "{} was replaced while it was published: somebody else writes to this directory",
+                Escaped(published)
+            ));
+        }
         if staged.size > BLOCK {
             // What another client may have left of it is of no use any more.
             names::parts(name).for_each(|part| staged.directory.clear(&part));
@@ -137,49 +145,38 @@ impl Publisher {
         Ok(saved)
     }
 
-    /// Gives what is called `part` its name, or another one if the name has other content. Returns
-    /// the other one.
+    /// Gives what is called `part` its name, or another one if the name has other content. Returns the
+    /// other one. Nothing is replaced unless that was asked for; where `is_same` says that a file beside has
+    /// just this content, that one stays and the part goes.
     pub(super) fn place(
         &self,
         directory: &Directory,
         part: &[u8],
         place: usize,
         name: &[u8],
+        is_same: impl Fn(&[u8]) -> bool,
     ) -> Result<Option<Vec<u8>>, String> {
-        let put = |name: &[u8]| match directory.look(name, false) {
-            Ok(Some(Seen::Directory)) => Err(in_the_way(name)),
-            Ok(_) => directory.publish(part, name).map_err(|error| written(&error)),
-            Err(error) => Err(written(&error)),
-        };
-        // Until the name is taken, no other connection may look whether it is.
-        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = |error| written(&error);
+        if matches!(directory.look(name, false).map_err(written)?, Some(Seen::Directory)) {
+            return Err(in_the_way(name));
+        }
         if self.options.force {
-            if claims.is_taken(place, name) {
-                return Err("another file of this get has been given its name; get it elsewhere".into());
-            }
-            put(name)?;
-            claims.take(place, name);
+            return directory.publish(part, name).map(|()| None).map_err(written);
+        }
+        if directory.publish_new(part, name).map_err(written)? {
             return Ok(None);
         }
-        match directory.publish_new(part, name) {
-            Ok(true) => {
-                claims.take(place, name);
-                Ok(None)
+        for beside in names::beside(name).filter(|beside| self.claims.is_free(place, beside)) {
+            if directory.publish_new(part, &beside).map_err(written)? {
+                return Ok(Some(beside));
             }
-            Ok(false) if matches!(directory.look(name, false), Ok(Some(Seen::Directory))) => {
-                Err(in_the_way(name))
+            if is_same(&beside) {
+                // What cannot be removed is thrown away by the next get of this name.
+                let _ = directory.remove(part);
+                return Ok(Some(beside));
             }
-            Ok(false) => {
-                let new = names::new(name);
-                if !claims.is_free(place, &new) {
-                    return Err(no_name_left(name, &new));
-                }
-                put(&new)?;
-                claims.take(place, &new);
-                Ok(Some(new))
-            }
-            Err(error) => Err(written(&error)),
         }
+        Err(no_name_left(name))
     }
 
     fn report(&mut self, staged: &Staged, saved: Option<Vec<u8>>) {
@@ -205,11 +202,20 @@ impl Publisher {
     }
 }
 
-fn no_name_left(name: &[u8], new: &[u8]) -> String {
-    let (name, new) = (Escaped(name), Escaped(new));
+/// Whether a local file has just this content. What cannot be read has not.
+fn has_content(directory: &Directory, name: &[u8], size: u64, digest: Digest) -> bool {
+    let is_as_long =
+        matches!(directory.look(name, false), Ok(Some(Seen::File { size: found, .. })) if found == size);
+    let mut hasher = blake3::Hasher::new();
+    is_as_long
+        && directory.read(name, false).and_then(|mut file| hasher.update_reader(&mut file).map(drop)).is_ok()
+        && hasher.finalize().as_bytes() == &digest.0
+}
+
+fn no_name_left(name: &[u8]) -> String {
+    let name = Escaped(name);
     format!(
-        "{name} here has other content, and {new}, the name beside it, belongs to another file of this get; \
-         move {name} away, or replace it with --force"
+        "{name} has other content, and so has each {name}.new.N: move some away, or replace {name} with -f"
     )
 }
 

@@ -4,8 +4,9 @@ use super::follow::{self, Led};
 use super::plan::{self, Place, Plan};
 use super::walk::{Pending, Walk};
 use crate::conversation::ConversationError;
-use crate::transfer::{Context, Failure, Jobs, MAX_LINKS, Options, names};
+use crate::transfer::{Context, Failure, Jobs, MAX_LINKS, NAMED_TWICE, Options, names};
 use sshome_wire::{Payload, RemotePath, Reply, Request};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,8 +21,11 @@ pub(super) async fn walk(
     options: Options,
 ) -> Result<Walk, ConversationError> {
     let (mut plan, mut tops) = (Plan::default(), Vec::new());
+    let mut before = HashSet::new();
     for source in sources {
-        if options.recursive {
+        if !before.insert(source) {
+            plan.skipped.push(Failure::of(source.as_bytes(), NAMED_TWICE));
+        } else if options.recursive {
             tops.extend(add_source(ctx, &mut plan, source, target, options).await?);
         } else {
             add_file(&mut plan, source, target, options);

@@ -2,6 +2,7 @@
 
 use super::plan::Plan;
 use crate::transfer::local::Directory;
+use crate::transfer::names;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -38,24 +39,20 @@ impl Store {
         Ok(directory)
     }
 
-    /// Makes an unfinished file in a directory of the plan, under the first of these names that
-    /// nobody else is using.
-    pub(super) fn create(
-        &mut self,
-        place: usize,
-        parts: impl Iterator<Item = Vec<u8>>,
-        mode: u32,
-    ) -> io::Result<(Rc<Directory>, Vec<u8>, File)> {
+    /// Makes an unfinished file for this name in a directory of the plan, under a name that nobody else is
+    /// using.
+    pub(super) fn create(&mut self, place: usize, name: &[u8]) -> io::Result<(Rc<Directory>, Vec<u8>, File)> {
         let directory = self.directory(place)?;
-        let mut busy = io::ErrorKind::NotFound.into();
-        for part in parts {
-            match directory.create(&part, mode) {
+        for part in names::parts(name) {
+            match directory.create(&part) {
                 Ok(file) => return Ok((directory, part, file)),
-                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => busy = error,
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
                 Err(error) => return Err(error),
             }
         }
-        Err(busy)
+        let part = names::unguessable_part(name);
+        let file = directory.create(&part)?;
+        Ok((directory, part, file))
     }
 
     /// Makes a directory of the plan if it is missing; the one that it is in was made before. With

@@ -5,13 +5,13 @@ use super::part::Known;
 use super::plan::Plan;
 use super::publish::{Publisher, Staged};
 use super::sink::Sink;
-use crate::transfer::local::{Seen, set_mode, set_mtime};
-use crate::transfer::{DIFFERS, Failure, Observer, Options, Resumed, Summary, names};
+use crate::transfer::local::{Seen, new_file_mode, set_mode, set_mtime};
+use crate::transfer::{DIFFERS, Failure, Observer, Options, Resumed, Summary};
 use bytes::Bytes;
 use sshome_wire::{End, Header, Status};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 /// What is done with the answers to gets, in their order.
 pub(super) enum Event {
@@ -48,7 +48,7 @@ impl Writer {
     pub(super) fn new(
         plan: Arc<Plan>,
         options: Options,
-        claims: Arc<Mutex<Claims>>,
+        claims: Arc<Claims>,
         full: Arc<AtomicBool>,
         observer: Option<Arc<dyn Observer>>,
     ) -> Writer {
@@ -95,11 +95,11 @@ impl Writer {
             return Err(plan.failure(file, "the server began in the middle of the file"));
         }
         let (place, name) = (planned.place, planned.local_name());
-        let mut opened = self.publisher.store.create(place, names::parts(name), header.mode);
+        let mut opened = self.publisher.store.create(place, name);
         if opened.is_err() && !self.publisher.is_empty() {
             // Too many files may be open for it.
             self.publisher.publish();
-            opened = self.publisher.store.create(place, names::parts(name), header.mode);
+            opened = self.publisher.store.create(place, name);
         }
         let (directory, part, handle) = opened.map_err(failed)?;
         Ok(Sink::new(directory, part, handle))
@@ -172,19 +172,20 @@ impl Writer {
         Ok(Staged { file, size, digest, offset, directory, part, handle })
     }
 
-    /// Sets mode and time: the server's if they are to be preserved, else the mode of the file
-    /// that is replaced.
+    /// Sets mode and time: the server's if they are to be preserved, else the mode of the file that is replaced,
+    /// or that of a new file. Up to now only its owner could open it.
     fn dress(&self, file: usize, header: &Header, sink: &Sink) -> io::Result<()> {
         if self.options.preserve {
             set_mode(&sink.handle, header.mode & 0o777)?;
-            set_mtime(&sink.handle, header.mtime)?;
-        } else if self.options.force
-            && let Some(planned) = self.plan.files.get(file)
-            && let Some(Seen::File { mode, .. }) = sink.directory.look(planned.local_name(), false)?
-        {
-            set_mode(&sink.handle, mode)?;
+            return set_mtime(&sink.handle, header.mtime);
         }
-        Ok(())
+        let planned = self.plan.files.get(file).filter(|_| self.options.force);
+        let mode =
+            match planned.map(|planned| sink.directory.look(planned.local_name(), false)).transpose()? {
+                Some(Some(Seen::File { mode, .. })) => mode,
+                _ => new_file_mode(&sink.handle, header.mode & 0o777),
+            };
+        set_mode(&sink.handle, mode)
     }
 }
 

@@ -9,9 +9,9 @@ mod portable;
 mod unix;
 
 #[cfg(not(unix))]
-pub(super) use portable::{Directory, begin_writeback, open_files, open_source};
+pub(super) use portable::{Directory, begin_writeback, new_file_mode, open_files, open_source};
 #[cfg(unix)]
-pub(super) use unix::{Directory, begin_writeback, open_files, open_source};
+pub(super) use unix::{Directory, begin_writeback, new_file_mode, open_files, open_source};
 
 use sshome_wire::Time;
 use std::fs::{File, FileTimes, Metadata, Permissions};
@@ -75,6 +75,36 @@ pub(super) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     #[cfg(not(unix))]
     let identity = None;
     identity
+}
+
+/// What tells whether a file was written to: also if its modification time was set back, since nobody can set the
+/// time of the last change of its attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    pub(super) size: u64,
+    pub(super) mtime: Time,
+    /// When its content or attributes last changed: seconds and nanoseconds; 0 where the system does not say.
+    changed: (i64, i64),
+}
+
+/// A file's version.
+pub(super) fn version(metadata: &Metadata) -> Version {
+    #[cfg(unix)]
+    let changed = {
+        use std::os::unix::fs::MetadataExt;
+        (metadata.ctime(), metadata.ctime_nsec())
+    };
+    #[cfg(not(unix))]
+    let changed = (0, 0);
+    Version { size: metadata.len(), mtime: mtime(metadata), changed }
+}
+
+impl Version {
+    /// Whether its size and modification time are those of another version. If the versions differ all the same,
+    /// it was renamed, linked or given another mode, or it was written to and its time set back.
+    pub(super) fn looks_like(&self, other: &Version) -> bool {
+        (self.size, self.mtime) == (other.size, other.mtime)
+    }
 }
 
 fn since_epoch(time: SystemTime) -> Time {

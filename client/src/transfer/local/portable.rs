@@ -61,7 +61,7 @@ impl Directory {
 
     /// Makes a file of a name that is used for unfinished files, and locks it for as long as it is
     /// open. One that was left behind is thrown away.
-    pub(in crate::transfer) fn create(&self, name: &[u8], _mode: u32) -> io::Result<File> {
+    pub(in crate::transfer) fn create(&self, name: &[u8]) -> io::Result<File> {
         let path = self.path(name)?;
         if self.look(name, false)?.is_some() {
             // A file that somebody has open cannot be locked here, and then stays.
@@ -99,12 +99,27 @@ impl Directory {
         if self.look(name, false)?.is_some() {
             return Ok(false);
         }
-        self.publish(part, name).map(|()| true)
+        // The name is taken by an empty file, and that is replaced.
+        match OpenOptions::new().write(true).create_new(true).open(self.path(name)?) {
+            Ok(_) => self.publish(part, name).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Renames an unfinished file to `name`, in the place of a file that has it.
     pub(in crate::transfer) fn publish(&self, part: &[u8], name: &[u8]) -> io::Result<()> {
         fs::rename(self.path(part)?, self.path(name)?)
+    }
+
+    /// Whether others can change its names: that cannot be told here.
+    pub(in crate::transfer) fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Whether a name is that of this open file: that cannot be told here.
+    pub(in crate::transfer) fn is_file_of(&self, _name: &[u8], _file: &File) -> bool {
+        true
     }
 
     /// Makes a symbolic link of this text, where the system has them.
@@ -161,6 +176,11 @@ pub(in crate::transfer) fn open_source(path: &Path, follow: bool) -> io::Result<
         return Err(io::Error::other("it is a symbolic link"));
     }
     File::open(path)
+}
+
+/// The permission bits of a new file, of which there are none here.
+pub(in crate::transfer) fn new_file_mode(_file: &File, mode: u32) -> u32 {
+    mode
 }
 
 /// Has the system begin to write a file to the disk, where it can be asked to.

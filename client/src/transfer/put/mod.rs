@@ -16,17 +16,18 @@ mod upload;
 mod walk;
 
 use super::reconnect::Retries;
-use super::{Context, Failure, Options, Summary, Transfer, path_bytes, remote_is_directory};
+use super::{Context, Failure, NAMED_TWICE, Options, Summary, Transfer, path_bytes, remote_is_directory};
 use crate::conversation::ConversationError;
 use sending::Done;
 use sshome_wire::RemotePath;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use upload::Upload;
 
 /// Stores files, and with `recursive` directories.
 ///
 /// An existing directory as target takes them under their own names; several sources need one.
-/// Any other target is the new name.
+/// Any other target is the new name. Of several files with one name on the server only the first is sent.
 ///
 /// A lost connection is taken up again if the context says how: what the server has confirmed is not
 /// sent again, and a large file goes on after the blocks that have arrived.
@@ -73,7 +74,12 @@ impl Transfer for Put<'_> {
         }
         let mut summary = Summary::default();
         let mut named = Vec::new();
+        let mut before = HashSet::new();
         for source in self.sources {
+            if !before.insert(source) {
+                summary.skipped.push(Failure::of(path_bytes(source), NAMED_TWICE));
+                continue;
+            }
             let to = match into_directory {
                 true => {
                     base_name(source).and_then(|name| target.join(&name).map_err(|error| error.to_string()))

@@ -227,8 +227,11 @@ impl Reader {
             }
         }
         let (digest, size) = (hasher.finish(), source.size);
-        let failure =
-            failed.map_or_else(|| source.check_unchanged(from), |error| Err(source.failure(from, &error)));
+        let is_wanted = || !self.out.is_closed();
+        let failure = match failed {
+            None => source.check_unchanged(from, digest, is_wanted),
+            Some(error) => Err(source.failure(from, &error)),
+        };
         let (end, failed) = match failure {
             Ok(()) => (End { status: Status::Done, message: String::new(), digest, size }, None),
             Err(failure) => {

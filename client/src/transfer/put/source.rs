@@ -1,7 +1,8 @@
 //! A local file on its way out.
 
 use super::walk::unreadable;
-use crate::transfer::{Failure, local, path_bytes};
+use crate::transfer::local::{self, Version};
+use crate::transfer::{Failure, path_bytes};
 use bytes::{BufMut, BytesMut};
 use sshome_wire::frame::{HEAD, data_head};
 use sshome_wire::{BLOCK, BlockHasher, Digest, End, Frame, Put, RemotePath, Request, Status, Time};
@@ -17,6 +18,7 @@ pub(super) struct Source {
     file: File,
     pub(super) size: u64,
     pub(super) mtime: Time,
+    version: Version,
     mode: Option<u32>,
 }
 
@@ -28,7 +30,8 @@ impl Source {
         if !seen.is_file() {
             return Err(Failure::of(path_bytes(path), "it is no regular file"));
         }
-        Ok(Source { file, size: seen.len(), mtime: local::mtime(&seen), mode: local::mode(&seen) })
+        let (version, mode) = (local::version(&seen), local::mode(&seen));
+        Ok(Source { file, size: version.size, mtime: version.mtime, version, mode })
     }
 
     /// Whether an upload of it that is cut leaves a part that can be gone on with.
@@ -95,8 +98,8 @@ impl Source {
             read.map_err(|error| self.failure(path, &error))?;
             out.put_slice(&data);
         }
-        self.check_unchanged(path)?;
         let digest = hasher.finish();
+        self.check_unchanged(path, digest, || true)?;
         let end = End { status: Status::Done, message: String::new(), digest, size: self.size };
         Frame::End(end).encode(out).map_err(|error| Failure::of(path_bytes(path), error.to_string()))?;
         Ok(digest)
@@ -120,13 +123,37 @@ impl Source {
         Ok(())
     }
 
-    /// Whether the file is still what it was when it was opened.
-    pub(super) fn check_unchanged(&self, path: &Path) -> Result<(), Failure> {
-        match self.file.metadata() {
-            Ok(seen) if (seen.len(), local::mtime(&seen)) == (self.size, self.mtime) => Ok(()),
-            Ok(_) => Err(changed(path)),
+    /// Whether the digest is that of the file, to which nobody has written since it was opened. If it looks
+    /// unchanged and yet something has happened to it, perhaps only a new name or mode, it is read once more. That
+    /// ends early, as a change, when `each` says that nobody wants it any more.
+    pub(super) fn check_unchanged(
+        &self,
+        path: &Path,
+        digest: Digest,
+        each: impl Fn() -> bool,
+    ) -> Result<(), Failure> {
+        let is_same = self.file.metadata().and_then(|seen| {
+            let now = local::version(&seen);
+            Ok(now == self.version || now.looks_like(&self.version) && self.read_again(each)? == Some(digest))
+        });
+        match is_same {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(changed(path)),
             Err(error) => Err(unreadable(path, &error)),
         }
+    }
+
+    /// The digest of the file as it is now; `None` if `each` has ended it.
+    fn read_again(&self, each: impl Fn() -> bool) -> io::Result<Option<Digest>> {
+        (&self.file).seek(SeekFrom::Start(0))?;
+        let (mut hasher, mut buffer) = (BlockHasher::new(), vec![0; PIECE]);
+        while each() {
+            match (&self.file).read(&mut buffer)? {
+                0 => return Ok(Some(hasher.finish())),
+                read => hasher.update(buffer.get(..read).unwrap_or_default()),
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn failure(&self, path: &Path, error: &io::Error) -> Failure {
@@ -156,6 +183,50 @@ mod tests {
             let failure = source.append_whole(&path, &mut BytesMut::new()).unwrap_err();
             assert_eq!(failure.status, Some(Status::Changed));
         }
+    }
+
+    /// Writes to a file and sets its time back, until the system's clock for changes has moved on.
+    fn rewrite(path: &Path, content: &str) {
+        let before = std::fs::metadata(path).unwrap();
+        let version = local::version(&before);
+        while local::version(&std::fs::metadata(path).unwrap()) == version {
+            std::fs::write(path, content).unwrap();
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(before.modified().unwrap()).unwrap();
+        }
+        assert!(local::version(&std::fs::metadata(path).unwrap()).looks_like(&version));
+    }
+
+    #[test]
+    fn a_rewritten_file_whose_time_was_set_back_is_not_sent_as_a_mixture() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a");
+        std::fs::write(&path, "old old").unwrap();
+        let source = Source::open(&path, false).unwrap();
+        let (mut out, mut hasher) = (Vec::new(), BlockHasher::new());
+        source.append_data(4, &mut out, &mut hasher).unwrap();
+        rewrite(&path, "new new");
+        source.append_data(3, &mut out, &mut hasher).unwrap();
+        assert!(out.ends_with(b"new"));
+        let failure = source.check_unchanged(&path, hasher.finish(), || true).unwrap_err();
+        assert_eq!(failure.status, Some(Status::Changed));
+    }
+
+    #[test]
+    fn a_file_that_was_only_renamed_is_sent() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a");
+        std::fs::write(&path, "content").unwrap();
+        let source = Source::open(&path, false).unwrap();
+        let (mut out, mut hasher) = (Vec::new(), BlockHasher::new());
+        source.append_data(7, &mut out, &mut hasher).unwrap();
+        while local::version(&std::fs::metadata(&path).unwrap()) == source.version {
+            std::fs::hard_link(&path, place.path().join("b")).unwrap();
+            std::fs::remove_file(place.path().join("b")).unwrap();
+        }
+        source.check_unchanged(&path, hasher.finish(), || true).unwrap();
+        assert!(source.check_unchanged(&path, hasher.finish(), || false).is_err());
+        assert!(source.check_unchanged(&path, Digest([0; 32]), || true).is_err());
     }
 
     #[test]

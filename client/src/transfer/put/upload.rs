@@ -11,7 +11,6 @@ use crate::transfer::pool::{Pool, Share};
 use crate::transfer::reconnect::Retries;
 use crate::transfer::{Context, Options, Progress, Summary, blocking};
 use sshome_wire::RemotePath;
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -76,12 +75,7 @@ impl Work for Upload {
     type Share = Arc<Share<Walk>>;
 
     fn load(&self) -> Load {
-        let mut targets = HashSet::new();
-        match self.sources.named.iter().all(|(_, target)| targets.insert(target.as_bytes())) {
-            true => self.sources.load(),
-            // The last of those with one name is to stay, so nothing goes side by side.
-            false => Load::default(),
-        }
+        self.sources.load()
     }
 
     fn is_done(&self) -> bool {

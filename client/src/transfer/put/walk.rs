@@ -3,6 +3,7 @@
 use crate::transfer::jobs::Load;
 use crate::transfer::{Failure, Options, local, path_bytes};
 use sshome_wire::{RemotePath, Time};
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;
@@ -89,6 +90,9 @@ pub(super) struct Walk {
     stack: Vec<Pending>,
     /// Directories that were filled; none if their times are not taken over.
     filled: Option<FilledQueue>,
+    /// What has been found up to now by its path on the server, and whether it is a directory; `None` if all have
+    /// paths of their own.
+    found: Option<HashMap<RemotePath, bool>>,
 }
 
 /// What is in one directory shares its path.
@@ -101,9 +105,19 @@ enum Pending {
 impl Walk {
     /// A walk over sources, each with the path that it is to have.
     pub(super) fn new(sources: Vec<(PathBuf, RemotePath)>, options: Options) -> Walk {
+        let mut targets = HashSet::new();
+        let overlap = !sources.iter().all(|(_, to)| targets.insert(to.as_bytes()));
+        let found = overlap.then(HashMap::new);
         let stack = sources.into_iter().rev().map(|(from, to)| Pending::Source(from, to)).collect();
         let filled = options.preserve.then(FilledQueue::default);
-        Walk { recursive: options.recursive, follow: options.follow, stack, filled }
+        Walk { recursive: options.recursive, follow: options.follow, stack, filled, found }
+    }
+
+    /// Whether something may have its path on the server: as with cp, only directories share one. Otherwise
+    /// whatever came last would replace what came before.
+    fn claim(&mut self, to: &RemotePath, is_directory: bool) -> bool {
+        let Some(found) = &mut self.found else { return true };
+        found.insert(to.clone(), is_directory).is_none_or(|was_directory| was_directory && is_directory)
     }
 
     fn visit(&mut self, pending: Pending) -> Item {
@@ -125,19 +139,28 @@ impl Walk {
             }
             Err(error) => return Item::Failed(unreadable(&from, &error)),
         }
-        let seen = if follow { fs::metadata(&from) } else { fs::symlink_metadata(&from) };
+        let seen = match if follow { fs::metadata(&from) } else { fs::symlink_metadata(&from) } {
+            Ok(seen) => seen,
+            Err(error) => return Item::Failed(unreadable(&from, &error)),
+        };
+        let is_sent = seen.is_file() || seen.is_symlink() || seen.is_dir() && self.recursive;
+        if is_sent && !self.claim(&to, seen.is_dir()) {
+            return Item::Failed(Failure::of(
+                path_bytes(&from),
+                format!("will not overwrite just-created {to}"),
+            ));
+        }
         match seen {
-            Err(error) => Item::Failed(unreadable(&from, &error)),
-            Ok(seen) if seen.is_file() => Item::File { from, to, follow, size: seen.len(), within },
-            Ok(seen) if seen.is_dir() && self.recursive => self.directory(from, to, &seen, within),
-            Ok(seen) if seen.is_dir() => {
-                Item::Failed(Failure::of(path_bytes(&from), "it is a directory; -r puts directories"))
+            seen if seen.is_file() => Item::File { from, to, follow, size: seen.len(), within },
+            seen if seen.is_dir() && self.recursive => self.directory(from, to, &seen, within),
+            seen if seen.is_dir() => {
+                Item::Failed(Failure::of(path_bytes(&from), "is a directory: use put -r"))
             }
-            Ok(seen) if seen.is_symlink() => match fs::read_link(&from) {
+            seen if seen.is_symlink() => match fs::read_link(&from) {
                 Ok(target) => Item::Link { from, to, target: path_bytes(&target).to_vec(), within },
                 Err(error) => Item::Failed(unreadable(&from, &error)),
             },
-            Ok(_) => Item::Skipped(Failure::of(path_bytes(&from), "it is no regular file")),
+            _ => Item::Skipped(Failure::of(path_bytes(&from), "it is no regular file")),
         }
     }
 
@@ -245,6 +268,33 @@ mod tests {
         assert_eq!(seen, want);
         assert_eq!(measure(sources.clone(), recursive()), Load { files: 2, bytes: 0 });
         assert!(matches!(Walk::new(sources, plain()).next(), Some(Item::Failed(_))));
+    }
+
+    #[test]
+    fn only_directories_share_a_path() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        for file in ["a/d/x", "a/d/one", "b/d/x", "b/d/other", "a/f", "b/f/x"] {
+            fs::create_dir_all(path(file).parent().unwrap()).unwrap();
+            fs::write(path(file), file).unwrap();
+        }
+        symlink("one", path("b/d/one")).unwrap();
+        let to = |name: &str| RemotePath::root().join(name.as_bytes()).unwrap();
+        let sources =
+            ["a/d", "b/d", "a/f", "b/f"].map(|from| (path(from), to(from.split('/').next_back().unwrap())));
+        let (mut sent, mut refused) = (Vec::new(), Vec::new());
+        for item in Walk::new(sources.to_vec(), recursive()) {
+            match item {
+                Item::File { from, .. } => sent.push(fs::read_to_string(from).unwrap()),
+                Item::Failed(failure) => refused.push(failure.why),
+                Item::Directory(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(sent, ["a/d/one", "a/d/x", "b/d/other", "a/f"]);
+        let why = ["/d/one", "/d/x", "/f"].map(|to| format!("will not overwrite just-created {to}"));
+        assert_eq!(refused, why);
+        assert_eq!(measure(sources.to_vec(), recursive()).files, 4);
     }
 
     #[test]

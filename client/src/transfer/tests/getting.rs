@@ -42,10 +42,10 @@ async fn the_same_content_is_left_alone_and_another_one_is_saved_beside() {
     let summary = world.get(&["/same", "/other", "/longer"], "", PLAIN).await.unwrap();
     assert_eq!((summary.files, summary.unchanged), (2, 1));
     assert_eq!(*model.sent.lock().unwrap(), 2);
-    assert_eq!(world.read("other"), b"abc");
-    assert_eq!(world.read("other.new"), b"123");
+    assert_eq!((world.read("other"), world.read("other.new")), (b"abc".to_vec(), b"abc".to_vec()));
+    assert_eq!(world.read("other.new.1"), b"123");
     assert_eq!(world.read("longer.new"), b"1234");
-    let saved = SavedAs { wanted: world.path("other"), saved: world.path("other.new") };
+    let saved = SavedAs { wanted: world.path("other"), saved: world.path("other.new.1") };
     assert!(summary.saved_as.contains(&saved), "{:?}", summary.saved_as);
 }
 
@@ -137,17 +137,43 @@ async fn several_sources_need_a_directory() {
 }
 
 #[tokio::test]
-async fn two_sources_of_one_name_are_both_kept() {
-    let model = Model::with(&[("/a/", b""), ("/a/x", b"1"), ("/b/", b""), ("/b/x", b"2")]);
-    let mut world = World::with(&model).await;
-    let summary = world.get(&["/a/x", "/b/x"], "", PLAIN).await.unwrap();
-    assert_eq!((summary.files, summary.failures.len()), (2, 0), "{:?}", summary.failures);
-    assert_eq!((world.read("x"), world.read("x.new")), (b"1".to_vec(), b"2".to_vec()));
+async fn of_several_files_with_one_name_the_first_is_fetched() {
+    let names = ["/1/x", "/2/x", "/3/x"];
+    let model = Model::with(&names.map(|name| (name, name.as_bytes())));
+    for options in [PLAIN, FORCE] {
+        let mut world = World::with(&model).await;
+        for run in 0..2 {
+            let summary = world.get(&names, "", options).await.unwrap();
+            assert_eq!((summary.files, summary.unchanged, summary.failures.len()), (1 - run, run, 2));
+            assert!(summary.failures[0].why.starts_with("will not overwrite just-created "));
+            assert_eq!((world.read("x"), world.names()), (b"/1/x".to_vec(), vec!["x".to_owned()]));
+        }
+        // One that is named twice is no mistake.
+        let summary = world.get(&["/1/x", "/1/x"], "", options).await.unwrap();
+        assert_eq!((summary.unchanged, summary.skipped.len(), summary.failures.len()), (1, 1, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_was_saved_beside_is_never_replaced() {
+    let mut world = World::with(&Model::with(&[("/a", b"theirs")])).await;
+    for (name, content) in [("a", "mine"), ("a.new", "first"), ("a.new.1", "second"), ("a.new.3", "fourth")] {
+        world.write(name, content.as_bytes());
+    }
+    for _ in 0..2 {
+        let summary = world.get(&["/a"], "", PLAIN).await.unwrap();
+        assert_eq!(summary.saved_as[..], [SavedAs { wanted: world.path("a"), saved: world.path("a.new.2") }]);
+        // The second time the same content is there.
+        assert_eq!(world.names(), ["a", "a.new", "a.new.1", "a.new.2", "a.new.3"]);
+    }
+    let read = |name: &str| String::from_utf8(world.read(name)).unwrap();
+    assert_eq!((read("a"), read("a.new"), read("a.new.1")), ("mine".into(), "first".into(), "second".into()));
+    assert_eq!((read("a.new.2"), read("a.new.3")), ("theirs".into(), "fourth".into()));
 }
 
 #[tokio::test]
 async fn no_file_of_a_get_takes_the_place_of_another() {
-    // `a` would be saved as `a.new`, which the server has, too: in either order, fetched or there.
+    // `a` would be saved as `a.new`, which the server has, too: in either order, fetched or already local.
     for (order, theirs) in [(["/a", "/a.new"], "x"), (["/a.new", "/a"], "x"), (["/a", "/a.new"], "its own")] {
         let model = Model::with(&[("/a", b"of a"), ("/a.new", b"its own")]);
         let mut world = World::with(&model).await;
@@ -157,20 +183,21 @@ async fn no_file_of_a_get_takes_the_place_of_another() {
         }
         let summary = world.get(&order, "", PLAIN).await.unwrap();
         assert_eq!((world.read("a"), world.read("a.new")), (b"mine".to_vec(), b"its own".to_vec()));
-        assert_eq!((summary.files + summary.unchanged, summary.failures.len()), (1, 1));
-        assert!(summary.failures[0].why.contains("a.new"), "{:?}", summary.failures);
-        assert_eq!(world.names(), ["a", "a.new"]);
+        assert_eq!((summary.files + summary.unchanged, summary.failures.len()), (2, 0));
+        assert_eq!(world.read("a.new.1"), b"of a");
+        assert_eq!(world.names(), ["a", "a.new", "a.new.1"]);
     }
-    // A third file of one name.
-    let names = ["/1/x", "/2/x", "/3/x"];
-    let model = Model::with(&names.map(|name| (name, name.as_bytes())));
-    for options in [PLAIN, FORCE] {
-        let mut world = World::with(&model).await;
-        let summary = world.get(&names, "", options).await.unwrap();
-        let kept = if options.force { 1 } else { 2 };
-        assert_eq!((summary.files, summary.failures.len()), (kept, 3 - kept as usize), "{options:?}");
-        assert_eq!(world.read("x"), b"/1/x");
-    }
+}
+
+#[tokio::test]
+async fn a_directory_is_fetched_with_r_only() {
+    let mut world = World::with(&Model::with(&[("/d/", b""), ("/f", b"1")])).await;
+    std::fs::create_dir(world.path("d")).unwrap();
+    std::fs::create_dir(world.path("f")).unwrap();
+    let summary = world.get(&["/d", "/f"], "", PLAIN).await.unwrap();
+    let why: Vec<&str> = summary.failures.iter().map(|failure| failure.why.as_str()).collect();
+    assert_eq!(why[0], "is a directory: use get -r");
+    assert!(why[1].starts_with("a local directory has this name"), "{why:?}");
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ async fn a_file_that_is_refused_early_does_not_stop_the_others() {
         world.write("no", &content(refused));
         world.write("z", b"z");
         let summary = world.put(&["a", "no", "no", "z"], "/", PLAIN).await.unwrap();
-        assert_eq!((summary.files, summary.failures.len()), (2, 2));
+        assert_eq!((summary.files, summary.failures.len(), summary.skipped.len()), (2, 1, 1));
         let failure = &summary.failures[0];
         assert_eq!((failure.what.as_str(), failure.why.as_str()), ("/no", "full\\x1b"));
         assert_eq!(failure.status, Some(Status::QuotaExceeded));
@@ -63,6 +63,28 @@ async fn what_cannot_be_read_is_said_and_the_rest_goes_on() {
     model.files.lock().unwrap().insert(b"/d".to_vec(), Some(vec![]));
     let summary = world.put(&["d"], "/", RECURSIVE).await.unwrap();
     assert_eq!(summary.failures[0].status, Some(Status::FileExists));
+}
+
+#[tokio::test]
+async fn of_several_files_with_one_name_the_first_is_sent() {
+    let model = Model::with(&[("/dir/", b"")]);
+    let mut world = World::with(&model).await;
+    for file in ["1/x", "2/x", "1/t/f", "2/t/f", "2/t/other"] {
+        world.write(file, file.as_bytes());
+    }
+    for _ in 0..2 {
+        let sources = ["1/x", "2/x", "1/t", "2/t"];
+        let summary = world.put(&sources, "/dir", RECURSIVE).await.unwrap();
+        let why: Vec<&str> = summary.failures.iter().map(|failure| failure.why.as_str()).collect();
+        assert_eq!(
+            why,
+            ["will not overwrite just-created /dir/x", "will not overwrite just-created /dir/t/f"]
+        );
+        assert_eq!(summary.files, 3);
+        for (path, content) in [("x", "1/x"), ("t/f", "1/t/f"), ("t/other", "2/t/other")] {
+            assert_eq!(model.file(&format!("/dir/{path}")), Some(content.as_bytes().to_vec()));
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Directories as open handles, and the calls that take a name below one.
 
+mod unfinished;
+
 use super::Seen;
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use sshome_wire::Time;
@@ -11,24 +13,26 @@ use std::io;
 use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::OnceLock;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// What its owner needs to fill a directory.
 const OPEN: u32 = 0o700;
 
+/// The bits that let the group or everybody write.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
 /// The extended attribute of a directory that is open to its owner for as long as a get fills it.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 const NOTE: &str = "user.sshome.filling";
-
-/// How often a name may change under our hands before we give up on it.
-const TRIES: usize = 10;
 
 /// An open directory. Every name given to its methods is one component.
 #[derive(Debug)]
 pub(in crate::transfer) struct Directory {
     handle: OwnedFd,
     device: u64,
+    is_shared: bool,
 }
 
 impl Directory {
@@ -83,69 +87,9 @@ impl Directory {
         Ok(rustix::fs::openat(&self.handle, name, flags, Mode::empty())?.into())
     }
 
-    /// Makes a file of a name that is used for unfinished files, and locks it for as long as it is
-    /// open. One that was left behind is thrown away.
-    pub(in crate::transfer) fn create(&self, name: &[u8], mode: u32) -> io::Result<File> {
-        let mode = Mode::from_raw_mode((mode & 0o777) as rustix::fs::RawMode);
-        let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        for _ in 0..TRIES {
-            match rustix::fs::openat(&self.handle, name, create, mode) {
-                Ok(file) if self.is_locked_here(&file, name)? => return Ok(file.into()),
-                Ok(_) => {}
-                Err(Errno::EXIST) => self.discard(name)?,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(busy())
-    }
-
-    /// Opens an unfinished file that was left behind, and locks it for as long as it is open. None
-    /// where there is none that could be gone on with, or another client has it.
-    pub(in crate::transfer) fn reopen(&self, name: &[u8]) -> io::Result<Option<File>> {
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
-            Err(Errno::NOENT) => return Ok(None),
-            other => other?,
-        };
-        let stat = rustix::fs::fstat(&file)?;
-        // With a second name it would be another file that is written to.
-        let is_ours = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_nlink == 1;
-        Ok((is_ours && self.is_locked_here(&file, name)?).then(|| file.into()))
-    }
-
-    /// Removes an unfinished file, unless another client writes it.
-    pub(in crate::transfer) fn clear(&self, name: &[u8]) {
-        // What stays is thrown away by the next get of this name.
-        if let Ok(Some(_locked)) = self.reopen(name) {
-            let _ = self.remove(name);
-        }
-    }
-
-    /// Renames an unfinished file to `name`, unless that is taken: says whether it was done.
-    pub(in crate::transfer) fn publish_new(&self, part: &[u8], name: &[u8]) -> io::Result<bool> {
-        #[cfg(any(target_os = "linux", target_os = "macos"))]
-        match rustix::fs::renameat_with(
-            &self.handle,
-            part,
-            &self.handle,
-            name,
-            rustix::fs::RenameFlags::NOREPLACE,
-        ) {
-            Ok(()) => return Ok(true),
-            Err(Errno::EXIST) => return Ok(false),
-            // Not every file system knows this call.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if self.look(name, false)?.is_some() {
-            return Ok(false);
-        }
-        self.publish(part, name).map(|()| true)
-    }
-
-    /// Renames an unfinished file to `name`, in the place of a file that has it.
-    pub(in crate::transfer) fn publish(&self, part: &[u8], name: &[u8]) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.handle, part, &self.handle, name)?)
+    /// Whether others can change its names.
+    pub(in crate::transfer) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Makes a symbolic link of this text, whatever it leads to.
@@ -232,37 +176,36 @@ impl Directory {
     fn of(handle: OwnedFd) -> io::Result<Directory> {
         // The type of the field differs between systems.
         #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
-        let device = rustix::fs::fstat(&handle)?.st_dev as u64;
-        Ok(Directory { handle, device })
+        let (device, is_shared) = {
+            let stat = rustix::fs::fstat(&handle)?;
+            (stat.st_dev as u64, !is_own(&stat) || stat.st_mode & WRITABLE_BY_OTHERS != 0)
+        };
+        Ok(Directory { handle, device, is_shared })
     }
+}
 
-    /// Throws away an unfinished file that nobody writes any more.
-    fn discard(&self, name: &[u8]) -> io::Result<()> {
-        let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        match rustix::fs::openat(&self.handle, name, read, Mode::empty()) {
-            Ok(file) if self.is_locked_here(&file, name)? => self.remove(name),
-            Ok(_) => Ok(()),
-            Err(Errno::NOENT) => Ok(()),
-            // A link, or a file that we may not read: nothing that we have left.
-            Err(_) => self.remove(name),
-        }
-    }
+/// Whether a file belongs to whoever runs this program.
+fn is_own(stat: &Stat) -> bool {
+    stat.st_uid == rustix::process::geteuid().as_raw()
+}
 
-    /// Locks an unfinished file, and says whether it still has its name: another client may have
-    /// published it, or thrown it away, between our opening and locking it.
-    fn is_locked_here(&self, file: &OwnedFd, name: &[u8]) -> io::Result<bool> {
-        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(busy()),
-            Err(error) => return Err(error.into()),
-        }
-        let ours = rustix::fs::fstat(file)?;
-        match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(named) => Ok((named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino)),
-            Err(Errno::NOENT) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+/// The permission bits of a new file for which `mode` was asked: what the process's mask leaves of it. A default
+/// ACL of the directory takes the mask's place, as in `open`.
+pub(in crate::transfer) fn new_file_mode(file: &File, mode: u32) -> u32 {
+    static MASK: OnceLock<u32> = OnceLock::new();
+    #[cfg(target_os = "linux")]
+    if rustix::fs::fgetxattr(file, "system.posix_acl_access", &mut [0; 1][..]) != Err(Errno::NODATA) {
+        return mode;
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = file;
+    let mask = MASK.get_or_init(|| {
+        // The mask can be read only by setting it. A file that another thread makes meanwhile is more private.
+        let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+        rustix::process::umask(mask);
+        mask.bits()
+    });
+    mode & !mask
 }
 
 /// Opens a file to be sent, without waiting for a pipe's other end. A link is followed if `follow`.
@@ -296,10 +239,6 @@ pub(in crate::transfer) fn open_files() -> usize {
     getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH).min(ENOUGH) as usize
 }
 
-fn busy() -> io::Error {
-    io::Error::new(io::ErrorKind::ResourceBusy, "another sshome is writing this file; wait for it or stop it")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,36 +254,10 @@ mod tests {
         let directory = Directory::open(inside.path()).unwrap();
         assert!(!directory.make(b"planted").unwrap());
         assert_eq!(directory.subdirectory(b"planted").unwrap_err().kind(), io::ErrorKind::NotADirectory);
-        directory.create(b"part", 0o644).unwrap().write_all(b"x").unwrap();
+        directory.create(b"part").unwrap().write_all(b"x").unwrap();
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
         assert_eq!(directory.look(b"planted", false).unwrap(), Some(Seen::Other));
         assert_eq!(directory.look(b"planted", true).unwrap(), Some(Seen::Directory));
-    }
-
-    #[test]
-    fn what_a_killed_client_left_is_replaced_and_what_a_living_one_writes_is_not() {
-        let place = tempfile::tempdir().unwrap();
-        let directory = Directory::open(place.path()).unwrap();
-        fs::write(place.path().join("part"), "left over").unwrap();
-        let file = directory.create(b"part", 0o600).unwrap();
-        assert_eq!(file.metadata().unwrap().size(), 0);
-        assert_eq!(directory.create(b"part", 0o600).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
-        drop(file);
-        directory.create(b"part", 0o600).unwrap();
-    }
-
-    #[test]
-    fn a_name_that_is_taken_is_not_published_over_unless_asked() {
-        let place = tempfile::tempdir().unwrap();
-        let directory = Directory::open(place.path()).unwrap();
-        fs::write(place.path().join("name"), "old").unwrap();
-        fs::write(place.path().join("part"), "new").unwrap();
-        assert!(!directory.publish_new(b"part", b"name").unwrap());
-        assert_eq!(fs::read(place.path().join("name")).unwrap(), b"old");
-        directory.publish(b"part", b"name").unwrap();
-        assert_eq!(fs::read(place.path().join("name")).unwrap(), b"new");
-        fs::write(place.path().join("part"), "other").unwrap();
-        assert!(directory.publish_new(b"part", b"free").unwrap());
     }
 
     #[test]

@@ -1,0 +1,99 @@
+//! Connecting again at the prompt, when the connection was lost in a command or between two.
+
+use super::command::Verb;
+use super::{Shell, ShellError};
+use crate::conversation::ConversationError;
+use crate::tell::tell;
+use crate::transfer::{Reconnect, ReconnectError};
+use sshome_wire::Request;
+use sshome_wire::display::Escaped;
+
+impl Shell {
+    /// Whether another command may follow after this error. At a prompt it may after a lost connection, too.
+    pub(super) fn goes_on_after(&mut self, error: &ShellError) -> bool {
+        let is_over = matches!(
+            error,
+            ShellError::Conversation(ConversationError::Lost(_) | ConversationError::Protocol(_))
+        );
+        self.is_lost |= is_over;
+        !error.is_fatal() || is_over && self.connection.is_some()
+    }
+
+    /// Connects again before a command that needs the server, if the connection was lost. Both working directories
+    /// stay.
+    ///
+    /// # Errors
+    /// `Failed` if there is no connection yet, `Lost` if the server refuses the login; `Cancelled`.
+    pub(super) async fn connect_again_for(&mut self, verb: Verb) -> Result<(), ShellError> {
+        if !self.is_prompt || is_local(verb) {
+            return Ok(());
+        }
+        match (self.is_lost, self.conversation.loss()) {
+            (false, None) => return Ok(()),
+            (false, Some(why)) => tell(format_args!("the connection is lost: {why}")),
+            // That was said when it was lost.
+            (true, _) => {}
+        }
+        self.is_lost = true;
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let connected = tokio::select! {
+            biased;
+            () = self.interrupt.raised() => return Err(ConversationError::Cancelled.into()),
+            connected = connection.reconnect() => connected,
+        };
+        let mut conversation = match connected {
+            Ok(conversation) => conversation,
+            Err(ReconnectError::Interrupted(why)) => {
+                return Err(ShellError::Failed(format!(
+                    "not connected: {why}; the next command tries again"
+                )));
+            }
+            Err(ReconnectError::Refused(why)) => {
+                self.connection = None;
+                return Err(ConversationError::Lost(why).into());
+            }
+        };
+        let path = self.conversation.cwd().as_bytes().to_vec();
+        match conversation.request(Request::Cd { path: path.clone() }, &self.interrupt).await {
+            Ok(_) => tell(format_args!("connected again, in {}", Escaped(&path))),
+            Err(ConversationError::Refused(_)) => {
+                tell(format_args!("connected again; {} is gone, the directory is now /", Escaped(&path)));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        (self.conversation, self.is_lost) = (conversation, false);
+        Ok(())
+    }
+}
+
+/// Whether a command is done without the server.
+fn is_local(verb: Verb) -> bool {
+    match verb {
+        Verb::Exit
+        | Verb::Help
+        | Verb::Lcd
+        | Verb::Lls
+        | Verb::Lmkdir
+        | Verb::Lpwd
+        | Verb::Progress
+        | Verb::Shell
+        | Verb::Version => true,
+        Verb::Cd
+        | Verb::Cp
+        | Verb::Df
+        | Verb::Get
+        | Verb::Hash
+        | Verb::Key
+        | Verb::Ln
+        | Verb::Ls
+        | Verb::Mkdir
+        | Verb::Mv
+        | Verb::Put
+        | Verb::Pwd
+        | Verb::Rm
+        | Verb::Rmdir
+        | Verb::Stat
+        | Verb::Symlink
+        | Verb::Sync => false,
+    }
+}

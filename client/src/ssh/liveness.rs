@@ -1,0 +1,144 @@
+//! Whether a connection is alive: keepalives, and a limit on writes that make no progress.
+//!
+//! russh sends keepalives from the same loop that writes. While a write waits for a peer that has vanished, none is
+//! sent, and the system gives up only after a quarter of an hour. So a write that makes no progress for as long as
+//! unanswered keepalives are tolerated ends the connection, too.
+
+use crate::conversation::LossReason;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// When a server is taken for gone: `ServerAliveInterval` and `ServerAliveCountMax` of ssh_config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// A server that is silent for so long is asked whether it is alive; `None` for never.
+    pub interval: Option<Duration>,
+    /// How many such questions may be unanswered; 0 for any number.
+    pub count: usize,
+}
+
+impl Default for Keepalive {
+    fn default() -> Keepalive {
+        Keepalive { interval: Some(Duration::from_secs(30)), count: 3 }
+    }
+}
+
+impl Keepalive {
+    /// How long a server may be silent, or take nothing of what is sent; `None` for ever.
+    #[must_use]
+    pub fn limit(&self) -> Option<Duration> {
+        let questions = u32::try_from(self.count).ok().filter(|count| *count > 0)?;
+        Some(self.interval?.saturating_mul(questions.saturating_add(1)))
+    }
+}
+
+/// A stream that notes why it ends, and that ends if a write makes no progress for too long.
+pub(super) struct Watched<S> {
+    stream: S,
+    limit: Option<Duration>,
+    loss: LossReason,
+    /// Since when a write waits, in the form of when that is too long.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, limit: Option<Duration>, loss: LossReason) -> Watched<S> {
+        Watched { stream, limit, loss, stalled: None }
+    }
+
+    fn noted<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|error| self.loss.fault(|| error.to_string()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_ready() && buf.remaining() > 0 && buf.filled().len() == before {
+            self.loss.fault(|| "the server closed the connection".to_owned());
+        }
+        read.map(|read| self.noted(read))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let written = Pin::new(&mut this.stream).poll_write(cx, data);
+        let Some(limit) = this.limit.filter(|_| written.is_pending()) else {
+            this.stalled = None;
+            return written.map(|written| this.noted(written));
+        };
+        let stalled = this.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        stalled.as_mut().poll(cx).map(|()| {
+            let text = format!("the server has taken nothing for {} s", limit.as_secs_f64());
+            this.noted(Err(io::Error::new(io::ErrorKind::TimedOut, text)))
+        })
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    #[test]
+    fn the_limit_is_that_of_unanswered_keepalives() {
+        let seconds = |interval, count| {
+            Keepalive { interval: Some(Duration::from_secs(interval)), count }.limit().map(|it| it.as_secs())
+        };
+        assert_eq!((seconds(30, 3), seconds(1, 1), seconds(5, 0)), (Some(120), Some(2), None));
+        assert_eq!(Keepalive { interval: None, count: 3 }.limit(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_makes_no_progress_ends_the_connection_and_says_so() {
+        let loss = LossReason::default();
+        let (near, mut far) = duplex(1000);
+        let mut near = Watched::new(near, Some(Duration::from_secs(120)), loss.clone());
+        // However long it takes in all, as long as some of it is taken.
+        let writing = async {
+            near.write_all(&[0; 5000]).await.unwrap();
+            near
+        };
+        let reading = async {
+            for _ in 0..5 {
+                sleep(Duration::from_secs(100)).await;
+                far.read_exact(&mut [0; 1000]).await.unwrap();
+            }
+            far
+        };
+        let (mut near, _far) = tokio::join!(writing, reading);
+        assert_eq!(loss.get(), None);
+        let error = near.write_all(&[0; 5000]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(loss.get().as_deref(), Some("the server has taken nothing for 120 s"));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_stream_is_noted() {
+        let loss = LossReason::default();
+        let (near, far) = duplex(1000);
+        drop(far);
+        let mut near = Watched::new(near, None, loss.clone());
+        assert_eq!(near.read(&mut [0; 10]).await.unwrap(), 0);
+        assert_eq!(loss.get().as_deref(), Some("the server closed the connection"));
+    }
+}

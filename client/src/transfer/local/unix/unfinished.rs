@@ -1,0 +1,251 @@
+//! Unfinished files: created, locked, resumed, published and thrown away.
+//!
+//! Others may be able to write to the directory. So a name that they have taken is not used, an unfinished file can
+//! be opened by its owner only, and nothing is replaced by publishing unless that is asked for.
+
+use super::{Directory, WRITABLE_BY_OTHERS, is_own};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// How often a name may change under our hands before we give up on it.
+const TRIES: usize = 10;
+
+impl Directory {
+    /// Makes a file of a name that is used for unfinished files, which only its owner can open, and locks it
+    /// for as long as it is open. One that we left behind is thrown away.
+    ///
+    /// # Errors
+    /// `ResourceBusy` if another client writes the file, or it is somebody else's.
+    pub(in crate::transfer) fn create(&self, name: &[u8]) -> io::Result<File> {
+        let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        for _ in 0..TRIES {
+            match rustix::fs::openat(&self.handle, name, create, Mode::RUSR | Mode::WUSR) {
+                Ok(file) if self.is_locked_here(&file, name)? => return Ok(file.into()),
+                Ok(_) => {}
+                Err(Errno::EXIST) => self.discard(name)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(busy())
+    }
+
+    /// Opens an unfinished file that was left behind, and locks it for as long as it is open. `None` if there
+    /// is none to resume, another client has it, or others could write to it: they may have made it, and would
+    /// change it after its check.
+    pub(in crate::transfer) fn reopen(&self, name: &[u8]) -> io::Result<Option<File>> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            other => other?,
+        };
+        let stat = rustix::fs::fstat(&file)?;
+        // With a second name it would be another file that is written to.
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_nlink == 1;
+        let is_ours = is_file && is_own(&stat) && stat.st_mode & WRITABLE_BY_OTHERS == 0;
+        Ok((is_ours && self.is_locked_here(&file, name)?).then(|| file.into()))
+    }
+
+    /// Removes an unfinished file, unless another client writes it.
+    pub(in crate::transfer) fn clear(&self, name: &[u8]) {
+        // What stays is thrown away by the next get of this name.
+        if let Ok(Some(_locked)) = self.reopen(name) {
+            let _ = self.remove(name);
+        }
+    }
+
+    /// Renames an unfinished file to `name`, unless that is taken: says whether it was done.
+    pub(in crate::transfer) fn publish_new(&self, part: &[u8], name: &[u8]) -> io::Result<bool> {
+        #[cfg(any(target_os = "linux", target_os = "macos"))]
+        match rustix::fs::renameat_with(
+            &self.handle,
+            part,
+            &self.handle,
+            name,
+            rustix::fs::RenameFlags::NOREPLACE,
+        ) {
+            Ok(()) => return Ok(true),
+            Err(Errno::EXIST) => return Ok(false),
+            // Not every file system knows this call.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.publish_by_link(part, name)
+    }
+
+    /// The same without the call that renames only to a free name.
+    fn publish_by_link(&self, part: &[u8], name: &[u8]) -> io::Result<bool> {
+        match rustix::fs::linkat(&self.handle, part, &self.handle, name, AtFlags::empty()) {
+            Ok(()) => self.remove(part).map(|()| true),
+            Err(Errno::EXIST) => Ok(false),
+            // There are no hard links: the name is taken by an empty file, and that is replaced.
+            Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                match rustix::fs::openat(&self.handle, name, create, Mode::RUSR | Mode::WUSR) {
+                    Ok(_) => self.publish(part, name).map(|()| true),
+                    Err(Errno::EXIST) => Ok(false),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether a name is that of this open file.
+    pub(in crate::transfer) fn is_file_of(&self, name: &[u8], file: &File) -> bool {
+        let named = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW);
+        matches!((rustix::fs::fstat(file), named), (Ok(file), Ok(named)) if is_same(&file, &named))
+    }
+
+    /// Renames an unfinished file to `name`, in the place of a file that has it.
+    pub(in crate::transfer) fn publish(&self, part: &[u8], name: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.handle, part, &self.handle, name)?)
+    }
+
+    /// Throws away an unfinished file of ours that nobody writes any more.
+    ///
+    /// # Errors
+    /// `ResourceBusy` if it is not ours to throw away.
+    fn discard(&self, name: &[u8]) -> io::Result<()> {
+        match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if !is_own(&stat) => return Err(busy()),
+            Ok(_) => {}
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.handle, name, read, Mode::empty()) {
+            Ok(file) if self.is_locked_here(&file, name)? => self.remove(name),
+            Ok(_) => Ok(()),
+            Err(Errno::NOENT) => Ok(()),
+            // A link, or a file that we may not read: nothing that we have left.
+            Err(_) => self.remove(name),
+        }
+    }
+
+    /// Locks an unfinished file, and says whether it still has its name: another client may have
+    /// published it, or thrown it away, between our opening and locking it.
+    fn is_locked_here(&self, file: &OwnedFd, name: &[u8]) -> io::Result<bool> {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(busy()),
+            Err(error) => return Err(error.into()),
+        }
+        let ours = rustix::fs::fstat(file)?;
+        match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(named) => Ok(is_same(&named, &ours)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn is_same(one: &Stat, other: &Stat) -> bool {
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
+fn busy() -> io::Error {
+    io::Error::new(io::ErrorKind::ResourceBusy, "another sshome is writing this file; wait for it or stop it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    #[test]
+    fn what_a_killed_client_left_is_replaced_and_what_a_living_one_writes_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = Directory::open(place.path()).unwrap();
+        fs::write(place.path().join("part"), "left over").unwrap();
+        let file = directory.create(b"part").unwrap();
+        assert_eq!(file.metadata().unwrap().size(), 0);
+        assert_eq!(directory.create(b"part").unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        drop(file);
+        directory.create(b"part").unwrap();
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_not_published_over_unless_asked() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = Directory::open(place.path()).unwrap();
+        fs::write(place.path().join("name"), "old").unwrap();
+        fs::write(place.path().join("part"), "new").unwrap();
+        assert!(!directory.publish_new(b"part", b"name").unwrap());
+        assert_eq!(fs::read(place.path().join("name")).unwrap(), b"old");
+        assert!(!directory.publish_by_link(b"part", b"name").unwrap());
+        assert_eq!(fs::read(place.path().join("name")).unwrap(), b"old");
+        directory.publish(b"part", b"name").unwrap();
+        assert_eq!(fs::read(place.path().join("name")).unwrap(), b"new");
+        for free in ["free", "another"] {
+            fs::write(place.path().join("part"), free).unwrap();
+            let free = free.as_bytes();
+            match free {
+                b"free" => assert!(directory.publish_new(b"part", free).unwrap()),
+                _ => assert!(directory.publish_by_link(b"part", free).unwrap()),
+            }
+            assert!(!place.path().join("part").exists());
+        }
+        assert_eq!(fs::read(place.path().join("another")).unwrap(), b"another");
+    }
+
+    #[test]
+    fn only_its_owner_can_open_an_unfinished_file_and_none_that_others_can_write_to_is_resumed() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = Directory::open(place.path()).unwrap();
+        let part = place.path().join("part");
+        let file = directory.create(b"part").unwrap();
+        assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600);
+        drop(file);
+        assert!(directory.reopen(b"part").unwrap().is_some());
+        for (mode, is_reused) in [(0o666, false), (0o620, false), (0o602, false), (0o644, true)] {
+            fs::set_permissions(&part, PermissionsExt::from_mode(mode)).unwrap();
+            assert_eq!(directory.reopen(b"part").unwrap().is_some(), is_reused, "{mode:o}");
+        }
+        fs::hard_link(&part, place.path().join("second")).unwrap();
+        assert!(directory.reopen(b"part").unwrap().is_none());
+        // It is thrown away, not written to.
+        fs::write(&part, "planted").unwrap();
+        directory.create(b"part").unwrap().write_all(b"ours").unwrap();
+        assert_eq!(fs::read(place.path().join("second")).unwrap(), b"planted");
+    }
+
+    #[test]
+    fn an_unfinished_file_of_somebody_else_is_neither_used_nor_removed_as_root() {
+        if !rustix::process::geteuid().is_root() {
+            println!(
+                "skipped: an_unfinished_file_of_somebody_else_is_neither_used_nor_removed_as_root: it needs root"
+            );
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let part = place.path().join("part");
+        fs::write(&part, "planted").unwrap();
+        std::os::unix::fs::chown(&part, Some(65534), None).unwrap();
+        let directory = Directory::open(place.path()).unwrap();
+        assert!(directory.reopen(b"part").unwrap().is_none());
+        assert_eq!(directory.create(b"part").unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        directory.clear(b"part");
+        assert_eq!(fs::read(&part).unwrap(), b"planted");
+    }
+
+    #[test]
+    fn a_name_that_was_given_to_another_file_is_noticed() {
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), PermissionsExt::from_mode(0o777)).unwrap();
+        let directory = Directory::open(place.path()).unwrap();
+        assert!(directory.is_shared());
+        let file = directory.create(b"part").unwrap();
+        directory.publish(b"part", b"name").unwrap();
+        assert!(directory.is_file_of(b"name", &file));
+        fs::write(place.path().join("planted"), "theirs").unwrap();
+        directory.publish(b"planted", b"name").unwrap();
+        assert!(!directory.is_file_of(b"name", &file));
+        fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        assert!(!Directory::open(place.path()).unwrap().is_shared());
+    }
+}

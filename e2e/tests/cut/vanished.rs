@@ -1,0 +1,72 @@
+//! A path that goes dead without a word: nobody hears of it, and both sides have to find out.
+
+use crate::client::{Client, PLAIN, noise, until};
+use crate::proxy::Proxy;
+use crate::{MIB, host_with};
+use sshome_wire::BLOCK;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// More than the kernels on the way hold.
+const BIG: usize = 40 * MIB;
+
+/// The client gives up on a silent server, or one that takes nothing, after two seconds.
+const CONFIG: &str = "ServerAliveInterval 1\nServerAliveCountMax 1\nConnectTimeout 1\n";
+
+/// Runs a transfer whose path goes dead on its way, and comes back once the server has noticed.
+async fn vanish(put: bool) {
+    let host = host_with("keepalive-interval = 1\nkeepalive-count = 1").await;
+    let content = noise(BIG, 7);
+    let (restored, mut connections) = (Arc::new(AtomicBool::new(false)), 0);
+    let is_restored = Arc::clone(&restored);
+    let proxy = Proxy::vanishing(host.address(), move || {
+        connections += 1;
+        match connections {
+            1 => 14 * MIB as u64,
+            _ if is_restored.load(Ordering::SeqCst) => u64::MAX,
+            _ => 0,
+        }
+    })
+    .await;
+    let mut client = Client::login_with(&host, proxy.port(), CONFIG).await;
+    client.retries = 100;
+    let noticing = async {
+        until(async || proxy.connections() > 1).await;
+        let administrator = host.administrator();
+        until(async || administrator.json(&["status"])["sessions"].as_array().unwrap().is_empty()).await;
+        restored.store(true, Ordering::SeqCst);
+    };
+    let transfer = async {
+        match put {
+            true => {
+                client.write("big", &content);
+                client.put(&["big"], "/", PLAIN).await
+            }
+            false => {
+                std::fs::write(host.home("ann").join("big"), &content).unwrap();
+                client.get(&["/big"], "", PLAIN).await
+            }
+        }
+    };
+    let (summary, ()) = tokio::join!(transfer, noticing);
+    let summary = summary.unwrap();
+    assert_eq!((summary.files, summary.failures.len()), (1, 0), "{summary:?}");
+    assert!(summary.resumed.iter().any(|resumed| resumed.offset >= BLOCK), "{summary:?}");
+    match put {
+        true => assert!(std::fs::read(host.home("ann").join("big")).unwrap() == content),
+        false => assert!(client.read("big") == content),
+    }
+    let why = client.reasons();
+    let noticed = ["the server has taken nothing for 2 s", "the server has not answered the keepalives"];
+    assert!(noticed.contains(&why[0].as_str()), "{why:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_notice_in_a_put_that_the_path_is_dead_and_it_is_resumed() {
+    vanish(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_notice_in_a_get_that_the_path_is_dead_and_it_is_resumed() {
+    vanish(false).await;
+}
