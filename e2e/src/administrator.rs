@@ -1,7 +1,8 @@
 use crate::{Outcome, binary};
 use serde_json::Value;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Somebody who asks a running server, with `sshomed` as a program.
 pub struct Administrator {
@@ -21,6 +22,21 @@ impl Administrator {
     pub fn run(&self, arguments: &[&str]) -> Outcome {
         let mut command = Command::new(binary("sshomed").unwrap());
         command.arg("--dir").arg(&self.dir).args(arguments).output().unwrap().into()
+    }
+
+    /// The same with a line of standard input.
+    ///
+    /// # Panics
+    /// If the program cannot be run.
+    #[must_use]
+    pub fn input(&self, arguments: &[&str], line: &str) -> Outcome {
+        let mut command = Command::new(binary("sshomed").unwrap());
+        command.arg("--dir").arg(&self.dir).args(arguments);
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pipes.spawn().unwrap();
+        // A program that does not read closes the pipe: that is its right.
+        let _ = writeln!(child.stdin.take().unwrap(), "{line}");
+        child.wait_with_output().unwrap().into()
     }
 
     /// What it says as JSON.

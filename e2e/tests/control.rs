@@ -91,8 +91,39 @@ async fn penalties_are_shown() {
     drop(TcpStream::connect(host.address()).unwrap());
     let administrator = host.administrator();
     until("there is a penalty", || administrator.json(&["status"])["penalties"][0]["source"] == "127.0.0.1");
-    let text = administrator.run(&["status"]);
-    assert!(text.out().contains("REFUSED FOR") && text.out().contains("127.0.0.1"), "{text}");
+    for command in ["status", "penalties"] {
+        let text = administrator.run(&[command]);
+        assert!(text.out().contains("REFUSED FOR") && text.out().contains("127.0.0.1"), "{text}");
+    }
+    assert_eq!(administrator.json(&["penalties"])["penalties"][0]["source"], "127.0.0.1");
+    let mut told = String::new();
+    TcpStream::connect(host.address()).unwrap().read_to_string(&mut told).unwrap();
+    assert!(told.starts_with("Not now: logins from your address failed, it is refused for "), "{told}");
+    let refused = administrator.run(&["forgive", "192.0.2.1"]);
+    assert!(refused.code == Some(1) && refused.err().contains("192.0.2.1 has no penalty"), "{refused}");
+    let forgiven = administrator.run(&["forgive", "127.0.0.1"]);
+    assert_eq!(forgiven.out(), "no penalty any more: 127.0.0.1\n", "{forgiven}");
+    assert_eq!(administrator.run(&["penalties"]).out(), "no address has a penalty\n");
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(peer.ask(Request::Pwd).await.unwrap().status, Status::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kick_can_lock_the_user_out() {
+    let host = host().await;
+    let administrator = host.administrator();
+    let mut ann = Peer::login(&host, "ann").await.unwrap();
+    let mut zcl = Peer::login(&host, "zcl").await.unwrap();
+    let sessions = administrator.json(&["status"]);
+    let sessions = sessions["sessions"].as_array().unwrap().iter();
+    let number = sessions.clone().find(|session| session["user"] == "ann").unwrap()["session"].to_string();
+    let locked = administrator.run(&["kick", "--lock", &number]);
+    assert!(locked.code == Some(0) && locked.out().contains("1 session was ended"), "{locked}");
+    assert!(ann.ask(Request::Pwd).await.is_err() && Peer::login(&host, "ann").await.is_err());
+    assert_eq!(zcl.ask(Request::Pwd).await.unwrap().status, Status::Done);
+    assert_eq!(administrator.run(&["user", "enable", "ann"]).code, Some(0));
+    assert!(Peer::login(&host, "ann").await.is_ok());
+    assert!(administrator.run(&["user", "list"]).out().contains("ann"));
 }
 
 #[test]
@@ -168,9 +199,25 @@ fn metrics_are_for_this_machine() {
             "sshomed_request_duration_seconds_count{way=\"sshome\",request=\"put\"} 1",
             "sshomed_sessions{user=\"ann\"} 1",
             "sshomed_used_bytes{user=\"ann\"} 100",
+            "sshomed_settings_stale 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
+        // Also where the kernel keeps the server out of /proc.
+        for positive in [
+            "sshomed_disk_free_bytes{user=\"ann\"} ",
+            "sshomed_open_descriptors ",
+            "sshomed_max_descriptors ",
+            "sshomed_build_info{version=",
+        ] {
+            let value = text.lines().find_map(|line| line.strip_prefix(positive));
+            assert!(value.is_some_and(|value| !value.is_empty() && value != "0"), "{positive} in\n{text}");
+        }
+        let file = host.dir().join("etc/users.toml");
+        let settings = fs::read_to_string(&file).unwrap();
+        fs::write(&file, settings + "[users.zcl]\nquota = \"much\"\n").unwrap();
+        assert_eq!(host.administrator().run(&["reload"]).code, Some(1));
+        assert!(ask("GET /metrics").lines().any(|line| line == "sshomed_settings_stale 1"));
     });
     assert!(ask("GET /").starts_with("HTTP/1.1 404 "));
     assert!(ask("POST /metrics").starts_with("HTTP/1.1 405 "));

@@ -112,7 +112,8 @@ async fn max_startups() {
     let Some(()) = ssh("max_startups") else { return };
     let host = host("max-startups = \"2:100:2\"").await;
     let strangers = [stranger(&host), stranger(&host)];
-    assert_eq!(heard(&host), "Not now: too many connections, or too many logins that failed\r\n");
+    let told = "Not now: too many connections are waiting to log in, try again in a minute\r\n";
+    assert_eq!(heard(&host), told);
     let refused = visit(&host, "ann", "127.0.0.1");
     assert_eq!(refused.code, Some(255), "{refused}");
     let client = Client::new(&host, "ann").unwrap();

@@ -110,7 +110,7 @@ async fn what_is_broken_or_fixed_changes_nothing_and_is_said() {
     let root = format!("quota = 10\nroot = \"{}\"", elsewhere.path().display());
     for (line, wants) in [
         ("quota = \"much\"", &["users.toml:", "users.ann.quota"][..]),
-        (&root, &["restart needed", "users.ann.root"]),
+        (&root, &["restart needed", "users.ann.root", "the settings stay as they were"]),
         ("quota = 10\n[server.log]\nreads = false\n[users.ben]", &["restart needed", "server.log"]),
     ] {
         let refused = reload(&host, setting("ann", line));
@@ -172,4 +172,145 @@ async fn a_signal_right_behind_the_start_does_not_end_the_server() {
     for _ in 0..10 {
         assert!(works(&mut Peer::login(&host, "ann").await.unwrap()).await);
     }
+}
+
+/// What keeps settings from being taken up as a whole: a mistake elsewhere, and a key that wants a restart.
+const OBSTACLES: [(&str, &str); 2] = [
+    ("[users.ben]\nquota = \"much\"\n", "users.ben.quota"),
+    ("[server.log]\nreads = false\n", "restart needed"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_revoked_is_revoked_though_the_rest_is_refused() {
+    for (obstacle, says) in OBSTACLES {
+        for command in ["remove", "disable", "key", "passwd", "lock"] {
+            let host = host().await;
+            let administrator = host.administrator();
+            let mut ann = Peer::login(&host, "ann").await.unwrap();
+            let mut zcl = Peer::login(&host, "zcl").await.unwrap();
+            edit(&host, |text| format!("{text}\n{obstacle}"));
+            let print = host.key().fingerprint(Default::default()).to_string();
+            let done = match command {
+                "key" => administrator.run(&["user", "key", "ann", "remove", &print]),
+                "lock" => administrator.run(&["kick", "--lock", "ann"]),
+                "passwd" => {
+                    // No session is by password here: what counts is that the new one is in force.
+                    let done =
+                        administrator.input(&["user", "passwd", "ann", "--password-stdin"], "quite another");
+                    assert!(done.code == Some(1) && done.err().contains("NOT in force: password"), "{done}");
+                    assert!(done.err().contains(says), "{done}");
+                    continue;
+                }
+                command => administrator.run(&["user", command, "ann"]),
+            };
+            assert_eq!(done.code, Some(0), "{command}: {done}");
+            assert!(done.out().contains("the server has applied it"), "{command}: {done}");
+            assert!(done.out().contains(says), "{command}: {done}");
+            assert!(!works(&mut ann).await && works(&mut zcl).await, "{command}");
+            assert!(Peer::login(&host, "ann").await.is_err(), "{command}");
+            assert!(works(&mut Peer::login(&host, "zcl").await.unwrap()).await, "{command}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_the_server_does_not_take_up_is_a_failure() {
+    for (obstacle, says) in OBSTACLES {
+        let host = host().await;
+        let administrator = host.administrator();
+        edit(&host, |text| format!("{text}\n{obstacle}"));
+        for (arguments, pending) in [
+            (&["user", "add", "new"][..], "users.new"),
+            (&["user", "set", "ann", "--quota", "10", "--access", "read-only"], "quota"),
+        ] {
+            let refused = administrator.run(arguments);
+            assert_eq!(refused.code, Some(1), "{refused}");
+            assert!(refused.err().contains(&format!("NOT in force: {pending};")), "{refused}");
+            assert!(refused.err().contains(says), "{refused}");
+        }
+        // What was taken away of it holds.
+        let mut ann = Peer::login(&host, "ann").await.unwrap();
+        assert_eq!(ann.put("f", b"").await.unwrap().status, Status::PermissionDenied);
+        let status = administrator.run(&["status"]);
+        assert!(status.out().contains("the settings in force are older than the file"), "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_says_what_became_of_it() {
+    let mut host = host().await;
+    let administrator = host.administrator();
+    let mut ann = Peer::login(&host, "ann").await.unwrap();
+    let set = administrator.run(&["user", "set", "ann", "--quota", "3000"]);
+    assert!(set.code == Some(0) && set.out().ends_with("the server has taken it up\n"), "{set}");
+    assert_eq!(ann.put("b", &[1; 4000]).await.unwrap().status, Status::QuotaExceeded);
+    let removed = administrator.run(&["user", "remove", "ann"]);
+    assert!(
+        removed.code == Some(0) && removed.out().contains("taken it up; 1 session was ended"),
+        "{removed}"
+    );
+    assert!(!works(&mut ann).await);
+    host.stop().await.unwrap();
+    let alone = administrator.run(&["user", "add", "ann"]);
+    assert_eq!(alone.code, Some(0), "{alone}");
+    assert!(alone.out().contains("(no server is running in "), "{alone}");
+}
+
+#[test]
+fn settings_behind_a_link_that_leads_elsewhere_are_noticed() {
+    // As a configuration management has it, and as Kubernetes has it.
+    for link in ["etc", "etc/..data"] {
+        let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+        let dir = host.dir().to_owned();
+        let text = fs::read_to_string(dir.join("etc/users.toml")).unwrap();
+        let release = |number: u32, text: &str| {
+            let folder = dir.join(format!("releases/{number}"));
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("users.toml"), text).unwrap();
+        };
+        release(1, &text);
+        fs::remove_file(dir.join("etc/users.toml")).unwrap();
+        let point = |number: u32| {
+            let up = if link == "etc" { "" } else { "../" };
+            let new = dir.join("new-link");
+            std::os::unix::fs::symlink(format!("{up}releases/{number}"), &new).unwrap();
+            fs::rename(new, dir.join(link)).unwrap();
+        };
+        if link == "etc" {
+            fs::remove_dir(dir.join("etc")).unwrap();
+        } else {
+            std::os::unix::fs::symlink("..data/users.toml", dir.join("etc/users.toml")).unwrap();
+        }
+        point(1);
+        // As a program, so that it is confined where the kernel can do that.
+        let _program = host.start_apart().unwrap();
+        let key = host.key().public_key().to_openssh().unwrap();
+        for (number, user) in [(2, "bob"), (3, "eve")] {
+            release(number, &format!("{text}\n[users.{user}]\nauthorized-keys = [\"{key}\"]\n"));
+            point(number);
+            until("the new release holds", || host.home(user).exists());
+        }
+        let status = host.administrator().json(&["status"]);
+        assert_eq!(status["homes"].as_array().unwrap().len(), 2, "{link}: {status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_cannot_be_read_any_more_are_said_with_what_to_do() {
+    let host = host().await;
+    let (file, away) = (host.dir().join("etc/users.toml"), host.dir().join("etc/away"));
+    let administrator = host.administrator();
+    fs::rename(&file, &away).unwrap();
+    let why = || administrator.json(&["status"])["settings_refused"].as_str().unwrap_or_default().to_owned();
+    until("a missing file is noticed", || why().contains("cannot be read: No such file"));
+    fs::rename(&away, &file).unwrap();
+    until("it is noticed that it is back", || why().is_empty());
+    if rustix::process::geteuid().is_root() {
+        eprintln!("skipped: a file that its mode keeps from the server: root reads it all the same");
+        return;
+    }
+    sshome_e2e::tree::set_mode(&file, 0).unwrap();
+    until("a mode is noticed", || why().contains("mode 0000"));
+    sshome_e2e::tree::set_mode(&file, 0o600).unwrap();
+    until("it is noticed that it can be read", || why().is_empty());
 }

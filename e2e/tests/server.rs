@@ -1,10 +1,11 @@
 //! `sshomed` as an administrator sees it: its first start, its end, and what it refuses.
 
-use sshome_e2e::tree::{mode, names, noise};
+use sshome_e2e::tree::{mode, names, noise, set_mode};
 use sshome_e2e::{Client, Host, HostBuilder, Outcome, Peer, Program, binary, end_of, until};
 use sshome_wire::{Frame, Request, Status};
 use std::fs;
-use std::path::Path;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -52,7 +53,7 @@ fn a_second_start_changes_nothing_and_a_second_server_is_refused() {
     fs::write(dir.path().join("home/alex/mine"), "mine").unwrap();
     let second = sshomed(dir.path(), &["serve", "--listen", "127.0.0.1:0"]);
     assert_eq!((second.code, second.stdout.len()), (Some(1), 0), "{second}");
-    assert!(second.err().contains("is served by another sshomed"), "{second}");
+    assert!(second.err().contains("another sshomed runs here"), "{second}");
     program.ask_to_end().unwrap();
     assert_eq!(program.end().unwrap(), Some(0));
     let settings = fs::read(dir.path().join("etc/users.toml")).unwrap();
@@ -60,6 +61,93 @@ fn a_second_start_changes_nothing_and_a_second_server_is_refused() {
     assert_eq!(program.announced()[1], key, "it made another key");
     assert_eq!(fs::read(dir.path().join("home/alex/mine")).unwrap(), b"mine");
     assert_eq!(fs::read(dir.path().join("etc/users.toml")).unwrap(), settings);
+}
+
+/// All files of a folder with their lengths and modes.
+fn everything(dir: &Path) -> Vec<(PathBuf, u64, u32)> {
+    let mut found = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let (path, meta) = entry.map(|entry| (entry.path(), entry.metadata().unwrap())).unwrap();
+            found.push((path.clone(), meta.len(), mode(&path).unwrap()));
+            if meta.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn check_finds_what_would_stop_a_start_and_changes_nothing() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().to_string();
+    let dir = fresh();
+    let before = everything(dir.path());
+    let sound = sshomed(dir.path(), &["check", "--listen", "127.0.0.1:0"]);
+    assert_eq!(sound.code, Some(0), "{sound}");
+    assert_eq!(everything(dir.path()), before);
+
+    let refused = sshomed(dir.path(), &["check", "--listen", &port]);
+    assert_eq!(refused.code, Some(1), "{refused}");
+    let want = format!("error: cannot listen on {port}: Address already in use");
+    assert!(
+        refused.err().contains(&want) && refused.err().contains("another program listens there"),
+        "{refused}"
+    );
+    assert!(!refused.out().contains("another sshomed"), "{refused}");
+    let refused = sshomed(dir.path(), &["serve", "--listen", &port]);
+    assert!(refused.code == Some(1) && refused.err().contains("another program listens there"), "{refused}");
+
+    for (harm, path, says) in [
+        ("a file", "home/alex", "the home of alex: Not a directory"),
+        ("a folder", "log/audit", "log/audit is a directory"),
+        ("a file", "run/control", "run/control is no socket"),
+        ("open to others", "run", "others can write to it"),
+    ] {
+        let dir = fresh();
+        let settings = dir.path().join("etc/users.toml");
+        let text = fs::read_to_string(&settings).unwrap();
+        fs::write(&settings, text.replace("#[server.log]", "[server.log]\nfile = \"log/audit\"")).unwrap();
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match harm {
+            "a file" => fs::write(&path, "").unwrap(),
+            _ => fs::create_dir(&path).unwrap(),
+        }
+        set_mode(path.parent().unwrap(), 0o700).unwrap();
+        if harm == "open to others" {
+            set_mode(&path, 0o777).unwrap();
+        }
+        let before = everything(dir.path());
+        let refused = sshomed(dir.path(), &["check", "--listen", "127.0.0.1:0"]);
+        assert!(refused.code == Some(1) && refused.err().contains(says), "{says}: {refused}");
+        assert_eq!(everything(dir.path()), before);
+    }
+    let dir = fresh();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 30 && exec \"$0\" --dir \"$1\" check --listen 127.0.0.1:0"]);
+    let refused: Outcome = command.arg(binary("sshomed").unwrap()).arg(dir.path()).output().unwrap().into();
+    let says = "the limit of descriptors is 30";
+    assert!(refused.code == Some(1) && refused.err().contains(says), "{refused}");
+}
+
+#[test]
+fn a_server_that_runs_already_is_told_apart_from_a_port_that_is_taken() {
+    let dir = fresh();
+    let program = Program::serve(dir.path()).unwrap();
+    let address = program.address().to_string();
+    let process = format!("process {}", program.id());
+    let checked = sshomed(dir.path(), &["check", "--listen", &address]);
+    assert_eq!(checked.code, Some(0), "{checked}");
+    assert!(
+        checked.out().contains("another sshomed runs in this folder") && checked.out().contains(&process)
+    );
+    let second = sshomed(dir.path(), &["serve", "--listen", &address]);
+    assert_eq!(second.code, Some(1), "{second}");
+    assert!(second.err().contains("another sshomed runs in") && second.err().contains(&process), "{second}");
 }
 
 #[test]
@@ -92,7 +180,8 @@ fn a_user_who_is_removed_cannot_log_in_any_more() {
     assert_eq!(log_in(&program, "alex").code, Some(0));
     fs::write(dir.path().join("home/alex/mine"), "mine").unwrap();
     let removed = sshomed(dir.path(), &["user", "remove", "alex"]);
-    assert_eq!(removed.code, Some(0), "{removed}");
+    assert!(removed.code == Some(0) && removed.out().contains("the server has taken it up"), "{removed}");
+    assert_eq!(log_in(&program, "alex").code, Some(5));
     program.ask_to_end().unwrap();
     assert_eq!(program.end().unwrap(), Some(0));
     let program = Program::serve(dir.path()).unwrap();

@@ -2,6 +2,7 @@
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use sshomed::admin::UserSettings;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -43,10 +44,27 @@ pub(crate) enum Command {
         /// A number, as `sshomed status` shows it, or a name
         #[arg(value_name = "SESSION|USER")]
         who: String,
+        /// Disable the user first, so that nobody logs in as them again
+        #[arg(long)]
+        lock: bool,
     },
     /// Look after the quotas of the running server
     #[command(subcommand)]
     Quota(QuotaCommand),
+    /// Look after the homes of the running server
+    #[command(subcommand)]
+    Home(HomeCommand),
+    /// List the addresses that failed to log in to the running server
+    Penalties {
+        /// Print it as JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lift the penalty of an address
+    Forgive {
+        /// An address or network, as `sshomed penalties` lists it, or "all"
+        address: String,
+    },
     /// Have the running server take up the configuration now, and tell what came of it
     Reload,
 }
@@ -60,6 +78,15 @@ pub(crate) enum QuotaCommand {
         /// Print it as JSON, for programs
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HomeCommand {
+    /// Open a home anew that is unavailable, or was replaced while the server runs; ends its sessions
+    Reopen {
+        /// Whose
+        user: String,
     },
 }
 
@@ -92,7 +119,28 @@ pub(crate) enum UserCommand {
         name: String,
     },
     /// List all users
-    List,
+    List {
+        /// Print it as JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set what a user may do; "default" as a value removes it, so that [defaults] applies
+    Set {
+        /// Whose
+        name: String,
+        #[command(flatten)]
+        settings: UserSettings,
+    },
+    /// Let nobody log in as a user, and end the user's sessions; the home stays as it is
+    Disable {
+        /// Who
+        name: String,
+    },
+    /// Let a user who was disabled log in again
+    Enable {
+        /// Who
+        name: String,
+    },
     /// Set a user's password
     Passwd {
         /// Whose

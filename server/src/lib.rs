@@ -17,6 +17,7 @@ pub mod limits;
 pub mod log;
 pub mod metrics;
 pub mod operations;
+mod permission;
 pub mod quota;
 pub mod reload;
 pub mod server;

@@ -4,11 +4,11 @@ mod cli;
 
 use anyhow::Context;
 use clap::Parser;
-use cli::{Cli, Command, KeyCommand, QuotaCommand, UserCommand};
+use cli::{Cli, Command, HomeCommand, KeyCommand, QuotaCommand, UserCommand};
 use sshomed::accounts::Password;
-use sshomed::admin::{self, Admin, AdminError, NewUser};
+use sshomed::admin::{self, Admin, AdminError, NewUser, UserSettings};
 use sshomed::config;
-use sshomed::control::{self, ClientError, Request};
+use sshomed::control::{self, Answer, ClientError, Request};
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -37,24 +37,80 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             // It may be told a password.
             sshomed::confine::no_core_dumps()?;
             let admin = Admin::open(&cli.dir, cli.config.as_deref())?;
-            print(&user(&admin, command)?)
+            let (text, changed) = user(&admin, command)?;
+            print(&text)?;
+            changed.map_or(Ok(()), |user| apply(cli, user))
         }
         Some(Command::Status { json }) => ask(cli, &Request::Status, *json),
-        Some(Command::Kick { who }) => ask(cli, &Request::Kick { who: who.clone() }, false),
+        Some(Command::Kick { who, lock: false }) => ask(cli, &Request::Kick { who: who.clone() }, false),
+        Some(Command::Kick { who, lock: true }) => lock_out(cli, who),
         Some(Command::Quota(QuotaCommand::Scan { user, json })) => {
             ask(cli, &Request::QuotaScan { user: user.clone() }, *json)
         }
+        Some(Command::Home(HomeCommand::Reopen { user })) => {
+            ask(cli, &Request::HomeReopen { user: user.clone() }, false)
+        }
+        Some(Command::Penalties { json }) => match answer(cli, &Request::Status)? {
+            Answer::Status(status) => print(&control::shown_penalties(&status, *json)?),
+            _ => anyhow::bail!("the server gave another answer"),
+        },
+        Some(Command::Forgive { address }) => ask(cli, &Request::Forgive { source: address.clone() }, false),
         Some(Command::Reload) => ask(cli, &Request::Reload, false),
     }
 }
 
 /// Asks the running server, and prints its answer.
 fn ask(cli: &Cli, request: &Request, json: bool) -> anyhow::Result<()> {
-    let socket = config::control_socket(&cli.dir, cli.config.as_deref())?.ok_or(ClientError::Off)?;
-    let answer = control::ask(&socket, request)?;
+    let answer = answer(cli, request)?;
     print(&control::shown(&answer, json)?)?;
     anyhow::ensure!(!control::is_incomplete(&answer), "not all homes could be compared");
     Ok(())
+}
+
+fn answer(cli: &Cli, request: &Request) -> anyhow::Result<Answer> {
+    Ok(control::ask_any(&config::control_sockets(&cli.dir, cli.config.as_deref())?, request)?)
+}
+
+/// Has the running server, if there is one, take up what was changed of a user, and fails unless it does.
+fn apply(cli: &Cli, user: &str) -> anyhow::Result<()> {
+    let answer = match answer(cli, &Request::Apply { user: user.to_owned() }) {
+        Ok(answer) => answer,
+        Err(error) => match error.downcast_ref() {
+            Some(ClientError::NoServer(_)) => {
+                return print(&format!("(no server is running in {})\n", cli.dir.display()));
+            }
+            Some(ClientError::Off) => {
+                return print(
+                    "control-socket is \"off\": a server that is running notices the change by itself\n",
+                );
+            }
+            _ => {
+                let text = "the file was changed, and whether the server has taken it up is not known";
+                return Err(error.context(text));
+            }
+        },
+    };
+    let text = control::shown(&answer, false)?;
+    // A failure's reason belongs to standard error, with the failure.
+    anyhow::ensure!(!control::is_incomplete(&answer), "{}", text.trim_end());
+    print(&text)
+}
+
+/// Disables a user, and ends all of the user's sessions.
+fn lock_out(cli: &Cli, who: &str) -> anyhow::Result<()> {
+    let user = match who.parse::<u64>() {
+        Ok(number) => match answer(cli, &Request::Status)? {
+            Answer::Status(status) => status.sessions.into_iter().find(|session| session.session == number),
+            _ => None,
+        },
+        Err(_) => None,
+    };
+    let user = user.map(|session| session.user);
+    let user = user.as_deref().unwrap_or(who);
+    let admin = Admin::open(&cli.dir, cli.config.as_deref())?;
+    print(&admin.set(user, &UserSettings::enabled(false))?)?;
+    // It ends the sessions.
+    apply(cli, user)
 }
 
 fn serve(cli: &Cli, listen: &[SocketAddr]) -> anyhow::Result<()> {
@@ -65,28 +121,45 @@ fn serve(cli: &Cli, listen: &[SocketAddr]) -> anyhow::Result<()> {
 fn check(cli: &Cli, listen: &[SocketAddr]) -> anyhow::Result<()> {
     let check = admin::check(&cli.dir, cli.config.as_deref(), listen)?;
     let warnings = check.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>();
-    let gap = if warnings.is_empty() { "" } else { "\n" };
-    print(&(check.report + gap + &warnings))
+    let start = admin::examine_start(&cli.dir, cli.config.as_deref(), listen)?;
+    let notes = start.notes.iter().map(|note| format!("note: {note}\n")).collect::<String>();
+    let gap = if warnings.is_empty() && notes.is_empty() { "" } else { "\n" };
+    print(&(check.report + gap + &warnings + &notes))?;
+    anyhow::ensure!(
+        start.problems.is_empty(),
+        "this would not work:\n{}",
+        start.problems.iter().map(|problem| format!("error: {problem}")).collect::<Vec<_>>().join("\n")
+    );
+    Ok(())
 }
 
-fn user(admin: &Admin, command: &UserCommand) -> Result<String, AdminError> {
-    match command {
+/// Does it, and says also whose settings were changed, if any were.
+fn user<'a>(admin: &Admin, command: &'a UserCommand) -> Result<(String, Option<&'a str>), AdminError> {
+    let (text, changed) = match command {
         UserCommand::Add { name, password_stdin, keys, quota } => {
             let password = if *password_stdin { Some(admin::read_password(io::stdin())?) } else { None };
-            admin.add(name, &NewUser { password, keys: keys.clone(), quota: quota.clone() })
+            (admin.add(name, &NewUser { password, keys: keys.clone(), quota: quota.clone() })?, name)
         }
-        UserCommand::Remove { name } => admin.remove(name),
-        UserCommand::List => admin.list(),
+        UserCommand::Remove { name } => (admin.remove(name)?, name),
+        UserCommand::List { json: false } => return Ok((admin.list()?, None)),
+        UserCommand::List { json: true } => return Ok((admin.list_json()?, None)),
+        UserCommand::Set { name, settings } => (admin.set(name, settings)?, name),
+        UserCommand::Disable { name } => (admin.set(name, &UserSettings::enabled(false))?, name),
+        UserCommand::Enable { name } => (admin.set(name, &UserSettings::enabled(true))?, name),
         UserCommand::Passwd { name, password_stdin } => {
-            admin.passwd(name, || new_password(name, *password_stdin))
+            (admin.passwd(name, || new_password(name, *password_stdin))?, name)
         }
         UserCommand::Key { name, command } => match command {
-            KeyCommand::Add { file } => admin.add_key(name, file),
-            KeyCommand::List => admin.list_keys(name),
-            KeyCommand::Remove { key } => admin.remove_key(name, key),
+            KeyCommand::Add { file } => (admin.add_key(name, file)?, name),
+            KeyCommand::List => return Ok((admin.list_keys(name)?, None)),
+            KeyCommand::Remove { key } => (admin.remove_key(name, key)?, name),
         },
-        UserCommand::Quota { name, size } => admin.quota(name, size),
-    }
+        UserCommand::Quota { name, size } => {
+            let settings = UserSettings { quota: Some(size.clone()), ..UserSettings::default() };
+            (admin.set(name, &settings)?, name)
+        }
+    };
+    Ok((text, Some(changed.as_str())))
 }
 
 fn new_password(user: &str, from_stdin: bool) -> Result<Password, AdminError> {

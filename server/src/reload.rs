@@ -1,24 +1,31 @@
 //! Taking up a change of etc/users.toml while the server serves.
 //!
-//! All or nothing: what is wrong with the file, or cannot change without a restart, is found before
-//! anything changes. Sessions go on, but for those whose users would not be let in any more.
+//! What is wrong with the file, or cannot change without a restart, is found before anything changes, and then
+//! only what it takes away from users is applied ([`revoke`]). A home that cannot be served concerns its user
+//! alone. Sessions go on, but for those whose users would not be let in any more.
+
+mod revoke;
+mod watch;
 
 use crate::accounts::{Account, TomlAccounts};
-use crate::config::{Config, ConfigError, shown};
+use crate::config::{Config, ConfigError, Mistake, shown};
 use crate::confine::Confinement;
-use crate::home::{PrepareError, limits};
+use crate::home::{Homes, Unavailable, limits};
 use crate::session::{Shared, Transport};
 use crate::systemd::Notifier;
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use watch::Watch;
 
 /// A file that somebody saves changes several times in a row.
 const SETTLE: Duration = Duration::from_millis(200);
+
+/// How often the file is looked at though nothing was noticed: not every filesystem tells of changes.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// What takes up a change.
 pub struct Reloader {
@@ -27,6 +34,8 @@ pub struct Reloader {
     accounts: Arc<TomlAccounts>,
     confinement: Confinement,
     notifier: Arc<Notifier>,
+    /// The file that was looked at last: its digest, or why it could not be read.
+    seen: Mutex<Option<Result<blake3::Hash, String>>>,
     /// Held while one is taken up.
     turn: tokio::sync::Mutex<()>,
 }
@@ -40,23 +49,60 @@ pub struct Reloaded {
     pub removed: Vec<String>,
     /// Sessions that were ended.
     pub ended: usize,
+    /// Homes that are not served, whose users are locked out.
+    pub unavailable: Vec<Unavailable>,
 }
 
-/// Why nothing has changed.
+/// New settings that do not apply.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}{}", revoked_text(.revoked, *.ended))]
+pub struct Refused {
+    /// Why.
+    pub error: ReloadError,
+    /// What they take away from users, which does apply: `ann: removed`.
+    pub revoked: Vec<String>,
+    /// Sessions that were ended.
+    pub ended: usize,
+}
+
+/// How a user's settings in the file and in force compare.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Those that differ.
+    pub pending: Vec<String>,
+    /// Why the user's home is not served, if it is not.
+    pub unavailable: Option<String>,
+}
+
+/// Why new settings do not apply.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// The file cannot be read, or there are mistakes in it.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Something that is fixed while the server runs.
-    #[error("restart needed: {} cannot change while the server runs; nothing of the new settings holds", .0.join(", "))]
+    #[error("restart needed: {} cannot change while the server runs", .0.join(", "))]
     Restart(Vec<String>),
-    /// The home of a new user.
-    #[error("{0}; nothing of the new settings holds")]
-    Home(#[from] PrepareError),
     /// A fault of ours.
     #[error("the new settings could not be looked at: {0}")]
     Fault(#[from] tokio::task::JoinError),
+}
+
+fn revoked_text(revoked: &[String], ended: usize) -> String {
+    let sessions = match ended {
+        0 => String::new(),
+        1 => "; 1 session was ended".to_owned(),
+        ended => format!("; {ended} sessions were ended"),
+    };
+    match revoked {
+        [] => format!("\nthe settings stay as they were{sessions}"),
+        revoked => {
+            format!(
+                "\napart from this, which was revoked, the settings stay as they were: {}{sessions}",
+                revoked.join(", ")
+            )
+        }
+    }
 }
 
 impl Reloader {
@@ -69,38 +115,71 @@ impl Reloader {
         confinement: Confinement,
         notifier: Arc<Notifier>,
     ) -> Reloader {
-        Reloader { shared, transport, accounts, confinement, notifier, turn: tokio::sync::Mutex::new(()) }
+        let (seen, turn) = (Mutex::default(), tokio::sync::Mutex::default());
+        Reloader { shared, transport, accounts, confinement, notifier, seen, turn }
     }
 
-    /// Takes up what stands in the file now.
+    /// Takes up what stands in the file now, and logs what came of it.
     ///
     /// # Errors
-    /// If it cannot be: then everything is as it was.
-    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+    /// If it cannot be: then everything is as it was, but for what the file takes away from users.
+    pub async fn reload(&self) -> Result<Reloaded, Refused> {
         let _turn = self.turn.lock().await;
         self.notifier.reloading();
+        self.see();
         let result = self.take_up().await;
+        self.shared.refused.store(result.as_ref().err().map(|refused| Arc::new(refused.error.to_string())));
         self.notifier.ready(&match &result {
             Ok(_) => standing(&self.shared),
-            Err(error) => format!("the settings stay as they were: {error}"),
+            Err(refused) => format!("the settings in force are older than the file: {}", refused.error),
         });
+        tell(&result);
         result
     }
 
-    async fn take_up(&self) -> Result<Reloaded, ReloadError> {
+    async fn take_up(&self) -> Result<Reloaded, Refused> {
+        let refused = |error| Refused { error, revoked: Vec::new(), ended: 0 };
         let shared = &self.shared;
         let old = shared.config.load_full();
         let again = Arc::clone(&old);
-        let new = Arc::new(tokio::task::spawn_blocking(move || again.load_again()).await??);
-        let fixed = self.fixed(&old, &new);
-        if !fixed.is_empty() {
-            return Err(ReloadError::Restart(fixed));
+        let read = spawn_blocking(move || again.read_again()).await;
+        let (new, mistakes) =
+            read.map_err(|error| refused(error.into()))?.map_err(|error| refused(error.into()))?;
+        if let Err(error) = self.check(&old, &new, &mistakes) {
+            let (left, revoked) = revoke::revoke(&old, &new, &mistakes);
+            let (_, ended) = self.apply(&old, left).await;
+            return Err(Refused { error, revoked, ended });
         }
-        let homes = to_be_opened(&old, &new);
-        let world = Arc::clone(shared);
-        let homes = tokio::task::spawn_blocking(move || world.homes.prepare_more(&homes)).await??;
 
-        homes.into_iter().for_each(|home| shared.homes.add(home, &shared.ledgers));
+        let to_open = to_be_opened(&old, &new);
+        let world = Arc::clone(shared);
+        let open = move |account: Arc<Account>| (world.homes.prepare_one(&account), account);
+        let homes = spawn_blocking(move || to_open.into_iter().map(open).collect::<Vec<_>>()).await;
+        for (home, account) in homes.map_err(|error| refused(error.into()))? {
+            match home {
+                Ok(home) => shared.homes.add(home, &shared.ledgers),
+                Err(error) => shared.homes.set_unavailable(&account, &error, &shared.ledgers),
+            }
+        }
+        let ((added, removed), ended) = self.apply(&old, new).await;
+        let world = Arc::clone(shared);
+        let unavailable = spawn_blocking(move || look_at_homes(&world)).await;
+        Ok(Reloaded { added, removed, ended, unavailable: unavailable.unwrap_or_default() })
+    }
+
+    /// Whether new settings can be taken up as a whole.
+    fn check(&self, old: &Config, new: &Config, mistakes: &[Mistake]) -> Result<(), ReloadError> {
+        if !mistakes.is_empty() {
+            return Err(old.mistaken(mistakes.to_vec()).into());
+        }
+        let fixed = self.fixed(old, new);
+        if fixed.is_empty() { Ok(()) } else { Err(ReloadError::Restart(fixed)) }
+    }
+
+    /// Puts settings in force. Returns who can log in now and who cannot any more, and how many sessions were
+    /// ended.
+    async fn apply(&self, old: &Config, new: Config) -> ((Vec<String>, Vec<String>), usize) {
+        let (shared, new) = (&self.shared, Arc::new(new));
         self.accounts.replace(&new);
         for account in &new.accounts {
             if let Some(ledger) = shared.ledgers.of(&account.name) {
@@ -112,14 +191,28 @@ impl Reloader {
         self.transport.renew(new.kex, &new.limits);
         shared.config.store(Arc::clone(&new));
         let ended = self.renew_sessions().await;
-        let (before, now) = (enabled(&old), enabled(&new));
+        let (before, now) = (enabled(old), enabled(&new));
         let without = |a: &BTreeSet<String>, b| a.difference(b).cloned().collect::<Vec<_>>();
         let (added, removed) = (without(&now, &before), without(&before, &now));
         for user in &removed {
             shared.homes.remove(user);
             shared.ledgers.remove(user);
         }
-        Ok(Reloaded { added, removed, ended })
+        ((added, removed), ended)
+    }
+
+    /// How a user's settings in the file compare with those in force.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn standing_of(&self, user: &str) -> Result<Standing, ReloadError> {
+        let now = self.shared.config.load_full();
+        let again = Arc::clone(&now);
+        let (file, _) = spawn_blocking(move || again.read_again()).await??;
+        let world = Arc::clone(&self.shared);
+        let problems = spawn_blocking(move || world.homes.problems()).await?;
+        let unavailable = problems.into_iter().find(|home| home.user == user).map(|home| home.why);
+        Ok(Standing { pending: revoke::pending(&now, &file, user), unavailable })
     }
 
     /// Reloads whenever the file changes, and on `hangup`; tells the service manager that the server is ready. Never
@@ -127,11 +220,9 @@ impl Reloader {
     pub async fn follow(&self, mut hangup: Option<Signal>) {
         let (sender, mut changes) = mpsc::channel(1);
         let config = self.shared.config.load_full();
-        // It watches until it is dropped.
-        let _watcher = watch(&config, sender.clone()).inspect_err(|error| {
-            tracing::warn!(%error, "changes of the settings are not noticed: SIGHUP or `sshomed reload` takes them up");
-        });
-        let mut seen = config.digest().ok();
+        let mut watch = Watch::new(sender);
+        watch.renew(&config);
+        self.see();
         self.notifier.ready(&standing(&self.shared));
         loop {
             let asked = tokio::select! {
@@ -140,15 +231,31 @@ impl Reloader {
                     while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok() {}
                     false
                 }
+                () = tokio::time::sleep(LOOK) => false,
             };
-            // A touch, or the file of somebody's editor beside it, is no change. Nor is a file that is
-            // just being replaced.
-            let digest = config.digest().ok();
-            if asked || (digest.is_some() && digest != seen) {
-                seen = digest;
-                tell(&self.reload().await);
+            // A link may lead elsewhere now.
+            watch.renew(&config);
+            // A touch, or the file of somebody's editor beside it, is no change.
+            let mut changed = self.see();
+            if changed && config.digest().is_err() {
+                // Perhaps it is just being replaced.
+                tokio::time::sleep(SETTLE).await;
+                changed = self.see() || config.digest().is_err();
+            }
+            if asked || changed {
+                // What came of it is in the log.
+                let _ = self.reload().await;
             }
         }
+    }
+
+    /// Looks at the file. Returns whether it is another one than before, or cannot be read any more.
+    fn see(&self) -> bool {
+        let found = self.shared.config.load().digest().map_err(|error| error.to_string());
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = seen.as_ref() != Some(&found);
+        *seen = Some(found);
+        changed
     }
 
     /// What differs and cannot while the server runs.
@@ -213,12 +320,12 @@ fn standing(shared: &Shared) -> String {
 }
 
 /// Tells the log what came of it.
-pub fn tell(result: &Result<Reloaded, ReloadError>) {
+fn tell(result: &Result<Reloaded, Refused>) {
     match result {
-        Ok(Reloaded { added, removed, ended }) => {
+        Ok(Reloaded { added, removed, ended, .. }) => {
             tracing::info!(added = added.join(" "), removed = removed.join(" "), ended, "settings reloaded");
         }
-        Err(error) => tracing::error!("the settings stay as they were: {error}"),
+        Err(refused) => tracing::error!("the new settings are refused: {refused}"),
     }
 }
 
@@ -237,15 +344,12 @@ fn to_be_opened(old: &Config, new: &Config) -> Vec<Arc<Account>> {
     new.accounts.iter().filter(|account| account.enabled && !is_open(account)).map(Arc::clone).collect()
 }
 
-/// Watches the folder of the file: an editor may put another file in its place.
-fn watch(config: &Config, changes: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let read_only = event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));
-        if !read_only {
-            // If it is full, one is on its way already.
-            let _ = changes.try_send(());
-        }
-    })?;
-    watcher.watch(config.file.parent().unwrap_or(Path::new("/")), RecursiveMode::NonRecursive)?;
-    Ok(watcher)
+/// Tries again to open the homes that are unavailable, and lists those that still are or were replaced.
+pub(crate) fn look_at_homes(shared: &Shared) -> Vec<Unavailable> {
+    let homes: &Homes = &shared.homes;
+    for account in shared.config.load().accounts.iter().filter(|account| account.enabled) {
+        // Why is logged, and listed below.
+        let _ = homes.retry(account, &shared.ledgers);
+    }
+    homes.problems()
 }

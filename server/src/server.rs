@@ -1,23 +1,27 @@
 //! The server as a whole: it listens, and it ends in order.
 
+mod background;
+
 use crate::accounts::TomlAccounts;
 use crate::auth::Authenticator;
-use crate::config::Config;
+use crate::config::{Config, shown};
 use crate::confine::{ConfineError, Confinement, Preparation};
-use crate::control::{BindError, Control, standings};
+use crate::control::{self, Answer, BindError, Control, Request};
 use crate::home::{Homes, PrepareError};
 use crate::limits::{Gate, Refusals};
 use crate::log::{self, LogError};
-use crate::metrics::{self, Metrics};
+use crate::metrics::{Descriptors, Metrics};
 use crate::reload::Reloader;
 use crate::session::{self, HostKeyError, Rates, Sessions, Shared, Transport};
 use crate::sockets::{ListenError, Sockets};
 use crate::subsystem::Threads;
 use crate::systemd::Notifier;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use background::{administer, expire, measure, tend_homes};
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -28,12 +32,6 @@ use tokio_util::task::TaskTracker;
 
 /// After an `accept` that failed (too many open files, say) nothing is gained by trying at once.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// How often parts are looked for that nobody came back for, at least.
-const LOOK: Duration = Duration::from_secs(60);
-
-/// What a connection is told that is refused before it is greeted (RFC 4253 section 4.2).
-const REFUSAL: &[u8] = b"Not now: too many connections, or too many logins that failed\r\n";
 
 /// Why the server cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +54,17 @@ pub enum Error {
     /// The control socket.
     #[error(transparent)]
     Control(#[from] BindError),
+    /// Another one has the folder.
+    #[error(
+        "another sshomed runs in {}, process {pid}: `sshomed status` shows it; serve another folder with --dir",
+        shown(.dir)
+    )]
+    Running {
+        /// The folder.
+        dir: PathBuf,
+        /// The process.
+        pid: u32,
+    },
     /// The process itself.
     #[error("the server cannot start: {0}")]
     Start(#[from] io::Error),
@@ -98,6 +107,7 @@ fn runtime() -> io::Result<Runtime> {
 pub struct Privileged {
     sockets: Sockets,
     transport: Transport,
+    descriptors: Descriptors,
 }
 
 impl Privileged {
@@ -108,7 +118,7 @@ impl Privileged {
     pub fn acquire(config: &Config) -> Result<Privileged, Error> {
         let sockets = Sockets::bind(config)?;
         let transport = Transport::new(config.kex, &config.host_keys, &config.limits)?;
-        Ok(Privileged { sockets, transport })
+        Ok(Privileged { sockets, transport, descriptors: Descriptors::begin() })
     }
 }
 
@@ -119,12 +129,20 @@ impl Privileged {
 /// If it cannot start.
 pub fn run(config: Config) -> Result<(), Error> {
     let preparation = Preparation::begin(&config)?;
-    let privileged = Privileged::acquire(&config)?;
+    let privileged = Privileged::acquire(&config).map_err(|error| other_server(&config).unwrap_or(error))?;
     let notifier = Notifier::from_environment();
     let confinement = preparation.confine(&config)?;
     log::begin(&config.log)?;
     confinement.tell();
     runtime()?.block_on(run_confined(config, privileged, confinement, notifier))
+}
+
+/// The server that has the folder, if one answers: then it is in the way, whatever failed first.
+fn other_server(config: &Config) -> Option<Error> {
+    match control::ask(config.control_socket.as_deref()?, &Request::Status).ok()? {
+        Answer::Status(status) => Some(Error::Running { dir: config.dir.clone(), pid: status.pid }),
+        _ => None,
+    }
 }
 
 async fn run_confined(
@@ -169,19 +187,22 @@ impl Server {
     ) -> Result<Server, Error> {
         raise_open_files();
         let hangup = signal(SignalKind::hangup()).ok();
-        let Privileged { sockets, transport } = privileged;
+        let Privileged { sockets, transport, descriptors } = privileged;
         transport.tell();
-        let listeners = sockets.ssh.into_iter().map(TcpListener::from_std).collect::<io::Result<_>>()?;
+        let listeners: Vec<_> =
+            sockets.ssh.into_iter().map(TcpListener::from_std).collect::<io::Result<_>>()?;
+        let listen = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
         let metrics_listener = sockets.metrics.map(TcpListener::from_std).transpose()?;
         let (transport, notifier) = (Arc::new(transport), Arc::new(notifier));
         let accounts = config.accounts.clone();
+        // Before the homes: another server in this folder is told of as such.
+        let control = config.control_socket.as_deref().map(Control::bind).transpose()?;
         let prepared = tokio::task::spawn_blocking(move || Homes::prepare(&accounts)).await;
         let (homes, ledgers) = prepared.map_err(io::Error::other)??;
-        let control = config.control_socket.as_deref().map(Control::bind).transpose()?;
         let accounts = Arc::new(TomlAccounts::new(&config));
         let example = config.accounts.iter().find(|account| account.enabled);
         let example = example.map(|account| account.name.clone());
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::new(descriptors));
         let shared = Shared {
             authenticator: Authenticator::new(Arc::<TomlAccounts>::clone(&accounts)),
             homes,
@@ -194,6 +215,8 @@ impl Server {
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
             config: ArcSwap::from_pointee(config),
+            listen,
+            refused: ArcSwapOption::empty(),
         };
         let shared = Arc::new(shared);
         let reloader = Reloader::new(
@@ -266,6 +289,7 @@ impl Server {
         tokio::select! {
             () = shutdown => {}
             () = expire(Arc::clone(&self.shared)) => {}
+            () = tend_homes(Arc::clone(&self.shared)) => {}
             () = self.reloader.follow(self.hangup) => {}
             () = administer(self.control.as_ref(), &self.shared, &self.reloader) => {}
             () = measure(self.metrics, &self.shared) => {}
@@ -283,40 +307,6 @@ impl Server {
         connections.wait().await;
         tracing::info!("ended");
     }
-}
-
-/// Removes parts that nobody came back for, now and again and again. Never ends.
-async fn expire(shared: Arc<Shared>) {
-    loop {
-        let config = shared.config.load_full();
-        let (files, streams) = (config.part_expiry, config.stream_expiry);
-        let world = Arc::clone(&shared);
-        match tokio::task::spawn_blocking(move || world.homes.expire_parts(files, streams)).await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "uploads that nobody went on with were removed"),
-            Err(error) => tracing::error!(%error, "old parts could not be looked at"),
-        }
-        tokio::time::sleep(streams.clamp(Duration::from_secs(1), LOOK)).await;
-    }
-}
-
-/// Answers administrators, if there is a socket. Never ends.
-async fn administer(control: Option<&Control>, shared: &Arc<Shared>, reloader: &Arc<Reloader>) {
-    match control {
-        Some(control) => control.serve(Arc::clone(shared), Arc::clone(reloader)).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Answers Prometheus, if it asks. Never ends.
-async fn measure(listener: Option<TcpListener>, shared: &Arc<Shared>) {
-    let Some(listener) = listener else { return std::future::pending().await };
-    let shared = Arc::clone(shared);
-    let render = move || {
-        let shared = Arc::clone(&shared);
-        async move { shared.metrics.render(&standings(&shared)) }
-    };
-    metrics::serve(listener, render).await;
 }
 
 async fn accept(
@@ -353,7 +343,7 @@ async fn accept(
                     tracing::warn!(count, last = %peer, why = %refusal, "connections were refused");
                 }
                 // Nobody waits for it to be read.
-                drop(stream.try_write(REFUSAL));
+                drop(stream.try_write(refusal.told().as_bytes()));
             }
         }
     }

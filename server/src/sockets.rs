@@ -5,6 +5,7 @@ use crate::config::Config;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 
 /// How many connections the kernel keeps that nobody has accepted yet.
 const BACKLOG: i32 = 1024;
@@ -41,12 +42,39 @@ impl Sockets {
     }
 }
 
-fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+/// The addresses of the settings that a server could not listen at now. Those in `held`, which a running server of
+/// the same folder has, are not tried.
+#[must_use]
+pub fn examine(config: &Config, held: &[String]) -> Vec<ListenError> {
+    let addresses = config.listen.iter().chain(&config.metrics);
+    let tried = addresses.filter(|address| !held.contains(&address.to_string()));
+    let failed = |address: &SocketAddr| {
+        let error = bound(*address).err()?;
+        Some(ListenError { address: *address, error: error.into() })
+    };
+    tried.filter_map(failed).collect()
+}
+
+impl ListenError {
+    /// Whether somebody else has the address.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.error.kind() == io::ErrorKind::AddrInUse
+    }
+}
+
+/// A socket that has the address and does not listen.
+fn bound(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
     // A server that was just ended has left its port behind.
     sockopt::set_socket_reuseaddr(&socket, true)?;
     bind(&socket, &address)?;
+    Ok(socket)
+}
+
+fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = bound(address)?;
     listen(&socket, BACKLOG)?;
     Ok(socket.into())
 }
@@ -57,6 +85,10 @@ fn hint(error: &io::Error) -> &'static str {
             "ports below 1024 want root: start as root with server.account set, or give the unit \
              AmbientCapabilities=CAP_NET_BIND_SERVICE"
         }
-        _ => "is another sshomed running, or does this host have that address?",
+        io::ErrorKind::AddrInUse => "another program listens there: `ss -ltnp` shows which",
+        io::ErrorKind::AddrNotAvailable => {
+            "this host does not have that address: `ip address` lists those that it has"
+        }
+        _ => "server.listen names the addresses",
     }
 }

@@ -59,10 +59,11 @@ impl World {
         self.host.administrator().json(&["status"])
     }
 
-    /// How often the log tells the administrator of a disk that fails.
+    /// How often the log tells the administrator of a disk that fails or is full.
     fn alarms(&self) -> usize {
         let log = std::fs::read_to_string(self.host.dir().join("log/all")).unwrap();
-        log.matches("\"the disk fails\"").count()
+        let alarms = ["\"the disk fails\"", "\"the disk is full\""];
+        alarms.map(|alarm| log.matches(alarm).count()).iter().sum()
     }
 
     /// What is in a user's home.

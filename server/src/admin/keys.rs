@@ -1,7 +1,7 @@
 //! Users' keys.
 
 use super::list::columns;
-use super::{Admin, AdminError, TAKES_EFFECT};
+use super::{Admin, AdminError};
 use crate::accounts::{Account, AuthorizedKey, OwnKeys, OwnKeysError};
 use crate::config::{Place, authorized_keys};
 use sshome_wire::display::Escaped;
@@ -24,7 +24,7 @@ impl Admin {
         let added =
             keys.iter().map(|(_, key)| format!("added the key {}\n", key.fingerprint())).collect::<String>();
         self.edit(|document, _| add_lines(self, self.user(document, name)?, name, keys))?;
-        Ok(added + TAKES_EFFECT + "\n")
+        Ok(added)
     }
 
     /// Removes a key from a user's, by its fingerprint or its comment; one that the user has installed, too.
@@ -42,9 +42,7 @@ impl Admin {
                 let print = installed.iter().find(is_it).map(AuthorizedKey::fingerprint).unwrap_or_default();
                 let removed = own_keys.remove(name, &print, false);
                 removed.map_err(|error| self.own_keys_error(name, error))?;
-                Ok(format!(
-                    "removed the key {print}, which {name} had installed; it lets nobody in any more\n"
-                ))
+                Ok(format!("removed the key {print}, which {name} had installed\n"))
             }
             _ => Err(AdminError::ManyKeys { user: name.to_owned(), key: which.to_owned() }),
         }
@@ -74,7 +72,7 @@ impl Admin {
             array.retain(|entry| !has_key(entry));
             Ok(key)
         })?;
-        Ok(format!("removed the key {} from {name}\n{TAKES_EFFECT}\n", removed.fingerprint()))
+        Ok(format!("removed the key {} from {name}\n", removed.fingerprint()))
     }
 
     /// A user's keys in columns.

@@ -1,8 +1,9 @@
 //! Users in columns.
 
 use super::{Admin, AdminError};
-use crate::accounts::{Access, Account, OwnKeys};
+use crate::accounts::{Access, Account, AuthorizedKey, OwnKeys, SftpUploads};
 use crate::config::{self, Config, shown};
+use serde_json::{Value, json};
 use sshome_wire::display::Size;
 
 impl Admin {
@@ -18,6 +19,48 @@ impl Admin {
         }
         Ok(table(&config))
     }
+
+    /// All users as a line of JSON: `{"users": […]}`. Sizes are in bytes, rates in bytes a second, and `null` is no limit.
+    ///
+    /// # Errors
+    /// If the file cannot be read or has mistakes.
+    pub fn list_json(&self) -> Result<String, AdminError> {
+        let text = self.place.read()?;
+        let (config, mistakes) = config::parse(&self.place, &text, &[]);
+        if !mistakes.is_empty() {
+            return Err(config::ConfigError::mistakes(&self.place, mistakes).into());
+        }
+        let own_keys = OwnKeys::of(&config.dir);
+        let users: Vec<_> = config.accounts.iter().map(|account| json(account, &own_keys)).collect();
+        Ok(json!({ "users": users }).to_string() + "\n")
+    }
+}
+
+fn json(account: &Account, own_keys: &OwnKeys) -> Value {
+    let installed = match account.own_keys {
+        true => own_keys.read(&account.name).map_or(0, |keys| keys.len()),
+        false => 0,
+    };
+    json!({
+        "name": account.name,
+        "enabled": account.enabled,
+        "root": shown(&account.root).to_string(),
+        "root_exists": account.root.exists(),
+        "quota": account.quota,
+        "max_files": account.max_files,
+        "upload_rate": account.upload_rate,
+        "download_rate": account.download_rate,
+        "access": access(account.access),
+        "sftp_uploads": match account.sftp_uploads {
+            SftpUploads::InPlace => "in-place",
+            SftpUploads::Atomic => "atomic",
+        },
+        "own_keys": account.own_keys,
+        "password": account.password.is_some(),
+        "demo_password": account.has_demo_password(),
+        "keys": account.keys.iter().map(AuthorizedKey::fingerprint).collect::<Vec<_>>(),
+        "installed_keys": installed,
+    })
 }
 
 /// The users of a configuration in columns.

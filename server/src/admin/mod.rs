@@ -4,16 +4,21 @@
 //! starts with, and only then replaces the file, by one rename.
 
 mod check;
+mod comments;
 mod edit;
 mod keys;
 mod list;
 mod password;
 mod replace;
+mod settings;
+mod start;
 mod users;
 
 pub use check::{Check, check};
 pub(crate) use list::columns;
 pub use password::{ask_password, read_password};
+pub use settings::UserSettings;
+pub use start::{Start, examine_start};
 pub use users::NewUser;
 
 use crate::accounts::{HashError, KeyError, OwnKeysError};
@@ -55,11 +60,17 @@ pub enum AdminError {
     #[error("there is no user {}: `sshomed user list` shows those that there are", escaped(.0))]
     NoUser(String),
     /// There is one already.
-    #[error("there is a user {0} already: use `sshomed user passwd|key|quota {0}`, or choose another name")]
+    #[error("there is a user {0} already: use `sshomed user passwd|key|set {0}`, or choose another name")]
     UserExists(String),
     /// It cannot be a user's name.
     #[error("{}", escaped(.0))]
     Name(String),
+    /// Nothing was to be changed.
+    #[error("nothing to set: `sshomed user set --help` lists the settings")]
+    NothingToSet,
+    /// A home that would not be served.
+    #[error("{}: is no directory that can be opened: make or mount it first; only homes/NAME is made by the server", shown(.0))]
+    Root(PathBuf),
     /// It is no size.
     #[error("{}", escaped(&.0.to_string()))]
     Size(SizeError),
@@ -151,9 +162,6 @@ pub enum AdminError {
 fn escaped(text: &str) -> Escaped<'_> {
     Escaped(text.as_bytes())
 }
-
-/// What an administrator has to know after every edit.
-const TAKES_EFFECT: &str = "A server that is running takes it up at once.";
 
 #[cfg(test)]
 mod tests;

@@ -64,20 +64,22 @@ fn plain() -> NewUser {
     NewUser::default()
 }
 
+fn quota(size: &str) -> UserSettings {
+    UserSettings { quota: Some(size.to_owned()), ..UserSettings::default() }
+}
+
 fn password(text: &str) -> Result<Password, AdminError> {
     Ok(Password::new(text))
 }
 
 #[test]
-fn a_new_user_comes_after_the_others_and_nothing_else_changes() {
+fn a_new_user_comes_last_and_nothing_else_changes() {
     let folder = Folder::new(TEXT);
     let key = folder.write("alex.pub", &format!("{ED25519}\n"));
     let user = NewUser { password: None, keys: vec![key], quota: Some("2 GiB".into()) };
     folder.admin.add("sam", &user).unwrap();
-    let added = format!(
-        "[users.zcl]\n\n[users.sam]\nquota = \"2 GiB\"\nauthorized-keys = [\n    \"{ED25519}\",\n]\n"
-    );
-    assert_eq!(folder.text(), TEXT.replace("[users.zcl]\n", &added));
+    let added = format!("\n[users.sam]\nquota = \"2 GiB\"\nauthorized-keys = [\n    \"{ED25519}\",\n]\n");
+    assert_eq!(folder.text(), format!("{TEXT}{added}"));
     assert_eq!((folder.account("sam").quota, folder.account("sam").keys.len()), (Some(2 << 30), 1));
 }
 
@@ -105,7 +107,7 @@ fn what_would_be_wrong_is_not_added() {
         (
             "alex",
             plain(),
-            "there is a user alex already: use `sshomed user passwd|key|quota alex`, or choose another name",
+            "there is a user alex already: use `sshomed user passwd|key|set alex`, or choose another name",
         ),
         (
             "../x",
@@ -151,7 +153,7 @@ fn a_mistake_that_was_there_does_not_stop_the_edit_that_mends_another() {
 #[test]
 fn a_file_that_is_no_toml_is_told_of_and_left() {
     let folder = Folder::new("[users\n");
-    let error = folder.admin.quota("alex", "1 MiB").unwrap_err().to_string();
+    let error = folder.admin.set("alex", &quota("1 MiB")).unwrap_err().to_string();
     assert!(error.contains("etc/users.toml:1: "), "{error}");
     assert_eq!(folder.text(), "[users\n");
 }
@@ -182,12 +184,12 @@ fn a_password_is_asked_for_only_if_there_is_the_user() {
 #[test]
 fn a_quota_keeps_the_comment_beside_it() {
     let folder = Folder::new(TEXT);
-    folder.admin.quota("alex", " 3 GiB ").unwrap();
+    folder.admin.set("alex", &quota(" 3 GiB ")).unwrap();
     assert_eq!(folder.text(), TEXT.replace("\"1 MiB\"", "\"3 GiB\""));
-    folder.admin.quota("zcl", "unlimited").unwrap();
+    folder.admin.set("zcl", &quota("unlimited")).unwrap();
     assert!(folder.text().contains("[users.zcl]\nquota = \"unlimited\"\n"));
-    assert!(matches!(folder.admin.quota("nobody", "1 MiB"), Err(AdminError::NoUser(_))));
-    assert!(matches!(folder.admin.quota("alex", "lots"), Err(AdminError::Size(_))));
+    assert!(matches!(folder.admin.set("nobody", &quota("1 MiB")), Err(AdminError::NoUser(_))));
+    assert!(matches!(folder.admin.set("alex", &quota("lots")), Err(AdminError::Size(_))));
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Adding, removing and changing users.
 
+use super::comments::{self, place_last, unset};
 use super::edit::set;
 use super::keys::{add_lines, read_key_file};
-use super::{Admin, AdminError, TAKES_EFFECT, escaped};
+use super::{Admin, AdminError, escaped};
 use crate::accounts::Password;
 use crate::auth::hash_password;
 use crate::config::{check_name, parse_limit, shown};
 use std::path::PathBuf;
-use toml_edit::{Decor, DocumentMut, Item, Table};
+use toml_edit::{Item, Table};
 
 /// What a new user begins with.
 #[derive(Debug, Default)]
@@ -42,8 +43,6 @@ impl Admin {
             // Keys that somebody else of that name has installed.
             self.forget_own_keys(name)?;
             let mut table = Table::new();
-            // An empty line before it, as before the others.
-            *table.decor_mut() = Decor::new("\n", "");
             if let Some(hash) = &hash {
                 set(&mut table, "password", hash.to_phc());
             }
@@ -52,6 +51,7 @@ impl Admin {
             }
             add_lines(self, &mut table, name, keys)?;
             users.insert(name, Item::Table(table));
+            place_last(document, name);
             Ok(())
         })?;
 
@@ -62,7 +62,7 @@ impl Admin {
                  or a key with `sshomed user key {name} add FILE`\n"
             );
         }
-        Ok(text + TAKES_EFFECT + "\n")
+        Ok(text)
     }
 
     /// Removes a user, with the keys that the user has installed. The home stays as it is.
@@ -73,7 +73,7 @@ impl Admin {
         let root = self.edit(|document, config| {
             let users = self.users(document)?;
             let removed = users.remove(name).ok_or_else(|| AdminError::NoUser(name.to_owned()))?;
-            keep_comments_before(&removed, document);
+            comments::keep_others(&removed, document);
             // What is no name has no keys, and may be removed as well.
             if check_name(name).is_ok() {
                 self.forget_own_keys(name)?;
@@ -90,7 +90,7 @@ impl Admin {
             };
             text += &format!("the home, {}, {state}\n", shown(&root));
         }
-        Ok(text + TAKES_EFFECT + "\n")
+        Ok(text)
     }
 
     /// Sets a user's password; takes away the mark of a demo password, if there is one. The
@@ -109,58 +109,10 @@ impl Admin {
         }
         let hash = hash_password(&password()?)?;
         self.edit(|document, _| {
-            let user = self.user(document, name)?;
-            set(user, "password", hash.to_phc());
-            user.remove("demo");
+            set(self.user(document, name)?, "password", hash.to_phc());
+            unset(document, name, "demo");
             Ok(())
         })?;
-        Ok(format!("set the password of {name}\n{TAKES_EFFECT}\n"))
+        Ok(format!("set the password of {name}\n"))
     }
-
-    /// Sets a user's quota, as [`parse_limit`] reads it.
-    ///
-    /// # Errors
-    /// If there is no such user, it is no size, or the file cannot be written.
-    pub fn quota(&self, name: &str, size: &str) -> Result<String, AdminError> {
-        let size = size.trim();
-        parse_limit(size).map_err(AdminError::Size)?;
-        self.edit(|document, _| {
-            set(self.user(document, name)?, "quota", size);
-            Ok(())
-        })?;
-        Ok(format!("set the quota of {name} to {size}\n{TAKES_EFFECT}\n"))
-    }
-}
-
-/// The comment right above a table is the table's and goes with it. What an empty line sets apart
-/// is about more than this table, and stays: before the next table, or at the file's end.
-fn keep_comments_before(removed: &Item, document: &mut DocumentMut) {
-    let Some(table) = removed.as_table() else { return };
-    let prefix = table.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default();
-    let Some((kept, _)) = prefix.rsplit_once("\n\n").filter(|(kept, _)| !kept.trim().is_empty()) else {
-        return;
-    };
-    let kept = format!("{kept}\n");
-    match next_table(document.as_table_mut(), table.position()) {
-        Some(next) => {
-            let own = next.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default();
-            let prefix = format!("{kept}{own}");
-            next.decor_mut().set_prefix(prefix);
-        }
-        None => {
-            let trailing = document.trailing().as_str().unwrap_or_default();
-            let trailing = format!("{kept}{trailing}");
-            document.set_trailing(trailing);
-        }
-    }
-}
-
-/// The first table whose header comes after `position` in the file.
-fn next_table(within: &mut Table, position: Option<isize>) -> Option<&mut Table> {
-    let tables = within.iter_mut().filter_map(|(_, item)| item.as_table_mut());
-    let later = tables.filter_map(|table| {
-        let is_later = !table.is_implicit() && table.position() > position;
-        if is_later { Some(table) } else { next_table(table, position) }
-    });
-    later.min_by_key(|table| table.position())
 }

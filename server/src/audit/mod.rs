@@ -5,8 +5,10 @@
 //! comes from. Names are escaped before they reach a log of any form.
 
 mod transfer;
+mod trouble;
 
 pub use transfer::{Direction, Progress, Transfer};
+pub use trouble::{AtWork, disk_error};
 
 use crate::metrics::Metrics;
 use crate::operations::Error;
@@ -30,6 +32,7 @@ struct Session {
     user: OnceLock<String>,
     metrics: Arc<Metrics>,
     transfers: Transfers,
+    troubles: trouble::Told,
 }
 
 /// One line: who, and what.
@@ -54,8 +57,8 @@ impl Audit {
     /// That of a session, which has this number and comes from there.
     #[must_use]
     pub fn new(number: u64, source: impl ToString, metrics: Arc<Metrics>) -> Audit {
-        let (user, transfers) = (OnceLock::new(), Transfers::default());
-        Audit(Arc::new(Session { number, source: source.to_string(), user, metrics, transfers }))
+        let session = Session { number, source: source.to_string(), metrics, ..Session::default() };
+        Audit(Arc::new(session))
     }
 
     /// The session's number; none is given twice while the server runs.

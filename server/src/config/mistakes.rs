@@ -1,6 +1,7 @@
 //! What is wrong with a configuration.
 
 use super::Place;
+use crate::permission::Unreadable;
 use sshome_wire::display::Escaped;
 use std::fmt;
 use std::io;
@@ -19,10 +20,7 @@ pub enum ConfigError {
         error: io::Error,
     },
     /// The file cannot be read.
-    #[error(
-        "{}: cannot be read: {error}; sshomed works in the folder that holds etc/users.toml: \
-         name the folder with --dir, or the file with --config", shown(.file)
-    )]
+    #[error("{}: cannot be read: {}{}", shown(.file), Unreadable(.file, .error), folder_hint(.error))]
     File {
         /// The file.
         file: PathBuf,
@@ -60,6 +58,17 @@ impl Mistake {
     /// Whether it is the same mistake, wherever it stands.
     pub(crate) fn is_same(&self, other: &Mistake) -> bool {
         self.key == other.key && self.message == other.message
+    }
+}
+
+/// What to do if there is no such file.
+fn folder_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "; sshomed works in the folder that holds etc/users.toml: name the folder with --dir, or the file with \
+             --config"
+        }
+        _ => "",
     }
 }
 

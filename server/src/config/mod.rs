@@ -118,6 +118,28 @@ impl Config {
         load(&self.dir, Some(file), listen)
     }
 
+    /// Reads the same file again. Returns also what is wrong with it: then the configuration is what could be
+    /// understood, and not to be served.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(crate) fn read_again(&self) -> Result<(Config, Vec<Mistake>), ConfigError> {
+        let (file, listen) = &self.origin;
+        let place = Place::new(&self.dir, Some(file))?;
+        Ok(parse(&place, &place.read()?, listen))
+    }
+
+    /// The error for mistakes in the file.
+    pub(crate) fn mistaken(&self, mistakes: Vec<Mistake>) -> ConfigError {
+        ConfigError::Mistakes { file: self.origin.0.clone(), mistakes }
+    }
+
+    /// The directories whose entries decide which file holds the settings: its own, and those of symbolic links
+    /// on the way to it, as the administrator named it.
+    pub(crate) fn settings_folders(&self) -> Vec<PathBuf> {
+        place::deciding_folders(&self.origin.0)
+    }
+
     /// The digest of the file as it is now, by which a change of it is noticed.
     ///
     /// # Errors
@@ -127,15 +149,27 @@ impl Config {
     }
 }
 
-/// Where the control socket of the folder's server is. Mistakes elsewhere in the file do not matter: the
-/// server that is running may have been started before they were made.
+/// Where the control socket of the folder's server may be: as the file says, and where it is if it says nothing.
+/// The server that is running may have been started before the file was changed, or mistakes were made in it.
+/// Empty if it is off.
 ///
 /// # Errors
 /// If the file cannot be read.
-pub fn control_socket(dir: &Path, file: Option<&Path>) -> Result<Option<PathBuf>, ConfigError> {
-    let place = Place::new(dir, file)?;
-    let (config, _) = parse(&place, &place.read()?, &[]);
-    Ok(config.control_socket)
+pub fn control_sockets(dir: &Path, file: Option<&Path>) -> Result<Vec<PathBuf>, ConfigError> {
+    let usual = dir.join(server::CONTROL_SOCKET);
+    let read = Place::new(dir, file).and_then(|place| Ok((place.read()?, place)));
+    let (text, place) = match read {
+        // What made the file unreadable may be what the server is to be asked about.
+        Err(_) if usual.exists() => return Ok(vec![usual]),
+        read => read?,
+    };
+    let (config, _) = parse(&place, &text, &[]);
+    let usual = place.path(server::CONTROL_SOCKET);
+    Ok(match config.control_socket {
+        None if !usual.exists() => Vec::new(),
+        Some(socket) if socket != usual => vec![socket, usual],
+        _ => vec![usual],
+    })
 }
 
 /// Reads a text as the configuration. Where there are mistakes, the configuration is what could be

@@ -43,6 +43,38 @@ impl Place {
     }
 }
 
+/// How many symbolic links are followed on the way to a file, as the kernel does.
+const MAX_LINKS: usize = 40;
+
+/// The directories whose entries decide which file a path leads to: that of the file, and those that hold a
+/// symbolic link on the way.
+pub(super) fn deciding_folders(file: &Path) -> Vec<PathBuf> {
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let parts = |path: &Path| path.components().map(|c| c.as_os_str().to_owned()).collect::<Vec<_>>();
+    let (mut ahead, mut at) = (parts(&absolute), PathBuf::new());
+    ahead.reverse();
+    let (mut folders, mut links) = (Vec::new(), 0);
+    while let Some(name) = ahead.pop() {
+        if name == ".." {
+            at.pop();
+            continue;
+        }
+        match fs::read_link(at.join(&name)) {
+            Ok(target) if links < MAX_LINKS => {
+                links += 1;
+                if !folders.contains(&at) {
+                    folders.push(at.clone());
+                }
+                ahead.extend(parts(&target).into_iter().rev());
+            }
+            // An absolute target begins at the root, whatever is before it.
+            _ => at.push(name),
+        }
+    }
+    folders.extend(at.parent().map(Path::to_owned).filter(|own| !folders.contains(own)));
+    folders
+}
+
 /// The path with its symbolic links resolved, as far as it exists; what does not exist has none.
 pub(super) fn resolve(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
@@ -56,4 +88,30 @@ pub(super) fn resolve(path: &Path) -> PathBuf {
         return real;
     }
     path.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_on_the_way_to_a_file_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = fs::canonicalize(dir.path()).unwrap();
+        fs::create_dir_all(top.join("releases/42/etc")).unwrap();
+        fs::create_dir_all(top.join("data/one")).unwrap();
+        fs::write(top.join("data/one/users.toml"), "").unwrap();
+        assert_eq!(deciding_folders(&top.join("data/one/users.toml")), [top.join("data/one")]);
+        symlink("releases/42/etc", top.join("etc")).unwrap();
+        symlink("../../../data/..data/users.toml", top.join("releases/42/etc/users.toml")).unwrap();
+        symlink(top.join("data/one"), top.join("data/..data")).unwrap();
+        let folders = ["", "releases/42/etc", "data", "data/one"].map(|name| match name {
+            "" => top.clone(),
+            name => top.join(name),
+        });
+        assert_eq!(deciding_folders(&top.join("etc/users.toml")), folders);
+        symlink("loop", top.join("loop")).unwrap();
+        assert!(!deciding_folders(&top.join("loop")).is_empty());
+    }
 }

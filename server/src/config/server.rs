@@ -30,6 +30,9 @@ const KEYS: [&str; 13] = [
     "limits",
 ];
 
+/// Where the server is asked what it does, where nothing is said.
+pub(super) const CONTROL_SOCKET: &str = "run/control";
+
 /// How long transfers get where nothing is said.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
@@ -71,7 +74,7 @@ pub(super) fn read(
         shutdown_grace: SHUTDOWN_GRACE,
         part_expiry: PART_EXPIRY,
         stream_expiry: STREAM_EXPIRY,
-        control_socket: Some(place.path("run/control")),
+        control_socket: Some(place.path(CONTROL_SOCKET)),
         metrics: None,
         log: LogSettings::default(),
         limits: Limits::default(),
@@ -173,11 +176,26 @@ fn distinct<T: PartialEq>(
 pub(super) fn folder(path: &Path) -> Result<PathBuf, String> {
     match fs::metadata(path) {
         Ok(found) if !found.is_dir() => Err(format!("{} is no folder", path.display())),
-        Err(error) if error.kind() != ErrorKind::NotFound => {
+        // Whose it is, and what to do, is said when the server starts.
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
             Err(format!("{} cannot be opened: {error}", path.display()))
         }
         _ => Ok(resolve(path)),
     }
+}
+
+/// What to say of a file that holds something else than a private key. It may be the key that all clients know the
+/// server by, damaged: nobody is to be sent to remove it.
+fn not_a_host_key(path: &str, full: &Path, error: &KeyError) -> String {
+    if fs::read(full).is_ok_and(|bytes| bytes.starts_with(b"\xef\xbb\xbf")) {
+        return format!(
+            "{path} begins with a byte order mark, which an editor put there: sed -i '1s/^\\xef\\xbb\\xbf//' {path}"
+        );
+    }
+    format!(
+        "{path} is no private key in OpenSSH's format: {error}; restore it from a backup. If it is lost, move the file \
+         away: the server makes a new key, and every client warns that the host has changed"
+    )
 }
 
 /// A host key that is fit for use, or does not exist yet: the server makes it when it starts.
@@ -203,9 +221,7 @@ fn host_key(place: &Place, path: &str) -> Result<PathBuf, String> {
                 "{path} has a passphrase, which nobody could type when the server starts: remove it with ssh-keygen -p -f {path}"
             ));
         }
-        Err(error) => {
-            return Err(format!("{path} is no host key: {error}; remove it, and the server makes one"));
-        }
+        Err(error) => return Err(not_a_host_key(path, &full, &error)),
         Ok(key) => key,
     };
     match key.algorithm() {

@@ -1,7 +1,7 @@
 //! The tables `[defaults]` and `[users.NAME]`.
 
+use super::place::resolve;
 use super::section::{Located, Section};
-use super::server::folder;
 use super::{Mistakes, Place, value};
 use crate::accounts::{
     Access, Account, AuthorizedKey, HashError, PasswordHash, SftpUploads, looks_like_a_line,
@@ -95,7 +95,8 @@ fn user(
     let make_root = section.span_of("root").is_none();
     let root = match &named {
         Some(root) => root.value.clone(),
-        None => implied_root(name, section, homes, make_root, mistakes),
+        // The server makes it if it is missing.
+        None => resolve(&homes.join(name)),
     };
     let keys: Vec<AuthorizedKey> = keys.into_iter().flatten().collect();
     let access = own.access.or(defaults.access).unwrap_or_default();
@@ -144,38 +145,10 @@ fn password(
     (password.map(|found| found.value.with_demo(demo)), Some(span))
 }
 
-/// A root that the administrator named.
+/// A root that the administrator named. One that cannot be opened is no mistake in the file: its disk may not be
+/// mounted yet, and it concerns its user alone.
 fn named_root<'a>(place: &Place, value: &'a DeValue<'a>) -> Result<PathBuf, String> {
-    let path = value::path(value)?;
-    let full = place.path(path);
-    match fs::canonicalize(&full) {
-        Ok(root) if root.is_dir() => Ok(root),
-        Ok(_) => Err(format!("{path} is no folder")),
-        Err(error) => Err(format!(
-            "{path} cannot be opened: {error}; mount or make it (only homes/NAME is made by the server), \
-             or leave root out"
-        )),
-    }
-}
-
-/// The root of a user without one: homes/NAME, which the server makes if it is missing.
-fn implied_root(
-    name: &str,
-    section: &Section<'_>,
-    homes: &Path,
-    is_used: bool,
-    mistakes: &mut Mistakes,
-) -> PathBuf {
-    let path = homes.join(name);
-    match folder(&path) {
-        Ok(root) => root,
-        Err(message) => {
-            if is_used {
-                mistakes.add(section.span(), &section.key("root"), message);
-            }
-            path
-        }
-    }
+    Ok(resolve(&place.path(value::path(value)?)))
 }
 
 /// The keys of one entry of `authorized-keys`: a line, or a file with lines.

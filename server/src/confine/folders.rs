@@ -2,13 +2,13 @@
 
 use super::ConfineError;
 use super::account::Account;
-use crate::accounts::{Access as UserAccess, OwnKeys};
+use crate::accounts::{Access as UserAccess, Account as User, OwnKeys};
 use crate::config::{Config, shown};
-use nix::unistd::User;
+use crate::permission::{READ, WRITE, closed, not_theirs, obstacle};
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
-use sshome_wire::display::Escaped;
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, fchown};
@@ -28,30 +28,44 @@ pub(super) fn make(config: &Config, owner: Option<&Account>) -> Result<(), Confi
     Ok(())
 }
 
-/// Looks, as the account, whether it can use what the server writes to.
-pub(super) fn check(config: &Config, account: &str) -> Result<(), ConfineError> {
-    let write = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
-    let mut wanted: Vec<(PathBuf, Access)> = all(config).into_iter().map(|folder| (folder, write)).collect();
-    wanted.extend(config.log.file.iter().map(|file| (file.clone(), Access::WRITE_OK)));
-    for user in config.accounts.iter().filter(|user| user.enabled) {
-        let access = match user.access {
-            UserAccess::ReadWrite => write,
-            UserAccess::ReadOnly => Access::READ_OK | Access::EXEC_OK,
-        };
-        wanted.push((user.root.clone(), access));
+/// What of the server's own files this process cannot use, which runs as `account`: a line each, with the command
+/// that mends it. A home concerns its user alone, and is looked at when it is opened; but if something is to be
+/// mended, all of it is named.
+pub(super) fn complaints(config: &Config, account: &str, host_keys: bool) -> Vec<String> {
+    let own_keys = OwnKeys::of(&config.dir).folder().to_owned();
+    let users = || config.accounts.iter().filter(|user| user.enabled);
+    let mut wanted = Vec::new();
+    if users().any(|user| user.make_root) {
+        wanted.push((config.homes.clone(), WRITE));
     }
-    let mut complaints: Vec<String> =
-        wanted.iter().filter_map(|(path, access)| complaint(path, *access, account)).collect();
+    // Perhaps nobody ever installs a key: then it is not missed.
+    if users().any(|user| user.own_keys) && own_keys.exists() {
+        wanted.push((own_keys, WRITE));
+    }
+    let files = || config.control_socket.iter().chain(&config.log.file);
+    wanted.extend(files().filter_map(|file| Some((file.parent()?.to_owned(), WRITE))));
+    wanted.extend(config.log.file.iter().map(|file| (file.clone(), Access::WRITE_OK)));
+    if host_keys {
+        wanted.extend(config.host_keys.iter().map(|key| (key.clone(), Access::READ_OK)));
+    }
+    let complain = |(path, access): &(PathBuf, Access)| complaint(config, path, *access, account);
+    let mut complaints: Vec<String> = wanted.iter().filter_map(complain).collect();
     // The socket's folder has to be the account's own: who owns it can put something else there.
     let socket = config.control_socket.as_deref().and_then(Path::parent);
     let foreign = |folder: &&Path| fs::metadata(folder).is_ok_and(|found| found.uid() != geteuid().as_raw());
     if let (Some(folder), true) = (socket.filter(foreign), complaints.is_empty()) {
-        complaints.push(not_theirs(folder, account));
+        complaints.push(line(folder, &not_theirs(folder, account)));
     }
-    if complaints.is_empty() {
-        return Ok(());
+    if !complaints.is_empty() {
+        let root = |user: &User| {
+            let access = if user.access == UserAccess::ReadWrite { WRITE } else { READ };
+            user.root.exists().then(|| complaint(config, &user.root, access, account)).flatten()
+        };
+        complaints.extend(users().filter_map(|user| root(user)));
     }
-    Err(ConfineError::NotTheirs { account: account.to_owned(), complaints })
+    let mut seen = HashSet::new();
+    complaints.retain(|complaint| seen.insert(complaint.clone()));
+    complaints
 }
 
 /// All that the server writes to, but for homes that lie elsewhere.
@@ -84,29 +98,24 @@ fn make_one(folder: &Path, owner: Option<&Account>) -> io::Result<()> {
 }
 
 /// What is in the way of the account, and the command that mends it; none if nothing is.
-fn complaint(path: &Path, access: Access, account: &str) -> Option<String> {
+fn complaint(config: &Config, path: &Path, access: Access, account: &str) -> Option<String> {
     match accessat(CWD, path, access, AtFlags::EACCESS) {
-        // What is missing is made when it is needed, in a folder that is looked at as well.
-        Ok(()) | Err(Errno::NOENT) => None,
-        Err(Errno::ACCESS) => Some(match closed(path) {
-            Some(folder) => format!("  {}: nobody else may pass through: chmod o+x {0}", shown(folder)),
-            None => not_theirs(path, account),
-        }),
-        Err(error) => Some(format!("  {}: {error}", shown(path))),
+        Ok(()) => None,
+        // It is made when it is needed.
+        Err(Errno::NOENT) => {
+            let above = path.ancestors().skip(1).find(|folder| folder.exists())?;
+            obstacle(above, WRITE, account).map(|why| line(above, &why))
+        }
+        Err(_) => {
+            match closed(path).filter(|folder| *folder != config.dir && folder.starts_with(&config.dir)) {
+                // A folder of the server's own is to be the account's, not to be opened for everybody.
+                Some(folder) => Some(line(folder, &not_theirs(folder, account))),
+                None => obstacle(path, access, account).map(|why| line(path, &why)),
+            }
+        }
     }
 }
 
-/// The outermost folder on the way that this process may not pass through.
-fn closed(path: &Path) -> Option<&Path> {
-    let mut way: Vec<&Path> = path.ancestors().skip(1).collect();
-    way.reverse();
-    way.into_iter().find(|folder| accessat(CWD, *folder, Access::EXEC_OK, AtFlags::EACCESS).is_err())
-}
-
-fn not_theirs(path: &Path, account: &str) -> String {
-    let owner = fs::metadata(path).ok().map(|found| found.uid());
-    let name = owner.and_then(|uid| User::from_uid(uid.into()).ok().flatten()).map(|user| user.name);
-    let owner = name.or(owner.map(|uid| uid.to_string())).unwrap_or_else(|| "somebody else".to_owned());
-    let (owner, account) = (Escaped(owner.as_bytes()), Escaped(account.as_bytes()));
-    format!("  {}: belongs to {owner}: chown -R {account}: {0}", shown(path))
+fn line(path: &Path, why: &str) -> String {
+    format!("  {}: {why}", shown(path))
 }

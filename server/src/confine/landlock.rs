@@ -73,6 +73,11 @@ impl fmt::Display for Landlock {
     }
 }
 
+/// Whether the kernel can do all that is asked for. Nothing is confined.
+pub(super) fn examine(config: &Config) -> Result<(), ConfineError> {
+    Ok(allowed(config, &homes(config)).map(drop)?)
+}
+
 /// The folders that homes lie in: the common one, and each root that lies elsewhere.
 fn homes(config: &Config) -> Vec<PathBuf> {
     let own_keys = OwnKeys::of(&config.dir);
@@ -114,10 +119,18 @@ fn allowed(config: &Config, homes: &[PathBuf]) -> Result<RulesetCreated, Ruleset
             folder(config.control_socket.as_deref().and_then(Path::parent)),
             make_bitflags!(AccessFs::{ReadDir | MakeSock | RemoveFile}),
         ))?
-        .add_rules(path_beneath_rules(folder(config.file.parent()), read))?
+        .add_rules(path_beneath_rules(settings(config), read))?
         .add_rules(path_beneath_rules([config.dir.join("keys")], read))?
         .add_rules(path_beneath_rules(&config.key_files, read))?
         .add_rules(path_beneath_rules(ZONES, read))
+}
+
+/// The folders that settings are read from after the start. If the file is behind a symbolic link, another release
+/// beside the link's target may be its target next. A whole folder of the system, as /etc, is not opened for that.
+fn settings(config: &Config) -> Vec<PathBuf> {
+    let is_narrow = |folder: &PathBuf| folder.starts_with(&config.dir) || folder.components().count() > 2;
+    let own = config.file.parent().map(Path::to_owned);
+    config.settings_folders().into_iter().filter(is_narrow).chain(own).collect()
 }
 
 /// What is done in homes. Nothing is executed there, and no device is made or asked to do something. Pipes and

@@ -12,6 +12,7 @@ pub use account::AccountError;
 
 use self::landlock::Landlock;
 use crate::config::{Config, ConfigError, Confine};
+use crate::permission;
 use ::landlock::RulesetError;
 use account::Account;
 use rustix::io::Errno;
@@ -20,6 +21,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use sshome_wire::display::Escaped;
 use std::fmt;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Why the server cannot be confined as it was told to be.
@@ -38,7 +40,7 @@ pub enum ConfineError {
     },
     /// What it has to write to belongs to somebody else.
     #[error(
-        "the account {} cannot use what the server has to write to, and nothing is changed behind your back:\n{}",
+        "the server runs as {}, which cannot use these files of its own; nothing was changed:\n{}",
         Escaped(.account.as_bytes()), .complaints.join("\n")
     )]
     NotTheirs {
@@ -46,6 +48,18 @@ pub enum ConfineError {
         account: String,
         /// A line each, with the command that mends it.
         complaints: Vec<String>,
+    },
+    /// Root would make files that the folder's owner cannot use.
+    #[error(
+        "{} belongs to {owner}, and this is root: what root makes here, {owner} could not use afterwards. Start it as \
+         {owner} (runuser -u {owner} -- sshomed …), or set account = \"{owner}\" in [server]",
+        crate::config::shown(.path)
+    )]
+    Foreign {
+        /// The server's folder, or its file of settings.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
     },
     /// A reload would fail.
     #[error(
@@ -99,6 +113,12 @@ impl Preparation {
     /// If there is no such account, this process cannot become it, or a folder cannot be made.
     pub fn begin(config: &Config) -> Result<Preparation, ConfineError> {
         let account = config.account.as_deref().map(Account::find).transpose()?;
+        match &account {
+            None if geteuid().is_root() => no_strangers(config)?,
+            Some(account) if !account.is_current() => {}
+            // Before anything is made: all of it at once.
+            _ => usable(config, true)?,
+        }
         if account.is_some() || config.confine != Confine::Off {
             // Landlock allows only what is there.
             let owner = account.as_ref().filter(|account| !account.is_current());
@@ -113,6 +133,7 @@ impl Preparation {
     /// # Errors
     /// If something is not as the settings want it. The process has to end then.
     pub fn confine(self, config: &Config) -> Result<Confinement, ConfineError> {
+        let became = self.account.as_ref().is_some_and(|account| !account.is_current());
         if let Some(account) = &self.account {
             account.enter()?;
         }
@@ -126,8 +147,9 @@ impl Preparation {
             confinement.hardened = true;
             confinement.landlock = Some(Landlock::begin(config)?);
         }
-        if let Some(account) = &confinement.account {
-            folders::check(config, account)?;
+        if became {
+            // Root has read the host keys.
+            usable(config, false)?;
         }
         if confinement.hardened || confinement.account.is_some() {
             // What a reload will read.
@@ -137,6 +159,48 @@ impl Preparation {
         }
         Ok(confinement)
     }
+}
+
+/// Refuses to start as an account that cannot use the server's own files.
+fn usable(config: &Config, host_keys: bool) -> Result<(), ConfineError> {
+    let account = permission::account();
+    let complaints = folders::complaints(config, &account, host_keys);
+    if complaints.is_empty() { Ok(()) } else { Err(ConfineError::NotTheirs { account, complaints }) }
+}
+
+/// Refuses to start as root where the server's files belong to somebody else.
+fn no_strangers(config: &Config) -> Result<(), ConfineError> {
+    let foreign = |path: &&PathBuf| std::fs::metadata(path).is_ok_and(|found| found.uid() != 0);
+    match [&config.dir, &config.file].into_iter().find(foreign) {
+        Some(path) => {
+            let owner = permission::owner(path).unwrap_or_default();
+            Err(ConfineError::Foreign { path: path.clone(), owner })
+        }
+        None => Ok(()),
+    }
+}
+
+/// What would keep a server from starting with these settings, as far as accounts and folders go. Changes nothing
+/// but this process, which becomes the account that the server would be.
+#[must_use]
+pub fn examine(config: &Config) -> Vec<String> {
+    let account = match config.account.as_deref().map(Account::find).transpose() {
+        Ok(account) => account,
+        Err(error) => return vec![error.to_string()],
+    };
+    let examined = match &account {
+        None if geteuid().is_root() => no_strangers(config),
+        Some(account) if !account.is_current() => {
+            account.enter().map_err(ConfineError::from).and_then(|()| usable(config, false))
+        }
+        _ => usable(config, true),
+    };
+    let read = config.load_again().map(drop).map_err(|error| ConfineError::Settings {
+        confinement: format!("account {}", permission::account()),
+        error,
+    });
+    let landlock = if config.confine == Confine::Required { landlock::examine(config) } else { Ok(()) };
+    [examined, read, landlock].into_iter().filter_map(Result::err).map(|error| error.to_string()).collect()
 }
 
 impl Confinement {

@@ -31,6 +31,20 @@ pub enum ClientError {
     Refused(String),
 }
 
+/// Asks the first server that listens at one of these.
+///
+/// # Errors
+/// As [`ask`]; [`ClientError::Off`] if there are none.
+pub fn ask_any(sockets: &[PathBuf], request: &Request) -> Result<Answer, ClientError> {
+    for socket in sockets {
+        match ask(socket, request) {
+            Err(ClientError::NoServer(_)) => {}
+            answered => return answered,
+        }
+    }
+    Err(sockets.first().map_or(ClientError::Off, |socket| ClientError::NoServer(socket.clone())))
+}
+
 /// Asks the server that listens there.
 ///
 /// # Errors

@@ -9,9 +9,9 @@ mod server;
 mod status;
 mod text;
 
-pub use client::{ClientError, ask};
-pub use server::{BindError, Control};
-pub(crate) use status::standings;
+pub use client::{ClientError, ask, ask_any};
+pub use server::{BindError, Control, examine};
+pub(crate) use status::moment;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,12 @@ pub fn shown(answer: &Answer, json: bool) -> Result<String, serde_json::Error> {
         Answer::Status(status) => text::status(status),
         Answer::Kicked { sessions } => text::kicked(sessions),
         Answer::Scanned { homes } => text::scanned(homes),
-        Answer::Reloaded { added, removed, ended } => text::reloaded(added, removed, *ended),
+        Answer::Reloaded { added, removed, ended, unavailable } => {
+            text::reloaded(added, removed, *ended) + &text::unavailable(unavailable)
+        }
+        Answer::Applied(applied) => text::applied(applied),
+        Answer::Reopened { user, anew } => text::reopened(user, *anew),
+        Answer::Forgiven { sources } => text::forgiven(sources),
         Answer::Error { message } => format!("{message}\n"),
     })
 }
@@ -35,7 +40,23 @@ pub fn shown(answer: &Answer, json: bool) -> Result<String, serde_json::Error> {
 /// Whether part of what was asked for was not done.
 #[must_use]
 pub fn is_incomplete(answer: &Answer) -> bool {
-    matches!(answer, Answer::Scanned { homes } if homes.iter().any(|home| home.compared.is_none()))
+    match answer {
+        Answer::Scanned { homes } => homes.iter().any(|home| home.compared.is_none()),
+        Answer::Applied(applied) => !applied.pending.is_empty(),
+        _ => false,
+    }
+}
+
+/// The penalties that a server told of, as people read them, or as a line of JSON.
+///
+/// # Errors
+/// If they cannot be written as JSON.
+pub fn shown_penalties(status: &Status, json: bool) -> Result<String, serde_json::Error> {
+    match json {
+        true => Ok(serde_json::json!({ "penalties": status.penalties }).to_string() + "\n"),
+        false if status.penalties.is_empty() => Ok("no address has a penalty\n".to_owned()),
+        false => Ok(text::penalties(&status.penalties)),
+    }
 }
 
 /// What can be asked.
@@ -56,6 +77,21 @@ pub enum Request {
     },
     /// To take up the settings as they are now.
     Reload,
+    /// The same, and to tell how a user's settings in the file and in force compare then.
+    Apply {
+        /// Whose.
+        user: String,
+    },
+    /// To open a user's home anew by its path.
+    HomeReopen {
+        /// Whose.
+        user: String,
+    },
+    /// To lift the penalty of an address.
+    Forgive {
+        /// The address, a network as it is listed, or `all`.
+        source: String,
+    },
 }
 
 /// What is answered.
@@ -82,12 +118,55 @@ pub enum Answer {
         removed: Vec<String>,
         /// How many sessions were ended.
         ended: usize,
+        /// Homes that are not served.
+        #[serde(default)]
+        unavailable: Vec<UnavailableHome>,
+    },
+    /// What became of the settings of one user.
+    Applied(Applied),
+    /// A home was opened.
+    Reopened {
+        /// Whose.
+        user: String,
+        /// Whether there was anything to do.
+        anew: bool,
+    },
+    /// Penalties were lifted.
+    Forgiven {
+        /// The addresses and networks that had one.
+        sources: Vec<String>,
     },
     /// It was not done.
     Error {
         /// Why.
         message: String,
     },
+}
+
+/// How the settings of a user in the file compare with those in force, after a reload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Whose.
+    pub user: String,
+    /// Why the file as a whole was refused; none if it was taken up.
+    pub refused: Option<String>,
+    /// The settings that are others in the file than in force.
+    pub pending: Vec<String>,
+    /// Why the home is not served, if it is not.
+    pub unavailable: Option<String>,
+    /// How many sessions were ended.
+    pub ended: usize,
+}
+
+/// A home that is not served: its user is locked out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnavailableHome {
+    /// Whose.
+    pub user: String,
+    /// Where it should be; bytes that are no text are escaped.
+    pub root: String,
+    /// Why, with what to do.
+    pub why: String,
 }
 
 /// What a server does. Times are in seconds, sizes in bytes.
@@ -101,8 +180,23 @@ pub struct Status {
     pub since: u64,
     /// The sessions of users who have logged in, the oldest first.
     pub sessions: Vec<Session>,
+    /// Where it listens.
+    #[serde(default)]
+    pub listen: Vec<String>,
+    /// Why the settings in the file do not apply; none if they do.
+    #[serde(default)]
+    pub settings_refused: Option<String>,
     /// The homes that are served.
     pub homes: Vec<Home>,
+    /// The homes that are not, or were replaced.
+    #[serde(default)]
+    pub unavailable: Vec<UnavailableHome>,
+    /// Open files, sockets and the like of the process; none if they cannot be counted.
+    #[serde(default)]
+    pub descriptors: Option<u64>,
+    /// How many there may be.
+    #[serde(default)]
+    pub max_descriptors: Option<u64>,
     /// Addresses that failed to log in.
     pub penalties: Vec<Penalty>,
 }
@@ -148,7 +242,7 @@ pub struct Home {
     pub user: String,
     /// Bytes that are stored.
     pub used: u64,
-    /// Bytes that are set aside.
+    /// Bytes that are reserved for uploads.
     pub reserved: u64,
     /// Bytes that may be stored; none for no limit.
     pub quota: Option<u64>,
@@ -156,6 +250,9 @@ pub struct Home {
     pub entries: u64,
     /// How many there may be; none for no limit.
     pub max_entries: Option<u64>,
+    /// Bytes that are free on its disk; none if the disk does not tell.
+    #[serde(default)]
+    pub disk_free: Option<u64>,
 }
 
 /// What a source has left of its penalty.

@@ -1,10 +1,10 @@
 //! The side that answers.
 
-use super::{Answer, Request, Scanned, status};
+use super::{Answer, Applied, Request, Scanned, UnavailableHome, status};
 use crate::config::shown;
 use crate::home::Homes;
 use crate::quota::Ledger;
-use crate::reload::{self, Reloader};
+use crate::reload::Reloader;
 use crate::session::Shared;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use std::fs::DirBuilder;
@@ -41,7 +41,10 @@ pub struct Control {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The folder or the socket cannot be made.
-    #[error("the control socket {} cannot be made: {error}; control-socket names another place, or \"off\"", shown(.path))]
+    #[error(
+        "the control socket {} cannot be made: {}; control-socket names another place, or \"off\"",
+        shown(.path), crate::permission::Unmakeable(.path, .error)
+    )]
     Make {
         /// The socket.
         path: PathBuf,
@@ -49,10 +52,14 @@ pub enum BindError {
         error: io::Error,
     },
     /// Others could put something else in its place.
-    #[error("{} holds the control socket, and others can write to it: chmod 700, or name a folder of its own", shown(.0))]
+    #[error(
+        "{folder} holds the control socket, and others can write to it (it is {whose}): chmod 700 {folder}, or name a \
+         folder of its own",
+        folder = shown(.0), whose = crate::permission::ownership(.0)
+    )]
     Open(PathBuf),
     /// Another server is there.
-    #[error("{} is the control socket of another sshomed that runs", shown(.0))]
+    #[error("another sshomed runs here: {} is its control socket; `sshomed status` shows it", shown(.0))]
     Taken(PathBuf),
     /// Something else has the name.
     #[error("{} is no socket: remove it, or set control-socket", shown(.0))]
@@ -70,10 +77,7 @@ impl Control {
         DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
         let folder = open(parent).map_err(failed)?;
         let stat = rustix::fs::fstat(&folder).map_err(|error| failed(error.into()))?;
-        let others = stat.st_mode & 0o022 != 0;
-        if others || stat.st_uid != rustix::process::geteuid().as_raw() {
-            return Err(BindError::Open(parent.to_owned()));
-        }
+        check_folder(parent, stat.st_mode, stat.st_uid)?;
         match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(BindError::Taken(path.to_owned())),
@@ -116,6 +120,29 @@ impl Control {
             }
         }
     }
+}
+
+/// Whether there can be a socket at `path`, whose folder exists.
+///
+/// # Errors
+/// If others can write to the folder, or something else has the name.
+pub fn examine(path: &Path) -> Result<(), BindError> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let folder = std::fs::metadata(parent);
+    let folder = folder.map_err(|error| BindError::Make { path: path.to_owned(), error })?;
+    check_folder(parent, folder.mode(), folder.uid())?;
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if FileType::from_raw_mode(found.mode()) != FileType::Socket => {
+            Err(BindError::NoSocket(path.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a folder that others can write to, or that is somebody else's.
+fn check_folder(folder: &Path, mode: u32, owner: u32) -> Result<(), BindError> {
+    let is_private = mode & 0o022 == 0 && owner == rustix::process::geteuid().as_raw();
+    if is_private { Ok(()) } else { Err(BindError::Open(folder.to_owned())) }
 }
 
 impl Drop for Control {
@@ -164,22 +191,86 @@ async fn converse(
 
 async fn answer(request: Request, shared: &Arc<Shared>, reloader: &Reloader, since: SystemTime) -> Answer {
     match request {
-        Request::Status => Answer::Status(status::status(shared, since)),
+        Request::Status => {
+            let world = Arc::clone(shared);
+            let status = tokio::task::spawn_blocking(move || Answer::Status(status::status(&world, since)));
+            status.await.unwrap_or_else(fault)
+        }
         Request::Kick { who } => kick(shared, &who),
         Request::QuotaScan { user } => {
             let world = Arc::clone(shared);
-            let scanned = tokio::task::spawn_blocking(move || scan(&world, user.as_deref())).await;
-            scanned
-                .unwrap_or_else(|error| Answer::Error { message: format!("a fault of the server: {error}") })
+            tokio::task::spawn_blocking(move || scan(&world, user.as_deref())).await.unwrap_or_else(fault)
         }
-        Request::Reload => {
-            let result = reloader.reload().await;
-            reload::tell(&result);
-            match result {
-                Ok(done) => Answer::Reloaded { added: done.added, removed: done.removed, ended: done.ended },
-                Err(error) => Answer::Error { message: error.to_string() },
+        Request::Reload => match reloader.reload().await {
+            Ok(done) => Answer::Reloaded {
+                added: done.added,
+                removed: done.removed,
+                ended: done.ended,
+                unavailable: done.unavailable.into_iter().map(UnavailableHome::from).collect(),
+            },
+            Err(refused) => Answer::Error { message: refused.to_string() },
+        },
+        Request::Apply { user } => apply(reloader, user).await,
+        Request::HomeReopen { user } => {
+            let world = Arc::clone(shared);
+            tokio::task::spawn_blocking(move || reopen(&world, user)).await.unwrap_or_else(fault)
+        }
+        Request::Forgive { source } => match shared.gate.forgive(&source) {
+            none if none.is_empty() => {
+                let source = sshome_wire::display::Escaped(source.as_bytes());
+                Answer::Error {
+                    message: format!("{source} has no penalty: `sshomed penalties` lists those that have"),
+                }
             }
+            sources => {
+                tracing::info!(sources = sources.join(" "), "penalties lifted by the administrator");
+                Answer::Forgiven { sources }
+            }
+        },
+    }
+}
+
+fn fault(error: tokio::task::JoinError) -> Answer {
+    Answer::Error { message: format!("a fault of the server: {error}") }
+}
+
+/// Takes the file up, and tells whether what it says of a user is in force then.
+async fn apply(reloader: &Reloader, user: String) -> Answer {
+    let (refused, ended) = match reloader.reload().await {
+        Ok(done) => (None, done.ended),
+        Err(refused) => (Some(refused.error.to_string()), refused.ended),
+    };
+    match reloader.standing_of(&user).await {
+        Ok(standing) => Answer::Applied(Applied {
+            user,
+            refused,
+            pending: standing.pending,
+            unavailable: standing.unavailable,
+            ended,
+        }),
+        Err(error) => Answer::Error { message: error.to_string() },
+    }
+}
+
+/// Opens a home anew. Sessions that are in the old one are ended: what they wrote would be lost.
+fn reopen(shared: &Shared, user: String) -> Answer {
+    let name = sshome_wire::display::Escaped(user.as_bytes()).to_string();
+    let config = shared.config.load();
+    let Some(account) = config.accounts.iter().find(|account| account.name == user && account.enabled) else {
+        return Answer::Error { message: format!("there is no user {name} who may log in") };
+    };
+    match shared.homes.reopen(account, &shared.ledgers) {
+        Ok(anew) => {
+            if anew {
+                tracing::info!(user = name, "the home was opened anew, for the administrator");
+                let sessions = shared.sessions.logged_in();
+                let theirs = |login: &crate::auth::Login| login.name() == user;
+                let theirs = sessions.iter().filter(|session| session.login().is_some_and(theirs));
+                theirs.for_each(|session| session.end("the home was replaced"));
+            }
+            Answer::Reopened { user, anew }
         }
+        Err(error) => Answer::Error { message: error.to_string() },
     }
 }
 
@@ -209,7 +300,11 @@ fn scan(shared: &Shared, user: Option<&str>) -> Answer {
     ledgers.retain(|(name, _)| user.is_none_or(|user| user == name));
     if let (Some(user), true) = (user, ledgers.is_empty()) {
         let user = sshome_wire::display::Escaped(user.as_bytes());
-        return Answer::Error { message: format!("there is no user {user} whose home is served") };
+        return Answer::Error {
+            message: format!(
+                "there is no user {user} whose home is served: `sshomed status` lists those that are not"
+            ),
+        };
     }
     let homes = ledgers.into_iter().map(|(user, ledger)| scan_one(&shared.homes, user, &ledger));
     Answer::Scanned { homes: homes.collect() }
@@ -226,7 +321,7 @@ fn scan_one(homes: &Homes, user: String, ledger: &Ledger) -> Scanned {
                             user,
                             bytes,
                             entries,
-                            "the books were off by this much, and are corrected"
+                            "the accounting had so many too many (below 0: too few), and was corrected"
                         );
                     }
                     return Scanned { user, compared: Some(compared), error: None };

@@ -1,13 +1,16 @@
 //! What the server does, gathered from all who know it.
 
 use super::seconds::since_1970;
-use super::{Compared, Home, Penalty, Session, Status, Transfer};
+use super::{Compared, Home, Penalty, Session, Status, Transfer, UnavailableHome};
 use crate::audit::Progress;
-use crate::metrics::Standing;
+use crate::config::shown;
+use crate::home::{Homes, Unavailable};
+use crate::metrics::{Moment, Standing};
 use crate::quota::{Comparison, Ledger};
 use crate::session::{self, Shared};
 use std::time::{Instant, SystemTime};
 
+/// Blocks: it asks the disks.
 pub(super) fn status(shared: &Shared, since: SystemTime) -> Status {
     let penalties = shared.gate.penalties(Instant::now()).into_iter().map(|penalty| Penalty {
         source: penalty.source,
@@ -19,13 +22,33 @@ pub(super) fn status(shared: &Shared, since: SystemTime) -> Status {
         pid: std::process::id(),
         since: since_1970(since),
         sessions: shared.sessions.logged_in().iter().filter_map(|session| one_session(session)).collect(),
-        homes: shared.ledgers.all().into_iter().map(|(user, ledger)| home(user, &ledger)).collect(),
+        listen: shared.listen.iter().map(ToString::to_string).collect(),
+        settings_refused: shared.refused.load().as_ref().map(|why| why.to_string()),
+        homes: homes(shared),
+        unavailable: unavailable(&shared.homes),
+        descriptors: shared.metrics.descriptors().open(),
+        max_descriptors: shared.metrics.descriptors().limit(),
         penalties: penalties.collect(),
     }
 }
 
-/// What holds at the moment, for the metrics.
-pub(crate) fn standings(shared: &Shared) -> Vec<Standing> {
+fn homes(shared: &Shared) -> Vec<Home> {
+    shared.ledgers.all().into_iter().map(|(user, ledger)| home(&shared.homes, user, &ledger)).collect()
+}
+
+/// The homes that are not served, or were replaced.
+pub(super) fn unavailable(homes: &Homes) -> Vec<UnavailableHome> {
+    homes.problems().into_iter().map(UnavailableHome::from).collect()
+}
+
+impl From<Unavailable> for UnavailableHome {
+    fn from(home: Unavailable) -> UnavailableHome {
+        UnavailableHome { root: shown(&home.root).to_string(), user: home.user, why: home.why }
+    }
+}
+
+/// What holds at the moment, for the metrics. Blocks: it asks the disks.
+pub(crate) fn moment(shared: &Shared) -> Moment {
     let sessions = shared.sessions.logged_in();
     let of_user = |user: &str| {
         sessions.iter().filter(|session| session.login().is_some_and(|login| login.name() == user)).count()
@@ -36,9 +59,14 @@ pub(crate) fn standings(shared: &Shared) -> Vec<Standing> {
         reserved: home.reserved,
         quota: home.quota,
         entries: home.entries,
+        disk_free: home.disk_free,
         user: home.user,
     };
-    shared.ledgers.all().into_iter().map(|(user, ledger)| standing(home(user, &ledger))).collect()
+    Moment {
+        homes: homes(shared).into_iter().map(standing).collect(),
+        unavailable: shared.homes.problems().into_iter().map(|home| home.user).collect(),
+        settings_stale: shared.refused.load().is_some(),
+    }
 }
 
 pub(super) fn compared(comparison: Comparison) -> Option<Compared> {
@@ -75,9 +103,10 @@ fn transfer(progress: Progress) -> Transfer {
     }
 }
 
-fn home(user: String, ledger: &Ledger) -> Home {
+fn home(homes: &Homes, user: String, ledger: &Ledger) -> Home {
     let ((used, reserved), limits) = (ledger.usage(), ledger.limits());
     Home {
+        disk_free: homes.disk_free(&user),
         user,
         used: used.bytes,
         reserved: reserved.bytes,

@@ -1,7 +1,7 @@
 //! Answers as people read them.
 
 use super::seconds::{since_1970, spoken};
-use super::{Home, Scanned, Session, Status, Transfer};
+use super::{Applied, Home, Penalty, Scanned, Session, Status, Transfer, UnavailableHome};
 use crate::admin::columns;
 use sshome_wire::display::Size;
 use std::time::SystemTime;
@@ -12,6 +12,9 @@ pub(super) fn status(status: &Status) -> String {
     let ago = |since: u64| spoken(now.saturating_sub(since));
     let mut text =
         format!("sshomed {}, process {}, for {}\n\n", status.version, status.pid, ago(status.since));
+    if let Some(why) = &status.settings_refused {
+        text += &format!("the settings in force are older than the file, which is refused: {why}\n\n");
+    }
     text += &sessions(&status.sessions, ago);
     let transfers = status
         .sessions
@@ -24,18 +27,78 @@ pub(super) fn status(status: &Status) -> String {
         text += &columns(&[vec![head], transfers].concat());
     }
     text += "\n";
-    let head = ["HOME", "USED", "SET ASIDE", "QUOTA", "FILES", "MAX FILES"].map(str::to_owned);
+    let head = ["HOME", "USED", "RESERVED", "QUOTA", "FILES", "MAX FILES", "DISK FREE"].map(str::to_owned);
     text += &columns(&[vec![head], status.homes.iter().map(home).collect()].concat());
-    if !status.penalties.is_empty() {
-        let head = ["ADDRESS", "PENALTY", "REFUSED FOR"].map(str::to_owned);
-        let rows = status.penalties.iter().map(|penalty| {
-            let refused = penalty.refused.map_or("-".to_owned(), whole);
-            [penalty.source.clone(), whole(penalty.left), refused]
-        });
+    if !status.unavailable.is_empty() {
         text += "\n";
-        text += &columns(&[vec![head], rows.collect()].concat());
+        text += &unavailable(&status.unavailable);
+    }
+    if !status.penalties.is_empty() {
+        text += "\n";
+        text += &penalties(&status.penalties);
+    }
+    if let (Some(open), Some(most)) = (status.descriptors, status.max_descriptors) {
+        text += &format!("\n{open} of {most} descriptors are open\n");
     }
     text
+}
+
+/// Addresses that failed to log in.
+pub(super) fn penalties(penalties: &[Penalty]) -> String {
+    let head = ["ADDRESS", "PENALTY", "REFUSED FOR"].map(str::to_owned);
+    let rows = penalties.iter().map(|penalty| {
+        let refused = penalty.refused.map_or("-".to_owned(), whole);
+        [penalty.source.clone(), whole(penalty.left), refused]
+    });
+    columns(&[vec![head], rows.collect()].concat())
+}
+
+/// Homes that are not served, a line each.
+pub(super) fn unavailable(homes: &[UnavailableHome]) -> String {
+    let line = |home: &UnavailableHome| {
+        format!("{} is locked out, the home {} is unavailable: {}\n", home.user, home.root, home.why)
+    };
+    homes.iter().map(line).collect()
+}
+
+/// What became of a change of one user's settings.
+pub(super) fn applied(applied: &Applied) -> String {
+    let Applied { user, refused, pending, unavailable, ended } = applied;
+    let sessions = match ended {
+        0 => String::new(),
+        1 => "; 1 session was ended".to_owned(),
+        ended => format!("; {ended} sessions were ended"),
+    };
+    let mut text = match (refused, pending.is_empty()) {
+        (None, true) => format!("the server has taken it up{sessions}\n"),
+        (Some(_), true) => format!("the server has applied it{sessions}\n"),
+        (_, false) => {
+            format!(
+                "NOT in force: {}; the server still uses its older settings{sessions}\n",
+                pending.join(", ")
+            )
+        }
+    };
+    if let Some(why) = refused {
+        text += &format!("the server refuses the file as a whole: {why}\n");
+    }
+    if let Some(why) = unavailable {
+        text += &format!("{user} is locked out, the home is unavailable: {why}\n");
+    }
+    text
+}
+
+/// A home was opened.
+pub(super) fn reopened(user: &str, anew: bool) -> String {
+    match anew {
+        true => format!("the home of {user} is open, and was counted\n"),
+        false => format!("the home of {user} is the one that was opened: there is nothing to do\n"),
+    }
+}
+
+/// Penalties were lifted.
+pub(super) fn forgiven(sources: &[String]) -> String {
+    format!("no penalty any more: {}\n", sources.join(", "))
 }
 
 /// The sessions that were ended.
@@ -55,13 +118,21 @@ pub(super) fn scanned(homes: &[Scanned]) -> String {
         match (found.bytes_off, found.entries_off) {
             (0, 0) => format!("{holds}, as booked\n"),
             (bytes, entries) => {
-                format!(
-                    "{holds}; the books were off by {bytes:+} bytes and {entries:+} entries, and are corrected\n"
-                )
+                let (bytes, entries) = (off(bytes, "bytes"), off(entries, "entries"));
+                format!("{holds}; the accounting had {bytes} and {entries}, and was corrected\n")
             }
         }
     };
     homes.iter().map(line).collect()
+}
+
+/// By how much an earlier count was wrong.
+fn off(number: i64, unit: &str) -> String {
+    match number {
+        0 => format!("the right number of {unit}"),
+        more if more > 0 => format!("{more} {unit} too many"),
+        less => format!("{} {unit} too few", less.unsigned_abs()),
+    }
 }
 
 /// What has become different.
@@ -112,7 +183,7 @@ fn one_transfer(session: &Session, transfer: &Transfer) -> [String; 5] {
     ]
 }
 
-fn home(home: &Home) -> [String; 6] {
+fn home(home: &Home) -> [String; 7] {
     let limit = |text: Option<String>| text.unwrap_or_else(|| "unlimited".to_owned());
     [
         home.user.clone(),
@@ -121,6 +192,7 @@ fn home(home: &Home) -> [String; 6] {
         limit(home.quota.map(|quota| Size(quota).to_string())),
         home.entries.to_string(),
         limit(home.max_entries.map(|most| most.to_string())),
+        home.disk_free.map_or_else(|| "-".to_owned(), |free| Size(free).to_string()),
     ]
 }
 

@@ -1,23 +1,38 @@
 //! All homes of a server.
 
-use super::{Error, Home, Kept, Left, Place, Result, Source, TURNS, freed_bytes, scan::scan, sync::Disk};
-use crate::accounts::{Access, Account};
+use super::prepare::{Opening, make_and_open, reason, writable};
+use super::{
+    Error, Home, HomeRoot, Kept, Left, Place, PrepareError, Result, Source, TURNS, Unavailable, freed_bytes,
+    scan::scan, sync::Disk,
+};
+use crate::accounts::Account;
 use crate::auth::Login;
+use crate::config::shown;
 use crate::quota::{Comparison, Ledger, Ledgers, Limits};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use sshome_wire::RemotePath;
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The homes of all users. This is the seam behind which they could lie on another kind of store.
 #[derive(Debug, Default)]
 pub struct Homes {
-    places: RwLock<HashMap<String, Arc<Place>>>,
+    /// By user.
+    homes: RwLock<BTreeMap<String, State>>,
+    /// Users whose homes are being opened: by one thread each, since the lock on a home is the process's.
+    pub(super) opening: Mutex<HashSet<String>>,
     /// By device.
     disks: Mutex<HashMap<u64, Weak<Disk>>>,
+}
+
+/// What became of a home.
+#[derive(Debug)]
+enum State {
+    Served(Arc<Place>),
+    Unavailable(Unavailable),
 }
 
 /// A home that can be served: opened, locked and counted.
@@ -28,64 +43,53 @@ pub struct Prepared {
     ledger: Arc<Ledger>,
 }
 
-/// Why a home cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    /// It could not be made, opened or read.
-    #[error("the home of {user}, {}: {error}", root.display())]
-    Home {
-        /// Whose.
-        user: String,
-        /// Where.
-        root: PathBuf,
-        /// Why.
-        error: Error,
-    },
-    /// Another process holds its lock.
-    #[error(
-        "the home of {user}, {}, is served by another sshomed, or by this one for another user; end that one first, or serve another folder with --dir",
-        root.display()
-    )]
-    Locked {
-        /// Whose.
-        user: String,
-        /// Where.
-        root: PathBuf,
-    },
-}
-
 impl Homes {
     /// Makes the homes that are missing and may be made, opens the books with a scan, and sorts what
-    /// an ended server has left in their staging folders. Takes as long as reading all homes.
+    /// an ended server has left in their staging folders. Takes as long as reading all homes. A home that
+    /// cannot be served locks out its own user, and is logged.
     ///
     /// # Errors
-    /// At the first home that cannot be served.
+    /// If another server holds the locks of all homes.
     pub fn prepare(accounts: &[Arc<Account>]) -> std::result::Result<(Homes, Ledgers), PrepareError> {
         let (homes, ledgers) = (Homes::default(), Ledgers::default());
-        for home in homes.prepare_more(accounts)? {
-            homes.add(home, &ledgers);
+        let mut locked = None;
+        for account in accounts.iter().filter(|account| account.enabled) {
+            match homes.prepare_one(account) {
+                Ok(home) => homes.add(home, &ledgers),
+                Err(error) => {
+                    homes.set_unavailable(account, &error, &ledgers);
+                    locked =
+                        Some(error).filter(|error| matches!(error, PrepareError::Locked { .. })).or(locked);
+                }
+            }
         }
-        Ok((homes, ledgers))
+        let serves_none = || !homes.states().values().any(|state| matches!(state, State::Served(_)));
+        match locked {
+            Some(error) if serves_none() => Err(error),
+            _ => Ok((homes, ledgers)),
+        }
     }
 
-    /// The same for further homes. None is served before [`Homes::add`].
+    /// Opens, locks and counts a home. It is not served before [`Homes::add`].
     ///
     /// # Errors
-    /// At the first home that cannot be served.
-    pub fn prepare_more(
-        &self,
-        accounts: &[Arc<Account>],
-    ) -> std::result::Result<Vec<Prepared>, PrepareError> {
-        accounts.iter().filter(|account| account.enabled).map(|account| self.prepare_one(account)).collect()
-    }
-
-    fn prepare_one(&self, account: &Account) -> std::result::Result<Prepared, PrepareError> {
-        let failed =
-            |error| PrepareError::Home { user: account.name.clone(), root: account.root.clone(), error };
+    /// If it cannot be served.
+    pub fn prepare_one(&self, account: &Account) -> std::result::Result<Prepared, PrepareError> {
+        let _opening = Opening::begin(self, &account.name)?;
+        let failed = |error| PrepareError::Home {
+            user: account.name.clone(),
+            root: account.root.clone(),
+            why: reason(account, error),
+        };
         let top = make_and_open(account).map_err(failed)?;
+        if std::fs::canonicalize(&account.root).is_ok_and(|real| real != account.root) {
+            let why = "a symbolic link leads elsewhere since the settings were read: run `sshomed reload`";
+            let (user, root) = (account.name.clone(), account.root.clone());
+            return Err(PrepareError::Home { user, root, why: why.to_owned() });
+        }
         match rustix::fs::flock(&top, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(Errno::WOULDBLOCK) => {
                 let (user, root) = (account.name.clone(), account.root.clone());
                 return Err(PrepareError::Locked { user, root });
             }
@@ -93,10 +97,99 @@ impl Homes {
         }
         let ledger = Arc::new(take_stock(account, &top).map_err(failed)?);
         let disk = self.disk_of(&top).map_err(failed)?;
-        let place = Arc::new(Place::new(top, disk));
+        let root = HomeRoot::new(&account.name, &account.root, &top).map_err(failed)?;
+        let place = Arc::new(Place::new(top, root, disk));
         let home = Home::open(writable(account), Arc::clone(&place)).map_err(failed)?;
         home.recover(&ledger).map_err(failed)?;
         Ok(Prepared { user: account.name.clone(), place, ledger })
+    }
+
+    /// Notes that a home cannot be served, in place of the one that its user had, and logs why.
+    pub fn set_unavailable(&self, account: &Account, error: &PrepareError, ledgers: &Ledgers) {
+        let (user, root, why) = (account.name.clone(), account.root.clone(), error.reason());
+        let home = Unavailable { user, root, why };
+        let mut states = self.states_mut();
+        if !matches!(states.get(&home.user), Some(State::Unavailable(before)) if *before == home) {
+            let Unavailable { user, root, why } = &home;
+            tracing::error!(user, root = %shown(root), why, "home unavailable: its user is locked out");
+        }
+        ledgers.remove(&home.user);
+        states.insert(home.user.clone(), State::Unavailable(home));
+    }
+
+    /// Tries again to open a home that is unavailable.
+    ///
+    /// # Errors
+    /// If it still is.
+    pub fn retry(&self, account: &Account, ledgers: &Ledgers) -> std::result::Result<(), PrepareError> {
+        let waits = |states: &BTreeMap<String, State>| matches!(states.get(&account.name), Some(State::Unavailable(home)) if home.root == account.root);
+        if !waits(&self.states()) {
+            return Ok(());
+        }
+        match self.prepare_one(account) {
+            Ok(home) => {
+                let mut states = self.states_mut();
+                // A reload may have removed the user meanwhile, or given another root.
+                if waits(&states) {
+                    tracing::info!(user = account.name, "the home is available again");
+                    ledgers.insert(&home.user, home.ledger);
+                    states.insert(home.user, State::Served(home.place));
+                }
+                Ok(())
+            }
+            Err(error) => {
+                if waits(&self.states()) && !matches!(error, PrepareError::Opening(_)) {
+                    self.set_unavailable(account, &error, ledgers);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens a home anew by its path: one that is unavailable, or that was replaced. Returns whether there
+    /// was anything to do. The sessions in the old one have to end.
+    ///
+    /// # Errors
+    /// If it cannot be served. Then nobody works in the old one either.
+    pub fn reopen(&self, account: &Account, ledgers: &Ledgers) -> std::result::Result<bool, PrepareError> {
+        match self.place(&account.name) {
+            None => self.retry(account, ledgers).map(|()| true),
+            Some(place) if place.root.look().is_none() => Ok(false),
+            Some(_) => {
+                let prepared = self.prepare_one(account);
+                match prepared {
+                    Ok(home) => self.add(home, ledgers),
+                    Err(error) => {
+                        self.set_unavailable(account, &error, ledgers);
+                        return Err(error);
+                    }
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Looks at all homes, and lists those that are unavailable or were replaced, by user.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Unavailable> {
+        let state = |(user, state): (&String, &State)| match state {
+            State::Unavailable(home) => (user.clone(), Err(home.clone())),
+            State::Served(place) => (user.clone(), Ok(Arc::clone(&place.root))),
+        };
+        // A stat may hang, as with NFS: nothing is locked meanwhile.
+        let homes: Vec<_> = self.states().iter().map(state).collect();
+        let problem = |(user, home): (String, std::result::Result<Arc<HomeRoot>, Unavailable>)| match home {
+            Err(home) => Some(home),
+            Ok(root) => root.look().map(|found| Unavailable {
+                root: root.path().to_owned(),
+                why: format!(
+                    "{found} while the server runs: nothing is written; put it back, or run \
+                     `sshomed home reopen {user}`"
+                ),
+                user,
+            }),
+        };
+        homes.into_iter().filter_map(problem).collect()
     }
 
     fn disk_of(&self, top: &OwnedFd) -> Result<Arc<Disk>> {
@@ -114,28 +207,43 @@ impl Homes {
     /// Serves a home from now on, in place of the one that its user had.
     pub fn add(&self, home: Prepared, ledgers: &Ledgers) {
         ledgers.insert(&home.user, home.ledger);
-        self.places_mut().insert(home.user, home.place);
+        self.states_mut().insert(home.user, State::Served(home.place));
     }
 
     /// Serves a user's home no longer. It stays locked until all who are in it have left.
     pub fn remove(&self, user: &str) {
-        self.places_mut().remove(user);
+        self.states_mut().remove(user);
     }
 
-    /// Opens the home of a user who has logged in.
+    /// Opens the home of a user who has logged in. One that is unavailable is tried again first.
     ///
     /// # Errors
-    /// If the root is gone.
-    pub fn open(&self, login: &Login) -> Result<Home> {
+    /// If it is unavailable, or was replaced since it was opened.
+    pub fn open(&self, login: &Login, ledgers: &Ledgers) -> Result<Home> {
         let account = login.account();
-        let place = self.place(&account.name).ok_or(Error::Os(rustix::io::Errno::NOENT))?;
-        Home::open(writable(&account), place)
+        let place = match self.place(&account.name) {
+            Some(place) => place,
+            // Why is logged.
+            None if self.retry(&account, ledgers).is_err() => return Err(Error::Unavailable),
+            None => self.place(&account.name).ok_or(Error::Unavailable)?,
+        };
+        match place.root.look() {
+            None => Home::open(writable(&account), place),
+            Some(_) => Err(Error::Replaced),
+        }
     }
 
     /// Whether something is being done in a user's home.
     #[must_use]
     pub fn is_busy(&self, user: &str) -> bool {
-        self.places().get(user).is_some_and(|place| place.turns.available_permits() < TURNS)
+        self.place(user).is_some_and(|place| place.turns.available_permits() < TURNS)
+    }
+
+    /// Free bytes on the disk of a user's home; `None` if it is unavailable, or does not tell.
+    #[must_use]
+    pub fn disk_free(&self, user: &str) -> Option<u64> {
+        let disk = rustix::fs::fstatvfs(&self.place(user)?.top).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     /// Counts what a user's home holds and corrects its books, if nothing is booked meanwhile. Takes as long
@@ -144,7 +252,7 @@ impl Homes {
     /// # Errors
     /// If the home cannot be read.
     pub fn count(&self, user: &str, ledger: &Ledger) -> Result<Comparison> {
-        let place = self.place(user).ok_or(Error::Os(rustix::io::Errno::NOENT))?;
+        let place = self.place(user).ok_or(Error::Os(Errno::NOENT))?;
         let home = Home::open(false, place)?;
         let begun = {
             let _names = home.lock_names();
@@ -164,21 +272,30 @@ impl Homes {
             Source::File { .. } => left.since.seconds < file,
             Source::Stream(_) => left.since.seconds < stream,
         };
-        let places: Vec<_> = self.places().values().map(Arc::clone).collect();
+        let places: Vec<_> = self.states().values().filter_map(State::place).collect();
         let homes = places.into_iter().filter_map(|place| Home::open(false, place).ok());
         homes.map(|home| home.discard(expired)).sum()
     }
 
     fn place(&self, user: &str) -> Option<Arc<Place>> {
-        self.places().get(user).map(Arc::clone)
+        self.states().get(user).and_then(State::place)
     }
 
-    fn places(&self) -> RwLockReadGuard<'_, HashMap<String, Arc<Place>>> {
-        self.places.read().unwrap_or_else(PoisonError::into_inner)
+    fn states(&self) -> RwLockReadGuard<'_, BTreeMap<String, State>> {
+        self.homes.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn places_mut(&self) -> RwLockWriteGuard<'_, HashMap<String, Arc<Place>>> {
-        self.places.write().unwrap_or_else(PoisonError::into_inner)
+    fn states_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, State>> {
+        self.homes.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn place(&self) -> Option<Arc<Place>> {
+        match self {
+            State::Served(place) => Some(Arc::clone(place)),
+            State::Unavailable(_) => None,
+        }
     }
 }
 
@@ -201,23 +318,6 @@ impl Home {
     }
 }
 
-fn make_and_open(account: &Account) -> Result<OwnedFd> {
-    if account.make_root && !account.root.exists() {
-        std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
-            .recursive(true)
-            .create(&account.root)
-            .map_err(|error| Error::Os(errno(&error)))?;
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(&account.root, flags, Mode::empty())?)
-}
-
-fn take_stock(account: &Account, top: &OwnedFd) -> Result<Ledger> {
-    let (found, counted) = scan(reopen(top)?)?;
-    tracing::info!(user = account.name, bytes = found.bytes, entries = found.entries, "home counted");
-    Ok(Ledger::new(limits(account), found, counted))
-}
-
 /// How much an account's home may hold.
 pub fn limits(account: &Account) -> Limits {
     Limits { bytes: account.quota, entries: account.max_files }
@@ -229,10 +329,8 @@ fn reopen(top: &OwnedFd) -> Result<OwnedFd> {
     Ok(rustix::fs::openat(top, c".", flags, Mode::empty())?)
 }
 
-fn writable(account: &Account) -> bool {
-    account.access == Access::ReadWrite
-}
-
-fn errno(error: &std::io::Error) -> rustix::io::Errno {
-    rustix::io::Errno::from_io_error(error).unwrap_or(rustix::io::Errno::IO)
+fn take_stock(account: &Account, top: &OwnedFd) -> Result<Ledger> {
+    let (found, counted) = scan(reopen(top)?)?;
+    tracing::info!(user = account.name, bytes = found.bytes, entries = found.entries, "home counted");
+    Ok(Ledger::new(limits(account), found, counted))
 }

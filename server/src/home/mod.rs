@@ -10,7 +10,9 @@ mod entry;
 mod filling;
 mod homes;
 mod listing;
+mod prepare;
 mod resolve;
+mod root;
 mod scan;
 mod shelf;
 mod staging;
@@ -21,9 +23,11 @@ mod tree;
 
 pub use entry::{Entry, permissions};
 pub use filling::{Filling, finish_directory, open_to_owner};
-pub use homes::{Homes, PrepareError, Prepared, limits};
+pub use homes::{Homes, Prepared, limits};
 pub use listing::{Attributes, DirectoryReader};
+pub use prepare::{PrepareError, Unavailable, examine_home};
 pub use resolve::{Location, regular};
+pub use root::HomeRoot;
 pub use shelf::{Kept, Shelf};
 pub use staging::{Left, Record, STAGING, Source, Staged};
 pub use stamp::Stamp;
@@ -54,6 +58,15 @@ pub enum Error {
     /// A socket, a pipe or a device.
     #[error("it is not a regular file")]
     Special,
+    /// The home could not be opened; the server tries again at each login and every minute.
+    #[error("your home is unavailable: the administrator has to look at it, the server's log says why")]
+    Unavailable,
+    /// Its path leads to another directory than the one that was opened.
+    #[error(
+        "your home was replaced or unmounted on the server: nothing more is written; \
+         tell the administrator, the server's log says which"
+    )]
+    Replaced,
     /// The kernel refused.
     #[error("{}", std::io::Error::from(*.0))]
     Os(#[from] Errno),
@@ -75,6 +88,7 @@ pub struct Home {
 struct Place {
     /// The home's top, locked for as long as the server runs, so that no second one books it.
     top: OwnedFd,
+    root: Arc<HomeRoot>,
     names: Mutex<()>,
     shelf: Arc<Shelf>,
     streams: Arc<Streams>,
@@ -86,10 +100,10 @@ struct Place {
 const TURNS: usize = 16;
 
 impl Place {
-    fn new(top: OwnedFd, disk: Arc<sync::Disk>) -> Place {
+    fn new(top: OwnedFd, root: HomeRoot, disk: Arc<sync::Disk>) -> Place {
         let turns = Arc::new(Semaphore::new(TURNS));
         let (names, shelf, streams) = (Mutex::default(), Arc::default(), Arc::default());
-        Place { top, names, shelf, streams, disk, turns }
+        Place { top, root: Arc::new(root), names, shelf, streams, disk, turns }
     }
 }
 
@@ -118,6 +132,12 @@ impl Home {
     #[must_use]
     pub fn turns(&self) -> Arc<Semaphore> {
         Arc::clone(&self.place.turns)
+    }
+
+    /// Whether the home's path still leads to it: to be asked before a change.
+    #[must_use]
+    pub fn root(&self) -> &Arc<HomeRoot> {
+        &self.place.root
     }
 
     /// The streams that sessions in this home are at work on.

@@ -42,6 +42,25 @@ pub enum Refusal {
     Startups(usize),
 }
 
+impl Refusal {
+    /// What the connection is told before it is closed, a line in place of a greeting (RFC 4253 section 4.2).
+    #[must_use]
+    pub fn told(&self) -> String {
+        let why = match self {
+            Refusal::Penalty(left) => {
+                format!("logins from your address failed, it is refused for {} s more", left.as_secs() + 1)
+            }
+            Refusal::Address(open) => {
+                format!("your address has {open} connections open, and may have no more")
+            }
+            Refusal::Startups(_) => {
+                "too many connections are waiting to log in, try again in a minute".to_owned()
+            }
+        };
+        format!("Not now: {why}\r\n")
+    }
+}
+
 impl Gate {
     /// A gate that nobody has passed.
     #[must_use]
@@ -66,6 +85,13 @@ impl Gate {
     pub fn penalties(&self, now: Instant) -> Vec<Penalty> {
         let limits = self.limits();
         self.counts().penalties.list(&limits.penalties, now)
+    }
+
+    /// Lifts the penalty of an address or a network, or of `all`. Returns those that had one.
+    pub fn forgive(&self, which: &str) -> Vec<String> {
+        let source = which.parse().ok().map(|address: IpAddr| Source::of(address).to_string());
+        let source = source.as_deref().unwrap_or(which);
+        self.counts().penalties.forgive(|penalised| which == "all" || penalised == source)
     }
 
     /// Lets a connection in, or not. The dice say 0 to 99.

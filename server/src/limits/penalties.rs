@@ -120,6 +120,20 @@ impl Penalties {
         penalties
     }
 
+    /// Forgets the penalties of some sources. Returns which had one.
+    pub(super) fn forgive(&mut self, which: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut forgiven = Vec::new();
+        self.until.retain(|source, _| {
+            let source = source.to_string();
+            let stays = !which(&source);
+            if !stays {
+                forgiven.push(source);
+            }
+            stays
+        });
+        forgiven
+    }
+
     fn make_room(&mut self, now: Instant) {
         if self.until.len() < MOST {
             return;

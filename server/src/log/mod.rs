@@ -12,8 +12,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-/// What is logged unless `RUST_LOG` says otherwise.
-const LOGGED: &str = "warn,sshomed=info";
+/// What is logged unless `RUST_LOG` says otherwise. russh does not know whose connection it is: what it says of one
+/// is said by `session`, with the peer.
+const LOGGED: &str = "warn,russh=off,sshomed=info";
 
 /// Why nothing can be logged.
 #[derive(Debug, thiserror::Error)]

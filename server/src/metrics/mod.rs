@@ -1,7 +1,9 @@
 //! Numbers for Prometheus, in the text format that it reads (OpenMetrics 1.0).
 
+mod descriptors;
 mod http;
 
+pub use descriptors::Descriptors;
 pub use http::serve;
 
 use crate::audit::Direction;
@@ -10,6 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::time::Duration;
@@ -32,6 +35,23 @@ pub struct Metrics {
     reserved: Family<OfUser, Gauge>,
     quota: Family<OfUser, Gauge>,
     entries: Family<OfUser, Gauge>,
+    disk_free: Family<OfUser, Gauge>,
+    unavailable: Family<OfUser, Gauge>,
+    settings_stale: Gauge,
+    open_descriptors: Gauge,
+    max_descriptors: Gauge,
+    descriptors: Descriptors,
+}
+
+/// What holds at the moment.
+#[derive(Clone, Debug, Default)]
+pub struct Moment {
+    /// Of each user whose home is served.
+    pub homes: Vec<Standing>,
+    /// Users whose homes are not served, or were replaced.
+    pub unavailable: Vec<String>,
+    /// Whether the settings in force are older than the file, which is refused.
+    pub settings_stale: bool,
 }
 
 /// What holds at the moment of one user.
@@ -43,16 +63,26 @@ pub struct Standing {
     pub sessions: u64,
     /// Bytes that are stored.
     pub used: u64,
-    /// Bytes that are set aside besides.
+    /// Bytes that are reserved besides.
     pub reserved: u64,
     /// Bytes that may be stored; none for no limit.
     pub quota: Option<u64>,
     /// Files, directories and links.
     pub entries: u64,
+    /// Bytes that are free on the home's disk; none if it does not tell.
+    pub disk_free: Option<u64>,
 }
 
 impl Default for Metrics {
     fn default() -> Metrics {
+        Metrics::new(Descriptors::default())
+    }
+}
+
+impl Metrics {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn new(descriptors: Descriptors) -> Metrics {
         let mut registry = Registry::with_prefix("sshomed");
         let seconds = || Histogram::new(exponential_buckets(0.000_1, 4.0, 10));
         let metrics = Metrics {
@@ -68,6 +98,12 @@ impl Default for Metrics {
             reserved: Family::default(),
             quota: Family::default(),
             entries: Family::default(),
+            disk_free: Family::default(),
+            unavailable: Family::default(),
+            settings_stale: Gauge::default(),
+            open_descriptors: Gauge::default(),
+            max_descriptors: Gauge::default(),
+            descriptors,
         };
         let m = &metrics;
         registry.register("logins", "Logins, by method and result", m.logins.clone());
@@ -80,11 +116,22 @@ impl Default for Metrics {
         registry.register_with_unit("request_duration", help, Unit::Seconds, m.requests.clone());
         registry.register("sessions", "Sessions that are open", m.sessions.clone());
         registry.register_with_unit("used", "What a home holds", Unit::Bytes, m.used.clone());
-        let help = "What is set aside in a home for uploads and their parts";
+        let help = "What is reserved in a home for uploads and their parts";
         registry.register_with_unit("reserved", help, Unit::Bytes, m.reserved.clone());
         let help = "What a home may hold; nothing where there is no limit";
         registry.register_with_unit("quota", help, Unit::Bytes, m.quota.clone());
         registry.register("entries", "Files, directories and links in a home", m.entries.clone());
+        let help = "What is free on the disk of a home";
+        registry.register_with_unit("disk_free", help, Unit::Bytes, m.disk_free.clone());
+        let help = "1 for each home that is not served, or was replaced while the server runs";
+        registry.register("home_unavailable", help, m.unavailable.clone());
+        let help = "1 if the settings in force are older than the file, which is refused";
+        registry.register("settings_stale", help, m.settings_stale.clone());
+        registry.register("open_descriptors", "Descriptors that are open", m.open_descriptors.clone());
+        let help = "Descriptors that may be open; 0 for no limit";
+        registry.register("max_descriptors", help, m.max_descriptors.clone());
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The version of the server", version);
         Metrics { registry, ..metrics }
     }
 }
@@ -98,13 +145,19 @@ impl fmt::Debug for Metrics {
 impl Metrics {
     /// All of it as text, with what holds at the moment.
     #[must_use]
-    pub fn render(&self, standings: &[Standing]) -> String {
+    pub fn render(&self, moment: &Moment) -> String {
+        let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let gauges = [&self.sessions, &self.used, &self.reserved, &self.quota, &self.entries];
-        gauges.iter().for_each(|gauge| gauge.clear());
-        for standing in standings {
+        gauges.iter().chain(&[&self.disk_free, &self.unavailable]).for_each(|gauge| gauge.clear());
+        self.settings_stale.set(moment.settings_stale.into());
+        self.open_descriptors.set(self.descriptors.open().map_or(0, count));
+        self.max_descriptors.set(self.descriptors.limit().map_or(0, count));
+        for user in &moment.unavailable {
+            self.unavailable.get_or_create(&[("user", user.clone())]).set(1);
+        }
+        for standing in &moment.homes {
             let set = |gauge: &Family<OfUser, Gauge>, value: u64| {
-                let value = i64::try_from(value).unwrap_or(i64::MAX);
-                gauge.get_or_create(&[("user", standing.user.clone())]).set(value);
+                gauge.get_or_create(&[("user", standing.user.clone())]).set(count(value));
             };
             set(&self.sessions, standing.sessions);
             set(&self.used, standing.used);
@@ -113,11 +166,20 @@ impl Metrics {
                 set(&self.quota, quota);
             }
             set(&self.entries, standing.entries);
+            if let Some(free) = standing.disk_free {
+                set(&self.disk_free, free);
+            }
         }
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+
+    /// The descriptors of this process.
+    #[must_use]
+    pub fn descriptors(&self) -> &Descriptors {
+        &self.descriptors
     }
 
     /// A connection was refused before it was greeted.
@@ -160,7 +222,9 @@ mod tests {
         metrics.request("sshome", "ls", Duration::from_millis(1));
         let ann = Standing { user: "ann".into(), sessions: 2, used: 5, ..Standing::default() };
         let zcl = Standing { user: "zcl".into(), quota: Some(9), ..Standing::default() };
-        let text = metrics.render(&[ann, zcl.clone()]);
+        let moment =
+            Moment { homes: vec![ann, zcl.clone()], unavailable: vec!["ben".into()], settings_stale: true };
+        let text = metrics.render(&moment);
         for line in [
             "sshomed_logins_total{method=\"password\",result=\"refused\"} 1",
             "sshomed_transferred_bytes_total{direction=\"upload\"} 5",
@@ -169,11 +233,15 @@ mod tests {
             "sshomed_sessions{user=\"ann\"} 2",
             "sshomed_used_bytes{user=\"ann\"} 5",
             "sshomed_quota_bytes{user=\"zcl\"} 9",
+            "sshomed_home_unavailable{user=\"ben\"} 1",
+            "sshomed_settings_stale 1",
+            concat!("sshomed_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
         }
         assert!(!text.contains("sshomed_quota_bytes{user=\"ann\"}"));
         // Who is no more has nothing.
-        assert!(!metrics.render(&[zcl]).contains("ann"));
+        let text = metrics.render(&Moment { homes: vec![zcl], ..Moment::default() });
+        assert!(!text.contains("ann") && !text.contains("ben") && text.contains("sshomed_settings_stale 0"));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::User;
 use crate::accounts::OwnKeysError;
+use crate::audit;
 use crate::home;
 use crate::quota::Exceeded;
 use rustix::io::Errno;
@@ -119,11 +120,10 @@ impl Error {
     /// The disk's refusal. Whoever asked can do nothing about a disk that fails or is full, so the log has it for
     /// whoever runs the server.
     pub(super) fn disk(path: &RemotePath, directory: bool, error: home::Error) -> Error {
-        let disk = Error::Disk { path: path.clone(), directory, error };
-        if matches!(error, home::Error::Os(Errno::IO | Errno::NOSPC | Errno::ROFS | Errno::STALE)) {
-            tracing::error!(%path, why = %disk, "the disk fails");
+        if let home::Error::Os(errno) = error {
+            audit::disk_error(path, errno);
         }
-        disk
+        Error::Disk { path: path.clone(), directory, error }
     }
 
     /// The status for the reply.
@@ -167,6 +167,7 @@ fn keys_status(error: &OwnKeysError) -> Status {
 fn disk_status(error: home::Error, directory: bool) -> Status {
     match error {
         home::Error::Reserved => Status::PermissionDenied,
+        home::Error::Unavailable | home::Error::Replaced => Status::Failed,
         home::Error::Top => Status::PermissionDenied,
         home::Error::IsDirectory | home::Error::Special => Status::WrongType,
         home::Error::Os(errno) => match errno {
@@ -184,6 +185,8 @@ fn disk_text(path: &RemotePath, error: &home::Error) -> String {
     match error {
         // The status says it all.
         home::Error::Os(Errno::NOENT | Errno::ACCESS) => path.to_string(),
+        // It is about the whole home, whatever was asked for.
+        home::Error::Unavailable | home::Error::Replaced => error.to_string(),
         home::Error::Os(Errno::EXIST) => format!("{path} exists already"),
         home::Error::Os(Errno::BADF) => format!("{path}: the handle was not opened for this"),
         home::Error::Os(Errno::FBIG) => format!("{path}: no file can be so long"),
@@ -194,6 +197,9 @@ fn disk_text(path: &RemotePath, error: &home::Error) -> String {
             format!("{path} is not empty; rm -r removes it with all that is in it")
         }
         home::Error::Os(Errno::NOSPC) => format!("{path}: the server's disk is full"),
+        home::Error::Os(Errno::ROFS) => {
+            format!("{path}: the server's disk is mounted read-only; tell who runs the server")
+        }
         home::Error::Os(Errno::IO) => {
             format!("{path}: the server's disk has failed to read or write; tell who runs the server")
         }

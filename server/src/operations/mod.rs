@@ -76,9 +76,9 @@ impl User {
     /// Opens the home of a user who has logged in.
     ///
     /// # Errors
-    /// If the home's root is gone.
+    /// If the home is unavailable, or was replaced since it was opened.
     pub fn enter(login: Login, homes: &Homes, ledgers: &Ledgers) -> home::Result<User> {
-        let home = homes.open(&login)?;
+        let home = homes.open(&login, ledgers)?;
         let ledger = ledgers.of(login.name()).ok_or(rustix::io::Errno::NOENT)?;
         let since = home.mark();
         Ok(User { login, home, ledger, since, superseded: CancellationToken::new(), audit: Audit::default() })
@@ -128,13 +128,13 @@ impl User {
     /// To be called by what changes anything.
     ///
     /// # Errors
-    /// If the user may not.
+    /// If the user may not, or the home was replaced.
     pub fn require_write(&self) -> Result<()> {
-        if self.may_write() {
-            return Ok(());
-        }
-        self.audit.refused(&Error::ReadOnly);
-        Err(Error::ReadOnly)
+        let allowed = match self.may_write() {
+            true => self.home.root().check().of_directory(&RemotePath::root()),
+            false => Err(Error::ReadOnly),
+        };
+        allowed.inspect_err(|error| self.audit.refused(error))
     }
 }
 

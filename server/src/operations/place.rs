@@ -109,6 +109,7 @@ impl Published {
 fn publish(user: &User, placement: Placement, names: &home::Names<'_>) -> Result<Published> {
     let Placement { path, target, staged, mut reservation, size, exclusive, digest, transfer, .. } =
         placement;
+    user.home.root().check().of_file(&path)?;
     let replaced = target.stat_if_any().of_file(&path)?;
     if let Some(stat) = &replaced
         && FileType::from_raw_mode(stat.st_mode) == FileType::Directory

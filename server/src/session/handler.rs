@@ -86,7 +86,9 @@ impl Connection {
         let user = self.login.as_ref().map(Login::name).unwrap_or_default();
         let most = self.shared.gate.limits().sessions_per_user;
         tracing::info!(user, peer = %self.peer, most, "refused: the user has enough sessions");
-        let text = format!("{user} has {most} sessions, and may have no more: end one first");
+        let text = format!(
+            "{user} has {most} sessions, and may have no more: close one, or ask for more (sessions-per-user)"
+        );
         Ok(session.disconnect(Disconnect::TooManyConnections, &text, "")?)
     }
 

@@ -1,5 +1,6 @@
 //! The keys that the server proves itself with.
 
+use crate::permission::{Unmakeable, Unreadable};
 use russh::keys::{Algorithm, Error as KeyError, PrivateKey, decode_secret_key};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -11,9 +12,7 @@ use zeroize::Zeroizing;
 #[derive(Debug, thiserror::Error)]
 pub enum HostKeyError {
     /// It is there and cannot be read.
-    #[error(
-        "the host key {path} cannot be read: {why}; start the server as the one whom the file belongs to, or as root"
-    )]
+    #[error("the host key {path} cannot be read: {why}")]
     Unreadable {
         /// The file.
         path: String,
@@ -36,16 +35,25 @@ pub enum HostKeyError {
 /// # Errors
 /// If it can be neither loaded nor made. A file that is there is never replaced.
 pub(super) fn load_or_make(path: &Path) -> Result<(PrivateKey, bool), HostKeyError> {
-    let missing = !path.exists();
+    let found = fs::metadata(path);
+    // Where the folder is closed nothing can be said of the file: it is not missing.
+    let missing = found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    if let (Err(error), false) = (&found, missing) {
+        let why = Unreadable(path, error).to_string();
+        return Err(HostKeyError::Unreadable { path: path.display().to_string(), why });
+    }
     if missing {
         make(path).map_err(|error| HostKeyError::NotMade {
             path: path.display().to_string(),
-            why: error.to_string(),
+            why: Unmakeable(path, &error).to_string(),
         })?;
     }
     let key = read(path).map_err(|error| HostKeyError::Unreadable {
         path: path.display().to_string(),
-        why: error.to_string(),
+        why: match &error {
+            KeyError::IO(error) => Unreadable(path, error).to_string(),
+            error => error.to_string(),
+        },
     })?;
     Ok((key, missing))
 }

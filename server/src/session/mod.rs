@@ -24,7 +24,7 @@ use crate::limits::{Entry, Gate, Limits};
 use crate::metrics::Metrics;
 use crate::quota::Ledgers;
 use crate::subsystem::Threads;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use backlog::Backlog;
 use handler::Connection;
 use russh::Disconnect;
@@ -48,6 +48,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub struct Shared {
     /// The settings that hold now.
     pub config: ArcSwap<Config>,
+    /// Where the server listens, with the real ports.
+    pub listen: Vec<SocketAddr>,
+    /// Why the settings in the file do not apply; `None` if they do.
+    pub refused: ArcSwapOption<String>,
     /// Who may log in.
     pub authenticator: Authenticator,
     /// Their homes.

@@ -65,9 +65,13 @@ impl Start {
         let user = match entered.await {
             Ok(Ok(user)) => user.audited(audit),
             Ok(Err(error)) => {
-                tracing::error!(user = name, %error, "the home cannot be opened");
-                let text = format!("sshomed: your home cannot be opened: {error}\n");
-                return writer.send_error(text.into()).await.map_or(Ended::Gone, |()| Ended::Fault);
+                tracing::warn!(user = name, %error, "a session of a user whose home cannot be opened");
+                // Our own client shows what the hello says, others their standard error.
+                let told = match way {
+                    Way::Native => writer.send(native::refusal(&error.to_string())).await,
+                    _ => writer.send_error(format!("sshomed: {error}\n").into()).await,
+                };
+                return told.map_or(Ended::Gone, |()| Ended::Failed(1));
             }
             Err(_) => return Ended::Fault,
         };

@@ -8,6 +8,7 @@ use super::attributes::SetAttributes;
 use super::error::Context;
 use super::{Error, Result, User, place};
 use crate::accounts::SftpUploads;
+use crate::home::HomeRoot;
 use crate::quota::FileId;
 use atomic::Atomic;
 use in_place::InPlace;
@@ -16,6 +17,7 @@ use rustix::io::Errno;
 use sshome_wire::RemotePath;
 use std::fs::File;
 use std::io::IoSlice;
+use std::sync::Arc;
 use traffic::Traffic;
 
 /// A new file's permissions where the client says nothing.
@@ -75,6 +77,7 @@ pub struct OpenFile {
     mode: OpenMode,
     content: Content,
     traffic: Traffic,
+    root: Arc<HomeRoot>,
 }
 
 #[derive(Debug)]
@@ -103,7 +106,8 @@ impl OpenFile {
             true => Content::Atomic(Box::new(Atomic::open(user, path, mode)?)),
             false => Content::InPlace(InPlace::open(user, path, mode)?),
         };
-        Ok(OpenFile { path: path.clone(), mode, content, traffic: Traffic::begin(user, path, mode, atomic) })
+        let (traffic, root) = (Traffic::begin(user, path, mode, atomic), Arc::clone(user.home.root()));
+        Ok(OpenFile { path: path.clone(), mode, content, traffic, root })
     }
 
     /// The path that it was opened by.
@@ -154,6 +158,7 @@ impl OpenFile {
         if !self.mode.writes() {
             return Err(Errno::BADF).of_file(&self.path);
         }
+        self.root.check().of_file(&self.path)?;
         let offset = (!self.mode.append).then_some(offset);
         let written = match &self.content {
             Content::InPlace(file) => file.write(&self.path, offset, data),
@@ -196,6 +201,7 @@ impl OpenFile {
         if !self.mode.writes() {
             return Err(Errno::BADF).of_file(&self.path);
         }
+        self.root.check().of_file(&self.path)?;
         let set = match &self.content {
             Content::InPlace(file) => file.set_length(&self.path, length),
             Content::Atomic(upload) => upload.set_length(&self.path, length),

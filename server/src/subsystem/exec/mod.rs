@@ -18,7 +18,7 @@ mod words;
 
 use super::inbox::{End, Flooded, Inbox};
 use super::{Ended, Gone, Incoming, Outgoing, Threads};
-use crate::operations::User;
+use crate::operations::{self, User};
 use error::{Error, Result};
 use sshome_wire::display::Escaped;
 use std::sync::Arc;
@@ -70,7 +70,9 @@ async fn serve(
         }
         inbox.set_backlog(work.io.input.len());
         let turn = threads.run(Arc::clone(&turns), move || {
+            let at_work = work.user.audit().at_work();
             let turn = work.turn();
+            drop(at_work);
             (work, turn)
         });
         // While the turn runs: what there is to send, and after that only what there is room for is
@@ -152,7 +154,10 @@ impl Work {
             io.named(command.name);
             let arguments = command.accepts.read(words.collect())?;
             if (command.changes)(&arguments) {
-                user.require_write().map_err(|_| Error::ReadOnly)?;
+                user.require_write().map_err(|error| match error {
+                    operations::Error::ReadOnly => Error::ReadOnly,
+                    other => Error::Operation(other),
+                })?;
             }
             reads = (command.reads)(&arguments);
             if reads && terminal {

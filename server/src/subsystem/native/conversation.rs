@@ -40,6 +40,25 @@ pub(super) enum Receiving {
     Blocks(Box<Request>, usize),
 }
 
+/// The server's first frame.
+fn hello(status: Status, message: String) -> Frame {
+    Frame::Hello(Hello {
+        version: PROTOCOL_VERSION,
+        features: Features::default(),
+        max_frame: MAX_FRAME,
+        max_outstanding: MAX_OUTSTANDING,
+        status,
+        message,
+    })
+}
+
+/// All that is sent to a client that cannot be served: 404 in place of 200, and why.
+pub(super) fn refusal(why: &str) -> Bytes {
+    let mut output = Output::default();
+    output.frame(&hello(Status::Failed, why.to_owned()));
+    output.take().concat().into()
+}
+
 /// One conversation: what it works on, and what it has to say.
 pub(super) struct Conversation {
     pub(super) user: User,
@@ -68,14 +87,7 @@ impl Conversation {
     /// Begins, with our hello put out.
     pub(super) fn new(user: User) -> Conversation {
         let mut output = Output::default();
-        output.frame(&Frame::Hello(Hello {
-            version: PROTOCOL_VERSION,
-            features: Features::default(),
-            max_frame: MAX_FRAME,
-            max_outstanding: MAX_OUTSTANDING,
-            status: Status::Authenticated,
-            message: greeting(&user),
-        }));
+        output.frame(&hello(Status::Authenticated, greeting(&user)));
         Conversation {
             user,
             cwd: RemotePath::root(),
@@ -301,6 +313,7 @@ impl driver::Conversation for Conversation {
 
     /// Stores some of a file that is being received. Whatever else there is may take long.
     fn light_turn(&mut self) -> Option<Turn> {
+        let _at_work = self.user.audit().at_work();
         let is_data = matches!(&self.receiving, Receiving::Upload(upload) if !upload.is_stream());
         if !is_data || self.left.is_some() || !self.queue.is_empty() || !self.group.is_empty() {
             return None;
@@ -321,6 +334,7 @@ impl driver::Conversation for Conversation {
     }
 
     fn turn(&mut self, quiet: bool) -> Turn {
+        let _at_work = self.user.audit().at_work();
         if let Err(reply) = self.decode().and_then(|()| self.work()) {
             tracing::warn!(user = self.user.name(), %reply, "the client breaks the protocol");
             self.publish();

@@ -11,8 +11,15 @@ mod request;
 use super::driver::{Places, drive};
 use super::{Ended, Incoming, Outgoing, Threads};
 use crate::operations::User;
+use bytes::Bytes;
 use conversation::Conversation;
 use tokio_util::sync::CancellationToken;
+
+/// What a client is sent that cannot be served, in place of the server's hello.
+#[must_use]
+pub fn refusal(why: &str) -> Bytes {
+    conversation::refusal(why)
+}
 
 /// Serves one channel until its client ends it, or goes on over another one. `stopping` ends it as soon as
 /// nothing is under way. On the runtime's own threads, if they are lent for that, files are stored while they come.

@@ -181,11 +181,13 @@ impl driver::Conversation for Conversation {
     }
 
     fn turn(&mut self, _quiet: bool) -> Turn {
+        let _at_work = self.user.audit().at_work();
         let worked = self.work(false);
         self.end_turn(worked)
     }
 
     fn light_turn(&mut self) -> Option<Turn> {
+        let _at_work = self.user.audit().at_work();
         if self.job.is_some() || self.left.is_some() || self.decoder.buffered() > MUCH {
             return None;
         }

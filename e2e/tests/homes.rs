@@ -1,0 +1,224 @@
+//! Homes that cannot be served, or are replaced while the server runs: they concern their own users alone.
+
+use rustix::process::geteuid;
+use sshome_e2e::sftp::SftpPeer;
+use sshome_e2e::tree::set_mode;
+use sshome_e2e::{Client, Host, HostBuilder, Peer, run};
+use sshome_wire::sftp::OpenFlags;
+use sshome_wire::{Request, Status};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// Ann's home is elsewhere, in a folder that a test can do harm to; zcl's is as usual.
+fn builder(root: &Path) -> HostBuilder {
+    let builder = HostBuilder::new().unwrap().setting("metrics = \"127.0.0.1:0\"");
+    let root = format!("root = \"{}\"", root.display());
+    builder.user("ann", &root).unwrap().user("zcl", "").unwrap()
+}
+
+async fn works(host: &Host, user: &str) -> bool {
+    let Ok(mut peer) = Peer::login(host, user).await else { return false };
+    peer.put("f", b"1").await.is_ok_and(|reply| reply.status == Status::Done)
+}
+
+/// Why a user is locked out, as `sshomed status` says it; empty if the user is not.
+fn why(host: &Host, user: &str) -> String {
+    let status = host.administrator().json(&["status"]);
+    let homes = status["unavailable"].as_array().unwrap();
+    let home = homes.iter().find(|home| home["user"] == user);
+    home.map(|home| home["why"].as_str().unwrap().to_owned()).unwrap_or_default()
+}
+
+/// Makes a home bad, and good again.
+struct Harm {
+    what: &'static str,
+    says: &'static str,
+    harm: fn(&Path),
+    mend: fn(&Path),
+}
+
+fn harms() -> Vec<Harm> {
+    let mut harms = vec![
+        Harm {
+            what: "missing",
+            says: "mount or make it",
+            harm: |_| {},
+            mend: |root| fs::create_dir(root).unwrap(),
+        },
+        Harm {
+            what: "a file",
+            says: "Not a directory",
+            harm: |root| fs::write(root, "").unwrap(),
+            mend: |root| {
+                fs::remove_file(root).unwrap();
+                fs::create_dir(root).unwrap();
+            },
+        },
+        Harm {
+            what: "a staging folder that is a link",
+            says: "",
+            harm: |root| {
+                fs::create_dir(root).unwrap();
+                symlink("/tmp", root.join(".sshome-staging")).unwrap();
+            },
+            mend: |root| fs::remove_file(root.join(".sshome-staging")).unwrap(),
+        },
+    ];
+    if geteuid().is_root() {
+        eprintln!("skipped: modes that keep the owner out: root passes them");
+        return harms;
+    }
+    harms.extend([
+        Harm {
+            what: "not to be opened",
+            says: "chmod -R u+rwX",
+            harm: |root| {
+                fs::create_dir(root).unwrap();
+                set_mode(root, 0).unwrap();
+            },
+            mend: |root| set_mode(root, 0o700).unwrap(),
+        },
+        Harm {
+            what: "not to be written",
+            says: "chmod -R u+rwX",
+            harm: |root| {
+                fs::create_dir(root).unwrap();
+                set_mode(root, 0o500).unwrap();
+            },
+            mend: |root| set_mode(root, 0o700).unwrap(),
+        },
+    ]);
+    harms
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_home_locks_its_user_out_and_nobody_else() {
+    for Harm { what, says, harm, mend } in harms() {
+        let outside = TempDir::new().unwrap();
+        let root = outside.path().join("ann");
+        harm(&root);
+        let host = builder(&root).start().await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(works(&host, "zcl").await, "{what}");
+        let refused = Peer::login(&host, "ann").await.map(drop).unwrap_err().to_string();
+        assert!(
+            refused.contains("Failed") && refused.contains("your home is unavailable"),
+            "{what}: {refused}"
+        );
+        assert!(!refused.contains(outside.path().to_str().unwrap()), "{what}: {refused}");
+        assert!(
+            why(&host, "ann").contains(says) && !why(&host, "ann").is_empty(),
+            "{what}: {}",
+            why(&host, "ann")
+        );
+        let status = host.administrator().run(&["status"]);
+        assert!(status.out().contains("ann is locked out"), "{status}");
+        let check = host.administrator().run(&["check"]);
+        assert!(check.code == Some(1) && check.err().contains("the home of ann"), "{what}: {check}");
+        // Settings are taken up all the same, and a home may be as bad as it was.
+        let file = host.dir().join("etc/users.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace("[users.zcl]\n", "[users.zcl]\nquota = 1000\n")).unwrap();
+        let done = host.administrator().run(&["reload"]);
+        assert!(done.code == Some(0) && done.out().contains("ann is locked out"), "{what}: {done}");
+        assert_eq!(host.administrator().json(&["status"])["homes"][0]["quota"], 1000, "{what}");
+
+        mend(&root);
+        assert!(works(&host, "ann").await, "{what}: it is not tried again");
+        assert_eq!(why(&host, "ann"), "", "{what}");
+        assert!(root.join("f").exists(), "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_home_of_a_new_user_is_said_and_stops_no_reload() {
+    let outside = TempDir::new().unwrap();
+    let host = HostBuilder::new().unwrap().user("zcl", "").unwrap().start().await.unwrap();
+    let file = host.dir().join("etc/users.toml");
+    let key = host.key().public_key().to_openssh().unwrap();
+    let root = outside.path().join("ann");
+    let ann = format!("\n[users.ann]\nauthorized-keys = [\"{key}\"]\nroot = \"{}\"\n", root.display());
+    fs::write(&file, fs::read_to_string(&file).unwrap() + &ann).unwrap();
+    let done = host.administrator().run(&["reload"]);
+    assert!(done.code == Some(0) && done.out().contains("ann is locked out"), "{done}");
+    assert!(works(&host, "zcl").await && !works(&host, "ann").await);
+    let set = host.administrator().run(&["user", "set", "ann", "--max-files", "7"]);
+    assert!(set.code == Some(0) && set.out().contains("ann is locked out"), "{set}");
+    fs::create_dir(&root).unwrap();
+    assert!(works(&host, "ann").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_in_says_that_the_home_is_unavailable() {
+    let outside = TempDir::new().unwrap();
+    let host = builder(&outside.path().join("ann")).start().await.unwrap();
+    let client = Client::new(&host, "ann").unwrap().run(["ls"]).unwrap();
+    assert!(client.code != Some(0) && client.err().contains("your home is unavailable"), "{client}");
+    let done = run(&host, "ann", "ls", b"").await.unwrap();
+    assert!(done.code != Some(0) && done.err().contains("your home is unavailable"), "{done}");
+    assert!(SftpPeer::login(&host, "ann").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_that_is_replaced_takes_nothing_more_until_it_is_opened_anew() {
+    let outside = TempDir::new().unwrap();
+    let (root, away) = (outside.path().join("ann"), outside.path().join("away"));
+    fs::create_dir(&root).unwrap();
+    let host = builder(&root).start().await.unwrap();
+    let administrator = host.administrator();
+    let nothing = administrator.run(&["home", "reopen", "ann"]);
+    assert!(nothing.code == Some(0) && nothing.out().contains("there is nothing to do"), "{nothing}");
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(peer.put("before", &[1; 500]).await.unwrap().status, Status::Done);
+    peer.begin_put("under way", Some(3)).await.unwrap();
+    let mut sftp = SftpPeer::login(&host, "ann").await.unwrap();
+    let flags = OpenFlags::WRITE | OpenFlags::CREAT;
+    let handle = sftp.open("open", flags).await.unwrap().unwrap();
+    assert!(sftp.write(&handle, 0, b"old").await.unwrap().is_none());
+
+    fs::rename(&root, &away).unwrap();
+    fs::create_dir(&root).unwrap();
+    assert!(why(&host, "ann").contains("another directory has taken its place"), "{}", why(&host, "ann"));
+    peer.send_data(b"123").await.unwrap();
+    peer.send(&sshome_wire::Frame::End(sshome_e2e::end_of(b"123"))).await.unwrap();
+    let refused = peer.reply().await.unwrap();
+    assert!(
+        refused.status == Status::Failed && refused.message.contains("your home was replaced"),
+        "{refused:?}"
+    );
+    let refused = peer.put("after", b"1").await.unwrap();
+    assert!(
+        refused.status == Status::Failed && refused.message.contains("your home was replaced"),
+        "{refused:?}"
+    );
+    let mkdir = Request::Mkdir { path: "/d".into(), parents: false, mode: None };
+    assert_eq!(peer.ask(mkdir).await.unwrap().status, Status::Failed);
+    let refused = sftp.write(&handle, 3, b"new").await.unwrap().unwrap();
+    assert!(refused.message.contains("your home was replaced"), "{refused:?}");
+    assert!(Peer::login(&host, "ann").await.is_err());
+    assert_eq!((fs::read(away.join("open")).unwrap(), away.join("after").exists()), (b"old".to_vec(), false));
+
+    let reopened = administrator.run(&["home", "reopen", "ann"]);
+    assert!(reopened.code == Some(0) && reopened.out().contains("the home of ann is open"), "{reopened}");
+    assert!(peer.ask(Request::Pwd).await.is_err(), "a session is left in the old home");
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    assert_eq!(peer.put("after", &[1; 7]).await.unwrap().status, Status::Done);
+    assert_eq!((why(&host, "ann"), root.join("after").exists()), (String::new(), true));
+    assert_eq!(administrator.json(&["status"])["homes"][0]["used"], 7);
+    let nobody = administrator.run(&["home", "reopen", "nobody"]);
+    assert!(nobody.code == Some(1) && nobody.err().contains("no user nobody"), "{nobody}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_that_is_put_back_is_served_again() {
+    let outside = TempDir::new().unwrap();
+    let (root, away) = (outside.path().join("ann"), outside.path().join("away"));
+    fs::create_dir(&root).unwrap();
+    let host = builder(&root).start().await.unwrap();
+    fs::rename(&root, &away).unwrap();
+    assert!(why(&host, "ann").contains("it was removed or renamed"), "{}", why(&host, "ann"));
+    assert!(!works(&host, "ann").await && works(&host, "zcl").await);
+    fs::rename(&away, &root).unwrap();
+    assert!(works(&host, "ann").await && why(&host, "ann").is_empty());
+}

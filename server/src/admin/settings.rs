@@ -1,0 +1,167 @@
+//! Changing what a user may do.
+
+use super::comments::unset;
+use super::edit::set;
+use super::{Admin, AdminError};
+use crate::config::parse_limit;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use toml_edit::{TableLike, Value};
+
+/// The word for a setting that is to be that of `[defaults]` again: its key is removed from the user's table.
+const DEFAULT: &str = "default";
+
+/// Settings of a user that are to change; the others stay. Each is what the file says, or `default`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct UserSettings {
+    /// How much the home may hold: "100 MiB", "700 MB", "unlimited"
+    #[arg(long, value_name = "SIZE")]
+    pub quota: Option<String>,
+    /// How many files, folders and links the home may hold: a number, or "unlimited"
+    #[arg(long, value_name = "NUMBER")]
+    pub max_files: Option<String>,
+    /// "read-write" or "read-only"
+    #[arg(long, value_name = "ACCESS")]
+    pub access: Option<String>,
+    /// "true", or "false": nobody can log in as the user
+    #[arg(long, value_name = "BOOLEAN")]
+    pub enabled: Option<String>,
+    /// Whether the user may install keys: "true" or "false"
+    #[arg(long, value_name = "BOOLEAN")]
+    pub own_keys: Option<String>,
+    /// "in-place", or "atomic": a file is seen when it is whole
+    #[arg(long, value_name = "HOW")]
+    pub sftp_uploads: Option<String>,
+    /// How fast the user may send: "10 MiB/s", "unlimited"
+    #[arg(long, value_name = "RATE")]
+    pub upload_rate: Option<String>,
+    /// How fast the user is sent to: "10 MiB/s", "unlimited"
+    #[arg(long, value_name = "RATE")]
+    pub download_rate: Option<String>,
+    /// The folder that is the home; it must exist. "default" is homes/NAME
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+}
+
+impl UserSettings {
+    /// Whether anybody can log in as the user; nothing else changes.
+    #[must_use]
+    pub fn enabled(enabled: bool) -> UserSettings {
+        UserSettings { enabled: Some(enabled.to_string()), ..UserSettings::default() }
+    }
+}
+
+impl Admin {
+    /// Sets a user's settings.
+    ///
+    /// # Errors
+    /// If there is no such user, nothing is to be set, a value is refused, or the file cannot be written.
+    pub fn set(&self, name: &str, settings: &UserSettings) -> Result<String, AdminError> {
+        settings
+            .quota
+            .as_deref()
+            .filter(|size| *size != DEFAULT)
+            .map(parse_limit)
+            .transpose()
+            .map_err(AdminError::Size)?;
+        let root = settings.root.as_ref().map(|root| self.root(root)).transpose()?;
+        let changes = [
+            ("quota", &settings.quota),
+            ("max-files", &settings.max_files),
+            ("access", &settings.access),
+            ("enabled", &settings.enabled),
+            ("own-keys", &settings.own_keys),
+            ("sftp-uploads", &settings.sftp_uploads),
+            ("upload-rate", &settings.upload_rate),
+            ("download-rate", &settings.download_rate),
+            ("root", &root),
+        ];
+        let changes: Vec<_> =
+            changes.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?.trim()))).collect();
+        if changes.is_empty() {
+            return Err(AdminError::NothingToSet);
+        }
+        self.edit(|document, _| {
+            for (key, value) in &changes {
+                let user = self.user(document, name)?;
+                match *value {
+                    DEFAULT => unset(document, name, key),
+                    value => write(user, key, value),
+                }
+            }
+            Ok(())
+        })?;
+        let set: Vec<_> = changes.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        Ok(format!("set of {name}: {}\n", super::escaped(&set.join(", "))))
+    }
+
+    /// The root as the file is to have it.
+    fn root(&self, root: &PathBuf) -> Result<String, AdminError> {
+        if root.as_os_str().as_bytes() == DEFAULT.as_bytes() {
+            return Ok(DEFAULT.to_owned());
+        }
+        // A command line's path starts in the current folder, one of the file in the server's.
+        let real = fs::canonicalize(root).ok().filter(|real| real.is_dir());
+        let real = real.ok_or_else(|| AdminError::Root(root.clone()))?;
+        real.to_str().map(str::to_owned).ok_or_else(|| AdminError::Root(real.clone()))
+    }
+}
+
+/// Writes a value in the type that the key has.
+fn write(user: &mut dyn TableLike, key: &str, value: &str) {
+    let typed = match (key, value.parse::<bool>(), value.parse::<i64>()) {
+        ("enabled" | "own-keys", Ok(value), _) => Value::from(value),
+        ("quota" | "max-files", _, Ok(value)) => Value::from(value),
+        _ => Value::from(value),
+    };
+    set(user, key, typed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::{Access, SftpUploads};
+    use crate::config;
+    use tempfile::TempDir;
+
+    #[test]
+    fn every_setting_is_set_and_unset() {
+        let dir = TempDir::new().unwrap();
+        fs::create_dir_all(dir.path().join("etc")).unwrap();
+        let file = dir.path().join("etc/users.toml");
+        let before = "[users.ann]\n";
+        fs::write(&file, before).unwrap();
+        let admin = Admin::open(dir.path(), None).unwrap();
+        let elsewhere = TempDir::new().unwrap();
+        let set = |value: fn(&str) -> String, root: PathBuf| UserSettings {
+            quota: Some(value("10")),
+            max_files: Some(value("7")),
+            access: Some(value("read-only")),
+            enabled: Some(value("false")),
+            own_keys: Some(value("true")),
+            sftp_uploads: Some(value("atomic")),
+            upload_rate: Some(value("1 MiB/s")),
+            download_rate: Some(value("unlimited")),
+            root: Some(root),
+        };
+        admin.set("ann", &set(str::to_owned, elsewhere.path().to_owned())).unwrap();
+        let config = config::load(dir.path(), None, &[]).unwrap();
+        let ann = &config.accounts[0];
+        assert_eq!((ann.quota, ann.max_files, ann.access), (Some(10), Some(7), Access::ReadOnly));
+        assert_eq!((ann.enabled, ann.own_keys, ann.sftp_uploads), (false, true, SftpUploads::Atomic));
+        assert_eq!((ann.upload_rate, ann.download_rate), (Some(1 << 20), None));
+        assert_eq!(ann.root, fs::canonicalize(elsewhere.path()).unwrap());
+        admin.set("ann", &set(|_| "default".to_owned(), "default".into())).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), before);
+
+        let access = |value: &str| UserSettings { access: Some(value.into()), ..UserSettings::default() };
+        let error = admin.set("ann", &access("neither")).unwrap_err().to_string();
+        assert!(error.starts_with("nothing was changed") && error.contains("users.ann.access"), "{error}");
+        assert!(matches!(admin.set("bob", &access("read-only")), Err(AdminError::NoUser(_))));
+        assert!(matches!(admin.set("ann", &UserSettings::default()), Err(AdminError::NothingToSet)));
+        let nowhere = UserSettings { root: Some("/nowhere/at/all".into()), ..UserSettings::default() };
+        assert!(matches!(admin.set("ann", &nowhere), Err(AdminError::Root(_))));
+        assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    }
+}

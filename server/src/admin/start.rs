@@ -1,0 +1,109 @@
+//! Whether a server would start, found out without starting one.
+
+use crate::config::{self, Config, ConfigError, shown};
+use crate::confine;
+use crate::control::{self, Answer, Request, Status};
+use crate::home::examine_home;
+use crate::session::read_host_key;
+use crate::sockets;
+use rustix::process::{Resource, getrlimit};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// What a server has open before anybody connects, beside its homes: the runtime, sockets, keys, the log.
+const OWN_DESCRIPTORS: u64 = 64;
+
+/// What a home has open for as long as it is served.
+const HOME_DESCRIPTORS: u64 = 2;
+
+/// Below this a few busy sessions use up what is left: one that puts many small files may hold several hundred.
+const FEW_DESCRIPTORS: u64 = 4096;
+
+/// What was found out about a start.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// What would keep the server from starting, or a user out.
+    pub problems: Vec<String>,
+    /// What an administrator may want to know.
+    pub notes: Vec<String>,
+}
+
+/// Examines what a server needs to start with these settings. Nothing is changed but this process: started as root
+/// with an account in the settings it becomes that account, as the server would.
+///
+/// # Errors
+/// If the settings cannot be read, or there are mistakes in them.
+pub fn examine_start(
+    dir: &Path,
+    file: Option<&Path>,
+    listen_override: &[SocketAddr],
+) -> Result<Start, ConfigError> {
+    let config = config::load(dir, file, listen_override)?;
+    let mut start = Start::default();
+    let running = running(dir, file);
+    if let Some(server) = &running {
+        start.notes.push(format!(
+            "another sshomed runs in this folder, process {}: the ports that it has were not tried.",
+            server.pid
+        ));
+    }
+    let held = running.map(|server| server.listen).unwrap_or_default();
+    start.problems.extend(sockets::examine(&config, &held).iter().map(ToString::to_string));
+    start.problems.extend(config.host_keys.iter().filter_map(|key| host_key(key)));
+    descriptors(&config, &mut start);
+    // From here on as the account.
+    start.problems.extend(confine::examine(&config));
+    let socket = config.control_socket.as_deref().filter(|socket| socket.parent().is_some_and(Path::exists));
+    start
+        .problems
+        .extend(socket.and_then(|socket| control::examine(socket).err()).map(|error| error.to_string()));
+    start.problems.extend(
+        config
+            .log
+            .file
+            .as_deref()
+            .filter(|file| file.is_dir())
+            .map(|file| format!("the log {} is a directory: server.log.file names a file", shown(file))),
+    );
+    for account in config.accounts.iter().filter(|account| account.enabled) {
+        let problem = |why| format!("{}, the home of {}: {why}", shown(&account.root), account.name);
+        start.problems.extend(examine_home(account).map(problem));
+    }
+    Ok(start)
+}
+
+/// The server that runs in the folder, if one answers.
+fn running(dir: &Path, file: Option<&Path>) -> Option<Status> {
+    let sockets = config::control_sockets(dir, file).ok()?;
+    match control::ask_any(&sockets, &Request::Status).ok()? {
+        Answer::Status(status) => Some(status),
+        _ => None,
+    }
+}
+
+/// What is wrong with a host key, as this process sees it; the settings were read by the same one.
+fn host_key(path: &Path) -> Option<String> {
+    match read_host_key(path) {
+        Err(russh::keys::Error::IO(error)) if error.kind() != ErrorKind::NotFound => {
+            Some(format!("the host key {}: {}", shown(path), crate::permission::Unreadable(path, &error)))
+        }
+        _ => None,
+    }
+}
+
+fn descriptors(config: &Config, start: &mut Start) {
+    let homes = config.accounts.iter().filter(|account| account.enabled).count() as u64;
+    let needed = OWN_DESCRIPTORS + homes * HOME_DESCRIPTORS;
+    let Some(limit) = getrlimit(Resource::Nofile).maximum else { return };
+    let hint = "raise it: LimitNOFILE= in the unit, or ulimit -Hn";
+    if limit < needed {
+        start.problems.push(format!(
+            "the limit of descriptors is {limit}, and {needed} are open before anybody connects: {hint}"
+        ));
+    } else if limit < needed + FEW_DESCRIPTORS {
+        start
+            .notes
+            .push(format!("the limit of descriptors is {limit}, which a few busy sessions use up: {hint}."));
+    }
+}

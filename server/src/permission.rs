@@ -1,0 +1,139 @@
+//! Why this process may not use a file, whose it is, and the command that changes that.
+
+use nix::unistd::{Gid, Group, Uid, User};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+use sshome_wire::display::Escaped;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::config::shown;
+
+/// For a directory that files are made in.
+pub(crate) const WRITE: Access = Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK);
+
+/// For a directory that is listed and passed through.
+pub(crate) const READ: Access = Access::READ_OK.union(Access::EXEC_OK);
+
+/// The name of the account that this process runs as; its number if it has no name.
+pub(crate) fn account() -> String {
+    name_of_user(geteuid().as_raw())
+}
+
+/// The name of the account that a file belongs to; `None` if the file cannot be looked at.
+pub(crate) fn owner(path: &Path) -> Option<String> {
+    Some(name_of_user(fs::metadata(path).ok()?.uid()))
+}
+
+/// Owner, group and mode of a file: `root:root, mode 0700`. Empty if it cannot be looked at.
+pub(crate) fn ownership(path: &Path) -> String {
+    let Ok(found) = fs::metadata(path) else { return String::new() };
+    let group = Group::from_gid(Gid::from_raw(found.gid())).ok().flatten();
+    let group = group.map_or_else(|| found.gid().to_string(), |group| group.name);
+    let (user, group) = (name_of_user(found.uid()), Escaped(group.as_bytes()).to_string());
+    format!("{user}:{group}, mode {:04o}", found.mode() & 0o7777)
+}
+
+fn name_of_user(uid: u32) -> String {
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    user.map_or_else(|| uid.to_string(), |user| Escaped(user.name.as_bytes()).to_string())
+}
+
+/// What keeps this process, which runs as `account`, from that use of a path, with the command that
+/// changes it. `None` if nothing does, or if the path does not exist.
+pub(crate) fn obstacle(path: &Path, access: Access, account: &str) -> Option<String> {
+    match accessat(CWD, path, access, AtFlags::EACCESS) {
+        Ok(()) | Err(Errno::NOENT) => None,
+        Err(Errno::ACCESS) => Some(match closed(path) {
+            Some(folder) => format!(
+                "{account} may not pass through {0} ({1}): chmod o+x {0}",
+                shown(folder),
+                ownership(folder)
+            ),
+            None => not_theirs(path, account),
+        }),
+        Err(Errno::ROFS) => Some("the filesystem is mounted read-only".to_owned()),
+        Err(error) => Some(io::Error::from(error).to_string()),
+    }
+}
+
+/// Whose a path is that should be the account's, and the command that makes it so.
+pub(crate) fn not_theirs(path: &Path, account: &str) -> String {
+    let owner = owner(path).unwrap_or_else(|| "somebody else".to_owned());
+    if owner == account {
+        return format!("its mode keeps its owner, {account}, out: chmod -R u+rwX {}", shown(path));
+    }
+    format!("belongs to {owner}: chown -R {account}: {}", shown(path))
+}
+
+/// An error of the kernel's about a path, with the reason and the remedy if a permission is lacking.
+pub(crate) fn explained(path: &Path, access: Access, error: Errno) -> String {
+    let plain = io::Error::from(error);
+    match error {
+        // access(2) asks for owner and mode alone: what they allow, Landlock refused.
+        Errno::ACCESS => match obstacle(path, access, &account()) {
+            Some(why) => format!("{plain}: {why}"),
+            None => format!(
+                "{plain}: it lies outside of what the server confined itself to at its start: restart needed"
+            ),
+        },
+        Errno::ROFS => format!("{plain}: mount it read-write, or set access = \"read-only\" for the user"),
+        _ => plain.to_string(),
+    }
+}
+
+/// The outermost directory on the way that this process may not pass through.
+pub(crate) fn closed(path: &Path) -> Option<&Path> {
+    let mut way: Vec<&Path> = path.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
+    way.reverse();
+    way.into_iter().find(|folder| accessat(CWD, *folder, Access::EXEC_OK, AtFlags::EACCESS).is_err())
+}
+
+/// An error of making a file, with the reason and the remedy if a permission is lacking.
+pub(crate) struct Unmakeable<'a>(pub(crate) &'a Path, pub(crate) &'a io::Error);
+
+impl fmt::Display for Unmakeable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unmakeable(path, error) = self;
+        write!(f, "{error}")?;
+        let folder = path.ancestors().skip(1).find(|folder| folder.exists());
+        let why = match (error.kind(), folder) {
+            (io::ErrorKind::PermissionDenied, Some(folder)) => {
+                obstacle(folder, WRITE, &account()).map(|why| format!("{}: {why}", shown(folder)))
+            }
+            _ => None,
+        };
+        why.map_or(Ok(()), |why| write!(f, "; {why}"))
+    }
+}
+
+/// An error of reading a file, with owner, mode and remedy if a permission is lacking.
+pub(crate) struct Unreadable<'a>(pub(crate) &'a Path, pub(crate) &'a io::Error);
+
+impl fmt::Display for Unreadable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unreadable(path, error) = self;
+        write!(f, "{error}")?;
+        if error.kind() != io::ErrorKind::PermissionDenied {
+            return Ok(());
+        }
+        let account = account();
+        match obstacle(path, Access::READ_OK, &account) {
+            None => f.write_str(
+                "; it lies outside of what the server confined itself to at its start: restart needed",
+            ),
+            Some(_) if closed(path).is_none() => write!(
+                f,
+                "; it is {0}, and this process runs as {account}: chown {account}: {1}, or chgrp {account} {1} and \
+                 chmod g+r {1}",
+                ownership(path),
+                shown(path)
+            ),
+            Some(why) => write!(f, "; {why}"),
+        }
+    }
+}

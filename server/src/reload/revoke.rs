@@ -1,0 +1,176 @@
+//! What new settings take away, applied even if the rest of them cannot be.
+//!
+//! A user who was removed must not stay logged in because of a mistake elsewhere in the file.
+
+use crate::accounts::{Access, Account, AuthorizedKey};
+use crate::config::{Config, Mistake};
+use std::sync::Arc;
+
+/// A right that a user has lost: `ann: removed`.
+pub(super) type Revocation = String;
+
+/// The old settings without what the new file takes from users, and what that is. None of it follows from a
+/// mistake: where the file cannot be understood, the old settings hold.
+pub(super) fn revoke(old: &Config, new: &Config, mistakes: &[Mistake]) -> (Config, Vec<Revocation>) {
+    let is_wrong = |key: &str| mistakes.iter().any(|mistake| mistake.key == key);
+    // A fault in the syntax stands nowhere, and nobody can tell what it hides.
+    if is_wrong("") || is_wrong("users") {
+        return (old.clone(), Vec::new());
+    }
+    let mut revocations = Vec::new();
+    let mut accounts = Vec::new();
+    for account in &old.accounts {
+        let table = format!("users.{}", account.name);
+        let found = new.accounts.iter().find(|new| new.name == account.name);
+        match found {
+            Some(new) => {
+                let wrong =
+                    |key: &str| is_wrong(&format!("{table}.{key}")) || is_wrong(&format!("defaults.{key}"));
+                let (left, lost) = restrict(account, new, wrong);
+                revocations.extend(lost.into_iter().map(|what| format!("{}: {what}", account.name)));
+                accounts.push(Arc::new(left));
+            }
+            None if is_wrong(&table) => accounts.push(Arc::clone(account)),
+            None => revocations.push(format!("{}: removed", account.name)),
+        }
+    }
+    let mut left = old.clone();
+    left.accounts = accounts;
+    (left, revocations)
+}
+
+/// An account with what it may still do, and what it has lost.
+fn restrict(old: &Account, new: &Account, wrong: impl Fn(&str) -> bool) -> (Account, Vec<&'static str>) {
+    let mut left = old.clone();
+    let mut lost = Vec::new();
+    if old.enabled && !new.enabled {
+        left.enabled = false;
+        lost.push("disabled");
+    }
+    if old.access != Access::ReadOnly && new.access == Access::ReadOnly {
+        left.access = Access::ReadOnly;
+        lost.push("read-only");
+    }
+    let password = (&old.password, &new.password);
+    let is_other = old.password.is_some() && !matches!(password, (Some(old), Some(new)) if old.is(new));
+    if is_other && !wrong("password") && !wrong("demo") {
+        left.password = new.password.clone();
+        lost.push(if new.password.is_some() { "password changed" } else { "password removed" });
+    }
+    if !wrong("authorized-keys") {
+        // Those that stay have the options of now, as `from`.
+        let is_old = |key: &&AuthorizedKey| old.keys.iter().any(|known| known.is(key.public_key()));
+        left.keys = new.keys.iter().filter(is_old).cloned().collect();
+        if left.keys.len() < old.keys.len() {
+            lost.push("keys removed");
+        }
+        if old.own_keys && !new.own_keys && !wrong("own-keys") && !wrong("access") {
+            left.own_keys = false;
+            lost.push("installed keys are not let in");
+        }
+    }
+    (left, lost)
+}
+
+/// The settings of a user that are others in the file than in force; the name of the user's table if it is in
+/// one of them only.
+pub(super) fn pending(in_force: &Config, file: &Config, user: &str) -> Vec<String> {
+    let account = |config: &Config| config.accounts.iter().find(|account| account.name == user).cloned();
+    let (now, wanted) = match (account(in_force), account(file)) {
+        (None, None) => return Vec::new(),
+        (Some(now), Some(wanted)) => (now, wanted),
+        // Who may not log in is as good as removed.
+        (Some(now), None) if !now.enabled => return Vec::new(),
+        _ => return vec![format!("users.{user}")],
+    };
+    let same_password = match (&now.password, &wanted.password) {
+        (Some(now), Some(wanted)) => now.is(wanted),
+        (now, wanted) => now.is_none() && wanted.is_none(),
+    };
+    let differs = [
+        ("enabled", now.enabled != wanted.enabled),
+        ("password", !same_password),
+        ("authorized-keys", now.keys != wanted.keys),
+        ("own-keys", now.own_keys != wanted.own_keys),
+        ("root", now.root != wanted.root),
+        ("quota", now.quota != wanted.quota),
+        ("max-files", now.max_files != wanted.max_files),
+        ("access", now.access != wanted.access),
+        ("sftp-uploads", now.sftp_uploads != wanted.sftp_uploads),
+        ("upload-rate", now.upload_rate != wanted.upload_rate),
+        ("download-rate", now.download_rate != wanted.download_rate),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use tempfile::TempDir;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
+    const HASH: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+    /// What of `after` is applied to `before`: the revocations, and what is then pending for ann.
+    fn revoked(before: &str, after: &str) -> (Vec<Revocation>, Vec<String>) {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("users.toml");
+        std::fs::write(&file, before).unwrap();
+        let old = config::load(dir.path(), Some(&file), &[]).unwrap();
+        std::fs::write(&file, after).unwrap();
+        let (new, mistakes) = old.read_again().unwrap();
+        let (left, revocations) = revoke(&old, &new, &mistakes);
+        (revocations, pending(&left, &new, "ann"))
+    }
+
+    #[test]
+    fn what_is_taken_away_holds_whatever_is_wrong_elsewhere() {
+        let ann = format!("[users.ann]\nauthorized-keys = [\"{KEY}\"]\npassword = \"{HASH}\"\n");
+        let ben = "[users.ben]\n";
+        let typo = "[users.ben]\nquota = \"much\"\n";
+        let before = format!("{ann}{ben}");
+        let other = HASH.replace("AAA$AAA", "AAA$BBB");
+        for (after, want) in [
+            (typo.to_owned(), "ann: removed"),
+            (format!("{ann}enabled = false\n{typo}"), "ann: disabled"),
+            (format!("{ann}access = \"read-only\"\nown-keys = true\n{typo}"), "ann: read-only"),
+            (format!("{}{typo}", ann.replace(HASH, &other)), "ann: password changed"),
+            (format!("[users.ann]\nauthorized-keys = [\"{KEY}\"]\n{typo}"), "ann: password removed"),
+            (format!("[users.ann]\npassword = \"{HASH}\"\n{typo}"), "ann: keys removed"),
+            (format!("{ann}own-keys = false\n{typo}"), "ann: installed keys are not let in"),
+            // Also a mistake in the user's own table.
+            (format!("{ann}enabled = false\nquota = \"much\"\n{ben}"), "ann: disabled"),
+        ] {
+            let (revocations, pending) = revoked(&before, &after);
+            assert_eq!(revocations, [want], "{after}");
+            assert_eq!(pending, [""; 0], "{after}");
+        }
+    }
+
+    #[test]
+    fn what_follows_from_a_mistake_takes_nothing_away() {
+        let before = format!("[users.ann]\nauthorized-keys = [\"{KEY}\"]\npassword = \"{HASH}\"\n");
+        for after in [
+            "[users.ann\n".to_owned(),
+            "users = 5\n".to_owned(),
+            "[users]\nann = 5\n".to_owned(),
+            before.replace(KEY, "keys/missing.pub"),
+            before.replace(HASH, "$argon2id$"),
+            format!("{before}access = \"neither\"\n"),
+        ] {
+            assert_eq!(revoked(&before, &after).0, [""; 0], "{after}");
+        }
+    }
+
+    #[test]
+    fn what_is_given_waits_for_the_rest() {
+        let (revocations, pending) = revoked(
+            "[users.ann]\nquota = 1\n",
+            &format!("[users.ann]\nquota = 2\npassword = \"{HASH}\"\n[x]\n"),
+        );
+        assert_eq!((revocations.len(), pending), (0, vec!["password".to_owned(), "quota".to_owned()]));
+        assert_eq!(revoked("[users.ben]\n", "[users.ann]\n[users.ben]\n[x]\n").1, ["users.ann"]);
+    }
+}

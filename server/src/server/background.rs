@@ -1,0 +1,61 @@
+//! What the server does beside serving connections.
+
+use crate::control::{Control, moment};
+use crate::metrics;
+use crate::reload::{Reloader, look_at_homes};
+use crate::session::Shared;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// How often parts are looked for that nobody came back for, at least, and homes are looked at.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Removes parts that nobody came back for, now and again and again. Never ends.
+pub(super) async fn expire(shared: Arc<Shared>) {
+    loop {
+        let config = shared.config.load_full();
+        let (files, streams) = (config.part_expiry, config.stream_expiry);
+        let world = Arc::clone(&shared);
+        match tokio::task::spawn_blocking(move || world.homes.expire_parts(files, streams)).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "uploads that nobody went on with were removed"),
+            Err(error) => tracing::error!(%error, "old parts could not be looked at"),
+        }
+        tokio::time::sleep(streams.clamp(Duration::from_secs(1), LOOK)).await;
+    }
+}
+
+/// Tries to open homes that are unavailable, and notices those that were replaced. Never ends.
+pub(super) async fn tend_homes(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let world = Arc::clone(&shared);
+        if let Err(error) = tokio::task::spawn_blocking(move || look_at_homes(&world)).await {
+            tracing::error!(%error, "the homes could not be looked at");
+        }
+    }
+}
+
+/// Answers administrators, if there is a socket. Never ends.
+pub(super) async fn administer(control: Option<&Control>, shared: &Arc<Shared>, reloader: &Arc<Reloader>) {
+    match control {
+        Some(control) => control.serve(Arc::clone(shared), Arc::clone(reloader)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Answers Prometheus, if it asks. Never ends.
+pub(super) async fn measure(listener: Option<TcpListener>, shared: &Arc<Shared>) {
+    let Some(listener) = listener else { return std::future::pending().await };
+    let shared = Arc::clone(shared);
+    let render = move || {
+        let shared = Arc::clone(&shared);
+        async move {
+            let rendered = tokio::task::spawn_blocking(move || shared.metrics.render(&moment(&shared)));
+            // Prometheus takes an answer of nothing for a failure.
+            rendered.await.unwrap_or_default()
+        }
+    };
+    metrics::serve(listener, render).await;
+}
