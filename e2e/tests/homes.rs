@@ -3,7 +3,7 @@
 use rustix::process::geteuid;
 use sshome_e2e::sftp::SftpPeer;
 use sshome_e2e::tree::set_mode;
-use sshome_e2e::{Client, Host, HostBuilder, Peer, run};
+use sshome_e2e::{Client, Host, HostBuilder, Peer, has_root, run};
 use sshome_wire::sftp::OpenFlags;
 use sshome_wire::{Request, Status};
 use std::fs;
@@ -195,7 +195,7 @@ async fn a_home_that_is_replaced_takes_nothing_more_until_it_is_opened_anew() {
     let mkdir = Request::Mkdir { path: "/d".into(), parents: false, mode: None };
     assert_eq!(peer.ask(mkdir).await.unwrap().status, Status::Failed);
     let refused = sftp.write(&handle, 3, b"new").await.unwrap().unwrap();
-    assert!(refused.message.contains("your home was replaced"), "{refused:?}");
+    assert!(refused.1.contains("your home was replaced"), "{refused:?}");
     assert!(Peer::login(&host, "ann").await.is_err());
     assert_eq!((fs::read(away.join("open")).unwrap(), away.join("after").exists()), (b"old".to_vec(), false));
 
@@ -221,4 +221,65 @@ async fn a_home_that_is_put_back_is_served_again() {
     assert!(!works(&host, "ann").await && works(&host, "zcl").await);
     fs::rename(&away, &root).unwrap();
     assert!(works(&host, "ann").await && why(&host, "ann").is_empty());
+}
+
+/// A filesystem in memory. It is unmounted when it is dropped.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    /// Mounts it there. None, and the test is called skipped, if this machine does not allow that.
+    fn mount(test: &str, at: &Path, options: &str) -> Option<Disk> {
+        let mut command = std::process::Command::new("mount");
+        let done = command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).output().unwrap();
+        if !done.status.success() {
+            eprintln!("skipped: {test}: nothing can be mounted here: {}", String::from_utf8_lossy(&done.stderr));
+            return None;
+        }
+        Some(Disk(at.to_owned()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // What a server still has open goes when it ends.
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_mounted_over_a_home_is_noticed_as_root() {
+    let test = "a_disk_that_is_mounted_over_a_home_is_noticed_as_root";
+    if !has_root(test) {
+        return;
+    }
+    let outside = TempDir::new().unwrap();
+    let root = outside.path().join("ann");
+    fs::create_dir(&root).unwrap();
+    let host = builder(&root).start().await.unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    let Some(disk) = Disk::mount(test, &root, "size=1M") else { return };
+    assert!(why(&host, "ann").contains("another one was mounted there"), "{}", why(&host, "ann"));
+    assert_eq!(peer.put("f", b"1").await.unwrap().status, Status::Failed);
+    assert_eq!(host.administrator().run(&["home", "reopen", "ann"]).code, Some(0));
+    assert!(works(&host, "ann").await && root.join("f").exists());
+    drop(disk);
+    assert!(why(&host, "ann").contains("its disk was unmounted"), "{}", why(&host, "ann"));
+    assert!(!works(&host, "ann").await && !root.join("f").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_that_is_mounted_read_only_locks_its_user_out_as_root() {
+    let test = "a_home_that_is_mounted_read_only_locks_its_user_out_as_root";
+    if !has_root(test) {
+        return;
+    }
+    let outside = TempDir::new().unwrap();
+    let root = outside.path().join("ann");
+    fs::create_dir(&root).unwrap();
+    let Some(disk) = Disk::mount(test, &root, "ro,size=1M") else { return };
+    let host = builder(&root).start().await.unwrap();
+    assert!(why(&host, "ann").contains("mount it read-write, or set access = \"read-only\""), "{}", why(&host, "ann"));
+    assert!(!works(&host, "ann").await && works(&host, "zcl").await);
+    let status = std::process::Command::new("mount").args(["-o", "remount,rw"]).arg(&disk.0).status().unwrap();
+    assert!(status.success() && works(&host, "ann").await);
 }

@@ -192,6 +192,97 @@ fn wrong_owners_are_reported_and_not_changed_as_root() {
     host.start_apart().unwrap();
 }
 
+/// The program where the account can run it, and as the account.
+fn as_account(host: &Host) -> Command {
+    use std::os::unix::process::CommandExt;
+    let (uid, gid) = account();
+    let program = host.dir().join("sshomed");
+    if !program.exists() {
+        fs::copy(binary("sshomed").unwrap(), &program).unwrap();
+    }
+    let mut command = Command::new(program);
+    command.uid(uid).gid(gid).args(["--dir"]).arg(host.dir());
+    command
+}
+
+/// Gives the server's folder and its settings to the account, and nothing else.
+fn give_folder(host: &Host) {
+    let (uid, gid) = account();
+    for path in ["", "etc", "etc/users.toml"] {
+        chown(host.dir().join(path), Some(uid), Some(gid)).unwrap();
+    }
+}
+
+#[test]
+fn root_starts_nothing_in_the_folder_of_somebody_else_as_root() {
+    if !has_root("root_starts_nothing_in_the_folder_of_somebody_else_as_root") {
+        return;
+    }
+    let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+    give_folder(&host);
+    let said = refusal(&host);
+    let want = format!("belongs to {ACCOUNT}, and this is root");
+    assert!(said.contains(&want) && said.contains(&format!("runuser -u {ACCOUNT} -- sshomed")), "{said}");
+    for made in ["home", "keys", "run"] {
+        assert!(!host.dir().join(made).exists(), "{made}");
+    }
+    let checked = host.administrator().run(&["check", "--listen", "127.0.0.1:0"]);
+    assert!(checked.code == Some(1) && checked.err().contains(&want), "{checked}");
+    // With the account in the settings root is welcome.
+    edit(&host, |text| text.replacen("[server]\n", &format!("[server]\naccount = \"{ACCOUNT}\"\n"), 1));
+    host.start_apart().unwrap();
+}
+
+#[test]
+fn what_a_start_as_root_has_left_is_named_with_the_command_that_mends_it_as_root() {
+    if !has_root("what_a_start_as_root_has_left_is_named_with_the_command_that_mends_it_as_root") {
+        return;
+    }
+    let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+    drop(host.start_apart().unwrap());
+    give_folder(&host);
+    for command in ["serve", "check"] {
+        let refused: Outcome =
+            as_account(&host).args([command, "--listen", "127.0.0.1:0"]).output().unwrap().into();
+        assert_eq!(refused.code, Some(1), "{refused}");
+        let said = refused.err();
+        assert!(!said.contains("users.toml:"), "it blames a line of the settings: {said}");
+        for folder in ["home", "run", "keys"] {
+            let path = host.dir().join(folder);
+            let want = format!("{0}: belongs to root: chown -R {ACCOUNT}: {0}", path.display());
+            assert!(said.contains(&want), "{want} in {said}");
+        }
+    }
+    let refused: Outcome =
+        as_account(&host).args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap().into();
+    for line in refused.err().lines().filter(|line| line.contains(": chown ")) {
+        let command = format!("chown {}", line.split_once(": chown ").unwrap().1);
+        assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success(), "{command}");
+    }
+    let checked: Outcome = as_account(&host).args(["check", "--listen", "127.0.0.1:0"]).output().unwrap().into();
+    assert_eq!(checked.code, Some(0), "{checked}");
+}
+
+#[test]
+fn settings_that_were_left_to_root_are_reported_with_the_remedy_as_root() {
+    if !has_root("settings_that_were_left_to_root_are_reported_with_the_remedy_as_root") {
+        return;
+    }
+    let mut host = host_of_account();
+    let _program = host.start_apart().unwrap();
+    let file = host.dir().join("etc/users.toml");
+    let new = host.dir().join("etc/new");
+    fs::copy(&file, &new).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(&new, &file).unwrap();
+    let remedy = format!("it is root:root, mode 0600, and this process runs as {ACCOUNT}: chown {ACCOUNT}: ");
+    let refused = || host.administrator().json(&["status"])["settings_refused"].to_string();
+    until("it is noticed", || refused().contains(&remedy));
+    assert!(log(&host).contains(&remedy), "{}", log(&host));
+    chown(&file, Some(account().0), None).unwrap();
+    until("it is noticed that it can be read", || refused() == "null");
+}
+
 #[test]
 fn an_account_that_cannot_be_is_refused() {
     for (name, want) in [
@@ -275,8 +366,11 @@ async fn the_kernel_keeps_the_server_where_it_was_when_it_started() {
         fs::create_dir(&root).unwrap();
         edit(&host, |_| text.clone());
         let done = reload(&host);
-        assert_eq!(done.code == Some(0), !confined, "{confine}: {done}");
-        assert_eq!(done.err().contains("Permission denied"), confined, "{confine}: {done}");
+        // The home is its user's matter: the settings are taken up.
+        assert_eq!(done.code, Some(0), "{confine}: {done}");
+        assert_eq!(done.out().contains("bob is locked out"), confined, "{confine}: {done}");
+        assert_eq!(done.out().contains("restart needed"), confined, "{confine}: {done}");
+        assert_eq!(Peer::login(&host, "bob").await.is_err(), confined, "{confine}");
 
         // Nor is a key read that a link in keys/ leads to.
         let key = host.key().public_key().to_openssh().unwrap();
