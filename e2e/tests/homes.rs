@@ -232,7 +232,10 @@ impl Disk {
         let mut command = std::process::Command::new("mount");
         let done = command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).output().unwrap();
         if !done.status.success() {
-            eprintln!("skipped: {test}: nothing can be mounted here: {}", String::from_utf8_lossy(&done.stderr));
+            eprintln!(
+                "skipped: {test}: nothing can be mounted here: {}",
+                String::from_utf8_lossy(&done.stderr)
+            );
             return None;
         }
         Some(Disk(at.to_owned()))
@@ -278,8 +281,13 @@ async fn a_home_that_is_mounted_read_only_locks_its_user_out_as_root() {
     fs::create_dir(&root).unwrap();
     let Some(disk) = Disk::mount(test, &root, "ro,size=1M") else { return };
     let host = builder(&root).start().await.unwrap();
-    assert!(why(&host, "ann").contains("mount it read-write, or set access = \"read-only\""), "{}", why(&host, "ann"));
+    assert!(
+        why(&host, "ann").contains("mount it read-write, or set access = \"read-only\""),
+        "{}",
+        why(&host, "ann")
+    );
     assert!(!works(&host, "ann").await && works(&host, "zcl").await);
-    let status = std::process::Command::new("mount").args(["-o", "remount,rw"]).arg(&disk.0).status().unwrap();
+    let status =
+        std::process::Command::new("mount").args(["-o", "remount,rw"]).arg(&disk.0).status().unwrap();
     assert!(status.success() && works(&host, "ann").await);
 }

@@ -259,7 +259,8 @@ fn what_a_start_as_root_has_left_is_named_with_the_command_that_mends_it_as_root
         let command = format!("chown {}", line.split_once(": chown ").unwrap().1);
         assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success(), "{command}");
     }
-    let checked: Outcome = as_account(&host).args(["check", "--listen", "127.0.0.1:0"]).output().unwrap().into();
+    let checked: Outcome =
+        as_account(&host).args(["check", "--listen", "127.0.0.1:0"]).output().unwrap().into();
     assert_eq!(checked.code, Some(0), "{checked}");
 }
 

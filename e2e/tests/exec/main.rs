@@ -110,6 +110,12 @@ async fn exit_statuses_and_errors_are_those_of_a_shell() {
     fs::write(host.home("ann").join("f"), b"f").unwrap();
     for (line, code, output, errors) in [
         ("bash", 127, "", "bash: no such command here; help lists those that there are\n"),
+        (
+            "rsync --server -logDtpre.iLsfxCIvu . backup",
+            127,
+            "",
+            "rsync is not supported: use sshome's put -r and get -r, sftp, or rclone\n",
+        ),
         ("/bin/ls", 127, "", "/bin/ls: no such command here; help lists those that there are\n"),
         ("", 127, "", ": no such command here; help lists those that there are\n"),
         ("'\x1b[2J'", 127, "", "\\x1b[2J: no such command here; help lists those that there are\n"),
@@ -313,6 +319,8 @@ async fn without_a_command_there_is_a_text_and_no_shell() {
     let plain = outcome("-T");
     assert!(plain.code == Some(1) && plain.out().starts_with(text), "{plain}");
     assert!(!plain.out().contains('\r'));
+    let sftp = format!("sftp -P {} ann@HOST", client.port());
+    assert!(plain.out().contains(&sftp), "{plain}");
     let terminal = outcome("-tt");
     assert!(
         terminal.code == Some(1) && terminal.out().starts_with(&text.replace('\n', "\r\n")),

@@ -85,7 +85,10 @@ impl Start {
                 session.audit().request("exec", "command", begun);
                 ended
             }
-            Way::Greeting => greeting::greet(writer, user, terminal).await,
+            Way::Greeting => {
+                let port = shared.listen.first().map_or(0, std::net::SocketAddr::port);
+                greeting::greet(writer, user, terminal, port).await
+            }
         };
         tracing::debug!(user = name, ?ended, "channel ended");
         ended

@@ -10,11 +10,12 @@ const NO_SHELL: u8 = 1;
 
 /// Says who the user is, what is left of the quota, and how to connect. On a terminal lines end as it
 /// wants them.
-pub async fn greet(outgoing: impl Outgoing, user: User, terminal: bool) -> Ended {
+/// `port` is the one that the server listens at.
+pub async fn greet(outgoing: impl Outgoing, user: User, terminal: bool, port: u16) -> Ended {
     let turns = user.turns();
     let text = async {
         let _turn = turns.acquire().await;
-        tokio::task::spawn_blocking(move || text(&user)).await
+        tokio::task::spawn_blocking(move || text(&user, port)).await
     };
     let Ok(text) = text.await else { return Ended::Fault };
     let text = if terminal { text.replace('\n', "\r\n") } else { text };
@@ -24,7 +25,7 @@ pub async fn greet(outgoing: impl Outgoing, user: User, terminal: bool) -> Ended
     }
 }
 
-fn text(user: &User) -> String {
+fn text(user: &User, port: u16) -> String {
     let name = user.name();
     let used = match operations::usage(user) {
         Ok(usage) => used(&usage),
@@ -33,10 +34,28 @@ fn text(user: &User) -> String {
     let access = if user.may_write() { "" } else { "You may read here, and not write.\n" };
     format!(
         "Hello, {name}: {used}.\n{access}\
-         There is no shell here. What works:\n  \
-           sshome {name}@HOST         the client of this server\n  \
-           ssh {name}@HOST help       what can be done in one command\n"
+         There is no shell here. What works:\n{}",
+        ways(name, port)
     )
+}
+
+/// The port that `sshome` connects to if none is given.
+const SSHOME_PORT: u16 = 2222;
+
+/// The port that OpenSSH connects to.
+const SSH_PORT: u16 = 22;
+
+/// The commands that connect, and what they are for.
+fn ways(name: &str, port: u16) -> String {
+    let option =
+        |letter: char, usual| if port == usual { String::new() } else { format!(" -{letter} {port}") };
+    let rows = [
+        (format!("sshome{} {name}@HOST", option('P', SSHOME_PORT)), "the client of this server"),
+        (format!("sftp{} {name}@HOST", option('P', SSH_PORT)), "files by SFTP; so do scp, sshfs and rclone"),
+        (format!("ssh{} {name}@HOST help", option('p', SSH_PORT)), "the list of single commands"),
+    ];
+    let width = rows.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
+    rows.iter().map(|(command, what)| format!("  {command:width$}   {what}\n")).collect()
 }
 
 /// What is used, as people say it.
@@ -54,6 +73,18 @@ fn used(usage: &Usage) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_have_the_port_unless_it_is_their_usual_one() {
+        for (port, want) in [
+            (2222, ["sshome ann@HOST", "sftp -P 2222 ann@HOST", "ssh -p 2222 ann@HOST help"]),
+            (22, ["sshome -P 22 ann@HOST", "sftp ann@HOST", "ssh ann@HOST help"]),
+        ] {
+            let text = ways("ann", port);
+            let commands: Vec<_> = text.lines().filter_map(|line| line.trim().split("   ").next()).collect();
+            assert_eq!(commands, want);
+        }
+    }
 
     #[test]
     fn what_is_used_is_said_with_its_limits() {

@@ -9,6 +9,9 @@ pub(super) enum Error {
     /// The line is not one plain command.
     #[error(transparent)]
     Syntax(#[from] SyntaxError),
+    /// A client of rsync, which wants a program of its own at this end.
+    #[error("rsync is not supported: use sshome's put -r and get -r, sftp, or rclone")]
+    Rsync,
     /// There is no such command.
     #[error("{}: no such command here; help lists those that there are", Escaped(.0))]
     Unknown(Vec<u8>),
@@ -55,7 +58,7 @@ impl Error {
     pub(super) fn exit_status(&self) -> u8 {
         match self {
             Error::Syntax(_) | Error::Usage { .. } | Error::Value { .. } => 2,
-            Error::Unknown(_) => 127,
+            Error::Unknown(_) | Error::Rsync => 127,
             _ => PARTLY,
         }
     }

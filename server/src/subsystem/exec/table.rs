@@ -202,7 +202,10 @@ static COMMANDS: &[Command] = &[
 /// If there is none.
 pub(super) fn find(name: &[u8]) -> Result<&'static Command> {
     let found = COMMANDS.iter().find(|command| command.name.as_bytes() == name);
-    found.ok_or_else(|| Error::Unknown(name.to_vec()))
+    found.ok_or_else(|| match name {
+        b"rsync" => Error::Rsync,
+        name => Error::Unknown(name.to_vec()),
+    })
 }
 
 fn help(_: Arguments) -> Result<Box<dyn Task>> {
