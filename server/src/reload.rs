@@ -35,7 +35,7 @@ pub struct Reloader {
     confinement: Confinement,
     notifier: Arc<Notifier>,
     /// The file that was looked at last: its digest, or why it could not be read.
-    seen: Mutex<Option<Result<blake3::Hash, String>>>,
+    seen: Mutex<Result<blake3::Hash, String>>,
     /// Held while one is taken up.
     turn: tokio::sync::Mutex<()>,
 }
@@ -115,7 +115,8 @@ impl Reloader {
         confinement: Confinement,
         notifier: Arc<Notifier>,
     ) -> Reloader {
-        let (seen, turn) = (Mutex::default(), tokio::sync::Mutex::default());
+        let seen = Mutex::new(Ok(shared.config.load().text_digest()));
+        let turn = tokio::sync::Mutex::default();
         Reloader { shared, transport, accounts, confinement, notifier, seen, turn }
     }
 
@@ -222,10 +223,13 @@ impl Reloader {
         let config = self.shared.config.load_full();
         let mut watch = Watch::new(sender);
         watch.renew(&config);
-        self.see();
         self.notifier.ready(&standing(&self.shared));
+        // It may have changed since it was read at the start.
+        let mut first = true;
         loop {
             let asked = tokio::select! {
+                biased;
+                () = std::future::ready(()), if std::mem::take(&mut first) => false,
                 Some(()) = async { hangup.as_mut()?.recv().await } => true,
                 _ = changes.recv() => {
                     while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok() {}
@@ -253,8 +257,8 @@ impl Reloader {
     fn see(&self) -> bool {
         let found = self.shared.config.load().digest().map_err(|error| error.to_string());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = seen.as_ref() != Some(&found);
-        *seen = Some(found);
+        let changed = *seen != found;
+        *seen = found;
         changed
     }
 

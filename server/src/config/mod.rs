@@ -68,6 +68,8 @@ pub struct Config {
     pub log: LogSettings,
     /// Who may connect, how often, and for how long nothing may happen.
     pub limits: Limits,
+    /// The digest of the text that it was read from.
+    text: blake3::Hash,
     /// Where it was loaded from, as the administrator would say it, and what stood in place of its addresses.
     origin: (PathBuf, Vec<SocketAddr>),
     /// The users, by name, without the keys that they have installed. Their roots do not overlap.
@@ -138,6 +140,12 @@ impl Config {
     /// on the way to it, as the administrator named it.
     pub(crate) fn settings_folders(&self) -> Vec<PathBuf> {
         place::deciding_folders(&self.origin.0)
+    }
+
+    /// The digest of the file as it was read.
+    #[must_use]
+    pub fn text_digest(&self) -> blake3::Hash {
+        self.text
     }
 
     /// The digest of the file as it is now, by which a change of it is noticed.
@@ -212,6 +220,7 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
         metrics: server.metrics,
         log: server.log,
         limits: server.limits,
+        text: blake3::hash(text.as_bytes()),
         origin: (place.shown.clone(), listen_override.to_vec()),
         accounts: users.into_iter().map(|user| Arc::new(user.account)).collect(),
     };

@@ -108,9 +108,11 @@ pub fn examine_home(account: &Account) -> Option<String> {
         Err(Errno::NOENT) if account.make_root => return None,
         Err(error) => Some(error),
         Ok(_) => {
+            let staging = root.join(STAGING);
             let lacking = |path: &Path| rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).err();
-            let staging = Some(root.join(STAGING)).filter(|staging| staging.exists());
-            lacking(root).or_else(|| staging.and_then(|staging| lacking(&staging)))
+            let opened = rustix::fs::open(&staging, flags | OFlags::NOFOLLOW, Mode::empty()).err();
+            let opened = opened.filter(|error| *error != Errno::NOENT);
+            lacking(root).or(opened).or_else(|| lacking(&staging).filter(|error| *error != Errno::NOENT))
         }
     };
     found.map(|error| reason(account, error.into()))
