@@ -10,6 +10,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::config::shown;
 
@@ -19,9 +20,11 @@ pub(crate) const WRITE: Access = Access::READ_OK.union(Access::WRITE_OK).union(A
 /// For a directory that is listed and passed through.
 pub(crate) const READ: Access = Access::READ_OK.union(Access::EXEC_OK);
 
-/// The name of the account that this process runs as; its number if it has no name.
+/// The name of the account that this process runs as; its number if it has no name. To be asked first once it is
+/// the account that it stays, and before Landlock: then the names of accounts cannot be looked up any more.
 pub(crate) fn account() -> String {
-    name_of_user(geteuid().as_raw())
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| name_of_user(geteuid().as_raw())).clone()
 }
 
 /// The name of the account that a file belongs to; `None` if the file cannot be looked at.
@@ -39,6 +42,9 @@ pub(crate) fn ownership(path: &Path) -> String {
 }
 
 fn name_of_user(uid: u32) -> String {
+    if uid == 0 {
+        return "root".to_owned();
+    }
     let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
     user.map_or_else(|| uid.to_string(), |user| Escaped(user.name.as_bytes()).to_string())
 }

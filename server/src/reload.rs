@@ -132,7 +132,7 @@ impl Reloader {
         self.shared.refused.store(result.as_ref().err().map(|refused| Arc::new(refused.error.to_string())));
         self.notifier.ready(&match &result {
             Ok(_) => standing(&self.shared),
-            Err(refused) => format!("the settings in force are older than the file: {}", refused.error),
+            Err(refused) => format!("the settings stay as they were: {}", refused.error),
         });
         tell(&result);
         result

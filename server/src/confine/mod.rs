@@ -137,6 +137,8 @@ impl Preparation {
         if let Some(account) = &self.account {
             account.enter()?;
         }
+        // While it can be looked up.
+        let _name = permission::account();
         let mut confinement = Confinement {
             account: self.account.map(Account::into_name),
             is_root: geteuid().is_root(),
