@@ -129,7 +129,7 @@ pub(crate) enum UserCommand {
         /// Whose
         name: String,
         #[command(flatten)]
-        settings: UserSettings,
+        settings: Box<UserSettings>,
     },
     /// Let nobody log in as a user, and end the user's sessions; the home stays as it is
     Disable {
