@@ -24,7 +24,7 @@ pub use faulty::{Faulty, Step};
 pub use host::{Host, HostBuilder};
 pub use liar::Liar;
 pub use mount::Mount;
-pub use peer::{Peer, Trusting, connect, end_of, hello};
+pub use peer::{Peer, Trusting, connect, connect_with, end_of, hello};
 pub use program::{Program, binary};
 pub use sshd::Sshd;
 pub use terminal::Terminal;

@@ -235,7 +235,10 @@ pub async fn connect(host: &Host, user: &str) -> Result<Handle<Trusting>> {
 }
 
 /// Logs in, with a window and packets of these sizes in bytes.
-pub(crate) async fn connect_with(
+///
+/// # Errors
+/// If the login is refused.
+pub async fn connect_with(
     host: &Host,
     user: &str,
     window_size: u32,

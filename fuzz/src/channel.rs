@@ -1,6 +1,7 @@
 use bytes::{Buf, Bytes};
 use sshomed::subsystem::{Arrival, Gone, Incoming, Outgoing};
 use std::sync::{Arc, Mutex};
+use tokio_util::sync::CancellationToken;
 
 /// What a client sends, a piece at a time, and how it ends. Then it waits.
 pub struct Pieces {
@@ -72,7 +73,7 @@ impl Outgoing for Answers {
         Ok(())
     }
 
-    fn is_closed(&self) -> bool {
-        false
+    fn closed(&self) -> CancellationToken {
+        CancellationToken::new()
     }
 }

@@ -12,7 +12,7 @@ use crate::limits::{Gate, Refusals};
 use crate::log::{self, LogError};
 use crate::metrics::{Descriptors, Metrics};
 use crate::reload::Reloader;
-use crate::session::{self, HostKeyError, Rates, Sessions, Shared, Transport};
+use crate::session::{self, HostKeyError, Memory, Rates, Sessions, Shared, Transport};
 use crate::sockets::{ListenError, Sockets};
 use crate::subsystem::Threads;
 use crate::systemd::Notifier;
@@ -209,6 +209,7 @@ impl Server {
             ledgers,
             gate: Gate::new(config.limits.clone()),
             rates: Rates::default(),
+            memory: Memory::default(),
             sessions: Arc::new(Sessions::new(Arc::clone(&metrics))),
             metrics,
             threads: Threads::of_this_runtime()?,

@@ -1,5 +1,6 @@
 //! All homes of a server.
 
+use super::descriptors::{Descriptors, UserDescriptors};
 use super::prepare::{Opening, make_and_open, reason, writable};
 use super::{
     Error, Home, HomeRoot, Kept, Left, Place, PrepareError, Result, Source, TURNS, Unavailable, freed_bytes,
@@ -26,6 +27,7 @@ pub struct Homes {
     pub(super) opening: Mutex<HashSet<String>>,
     /// By device.
     disks: Mutex<HashMap<u64, Weak<Disk>>>,
+    descriptors: Arc<Descriptors>,
 }
 
 /// What became of a home.
@@ -98,7 +100,8 @@ impl Homes {
         let ledger = Arc::new(take_stock(account, &top).map_err(failed)?);
         let disk = self.disk_of(&top).map_err(failed)?;
         let root = HomeRoot::new(&account.name, &account.root, &top).map_err(failed)?;
-        let place = Arc::new(Place::new(top, root, disk));
+        let descriptors = UserDescriptors::new(Arc::clone(&self.descriptors));
+        let place = Arc::new(Place::new(top, root, disk, descriptors));
         let home = Home::open(writable(account), Arc::clone(&place)).map_err(failed)?;
         home.recover(&ledger).map_err(failed)?;
         Ok(Prepared { user: account.name.clone(), place, ledger })
@@ -218,7 +221,7 @@ impl Homes {
     /// Opens the home of a user who has logged in. One that is unavailable is tried again first.
     ///
     /// # Errors
-    /// If it is unavailable, or was replaced since it was opened.
+    /// If it is unavailable, was replaced since it was opened, or the user has as many descriptors as one may have.
     pub fn open(&self, login: &Login, ledgers: &Ledgers) -> Result<Home> {
         let account = login.account();
         let place = match self.place(&account.name) {
@@ -228,7 +231,7 @@ impl Homes {
             None => self.place(&account.name).ok_or(Error::Unavailable)?,
         };
         match place.root.look() {
-            None => Home::open(writable(&account), place),
+            None => Home::open_for_user(writable(&account), place),
             Some(_) => Err(Error::Replaced),
         }
     }

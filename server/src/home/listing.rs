@@ -1,7 +1,7 @@
 //! Reading directories.
 
 use super::resolve::stat_in;
-use super::{Error, Home, Result, STAGING};
+use super::{DescriptorPermit, Error, Home, Result, STAGING};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Dir, FileType, Stat};
 use rustix::io::Errno;
@@ -22,11 +22,12 @@ pub struct Attributes {
 #[derive(Debug)]
 pub struct DirectoryReader {
     dir: Dir,
+    _descriptor: DescriptorPermit,
 }
 
 impl DirectoryReader {
-    pub(super) fn new(handle: OwnedFd) -> Result<DirectoryReader> {
-        Ok(DirectoryReader { dir: Dir::new(handle)? })
+    fn new(handle: OwnedFd, permit: DescriptorPermit) -> Result<DirectoryReader> {
+        Ok(DirectoryReader { dir: Dir::new(handle)?, _descriptor: permit })
     }
 
     /// The next entry; none at the end. One that is removed while it is read is left out.
@@ -66,6 +67,7 @@ impl Home {
     /// # Errors
     /// `ENOTDIR` if it is none.
     pub fn read_directory(&self, path: &RemotePath) -> Result<DirectoryReader> {
-        DirectoryReader::new(self.open_directory(path)?)
+        let permit = self.descriptors(1)?;
+        DirectoryReader::new(self.open_directory(path)?, permit)
     }
 }

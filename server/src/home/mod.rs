@@ -6,6 +6,7 @@
 //! `RESOLVE_NO_MAGICLINKS`), also when someone swaps a directory for a link meanwhile. Checks of
 //! path strings do not stand for it, and there are none, but for the staging folder's name.
 
+mod descriptors;
 mod entry;
 mod filling;
 mod homes;
@@ -21,6 +22,7 @@ mod streams;
 mod sync;
 mod tree;
 
+pub use descriptors::{DescriptorPermit, Exhausted};
 pub use entry::{Entry, permissions};
 pub use filling::{Filling, finish_directory, open_to_owner};
 pub use homes::{Homes, Prepared, limits};
@@ -33,7 +35,9 @@ pub use staging::{Left, Record, STAGING, Source, Staged};
 pub use stamp::Stamp;
 pub use streams::{Claim, Streams};
 pub use sync::Mark;
-pub use tree::{Tree, TreeItem};
+pub use tree::{TREE_DESCRIPTORS, Tree, TreeItem};
+
+use descriptors::UserDescriptors;
 
 use crate::quota::{FileId, Replaced};
 use rustix::fd::OwnedFd;
@@ -67,6 +71,9 @@ pub enum Error {
          tell the administrator, the server's log says which"
     )]
     Replaced,
+    /// The user has no descriptors left.
+    #[error(transparent)]
+    Descriptors(#[from] Exhausted),
     /// The kernel refused.
     #[error("{}", std::io::Error::from(*.0))]
     Os(#[from] Errno),
@@ -75,12 +82,17 @@ pub enum Error {
 /// What the module's functions return.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// What a channel holds: the home's top, its staging folder, and two for the request that it is at.
+const CHANNEL_DESCRIPTORS: usize = 4;
+
 /// The handle to one user's files, opened for one login.
 #[derive(Debug)]
 pub struct Home {
     top: OwnedFd,
     staging: Option<staging::Area>,
     place: Arc<Place>,
+    /// For a channel; none for the server's own work.
+    _descriptors: Option<DescriptorPermit>,
 }
 
 /// What all sessions in one home share.
@@ -94,16 +106,17 @@ struct Place {
     streams: Arc<Streams>,
     disk: Arc<sync::Disk>,
     turns: Arc<Semaphore>,
+    descriptors: Arc<UserDescriptors>,
 }
 
 /// How much of one user's work may run at a time.
 const TURNS: usize = 16;
 
 impl Place {
-    fn new(top: OwnedFd, root: HomeRoot, disk: Arc<sync::Disk>) -> Place {
+    fn new(top: OwnedFd, root: HomeRoot, disk: Arc<sync::Disk>, descriptors: Arc<UserDescriptors>) -> Place {
         let turns = Arc::new(Semaphore::new(TURNS));
         let (names, shelf, streams) = (Mutex::default(), Arc::default(), Arc::default());
-        Place { top, root: Arc::new(root), names, shelf, streams, disk, turns }
+        Place { top, root: Arc::new(root), names, shelf, streams, disk, turns, descriptors }
     }
 }
 
@@ -118,7 +131,28 @@ impl Home {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let top = rustix::fs::openat(&place.top, c".", flags, Mode::empty())?;
         let staging = staging::Area::open(&top, writable)?;
-        Ok(Home { top, staging, place })
+        Ok(Home { top, staging, place, _descriptors: None })
+    }
+
+    /// The same for a channel of the user's.
+    fn open_for_user(writable: bool, place: Arc<Place>) -> Result<Home> {
+        let permit = place.descriptors.take(CHANNEL_DESCRIPTORS)?;
+        Ok(Home { _descriptors: Some(permit), ..Home::open(writable, place)? })
+    }
+
+    /// To be held with so many descriptors that stay open beyond one call.
+    ///
+    /// # Errors
+    /// If the user has as many as one may have.
+    pub fn descriptors(&self, count: usize) -> Result<DescriptorPermit> {
+        Ok(self.place.descriptors.take(count)?)
+    }
+
+    /// Whether the user has used up half of the descriptors that one may have: what is held to be dealt with
+    /// together should be dealt with now.
+    #[must_use]
+    pub fn descriptors_are_scarce(&self) -> bool {
+        self.place.descriptors.are_scarce()
     }
 
     /// Keeps all other sessions from changing names in this home, so that what a name stands for

@@ -3,7 +3,7 @@
 //! A staged file of a random name holds the bytes. One that can be resumed has a record beside it
 //! that says what it is a part of: then it outlives the session, and the server.
 
-use super::{Error, Home, Location, Mark, Names, Result, file_id, length};
+use super::{DescriptorPermit, Error, Home, Location, Mark, Names, Result, file_id, length};
 use crate::quota::FileId;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -92,7 +92,11 @@ pub struct Staged {
     mark: Mark,
     /// Whether dropping leaves it alone: it has its place, or is kept.
     settled: bool,
+    _descriptors: DescriptorPermit,
 }
+
+/// What a staged file holds: itself, and the directory that it is to go to.
+const STAGED_DESCRIPTORS: usize = 2;
 
 impl Area {
     /// Opens the folder below `top`; makes it if it is missing and `make` is set.
@@ -158,11 +162,12 @@ impl Home {
     /// The kernel's; `EROFS` in a home that was opened without a staging folder.
     pub fn stage(&self, record: Option<&Record>) -> Result<Staged> {
         let area = self.staging.as_ref().ok_or(Error::Os(Errno::ROFS))?;
+        let permit = self.descriptors(STAGED_DESCRIPTORS)?;
         let name = format!("{:032x}", rand::random::<u128>());
         let file = create(&area.dir, &name)?;
         let recorded = record.is_some();
         let (area, mark) = (Arc::clone(&area.dir), self.mark());
-        let staged = Staged { area, name, file, recorded, mark, settled: false };
+        let staged = Staged { area, name, file, recorded, mark, settled: false, _descriptors: permit };
         if let Some(record) = record {
             let bytes = postcard::to_extend(record, MAGIC.to_vec()).map_err(|_| Errno::INVAL)?;
             let written = create(&staged.area, &record_name(&staged.name))?.write_all(&bytes);
@@ -187,10 +192,12 @@ impl Home {
     /// The kernel's.
     pub fn reopen(&self, left: &Left) -> Result<Staged> {
         let area = self.staging.as_ref().ok_or(Error::Os(Errno::ROFS))?;
+        let permit = self.descriptors(STAGED_DESCRIPTORS)?;
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(&area.dir, left.name.as_str(), flags, Mode::empty())?);
         let (area, name) = (Arc::clone(&area.dir), left.name.clone());
-        Ok(Staged { area, name, file, recorded: true, mark: self.mark(), settled: false })
+        let (mark, recorded) = (self.mark(), true);
+        Ok(Staged { area, name, file, recorded, mark, settled: false, _descriptors: permit })
     }
 }
 

@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// How deep a tree may be. Each level holds two handles.
 const MAX_DEPTH: usize = 1000;
 
+/// What a walk is taken to hold.
+pub const TREE_DESCRIPTORS: usize = 20;
+
 /// Goes through everything below a directory, depth first. Every step is relative to a handle, so
 /// that nothing that is renamed or replaced meanwhile leads the walk elsewhere.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use super::error::Context;
 use super::rename::into_directory;
 use super::{Download, Error, Placement, Result, Upload, User, make_directory, make_symlink, place};
-use crate::home::{Location, Tree, TreeItem, file_id, length};
+use crate::home::{DescriptorPermit, Location, TREE_DESCRIPTORS, Tree, TreeItem, file_id, length};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_wire::{End, Put, RemotePath, Status};
@@ -17,6 +17,7 @@ pub struct Copy {
     from: RemotePath,
     to: RemotePath,
     tree: Option<Tree>,
+    _descriptors: Option<DescriptorPermit>,
     /// Names from `from` down to where the walk is.
     trail: Vec<Vec<u8>>,
     file: Option<FileCopy>,
@@ -47,6 +48,7 @@ impl Copy {
             from: from.clone(),
             to: to.clone(),
             tree: None,
+            _descriptors: None,
             trail: Vec::new(),
             file: None,
             group: Vec::new(),
@@ -62,6 +64,7 @@ impl Copy {
         if !recursive {
             return Err(Error::IsDirectory { path: from.clone(), hint: "; cp -r copies it" });
         }
+        copy._descriptors = Some(user.home.descriptors(TREE_DESCRIPTORS).of_directory(from)?);
         let top = user.home.open_directory(from).of_directory(from)?;
         // Made only now: a tree that is copied into itself must not find its copy.
         let target = user.home.locate(&to).of_directory(&to)?;
@@ -143,7 +146,8 @@ impl Copy {
             Ok(placement) => self.group.push(placement),
             Err(error) => self.fail(error)?,
         }
-        if self.group.len() + self.made.len() >= GROUP { self.place_group(user) } else { Ok(()) }
+        let full = self.group.len() + self.made.len() >= GROUP || user.home.descriptors_are_scarce();
+        if full { self.place_group(user) } else { Ok(()) }
     }
 
     fn place_group(&mut self, user: &User) -> Result<()> {

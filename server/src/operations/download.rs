@@ -3,7 +3,7 @@
 use super::error::Context;
 use super::{Error, Result, User, hold};
 use crate::audit::{Direction, Transfer};
-use crate::home::{Stamp, length};
+use crate::home::{DescriptorPermit, Stamp, length};
 use crate::quota::Held;
 use rustix::fs::Stat;
 use sshome_wire::{BLOCK, BlockHasher, Digest, RemotePath};
@@ -25,6 +25,7 @@ pub struct Download {
     carried: Option<Digest>,
     /// None where nothing goes to the client.
     transfer: Option<Transfer>,
+    _descriptor: DescriptorPermit,
 }
 
 impl Download {
@@ -43,6 +44,7 @@ impl Download {
     /// # Errors
     /// As [`Download::begin`].
     pub(super) fn open(user: &User, path: &RemotePath) -> Result<Download> {
+        let permit = user.home.descriptors(1).of_file(path)?;
         // Opened and held as one: a removal in between would take it for closed.
         let names = user.home.lock_names();
         let (file, stat) = user.home.open_file(path).of_file(path)?;
@@ -50,7 +52,18 @@ impl Download {
         drop(names);
         let (version, hasher) = (held.version(), BlockHasher::new());
         let path = path.clone();
-        Ok(Download { path, held, version, file, stat, position: 0, hasher, carried: None, transfer: None })
+        Ok(Download {
+            path,
+            held,
+            version,
+            file,
+            stat,
+            position: 0,
+            hasher,
+            carried: None,
+            transfer: None,
+            _descriptor: permit,
+        })
     }
 
     /// What the file was when it was opened.

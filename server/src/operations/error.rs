@@ -170,6 +170,7 @@ fn disk_status(error: home::Error, directory: bool) -> Status {
         home::Error::Unavailable | home::Error::Replaced => Status::Failed,
         home::Error::Top => Status::PermissionDenied,
         home::Error::IsDirectory | home::Error::Special => Status::WrongType,
+        home::Error::Descriptors(_) => Status::Busy,
         home::Error::Os(errno) => match errno {
             Errno::NOENT if directory => Status::NoSuchDirectory,
             Errno::NOENT => Status::NoSuchFile,

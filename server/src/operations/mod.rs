@@ -49,7 +49,7 @@ pub use upload::Upload;
 use crate::accounts::{Access, SftpUploads};
 use crate::audit::Audit;
 use crate::auth::Login;
-use crate::home::{self, Home, Homes, Location, Mark, Names, file_id, length};
+use crate::home::{self, DescriptorPermit, Home, Homes, Location, Mark, Names, file_id, length};
 use crate::quota::{Held, Ledger, Ledgers};
 use error::Context;
 use rustix::fs::{FileType, Stat};
@@ -106,6 +106,18 @@ impl User {
     #[must_use]
     pub fn turns(&self) -> Arc<Semaphore> {
         self.home.turns()
+    }
+
+    /// To be held with so many descriptors that stay open beyond one request; none if the user has as many as one
+    /// may have.
+    pub(crate) fn hold_descriptors(&self, count: usize) -> Option<DescriptorPermit> {
+        self.home.descriptors(count).ok()
+    }
+
+    /// Whether the user has used up half of the descriptors that one may have: what is held to be dealt with
+    /// together should be dealt with now.
+    pub(crate) fn descriptors_are_scarce(&self) -> bool {
+        self.home.descriptors_are_scarce()
     }
 
     /// Cancelled when another channel of the user's goes on with what this one has: it is to end.

@@ -2,7 +2,7 @@
 
 use super::error::Context;
 use super::{Error, Result, User, last_name};
-use crate::home::{self, Location, Tree, TreeItem};
+use crate::home::{self, DescriptorPermit, Location, TREE_DESCRIPTORS, Tree, TreeItem};
 use rustix::fs::FileType;
 use sshome_wire::RemotePath;
 
@@ -37,6 +37,7 @@ pub struct Removal {
     at: RemotePath,
     /// The directory itself, and what is below it; none if it is no directory.
     tree: Option<(Location, Tree)>,
+    _descriptors: Option<DescriptorPermit>,
     removed: u64,
     failed: u64,
     first_failure: Option<String>,
@@ -51,7 +52,9 @@ impl Removal {
         user.require_write()?;
         let location = user.home.locate(path).of_file(path)?;
         let stat = location.stat().of_file(path)?;
+        let mut permit = None;
         let tree = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            permit = Some(user.home.descriptors(TREE_DESCRIPTORS).of_directory(path)?);
             home::open_to_owner(&location, &stat).of_directory(path)?;
             let top = location.open_directory().of_directory(path)?;
             Some((location, Tree::below(top).of_directory(path)?))
@@ -59,7 +62,15 @@ impl Removal {
             unlink(user, &location, path).of_file(path)?;
             None
         };
-        Ok(Removal { path: path.clone(), at: path.clone(), tree, removed: 0, failed: 0, first_failure: None })
+        Ok(Removal {
+            path: path.clone(),
+            at: path.clone(),
+            tree,
+            _descriptors: permit,
+            removed: 0,
+            failed: 0,
+            first_failure: None,
+        })
     }
 
     /// Entries removed so far.

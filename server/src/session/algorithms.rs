@@ -11,6 +11,11 @@ use std::time::Duration;
 /// this is enough for 1.3 Gbit/s at 100 ms.
 pub(super) const WINDOW: u32 = 32 << 20;
 
+/// The same as long as a client has not used up half of it, in bytes. What it sends without reading a reply has to
+/// be held; a client that reads on is given [`WINDOW`]. Not less: russh ends a connection that has more than twice
+/// this under way when keys are exchanged anew.
+const FIRST_WINDOW: u32 = 20 << 20;
+
 /// The largest packet that we take, in bytes.
 const PACKET: u32 = 65_535;
 
@@ -30,7 +35,7 @@ pub(super) fn transport(kex: Kex, keys: Vec<PrivateKey>, limits: &Limits) -> ser
         // The first "none" only asks which methods there are.
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys,
-        window_size: WINDOW,
+        window_size: FIRST_WINDOW,
         maximum_packet_size: PACKET,
         channel_buffer_size: 64,
         event_buffer_size: AHEAD,

@@ -1,17 +1,44 @@
-//! How much a connection has to send, how much it has sent, and when something moved on it last.
+//! How much a connection has to send, how much it has sent, how much is held for it, and when something moved on
+//! it last.
 
+use super::memory::UserMemory;
 use super::rate::UserRates;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// What paces a connection: how much of its output the kernel has not taken yet, and its user's rates.
+/// A connection that holds no more than this is read from however little memory its user has left, in bytes: so a
+/// user can log in and look although other connections hold all.
+const ALWAYS_HELD: usize = 256 << 10;
+
+/// A connection that holds more than this is given no more room to send, in bytes. Without output that waits for
+/// the client, channels hold less than this by themselves.
+const MAX_UNPROCESSED: usize = 8 << 20;
+
+/// The window of a client that is given no more room, in bytes. It is not zero, because russh opens a window again
+/// only when something arrives.
+const TRICKLE: u32 = 64;
+
+/// What a channel may put out at a time while memory is scarce, in bytes.
+const SCARCE_OUTPUT: usize = 32 << 10;
+
+/// What a packet that waits for its channel costs besides its bytes.
+const PACKET_OVERHEAD: usize = 256;
+
+/// What paces a connection: how much of its output the kernel has not taken yet, what is held for it, and its
+/// user's rates. Dropping it gives back what it still holds.
 #[derive(Debug)]
 pub(super) struct Backlog {
     begun: Instant,
     rates: OnceLock<Arc<UserRates>>,
+    memory: OnceLock<Arc<UserMemory>>,
+    /// Bytes that are held for this connection.
+    held: AtomicIsize,
+    /// How often the socket was read from, and how often it was not because too much is held.
+    reads: AtomicU64,
+    held_back: AtomicU64,
     queued: AtomicUsize,
     /// Bytes that the kernel has taken, ever.
     written: AtomicU64,
@@ -27,6 +54,10 @@ impl Default for Backlog {
         Backlog {
             begun: Instant::now(),
             rates: OnceLock::new(),
+            memory: OnceLock::new(),
+            held: AtomicIsize::new(0),
+            reads: AtomicU64::new(0),
+            held_back: AtomicU64::new(0),
             queued: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             drained: Notify::new(),
@@ -37,10 +68,57 @@ impl Default for Backlog {
 }
 
 impl Backlog {
-    /// Keeps to the rates of the user who has logged in.
-    pub(super) fn limit(&self, rates: Arc<UserRates>) {
+    /// Keeps to the rates and the memory of the user who has logged in.
+    pub(super) fn limit(&self, rates: Arc<UserRates>, memory: Arc<UserMemory>) {
         // A connection has one user: there is nothing to replace.
         drop(self.rates.set(rates));
+        drop(self.memory.set(memory));
+    }
+
+    /// Notes that more is held for this connection, or less, in bytes.
+    pub(super) fn hold(&self, bytes: isize) {
+        if let Some(memory) = self.memory.get()
+            && bytes != 0
+        {
+            self.held.fetch_add(bytes, Ordering::Relaxed);
+            memory.change(bytes);
+        }
+    }
+
+    fn held(&self) -> usize {
+        usize::try_from(self.held.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    fn is_scarce(&self) -> bool {
+        self.memory.get().is_some_and(|memory| memory.is_scarce())
+    }
+
+    /// Whether more may be read from the socket.
+    pub(super) fn may_read(&self) -> bool {
+        let may = self.held() <= ALWAYS_HELD || !self.is_scarce();
+        let count = if may { &self.reads } else { &self.held_back };
+        count.fetch_add(1, Ordering::Relaxed);
+        may
+    }
+
+    /// How often the socket was read from, and how often it was not because too much is held.
+    pub(super) fn reads(&self) -> (u64, u64) {
+        (self.reads.load(Ordering::Relaxed), self.held_back.load(Ordering::Relaxed))
+    }
+
+    /// As much as a channel may put out at a time, in bytes; none where it is the channel's own limit.
+    pub(super) fn output_limit(&self) -> Option<usize> {
+        self.is_scarce().then_some(SCARCE_OUTPUT)
+    }
+
+    /// What a client may have under way on each channel, in bytes.
+    pub(super) fn window(&self, usual: u32) -> u32 {
+        let held = self.held();
+        if held > MAX_UNPROCESSED || (held > ALWAYS_HELD && self.is_scarce()) {
+            return TRICKLE;
+        }
+        let usual = self.memory.get().map_or(usual, |memory| memory.window(usual));
+        self.rates().map_or(usual, |rates| rates.window(usual))
     }
 
     /// The rates to keep to, if there are any.
@@ -66,7 +144,9 @@ impl Backlog {
 
     /// Notes how much is queued now, in bytes.
     pub(super) fn set_queued(&self, queued: usize) {
-        if self.queued.swap(queued, Ordering::AcqRel) != 0 && queued == 0 {
+        let before = self.queued.swap(queued, Ordering::AcqRel);
+        self.hold(difference(before, queued));
+        if before != 0 && queued == 0 {
             self.drained.notify_waiters();
         }
     }
@@ -94,5 +174,130 @@ impl Backlog {
     /// What is queued, and all that was ever written: to find a queue that does not move.
     pub(super) fn progress(&self) -> (usize, u64) {
         (self.queued.load(Ordering::Acquire), self.written.load(Ordering::Acquire))
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        let held = self.held.load(Ordering::Relaxed);
+        self.hold(-held);
+    }
+}
+
+/// What one holder on a connection has, in bytes. Dropping it gives that back.
+#[derive(Debug)]
+pub(super) struct Holding {
+    backlog: Arc<Backlog>,
+    bytes: AtomicUsize,
+}
+
+impl Holding {
+    pub(super) fn new(backlog: Arc<Backlog>) -> Holding {
+        Holding { backlog, bytes: AtomicUsize::new(0) }
+    }
+
+    /// Notes how much it is now.
+    pub(super) fn set(&self, bytes: usize) {
+        let before = self.bytes.swap(bytes, Ordering::Relaxed);
+        self.backlog.hold(difference(before, bytes));
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+/// The packets that russh has for a channel and that nobody has taken, in bytes; none when nobody will. Those that
+/// arrive are noted after they were put there, so the number may be negative for a moment.
+#[derive(Debug)]
+pub(super) struct Untaken {
+    backlog: Arc<Backlog>,
+    bytes: Mutex<Option<isize>>,
+}
+
+impl Untaken {
+    pub(super) fn new(backlog: Arc<Backlog>) -> Arc<Untaken> {
+        Arc::new(Untaken { backlog, bytes: Mutex::new(Some(0)) })
+    }
+
+    /// A packet of so many bytes has arrived.
+    pub(super) fn arrived(&self, bytes: usize) {
+        self.change(cost(bytes));
+    }
+
+    /// A packet of so many bytes was taken.
+    pub(super) fn taken(&self, bytes: usize) {
+        self.change(-cost(bytes));
+    }
+
+    fn change(&self, by: isize) {
+        if let Some(bytes) = &mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) {
+            *bytes += by;
+            self.backlog.hold(by);
+        }
+    }
+
+    /// Nobody takes any more: what was there is gone, and so is what may still arrive.
+    pub(super) fn close(&self) {
+        let rest = self.bytes.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.backlog.hold(-rest.unwrap_or(0));
+    }
+}
+
+fn cost(bytes: usize) -> isize {
+    isize::try_from(bytes + PACKET_OVERHEAD).unwrap_or(isize::MAX)
+}
+
+fn difference(before: usize, now: usize) -> isize {
+    now.cast_signed().wrapping_sub(before.cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::Memory;
+    use super::*;
+
+    fn connection(memory: &Memory) -> Arc<Backlog> {
+        let backlog = Arc::new(Backlog::default());
+        backlog.limit(Arc::default(), memory.of("ann"));
+        backlog
+    }
+
+    #[test]
+    fn all_connections_of_a_user_share_the_memory_and_each_keeps_a_little() {
+        const WINDOW: u32 = 32 << 20;
+        let memory = Memory::default();
+        let (greedy, other) = (connection(&memory), connection(&memory));
+        assert_eq!((greedy.window(WINDOW), greedy.output_limit()), (WINDOW, None));
+        let held = Holding::new(Arc::clone(&greedy));
+        held.set(MAX_UNPROCESSED + 1);
+        // It gets no more room, but what is under way is still read.
+        assert_eq!((greedy.window(WINDOW), greedy.may_read()), (TRICKLE, true));
+        held.set(100 << 20);
+        assert!(!greedy.may_read() && other.may_read());
+        assert_eq!((other.window(WINDOW), other.output_limit()), (WINDOW, Some(SCARCE_OUTPUT)));
+        assert_eq!((greedy.reads(), other.reads()), ((1, 1), (1, 0)));
+        drop(held);
+        assert!(greedy.may_read());
+        assert_eq!(memory.held(), 0);
+    }
+
+    #[test]
+    fn whatever_becomes_of_a_connection_it_gives_back_what_it_held() {
+        let memory = Memory::default();
+        let backlog = connection(&memory);
+        let untaken = Untaken::new(Arc::clone(&backlog));
+        untaken.taken(1000);
+        untaken.arrived(1000);
+        untaken.arrived(500);
+        backlog.set_queued(10_000);
+        assert_eq!(memory.held(), 10_000 + 500 + PACKET_OVERHEAD);
+        untaken.close();
+        untaken.arrived(7);
+        assert_eq!(memory.held(), 10_000);
+        drop((untaken, backlog));
+        assert_eq!(memory.held(), 0);
     }
 }

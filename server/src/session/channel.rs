@@ -1,6 +1,6 @@
 //! An SSH channel as a subsystem sees it: bytes in, bytes out.
 
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Holding, Untaken};
 use super::rate::UserRates;
 use crate::subsystem::{Arrival, Gone, Incoming, Outgoing};
 use bytes::Bytes;
@@ -10,9 +10,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// What the client sends.
+/// What the client sends. Dropping it gives back what is counted as held for it.
 pub(super) struct Reader {
     pub(super) half: ChannelReadHalf,
+    /// What nobody has taken yet.
+    pub(super) untaken: Arc<Untaken>,
+    /// What was taken and is not processed.
+    pub(super) held: Holding,
     /// What was read before anybody was there to take it.
     pub(super) ahead: Option<Arrival>,
     /// Cancelled when the session ends: what arrives after that is not taken.
@@ -42,12 +46,25 @@ impl Incoming for Reader {
         loop {
             match self.half.wait().await {
                 _ if self.cut.is_cancelled() => return Arrival::Gone,
-                Some(ChannelMsg::Data { data }) => return Arrival::Data(data),
+                Some(ChannelMsg::Data { data }) => {
+                    self.untaken.taken(data.len());
+                    return Arrival::Data(data);
+                }
                 Some(ChannelMsg::Eof) => return Arrival::Eof,
                 Some(ChannelMsg::Close) | None => return Arrival::Gone,
                 Some(_) => {}
             }
         }
+    }
+
+    fn hold(&mut self, bytes: usize) {
+        self.held.set(bytes);
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.untaken.close();
     }
 }
 
@@ -55,6 +72,8 @@ impl Incoming for Reader {
 pub(super) struct Writer {
     pub(super) half: Arc<ChannelWriteHalf<Msg>>,
     pub(super) backlog: Arc<Backlog>,
+    /// What waits to be sent.
+    pub(super) held: Holding,
     /// Cancelled with the connection. Neither the backlog nor russh's window wakes a sender then.
     pub(super) cut: CancellationToken,
 }
@@ -80,8 +99,16 @@ impl Outgoing for Writer {
         self.send_to(Stream::Error, bytes).await
     }
 
-    fn is_closed(&self) -> bool {
-        self.cut.is_cancelled()
+    fn closed(&self) -> CancellationToken {
+        self.cut.clone()
+    }
+
+    fn hold(&self, bytes: usize) {
+        self.held.set(bytes);
+    }
+
+    fn output_limit(&self) -> Option<usize> {
+        self.backlog.output_limit()
     }
 }
 

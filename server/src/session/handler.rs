@@ -2,8 +2,9 @@
 
 use super::Shared;
 use super::algorithms::{WINDOW, methods};
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Holding, Untaken};
 use super::channel::{Reader, Writer, started};
+use super::memory::{ChannelPermit, UserMemory};
 use super::sessions::Session as Open;
 use super::way::{Start, Way};
 use crate::auth::{Login, Password};
@@ -38,8 +39,12 @@ pub(super) struct Connection {
     pub(super) login: Option<Login>,
     /// Whether the user who has logged in may have this session, too.
     pub(super) may_work: bool,
+    /// What is held for the user who has logged in.
+    pub(super) memory: Option<Arc<UserMemory>>,
     /// Channels on which nothing was started yet.
     pub(super) waiting: HashMap<ChannelId, Waiting>,
+    /// What has arrived on each channel and was not taken.
+    pub(super) untaken: HashMap<ChannelId, Arc<Untaken>>,
 }
 
 /// A channel on which nothing was started yet.
@@ -68,7 +73,9 @@ impl Connection {
             return self.refuse(login.name(), method);
         }
         self.session.audit().logged_in(login.name(), method, login.key());
-        self.backlog.limit(self.shared.rates.of(&login.account()));
+        let memory = self.shared.memory.of(login.name());
+        self.backlog.limit(self.shared.rates.of(&login.account()), Arc::clone(&memory));
+        self.memory = Some(memory);
         self.may_work = self.entry.logged_in(login.name());
         self.login = Some(login);
         Auth::Accept
@@ -93,14 +100,18 @@ impl Connection {
     }
 
     /// Gives a new channel its owner. A channel that nobody reads would stop the connection.
-    fn own(&mut self, channel: Channel<Msg>) {
+    fn own(&mut self, channel: Channel<Msg>, permit: ChannelPermit) {
         let (start, receiver) = oneshot::channel();
         self.waiting.insert(channel.id(), Waiting { start, terminal: false });
+        let untaken = Untaken::new(Arc::clone(&self.backlog));
+        self.untaken.insert(channel.id(), Arc::clone(&untaken));
         let (shared, backlog, cut) = (Arc::clone(&self.shared), Arc::clone(&self.backlog), self.cut.clone());
         self.channels.spawn(async move {
+            let _permit = permit;
             let (reader, writer) = channel.split();
-            let (mut reader, half) =
-                (Reader { half: reader, ahead: None, cut: cut.clone() }, Arc::new(writer));
+            let held = Holding::new(Arc::clone(&backlog));
+            let mut reader = Reader { half: reader, untaken, held, ahead: None, cut: cut.clone() };
+            let half = Arc::new(writer);
             let start = tokio::select! {
                 biased;
                 start = started(receiver, &mut reader) => start,
@@ -109,14 +120,12 @@ impl Connection {
             let ended = match start {
                 Some((start, ahead)) => {
                     reader.ahead = ahead;
-                    let writer = Writer { half: Arc::clone(&half), backlog, cut: cut.clone() };
+                    let held = Holding::new(Arc::clone(&backlog));
+                    let writer = Writer { half: Arc::clone(&half), backlog, held, cut: cut.clone() };
                     start.serve(reader, writer, &shared).await
                 }
                 None => Ended::Gone,
             };
-            if ended == Ended::Flooded {
-                cut.cancel();
-            }
             // If the client is gone there is nobody to tell.
             let farewell = async {
                 drop(half.exit_status(ended.exit_status()).await);
@@ -203,17 +212,23 @@ impl Handler for Connection {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return self.one_too_many(session);
         }
-        if self.channels.len() >= MAX_CHANNELS {
+        let sessions = self.shared.gate.limits().sessions_per_user;
+        let room = self.channels.len() < MAX_CHANNELS;
+        let memory = self.memory.as_ref().filter(|_| room);
+        let Some(permit) = memory.and_then(|memory| memory.open_channel(sessions)) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
-        }
-        self.own(channel);
+        };
+        self.own(channel, permit);
         reply.accept().await;
         Ok(())
     }
 
-    async fn data(&mut self, _: ChannelId, _: &[u8], _: &mut Session) -> Done {
+    async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> Done {
         self.backlog.moved();
+        if let Some(untaken) = self.untaken.get(&id) {
+            untaken.arrived(data.len());
+        }
         Ok(())
     }
 
@@ -223,11 +238,12 @@ impl Handler for Connection {
     }
 
     fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
-        self.backlog.rates().map_or(WINDOW, |rates| rates.window(WINDOW))
+        self.backlog.window(WINDOW)
     }
 
     async fn channel_close(&mut self, channel: ChannelId, _session: &mut Session) -> Done {
         self.waiting.remove(&channel);
+        self.untaken.remove(&channel);
         Ok(())
     }
 

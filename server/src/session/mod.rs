@@ -5,6 +5,7 @@ mod backlog;
 mod channel;
 mod handler;
 mod host_key;
+mod memory;
 mod rate;
 mod sessions;
 mod socket;
@@ -13,6 +14,7 @@ mod way;
 
 pub use host_key::HostKeyError;
 pub(crate) use host_key::read as read_host_key;
+pub use memory::Memory;
 pub use rate::Rates;
 pub use sessions::{Session, Sessions};
 pub use socket::tune;
@@ -62,6 +64,8 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// How fast their bytes may go.
     pub rates: Rates,
+    /// How many bytes are held for them.
+    pub memory: Memory,
     /// The sessions that are open.
     pub sessions: Arc<Sessions>,
     /// What has happened, in numbers.
@@ -156,7 +160,9 @@ impl Transport {
             cut: cut.clone(),
             login: None,
             may_work: false,
+            memory: None,
             waiting: HashMap::new(),
+            untaken: HashMap::new(),
         };
         // Whatever way this ends, a session that is left is one whose socket is closed.
         let _ended_at_last = (cut.clone().drop_guard(), closed.clone().drop_guard());

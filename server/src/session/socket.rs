@@ -12,6 +12,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -35,9 +36,15 @@ const AHEAD: usize = 8 << 10;
 /// An empty queue keeps memory for so many bytes.
 const KEPT: usize = 64 << 10;
 
-/// No connection may have more than this queued, in bytes: a peer's whole window, and what is not
-/// paced (replies to a peer that asks without reading).
-const MOST: usize = 96 << 20;
+/// With more than this queued nothing is read, in bytes. Producers wait while anything is queued, so more than a
+/// piece of each channel is the small answers to a peer that asks without reading.
+const MAX_QUEUED_READING: usize = 16 << 20;
+
+/// No connection may have more than this queued, in bytes.
+const MAX_QUEUED: usize = 48 << 20;
+
+/// While too much is held for the peer's user, it is looked this often whether that has changed.
+const HELD_BACK: Duration = Duration::from_millis(5);
 
 /// Sets what TCP is to do with a connection: russh's own setting is not used where the stream is ours.
 pub fn tune(stream: &TcpStream, limits: &Limits) {
@@ -134,10 +141,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
             self.hand_out(buf);
             return Poll::Ready(Ok(()));
         }
+        // `poll_drain` has seen to it that this is polled again when there is less.
+        if self.queue.len() > MAX_QUEUED_READING {
+            return Poll::Pending;
+        }
         // Only now: what is queued goes out meanwhile.
-        if let Some(pause) = &mut self.pause {
-            ready!(pause.as_mut().poll(cx));
-            self.pause = None;
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            if self.backlog.may_read() {
+                break;
+            }
+            self.pause = Some(Box::pin(sleep_until(Instant::now() + HELD_BACK)));
         }
         let turn = std::mem::take(&mut self.turn);
         if turn >= TURN {
@@ -168,7 +185,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
                 }
             }
         }
-        if self.queue.len() + rest.len() > MOST {
+        if self.queue.len() + rest.len() > MAX_QUEUED {
             let text = "the peer reads nothing and asks for more and more";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)));
         }
@@ -195,6 +212,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::backlog::Holding;
+    use super::super::memory::Memory;
     use super::super::rate::UserRates;
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -234,7 +253,7 @@ mod tests {
         let (mut socket, mut peer, backlog, _cut) = pair().await;
         let rates = UserRates::default();
         rates.set(Some(RATE), None);
-        backlog.limit(Arc::new(rates));
+        backlog.limit(Arc::new(rates), Memory::default().of("ann"));
         let queued: Vec<u8> = vec![7; 16 << 20];
         socket.write_all(&queued).await.unwrap();
         assert!(backlog.progress().0 > 0);
@@ -326,6 +345,49 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), 14);
         socket.read_to_end(&mut got).await.unwrap();
         assert!(got == sent);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_while_too_much_is_held() {
+        let (mut socket, mut peer, backlog, _cut) = pair().await;
+        let memory = Memory::default();
+        backlog.limit(Arc::default(), memory.of("ann"));
+        let held = Holding::new(Arc::clone(&backlog));
+        held.set(1 << 30);
+        peer.write_all(b"x").await.unwrap();
+        let reading = tokio::spawn(async move { socket.read_u8().await });
+        // It looks, and looks again.
+        while backlog.reads().1 < 3 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(backlog.reads().0, 0);
+        held.set(0);
+        assert_eq!(reading.await.unwrap().unwrap(), b'x');
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_is_not_read_from_for_ever() {
+        let (mut socket, mut peer, backlog, _cut) = pair().await;
+        while backlog.progress().0 <= MAX_QUEUED_READING {
+            socket.write_all(&[0; 1 << 16]).await.unwrap();
+        }
+        peer.write_all(b"x").await.unwrap();
+        let mut got = [0];
+        let waits = std::future::poll_fn(|cx| {
+            Poll::Ready(Pin::new(&mut socket).poll_read(cx, &mut ReadBuf::new(&mut got)).is_pending())
+        });
+        assert!(waits.await);
+        // As soon as the peer reads, it is read from again.
+        let mut sink = vec![0; 1 << 16];
+        let sinks = async {
+            loop {
+                peer.read_exact(&mut sink).await.unwrap();
+            }
+        };
+        tokio::select! {
+            read = socket.read_u8() => assert_eq!(read.unwrap(), b'x'),
+            () = sinks => {}
+        }
     }
 
     #[tokio::test]

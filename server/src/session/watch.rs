@@ -45,6 +45,7 @@ pub(super) async fn watch(begun: Instant, backlog: &Backlog, entry: &Entry, shar
     let limits = shared.gate.limits();
     let grace = begun + limits.login_grace;
     let mut output = (backlog.progress().1, Instant::now());
+    let mut input = (backlog.reads(), Instant::now());
     let mut moves = (backlog.moves(), Instant::now());
     let stuck = STUCK.min(limits.keepalive_limit());
     let look = limits.idle_timeout.map_or(LOOK, |timeout| LOOK.min(timeout / 4)).min(stuck / 4);
@@ -66,6 +67,13 @@ pub(super) async fn watch(begun: Instant, backlog: &Backlog, entry: &Entry, shar
             return Cut::Stuck;
         }
         let Some(user) = entry.user() else { continue };
+        // It leaves what it gets, and sends more than the server can hold meanwhile.
+        let reads = backlog.reads();
+        if reads.0 != input.0.0 || reads.1 == input.0.1 || shared.homes.is_busy(&user) {
+            input = (reads, Instant::now());
+        } else if input.1.elapsed() >= STUCK {
+            return Cut::Stuck;
+        }
         // Work that says nothing for long, as bringing a large file to the disk, is work.
         if queued > 0 || backlog.moves() != moves.0 || shared.homes.is_busy(&user) {
             moves = (backlog.moves(), Instant::now());

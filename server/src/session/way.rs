@@ -4,11 +4,15 @@ use super::Shared;
 use super::channel::{Reader, Writer};
 use super::sessions::Session;
 use crate::auth::Login;
+use crate::home;
 use crate::operations::User;
 use crate::subsystem::sftp::SymlinkOrder;
 use crate::subsystem::{Ended, Outgoing, exec, greeting, native, sftp};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// The exit status of what was not begun because the user has too much open.
+const BUSY: u8 = 75;
 
 /// What a client starts on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +68,11 @@ impl Start {
         let entered = tokio::task::spawn_blocking(move || User::enter(login, &world.homes, &world.ledgers));
         let user = match entered.await {
             Ok(Ok(user)) => user.audited(audit),
+            // The user's own doing, and as often as the user likes: nothing for the log.
+            Ok(Err(error @ home::Error::Descriptors(_))) => {
+                let text = format!("sshomed: {error}\n");
+                return writer.send_error(text.into()).await.map_or(Ended::Gone, |()| Ended::Failed(BUSY));
+            }
             Ok(Err(error)) => {
                 tracing::warn!(user = name, %error, "a session of a user whose home cannot be opened");
                 // Our own client shows what the hello says, others their standard error.

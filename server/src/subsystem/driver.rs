@@ -5,7 +5,7 @@
 //! the turn before has put out is on its way, and what the client sends meanwhile is taken in: a side
 //! that always reads is never part of a deadlock. A light turn is over before that could matter.
 
-use super::inbox::{Flooded, Inbox};
+use super::inbox::Inbox;
 use super::{Ended, Gone, Incoming, Outgoing, Threads, Workers};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,6 +30,9 @@ pub(crate) trait Conversation: Send + 'static {
 
     /// What is to be sent.
     fn take_output(&mut self) -> Vec<Bytes>;
+
+    /// Limits what a turn puts out, in bytes, but for the answer that it is at; none for its own limit.
+    fn limit_output(&mut self, _bytes: Option<usize>) {}
 
     /// Works for a bounded time. `quiet` says that the turn before left something staged, and that
     /// nothing more has arrived since.
@@ -77,6 +80,9 @@ const LIGHT: Duration = Duration::from_micros(200);
 /// Bytes that arrive are dealt with as fast as this, in nanoseconds for each, unless they have to wait.
 const EACH: u64 = 2;
 
+/// What a turn that runs elsewhere is taken to put out, in bytes, until it is known.
+const TURN_OUTPUT: usize = 512 << 10;
+
 /// A turn that is over, or runs.
 enum Running<C> {
     Over(C, Turn),
@@ -90,42 +96,74 @@ enum Running<C> {
 pub(crate) async fn drive(
     incoming: impl Incoming,
     outgoing: impl Outgoing,
-    mut conversation: impl Conversation,
+    conversation: impl Conversation,
     places: Places<'_>,
     stopping: CancellationToken,
 ) -> Ended {
     let mut inbox = Inbox::new(incoming);
-    let mut ready = conversation.take_output();
+    let mut conversation = Some(conversation);
+    let ended = serve(&mut inbox, &outgoing, &mut conversation, &places, &stopping).await;
+    if let Some(conversation) = conversation {
+        // Closing and removing what it holds may wait for the disk.
+        let dropped = tokio::task::spawn_blocking(move || drop(conversation)).await;
+        if dropped.is_err() {
+            return Ended::Fault;
+        }
+    }
+    ended
+}
+
+/// The loop of [`drive`]. The conversation is there at the end, unless it has panicked.
+async fn serve<C: Conversation>(
+    inbox: &mut Inbox<impl Incoming>,
+    outgoing: &impl Outgoing,
+    conversation: &mut Option<C>,
+    places: &Places<'_>,
+    stopping: &CancellationToken,
+) -> Ended {
+    let closed = outgoing.closed();
+    let mut ready = conversation.as_mut().map(C::take_output).unwrap_or_default();
     let mut quiet = false;
     let mut light = true;
     loop {
-        conversation.push(inbox.take());
-        inbox.set_backlog(conversation.backlog());
-        let running = begin(conversation, quiet, &mut light, &places);
+        let scarce = outgoing.output_limit();
+        if scarce.is_some() && send(inbox, outgoing, std::mem::take(&mut ready), 0).await.is_err() {
+            return Ended::Gone;
+        }
+        let Some(mut working) = conversation.take() else { return Ended::Fault };
+        working.limit_output(scarce);
+        working.push(inbox.take());
+        inbox.set_backlog(working.backlog());
+        let mut running = begin(working, quiet, &mut light, places, &closed);
+        let mut next = Vec::new();
+        let ahead = match &mut running {
+            Running::Over(returned, _) => {
+                next = returned.take_output();
+                length(&next)
+            }
+            Running::Elsewhere(_) => TURN_OUTPUT,
+            Running::Panicked => 0,
+        };
         // While the turn runs: what there is to send, and after that only what there is room for is taken
         // in.
-        let sent = match ready.is_empty() {
-            true => Ok(()),
-            false => match inbox.during(true, send(&outgoing, std::mem::take(&mut ready))).await {
-                Ok(sent) => sent,
-                Err(Flooded) => return Ended::Flooded,
-            },
-        };
-        let turn = match running {
-            Running::Over(returned, turn) => {
-                conversation = returned;
-                turn
-            }
+        let sent = send(inbox, outgoing, std::mem::take(&mut ready), ahead).await;
+        let (mut returned, turn) = match running {
+            Running::Over(returned, turn) => (returned, turn),
             Running::Panicked => return Ended::Fault,
             Running::Elsewhere(task) => {
-                let Ok(task) = inbox.during(false, task).await else { return Ended::Flooded };
-                let Ok(Some((returned, turn, was_light))) = task else { return Ended::Fault };
-                (conversation, light) = (returned, was_light);
-                turn
+                let Ok(Some((returned, turn, was_light))) = inbox.during(false, task).await else {
+                    return Ended::Fault;
+                };
+                light = was_light;
+                (returned, turn)
             }
         };
-        ready = conversation.take_output();
-        if sent.is_err() || outgoing.is_closed() {
+        next.append(&mut returned.take_output());
+        ready = next;
+        inbox.set_backlog(returned.backlog());
+        let under_way = returned.is_under_way();
+        *conversation = Some(returned);
+        if sent.is_err() || closed.is_cancelled() {
             return Ended::Gone;
         }
         quiet = false;
@@ -134,10 +172,8 @@ pub(crate) async fn drive(
             Turn::InRequest | Turn::Busy => continue,
             _ => {}
         }
-        match inbox.during(true, send(&outgoing, std::mem::take(&mut ready))).await {
-            Ok(Ok(())) => {}
-            Ok(Err(Gone)) => return Ended::Gone,
-            Err(Flooded) => return Ended::Flooded,
+        if send(inbox, outgoing, std::mem::take(&mut ready), 0).await.is_err() {
+            return Ended::Gone;
         }
         match turn {
             Turn::Violation => return Ended::Violation,
@@ -147,7 +183,7 @@ pub(crate) async fn drive(
             Turn::Idle => {
                 tokio::select! {
                     () = inbox.wait() => {}
-                    () = stopping.cancelled(), if !conversation.is_under_way() => return Ended::Well,
+                    () = stopping.cancelled(), if !under_way => return Ended::Well,
                 }
             }
             Turn::Busy | Turn::InRequest => {}
@@ -161,6 +197,7 @@ fn begin<C: Conversation>(
     quiet: bool,
     light: &mut bool,
     places: &Places<'_>,
+    closed: &CancellationToken,
 ) -> Running<C> {
     if !quiet && !conversation.is_ready() {
         return Running::Over(conversation, Turn::Idle);
@@ -181,18 +218,42 @@ fn begin<C: Conversation>(
             Err(_) => return Running::Panicked,
         }
     }
+    let closed = closed.clone();
     Running::Elsewhere(places.threads.run(Arc::clone(&places.turns), move || {
+        // It may have waited for its share for long.
+        if closed.is_cancelled() {
+            return (conversation, Turn::Idle, false);
+        }
         let begun = Instant::now();
         let turn = conversation.turn(quiet);
         (conversation, turn, begun.elapsed() < limit)
     }))
 }
 
-async fn send(outgoing: &impl Outgoing, chunks: Vec<Bytes>) -> Result<(), Gone> {
-    for chunk in chunks {
-        outgoing.send(chunk).await?;
+fn length(chunks: &[Bytes]) -> usize {
+    chunks.iter().map(Bytes::len).sum()
+}
+
+/// Sends, and takes in whatever the client sends meanwhile. Behind what is sent `ahead` bytes wait.
+async fn send(
+    inbox: &mut Inbox<impl Incoming>,
+    outgoing: &impl Outgoing,
+    chunks: Vec<Bytes>,
+    ahead: usize,
+) -> Result<(), Gone> {
+    if chunks.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    outgoing.hold(length(&chunks) + ahead);
+    let sends = async {
+        for chunk in chunks {
+            outgoing.send(chunk).await?;
+        }
+        Ok(())
+    };
+    let sent = inbox.during(true, sends).await;
+    outgoing.hold(0);
+    sent
 }
 
 #[cfg(test)]
@@ -223,8 +284,8 @@ mod tests {
             Ok(())
         }
 
-        fn is_closed(&self) -> bool {
-            false
+        fn closed(&self) -> CancellationToken {
+            CancellationToken::new()
         }
     }
 

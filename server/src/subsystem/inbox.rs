@@ -1,7 +1,7 @@
 //! What has arrived on a channel, and how much of it may.
 
 use super::{Arrival, Incoming};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::future::Future;
 use std::pin::pin;
 
@@ -9,23 +9,26 @@ use std::pin::pin;
 /// reading too, and the client has to wait.
 const AHEAD: usize = 1 << 20;
 
-/// While we send, the client's bytes must be read whatever happens, or both sides could wait for
-/// each other. A client that sends this much and does not read what it gets is cut off.
-const AHEAD_WHILE_SENDING: usize = 48 << 20;
+/// A piece that is shorter than this is put together with its neighbours, in bytes. A client can send each request,
+/// or each byte, by itself; what waits then costs no more than its bytes.
+const SHORT: usize = 1 << 10;
 
-/// What a chunk costs besides its bytes: a client can send one byte at a time.
+/// Short pieces are put together up to this length, in bytes.
+const JOINED: usize = 32 << 10;
+
+/// What a piece costs besides its bytes.
 const OVERHEAD: usize = 256;
-
-/// The client sends and sends, and does not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Flooded;
 
 /// What has arrived and was not yet looked at.
 pub(crate) struct Inbox<I> {
     incoming: I,
     chunks: Vec<Bytes>,
-    /// Bytes in `chunks`, and those that were taken and not yet dealt with.
+    /// Short pieces that have come after `chunks`.
+    joined: BytesMut,
+    /// What those cost, in bytes.
     bytes: usize,
+    /// What was taken and is not yet dealt with, in bytes.
+    backlog: usize,
     end: Option<End>,
     gone: bool,
     /// Whether anybody wants the bytes.
@@ -43,12 +46,13 @@ pub(crate) enum End {
 
 impl<I: Incoming> Inbox<I> {
     pub(crate) fn new(incoming: I) -> Inbox<I> {
-        Inbox { incoming, chunks: Vec::new(), bytes: 0, end: None, gone: false, wanted: true }
+        let (chunks, joined) = (Vec::new(), BytesMut::new());
+        Inbox { incoming, chunks, joined, bytes: 0, backlog: 0, end: None, gone: false, wanted: true }
     }
 
     /// Whether more may come.
     pub(crate) fn is_open(&self) -> bool {
-        self.end.is_none() || !self.chunks.is_empty()
+        self.end.is_none() || !self.is_empty()
     }
 
     /// How the bytes have ended; none if more may come.
@@ -64,38 +68,37 @@ impl<I: Incoming> Inbox<I> {
     /// From now on what comes is taken in and dropped.
     pub(crate) fn ignore(&mut self) {
         self.wanted = false;
+        self.bytes = 0;
         self.chunks.clear();
+        self.joined.clear();
     }
 
     /// All that has arrived.
     pub(crate) fn take(&mut self) -> Vec<Bytes> {
+        self.gather();
+        self.bytes = 0;
         std::mem::take(&mut self.chunks)
     }
 
     /// Says how many bytes of what was taken are still to be dealt with.
     pub(crate) fn set_backlog(&mut self, bytes: usize) {
-        self.bytes = bytes;
+        self.backlog = bytes;
+        self.hold();
     }
 
-    /// Runs `work` to its end and takes in what arrives meanwhile. While `sending` it has to take all
-    /// that comes.
-    ///
-    /// # Errors
-    /// If that is too much.
-    pub(crate) async fn during<T>(
-        &mut self,
-        sending: bool,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Flooded> {
-        let most = if sending { AHEAD_WHILE_SENDING } else { AHEAD };
+    fn hold(&mut self) {
+        self.incoming.hold(self.bytes + self.backlog);
+    }
+
+    /// Runs `work` to its end and takes in what arrives meanwhile. While `sending` it takes all that comes: the
+    /// client may have to be heard before it reads. How much that can be is for its user's memory to limit.
+    pub(crate) async fn during<T>(&mut self, sending: bool, work: impl Future<Output = T>) -> T {
+        let most = if sending { usize::MAX } else { AHEAD };
         let mut work = pin!(work);
         loop {
-            if sending && self.bytes >= most {
-                return Err(Flooded);
-            }
             tokio::select! {
                 biased;
-                result = &mut work => return Ok(result),
+                result = &mut work => return result,
                 arrival = self.incoming.next(), if self.has_room(most) => self.put(arrival),
             }
         }
@@ -103,7 +106,7 @@ impl<I: Incoming> Inbox<I> {
 
     /// Waits until something has arrived, or the client has ended the channel.
     pub(crate) async fn wait(&mut self) {
-        if self.is_open() && self.chunks.is_empty() {
+        if self.is_open() && self.is_empty() {
             let arrival = self.incoming.next().await;
             self.put(arrival);
         }
@@ -111,21 +114,44 @@ impl<I: Incoming> Inbox<I> {
 
     /// Whether something has arrived, without waiting for it.
     pub(crate) async fn poll(&mut self) -> bool {
-        let looked = self.during(false, tokio::task::yield_now()).await;
-        looked.is_ok() && !self.chunks.is_empty()
+        self.during(false, tokio::task::yield_now()).await;
+        !self.is_empty()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.joined.is_empty()
+    }
+
+    fn gather(&mut self) {
+        if !self.joined.is_empty() {
+            self.bytes += OVERHEAD;
+            self.chunks.push(self.joined.split().freeze());
+        }
     }
 
     /// After the end of the bytes there is nothing that needs room, and the channel's own messages are
     /// to be taken all the same.
     fn has_room(&self, most: usize) -> bool {
-        !self.gone && (self.end.is_some() || self.bytes < most)
+        !self.gone && (self.end.is_some() || self.bytes + self.backlog < most)
     }
 
     fn put(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::Data(chunk) if self.wanted && self.end.is_none() => {
-                self.bytes += chunk.len() + OVERHEAD;
-                self.chunks.push(chunk);
+                self.bytes += chunk.len();
+                // One that is alone is not copied: most requests are answered before the next one comes.
+                if chunk.len() < SHORT && !self.is_empty() {
+                    if self.joined.capacity() - self.joined.len() < chunk.len() {
+                        self.gather();
+                        self.joined = BytesMut::with_capacity(JOINED);
+                    }
+                    self.joined.extend_from_slice(&chunk);
+                } else {
+                    self.gather();
+                    self.bytes += OVERHEAD;
+                    self.chunks.push(chunk);
+                }
+                self.hold();
             }
             Arrival::Data(_) => {}
             Arrival::Eof => {
@@ -154,29 +180,41 @@ mod tests {
         }
     }
 
+    /// Lets so many other tasks run: so much may come meanwhile.
+    async fn a_while(times: usize) {
+        for _ in 0..times {
+            tokio::task::yield_now().await;
+        }
+    }
+
     #[tokio::test]
-    async fn who_sends_while_we_cannot_is_cut_off_and_cheaply() {
+    async fn while_we_send_all_is_taken_in_order_and_costs_its_bytes() {
+        let sizes = [3, 5000, 1, 1, SHORT, 7, SHORT - 1].repeat(500);
+        let piece = |(number, size): (usize, &usize)| vec![number as u8; *size].into();
+        let sent: Vec<Bytes> = sizes.iter().enumerate().map(piece).collect();
+        let script: Vec<Arrival> = sent.iter().cloned().map(Arrival::Data).collect();
+        let mut inbox = Inbox::new(Script(script.into_iter()));
+        inbox.during(true, a_while(2 * sizes.len())).await;
+        let taken = inbox.take();
+        assert!(taken.concat() == sent.concat());
         let mut inbox = Inbox::new(Endless(0));
-        let result: Result<(), Flooded> = inbox.during(true, pending()).await;
-        assert_eq!(result, Err(Flooded));
-        assert!(inbox.incoming.0 <= AHEAD_WHILE_SENDING / OVERHEAD);
-        // What waits for its turn counts as well.
-        let mut inbox = Inbox::new(Endless(0));
-        inbox.set_backlog(AHEAD_WHILE_SENDING);
-        assert_eq!(inbox.during(true, pending::<()>()).await, Err(Flooded));
-        assert_eq!(inbox.incoming.0, 0);
+        inbox.during(true, a_while(200_000)).await;
+        assert!(inbox.incoming.0 >= 100_000);
+        assert!(inbox.bytes < 2 * inbox.incoming.0, "{} for {}", inbox.bytes, inbox.incoming.0);
+        let pieces = inbox.take();
+        assert!(pieces.len() <= 2 + inbox.incoming.0 / JOINED, "{}", pieces.len());
     }
 
     #[tokio::test]
     async fn while_we_work_no_more_is_taken_than_is_good() {
         let mut inbox = Inbox::new(Endless(0));
-        let work = async {
-            for _ in 0..100_000 {
-                tokio::task::yield_now().await;
-            }
-        };
-        assert_eq!(inbox.during(false, work).await, Ok(()));
-        assert!(inbox.incoming.0 <= AHEAD / OVERHEAD);
+        inbox.set_backlog(AHEAD - 100);
+        inbox.during(false, a_while(10_000)).await;
+        assert!((1..200).contains(&inbox.incoming.0), "{}", inbox.incoming.0);
+        // But what has room is taken.
+        inbox.set_backlog(0);
+        inbox.during(false, a_while(10_000)).await;
+        assert!(inbox.incoming.0 > 1000);
     }
 
     /// A client that says some things one after the other, and nothing more.
@@ -202,12 +240,7 @@ mod tests {
         for (script, end, gone) in cases {
             let length = script.len();
             let mut inbox = Inbox::new(Script(script.into_iter()));
-            let work = async {
-                for _ in 0..length {
-                    tokio::task::yield_now().await;
-                }
-            };
-            assert_eq!(inbox.during(false, work).await, Ok(()));
+            inbox.during(false, a_while(length)).await;
             assert_eq!((inbox.end(), inbox.is_gone(), inbox.take().len()), (end, gone, 1));
         }
     }
@@ -216,13 +249,9 @@ mod tests {
     async fn what_nobody_wants_is_taken_and_costs_nothing() {
         let mut inbox = Inbox::new(Endless(0));
         inbox.ignore();
-        let work = async {
-            for _ in 0..AHEAD_WHILE_SENDING / OVERHEAD + 1 {
-                tokio::task::yield_now().await;
-            }
-        };
-        assert_eq!(inbox.during(true, work).await, Ok(()));
-        assert!(inbox.incoming.0 > AHEAD_WHILE_SENDING / OVERHEAD);
+        inbox.during(true, a_while(10_000)).await;
+        assert!(inbox.incoming.0 > 1000);
+        assert_eq!(inbox.bytes, 0);
         assert!(inbox.take().is_empty());
     }
 }

@@ -14,6 +14,7 @@ mod workers;
 use bytes::Bytes;
 use std::future::Future;
 pub use threads::Threads;
+use tokio_util::sync::CancellationToken;
 use workers::Workers;
 
 /// What comes from a client on a channel.
@@ -32,6 +33,9 @@ pub trait Incoming: Send {
     /// What comes next. To be asked until the client is gone: what nobody takes stops the connection.
     /// Safe to drop half-way.
     fn next(&mut self) -> impl Future<Output = Arrival> + Send;
+
+    /// Notes how many bytes of what has come are not processed yet.
+    fn hold(&mut self, _bytes: usize) {}
 }
 
 /// The way back to the client.
@@ -48,8 +52,16 @@ pub trait Outgoing: Send + Sync {
     /// If the client is gone.
     fn send_error(&self, bytes: Bytes) -> impl Future<Output = Result<(), Gone>> + Send;
 
-    /// Whether the client is gone.
-    fn is_closed(&self) -> bool;
+    /// Cancelled when the client is gone.
+    fn closed(&self) -> CancellationToken;
+
+    /// Notes how many bytes are to be sent and were not handed over yet.
+    fn hold(&self, _bytes: usize) {}
+
+    /// As much as may be put out at a time, in bytes, when memory is scarce; nothing is then put out ahead.
+    fn output_limit(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// The client is gone.
@@ -66,8 +78,6 @@ pub enum Ended {
     Failed(u8),
     /// The client does not speak the protocol; it was told why.
     Violation,
-    /// The client sends and sends, and does not read: nothing could be told to it.
-    Flooded,
     /// The client is gone.
     Gone,
     /// A fault of ours: the turn panicked. This channel ends; nothing else is touched.
@@ -81,7 +91,7 @@ impl Ended {
         match self {
             Ended::Well => 0,
             Ended::Failed(status) => status.into(),
-            Ended::Violation | Ended::Flooded | Ended::Gone | Ended::Fault => 1,
+            Ended::Violation | Ended::Gone | Ended::Fault => 1,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::attributes::SetAttributes;
 use super::error::Context;
 use super::{Error, Result, User, place};
 use crate::accounts::SftpUploads;
-use crate::home::HomeRoot;
+use crate::home::{DescriptorPermit, HomeRoot};
 use crate::quota::FileId;
 use atomic::Atomic;
 use in_place::InPlace;
@@ -78,6 +78,8 @@ pub struct OpenFile {
     content: Content,
     traffic: Traffic,
     root: Arc<HomeRoot>,
+    /// For the file; a staged one has its own.
+    _descriptor: Option<DescriptorPermit>,
 }
 
 #[derive(Debug)]
@@ -102,12 +104,13 @@ impl OpenFile {
 
     fn prepare(user: &User, path: &RemotePath, mode: OpenMode) -> Result<OpenFile> {
         let atomic = mode.is_upload() && user.sftp_uploads() == SftpUploads::Atomic;
+        let permit = if atomic { None } else { Some(user.home.descriptors(1).of_file(path)?) };
         let content = match atomic {
             true => Content::Atomic(Box::new(Atomic::open(user, path, mode)?)),
             false => Content::InPlace(InPlace::open(user, path, mode)?),
         };
         let (traffic, root) = (Traffic::begin(user, path, mode, atomic), Arc::clone(user.home.root()));
-        Ok(OpenFile { path: path.clone(), mode, content, traffic, root })
+        Ok(OpenFile { path: path.clone(), mode, content, traffic, root, _descriptor: permit })
     }
 
     /// The path that it was opened by.

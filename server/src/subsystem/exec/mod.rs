@@ -16,7 +16,7 @@ mod table;
 mod task;
 mod words;
 
-use super::inbox::{End, Flooded, Inbox};
+use super::inbox::{End, Inbox};
 use super::{Ended, Gone, Incoming, Outgoing, Threads};
 use crate::operations::{self, User};
 use error::{Error, Result};
@@ -53,7 +53,7 @@ async fn serve(
 ) -> std::result::Result<u8, Ended> {
     tracing::debug!(user = user.name(), line = %Escaped(line), "command");
     let mut inbox = Inbox::new(incoming);
-    let turns = user.turns();
+    let (turns, closed) = (user.turns(), outgoing.closed());
     let mut work = Work::begin(user, line, terminal);
     if !work.reads && !terminal {
         // Or what nobody reads would stop the connection.
@@ -69,22 +69,31 @@ async fn serve(
             work.io.input.push(chunks, inbox.end());
         }
         inbox.set_backlog(work.io.input.len());
+        // What has come whole is worth going on with, though nobody hears of it.
+        let whole = work.reads && inbox.end() == Some(End::Eof);
+        let scarce = outgoing.output_limit();
+        if scarce.is_some() {
+            send(&mut inbox, &outgoing, std::mem::take(&mut ready)).await?;
+        }
+        work.io.limit_output(scarce);
+        let gone = closed.clone();
         let turn = threads.run(Arc::clone(&turns), move || {
             let at_work = work.user.audit().at_work();
-            let turn = work.turn();
+            // It may have waited for its share for long.
+            let turn = if gone.is_cancelled() && !whole { Turn::Waiting } else { work.turn() };
             drop(at_work);
             (work, turn)
         });
         // While the turn runs: what there is to send, and after that only what there is room for is
         // taken in.
         send(&mut inbox, &outgoing, std::mem::take(&mut ready)).await?;
-        let turn = inbox.during(false, turn).await?;
+        let turn = inbox.during(false, turn).await;
         let Ok(Some((returned, turn))) = turn else { return Err(Ended::Fault) };
         work = returned;
         ready = work.io.take();
-        // What has come whole is worth going on with, though nobody hears of it.
+        inbox.set_backlog(work.io.input.len());
         let whole = work.reads && inbox.end() == Some(End::Eof);
-        if (outgoing.is_closed() || inbox.is_gone()) && !whole {
+        if (closed.is_cancelled() || inbox.is_gone()) && !whole {
             return Err(Ended::Gone);
         }
         match turn {
@@ -110,6 +119,7 @@ async fn send(
     if chunks.is_empty() {
         return Ok(());
     }
+    outgoing.hold(chunks.iter().map(Chunk::len).sum());
     let sends = async {
         for chunk in chunks {
             match chunk {
@@ -119,13 +129,9 @@ async fn send(
         }
         Ok::<(), Gone>(())
     };
-    Ok(inbox.during(true, sends).await??)
-}
-
-impl From<Flooded> for Ended {
-    fn from(_: Flooded) -> Ended {
-        Ended::Flooded
-    }
+    let sent = inbox.during(true, sends).await;
+    outgoing.hold(0);
+    Ok(sent?)
 }
 
 impl From<Gone> for Ended {

@@ -38,6 +38,8 @@ pub(super) struct Io {
     chunks: Vec<Chunk>,
     small: BytesMut,
     length: usize,
+    /// A turn ends when it has put out about this much, in bytes.
+    most: usize,
 }
 
 /// Bytes to be sent, and where to.
@@ -49,6 +51,13 @@ pub(super) enum Chunk {
     Error(Bytes),
 }
 
+impl Chunk {
+    pub(super) fn len(&self) -> usize {
+        let (Chunk::Output(bytes) | Chunk::Error(bytes)) = self;
+        bytes.len()
+    }
+}
+
 impl Io {
     pub(super) fn new(terminal: bool) -> Io {
         Io {
@@ -58,7 +67,13 @@ impl Io {
             chunks: Vec::new(),
             small: BytesMut::new(),
             length: 0,
+            most: ENOUGH,
         }
+    }
+
+    /// Limits what a turn puts out, in bytes; none for the usual.
+    pub(super) fn limit_output(&mut self, bytes: Option<usize>) {
+        self.most = bytes.unwrap_or(ENOUGH);
     }
 
     /// Whose errors are told from now on.
@@ -103,7 +118,7 @@ impl Io {
 
     /// Whether it is time to send.
     pub(super) fn is_full(&self) -> bool {
-        self.length >= ENOUGH
+        self.length >= self.most
     }
 
     /// All that was put out, in order.

@@ -66,6 +66,8 @@ pub(super) struct Conversation {
     pub(super) receiving: Receiving,
     pub(super) job: Option<Job>,
     pub(super) output: Output,
+    /// A turn ends when it has put out about this much, in bytes.
+    most_output: usize,
     /// Blocks that the client has of the file that it gets next.
     pub(super) known: Vec<Digest>,
     /// Parts that were checked for puts of this conversation.
@@ -94,6 +96,7 @@ impl Conversation {
             receiving: Receiving::Nothing,
             job: None,
             output,
+            most_output: ENOUGH,
             known: Vec::new(),
             leased: HashMap::new(),
             timed: None,
@@ -119,12 +122,22 @@ impl Conversation {
 
     /// Answers once these new names are on the disk, with whatever else is on its way there.
     pub(super) fn made(&mut self, made: Vec<Location>) {
-        self.group.made(made, Reply::new(Status::Done, ""));
+        let permit = self.user.hold_descriptors(made.len());
+        let full = permit.is_none();
+        self.group.made(made, permit, Reply::new(Status::Done, ""));
+        if full {
+            self.publish();
+        }
     }
 
     /// Finishes a directory after the files that wait for their names, and answers.
     pub(super) fn finished(&mut self, directory: FinishedDirectory) {
-        self.group.finished(directory);
+        let permit = self.user.hold_descriptors(1);
+        let full = permit.is_none();
+        self.group.finished(directory, permit);
+        if full {
+            self.publish();
+        }
     }
 
     /// Publishes what is staged, and answers.
@@ -167,9 +180,9 @@ impl Conversation {
 
     fn work(&mut self) -> Result<(), Reply> {
         let begun = Instant::now();
-        while self.output.len() < ENOUGH && begun.elapsed() < LONG {
+        while self.output.len() < self.most_output && begun.elapsed() < LONG {
             if let Some(job) = &mut self.job {
-                let step = job.step(&self.user, &mut self.output);
+                let step = job.step(&self.user, &mut self.output, self.most_output);
                 if matches!(step, Step::More) {
                     // A step is long: look for a cancel after each.
                     return Ok(());
@@ -185,7 +198,7 @@ impl Conversation {
             } else {
                 return Ok(());
             }
-            if self.group.is_full() {
+            if self.group.is_full() || self.user.descriptors_are_scarce() {
                 self.publish();
             }
             let rests = self.job.is_none() && !self.is_receiving();
@@ -305,6 +318,10 @@ impl driver::Conversation for Conversation {
 
     fn take_output(&mut self) -> Vec<Bytes> {
         self.output.take()
+    }
+
+    fn limit_output(&mut self, bytes: Option<usize>) {
+        self.most_output = bytes.unwrap_or(ENOUGH);
     }
 
     fn is_under_way(&self) -> bool {

@@ -1,5 +1,5 @@
 use super::output::Output;
-use crate::home::Location;
+use crate::home::{DescriptorPermit, Location};
 use crate::operations::{self, FinishedDirectory, Placement, User};
 use sshome_wire::{Reply, Status};
 
@@ -12,6 +12,8 @@ const MOST: usize = 256;
 pub(super) struct Group {
     waiting: Vec<Waiting>,
     made: Vec<Location>,
+    /// For what is held besides files.
+    permits: Vec<DescriptorPermit>,
     files: usize,
     directories: usize,
 }
@@ -41,14 +43,16 @@ impl Group {
     }
 
     /// Adds new names; the answer comes when they are on the disk.
-    pub(super) fn made(&mut self, made: Vec<Location>, reply: Reply) {
+    pub(super) fn made(&mut self, made: Vec<Location>, permit: Option<DescriptorPermit>, reply: Reply) {
         self.made.extend(made);
+        self.permits.extend(permit);
         self.waiting.push(Waiting::Made(reply));
     }
 
     /// Adds a directory that is finished after the files; its answer comes when that is on the disk.
-    pub(super) fn finished(&mut self, directory: FinishedDirectory) {
+    pub(super) fn finished(&mut self, directory: FinishedDirectory, permit: Option<DescriptorPermit>) {
         self.directories += 1;
+        self.permits.extend(permit);
         self.waiting.push(Waiting::Directory(directory));
     }
 

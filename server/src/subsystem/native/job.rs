@@ -63,10 +63,10 @@ impl Job {
         Job::Get(Box::new(get))
     }
 
-    /// Goes on.
-    pub(super) fn step(&mut self, user: &User, output: &mut Output) -> Step {
+    /// Goes on. A get puts out about `most` bytes, or its own measure if that is less.
+    pub(super) fn step(&mut self, user: &User, output: &mut Output, most: usize) -> Step {
         let done = match self {
-            Job::Get(get) => return get.step_or_end(output),
+            Job::Get(get) => return get.step_or_end(output, most),
             Job::Part { path, check } => match check.step(READ) {
                 Ok(Some(part)) => {
                     blocks(&part.digests, output);
@@ -119,8 +119,8 @@ impl Job {
 }
 
 impl Get {
-    fn step_or_end(&mut self, output: &mut Output) -> Step {
-        match self.step(output) {
+    fn step_or_end(&mut self, output: &mut Output, most: usize) -> Step {
+        match self.step(output, most) {
             Ok(true) => return Step::Done,
             Ok(false) => return Step::More,
             // Before the header it is the request that fails.
@@ -131,12 +131,12 @@ impl Get {
     }
 
     /// Goes on. Returns whether the file is sent.
-    fn step(&mut self, output: &mut Output) -> Result<bool, Error> {
+    fn step(&mut self, output: &mut Output, most: usize) -> Result<bool, Error> {
         if self.comparing {
             self.compare(output)?;
             return Ok(false);
         }
-        let full = output.len() + SEND;
+        let full = output.len() + SEND.min(most);
         while output.len() < full {
             let mut buffer = data_buffer(self.file.size() - self.file.position());
             while self.file.read(&mut buffer)? > 0 {}

@@ -37,6 +37,8 @@ pub(super) struct Conversation {
     pub(super) symlink_order: SymlinkOrder,
     pub(super) handles: Handles,
     pub(super) output: Output,
+    /// A turn ends when it has put out about this much, in bytes.
+    most_output: usize,
     /// A request that takes long, and its id.
     job: Option<(u32, Box<Job>)>,
     /// A request that a light turn has left, and its id.
@@ -70,6 +72,7 @@ impl Conversation {
             symlink_order,
             handles: Handles::default(),
             output: Output::default(),
+            most_output: ENOUGH,
             job: None,
             left: None,
             timed: None,
@@ -82,7 +85,7 @@ impl Conversation {
     fn work(&mut self, light: bool) -> Result<Turn, Violation> {
         let begun = Instant::now();
         let time = if light { BRIEF } else { LONG };
-        while self.output.len() < ENOUGH && begun.elapsed() < time {
+        while self.output.len() < self.most_output && begun.elapsed() < time {
             if let Some((id, job)) = &mut self.job {
                 let id = *id;
                 let Some(done) = job.step(&self.handles) else { return Ok(Turn::InRequest) };
@@ -178,6 +181,10 @@ impl driver::Conversation for Conversation {
 
     fn take_output(&mut self) -> Vec<Bytes> {
         self.output.take()
+    }
+
+    fn limit_output(&mut self, bytes: Option<usize>) {
+        self.most_output = bytes.unwrap_or(ENOUGH);
     }
 
     fn turn(&mut self, _quiet: bool) -> Turn {

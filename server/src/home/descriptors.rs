@@ -1,0 +1,124 @@
+//! How many descriptors (open files, directories) each user may hold, over all connections, so that the others,
+//! logins and the administrator always get some.
+//!
+//! Whatever is held beyond one call takes a permit. What is open for moments takes none: no more of it is open
+//! than a few for each thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// One user may hold a third of what is left, so a quarter of all if nobody else holds anything; however many
+/// users take all that they can, something is left for one more.
+const SHARE: usize = 3;
+
+/// Kept for connections that are not logged in, the control socket, the log, keys, homes and all that is open for
+/// moments: half, up to this many.
+const MAX_RESERVE: usize = 1024;
+
+/// The descriptors that all users share.
+#[derive(Debug)]
+pub(super) struct Descriptors {
+    most: usize,
+    held: AtomicUsize,
+}
+
+impl Default for Descriptors {
+    /// Those that this process may have open as it is now, without a reserve.
+    fn default() -> Descriptors {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        Descriptors::of(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX))
+    }
+}
+
+impl Descriptors {
+    fn of(limit: usize) -> Descriptors {
+        let most = limit - (limit / 2).min(MAX_RESERVE);
+        Descriptors { most, held: AtomicUsize::new(0) }
+    }
+}
+
+/// The descriptors that one user holds.
+#[derive(Debug)]
+pub(super) struct UserDescriptors {
+    all: Arc<Descriptors>,
+    held: AtomicUsize,
+}
+
+impl UserDescriptors {
+    pub(super) fn new(all: Arc<Descriptors>) -> Arc<UserDescriptors> {
+        Arc::new(UserDescriptors { all, held: AtomicUsize::new(0) })
+    }
+
+    /// Takes so many.
+    ///
+    /// # Errors
+    /// If the user would have more than a share.
+    pub(super) fn take(self: &Arc<UserDescriptors>, count: usize) -> Result<DescriptorPermit, Exhausted> {
+        let held = self.held.fetch_add(count, Relaxed);
+        let all = self.all.held.fetch_add(count, Relaxed);
+        let permit = DescriptorPermit { user: Arc::clone(self), count };
+        let most = self.all.most.saturating_sub(all) / SHARE;
+        if held + count > most { Err(Exhausted { held, most: most.max(held) }) } else { Ok(permit) }
+    }
+
+    /// Whether the user has used up half of a share.
+    pub(super) fn are_scarce(&self) -> bool {
+        let left = self.all.most.saturating_sub(self.all.held.load(Relaxed));
+        self.held.load(Relaxed) > left / SHARE / 2
+    }
+}
+
+/// A user has as many descriptors as a user may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "your connections have {held} files and directories open on the server, and may have {most}; close some"
+)]
+pub struct Exhausted {
+    held: usize,
+    most: usize,
+}
+
+/// Descriptors that a user holds; given back when dropped.
+#[derive(Debug)]
+pub struct DescriptorPermit {
+    user: Arc<UserDescriptors>,
+    count: usize,
+}
+
+impl Drop for DescriptorPermit {
+    fn drop(&mut self) {
+        self.user.held.fetch_sub(self.count, Relaxed);
+        self.user.all.held.fetch_sub(self.count, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_all_leaves_some_for_the_next() {
+        let all = Arc::new(Descriptors::of(65_536));
+        assert_eq!(all.most, 65_536 - MAX_RESERVE);
+        let user = |all: &Arc<Descriptors>| UserDescriptors::new(Arc::clone(all));
+        let take_all =
+            |user: &Arc<UserDescriptors>| -> Vec<_> { std::iter::from_fn(|| user.take(2).ok()).collect() };
+        let users: Vec<_> = (0..20).map(|_| user(&all)).collect();
+        let held: Vec<_> = users.iter().map(take_all).collect();
+        assert!((16_000..=16_128).contains(&users[0].held.load(Relaxed)));
+        assert!(users[0].are_scarce() && !user(&all).are_scarce());
+        let last = user(&all);
+        let few: Vec<_> = (0..20).map(|_| last.take(2).unwrap()).collect();
+        let Exhausted { held: told, most } = users[0].take(1).unwrap_err();
+        assert_eq!((told, most), (users[0].held.load(Relaxed), told));
+        drop((few, held));
+        assert_eq!(all.held.load(Relaxed), 0);
+        assert!(users.iter().all(|user| user.held.load(Relaxed) == 0 && user.take(100).is_ok()));
+    }
+
+    #[test]
+    fn half_is_kept_where_there_are_few() {
+        assert_eq!(Descriptors::of(256).most, 128);
+        assert_eq!(Descriptors::of(1024).most, 512);
+    }
+}

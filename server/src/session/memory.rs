@@ -1,0 +1,170 @@
+//! How many bytes the server holds for each user, over all connections: what has arrived and is not processed
+//! yet, and what is to be sent.
+//!
+//! Nothing waits for this budget while it holds something that another waiter needs. What exceeds it is left
+//! in the socket ([`super::socket`]), the client's window closes ([`UserMemory::window`]), and channels put
+//! out less at a time and nothing ahead. Everybody always gets a little, so that a user whose connections are
+//! stuck can still log in and look.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// What the server holds for all users together, in bytes.
+const SERVER_BYTES: usize = 256 << 20;
+
+/// One user may hold a third of what is left, so a quarter of all if nobody else holds anything; however many
+/// users take all that they can, something is left for one more.
+const SHARE: usize = 3;
+
+/// What one user may hold at most, in bytes.
+const USER_BYTES: usize = SERVER_BYTES / (SHARE + 1);
+
+/// What every user may hold, in bytes.
+const MIN_USER_BYTES: usize = 1 << 20;
+
+/// Windows are never smaller than this because a user has many channels, in bytes.
+const MIN_WINDOW: usize = 1 << 20;
+
+/// Channels that one user may have open on all connections, for each session that a user may have: a client
+/// that shares one connection between commands needs some, and each costs a reply or two when memory is scarce.
+const CHANNELS_PER_SESSION: usize = 2;
+
+/// No user has fewer channels than this.
+const MIN_CHANNELS: usize = 256;
+
+/// The memory of all users.
+#[derive(Debug, Default)]
+pub struct Memory {
+    users: Mutex<HashMap<String, Weak<UserMemory>>>,
+    /// What is held for all of them.
+    total: Arc<AtomicIsize>,
+}
+
+impl Memory {
+    /// That of a user, shared by all connections.
+    pub(super) fn of(&self, user: &str) -> Arc<UserMemory> {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(memory) = users.get(user).and_then(Weak::upgrade) {
+            return memory;
+        }
+        users.retain(|_, memory| memory.strong_count() > 0);
+        let memory = Arc::new(UserMemory {
+            held: AtomicIsize::new(0),
+            channels: AtomicUsize::new(0),
+            total: Arc::clone(&self.total),
+        });
+        users.insert(user.to_owned(), Arc::downgrade(&memory));
+        memory
+    }
+
+    /// Bytes that are held for all users now.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        unsigned(&self.total)
+    }
+}
+
+/// What is held for one user.
+#[derive(Debug)]
+pub(super) struct UserMemory {
+    held: AtomicIsize,
+    channels: AtomicUsize,
+    total: Arc<AtomicIsize>,
+}
+
+impl UserMemory {
+    /// Notes that more is held, or less, in bytes.
+    pub(super) fn change(&self, bytes: isize) {
+        self.held.fetch_add(bytes, Relaxed);
+        self.total.fetch_add(bytes, Relaxed);
+    }
+
+    /// Whether the user holds more than a share.
+    pub(super) fn is_scarce(&self) -> bool {
+        let held = unsigned(&self.held);
+        held > MIN_USER_BYTES && held > SERVER_BYTES.saturating_sub(unsigned(&self.total)) / SHARE
+    }
+
+    /// What a client may have under way on one of the user's channels, in bytes: `usual`, or less, so that all
+    /// channels together have no more under way than the user may hold.
+    pub(super) fn window(&self, usual: u32) -> u32 {
+        let channels = self.channels.load(Relaxed).max(1);
+        u32::try_from((USER_BYTES / channels).max(MIN_WINDOW)).unwrap_or(usual).min(usual)
+    }
+
+    /// A place for one more channel of a user who may have so many sessions; none if there is none left.
+    pub(super) fn open_channel(self: &Arc<UserMemory>, sessions: usize) -> Option<ChannelPermit> {
+        let most = sessions.saturating_mul(CHANNELS_PER_SESSION).max(MIN_CHANNELS);
+        let one_more = |open| (open < most).then_some(open + 1);
+        self.channels.fetch_update(Relaxed, Relaxed, one_more).ok()?;
+        Some(ChannelPermit(Arc::clone(self)))
+    }
+}
+
+impl Drop for UserMemory {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.held.load(Relaxed), Relaxed);
+    }
+}
+
+/// The place of one channel among those of its user; given back when dropped.
+#[derive(Debug)]
+pub(super) struct ChannelPermit(Arc<UserMemory>);
+
+impl Drop for ChannelPermit {
+    fn drop(&mut self) {
+        self.0.channels.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Two threads may count the two ends of one thing in either order, so a count may be negative for a moment.
+fn unsigned(count: &AtomicIsize) -> usize {
+    usize::try_from(count.load(Relaxed)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_all_leaves_enough_for_the_next() {
+        let memory = Memory::default();
+        let greedy: Vec<_> = (0..20).map(|number| memory.of(&number.to_string())).collect();
+        for round in 1.. {
+            let takes = |user: &&Arc<UserMemory>| !user.is_scarce();
+            let takers: Vec<_> = greedy.iter().filter(takes).collect();
+            takers.iter().for_each(|user| user.change(100_000));
+            if takers.is_empty() {
+                break;
+            }
+            assert!(round < 10_000);
+        }
+        assert!(memory.held() < SERVER_BYTES);
+        assert!(greedy.iter().all(|user| unsigned(&user.held) > SERVER_BYTES / 30));
+        let modest = memory.of("modest");
+        modest.change(5 << 20);
+        assert!(!modest.is_scarce());
+        drop((greedy, modest));
+        assert_eq!(memory.held(), 0);
+        let alone = memory.of("alone");
+        alone.change(USER_BYTES as isize);
+        assert!(!alone.is_scarce());
+        alone.change(100);
+        assert!(alone.is_scarce());
+    }
+
+    #[test]
+    fn windows_and_channels_are_shared() {
+        let memory = Memory::default();
+        let user = memory.of("ann");
+        assert!(Arc::ptr_eq(&user, &memory.of("ann")));
+        let mut open: Vec<_> = (0..2).map(|_| user.open_channel(1).unwrap()).collect();
+        assert_eq!(user.window(32 << 20), 32 << 20);
+        open.extend((2..MIN_CHANNELS).map(|_| user.open_channel(1).unwrap()));
+        assert!(user.open_channel(1).is_none() && user.open_channel(200).is_some());
+        assert_eq!(user.window(32 << 20), MIN_WINDOW as u32);
+        open.pop();
+        assert!(user.open_channel(1).is_some());
+    }
+}
