@@ -1,5 +1,6 @@
-//! Any bytes joined to any path. The result must be in normal form: absolute, no empty name, no `.`
-//! or `..`, no NUL, no slash at the end, not too long; and joined again it must stay the same.
+//! Any bytes joined to any path. The result must be well formed: absolute, one slash between two names, no `.`
+//! but at the end, no NUL, not too long; all its names and `..` are those of its parts; and joined again it must
+//! stay the same.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,6 +14,8 @@ fuzz_target!(|input: &[u8]| {
             Ok(path) => {
                 check(&path);
                 assert_eq!(here.join(path.as_bytes()).as_ref(), Ok(&path));
+                let base = if step.starts_with(b"/") { &b""[..] } else { here.as_bytes() };
+                assert!(names(path.as_bytes()).eq(names(base).chain(names(step))));
                 here = path;
             }
             Err(PathError::Nul) => assert!(step.contains(&0)),
@@ -21,18 +24,24 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
+/// What the kernel walks through.
+fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b"."))
+}
+
 fn check(path: &RemotePath) {
     let bytes = path.as_bytes();
     assert!(bytes.len() <= MAX_PATH && !bytes.contains(&0));
-    let Some((parent, name)) = path.split() else {
+    let Some((parent, last)) = path.split() else {
         assert_eq!(bytes, b"/");
         return;
     };
     let rest = bytes.strip_prefix(b"/").expect("a path is absolute");
-    for name in rest.split(|byte| *byte == b'/') {
-        assert!(!matches!(name, b"" | b"." | b".."));
-    }
-    assert_eq!(parent.join(name).as_ref(), Ok(path));
-    assert_eq!(path.file_name(), Some(name));
-    assert_eq!(RemotePath::root().join(path.relative()).as_ref(), Ok(path));
+    let rest = rest.strip_suffix(b"/").unwrap_or(rest);
+    let before = rest.strip_suffix(b"/.").unwrap_or(if rest == b"." { b".." } else { rest });
+    assert!(before.split(|byte| *byte == b'/').all(|name| !matches!(name, b"" | b".")));
+    let slash: &[u8] = if bytes.ends_with(b"/") { b"/" } else { b"" };
+    assert_eq!(parent.join(&[last, slash].concat()).as_ref(), Ok(path));
+    assert_eq!(path.file_name().is_none(), matches!(last, b"." | b".."));
+    assert_eq!(path.names_directory(), matches!(last, b"." | b"..") || !slash.is_empty());
 }

@@ -8,9 +8,23 @@ use serde::{Deserialize, Serialize};
 pub const PROTOCOL_VERSION: u16 = 1;
 
 /// Optional abilities, a bit each. A side uses one only if both have announced it; a bit that it
-/// does not know it ignores. Version 1 has none: they are for what comes later.
+/// does not know it ignores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Features(pub u64);
+
+impl Features {
+    /// The request `RealPath`.
+    pub const REAL_PATH: Features = Features(1);
+
+    /// All that this crate knows.
+    pub const ALL: Features = Features::REAL_PATH;
+
+    /// Whether all of these are among them.
+    #[must_use]
+    pub fn has(self, wanted: Features) -> bool {
+        self.0 & wanted.0 == wanted.0
+    }
+}
 
 /// The first frame that each side sends, without waiting for the other's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,12 +7,13 @@ use core::fmt;
 /// The longest path that is accepted, in bytes: Linux's own limit, less the NUL.
 pub const MAX_PATH: usize = 4095;
 
-/// An absolute path in a home, normal in form: it begins with `/`, has no empty component, no `.`,
-/// no `..`, no NUL and no slash at its end; the home's top is `/`. Names are bytes, not text.
+/// An absolute path in a home, as it was spelled and not resolved. `..` stays where it is, for only the
+/// kernel knows what links are before it; so does what says that a directory is meant: a `/`, `.` or `..` at
+/// the end. Only what means nothing to the kernel either is left out: repeated slashes, and any other `.`.
 ///
-/// `..` is taken away by the names alone, as a shell's `cd` does it, and at the top it stays there.
-/// This type says where a path points *if no link is on the way*; what keeps a user inside the home
-/// is the kernel's resolution below the home's directory handle, not this.
+/// Names are bytes, not text, without NUL. Two spellings can be of one file, so this is for asking the
+/// kernel and for telling people, never for finding out whether two are the same. What keeps a user inside the
+/// home is the kernel's resolution below the home's directory handle, not this.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RemotePath(Vec<u8>);
 
@@ -34,7 +35,8 @@ impl RemotePath {
         RemotePath(b"/".to_vec())
     }
 
-    /// The path that `path` means in the directory `self`: itself if it is absolute.
+    /// The path that `path` means in the directory `self`: itself if it is absolute. An empty one is the
+    /// directory, as `.` is.
     ///
     /// # Errors
     /// If there is a NUL in it, or the path or the result is too long.
@@ -45,22 +47,26 @@ impl RemotePath {
         if path.len() > MAX_PATH {
             return Err(PathError::TooLong);
         }
-        let mut out = if path.first() == Some(&b'/') { Vec::new() } else { self.0.clone() };
-        if out == b"/" {
-            out.clear();
-        }
+        let base = if path.first() == Some(&b'/') { &b"/"[..] } else { &self.0 };
+        let base = base.strip_suffix(b"/.").unwrap_or(base);
+        let mut out = base.strip_suffix(b"/").unwrap_or(base).to_vec();
+        // What comes after the last name.
+        let mut end: &[u8] = if path.is_empty() { b"/." } else { b"" };
         for component in path.split(|byte| *byte == b'/') {
             match component {
-                b"" | b"." => {}
-                b".." => out.truncate(out.iter().rposition(|byte| *byte == b'/').unwrap_or(0)),
+                b"" if end.is_empty() => end = b"/",
+                b"" => {}
+                b"." => end = b"/.",
                 name => {
                     out.push(b'/');
                     out.extend_from_slice(name);
+                    end = b"";
                 }
             }
         }
-        if out.is_empty() {
-            out.push(b'/');
+        // `..` is a directory, and need not say so.
+        if !out.ends_with(b"/..") {
+            out.extend_from_slice(end);
         }
         if out.len() > MAX_PATH {
             return Err(PathError::TooLong);
@@ -74,33 +80,35 @@ impl RemotePath {
         &self.0
     }
 
-    /// The path without the leading slash, for a call that takes a directory handle; `.` for the top.
+    /// Whether the path says itself that it is a directory: it ends in `/`, `.` or `..`.
     #[must_use]
-    pub fn relative(&self) -> &[u8] {
-        match self.0.get(1..) {
-            Some(rest) if !rest.is_empty() => rest,
-            _ => b".",
-        }
+    pub fn names_directory(&self) -> bool {
+        self.0.ends_with(b"/") || matches!(self.last(), Some(b"." | b".."))
     }
 
-    /// The names on the way, none for the top.
+    /// The components on the way, none for the top; `..` is one.
     pub fn components(&self) -> impl Iterator<Item = &[u8]> {
         self.0.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
     }
 
-    /// The directory that the path is in, and its name there; none for the top.
+    /// The directory that the path is in, and the last component, which may be `.` or `..`; none for the top. A
+    /// slash at the end belongs to neither.
     #[must_use]
     pub fn split(&self) -> Option<(RemotePath, &[u8])> {
-        let slash = self.0.iter().rposition(|byte| *byte == b'/')?;
-        let name = self.0.get(slash + 1..).filter(|name| !name.is_empty())?;
-        let parent = self.0.get(..slash.max(1))?;
-        Some((RemotePath(parent.to_vec()), name))
+        let path = self.0.strip_suffix(b"/").unwrap_or(&self.0);
+        let slash = path.iter().rposition(|byte| *byte == b'/')?;
+        let parent = path.get(..slash.max(1))?;
+        Some((RemotePath(parent.to_vec()), path.get(slash + 1..)?))
     }
 
-    /// The last name; none for the top.
+    /// The name at the end, with or without a slash behind it; none for the top, and after `.` or `..`.
     #[must_use]
     pub fn file_name(&self) -> Option<&[u8]> {
-        self.components().last()
+        self.last().filter(|name| !matches!(*name, b"." | b".."))
+    }
+
+    fn last(&self) -> Option<&[u8]> {
+        self.0.rsplit(|byte| *byte == b'/').find(|name| !name.is_empty())
     }
 }
 
@@ -121,27 +129,59 @@ mod tests {
     use super::*;
     use alloc::vec;
 
-    fn joined(base: &str, path: &str) -> Vec<u8> {
-        RemotePath::root().join(base.as_bytes()).unwrap().join(path.as_bytes()).unwrap().0
+    fn path(path: &str) -> RemotePath {
+        RemotePath::root().join(path.as_bytes()).unwrap()
     }
 
     #[test]
-    fn dots_go_and_the_top_holds() {
-        for (base, path, want) in [
-            ("/", "", "/"),
-            ("/", "..", "/"),
-            ("/", "../../..//../etc/passwd", "/etc/passwd"),
+    fn what_the_kernel_looks_at_stays() {
+        for (base, relative, want) in [
+            ("/", "", "/."),
+            ("/", "/", "/"),
+            ("/", "//", "/"),
+            ("/", "..", "/.."),
+            ("/", "../../..//../etc/passwd", "/../../../../etc/passwd"),
+            ("/a/b", "", "/a/b/."),
+            ("/a/b", ".", "/a/b/."),
+            ("/a/b", "././", "/a/b/."),
             ("/a/b", "c", "/a/b/c"),
-            ("/a/b", "./c/", "/a/b/c"),
-            ("/a/b", "..", "/a"),
-            ("/a/b", "../..", "/"),
-            ("/a/b", "../../../x", "/x"),
+            ("/a/b/", "c", "/a/b/c"),
+            ("/a/b/.", "c", "/a/b/c"),
+            ("/a/b/..", "c", "/a/b/../c"),
+            ("/a/b", "./c/", "/a/b/c/"),
+            ("/a/b", "./c//", "/a/b/c/"),
+            ("/a/b", "c/.", "/a/b/c/."),
+            ("/a/b", "c/./", "/a/b/c/."),
+            ("/a/b", "..", "/a/b/.."),
+            ("/a/b", ".././", "/a/b/.."),
+            ("/a/b", "none/../x", "/a/b/none/../x"),
             ("/a/b", "/x", "/x"),
-            ("/a/b", "//x///y//", "/x/y"),
+            ("/a/b", "//x///./y//", "/x/y/"),
             ("/a/b", "...", "/a/b/..."),
-            ("/a/b", "..c/.d", "/a/b/..c/.d"),
+            ("/a/b", "..c/.d.", "/a/b/..c/.d."),
+            ("/a/b", "c../", "/a/b/c../"),
         ] {
-            assert_eq!(joined(base, path), want.as_bytes(), "{path} in {base}");
+            let joined = path(base).join(relative.as_bytes()).unwrap();
+            assert_eq!(joined.as_bytes(), want.as_bytes(), "{relative} in {base}");
+        }
+    }
+
+    #[test]
+    fn what_ends_like_a_directory_names_one() {
+        for (spelled, name, directory) in [
+            ("/", None, true),
+            ("/.", None, true),
+            ("/..", None, true),
+            ("/a", Some(&b"a"[..]), false),
+            ("/a/", Some(b"a"), true),
+            ("/a/.", None, true),
+            ("/a/../b", Some(b"b"), false),
+            ("/a/..b", Some(b"..b"), false),
+        ] {
+            let path = path(spelled);
+            assert_eq!((path.file_name(), path.names_directory()), (name, directory), "{spelled}");
+            let inside = path.join(b".").unwrap();
+            assert!(inside.names_directory() && inside.join(b"x") == path.join(b"x"), "{spelled}");
         }
     }
 
@@ -152,18 +192,16 @@ mod tests {
         assert_eq!(root.join(&vec![b'a'; MAX_PATH + 1]), Err(PathError::TooLong));
         let long = root.join(&vec![b'a'; MAX_PATH - 1]).unwrap();
         assert_eq!(long.join(b"b"), Err(PathError::TooLong));
-        assert_eq!(long.join(b"..").unwrap(), root);
+        assert_eq!(long.join(b".."), Err(PathError::TooLong));
     }
 
     #[test]
     fn names_are_bytes() {
         let path = RemotePath::root().join(b"d/\xff\xfe").unwrap();
         assert_eq!(path.file_name(), Some(&b"\xff\xfe"[..]));
-        assert_eq!(path.relative(), b"d/\xff\xfe");
         let (parent, name) = path.split().unwrap();
         assert_eq!((parent.as_bytes(), name), (&b"/d"[..], &b"\xff\xfe"[..]));
         assert_eq!(parent.split().unwrap().0, RemotePath::root());
         assert_eq!(RemotePath::root().split(), None);
-        assert_eq!(RemotePath::root().relative(), b".");
     }
 }

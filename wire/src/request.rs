@@ -153,6 +153,12 @@ pub enum Request {
         /// When its content last changed.
         mtime: Time,
     },
+    /// The path without links, `.` and `..` that a path leads to; its last name may be missing. Answered with
+    /// `Payload::Path`. Announced by `Features::REAL_PATH`.
+    RealPath {
+        /// The path.
+        path: Vec<u8>,
+    },
 }
 
 impl Request {
@@ -176,7 +182,8 @@ impl Request {
             | Request::Hash { path, .. }
             | Request::PartStatus { path, .. }
             | Request::StreamStatus { path, .. }
-            | Request::FinishDirectory { path, .. } => (Some(path), None),
+            | Request::FinishDirectory { path, .. }
+            | Request::RealPath { path } => (Some(path), None),
             Request::Put(put) | Request::PutStream { put, .. } => (Some(&put.path), None),
             Request::Mv { from, to } | Request::Cp { from, to, .. } => (Some(from), Some(to)),
             Request::Discard { path } => (path.as_ref(), None),

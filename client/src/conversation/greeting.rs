@@ -11,7 +11,7 @@ const LEAST_FRAME: u32 = 16 << 10;
 pub(super) fn ours() -> Hello {
     Hello {
         version: PROTOCOL_VERSION,
-        features: Features::default(),
+        features: Features::ALL,
         max_frame: MAX_FRAME,
         // The server asks for nothing.
         max_outstanding: 0,

@@ -12,6 +12,7 @@ mod link;
 mod listing;
 mod loss;
 mod parts;
+mod paths;
 mod patience;
 #[cfg(test)]
 pub(crate) mod peer;
@@ -31,7 +32,7 @@ use link::{Incoming, Outgoing};
 use russh::Channel;
 use russh::client::Msg;
 use sshome_wire::{
-    Frame, Hello, MAX_FRAME, PathError, Payload, Progress, RemotePath, Reply, Request, SUBSYSTEM, Status,
+    Frame, Hello, MAX_FRAME, Payload, Progress, RemotePath, Reply, Request, SUBSYSTEM, Status,
 };
 use tokio::time::timeout;
 
@@ -105,14 +106,6 @@ impl Conversation {
     #[must_use]
     pub fn cwd(&self) -> &RemotePath {
         &self.cwd
-    }
-
-    /// The path that `path` means in the working directory.
-    ///
-    /// # Errors
-    /// If there is a NUL in it, or it is too long.
-    pub fn absolute(&self, path: &[u8]) -> Result<RemotePath, PathError> {
-        self.cwd.join(path)
     }
 
     /// Asks for what is answered by one reply. A `Cd` that succeeds changes [`cwd`](Self::cwd).

@@ -54,7 +54,8 @@ impl Shell {
         let (sources, target) = sources_and_target(&invocation.operands);
         let target = match target {
             Some(word) => self.conversation.absolute(&word.bytes()).map_err(ConversationError::from)?,
-            None => self.conversation.cwd().clone(),
+            // A directory, also if it is gone meanwhile: no file may get its name.
+            None => self.conversation.absolute(b".").map_err(ConversationError::from)?,
         };
         if sources.len() > 1 {
             self.directory(target.as_bytes()).await?;

@@ -1,8 +1,8 @@
 //! Mode and times of what has a name already.
 
 use super::filling;
-use super::{Error, Home, Result, file_id};
-use rustix::fd::{AsRawFd, OwnedFd};
+use super::{Home, Location, Result, file_id};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, Timestamps};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
@@ -11,6 +11,8 @@ use sshome_wire::RemotePath;
 #[derive(Debug)]
 pub struct Entry {
     handle: OwnedFd,
+    /// None if its path has no name of its own: it is the home itself, or ends in `.` or `..`.
+    location: Option<Location>,
     stat: Stat,
     /// It is the home itself.
     is_top: bool,
@@ -20,22 +22,32 @@ pub struct Entry {
 pub(super) const LEAST: u32 = 0o500;
 
 impl Home {
-    /// Finds what a path stands for. `follow` says whether a link at its end is followed.
+    /// Finds what a path stands for. `follow` says whether a link at its end is followed; one with a slash
+    /// behind it is.
     ///
     /// # Errors
     /// `ENOENT` if nothing is there.
     pub fn entry(&self, path: &RemotePath, follow: bool) -> Result<Entry> {
-        let handle = if follow {
-            self.open_target(path, OFlags::PATH)?
+        let (handle, location) = if follow || path.names_directory() {
+            self.open_located(path, OFlags::PATH)?
         } else {
-            match self.locate(path) {
-                Err(Error::Top) => self.open_target(path, OFlags::PATH)?,
-                location => self.open_at(&location?, OFlags::PATH)?,
-            }
+            let location = self.locate(path)?;
+            (self.open_at(&location, OFlags::PATH)?, Some(location))
         };
         let stat = rustix::fs::fstat(&handle)?;
         let is_top = file_id(&stat) == file_id(&rustix::fs::fstat(&self.top)?);
-        Ok(Entry { handle, stat, is_top })
+        Ok(Entry { handle, location, stat, is_top })
+    }
+
+    /// Where an entry is; see [`Home::canonical`].
+    ///
+    /// # Errors
+    /// As [`Home::canonical`].
+    pub fn canonical_entry(&self, entry: &Entry) -> Result<RemotePath> {
+        match &entry.location {
+            Some(location) => self.canonical(location),
+            None => self.path_of(entry.handle.as_fd()),
+        }
     }
 }
 

@@ -50,6 +50,14 @@ impl DirectoryReader {
         Ok(None)
     }
 
+    /// What the directory itself is.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn stat(&self) -> Result<Stat> {
+        Ok(rustix::fs::fstat(self.dir.fd()?)?)
+    }
+
     fn look(&self, name: &[u8]) -> Result<Attributes> {
         let dir = self.dir.fd()?;
         let stat = stat_in(dir, name)?;

@@ -6,6 +6,7 @@
 //! `RESOLVE_NO_MAGICLINKS`), also when someone swaps a directory for a link meanwhile. Checks of
 //! path strings do not stand for it, and there are none, but for the staging folder's name.
 
+mod canonical;
 mod descriptors;
 mod entry;
 mod filling;
@@ -28,7 +29,7 @@ pub use filling::{Filling, finish_directory, open_to_owner};
 pub use homes::{Homes, Prepared, limits};
 pub use listing::{Attributes, DirectoryReader};
 pub use prepare::{PrepareError, Unavailable, examine_home};
-pub use resolve::{Location, regular};
+pub use resolve::{EntryId, Location, regular};
 pub use root::HomeRoot;
 pub use shelf::{Kept, Shelf};
 pub use staging::{Left, Record, STAGING, Source, Staged};
@@ -56,6 +57,9 @@ pub enum Error {
     /// The home itself cannot be removed, renamed or replaced.
     #[error("this is the home itself")]
     Top,
+    /// A path that ends in `.` or `..` has no name there that could be removed, renamed or replaced.
+    #[error("what ends in . or .. is not removed, renamed or replaced; use the directory's name")]
+    Dot,
     /// A directory is where a file is needed.
     #[error("it is a directory")]
     IsDirectory,
@@ -274,7 +278,7 @@ impl Location {
     pub fn make_directory(&self, mode: Option<u32>, _names: &Names<'_>) -> Result<()> {
         // One that its owner cannot look into could not be counted, and is to be put into.
         let mode = mode.map_or(NEW_DIRECTORY, |mode| Mode::from_raw_mode((mode & 0o777) | 0o700));
-        Ok(rustix::fs::mkdirat(self.dir(), self.name(), mode)?)
+        Ok(rustix::fs::mkdirat(self.dir(), &*self.spelled(), mode)?)
     }
 
     /// Makes a link of this name with this text.
@@ -282,7 +286,7 @@ impl Location {
     /// # Errors
     /// `EEXIST` if the name is taken.
     pub fn make_symlink(&self, target: &[u8], _names: &Names<'_>) -> Result<()> {
-        Ok(rustix::fs::symlinkat(target, self.dir(), self.name())?)
+        Ok(rustix::fs::symlinkat(target, self.dir(), &*self.spelled())?)
     }
 
     /// Where the link of this name points.
@@ -298,7 +302,7 @@ impl Location {
     /// # Errors
     /// `EISDIR` for a directory.
     pub fn unlink(&self, _names: &Names<'_>) -> Result<()> {
-        Ok(rustix::fs::unlinkat(self.dir(), self.name(), AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(self.dir(), &*self.spelled(), AtFlags::empty())?)
     }
 
     /// Removes an empty directory.
@@ -306,7 +310,7 @@ impl Location {
     /// # Errors
     /// `ENOTEMPTY` or `ENOTDIR`.
     pub fn remove_directory(&self, _names: &Names<'_>) -> Result<()> {
-        Ok(rustix::fs::unlinkat(self.dir(), self.name(), AtFlags::REMOVEDIR)?)
+        Ok(rustix::fs::unlinkat(self.dir(), &*self.spelled(), AtFlags::REMOVEDIR)?)
     }
 
     /// Renames what is here to `to`, replacing a file or an empty directory there.
@@ -314,7 +318,7 @@ impl Location {
     /// # Errors
     /// The kernel's, `rename(2)`.
     pub fn rename(&self, to: &Location, _names: &Names<'_>) -> Result<()> {
-        Ok(rustix::fs::renameat(self.dir(), self.name(), to.dir(), to.name())?)
+        Ok(rustix::fs::renameat(self.dir(), &*self.spelled(), to.dir(), &*to.spelled())?)
     }
 
     /// Opens the regular file that is here, and not one that a link here points at.
@@ -347,7 +351,7 @@ impl Location {
     /// # Errors
     /// `EEXIST` if the name is taken.
     pub fn hard_link(&self, to: &Location, _names: &Names<'_>) -> Result<()> {
-        Ok(rustix::fs::linkat(self.dir(), self.name(), to.dir(), to.name(), AtFlags::empty())?)
+        Ok(rustix::fs::linkat(self.dir(), self.name(), to.dir(), &*to.spelled(), AtFlags::empty())?)
     }
 
     /// Opens the directory that is here, and not one that a link here points at.

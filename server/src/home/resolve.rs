@@ -6,6 +6,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
+use std::borrow::Cow;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -23,6 +24,20 @@ const MAX_LINKS: u32 = 40;
 pub struct Location {
     dir: Arc<OwnedFd>,
     name: Vec<u8>,
+    /// The path ended in a slash: only a directory is meant.
+    slash: bool,
+    /// The path, if neither links nor `..` were on the way to the directory.
+    path: Option<RemotePath>,
+}
+
+/// Which name in which directory, however it was spelled: what one path names and what another one does are the
+/// same if these are equal. It is of the directory itself, and stays the same when that is renamed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EntryId {
+    /// The directory.
+    pub directory: FileId,
+    /// The name in it.
+    pub name: Vec<u8>,
 }
 
 impl Location {
@@ -38,6 +53,12 @@ impl Location {
         &self.name
     }
 
+    /// Whether the path ended in a slash: then only a directory may be there, or be made there.
+    #[must_use]
+    pub fn is_of_directory(&self) -> bool {
+        self.slash
+    }
+
     /// Which directory it is in.
     ///
     /// # Errors
@@ -46,8 +67,27 @@ impl Location {
         Ok(file_id(&rustix::fs::fstat(&self.dir)?))
     }
 
+    /// Which name in which directory it is.
+    ///
+    /// # Errors
+    /// If the kernel does not tell.
+    pub fn identity(&self) -> Result<EntryId> {
+        Ok(EntryId { directory: self.dir_id()?, name: self.name.clone() })
+    }
+
+    /// Its path, if that is known from the way that led there.
+    pub(super) fn path(&self) -> Option<&RemotePath> {
+        self.path.as_ref()
+    }
+
+    /// The name for calls that change names, which never follow a link there: with the slash that the path had,
+    /// so that the kernel judges what that means.
+    pub(super) fn spelled(&self) -> Cow<'_, [u8]> {
+        if self.slash { [&self.name[..], b"/"].concat().into() } else { self.name.as_slice().into() }
+    }
+
     pub(super) fn new(dir: Arc<OwnedFd>, name: Vec<u8>) -> Location {
-        Location { dir, name }
+        Location { dir, name, slash: false, path: None }
     }
 }
 
@@ -60,37 +100,34 @@ impl Home {
         Ok(rustix::fs::fstat(self.open_target(path, OFlags::PATH)?)?)
     }
 
-    /// What a path stands for; a link at its end is told of as itself.
+    /// What a path stands for; a link at its end is told of as itself, unless a slash is behind it.
     ///
     /// # Errors
     /// `ENOENT` if nothing is there.
     pub fn stat_link(&self, path: &RemotePath) -> Result<Stat> {
-        match self.locate(path) {
-            Err(Error::Top) => Ok(rustix::fs::fstat(&self.top)?),
-            location => location?.stat(),
-        }
+        if path.names_directory() { self.stat(path) } else { self.locate(path)?.stat() }
     }
 
-    /// Where a link at the path's end points; empty if it is none.
+    /// Where a link at the path's end points.
     ///
     /// # Errors
-    /// The kernel's.
+    /// `EINVAL` if it is none.
     pub fn link_target(&self, path: &RemotePath) -> Result<Vec<u8>> {
-        match self.locate(path)?.read_link() {
-            Err(Error::Os(Errno::INVAL)) => Ok(Vec::new()),
-            target => target,
+        if path.names_directory() {
+            self.stat(path)?;
+            return Err(Errno::INVAL.into());
         }
+        self.locate(path)?.read_link()
     }
 
     /// Opens a regular file for reading, links followed.
     ///
     /// # Errors
     /// [`Error::IsDirectory`] and [`Error::Special`] for what is none.
-    pub fn open_file(&self, path: &RemotePath) -> Result<(File, Stat)> {
-        match self.locate_target(path) {
-            Err(Error::Top) => Err(Error::IsDirectory),
-            location => location?.0.open_file(OFlags::RDONLY),
-        }
+    pub fn open_file(&self, path: &RemotePath) -> Result<(File, Stat, Location)> {
+        let (location, _) = self.locate_target(path)?;
+        let (file, stat) = location.open_file(OFlags::RDONLY)?;
+        Ok((file, stat, location))
     }
 
     /// Opens a directory for reading, links followed.
@@ -101,26 +138,64 @@ impl Home {
         self.open_target(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
-    /// Where a path's last name is, or could be: links on the way are followed, one at its end is not.
+    /// Where a path's last name is, or could be: links on the way are followed, one at its end is not. This is
+    /// for what changes names: a slash at the end stays, for the kernel to judge.
     ///
     /// # Errors
-    /// [`Error::Top`] for the home itself; `ENOENT` if the directory is missing.
+    /// [`Error::Top`] for the home itself, [`Error::Dot`] for a path that ends in `.` or `..`; `ENOENT` if the
+    /// directory is missing.
     pub fn locate(&self, path: &RemotePath) -> Result<Location> {
         self.location(path.as_bytes())
     }
 
-    /// Where writing to a path would write, and what is there now: as [`Home::locate`], but a link at the
-    /// end is followed, also one that points at nothing yet.
+    /// As [`Home::locate`], for what is looked at: a link at the end is followed if a slash is behind it.
     ///
     /// # Errors
-    /// As [`Home::locate`]; `ELOOP` after forty links.
+    /// As [`Home::locate_target`] then, otherwise as [`Home::locate`].
+    pub fn locate_entry(&self, path: &RemotePath) -> Result<Location> {
+        if path.names_directory() { Ok(self.locate_target(path)?.0) } else { self.locate(path) }
+    }
+
+    /// As [`Home::locate`], for a file that is to be new.
+    ///
+    /// # Errors
+    /// As [`Home::locate`]; `EISDIR` if the path is that of a directory.
+    pub fn locate_new_file(&self, path: &RemotePath) -> Result<Location> {
+        match self.locate(path) {
+            Err(Error::Top | Error::Dot) => Err(Error::IsDirectory),
+            Ok(location) if location.slash => Err(Errno::ISDIR.into()),
+            location => location,
+        }
+    }
+
+    /// Where writing to a path would write, and what is there now: as [`Home::locate`], but a link at the
+    /// end is followed, also one that points at nothing yet. If the path ends in a slash, a directory is there.
+    ///
+    /// # Errors
+    /// As [`Home::locate`], but [`Error::IsDirectory`] for the home itself, `.` and `..`; `ELOOP` after forty
+    /// links; behind a slash `ENOENT` and `ENOTDIR`.
     pub fn locate_target(&self, path: &RemotePath) -> Result<(Location, Option<Stat>)> {
         let mut path = path.as_bytes().to_vec();
-        for _ in 0..MAX_LINKS {
-            let location = self.location(&path)?;
+        let mut slash = false;
+        for links in 0..MAX_LINKS {
+            let mut location = match self.location(&path) {
+                Err(Error::Top | Error::Dot) => return Err(Error::IsDirectory),
+                location => location?,
+            };
+            slash |= location.slash;
             let found = location.stat_if_any()?;
-            if !found.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink) {
-                return Ok((location, found));
+            let kind = found.map(|stat| FileType::from_raw_mode(stat.st_mode));
+            if kind != Some(FileType::Symlink) {
+                location.slash = slash;
+                return match kind {
+                    None if slash => Err(Errno::NOENT.into()),
+                    Some(kind) if slash && kind != FileType::Directory => Err(Errno::NOTDIR.into()),
+                    _ => Ok((location, found)),
+                };
+            }
+            if links == 0 && matches!(self.resolve(&path, OFlags::PATH), Err(Error::Os(Errno::LOOP))) {
+                // All links of a path together, as the kernel counts them: each step here counts anew.
+                break;
             }
             let target = location.read_link()?;
             // The text is put together without any normalising, so that the kernel resolves its
@@ -128,7 +203,9 @@ impl Home {
             if target.first() == Some(&b'/') {
                 path = target;
             } else {
-                let slash = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+                let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+                let name = path.get(..end).unwrap_or_default();
+                let slash = name.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
                 path.truncate(slash);
                 path.extend_from_slice(&target);
             }
@@ -153,43 +230,74 @@ impl Home {
         }
     }
 
-    /// As [`Home::locate`], of a path that need not be in normal form.
+    /// As [`Home::locate`], of a path that may be a link's text as well.
     fn location(&self, path: &[u8]) -> Result<Location> {
         let trimmed = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
-        let path = path.get(..trimmed).unwrap_or_default();
+        let (path, slashes) = path.split_at_checked(trimmed).unwrap_or((path, b""));
         let slash = path.iter().rposition(|byte| *byte == b'/');
         let name = path.get(slash.map_or(0, |at| at + 1)..).unwrap_or_default();
         if name.is_empty() {
             return Err(Error::Top);
         }
-        if name == b"." || name == b".." {
-            // Only a link's text can end so; whatever it is, it is a directory.
-            return Err(Error::IsDirectory);
-        }
         check_name(name)?;
         let parent = slash.and_then(|at| path.get(..at)).unwrap_or_default();
-        let dir = self.resolve(parent, OFlags::PATH | OFlags::DIRECTORY)?;
-        Ok(Location { dir: Arc::new(dir), name: name.to_vec() })
+        let (dir, is_plain) = self.resolve_directory(parent)?;
+        if name == b"." || name == b".." {
+            return Err(Error::Dot);
+        }
+        let path = if is_plain { RemotePath::root().join(path).ok() } else { None };
+        Ok(Location { dir: Arc::new(dir), name: name.to_vec(), slash: !slashes.is_empty(), path })
+    }
+
+    /// Opens a directory, and says whether neither links nor `..` were on the way: then the path tells where it
+    /// is.
+    fn resolve_directory(&self, path: &[u8]) -> Result<(OwnedFd, bool)> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        if path.split(|byte| *byte == b'/').any(|name| name == b"..") {
+            return Ok((self.resolve(path, flags)?, false));
+        }
+        match self.resolve_with(path, flags, AS_IN_CHROOT | ResolveFlags::NO_SYMLINKS) {
+            Err(Error::Os(Errno::LOOP)) => Ok((self.resolve(path, flags)?, false)),
+            plain => Ok((plain?, true)),
+        }
     }
 
     /// Opens what a path stands for, links followed. Not in one call: the directory that it is in
     /// has to be seen, since no link may lead into the staging folder.
     pub(super) fn open_target(&self, path: &RemotePath, flags: OFlags) -> Result<OwnedFd> {
+        Ok(self.open_located(path, flags)?.0)
+    }
+
+    /// The same, and where it is; none for the home itself and what ends in `.` or `..`, which have no name of
+    /// their own there.
+    pub(super) fn open_located(
+        &self,
+        path: &RemotePath,
+        flags: OFlags,
+    ) -> Result<(OwnedFd, Option<Location>)> {
         match self.locate_target(path) {
-            // The home itself, or a link whose text ends in `..`.
-            Err(Error::Top | Error::IsDirectory) => self.resolve(path.as_bytes(), flags),
-            located => self.open_at(&located?.0, flags),
+            Err(Error::IsDirectory) => Ok((self.resolve(path.as_bytes(), flags)?, None)),
+            located => {
+                let location = located?.0;
+                Ok((self.open_at(&location, flags)?, Some(location)))
+            }
         }
     }
 
     /// Opens what is at a location, a link there as itself.
     pub(super) fn open_at(&self, location: &Location, flags: OFlags) -> Result<OwnedFd> {
-        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let kind = if location.slash { OFlags::DIRECTORY } else { OFlags::empty() };
+        let flags = flags | kind | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         self.refuse_staging(rustix::fs::openat(location.dir(), location.name(), flags, Mode::empty())?)
     }
 
+    /// Opens what a path stands for, links followed, in one call.
+    pub(super) fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
+        self.resolve_with(path, flags, AS_IN_CHROOT)
+    }
+
     /// The one call that turns a path into a handle.
-    fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
+    fn resolve_with(&self, path: &[u8], flags: OFlags, how: ResolveFlags) -> Result<OwnedFd> {
         for name in path.split(|byte| *byte == b'/') {
             check_name(name)?;
         }
@@ -201,7 +309,7 @@ impl Home {
         let flags = flags | OFlags::CLOEXEC;
         let mut tries = 0;
         let handle = loop {
-            match rustix::fs::openat2(&self.top, relative, flags, Mode::empty(), AS_IN_CHROOT) {
+            match rustix::fs::openat2(&self.top, relative, flags, Mode::empty(), how) {
                 Err(Errno::AGAIN) if tries < RETRIES => tries += 1,
                 result => break result?,
             }

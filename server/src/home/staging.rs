@@ -219,7 +219,7 @@ impl Staged {
     /// # Errors
     /// The kernel's, `rename(2)`; the staged file is then removed.
     pub fn publish(mut self, to: &Location, _names: &Names<'_>) -> Result<()> {
-        rustix::fs::renameat(&self.area, self.name.as_str(), to.dir(), to.name())?;
+        rustix::fs::renameat(&self.area, self.name.as_str(), to.dir(), &*to.spelled())?;
         self.settled = true;
         if self.recorded {
             self.unlink(&record_name(&self.name));

@@ -48,7 +48,7 @@ pub fn set_attributes(user: &User, path: &RemotePath, follow: bool, wanted: &Set
     if let Some(times) = wanted.timestamps() {
         entry.set_times(&times).of_file(path)?;
     }
-    user.audit.attributes_set(path);
+    user.audit.attributes_set(&user.home.canonical_entry(&entry).unwrap_or_else(|_| path.clone()));
     Ok(())
 }
 

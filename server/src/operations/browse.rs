@@ -3,7 +3,7 @@
 use super::error::Context;
 use super::{Error, Result, User};
 use crate::home::{self, Attributes, DirectoryReader};
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 
@@ -15,19 +15,54 @@ pub fn enter_directory(user: &User, path: &RemotePath) -> Result<()> {
     user.home.open_directory(path).of_directory(path).map(drop)
 }
 
-/// What a path stands for.
+/// The working directory that `path` leads to from `cwd`. As in a shell, and unlike anywhere else, `..` takes the
+/// name before it away, whatever that is a link to; but a name that is given has to be a directory.
+///
+/// # Errors
+/// If a directory is missing, or the path is too long.
+pub fn change_directory(user: &User, cwd: &RemotePath, path: &[u8]) -> Result<RemotePath> {
+    let is_absolute = path.first() == Some(&b'/');
+    let mut at = if is_absolute { RemotePath::root() } else { cwd.clone() };
+    // Names of `path` that `at` ends in, and whether they are known to be directories.
+    let (mut given, mut checked) = (0_usize, true);
+    for name in path.split(|byte| *byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." => {
+                if given > 0 && !checked {
+                    enter_directory(user, &at)?;
+                }
+                (given, checked) = (given.saturating_sub(1), true);
+                at = at.split().map_or_else(RemotePath::root, |(parent, _)| parent);
+            }
+            name => {
+                at = at.join(name).map_err(|_| Errno::NAMETOOLONG).of_directory(&at)?;
+                (given, checked) = (given + 1, false);
+            }
+        }
+    }
+    enter_directory(user, &at)?;
+    Ok(at)
+}
+
+/// What a path stands for. A link at its end is told of as itself, unless it is to be followed or a slash is
+/// behind it.
 ///
 /// # Errors
 /// If nothing is there.
 pub fn stat(user: &User, path: &RemotePath, follow: bool) -> Result<Attributes> {
-    let name = path.file_name().unwrap_or(b"/").to_vec();
+    let name = path.split().map_or_else(|| b"/".to_vec(), |(_, name)| name.to_vec());
     if follow {
         let stat = user.home.stat(path).of_file(path)?;
         return Ok(Attributes { name, stat, target: Vec::new() });
     }
     let stat = user.home.stat_link(path).of_file(path)?;
     let target = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Symlink => user.home.link_target(path).of_file(path)?,
+        FileType::Symlink => match user.home.link_target(path) {
+            // It has become something else meanwhile.
+            Err(home::Error::Os(Errno::INVAL)) => Vec::new(),
+            target => target.of_file(path)?,
+        },
         _ => Vec::new(),
     };
     Ok(Attributes { name, stat, target })
@@ -62,6 +97,14 @@ impl Directory {
     /// If the disk reports one.
     pub fn next_entry(&mut self) -> Result<Option<Attributes>> {
         self.reader.next_entry().of_directory(&self.path)
+    }
+
+    /// What the directory itself is.
+    ///
+    /// # Errors
+    /// If the disk reports one.
+    pub fn stat(&self) -> Result<Stat> {
+        self.reader.stat().of_directory(&self.path)
     }
 }
 

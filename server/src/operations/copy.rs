@@ -180,12 +180,9 @@ impl Copy {
     }
 
     fn below(&self, top: &RemotePath, name: &[u8]) -> Result<RemotePath> {
-        let mut relative = self.trail.join(&b'/');
-        relative.push(b'/');
-        relative.extend_from_slice(name);
-        // A name cannot be absolute; only the first component could make it so.
-        let relative = relative.strip_prefix(b"/").unwrap_or(&relative);
-        top.join(relative).map_err(|_| Errno::NAMETOOLONG).of_file(top)
+        let names = self.trail.iter().map(Vec::as_slice).chain([name]).filter(|name| !name.is_empty());
+        let relative = names.collect::<Vec<_>>().join(&b'/');
+        top.join(&relative).map_err(|_| Errno::NAMETOOLONG).of_file(top)
     }
 }
 

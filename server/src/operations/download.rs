@@ -3,7 +3,7 @@
 use super::error::Context;
 use super::{Error, Result, User, hold};
 use crate::audit::{Direction, Transfer};
-use crate::home::{DescriptorPermit, Stamp, length};
+use crate::home::{DescriptorPermit, Location, Stamp, length};
 use crate::quota::Held;
 use rustix::fs::Stat;
 use sshome_wire::{BLOCK, BlockHasher, Digest, RemotePath};
@@ -34,8 +34,9 @@ impl Download {
     /// # Errors
     /// If it is none, or may not be read.
     pub fn begin(user: &User, path: &RemotePath) -> Result<Download> {
-        let download = Download::open(user, path)?;
-        let transfer = user.audit.transfer(Direction::Download, path, Some(download.size()));
+        let (download, location) = Download::open_located(user, path)?;
+        let size = Some(download.size());
+        let transfer = user.audit.transfer(Direction::Download, &user.logged(&location, path), size);
         Ok(Download { transfer: Some(transfer), ..download })
     }
 
@@ -44,15 +45,19 @@ impl Download {
     /// # Errors
     /// As [`Download::begin`].
     pub(super) fn open(user: &User, path: &RemotePath) -> Result<Download> {
+        Ok(Download::open_located(user, path)?.0)
+    }
+
+    fn open_located(user: &User, path: &RemotePath) -> Result<(Download, Location)> {
         let permit = user.home.descriptors(1).of_file(path)?;
         // Opened and held as one: a removal in between would take it for closed.
         let names = user.home.lock_names();
-        let (file, stat) = user.home.open_file(path).of_file(path)?;
+        let (file, stat, location) = user.home.open_file(path).of_file(path)?;
         let held = hold(user, &file, &stat).of_file(path)?;
         drop(names);
         let (version, hasher) = (held.version(), BlockHasher::new());
         let path = path.clone();
-        Ok(Download {
+        let download = Download {
             path,
             held,
             version,
@@ -63,7 +68,8 @@ impl Download {
             carried: None,
             transfer: None,
             _descriptor: permit,
-        })
+        };
+        Ok((download, location))
     }
 
     /// What the file was when it was opened.

@@ -169,6 +169,7 @@ fn disk_status(error: home::Error, directory: bool) -> Status {
         home::Error::Reserved => Status::PermissionDenied,
         home::Error::Unavailable | home::Error::Replaced => Status::Failed,
         home::Error::Top => Status::PermissionDenied,
+        home::Error::Dot => Status::Failed,
         home::Error::IsDirectory | home::Error::Special => Status::WrongType,
         home::Error::Descriptors(_) => Status::Busy,
         home::Error::Os(errno) => match errno {
@@ -212,7 +213,7 @@ fn disk_text(path: &RemotePath, error: &home::Error) -> String {
 }
 
 fn name(path: &RemotePath) -> String {
-    path.file_name().map_or_else(|| "/".to_owned(), |name| Escaped(name).to_string())
+    path.file_name().map_or_else(|| path.to_string(), |name| Escaped(name).to_string())
 }
 
 /// Says what an error of the disk happened to.

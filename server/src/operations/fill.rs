@@ -24,7 +24,7 @@ pub fn make_directory_to_fill(
         let opened = match made {
             Made::New => locations.last().map_or(Ok(()), |new| filling.begin(new)),
             Made::Existed => match user.home.locate(path) {
-                Err(home::Error::Top) => Ok(()),
+                Err(home::Error::Top | home::Error::Dot) => Ok(()),
                 old => old.and_then(|old| filling.reopen(&old)),
             },
         };
@@ -37,6 +37,7 @@ pub fn make_directory_to_fill(
 #[derive(Debug)]
 pub struct FinishedDirectory {
     path: RemotePath,
+    location: Location,
     handle: OwnedFd,
     mtime: Time,
 }
@@ -50,7 +51,7 @@ impl FinishedDirectory {
         user.require_write()?;
         let location = user.home.locate(&path).of_directory(&path)?;
         let handle = location.open_directory().of_directory(&path)?;
-        Ok(FinishedDirectory { path, handle, mtime })
+        Ok(FinishedDirectory { path, location, handle, mtime })
     }
 }
 
@@ -65,9 +66,10 @@ pub fn finish_directories(user: &User, directories: Vec<FinishedDirectory>) -> V
     };
     let finished: Vec<home::Result<()>> = directories.iter().map(finish).collect();
     let synced = if at_once { user.home.sync(mark) } else { Ok(()) };
-    let results = directories.into_iter().zip(finished).map(|(FinishedDirectory { path, .. }, finished)| {
+    let results = directories.into_iter().zip(finished).map(|(directory, finished)| {
+        let FinishedDirectory { path, location, .. } = directory;
         finished.and(synced).of_directory(&path)?;
-        user.audit.attributes_set(&path);
+        user.audit.attributes_set(&user.logged(&location, &path));
         Ok(())
     });
     results.collect()

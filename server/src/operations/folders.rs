@@ -66,7 +66,7 @@ pub fn make_new_directory(user: &User, path: &RemotePath, mode: Option<u32>) -> 
 /// Makes one directory; none if it was there.
 fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<Location>> {
     let location = match user.home.locate(path) {
-        Err(home::Error::Top) => return Ok(None),
+        Err(home::Error::Top | home::Error::Dot) => return existing(user, path).map(|()| None),
         result => result.map_err(of_parent(user, path))?,
     };
     if location.stat_if_any().of_directory(path)?.is_some() {
@@ -78,7 +78,7 @@ fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<
     match location.make_directory(mode, &names) {
         Ok(()) => {
             reservation.commit(Change { bytes: 0, entries: 1 });
-            user.audit.directory_made(path);
+            user.audit.directory_made(&user.logged(&location, path));
             Ok(Some(location))
         }
         Err(home::Error::Os(Errno::EXIST)) => {
@@ -101,7 +101,7 @@ pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Loc
     let names = user.home.lock_names();
     location.make_symlink(target, &names).of_file(path)?;
     reservation.commit(Change { bytes: 0, entries: 1 });
-    user.audit.link_made(path, target);
+    user.audit.link_made(&user.logged(&location, path), target);
     Ok(location)
 }
 
@@ -123,6 +123,6 @@ pub fn remove_directory(user: &User, path: &RemotePath) -> Result<()> {
     let names = user.home.lock_names();
     location.remove_directory(&names).of_directory(path)?;
     user.ledger.removed(None);
-    user.audit.directory_removed(path);
+    user.audit.directory_removed(&user.logged(&location, path));
     Ok(())
 }

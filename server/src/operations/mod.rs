@@ -26,7 +26,7 @@ mod space;
 mod upload;
 
 pub use attributes::{SetAttributes, set_attributes};
-pub use browse::{Directory, Listing, enter_directory, open_directory, stat};
+pub use browse::{Directory, Listing, change_directory, enter_directory, open_directory, stat};
 pub use copy::Copy;
 pub use copy_data::CopyData;
 pub(crate) use digest::Hasher;
@@ -135,6 +135,11 @@ impl User {
     /// What becomes of files that SFTP clients write.
     fn sftp_uploads(&self) -> SftpUploads {
         self.login.account().sftp_uploads
+    }
+
+    /// The path that the log has of a location: where it really is, however the user has spelled it.
+    fn logged(&self, at: &Location, spelled: &RemotePath) -> RemotePath {
+        self.home.canonical(at).unwrap_or_else(|_| spelled.clone())
     }
 
     /// To be called by what changes anything.

@@ -17,10 +17,10 @@ pub fn remove(user: &User, path: &RemotePath) -> Result<()> {
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
         return Err(Error::IsDirectory { path: path.clone(), hint: "; rmdir or rm -r removes it" });
     }
-    unlink(user, &location, path).of_file(path)
+    unlink(user, &location, &user.logged(&location, path)).of_file(path)
 }
 
-/// Removes a name that is no directory, and books what that frees.
+/// Removes a name that is no directory, and books what that frees. `path` is for the log.
 fn unlink(user: &User, location: &Location, path: &RemotePath) -> home::Result<()> {
     let names = user.home.lock_names();
     let last = last_name(user, location, &location.stat()?, &names)?;
@@ -33,6 +33,8 @@ fn unlink(user: &User, location: &Location, path: &RemotePath) -> home::Result<(
 /// The removal of a whole tree, under way. Links in it are removed, not followed.
 pub struct Removal {
     path: RemotePath,
+    /// Where that really is.
+    top: RemotePath,
     /// Where the walk is.
     at: RemotePath,
     /// The directory itself, and what is below it; none if it is no directory.
@@ -53,24 +55,18 @@ impl Removal {
         let location = user.home.locate(path).of_file(path)?;
         let stat = location.stat().of_file(path)?;
         let mut permit = None;
+        let top = user.logged(&location, path);
         let tree = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             permit = Some(user.home.descriptors(TREE_DESCRIPTORS).of_directory(path)?);
             home::open_to_owner(&location, &stat).of_directory(path)?;
-            let top = location.open_directory().of_directory(path)?;
-            Some((location, Tree::below(top).of_directory(path)?))
+            let directory = location.open_directory().of_directory(path)?;
+            Some((location, Tree::below(directory).of_directory(path)?))
         } else {
-            unlink(user, &location, path).of_file(path)?;
+            unlink(user, &location, &top).of_file(path)?;
             None
         };
-        Ok(Removal {
-            path: path.clone(),
-            at: path.clone(),
-            tree,
-            _descriptors: permit,
-            removed: 0,
-            failed: 0,
-            first_failure: None,
-        })
+        let (path, at) = (path.clone(), top.clone());
+        Ok(Removal { path, top, at, tree, _descriptors: permit, removed: 0, failed: 0, first_failure: None })
     }
 
     /// Entries removed so far.
@@ -104,7 +100,7 @@ impl Removal {
                     if let Some(first) = self.first_failure.take() {
                         return Err(Error::Partly { count: self.failed, first });
                     }
-                    unlink_directory(user, own, &self.path).of_directory(&self.path)?;
+                    unlink_directory(user, own, &self.top).of_directory(&self.path)?;
                     return Ok(true);
                 }
                 Err(error) => Err(error).of_file(&self.at),

@@ -24,7 +24,7 @@ pub fn rename(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
         // rename(2) would do nothing, and leave both.
         change.source.unlink(&names).of_file(from)?;
         user.ledger.removed(None);
-        user.audit.renamed(from, &to, true);
+        change.tell(user, true);
         return Ok(());
     }
     change.make(user, &moved, replaced, &names)
@@ -51,9 +51,17 @@ pub(super) fn into_directory(user: &User, from: &RemotePath, to: &RemotePath) ->
     let directory =
         user.home.stat(to).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
     match from.file_name() {
-        Some(name) if directory && from != to => to.join(name).map_err(|_| Errno::NAMETOOLONG).of_file(to),
+        Some(name) if directory && !is_one_entry(user, from, to) => {
+            to.join(name).map_err(|_| Errno::NAMETOOLONG).of_file(to)
+        }
         _ => Ok(to.clone()),
     }
+}
+
+/// Whether both paths are of one name in one directory.
+fn is_one_entry(user: &User, from: &RemotePath, to: &RemotePath) -> bool {
+    let identity = |path| user.home.locate(path).and_then(|location| location.identity()).ok();
+    identity(from).is_some_and(|from| Some(from) == identity(to))
 }
 
 /// A name, and the one that takes its place.
@@ -73,15 +81,25 @@ impl<'a> Renaming<'a> {
 
     /// What is there, and what is in the way. To be asked under the lock on names.
     fn stats(&self) -> Result<(Stat, Option<Stat>)> {
-        Ok((self.source.stat().of_file(self.from)?, self.target.stat_if_any().of_file(self.to)?))
+        let moved = self.source.stat().of_file(self.from)?;
+        if FileType::from_raw_mode(moved.st_mode) != FileType::Directory {
+            // As rename(2): with a slash behind it, neither name can be that of anything else.
+            if self.source.is_of_directory() {
+                return Err(Errno::NOTDIR).of_file(self.from);
+            }
+            if self.target.is_of_directory() {
+                let there = self.target.stat().of_directory(self.to)?;
+                let is_directory = FileType::from_raw_mode(there.st_mode) == FileType::Directory;
+                return Err(Errno::NOTDIR).of_directory(if is_directory { self.from } else { self.to });
+            }
+        }
+        Ok((moved, self.target.stat_if_any().of_file(self.to)?))
     }
 
     /// Whether both paths lead to the same name in the same directory.
     fn is_one_place(&self) -> Result<bool> {
-        let (source, target) = (&self.source, &self.target);
-        let one_directory =
-            source.dir_id().of_directory(self.from)? == target.dir_id().of_directory(self.to)?;
-        Ok(one_directory && source.name() == target.name())
+        let (source, target) = (self.source.identity(), self.target.identity());
+        Ok(source.of_directory(self.from)? == target.of_directory(self.to)?)
     }
 
     fn make(&self, user: &User, moved: &Stat, replaced: Option<Stat>, names: &Names<'_>) -> Result<()> {
@@ -94,8 +112,13 @@ impl<'a> Renaming<'a> {
         if replaced.is_some() {
             user.ledger.removed(last);
         }
-        user.audit.renamed(self.from, self.to, replaced.is_some());
+        self.tell(user, replaced.is_some());
         Ok(())
+    }
+
+    fn tell(&self, user: &User, replaced: bool) {
+        let (from, to) = (user.logged(&self.source, self.from), user.logged(&self.target, self.to));
+        user.audit.renamed(&from, &to, replaced);
     }
 
     fn failed(&self, error: crate::home::Error) -> Error {

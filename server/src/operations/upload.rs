@@ -83,7 +83,10 @@ impl Upload {
         if !user.may_write() {
             return Err(Error::ReadOnly);
         }
-        let (target, replaced) = user.home.locate_target(&path).map_err(of_parent(user, &path))?;
+        let (target, replaced) = match user.home.locate_target(&path) {
+            Err(crate::home::Error::IsDirectory) => return Err(is_directory(&path)),
+            located => located.map_err(of_parent(user, &path))?,
+        };
         if let Some(stat) = &replaced {
             refuse_what_is_no_file(stat, &path)?;
         }
@@ -119,7 +122,7 @@ impl Upload {
         let old_mode = replaced.map_or(NEW_FILE, |stat| stat.st_mode);
         let mode = put.mode.unwrap_or(old_mode) & 0o777;
         let told = draft.written;
-        let transfer = user.audit.transfer(direction, &path, put.size);
+        let transfer = user.audit.transfer(direction, &user.logged(&target, &path), put.size);
         transfer.skip(told);
         let (announced, mtime) = (put.size, put.mtime);
         Ok(Upload { path, target, draft, hasher, announced, mtime, mode, told, transfer })
@@ -292,9 +295,13 @@ fn claim(user: &User, id: StreamId, path: &RemotePath) -> Result<Claim> {
 fn refuse_what_is_no_file(stat: &Stat, path: &RemotePath) -> Result<()> {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Ok(()),
-        FileType::Directory => Err(Error::IsDirectory { path: path.clone(), hint: "; name the file in it" }),
+        FileType::Directory => Err(is_directory(path)),
         _ => Err(crate::home::Error::Special).of_file(path),
     }
+}
+
+fn is_directory(path: &RemotePath) -> Error {
+    Error::IsDirectory { path: path.clone(), hint: "; name the file in it" }
 }
 
 /// The refusal names the file's whole size, not the difference that was asked for.

@@ -19,24 +19,27 @@ fn path() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![4 => short, 1 => long]
 }
 
-/// A path in normal form; the top where the bytes make none.
+/// A path of the type; the top where the bytes make none.
 fn base() -> impl Strategy<Value = RemotePath> {
     path().prop_map(|bytes| RemotePath::root().join(&bytes).unwrap_or_else(|_| RemotePath::root()))
 }
 
-/// What the type promises.
-fn is_normal(path: &RemotePath) -> bool {
+/// What the type promises: names and `..`, one slash between two, and at the end what tells of a directory.
+fn is_well_formed(path: &RemotePath) -> bool {
     let bytes = path.as_bytes();
-    let names = bytes.strip_prefix(b"/").map(|rest| rest.split(|byte| *byte == b'/'));
-    let normal = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && !name.contains(&0);
-    bytes == b"/" || (bytes.len() <= MAX_PATH && names.is_some_and(|mut names| names.all(normal)))
+    let names = bytes.strip_suffix(b"/.").or(bytes.strip_suffix(b"/")).unwrap_or(bytes);
+    let name = |name: &[u8]| !matches!(name, b"" | b".") && !name.contains(&0);
+    bytes.len() <= MAX_PATH
+        && bytes.starts_with(b"/")
+        && (names.is_empty()
+            || names.strip_prefix(b"/").is_some_and(|names| names.split(|b| *b == b'/').all(name)))
 }
 
 proptest! {
     #[test]
-    fn a_joined_path_is_normal(base in base(), path in path()) {
+    fn a_joined_path_is_well_formed(base in base(), path in path()) {
         if let Ok(joined) = base.join(&path) {
-            prop_assert!(is_normal(&joined), "{joined}");
+            prop_assert!(is_well_formed(&joined), "{joined}");
         }
     }
 
@@ -63,21 +66,38 @@ proptest! {
         prop_assume!(!second.starts_with(b"/"));
         let whole = [&first[..], &second].join(&b'/');
         let steps = base.join(&first).and_then(|directory| directory.join(&second));
-        if let (false, Ok(steps), Ok(whole)) = (first.is_empty(), steps, base.join(&whole)) {
+        if let (false, false, Ok(steps), Ok(whole)) =
+            (first.is_empty(), second.is_empty(), steps, base.join(&whole))
+        {
             prop_assert_eq!(steps, whole);
+        }
+    }
+
+    #[test]
+    fn every_name_stays_and_every_dot_dot(base in base(), path in path()) {
+        let names = |path: &[u8]| -> Vec<Vec<u8>> {
+            let names = path.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
+            names.map(<[u8]>::to_vec).collect()
+        };
+        if let Ok(joined) = base.join(&path) {
+            let before = if path.starts_with(b"/") { Vec::new() } else { names(base.as_bytes()) };
+            prop_assert_eq!(names(joined.as_bytes()), [before, names(&path)].concat());
+            let named = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            prop_assert_eq!(joined.names_directory(), matches!(named, b"" | b"." | b".."));
         }
     }
 
     #[test]
     fn the_parts_of_a_path_make_it_again(path in base()) {
         let names: Vec<_> = path.components().collect();
-        let again = [&b"/"[..], &names.join(&b'/')].concat();
+        let slash: &[u8] = if path.as_bytes().ends_with(b"/") && !names.is_empty() { b"/" } else { b"" };
+        let again = [&b"/"[..], &names.join(&b'/'), slash].concat();
         prop_assert_eq!(&again[..], path.as_bytes());
-        prop_assert_eq!(path.file_name(), names.last().copied());
-        prop_assert_eq!(&RemotePath::root().join(path.relative()), &Ok(path.clone()));
-        if let Some((parent, name)) = path.split() {
-            prop_assert!(is_normal(&parent));
-            prop_assert_eq!(parent.join(name), Ok(path));
+        if let Some((parent, last)) = path.split() {
+            prop_assert!(is_well_formed(&parent));
+            prop_assert_eq!(names.last(), Some(&last));
+            prop_assert_eq!(path.file_name(), Some(last).filter(|last| !matches!(*last, b"." | b"..")));
+            prop_assert_eq!(parent.join(&[last, slash].concat()), Ok(path));
         } else {
             prop_assert_eq!(path, RemotePath::root());
         }

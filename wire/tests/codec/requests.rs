@@ -363,3 +363,16 @@ fn finish_directory() {
         ],
     );
 }
+
+#[test]
+fn real_path() {
+    request(
+        Request::RealPath { path: b"d".to_vec() },
+        &[
+            0, 0, 0, 4,  // length
+            2,  // kind: request
+            24, // real path
+            1, b'd', // path
+        ],
+    );
+}

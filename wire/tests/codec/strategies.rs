@@ -91,6 +91,7 @@ fn request() -> impl Strategy<Value = Request> {
         any::<String>().prop_map(|line| Request::InstallKey { line }),
         any::<String>().prop_map(|fingerprint| Request::RemoveKey { fingerprint }),
         (name(), time()).prop_map(|(path, mtime)| Request::FinishDirectory { path, mtime }),
+        name().prop_map(|path| Request::RealPath { path }),
     ]
 }
 

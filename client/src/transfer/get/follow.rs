@@ -2,19 +2,18 @@
 
 use super::plan::Attributes;
 use crate::conversation::ConversationError;
-use crate::transfer::{Context, MAX_LINKS, remote_entry};
-use sshome_wire::{Entry, FileKind, Payload, RemotePath, Reply, Request};
+use crate::transfer::{Context, remote_entry};
+use sshome_wire::{Entry, FileKind, RemotePath, Reply};
 
 /// What a path leads to, links followed.
 pub(super) enum Led {
     /// A file of so many bytes.
     ToFile(u64),
-    /// The directory of this path, and what it has.
+    /// The directory of this path, which has no links on it, and what it has.
     ToDirectory(RemotePath, Attributes),
     /// Neither.
     ToSpecial,
     ToNothing,
-    InCircles,
     /// The server does not tell.
     Refused(Reply),
 }
@@ -24,10 +23,12 @@ pub(super) async fn look(ctx: &mut Context<'_>, path: &RemotePath) -> Result<Led
     match remote_entry(ctx, path).await {
         Ok(Some(Entry { kind: FileKind::File, size, .. })) => Ok(Led::ToFile(size)),
         Ok(Some(entry)) if entry.kind == FileKind::Directory => {
-            Ok(match real_path(ctx, path.clone()).await? {
-                Some(real) => Led::ToDirectory(real, Attributes::of(&entry)),
-                None => Led::InCircles,
-            })
+            let real = match ctx.conversation.real_path(path, ctx.interrupt).await {
+                // Whatever it is, the listing says so.
+                Err(ConversationError::Refused(_)) => path.clone(),
+                real => real?,
+            };
+            Ok(Led::ToDirectory(real, Attributes::of(&entry)))
         }
         Ok(Some(_)) => Ok(Led::ToSpecial),
         Ok(None) => Ok(Led::ToNothing),
@@ -36,28 +37,7 @@ pub(super) async fn look(ctx: &mut Context<'_>, path: &RemotePath) -> Result<Led
     }
 }
 
-/// What a path on the server leads to once it is no link; none if that never ends.
-async fn real_path(
-    ctx: &mut Context<'_>,
-    mut path: RemotePath,
-) -> Result<Option<RemotePath>, ConversationError> {
-    for _ in 0..MAX_LINKS {
-        let request = Request::Stat { path: path.as_bytes().to_vec(), follow: false };
-        let reply = match ctx.conversation.request(request, ctx.interrupt).await {
-            // Whatever it is, the listing says so.
-            Err(ConversationError::Refused(_)) => return Ok(Some(path)),
-            reply => reply?,
-        };
-        let Payload::Stat(Entry { kind: FileKind::Symlink, target, .. }) = reply.payload else {
-            return Ok(Some(path));
-        };
-        let Some((directory, _)) = path.split() else { return Ok(Some(path)) };
-        path = directory.join(&target)?;
-    }
-    Ok(None)
-}
-
-/// Whether a path is a directory, or below it.
+/// Whether a path is a directory, or below it. Both are without links, `.` and `..`.
 pub(super) fn is_in(path: &RemotePath, directory: &RemotePath) -> bool {
     let mut below = path.components();
     directory.components().all(|name| below.next() == Some(name))

@@ -88,6 +88,8 @@ impl Plan {
         let Some((remote, own)) = source.split() else {
             return self.fail(source.as_bytes(), IS_DIRECTORY);
         };
+        // Whether what has a slash behind it is a file is the server's to say.
+        let own = if source.names_directory() { [own, b"/"].concat() } else { own.to_vec() };
         if let Err(why) = names::check(name) {
             return self.fail(source.as_bytes(), why);
         }

@@ -4,7 +4,8 @@ use super::follow::{self, Led};
 use super::plan::{self, Place, Plan};
 use super::walk::{Pending, Walk};
 use crate::conversation::ConversationError;
-use crate::transfer::{Context, Failure, Jobs, MAX_LINKS, NAMED_TWICE, Options, names};
+use crate::transfer::{Context, Failure, Jobs, MAX_LINKS, NAMED_TWICE, Options, names, path_bytes};
+use sshome_wire::display::Escaped;
 use sshome_wire::{Payload, RemotePath, Reply, Request};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -62,7 +63,7 @@ async fn add_source(
     // Unlike one in a tree, a link that the user named is always followed.
     match follow::look(ctx, source).await? {
         Led::ToDirectory(remote, attributes) => {
-            let (base, below) = tree_target(source, target);
+            let (base, below) = tree_target(source.file_name().or(remote.file_name()), target);
             return Ok(Some(Place {
                 remote,
                 base,
@@ -73,7 +74,6 @@ async fn add_source(
         }
         // What is wrong with it is said when it is asked for.
         Led::ToFile(_) | Led::ToSpecial | Led::ToNothing => add_file(plan, source, target, options),
-        Led::InCircles => plan.fail(source.as_bytes(), "its links lead in a circle"),
         Led::Refused(reply) => {
             plan.failures.push(Failure::refused(source.as_bytes(), reply.status, &reply.message));
         }
@@ -83,16 +83,22 @@ async fn add_source(
 
 /// Where a tree goes: into a directory that is there, or else to a new name. The home's top has no
 /// name; what is in it goes into the target itself.
-fn tree_target(source: &RemotePath, target: &Path) -> (PathBuf, Vec<Vec<u8>>) {
+fn tree_target(name: Option<&[u8]>, target: &Path) -> (PathBuf, Vec<Vec<u8>>) {
     if target.is_dir() {
-        let name = source.file_name().map(<[u8]>::to_vec);
-        return (target.to_owned(), name.into_iter().collect());
+        return (target.to_owned(), name.map(<[u8]>::to_vec).into_iter().collect());
     }
     let (base, name) = split(target);
     (base, vec![name])
 }
 
 fn add_file(plan: &mut Plan, source: &RemotePath, target: &Path, options: Options) {
+    if source.file_name().is_none() {
+        return plan.fail(source.as_bytes(), "it is a directory; -r gets directories");
+    }
+    if names_directory(target) && !target.is_dir() {
+        let target = Escaped(path_bytes(target));
+        return plan.fail(source.as_bytes(), format!("there is no directory {target} here to get it into"));
+    }
     let target = match source.file_name() {
         Some(name) if target.is_dir() => {
             if let Err(why) = names::check(name) {
@@ -106,6 +112,12 @@ fn add_file(plan: &mut Plan, source: &RemotePath, target: &Path, options: Option
     let target = if options.force { behind_links(target) } else { target };
     let (base, name) = split(&target);
     plan.add_file(source, base, &name);
+}
+
+/// Whether a local path says itself that it is a directory.
+fn names_directory(path: &Path) -> bool {
+    let end = path_bytes(path).rsplit(|byte| std::path::is_separator(char::from(*byte))).next();
+    matches!(end, Some(b"" | b"." | b".."))
 }
 
 /// The directory that a local path is in, and its name there.

@@ -155,7 +155,6 @@ impl Walk {
                     self.pending.push(Pending::top(place));
                 }
                 Led::ToNothing => plan.fail(path.as_bytes(), "the link leads to nothing"),
-                Led::InCircles => plan.fail(path.as_bytes(), "its links lead in a circle"),
                 Led::ToSpecial => plan.skipped.push(Failure::of(path.as_bytes(), "it is no regular file")),
                 Led::Refused(reply) => {
                     plan.failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message));

@@ -33,9 +33,10 @@ struct Draft {
 }
 
 impl Atomic {
-    pub(super) fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<Atomic> {
+    /// Begins it. Returns also its path for the log.
+    pub(super) fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<(Atomic, RemotePath)> {
         let target = match mode.exclusive {
-            true => user.home.locate(path),
+            true => user.home.locate_new_file(path),
             false => user.home.locate_target(path).map(|(target, _)| target),
         };
         let target = target.map_err(of_parent(user, path))?;
@@ -51,7 +52,8 @@ impl Atomic {
         let permissions = old.map_or(mode.mode.unwrap_or(NEW_FILE), |stat| stat.st_mode) & 0o777;
         rustix::fs::fchmod(staged.file(), Mode::from_raw_mode(permissions)).of_file(path)?;
         let draft = Draft { staged, room, length: 0, hasher: Some(BlockHasher::new()), whole: true };
-        Ok(Atomic { target, exclusive: mode.exclusive, draft: Mutex::new(draft) })
+        let logged = user.logged(&target, path);
+        Ok((Atomic { target, exclusive: mode.exclusive, draft: Mutex::new(draft) }, logged))
     }
 
     pub(super) fn write(&self, path: &RemotePath, offset: Option<u64>, data: &[&[u8]]) -> Result<()> {

@@ -22,7 +22,8 @@ pub(super) struct InPlace {
 }
 
 impl InPlace {
-    pub(super) fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<InPlace> {
+    /// Opens it. Returns also its path for the log.
+    pub(super) fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<(InPlace, RemotePath)> {
         let access = match (mode.read, mode.writes() || mode.truncate) {
             (true, true) => OFlags::RDWR,
             (false, true) => OFlags::WRONLY,
@@ -32,11 +33,11 @@ impl InPlace {
         let names = user.home.lock_names();
         let exclusive = mode.create && mode.exclusive;
         let location = if exclusive {
-            user.home.locate(path)
+            user.home.locate_new_file(path)
         } else {
             user.home.locate_target(path).map(|(target, _)| target)
         };
-        let location = location.map_err(top_is_directory).map_err(of_parent(user, path))?;
+        let location = location.map_err(of_parent(user, path))?;
         let existing = if exclusive { Err(Errno::NOENT.into()) } else { location.open_file(access) };
         let (file, stat) = match existing {
             Err(home::Error::Os(Errno::NOENT)) if mode.create => {
@@ -50,7 +51,7 @@ impl InPlace {
         if mode.truncate {
             open.set_length(path, 0)?;
         }
-        Ok(open)
+        Ok((open, user.logged(&location, path)))
     }
 
     pub(super) fn read(&self, offset: u64, buffer: &mut Vec<u8>, most: usize) -> rustix::io::Result<usize> {
@@ -139,10 +140,6 @@ fn create(
     let made = location.create_file(access, mode.mode.unwrap_or(NEW_FILE), names).of_file(path)?;
     entry.commit(Change { bytes: 0, entries: 1 });
     Ok(made)
-}
-
-fn top_is_directory(error: home::Error) -> home::Error {
-    if error == home::Error::Top { home::Error::IsDirectory } else { error }
 }
 
 fn quota(path: &RemotePath, exceeded: Exceeded) -> Error {

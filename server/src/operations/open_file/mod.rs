@@ -105,11 +105,14 @@ impl OpenFile {
     fn prepare(user: &User, path: &RemotePath, mode: OpenMode) -> Result<OpenFile> {
         let atomic = mode.is_upload() && user.sftp_uploads() == SftpUploads::Atomic;
         let permit = if atomic { None } else { Some(user.home.descriptors(1).of_file(path)?) };
-        let content = match atomic {
-            true => Content::Atomic(Box::new(Atomic::open(user, path, mode)?)),
-            false => Content::InPlace(InPlace::open(user, path, mode)?),
+        let (content, logged) = if atomic {
+            let (upload, logged) = Atomic::open(user, path, mode)?;
+            (Content::Atomic(Box::new(upload)), logged)
+        } else {
+            let (file, logged) = InPlace::open(user, path, mode)?;
+            (Content::InPlace(file), logged)
         };
-        let (traffic, root) = (Traffic::begin(user, path, mode, atomic), Arc::clone(user.home.root()));
+        let (traffic, root) = (Traffic::begin(user, &logged, mode, atomic), Arc::clone(user.home.root()));
         Ok(OpenFile { path: path.clone(), mode, content, traffic, root, _descriptor: permit })
     }
 

@@ -1,4 +1,5 @@
 use super::error::{Error, Result};
+use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
 
 /// What stands behind a command's name.
@@ -87,6 +88,17 @@ impl Arguments {
     /// The value of a long option; the last one counts.
     pub(super) fn value(&self, name: &str) -> Option<&[u8]> {
         self.values.iter().rfind(|(known, _)| *known == name).map(|(_, value)| value.as_slice())
+    }
+}
+
+/// The path that an operand means. There is no working directory: a relative path begins at the top.
+///
+/// # Errors
+/// If it is none: an empty one is none for the kernel either.
+pub(super) fn path(operand: &[u8]) -> Result<RemotePath> {
+    match operand {
+        b"" => Err(Error::EmptyPath),
+        operand => Ok(RemotePath::root().join(operand)?),
     }
 }
 

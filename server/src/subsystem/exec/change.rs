@@ -1,6 +1,6 @@
 //! Changing: `mkdir`, `rmdir`, `rm`, `mv`, `cp`.
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
 use super::task::{Io, Task, Turn, each};
 use crate::home;
@@ -84,7 +84,7 @@ impl Task for Copy {
 /// Where something is to go.
 struct Target {
     path: RemotePath,
-    /// Whether it has to be a directory: there are several sources, or the name says so.
+    /// Whether it has to be a directory: there are several sources.
     directory: bool,
     /// The names of the sources up to now.
     names: HashSet<Vec<u8>>,
@@ -110,12 +110,8 @@ impl Target {
 fn sources(arguments: Arguments) -> Result<(Vec<Vec<u8>>, Target)> {
     let mut from = arguments.operands;
     let last = from.pop().unwrap_or_default();
-    let directory = from.len() > 1 || last.ends_with(b"/");
+    let directory = from.len() > 1;
     Ok((from, Target { path: path(&last)?, directory, names: HashSet::new() }))
-}
-
-fn path(operand: &[u8]) -> Result<RemotePath> {
-    Ok(RemotePath::root().join(operand)?)
 }
 
 fn is_missing(error: &operations::Error) -> bool {

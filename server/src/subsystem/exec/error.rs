@@ -24,6 +24,9 @@ pub(super) enum Error {
     /// A path that cannot be one.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// A path without a byte: for the kernel it is none.
+    #[error("an empty name is no path; . is the home")]
+    EmptyPath,
     /// It would change something.
     #[error("this account may read and not write")]
     ReadOnly,

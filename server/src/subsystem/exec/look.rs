@@ -1,6 +1,6 @@
 //! Looking: `pwd`, `ls`, `stat`, `df`.
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, path};
 use super::error::Result;
 use super::task::{Io, Once, Task, Turn, each};
 use crate::home::{Attributes, length};
@@ -9,8 +9,8 @@ use crate::subsystem::long::{Lines, mode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustix::fs::FileType;
+use sshome_wire::Usage;
 use sshome_wire::display::Size;
-use sshome_wire::{RemotePath, Usage};
 
 /// As many names of a directory are put in order. Of more, each such run is in order by itself: a
 /// directory of any size takes no more memory.
@@ -31,7 +31,7 @@ pub(super) fn ls(mut arguments: Arguments) -> Result<Box<dyn Task>> {
     let headed = operands.len() > 1 || arguments.has("R");
     let mut first = true;
     Ok(each(operands, move |user, io, operand| {
-        let path = RemotePath::root().join(operand)?;
+        let path = path(operand)?;
         let shown = Shown {
             all: arguments.has("aA"),
             long: arguments.has("l").then(Lines::new),
@@ -119,7 +119,7 @@ impl Shown {
 
 pub(super) fn stat(arguments: Arguments) -> Result<Box<dyn Task>> {
     Ok(each(arguments.operands, |user, io, operand| {
-        let path = RemotePath::root().join(operand)?;
+        let path = path(operand)?;
         let found = operations::stat(user, &path, false)?;
         let stat = &found.stat;
         io.line(&[b"    name: ", &io.name(path.as_bytes())[..]].concat());
@@ -155,7 +155,7 @@ pub(super) fn stat(arguments: Arguments) -> Result<Box<dyn Task>> {
 pub(super) fn df(arguments: Arguments) -> Result<Box<dyn Task>> {
     Ok(Box::new(Once(move |user: &User, io: &mut Io| {
         for operand in &arguments.operands {
-            operations::stat(user, &RemotePath::root().join(operand)?, true)?;
+            operations::stat(user, &path(operand)?, true)?;
         }
         let usage = operations::usage(user)?;
         for line in space(&usage, user.name(), arguments.has("h")) {

@@ -1,6 +1,6 @@
 //! Files as streams: `get` to the standard output, `put` from the standard input.
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
 use super::task::{Io, Read, Task, Turn, each};
 use crate::operations::{Download, Upload, User, place};
@@ -14,7 +14,7 @@ const MOST: usize = 4 << 20;
 
 pub(super) fn get(arguments: Arguments) -> Result<Box<dyn Task>> {
     Ok(each(arguments.operands, |user, _, operand| {
-        let file = Download::begin(user, &RemotePath::root().join(operand)?)?;
+        let file = Download::begin(user, &path(operand)?)?;
         Ok(Some(Box::new(Get(file))))
     }))
 }
@@ -47,7 +47,7 @@ pub(super) fn put(arguments: Arguments) -> Result<Box<dyn Task>> {
     let size = arguments.value("size").map(number).transpose()?;
     let digest = arguments.value("b3").map(hexadecimal).transpose()?;
     let operand = arguments.operands.first().map(Vec::as_slice).unwrap_or_default();
-    let path = RemotePath::root().join(operand)?;
+    let path = path(operand)?;
     Ok(Box::new(Storing { path, size, digest, upload: None }))
 }
 

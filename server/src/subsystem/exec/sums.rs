@@ -1,10 +1,9 @@
 //! Digests as coreutils print them: `md5sum` and its like.
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, path};
 use super::error::Result;
 use super::task::{Io, Read, Task, Turn, each};
 use crate::operations::{Algorithm, FileDigest, Hasher, OpenFile, OpenMode, Range, User};
-use sshome_wire::RemotePath;
 
 /// What one step goes through, in bytes.
 const STEP: usize = 32 << 20;
@@ -28,7 +27,7 @@ pub(super) fn begin(algorithm: Algorithm, mut arguments: Arguments) -> Result<Bo
         if operand == INPUT {
             return Ok(Some(Box::new(InputSum { hasher: Hasher::new(algorithm), binary })));
         }
-        let file = OpenFile::open(user, &RemotePath::root().join(operand)?, OpenMode::READ)?;
+        let file = OpenFile::open(user, &path(operand)?, OpenMode::READ)?;
         let digest = FileDigest::begin(&file, algorithm, Range::default())?;
         Ok(Some(Box::new(FileSum { file, digest, name, binary })))
     }))

@@ -44,7 +44,7 @@ pub(super) enum Receiving {
 fn hello(status: Status, message: String) -> Frame {
     Frame::Hello(Hello {
         version: PROTOCOL_VERSION,
-        features: Features::default(),
+        features: Features::ALL,
         max_frame: MAX_FRAME,
         max_outstanding: MAX_OUTSTANDING,
         status,

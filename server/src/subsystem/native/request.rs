@@ -92,9 +92,9 @@ impl Conversation {
         Ok(match request {
             Request::Pwd => path_reply(&self.cwd),
             Request::Cd { path } => {
-                let path = at(&path)?;
-                operations::enter_directory(user, &path)?;
-                self.cwd = path;
+                // Refused as every other path would be.
+                at(&path)?;
+                self.cwd = operations::change_directory(user, &self.cwd, &path)?;
                 path_reply(&self.cwd)
             }
             Request::Ls { path, recursive } => {
@@ -183,6 +183,7 @@ impl Conversation {
             Request::FinishDirectory { path, mtime } => {
                 Outcome::Finished(FinishedDirectory::find(user, at(&path)?, mtime)?)
             }
+            Request::RealPath { path } => path_reply(&operations::real_path(user, &at(&path)?)?),
             Request::Keys => {
                 let (keys, left_out) = operations::keys(user)?;
                 let mut reply = Reply::with(Payload::Keys(keys));
@@ -236,7 +237,8 @@ fn writes(request: &Request) -> bool {
         | Request::Parts
         | Request::Keys
         | Request::InstallKey { .. }
-        | Request::RemoveKey { .. } => false,
+        | Request::RemoveKey { .. }
+        | Request::RealPath { .. } => false,
         Request::Mkdir { .. }
         | Request::Put(_)
         | Request::PutStream { .. }
@@ -285,6 +287,7 @@ fn named(request: &Request) -> (&'static str, &[u8]) {
         Request::InstallKey { .. } => ("install-key", None),
         Request::RemoveKey { .. } => ("remove-key", None),
         Request::FinishDirectory { path, .. } => ("finish-directory", Some(path)),
+        Request::RealPath { path } => ("real-path", Some(path)),
     };
     (name, path.map_or(&[][..], |path| path))
 }

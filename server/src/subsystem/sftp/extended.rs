@@ -5,7 +5,7 @@ use super::handles;
 use super::job::Job;
 use super::names::name;
 use super::refused::Refused;
-use super::request::{Handled, Outcome, done};
+use super::request::{Handled, Outcome, at, done};
 use crate::operations;
 use bytes::Bytes;
 use sshome_wire::RemotePath;
@@ -22,7 +22,7 @@ impl Conversation {
         match extended {
             Extended::PosixRename { from, to } => self.rename(&from, &to, true),
             Extended::Statvfs { path } => {
-                operations::stat(&self.user, &self.at(&path)?, true)?;
+                operations::stat(&self.user, &at(&path)?, true)?;
                 self.statvfs()
             }
             Extended::Fstatvfs { handle } => {
@@ -30,7 +30,7 @@ impl Conversation {
                 self.statvfs()
             }
             Extended::Hardlink { from, to } => {
-                operations::hard_link(&self.user, &self.at(&from)?, &self.at(&to)?)?;
+                operations::hard_link(&self.user, &at(&from)?, &at(&to)?)?;
                 Ok(done())
             }
             Extended::Fsync { handle } => {

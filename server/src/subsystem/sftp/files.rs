@@ -4,13 +4,13 @@ use super::attributes::{attributes, wanted};
 use super::conversation::Conversation;
 use super::handles::Open;
 use super::refused::Refused;
-use super::request::{Handled, Outcome, done};
+use super::request::{Handled, Outcome, at, done};
 use crate::operations::{OpenFile, OpenMode};
 use sshome_wire::sftp::{Attributes, Data, MAX_DATA, OpenFlags, Response, StatusCode};
 
 impl Conversation {
     pub(super) fn open(&mut self, path: &[u8], flags: OpenFlags, attributes: &Attributes) -> Handled {
-        let path = self.at(path)?;
+        let path = at(path)?;
         self.handles.check_room()?;
         let has = |flag| flags.contains(flag);
         let mode = OpenMode {
@@ -56,7 +56,7 @@ impl Conversation {
     pub(super) fn fstat(&mut self, handle: &[u8]) -> Handled {
         let stat = match self.handles.get(handle)? {
             Open::File(file) => file.stat()?,
-            Open::Folder(folder) => folder.stat(&self.user)?,
+            Open::Folder(folder) => folder.stat()?,
         };
         Ok(Outcome::Response(Response::Attrs(attributes(&stat))))
     }

@@ -4,7 +4,7 @@ use super::attributes::attributes;
 use super::conversation::Conversation;
 use super::handles::Open;
 use super::refused::Refused;
-use super::request::{Handled, Outcome, done};
+use super::request::{Handled, Outcome, at, done};
 use crate::home::Attributes as Entry;
 use crate::operations::{self, Directory, User};
 use crate::subsystem::long::Lines;
@@ -28,22 +28,25 @@ impl Folder {
         Ok(Folder { directory: operations::open_directory(user, path)?, dots: &[b".", b".."] })
     }
 
-    pub(super) fn stat(&self, user: &User) -> Result<Stat, Refused> {
-        Ok(operations::stat(user, self.directory.path(), true)?.stat)
+    pub(super) fn stat(&self) -> Result<Stat, Refused> {
+        Ok(self.directory.stat()?)
     }
 
     fn next_entry(&mut self, user: &User) -> Result<Option<Entry>, Refused> {
         let Some((dot, rest)) = self.dots.split_first() else { return Ok(self.directory.next_entry()?) };
         self.dots = rest;
-        let path = self.directory.path().join(dot)?;
-        let stat = operations::stat(user, &path, true)?.stat;
+        let stat = match *dot {
+            b"." => self.stat()?,
+            // By its path: only that ends at the home's top.
+            dot => operations::stat(user, &self.directory.path().join(dot)?, true)?.stat,
+        };
         Ok(Some(Entry { name: dot.to_vec(), stat, target: Vec::new() }))
     }
 }
 
 impl Conversation {
     pub(super) fn opendir(&mut self, path: &[u8]) -> Handled {
-        let path = self.at(path)?;
+        let path = at(path)?;
         self.handles.check_room()?;
         let folder = Folder::open(&self.user, &path)?;
         Ok(Outcome::Response(Response::Handle(self.handles.add(Open::Folder(folder)))))
@@ -72,12 +75,12 @@ impl Conversation {
     }
 
     pub(super) fn mkdir(&mut self, path: &[u8], attributes: &Attributes) -> Handled {
-        operations::make_new_directory(&self.user, &self.at(path)?, attributes.permissions)?;
+        operations::make_new_directory(&self.user, &at(path)?, attributes.permissions)?;
         Ok(done())
     }
 
     pub(super) fn rmdir(&mut self, path: &[u8]) -> Handled {
-        operations::remove_directory(&self.user, &self.at(path)?)?;
+        operations::remove_directory(&self.user, &at(path)?)?;
         Ok(done())
     }
 }

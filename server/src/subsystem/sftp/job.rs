@@ -3,10 +3,9 @@
 
 use super::handles::Handles;
 use super::refused::Refused;
-use super::request::{Handled, Outcome, done};
+use super::request::{Handled, Outcome, at, done};
 use crate::operations::{Algorithm, CopyData, FileDigest, OpenFile, OpenMode, Range, User};
 use bytes::Bytes;
-use sshome_wire::RemotePath;
 use sshome_wire::sftp::{CheckFile, CheckedFile, StatusCode, Subject};
 
 /// What one step goes through, in bytes.
@@ -66,7 +65,7 @@ impl Job {
         let file = match check.subject {
             Subject::Handle(handle) | Subject::HandleNamed(handle) => Checked::Open(handle),
             Subject::Path(path) => {
-                let path = RemotePath::root().join(&path)?;
+                let path = at(&path)?;
                 Checked::Named(Box::new(OpenFile::open(user, &path, OpenMode::READ)?))
             }
         };

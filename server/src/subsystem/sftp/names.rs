@@ -2,7 +2,7 @@
 
 use super::attributes::{attributes, wanted};
 use super::conversation::Conversation;
-use super::request::{Handled, Outcome, done};
+use super::request::{Handled, Outcome, at, done};
 use super::symlink_order::SymlinkOrder;
 use crate::operations;
 use bytes::Bytes;
@@ -10,33 +10,35 @@ use sshome_wire::sftp::{Attributes, Name, Response};
 
 impl Conversation {
     pub(super) fn stat(&mut self, path: &[u8], follow: bool) -> Handled {
-        let found = operations::stat(&self.user, &self.at(path)?, follow)?;
+        let found = operations::stat(&self.user, &at(path)?, follow)?;
         Ok(Outcome::Response(Response::Attrs(attributes(&found.stat))))
     }
 
     pub(super) fn setstat(&mut self, path: &[u8], follow: bool, attributes: &Attributes) -> Handled {
-        operations::set_attributes(&self.user, &self.at(path)?, follow, &wanted(attributes))?;
+        operations::set_attributes(&self.user, &at(path)?, follow, &wanted(attributes))?;
         Ok(done())
     }
 
     pub(super) fn remove(&mut self, path: &[u8]) -> Handled {
-        operations::remove(&self.user, &self.at(path)?)?;
+        operations::remove(&self.user, &at(path)?)?;
         Ok(done())
     }
 
     /// RENAME refuses a name that is taken; `posix-rename` replaces what is there.
     pub(super) fn rename(&mut self, from: &[u8], to: &[u8], replace: bool) -> Handled {
-        operations::rename_exact(&self.user, &self.at(from)?, &self.at(to)?, replace)?;
+        operations::rename_exact(&self.user, &at(from)?, &at(to)?, replace)?;
         Ok(done())
     }
 
     pub(super) fn realpath(&mut self, path: &[u8]) -> Handled {
-        let path = operations::real_path(&self.user, &self.at(path)?)?;
+        // The one request for which OpenSSH's server takes an empty path for `.`.
+        let path = if path.is_empty() { b"." } else { path };
+        let path = operations::real_path(&self.user, &at(path)?)?;
         Ok(name(path.as_bytes().to_vec()))
     }
 
     pub(super) fn readlink(&mut self, path: &[u8]) -> Handled {
-        let target = operations::read_link(&self.user, &self.at(path)?)?;
+        let target = operations::read_link(&self.user, &at(path)?)?;
         Ok(name(target))
     }
 
@@ -45,7 +47,7 @@ impl Conversation {
             SymlinkOrder::OpenSsh => (first, second),
             SymlinkOrder::Draft => (second, first),
         };
-        operations::make_symlink(&self.user, &self.at(path)?, target)?;
+        operations::make_symlink(&self.user, &at(path)?, target)?;
         Ok(done())
     }
 }

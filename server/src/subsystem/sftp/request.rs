@@ -60,17 +60,21 @@ impl Conversation {
         }
     }
 
-    /// The path that a client means. There is no working directory: a relative path begins at the top.
-    pub(super) fn at(&self, path: &[u8]) -> Result<RemotePath, Refused> {
-        Ok(RemotePath::root().join(path)?)
-    }
-
     fn log(&self, request: &Request) {
         if tracing::enabled!(tracing::Level::DEBUG)
             && let Some((name, path)) = named(request)
         {
             tracing::debug!(user = self.user.name(), request = name, path = %Escaped(path), "request");
         }
+    }
+}
+
+/// The path that a client means. There is no working directory: a relative path begins at the top. An empty one
+/// is none, as for the kernel.
+pub(super) fn at(path: &[u8]) -> Result<RemotePath, Refused> {
+    match path {
+        b"" => Err(Refused::new(StatusCode::NoSuchFile, "an empty path names nothing; . is the home")),
+        path => Ok(RemotePath::root().join(path)?),
     }
 }
 

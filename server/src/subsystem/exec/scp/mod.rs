@@ -5,19 +5,17 @@ mod protocol;
 mod sink;
 mod source;
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
 use super::task::Task;
 use sink::Sink;
 use source::Source;
-use sshome_wire::RemotePath;
 
 pub(super) fn begin(arguments: Arguments) -> Result<Box<dyn Task>> {
     let (recursive, preserve) = (arguments.has("r"), arguments.has("p"));
     match (arguments.has("t"), arguments.has("f"), arguments.operands.as_slice()) {
         (true, false, [target]) => {
-            let directory = arguments.has("d") || target.ends_with(b"/");
-            let target = RemotePath::root().join(target)?;
+            let (target, directory) = (path(target)?, arguments.has("d"));
             Ok(Box::new(Sink::new(target, directory, recursive, preserve)))
         }
         (false, true, _) => Ok(Box::new(Source::new(arguments.operands, recursive, preserve))),

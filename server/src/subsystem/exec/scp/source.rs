@@ -4,6 +4,7 @@ use super::protocol::{Answer, Reader, Record, failure};
 use crate::home::{Attributes, file_id};
 use crate::operations::{self, Download, Listing, User};
 use crate::quota::FileId;
+use crate::subsystem::exec::arguments::path;
 use crate::subsystem::exec::error::{Error, PARTLY, Result};
 use crate::subsystem::exec::stream::piece;
 use crate::subsystem::exec::task::{Io, Task, Turn};
@@ -235,7 +236,7 @@ impl Level {
 
 /// An operand's path, and the name that it goes by: as it was given, since clients compare.
 fn named(operand: &[u8]) -> Result<(RemotePath, Vec<u8>)> {
-    let path = RemotePath::root().join(operand)?;
+    let path = path(operand)?;
     let mut names = operand.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
     let name = names.next_back().unwrap_or(b".").to_vec();
     Ok((path, name))
@@ -249,11 +250,11 @@ mod tests {
     fn a_name_is_the_last_one_that_was_given() {
         for (operand, path, name) in [
             ("a/b", "/a/b", "b"),
-            ("a/b//", "/a/b", "b"),
+            ("a/b//", "/a/b/", "b"),
             ("/", "/", "."),
-            (".", "/", "."),
-            ("a/..", "/", ".."),
-            ("../x", "/x", "x"),
+            (".", "/.", "."),
+            ("a/..", "/a/..", ".."),
+            ("../x", "/../x", "x"),
         ] {
             let found = named(operand.as_bytes()).unwrap();
             assert_eq!((found.0.as_bytes(), &found.1[..]), (path.as_bytes(), name.as_bytes()));

@@ -1,0 +1,35 @@
+//! Paths on the server.
+
+use super::{Conversation, ConversationError};
+use crate::interrupt::Interrupt;
+use sshome_wire::{Features, PathError, Payload, RemotePath, Request};
+
+impl Conversation {
+    /// The path that `path` means in the working directory.
+    ///
+    /// # Errors
+    /// If there is a NUL in it, or it is too long.
+    pub fn absolute(&self, path: &[u8]) -> Result<RemotePath, PathError> {
+        self.cwd.join(path)
+    }
+
+    /// The path without links, `.` and `..` that a path leads to; the path itself if the server is too old to
+    /// tell.
+    ///
+    /// # Errors
+    /// As of [`request`](Self::request).
+    pub(crate) async fn real_path(
+        &mut self,
+        path: &RemotePath,
+        interrupt: &Interrupt,
+    ) -> Result<RemotePath, ConversationError> {
+        if !self.hello.features.has(Features::REAL_PATH) {
+            return Ok(path.clone());
+        }
+        let request = Request::RealPath { path: path.as_bytes().to_vec() };
+        match self.request(request, interrupt).await?.payload {
+            Payload::Path(path) => Ok(RemotePath::root().join(&path)?),
+            _ => Err(ConversationError::Protocol("the answer to real-path has no path".to_owned())),
+        }
+    }
+}
