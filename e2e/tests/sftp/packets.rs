@@ -247,7 +247,7 @@ async fn who_may_read_changes_nothing() {
     }
     // And nothing else is refused.
     assert_eq!(peer.get("f").await.unwrap().unwrap(), b"here");
-    assert_eq!(peer.list("").await.unwrap().unwrap().len(), 4);
+    assert_eq!(peer.list(".").await.unwrap().unwrap().len(), 4);
     assert_eq!(peer.statvfs().await.unwrap().flag & 1, 1);
     peer.done(Request::Extended(Extended::Fsync { handle: handle.clone() })).await.unwrap();
     peer.close(handle).await.unwrap();
