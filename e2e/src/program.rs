@@ -28,7 +28,9 @@ fn build() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let folder = test.parent().and_then(Path::parent).context("where is the target folder?")?.to_owned();
     let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--quiet", "-p", "sshomed", "-p", "sshome", "--manifest-path"]);
+    // The whole workspace: with other packages left out, dependencies would have other features, and all would be
+    // compiled once more.
+    command.args(["build", "--quiet", "--workspace", "--bins", "--manifest-path"]);
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
     command.arg("--target-dir").arg(folder.parent().context("no target folder")?);
     if folder.file_name().is_some_and(|name| name == "release") {
