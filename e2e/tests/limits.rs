@@ -119,6 +119,10 @@ async fn max_startups() {
     let client = Client::new(&host, "ann").unwrap();
     let ours = client.run(["pwd"]).unwrap();
     assert_eq!(ours.code, Some(3), "{ours}");
+    assert!(
+        ours.err().contains("refuses the connection: Not now: too many connections are waiting"),
+        "{ours}"
+    );
     drop(strangers);
     until("there is room again", || visit(&host, "ann", "127.0.0.1").code == Some(0));
     // Who has logged in is no stranger.

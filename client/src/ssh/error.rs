@@ -26,10 +26,16 @@ pub enum LoginError {
         /// How long it had.
         limit: Duration,
     },
+    /// The server says why it does not want the connection.
+    #[error("{place} refuses the connection: {said}")]
+    SentAway {
+        /// The host and the port.
+        place: String,
+        /// The server's words.
+        said: String,
+    },
     /// Somebody is there, and no handshake came about.
-    #[error(
-        "the connection to {place} broke off before the login: {error}. Is sshomed there, and not too busy?"
-    )]
+    #[error("the connection to {place} ended before the login: {error}. Is that an SSH server?")]
     Handshake {
         /// The host and the port.
         place: String,
@@ -71,6 +77,7 @@ impl LoginError {
         match self {
             LoginError::Connect { .. }
             | LoginError::TimeOut { .. }
+            | LoginError::SentAway { .. }
             | LoginError::Handshake { .. }
             | LoginError::Closed { .. }
             | LoginError::Ended(_)

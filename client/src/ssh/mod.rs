@@ -11,6 +11,7 @@ mod keys;
 mod keywords;
 mod liveness;
 mod login;
+mod refusal;
 mod settings;
 mod socket;
 
@@ -28,6 +29,7 @@ use ask::Asker;
 use host_key::{Accepted, HostCheck};
 use liveness::Watched;
 use login::Proof;
+use refusal::{FirstLines, Overheard};
 use russh::client::Handle;
 use russh::keys::PublicKey;
 use std::sync::Arc;
@@ -189,11 +191,15 @@ async fn handshake(
         {
             tell(format_args!("connected to {address}"));
         }
-        let socket = Watched::new(socket, keepalive.limit(), loss);
+        let first = FirstLines::default();
+        let socket = Overheard::new(Watched::new(socket, keepalive.limit(), loss), first.clone());
         let socket = Socket::new(socket, settings.traffic.clone());
         let begun = russh::client::connect_stream(Arc::new(config), socket, check).await;
         begun.map_err(|error| match error {
-            LoginError::Ssh(error) => LoginError::Handshake { place: place.clone(), error },
+            LoginError::Ssh(error) => match first.refusal() {
+                Some(said) => LoginError::SentAway { place: place.clone(), said },
+                None => LoginError::Handshake { place: place.clone(), error },
+            },
             error => error,
         })
     };

@@ -3,6 +3,7 @@
 use crate::World;
 use crate::change::{self, Change};
 use rustix::process::geteuid;
+use sshome_e2e::sftp::{ANEW, SftpPeer};
 use sshome_e2e::{Program, until};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -139,6 +140,29 @@ async fn a_full_disk_is_told_of_and_refuses_only_what_needs_room() {
     let home = world.homes.join("ann");
     drop(world);
     until("the disk is gone with its server", || !home.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_logged_with_user_and_path_and_not_for_each_packet() {
+    let test = "a_full_disk_is_logged_with_user_and_path_and_not_for_each_packet";
+    let folder = TempDir::new().unwrap();
+    let Some(command) = with_small_disk(test, folder.path()) else { return };
+    let mut host = World::host(folder.path());
+    let server = host.start_through(command).unwrap();
+    let filler = Filler::of(&server, folder.path());
+    let mut sftp = SftpPeer::login(&host, "ann").await.unwrap();
+    let handle = sftp.open("/large", ANEW).await.unwrap().unwrap();
+    filler.fill_bytes(0);
+    for packet in 0..65 {
+        let refused = sftp.write(&handle, packet * 32_768, &[1; 32_768]).await.unwrap();
+        assert!(refused.unwrap().1.contains("the server's disk is full"));
+    }
+    let log = fs::read_to_string(host.dir().join("log/all")).unwrap();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("\"the disk is full\"")).collect();
+    let [line] = lines[..] else { panic!("{} lines of one upload: {lines:?}", lines.len()) };
+    for part in ["\"user\":\"ann\"", "\"path\":\"/large\"", "\"to_do\":\"make room"] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
 }
 
 /// What is left on the disk.

@@ -6,7 +6,9 @@ use super::{Mistakes, Place, value};
 use crate::accounts::{
     Access, Account, AuthorizedKey, HashError, PasswordHash, SftpUploads, looks_like_a_line,
 };
+use crate::permission::Unreadable;
 use std::fs;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
@@ -160,7 +162,11 @@ pub(crate) fn authorized_keys(place: &Place, entry: &str) -> Result<Vec<Authoriz
         });
     }
     let text = fs::read_to_string(place.path(entry)).map_err(|error| {
-        format!("{entry} cannot be read: {error}; name a public key's file, or give its line")
+        let hint = match error.kind() {
+            ErrorKind::PermissionDenied => "",
+            _ => "; name a public key's file, or give its line",
+        };
+        format!("{entry} cannot be read: {}{hint}", Unreadable(&place.path(entry), &error))
     })?;
     AuthorizedKey::parse_file(&text).map_err(|(line, error)| format!("{entry}: line {line} {error}"))
 }

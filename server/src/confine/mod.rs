@@ -31,7 +31,7 @@ pub enum ConfineError {
     #[error(transparent)]
     Account(#[from] AccountError),
     /// A folder that it writes to cannot be made.
-    #[error("{}: cannot be made: {error}", crate::config::shown(.folder))]
+    #[error("{}: cannot be made: {}", crate::config::shown(.folder), permission::Unmakeable(.folder, .error))]
     Folder {
         /// Which.
         folder: PathBuf,

@@ -23,7 +23,10 @@ pub enum LogError {
     #[error("RUST_LOG cannot be understood: {0}")]
     Filter(#[from] ParseError),
     /// The file.
-    #[error("the log {}: {error}; server.log.file names another one", crate::config::shown(.file))]
+    #[error(
+        "the log {}: {}; server.log.file names another one",
+        crate::config::shown(.file), crate::permission::Unmakeable(.file, .error)
+    )]
     File {
         /// Which.
         file: std::path::PathBuf,

@@ -119,4 +119,28 @@ mod tests {
         assert!(load_or_make(&path).unwrap_err().to_string().contains("cannot be read"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "no key");
     }
+
+    #[test]
+    fn a_key_in_a_closed_folder_is_not_missing_and_its_owner_is_named() {
+        if rustix::process::geteuid().is_root() {
+            eprintln!(
+                "skipped: a_key_in_a_closed_folder_is_not_missing_and_its_owner_is_named: root passes modes"
+            );
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys");
+        let path = keys.join("host");
+        load_or_make(&path).unwrap();
+        let close = |mode| fs::set_permissions(&keys, fs::Permissions::from_mode(mode)).unwrap();
+        close(0o000);
+        let error = load_or_make(&path).unwrap_err().to_string();
+        close(0o700);
+        assert!(error.contains("cannot be read: Permission denied"), "{error}");
+        assert!(error.contains(&format!("chmod o+x {}", keys.display())), "{error}");
+        close(0o500);
+        let error = load_or_make(&keys.join("other")).unwrap_err().to_string();
+        close(0o700);
+        assert!(error.contains("cannot be made: Permission denied") && error.contains("chmod"), "{error}");
+    }
 }
