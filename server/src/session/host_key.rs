@@ -83,8 +83,10 @@ fn make(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => result,
     });
-    fs::remove_file(&beside)?;
+    let removed = fs::remove_file(&beside);
+    // Where nothing could be written there is nothing to remove: the first error is the reason.
     written?;
+    removed?;
     File::open(folder)?.sync_all()
 }
 
