@@ -20,10 +20,12 @@ fn lines(host: &Host) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The one line of this sort about this path.
+/// The one line of this sort about this path, once it is written.
 fn line(host: &Host, what: &str, path: &str) -> Value {
+    let is_it = |line: &Value| line["message"] == what && (path.is_empty() || line["path"] == path);
+    until(&format!("{what} {path} is logged"), || lines(host).iter().any(is_it));
     let mut found = lines(host);
-    found.retain(|line| line["message"] == what && (path.is_empty() || line["path"] == path));
+    found.retain(is_it);
     assert_eq!(found.len(), 1, "{what} {path}: {:#?}", lines(host));
     found.remove(0)
 }
@@ -43,6 +45,7 @@ async fn a_line_for_each_thing_that_is_done_in_any_way_in() {
     assert!(sftp.put("s", &[1; 50]).await.unwrap().is_none());
     assert_eq!(run(&host, "ann", "rm s", b"").await.unwrap().code, Some(0));
 
+    until("the login is logged", || lines(&host).iter().any(|line| line["message"] == "logged in"));
     let login = lines(&host).into_iter().find(|line| line["message"] == "logged in").unwrap();
     assert_eq!((&login["user"], &login["method"]), (&"ann".into(), &"publickey".into()), "{login}");
     assert!(login["key"].as_str().unwrap().starts_with("SHA256:"), "{login}");
@@ -98,8 +101,10 @@ async fn files_that_are_read_need_not_be_told_of_and_the_log_is_rotated() {
     peer.put("f", b"1").await.unwrap();
     peer.get("f").await.unwrap().unwrap();
     let log = host.dir().join("log");
+    let mut last = String::new();
     for number in 0.. {
-        assert_eq!(peer.put(format!("f{number}"), b"1").await.unwrap().status, Status::Done);
+        last = format!("f{number}");
+        assert_eq!(peer.put(&last, b"1").await.unwrap().status, Status::Done);
         if log.join("audit.1").exists() {
             break;
         }
@@ -108,9 +113,43 @@ async fn files_that_are_read_need_not_be_told_of_and_the_log_is_rotated() {
         fs::read_to_string(log.join("audit.1")).unwrap() + &fs::read_to_string(log.join("audit")).unwrap();
     assert!(both.lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["message"] != "read"));
     assert!(fs::metadata(log.join("audit.1")).unwrap().len() <= 4 << 10);
+    let all_is_written = || {
+        let files = ["audit", "audit.1"].map(|name| fs::read_to_string(log.join(name)).unwrap());
+        files.concat().contains(&format!("\"/{last}\""))
+    };
+    until("all is written", all_is_written);
     // As logrotate does it.
     fs::rename(log.join("audit"), log.join("elsewhere")).unwrap();
     peer.put("last", b"1").await.unwrap();
-    assert_eq!(lines(&host).len(), 1);
+    until("the new file is begun", || log.join("audit").exists());
     line(&host, "published", "/last");
+    assert_eq!(lines(&host).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_strangers_call_themselves_forges_nothing_and_fills_nothing() {
+    let (host, _program) = host("", "");
+    let forged = "nobody source=\"192.0.2.1:1\" \\x41";
+    assert!(sshome_e2e::connect(&host, forged).await.is_err());
+    let long = "x".repeat(100_000);
+    for _ in 0..20 {
+        assert!(sshome_e2e::connect(&host, &long).await.is_err());
+    }
+    let refused = || lines(&host).into_iter().filter(|line| line["message"] == "login refused").count();
+    // So many of one source have a line each.
+    until("they are logged", || refused() >= 10);
+    let first = line_of(&host, "nobody source=\"192.0.2.1:1\" \\\\x41");
+    assert!(first["source"].as_str().unwrap().starts_with("127.0.0.1:"), "{first}");
+    line_of(&host, &("x".repeat(64) + "…"));
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    peer.put("f", b"1").await.unwrap();
+    line(&host, "published", "/f");
+    assert_eq!(refused(), 10);
+    assert!(fs::metadata(host.dir().join("log/audit")).unwrap().len() < 10_000);
+}
+
+/// A line about a user of this name.
+fn line_of(host: &Host, user: &str) -> Value {
+    let found = lines(host).into_iter().find(|line| line["user"] == user);
+    found.unwrap_or_else(|| panic!("{user}: {:#?}", lines(host)))
 }

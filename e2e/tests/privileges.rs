@@ -40,8 +40,11 @@ fn telling(settings: &str) -> HostBuilder {
     HostBuilder::new().unwrap().setting(settings).log("file = \"log/audit\"")
 }
 
+/// What a server has logged up to the first home that it counted, and maybe more.
 fn log(host: &Host) -> String {
-    fs::read_to_string(host.dir().join("log/audit")).unwrap_or_default()
+    let read = || fs::read_to_string(host.dir().join("log/audit")).unwrap_or_default();
+    until("its start is logged", || read().contains("home counted"));
+    read()
 }
 
 /// What a server says that does not start.
@@ -144,6 +147,7 @@ async fn a_server_that_dropped_its_privileges_serves_as_root() {
     for number in 0..40 {
         assert_eq!(bob.put(format!("f{number}"), b"1").await.unwrap().status, Status::Done);
     }
+    until("the log is rotated", || host.dir().join("log/audit.1").exists());
     assert_eq!(owner("log/audit.1"), uid);
     drop((peer, bob));
     program.ask_to_end().unwrap();

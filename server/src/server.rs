@@ -132,7 +132,7 @@ pub fn run(config: Config) -> Result<(), Error> {
     let privileged = Privileged::acquire(&config).map_err(|error| other_server(&config).unwrap_or(error))?;
     let notifier = Notifier::from_environment();
     let confinement = preparation.confine(&config)?;
-    log::begin(&config.log)?;
+    let _log = log::begin(&config.log)?;
     confinement.tell();
     runtime()?.block_on(run_confined(config, privileged, confinement, notifier))
 }

@@ -2,7 +2,7 @@
 //! under way for `sshomed status`.
 //!
 //! The operations call it, so it holds in all ways in. Every line has the user, the session and where that
-//! comes from. Names are escaped before they reach a log of any form.
+//! comes from. Names are escaped before they reach a log of any form, and those of strangers are cut.
 
 mod transfer;
 mod trouble;
@@ -10,10 +10,12 @@ mod trouble;
 pub use transfer::{Direction, Progress, Transfer};
 pub use trouble::{AtWork, disk_error};
 
+use crate::limits::{LoginRefusals, Noted};
 use crate::metrics::Metrics;
 use crate::operations::Error;
 use sshome_wire::display::Escaped;
 use sshome_wire::{Digest, RemotePath};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use transfer::Transfers;
@@ -28,11 +30,42 @@ pub struct Audit(Arc<Session>);
 #[derive(Debug, Default)]
 struct Session {
     number: u64,
-    source: String,
+    source: Option<SocketAddr>,
     user: OnceLock<String>,
     metrics: Arc<Metrics>,
     transfers: Transfers,
     troubles: trouble::Told,
+    refusals: Arc<LoginRefusals>,
+}
+
+impl Session {
+    fn source(&self) -> String {
+        self.source.map(|source| source.to_string()).unwrap_or_default()
+    }
+}
+
+/// Bytes of a name that a stranger gave: no user's is longer.
+const MAX_NAME: usize = 64;
+
+/// A name or a path as the log has it: as [`Escaped`] shows it, with backslashes escaped, so that none passes for an
+/// escape.
+fn shown(bytes: &[u8]) -> String {
+    let parts = bytes.split(|byte| *byte == b'\\').map(|part| Escaped(part).to_string());
+    parts.collect::<Vec<_>>().join("\\\\")
+}
+
+/// A name that a stranger gave, cut and marked if it is long.
+fn strangers_name(name: &str) -> String {
+    let end = name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_NAME).last();
+    match name.split_at(end.unwrap_or(0)) {
+        (_, "") => shown(name.as_bytes()),
+        (start, _) => shown(start.as_bytes()) + "…",
+    }
+}
+
+/// Tells of refused logins that had no line each.
+pub(crate) fn tell_of_more(count: u64) {
+    tracing::warn!(count, "more logins were refused");
 }
 
 /// One line: who, and what.
@@ -42,7 +75,7 @@ macro_rules! tell {
             target: $target,
             user = $audit.user(),
             session = $audit.number(),
-            source = $audit.0.source,
+            source = $audit.0.source(),
             $($($field)+,)?
             $what
         )
@@ -56,9 +89,14 @@ use tell;
 impl Audit {
     /// That of a session, which has this number and comes from there.
     #[must_use]
-    pub fn new(number: u64, source: impl ToString, metrics: Arc<Metrics>) -> Audit {
-        let session = Session { number, source: source.to_string(), metrics, ..Session::default() };
-        Audit(Arc::new(session))
+    pub fn new(
+        number: u64,
+        source: SocketAddr,
+        metrics: Arc<Metrics>,
+        refusals: Arc<LoginRefusals>,
+    ) -> Audit {
+        let source = Some(source);
+        Audit(Arc::new(Session { number, source, metrics, refusals, ..Session::default() }))
     }
 
     /// The session's number; none is given twice while the server runs.
@@ -91,8 +129,15 @@ impl Audit {
     /// A login was refused.
     pub fn login_refused(&self, user: &str, method: &'static str) {
         self.0.metrics.login(method, false);
-        let (session, source) = (self.number(), &self.0.source);
-        tracing::info!(user = %Escaped(user.as_bytes()), session, source, method, "login refused");
+        let Noted { one, more } =
+            self.0.refusals.note(self.0.source.map(|source| source.ip()), Instant::now());
+        if let Some(count) = more {
+            tell_of_more(count);
+        }
+        if one {
+            let (session, source) = (self.number(), self.0.source());
+            tracing::info!(user = strangers_name(user), session, source, method, "login refused");
+        }
     }
 
     /// The session of somebody who had logged in has ended, after so long; `why` if it was ended by us.
@@ -127,55 +172,55 @@ impl Audit {
         let seconds = lasted.as_secs_f64();
         match digest {
             Some(digest) => {
-                tell!(self, "published", path = %path, bytes, seconds, replaced, digest = %digest)
+                tell!(self, "published", path = shown(path.as_bytes()), bytes, seconds, replaced, digest = %digest)
             }
-            None => tell!(self, "published", path = %path, bytes, seconds, replaced),
+            None => tell!(self, "published", path = shown(path.as_bytes()), bytes, seconds, replaced),
         }
     }
 
     /// A file or a link was removed.
     pub fn removed(&self, path: &RemotePath) {
-        tell!(self, "removed", path = %path);
+        tell!(self, "removed", path = shown(path.as_bytes()));
     }
 
     /// Something has got another name.
     pub fn renamed(&self, from: &RemotePath, to: &RemotePath, replaced: bool) {
-        tell!(self, "renamed", path = %from, to = %to, replaced);
+        tell!(self, "renamed", path = shown(from.as_bytes()), to = shown(to.as_bytes()), replaced);
     }
 
     /// A directory was made.
     pub fn directory_made(&self, path: &RemotePath) {
-        tell!(self, "directory made", path = %path);
+        tell!(self, "directory made", path = shown(path.as_bytes()));
     }
 
     /// A directory was removed.
     pub fn directory_removed(&self, path: &RemotePath) {
-        tell!(self, "directory removed", path = %path);
+        tell!(self, "directory removed", path = shown(path.as_bytes()));
     }
 
     /// A symbolic link was made, of this text.
     pub fn link_made(&self, path: &RemotePath, target: &[u8]) {
-        tell!(self, "link made", path = %path, to = %Escaped(target));
+        tell!(self, "link made", path = shown(path.as_bytes()), to = shown(target));
     }
 
     /// A file has got one more name.
     pub fn hard_link_made(&self, from: &RemotePath, to: &RemotePath) {
-        tell!(self, "hard link made", path = %to, to = %from);
+        tell!(self, "hard link made", path = shown(to.as_bytes()), to = shown(from.as_bytes()));
     }
 
     /// The mode, the times or the size of something were set.
     pub fn attributes_set(&self, path: &RemotePath) {
-        tell!(self, "attributes set", path = %path);
+        tell!(self, "attributes set", path = shown(path.as_bytes()));
     }
 
     /// The user has installed a key.
     pub fn key_installed(&self, key: &str, comment: &[u8]) {
-        tell!(self, "key installed", key, comment = %Escaped(comment));
+        tell!(self, "key installed", key, comment = shown(comment));
     }
 
     /// The user has removed a key.
     pub fn key_removed(&self, key: &str) {
-        tell!(self, "key removed", key = %Escaped(key.as_bytes()));
+        tell!(self, "key removed", key = shown(key.as_bytes()));
     }
 
     /// Something was not allowed. Of errors of other sorts nothing is told.
@@ -183,7 +228,7 @@ impl Audit {
         match error {
             Error::Quota { path, exceeded } => {
                 self.0.metrics.quota_refusal();
-                tell!(self, "quota refused", path = %path, why = %exceeded);
+                tell!(self, "quota refused", path = shown(path.as_bytes()), why = %exceeded);
             }
             Error::ReadOnly => tell!(self, "refused", why = %error),
             _ => {}
@@ -193,5 +238,22 @@ impl Audit {
     /// A request is done that was begun then; `way` is how the client came in.
     pub fn request(&self, way: &'static str, name: &'static str, begun: Instant) {
         self.0.metrics.request(way, name, begun.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_passes_for_another_one_or_fills_the_log() {
+        assert_eq!(shown(b"a\\x1b\x1b\xff"), "a\\\\x1b\\x1b\\xff");
+        assert_eq!(shown("grüße \\".as_bytes()), "grüße \\\\");
+        assert_eq!(strangers_name("ann"), "ann");
+        assert_eq!(strangers_name(&"x".repeat(64)), "x".repeat(64));
+        assert_eq!(strangers_name(&"x".repeat(65)), "x".repeat(64) + "…");
+        assert_eq!(strangers_name(&"ü".repeat(33)), "ü".repeat(32) + "…");
+        assert_eq!(strangers_name(&("x".repeat(63) + "ü")), "x".repeat(63) + "…");
+        assert_eq!(strangers_name(""), "");
     }
 }

@@ -1,6 +1,6 @@
 //! Files on their way.
 
-use super::{Audit, READS, tell};
+use super::{Audit, READS, shown, tell};
 use crate::operations::Error;
 use sshome_wire::{Digest, RemotePath};
 use std::collections::BTreeMap;
@@ -152,7 +152,7 @@ impl Transfer {
             Direction::Download => self.tell_read(None),
             _ => {
                 let (path, seconds) = (&self.state.path, self.lasted().as_secs_f64());
-                tell!(self.audit, "written", path = %path, bytes, seconds);
+                tell!(self.audit, "written", path = shown(path.as_bytes()), bytes, seconds);
             }
         }
     }
@@ -162,7 +162,7 @@ impl Transfer {
         self.end("failed");
         let (direction, path, bytes) = (self.state.direction.name(), &self.state.path, self.bytes());
         let seconds = self.lasted().as_secs_f64();
-        tell!(self.audit, "failed", direction, path = %path, bytes, seconds, why = %why);
+        tell!(self.audit, "failed", direction, path = shown(path.as_bytes()), bytes, seconds, why = %why);
     }
 
     fn bytes(&self) -> u64 {
@@ -179,9 +179,9 @@ impl Transfer {
         let seconds = self.lasted().as_secs_f64();
         match digest {
             Some(digest) => {
-                tell!(target: READS, self.audit, "read", path = %path, bytes, seconds, digest = %digest);
+                tell!(target: READS, self.audit, "read", path = shown(path.as_bytes()), bytes, seconds, digest = %digest);
             }
-            None => tell!(target: READS, self.audit, "read", path = %path, bytes, seconds),
+            None => tell!(target: READS, self.audit, "read", path = shown(path.as_bytes()), bytes, seconds),
         }
     }
 }
@@ -195,7 +195,7 @@ impl Drop for Transfer {
         self.end("cut");
         let (direction, path) = (self.state.direction.name(), &self.state.path);
         let (bytes, seconds) = (self.bytes(), self.lasted().as_secs_f64());
-        tell!(self.audit, "not finished", direction, path = %path, bytes, seconds);
+        tell!(self.audit, "not finished", direction, path = shown(path.as_bytes()), bytes, seconds);
     }
 }
 
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_is_under_way_is_known_until_it_ends() {
-        let audit = Audit::new(7, "192.0.2.1:5", Arc::default());
+        let audit = Audit::new(7, "192.0.2.1:5".parse().unwrap(), Arc::default(), Arc::default());
         let path = RemotePath::root().join(b"a").unwrap();
         let upload = audit.transfer(Direction::Upload, &path, Some(10));
         let download = audit.transfer(Direction::Download, &path, None);

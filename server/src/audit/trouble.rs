@@ -1,7 +1,7 @@
 //! Disks that fail or are full: told to whoever runs the server, with the user and the path, and not once for
 //! each packet of an upload.
 
-use super::Audit;
+use super::{Audit, shown};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 use std::cell::RefCell;
@@ -96,12 +96,13 @@ pub fn disk_error(path: &RemotePath, errno: Errno) {
     let Some(left_out) = audit.0.troubles.count(trouble, Instant::now()) else { return };
     let (what, to_do) = trouble.words();
     let (user, session, why) = (audit.user(), audit.number(), std::io::Error::from(errno));
-    tracing::error!(user, session, %path, %why, to_do, left_out, "{what}");
+    tracing::error!(user, session, path = shown(path.as_bytes()), %why, to_do, left_out, "{what}");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     #[test]
     fn the_same_trouble_is_told_once_a_minute() {
@@ -118,7 +119,8 @@ mod tests {
     #[test]
     fn a_thread_works_for_one_session_at_a_time() {
         let number = || AT_WORK.with_borrow(|audit| audit.as_ref().map(Audit::number));
-        let session = |number| Audit::new(number, "here", std::sync::Arc::default());
+        let here = || "192.0.2.1:5".parse().unwrap();
+        let session = |number| Audit::new(number, here(), Arc::default(), Arc::default());
         let outer = session(1).at_work();
         let inner = session(2).at_work();
         assert_eq!(number(), Some(2));

@@ -10,7 +10,7 @@ mod startups;
 
 pub use gate::{Entry, Gate, Refusal};
 pub use penalties::{Offence, Penalty, PenaltySettings};
-pub use refusals::Refusals;
+pub use refusals::{LoginRefusals, Noted, Refusals};
 pub use startups::Startups;
 
 use ipnet::IpNet;

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file of lines. `NAME` is written to; `NAME.1` is what was written before, `NAME.2` what was before
@@ -14,6 +14,8 @@ pub(super) struct LogFile {
     keep: usize,
     file: File,
     length: u64,
+    /// Whether it ends within a line.
+    torn: bool,
 }
 
 impl LogFile {
@@ -24,12 +26,32 @@ impl LogFile {
         }
         let file = append(path)?;
         let length = file.metadata()?.len();
-        Ok(LogFile { path: path.to_owned(), most, keep, file, length })
+        let torn = ends_within_a_line(path, length);
+        Ok(LogFile { path: path.to_owned(), most, keep, file, length, torn })
     }
 
     fn begin_anew(&mut self) -> io::Result<()> {
         self.file = append(&self.path)?;
         self.length = self.file.metadata()?.len();
+        self.torn = ends_within_a_line(&self.path, self.length);
+        Ok(())
+    }
+
+    /// Writes a line or nothing: what a full disk took of it is removed.
+    fn append_line(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.torn {
+            self.file.write_all(b"\n")?;
+            self.length += 1;
+            self.torn = false;
+        }
+        if let Err(error) = self.file.write_all(line) {
+            if self.file.set_len(self.length).is_err() {
+                self.torn = true;
+                self.length = self.file.metadata().map_or(self.length, |metadata| metadata.len());
+            }
+            return Err(error);
+        }
+        self.length += line.len() as u64;
         Ok(())
     }
 
@@ -57,7 +79,7 @@ impl LogFile {
 }
 
 impl Write for LogFile {
-    /// Takes whole lines, each in one call.
+    /// Takes whole lines, each in one call. After an error nothing of the line is there.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let length = line.len() as u64;
         // A log that cannot be begun anew goes on: no line is lost for it.
@@ -66,14 +88,23 @@ impl Write for LogFile {
         } else if self.length > 0 && self.length + length > self.most {
             drop(self.rotate());
         }
-        self.file.write_all(line)?;
-        self.length += length;
+        self.append_line(line)?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether the last line of a file has no end: the server was killed, or the machine. One that cannot be read is
+/// taken to be in order.
+fn ends_within_a_line(path: &Path, length: u64) -> bool {
+    let mut last = [b'\n'];
+    if let (Ok(file), Some(at)) = (File::open(path), length.checked_sub(1)) {
+        let _ = file.read_at(&mut last, at);
+    }
+    last != [b'\n']
 }
 
 fn append(path: &Path) -> io::Result<File> {
@@ -101,6 +132,44 @@ mod tests {
         let mut log = LogFile::open(&path, 100, 2).unwrap();
         log.write_all(b"six\n").unwrap();
         assert_eq!(read(&path), "a long line\nsix\n");
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_no_part_of_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "one\ntw").unwrap();
+        let mut log = LogFile::open(&path, 1000, 2).unwrap();
+        log.write_all(b"three\n").unwrap();
+        log.write_all(b"four\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntw\nthree\nfour\n");
+        assert_eq!(log.length, fs::metadata(&path).unwrap().len());
+    }
+
+    #[test]
+    fn what_is_written_in_part_is_removed() {
+        // The limit of a file's length is the process's, so another one writes.
+        const LIMIT: &str = "SSHOMED_TEST_LOG";
+        if let Some(path) = std::env::var_os(LIMIT) {
+            let mut log = LogFile::open(Path::new(&path), 1 << 20, 2).unwrap();
+            log.write_all(b"whole\n").unwrap();
+            assert!(log.write_all(&[b'x'; 2000]).is_err());
+            log.write_all(b"whole\n").unwrap();
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let test = "log::file::tests::what_is_written_in_part_is_removed";
+        let script = "trap '' XFSZ; exec prlimit --fsize=1024 \"$0\" --exact \"$1\"";
+        let status = std::process::Command::new("sh")
+            .args(["-c", script])
+            .arg(std::env::current_exe().unwrap())
+            .arg(test)
+            .env(LIMIT, &path)
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole\nwhole\n");
     }
 
     #[test]

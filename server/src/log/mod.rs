@@ -1,12 +1,19 @@
 //! Where lines of the log go to: standard error, and a file of JSON lines.
 
+mod fields;
 mod file;
+mod queue;
+
+pub use queue::lost_lines;
 
 use crate::audit::READS;
 use crate::config::{Format, LogSettings};
+use fields::QuotedFields;
 use file::LogFile;
-use std::io::{self, IsTerminal};
-use std::sync::Mutex;
+use jiff::Timestamp;
+use queue::Queue;
+use serde_json::json;
+use std::io::{self, IsTerminal, Write};
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -33,9 +40,59 @@ pub enum LogError {
         /// Why.
         error: io::Error,
     },
+    /// The system gives no thread to write it.
+    #[error("the log cannot be written: {0}")]
+    Thread(io::Error),
     /// Somebody else logs already.
     #[error("the log is set up already: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// The log of this process. Dropping it waits, but not for long, until what was logged is written.
+pub struct Log {
+    queues: Vec<Queue>,
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.queues.iter().for_each(Queue::flush);
+    }
+}
+
+/// Standard error, where a line that was written in part does not become a part of the next one.
+struct StandardError {
+    torn: bool,
+}
+
+impl Write for StandardError {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut stderr = io::stderr().lock();
+        if self.torn {
+            stderr.write_all(b"\n")?;
+        }
+        self.torn = true;
+        stderr.write_all(line)?;
+        self.torn = false;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The words of a line that says that lines were lost.
+const LOST: &str = "lines of the log were lost: they could not be written, or not in time";
+
+fn lost_as_text(lost: u64) -> String {
+    format!("{} WARN {}: {LOST} lost={lost}\n", Timestamp::now(), module_path!())
+}
+
+fn lost_as_json(lost: u64) -> String {
+    let (timestamp, target) = (Timestamp::now().to_string(), module_path!());
+    let line =
+        json!({ "timestamp": timestamp, "level": "WARN", "message": LOST, "lost": lost, "target": target });
+    format!("{line}\n")
 }
 
 /// Begins to log. What standard error gets says `RUST_LOG`, if it is set; the file gets the same lines
@@ -43,13 +100,22 @@ pub enum LogError {
 ///
 /// # Errors
 /// If the file cannot be opened, or `RUST_LOG` makes no sense.
-pub fn begin(settings: &LogSettings) -> Result<(), LogError> {
+pub fn begin(settings: &LogSettings) -> Result<Log, LogError> {
     let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| LOGGED.to_owned());
-    let stderr = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let report = match settings.format {
+        Format::Text => lost_as_text,
+        Format::Json => lost_as_json,
+    };
+    let queue =
+        Queue::begin("log-stderr", StandardError { torn: false }, report).map_err(LogError::Thread)?;
+    let stderr = fmt::layer().with_writer(queue.share()).with_ansi(io::stderr().is_terminal());
+    let mut queues = vec![queue];
     let stderr = match settings.format {
         // The journal has a time for each line already.
-        Format::Text if std::env::var_os("JOURNAL_STREAM").is_some() => stderr.without_time().boxed(),
-        Format::Text => stderr.boxed(),
+        Format::Text if std::env::var_os("JOURNAL_STREAM").is_some() => {
+            stderr.without_time().fmt_fields(QuotedFields).boxed()
+        }
+        Format::Text => stderr.fmt_fields(QuotedFields).boxed(),
         Format::Json => stderr.json().flatten_event(true).boxed(),
     };
     let file = match &settings.file {
@@ -57,7 +123,9 @@ pub fn begin(settings: &LogSettings) -> Result<(), LogError> {
         Some(path) => {
             let file = LogFile::open(path, settings.max_size, settings.keep);
             let file = file.map_err(|error| LogError::File { file: path.clone(), error })?;
-            let layer = fmt::layer().with_writer(Mutex::new(file)).json().flatten_event(true);
+            let queue = Queue::begin("log-file", file, lost_as_json).map_err(LogError::Thread)?;
+            let layer = fmt::layer().with_writer(queue.share()).json().flatten_event(true);
+            queues.push(queue);
             Some(layer.with_filter(filter(LOGGED, settings.reads)?))
         }
     };
@@ -65,7 +133,7 @@ pub fn begin(settings: &LogSettings) -> Result<(), LogError> {
         .with(stderr.with_filter(filter(&wanted, settings.reads)?))
         .with(file)
         .try_init()?;
-    Ok(())
+    Ok(Log { queues })
 }
 
 fn filter(wanted: &str, reads: bool) -> Result<EnvFilter, ParseError> {

@@ -29,6 +29,7 @@ pub struct Metrics {
     bytes: Family<One, Counter>,
     transfers: Family<Two, Counter>,
     quota_refusals: Counter,
+    log_lines_lost: Counter,
     requests: Family<Two, Histogram, fn() -> Histogram>,
     sessions: Family<OfUser, Gauge>,
     used: Family<OfUser, Gauge>,
@@ -92,6 +93,7 @@ impl Metrics {
             bytes: Family::default(),
             transfers: Family::default(),
             quota_refusals: Counter::default(),
+            log_lines_lost: Counter::default(),
             requests: Family::new_with_constructor(seconds),
             sessions: Family::default(),
             used: Family::default(),
@@ -112,6 +114,8 @@ impl Metrics {
         registry.register_with_unit("transferred", "Bytes of files", Unit::Bytes, m.bytes.clone());
         registry.register("files", "Files that were moved, by direction and result", m.transfers.clone());
         registry.register("quota_refusals", "What did not fit into a quota", m.quota_refusals.clone());
+        let help = "Lines of the log that could not be written, or not in time";
+        registry.register("log_lines_lost", help, m.log_lines_lost.clone());
         let help = "From when a request is taken up to its answer";
         registry.register_with_unit("request_duration", help, Unit::Seconds, m.requests.clone());
         registry.register("sessions", "Sessions that are open", m.sessions.clone());
@@ -170,6 +174,7 @@ impl Metrics {
                 set(&self.disk_free, free);
             }
         }
+        self.log_lines_lost.inc_by(crate::log::lost_lines().saturating_sub(self.log_lines_lost.get()));
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);

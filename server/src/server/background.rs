@@ -22,6 +22,7 @@ pub(super) async fn expire(shared: Arc<Shared>) {
             Ok(removed) => tracing::info!(removed, "uploads that nobody went on with were removed"),
             Err(error) => tracing::error!(%error, "old parts could not be looked at"),
         }
+        shared.sessions.tell_of_refusals();
         tokio::time::sleep(streams.clamp(Duration::from_secs(1), LOOK)).await;
     }
 }

@@ -72,16 +72,17 @@ impl Backlog {
     pub(super) fn limit(&self, rates: Arc<UserRates>, memory: Arc<UserMemory>) {
         // A connection has one user: there is nothing to replace.
         drop(self.rates.set(rates));
+        memory.change(self.held.load(Ordering::Relaxed));
         drop(self.memory.set(memory));
     }
 
     /// Notes that more is held for this connection, or less, in bytes.
     pub(super) fn hold(&self, bytes: isize) {
-        if let Some(memory) = self.memory.get()
-            && bytes != 0
-        {
+        if bytes != 0 {
             self.held.fetch_add(bytes, Ordering::Relaxed);
-            memory.change(bytes);
+            if let Some(memory) = self.memory.get() {
+                memory.change(bytes);
+            }
         }
     }
 
@@ -287,7 +288,12 @@ mod tests {
     #[test]
     fn whatever_becomes_of_a_connection_it_gives_back_what_it_held() {
         let memory = Memory::default();
-        let backlog = connection(&memory);
+        let backlog = Arc::new(Backlog::default());
+        // Before the login nothing is the user's, and afterwards all of it.
+        backlog.set_queued(4000);
+        backlog.limit(Arc::default(), memory.of("ann"));
+        assert_eq!(memory.held(), 4000);
+        backlog.set_queued(0);
         let untaken = Untaken::new(Arc::clone(&backlog));
         untaken.taken(1000);
         untaken.arrived(1000);

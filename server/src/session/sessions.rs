@@ -1,8 +1,9 @@
 //! The sessions that are open: what an administrator sees of them, and how they are ended.
 
 use super::backlog::Backlog;
-use crate::audit::Audit;
+use crate::audit::{Audit, tell_of_more};
 use crate::auth::Login;
+use crate::limits::LoginRefusals;
 use crate::metrics::Metrics;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ pub struct Sessions {
     last: AtomicU64,
     open: Mutex<BTreeMap<u64, Arc<Session>>>,
     metrics: Arc<Metrics>,
+    refusals: Arc<LoginRefusals>,
 }
 
 /// One connection.
@@ -44,6 +46,13 @@ impl Sessions {
         Sessions { metrics, ..Sessions::default() }
     }
 
+    /// Logs how many logins were refused without a line each, if that is to be done now.
+    pub fn tell_of_refusals(&self) {
+        if let Some(count) = self.refusals.rest(Instant::now()) {
+            tell_of_more(count);
+        }
+    }
+
     /// Those of users who have logged in, the oldest first.
     #[must_use]
     pub fn logged_in(&self) -> Vec<Arc<Session>> {
@@ -63,7 +72,7 @@ impl Sessions {
         cut: CancellationToken,
     ) -> Present {
         let number = self.last.fetch_add(1, Relaxed) + 1;
-        let audit = Audit::new(number, peer, Arc::clone(&self.metrics));
+        let audit = Audit::new(number, peer, Arc::clone(&self.metrics), Arc::clone(&self.refusals));
         let (since, begun) = (SystemTime::now(), Instant::now());
         let session = Arc::new(Session {
             audit,

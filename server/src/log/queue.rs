@@ -1,0 +1,210 @@
+//! Lines on their way to a file or to standard error. Whoever logs does not wait: a thread for each of the two
+//! writes the lines. When it cannot keep up, because the disk hangs or nobody reads, lines are lost; their number
+//! is logged once writing works again, and is in the metrics.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Bytes that wait to be written, at most.
+const MAX_QUEUED: usize = 8 << 20;
+
+/// How long the end waits for lines to be written.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Lines that were lost since the server started, on any way.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Lines of the log that were lost since the server started: they could not be written, or not in time.
+#[must_use]
+pub fn lost_lines() -> u64 {
+    LOST.load(Relaxed)
+}
+
+/// Where lines are written to.
+pub(super) struct Queue {
+    sender: Sender<Message>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    queued: AtomicUsize,
+    /// Lines that were lost and are not logged yet.
+    unreported: AtomicU64,
+}
+
+enum Message {
+    Line(Box<[u8]>),
+    /// To be answered when all lines before it are written.
+    Flush(Sender<()>),
+}
+
+impl Counts {
+    fn lost(&self) {
+        self.unreported.fetch_add(1, Relaxed);
+        LOST.fetch_add(1, Relaxed);
+    }
+}
+
+impl Queue {
+    /// Begins a thread that gives each line to `sink` in one call. `report` makes the line that says how many
+    /// were lost.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(super) fn begin(
+        name: &str,
+        sink: impl Write + Send + 'static,
+        report: impl Fn(u64) -> String + Send + 'static,
+    ) -> io::Result<Queue> {
+        let (sender, receiver) = channel();
+        let counts = Arc::<Counts>::default();
+        let theirs = Arc::clone(&counts);
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || write_lines(&receiver, sink, &theirs, report))?;
+        Ok(Queue { sender, counts })
+    }
+
+    /// The same queue.
+    pub(super) fn share(&self) -> Queue {
+        Queue { sender: self.sender.clone(), counts: Arc::clone(&self.counts) }
+    }
+
+    /// Waits until what was logged is written, but not for long.
+    pub(super) fn flush(&self) {
+        let (done, written) = channel();
+        if self.sender.send(Message::Flush(done)).is_ok() {
+            // What cannot be written by then is lost.
+            let _ = written.recv_timeout(FLUSH);
+        }
+    }
+
+    fn push(&self, line: &[u8]) {
+        let queued = self.counts.queued.fetch_add(line.len(), Relaxed) + line.len();
+        if queued > MAX_QUEUED || self.sender.send(Message::Line(line.into())).is_err() {
+            self.counts.queued.fetch_sub(line.len(), Relaxed);
+            self.counts.lost();
+        }
+    }
+}
+
+fn write_lines(
+    receiver: &Receiver<Message>,
+    mut sink: impl Write,
+    counts: &Counts,
+    report: impl Fn(u64) -> String,
+) {
+    for message in receiver {
+        match message {
+            Message::Line(line) => {
+                match sink.write_all(&line) {
+                    Ok(()) => tell_of_losses(&mut sink, counts, &report),
+                    Err(_) => counts.lost(),
+                }
+                counts.queued.fetch_sub(line.len(), Relaxed);
+            }
+            // Whoever waited may have given up.
+            Message::Flush(done) => drop(done.send(())),
+        }
+    }
+}
+
+fn tell_of_losses(sink: &mut impl Write, counts: &Counts, report: impl Fn(u64) -> String) {
+    let lost = counts.unreported.load(Relaxed);
+    if lost > 0 && sink.write_all(report(lost).as_bytes()).is_ok() {
+        counts.unreported.fetch_sub(lost, Relaxed);
+    }
+}
+
+impl<'a> MakeWriter<'a> for Queue {
+    type Writer = &'a Queue;
+
+    fn make_writer(&'a self) -> &'a Queue {
+        self
+    }
+}
+
+impl Write for &Queue {
+    /// Takes a whole line.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// Takes lines as long as it has room for them, and waits for a word before each.
+    struct Narrow {
+        written: Arc<Mutex<Vec<u8>>>,
+        room: Arc<AtomicUsize>,
+        go: Option<Receiver<()>>,
+    }
+
+    impl Write for Narrow {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            if let Some(go) = &self.go {
+                let _ = go.recv();
+            }
+            let enough = |room: usize| room.checked_sub(line.len());
+            self.room.fetch_update(Relaxed, Relaxed, enough).map_err(|_| io::ErrorKind::StorageFull)?;
+            self.written.lock().unwrap().extend_from_slice(line);
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn begin(room: usize, go: Option<Receiver<()>>) -> (Queue, Arc<Mutex<Vec<u8>>>, Arc<AtomicUsize>) {
+        let (written, room) = (Arc::default(), Arc::new(AtomicUsize::new(room)));
+        let sink = Narrow { written: Arc::clone(&written), room: Arc::clone(&room), go };
+        let queue = Queue::begin("log", sink, |lost| format!("{lost} lost\n")).unwrap();
+        (queue, written, room)
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted_and_reported_when_it_can() {
+        let (queue, written, room) = begin(10, None);
+        let before = lost_lines();
+        for line in ["1234\n", "5678\n", "lost\n", "too\n"] {
+            (&queue).write_all(line.as_bytes()).unwrap();
+        }
+        queue.flush();
+        assert_eq!(written.lock().unwrap().as_slice(), b"1234\n5678\n");
+        assert!(lost_lines() >= before + 2);
+        room.store(1000, Relaxed);
+        (&queue).write_all(b"again\n").unwrap();
+        (&queue).write_all(b"and again\n").unwrap();
+        queue.flush();
+        assert_eq!(written.lock().unwrap().as_slice(), b"1234\n5678\nagain\n2 lost\nand again\n");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_disk_that_hangs_and_what_is_too_much_is_lost() {
+        let (go, gone) = channel();
+        let (queue, written, _) = begin(usize::MAX, Some(gone));
+        let line = [b'x'; 1 << 20];
+        (0..20).for_each(|_| (&queue).write_all(&line).unwrap());
+        assert_eq!(queue.counts.queued.load(Relaxed), MAX_QUEUED);
+        assert_eq!(queue.counts.unreported.load(Relaxed), 12);
+        drop(go);
+        queue.flush();
+        assert_eq!(written.lock().unwrap().len(), MAX_QUEUED + "12 lost\n".len());
+        assert_eq!(queue.counts.queued.load(Relaxed), 0);
+    }
+}
