@@ -107,7 +107,10 @@ fn settings(stage: &Stage, users: &[String]) -> Result<String> {
 /// A user in sshomed's settings: the bench's key logs in, and there is no quota.
 pub(crate) fn user(stage: &Stage, name: &str) -> Result<String> {
     let key = fs::read_to_string(stage.key().with_extension("pub"))?;
-    Ok(format!("\n[users.{name}]\nauthorized-keys = [\"{}\"]\nquota = \"unlimited\"\n", key.trim()))
+    Ok(format!(
+        "\n[users.{name}]\nauthorized-keys = [\"{}\"]\nquota = \"unlimited\"\nmax-files = \"unlimited\"\n",
+        key.trim()
+    ))
 }
 
 /// Starts sshomed with these settings.

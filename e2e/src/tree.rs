@@ -114,7 +114,7 @@ pub fn on_disk(home: &Path) -> (u64, u64) {
             entries += 1;
             if meta.is_dir() {
                 folders.push(entry.path());
-            } else if meta.is_file() && seen.insert(meta.ino()) {
+            } else if seen.insert(meta.ino()) {
                 bytes += meta.len();
             }
         }

@@ -6,6 +6,7 @@ use sshome_wire::{Request, Status};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 
 async fn host() -> Host {
@@ -88,6 +89,76 @@ async fn a_scan_finds_and_corrects_what_was_changed_from_outside() {
     assert_eq!(administrator.json(&["status"])["homes"][0]["used"], 1500);
     let nobody = administrator.run(&["quota", "scan", "nobody"]);
     assert!(nobody.code == Some(1) && nobody.err().contains("there is no user nobody"), "{nobody}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_names_what_cannot_be_read_and_corrects_nothing() {
+    if rustix::process::geteuid().is_root() {
+        eprintln!("skipped: a_scan_names_what_cannot_be_read_and_corrects_nothing: root reads everything");
+        return;
+    }
+    let host = host().await;
+    let administrator = host.administrator();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    peer.put("a", &[1; 1000]).await.unwrap();
+    let locked = host.home("ann").join("locked");
+    fs::create_dir(&locked).unwrap();
+    fs::write(host.home("ann").join("outside"), [1; 500]).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
+    let scanned = administrator.run(&["quota", "scan", "ann"]);
+    assert_eq!(scanned.code, Some(1), "{scanned}");
+    assert!(scanned.out().contains("  /locked: Permission denied"), "{scanned}");
+    assert!(!scanned.out().contains("are corrected"), "{scanned}");
+    let status = administrator.json(&["status"]);
+    assert_eq!(status["homes"][0]["unreadable"]["first"][0]["path"], "/locked", "{status}");
+    assert_eq!(status["homes"][0]["used"], 1000, "{status}");
+    assert!(administrator.run(&["status"]).out().contains("/locked: Permission denied"));
+    assert_eq!(peer.put("b", b"1").await.unwrap().status, Status::QuotaExceeded);
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o700)).unwrap();
+    let scanned = administrator.json(&["quota", "scan", "ann"]);
+    assert_eq!(scanned["homes"][0]["compared"]["bytes_off"], -500, "{scanned}");
+    assert_eq!(peer.put("b", b"1").await.unwrap().status, Status::Done);
+    assert!(administrator.json(&["status"])["homes"][0]["unreadable"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partial_upload_over_a_file_is_counted_and_shown() {
+    const MIB: usize = 1 << 20;
+    let builder = HostBuilder::new().unwrap().user("ann", "quota = \"20 MiB\"").unwrap();
+    let host = builder.start().await.unwrap();
+    let administrator = host.administrator();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    peer.put("f", &vec![1; 16 * MIB]).await.unwrap();
+    let put = sshome_wire::Put {
+        path: b"f".to_vec(),
+        size: Some(16 << 20),
+        mtime: None,
+        source: Some(sshome_wire::Time { seconds: 1, nanoseconds: 0 }),
+        mode: None,
+        resume: 0,
+    };
+    let mut cut = Peer::login(&host, "ann").await.unwrap();
+    cut.send(&sshome_wire::Frame::Request(Request::Put(put))).await.unwrap();
+    cut.send_data(&vec![2; 9 * MIB]).await.unwrap();
+    let home = || administrator.json(&["status"])["homes"][0].clone();
+    let transfer = || administrator.json(&["status"])["sessions"][1]["transfers"][0]["done"].clone();
+    until("it has arrived", || transfer() == 9 << 20);
+    cut.vanish().await.unwrap();
+    until("it is partial", || home()["reserved"] == 8 << 20);
+    assert_eq!((&home()["used"], &home()["credited"]), (&(16 << 20).into(), &(8 << 20).into()));
+    let scanned = administrator.json(&["quota", "scan", "ann"]);
+    let compared = &scanned["homes"][0]["compared"];
+    assert_eq!((&compared["staged"], &compared["staged_off"]), (&(8 << 20).into(), &0.into()), "{scanned}");
+    // The file goes, and what it lent is the partial upload's own: nothing has become free but the rest.
+    let rm = Request::Rm { path: b"f".to_vec(), recursive: false };
+    assert_eq!(peer.ask(rm).await.unwrap().status, Status::Done);
+    assert_eq!((&home()["used"], &home()["credited"]), (&0.into(), &0.into()));
+    assert_eq!(peer.put("g", &vec![3; 12 * MIB + 1]).await.unwrap().status, Status::QuotaExceeded);
+    assert_eq!(peer.put("g", &vec![3; 12 * MIB]).await.unwrap().status, Status::Done);
+    // Staged bytes that nothing is booked for are found.
+    fs::write(host.home("ann").join(".sshome-staging/stray"), [1; 77]).unwrap();
+    let scanned = administrator.run(&["quota", "scan", "ann"]);
+    assert!(scanned.out().contains("what is booked as staged is off by -77 bytes"), "{scanned}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

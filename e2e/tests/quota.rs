@@ -70,12 +70,12 @@ async fn replacing_needs_the_difference_and_a_refusal_leaves_the_old() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_credit_that_is_gone_at_the_end_is_not_given() {
+async fn what_a_removed_file_frees_is_the_uploads_that_was_to_replace_it() {
     let host = Host::with_user("ann", "quota = \"10 MiB\"").await.unwrap();
     let mut first = Peer::login(&host, "ann").await.unwrap();
     let mut second = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(first.put("f", &vec![1; 9 * MIB]).await.unwrap().status, Status::Done);
-    // The first replaces f; meanwhile the second removes f and takes the room.
+    // The first replaces f; meanwhile the second removes f and wants the room.
     let content = vec![2; 9 * MIB];
     first.begin_put("f", Some(content.len() as u64)).await.unwrap();
     first.send_data(&content).await.unwrap();
@@ -86,9 +86,10 @@ async fn a_credit_that_is_gone_at_the_end_is_not_given() {
     }
     let rm = Request::Rm { path: b"f".to_vec(), recursive: false };
     assert_eq!(second.ask(rm).await.unwrap().status, Status::Done);
-    assert_eq!(second.put("g", &vec![3; 9 * MIB]).await.unwrap().status, Status::Done);
+    assert_eq!(second.put("g", &vec![3; MIB + 1]).await.unwrap().status, Status::QuotaExceeded);
+    assert_eq!(second.put("g", &vec![3; MIB]).await.unwrap().status, Status::Done);
     first.send(&Frame::End(end_of(&content))).await.unwrap();
-    assert_eq!(first.reply().await.unwrap().status, Status::QuotaExceeded);
+    assert_eq!(first.reply().await.unwrap().status, Status::Done);
     assert_books(&mut first, &host.home("ann")).await;
     assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0);
 }

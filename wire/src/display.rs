@@ -1,5 +1,7 @@
 //! Names as people may see them: on a terminal and in a log, where a name must not do anything.
 
+use alloc::format;
+use alloc::string::{String, ToString};
 use core::fmt;
 
 /// Shows bytes as text. Control characters, characters that turn the direction of writing, and
@@ -36,27 +38,53 @@ pub struct Size(pub u64);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-        if self.0 < 1024 {
-            return write!(f, "{} B", self.0);
-        }
-        let mut value = self.0 as f64 / 1024.0;
-        let mut units = UNITS.iter();
-        let mut unit = units.next().unwrap_or(&"KiB");
-        // 1023.95 would be printed as 1024.0.
-        while value >= 1023.95 {
-            let Some(next) = units.next() else { break };
-            value /= 1024.0;
-            unit = next;
-        }
-        write!(f, "{value:.1} {unit}")
+        write_size(f, self.0, 1)
     }
+}
+
+/// Two different numbers of bytes with as many digits as it takes to tell them apart: `100.0 MiB` and
+/// `99.9 MiB`, or `104857601 B` and `104857600 B`.
+#[must_use]
+pub fn apart(a: u64, b: u64) -> (String, String) {
+    for digits in 1..=3 {
+        let shown = (Digits(a, digits).to_string(), Digits(b, digits).to_string());
+        if shown.0 != shown.1 || a == b {
+            return shown;
+        }
+    }
+    (format!("{a} B"), format!("{b} B"))
+}
+
+/// A number of bytes with so many digits behind the point.
+struct Digits(u64, usize);
+
+impl fmt::Display for Digits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_size(f, self.0, self.1)
+    }
+}
+
+fn write_size(f: &mut fmt::Formatter<'_>, bytes: u64, digits: usize) -> fmt::Result {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return write!(f, "{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut units = UNITS.iter();
+    let mut unit = units.next().unwrap_or(&"KiB");
+    // 1023.95 would be printed as 1024.0.
+    while value >= 1023.95 {
+        let Some(next) = units.next() else { break };
+        value /= 1024.0;
+        unit = next;
+    }
+    write!(f, "{value:.digits$} {unit}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::ToString;
+    use alloc::borrow::ToOwned;
 
     #[test]
     fn what_drives_a_terminal_is_escaped() {
@@ -75,5 +103,20 @@ mod tests {
             shown,
             ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "1.0 MiB", "700.0 MiB", "16.0 EiB"]
         );
+    }
+
+    #[test]
+    fn two_sizes_are_told_apart() {
+        const MIB: u64 = 1 << 20;
+        for (a, b, want) in [
+            (100 * MIB, 7 * MIB, ("100.0 MiB", "7.0 MiB")),
+            (100 * MIB, 100 * MIB - 20_000, ("100.00 MiB", "99.98 MiB")),
+            (100 * MIB + 1, 100 * MIB, ("104857601 B", "104857600 B")),
+            (1024 * MIB, 1024 * MIB - 1, ("1073741824 B", "1073741823 B")),
+            (2000, 2000, ("2.0 KiB", "2.0 KiB")),
+            (12, 0, ("12 B", "0 B")),
+        ] {
+            assert_eq!(apart(a, b), (want.0.to_owned(), want.1.to_owned()));
+        }
     }
 }

@@ -16,8 +16,11 @@ impl Features {
     /// The request `RealPath`.
     pub const REAL_PATH: Features = Features(1);
 
+    /// The client takes [`Payload::CreditedUsage`](crate::Payload::CreditedUsage) as the answer to `Df`.
+    pub const CREDIT: Features = Features(2);
+
     /// All that this crate knows.
-    pub const ALL: Features = Features::REAL_PATH;
+    pub const ALL: Features = Features(Features::REAL_PATH.0 | Features::CREDIT.0);
 
     /// Whether all of these are among them.
     #[must_use]

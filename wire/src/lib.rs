@@ -31,7 +31,7 @@ pub use frame::{Decoder, Frame, FrameError, Kind, MAX_FRAME};
 pub use hello::{Features, Hello, PROTOCOL_VERSION};
 pub use listing::{Entries, Entry, FileKind, Time};
 pub use path::{MAX_PATH, PathError, RemotePath};
-pub use reply::{Hashed, Key, Payload, Progress, Reply, Usage};
+pub use reply::{CreditedUsage, Hashed, Key, Payload, Progress, Reply, Usage};
 pub use request::{Put, Request};
 pub use status::Status;
 pub use transfer::{Blocks, Digest, End, Header, Part, Stored, StreamId};

@@ -56,6 +56,8 @@ pub enum Payload {
     Usage(Usage),
     /// The keys that log in to an account; those that the user has installed come first.
     Keys(Vec<Key>),
+    /// Quota and use, for a client that announced [`Features::CREDIT`](crate::Features::CREDIT).
+    CreditedUsage(CreditedUsage),
 }
 
 /// The answer to `hash`.
@@ -72,9 +74,9 @@ pub struct Hashed {
 /// The answer to `df`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Bytes in files, each counted once however many names it has.
+    /// Bytes in files and in the targets of symbolic links, each counted once however many names it has.
     pub used: u64,
-    /// Bytes set aside for transfers under way.
+    /// Bytes that uploads and partial uploads have on the disk or have reserved.
     pub reserved: u64,
     /// How many bytes may be used; none where there is no limit.
     pub quota: Option<u64>,
@@ -84,6 +86,38 @@ pub struct Usage {
     pub max_entries: Option<u64>,
     /// Free bytes on the disk that holds the home.
     pub disk_free: u64,
+}
+
+/// The answer to `df`, with what a client needs to tell what is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreditedUsage {
+    /// Quota and use.
+    pub usage: Usage,
+    /// Bytes of `usage.reserved` that do not count: they take the place of stored files, which will be
+    /// replaced.
+    pub credited: u64,
+}
+
+impl CreditedUsage {
+    /// Bytes that count against the quota.
+    #[must_use]
+    pub fn charged(&self) -> u64 {
+        self.usage.used.saturating_add(self.usage.reserved).saturating_sub(self.credited)
+    }
+
+    /// Bytes that can still be stored: as far as both the quota and the disk allow.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        let quota = self.usage.quota.unwrap_or(u64::MAX);
+        quota.saturating_sub(self.charged()).min(self.usage.disk_free)
+    }
+
+    /// The same for a client that knows nothing of credit: as reserved it has what counts.
+    #[must_use]
+    pub fn without_credit(&self) -> Usage {
+        let reserved = self.usage.reserved.saturating_sub(self.credited);
+        Usage { reserved, ..self.usage }
+    }
 }
 
 /// A public key that logs in to an account.

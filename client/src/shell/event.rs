@@ -1,7 +1,7 @@
 //! What programs are told: one event, one line of JSON. docs/automation.md is its documentation.
 
 use serde::Serialize;
-use sshome_wire::{Entry, FileKind, Hashed, Key, Part, Usage};
+use sshome_wire::{CreditedUsage, Entry, FileKind, Hashed, Key, Part, Usage};
 use std::borrow::Cow;
 
 /// An event. Fields that make no sense in a case are left out; new fields may come.
@@ -62,6 +62,8 @@ pub(super) enum Event<'a> {
         entries: u64,
         max_entries: Option<u64>,
         disk_free: u64,
+        replacing: u64,
+        left: u64,
     },
     /// What is left of an upload that was cut.
     Part {
@@ -235,9 +237,11 @@ impl<'a> Event<'a> {
         }
     }
 
-    pub(super) fn usage(usage: &Usage) -> Event<'a> {
-        let Usage { used, reserved, quota, entries, max_entries, disk_free } = *usage;
-        Event::Usage { used, reserved, quota, entries, max_entries, disk_free }
+    pub(super) fn usage(credited: &CreditedUsage) -> Event<'a> {
+        let Usage { used, reserved, quota, entries, max_entries, disk_free } = credited.usage;
+        let left = credited.left();
+        let replacing = credited.credited;
+        Event::Usage { used, reserved, quota, entries, max_entries, disk_free, replacing, left }
     }
 
     pub(super) fn key(action: &'static str, key: &'a Key) -> Event<'a> {

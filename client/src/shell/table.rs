@@ -71,8 +71,9 @@ pub static COMMANDS: &[Command] = &[
         ],
         summary: "your quota, and how much of it is used",
         details: "\
-\"reserved\" is set aside for uploads under way. A home has one quota, so that PATH, as in sftp, makes no
-difference.",
+\"reserved\" is what uploads and partial uploads hold. Of that, \"replacing\" takes the place of files that will be
+replaced, and does not count. \"left\" can still be stored. A home has one quota, so that PATH, as in sftp, makes
+no difference.",
     },
     Command {
         verb: Verb::Exit,

@@ -7,14 +7,16 @@ use super::words::Word;
 use super::{Shell, ShellError};
 use jiff::Timestamp;
 use sshome_wire::display::{Escaped, Size};
-use sshome_wire::{Part, Payload, Reply, Request, Usage};
+use sshome_wire::{CreditedUsage, Part, Payload, Reply, Request};
 use std::fmt::Write;
 
 impl Shell {
     pub(super) async fn df(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let human = invocation.has('h');
         match self.request(Request::Df).await?.payload {
-            Payload::Usage(usage) => self.out.show(&Event::usage(&usage), || quota(&usage, human))?,
+            Payload::CreditedUsage(usage) => self.show_usage(&usage, human)?,
+            // A server from before credit was told of: what it calls reserved is what counts.
+            Payload::Usage(usage) => self.show_usage(&CreditedUsage { usage, credited: 0 }, human)?,
             _ => return Err(nonsense("df")),
         }
         if invocation.has('v') {
@@ -23,6 +25,10 @@ impl Shell {
             self.out.show_all(parts.iter().map(Event::part), text)?;
         }
         Ok(())
+    }
+
+    fn show_usage(&self, usage: &CreditedUsage, human: bool) -> Result<(), ShellError> {
+        self.out.show(&Event::usage(usage), || quota(usage, human))
     }
 
     /// Removes what is left of uploads that were cut: of the paths that were named, or of all. Their
@@ -39,22 +45,23 @@ impl Shell {
     }
 }
 
-fn quota(usage: &Usage, human: bool) -> String {
+fn quota(credited: &CreditedUsage, human: bool) -> String {
     let size = |bytes: u64| if human { Size(bytes).to_string() } else { bytes.to_string() };
-    let taken = usage.used.saturating_add(usage.reserved);
-    let left = usage.quota.map(|quota| quota.saturating_sub(taken));
+    let usage = &credited.usage;
     let files = match usage.max_entries {
         Some(most) => format!("{} of {most}", usage.entries),
         None => usage.entries.to_string(),
     };
-    let rows = [
+    let mut rows = vec![
         ("quota", usage.quota.map_or_else(|| "unlimited".to_owned(), size)),
         ("used", size(usage.used)),
         ("reserved", size(usage.reserved)),
-        ("left", left.map_or_else(|| "unlimited".to_owned(), size)),
-        ("disk free", size(usage.disk_free)),
-        ("files", files),
     ];
+    if credited.credited > 0 {
+        // Part of what is reserved: the rows above add up only without it.
+        rows.push(("replacing", size(credited.credited)));
+    }
+    rows.extend([("left", size(credited.left())), ("disk free", size(usage.disk_free)), ("files", files)]);
     let width = rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
     let mut out = String::new();
     for (name, value) in rows {
@@ -104,11 +111,11 @@ fn age(now: i64, then: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sshome_wire::Time;
+    use sshome_wire::{Time, Usage};
 
     #[test]
     fn df_adds_up_and_lines_up() {
-        let mut usage = Usage {
+        let usage = Usage {
             used: 60 << 20,
             reserved: 8 << 20,
             quota: Some(100 << 20),
@@ -116,16 +123,27 @@ mod tests {
             max_entries: Some(1000),
             disk_free: 5 << 30,
         };
+        let shown = |usage, credited| quota(&CreditedUsage { usage, credited }, true);
         assert_eq!(
-            quota(&usage, true),
+            shown(usage, 0),
             "quota       100.0 MiB\nused         60.0 MiB\nreserved      8.0 MiB\nleft         32.0 MiB\n\
              disk free     5.0 GiB\nfiles      12 of 1000\n"
         );
+        assert!(
+            shown(usage, 6 << 20).contains("replacing     6.0 MiB\nleft         38.0 MiB\n"),
+            "{}",
+            shown(usage, 6 << 20)
+        );
         // A quota that was lowered leaves nothing, not less than nothing.
-        usage.quota = Some(1);
-        assert!(quota(&usage, false).contains("left                0\n"), "{}", quota(&usage, false));
-        (usage.quota, usage.max_entries) = (None, None);
-        assert!(quota(&usage, false).contains("left        unlimited\n"), "{}", quota(&usage, false));
+        let left = |usage| {
+            let rows = shown(usage, 0);
+            let row = rows.lines().find(|row| row.starts_with("left")).unwrap();
+            row.split_once("  ").unwrap().1.trim().to_owned()
+        };
+        assert_eq!(left(Usage { quota: Some(1), ..usage }), "0 B");
+        // No more than what the disk takes.
+        assert_eq!(left(Usage { disk_free: 5, ..usage }), "5 B");
+        assert_eq!(left(Usage { quota: None, ..usage }), "5.0 GiB");
     }
 
     #[test]

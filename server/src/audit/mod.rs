@@ -226,7 +226,7 @@ impl Audit {
     /// Something was not allowed. Of errors of other sorts nothing is told.
     pub fn refused(&self, error: &Error) {
         match error {
-            Error::Quota { path, exceeded } => {
+            Error::Quota { path, exceeded } | Error::BeingReplaced { path, exceeded } => {
                 self.0.metrics.quota_refusal();
                 tell!(self, "quota refused", path = shown(path.as_bytes()), why = %exceeded);
             }

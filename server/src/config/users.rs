@@ -18,6 +18,9 @@ const SHARED_KEYS: [&str; 8] =
     ["quota", "max-files", "access", "sftp-uploads", "enabled", "own-keys", "upload-rate", "download-rate"];
 const OWN_KEYS: [&str; 4] = ["password", "demo", "authorized-keys", "root"];
 
+/// `max-files` where nothing is said: an entry takes an inode, which a disk may have few of.
+const DEFAULT_MAX_FILES: u64 = 1_000_000;
+
 /// The longest name, in bytes.
 const MAX_NAME: usize = 32;
 
@@ -110,7 +113,7 @@ fn user(
         root,
         make_root,
         quota: own.quota.or(defaults.quota).flatten(),
-        max_files: own.max_files.or(defaults.max_files).flatten(),
+        max_files: own.max_files.or(defaults.max_files).unwrap_or(Some(DEFAULT_MAX_FILES)),
         upload_rate: own.upload_rate.or(defaults.upload_rate).flatten(),
         download_rate: own.download_rate.or(defaults.download_rate).flatten(),
         access,

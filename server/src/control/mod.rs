@@ -242,8 +242,11 @@ pub struct Home {
     pub user: String,
     /// Bytes that are stored.
     pub used: u64,
-    /// Bytes that are reserved for uploads.
+    /// Bytes that uploads and partial uploads have on the disk or have reserved.
     pub reserved: u64,
+    /// Of these, bytes that do not count: they take the place of files that will be replaced.
+    #[serde(default)]
+    pub credited: u64,
     /// Bytes that may be stored; none for no limit.
     pub quota: Option<u64>,
     /// Files, directories and links.
@@ -253,6 +256,27 @@ pub struct Home {
     /// Bytes that are free on its disk; none if the disk does not tell.
     #[serde(default)]
     pub disk_free: Option<u64>,
+    /// What could not be counted; while there is anything, nothing more is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<Unreadable>,
+}
+
+/// The entries of a home that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreadable {
+    /// How many there are.
+    pub count: u64,
+    /// The first of them.
+    pub first: Vec<UnreadableEntry>,
+}
+
+/// An entry that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadableEntry {
+    /// Its path in the home; bytes that are no text are escaped.
+    pub path: String,
+    /// Why.
+    pub why: String,
 }
 
 /// What a source has left of its penalty.
@@ -275,6 +299,9 @@ pub struct Scanned {
     pub compared: Option<Compared>,
     /// Why nothing can be said.
     pub error: Option<String>,
+    /// What could not be read, if that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<Unreadable>,
 }
 
 /// What the disk holds and what the books said. The books are corrected.
@@ -288,4 +315,10 @@ pub struct Compared {
     pub bytes_off: i64,
     /// The same of entries.
     pub entries_off: i64,
+    /// Bytes of uploads and partial uploads on the disk.
+    #[serde(default)]
+    pub staged: u64,
+    /// How many too many are booked for them; less than 0 if there are too few. That is not corrected.
+    #[serde(default)]
+    pub staged_off: i64,
 }

@@ -1,9 +1,9 @@
 //! The side that answers.
 
-use super::{Answer, Applied, Request, Scanned, UnavailableHome, status};
+use super::{Answer, Applied, Compared, Request, Scanned, UnavailableHome, status};
 use crate::config::shown;
 use crate::home::Homes;
-use crate::quota::Ledger;
+use crate::quota::{Comparison, Ledger};
 use crate::reload::Reloader;
 use crate::session::Shared;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
@@ -313,23 +313,37 @@ fn scan(shared: &Shared, user: Option<&str>) -> Answer {
 fn scan_one(homes: &Homes, user: String, ledger: &Ledger) -> Scanned {
     for _ in 0..TRIES {
         match homes.count(&user, ledger) {
-            Ok(comparison) => {
-                if let Some(compared) = status::compared(comparison) {
-                    if (compared.bytes_off, compared.entries_off) != (0, 0) {
-                        let (bytes, entries) = (compared.bytes_off, compared.entries_off);
-                        tracing::warn!(
-                            user,
-                            bytes,
-                            entries,
-                            "the accounting had so many too many (below 0: too few), and was corrected"
-                        );
-                    }
-                    return Scanned { user, compared: Some(compared), error: None };
-                }
+            Ok(Comparison::Busy) => {}
+            Ok(Comparison::Compared { booked, found, staged }) => {
+                let compared = status::compared(booked, found, staged);
+                log_difference(&user, &compared);
+                return Scanned { user, compared: Some(compared), error: None, unreadable: None };
             }
-            Err(error) => return Scanned { user, compared: None, error: Some(error.to_string()) },
+            Ok(Comparison::Unreadable(unreadable)) => {
+                let unreadable = status::unreadable(&unreadable);
+                let error = "part of the home cannot be read: nothing was compared or corrected, and nothing more is stored in it until all of it can be read and counted";
+                return Scanned { user, compared: None, error: Some(error.to_owned()), unreadable };
+            }
+            Err(error) => {
+                return Scanned { user, compared: None, error: Some(error.to_string()), unreadable: None };
+            }
         }
     }
     let error = "the home is being changed: nothing was compared; try again when less is under way";
-    Scanned { user, compared: None, error: Some(error.to_owned()) }
+    Scanned { user, compared: None, error: Some(error.to_owned()), unreadable: None }
+}
+
+fn log_difference(user: &str, compared: &Compared) {
+    let (bytes, entries) = (compared.bytes_off, compared.entries_off);
+    if (bytes, entries) != (0, 0) {
+        tracing::warn!(user, bytes, entries, "the books were off by this much, and are corrected");
+    }
+    let bytes = compared.staged_off;
+    if bytes != 0 {
+        tracing::warn!(
+            user,
+            bytes,
+            "what is booked for uploads and partial uploads is off by this much; a restart of the server counts it anew"
+        );
+    }
 }

@@ -1,13 +1,16 @@
 //! What the server does, gathered from all who know it.
 
 use super::seconds::since_1970;
-use super::{Compared, Home, Penalty, Session, Status, Transfer, UnavailableHome};
+use super::{
+    Compared, Home, Penalty, Session, Status, Transfer, UnavailableHome, Unreadable, UnreadableEntry,
+};
 use crate::audit::Progress;
 use crate::config::shown;
 use crate::home::{Homes, Unavailable};
 use crate::metrics::{Moment, Standing};
-use crate::quota::{Comparison, Ledger};
+use crate::quota::{self, Ledger, StagedBytes, Taken, Use};
 use crate::session::{self, Shared};
+use sshome_wire::display::Escaped;
 use std::time::{Instant, SystemTime};
 
 /// Blocks: it asks the disks.
@@ -69,16 +72,26 @@ pub(crate) fn moment(shared: &Shared) -> Moment {
     }
 }
 
-pub(super) fn compared(comparison: Comparison) -> Option<Compared> {
-    let Comparison::Compared { booked, found } = comparison else { return None };
+pub(super) fn compared(booked: Use, found: Use, staged: StagedBytes) -> Compared {
     let off =
         |booked: u64, found: u64| i64::try_from(i128::from(booked) - i128::from(found)).unwrap_or(i64::MAX);
-    Some(Compared {
+    Compared {
         bytes: found.bytes,
         entries: found.entries,
         bytes_off: off(booked.bytes, found.bytes),
         entries_off: off(booked.entries, found.entries),
-    })
+        staged: staged.found,
+        staged_off: staged.off(),
+    }
+}
+
+/// What could not be read, as an administrator is told of it.
+pub(super) fn unreadable(unreadable: &quota::Unreadable) -> Option<Unreadable> {
+    let first = unreadable
+        .first
+        .iter()
+        .map(|entry| UnreadableEntry { path: Escaped(&entry.path).to_string(), why: entry.why.clone() });
+    (!unreadable.is_empty()).then(|| Unreadable { count: unreadable.count, first: first.collect() })
 }
 
 fn one_session(session: &session::Session) -> Option<Session> {
@@ -104,14 +117,16 @@ fn transfer(progress: Progress) -> Transfer {
 }
 
 fn home(homes: &Homes, user: String, ledger: &Ledger) -> Home {
-    let ((used, reserved), limits) = (ledger.usage(), ledger.limits());
+    let (Taken { used, staged, credited }, limits) = (ledger.usage(), ledger.limits());
     Home {
         disk_free: homes.disk_free(&user),
         user,
         used: used.bytes,
-        reserved: reserved.bytes,
+        reserved: staged.bytes,
+        credited,
         quota: limits.bytes,
         entries: used.entries,
         max_entries: limits.entries,
+        unreadable: unreadable(&ledger.unreadable()),
     }
 }

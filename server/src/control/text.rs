@@ -1,7 +1,7 @@
 //! Answers as people read them.
 
 use super::seconds::{since_1970, spoken};
-use super::{Applied, Home, Penalty, Scanned, Session, Status, Transfer, UnavailableHome};
+use super::{Applied, Home, Penalty, Scanned, Session, Status, Transfer, UnavailableHome, Unreadable};
 use crate::admin::columns;
 use sshome_wire::display::Size;
 use std::time::SystemTime;
@@ -29,6 +29,13 @@ pub(super) fn status(status: &Status) -> String {
     text += "\n";
     let head = ["HOME", "USED", "RESERVED", "QUOTA", "FILES", "MAX FILES", "DISK FREE"].map(str::to_owned);
     text += &columns(&[vec![head], status.homes.iter().map(home).collect()].concat());
+    for home in &status.homes {
+        if let Some(found) = &home.unreadable {
+            text +=
+                &format!("\nPart of the home of {} cannot be read: uploads to it are refused\n", home.user);
+            text += &unreadable(Some(found));
+        }
+    }
     if !status.unavailable.is_empty() {
         text += "\n";
         text += &unavailable(&status.unavailable);
@@ -112,16 +119,27 @@ pub(super) fn scanned(homes: &[Scanned]) -> String {
     let line = |home: &Scanned| {
         let user = &home.user;
         let Some(found) = home.compared else {
-            return format!("{user}: {}\n", home.error.as_deref().unwrap_or("nothing was counted"));
+            let why = home.error.as_deref().unwrap_or("nothing was counted");
+            return format!("{user}: {why}\n{}", unreadable(home.unreadable.as_ref()));
         };
-        let holds = format!("{user}: {} in {} files, folders and links", Size(found.bytes), found.entries);
+        let mut text = format!("{user}: {} in {} files, folders and links", Size(found.bytes), found.entries);
+        if found.staged > 0 {
+            text += &format!(", and {} staged", Size(found.staged));
+        }
         match (found.bytes_off, found.entries_off) {
-            (0, 0) => format!("{holds}, as booked\n"),
+            (0, 0) => text += ", as booked",
             (bytes, entries) => {
                 let (bytes, entries) = (off(bytes, "bytes"), off(entries, "entries"));
-                format!("{holds}; the accounting had {bytes} and {entries}, and was corrected\n")
+                text += &format!("; the accounting had {bytes} and {entries}, and was corrected");
             }
         }
+        if found.staged_off != 0 {
+            let off = found.staged_off;
+            text += &format!(
+                "; what is booked as staged is off by {off:+} bytes: restart the server to count it anew"
+            );
+        }
+        text + "\n"
     };
     homes.iter().map(line).collect()
 }
@@ -133,6 +151,18 @@ fn off(number: i64, unit: &str) -> String {
         more if more > 0 => format!("{more} {unit} too many"),
         less => format!("{} {unit} too few", less.unsigned_abs()),
     }
+}
+
+/// What could not be read, a line each.
+fn unreadable(unreadable: Option<&Unreadable>) -> String {
+    let Some(unreadable) = unreadable else { return String::new() };
+    let lines = unreadable.first.iter().map(|entry| format!("  {}: {}\n", entry.path, entry.why));
+    let mut text: String = lines.collect();
+    let rest = unreadable.count.saturating_sub(unreadable.first.len() as u64);
+    if rest > 0 {
+        text += &format!("  and {rest} more\n");
+    }
+    text
 }
 
 /// What has become different.

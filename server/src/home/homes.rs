@@ -3,17 +3,16 @@
 use super::descriptors::{Descriptors, UserDescriptors};
 use super::prepare::{Opening, make_and_open, reason, writable};
 use super::{
-    Error, Home, HomeRoot, Kept, Left, Place, PrepareError, Result, Source, TURNS, Unavailable, freed_bytes,
-    scan::scan, sync::Disk,
+    Error, Home, HomeRoot, Kept, Place, PrepareError, Result, TURNS, Unavailable, replaced_file, scan::scan,
+    sync::Disk,
 };
 use crate::accounts::Account;
 use crate::auth::Login;
 use crate::config::shown;
-use crate::quota::{Comparison, Ledger, Ledgers, Limits};
+use crate::quota::{Comparison, Found, Ledger, Ledgers, Limits};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
-use sshome_wire::RemotePath;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -249,8 +248,8 @@ impl Homes {
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
-    /// Counts what a user's home holds and corrects its books, if nothing is booked meanwhile. Takes as long
-    /// as reading it.
+    /// Counts what a user's home holds and corrects its books, if nothing is booked meanwhile and all of it can
+    /// be read. Takes as long as reading it.
     ///
     /// # Errors
     /// If the home cannot be read.
@@ -261,9 +260,9 @@ impl Homes {
             let _names = home.lock_names();
             ledger.begin_count()
         };
-        let (found, whole) = scan(reopen(&home.top)?)?;
+        let found = scan(user, reopen(&home.top)?, |file| begun.wants(file))?;
         let _names = home.lock_names();
-        Ok(ledger.end_count(begun, found, whole))
+        ledger.end_count(&begun, found, || home.staged_bytes())
     }
 
     /// Removes parts of files and of streams that are older than this. Returns how many.
@@ -271,9 +270,9 @@ impl Homes {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let oldest = |age| i64::try_from(now.saturating_sub(age).as_secs()).unwrap_or(i64::MAX);
         let (file, stream) = (oldest(files), oldest(streams));
-        let expired = |left: &Left| match left.record.source {
-            Source::File { .. } => left.since.seconds < file,
-            Source::Stream(_) => left.since.seconds < stream,
+        let expired = |kept: &Kept| {
+            let oldest = if kept.left.is_stream() { stream } else { file };
+            kept.left.since.seconds < oldest
         };
         let places: Vec<_> = self.states().values().filter_map(State::place).collect();
         let homes = places.into_iter().filter_map(|place| Home::open(false, place).ok());
@@ -307,14 +306,17 @@ impl Home {
     /// removes the rest. No session may be in the home.
     fn recover(&self, ledger: &Arc<Ledger>) -> Result<()> {
         let Some(area) = &self.staging else { return Ok(()) };
-        for mut left in area.recover()? {
+        let mut all = area.recover()?;
+        // The longest first: of those that replace the same file it borrows the most.
+        all.sort_by_key(|left| std::cmp::Reverse(left.length));
+        for mut left in all {
             // Its client could not come while there was no server.
             left.renew();
-            let target = RemotePath::root().join(&left.record.target).ok();
-            let replaced = target.and_then(|path| self.stat(&path).ok());
-            let credit = replaced.as_ref().map_or(0, freed_bytes);
-            let room = ledger.reserve_anyway(left.length.saturating_sub(credit));
-            tracing::info!(bytes = left.length, "an upload can be gone on with");
+            let recorded = left.source().and_then(|_| self.locate_target(&left.path()).ok());
+            let replaced = recorded.as_ref().and_then(|(_, stat)| stat.as_ref()).map(replaced_file);
+            left.set_target(recorded.and_then(|(target, _)| target.identity().ok()));
+            let room = ledger.reserve_anyway(left.length, replaced);
+            tracing::info!(path = %left.path(), bytes = left.length, "a partial upload was found");
             self.shelf().put(Kept { left, room });
         }
         Ok(())
@@ -333,7 +335,7 @@ fn reopen(top: &OwnedFd) -> Result<OwnedFd> {
 }
 
 fn take_stock(account: &Account, top: &OwnedFd) -> Result<Ledger> {
-    let (found, counted) = scan(reopen(top)?)?;
-    tracing::info!(user = account.name, bytes = found.bytes, entries = found.entries, "home counted");
-    Ok(Ledger::new(limits(account), found, counted))
+    let Found { used, unreadable, .. } = scan(&account.name, reopen(top)?, |_| false)?;
+    tracing::info!(user = account.name, bytes = used.bytes, entries = used.entries, "home counted");
+    Ok(Ledger::new(limits(account), used, unreadable))
 }

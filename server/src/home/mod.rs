@@ -63,6 +63,9 @@ pub enum Error {
     /// A directory is where a file is needed.
     #[error("it is a directory")]
     IsDirectory,
+    /// A directory of a tree was moved elsewhere while the tree was walked.
+    #[error("it was moved while its tree was read; try again")]
+    Moved,
     /// A socket, a pipe or a device.
     #[error("it is not a regular file")]
     Special,

@@ -1,53 +1,56 @@
-//! What is left of uploads that were cut, until they go on.
+//! Partial uploads, until they are resumed.
 
-use super::{Home, Left, Source};
+use super::{EntryId, Home, Left, Source};
 use crate::quota::Reservation;
-use sshome_wire::RemotePath;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The parts of one home that nobody works on. Each keeps its room reserved. Whoever takes one has
-/// it alone: two writers never share a part.
+/// The partial uploads of one home that nobody works on. Each keeps its room reserved. Whoever takes one has
+/// it alone: two writers never share one.
 #[derive(Debug, Default)]
 pub struct Shelf(Mutex<Vec<Kept>>);
 
-/// A part, and the room that is reserved for it.
+/// A partial upload, and the room that is reserved for it.
 #[derive(Debug)]
 pub struct Kept {
-    /// The part.
+    /// The partial upload.
     pub left: Left,
     /// Its room.
     pub room: Reservation,
 }
 
 impl Shelf {
-    /// Puts a part on the shelf.
-    pub fn put(&self, kept: Kept) {
+    /// Puts a partial upload on the shelf.
+    pub fn put(&self, mut kept: Kept) {
+        kept.room.set_partial(true);
         self.parts().push(kept);
     }
 
-    /// Takes the longest part of just this source off the shelf.
+    /// Takes the longest one of just this source to this target off the shelf.
     #[must_use]
-    pub fn take(&self, target: &RemotePath, source: Source) -> Option<Kept> {
+    pub fn take(&self, target: &EntryId, source: Source) -> Option<Kept> {
         let mut parts = self.parts();
-        let fits = |kept: &Kept| {
-            let record = &kept.left.record;
-            (record.target.as_slice(), record.source) == (target.as_bytes(), source)
-        };
+        let fits = |kept: &Kept| kept.left.is_of(target) && kept.left.source() == Some(source);
         let best = parts.iter().enumerate().filter(|(_, kept)| fits(kept));
         let best = best.max_by_key(|(_, kept)| kept.left.length).map(|(at, _)| at)?;
-        Some(parts.swap_remove(best))
+        let mut kept = parts.swap_remove(best);
+        kept.room.set_partial(false);
+        Some(kept)
     }
 
-    /// All parts, as they are now.
+    /// All of them, as they are now.
     #[must_use]
     pub fn list(&self) -> Vec<Left> {
         self.parts().iter().map(|kept| kept.left.clone()).collect()
     }
 
-    fn take_if(&self, unwanted: impl Fn(&Left) -> bool) -> Vec<Kept> {
+    fn take_if(&self, unwanted: impl Fn(&Kept) -> bool) -> Vec<Kept> {
         let mut parts = self.parts();
-        let (out, stay) = std::mem::take(&mut *parts).into_iter().partition(|kept| unwanted(&kept.left));
+        if parts.is_empty() {
+            return Vec::new();
+        }
+        let (mut out, stay): (Vec<Kept>, _) = std::mem::take(&mut *parts).into_iter().partition(unwanted);
         *parts = stay;
+        out.iter_mut().for_each(|kept| kept.room.set_partial(false));
         out
     }
 
@@ -63,19 +66,20 @@ impl Home {
         &self.place.shelf
     }
 
-    /// Removes the parts that `unwanted` picks. Returns how many.
-    pub fn discard(&self, unwanted: impl Fn(&Left) -> bool) -> usize {
+    /// Removes the partial uploads that `unwanted` picks. Returns how many.
+    pub fn discard(&self, unwanted: impl Fn(&Kept) -> bool) -> usize {
         let parts = self.shelf().take_if(unwanted);
-        let count = parts.len();
-        parts.into_iter().for_each(|kept| self.remove_part(kept));
-        count
+        parts.into_iter().map(|kept| usize::from(self.remove_part(kept))).sum()
     }
 
-    /// Removes a part, and gives its room back.
-    pub fn remove_part(&self, kept: Kept) {
-        // Opened as a staged file and dropped: that removes it.
-        if let Err(error) = self.reopen(&kept.left) {
-            tracing::warn!(%error, "a part could not be removed");
+    /// Removes a partial upload, and gives its room back. Returns whether that worked: otherwise it is on the
+    /// shelf again, since its bytes are still on the disk.
+    pub fn remove_part(&self, kept: Kept) -> bool {
+        let removed = self.unlink_left(&kept.left);
+        if let Err(error) = &removed {
+            tracing::warn!(path = %kept.left.path(), %error, "a partial upload could not be removed");
+            self.shelf().put(kept);
         }
+        removed.is_ok()
     }
 }

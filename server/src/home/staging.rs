@@ -3,13 +3,13 @@
 //! A staged file of a random name holds the bytes. One that can be resumed has a record beside it
 //! that says what it is a part of: then it outlives the session, and the server.
 
-use super::{DescriptorPermit, Error, Home, Location, Mark, Names, Result, file_id, length};
+use super::{DescriptorPermit, EntryId, Error, Home, Location, Mark, Names, Result, file_id, length};
 use crate::quota::FileId;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use sshome_wire::{StreamId, Time};
+use sshome_wire::{RemotePath, StreamId, Time};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -64,8 +64,10 @@ impl Source {
 #[derive(Clone, Debug)]
 pub struct Left {
     name: String,
-    /// What it is a part of.
-    pub record: Record,
+    /// What it is a part of; none if the record beside it cannot be read.
+    record: Option<Record>,
+    /// Where it is to go; none if that is not known any more.
+    target: Option<EntryId>,
     /// Bytes that are there.
     pub length: u64,
     /// When the last of them came; of a stream, when it was last seen to, or the server started.
@@ -73,9 +75,48 @@ pub struct Left {
 }
 
 impl Left {
+    /// The path at which the upload began, for showing. One whose record cannot be read has its staged name.
+    #[must_use]
+    pub fn path(&self) -> RemotePath {
+        let recorded = self.record.as_ref().and_then(|record| RemotePath::root().join(&record.target).ok());
+        recorded.unwrap_or_else(|| {
+            let staged = format!("{STAGING}/{}", self.name);
+            RemotePath::root().join(staged.as_bytes()).unwrap_or_else(|_| RemotePath::root())
+        })
+    }
+
+    /// What it comes from; none if the record cannot be read.
+    #[must_use]
+    pub fn source(&self) -> Option<Source> {
+        self.record.as_ref().map(|record| record.source)
+    }
+
+    /// Whether it is of a stream.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        self.source().is_some_and(|source| source.is_stream())
+    }
+
+    /// Where it is to go; none if that is not known any more.
+    #[must_use]
+    pub fn target(&self) -> Option<&EntryId> {
+        self.target.as_ref()
+    }
+
+    /// Whether it is of an upload to this target.
+    #[must_use]
+    pub fn is_of(&self, target: &EntryId) -> bool {
+        self.target.as_ref() == Some(target)
+    }
+
+    /// Notes where it is to go.
+    pub(super) fn set_target(&mut self, target: Option<EntryId>) {
+        self.target = target;
+    }
+
     /// Notes that a stream was in somebody's hands up to now: from now on its client may be awaited.
     pub fn renew(&mut self) {
-        if self.record.source.is_stream() {
+        if self.is_stream() {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.since = Time { seconds: now.as_secs().cast_signed(), nanoseconds: now.subsec_nanos() };
         }
@@ -130,7 +171,9 @@ impl Area {
                 names.push(name);
             }
         }
-        let left: Vec<Left> = names.iter().filter_map(|name| self.look(name)).collect();
+        let has = |name: &str| names.iter().any(|other| other == name.as_bytes());
+        let recorded = |name: &&Vec<u8>| std::str::from_utf8(name).is_ok_and(|name| has(&record_name(name)));
+        let left: Vec<Left> = names.iter().filter(recorded).filter_map(|name| self.look(name)).collect();
         let kept = |name: &[u8]| {
             left.iter().any(|left| name == left.name.as_bytes() || name == record_name(&left.name).as_bytes())
         };
@@ -140,17 +183,52 @@ impl Area {
         Ok(left)
     }
 
-    /// A staged file with a record that can be read; none if it is anything else.
+    /// A staged file that has a record; none if it is anything else. A record that cannot be read does not make
+    /// the bytes worthless: its upload stays until it expires.
     fn look(&self, name: &[u8]) -> Option<Left> {
         let name = String::from_utf8(name.to_vec()).ok().filter(|name| !name.contains('.'))?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let record = rustix::fs::openat(&self.dir, record_name(&name).as_str(), flags, Mode::empty()).ok()?;
-        let mut bytes = Vec::new();
-        File::from(record).take(64 << 10).read_to_end(&mut bytes).ok()?;
-        let record = postcard::from_bytes(bytes.strip_prefix(MAGIC)?).ok()?;
         let stat = rustix::fs::statat(&self.dir, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return None;
+        }
+        let record = self.read_record(&name);
+        if let Err(why) = &record {
+            tracing::warn!(
+                staged = name,
+                why,
+                "the record of a partial upload cannot be read: it is kept until part-expiry, and cannot be resumed"
+            );
+        }
         let since = Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 };
-        Some(Left { name, record, length: length(&stat), since })
+        Some(Left { name, record: record.ok(), target: None, length: length(&stat), since })
+    }
+
+    fn read_record(&self, name: &str) -> std::result::Result<Record, String> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let record = rustix::fs::openat(&self.dir, record_name(name).as_str(), flags, Mode::empty());
+        let record = record.map_err(|error| error.to_string())?;
+        let mut bytes = Vec::new();
+        File::from(record).take(64 << 10).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        let bytes = bytes.strip_prefix(MAGIC).ok_or("it is of another version")?;
+        postcard::from_bytes(bytes).map_err(|error| error.to_string())
+    }
+
+    /// Bytes of all staged files, without the records.
+    pub(super) fn bytes(&self) -> Result<u64> {
+        let mut sum = 0;
+        for item in rustix::fs::Dir::read_from(&self.dir)? {
+            let item = item?;
+            let name = item.file_name();
+            if name.to_bytes().contains(&b'.') {
+                continue;
+            }
+            match rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => sum += length(&stat),
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(sum)
     }
 }
 
@@ -201,6 +279,28 @@ impl Home {
     }
 }
 
+impl Home {
+    /// Removes what was left, and its record.
+    pub(super) fn unlink_left(&self, left: &Left) -> Result<()> {
+        let area = self.staging.as_ref().ok_or(Error::Os(Errno::ROFS))?;
+        for name in [left.name.clone(), record_name(&left.name)] {
+            match rustix::fs::unlinkat(&area.dir, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of all staged files.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn staged_bytes(&self) -> Result<u64> {
+        self.staging.as_ref().map_or(Ok(0), Area::bytes)
+    }
+}
+
 impl Staged {
     /// The file.
     #[must_use]
@@ -227,17 +327,17 @@ impl Staged {
         Ok(())
     }
 
-    /// Leaves the file where it is, cut to `length` bytes, to be gone on with later. `record` is
-    /// what it was staged with.
+    /// Leaves the file where it is, cut to `length` bytes, to be resumed later. `record` is what it was
+    /// staged with.
     ///
     /// # Errors
     /// The kernel's; the file is then removed.
-    pub fn keep(mut self, record: Record, length: u64) -> Result<Left> {
+    pub fn keep(mut self, record: Record, target: Option<EntryId>, length: u64) -> Result<Left> {
         rustix::fs::ftruncate(&self.file, length)?;
         let stat = rustix::fs::fstat(&self.file)?;
         self.settled = true;
         let since = Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 };
-        let mut left = Left { name: self.name.clone(), record, length, since };
+        let mut left = Left { name: self.name.clone(), record: Some(record), target, length, since };
         left.renew();
         Ok(left)
     }

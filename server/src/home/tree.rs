@@ -1,31 +1,44 @@
 //! Walking a whole tree, without following any link.
 
 use super::resolve::stat_in;
-use super::{Error, Location, Result, STAGING};
-use rustix::fd::OwnedFd;
+use super::{Error, Location, Result, STAGING, file_id};
+use crate::quota::FileId;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
+use sshome_wire::MAX_PATH;
 use std::sync::Arc;
 
-/// How deep a tree may be. Each level holds two handles.
-const MAX_DEPTH: usize = 1000;
+/// How many directories above the one that is read are held open.
+const MAX_OPEN_ABOVE: usize = 16;
 
-/// What a walk is taken to hold.
-pub const TREE_DESCRIPTORS: usize = 20;
+/// The most handles that a walk holds: the top, the directory that is read, twice, and those above it.
+pub const TREE_DESCRIPTORS: usize = MAX_OPEN_ABOVE + 4;
 
-/// Goes through everything below a directory, depth first. Every step is relative to a handle, so
-/// that nothing that is renamed or replaced meanwhile leads the walk elsewhere.
+/// Goes through everything below a directory, depth first, at any depth: of a directory first what is no
+/// directory, then one directory after the other. Every step is relative to a handle, so that nothing that is
+/// renamed or replaced meanwhile leads the walk elsewhere.
+///
+/// The number of handles is bounded. A directory that was closed on the way down is reached again from below,
+/// by `..`, and must be the same one. What is remembered of it are the names of the directories in it.
 #[derive(Debug)]
 pub struct Tree {
+    /// The top first.
     levels: Vec<Level>,
+    /// The last level's entries, until they are read.
+    dir: Option<Dir>,
+    /// The name of what the last error is about; empty for a directory that is read.
+    failed: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct Level {
-    handle: Arc<OwnedFd>,
-    dir: Dir,
-    /// How to leave this directory: its own location and stat; none for the top.
-    own: Option<(Location, Stat)>,
+    /// None while it is closed. The first and the last are always open.
+    handle: Option<Arc<OwnedFd>>,
+    id: FileId,
+    name: Box<[u8]>,
+    /// The names of directories in it that are still to be read.
+    ahead: Vec<Box<[u8]>>,
 }
 
 /// One step of a walk.
@@ -35,7 +48,7 @@ pub enum TreeItem {
     /// Anything but a directory.
     Leaf(Location, Stat),
     /// A directory, after what is in it.
-    Leave(Location, Stat),
+    Leave(Location),
 }
 
 impl Tree {
@@ -44,50 +57,272 @@ impl Tree {
     /// # Errors
     /// The kernel's.
     pub fn below(top: OwnedFd) -> Result<Tree> {
-        let mut tree = Tree { levels: Vec::new() };
-        tree.push(top, None)?;
+        let mut tree = Tree { levels: Vec::new(), dir: None, failed: Vec::new() };
+        tree.push(top, Box::default())?;
         Ok(tree)
     }
 
-    /// The next step; none at the end. After an error the walk can go on: it is of one entry.
+    /// The next step; none at the end. After an error the walk can go on: it is of one entry, or of one
+    /// directory that was moved away with what is above it.
     ///
     /// # Errors
-    /// The kernel's.
+    /// The kernel's; [`Error::Moved`].
     pub fn next_step(&mut self) -> Result<Option<TreeItem>> {
-        while let Some(level) = self.levels.last_mut() {
-            let Some(item) = level.dir.read() else {
-                let own = self.levels.pop().and_then(|level| level.own);
-                match own {
-                    Some((location, stat)) => return Ok(Some(TreeItem::Leave(location, stat))),
-                    None => continue,
+        self.failed.clear();
+        loop {
+            if let Some(leaf) = self.read()? {
+                return Ok(Some(leaf));
+            }
+            let Some(level) = self.levels.last_mut() else { return Ok(None) };
+            if let Some(name) = level.ahead.pop() {
+                self.failed = name.to_vec();
+                if let Some(entered) = self.enter(name)? {
+                    return Ok(Some(entered));
                 }
-            };
-            let name = item?.file_name().to_bytes().to_vec();
+            } else if self.levels.len() > 1 {
+                return self.leave().map(Some);
+            } else {
+                self.levels.clear();
+            }
+        }
+    }
+
+    /// The path of the directory that the last step was in, or entered, relative to the top; none if it is
+    /// longer than a path can be.
+    #[must_use]
+    pub fn relative(&self) -> Option<Vec<u8>> {
+        let mut path: Vec<u8> = Vec::new();
+        for level in self.levels.iter().skip(1) {
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(&level.name);
+            if path.len() > MAX_PATH {
+                return None;
+            }
+        }
+        Some(path)
+    }
+
+    /// The path of what the last error is about, from the top, which is `/`; cut if it is longer than a path
+    /// can be.
+    #[must_use]
+    pub fn failed_at(&self) -> Vec<u8> {
+        let mut path = Vec::new();
+        let names = self.levels.iter().skip(1).map(|level| &level.name[..]);
+        for name in names.chain([&self.failed[..]]).filter(|name| !name.is_empty()) {
+            path.push(b'/');
+            path.extend_from_slice(name);
+            if path.len() > MAX_PATH {
+                path.truncate(MAX_PATH);
+                break;
+            }
+        }
+        if path.is_empty() { b"/".to_vec() } else { path }
+    }
+
+    /// Reads on in the last level, to the next entry that is no directory.
+    fn read(&mut self) -> Result<Option<TreeItem>> {
+        let (Some(dir), Some(level)) = (&mut self.dir, self.levels.last_mut()) else { return Ok(None) };
+        let Some(handle) = &level.handle else { return Ok(None) };
+        while let Some(item) = dir.read() {
+            let item = item?;
+            let name = item.file_name().to_bytes();
             if name == b"." || name == b".." || name == STAGING.as_bytes() {
                 continue;
             }
-            let stat = match stat_in(&level.handle, &name) {
+            let stat = match stat_in(handle, name) {
                 Err(Error::Os(Errno::NOENT)) => continue,
-                result => result?,
+                result => result.inspect_err(|_| self.failed = name.to_vec())?,
             };
-            let location = Location::new(Arc::clone(&level.handle), name);
-            if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-                return Ok(Some(TreeItem::Leaf(location, stat)));
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                level.ahead.push(name.into());
+                continue;
             }
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let handle = rustix::fs::openat(location.dir(), location.name(), flags, Mode::empty())?;
-            self.push(handle, Some((location.clone(), stat)))?;
-            return Ok(Some(TreeItem::Enter(location, stat)));
+            return Ok(Some(TreeItem::Leaf(Location::new(Arc::clone(handle), name.to_vec()), stat)));
         }
+        self.dir = None;
         Ok(None)
     }
 
-    fn push(&mut self, handle: OwnedFd, own: Option<(Location, Stat)>) -> Result<()> {
-        if self.levels.len() >= MAX_DEPTH {
-            return Err(Errno::NAMETOOLONG.into());
+    /// Goes down into a directory; none if it is gone.
+    fn enter(&mut self, name: Box<[u8]>) -> Result<Option<TreeItem>> {
+        let Some(above) = self.levels.last().and_then(|level| level.handle.clone()) else { return Ok(None) };
+        let handle = match open(&above, &name) {
+            Err(Error::Os(Errno::NOENT)) => return Ok(None),
+            result => result?,
+        };
+        let location = Location::new(above, name.to_vec());
+        let stat = self.push(handle, name)?;
+        self.failed.clear();
+        if let Some(far) = self.levels.len().checked_sub(MAX_OPEN_ABOVE + 2).filter(|far| *far > 0)
+            && let Some(level) = self.levels.get_mut(far)
+        {
+            level.handle = None;
         }
-        let dir = Dir::read_from(&handle)?;
-        self.levels.push(Level { handle: Arc::new(handle), dir, own });
-        Ok(())
+        Ok(Some(TreeItem::Enter(location, stat)))
+    }
+
+    fn push(&mut self, handle: OwnedFd, name: Box<[u8]>) -> Result<Stat> {
+        let stat = rustix::fs::fstat(&handle)?;
+        self.dir = Some(Dir::read_from(&handle)?);
+        let handle = Some(Arc::new(handle));
+        self.levels.push(Level { handle, id: file_id(&stat), name, ahead: Vec::new() });
+        Ok(stat)
+    }
+
+    /// Goes up from the last level.
+    fn leave(&mut self) -> Result<TreeItem> {
+        let Some(left) = self.levels.pop() else { return Err(Error::Moved) };
+        let above = match (self.levels.last(), &left.handle) {
+            (Some(Level { handle: Some(handle), .. }), _) => Arc::clone(handle),
+            (Some(level), Some(below)) => match open(below, b"..") {
+                Ok(handle) if file_id(&rustix::fs::fstat(&handle)?) == level.id => Arc::new(handle),
+                _ => return Err(self.give_up()),
+            },
+            _ => return Err(self.give_up()),
+        };
+        if let Some(level) = self.levels.last_mut() {
+            level.handle = Some(Arc::clone(&above));
+        }
+        Ok(TreeItem::Leave(Location::new(above, left.name.into_vec())))
+    }
+
+    /// Leaves out what can be reached no more: all up to a directory that is still open.
+    fn give_up(&mut self) -> Error {
+        while self.levels.last().is_some_and(|level| level.handle.is_none()) {
+            self.failed = self.levels.pop().map(|level| level.name.into_vec()).unwrap_or_default();
+        }
+        Error::Moved
+    }
+}
+
+fn open(above: impl AsFd, name: &[u8]) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(above, name, flags, Mode::empty())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    /// A chain of so many directories, with a file in each.
+    fn chain(top: &Path, depth: usize) {
+        let mut at = OwnedFd::from(std::fs::File::open(top).unwrap());
+        for _ in 0..depth {
+            rustix::fs::mkdirat(&at, "d", Mode::RWXU).unwrap();
+            at = open(&at, b"d").unwrap();
+            let flags = OFlags::CREATE | OFlags::WRONLY;
+            rustix::fs::openat(&at, "f", flags, Mode::RUSR).unwrap();
+        }
+    }
+
+    fn walk(top: &Path) -> Tree {
+        Tree::below(std::fs::File::open(top).unwrap().into()).unwrap()
+    }
+
+    fn remove(top: &Path) -> (usize, usize) {
+        let (mut tree, mut leaves, mut left) = (walk(top), 0, 0);
+        while let Some(item) = tree.next_step().unwrap() {
+            let flags = match item {
+                TreeItem::Enter(..) => continue,
+                TreeItem::Leaf(..) => rustix::fs::AtFlags::empty(),
+                TreeItem::Leave(..) => rustix::fs::AtFlags::REMOVEDIR,
+            };
+            let (TreeItem::Leaf(at, _) | TreeItem::Leave(at) | TreeItem::Enter(at, _)) = item;
+            rustix::fs::unlinkat(at.dir(), at.name(), flags).unwrap();
+            if flags.is_empty() { leaves += 1 } else { left += 1 }
+        }
+        (leaves, left)
+    }
+
+    #[test]
+    fn a_tree_of_any_depth_is_walked_and_removed_with_few_handles() {
+        const DEPTH: usize = 3000;
+        let dir = tempfile::tempdir().unwrap();
+        chain(dir.path(), DEPTH);
+        let mut tree = walk(dir.path());
+        let mut entered = 0;
+        while entered < DEPTH {
+            entered += usize::from(matches!(tree.next_step().unwrap(), Some(TreeItem::Enter(..))));
+        }
+        let open = tree.levels.iter().filter(|level| level.handle.is_some()).count();
+        assert_eq!(open, MAX_OPEN_ABOVE + 2, "the top, the last, and those above it");
+        assert_eq!(tree.relative(), None);
+        drop(tree);
+        assert_eq!(remove(dir.path()), (DEPTH, DEPTH));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn everything_is_told_once_with_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut want = BTreeSet::new();
+        for a in ["a", "b"] {
+            for b in ["c", "d", "e"] {
+                std::fs::create_dir_all(dir.path().join(a).join(b)).unwrap();
+                std::fs::write(dir.path().join(a).join(b).join("f"), "").unwrap();
+                want.extend([a.to_owned(), format!("{a}/{b}"), format!("{a}/{b}/f")]);
+            }
+        }
+        let (mut tree, mut found, mut left) = (walk(dir.path()), BTreeSet::new(), BTreeSet::new());
+        while let Some(item) = tree.next_step().unwrap() {
+            let relative = String::from_utf8(tree.relative().unwrap()).unwrap();
+            match item {
+                TreeItem::Enter(..) => assert!(found.insert(relative)),
+                TreeItem::Leaf(at, _) => {
+                    assert!(found.insert(format!("{relative}/{}", str::from_utf8(at.name()).unwrap())));
+                }
+                TreeItem::Leave(at) => {
+                    let name = str::from_utf8(at.name()).unwrap();
+                    assert!(left.insert(format!("{relative}/{name}").trim_start_matches('/').to_owned()));
+                }
+            }
+        }
+        assert_eq!(found, want);
+        assert_eq!(left, want.into_iter().filter(|path| !path.ends_with('f')).collect());
+    }
+
+    #[test]
+    fn a_directory_that_is_moved_away_ends_nothing_but_its_own_part() {
+        let dir = tempfile::tempdir().unwrap();
+        chain(dir.path(), 60);
+        std::fs::write(dir.path().join("last"), "").unwrap();
+        std::fs::create_dir(dir.path().join("elsewhere")).unwrap();
+        let mut tree = walk(dir.path());
+        let mut depth = 0;
+        while depth < 60 {
+            match tree.next_step().unwrap() {
+                Some(TreeItem::Enter(at, _)) if at.name() == b"d" => depth += 1,
+                Some(_) => {}
+                None => panic!("the chain was not found"),
+            }
+        }
+        // Its parent is closed by now, and `..` leads elsewhere.
+        std::fs::rename(dir.path().join("d/d/d/d"), dir.path().join("elsewhere/d")).unwrap();
+        let (mut errors, mut steps) = (Vec::new(), 0);
+        loop {
+            match tree.next_step() {
+                Ok(None) => break,
+                Ok(Some(_)) => steps += 1,
+                Err(error) => errors.push((error, tree.failed_at())),
+            }
+            assert!(steps < 1000);
+        }
+        assert_eq!(errors, [(Error::Moved, b"/d".to_vec())]);
+    }
+
+    #[test]
+    fn what_is_gone_when_its_turn_comes_is_no_error() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        let mut tree = walk(dir.path());
+        assert!(matches!(tree.next_step(), Ok(Some(TreeItem::Enter(..)))));
+        std::fs::remove_dir(dir.path().join("a/b")).unwrap();
+        assert!(matches!(tree.next_step(), Ok(Some(TreeItem::Leave(..)))));
+        assert!(matches!(tree.next_step(), Ok(None)));
+        assert!(matches!(tree.next_step(), Ok(None)));
     }
 }

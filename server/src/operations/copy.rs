@@ -11,6 +11,9 @@ use sshome_wire::{End, Put, RemotePath, Status};
 /// Small files are published this many at a time.
 const GROUP: usize = 256;
 
+/// How many handles the copies and directories may hold that are not published yet.
+const MAX_HANDLES: usize = 384;
+
 /// A copy under way, of a file or of a tree. Every file is staged, verified and published like an
 /// upload. Links in a tree are copied as links.
 pub struct Copy {
@@ -18,8 +21,6 @@ pub struct Copy {
     to: RemotePath,
     tree: Option<Tree>,
     _descriptors: Option<DescriptorPermit>,
-    /// Names from `from` down to where the walk is.
-    trail: Vec<Vec<u8>>,
     file: Option<FileCopy>,
     group: Vec<Placement>,
     /// Directories and links that were made and are not known to be on the disk.
@@ -49,7 +50,6 @@ impl Copy {
             to: to.clone(),
             tree: None,
             _descriptors: None,
-            trail: Vec::new(),
             file: None,
             group: Vec::new(),
             made: Vec::new(),
@@ -106,7 +106,7 @@ impl Copy {
             match tree.next_step().of_file(&self.from) {
                 Ok(None) => return self.outcome(user),
                 Ok(Some(item)) => {
-                    if let Err(error) = self.take(user, item) {
+                    if let Err(error) = self.take(user, item).and_then(|()| self.place_if_many(user)) {
                         self.fail(error)?;
                     }
                 }
@@ -118,12 +118,11 @@ impl Copy {
 
     fn take(&mut self, user: &User, item: TreeItem) -> Result<()> {
         match item {
-            TreeItem::Enter(location, stat) => {
-                self.trail.push(location.name().to_vec());
+            TreeItem::Enter(_, stat) => {
                 let to = self.below(&self.to, &[])?;
                 self.made.extend(make_directory(user, &to, false, Some(stat.st_mode & 0o777))?.1);
             }
-            TreeItem::Leave(..) => drop(self.trail.pop()),
+            TreeItem::Leave(..) => {}
             TreeItem::Leaf(location, stat) => self.leaf(user, &location, &stat)?,
         }
         Ok(())
@@ -146,7 +145,13 @@ impl Copy {
             Ok(placement) => self.group.push(placement),
             Err(error) => self.fail(error)?,
         }
-        let full = self.group.len() + self.made.len() >= GROUP || user.home.descriptors_are_scarce();
+        self.place_if_many(user)
+    }
+
+    fn place_if_many(&mut self, user: &User) -> Result<()> {
+        // A copy holds itself and its directory.
+        let handles = 2 * self.group.len() + self.made.len();
+        let full = self.group.len() >= GROUP || handles >= MAX_HANDLES || user.home.descriptors_are_scarce();
         if full { self.place_group(user) } else { Ok(()) }
     }
 
@@ -179,10 +184,15 @@ impl Copy {
         Ok(())
     }
 
+    /// The path of a name where the walk is, or of that directory if the name is empty, below `top`.
     fn below(&self, top: &RemotePath, name: &[u8]) -> Result<RemotePath> {
-        let names = self.trail.iter().map(Vec::as_slice).chain([name]).filter(|name| !name.is_empty());
-        let relative = names.collect::<Vec<_>>().join(&b'/');
-        top.join(&relative).map_err(|_| Errno::NAMETOOLONG).of_file(top)
+        let relative = match &self.tree {
+            Some(tree) => tree.relative().ok_or(Errno::NAMETOOLONG).of_file(top)?,
+            None => Vec::new(),
+        };
+        let names = [&relative[..], name].into_iter().filter(|name| !name.is_empty());
+        let below = names.collect::<Vec<_>>().join(&b'/');
+        top.join(&below).map_err(|_| Errno::NAMETOOLONG).of_file(top)
     }
 }
 

@@ -37,6 +37,16 @@ pub enum Error {
         /// What is lacking.
         exceeded: Exceeded,
     },
+    /// A file cannot get another name while an upload counts on replacing it, since both do not fit.
+    #[error(
+        "{path} is being replaced by an upload that does not fit beside it: {exceeded}; wait until it has ended"
+    )]
+    BeingReplaced {
+        /// The file.
+        path: RemotePath,
+        /// What is lacking.
+        exceeded: Exceeded,
+    },
     /// A directory where a file is needed. The hint says what does it.
     #[error("{path} is a directory{hint}")]
     IsDirectory {
@@ -131,7 +141,7 @@ impl Error {
     pub fn status(&self) -> Status {
         match self {
             Error::Disk { directory, error, .. } => disk_status(*error, *directory),
-            Error::Quota { .. } => Status::QuotaExceeded,
+            Error::Quota { .. } | Error::BeingReplaced { .. } => Status::QuotaExceeded,
             Error::IsDirectory { .. } | Error::NotDirectory(_) => Status::WrongType,
             Error::Mismatch { .. } | Error::Rotten(_) => Status::DigestMismatch,
             Error::ReadOnly | Error::Owner(_) => Status::PermissionDenied,
@@ -172,6 +182,7 @@ fn disk_status(error: home::Error, directory: bool) -> Status {
         home::Error::Dot => Status::Failed,
         home::Error::IsDirectory | home::Error::Special => Status::WrongType,
         home::Error::Descriptors(_) => Status::Busy,
+        home::Error::Moved => Status::Changed,
         home::Error::Os(errno) => match errno {
             Errno::NOENT if directory => Status::NoSuchDirectory,
             Errno::NOENT => Status::NoSuchFile,

@@ -3,7 +3,7 @@
 use super::error::{Context, of_parent, over_quota};
 use super::{Error, Result, User};
 use crate::home::{self, Location};
-use crate::quota::Change;
+use crate::quota::{Change, Freed};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
@@ -93,14 +93,15 @@ fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<
 /// name is new.
 ///
 /// # Errors
-/// If the name is taken, or one entry more would exceed the quota.
+/// If the name is taken, or the text or one entry more would exceed the quota.
 pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Location> {
     user.require_write()?;
     let location = user.home.locate(path).map_err(of_parent(user, path))?;
-    let reservation = user.ledger.reserve(0, 1).map_err(over_quota(user, path))?;
+    let length = target.len() as u64;
+    let reservation = user.ledger.reserve(length, 1).map_err(over_quota(user, path))?;
     let names = user.home.lock_names();
     location.make_symlink(target, &names).of_file(path)?;
-    reservation.commit(Change { bytes: 0, entries: 1 });
+    reservation.commit(Change { bytes: length.cast_signed(), entries: 1 });
     user.audit.link_made(&user.logged(&location, path), target);
     Ok(location)
 }
@@ -122,7 +123,7 @@ pub fn remove_directory(user: &User, path: &RemotePath) -> Result<()> {
     let location = user.home.locate(path).of_directory(path)?;
     let names = user.home.lock_names();
     location.remove_directory(&names).of_directory(path)?;
-    user.ledger.removed(None);
+    user.ledger.removed(Freed::Nothing);
     user.audit.directory_removed(&user.logged(&location, path));
     Ok(())
 }

@@ -22,6 +22,7 @@ mod part;
 mod place;
 mod remove;
 mod rename;
+mod room;
 mod space;
 mod upload;
 
@@ -39,7 +40,7 @@ pub use hash::Hashing;
 pub use keys::{install_key, keys, remove_key};
 pub use links::{hard_link, read_link, real_path};
 pub use open_file::{OpenFile, OpenMode};
-pub use part::{CheckedPart, PartCheck, StreamLeft, discard, find_stream, parts};
+pub use part::{CheckedPart, PartCheck, StreamLeft, discard, find_stream, parts, target_id};
 pub use place::{Placement, place};
 pub use remove::{Removal, remove};
 pub use rename::{rename, rename_exact};
@@ -50,10 +51,10 @@ use crate::accounts::{Access, SftpUploads};
 use crate::audit::Audit;
 use crate::auth::Login;
 use crate::home::{self, DescriptorPermit, Home, Homes, Location, Mark, Names, file_id, length};
-use crate::quota::{Held, Ledger, Ledgers};
+use crate::quota::{Freed, Held, Ledger, Ledgers, Taken};
 use error::Context;
 use rustix::fs::{FileType, Stat};
-use sshome_wire::{RemotePath, Usage};
+use sshome_wire::{CreditedUsage, RemotePath, Usage};
 use std::fs::File;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -159,17 +160,18 @@ impl User {
 ///
 /// # Errors
 /// If the disk does not tell how much is free.
-pub fn usage(user: &User) -> Result<Usage> {
-    let (used, reserved) = user.ledger.usage();
+pub fn usage(user: &User) -> Result<CreditedUsage> {
+    let Taken { used, staged, credited } = user.ledger.usage();
     let limits = user.ledger.limits();
-    Ok(Usage {
+    let usage = Usage {
         used: used.bytes,
-        reserved: reserved.bytes,
+        reserved: staged.bytes,
         quota: limits.bytes,
         entries: used.entries,
         max_entries: limits.entries,
         disk_free: user.home.disk_free().of_file(&RemotePath::root())?,
-    })
+    };
+    Ok(CreditedUsage { usage, credited })
 }
 
 /// Puts everything that was done before on the disk.
@@ -186,12 +188,18 @@ fn hold(user: &User, file: &File, stat: &Stat) -> home::Result<Held> {
     user.ledger.hold(file_id(stat), || Ok(length(&rustix::fs::fstat(file)?)))
 }
 
-/// The file that goes if what is here is removed or replaced; none if it is no file or has other names.
-fn last_name(user: &User, at: &Location, stat: &Stat, _names: &Names<'_>) -> home::Result<Option<Held>> {
-    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    if !is_file || stat.st_nlink > 1 {
-        return Ok(None);
+/// What goes with a name if it is removed or replaced. `stat` is of what has it now.
+fn freed(user: &User, at: &Location, stat: &Stat, _names: &Names<'_>) -> home::Result<Freed> {
+    if stat.st_nlink > 1 {
+        return Ok(Freed::Nothing);
     }
-    // It may have been written to and closed since it was looked at.
-    user.ledger.hold(file_id(stat), || Ok(length(&at.stat()?))).map(Some)
+    Ok(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Symlink => Freed::Link(length(stat)),
+        // It may have been written to and closed since it was looked at.
+        FileType::RegularFile => {
+            let now = || at.stat().map(|stat| length(&stat));
+            Freed::File(user.ledger.hold(file_id(stat), now)?)
+        }
+        _ => Freed::Nothing,
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::error::{Context, errno};
 use super::{Result, User};
-use crate::home::{Claim, Kept, Record, Shelf, Source, Staged};
+use crate::home::{Claim, EntryId, Kept, Location, Record, Shelf, Source, Staged};
 use crate::quota::Reservation;
 use sshome_wire::{BLOCK, BlockHasher, Digest, Part, RemotePath, StreamId, Time};
 use std::fs::File;
@@ -19,11 +19,13 @@ pub fn parts(user: &User) -> Vec<Part> {
         .list()
         .into_iter()
         .map(|left| Part {
-            path: left.record.target,
+            path: left.path().as_bytes().to_vec(),
             length: left.length,
-            size: match left.record.source {
-                Source::File { size, .. } => size,
-                Source::Stream(_) => 0,
+            size: match left.source() {
+                Some(Source::File { size, .. }) => size,
+                Some(Source::Stream(_)) => 0,
+                // Nobody knows: its record cannot be read.
+                None => left.length,
             },
             since: left.since,
         })
@@ -32,9 +34,22 @@ pub fn parts(user: &User) -> Vec<Part> {
     parts
 }
 
-/// Removes what is left of uploads to this path; of all where none is given. Returns how many.
+/// Removes what is left of uploads to this path; of all where none is given. Returns how many. A path as
+/// [`parts`] tells it always works, also if the directory is gone.
 pub fn discard(user: &User, path: Option<&RemotePath>) -> usize {
-    user.home.discard(|left| path.is_none_or(|path| left.record.target == path.as_bytes()))
+    let target = path.and_then(|path| target_id(user, path));
+    user.home.discard(|kept| {
+        let is_of = |path: &RemotePath| {
+            kept.left.path() == *path || target.as_ref().is_some_and(|target| kept.left.is_of(target))
+        };
+        path.is_none_or(is_of)
+    })
+}
+
+/// Where an upload to this path would go; none if the directory is missing.
+#[must_use]
+pub fn target_id(user: &User, path: &RemotePath) -> Option<EntryId> {
+    user.home.locate_target(path).and_then(|(target, _)| target.identity()).ok()
 }
 
 /// A staged file and the room that is reserved for it. If it is dropped before it is complete, and
@@ -43,6 +58,7 @@ pub fn discard(user: &User, path: Option<&RemotePath>) -> usize {
 pub(super) struct Draft {
     held: Option<(Staged, Reservation)>,
     record: Option<Record>,
+    target: Option<EntryId>,
     shelf: Arc<Shelf>,
     /// Of a stream: dropped when what is left of it is on the shelf.
     claim: Option<Claim>,
@@ -56,10 +72,13 @@ impl Draft {
         staged: Staged,
         room: Reservation,
         record: Option<Record>,
+        target: &Location,
         claim: Option<Claim>,
     ) -> Draft {
         let shelf = Arc::clone(user.home.shelf());
-        Draft { held: Some((staged, room)), record, shelf, claim, written: 0 }
+        // Only what can be kept needs to be found again.
+        let target = record.as_ref().and_then(|_| target.identity().ok());
+        Draft { held: Some((staged, room)), record, target, shelf, claim, written: 0 }
     }
 
     /// Whether it is of a stream.
@@ -97,10 +116,12 @@ impl Drop for Draft {
         if length == 0 {
             return;
         }
-        let needed = length.saturating_sub(room.credit());
-        room.shrink_to(needed, 0);
-        match staged.keep(record, length) {
-            Ok(left) => self.shelf.put(Kept { left, room }),
+        match staged.keep(record, self.target.take(), length) {
+            Ok(left) => {
+                // Now that the rest is gone from the disk.
+                room.shrink_to(length, 0);
+                self.shelf.put(Kept { left, room });
+            }
             Err(error) => tracing::warn!(%error, "a part could not be kept"),
         }
     }
@@ -189,6 +210,12 @@ impl CheckedPart {
         Some(GoneOn { staged, room, claim, digests: self.digests })
     }
 
+    /// Where it is to go.
+    #[must_use]
+    pub fn target(&self) -> Option<&EntryId> {
+        self.lease.kept.as_ref()?.left.target()
+    }
+
     /// The stream that it is of; none if it is of a file.
     pub(super) fn stream(&self) -> Option<StreamId> {
         self.lease.claim.as_ref().map(Claim::id)
@@ -217,7 +244,8 @@ impl PartCheck {
         source: Source,
         claim: Option<Claim>,
     ) -> Result<Option<PartCheck>> {
-        let Some(kept) = user.home.shelf().take(path, source) else { return Ok(None) };
+        let kept = target_id(user, path).and_then(|target| user.home.shelf().take(&target, source));
+        let Some(kept) = kept else { return Ok(None) };
         let file = user.home.read_part(&kept.left);
         let lease = Lease { kept: Some(kept), shelf: Arc::clone(user.home.shelf()), claim };
         let (hasher, buffer) = (BlockHasher::new(), vec![0; 1 << 20]);
@@ -253,7 +281,7 @@ impl PartCheck {
             return Ok(None);
         }
         let mut digests = self.hasher.whole_blocks();
-        if let Some(Source::File { size, .. }) = self.lease.kept.as_ref().map(|kept| kept.left.record.source)
+        if let Some(Source::File { size, .. }) = self.lease.kept.as_ref().and_then(|kept| kept.left.source())
         {
             digests.truncate(usize::try_from(BlockHasher::knowable(size)).unwrap_or(usize::MAX));
         }

@@ -1,14 +1,14 @@
 //! Publishing: from a staged file to a name, whole and durable.
 
 use super::error::{Context, over_quota};
-use super::{Error, Result, User, last_name};
+use super::{Error, Result, User, freed};
 use crate::audit::Transfer;
 use crate::home::{self, Claim, Location, Mark, Staged};
-use crate::quota::{Change, FileId, Reservation};
+use crate::quota::{Change, FileId, Freed, Reservation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use sshome_wire::{Digest, RemotePath};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// More files than this are cheaper to put on the disk with one `syncfs` than one by one.
 pub(super) const FEW: usize = 4;
@@ -42,13 +42,15 @@ pub fn place(user: &User, placements: Vec<Placement>, made: Vec<Location>) -> (V
     let mark = placements.iter().map(|placement| placement.staged.mark()).min();
     let mark = mark.unwrap_or_else(|| user.home.mark());
     let data = sync_data(user, &placements, mark);
-    let mut directories = HashMap::new();
+    let (mut directories, mut targets) = (HashMap::new(), HashSet::new());
     let note = |target: Location, directories: &mut HashMap<FileId, Location>| {
-        if let Ok(id) = target.dir_id() {
-            directories.entry(id).or_insert(target);
-        }
+        let id = target.identity().ok()?;
+        directories.entry(id.directory).or_insert(target);
+        Some(id)
     };
-    made.into_iter().for_each(|location| note(location, &mut directories));
+    for location in made {
+        note(location, &mut directories);
+    }
     let mut results = Vec::with_capacity(placements.len());
     {
         let names = user.home.lock_names();
@@ -56,15 +58,15 @@ pub fn place(user: &User, placements: Vec<Placement>, made: Vec<Location>) -> (V
             let (path, target) = (placement.path.clone(), placement.target.clone());
             let result = data.of_file(&path).and_then(|()| publish(user, placement, &names));
             if result.is_ok() {
-                note(target, &mut directories);
+                targets.extend(note(target, &mut directories));
             }
             results.push(result.map(|published| (path, published)));
         }
     }
     // A part of what a name held or was to hold is of no more use; but a stream could not begin anew.
-    for (path, _) in results.iter().flatten() {
-        user.home.discard(|left| left.record.target == path.as_bytes() && !left.record.source.is_stream());
-    }
+    user.home.discard(|kept| {
+        !kept.left.is_stream() && kept.left.target().is_some_and(|target| targets.contains(target))
+    });
     let synced = sync_directories(user, &directories, mark);
     let results = results.into_iter().map(|result| {
         let (path, published) = result?;
@@ -107,7 +109,8 @@ impl Published {
 
 /// Renames one file into place and books the difference to what it replaces.
 fn publish(user: &User, placement: Placement, names: &home::Names<'_>) -> Result<Published> {
-    let Placement { path, target, staged, mut reservation, size, exclusive, digest, transfer, .. } =
+    // What is bound last is dropped first: the staged file is gone before its room is free.
+    let Placement { path, target, mut reservation, staged, size, exclusive, digest, transfer, .. } =
         placement;
     user.home.root().check().of_file(&path)?;
     let replaced = target.stat_if_any().of_file(&path)?;
@@ -122,10 +125,10 @@ fn publish(user: &User, placement: Placement, names: &home::Names<'_>) -> Result
     // What was there when the upload began may have gone meanwhile, or be held open.
     let entries = u64::from(replaced.is_none());
     let old = match &replaced {
-        Some(stat) => last_name(user, &target, stat, names).of_file(&path)?,
-        None => None,
+        Some(stat) => freed(user, &target, stat, names).of_file(&path)?,
+        None => Freed::Nothing,
     };
-    reservation.cover(size, entries, old.as_ref()).map_err(over_quota(user, &path))?;
+    reservation.cover(size, entries, &old).map_err(over_quota(user, &path))?;
     staged.publish(&target, names).of_file(&path)?;
     let change = Change { bytes: i64::try_from(size).unwrap_or(i64::MAX), entries: entries as i64 };
     reservation.commit_replacing(change, old);

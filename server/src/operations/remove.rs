@@ -1,8 +1,9 @@
 //! Removing: `rm`.
 
 use super::error::Context;
-use super::{Error, Result, User, last_name};
+use super::{Error, Result, User, freed};
 use crate::home::{self, DescriptorPermit, Location, TREE_DESCRIPTORS, Tree, TreeItem};
+use crate::quota::Freed;
 use rustix::fs::FileType;
 use sshome_wire::RemotePath;
 
@@ -23,9 +24,9 @@ pub fn remove(user: &User, path: &RemotePath) -> Result<()> {
 /// Removes a name that is no directory, and books what that frees. `path` is for the log.
 fn unlink(user: &User, location: &Location, path: &RemotePath) -> home::Result<()> {
     let names = user.home.lock_names();
-    let last = last_name(user, location, &location.stat()?, &names)?;
+    let freed = freed(user, location, &location.stat()?, &names)?;
     location.unlink(&names)?;
-    user.ledger.removed(last);
+    user.ledger.removed(freed);
     user.audit.removed(path);
     Ok(())
 }
@@ -84,17 +85,17 @@ impl Removal {
         for _ in 0..most {
             let removed = match tree.next_step() {
                 Ok(Some(TreeItem::Enter(location, stat))) => {
-                    self.at = below(&self.at, &location);
+                    self.at = at(&self.top, tree);
                     home::open_to_owner(&location, &stat).of_directory(&self.at)
                 }
                 Ok(Some(TreeItem::Leaf(location, _))) => {
                     let path = below(&self.at, &location);
                     unlink(user, &location, &path).of_file(&path)
                 }
-                Ok(Some(TreeItem::Leave(location, _))) => {
-                    let removed = unlink_directory(user, &location, &self.at).of_directory(&self.at);
-                    self.at = self.at.split().map_or_else(RemotePath::root, |(parent, _)| parent);
-                    removed
+                Ok(Some(TreeItem::Leave(location))) => {
+                    self.at = at(&self.top, tree);
+                    let path = below(&self.at, &location);
+                    unlink_directory(user, &location, &path).of_directory(&path)
                 }
                 Ok(None) => {
                     if let Some(first) = self.first_failure.take() {
@@ -103,7 +104,10 @@ impl Removal {
                     unlink_directory(user, own, &self.top).of_directory(&self.path)?;
                     return Ok(true);
                 }
-                Err(error) => Err(error).of_file(&self.at),
+                Err(error) => {
+                    self.at = at(&self.top, tree);
+                    Err(error).of_file(&self.at)
+                }
             };
             self.removed += u64::from(removed.is_ok());
             if let Err(error) = removed {
@@ -115,6 +119,14 @@ impl Removal {
     }
 }
 
+/// The path of the directory that a walk over the tree at `top` is in, for telling of it. One that is too long
+/// for a path of ours is known by the tree.
+fn at(top: &RemotePath, tree: &Tree) -> RemotePath {
+    let below = tree.relative().filter(|relative| !relative.is_empty());
+    let path = below.and_then(|relative| top.join(&relative).ok());
+    path.unwrap_or_else(|| top.clone())
+}
+
 /// The path of a name in a directory, for telling of it.
 fn below(directory: &RemotePath, location: &Location) -> RemotePath {
     // One that is too long for a path of ours is known by its directory.
@@ -124,7 +136,7 @@ fn below(directory: &RemotePath, location: &Location) -> RemotePath {
 fn unlink_directory(user: &User, location: &Location, path: &RemotePath) -> home::Result<()> {
     let names = user.home.lock_names();
     location.remove_directory(&names)?;
-    user.ledger.removed(None);
+    user.ledger.removed(Freed::Nothing);
     user.audit.directory_removed(path);
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Renaming: `mv`, and what SFTP calls renaming.
 
 use super::error::{Context, of_parent};
-use super::{Error, Result, User, last_name};
+use super::{Error, Result, User, freed, room};
 use crate::home::{Location, Names, file_id};
+use crate::quota::Freed;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
@@ -23,7 +24,7 @@ pub fn rename(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
     if two_names && moved.st_nlink > 1 && !change.is_one_place()? {
         // rename(2) would do nothing, and leave both.
         change.source.unlink(&names).of_file(from)?;
-        user.ledger.removed(None);
+        user.ledger.removed(Freed::Nothing);
         change.tell(user, true);
         return Ok(());
     }
@@ -104,13 +105,16 @@ impl<'a> Renaming<'a> {
 
     fn make(&self, user: &User, moved: &Stat, replaced: Option<Stat>, names: &Names<'_>) -> Result<()> {
         let replaced = replaced.filter(|replaced| file_id(replaced) != file_id(moved));
-        let last = match &replaced {
-            Some(stat) => last_name(user, &self.target, stat, names).of_file(self.to)?,
-            None => None,
+        let freed = match &replaced {
+            Some(stat) => freed(user, &self.target, stat, names).of_file(self.to)?,
+            None => Freed::Nothing,
         };
+        if !self.is_one_place()? {
+            room::end_credit(user, self.from, moved)?;
+        }
         self.source.rename(&self.target, names).map_err(|error| self.failed(error))?;
         if replaced.is_some() {
-            user.ledger.removed(last);
+            user.ledger.removed(freed);
         }
         self.tell(user, replaced.is_some());
         Ok(())

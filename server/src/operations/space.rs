@@ -31,21 +31,20 @@ pub struct Space {
 /// If the kernel does not tell.
 pub fn space(user: &User) -> Result<Space> {
     let disk = user.home.disk().of_file(&RemotePath::root())?;
-    let (used, reserved) = user.ledger.usage();
+    let charged = user.ledger.usage().charged();
     let limits = user.ledger.limits();
     let block = disk.f_frsize.max(1);
     let (blocks, blocks_free) = match limits.bytes {
         None => (disk.f_blocks, disk.f_bavail),
         Some(quota) => {
-            let used = used.bytes.saturating_add(reserved.bytes);
-            let free = quota.saturating_sub(used).min(disk.f_bavail.saturating_mul(block));
-            (used.saturating_add(free).div_ceil(block), free / block)
+            let free = quota.saturating_sub(charged.bytes).min(disk.f_bavail.saturating_mul(block));
+            (charged.bytes.saturating_add(free).div_ceil(block), free / block)
         }
     };
     let (entries, entries_free) = match limits.entries {
         None => (disk.f_files, disk.f_favail),
         Some(max) => {
-            let left = max.saturating_sub(used.entries.saturating_add(reserved.entries));
+            let left = max.saturating_sub(charged.entries);
             // A disk that has no fixed number of them tells 0 of 0.
             (max, if disk.f_files == 0 { left } else { left.min(disk.f_favail) })
         }

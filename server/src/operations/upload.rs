@@ -2,9 +2,9 @@
 
 use super::error::{Context, errno, of_parent};
 use super::part::{CheckedPart, Draft, GoneOn};
-use super::{Error, Placement, Result, User};
+use super::{Error, Placement, Result, User, room};
 use crate::audit::{Direction, Transfer};
-use crate::home::{Claim, Location, Record, Source, Staged, Stamp, replaced_file};
+use crate::home::{Claim, Location, Record, Source, Staged, Stamp};
 use crate::quota::Reservation;
 use rustix::fs::{FileType, Mode, Stat, Timespec, Timestamps, UTIME_OMIT};
 use sshome_wire::{BLOCK, BlockHasher, Digest, End, Put, RemotePath, Status, StreamId, Time};
@@ -90,32 +90,30 @@ impl Upload {
         if let Some(stat) = &replaced {
             refuse_what_is_no_file(stat, &path)?;
         }
-        let old = replaced.as_ref().map(replaced_file);
-        let record = record(put, &path, stream);
+        let exists = replaced.is_some();
+        let record = record(user, put, &path, &target, stream);
         let (draft, hasher) = if put.resume == 0 {
             // Whatever is there is not of this source.
             part.into_iter().for_each(|part| part.remove(user));
             let claim = stream.map(|id| claim(user, id, &path)).transpose()?;
             let needed = put.size.unwrap_or(0);
-            let room = user.ledger.reserve_file(needed, old);
-            let room = room.map_err(|exceeded| quota(&path, exceeded, needed))?;
+            let room = room::reserve(user, &path, &target, needed, exists)?;
             let staged = user.home.stage(record.as_ref()).of_file(&path)?;
-            (Draft::new(user, staged, room, record, claim), BlockHasher::new())
+            (Draft::new(user, staged, room, record, &target, claim), BlockHasher::new())
         } else {
             let part = part.filter(|part| part.stream() == stream);
             let part = part.and_then(|part| part.go_on(user, put.resume));
             let GoneOn { staged, mut room, claim, digests } =
                 part.ok_or_else(|| Error::NoPart(path.clone()))?;
             let written = digests.len() as u64 * BLOCK;
-            room.count_on(old);
-            let (needed, entries) = (put.size.unwrap_or(written), u64::from(old.is_none()));
-            let raised = room.raise_to(needed.saturating_sub(room.credit()), entries);
-            let mut draft = Draft::new(user, staged, room, record, claim);
+            let needed = put.size.unwrap_or(written);
+            let raised = room::raise(user, &path, &target, &mut room, needed, exists);
+            let mut draft = Draft::new(user, staged, room, record, &target, claim);
             draft.written = written;
             if raised.is_err() && draft.is_stream() {
                 draft.spoil();
             }
-            raised.map_err(|exceeded| quota(&path, exceeded, needed))?;
+            raised?;
             draft.cut().of_file(&path)?;
             (draft, BlockHasher::after(digests))
         };
@@ -255,12 +253,11 @@ impl Upload {
     /// Reserves for an upload of unknown length, a step at a time, or exactly where a step is too much.
     fn make_room(&mut self, written: u64) -> Result<()> {
         let Some(room) = self.draft.room() else { return Ok(()) };
-        let needed = written.saturating_sub(room.credit());
-        if needed <= room.bytes() {
+        if written <= room.bytes() {
             return Ok(());
         }
-        room.raise_to(needed.next_multiple_of(STEP), 0)
-            .or_else(|_| room.raise_to(needed, 0))
+        room.raise_to(written.next_multiple_of(STEP), 0)
+            .or_else(|_| room.raise_to(written, 0))
             .map_err(|exceeded| Error::Quota { path: self.path.clone(), exceeded })
     }
 }
@@ -276,7 +273,13 @@ impl Draft {
 }
 
 /// What a put of a large file, or of a stream, leaves behind if it is cut: by this it is found again.
-fn record(put: &Put, path: &RemotePath, stream: Option<StreamId>) -> Option<Record> {
+fn record(
+    user: &User,
+    put: &Put,
+    path: &RemotePath,
+    target: &Location,
+    stream: Option<StreamId>,
+) -> Option<Record> {
     let source = match stream {
         Some(id) => Source::Stream(id),
         None => {
@@ -284,7 +287,8 @@ fn record(put: &Put, path: &RemotePath, stream: Option<StreamId>) -> Option<Reco
             Source::File { size, mtime: put.source? }
         }
     };
-    Some(Record { target: path.as_bytes().to_vec(), source })
+    // Without links: they may lead elsewhere by the time that the upload is resumed.
+    Some(Record { target: user.logged(target, path).as_bytes().to_vec(), source })
 }
 
 fn claim(user: &User, id: StreamId, path: &RemotePath) -> Result<Claim> {
@@ -302,16 +306,6 @@ fn refuse_what_is_no_file(stat: &Stat, path: &RemotePath) -> Result<()> {
 
 fn is_directory(path: &RemotePath) -> Error {
     Error::IsDirectory { path: path.clone(), hint: "; name the file in it" }
-}
-
-/// The refusal names the file's whole size, not the difference that was asked for.
-fn quota(path: &RemotePath, exceeded: crate::quota::Exceeded, size: u64) -> Error {
-    use crate::quota::Exceeded;
-    let exceeded = match exceeded {
-        Exceeded::Bytes { left, quota, .. } => Exceeded::Bytes { needed: size, left, quota },
-        entries => entries,
-    };
-    Error::Quota { path: path.clone(), exceeded }
 }
 
 fn times(time: Time) -> Timestamps {

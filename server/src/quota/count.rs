@@ -1,24 +1,109 @@
 //! The books against what is on the disk.
 
-use super::{Ledger, Use};
+use super::{FileId, Ledger, Use};
+use std::collections::{HashMap, HashSet};
 
-/// Where the books were when a scan began. A scan can be compared with them only if nothing was booked
+/// The state of the books when a scan began. A scan can be compared with them only if nothing was booked
 /// meanwhile.
-#[derive(Clone, Copy, Debug)]
-pub struct Opening(Option<u64>);
+#[derive(Clone, Debug)]
+pub struct Opening {
+    bookings: Option<u64>,
+    lenders: HashSet<FileId>,
+}
 
-/// What came of a comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl Opening {
+    /// Whether an upload counts on replacing this file, so that its length is to be found.
+    #[must_use]
+    pub fn wants(&self, file: FileId) -> bool {
+        self.lenders.contains(&file)
+    }
+}
+
+/// What a scan has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// What is there.
+    pub used: Use,
+    /// What could not be read.
+    pub unreadable: Unreadable,
+    /// The lengths of the files that the opening [wants](Opening::wants), unless they have several names.
+    pub lenders: HashMap<FileId, u64>,
+}
+
+/// The entries of a home that could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unreadable {
+    /// How many there are.
+    pub count: u64,
+    /// The first of them.
+    pub first: Vec<UnreadableEntry>,
+}
+
+/// An entry that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableEntry {
+    /// Its path in the home.
+    pub path: Vec<u8>,
+    /// Why.
+    pub why: String,
+}
+
+impl Unreadable {
+    /// How many entries are named.
+    pub const MAX_NAMED: usize = 10;
+
+    /// Whether everything could be read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Adds an entry: its path, and why it could not be read.
+    pub fn add(&mut self, entry: impl FnOnce() -> (Vec<u8>, String)) {
+        self.count += 1;
+        if self.first.len() < Unreadable::MAX_NAMED {
+            let (path, why) = entry();
+            self.first.push(UnreadableEntry { path, why });
+        }
+    }
+}
+
+/// The result of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Comparison {
     /// The books were changed while the disk was read: nothing can be said.
     Busy,
-    /// The books are closed: this is what they said, and they say now what was found.
+    /// Part of the home could not be read. What was booked stays, and nothing more is taken.
+    Unreadable(Unreadable),
+    /// The books agree now with what was found.
     Compared {
         /// What was booked.
         booked: Use,
-        /// What is there, with what is still open though its last name is gone.
+        /// What is there, with removed files that are still open.
         found: Use,
+        /// The staged bytes beside those that were booked.
+        staged: StagedBytes,
     },
+}
+
+/// What uploads and partial uploads have on the disk, beside what is booked for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StagedBytes {
+    /// Bytes on the disk.
+    pub found: u64,
+    /// Bytes that partial uploads hold. They are all on the disk.
+    pub least: u64,
+    /// Bytes that all uploads have reserved. Part of them may not have been sent yet.
+    pub most: u64,
+}
+
+impl StagedBytes {
+    /// How many bytes too many are booked; less than 0 if there are too few.
+    #[must_use]
+    pub fn off(&self) -> i64 {
+        let booked = self.found.clamp(self.least, self.most);
+        i64::try_from(i128::from(booked) - i128::from(self.found)).unwrap_or(i64::MAX)
+    }
 }
 
 impl Ledger {
@@ -26,28 +111,46 @@ impl Ledger {
     #[must_use]
     pub fn begin_count(&self) -> Opening {
         let books = self.books();
-        Opening(books.is_at_rest().then_some(books.bookings))
+        let bookings = books.is_at_rest().then_some(books.bookings);
+        Opening { bookings, lenders: books.credits.files().collect() }
     }
 
-    /// Compares the books with what a scan has found, and corrects them; `counted` says whether it has
-    /// found all. To be called under the lock on names. Reservations stay as they are.
-    #[must_use]
-    pub fn end_count(&self, opening: Opening, scanned: Use, counted: bool) -> Comparison {
+    /// Compares the books with what a scan has found, and corrects them. `staged` measures the staged files,
+    /// in bytes; it is asked under the books' lock. To be called under the lock on names.
+    ///
+    /// # Errors
+    /// What `staged` says.
+    pub fn end_count<E>(
+        &self,
+        opening: &Opening,
+        scanned: Found,
+        staged: impl FnOnce() -> Result<u64, E>,
+    ) -> Result<Comparison, E> {
         let mut books = self.books();
-        if opening.0 != Some(books.bookings) || !books.is_at_rest() {
-            return Comparison::Busy;
+        books.unreadable = scanned.unreadable.clone();
+        if !scanned.unreadable.is_empty() {
+            return Ok(Comparison::Unreadable(scanned.unreadable));
         }
-        let found = Use { bytes: scanned.bytes + books.orphaned(), entries: scanned.entries };
+        if opening.bookings != Some(books.bookings) || !books.is_at_rest() {
+            return Ok(Comparison::Busy);
+        }
+        let staged = StagedBytes { found: staged()?, least: books.partial, most: books.staged.bytes };
+        let found = Use { bytes: scanned.used.bytes + books.orphaned(), entries: scanned.used.entries };
         let booked = std::mem::replace(&mut books.used, found);
-        books.counted = counted;
-        Comparison::Compared { booked, found }
+        // A removed file that is still open is not found, and its length is known.
+        for file in &opening.lenders {
+            if !books.open.contains_key(file) {
+                books.credits.shrink(*file, scanned.lenders.get(file).copied().unwrap_or(0));
+            }
+        }
+        Ok(Comparison::Compared { booked, found, staged })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quota::{Change, Exceeded, FileId, Limits};
+    use crate::quota::{Change, Exceeded, Freed, Limits, Replaced, Reservation};
     use std::convert::Infallible;
     use std::sync::Arc;
 
@@ -55,7 +158,12 @@ mod tests {
 
     fn ledger() -> Arc<Ledger> {
         let limits = Limits { bytes: Some(1000), entries: None };
-        Arc::new(Ledger::new(limits, Use { bytes: 70, entries: 2 }, true))
+        Arc::new(Ledger::new(limits, Use { bytes: 70, entries: 2 }, Unreadable::default()))
+    }
+
+    fn end(ledger: &Ledger, opening: &Opening, used: Use, staged: u64) -> Comparison {
+        let found = Found { used, ..Found::default() };
+        ledger.end_count(opening, found, || Ok::<_, Infallible>(staged)).unwrap()
     }
 
     #[test]
@@ -64,9 +172,25 @@ mod tests {
         let room = ledger.reserve(50, 1).unwrap();
         let opening = ledger.begin_count();
         let booked = Use { bytes: 70, entries: 2 };
-        assert_eq!(ledger.end_count(opening, FOUND, true), Comparison::Compared { booked, found: FOUND });
-        assert_eq!(ledger.usage(), (FOUND, Use { bytes: 50, entries: 1 }));
+        let staged = StagedBytes { found: 20, least: 0, most: 50 };
+        let compared = Comparison::Compared { booked, found: FOUND, staged };
+        assert_eq!(end(&ledger, &opening, FOUND, 20), compared);
+        let taken = ledger.usage();
+        assert_eq!((taken.used, taken.staged), (FOUND, Use { bytes: 50, entries: 1 }));
         drop(room);
+    }
+
+    #[test]
+    fn staged_bytes_are_compared_with_what_is_booked_for_them() {
+        let ledger = ledger();
+        let mut partial = ledger.reserve_anyway(40, None);
+        partial.set_partial(true);
+        let _upload = ledger.reserve(50, 1).unwrap();
+        for (found, off) in [(39, 1), (40, 0), (90, 0), (91, -1)] {
+            let comparison = end(&ledger, &ledger.begin_count(), FOUND, found);
+            let Comparison::Compared { staged, .. } = comparison else { panic!("{comparison:?}") };
+            assert_eq!(staged.off(), off, "{found}");
+        }
     }
 
     #[test]
@@ -74,12 +198,12 @@ mod tests {
         let ledger = ledger();
         let opening = ledger.begin_count();
         ledger.reserve(10, 0).unwrap().commit(Change { bytes: 10, entries: 0 });
-        assert_eq!(ledger.end_count(opening, FOUND, true), Comparison::Busy);
+        assert_eq!(end(&ledger, &opening, FOUND, 0), Comparison::Busy);
         let held = ledger.hold(FileId { device: 1, inode: 1 }, || Ok::<_, Infallible>(5)).unwrap();
         let change = held.change();
         let opening = ledger.begin_count();
         drop(change);
-        assert_eq!(ledger.end_count(opening, FOUND, true), Comparison::Busy, "it was being written to");
+        assert_eq!(end(&ledger, &opening, FOUND, 0), Comparison::Busy, "it was being written to");
     }
 
     #[test]
@@ -88,21 +212,43 @@ mod tests {
         let id = FileId { device: 1, inode: 1 };
         let reading = ledger.hold(id, || Ok::<_, Infallible>(30)).unwrap();
         let last = ledger.hold(id, || Ok::<_, Infallible>(30)).unwrap();
-        ledger.removed(Some(last));
-        let opening = ledger.begin_count();
-        let comparison = ledger.end_count(opening, Use { bytes: 40, entries: 1 }, true);
+        ledger.removed(Freed::File(last));
+        let comparison = end(&ledger, &ledger.begin_count(), Use { bytes: 40, entries: 1 }, 0);
         let same = Use { bytes: 70, entries: 1 };
-        assert_eq!(comparison, Comparison::Compared { booked: same, found: same });
+        let staged = StagedBytes { found: 0, least: 0, most: 0 };
+        assert_eq!(comparison, Comparison::Compared { booked: same, found: same, staged });
         drop(reading);
-        assert_eq!(ledger.usage().0.bytes, 40);
+        assert_eq!(ledger.usage().used.bytes, 40);
     }
 
     #[test]
-    fn other_limits_hold_at_once_and_a_home_that_is_counted_at_last_takes_something() {
-        let ledger = Arc::new(Ledger::new(Limits::default(), FOUND, false));
-        assert_eq!(ledger.reserve(1, 0).unwrap_err(), Exceeded::Uncounted);
+    fn a_file_that_was_removed_from_outside_lends_nothing() {
+        let ledger = ledger();
+        let file = FileId { device: 1, inode: 1 };
+        let mut upload = Reservation::none(&ledger);
+        upload.count_on(60, 0, || Some(Replaced { file, bytes: 70 })).unwrap();
+        assert_eq!(ledger.usage().charged().bytes, 70);
         let opening = ledger.begin_count();
-        assert!(matches!(ledger.end_count(opening, FOUND, true), Comparison::Compared { .. }));
+        assert!(opening.wants(file));
+        let _ = end(&ledger, &opening, Use { bytes: 0, entries: 1 }, 0);
+        assert_eq!(ledger.usage().charged().bytes, 60);
+    }
+
+    #[test]
+    fn a_home_that_cannot_be_read_takes_nothing_until_it_can() {
+        let mut unreadable = Unreadable::default();
+        (0..20).for_each(|_| unreadable.add(|| (b"/d".to_vec(), "Permission denied".to_owned())));
+        assert_eq!((unreadable.count, unreadable.first.len()), (20, Unreadable::MAX_NAMED));
+        let ledger = ledger();
+        let opening = ledger.begin_count();
+        let found = Found { unreadable: unreadable.clone(), ..Found::default() };
+        let comparison = ledger.end_count(&opening, found, || Ok::<_, Infallible>(0)).unwrap();
+        assert_eq!(comparison, Comparison::Unreadable(unreadable.clone()));
+        assert_eq!(ledger.usage().used, Use { bytes: 70, entries: 2 }, "what was booked stays");
+        assert_eq!(ledger.unreadable(), unreadable);
+        assert_eq!(ledger.reserve(1, 0).unwrap_err(), Exceeded::Uncounted);
+        let comparison = end(&ledger, &ledger.begin_count(), FOUND, 0);
+        assert!(matches!(comparison, Comparison::Compared { .. }));
         drop(ledger.reserve(1, 0).unwrap());
         ledger.set_limits(Limits { bytes: Some(100), entries: None });
         assert!(ledger.reserve(1, 0).is_err());

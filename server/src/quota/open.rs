@@ -72,13 +72,21 @@ impl Held {
     /// Bytes that are booked for the file.
     #[must_use]
     pub fn length(&self) -> u64 {
-        self.ledger.books().open.get(&self.file).map_or(0, |open| open.length)
+        self.length_in(&self.ledger.books())
     }
 
     /// Whether somebody else has the file open as well.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.ledger.books().open.get(&self.file).is_some_and(|open| open.times > 1)
+        self.is_shared_in(&self.ledger.books())
+    }
+
+    pub(super) fn is_shared_in(&self, books: &Books) -> bool {
+        books.open.get(&self.file).is_some_and(|open| open.times > 1)
+    }
+
+    pub(super) fn length_in(&self, books: &Books) -> u64 {
+        books.open.get(&self.file).map_or(0, |open| open.length)
     }
 
     /// A number that is another one after each change of the content; none while there is one.
@@ -129,7 +137,7 @@ impl ContentChange<'_> {
         let ledger = &self.held.ledger;
         let mut books = ledger.books();
         let booked = books.open.get(&self.held.file).map_or(0, |open| open.length);
-        ledger.check(&books, length.saturating_sub(booked), 0)?;
+        books.check(length.saturating_sub(booked), 0)?;
         books.set_length(self.held.file, length.max(booked));
         Ok(())
     }
@@ -152,6 +160,7 @@ impl Books {
             self.used.bytes = self.used.bytes.saturating_sub(open.length).saturating_add(length);
             open.length = length;
             self.bookings += 1;
+            self.credits.shrink(file, length);
         }
     }
 
@@ -159,10 +168,15 @@ impl Books {
         let Some(open) = self.open.get_mut(&file) else { return };
         open.times -= 1;
         if open.times == 0 {
-            let freed = if open.orphaned { open.length } else { 0 };
+            let freed = open.orphaned.then_some(open.length);
             self.open.remove(&file);
-            self.used.bytes = self.used.bytes.saturating_sub(freed);
-            self.bookings += u64::from(freed > 0);
+            if let Some(freed) = freed {
+                // As one with the credit: what the file lent is the upload's own from now on, and another
+                // file that gets its inode lends nothing.
+                self.used.bytes = self.used.bytes.saturating_sub(freed);
+                self.credits.end(file);
+                self.bookings += 1;
+            }
         }
     }
 

@@ -28,7 +28,7 @@ pub async fn greet(outgoing: impl Outgoing, user: User, terminal: bool, port: u1
 fn text(user: &User, port: u16) -> String {
     let name = user.name();
     let used = match operations::usage(user) {
-        Ok(usage) => used(&usage),
+        Ok(credited) => used(&credited.usage),
         Err(error) => error.to_string(),
     };
     let access = if user.may_write() { "" } else { "You may read here, and not write.\n" };

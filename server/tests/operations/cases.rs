@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 const GIB: u64 = 1 << 30;
 
 fn used(user: &User) -> u64 {
-    operations::usage(user).unwrap().used
+    operations::usage(user).unwrap().usage.used
 }
 
 fn size(length: u64) -> SetAttributes {

@@ -5,4 +5,5 @@ mod cases;
 mod files;
 mod model;
 mod race;
+mod staged;
 mod world;

@@ -89,8 +89,7 @@ impl Handles {
 
     /// What is taken of the quota in all.
     fn taken(&self) -> u64 {
-        let usage = operations::usage(&self.users[0]).unwrap();
-        usage.used + usage.reserved
+        operations::usage(&self.users[0]).unwrap().charged()
     }
 
     /// Bytes in files that are open and have no name.
@@ -179,11 +178,12 @@ fn check(uploads: &str, steps: Vec<Step>) {
             // Nothing that a user does may look like a fault of the server's.
             assert!(!matches!(error, Error::Mismatch { .. } | Error::Rotten(_)), "{shown}: {error}");
         }
-        let usage = operations::usage(&handles.users[1]).unwrap();
+        let credited = operations::usage(&handles.users[1]).unwrap();
+        let usage = credited.usage;
         let (bytes, entries) = world.scan();
         assert_eq!(usage.used, bytes + handles.orphaned(), "bytes, after {shown}");
         assert_eq!(usage.entries, entries, "entries, after {shown}");
-        assert!(usage.used + usage.reserved <= QUOTA && usage.entries <= MOST_ENTRIES, "after {shown}");
+        assert!(credited.charged() <= QUOTA && usage.entries <= MOST_ENTRIES, "after {shown}");
     }
     drop(handles);
     world.assert_books(0);

@@ -131,8 +131,7 @@ fn act_at_random(world: &World, seed: u64, quota: u64) {
                 gets.extend(Download::begin(&user, &path(&name)));
             }
         }
-        let usage = operations::usage(&user).unwrap();
-        assert!(usage.used + usage.reserved <= quota);
+        assert!(operations::usage(&user).unwrap().charged() <= quota);
     }
     drop(Removal::begin(&user, &path("f0")));
 }

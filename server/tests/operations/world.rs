@@ -6,7 +6,7 @@ use sshomed::accounts::TomlAccounts;
 use sshomed::auth::{Authenticator, Login};
 use sshomed::home::Homes;
 use sshomed::operations::{self, OpenFile, OpenMode, Result, Upload, User, place};
-use sshomed::quota::Ledgers;
+use sshomed::quota::{Comparison, Ledgers};
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,16 @@ impl World {
         &self.home
     }
 
+    /// What a scan of the server's says.
+    pub(crate) fn count(&self) -> Comparison {
+        self.homes.count("ann", &self.ledgers.of("ann").unwrap()).unwrap()
+    }
+
+    /// Bytes that count against the quota.
+    pub(crate) fn charged(&self) -> u64 {
+        self.ledgers.of("ann").unwrap().usage().charged().bytes
+    }
+
     /// Bytes and entries that a scan finds.
     pub(crate) fn scan(&self) -> (u64, u64) {
         let (mut bytes, mut entries, mut seen) = (0, 0, HashSet::new());
@@ -78,7 +88,7 @@ impl World {
                 entries += 1;
                 if meta.is_dir() {
                     folders.push(entry.path());
-                } else if meta.is_file() && seen.insert(meta.ino()) {
+                } else if seen.insert(meta.ino()) {
                     bytes += meta.len();
                 }
             }
@@ -89,7 +99,7 @@ impl World {
     /// Compares the books with the disk, where nothing is under way and `orphaned` bytes are in files that
     /// are open and have no name.
     pub(crate) fn assert_books(&self, orphaned: u64) {
-        let usage = operations::usage(&self.user()).unwrap();
+        let usage = operations::usage(&self.user()).unwrap().usage;
         let (bytes, entries) = self.scan();
         assert_eq!(
             (usage.used, usage.entries),

@@ -4,8 +4,8 @@ use super::{decoded, encoded, framed, is};
 use bytes::Bytes;
 use sshome_wire::frame::data_head;
 use sshome_wire::{
-    Blocks, Digest, End, Entries, Entry, Features, FileKind, Frame, FrameError, Hashed, Header, Hello, Key,
-    Kind, Part, Payload, Progress, Reply, Status, Stored, Time, Usage,
+    Blocks, CreditedUsage, Digest, End, Entries, Entry, Features, FileKind, Frame, FrameError, Hashed,
+    Header, Hello, Key, Kind, Part, Payload, Progress, Reply, Status, Stored, Time, Usage,
 };
 
 /// The 32 bytes of [`DIGEST`] in a row, for the literals.
@@ -183,6 +183,40 @@ fn reply_with_usage() {
             4,    // disk_free
         ],
     );
+}
+
+#[test]
+fn reply_with_credited_usage() {
+    let usage = Usage { used: 1, reserved: 2, quota: None, entries: 3, max_entries: None, disk_free: 4 };
+    is(
+        &Frame::Reply(Reply::with(Payload::CreditedUsage(CreditedUsage { usage, credited: 5 }))),
+        &[
+            0, 0, 0, 12, // length
+            7,  // kind: reply
+            0xcc, 0x01, // status 204
+            0,    // message
+            6,    // payload: credited usage
+            1,    // used
+            2,    // reserved
+            0,    // quota: not there
+            3,    // entries
+            0,    // max_entries: not there
+            4,    // disk_free
+            5,    // credited
+        ],
+    );
+}
+
+#[test]
+fn what_is_left_is_what_can_be_stored() {
+    let usage =
+        Usage { used: 90, reserved: 50, quota: Some(100), entries: 3, max_entries: None, disk_free: 1000 };
+    let left = |usage, credited| CreditedUsage { usage, credited }.left();
+    assert_eq!(left(usage, 45), 5);
+    assert_eq!(left(usage, 0), 0);
+    assert_eq!(left(Usage { disk_free: 3, ..usage }, 45), 3);
+    assert_eq!(left(Usage { quota: None, ..usage }, 45), 1000);
+    assert_eq!(CreditedUsage { usage, credited: 45 }.without_credit().reserved, 5);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use sshome_wire::{
-    Blocks, Digest, End, Entries, Entry, Features, FileKind, Frame, Hashed, Header, Hello, Key, Part,
-    Payload, Progress, Put, Reply, Request, Status, Stored, StreamId, Time, Usage,
+    Blocks, CreditedUsage, Digest, End, Entries, Entry, Features, FileKind, Frame, Hashed, Header, Hello,
+    Key, Part, Payload, Progress, Put, Reply, Request, Status, Stored, StreamId, Time, Usage,
 };
 
 /// Any frame; a data frame has at least a byte.
@@ -115,6 +115,8 @@ fn reply() -> impl Strategy<Value = Reply> {
             stored
         })),
         usage().prop_map(Payload::Usage),
+        (usage(), any::<u64>())
+            .prop_map(|(usage, credited)| Payload::CreditedUsage(CreditedUsage { usage, credited })),
         vec(key(), 0..4).prop_map(Payload::Keys),
     ];
     (status(), any::<String>(), payload).prop_map(|(status, message, payload)| Reply {

@@ -2,10 +2,10 @@
 
 use super::super::attributes::SetAttributes;
 use super::super::error::{Context, of_parent};
-use super::super::{Error, Placement, Result, User};
+use super::super::{Error, Placement, Result, User, room};
 use super::{NEW_FILE, OpenMode, end_of, write_all};
 use crate::audit::Transfer;
-use crate::home::{self, Location, Staged, Stamp, length, replaced_file};
+use crate::home::{self, Location, Staged, Stamp, length};
 use crate::quota::Reservation;
 use rustix::fs::{Mode, Stat};
 use rustix::io::Errno;
@@ -46,8 +46,7 @@ impl Atomic {
             Some(stat) => home::regular(stat).of_file(path)?,
             None => {}
         }
-        let room = user.ledger.reserve_file(0, old.as_ref().map(replaced_file));
-        let room = room.map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })?;
+        let room = room::reserve(user, path, &target, 0, old.is_some())?;
         let staged = user.home.stage(None).of_file(path)?;
         let permissions = old.map_or(mode.mode.unwrap_or(NEW_FILE), |stat| stat.st_mode) & 0o777;
         rustix::fs::fchmod(staged.file(), Mode::from_raw_mode(permissions)).of_file(path)?;
@@ -142,18 +141,15 @@ impl Draft {
         written.of_file(path)
     }
 
-    /// Reserves what a file of `length` needs beyond what it replaces.
     fn make_room(&mut self, path: &RemotePath, length: u64) -> Result<()> {
-        let needed = length.saturating_sub(self.room.credit());
-        self.room.raise_to(needed, 0).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })
+        self.room.raise_to(length, 0).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })
     }
 
     /// Holds no more than what the file's length needs.
     fn settle(&mut self) {
         if let Ok(stat) = rustix::fs::fstat(self.staged.file()) {
             self.length = length(&stat);
-            let needed = self.length.saturating_sub(self.room.credit());
-            self.room.shrink_to(needed, u64::MAX);
+            self.room.shrink_to(self.length, u64::MAX);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::subsystem::long::{Lines, mode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustix::fs::FileType;
-use sshome_wire::Usage;
+use sshome_wire::CreditedUsage;
 use sshome_wire::display::Size;
 
 /// As many names of a directory are put in order. Of more, each such run is in order by itself: a
@@ -166,13 +166,9 @@ pub(super) fn df(arguments: Arguments) -> Result<Box<dyn Task>> {
 }
 
 /// The quota in the columns of `df`. Without a quota the home may take what is free on the disk.
-fn space(usage: &Usage, name: &str, readable: bool) -> [String; 2] {
-    let used = usage.used.saturating_add(usage.reserved);
-    let left = match usage.quota {
-        Some(quota) => quota.saturating_sub(used).min(usage.disk_free),
-        None => usage.disk_free,
-    };
-    let whole = usage.quota.unwrap_or_else(|| used.saturating_add(usage.disk_free));
+fn space(credited: &CreditedUsage, name: &str, readable: bool) -> [String; 2] {
+    let (used, left) = (credited.charged(), credited.left());
+    let whole = credited.usage.quota.unwrap_or_else(|| used.saturating_add(left));
     let shown = |bytes: u64, kib: u64| match readable {
         true => Size(bytes).to_string().replace(' ', ""),
         false => kib.to_string(),
@@ -201,6 +197,7 @@ fn space(usage: &Usage, name: &str, readable: bool) -> [String; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sshome_wire::Usage;
 
     #[test]
     fn df_shows_the_quota_and_what_the_disk_has_left_of_it() {
@@ -213,7 +210,7 @@ mod tests {
             disk_free: 1 << 30,
         };
         let fields = |usage: &Usage, readable| {
-            let [_, row] = space(usage, "ann", readable);
+            let [_, row] = space(&CreditedUsage { usage: *usage, credited: 0 }, "ann", readable);
             row.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(fields(&usage, false), ["ann", "10", "2", "8", "11%", "/"]);

@@ -3,14 +3,14 @@
 use super::group::Group;
 use super::job::{Job, Step};
 use super::output::Output;
-use crate::home::Location;
+use crate::home::{EntryId, Location};
 use crate::operations::{self, CheckedPart, FinishedDirectory, Upload, User};
 use crate::subsystem::driver::{self, Turn};
 use bytes::Bytes;
 use sshome_wire::display::Size;
 use sshome_wire::{
-    Blocks, Decoder, Digest, Features, Frame, FrameError, Hello, MAX_FRAME, PROTOCOL_VERSION, RemotePath,
-    Reply, Request, Status,
+    Blocks, CreditedUsage, Decoder, Digest, Features, Frame, FrameError, Hello, MAX_FRAME, PROTOCOL_VERSION,
+    RemotePath, Reply, Request, Status,
 };
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -71,7 +71,7 @@ pub(super) struct Conversation {
     /// Blocks that the client has of the file that it gets next.
     pub(super) known: Vec<Digest>,
     /// Parts that were checked for puts of this conversation.
-    pub(super) leased: HashMap<RemotePath, CheckedPart>,
+    pub(super) leased: HashMap<EntryId, CheckedPart>,
     /// The request that is being worked on, and since when.
     pub(super) timed: Option<(&'static str, Instant)>,
     pub(super) group: Group,
@@ -83,6 +83,8 @@ pub(super) struct Conversation {
     queued: usize,
     outstanding: u32,
     greeted: bool,
+    /// What the client can do beyond the version.
+    pub(super) features: Features,
 }
 
 impl Conversation {
@@ -107,6 +109,7 @@ impl Conversation {
             queued: 0,
             outstanding: 0,
             greeted: false,
+            features: Features::default(),
         }
     }
 
@@ -189,8 +192,10 @@ impl Conversation {
                 }
                 self.job = None;
                 self.answered(1);
-                if let Step::Leased(path, part) = step {
-                    self.leased.insert(path, *part);
+                if let Step::Leased(part) = step
+                    && let Some(target) = part.target().cloned()
+                {
+                    self.leased.insert(target, *part);
                 }
             } else if let Some(frame) = self.queue.pop_front() {
                 self.queued = self.queued.saturating_sub(cost(&frame));
@@ -271,6 +276,7 @@ impl Conversation {
                 format!("protocol version {} is not spoken here, {PROTOCOL_VERSION} is", hello.version);
             return Err(violation(&text));
         }
+        self.features = hello.features;
         tracing::debug!(user = self.user.name(), client = ?hello.message, "hello");
         Ok(())
     }
@@ -299,7 +305,9 @@ impl Conversation {
             match frame {
                 Frame::Request(_) => self.answer(Reply::new(Status::Cancelled, "")),
                 // A client that cancels right after its hello.
-                Frame::Hello(hello) if hello.version == PROTOCOL_VERSION => self.greeted = true,
+                Frame::Hello(hello) if hello.version == PROTOCOL_VERSION => {
+                    (self.greeted, self.features) = (true, hello.features);
+                }
                 _ => {}
             }
         }
@@ -388,7 +396,7 @@ pub(super) fn violation(text: &str) -> Reply {
 fn greeting(user: &User) -> String {
     let name = user.name();
     match operations::usage(user) {
-        Ok(usage) => match usage.quota {
+        Ok(CreditedUsage { usage, .. }) => match usage.quota {
             Some(quota) => format!("{name}: {} of {} used", Size(usage.used), Size(quota)),
             None => format!("{name}: {} used, no quota", Size(usage.used)),
         },

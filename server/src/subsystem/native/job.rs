@@ -28,8 +28,8 @@ pub(super) enum Job {
     List(Box<Listing>),
     Hash(Box<Hashing>),
     Copy(Box<Copy>),
-    Remove(Removal),
-    Part { path: RemotePath, check: Box<PartCheck> },
+    Remove(Box<Removal>),
+    Part(Box<PartCheck>),
     Stream { path: RemotePath, id: StreamId },
 }
 
@@ -48,8 +48,8 @@ pub(super) enum Step {
     More,
     /// The request is answered.
     Done,
-    /// It is answered, and a part is leased for a put of the path.
-    Leased(RemotePath, Box<CheckedPart>),
+    /// It is answered, and a part is leased for a put of its target.
+    Leased(Box<CheckedPart>),
 }
 
 impl Job {
@@ -67,11 +67,11 @@ impl Job {
     pub(super) fn step(&mut self, user: &User, output: &mut Output, most: usize) -> Step {
         let done = match self {
             Job::Get(get) => return get.step_or_end(output, most),
-            Job::Part { path, check } => match check.step(READ) {
+            Job::Part(check) => match check.step(READ) {
                 Ok(Some(part)) => {
                     blocks(&part.digests, output);
                     output.reply(Reply::new(Status::Resuming, ""));
-                    return Step::Leased(path.clone(), Box::new(part));
+                    return Step::Leased(Box::new(part));
                 }
                 Ok(None) => {
                     progress(check.progress(), output);
@@ -83,7 +83,7 @@ impl Job {
                 Ok(StreamLeft::Busy) => Ok(None),
                 Ok(StreamLeft::Nothing) => Ok(Some(Reply::new(Status::EnoughSpace, ""))),
                 Ok(StreamLeft::Part(check)) => {
-                    *self = Job::Part { path: path.clone(), check };
+                    *self = Job::Part(check);
                     Ok(None)
                 }
                 Err(error) => Err(error),

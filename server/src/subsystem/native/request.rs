@@ -4,12 +4,13 @@ use super::conversation::{Conversation, Receiving};
 use super::entry::entry;
 use super::group::refusal;
 use super::job::Job;
-use crate::home::Location;
+use crate::home::{EntryId, Location};
 use crate::operations::{
     self, CheckedPart, Copy, Download, FinishedDirectory, Hashing, Listing, Made, PartCheck, Removal, Upload,
+    User,
 };
 use sshome_wire::display::Escaped;
-use sshome_wire::{Frame, PathError, Payload, RemotePath, Reply, Request, Status};
+use sshome_wire::{Features, Frame, PathError, Payload, RemotePath, Reply, Request, Status};
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -119,12 +120,12 @@ impl Conversation {
             }
             Request::Put(put) => {
                 let path = at(&put.path)?;
-                let part = self.leased.remove(&path);
+                let part = leased(user, &mut self.leased, &path);
                 Outcome::Upload(Box::new(Upload::begin(user, &put, path, part)?))
             }
             Request::PutStream { id, put } => {
                 let path = at(&put.path)?;
-                let part = self.leased.remove(&path);
+                let part = leased(user, &mut self.leased, &path);
                 Outcome::Upload(Box::new(Upload::begin_stream(user, &put, path, part, id)?))
             }
             Request::Rm { path, recursive: false } => {
@@ -132,7 +133,7 @@ impl Conversation {
                 done()
             }
             Request::Rm { path, recursive: true } => {
-                Outcome::Job(Job::Remove(Removal::begin(user, &at(&path)?)?))
+                Outcome::Job(Job::Remove(Box::new(Removal::begin(user, &at(&path)?)?)))
             }
             Request::Rmdir { path } => {
                 operations::remove_directory(user, &at(&path)?)?;
@@ -148,22 +149,29 @@ impl Conversation {
             Request::Hash { path, verify } => {
                 Outcome::Job(Job::Hash(Box::new(Hashing::begin(user, &at(&path)?, verify)?)))
             }
-            Request::Df => Outcome::Reply(Reply::with(Payload::Usage(operations::usage(user)?))),
+            Request::Df => {
+                let usage = operations::usage(user)?;
+                let payload = match self.features.has(Features::CREDIT) {
+                    true => Payload::CreditedUsage(usage),
+                    false => Payload::Usage(usage.without_credit()),
+                };
+                Outcome::Reply(Reply::with(payload))
+            }
             Request::Sync => {
                 operations::sync(user)?;
                 done()
             }
             Request::PartStatus { path, size, mtime } => {
                 let path = at(&path)?;
-                make_room_for_lease(&mut self.leased, &path);
+                make_room_for_lease(user, &mut self.leased, &path);
                 match PartCheck::begin(user, &path, size, mtime)? {
-                    Some(check) => Outcome::Job(Job::Part { path, check: Box::new(check) }),
+                    Some(check) => Outcome::Job(Job::Part(Box::new(check))),
                     None => Outcome::Reply(Reply::new(Status::EnoughSpace, "")),
                 }
             }
             Request::StreamStatus { path, id } => {
                 let path = at(&path)?;
-                make_room_for_lease(&mut self.leased, &path);
+                make_room_for_lease(user, &mut self.leased, &path);
                 Outcome::Job(Job::Stream { path, id })
             }
             Request::Parts => {
@@ -206,11 +214,20 @@ impl Conversation {
 
 /// Gives leases back that are not to be used: one of the path, before the shelf is looked at, and all if
 /// there are too many.
-fn make_room_for_lease(leased: &mut HashMap<RemotePath, CheckedPart>, path: &RemotePath) {
-    leased.remove(path);
-    if leased.len() >= MAX_LEASED {
-        leased.clear();
+fn make_room_for_lease(user: &User, leases: &mut HashMap<EntryId, CheckedPart>, path: &RemotePath) {
+    drop(leased(user, leases, path));
+    if leases.len() >= MAX_LEASED {
+        leases.clear();
     }
+}
+
+/// Takes the part that is leased for an upload to this path, however it is spelled.
+fn leased(user: &User, leases: &mut HashMap<EntryId, CheckedPart>, path: &RemotePath) -> Option<CheckedPart> {
+    // Most puts are of small files, and have none.
+    if leases.is_empty() {
+        return None;
+    }
+    leases.remove(&operations::target_id(user, path)?)
 }
 
 fn done() -> Outcome {

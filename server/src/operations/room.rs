@@ -1,0 +1,111 @@
+//! Room for a file that is to get a name, and what the file that has it now lends for that.
+
+use super::{Error, Result, User};
+use crate::home::{EntryId, Location, file_id, replaced_file};
+use crate::quota::{Exceeded, Replaced, Reservation};
+use rustix::fs::Stat;
+use sshome_wire::RemotePath;
+use sshome_wire::display::Size;
+
+/// Reserves room for a file of `bytes` that is to be at `target`. `exists` says whether a file is there, which
+/// will be replaced.
+pub(super) fn reserve(
+    user: &User,
+    path: &RemotePath,
+    target: &Location,
+    bytes: u64,
+    exists: bool,
+) -> Result<Reservation> {
+    let mut room = Reservation::none(&user.ledger);
+    raise(user, path, target, &mut room, bytes, exists)?;
+    Ok(room)
+}
+
+/// The same with room that is held already. Partial uploads to the same target give way: they would be of no
+/// use once this one has its name.
+pub(super) fn raise(
+    user: &User,
+    path: &RemotePath,
+    target: &Location,
+    room: &mut Reservation,
+    bytes: u64,
+    exists: bool,
+) -> Result<()> {
+    let mut held = hold(user, target, room, bytes, exists);
+    if matches!(held, Err(Exceeded::Bytes { .. }))
+        && let Ok(id) = target.identity()
+        && discard_files_of(user, &id) > 0
+    {
+        held = hold(user, target, room, bytes, exists);
+    }
+    held.map_err(|exceeded| {
+        // The refusal names the file's whole size, not the difference that was asked for.
+        let exceeded = match exceeded {
+            Exceeded::Bytes { left, quota, partial, .. } => {
+                Exceeded::Bytes { needed: bytes, left, quota, partial }
+            }
+            other => other,
+        };
+        Error::Quota { path: path.clone(), exceeded }
+    })
+}
+
+fn hold(
+    user: &User,
+    target: &Location,
+    room: &mut Reservation,
+    bytes: u64,
+    exists: bool,
+) -> std::result::Result<(), Exceeded> {
+    if !exists {
+        return room.count_on(bytes, 1, || None);
+    }
+    // What lends has to be looked at while its name and its length cannot change.
+    let _names = user.home.lock_names();
+    room.count_on(bytes, 0, || replaced_at(target))
+}
+
+fn replaced_at(target: &Location) -> Option<Replaced> {
+    target.stat().ok().map(|stat| replaced_file(&stat))
+}
+
+/// Discards partial uploads of files to this target. A stream could not begin anew.
+fn discard_files_of(user: &User, target: &EntryId) -> usize {
+    let discarded = user.home.discard(|kept| kept.left.is_of(target) && !kept.left.is_stream());
+    if discarded > 0 {
+        tracing::info!(
+            user = user.name(),
+            discarded,
+            "partial uploads gave way to a newer upload to their target"
+        );
+    }
+    discarded
+}
+
+/// Ends what a file lends, before it gets another name: its old name's replacement does not free it then. A
+/// partial upload that does not fit beside it gives way. The names are locked.
+///
+/// # Errors
+/// If an upload under way does not fit beside the file.
+pub(super) fn end_credit(user: &User, path: &RemotePath, stat: &Stat) -> Result<()> {
+    let file = file_id(stat);
+    let Err(exceeded) = user.ledger.end_credit(file) else { return Ok(()) };
+    let discarded = user.home.discard(|kept| {
+        let gives_way = kept.room.borrows_from(file);
+        if gives_way {
+            tracing::warn!(
+                user = user.name(),
+                %path,
+                bytes = %Size(kept.left.length),
+                "a partial upload is discarded: the file that it was to replace gets another name, and both do not fit"
+            );
+        }
+        gives_way
+    });
+    if discarded == 0 || user.ledger.end_credit(file).is_err() {
+        let error = Error::BeingReplaced { path: path.clone(), exceeded };
+        user.audit.refused(&error);
+        return Err(error);
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Credits: what files lend to the uploads that will replace them.
+//!
+//! An upload that will replace a file needs room for the difference only: the file's bytes are free once the
+//! upload has its name. Until then both are on the disk, and the file *lends* its bytes. A file lends to one
+//! reservation at a time, never more than it has, and never more than the reservation needs.
+
+use super::FileId;
+use std::collections::HashMap;
+
+/// What one file lends.
+#[derive(Debug)]
+struct Credit {
+    /// The number of the reservation that it lends to. A file that was removed and another one of the same
+    /// inode lend to different ones.
+    owner: u64,
+    /// Bytes that the reservation needs.
+    need: u64,
+    /// Bytes that the file has had at least, ever since it lends.
+    limit: u64,
+}
+
+impl Credit {
+    fn lent(&self) -> u64 {
+        self.need.min(self.limit)
+    }
+}
+
+/// All credits of a home.
+#[derive(Debug, Default)]
+pub(super) struct Credits {
+    by_file: HashMap<FileId, Credit>,
+    /// The sum of what is lent, in bytes.
+    lent: u64,
+}
+
+impl Credits {
+    /// Bytes that are lent in all.
+    pub(super) fn lent(&self) -> u64 {
+        self.lent
+    }
+
+    /// Bytes that a file lends.
+    pub(super) fn lent_by(&self, file: FileId) -> u64 {
+        self.by_file.get(&file).map_or(0, Credit::lent)
+    }
+
+    /// The bytes that a reservation could borrow from a file: `None` if the file lends them to another one.
+    pub(super) fn limit_for(&self, file: FileId, owner: u64) -> Option<u64> {
+        self.by_file.get(&file).filter(|credit| credit.owner == owner).map(|credit| credit.limit)
+    }
+
+    /// Whether a file lends to another reservation than this.
+    pub(super) fn is_taken(&self, file: FileId, owner: u64) -> bool {
+        self.by_file.get(&file).is_some_and(|credit| credit.owner != owner)
+    }
+
+    /// Has a file lend up to `limit` bytes to a reservation that needs `need`. It must not lend to another one.
+    pub(super) fn lend(&mut self, file: FileId, owner: u64, need: u64, limit: u64) {
+        self.end(file);
+        let credit = Credit { owner, need, limit };
+        self.lent += credit.lent();
+        self.by_file.insert(file, credit);
+    }
+
+    /// Notes that a file has no more than `bytes` now. What it no longer lends is its reservation's own.
+    pub(super) fn shrink(&mut self, file: FileId, bytes: u64) {
+        if let Some(credit) = self.by_file.get_mut(&file) {
+            let before = credit.lent();
+            credit.limit = credit.limit.min(bytes);
+            self.lent -= before - credit.lent();
+        }
+    }
+
+    /// Ends what a file lends, to whomever.
+    pub(super) fn end(&mut self, file: FileId) {
+        if let Some(credit) = self.by_file.remove(&file) {
+            self.lent -= credit.lent();
+        }
+    }
+
+    /// Ends what a file lends to this reservation.
+    pub(super) fn end_for(&mut self, file: FileId, owner: u64) {
+        if self.limit_for(file, owner).is_some() {
+            self.end(file);
+        }
+    }
+
+    /// The files that lend.
+    pub(super) fn files(&self) -> impl Iterator<Item = FileId> {
+        self.by_file.keys().copied()
+    }
+}

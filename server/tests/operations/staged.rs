@@ -1,0 +1,488 @@
+//! Random operations on files that uploads are to replace: puts, streams and staged SFTP uploads that are cut,
+//! resumed, refused and finished, while what they replace is removed, renamed, linked, truncated and opened, and
+//! the server is restarted. After each step the books are the disk's, staged bytes and all, and what is charged
+//! is within the quota.
+
+use super::world::*;
+use proptest::prelude::*;
+use sshome_wire::{BLOCK, Put, Status, StreamId, Time};
+use sshomed::operations::{self, Error, OpenFile, OpenMode, PartCheck, Removal, SetAttributes, Upload, User};
+use sshomed::quota::{Comparison, Exceeded};
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+
+const MIB: u64 = 1 << 20;
+const QUOTA: u64 = 24 * MIB;
+const MOST_ENTRIES: u64 = 12;
+/// `s` is a link to `d`: two of these are one target.
+const NAMES: [&str; 6] = ["a", "b", "d/a", "s/a", "d/e/f/g", "d"];
+const UPLOADS: usize = 3;
+const HANDLES: usize = 3;
+const SLICE: usize = MIB as usize;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put { name: usize, mib: u64 },
+    Begin { slot: usize, name: usize, mib: u64, stream: bool },
+    Send { slot: usize, mib: u64 },
+    Finish { slot: usize },
+    Cut { slot: usize },
+    GiveUp { slot: usize },
+    Resume { slot: usize, name: usize, mib: u64 },
+    Discard { name: Option<usize> },
+    Open { slot: usize, name: usize, mode: OpenMode },
+    Write { slot: usize, mib: u64 },
+    Close { slot: usize, whole: bool },
+    SetLength { name: usize, mib: u64 },
+    Remove { name: usize },
+    RemoveTree { name: usize },
+    MakeDirectory,
+    Rename { from: usize, to: usize },
+    HardLink { from: usize, to: usize },
+    Symlink { name: usize, length: usize },
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (slot, name, mib) = (0..UPLOADS, 0..NAMES.len(), 0..14_u64);
+    let handle = 0..HANDLES;
+    let modes = prop_oneof![Just(READ), Just(WRITE), Just(UPLOAD), Just(UPLOAD)];
+    prop_oneof![
+        4 => (name.clone(), mib.clone()).prop_map(|(name, mib)| Step::Put { name, mib }),
+        6 => (slot.clone(), name.clone(), mib.clone(), any::<bool>())
+            .prop_map(|(slot, name, mib, stream)| Step::Begin { slot, name, mib, stream }),
+        6 => (slot.clone(), 1..9_u64).prop_map(|(slot, mib)| Step::Send { slot, mib }),
+        2 => slot.clone().prop_map(|slot| Step::Finish { slot }),
+        3 => slot.clone().prop_map(|slot| Step::Cut { slot }),
+        1 => slot.clone().prop_map(|slot| Step::GiveUp { slot }),
+        2 => (slot, name.clone(), mib.clone())
+            .prop_map(|(slot, name, mib)| Step::Resume { slot, name, mib }),
+        1 => prop::option::of(name.clone()).prop_map(|name| Step::Discard { name }),
+        3 => (handle.clone(), name.clone(), modes)
+            .prop_map(|(slot, name, mode)| Step::Open { slot, name, mode }),
+        2 => (handle.clone(), 1..4_u64).prop_map(|(slot, mib)| Step::Write { slot, mib }),
+        2 => (handle, any::<bool>()).prop_map(|(slot, whole)| Step::Close { slot, whole }),
+        3 => (name.clone(), mib).prop_map(|(name, mib)| Step::SetLength { name, mib }),
+        4 => name.clone().prop_map(|name| Step::Remove { name }),
+        1 => name.clone().prop_map(|name| Step::RemoveTree { name }),
+        2 => Just(Step::MakeDirectory),
+        4 => (name.clone(), name.clone()).prop_map(|(from, to)| Step::Rename { from, to }),
+        2 => (name.clone(), name.clone()).prop_map(|(from, to)| Step::HardLink { from, to }),
+        1 => (name, 1..4000_usize).prop_map(|(name, length)| Step::Symlink { name, length }),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// One run: a home, a session in it, and what is under way.
+struct Run {
+    settings: String,
+    /// None only while it is restarted.
+    world: Option<(World, User)>,
+    uploads: [Option<(Upload, u64)>; UPLOADS],
+    open: [Option<OpenFile>; HANDLES],
+    streams: u8,
+    zeros: Vec<u8>,
+}
+
+/// A put of this size, or of a stream; of a source that is the same for the same size.
+fn put_of(mib: u64, stream: bool, resume: u32) -> Put {
+    let size = (!stream).then_some(mib * MIB);
+    let source = Some(Time { seconds: 1, nanoseconds: 0 });
+    Put { path: Vec::new(), size, mtime: None, source, mode: None, resume }
+}
+
+impl Run {
+    fn new(uploads: &str) -> Run {
+        let settings = format!("quota = {QUOTA}\nmax-files = {MOST_ENTRIES}\nsftp-uploads = \"{uploads}\"");
+        let world = World::new(&settings);
+        let user = world.user();
+        operations::make_directory(&user, &path("d/e/f"), true, None).unwrap();
+        operations::make_symlink(&user, &path("s"), b"d").unwrap();
+        let zeros = vec![0; SLICE];
+        let world = Some((world, user));
+        Run { settings, world, uploads: Default::default(), open: Default::default(), streams: 0, zeros }
+    }
+
+    fn world(&self) -> &World {
+        &self.world.as_ref().unwrap().0
+    }
+
+    fn take(&mut self, step: Step) -> operations::Result<()> {
+        if let Step::Restart = step {
+            self.restart();
+            return Ok(());
+        }
+        let (world, user) = self.world.as_ref().unwrap();
+        let at = |name: usize| path(NAMES[name]);
+        match step {
+            Step::Put { name, mib } => {
+                let before = world.charged();
+                let put = put(user, NAMES[name], &vec![0; (mib * MIB) as usize]);
+                if let Err(Error::Quota { exceeded: Exceeded::Bytes { .. }, .. }) = &put {
+                    assert!(before + mib * MIB > QUOTA, "it would have fitted");
+                }
+                put?;
+            }
+            Step::Begin { slot, name, mib, stream } => {
+                self.uploads[slot] = None;
+                let put = put_of(mib, stream, 0);
+                let upload = match stream {
+                    true => {
+                        self.streams += 1;
+                        Upload::begin_stream(user, &put, at(name), None, StreamId([self.streams; 16]))?
+                    }
+                    false => Upload::begin(user, &put, at(name), None)?,
+                };
+                self.uploads[slot] = Some((upload, if stream { u64::MAX } else { mib * MIB }));
+            }
+            Step::Send { slot, mib } => {
+                let Some((upload, left)) = &mut self.uploads[slot] else { return Ok(()) };
+                for _ in 0..mib.min(*left / MIB) {
+                    upload.write(&self.zeros)?;
+                    *left -= MIB;
+                }
+            }
+            Step::Finish { slot } => {
+                // One that has not all of it is cut.
+                let Some((upload, left)) = self.uploads[slot].take() else { return Ok(()) };
+                if left == 0 || left > QUOTA {
+                    let placement = upload.finish_as_it_came(None)?;
+                    let (placed, synced) = operations::place(user, vec![placement], Vec::new());
+                    placed.into_iter().chain([synced]).collect::<operations::Result<()>>()?;
+                }
+            }
+            Step::Cut { slot } => self.uploads[slot] = None,
+            Step::GiveUp { slot } => drop(self.uploads[slot].take().map(|(upload, _)| upload.give_up())),
+            Step::Resume { slot, name, mib } => {
+                self.uploads[slot] = None;
+                let source = Time { seconds: 1, nanoseconds: 0 };
+                let check = PartCheck::begin(user, &at(name), mib * MIB, source)?;
+                let Some(mut check) = check else { return Ok(()) };
+                let part = loop {
+                    if let Some(part) = check.step(u64::MAX)? {
+                        break part;
+                    }
+                };
+                let blocks = part.digests.len() as u32;
+                let upload = Upload::begin(user, &put_of(mib, false, blocks), at(name), Some(part))?;
+                self.uploads[slot] = Some((upload, mib * MIB - u64::from(blocks) * BLOCK));
+            }
+            Step::Discard { name } => drop(operations::discard(user, name.map(at).as_ref())),
+            Step::Open { slot, name, mode } => {
+                self.open[slot] = None;
+                self.open[slot] = Some(OpenFile::open(user, &at(name), mode)?);
+            }
+            Step::Write { slot, mib } => {
+                let Some(file) = &self.open[slot] else { return Ok(()) };
+                for _ in 0..mib {
+                    file.write_at(file.stat()?.st_size as u64, &self.zeros)?;
+                }
+            }
+            Step::Close { slot, whole } => {
+                if let Some(file) = self.open[slot].take_if(|_| whole) {
+                    file.finish(user)?;
+                }
+                self.open[slot] = None;
+            }
+            Step::SetLength { name, mib } => {
+                let size = SetAttributes { size: Some(mib * MIB), ..SetAttributes::default() };
+                operations::set_attributes(user, &at(name), true, &size)?;
+            }
+            Step::Remove { name } => operations::remove(user, &at(name))?,
+            Step::RemoveTree { name } => {
+                let mut removal = Removal::begin(user, &at(name))?;
+                while !removal.step(user, 2)? {}
+            }
+            Step::MakeDirectory => drop(operations::make_directory(user, &path("d/e/f"), true, None)?),
+            Step::Rename { from, to } => {
+                let renamed = operations::rename_exact(user, &at(from), &at(to), true);
+                if let Err(Error::BeingReplaced { .. }) = renamed {
+                    let staged = |file: &OpenFile| file.publishes_at_close();
+                    let under_way = self.uploads.iter().any(Option::is_some);
+                    assert!(under_way || self.open.iter().flatten().any(staged), "nothing replaces it");
+                }
+                renamed?;
+            }
+            Step::HardLink { from, to } => operations::hard_link(user, &at(from), &at(to))?,
+            Step::Symlink { name, length } => {
+                operations::make_symlink(user, &at(name), &vec![b'x'; length])?;
+            }
+            Step::Restart => {}
+        }
+        Ok(())
+    }
+
+    /// Ends the server, with all that is under way, and starts it again.
+    fn restart(&mut self) {
+        self.uploads = Default::default();
+        self.open = Default::default();
+        if let Some((world, user)) = self.world.take() {
+            drop(user);
+            let world = world.restarted();
+            let user = world.user();
+            self.world = Some((world, user));
+        }
+    }
+
+    /// Compares the books with the disk.
+    fn check(&self, after: &str) {
+        let (world, user) = self.world.as_ref().unwrap();
+        let operations_usage = operations::usage(user).unwrap();
+        let usage = operations_usage.usage;
+        let in_place = self.open.iter().flatten().filter(|file| !file.publishes_at_close());
+        let nameless = in_place.map(|file| file.stat().unwrap()).filter(|stat| stat.st_nlink == 0);
+        let orphaned: u64 = nameless
+            .map(|stat| (stat.st_ino, stat.st_size as u64))
+            .collect::<BTreeMap<_, _>>()
+            .values()
+            .sum();
+        let (bytes, entries) = world.scan();
+        assert_eq!((usage.used, usage.entries), (bytes + orphaned, entries), "after {after}");
+        assert!(operations_usage.charged() <= QUOTA, "{operations_usage:?} after {after}");
+        assert!(usage.entries <= MOST_ENTRIES, "after {after}");
+        // Each byte that is lent is there, and each staged one is booked.
+        assert!(operations_usage.credited <= usage.used.min(usage.reserved), "after {after}");
+        let staged = self.staged();
+        assert!(staged <= usage.reserved, "{staged} are staged, {usage:?} after {after}");
+        let partial: u64 = operations::parts(user).iter().map(|part| part.length).sum();
+        let idle = self.uploads.iter().all(Option::is_none)
+            && self.open.iter().flatten().all(|file| !file.publishes_at_close());
+        if idle {
+            assert_eq!((staged, usage.reserved), (partial, partial), "after {after}");
+        }
+        match world.count() {
+            Comparison::Compared { booked, found, staged } => {
+                assert_eq!((booked, staged.off()), (found, 0), "after {after}");
+            }
+            other => panic!("{other:?} after {after}"),
+        }
+    }
+
+    /// Bytes of staged files on the disk.
+    fn staged(&self) -> u64 {
+        let folder = self.world().home().join(sshomed::home::STAGING);
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap());
+        let data = files.filter(|file| file.path().extension().is_none());
+        data.map(|file| file.metadata().unwrap().size()).sum()
+    }
+}
+
+fn check(uploads: &str, steps: Vec<Step>) {
+    let mut run = Run::new(uploads);
+    for step in steps {
+        let shown = format!("{step:?}");
+        if let Err(error) = run.take(step) {
+            assert!(!matches!(error, Error::Mismatch { .. } | Error::Rotten(_)), "{shown}: {error}");
+            assert_ne!(error.status(), Status::BadCommand);
+        }
+        run.check(&shown);
+    }
+    run.restart();
+    run.check(&format!("the last restart with {}", run.settings));
+    let user = &run.world.as_ref().unwrap().1;
+    operations::discard(user, None);
+    run.check("all partial uploads were discarded");
+    assert_eq!(operations::usage(user).unwrap().usage.reserved, 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_staged_is_counted_after_each_step(steps in prop::collection::vec(step(), 1..50)) {
+        check("atomic", steps);
+    }
+
+    #[test]
+    fn what_is_staged_is_counted_beside_writes_in_place(steps in prop::collection::vec(step(), 1..50)) {
+        check("in-place", steps);
+    }
+}
+
+/// Begins a put of this many MiB, sends part of it, and loses the connection.
+fn cut(user: &User, name: &str, mib: u64, sent: u64) {
+    let mut upload = Upload::begin(user, &put_of(mib, false, 0), path(name), None).unwrap();
+    (0..sent).for_each(|_| upload.write(&vec![0; SLICE]).unwrap());
+}
+
+fn zeros(mib: u64) -> Vec<u8> {
+    vec![0; (mib * MIB) as usize]
+}
+
+#[test]
+fn a_loop_of_cut_puts_over_removed_files_fills_no_more_than_the_quota() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    let mut staged = 0;
+    for i in 0..10 {
+        let name = format!("f{i}");
+        if put(&user, &name, &zeros(20)).is_err() {
+            break;
+        }
+        cut(&user, &name, 20, 12);
+        operations::remove(&user, &path(&name)).unwrap();
+        staged += 12 * MIB;
+        let usage = operations::usage(&user).unwrap();
+        assert_eq!((usage.usage.used, usage.usage.reserved), (0, staged));
+        assert!(usage.charged() <= QUOTA);
+        put(&user, &format!("empty{i}"), b"").unwrap();
+    }
+    assert_eq!(staged, 12 * MIB, "the second does not fit");
+    assert!(matches!(world.count(), Comparison::Compared { staged, .. } if staged.found == 12 * MIB));
+}
+
+#[test]
+fn a_newer_put_takes_the_room_of_an_older_partial_upload() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    cut(&user, "f", 20, 16);
+    cut(&user, "other", 8, 4);
+    assert_eq!(operations::parts(&user).len(), 2);
+    put(&user, "f", &zeros(12)).unwrap();
+    assert_eq!(operations::parts(&user).len(), 1);
+    // Of another target it takes nothing, and says what to do.
+    let refused = put(&user, "g", &zeros(9)).unwrap_err();
+    let text = refused.to_string();
+    assert!(
+        text.ends_with("; partial uploads hold 4.0 MiB: df -v lists them, rm --partial NAME removes one"),
+        "{text}"
+    );
+}
+
+#[test]
+fn all_spellings_of_a_target_are_one() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    operations::make_directory(&user, &path("d/e"), true, None).unwrap();
+    operations::make_symlink(&user, &path("s"), b"d").unwrap();
+    operations::make_symlink(&user, &path("l"), b"d/e/../f").unwrap();
+    let source = Time { seconds: 1, nanoseconds: 0 };
+    for name in ["d/f", "s/f", "l"] {
+        cut(&user, name, 8, 5);
+        let parts = operations::parts(&user);
+        assert_eq!(parts.iter().map(|part| &part.path[..]).collect::<Vec<_>>(), [b"/d/f"], "{name}");
+        for other in ["d/f", "s/f", "l", "d/e/../f", "s/e/../f", "./d//f"] {
+            let found = PartCheck::begin(&user, &path(other), 8 * MIB, source).unwrap();
+            assert!(found.is_some(), "{name} by {other}");
+            // While it is leased nobody else gets it, by no spelling.
+            assert!(PartCheck::begin(&user, &path(name), 8 * MIB, source).unwrap().is_none());
+        }
+        assert_eq!(operations::discard(&user, Some(&path("s/f"))), 1);
+    }
+}
+
+#[test]
+fn a_partial_upload_is_found_again_after_its_directory_was_renamed() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    operations::make_directory(&user, &path("d"), false, None).unwrap();
+    cut(&user, "d/f", 8, 5);
+    operations::rename_exact(&user, &path("d"), &path("e"), false).unwrap();
+    let source = Time { seconds: 1, nanoseconds: 0 };
+    assert!(PartCheck::begin(&user, &path("e/f"), 8 * MIB, source).unwrap().is_some());
+    // It is listed by the path at which it began, and can be removed by that.
+    assert_eq!(operations::parts(&user)[0].path, b"/d/f");
+    assert_eq!(operations::discard(&user, Some(&path("d/f"))), 1);
+}
+
+#[test]
+fn a_file_that_is_renamed_away_ends_its_credit() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    put(&user, "f", &zeros(20)).unwrap();
+    // An upload under way does not fit beside it: the renaming has to wait.
+    let mut upload = Upload::begin(&user, &put_of(20, false, 0), path("f"), None).unwrap();
+    upload.write(&zeros(8)).unwrap();
+    let refused = operations::rename_exact(&user, &path("f"), &path("g"), false).unwrap_err();
+    assert!(matches!(refused, Error::BeingReplaced { .. }), "{refused}");
+    assert!(is_over_quota(operations::hard_link(&user, &path("f"), &path("g"))));
+    // A partial one gives way.
+    drop(upload);
+    assert_eq!(operations::parts(&user).len(), 1);
+    operations::rename_exact(&user, &path("f"), &path("g"), false).unwrap();
+    assert_eq!(operations::parts(&user).len(), 0);
+    world.assert_books(0);
+    // Where there is room beside, nothing is lost.
+    cut(&user, "g", 20, 4);
+    operations::rename_exact(&user, &path("g"), &path("h"), false).unwrap();
+    let usage = operations::usage(&user).unwrap();
+    assert_eq!((operations::parts(&user).len(), usage.charged(), usage.credited), (1, 24 * MIB, 0));
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_kept_and_listed() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    cut(&user, "f", 8, 5);
+    drop(user);
+    let staging = world.home().join(sshomed::home::STAGING);
+    let record = std::fs::read_dir(&staging).unwrap().map(|file| file.unwrap().path());
+    let record = record.into_iter().find(|file| file.extension().is_some()).unwrap();
+    std::fs::write(&record, b"sshome\0\x09something of a later version").unwrap();
+    let world = world.restarted();
+    let user = world.user();
+    let parts = operations::parts(&user);
+    let listed = format!("/{}/{}", sshomed::home::STAGING, record.file_stem().unwrap().to_str().unwrap());
+    assert_eq!((parts.len(), &parts[0].path[..], parts[0].length), (1, listed.as_bytes(), 4 * MIB));
+    assert_eq!(operations::usage(&user).unwrap().charged(), 4 * MIB);
+    assert_eq!(operations::discard(&user, Some(&path(&listed))), 1);
+    world.assert_books(0);
+    assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0);
+}
+
+#[test]
+fn a_partial_upload_borrows_again_after_a_restart() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    put(&user, "f", &zeros(20)).unwrap();
+    cut(&user, "f", 20, 16);
+    let before = operations::usage(&user).unwrap();
+    assert_eq!((before.charged(), before.credited), (20 * MIB, 16 * MIB));
+    drop(user);
+    let world = world.restarted();
+    let user = world.user();
+    let after = operations::usage(&user).unwrap();
+    assert_eq!((after.charged(), after.credited), (before.charged(), before.credited));
+    operations::remove(&user, &path("f")).unwrap();
+    assert_eq!(operations::usage(&user).unwrap().charged(), 16 * MIB);
+}
+
+#[test]
+fn trees_of_any_depth_are_counted_copied_and_removed() {
+    let world = World::new("");
+    let user = world.user();
+    let deep = "d/".repeat(1500);
+    operations::make_directory(&user, &path(&deep), true, None).unwrap();
+    put(&user, &format!("{deep}f"), b"content").unwrap();
+    let mut copy = operations::Copy::begin(&user, &path("d"), &path("c"), true).unwrap();
+    while !copy.step(&user, 1 << 20).unwrap() {}
+    // Deeper than a path can say.
+    operations::rename_exact(&user, &path("c"), &path(&format!("{deep}c")), false).unwrap();
+    assert!(matches!(
+        world.count(),
+        Comparison::Compared { booked, found, .. } if booked == found && found.entries == 3002
+    ));
+    let mut removal = Removal::begin(&user, &path("d")).unwrap();
+    while !removal.step(&user, 100).unwrap() {}
+    assert_eq!(operations::usage(&user).unwrap().usage.entries, 0);
+    world.assert_books(0);
+}
+
+#[test]
+fn links_count_their_length() {
+    let world = World::new("quota = 10000");
+    let user = world.user();
+    operations::make_symlink(&user, &path("l"), &[b'x'; 4000]).unwrap();
+    operations::make_symlink(&user, &path("m"), &[b'x'; 4000]).unwrap();
+    assert!(is_over_quota(operations::make_symlink(&user, &path("n"), &[b'x'; 4000])));
+    assert_eq!(operations::usage(&user).unwrap().usage.used, 8000);
+    operations::hard_link(&user, &path("l"), &path("k")).unwrap();
+    operations::remove(&user, &path("l")).unwrap();
+    assert_eq!(operations::usage(&user).unwrap().usage.used, 8000, "it has another name");
+    put(&user, "f", &[1; 100]).unwrap();
+    operations::rename_exact(&user, &path("f"), &path("k"), true).unwrap();
+    assert_eq!(operations::usage(&user).unwrap().usage.used, 4100);
+    world.assert_books(0);
+    drop(user);
+    world.restarted().assert_books(0);
+}
