@@ -273,8 +273,11 @@ async fn many_failures_of_one_cause_are_one_line() {
     assert_eq!(outcome.out().matches("\"event\":\"failed\"").count(), 301, "{outcome}");
     let one = client.run(["put", "tree/f1", "nodir/x"]).unwrap();
     assert!(one.err().contains("/nodir") && !one.err().contains("no such directory: /nodir/x"), "{one}");
-    let get = client.run(["get", "/"]).unwrap();
-    assert!(get.code == Some(1) && get.err().contains("is a directory: use get -r"), "{get}");
+    fs::create_dir(host.home("ann").join("dir")).unwrap();
+    for directory in ["/", "dir"] {
+        let get = client.run(["get", directory]).unwrap();
+        assert!(get.code == Some(1) && get.err().contains("is a directory: use get -r"), "{get}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,8 +111,21 @@ fn history_file() -> Option<PathBuf> {
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&file).ok()?;
-    Some(file)
+    let opened = options.open(&file).ok()?;
+    is_private(&opened).then_some(file)
+}
+
+/// Whether nobody else can write to a file: what others plant there, the up arrow would offer.
+fn is_private(file: &std::fs::File) -> bool {
+    #[cfg(unix)]
+    let is_private = file.metadata().is_ok_and(|seen| {
+        use std::os::unix::fs::MetadataExt;
+        let is_own = seen.uid() == rustix::process::geteuid().as_raw();
+        seen.is_file() && is_own && seen.mode() & 0o022 == 0
+    });
+    #[cfg(not(unix))]
+    let is_private = file.metadata().is_ok_and(|seen| seen.is_file());
+    is_private
 }
 
 /// Completes a line by asking the other thread.

@@ -1,8 +1,11 @@
-//! A path that goes dead without a word: nobody hears of it, and both sides have to find out.
+//! Connections that end for a reason: a path that goes dead without a word, so that both sides have to find out, and a
+//! server that ends.
 
 use crate::client::{Client, PLAIN, noise, until};
 use crate::proxy::Proxy;
-use crate::{MIB, host_with};
+use crate::{BIG as LARGE, MIB, host_with};
+use sshome::conversation::ConversationError;
+use sshome_e2e::HostBuilder;
 use sshome_wire::BLOCK;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,4 +72,25 @@ async fn both_sides_notice_in_a_put_that_the_path_is_dead_and_it_is_resumed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_sides_notice_in_a_get_that_the_path_is_dead_and_it_is_resumed() {
     vanish(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_that_is_cut_by_the_end_of_the_server_says_so() {
+    let builder = HostBuilder::new().unwrap().user("ann", "upload-rate = \"1 MiB/s\"").unwrap();
+    let mut host = builder.start().await.unwrap();
+    let mut client = Client::login(&host, host.address().port()).await;
+    client.retries = 0;
+    client.write("big", &noise(LARGE, 3));
+    let administrator = host.administrator();
+    let ending = async {
+        until(async || {
+            let status = administrator.json(&["status"]);
+            status["sessions"][0]["transfers"][0]["done"].as_u64() > Some(0)
+        })
+        .await;
+        host.stop().await.unwrap();
+    };
+    let (ended, ()) = tokio::join!(client.put(&["big"], "/", PLAIN), ending);
+    let Err(ConversationError::Lost(why)) = ended else { panic!("{ended:?}") };
+    assert_eq!(why, "the server ended it: the server is shutting down");
 }

@@ -136,6 +136,17 @@ impl Error {
         Error::Disk { path: path.clone(), directory, error }
     }
 
+    /// The same error; of a directory that was to be fetched, it says what fetches it with our client.
+    #[must_use]
+    pub fn or_get_recursively(self) -> Error {
+        match self {
+            Error::Disk { path, error: home::Error::IsDirectory, .. } => {
+                Error::IsDirectory { path, hint: ": use get -r" }
+            }
+            error => error,
+        }
+    }
+
     /// The status for the reply.
     #[must_use]
     pub fn status(&self) -> Status {

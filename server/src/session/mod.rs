@@ -43,6 +43,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use watch::{Cut, watch};
 
+/// What a client is told whose session the server's end ends.
+const SHUTTING_DOWN: &str = "the server is shutting down";
+
 /// How long a client may take to hear why it is sent away, and then to hang up.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -147,7 +150,7 @@ impl Transport {
         let backlog = Arc::new(Backlog::default());
         let channels = TaskTracker::new();
         // First the work ends, then the socket is closed: between the two the client is told why.
-        let (cut, closed) = (shared.cut.child_token(), shared.cut.child_token());
+        let (cut, closed) = (shared.cut.child_token(), CancellationToken::new());
         let socket = Socket::new(stream, Arc::clone(&backlog), closed.clone());
         let present = shared.sessions.enter(peer, Arc::clone(&backlog), cut.clone());
         let connection = Connection {
@@ -194,8 +197,11 @@ impl Transport {
                 why = Some(cut);
                 cut.farewell(&shared.gate.limits())
             }
-            () = cut.cancelled() => present.session.why().map(str::to_owned),
-            () = all_done(shared, &channels) => Some("the server is shutting down".to_owned()),
+            () = cut.cancelled() => match present.session.why() {
+                Some(why) => Some(why.to_owned()),
+                None => shared.stopping.is_cancelled().then(|| SHUTTING_DOWN.to_owned()),
+            },
+            () = all_done(shared, &channels) => Some(SHUTTING_DOWN.to_owned()),
         };
         cut.cancel();
         if let Some(text) = farewell {

@@ -115,7 +115,8 @@ impl Conversation {
                 }
             }
             Request::Get { path, .. } => {
-                let file = Download::begin(user, &at(&path)?)?;
+                let file =
+                    Download::begin(user, &at(&path)?).map_err(operations::Error::or_get_recursively)?;
                 Outcome::Job(Job::get(file, std::mem::take(&mut self.known), &mut self.output))
             }
             Request::Put(put) => {
