@@ -1,5 +1,7 @@
 //! The status that every reply carries.
 
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +93,18 @@ impl Status {
         self.code() >= 400
     }
 
+    /// What a person reads about a refusal: the reason once, then the number. `message` says what it
+    /// happened to.
+    #[must_use]
+    pub fn explain(self, message: &str) -> String {
+        let words = self.words();
+        match message {
+            "" => format!("{words} ({})", self.code()),
+            message if message.contains(words) => format!("{message} ({})", self.code()),
+            message => format!("{words}: {message} ({})", self.code()),
+        }
+    }
+
     fn row(self) -> (Status, u16, &'static str) {
         let found = TABLE.iter().find(|row| row.0 == self);
         // Every variant has a row; `every_status_has_its_number` checks it.
@@ -114,7 +128,7 @@ impl TryFrom<u16> for Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.code(), self.words())
+        write!(f, "{} ({})", self.words(), self.code())
     }
 }
 
@@ -129,10 +143,21 @@ mod tests {
             assert_eq!(status.code(), code);
             assert_eq!(Status::try_from(code), Ok(status));
         }
-        assert_eq!(Status::QuotaExceeded.to_string(), "405 quota exceeded");
+        assert_eq!(Status::QuotaExceeded.to_string(), "quota exceeded (405)");
         // A variant without a row would read 404: the numbers are all different.
         for (i, (_, code, _)) in TABLE.iter().enumerate() {
             assert!(!TABLE[i + 1..].iter().any(|row| row.1 == *code), "{code} stands twice");
+        }
+    }
+
+    #[test]
+    fn the_reason_is_given_once_and_the_number_last() {
+        for (status, message, text) in [
+            (Status::NoSuchFile, "/x", "no such file: /x (402)"),
+            (Status::Busy, "", "busy (409)"),
+            (Status::Changed, "it changed while it was read", "it changed while it was read (410)"),
+        ] {
+            assert_eq!(status.explain(message), text);
         }
     }
 

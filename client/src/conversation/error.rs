@@ -43,10 +43,7 @@ impl From<PathError> for ConversationError {
 
 /// A reply as people may see it: its words come from the other side.
 fn shown(reply: &Reply) -> String {
-    match reply.message.as_str() {
-        "" => reply.status.to_string(),
-        message => format!("{}: {}", reply.status, Escaped(message.as_bytes())),
-    }
+    reply.status.explain(&Escaped(reply.message.as_bytes()).to_string())
 }
 
 #[cfg(test)]
@@ -57,6 +54,6 @@ mod tests {
     #[test]
     fn the_servers_words_do_not_drive_the_terminal() {
         let error = ConversationError::Refused(Reply::new(Status::NoSuchFile, "\x1b[2J"));
-        assert_eq!(error.to_string(), "402 no such file: \\x1b[2J");
+        assert_eq!(error.to_string(), "no such file: \\x1b[2J (402)");
     }
 }

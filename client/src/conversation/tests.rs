@@ -34,7 +34,7 @@ async fn a_cd_that_succeeds_is_kept_and_one_that_fails_is_not() {
     conversation.request(Request::Cd { path: b"www".to_vec() }, &interrupt).await.unwrap();
     assert_eq!(conversation.absolute(b"../x").unwrap().as_bytes(), b"/home/www/../x");
     let error = conversation.request(Request::Cd { path: b"no".to_vec() }, &interrupt).await.unwrap_err();
-    assert_eq!(error.to_string(), "403 no such directory: because");
+    assert_eq!(error.to_string(), "no such directory: because (403)");
     assert_eq!(conversation.cwd().as_bytes(), b"/home/www");
 }
 

@@ -173,9 +173,9 @@ pub(super) fn shown(failure: &Failure) -> String {
     let Failure { what, why, status } = failure;
     match status {
         // The server has no more to say than its status does.
-        Some(status) if why == status.words() => format!("{status}: {what}"),
-        Some(status) if why.contains(what) => format!("{status}: {why}"),
-        Some(status) => format!("{what}: {status}: {why}"),
+        Some(status) if why == status.words() => status.explain(what),
+        Some(status) if why.contains(what) => status.explain(why),
+        Some(status) => format!("{what}: {}", status.explain(why)),
         None => format!("{what}: {why}"),
     }
 }
@@ -216,15 +216,17 @@ mod tests {
     #[test]
     fn the_servers_words_stand_as_they_are() {
         let failure = |what: &str, why: &str, status| Failure { what: what.into(), why: why.into(), status };
-        assert_eq!(shown(&failure("a", "no such file", Some(Status::NoSuchFile))), "402 no such file: a");
+        assert_eq!(shown(&failure("a", "no such file", Some(Status::NoSuchFile))), "no such file: a (402)");
         assert_eq!(
             shown(&failure("a", "a needs 3 B", Some(Status::QuotaExceeded))),
-            "405 quota exceeded: a needs 3 B"
+            "quota exceeded: a needs 3 B (405)"
         );
         assert_eq!(
             shown(&failure("b/c", "the quota is full", Some(Status::QuotaExceeded))),
-            "b/c: 405 quota exceeded: the quota is full"
+            "b/c: quota exceeded: the quota is full (405)"
         );
+        let changed = failure("/log", "it changed while it was read", Some(Status::Changed));
+        assert_eq!(shown(&changed), "/log: it changed while it was read (410)");
         assert_eq!(shown(&failure("a", "disk full", None)), "a: disk full");
     }
 

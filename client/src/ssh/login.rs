@@ -231,7 +231,7 @@ impl Login<'_> {
 
     fn refused(self) -> LoginError {
         let (user, host) = (Escaped(self.settings.user.as_bytes()), Escaped(self.settings.host.as_bytes()));
-        let mut text = format!("400 authentication failed: {host} does not let {user} in");
+        let mut text = format!("authentication failed: {host} does not let {user} in (400)");
         let methods: Vec<&str> =
             self.remaining.iter().flat_map(|methods| methods.iter()).map(<&str>::from).collect();
         if !methods.is_empty() {

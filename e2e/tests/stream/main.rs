@@ -41,7 +41,7 @@ async fn a_full_quota_in_the_middle_leaves_the_old_file() {
     let client = Client::new(&host, "ann").unwrap();
     let outcome = client.piped(&["put", "-", "f"], &new);
     assert_eq!(outcome.code, Some(1), "{outcome}");
-    assert!(outcome.err().contains("405 quota exceeded: f needs"), "{outcome}");
+    assert!(outcome.err().contains("quota exceeded: f needs"), "{outcome}");
     assert!(fs::read(host.home("ann").join("f")).unwrap() == old);
     assert_books(&host, old.len()).await;
     // It takes the place of the old one, so that all of the quota is for it.

@@ -180,7 +180,7 @@ impl Copy {
             return Err(error);
         }
         self.failed += 1;
-        self.first_failure.get_or_insert_with(|| format!("{}: {error}", error.status()));
+        self.first_failure.get_or_insert_with(|| error.status().explain(&error.to_string()));
         Ok(())
     }
 
