@@ -18,7 +18,7 @@ pub enum Exit {
     HostKey = 4,
     /// The login was refused.
     Authentication = 5,
-    /// Ctrl-C interrupted a transfer or another command.
+    /// Ctrl-C interrupted the login, a transfer or another command.
     Interrupted = 6,
 }
 
@@ -31,7 +31,7 @@ Exit codes:
   3  the connection could not be made, or was lost
   4  the host's key is unknown, changed or revoked
   5  the login was refused
-  6  Ctrl-C interrupted a transfer or another command";
+  6  Ctrl-C interrupted the login, a transfer or another command";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {

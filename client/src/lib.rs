@@ -14,5 +14,7 @@ pub mod pattern;
 pub mod shell;
 pub mod ssh;
 pub mod tell;
+#[cfg(unix)]
+pub mod terminal;
 pub mod traffic;
 pub mod transfer;

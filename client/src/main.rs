@@ -6,7 +6,7 @@ use sshome::exit::Exit;
 use sshome::shell::command::{self, Invocation};
 use sshome::shell::words::Word;
 use sshome::shell::{self, Output, Script, Shell, ShellError};
-use sshome::ssh::{self, Environment, Settings};
+use sshome::ssh::{self, Environment, LoginError, Settings};
 use sshome::{names, tell::tell};
 use sshome_wire::display::Escaped;
 use std::io::IsTerminal;
@@ -25,6 +25,8 @@ fn main() -> ExitCode {
             return exit.into();
         }
     };
+    #[cfg(unix)]
+    let _restore = sshome::terminal::RestoreOnDrop;
     // One thread carries a connection; more only make it wait for itself.
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
@@ -62,7 +64,11 @@ async fn attempt(cli: &Cli, out: &Output) -> Exit {
             return Exit::Usage;
         }
     };
-    let (connection, conversation) = match ssh::connect(&settings).await {
+    let connected = tokio::select! {
+        connected = ssh::connect(&settings) => connected,
+        _ = tokio::signal::ctrl_c() => Err(LoginError::Interrupted),
+    };
+    let (connection, conversation) = match connected {
         Ok(connected) => connected,
         Err(error) => {
             out.failed_to_begin(&error);

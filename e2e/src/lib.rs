@@ -27,7 +27,7 @@ pub use mount::Mount;
 pub use peer::{Peer, Trusting, connect, connect_with, end_of, hello};
 pub use program::{Program, binary};
 pub use sshd::Sshd;
-pub use terminal::Terminal;
+pub use terminal::{Ended, Terminal};
 
 use std::time::{Duration, Instant};
 

@@ -177,6 +177,22 @@ impl Program {
         Ok(kill_process(Pid::from_child(&self.child), Signal::TERM)?)
     }
 
+    /// Stops it: it does nothing until [`go_on`](Program::go_on).
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn pause(&self) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::STOP)?)
+    }
+
+    /// Lets it work again.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn go_on(&self) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::CONT)?)
+    }
+
     /// Waits for its end and returns its exit code; none if a signal ended it.
     ///
     /// # Errors

@@ -1,11 +1,12 @@
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{LocalModes, Winsize};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,20 @@ pub struct Terminal {
     screen: Receiver<Vec<u8>>,
     /// What came and was not expected yet.
     seen: Vec<u8>,
+    /// All that came.
+    shown: Vec<u8>,
+    /// The terminal's modes before the program began.
+    found: String,
+}
+
+/// How a program in a terminal ended.
+pub struct Ended {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What it said in the end.
+    pub said: String,
+    /// All that it wrote, escape sequences and all.
+    pub shown: Vec<u8>,
 }
 
 impl Terminal {
@@ -27,12 +42,20 @@ impl Terminal {
     /// # Errors
     /// If there is no terminal to be had, or the program does not start.
     pub fn start(command: &Command) -> Result<Terminal> {
+        Terminal::start_sized(command, 120, 24)
+    }
+
+    /// The same in a terminal of so many columns and rows.
+    ///
+    /// # Errors
+    /// If there is no terminal to be had, or the program does not start.
+    pub fn start_sized(command: &Command, columns: u16, rows: u16) -> Result<Terminal> {
         let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         rustix::pty::grantpt(&master)?;
         rustix::pty::unlockpt(&master)?;
         let name = rustix::pty::ptsname(&master, Vec::new())?;
-        let size = Winsize { ws_row: 24, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
-        rustix::termios::tcsetwinsize(&master, size)?;
+        rustix::termios::tcsetwinsize(&master, size(columns, rows))?;
+        let found = modes(&master)?;
         let mut options = File::options();
         options.read(true).write(true);
         std::os::unix::fs::OpenOptionsExt::custom_flags(
@@ -58,7 +81,7 @@ impl Terminal {
                 }
             }
         });
-        Ok(Terminal { child, keyboard, screen, seen: Vec::new() })
+        Ok(Terminal { child, keyboard, screen, seen: Vec::new(), shown: Vec::new(), found })
     }
 
     /// Types.
@@ -66,7 +89,47 @@ impl Terminal {
     /// # Errors
     /// If the terminal is gone.
     pub fn send(&mut self, keys: &str) -> Result<()> {
-        Ok(self.keyboard.write_all(keys.as_bytes())?)
+        self.send_bytes(keys.as_bytes())
+    }
+
+    /// Types what need not be text.
+    ///
+    /// # Errors
+    /// If the terminal is gone.
+    pub fn send_bytes(&mut self, keys: &[u8]) -> Result<()> {
+        Ok(self.keyboard.write_all(keys)?)
+    }
+
+    /// Changes the size of the window.
+    ///
+    /// # Errors
+    /// If the terminal is gone.
+    pub fn resize(&self, columns: u16, rows: u16) -> Result<()> {
+        Ok(rustix::termios::tcsetwinsize(&self.keyboard, size(columns, rows))?)
+    }
+
+    /// Sends the program a signal.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// Whether the terminal's modes are those that it had before the program began.
+    ///
+    /// # Errors
+    /// If the terminal is gone.
+    pub fn is_as_found(&self) -> Result<bool> {
+        Ok(modes(&self.keyboard)? == self.found)
+    }
+
+    /// Whether Ctrl-C is a signal.
+    ///
+    /// # Errors
+    /// If the terminal is gone.
+    pub fn is_interruptible(&self) -> Result<bool> {
+        Ok(rustix::termios::tcgetattr(&self.keyboard)?.local_modes.contains(LocalModes::ISIG))
     }
 
     /// Whether what is typed is shown by the terminal itself.
@@ -91,7 +154,7 @@ impl Terminal {
                 return Ok(before);
             }
             match self.screen.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(more) => self.seen.extend(more),
+                Ok(more) => self.see(more),
                 Err(RecvTimeoutError::Timeout) => bail!("{text:?} does not come, only {shown:?}"),
                 Err(RecvTimeoutError::Disconnected) => bail!("it ended without {text:?}: {shown:?}"),
             }
@@ -101,19 +164,39 @@ impl Terminal {
     /// Waits for the program's end and returns its exit code, and what it said in the end.
     ///
     /// # Errors
-    /// If it does not end within a minute.
-    pub fn end(mut self) -> Result<(Option<i32>, String)> {
+    /// If it does not end within a minute, or a signal ends it, or it leaves the terminal in other modes.
+    pub fn end(self) -> Result<(Option<i32>, String)> {
+        let ended = self.ended()?;
+        ensure!(ended.status.code().is_some(), "a signal ended it");
+        Ok((ended.status.code(), ended.said))
+    }
+
+    /// The same, whatever ends it.
+    ///
+    /// # Errors
+    /// If it does not end within a minute, or leaves the terminal in other modes.
+    pub fn ended(mut self) -> Result<Ended> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.screen.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(more) => self.seen.extend(more),
+                Ok(more) => self.see(more),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => bail!("it does not end: {:?}", plain(&self.seen)),
             }
         }
-        let code = self.child.wait()?.code();
-        ensure!(code.is_some(), "a signal ended it");
-        Ok((code, plain(&self.seen)))
+        let status = self.child.wait()?;
+        ensure!(self.is_as_found()?, "the terminal has other modes than before: {}", modes(&self.keyboard)?);
+        let marks = String::from_utf8_lossy(&self.shown)
+            .rsplit("\x1b[?2004")
+            .next()
+            .map(|last| last.starts_with('h'));
+        ensure!(marks != Some(true), "the terminal still marks what is pasted");
+        Ok(Ended { status, said: plain(&self.seen), shown: std::mem::take(&mut self.shown) })
+    }
+
+    fn see(&mut self, more: Vec<u8>) {
+        self.shown.extend_from_slice(&more);
+        self.seen.extend(more);
     }
 }
 
@@ -123,6 +206,15 @@ impl Drop for Terminal {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+fn size(columns: u16, rows: u16) -> Winsize {
+    Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
+}
+
+/// The modes of a terminal, to be compared.
+fn modes(terminal: impl std::os::fd::AsFd) -> Result<String> {
+    Ok(format!("{:?}", rustix::termios::tcgetattr(terminal)?))
 }
 
 /// What a person reads: no escape sequences, no carriage returns. A sequence that is not whole yet

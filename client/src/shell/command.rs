@@ -26,6 +26,7 @@ pub enum Verb {
     Progress,
     Put,
     Pwd,
+    Rename,
     Rm,
     Rmdir,
     Shell,
@@ -50,6 +51,14 @@ pub enum Operand {
     Command,
     /// What `key` is to do.
     KeyAction,
+}
+
+impl Operand {
+    /// Whether it names something on this side.
+    #[must_use]
+    pub fn is_local(self) -> bool {
+        matches!(self, Operand::Local | Operand::LocalDirectory)
+    }
 }
 
 /// A row of the table.
@@ -229,7 +238,7 @@ mod tests {
         assert_eq!(names.len(), all);
         assert!(COMMANDS.is_sorted_by_key(|command| command.name));
         assert_eq!(Command::find(b"bye").unwrap().verb, Verb::Exit);
-        assert_eq!(Command::find(b"RENAME").unwrap().verb, Verb::Mv);
+        assert_eq!(Command::find(b"RENAME").unwrap().verb, Verb::Rename);
         assert!(UNSUPPORTED.iter().all(|(name, _)| Command::find(name.as_bytes()).is_none()));
     }
 

@@ -1,31 +1,37 @@
-//! What Tab completes. Nothing here asks anyone: a line in, a question out; names in, candidates out.
+//! What Tab completes. Nothing here asks anyone: a line in, a question out; names in, an answer out.
 
 use super::command::{COMMANDS, Command, Operand};
 use super::flag::takes_next;
 use super::glob::Name;
 use super::key::ACTIONS;
+use super::quoted::quoted;
 use super::words::{Partial, Word, partial, quote};
-use rustyline::completion::Pair;
-use sshome_wire::display::Escaped;
 
 /// What has to be known to complete a line.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Question {
-    /// The commands that begin so.
-    Commands(Vec<u8>),
-    /// What `key` does that begins so.
-    KeyActions(Vec<u8>),
-    /// The options of a command that begin so.
-    Flags(&'static str, Vec<u8>),
+    /// One of these words that begins so.
+    Words(Vec<String>, String),
     /// Names in a directory.
     Names {
         /// What they are for.
         operand: Operand,
         /// The directory as typed, up to its slash; empty for the working directory.
-        directory: Vec<u8>,
+        directory: Word,
         /// What the name begins with.
         prefix: Vec<u8>,
+        /// Whether a word that begins with a dash is no option, behind `--`.
+        only_operands: bool,
     },
+}
+
+/// What Tab does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Completion {
+    /// This takes the place of the word.
+    Text(String),
+    /// There is more than one way to go on, or none.
+    Choice(Vec<String>),
 }
 
 /// The question that a line asks, and where the word that it is about begins; none if there is nothing
@@ -33,51 +39,75 @@ pub(super) enum Question {
 pub(super) fn question(line: &str) -> Option<(usize, Question)> {
     let Partial { before, last, start } = partial(line.as_bytes())?;
     let typed = last.bytes();
-    let Some((name, operands)) = before.split_first() else {
-        return Some((start, Question::Commands(typed)));
+    let words = |all: Vec<String>| {
+        let prefix = String::from_utf8(typed.clone()).ok()?;
+        Some((start, Question::Words(all, prefix)))
     };
+    let commands = || COMMANDS.iter().map(|command| command.name.to_owned()).collect();
+    let Some((name, operands)) = before.split_first() else { return words(commands()) };
     let command = Command::find(&name.bytes())?;
-    let is_flag = |bytes: &[u8]| bytes.starts_with(b"-") && bytes.len() > 1;
-    if typed.starts_with(b"-") && !command.flags.is_empty() {
-        return Some((start, Question::Flags(command.name, typed)));
-    }
-    let (first, others) = command.completes?;
-    let (mut index, mut is_value) = (0, false);
+    let (mut index, mut is_value, mut only_operands) = (0, false, false);
     for word in operands.iter().map(Word::bytes) {
-        match is_flag(&word) {
+        match word.as_slice() {
             _ if is_value => is_value = false,
-            true => is_value = takes_next(command.flags, &word),
-            false => index += 1,
+            _ if only_operands => index += 1,
+            b"--" => only_operands = true,
+            [b'-', _, ..] => is_value = takes_next(command.flags, &word),
+            _ => index += 1,
         }
     }
+    let options = options(command);
+    let is_option = |option: &String| option.as_bytes().starts_with(&typed);
+    if typed.starts_with(b"-") && !only_operands && options.iter().any(is_option) {
+        return words(options);
+    }
+    let (first, others) = command.completes?;
     if is_value || index >= command.operands.1 {
         return None;
     }
-    let operand = if index == 0 { first } else { others };
-    match operand {
-        Operand::Command => return Some((start, Question::Commands(typed))),
-        Operand::KeyAction => return Some((start, Question::KeyActions(typed))),
-        _ => {}
+    match if index == 0 { first } else { others } {
+        Operand::Command => words(commands()),
+        Operand::KeyAction => words(ACTIONS.iter().map(ToString::to_string).collect()),
+        operand => {
+            if last.letters() == [(b'~', false)] && operand.is_local() {
+                return words(vec!["~/".to_owned()]);
+            }
+            let slash = typed.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+            let (directory, prefix) = last.split_at(slash);
+            let prefix = prefix.bytes();
+            Some((start, Question::Names { operand, directory, prefix, only_operands }))
+        }
     }
-    let slash = typed.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
-    let (directory, prefix) = typed.split_at_checked(slash)?;
-    Some((start, Question::Names { operand, directory: directory.to_vec(), prefix: prefix.to_vec() }))
 }
 
-/// The ways to go on, given the names in the directory that was asked for.
-pub(super) fn candidates(question: &Question, names: Vec<Name>) -> Vec<Pair> {
+fn options(command: &Command) -> Vec<String> {
+    let long =
+        command.flags.iter().filter(|flag| !flag.long.is_empty()).map(|flag| format!("--{}", flag.long));
+    let lettered = command.flags.iter().filter(|flag| !flag.short.is_control());
+    lettered.map(|flag| format!("-{}", flag.short)).chain(long).collect()
+}
+
+/// The answer, given the names in the directory that was asked for. What it writes stands for just that name
+/// when the line is read.
+pub(super) fn completion(question: &Question, names: Vec<Name>) -> Completion {
     match question {
-        Question::Commands(prefix) => words(COMMANDS.iter().map(|command| command.name.to_owned()), prefix),
-        Question::KeyActions(prefix) => words(ACTIONS.iter().map(ToString::to_string), prefix),
-        Question::Flags(command, prefix) => {
-            let flags = Command::find(command.as_bytes()).map_or(&[][..], |command| command.flags);
-            let long =
-                flags.iter().filter(|flag| !flag.long.is_empty()).map(|flag| format!("--{}", flag.long));
-            let short =
-                flags.iter().filter(|flag| !flag.short.is_control()).map(|flag| format!("-{}", flag.short));
-            words(short.chain(long), prefix)
+        Question::Words(all, prefix) => {
+            let mut fitting: Vec<&String> = all.iter().filter(|word| word.starts_with(prefix)).collect();
+            match fitting.as_slice() {
+                // A directory goes on.
+                [only] if only.ends_with('/') => Completion::Text((*only).clone()),
+                [only] => Completion::Text(format!("{only} ")),
+                _ => {
+                    let common = common(fitting.iter().map(|word| word.as_bytes()));
+                    fitting.sort();
+                    match String::from_utf8(common) {
+                        Ok(common) if common.len() > prefix.len() => Completion::Text(common),
+                        _ => Completion::Choice(fitting.into_iter().cloned().collect()),
+                    }
+                }
+            }
         }
-        Question::Names { operand, directory, prefix } => {
+        Question::Names { operand, directory, prefix, only_operands } => {
             let only_directories = matches!(operand, Operand::RemoteDirectory | Operand::LocalDirectory);
             let fits = |name: &Name| {
                 name.name.starts_with(prefix)
@@ -86,47 +116,93 @@ pub(super) fn candidates(question: &Question, names: Vec<Name>) -> Vec<Pair> {
             };
             let mut fitting: Vec<Name> = names.into_iter().filter(fits).collect();
             fitting.sort_by(|a, b| a.name.cmp(&b.name));
-            let only = fitting.len() == 1;
-            fitting.iter().map(|name| pair(directory, name, only)).collect()
+            let written = |name: &[u8]| written(*operand, directory, *only_operands, name);
+            match fitting.as_slice() {
+                [only] => Completion::Text(written(&only.name) + end(only, " ")),
+                _ => {
+                    let common = common(fitting.iter().map(|name| name.name.as_slice()));
+                    if common.len() > prefix.len() {
+                        return Completion::Text(written(&common));
+                    }
+                    let shown = |name: &Name| quoted(&name.name) + end(name, "");
+                    Completion::Choice(fitting.iter().map(shown).collect())
+                }
+            }
         }
     }
 }
 
-fn pair(directory: &[u8], name: &Name, only: bool) -> Pair {
-    let slash = if name.may_be_directory { "/" } else { "" };
-    // Behind a file that is the only one the next word may follow.
-    let end = if only && !name.may_be_directory { " " } else { slash };
-    let path = [directory, &name.name].concat();
-    Pair { display: format!("{}{slash}", Escaped(&name.name)), replacement: quote(&path) + end }
+/// What stands behind a name: a directory goes on, `file` stands behind a file. A link may be either.
+fn end(name: &Name, file: &'static str) -> &'static str {
+    match (name.may_be_directory, name.is_link) {
+        (_, true) => "",
+        (true, false) => "/",
+        (false, false) => file,
+    }
 }
 
-fn words(all: impl Iterator<Item = String>, prefix: &[u8]) -> Vec<Pair> {
-    let fitting: Vec<String> = all.filter(|word| word.as_bytes().starts_with(prefix)).collect();
-    let end = if fitting.len() == 1 { " " } else { "" };
-    fitting.into_iter().map(|word| Pair { replacement: word.clone() + end, display: word }).collect()
+/// A name as a word of the line. The home directory's `~` stays, and no name looks like an option.
+fn written(operand: Operand, directory: &Word, only_operands: bool, name: &[u8]) -> String {
+    let (begin, rest) = match directory.letters() {
+        [(b'~', false), (b'/', _), ..] if operand.is_local() => ("~/", directory.split_at(2).1.bytes()),
+        _ => ("", directory.bytes()),
+    };
+    let path = [rest.as_slice(), name].concat();
+    let dash = if begin.is_empty() && path.starts_with(b"-") && (!only_operands || path == b"-") {
+        "./"
+    } else {
+        ""
+    };
+    match path.is_empty() {
+        true => begin.to_owned(),
+        false => format!("{begin}{dash}{}", quote(&path)),
+    }
+}
+
+/// What all of them begin with; never a part of a character.
+fn common<'a>(mut names: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let Some(first) = names.next() else { return Vec::new() };
+    let shared = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let mut common = first.to_vec();
+    names.for_each(|name| common.truncate(shared(&common, name)));
+    if let Err(error) = std::str::from_utf8(&common)
+        && error.error_len().is_none()
+    {
+        common.truncate(error.valid_up_to());
+    }
+    common
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::words::split;
     use super::*;
 
     fn names(line: &str) -> (usize, Operand, Vec<u8>, Vec<u8>) {
         match question(line) {
-            Some((start, Question::Names { operand, directory, prefix })) => {
-                (start, operand, directory, prefix)
+            Some((start, Question::Names { operand, directory, prefix, .. })) => {
+                (start, operand, directory.bytes(), prefix)
             }
             other => panic!("{line}: {other:?}"),
         }
     }
 
-    fn replacements(line: &str, there: &[(&[u8], bool)]) -> Vec<String> {
+    fn completed(line: &str, names: &[(&[u8], bool)]) -> Completion {
         let (_, question) = question(line).unwrap();
-        let name =
-            |(name, directory): &(&[u8], bool)| Name { name: name.to_vec(), may_be_directory: *directory };
-        candidates(&question, there.iter().map(name).collect())
-            .into_iter()
-            .map(|pair| pair.replacement)
-            .collect()
+        let name = |(name, directory): &(&[u8], bool)| Name {
+            name: name.to_vec(),
+            may_be_directory: *directory,
+            is_link: false,
+        };
+        completion(&question, names.iter().map(name).collect())
+    }
+
+    fn text(text: &str) -> Completion {
+        Completion::Text(text.to_owned())
+    }
+
+    fn choice(names: &[&str]) -> Completion {
+        Completion::Choice(names.iter().map(ToString::to_string).collect())
     }
 
     #[test]
@@ -137,28 +213,86 @@ mod tests {
         assert_eq!(names("cd /x"), (3, Operand::RemoteDirectory, b"/".to_vec(), b"x".to_vec()));
         assert_eq!(names("get -j 4 a"), (9, Operand::Remote, vec![], b"a".to_vec()));
         assert_eq!(names("get -j4 a b"), (10, Operand::Local, vec![], b"b".to_vec()));
+        assert_eq!(names("rm -- -r"), (6, Operand::Remote, vec![], b"-r".to_vec()));
+        assert_eq!(names("get -- -j a"), (10, Operand::Local, vec![], b"a".to_vec()));
         assert_eq!(question("get -rj 4"), None);
         assert_eq!(question("cd a b"), None);
         assert_eq!(question("pwd "), None);
         assert_eq!(question("unheard-of a"), None);
-        assert_eq!(question("help ge"), Some((5, Question::Commands(b"ge".to_vec()))));
+        assert_eq!(question("get a # b"), None);
+        assert_eq!(completed("help ge", &[]), text("get "));
     }
 
     #[test]
     fn commands_and_options() {
-        assert_eq!(replacements("mk", &[]), ["mkdir "]);
-        assert_eq!(replacements("l", &[]), ["lcd", "lls", "lmkdir", "ln", "lpwd", "ls"]);
-        assert_eq!(replacements("hash --", &[]), ["--verify "]);
-        assert!(replacements("get -", &[]).contains(&"--force".to_owned()));
+        assert_eq!(completed("mk", &[]), text("mkdir "));
+        assert_eq!(completed("l", &[]), choice(&["lcd", "lls", "lmkdir", "ln", "lpwd", "ls"]));
+        assert_eq!(completed("lc", &[]), text("lcd "));
+        assert_eq!(completed("hash --", &[]), text("--verify "));
+        assert!(
+            matches!(completed("get -", &[]), Completion::Choice(all) if all.contains(&"--force".into()))
+        );
+        assert_eq!(completed("sy", &[]), choice(&["symlink", "sync"]));
+        assert_eq!(completed("s", &[]), choice(&["stat", "symlink", "sync"]));
     }
 
     #[test]
     fn names_come_quoted() {
-        let there: &[(&[u8], bool)] =
+        let all: &[(&[u8], bool)] =
             &[(b"a b", false), (b"a\xff", false), (b"abc", true), (b".a", false), (b"x", true)];
-        assert_eq!(replacements("get a", there), ["a\\ b", "abc/", "a$'\\xff'"]);
-        assert_eq!(replacements("get .", there), [".a "]);
-        assert_eq!(replacements("cd ", there), ["abc/", "x/"]);
-        assert_eq!(replacements("get d/a\\ ", there), ["d/a\\ b "]);
+        assert_eq!(completed("get a", all), choice(&["'a b'", "abc/", "'a'$'\\xff'"]));
+        assert_eq!(completed("get .", all), text(".a "));
+        assert_eq!(completed("cd ", all), choice(&["abc/", "x/"]));
+        assert_eq!(completed("get d/a\\ ", all), text("d/a\\ b "));
+        assert_eq!(completed("get q", all), choice(&[]));
+    }
+
+    #[test]
+    fn what_several_names_share_is_written_as_a_whole() {
+        assert_eq!(completed("get x", &[(b"x y", false), (b"x*", false)]), choice(&["'x y'", "'x*'"]));
+        assert_eq!(completed("get x", &[(b"x y1", false), (b"x y2", false)]), text("x\\ y"));
+        // They share a byte of the last letter.
+        let all = ["xaé", "xaè"].map(|name| (name.as_bytes(), false));
+        assert_eq!(completed("get x", &all), text("xa"));
+    }
+
+    #[test]
+    fn the_home_directory_stays_one_and_no_name_is_an_option() {
+        let all: &[(&[u8], bool)] = &[(b"file", false), (b"-dash", false)];
+        assert_eq!(completed("put ~/f", all), text("~/file "));
+        assert_eq!(completed("put ~", all), text("~/"));
+        assert_eq!(completed("put '~'/f", all), text("\\~/file "));
+        // On the server it is a name like any other.
+        assert_eq!(completed("get ~/f", all), text("\\~/file "));
+        assert_eq!(completed("rm -d", all), text("./-dash "));
+        assert_eq!(completed("rm -- -d", all), text("-dash "));
+        assert_eq!(completed("cd -", &[(b"-dash", true)]), text("./-dash/"));
+        assert_eq!(completed("put -- ", &[(b"-", false)]), text("./- "));
+        assert_eq!(completed("lcd -", &[(b"-", true)]), text("./-/"));
+    }
+
+    #[test]
+    fn a_link_may_be_a_file() {
+        let (_, question) = question("get l").unwrap();
+        let link = Name { name: b"link".to_vec(), may_be_directory: true, is_link: true };
+        assert_eq!(completion(&question, vec![link]), text("link"));
+    }
+
+    #[test]
+    fn what_tab_writes_is_read_as_the_name() {
+        for name in
+            ["a b ", " a", "it's", "\"q\"", "a\nb", "*", "[x]", "#a", "~a", "a\\b", "-", "$x", "\u{202e}"]
+        {
+            for typed in ["get -- ", "get ", "put "] {
+                let Completion::Text(word) = completed(typed, &[(name.as_bytes(), false)]) else {
+                    panic!("{name:?}")
+                };
+                let words = split(format!("{typed}{word}").as_bytes()).unwrap();
+                let read = words.last().unwrap();
+                let path = read.bytes();
+                assert_eq!(path.strip_prefix(b"./").unwrap_or(&path), name.as_bytes(), "{word}");
+                assert!(!read.is_glob(), "{word}");
+            }
+        }
     }
 }

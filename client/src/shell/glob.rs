@@ -12,6 +12,8 @@ pub struct Name {
     pub name: Vec<u8>,
     /// Whether there may be names below: a directory, or a link that may lead to one.
     pub may_be_directory: bool,
+    /// Whether it is a symbolic link.
+    pub is_link: bool,
 }
 
 /// Something that has directories.
@@ -86,9 +88,10 @@ impl Tree for LocalTree {
     async fn names(&mut self, directory: &[u8]) -> Result<Vec<Name>, Self::Error> {
         let Some(directory) = crate::names::path(directory) else { return Ok(Vec::new()) };
         let Ok(entries) = std::fs::read_dir(self.base.join(directory)) else { return Ok(Vec::new()) };
-        let name = |entry: std::fs::DirEntry| Name {
-            name: crate::names::bytes(&entry.file_name()),
-            may_be_directory: entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink()),
+        let name = |entry: std::fs::DirEntry| {
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            let may_be_directory = is_link || entry.file_type().is_ok_and(|kind| kind.is_dir());
+            Name { name: crate::names::bytes(&entry.file_name()), may_be_directory, is_link }
         };
         Ok(entries.flatten().map(name).collect())
     }
@@ -151,6 +154,7 @@ mod tests {
                 .map(|rest| Name {
                     name: rest.trim_end_matches('/').as_bytes().to_vec(),
                     may_be_directory: rest.ends_with('/'),
+                    is_link: false,
                 })
                 .collect())
         }

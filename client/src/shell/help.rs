@@ -2,33 +2,84 @@
 
 use super::command::{COMMANDS, Command};
 use std::fmt::Write;
+use unicode_width::UnicodeWidthStr;
 
-/// The help for all commands, a line each.
+/// Columns before the second one of a table.
+const FIRST_COLUMN: usize = 26;
+
+/// Columns that the second one of a table needs; in a narrower terminal it stands below the first.
+const SECOND_COLUMN: usize = 30;
+
+/// The help for all commands, in lines of so many columns.
 #[must_use]
-pub fn overview() -> String {
+pub fn overview(width: usize) -> String {
     let mut out = String::new();
-    let width = COMMANDS.iter().map(|command| command.synopsis().chars().count()).max().unwrap_or(0);
     for command in COMMANDS {
-        let _ = writeln!(out, "{:width$}  {}", command.synopsis(), command.summary);
+        row(&mut out, &command.synopsis(), command.summary, 0, width);
     }
-    out.push_str("\nhelp COMMAND tells more. Names are quoted as in a shell; *, ? and [a-z] match names.\n");
+    out.push('\n');
+    let more = "help COMMAND tells more.\nNames are quoted as in a shell; *, ? and [a-z] match names.";
+    paragraph(&mut out, more, 0, width);
     out
 }
 
-/// The help for one command.
+/// The help for one command, in lines of so many columns.
 #[must_use]
-pub fn help(command: &Command) -> String {
-    let mut out = format!("{}\n    {}\n", command.synopsis(), command.summary);
+pub fn help(command: &Command, width: usize) -> String {
+    let mut out = String::new();
+    paragraph(&mut out, &command.synopsis(), 0, width);
+    paragraph(&mut out, command.summary, 4, width);
     for flag in command.flags {
-        let _ = writeln!(out, "    {:19}  {}", flag.spellings(), flag.help);
+        row(&mut out, &flag.spellings(), flag.help, 4, width);
     }
-    for line in command.details.lines() {
-        let _ = writeln!(out, "    {line}");
-    }
+    paragraph(&mut out, &sentences(command.details), 4, width);
     if !command.aliases.is_empty() {
-        let _ = writeln!(out, "    Also: {}", command.aliases.join(", "));
+        paragraph(&mut out, &format!("Also: {}", command.aliases.join(", ")), 4, width);
     }
     out
+}
+
+/// A text whose lines end only where a sentence does: the terminal may be wider or narrower than the table.
+fn sentences(text: &str) -> String {
+    text.lines().fold(String::new(), |mut out, line| {
+        if !out.is_empty() {
+            out.push(if out.ends_with(['.', ':']) { '\n' } else { ' ' });
+        }
+        out + line
+    })
+}
+
+/// A name and what it is, beside it where there is room, else below it.
+fn row(out: &mut String, name: &str, what: &str, indent: usize, width: usize) {
+    let column = indent + FIRST_COLUMN;
+    if name.width() + 2 > FIRST_COLUMN || column + SECOND_COLUMN > width {
+        paragraph(out, name, indent, width);
+        return paragraph(out, what, if column + SECOND_COLUMN > width { indent + 4 } else { column }, width);
+    }
+    let mut beside = String::new();
+    paragraph(&mut beside, what, column, width);
+    let _ = write!(out, "{:indent$}{name}", "");
+    out.push_str(beside.get(indent + name.width()..).unwrap_or_default());
+}
+
+/// Words in as many lines as they need. A line that is wider has one word.
+fn paragraph(out: &mut String, text: &str, indent: usize, width: usize) {
+    for line in text.lines() {
+        let mut column = 0;
+        // What goes on stands a little deeper where nothing else shows that it does.
+        let deeper = if indent == 0 { 4 } else { 0 };
+        for word in line.split_whitespace() {
+            if column > 0 && column + 1 + word.width() <= width {
+                let _ = write!(out, " {word}");
+                column += 1 + word.width();
+                continue;
+            }
+            let (end, indent) = if column > 0 { ("\n", indent + deeper) } else { ("", indent) };
+            let _ = write!(out, "{end}{:indent$}{word}", "");
+            column = indent + word.width();
+        }
+        out.push('\n');
+    }
 }
 
 #[cfg(test)]
@@ -41,11 +92,30 @@ mod tests {
         for command in COMMANDS {
             assert!(!command.summary.is_empty() && !command.details.is_empty(), "{}", command.name);
             assert!(command.summary.len() <= 60, "{}: one line in a terminal", command.name);
-            assert!(help(command).contains(command.summary));
-            assert!(overview().contains(&command.synopsis()));
+            assert!(help(command, 100).contains(command.summary));
+            assert!(overview(100).contains(&command.synopsis()));
             assert!(command.flags.iter().all(|flag| !flag.help.is_empty()), "{}", command.name);
             assert!(command.operands.0 <= command.operands.1);
             assert_eq!(command.operands.1 > 0, command.completes.is_some() || command.verb == Verb::Shell);
         }
+    }
+
+    #[test]
+    fn help_fits_the_terminal() {
+        for width in [40, 60, 80, 120] {
+            let all = COMMANDS.iter().map(|command| help(command, width)).chain([overview(width)]);
+            for line in all.collect::<String>().lines() {
+                assert!(line.width() <= width, "{width}: {line}");
+            }
+        }
+        // Nothing is lost on the way.
+        let words = |text: String| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(overview(40)), words(overview(200)));
+        assert!(
+            overview(80).contains("\nlpwd                      the directory here\n"),
+            "{}",
+            overview(80)
+        );
+        assert!(overview(40).contains("\nlpwd\n    the directory here\n"), "{}", overview(40));
     }
 }

@@ -1,5 +1,6 @@
 //! How listings look. Nothing here asks anyone: entries in, text out.
 
+use super::quoted::quoted;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use sshome_wire::display::{Escaped, Size};
@@ -49,14 +50,19 @@ pub struct View {
     pub now: Timestamp,
 }
 
+/// How many columns standard output has; 80 where it does not say.
+#[must_use]
+pub fn width() -> usize {
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    size.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0).unwrap_or(80)
+}
+
 impl View {
     /// What standard output is, here and now.
     #[must_use]
     pub fn current() -> View {
         use std::io::IsTerminal;
-        let size = || terminal_size::terminal_size_of(std::io::stdout());
-        let width =
-            std::io::stdout().is_terminal().then(|| size().map_or(80, |(width, _)| usize::from(width.0)));
+        let width = std::io::stdout().is_terminal().then(width);
         View { width, zone: TimeZone::system(), now: Timestamp::now() }
     }
 }
@@ -72,11 +78,28 @@ pub fn entries(entries: &[Entry], options: &Options, view: &View) -> String {
     if options.long {
         return long(entries, options, view);
     }
-    let names: Vec<String> = entries.iter().map(|entry| Escaped(&entry.name).to_string()).collect();
+    let names: Vec<String> = entries.iter().map(|entry| view.shown(&entry.name)).collect();
     match view.width {
-        Some(width) if !options.single => columns(&names, width),
+        Some(width) if !options.single => columns(&aligned(names), width),
         _ => names.iter().fold(String::new(), |out, name| out + name + "\n"),
     }
+}
+
+impl View {
+    /// A name as it is shown: quoted on a terminal, where a blank in it would look like the end of it.
+    #[must_use]
+    pub fn shown(&self, name: &[u8]) -> String {
+        if self.width.is_some() { quoted(name) } else { Escaped(name).to_string() }
+    }
+}
+
+/// With a blank before those that are not quoted, where some are, so that all begin in the same column.
+fn aligned(names: Vec<String>) -> Vec<String> {
+    let is_quoted = |name: &String| name.starts_with(['\'', '"']);
+    if !names.iter().any(is_quoted) {
+        return names;
+    }
+    names.into_iter().map(|name| if is_quoted(&name) { name } else { format!(" {name}") }).collect()
 }
 
 /// The ten characters in which `ls -l` shows what something is and who may use it.
@@ -131,7 +154,9 @@ fn long(entries: &[Entry], options: &Options, view: &View) -> String {
     let links = entries.iter().map(|entry| entry.links.to_string().len()).max().unwrap_or(0);
     let sizes = entries.iter().map(|entry| size(entry).len()).max().unwrap_or(0);
     let mut out = String::new();
-    for entry in entries {
+    let names = entries.iter().map(|entry| view.shown(&entry.name)).collect();
+    let names = if view.width.is_some() { aligned(names) } else { names };
+    for (entry, name) in entries.iter().zip(names) {
         // Writing into a String cannot fail.
         let _ = write!(
             out,
@@ -140,10 +165,10 @@ fn long(entries: &[Entry], options: &Options, view: &View) -> String {
             entry.links,
             size(entry),
             short_time(entry.mtime, view),
-            Escaped(&entry.name)
+            name
         );
         if entry.kind == FileKind::Symlink {
-            let _ = write!(out, " -> {}", Escaped(&entry.target));
+            let _ = write!(out, " -> {}", view.shown(&entry.target));
         }
         out.push('\n');
     }
@@ -160,7 +185,7 @@ fn short_time(time: Time, view: &View) -> String {
 }
 
 /// Names in columns of their own widths, read downwards, as many columns as fit.
-fn columns(names: &[String], width: usize) -> String {
+pub(super) fn columns(names: &[String], width: usize) -> String {
     const GAP: usize = 2;
     let widths: Vec<usize> = names.iter().map(|name| name.as_str().width()).collect();
     let mut rows = names.len().max(1);
@@ -220,10 +245,19 @@ mod tests {
     }
 
     #[test]
+    fn names_are_quoted_on_a_terminal_only() {
+        let entries = [entry(b"a b"), entry(b"c")];
+        assert_eq!(super::entries(&entries, &Options::default(), &view(Some(80))), "'a b'   c\n");
+        assert_eq!(super::entries(&entries, &Options::default(), &view(None)), "a b\nc\n");
+        let long = super::entries(&entries, &Options { long: true, ..Options::default() }, &view(Some(80)));
+        assert!(long.contains(" 'a b'\n") && long.contains("  c\n"), "{long}");
+    }
+
+    #[test]
     fn columns_line_up_although_characters_are_wide() {
         let shown =
             directory(named(&["a", "日本語", "bb", "ü", "long name"]), &Options::default(), &view(Some(24)));
-        assert_eq!(shown, "a   long name  日本語\nbb  ü\n");
+        assert_eq!(shown, " a            ü\n bb           日本語\n'long name'\n");
         for line in shown.lines() {
             assert!(line.width() <= 24, "{line}");
         }

@@ -7,10 +7,14 @@ use super::ls::Page;
 use super::words::Word;
 use super::{Shell, ShellError};
 use crate::names;
+#[cfg(unix)]
+use crate::terminal::{Modes, Resume};
 use sshome_wire::display::Escaped;
 use sshome_wire::{Entry, FileKind, Time};
 use std::fs::Metadata;
 use std::io;
+#[cfg(unix)]
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -94,7 +98,20 @@ impl Shell {
             // Standard output has events and nothing else.
             command.stdout(io::stderr());
         }
-        let ended = tokio::task::spawn_blocking(move || command.status()).await.map_err(io::Error::other);
+        let run = move || {
+            // Without a terminal there is no Ctrl-\ to be left to it.
+            #[cfg(unix)]
+            let hold = crate::terminal::hold(Modes::Program, Resume::Nothing);
+            let status = command.status();
+            #[cfg(unix)]
+            if let (Ok(hold), Ok(status)) = (&hold, &status)
+                && status.signal() == Some(signal_hook::consts::SIGQUIT)
+            {
+                hold.await_quit();
+            }
+            status
+        };
+        let ended = tokio::task::spawn_blocking(run).await.map_err(io::Error::other);
         match ended.and_then(|status| status) {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(ShellError::Failed(format!("the command ended with {status}"))),

@@ -6,7 +6,6 @@ use super::event::{Event, Side};
 use super::listing::{self, Options, Order, View};
 use super::{Output, Shell, ShellError};
 use crate::conversation::ConversationError;
-use sshome_wire::display::Escaped;
 use sshome_wire::{Entries, Entry, FileKind};
 
 impl Shell {
@@ -158,7 +157,7 @@ impl Page {
         let mut text = String::new();
         if self.headers {
             let gap = if self.begun { "\n" } else { "" };
-            text = format!("{gap}{}:\n", Escaped(name));
+            text = format!("{gap}{}:\n", self.view.shown(name));
         }
         self.begun = true;
         text.push_str(&listing::entries(&entries, &self.options, &self.view));

@@ -12,10 +12,13 @@ mod flag;
 mod help;
 mod invocation;
 mod key;
+mod keys;
 mod local;
 mod ls;
 mod output;
+mod pressed;
 mod prompt;
+mod quoted;
 mod reconnect;
 mod remote;
 mod script;
@@ -34,12 +37,12 @@ pub use session::interactive;
 use crate::conversation::{Conversation, ConversationError};
 use crate::interrupt::Interrupt;
 use crate::ssh::Connection;
-use crate::tell::tell;
 use crate::transfer::Jobs;
 use command::{Command, Invocation, Verb};
 use error::Failures;
 use event::Event;
 use glob::{Cached, LocalTree, Name, Tree};
+use pressed::Pressed;
 use sshome_wire::{Entries, Entry, FileKind, PROTOCOL_VERSION, Reply, Request};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -70,8 +73,7 @@ pub struct Shell {
     out: Output,
     /// Whether a terminal is shown how far a transfer has come.
     progress: bool,
-    /// Whether commands come from a batch file, which follows sftp: a get replaces what is there, and a
-    /// word that begins with `#` begins a comment.
+    /// Whether commands come from a batch file, which follows sftp: a get replaces what is there.
     batch: bool,
     /// Whether the words come from the program's arguments.
     arguments: bool,
@@ -83,6 +85,8 @@ pub struct Shell {
     is_prompt: bool,
     /// The connection is lost, and that was said.
     is_lost: bool,
+    /// Hears a Ctrl-C that came since the prompt was shown, for the command that was typed there.
+    pressed: Option<Pressed>,
 }
 
 impl Shell {
@@ -106,6 +110,7 @@ impl Shell {
             jobs: Jobs::default(),
             is_prompt: false,
             is_lost: false,
+            pressed: None,
         })
     }
 
@@ -145,11 +150,11 @@ impl Shell {
     /// # Errors
     /// If the line is no command, or the command fails.
     pub async fn line(&mut self, line: &[u8]) -> Result<Flow, ShellError> {
-        let line = line.trim_ascii();
+        // Behind the last word a blank may be part of it, after a backslash.
+        let line = line.trim_ascii_start();
         let words = match line.strip_prefix(b"!") {
             Some(rest) if rest.trim_ascii().is_empty() => vec![Word::plain(b"!")],
             Some(rest) => vec![Word::plain(b"!"), Word::plain(b"--"), Word::literal(rest)],
-            None if self.batch => words::split_commented(line)?,
             None => words::split(line)?,
         };
         match command::parse(&words)? {
@@ -168,10 +173,11 @@ impl Shell {
         let interrupt = self.interrupt.clone();
         // A command of the other shell gets the signal itself, and this one waits for its end.
         let others = invocation.command.verb == Verb::Shell;
+        let pressed = self.pressed.take().unwrap_or_else(Pressed::new);
         tokio::select! {
             biased;
             result = self.execute(invocation) => result,
-            () = second_signal(&interrupt, others) => Err(ShellError::Abandoned),
+            () = pressed.twice(&interrupt, others) => Err(ShellError::Abandoned),
         }
     }
 
@@ -197,6 +203,7 @@ impl Shell {
             Verb::Progress => self.toggle_progress(),
             Verb::Put => self.put(invocation).await,
             Verb::Pwd => self.pwd().await,
+            Verb::Rename => self.rename(invocation).await,
             Verb::Rm => self.rm(invocation).await,
             Verb::Rmdir => self.rmdir(invocation).await,
             Verb::Shell => self.other_shell(invocation).await,
@@ -208,9 +215,11 @@ impl Shell {
     }
 
     fn help(&self, invocation: &Invocation) -> Result<(), ShellError> {
-        let Some(word) = invocation.operands.first() else { return self.out.say(&help::overview()) };
+        let Some(word) = invocation.operands.first() else {
+            return self.out.say(&help::overview(listing::width()));
+        };
         match Command::find(&word.bytes()) {
-            Some(command) => self.out.say(&help::help(command)),
+            Some(command) => self.out.say(&help::help(command, listing::width())),
             None => {
                 let shown = sshome_wire::display::Escaped(&word.bytes()).to_string();
                 Err(command::CommandError::Unknown(shown).into())
@@ -307,6 +316,7 @@ impl Tree for RemoteTree<'_> {
         }
         let name = |entry: &Entry| Name {
             may_be_directory: matches!(entry.kind, FileKind::Directory | FileKind::Symlink),
+            is_link: entry.kind == FileKind::Symlink,
             name: entry.name.clone(),
         };
         let names = found.iter().map(name).collect();
@@ -329,31 +339,6 @@ where
         all.extend(paths);
     }
     Ok(all)
-}
-
-/// Returns when Ctrl-C comes while what is under way is being cancelled already; the first one cancels.
-async fn second_signal(interrupt: &Interrupt, others: bool) {
-    if others {
-        loop {
-            signal().await;
-        }
-    }
-    signal().await;
-    interrupt.raise();
-    tokio::select! {
-        () = signal() => return,
-        () = tokio::time::sleep(PATIENCE) => {}
-    }
-    tell("cancelling; Ctrl-C once more leaves at once");
-    signal().await;
-}
-
-/// Returns when Ctrl-C comes.
-async fn signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Where there are no signals none will come.
-        std::future::pending::<()>().await;
-    }
 }
 
 fn started(invocation: &Invocation) -> Event<'_> {

@@ -1,15 +1,32 @@
 //! The prompt: a thread of its own, so that the connection lives while somebody is typing.
 
 use super::ShellError;
-use super::complete::{Question, candidates, question};
+use super::complete::{Completion, Question, completion, question};
 use super::glob::Name;
-use rustyline::completion::{Completer, Pair};
+use super::keys::{Keys, bind};
+use super::listing;
+#[cfg(unix)]
+use crate::terminal::{self, Modes, Resume};
+use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
-use rustyline::{CompletionType, Config, Context, Editor, Helper, Highlighter, Hinter, Validator};
+use rustyline::{
+    CompletionType, Config, Context, Editor, ExternalPrinter, Helper, Highlighter, Hinter, Validator,
+};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::mpsc as blocking;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
+
+/// Terminals that cannot move their cursor: lines are read there as they come, and not edited.
+const PLAIN: [&str; 3] = ["dumb", "cons25", "emacs"];
+
+/// How long the rest of a key that begins with ESC may take, in milliseconds.
+const ESCAPE_WITHIN: u16 = 500;
+
+/// How many names Tab shows at the most.
+const MAX_SHOWN: usize = 200;
 
 /// What the thread at the terminal has to say.
 pub(super) enum Event {
@@ -17,11 +34,13 @@ pub(super) enum Event {
     Line(String),
     /// Ctrl-C: the line is to be forgotten.
     Cleared,
+    /// What was typed is no text, and forgotten.
+    NoText,
     /// Ctrl-D.
     End,
     /// The terminal is gone.
     Failed(String),
-    /// Tab: the names in a directory are wanted.
+    /// Tab: the names in a directory are wanted. If the sender is dropped, the line is cleared.
     Names(Question, blocking::Sender<Vec<Name>>),
 }
 
@@ -29,6 +48,8 @@ pub(super) enum Event {
 pub(super) struct Prompt {
     show: blocking::Sender<String>,
     events: mpsc::UnboundedReceiver<Event>,
+    /// Whether the terminal edits the lines itself, so that Ctrl-C is a signal.
+    pub(super) is_plain: bool,
 }
 
 impl Prompt {
@@ -44,15 +65,22 @@ impl Prompt {
         let (tell, events) = mpsc::unbounded_channel();
         let config = Config::builder()
             .completion_type(CompletionType::List)
+            .keyseq_timeout(Some(ESCAPE_WITHIN))
             .history_ignore_space(true)
             .max_history_size(10_000)
             .map_err(|error| failed(&error))?
             .build();
         let mut editor = Editor::<Line, FileHistory>::with_config(config).map_err(|error| failed(&error))?;
-        editor.set_helper(Some(Line { tell: tell.clone() }));
-        let run = move || converse(editor, &shown, &tell);
+        let term = std::env::var("TERM").unwrap_or_default();
+        let is_plain = PLAIN.iter().any(|plain| plain.eq_ignore_ascii_case(&term));
+        // A terminal that lines are not edited at has none.
+        let printer = editor.create_external_printer().ok().map(|printer| Printer::new(printer));
+        editor.set_helper(Some(Line { tell: tell.clone(), printer: printer.clone() }));
+        let keys = bind(&mut editor);
+        let typist = Typist { editor, keys, printer, is_plain, history: history_file() };
+        let run = move || typist.converse(&shown, &tell);
         std::thread::Builder::new().name("prompt".to_owned()).spawn(run).map_err(|error| failed(&error))?;
-        Ok(Prompt { show, events })
+        Ok(Prompt { show, events, is_plain })
     }
 
     /// Shows a prompt; events follow, the last of them not `Names`.
@@ -67,33 +95,88 @@ impl Prompt {
     }
 }
 
-fn converse(
-    mut editor: Editor<Line, FileHistory>,
-    shown: &blocking::Receiver<String>,
-    tell: &mpsc::UnboundedSender<Event>,
-) {
-    let history = history_file();
-    if let Some(file) = &history {
-        // The first time there is none.
-        let _ = editor.load_history(file);
+/// Whoever reads lines for the other thread.
+struct Typist {
+    editor: Editor<Line, FileHistory>,
+    keys: Arc<Keys>,
+    printer: Option<Printer>,
+    is_plain: bool,
+    history: Option<PathBuf>,
+}
+
+impl Typist {
+    fn converse(mut self, shown: &blocking::Receiver<String>, tell: &mpsc::UnboundedSender<Event>) {
+        if let Some(file) = &self.history {
+            // The first time there is none.
+            let _ = self.editor.load_history(file);
+        }
+        while let Ok(prompt) = shown.recv() {
+            let event = self.read(&prompt);
+            if tell.send(event).is_err() {
+                return;
+            }
+        }
     }
-    while let Ok(prompt) = shown.recv() {
-        let event = match editor.readline(&prompt) {
+
+    fn read(&mut self, prompt: &str) -> Event {
+        #[cfg(unix)]
+        let _hold = self.hold(prompt);
+        let read = self.editor.readline(prompt);
+        // A Ctrl-C ends the line like Enter: an error would lose what was typed behind it.
+        let cleared = self.keys.take_cleared();
+        match read {
+            Ok(_) if cleared => Event::Cleared,
             Ok(line) => {
                 // A history that cannot be written is no reason to stop.
-                let _ = editor.add_history_entry(&line);
-                if let Some(file) = &history {
-                    let _ = editor.append_history(file);
+                let _ = self.editor.add_history_entry(&line);
+                if let Some(file) = &self.history {
+                    let _ = self.editor.append_history(file);
                 }
                 Event::Line(line)
             }
-            Err(ReadlineError::Interrupted) => Event::Cleared,
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => Event::Cleared,
             Err(ReadlineError::Eof) => Event::End,
+            Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                // The rest of the line must not run as a line of its own.
+                #[cfg(unix)]
+                let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
+                Event::NoText
+            }
             Err(error) => Event::Failed(error.to_string()),
-        };
-        if tell.send(event).is_err() {
-            return;
         }
+    }
+
+    /// Whoever holds the terminal is told when the program is continued. Without a terminal of the
+    /// program's own it is not stopped either.
+    #[cfg(unix)]
+    fn hold(&self, prompt: &str) -> Option<terminal::Hold> {
+        let (modes, resume) = match (self.is_plain, self.printer.clone()) {
+            // Up and down again: what is printed ends in a line feed, and this needs no line.
+            (false, Some(printer)) => {
+                (Modes::Editor, Resume::Draw(Arc::new(move || printer.print("\x1b[A\n".to_owned()))))
+            }
+            (false, None) => (Modes::Editor, Resume::Nothing),
+            (true, _) => (Modes::Lines, Resume::Write(prompt.to_owned())),
+        };
+        terminal::hold(modes, resume).ok()
+    }
+}
+
+/// Prints above the line that is being typed.
+#[derive(Clone)]
+struct Printer(Arc<Mutex<dyn ExternalPrinter + Send>>);
+
+impl Printer {
+    fn new(printer: impl ExternalPrinter + Send + 'static) -> Printer {
+        Printer(Arc::new(Mutex::new(printer)))
+    }
+
+    /// Prints as soon as the line editor reads keys. It may be waiting for whoever calls this.
+    fn print(&self, text: String) {
+        let printer = Arc::clone(&self.0);
+        let print = move || printer.lock().unwrap_or_else(PoisonError::into_inner).print(text);
+        // What cannot be shown is lost, and nothing else is.
+        let _ = std::thread::Builder::new().name("printer".to_owned()).spawn(print);
     }
 }
 
@@ -132,30 +215,55 @@ fn is_private(file: &std::fs::File) -> bool {
 #[derive(Helper, Highlighter, Hinter, Validator)]
 struct Line {
     tell: mpsc::UnboundedSender<Event>,
+    printer: Option<Printer>,
+}
+
+impl Line {
+    /// The names that a question is about.
+    ///
+    /// # Errors
+    /// If Ctrl-C comes first.
+    fn names(&self, question: &Question) -> rustyline::Result<Vec<Name>> {
+        if !matches!(question, Question::Names { .. }) {
+            return Ok(Vec::new());
+        }
+        #[cfg(unix)]
+        let _interruptible = terminal::interruptible();
+        let (answer, answered) = blocking::channel();
+        let asked = self.tell.send(Event::Names(question.clone(), answer));
+        asked.ok().and_then(|()| answered.recv().ok()).ok_or(ReadlineError::Interrupted)
+    }
 }
 
 impl Completer for Line {
-    type Candidate = Pair;
+    type Candidate = String;
 
     fn complete(
         &self,
         line: &str,
         position: usize,
         _: &Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+    ) -> rustyline::Result<(usize, Vec<String>)> {
         let typed = line.get(..position).unwrap_or(line);
         let Some((start, question)) = question(typed) else { return Ok((position, Vec::new())) };
-        if !matches!(question, Question::Names { .. }) {
-            return Ok((start, candidates(&question, Vec::new())));
+        let names = self.names(&question)?;
+        match (completion(&question, names), &self.printer) {
+            (Completion::Text(text), _) => Ok((start, vec![text])),
+            (Completion::Choice(names), Some(printer)) if !names.is_empty() => {
+                printer.print(choice(&names));
+                Ok((start, Vec::new()))
+            }
+            _ => Ok((start, Vec::new())),
         }
-        let (answer, answered) = blocking::channel();
-        let Question::Names { operand, directory, prefix } = question else { return Ok((start, Vec::new())) };
-        let asked = Question::Names { operand, directory: directory.clone(), prefix: prefix.clone() };
-        if self.tell.send(Event::Names(asked, answer)).is_err() {
-            return Ok((start, Vec::new()));
-        }
-        // Nobody answers where the connection is gone.
-        let names = answered.recv().unwrap_or_default();
-        Ok((start, candidates(&Question::Names { operand, directory, prefix }, names)))
     }
+}
+
+/// Names to choose from, below the line that was typed.
+fn choice(names: &[String]) -> String {
+    let shown = names.get(..MAX_SHOWN).unwrap_or(names);
+    let mut text = listing::columns(shown, listing::width());
+    if names.len() > shown.len() {
+        text.push_str(&format!("and {} more\n", names.len() - shown.len()));
+    }
+    text
 }

@@ -90,6 +90,7 @@ fn is_local(verb: Verb) -> bool {
         | Verb::Mv
         | Verb::Put
         | Verb::Pwd
+        | Verb::Rename
         | Verb::Rm
         | Verb::Rmdir
         | Verb::Stat

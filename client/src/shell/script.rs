@@ -58,7 +58,7 @@ impl Script {
     }
 
     /// Runs the lines up to the first that fails and does not begin with `-`. Empty lines and those that
-    /// begin with `#` are passed over.
+    /// begin with `#` are skipped.
     ///
     /// # Errors
     /// The failure of that line; or an interruption between two of them.
@@ -110,13 +110,16 @@ impl Script {
 
 impl Line<'_> {
     fn parse(line: &[u8]) -> Line<'_> {
-        let mut line = Line { command: line.trim_ascii(), may_fail: false, silent: false };
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        // A blank at the end may be part of a name, after a backslash.
+        let mut line = Line { command: line.trim_ascii_start(), may_fail: false, silent: false };
         while let [prefix @ (b'-' | b'@'), rest @ ..] = line.command {
             line.may_fail |= *prefix == b'-';
             line.silent |= *prefix == b'@';
             line.command = rest;
         }
-        line.command = line.command.trim_ascii();
+        line.command = line.command.trim_ascii_start();
         line
     }
 
@@ -139,6 +142,7 @@ mod tests {
             ("@-rm x", "rm x", true, true),
             ("-!test -e x", "!test -e x", true, false),
             ("ls -l", "ls -l", false, false),
+            ("rm a\\ \r\n", "rm a\\ ", false, false),
         ] {
             let command = command.as_bytes();
             assert_eq!(Line::parse(line.as_bytes()), Line { command, may_fail, silent }, "{line}");

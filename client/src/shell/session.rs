@@ -3,11 +3,14 @@
 use super::command::Operand;
 use super::complete::Question;
 use super::glob::{LocalTree, Name, Tree};
+use super::pressed::Pressed;
 use super::prompt::{Event, Prompt};
-use super::words::Word;
 use super::{Flow, RemoteTree, Shell, ShellError, local};
+use crate::tell::tell;
 use sshome_wire::display::Escaped;
 use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::mpsc::Sender;
 
 /// Talks with a person at the terminal until they leave. `who` is what the prompt begins with, safe to
 /// show.
@@ -25,42 +28,127 @@ pub async fn interactive(shell: &mut Shell, who: &str) -> Result<(), ShellError>
     shell.is_prompt = true;
     let mut prompt = Prompt::start()?;
     loop {
-        prompt.show(format!("{who}:{}> ", shell.conversation.cwd()));
-        let line = loop {
-            match prompt.event().await {
-                Event::Line(line) => break line,
-                Event::Cleared => break String::new(),
-                Event::End => return Ok(()),
-                Event::Failed(error) => {
-                    return Err(ShellError::Failed(format!("the terminal is gone: {error}")));
-                }
-                // A completion that fails completes nothing; a lost connection shows with the next command.
-                Event::Names(question, answer) => {
-                    let _ = answer.send(names(shell, &question).await.unwrap_or_default());
-                }
+        let text = text(shell, who);
+        prompt.show(text.clone());
+        let Some(typed) = typed(shell, &mut prompt, &text).await? else { return Ok(()) };
+        // A line of the history may hold several, which are never one command.
+        for (index, line) in typed.split('\n').enumerate() {
+            if index > 0 {
+                shell.out.note(&format!("{}{}\n", self::text(shell, who), Escaped(line.as_bytes())))?;
             }
-        };
-        match shell.line(line.as_bytes()).await {
-            Ok(Flow::Leave) => return Ok(()),
-            Ok(Flow::Continue) => {}
-            Err(error) if !shell.goes_on_after(&error) => return Err(error),
-            Err(error) => shell.out.failed(&error),
+            match shell.line(line.as_bytes()).await {
+                Ok(Flow::Leave) => return Ok(()),
+                Ok(Flow::Continue) => {}
+                Err(error) if !shell.goes_on_after(&error) => return Err(error),
+                Err(error) => shell.out.failed(&error),
+            }
         }
     }
+}
+
+fn text(shell: &Shell, who: &str) -> String {
+    format!("{who}:{}> ", shell.conversation.cwd())
+}
+
+/// What is typed at a prompt that is shown, which may be nothing; none at the end.
+async fn typed(shell: &mut Shell, prompt: &mut Prompt, text: &str) -> Result<Option<String>, ShellError> {
+    let mut pressed = Pressed::new();
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = pressed.next() => {
+                if prompt.is_plain {
+                    // The terminal has forgotten the line itself.
+                    shell.out.note(&format!("\n{text}"))?;
+                }
+                continue;
+            }
+            event = prompt.event() => event,
+        };
+        match event {
+            Event::Line(line) => {
+                shell.pressed = Some(pressed);
+                return Ok(Some(line));
+            }
+            Event::Cleared => return Ok(Some(String::new())),
+            Event::NoText => {
+                tell("what was typed is not UTF-8, and was dropped: write such a name as $'\\xff'");
+                return Ok(Some(String::new()));
+            }
+            Event::End => return Ok(None),
+            Event::Failed(error) => {
+                return Err(ShellError::Failed(format!("the terminal is gone: {error}")));
+            }
+            Event::Names(question, answer) => {
+                if let Some(typed) = complete(shell, prompt, text, (question, answer), &mut pressed).await? {
+                    return Ok(typed);
+                }
+            }
+        }
+    }
+}
+
+/// Answers a Tab. After Ctrl-C the line is cleared at once, although the server has not heard of it yet; the
+/// next one is returned when it has.
+async fn complete(
+    shell: &mut Shell,
+    prompt: &mut Prompt,
+    text: &str,
+    (question, answer): (Question, Sender<Vec<Name>>),
+    pressed: &mut Pressed,
+) -> Result<Option<Option<String>>, ShellError> {
+    let interrupt = shell.interrupt.clone();
+    interrupt.clear();
+    let mut names = pin!(names(shell, &question));
+    tokio::select! {
+        biased;
+        found = &mut names => {
+            // A completion that fails completes nothing; a lost connection shows with the next command.
+            let _ = answer.send(found.unwrap_or_default());
+            return Ok(None);
+        }
+        () = pressed.next() => {}
+    }
+    interrupt.raise();
+    drop(answer);
+    let mut answered = false;
+    let line = loop {
+        let event = tokio::select! {
+            event = prompt.event() => event,
+            _ = &mut names, if !answered => {
+                answered = true;
+                continue;
+            }
+            () = pressed.next() => continue,
+        };
+        match event {
+            Event::Line(line) => break line,
+            Event::End | Event::Failed(_) => return Ok(Some(None)),
+            Event::Cleared | Event::NoText => prompt.show(text.to_owned()),
+            // Nothing more is asked before the server has let go.
+            Event::Names(_, answer) => drop(answer.send(Vec::new())),
+        }
+    };
+    if !answered {
+        tokio::select! {
+            _ = names => {}
+            () = pressed.next() => return Err(ShellError::Abandoned),
+        }
+    }
+    Ok(Some(Some(line)))
 }
 
 /// The names in the directory that somebody has begun to type.
 async fn names(shell: &mut Shell, question: &Question) -> Result<Vec<Name>, ShellError> {
     let Question::Names { operand, directory, .. } = question else { return Ok(Vec::new()) };
-    shell.interrupt.clear();
     match operand {
         Operand::Remote | Operand::RemoteDirectory => {
             let (conversation, interrupt) = (&mut shell.conversation, &shell.interrupt);
             let mut tree = RemoteTree { conversation, interrupt, seen: HashMap::new() };
-            Ok(tree.names(directory).await?)
+            Ok(tree.names(&directory.bytes()).await?)
         }
         Operand::Local | Operand::LocalDirectory => {
-            let directory = local::at_home(&Word::plain(directory))?.bytes();
+            let directory = local::at_home(directory)?.bytes();
             LocalTree::new(shell.local.clone()).names(&directory).await
         }
         Operand::Command | Operand::KeyAction => Ok(Vec::new()),

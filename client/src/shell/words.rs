@@ -1,8 +1,8 @@
 //! Words of a command line, quoted as in a POSIX shell.
 //!
 //! `'…'` keeps everything, `"…"` everything but backslash escapes, and a backslash outside quotes
-//! keeps the byte after it. `$'…'` takes `\xNN` and C's escapes, for names that are not text. There
-//! are no variables, and comments only in batch files.
+//! keeps the byte after it. `$'…'` takes `\xNN` and C's escapes, for names that are not text. A `#`
+//! that begins a word begins a comment. There are no variables.
 
 use std::fmt::Write;
 
@@ -37,14 +37,17 @@ impl Word {
         Word(bytes.iter().map(|byte| (*byte, true)).collect())
     }
 
-    /// The word with a backslash before `*`, `?` or `[` taken for a quote: in a word that another shell
-    /// has split off there is no other way left to take that one's meaning away.
+    /// A word that another shell has split off, as a pattern: where it has `*`, `?` or `[` in it, a
+    /// backslash quotes those, `]` and itself, as at the prompt. Elsewhere a backslash is itself.
     #[must_use]
     pub fn unescaped(&self) -> Word {
+        if !self.is_glob() {
+            return self.clone();
+        }
         let mut letters: Vec<(u8, bool)> = Vec::new();
         for letter in &self.0 {
             match letters.last_mut() {
-                Some(last) if *last == (b'\\', false) && b"*?[".contains(&letter.0) => {
+                Some(last) if *last == (b'\\', false) && b"*?[]\\".contains(&letter.0) => {
                     *last = (letter.0, true)
                 }
                 _ => letters.push(*letter),
@@ -58,6 +61,13 @@ impl Word {
     pub fn followed_by(mut self, letters: &[(u8, bool)]) -> Word {
         self.0.extend_from_slice(letters);
         self
+    }
+
+    /// The first bytes, and the others.
+    #[must_use]
+    pub fn split_at(&self, at: usize) -> (Word, Word) {
+        let (first, others) = self.0.split_at(at.min(self.0.len()));
+        (Word(first.to_vec()), Word(others.to_vec()))
     }
 
     /// The word itself.
@@ -90,7 +100,7 @@ pub struct Partial {
     pub start: usize,
 }
 
-/// The words of a line.
+/// The words of a line, up to a comment: a `#` that begins a word and is not quoted.
 ///
 /// # Errors
 /// If a quote is not closed, the line ends in a backslash, or `$'…'` has an unknown escape.
@@ -98,19 +108,14 @@ pub fn split(line: &[u8]) -> Result<Vec<Word>, WordsError> {
     Lexer::new(line).words()
 }
 
-/// The same, up to a comment: a `#` that begins a word and is not quoted.
-///
-/// # Errors
-/// As of [`split`].
-pub fn split_commented(line: &[u8]) -> Result<Vec<Word>, WordsError> {
-    Lexer { comments: true, ..Lexer::new(line) }.words()
-}
-
-/// The words of a line up to where someone is typing; none if it makes no sense.
+/// The words of a line up to where someone is typing; none if it makes no sense, or is a comment there.
 #[must_use]
 pub fn partial(line: &[u8]) -> Option<Partial> {
     let mut lexer = Lexer::new(line);
     lexer.run().ok()?;
+    if lexer.commented {
+        return None;
+    }
     let typing = lexer.open.is_some() || lexer.in_word;
     let last = if typing { lexer.words.pop() } else { None };
     let (start, last) = last.unwrap_or((line.len(), Word::default()));
@@ -132,8 +137,9 @@ pub fn quote(bytes: &[u8]) -> String {
             if sshome_wire::display::Escaped(text.as_bytes()).to_string() != text {
                 quote_bytes(&mut out, text.as_bytes());
             } else {
-                // A `#` is special only in other shells, and a `~` only at the beginning.
-                if " \t\"'\\*?[]$`&|;<>(){}!#~".contains(c) {
+                let first = out.is_empty() && "#~".contains(c);
+                // Some of them are special only in other shells, where a line may be pasted.
+                if first || " \t\"'\\*?[]$`&|;<>(){}!".contains(c) {
                     out.push('\\');
                 }
                 out.push(c);
@@ -159,8 +165,8 @@ fn quote_bytes(out: &mut String, bytes: &[u8]) {
 struct Lexer<'a> {
     line: &'a [u8],
     at: usize,
-    /// Whether a `#` begins a comment.
-    comments: bool,
+    /// Whether the line ends in a comment.
+    commented: bool,
     /// Each with where it begins.
     words: Vec<(usize, Word)>,
     /// Whether the last of the words may still grow.
@@ -171,7 +177,7 @@ struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     fn new(line: &'a [u8]) -> Lexer<'a> {
-        Lexer { line, at: 0, comments: false, words: Vec::new(), in_word: false, open: None }
+        Lexer { line, at: 0, commented: false, words: Vec::new(), in_word: false, open: None }
     }
 
     fn words(mut self) -> Result<Vec<Word>, WordsError> {
@@ -186,7 +192,8 @@ impl<'a> Lexer<'a> {
                 self.in_word = false;
                 continue;
             }
-            if self.comments && !self.in_word && byte == b'#' {
+            if !self.in_word && byte == b'#' {
+                self.commented = true;
                 break;
             }
             if !self.in_word {
@@ -308,7 +315,8 @@ mod tests {
             (r#"'' """#, vec!["", ""]),
             (r#""a\"b\\c\$d\e""#, vec![r#"a"b\c$d\e"#]),
             (r"'a\b'", vec![r"a\b"]),
-            (r"a#b #c", vec!["a#b", "#c"]),
+            (r"a#b #c", vec!["a#b"]),
+            (r"a\  ", vec!["a "]),
             (r"$HOME $'a\tb\x41\''", vec!["$HOME", "a\tbA'"]),
         ] {
             assert_eq!(
@@ -322,7 +330,7 @@ mod tests {
     #[test]
     fn a_comment_ends_a_line_unless_it_is_quoted() {
         let left = |line: &str| {
-            let words = split_commented(line.as_bytes()).unwrap();
+            let words = split(line.as_bytes()).unwrap();
             words.iter().map(|word| String::from_utf8(word.bytes()).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(left("put a # don't \"ask\\"), ["put", "a"]);
@@ -346,7 +354,14 @@ mod tests {
         assert_eq!(globs(br#"* '*' "?" \[a] [a] a'*'b*"#), [true, false, false, false, true, true]);
         assert!(Word::plain(b"*.txt").unescaped().is_glob());
         assert!(!Word::plain(br"\*.txt").unescaped().is_glob());
-        assert_eq!(Word::plain(br"a\b\*").unescaped().bytes(), br"a\b*");
+        for (argument, means) in [
+            (&br"a\b\*"[..], &br"a\b*"[..]),
+            (br"report\[1\].txt", b"report[1].txt"),
+            (br"we\\\*ird", br"we\*ird"),
+            (br"a\\b\]", br"a\\b\]"),
+        ] {
+            assert_eq!(Word::plain(argument).unescaped().bytes(), means);
+        }
     }
 
     #[test]
@@ -361,6 +376,8 @@ mod tests {
             "日本 ü\u{202e}".as_bytes(),
             b"-n",
             b"~",
+            b"#",
+            b" blanks ",
         ] {
             let quoted = quote(name);
             assert_eq!(words(&quoted), [name.to_vec()], "{quoted}");
@@ -368,6 +385,7 @@ mod tests {
             assert!(!quoted.contains(|c: char| c.is_control()));
         }
         assert_eq!(quote(b"a\xffb"), r"a$'\xff'b");
+        assert_eq!(quote(b"a~#b"), "a~#b");
         assert_eq!(quote("grüße.txt".as_bytes()), "grüße.txt");
     }
 
@@ -383,5 +401,6 @@ mod tests {
         assert_eq!(typed("get a\\ b"), (1, "a b".into(), 4));
         assert_eq!(typed("get 'a b"), (1, "a b".into(), 4));
         assert_eq!(typed("get x a\\"), (2, "a".into(), 6));
+        assert!(partial(b"get x # a").is_none());
     }
 }

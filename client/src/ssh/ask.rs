@@ -136,7 +136,7 @@ impl Asker {
         let _asking = self.asking();
         blocking(move || match program {
             Some(program) => ask_program(&program, &question),
-            None => rpassword::prompt_password(question).map(Zeroizing::new).map_err(AskError::from),
+            None => ask_secret(&question),
         })
         .await
         .map(|answer| Secret(Arc::new(answer)))
@@ -183,13 +183,113 @@ fn ask_program(program: &std::ffi::OsStr, question: &str) -> Result<Zeroizing<St
     Ok(Zeroizing::new(answer.lines().next().unwrap_or_default().to_owned()))
 }
 
+/// Reads what is typed, key by key: so nothing is shown, Ctrl-Z stops the program with the terminal as it was,
+/// and what was typed behind the answer stays for whoever reads next.
+#[cfg(unix)]
+fn ask_secret(question: &str) -> Result<Zeroizing<String>, AskError> {
+    use crate::terminal::{self, Modes, Resume};
+    use std::io::{Read, Write};
+    let mut device = terminal::device()?;
+    let hold = terminal::hold(Modes::Secret, Resume::Write(question.to_owned()))?;
+    device.write_all(question.as_bytes())?;
+    let mut typed = Typed::new();
+    let mut byte = [0];
+    let answer = loop {
+        match device.read(&mut byte) {
+            Ok(0) => break Err(AskError::NoAnswer),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => break Err(error.into()),
+        }
+        match byte.iter().map(|byte| typed.key(*byte, &hold.keys)).next() {
+            Some(Key::End) if typed.0.is_empty() => break Err(AskError::NoAnswer),
+            Some(Key::Enter) => break typed.into_text(),
+            Some(Key::Interrupt) => break Err(AskError::Interrupted),
+            Some(Key::Suspend) => {
+                // Nobody sees how much was typed: it begins anew.
+                typed = Typed::new();
+                terminal::suspend();
+            }
+            Some(Key::Quit) => {
+                signal_hook::low_level::raise(signal_hook::consts::SIGQUIT)?;
+                break Err(AskError::Interrupted);
+            }
+            Some(Key::Text | Key::End) | None => {}
+        }
+    };
+    // The key that ended it was not shown either.
+    device.write_all(b"\n")?;
+    answer
+}
+
+#[cfg(not(unix))]
+fn ask_secret(question: &str) -> Result<Zeroizing<String>, AskError> {
+    rpassword::prompt_password(question).map(Zeroizing::new).map_err(AskError::from)
+}
+
+/// What a key means where a secret is typed.
+#[cfg(unix)]
+#[derive(Debug, PartialEq, Eq)]
+enum Key {
+    Text,
+    Enter,
+    End,
+    Interrupt,
+    Suspend,
+    Quit,
+}
+
+/// What was typed of a secret.
+#[cfg(unix)]
+struct Typed(Zeroizing<Vec<u8>>);
+
+#[cfg(unix)]
+impl Typed {
+    fn new() -> Typed {
+        // A vector that grows leaves copies behind.
+        Typed(Zeroizing::new(Vec::with_capacity(1024)))
+    }
+
+    /// Takes a key, as a terminal with these control keys edits a line.
+    fn key(&mut self, byte: u8, keys: &crate::terminal::ControlKeys) -> Key {
+        // 0 is no key.
+        let is = |key| byte != 0 && key == byte;
+        match byte {
+            b'\r' | b'\n' => return Key::Enter,
+            _ if is(keys.interrupt) => return Key::Interrupt,
+            _ if is(keys.quit) => return Key::Quit,
+            _ if is(keys.suspend) => return Key::Suspend,
+            _ if is(keys.end) => return Key::End,
+            _ if is(keys.kill) => self.0.clear(),
+            _ if is(keys.erase) || byte == 0x08 || byte == 0x7f => {
+                // A character of several bytes goes as a whole.
+                while self.0.pop().is_some_and(|last| last & 0xc0 == 0x80) {}
+            }
+            byte => self.0.push(byte),
+        }
+        Key::Text
+    }
+
+    fn into_text(mut self) -> Result<Zeroizing<String>, AskError> {
+        match String::from_utf8(std::mem::take(&mut self.0)) {
+            Ok(text) => Ok(Zeroizing::new(text)),
+            Err(error) => {
+                drop(Zeroizing::new(error.into_bytes()));
+                Err(AskError::Failed(io::Error::new(io::ErrorKind::InvalidData, "that is not UTF-8")))
+            }
+        }
+    }
+}
+
 /// Standard input may be a file with commands, so that the terminal itself is asked.
 fn ask_terminal(question: &str) -> Result<String, AskError> {
     use std::io::{BufRead, BufReader, Write};
     let mut answer = String::new();
     #[cfg(unix)]
     {
-        let mut terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+        use crate::terminal::{self, Modes, Resume};
+        let mut terminal = terminal::device()?;
+        let _hold = terminal::hold(Modes::Lines, Resume::Write(question.to_owned()))?;
         terminal.write_all(question.as_bytes())?;
         BufReader::new(terminal).read_line(&mut answer)?;
     }
@@ -223,6 +323,30 @@ mod tests {
         };
         assert!(asker.within(limit, thinking).await.is_some());
         assert!(asker.within(limit, tokio::time::sleep(limit * 2)).await.is_none());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn keys_edit_a_secret_and_end_it() {
+        let keys = crate::terminal::ControlKeys {
+            interrupt: 3,
+            quit: 0x1c,
+            suspend: 0,
+            end: 4,
+            kill: 0x15,
+            erase: 0x7f,
+        };
+        let mut typed = Typed::new();
+        for byte in "gone\x15a\u{fc}\x7f\x08\x7fb c\x00".bytes() {
+            assert_eq!(typed.key(byte, &keys), Key::Text, "{byte}");
+        }
+        for (byte, key) in [(b'\r', Key::Enter), (3, Key::Interrupt), (4, Key::End), (0x1c, Key::Quit)] {
+            assert_eq!(typed.key(byte, &keys), key);
+        }
+        assert_eq!(typed.into_text().unwrap().as_str(), "b c\0");
+        let mut typed = Typed::new();
+        typed.key(0xff, &keys);
+        assert!(typed.into_text().is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 pub mod progress;
 
+mod bar;
 mod exceptions;
 mod get;
 mod jobs;
@@ -20,6 +21,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bar::line_style;
 pub use exceptions::Exceptions;
 pub use get::get;
 pub use jobs::{Jobs, JobsError};

@@ -1,0 +1,340 @@
+//! The terminal's modes. Whoever changes them holds the terminal. When it is let go, when the program is
+//! stopped, and when it ends, they are what they were; when the program is continued, they are changed again.
+
+use rustix::process::{Signal, kill_current_process_group};
+use rustix::termios::{
+    ControlModes, InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
+
+/// How long the kernel may take to stop the program. Where nobody could continue it, it is never stopped.
+const STOP_WITHIN: Duration = Duration::from_millis(200);
+
+/// How long a Ctrl-\ may come after the other program that it has ended.
+const QUIT_WITHIN: Duration = Duration::from_secs(1);
+
+/// What makes a terminal mark what is pasted, and no longer.
+const PASTE_MARKS: (&str, &str) = ("\x1b[?2004h", "\x1b[?2004l");
+
+/// There is one terminal, and signals come to the whole program.
+static TERMINAL: Terminal =
+    Terminal { state: Mutex::new(State { held: None, continued: 0, quits: 0 }), changed: Condvar::new() };
+
+struct Terminal {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    held: Option<Held>,
+    /// How often the program was continued after a stop.
+    continued: u64,
+    /// How often a Ctrl-\ was left to another program.
+    quits: u64,
+}
+
+struct Held {
+    device: File,
+    found: Termios,
+    wanted: Termios,
+    modes: Modes,
+    resume: Resume,
+}
+
+/// What the terminal is held for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Modes {
+    /// Lines that the terminal itself edits and shows: nothing changes.
+    Lines,
+    /// A secret: each key is a byte, and none is shown.
+    Secret,
+    /// The line editor, which sets the modes by itself.
+    Editor,
+    /// Another program. Ctrl-\ is meant for that one.
+    Program,
+}
+
+/// What is done when the program is continued after a stop.
+#[derive(Clone)]
+pub(crate) enum Resume {
+    /// Nothing.
+    Nothing,
+    /// This is written once more.
+    Write(String),
+    /// The line editor draws its line once more.
+    Draw(Arc<dyn Fn() + Send + Sync>),
+}
+
+/// The keys that are special at a terminal; 0 where there is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ControlKeys {
+    /// Ctrl-C.
+    pub(crate) interrupt: u8,
+    /// Ctrl-\.
+    pub(crate) quit: u8,
+    /// Ctrl-Z.
+    pub(crate) suspend: u8,
+    /// Ctrl-D.
+    pub(crate) end: u8,
+    /// Ctrl-U.
+    pub(crate) kill: u8,
+    /// The backspace.
+    pub(crate) erase: u8,
+}
+
+impl ControlKeys {
+    /// Those of a terminal in these modes.
+    pub(crate) fn of(modes: &Termios) -> ControlKeys {
+        use SpecialCodeIndex as Code;
+        let key = |code| modes.special_codes[code];
+        ControlKeys {
+            interrupt: key(Code::VINTR),
+            quit: key(Code::VQUIT),
+            suspend: key(Code::VSUSP),
+            end: key(Code::VEOF),
+            kill: key(Code::VKILL),
+            erase: key(Code::VERASE),
+        }
+    }
+}
+
+/// The terminal is held. Dropping it puts the modes back as they were found.
+pub(crate) struct Hold {
+    /// The keys that are special at it.
+    pub(crate) keys: ControlKeys,
+    quits: u64,
+}
+
+impl Hold {
+    /// Another program was ended by a Ctrl-\, which comes to this one as well: waits until it has come, while
+    /// it is still known whom it was meant for.
+    pub(crate) fn await_quit(&self) {
+        let waiting = |state: &mut State| state.quits == self.quits;
+        // Where that signal was sent to the other program alone, there is nothing to wait for.
+        let _ = TERMINAL.changed.wait_timeout_while(TERMINAL.state(), QUIT_WITHIN, waiting);
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = TERMINAL.state();
+        if let Some(held) = state.held.take() {
+            held.set(&held.found);
+        }
+        drop(state);
+        TERMINAL.changed.notify_all();
+    }
+}
+
+/// The terminal itself, wherever standard input and output lead.
+///
+/// # Errors
+/// If the program has none.
+pub(crate) fn device() -> io::Result<File> {
+    File::options().read(true).write(true).open("/dev/tty")
+}
+
+/// Waits until nobody holds the terminal, and holds it.
+///
+/// # Errors
+/// If there is none, or its modes cannot be changed.
+pub(crate) fn hold(modes: Modes, resume: Resume) -> io::Result<Hold> {
+    let device = device()?;
+    listen();
+    let mut state = TERMINAL.state();
+    while state.held.is_some() {
+        state = TERMINAL.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+    }
+    let found = tcgetattr(&device)?;
+    let wanted = modes.of(&found);
+    if modes == Modes::Secret {
+        // Not with TCSAFLUSH: what was typed ahead stays.
+        tcsetattr(&device, OptionalActions::Now, &wanted)?;
+    }
+    let (keys, quits) = (ControlKeys::of(&found), state.quits);
+    state.held = Some(Held { device, found, wanted, modes, resume });
+    Ok(Hold { keys, quits })
+}
+
+/// Puts the modes back as they were found, before the program ends. Whoever holds the terminal still does.
+pub fn restore() {
+    if let Some(held) = &TERMINAL.state().held {
+        held.leave();
+    }
+}
+
+/// Puts the modes back when it is dropped, also by a panic.
+#[derive(Debug)]
+pub struct RestoreOnDrop;
+
+impl Drop for RestoreOnDrop {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// While this lives, Ctrl-C is a signal although the line editor holds the terminal. Other keys wait.
+pub(crate) struct Interruptible(());
+
+/// Makes Ctrl-C a signal for a while.
+pub(crate) fn interruptible() -> Interruptible {
+    TERMINAL.adjust(|wanted| {
+        wanted.local_modes |= LocalModes::ISIG;
+        // 0 is no key.
+        wanted.special_codes[SpecialCodeIndex::VQUIT] = 0;
+        wanted.special_codes[SpecialCodeIndex::VSUSP] = 0;
+    });
+    Interruptible(())
+}
+
+impl Drop for Interruptible {
+    fn drop(&mut self) {
+        TERMINAL.adjust(|_| {});
+    }
+}
+
+/// Stops the program, and whoever was started together with it, as Ctrl-Z does. Returns when it is continued.
+pub(crate) fn suspend() {
+    let before = TERMINAL.state().continued;
+    restore();
+    // If it fails, nothing is stopped, and the terminal is taken again.
+    let _ = kill_current_process_group(Signal::TSTP);
+    let state = TERMINAL.state();
+    let waited = TERMINAL.changed.wait_timeout_while(state, STOP_WITHIN, |state| state.continued == before);
+    let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+    drop(state);
+    if waited.timed_out() {
+        resume();
+    }
+}
+
+fn resume() {
+    let state = TERMINAL.state();
+    let Some(held) = &state.held else { return };
+    if matches!(held.modes, Modes::Secret | Modes::Editor) {
+        held.set(&held.wanted);
+    }
+    if held.modes == Modes::Editor {
+        held.write(PASTE_MARKS.0);
+    }
+    match held.resume.clone() {
+        Resume::Nothing => {}
+        Resume::Write(text) => held.write(&text),
+        Resume::Draw(draw) => {
+            drop(state);
+            draw();
+        }
+    }
+}
+
+impl Modes {
+    fn of(self, found: &Termios) -> Termios {
+        let mut modes = found.clone();
+        if matches!(self, Modes::Lines | Modes::Program) {
+            return modes;
+        }
+        modes.local_modes -= LocalModes::ECHO
+            | LocalModes::ECHONL
+            | LocalModes::ICANON
+            | LocalModes::IEXTEN
+            | LocalModes::ISIG;
+        modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+        modes.special_codes[SpecialCodeIndex::VTIME] = 0;
+        if self == Modes::Editor {
+            // What rustyline sets.
+            modes.input_modes -= InputModes::BRKINT
+                | InputModes::ICRNL
+                | InputModes::INPCK
+                | InputModes::ISTRIP
+                | InputModes::IXON;
+            modes.control_modes |= ControlModes::CS8;
+        }
+        modes
+    }
+}
+
+impl Terminal {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn adjust(&self, change: impl FnOnce(&mut Termios)) {
+        if let Some(held) = &mut self.state().held {
+            held.wanted = held.modes.of(&held.found);
+            change(&mut held.wanted);
+            held.set(&held.wanted);
+        }
+    }
+}
+
+impl Held {
+    fn leave(&self) {
+        self.set(&self.found);
+        if self.modes == Modes::Editor {
+            self.write(PASTE_MARKS.1);
+        }
+        if matches!(self.modes, Modes::Secret | Modes::Editor) {
+            // Whoever writes next begins a line.
+            self.write("\r\n");
+        }
+    }
+
+    fn set(&self, modes: &Termios) {
+        // A terminal that is gone has no modes.
+        let _ = tcsetattr(&self.device, OptionalActions::Now, modes);
+    }
+
+    fn write(&self, text: &str) {
+        // Nor is there anybody to read.
+        let _ = (&self.device).write_all(text.as_bytes());
+    }
+}
+
+/// From the first hold on, signals that end the program put the modes back first.
+fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let ignored = ignored();
+        // Whom nohup has told to ignore SIGHUP goes on ignoring it.
+        let ending = [SIGTERM, SIGHUP, SIGQUIT].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+        let Ok(mut signals) = Signals::new(ending.chain([SIGCONT])) else { return };
+        let work = move || signals.forever().for_each(handle);
+        // Without it signals do what they always do.
+        let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(work);
+    });
+}
+
+fn handle(signal: i32) {
+    let mut state = TERMINAL.state();
+    let is_programs = matches!(&state.held, Some(held) if held.modes == Modes::Program);
+    match signal {
+        SIGCONT => {
+            state.continued += 1;
+            drop(state);
+            resume();
+            TERMINAL.changed.notify_all();
+        }
+        SIGQUIT if is_programs => {
+            state.quits += 1;
+            TERMINAL.changed.notify_all();
+        }
+        signal => {
+            drop(state);
+            restore();
+            // It ends the program; if not, there is nothing else to be done.
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    }
+}
+
+/// The signals that the program was started to ignore, a bit each from 1 on; none where /proc does not say.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}

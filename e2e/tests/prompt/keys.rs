@@ -1,0 +1,254 @@
+//! Ctrl-C, Ctrl-D, Ctrl-Z and Ctrl-\ in every state.
+
+use crate::{CTRL_BACKSLASH, CTRL_C, CTRL_D, CTRL_Z, PROMPT, host, host_with_password, say};
+use sshome_e2e::{Client, Host, HostBuilder, Program, Terminal, until};
+use std::fs;
+use std::process::Command;
+
+/// A server that can be stopped, so that whoever asks it waits.
+fn pausable() -> (Host, Program) {
+    let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+    let program = host.start_apart().unwrap();
+    (host, program)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_at_the_prompt() {
+    let host = host().await;
+    fs::create_dir(host.home("ann").join("data")).unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let mut terminal = client.terminal().unwrap();
+    terminal.expect(PROMPT).unwrap();
+    for key in [CTRL_C, CTRL_BACKSLASH] {
+        // On an empty line, and on half of one.
+        terminal.send(key).unwrap();
+        terminal.expect(PROMPT).unwrap();
+        terminal.send("rm -r data").unwrap();
+        terminal.expect("rm -r data").unwrap();
+        terminal.send(key).unwrap();
+        terminal.expect(PROMPT).unwrap();
+    }
+    // Ctrl-D leaves on an empty line only; nobody could continue the program, so that Ctrl-Z does not stop it.
+    terminal.send(&format!("pw{CTRL_D}{CTRL_Z}d\r")).unwrap();
+    terminal.expect("/\n").unwrap();
+    terminal.expect(PROMPT).unwrap();
+    assert!(host.home("ann").join("data").exists());
+    terminal.send(CTRL_D).unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_stops_a_tab_that_waits_for_the_server() {
+    let (host, server) = pausable();
+    fs::create_dir(host.home("ann").join("data")).unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let mut terminal = client.terminal().unwrap();
+    terminal.expect(PROMPT).unwrap();
+    server.pause().unwrap();
+    terminal.send("rm -r da\t").unwrap();
+    until("Tab waits", || terminal.is_interruptible().unwrap());
+    terminal.send(CTRL_C).unwrap();
+    terminal.expect(PROMPT).unwrap();
+    // The line is forgotten, and the next one waits for the server, if nobody interrupts it.
+    terminal.send("pwd\r").unwrap();
+    terminal.expect("pwd\n").unwrap();
+    server.go_on().unwrap();
+    terminal.expect("/\n").unwrap();
+    terminal.expect(PROMPT).unwrap();
+    assert!(host.home("ann").join("data").exists());
+    terminal.send("ls da\t").unwrap();
+    terminal.expect("ls data/").unwrap();
+    terminal.send(CTRL_C).unwrap();
+    terminal.expect(PROMPT).unwrap();
+    // Somebody who wants to leave need not wait.
+    server.pause().unwrap();
+    terminal.send("ls da\t").unwrap();
+    until("Tab waits", || terminal.is_interruptible().unwrap());
+    terminal.send(CTRL_C).unwrap();
+    terminal.expect(PROMPT).unwrap();
+    terminal.send("pwd\r").unwrap();
+    terminal.expect("pwd\n").unwrap();
+    until("the line is taken", || terminal.is_as_found().unwrap());
+    terminal.send(CTRL_C).unwrap();
+    let (code, said) = terminal.end().unwrap();
+    assert_eq!(code, Some(6), "{said}");
+    server.go_on().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_stops_a_listing_that_waits_for_the_server() {
+    let (host, server) = pausable();
+    let client = Client::new(&host, "ann").unwrap();
+    let mut terminal = client.terminal().unwrap();
+    terminal.expect(PROMPT).unwrap();
+    server.pause().unwrap();
+    terminal.send("ls -R\r").unwrap();
+    terminal.expect("ls -R\n").unwrap();
+    until("the command works", || terminal.is_as_found().unwrap());
+    terminal.send(CTRL_C).unwrap();
+    terminal.expect("Ctrl-C once more leaves at once").unwrap();
+    server.go_on().unwrap();
+    terminal.expect("cancelled").unwrap();
+    terminal.expect(PROMPT).unwrap();
+    assert_eq!(say(&mut terminal, "pwd", PROMPT), "/\n");
+    terminal.send(CTRL_D).unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_has_the_keys_for_itself() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let mut terminal = client.terminal().unwrap();
+    terminal.expect(PROMPT).unwrap();
+    for key in [CTRL_C, CTRL_BACKSLASH] {
+        terminal.send("!touch at-work; exec cat\r").unwrap();
+        until("it works", || client.work().join("at-work").exists());
+        terminal.send("echoed\r").unwrap();
+        terminal.expect("echoed\nechoed\n").unwrap();
+        terminal.send(key).unwrap();
+        terminal.expect("the command ended with signal").unwrap();
+        terminal.expect(PROMPT).unwrap();
+        fs::remove_file(client.work().join("at-work")).unwrap();
+    }
+    terminal.send("!cat\r").unwrap();
+    terminal.expect("!cat\n").unwrap();
+    terminal.send(CTRL_D).unwrap();
+    terminal.expect(PROMPT).unwrap();
+    terminal.send(CTRL_D).unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_at_a_question() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    fs::remove_file(client.known_hosts()).unwrap();
+    for (keys, code) in [(CTRL_C, 6), (CTRL_D, 4)] {
+        let mut terminal = client.terminal().unwrap();
+        terminal.expect("the fingerprint as you were told it) ").unwrap();
+        terminal.send(keys).unwrap();
+        let (ended, said) = terminal.end().unwrap();
+        assert_eq!(ended, Some(code), "{keys:?}: {said}");
+    }
+    assert!(!client.known_hosts().exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_at_a_password() {
+    let host = host_with_password().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let ask = || {
+        let mut terminal = Terminal::start(client.keyless().unwrap().arg(client.destination())).unwrap();
+        terminal.expect("Password of ann@127.0.0.1: ").unwrap();
+        until("the terminal stops to echo", || !terminal.echoes().unwrap());
+        terminal
+    };
+    for (keys, code) in [(CTRL_C, 6), ("half\x03", 6), (CTRL_D, 5)] {
+        let mut terminal = ask();
+        terminal.send(keys).unwrap();
+        let (ended, said) = terminal.end().unwrap();
+        assert_eq!(ended, Some(code), "{keys:?}: {said}");
+    }
+    let mut terminal = ask();
+    terminal.send(CTRL_BACKSLASH).unwrap();
+    assert!(terminal.ended().unwrap().status.code().is_none());
+    // Keys that edit it, and a command that is typed behind it.
+    let mut terminal = ask();
+    terminal.send("wrong\x15alex-demu\x7fo\rpwd\r").unwrap();
+    terminal.expect("/\n").unwrap();
+    terminal.send(CTRL_D).unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
+/// A shell with jobs in a terminal, which leaves the terminal's modes to its programs.
+fn shell(client: &Client) -> Terminal {
+    let mut shell = client.foreign("/bin/sh");
+    Terminal::start(shell.arg("-i").env("PS1", "shell% ").env("ENV", "")).unwrap()
+}
+
+/// What a shell reads as that command.
+fn line(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| format!("'{}' ", word.to_str().unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_z_at_the_prompt_stops_and_comes_back() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let mut terminal = shell(&client);
+    terminal.expect("shell% ").unwrap();
+    terminal.send(&(line(client.command().unwrap().arg(client.destination())) + "\r")).unwrap();
+    terminal.expect(PROMPT).unwrap();
+    for half in ["", "mkdir ha"] {
+        terminal.send(half).unwrap();
+        terminal.expect(half).unwrap();
+        terminal.send(CTRL_Z).unwrap();
+        terminal.expect("shell% ").unwrap();
+        assert!(terminal.is_as_found().unwrap());
+        terminal.send("fg\r").unwrap();
+        terminal.expect(&format!("{PROMPT}{half}")).unwrap();
+        until("the prompt has the terminal", || !terminal.is_as_found().unwrap());
+    }
+    terminal.send("lf\rpwd\r").unwrap();
+    terminal.expect("/\n").unwrap();
+    terminal.expect(PROMPT).unwrap();
+    assert!(host.home("ann").join("half").exists());
+    terminal.send("exit\r").unwrap();
+    terminal.expect("shell% ").unwrap();
+    terminal.send(CTRL_D).unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_z_at_a_password_asks_again() {
+    let host = host_with_password().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let mut terminal = shell(&client);
+    terminal.expect("shell% ").unwrap();
+    terminal.send(&(line(client.keyless().unwrap().arg(client.destination())) + "\r")).unwrap();
+    terminal.expect("Password of ann@127.0.0.1: ").unwrap();
+    until("the terminal stops to echo", || !terminal.echoes().unwrap());
+    terminal.send(&format!("forgotten{CTRL_Z}")).unwrap();
+    terminal.expect("shell% ").unwrap();
+    assert!(terminal.is_as_found().unwrap());
+    terminal.send("fg\r").unwrap();
+    terminal.expect("Password of ann@127.0.0.1: ").unwrap();
+    until("the terminal stops to echo", || !terminal.echoes().unwrap());
+    terminal.send("alex-demo\r").unwrap();
+    let shown = terminal.expect(PROMPT).unwrap();
+    assert!(!shown.contains("alex-demo"), "{shown}");
+    terminal.send("exit\r").unwrap();
+    terminal.expect("shell% ").unwrap();
+    terminal.send(CTRL_D).unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_z_stops_a_transfer_which_goes_on_afterwards() {
+    let host = host().await;
+    let big = fs::File::create(host.home("ann").join("big")).unwrap();
+    big.set_len(16 << 30).unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let mut terminal = shell(&client);
+    terminal.expect("shell% ").unwrap();
+    terminal.send(&(line(client.command().unwrap().arg(client.destination())) + "\r")).unwrap();
+    terminal.expect(PROMPT).unwrap();
+    terminal.send("get big\r").unwrap();
+    terminal.expect(" of  16.00 GiB").unwrap();
+    terminal.send(CTRL_Z).unwrap();
+    terminal.expect("shell% ").unwrap();
+    assert!(terminal.is_as_found().unwrap());
+    let part = || fs::metadata(client.work().join(".big.sshome-part")).map_or(0, |part| part.len());
+    let before = part();
+    terminal.send("fg\r").unwrap();
+    until("more arrives", || part() > before);
+    terminal.send(CTRL_C).unwrap();
+    terminal.expect("cancelled").unwrap();
+    terminal.expect(PROMPT).unwrap();
+    terminal.send("exit\r").unwrap();
+    terminal.expect("shell% ").unwrap();
+    terminal.send(CTRL_D).unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
