@@ -325,11 +325,16 @@ fn handle(signal: i32) {
         }
         signal => {
             drop(state);
-            restore();
-            // It ends the program; if not, there is nothing else to be done.
-            let _ = signal_hook::low_level::emulate_default_handler(signal);
+            end_by(signal);
         }
     }
+}
+
+/// Ends the program as the signal does, with the modes as they were found.
+pub(crate) fn end_by(signal: i32) {
+    restore();
+    // If the program does not end by it, there is nothing else to be done.
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
 }
 
 /// The signals that the program was started to ignore, a bit each from 1 on; none where /proc does not say.

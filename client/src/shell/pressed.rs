@@ -4,19 +4,36 @@ use super::PATIENCE;
 use crate::interrupt::Interrupt;
 use crate::tell::tell;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::Poll;
 
 /// Hears every Ctrl-C from the first time that it is waited for.
-pub(super) struct Pressed(Pin<Box<dyn Future<Output = ()> + Send>>);
+pub(super) struct Pressed {
+    signal: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// One has come and was not waited for yet.
+    has_come: bool,
+}
 
 impl Pressed {
     pub(super) fn new() -> Pressed {
-        Pressed(Box::pin(signal()))
+        Pressed { signal: Box::pin(signal()), has_come: false }
+    }
+
+    /// From now on none is missed.
+    pub(super) async fn listen(&mut self) {
+        poll_fn(|context| {
+            self.has_come = self.has_come || self.signal.as_mut().poll(context).is_ready();
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Returns when Ctrl-C comes.
     pub(super) async fn next(&mut self) {
-        self.0.as_mut().await;
+        if !self.has_come {
+            self.signal.as_mut().await;
+        }
         *self = Pressed::new();
     }
 

@@ -53,14 +53,13 @@ fn text(shell: &Shell, who: &str) -> String {
 /// What is typed at a prompt that is shown, which may be nothing; none at the end.
 async fn typed(shell: &mut Shell, prompt: &mut Prompt, text: &str) -> Result<Option<String>, ShellError> {
     let mut pressed = Pressed::new();
+    // Where the line editor has the keys, a Ctrl-C that comes as a signal is one behind Enter: it is the command's.
+    pressed.listen().await;
     loop {
         let event = tokio::select! {
-            biased;
-            () = pressed.next() => {
-                if prompt.is_plain {
-                    // The terminal has forgotten the line itself.
-                    shell.out.note(&format!("\n{text}"))?;
-                }
+            () = pressed.next(), if prompt.is_plain => {
+                // The terminal has forgotten the line itself.
+                shell.out.note(&format!("\n{text}"))?;
                 continue;
             }
             event = prompt.event() => event,

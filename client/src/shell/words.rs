@@ -391,16 +391,11 @@ mod tests {
 
     #[test]
     fn a_line_being_typed() {
-        let typed = |line: &str| {
-            let partial = partial(line.as_bytes()).unwrap();
-            (partial.before.len(), String::from_utf8(partial.last.bytes()).unwrap(), partial.start)
-        };
-        assert_eq!(typed(""), (0, String::new(), 0));
-        assert_eq!(typed("ge"), (0, "ge".into(), 0));
-        assert_eq!(typed("get "), (1, String::new(), 4));
-        assert_eq!(typed("get a\\ b"), (1, "a b".into(), 4));
-        assert_eq!(typed("get 'a b"), (1, "a b".into(), 4));
-        assert_eq!(typed("get x a\\"), (2, "a".into(), 6));
+        let all = [("", 0, ""), ("ge", 0, "ge"), ("get 'a b", 4, "a b"), ("get x a\\", 6, "a")];
+        for (line, start, last) in all {
+            let typed = partial(line.as_bytes()).unwrap();
+            assert_eq!((typed.start, typed.last.bytes()), (start, last.as_bytes().to_vec()), "{line}");
+        }
         assert!(partial(b"get x # a").is_none());
     }
 }

@@ -211,7 +211,7 @@ fn ask_secret(question: &str) -> Result<Zeroizing<String>, AskError> {
                 terminal::suspend();
             }
             Some(Key::Quit) => {
-                signal_hook::low_level::raise(signal_hook::consts::SIGQUIT)?;
+                terminal::end_by(signal_hook::consts::SIGQUIT);
                 break Err(AskError::Interrupted);
             }
             Some(Key::Text | Key::End) | None => {}
