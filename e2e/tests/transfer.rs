@@ -317,7 +317,10 @@ async fn what_does_not_fit_is_refused_and_the_rest_arrives() {
     let put = client.run(["put", "-r", "tree"]).unwrap();
     assert_eq!(put.code, Some(1), "{put}");
     assert!(put.err().starts_with("sshome: /tree/big: quota exceeded: "), "{put}");
-    assert!(put.err().contains(" needs 3.0 MiB, ") && put.err().ends_with(" of 1.0 MiB are left\n"), "{put}");
+    assert!(
+        put.err().contains(" needs 3.0 MiB, ") && put.err().ends_with(" of 1.0 MiB are left (405)\n"),
+        "{put}"
+    );
     assert_eq!(names(&host.home("ann").join("tree")).unwrap(), [b"a", b"z"]);
     let df = client.succeed(["df"]).unwrap();
     assert!(df.lines().any(|line| line.split_whitespace().eq(["used", "2000"])), "{df}");

@@ -1,0 +1,101 @@
+//! Words of lines, whole and half typed.
+
+use super::*;
+
+fn words(line: &str) -> Vec<Vec<u8>> {
+    split(line.as_bytes()).unwrap().iter().map(Word::bytes).collect()
+}
+
+#[test]
+fn quotes_as_in_a_shell() {
+    for (line, want) in [
+        ("", vec![]),
+        ("   ", vec![]),
+        ("put a  b", vec!["put", "a", "b"]),
+        (r#"a"b c"'d e'f\ g"#, vec!["ab cd ef g"]),
+        (r#"'' """#, vec!["", ""]),
+        (r#""a\"b\\c\$d\e""#, vec![r#"a"b\c$d\e"#]),
+        (r"'a\b'", vec![r"a\b"]),
+        (r"a#b #c", vec!["a#b"]),
+        (r"a\  ", vec!["a "]),
+        (r"$HOME $'a\tb\x41\''", vec!["$HOME", "a\tbA'"]),
+    ] {
+        assert_eq!(
+            words(line),
+            want.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>(),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_comment_ends_a_line_unless_it_is_quoted() {
+    let left = |line: &str| {
+        let words = split(line.as_bytes()).unwrap();
+        words.iter().map(|word| String::from_utf8(word.bytes()).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(left("put a # don't \"ask\\"), ["put", "a"]);
+    assert_eq!(left("put a#b \\#c '#d'"), ["put", "a#b", "#c", "#d"]);
+    assert!(left("# nothing").is_empty());
+}
+
+#[test]
+fn what_is_not_finished_is_refused() {
+    assert_eq!(split(b"a 'b"), Err(WordsError::Open("'…'")));
+    assert_eq!(split(b"a \"b\\"), Err(WordsError::Open("\"…\"")));
+    assert_eq!(split(b"a\\"), Err(WordsError::Backslash));
+    assert_eq!(split(br"$'\x4"), Err(WordsError::Open("$'…'")));
+    assert_eq!(split(br"$'\x4g'"), Err(WordsError::Escape));
+    assert_eq!(split(br"$'\q'"), Err(WordsError::Escape));
+}
+
+#[test]
+fn quoted_globs_are_none() {
+    let globs = |line: &[u8]| split(line).unwrap().iter().map(Word::is_glob).collect::<Vec<_>>();
+    assert_eq!(globs(br#"* '*' "?" \[a] [a] a'*'b*"#), [true, false, false, false, true, true]);
+    assert!(Word::plain(b"*.txt").unescaped().is_glob());
+    assert!(!Word::plain(br"\*.txt").unescaped().is_glob());
+    for (argument, means) in [
+        (&br"a\b\*"[..], &br"a\b*"[..]),
+        (br"report\[1\].txt", b"report[1].txt"),
+        (br"we\\\*ird", br"we\*ird"),
+        (br"a\\b\]", br"a\\b\]"),
+    ] {
+        assert_eq!(Word::plain(argument).unescaped().bytes(), means);
+    }
+}
+
+#[test]
+fn what_quote_writes_is_read_back() {
+    for name in [
+        &b"plain"[..],
+        b"",
+        b"a b",
+        b"'\"\\*?[]$`",
+        b"\xff\xfe",
+        b"a\nb\x1b[2J",
+        "日本 ü\u{202e}".as_bytes(),
+        b"-n",
+        b"~",
+        b"#",
+        b" blanks ",
+    ] {
+        let quoted = quote(name);
+        assert_eq!(words(&quoted), [name.to_vec()], "{quoted}");
+        assert!(!split(quoted.as_bytes()).unwrap()[0].is_glob());
+        assert!(!quoted.contains(|c: char| c.is_control()));
+    }
+    assert_eq!(quote(b"a\xffb"), r"a$'\xff'b");
+    assert_eq!(quote(b"a~#b"), "a~#b");
+    assert_eq!(quote("grüße.txt".as_bytes()), "grüße.txt");
+}
+
+#[test]
+fn a_line_being_typed() {
+    let all = [("", 0, ""), ("ge", 0, "ge"), ("get 'a b", 4, "a b"), ("get x a\\", 6, "a")];
+    for (line, start, last) in all {
+        let typed = partial(line.as_bytes()).unwrap();
+        assert_eq!((typed.start, typed.last.bytes()), (start, last.as_bytes().to_vec()), "{line}");
+    }
+    assert!(partial(b"get x # a").is_none());
+}
