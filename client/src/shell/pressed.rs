@@ -40,8 +40,10 @@ impl Pressed {
     /// Returns when Ctrl-C comes while what is under way is being cancelled already; the first one cancels.
     /// Where `others` work it is theirs.
     pub(super) async fn twice(mut self, interrupt: &Interrupt, others: bool) {
-        while others {
-            self.next().await;
+        if others {
+            loop {
+                self.next().await;
+            }
         }
         self.next().await;
         interrupt.raise();

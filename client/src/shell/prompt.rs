@@ -74,7 +74,7 @@ impl Prompt {
         let term = std::env::var("TERM").unwrap_or_default();
         let is_plain = PLAIN.iter().any(|plain| plain.eq_ignore_ascii_case(&term));
         // A terminal that lines are not edited at has none.
-        let printer = editor.create_external_printer().ok().map(|printer| Printer::new(printer));
+        let printer = editor.create_external_printer().ok().map(Printer::new);
         editor.set_helper(Some(Line { tell: tell.clone(), printer: printer.clone() }));
         let keys = bind(&mut editor);
         let typist = Typist { editor, keys, printer, is_plain, history: history_file() };
