@@ -10,7 +10,7 @@ use crate::control::{self, Answer, BindError, Control, Request};
 use crate::home::{Homes, PrepareError};
 use crate::limits::{Gate, Refusals};
 use crate::log::{self, LogError};
-use crate::metrics::{Descriptors, Metrics};
+use crate::metrics::{Metrics, OpenDescriptors};
 use crate::reload::Reloader;
 use crate::session::{self, HostKeyError, Memory, Rates, Sessions, Shared, Transport};
 use crate::sockets::{ListenError, Sockets};
@@ -107,7 +107,7 @@ fn runtime() -> io::Result<Runtime> {
 pub struct Privileged {
     sockets: Sockets,
     transport: Transport,
-    descriptors: Descriptors,
+    descriptors: OpenDescriptors,
 }
 
 impl Privileged {
@@ -118,7 +118,7 @@ impl Privileged {
     pub fn acquire(config: &Config) -> Result<Privileged, Error> {
         let sockets = Sockets::bind(config)?;
         let transport = Transport::new(config.kex, &config.host_keys, &config.limits)?;
-        Ok(Privileged { sockets, transport, descriptors: Descriptors::begin() })
+        Ok(Privileged { sockets, transport, descriptors: OpenDescriptors::begin() })
     }
 }
 

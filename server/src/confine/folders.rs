@@ -36,11 +36,13 @@ pub(super) fn complaints(config: &Config, account: &str, host_keys: bool) -> Vec
     let users = || config.accounts.iter().filter(|user| user.enabled);
     let mut wanted = Vec::new();
     if users().any(|user| user.make_root) {
-        wanted.push((config.homes.clone(), WRITE));
+        let is_missing = |user: &User| user.make_root && !user.root.exists();
+        let access = if users().any(|user| is_missing(user)) { WRITE } else { Access::EXEC_OK };
+        wanted.push((config.homes.clone(), access));
     }
-    // Perhaps nobody ever installs a key: then it is not missed.
-    if users().any(|user| user.own_keys) && own_keys.exists() {
-        wanted.push((own_keys, WRITE));
+    // Who cannot install a key is told so; but those that are installed have to be read.
+    if own_keys.exists() {
+        wanted.push((own_keys, READ));
     }
     let files = || config.control_socket.iter().chain(&config.log.file);
     wanted.extend(files().filter_map(|file| Some((file.parent()?.to_owned(), WRITE))));
@@ -61,6 +63,7 @@ pub(super) fn complaints(config: &Config, account: &str, host_keys: bool) -> Vec
             let access = if user.access == UserAccess::ReadWrite { WRITE } else { READ };
             user.root.exists().then(|| complaint(config, &user.root, access, account)).flatten()
         };
+        complaints.extend(complaint(config, &config.homes, WRITE, account));
         complaints.extend(users().filter_map(|user| root(user)));
     }
     let mut seen = HashSet::new();

@@ -7,15 +7,15 @@ use std::sync::{Mutex, PoisonError};
 /// Counts the descriptors of this process. Landlock keeps a confined server out of /proc, so the folder is opened
 /// before.
 #[derive(Debug, Default)]
-pub struct Descriptors(Option<Mutex<Dir>>);
+pub struct OpenDescriptors(Option<Mutex<Dir>>);
 
-impl Descriptors {
+impl OpenDescriptors {
     /// To be made before the server confines itself. Without /proc nothing is counted.
     #[must_use]
-    pub fn begin() -> Descriptors {
+    pub fn begin() -> OpenDescriptors {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open("/proc/self/fd", flags, Mode::empty()).and_then(Dir::new);
-        Descriptors(folder.ok().map(Mutex::new))
+        OpenDescriptors(folder.ok().map(Mutex::new))
     }
 
     /// How many are open; `None` if they cannot be counted.
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_opened_counts() {
-        let descriptors = Descriptors::begin();
+        let descriptors = OpenDescriptors::begin();
         let before = descriptors.open().unwrap();
         let files: Vec<_> = (0..100).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
         // Tests beside this one open and close some, too.

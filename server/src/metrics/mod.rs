@@ -3,7 +3,7 @@
 mod descriptors;
 mod http;
 
-pub use descriptors::Descriptors;
+pub use descriptors::OpenDescriptors;
 pub use http::serve;
 
 use crate::audit::Direction;
@@ -41,7 +41,7 @@ pub struct Metrics {
     settings_stale: Gauge,
     open_descriptors: Gauge,
     max_descriptors: Gauge,
-    descriptors: Descriptors,
+    descriptors: OpenDescriptors,
 }
 
 /// What holds at the moment.
@@ -76,14 +76,14 @@ pub struct Standing {
 
 impl Default for Metrics {
     fn default() -> Metrics {
-        Metrics::new(Descriptors::default())
+        Metrics::new(OpenDescriptors::default())
     }
 }
 
 impl Metrics {
     /// Nothing has happened yet.
     #[must_use]
-    pub fn new(descriptors: Descriptors) -> Metrics {
+    pub fn new(descriptors: OpenDescriptors) -> Metrics {
         let mut registry = Registry::with_prefix("sshomed");
         let seconds = || Histogram::new(exponential_buckets(0.000_1, 4.0, 10));
         let metrics = Metrics {
@@ -183,7 +183,7 @@ impl Metrics {
 
     /// The descriptors of this process.
     #[must_use]
-    pub fn descriptors(&self) -> &Descriptors {
+    pub fn descriptors(&self) -> &OpenDescriptors {
         &self.descriptors
     }
 
