@@ -90,6 +90,9 @@ async fn an_upload_that_is_cut_and_one_that_is_given_up() {
     peer.reply().await.unwrap();
     assert_eq!(line(&host, "not finished", "/f")["bytes"], 40);
     peer.begin_put("g", Some(100)).await.unwrap();
+    // A request that the server comes to after its client is gone is not begun.
+    let staging = host.home("ann").join(".sshome-staging");
+    until("it has begun", || fs::read_dir(&staging).unwrap().next().is_some());
     peer.vanish().await.unwrap();
     until("it is told", || lines(&host).iter().any(|line| line["path"] == "/g"));
 }

@@ -66,6 +66,7 @@ pub(crate) fn moment(shared: &Shared) -> Moment {
         user: home.user,
     };
     Moment {
+        held: shared.memory.held() as u64,
         homes: homes(shared).into_iter().map(standing).collect(),
         unavailable: shared.homes.problems().into_iter().map(|home| home.user).collect(),
         settings_stale: shared.refused.load().is_some(),

@@ -30,6 +30,7 @@ pub struct Metrics {
     transfers: Family<Two, Counter>,
     quota_refusals: Counter,
     log_lines_lost: Counter,
+    held: Gauge,
     requests: Family<Two, Histogram, fn() -> Histogram>,
     sessions: Family<OfUser, Gauge>,
     used: Family<OfUser, Gauge>,
@@ -53,6 +54,8 @@ pub struct Moment {
     pub unavailable: Vec<String>,
     /// Whether the settings in force are older than the file, which is refused.
     pub settings_stale: bool,
+    /// Bytes that are held for all users: not processed yet, or to be sent.
+    pub held: u64,
 }
 
 /// What holds at the moment of one user.
@@ -94,6 +97,7 @@ impl Metrics {
             transfers: Family::default(),
             quota_refusals: Counter::default(),
             log_lines_lost: Counter::default(),
+            held: Gauge::default(),
             requests: Family::new_with_constructor(seconds),
             sessions: Family::default(),
             used: Family::default(),
@@ -116,6 +120,8 @@ impl Metrics {
         registry.register("quota_refusals", "What did not fit into a quota", m.quota_refusals.clone());
         let help = "Lines of the log that could not be written, or not in time";
         registry.register("log_lines_lost", help, m.log_lines_lost.clone());
+        let help = "What has arrived and is not processed yet, and what is to be sent";
+        registry.register_with_unit("held", help, Unit::Bytes, m.held.clone());
         let help = "From when a request is taken up to its answer";
         registry.register_with_unit("request_duration", help, Unit::Seconds, m.requests.clone());
         registry.register("sessions", "Sessions that are open", m.sessions.clone());
@@ -154,6 +160,7 @@ impl Metrics {
         let gauges = [&self.sessions, &self.used, &self.reserved, &self.quota, &self.entries];
         gauges.iter().chain(&[&self.disk_free, &self.unavailable]).for_each(|gauge| gauge.clear());
         self.settings_stale.set(moment.settings_stale.into());
+        self.held.set(count(moment.held));
         self.open_descriptors.set(self.descriptors.open().map_or(0, count));
         self.max_descriptors.set(self.descriptors.limit().map_or(0, count));
         for user in &moment.unavailable {
@@ -227,8 +234,12 @@ mod tests {
         metrics.request("sshome", "ls", Duration::from_millis(1));
         let ann = Standing { user: "ann".into(), sessions: 2, used: 5, ..Standing::default() };
         let zcl = Standing { user: "zcl".into(), quota: Some(9), ..Standing::default() };
-        let moment =
-            Moment { homes: vec![ann, zcl.clone()], unavailable: vec!["ben".into()], settings_stale: true };
+        let moment = Moment {
+            homes: vec![ann, zcl.clone()],
+            unavailable: vec!["ben".into()],
+            settings_stale: true,
+            held: 7,
+        };
         let text = metrics.render(&moment);
         for line in [
             "sshomed_logins_total{method=\"password\",result=\"refused\"} 1",
@@ -236,6 +247,7 @@ mod tests {
             "sshomed_files_total{direction=\"upload\",result=\"done\"} 1",
             "sshomed_request_duration_seconds_count{way=\"sshome\",request=\"ls\"} 1",
             "sshomed_sessions{user=\"ann\"} 2",
+            "sshomed_held_bytes 7",
             "sshomed_used_bytes{user=\"ann\"} 5",
             "sshomed_quota_bytes{user=\"zcl\"} 9",
             "sshomed_home_unavailable{user=\"ben\"} 1",
@@ -244,6 +256,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
         }
+        assert!(text.contains("\nsshomed_log_lines_lost_total "));
         assert!(!text.contains("sshomed_quota_bytes{user=\"ann\"}"));
         // Who is no more has nothing.
         let text = metrics.render(&Moment { homes: vec![zcl], ..Moment::default() });
