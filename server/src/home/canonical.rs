@@ -126,3 +126,111 @@ fn link_of(handle: BorrowedFd<'_>) -> Option<Vec<u8>> {
     let link = format!("/proc/self/fd/{}", handle.as_raw_fd());
     Some(rustix::fs::readlink(link, Vec::new()).ok()?.into_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::descriptors::{Descriptors, UserDescriptors};
+    use super::super::{HomeRoot, Place, sync};
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    fn open(path: &Path) -> OwnedFd {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty()).unwrap()
+    }
+
+    /// A home below a folder, with `a/real` and a link to it.
+    fn home(folder: &Path) -> (Home, PathBuf) {
+        let top = folder.join("home");
+        std::fs::create_dir_all(top.join("a/real")).unwrap();
+        symlink("a/real", top.join("link")).unwrap();
+        let root = HomeRoot::new("ann", &top, &open(&top)).unwrap();
+        let disk = Arc::new(sync::Disk::of(open(&top)));
+        let descriptors = UserDescriptors::new(Arc::new(Descriptors::default()));
+        let place = Place::new(open(&top), root, disk, descriptors);
+        (Home::open(false, Arc::new(place)).unwrap(), top)
+    }
+
+    fn path(path: &str) -> RemotePath {
+        RemotePath::root().join(path.as_bytes()).unwrap()
+    }
+
+    fn canonical(home: &Home, spelled: &str) -> String {
+        let location = home.locate_target(&path(spelled)).unwrap().0;
+        home.canonical(&location).unwrap().to_string()
+    }
+
+    #[test]
+    fn all_spellings_of_a_place_are_one_entry_with_one_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, top) = home(folder.path());
+        symlink("link/../new", top.join("dangling")).unwrap();
+        let identity = |spelled: &str| home.locate_target(&path(spelled)).unwrap().0.identity().unwrap();
+        for spelled in ["a/new", "a//./new", "link/../new", "a/real/../new", "dangling", "../a/new"] {
+            assert_eq!(canonical(&home, spelled), "/a/new", "{spelled}");
+            assert_eq!(identity(spelled), identity("a/new"), "{spelled}");
+        }
+        assert_ne!(identity("new"), identity("a/new"));
+        assert_eq!(canonical(&home, "link/new"), "/a/real/new");
+        // The directory is what it is, whatever it is called.
+        let before = home.locate(&path("link/../new")).unwrap();
+        std::fs::rename(top.join("a"), top.join("b")).unwrap();
+        assert_eq!(before.identity().unwrap(), identity("b/new"));
+        assert_eq!(home.canonical(&before).unwrap(), path("b/new"));
+    }
+
+    #[test]
+    fn a_home_that_was_renamed_has_the_same_paths() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, top) = home(folder.path());
+        std::fs::rename(&top, folder.path().join("elsewhere")).unwrap();
+        assert_eq!(canonical(&home, "link/../new"), "/a/new");
+        assert_eq!(home.real_path(&path("link")).unwrap(), path("a/real"));
+        assert_eq!(home.real_path(&path("link/../..")).unwrap(), RemotePath::root());
+    }
+
+    #[test]
+    fn a_directory_that_was_removed_has_no_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, top) = home(folder.path());
+        let gone = home.locate(&path("link/new")).unwrap();
+        std::fs::remove_dir(top.join("a/real")).unwrap();
+        assert_eq!(home.canonical(&gone), Err(Errno::NOENT.into()));
+        // One can be called as the kernel calls those that are gone.
+        std::fs::create_dir(top.join("a/real (deleted)")).unwrap();
+        assert_eq!(home.canonical(&gone), Err(Errno::NOENT.into()));
+        assert_eq!(canonical(&home, "a/../a/real (deleted)/x"), "/a/real (deleted)/x");
+    }
+
+    #[test]
+    fn names_are_looked_for_where_the_kernel_tells_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, top) = home(folder.path());
+        std::fs::create_dir(top.join("a/beside")).unwrap();
+        for (folder, wanted) in [("a/real", "a/real"), ("a", "a"), ("", "/")] {
+            let found = home.climb(open(&top.join(folder)).as_fd()).unwrap();
+            assert_eq!(found, path(wanted));
+        }
+        // What is not in the home is not in any of its paths.
+        assert_eq!(home.climb(open(folder.path()).as_fd()), Err(Errno::NOENT.into()));
+        assert_eq!(home.path_of(open(folder.path()).as_fd()), Err(Errno::NOENT.into()));
+    }
+
+    #[test]
+    fn links_are_counted_over_the_whole_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, top) = home(folder.path());
+        let mut target = "a/real".to_owned();
+        for number in 0..41 {
+            symlink(&target, top.join(format!("l{number}"))).unwrap();
+            target = format!("l{number}/../../l{number}");
+        }
+        // Each leads through the one before it twice.
+        assert_eq!(home.real_path(&path("l4")).unwrap(), path("a/real"));
+        for (spelled, wanted) in [("l40", Errno::LOOP), ("l40/x", Errno::LOOP)] {
+            assert_eq!(home.real_path(&path(spelled)), Err(wanted.into()), "{spelled}");
+        }
+    }
+}

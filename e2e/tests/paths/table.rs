@@ -1,0 +1,433 @@
+//! Some hundred spellings and what is done with them, compared with the kernel and with OpenSSH's server.
+
+use crate::reference::{Reference, in_root, kernel};
+use anyhow::{Result, bail};
+use bytes::Bytes;
+use rustix::fs::OFlags;
+use sshome_e2e::sftp::SftpPeer;
+use sshome_e2e::{Host, Peer};
+use sshome_wire::sftp::{Attributes, Data, Extended, OpenFlags, Request, Response, StatusCode};
+use sshome_wire::{Payload, Status};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// What is in the tree, and what is not: `none`, `missing`, `a/none`.
+const NAMES: [&str; 20] = [
+    "f",
+    "d",
+    "full",
+    "full/y",
+    "l",
+    "lf",
+    "dangling",
+    "loop",
+    "none",
+    "a/real",
+    "a/real/r",
+    "a/none",
+    "l/r",
+    "l/none",
+    "l/../x",
+    "a/../f",
+    "none/../f",
+    "f/../x",
+    "a//x",
+    "a/./x",
+];
+
+const ENDS: [&str; 7] = ["", "/", "//", "/.", "/..", "/./", "/../"];
+
+/// What is done with a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Stat,
+    Lstat,
+    Readlink,
+    Realpath,
+    Opendir,
+    OpenRead,
+    OpenWrite,
+    OpenCreate,
+    OpenExclusive,
+    Mkdir,
+    Rmdir,
+    Remove,
+    RenameFrom,
+    RenameFileTo,
+    RenameDirectoryTo,
+    Symlink,
+    HardlinkFrom,
+    HardlinkTo,
+}
+
+impl Op {
+    /// What is written to files.
+    pub(crate) const CONTENT: &[u8] = b"written";
+
+    const ALL: [Op; 18] = [
+        Op::Stat,
+        Op::Lstat,
+        Op::Readlink,
+        Op::Realpath,
+        Op::Opendir,
+        Op::OpenRead,
+        Op::OpenWrite,
+        Op::OpenCreate,
+        Op::OpenExclusive,
+        Op::Mkdir,
+        Op::Rmdir,
+        Op::Remove,
+        Op::RenameFrom,
+        Op::RenameFileTo,
+        Op::RenameDirectoryTo,
+        Op::Symlink,
+        Op::HardlinkFrom,
+        Op::HardlinkTo,
+    ];
+
+    fn flags(self) -> Option<OpenFlags> {
+        let write = OpenFlags::WRITE.0;
+        Some(OpenFlags(match self {
+            Op::OpenRead => OpenFlags::READ.0,
+            Op::OpenWrite => write,
+            Op::OpenCreate => write | OpenFlags::CREAT.0 | OpenFlags::TRUNC.0,
+            Op::OpenExclusive => write | OpenFlags::CREAT.0 | OpenFlags::EXCL.0,
+            _ => return None,
+        }))
+    }
+
+    /// As SFTP has it. A rename replaces, as the kernel's.
+    fn request(self, path: &str) -> Request {
+        let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        let (path, attributes) = (bytes(path), Attributes::default());
+        match self {
+            Op::Stat => Request::Stat { path },
+            Op::Lstat => Request::Lstat { path },
+            Op::Readlink => Request::Readlink { path },
+            Op::Realpath => Request::Realpath { path },
+            Op::Opendir => Request::Opendir { path },
+            Op::OpenRead | Op::OpenWrite | Op::OpenCreate | Op::OpenExclusive => {
+                Request::Open { path, flags: self.flags().unwrap(), attributes }
+            }
+            Op::Mkdir => Request::Mkdir { path, attributes },
+            Op::Rmdir => Request::Rmdir { path },
+            Op::Remove => Request::Remove { path },
+            Op::RenameFrom => Request::Extended(Extended::PosixRename { from: path, to: bytes("new") }),
+            Op::RenameFileTo => Request::Extended(Extended::PosixRename { from: bytes("f"), to: path }),
+            Op::RenameDirectoryTo => Request::Extended(Extended::PosixRename { from: bytes("d"), to: path }),
+            Op::Symlink => Request::Symlink { target: bytes("text"), path },
+            Op::HardlinkFrom => Request::Extended(Extended::Hardlink { from: path, to: bytes("new") }),
+            Op::HardlinkTo => Request::Extended(Extended::Hardlink { from: bytes("f"), to: path }),
+        }
+    }
+
+    /// As the native protocol has it, where that means the same; a put is asked for otherwise.
+    fn native(self, path: &str) -> Option<sshome_wire::Request> {
+        use sshome_wire::Request;
+        let path = path.as_bytes().to_vec();
+        Some(match self {
+            Op::Stat => Request::Stat { path, follow: true },
+            Op::Lstat => Request::Stat { path, follow: false },
+            Op::Mkdir => Request::Mkdir { path, parents: false, mode: None },
+            Op::Rmdir => Request::Rmdir { path },
+            Op::Remove => Request::Rm { path, recursive: false },
+            Op::Symlink => Request::Symlink { path, target: b"text".to_vec() },
+            _ => return None,
+        })
+    }
+}
+
+/// What came of it: as SFTP tells, and what the tree is like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) code: StatusCode,
+    /// What REALPATH answers, from the top of the tree.
+    pub(crate) name: Option<String>,
+    pub(crate) after: BTreeMap<PathBuf, String>,
+}
+
+/// A folder with the same in it each time.
+pub(crate) struct Tree(PathBuf);
+
+impl Tree {
+    pub(crate) fn new(top: PathBuf) -> Tree {
+        let tree = Tree(top);
+        tree.restore();
+        tree
+    }
+
+    pub(crate) fn top(&self) -> &Path {
+        &self.0
+    }
+
+    fn restore(&self) {
+        for entry in fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap()) {
+            match entry.file_type().unwrap().is_dir() {
+                _ if entry.file_name() == ".sshome-staging" => {}
+                true => fs::remove_dir_all(entry.path()).unwrap(),
+                false => fs::remove_file(entry.path()).unwrap(),
+            }
+        }
+        for folder in ["a/real", "d", "full"] {
+            fs::create_dir_all(self.0.join(folder)).unwrap();
+        }
+        for file in ["f", "x", "a/x", "a/real/r", "full/y"] {
+            fs::write(self.0.join(file), file).unwrap();
+        }
+        for (link, target) in [
+            ("l", "a/real"),
+            ("lf", "f"),
+            ("dangling", "missing"),
+            ("loop", "loop"),
+            ("abs", "/a"),
+            ("up", "../.."),
+        ] {
+            symlink(target, self.0.join(link)).unwrap();
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> BTreeMap<PathBuf, String> {
+        let (mut found, mut folders) = (BTreeMap::new(), vec![self.0.clone()]);
+        while let Some(folder) = folders.pop() {
+            for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                let kind = path.symlink_metadata().unwrap().file_type();
+                let what = if kind.is_symlink() {
+                    format!("-> {}", fs::read_link(&path).unwrap().display())
+                } else if kind.is_dir() {
+                    if path.ends_with(".sshome-staging") {
+                        continue;
+                    }
+                    folders.push(path.clone());
+                    "directory".to_owned()
+                } else {
+                    fs::read_to_string(&path).unwrap()
+                };
+                found.insert(path.strip_prefix(&self.0).unwrap().to_owned(), what);
+            }
+        }
+        found
+    }
+}
+
+/// One that answers SFTP's requests.
+enum Server<'a> {
+    Ours(&'a mut SftpPeer),
+    OpenSsh(&'a mut Reference),
+}
+
+impl Server<'_> {
+    async fn ask(&mut self, request: Request) -> Result<Response> {
+        match self {
+            Server::Ours(peer) => peer.ask(request).await,
+            Server::OpenSsh(reference) => reference.ask(request).await,
+        }
+    }
+
+    /// Does it, and leaves nothing open.
+    async fn act(&mut self, tree: &Tree, op: Op, path: &str) -> Result<Outcome> {
+        let (mut code, mut name) = (StatusCode::Ok, None);
+        match self.ask(op.request(path)).await? {
+            Response::Status { code: status, .. } => code = status,
+            Response::Handle(handle) => {
+                if op.flags().is_some_and(|flags| flags.contains(OpenFlags::WRITE)) {
+                    let data = Data::from(Bytes::from_static(Op::CONTENT));
+                    self.ask(Request::Write { handle: handle.clone(), offset: 0, data }).await?;
+                }
+                self.ask(Request::Close { handle }).await?;
+            }
+            Response::Name(names) if op == Op::Realpath => {
+                let found = String::from_utf8(names[0].name.to_vec())?;
+                let top = tree.top().to_str().unwrap();
+                let below = if matches!(self, Server::Ours(_)) {
+                    Some(found.as_str())
+                } else {
+                    found.strip_prefix(top)
+                };
+                name = below.map(|below| if below.is_empty() { "/" } else { below }.to_owned());
+            }
+            Response::Name(_) | Response::Attrs(_) => {}
+            other => bail!("{op:?} {path}: {other:?}"),
+        }
+        Ok(Outcome { code, name, after: tree.snapshot() })
+    }
+}
+
+/// What is otherwise with us because we have chosen so: docs/paths.md says it. Nothing of it changes anything.
+fn is_chosen(op: Op, tree: &Tree, path: &str, ours: StatusCode, theirs: StatusCode) -> bool {
+    let names_directory = path.ends_with(['/', '.']);
+    let not_a_directory = || tree.top().join(path).metadata().is_err_and(|error| error.kind() == ErrorKind::NotADirectory);
+    match op {
+        // A file is opened, and nothing else.
+        Op::OpenRead => (ours, theirs) == (StatusCode::Failure, StatusCode::Ok),
+        // The kernel says of all such paths that they are directories, even where nothing is.
+        Op::OpenCreate | Op::OpenExclusive => {
+            names_directory && (ours, theirs) == (StatusCode::NoSuchFile, StatusCode::Failure)
+        }
+        // A name below a file leads nowhere, as for realpath(3).
+        Op::Realpath => (ours, theirs) == (StatusCode::NoSuchFile, StatusCode::Ok) && not_a_directory(),
+        // rmdir(2) has EINVAL for `.`.
+        Op::Rmdir => names_directory && (ours, theirs) == (StatusCode::Failure, StatusCode::BadMessage),
+        Op::HardlinkFrom => (ours, theirs) == (StatusCode::Failure, StatusCode::PermissionDenied),
+        _ => false,
+    }
+}
+
+fn spellings() -> impl Iterator<Item = String> {
+    NAMES
+        .into_iter()
+        .flat_map(|name| ENDS.map(|end| format!("{name}{end}")))
+        .chain([".".to_owned(), String::new()])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_spelling_is_as_the_kernel_and_openssh_have_it() {
+    let test = "every_spelling_is_as_the_kernel_and_openssh_have_it";
+    let host = Host::with_user("ann", "").await.unwrap();
+    let (ours, other) = (Tree::new(host.home("ann")), tempfile::tempdir().unwrap());
+    // Without links on the way to it: REALPATH tells all of it.
+    let theirs = Tree::new(other.path().canonicalize().unwrap());
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    let mut reference = match sshome_e2e::foreign::installed(Reference::PROGRAM, test) {
+        Some(_) => Some(Reference::start(theirs.top()).await.unwrap()),
+        None => None,
+    };
+    let fresh = ours.snapshot();
+    let mut different = Vec::new();
+    for (path, op) in spellings().flat_map(|path| Op::ALL.map(|op| (path.clone(), op))) {
+        let found = Server::Ours(&mut peer).act(&ours, op, &path).await.unwrap();
+        let mut wanted = Vec::new();
+        if op != Op::Realpath {
+            wanted.push(("the kernel", kernel(&theirs, op, &path)));
+            if wanted.iter().any(|(_, outcome)| outcome.after != fresh) {
+                theirs.restore();
+            }
+        }
+        if let Some(reference) = &mut reference {
+            wanted.push(("OpenSSH", Server::OpenSsh(reference).act(&theirs, op, &path).await.unwrap()));
+        }
+        for (who, outcome) in &wanted {
+            let chosen = is_chosen(op, &theirs, &path, found.code, outcome.code) && found.after == outcome.after;
+            if found != *outcome && !chosen {
+                let changed = if found.after == outcome.after { "" } else { ", and the trees differ" };
+                let (ours, theirs) = ((found.code, &found.name), (outcome.code, &outcome.name));
+                different.push(format!("{op:?} {path:?}: {ours:?}, {who}: {theirs:?}{changed}"));
+            }
+        }
+        if found.after != fresh {
+            ours.restore();
+        }
+        if wanted.iter().any(|(_, outcome)| outcome.after != fresh) {
+            theirs.restore();
+        }
+    }
+    assert!(different.is_empty(), "{} are different:\n{}", different.len(), different.join("\n"));
+}
+
+/// The same protocol of ours, with what the kernel says, and no more than whether it is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_spelling_is_as_the_kernel_has_it_natively() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let (ours, other) = (Tree::new(host.home("ann")), tempfile::tempdir().unwrap());
+    let theirs = Tree::new(other.path().to_owned());
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    let fresh = ours.snapshot();
+    let mut different = Vec::new();
+    // An empty path is the working directory here.
+    for (path, op) in
+        spellings().filter(|path| !path.is_empty()).flat_map(|path| Op::ALL.map(|op| (path.clone(), op)))
+    {
+        let status = match (op, op.native(&path)) {
+            (_, Some(request)) => peer.ask(request).await.unwrap().status,
+            (Op::OpenCreate, _) => peer.put(&path, Op::CONTENT).await.unwrap().status,
+            (Op::OpenRead, _) => {
+                peer.get(&path).await.unwrap().map_or_else(|(status, _)| status, |_| Status::Done)
+            }
+            _ => continue,
+        };
+        let (after, wanted) = (ours.snapshot(), kernel(&theirs, op, &path));
+        let done = !status.is_error() && status != Status::DirectoryExists;
+        let is_directory = op == Op::OpenRead && ours.top().join(&path).is_dir();
+        if after != wanted.after || (done != (wanted.code == StatusCode::Ok) && !is_directory) {
+            different.push(format!("{op:?} {path:?}: {status}, the kernel: {:?}", wanted.code));
+        }
+        if after != fresh {
+            ours.restore();
+        }
+        if wanted.after != fresh {
+            theirs.restore();
+        }
+    }
+    assert!(different.is_empty(), "{} are different:\n{}", different.len(), different.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_above_the_top() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let ours = Tree::new(host.home("ann"));
+    let (mut peer, mut native) =
+        (SftpPeer::login(&host, "ann").await.unwrap(), Peer::login(&host, "ann").await.unwrap());
+    for path in [
+        "/",
+        "//",
+        "/.",
+        "..",
+        "/..",
+        "../..",
+        "/../f",
+        "../../../f",
+        "/f",
+        "abs",
+        "abs/x",
+        "/abs/../f",
+        "abs/..",
+        "up",
+        "up/f",
+        "up/../f",
+        "l/../../../f",
+        "l/../../../../a/x",
+        "abs/../../abs/real/../x",
+        "/a/../../none",
+        "/none/../f",
+        "dangling/..",
+        "/loop/..",
+        "f/..",
+    ] {
+        let there = in_root(ours.top(), path.as_bytes(), OFlags::PATH).ok();
+        let request = sshome_wire::Request::RealPath { path: path.into() };
+        let real = match native.ask(request).await.unwrap().payload {
+            Payload::Path(real) => Some(String::from_utf8(real).unwrap()),
+            _ => None,
+        };
+        // Where it leads by the kernel, and where the path is that we call it.
+        let told = real.as_ref().and_then(|real| {
+            let stat = ours.top().join(real.trim_start_matches('/')).symlink_metadata().ok()?;
+            Some((stat.dev(), stat.ino()))
+        });
+        assert_eq!(told, there, "{path} is {real:?}");
+        assert_eq!(peer.stat(path).await.unwrap().is_ok(), there.is_some(), "{path}");
+        let directory = in_root(ours.top(), path.as_bytes(), OFlags::DIRECTORY).is_ok();
+        assert_eq!(peer.list(path).await.unwrap().is_ok(), directory, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_paths_work_and_longer_ones_are_refused() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    let long = "n".repeat(255);
+    let folders = vec![long.as_str(); 15].join("/");
+    let mkdir = |path: &str| sshome_wire::Request::Mkdir { path: path.into(), parents: true, mode: None };
+    assert_eq!(peer.ask(mkdir(&folders)).await.unwrap().status, Status::Done);
+    // 15 names and 15 slashes are 3,840 bytes; with this one it is the longest path that there is.
+    let last = format!("/{folders}/{}", "f".repeat(254));
+    assert_eq!(last.len(), 4095);
+    assert_eq!(peer.put(&last, b"deep").await.unwrap().status, Status::Done);
+    assert_eq!(peer.get(&last).await.unwrap().unwrap(), b"deep");
+    let real = peer.ask(sshome_wire::Request::RealPath { path: last.clone().into() }).await.unwrap();
+    assert_eq!(real.payload, Payload::Path(last.clone().into()));
+    assert_eq!(peer.put(format!("{last}x"), b"").await.unwrap().status, Status::BadCommand);
+    assert_eq!(peer.put("m".repeat(256), b"").await.unwrap().status, Status::Failed);
+}
