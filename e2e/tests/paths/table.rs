@@ -258,7 +258,8 @@ impl Server<'_> {
 /// What is otherwise with us because we have chosen so: docs/paths.md says it. Nothing of it changes anything.
 fn is_chosen(op: Op, tree: &Tree, path: &str, ours: StatusCode, theirs: StatusCode) -> bool {
     let names_directory = path.ends_with(['/', '.']);
-    let not_a_directory = || tree.top().join(path).metadata().is_err_and(|error| error.kind() == ErrorKind::NotADirectory);
+    let not_a_directory =
+        || tree.top().join(path).metadata().is_err_and(|error| error.kind() == ErrorKind::NotADirectory);
     match op {
         // A file is opened, and nothing else.
         Op::OpenRead => (ours, theirs) == (StatusCode::Failure, StatusCode::Ok),
@@ -309,7 +310,8 @@ async fn every_spelling_is_as_the_kernel_and_openssh_have_it() {
             wanted.push(("OpenSSH", Server::OpenSsh(reference).act(&theirs, op, &path).await.unwrap()));
         }
         for (who, outcome) in &wanted {
-            let chosen = is_chosen(op, &theirs, &path, found.code, outcome.code) && found.after == outcome.after;
+            let chosen =
+                is_chosen(op, &theirs, &path, found.code, outcome.code) && found.after == outcome.after;
             if found != *outcome && !chosen {
                 let changed = if found.after == outcome.after { "" } else { ", and the trees differ" };
                 let (ours, theirs) = ((found.code, &found.name), (outcome.code, &outcome.name));
