@@ -17,9 +17,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::Signal;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
-use watch::Watch;
+use watch::{Changes, Watch};
 
 /// A file that somebody saves changes several times in a row.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -189,7 +189,7 @@ impl Reloader {
             shared.rates.renew(account);
         }
         shared.gate.set_limits(new.limits.clone());
-        self.transport.renew(new.kex, &new.limits);
+        self.transport.renew(&new);
         shared.config.store(Arc::clone(&new));
         let ended = self.renew_sessions().await;
         let (before, now) = (enabled(old), enabled(&new));
@@ -216,12 +216,12 @@ impl Reloader {
         Ok(Standing { pending: revoke::pending(&now, &file, user), unavailable })
     }
 
-    /// Reloads whenever the file changes, and on `hangup`; tells the service manager that the server is ready. Never
-    /// ends.
+    /// Reloads whenever the file changes, and on `hangup`; ends the sessions of installed keys that are removed;
+    /// tells the service manager that the server is ready. Never ends.
     pub async fn follow(&self, mut hangup: Option<Signal>) {
-        let (sender, mut changes) = mpsc::channel(1);
+        let changes = Arc::new(Changes::default());
         let config = self.shared.config.load_full();
-        let mut watch = Watch::new(sender);
+        let mut watch = Watch::new(&config, Arc::clone(&changes));
         watch.renew(&config);
         self.notifier.ready(&standing(&self.shared));
         // It may have changed since it was read at the start.
@@ -231,9 +231,20 @@ impl Reloader {
                 biased;
                 () = std::future::ready(()), if std::mem::take(&mut first) => false,
                 Some(()) = async { hangup.as_mut()?.recv().await } => true,
-                _ = changes.recv() => {
-                    while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok() {}
+                () = changes.settings.notified() => {
+                    settled(&changes.settings).await;
                     false
+                }
+                () = changes.keys.notified() => {
+                    settled(&changes.keys).await;
+                    self.renew_keys().await;
+                    continue;
+                }
+                () = self.accounts.key_removed() => {
+                    // Who has removed the key that they logged in with gets the answer.
+                    tokio::time::sleep(SETTLE).await;
+                    self.renew_keys().await;
+                    continue;
                 }
                 () = tokio::time::sleep(LOOK) => false,
             };
@@ -262,11 +273,22 @@ impl Reloader {
         changed
     }
 
+    /// Ends the sessions of keys that users had installed and that were removed.
+    async fn renew_keys(&self) {
+        let _turn = self.turn.lock().await;
+        let ended = self.renew_sessions().await;
+        if ended > 0 {
+            tracing::info!(ended, "sessions of removed keys ended");
+        }
+    }
+
     /// What differs and cannot while the server runs.
     fn fixed(&self, old: &Config, new: &Config) -> Vec<String> {
         let mut fixed: Vec<String> = [
             ("listen", old.listen != new.listen),
-            ("host-keys", old.host_keys != new.host_keys),
+            ("algorithms", old.algorithms != new.algorithms),
+            // Those that are usual follow from the algorithms.
+            ("host-keys", old.host_keys != new.host_keys && old.algorithms == new.algorithms),
             ("account", old.account != new.account),
             ("confine", old.confine != new.confine),
             ("control-socket", old.control_socket != new.control_socket),
@@ -346,6 +368,11 @@ fn served<'a>(config: &'a Config, user: &str) -> Option<&'a Arc<Account>> {
 fn to_be_opened(old: &Config, new: &Config) -> Vec<Arc<Account>> {
     let is_open = |account: &Account| served(old, &account.name).is_some_and(|now| now.root == account.root);
     new.accounts.iter().filter(|account| account.enabled && !is_open(account)).map(Arc::clone).collect()
+}
+
+/// Returns when nothing has changed for a while.
+async fn settled(changes: &Notify) {
+    while tokio::time::timeout(SETTLE, changes.notified()).await.is_ok() {}
 }
 
 /// Tries again to open the homes that are unavailable, and lists those that still are or were replaced.

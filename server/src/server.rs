@@ -117,7 +117,7 @@ impl Privileged {
     /// If an address or a key cannot be had.
     pub fn acquire(config: &Config) -> Result<Privileged, Error> {
         let sockets = Sockets::bind(config)?;
-        let transport = Transport::new(config.kex, &config.host_keys, &config.limits)?;
+        let transport = Transport::new(config)?;
         Ok(Privileged { sockets, transport, descriptors: OpenDescriptors::begin() })
     }
 }
@@ -134,6 +134,7 @@ pub fn run(config: Config) -> Result<(), Error> {
     let confinement = preparation.confine(&config)?;
     let _log = log::begin(&config.log)?;
     confinement.tell();
+    crate::config::modes::warnings(&config).iter().for_each(|warning| tracing::warn!("{warning}"));
     runtime()?.block_on(run_confined(config, privileged, confinement, notifier))
 }
 

@@ -20,6 +20,7 @@ pub mod frame;
 mod hello;
 mod listing;
 mod path;
+pub mod public_key;
 mod reply;
 mod request;
 pub mod sftp;

@@ -2,6 +2,7 @@
 
 use super::{Origin, OriginError};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
+use sshome_wire::public_key::{OtherForm, is_idle_option};
 use std::net::IpAddr;
 
 /// The smallest RSA key that is let in, in bits.
@@ -12,7 +13,6 @@ const MIN_RSA: usize = 2048;
 pub struct AuthorizedKey {
     key: PublicKey,
     origin: Option<Origin>,
-    has_options: bool,
 }
 
 /// Why a line is refused.
@@ -23,6 +23,9 @@ pub enum KeyError {
         "is a private key, which belongs to nobody but its user: give the public one, the file that ends in .pub"
     )]
     Private,
+    /// It is a public key in another form.
+    #[error("is {0}")]
+    Form(OtherForm),
     /// It is not in OpenSSH's form.
     #[error("is no public key: a line looks like \"ssh-ed25519 AAAA… comment\"")]
     NoKey,
@@ -33,7 +36,9 @@ pub enum KeyError {
     #[error("is an RSA key of {0} bits: it wants {MIN_RSA} at least")]
     ShortRsa(usize),
     /// The line restricts the key in a way that would not be kept.
-    #[error("has the option \"{0}\", which is not supported: only from=\"…\" and restrict are")]
+    #[error(
+        "has the option \"{0}\", which is not supported: only from=\"…\", restrict and the no-… options are"
+    )]
     Option(String),
     /// `from=` stands twice.
     #[error("has two options from=\"…\": put all patterns into one, with commas")]
@@ -55,12 +60,15 @@ impl AuthorizedKey {
         if is_private(line) {
             return Err(KeyError::Private);
         }
+        if let Some(form) = OtherForm::of(line) {
+            return Err(KeyError::Form(form));
+        }
         let line = line.trim();
         // A line begins with the type, unless there are options before it.
         let first = line.split_whitespace().next().unwrap_or_default();
         let has_options = !is_type(first);
         let (origin, rest) = if has_options { options(line)? } else { (None, line) };
-        Ok(AuthorizedKey { key: public_key(rest)?, origin, has_options })
+        Ok(AuthorizedKey { key: public_key(rest)?, origin })
     }
 
     /// Reads a file's text. Empty lines and lines that begin with `#` are left out.
@@ -70,6 +78,9 @@ impl AuthorizedKey {
     pub fn parse_file(text: &str) -> Result<Vec<AuthorizedKey>, (usize, KeyError)> {
         if is_private(text) {
             return Err((1, KeyError::Private));
+        }
+        if let Some(form) = OtherForm::of(text) {
+            return Err((1, KeyError::Form(form)));
         }
         text.lines()
             .enumerate()
@@ -106,12 +117,6 @@ impl AuthorizedKey {
     #[must_use]
     pub fn is_restricted_by_address(&self) -> bool {
         self.origin.is_some()
-    }
-
-    /// Whether options stood before it.
-    #[must_use]
-    pub fn has_options(&self) -> bool {
-        self.has_options
     }
 
     /// The key and its comment as a line, without options and without its end.
@@ -174,9 +179,6 @@ fn rsa_bits(key: &PublicKey) -> usize {
 }
 
 /// Reads the options; gives the addresses that the key may come from, and the rest of the line.
-///
-/// `restrict` turns off what sshd allows beyond a session: ports, agents, terminals. There is none
-/// of it here, so a key is restricted in that way whether it says so or not.
 fn options(line: &str) -> Result<(Option<Origin>, &str), KeyError> {
     let (words, rest) = line.split_at(options_end(line));
     if rest.trim().is_empty() {
@@ -189,7 +191,7 @@ fn options(line: &str) -> Result<(Option<Origin>, &str), KeyError> {
             None => (option, None),
         };
         match (name.to_ascii_lowercase().as_str(), value) {
-            ("restrict", None) => {}
+            (name, None) if is_idle_option(name) => {}
             ("from", Some(value)) => {
                 let list = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
                 let list = Origin::parse(list.ok_or(KeyError::Options)?)?;
@@ -282,6 +284,8 @@ mod tests {
             ("from=\"192.0.2.0/24\"", "192.0.2.1", true),
             ("from=\"192.0.2.0/24\"", "198.51.100.1", false),
             ("restrict,from=\"192.0.2.1, 192.0.2.2\"", "192.0.2.2", true),
+            ("restrict,pty,no-X11-forwarding,no-agent-forwarding,no-user-rc", "192.0.2.1", true),
+            ("no-pty,no-port-forwarding,from=\"192.0.2.0/24\"", "198.51.100.1", false),
             ("FROM=\"*,!192.0.2.1\",RESTRICT", "192.0.2.1", false),
         ] {
             assert_eq!(opens(&format!("{options} {ED25519}"), from), want, "{options} {from}");
@@ -293,7 +297,7 @@ mod tests {
         let option = |name: &str| KeyError::Option(name.to_owned());
         for (line, want) in [
             (format!("command=\"ls -l\" {ED25519}"), option("command")),
-            (format!("restrict,no-pty {ED25519}"), option("no-pty")),
+            (format!("restrict,expiry-time=\"20300101\" {ED25519}"), option("expiry-time")),
             (format!("cert-authority {ED25519}"), option("cert-authority")),
             (format!("from=\"192.0.2.1\",environment=\"A=\\\"b\\\" c\" {ED25519}"), option("environment")),
             (format!("from {ED25519}"), KeyError::Options),
@@ -324,8 +328,11 @@ mod tests {
         let text = format!("# mine\n\n{ED25519}\r\n  # more\n  {P256}\n");
         assert_eq!(AuthorizedKey::parse_file(&text).unwrap().len(), 2);
         assert_eq!(AuthorizedKey::parse_file("\n# none\n"), Ok(Vec::new()));
-        let bad = format!("{ED25519}\n\nno-pty {ED25519}\n");
-        assert_eq!(AuthorizedKey::parse_file(&bad), Err((3, KeyError::Option("no-pty".into()))));
+        let bad = format!("{ED25519}\n\nno-touch-required {ED25519}\n");
+        assert_eq!(AuthorizedKey::parse_file(&bad), Err((3, KeyError::Option("no-touch-required".into()))));
+        let ssh2 = "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----\n";
+        let (line, error) = AuthorizedKey::parse_file(ssh2).unwrap_err();
+        assert_eq!((line, error.to_string().contains("ssh-keygen -i -m RFC4716")), (1, true), "{error}");
         let private = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blbn\n";
         assert_eq!(AuthorizedKey::parse_file(private), Err((1, KeyError::Private)));
     }

@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// A user, with everything that the server wants to know of one.
 #[derive(Clone, Debug)]
@@ -144,13 +145,20 @@ pub enum StoreError {
 pub struct TomlAccounts {
     by_name: ArcSwap<BTreeMap<String, Arc<Account>>>,
     own_keys: OwnKeys,
+    removed: Notify,
 }
 
 impl TomlAccounts {
     /// The accounts of a configuration.
     #[must_use]
     pub fn new(config: &Config) -> TomlAccounts {
-        TomlAccounts { by_name: ArcSwap::from_pointee(by_name(config)), own_keys: OwnKeys::of(&config.dir) }
+        let (by_name, own_keys) = (ArcSwap::from_pointee(by_name(config)), OwnKeys::of(&config.dir));
+        TomlAccounts { by_name, own_keys, removed: Notify::new() }
+    }
+
+    /// Returns when a user of this process has removed a key that they had installed.
+    pub async fn key_removed(&self) {
+        self.removed.notified().await;
     }
 
     /// Takes up another configuration of the same folder.
@@ -203,7 +211,9 @@ impl AccountStore for TomlAccounts {
     }
 
     fn remove_key(&self, user: &str, fingerprint: &str, keep_one: bool) -> Result<(), OwnKeysError> {
-        self.own_keys.remove(user, fingerprint, keep_one)
+        self.own_keys.remove(user, fingerprint, keep_one)?;
+        self.removed.notify_one();
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::{AuthorizedKey, KeyError};
 use crate::config::check_name;
+use sshome_wire::public_key;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
@@ -36,7 +37,9 @@ pub enum OwnKeysError {
     #[error("what is to be installed {0}")]
     Refused(KeyError),
     /// It says where it may come from, and that is the administrator's to say.
-    #[error("the key has options before it: install the line without them, as it is in the file .pub")]
+    #[error(
+        "the key has the option from=\"…\" before it: install the line without it, as it is in the file .pub"
+    )]
     Options,
     /// It is too long.
     #[error("the key and its comment take more than {MAX_LINE} bytes: shorten the comment")]
@@ -88,17 +91,17 @@ impl OwnKeys {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             file => file?,
         };
-        let mut text = String::new();
-        file.take(MAX_FILE + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > MAX_FILE {
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_FILE {
             let text = format!("the file of {user}'s keys is longer than any that was written here");
             return Err(io::Error::new(ErrorKind::InvalidData, text).into());
         }
-        let keys = AuthorizedKey::parse_file(&text);
+        let keys = AuthorizedKey::parse_file(&public_key::text(&bytes));
         let keys = keys.map_err(|(line, error)| OwnKeysError::Broken { line, error })?;
-        match keys.iter().position(AuthorizedKey::has_options) {
-            Some(_) => Err(OwnKeysError::Options),
-            None => Ok(keys),
+        match keys.iter().any(AuthorizedKey::is_restricted_by_address) {
+            true => Err(OwnKeysError::Options),
+            false => Ok(keys),
         }
     }
 
@@ -108,7 +111,7 @@ impl OwnKeys {
     /// If it is not let in, there are too many, or the disk refuses.
     pub fn install(&self, user: &str, line: &str) -> Result<AuthorizedKey, OwnKeysError> {
         let key = AuthorizedKey::parse(line).map_err(OwnKeysError::Refused)?;
-        if key.has_options() {
+        if key.is_restricted_by_address() {
             return Err(OwnKeysError::Options);
         }
         if key.to_line().map_err(OwnKeysError::Refused)?.len() > MAX_LINE {
@@ -267,10 +270,13 @@ mod tests {
     fn what_is_no_plain_key_is_refused() {
         let dir = TempDir::new().unwrap();
         let keys = OwnKeys::of(dir.path());
-        for options in ["restrict", "from=\"*\"", "from=\"192.0.2.1\",restrict"] {
+        for options in ["from=\"*\"", "from=\"192.0.2.1\",restrict"] {
             let result = keys.install("alex", &format!("{options} {}", line("")));
             assert!(matches!(result, Err(OwnKeysError::Options)), "{options}");
         }
+        let (harmless, plain) = ("restrict,pty,no-X11-forwarding", line("mine"));
+        keys.install("harmless", &format!("{harmless} {plain}")).unwrap();
+        assert_eq!(fs::read_to_string(keys.folder().join("harmless")).unwrap().trim_end(), plain);
         let private = "-----BEGIN OPENSSH PRIVATE KEY-----";
         let result = keys.install("alex", private);
         assert!(matches!(result, Err(OwnKeysError::Refused(KeyError::Private))));
@@ -291,7 +297,7 @@ mod tests {
         let keys = OwnKeys::of(dir.path());
         keys.install("alex", &line("mine")).unwrap();
         let file = keys.folder().join("alex");
-        for (add, what) in [("junk\n".to_owned(), "line 2"), (format!("restrict {}", line("")), "options")] {
+        for (add, what) in [("junk\n".to_owned(), "line 2"), (format!("from=\"*\" {}", line("")), "from=")] {
             let text = fs::read_to_string(&file).unwrap();
             fs::write(&file, format!("{text}{add}")).unwrap();
             let error = keys.read("alex").unwrap_err().to_string();

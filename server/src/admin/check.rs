@@ -2,9 +2,9 @@
 
 use super::list::table;
 use crate::accounts::{Account, OwnKeys};
-use crate::config::{self, Config, ConfigError, Confine, Kex, shown};
+use crate::config::{self, Algorithms, Config, ConfigError, Confine, Kex, shown};
 use crate::limits::Limits;
-use crate::session::read_host_key;
+use crate::session::{HostKeyType, read_host_key};
 use russh::keys::{Error as KeyError, HashAlg};
 use sshome_wire::display::Escaped;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +12,6 @@ use std::fmt::Display;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -40,6 +39,10 @@ fn report(config: &Config) -> String {
         Kex::Compatible => "compatible (post-quantum first, then curve25519)",
         Kex::PostQuantum => "post-quantum only",
     };
+    let algorithms = match config.algorithms {
+        Algorithms::Strict => "strict",
+        Algorithms::Compatible => "compatible (with what older clients need)",
+    };
     let confine = match config.confine {
         Confine::Off => "off",
         Confine::BestEffort => "what the kernel can do",
@@ -54,6 +57,7 @@ fn report(config: &Config) -> String {
         line("host key", &host_key(key));
     }
     line("key exchange", &kex);
+    line("algorithms", &algorithms);
     if let Some(account) = &config.account {
         line("account", &Escaped(account.as_bytes()));
     }
@@ -111,18 +115,25 @@ fn host_key(path: &Path) -> String {
     }
 }
 
+/// Whether a host key is of RSA, or will be once it is made.
+fn is_rsa(path: &Path) -> bool {
+    match read_host_key(path) {
+        Ok(key) => HostKeyType::of(&key) == Some(HostKeyType::Rsa),
+        Err(_) => HostKeyType::to_make(path, Algorithms::Compatible) == HostKeyType::Rsa,
+    }
+}
+
 fn warnings(config: &Config) -> Vec<String> {
     let own_keys = OwnKeys::of(&config.dir);
     let enabled = config.accounts.iter().filter(|account| account.enabled);
     let mut warnings: Vec<String> = enabled.flat_map(|account| user(account, &own_keys)).collect();
     warnings.extend(strangers(config, &own_keys));
-    let has_secrets = |account: &Account| account.password.as_ref().is_some_and(|hash| !hash.is_demo());
-    let readable = fs::metadata(&config.file).is_ok_and(|file| file.permissions().mode() & 0o004 != 0);
-    if readable && config.accounts.iter().any(|account| has_secrets(account)) {
-        let file = shown(&config.file);
-        warnings.push(format!(
-            "{file} holds hashes of passwords, and everybody on this machine can read it: chmod o-r it."
-        ));
+    warnings.extend(config::modes::warnings(config));
+    if config.algorithms == Algorithms::Compatible && !config.host_keys.iter().any(|path| is_rsa(path)) {
+        warnings.push(
+            "algorithms = \"compatible\" offers no RSA host key, which many older clients need: add keys/host_rsa to host-keys."
+                .to_owned(),
+        );
     }
     warnings
 }

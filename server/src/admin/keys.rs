@@ -5,6 +5,7 @@ use super::{Admin, AdminError};
 use crate::accounts::{Account, AuthorizedKey, OwnKeys, OwnKeysError};
 use crate::config::{Place, authorized_keys};
 use sshome_wire::display::Escaped;
+use sshome_wire::public_key;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -123,8 +124,8 @@ fn is(key: &AuthorizedKey, which: &str) -> bool {
 
 /// The lines of a public key file, with what they mean.
 pub(super) fn read_key_file(file: &Path) -> Result<Vec<(String, AuthorizedKey)>, AdminError> {
-    let text =
-        fs::read_to_string(file).map_err(|error| AdminError::KeyFile { file: file.to_owned(), error })?;
+    let bytes = fs::read(file).map_err(|error| AdminError::KeyFile { file: file.to_owned(), error })?;
+    let text = public_key::text(&bytes);
     let refused = |(line, error)| AdminError::Key { file: file.to_owned(), line, error };
     let keys = AuthorizedKey::parse_file(&text).map_err(refused)?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));

@@ -49,13 +49,13 @@ const MAX_NAME: usize = 64;
 
 /// A name or a path as the log has it: as [`Escaped`] shows it, with backslashes escaped, so that none passes for an
 /// escape.
-fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     let parts = bytes.split(|byte| *byte == b'\\').map(|part| Escaped(part).to_string());
     parts.collect::<Vec<_>>().join("\\\\")
 }
 
 /// A name that a stranger gave, cut and marked if it is long.
-fn strangers_name(name: &str) -> String {
+pub(crate) fn strangers_name(name: &str) -> String {
     let end = name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_NAME).last();
     match name.split_at(end.unwrap_or(0)) {
         (_, "") => shown(name.as_bytes()),
@@ -126,17 +126,24 @@ impl Audit {
         }
     }
 
-    /// A login was refused.
-    pub fn login_refused(&self, user: &str, method: &'static str) {
-        self.0.metrics.login(method, false);
+    /// Whether something that a stranger did has a line of its own: they can do any number of things.
+    pub(crate) fn has_line(&self) -> bool {
         let Noted { one, more } =
             self.0.refusals.note(self.0.source.map(|source| source.ip()), Instant::now());
         if let Some(count) = more {
             tell_of_more(count);
         }
-        if one {
+        one
+    }
+
+    /// A login was refused: perhaps for a reason that may be told, and with the fingerprints of the keys.
+    pub fn login_refused(&self, user: &str, method: &'static str, why: Option<&str>, keys: &[String]) {
+        self.0.metrics.login(method, false);
+        if self.has_line() {
             let (session, source) = (self.number(), self.0.source());
-            tracing::info!(user = strangers_name(user), session, source, method, "login refused");
+            let keys = (!keys.is_empty()).then(|| keys.join(" "));
+            let keys = keys.as_deref();
+            tracing::info!(user = strangers_name(user), session, source, method, keys, why, "login refused");
         }
     }
 

@@ -3,9 +3,11 @@
 //! Nothing is found out later: whatever the file gets wrong is told at once, each mistake with its
 //! line and with what would be right, and the server does not start.
 
+mod host_keys;
 mod limits;
 mod log;
 mod mistakes;
+pub(crate) mod modes;
 mod place;
 mod roots;
 mod section;
@@ -41,8 +43,8 @@ pub struct Config {
     pub file: PathBuf,
     /// Where to listen; port 0 stands for any free one.
     pub listen: Vec<SocketAddr>,
-    /// The host keys. They may not exist yet; those that do are ed25519, unencrypted and private, as far as this
-    /// process may look at them.
+    /// The host keys. They may not exist yet; those that do are of a type that `algorithms` allows, unencrypted and
+    /// private, as far as this process may look at them.
     pub host_keys: Vec<PathBuf>,
     /// The folder of the homes whose users say nothing else.
     pub homes: PathBuf,
@@ -54,6 +56,8 @@ pub struct Config {
     pub confine: Confine,
     /// Which key exchanges are offered.
     pub kex: Kex,
+    /// Whether older clients can connect as well.
+    pub algorithms: Algorithms,
     /// How long transfers under way may take once the server is told to end.
     pub shutdown_grace: Duration,
     /// How long what is left of a cut upload is kept.
@@ -86,6 +90,17 @@ pub enum Kex {
     PostQuantum,
 }
 
+/// Which algorithms are offered beside the best ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Algorithms {
+    /// None: ed25519 host keys, and MACs that are encrypt-then-MAC.
+    #[default]
+    Strict,
+    /// Those that clients of about 2015 to 2020 need: host keys of ECDSA and RSA (with SHA-2), ECDH with
+    /// nistp256, Diffie-Hellman groups 14 and 16, HMAC with SHA-2 that is not encrypt-then-MAC.
+    Compatible,
+}
+
 /// What the server takes from itself before it serves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Confine {
@@ -106,7 +121,8 @@ pub enum Confine {
 pub fn load(dir: &Path, file: Option<&Path>, listen_override: &[SocketAddr]) -> Result<Config, ConfigError> {
     let place = Place::new(dir, file)?;
     let text = place.read()?;
-    let (config, mistakes) = parse(&place, &text, listen_override);
+    let (config, mut mistakes) = parse(&place, &text, listen_override);
+    mistakes.extend(modes::mistake(&place));
     if mistakes.is_empty() { Ok(config) } else { Err(ConfigError::mistakes(&place, mistakes)) }
 }
 
@@ -128,7 +144,9 @@ impl Config {
     pub(crate) fn read_again(&self) -> Result<(Config, Vec<Mistake>), ConfigError> {
         let (file, listen) = &self.origin;
         let place = Place::new(&self.dir, Some(file))?;
-        Ok(parse(&place, &place.read()?, listen))
+        let (config, mut mistakes) = parse(&place, &place.read()?, listen);
+        mistakes.extend(modes::mistake(&place));
+        Ok((config, mistakes))
     }
 
     /// The error for mistakes in the file.
@@ -213,6 +231,7 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
         account: server.account,
         confine: server.confine,
         kex: server.kex,
+        algorithms: server.algorithms,
         shutdown_grace: server.shutdown_grace,
         part_expiry: server.part_expiry,
         stream_expiry: server.stream_expiry,

@@ -2,25 +2,23 @@
 
 use super::place::resolve;
 use super::section::{Located, Section};
-use super::{Confine, Kex, LogSettings, Mistakes, Place, limits, log, value};
+use super::{Algorithms, Confine, Kex, LogSettings, Mistakes, Place, host_keys, limits, log, value};
 use crate::limits::Limits;
-use crate::session::read_host_key;
-use russh::keys::{Algorithm, Error as KeyError};
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::de::DeValue;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "listen",
     "host-keys",
     "homes",
     "account",
     "confine",
     "kex",
+    "algorithms",
     "shutdown-grace",
     "part-expiry",
     "stream-expiry",
@@ -49,6 +47,7 @@ pub(super) struct Server {
     pub(super) account: Option<String>,
     pub(super) confine: Confine,
     pub(super) kex: Kex,
+    pub(super) algorithms: Algorithms,
     pub(super) shutdown_grace: Duration,
     pub(super) part_expiry: Duration,
     pub(super) stream_expiry: Duration,
@@ -66,11 +65,12 @@ pub(super) fn read(
 ) -> Server {
     let mut server = Server {
         listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 2222))],
-        host_keys: vec![place.path("keys/host_ed25519")],
+        host_keys: Vec::new(),
         homes: resolve(&place.path("home")),
         account: None,
         confine: Confine::default(),
         kex: Kex::default(),
+        algorithms: Algorithms::default(),
         shutdown_grace: SHUTDOWN_GRACE,
         part_expiry: PART_EXPIRY,
         stream_expiry: STREAM_EXPIRY,
@@ -84,15 +84,20 @@ pub(super) fn read(
         if let Some(listen) = section.each("listen", value::address, mistakes) {
             server.listen = distinct(&section, "listen", listen, mistakes);
         }
-        let host_key = |value| host_key(place, value::path(value)?);
-        if let Some(keys) = section.each("host-keys", host_key, mistakes) {
-            server.host_keys = distinct(&section, "host-keys", keys, mistakes);
-        }
         let homes = |value| folder(&place.path(value::path(value)?));
         set(&mut server.homes, section.get("homes", homes, mistakes));
         set(&mut server.account, section.get("account", |value| account(value).map(Some), mistakes));
         set(&mut server.confine, section.get("confine", value::confine, mistakes));
         set(&mut server.kex, section.get("kex", value::kex, mistakes));
+        set(&mut server.algorithms, section.get("algorithms", value::algorithms, mistakes));
+        if (server.kex, server.algorithms) == (Kex::PostQuantum, Algorithms::Compatible) {
+            let message = "\"post-quantum\" shuts out the clients that algorithms = \"compatible\" is for: remove one of them";
+            mistakes.add(section.span_of("kex"), &section.key("kex"), message.to_owned());
+        }
+        let host_key = |value| host_keys::named(place, server.algorithms, value::path(value)?);
+        if let Some(keys) = section.each("host-keys", host_key, mistakes) {
+            server.host_keys = distinct(&section, "host-keys", keys, mistakes);
+        }
         set(&mut server.shutdown_grace, section.get("shutdown-grace", value::seconds, mistakes));
         set(&mut server.part_expiry, section.get("part-expiry", value::days, mistakes));
         set(&mut server.stream_expiry, section.get("stream-expiry", value::seconds, mistakes));
@@ -101,6 +106,9 @@ pub(super) fn read(
         set(&mut server.metrics, section.get("metrics", metrics, mistakes));
         server.log = log::read(&section, place, mistakes);
         server.limits = limits::read(&section, mistakes);
+    }
+    if server.host_keys.is_empty() {
+        server.host_keys = host_keys::usual(place, server.algorithms, mistakes);
     }
     if !listen_override.is_empty() {
         server.listen = listen_override.to_vec();
@@ -181,51 +189,5 @@ pub(super) fn folder(path: &Path) -> Result<PathBuf, String> {
             Err(format!("{} cannot be opened: {error}", path.display()))
         }
         _ => Ok(resolve(path)),
-    }
-}
-
-/// What to say of a file that holds something else than a private key. It may be the key that all clients know the
-/// server by, damaged: nobody is to be sent to remove it.
-fn not_a_host_key(path: &str, full: &Path, error: &KeyError) -> String {
-    if fs::read(full).is_ok_and(|bytes| bytes.starts_with(b"\xef\xbb\xbf")) {
-        return format!(
-            "{path} begins with a byte order mark, which an editor put there: sed -i '1s/^\\xef\\xbb\\xbf//' {path}"
-        );
-    }
-    format!(
-        "{path} is no private key in OpenSSH's format: {error}; restore it from a backup. If it is lost, move the file \
-         away: the server makes a new key, and every client warns that the host has changed"
-    )
-}
-
-/// A host key that is fit for use, or does not exist yet: the server makes it when it starts.
-fn host_key(place: &Place, path: &str) -> Result<PathBuf, String> {
-    let full = place.path(path);
-    let found = match fs::metadata(&full) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(full),
-        // Once the server runs, the file may be root's: it was read at the start.
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(full),
-        Err(error) => return Err(format!("{path} cannot be read: {error}")),
-        Ok(found) => found,
-    };
-    if !found.is_file() {
-        return Err(format!("{path} is no file: name an ed25519 key, or a file for the server to make"));
-    }
-    if found.permissions().mode() & 0o077 != 0 {
-        return Err(format!("{path} can be read by other users of this machine: chmod 600 {path}"));
-    }
-    let key = match read_host_key(&full) {
-        Err(KeyError::IO(error)) if error.kind() == ErrorKind::PermissionDenied => return Ok(full),
-        Err(KeyError::KeyIsEncrypted) => {
-            return Err(format!(
-                "{path} has a passphrase, which nobody could type when the server starts: remove it with ssh-keygen -p -f {path}"
-            ));
-        }
-        Err(error) => return Err(not_a_host_key(path, &full, &error)),
-        Ok(key) => key,
-    };
-    match key.algorithm() {
-        Algorithm::Ed25519 => Ok(full),
-        other => Err(format!("{path} is a key of type {other}: host keys are ed25519")),
     }
 }

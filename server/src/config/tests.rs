@@ -185,7 +185,7 @@ fn mistakes_in_server() {
         ("server.homes = \"etc/users.toml\"", &["1: server.homes: DIR/etc/users.toml is no folder"]),
         (
             "server.host-keys = [\"etc\"]",
-            &["1: server.host-keys: etc is no file: name an ed25519 key, or a file for the server to make"],
+            &["1: server.host-keys: etc is no file: name a private key, or a file for the server to make"],
         ),
     ]);
 }
@@ -235,17 +235,17 @@ fn mistakes_in_users() {
             "[users.alex]\nauthorized-keys = [\"keys/alex.pub\",\n\"command=\\\"ls\\\" @KEY@\", \"-----BEGIN OPENSSH PRIVATE KEY-----\"]\n",
             &[
                 "2: users.alex.authorized-keys: keys/alex.pub cannot be read: No such file or directory (os error 2); name a public key's file, or give its line",
-                "3: users.alex.authorized-keys: \"command=\"ls\" ssh-ed25519 AAAAC3NzaC1lZDI…\" has the option \"command\", which is not supported: only from=\"…\" and restrict are",
+                "3: users.alex.authorized-keys: \"command=\"ls\" ssh-ed25519 AAAAC3NzaC1lZDI…\" has the option \"command\", which is not supported: only from=\"…\", restrict and the no-… options are",
                 "3: users.alex.authorized-keys: \"-----BEGIN OPENSSH PRIVATE KEY-----…\" is a private key, which belongs to nobody but its user: give the public one, the file that ends in .pub",
             ],
         ),
     ]);
     let dir = folder("[users.alex]\nauthorized-keys = [\"alex.pub\"]\n");
-    fs::write(dir.path().join("alex.pub"), format!("# mine\nno-pty {KEY}\n")).unwrap();
+    fs::write(dir.path().join("alex.pub"), format!("# mine\nno-pty {KEY}\npermit {KEY}\n")).unwrap();
     assert_eq!(
         complaints(&dir, &[]),
         [
-            "2: users.alex.authorized-keys: alex.pub: line 2 has the option \"no-pty\", which is not supported: only from=\"…\" and restrict are"
+            "2: users.alex.authorized-keys: alex.pub: line 3 has the option \"permit\", which is not supported: only from=\"…\", restrict and the no-… options are"
         ]
     );
 }

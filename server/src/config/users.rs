@@ -7,6 +7,7 @@ use crate::accounts::{
     Access, Account, AuthorizedKey, HashError, PasswordHash, SftpUploads, looks_like_a_line,
 };
 use crate::permission::Unreadable;
+use sshome_wire::public_key;
 use std::fs;
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -164,14 +165,15 @@ pub(crate) fn authorized_keys(place: &Place, entry: &str) -> Result<Vec<Authoriz
             format!("\"{start}…\" {error}")
         });
     }
-    let text = fs::read_to_string(place.path(entry)).map_err(|error| {
+    let bytes = fs::read(place.path(entry)).map_err(|error| {
         let hint = match error.kind() {
             ErrorKind::PermissionDenied => "",
             _ => "; name a public key's file, or give its line",
         };
         format!("{entry} cannot be read: {}{hint}", Unreadable(&place.path(entry), &error))
     })?;
-    AuthorizedKey::parse_file(&text).map_err(|(line, error)| format!("{entry}: line {line} {error}"))
+    AuthorizedKey::parse_file(&public_key::text(&bytes))
+        .map_err(|(line, error)| format!("{entry}: line {line} {error}"))
 }
 
 /// Whether a name can be a user's.

@@ -1,7 +1,7 @@
 //! Single values of the file.
 
 use super::section::is_not;
-use super::{Confine, Kex, SizeError, parse_limit};
+use super::{Algorithms, Confine, Kex, SizeError, parse_limit};
 use crate::accounts::{Access, SftpUploads};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -94,6 +94,14 @@ pub(super) fn kex(value: &DeValue<'_>) -> Result<Kex, String> {
         "compatible" => Ok(Kex::Compatible),
         "post-quantum" => Ok(Kex::PostQuantum),
         text => Err(format!("\"{text}\" is no choice: write \"compatible\" or \"post-quantum\"")),
+    }
+}
+
+pub(super) fn algorithms(value: &DeValue<'_>) -> Result<Algorithms, String> {
+    match string(value)? {
+        "strict" => Ok(Algorithms::Strict),
+        "compatible" => Ok(Algorithms::Compatible),
+        text => Err(format!("\"{text}\" is no choice: write \"strict\" or \"compatible\"")),
     }
 }
 

@@ -26,6 +26,7 @@ pub struct Metrics {
     registry: Registry,
     logins: Family<Two, Counter>,
     connections_refused: Counter,
+    without_login: Family<One, Counter>,
     bytes: Family<One, Counter>,
     transfers: Family<Two, Counter>,
     quota_refusals: Counter,
@@ -93,6 +94,7 @@ impl Metrics {
             registry: Registry::default(),
             logins: Family::default(),
             connections_refused: Counter::default(),
+            without_login: Family::default(),
             bytes: Family::default(),
             transfers: Family::default(),
             quota_refusals: Counter::default(),
@@ -115,6 +117,8 @@ impl Metrics {
         registry.register("logins", "Logins, by method and result", m.logins.clone());
         let help = "Connections that were refused before a byte of them was read";
         registry.register("connections_refused", help, m.connections_refused.clone());
+        let help = "Connections that ended without a login, by reason";
+        registry.register("connections_without_login", help, m.without_login.clone());
         registry.register_with_unit("transferred", "Bytes of files", Unit::Bytes, m.bytes.clone());
         registry.register("files", "Files that were moved, by direction and result", m.transfers.clone());
         registry.register("quota_refusals", "What did not fit into a quota", m.quota_refusals.clone());
@@ -197,6 +201,10 @@ impl Metrics {
     /// A connection was refused before it was greeted.
     pub fn connection_refused(&self) {
         self.connections_refused.inc();
+    }
+
+    pub(crate) fn ended_without_login(&self, reason: &'static str) {
+        self.without_login.get_or_create(&[("reason", reason)]).inc();
     }
 
     pub(crate) fn login(&self, method: &'static str, accepted: bool) {

@@ -1,14 +1,26 @@
 //! Noticing that the settings have changed.
 
+use crate::accounts::OwnKeys;
 use crate::config::Config;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::path::PathBuf;
-use tokio::sync::mpsc;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// What has changed on the disk and was not looked at yet.
+#[derive(Default)]
+pub(super) struct Changes {
+    pub(super) settings: Notify,
+    /// The keys that users have installed.
+    pub(super) keys: Notify,
+}
 
 /// Watches the directories that decide what the settings are: an editor may put another file in the place of the
 /// old one, and a tool may point a symbolic link on the way elsewhere.
 pub(super) struct Watch {
-    changes: mpsc::Sender<()>,
+    changes: Arc<Changes>,
+    /// The folder of the keys that users have installed.
+    keys: PathBuf,
     folders: Vec<PathBuf>,
     /// It watches until it is dropped.
     watcher: Option<RecommendedWatcher>,
@@ -16,17 +28,20 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Nothing is watched before [`Watch::renew`].
-    pub(super) fn new(changes: mpsc::Sender<()>) -> Watch {
-        Watch { changes, folders: Vec::new(), watcher: None }
+    pub(super) fn new(config: &Config, changes: Arc<Changes>) -> Watch {
+        let keys = OwnKeys::of(&config.dir).folder().to_owned();
+        Watch { changes, keys, folders: Vec::new(), watcher: None }
     }
 
     /// Watches the directories of now, if they are others than before.
     pub(super) fn renew(&mut self, config: &Config) {
-        let folders = config.settings_folders();
+        let mut folders = config.settings_folders();
+        // Where it is missing nobody has installed a key.
+        folders.extend(self.keys.exists().then(|| self.keys.clone()));
         if folders == self.folders && self.watcher.is_some() {
             return;
         }
-        let begun = begin(&folders, self.changes.clone()).inspect_err(|error| {
+        let begun = begin(&folders, self.keys.clone(), Arc::clone(&self.changes)).inspect_err(|error| {
             // It is tried again every minute: once is enough to say.
             if folders != self.folders {
                 tracing::warn!(
@@ -41,12 +56,14 @@ impl Watch {
     }
 }
 
-fn begin(folders: &[PathBuf], changes: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let read_only = event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));
-        if !read_only {
-            // If it is full, one is on its way already.
-            let _ = changes.try_send(());
+fn begin(folders: &[PathBuf], keys: PathBuf, changes: Arc<Changes>) -> notify::Result<RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
+        Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
+        Ok(event) if event.paths.iter().all(|path| path.starts_with(&keys)) => changes.keys.notify_one(),
+        Ok(_) => changes.settings.notify_one(),
+        Err(_) => {
+            changes.settings.notify_one();
+            changes.keys.notify_one();
         }
     })?;
     folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))?;

@@ -1,6 +1,6 @@
 //! The settings of the SSH transport.
 
-use crate::config::Kex;
+use crate::config::{Algorithms, Kex};
 use crate::limits::Limits;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac, server};
@@ -27,7 +27,12 @@ const AHEAD: usize = 4;
 const REFUSAL: Duration = Duration::from_millis(300);
 
 /// russh's configuration for our host keys.
-pub(super) fn transport(kex: Kex, keys: Vec<PrivateKey>, limits: &Limits) -> server::Config {
+pub(super) fn transport(
+    kex: Kex,
+    algorithms: Algorithms,
+    keys: Vec<PrivateKey>,
+    limits: &Limits,
+) -> server::Config {
     server::Config {
         server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-sshomed_", env!("CARGO_PKG_VERSION")))),
         methods: methods(),
@@ -39,7 +44,7 @@ pub(super) fn transport(kex: Kex, keys: Vec<PrivateKey>, limits: &Limits) -> ser
         maximum_packet_size: PACKET,
         channel_buffer_size: 64,
         event_buffer_size: AHEAD,
-        preferred: preferred(kex),
+        preferred: preferred(kex, algorithms),
         max_auth_attempts: limits.login_attempts,
         // russh's would take its own keepalives for activity; ours is in `super::watch`.
         inactivity_timeout: None,
@@ -50,22 +55,32 @@ pub(super) fn transport(kex: Kex, keys: Vec<PrivateKey>, limits: &Limits) -> ser
     }
 }
 
-/// The ways to log in.
+/// The ways to log in. `keyboard-interactive` asks for the password, for clients that know no other way to ask.
 pub(super) fn methods() -> MethodSet {
-    MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..])
+    MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password, MethodKind::KeyboardInteractive][..])
 }
 
-/// Algorithms, the best first. No SHA-1, no CBC, no finite-field Diffie-Hellman, no zlib, no `none`.
-fn preferred(kex: Kex) -> Preferred {
+/// Added for older clients, after everything else: the group that JSch and libssh2 agree on, and
+/// Diffie-Hellman in groups of 4096 and 2048 bits.
+const OLDER_EXCHANGES: [kex::Name; 3] = [kex::ECDH_SHA2_NISTP256, kex::DH_G16_SHA512, kex::DH_G14_SHA256];
+
+/// Algorithms, the best first. No SHA-1, no CBC, no zlib, no `none`; finite-field Diffie-Hellman and
+/// encrypt-and-MAC only if older clients are to connect.
+fn preferred(kex: Kex, algorithms: Algorithms) -> Preferred {
     const MARKERS: [kex::Name; 2] =
         [kex::EXTENSION_SUPPORT_AS_SERVER, kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER];
-    let exchanges: Vec<kex::Name> = match kex {
+    let mut exchanges: Vec<kex::Name> = match kex {
         Kex::PostQuantum => [&[kex::MLKEM768X25519_SHA256][..], &MARKERS].concat(),
         Kex::Compatible => {
             [&[kex::MLKEM768X25519_SHA256, kex::CURVE25519, kex::CURVE25519_PRE_RFC_8731][..], &MARKERS]
                 .concat()
         }
     };
+    let mut macs = vec![mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM];
+    if algorithms == Algorithms::Compatible {
+        exchanges.extend(OLDER_EXCHANGES);
+        macs.extend([mac::HMAC_SHA256, mac::HMAC_SHA512]);
+    }
     Preferred {
         kex: Cow::Owned(exchanges),
         // For the host key and for users' keys.
@@ -86,7 +101,7 @@ fn preferred(kex: Kex) -> Preferred {
             cipher::AES_192_CTR,
             cipher::AES_128_CTR,
         ]),
-        mac: Cow::Borrowed(&[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM]),
+        mac: Cow::Owned(macs),
         compression: Cow::Borrowed(&[compression::NONE]),
     }
 }

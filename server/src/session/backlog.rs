@@ -9,6 +9,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// How much is remembered of what was read first, in bytes: a line of whoever does not speak SSH.
+const OPENING: usize = 64;
+
 /// A connection that holds no more than this is read from however little memory its user has left, in bytes: so a
 /// user can log in and look although other connections hold all.
 const ALWAYS_HELD: usize = 256 << 10;
@@ -32,6 +35,8 @@ const PACKET_OVERHEAD: usize = 256;
 #[derive(Debug)]
 pub(super) struct Backlog {
     begun: Instant,
+    /// What was read first.
+    opening: OnceLock<Box<[u8]>>,
     rates: OnceLock<Arc<UserRates>>,
     memory: OnceLock<Arc<UserMemory>>,
     /// Bytes that are held for this connection.
@@ -53,6 +58,7 @@ impl Default for Backlog {
     fn default() -> Backlog {
         Backlog {
             begun: Instant::now(),
+            opening: OnceLock::new(),
             rates: OnceLock::new(),
             memory: OnceLock::new(),
             held: AtomicIsize::new(0),
@@ -68,6 +74,16 @@ impl Default for Backlog {
 }
 
 impl Backlog {
+    /// Notes what was read, if it is the first that was.
+    pub(super) fn opened_with(&self, bytes: &[u8]) {
+        self.opening.get_or_init(|| bytes.get(..OPENING).unwrap_or(bytes).into());
+    }
+
+    /// The beginning of what was read first.
+    pub(super) fn opening(&self) -> &[u8] {
+        self.opening.get().map(AsRef::as_ref).unwrap_or_default()
+    }
+
     /// Keeps to the rates and the memory of the user who has logged in.
     pub(super) fn limit(&self, rates: Arc<UserRates>, memory: Arc<UserMemory>) {
         // A connection has one user: there is nothing to replace.

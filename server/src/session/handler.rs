@@ -10,15 +10,20 @@ use super::way::{Start, Way};
 use crate::auth::{Login, Password};
 use crate::limits::Entry;
 use crate::subsystem::Ended;
-use russh::keys::Algorithm;
-use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
+use russh::keys::ssh_key::Certificate;
+use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
+};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use zeroize::Zeroizing;
 
 /// Channels that one connection may have open. Transfers side by side use a connection each.
 const MAX_CHANNELS: usize = 10;
@@ -58,7 +63,7 @@ pub(super) struct Waiting {
 /// russh's own errors are all there are.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub(super) struct TransportError(#[from] russh::Error);
+pub(super) struct TransportError(#[from] pub(super) russh::Error);
 
 type Done = Result<(), TransportError>;
 
@@ -70,7 +75,7 @@ impl Connection {
         let account = self.shared.authenticator.current(login.name()).await;
         if account.ok().and_then(|account| login.renew(account).ok()).is_none() {
             self.session.end("the account was changed during the login");
-            return self.refuse(login.name(), method);
+            return self.refuse(login.name(), method, None, &[]);
         }
         self.session.audit().logged_in(login.name(), method, login.key());
         let memory = self.shared.memory.of(login.name());
@@ -81,11 +86,20 @@ impl Connection {
         Auth::Accept
     }
 
-    fn refuse(&self, user: &str, method: &'static str) -> Auth {
-        self.session.audit().login_refused(user, method);
+    /// Refuses a login that was tried, and logs it: why, as far as it may be told, and with which keys.
+    fn refuse(&self, user: &str, method: &'static str, why: Option<&str>, keys: &[String]) -> Auth {
+        self.session.audit().login_refused(user, method, why, keys);
+        self.session.attempts.logged();
         self.entry.refused();
-        // Without the list, russh would take the method away.
-        Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false }
+        reject()
+    }
+
+    async fn by_password(&mut self, user: &str, password: &str, method: &'static str) -> Auth {
+        self.session.attempts.of_user(user, self.session.audit());
+        match self.shared.authenticator.password(user, Password::new(password)).await {
+            Some(login) => self.accept(login, method).await,
+            None => self.refuse(user, method, None, &[]),
+        }
     }
 
     /// Ends a session that is more than its user may have, and says so.
@@ -156,6 +170,21 @@ impl Connection {
     }
 }
 
+/// Refuses an attempt. Without the list of methods, russh would take the method away.
+fn reject() -> Auth {
+    Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false }
+}
+
+/// The one question of `keyboard-interactive` (RFC 4256): the password, which is not to be shown.
+fn ask_for_password() -> Auth {
+    let prompts = Cow::Borrowed(&[(Cow::Borrowed("Password: "), false)][..]);
+    Auth::Partial { name: Cow::Borrowed(""), instructions: Cow::Borrowed(""), prompts }
+}
+
+fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
 /// Whether a signature of this algorithm proves anything: not with SHA-1.
 fn is_strong(algorithm: &Algorithm) -> bool {
     !matches!(algorithm, Algorithm::Rsa { hash: None } | Algorithm::Dsa)
@@ -164,15 +193,32 @@ fn is_strong(algorithm: &Algorithm) -> bool {
 impl Handler for Connection {
     type Error = TransportError;
 
-    async fn auth_none(&mut self, _user: &str) -> Result<Auth, TransportError> {
-        Ok(Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false })
+    async fn authentication_banner(&mut self) -> Result<Option<String>, TransportError> {
+        // There is no banner; but the client has asked for the service that logs in.
+        self.session.attempts.begin();
+        Ok(None)
+    }
+
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, TransportError> {
+        self.session.attempts.of_user(user, self.session.audit());
+        Ok(reject())
     }
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, TransportError> {
-        match self.shared.authenticator.password(user, Password::new(password)).await {
-            Some(login) => Ok(self.accept(login, "password").await),
-            None => Ok(self.refuse(user, "password")),
-        }
+        Ok(self.by_password(user, password, "password").await)
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, TransportError> {
+        // The same check as for `password`, so that both cost the same.
+        let Some(mut response) = response else { return Ok(ask_for_password()) };
+        let answer = response.next().map(|answer| Zeroizing::new(answer.to_vec())).unwrap_or_default();
+        let password = str::from_utf8(&answer).unwrap_or_default();
+        Ok(self.by_password(user, password, "keyboard-interactive").await)
     }
 
     async fn auth_publickey_offered(
@@ -180,15 +226,18 @@ impl Handler for Connection {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, TransportError> {
-        let offered = self.shared.authenticator.offered(user, offer.public_key, self.peer.ip()).await;
-        match offered && is_strong(offer.algorithm) {
-            true => Ok(Auth::Accept),
-            false => {
-                self.entry.refused();
-                self.session.key_refused(user);
-                Ok(Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false })
-            }
+        let (attempts, key) = (&self.session.attempts, fingerprint(offer.public_key));
+        attempts.of_user(user, self.session.audit());
+        if !self.shared.authenticator.offered(user, offer.public_key, self.peer.ip()).await {
+            self.entry.refused();
+            self.session.attempts.key_refused(key);
+            return Ok(reject());
         }
+        if !is_strong(offer.algorithm) {
+            return Ok(self.refuse(user, "publickey", Some("the client would sign with SHA-1"), &[key]));
+        }
+        self.session.attempts.key_accepted(key, self.session.audit());
+        Ok(Auth::Accept)
     }
 
     async fn auth_publickey(
@@ -196,10 +245,21 @@ impl Handler for Connection {
         user: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, TransportError> {
+        self.session.attempts.signed();
         match self.shared.authenticator.public_key(user, key.public_key, self.peer.ip()).await {
             Some(login) if is_strong(key.algorithm) => Ok(self.accept(login, "publickey").await),
-            _ => Ok(self.refuse(user, "publickey")),
+            _ => Ok(self.refuse(user, "publickey", None, &[fingerprint(key.public_key)])),
         }
+    }
+
+    async fn auth_openssh_certificate(
+        &mut self,
+        user: &str,
+        certificate: &Certificate,
+    ) -> Result<Auth, TransportError> {
+        self.session.attempts.signed();
+        let key = PublicKey::from(certificate.public_key().clone());
+        Ok(self.refuse(user, "publickey", Some("certificates are not supported"), &[fingerprint(&key)]))
     }
 
     async fn channel_open_session(

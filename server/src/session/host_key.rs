@@ -1,10 +1,12 @@
 //! The keys that the server proves itself with.
 
+use crate::config::Algorithms;
 use crate::permission::{Unmakeable, Unreadable};
-use russh::keys::{Algorithm, Error as KeyError, PrivateKey, decode_secret_key};
+use russh::keys::ssh_key::private::RsaKeypair;
+use russh::keys::{Algorithm, EcdsaCurve, Error as KeyError, PrivateKey, decode_secret_key, ssh_key};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -19,6 +21,12 @@ pub enum HostKeyError {
         /// Why.
         why: String,
     },
+    /// Others can read it, or use it as their own.
+    #[error("the host key {path} can be read by other users of this machine: chmod 600 {path}")]
+    Exposed {
+        /// The file.
+        path: String,
+    },
     /// It is not there and cannot be made.
     #[error("the host key {path} cannot be made: {why}")]
     NotMade {
@@ -29,12 +37,62 @@ pub enum HostKeyError {
     },
 }
 
-/// Loads a host key; makes an ed25519 one, readable by the owner alone, where the file is missing. Also says
-/// whether it was made.
+/// The type of a host key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostKeyType {
+    Ed25519,
+    /// ECDSA, with any of the curves of RFC 5656.
+    Ecdsa,
+    Rsa,
+}
+
+/// The shortest RSA key that serves, in bits.
+const MIN_RSA: u32 = 2048;
+
+/// The size of an RSA key that is made, in bits.
+const RSA_BITS: usize = 3072;
+
+impl HostKeyType {
+    /// The type of a key; none if it cannot serve as a host key.
+    pub(crate) fn of(key: &PrivateKey) -> Option<HostKeyType> {
+        match key.algorithm() {
+            Algorithm::Ed25519 => Some(HostKeyType::Ed25519),
+            Algorithm::Ecdsa { .. } => Some(HostKeyType::Ecdsa),
+            Algorithm::Rsa { .. } => {
+                key.public_key().key_data().rsa().filter(|rsa| rsa.key_size() >= MIN_RSA)?;
+                Some(HostKeyType::Rsa)
+            }
+            _ => None,
+        }
+    }
+
+    /// The type of a key that is to be made in this file. Its name tells, as with the files of ssh-keygen:
+    /// `host_rsa`, `ssh_host_ecdsa_key`.
+    pub(crate) fn to_make(path: &Path, algorithms: Algorithms) -> HostKeyType {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match algorithms {
+            Algorithms::Compatible if name.contains("ecdsa") => HostKeyType::Ecdsa,
+            Algorithms::Compatible if name.contains("rsa") => HostKeyType::Rsa,
+            _ => HostKeyType::Ed25519,
+        }
+    }
+
+    fn generate(self) -> Result<PrivateKey, ssh_key::Error> {
+        let rng = &mut rand::rng();
+        match self {
+            HostKeyType::Ed25519 => PrivateKey::random(rng, Algorithm::Ed25519),
+            HostKeyType::Ecdsa => PrivateKey::random(rng, Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }),
+            HostKeyType::Rsa => RsaKeypair::random(rng, RSA_BITS).map(PrivateKey::from),
+        }
+    }
+}
+
+/// Loads a host key; makes one, readable by the owner alone, where the file is missing. Also says whether it was
+/// made.
 ///
 /// # Errors
-/// If it can be neither loaded nor made. A file that is there is never replaced.
-pub(super) fn load_or_make(path: &Path) -> Result<(PrivateKey, bool), HostKeyError> {
+/// If it can be neither loaded nor made, or others can read it. A file that is there is never replaced.
+pub(super) fn load_or_make(path: &Path, algorithms: Algorithms) -> Result<(PrivateKey, bool), HostKeyError> {
     let found = fs::metadata(path);
     // Where the folder is closed nothing can be said of the file: it is not missing.
     let missing = found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
@@ -43,10 +101,13 @@ pub(super) fn load_or_make(path: &Path) -> Result<(PrivateKey, bool), HostKeyErr
         return Err(HostKeyError::Unreadable { path: path.display().to_string(), why });
     }
     if missing {
-        make(path).map_err(|error| HostKeyError::NotMade {
+        make(path, HostKeyType::to_make(path, algorithms)).map_err(|error| HostKeyError::NotMade {
             path: path.display().to_string(),
             why: Unmakeable(path, &error).to_string(),
         })?;
+    }
+    if fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
+        return Err(HostKeyError::Exposed { path: path.display().to_string() });
     }
     let key = read(path).map_err(|error| HostKeyError::Unreadable {
         path: path.display().to_string(),
@@ -71,8 +132,8 @@ pub(crate) fn read(path: &Path) -> Result<PrivateKey, KeyError> {
     }
 }
 
-fn make(path: &Path) -> io::Result<()> {
-    let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(io::Error::other)?;
+fn make(path: &Path, kind: HostKeyType) -> io::Result<()> {
+    let key = kind.generate().map_err(io::Error::other)?;
     let text = key.to_openssh(russh::keys::ssh_key::LineEnding::LF).map_err(io::Error::other)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -105,9 +166,9 @@ mod tests {
     fn a_key_is_made_once_and_for_the_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys/host_ed25519");
-        let (first, made) = load_or_make(&path).unwrap();
+        let (first, made) = load_or_make(&path, Algorithms::Strict).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let (second, again) = load_or_make(&path).unwrap();
+        let (second, again) = load_or_make(&path, Algorithms::Strict).unwrap();
         assert!(made && !again);
         assert_eq!(first.public_key(), second.public_key());
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
@@ -118,7 +179,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("host");
         fs::write(&path, "no key").unwrap();
-        assert!(load_or_make(&path).unwrap_err().to_string().contains("cannot be read"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(load_or_make(&path, Algorithms::Strict).unwrap_err().to_string().contains("cannot be read"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "no key");
     }
 
@@ -133,16 +195,41 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let keys = folder.path().join("keys");
         let path = keys.join("host");
-        load_or_make(&path).unwrap();
+        load_or_make(&path, Algorithms::Strict).unwrap();
         let close = |mode| fs::set_permissions(&keys, fs::Permissions::from_mode(mode)).unwrap();
         close(0o000);
-        let error = load_or_make(&path).unwrap_err().to_string();
+        let error = load_or_make(&path, Algorithms::Strict).unwrap_err().to_string();
         close(0o700);
         assert!(error.contains("cannot be read: Permission denied"), "{error}");
         assert!(error.contains(&format!("chmod o+x {}", keys.display())), "{error}");
         close(0o500);
-        let error = load_or_make(&keys.join("other")).unwrap_err().to_string();
+        let error = load_or_make(&keys.join("other"), Algorithms::Strict).unwrap_err().to_string();
         close(0o700);
         assert!(error.contains("cannot be made: Permission denied") && error.contains("chmod"), "{error}");
+    }
+
+    #[test]
+    fn the_name_of_a_file_tells_the_type_of_the_key_for_older_clients() {
+        let folder = tempfile::tempdir().unwrap();
+        let kind = |name: &str, algorithms| {
+            let (key, _) = load_or_make(&folder.path().join(name), algorithms).unwrap();
+            HostKeyType::of(&key).unwrap()
+        };
+        assert_eq!(kind("host_ecdsa", Algorithms::Compatible), HostKeyType::Ecdsa);
+        assert_eq!(kind("host_rsa", Algorithms::Compatible), HostKeyType::Rsa);
+        assert_eq!(kind("host", Algorithms::Compatible), HostKeyType::Ed25519);
+        assert_eq!(kind("other_rsa", Algorithms::Strict), HostKeyType::Ed25519);
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("host");
+        load_or_make(&path, Algorithms::Strict).unwrap();
+        for mode in [0o640, 0o604, 0o660] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let error = load_or_make(&path, Algorithms::Strict).unwrap_err().to_string();
+            assert!(error.contains("chmod 600"), "{mode:o}: {error}");
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! SSH connections. This is the only module that knows russh: it translates and hands over.
 
 mod algorithms;
+mod attempts;
 mod backlog;
 mod channel;
+mod failure;
 mod handler;
 mod host_key;
 mod memory;
@@ -13,24 +15,24 @@ mod watch;
 mod way;
 
 pub use host_key::HostKeyError;
-pub(crate) use host_key::read as read_host_key;
+pub(crate) use host_key::{HostKeyType, read as read_host_key};
 pub use memory::Memory;
 pub use rate::Rates;
 pub use sessions::{Session, Sessions};
 pub use socket::tune;
 
 use crate::auth::Authenticator;
-use crate::config::{Config, Kex};
+use crate::config::Config;
 use crate::home::Homes;
-use crate::limits::{Entry, Gate, Limits};
+use crate::limits::{Entry, Gate};
 use crate::metrics::Metrics;
 use crate::quota::Ledgers;
 use crate::subsystem::Threads;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use backlog::Backlog;
-use handler::Connection;
-use russh::Disconnect;
+use handler::{Connection, TransportError};
 use russh::keys::{HashAlg, PrivateKey};
+use russh::{Disconnect, Error};
 use socket::Socket;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -99,14 +101,14 @@ impl Transport {
     ///
     /// # Errors
     /// If one can be neither loaded nor made.
-    pub fn new(kex: Kex, host_keys: &[PathBuf], limits: &Limits) -> Result<Transport, HostKeyError> {
+    pub fn new(settings: &Config) -> Result<Transport, HostKeyError> {
         let (mut keys, mut made) = (Vec::new(), Vec::new());
-        for path in host_keys {
-            let (key, is_new) = host_key::load_or_make(path)?;
+        for path in &settings.host_keys {
+            let (key, is_new) = host_key::load_or_make(path, settings.algorithms)?;
             keys.push(key);
             made.extend(is_new.then(|| path.clone()));
         }
-        let config = ArcSwap::from_pointee(algorithms::transport(kex, keys.clone(), limits));
+        let config = ArcSwap::from_pointee(transport(settings, keys.clone()));
         Ok(Transport { keys, made, config })
     }
 
@@ -116,8 +118,8 @@ impl Transport {
     }
 
     /// Sets what holds for connections from now on.
-    pub fn renew(&self, kex: Kex, limits: &Limits) {
-        self.config.store(Arc::new(algorithms::transport(kex, self.keys.clone(), limits)));
+    pub fn renew(&self, settings: &Config) {
+        self.config.store(Arc::new(transport(settings, self.keys.clone())));
     }
 
     /// The host keys' fingerprints, as `SHA256:…`.
@@ -173,11 +175,13 @@ impl Transport {
         let mut session = match tokio::time::timeout(shared.gate.limits().login_grace, begin).await {
             Ok(Ok(session)) => session,
             Ok(Err(error)) => {
-                tracing::debug!(%peer, %error, "no SSH client");
+                let audit = present.session.audit();
+                failure::before_login(peer, Some(&error.0), backlog.opening(), audit, &shared.metrics);
                 return None;
             }
             Err(_) => {
                 tracing::info!(%peer, "no greeting in time");
+                shared.metrics.ended_without_login("too-long");
                 return Some(Cut::TooLong);
             }
         };
@@ -186,6 +190,9 @@ impl Transport {
         let farewell = tokio::select! {
             ended = &mut session => {
                 match ended {
+                    ended if !entry.is_logged_in() => {
+                        ended_early(ended.err().as_ref(), &present.session, entry, &backlog, shared);
+                    }
                     Ok(()) => tracing::debug!(%peer, "disconnected"),
                     Err(error) => tracing::debug!(%peer, %error, "connection lost"),
                 }
@@ -193,6 +200,9 @@ impl Transport {
             }
             cut = watch(begun, &backlog, entry, shared) => {
                 tracing::info!(%peer, why = %cut, "cut off");
+                if cut == Cut::TooLong {
+                    shared.metrics.ended_without_login("too-long");
+                }
                 present.session.end(cut);
                 why = Some(cut);
                 cut.farewell(&shared.gate.limits())
@@ -216,6 +226,39 @@ impl Transport {
         channels.wait().await;
         why
     }
+}
+
+/// A connection has ended that nobody had logged in on: tells why, and whether a login was tried.
+fn ended_early(
+    error: Option<&TransportError>,
+    session: &Session,
+    entry: &Entry,
+    backlog: &Backlog,
+    shared: &Shared,
+) {
+    let (attempts, metrics) = (&session.attempts, &shared.metrics);
+    match error {
+        _ if !attempts.has_begun() => {
+            let (peer, error) = (session.peer(), error.map(|error| &error.0));
+            failure::before_login(peer, error, backlog.opening(), session.audit(), metrics);
+        }
+        // What cannot be decoded was a login all the same: nobody else asks for the service. A connection that
+        // breaks off need not have been.
+        Some(TransportError(error)) if !matches!(error, Error::IO(_) | Error::Disconnect | Error::HUP) => {
+            let user = attempts.user();
+            failure::during_login(session.peer(), user.as_deref(), error, session.audit(), metrics);
+            entry.refused();
+        }
+        _ => metrics.ended_without_login("refused"),
+    }
+    if attempts.unsigned() {
+        entry.refused();
+    }
+}
+
+/// russh's configuration for these settings and host keys.
+fn transport(settings: &Config, keys: Vec<PrivateKey>) -> russh::server::Config {
+    algorithms::transport(settings.kex, settings.algorithms, keys, &settings.limits)
 }
 
 /// Returns when the server is to end and nothing runs on this connection any more.

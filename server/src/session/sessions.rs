@@ -1,5 +1,6 @@
 //! The sessions that are open: what an administrator sees of them, and how they are ended.
 
+use super::attempts::Attempts;
 use super::backlog::Backlog;
 use crate::audit::{Audit, tell_of_more};
 use crate::auth::Login;
@@ -29,8 +30,7 @@ pub struct Session {
     since: SystemTime,
     begun: Instant,
     login: OnceLock<Login>,
-    /// Who a key was last shown for that does not let in.
-    refused: Mutex<Option<String>>,
+    pub(super) attempts: Attempts,
     /// What is at work on its channels.
     ways: Mutex<Vec<&'static str>>,
     why: OnceLock<String>,
@@ -80,7 +80,7 @@ impl Sessions {
             since,
             begun,
             login: OnceLock::new(),
-            refused: Mutex::default(),
+            attempts: Attempts::default(),
             ways: Mutex::default(),
             why: OnceLock::new(),
             backlog,
@@ -107,8 +107,8 @@ impl Drop for Present {
         self.sessions.open().remove(&session.audit.number());
         if session.login.get().is_some() {
             session.audit.ended(session.begun.elapsed(), session.why());
-        } else if let Some(user) = session.refused().take() {
-            session.audit.login_refused(&user, "publickey");
+        } else {
+            session.attempts.end(&session.audit);
         }
     }
 }
@@ -165,16 +165,6 @@ impl Session {
     pub(super) fn log_in(&self, login: Login) {
         // Nobody logs in twice on one connection.
         drop(self.login.set(login));
-    }
-
-    /// Notes that a key does not let in. It is told of at the end, if none has: an agent shows all that it
-    /// has.
-    pub(super) fn key_refused(&self, user: &str) {
-        *self.refused() = Some(user.to_owned());
-    }
-
-    fn refused(&self) -> MutexGuard<'_, Option<String>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what is at work on a channel, until the result is dropped.

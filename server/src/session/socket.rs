@@ -113,6 +113,7 @@ impl<S: AsyncRead + Unpin> Socket<S> {
             self.ahead = BytesMut::new();
         }
         let read = ready!(read)?;
+        self.backlog.opened_with(&self.ahead);
         self.hand_out(buf);
         Poll::Ready(Ok(read))
     }

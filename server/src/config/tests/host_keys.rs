@@ -37,7 +37,9 @@ fn host_keys_are_private_ed25519_and_not_encrypted() {
     put(&other.unwrap().to_openssh(LineEnding::LF).unwrap(), 0o600);
     assert_eq!(
         complaints(&dir, &[]),
-        ["2: server.host-keys: key is a key of type ecdsa-sha2-nistp256: host keys are ed25519"]
+        [
+            "2: server.host-keys: key is a key of type ecdsa-sha2-nistp256: host keys are ed25519, unless algorithms = \"compatible\""
+        ]
     );
     let encrypted = key.encrypt(&mut rand::rng(), "passphrase").unwrap();
     put(&encrypted.to_openssh(LineEnding::LF).unwrap(), 0o600);

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod change;
+mod copy_id;
 mod error;
 mod look;
 mod scp;
@@ -154,9 +155,10 @@ impl Work {
         let mut io = Io::new(terminal);
         let mut reads = false;
         let task = words::split(line).map_err(Error::from).and_then(|words| {
+            let is_copy_id = copy_id::is_it(&words);
             let mut words = words.into_iter();
             let name = words.next().unwrap_or_default();
-            let command = table::find(&name)?;
+            let command = if is_copy_id { &copy_id::COMMAND } else { table::find(&name)? };
             io.named(command.name);
             let arguments = command.accepts.read(words.collect())?;
             if (command.changes)(&arguments) {

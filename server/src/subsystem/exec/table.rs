@@ -13,7 +13,7 @@ pub(super) struct Command {
     /// What may stand behind its name.
     pub(super) accepts: Accepts,
     /// What it does, for people.
-    help: &'static str,
+    pub(super) help: &'static str,
     /// Whether it changes anything.
     pub(super) changes: fn(&Arguments) -> bool,
     /// Whether it reads its input.
@@ -44,6 +44,22 @@ static COMMANDS: &[Command] = &[
         changes: no,
         reads: no,
         begin: help,
+    },
+    Command {
+        name: "exit",
+        accepts: accepts("exit", "", (0, 0)),
+        help: "do nothing: to see whether a login works",
+        changes: no,
+        reads: no,
+        begin: nothing,
+    },
+    Command {
+        name: "true",
+        accepts: accepts("true", "", (0, ANY)),
+        help: "the same",
+        changes: no,
+        reads: no,
+        begin: nothing,
     },
     Command {
         name: "pwd",
@@ -216,6 +232,10 @@ fn help(_: Arguments) -> Result<Box<dyn Task>> {
         }
         Ok(())
     })))
+}
+
+fn nothing(_: Arguments) -> Result<Box<dyn Task>> {
+    Ok(Box::new(Once(|_: &_, _: &mut Io| Ok(()))))
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ pub(super) struct Conversation {
     pub(super) user: User,
     pub(super) names: Names,
     pub(super) symlink_order: SymlinkOrder,
+    /// Whether this may be `ssh-copy-id -s`: see [`Conversation::refuse_copy_id`].
+    pub(super) may_be_copy_id: bool,
     pub(super) handles: Handles,
     pub(super) output: Output,
     /// A turn ends when it has put out about this much, in bytes.
@@ -70,6 +72,7 @@ impl Conversation {
             names: Names::of(user.name()),
             user,
             symlink_order,
+            may_be_copy_id: false,
             handles: Handles::default(),
             output: Output::default(),
             most_output: ENOUGH,

@@ -13,6 +13,9 @@ impl Conversation {
         let path = at(path)?;
         self.handles.check_room()?;
         let has = |flag| flags.contains(flag);
+        if has(OpenFlags::CREAT) {
+            self.refuse_copy_id(&path)?;
+        }
         let mode = OpenMode {
             // As OpenSSH's server: what is not opened to be written is opened to be read.
             read: has(OpenFlags::READ) || !has(OpenFlags::WRITE),

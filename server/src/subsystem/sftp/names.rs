@@ -2,20 +2,40 @@
 
 use super::attributes::{attributes, wanted};
 use super::conversation::Conversation;
+use super::refused::Refused;
 use super::request::{Handled, Outcome, at, done};
 use super::symlink_order::SymlinkOrder;
 use crate::operations;
 use bytes::Bytes;
-use sshome_wire::sftp::{Attributes, Name, Response};
+use sshome_wire::RemotePath;
+use sshome_wire::sftp::{Attributes, Name, Response, StatusCode};
+
+const NO_KEYS_HERE: &str =
+    "keys in this file log nobody in here: run ssh-copy-id without -s, or sshome key install";
+
+/// The folder whose mode `ssh-copy-id -s` sets before it stores keys, and the file.
+const KEYS_FOLDER: &[u8] = b"/.ssh";
+const KEYS_FILE: &[u8] = b"/.ssh/authorized_keys";
 
 impl Conversation {
+    /// Refuses the file that `ssh-copy-id -s` stores, which would log nobody in. It is known by what comes before: a
+    /// backup of `.ssh` does not set the folder's mode first.
+    pub(super) fn refuse_copy_id(&self, path: &RemotePath) -> Result<(), Refused> {
+        match self.may_be_copy_id && path.as_bytes() == KEYS_FILE {
+            true => Err(Refused::new(StatusCode::PermissionDenied, NO_KEYS_HERE)),
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn stat(&mut self, path: &[u8], follow: bool) -> Handled {
         let found = operations::stat(&self.user, &at(path)?, follow)?;
         Ok(Outcome::Response(Response::Attrs(attributes(&found.stat))))
     }
 
     pub(super) fn setstat(&mut self, path: &[u8], follow: bool, attributes: &Attributes) -> Handled {
-        operations::set_attributes(&self.user, &at(path)?, follow, &wanted(attributes))?;
+        let path = at(path)?;
+        operations::set_attributes(&self.user, &path, follow, &wanted(attributes))?;
+        self.may_be_copy_id |= path.as_bytes() == KEYS_FOLDER;
         Ok(done())
     }
 

@@ -1,0 +1,86 @@
+//! Why a connection ended before anybody logged in: a line in the log, and a number.
+
+use crate::audit::{Audit, shown, strangers_name};
+use crate::metrics::Metrics;
+use russh::Error;
+use std::net::SocketAddr;
+
+/// How much of what a stranger sent is logged, in bytes.
+const MAX_SHOWN: usize = 64;
+
+/// How much of a client's list of algorithms is logged, in bytes: OpenSSH's longest has about 700.
+const MAX_LIST: usize = 1024;
+
+/// The PROXY protocol, versions 1 and 2: what a proxy puts before the connection that it forwards.
+const PROXY_HEADERS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
+
+/// Counts that a connection ended before it asked for a login, and logs it unless there are too many such lines.
+/// `opening` is what it sent first.
+pub(super) fn before_login(
+    peer: SocketAddr,
+    error: Option<&Error>,
+    opening: &[u8],
+    audit: &Audit,
+    metrics: &Metrics,
+) {
+    let has_line = audit.has_line();
+    let reason = match error {
+        Some(Error::NoCommonAlgo { kind, ours, theirs }) => {
+            if has_line {
+                let (kind, ours, theirs) = (format!("{kind:?}"), ours.join(","), list(theirs));
+                tracing::info!(%peer, kind, ours, theirs, "no algorithm in common");
+            }
+            "negotiation"
+        }
+        _ if PROXY_HEADERS.iter().any(|header| opening.starts_with(header)) => {
+            if has_line {
+                let why = "it begins with a PROXY header, which is not read here: turn it off at the proxy";
+                tracing::info!(%peer, why, "no SSH client");
+            }
+            "no-ssh"
+        }
+        _ if !opening.is_empty() && !opening.starts_with(b"SSH-") => {
+            if has_line {
+                let sent = shown(opening.get(..MAX_SHOWN).unwrap_or(opening));
+                tracing::info!(%peer, sent, "no SSH client");
+            }
+            "no-ssh"
+        }
+        Some(error) if !opening.is_empty() => {
+            if has_line {
+                let why = shown(error.to_string().as_bytes());
+                tracing::info!(%peer, why, "connection failed before a login");
+            }
+            "protocol"
+        }
+        _ => {
+            if has_line {
+                tracing::info!(%peer, "disconnected before a login");
+            }
+            "disconnected"
+        }
+    };
+    metrics.ended_without_login(reason);
+}
+
+/// Counts that a connection failed while somebody was logging in, and logs it as above. `user` is the name that was
+/// tried last.
+pub(super) fn during_login(
+    peer: SocketAddr,
+    user: Option<&str>,
+    error: &Error,
+    audit: &Audit,
+    metrics: &Metrics,
+) {
+    if audit.has_line() {
+        let (user, why) = (user.map(strangers_name), shown(error.to_string().as_bytes()));
+        tracing::info!(%peer, user, why, "connection failed during a login");
+    }
+    metrics.ended_without_login("protocol");
+}
+
+fn list(names: &[String]) -> String {
+    let joined = names.join(",");
+    let start = joined.as_bytes().get(..MAX_LIST).unwrap_or(joined.as_bytes());
+    shown(start)
+}
