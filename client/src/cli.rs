@@ -63,7 +63,7 @@ pub struct Cli {
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
     /// Where to. The help has brackets, which would be links in a comment
-    #[arg(value_name = "HOST", help = WHERE)]
+    #[arg(value_name = "HOST", help = WHERE, value_parser = DestinationParser)]
     pub destination: Destination,
     /// A command, as at the prompt, and what it needs
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]
@@ -85,28 +85,35 @@ impl FromStr for Destination {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Destination, String> {
-        let rest = text.strip_prefix("ssh://").map(|url| url.trim_end_matches('/')).unwrap_or(text);
-        // A user's name may have an @ in it, a host's may not.
-        let (user, place) = match rest.rsplit_once('@') {
+        let scheme = ["ssh://", "sftp://", "scp://"].iter().find_map(|scheme| {
+            let start = text.get(..scheme.len())?;
+            start.eq_ignore_ascii_case(scheme).then(|| text.get(scheme.len()..))?
+        });
+        let rest = scheme.unwrap_or(text);
+        let is_url = scheme.is_some();
+        // In a URL a path follows. Elsewhere a user's name may have an @ in it, a host's may not.
+        let (authority, path) = if is_url { rest.split_once('/').unwrap_or((rest, "")) } else { (rest, "") };
+        let (user, place) = match authority.rsplit_once('@') {
             Some(("", _)) => return Err("the user's name is missing before the @".to_owned()),
-            Some((user, place)) => (Some(user.to_owned()), place),
-            None => (None, rest),
+            Some((user, place)) => (Some(user), place),
+            None => (None, authority),
         };
-        let (host, port) = match place.strip_prefix('[') {
-            Some(bracketed) => {
-                let (host, after) = bracketed.split_once(']').ok_or("the ] is missing")?;
-                let port = after.strip_prefix(':');
-                if port.is_none() && !after.is_empty() {
-                    return Err(format!("{after} does not belong there: it is [ADDRESS]:PORT"));
-                }
-                (host, port)
-            }
-            // An address of IPv6 has several colons and no port.
-            None => match place.split_once(':') {
-                Some((host, port)) if !port.contains(':') => (host, Some(port)),
-                _ => (place, None),
-            },
+        if user.is_some_and(|user| user.contains(':')) {
+            // Without the text: it would stand on the screen, and in whatever keeps it.
+            return Err("a password does not belong into the address: leave it and its colon out, and it is asked for"
+                .to_owned());
+        }
+        let user = match user {
+            Some(user) if is_url => Some(user_of_url(user)?),
+            user => user.map(str::to_owned),
         };
+        let (host, port) = host_and_port(place)?;
+        let host = if is_url { decoded(host)? } else { host.to_owned() };
+        if let Some(path) = Some(path).filter(|path| !path.is_empty()).or(path_after_colon(place)) {
+            return Err(format!(
+                "a folder does not belong into the address: leave {path} out, and name it in the command, as in ls {path}"
+            ));
+        }
         let port = match port {
             Some(port) => {
                 Some(port.parse().ok().filter(|port| *port > 0).ok_or(format!("{port} is no port"))?)
@@ -119,8 +126,79 @@ impl FromStr for Destination {
                 "that is no host: it is [USER@]HOST, [ADDRESS]:PORT or ssh://[USER@]HOST[:PORT]".to_owned()
             );
         }
-        Ok(Destination { user, host: host.to_owned(), port })
+        Ok(Destination { user, host, port })
     }
+}
+
+/// Reads a destination for clap, whose own errors show the text: it may hold a password.
+#[derive(Clone)]
+struct DestinationParser;
+
+impl clap::builder::TypedValueParser for DestinationParser {
+    type Value = Destination;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<Destination, clap::Error> {
+        let parsed = value.to_str().ok_or("it is no UTF-8".to_owned()).and_then(str::parse);
+        parsed.map_err(|why| {
+            let error = clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("HOST: {why}\n"));
+            error.with_cmd(command)
+        })
+    }
+}
+
+/// The host and the port, if there is one.
+fn host_and_port(place: &str) -> Result<(&str, Option<&str>), String> {
+    match place.strip_prefix('[') {
+        Some(bracketed) => {
+            let (host, after) = bracketed.split_once(']').ok_or("the ] is missing")?;
+            let port = after.strip_prefix(':');
+            if port.is_none() && !after.is_empty() {
+                return Err(format!("{after} does not belong there: it is [ADDRESS]:PORT"));
+            }
+            Ok((host, port))
+        }
+        // An address of IPv6 has several colons and no port.
+        None => match place.split_once(':') {
+            Some((host, port)) if !port.contains(':') => Ok((host, Some(port))),
+            _ => Ok((place, None)),
+        },
+    }
+}
+
+/// What scp would take as a path: `HOST:/DIR`.
+fn path_after_colon(place: &str) -> Option<&str> {
+    let after = place.rsplit_once(']').map_or(place, |(_, after)| after);
+    let (_, path) = after.split_once(':')?;
+    path.starts_with(['/', '~', '.']).then_some(path)
+}
+
+/// The user's name in a URL. What may follow it behind a semicolon (draft-ietf-secsh-scp-sftp-ssh-uri) is not supported.
+fn user_of_url(user: &str) -> Result<String, String> {
+    match user.split_once(';') {
+        Some(_) => Err("parameters behind the user's name, as ;fingerprint=…, are not supported".to_owned()),
+        None => decoded(user),
+    }
+}
+
+/// Replaces `%` and two hexadecimal digits by the byte that they stand for (RFC 3986; for the zone of an address RFC
+/// 6874).
+fn decoded(text: &str) -> Result<String, String> {
+    let wrong = || "a % in a URL wants two hexadecimal digits behind it: %25 is a % itself".to_owned();
+    let mut pieces = text.split('%');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let (digits, rest) = piece.split_at_checked(2).ok_or_else(wrong)?;
+        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let byte = u8::from_str_radix(digits, 16).ok().filter(|_| is_hex);
+        bytes.push(byte.ok_or_else(wrong)?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).map_err(|_| "the URL holds bytes that are no UTF-8".to_owned())
 }
 
 #[cfg(test)]
@@ -139,6 +217,10 @@ mod tests {
             ("[fe80::1%eth0]", None, "fe80::1%eth0", None),
             ("ssh://alex@host:2200/", Some("alex"), "host", Some(2200)),
             ("ssh://[::1]", None, "::1", None),
+            ("SFTP://ann@host:2222/", Some("ann"), "host", Some(2222)),
+            ("ssh://ann%40x@host", Some("ann@x"), "host", None),
+            ("ann%40x@host", Some("ann%40x"), "host", None),
+            ("ssh://[fe80::1%25eth0]:22", None, "fe80::1%eth0", Some(22)),
         ] {
             let want = Destination { user: user.map(str::to_owned), host: host.to_owned(), port };
             assert_eq!(text.parse(), Ok(want), "{text}");
@@ -147,6 +229,31 @@ mod tests {
             ["", "@host", "alex@", "[::1", "[::1]x", "host:0", "host:port", "-oProxyCommand=x", "a b", "a/b"]
         {
             assert!(text.parse::<Destination>().is_err(), "{text}");
+        }
+        for text in ["ssh://a%@h", "ssh://a%4@h", "ssh://a%+1@h", "ssh://a%FF@h", "ssh://a;fingerprint=x@h"] {
+            assert!(text.parse::<Destination>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_refused_and_named() {
+        for (text, path) in [
+            ("sftp://ann@host:2222/dir/sub", "dir/sub"),
+            ("ann@host:/dir", "/dir"),
+            ("host:~/x", "~/x"),
+            ("[::1]:/dir", "/dir"),
+        ] {
+            let error = text.parse::<Destination>().unwrap_err();
+            assert!(error.contains(&format!("as in ls {path}")), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_refused_and_not_repeated() {
+        for text in ["ssh://ann:hunter2@host", "sftp://ann:hunter2@host:22/x", "ann:hunter2@host"] {
+            let error = Cli::try_parse_from(["sshome", text]).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("a password does not belong") && !text.contains("hunter2"), "{text}");
         }
     }
 

@@ -9,6 +9,7 @@ use super::{Shell, ShellError};
 use crate::names;
 use russh::keys::{HashAlg, PublicKey};
 use sshome_wire::display::Escaped;
+use sshome_wire::public_key::{self, OtherForm};
 use sshome_wire::{Key, Payload, Request};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -157,17 +158,26 @@ fn read_keys(path: &Path) -> Result<Vec<PublicKey>, String> {
     };
     let path = beside.as_deref().unwrap_or(path);
     let shown = names::shown(path);
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+    let bytes = std::fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
+    let text = public_key::text(&bytes);
+    if let Some(form) = OtherForm::of(&text) {
+        return Err(format!("{shown} is {form}").replace("FILE", &shown));
+    }
     if text.contains("PRIVATE KEY") {
         return Err(format!("{shown} is a private key, which stays with you: name the public one, FILE.pub"));
     }
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let keys: Option<Vec<_>> = lines.map(|line| PublicKey::from_openssh(line).ok()).collect();
+    let keys: Option<Vec<_>> = lines.map(public_key_of).collect();
     keys.filter(|keys| !keys.is_empty()).ok_or_else(|| {
         format!(
             "{shown} holds no public keys: a line of it is \"ssh-ed25519 AAAA… comment\", without options"
         )
     })
+}
+
+/// The key of a line, without options that change nothing here.
+fn public_key_of(line: &str) -> Option<PublicKey> {
+    PublicKey::from_openssh(public_key::without_idle_options(line)).ok()
 }
 
 fn beside(path: &Path) -> PathBuf {
@@ -228,9 +238,14 @@ mod tests {
             let keys = read_keys(path).unwrap();
             assert_eq!((keys.len(), described(&keys[0]).comment), (1, b"alex".to_vec()));
         }
+        let restricted = file("restricted.pub", &format!("restrict,pty,no-X11-forwarding {LINE}\n"));
+        assert_eq!(read_keys(&restricted).unwrap(), read_keys(&public).unwrap());
+        let ssh2 = file("ssh2.pub", "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----\n");
+        let error = read_keys(&ssh2).unwrap_err();
+        assert!(error.contains("ssh-keygen -i -m RFC4716 -f ") && error.ends_with("ssh2.pub"), "{error}");
         let alone = file("alone", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
         assert!(read_keys(&alone).unwrap_err().contains("is a private key"));
-        for text in ["", "# none\n", "junk\n", &format!("restrict {LINE}\n"), &format!("{LINE}\njunk\n")] {
+        for text in ["", "# none\n", "junk\n", &format!("from=\"*\" {LINE}\n"), &format!("{LINE}\njunk\n")] {
             let error = read_keys(&file("bad.pub", text)).unwrap_err();
             assert!(error.contains("holds no public keys"), "{error}");
         }

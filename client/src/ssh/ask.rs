@@ -142,6 +142,17 @@ impl Asker {
         .map(|answer| Secret(Arc::new(answer)))
     }
 
+    /// Asks what a server wants to know, and shows what is typed if it says so. The program is asked as well.
+    ///
+    /// # Errors
+    /// If nobody can be asked, or nobody answers.
+    pub(super) async fn answer(&self, question: String, shown: bool) -> Result<Secret, AskError> {
+        match shown && self.program.is_none() {
+            true => self.line(question).await.map(|answer| Secret(Arc::new(Zeroizing::new(answer)))),
+            false => self.secret(question).await,
+        }
+    }
+
     /// Asks a question at the terminal.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub(super) struct HostConfig {
     pub batch: Option<bool>,
     /// Whether a password may be used.
     pub password: Option<bool>,
+    /// Whether questions of the server may be answered.
+    pub keyboard_interactive: Option<bool>,
     /// Whether keys may be used.
     pub public_key: Option<bool>,
     /// How long connecting may take; zero is no limit.
@@ -172,6 +174,9 @@ impl HostConfig {
             "identitiesonly" => first(&mut self.identities_only, yes_or_no(value)?),
             "batchmode" => first(&mut self.batch, yes_or_no(value)?),
             "passwordauthentication" => first(&mut self.password, yes_or_no(value)?),
+            "kbdinteractiveauthentication" | "challengeresponseauthentication" => {
+                first(&mut self.keyboard_interactive, yes_or_no(value)?);
+            }
             "pubkeyauthentication" => {
                 // OpenSSH has two more ways to say yes.
                 let bound = ["unbound", "host-bound"].iter().any(|yes| value.eq_ignore_ascii_case(yes));

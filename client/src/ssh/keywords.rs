@@ -25,6 +25,7 @@ pub(super) fn treatment(keyword: &str) -> Option<Treatment> {
 
 const UNDERSTOOD: &[&str] = &[
     "BatchMode",
+    "ChallengeResponseAuthentication",
     "ConnectTimeout",
     "Host",
     "HostName",
@@ -32,6 +33,7 @@ const UNDERSTOOD: &[&str] = &[
     "IdentityAgent",
     "IdentityFile",
     "IgnoreUnknown",
+    "KbdInteractiveAuthentication",
     "PasswordAuthentication",
     "Port",
     "PubkeyAuthentication",
@@ -68,7 +70,6 @@ const HARMLESS: &[&str] = &[
     "CanonicalizeFallbackLocal",
     "CanonicalizeMaxDots",
     "CanonicalizePermittedCNAMEs",
-    "ChallengeResponseAuthentication",
     "ChannelTimeout",
     "CheckHostIP",
     "Ciphers",
@@ -102,7 +103,6 @@ const HARMLESS: &[&str] = &[
     "HostbasedAuthentication",
     "HostbasedKeyTypes",
     "IPQoS",
-    "KbdInteractiveAuthentication",
     "KbdInteractiveDevices",
     "KexAlgorithms",
     "LocalCommand",

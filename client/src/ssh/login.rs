@@ -1,21 +1,26 @@
-//! Logging in: the keys, then the password.
+//! Logging in: the keys, then the password, then whatever the server asks.
 
+use super::agent::Agent;
 use super::ask::{AskError, Asker, Secret};
 use super::error::LoginError;
 use super::host_key::HostCheck;
-use super::keys::{self, Agent, Attended, Candidate, SignError};
+use super::key_file::SignError;
+use super::keys::{self, Attended, Candidate, Problem};
 use super::settings::Settings;
 use crate::tell::tell;
-use russh::client::{AuthResult, Handle};
+use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse, Prompt};
 use russh::keys::{Algorithm, HashAlg};
 use russh::{MethodKind, MethodSet};
 use sshome_wire::display::Escaped;
 
-/// How many keys are shown to a server: it counts each, and most hang up after six attempts.
-const KEYS: usize = 5;
-
-/// How often the password is asked for.
+/// How often the password is asked for, or a round of questions is begun.
 const PASSWORDS: usize = 3;
+
+/// A server that hangs up after this many keys did so because there were too many: sshd takes six attempts.
+const MANY_KEYS: usize = 5;
+
+/// How many times a server may ask within one round of questions.
+const MAX_QUESTIONS: usize = 16;
 
 /// What somebody was let in with; it serves for other connections as well.
 #[derive(Clone)]
@@ -24,6 +29,15 @@ pub(super) enum Proof {
     Key(Box<Candidate>),
     /// A password that was typed.
     Password(Secret),
+    /// The answers to the server's questions: `keyboard-interactive`, RFC 4256.
+    Answers(Vec<Answer>),
+}
+
+/// A question of the server, and what was answered.
+#[derive(Clone)]
+pub(super) struct Answer {
+    question: String,
+    answer: Secret,
 }
 
 /// Logs in. Returns what with.
@@ -36,17 +50,26 @@ pub(super) async fn authenticate(
     settings: &Settings,
     asker: &Asker,
 ) -> Result<Proof, LoginError> {
-    let mut login = Login { handle, settings, notes: Vec::new(), remaining: None };
+    let mut login = Login { handle, settings, notes: Vec::new(), remaining: None, offered: 0 };
     if settings.public_key
         && let Some(key) = login.with_keys(asker).await?
     {
         return Ok(Proof::Key(Box::new(key)));
     }
+    login.ask_for_methods(asker).await?;
     if settings.password
         && login.may(MethodKind::Password)
         && let Some(password) = login.with_password(asker).await?
     {
         return Ok(Proof::Password(password));
+    }
+    // A server that takes passwords as well would ask for the same one once more.
+    if settings.keyboard_interactive
+        && login.may(MethodKind::KeyboardInteractive)
+        && !(settings.password && login.may(MethodKind::Password))
+        && let Some(answers) = login.with_answers(asker).await?
+    {
+        return Ok(Proof::Answers(answers));
     }
     Err(login.refused())
 }
@@ -61,14 +84,20 @@ pub(super) async fn authenticate_again(
     proof: &mut Proof,
     asker: &Asker,
 ) -> Result<(), LoginError> {
-    let mut login = Login { handle, settings, notes: Vec::new(), remaining: None };
+    let mut login = Login { handle, settings, notes: Vec::new(), remaining: None, offered: 0 };
     let accepted = match proof {
         Proof::Password(password) => login.try_password(password, asker).await?,
+        Proof::Answers(answers) => {
+            let repeated = answers.clone();
+            login.try_answers(&mut Answers::Repeated(&repeated), asker).await?
+        }
         Proof::Key(candidate) => {
+            let mut problems = Vec::new();
             let mut agent = match candidate.file {
                 Some(_) => None,
-                None => keys::agent(settings.agent.as_deref(), &mut login.notes).await,
+                None => keys::agent(settings, &mut problems).await,
             };
+            login.notes.extend(problems.into_iter().map(|problem| problem.text));
             login.try_key(candidate, agent.as_mut(), asker).await?
         }
     };
@@ -82,18 +111,42 @@ struct Login<'a> {
     notes: Vec<String>,
     /// The methods that the server still takes, once it has said so.
     remaining: Option<MethodSet>,
+    /// How many keys the server was asked about.
+    offered: usize,
+}
+
+/// Where the answers to a server's questions come from.
+enum Answers<'a> {
+    /// A person, whose answers are kept.
+    Asked(&'a mut Vec<Answer>),
+    /// The answers that served before.
+    Repeated(&'a [Answer]),
 }
 
 impl Login<'_> {
-    async fn with_keys(&mut self, asker: &Asker) -> Result<Option<Candidate>, LoginError> {
-        let mut agent = keys::agent(self.settings.agent.as_deref(), &mut self.notes).await;
-        let candidates = keys::candidates(self.settings, agent.as_mut(), asker, &mut self.notes).await;
-        if candidates.len() > KEYS {
-            self.notes.push(format!(
-                "only the first {KEYS} keys were tried: -i KEY names one, IdentitiesOnly keeps to those named"
-            ));
+    /// Learns what the server takes, if no key has been tried: before a password is asked for that cannot work.
+    async fn ask_for_methods(&mut self, asker: &Asker) -> Result<(), LoginError> {
+        if self.remaining.is_some() {
+            return Ok(());
         }
-        for mut candidate in candidates.into_iter().take(KEYS) {
+        let asking = self.handle.authenticate_none(self.settings.user.clone());
+        let Some(result) = asker.within(self.settings.patience(), asking).await else {
+            return Err(self.too_long());
+        };
+        self.judge(result?).map(drop)
+    }
+
+    async fn with_keys(&mut self, asker: &Asker) -> Result<Option<Candidate>, LoginError> {
+        let mut problems = Vec::new();
+        let mut agent = keys::agent(self.settings, &mut problems).await;
+        let candidates = keys::candidates(self.settings, &mut agent, asker, &mut problems).await;
+        for Problem { text, at_once } in problems {
+            match at_once {
+                true => tell(text),
+                false => self.notes.push(text),
+            }
+        }
+        for mut candidate in candidates {
             if !self.may(MethodKind::PublicKey) {
                 break;
             }
@@ -120,8 +173,18 @@ impl Login<'_> {
         agent: Option<&mut Agent>,
         asker: &Asker,
     ) -> Result<bool, LoginError> {
-        let Candidate { public, origin, file } = candidate;
-        let public = public.clone();
+        let public = match candidate.public().await {
+            Err(SignError::Passphrase { error: AskError::Interrupted, .. }) => {
+                return Err(LoginError::Interrupted);
+            }
+            Err(error) => {
+                self.notes.push(error.to_string());
+                return Ok(false);
+            }
+            Ok(public) => public,
+        };
+        let Candidate { origin, file, .. } = candidate;
+        self.offered += 1;
         if self.settings.verbose {
             tell(format_args!("trying {origin} ({})", public.fingerprint(HashAlg::Sha256)));
         }
@@ -188,6 +251,88 @@ impl Login<'_> {
         Ok(None)
     }
 
+    async fn with_answers(&mut self, asker: &Asker) -> Result<Option<Vec<Answer>>, LoginError> {
+        for _ in 0..PASSWORDS {
+            let mut answers = Vec::new();
+            if self.try_answers(&mut Answers::Asked(&mut answers), asker).await? {
+                return Ok(Some(answers));
+            }
+            // Nobody has answered, or the server wants something else now.
+            if answers.is_empty() || !self.may(MethodKind::KeyboardInteractive) {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// One round of questions. Whether they let in.
+    async fn try_answers(&mut self, answers: &mut Answers<'_>, asker: &Asker) -> Result<bool, LoginError> {
+        let limit = self.settings.patience();
+        let user = self.settings.user.clone();
+        let begin = self.handle.authenticate_keyboard_interactive_start(user, None);
+        let mut said = asker.within(limit, begin).await;
+        for _ in 0..MAX_QUESTIONS {
+            match said {
+                None => return Err(self.too_long()),
+                Some(Err(error)) => return Err(error.into()),
+                Some(Ok(KeyboardInteractiveAuthResponse::Success)) => return Ok(true),
+                Some(Ok(KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success })) => {
+                    return self.judge(AuthResult::Failure { remaining_methods, partial_success });
+                }
+                Some(Ok(KeyboardInteractiveAuthResponse::InfoRequest { name, instructions, prompts })) => {
+                    if matches!(answers, Answers::Asked(_)) && !self.settings.quiet {
+                        let lines = name.lines().chain(instructions.lines()).filter(|line| !line.is_empty());
+                        lines.for_each(|line| tell(Escaped(line.as_bytes())));
+                    }
+                    let Some(given) = self.answer(&prompts, answers, asker).await? else { return Ok(false) };
+                    let respond = self.handle.authenticate_keyboard_interactive_respond(given);
+                    said = asker.within(limit, respond).await;
+                }
+            }
+        }
+        self.notes.push("the server asks without end".to_owned());
+        Ok(false)
+    }
+
+    /// The answers to a server's questions; none if there are none to give.
+    async fn answer(
+        &mut self,
+        prompts: &[Prompt],
+        answers: &mut Answers<'_>,
+        asker: &Asker,
+    ) -> Result<Option<Vec<String>>, LoginError> {
+        let mut given = Vec::new();
+        for Prompt { prompt, echo } in prompts {
+            let answer = match answers {
+                Answers::Repeated(known) => known.iter().find(|known| known.question == *prompt),
+                Answers::Asked(kept) => {
+                    let (user, host) = (&self.settings.user, &self.settings.host);
+                    let whose = format!("{}@{}", Escaped(user.as_bytes()), Escaped(host.as_bytes()));
+                    let question = format!("({whose}) {}", Escaped(prompt.as_bytes()));
+                    match asker.answer(question, *echo).await {
+                        Ok(answer) => kept.push(Answer { question: prompt.clone(), answer }),
+                        Err(AskError::Interrupted) => return Err(LoginError::Interrupted),
+                        Err(error) => {
+                            self.notes.push(format!(
+                                "the server asks a question: {error}. A key needs no terminal: -i KEY"
+                            ));
+                            return Ok(None);
+                        }
+                    }
+                    kept.last()
+                }
+            };
+            match answer {
+                Some(Answer { answer, .. }) => given.push(answer.expose().to_owned()),
+                None => {
+                    self.notes.push("the server asks something else than before".to_owned());
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(given))
+    }
+
     async fn try_password(&mut self, password: &Secret, asker: &Asker) -> Result<bool, LoginError> {
         let trying = self.handle.authenticate_password(self.settings.user.clone(), password.expose());
         let Some(result) = asker.within(self.settings.patience(), trying).await else {
@@ -218,7 +363,13 @@ impl Login<'_> {
             let user = Escaped(self.settings.user.as_bytes());
             let notes = self.notes.iter().map(|note| format!("\n    {note}")).collect::<String>();
             let refused = self.remaining.is_some();
-            let why = if refused { "too many attempts, or too slow" } else { "try again later" };
+            let why = match (refused, self.offered) {
+                (true, MANY_KEYS..) => {
+                    "too many keys were offered: -i KEY with IdentitiesOnly yes offers one"
+                }
+                (true, _) => "too many attempts, or too slow",
+                (false, _) => "try again later",
+            };
             let what = format!("{user} was logging in: {why}{notes}");
             return Err(LoginError::Closed { what, refused });
         }

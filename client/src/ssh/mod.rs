@@ -2,16 +2,19 @@
 
 pub mod known_hosts;
 
+mod agent;
 mod ask;
 mod config;
 mod error;
+mod greeting;
 mod happy_eyeballs;
 mod host_key;
+mod key_file;
 mod keys;
 mod keywords;
 mod liveness;
 mod login;
-mod refusal;
+mod private_key;
 mod settings;
 mod socket;
 
@@ -19,17 +22,17 @@ pub use config::{ConfigError, UnknownHost};
 pub use error::LoginError;
 pub use happy_eyeballs::ConnectError;
 pub use liveness::Keepalive;
-pub use settings::{DEFAULT_PORT, Environment, Identity, Settings, SettingsError};
+pub use settings::{DEFAULT_PORT, Environment, Identity, Settings, SettingsError, Source};
 
 use crate::conversation::{self, Conversation, ConversationError, LossReason, Patience};
 use crate::tell::tell;
 use crate::traffic::Socket;
 use crate::transfer::{Closing, Reconnect, ReconnectError, Reconnecting};
 use ask::Asker;
+use greeting::{Greeted, Said};
 use host_key::{Accepted, HostCheck};
 use liveness::Watched;
 use login::Proof;
-use refusal::{FirstLines, Overheard};
 use russh::client::Handle;
 use russh::keys::PublicKey;
 use std::sync::Arc;
@@ -191,12 +194,12 @@ async fn handshake(
         {
             tell(format_args!("connected to {address}"));
         }
-        let first = FirstLines::default();
-        let socket = Overheard::new(Watched::new(socket, keepalive.limit(), loss), first.clone());
+        let said = Said::default();
+        let socket = Greeted::new(Watched::new(socket, keepalive.limit(), loss), said.clone());
         let socket = Socket::new(socket, settings.traffic.clone());
         let begun = russh::client::connect_stream(Arc::new(config), socket, check).await;
         begun.map_err(|error| match error {
-            LoginError::Ssh(error) => match first.refusal() {
+            LoginError::Ssh(error) => match said.refusal() {
                 Some(said) => LoginError::SentAway { place: place.clone(), said },
                 None => LoginError::Handshake { place: place.clone(), error },
             },

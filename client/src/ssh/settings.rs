@@ -40,6 +40,8 @@ pub struct Settings {
     pub public_key: bool,
     /// Whether a password may be used.
     pub password: bool,
+    /// Whether questions of the server may be answered.
+    pub keyboard_interactive: bool,
     /// How long connecting may take.
     pub connect_timeout: Duration,
     /// When a server is taken for gone.
@@ -61,8 +63,19 @@ pub struct Settings {
 pub struct Identity {
     /// The file.
     pub file: PathBuf,
-    /// Whether somebody named it; one of the usual names may be missing.
-    pub named: bool,
+    /// Who named it.
+    pub source: Source,
+}
+
+/// Who named a file with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The command line, `-i`.
+    CommandLine,
+    /// The configuration, `IdentityFile`: as with ssh, it may name files that are not on every machine.
+    Configuration,
+    /// Nobody: it is one of the usual names, and may be missing.
+    Usual,
 }
 
 /// Who runs the program, and where.
@@ -85,6 +98,14 @@ pub enum SettingsError {
     /// A value has a `%` that means nothing.
     #[error("{0}: unknown %{1}: %%, %d, %h, %n, %p, %r and %u are known")]
     Token(String, char),
+    /// Two ports are named.
+    #[error("-P {option} and the address, with port {address}, name different ports: leave one of them out")]
+    Ports {
+        /// That of `-P`.
+        option: u16,
+        /// That of the address.
+        address: u16,
+    },
     /// Something is not known.
     #[error("{0}")]
     Missing(&'static str),
@@ -122,6 +143,11 @@ impl Settings {
     /// If the configuration cannot be obeyed, or something that is needed is not said anywhere.
     pub fn resolve(cli: &Cli, environment: &Environment) -> Result<Settings, SettingsError> {
         let destination = &cli.destination;
+        if let (Some(option), Some(address)) = (cli.port, destination.port)
+            && option != address
+        {
+            return Err(SettingsError::Ports { option, address });
+        }
         let config = read_config(cli.config.as_deref(), environment, &destination.host)?;
         let user = destination.user.clone().or(config.user).or(environment.user.clone());
         let mut tokens = Tokens {
@@ -159,6 +185,7 @@ impl Settings {
             batch: config.batch.unwrap_or(cli.batch.is_some()),
             public_key: config.public_key.unwrap_or(true),
             password: config.password.unwrap_or(true),
+            keyboard_interactive: config.keyboard_interactive.unwrap_or(true),
             timeout: cli.timeout.map(Duration::from_secs),
             traffic: Traffic::new(cli.limit),
             connect_timeout: match cli.timeout.map(Duration::from_secs).or(config.connect_timeout) {
@@ -198,15 +225,16 @@ fn read_config(
 }
 
 fn identities(cli: &Cli, configured: &[String], tokens: &Tokens<'_>) -> Result<Vec<Identity>, SettingsError> {
-    let mut files = cli.identities.clone();
+    let from = |source| move |file| Identity { file, source };
+    let mut found: Vec<_> = cli.identities.iter().cloned().map(from(Source::CommandLine)).collect();
     for file in configured.iter().filter(|file| *file != "none") {
-        files.push(tokens.path(file)?);
+        found.push(from(Source::Configuration)(tokens.path(file)?));
     }
-    if files.is_empty() && configured.is_empty() {
+    if found.is_empty() && configured.is_empty() {
         let usual = tokens.usual(&["id_ed25519", "id_ecdsa", "id_rsa"]);
-        return Ok(usual.into_iter().map(|file| Identity { file, named: false }).collect());
+        found.extend(usual.into_iter().map(from(Source::Usual)));
     }
-    Ok(files.into_iter().map(|file| Identity { file, named: true }).collect())
+    Ok(found)
 }
 
 /// What `%` and `~` in a value of the configuration stand for.
@@ -322,7 +350,7 @@ mod tests {
         assert_eq!(files(&settings), ["~/.ssh/alex-nas.example.org"]);
         assert_eq!((settings.agent, settings.connect_timeout), (None, Duration::from_secs(3)));
         let settings =
-            resolve(config, &["-i", "key", "-P", "9", "--known-hosts", "k", "--accept-new", "zcl@nas:7"])
+            resolve(config, &["-i", "key", "-P", "9", "--known-hosts", "k", "--accept-new", "zcl@nas:9"])
                 .unwrap();
         assert_eq!((settings.port, settings.user.as_str()), (9, "zcl"));
         assert_eq!(files(&settings), ["key", "~/.ssh/zcl-nas.example.org"]);
@@ -334,6 +362,8 @@ mod tests {
     fn no_configuration_and_a_wrong_one() {
         assert_eq!(resolve("Port 9\n", &["-F", "none", "host"]).unwrap().port, 2222);
         assert!(resolve("", &["-F", "/nonexistent/config", "host"]).is_err());
+        let said = resolve("", &["-P", "9", "nas:7"]).unwrap_err().to_string();
+        assert!(said.contains("different ports"), "{said}");
         let said = resolve("IdentityFile ~/%z\n", &["host"]).unwrap_err().to_string();
         assert!(said.starts_with("~/%z: unknown %z"), "{said}");
     }

@@ -1,0 +1,240 @@
+//! The agent, which holds keys and signs with them: draft-miller-ssh-agent.
+//!
+//! russh has a client of its own, which gives up on the whole list when one entry of it cannot be decoded, and waits
+//! for ever. Here each entry is decoded on its own, and every answer has a time limit.
+
+use russh::Signer;
+use russh::keys::agent::AgentIdentity;
+use russh::keys::ssh_encoding::{self, Decode, Encode};
+use russh::keys::{Algorithm, HashAlg, PublicKey};
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// How long a list of keys may take. Some agents ask to be unlocked first.
+const LIST_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a signature may take: somebody may have to find the token that is to be touched.
+const SIGN_LIMIT: Duration = Duration::from_secs(120);
+
+/// The longest message, in bytes: OpenSSH's own limit.
+const MAX_MESSAGE: u32 = 256 << 10;
+
+const REQUEST_IDENTITIES: u8 = 11;
+const IDENTITIES_ANSWER: u8 = 12;
+const SIGN_REQUEST: u8 = 13;
+const SIGN_RESPONSE: u8 = 14;
+
+/// Flags of a request to sign with an RSA key.
+const RSA_SHA2_256: u32 = 2;
+const RSA_SHA2_512: u32 = 4;
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection to an agent.
+pub(super) struct Agent {
+    stream: Box<dyn Stream>,
+    list_limit: Duration,
+}
+
+/// Why an agent does not do what it is asked to.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AgentError {
+    /// The socket failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It says nothing.
+    #[error("it does not answer within {} s", .0.as_secs())]
+    Silent(Duration),
+    /// It says no.
+    #[error("it refused")]
+    Refused,
+    /// It says what makes no sense.
+    #[error("its answer makes no sense")]
+    Nonsense,
+    /// The SSH connection is gone.
+    #[error("the connection is lost")]
+    Send(#[from] russh::SendError),
+}
+
+impl From<ssh_encoding::Error> for AgentError {
+    fn from(_: ssh_encoding::Error) -> AgentError {
+        AgentError::Nonsense
+    }
+}
+
+impl Agent {
+    /// Speaks to an agent over this stream. Its list may take `limit`, or a few seconds where nothing is said.
+    pub(super) fn over(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        limit: Option<Duration>,
+    ) -> Agent {
+        Agent { stream: Box::new(stream), list_limit: limit.unwrap_or(LIST_LIMIT) }
+    }
+
+    /// The keys that it holds. Entries of types that are not known here, and certificates, are left out.
+    ///
+    /// # Errors
+    /// If it does not answer in time, or not with a list.
+    pub(super) async fn identities(&mut self) -> Result<Vec<PublicKey>, AgentError> {
+        let answer = self.ask(&[REQUEST_IDENTITIES], self.list_limit).await?;
+        let mut rest = body(&answer, IDENTITIES_ANSWER)?;
+        let count = u32::decode(&mut rest)?;
+        let mut keys = Vec::new();
+        for _ in 0..count {
+            let (blob, comment) = (Vec::<u8>::decode(&mut rest)?, Vec::<u8>::decode(&mut rest)?);
+            if let Ok(mut key) = PublicKey::from_bytes(&blob) {
+                key.set_comment(comment);
+                keys.push(key);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Has it sign, and puts the signature behind what was signed.
+    async fn sign(
+        &mut self,
+        key: &PublicKey,
+        hash: Option<HashAlg>,
+        mut data: Vec<u8>,
+    ) -> Result<Vec<u8>, AgentError> {
+        let (flags, name) = match (key.algorithm(), hash) {
+            (Algorithm::Rsa { .. }, Some(HashAlg::Sha256)) => (RSA_SHA2_256, "rsa-sha2-256".to_owned()),
+            (Algorithm::Rsa { .. }, Some(HashAlg::Sha512)) => (RSA_SHA2_512, "rsa-sha2-512".to_owned()),
+            (algorithm, _) => (0, algorithm.to_string()),
+        };
+        let mut request = vec![SIGN_REQUEST];
+        key.to_bytes().map_err(|_| AgentError::Nonsense)?.encode(&mut request)?;
+        data.encode(&mut request)?;
+        flags.encode(&mut request)?;
+        let answer = self.ask(&request, SIGN_LIMIT).await?;
+        let signature = Vec::<u8>::decode(&mut body(&answer, SIGN_RESPONSE)?)?;
+        // An agent that does not know the flag signs with SHA-1.
+        if String::decode(&mut signature.as_slice())? != name {
+            return Err(AgentError::Nonsense);
+        }
+        signature.encode(&mut data)?;
+        Ok(data)
+    }
+
+    /// Sends a message, and returns the answer to it.
+    async fn ask(&mut self, message: &[u8], limit: Duration) -> Result<Vec<u8>, AgentError> {
+        let asking = async {
+            let length = u32::try_from(message.len()).map_err(io::Error::other)?;
+            self.stream.write_all(&length.to_be_bytes()).await?;
+            self.stream.write_all(message).await?;
+            self.stream.flush().await?;
+            let length = self.stream.read_u32().await?;
+            if length > MAX_MESSAGE {
+                return Err(AgentError::Nonsense);
+            }
+            let mut answer = vec![0; length as usize];
+            self.stream.read_exact(&mut answer).await?;
+            Ok(answer)
+        };
+        timeout(limit, asking).await.unwrap_or(Err(AgentError::Silent(limit)))
+    }
+}
+
+/// What follows the type of a message.
+fn body(message: &[u8], kind: u8) -> Result<&[u8], AgentError> {
+    match message.split_first() {
+        Some((first, rest)) if *first == kind => Ok(rest),
+        Some(_) => Err(AgentError::Refused),
+        None => Err(AgentError::Nonsense),
+    }
+}
+
+impl Signer for Agent {
+    type Error = AgentError;
+
+    async fn auth_sign(
+        &mut self,
+        key: &AgentIdentity,
+        hash: Option<HashAlg>,
+        data: Vec<u8>,
+    ) -> Result<Vec<u8>, AgentError> {
+        self.sign(&key.public_key(), hash, data).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use russh::keys::{PrivateKey, key::safe_rng};
+    use tokio::io::duplex;
+
+    fn key(comment: &[u8]) -> PublicKey {
+        let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
+        let mut key = key.public_key().clone();
+        key.set_comment(comment);
+        key
+    }
+
+    /// An agent that gives one answer, whatever it is asked.
+    fn answering(body: Vec<u8>) -> Agent {
+        let (ours, mut theirs) = duplex(1 << 16);
+        tokio::spawn(async move {
+            let length = theirs.read_u32().await.unwrap();
+            theirs.read_exact(&mut vec![0; length as usize]).await.unwrap();
+            theirs.write_u32(body.len() as u32).await.unwrap();
+            theirs.write_all(&body).await.unwrap();
+        });
+        Agent::over(ours, None)
+    }
+
+    fn list(entries: &[(&[u8], &[u8])]) -> Vec<u8> {
+        let mut body = vec![IDENTITIES_ANSWER];
+        (entries.len() as u32).encode(&mut body).unwrap();
+        for (blob, comment) in entries {
+            blob.encode(&mut body).unwrap();
+            comment.encode(&mut body).unwrap();
+        }
+        body
+    }
+
+    #[tokio::test]
+    async fn one_odd_entry_does_not_hide_the_others() {
+        let (first, second) = (key(b"J\xFCrgen"), key(b"second"));
+        let mut ed448 = Vec::new();
+        "ssh-ed448".encode(&mut ed448).unwrap();
+        vec![7u8; 57].encode(&mut ed448).unwrap();
+        let mut agent = answering(list(&[
+            (&first.to_bytes().unwrap(), b"J\xFCrgen"),
+            (&ed448, b"odd"),
+            (b"\0\0\0\x07ssh-", b"broken"),
+            (b"", b""),
+            (&second.to_bytes().unwrap(), b"second"),
+        ]));
+        assert_eq!(agent.identities().await.unwrap(), [first, second]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_agent_is_not_waited_for_for_ever() {
+        let (ours, _theirs) = duplex(1 << 16);
+        let mut agent = Agent::over(ours, Some(Duration::from_secs(3)));
+        let error = agent.identities().await.unwrap_err();
+        assert_eq!(error.to_string(), "it does not answer within 3 s");
+        let (ours, _theirs) = duplex(1 << 16);
+        let error = Agent::over(ours, None).sign(&key(b""), None, Vec::new()).await.unwrap_err();
+        assert!(matches!(error, AgentError::Silent(SIGN_LIMIT)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nonsense_is_an_error() {
+        for body in [vec![], vec![IDENTITIES_ANSWER, 0, 0, 0, 9], vec![IDENTITIES_ANSWER]] {
+            assert!(
+                matches!(answering(body.clone()).identities().await, Err(AgentError::Nonsense)),
+                "{body:?}"
+            );
+        }
+        assert!(matches!(answering(vec![5]).identities().await, Err(AgentError::Refused)));
+        // A signature of another algorithm than was asked for.
+        let (mut signature, mut body) = (Vec::new(), vec![SIGN_RESPONSE]);
+        "ssh-rsa".encode(&mut signature).unwrap();
+        signature.encode(&mut body).unwrap();
+        assert!(matches!(answering(body).sign(&key(b""), None, Vec::new()).await, Err(AgentError::Nonsense)));
+    }
+}

@@ -1,0 +1,376 @@
+//! Files of private keys, in the forms in which OpenSSH, OpenSSL and PuTTY write them.
+//!
+//! russh reads them all, but of the old PEM only RSA keys that are encrypted with AES-128, and its errors do not
+//! tell a wrong passphrase from an encryption that it does not know. Here they are told apart, since somebody who
+//! is asked three times for a passphrase that is right looks for the fault in the wrong place.
+
+use aes::{Aes128, Aes192, Aes256};
+use cbc::cipher::block_padding::Pkcs7;
+use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
+use des::TdesEde3;
+use md5::{Digest, Md5};
+use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, pkcs5};
+use russh::keys::ssh_encoding::base64::{Base64, Encoding};
+use russh::keys::ssh_key::{self, Cipher};
+use russh::keys::{PrivateKey, decode_secret_key};
+use zeroize::Zeroizing;
+
+/// Why there is no key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum PrivateKeyError {
+    /// It is encrypted, and there was no passphrase.
+    #[error("is encrypted")]
+    Encrypted,
+    /// It is encrypted with another passphrase.
+    #[error("is encrypted with another passphrase")]
+    WrongPassphrase,
+    /// It is encrypted in a way that is not read here.
+    #[error(
+        "is encrypted with {0}, which is not supported: ssh-keygen -p -f FILE writes it in OpenSSH's form"
+    )]
+    Encryption(String),
+    /// It is a key of a type or in a form that is not read here.
+    #[error("is a private key that cannot be read: {0}")]
+    Unsupported(String),
+    /// It is something else.
+    #[error("holds no private key")]
+    NoKey,
+}
+
+use PrivateKeyError::{Encrypted, Encryption, NoKey, Unsupported, WrongPassphrase};
+
+/// Reads a private key, with its passphrase if it has one.
+///
+/// # Errors
+/// If the text holds none, or it cannot be opened.
+pub(super) fn decode(text: &str, passphrase: Option<&str>) -> Result<PrivateKey, PrivateKeyError> {
+    if text.trim_start().starts_with("PuTTY-User-Key-File-") {
+        return putty(text, passphrase);
+    }
+    let pem = Pem::parse(text).ok_or(NoKey)?;
+    match pem.label {
+        "OPENSSH PRIVATE KEY" => openssh(text, passphrase),
+        "ENCRYPTED PRIVATE KEY" => pkcs8(&pem.decoded()?, passphrase),
+        label if label.ends_with("PRIVATE KEY") => match pem.encryption {
+            Some(encryption) => traditional(label, encryption, &pem.decoded()?, passphrase),
+            None => plain(label, &pem.decoded()?),
+        },
+        _ => Err(NoKey),
+    }
+}
+
+/// OpenSSH's own form, PROTOCOL.key.
+fn openssh(text: &str, passphrase: Option<&str>) -> Result<PrivateKey, PrivateKeyError> {
+    let key = PrivateKey::from_openssh(text.trim()).map_err(|error| Unsupported(error.to_string()))?;
+    if !key.is_encrypted() {
+        return Ok(key);
+    }
+    if key.cipher() == Cipher::TdesCbc {
+        return Err(Encryption(key.cipher().to_string()));
+    }
+    key.decrypt(passphrase.ok_or(Encrypted)?).map_err(|error| match error {
+        ssh_key::Error::Crypto => WrongPassphrase,
+        error => Unsupported(error.to_string()),
+    })
+}
+
+/// PuTTY's form.
+fn putty(text: &str, passphrase: Option<&str>) -> Result<PrivateKey, PrivateKeyError> {
+    let encrypted = !text.lines().any(|line| line.trim_end() == "Encryption: none");
+    if encrypted && passphrase.is_none() {
+        return Err(Encrypted);
+    }
+    decode_secret_key(text, passphrase.filter(|_| encrypted)).map_err(|error| {
+        // The library keeps the type of this error to itself.
+        match format!("{error:?}").contains("IncorrectMac") {
+            true if encrypted => WrongPassphrase,
+            _ => Unsupported(error.to_string()),
+        }
+    })
+}
+
+/// PKCS #8 (RFC 5958).
+fn pkcs8(der: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, PrivateKeyError> {
+    let unsupported = || Encryption(algorithms(der));
+    let info = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| unsupported())?;
+    let opened = info.decrypt(passphrase.ok_or(Encrypted)?).map_err(|error| match error {
+        pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed) => WrongPassphrase,
+        // One wrong passphrase in 256 leaves a padding that looks right, and nonsense before it.
+        pkcs8::Error::Asn1(_) => WrongPassphrase,
+        _ => unsupported(),
+    })?;
+    PrivateKeyInfoRef::try_from(opened.as_bytes()).map_err(|_| WrongPassphrase)?;
+    plain("PRIVATE KEY", opened.as_bytes())
+}
+
+/// The PEM of OpenSSL before PKCS #8 (RFC 1421): the key is made of the passphrase with MD5, once.
+fn traditional(
+    label: &str,
+    encryption: &str,
+    data: &[u8],
+    passphrase: Option<&str>,
+) -> Result<PrivateKey, PrivateKeyError> {
+    let (cipher, iv) = encryption.split_once(',').unwrap_or((encryption, ""));
+    let (cipher, iv) = (cipher.trim(), hex(iv.trim()).unwrap_or_default());
+    let decrypt = match cipher {
+        "AES-128-CBC" => decrypt::<Aes128>,
+        "AES-192-CBC" => decrypt::<Aes192>,
+        "AES-256-CBC" => decrypt::<Aes256>,
+        "DES-EDE3-CBC" => decrypt::<TdesEde3>,
+        other => return Err(Encryption(other.to_owned())),
+    };
+    let passphrase = passphrase.ok_or(Encrypted)?;
+    let opened = decrypt(data, passphrase.as_bytes(), &iv).ok_or(WrongPassphrase)?;
+    match is_sequence(&opened) {
+        true => plain(label, &opened),
+        // As above.
+        false => Err(WrongPassphrase),
+    }
+}
+
+fn decrypt<C: BlockCipherDecrypt + KeyInit>(
+    data: &[u8],
+    passphrase: &[u8],
+    iv: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
+    let key = derive(passphrase, iv.get(..8)?, C::key_size());
+    let cipher = cbc::Decryptor::<C>::new_from_slices(&key, iv).ok()?;
+    let mut buffer = Zeroizing::new(data.to_vec());
+    let length = cipher.decrypt_padded::<Pkcs7>(&mut buffer).ok()?.len();
+    buffer.truncate(length);
+    Some(buffer)
+}
+
+/// A key of that many bytes, as OpenSSL's `EVP_BytesToKey` makes it.
+fn derive(passphrase: &[u8], salt: &[u8], length: usize) -> Zeroizing<Vec<u8>> {
+    let mut key = Zeroizing::new(Vec::with_capacity(length + 16));
+    let mut last: Zeroizing<Vec<u8>> = Zeroizing::default();
+    while key.len() < length {
+        let digest = Md5::new().chain_update(last.as_slice()).chain_update(passphrase).chain_update(salt);
+        last = Zeroizing::new(digest.finalize().to_vec());
+        key.extend_from_slice(&last);
+    }
+    key.truncate(length);
+    key
+}
+
+/// A key that is not encrypted, or not any more.
+fn plain(label: &str, der: &[u8]) -> Result<PrivateKey, PrivateKeyError> {
+    let body = Zeroizing::new(Base64::encode_string(der));
+    let text = Zeroizing::new(format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", *body));
+    decode_secret_key(&text, None).map_err(|error| Unsupported(error.to_string()))
+}
+
+/// Whether the bytes are one SEQUENCE of DER, to the last.
+fn is_sequence(der: &[u8]) -> bool {
+    let Some((0x30, rest)) = der.split_first().map(|(tag, rest)| (*tag, rest)) else { return false };
+    let Some((&first, rest)) = rest.split_first() else { return false };
+    let octets = usize::from(first & 0x7F);
+    match (first & 0x80 != 0, rest.split_at_checked(octets)) {
+        (false, _) => rest.len() == octets,
+        (true, Some((length, content))) if octets <= 4 => {
+            content.len() == length.iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet))
+        }
+        (true, _) => false,
+    }
+}
+
+/// The algorithms that encrypted PKCS #8 names, by the object identifiers in its beginning.
+fn algorithms(der: &[u8]) -> String {
+    const KNOWN: [(&[u8], &str); 12] = [
+        (b"\x2A\x86\x48\x86\xF7\x0D\x01\x05\x01", "PBES1 (MD2 and DES)"),
+        (b"\x2A\x86\x48\x86\xF7\x0D\x01\x05\x03", "PBES1 (MD5 and DES)"),
+        (b"\x2A\x86\x48\x86\xF7\x0D\x01\x05\x06", "PBES1 (MD5 and RC2)"),
+        (b"\x2A\x86\x48\x86\xF7\x0D\x01\x05\x0A", "PBES1 (SHA-1 and DES)"),
+        (b"\x2A\x86\x48\x86\xF7\x0D\x01\x05\x0B", "PBES1 (SHA-1 and RC2)"),
+        (b"\x2A\x86\x48\x86\xF7\x0D\x01\x0C\x01", "a scheme of PKCS #12"),
+        (b"\x2A\x86\x48\x86\xF7\x0D\x01\x05\x0D", "PBES2"),
+        (b"\x2A\x86\x48\x86\xF7\x0D\x02\x07", "HMAC with SHA-1"),
+        (b"\x2A\x86\x48\x86\xF7\x0D\x03\x07", "3DES"),
+        (b"\x2B\x0E\x03\x02\x07", "DES"),
+        (b"\x2A\x83\x08\x8C\x9A\x4B\x3D\x01\x01\x01", "Camellia"),
+        (b"\x2A\x86\x48\x86\xF7\x0D\x03\x02", "RC2"),
+    ];
+    let start = der.get(..128).unwrap_or(der);
+    let named = |oid: &[u8]| start.windows(oid.len()).any(|window| window == oid);
+    let mut found: Vec<&str> = KNOWN.iter().filter(|(oid, _)| named(oid)).map(|(_, name)| *name).collect();
+    // PBKDF2 makes the key with HMAC and SHA-1 unless it says otherwise, and then does not say so.
+    let (pbkdf2, any_hmac) = (b"\x2A\x86\x48\x86\xF7\x0D\x01\x05\x0C", b"\x2A\x86\x48\x86\xF7\x0D\x02");
+    if named(pbkdf2) && !named(any_hmac) {
+        found.push("HMAC with SHA-1");
+    }
+    if found.is_empty() { "an unknown algorithm".to_owned() } else { found.join(", ") }
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
+    pairs.collect()
+}
+
+/// A block of PEM.
+struct Pem<'a> {
+    label: &'a str,
+    /// The value of `DEK-Info`: an algorithm, a comma and an initialisation vector.
+    encryption: Option<&'a str>,
+    body: Zeroizing<String>,
+}
+
+impl<'a> Pem<'a> {
+    /// The first block of a private key.
+    fn parse(text: &'a str) -> Option<Pem<'a>> {
+        let mut lines = text.lines().map(str::trim_end);
+        // OpenSSL may put a block of parameters before the key.
+        let label = lines.find_map(|line| {
+            let label = line.strip_prefix("-----BEGIN ")?.strip_suffix("-----")?;
+            label.ends_with("PRIVATE KEY").then_some(label)
+        })?;
+        let mut pem = Pem { label, encryption: None, body: Zeroizing::default() };
+        for line in lines {
+            match line.split_once(':') {
+                _ if line.starts_with("-----END ") => return Some(pem),
+                Some(("DEK-Info", value)) => pem.encryption = Some(value.trim()),
+                Some(_) => {}
+                None => pem.body.push_str(line.trim()),
+            }
+        }
+        None
+    }
+
+    fn decoded(&self) -> Result<Zeroizing<Vec<u8>>, PrivateKeyError> {
+        let decoded = Base64::decode_vec(&self.body).map(Zeroizing::new);
+        decoded.map_err(|error| Unsupported(format!("its Base64 is damaged: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    const PASSPHRASE: &str = "open sesame";
+
+    /// What a program writes into `out`; none if it is not on this machine or cannot do it.
+    fn made(dir: &Path, program: &str, arguments: &[&str], out: &str) -> Option<String> {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let done = command.status().is_ok_and(|status| status.success());
+        done.then(|| std::fs::read_to_string(dir.join(out)).unwrap())
+    }
+
+    /// A wrong passphrase is called wrong, none is asked for, and the right one opens the key.
+    fn assert_opens(text: &str, what: &str) {
+        assert_eq!(decode(text, None).unwrap_err(), Encrypted, "{what}");
+        for wrong in 0..40 {
+            assert_eq!(
+                decode(text, Some(&format!("{wrong}"))).unwrap_err(),
+                WrongPassphrase,
+                "{what} {wrong}"
+            );
+        }
+        decode(text, Some(PASSPHRASE)).unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+
+    #[test]
+    fn traditional_pem_opens_with_each_cipher() {
+        let dir = tempfile::tempdir().unwrap();
+        let openssl = |arguments: &[&str], out: &str| made(dir.path(), "openssl", arguments, out);
+        let rsa = openssl(&["genrsa", "-traditional", "-out", "rsa", "2048"], "rsa");
+        let ec = openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "ec"], "ec");
+        let (Some(_), Some(_)) = (rsa, ec) else {
+            return eprintln!("skipped: traditional_pem_opens_with_each_cipher: openssl");
+        };
+        let pass = format!("pass:{PASSPHRASE}");
+        for kind in ["rsa", "ec"] {
+            for cipher in ["-aes128", "-aes192", "-aes256", "-des3"] {
+                let mut arguments = vec![kind, "-in", kind, "-out", "out", cipher, "-passout", &pass];
+                if kind == "rsa" {
+                    arguments.push("-traditional");
+                }
+                let text = openssl(&arguments, "out").unwrap();
+                assert!(text.contains("DEK-Info"), "{text}");
+                assert_opens(&text, &format!("{kind} {cipher}"));
+            }
+        }
+        let text = openssl(
+            &["rsa", "-in", "rsa", "-out", "out", "-camellia128", "-traditional", "-passout", &pass],
+            "out",
+        );
+        if let Some(text) = text {
+            let error = decode(&text, Some(PASSPHRASE)).unwrap_err();
+            assert_eq!(error, Encryption("CAMELLIA-128-CBC".to_owned()));
+        }
+    }
+
+    #[test]
+    fn pkcs8_opens_or_names_its_encryption() {
+        let dir = tempfile::tempdir().unwrap();
+        let openssl = |arguments: &[&str], out: &str| made(dir.path(), "openssl", arguments, out);
+        let Some(_) = openssl(&["genpkey", "-algorithm", "ed25519", "-out", "key"], "key") else {
+            return eprintln!("skipped: pkcs8_opens_or_names_its_encryption: openssl");
+        };
+        let pass = format!("pass:{PASSPHRASE}");
+        let pkcs8 = |options: &[&str]| {
+            let fixed = ["pkcs8", "-topk8", "-in", "key", "-out", "out", "-passout", &pass];
+            openssl(&[&fixed[..], options].concat(), "out")
+        };
+        for options in [&["-v2", "aes128"][..], &["-v2", "aes-256-cbc", "-v2prf", "hmacWithSHA512"]] {
+            assert_opens(&pkcs8(options).unwrap(), &format!("{options:?}"));
+        }
+        for (options, names) in [
+            (&["-v2", "des3"][..], "3DES"),
+            (&["-v2", "aes256", "-v2prf", "hmacWithSHA1"], "HMAC with SHA-1"),
+            (&["-v1", "PBE-SHA1-3DES"], "PKCS #12"),
+            (&["-v1", "PBE-MD5-DES"], "PBES1 (MD5 and DES)"),
+        ] {
+            // OpenSSL 3 writes the oldest only with its legacy provider.
+            let Some(text) = pkcs8(options) else { continue };
+            let error = decode(&text, Some(PASSPHRASE)).unwrap_err();
+            assert!(matches!(&error, Encryption(found) if found.contains(names)), "{options:?}: {error}");
+            assert!(error.to_string().contains("ssh-keygen -p"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_ssh_keygen_writes_opens() {
+        let dir = tempfile::tempdir().unwrap();
+        let types =
+            [("rsa", "PEM"), ("ecdsa", "PEM"), ("rsa", "PKCS8"), ("ecdsa", "PKCS8"), ("ed25519", "RFC4716")];
+        for (kind, form) in types {
+            let file = format!("{kind}-{form}");
+            let arguments = ["-q", "-t", kind, "-m", form, "-N", PASSPHRASE, "-f", &file];
+            let Some(text) = made(dir.path(), "ssh-keygen", &arguments, &file) else {
+                return eprintln!("skipped: what_ssh_keygen_writes_opens: ssh-keygen");
+            };
+            if form == "RFC4716" {
+                // OpenSSH's own form, whose key takes a second to derive: once is enough.
+                assert_eq!(decode(&text, Some("barley")).unwrap_err(), WrongPassphrase);
+                decode(&text, Some(PASSPHRASE)).unwrap();
+            } else {
+                assert_opens(&text, &file);
+            }
+        }
+        let arguments = ["-q", "-t", "ed25519", "-Z", "3des-cbc", "-N", PASSPHRASE, "-f", "tdes"];
+        if let Some(text) = made(dir.path(), "ssh-keygen", &arguments, "tdes") {
+            assert_eq!(decode(&text, Some(PASSPHRASE)).unwrap_err(), Encryption("3des-cbc".to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_no_key() {
+        for text in
+            ["", "junk", "ssh-ed25519 AAAA", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+        {
+            assert_eq!(decode(text, Some("x")).unwrap_err(), NoKey, "{text}");
+        }
+        let damaged = "-----BEGIN RSA PRIVATE KEY-----\n!!!!\n-----END RSA PRIVATE KEY-----\n";
+        assert!(matches!(decode(damaged, None), Err(Unsupported(_))));
+        let cut = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n";
+        assert_eq!(decode(cut, None).unwrap_err(), NoKey);
+    }
+}
