@@ -2,6 +2,7 @@
 
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, HashAlg, PrivateKey};
+use sshome_e2e::foreign::program;
 use sshome_e2e::tree::mode;
 use sshome_e2e::{Client, Host, HostBuilder, Outcome, Peer, binary};
 use sshome_wire::{Payload, Request, Status};
@@ -159,4 +160,77 @@ async fn what_is_no_plain_key_is_refused_and_the_session_stays() {
     assert_eq!(reply.status, Status::Done, "the administrator's may be one's own as well: {reply}");
     let Payload::Keys(keys) = peer.ask(Request::Keys).await.unwrap().payload else { panic!("no keys") };
     assert_eq!(keys.iter().map(|key| key.own).collect::<Vec<_>>(), [true, false]);
+}
+
+/// A conversation that was begun with this key.
+async fn log_in_with(host: &Host, key: &Path) -> russh::client::Handle<sshome_e2e::Trusting> {
+    let key = russh::keys::load_secret_key(key, None).unwrap();
+    let config = std::sync::Arc::new(russh::client::Config::default());
+    let mut connection = russh::client::connect(config, host.address(), sshome_e2e::Trusting).await.unwrap();
+    let key = russh::keys::PrivateKeyWithHashAlg::new(std::sync::Arc::new(key), None);
+    assert!(connection.authenticate_publickey("ann", key).await.unwrap().success());
+    connection
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sessions_of_a_removed_key_end_at_once() {
+    let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+    let _program = host.start_apart().unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let (by_user, by_administrator, stays) =
+        (client.work().join("a"), client.work().join("b"), client.work().join("c"));
+    let prints = [&by_user, &by_administrator, &stays].map(|file| make_key(file, ""));
+    client.succeed(["key", "install", "a", "b", "c"]).unwrap();
+    let first = log_in_with(&host, &by_user).await;
+    let second = log_in_with(&host, &by_administrator).await;
+    let third = log_in_with(&host, &stays).await;
+
+    // From another session of the user.
+    client.succeed(["key", "remove", &prints[0]]).unwrap();
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(60), first).await.is_ok(), "it goes on");
+    let removed = host.administrator().run(&["user", "key", "ann", "remove", &prints[1]]);
+    assert_eq!(removed.code, Some(0), "{removed}");
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(60), second).await.is_ok(), "it goes on");
+    assert!(third.channel_open_session().await.is_ok(), "another key's session ended, too");
+    // The administrator lets no installed key in any more.
+    let file = host.dir().join("etc/users.toml");
+    let settings = fs::read_to_string(&file).unwrap() + "own-keys = false\n";
+    fs::write(&file, settings).unwrap();
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(60), third).await.is_ok(), "it goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ssh_copy_id_installs_a_key() {
+    let test = "ssh_copy_id_installs_a_key";
+    let (Some(copy_id), Some(_)) = (program("ssh-copy-id", test), program("ssh", test)) else { return };
+    let host = Host::with_user("ann", "").await.unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let key = client.work().join("new");
+    let print = make_key(&key, "ann's new key");
+    fs::create_dir(client.home().join(".ssh")).unwrap();
+    let copy = |options: &[&str]| -> Outcome {
+        let mut command = client.foreign(copy_id.clone());
+        let known = format!("UserKnownHostsFile={}", client.known_hosts().display());
+        let identity = format!("IdentityFile={}", client.key().display());
+        command.args(options).arg("-i").arg(key.with_extension("pub")).args(["-p", &client.port()]);
+        for option in ["BatchMode=yes", "StrictHostKeyChecking=yes", "IdentityAgent=none", &known, &identity]
+        {
+            command.args(["-o", option]);
+        }
+        command.arg(client.destination()).output().unwrap().into()
+    };
+    let refused = copy(&["-f", "-s"]);
+    assert_ne!(refused.code, Some(0), "{refused}");
+    assert!(!refused.out().contains("key(s) added"), "{refused}");
+    assert_eq!(pwd(&client, &key).code, Some(5));
+    // Who keeps a copy of such a file may.
+    fs::write(client.work().join("authorized_keys"), "a copy\n").unwrap();
+    client.succeed(["put", "authorized_keys", ".ssh/authorized_keys"]).unwrap();
+
+    let fine = copy(&["-f"]);
+    assert_eq!(fine.code, Some(0), "{fine}");
+    assert!(fine.out().contains("Number of key(s) added: 1"), "{fine}");
+    assert_eq!(pwd(&client, &key).code, Some(0));
+    assert!(client.succeed(["key", "list"]).unwrap().contains(&print));
+    assert_eq!(fs::read_to_string(host.home("ann").join(".ssh/authorized_keys")).unwrap(), "a copy\n");
 }

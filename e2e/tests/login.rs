@@ -193,3 +193,93 @@ async fn what_the_configuration_asks_for_is_done_or_refused() {
     command.arg("-i").arg(client.key()).arg("-F").arg(&config);
     assert_eq!(pwd(command, &client, &[]).code, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_cannot_be_used_is_told_of_at_once_and_others_are_tried() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let exposed = client.home().join("exposed");
+    fs::copy(host.key_file(), &exposed).unwrap();
+    set_mode(&exposed, 0o644).unwrap();
+    let exposed = exposed.to_str().unwrap();
+    let only = pwd(client.keyless().unwrap(), &client, &["-i", exposed]);
+    assert_eq!(only.code, Some(5), "{only}");
+    assert!(only.err().contains(&format!("chmod 600 {exposed}")), "{only}");
+    let both = pwd(client.command().unwrap(), &client, &["-i", exposed, "-i", "nosuch"]);
+    assert_eq!((both.code, both.out().as_str()), (Some(0), "/\n"), "{both}");
+    for said in ["nosuch: No such file", "(mode 0644)"] {
+        assert!(both.err().contains(said), "{both}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_key_of_any_form_needs_no_public_key_beside_it() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let file = client.home().join("old");
+    let (mut pem, plain) = (Vec::new(), client.home().join("plain"));
+    russh::keys::encode_pkcs8_pem(host.key(), &mut pem).unwrap();
+    fs::write(&plain, pem).unwrap();
+    let mut openssl = Command::new("openssl");
+    openssl.args(["pkcs8", "-topk8", "-v2", "aes256", "-passout", "pass:open sesame", "-in"]).arg(&plain);
+    openssl.arg("-out").arg(&file).stderr(Stdio::null());
+    if !openssl.status().is_ok_and(|status| status.success()) {
+        return eprintln!("skipped: an_encrypted_key_of_any_form_needs_no_public_key_beside_it: openssl");
+    }
+    set_mode(&file, 0o600).unwrap();
+    let named = ["-i", file.to_str().unwrap()];
+    let right = pwd(client.answering("open sesame").unwrap(), &client, &named);
+    assert_eq!(right.code, Some(0), "{right}");
+    assert_eq!(client.asked().unwrap(), format!("Passphrase of {}: \n", file.display()));
+    let wrong = pwd(client.answering("open barley").unwrap(), &client, &named);
+    assert_eq!(wrong.code, Some(5), "{wrong}");
+    assert!(wrong.err().contains("none of the passphrases opens"), "{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_agent_is_left_and_the_files_are_tried() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let socket = client.home().join("agent");
+    // Whoever connects waits: nobody accepts.
+    let _agent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let mut command = client.command().unwrap();
+    command.env("SSH_AUTH_SOCK", &socket);
+    let fine = pwd(command, &client, &["--timeout", "1"]);
+    assert_eq!((fine.code, fine.out().as_str()), (Some(0), "/\n"), "{fine}");
+    assert!(fine.err().contains("does not answer within 1 s"), "{fine}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_keys_are_tried_that_the_server_lets_try() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let mut command = client.keyless().unwrap();
+    for number in 0..7 {
+        let file = client.home().join(format!("key{number}"));
+        let key = russh::keys::PrivateKey::random(&mut rng(), russh::keys::Algorithm::Ed25519).unwrap();
+        key.write_openssh_file(&file, LineEnding::LF).unwrap();
+        command.arg("-i").arg(file);
+    }
+    command.arg("-i").arg(host.key_file());
+    let fine = pwd(command, &client, &[]);
+    assert_eq!((fine.code, fine.out().as_str()), (Some(0), "/\n"), "{fine}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_says_before_ssh_is_shown_if_it_hangs_up() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(format!("{}\r\nGo away\r\n", "x".repeat(600)).as_bytes()).unwrap();
+    });
+    let mut command = client.bare().unwrap();
+    command.args(["-F", "none", "-P", &port, "--accept-new"]);
+    let refused = pwd(command, &client, &[]);
+    server.join().unwrap();
+    assert_eq!(refused.code, Some(3), "{refused}");
+    assert!(refused.err().contains("Go away"), "{refused}");
+}
