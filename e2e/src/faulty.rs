@@ -8,7 +8,7 @@ use backing::Backing;
 use fuser::{BackgroundSession, Config, MountOption};
 use rustix::io::Errno;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 
@@ -58,6 +58,8 @@ impl Step {
 /// The disk. It is unmounted when it is dropped.
 pub struct Faulty {
     session: Option<BackgroundSession>,
+    /// Where it is mounted.
+    mounted: PathBuf,
     // After the session, which shows it.
     dir: TempDir,
     faults: Arc<Faults>,
@@ -85,15 +87,28 @@ impl Faulty {
     #[must_use]
     pub fn new(test: &str) -> Option<Faulty> {
         let dir = TempDir::with_prefix("sshome-faulty-").unwrap();
+        let mounted = dir.path().join("mounted");
+        fs::create_dir(&mounted).unwrap();
+        Faulty::mount(test, dir, mounted)
+    }
+
+    /// The same on a folder that is there.
+    ///
+    /// # Panics
+    /// If there is no temporary folder to be had.
+    #[must_use]
+    pub fn mounted_on(test: &str, folder: &Path) -> Option<Faulty> {
+        Faulty::mount(test, TempDir::with_prefix("sshome-faulty-").unwrap(), folder.to_owned())
+    }
+
+    fn mount(test: &str, dir: TempDir, mounted: PathBuf) -> Option<Faulty> {
         let faults = Arc::new(Faults::default());
-        for folder in ["backing", "mounted"] {
-            fs::create_dir(dir.path().join(folder)).unwrap();
-        }
+        fs::create_dir(dir.path().join("backing")).unwrap();
         let filesystem = Backing::of(&dir.path().join("backing"), Arc::clone(&faults)).unwrap();
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName("faulty".into()), MountOption::NoAtime];
-        match fuser::spawn_mount(filesystem, dir.path().join("mounted"), &config) {
-            Ok(session) => Some(Faulty { session: Some(session), dir, faults }),
+        match fuser::spawn_mount(filesystem, &mounted, &config) {
+            Ok(session) => Some(Faulty { session: Some(session), mounted, dir, faults }),
             Err(error) => {
                 eprintln!("skipped: {test}: nothing can be mounted here: {error}");
                 None
@@ -104,7 +119,7 @@ impl Faulty {
     /// Where it is mounted.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.dir.path().join("mounted")
+        self.mounted.clone()
     }
 
     /// The folder that is shown, where nothing fails.

@@ -47,11 +47,23 @@ impl SftpPeer {
     pub async fn login(host: &Host, user: &str) -> Result<SftpPeer> {
         let mut peer = SftpPeer::silent(host, user).await?;
         peer.sender.packet(&ClientPacket::Init { version: VERSION, extensions: Vec::new() }).await?;
-        match peer.receiver.packet().await? {
-            Some(ServerPacket::Version { version: VERSION, extensions }) => peer.extensions = extensions,
+        let version = peer.version().await?;
+        ensure!(version == VERSION, "the server's version is {version}");
+        Ok(peer)
+    }
+
+    /// Hears the answer to an INIT: the server's version.
+    ///
+    /// # Errors
+    /// If anything else comes.
+    pub async fn version(&mut self) -> Result<u32> {
+        match self.receiver.packet().await? {
+            Some(ServerPacket::Version { version, extensions }) => {
+                self.extensions = extensions;
+                Ok(version)
+            }
             other => bail!("{other:?} in place of a version"),
         }
-        Ok(peer)
     }
 
     /// Logs in, starts the subsystem and says nothing.

@@ -1,8 +1,9 @@
 //! The log of what users do.
 
 use serde_json::Value;
-use sshome_e2e::sftp::SftpPeer;
+use sshome_e2e::sftp::{ANEW, SftpPeer};
 use sshome_e2e::{Host, HostBuilder, Peer, Program, run, until};
+use sshome_wire::sftp::{self, OpenFlags};
 use sshome_wire::{Frame, Request, Status};
 use std::fs;
 
@@ -95,6 +96,44 @@ async fn an_upload_that_is_cut_and_one_that_is_given_up() {
     until("it has begun", || fs::read_dir(&staging).unwrap().next().is_some());
     peer.vanish().await.unwrap();
     until("it is told", || lines(&host).iter().any(|line| line["path"] == "/g"));
+}
+
+/// Over SFTP, in place and staged: one that is closed, one that was refused in part, one that is cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_over_sftp_is_done_or_failed_or_cut() {
+    for uploads in ["in-place", "atomic"] {
+        let (host, _program) = host("", &format!("quota = 1000\nsftp-uploads = \"{uploads}\""));
+        let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+        assert!(peer.put("closed", &[1; 400]).await.unwrap().is_none());
+        let refused = peer.open("refused", ANEW).await.unwrap().unwrap();
+        assert!(peer.write(&refused, 0, &[1; 300]).await.unwrap().is_none());
+        assert!(peer.write(&refused, 300, &[1; 400]).await.unwrap().is_some());
+        assert!(peer.refusal(sftp::Request::Close { handle: refused }).await.unwrap().is_some());
+        for name in ["cut", "refused and cut"] {
+            let cut = peer.open(name, ANEW).await.unwrap().unwrap();
+            assert!(peer.write(&cut, 0, &[1; 10]).await.unwrap().is_none());
+            if name != "cut" {
+                assert!(peer.write(&cut, 10, &[1; 1000]).await.unwrap().is_some());
+            }
+        }
+        // Of what was opened and never read nothing is told.
+        peer.open("closed", OpenFlags::READ).await.unwrap().unwrap();
+        peer.vanish().await.unwrap();
+        until("the end is told", || lines(&host).iter().any(|line| line["message"] == "session ended"));
+        let done = if uploads == "atomic" { "published" } else { "written" };
+        let told = |path: &str| -> Vec<(String, u64)> {
+            let lines =
+                lines(&host).into_iter().filter(|line| line["path"] == path && line["bytes"].is_u64());
+            lines
+                .map(|line| (line["message"].as_str().unwrap().into(), line["bytes"].as_u64().unwrap()))
+                .collect()
+        };
+        assert_eq!(told("/closed"), [(done.to_owned(), 400)]);
+        assert_eq!(told("/refused"), [("failed".to_owned(), 300)]);
+        assert_eq!(told("/cut"), [("not finished".to_owned(), 10)]);
+        assert_eq!(told("/refused and cut"), [("failed".to_owned(), 10)]);
+        assert!(line(&host, "failed", "/refused")["why"].as_str().unwrap().contains("refused needs"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -256,7 +256,7 @@ async fn scp_speaks_sftp_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_that_are_published_whole() {
-    let host = Host::with_user("ann", "sftp-uploads = \"atomic\"").await.unwrap();
+    let host = Host::with_user("ann", "quota = \"20 MiB\"\nsftp-uploads = \"atomic\"").await.unwrap();
     let Some(ssh) = OpenSsh::new("uploads_that_are_published_whole", &host) else { return };
     let content = noise(3 * MIB, "f");
     fs::write(ssh.here("f"), &content).unwrap();
@@ -266,5 +266,61 @@ async fn uploads_that_are_published_whole() {
         assert!(fs::read(ssh.there(name)).unwrap() == content, "{name}");
     }
     assert!(ssh.there("l").is_symlink());
+    // scp writes over the old file and sets its length at the end.
+    for length in [MIB, 5 * MIB, 0] {
+        let content = noise(length, "scp");
+        fs::write(ssh.here("s"), &content).unwrap();
+        let outcome = ssh.scp(&["-q", "s", "ann@127.0.0.1:f"]);
+        assert_eq!((outcome.code, outcome.err().as_str()), (Some(0), ""), "{length}: {outcome}");
+        assert!(fs::read(ssh.there("f")).unwrap() == content, "{length}");
+    }
+    fs::write(ssh.here("s"), noise(21 * MIB, "much")).unwrap();
+    let outcome = ssh.scp(&["-q", "s", "ann@127.0.0.1:g"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(fs::read(ssh.there("g")).unwrap() == content);
+    // What was uploaded by other means can be completed.
+    fs::write(ssh.there("part"), &content[..MIB]).unwrap();
+    ssh.does("reput f part");
+    assert!(fs::read(ssh.there("part")).unwrap() == content);
     assert_eq!(names(&ssh.there(".sshome-staging")).unwrap().len(), 0);
+}
+
+/// A file that its mode forbids to write to is written by who makes it. To root nothing is forbidden: these
+/// show something only under an ordinary account.
+#[tokio::test(flavor = "multi_thread")]
+async fn read_only_files_and_folders_are_stored() {
+    for uploads in ["in-place", "atomic"] {
+        let host = Host::with_user("ann", &format!("sftp-uploads = \"{uploads}\"")).await.unwrap();
+        let Some(ssh) = OpenSsh::new("read_only_files_and_folders_are_stored", &host) else { return };
+        let content = noise(MIB, "read-only");
+        fs::create_dir_all(ssh.here("tree/closed")).unwrap();
+        for name in ["ro", "tree/ro", "tree/closed/ro"] {
+            fs::write(ssh.here(name), &content).unwrap();
+            set_mode(ssh.here(name), 0o444).unwrap();
+        }
+        set_mode(ssh.here("tree/closed"), 0o555).unwrap();
+        ssh.does(
+            "put ro\nput -p ro kept\nput -f ro flushed\nput -R tree put\nput -pR tree put-p\ncp ro copied",
+        );
+        for (options, name) in [("-q", "scp"), ("-qp", "scp-p"), ("-qO", "old"), ("-qOp", "old-p")] {
+            let outcome = ssh.scp(&[options, "ro", &format!("ann@127.0.0.1:{name}-ro")]);
+            assert_eq!((outcome.code, outcome.err().as_str()), (Some(0), ""), "{options}: {outcome}");
+            let outcome = ssh.scp(&[options, "-r", "tree", &format!("ann@127.0.0.1:{name}")]);
+            assert_eq!((outcome.code, outcome.err().as_str()), (Some(0), ""), "{options} -r: {outcome}");
+        }
+        let files = ["ro", "kept", "flushed", "copied", "scp-ro", "scp-p-ro", "old-ro", "old-p-ro"];
+        let trees = ["put", "put-p", "scp", "scp-p", "old", "old-p"];
+        let within = trees.iter().flat_map(|tree| [format!("{tree}/ro"), format!("{tree}/closed/ro")]);
+        for name in files.into_iter().map(str::to_owned).chain(within) {
+            assert!(fs::read(ssh.there(&name)).unwrap() == content, "{uploads}: {name}");
+            assert_eq!(mode(ssh.there(&name)).unwrap(), 0o444, "{uploads}: {name}");
+        }
+        for tree in ["put-p", "scp-p", "old-p"] {
+            assert_eq!(mode(ssh.there(&format!("{tree}/closed"))).unwrap(), 0o555, "{uploads}: {tree}");
+        }
+        // Or nobody but root could remove them.
+        for tree in [ssh.here("tree"), ssh.there("")] {
+            assert!(Command::new("chmod").args(["-R", "u+w"]).arg(tree).status().unwrap().success());
+        }
+    }
 }

@@ -131,6 +131,8 @@ pub fn run(config: Config) -> Result<(), Error> {
     let preparation = Preparation::begin(&config)?;
     let privileged = Privileged::acquire(&config).map_err(|error| other_server(&config).unwrap_or(error))?;
     let notifier = Notifier::from_environment();
+    // It is in /proc, which the server cannot read later.
+    crate::home::umask();
     let confinement = preparation.confine(&config)?;
     let _log = log::begin(&config.log)?;
     confinement.tell();

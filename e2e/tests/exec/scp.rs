@@ -136,6 +136,34 @@ async fn a_file_is_offered_and_sent_when_it_is_accepted() {
     assert!(sent.out().contains("C0640 7 f\ncontent\0"));
 }
 
+/// Most clients show and heed only what they are told in their own protocol, and not the standard error.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_the_command_line_is_said_in_the_protocol() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let reader = Host::with_user("ann", "access = \"read-only\"").await.unwrap();
+    for (host, line, why) in [
+        (&host, "scp -f *.txt", "nothing is expanded: quote the *"),
+        (&host, "scp -t a;b", "quote the ;"),
+        (&host, "scp -r -t 'x", "a ' is never closed"),
+        (&host, "scp -x -f f", "usage: "),
+        (&host, "scp -t", "usage: "),
+        (&host, "scp -t a b", "an scp client says -f, or -t and one name"),
+        (&host, "scp -pf", "usage: "),
+        (&host, "scp -f none", "no such file: /none"),
+        (&reader, "scp -t f", "this account may read and not write"),
+    ] {
+        let outcome = run(host, "ann", line, b"\0").await.unwrap();
+        assert_eq!(outcome.code, Some(1), "{line}: {outcome}");
+        let said = outcome.out();
+        assert!(said.starts_with("\u{1}scp: ") && said.ends_with('\n'), "{line}: {outcome}");
+        assert!(said.contains(why), "{line}: {outcome}");
+        assert_eq!(said.lines().count(), 1, "{line}: {outcome}");
+    }
+    // Any other command has its errors on the standard error alone.
+    let outcome = run(&host, "ann", "get *.txt", b"").await.unwrap();
+    assert_eq!((outcome.code, outcome.out().as_str()), (Some(2), ""), "{outcome}");
+}
+
 /// The names that an scp client can carry: all but those with the end of a line.
 fn plant_for_scp(top: &Path) {
     plant(top).unwrap();

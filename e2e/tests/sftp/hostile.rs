@@ -84,9 +84,8 @@ async fn what_has_no_id_ends_the_channel() {
     let stat = encoded(Request::Stat { path: b("/") });
     let init = [0, 0, 0, 5, 1, 0, 0, 0, 3].to_vec();
     for first in [
-        stat.clone(),                         // before INIT
-        [0, 0, 0, 5, 1, 0, 0, 0, 2].to_vec(), // a version that nobody speaks
-        [0, 0, 0, 3, 1, 0, 0].to_vec(),       // half an INIT
+        stat.clone(),                   // before INIT
+        [0, 0, 0, 3, 1, 0, 0].to_vec(), // half an INIT
     ] {
         let mut peer = SftpPeer::silent(&host, "ann").await.unwrap();
         peer.send_raw([first.clone(), stat.clone()].concat()).await.unwrap();
@@ -96,6 +95,27 @@ async fn what_has_no_id_ends_the_channel() {
         let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
         peer.send_raw([then.clone(), stat.clone()].concat()).await.unwrap();
         assert!(peer.next().await.unwrap().is_none(), "{then:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_version_with_anything_behind_it_is_answered_with_ours() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let with = |version, rest: &[u8]| packed(1, &[&[0, 0, 0, version], rest].concat());
+    for init in [
+        with(0, b""),
+        with(1, b""),
+        with(2, b""),
+        with(6, b""),
+        with(3, b"\0\0\0\x01n\0\0\0\x01d"),
+        with(3, b"?"),
+        with(3, b"\0\0\0\x01n"),
+        with(3, b"\xff\xff\xff\xff and more"),
+    ] {
+        let mut peer = SftpPeer::silent(&host, "ann").await.unwrap();
+        peer.send_raw(init.clone()).await.unwrap();
+        assert_eq!(peer.version().await.unwrap(), 3, "{init:?}");
+        assert_eq!(peer.put("f", b"content").await.unwrap(), None, "{init:?}");
     }
 }
 

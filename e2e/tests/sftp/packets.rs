@@ -175,6 +175,26 @@ async fn attributes_are_set() {
     peer.done(set(Attributes { owner, permissions: Some(0o700), ..none() })).await.unwrap();
     let alone = peer.refusal(set(Attributes { owner, ..none() })).await.unwrap().unwrap();
     assert_eq!(alone.0, StatusCode::PermissionDenied);
+    // Nothing is changed by an id of -1, or by those that the file has.
+    let meta = std::fs::metadata(&file).unwrap();
+    let open = peer.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
+    for (uid, gid, allowed) in [
+        (u32::MAX, u32::MAX, true),
+        (meta.uid(), u32::MAX, true),
+        (u32::MAX, meta.gid(), true),
+        (meta.uid(), meta.gid(), true),
+        (4711, u32::MAX, false),
+        (u32::MAX, 4711, false),
+    ] {
+        let attributes = Attributes { owner: Some(Owner { uid, gid }), ..none() };
+        let by_handle = Request::Fsetstat { handle: open.clone(), attributes: attributes.clone() };
+        for request in [set(attributes), by_handle] {
+            let refusal = peer.refusal(request).await.unwrap();
+            assert_eq!(refusal.is_none(), allowed, "{uid} {gid}: {refusal:?}");
+        }
+    }
+    let now = std::fs::metadata(&file).unwrap();
+    assert_eq!((now.uid(), now.gid()), (meta.uid(), meta.gid()));
     let handle = peer.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
     let attributes = Attributes { size: Some(1), permissions: Some(0o600), times, ..none() };
     peer.done(Request::Fsetstat { handle, attributes }).await.unwrap();
@@ -263,4 +283,45 @@ async fn a_name_that_is_too_long_is_said() {
     assert!(refusal.1.ends_with("the name is too long"), "{}", refusal.1);
     let nul = peer.refusal(Request::Remove { path: Bytes::from_static(b"a\0b") }).await.unwrap().unwrap();
     assert_eq!(nul.0, StatusCode::BadMessage);
+}
+
+/// Programs look for the words of OpenSSH's server in the texts.
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_begin_with_opensshs_words() {
+    let host = Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap();
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    assert_eq!(peer.put("f", b"content").await.unwrap(), None);
+    peer.done(Request::Mkdir { path: b("d"), attributes: Attributes::default() }).await.unwrap();
+    let file = peer.open("f", OpenFlags::READ).await.unwrap().unwrap();
+    let owner = Attributes { owner: Some(Owner { uid: 4711, gid: 4711 }), ..Attributes::default() };
+    let size = Attributes { size: Some(2 << 20), ..Attributes::default() };
+    for (request, text) in [
+        (Request::Lstat { path: b("/x") }, "No such file: /x"),
+        (Request::Opendir { path: b("none") }, "No such file: no such directory: /none"),
+        (
+            Request::Mkdir { path: b("none/d"), attributes: Attributes::default() },
+            "No such file: no such directory: /none",
+        ),
+        (Request::Stat { path: b("f/x") }, "No such file: wrong type: /f/x: not a directory"),
+        (
+            Request::Setstat { path: b("f"), attributes: owner },
+            "Permission denied: /f: its owner cannot be changed, all files here belong to the server",
+        ),
+        (Request::Setstat { path: b("f"), attributes: size }, "Failure: quota exceeded: f needs 2.0 MiB"),
+        (Request::Mkdir { path: b("d"), attributes: Attributes::default() }, "Failure: /d exists already"),
+        (Request::Remove { path: b("d") }, "Failure: wrong type: /d is a directory"),
+        (Request::Read { handle: file.clone(), offset: 7, length: 1 }, "End of file"),
+        (
+            Request::Write { handle: file.clone(), offset: 7, data: b("x").into() },
+            "Permission denied: /f: the handle was not opened for this",
+        ),
+        (Request::Close { handle: b("none") }, "Failure: no such handle is open"),
+        (Request::Lstat { path: b("\0") }, "Bad message: "),
+    ] {
+        let shown = format!("{request:?}");
+        let (_, told) = peer.refusal(request).await.unwrap().unwrap();
+        assert!(told.starts_with(text), "{shown}: {told}");
+    }
+    let closed = peer.ask(Request::Close { handle: file }).await.unwrap();
+    assert_eq!(sshome_e2e::sftp::refused(closed).unwrap(), (StatusCode::Ok, "Success".to_owned()));
 }

@@ -31,7 +31,7 @@ async fn assert_books(host: &Host) {
 fn assert_exceeded(refusal: Option<Refusal>) {
     let (code, text) = refusal.expect("it is over the quota");
     assert_eq!(code, StatusCode::Failure);
-    assert!(text.starts_with("quota exceeded: "), "{text}");
+    assert!(text.starts_with("Failure: quota exceeded: "), "{text}");
 }
 
 fn zeros(length: u64) -> Vec<u8> {
@@ -47,12 +47,15 @@ async fn writing_overwriting_and_appending() {
     let file = peer.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
     // Overwriting needs nothing; a byte more does not fit, and of a write that does not fit nothing is done.
     assert_eq!(peer.write(&file, MIB, &[1; 30_000]).await.unwrap(), None);
-    assert_exceeded(peer.write(&file, 10 * MIB, &[2]).await.unwrap());
-    assert_exceeded(peer.write(&file, 10 * MIB - 2, &[2; 3]).await.unwrap());
+    for (offset, data) in [(10 * MIB, &[2][..]), (10 * MIB - 2, &[2; 3])] {
+        let another = peer.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
+        assert_exceeded(peer.write(&another, offset, data).await.unwrap());
+    }
     assert_eq!(std::fs::read(host.home("ann").join("f")).unwrap()[(10 * MIB - 2) as usize..], [0, 0]);
     assert_books(&host).await;
     let append = peer.open("f", OpenFlags::WRITE | OpenFlags::APPEND).await.unwrap().unwrap();
     assert_exceeded(peer.write(&append, 0, &[3]).await.unwrap());
+    let append = peer.open("f", OpenFlags::WRITE | OpenFlags::APPEND).await.unwrap().unwrap();
     let size = |size| Attributes { size: Some(size), ..Attributes::default() };
     peer.done(Request::Fsetstat { handle: file.clone(), attributes: size(MIB) }).await.unwrap();
     assert_books(&host).await;
@@ -75,15 +78,52 @@ async fn writing_overwriting_and_appending() {
 #[tokio::test(flavor = "multi_thread")]
 async fn far_beyond_the_end() {
     let (host, mut peer) = ann().await;
-    let file = peer.open("f", ANEW).await.unwrap().unwrap();
     for offset in [10 << 30, u64::MAX - 1, i64::MAX as u64, 10 * MIB] {
+        let file = peer.open("f", ANEW).await.unwrap().unwrap();
         let refusal = peer.write(&file, offset, b"x").await.unwrap();
         assert_eq!(refusal.unwrap().0, StatusCode::Failure, "{offset}");
         assert_books(&host).await;
     }
+    let file = peer.open("f", ANEW).await.unwrap().unwrap();
     assert_exceeded(peer.write(&file, 10 << 30, b"x").await.unwrap());
+    let file = peer.open("f", ANEW).await.unwrap().unwrap();
     assert_eq!(peer.write(&file, 10 * MIB - 1, b"x").await.unwrap(), None);
     assert_books(&host).await;
+}
+
+/// OpenSSH's clients send many WRITEs ahead and keep the last status only: if room becomes free after one of
+/// them was refused, those that follow it must not make a file with a hole in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_write_that_was_refused_nothing_more_is_done_with_the_handle() {
+    let (host, mut peer) = ann().await;
+    let append = OpenFlags::WRITE | OpenFlags::CREAT | OpenFlags::APPEND;
+    for flags in [ANEW, ANEW | OpenFlags::READ, OpenFlags::WRITE | OpenFlags::CREAT, append] {
+        assert_eq!(peer.put("other", &zeros(10 * MIB - 1500)).await.unwrap(), None);
+        let file = peer.open("f", flags).await.unwrap().unwrap();
+        assert_eq!(peer.write(&file, 0, &[1; 1000]).await.unwrap(), None);
+        let refusal = peer.write(&file, 1000, &[2; 1000]).await.unwrap();
+        assert_exceeded(refusal.clone());
+        peer.done(Request::Remove { path: b("other") }).await.unwrap();
+        assert_eq!(peer.write(&file, 2 * MIB, &[3; 1000]).await.unwrap(), refusal);
+        let attributes = Attributes { size: Some(2 * MIB), ..Attributes::default() };
+        let size = Request::Fsetstat { handle: file.clone(), attributes };
+        assert_eq!(peer.refusal(size).await.unwrap(), refusal);
+        let fsync = Request::Extended(Extended::Fsync { handle: file.clone() });
+        assert_eq!(peer.refusal(fsync).await.unwrap(), refusal);
+        let from = peer.open("f", OpenFlags::READ).await.unwrap().unwrap();
+        let (to, to_offset) = (file.clone(), 3 * MIB);
+        let copy = Extended::CopyData { from: from.clone(), from_offset: 0, length: 10, to, to_offset };
+        assert_eq!(peer.refusal(Request::Extended(copy)).await.unwrap(), refusal);
+        peer.close(from).await.unwrap();
+        // What is no change of the content may be asked for, and closing tells once more.
+        peer.done(Request::Fsetstat { handle: file.clone(), attributes: Attributes::default() })
+            .await
+            .unwrap();
+        assert_eq!(peer.refusal(Request::Close { handle: file }).await.unwrap(), refusal);
+        assert_eq!(std::fs::read(host.home("ann").join("f")).unwrap(), [1; 1000]);
+        assert_books(&host).await;
+        peer.done(Request::Remove { path: b("f") }).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,14 +131,15 @@ async fn copies_links_and_renames() {
     let (host, mut peer) = ann().await;
     assert_eq!(peer.put("f", &zeros(6 * MIB)).await.unwrap(), None);
     let from = peer.open("f", OpenFlags::READ).await.unwrap().unwrap();
-    let to = peer.open("g", ANEW).await.unwrap().unwrap();
-    let copy = |length| {
+    let copy = |length, to: &Bytes| {
         let (from, to) = (from.clone(), to.clone());
         Request::Extended(Extended::CopyData { from, from_offset: 0, length, to, to_offset: 0 })
     };
-    assert_exceeded(peer.refusal(copy(0)).await.unwrap());
+    let to = peer.open("g", ANEW).await.unwrap().unwrap();
+    assert_exceeded(peer.refusal(copy(0, &to)).await.unwrap());
     assert_books(&host).await;
-    peer.done(copy(4 * MIB)).await.unwrap();
+    let to = peer.open("g", ANEW).await.unwrap().unwrap();
+    peer.done(copy(4 * MIB, &to)).await.unwrap();
     assert_books(&host).await;
     // A second name holds nothing.
     peer.done(Request::Extended(Extended::Hardlink { from: b("f"), to: b("h") })).await.unwrap();
@@ -146,6 +187,7 @@ async fn two_handles_on_one_file() {
     let attributes = Attributes { size: Some(0), ..Attributes::default() };
     other.done(Request::Fsetstat { handle: two, attributes }).await.unwrap();
     assert_books(&host).await;
+    let one = peer.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
     assert_eq!(peer.write(&one, 10 * MIB - 1, b"1").await.unwrap(), None);
     assert_books(&host).await;
 }
@@ -164,7 +206,7 @@ async fn eight_writers_at_the_limit() {
             while peer.write(&file, written, &[writer; 9_973]).await.unwrap().is_none() {
                 written += 9_973;
             }
-            peer.close(file).await.unwrap();
+            assert_exceeded(peer.refusal(Request::Close { handle: file }).await.unwrap());
             written
         });
     }

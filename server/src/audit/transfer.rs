@@ -4,8 +4,8 @@ use super::{Audit, READS, shown, tell};
 use crate::operations::Error;
 use sshome_wire::{Digest, RemotePath};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Which way the bytes go.
@@ -60,6 +60,8 @@ struct State {
     total: Option<u64>,
     done: AtomicU64,
     begun: Instant,
+    /// Why it failed, if it did before its end.
+    failure: OnceLock<String>,
 }
 
 impl Transfers {
@@ -79,13 +81,13 @@ impl Transfers {
     }
 }
 
-/// A file on its way. If it is dropped before it is said to be done, it was cut off.
+/// A file on its way. Dropping it before it is said to be done logs it as cut, or as failed if part of it was
+/// refused.
 #[derive(Debug)]
 pub struct Transfer {
     audit: Audit,
     id: u64,
     state: Arc<State>,
-    refused: AtomicBool,
     ended: bool,
 }
 
@@ -97,11 +99,12 @@ impl Transfer {
         total: Option<u64>,
     ) -> Transfer {
         let (done, begun) = (AtomicU64::new(0), Instant::now());
-        let state = Arc::new(State { direction, path: path.clone(), total, done, begun });
+        let state =
+            Arc::new(State { direction, path: path.clone(), total, done, begun, failure: OnceLock::new() });
         let transfers = &audit.0.transfers;
         let id = transfers.next.fetch_add(1, Relaxed);
         transfers.under_way().insert(id, Arc::clone(&state));
-        Transfer { audit, id, state, refused: AtomicBool::new(false), ended: false }
+        Transfer { audit, id, state, ended: false }
     }
 
     /// Notes bytes that were there already and are not sent again.
@@ -115,9 +118,10 @@ impl Transfer {
         self.audit.metrics().bytes(self.state.direction, bytes);
     }
 
-    /// Notes that something was not allowed; it is told of once.
+    /// Notes that part of it was refused or failed: then it comes to nothing, or to less than it should. Only
+    /// the first failure is logged.
     pub fn refused(&self, error: &Error) {
-        if matches!(error, Error::Quota { .. }) && !self.refused.swap(true, Relaxed) {
+        if self.state.failure.set(error.to_string()).is_ok() {
             self.audit.refused(error);
         }
     }
@@ -157,12 +161,16 @@ impl Transfer {
         }
     }
 
+    /// A file that was open was not closed by the client: its connection was lost, or its channel ended.
+    pub fn cut(mut self, changed: bool) {
+        // Where nothing was moved nothing is logged.
+        self.ended = self.bytes() == 0 && !changed;
+    }
+
     /// It came to nothing.
-    pub fn failed(mut self, why: &Error) {
-        self.end("failed");
-        let (direction, path, bytes) = (self.state.direction.name(), &self.state.path, self.bytes());
-        let seconds = self.lasted().as_secs_f64();
-        tell!(self.audit, "failed", direction, path = shown(path.as_bytes()), bytes, seconds, why = %why);
+    pub fn failed(self, why: &Error) {
+        // An earlier failure is the cause of this one. Dropping it logs the failure.
+        let _ = self.state.failure.set(why.to_string());
     }
 
     fn bytes(&self) -> u64 {
@@ -192,10 +200,18 @@ impl Drop for Transfer {
         if self.ended {
             return;
         }
-        self.end("cut");
+        let failure = self.state.failure.get().cloned();
+        self.end(if failure.is_some() { "failed" } else { "cut" });
         let (direction, path) = (self.state.direction.name(), &self.state.path);
         let (bytes, seconds) = (self.bytes(), self.lasted().as_secs_f64());
-        tell!(self.audit, "not finished", direction, path = shown(path.as_bytes()), bytes, seconds);
+        match failure {
+            Some(why) => {
+                tell!(self.audit, "failed", direction, path = shown(path.as_bytes()), bytes, seconds, why)
+            }
+            None => {
+                tell!(self.audit, "not finished", direction, path = shown(path.as_bytes()), bytes, seconds)
+            }
+        }
     }
 }
 
@@ -220,5 +236,32 @@ mod tests {
         upload.published(7, None, false);
         download.closed(false);
         assert!(audit.transfers().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_closed_one_that_is_cut_and_one_that_failed_are_counted_apart() {
+        let metrics = Arc::new(crate::metrics::Metrics::default());
+        let audit = Audit::new(7, "192.0.2.1:5".parse().unwrap(), Arc::clone(&metrics), Arc::default());
+        let path = RemotePath::root().join(b"a").unwrap();
+        let begin = |bytes| {
+            let upload = audit.transfer(Direction::Upload, &path, None);
+            upload.moved(bytes);
+            upload
+        };
+        begin(1).closed(true);
+        begin(1).cut(true);
+        drop(begin(1));
+        // Where nothing has happened nothing is counted.
+        begin(0).cut(false);
+        begin(0).closed(false);
+        let refused = begin(1);
+        refused.refused(&Error::ReadOnly);
+        refused.cut(true);
+        begin(1).failed(&Error::ReadOnly);
+        let text = metrics.render(&crate::metrics::Moment::default());
+        for (result, count) in [("done", 1), ("cut", 2), ("failed", 2)] {
+            let line = format!("sshomed_files_total{{direction=\"upload\",result=\"{result}\"}} {count}");
+            assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::filling;
 use super::{Home, Location, Result, file_id};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, Timestamps};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Timestamps};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 
@@ -76,6 +76,14 @@ impl Entry {
         Ok(rustix::fs::chmodat(CWD, itself, permissions(&self.stat, mode) | least, AtFlags::empty())?)
     }
 
+    /// Sets the group.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_group(&self, group: Gid) -> Result<()> {
+        Ok(rustix::fs::chownat(&self.handle, c"", None, Some(group), AtFlags::EMPTY_PATH)?)
+    }
+
     /// Sets the times.
     ///
     /// # Errors
@@ -86,9 +94,13 @@ impl Entry {
 }
 
 /// What becomes of a mode that a user asks for: no set-id bits, and a directory stays one that its
-/// owner can look into, or it could not be counted.
+/// owner can look into, or it could not be counted. Its set-group and sticky bits are the administrator's, and
+/// stay as they are.
 #[must_use]
 pub fn permissions(stat: &Stat, mode: u32) -> Mode {
-    let least = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory { LEAST } else { 0 };
-    Mode::from_raw_mode((mode & 0o777) | least)
+    let kept = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => LEAST | stat.st_mode & 0o3000,
+        _ => 0,
+    };
+    Mode::from_raw_mode(mode & 0o777 | kept)
 }

@@ -1,9 +1,9 @@
 //! Directories that are filled although their mode forbids it.
 
-use super::entry::LEAST;
+use super::entry::{LEAST, permissions};
 use super::{Location, Result};
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, Stat, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
+use rustix::fs::{Stat, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 use rustix::io::Errno;
 use sshome_wire::Time;
 
@@ -33,7 +33,7 @@ impl Filling {
     pub fn begin(self, new: &Location) -> Result<()> {
         let directory = new.open_directory()?;
         // All of it: the server's own mask is for what nobody has given a mode.
-        rustix::fs::fchmod(&directory, Mode::from_raw_mode(self.0 | OPEN))?;
+        set_mode(&directory, self.0 | OPEN)?;
         if self.is_closed() { self.note(&directory).map(drop) } else { Ok(()) }
     }
 
@@ -54,9 +54,9 @@ impl Filling {
             return Ok(());
         }
         // The attribute takes the right to write.
-        rustix::fs::fchmod(&directory, Mode::from_raw_mode(self.0 | OPEN))?;
+        set_mode(&directory, self.0 | OPEN)?;
         if !self.note(&directory)? {
-            rustix::fs::fchmod(&directory, Mode::from_raw_mode(closed))?;
+            set_mode(&directory, closed)?;
         }
         Ok(())
     }
@@ -84,7 +84,7 @@ impl Filling {
 pub fn finish_directory(directory: &OwnedFd, mtime: Time) -> Result<()> {
     if let Some(mode) = noted(directory) {
         rustix::fs::fremovexattr(directory, NAME)?;
-        rustix::fs::fchmod(directory, Mode::from_raw_mode(mode | LEAST))?;
+        set_mode(directory, mode | LEAST)?;
     }
     let last_modification = Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() };
     let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
@@ -118,6 +118,11 @@ pub fn open_to_owner(location: &Location, stat: &Stat) -> Result<()> {
     if stat.st_mode & OPEN == OPEN {
         return Ok(());
     }
-    let open = Mode::from_raw_mode((stat.st_mode & 0o777) | OPEN);
-    Ok(rustix::fs::fchmod(location.open_directory()?, open)?)
+    set_mode(&location.open_directory()?, stat.st_mode & 0o777 | OPEN)
+}
+
+/// Sets a directory's permissions. The bit that gives its group to new files, and the sticky bit, stay.
+fn set_mode(directory: &OwnedFd, mode: u32) -> Result<()> {
+    let mode = permissions(&rustix::fs::fstat(directory)?, mode);
+    Ok(rustix::fs::fchmod(directory, mode)?)
 }

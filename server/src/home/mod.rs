@@ -6,11 +6,13 @@
 //! `RESOLVE_NO_MAGICLINKS`), also when someone swaps a directory for a link meanwhile. Checks of
 //! path strings do not stand for it, and there are none, but for the staging folder's name.
 
+mod acl;
 mod canonical;
 mod descriptors;
 mod entry;
 mod filling;
 mod homes;
+mod inherit;
 mod listing;
 mod prepare;
 mod resolve;
@@ -27,6 +29,7 @@ pub use descriptors::{DescriptorPermit, Exhausted};
 pub use entry::{Entry, permissions};
 pub use filling::{Filling, finish_directory, open_to_owner};
 pub use homes::{Homes, Prepared, limits};
+pub use inherit::{Permissions, umask};
 pub use listing::{Attributes, DirectoryReader};
 pub use prepare::{PrepareError, Unavailable, examine_home};
 pub use resolve::{EntryId, Location, regular};
@@ -41,8 +44,8 @@ pub use tree::{TREE_DESCRIPTORS, Tree, TreeItem};
 use descriptors::UserDescriptors;
 
 use crate::quota::{FileId, Replaced};
-use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Mode, OFlags, Stat, StatVfs};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, StatVfs, StatxFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -219,6 +222,18 @@ impl Home {
         Ok(rustix::fs::fstatvfs(&self.top)?)
     }
 
+    /// Whether what is staged can get a name there: a rename does not leave its mount. Where nothing can be
+    /// staged, nothing is in the way.
+    ///
+    /// # Errors
+    /// If the kernel does not tell.
+    pub fn shares_mount(&self, target: &Location) -> Result<bool> {
+        match &self.staging {
+            Some(area) => Ok(area.mount() == MountId::of(target.dir())?),
+            None => Ok(true),
+        }
+    }
+
     fn is_staging(&self, stat: &Stat) -> bool {
         self.staging.as_ref().is_some_and(|area| area.id() == file_id(stat))
     }
@@ -228,6 +243,22 @@ impl Home {
 #[must_use]
 pub fn file_id(stat: &Stat) -> FileId {
     FileId { device: stat.st_dev, inode: stat.st_ino }
+}
+
+/// A mount, and the device of what is in it: a filesystem can be mounted in several places, and one mount can
+/// hold several devices, as those of btrfs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct MountId {
+    /// 0 on kernels before 5.8, which do not tell.
+    number: u64,
+    device: (u32, u32),
+}
+
+impl MountId {
+    fn of(dir: impl AsFd) -> Result<MountId> {
+        let stat = rustix::fs::statx(dir, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+        Ok(MountId { number: stat.stx_mnt_id, device: (stat.stx_dev_major, stat.stx_dev_minor) })
+    }
 }
 
 /// The bytes and entries that go when one name of what `stat` tells of is removed: a file with
@@ -250,8 +281,8 @@ pub fn length(stat: &Stat) -> u64 {
     u64::try_from(stat.st_size).unwrap_or(0)
 }
 
-/// A new directory's permissions.
-const NEW_DIRECTORY: Mode = Mode::from_raw_mode(0o755);
+/// A new directory's permissions, less what the umask or its parent's default access control list denies.
+const NEW_DIRECTORY: Mode = Mode::from_raw_mode(0o777);
 
 impl Location {
     /// What is there; a link is told of as itself.

@@ -3,7 +3,9 @@
 //! A staged file of a random name holds the bytes. One that can be resumed has a record beside it
 //! that says what it is a part of: then it outlives the session, and the server.
 
-use super::{DescriptorPermit, EntryId, Error, Home, Location, Mark, Names, Result, file_id, length};
+use super::{
+    DescriptorPermit, EntryId, Error, Home, Location, Mark, MountId, Names, Result, file_id, length,
+};
 use crate::quota::FileId;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -27,6 +29,7 @@ const MAGIC: &[u8; 8] = b"sshome\0\x02";
 pub(super) struct Area {
     dir: Arc<OwnedFd>,
     id: FileId,
+    mount: MountId,
 }
 
 /// What a staged file is a part of.
@@ -154,11 +157,16 @@ impl Area {
             result => result?,
         };
         let id = file_id(&rustix::fs::fstat(&dir)?);
-        Ok(Some(Area { dir: Arc::new(dir), id }))
+        let mount = MountId::of(&dir)?;
+        Ok(Some(Area { dir: Arc::new(dir), id, mount }))
     }
 
     pub(super) fn id(&self) -> FileId {
         self.id
+    }
+
+    pub(super) fn mount(&self) -> MountId {
+        self.mount
     }
 
     /// What an ended server has left that can be resumed. Everything else is removed. No session may

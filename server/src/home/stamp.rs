@@ -2,7 +2,7 @@
 
 use super::Result;
 use rustix::fd::AsFd;
-use rustix::fs::{Stat, XattrFlags};
+use rustix::fs::{Mode, Stat, XattrFlags};
 use rustix::io::Errno;
 use sshome_wire::Digest;
 
@@ -26,7 +26,7 @@ impl Stamp {
         let stat = rustix::fs::fstat(&file)?;
         let mut value = digest.0.to_vec();
         value.extend_from_slice(&facts(&stat));
-        match rustix::fs::fsetxattr(file, NAME, &value, XattrFlags::empty()) {
+        match as_writable(&file, || rustix::fs::fsetxattr(&file, NAME, &value, XattrFlags::empty())) {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSPC | Errno::DQUOT | Errno::PERM) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -38,7 +38,7 @@ impl Stamp {
     /// # Errors
     /// The kernel's. A file without a stamp is none.
     pub fn remove(file: impl AsFd) -> Result<()> {
-        match rustix::fs::fremovexattr(file, NAME) {
+        match as_writable(&file, || rustix::fs::fremovexattr(&file, NAME)) {
             Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -55,6 +55,23 @@ impl Stamp {
     }
 }
 
+/// Changes an extended attribute of a file whose mode may forbid it. A file that is created read-only can be
+/// written through the handle that created it, but its attributes cannot be changed through any: then it is
+/// writable for its owner while `change` runs.
+fn as_writable(file: impl AsFd, change: impl Fn() -> rustix::io::Result<()>) -> rustix::io::Result<()> {
+    let refused = match change() {
+        Err(error @ (Errno::ACCESS | Errno::PERM)) => error,
+        result => return result,
+    };
+    let mode = Mode::from_raw_mode(rustix::fs::fstat(&file)?.st_mode & 0o7777);
+    if mode.contains(Mode::WUSR) || rustix::fs::fchmod(&file, mode | Mode::WUSR).is_err() {
+        return Err(refused);
+    }
+    let changed = change();
+    rustix::fs::fchmod(&file, mode)?;
+    changed
+}
+
 fn facts(stat: &Stat) -> [u8; 20] {
     let mut facts = [0; 20];
     let (size, time) = facts.split_at_mut(8);
@@ -68,6 +85,7 @@ fn facts(stat: &Stat) -> [u8; 20] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::OFlags;
     use std::io::Write;
 
     #[test]
@@ -81,5 +99,21 @@ mod tests {
         assert_eq!(Stamp::read(&file, &stat), supported.then_some(Digest([7; 32])));
         file.write_all(b"more").unwrap();
         assert_eq!(Stamp::read(&file, &rustix::fs::fstat(&file).unwrap()), None);
+    }
+
+    #[test]
+    fn a_read_only_file_is_stamped_through_a_handle_that_can_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        for mode in [0o444, 0o400, 0o000] {
+            let mode = Mode::from_raw_mode(mode);
+            let file = rustix::fs::open(dir.path().join(format!("{mode:?}")), flags, mode).unwrap();
+            Stamp::write(&file, Digest([7; 32])).unwrap();
+            Stamp::remove(&file).unwrap();
+            Stamp::remove(&file).unwrap();
+            let stat = rustix::fs::fstat(&file).unwrap();
+            assert_eq!(Mode::from_raw_mode(stat.st_mode & 0o7777), mode);
+            assert_eq!(Stamp::read(&file, &stat), None);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::error::Context;
 use super::{Error, OpenFile, OpenMode, Result, User};
 use crate::home::{self, permissions};
-use rustix::fs::{FileType, Stat, Timespec, Timestamps};
+use rustix::fs::{FileType, Gid, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 use sshome_wire::{RemotePath, Time};
 use std::fs::File;
@@ -17,16 +17,16 @@ pub struct SetAttributes {
     pub mode: Option<u32>,
     /// When it was last read, and when its content last changed.
     pub times: Option<(Time, Time)>,
-    /// User and group. Nothing can change them: see [`set_attributes`].
+    /// User and group; [`u32::MAX`] leaves one as it is. See [`set_attributes`].
     pub owner: Option<(u32, u32)>,
 }
 
-/// Sets attributes of what is at a path. `follow` says whether a link at its end is followed. An owner is
-/// passed over if it is the owner already, or comes along with something else: clients send it as a matter
-/// of course.
+/// Sets attributes of what is at a path. `follow` says whether a link at its end is followed. The owner stays,
+/// and the group can only become another one of the server's own: what else is asked for is passed over if it
+/// comes along with something else, since clients send it as a matter of course.
 ///
 /// # Errors
-/// If only another owner was asked for, a size is given for what is no regular file or exceeds the quota, or
+/// If only another owner, or a group that is not the server's, was asked for, a size is given for what is no regular file or exceeds the quota, or
 /// nothing is there.
 pub fn set_attributes(user: &User, path: &RemotePath, follow: bool, wanted: &SetAttributes) -> Result<()> {
     user.require_write()?;
@@ -37,10 +37,11 @@ pub fn set_attributes(user: &User, path: &RemotePath, follow: bool, wanted: &Set
             return Err(Errno::INVAL).of_file(path);
         }
         let mode = OpenMode { write: true, ..OpenMode::default() };
-        // It tells of itself when it is closed.
-        return OpenFile::open(user, path, mode)?.set_attributes(user, wanted);
+        let file = OpenFile::open(user, path, mode)?;
+        file.set_attributes(user, wanted)?;
+        return file.finish(user);
     }
-    wanted.check_owner(path, entry.stat())?;
+    wanted.set_owner(path, entry.stat(), |group| entry.set_group(group))?;
     // A link has no mode; who asks for its times as well wants those.
     if let Some(mode) = wanted.mode.filter(|_| !is_link || wanted.times.is_none()) {
         entry.set_mode(mode).of_file(path)?;
@@ -53,13 +54,21 @@ pub fn set_attributes(user: &User, path: &RemotePath, follow: bool, wanted: &Set
 }
 
 impl SetAttributes {
-    /// Refuses another owner, if that is all that is wanted.
-    pub(super) fn check_owner(&self, path: &RemotePath, stat: &Stat) -> Result<()> {
+    /// Sets the group with `set`, as chown(2) would for an account that is not root. What is not allowed is
+    /// refused, if that is all that is wanted.
+    pub(super) fn set_owner(
+        &self,
+        path: &RemotePath,
+        stat: &Stat,
+        set: impl FnOnce(Gid) -> home::Result<()>,
+    ) -> Result<()> {
+        let Some((owner, group)) = self.owner else { return Ok(()) };
+        let other = |wanted: u32, is: u32| wanted != is && wanted != u32::MAX;
+        let group = other(group, stat.st_gid).then(|| Gid::from_raw(group));
+        let done =
+            !other(owner, stat.st_uid) && group.is_none_or(|group| is_own_group(group) && set(group).is_ok());
         let alone = self.size.is_none() && self.mode.is_none() && self.times.is_none();
-        match self.owner {
-            Some(owner) if alone && owner != (stat.st_uid, stat.st_gid) => Err(Error::Owner(path.clone())),
-            _ => Ok(()),
-        }
+        if done || !alone { Ok(()) } else { Err(Error::Owner(path.clone())) }
     }
 
     /// Sets mode and times of an open regular file.
@@ -78,4 +87,10 @@ impl SetAttributes {
         let (accessed, modified) = self.times?;
         Some(Timestamps { last_access: timespec(accessed), last_modification: timespec(modified) })
     }
+}
+
+/// Whether the server is in a group.
+fn is_own_group(group: Gid) -> bool {
+    group == rustix::process::getegid()
+        || rustix::process::getgroups().is_ok_and(|groups| groups.contains(&group))
 }

@@ -23,8 +23,21 @@ impl CopyData {
     /// that is not copied. Both may be the same file, or the same handle.
     ///
     /// # Errors
-    /// If the ranges are in one file and overlap, or the quota cannot hold the result.
+    /// If the ranges are in one file and overlap, or the quota cannot hold the result. Then all later changes
+    /// through the handle `target` fail, as after a write that failed.
     pub fn begin(
+        user: &User,
+        source: &OpenFile,
+        from_offset: u64,
+        length_wanted: u64,
+        target: &OpenFile,
+        to_offset: u64,
+    ) -> Result<CopyData> {
+        CopyData::prepare(user, source, from_offset, length_wanted, target, to_offset)
+            .map_err(|error| target.fail(error))
+    }
+
+    fn prepare(
         user: &User,
         source: &OpenFile,
         from_offset: u64,
@@ -49,13 +62,15 @@ impl CopyData {
     /// copied: fewer than asked for if the source has ended before.
     ///
     /// # Errors
-    /// If the quota or the disk does not take them. Those before are copied.
+    /// If the source cannot be read, or the quota or the disk does not take them. Those before are copied, and
+    /// all later changes through the handle `target` fail.
     pub fn step(&mut self, source: &OpenFile, target: &OpenFile, most: u64) -> Result<Option<u64>> {
         let until = self.done.saturating_add(most);
         while self.left > 0 && self.done < until {
             self.buffer.clear();
             let most = usize::try_from(self.left).unwrap_or(CHUNK).min(CHUNK);
-            let read = source.look_at(self.from, &mut self.buffer, most)? as u64;
+            let read = source.look_at(self.from, &mut self.buffer, most);
+            let read = read.map_err(|error| target.fail(error))? as u64;
             if read == 0 {
                 self.left = 0;
                 break;

@@ -8,6 +8,7 @@ use crate::quota::Exceeded;
 use rustix::io::Errno;
 use sshome_wire::display::Escaped;
 use sshome_wire::{RemotePath, Status};
+use std::sync::Arc;
 
 /// How many directories are looked at to find the one that is missing.
 const MAX_PARENTS: usize = 64;
@@ -72,6 +73,12 @@ pub enum Error {
     /// A file where a directory is needed.
     #[error("{0} exists and is not a directory")]
     NotDirectory(RemotePath),
+    /// What is staged cannot get a name there.
+    #[error("cannot store {0}: it is on a different mount than the home")]
+    OtherMount(RemotePath),
+    /// A file that is staged would have to be put together from too many pieces.
+    #[error("{0}: it is written in too many places for an atomic upload; write it in order")]
+    Scattered(RemotePath),
     /// The part that was to be gone on with is not there.
     #[error("no part of {0} is there to go on with; send it whole")]
     NoPart(RemotePath),
@@ -86,9 +93,9 @@ pub enum Error {
         /// What differs.
         why: &'static str,
     },
-    /// Part of what was to be written to a staged file could not be.
-    #[error("{0}: part of it was refused; nothing was published")]
-    NotWhole(RemotePath),
+    /// An earlier change of an open file failed, for this reason, so the file is not what it was to be.
+    #[error(transparent)]
+    Earlier(Arc<Error>),
     /// What is on the disk is not what was published.
     #[error("{0} is not what was stored: it has changed on the disk; restore it from a copy")]
     Rotten(RemotePath),
@@ -147,6 +154,15 @@ impl Error {
         }
     }
 
+    /// The error itself, or the earlier one that it repeats.
+    #[must_use]
+    pub fn cause(&self) -> &Error {
+        match self {
+            Error::Earlier(error) => error.cause(),
+            error => error,
+        }
+    }
+
     /// The status for the reply.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -160,10 +176,12 @@ impl Error {
             Error::StreamBusy(_) => Status::Busy,
             Error::GivenUp { status, .. } => *status,
             Error::Keys(error) => keys_status(error),
+            Error::Earlier(error) => error.status(),
             Error::IntoItself { .. }
             | Error::Partly { .. }
             | Error::NoPart(_)
-            | Error::NotWhole(_)
+            | Error::OtherMount(_)
+            | Error::Scattered(_)
             | Error::Overlap(_)
             | Error::TooManyDigests(_) => Status::Failed,
         }
@@ -227,7 +245,9 @@ fn disk_text(path: &RemotePath, error: &home::Error) -> String {
         home::Error::Os(Errno::IO) => {
             format!("{path}: the server's disk has failed to read or write; tell who runs the server")
         }
-        home::Error::Os(Errno::XDEV) => format!("{path} lies on another disk than its home"),
+        home::Error::Os(Errno::XDEV) => {
+            format!("{path} is on a different mount; copy it there and remove it here")
+        }
         home::Error::Os(Errno::LOOP) => format!("{path}: too many symbolic links"),
         home::Error::Os(Errno::NXIO) => format!("{path}: it is not a regular file"),
         other => format!("{path}: {other}"),

@@ -156,6 +156,17 @@ impl User {
     }
 }
 
+/// Refuses a target that nothing staged can be published at, before any data arrive.
+fn check_mount(user: &User, target: &Location, path: &RemotePath) -> Result<()> {
+    match user.home.shares_mount(target).of_directory(path)? {
+        true => Ok(()),
+        false => Err(Error::OtherMount(path.clone())),
+    }
+}
+
+/// A new file's permissions, less what the umask or its directory's default access control list denies.
+const NEW_FILE: u32 = 0o666;
+
 /// Quota and use, as `df` shows it.
 ///
 /// # Errors

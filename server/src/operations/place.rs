@@ -56,7 +56,13 @@ pub fn place(user: &User, placements: Vec<Placement>, made: Vec<Location>) -> (V
         let names = user.home.lock_names();
         for placement in placements {
             let (path, target) = (placement.path.clone(), placement.target.clone());
-            let result = data.of_file(&path).and_then(|()| publish(user, placement, &names));
+            let result = match data.of_file(&path) {
+                Ok(()) => publish(user, placement, &names),
+                Err(error) => {
+                    placement.transfer.failed(&error);
+                    Err(error)
+                }
+            };
             if result.is_ok() {
                 targets.extend(note(target, &mut directories));
             }
@@ -70,8 +76,13 @@ pub fn place(user: &User, placements: Vec<Placement>, made: Vec<Location>) -> (V
     let synced = sync_directories(user, &directories, mark);
     let results = results.into_iter().map(|result| {
         let (path, published) = result?;
-        synced.of_directory(&path)?;
-        published.tell();
+        match synced.of_directory(&path) {
+            Ok(()) => published.tell(),
+            Err(error) => {
+                published.transfer.failed(&error);
+                return Err(error);
+            }
+        }
         Ok(())
     });
     (results.collect(), synced.of_directory(&RemotePath::root()))
@@ -110,8 +121,25 @@ impl Published {
 /// Renames one file into place and books the difference to what it replaces.
 fn publish(user: &User, placement: Placement, names: &home::Names<'_>) -> Result<Published> {
     // What is bound last is dropped first: the staged file is gone before its room is free.
-    let Placement { path, target, mut reservation, staged, size, exclusive, digest, transfer, .. } =
-        placement;
+    let Placement { path, target, reservation, staged, size, exclusive, digest, transfer, .. } = placement;
+    match rename_into_place(user, path, &target, (reservation, size, exclusive), staged, names) {
+        Ok(replaced) => Ok(Published { transfer, size, digest, replaced }),
+        Err(error) => {
+            transfer.failed(&error);
+            Err(error)
+        }
+    }
+}
+
+/// Returns whether a file was replaced.
+fn rename_into_place(
+    user: &User,
+    path: RemotePath,
+    target: &Location,
+    (mut reservation, size, exclusive): (Reservation, u64, bool),
+    staged: Staged,
+    names: &home::Names<'_>,
+) -> Result<bool> {
     user.home.root().check().of_file(&path)?;
     let replaced = target.stat_if_any().of_file(&path)?;
     if let Some(stat) = &replaced
@@ -125,12 +153,12 @@ fn publish(user: &User, placement: Placement, names: &home::Names<'_>) -> Result
     // What was there when the upload began may have gone meanwhile, or be held open.
     let entries = u64::from(replaced.is_none());
     let old = match &replaced {
-        Some(stat) => freed(user, &target, stat, names).of_file(&path)?,
+        Some(stat) => freed(user, target, stat, names).of_file(&path)?,
         None => Freed::Nothing,
     };
     reservation.cover(size, entries, &old).map_err(over_quota(user, &path))?;
-    staged.publish(&target, names).of_file(&path)?;
+    staged.publish(target, names).of_file(&path)?;
     let change = Change { bytes: i64::try_from(size).unwrap_or(i64::MAX), entries: entries as i64 };
     reservation.commit_replacing(change, old);
-    Ok(Published { transfer, size, digest, replaced: replaced.is_some() })
+    Ok(replaced.is_some())
 }

@@ -2,11 +2,11 @@
 
 use super::error::{Context, errno, of_parent};
 use super::part::{CheckedPart, Draft, GoneOn};
-use super::{Error, Placement, Result, User, room};
+use super::{Error, NEW_FILE, Placement, Result, User, check_mount, room};
 use crate::audit::{Direction, Transfer};
-use crate::home::{Claim, Location, Record, Source, Staged, Stamp};
+use crate::home::{Claim, Location, Permissions, Record, Source, Staged, Stamp};
 use crate::quota::Reservation;
-use rustix::fs::{FileType, Mode, Stat, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fs::{FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
 use sshome_wire::{BLOCK, BlockHasher, Digest, End, Put, RemotePath, Status, StreamId, Time};
 use std::io::{Seek, SeekFrom, Write};
 
@@ -15,9 +15,6 @@ const LARGE: u64 = 1 << 20;
 
 /// What room is reserved at a time for an upload of unknown length, in bytes.
 const STEP: u64 = 1 << 20;
-
-/// A new file's permissions.
-const NEW_FILE: u32 = 0o644;
 
 /// A file that is being received. Dropping it leaves nothing behind, but for the part of a large
 /// file or of a stream, which can be gone on with.
@@ -29,7 +26,7 @@ pub struct Upload {
     hasher: BlockHasher,
     announced: Option<u64>,
     mtime: Option<Time>,
-    mode: u32,
+    permissions: Permissions,
     /// Bytes of a stream that its client was told of.
     told: u64,
     transfer: Transfer,
@@ -47,13 +44,24 @@ impl Upload {
         Upload::prepare(user, put, path, part, None, direction).inspect_err(|error| user.audit.refused(error))
     }
 
-    /// The same, from a file of the home.
+    /// The same, from a file of the home. Its mode is that of a new file.
     ///
     /// # Errors
     /// As [`Upload::begin`].
     pub(super) fn begin_copy(user: &User, put: &Put, path: RemotePath) -> Result<Upload> {
         let direction = Direction::Copy;
-        Upload::prepare(user, put, path, None, None, direction).inspect_err(|error| user.audit.refused(error))
+        let begun = Upload::prepare(user, put, path, None, None, direction);
+        begun.map(Upload::with_mode_of_new_file).inspect_err(|error| user.audit.refused(error))
+    }
+
+    /// Takes the put's mode as one that a file is created with: a file that is replaced keeps its own, and the
+    /// umask or the directory's default access control list apply.
+    #[must_use]
+    pub fn with_mode_of_new_file(mut self) -> Upload {
+        if let Permissions::Exact(mode) = self.permissions {
+            self.permissions = Permissions::Inherited(mode);
+        }
+        self
     }
 
     /// The same, from a stream.
@@ -90,6 +98,7 @@ impl Upload {
         if let Some(stat) = &replaced {
             refuse_what_is_no_file(stat, &path)?;
         }
+        check_mount(user, &target, &path)?;
         let exists = replaced.is_some();
         let record = record(user, put, &path, &target, stream);
         let (draft, hasher) = if put.resume == 0 {
@@ -117,13 +126,12 @@ impl Upload {
             draft.cut().of_file(&path)?;
             (draft, BlockHasher::after(digests))
         };
-        let old_mode = replaced.map_or(NEW_FILE, |stat| stat.st_mode);
-        let mode = put.mode.unwrap_or(old_mode) & 0o777;
+        let permissions = put.mode.map_or(Permissions::Inherited(NEW_FILE), Permissions::Exact);
         let told = draft.written;
         let transfer = user.audit.transfer(direction, &user.logged(&target, &path), put.size);
         transfer.skip(told);
         let (announced, mtime) = (put.size, put.mtime);
-        Ok(Upload { path, target, draft, hasher, announced, mtime, mode, told, transfer })
+        Ok(Upload { path, target, draft, hasher, announced, mtime, permissions, told, transfer })
     }
 
     /// Whether it comes from a stream.
@@ -187,7 +195,10 @@ impl Upload {
     /// If the sender gave it up, or sizes or digests differ. Then nothing is kept.
     pub fn finish(mut self, end: &End) -> Result<Placement> {
         let sealed = self.check(end).and_then(|digest| Ok((digest, self.seal(digest)?)));
-        let (digest, (staged, reservation, claim)) = sealed.inspect_err(|_| self.draft.spoil())?;
+        let (digest, (staged, reservation, claim)) = sealed.inspect_err(|error| {
+            self.transfer.refused(error);
+            self.draft.spoil();
+        })?;
         let Upload { path, target, transfer, draft, .. } = self;
         let size = draft.written;
         Ok(Placement {
@@ -243,7 +254,7 @@ impl Upload {
         }
         Stamp::write(file, digest).of_file(&self.path)?;
         // Last: a mode without write permission would keep even the owner from stamping.
-        rustix::fs::fchmod(file, Mode::from_raw_mode(self.mode)).of_file(&self.path)?;
+        staged.inherit(&self.target, self.permissions).of_file(&self.path)?;
         if self.draft.written >= LARGE {
             rustix::fs::fsync(file).of_file(&self.path)?;
         }

@@ -127,6 +127,44 @@ fn copy_data_is_counted_and_never_onto_itself() {
     world.assert_books(0);
 }
 
+/// Clients send many requests ahead, and some look only at the last answer.
+#[test]
+fn after_a_change_that_failed_all_others_through_the_handle_fail() {
+    for uploads in ["in-place", "atomic"] {
+        let world = World::new(&format!("quota = 100\nsftp-uploads = \"{uploads}\""));
+        let user = world.user();
+        put(&user, "other", &[1; 60]).unwrap();
+        let copy = |file: &OpenFile| {
+            let source = open(&user, "other", READ);
+            CopyData::begin(&user, &source, 0, 0, file, 0).map(drop)
+        };
+        type Change<'a> = &'a dyn Fn(&OpenFile) -> operations::Result<()>;
+        let failures: [Change<'_>; 3] =
+            [&|file| file.write_at(90, &[2; 11]), &|file| file.set_attributes(&user, &size(101)), &copy];
+        for (number, fail) in failures.into_iter().enumerate() {
+            let file = open(&user, &format!("f{number}"), UPLOAD);
+            file.write_at(0, &[2; 10]).unwrap();
+            if uploads == "atomic" && number == 2 {
+                // What a staged file lacks is known when it is written.
+                continue;
+            }
+            assert!(is_over_quota(fail(&file)), "{number}");
+            operations::remove(&user, &path("other")).unwrap();
+            // There is room now.
+            assert!(is_over_quota(file.write_at(10, &[2])), "{number}");
+            assert!(is_over_quota(file.set_attributes(&user, &size(10))), "{number}");
+            assert!(is_over_quota(file.sync()), "{number}");
+            assert!(is_over_quota(file.finish(&user)), "{number}");
+            put(&user, "other", &[1; 60]).unwrap();
+            let there = world.home().join(format!("f{number}"));
+            assert_eq!(there.exists(), uploads == "in-place", "{number}");
+            if there.exists() {
+                operations::remove(&user, &path(&format!("f{number}"))).unwrap();
+            }
+        }
+    }
+}
+
 #[test]
 fn a_hard_link_takes_an_entry_and_no_bytes() {
     let world = World::new("quota = 100\nmax-files = 2");
@@ -200,7 +238,7 @@ fn a_home_that_is_over_its_quota_may_become_smaller() {
     let file = open(&user, "g", WRITE);
     file.write_at(0, &[2; 50]).unwrap();
     assert!(is_over_quota(file.write_at(50, &[2])));
-    file.set_attributes(&user, &size(5)).unwrap();
+    open(&user, "g", WRITE).set_attributes(&user, &size(5)).unwrap();
     put(&user, "h", &[1]).unwrap();
     world.assert_books(0);
 }

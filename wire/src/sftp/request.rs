@@ -107,7 +107,8 @@ pub enum Request {
 
 impl ClientPacket {
     /// Reads a packet. What stands behind a request's last field is left alone, as OpenSSH does: rclone
-    /// 1.60 sends its whole buffer behind the data of a WRITE that did not fill it.
+    /// 1.60 sends its whole buffer behind the data of a WRITE that did not fill it. So is what follows the
+    /// version in an INIT and is no extension.
     ///
     /// # Errors
     /// If it is not what its kind says.
@@ -115,7 +116,12 @@ impl ClientPacket {
         let kind = packet.kind();
         if kind == kind::INIT {
             return packet.read(|fields| {
-                Ok(ClientPacket::Init { version: fields.u32()?, extensions: fields.extensions()? })
+                let version = fields.u32()?;
+                let mut extensions = Vec::new();
+                while let Ok(extension) = fields.extension() {
+                    extensions.push(extension);
+                }
+                Ok(ClientPacket::Init { version, extensions })
             });
         }
         let (id, request) = packet.read_with_id(|fields| Request::decode(kind, fields))?;

@@ -38,6 +38,22 @@ impl StatusCode {
         ]
     };
 
+    /// What OpenSSH's server says with it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            StatusCode::Ok => "Success",
+            StatusCode::Eof => "End of file",
+            StatusCode::NoSuchFile => "No such file",
+            StatusCode::PermissionDenied => "Permission denied",
+            StatusCode::Failure => "Failure",
+            StatusCode::BadMessage => "Bad message",
+            StatusCode::NoConnection => "No connection",
+            StatusCode::ConnectionLost => "Connection lost",
+            StatusCode::OpUnsupported => "Operation unsupported",
+        }
+    }
+
     /// The code of this number; [`StatusCode::Failure`] for one that version 3 does not have.
     #[must_use]
     pub fn of(number: u32) -> StatusCode {

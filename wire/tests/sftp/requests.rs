@@ -21,7 +21,10 @@ fn init() {
     let extended = ClientPacket::Init { version: 6, extensions };
     let wire = [&[0, 0, 0, 15, 1, 0, 0, 0, 6][..], &A, &B].concat();
     assert_eq!(sent(&extended), wire);
-    assert_eq!(ClientPacket::decode(packet(&wire).unwrap()), Ok(extended));
+    assert_eq!(ClientPacket::decode(packet(&wire).unwrap()), Ok(extended.clone()));
+    // What follows and is no extension is passed over, as OpenSSH's server does.
+    let odd = [&[0, 0, 0, 17, 1, 0, 0, 0, 6][..], &A, &B, &[0, 9]].concat();
+    assert_eq!(ClientPacket::decode(packet(&odd).unwrap()), Ok(extended));
     // There is no id to answer it with.
     let short = ClientPacket::decode(packet(&[0, 0, 0, 4, 1, 0, 0, 0]).unwrap());
     assert_eq!(short, Err(Malformed { kind: 1, id: None, flaw: Flaw::Short }));

@@ -2,12 +2,13 @@
 
 use super::super::attributes::SetAttributes;
 use super::super::error::{Context, of_parent};
-use super::super::{Error, Placement, Result, User, room};
-use super::{NEW_FILE, OpenMode, end_of, write_all};
+use super::super::{Error, NEW_FILE, Placement, Result, User, check_mount, room};
+use super::base::Base;
+use super::{OpenMode, end_of, write_all};
 use crate::audit::Transfer;
-use crate::home::{self, Location, Staged, Stamp, length};
+use crate::home::{self, Location, Permissions, Staged, Stamp, length};
 use crate::quota::Reservation;
-use rustix::fs::{Mode, Stat};
+use rustix::fs::Stat;
 use rustix::io::Errno;
 use sshome_wire::{BlockHasher, RemotePath};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,12 +25,13 @@ pub(super) struct Atomic {
 struct Draft {
     staged: Staged,
     room: Reservation,
-    /// Bytes that the file has.
+    /// Bytes that the staged file has.
     length: u64,
+    /// The old content, as far as it stays.
+    base: Option<Base>,
     /// Of all that was written, for as long as it comes in order.
     hasher: Option<BlockHasher>,
-    /// Whether nothing that was to be written is missing. Clients close a file also after a refusal.
-    whole: bool,
+    permissions: Permissions,
 }
 
 impl Atomic {
@@ -40,6 +42,7 @@ impl Atomic {
             false => user.home.locate_target(path).map(|(target, _)| target),
         };
         let target = target.map_err(of_parent(user, path))?;
+        check_mount(user, &target, path)?;
         let old = target.stat_if_any().of_file(path)?;
         match &old {
             Some(_) if mode.exclusive => return Err(Errno::EXIST).of_file(path),
@@ -48,58 +51,72 @@ impl Atomic {
         }
         let room = room::reserve(user, path, &target, 0, old.is_some())?;
         let staged = user.home.stage(None).of_file(path)?;
-        let permissions = old.map_or(mode.mode.unwrap_or(NEW_FILE), |stat| stat.st_mode) & 0o777;
-        rustix::fs::fchmod(staged.file(), Mode::from_raw_mode(permissions)).of_file(path)?;
-        let draft = Draft { staged, room, length: 0, hasher: Some(BlockHasher::new()), whole: true };
+        let permissions = Permissions::Inherited(mode.mode.unwrap_or(NEW_FILE));
+        // Now as well: a client may ask what it has opened.
+        staged.inherit(&target, permissions).of_file(path)?;
+        let base = old.filter(|_| !mode.truncate).map(Base::new);
+        let draft = Draft { staged, room, length: 0, base, hasher: Some(BlockHasher::new()), permissions };
         let logged = user.logged(&target, path);
         Ok((Atomic { target, exclusive: mode.exclusive, draft: Mutex::new(draft) }, logged))
     }
 
+    /// Reads what was written; only of a file that was opened to be emptied.
+    pub(super) fn read(&self, offset: u64, buffer: &mut Vec<u8>, most: usize) -> rustix::io::Result<usize> {
+        super::read_at(self.draft().staged.file(), offset, buffer, most)
+    }
+
     pub(super) fn write(&self, path: &RemotePath, offset: Option<u64>, data: &[&[u8]]) -> Result<()> {
-        let mut draft = self.draft();
-        let written = draft.write(path, offset, data);
-        draft.whole &= written.is_ok();
-        written
+        self.draft().write(path, offset, data)
     }
 
     pub(super) fn set_length(&self, path: &RemotePath, length: u64) -> Result<()> {
         let mut draft = self.draft();
-        let whole = std::mem::replace(&mut draft.whole, false);
         draft.make_room(path, length)?;
         let set = rustix::fs::ftruncate(draft.staged.file(), length);
+        if let Some(base) = &mut draft.base {
+            base.cut(length);
+        }
         draft.settle();
         if draft.hasher.as_ref().is_some_and(|hasher| hasher.length() != length) {
             draft.hasher = None;
         }
-        draft.whole = whole && set.is_ok();
         set.of_file(path)
     }
 
     pub(super) fn set_mode_and_times(&self, wanted: &SetAttributes) -> home::Result<()> {
-        wanted.apply_to(self.draft().staged.file())
+        let mut draft = self.draft();
+        wanted.apply_to(draft.staged.file())?;
+        if let Some(mode) = wanted.mode {
+            draft.permissions = Permissions::Exact(mode);
+        }
+        Ok(())
     }
 
     pub(super) fn stat(&self) -> rustix::io::Result<Stat> {
-        rustix::fs::fstat(self.draft().staged.file())
+        let draft = self.draft();
+        let mut stat = rustix::fs::fstat(draft.staged.file())?;
+        stat.st_size = i64::try_from(draft.whole_length()).unwrap_or(i64::MAX);
+        Ok(stat)
     }
 
     pub(super) fn sync(&self) -> rustix::io::Result<()> {
         rustix::fs::fsync(self.draft().staged.file())
     }
 
-    /// Makes it ready to be placed. What was refused in part is not.
+    /// Copies about `most` bytes of the old content that stays; returns whether that was all.
+    pub(super) fn fill(&self, user: &User, path: &RemotePath, most: u64) -> Result<bool> {
+        self.draft().fill(user, path, &self.target, most)
+    }
+
+    /// Makes it ready to be placed. It must be filled.
     pub(super) fn finish(self, path: &RemotePath, transfer: Transfer) -> Result<Placement> {
         let draft = self.draft.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if !draft.whole {
-            let error = Error::NotWhole(path.clone());
-            transfer.failed(&error);
-            return Err(error);
-        }
         let hasher = draft.hasher.filter(|hasher| hasher.length() == draft.length);
         let digest = hasher.map(|hasher| hasher.finish());
-        if let Some(digest) = digest {
-            Stamp::write(draft.staged.file(), digest).of_file(path)?;
-        }
+        let file = draft.staged.file();
+        let stamped = digest.map_or(Ok(()), |digest| Stamp::write(file, digest));
+        let sealed = stamped.and_then(|()| draft.staged.inherit(&self.target, draft.permissions));
+        sealed.of_file(path).inspect_err(|error| transfer.refused(error))?;
         Ok(Placement {
             path: path.clone(),
             target: self.target,
@@ -124,9 +141,12 @@ impl Draft {
         if data.iter().all(|piece| piece.is_empty()) {
             return Ok(());
         }
-        let offset = offset.unwrap_or(self.length);
+        let offset = offset.unwrap_or(self.whole_length());
         let end = end_of(offset, data).of_file(path)?;
         self.make_room(path, end)?;
+        if let Some(base) = &mut self.base {
+            base.cover(offset..end).ok_or_else(|| Error::Scattered(path.clone()))?;
+        }
         let written = write_all(self.staged.file(), offset, data);
         self.length = self.length.max(end);
         if written.is_err() {
@@ -139,6 +159,21 @@ impl Draft {
             hasher => *hasher = None,
         }
         written.of_file(path)
+    }
+
+    /// Bytes that the file will have: those that are staged, or those of the old file that stay.
+    fn whole_length(&self) -> u64 {
+        self.length.max(self.base.as_ref().map_or(0, Base::length))
+    }
+
+    fn fill(&mut self, user: &User, path: &RemotePath, target: &Location, most: u64) -> Result<bool> {
+        self.make_room(path, self.whole_length())?;
+        let Some(base) = &mut self.base else { return Ok(true) };
+        let filled = base.copy_to(user, path, target, self.staged.file(), most)?;
+        if filled {
+            self.settle();
+        }
+        Ok(filled)
     }
 
     fn make_room(&mut self, path: &RemotePath, length: u64) -> Result<()> {

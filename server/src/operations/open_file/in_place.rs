@@ -2,11 +2,11 @@
 
 use super::super::attributes::SetAttributes;
 use super::super::error::{Context, of_parent};
-use super::super::{Error, Result, User, hold};
-use super::{NEW_FILE, OpenMode, end_of, write_all};
+use super::super::{Error, NEW_FILE, Result, User, hold};
+use super::{OpenMode, end_of, write_all};
 use crate::home::{self, Location, Names, Stamp, length};
 use crate::quota::{Change, ContentChange, Exceeded, Held};
-use rustix::fs::{OFlags, Stat};
+use rustix::fs::{Gid, OFlags, Stat};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 use std::fs::File;
@@ -38,16 +38,18 @@ impl InPlace {
             user.home.locate_target(path).map(|(target, _)| target)
         };
         let location = location.map_err(of_parent(user, path))?;
+        let mut created = false;
         let existing = if exclusive { Err(Errno::NOENT.into()) } else { location.open_file(access) };
         let (file, stat) = match existing {
             Err(home::Error::Os(Errno::NOENT)) if mode.create => {
+                created = true;
                 create(user, path, &location, access, mode, &names)?
             }
             opened => opened.of_file(path)?,
         };
         let held = hold(user, &file, &stat).of_file(path)?;
         drop(names);
-        let open = InPlace { held, file, unstamped: AtomicBool::new(false) };
+        let open = InPlace { held, file, unstamped: AtomicBool::new(created) };
         if mode.truncate {
             open.set_length(path, 0)?;
         }
@@ -55,19 +57,7 @@ impl InPlace {
     }
 
     pub(super) fn read(&self, offset: u64, buffer: &mut Vec<u8>, most: usize) -> rustix::io::Result<usize> {
-        let before = buffer.len();
-        let most = most.min(buffer.capacity() - before);
-        if most == 0 || i64::try_from(offset).is_err() {
-            return Ok(0);
-        }
-        if most == buffer.capacity() - before {
-            return rustix::io::pread(&self.file, rustix::buffer::spare_capacity(buffer), offset);
-        }
-        // No more is read than was asked for; without `unsafe` that wants zeros to read over.
-        buffer.resize(before + most, 0);
-        let read = rustix::io::pread(&self.file, buffer.get_mut(before..).unwrap_or_default(), offset);
-        buffer.truncate(before + read.unwrap_or(0));
-        read
+        super::read_at(&self.file, offset, buffer, most)
     }
 
     /// Writes at the offset, or at the end where there is none.
@@ -116,6 +106,10 @@ impl InPlace {
 
     pub(super) fn set_mode_and_times(&self, wanted: &SetAttributes) -> home::Result<()> {
         wanted.apply_to(&self.file)
+    }
+
+    pub(super) fn set_group(&self, group: Gid) -> home::Result<()> {
+        Ok(rustix::fs::fchown(&self.file, None, Some(group))?)
     }
 
     pub(super) fn stat(&self) -> rustix::io::Result<Stat> {

@@ -1,6 +1,7 @@
 //! Files that are open for reading and writing anywhere in them, as SFTP has them.
 
 mod atomic;
+mod base;
 mod in_place;
 mod traffic;
 
@@ -19,9 +20,6 @@ use std::fs::File;
 use std::io::IoSlice;
 use std::sync::Arc;
 use traffic::Traffic;
-
-/// A new file's permissions where the client says nothing.
-const NEW_FILE: u32 = 0o644;
 
 /// How a file is to be opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,9 +60,11 @@ impl OpenMode {
         self.writes() || self.create || self.truncate
     }
 
-    /// Whether this is an upload of a whole file, which can be staged.
+    /// Whether this is an upload, which can be staged. Who may make the file writes all of it, as a rule, be it
+    /// over the old content: scp sets the length at the end. What is read as well is an upload only if it is
+    /// emptied.
     fn is_upload(self) -> bool {
-        self.write && self.create && self.truncate && !self.read && !self.append
+        self.write && self.create && (self.truncate || !self.read)
     }
 }
 
@@ -90,8 +90,8 @@ enum Content {
 
 impl OpenFile {
     /// Opens a file; links are followed, inside the home. Where the user's uploads are atomic, one that is
-    /// opened to be written as a whole is staged: [`OpenFile::finish`] publishes it, and dropping it does
-    /// not.
+    /// opened to be written and may be made is staged: [`OpenFile::finish`] publishes it, and dropping it does
+    /// not. What is not written over of its old content is copied before that.
     ///
     /// # Errors
     /// If it is no regular file, is missing or in the way, or an entry more would exceed the quota.
@@ -112,7 +112,7 @@ impl OpenFile {
             let (file, logged) = InPlace::open(user, path, mode)?;
             (Content::InPlace(file), logged)
         };
-        let (traffic, root) = (Traffic::begin(user, &logged, mode, atomic), Arc::clone(user.home.root()));
+        let (traffic, root) = (Traffic::begin(user, &logged, mode), Arc::clone(user.home.root()));
         Ok(OpenFile { path: path.clone(), mode, content, traffic, root, _descriptor: permit })
     }
 
@@ -142,16 +142,18 @@ impl OpenFile {
     /// As [`read_at`](OpenFile::read_at), of what stays here.
     pub(super) fn look_at(&self, offset: u64, buffer: &mut Vec<u8>, most: usize) -> Result<usize> {
         match &self.content {
-            Content::InPlace(file) if self.mode.read => file.read(offset, buffer, most).of_file(&self.path),
-            _ => Err(Errno::BADF).of_file(&self.path),
+            _ if !self.mode.read => Err(Errno::BADF),
+            Content::InPlace(file) => file.read(offset, buffer, most),
+            Content::Atomic(upload) => upload.read(offset, buffer, most),
         }
+        .of_file(&self.path)
     }
 
     /// Writes all of `data` at `offset`, or at the end if the file was opened to append.
     ///
     /// # Errors
     /// If the quota does not allow all of it: then nothing is written. If the disk refuses it: then part of
-    /// it may be, and is booked.
+    /// it may be, and is booked. After either, all later changes of the content fail with the same error.
     pub fn write_at(&self, offset: u64, data: &[u8]) -> Result<()> {
         self.write_pieces_at(offset, &[data])
     }
@@ -165,13 +167,13 @@ impl OpenFile {
             return Err(Errno::BADF).of_file(&self.path);
         }
         self.root.check().of_file(&self.path)?;
+        self.traffic.check()?;
         let offset = (!self.mode.append).then_some(offset);
         let written = match &self.content {
             Content::InPlace(file) => file.write(&self.path, offset, data),
             Content::Atomic(upload) => upload.write(&self.path, offset, data),
         };
-        self.traffic.changed(&written, data.iter().map(|piece| piece.len() as u64).sum());
-        written
+        self.traffic.changed(written, data.iter().map(|piece| piece.len() as u64).sum())
     }
 
     /// What the file is now.
@@ -192,7 +194,11 @@ impl OpenFile {
     /// As [`set_attributes`](super::set_attributes).
     pub fn set_attributes(&self, user: &User, wanted: &SetAttributes) -> Result<()> {
         user.require_write()?;
-        wanted.check_owner(&self.path, &self.stat()?)?;
+        wanted.set_owner(&self.path, &self.stat()?, |group| match &self.content {
+            Content::InPlace(file) => file.set_group(group),
+            // It gets the group of the file that it replaces, or of its directory.
+            Content::Atomic(_) => Err(Errno::PERM.into()),
+        })?;
         if let Some(size) = wanted.size {
             self.set_length(size)?;
         }
@@ -208,36 +214,63 @@ impl OpenFile {
             return Err(Errno::BADF).of_file(&self.path);
         }
         self.root.check().of_file(&self.path)?;
+        self.traffic.check()?;
         let set = match &self.content {
             Content::InPlace(file) => file.set_length(&self.path, length),
             Content::Atomic(upload) => upload.set_length(&self.path, length),
         };
-        self.traffic.changed(&set, 0);
-        set
+        self.traffic.changed(set, 0)
     }
 
     /// Puts the file's content on the disk.
     ///
     /// # Errors
-    /// If the disk reports one.
+    /// If the disk reports one, or an earlier change failed.
     pub fn sync(&self) -> Result<()> {
-        match &self.content {
+        self.traffic.check()?;
+        let synced = match &self.content {
             Content::InPlace(file) => file.sync(),
             Content::Atomic(upload) => upload.sync(),
+        };
+        synced.of_file(&self.path).map_err(|error| self.fail(error))
+    }
+
+    /// Gets a file ready to be closed: copies about `most` bytes of what stays of the old content of one that
+    /// is staged. Returns whether that was all.
+    ///
+    /// # Errors
+    /// If an earlier change failed, the old file was changed meanwhile, or the quota or the disk does not take
+    /// what is copied. Then closing fails as well.
+    pub fn fill(&self, user: &User, most: u64) -> Result<bool> {
+        self.traffic.check()?;
+        match &self.content {
+            Content::InPlace(_) => Ok(true),
+            Content::Atomic(upload) => upload.fill(user, &self.path, most).map_err(|error| self.fail(error)),
         }
-        .of_file(&self.path)
     }
 
     /// Closes the file. One that was staged gets its name, whole and durable.
     ///
     /// # Errors
-    /// If it could not be published. Then what was there before is there still.
-    pub fn finish(mut self, user: &User) -> Result<()> {
-        let Content::Atomic(upload) = self.content else { return Ok(()) };
-        let Some(transfer) = self.traffic.hand_on() else { return Ok(()) };
-        let placement = upload.finish(&self.path, transfer)?;
+    /// If an earlier change failed, or it could not be published. Then a file that was staged is dropped, and
+    /// what was there before is there still.
+    pub fn finish(self, user: &User) -> Result<()> {
+        // A failure is reported below.
+        while matches!(self.fill(user, u64::MAX), Ok(false)) {}
+        let OpenFile { path, content, mut traffic, .. } = self;
+        let Content::Atomic(upload) = content else {
+            drop(content);
+            return traffic.closed();
+        };
+        let Some(transfer) = traffic.hand_on()? else { return Ok(()) };
+        let placement = upload.finish(&path, transfer)?;
         let (placed, synced) = place(user, vec![placement], Vec::new());
         placed.into_iter().chain([synced]).collect()
+    }
+
+    /// Notes that a change failed: the content lacks it, so every later change fails as well.
+    pub(super) fn fail(&self, error: Error) -> Error {
+        self.traffic.fail(error)
     }
 
     /// Whether it is written to at its end only.
@@ -250,8 +283,10 @@ impl OpenFile {
         Ok(crate::home::file_id(&self.stat()?))
     }
 
-    /// Says early that writing up to `end` would exceed the quota. It holds nothing.
+    /// Says early that writing up to `end` would exceed the quota, or fail as an earlier change did. It holds
+    /// nothing.
     pub(super) fn check_room(&self, user: &User, end: u64) -> Result<()> {
+        self.traffic.check()?;
         // What a staged file replaces counts in its favour: its writes tell.
         if matches!(self.content, Content::Atomic(_)) {
             return Ok(());
@@ -269,6 +304,23 @@ fn end_of(offset: u64, data: &[&[u8]]) -> rustix::io::Result<u64> {
     let length = data.iter().map(|piece| piece.len() as u64).sum();
     let end = offset.checked_add(length).filter(|end| i64::try_from(*end).is_ok());
     end.ok_or(Errno::FBIG)
+}
+
+/// Reads up to `most` bytes at `offset` behind what `buffer` holds, and no more than its capacity.
+fn read_at(file: &File, offset: u64, buffer: &mut Vec<u8>, most: usize) -> rustix::io::Result<usize> {
+    let before = buffer.len();
+    let most = most.min(buffer.capacity() - before);
+    if most == 0 || i64::try_from(offset).is_err() {
+        return Ok(0);
+    }
+    if most == buffer.capacity() - before {
+        return rustix::io::pread(file, rustix::buffer::spare_capacity(buffer), offset);
+    }
+    // No more is read than was asked for; without `unsafe` that wants zeros to read over.
+    buffer.resize(before + most, 0);
+    let read = rustix::io::pread(file, buffer.get_mut(before..).unwrap_or_default(), offset);
+    buffer.truncate(before + read.unwrap_or(0));
+    read
 }
 
 fn write_all(file: &File, mut offset: u64, data: &[&[u8]]) -> rustix::io::Result<()> {

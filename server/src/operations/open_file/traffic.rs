@@ -1,27 +1,31 @@
-//! What goes through an open file, for who is told of it.
+//! What becomes of an open file: the bytes that went through it, and the first change of it that failed.
 
-use super::super::{Result, User};
+use super::super::{Error, Result, User};
 use super::OpenMode;
 use crate::audit::{Direction, Transfer};
 use sshome_wire::RemotePath;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
-/// Dropped with the file, it tells what was done to it.
+/// Dropping it without closing it logs the transfer as cut, or as failed after a change that failed.
 #[derive(Debug)]
 pub(super) struct Traffic {
     /// None once somebody else has it.
     transfer: Option<Transfer>,
     writes: bool,
-    staged: bool,
     changed: AtomicBool,
+    /// Why a change of the content was refused or failed, the first time. The file lacks that change, and a
+    /// client may look only at the last answer that it gets, so every later change fails as well.
+    failure: OnceLock<Arc<Error>>,
 }
 
 impl Traffic {
-    pub(super) fn begin(user: &User, path: &RemotePath, mode: OpenMode, staged: bool) -> Traffic {
+    pub(super) fn begin(user: &User, path: &RemotePath, mode: OpenMode) -> Traffic {
         let writes = mode.writes();
         let direction = if writes { Direction::Upload } else { Direction::Download };
         let transfer = Some(user.audit.transfer(direction, path, None));
-        Traffic { transfer, writes, staged, changed: AtomicBool::new(mode.create || mode.truncate) }
+        let changed = AtomicBool::new(mode.create || mode.truncate);
+        Traffic { transfer, writes, changed, failure: OnceLock::new() }
     }
 
     /// Bytes were read. Of a file that is written to as well, what is written counts.
@@ -31,29 +35,58 @@ impl Traffic {
         }
     }
 
-    /// A change was made, of so many bytes, or was refused.
-    pub(super) fn changed(&self, result: &Result<()>, bytes: u64) {
-        let Some(transfer) = &self.transfer else { return };
-        match result {
-            Ok(()) => {
-                self.changed.store(true, Relaxed);
-                transfer.moved(bytes);
-            }
-            Err(error) => transfer.refused(error),
-        }
+    /// Fails if an earlier change did, with the same error.
+    pub(super) fn check(&self) -> Result<()> {
+        self.failure.get().map_or(Ok(()), |failure| Err(Error::Earlier(Arc::clone(failure))))
     }
 
-    /// Hands the transfer on to who tells of its end.
-    pub(super) fn hand_on(&mut self) -> Option<Transfer> {
-        self.transfer.take()
+    /// Notes what came of a change of so many bytes.
+    pub(super) fn changed(&self, result: Result<()>, bytes: u64) -> Result<()> {
+        result.map_err(|error| self.fail(error))?;
+        self.changed.store(true, Relaxed);
+        if let Some(transfer) = &self.transfer {
+            transfer.moved(bytes);
+        }
+        Ok(())
+    }
+
+    /// Notes that a change failed.
+    pub(super) fn fail(&self, error: Error) -> Error {
+        if let Some(transfer) = &self.transfer {
+            transfer.refused(&error);
+        }
+        Error::Earlier(Arc::clone(self.failure.get_or_init(|| Arc::new(error))))
+    }
+
+    /// The client has closed the file.
+    ///
+    /// # Errors
+    /// If a change of it failed.
+    pub(super) fn closed(mut self) -> Result<()> {
+        if let Some(transfer) = self.hand_on()? {
+            transfer.closed(self.changed.load(Relaxed));
+        }
+        Ok(())
+    }
+
+    /// Hands the transfer on to who logs its end.
+    ///
+    /// # Errors
+    /// If a change of the file failed, which is logged.
+    pub(super) fn hand_on(&mut self) -> Result<Option<Transfer>> {
+        let transfer = self.transfer.take();
+        let Some(failure) = self.failure.get() else { return Ok(transfer) };
+        if let Some(transfer) = transfer {
+            transfer.failed(failure);
+        }
+        Err(Error::Earlier(Arc::clone(failure)))
     }
 }
 
 impl Drop for Traffic {
     fn drop(&mut self) {
-        // A staged file that gets no name was cut off, which the transfer says itself.
-        if let Some(transfer) = self.transfer.take().filter(|_| !self.staged) {
-            transfer.closed(self.changed.load(Relaxed));
+        if let Some(transfer) = self.transfer.take() {
+            transfer.cut(self.changed.load(Relaxed));
         }
     }
 }

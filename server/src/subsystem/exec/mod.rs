@@ -20,7 +20,7 @@ mod words;
 use super::inbox::{End, Inbox};
 use super::{Ended, Gone, Incoming, Outgoing, Threads};
 use crate::operations::{self, User};
-use error::{Error, Result};
+use error::{Error, PARTLY, Result};
 use sshome_wire::display::Escaped;
 use std::sync::Arc;
 use task::{Chunk, Io, Task, Turn};
@@ -147,6 +147,8 @@ struct Work {
     io: Io,
     /// Whether it reads its input.
     reads: bool,
+    /// Whether the client speaks scp's protocol: many show and heed only errors that they are told in it.
+    scp: bool,
     task: Result<Box<dyn Task>>,
 }
 
@@ -173,21 +175,29 @@ impl Work {
             }
             (command.begin)(arguments)
         });
-        Work { user, io, reads, task }
+        Work { user, io, reads, scp: scp::is_spoken(line), task }
     }
 
     fn turn(&mut self) -> Turn {
-        let turn = match &mut self.task {
-            Ok(task) => task.turn(&self.user, &mut self.io),
+        match &mut self.task {
+            Ok(task) => {
+                let turn = task.turn(&self.user, &mut self.io);
+                turn.unwrap_or_else(|error| refuse(&mut self.io, &error, self.scp))
+            }
             Err(error) => {
                 tracing::debug!(user = self.user.name(), %error, "refused");
-                self.io.error(error);
-                return Turn::Done(error.exit_status());
+                refuse(&mut self.io, error, self.scp)
             }
-        };
-        turn.unwrap_or_else(|error| {
-            self.io.error(&error);
-            Turn::Done(error.exit_status())
-        })
+        }
     }
+}
+
+/// Says why a command is not done, and with which exit status it ends.
+fn refuse(io: &mut Io, error: &Error, scp: bool) -> Turn {
+    io.error(error);
+    if !scp {
+        return Turn::Done(error.exit_status());
+    }
+    io.bytes(&scp::failure(error));
+    Turn::Done(PARTLY)
 }

@@ -62,8 +62,6 @@ enum Violation {
     NotGreeted,
     #[error("a second INIT")]
     Greeted,
-    #[error("version {0} is not spoken here, {VERSION} is")]
-    Version(u32),
 }
 
 impl Conversation {
@@ -91,7 +89,7 @@ impl Conversation {
         while self.output.len() < self.most_output && begun.elapsed() < time {
             if let Some((id, job)) = &mut self.job {
                 let id = *id;
-                let Some(done) = job.step(&self.handles) else { return Ok(Turn::InRequest) };
+                let Some(done) = job.step(&self.user, &self.handles) else { return Ok(Turn::InRequest) };
                 self.job = None;
                 self.answer(id, done);
             } else if let Some((id, request)) = self.left.take() {
@@ -99,7 +97,7 @@ impl Conversation {
                 self.answer(id, outcome);
             } else if let Some(packet) = self.decoder.next()? {
                 match ClientPacket::decode(packet) {
-                    Ok(ClientPacket::Init { version, .. }) => self.greet(version)?,
+                    Ok(ClientPacket::Init { .. }) => self.greet()?,
                     _ if !self.greeted => return Err(Violation::NotGreeted),
                     Ok(ClientPacket::Request { id, request }) if light && self.takes_long(&request) => {
                         self.left = Some((id, request));
@@ -146,12 +144,11 @@ impl Conversation {
         }
     }
 
-    fn greet(&mut self, version: u32) -> Result<(), Violation> {
+    /// Whatever version the client has, it is told ours, as OpenSSH's server does: older ones differ in requests
+    /// that it will not send.
+    fn greet(&mut self) -> Result<(), Violation> {
         if std::mem::replace(&mut self.greeted, true) {
             return Err(Violation::Greeted);
-        }
-        if version < VERSION {
-            return Err(Violation::Version(version));
         }
         let known = Extended::KNOWN.iter().map(|(name, version)| Extension {
             name: Bytes::from_static(name),
@@ -206,6 +203,6 @@ impl driver::Conversation for Conversation {
     }
 
     fn is_under_way(&self) -> bool {
-        !self.handles.is_empty()
+        !self.handles.is_empty() || self.job.is_some()
     }
 }

@@ -3,10 +3,11 @@
 use super::attributes::{attributes, wanted};
 use super::conversation::Conversation;
 use super::handles::Open;
+use super::job::Job;
 use super::refused::Refused;
 use super::request::{Handled, Outcome, at, done};
 use crate::operations::{OpenFile, OpenMode};
-use sshome_wire::sftp::{Attributes, Data, MAX_DATA, OpenFlags, Response, StatusCode};
+use sshome_wire::sftp::{Attributes, Data, MAX_DATA, OpenFlags, Response};
 
 impl Conversation {
     pub(super) fn open(&mut self, path: &[u8], flags: OpenFlags, attributes: &Attributes) -> Handled {
@@ -31,10 +32,14 @@ impl Conversation {
     }
 
     pub(super) fn close(&mut self, handle: &[u8]) -> Handled {
-        if let Open::File(file) = self.handles.close(handle)? {
-            file.finish(&self.user)?;
+        match self.handles.close(handle)? {
+            Open::File(file) if file.publishes_at_close() => Ok(Outcome::Job(Box::new(Job::close(file)))),
+            Open::File(file) => {
+                file.finish(&self.user)?;
+                Ok(done())
+            }
+            Open::Folder(_) => Ok(done()),
         }
-        Ok(done())
     }
 
     /// Reads straight into what is put out.
@@ -43,7 +48,7 @@ impl Conversation {
         let most = length.min(MAX_DATA) as usize;
         match self.output.data(id, most, |buffer, most| file.read_at(offset, buffer, most))? {
             // Of no bytes there is never a DATA: a client that waits for some would ask for ever.
-            0 => Err(Refused::new(StatusCode::Eof, "the end of the file")),
+            0 => Err(Refused::end()),
             _ => Ok(Outcome::Sent),
         }
     }

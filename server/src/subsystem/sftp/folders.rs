@@ -9,7 +9,7 @@ use crate::home::Attributes as Entry;
 use crate::operations::{self, Directory, User};
 use crate::subsystem::long::Lines;
 use rustix::fs::Stat;
-use sshome_wire::sftp::{Attributes, Name, Response, StatusCode};
+use sshome_wire::sftp::{Attributes, Name, Response};
 
 /// Entries that one READDIR is answered with, at the most.
 const BATCH: usize = 128;
@@ -69,7 +69,7 @@ impl Conversation {
             names.push(Name { name: entry.name.into(), long_name, attributes: attributes(&entry.stat) });
         }
         match names.is_empty() {
-            true => Err(Refused::new(StatusCode::Eof, "the end of the directory")),
+            true => Err(Refused::end()),
             false => Ok(Outcome::Response(Response::Name(names))),
         }
     }

@@ -17,8 +17,21 @@ const LEAST_BLOCK: u32 = 256;
 
 /// A request under way.
 pub(super) enum Job {
-    Copy { from: Bytes, to: Bytes, copy: CopyData },
-    Check { file: Checked, algorithm: Algorithm, named: bool, digest: FileDigest },
+    Copy {
+        from: Bytes,
+        to: Bytes,
+        copy: CopyData,
+    },
+    Check {
+        file: Checked,
+        algorithm: Algorithm,
+        named: bool,
+        digest: FileDigest,
+    },
+    /// CLOSE of a staged file that lacks part of the content that stays.
+    Close {
+        file: Option<Box<OpenFile>>,
+    },
 }
 
 /// The file that is digested.
@@ -74,9 +87,21 @@ impl Job {
         Ok(Job::Check { file, algorithm, named, digest })
     }
 
+    /// CLOSE of a file, which has no handle any more.
+    pub(super) fn close(file: OpenFile) -> Job {
+        Job::Close { file: Some(Box::new(file)) }
+    }
+
     /// Goes on; none until it is done. Nothing else touches the handles meanwhile.
-    pub(super) fn step(&mut self, handles: &Handles) -> Option<Handled> {
+    pub(super) fn step(&mut self, user: &User, handles: &Handles) -> Option<Handled> {
         match self {
+            Job::Close { file } => {
+                if matches!(file.as_ref()?.fill(user, STEP), Ok(false)) {
+                    return None;
+                }
+                let closed = file.take()?.finish(user);
+                Some(closed.map(|()| done()).map_err(Refused::from))
+            }
             Job::Copy { from, to, copy } => {
                 let step = |copy: &mut CopyData| {
                     Ok::<_, Refused>(copy.step(handles.file(from)?, handles.file(to)?, STEP)?)

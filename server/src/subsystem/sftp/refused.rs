@@ -2,7 +2,6 @@
 
 use crate::home;
 use crate::operations::Error;
-use bytes::Bytes;
 use rustix::io::Errno;
 use sshome_wire::sftp::{Flaw, Response, StatusCode};
 use sshome_wire::{PathError, Status};
@@ -12,6 +11,7 @@ use std::fmt;
 #[derive(Debug)]
 pub(super) struct Refused {
     code: StatusCode,
+    /// What the code does not say; empty where that is all.
     text: String,
 }
 
@@ -20,26 +20,36 @@ impl Refused {
         Refused { code, text: text.into() }
     }
 
+    /// There is no more of a file or of a directory.
+    pub(super) fn end() -> Refused {
+        Refused::new(StatusCode::Eof, "")
+    }
+
     pub(super) fn response(&self) -> Response {
-        Response::Status { code: self.code, message: Bytes::copy_from_slice(self.text.as_bytes()) }
+        Response::Status { code: self.code, message: self.to_string().into() }
     }
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.code, self.text)
+        // Programs look for the words of OpenSSH's server, and find them first.
+        f.write_str(self.code.words())?;
+        if self.text.is_empty() { Ok(()) } else { write!(f, ": {}", self.text) }
     }
 }
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Refused {
-        let text = match error.status() {
-            // Its words say no more than the code.
-            Status::Failed => error.to_string(),
+        let code = code(&error);
+        let text = match (error.status(), code) {
+            // Its words say no more than the code's.
+            (Status::Failed, _)
+            | (Status::NoSuchFile, StatusCode::NoSuchFile)
+            | (Status::PermissionDenied, StatusCode::PermissionDenied) => error.to_string(),
             // Clients show the text, and version 3 has no code for most of them.
             _ => error.message(),
         };
-        Refused { code: code(&error), text }
+        Refused { code, text }
     }
 }
 
@@ -62,7 +72,7 @@ impl From<Flaw> for Refused {
 /// The most precise code that there is; for the kernel's errors that which OpenSSH gives, since its
 /// clients tell them apart by it.
 fn code(error: &Error) -> StatusCode {
-    if let Error::Disk { error: home::Error::Os(errno), .. } = error {
+    if let Error::Disk { error: home::Error::Os(errno), .. } = error.cause() {
         match *errno {
             Errno::NOTDIR | Errno::LOOP => return StatusCode::NoSuchFile,
             Errno::NAMETOOLONG | Errno::INVAL => return StatusCode::BadMessage,

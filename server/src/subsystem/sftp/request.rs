@@ -80,7 +80,7 @@ pub(super) fn at(path: &[u8]) -> Result<RemotePath, Refused> {
 
 /// The answer of what was done.
 pub(super) fn done() -> Outcome {
-    let message = bytes::Bytes::new();
+    let message = bytes::Bytes::from_static(StatusCode::Ok.words().as_bytes());
     Outcome::Response(Response::Status { code: StatusCode::Ok, message })
 }
 

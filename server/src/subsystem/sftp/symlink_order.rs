@@ -10,8 +10,15 @@ pub enum SymlinkOrder {
 
 /// How the clients identify themselves that keep to the draft unless the server's name is OpenSSH: they look
 /// at nothing else, and neither can we.
-const KEEP_TO_THE_DRAFT: [&[u8]; 4] =
-    [b"SSH-2.0-AsyncSSH_", b"SSH-2.0-WinSCP_", b"SSH-2.0-libssh_", b"SSH-2.0-libssh-"];
+const KEEP_TO_THE_DRAFT: [&[u8]; 6] = [
+    b"SSH-2.0-AsyncSSH_",
+    b"SSH-2.0-WinSCP_",
+    b"SSH-2.0-libssh_",
+    b"SSH-2.0-libssh-",
+    // npm's ssh2, and what is built on it.
+    b"SSH-2.0-ssh2js",
+    b"SSH-2.0-phpseclib_",
+];
 
 impl SymlinkOrder {
     /// The order of a client that identifies itself so, RFC 4253 section 4.2.
@@ -30,7 +37,14 @@ mod tests {
 
     #[test]
     fn clients_are_known_by_how_they_identify_themselves() {
-        for client in ["AsyncSSH_2.24.1", "WinSCP_release_6.5", "libssh_0.11.1", "libssh-0.5.4"] {
+        for client in [
+            "AsyncSSH_2.24.1",
+            "WinSCP_release_6.5",
+            "libssh_0.11.1",
+            "libssh-0.5.4",
+            "ssh2js1.17.0",
+            "phpseclib_3.0 (libsodium, openssl, gmp)",
+        ] {
             assert_eq!(
                 SymlinkOrder::of(format!("SSH-2.0-{client}").as_bytes()),
                 SymlinkOrder::Draft,

@@ -8,6 +8,7 @@ mod source;
 use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
 use super::task::Task;
+pub(super) use protocol::failure;
 use sink::Sink;
 use source::Source;
 
@@ -20,5 +21,29 @@ pub(super) fn begin(arguments: Arguments) -> Result<Box<dyn Task>> {
         }
         (false, true, _) => Ok(Box::new(Source::new(arguments.operands, recursive, preserve))),
         _ => Err(Error::Protocol("an scp client says -f, or -t and one name".to_owned())),
+    }
+}
+
+/// Whether a command line, be it one that cannot be read, is that of an scp client: it hears errors in its own
+/// protocol.
+pub(super) fn is_spoken(line: &[u8]) -> bool {
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let options = |word: &&[u8]| word.starts_with(b"-") && *word != b"--";
+    words.next() == Some(b"scp")
+        && words.take_while(options).any(|option| option.contains(&b't') || option.contains(&b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_spoken;
+
+    #[test]
+    fn an_scp_client_is_known_by_its_options() {
+        for line in ["scp -f x", "scp -rpt 'x", "  scp -v -p -f -- *", "scp -t"] {
+            assert!(is_spoken(line.as_bytes()), "{line}");
+        }
+        for line in ["scp", "scp x", "scp -r x -f", "scp -- -t", "get -f", "scpf -f", ""] {
+            assert!(!is_spoken(line.as_bytes()), "{line}");
+        }
     }
 }

@@ -138,7 +138,7 @@ impl Record {
 }
 
 /// Tells the other side of an error, after which the rest goes on.
-pub(super) fn failure(error: &Error) -> Vec<u8> {
+pub(in crate::subsystem::exec) fn failure(error: &Error) -> Vec<u8> {
     format!("\u{1}scp: {error}\n").into_bytes()
 }
 

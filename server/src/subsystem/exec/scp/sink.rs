@@ -14,9 +14,6 @@ const MOST: usize = 4 << 20;
 /// Directories that may be in one another.
 const MAX_DEPTH: usize = 1000;
 
-/// What a new file's mode loses where the client does not ask to keep it.
-const UMASK: u32 = 0o022;
-
 /// Files and directories that are being received. Each file is staged, and published whole.
 pub(super) struct Sink {
     target: RemotePath,
@@ -99,14 +96,11 @@ impl Sink {
 
     fn begin_file(&mut self, user: &User, mode: u32, size: u64, name: &[u8]) -> Result<()> {
         let path = self.place_of(name)?;
-        let (mtime, mode) = match self.preserve {
-            true => (self.times.take(), Some(mode & 0o777)),
-            // A file that is there keeps its mode.
-            false if operations::stat(user, &path, true).is_ok() => (None, None),
-            false => (None, Some(mode & 0o777 & !UMASK)),
-        };
+        let mtime = self.times.take().filter(|_| self.preserve);
+        let mode = Some(mode & 0o777);
         let put = Put { path: Vec::new(), size: Some(size), mtime, source: None, mode, resume: 0 };
         let upload = Upload::begin(user, &put, path, None)?;
+        let upload = if self.preserve { upload } else { upload.with_mode_of_new_file() };
         self.file = Some(Arriving { upload: Ok(upload), left: size });
         Ok(())
     }
@@ -122,7 +116,7 @@ impl Sink {
             true => SetAttributes { mode: Some(mode & 0o777), times, ..SetAttributes::default() },
             false => SetAttributes::default(),
         };
-        let (made, places) = operations::make_directory(user, &path, false, Some(mode & 0o777 & !UMASK))?;
+        let (made, places) = operations::make_directory(user, &path, false, Some(mode & 0o777))?;
         if made == Made::New {
             place(user, Vec::new(), places).1?;
         }

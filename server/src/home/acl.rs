@@ -1,0 +1,125 @@
+//! Access control lists as the kernel hands them out, linux/posix_acl_xattr.h: a version, and entries of tag,
+//! permissions and id, little-endian.
+
+const VERSION: u32 = 2;
+
+const USER_OBJ: u16 = 0x01;
+const GROUP_OBJ: u16 = 0x04;
+const MASK: u16 = 0x10;
+const OTHER: u16 = 0x20;
+
+/// The permissions of owner, group and everybody, and of further users and groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Acl(Vec<Entry>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    tag: u16,
+    permissions: u16,
+    id: u32,
+}
+
+impl Acl {
+    /// Reads an attribute's value; none if it is no list of this version.
+    pub(super) fn decode(value: &[u8]) -> Option<Acl> {
+        let (version, mut rest) = value.split_first_chunk::<4>()?;
+        let mut entries = Vec::new();
+        while let Some(([t0, t1, p0, p1, i0, i1, i2, i3], more)) = rest.split_first_chunk::<8>() {
+            entries.push(Entry {
+                tag: u16::from_le_bytes([*t0, *t1]),
+                permissions: u16::from_le_bytes([*p0, *p1]),
+                id: u32::from_le_bytes([*i0, *i1, *i2, *i3]),
+            });
+            rest = more;
+        }
+        (u32::from_le_bytes(*version) == VERSION && !entries.is_empty()).then_some(Acl(entries))
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut value = VERSION.to_le_bytes().to_vec();
+        for Entry { tag, permissions, id } in &self.0 {
+            value.extend(tag.to_le_bytes());
+            value.extend(permissions.to_le_bytes());
+            value.extend(id.to_le_bytes());
+        }
+        value
+    }
+
+    /// What a file gets that is created with this mode in a directory whose default list this is: a list, if
+    /// the mode does not say all of it, and the mode that is left.
+    pub(super) fn of_new_file(mut self, mode: u32) -> (Option<Acl>, u32) {
+        let mut left = mode & 0o777;
+        let mut limit = |entry: &mut Entry, shift: u32| {
+            let permissions = u32::from(entry.permissions) & left >> shift & 0o7;
+            entry.permissions = permissions as u16;
+            left = left & !(0o7 << shift) | permissions << shift;
+        };
+        let has_mask = self.permissions(MASK).is_some();
+        for entry in &mut self.0 {
+            match entry.tag {
+                USER_OBJ => limit(entry, 6),
+                MASK => limit(entry, 3),
+                GROUP_OBJ if !has_mask => limit(entry, 3),
+                OTHER => limit(entry, 0),
+                _ => {}
+            }
+        }
+        let says_more = self.0.iter().any(|entry| !matches!(entry.tag, USER_OBJ | GROUP_OBJ | OTHER));
+        (says_more.then_some(self), left)
+    }
+
+    /// Grants the owning group no more than everybody.
+    pub(super) fn restrict_group(&mut self) {
+        let others = self.permissions(OTHER).unwrap_or(0);
+        for entry in self.0.iter_mut().filter(|entry| entry.tag == GROUP_OBJ) {
+            entry.permissions &= others;
+        }
+    }
+
+    fn permissions(&self, tag: u16) -> Option<u16> {
+        self.0.iter().find(|entry| entry.tag == tag).map(|entry| entry.permissions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USER: u16 = 0x02;
+
+    fn acl(entries: &[(u16, u16)]) -> Acl {
+        Acl(entries
+            .iter()
+            .map(|(tag, permissions)| Entry { tag: *tag, permissions: *permissions, id: 7 })
+            .collect())
+    }
+
+    #[test]
+    fn lists_are_read_as_they_are_written() {
+        let list = acl(&[(USER_OBJ, 7), (USER, 6), (GROUP_OBJ, 5), (MASK, 7), (OTHER, 0)]);
+        assert_eq!(Acl::decode(&list.encode()), Some(list.clone()));
+        assert_eq!(list.encode()[..12], [2, 0, 0, 0, 1, 0, 7, 0, 7, 0, 0, 0]);
+        for value in [&b""[..], b"\x02\0\0\0", b"\x03\0\0\0\x01\0\x07\0\0\0\0\0"] {
+            assert_eq!(Acl::decode(value), None);
+        }
+    }
+
+    #[test]
+    fn a_new_file_gets_of_a_default_list_what_its_mode_allows() {
+        let list = acl(&[(USER_OBJ, 7), (USER, 7), (GROUP_OBJ, 5), (MASK, 7), (OTHER, 0)]);
+        let wanted = acl(&[(USER_OBJ, 6), (USER, 7), (GROUP_OBJ, 5), (MASK, 6), (OTHER, 0)]);
+        assert_eq!(list.clone().of_new_file(0o666), (Some(wanted), 0o660));
+        let wanted = acl(&[(USER_OBJ, 4), (USER, 7), (GROUP_OBJ, 5), (MASK, 0), (OTHER, 0)]);
+        assert_eq!(list.of_new_file(0o400), (Some(wanted), 0o400));
+        // What a mode says as well is no list.
+        let list = acl(&[(USER_OBJ, 7), (GROUP_OBJ, 7), (OTHER, 5)]);
+        assert_eq!(list.of_new_file(0o666), (None, 0o664));
+    }
+
+    #[test]
+    fn a_group_that_is_not_the_right_one_gets_what_everybody_has() {
+        let mut list = acl(&[(USER_OBJ, 7), (GROUP_OBJ, 7), (MASK, 7), (OTHER, 4)]);
+        list.restrict_group();
+        assert_eq!(list, acl(&[(USER_OBJ, 7), (GROUP_OBJ, 4), (MASK, 7), (OTHER, 4)]));
+    }
+}

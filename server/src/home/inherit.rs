@@ -1,0 +1,156 @@
+//! Owner, group, mode and access control list of a staged file: those that it would have if it had been created
+//! in its directory, or if the file that it replaces had been written in place.
+//!
+//! What the kernel does for a file that is created is `posix_acl_create` in fs/posix_acl.c and
+//! `inode_init_owner` in fs/inode.c.
+
+use super::acl::Acl;
+use super::{Location, Result, Staged};
+use rustix::fs::{FileType, Gid, Mode, Stat, Uid};
+use rustix::io::Errno;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// Which permissions a staged file gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permissions {
+    /// Those of the file that it replaces. A new file gets these, without those that the directory's default
+    /// access control list, or else the umask, denies.
+    Inherited(u32),
+    /// Just these.
+    Exact(u32),
+}
+
+const ACCESS: &str = "system.posix_acl_access";
+const DEFAULT: &str = "system.posix_acl_default";
+
+/// The mode bit of a directory whose group new files get.
+const SET_GROUP: u32 = 0o2000;
+
+/// What the staged file is to become.
+struct Inherited {
+    owner: u32,
+    group: u32,
+    acl: Option<Acl>,
+    mode: u32,
+}
+
+impl Staged {
+    /// Gives the staged file the attributes of the one that it replaces, or of a new one in its place.
+    ///
+    /// # Errors
+    /// The kernel's. An owner or a group that this process may not give is none: a file of another group then
+    /// grants that group no more than everybody.
+    pub fn inherit(&self, target: &Location, permissions: Permissions) -> Result<()> {
+        let file = self.file();
+        let own = rustix::fs::fstat(file)?;
+        let new = match permissions {
+            Permissions::Inherited(mode) | Permissions::Exact(mode) => mode & 0o777,
+        };
+        let old = target.stat_if_any()?;
+        let old = old.filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
+        let mut inherited = match old {
+            Some(old) => Inherited::replacing(target, &old)?,
+            None => Inherited::created_at(target, own.st_uid, new)?,
+        };
+        if let Permissions::Exact(_) = permissions {
+            inherited.mode = new;
+        }
+        if !set_owner(file, &own, &inherited) {
+            inherited.restrict_group();
+        }
+        match &inherited.acl {
+            Some(acl) => rustix::fs::fsetxattr(file, ACCESS, &acl.encode(), rustix::fs::XattrFlags::empty())?,
+            // The staging folder may have a default list of its own.
+            None => match rustix::fs::fremovexattr(file, ACCESS) {
+                Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+                Err(error) => return Err(error.into()),
+            },
+        }
+        Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(inherited.mode))?)
+    }
+}
+
+impl Inherited {
+    fn replacing(target: &Location, old: &Stat) -> Result<Inherited> {
+        let acl = read(&in_proc(target, true), ACCESS)?;
+        Ok(Inherited { owner: old.st_uid, group: old.st_gid, acl, mode: old.st_mode & 0o777 })
+    }
+
+    fn created_at(target: &Location, owner: u32, mode: u32) -> Result<Inherited> {
+        let directory = rustix::fs::fstat(target.dir())?;
+        let group = match directory.st_mode & SET_GROUP {
+            0 => rustix::process::getegid().as_raw(),
+            _ => directory.st_gid,
+        };
+        Ok(match read(&in_proc(target, false), DEFAULT)? {
+            Some(default) => {
+                let (acl, mode) = default.of_new_file(mode);
+                Inherited { owner, group, acl, mode }
+            }
+            None => Inherited { owner, group, acl: None, mode: mode & !umask() },
+        })
+    }
+
+    /// Grants the group, which is another one than it should be, no more than everybody.
+    fn restrict_group(&mut self) {
+        match &mut self.acl {
+            Some(acl) => acl.restrict_group(),
+            None => self.mode &= !0o070 | (self.mode & 0o007) << 3,
+        }
+    }
+}
+
+/// Sets owner and group, as far as they differ and this process may. Returns whether the group is right.
+fn set_owner(file: &File, own: &Stat, wanted: &Inherited) -> bool {
+    let owner = (own.st_uid != wanted.owner).then(|| Uid::from_raw(wanted.owner));
+    let group = (own.st_gid != wanted.group).then(|| Gid::from_raw(wanted.group));
+    if owner.is_none() && group.is_none() || rustix::fs::fchown(file, owner, group).is_ok() {
+        return true;
+    }
+    group.is_none() || rustix::fs::fchown(file, None, group).is_ok()
+}
+
+/// The extended attributes of an `O_PATH` handle can be read by a path only.
+fn in_proc(target: &Location, file: bool) -> PathBuf {
+    let mut path = format!("/proc/self/fd/{}", target.dir().as_raw_fd()).into_bytes();
+    if file {
+        path.push(b'/');
+        path.extend_from_slice(target.name());
+    }
+    std::ffi::OsString::from_vec(path).into()
+}
+
+fn read(path: &PathBuf, name: &str) -> Result<Option<Acl>> {
+    let mut value = vec![0; 1 << 10];
+    loop {
+        // A directory is reached through a link in /proc; a file's own name is not followed.
+        let length = match name {
+            DEFAULT => rustix::fs::getxattr(path, name, &mut value[..]),
+            _ => rustix::fs::lgetxattr(path, name, &mut value[..]),
+        };
+        match length {
+            Ok(length) => return Ok(value.get(..length).and_then(Acl::decode)),
+            Err(Errno::RANGE) if value.len() < MAX_ACL => value.resize(MAX_ACL, 0),
+            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The longest list that the kernel keeps, in bytes.
+const MAX_ACL: usize = 64 << 10;
+
+/// The bits that new files do not get, as this process was started with. They can only be read by setting
+/// them, or from /proc, which a confined process cannot read: to be called before.
+pub fn umask() -> u32 {
+    static UMASK: OnceLock<u32> = OnceLock::new();
+    *UMASK.get_or_init(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+        line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()).unwrap_or(0o022)
+    })
+}

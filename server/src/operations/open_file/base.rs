@@ -1,0 +1,187 @@
+//! The content that a staged file starts from, where it is not opened to be emptied.
+
+use super::super::error::Context;
+use super::super::{Error, Result, User, hold};
+use crate::home::{Location, length};
+use rustix::fs::{OFlags, Stat};
+use rustix::io::Errno;
+use sshome_wire::RemotePath;
+use std::fs::File;
+use std::ops::Range;
+
+/// Ranges apart from one another that may be written to a file with old content. Clients upload in order, or
+/// nearly so.
+const MAX_RANGES: usize = 1024;
+
+/// Bytes that are copied at a time where the kernel cannot do it by itself.
+const CHUNK: u64 = 256 << 10;
+
+/// The old content of a file that is staged. What a client does not write over is copied when it closes the
+/// file, so that one that writes all of it, as scp does, needs no copy.
+#[derive(Debug)]
+pub(super) struct Base {
+    /// The file when it was opened.
+    stat: Stat,
+    /// Bytes of it that stay, from the first on.
+    length: u64,
+    /// What is not needed of it: written by the client, or copied. In order, and apart from one another.
+    covered: Vec<Range<u64>>,
+}
+
+impl Base {
+    pub(super) fn new(stat: Stat) -> Base {
+        Base { stat, length: length(&stat), covered: Vec::new() }
+    }
+
+    /// Bytes of the old file that stay, from the first on.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Notes that the file is cut off: what was beyond does not come back.
+    pub(super) fn cut(&mut self, length: u64) {
+        self.length = self.length.min(length);
+    }
+
+    /// Notes that a range is written; none if it would be one too many.
+    pub(super) fn cover(&mut self, range: Range<u64>) -> Option<()> {
+        // Those that it touches become one with it.
+        let first = self.covered.partition_point(|other| other.end < range.start);
+        let last = self.covered.partition_point(|other| other.start <= range.end);
+        if first == last && self.covered.len() == MAX_RANGES {
+            return None;
+        }
+        let merged = self
+            .covered
+            .drain(first..last)
+            .fold(range, |merged, other| merged.start.min(other.start)..merged.end.max(other.end));
+        self.covered.insert(first, merged);
+        Some(())
+    }
+
+    /// The first range that is still to be copied.
+    fn missing(&self) -> Option<Range<u64>> {
+        let start = self.covered.first().filter(|first| first.start == 0).map_or(0, |first| first.end);
+        let next = self.covered.iter().map(|range| range.start).find(|next| *next > start);
+        let end = next.unwrap_or(self.length).min(self.length);
+        (start < end).then_some(start..end)
+    }
+
+    /// Copies about `most` bytes of what is missing into `staged`; returns whether that was all.
+    ///
+    /// # Errors
+    /// If the old file was changed or replaced since it was opened, or the disk reports one.
+    pub(super) fn copy_to(
+        &mut self,
+        user: &User,
+        path: &RemotePath,
+        from: &Location,
+        staged: &File,
+        most: u64,
+    ) -> Result<bool> {
+        let Some(missing) = self.missing() else { return Ok(true) };
+        // Opened and held as one: a removal in between would take it for closed.
+        let names = user.home.lock_names();
+        let (old, stat) = from.open_file(OFlags::RDONLY).of_file(path)?;
+        let _held = hold(user, &old, &stat).of_file(path)?;
+        drop(names);
+        let end = missing.end.min(missing.start.saturating_add(most));
+        let copied = copy_range(&old, staged, missing.start..end).of_file(path)?;
+        let now = rustix::fs::fstat(&old).of_file(path)?;
+        if copied == 0 || facts(&now) != facts(&self.stat) {
+            return Err(Error::Changed(path.clone()));
+        }
+        self.cover(missing.start..missing.start + copied).ok_or_else(|| Error::Scattered(path.clone()))?;
+        Ok(self.missing().is_none())
+    }
+}
+
+/// What shows that a file is another one, or was written to.
+fn facts(stat: &Stat) -> impl PartialEq + use<> {
+    (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime, stat.st_mtime_nsec)
+}
+
+/// Copies a range to the same offset of another file; returns how many bytes, fewer if the file ends.
+fn copy_range(from: &File, to: &File, range: Range<u64>) -> rustix::io::Result<u64> {
+    let (mut read, mut written) = (range.start, range.start);
+    while written < range.end {
+        let left = usize::try_from(range.end - written).unwrap_or(usize::MAX);
+        let copied = match rustix::fs::copy_file_range(from, Some(&mut read), to, Some(&mut written), left) {
+            Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                copy_chunk(from, to, written..range.end).inspect(|copied| {
+                    (read, written) = (read + copied, written + copied);
+                })?
+            }
+            copied => copied? as u64,
+        };
+        if copied == 0 {
+            break;
+        }
+    }
+    Ok(written - range.start)
+}
+
+fn copy_chunk(from: &File, to: &File, range: Range<u64>) -> rustix::io::Result<u64> {
+    let wanted = usize::try_from((range.end - range.start).min(CHUNK)).unwrap_or_default();
+    let mut buffer = vec![0; wanted];
+    let read = rustix::io::pread(from, &mut buffer[..], range.start)?;
+    buffer.truncate(read);
+    super::write_all(to, range.start, &[&buffer])?;
+    Ok(read as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn base(length: u64) -> Base {
+        let mut stat = rustix::fs::stat(".").unwrap();
+        stat.st_size = length as i64;
+        Base::new(stat)
+    }
+
+    #[test]
+    fn what_is_written_in_order_needs_no_copy() {
+        let mut base = base(100);
+        for start in (0..100).step_by(10) {
+            base.cover(start..start + 10).unwrap();
+        }
+        assert_eq!(base.missing(), None);
+        assert_eq!((base.covered.len(), base.covered.first()), (1, Some(&(0..100))));
+    }
+
+    #[test]
+    fn ranges_have_a_limit() {
+        let mut base = base(1 << 20);
+        for number in 0..MAX_RANGES as u64 {
+            base.cover(number * 10..number * 10 + 5).unwrap();
+        }
+        assert_eq!(base.cover(500_000..500_001), None);
+        base.cover(5..10).unwrap();
+        base.cover(500_000..500_001).unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_missing_is_what_nobody_has_written(
+            ranges in prop::collection::vec((0_u64..60, 1_u64..20), 0..12),
+            cut in 0_u64..80,
+        ) {
+            let mut base = base(64);
+            let mut written = [false; 100];
+            for (start, length) in ranges {
+                base.cover(start..start + length).unwrap();
+                written[start as usize..(start + length) as usize].fill(true);
+            }
+            base.cut(cut);
+            while let Some(missing) = base.missing() {
+                for at in missing.clone() {
+                    prop_assert!(!std::mem::replace(&mut written[at as usize], true));
+                }
+                base.cover(missing).unwrap();
+            }
+            prop_assert!(written[..cut.min(64) as usize].iter().all(|written| *written));
+        }
+    }
+}
