@@ -143,7 +143,7 @@ async fn the_results_of_commands() {
     let digest = of(&told, "digest")[0];
     assert_eq!((&digest["name"], &digest["digest"]), (&json!("d/f"), &b3(b"12345")));
     let usage = of(&told, "usage")[0];
-    assert_eq!((&usage["quota"], &usage["max_entries"]), (&json!(1 << 20), &Value::Null));
+    assert_eq!((&usage["quota"], &usage["max_entries"]), (&json!(1 << 20), &json!(1_000_000)));
     assert!(of(&told, "text")[0]["text"].as_str().unwrap().starts_with("sshome "));
     assert!(ran.err.contains("not an event"), "{ran:?}");
 }

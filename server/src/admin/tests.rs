@@ -335,8 +335,8 @@ fn users_are_listed_in_columns() {
         folder.admin.list().unwrap(),
         format!(
             "USER  QUOTA      MAX FILES  UP         DOWN       ACCESS      OWN KEYS  LOGS IN BY            ROOT\n\
-             alex  100.0 MiB  unlimited  5.0 MiB/s  unlimited  read-write  yes       demo password, 1 key  {home}/alex\n\
-             sam   unlimited  unlimited  unlimited  unlimited  read-only   no        nothing               {home}/sam (to be made)\n\
+             alex  100.0 MiB  1000000    5.0 MiB/s  unlimited  read-write  yes       demo password, 1 key  {home}/alex\n\
+             sam   unlimited  1000000    unlimited  unlimited  read-only   no        nothing               {home}/sam (to be made)\n\
              zcl   unlimited  10         unlimited  unlimited  read-write  yes       disabled              {home}/zcl (to be made)\n"
         )
     );
