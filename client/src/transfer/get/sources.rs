@@ -4,7 +4,9 @@ use super::follow::{self, Led};
 use super::plan::{self, Place, Plan};
 use super::walk::{Pending, Walk};
 use crate::conversation::ConversationError;
-use crate::transfer::{Context, Failure, Jobs, MAX_LINKS, NAMED_TWICE, Options, names, path_bytes};
+use crate::transfer::{
+    Context, Failure, IS_DIRECTORY, Jobs, MAX_LINKS, NAMED_TWICE, Options, names, path_bytes,
+};
 use sshome_wire::display::Escaped;
 use sshome_wire::{Payload, RemotePath, Reply, Request};
 use std::collections::HashSet;
@@ -93,7 +95,7 @@ fn tree_target(name: Option<&[u8]>, target: &Path) -> (PathBuf, Vec<Vec<u8>>) {
 
 fn add_file(plan: &mut Plan, source: &RemotePath, target: &Path, options: Options) {
     if source.file_name().is_none() {
-        return plan.fail(source.as_bytes(), "it is a directory; -r gets directories");
+        return plan.fail(source.as_bytes(), IS_DIRECTORY);
     }
     if names_directory(target) && !target.is_dir() {
         let target = Escaped(path_bytes(target));
