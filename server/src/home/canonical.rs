@@ -219,6 +219,25 @@ mod tests {
     }
 
     #[test]
+    fn as_many_links_are_followed_as_the_kernel_follows() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, top) = home(folder.path());
+        for (count, wanted) in
+            [(1, Ok(path("a/real"))), (40, Ok(path("a/real"))), (41, Err(Errno::LOOP.into()))]
+        {
+            let mut target = "a/real".to_owned();
+            for number in 0..count {
+                let link = format!("{count}-{number}");
+                symlink(&target, top.join(&link)).unwrap();
+                target = link;
+            }
+            assert_eq!(home.real_path(&path(&target)), wanted, "{count} links");
+            let kernel = home.resolve(target.as_bytes(), OFlags::PATH);
+            assert_eq!(kernel.is_ok(), wanted.is_ok(), "{count} links");
+        }
+    }
+
+    #[test]
     fn links_are_counted_over_the_whole_way() {
         let folder = tempfile::tempdir().unwrap();
         let (home, top) = home(folder.path());

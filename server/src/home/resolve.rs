@@ -177,7 +177,7 @@ impl Home {
     pub fn locate_target(&self, path: &RemotePath) -> Result<(Location, Option<Stat>)> {
         let mut path = path.as_bytes().to_vec();
         let mut slash = false;
-        for links in 0..MAX_LINKS {
+        for links in 0..=MAX_LINKS {
             let mut location = match self.location(&path) {
                 Err(Error::Top | Error::Dot) => return Err(Error::IsDirectory),
                 location => location?,
