@@ -24,6 +24,8 @@ pub struct Host {
 pub struct HostBuilder {
     dir: TempDir,
     key: PrivateKey,
+    /// Further lines of authorized_keys.
+    keys: Vec<String>,
     text: String,
 }
 
@@ -37,7 +39,7 @@ impl HostBuilder {
         let key = write_key(&dir.path().join("id"))?;
         std::fs::create_dir(dir.path().join("etc"))?;
         let text = "[server]\nlisten = [\"127.0.0.1:0\"]\nshutdown-grace = 1\n".to_owned();
-        Ok(HostBuilder { dir, key, text })
+        Ok(HostBuilder { dir, key, keys: Vec::new(), text })
     }
 
     /// Adds a line to the server's own settings. Users come after it.
@@ -62,13 +64,21 @@ impl HostBuilder {
         self
     }
 
+    /// Lets another key log in as well, those users that are added later. `line` is as in authorized_keys.
+    #[must_use]
+    pub fn key(mut self, line: &str) -> HostBuilder {
+        self.keys.push(line.trim().to_owned());
+        self
+    }
+
     /// Adds a user whom the host's key logs in. `settings` are lines of the user's table.
     ///
     /// # Errors
     /// If the key cannot be written as text.
     pub fn user(mut self, name: &str, settings: &str) -> Result<HostBuilder> {
-        let key = self.key.public_key().to_openssh()?;
-        write!(self.text, "\n[users.{name}]\nauthorized-keys = [\"{key}\"]\n{settings}\n")?;
+        let mut keys = vec![self.key.public_key().to_openssh()?];
+        keys.extend(self.keys.iter().cloned());
+        write!(self.text, "\n[users.{name}]\nauthorized-keys = {keys:?}\n{settings}\n")?;
         Ok(self)
     }
 

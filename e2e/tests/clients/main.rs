@@ -1,9 +1,12 @@
 //! Other people's programs, unchanged, at a real server; what they can do is in docs/clients.md.
 
+mod compatible;
 mod document;
+mod libraries;
 mod lftp;
 mod putty;
 mod python;
 mod rclone;
+mod restic;
 mod site;
 mod sshfs;

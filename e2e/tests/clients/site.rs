@@ -1,7 +1,7 @@
 //! The server that other people's programs are tried at: ours, or sshd to see whether something is its way
 //! as well (`SSHOME_E2E_SERVER=sshd`).
 
-use sshome_e2e::{Client, Host, Outcome, Sshd, foreign};
+use sshome_e2e::{Client, Host, HostBuilder, Outcome, Sshd, foreign};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,26 +13,54 @@ pub struct Site {
 }
 
 enum Server {
-    /// Held so that it goes on.
     Sshomed {
-        _host: Box<Host>,
+        host: Box<Host>,
     },
+    /// Held so that it keeps running.
     Sshd {
         _sshd: Sshd,
     },
 }
 
 impl Site {
+    /// Ours and then sshd, if this machine has one: what a client does, it does at both.
+    pub async fn both(test: &str, settings: &str) -> Vec<Site> {
+        let ours = Host::with_user("ann", settings).await.unwrap();
+        let theirs = Sshd::start(test).await.unwrap();
+        [Some(Site::of_host(ours)), theirs.map(Site::of_sshd)].into_iter().flatten().collect()
+    }
+
+    /// Ours, with these lines of `[server]`, and a user of these settings.
+    pub async fn ours(server: &str, settings: &str) -> Site {
+        let builder = HostBuilder::new().unwrap().setting(server).user("ann", settings).unwrap();
+        Site::of_host(builder.start().await.unwrap())
+    }
+
+    /// A host that is prepared by the caller, with a user `ann`.
+    pub fn of_host(host: Host) -> Site {
+        let client = Client::new(&host, "ann").unwrap();
+        Site { client, home: host.home("ann"), server: Server::Sshomed { host: Box::new(host) } }
+    }
+
+    fn of_sshd(sshd: Sshd) -> Site {
+        let client = Client::of(sshd.dir(), sshd.address(), sshd.user()).unwrap();
+        Site { client, home: sshd.home(), server: Server::Sshd { _sshd: sshd } }
+    }
+
     /// With a user of these settings. None, and it is said, if it is to be sshd and there is none.
     pub async fn open(test: &str, settings: &str) -> Option<Site> {
         if std::env::var_os("SSHOME_E2E_SERVER").is_some_and(|server| server == "sshd") {
-            let sshd = Sshd::start(test).await.unwrap()?;
-            let client = Client::of(sshd.dir(), sshd.address(), sshd.user()).unwrap();
-            return Some(Site { client, home: sshd.home(), server: Server::Sshd { _sshd: sshd } });
+            return Sshd::start(test).await.unwrap().map(Site::of_sshd);
         }
-        let host = Host::with_user("ann", settings).await.unwrap();
-        let client = Client::new(&host, "ann").unwrap();
-        Some(Site { client, home: host.home("ann"), server: Server::Sshomed { _host: Box::new(host) } })
+        Some(Site::of_host(Host::with_user("ann", settings).await.unwrap()))
+    }
+
+    /// The folder of the server's settings and keys; none of sshd.
+    pub fn host(&self) -> Option<&Host> {
+        match &self.server {
+            Server::Sshomed { host } => Some(host),
+            Server::Sshd { .. } => None,
+        }
     }
 
     /// Whether it is OpenSSH's, which has no quota and shows the whole machine.

@@ -1,0 +1,154 @@
+//! Clients that need `algorithms = "compatible"`: what they have for the exchange of keys and for MACs is older.
+
+use crate::libraries::{script_arguments, write_script};
+use crate::site::{Site, run, succeed};
+use russh::keys::load_secret_key;
+use sshome_e2e::{Client, Host, HostBuilder, Terminal, foreign};
+use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use tempfile::TempDir;
+
+const COMPATIBLE: &str = "algorithms = \"compatible\"\nhost-keys = [\"keys/host_ed25519\", \"keys/host_ecdsa\", \
+                          \"keys/host_rsa\"]";
+
+/// A key pair of OpenSSH's making, in the older form that these clients read.
+struct Key {
+    dir: TempDir,
+    line: String,
+}
+
+impl Key {
+    fn make(kind: &str) -> Key {
+        let dir = TempDir::with_prefix("sshome-key-").unwrap();
+        let file = dir.path().join("key");
+        succeed(Command::new("ssh-keygen").args(["-q", "-t", kind, "-m", "PEM", "-N", "", "-f"]).arg(&file));
+        let line = fs::read_to_string(file.with_extension("pub")).unwrap();
+        Key { dir, line }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("key")
+    }
+}
+
+/// A server with these lines of `[server]`, a user whom the key logs in, and a client that knows all of its host
+/// keys.
+async fn site(server: &str, key: &Key) -> Site {
+    let builder = HostBuilder::new().unwrap().setting(server).key(&key.line);
+    let mut host = builder.user("ann", "").unwrap().prepare().unwrap();
+    host.start().await.unwrap();
+    let site = Site::of_host(host);
+    know_all_host_keys(site.host().unwrap(), site.client());
+    site
+}
+
+fn know_all_host_keys(host: &Host, client: &Client) {
+    let mut known = String::new();
+    for entry in fs::read_dir(host.dir().join("keys")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let key = load_secret_key(path, None).unwrap().public_key().to_openssh().unwrap();
+            writeln!(known, "[{}]:{} {key}", host.address().ip(), host.address().port()).unwrap();
+        }
+    }
+    fs::write(client.known_hosts(), known).unwrap();
+}
+
+/// Runs a script with a key of this kind. With the default algorithms it cannot connect.
+async fn runs(name: &str, text: &str, kind: &str, needs_it: bool, interpreter: &[&str]) {
+    let key = Key::make(kind);
+    let command = |site: &Site| {
+        let mut command = site.client().foreign(interpreter[0]);
+        let mut arguments = script_arguments(site);
+        arguments[3] = key.file().display().to_string();
+        command.args(&interpreter[1..]).arg(write_script(site, name, text)).args(arguments);
+        command
+    };
+    succeed(&mut command(&site(COMPATIBLE, &key).await));
+    if needs_it {
+        let refused = run(&mut command(&site("", &key).await));
+        assert_ne!(refused.code, Some(0), "it connects with the default algorithms as well: docs/clients.md");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jsch_has_its_whole_api() {
+    let test = "jsch_has_its_whole_api";
+    let Some(_) = foreign::program("java", test) else { return };
+    let Some(jar) = foreign::program("/usr/share/java/jsch.jar", test) else { return };
+    let interpreter = ["java", "-cp", jar.to_str().unwrap()];
+    runs("Jsch.java", include_str!("scripts/Jsch.java"), "ecdsa", true, &interpreter).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ruby_net_sftp_has_its_whole_api() {
+    let test = "ruby_net_sftp_has_its_whole_api";
+    let Some(_) = foreign::program("ruby", test) else { return };
+    if run(Command::new("ruby").args(["-e", "require 'net/sftp'"])).code != Some(0) {
+        eprintln!("skipped: {test}: no net-sftp here; scripts/install-test-deps installs it");
+        return;
+    }
+    runs("script.rb", include_str!("scripts/net_sftp.rb"), "rsa", true, &["ruby"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn phpseclib_with_an_rsa_key() {
+    let test = "phpseclib_with_an_rsa_key";
+    let Some(_) = foreign::program("php", test) else { return };
+    let Some(_) = foreign::program("/usr/share/php/phpseclib3/autoload.php", test) else { return };
+    runs("script.php", include_str!("scripts/phpseclib.php"), "rsa", false, &["php"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn debians_curl_connects() {
+    let test = "debians_curl_connects";
+    let Some(curl) = foreign::program("/usr/bin/curl", test) else { return };
+    let key = Key::make("rsa");
+    let curl = |site: &Site, scheme: &str, name: &str| {
+        let (user, host, port) = site.login();
+        let mut command = site.client().foreign(&curl);
+        command.args(["--silent", "--show-error", "--user", &format!("{user}:"), "--key"]).arg(key.file());
+        command.arg("--pubkey").arg(key.file().with_extension("pub")).arg("--insecure");
+        command.arg(format!("{scheme}://{host}:{port}/{name}"));
+        command
+    };
+    let ours = site(COMPATIBLE, &key).await;
+    fs::write(ours.here("file"), "content").unwrap();
+    for scheme in ["sftp", "scp"] {
+        succeed(curl(&ours, scheme, "put").arg("--upload-file").arg(ours.here("file")));
+        assert_eq!(succeed(&mut curl(&ours, scheme, "put")).stdout, b"content", "{scheme}");
+        fs::remove_file(ours.there("put")).unwrap();
+    }
+    assert_ne!(run(&mut curl(&site("", &key).await, "sftp", "put")).code, Some(0));
+}
+
+/// Midnight Commander asks for the password in its own window.
+#[tokio::test(flavor = "multi_thread")]
+async fn midnight_commander_shows_a_home_and_copies() {
+    let test = "midnight_commander_shows_a_home_and_copies";
+    let Some(mc) = foreign::program("mc", test) else { return };
+    let site = site(COMPATIBLE, &Key::make("ecdsa")).await;
+    let host = site.host().unwrap();
+    let mut passwd = Command::new(sshome_e2e::binary("sshomed").unwrap());
+    passwd.args(["user", "passwd", "ann", "--dir"]).arg(host.dir());
+    sshome_e2e::answer(&mut passwd, "secret words\n");
+    fs::write(site.there("on-the-server"), "theirs").unwrap();
+    fs::write(site.here("on-this-side"), "ours").unwrap();
+    let (user, address, port) = site.login();
+    let mut command = site.client().foreign(mc);
+    command.args(["--stickchars", "--nocolor", "--skin=default"]).arg(site.here(""));
+    command.arg(format!("sftp://{user}@{address}:{port}/"));
+    let mut terminal = Terminal::start(&command).unwrap();
+    terminal.expect("Password:").unwrap();
+    terminal.send("secret words\r").unwrap();
+    terminal.expect("on-the-server").unwrap();
+    // F5 copies what the left panel points at, after a question.
+    terminal.send("\x1b[B\x1b[15~").unwrap();
+    terminal.expect("Copy").unwrap();
+    terminal.send("\r").unwrap();
+    sshome_e2e::until("mc has copied", || fs::read(site.there("on-this-side")).is_ok_and(|copy| copy == b"ours"));
+    terminal.send("\x1b[21~").unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}

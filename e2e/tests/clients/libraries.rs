@@ -1,0 +1,95 @@
+//! Libraries of other languages, through a script each, at sshomed and then at sshd: what holds at one holds
+//! at the other, except where a script or docs/clients.md says so.
+
+use crate::site::{Site, python, succeed};
+use sshome_e2e::foreign;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Command;
+
+const SETTINGS: &str = "quota = \"unlimited\"";
+
+/// The arguments that every script takes.
+pub fn script_arguments(site: &Site) -> Vec<String> {
+    let (user, host, port) = site.login();
+    let [key, known_hosts] = [site.client().key(), &site.client().known_hosts()].map(|path| path.display().to_string());
+    vec![host, port, user, key, known_hosts, site.path("")]
+}
+
+/// Writes a script where a client can read it.
+pub fn write_script(site: &Site, name: &str, text: &str) -> PathBuf {
+    let file = site.client().home().join(name);
+    fs::write(&file, text).unwrap();
+    file
+}
+
+/// Runs a script at both servers. `interpret` makes the command that the script's file is added to.
+async fn runs_at_both(test: &str, name: &str, text: &str, interpret: impl Fn(&Site) -> Command) {
+    for site in Site::both(test, SETTINGS).await {
+        let mut command = interpret(&site);
+        command.arg(write_script(&site, name, text)).args(script_arguments(&site));
+        succeed(&mut command);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paramiko_with_its_defaults() {
+    let test = "paramiko_with_its_defaults";
+    let Some(python) = python(test) else { return };
+    let script = include_str!("scripts/paramiko_defaults.py");
+    runs_at_both(test, "script.py", script, |site| {
+        File::create(site.there("large")).unwrap().set_len(6 << 30).unwrap();
+        site.client().foreign(&python)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fsspec_reads_writes_and_moves() {
+    let test = "fsspec_reads_writes_and_moves";
+    let Some(python) = python(test) else { return };
+    let script = include_str!("scripts/fsspec_api.py");
+    runs_at_both(test, "script.py", script, |site| site.client().foreign(&python)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ssh2_sftp_client_has_its_whole_api() {
+    let test = "ssh2_sftp_client_has_its_whole_api";
+    let Some(node) = foreign::program("node", test) else { return };
+    let Some(library) = foreign::installed("node-clients/node_modules/ssh2-sftp-client/package.json", test) else { return };
+    let modules = library.ancestors().nth(2).unwrap();
+    let script = include_str!("scripts/ssh2_sftp_client.js");
+    runs_at_both(test, "script.js", script, |site| {
+        let mut command = site.client().foreign(&node);
+        command.env("NODE_PATH", modules);
+        command
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn phpseclib_has_its_whole_api() {
+    let test = "phpseclib_has_its_whole_api";
+    let Some(php) = foreign::program("php", test) else { return };
+    let Some(_) = foreign::program("/usr/share/php/phpseclib3/autoload.php", test) else { return };
+    let script = include_str!("scripts/phpseclib.php");
+    runs_at_both(test, "script.php", script, |site| site.client().foreign(&php)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn net_sftp_foreign_has_its_whole_api() {
+    let test = "net_sftp_foreign_has_its_whole_api";
+    let Some(perl) = foreign::program("perl", test) else { return };
+    let Some(_) = foreign::program("/usr/share/perl5/Net/SFTP/Foreign.pm", test) else { return };
+    let script = include_str!("scripts/net_sftp_foreign.pl");
+    runs_at_both(test, "script.pl", script, |site| site.client().foreign(&perl)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn go_pkg_sftp_has_its_whole_api() {
+    let test = "go_pkg_sftp_has_its_whole_api";
+    let Some(program) = foreign::installed("tools/bin/pkg_sftp", test) else { return };
+    for site in Site::both(test, SETTINGS).await {
+        succeed(site.client().foreign(&program).args(script_arguments(&site)));
+    }
+}
