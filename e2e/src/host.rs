@@ -1,13 +1,14 @@
 use crate::liar::write_key;
-use crate::{Administrator, Program};
-use anyhow::{Context, Result};
+use crate::{Administrator, Program, binary};
+use anyhow::{Context, Result, ensure};
 use russh::keys::PrivateKey;
 use sshomed::config;
 use sshomed::server::Server;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -183,6 +184,19 @@ impl Host {
     #[must_use]
     pub fn administrator(&self) -> Administrator {
         Administrator::of(self.dir().to_owned())
+    }
+
+    /// Gives a user a password, as an administrator does.
+    ///
+    /// # Errors
+    /// If `sshomed user passwd` fails.
+    pub fn set_password(&self, user: &str, password: &str) -> Result<()> {
+        let mut command = Command::new(binary("sshomed")?);
+        command.arg("--dir").arg(self.dir()).args(["user", "passwd", user, "--password-stdin"]);
+        let mut passwd = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        passwd.stdin.take().context("no standard input")?.write_all(password.as_bytes())?;
+        ensure!(passwd.wait()?.success(), "no password for {user}");
+        Ok(())
     }
 
     /// A user's home on the disk.

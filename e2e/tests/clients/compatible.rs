@@ -3,7 +3,7 @@
 use crate::libraries::{script_arguments, write_script};
 use crate::site::{Site, run, succeed};
 use russh::keys::load_secret_key;
-use sshome_e2e::{Client, Host, HostBuilder, Terminal, foreign};
+use sshome_e2e::{Client, Host, HostBuilder, Terminal, foreign, until};
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
@@ -130,10 +130,7 @@ async fn midnight_commander_shows_a_home_and_copies() {
     let test = "midnight_commander_shows_a_home_and_copies";
     let Some(mc) = foreign::program("mc", test) else { return };
     let site = site(COMPATIBLE, &Key::make("ecdsa")).await;
-    let host = site.host().unwrap();
-    let mut passwd = Command::new(sshome_e2e::binary("sshomed").unwrap());
-    passwd.args(["user", "passwd", "ann", "--dir"]).arg(host.dir());
-    sshome_e2e::answer(&mut passwd, "secret words\n");
+    site.host().unwrap().set_password("ann", "secret words").unwrap();
     fs::write(site.there("on-the-server"), "theirs").unwrap();
     fs::write(site.here("on-this-side"), "ours").unwrap();
     let (user, address, port) = site.login();
@@ -148,7 +145,7 @@ async fn midnight_commander_shows_a_home_and_copies() {
     terminal.send("\x1b[B\x1b[15~").unwrap();
     terminal.expect("Copy").unwrap();
     terminal.send("\r").unwrap();
-    sshome_e2e::until("mc has copied", || fs::read(site.there("on-this-side")).is_ok_and(|copy| copy == b"ours"));
+    until("mc has copied", || fs::read(site.there("on-this-side")).is_ok_and(|copy| copy == b"ours"));
     terminal.send("\x1b[21~").unwrap();
     assert_eq!(terminal.end().unwrap().0, Some(0));
 }

@@ -12,7 +12,8 @@ const SETTINGS: &str = "quota = \"unlimited\"";
 /// The arguments that every script takes.
 pub fn script_arguments(site: &Site) -> Vec<String> {
     let (user, host, port) = site.login();
-    let [key, known_hosts] = [site.client().key(), &site.client().known_hosts()].map(|path| path.display().to_string());
+    let [key, known_hosts] =
+        [site.client().key(), &site.client().known_hosts()].map(|path| path.display().to_string());
     vec![host, port, user, key, known_hosts, site.path("")]
 }
 
@@ -56,7 +57,10 @@ async fn fsspec_reads_writes_and_moves() {
 async fn ssh2_sftp_client_has_its_whole_api() {
     let test = "ssh2_sftp_client_has_its_whole_api";
     let Some(node) = foreign::program("node", test) else { return };
-    let Some(library) = foreign::installed("node-clients/node_modules/ssh2-sftp-client/package.json", test) else { return };
+    let Some(library) = foreign::installed("node-clients/node_modules/ssh2-sftp-client/package.json", test)
+    else {
+        return;
+    };
     let modules = library.ancestors().nth(2).unwrap();
     let script = include_str!("scripts/ssh2_sftp_client.js");
     runs_at_both(test, "script.js", script, |site| {

@@ -2,8 +2,8 @@
 
 mod compatible;
 mod document;
-mod libraries;
 mod lftp;
+mod libraries;
 mod putty;
 mod python;
 mod rclone;
