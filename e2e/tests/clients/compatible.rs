@@ -10,8 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
 
-const COMPATIBLE: &str = "algorithms = \"compatible\"\nhost-keys = [\"keys/host_ed25519\", \"keys/host_ecdsa\", \
-                          \"keys/host_rsa\"]";
+const COMPATIBLE: &str = "algorithms = \"compatible\"";
 
 /// A key pair of OpenSSH's making, in the older form that these clients read.
 struct Key {
