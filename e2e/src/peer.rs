@@ -244,7 +244,8 @@ pub async fn connect_with(
     window_size: u32,
     maximum_packet_size: u32,
 ) -> Result<Handle<Trusting>> {
-    let config = client::Config { window_size, maximum_packet_size, ..Default::default() };
+    // Without it a small packet waits for the acknowledgement of the one before: 40 ms each.
+    let config = client::Config { window_size, maximum_packet_size, nodelay: true, ..Default::default() };
     let mut connection = client::connect(Arc::new(config), host.address(), Trusting).await?;
     let key = PrivateKeyWithHashAlg::new(Arc::new(host.key().clone()), None);
     ensure!(connection.authenticate_publickey(user, key).await?.success(), "login refused");
