@@ -1,5 +1,5 @@
 //! Any text as lines of `authorized_keys`, which users may install for themselves. A mistake names a line
-//! that there is; and what is read, written as a line, is the same key, without options.
+//! that there is; and what is read, written as a line, is the same key, without restrictions.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -24,7 +24,7 @@ fn check(key: &AuthorizedKey) {
     assert!(looks_like_a_line(&line), "{line}");
     assert!(!line.contains('\n'), "{line}");
     let again = AuthorizedKey::parse(&line).expect("what was written can be read");
-    assert!(again.is(key.public_key()) && !again.has_options());
+    assert!(again.is(key.public_key()) && !again.is_restricted_by_address());
     assert_eq!((again.fingerprint(), again.comment()), (key.fingerprint(), key.comment()));
     for from in SOMEWHERE {
         assert!(again.opens(key.public_key(), from));

@@ -75,7 +75,11 @@ impl World {
         let (homes, ledgers) = Homes::prepare(&self.accounts).expect("a home");
         let found = ledgers.of("ann").expect("books").usage();
         // What files lend to partial uploads may be more than before: they are looked at anew.
-        assert_eq!((booked.used, booked.staged), (found.used, found.staged), "what is booked is what is there");
+        assert_eq!(
+            (booked.used, booked.staged),
+            (found.used, found.staged),
+            "what is booked is what is there"
+        );
         let Use { bytes, entries } = found.charged();
         assert!(bytes <= QUOTA && entries <= MAX_FILES, "{found:?}");
         assert_eq!(fs::read(self.dir.path().join("secret")).expect("what is outside"), b"outside");
