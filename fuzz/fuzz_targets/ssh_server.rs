@@ -3,7 +3,7 @@
 //! nobody in.
 #![no_main]
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use libfuzzer_sys::fuzz_target;
 use sshomed::accounts::TomlAccounts;
 use sshomed::auth::Authenticator;
@@ -12,7 +12,7 @@ use sshomed::home::Homes;
 use sshomed::limits::Gate;
 use sshomed::metrics::Metrics;
 use sshomed::quota::Ledgers;
-use sshomed::session::{Rates, Sessions, Shared, Transport};
+use sshomed::session::{Memory, Rates, Sessions, Shared, Transport};
 use sshomed::subsystem::Threads;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
@@ -86,7 +86,7 @@ impl World {
         std::fs::create_dir(dir.path().join("etc")).expect("a folder");
         std::fs::write(dir.path().join("etc/users.toml"), "[server]\n").expect("a file");
         let config = config::load(dir.path(), None, &[]).expect("a configuration");
-        let transport = Transport::new(config.kex, &config.host_keys, &config.limits).expect("a key");
+        let transport = Transport::new(&config).expect("a key");
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let metrics = Arc::new(Metrics::default());
         let shared = Shared {
@@ -95,12 +95,15 @@ impl World {
             ledgers: Ledgers::default(),
             gate: Gate::new(config.limits.clone()),
             rates: Rates::default(),
+            memory: Memory::default(),
             sessions: Arc::new(Sessions::new(Arc::clone(&metrics))),
             metrics,
             threads: runtime.block_on(async { Threads::of_this_runtime() }).expect("threads"),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
             config: ArcSwap::from_pointee(config),
+            listen: Vec::new(),
+            refused: ArcSwapOption::empty(),
         };
         World { _dir: dir, transport, shared: Arc::new(shared), runtime }
     }
