@@ -50,7 +50,9 @@ fn timeless(text: &str) -> Vec<String> {
         word if months.contains(&word) => "#".to_owned(),
         word if word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit()) => "#".to_owned(),
         word if ["B", "KiB", "MiB", "GiB", "KiB/s)", "MiB/s)", "GiB/s)"].contains(&word) => "B".to_owned(),
-        word => word.replace(|c: char| c.is_ascii_digit() || c == '.', "#").replace("##", "#").replace("##", "#"),
+        word => {
+            word.replace(|c: char| c.is_ascii_digit() || c == '.', "#").replace("##", "#").replace("##", "#")
+        }
     };
     let line = |line: &str| line.split_whitespace().map(word).collect::<Vec<_>>().join(" ");
     text.lines().map(line).filter(|line| !line.is_empty()).collect()
@@ -164,13 +166,19 @@ async fn the_crontab_works_in_the_environment_of_cron() {
             None => {
                 let job = line.splitn(6, ' ').last().unwrap().trim_start();
                 let outcome = account.cron(&variables, job);
-                assert_eq!((outcome.code, outcome.out(), outcome.err()), (Some(0), String::new(), String::new()));
+                assert_eq!(
+                    (outcome.code, outcome.out(), outcome.err()),
+                    (Some(0), String::new(), String::new())
+                );
                 jobs += 1;
             }
         }
     }
     assert_eq!(jobs, 1);
-    assert_eq!(contents(&host.home("backup").join("data")).unwrap(), contents(&account.path("data")).unwrap());
+    assert_eq!(
+        contents(&host.home("backup").join("data")).unwrap(),
+        contents(&account.path("data")).unwrap()
+    );
 }
 
 /// What makes README's steps touch nothing but this process's own view of the machine.

@@ -118,7 +118,7 @@ async fn a_full_disk_is_told_of_and_refuses_only_what_needs_room() {
                     refused += 1;
                     let told = text.contains("the server's disk is full") && !text.contains("quota");
                     assert!(told, "{what}");
-                    assert!(world.alarms() > alarms, "the log does not tell of it: {what}");
+                    until(&format!("the log tells of it: {what}"), || world.alarms() > alarms);
                     world.assert_unharmed(change, &before, &after, false, &what);
                 }
             }

@@ -68,7 +68,7 @@ async fn each_step(
             }
             Err(text) => {
                 assert!(text.contains(told), "{what}");
-                assert!(world.alarms() > alarms, "the log does not tell of it: {what}");
+                until(&format!("the log tells of it: {what}"), || world.alarms() > alarms);
                 world.assert_unharmed(change, &before, &after, step == Step::SyncDirectory, &what);
             }
         }
