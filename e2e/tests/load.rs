@@ -115,7 +115,7 @@ fn assert_whole(host: &Host, client: &Client) -> usize {
     let df = client.succeed(["df"]).unwrap();
     let value = |row: &str| {
         let line = df.lines().find(|line| line.starts_with(row)).unwrap();
-        line.split_whitespace().last().unwrap().to_owned()
+        line.split_whitespace().nth(1).unwrap().to_owned()
     };
     assert_eq!((value("used"), value("reserved")), (bytes.to_string(), "0".to_owned()), "{df}");
     assert_eq!(value("files"), found.len().to_string(), "{df}");
