@@ -1,7 +1,7 @@
 //! Taking up a change of etc/users.toml while the server serves.
 //!
 //! What is wrong with the file, or cannot change without a restart, is found before anything changes, and then
-//! only what it takes away from users is applied ([`revoke`]). A home that cannot be served concerns its user
+//! only what it takes away from users is applied (the module `revoke`). A home that cannot be served concerns its user
 //! alone. Sessions go on, but for those whose users would not be let in any more.
 
 mod revoke;
