@@ -65,7 +65,9 @@ impl Terminal {
         let slave = options.open(OsStr::from_bytes(name.as_bytes()))?;
         // Only a new session can have a new terminal; the program becomes its leader.
         let mut leader = Command::new("setsid");
-        leader.arg("--ctty").arg(command.get_program()).args(command.get_args());
+        // Whoever runs the tests may ignore signals, as a shell does for what it runs in the background.
+        leader.args(["--ctty", "/usr/bin/env", "--default-signal"]);
+        leader.arg(command.get_program()).args(command.get_args());
         leader.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         leader.current_dir(command.get_current_dir().context("where?")?);
         let child = leader.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(slave).spawn()?;

@@ -45,7 +45,7 @@ fn a_user_comes_and_goes() {
     assert_eq!((code, &sam["name"], &sam["password"]), (Some(0), &"sam".into(), &true.into()), "{json}");
     assert_eq!((&sam["quota"], &sam["access"]), (&serde_json::Value::Null, &"read-write".into()), "{json}");
     assert_eq!(row[..1], ["sam"], "{out}");
-    assert_eq!(row[1..5], ["unlimited"; 4], "{out}");
+    assert_eq!(row[1..5], ["unlimited", "1000000", "unlimited", "unlimited"], "{out}");
     assert_eq!(row[5..8], ["read-write", "yes", "password"], "{out}");
     assert_eq!(sshomed(dir.path(), &["user", "quota", "sam", "2 GiB"], "").0, Some(0));
     assert_eq!(sshomed(dir.path(), &["user", "remove", "sam"], "").0, Some(0));
