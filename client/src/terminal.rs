@@ -1,9 +1,10 @@
 //! The terminal's modes. Whoever changes them holds the terminal. When it is let go, when the program is
 //! stopped, and when it ends, they are what they were; when the program is continued, they are changed again.
 
-use rustix::process::{Signal, kill_current_process_group};
+use rustix::process::{Signal, getpgrp, kill_current_process_group};
 use rustix::termios::{
-    ControlModes, InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+    ControlModes, InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp,
+    tcsetattr,
 };
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -163,7 +164,7 @@ pub(crate) fn hold(modes: Modes, resume: Resume) -> io::Result<Hold> {
 
 /// Puts the modes back as they were found, before the program ends. Whoever holds the terminal still does.
 pub fn restore() {
-    if let Some(held) = &TERMINAL.state().held {
+    if let Some(held) = TERMINAL.state().held.as_ref().filter(|held| held.is_in_foreground()) {
         held.leave();
     }
 }
@@ -215,7 +216,7 @@ pub(crate) fn suspend() {
 
 fn resume() {
     let state = TERMINAL.state();
-    let Some(held) = &state.held else { return };
+    let Some(held) = state.held.as_ref().filter(|held| held.is_in_foreground()) else { return };
     if matches!(held.modes, Modes::Secret | Modes::Editor) {
         held.set(&held.wanted);
     }
@@ -273,6 +274,12 @@ impl Terminal {
 }
 
 impl Held {
+    /// Whether the terminal is this program's. In the background it is somebody else's: to change its modes would
+    /// stop this program, also where a signal is to end it. A terminal that is gone is nobody's.
+    fn is_in_foreground(&self) -> bool {
+        tcgetpgrp(&self.device).map_or(true, |group| group == getpgrp())
+    }
+
     fn leave(&self) {
         self.set(&self.found);
         if self.modes == Modes::Editor {

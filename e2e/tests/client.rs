@@ -51,6 +51,34 @@ async fn the_exit_codes_that_help_documents() {
     assert_eq!(nobody.code, Some(5), "{nobody}");
 }
 
+/// A script that passes a name on means just that file, and not others that it matches as a pattern.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_looks_like_a_pattern_is_that_name() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    for name in ["report1.txt", "report[1].txt", "*"] {
+        fs::write(host.home("ann").join(name), name).unwrap();
+    }
+    client.succeed(["get", "report[1].txt"]).unwrap();
+    assert_eq!(fs::read_to_string(client.work().join("report[1].txt")).unwrap(), "report[1].txt");
+    client.succeed(["rm", "*"]).unwrap();
+    client.succeed(["rm", "report[1].txt"]).unwrap();
+    assert_eq!(client.succeed(["ls"]).unwrap(), "report1.txt\n");
+    // Where there is no such name it is a pattern.
+    client.succeed(["rm", "report[1].txt"]).unwrap();
+    assert_eq!(client.succeed(["ls"]).unwrap(), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_in_the_place_of_an_unfinished_file_is_in_nobodys_way() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    fs::write(host.home("ann").join("f"), "content").unwrap();
+    fs::create_dir(client.work().join(".f.sshome-part")).unwrap();
+    client.succeed(["get", "f"]).unwrap();
+    assert_eq!(fs::read_to_string(client.work().join("f")).unwrap(), "content");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_cannot_be_made() {
     let host = host().await;

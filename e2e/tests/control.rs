@@ -243,7 +243,7 @@ fn what_is_in_the_way_stays_and_is_said() {
     fs::remove_file(run.join("control")).unwrap();
     sshome_e2e::tree::set_mode(&run, 0o777).unwrap();
     let refused = administrator.run(&serve);
-    assert!(refused.code == Some(1) && refused.err().contains("others can write to it"), "{refused}");
+    assert!(refused.code == Some(1) && refused.err().contains("nobody else may write to it"), "{refused}");
     // A socket that somebody left is in nobody's way.
     sshome_e2e::tree::set_mode(&run, 0o700).unwrap();
     drop(UnixListener::bind(run.join("control")).unwrap());

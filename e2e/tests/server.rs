@@ -105,7 +105,7 @@ fn check_finds_what_would_stop_a_start_and_changes_nothing() {
         ("a file", "home/alex", "the home of alex: Not a directory"),
         ("a folder", "log/audit", "log/audit is a directory"),
         ("a file", "run/control", "run/control is no socket"),
-        ("open to others", "run", "others can write to it"),
+        ("open to others", "run", "nobody else may write to it"),
     ] {
         let dir = fresh();
         let settings = dir.path().join("etc/users.toml");

@@ -73,7 +73,26 @@ pub(crate) fn not_theirs(path: &Path, account: &str) -> String {
     if owner == account {
         return format!("its mode keeps its owner, {account}, out: chmod -R u+rwX {}", shown(path));
     }
+    if is_shared(path) {
+        return format!(
+            "belongs to {owner}, and other programs use it: name a folder of the server's own, as one that \
+             `install -d -o {account} {}` makes",
+            shown(&path.join("sshome"))
+        );
+    }
     format!("belongs to {owner}: chown -R {account}: {}", shown(path))
+}
+
+/// Whether a path is one of the machine's own folders, as `/etc`, `/run` and `/var/log`: nobody should be told to
+/// give such a folder away.
+fn is_shared(path: &Path) -> bool {
+    let Ok(path) = std::path::absolute(path) else { return false };
+    let mut names = path.components().skip(1).map(std::path::Component::as_os_str);
+    match (names.next(), names.next(), names.next()) {
+        (_, None, None) => true,
+        (Some(first), Some(_), None) => first == "var" || first == "usr" || first == "run",
+        _ => false,
+    }
 }
 
 /// An error of the kernel's about a path, with the reason and the remedy if a permission is lacking.
@@ -141,5 +160,22 @@ impl fmt::Display for Unreadable<'_> {
             ),
             Some(why) => write!(f, "; {why}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_give_the_machines_folders_away() {
+        for path in ["/", "/etc", "/run", "/srv", "/var/log", "/usr/local/"] {
+            assert!(is_shared(Path::new(path)), "{path}");
+        }
+        for path in ["/srv/sshome", "/home/ann", "/var/lib/sshome", "/etc/sshome", "home/ann"] {
+            assert!(!is_shared(Path::new(path)), "{path}");
+        }
+        let said = not_theirs(Path::new("/etc"), "sshome");
+        assert!(!said.contains("chown") && said.contains("install -d -o sshome /etc/sshome"), "{said}");
     }
 }

@@ -266,19 +266,35 @@ impl Shell {
 
     /// The same, with what the server told of them on the way.
     async fn remote_entries(&mut self, words: &[Word]) -> Result<Vec<(Vec<u8>, Option<Entry>)>, ShellError> {
+        let mut named = Vec::with_capacity(words.len());
+        for word in words {
+            named.push(if self.arguments { self.argument_word(word).await? } else { word.clone() });
+        }
         let seen = HashMap::new();
         let tree = RemoteTree { conversation: &mut self.conversation, interrupt: &self.interrupt, seen };
         let mut tree = Cached::new(tree);
-        let paths = match self.arguments {
-            true => paths(&mut tree, &words.iter().map(Word::unescaped).collect::<Vec<_>>()).await?,
-            false => paths(&mut tree, words).await?,
-        };
+        let paths = paths(&mut tree, &named).await?;
         let mut seen = tree.into_inner().seen;
         Ok(paths
             .into_iter()
             .map(|path| (seen.remove(&path), path))
             .map(|(entry, path)| (path, entry))
             .collect())
+    }
+
+    /// What an argument of the program stands for: the name that it is, if there is such a name on the server, and
+    /// only then a pattern. A script that passes on a name means just that one.
+    async fn argument_word(&mut self, word: &Word) -> Result<Word, ShellError> {
+        let word = word.unescaped();
+        if !word.is_glob() {
+            return Ok(word);
+        }
+        let name = word.bytes();
+        match self.request(Request::Stat { path: name.clone(), follow: false }).await {
+            Ok(_) => Ok(Word::literal(&name)),
+            Err(ShellError::Conversation(ConversationError::Refused(_))) => Ok(word),
+            Err(error) => Err(error),
+        }
     }
 
     /// The paths on this side that words stand for. Words of the program's arguments stand for

@@ -128,13 +128,18 @@ async fn complete(
             Event::Names(_, answer) => drop(answer.send(Vec::new())),
         }
     };
-    if !answered {
-        tokio::select! {
-            _ = names => {}
-            () = pressed.next() => return Err(ShellError::Abandoned),
-        }
+    if answered {
+        return Ok(Some(Some(line)));
     }
-    Ok(Some(Some(line)))
+    tokio::select! {
+        _ = &mut names => return Ok(Some(Some(line))),
+        () = pressed.next() => tell("the server has not answered yet; Ctrl-C once more leaves at once"),
+    }
+    // The Ctrl-C was for the command: it does not run.
+    tokio::select! {
+        _ = &mut names => Ok(Some(Some(String::new()))),
+        () = pressed.next() => Err(ShellError::Abandoned),
+    }
 }
 
 /// The names in the directory that somebody has begun to type.

@@ -37,6 +37,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 pub(super) struct Agent {
     stream: Box<dyn Stream>,
     list_limit: Duration,
+    sign_limit: Duration,
 }
 
 /// Why an agent does not do what it is asked to.
@@ -66,12 +67,14 @@ impl From<ssh_encoding::Error> for AgentError {
 }
 
 impl Agent {
-    /// Speaks to an agent over this stream. Its list may take `limit`, or a few seconds where nothing is said.
+    /// Speaks to an agent over this stream. Each answer may take `limit`. Without one a list may take a few seconds,
+    /// and a signature as long as somebody needs to confirm it.
     pub(super) fn over(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         limit: Option<Duration>,
     ) -> Agent {
-        Agent { stream: Box::new(stream), list_limit: limit.unwrap_or(LIST_LIMIT) }
+        let (list_limit, sign_limit) = (limit.unwrap_or(LIST_LIMIT), limit.unwrap_or(SIGN_LIMIT));
+        Agent { stream: Box::new(stream), list_limit, sign_limit }
     }
 
     /// The keys that it holds. Entries of types that are not known here, and certificates, are left out.
@@ -109,7 +112,7 @@ impl Agent {
         key.to_bytes().map_err(|_| AgentError::Nonsense)?.encode(&mut request)?;
         data.encode(&mut request)?;
         flags.encode(&mut request)?;
-        let answer = self.ask(&request, SIGN_LIMIT).await?;
+        let answer = self.ask(&request, self.sign_limit).await?;
         let signature = Vec::<u8>::decode(&mut body(&answer, SIGN_RESPONSE)?)?;
         // An agent that does not know the flag signs with SHA-1.
         if String::decode(&mut signature.as_slice())? != name {
@@ -220,6 +223,10 @@ mod tests {
         let (ours, _theirs) = duplex(1 << 16);
         let error = Agent::over(ours, None).sign(&key(b""), None, Vec::new()).await.unwrap_err();
         assert!(matches!(error, AgentError::Silent(SIGN_LIMIT)), "{error}");
+        let (ours, _theirs) = duplex(1 << 16);
+        let mut agent = Agent::over(ours, Some(Duration::from_secs(3)));
+        let error = agent.sign(&key(b""), None, Vec::new()).await.unwrap_err();
+        assert_eq!(error.to_string(), "it does not answer within 3 s");
     }
 
     #[tokio::test]

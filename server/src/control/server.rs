@@ -53,8 +53,8 @@ pub enum BindError {
     },
     /// Others could put something else in its place.
     #[error(
-        "{folder} holds the control socket, and others can write to it (it is {whose}): chmod 700 {folder}, or name a \
-         folder of its own",
+        "{folder} holds the control socket, so it has to belong to the server's account and nobody else may write to it \
+         (it is {whose}): chown it to that account and chmod 700 it, or name a folder of its own in control-socket",
         folder = shown(.0), whose = crate::permission::ownership(.0)
     )]
     Open(PathBuf),
@@ -311,6 +311,10 @@ fn scan(shared: &Shared, user: Option<&str>) -> Answer {
 }
 
 fn scan_one(homes: &Homes, user: String, ledger: &Ledger) -> Scanned {
+    // What was opened at the start is no longer what the path leads to: its numbers would say nothing.
+    if let Some(problem) = homes.problems().into_iter().find(|problem| problem.user == user) {
+        return Scanned { user, compared: None, error: Some(problem.why), unreadable: None };
+    }
     for _ in 0..TRIES {
         match homes.count(&user, ledger) {
             Ok(Comparison::Busy) => {}

@@ -46,7 +46,9 @@ impl Store {
         for part in names::parts(name) {
             match directory.create(&part) {
                 Ok(file) => return Ok((directory, part, file)),
-                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+                // Somebody may have put a directory there.
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::IsADirectory) => {}
                 Err(error) => return Err(error),
             }
         }
