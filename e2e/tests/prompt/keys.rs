@@ -69,6 +69,9 @@ async fn ctrl_c_stops_a_tab_that_waits_for_the_server() {
     terminal.send("pwd\r").unwrap();
     terminal.expect("pwd\n").unwrap();
     until("the line is taken", || terminal.is_as_found().unwrap());
+    // The first is for the command, which does not run.
+    terminal.send(CTRL_C).unwrap();
+    terminal.expect("Ctrl-C once more leaves at once").unwrap();
     terminal.send(CTRL_C).unwrap();
     let (code, said) = terminal.end().unwrap();
     assert_eq!(code, Some(6), "{said}");

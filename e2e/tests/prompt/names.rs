@@ -1,7 +1,7 @@
 //! Odd names: what Tab writes stands for just that name when Enter is pressed, for every command that takes one.
 
 use crate::{PROMPT, host, say};
-use sshome_e2e::{Client, Terminal, until};
+use sshome_e2e::{Client, Terminal};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -154,7 +154,11 @@ async fn a_pattern_is_quoted_in_an_argument_as_at_the_prompt() {
     client.succeed(["get", r"report\[1\].txt"]).unwrap();
     assert_eq!(fs::read(client.work().join("report[1].txt")).unwrap(), b"report[1].txt");
     client.succeed(["get", r"we\\\*ird"]).unwrap();
+    // The name itself comes first; where there is none, it is a pattern.
     client.succeed(["get", "report[1].txt"]).unwrap();
-    until("both are here", || client.work().join("report1.txt").exists());
+    assert!(!client.work().join("report1.txt").exists());
+    fs::remove_file(home.join("report[1].txt")).unwrap();
+    client.succeed(["get", "report[1].txt"]).unwrap();
+    assert!(client.work().join("report1.txt").exists());
     assert!(client.work().join(r"we\*ird").exists());
 }

@@ -97,7 +97,7 @@ pub enum Exceeded {
     )]
     Uncounted,
     /// Too many entries.
-    #[error("the limit of {max} files, directories and links is reached")]
+    #[error("cannot be made: the limit of {max} files, directories and links is reached")]
     Entries {
         /// Entries that are allowed in all.
         max: u64,
