@@ -204,6 +204,27 @@ async fn ctrl_z_at_the_prompt_stops_and_comes_back() {
     assert_eq!(terminal.end().unwrap().0, Some(0));
 }
 
+/// It is in the background then, where to change the terminal's modes would stop it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_a_prompt_that_is_stopped() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let mut terminal = shell(&client);
+    terminal.expect("shell% ").unwrap();
+    terminal.send(&(line(client.command().unwrap().arg(client.destination())) + "\r")).unwrap();
+    terminal.expect(PROMPT).unwrap();
+    terminal.send(CTRL_Z).unwrap();
+    terminal.expect("shell% ").unwrap();
+    terminal.send("kill %1; kill -CONT %1\r").unwrap();
+    until("it has ended", || {
+        terminal.send("jobs; echo as\"\"ked\r").unwrap();
+        terminal.expect("asked\n").unwrap().contains("Terminated")
+    });
+    assert!(terminal.is_as_found().unwrap());
+    terminal.send(CTRL_D).unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_z_at_a_password_asks_again() {
     let host = host_with_password().await;
