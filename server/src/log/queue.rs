@@ -13,6 +13,9 @@ use tracing_subscriber::fmt::MakeWriter;
 /// Bytes that wait to be written, at most.
 const MAX_QUEUED: usize = 8 << 20;
 
+/// How long lines gather before they are written. To wake the thread for each line would cost more than to write it.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// How long the end waits for lines to be written.
 const FLUSH: Duration = Duration::from_secs(2);
 
@@ -100,18 +103,21 @@ fn write_lines(
     counts: &Counts,
     report: impl Fn(u64) -> String,
 ) {
-    for message in receiver {
-        match message {
-            Message::Line(line) => {
-                match sink.write_all(&line) {
-                    Ok(()) => tell_of_losses(&mut sink, counts, &report),
-                    Err(_) => counts.lost(),
+    while let Ok(first) = receiver.recv() {
+        for message in std::iter::once(first).chain(receiver.try_iter()) {
+            match message {
+                Message::Line(line) => {
+                    match sink.write_all(&line) {
+                        Ok(()) => tell_of_losses(&mut sink, counts, &report),
+                        Err(_) => counts.lost(),
+                    }
+                    counts.queued.fetch_sub(line.len(), Relaxed);
                 }
-                counts.queued.fetch_sub(line.len(), Relaxed);
+                // Whoever waited may have given up.
+                Message::Flush(done) => drop(done.send(())),
             }
-            // Whoever waited may have given up.
-            Message::Flush(done) => drop(done.send(())),
         }
+        thread::sleep(GATHER);
     }
 }
 
