@@ -5,7 +5,7 @@
 //! `inode_init_owner` in fs/inode.c.
 
 use super::acl::Acl;
-use super::{Location, Result, Staged};
+use super::{Home, Location, Result, Staged};
 use rustix::fs::{FileType, Gid, Mode, Stat, Uid};
 use rustix::io::Errno;
 use std::fs::File;
@@ -24,8 +24,8 @@ pub enum Permissions {
     Exact(u32),
 }
 
-const ACCESS: &str = "system.posix_acl_access";
-const DEFAULT: &str = "system.posix_acl_default";
+const ACCESS_ACL: &str = "system.posix_acl_access";
+pub(super) const DEFAULT_ACL: &str = "system.posix_acl_default";
 
 /// The mode bit of a directory whose group new files get.
 const SET_GROUP: u32 = 0o2000;
@@ -39,14 +39,20 @@ struct Inherited {
 }
 
 impl Staged {
-    /// Gives the staged file the attributes of the one that it replaces, or of a new one in its place.
+    /// Gives the staged file the attributes of the one that it replaces, or of a new one in its place. `own` is
+    /// the staged file's stat.
     ///
     /// # Errors
     /// The kernel's. An owner or a group that this process may not give is none: a file of another group then
     /// grants that group no more than everybody.
-    pub fn inherit(&self, target: &Location, permissions: Permissions) -> Result<()> {
+    pub fn inherit(
+        &self,
+        home: &Home,
+        own: &Stat,
+        target: &Location,
+        permissions: Permissions,
+    ) -> Result<()> {
         let file = self.file();
-        let own = rustix::fs::fstat(file)?;
         let new = match permissions {
             Permissions::Inherited(mode) | Permissions::Exact(mode) => mode & 0o777,
         };
@@ -54,21 +60,23 @@ impl Staged {
         let old = old.filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
         let mut inherited = match old {
             Some(old) => Inherited::replacing(target, &old)?,
-            None => Inherited::created_at(target, own.st_uid, new)?,
+            None => Inherited::created_at(home, target, own.st_uid, new)?,
         };
         if let Permissions::Exact(_) = permissions {
             inherited.mode = new;
         }
-        if !set_owner(file, &own, &inherited) {
+        if !set_owner(file, own, &inherited) {
             inherited.restrict_group();
         }
         match &inherited.acl {
-            Some(acl) => rustix::fs::fsetxattr(file, ACCESS, &acl.encode(), rustix::fs::XattrFlags::empty())?,
-            // The staging folder may have a default list of its own.
-            None => match rustix::fs::fremovexattr(file, ACCESS) {
+            Some(acl) => {
+                rustix::fs::fsetxattr(file, ACCESS_ACL, &acl.encode(), rustix::fs::XattrFlags::empty())?
+            }
+            None if home.stages_with_acl() => match rustix::fs::fremovexattr(file, ACCESS_ACL) {
                 Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
                 Err(error) => return Err(error.into()),
             },
+            None => {}
         }
         Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(inherited.mode))?)
     }
@@ -76,17 +84,14 @@ impl Staged {
 
 impl Inherited {
     fn replacing(target: &Location, old: &Stat) -> Result<Inherited> {
-        let acl = read(&in_proc(target, true), ACCESS)?;
+        let acl = read_acl(&path_in_proc(target), ACCESS_ACL)?;
         Ok(Inherited { owner: old.st_uid, group: old.st_gid, acl, mode: old.st_mode & 0o777 })
     }
 
-    fn created_at(target: &Location, owner: u32, mode: u32) -> Result<Inherited> {
-        let directory = rustix::fs::fstat(target.dir())?;
-        let group = match directory.st_mode & SET_GROUP {
-            0 => rustix::process::getegid().as_raw(),
-            _ => directory.st_gid,
-        };
-        Ok(match read(&in_proc(target, false), DEFAULT)? {
+    fn created_at(home: &Home, target: &Location, owner: u32, mode: u32) -> Result<Inherited> {
+        let directory = target.dir_info()?;
+        let group = if directory.mode & SET_GROUP == 0 { own_group() } else { directory.group };
+        Ok(match home.default_acls.get(directory.id, target.dir())? {
             Some(default) => {
                 let (acl, mode) = default.of_new_file(mode);
                 Inherited { owner, group, acl, mode }
@@ -114,22 +119,26 @@ fn set_owner(file: &File, own: &Stat, wanted: &Inherited) -> bool {
     group.is_none() || rustix::fs::fchown(file, None, group).is_ok()
 }
 
-/// The extended attributes of an `O_PATH` handle can be read by a path only.
-fn in_proc(target: &Location, file: bool) -> PathBuf {
-    let mut path = format!("/proc/self/fd/{}", target.dir().as_raw_fd()).into_bytes();
-    if file {
-        path.push(b'/');
-        path.extend_from_slice(target.name());
-    }
+/// The group of files that this process creates. It does not change once homes are open.
+fn own_group() -> u32 {
+    static GROUP: OnceLock<u32> = OnceLock::new();
+    *GROUP.get_or_init(|| rustix::process::getegid().as_raw())
+}
+
+/// The path of a file below an `O_PATH` handle, whose extended attributes can be read by a path only.
+fn path_in_proc(target: &Location) -> PathBuf {
+    let mut path = format!("/proc/self/fd/{}/", target.dir().as_raw_fd()).into_bytes();
+    path.extend_from_slice(target.name());
     std::ffi::OsString::from_vec(path).into()
 }
 
-fn read(path: &PathBuf, name: &str) -> Result<Option<Acl>> {
+/// An access control list of what is at a path, `None` if it has none.
+pub(super) fn read_acl(path: &PathBuf, name: &str) -> Result<Option<Acl>> {
     let mut value = vec![0; 1 << 10];
     loop {
         // A directory is reached through a link in /proc; a file's own name is not followed.
         let length = match name {
-            DEFAULT => rustix::fs::getxattr(path, name, &mut value[..]),
+            DEFAULT_ACL => rustix::fs::getxattr(path, name, &mut value[..]),
             _ => rustix::fs::lgetxattr(path, name, &mut value[..]),
         };
         match length {

@@ -9,6 +9,7 @@
 mod acl;
 mod canonical;
 mod descriptors;
+mod directory;
 mod entry;
 mod filling;
 mod homes;
@@ -42,10 +43,11 @@ pub use sync::Mark;
 pub use tree::{TREE_DESCRIPTORS, Tree, TreeItem};
 
 use descriptors::UserDescriptors;
+use directory::{DefaultAclCache, MountId};
 
 use crate::quota::{FileId, Replaced};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, Stat, StatVfs, StatxFlags};
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, StatVfs};
 use rustix::io::Errno;
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -101,6 +103,7 @@ pub struct Home {
     top: OwnedFd,
     staging: Option<staging::Area>,
     place: Arc<Place>,
+    default_acls: DefaultAclCache,
     /// For a channel; none for the server's own work.
     _descriptors: Option<DescriptorPermit>,
 }
@@ -141,7 +144,7 @@ impl Home {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let top = rustix::fs::openat(&place.top, c".", flags, Mode::empty())?;
         let staging = staging::Area::open(&top, writable)?;
-        Ok(Home { top, staging, place, _descriptors: None })
+        Ok(Home { top, staging, place, default_acls: DefaultAclCache::default(), _descriptors: None })
     }
 
     /// The same for a channel of the user's.
@@ -229,13 +232,25 @@ impl Home {
     /// If the kernel does not tell.
     pub fn shares_mount(&self, target: &Location) -> Result<bool> {
         match &self.staging {
-            Some(area) => Ok(area.mount() == MountId::of(target.dir())?),
+            Some(area) => Ok(area.mount() == target.dir_info()?.mount),
             None => Ok(true),
         }
     }
 
-    fn is_staging(&self, stat: &Stat) -> bool {
-        self.staging.as_ref().is_some_and(|area| area.id() == file_id(stat))
+    /// Whether staged files are created with an access control list, which the staging folder has from the
+    /// home's default one.
+    fn stages_with_acl(&self) -> bool {
+        self.staging.as_ref().is_some_and(staging::Area::has_default_acl)
+    }
+
+    /// To be called when a batch of uploads is complete: what was read once for all of them may change before
+    /// the next.
+    pub fn end_batch(&self) {
+        self.default_acls.clear();
+    }
+
+    fn is_staging(&self, id: FileId) -> bool {
+        self.staging.as_ref().is_some_and(|area| area.id() == id)
     }
 }
 
@@ -243,22 +258,6 @@ impl Home {
 #[must_use]
 pub fn file_id(stat: &Stat) -> FileId {
     FileId { device: stat.st_dev, inode: stat.st_ino }
-}
-
-/// A mount, and the device of what is in it: a filesystem can be mounted in several places, and one mount can
-/// hold several devices, as those of btrfs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct MountId {
-    /// 0 on kernels before 5.8, which do not tell.
-    number: u64,
-    device: (u32, u32),
-}
-
-impl MountId {
-    fn of(dir: impl AsFd) -> Result<MountId> {
-        let stat = rustix::fs::statx(dir, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
-        Ok(MountId { number: stat.stx_mnt_id, device: (stat.stx_dev_major, stat.stx_dev_minor) })
-    }
 }
 
 /// The bytes and entries that go when one name of what `stat` tells of is removed: a file with

@@ -1,5 +1,6 @@
 //! From paths to handles.
 
+use super::directory::DirectoryInfo;
 use super::{Error, Home, Result, STAGING, file_id};
 use crate::quota::FileId;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,7 +9,7 @@ use rustix::io::Errno;
 use sshome_wire::RemotePath;
 use std::borrow::Cow;
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// As in a chroot, and never through `/proc`'s links, which lead anywhere.
 const AS_IN_CHROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
@@ -23,6 +24,8 @@ const MAX_LINKS: u32 = 40;
 #[derive(Debug, Clone)]
 pub struct Location {
     dir: Arc<OwnedFd>,
+    /// Of the directory, from when it was opened; empty until somebody asks.
+    info: OnceLock<DirectoryInfo>,
     name: Vec<u8>,
     /// The path ended in a slash: only a directory is meant.
     slash: bool,
@@ -64,7 +67,16 @@ impl Location {
     /// # Errors
     /// If the kernel does not tell.
     pub fn dir_id(&self) -> Result<FileId> {
-        Ok(file_id(&rustix::fs::fstat(&self.dir)?))
+        Ok(self.dir_info()?.id)
+    }
+
+    /// Attributes of the directory as they were when the path was resolved.
+    pub(super) fn dir_info(&self) -> Result<DirectoryInfo> {
+        if let Some(info) = self.info.get() {
+            return Ok(*info);
+        }
+        let info = DirectoryInfo::of(&self.dir)?;
+        Ok(*self.info.get_or_init(|| info))
     }
 
     /// Which name in which directory it is.
@@ -87,7 +99,7 @@ impl Location {
     }
 
     pub(super) fn new(dir: Arc<OwnedFd>, name: Vec<u8>) -> Location {
-        Location { dir, name, slash: false, path: None }
+        Location { dir, info: OnceLock::new(), name, slash: false, path: None }
     }
 }
 
@@ -241,25 +253,31 @@ impl Home {
         }
         check_name(name)?;
         let parent = slash.and_then(|at| path.get(..at)).unwrap_or_default();
-        let (dir, is_plain) = self.resolve_directory(parent)?;
+        let (dir, info, is_plain) = self.resolve_directory(parent)?;
         if name == b"." || name == b".." {
             return Err(Error::Dot);
         }
         let path = if is_plain { RemotePath::root().join(path).ok() } else { None };
-        Ok(Location { dir: Arc::new(dir), name: name.to_vec(), slash: !slashes.is_empty(), path })
+        let (dir, info, name) = (Arc::new(dir), OnceLock::from(info), name.to_vec());
+        Ok(Location { dir, info, name, slash: !slashes.is_empty(), path })
     }
 
     /// Opens a directory, and says whether neither links nor `..` were on the way: then the path tells where it
     /// is.
-    fn resolve_directory(&self, path: &[u8]) -> Result<(OwnedFd, bool)> {
+    fn resolve_directory(&self, path: &[u8]) -> Result<(OwnedFd, DirectoryInfo, bool)> {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
-        if path.split(|byte| *byte == b'/').any(|name| name == b"..") {
-            return Ok((self.resolve(path, flags)?, false));
-        }
-        match self.resolve_with(path, flags, AS_IN_CHROOT | ResolveFlags::NO_SYMLINKS) {
-            Err(Error::Os(Errno::LOOP)) => Ok((self.resolve(path, flags)?, false)),
-            plain => Ok((plain?, true)),
-        }
+        let plain = if path.split(|byte| *byte == b'/').any(|name| name == b"..") {
+            Err(Error::Os(Errno::LOOP))
+        } else {
+            self.open_beneath(path, flags, AS_IN_CHROOT | ResolveFlags::NO_SYMLINKS)
+        };
+        let (dir, is_plain) = match plain {
+            Err(Error::Os(Errno::LOOP)) => (self.open_beneath(path, flags, AS_IN_CHROOT)?, false),
+            plain => (plain?, true),
+        };
+        // One call tells all that is asked of the directory, now and later.
+        let info = DirectoryInfo::of(&dir)?;
+        if self.is_staging(info.id) { Err(Error::Reserved) } else { Ok((dir, info, is_plain)) }
     }
 
     /// Opens what a path stands for, links followed. Not in one call: the directory that it is in
@@ -293,11 +311,11 @@ impl Home {
 
     /// Opens what a path stands for, links followed, in one call.
     pub(super) fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
-        self.resolve_with(path, flags, AS_IN_CHROOT)
+        self.refuse_staging(self.open_beneath(path, flags, AS_IN_CHROOT)?)
     }
 
-    /// The one call that turns a path into a handle.
-    fn resolve_with(&self, path: &[u8], flags: OFlags, how: ResolveFlags) -> Result<OwnedFd> {
+    /// The one call that turns a path into a handle. It may be that of the staging folder.
+    fn open_beneath(&self, path: &[u8], flags: OFlags, how: ResolveFlags) -> Result<OwnedFd> {
         for name in path.split(|byte| *byte == b'/') {
             check_name(name)?;
         }
@@ -308,18 +326,17 @@ impl Home {
         };
         let flags = flags | OFlags::CLOEXEC;
         let mut tries = 0;
-        let handle = loop {
+        loop {
             match rustix::fs::openat2(&self.top, relative, flags, Mode::empty(), how) {
                 Err(Errno::AGAIN) if tries < RETRIES => tries += 1,
-                result => break result?,
+                result => return Ok(result?),
             }
-        };
-        self.refuse_staging(handle)
+        }
     }
 
     /// A link can spell the staging folder's name in ways that no look at the path sees.
     fn refuse_staging(&self, handle: OwnedFd) -> Result<OwnedFd> {
-        if self.is_staging(&rustix::fs::fstat(&handle)?) { Err(Error::Reserved) } else { Ok(handle) }
+        if self.is_staging(file_id(&rustix::fs::fstat(&handle)?)) { Err(Error::Reserved) } else { Ok(handle) }
     }
 }
 

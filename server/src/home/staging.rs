@@ -3,9 +3,9 @@
 //! A staged file of a random name holds the bytes. One that can be resumed has a record beside it
 //! that says what it is a part of: then it outlives the session, and the server.
 
-use super::{
-    DescriptorPermit, EntryId, Error, Home, Location, Mark, MountId, Names, Result, file_id, length,
-};
+use super::directory::DirectoryInfo;
+use super::inherit::DEFAULT_ACL;
+use super::{DescriptorPermit, EntryId, Error, Home, Location, Mark, MountId, Names, Result, length};
 use crate::quota::FileId;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -30,6 +30,7 @@ pub(super) struct Area {
     dir: Arc<OwnedFd>,
     id: FileId,
     mount: MountId,
+    has_default_acl: bool,
 }
 
 /// What a staged file is a part of.
@@ -156,9 +157,14 @@ impl Area {
             Err(Errno::NOENT) => return Ok(None),
             result => result?,
         };
-        let id = file_id(&rustix::fs::fstat(&dir)?);
-        let mount = MountId::of(&dir)?;
-        Ok(Some(Area { dir: Arc::new(dir), id, mount }))
+        let DirectoryInfo { id, mount, .. } = DirectoryInfo::of(&dir)?;
+        let has_default_acl = match rustix::fs::fgetxattr(&dir, DEFAULT_ACL, &mut [0; 4][..]) {
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => false,
+            // It does not fit.
+            Ok(_) | Err(Errno::RANGE) => true,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(Area { dir: Arc::new(dir), id, mount, has_default_acl }))
     }
 
     pub(super) fn id(&self) -> FileId {
@@ -167,6 +173,10 @@ impl Area {
 
     pub(super) fn mount(&self) -> MountId {
         self.mount
+    }
+
+    pub(super) fn has_default_acl(&self) -> bool {
+        self.has_default_acl
     }
 
     /// What an ended server has left that can be resumed. Everything else is removed. No session may

@@ -18,14 +18,13 @@ const LENGTH: usize = 32 + 8 + 8 + 4;
 pub struct Stamp(Digest);
 
 impl Stamp {
-    /// Stamps a file that is complete, with its mtime set.
+    /// Stamps a file that is complete. `stat` is its own, with its mtime set.
     ///
     /// # Errors
     /// The kernel's. A filesystem without extended attributes is none: the file is left without.
-    pub fn write(file: impl AsFd, digest: Digest) -> Result<()> {
-        let stat = rustix::fs::fstat(&file)?;
+    pub fn write(file: impl AsFd, stat: &Stat, digest: Digest) -> Result<()> {
         let mut value = digest.0.to_vec();
-        value.extend_from_slice(&facts(&stat));
+        value.extend_from_slice(&facts(stat));
         match as_writable(&file, || rustix::fs::fsetxattr(&file, NAME, &value, XattrFlags::empty())) {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSPC | Errno::DQUOT | Errno::PERM) => Ok(()),
             Err(error) => Err(error.into()),
@@ -93,8 +92,8 @@ mod tests {
         // /tmp has extended attributes on every system that CI runs on; where it has none, reading gives none.
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"content").unwrap();
-        Stamp::write(&file, Digest([7; 32])).unwrap();
         let stat = rustix::fs::fstat(&file).unwrap();
+        Stamp::write(&file, &stat, Digest([7; 32])).unwrap();
         let supported = rustix::fs::fgetxattr(&file, NAME, &mut [0; 64][..]).is_ok();
         assert_eq!(Stamp::read(&file, &stat), supported.then_some(Digest([7; 32])));
         file.write_all(b"more").unwrap();
@@ -108,7 +107,7 @@ mod tests {
         for mode in [0o444, 0o400, 0o000] {
             let mode = Mode::from_raw_mode(mode);
             let file = rustix::fs::open(dir.path().join(format!("{mode:?}")), flags, mode).unwrap();
-            Stamp::write(&file, Digest([7; 32])).unwrap();
+            Stamp::write(&file, &rustix::fs::fstat(&file).unwrap(), Digest([7; 32])).unwrap();
             Stamp::remove(&file).unwrap();
             Stamp::remove(&file).unwrap();
             let stat = rustix::fs::fstat(&file).unwrap();

@@ -141,7 +141,7 @@ impl Copy {
 
     fn file_ended(&mut self, user: &User) -> Result<()> {
         let Some(file) = self.file.take() else { return Ok(()) };
-        match file.finish() {
+        match file.finish(user) {
             Ok(placement) => self.group.push(placement),
             Err(error) => self.fail(error)?,
         }
@@ -220,14 +220,14 @@ impl FileCopy {
         Ok((read > 0).then_some(read as u64))
     }
 
-    fn finish(mut self) -> Result<Placement> {
+    fn finish(mut self, user: &User) -> Result<Placement> {
         let end = End {
             status: Status::Done,
             message: String::new(),
             digest: self.source.finish()?,
             size: self.source.position(),
         };
-        self.upload.finish(&end)
+        self.upload.finish(user, &end)
     }
 }
 

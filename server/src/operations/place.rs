@@ -39,6 +39,7 @@ pub struct Placement {
 ///
 /// The results are in the order of `placements`; the last is of `made`.
 pub fn place(user: &User, placements: Vec<Placement>, made: Vec<Location>) -> (Vec<Result<()>>, Result<()>) {
+    user.home.end_batch();
     let mark = placements.iter().map(|placement| placement.staged.mark()).min();
     let mark = mark.unwrap_or_else(|| user.home.mark());
     let data = sync_data(user, &placements, mark);

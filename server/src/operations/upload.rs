@@ -193,8 +193,8 @@ impl Upload {
     ///
     /// # Errors
     /// If the sender gave it up, or sizes or digests differ. Then nothing is kept.
-    pub fn finish(mut self, end: &End) -> Result<Placement> {
-        let sealed = self.check(end).and_then(|digest| Ok((digest, self.seal(digest)?)));
+    pub fn finish(mut self, user: &User, end: &End) -> Result<Placement> {
+        let sealed = self.check(end).and_then(|digest| Ok((digest, self.seal(user, digest)?)));
         let (digest, (staged, reservation, claim)) = sealed.inspect_err(|error| {
             self.transfer.refused(error);
             self.draft.spoil();
@@ -220,10 +220,10 @@ impl Upload {
     ///
     /// # Errors
     /// If the size or the digest differs. Then nothing is kept.
-    pub fn finish_as_it_came(self, digest: Option<Digest>) -> Result<Placement> {
+    pub fn finish_as_it_came(self, user: &User, digest: Option<Digest>) -> Result<Placement> {
         let size = self.announced.unwrap_or(self.draft.written);
         let digest = digest.unwrap_or_else(|| self.hasher.finish());
-        self.finish(&End { status: Status::Done, message: String::new(), digest, size })
+        self.finish(user, &End { status: Status::Done, message: String::new(), digest, size })
     }
 
     fn check(&self, end: &End) -> Result<Digest> {
@@ -245,16 +245,17 @@ impl Upload {
     }
 
     /// Makes the staged file what it is to be.
-    fn seal(&mut self, digest: Digest) -> Result<(Staged, Reservation, Option<Claim>)> {
+    fn seal(&mut self, user: &User, digest: Digest) -> Result<(Staged, Reservation, Option<Claim>)> {
         let taken = self.draft.take();
         let (staged, reservation, claim) = taken.ok_or_else(|| Error::NoPart(self.path.clone()))?;
         let file = staged.file();
         if let Some(time) = self.mtime {
             rustix::fs::futimens(file, &times(time)).of_file(&self.path)?;
         }
-        Stamp::write(file, digest).of_file(&self.path)?;
+        let own = rustix::fs::fstat(file).of_file(&self.path)?;
+        Stamp::write(file, &own, digest).of_file(&self.path)?;
         // Last: a mode without write permission would keep even the owner from stamping.
-        staged.inherit(&self.target, self.permissions).of_file(&self.path)?;
+        staged.inherit(&user.home, &own, &self.target, self.permissions).of_file(&self.path)?;
         if self.draft.written >= LARGE {
             rustix::fs::fsync(file).of_file(&self.path)?;
         }

@@ -146,7 +146,7 @@ impl Run {
                 // One that has not all of it is cut.
                 let Some((upload, left)) = self.uploads[slot].take() else { return Ok(()) };
                 if left == 0 || left > QUOTA {
-                    let placement = upload.finish_as_it_came(None)?;
+                    let placement = upload.finish_as_it_came(user, None)?;
                     let (placed, synced) = operations::place(user, vec![placement], Vec::new());
                     placed.into_iter().chain([synced]).collect::<operations::Result<()>>()?;
                 }

@@ -137,7 +137,8 @@ pub(crate) fn put(user: &User, name: &str, content: &[u8]) -> Result<()> {
     let mut hasher = BlockHasher::new();
     hasher.update(content);
     let (digest, size) = (hasher.finish(), content.len() as u64);
-    let placement = upload.finish(&End { status: Status::Done, message: String::new(), digest, size })?;
+    let placement =
+        upload.finish(user, &End { status: Status::Done, message: String::new(), digest, size })?;
     let (placed, synced) = place(user, vec![placement], Vec::new());
     placed.into_iter().chain([synced]).collect()
 }

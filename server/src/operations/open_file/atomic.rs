@@ -10,7 +10,7 @@ use crate::home::{self, Location, Permissions, Staged, Stamp, length};
 use crate::quota::Reservation;
 use rustix::fs::Stat;
 use rustix::io::Errno;
-use sshome_wire::{BlockHasher, RemotePath};
+use sshome_wire::{BlockHasher, Digest, RemotePath};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Dropping it drops all that was written.
@@ -53,7 +53,8 @@ impl Atomic {
         let staged = user.home.stage(None).of_file(path)?;
         let permissions = Permissions::Inherited(mode.mode.unwrap_or(NEW_FILE));
         // Now as well: a client may ask what it has opened.
-        staged.inherit(&target, permissions).of_file(path)?;
+        let own = rustix::fs::fstat(staged.file()).of_file(path)?;
+        staged.inherit(&user.home, &own, &target, permissions).of_file(path)?;
         let base = old.filter(|_| !mode.truncate).map(Base::new);
         let draft = Draft { staged, room, length: 0, base, hasher: Some(BlockHasher::new()), permissions };
         let logged = user.logged(&target, path);
@@ -109,14 +110,10 @@ impl Atomic {
     }
 
     /// Makes it ready to be placed. It must be filled.
-    pub(super) fn finish(self, path: &RemotePath, transfer: Transfer) -> Result<Placement> {
+    pub(super) fn finish(self, user: &User, path: &RemotePath, transfer: Transfer) -> Result<Placement> {
         let draft = self.draft.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let hasher = draft.hasher.filter(|hasher| hasher.length() == draft.length);
-        let digest = hasher.map(|hasher| hasher.finish());
-        let file = draft.staged.file();
-        let stamped = digest.map_or(Ok(()), |digest| Stamp::write(file, digest));
-        let sealed = stamped.and_then(|()| draft.staged.inherit(&self.target, draft.permissions));
-        sealed.of_file(path).inspect_err(|error| transfer.refused(error))?;
+        let sealed = draft.seal(user, &self.target);
+        let digest = sealed.of_file(path).inspect_err(|error| transfer.refused(error))?;
         Ok(Placement {
             path: path.clone(),
             target: self.target,
@@ -137,6 +134,19 @@ impl Atomic {
 }
 
 impl Draft {
+    /// Sets the staged file's attributes. Returns its digest, if that is known.
+    fn seal(&self, user: &User, target: &Location) -> home::Result<Option<Digest>> {
+        let file = self.staged.file();
+        let own = rustix::fs::fstat(file)?;
+        let hasher = self.hasher.as_ref().filter(|hasher| hasher.length() == self.length);
+        let digest = hasher.map(BlockHasher::finish);
+        if let Some(digest) = digest {
+            Stamp::write(file, &own, digest)?;
+        }
+        self.staged.inherit(&user.home, &own, target, self.permissions)?;
+        Ok(digest)
+    }
+
     fn write(&mut self, path: &RemotePath, offset: Option<u64>, data: &[&[u8]]) -> Result<()> {
         if data.iter().all(|piece| piece.is_empty()) {
             return Ok(());

@@ -263,7 +263,7 @@ impl OpenFile {
             return traffic.closed();
         };
         let Some(transfer) = traffic.hand_on()? else { return Ok(()) };
-        let placement = upload.finish(&path, transfer)?;
+        let placement = upload.finish(user, &path, transfer)?;
         let (placed, synced) = place(user, vec![placement], Vec::new());
         placed.into_iter().chain([synced]).collect()
     }

@@ -91,7 +91,7 @@ fn begin(user: &User, path: &RemotePath, size: Option<u64>) -> Result<Upload> {
 
 /// Gives what has come whole its name.
 pub(super) fn publish(user: &User, upload: Upload, digest: Option<Digest>) -> Result<()> {
-    let placement = upload.finish_as_it_came(digest)?;
+    let placement = upload.finish_as_it_came(user, digest)?;
     let (placed, synced) = place(user, vec![placement], Vec::new());
     for result in placed.into_iter().chain([synced]) {
         result?;

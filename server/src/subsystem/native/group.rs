@@ -19,7 +19,7 @@ pub(super) struct Group {
 }
 
 enum Waiting {
-    File(Placement),
+    File(Box<Placement>),
     /// A directory that gets its time when the files have their names.
     Directory(FinishedDirectory),
     /// An answer that holds once the new names are on the disk.
@@ -39,7 +39,7 @@ impl Group {
     /// Adds a file; its answer comes when it is published.
     pub(super) fn add(&mut self, placement: Placement) {
         self.files += 1;
-        self.waiting.push(Waiting::File(placement));
+        self.waiting.push(Waiting::File(Box::new(placement)));
     }
 
     /// Adds new names; the answer comes when they are on the disk.
@@ -71,7 +71,7 @@ impl Group {
         for waiting in group.waiting {
             answers.push(match waiting {
                 Waiting::File(placement) => {
-                    placements.push(placement);
+                    placements.push(*placement);
                     Answer::Placed
                 }
                 Waiting::Directory(directory) => {

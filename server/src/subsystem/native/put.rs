@@ -30,7 +30,7 @@ impl Conversation {
             Receiving::Refused => Ok(()),
             Receiving::Upload(upload) => {
                 let is_stream = upload.is_stream();
-                match upload.finish(end) {
+                match upload.finish(&self.user, end) {
                     Ok(placement) => self.group.add(placement),
                     Err(error) => self.answer(refusal(&error)),
                 }
