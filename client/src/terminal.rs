@@ -1,12 +1,12 @@
 //! The terminal's modes. Whoever changes them holds the terminal. When it is let go, when the program is
 //! stopped, and when it ends, they are what they were; when the program is continued, they are changed again.
 
-use rustix::process::{Signal, getpgrp, kill_current_process_group};
+use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group, kill_process};
 use rustix::termios::{
     ControlModes, InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp,
     tcsetattr,
 };
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use std::fs::File;
 use std::io::{self, Write};
@@ -45,7 +45,12 @@ struct Held {
     wanted: Termios,
     modes: Modes,
     resume: Resume,
+    /// Whoever waits while keys are signals. Told of a Ctrl-Z, they stop the program themselves.
+    waiting: Option<OnSuspend>,
 }
+
+/// Runs when Ctrl-Z is pressed during a wait.
+type OnSuspend = Arc<dyn Fn() + Send + Sync>;
 
 /// What the terminal is held for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +163,7 @@ pub(crate) fn hold(modes: Modes, resume: Resume) -> io::Result<Hold> {
         tcsetattr(&device, OptionalActions::Now, &wanted)?;
     }
     let (keys, quits) = (ControlKeys::of(&found), state.quits);
-    state.held = Some(Held { device, found, wanted, modes, resume });
+    state.held = Some(Held { device, found, wanted, modes, resume, waiting: None });
     Ok(Hold { keys, quits })
 }
 
@@ -179,38 +184,65 @@ impl Drop for RestoreOnDrop {
     }
 }
 
-/// While this lives, Ctrl-C is a signal although the line editor holds the terminal. Other keys wait.
+/// While this lives, Ctrl-C and Ctrl-Z are signals although the line editor holds the terminal. Other keys wait.
 pub(crate) struct Interruptible(());
 
-/// Makes Ctrl-C a signal for a while.
-pub(crate) fn interruptible() -> Interruptible {
-    TERMINAL.adjust(|wanted| {
-        wanted.local_modes |= LocalModes::ISIG;
+/// Makes Ctrl-C and Ctrl-Z signals for a while. After a Ctrl-Z `on_suspend` runs on another thread: it ends the
+/// wait, and whoever waited calls [`suspend`].
+pub(crate) fn interruptible(on_suspend: impl Fn() + Send + Sync + 'static) -> Interruptible {
+    TERMINAL.adjust(|held| {
+        held.wanted.local_modes |= LocalModes::ISIG;
         // 0 is no key.
-        wanted.special_codes[SpecialCodeIndex::VQUIT] = 0;
-        wanted.special_codes[SpecialCodeIndex::VSUSP] = 0;
+        held.wanted.special_codes[SpecialCodeIndex::VQUIT] = 0;
+        held.waiting = Some(Arc::new(on_suspend));
     });
     Interruptible(())
 }
 
 impl Drop for Interruptible {
     fn drop(&mut self) {
-        TERMINAL.adjust(|_| {});
+        TERMINAL.adjust(|held| held.waiting = None);
     }
 }
 
 /// Stops the program, and whoever was started together with it, as Ctrl-Z does. Returns when it is continued.
 pub(crate) fn suspend() {
+    // SIGTSTP is handled, SIGTTIN stops. Unlike SIGSTOP, neither stops a program that nobody could continue.
+    suspend_by(|| kill_current_process_group(Signal::TTIN));
+}
+
+fn suspend_by(stop: impl FnOnce() -> rustix::io::Result<()>) {
     let before = TERMINAL.state().continued;
     restore();
     // If it fails, nothing is stopped, and the terminal is taken again.
-    let _ = kill_current_process_group(Signal::TSTP);
+    let _ = stop();
     let state = TERMINAL.state();
     let waited = TERMINAL.changed.wait_timeout_while(state, STOP_WITHIN, |state| state.continued == before);
     let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
     drop(state);
     if waited.timed_out() {
         resume();
+    }
+}
+
+/// A Ctrl-Z came as a signal. The others of the group have got theirs.
+fn suspended(state: MutexGuard<'_, State>) {
+    let stop = || kill_process(getpid(), Signal::TTIN);
+    match state.held.as_ref().map(|held| (held.modes, held.waiting.clone())) {
+        Some((_, Some(on_suspend))) => {
+            drop(state);
+            on_suspend();
+        }
+        Some((Modes::Secret | Modes::Editor, None)) => {
+            drop(state);
+            // This thread has to hear of the continuation. Without another one the program is not stopped.
+            let _ = std::thread::Builder::new().name("suspend".to_owned()).spawn(move || suspend_by(stop));
+        }
+        _ => {
+            drop(state);
+            // Whom nobody could continue is not stopped, and that is no failure.
+            let _ = stop();
+        }
     }
 }
 
@@ -264,10 +296,10 @@ impl Terminal {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn adjust(&self, change: impl FnOnce(&mut Termios)) {
+    fn adjust(&self, change: impl FnOnce(&mut Held)) {
         if let Some(held) = &mut self.state().held {
             held.wanted = held.modes.of(&held.found);
-            change(&mut held.wanted);
+            change(held);
             held.set(&held.wanted);
         }
     }
@@ -302,14 +334,15 @@ impl Held {
     }
 }
 
-/// From the first hold on, signals that end the program put the modes back first.
+/// From the first hold on, signals that end or stop the program put the modes back first.
 fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let ignored = ignored();
         // Whom nohup has told to ignore SIGHUP goes on ignoring it.
-        let ending = [SIGTERM, SIGHUP, SIGQUIT].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
-        let Ok(mut signals) = Signals::new(ending.chain([SIGCONT])) else { return };
+        let heard = [SIGTERM, SIGHUP, SIGQUIT, SIGTSTP].into_iter();
+        let heard = heard.filter(|signal| ignored >> (signal - 1) & 1 == 0);
+        let Ok(mut signals) = Signals::new(heard.chain([SIGCONT])) else { return };
         let work = move || signals.forever().for_each(handle);
         // Without it signals do what they always do.
         let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(work);
@@ -326,6 +359,7 @@ fn handle(signal: i32) {
             resume();
             TERMINAL.changed.notify_all();
         }
+        SIGTSTP => suspended(state),
         SIGQUIT if is_programs => {
             state.quits += 1;
             TERMINAL.changed.notify_all();

@@ -1,14 +1,14 @@
 //! Batch files and jobs: no terminal, nobody to answer, and an exit code for each way to fail.
 
 mod cron;
+mod sftp_batches;
 
 use cron::{Cron, ended};
 use rustix::process::{Pid, Signal, kill_process};
-use sshome_e2e::{Host, Peer, tree};
+use sshome_e2e::{Host, Peer};
 use sshome_wire::{BLOCK, Frame, Put, Request, Time};
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -313,49 +313,14 @@ async fn a_batch_that_is_interrupted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rename_and_comments_are_those_of_sftp() {
+async fn what_is_no_list_of_commands_is_noticed() {
     let host = host().await;
     let cron = Cron::new(&host);
-    let theirs = tempfile::tempdir().unwrap();
-    let server = "/usr/lib/openssh/sftp-server";
-    let sftp = sshome_e2e::foreign::program("sftp", "rename_and_comments_are_those_of_sftp");
-    let sftp = sftp.filter(|_| Path::new(server).exists());
-    for (line, works) in [
-        ("rename f d", false),
-        ("rename f d/", false),
-        ("rename -l f g", false),
-        ("rename -l f h", true),
-        ("rename f g", true),
-        ("rename f* h", false),
-        ("rename f h # it's said", true),
-        ("#rename f h", true),
-        ("mkdir ends\\ ", true),
-        ("ls 'a#b' \"it's\" it\\'s \"two words\" two\\ words", true),
-        ("ln f h", true),
-    ] {
-        let fresh = |dir: &Path| {
-            drop(std::fs::remove_dir_all(dir));
-            std::fs::create_dir_all(dir.join("d/below")).unwrap();
-            for name in ["f", "g", "a#b", "it's", "two words"] {
-                std::fs::write(dir.join(name), name).unwrap();
-            }
-        };
-        let (ours, other) = (host.home("ann").join("t"), theirs.path().join("t"));
-        fresh(&ours);
-        let ran = cron.batch(&[], &format!("cd t\n{line}\n"));
-        // There are no hard links: docs/automation.md has the table of what differs.
-        let here = works && !line.starts_with("ln ");
-        assert_eq!(ran.code == Some(0), here, "{line}: {ran:?}");
-        let Some(sftp) = &sftp else { continue };
-        fresh(&other);
-        let mut command = Command::new(sftp);
-        command.args(["-q", "-b", "-", "-D", server]).current_dir(&other);
-        command.stdin(Stdio::piped()).stdout(Stdio::null());
-        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
-        assert_eq!(child.wait().unwrap().success(), works, "{line}: sftp");
-        if here {
-            assert_eq!(tree::names(&ours).unwrap(), tree::names(&other).unwrap(), "{line}");
-        }
-    }
+    // Some editors begin a file with a mark, and end its lines as on Windows.
+    let marked = cron.batch(&[], "\u{feff}mkdir a\r\nmkdir b\r\n");
+    assert_eq!(marked.code, Some(0), "{marked:?}");
+    assert!(host.home("ann").join("a").is_dir() && host.home("ann").join("b").is_dir());
+    let endless = cron.run(&["-b", "/dev/zero"], ANN, &[]);
+    assert_eq!(endless.code, Some(2), "{endless:?}");
+    assert!(endless.err.contains("is it a list of commands?"), "{endless:?}");
 }

@@ -212,3 +212,21 @@ async fn results_go_to_standard_output_and_the_rest_does_not() {
     let outcome = Outcome::from(child.wait_with_output().unwrap());
     assert_eq!((outcome.code, outcome.err(), said), (Some(0), String::new(), String::new()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_in_a_tree_is_told_with_one_number() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    // Deeper than a path can say.
+    let deep =
+        "d=$(printf %0250d 0); mkdir top && cd top && for i in $(seq 18); do mkdir $d && cd -P $d; done";
+    let made = std::process::Command::new("sh").args(["-c", deep]).current_dir(host.home("ann")).status();
+    assert!(made.unwrap().success());
+    for arguments in [&["ls", "-R", "top"][..], &["cp", "-r", "top", "copy"]] {
+        let failed = client.run(arguments).unwrap();
+        assert_eq!(failed.code, Some(1), "{failed}");
+        let said = failed.err();
+        assert!(said.contains(" failed, the first with: ") && said.contains("too long"), "{said}");
+        assert!(said.matches("(404)").count() == 1 && said.matches("failed").count() == 2, "{said}");
+    }
+}

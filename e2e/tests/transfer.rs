@@ -253,6 +253,21 @@ async fn one_failure_among_many() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_local_directory_that_is_missing_is_named() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    fs::create_dir(host.home("ann").join("d")).unwrap();
+    fs::write(host.home("ann").join("d/f"), "f").unwrap();
+    for (arguments, what) in [(&["get", "d/f", "none/g"][..], "/d/f"), (&["get", "-r", "d", "none/d"], "/d")]
+    {
+        let failed = client.run(arguments).unwrap();
+        assert_eq!(failed.code, Some(1), "{failed}");
+        let said = format!("sshome: {what}: there is no directory ");
+        assert!(failed.err().starts_with(&said) && failed.err().contains("/work/none here"), "{failed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_failures_of_one_cause_are_one_line() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();

@@ -1,5 +1,6 @@
 //! The status that every reply carries.
 
+use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
@@ -97,11 +98,17 @@ impl Status {
     /// happened to.
     #[must_use]
     pub fn explain(self, message: &str) -> String {
+        format!("{} ({})", self.describe(message), self.code())
+    }
+
+    /// The same without the number, to be part of another message.
+    #[must_use]
+    pub fn describe(self, message: &str) -> String {
         let words = self.words();
         match message {
-            "" => format!("{words} ({})", self.code()),
-            message if message.contains(words) => format!("{message} ({})", self.code()),
-            message => format!("{words}: {message} ({})", self.code()),
+            "" => words.to_owned(),
+            message if message.contains(words) => message.to_owned(),
+            message => format!("{words}: {message}"),
         }
     }
 

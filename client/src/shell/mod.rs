@@ -285,25 +285,30 @@ impl Shell {
     /// What an argument of the program stands for: the name that it is, if there is such a name on the server, and
     /// only then a pattern. A script that passes on a name means just that one.
     async fn argument_word(&mut self, word: &Word) -> Result<Word, ShellError> {
-        let word = word.unescaped();
         if !word.is_glob() {
-            return Ok(word);
+            return Ok(word.clone());
         }
-        let name = word.bytes();
-        match self.request(Request::Stat { path: name.clone(), follow: false }).await {
-            Ok(_) => Ok(Word::literal(&name)),
-            Err(ShellError::Conversation(ConversationError::Refused(_))) => Ok(word),
+        match self.request(Request::Stat { path: word.bytes(), follow: false }).await {
+            Ok(_) => Ok(Word::literal(&word.bytes())),
+            Err(ShellError::Conversation(ConversationError::Refused(_))) => Ok(word.unescaped()),
             Err(error) => Err(error),
         }
     }
 
-    /// The paths on this side that words stand for. Words of the program's arguments stand for
-    /// themselves: the shell that split them has expanded them already.
+    /// The same on this side.
+    fn local_argument_word(&self, word: &Word) -> Result<Word, ShellError> {
+        let exists = word.is_glob() && self.local_path(&word.bytes())?.symlink_metadata().is_ok();
+        Ok(if exists { Word::literal(&word.bytes()) } else { word.unescaped() })
+    }
+
+    /// The paths on this side that words stand for. The shell that split the program's arguments has expanded a
+    /// `~` already.
     async fn local_paths(&mut self, words: &[Word]) -> Result<Vec<PathBuf>, ShellError> {
-        if self.arguments {
-            return words.iter().map(|word| self.local_path(&word.bytes())).collect();
-        }
-        let words = words.iter().map(local::at_home).collect::<Result<Vec<_>, _>>()?;
+        let named = words.iter().map(|word| match self.arguments {
+            true => self.local_argument_word(word),
+            false => local::at_home(word),
+        });
+        let words = named.collect::<Result<Vec<_>, _>>()?;
         let paths = paths(&mut Cached::new(LocalTree::new(self.local.clone())), &words).await?;
         paths.iter().map(|path| self.local_path(path)).collect()
     }

@@ -40,8 +40,20 @@ pub(super) enum Event {
     End,
     /// The terminal is gone.
     Failed(String),
-    /// Tab: the names in a directory are wanted. If the sender is dropped, the line is cleared.
-    Names(Question, blocking::Sender<Vec<Name>>),
+    /// Tab: the names in a directory are wanted.
+    Names(Question, blocking::Sender<Answer>),
+    /// The names are not wanted any more, and the line stays.
+    NamesUnwanted,
+}
+
+/// What ends the wait for the names in a directory.
+pub(super) enum Answer {
+    /// These are the names.
+    Names(Vec<Name>),
+    /// Ctrl-C: the line is to be cleared.
+    Cleared,
+    /// Ctrl-Z: the program is to be stopped.
+    Suspended,
 }
 
 /// A terminal at which somebody types.
@@ -227,11 +239,29 @@ impl Line {
         if !matches!(question, Question::Names { .. }) {
             return Ok(Vec::new());
         }
-        #[cfg(unix)]
-        let _interruptible = terminal::interruptible();
         let (answer, answered) = blocking::channel();
-        let asked = self.tell.send(Event::Names(question.clone(), answer));
-        asked.ok().and_then(|()| answered.recv().ok()).ok_or(ReadlineError::Interrupted)
+        #[cfg(unix)]
+        let interruptible = {
+            let answer = answer.clone();
+            terminal::interruptible(move || drop(answer.send(Answer::Suspended)))
+        };
+        self.tell.send(Event::Names(question.clone(), answer)).map_err(|_| ReadlineError::Interrupted)?;
+        let first = answered.recv();
+        #[cfg(unix)]
+        {
+            drop(interruptible);
+            if matches!(first, Ok(Answer::Suspended)) || matches!(answered.try_recv(), Ok(Answer::Suspended))
+            {
+                // If nobody hears it, nobody answers either.
+                let _ = self.tell.send(Event::NamesUnwanted);
+                terminal::suspend();
+            }
+        }
+        match first {
+            Ok(Answer::Names(names)) => Ok(names),
+            Ok(Answer::Suspended) => Ok(Vec::new()),
+            Ok(Answer::Cleared) | Err(_) => Err(ReadlineError::Interrupted),
+        }
     }
 }
 

@@ -7,8 +7,14 @@ use crate::exit::Exit;
 use crate::names;
 use sshome_wire::display::Escaped;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+
+/// How long a line may be, in bytes: what has no line feed in so many bytes is no list of commands.
+const MAX_LINE_BYTES: u64 = 1 << 20;
+
+/// What some editors write at the beginning of a file.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Lines of commands.
 pub struct Script {
@@ -71,7 +77,8 @@ impl Script {
             };
             self = script;
             let Some(line) = line else { break };
-            let line = Line::parse(&line);
+            let marked = if number == 1 { line.strip_prefix(BYTE_ORDER_MARK) } else { None };
+            let line = Line::parse(marked.unwrap_or(&line));
             if line.is_empty() {
                 continue;
             }
@@ -97,11 +104,17 @@ impl Script {
     async fn next(mut self) -> Result<(Script, Option<Vec<u8>>), ShellError> {
         let reading = tokio::task::spawn_blocking(move || {
             let mut line = Vec::new();
-            let read = self.lines.read_until(b'\n', &mut line);
+            let read = self.lines.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
             (self, read.map(|length| (length > 0).then_some(line)))
         });
         let (script, line) = reading.await.map_err(|error| ShellError::Failed(error.to_string()))?;
         match line {
+            Ok(Some(line)) if line.len() as u64 == MAX_LINE_BYTES && !line.ends_with(b"\n") => {
+                let name = &script.name;
+                Err(ShellError::Script(format!(
+                    "{name} has a line of 1 MiB or more: is it a list of commands?"
+                )))
+            }
             Ok(line) => Ok((script, line)),
             Err(error) => Err(ShellError::Script(format!("{} cannot be read: {error}", script.name))),
         }

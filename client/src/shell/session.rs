@@ -4,7 +4,7 @@ use super::command::Operand;
 use super::complete::Question;
 use super::glob::{LocalTree, Name, Tree};
 use super::pressed::Pressed;
-use super::prompt::{Event, Prompt};
+use super::prompt::{Answer, Event, Prompt};
 use super::{Flow, RemoteTree, Shell, ShellError, local};
 use crate::tell::tell;
 use sshome_wire::display::Escaped;
@@ -78,6 +78,8 @@ async fn typed(shell: &mut Shell, prompt: &mut Prompt, text: &str) -> Result<Opt
             Event::Failed(error) => {
                 return Err(ShellError::Failed(format!("the terminal is gone: {error}")));
             }
+            // They have arrived meanwhile.
+            Event::NamesUnwanted => {}
             Event::Names(question, answer) => {
                 if let Some(typed) = complete(shell, prompt, text, (question, answer), &mut pressed).await? {
                     return Ok(typed);
@@ -87,13 +89,13 @@ async fn typed(shell: &mut Shell, prompt: &mut Prompt, text: &str) -> Result<Opt
     }
 }
 
-/// Answers a Tab. After Ctrl-C the line is cleared at once, although the server has not heard of it yet; the
-/// next one is returned when it has.
+/// Answers a Tab. After Ctrl-C the line is cleared at once, although the server has not heard of it yet, and after
+/// Ctrl-Z it can be edited; it is returned when the server has heard of it.
 async fn complete(
     shell: &mut Shell,
     prompt: &mut Prompt,
     text: &str,
-    (question, answer): (Question, Sender<Vec<Name>>),
+    (question, answer): (Question, Sender<Answer>),
     pressed: &mut Pressed,
 ) -> Result<Option<Option<String>>, ShellError> {
     let interrupt = shell.interrupt.clone();
@@ -103,13 +105,14 @@ async fn complete(
         biased;
         found = &mut names => {
             // A completion that fails completes nothing; a lost connection shows with the next command.
-            let _ = answer.send(found.unwrap_or_default());
+            let _ = answer.send(Answer::Names(found.unwrap_or_default()));
             return Ok(None);
         }
-        () = pressed.next() => {}
+        () = pressed.next() => drop(answer.send(Answer::Cleared)),
+        // The names are not wanted any more, or the terminal is gone, which the next event says as well.
+        _ = prompt.event() => {}
     }
     interrupt.raise();
-    drop(answer);
     let mut answered = false;
     let line = loop {
         let event = tokio::select! {
@@ -125,7 +128,8 @@ async fn complete(
             Event::End | Event::Failed(_) => return Ok(Some(None)),
             Event::Cleared | Event::NoText => prompt.show(text.to_owned()),
             // Nothing more is asked before the server has let go.
-            Event::Names(_, answer) => drop(answer.send(Vec::new())),
+            Event::Names(_, answer) => drop(answer.send(Answer::Names(Vec::new()))),
+            Event::NamesUnwanted => {}
         }
     };
     if answered {

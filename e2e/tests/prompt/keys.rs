@@ -204,6 +204,41 @@ async fn ctrl_z_at_the_prompt_stops_and_comes_back() {
     assert_eq!(terminal.end().unwrap().0, Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_z_stops_a_tab_that_waits_for_the_server() {
+    let (host, server) = pausable();
+    fs::create_dir(host.home("ann").join("data")).unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let mut terminal = shell(&client);
+    terminal.expect("shell% ").unwrap();
+    terminal.send(&(line(client.command().unwrap().arg(client.destination())) + "\r")).unwrap();
+    terminal.expect(PROMPT).unwrap();
+    server.pause().unwrap();
+    terminal.send("ls da\t").unwrap();
+    terminal.expect("ls da").unwrap();
+    until("Tab waits", || terminal.is_interruptible().unwrap());
+    terminal.send(CTRL_Z).unwrap();
+    // The server has not answered, and the terminal is the shell's.
+    terminal.expect("shell% ").unwrap();
+    assert!(terminal.is_as_found().unwrap());
+    terminal.send("fg\r").unwrap();
+    terminal.expect(&format!("{PROMPT}ls da")).unwrap();
+    until("the prompt has the terminal", || !terminal.is_as_found().unwrap());
+    // The line can be edited and waits for the server. Tab completes again once that has answered.
+    terminal.send("ta\r").unwrap();
+    terminal.expect("ta\n").unwrap();
+    server.go_on().unwrap();
+    terminal.expect(PROMPT).unwrap();
+    terminal.send("rmdir da\t\r").unwrap();
+    terminal.expect("rmdir data/").unwrap();
+    terminal.expect(PROMPT).unwrap();
+    assert!(!host.home("ann").join("data").exists());
+    terminal.send("exit\r").unwrap();
+    terminal.expect("shell% ").unwrap();
+    terminal.send(CTRL_D).unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
 /// It is in the background then, where to change the terminal's modes would stop it again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_a_prompt_that_is_stopped() {

@@ -162,3 +162,29 @@ async fn a_pattern_is_quoted_in_an_argument_as_at_the_prompt() {
     assert!(client.work().join("report1.txt").exists());
     assert!(client.work().join(r"we\*ird").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_argument_is_the_same_name_on_both_sides() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    // A name with backslashes in it comes before what they would quote.
+    let names = [r"report\[1\].txt", "report[1].txt", "report1.txt"];
+    for (name, found) in
+        [(r"report\[1\].txt", &names[..]), (r"report\[1\].txt", &names[1..]), ("report[1].txt", &names[2..])]
+    {
+        for (command, from, to) in
+            [("put", client.work(), host.home("ann")), ("get", host.home("ann"), client.work())]
+        {
+            for present in found {
+                fs::write(from.join(present), present).unwrap();
+            }
+            client.succeed([command, name]).unwrap();
+            assert_eq!(fs::read_to_string(to.join(found[0])).unwrap(), found[0], "{command} {name}");
+            for name in names {
+                drop((fs::remove_file(from.join(name)), fs::remove_file(to.join(name))));
+            }
+        }
+    }
+    let missing = client.run(["put", "nothing*"]).unwrap();
+    assert!(missing.code == Some(1) && missing.err().contains("no match for nothing*"), "{missing}");
+}

@@ -252,7 +252,7 @@ impl Listing {
         self.failed += 1;
         let path = self.top.join(relative).unwrap_or_else(|_| self.top.clone());
         let error = Error::disk(&path, true, error);
-        self.first_failure.get_or_insert_with(|| error.status().explain(&error.to_string()));
+        self.first_failure.get_or_insert_with(|| error.reason());
     }
 
     fn outcome(&self) -> Result<()> {

@@ -180,7 +180,7 @@ impl Copy {
             return Err(error);
         }
         self.failed += 1;
-        self.first_failure.get_or_insert_with(|| error.status().explain(&error.to_string()));
+        self.first_failure.get_or_insert_with(|| error.reason());
         Ok(())
     }
 

@@ -124,11 +124,11 @@ pub enum Error {
     #[error("{}", Escaped(.0.to_string().as_bytes()))]
     Keys(OwnKeysError),
     /// Part of a tree could not be dealt with; the rest was.
-    #[error("{count} could not be dealt with, the first is {first}")]
+    #[error("{count} {} failed, the first with: {first}", if *count == 1 { "entry" } else { "entries" })]
     Partly {
         /// How many entries.
         count: u64,
-        /// The first one's error, status and all.
+        /// The first one's error, without a number: the reply has its own.
         first: String,
     },
 }
@@ -191,7 +191,16 @@ impl Error {
     /// `quota exceeded: big.iso needs …`.
     #[must_use]
     pub fn message(&self) -> String {
-        format!("{}: {self}", self.status().words())
+        self.status().describe(&self.to_string())
+    }
+
+    /// The same as part of another error's text: a failure without a status of its own is only its text.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self.status() {
+            Status::Failed => self.to_string(),
+            _ => self.message(),
+        }
     }
 }
 

@@ -112,7 +112,7 @@ impl Removal {
             self.removed += u64::from(removed.is_ok());
             if let Err(error) = removed {
                 self.failed += 1;
-                self.first_failure.get_or_insert_with(|| error.status().explain(&error.to_string()));
+                self.first_failure.get_or_insert_with(|| error.reason());
             }
         }
         Ok(false)

@@ -1,9 +1,10 @@
 //! What is on the local disk before a get: directories are made, and files that are there already
 //! are found, so that the same content is not fetched again.
 
-use super::plan::{Plan, Planned};
+use super::plan::{Place, Plan, Planned};
 use super::store::Store;
 use crate::conversation::ConversationError;
+use crate::names;
 use crate::transfer::local::Seen;
 use crate::transfer::{Context, Done, Failure, IS_DIRECTORY, blocking};
 use sshome_wire::{Digest, FileKind, Payload, Request, Status};
@@ -30,25 +31,29 @@ pub(super) struct Prepared {
 pub(super) fn prepare(plan: &Arc<Plan>, preserve: bool) -> Prepared {
     let mut store = Store::new(Arc::clone(plan));
     let mut prepared = Prepared::default();
-    let mut unusable = HashSet::new();
+    let mut unusable = HashMap::new();
     for (number, place) in plan.places.iter().enumerate() {
         match store.make(number, preserve) {
             // What the user named is no part of a tree.
             Ok(_) if place.below.is_empty() => {}
             Ok(opened) => prepared.folders.push((number, opened)),
             Err(error) => {
-                unusable.insert(number);
-                let why = match error.kind() {
-                    io::ErrorKind::NotADirectory => "something that is no directory has its name here".into(),
-                    _ => format!("cannot make or open the directory here: {error}"),
-                };
-                let why = format!("{why}; nothing in it was fetched");
-                prepared.failures.push(Failure::of(place.remote.as_bytes(), why));
+                let why = unusable_because(place, &error);
+                // A tree is told of as a whole, and files that were named one by one.
+                if place.attributes.is_some() {
+                    let why = format!("{why}; nothing in it was fetched");
+                    prepared.failures.push(Failure::of(place.remote.as_bytes(), why));
+                }
+                unusable.insert(number, why);
             }
         }
     }
+    let is_of_a_tree = |number: usize| plan.places.get(number).is_none_or(|place| place.attributes.is_some());
     for (number, file) in plan.files.iter().enumerate() {
-        if unusable.contains(&file.place) {
+        if let Some(why) = unusable.get(&file.place) {
+            if !is_of_a_tree(file.place) {
+                prepared.failures.push(plan.failure(number, why.as_str()));
+            }
             continue;
         }
         match look(&mut store, plan, file) {
@@ -69,6 +74,18 @@ pub(super) fn prepare(plan: &Arc<Plan>, preserve: bool) -> Prepared {
         prepared.failures.extend(plan.places.first().map(|place| Failure::of(place.remote.as_bytes(), why)));
     }
     prepared
+}
+
+/// Why nothing can be stored in a local directory.
+fn unusable_because(place: &Place, error: &io::Error) -> String {
+    let directory = names::shown(&place.local());
+    match error.kind() {
+        io::ErrorKind::NotADirectory => format!("{directory} is no directory here"),
+        io::ErrorKind::NotFound if !place.base.is_dir() => {
+            format!("there is no directory {} here", names::shown(&place.base))
+        }
+        _ => format!("cannot make or open the directory {directory} here: {error}"),
+    }
 }
 
 /// Says of each file that has a local directory in its way what is to be done: it may be a directory, too.
