@@ -7,14 +7,15 @@
 mod transfer;
 mod trouble;
 
-pub use transfer::{Direction, Progress, Transfer};
+pub use transfer::{Progress, Transfer};
 pub use trouble::{AtWork, disk_error};
 
 use crate::limits::{LoginRefusals, Noted};
-use crate::metrics::Metrics;
-use crate::operations::Error;
+use crate::metrics::{Direction, Metrics};
+use crate::quota::Exceeded;
 use sshome_wire::display::Escaped;
 use sshome_wire::{Digest, RemotePath};
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -42,6 +43,26 @@ impl Session {
     fn source(&self) -> String {
         self.source.map(|source| source.to_string()).unwrap_or_default()
     }
+}
+
+/// An error that may be a refusal, which the audit log records.
+pub trait Refused: Display {
+    /// The refusal; `None` for any other error.
+    fn refusal(&self) -> Option<Refusal<'_>>;
+}
+
+/// What was refused.
+#[derive(Clone, Copy, Debug)]
+pub enum Refusal<'a> {
+    /// Bytes or entries beyond the quota.
+    Quota {
+        /// Of the file.
+        path: &'a RemotePath,
+        /// By how much.
+        exceeded: &'a Exceeded,
+    },
+    /// A change by an account that may only read.
+    ReadOnly,
 }
 
 /// Bytes of a name that a stranger gave: no user's is longer.
@@ -230,15 +251,15 @@ impl Audit {
         tell!(self, "key removed", key = shown(key.as_bytes()));
     }
 
-    /// Something was not allowed. Of errors of other sorts nothing is told.
-    pub fn refused(&self, error: &Error) {
-        match error {
-            Error::Quota { path, exceeded } | Error::BeingReplaced { path, exceeded } => {
+    /// Records an error that is a refusal; others are not logged.
+    pub fn refused(&self, error: &impl Refused) {
+        match error.refusal() {
+            Some(Refusal::Quota { path, exceeded }) => {
                 self.0.metrics.quota_refusal();
                 tell!(self, "quota refused", path = shown(path.as_bytes()), why = %exceeded);
             }
-            Error::ReadOnly => tell!(self, "refused", why = %error),
-            _ => {}
+            Some(Refusal::ReadOnly) => tell!(self, "refused", why = %error),
+            None => {}
         }
     }
 

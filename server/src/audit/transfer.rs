@@ -1,35 +1,13 @@
 //! Files on their way.
 
-use super::{Audit, READS, shown, tell};
-use crate::operations::Error;
+use super::{Audit, READS, Refused, shown, tell};
+use crate::metrics::Direction;
 use sshome_wire::{Digest, RemotePath};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-
-/// Which way the bytes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// To the server.
-    Upload,
-    /// To the client.
-    Download,
-    /// From one file of the home to another.
-    Copy,
-}
-
-impl Direction {
-    /// Its name in logs and metrics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Direction::Upload => "upload",
-            Direction::Download => "download",
-            Direction::Copy => "copy",
-        }
-    }
-}
 
 /// How far a transfer is.
 #[derive(Clone, Debug)]
@@ -120,7 +98,7 @@ impl Transfer {
 
     /// Notes that part of it was refused or failed: then it comes to nothing, or to less than it should. Only
     /// the first failure is logged.
-    pub fn refused(&self, error: &Error) {
+    pub fn refused(&self, error: &impl Refused) {
         if self.state.failure.set(error.to_string()).is_ok() {
             self.audit.refused(error);
         }
@@ -168,7 +146,7 @@ impl Transfer {
     }
 
     /// It came to nothing.
-    pub fn failed(self, why: &Error) {
+    pub fn failed(self, why: &impl Display) {
         // An earlier failure is the cause of this one. Dropping it logs the failure.
         let _ = self.state.failure.set(why.to_string());
     }
@@ -218,6 +196,17 @@ impl Drop for Transfer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::Refusal;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("read-only")]
+    struct ReadOnly;
+
+    impl Refused for ReadOnly {
+        fn refusal(&self) -> Option<Refusal<'_>> {
+            Some(Refusal::ReadOnly)
+        }
+    }
 
     #[test]
     fn what_is_under_way_is_known_until_it_ends() {
@@ -255,9 +244,9 @@ mod tests {
         begin(0).cut(false);
         begin(0).closed(false);
         let refused = begin(1);
-        refused.refused(&Error::ReadOnly);
+        refused.refused(&ReadOnly);
         refused.cut(true);
-        begin(1).failed(&Error::ReadOnly);
+        begin(1).failed(&ReadOnly);
         let text = metrics.render(&crate::metrics::Moment::default());
         for (result, count) in [("done", 1), ("cut", 2), ("failed", 2)] {
             let line = format!("sshomed_files_total{{direction=\"upload\",result=\"{result}\"}} {count}");

@@ -1,12 +1,13 @@
 //! Numbers for Prometheus, in the text format that it reads (OpenMetrics 1.0).
 
 mod descriptors;
+mod direction;
 mod http;
 
 pub use descriptors::OpenDescriptors;
+pub use direction::Direction;
 pub use http::serve;
 
-use crate::audit::Direction;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

@@ -2,8 +2,9 @@
 
 use super::error::Context;
 use super::{Error, Result, User, hold};
-use crate::audit::{Direction, Transfer};
+use crate::audit::Transfer;
 use crate::home::{DescriptorPermit, Location, Stamp, length};
+use crate::metrics::Direction;
 use crate::quota::Held;
 use rustix::fs::Stat;
 use sshome_wire::{BLOCK, BlockHasher, Digest, RemotePath};

@@ -2,7 +2,7 @@
 
 use super::User;
 use crate::accounts::OwnKeysError;
-use crate::audit;
+use crate::audit::{self, Refusal, Refused};
 use crate::home;
 use crate::quota::Exceeded;
 use rustix::io::Errno;
@@ -200,6 +200,18 @@ impl Error {
         match self.status() {
             Status::Failed => self.to_string(),
             _ => self.message(),
+        }
+    }
+}
+
+impl Refused for Error {
+    fn refusal(&self) -> Option<Refusal<'_>> {
+        match self {
+            Error::Quota { path, exceeded } | Error::BeingReplaced { path, exceeded } => {
+                Some(Refusal::Quota { path, exceeded })
+            }
+            Error::ReadOnly => Some(Refusal::ReadOnly),
+            _ => None,
         }
     }
 }

@@ -3,8 +3,9 @@
 use super::error::{Context, errno, of_parent};
 use super::part::{CheckedPart, Draft, GoneOn};
 use super::{Error, NEW_FILE, Placement, Result, User, check_mount, room};
-use crate::audit::{Direction, Transfer};
+use crate::audit::Transfer;
 use crate::home::{Claim, Location, Permissions, Record, Source, Staged, Stamp};
+use crate::metrics::Direction;
 use crate::quota::Reservation;
 use rustix::fs::{FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
 use sshome_wire::{BLOCK, BlockHasher, Digest, End, Put, RemotePath, Status, StreamId, Time};

@@ -2,7 +2,8 @@
 
 use super::super::{Error, Result, User};
 use super::OpenMode;
-use crate::audit::{Direction, Transfer};
+use crate::audit::Transfer;
+use crate::metrics::Direction;
 use sshome_wire::RemotePath;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
