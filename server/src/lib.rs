@@ -13,6 +13,7 @@ pub mod config;
 pub mod confine;
 pub mod control;
 pub mod home;
+pub mod host_key;
 pub mod limits;
 pub mod log;
 pub mod metrics;

@@ -4,7 +4,7 @@ use crate::config::{self, Config, ConfigError, shown};
 use crate::confine;
 use crate::control::{self, Answer, Request, Status};
 use crate::home::examine_home;
-use crate::session::read_host_key;
+use crate::host_key::read as read_host_key;
 use crate::sockets;
 use rustix::process::{Resource, getrlimit};
 use std::io::ErrorKind;

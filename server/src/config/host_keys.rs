@@ -1,7 +1,7 @@
 //! The host keys: which files there are, and whether each is fit for use.
 
 use super::{Algorithms, Mistakes, Place};
-use crate::session::{HostKeyType, read_host_key};
+use crate::host_key::{HostKeyType, read as read_host_key};
 use russh::keys::{Algorithm, Error as KeyError};
 use std::fs;
 use std::io::ErrorKind;

@@ -92,7 +92,7 @@ impl HostKeyType {
 ///
 /// # Errors
 /// If it can be neither loaded nor made, or others can read it. A file that is there is never replaced.
-pub(super) fn load_or_make(path: &Path, algorithms: Algorithms) -> Result<(PrivateKey, bool), HostKeyError> {
+pub(crate) fn load_or_make(path: &Path, algorithms: Algorithms) -> Result<(PrivateKey, bool), HostKeyError> {
     let found = fs::metadata(path);
     // Where the folder is closed nothing can be said of the file: it is not missing.
     let missing = found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
