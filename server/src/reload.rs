@@ -181,7 +181,7 @@ impl Reloader {
     /// ended.
     async fn apply(&self, old: &Config, new: Config) -> ((Vec<String>, Vec<String>), usize) {
         let (shared, new) = (&self.shared, Arc::new(new));
-        self.accounts.replace(&new);
+        self.accounts.replace(&new.accounts);
         for account in &new.accounts {
             if let Some(ledger) = shared.ledgers.of(&account.name) {
                 ledger.set_limits(limits(account));

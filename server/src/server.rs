@@ -203,7 +203,7 @@ impl Server {
         let control = config.control_socket.as_deref().map(Control::bind).transpose()?;
         let prepared = tokio::task::spawn_blocking(move || Homes::prepare(&accounts)).await;
         let (homes, ledgers) = prepared.map_err(io::Error::other)??;
-        let accounts = Arc::new(TomlAccounts::new(&config));
+        let accounts = Arc::new(TomlAccounts::new(&config.dir, &config.accounts));
         let example = config.accounts.iter().find(|account| account.enabled);
         let example = example.map(|account| account.name.clone());
         let metrics = Arc::new(Metrics::new(descriptors));

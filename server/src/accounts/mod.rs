@@ -4,20 +4,21 @@
 //! a database would be another implementation, and nothing but `main` would notice.
 
 mod key;
+mod name;
 mod origin;
 mod own_keys;
 mod password;
 
 pub use key::{AuthorizedKey, KeyError, looks_like_a_line};
+pub(crate) use name::check_name;
 pub use origin::{Origin, OriginError};
 pub use own_keys::{OwnKeys, OwnKeysError};
 pub use password::{HashError, MIN_PASSWORD, Password, PasswordHash};
 
-use crate::config::Config;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -149,10 +150,10 @@ pub struct TomlAccounts {
 }
 
 impl TomlAccounts {
-    /// The accounts of a configuration.
+    /// The accounts of a settings file. `dir` is the server's folder, which also holds the keys that users install.
     #[must_use]
-    pub fn new(config: &Config) -> TomlAccounts {
-        let (by_name, own_keys) = (ArcSwap::from_pointee(by_name(config)), OwnKeys::of(&config.dir));
+    pub fn new(dir: &Path, accounts: &[Arc<Account>]) -> TomlAccounts {
+        let (by_name, own_keys) = (ArcSwap::from_pointee(by_name(accounts)), OwnKeys::of(dir));
         TomlAccounts { by_name, own_keys, removed: Notify::new() }
     }
 
@@ -161,14 +162,14 @@ impl TomlAccounts {
         self.removed.notified().await;
     }
 
-    /// Takes up another configuration of the same folder.
-    pub fn replace(&self, config: &Config) {
-        self.by_name.store(Arc::new(by_name(config)));
+    /// Replaces all accounts.
+    pub fn replace(&self, accounts: &[Arc<Account>]) {
+        self.by_name.store(Arc::new(by_name(accounts)));
     }
 }
 
-fn by_name(config: &Config) -> BTreeMap<String, Arc<Account>> {
-    config.accounts.iter().map(|account| (account.name.clone(), Arc::clone(account))).collect()
+fn by_name(accounts: &[Arc<Account>]) -> BTreeMap<String, Arc<Account>> {
+    accounts.iter().map(|account| (account.name.clone(), Arc::clone(account))).collect()
 }
 
 /// The account with the keys that its user has installed. Blocks.
@@ -227,7 +228,8 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("users.toml");
         std::fs::write(&file, "[users.zcl]\n[users.alex]\n").unwrap();
-        let store = TomlAccounts::new(&crate::config::load(dir.path(), Some(&file), &[]).unwrap());
+        let config = crate::config::load(dir.path(), Some(&file), &[]).unwrap();
+        let store = TomlAccounts::new(&config.dir, &config.accounts);
         let names: Vec<_> = store.all().await.unwrap().iter().map(|account| account.name.clone()).collect();
         assert_eq!(names, ["alex", "zcl"]);
         assert_eq!(store.find("zcl").await.unwrap().unwrap().name, "zcl");

@@ -4,8 +4,8 @@
 //! A file is replaced as a whole, by a rename, and only under a lock on the folder: sessions and
 //! `sshomed user` change it side by side.
 
+use super::name::check_name;
 use super::{AuthorizedKey, KeyError};
-use crate::config::check_name;
 use sshome_wire::public_key;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};

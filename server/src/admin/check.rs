@@ -3,8 +3,8 @@
 use super::list::table;
 use crate::accounts::{Account, OwnKeys};
 use crate::config::{self, Algorithms, Config, ConfigError, Confine, Kex, shown};
-use crate::limits::Limits;
 use crate::host_key::{HostKeyType, read as read_host_key};
+use crate::limits::Limits;
 use russh::keys::{Error as KeyError, HashAlg};
 use sshome_wire::display::Escaped;
 use std::ffi::{OsStr, OsString};

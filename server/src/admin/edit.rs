@@ -2,7 +2,8 @@
 
 use super::replace::replace;
 use super::{Admin, AdminError};
-use crate::config::{self, Config, ConfigError, check_name};
+use crate::accounts::check_name;
+use crate::config::{self, Config, ConfigError};
 use std::fs::File;
 use std::path::Path;
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};

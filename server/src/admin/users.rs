@@ -4,9 +4,9 @@ use super::comments::{self, place_last, unset};
 use super::edit::set;
 use super::keys::{add_lines, read_key_file};
 use super::{Admin, AdminError, escaped};
-use crate::accounts::Password;
+use crate::accounts::{Password, check_name};
 use crate::auth::hash_password;
-use crate::config::{check_name, parse_limit, shown};
+use crate::config::{parse_limit, shown};
 use std::path::PathBuf;
 use toml_edit::{Item, Table};
 

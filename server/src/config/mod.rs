@@ -8,6 +8,7 @@ mod limits;
 mod log;
 mod mistakes;
 pub(crate) mod modes;
+mod options;
 mod place;
 mod roots;
 mod section;
@@ -18,11 +19,12 @@ mod value;
 
 pub use log::{Format, LogSettings};
 pub use mistakes::{ConfigError, Mistake};
+pub use options::{Algorithms, Confine, Kex};
 pub use size::{SizeError, parse_limit};
 
 pub(crate) use mistakes::shown;
 pub(crate) use place::Place;
-pub(crate) use users::{authorized_keys, check_name};
+pub(crate) use users::authorized_keys;
 
 use crate::accounts::Account;
 use crate::limits::Limits;
@@ -78,39 +80,6 @@ pub struct Config {
     origin: (PathBuf, Vec<SocketAddr>),
     /// The users, by name, without the keys that they have installed. Their roots do not overlap.
     pub accounts: Vec<Arc<Account>>,
-}
-
-/// Which key exchanges are offered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kex {
-    /// `mlkem768x25519-sha256`, and `curve25519-sha256` for clients that have nothing better.
-    #[default]
-    Compatible,
-    /// `mlkem768x25519-sha256` only. OpenSSH before 9.9 cannot connect.
-    PostQuantum,
-}
-
-/// Which algorithms are offered beside the best ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Algorithms {
-    /// None: ed25519 host keys, and MACs that are encrypt-then-MAC.
-    #[default]
-    Strict,
-    /// Those that clients of about 2015 to 2020 need: host keys of ECDSA and RSA (with SHA-2), ECDH with
-    /// nistp256, Diffie-Hellman groups 14 and 16, HMAC with SHA-2 that is not encrypt-then-MAC.
-    Compatible,
-}
-
-/// What the server takes from itself before it serves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Confine {
-    /// Nothing: for looking into the process with a debugger.
-    Off,
-    /// Whatever the kernel can take.
-    #[default]
-    BestEffort,
-    /// All that there is to take, or it does not start.
-    Required,
 }
 
 /// Loads the configuration of the folder `dir`: `file`, or `etc/users.toml` in the folder.

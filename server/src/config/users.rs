@@ -4,7 +4,7 @@ use super::place::resolve;
 use super::section::{Located, Section};
 use super::{Mistakes, Place, value};
 use crate::accounts::{
-    Access, Account, AuthorizedKey, HashError, PasswordHash, SftpUploads, looks_like_a_line,
+    Access, Account, AuthorizedKey, HashError, PasswordHash, SftpUploads, check_name, looks_like_a_line,
 };
 use crate::permission::Unreadable;
 use sshome_wire::public_key;
@@ -21,9 +21,6 @@ const OWN_KEYS: [&str; 4] = ["password", "demo", "authorized-keys", "root"];
 
 /// `max-files` where nothing is said: an entry takes an inode, which a disk may have few of.
 const DEFAULT_MAX_FILES: u64 = 1_000_000;
-
-/// The longest name, in bytes.
-const MAX_NAME: usize = 32;
 
 /// A user, and where in the file things stand.
 pub(super) struct User {
@@ -174,19 +171,6 @@ pub(crate) fn authorized_keys(place: &Place, entry: &str) -> Result<Vec<Authoriz
     })?;
     AuthorizedKey::parse_file(&public_key::text(&bytes))
         .map_err(|(line, error)| format!("{entry}: line {line} {error}"))
-}
-
-/// Whether a name can be a user's.
-pub(crate) fn check_name(name: &str) -> Result<(), String> {
-    let allowed = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-');
-    if name.is_empty() || name.len() > MAX_NAME || name.starts_with(['.', '-']) || !name.chars().all(allowed)
-    {
-        return Err(format!(
-            "\"{name}\" is no user name: it has 1 to {MAX_NAME} of a-z, 0-9, \".\", \"_\" and \"-\", \
-             and does not begin with \".\" or \"-\""
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

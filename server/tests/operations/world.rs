@@ -49,7 +49,7 @@ impl World {
     fn of(dir: TempDir) -> World {
         let config = sshomed::config::load(dir.path(), None, &[]).unwrap();
         let (homes, ledgers) = Homes::prepare(&config.accounts).unwrap();
-        let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config)));
+        let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts)));
         let key = parse_public_key_base64(KEY).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let login = runtime.block_on(authenticator.public_key("ann", &key, [127, 0, 0, 1].into())).unwrap();

@@ -1,0 +1,17 @@
+//! What a user's name may be.
+
+/// The longest name, in bytes.
+const MAX_NAME: usize = 32;
+
+/// Whether a name can be a user's.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    let allowed = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-');
+    if name.is_empty() || name.len() > MAX_NAME || name.starts_with(['.', '-']) || !name.chars().all(allowed)
+    {
+        return Err(format!(
+            "\"{name}\" is no user name: it has 1 to {MAX_NAME} of a-z, 0-9, \".\", \"_\" and \"-\", \
+             and does not begin with \".\" or \"-\""
+        ));
+    }
+    Ok(())
+}
