@@ -1,11 +1,11 @@
 //! Homes that other programs use too: who may do what with the files that are stored there, and disks that are
 //! mounted in them.
 
-use rustix::fs::{Gid, XattrFlags, chown, lgetxattr, setxattr};
+use rustix::fs::{Gid, Uid, XattrFlags, chown, lgetxattr, setxattr};
 use rustix::io::Errno;
 use sshome_e2e::sftp::{ANEW, SftpPeer};
 use sshome_e2e::tree::set_mode;
-use sshome_e2e::{Exec, Faulty, Host, HostBuilder, Peer, has_root, run};
+use sshome_e2e::{Exec, Faulty, Host, HostBuilder, Peer, has_root, run, until};
 use sshome_wire::sftp::OpenFlags;
 use sshome_wire::{Request, Status};
 use std::fs;
@@ -168,6 +168,52 @@ async fn the_group_of_a_directory_is_that_of_what_is_stored_in_it_as_root() {
     let path = bytes::Bytes::from_static(b"d/made");
     sftp.done(sshome_wire::sftp::Request::Setstat { path, attributes }).await.unwrap();
     assert_eq!(fs::metadata(directory.join("made")).unwrap().mode() & 0o7777, 0o2700);
+}
+
+/// The server's account owns the directory, and is not in its group: `chown` to the group is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_outside_of_a_set_group_directorys_group_passes_the_group_on_as_root() {
+    if !has_root("a_server_outside_of_a_set_group_directorys_group_passes_the_group_on_as_root") {
+        return;
+    }
+    let builder = users().setting("account = \"daemon\"");
+    let mut host = builder.prepare().unwrap();
+    // The account passes through it.
+    set_mode(host.dir(), 0o755).unwrap();
+    let _program = host.start_apart().unwrap();
+    let account = fs::metadata(host.home("ann")).unwrap().uid();
+    for default_list in [false, true] {
+        for (way, user) in WAYS {
+            let directory = host.home(user).join("d");
+            drop(fs::remove_dir_all(&directory));
+            fs::create_dir(&directory).unwrap();
+            chown(&directory, Some(Uid::from_raw(account)), Some(Gid::from_raw(4712))).unwrap();
+            set_mode(&directory, 0o2775).unwrap();
+            if default_list && !set_list(&directory, DEFAULT, [7, 7, 7, 7, 0]) {
+                return;
+            }
+            fs::write(directory.join("created"), b"").unwrap();
+            fs::write(directory.join("old"), b"old").unwrap();
+            chown(directory.join("old"), Some(Uid::from_raw(account)), None).unwrap();
+            set_mode(directory.join("old"), 0o660).unwrap();
+            let old = attributes(&directory.join("old"));
+            store(&host, way, user, way).await;
+            let (_, group, mode, list) = attributes(&directory.join("created"));
+            assert_eq!(group, 4712);
+            assert_eq!(attributes(&directory.join(way)), (account, group, mode, list), "{way}");
+            store(&host, way, user, "old").await;
+            assert_eq!(attributes(&directory.join("old")), old, "{way}");
+        }
+    }
+    // A partial upload has the group already.
+    let directory = host.home("ann").join("d");
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    peer.begin_put("d/partial", Some(1)).await.unwrap();
+    peer.send_data(b"1").await.unwrap();
+    let staged = || fs::read_dir(host.home("ann").join(".sshome-staging")).unwrap().flatten().next();
+    until("the upload is staged", || staged().is_some_and(|file| file.metadata().unwrap().len() == 1));
+    assert_eq!(staged().unwrap().metadata().unwrap().gid(), 4712);
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 3, "nothing is made in the directory itself");
 }
 
 /// A server that is started with another umask.

@@ -5,6 +5,7 @@
 //! `inode_init_owner` in fs/inode.c.
 
 use super::acl::Acl;
+use super::set_group::SET_GROUP;
 use super::{Home, Location, Result, Staged};
 use rustix::fs::{FileType, Gid, Mode, Stat, Uid};
 use rustix::io::Errno;
@@ -24,11 +25,8 @@ pub enum Permissions {
     Exact(u32),
 }
 
-const ACCESS_ACL: &str = "system.posix_acl_access";
+pub(super) const ACCESS_ACL: &str = "system.posix_acl_access";
 pub(super) const DEFAULT_ACL: &str = "system.posix_acl_default";
-
-/// The mode bit of a directory whose group new files get.
-const SET_GROUP: u32 = 0o2000;
 
 /// What the staged file is to become.
 struct Inherited {
@@ -120,7 +118,7 @@ fn set_owner(file: &File, own: &Stat, wanted: &Inherited) -> bool {
 }
 
 /// The group of files that this process creates. It does not change once homes are open.
-fn own_group() -> u32 {
+pub(super) fn own_group() -> u32 {
     static GROUP: OnceLock<u32> = OnceLock::new();
     *GROUP.get_or_init(|| rustix::process::getegid().as_raw())
 }

@@ -19,6 +19,7 @@ mod prepare;
 mod resolve;
 mod root;
 mod scan;
+mod set_group;
 mod shelf;
 mod staging;
 mod stamp;

@@ -5,7 +5,9 @@
 
 use super::directory::DirectoryInfo;
 use super::inherit::DEFAULT_ACL;
-use super::{DescriptorPermit, EntryId, Error, Home, Location, Mark, MountId, Names, Result, length};
+use super::{
+    DescriptorPermit, EntryId, Error, Home, Location, Mark, MountId, Names, Result, length, set_group,
+};
 use crate::quota::FileId;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -140,6 +142,9 @@ pub struct Staged {
     _descriptors: DescriptorPermit,
 }
 
+/// A staged file's mode until it is complete.
+const STAGED_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+
 /// What a staged file holds: itself, and the directory that it is to go to.
 const STAGED_DESCRIPTORS: usize = 2;
 
@@ -251,16 +256,19 @@ impl Area {
 }
 
 impl Home {
-    /// Makes an empty staged file of a random name, readable by the owner alone. With a record it
-    /// can be kept.
+    /// Makes an empty staged file of a random name for this target, readable by the owner alone. With a record
+    /// it can be kept.
     ///
     /// # Errors
     /// The kernel's; `EROFS` in a home that was opened without a staging folder.
-    pub fn stage(&self, record: Option<&Record>) -> Result<Staged> {
+    pub fn stage(&self, target: &Location, record: Option<&Record>) -> Result<Staged> {
         let area = self.staging.as_ref().ok_or(Error::Os(Errno::ROFS))?;
         let permit = self.descriptors(STAGED_DESCRIPTORS)?;
         let name = format!("{:032x}", rand::random::<u128>());
-        let file = create(&area.dir, &name)?;
+        let file = match set_group::create_for(target, &area.dir, &name, STAGED_MODE) {
+            Some(file) => file,
+            None => create(&area.dir, &name)?,
+        };
         let recorded = record.is_some();
         let (area, mark) = (Arc::clone(&area.dir), self.mark());
         let staged = Staged { area, name, file, recorded, mark, settled: false, _descriptors: permit };
@@ -381,7 +389,7 @@ impl Drop for Staged {
 
 fn create(dir: impl AsFd, name: &str) -> Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(File::from(rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)?))
+    Ok(File::from(rustix::fs::openat(dir, name, flags, STAGED_MODE)?))
 }
 
 fn record_name(name: &str) -> String {

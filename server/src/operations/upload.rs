@@ -108,7 +108,7 @@ impl Upload {
             let claim = stream.map(|id| claim(user, id, &path)).transpose()?;
             let needed = put.size.unwrap_or(0);
             let room = room::reserve(user, &path, &target, needed, exists)?;
-            let staged = user.home.stage(record.as_ref()).of_file(&path)?;
+            let staged = user.home.stage(&target, record.as_ref()).of_file(&path)?;
             (Draft::new(user, staged, room, record, &target, claim), BlockHasher::new())
         } else {
             let part = part.filter(|part| part.stream() == stream);

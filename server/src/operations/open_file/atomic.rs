@@ -50,7 +50,7 @@ impl Atomic {
             None => {}
         }
         let room = room::reserve(user, path, &target, 0, old.is_some())?;
-        let staged = user.home.stage(None).of_file(path)?;
+        let staged = user.home.stage(&target, None).of_file(path)?;
         let permissions = Permissions::Inherited(mode.mode.unwrap_or(NEW_FILE));
         // Now as well: a client may ask what it has opened.
         let own = rustix::fs::fstat(staged.file()).of_file(path)?;
