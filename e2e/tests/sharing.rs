@@ -21,8 +21,11 @@ const WAYS: [(&str, &str); 6] =
     [("native", "ann"), ("exec", "ann"), ("scp", "ann"), ("cp", "ann"), ("sftp", "ann"), ("atomic", "bob")];
 
 fn users() -> HostBuilder {
-    let builder = HostBuilder::new().unwrap().user("ann", "").unwrap();
-    builder.user("bob", "sftp-uploads = \"atomic\"").unwrap()
+    users_of(HostBuilder::new().unwrap())
+}
+
+fn users_of(builder: HostBuilder) -> HostBuilder {
+    builder.user("ann", "").unwrap().user("bob", "sftp-uploads = \"atomic\"").unwrap()
 }
 
 /// Stores the file `d/NAME`.
@@ -176,8 +179,8 @@ async fn a_server_outside_of_a_set_group_directorys_group_passes_the_group_on_as
     if !has_root("a_server_outside_of_a_set_group_directorys_group_passes_the_group_on_as_root") {
         return;
     }
-    let builder = users().setting("account = \"daemon\"");
-    let mut host = builder.prepare().unwrap();
+    let builder = HostBuilder::new().unwrap().setting("account = \"daemon\"");
+    let mut host = users_of(builder).prepare().unwrap();
     // The account passes through it.
     set_mode(host.dir(), 0o755).unwrap();
     let _program = host.start_apart().unwrap();

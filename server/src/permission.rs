@@ -35,9 +35,7 @@ pub(crate) fn owner(path: &Path) -> Option<String> {
 /// Owner, group and mode of a file: `root:root, mode 0700`. Empty if it cannot be looked at.
 pub(crate) fn ownership(path: &Path) -> String {
     let Ok(found) = fs::metadata(path) else { return String::new() };
-    let group = Group::from_gid(Gid::from_raw(found.gid())).ok().flatten();
-    let group = group.map_or_else(|| found.gid().to_string(), |group| group.name);
-    let (user, group) = (name_of_user(found.uid()), Escaped(group.as_bytes()).to_string());
+    let (user, group) = (name_of_user(found.uid()), name_of_group(found.gid()));
     format!("{user}:{group}, mode {:04o}", found.mode() & 0o7777)
 }
 
@@ -47,6 +45,15 @@ fn name_of_user(uid: u32) -> String {
     }
     let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
     user.map_or_else(|| uid.to_string(), |user| Escaped(user.name.as_bytes()).to_string())
+}
+
+/// Names cannot be looked up once the server is confined; that of 0 is known all the same.
+fn name_of_group(gid: u32) -> String {
+    if gid == 0 {
+        return "root".to_owned();
+    }
+    let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
+    group.map_or_else(|| gid.to_string(), |group| Escaped(group.name.as_bytes()).to_string())
 }
 
 /// What keeps this process, which runs as `account`, from that use of a path, with the command that

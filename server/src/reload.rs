@@ -211,8 +211,9 @@ impl Reloader {
         let again = Arc::clone(&now);
         let (file, _) = spawn_blocking(move || again.read_again()).await??;
         let world = Arc::clone(&self.shared);
-        let problems = spawn_blocking(move || world.homes.problems()).await?;
-        let unavailable = problems.into_iter().find(|home| home.user == user).map(|home| home.why);
+        let name = user.to_owned();
+        let problem = spawn_blocking(move || world.homes.problem_of(&name)).await?;
+        let unavailable = problem.map(|home| home.why);
         Ok(Standing { pending: revoke::pending(&now, &file, user), unavailable })
     }
 
@@ -375,12 +376,14 @@ async fn settled(changes: &Notify) {
     while tokio::time::timeout(SETTLE, changes.notified()).await.is_ok() {}
 }
 
-/// Tries again to open the homes that are unavailable, and lists those that still are or were replaced.
+/// Tries again to open the homes that are unavailable, and lists those that still are or were replaced. Looks for
+/// directories in the others that cannot be read any more.
 pub(crate) fn look_at_homes(shared: &Shared) -> Vec<Unavailable> {
     let homes: &Homes = &shared.homes;
     for account in shared.config.load().accounts.iter().filter(|account| account.enabled) {
         // Why is logged, and listed below.
         let _ = homes.retry(account, &shared.ledgers);
     }
+    homes.inspect();
     homes.problems()
 }

@@ -48,7 +48,7 @@ pub fn examine_start(
             server.pid
         ));
     }
-    let held = running.map(|server| server.listen).unwrap_or_default();
+    let held = running.as_ref().map(|server| server.listen.clone()).unwrap_or_default();
     start.problems.extend(sockets::examine(&config, &held).iter().map(ToString::to_string));
     start.problems.extend(config.host_keys.iter().filter_map(|key| host_key(key)));
     descriptors(&config, &mut start);
@@ -68,9 +68,29 @@ pub fn examine_start(
     );
     for account in config.accounts.iter().filter(|account| account.enabled) {
         let problem = |why| format!("{}, the home of {}: {why}", shown(&account.root), account.name);
-        start.problems.extend(examine_home(account).map(problem));
+        let served = running.as_ref().and_then(|server| served_badly(server, &account.name));
+        start.problems.extend(served.or_else(|| examine_home(account).map(problem)));
     }
     Ok(start)
+}
+
+/// What the running server says of a home that it cannot use, or cannot read all of: it may be another account
+/// than this process, and it alone knows which directory it opened.
+fn served_badly(server: &Status, user: &str) -> Option<String> {
+    if let Some(home) = server.unavailable.iter().find(|home| home.user == user) {
+        return Some(format!(
+            "{}, the home of {user}, as the running server has it: {}",
+            home.root, home.why
+        ));
+    }
+    let home = server.homes.iter().find(|home| home.user == user)?;
+    let found = home.unreadable.as_ref().or(home.closed.as_ref())?;
+    let entries = found.first.iter().map(|entry| format!("\n  {}: {}", entry.path, entry.why));
+    let entries: String = entries.collect();
+    Some(format!(
+        "the running server cannot read all of the home of {user}, {} entries:{entries}",
+        found.count
+    ))
 }
 
 /// The server that runs in the folder, if one answers.

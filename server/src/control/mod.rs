@@ -259,6 +259,9 @@ pub struct Home {
     /// What could not be counted; while there is anything, nothing more is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<Unreadable>,
+    /// The directories that were counted, and cannot be read any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Unreadable>,
 }
 
 /// The entries of a home that could not be read.

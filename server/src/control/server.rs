@@ -296,25 +296,30 @@ fn kick(shared: &Shared, who: &str) -> Answer {
 }
 
 fn scan(shared: &Shared, user: Option<&str>) -> Answer {
+    let homes = &shared.homes;
     let mut ledgers = shared.ledgers.all();
     ledgers.retain(|(name, _)| user.is_none_or(|user| user == name));
-    if let (Some(user), true) = (user, ledgers.is_empty()) {
+    let unavailable = match user {
+        Some(user) => homes.problem_of(user).into_iter().collect(),
+        None => homes.problems(),
+    };
+    if let (Some(user), true, true) = (user, ledgers.is_empty(), unavailable.is_empty()) {
         let user = sshome_wire::display::Escaped(user.as_bytes());
-        return Answer::Error {
-            message: format!(
-                "there is no user {user} whose home is served: `sshomed status` lists those that are not"
-            ),
-        };
+        return Answer::Error { message: format!("there is no user {user} who may log in") };
     }
-    let homes = ledgers.into_iter().map(|(user, ledger)| scan_one(&shared.homes, user, &ledger));
-    Answer::Scanned { homes: homes.collect() }
+    // What was opened at the start is no longer what the path leads to: its numbers would say nothing.
+    ledgers.retain(|(name, _)| unavailable.iter().all(|home| home.user != *name));
+    let refused = unavailable.into_iter().map(|home| {
+        let error = format!("the home {} is unavailable: {}", shown(&home.root), home.why);
+        Scanned { user: home.user, compared: None, error: Some(error), unreadable: None }
+    });
+    let counted = ledgers.into_iter().map(|(user, ledger)| scan_one(homes, user, &ledger));
+    let mut homes: Vec<_> = refused.chain(counted).collect();
+    homes.sort_by(|a, b| a.user.cmp(&b.user));
+    Answer::Scanned { homes }
 }
 
 fn scan_one(homes: &Homes, user: String, ledger: &Ledger) -> Scanned {
-    // What was opened at the start is no longer what the path leads to: its numbers would say nothing.
-    if let Some(problem) = homes.problems().into_iter().find(|problem| problem.user == user) {
-        return Scanned { user, compared: None, error: Some(problem.why), unreadable: None };
-    }
     for _ in 0..TRIES {
         match homes.count(&user, ledger) {
             Ok(Comparison::Busy) => {}
@@ -329,7 +334,7 @@ fn scan_one(homes: &Homes, user: String, ledger: &Ledger) -> Scanned {
                 return Scanned { user, compared: None, error: Some(error.to_owned()), unreadable };
             }
             Err(error) => {
-                return Scanned { user, compared: None, error: Some(error.to_string()), unreadable: None };
+                return Scanned { user, compared: None, error: Some(error), unreadable: None };
             }
         }
     }

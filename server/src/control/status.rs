@@ -63,6 +63,7 @@ pub(crate) fn moment(shared: &Shared) -> Moment {
         quota: home.quota,
         entries: home.entries,
         disk_free: home.disk_free,
+        unreadable: home.unreadable.iter().chain(&home.closed).map(|found| found.count).max().unwrap_or(0),
         user: home.user,
     };
     Moment {
@@ -121,6 +122,7 @@ fn home(homes: &Homes, user: String, ledger: &Ledger) -> Home {
     let (Taken { used, staged, credited }, limits) = (ledger.usage(), ledger.limits());
     Home {
         disk_free: homes.disk_free(&user),
+        closed: unreadable(&homes.unreadable(&user)),
         user,
         used: used.bytes,
         reserved: staged.bytes,

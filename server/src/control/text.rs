@@ -35,6 +35,10 @@ pub(super) fn status(status: &Status) -> String {
                 &format!("\nPart of the home of {} cannot be read: uploads to it are refused\n", home.user);
             text += &unreadable(Some(found));
         }
+        if let Some(found) = home.closed.as_ref().filter(|_| home.unreadable.is_none()) {
+            text += &format!("\nDirectories in the home of {} cannot be read any more\n", home.user);
+            text += &unreadable(Some(found));
+        }
     }
     if !status.unavailable.is_empty() {
         text += "\n";

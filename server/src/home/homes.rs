@@ -1,15 +1,16 @@
 //! All homes of a server.
 
 use super::descriptors::{Descriptors, UserDescriptors};
-use super::prepare::{Opening, make_and_open, reason, writable};
+use super::prepare::{Opening, access, make_and_open, reason, writable};
 use super::{
-    Error, Home, HomeRoot, Kept, Place, PrepareError, Result, TURNS, Unavailable, replaced_file, scan::scan,
-    sync::Disk,
+    Error, Home, HomeRoot, Kept, Place, PrepareError, Result, RootProblem, TURNS, Unavailable, replaced_file,
+    scan::scan, sync::Disk,
 };
 use crate::accounts::Account;
 use crate::auth::Login;
 use crate::config::shown;
-use crate::quota::{Comparison, Found, Ledger, Ledgers, Limits};
+use crate::permission::READ;
+use crate::quota::{Comparison, Found, Ledger, Ledgers, Limits, Unreadable};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -80,7 +81,7 @@ impl Homes {
         let failed = |error| PrepareError::Home {
             user: account.name.clone(),
             root: account.root.clone(),
-            why: reason(account, error),
+            why: reason(&account.root, access(account), error),
         };
         let top = make_and_open(account).map_err(failed)?;
         if std::fs::canonicalize(&account.root).is_ok_and(|real| real != account.root) {
@@ -156,7 +157,7 @@ impl Homes {
     pub fn reopen(&self, account: &Account, ledgers: &Ledgers) -> std::result::Result<bool, PrepareError> {
         match self.place(&account.name) {
             None => self.retry(account, ledgers).map(|()| true),
-            Some(place) if place.root.look().is_none() => Ok(false),
+            Some(place) if !matches!(place.root.look(), Some(RootProblem::Replaced(_))) => Ok(false),
             Some(_) => {
                 let prepared = self.prepare_one(account);
                 match prepared {
@@ -171,27 +172,36 @@ impl Homes {
         }
     }
 
-    /// Looks at all homes, and lists those that are unavailable or were replaced, by user.
+    /// Looks at all homes, and lists those that cannot be used or were replaced, by user.
     #[must_use]
     pub fn problems(&self) -> Vec<Unavailable> {
-        let state = |(user, state): (&String, &State)| match state {
-            State::Unavailable(home) => (user.clone(), Err(home.clone())),
-            State::Served(place) => (user.clone(), Ok(Arc::clone(&place.root))),
+        let users: Vec<_> = self.states().keys().cloned().collect();
+        users.iter().filter_map(|user| self.problem_of(user)).collect()
+    }
+
+    /// Looks at one home. Says why it cannot be used; `None` if it can.
+    #[must_use]
+    pub fn problem_of(&self, user: &str) -> Option<Unavailable> {
+        let root = match self.states().get(user)? {
+            State::Unavailable(home) => return Some(home.clone()),
+            State::Served(place) => Arc::clone(&place.root),
         };
         // A stat may hang, as with NFS: nothing is locked meanwhile.
-        let homes: Vec<_> = self.states().iter().map(state).collect();
-        let problem = |(user, home): (String, std::result::Result<Arc<HomeRoot>, Unavailable>)| match home {
-            Err(home) => Some(home),
-            Ok(root) => root.look().map(|found| Unavailable {
-                root: root.path().to_owned(),
-                why: format!(
-                    "{found} while the server runs: nothing is written; put it back, or run \
-                     `sshomed home reopen {user}`"
-                ),
-                user,
-            }),
-        };
-        homes.into_iter().filter_map(problem).collect()
+        let problem = root.look()?;
+        Some(Unavailable { root: root.path().to_owned(), why: problem.explain(user), user: user.to_owned() })
+    }
+
+    /// Looks for directories in the homes that the server cannot read any more. Reads a bounded number of entries
+    /// of each home.
+    pub fn inspect(&self) {
+        let places: Vec<_> = self.states().values().filter_map(State::place).collect();
+        places.iter().filter(|place| place.root.look().is_none()).for_each(|place| place.inspect());
+    }
+
+    /// The directories that the last [inspection](Homes::inspect) could not read.
+    #[must_use]
+    pub fn unreadable(&self, user: &str) -> Unreadable {
+        self.place(user).map_or_else(Unreadable::default, |place| place.unreadable().clone())
     }
 
     fn disk_of(&self, top: &OwnedFd) -> Result<Arc<Disk>> {
@@ -231,7 +241,8 @@ impl Homes {
         };
         match place.root.look() {
             None => Home::open_for_user(writable(&account), place),
-            Some(_) => Err(Error::Replaced),
+            Some(RootProblem::Replaced(_)) => Err(Error::Replaced),
+            Some(RootProblem::Inaccessible(_)) => Err(Error::Unavailable),
         }
     }
 
@@ -241,10 +252,11 @@ impl Homes {
         self.place(user).is_some_and(|place| place.turns.available_permits() < TURNS)
     }
 
-    /// Free bytes on the disk of a user's home; `None` if it is unavailable, or does not tell.
+    /// Free bytes on the disk of a user's home; `None` if the home cannot be used, or the disk does not tell.
     #[must_use]
     pub fn disk_free(&self, user: &str) -> Option<u64> {
-        let disk = rustix::fs::fstatvfs(&self.place(user)?.top).ok()?;
+        let place = self.place(user).filter(|place| place.root.look().is_none())?;
+        let disk = rustix::fs::fstatvfs(&place.top).ok()?;
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
@@ -252,15 +264,22 @@ impl Homes {
     /// be read. Takes as long as reading it.
     ///
     /// # Errors
-    /// If the home cannot be read.
-    pub fn count(&self, user: &str, ledger: &Ledger) -> Result<Comparison> {
-        let place = self.place(user).ok_or(Error::Os(Errno::NOENT))?;
+    /// If the home cannot be read: its path and why, with what to do.
+    pub fn count(&self, user: &str, ledger: &Ledger) -> std::result::Result<Comparison, String> {
+        let place = self.place(user).ok_or("it is not served any more")?;
+        let root = Arc::clone(&place.root);
+        let counted = self.count_place(place, ledger);
+        counted.map_err(|error| format!("{}: {}", shown(root.path()), reason(root.path(), READ, error)))
+    }
+
+    fn count_place(&self, place: Arc<Place>, ledger: &Ledger) -> Result<Comparison> {
         let home = Home::open(false, place)?;
         let begun = {
             let _names = home.lock_names();
             ledger.begin_count()
         };
-        let found = scan(user, reopen(&home.top)?, |file| begun.wants(file))?;
+        let root = home.root();
+        let found = scan(root.user(), root.path(), reopen(&home.top)?, |file| begun.wants(file))?;
         let _names = home.lock_names();
         ledger.end_count(&begun, found, || home.staged_bytes())
     }
@@ -335,7 +354,7 @@ fn reopen(top: &OwnedFd) -> Result<OwnedFd> {
 }
 
 fn take_stock(account: &Account, top: &OwnedFd) -> Result<Ledger> {
-    let Found { used, unreadable, .. } = scan(&account.name, reopen(top)?, |_| false)?;
+    let Found { used, unreadable, .. } = scan(&account.name, &account.root, reopen(top)?, |_| false)?;
     tracing::info!(user = account.name, bytes = used.bytes, entries = used.entries, "home counted");
     Ok(Ledger::new(limits(account), used, unreadable))
 }

@@ -14,6 +14,7 @@ mod entry;
 mod filling;
 mod homes;
 mod inherit;
+mod inspection;
 mod listing;
 mod prepare;
 mod resolve;
@@ -35,7 +36,7 @@ pub use inherit::{Permissions, umask};
 pub use listing::{Attributes, DirectoryReader};
 pub use prepare::{PrepareError, Unavailable, examine_home};
 pub use resolve::{EntryId, Location, regular};
-pub use root::HomeRoot;
+pub use root::{HomeRoot, RootProblem};
 pub use shelf::{Kept, Shelf};
 pub use staging::{Left, Record, STAGING, Source, Staged};
 pub use stamp::Stamp;
@@ -46,7 +47,7 @@ pub use tree::{TREE_DESCRIPTORS, Tree, TreeItem};
 use descriptors::UserDescriptors;
 use directory::{DefaultAclCache, MountId};
 
-use crate::quota::{FileId, Replaced};
+use crate::quota::{FileId, Replaced, Unreadable};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, StatVfs};
 use rustix::io::Errno;
@@ -121,6 +122,8 @@ struct Place {
     disk: Arc<sync::Disk>,
     turns: Arc<Semaphore>,
     descriptors: Arc<UserDescriptors>,
+    /// What the last inspection found.
+    unreadable: Mutex<Unreadable>,
 }
 
 /// How much of one user's work may run at a time.
@@ -130,7 +133,8 @@ impl Place {
     fn new(top: OwnedFd, root: HomeRoot, disk: Arc<sync::Disk>, descriptors: Arc<UserDescriptors>) -> Place {
         let turns = Arc::new(Semaphore::new(TURNS));
         let (names, shelf, streams) = (Mutex::default(), Arc::default(), Arc::default());
-        Place { top, root: Arc::new(root), names, shelf, streams, disk, turns, descriptors }
+        let (root, unreadable) = (Arc::new(root), Mutex::default());
+        Place { top, root, names, shelf, streams, disk, turns, descriptors, unreadable }
     }
 }
 

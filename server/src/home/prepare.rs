@@ -5,7 +5,7 @@ use crate::accounts::{Access, Account};
 use crate::config::shown;
 use crate::permission::{self, READ, WRITE};
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -95,36 +95,38 @@ pub(super) fn make_and_open(account: &Account) -> Result<OwnedFd> {
             .map_err(|error| Error::Os(errno(&error)))?;
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(&account.root, flags, Mode::empty())?)
+    Ok(fs::open(&account.root, flags, Mode::empty())?)
 }
 
 /// Why a home could not be served, if it could not, as far as that can be told without changing anything.
 #[must_use]
 pub fn examine_home(account: &Account) -> Option<String> {
-    let root = &account.root;
-    let access = if writable(account) { WRITE } else { READ };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let found = match rustix::fs::open(root, flags, Mode::empty()) {
-        Err(Errno::NOENT) if account.make_root => return None,
-        Err(error) => Some(error),
-        Ok(_) => {
-            let staging = root.join(STAGING);
-            let lacking = |path: &Path| rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).err();
-            let opened = rustix::fs::open(&staging, flags | OFlags::NOFOLLOW, Mode::empty()).err();
-            let opened = opened.filter(|error| *error != Errno::NOENT);
-            lacking(root).or(opened).or_else(|| lacking(&staging).filter(|error| *error != Errno::NOENT))
-        }
-    };
-    found.map(|error| reason(account, error.into()))
+    let (root, access) = (&account.root, access(account));
+    match lacking(root, access) {
+        Some(Errno::NOENT) if account.make_root && !root.exists() => None,
+        found => found.map(|error| reason(root, access, error.into())),
+    }
 }
 
-/// Why a home could not be opened, with what to do.
-pub(super) fn reason(account: &Account, error: Error) -> String {
+/// Why this process lacks that access to the directory of a home or to its staging folder. `None` if it has it.
+pub(super) fn lacking(root: &Path, access: fs::Access) -> Option<Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    if let Err(error) = fs::open(root, flags, Mode::empty()) {
+        return Some(error);
+    }
+    let staging = root.join(STAGING);
+    let denied = |path: &Path| fs::accessat(CWD, path, access, AtFlags::EACCESS).err();
+    let is_there = |error: &Errno| *error != Errno::NOENT;
+    let opened = || fs::open(&staging, flags | OFlags::NOFOLLOW, Mode::empty()).err().filter(is_there);
+    denied(root).or_else(opened).or_else(|| denied(&staging).filter(is_there))
+}
+
+/// Why a home at `root` cannot be used, with what to do.
+pub(super) fn reason(root: &Path, access: fs::Access, error: Error) -> String {
     let Error::Os(errno) = error else { return error.to_string() };
-    let access = if writable(account) { WRITE } else { READ };
-    let staging = account.root.join(STAGING);
+    let staging = root.join(STAGING);
     // What is missing was to be made in the directory above it.
-    let path = account.root.ancestors().find(|path| path.exists()).unwrap_or(&account.root);
+    let path = root.ancestors().find(|path| path.exists()).unwrap_or(root);
     let is_sound = permission::obstacle(path, access, "").is_none();
     let path = if is_sound && staging.exists() { &staging } else { path };
     let why = permission::explained(path, access, errno);
@@ -134,6 +136,11 @@ pub(super) fn reason(account: &Account, error: Error) -> String {
         }
         _ => why,
     }
+}
+
+/// What the server needs to be able to do in a home.
+pub(super) fn access(account: &Account) -> fs::Access {
+    if writable(account) { WRITE } else { READ }
 }
 
 pub(super) fn writable(account: &Account) -> bool {

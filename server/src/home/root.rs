@@ -1,15 +1,20 @@
 //! Whether the path of a home still leads to the directory that was opened.
 
+use super::prepare::{lacking, reason};
 use super::{Error, Result, file_id};
+use crate::config::shown;
+use crate::permission::{READ, WRITE};
 use crate::quota::FileId;
 use rustix::fd::OwnedFd;
+use rustix::fs::Access;
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// An answer of [`HomeRoot::check`] holds for so long, in milliseconds.
-const FRESH: u64 = 1000;
+/// How long an answer of [`HomeRoot::check`] holds, in milliseconds.
+const CHECK_INTERVAL_MS: u64 = 1000;
 
 /// The directory that was opened as a home's top, and the path that it was opened by. A home is worked in by
 /// its handle: if its disk is unmounted or another directory takes its place, writes would go where nobody
@@ -19,22 +24,37 @@ pub struct HomeRoot {
     user: String,
     path: PathBuf,
     id: FileId,
+    /// What the server could do in it when it was opened.
+    access: Access,
     opened: Instant,
-    /// When it was last looked at, in milliseconds after it was opened.
-    looked: AtomicU64,
+    /// When it was last checked, in milliseconds after it was opened.
+    checked: AtomicU64,
     replaced: AtomicBool,
+    problem: Mutex<Option<RootProblem>>,
+}
+
+/// Why a served home cannot be used any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RootProblem {
+    /// The path leads to another directory, or to none.
+    Replaced(&'static str),
+    /// The server's account lost a permission; why, with the remedy.
+    Inaccessible(String),
 }
 
 impl HomeRoot {
     /// That of a user, whose home was just opened by this path.
     pub(super) fn new(user: &str, path: &Path, top: &OwnedFd) -> Result<HomeRoot> {
+        let access = if lacking(path, WRITE).is_none() { WRITE } else { READ };
         Ok(HomeRoot {
             user: user.to_owned(),
             path: path.to_owned(),
             id: file_id(&rustix::fs::fstat(top)?),
+            access,
             opened: Instant::now(),
-            looked: AtomicU64::new(0),
+            checked: AtomicU64::new(0),
             replaced: AtomicBool::new(false),
+            problem: Mutex::default(),
         })
     }
 
@@ -44,46 +64,93 @@ impl HomeRoot {
         &self.path
     }
 
+    /// Whose home it is.
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
     /// Refuses work in a directory that the path does not lead to any more. Looks at most once a second.
     ///
     /// # Errors
     /// [`Error::Replaced`].
     pub fn check(&self) -> Result<()> {
         let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if now.saturating_sub(self.looked.load(Relaxed)) >= FRESH {
-            self.looked.store(now, Relaxed);
-            return self.look().map_or(Ok(()), |_| Err(Error::Replaced));
+        if now.saturating_sub(self.checked.load(Relaxed)) >= CHECK_INTERVAL_MS {
+            self.checked.store(now, Relaxed);
+            if self.replaced.load(Relaxed) || self.replacement() != Ok(None) {
+                self.look();
+            }
         }
         if self.replaced.load(Relaxed) { Err(Error::Replaced) } else { Ok(()) }
     }
 
-    /// Looks now. Says what was found in place of the directory; `None` if it is the same. What changed is
-    /// logged.
-    pub fn look(&self) -> Option<&'static str> {
-        let found = match rustix::fs::stat(&self.path) {
-            Ok(stat) if file_id(&stat) == self.id => None,
-            Ok(stat) if stat.st_dev != self.id.device => {
-                Some("its disk was unmounted, or another one was mounted there")
-            }
-            Ok(_) => Some("another directory has taken its place"),
-            Err(Errno::NOENT | Errno::NOTDIR) => Some("it was removed or renamed"),
-            // Nothing can be said of it: what was found before holds.
-            Err(_) => return self.replaced.load(Relaxed).then_some("it cannot be looked at"),
+    /// Looks now. Says what is wrong with the directory; `None` if nothing is. What changed is logged.
+    pub fn look(&self) -> Option<RootProblem> {
+        let found = match self.replacement() {
+            Ok(Some(what)) => Some(RootProblem::Replaced(what)),
+            Ok(None) => lacking(&self.path, self.access).map(|error| self.inaccessible(error)),
+            Err(Errno::ACCESS) => Some(self.inaccessible(Errno::ACCESS)),
+            // Nothing can be said of it: what was found before still holds.
+            Err(_) => return self.problem().clone(),
         };
-        let before = self.replaced.swap(found.is_some(), Relaxed);
-        let (user, root) = (&self.user, self.path.display());
+        self.replaced.store(matches!(found, Some(RootProblem::Replaced(_))), Relaxed);
+        let mut before = self.problem();
+        if *before != found {
+            self.tell(found.as_ref());
+            before.clone_from(&found);
+        }
+        found
+    }
+
+    /// What the path leads to in place of the directory; `None` if it is the same.
+    fn replacement(&self) -> std::result::Result<Option<&'static str>, Errno> {
+        match rustix::fs::stat(&self.path) {
+            Ok(stat) if file_id(&stat) == self.id => Ok(None),
+            Ok(stat) if stat.st_dev != self.id.device => {
+                Ok(Some("its disk was unmounted, or another one was mounted there"))
+            }
+            Ok(_) => Ok(Some("another directory has taken its place")),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(Some("it was removed or renamed")),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn inaccessible(&self, error: Errno) -> RootProblem {
+        RootProblem::Inaccessible(reason(&self.path, self.access, error.into()))
+    }
+
+    fn tell(&self, found: Option<&RootProblem>) {
+        let (user, root) = (&self.user, shown(&self.path));
         match found {
-            Some(why) if !before => tracing::error!(
+            Some(RootProblem::Replaced(why)) => tracing::error!(
                 user,
                 %root,
                 why,
                 "the home was replaced while the server runs: nothing more is written; put it back, or run \
                  `sshomed home reopen {user}`"
             ),
-            None if before => tracing::info!(user, %root, "the home is back"),
-            _ => {}
+            Some(RootProblem::Inaccessible(why)) => {
+                tracing::error!(user, %root, why, "the server cannot use the home any more: its user is locked out");
+            }
+            None => tracing::info!(user, %root, "the home is back"),
         }
-        found
+    }
+
+    fn problem(&self) -> MutexGuard<'_, Option<RootProblem>> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RootProblem {
+    /// What is wrong, and what to do, for the administrator.
+    pub(super) fn explain(&self, user: &str) -> String {
+        match self {
+            RootProblem::Replaced(what) => format!(
+                "{what} while the server runs: nothing is written; put it back, or run \
+                 `sshomed home reopen {user}`"
+            ),
+            RootProblem::Inaccessible(why) => why.clone(),
+        }
     }
 }
 
@@ -102,12 +169,38 @@ mod tests {
         let root = HomeRoot::new("ann", &home, &top).unwrap();
         assert_eq!((root.look(), root.check()), (None, Ok(())));
         fs::rename(&home, &away).unwrap();
-        assert_eq!(root.look(), Some("it was removed or renamed"));
+        assert_eq!(root.look(), Some(RootProblem::Replaced("it was removed or renamed")));
         assert_eq!(root.check(), Err(Error::Replaced));
         fs::create_dir(&home).unwrap();
-        assert_eq!(root.look(), Some("another directory has taken its place"));
+        assert_eq!(root.look(), Some(RootProblem::Replaced("another directory has taken its place")));
         fs::remove_dir(&home).unwrap();
         fs::rename(&away, &home).unwrap();
         assert_eq!((root.look(), root.check()), (None, Ok(())));
+    }
+
+    #[test]
+    fn a_directory_that_the_server_may_not_use_any_more_is_noticed() {
+        if rustix::process::geteuid().is_root() {
+            eprintln!(
+                "skipped: a_directory_that_the_server_may_not_use_any_more_is_noticed: root may use all"
+            );
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        fs::create_dir(&home).unwrap();
+        let top = rustix::fs::open(&home, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let root = HomeRoot::new("ann", &home, &top).unwrap();
+        let set_mode = |path: &Path, mode| rustix::fs::chmod(path, Mode::from_raw_mode(mode)).unwrap();
+        for (path, mode) in [(&*home, 0), (&*home, 0o500), (dir.path(), 0)] {
+            set_mode(path, mode);
+            let found = root.look();
+            // Sessions that are open are refused by the kernel where it has to.
+            assert_eq!(root.check(), Ok(()));
+            set_mode(path, 0o700);
+            let Some(RootProblem::Inaccessible(why)) = found else { panic!("{path:?} {mode:o}: {found:?}") };
+            assert!(why.contains("chmod"), "{why}");
+            assert_eq!(root.look(), None);
+        }
     }
 }

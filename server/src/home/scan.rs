@@ -1,16 +1,19 @@
 //! What a home holds, counted on the disk.
 
-use super::{Result, Tree, TreeItem, file_id, length};
+use super::inspection::below;
+use super::{Error, Result, Tree, TreeItem, file_id, length};
+use crate::config::shown;
+use crate::permission::{READ, explained};
 use crate::quota::{FileId, Found, Unreadable};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Stat};
-use sshome_wire::display::Escaped;
 use std::collections::HashSet;
+use std::path::Path;
 
-/// Adds up everything below `top`, each file and link once however many names it has. The staging folder is
+/// Adds up everything below `top`, which is at `root`, each file and link once however many names it has. The staging folder is
 /// left out. What cannot be read is in the result, and the first of it in the log. `wants` picks files whose
 /// lengths are to be found.
-pub(super) fn scan(user: &str, top: OwnedFd, wants: impl Fn(FileId) -> bool) -> Result<Found> {
+pub(super) fn scan(user: &str, root: &Path, top: OwnedFd, wants: impl Fn(FileId) -> bool) -> Result<Found> {
     let mut tree = Tree::below(top)?;
     let mut found = Found::default();
     let mut several_names = HashSet::new();
@@ -29,23 +32,36 @@ pub(super) fn scan(user: &str, top: OwnedFd, wants: impl Fn(FileId) -> bool) -> 
                     found.lenders.insert(file_id(&stat), length(&stat));
                 }
             }
-            Err(error) => found.unreadable.add(|| (tree.failed_at(), error.to_string())),
+            Err(error) => found.unreadable.add(|| {
+                let path = tree.failed_at();
+                let why = why(&below(root, &path), error);
+                (path, why)
+            }),
         }
     }
-    tell(user, &found.unreadable);
+    tell(user, root, &found.unreadable);
     Ok(found)
 }
 
 /// Logs what could not be read.
-fn tell(user: &str, unreadable: &Unreadable) {
+fn tell(user: &str, root: &Path, unreadable: &Unreadable) {
     for entry in &unreadable.first {
-        let path = Escaped(&entry.path);
+        let path = below(root, &entry.path);
+        let path = shown(&path);
         let why = &entry.why;
         tracing::error!(user, %path, why, "part of a home cannot be read: until it can be, and a scan has counted it, nothing more is stored in it");
     }
     let rest = unreadable.count.saturating_sub(unreadable.first.len() as u64);
     if rest > 0 {
         tracing::error!(user, rest, "more of a home cannot be read");
+    }
+}
+
+/// Why an entry could not be read, with what to do.
+fn why(path: &Path, error: Error) -> String {
+    match error {
+        Error::Os(errno) => explained(path, READ, errno),
+        error => error.to_string(),
     }
 }
 

@@ -41,6 +41,7 @@ pub struct Metrics {
     entries: Family<OfUser, Gauge>,
     disk_free: Family<OfUser, Gauge>,
     unavailable: Family<OfUser, Gauge>,
+    unreadable: Family<OfUser, Gauge>,
     settings_stale: Gauge,
     open_descriptors: Gauge,
     max_descriptors: Gauge,
@@ -77,6 +78,8 @@ pub struct Standing {
     pub entries: u64,
     /// Bytes that are free on the home's disk; none if it does not tell.
     pub disk_free: Option<u64>,
+    /// Entries that the last scan or the last look at the homes could not read.
+    pub unreadable: u64,
 }
 
 impl Default for Metrics {
@@ -109,6 +112,7 @@ impl Metrics {
             entries: Family::default(),
             disk_free: Family::default(),
             unavailable: Family::default(),
+            unreadable: Family::default(),
             settings_stale: Gauge::default(),
             open_descriptors: Gauge::default(),
             max_descriptors: Gauge::default(),
@@ -138,8 +142,11 @@ impl Metrics {
         registry.register("entries", "Files, directories and links in a home", m.entries.clone());
         let help = "What is free on the disk of a home";
         registry.register_with_unit("disk_free", help, Unit::Bytes, m.disk_free.clone());
-        let help = "1 for each home that is not served, or was replaced while the server runs";
+        let help =
+            "1 for each home that is not served, or was replaced or closed to the server while it runs";
         registry.register("home_unavailable", help, m.unavailable.clone());
+        let help = "Entries of a home that the server cannot read";
+        registry.register("home_unreadable_entries", help, m.unreadable.clone());
         let help = "1 if the settings in force are older than the file, which is refused";
         registry.register("settings_stale", help, m.settings_stale.clone());
         registry.register("open_descriptors", "Descriptors that are open", m.open_descriptors.clone());
@@ -163,7 +170,8 @@ impl Metrics {
     pub fn render(&self, moment: &Moment) -> String {
         let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let gauges = [&self.sessions, &self.used, &self.reserved, &self.quota, &self.entries];
-        gauges.iter().chain(&[&self.disk_free, &self.unavailable]).for_each(|gauge| gauge.clear());
+        let others = [&self.disk_free, &self.unavailable, &self.unreadable];
+        gauges.iter().chain(&others).for_each(|gauge| gauge.clear());
         self.settings_stale.set(moment.settings_stale.into());
         self.held.set(count(moment.held));
         self.open_descriptors.set(self.descriptors.open().map_or(0, count));
@@ -182,6 +190,7 @@ impl Metrics {
                 set(&self.quota, quota);
             }
             set(&self.entries, standing.entries);
+            set(&self.unreadable, standing.unreadable);
             if let Some(free) = standing.disk_free {
                 set(&self.disk_free, free);
             }
@@ -241,7 +250,7 @@ mod tests {
         metrics.bytes(Direction::Upload, 5);
         metrics.transfer(Direction::Upload, "done");
         metrics.request("sshome", "ls", Duration::from_millis(1));
-        let ann = Standing { user: "ann".into(), sessions: 2, used: 5, ..Standing::default() };
+        let ann = Standing { user: "ann".into(), sessions: 2, used: 5, unreadable: 3, ..Standing::default() };
         let zcl = Standing { user: "zcl".into(), quota: Some(9), ..Standing::default() };
         let moment = Moment {
             homes: vec![ann, zcl.clone()],
@@ -260,6 +269,7 @@ mod tests {
             "sshomed_used_bytes{user=\"ann\"} 5",
             "sshomed_quota_bytes{user=\"zcl\"} 9",
             "sshomed_home_unavailable{user=\"ben\"} 1",
+            "sshomed_home_unreadable_entries{user=\"ann\"} 3",
             "sshomed_settings_stale 1",
             concat!("sshomed_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {

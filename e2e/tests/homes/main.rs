@@ -1,5 +1,7 @@
 //! Homes that cannot be served, or are replaced while the server runs: they concern their own users alone.
 
+mod closed;
+
 use rustix::process::geteuid;
 use sshome_e2e::sftp::SftpPeer;
 use sshome_e2e::tree::set_mode;
