@@ -145,7 +145,7 @@ impl Metrics {
         let help =
             "1 for each home that is not served, or was replaced or closed to the server while it runs";
         registry.register("home_unavailable", help, m.unavailable.clone());
-        let help = "Entries of a home that the server cannot read";
+        let help = "Entries of a home that are not readable to the server";
         registry.register("home_unreadable_entries", help, m.unreadable.clone());
         let help = "1 if the settings in force are older than the file, which is refused";
         registry.register("settings_stale", help, m.settings_stale.clone());
