@@ -4,12 +4,10 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, HashAlg, PrivateKey};
 use sshome_e2e::foreign::program;
 use sshome_e2e::tree::mode;
-use sshome_e2e::{Client, Host, HostBuilder, Outcome, Peer, binary};
+use sshome_e2e::{Client, Host, HostBuilder, Outcome, Peer};
 use sshome_wire::{Payload, Request, Status};
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 /// Makes a key pair as ssh-keygen leaves it, and returns the public key's fingerprint.
 fn make_key(file: &Path, comment: &str) -> String {
@@ -60,11 +58,7 @@ async fn an_installed_key_logs_in_at_once_and_a_removed_one_no_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_usual_key_is_installed_as_ssh_copy_id_does() {
     let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
-    let mut passwd = Command::new(binary("sshomed").unwrap());
-    passwd.arg("--dir").arg(host.dir()).args(["user", "passwd", "ann", "--password-stdin"]);
-    let mut passwd = passwd.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    passwd.stdin.take().unwrap().write_all(b"open sesame\n").unwrap();
-    assert!(passwd.wait().unwrap().success());
+    host.set_password("ann", "open sesame").unwrap();
     host.start().await.unwrap();
     let client = Client::new(&host, "ann").unwrap();
     let none: Outcome = client
@@ -222,6 +216,7 @@ async fn ssh_copy_id_installs_a_key() {
     let refused = copy(&["-f", "-s"]);
     assert_ne!(refused.code, Some(0), "{refused}");
     assert!(!refused.out().contains("key(s) added"), "{refused}");
+    assert!(refused.err().contains("run ssh-copy-id without -s, or sshome key install"), "{refused}");
     assert_eq!(pwd(&client, &key).code, Some(5));
     // Who keeps a copy of such a file may.
     fs::write(client.work().join("authorized_keys"), "a copy\n").unwrap();

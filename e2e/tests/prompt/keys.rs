@@ -12,13 +12,19 @@ fn pausable() -> (Host, Program) {
     (host, program)
 }
 
+/// A client at its prompt.
+fn at_prompt(host: &Host) -> (Client, Terminal) {
+    let client = Client::new(host, "ann").unwrap();
+    let mut terminal = client.terminal().unwrap();
+    terminal.expect(PROMPT).unwrap();
+    (client, terminal)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_at_the_prompt() {
     let host = host().await;
     fs::create_dir(host.home("ann").join("data")).unwrap();
-    let client = Client::new(&host, "ann").unwrap();
-    let mut terminal = client.terminal().unwrap();
-    terminal.expect(PROMPT).unwrap();
+    let (_client, mut terminal) = at_prompt(&host);
     for key in [CTRL_C, CTRL_BACKSLASH] {
         // On an empty line, and on half of one.
         terminal.send(key).unwrap();
@@ -41,9 +47,7 @@ async fn keys_at_the_prompt() {
 async fn ctrl_c_stops_a_tab_that_waits_for_the_server() {
     let (host, server) = pausable();
     fs::create_dir(host.home("ann").join("data")).unwrap();
-    let client = Client::new(&host, "ann").unwrap();
-    let mut terminal = client.terminal().unwrap();
-    terminal.expect(PROMPT).unwrap();
+    let (_client, mut terminal) = at_prompt(&host);
     server.pause().unwrap();
     terminal.send("rm -r da\t").unwrap();
     until("Tab waits", || terminal.is_interruptible().unwrap());
@@ -81,9 +85,7 @@ async fn ctrl_c_stops_a_tab_that_waits_for_the_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_stops_a_listing_that_waits_for_the_server() {
     let (host, server) = pausable();
-    let client = Client::new(&host, "ann").unwrap();
-    let mut terminal = client.terminal().unwrap();
-    terminal.expect(PROMPT).unwrap();
+    let (_client, mut terminal) = at_prompt(&host);
     server.pause().unwrap();
     terminal.send("ls -R\r").unwrap();
     terminal.expect("ls -R\n").unwrap();
@@ -101,9 +103,7 @@ async fn ctrl_c_stops_a_listing_that_waits_for_the_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_program_has_the_keys_for_itself() {
     let host = host().await;
-    let client = Client::new(&host, "ann").unwrap();
-    let mut terminal = client.terminal().unwrap();
-    terminal.expect(PROMPT).unwrap();
+    let (client, mut terminal) = at_prompt(&host);
     for key in [CTRL_C, CTRL_BACKSLASH] {
         terminal.send("!touch at-work; exec cat\r").unwrap();
         until("it works", || client.work().join("at-work").exists());
@@ -176,14 +176,20 @@ fn line(command: &Command) -> String {
     words.map(|word| format!("'{}' ", word.to_str().unwrap())).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn ctrl_z_at_the_prompt_stops_and_comes_back() {
-    let host = host().await;
-    let client = Client::new(&host, "ann").unwrap();
+/// A client at its prompt, in a shell with jobs.
+fn at_prompt_in_shell(host: &Host) -> (Client, Terminal) {
+    let client = Client::new(host, "ann").unwrap();
     let mut terminal = shell(&client);
     terminal.expect("shell% ").unwrap();
     terminal.send(&(line(client.command().unwrap().arg(client.destination())) + "\r")).unwrap();
     terminal.expect(PROMPT).unwrap();
+    (client, terminal)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_z_at_the_prompt_stops_and_comes_back() {
+    let host = host().await;
+    let (_client, mut terminal) = at_prompt_in_shell(&host);
     for half in ["", "mkdir ha"] {
         terminal.send(half).unwrap();
         terminal.expect(half).unwrap();
@@ -243,11 +249,7 @@ async fn ctrl_z_stops_a_tab_that_waits_for_the_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_a_prompt_that_is_stopped() {
     let host = host().await;
-    let client = Client::new(&host, "ann").unwrap();
-    let mut terminal = shell(&client);
-    terminal.expect("shell% ").unwrap();
-    terminal.send(&(line(client.command().unwrap().arg(client.destination())) + "\r")).unwrap();
-    terminal.expect(PROMPT).unwrap();
+    let (_client, mut terminal) = at_prompt_in_shell(&host);
     terminal.send(CTRL_Z).unwrap();
     terminal.expect("shell% ").unwrap();
     terminal.send("kill %1; kill -CONT %1\r").unwrap();
@@ -289,11 +291,7 @@ async fn ctrl_z_stops_a_transfer_which_goes_on_afterwards() {
     let host = host().await;
     let big = fs::File::create(host.home("ann").join("big")).unwrap();
     big.set_len(16 << 30).unwrap();
-    let client = Client::new(&host, "ann").unwrap();
-    let mut terminal = shell(&client);
-    terminal.expect("shell% ").unwrap();
-    terminal.send(&(line(client.command().unwrap().arg(client.destination())) + "\r")).unwrap();
-    terminal.expect(PROMPT).unwrap();
+    let (client, mut terminal) = at_prompt_in_shell(&host);
     terminal.send("get big\r").unwrap();
     terminal.expect(" of  16.00 GiB").unwrap();
     terminal.send(CTRL_Z).unwrap();

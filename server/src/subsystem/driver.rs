@@ -31,6 +31,11 @@ pub(crate) trait Conversation: Send + 'static {
     /// What is to be sent.
     fn take_output(&mut self) -> Vec<Bytes>;
 
+    /// A line for the client's standard error: what its protocol has no place for, or what it does not show.
+    fn take_note(&mut self) -> Option<Bytes> {
+        None
+    }
+
     /// Limits what a turn puts out, in bytes, but for the answer that it is at; none for its own limit.
     fn limit_output(&mut self, _bytes: Option<usize>) {}
 
@@ -161,8 +166,13 @@ async fn serve<C: Conversation>(
         next.append(&mut returned.take_output());
         ready = next;
         inbox.set_backlog(returned.backlog());
-        let under_way = returned.is_under_way();
+        let (under_way, note) = (returned.is_under_way(), returned.take_note());
         *conversation = Some(returned);
+        if let Some(note) = note
+            && outgoing.send_error(note).await.is_err()
+        {
+            return Ended::Gone;
+        }
         if sent.is_err() || closed.is_cancelled() {
             return Ended::Gone;
         }

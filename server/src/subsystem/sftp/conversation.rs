@@ -37,6 +37,8 @@ pub(super) struct Conversation {
     pub(super) symlink_order: SymlinkOrder,
     /// Whether this may be `ssh-copy-id -s`: see [`Conversation::refuse_copy_id`].
     pub(super) may_be_copy_id: bool,
+    /// A line for the client's standard error.
+    pub(super) note: Option<Bytes>,
     pub(super) handles: Handles,
     pub(super) output: Output,
     /// A turn ends when it has put out about this much, in bytes.
@@ -71,6 +73,7 @@ impl Conversation {
             user,
             symlink_order,
             may_be_copy_id: false,
+            note: None,
             handles: Handles::default(),
             output: Output::default(),
             most_output: ENOUGH,
@@ -181,6 +184,10 @@ impl driver::Conversation for Conversation {
 
     fn take_output(&mut self) -> Vec<Bytes> {
         self.output.take()
+    }
+
+    fn take_note(&mut self) -> Option<Bytes> {
+        self.note.take()
     }
 
     fn limit_output(&mut self, bytes: Option<usize>) {

@@ -20,11 +20,13 @@ const KEYS_FILE: &[u8] = b"/.ssh/authorized_keys";
 impl Conversation {
     /// Refuses the file that `ssh-copy-id -s` stores, which would log nobody in. It is known by what comes before: a
     /// backup of `.ssh` does not set the folder's mode first.
-    pub(super) fn refuse_copy_id(&self, path: &RemotePath) -> Result<(), Refused> {
-        match self.may_be_copy_id && path.as_bytes() == KEYS_FILE {
-            true => Err(Refused::new(StatusCode::PermissionDenied, NO_KEYS_HERE)),
-            false => Ok(()),
+    pub(super) fn refuse_copy_id(&mut self, path: &RemotePath) -> Result<(), Refused> {
+        if !self.may_be_copy_id || path.as_bytes() != KEYS_FILE {
+            return Ok(());
         }
+        // OpenSSH's sftp shows the code of a refusal and not its text, but whatever comes as standard error.
+        self.note = Some(Bytes::from(format!("sshome: {NO_KEYS_HERE}\r\n")));
+        Err(Refused::new(StatusCode::PermissionDenied, NO_KEYS_HERE))
     }
 
     pub(super) fn stat(&mut self, path: &[u8], follow: bool) -> Handled {
