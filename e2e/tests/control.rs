@@ -178,9 +178,14 @@ async fn penalties_are_shown() {
     assert!(told.starts_with("Not now: logins from your address failed, it is refused for "), "{told}");
     let refused = administrator.run(&["forgive", "192.0.2.1"]);
     assert!(refused.code == Some(1) && refused.err().contains("192.0.2.1 has no penalty"), "{refused}");
+    let misspelt = administrator.run(&["forgive", "bogus"]);
+    assert!(misspelt.code == Some(2) && misspelt.err().contains("it is no address"), "{misspelt}");
     let forgiven = administrator.run(&["forgive", "127.0.0.1"]);
     assert_eq!(forgiven.out(), "no penalty any more: 127.0.0.1\n", "{forgiven}");
-    assert_eq!(administrator.run(&["penalties"]).out(), "no address has a penalty\n");
+    for command in [&["penalties"][..], &["forgive", "all"]] {
+        let none = administrator.run(command);
+        assert_eq!((none.code, none.out()), (Some(0), "no address has a penalty\n".to_owned()), "{none}");
+    }
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.ask(Request::Pwd).await.unwrap().status, Status::Done);
 }

@@ -3,7 +3,7 @@
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use sshomed::admin::UserSettings;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// The sshome server: a home and a quota for every user, over SSH.
@@ -63,6 +63,7 @@ pub(crate) enum Command {
     /// Lift the penalty of an address
     Forgive {
         /// An address or network, as `sshomed penalties` lists it, or "all"
+        #[arg(value_parser = penalty_source)]
         address: String,
     },
     /// Have the running server take up the configuration now, and tell what came of it
@@ -182,6 +183,15 @@ pub(crate) enum KeyCommand {
     },
 }
 
+/// What can have a penalty: an address, an IPv6 network of 64 bits, or "all".
+fn penalty_source(text: &str) -> Result<String, String> {
+    let address = text.strip_suffix("/64").filter(|network| network.contains(':')).unwrap_or(text);
+    match text == "all" || address.parse::<IpAddr>().is_ok() {
+        true => Ok(text.to_owned()),
+        false => Err("it is no address: `sshomed penalties` lists those that have a penalty".to_owned()),
+    }
+}
+
 impl Cli {
     /// Ends the program where an option would be passed over in silence.
     pub(crate) fn checked(self) -> Cli {
@@ -226,6 +236,17 @@ mod tests {
         ] {
             let cli = Cli::try_parse_from(args).unwrap();
             assert_eq!((cli.dir, cli.config), ("d".into(), Some("f".into())), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_cannot_be_forgiven() {
+        let parse = |source: &str| Cli::try_parse_from(["sshomed", "forgive", source]);
+        for source in ["all", "192.0.2.1", "2001:db8::1", "2001:db8::/64"] {
+            assert!(parse(source).is_ok(), "{source}");
+        }
+        for source in ["bogus", "ALL", "192.0.2.1/64", "192.0.2.0/24", "2001:db8::/48", ""] {
+            assert!(parse(source).is_err(), "{source}");
         }
     }
 

@@ -14,6 +14,7 @@ pub mod confine;
 pub mod control;
 pub mod home;
 pub mod host_key;
+pub mod invocation;
 pub mod limits;
 pub mod log;
 pub mod metrics;

@@ -9,6 +9,7 @@ use sshomed::accounts::Password;
 use sshomed::admin::{self, Admin, AdminError, NewUser, UserSettings};
 use sshomed::config;
 use sshomed::control::{self, Answer, ClientError, Request};
+use sshomed::invocation::{self, Role};
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -29,6 +30,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
+    invocation::begin(match cli.command {
+        None | Some(Command::Serve(_)) => Role::Start,
+        Some(Command::Check(_)) => Role::Check,
+        Some(_) => Role::Command,
+    });
     match &cli.command {
         None => serve(cli, &cli.listen.addresses),
         Some(Command::Serve(listen)) => serve(cli, &[&cli.listen.addresses[..], &listen.addresses].concat()),
@@ -77,7 +83,8 @@ fn apply(cli: &Cli, user: &str) -> anyhow::Result<()> {
         Ok(answer) => answer,
         Err(error) => match error.downcast_ref() {
             Some(ClientError::NoServer(_)) => {
-                return print(&format!("(no server is running in {})\n", cli.dir.display()));
+                let dir = std::path::absolute(&cli.dir).unwrap_or_else(|_| cli.dir.clone());
+                return print(&format!("(no server is running in {})\n", dir.display()));
             }
             Some(ClientError::Off) => {
                 return print(

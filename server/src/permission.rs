@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use crate::config::shown;
+use crate::invocation::{self, Role};
 
 /// For a directory that files are made in.
 pub(crate) const WRITE: Access = Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK);
@@ -154,18 +155,81 @@ impl fmt::Display for Unreadable<'_> {
             return Ok(());
         }
         let account = account();
-        match obstacle(path, Access::READ_OK, &account) {
-            None => f.write_str(
+        if let Some(hint) = wrong_account(path) {
+            return write!(f, "; {hint}");
+        }
+        match (obstacle(path, Access::READ_OK, &account), closed(path)) {
+            (None, _) => f.write_str(
                 "; it lies outside of what the server confined itself to at its start: restart needed",
             ),
-            Some(_) if closed(path).is_none() => write!(
+            (Some(_), None) => write!(
                 f,
                 "; it is {0}, and this process runs as {account}: chown {account}: {1}, or chgrp {account} {1} and \
                  chmod g+r {1}",
                 ownership(path),
                 shown(path)
             ),
-            Some(why) => write!(f, "; {why}"),
+            // It is private for its keys' sake: nobody should be told to open it to everybody.
+            (Some(_), Some(folder)) if holds_only_ours(folder, path) => {
+                write!(f, "; {} {}", shown(folder), not_theirs(folder, &account))
+            }
+            (Some(why), Some(_)) => write!(f, "; {why}"),
+        }
+    }
+}
+
+/// Whether a folder that cannot be passed through is there for the server's files alone: it holds the file itself,
+/// and is neither the machine's nor its owner's home.
+fn holds_only_ours(folder: &Path, file: &Path) -> bool {
+    let owner =
+        fs::metadata(folder).ok().and_then(|found| User::from_uid(Uid::from_raw(found.uid())).ok().flatten());
+    file.parent() == Some(folder) && !is_shared(folder) && owner.is_none_or(|owner| owner.dir != folder)
+}
+
+/// That another account should give the command that this process is, which may not use a path; with the command.
+/// `None` in a server that serves, and if the path belongs to this account.
+pub(crate) fn wrong_account(path: &Path) -> Option<String> {
+    let path = closed(path).unwrap_or(path);
+    let (owner, account) = (owner(path)?, account());
+    match invocation::role() {
+        _ if owner == account => return None,
+        Role::Server => return None,
+        // What root owns may be what a start as root has left.
+        Role::Start if owner == "root" => return None,
+        _ => {}
+    }
+    let or_chown = match invocation::role() == Role::Check && owner == "root" && !is_shared(path) {
+        true => format!("; or, if the server is to run as {account}, chown -R {account}: {}", shown(path)),
+        false => String::new(),
+    };
+    let command = invocation::as_account(&owner);
+    Some(format!(
+        "{} is {}, and this command runs as {account}: run it as {owner}, `{command}`{or_chown}",
+        shown(path),
+        ownership(path)
+    ))
+}
+
+/// An error of replacing a file, with the account that can do it.
+pub(crate) struct Unwritable<'a>(pub(crate) &'a Path, pub(crate) &'a io::Error);
+
+impl fmt::Display for Unwritable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unwritable(file, error) = self;
+        write!(f, "{error}")?;
+        let (whose, account) = (ownership(file), account());
+        match Errno::from_io_error(error) {
+            Some(Errno::ACCESS) => {
+                let folder = file.parent().unwrap_or(Path::new("/"));
+                wrong_account(folder).map_or(Ok(()), |hint| write!(f, "; {hint}"))
+            }
+            // What replaces the file is to have its owner and its group.
+            Some(Errno::PERM) => write!(
+                f,
+                "; it is {whose}, and {account} cannot keep its owner and group: run the command as root, `{}`",
+                invocation::as_account("root")
+            ),
+            _ => Ok(()),
         }
     }
 }

@@ -7,7 +7,7 @@
 mod revoke;
 mod watch;
 
-use crate::accounts::{Account, TomlAccounts};
+use crate::accounts::{Account, TomlAccounts, unfit_root};
 use crate::config::{Config, ConfigError, Mistake, shown};
 use crate::confine::Confinement;
 use crate::home::{Homes, Unavailable, limits};
@@ -310,7 +310,10 @@ impl Reloader {
         });
         fixed.extend(moved.map(|account| format!("users.{0}.root (while {0} has sessions)", account.name)));
         let opened = to_be_opened(old, new);
-        let outside = opened.iter().filter(|account| !self.confinement.allows(&account.root));
+        // A root that is refused anyway locks its user out, and a restart changes nothing about it.
+        let outside = opened
+            .iter()
+            .filter(|account| !self.confinement.allows(&account.root) && unfit_root(account).is_none());
         fixed.extend(outside.map(|account| {
             let root = shown(&account.root);
             format!("users.{}.root ({root} lies outside of what the server confined itself to)", account.name)

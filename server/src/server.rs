@@ -132,8 +132,9 @@ pub fn run(config: Config) -> Result<(), Error> {
     let preparation = Preparation::begin(&config)?;
     let privileged = Privileged::acquire(&config).map_err(|error| other_server(&config).unwrap_or(error))?;
     let notifier = Notifier::from_environment();
-    // It is in /proc, which the server cannot read later.
+    // In /proc and /etc, which the server cannot read later.
     crate::home::umask();
+    crate::accounts::remember_accounts();
     let confinement = preparation.confine(&config)?;
     let _log = log::begin(&config.log)?;
     confinement.tell();
@@ -157,6 +158,7 @@ async fn run_confined(
 ) -> Result<(), Error> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let server = Server::prepare(config, privileged, confinement, notifier).await?;
+    crate::invocation::serves();
     server.announce()?;
     server
         .serve(async move {

@@ -1,5 +1,6 @@
 //! Files of public keys as they are found on people's disks, read by both sides.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -50,16 +51,66 @@ pub fn is_idle_option(name: &str) -> bool {
     IDLE_OPTIONS.iter().any(|option| option.eq_ignore_ascii_case(name))
 }
 
-/// A line of `authorized_keys` without its options, if all of them change nothing here; otherwise the line as it is.
+/// Whether a word is the type that a public key begins with.
 #[must_use]
-pub fn without_idle_options(line: &str) -> &str {
-    match line.trim_start().split_once(char::is_whitespace) {
-        Some((options, key)) if options.split(',').all(is_idle_option) => key.trim_start(),
-        _ => line,
+pub fn is_key_type(word: &str) -> bool {
+    ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"].iter().any(|start| word.starts_with(start))
+}
+
+/// The options of a line of `authorized_keys`, and the key after them. A line that begins with a key's type has no
+/// options.
+#[must_use]
+pub fn split_options(line: &str) -> (&str, &str) {
+    let line = line.trim();
+    if line.split_whitespace().next().is_none_or(is_key_type) {
+        return ("", line);
+    }
+    let mut quotes = Quotes::default();
+    let end = line.find(|c: char| !quotes.inside(c) && c.is_whitespace()).unwrap_or(line.len());
+    let (options, key) = line.split_at(end);
+    (options, key.trim_start())
+}
+
+/// Each of the options that [`split_options`] returned: a name, or a name, `=` and a value in quotes.
+pub fn each_option(options: &str) -> impl Iterator<Item = &str> {
+    let mut quotes = Quotes::default();
+    options.split(move |c: char| !quotes.inside(c) && c == ',').filter(|option| !option.is_empty())
+}
+
+/// A line of `authorized_keys` without its options.
+///
+/// # Errors
+/// If one of them would restrict the key: its name.
+pub fn without_idle_options(line: &str) -> Result<&str, &str> {
+    let (options, key) = split_options(line);
+    // A line without a key has no options either.
+    if !key.split_whitespace().next().is_some_and(is_key_type) {
+        return Ok(line);
+    }
+    match each_option(options).find(|option| !is_idle_option(option)) {
+        Some(option) => Err(option.split('=').next().unwrap_or(option)),
+        None => Ok(key),
     }
 }
 
-/// A form of public keys that neither OpenSSH nor this program takes as a line of `authorized_keys`.
+/// Follows a text in quotes, in which `\"` is a quote of its own.
+#[derive(Default)]
+struct Quotes {
+    open: bool,
+    escaped: bool,
+}
+
+impl Quotes {
+    fn inside(&mut self, c: char) -> bool {
+        if c == '"' && !self.escaped {
+            self.open = !self.open;
+        }
+        self.escaped = c == '\\' && !self.escaped;
+        self.open
+    }
+}
+
+/// A form of keys that neither OpenSSH nor this program takes as a line of `authorized_keys`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtherForm {
     /// That of SSH2, RFC 4716: PuTTYgen and Tectia write it.
@@ -68,6 +119,8 @@ pub enum OtherForm {
     Pem,
     /// PEM of any key, the `SubjectPublicKeyInfo` of X.509: openssl writes it.
     Pkcs8,
+    /// A private key of PuTTY's, which holds the public one as well.
+    Putty,
 }
 
 impl OtherForm {
@@ -79,20 +132,33 @@ impl OtherForm {
             "---- BEGIN SSH2 PUBLIC KEY ----" => Some(OtherForm::Rfc4716),
             "-----BEGIN RSA PUBLIC KEY-----" => Some(OtherForm::Pem),
             "-----BEGIN PUBLIC KEY-----" => Some(OtherForm::Pkcs8),
+            first if first.starts_with("PuTTY-User-Key-File-") => Some(OtherForm::Putty),
             _ => None,
         }
     }
-}
 
-/// What it is, and what to do: follows "FILE is".
-impl fmt::Display for OtherForm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What the file is, and the command that converts it: follows "FILE is".
+    #[must_use]
+    pub fn told(self, file: &str) -> String {
         let (form, name) = match self {
             OtherForm::Rfc4716 => ("the form of SSH2 (RFC 4716)", "RFC4716"),
             OtherForm::Pem => ("PEM", "PEM"),
             OtherForm::Pkcs8 => ("PEM (PKCS #8)", "PKCS8"),
+            OtherForm::Putty => {
+                let public = file.strip_suffix(".ppk").unwrap_or(file);
+                return format!(
+                    "a private key in PuTTY's form: write its public key to a file with \
+                     puttygen {file} -O public-openssh -o {public}.pub"
+                );
+            }
         };
-        write!(f, "a public key in {form}: convert it with ssh-keygen -i -m {name} -f FILE")
+        format!("a public key in {form}: convert it with ssh-keygen -i -m {name} -f {file}")
+    }
+}
+
+impl fmt::Display for OtherForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told("FILE"))
     }
 }
 
@@ -118,13 +184,16 @@ mod tests {
     }
 
     #[test]
-    fn options_that_change_nothing_are_left_out() {
+    fn options_that_change_nothing_are_left_out_and_others_named() {
         for (line, want) in [
-            ("restrict,pty,No-X11-Forwarding  ssh-ed25519 AAAA x", "ssh-ed25519 AAAA x"),
-            ("ssh-ed25519 AAAA x", "ssh-ed25519 AAAA x"),
-            ("restrict,from=\"*\" ssh-ed25519 AAAA", "restrict,from=\"*\" ssh-ed25519 AAAA"),
+            ("restrict,pty,No-X11-Forwarding  ssh-ed25519 AAAA x", Ok("ssh-ed25519 AAAA x")),
+            ("ssh-ed25519 AAAA x", Ok("ssh-ed25519 AAAA x")),
+            ("restrict,from=\"*\" ssh-ed25519 AAAA", Err("from")),
+            ("command=\"a \\\"b, c\" ssh-ed25519 AAAA", Err("command")),
+            ("expiry-time=\"20300101\",restrict ssh-rsa AAAA", Err("expiry-time")),
+            ("no key at all", Ok("no key at all")),
         ] {
-            assert_eq!(without_idle_options(line), want);
+            assert_eq!(without_idle_options(line), want, "{line}");
         }
     }
 
@@ -136,6 +205,9 @@ mod tests {
         );
         assert_eq!(OtherForm::of("-----BEGIN RSA PUBLIC KEY-----\n"), Some(OtherForm::Pem));
         assert_eq!(OtherForm::of("-----BEGIN PUBLIC KEY-----\n"), Some(OtherForm::Pkcs8));
+        let putty = OtherForm::of("PuTTY-User-Key-File-3: ssh-ed25519\r\n").unwrap();
+        assert_eq!(putty, OtherForm::Putty);
+        assert!(putty.told("k.ppk").ends_with("puttygen k.ppk -O public-openssh -o k.pub"));
         for text in [LINE, "", "-----BEGIN PRIVATE KEY-----\n"] {
             assert_eq!(OtherForm::of(text), None, "{text}");
         }

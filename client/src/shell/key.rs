@@ -161,23 +161,30 @@ fn read_keys(path: &Path) -> Result<Vec<PublicKey>, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
     let text = public_key::text(&bytes);
     if let Some(form) = OtherForm::of(&text) {
-        return Err(format!("{shown} is {form}").replace("FILE", &shown));
+        return Err(format!("{shown} is {}", form.told(&shown)));
     }
     if text.contains("PRIVATE KEY") {
         return Err(format!("{shown} is a private key, which stays with you: name the public one, FILE.pub"));
     }
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let keys: Option<Vec<_>> = lines.map(public_key_of).collect();
-    keys.filter(|keys| !keys.is_empty()).ok_or_else(|| {
-        format!(
-            "{shown} holds no public keys: a line of it is \"ssh-ed25519 AAAA… comment\", without options"
-        )
-    })
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let keys: Vec<_> = lines.map(|line| public_key_of(&shown, line)).collect::<Result<_, _>>()?;
+    if keys.is_empty() { Err(format!("{shown} holds no public keys: {KEY_LINE}")) } else { Ok(keys) }
 }
 
+/// What a file of public keys holds.
+const KEY_LINE: &str = "a line of it is \"ssh-ed25519 AAAA… comment\"";
+
 /// The key of a line, without options that change nothing here.
-fn public_key_of(line: &str) -> Option<PublicKey> {
-    PublicKey::from_openssh(public_key::without_idle_options(line)).ok()
+fn public_key_of(file: &str, (number, line): (usize, &str)) -> Result<PublicKey, String> {
+    let key = public_key::without_idle_options(line).map_err(|option| {
+        let option = Escaped(option.as_bytes());
+        format!(
+            "{file}: line {number} has the option \"{option}\", which a key that you install cannot have: remove it; \
+             the administrator can restrict a key with from=\"…\""
+        )
+    })?;
+    PublicKey::from_openssh(key).map_err(|_| format!("{file}: line {number} holds no public key: {KEY_LINE}"))
 }
 
 fn beside(path: &Path) -> PathBuf {
@@ -245,9 +252,20 @@ mod tests {
         assert!(error.contains("ssh-keygen -i -m RFC4716 -f ") && error.ends_with("ssh2.pub"), "{error}");
         let alone = file("alone", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
         assert!(read_keys(&alone).unwrap_err().contains("is a private key"));
-        for text in ["", "# none\n", "junk\n", &format!("from=\"*\" {LINE}\n"), &format!("{LINE}\njunk\n")] {
+        for (text, want) in [
+            ("", "bad.pub holds no public keys"),
+            ("# none\n", "bad.pub holds no public keys"),
+            ("junk\n", "bad.pub: line 1 holds no public key"),
+            (&format!("{LINE}\njunk\n"), "bad.pub: line 2 holds no public key"),
+            (&format!("from=\"*\" {LINE}\n"), "bad.pub: line 1 has the option \"from\""),
+            (
+                &format!("# x\nrestrict,command=\"ls -l\" {LINE}\n"),
+                "bad.pub: line 2 has the option \"command\"",
+            ),
+            ("PuTTY-User-Key-File-3: ssh-ed25519\r\n", "-O public-openssh"),
+        ] {
             let error = read_keys(&file("bad.pub", text)).unwrap_err();
-            assert!(error.contains("holds no public keys"), "{error}");
+            assert!(error.contains(want), "{error}");
         }
         assert!(read_keys(&dir.path().join("missing")).unwrap_err().contains("missing: "));
     }

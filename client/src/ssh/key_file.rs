@@ -47,8 +47,13 @@ pub(super) enum SignError {
     #[error("none of the passphrases opens {0}")]
     WrongPassphrase(String),
     /// No passphrase could open it.
-    #[error("{0} {1}")]
-    Unusable(String, PrivateKeyError),
+    #[error("{file} {}", .error.to_string().replace("FILE", .file))]
+    Unusable {
+        /// The file.
+        file: String,
+        /// Why.
+        error: PrivateKeyError,
+    },
     /// The key cannot sign.
     #[error("the key cannot sign: {0}")]
     Signature(String),
@@ -95,7 +100,7 @@ impl KeyFile {
                     tell(format_args!("that passphrase does not open {shown}, please try again"));
                 }
                 Err(PrivateKeyError::WrongPassphrase) => {}
-                Err(error) => return Err(SignError::Unusable(shown, error)),
+                Err(error) => return Err(SignError::Unusable { file: shown, error }),
             }
         }
         self.key.as_ref().ok_or(SignError::WrongPassphrase(shown))

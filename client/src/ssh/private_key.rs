@@ -32,12 +32,18 @@ pub(super) enum PrivateKeyError {
     /// It is a key of a type or in a form that is not read here.
     #[error("is a private key that cannot be read: {0}")]
     Unsupported(String),
+    /// It is a key of PuTTY's of a type or in a form that is not read here.
+    #[error(
+        "is a PuTTY key that cannot be read ({0}): puttygen FILE -O private-openssh -o FILE.openssh writes it in \
+         OpenSSH's form"
+    )]
+    Putty(String),
     /// It is something else.
     #[error("holds no private key")]
     NoKey,
 }
 
-use PrivateKeyError::{Encrypted, Encryption, NoKey, Unsupported, WrongPassphrase};
+use PrivateKeyError::{Encrypted, Encryption, NoKey, Putty, Unsupported, WrongPassphrase};
 
 /// Reads a private key, with its passphrase if it has one.
 ///
@@ -84,7 +90,7 @@ fn putty(text: &str, passphrase: Option<&str>) -> Result<PrivateKey, PrivateKeyE
         // The library keeps the type of this error to itself.
         match format!("{error:?}").contains("IncorrectMac") {
             true if encrypted => WrongPassphrase,
-            _ => Unsupported(error.to_string()),
+            _ => Putty(error.to_string()),
         }
     })
 }

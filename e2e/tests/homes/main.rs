@@ -5,7 +5,7 @@ mod closed;
 use rustix::process::geteuid;
 use sshome_e2e::sftp::SftpPeer;
 use sshome_e2e::tree::set_mode;
-use sshome_e2e::{Client, Host, HostBuilder, Peer, has_root, run};
+use sshome_e2e::{Client, Host, HostBuilder, Peer, has_root, run, until};
 use sshome_wire::sftp::OpenFlags;
 use sshome_wire::{Request, Status};
 use std::fs;
@@ -93,6 +93,41 @@ fn harms() -> Vec<Harm> {
         },
     ]);
     harms
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_that_is_the_systems_locks_its_user_out_and_nobody_else() {
+    for root in ["/etc", "/usr/share", "/proc", "/dev", "/run", "/var", "/tmp"] {
+        let host = builder(Path::new(root)).start().await.unwrap_or_else(|error| panic!("{root}: {error}"));
+        assert!(works(&host, "zcl").await && !works(&host, "ann").await, "{root}");
+        assert!(why(&host, "ann").contains("set `root` to a folder that is for this user alone"), "{root}");
+        let checked = host.administrator().run(&["check"]);
+        assert!(
+            checked.code == Some(1) && checked.err().contains("the home of ann: it "),
+            "{root}: {checked}"
+        );
+    }
+    let outside = TempDir::new().unwrap();
+    let mut host = builder(outside.path()).prepare().unwrap();
+    let _server = host.start_apart().unwrap();
+    let administrator = host.administrator();
+    for root in ["/", "/etc", "/bin", "/root", "/home"] {
+        let refused = administrator.run(&["user", "set", "ann", "--root", root]);
+        assert!(
+            refused.code == Some(1) && refused.err().contains("cannot be a home: it "),
+            "{root}: {refused}"
+        );
+    }
+    assert!(works(&host, "ann").await);
+    let file = host.dir().join("etc/users.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace(outside.path().to_str().unwrap(), "/etc") + "[users.sam]\n").unwrap();
+    until("ann's session is over", || {
+        let reloaded = administrator.run(&["reload"]);
+        reloaded.code == Some(0) && reloaded.out().contains("ann is locked out, the home /etc is unavailable")
+    });
+    assert!(works(&host, "zcl").await && !works(&host, "ann").await);
+    assert!(fs::metadata("/etc/.sshome-staging").is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

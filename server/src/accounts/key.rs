@@ -2,7 +2,7 @@
 
 use super::{Origin, OriginError};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
-use sshome_wire::public_key::{OtherForm, is_idle_option};
+use sshome_wire::public_key::{OtherForm, each_option, is_idle_option, is_key_type, split_options};
 use std::net::IpAddr;
 
 /// The smallest RSA key that is let in, in bits.
@@ -37,7 +37,7 @@ pub enum KeyError {
     ShortRsa(usize),
     /// The line restricts the key in a way that would not be kept.
     #[error(
-        "has the option \"{0}\", which is not supported: only from=\"…\", restrict and the no-… options are"
+        "has the option \"{0}\", which is not supported: remove it. Only from=\"…\", restrict and the no-… options are"
     )]
     Option(String),
     /// `from=` stands twice.
@@ -49,6 +49,17 @@ pub enum KeyError {
     /// The patterns of `from=` make no sense.
     #[error(transparent)]
     Origin(#[from] OriginError),
+}
+
+impl KeyError {
+    /// The message about a line of this file, with commands that name it.
+    #[must_use]
+    pub fn in_file(&self, file: &str) -> String {
+        match self {
+            KeyError::Form(form) => format!("is {}", form.told(file)),
+            other => other.to_string(),
+        }
+    }
 }
 
 impl AuthorizedKey {
@@ -63,12 +74,8 @@ impl AuthorizedKey {
         if let Some(form) = OtherForm::of(line) {
             return Err(KeyError::Form(form));
         }
-        let line = line.trim();
-        // A line begins with the type, unless there are options before it.
-        let first = line.split_whitespace().next().unwrap_or_default();
-        let has_options = !is_type(first);
-        let (origin, rest) = if has_options { options(line)? } else { (None, line) };
-        Ok(AuthorizedKey { key: public_key(rest)?, origin })
+        let (words, rest) = split_options(line);
+        Ok(AuthorizedKey { origin: options(words, rest)?, key: public_key(rest)? })
     }
 
     /// Reads a file's text. Empty lines and lines that begin with `#` are left out.
@@ -140,16 +147,12 @@ pub fn looks_like_a_line(text: &str) -> bool {
     let mut words = text.split_whitespace();
     // The base64 form of every SSH key begins with the length of its type, three zero bytes.
     let has_key = words.clone().any(|word| word.starts_with("AAAA"));
-    let has_type = words.clone().count() > 1 && words.any(is_type);
-    has_key || has_type || is_private(text)
+    let has_type = words.clone().count() > 1 && words.any(is_key_type);
+    has_key || has_type || is_private(text) || OtherForm::of(text).is_some()
 }
 
 fn is_private(text: &str) -> bool {
-    text.contains("PRIVATE KEY-----") || text.trim_start().starts_with("PuTTY-User-Key-File")
-}
-
-fn is_type(word: &str) -> bool {
-    ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"].iter().any(|start| word.starts_with(start))
+    text.contains("PRIVATE KEY-----")
 }
 
 /// Reads type, key and comment.
@@ -157,7 +160,7 @@ fn public_key(text: &str) -> Result<PublicKey, KeyError> {
     let mut words = text.split_whitespace();
     let (Some(kind), Some(blob)) = (words.next(), words.next()) else { return Err(KeyError::NoKey) };
     let allowed = kind == "ssh-ed25519" || kind == "ssh-rsa" || kind.starts_with("ecdsa-sha2-nistp");
-    if is_type(kind) && !allowed {
+    if is_key_type(kind) && !allowed {
         return Err(KeyError::Type(kind.to_owned()));
     }
     let mut key = PublicKey::from_openssh(&format!("{kind} {blob}")).map_err(|_| KeyError::NoKey)?;
@@ -178,14 +181,13 @@ fn rsa_bits(key: &PublicKey) -> usize {
     modulus.len() * 8 - unused
 }
 
-/// Reads the options; gives the addresses that the key may come from, and the rest of the line.
-fn options(line: &str) -> Result<(Option<Origin>, &str), KeyError> {
-    let (words, rest) = line.split_at(options_end(line));
-    if rest.trim().is_empty() {
+/// Reads the options before a key, and returns the addresses that the key may come from.
+fn options(words: &str, rest: &str) -> Result<Option<Origin>, KeyError> {
+    if rest.is_empty() {
         return Err(KeyError::NoKey);
     }
     let mut origin = None;
-    for option in split_options(words) {
+    for option in each_option(words) {
         let (name, value) = match option.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (option, None),
@@ -203,44 +205,16 @@ fn options(line: &str) -> Result<(Option<Origin>, &str), KeyError> {
             _ => return Err(unknown_option(name, words, rest)),
         }
     }
-    Ok((origin, rest.trim_start()))
+    Ok(origin)
 }
 
 /// What does not begin with a type and has no known option is more likely no key line at all.
 fn unknown_option(name: &str, words: &str, rest: &str) -> KeyError {
-    let key_follows = rest.split_whitespace().next().is_some_and(is_type);
+    let key_follows = rest.split_whitespace().next().is_some_and(is_key_type);
     if key_follows && words.matches('"').count().is_multiple_of(2) {
         KeyError::Option(name.to_owned())
     } else {
         KeyError::NoKey
-    }
-}
-
-/// Where the options end: at the first blank that is not in quotes.
-fn options_end(line: &str) -> usize {
-    let mut quoted = Quotes::default();
-    line.find(|c: char| !quoted.inside(c) && c.is_whitespace()).unwrap_or(line.len())
-}
-
-fn split_options(words: &str) -> impl Iterator<Item = &str> {
-    let mut quoted = Quotes::default();
-    words.split(move |c: char| !quoted.inside(c) && c == ',')
-}
-
-/// Follows a text in quotes, in which `\"` is a quote of its own.
-#[derive(Default)]
-struct Quotes {
-    open: bool,
-    escaped: bool,
-}
-
-impl Quotes {
-    fn inside(&mut self, c: char) -> bool {
-        if c == '"' && !self.escaped {
-            self.open = !self.open;
-        }
-        self.escaped = c == '\\' && !self.escaped;
-        self.open
     }
 }
 
@@ -317,7 +291,7 @@ mod tests {
             ("hello world".into(), KeyError::NoKey),
             (String::new(), KeyError::NoKey),
             ("-----BEGIN OPENSSH PRIVATE KEY-----".into(), KeyError::Private),
-            ("PuTTY-User-Key-File-3: ssh-ed25519".into(), KeyError::Private),
+            ("PuTTY-User-Key-File-3: ssh-ed25519".into(), KeyError::Form(OtherForm::Putty)),
         ] {
             assert_eq!(AuthorizedKey::parse(&line), Err(want), "{line}");
         }

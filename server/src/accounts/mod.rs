@@ -8,12 +8,14 @@ mod name;
 mod origin;
 mod own_keys;
 mod password;
+mod unfit;
 
 pub use key::{AuthorizedKey, KeyError, looks_like_a_line};
 pub(crate) use name::check_name;
 pub use origin::{Origin, OriginError};
 pub use own_keys::{OwnKeys, OwnKeysError};
 pub use password::{HashError, MIN_PASSWORD, Password, PasswordHash};
+pub use unfit::{remember_accounts, unfit_root};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;

@@ -65,7 +65,7 @@ pub enum OwnKeysError {
         error: KeyError,
     },
     /// The disk refused.
-    #[error("the server cannot keep keys: {0}")]
+    #[error("the installed keys cannot be read or changed: {0}")]
     Disk(#[from] io::Error),
 }
 

@@ -1,7 +1,7 @@
 //! What the server would start with, and what an administrator may want to know of it.
 
 use super::list::table;
-use crate::accounts::{Account, OwnKeys};
+use crate::accounts::{Account, OwnKeys, OwnKeysError};
 use crate::config::{self, Algorithms, Config, ConfigError, Confine, Kex, shown};
 use crate::host_key::{HostKeyType, read as read_host_key};
 use crate::limits::Limits;
@@ -160,7 +160,14 @@ fn user(account: &Account, own_keys: &OwnKeys) -> Vec<String> {
     };
     if let Err(error) = &installed {
         let file = own_keys.folder().join(name);
-        warnings.push(format!("the keys in {} let nobody in: {error}.", shown(&file)));
+        let why = match error {
+            // A key in it may log in all the same: this account cannot look.
+            OwnKeysError::Disk(error) if error.kind() == ErrorKind::PermissionDenied => {
+                "could not be looked at by this account".to_owned()
+            }
+            error => format!("let nobody in: {error}"),
+        };
+        warnings.push(format!("the keys in {} {why}.", shown(&file)));
     }
     if !account.has_credentials() && installed.map_or(true, |keys| keys.is_empty()) {
         warnings.push(format!("{name} cannot log in: there is neither password nor key."));

@@ -37,15 +37,12 @@ impl Admin {
 }
 
 fn json(account: &Account, own_keys: &OwnKeys) -> Value {
-    let installed = match account.own_keys {
-        true => own_keys.read(&account.name).map_or(0, |keys| keys.len()),
-        false => 0,
-    };
     json!({
         "name": account.name,
         "enabled": account.enabled,
         "root": shown(&account.root).to_string(),
-        "root_exists": account.root.exists(),
+        // Both are null if this account may not look there.
+        "root_exists": account.root.try_exists().ok(),
         "quota": account.quota,
         "max_files": account.max_files,
         "upload_rate": account.upload_rate,
@@ -59,8 +56,13 @@ fn json(account: &Account, own_keys: &OwnKeys) -> Value {
         "password": account.password.is_some(),
         "demo_password": account.has_demo_password(),
         "keys": account.keys.iter().map(AuthorizedKey::fingerprint).collect::<Vec<_>>(),
-        "installed_keys": installed,
+        "installed_keys": installed(account, own_keys),
     })
+}
+
+/// How many keys a user has installed that log in; `None` if they cannot be read.
+fn installed(account: &Account, own_keys: &OwnKeys) -> Option<usize> {
+    if account.own_keys { own_keys.read(&account.name).ok().map(|keys| keys.len()) } else { Some(0) }
 }
 
 /// The users of a configuration in columns.
@@ -74,7 +76,12 @@ pub(super) fn table(config: &Config) -> String {
             .map(str::to_owned),
     ];
     rows.extend(config.accounts.iter().map(|account| {
-        let missing = if account.root.exists() { "" } else { " (to be made)" };
+        let missing = match account.root.try_exists() {
+            Ok(true) => "",
+            Ok(false) if account.make_root => " (to be made)",
+            Ok(false) => " (missing)",
+            Err(_) => " (this account may not look there)",
+        };
         [
             account.name.clone(),
             account.quota.map_or("unlimited".to_owned(), |quota| Size(quota).to_string()),
@@ -113,11 +120,11 @@ fn ways_in(account: &Account, own_keys: &OwnKeys) -> String {
         1 => Some(format!("1 {sort}")),
         number => Some(format!("{number} {sort}s")),
     };
-    let installed = match account.own_keys {
-        true => own_keys.read(&account.name).map_or(0, |keys| keys.len()),
-        false => 0,
+    let installed = match installed(account, own_keys) {
+        Some(number) => keys(number, "own key"),
+        None => Some("own keys that cannot be read".to_owned()),
     };
-    let ways = [password.map(str::to_owned), keys(account.keys.len(), "key"), keys(installed, "own key")];
+    let ways = [password.map(str::to_owned), keys(account.keys.len(), "key"), installed];
     match ways.into_iter().flatten().collect::<Vec<_>>().join(", ") {
         ways if ways.is_empty() => "nothing".to_owned(),
         ways => ways,

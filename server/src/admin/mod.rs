@@ -23,6 +23,7 @@ pub use users::NewUser;
 
 use crate::accounts::{HashError, KeyError, OwnKeysError};
 use crate::config::{ConfigError, Place, SizeError, shown};
+use crate::permission::{Unwritable, wrong_account};
 use sshome_wire::display::Escaped;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,6 +72,14 @@ pub enum AdminError {
     /// A home that would not be served.
     #[error("{}: is no directory that can be opened: make or mount it first; only homes/NAME is made by the server", shown(.0))]
     Root(PathBuf),
+    /// A home that is not the user's to have.
+    #[error("{} cannot be a home: {}; nothing was changed", shown(.root), escaped(.why))]
+    UnfitRoot {
+        /// The folder.
+        root: PathBuf,
+        /// Why, with what to do.
+        why: String,
+    },
     /// It is no size.
     #[error("{}", escaped(&.0.to_string()))]
     Size(SizeError),
@@ -83,7 +92,7 @@ pub enum AdminError {
         error: io::Error,
     },
     /// What a key's file holds is refused.
-    #[error("{}: line {line} {}", shown(.file), escaped(&.error.to_string()))]
+    #[error("{}: line {line} {}", shown(.file), escaped(&.error.in_file(&shown(.file).to_string())))]
     Key {
         /// The file.
         file: PathBuf,
@@ -126,7 +135,7 @@ pub enum AdminError {
         file: String,
     },
     /// The keys that a user has installed.
-    #[error("{}: {}; nothing was changed", shown(.file), escaped(&.error.to_string()))]
+    #[error("{}: {}; nothing was changed", shown(.file), escaped(&own_keys_text(.file, .error)))]
     OwnKeys {
         /// The user's file.
         file: PathBuf,
@@ -149,13 +158,25 @@ pub enum AdminError {
     #[error(transparent)]
     Hash(#[from] HashError),
     /// The file cannot be replaced.
-    #[error("{}: cannot be written: {error}; nothing was changed", shown(.file))]
+    #[error("{}: cannot be written: {}; nothing was changed", shown(.file), Unwritable(.file, .error))]
     Write {
         /// The file.
         file: PathBuf,
         /// What the system said.
         error: io::Error,
     },
+}
+
+/// Why the keys that a user has installed are not read or not changed, with the account that can.
+fn own_keys_text(file: &Path, error: &OwnKeysError) -> String {
+    let denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    match error {
+        OwnKeysError::Disk(io) if denied(io) => match wrong_account(file) {
+            Some(hint) => format!("{error}; {hint}"),
+            None => error.to_string(),
+        },
+        error => error.to_string(),
+    }
 }
 
 /// What an argument or the file said, harmless on a terminal.

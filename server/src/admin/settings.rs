@@ -3,6 +3,7 @@
 use super::comments::unset;
 use super::edit::set;
 use super::{Admin, AdminError};
+use crate::accounts::{Account, unfit_root};
 use crate::config::parse_limit;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -82,7 +83,13 @@ impl Admin {
         if changes.is_empty() {
             return Err(AdminError::NothingToSet);
         }
-        self.edit(|document, _| {
+        self.edit(|document, config| {
+            let found = config.accounts.iter().find(|account| account.name == name);
+            if let (Some(root), Some(account)) = (root.as_deref().filter(|root| *root != DEFAULT), found) {
+                let moved = Account { root: root.into(), make_root: false, ..Account::clone(account) };
+                unfit_root(&moved)
+                    .map_or(Ok(()), |why| Err(AdminError::UnfitRoot { root: root.into(), why }))?;
+            }
             for (key, value) in &changes {
                 let user = self.user(document, name)?;
                 match *value {

@@ -41,6 +41,10 @@ pub fn examine_start(
 ) -> Result<Start, ConfigError> {
     let config = config::load(dir, file, listen_override)?;
     let mut start = Start::default();
+    if let Some(problem) = confine::examine_account(&config) {
+        start.problems.push(problem);
+        return Ok(start);
+    }
     let running = running(dir, file);
     if let Some(server) = &running {
         start.notes.push(format!(

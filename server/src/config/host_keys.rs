@@ -1,6 +1,6 @@
 //! The host keys: which files there are, and whether each is fit for use.
 
-use super::{Algorithms, Mistakes, Place};
+use super::{Algorithms, Mistakes, Place, shown};
 use crate::host_key::{HostKeyType, read as read_host_key};
 use russh::keys::{Algorithm, Error as KeyError};
 use std::fs;
@@ -38,7 +38,7 @@ pub(super) fn named(place: &Place, algorithms: Algorithms, path: &str) -> Result
         return Err(format!("{path} is no file: name a private key, or a file for the server to make"));
     }
     if found.permissions().mode() & 0o077 != 0 {
-        return Err(format!("{path} can be read by other users of this machine: chmod 600 {path}"));
+        return Err(format!("{path} can be read by other users of this machine: chmod 600 {}", shown(&full)));
     }
     check_type(&full, algorithms, path)?;
     Ok(full)
@@ -47,13 +47,16 @@ pub(super) fn named(place: &Place, algorithms: Algorithms, path: &str) -> Result
 /// What to say of a file that holds something else than a private key. It may be the key that all clients know the
 /// server by, damaged: nobody is to be sent to remove it.
 fn not_a_host_key(path: &str, full: &Path, error: &KeyError) -> String {
-    if fs::read(full).is_ok_and(|bytes| bytes.starts_with(b"\xef\xbb\xbf")) {
+    let bytes = fs::read(full).unwrap_or_default();
+    if bytes.starts_with(b"\xef\xbb\xbf") {
         return format!(
-            "{path} begins with a byte order mark, which an editor put there: sed -i '1s/^\\xef\\xbb\\xbf//' {path}"
+            "{path} begins with a byte order mark, which an editor put there: sed -i '1s/^\\xef\\xbb\\xbf//' {}",
+            shown(full)
         );
     }
+    let why = if bytes.is_empty() { "it is empty".to_owned() } else { error.to_string() };
     format!(
-        "{path} is no private key in OpenSSH's format: {error}; restore it from a backup. If it is lost, move the file \
+        "{path} is no private key in OpenSSH's format: {why}; restore it from a backup. If it is lost, move the file \
          away: the server makes a new key, and every client warns that the host has changed"
     )
 }
@@ -63,7 +66,8 @@ fn check_type(full: &Path, algorithms: Algorithms, path: &str) -> Result<(), Str
         Err(KeyError::IO(error)) if error.kind() == ErrorKind::PermissionDenied => return Ok(()),
         Err(KeyError::KeyIsEncrypted) => {
             return Err(format!(
-                "{path} has a passphrase, which nobody could type when the server starts: remove it with ssh-keygen -p -f {path}"
+                "{path} has a passphrase, which nobody could type when the server starts: remove it with ssh-keygen -p -f {}",
+                shown(full)
             ));
         }
         Err(error) => return Err(not_a_host_key(path, full, &error)),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The folder that the server is to work in is not there.
-    #[error("{}: cannot be opened: {error}; name sshomed's folder with --dir", shown(.dir))]
+    #[error("{}: cannot be opened: {}{}", shown(.dir), Unreadable(.dir, .error), dir_hint(.error))]
     Folder {
         /// The folder.
         dir: PathBuf,
@@ -26,6 +26,14 @@ pub enum ConfigError {
         file: PathBuf,
         /// What the system said.
         error: io::Error,
+    },
+    /// The file is no text that can be read.
+    #[error("{}: {why}", shown(.file))]
+    Encoding {
+        /// The file.
+        file: PathBuf,
+        /// Its encoding, with the command that converts it.
+        why: String,
     },
     /// There are mistakes in the file.
     #[error("{}", list(.file, .mistakes))]
@@ -58,6 +66,14 @@ impl Mistake {
     /// Whether it is the same mistake, wherever it stands.
     pub(crate) fn is_same(&self, other: &Mistake) -> bool {
         self.key == other.key && self.message == other.message
+    }
+}
+
+/// What to do if there is no such folder.
+fn dir_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "",
+        _ => "; name sshomed's folder with --dir",
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing is found out later: whatever the file gets wrong is told at once, each mistake with its
 //! line and with what would be right, and the server does not start.
 
+mod encoding;
 mod host_keys;
 mod limits;
 mod log;
@@ -154,8 +155,9 @@ pub fn control_sockets(dir: &Path, file: Option<&Path>) -> Result<Vec<PathBuf>, 
     let usual = dir.join(server::CONTROL_SOCKET);
     let read = Place::new(dir, file).and_then(|place| Ok((place.read()?, place)));
     let (text, place) = match read {
-        // What made the file unreadable may be what the server is to be asked about.
-        Err(_) if usual.exists() => return Ok(vec![usual]),
+        // What made the file unreadable may be what the server is to be asked about. Who may not look at the socket is
+        // told so when it is asked.
+        Err(_) if !matches!(usual.try_exists(), Ok(false)) => return Ok(vec![usual]),
         read => read?,
     };
     let (config, _) = parse(&place, &text, &[]);

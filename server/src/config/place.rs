@@ -1,6 +1,6 @@
 //! Where the configuration is.
 
-use super::ConfigError;
+use super::{ConfigError, encoding, shown};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use zeroize::Zeroizing;
@@ -33,8 +33,15 @@ impl Place {
 
     /// The text of the file. It has hashes of passwords in it, and does not stay in memory.
     pub(crate) fn read(&self) -> Result<Zeroizing<String>, ConfigError> {
-        let text = fs::read_to_string(&self.file).map(Zeroizing::new);
-        text.map_err(|error| ConfigError::File { file: self.shown.clone(), error })
+        let bytes = fs::read(&self.file);
+        let mut bytes = bytes
+            .map(Zeroizing::new)
+            .map_err(|error| ConfigError::File { file: self.shown.clone(), error })?;
+        if let Some(why) = encoding::problem(&bytes, &shown(&self.shown).to_string()) {
+            return Err(ConfigError::Encoding { file: self.shown.clone(), why });
+        }
+        // No copy of it stays: the text takes the bytes over.
+        Ok(Zeroizing::new(String::from_utf8(std::mem::take(&mut *bytes)).unwrap_or_default()))
     }
 
     /// What a path in the file means.

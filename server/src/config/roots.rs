@@ -3,20 +3,22 @@
 use super::place::resolve;
 use super::users::User;
 use super::{Mistakes, Place};
-use crate::accounts::OwnKeys;
+use crate::accounts::{OwnKeys, unfit_root};
 use std::path::{Path, PathBuf};
 
 /// Notes roots that lie in one another, or around the server's own files: a user would read what
 /// is not theirs, and one file would count against two quotas.
 /// `own` are files of the server besides.
 pub(super) fn check(users: &[User], place: &Place, own: &[&Path], mistakes: &mut Mistakes) {
+    // A root that is unfit is not served, and concerns its own user alone.
+    let served: Vec<&User> = users.iter().filter(|user| unfit_root(&user.account).is_none()).collect();
     // Who can write to another's key file can log in as them.
     let key_files = users.iter().flat_map(|user| &user.key_files);
     let own_keys = OwnKeys::of(&place.dir);
     let secrets = own.iter().copied().chain(key_files.map(PathBuf::as_path));
     let secrets: Vec<PathBuf> =
         [place.file.as_path(), own_keys.folder()].into_iter().chain(secrets).map(resolve).collect();
-    for user in users {
+    for &user in &served {
         if let Some(secret) = secrets.iter().find(|secret| secret.starts_with(&user.account.root)) {
             let (name, root) = (&user.account.name, user.account.root.display());
             let message = format!(
@@ -28,7 +30,7 @@ pub(super) fn check(users: &[User], place: &Place, own: &[&Path], mistakes: &mut
     }
 
     // In the order of their components, all that lies in a folder comes right after the folder.
-    let mut sorted: Vec<&User> = users.iter().collect();
+    let mut sorted = served;
     sorted.sort_by_key(|user| &user.account.root);
     let mut outer: Option<&User> = None;
     for user in sorted {

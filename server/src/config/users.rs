@@ -170,7 +170,7 @@ pub(crate) fn authorized_keys(place: &Place, entry: &str) -> Result<Vec<Authoriz
         format!("{entry} cannot be read: {}{hint}", Unreadable(&place.path(entry), &error))
     })?;
     AuthorizedKey::parse_file(&public_key::text(&bytes))
-        .map_err(|(line, error)| format!("{entry}: line {line} {error}"))
+        .map_err(|(line, error)| format!("{entry}: line {line} {}", error.in_file(entry)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The account of this machine that the server runs as.
 
+use crate::{invocation, permission};
 use nix::unistd::{self, Gid, Uid, User};
 use sshome_wire::display::Escaped;
 use std::ffi::CString;
@@ -28,8 +29,8 @@ pub enum AccountError {
     IsRoot(String),
     /// Only root can become somebody else.
     #[error(
-        "server.account: the server is to run as {}, and was started by somebody else: start it as that account, or as root",
-        Escaped(.0.as_bytes())
+        "server.account: the server runs as {}, and this is {}: run it as root, `{}`, or as that account",
+        Escaped(.0.as_bytes()), permission::account(), invocation::as_account("root")
     )]
     Another(String),
     /// The system does not tell of accounts.

@@ -1,7 +1,7 @@
 //! Landlock: which files the process may reach from now on, whoever works in it, and no ports.
 
 use super::ConfineError;
-use crate::accounts::OwnKeys;
+use crate::accounts::{OwnKeys, unfit_root};
 use crate::config::{Config, Confine};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, RestrictionStatus,
@@ -85,7 +85,7 @@ fn homes(config: &Config) -> Vec<PathBuf> {
     let own = [config.file.as_path(), own_keys.folder()];
     let shared = !own.iter().any(|own| own.starts_with(&config.homes));
     let mut homes: Vec<PathBuf> = shared.then(|| config.homes.clone()).into_iter().collect();
-    for account in &config.accounts {
+    for account in config.accounts.iter().filter(|account| unfit_root(account).is_none()) {
         if !homes.iter().any(|folder| account.root.starts_with(folder)) {
             homes.push(account.root.clone());
         }

@@ -12,6 +12,7 @@ pub use account::AccountError;
 
 use self::landlock::Landlock;
 use crate::config::{Config, ConfigError, Confine};
+use crate::invocation;
 use crate::permission;
 use ::landlock::RulesetError;
 use account::Account;
@@ -51,11 +52,22 @@ pub enum ConfineError {
     },
     /// Root would make files that the folder's owner cannot use.
     #[error(
-        "{} belongs to {owner}, and this is root: what root makes here, {owner} could not use afterwards. Start it as \
-         {owner} (runuser -u {owner} -- sshomed …), or set account = \"{owner}\" in [server]",
-        crate::config::shown(.path)
+        "{} belongs to {owner}, and this is root: what root makes here, {owner} could not use afterwards. Run it as \
+         {owner}, `{}`, or set account = \"{owner}\" in [server]",
+        crate::config::shown(.path), invocation::as_account(.owner)
     )]
     Foreign {
+        /// The server's folder, or its file of settings.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+    },
+    /// An account that is not the server's.
+    #[error(
+        "{} belongs to {owner}, and this is {account}, which cannot use the server's files: run it as {owner}, `{}`",
+        crate::config::shown(.path), invocation::as_account(.owner), account = permission::account()
+    )]
+    Stranger {
         /// The server's folder, or its file of settings.
         path: PathBuf,
         /// Whose it is.
@@ -167,7 +179,26 @@ impl Preparation {
 fn usable(config: &Config, host_keys: bool) -> Result<(), ConfineError> {
     let account = permission::account();
     let complaints = folders::complaints(config, &account, host_keys);
-    if complaints.is_empty() { Ok(()) } else { Err(ConfineError::NotTheirs { account, complaints }) }
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    match other_owner(config, &account) {
+        Some((path, owner)) => Err(ConfineError::Stranger { path, owner }),
+        None => Err(ConfineError::NotTheirs { account, complaints }),
+    }
+}
+
+/// The account that the server runs as otherwise, if this process is another one: the owner of its folder and its
+/// settings; if they are root's, that of the control socket's folder. What root owns may be what a start as root has
+/// left.
+fn other_owner(config: &Config, account: &str) -> Option<(PathBuf, String)> {
+    let owned = |path: &Path| Some((path.to_owned(), permission::owner(path)?));
+    let settings: Vec<_> = [&config.dir, &config.file].into_iter().filter_map(|path| owned(path)).collect();
+    if settings.iter().any(|(_, owner)| owner == account) {
+        return None;
+    }
+    let socket = config.control_socket.as_deref().and_then(Path::parent).and_then(owned);
+    settings.into_iter().chain(socket).find(|(_, owner)| owner != "root" && owner != account)
 }
 
 /// Refuses to start as root where the server's files belong to somebody else.
@@ -182,6 +213,18 @@ fn no_strangers(config: &Config) -> Result<(), ConfineError> {
     }
 }
 
+/// Why a server is not to be started by this account at all: then nothing else that fails for it says anything.
+#[must_use]
+pub fn examine_account(config: &Config) -> Option<String> {
+    let refused = match config.account.as_deref().map(Account::find).transpose() {
+        Err(error) => Some(error.into()),
+        Ok(None) if geteuid().is_root() => no_strangers(config).err(),
+        Ok(Some(account)) if !account.is_current() => None,
+        Ok(_) => usable(config, true).err().filter(|error| matches!(error, ConfineError::Stranger { .. })),
+    };
+    refused.map(|error: ConfineError| error.to_string())
+}
+
 /// What would keep a server from starting with these settings, as far as accounts and folders go. Changes nothing
 /// but this process, which becomes the account that the server would be.
 #[must_use]
@@ -191,7 +234,6 @@ pub fn examine(config: &Config) -> Vec<String> {
         Err(error) => return vec![error.to_string()],
     };
     let examined = match &account {
-        None if geteuid().is_root() => no_strangers(config),
         Some(account) if !account.is_current() => {
             account.enter().map_err(ConfineError::from).and_then(|()| usable(config, false))
         }

@@ -2,6 +2,7 @@
 
 use super::{Answer, Request};
 use crate::config::shown;
+use crate::permission;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ pub enum ClientError {
     #[error("no server runs here: nobody answers at {}; start one with `sshomed`, or name its folder with --dir", shown(.0))]
     NoServer(PathBuf),
     /// The socket is somebody else's.
-    #[error("{} belongs to who runs the server: ask as that user, or as root", shown(.0))]
+    #[error("the server cannot be asked: {}", denied(.0))]
     Denied(PathBuf),
     /// It was lost on the way.
     #[error("the server at {} gave no answer: {error}", shown(.path))]
@@ -29,6 +30,15 @@ pub enum ClientError {
     /// The server did not do it.
     #[error("{0}")]
     Refused(String),
+}
+
+/// Who may use a socket that this account may not.
+fn denied(socket: &Path) -> String {
+    let why = socket.parent().and_then(permission::wrong_account);
+    let why = why.map(|why| format!("its account alone can ask it; {why}"));
+    why.unwrap_or_else(|| {
+        format!("{} belongs to its account: ask as that account, or as root", shown(socket))
+    })
 }
 
 /// Asks the first server that listens at one of these.

@@ -199,6 +199,9 @@ pub struct Status {
     pub max_descriptors: Option<u64>,
     /// Addresses that failed to log in.
     pub penalties: Vec<Penalty>,
+    /// Lines of the log that could not be written since the start.
+    #[serde(default)]
+    pub lost_log_lines: u64,
 }
 
 /// A session.

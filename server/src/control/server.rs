@@ -216,14 +216,16 @@ async fn answer(request: Request, shared: &Arc<Shared>, reloader: &Reloader, sin
             tokio::task::spawn_blocking(move || reopen(&world, user)).await.unwrap_or_else(fault)
         }
         Request::Forgive { source } => match shared.gate.forgive(&source) {
-            none if none.is_empty() => {
+            none if none.is_empty() && source != "all" => {
                 let source = sshome_wire::display::Escaped(source.as_bytes());
                 Answer::Error {
                     message: format!("{source} has no penalty: `sshomed penalties` lists those that have"),
                 }
             }
             sources => {
-                tracing::info!(sources = sources.join(" "), "penalties lifted by the administrator");
+                if !sources.is_empty() {
+                    tracing::info!(sources = sources.join(" "), "penalties lifted by the administrator");
+                }
                 Answer::Forgiven { sources }
             }
         },

@@ -32,6 +32,7 @@ pub(super) fn status(shared: &Shared, since: SystemTime) -> Status {
         descriptors: shared.metrics.descriptors().open(),
         max_descriptors: shared.metrics.descriptors().limit(),
         penalties: penalties.collect(),
+        lost_log_lines: crate::log::lost_lines(),
     }
 }
 

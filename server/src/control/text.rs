@@ -48,6 +48,14 @@ pub(super) fn status(status: &Status) -> String {
         text += "\n";
         text += &penalties(&status.penalties);
     }
+    match status.lost_log_lines {
+        0 => {}
+        lost => {
+            text += &format!(
+                "\n{lost} lines of the log were lost: its disk is full or failed, or nobody reads it\n"
+            )
+        }
+    }
     if let (Some(open), Some(most)) = (status.descriptors, status.max_descriptors) {
         text += &format!("\n{open} of {most} descriptors are open\n");
     }
@@ -109,6 +117,9 @@ pub(super) fn reopened(user: &str, anew: bool) -> String {
 
 /// Penalties were lifted.
 pub(super) fn forgiven(sources: &[String]) -> String {
+    if sources.is_empty() {
+        return "no address has a penalty\n".to_owned();
+    }
     format!("no penalty any more: {}\n", sources.join(", "))
 }
 

@@ -6,7 +6,7 @@ use super::{
     Error, Home, HomeRoot, Kept, Place, PrepareError, Result, RootProblem, TURNS, Unavailable, replaced_file,
     scan::scan, sync::Disk,
 };
-use crate::accounts::Account;
+use crate::accounts::{Account, unfit_root};
 use crate::auth::Login;
 use crate::config::shown;
 use crate::permission::READ;
@@ -83,6 +83,10 @@ impl Homes {
             root: account.root.clone(),
             why: reason(&account.root, access(account), error),
         };
+        if let Some(why) = unfit_root(account) {
+            let (user, root) = (account.name.clone(), account.root.clone());
+            return Err(PrepareError::Home { user, root, why });
+        }
         let top = make_and_open(account).map_err(failed)?;
         if std::fs::canonicalize(&account.root).is_ok_and(|real| real != account.root) {
             let why = "a symbolic link leads elsewhere since the settings were read: run `sshomed reload`";

@@ -1,7 +1,7 @@
 //! Opening one home, and why it could not be.
 
 use super::{Error, Homes, Result, STAGING};
-use crate::accounts::{Access, Account};
+use crate::accounts::{Access, Account, unfit_root};
 use crate::config::shown;
 use crate::permission::{self, READ, WRITE};
 use rustix::fd::OwnedFd;
@@ -101,6 +101,9 @@ pub(super) fn make_and_open(account: &Account) -> Result<OwnedFd> {
 /// Why a home could not be served, if it could not, as far as that can be told without changing anything.
 #[must_use]
 pub fn examine_home(account: &Account) -> Option<String> {
+    if let Some(why) = unfit_root(account) {
+        return Some(why);
+    }
     let (root, access) = (&account.root, access(account));
     match lacking(root, access) {
         Some(Errno::NOENT) if account.make_root && !root.exists() => None,

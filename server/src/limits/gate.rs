@@ -89,7 +89,8 @@ impl Gate {
 
     /// Lifts the penalty of an address or a network, or of `all`. Returns those that had one.
     pub fn forgive(&self, which: &str) -> Vec<String> {
-        let source = which.parse().ok().map(|address: IpAddr| Source::of(address).to_string());
+        let address = which.strip_suffix("/64").unwrap_or(which);
+        let source = address.parse().ok().map(|address: IpAddr| Source::of(address).to_string());
         let source = source.as_deref().unwrap_or(which);
         self.counts().penalties.forgive(|penalised| which == "all" || penalised == source)
     }

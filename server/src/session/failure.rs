@@ -3,6 +3,7 @@
 use crate::audit::{Audit, shown, strangers_name};
 use crate::metrics::Metrics;
 use russh::Error;
+use russh::keys::{ssh_encoding, ssh_key};
 use std::net::SocketAddr;
 
 /// How much of what a stranger sent is logged, in bytes.
@@ -48,7 +49,7 @@ pub(super) fn before_login(
         }
         Some(error) if !opening.is_empty() => {
             if has_line {
-                let why = shown(error.to_string().as_bytes());
+                let why = shown(reason(error).as_bytes());
                 tracing::info!(%peer, why, "connection failed before a login");
             }
             "protocol"
@@ -73,14 +74,58 @@ pub(super) fn during_login(
     metrics: &Metrics,
 ) {
     if audit.has_line() {
-        let (user, why) = (user.map(strangers_name), shown(error.to_string().as_bytes()));
+        let (user, why) = (user.map(strangers_name), shown(reason(error).as_bytes()));
         tracing::info!(%peer, user, why, "connection failed during a login");
     }
     metrics.ended_without_login("protocol");
+}
+
+/// What the client sent that ended the connection. russh gives the words of its decoder, which sound like a fault of
+/// the server's.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::SshKey(ssh_key::Error::Encoding(error)) => undecodable("a key or a signature", error),
+        Error::SshKey(error) => format!("a key or a signature that the client sent is not accepted: {error}"),
+        Error::SshEncoding(error) => undecodable("a message, key or password", error),
+        Error::Utf8(error) => format!("a text that the client sent is not UTF-8: {error}"),
+        other => other.to_string(),
+    }
+}
+
+fn undecodable(what: &str, error: &ssh_encoding::Error) -> String {
+    let detail = match error {
+        ssh_encoding::Error::Overflow | ssh_encoding::Error::Length => "a length in it is wrong".to_owned(),
+        ssh_encoding::Error::CharacterEncoding => "it is not UTF-8".to_owned(),
+        other => other.to_string(),
+    };
+    format!("{what} that the client sent cannot be decoded: {detail}")
 }
 
 fn list(names: &[String]) -> String {
     let joined = names.join(",");
     let start = joined.as_bytes().get(..MAX_LIST).unwrap_or(joined.as_bytes());
     shown(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_client_sent_is_blamed_and_not_the_server() {
+        let key = |error| Error::SshKey(ssh_key::Error::Encoding(error));
+        for (error, want) in [
+            (
+                key(ssh_encoding::Error::Overflow),
+                "a key or a signature that the client sent cannot be decoded: a length in it is wrong",
+            ),
+            (
+                Error::SshEncoding(ssh_encoding::Error::CharacterEncoding),
+                "a message, key or password that the client sent cannot be decoded: it is not UTF-8",
+            ),
+            (Error::Inconsistent, "Inconsistent state of the protocol"),
+        ] {
+            assert_eq!(reason(&error), want);
+        }
+    }
 }

@@ -15,7 +15,7 @@ fn host_keys_are_private_ed25519_and_not_encrypted() {
     put(&text, 0o640);
     assert_eq!(
         complaints(&dir, &[]),
-        ["2: server.host-keys: key can be read by other users of this machine: chmod 600 key"]
+        ["2: server.host-keys: key can be read by other users of this machine: chmod 600 DIR/key"]
     );
     put("junk", 0o600);
     let junk = complaints(&dir, &[]);
@@ -24,13 +24,14 @@ fn host_keys_are_private_ed25519_and_not_encrypted() {
         "{junk:?}"
     );
     assert!(junk[0].contains("restore it from a backup"), "{junk:?}");
+    put("", 0o600);
+    assert!(complaints(&dir, &[])[0].contains("OpenSSH's format: it is empty; "));
     put(&format!("\u{feff}{}", text.as_str()), 0o600);
     let mark = complaints(&dir, &[]);
     assert!(mark[0].starts_with("2: server.host-keys: key begins with a byte order mark"), "{mark:?}");
     // What it says to do mends it.
-    let command = mark[0].split("put there: ").last().unwrap();
-    let done =
-        std::process::Command::new("sh").args(["-c", command]).current_dir(dir.path()).status().unwrap();
+    let command = mark[0].split("put there: ").last().unwrap().replace("DIR", dir.path().to_str().unwrap());
+    let done = std::process::Command::new("sh").args(["-c", &command]).status().unwrap();
     assert!(done.success() && complaints(&dir, &[]).is_empty(), "{command}");
     let other =
         PrivateKey::random(&mut rand::rng(), Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP256 });
@@ -46,7 +47,7 @@ fn host_keys_are_private_ed25519_and_not_encrypted() {
     assert_eq!(
         complaints(&dir, &[]),
         [
-            "2: server.host-keys: key has a passphrase, which nobody could type when the server starts: remove it with ssh-keygen -p -f key"
+            "2: server.host-keys: key has a passphrase, which nobody could type when the server starts: remove it with ssh-keygen -p -f DIR/key"
         ]
     );
 }

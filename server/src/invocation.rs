@@ -1,0 +1,87 @@
+//! How this process was called, for messages that name the command again.
+
+use rustix::process::{Uid, geteuid};
+use sshome_wire::display::Escaped;
+use std::env;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What this process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A server that serves, also one within another program.
+    Server,
+    /// A server that starts.
+    Start,
+    /// `sshomed check`: a command that finds out whether a server could start as this account.
+    Check,
+    /// Any other command of the administrator's.
+    Command,
+}
+
+static BEGUN: OnceLock<(Role, Uid)> = OnceLock::new();
+
+static SERVES: AtomicBool = AtomicBool::new(false);
+
+/// Notes what this process is, and the account that started it. Without it, the process is a server.
+pub fn begin(role: Role) {
+    // The first one counts: a process is one thing.
+    let _ = BEGUN.set((role, geteuid()));
+}
+
+/// Notes that the server has started.
+pub(crate) fn serves() {
+    SERVES.store(true, Ordering::Relaxed);
+}
+
+/// What this process is. Once it has become another account, it stands for a server.
+pub(crate) fn role() -> Role {
+    match BEGUN.get() {
+        Some((role, account)) if *account == geteuid() && !SERVES.load(Ordering::Relaxed) => *role,
+        _ => Role::Server,
+    }
+}
+
+/// The command line of this process as another account would give it: `sudo -u ann sshomed status`.
+pub(crate) fn as_account(account: &str) -> String {
+    let words = env::args_os().map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>();
+    prefixed(account, geteuid().is_root(), &words.join(" "))
+}
+
+fn prefixed(account: &str, is_root: bool, line: &str) -> String {
+    match (account, is_root) {
+        ("root", _) => format!("sudo {line}"),
+        (account, true) => format!("runuser -u {account} -- {line}"),
+        (account, false) => format!("sudo -u {account} {line}"),
+    }
+}
+
+/// A word as a shell reads it, harmless on a terminal.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", Escaped(word.replace('\'', "'\\''").as_bytes())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_given_as_another_account() {
+        for (account, is_root, want) in [
+            ("root", false, "sudo sshomed status"),
+            ("ann", false, "sudo -u ann sshomed status"),
+            ("ann", true, "runuser -u ann -- sshomed status"),
+        ] {
+            assert_eq!(prefixed(account, is_root, "sshomed status"), want);
+        }
+        for (word, want) in
+            [("/srv/sshome", "/srv/sshome"), ("10 MiB", "'10 MiB'"), ("", "''"), ("a'b", "'a'\\''b'")]
+        {
+            assert_eq!(quoted(word), want);
+        }
+    }
+}
