@@ -265,6 +265,29 @@ async fn a_local_directory_that_is_missing_is_named() {
         let said = format!("sshome: {what}: there is no directory ");
         assert!(failed.err().starts_with(&said) && failed.err().contains("/work/none here"), "{failed}");
     }
+    // What is below it has no failures of its own.
+    fs::create_dir_all(host.home("ann").join("d/sub/deep")).unwrap();
+    symlink("f", host.home("ann").join("d/sub/link")).unwrap();
+    fs::write(client.work().join("file"), "").unwrap();
+    let failed = client.run(["get", "-r", "d", "file"]).unwrap();
+    assert!(failed.err().starts_with("sshome: /d: ") && failed.err().lines().count() == 1, "{failed}");
+    assert!(
+        failed.err().contains("no directory has its name here: ") && failed.err().contains("/work/file;"),
+        "{failed}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_special_file_that_is_named_is_a_failure() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    for folder in [client.work(), host.home("ann")] {
+        mknodat(CWD, folder.join("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    }
+    for arguments in [["put", "fifo"], ["put", "/dev/zero"], ["get", "fifo"]] {
+        let failed = client.run(arguments).unwrap();
+        assert!(failed.code == Some(1) && failed.err().contains("regular file"), "{failed}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

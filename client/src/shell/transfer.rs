@@ -165,8 +165,23 @@ fn one_line_per_cause(failures: &[Failure]) -> Vec<Option<String>> {
 /// What failures of one cause have in common: all but their names and numbers.
 fn cause(Failure { what, why, status }: &Failure) -> (Option<u16>, String) {
     let name = what.rsplit('/').next().filter(|name| !name.is_empty());
-    let why = why.replace(what.as_str(), "").replace(name.unwrap_or(what), "");
+    let why = without(&without(why, what), name.unwrap_or(what));
     (status.map(Status::code), why.replace(|c: char| c.is_ascii_digit(), ""))
+}
+
+/// A text without a name in it, where that is no part of another word.
+fn without(text: &str, name: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(name).filter(|_| !name.is_empty()) {
+        out.push_str(before);
+        let is_part = before.ends_with(char::is_alphanumeric) || after.starts_with(char::is_alphanumeric);
+        if is_part {
+            out.push_str(name);
+        }
+        rest = after;
+    }
+    out + rest
 }
 
 pub(super) fn shown(failure: &Failure) -> String {
@@ -245,6 +260,10 @@ mod tests {
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(lines[0].contains("/no/x/f0: ") && lines[0].ends_with("; and 299 more for the same reason"));
         assert!(lines[1].contains("disk full") && lines[2].ends_with("; and 4 more for the same reason"));
+        // A name that is a letter of the text changes nothing.
+        let letters =
+            ["a", "n", "c", "r"].map(|name| failure(name.into(), "cannot write it", Status::Failed));
+        assert_eq!(one_line_per_cause(&letters).into_iter().flatten().count(), 1);
         // A few are told one by one.
         assert_eq!(one_line_per_cause(&failures[..3]).into_iter().flatten().count(), 3);
     }

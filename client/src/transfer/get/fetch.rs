@@ -2,13 +2,16 @@
 
 use super::download::{Download, Numbers};
 use super::part::Known;
+use super::plan::Place;
 use super::writer::{Event, Writer};
 use crate::conversation::{ConversationError, batch, unexpected};
+use crate::names;
 use crate::transfer::pool::{Share, Taken};
 use crate::transfer::reconnect::Reached;
 use crate::transfer::{Context, Failure, Summary};
 use sshome_wire::{Frame, Header, Request};
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
@@ -55,7 +58,8 @@ pub(super) async fn fetch(
         let (claims, observer) = (Arc::clone(&download.claims), ctx.progress.observer());
         spawn_writer(move || Writer::new(plan, options, claims, full, observer))
     };
-    let batch = Batch { events: Vec::new(), bytes: 0, queue, full: Arc::clone(&download.full) };
+    let directory = download.plan.places.first().map(Place::local).unwrap_or_default();
+    let batch = Batch { events: Vec::new(), bytes: 0, queue, full: Arc::clone(&download.full), directory };
     let mut fetching = Fetching {
         download,
         share,
@@ -255,6 +259,8 @@ struct Batch {
     queue: mpsc::Sender<Vec<Event>>,
     /// The local disk is full, says the writer.
     full: Arc<AtomicBool>,
+    /// A directory on that disk.
+    directory: PathBuf,
 }
 
 impl Batch {
@@ -278,9 +284,11 @@ impl Batch {
             return Ok(());
         }
         if self.full.load(Ordering::Relaxed) {
-            let words =
-                "the local disk is full, so the rest was not fetched; what was whole by then is saved";
-            return Err(ConversationError::Local(words.into()));
+            let directory = names::shown(&self.directory);
+            return Err(ConversationError::Local(format!(
+                "{directory}: the local disk is full, and the rest was not fetched; make room and give the same \
+                 command again: files that are whole are saved, and a partial one is resumed"
+            )));
         }
         self.bytes = 0;
         let events = std::mem::take(&mut self.events);

@@ -125,10 +125,13 @@ impl Get<'_> {
         let mut summary = Summary::default();
         summary.skipped.extend(plan.skipped.drain(..));
         summary.failures.extend(plan.failures.drain(..));
-        let plan = Arc::new(plan);
+        let mut plan = Arc::new(plan);
         let (preparing, preserve) = (Arc::clone(&plan), self.options.preserve);
         let mut prepared = blocking(move || prepare::prepare(&preparing, preserve)).await?;
         summary.failures.extend(prepared.failures.drain(..));
+        if let Some(plan) = Arc::get_mut(&mut plan) {
+            plan.links.retain(|link| !prepared.unusable.contains(&link.place));
+        }
         let in_the_way =
             async |ctx: &mut Context<'_>, _: &mut Retries| prepare::in_the_way(ctx, &plan, &prepared).await;
         summary.failures.extend(retries.persist(ctx, in_the_way).await?);

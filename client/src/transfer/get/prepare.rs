@@ -23,6 +23,8 @@ pub(super) struct Prepared {
     directories: Vec<usize>,
     /// Directories of trees, by their numbers in the plan, and whether they were opened to be filled.
     pub(super) folders: Vec<(usize, bool)>,
+    /// Directories in which nothing can be stored, by their numbers in the plan. Their failures say so.
+    pub(super) unusable: HashSet<usize>,
     pub(super) failures: Vec<Failure>,
 }
 
@@ -31,29 +33,9 @@ pub(super) struct Prepared {
 pub(super) fn prepare(plan: &Arc<Plan>, preserve: bool) -> Prepared {
     let mut store = Store::new(Arc::clone(plan));
     let mut prepared = Prepared::default();
-    let mut unusable = HashMap::new();
-    for (number, place) in plan.places.iter().enumerate() {
-        match store.make(number, preserve) {
-            // What the user named is no part of a tree.
-            Ok(_) if place.below.is_empty() => {}
-            Ok(opened) => prepared.folders.push((number, opened)),
-            Err(error) => {
-                let why = unusable_because(place, &error);
-                // A tree is told of as a whole, and files that were named one by one.
-                if place.attributes.is_some() {
-                    let why = format!("{why}; nothing in it was fetched");
-                    prepared.failures.push(Failure::of(place.remote.as_bytes(), why));
-                }
-                unusable.insert(number, why);
-            }
-        }
-    }
-    let is_of_a_tree = |number: usize| plan.places.get(number).is_none_or(|place| place.attributes.is_some());
+    make_directories(plan, &mut store, &mut prepared, preserve);
     for (number, file) in plan.files.iter().enumerate() {
-        if let Some(why) = unusable.get(&file.place) {
-            if !is_of_a_tree(file.place) {
-                prepared.failures.push(plan.failure(number, why.as_str()));
-            }
+        if prepared.unusable.contains(&file.place) {
             continue;
         }
         match look(&mut store, plan, file) {
@@ -76,11 +58,48 @@ pub(super) fn prepare(plan: &Arc<Plan>, preserve: bool) -> Prepared {
     prepared
 }
 
+fn make_directories(plan: &Plan, store: &mut Store, prepared: &mut Prepared, preserve: bool) {
+    let mut unusable = HashSet::new();
+    for (number, place) in plan.places.iter().enumerate() {
+        let local = place.local();
+        // The failure of the directory above it was told.
+        let is_told =
+            place.attributes.is_some() && local.parent().is_some_and(|above| unusable.contains(above));
+        let made = if is_told { Err(io::ErrorKind::NotFound.into()) } else { store.make(number, preserve) };
+        match made {
+            // What the user named is no part of a tree.
+            Ok(_) if place.below.is_empty() => {}
+            Ok(opened) => prepared.folders.push((number, opened)),
+            Err(error) => {
+                if !is_told {
+                    prepared.failures.extend(unusable_because(plan, number, &error));
+                }
+                prepared.unusable.insert(number);
+                unusable.insert(local);
+            }
+        }
+    }
+}
+
+/// The failures that follow from a local directory in which nothing can be stored: of a tree as a whole, or of the
+/// files that were named one by one.
+fn unusable_because(plan: &Plan, number: usize, error: &io::Error) -> Vec<Failure> {
+    let Some(place) = plan.places.get(number) else { return Vec::new() };
+    let why = why_unusable(place, error);
+    if place.attributes.is_some() {
+        return vec![Failure::of(place.remote.as_bytes(), format!("{why}; nothing in it was fetched"))];
+    }
+    let files = plan.files.iter().enumerate().filter(|(_, file)| file.place == number);
+    files.map(|(file, _)| plan.failure(file, why.as_str())).collect()
+}
+
 /// Why nothing can be stored in a local directory.
-fn unusable_because(place: &Place, error: &io::Error) -> String {
+fn why_unusable(place: &Place, error: &io::Error) -> String {
     let directory = names::shown(&place.local());
     match error.kind() {
-        io::ErrorKind::NotADirectory => format!("{directory} is no directory here"),
+        io::ErrorKind::NotADirectory => {
+            format!("something that is no directory has its name here: {directory}")
+        }
         io::ErrorKind::NotFound if !place.base.is_dir() => {
             format!("there is no directory {} here", names::shown(&place.base))
         }

@@ -160,6 +160,10 @@ impl Walk {
                 Ok(target) => Item::Link { from, to, target: path_bytes(&target).to_vec(), within },
                 Err(error) => Item::Failed(unreadable(&from, &error)),
             },
+            _ if within.is_none() => {
+                let why = "it is no regular file; put - NAME sends what standard input has";
+                Item::Failed(Failure::of(path_bytes(&from), why))
+            }
             _ => Item::Skipped(Failure::of(path_bytes(&from), "it is no regular file")),
         }
     }
