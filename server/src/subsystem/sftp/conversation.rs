@@ -3,9 +3,9 @@
 use super::attributes::Names;
 use super::handles::Handles;
 use super::job::Job;
+use super::outcome::Outcome;
 use super::output::Output;
 use super::refused::Refused;
-use super::request::Outcome;
 use super::symlink_order::SymlinkOrder;
 use crate::operations::User;
 use crate::subsystem::driver::{self, Turn};

@@ -4,8 +4,8 @@ use super::attributes::{attributes, wanted};
 use super::conversation::Conversation;
 use super::handles::Open;
 use super::job::Job;
+use super::outcome::{Handled, Outcome, at, done};
 use super::refused::Refused;
-use super::request::{Handled, Outcome, at, done};
 use crate::operations::{OpenFile, OpenMode};
 use sshome_wire::sftp::{Attributes, Data, MAX_DATA, OpenFlags, Response};
 

@@ -2,13 +2,12 @@
 
 use super::attributes::attributes;
 use super::conversation::Conversation;
+use super::folder::Folder;
 use super::handles::Open;
+use super::outcome::{Handled, Outcome, at, done};
 use super::refused::Refused;
-use super::request::{Handled, Outcome, at, done};
-use crate::home::Attributes as Entry;
-use crate::operations::{self, Directory, User};
+use crate::operations;
 use crate::subsystem::long::Lines;
-use rustix::fs::Stat;
 use sshome_wire::sftp::{Attributes, Name, Response};
 
 /// Entries that one READDIR is answered with, at the most.
@@ -16,33 +15,6 @@ const BATCH: usize = 128;
 
 /// An answer is closed when its names have about this many bytes.
 const FULL: usize = 64 << 10;
-
-/// A directory that is being read. `.` and `..` come first, as other servers have them.
-pub(super) struct Folder {
-    directory: Directory,
-    dots: &'static [&'static [u8]],
-}
-
-impl Folder {
-    fn open(user: &User, path: &sshome_wire::RemotePath) -> Result<Folder, Refused> {
-        Ok(Folder { directory: operations::open_directory(user, path)?, dots: &[b".", b".."] })
-    }
-
-    pub(super) fn stat(&self) -> Result<Stat, Refused> {
-        Ok(self.directory.stat()?)
-    }
-
-    fn next_entry(&mut self, user: &User) -> Result<Option<Entry>, Refused> {
-        let Some((dot, rest)) = self.dots.split_first() else { return Ok(self.directory.next_entry()?) };
-        self.dots = rest;
-        let stat = match *dot {
-            b"." => self.stat()?,
-            // By its path: only that ends at the home's top.
-            dot => operations::stat(user, &self.directory.path().join(dot)?, true)?.stat,
-        };
-        Ok(Some(Entry { name: dot.to_vec(), stat, target: Vec::new() }))
-    }
-}
 
 impl Conversation {
     pub(super) fn opendir(&mut self, path: &[u8]) -> Handled {

@@ -1,4 +1,4 @@
-use super::folders::Folder;
+use super::folder::Folder;
 use super::refused::Refused;
 use crate::operations::OpenFile;
 use bytes::Bytes;

@@ -2,8 +2,8 @@
 //! and other sessions have their turns.
 
 use super::handles::Handles;
+use super::outcome::{Handled, Outcome, at, done};
 use super::refused::Refused;
-use super::request::{Handled, Outcome, at, done};
 use crate::operations::{Algorithm, CopyData, FileDigest, OpenFile, OpenMode, Range, User};
 use bytes::Bytes;
 use sshome_wire::sftp::{CheckFile, CheckedFile, StatusCode, Subject};

@@ -2,8 +2,8 @@
 
 use super::attributes::{attributes, wanted};
 use super::conversation::Conversation;
+use super::outcome::{Handled, Outcome, at, done};
 use super::refused::Refused;
-use super::request::{Handled, Outcome, at, done};
 use super::symlink_order::SymlinkOrder;
 use crate::operations;
 use bytes::Bytes;

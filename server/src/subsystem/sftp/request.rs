@@ -1,24 +1,11 @@
 //! From each request to what does it: its line in the log, and the call.
 
 use super::conversation::Conversation;
-use super::job::Job;
-use super::refused::Refused;
+use super::outcome::Handled;
 use crate::operations::OpenFile;
-use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
-use sshome_wire::sftp::{Extended, Request, Response, StatusCode, Subject};
+use sshome_wire::sftp::{Extended, Request, Subject};
 use std::time::Instant;
-
-/// What comes of a request at once.
-pub(super) enum Outcome {
-    Response(Response),
-    /// It is answered: its data are put out already.
-    Sent,
-    /// It takes long.
-    Job(Box<Job>),
-}
-
-pub(super) type Handled = Result<Outcome, Refused>;
 
 impl Conversation {
     /// Takes one request up.
@@ -67,21 +54,6 @@ impl Conversation {
             tracing::debug!(user = self.user.name(), request = name, path = %Escaped(path), "request");
         }
     }
-}
-
-/// The path that a client means. There is no working directory: a relative path begins at the top. An empty one
-/// is none, as for the kernel.
-pub(super) fn at(path: &[u8]) -> Result<RemotePath, Refused> {
-    match path {
-        b"" => Err(Refused::new(StatusCode::NoSuchFile, "an empty path names nothing; . is the home")),
-        path => Ok(RemotePath::root().join(path)?),
-    }
-}
-
-/// The answer of what was done.
-pub(super) fn done() -> Outcome {
-    let message = bytes::Bytes::from_static(StatusCode::Ok.words().as_bytes());
-    Outcome::Response(Response::Status { code: StatusCode::Ok, message })
 }
 
 /// How the metrics name a request.

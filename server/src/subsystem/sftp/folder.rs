@@ -1,0 +1,33 @@
+//! A directory that an SFTP client has open.
+
+use super::refused::Refused;
+use crate::home::Attributes as Entry;
+use crate::operations::{self, Directory, User};
+use rustix::fs::Stat;
+
+/// A directory that is being read. `.` and `..` come first, as other servers have them.
+pub(super) struct Folder {
+    directory: Directory,
+    dots: &'static [&'static [u8]],
+}
+
+impl Folder {
+    pub(super) fn open(user: &User, path: &sshome_wire::RemotePath) -> Result<Folder, Refused> {
+        Ok(Folder { directory: operations::open_directory(user, path)?, dots: &[b".", b".."] })
+    }
+
+    pub(super) fn stat(&self) -> Result<Stat, Refused> {
+        Ok(self.directory.stat()?)
+    }
+
+    pub(super) fn next_entry(&mut self, user: &User) -> Result<Option<Entry>, Refused> {
+        let Some((dot, rest)) = self.dots.split_first() else { return Ok(self.directory.next_entry()?) };
+        self.dots = rest;
+        let stat = match *dot {
+            b"." => self.stat()?,
+            // By its path: only that ends at the home's top.
+            dot => operations::stat(user, &self.directory.path().join(dot)?, true)?.stat,
+        };
+        Ok(Some(Entry { name: dot.to_vec(), stat, target: Vec::new() }))
+    }
+}

@@ -1,0 +1,32 @@
+//! The outcome of a request, and what all handlers of requests share.
+
+use super::job::Job;
+use super::refused::Refused;
+use sshome_wire::RemotePath;
+use sshome_wire::sftp::{Response, StatusCode};
+
+/// The outcome of a request's first step.
+pub(super) enum Outcome {
+    Response(Response),
+    /// It is answered: its data are put out already.
+    Sent,
+    /// It takes long.
+    Job(Box<Job>),
+}
+
+pub(super) type Handled = Result<Outcome, Refused>;
+
+/// The path that a client means. There is no working directory: a relative path begins at the top. An empty one
+/// is none, as for the kernel.
+pub(super) fn at(path: &[u8]) -> Result<RemotePath, Refused> {
+    match path {
+        b"" => Err(Refused::new(StatusCode::NoSuchFile, "an empty path names nothing; . is the home")),
+        path => Ok(RemotePath::root().join(path)?),
+    }
+}
+
+/// The answer of what was done.
+pub(super) fn done() -> Outcome {
+    let message = bytes::Bytes::from_static(StatusCode::Ok.words().as_bytes());
+    Outcome::Response(Response::Status { code: StatusCode::Ok, message })
+}
