@@ -23,10 +23,11 @@ mod place;
 mod remove;
 mod rename;
 mod room;
+mod set_attributes;
 mod space;
 mod upload;
 
-pub use attributes::{SetAttributes, set_attributes};
+pub use attributes::set_attributes;
 pub use browse::{Directory, Listing, change_directory, enter_directory, open_directory, stat};
 pub use copy::Copy;
 pub use copy_data::CopyData;
@@ -44,6 +45,7 @@ pub use part::{CheckedPart, PartCheck, StreamLeft, discard, find_stream, parts, 
 pub use place::{Placement, place};
 pub use remove::{Removal, remove};
 pub use rename::{rename, rename_exact};
+pub use set_attributes::SetAttributes;
 pub use space::{Space, space};
 pub use upload::Upload;
 

@@ -1,10 +1,10 @@
 //! A file that is written beside the one that it will replace.
 
-use super::super::attributes::SetAttributes;
 use super::super::error::{Context, of_parent};
-use super::super::{Error, NEW_FILE, Placement, Result, User, check_mount, room};
+use super::super::{Error, NEW_FILE, Placement, Result, SetAttributes, User, check_mount, room};
 use super::base::Base;
-use super::{OpenMode, end_of, write_all};
+use super::io::{end_of, read_at, write_all};
+use super::mode::OpenMode;
 use crate::audit::Transfer;
 use crate::home::{self, Location, Permissions, Staged, Stamp, length};
 use crate::quota::Reservation;
@@ -63,7 +63,7 @@ impl Atomic {
 
     /// Reads what was written; only of a file that was opened to be emptied.
     pub(super) fn read(&self, offset: u64, buffer: &mut Vec<u8>, most: usize) -> rustix::io::Result<usize> {
-        super::read_at(self.draft().staged.file(), offset, buffer, most)
+        read_at(self.draft().staged.file(), offset, buffer, most)
     }
 
     pub(super) fn write(&self, path: &RemotePath, offset: Option<u64>, data: &[&[u8]]) -> Result<()> {

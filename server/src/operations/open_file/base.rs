@@ -126,7 +126,7 @@ fn copy_chunk(from: &File, to: &File, range: Range<u64>) -> rustix::io::Result<u
     let mut buffer = vec![0; wanted];
     let read = rustix::io::pread(from, &mut buffer[..], range.start)?;
     buffer.truncate(read);
-    super::write_all(to, range.start, &[&buffer])?;
+    super::io::write_all(to, range.start, &[&buffer])?;
     Ok(read as u64)
 }
 

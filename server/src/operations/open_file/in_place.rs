@@ -1,9 +1,9 @@
 //! A file that is read and written where it is.
 
-use super::super::attributes::SetAttributes;
 use super::super::error::{Context, of_parent};
-use super::super::{Error, NEW_FILE, Result, User, hold};
-use super::{OpenMode, end_of, write_all};
+use super::super::{Error, NEW_FILE, Result, SetAttributes, User, hold};
+use super::io::{end_of, read_at, write_all};
+use super::mode::OpenMode;
 use crate::home::{self, Location, Names, Stamp, length};
 use crate::quota::{Change, ContentChange, Exceeded, Held};
 use rustix::fs::{Gid, OFlags, Stat};
@@ -57,7 +57,7 @@ impl InPlace {
     }
 
     pub(super) fn read(&self, offset: u64, buffer: &mut Vec<u8>, most: usize) -> rustix::io::Result<usize> {
-        super::read_at(&self.file, offset, buffer, most)
+        read_at(&self.file, offset, buffer, most)
     }
 
     /// Writes at the offset, or at the end where there is none.

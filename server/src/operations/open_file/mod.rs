@@ -3,70 +3,25 @@
 mod atomic;
 mod base;
 mod in_place;
+mod io;
+mod mode;
 mod traffic;
 
-use super::attributes::SetAttributes;
+pub use mode::OpenMode;
+
 use super::error::Context;
-use super::{Error, Result, User, place};
+use super::{Error, Result, SetAttributes, User, place};
 use crate::accounts::SftpUploads;
 use crate::home::{DescriptorPermit, HomeRoot};
 use crate::quota::FileId;
 use atomic::Atomic;
 use in_place::InPlace;
+
 use rustix::fs::Stat;
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
-use std::fs::File;
-use std::io::IoSlice;
 use std::sync::Arc;
 use traffic::Traffic;
-
-/// How a file is to be opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpenMode {
-    /// To be read.
-    pub read: bool,
-    /// To be written to.
-    pub write: bool,
-    /// To be written to at its end, whatever offset is given.
-    pub append: bool,
-    /// Made if it is missing.
-    pub create: bool,
-    /// Emptied if it is there.
-    pub truncate: bool,
-    /// With `create`: refused if anything is there, be it a link.
-    pub exclusive: bool,
-    /// A new file's permissions.
-    pub mode: Option<u32>,
-}
-
-impl OpenMode {
-    /// Of a file that is only read.
-    pub const READ: OpenMode = OpenMode {
-        read: true,
-        write: false,
-        append: false,
-        create: false,
-        truncate: false,
-        exclusive: false,
-        mode: None,
-    };
-
-    fn writes(self) -> bool {
-        self.write || self.append
-    }
-
-    fn changes(self) -> bool {
-        self.writes() || self.create || self.truncate
-    }
-
-    /// Whether this is an upload, which can be staged. Who may make the file writes all of it, as a rule, be it
-    /// over the old content: scp sets the length at the end. What is read as well is an upload only if it is
-    /// emptied.
-    fn is_upload(self) -> bool {
-        self.write && self.create && (self.truncate || !self.read)
-    }
-}
 
 /// A file that is open. It has its length booked with each write, and counts until it is closed, also
 /// when its name goes. Every function takes it shared, so that one handle can be read and written at a
@@ -297,47 +252,4 @@ impl OpenFile {
             .map(drop)
             .map_err(|exceeded| Error::Quota { path: self.path.clone(), exceeded })
     }
-}
-
-/// Where a write ends, in bytes from the file's first.
-fn end_of(offset: u64, data: &[&[u8]]) -> rustix::io::Result<u64> {
-    let length = data.iter().map(|piece| piece.len() as u64).sum();
-    let end = offset.checked_add(length).filter(|end| i64::try_from(*end).is_ok());
-    end.ok_or(Errno::FBIG)
-}
-
-/// Reads up to `most` bytes at `offset` behind what `buffer` holds, and no more than its capacity.
-fn read_at(file: &File, offset: u64, buffer: &mut Vec<u8>, most: usize) -> rustix::io::Result<usize> {
-    let before = buffer.len();
-    let most = most.min(buffer.capacity() - before);
-    if most == 0 || i64::try_from(offset).is_err() {
-        return Ok(0);
-    }
-    if most == buffer.capacity() - before {
-        return rustix::io::pread(file, rustix::buffer::spare_capacity(buffer), offset);
-    }
-    // No more is read than was asked for; without `unsafe` that wants zeros to read over.
-    buffer.resize(before + most, 0);
-    let read = rustix::io::pread(file, buffer.get_mut(before..).unwrap_or_default(), offset);
-    buffer.truncate(before + read.unwrap_or(0));
-    read
-}
-
-fn write_all(file: &File, mut offset: u64, data: &[&[u8]]) -> rustix::io::Result<()> {
-    // As many pieces as the kernel takes at a time.
-    for pieces in data.chunks(1024) {
-        let mut pieces: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-        let mut left = &mut pieces[..];
-        // Pieces of no bytes are passed over.
-        IoSlice::advance_slices(&mut left, 0);
-        while !left.is_empty() {
-            let written = rustix::io::pwritev(file, left, offset)?;
-            if written == 0 {
-                return Err(Errno::IO);
-            }
-            offset += written as u64;
-            IoSlice::advance_slices(&mut left, written);
-        }
-    }
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! What becomes of an open file: the bytes that went through it, and the first change of it that failed.
 
 use super::super::{Error, Result, User};
-use super::OpenMode;
+use super::mode::OpenMode;
 use crate::audit::Transfer;
 use crate::metrics::Direction;
 use sshome_wire::RemotePath;

@@ -1,0 +1,54 @@
+//! Reading and writing at an offset.
+
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::IoSlice;
+
+/// Where a write ends, in bytes from the file's first.
+pub(super) fn end_of(offset: u64, data: &[&[u8]]) -> rustix::io::Result<u64> {
+    let length = data.iter().map(|piece| piece.len() as u64).sum();
+    let end = offset.checked_add(length).filter(|end| i64::try_from(*end).is_ok());
+    end.ok_or(Errno::FBIG)
+}
+
+/// Reads up to `most` bytes at `offset` behind what `buffer` holds, and no more than its capacity.
+pub(super) fn read_at(
+    file: &File,
+    offset: u64,
+    buffer: &mut Vec<u8>,
+    most: usize,
+) -> rustix::io::Result<usize> {
+    let before = buffer.len();
+    let most = most.min(buffer.capacity() - before);
+    if most == 0 || i64::try_from(offset).is_err() {
+        return Ok(0);
+    }
+    if most == buffer.capacity() - before {
+        return rustix::io::pread(file, rustix::buffer::spare_capacity(buffer), offset);
+    }
+    // No more is read than was asked for; without `unsafe` that wants zeros to read over.
+    buffer.resize(before + most, 0);
+    let read = rustix::io::pread(file, buffer.get_mut(before..).unwrap_or_default(), offset);
+    buffer.truncate(before + read.unwrap_or(0));
+    read
+}
+
+/// Writes all of `data` from `offset` on.
+pub(super) fn write_all(file: &File, mut offset: u64, data: &[&[u8]]) -> rustix::io::Result<()> {
+    // As many pieces as the kernel takes at a time.
+    for pieces in data.chunks(1024) {
+        let mut pieces: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut left = &mut pieces[..];
+        // Pieces of no bytes are passed over.
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            let written = rustix::io::pwritev(file, left, offset)?;
+            if written == 0 {
+                return Err(Errno::IO);
+            }
+            offset += written as u64;
+            IoSlice::advance_slices(&mut left, written);
+        }
+    }
+    Ok(())
+}
