@@ -9,6 +9,7 @@ mod handler;
 mod memory;
 mod rate;
 mod sessions;
+mod shared;
 mod socket;
 mod watch;
 mod way;
@@ -16,17 +17,13 @@ mod way;
 pub use memory::Memory;
 pub use rate::Rates;
 pub use sessions::{Session, Sessions};
+pub use shared::Shared;
 pub use socket::tune;
 
-use crate::auth::Authenticator;
 use crate::config::Config;
-use crate::home::Homes;
 use crate::host_key::{self, HostKeyError};
-use crate::limits::{Entry, Gate};
-use crate::metrics::Metrics;
-use crate::quota::Ledgers;
-use crate::subsystem::Threads;
-use arc_swap::{ArcSwap, ArcSwapOption};
+use crate::limits::Entry;
+use arc_swap::ArcSwap;
 use backlog::Backlog;
 use handler::{Connection, TransportError};
 use russh::keys::{HashAlg, PrivateKey};
@@ -48,38 +45,6 @@ const SHUTTING_DOWN: &str = "the server is shutting down";
 
 /// How long a client may take to hear why it is sent away, and then to hang up.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// What all connections of a server share.
-pub struct Shared {
-    /// The settings that hold now.
-    pub config: ArcSwap<Config>,
-    /// Where the server listens, with the real ports.
-    pub listen: Vec<SocketAddr>,
-    /// Why the settings in the file do not apply; `None` if they do.
-    pub refused: ArcSwapOption<String>,
-    /// Who may log in.
-    pub authenticator: Authenticator,
-    /// Their homes.
-    pub homes: Homes,
-    /// Their books.
-    pub ledgers: Ledgers,
-    /// Who may connect, and how often.
-    pub gate: Arc<Gate>,
-    /// How fast their bytes may go.
-    pub rates: Rates,
-    /// How many bytes are held for them.
-    pub memory: Memory,
-    /// The sessions that are open.
-    pub sessions: Arc<Sessions>,
-    /// What has happened, in numbers.
-    pub metrics: Arc<Metrics>,
-    /// Where what clients ask for is done.
-    pub threads: Threads,
-    /// Cancelled when the server is to end: no new work.
-    pub stopping: CancellationToken,
-    /// Cancelled when the server ends: every socket is closed.
-    pub cut: CancellationToken,
-}
 
 /// What a connection's bytes come and go through: TCP, or memory.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
