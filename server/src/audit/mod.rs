@@ -4,11 +4,12 @@
 //! The operations call it, so it holds in all ways in. Every line has the user, the session and where that
 //! comes from. Names are escaped before they reach a log of any form, and those of strangers are cut.
 
+mod at_work;
 mod transfer;
 mod trouble;
 
+pub use at_work::{AtWork, disk_error};
 pub use transfer::{Progress, Transfer};
-pub use trouble::{AtWork, disk_error};
 
 use crate::limits::{LoginRefusals, Noted};
 use crate::metrics::{Direction, Metrics};
