@@ -12,6 +12,7 @@ pub mod auth;
 pub mod config;
 pub mod confine;
 pub mod control;
+mod display;
 pub mod home;
 pub mod host_key;
 pub mod invocation;

@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use crate::config::shown;
+use crate::display::shown;
 use crate::invocation::{self, Role};
 
 /// For a directory that files are made in.

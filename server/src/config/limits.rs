@@ -1,8 +1,7 @@
 //! The table `[server.limits]`.
 
 use super::Mistakes;
-use super::section::{Section, is_not};
-use super::server::set;
+use super::section::{Section, is_not, set};
 use super::value::{integer, seconds, string};
 use crate::limits::{Limits, Startups};
 use ipnet::IpNet;

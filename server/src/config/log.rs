@@ -1,8 +1,7 @@
 //! The table `[server.log]`.
 
 use super::place::resolve;
-use super::section::{Section, is_not};
-use super::server::set;
+use super::section::{Section, is_not, set};
 use super::value::{boolean, integer, path, string};
 use super::{Mistakes, Place, parse_limit};
 use std::path::PathBuf;

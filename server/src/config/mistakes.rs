@@ -1,9 +1,9 @@
 //! What is wrong with a configuration.
 
 use super::Place;
+use crate::display::shown;
 use crate::permission::Unreadable;
 use sshome_wire::display::Escaped;
-use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -97,12 +97,6 @@ fn list(file: &Path, mistakes: &[Mistake]) -> String {
         format!("{}{line}: {}", shown(file), Escaped(told.as_bytes()))
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// A path of the administrator's, harmless on a terminal.
-pub(crate) fn shown(path: &Path) -> impl fmt::Display {
-    use std::os::unix::ffi::OsStrExt;
-    Escaped(path.as_os_str().as_bytes()).to_string()
 }
 
 /// Collects mistakes while a text is read.

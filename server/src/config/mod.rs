@@ -23,7 +23,7 @@ pub use mistakes::{ConfigError, Mistake};
 pub use options::{Algorithms, Confine, Kex};
 pub use size::{SizeError, parse_limit};
 
-pub(crate) use mistakes::shown;
+pub(crate) use crate::display::shown;
 pub(crate) use place::Place;
 pub(crate) use users::authorized_keys;
 

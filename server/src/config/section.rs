@@ -162,6 +162,13 @@ fn distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or_default()
 }
 
+/// Takes a value that was found in place of the usual one.
+pub(super) fn set<T>(value: &mut T, found: Option<Located<T>>) {
+    if let Some(found) = found {
+        *value = found.value;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::distance;

@@ -1,7 +1,7 @@
 //! The table `[server]`.
 
 use super::place::resolve;
-use super::section::{Located, Section};
+use super::section::{Located, Section, set};
 use super::{Algorithms, Confine, Kex, LogSettings, Mistakes, Place, host_keys, limits, log, value};
 use crate::limits::Limits;
 use std::fs;
@@ -114,13 +114,6 @@ pub(super) fn read(
         server.listen = listen_override.to_vec();
     }
     server
-}
-
-/// Takes a value that was found in place of the usual one.
-pub(super) fn set<T>(value: &mut T, found: Option<Located<T>>) {
-    if let Some(found) = found {
-        *value = found.value;
-    }
 }
 
 /// An account of this machine. Whether there is one of that name is looked up when the server starts: the

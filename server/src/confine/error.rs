@@ -1,0 +1,86 @@
+//! Why the server cannot be confined.
+
+use super::account::AccountError;
+use crate::config::ConfigError;
+use crate::invocation;
+use crate::permission;
+use ::landlock::RulesetError;
+use sshome_wire::display::Escaped;
+use std::io;
+use std::path::PathBuf;
+
+/// Why the server cannot be confined as it was told to be.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfineError {
+    /// The account that it is to run as.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// A folder that it writes to cannot be made.
+    #[error("{}: cannot be made: {}", crate::display::shown(.folder), permission::Unmakeable(.folder, .error))]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// What it has to write to belongs to somebody else.
+    #[error(
+        "the server runs as {}, which cannot use these files of its own; nothing was changed:\n{}",
+        Escaped(.account.as_bytes()), .complaints.join("\n")
+    )]
+    NotTheirs {
+        /// The account.
+        account: String,
+        /// A line each, with the command that mends it.
+        complaints: Vec<String>,
+    },
+    /// Root would make files that the folder's owner cannot use.
+    #[error(
+        "{} belongs to {owner}, and this is root: what root makes here, {owner} could not use afterwards. Run it as \
+         {owner}, `{}`, or set account = \"{owner}\" in [server]",
+        crate::display::shown(.path), invocation::as_account(.owner)
+    )]
+    Foreign {
+        /// The server's folder, or its file of settings.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+    },
+    /// An account that is not the server's.
+    #[error(
+        "{} belongs to {owner}, and this is {account}, which cannot use the server's files: run it as {owner}, `{}`",
+        crate::display::shown(.path), invocation::as_account(.owner), account = permission::account()
+    )]
+    Stranger {
+        /// The server's folder, or its file of settings.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+    },
+    /// A reload would fail.
+    #[error(
+        "the settings could be read at the start, and cannot be again by what the server has become \
+         ({confinement}): {error}\n\
+         let its account read them and the keys that they name, as with chgrp and chmod g+r, and keep these in keys/"
+    )]
+    Settings {
+        /// What it has become.
+        confinement: String,
+        /// What cannot be read.
+        error: ConfigError,
+    },
+    /// The kernel does not do what was asked for.
+    #[error("the server cannot {what}: {error}; confine = \"off\" leaves it out")]
+    Kernel {
+        /// What.
+        what: &'static str,
+        /// Why.
+        error: io::Error,
+    },
+    /// It does not know Landlock, or not enough of it.
+    #[error(
+        "the server cannot confine itself with Landlock: {0}; Linux 6.12 and later can do all of it, and \
+         confine = \"best-effort\" starts with what this kernel can do"
+    )]
+    Landlock(#[from] RulesetError),
+}
