@@ -2,7 +2,7 @@
 
 use crate::foreign;
 use crate::liar::write_key;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -31,6 +31,14 @@ impl Sshd {
     /// # Errors
     /// If it is there and cannot be started.
     pub async fn start(test: &str) -> Result<Option<Sshd>> {
+        Sshd::start_for_older_clients(test, None).await
+    }
+
+    /// The same, with an ECDSA and an RSA host key as well if there is a further line of authorized_keys.
+    ///
+    /// # Errors
+    /// As [`Sshd::start`].
+    pub async fn start_for_older_clients(test: &str, key: Option<&str>) -> Result<Option<Sshd>> {
         if foreign::program(SSHD, test).is_none() {
             return Ok(None);
         }
@@ -38,7 +46,7 @@ impl Sshd {
         for folder in ["keys", "home"] {
             std::fs::create_dir(dir.path().join(folder))?;
         }
-        let config = configure(dir.path())?;
+        let config = configure(dir.path(), key)?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let accepting = tokio::spawn(accept(listener, config));
@@ -77,12 +85,26 @@ impl Drop for Sshd {
 }
 
 /// Writes its configuration and the keys, and says where the configuration is.
-fn configure(dir: &Path) -> Result<PathBuf> {
+fn configure(dir: &Path, further_key: Option<&str>) -> Result<PathBuf> {
     write_key(&dir.join("keys/host_ed25519"))?;
-    let key = write_key(&dir.join("id"))?;
-    std::fs::write(dir.join("authorized_keys"), key.public_key().to_openssh()?)?;
+    let mut host_keys = format!("HostKey {}/keys/host_ed25519\n", dir.display());
+    let mut authorized = write_key(&dir.join("id"))?.public_key().to_openssh()?;
+    if let Some(line) = further_key {
+        authorized += &format!("\n{line}\n");
+        for kind in ["ecdsa", "rsa"] {
+            let file = dir.join("keys").join(format!("host_{kind}"));
+            let mut generate = std::process::Command::new("ssh-keygen");
+            ensure!(
+                generate.args(["-q", "-t", kind, "-N", "", "-f"]).arg(&file).status()?.success(),
+                "{kind}"
+            );
+            std::fs::remove_file(file.with_extension("pub"))?;
+            host_keys += &format!("HostKey {}\n", file.display());
+        }
+    }
+    std::fs::write(dir.join("authorized_keys"), authorized)?;
     let config = format!(
-        "HostKey {dir}/keys/host_ed25519\nAuthorizedKeysFile {dir}/authorized_keys\nPidFile none\n\
+        "{host_keys}AuthorizedKeysFile {dir}/authorized_keys\nPidFile none\n\
          UsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nUseDNS no\n\
          Subsystem sftp internal-sftp -d {dir}/home\n",
         dir = dir.display(),

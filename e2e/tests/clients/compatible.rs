@@ -3,7 +3,7 @@
 use crate::libraries::{script_arguments, write_script};
 use crate::site::{Site, run, succeed};
 use russh::keys::load_secret_key;
-use sshome_e2e::{Client, Host, HostBuilder, Terminal, foreign, until};
+use sshome_e2e::{HostBuilder, Sshd, Terminal, foreign, until};
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
@@ -38,25 +38,38 @@ async fn site(server: &str, key: &Key) -> Site {
     let builder = HostBuilder::new().unwrap().setting(server).key(&key.line);
     let mut host = builder.user("ann", "").unwrap().prepare().unwrap();
     host.start().await.unwrap();
-    let site = Site::of_host(host);
-    know_all_host_keys(site.host().unwrap(), site.client());
-    site
+    knowing_all_host_keys(Site::of_host(host))
 }
 
-fn know_all_host_keys(host: &Host, client: &Client) {
+/// An sshd with the host keys that older clients know, and a user whom the key logs in. `None` if this machine
+/// has no sshd.
+async fn sshd(test: &str, key: &Key) -> Option<Site> {
+    let sshd = Sshd::start_for_older_clients(test, Some(&key.line)).await.unwrap()?;
+    Some(knowing_all_host_keys(Site::of_sshd(sshd)))
+}
+
+/// Sshomed with `algorithms = "compatible"`, and sshd.
+async fn both(test: &str, key: &Key) -> Vec<Site> {
+    [Some(site(COMPATIBLE, key).await), sshd(test, key).await].into_iter().flatten().collect()
+}
+
+fn knowing_all_host_keys(site: Site) -> Site {
+    let (_, host, port) = site.login();
     let mut known = String::new();
-    for entry in fs::read_dir(host.dir().join("keys")).unwrap() {
+    for entry in fs::read_dir(site.host_keys()).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
             let key = load_secret_key(path, None).unwrap().public_key().to_openssh().unwrap();
-            writeln!(known, "[{}]:{} {key}", host.address().ip(), host.address().port()).unwrap();
+            writeln!(known, "[{host}]:{port} {key}").unwrap();
         }
     }
-    fs::write(client.known_hosts(), known).unwrap();
+    fs::write(site.client().known_hosts(), known).unwrap();
+    site
 }
 
-/// Runs a script with a key of this kind. With the default algorithms it cannot connect.
-async fn runs(name: &str, text: &str, kind: &str, needs_it: bool, interpreter: &[&str]) {
+/// Runs a script, a name and its text, with a key of this kind at both servers. If it needs the older algorithms,
+/// it cannot connect to sshomed's defaults.
+async fn runs(test: &str, (name, text): (&str, &str), kind: &str, needs_it: bool, interpreter: &[&str]) {
     let key = Key::make(kind);
     let command = |site: &Site| {
         let mut command = site.client().foreign(interpreter[0]);
@@ -65,7 +78,9 @@ async fn runs(name: &str, text: &str, kind: &str, needs_it: bool, interpreter: &
         command.args(&interpreter[1..]).arg(write_script(site, name, text)).args(arguments);
         command
     };
-    succeed(&mut command(&site(COMPATIBLE, &key).await));
+    for site in both(test, &key).await {
+        succeed(&mut command(&site));
+    }
     if needs_it {
         let refused = run(&mut command(&site("", &key).await));
         assert_ne!(refused.code, Some(0), "it connects with the default algorithms as well: docs/clients.md");
@@ -78,7 +93,7 @@ async fn jsch_has_its_whole_api() {
     let Some(_) = foreign::program("java", test) else { return };
     let Some(jar) = foreign::program("/usr/share/java/jsch.jar", test) else { return };
     let interpreter = ["java", "-cp", jar.to_str().unwrap()];
-    runs("Jsch.java", include_str!("scripts/Jsch.java"), "ecdsa", true, &interpreter).await;
+    runs(test, ("Jsch.java", include_str!("scripts/Jsch.java")), "ecdsa", true, &interpreter).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +104,7 @@ async fn ruby_net_sftp_has_its_whole_api() {
         eprintln!("skipped: {test}: no net-sftp here; scripts/install-test-deps installs it");
         return;
     }
-    runs("script.rb", include_str!("scripts/net_sftp.rb"), "rsa", true, &["ruby"]).await;
+    runs(test, ("script.rb", include_str!("scripts/net_sftp.rb")), "rsa", true, &["ruby"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +112,7 @@ async fn phpseclib_with_an_rsa_key() {
     let test = "phpseclib_with_an_rsa_key";
     let Some(_) = foreign::program("php", test) else { return };
     let Some(_) = foreign::program("/usr/share/php/phpseclib3/autoload.php", test) else { return };
-    runs("script.php", include_str!("scripts/phpseclib.php"), "rsa", false, &["php"]).await;
+    runs(test, ("script.php", include_str!("scripts/phpseclib.php")), "rsa", false, &["php"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,22 +121,24 @@ async fn debians_curl_connects() {
     let Some(curl) = foreign::program("/usr/bin/curl", test) else { return };
     // Its libssh2 signs with RSA and SHA-1 only.
     let key = Key::make("ecdsa");
-    let curl = |site: &Site, scheme: &str, name: &str| {
+    let curl = |site: &Site, scheme: &str, path: &str| {
         let (user, host, port) = site.login();
         let mut command = site.client().foreign(&curl);
         command.args(["--silent", "--show-error", "--user", &format!("{user}:"), "--key"]).arg(key.file());
         command.arg("--pubkey").arg(key.file().with_extension("pub")).arg("--insecure");
-        command.arg(format!("{scheme}://{host}:{port}/{name}"));
+        command.arg(format!("{scheme}://{host}:{port}{path}"));
         command
     };
-    let ours = site(COMPATIBLE, &key).await;
-    fs::write(ours.here("file"), "content").unwrap();
-    for scheme in ["sftp", "scp"] {
-        succeed(curl(&ours, scheme, "put").arg("--upload-file").arg(ours.here("file")));
-        assert_eq!(succeed(&mut curl(&ours, scheme, "put")).stdout, b"content", "{scheme}");
-        fs::remove_file(ours.there("put")).unwrap();
+    for site in both(test, &key).await {
+        let path = site.path("put");
+        fs::write(site.here("file"), "content").unwrap();
+        for scheme in ["sftp", "scp"] {
+            succeed(curl(&site, scheme, &path).arg("--upload-file").arg(site.here("file")));
+            assert_eq!(succeed(&mut curl(&site, scheme, &path)).stdout, b"content", "{scheme}");
+            fs::remove_file(site.there("put")).unwrap();
+        }
     }
-    assert_ne!(run(&mut curl(&site("", &key).await, "sftp", "put")).code, Some(0));
+    assert_ne!(run(&mut curl(&site("", &key).await, "sftp", "/put")).code, Some(0));
 }
 
 /// Midnight Commander asks for the password in its own window.

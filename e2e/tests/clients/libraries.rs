@@ -24,9 +24,15 @@ pub fn write_script(site: &Site, name: &str, text: &str) -> PathBuf {
     file
 }
 
-/// Runs a script at both servers. `interpret` makes the command that the script's file is added to.
-async fn runs_at_both(test: &str, name: &str, text: &str, interpret: impl Fn(&Site) -> Command) {
-    for site in Site::both(test, SETTINGS).await {
+/// Runs a script, a name and its text, at both servers. `interpret` makes the command that the script's file
+/// is added to.
+pub async fn runs_at_both(
+    test: &str,
+    settings: &str,
+    (name, text): (&str, &str),
+    interpret: impl Fn(&Site) -> Command,
+) {
+    for site in Site::both(test, settings).await {
         let mut command = interpret(&site);
         command.arg(write_script(&site, name, text)).args(script_arguments(&site));
         succeed(&mut command);
@@ -38,7 +44,7 @@ async fn paramiko_with_its_defaults() {
     let test = "paramiko_with_its_defaults";
     let Some(python) = python(test) else { return };
     let script = include_str!("scripts/paramiko_defaults.py");
-    runs_at_both(test, "script.py", script, |site| {
+    runs_at_both(test, SETTINGS, ("script.py", script), |site| {
         File::create(site.there("large")).unwrap().set_len(6 << 30).unwrap();
         site.client().foreign(&python)
     })
@@ -50,7 +56,7 @@ async fn fsspec_reads_writes_and_moves() {
     let test = "fsspec_reads_writes_and_moves";
     let Some(python) = python(test) else { return };
     let script = include_str!("scripts/fsspec_api.py");
-    runs_at_both(test, "script.py", script, |site| site.client().foreign(&python)).await;
+    runs_at_both(test, SETTINGS, ("script.py", script), |site| site.client().foreign(&python)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +69,7 @@ async fn ssh2_sftp_client_has_its_whole_api() {
     };
     let modules = library.ancestors().nth(2).unwrap();
     let script = include_str!("scripts/ssh2_sftp_client.js");
-    runs_at_both(test, "script.js", script, |site| {
+    runs_at_both(test, SETTINGS, ("script.js", script), |site| {
         let mut command = site.client().foreign(&node);
         command.env("NODE_PATH", modules);
         command
@@ -77,7 +83,7 @@ async fn phpseclib_has_its_whole_api() {
     let Some(php) = foreign::program("php", test) else { return };
     let Some(_) = foreign::program("/usr/share/php/phpseclib3/autoload.php", test) else { return };
     let script = include_str!("scripts/phpseclib.php");
-    runs_at_both(test, "script.php", script, |site| site.client().foreign(&php)).await;
+    runs_at_both(test, SETTINGS, ("script.php", script), |site| site.client().foreign(&php)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +92,7 @@ async fn net_sftp_foreign_has_its_whole_api() {
     let Some(perl) = foreign::program("perl", test) else { return };
     let Some(_) = foreign::program("/usr/share/perl5/Net/SFTP/Foreign.pm", test) else { return };
     let script = include_str!("scripts/net_sftp_foreign.pl");
-    runs_at_both(test, "script.pl", script, |site| site.client().foreign(&perl)).await;
+    runs_at_both(test, SETTINGS, ("script.pl", script), |site| site.client().foreign(&perl)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

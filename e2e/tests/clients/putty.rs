@@ -19,10 +19,20 @@ struct Putty {
 }
 
 impl Putty {
-    async fn open(test: &str, settings: &str) -> Option<Putty> {
+    /// At sshomed and at sshd; none if the program is missing.
+    async fn at_both(test: &str, settings: &str) -> Vec<Putty> {
+        let sites = Site::both(test, settings).await;
+        sites.into_iter().filter_map(|site| Putty::new(test, site)).collect()
+    }
+
+    /// At sshomed, for what only that has.
+    async fn ours(test: &str, settings: &str) -> Option<Putty> {
+        Putty::new(test, Site::ours("", settings).await)
+    }
+
+    fn new(test: &str, site: Site) -> Option<Putty> {
         let [puttygen, psftp, _] = ["puttygen", "psftp", "pscp"].map(|name| foreign::program(name, test));
         let (puttygen, programs) = (puttygen?, psftp?.parent()?.to_owned());
-        let site = Site::open(test, settings).await?;
         let key = site.client().home().join("id.ppk");
         let mut convert = site.client().foreign(puttygen);
         succeed(convert.arg(site.client().key()).args(["-O", "private", "-o"]).arg(&key));
@@ -82,58 +92,58 @@ fn plant(top: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn psftp_has_every_command_it_knows() {
-    let Some(putty) = Putty::open("psftp_has_every_command_it_knows", "").await else { return };
-    let site = &putty.site;
-    let content = noise(MIB, "f");
-    fs::write(site.here("f"), &content).unwrap();
-    fs::write(site.here("f2"), &content).unwrap();
-    let out = putty.does("pwd\nput f\nput f g\nmput f*\nmkdir d\ncd d\npwd\nput f\ndir\nls *\ncd ..");
-    assert!(out.contains(&format!("Remote directory is {}", site.path("d"))), "{out}");
-    for name in ["f", "g", "f2", "d/f"] {
-        assert!(fs::read(site.there(name)).unwrap() == content, "{name}");
+    for putty in Putty::at_both("psftp_has_every_command_it_knows", "").await {
+        let site = &putty.site;
+        let content = noise(MIB, "f");
+        fs::write(site.here("f"), &content).unwrap();
+        fs::write(site.here("f2"), &content).unwrap();
+        let out = putty.does("pwd\nput f\nput f g\nmput f*\nmkdir d\ncd d\npwd\nput f\ndir\nls *\ncd ..");
+        assert!(out.contains(&format!("Remote directory is {}", site.path("d"))), "{out}");
+        for name in ["f", "g", "f2", "d/f"] {
+            assert!(fs::read(site.there(name)).unwrap() == content, "{name}");
+        }
+        putty.does("get g back\nmget f*\nmv f2 moved\nren g d\nchmod 640 moved\nchmod u+x moved");
+        assert!(
+            fs::read(site.here("back")).unwrap() == content
+                && fs::read(site.there("d/g")).unwrap() == content
+        );
+        assert_eq!(mode(site.there("moved")).unwrap(), 0o740);
+        let long = putty.does("ls");
+        assert!(long.contains("-rwxr-----") && long.contains("1048576"), "{long}");
+        putty.does("rm moved\ndel f\nrm d/*\nrmdir d\nlpwd\nlcd ..\n!true\nhelp\nquit\nthis is never read");
+        assert!(!site.there("d").exists() && !site.there("f").exists());
+        putty.refuses("get none", "no such file");
+        putty.refuses("cd none", "no such file");
+        putty.refuses("rmdir none", "no such file");
+        putty.refuses("mkdir none/d", "no such file");
     }
-    putty.does("get g back\nmget f*\nmv f2 moved\nren g d\nchmod 640 moved\nchmod u+x moved");
-    assert!(
-        fs::read(site.here("back")).unwrap() == content && fs::read(site.there("d/g")).unwrap() == content
-    );
-    assert_eq!(mode(site.there("moved")).unwrap(), 0o740);
-    let long = putty.does("ls");
-    assert!(long.contains("-rwxr-----") && long.contains("1048576"), "{long}");
-    putty.does("rm moved\ndel f\nrm d/*\nrmdir d\nlpwd\nlcd ..\n!true\nhelp\nquit\nthis is never read");
-    assert!(!site.there("d").exists() && !site.there("f").exists());
-    putty.refuses("get none", "no such file");
-    putty.refuses("cd none", "no such file");
-    putty.refuses("rmdir none", "no such file");
-    putty.refuses("mkdir none/d", "no such file");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn psftp_carries_trees_and_goes_on() {
-    let Some(putty) = Putty::open("psftp_carries_trees_and_goes_on", "").await else { return };
-    let site = &putty.site;
-    plant(&site.here("tree"));
-    putty.does("put -r tree\nget -r tree back");
-    let wanted = contents(&site.here("tree")).unwrap();
-    assert_eq!(contents(&site.there("tree")).unwrap(), wanted);
-    assert_eq!(contents(&site.here("back")).unwrap(), wanted);
-    let content = noise(700_001, "part");
-    for offset in [0, 1, 32767, 32768, 500_000, 700_001] {
-        fs::write(site.here("up"), &content).unwrap();
-        fs::write(site.there("up"), &content[..offset]).unwrap();
-        fs::write(site.there("down"), &content).unwrap();
-        fs::write(site.here("down"), &content[..offset]).unwrap();
-        putty.does("reput up\nreget down");
-        assert!(fs::read(site.there("up")).unwrap() == content, "reput at {offset}");
-        assert!(fs::read(site.here("down")).unwrap() == content, "reget at {offset}");
+    for putty in Putty::at_both("psftp_carries_trees_and_goes_on", "").await {
+        let site = &putty.site;
+        plant(&site.here("tree"));
+        putty.does("put -r tree\nget -r tree back");
+        let wanted = contents(&site.here("tree")).unwrap();
+        assert_eq!(contents(&site.there("tree")).unwrap(), wanted);
+        assert_eq!(contents(&site.here("back")).unwrap(), wanted);
+        let content = noise(700_001, "part");
+        for offset in [0, 1, 32767, 32768, 500_000, 700_001] {
+            fs::write(site.here("up"), &content).unwrap();
+            fs::write(site.there("up"), &content[..offset]).unwrap();
+            fs::write(site.there("down"), &content).unwrap();
+            fs::write(site.here("down"), &content[..offset]).unwrap();
+            putty.does("reput up\nreget down");
+            assert!(fs::read(site.there("up")).unwrap() == content, "reput at {offset}");
+            assert!(fs::read(site.here("down")).unwrap() == content, "reget at {offset}");
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn psftp_is_told_of_the_quota() {
-    let Some(putty) = Putty::open("psftp_is_told_of_the_quota", "quota = \"1 MiB\"").await else { return };
-    if putty.site.is_sshd() {
-        return;
-    }
+    let Some(putty) = Putty::ours("psftp_is_told_of_the_quota", "quota = \"1 MiB\"").await else { return };
     fs::write(putty.site.here("f"), noise(MIB + 1, "f")).unwrap();
     // psftp has its own words for the code, and does not show ours.
     putty.refuses("put f", "error while writing: failure");
@@ -144,49 +154,51 @@ async fn psftp_is_told_of_the_quota() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pscp_copies_in_both_protocols() {
-    let Some(putty) = Putty::open("pscp_copies_in_both_protocols", "").await else { return };
-    let site = &putty.site;
-    plant(&site.here("tree"));
-    for protocol in ["-sftp", "-scp"] {
-        let does = |arguments: &[&str]| {
-            let outcome = putty.pscp(protocol, arguments);
-            assert_eq!(
-                (outcome.code, outcome.err().as_str()),
-                (Some(0), ""),
-                "{protocol} {arguments:?}: {outcome}"
+    for putty in Putty::at_both("pscp_copies_in_both_protocols", "").await {
+        let site = &putty.site;
+        plant(&site.here("tree"));
+        for protocol in ["-sftp", "-scp"] {
+            let does = |arguments: &[&str]| {
+                let outcome = putty.pscp(protocol, arguments);
+                assert_eq!(
+                    (outcome.code, outcome.err().as_str()),
+                    (Some(0), ""),
+                    "{protocol} {arguments:?}: {outcome}"
+                );
+                outcome.out()
+            };
+            let (there, back) = (format!("there{protocol}"), format!("back{protocol}"));
+            for folder in [site.there(&there), site.here(&back)] {
+                fs::create_dir(folder).unwrap();
+            }
+            does(&["-r", "-p", "tree", "tree/large", &format!(":{there}")]);
+            does(&["-r", "-p", &format!(":{there}/tree"), &back]);
+            let wanted = contents(&site.here("tree")).unwrap();
+            assert_eq!(contents(&site.there(&there).join("tree")).unwrap(), wanted, "{protocol}");
+            assert_eq!(contents(&site.here(&back).join("tree")).unwrap(), wanted, "{protocol}");
+            let mtime = |path: PathBuf| fs::metadata(path).unwrap().mtime();
+            let planted = mtime(site.here("tree/large"));
+            assert_eq!(mtime(site.there(&there).join("large")), planted, "{protocol}");
+            assert_eq!(mtime(site.here(&back).join("tree/large")), planted, "{protocol}");
+            does(&["tree/large", &format!(":{there}/named")]);
+            does(&[&format!(":{there}/named"), &format!("{back}/named")]);
+            assert!(
+                fs::read(site.here(&back).join("named")).unwrap()
+                    == fs::read(site.here("tree/large")).unwrap()
             );
-            outcome.out()
-        };
-        let (there, back) = (format!("there{protocol}"), format!("back{protocol}"));
-        for folder in [site.there(&there), site.here(&back)] {
-            fs::create_dir(folder).unwrap();
+            let outcome = putty.pscp(protocol, &["-ls", &format!(":{there}")]);
+            // pscp takes it for a failure, and says nothing, if a whole answer of the old protocol is there before it
+            // has looked for the first time: see docs/clients.md.
+            assert!(
+                outcome.code == Some(0) || protocol == "-scp" && outcome.code == Some(1),
+                "{protocol}: {outcome}"
+            );
+            let listing = outcome.out();
+            assert!(listing.contains("named") && listing.contains("-rw-"), "{protocol}: {listing}");
+            let outcome = putty.pscp(protocol, &[":none", "."]);
+            assert_eq!(outcome.code, Some(1), "{protocol}: {outcome}");
+            assert!(outcome.err().to_lowercase().contains("no such file"), "{protocol}: {outcome}");
         }
-        does(&["-r", "-p", "tree", "tree/large", &format!(":{there}")]);
-        does(&["-r", "-p", &format!(":{there}/tree"), &back]);
-        let wanted = contents(&site.here("tree")).unwrap();
-        assert_eq!(contents(&site.there(&there).join("tree")).unwrap(), wanted, "{protocol}");
-        assert_eq!(contents(&site.here(&back).join("tree")).unwrap(), wanted, "{protocol}");
-        let mtime = |path: PathBuf| fs::metadata(path).unwrap().mtime();
-        let planted = mtime(site.here("tree/large"));
-        assert_eq!(mtime(site.there(&there).join("large")), planted, "{protocol}");
-        assert_eq!(mtime(site.here(&back).join("tree/large")), planted, "{protocol}");
-        does(&["tree/large", &format!(":{there}/named")]);
-        does(&[&format!(":{there}/named"), &format!("{back}/named")]);
-        assert!(
-            fs::read(site.here(&back).join("named")).unwrap() == fs::read(site.here("tree/large")).unwrap()
-        );
-        let outcome = putty.pscp(protocol, &["-ls", &format!(":{there}")]);
-        // pscp takes it for a failure, and says nothing, if a whole answer of the old protocol is there before it
-        // has looked for the first time: see docs/clients.md.
-        assert!(
-            outcome.code == Some(0) || protocol == "-scp" && outcome.code == Some(1),
-            "{protocol}: {outcome}"
-        );
-        let listing = outcome.out();
-        assert!(listing.contains("named") && listing.contains("-rw-"), "{protocol}: {listing}");
-        let outcome = putty.pscp(protocol, &[":none", "."]);
-        assert_eq!(outcome.code, Some(1), "{protocol}: {outcome}");
-        assert!(outcome.err().to_lowercase().contains("no such file"), "{protocol}: {outcome}");
     }
 }
 
@@ -194,17 +206,18 @@ async fn pscp_copies_in_both_protocols() {
 /// looks for itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn pscp_matches_names_over_sftp_only() {
-    let Some(putty) = Putty::open("pscp_matches_names_over_sftp_only", "").await else { return };
-    for name in ["one.txt", "two.txt"] {
-        fs::write(putty.site.there(name), name).unwrap();
-    }
-    let outcome = putty.pscp("-sftp", &[":*.txt", "."]);
-    assert_eq!(outcome.code, Some(0), "{outcome}");
-    assert_eq!(fs::read(putty.site.here("two.txt")).unwrap(), b"two.txt");
-    let outcome = putty.pscp("-scp", &["-unsafe", ":*.txt", "."]);
-    if putty.site.is_sshd() {
-        assert_eq!(outcome.err(), "");
-    } else {
-        assert!(outcome.err().contains("there is no shell here"), "{outcome}");
+    for putty in Putty::at_both("pscp_matches_names_over_sftp_only", "").await {
+        for name in ["one.txt", "two.txt"] {
+            fs::write(putty.site.there(name), name).unwrap();
+        }
+        let outcome = putty.pscp("-sftp", &[":*.txt", "."]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert_eq!(fs::read(putty.site.here("two.txt")).unwrap(), b"two.txt");
+        let outcome = putty.pscp("-scp", &["-unsafe", ":*.txt", "."]);
+        if putty.site.is_sshd() {
+            assert_eq!(outcome.err(), "");
+        } else {
+            assert!(outcome.err().contains("there is no shell here"), "{outcome}");
+        }
     }
 }

@@ -1,19 +1,12 @@
-//! Other people's libraries, through scripts that go through all that they have.
+//! Python's libraries: scripts that call everything that they have, at sshomed and then at sshd.
 
-use crate::site::{Site, python, succeed};
-use std::fs;
+use crate::libraries::runs_at_both;
+use crate::site::python;
 
-/// Runs a script with where the server is, who logs in how, and what the home is called.
 async fn runs(test: &str, script: &str) {
     let Some(python) = python(test) else { return };
-    let Some(site) = Site::open(test, "quota = \"100 MiB\"").await else { return };
-    let file = site.client().home().join("script.py");
-    fs::write(&file, script).unwrap();
-    let (user, host, port) = site.login();
-    let mut command = site.client().foreign(python);
-    command.arg(file).args([host, port, user]);
-    command.arg(site.client().key()).arg(site.client().known_hosts()).arg(site.path(""));
-    succeed(&mut command);
+    runs_at_both(test, "quota = \"100 MiB\"", ("script.py", script), |site| site.client().foreign(&python))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

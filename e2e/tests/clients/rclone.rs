@@ -19,9 +19,19 @@ struct Rclone {
 }
 
 impl Rclone {
-    async fn open(test: &str, settings: &str) -> Option<Rclone> {
+    /// At sshomed and at sshd; none if the program is missing.
+    async fn at_both(test: &str, settings: &str) -> Vec<Rclone> {
+        let sites = Site::both(test, settings).await;
+        sites.into_iter().filter_map(|site| Rclone::new(test, site)).collect()
+    }
+
+    /// At sshomed, for what only that has.
+    async fn ours(test: &str, settings: &str) -> Option<Rclone> {
+        Rclone::new(test, Site::ours("", settings).await)
+    }
+
+    fn new(test: &str, site: Site) -> Option<Rclone> {
         let program = foreign::program("rclone", test)?;
-        let site = Site::open(test, settings).await?;
         let config = site.client().home().join("rclone.conf");
         let (user, host, port) = site.login();
         let text = format!(
@@ -63,117 +73,118 @@ fn plant_for_rclone(top: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rclone_copies_both_ways_and_compares_hashes() {
-    let Some(rclone) = Rclone::open("rclone_copies_both_ways_and_compares_hashes", "").await else { return };
-    let site = &rclone.site;
-    plant_for_rclone(&site.here("tree"));
-    rclone.does(&["copy", "--transfers", "8", "--create-empty-src-dirs", "tree", "r:tree"]);
-    rclone.does(&["copy", "--transfers", "8", "--create-empty-src-dirs", "r:tree", "back"]);
-    let wanted = contents(&site.here("tree")).unwrap();
-    assert_eq!(contents(&site.there("tree")).unwrap(), wanted);
-    assert_eq!(contents(&site.here("back")).unwrap(), wanted);
-    // By both hashes, and as the server's commands print them.
-    for sum in ["md5sum", "sha1sum"] {
-        let sums = |place| {
-            let mut lines: Vec<_> = rclone.does(&[sum, place]).out().lines().map(str::to_owned).collect();
-            lines.sort();
-            lines
-        };
-        let (here, there) = (sums("tree"), sums("r:tree"));
-        assert_eq!(here, there, "{sum}");
-        assert!(here.len() > 300, "{sum}: {here:?}");
+    for rclone in Rclone::at_both("rclone_copies_both_ways_and_compares_hashes", "").await {
+        let site = &rclone.site;
+        plant_for_rclone(&site.here("tree"));
+        rclone.does(&["copy", "--transfers", "8", "--create-empty-src-dirs", "tree", "r:tree"]);
+        rclone.does(&["copy", "--transfers", "8", "--create-empty-src-dirs", "r:tree", "back"]);
+        let wanted = contents(&site.here("tree")).unwrap();
+        assert_eq!(contents(&site.there("tree")).unwrap(), wanted);
+        assert_eq!(contents(&site.here("back")).unwrap(), wanted);
+        // By both hashes, and as the server's commands print them.
+        for sum in ["md5sum", "sha1sum"] {
+            let sums = |place| {
+                let mut lines: Vec<_> = rclone.does(&[sum, place]).out().lines().map(str::to_owned).collect();
+                lines.sort();
+                lines
+            };
+            let (here, there) = (sums("tree"), sums("r:tree"));
+            assert_eq!(here, there, "{sum}");
+            assert!(here.len() > 300, "{sum}: {here:?}");
+        }
+        let outcome = rclone.does(&["check", "-vv", "tree", "r:tree"]);
+        assert!(outcome.err().contains("Running remote command: md5sum"), "{outcome}");
+        assert!(!outcome.err().contains("hashes could not be checked"), "{outcome}");
     }
-    let outcome = rclone.does(&["check", "-vv", "tree", "r:tree"]);
-    assert!(outcome.err().contains("Running remote command: md5sum"), "{outcome}");
-    assert!(!outcome.err().contains("hashes could not be checked"), "{outcome}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rclone_sees_a_byte_that_has_changed() {
-    let Some(rclone) = Rclone::open("rclone_sees_a_byte_that_has_changed", "").await else { return };
-    let site = &rclone.site;
-    let mut content = noise(MIB, "f");
-    fs::create_dir(site.here("d")).unwrap();
-    for name in ["f", "g"] {
-        fs::write(site.here("d").join(name), &content).unwrap();
+    for rclone in Rclone::at_both("rclone_sees_a_byte_that_has_changed", "").await {
+        let site = &rclone.site;
+        let mut content = noise(MIB, "f");
+        fs::create_dir(site.here("d")).unwrap();
+        for name in ["f", "g"] {
+            fs::write(site.here("d").join(name), &content).unwrap();
+        }
+        rclone.does(&["copy", "d", "r:d"]);
+        let time = fs::metadata(site.there("d/f")).unwrap().modified().unwrap();
+        content[MIB / 2] ^= 1;
+        fs::write(site.there("d/f"), &content).unwrap();
+        fs::File::open(site.there("d/f")).unwrap().set_modified(time).unwrap();
+        // Size and time are the same: only the hash tells.
+        rclone.does(&["check", "--size-only", "d", "r:d"]);
+        let outcome = run(&mut rclone.command(&["check", "d", "r:d"]));
+        assert_eq!(outcome.code, Some(1), "{outcome}");
+        assert!(
+            outcome.err().contains("f: md5 differ") && outcome.err().contains("1 differences found"),
+            "{outcome}"
+        );
+        let outcome = rclone.does(&["copy", "-v", "--checksum", "d", "r:d"]);
+        assert!(outcome.err().contains("f: Copied") && !outcome.err().contains("g: Copied"), "{outcome}");
+        assert_eq!(contents(&site.there("d")).unwrap(), contents(&site.here("d")).unwrap());
     }
-    rclone.does(&["copy", "d", "r:d"]);
-    let time = fs::metadata(site.there("d/f")).unwrap().modified().unwrap();
-    content[MIB / 2] ^= 1;
-    fs::write(site.there("d/f"), &content).unwrap();
-    fs::File::open(site.there("d/f")).unwrap().set_modified(time).unwrap();
-    // Size and time are the same: only the hash tells.
-    rclone.does(&["check", "--size-only", "d", "r:d"]);
-    let outcome = run(&mut rclone.command(&["check", "d", "r:d"]));
-    assert_eq!(outcome.code, Some(1), "{outcome}");
-    assert!(
-        outcome.err().contains("f: md5 differ") && outcome.err().contains("1 differences found"),
-        "{outcome}"
-    );
-    let outcome = rclone.does(&["copy", "-v", "--checksum", "d", "r:d"]);
-    assert!(outcome.err().contains("f: Copied") && !outcome.err().contains("g: Copied"), "{outcome}");
-    assert_eq!(contents(&site.there("d")).unwrap(), contents(&site.here("d")).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rclone_syncs_with_deletions() {
-    let Some(rclone) = Rclone::open("rclone_syncs_with_deletions", "").await else { return };
-    let site = &rclone.site;
-    plant_for_rclone(&site.here("tree"));
-    rclone.does(&["sync", "--transfers", "8", "--create-empty-src-dirs", "tree", "r:tree"]);
-    // Gone, new, changed and renamed.
-    fs::remove_dir_all(site.here("tree/folder 3")).unwrap();
-    fs::remove_file(site.here("tree/empty")).unwrap();
-    fs::create_dir(site.here("tree/more")).unwrap();
-    fs::write(site.here("tree/more/new"), b"new").unwrap();
-    fs::write(site.here("tree/folder 1/file-1"), noise(MIB, "changed")).unwrap();
-    fs::rename(site.here("tree/large"), site.here("tree/renamed")).unwrap();
-    let sync = ["sync", "-v", "--track-renames", "--create-empty-src-dirs", "tree", "r:tree"];
-    let outcome = rclone.does(&sync);
-    assert!(outcome.err().contains("Renamed from \"large\""), "{outcome}");
-    assert_eq!(contents(&site.there("tree")).unwrap(), contents(&site.here("tree")).unwrap());
-    let outcome = rclone.does(&sync);
-    assert!(outcome.err().contains("There was nothing to transfer"), "{outcome}");
-    rclone.does(&["sync", "--create-empty-src-dirs", "r:tree", "tree"]);
-    rclone.does(&["purge", "r:tree"]);
-    assert!(!site.there("tree").exists());
+    for rclone in Rclone::at_both("rclone_syncs_with_deletions", "").await {
+        let site = &rclone.site;
+        plant_for_rclone(&site.here("tree"));
+        rclone.does(&["sync", "--transfers", "8", "--create-empty-src-dirs", "tree", "r:tree"]);
+        // Gone, new, changed and renamed.
+        fs::remove_dir_all(site.here("tree/folder 3")).unwrap();
+        fs::remove_file(site.here("tree/empty")).unwrap();
+        fs::create_dir(site.here("tree/more")).unwrap();
+        fs::write(site.here("tree/more/new"), b"new").unwrap();
+        fs::write(site.here("tree/folder 1/file-1"), noise(MIB, "changed")).unwrap();
+        fs::rename(site.here("tree/large"), site.here("tree/renamed")).unwrap();
+        let sync = ["sync", "-v", "--track-renames", "--create-empty-src-dirs", "tree", "r:tree"];
+        let outcome = rclone.does(&sync);
+        assert!(outcome.err().contains("Renamed from \"large\""), "{outcome}");
+        assert_eq!(contents(&site.there("tree")).unwrap(), contents(&site.here("tree")).unwrap());
+        let outcome = rclone.does(&sync);
+        assert!(outcome.err().contains("There was nothing to transfer"), "{outcome}");
+        rclone.does(&["sync", "--create-empty-src-dirs", "r:tree", "tree"]);
+        rclone.does(&["purge", "r:tree"]);
+        assert!(!site.there("tree").exists());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rclone_has_its_other_commands() {
-    let Some(rclone) = Rclone::open("rclone_has_its_other_commands", "").await else { return };
-    let site = &rclone.site;
-    let content = noise(MIB + 5, "f");
-    fs::write(site.here("f"), &content).unwrap();
-    rclone.does(&["copyto", "f", "r:d/named"]);
-    rclone.does(&["moveto", "r:d/named", "r:e/moved"]);
-    assert!(fs::read(site.there("e/moved")).unwrap() == content && !site.there("d/named").exists());
-    assert!(rclone.does(&["cat", "r:e/moved"]).stdout == content);
-    assert!(
-        rclone.does(&["cat", "--offset", "1000", "--count", "70000", "r:e/moved"]).stdout
-            == content[1000..71_000]
-    );
-    rclone.does(&["touch", "-t", "2001-02-03T04:05:06", "r:e/moved"]);
-    let listing = rclone.does(&["lsjson", "--hash", "r:e"]).out();
-    assert!(listing.contains("2001-02-03T04:05:06") && listing.contains("\"md5\""), "{listing}");
-    rclone.does(&["move", "r:e", "r:z"]);
-    rclone.does(&["mkdir", "r:empty/one"]);
-    rclone.does(&["rmdirs", "r:empty"]);
-    rclone.does(&["deletefile", "r:z/moved"]);
-    rclone.does(&["rmdir", "r:z"]);
-    assert!(!site.there("z").exists() && !site.there("empty").exists());
-    let outcome = run(&mut rclone.command(&["cat", "r:none"]));
-    assert_ne!(outcome.code, Some(0), "{outcome}");
+    for rclone in Rclone::at_both("rclone_has_its_other_commands", "").await {
+        let site = &rclone.site;
+        let content = noise(MIB + 5, "f");
+        fs::write(site.here("f"), &content).unwrap();
+        rclone.does(&["copyto", "f", "r:d/named"]);
+        rclone.does(&["moveto", "r:d/named", "r:e/moved"]);
+        assert!(fs::read(site.there("e/moved")).unwrap() == content && !site.there("d/named").exists());
+        assert!(rclone.does(&["cat", "r:e/moved"]).stdout == content);
+        assert!(
+            rclone.does(&["cat", "--offset", "1000", "--count", "70000", "r:e/moved"]).stdout
+                == content[1000..71_000]
+        );
+        rclone.does(&["touch", "-t", "2001-02-03T04:05:06", "r:e/moved"]);
+        let listing = rclone.does(&["lsjson", "--hash", "r:e"]).out();
+        assert!(listing.contains("2001-02-03T04:05:06") && listing.contains("\"md5\""), "{listing}");
+        rclone.does(&["move", "r:e", "r:z"]);
+        rclone.does(&["mkdir", "r:empty/one"]);
+        rclone.does(&["rmdirs", "r:empty"]);
+        rclone.does(&["deletefile", "r:z/moved"]);
+        rclone.does(&["rmdir", "r:z"]);
+        assert!(!site.there("z").exists() && !site.there("empty").exists());
+        let outcome = run(&mut rclone.command(&["cat", "r:none"]));
+        assert_ne!(outcome.code, Some(0), "{outcome}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rclone_about_tells_the_quota() {
-    let Some(rclone) = Rclone::open("rclone_about_tells_the_quota", "quota = \"10 MiB\"").await else {
+    let Some(rclone) = Rclone::ours("rclone_about_tells_the_quota", "quota = \"10 MiB\"").await else {
         return;
     };
     let site = &rclone.site;
-    if site.is_sshd() {
-        return;
-    }
     fs::write(site.here("f"), noise(3 * MIB, "f")).unwrap();
     rclone.does(&["copy", "f", "r:"]);
     let about = rclone.does(&["about", "--json", "r:"]).out();
@@ -192,25 +203,29 @@ async fn rclone_about_tells_the_quota() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rclone_killed_on_the_way_is_begun_again() {
     let test = "rclone_killed_on_the_way_is_begun_again";
-    for (settings, atomic) in [("", false), ("sftp-uploads = \"atomic\"", true)] {
-        let Some(rclone) = Rclone::open(test, settings).await else { return };
-        let site = &rclone.site;
-        if site.is_sshd() && atomic {
-            return;
-        }
+    for rclone in Rclone::at_both(test, "").await {
+        rclone.is_killed_and_begins_again(&rclone.site.there(""));
+    }
+    let Some(rclone) = Rclone::ours(test, "sftp-uploads = \"atomic\"").await else { return };
+    let staging = rclone.site.there(".sshome-staging");
+    rclone.is_killed_and_begins_again(&staging);
+}
+
+impl Rclone {
+    /// Kills rclone while an upload grows in a folder, and lets it upload again.
+    fn is_killed_and_begins_again(&self, growing: &Path) {
+        let site = &self.site;
         fs::write(site.here("f"), noise(8 * MIB, "f")).unwrap();
-        let mut command = rclone.command(&["copy", "--bwlimit", "1M", "f", "r:"]);
-        let mut child = command.spawn().unwrap();
-        let growing = if atomic { site.there(".sshome-staging") } else { site.there("") };
-        until("the upload has begun", || largest(&growing) > 0);
+        let mut child = self.command(&["copy", "--bwlimit", "1M", "f", "r:"]).spawn().unwrap();
+        until("the upload has begun", || largest(growing) > 0);
         child.kill().unwrap();
         child.wait().unwrap();
-        if atomic {
-            until("the upload is given up", || names(&growing).unwrap().is_empty());
+        if growing != site.there("") {
+            until("the upload is given up", || names(growing).unwrap().is_empty());
             assert!(!site.there("f").exists());
         }
-        rclone.does(&["copy", "f", "r:"]);
-        assert!(fs::read(site.there("f")).unwrap() == noise(8 * MIB, "f"), "{settings}");
+        self.does(&["copy", "f", "r:"]);
+        assert!(fs::read(site.there("f")).unwrap() == noise(8 * MIB, "f"), "{}", growing.display());
     }
 }
 
@@ -225,26 +240,27 @@ fn largest(folder: &Path) -> u64 {
 async fn rclone_mounts() {
     let test = "rclone_mounts";
     let Some(fusermount) = foreign::program("fusermount3", test) else { return };
-    let Some(rclone) = Rclone::open(test, "quota = \"100 MiB\"").await else { return };
-    let site = &rclone.site;
-    let Some(mount) = Mount::new(&rclone, fusermount, test) else { return };
-    let content = noise(2 * MIB + 3, "f");
-    fs::write(mount.top.join("f"), &content).unwrap();
-    // rclone writes back in its own time, and loses the file if it is renamed meanwhile. When all of it has
-    // come is too early: rclone compares digests then.
-    until("it is written back", || mount.log().contains("upload succeeded"));
-    assert!(fs::read(site.there("f")).unwrap() == content);
-    fs::create_dir(mount.top.join("d")).unwrap();
-    fs::rename(mount.top.join("f"), mount.top.join("d/g")).unwrap();
-    fs::write(site.there("d/h"), b"from the other side").unwrap();
-    assert!(fs::read(mount.top.join("d/g")).unwrap() == content);
-    until("it is renamed", || fs::read(site.there("d/g")).is_ok_and(|found| found == content));
-    if !site.is_sshd() {
-        let space = rustix::fs::statvfs(&mount.top).unwrap();
-        assert_eq!(space.f_blocks * space.f_frsize, 100 * MIB as u64);
+    for rclone in Rclone::at_both(test, "quota = \"100 MiB\"").await {
+        let site = &rclone.site;
+        let Some(mount) = Mount::new(&rclone, &fusermount, test) else { return };
+        let content = noise(2 * MIB + 3, "f");
+        fs::write(mount.top.join("f"), &content).unwrap();
+        // rclone writes back in its own time, and loses the file if it is renamed meanwhile. When all of it has
+        // come is too early: rclone compares digests then.
+        until("it is written back", || mount.log().contains("upload succeeded"));
+        assert!(fs::read(site.there("f")).unwrap() == content);
+        fs::create_dir(mount.top.join("d")).unwrap();
+        fs::rename(mount.top.join("f"), mount.top.join("d/g")).unwrap();
+        fs::write(site.there("d/h"), b"from the other side").unwrap();
+        assert!(fs::read(mount.top.join("d/g")).unwrap() == content);
+        until("it is renamed", || fs::read(site.there("d/g")).is_ok_and(|found| found == content));
+        if !site.is_sshd() {
+            let space = rustix::fs::statvfs(&mount.top).unwrap();
+            assert_eq!(space.f_blocks * space.f_frsize, 100 * MIB as u64);
+        }
+        fs::remove_file(mount.top.join("d/g")).unwrap();
+        until("it is removed", || !site.there("d/g").exists());
     }
-    fs::remove_file(mount.top.join("d/g")).unwrap();
-    until("it is removed", || !site.there("d/g").exists());
 }
 
 /// The user's home as a folder here, until it is dropped.
@@ -257,7 +273,7 @@ struct Mount {
 
 impl Mount {
     /// None if nothing can be mounted here, and that is said.
-    fn new(rclone: &Rclone, fusermount: PathBuf, test: &str) -> Option<Mount> {
+    fn new(rclone: &Rclone, fusermount: &Path, test: &str) -> Option<Mount> {
         let top = rclone.site.here("mount");
         fs::create_dir(&top).unwrap();
         let log = rclone.site.here("mount.log");
@@ -265,7 +281,7 @@ impl Mount {
         let options = ["--vfs-cache-mode", "writes", "--vfs-write-back", "1ms", "-v"];
         let mut command = rclone.command(&["mount", "r:", "mount"]);
         let child = command.args(options).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
-        let mut mount = Mount { top, fusermount, child, log };
+        let mut mount = Mount { top, fusermount: fusermount.to_owned(), child, log };
         let mut ended = false;
         until("it is mounted, or it is not", || {
             ended = mount.child.try_wait().unwrap().is_some();

@@ -1,5 +1,4 @@
-//! The server that other people's programs are tried at: ours, or sshd to see whether something is its way
-//! as well (`SSHOME_E2E_SERVER=sshd`).
+//! The servers that other people's programs are tried at: sshomed, and sshd beside it.
 
 use sshome_e2e::{Client, Host, HostBuilder, Outcome, Sshd, foreign};
 use std::path::{Path, PathBuf};
@@ -13,13 +12,8 @@ pub struct Site {
 }
 
 enum Server {
-    Sshomed {
-        host: Box<Host>,
-    },
-    /// Held so that it keeps running.
-    Sshd {
-        _sshd: Sshd,
-    },
+    Sshomed { host: Box<Host> },
+    Sshd { sshd: Sshd },
 }
 
 impl Site {
@@ -42,24 +36,25 @@ impl Site {
         Site { client, home: host.home("ann"), server: Server::Sshomed { host: Box::new(host) } }
     }
 
-    fn of_sshd(sshd: Sshd) -> Site {
+    /// An sshd and its user.
+    pub fn of_sshd(sshd: Sshd) -> Site {
         let client = Client::of(sshd.dir(), sshd.address(), sshd.user()).unwrap();
-        Site { client, home: sshd.home(), server: Server::Sshd { _sshd: sshd } }
+        Site { client, home: sshd.home(), server: Server::Sshd { sshd } }
     }
 
-    /// With a user of these settings. None, and it is said, if it is to be sshd and there is none.
-    pub async fn open(test: &str, settings: &str) -> Option<Site> {
-        if std::env::var_os("SSHOME_E2E_SERVER").is_some_and(|server| server == "sshd") {
-            return Sshd::start(test).await.unwrap().map(Site::of_sshd);
-        }
-        Some(Site::of_host(Host::with_user("ann", settings).await.unwrap()))
-    }
-
-    /// The folder of the server's settings and keys; none of sshd.
+    /// Sshomed; `None` for sshd.
     pub fn host(&self) -> Option<&Host> {
         match &self.server {
             Server::Sshomed { host } => Some(host),
             Server::Sshd { .. } => None,
+        }
+    }
+
+    /// The folder with the server's host keys.
+    pub fn host_keys(&self) -> PathBuf {
+        match &self.server {
+            Server::Sshomed { host } => host.dir().join("keys"),
+            Server::Sshd { sshd } => sshd.dir().join("keys"),
         }
     }
 
