@@ -139,10 +139,22 @@ impl Program {
     }
 
     fn status(&self, row: &str) -> Result<u64> {
+        let kib: u64 = self.status_row(row)?.trim_end_matches("kB").trim().parse()?;
+        Ok(kib << 10)
+    }
+
+    fn status_row(&self, row: &str) -> Result<String> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(row)).context("it has ended")?;
-        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib << 10)
+        Ok(line.trim().to_owned())
+    }
+
+    /// How many threads it has.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn threads(&self) -> Result<usize> {
+        Ok(self.status_row("Threads:")?.parse()?)
     }
 
     /// How many files, sockets and the like it has open.

@@ -25,6 +25,8 @@ pub struct Copy {
     group: Vec<Placement>,
     /// Directories and links that were made and are not known to be on the disk.
     made: Vec<Location>,
+    /// For what `made` holds.
+    permits: Vec<DescriptorPermit>,
     done: u64,
     failed: u64,
     first_failure: Option<String>,
@@ -53,6 +55,7 @@ impl Copy {
             file: None,
             group: Vec::new(),
             made: Vec::new(),
+            permits: Vec::new(),
             done: 0,
             failed: 0,
             first_failure: None,
@@ -71,7 +74,7 @@ impl Copy {
         if user.home.is_inside(&target, file_id(&stat)).of_directory(&to)? {
             return Err(Error::IntoItself { from: from.clone(), to });
         }
-        copy.made = make_directory(user, &to, false, Some(stat.st_mode & 0o777))?.1;
+        copy.made(user, make_directory(user, &to, false, Some(stat.st_mode & 0o777))?.1)?;
         copy.tree = Some(Tree::below(top).of_directory(from)?);
         Ok(copy)
     }
@@ -120,7 +123,7 @@ impl Copy {
         match item {
             TreeItem::Enter(_, stat) => {
                 let to = self.below(&self.to, &[])?;
-                self.made.extend(make_directory(user, &to, false, Some(stat.st_mode & 0o777))?.1);
+                self.made(user, make_directory(user, &to, false, Some(stat.st_mode & 0o777))?.1)?;
             }
             TreeItem::Leave(..) => {}
             TreeItem::Leaf(location, stat) => self.leaf(user, &location, &stat)?,
@@ -133,7 +136,7 @@ impl Copy {
         let to = self.below(&self.to, location.name())?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => self.file = Some(FileCopy::begin(user, &from, to)?),
-            FileType::Symlink => self.made.push(copy_link(user, location, &to)?),
+            FileType::Symlink => self.made(user, vec![copy_link(user, location, &to)?])?,
             _ => return Err(crate::home::Error::Special).of_file(&from),
         }
         Ok(())
@@ -148,6 +151,17 @@ impl Copy {
         self.place_if_many(user)
     }
 
+    /// Keeps new names until they are on the disk: with others, if the user may have the descriptors open.
+    fn made(&mut self, user: &User, made: Vec<Location>) -> Result<()> {
+        let permit = user.hold_descriptors(made.len());
+        self.made.extend(made);
+        match permit {
+            Some(permit) => self.permits.push(permit),
+            None => self.place_group(user)?,
+        }
+        Ok(())
+    }
+
     fn place_if_many(&mut self, user: &User) -> Result<()> {
         // A copy holds itself and its directory.
         let handles = 2 * self.group.len() + self.made.len();
@@ -158,6 +172,7 @@ impl Copy {
     fn place_group(&mut self, user: &User) -> Result<()> {
         let (group, made) = (std::mem::take(&mut self.group), std::mem::take(&mut self.made));
         let (placed, synced) = place(user, group, made);
+        self.permits.clear();
         for result in placed.into_iter().chain([synced]) {
             if let Err(error) = result {
                 self.fail(error)?;

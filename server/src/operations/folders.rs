@@ -1,6 +1,7 @@
 //! Directories: `mkdir`, `rmdir`.
 
 use super::error::{Context, of_parent, over_quota};
+use super::place::FEW;
 use super::{Error, Result, User};
 use crate::home::{self, Location};
 use crate::quota::{Change, Freed};
@@ -18,7 +19,8 @@ pub enum Made {
 }
 
 /// Makes a directory, with `parents` also those on the way. Returns also where names are new, for
-/// [`place`](super::place) to put on the disk.
+/// [`place`](super::place) to put on the disk, the innermost last. Each location holds a descriptor, so if there are
+/// many, some are left out: for more than a few, `place` syncs the whole disk.
 ///
 /// # Errors
 /// If the name is taken by something else, or one entry more would exceed the quota.
@@ -46,7 +48,11 @@ pub fn make_directory(
     let inner = missing.len();
     for (left, path) in missing.into_iter().rev().enumerate() {
         let mode = if left + 1 == inner { mode } else { None };
-        made.extend(make_one(user, &path, mode)?);
+        let new = make_one(user, &path, mode)?;
+        if made.len() > FEW {
+            made.pop();
+        }
+        made.extend(new);
     }
     let new = if made.is_empty() { Made::Existed } else { Made::New };
     Ok((new, made))
