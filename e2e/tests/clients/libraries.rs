@@ -2,10 +2,11 @@
 //! at the other, except where a script or docs/clients.md says so.
 
 use crate::site::{Site, python, succeed};
-use sshome_e2e::foreign;
+use sshome_e2e::{HostBuilder, foreign};
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Instant;
 
 const SETTINGS: &str = "quota = \"unlimited\"";
 
@@ -45,10 +46,43 @@ async fn paramiko_with_its_defaults() {
     let Some(python) = python(test) else { return };
     let script = include_str!("scripts/paramiko_defaults.py");
     runs_at_both(test, SETTINGS, ("script.py", script), |site| {
-        File::create(site.there("large")).unwrap().set_len(6 << 30).unwrap();
-        site.client().foreign(&python)
+        plant_large(site, site.client().foreign(&python))
     })
     .await;
+}
+
+/// What the server may have in memory while paramiko has 196,608 READs under way, in bytes.
+const MAX_MEMORY: u64 = 256 << 20;
+
+/// With `SSHOME_PARAMIKO_WHOLE` set, as by `scripts/long paramiko`: paramiko reads all of the 6 GiB that it has asked
+/// for at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn paramiko_reads_a_large_file_wholly() {
+    let test = "paramiko_reads_a_large_file_wholly";
+    let Some(python) = python(test) else { return };
+    if std::env::var_os(WHOLE).is_none() {
+        eprintln!("skipped: {test}: it takes minutes; scripts/long paramiko runs it");
+        return;
+    }
+    let mut host = HostBuilder::new().unwrap().user("ann", SETTINGS).unwrap().prepare().unwrap();
+    let server = host.start_apart().unwrap();
+    let site = Site::of_host(host);
+    let mut command = plant_large(&site, site.client().foreign(&python));
+    let script = include_str!("scripts/paramiko_defaults.py");
+    command.env(WHOLE, "1").arg(write_script(&site, "script.py", script)).args(script_arguments(&site));
+    let begun = Instant::now();
+    succeed(&mut command);
+    let peak = server.peak().unwrap();
+    eprintln!("{} s, the server's peak memory is {} MiB", begun.elapsed().as_secs(), peak >> 20);
+    assert!(peak < MAX_MEMORY, "{} MiB", peak >> 20);
+}
+
+const WHOLE: &str = "SSHOME_PARAMIKO_WHOLE";
+
+/// Makes the sparse file that the script reads.
+fn plant_large(site: &Site, command: Command) -> Command {
+    File::create(site.there("large")).unwrap().set_len(6 << 30).unwrap();
+    command
 }
 
 #[tokio::test(flavor = "multi_thread")]
