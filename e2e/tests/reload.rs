@@ -233,6 +233,9 @@ async fn a_change_that_the_server_does_not_take_up_is_a_failure() {
         // What was taken away of it holds.
         let mut ann = Peer::login(&host, "ann").await.unwrap();
         assert_eq!(ann.put("f", b"").await.unwrap().status, Status::PermissionDenied);
+        let disabled = administrator.run(&["user", "disable", "ann"]);
+        assert!(disabled.code == Some(1) && disabled.err().contains("NOT in force: quota"), "{disabled}");
+        assert!(disabled.err().contains("\nin force: ann: disabled\n"), "{disabled}");
         let status = administrator.run(&["status"]);
         assert!(status.out().contains("the settings in force are older than the file"), "{status}");
     }

@@ -152,6 +152,9 @@ pub struct Applied {
     pub refused: Option<String>,
     /// The settings that are others in the file than in force.
     pub pending: Vec<String>,
+    /// What the file takes away from users, which is in force although the file was refused: `ann: disabled`.
+    #[serde(default)]
+    pub revoked: Vec<String>,
     /// Why the home is not served, if it is not.
     pub unavailable: Option<String>,
     /// How many sessions were ended.

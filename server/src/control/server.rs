@@ -238,15 +238,16 @@ fn fault(error: tokio::task::JoinError) -> Answer {
 
 /// Takes the file up, and tells whether what it says of a user is in force then.
 async fn apply(reloader: &Reloader, user: String) -> Answer {
-    let (refused, ended) = match reloader.reload().await {
-        Ok(done) => (None, done.ended),
-        Err(refused) => (Some(refused.error.to_string()), refused.ended),
+    let (refused, revoked, ended) = match reloader.reload().await {
+        Ok(done) => (None, Vec::new(), done.ended),
+        Err(refused) => (Some(refused.error.to_string()), refused.revoked, refused.ended),
     };
     match reloader.standing_of(&user).await {
         Ok(standing) => Answer::Applied(Applied {
             user,
             refused,
             pending: standing.pending,
+            revoked,
             unavailable: standing.unavailable,
             ended,
         }),

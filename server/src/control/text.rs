@@ -82,7 +82,7 @@ pub(super) fn unavailable(homes: &[UnavailableHome]) -> String {
 
 /// What became of a change of one user's settings.
 pub(super) fn applied(applied: &Applied) -> String {
-    let Applied { user, refused, pending, unavailable, ended } = applied;
+    let Applied { user, refused, pending, revoked, unavailable, ended } = applied;
     let sessions = match ended {
         0 => String::new(),
         1 => "; 1 session was ended".to_owned(),
@@ -98,6 +98,9 @@ pub(super) fn applied(applied: &Applied) -> String {
             )
         }
     };
+    if !pending.is_empty() && !revoked.is_empty() {
+        text += &format!("in force: {}\n", revoked.join(", "));
+    }
     if let Some(why) = refused {
         text += &format!("the server refuses the file as a whole: {why}\n");
     }
