@@ -1,18 +1,19 @@
 //! Ways to log in, and what older clients need, with OpenSSH's programs and with servers that ask otherwise.
 
 use rand::rng;
+use russh::keys::ssh_key::public::{KeyData, OpaquePublicKey};
 use russh::keys::{Algorithm, PrivateKey};
 use russh::server::{Auth, Handler, Response};
 use russh::{MethodKind, MethodSet, client, server};
 use serde_json::Value;
 use sshome_e2e::foreign::program;
 use sshome_e2e::tree::set_mode;
-use sshome_e2e::{Client, Host, HostBuilder, Outcome, Program, Trusting, binary, until};
+use sshome_e2e::{Client, Host, HostBuilder, Outcome, Program, Trusting, until};
 use std::borrow::Cow;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 const PASSWORD: &str = "open sesame";
@@ -21,11 +22,7 @@ const PASSWORD: &str = "open sesame";
 async fn host_with_password(settings: &str) -> Host {
     let builder = HostBuilder::new().unwrap().setting(settings);
     let mut host = builder.user("ann", "").unwrap().prepare().unwrap();
-    let mut passwd = Command::new(binary("sshomed").unwrap());
-    passwd.arg("--dir").arg(host.dir()).args(["user", "passwd", "ann", "--password-stdin"]);
-    let mut passwd = passwd.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    passwd.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
-    assert!(passwd.wait().unwrap().success());
+    host.set_password("ann", PASSWORD).unwrap();
     host.start().await.unwrap();
     host
 }
@@ -341,6 +338,22 @@ async fn each_user_and_key_that_is_refused_is_logged() {
     drop(connection);
     let line = expect(&host, "login refused", "why", "no valid signature followed");
     assert_eq!((&line["user"], &line["keys"]), (&"ann".into(), &fingerprint(host.key()).into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_cannot_be_decoded_is_one_line_with_user_and_reason() {
+    let (host, _program) = logging();
+    let connect = client::connect(Arc::new(client::Config::default()), host.address(), Trusting);
+    let mut connection = connect.await.unwrap();
+    assert!(!connection.authenticate_none("bob").await.unwrap().success());
+    let short = KeyData::Other(OpaquePublicKey::new(vec![7; 7], Algorithm::Ed25519));
+    drop(connection.authenticate_publickey_with("bob", short.into(), None, &mut Forger).await);
+    let line = expect(&host, "connection failed during a login", "why", "a length in it is wrong");
+    assert_eq!(line["user"], "bob");
+    // By then another line of that connection would be there.
+    send(&host, b"");
+    expect(&host, "disconnected before a login", "peer", "127.0.0.1");
+    assert!(!lines(&host).iter().any(|line| line["message"] == "login refused"), "{:?}", lines(&host));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,6 +84,9 @@ pub(super) fn during_login(
 /// the server's.
 fn reason(error: &Error) -> String {
     match error {
+        Error::SshKey(ssh_key::Error::Encoding(ssh_encoding::Error::Label(label))) => {
+            format!("the client's key or signature is of an algorithm that is not known here: {label}")
+        }
         Error::SshKey(ssh_key::Error::Encoding(error)) => undecodable("a key or a signature", error),
         Error::SshKey(error) => format!("a key or a signature that the client sent is not accepted: {error}"),
         Error::SshEncoding(error) => undecodable("a message, key or password", error),

@@ -210,6 +210,8 @@ fn ended_early(
         Some(TransportError(error)) if !matches!(error, Error::IO(_) | Error::Disconnect | Error::HUP) => {
             let user = attempts.user();
             failure::during_login(session.peer(), user.as_deref(), error, session.audit(), metrics);
+            // The line above is about this user's last attempt: it was more than a question for the methods.
+            attempts.logged();
             entry.refused();
         }
         _ => metrics.ended_without_login("refused"),
