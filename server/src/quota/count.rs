@@ -1,6 +1,6 @@
 //! The books against what is on the disk.
 
-use super::{FileId, Ledger, Use};
+use super::{FileId, Ledger, Unreadable, Use};
 use std::collections::{HashMap, HashSet};
 
 /// The state of the books when a scan began. A scan can be compared with them only if nothing was booked
@@ -28,44 +28,6 @@ pub struct Found {
     pub unreadable: Unreadable,
     /// The lengths of the files that the opening [wants](Opening::wants), unless they have several names.
     pub lenders: HashMap<FileId, u64>,
-}
-
-/// The entries of a home that could not be read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unreadable {
-    /// How many there are.
-    pub count: u64,
-    /// The first of them.
-    pub first: Vec<UnreadableEntry>,
-}
-
-/// An entry that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnreadableEntry {
-    /// Its path in the home.
-    pub path: Vec<u8>,
-    /// Why.
-    pub why: String,
-}
-
-impl Unreadable {
-    /// How many entries are named.
-    pub const MAX_NAMED: usize = 10;
-
-    /// Whether everything could be read.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Adds an entry: its path, and why it could not be read.
-    pub fn add(&mut self, entry: impl FnOnce() -> (Vec<u8>, String)) {
-        self.count += 1;
-        if self.first.len() < Unreadable::MAX_NAMED {
-            let (path, why) = entry();
-            self.first.push(UnreadableEntry { path, why });
-        }
-    }
 }
 
 /// The result of a comparison.

@@ -7,6 +7,7 @@
 //! time. Use is the sum of the lengths of files and links, each counted once however many names it has, and a
 //! removed file counts for as long as it is held open through us ([`Held`]).
 
+mod amount;
 mod count;
 mod credit;
 mod ledger;
@@ -17,9 +18,12 @@ mod open;
 mod reservation;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 
-pub use count::{Comparison, Found, Opening, StagedBytes, Unreadable, UnreadableEntry};
-pub use ledger::{Change, Exceeded, FileId, Freed, Ledger, Limits, Taken, Use};
+pub use amount::{Change, Exceeded, FileId, Limits, Taken, Use};
+pub use count::{Comparison, Found, Opening, StagedBytes};
+pub use ledger::{Freed, Ledger};
 pub use ledgers::Ledgers;
 pub use open::{ContentChange, Held};
 pub use reservation::{Replaced, Reservation};
+pub use unreadable::{Unreadable, UnreadableEntry};
