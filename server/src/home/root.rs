@@ -65,7 +65,8 @@ impl HomeRoot {
     }
 
     /// Whose home it is.
-    pub(super) fn user(&self) -> &str {
+    #[must_use]
+    pub fn user(&self) -> &str {
         &self.user
     }
 

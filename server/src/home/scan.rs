@@ -20,7 +20,7 @@ pub(super) fn scan(user: &str, root: &Path, top: OwnedFd, wants: impl Fn(FileId)
     loop {
         match tree.next_step() {
             Ok(None) => break,
-            Ok(Some(TreeItem::Leave(..))) => {}
+            Ok(Some(TreeItem::Leave(..) | TreeItem::Ahead)) => {}
             Ok(Some(TreeItem::Enter(..))) => found.used.entries += 1,
             Ok(Some(TreeItem::Leaf(_, stat))) => {
                 found.used.entries += 1;

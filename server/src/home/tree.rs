@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// How many directories above the one that is read are held open.
 const MAX_OPEN_ABOVE: usize = 16;
 
+/// The directories that one step finds in the directory that it reads.
+const MAX_DIRECTORIES_PER_STEP: usize = 100;
+
 /// The most handles that a walk holds: the top, the directory that is read, twice, and those above it.
 pub const TREE_DESCRIPTORS: usize = MAX_OPEN_ABOVE + 4;
 
@@ -49,6 +52,9 @@ pub enum TreeItem {
     Leaf(Location, Stat),
     /// A directory, after what is in it.
     Leave(Location),
+    /// More directories were found in the one that is read. Each is entered later: this step reads no further, so
+    /// that a step of a walk is short in a wide directory, too.
+    Ahead,
 }
 
 impl Tree {
@@ -125,6 +131,7 @@ impl Tree {
     fn read(&mut self) -> Result<Option<TreeItem>> {
         let (Some(dir), Some(level)) = (&mut self.dir, self.levels.last_mut()) else { return Ok(None) };
         let Some(handle) = &level.handle else { return Ok(None) };
+        let mut directories = 0;
         while let Some(item) = dir.read() {
             let item = item?;
             let name = item.file_name().to_bytes();
@@ -137,6 +144,10 @@ impl Tree {
             };
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 level.ahead.push(name.into());
+                directories += 1;
+                if directories == MAX_DIRECTORIES_PER_STEP {
+                    return Ok(Some(TreeItem::Ahead));
+                }
                 continue;
             }
             return Ok(Some(TreeItem::Leaf(Location::new(Arc::clone(handle), name.to_vec()), stat)));
@@ -227,12 +238,13 @@ mod tests {
         let (mut tree, mut leaves, mut left) = (walk(top), 0, 0);
         while let Some(item) = tree.next_step().unwrap() {
             let flags = match item {
-                TreeItem::Enter(..) => continue,
+                TreeItem::Enter(..) | TreeItem::Ahead => continue,
                 TreeItem::Leaf(..) => rustix::fs::AtFlags::empty(),
                 TreeItem::Leave(..) => rustix::fs::AtFlags::REMOVEDIR,
             };
-            let (TreeItem::Leaf(at, _) | TreeItem::Leave(at) | TreeItem::Enter(at, _)) = item;
-            rustix::fs::unlinkat(at.dir(), at.name(), flags).unwrap();
+            if let TreeItem::Leaf(at, _) | TreeItem::Leave(at) = item {
+                rustix::fs::unlinkat(at.dir(), at.name(), flags).unwrap();
+            }
             if flags.is_empty() { leaves += 1 } else { left += 1 }
         }
         (leaves, left)
@@ -272,6 +284,7 @@ mod tests {
             let relative = String::from_utf8(tree.relative().unwrap()).unwrap();
             match item {
                 TreeItem::Enter(..) => assert!(found.insert(relative)),
+                TreeItem::Ahead => {}
                 TreeItem::Leaf(at, _) => {
                     assert!(found.insert(format!("{relative}/{}", str::from_utf8(at.name()).unwrap())));
                 }
@@ -283,6 +296,22 @@ mod tests {
         }
         assert_eq!(found, want);
         assert_eq!(left, want.into_iter().filter(|path| !path.ends_with('f')).collect());
+    }
+
+    #[test]
+    fn a_step_in_a_wide_directory_is_short() {
+        const WIDTH: usize = 3 * MAX_DIRECTORIES_PER_STEP + 1;
+        let dir = tempfile::tempdir().unwrap();
+        for number in 0..WIDTH {
+            std::fs::create_dir(dir.path().join(number.to_string())).unwrap();
+        }
+        let (mut tree, mut ahead, mut entered) = (walk(dir.path()), 0, 0);
+        while let Some(item) = tree.next_step().unwrap() {
+            ahead += usize::from(matches!(item, TreeItem::Ahead));
+            entered += usize::from(matches!(item, TreeItem::Enter(..)));
+        }
+        assert_eq!((ahead, entered), (3, WIDTH));
+        assert_eq!(remove(dir.path()), (0, WIDTH));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Looking: `cd`, `stat`, `ls`.
 
 use super::error::Context;
-use super::{Error, Result, User};
+use super::{Error, Result, StepLimit, User};
 use crate::home::{self, Attributes, DirectoryReader};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
@@ -169,18 +169,24 @@ impl Listing {
         &self.own
     }
 
+    /// Whether the directory of the last batch may have more entries.
+    #[must_use]
+    pub fn is_in_directory(&self) -> bool {
+        self.current.is_some()
+    }
+
     /// Whether the path is a directory: otherwise the listing is of [`Listing::own`] alone.
     #[must_use]
     pub fn is_directory(&self) -> bool {
         FileType::from_raw_mode(self.own.stat.st_mode) == FileType::Directory
     }
 
-    /// Up to `most` entries of one directory; none at the end. An empty directory has one batch, an
+    /// The entries of one directory that one step reads; none at the end. An empty directory has one batch, an
     /// empty one. A directory that cannot be read is remembered and passed over.
     ///
     /// # Errors
     /// At the end, if anything was passed over.
-    pub fn next_batch(&mut self, user: &User, most: usize) -> Result<Option<Batch>> {
+    pub fn next_batch(&mut self, user: &User, limit: StepLimit) -> Result<Option<Batch>> {
         loop {
             if self.current.is_none() && !self.open_next(user) {
                 return self.outcome().map(|()| None);
@@ -189,7 +195,7 @@ impl Listing {
             let relative = relative.clone();
             let mut batch = Vec::new();
             let mut ended = Ok(false);
-            while batch.len() < most {
+            while !limit.is_reached(batch.len() as u64) {
                 match reader.next_entry() {
                     Ok(Some(entry)) => batch.push(entry),
                     Ok(None) => ended = Ok(true),

@@ -2,7 +2,9 @@
 
 use super::error::Context;
 use super::rename::into_directory;
-use super::{Download, Error, Placement, Result, Upload, User, make_directory, make_symlink, place};
+use super::{
+    Download, Error, Placement, Result, StepLimit, Upload, User, make_directory, make_symlink, place,
+};
 use crate::home::{DescriptorPermit, Location, TREE_DESCRIPTORS, Tree, TreeItem, file_id, length};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
@@ -85,14 +87,15 @@ impl Copy {
         self.done
     }
 
-    /// Goes on for about `most` bytes or entries' worth. Returns whether it is done.
+    /// Goes on for one step. Returns whether it is done.
     ///
     /// # Errors
     /// For a file, what went wrong. For a tree at the end, if part of it could not be copied.
-    pub fn step(&mut self, user: &User, most: u64) -> Result<bool> {
-        let until = self.done.saturating_add(most);
+    pub fn step(&mut self, user: &User, limit: StepLimit) -> Result<bool> {
+        let start = self.done;
         let mut entries = 0;
-        while self.done < until && entries < GROUP {
+        // An entry counts as a byte: the limit is of the time as well.
+        while entries < GROUP && !limit.is_reached(self.done - start + entries as u64) {
             if let Some(file) = &mut self.file {
                 match file.step() {
                     Ok(Some(copied)) => self.done += copied,
@@ -125,7 +128,7 @@ impl Copy {
                 let to = self.below(&self.to, &[])?;
                 self.made(user, make_directory(user, &to, false, Some(stat.st_mode & 0o777))?.1)?;
             }
-            TreeItem::Leave(..) => {}
+            TreeItem::Leave(..) | TreeItem::Ahead => {}
             TreeItem::Leaf(location, stat) => self.leaf(user, &location, &stat)?,
         }
         Ok(())

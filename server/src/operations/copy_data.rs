@@ -1,7 +1,7 @@
 //! Copying a range from one open file to another: SFTP's `copy-data`.
 
 use super::error::Context;
-use super::{Error, OpenFile, Result, User};
+use super::{Error, OpenFile, Result, StepLimit, User};
 use crate::home::length;
 use rustix::io::Errno;
 
@@ -58,15 +58,15 @@ impl CopyData {
         Ok(CopyData { from: from_offset, to, left, done: 0, buffer: Vec::with_capacity(chunk) })
     }
 
-    /// Goes on for about `most` bytes, with the files that it began with. At the end, how many bytes were
+    /// Goes on for one step, with the files that it began with. At the end, how many bytes were
     /// copied: fewer than asked for if the source has ended before.
     ///
     /// # Errors
     /// If the source cannot be read, or the quota or the disk does not take them. Those before are copied, and
     /// all later changes through the handle `target` fail.
-    pub fn step(&mut self, source: &OpenFile, target: &OpenFile, most: u64) -> Result<Option<u64>> {
-        let until = self.done.saturating_add(most);
-        while self.left > 0 && self.done < until {
+    pub fn step(&mut self, source: &OpenFile, target: &OpenFile, limit: StepLimit) -> Result<Option<u64>> {
+        let start = self.done;
+        while self.left > 0 && !limit.is_reached(self.done - start) {
             self.buffer.clear();
             let most = usize::try_from(self.left).unwrap_or(CHUNK).min(CHUNK);
             let read = source.look_at(self.from, &mut self.buffer, most);

@@ -1,6 +1,6 @@
 //! Digests that other programs know: SFTP's `check-file`, and `md5sum` and its like.
 
-use super::{Error, OpenFile, Result};
+use super::{Error, OpenFile, Result, StepLimit};
 use crate::home::length;
 use sha2::digest::DynDigest;
 use std::fmt;
@@ -112,14 +112,14 @@ impl FileDigest {
         })
     }
 
-    /// Goes on for about `most` bytes, with the file that it began with. At the end, the digests one after
+    /// Goes on for one step, with the file that it began with. At the end, the digests one after
     /// the other; one of no bytes if the range is empty.
     ///
     /// # Errors
     /// If the file was not opened to be read, or the disk reports one.
-    pub fn step(&mut self, file: &OpenFile, most: u64) -> Result<Option<Vec<u8>>> {
-        let until = self.at.saturating_add(most);
-        while self.at < self.end && self.at < until {
+    pub fn step(&mut self, file: &OpenFile, limit: StepLimit) -> Result<Option<Vec<u8>>> {
+        let start = self.at;
+        while self.at < self.end && !limit.is_reached(self.at - start) {
             self.buffer.clear();
             let left = self.end.min(self.block_end) - self.at;
             let most = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);

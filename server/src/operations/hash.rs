@@ -1,6 +1,6 @@
 //! Digests of what is stored: `hash`.
 
-use super::{Download, Error, Result, User};
+use super::{Download, Error, Result, StepLimit, User};
 use sshome_wire::{Hashed, RemotePath};
 
 /// A digest under way.
@@ -28,13 +28,13 @@ impl Hashing {
         (self.file.position(), self.file.size())
     }
 
-    /// Goes on for about `most` bytes; the result at the end.
+    /// Goes on for one step; the result at the end.
     ///
     /// # Errors
     /// If the file changed, or with `verify` is not what was stored.
-    pub fn step(&mut self, most: u64) -> Result<Option<Hashed>> {
-        let until = self.file.position().saturating_add(most);
-        while self.file.position() < until {
+    pub fn step(&mut self, limit: StepLimit) -> Result<Option<Hashed>> {
+        let start = self.file.position();
+        while !limit.is_reached(self.file.position() - start) {
             self.buffer.clear();
             if self.file.read(&mut self.buffer)? == 0 {
                 return self.result().map(Some);

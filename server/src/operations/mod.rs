@@ -25,6 +25,7 @@ mod rename;
 mod room;
 mod set_attributes;
 mod space;
+mod step_limit;
 mod upload;
 
 pub use attributes::set_attributes;
@@ -47,6 +48,7 @@ pub use remove::{Removal, remove};
 pub use rename::{rename, rename_exact};
 pub use set_attributes::SetAttributes;
 pub use space::{Space, space};
+pub use step_limit::StepLimit;
 pub use upload::Upload;
 
 use crate::accounts::{Access, SftpUploads};
@@ -66,7 +68,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub struct User {
     login: Login,
-    home: Home,
+    home: Arc<Home>,
     ledger: Arc<Ledger>,
     /// When this user's session began to write.
     since: Mark,
@@ -81,7 +83,7 @@ impl User {
     /// # Errors
     /// If the home is unavailable, or was replaced since it was opened.
     pub fn enter(login: Login, homes: &Homes, ledgers: &Ledgers) -> home::Result<User> {
-        let home = homes.open(&login, ledgers)?;
+        let home = Arc::new(homes.open(&login, ledgers)?);
         let ledger = ledgers.of(login.name()).ok_or(rustix::io::Errno::NOENT)?;
         let since = home.mark();
         Ok(User { login, home, ledger, since, superseded: CancellationToken::new(), audit: Audit::default() })

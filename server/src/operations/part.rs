@@ -1,7 +1,7 @@
 //! Parts of uploads that were cut: found again, checked, gone on with, removed.
 
 use super::error::{Context, errno};
-use super::{Result, User};
+use super::{Result, StepLimit, User};
 use crate::home::{Claim, EntryId, Kept, Location, Record, Shelf, Source, Staged};
 use crate::quota::Reservation;
 use sshome_wire::{BLOCK, BlockHasher, Digest, Part, RemotePath, StreamId, Time};
@@ -262,15 +262,18 @@ impl PartCheck {
         self.lease.kept.as_ref().map_or(0, |kept| kept.left.length)
     }
 
-    /// Reads on for about `most` bytes; the checked part at the end.
+    /// Reads on for one step; the checked part at the end.
     ///
     /// # Errors
     /// If the disk reports one.
-    pub fn step(&mut self, most: u64) -> Result<Option<CheckedPart>> {
-        let until = self.hasher.length().saturating_add(most).min(self.length());
+    pub fn step(&mut self, limit: StepLimit) -> Result<Option<CheckedPart>> {
+        let start = self.hasher.length();
         let mut ended = false;
-        while self.hasher.length() < until && !ended {
+        while self.hasher.length() < self.length() && !ended {
             let at = self.hasher.length();
+            if limit.is_reached(at - start) {
+                break;
+            }
             let room = usize::try_from(self.length() - at).unwrap_or(usize::MAX).min(self.buffer.len());
             let buffer = self.buffer.get_mut(..room).unwrap_or_default();
             let read = self.file.read_at(buffer, at).map_err(|error| errno(&error)).of_file(&self.path)?;

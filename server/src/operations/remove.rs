@@ -1,7 +1,7 @@
 //! Removing: `rm`.
 
 use super::error::Context;
-use super::{Error, Result, User, freed};
+use super::{Error, Result, StepLimit, User, freed};
 use crate::home::{self, DescriptorPermit, Location, TREE_DESCRIPTORS, Tree, TreeItem};
 use crate::quota::Freed;
 use rustix::fs::FileType;
@@ -76,18 +76,21 @@ impl Removal {
         self.removed
     }
 
-    /// Removes up to `most` entries. Returns whether it is done.
+    /// Goes on for one step. Returns whether it is done.
     ///
     /// # Errors
     /// At the end, if something could not be removed. What could be is gone by then.
-    pub fn step(&mut self, user: &User, most: usize) -> Result<bool> {
+    pub fn step(&mut self, user: &User, limit: StepLimit) -> Result<bool> {
         let Some((own, tree)) = &mut self.tree else { return Ok(true) };
-        for _ in 0..most {
+        let mut entries = 0;
+        while !limit.is_reached(entries) {
+            entries += 1;
             let removed = match tree.next_step() {
                 Ok(Some(TreeItem::Enter(location, stat))) => {
                     self.at = at(&self.top, tree);
                     home::open_to_owner(&location, &stat).of_directory(&self.at)
                 }
+                Ok(Some(TreeItem::Ahead)) => continue,
                 Ok(Some(TreeItem::Leaf(location, _))) => {
                     let path = below(&self.at, &location);
                     unlink(user, &location, &path).of_file(&path)

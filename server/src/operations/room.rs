@@ -1,7 +1,8 @@
 //! Room for a file that is to get a name, and what the file that has it now lends for that.
 
+use super::error::Context;
 use super::{Error, Result, User};
-use crate::home::{EntryId, Location, file_id, replaced_file};
+use crate::home::{EntryId, Home, Location, file_id, replaced_file};
 use crate::quota::{Exceeded, Replaced, Reservation};
 use rustix::fs::Stat;
 use sshome_wire::RemotePath;
@@ -17,26 +18,26 @@ pub(super) fn reserve(
     exists: bool,
 ) -> Result<Reservation> {
     let mut room = Reservation::none(&user.ledger);
-    raise(user, path, target, &mut room, bytes, exists)?;
+    raise(&user.home, path, target, &mut room, bytes, exists)?;
     Ok(room)
 }
 
 /// The same with room that is held already. Partial uploads to the same target give way: they would be of no
 /// use once this one has its name.
 pub(super) fn raise(
-    user: &User,
+    home: &Home,
     path: &RemotePath,
     target: &Location,
     room: &mut Reservation,
     bytes: u64,
     exists: bool,
 ) -> Result<()> {
-    let mut held = hold(user, target, room, bytes, exists);
+    let mut held = hold(home, target, room, bytes, exists);
     if matches!(held, Err(Exceeded::Bytes { .. }))
         && let Ok(id) = target.identity()
-        && discard_files_of(user, &id) > 0
+        && discard_files_of(home, &id) > 0
     {
-        held = hold(user, target, room, bytes, exists);
+        held = hold(home, target, room, bytes, exists);
     }
     held.map_err(|exceeded| {
         // The refusal names the file's whole size, not the difference that was asked for.
@@ -50,8 +51,29 @@ pub(super) fn raise(
     })
 }
 
+/// Raises the room of an upload of unknown size, whose first `bytes` have arrived: to a multiple of `step` if there is
+/// room, and else to just that. If neither fits, partial uploads to the same target give way, and the file
+/// at the target lends.
+pub(super) fn grow(
+    home: &Home,
+    path: &RemotePath,
+    target: &Location,
+    room: &mut Reservation,
+    bytes: u64,
+    step: u64,
+) -> Result<()> {
+    if bytes <= room.bytes() {
+        return Ok(());
+    }
+    if room.raise_to(bytes.next_multiple_of(step), 0).or_else(|_| room.raise_to(bytes, 0)).is_ok() {
+        return Ok(());
+    }
+    let exists = target.stat_if_any().of_file(path)?.is_some();
+    raise(home, path, target, room, bytes, exists)
+}
+
 fn hold(
-    user: &User,
+    home: &Home,
     target: &Location,
     room: &mut Reservation,
     bytes: u64,
@@ -61,7 +83,7 @@ fn hold(
         return room.count_on(bytes, 1, || None);
     }
     // What lends has to be looked at while its name and its length cannot change.
-    let _names = user.home.lock_names();
+    let _names = home.lock_names();
     room.count_on(bytes, 0, || replaced_at(target))
 }
 
@@ -70,11 +92,11 @@ fn replaced_at(target: &Location) -> Option<Replaced> {
 }
 
 /// Discards partial uploads of files to this target. A stream could not begin anew.
-fn discard_files_of(user: &User, target: &EntryId) -> usize {
-    let discarded = user.home.discard(|kept| kept.left.is_of(target) && !kept.left.is_stream());
+fn discard_files_of(home: &Home, target: &EntryId) -> usize {
+    let discarded = home.discard(|kept| kept.left.is_of(target) && !kept.left.is_stream());
     if discarded > 0 {
         tracing::info!(
-            user = user.name(),
+            user = home.root().user(),
             discarded,
             "partial uploads gave way to a newer upload to their target"
         );

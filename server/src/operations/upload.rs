@@ -4,12 +4,13 @@ use super::error::{Context, errno, of_parent};
 use super::part::{CheckedPart, Draft, GoneOn};
 use super::{Error, NEW_FILE, Placement, Result, User, check_mount, room};
 use crate::audit::Transfer;
-use crate::home::{Claim, Location, Permissions, Record, Source, Staged, Stamp};
+use crate::home::{Claim, Home, Location, Permissions, Record, Source, Staged, Stamp};
 use crate::metrics::Direction;
 use crate::quota::Reservation;
 use rustix::fs::{FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
 use sshome_wire::{BLOCK, BlockHasher, Digest, End, Put, RemotePath, Status, StreamId, Time};
 use std::io::{Seek, SeekFrom, Write};
+use std::sync::Arc;
 
 /// From this size on a file is put on the disk by itself, before the group that it is published with.
 const LARGE: u64 = 1 << 20;
@@ -21,6 +22,7 @@ const STEP: u64 = 1 << 20;
 /// file or of a stream, which can be gone on with.
 #[derive(Debug)]
 pub struct Upload {
+    home: Arc<Home>,
     path: RemotePath,
     target: Location,
     draft: Draft,
@@ -117,7 +119,7 @@ impl Upload {
                 part.ok_or_else(|| Error::NoPart(path.clone()))?;
             let written = digests.len() as u64 * BLOCK;
             let needed = put.size.unwrap_or(written);
-            let raised = room::raise(user, &path, &target, &mut room, needed, exists);
+            let raised = room::raise(&user.home, &path, &target, &mut room, needed, exists);
             let mut draft = Draft::new(user, staged, room, record, &target, claim);
             draft.written = written;
             if raised.is_err() && draft.is_stream() {
@@ -131,8 +133,8 @@ impl Upload {
         let told = draft.written;
         let transfer = user.audit.transfer(direction, &user.logged(&target, &path), put.size);
         transfer.skip(told);
-        let (announced, mtime) = (put.size, put.mtime);
-        Ok(Upload { path, target, draft, hasher, announced, mtime, permissions, told, transfer })
+        let (home, announced, mtime) = (Arc::clone(&user.home), put.size, put.mtime);
+        Ok(Upload { home, path, target, draft, hasher, announced, mtime, permissions, told, transfer })
     }
 
     /// Whether it comes from a stream.
@@ -266,12 +268,7 @@ impl Upload {
     /// Reserves for an upload of unknown length, a step at a time, or exactly where a step is too much.
     fn make_room(&mut self, written: u64) -> Result<()> {
         let Some(room) = self.draft.room() else { return Ok(()) };
-        if written <= room.bytes() {
-            return Ok(());
-        }
-        room.raise_to(written.next_multiple_of(STEP), 0)
-            .or_else(|_| room.raise_to(written, 0))
-            .map_err(|exceeded| Error::Quota { path: self.path.clone(), exceeded })
+        room::grow(&self.home, &self.path, &self.target, room, written, STEP)
     }
 }
 

@@ -2,7 +2,10 @@
 
 use super::world::*;
 use sshome_wire::Status;
-use sshomed::operations::{self, CopyData, Download, OpenFile, OpenMode, SetAttributes, User};
+use sshomed::operations::{
+    self, CopyData, Download, OpenFile, OpenMode, Removal, SetAttributes, StepLimit, User,
+};
+use sshomed::quota::Comparison;
 use std::os::unix::fs::MetadataExt;
 
 const GIB: u64 = 1 << 30;
@@ -110,7 +113,7 @@ fn copy_data_is_counted_and_never_onto_itself() {
     source.write_at(0, &[1; 40]).unwrap();
     let copy = |from: &OpenFile, at, length, to: &OpenFile, offset| {
         let mut copy = CopyData::begin(&user, from, at, length, to, offset)?;
-        while copy.step(from, to, 16)?.is_none() {}
+        while copy.step(from, to, StepLimit::bytes(16))?.is_none() {}
         operations::Result::Ok(())
     };
     copy(&source, 0, 0, &target, 0).unwrap();
@@ -343,4 +346,44 @@ fn a_get_of_a_file_that_is_written_in_place_fails_or_is_right() {
         download.read(&mut buffer).unwrap() > 0
     } {}
     assert!(matches!(download.finish(), Err(operations::Error::Changed(_))));
+}
+
+#[test]
+fn trees_of_any_depth_are_counted_copied_and_removed() {
+    let world = World::new("");
+    let user = world.user();
+    let deep = "d/".repeat(1500);
+    operations::make_directory(&user, &path(&deep), true, None).unwrap();
+    put(&user, &format!("{deep}f"), b"content").unwrap();
+    let mut copy = operations::Copy::begin(&user, &path("d"), &path("c"), true).unwrap();
+    while !copy.step(&user, StepLimit::bytes(1 << 20)).unwrap() {}
+    // Deeper than a path can say.
+    operations::rename_exact(&user, &path("c"), &path(&format!("{deep}c")), false).unwrap();
+    assert!(matches!(
+        world.count(),
+        Comparison::Compared { booked, found, .. } if booked == found && found.entries == 3002
+    ));
+    let mut removal = Removal::begin(&user, &path("d")).unwrap();
+    while !removal.step(&user, StepLimit::entries(100)).unwrap() {}
+    assert_eq!(operations::usage(&user).unwrap().usage.entries, 0);
+    world.assert_books(0);
+}
+
+#[test]
+fn links_count_their_length() {
+    let world = World::new("quota = 10000");
+    let user = world.user();
+    operations::make_symlink(&user, &path("l"), &[b'x'; 4000]).unwrap();
+    operations::make_symlink(&user, &path("m"), &[b'x'; 4000]).unwrap();
+    assert!(is_over_quota(operations::make_symlink(&user, &path("n"), &[b'x'; 4000])));
+    assert_eq!(operations::usage(&user).unwrap().usage.used, 8000);
+    operations::hard_link(&user, &path("l"), &path("k")).unwrap();
+    operations::remove(&user, &path("l")).unwrap();
+    assert_eq!(operations::usage(&user).unwrap().usage.used, 8000, "it has another name");
+    put(&user, "f", &[1; 100]).unwrap();
+    operations::rename_exact(&user, &path("f"), &path("k"), true).unwrap();
+    assert_eq!(operations::usage(&user).unwrap().usage.used, 4100);
+    world.assert_books(0);
+    drop(user);
+    world.restarted().assert_books(0);
 }

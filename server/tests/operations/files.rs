@@ -6,7 +6,7 @@ use sshome_wire::{Status, Time};
 use sshomed::home::STAGING;
 use sshomed::operations::{
     self, Algorithm, Download, FileDigest, FinishedDirectory, Made, OpenFile, OpenMode, Range, Removal,
-    SetAttributes,
+    SetAttributes, StepLimit,
 };
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
@@ -131,7 +131,7 @@ fn a_directory_is_open_to_its_owner_until_it_is_finished() {
     assert_eq!(finish(), 0o750);
     operations::set_attributes(&user, &path("d"), true, &mode(0o500)).unwrap();
     let mut removal = Removal::begin(&user, &path("d")).unwrap();
-    assert!(removal.step(&user, 10).unwrap() && !world.home().join("d").exists());
+    assert!(removal.step(&user, StepLimit::entries(10)).unwrap() && !world.home().join("d").exists());
     world.assert_books(0);
 }
 
@@ -250,7 +250,7 @@ fn digests_are_those_of_other_programs() {
     let digest = |algorithm, offset, length, block| {
         let mut digest = FileDigest::begin(&file, algorithm, Range { offset, length, block })?;
         loop {
-            if let Some(digests) = digest.step(&file, 1)? {
+            if let Some(digests) = digest.step(&file, StepLimit::bytes(1))? {
                 return operations::Result::Ok(hex(&digests));
             }
         }

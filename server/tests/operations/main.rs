@@ -4,6 +4,8 @@
 mod cases;
 mod files;
 mod model;
+mod partial;
 mod race;
 mod staged;
+mod steps;
 mod world;

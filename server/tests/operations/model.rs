@@ -4,7 +4,9 @@
 use super::world::*;
 use proptest::prelude::*;
 use sshome_wire::Status;
-use sshomed::operations::{self, Copy, CopyData, Download, Error, OpenFile, OpenMode, SetAttributes, User};
+use sshomed::operations::{
+    self, Copy, CopyData, Download, Error, OpenFile, OpenMode, SetAttributes, StepLimit, User,
+};
 use std::collections::HashMap;
 
 const QUOTA: u64 = 6000;
@@ -177,7 +179,7 @@ impl Handles {
             Step::CopyData { from, at, length, to, offset } => {
                 let (Some(from), Some(to)) = (&self.open[from], &self.open[to]) else { return Ok(()) };
                 let mut copy = CopyData::begin(user, from, at, length, to, offset)?;
-                while copy.step(from, to, 500)?.is_none() {}
+                while copy.step(from, to, StepLimit::bytes(500))?.is_none() {}
             }
             Step::HardLink { from, to } => operations::hard_link(user, &at(from), &at(to))?,
             Step::RenameExact { from, to, replace } => {
@@ -188,7 +190,7 @@ impl Handles {
             Step::Put { name, length } => put(user, NAMES[name], &vec![2; length])?,
             Step::Copy { from, to } => {
                 let mut copy = Copy::begin(user, &at(from), &at(to), false)?;
-                while !copy.step(user, 500)? {}
+                while !copy.step(user, StepLimit::bytes(500))? {}
             }
             Step::Get { name } => {
                 self.get = None;

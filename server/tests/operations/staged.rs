@@ -6,19 +6,21 @@
 use super::world::*;
 use proptest::prelude::*;
 use sshome_wire::{BLOCK, Put, Status, StreamId, Time};
-use sshomed::operations::{self, Error, OpenFile, OpenMode, PartCheck, Removal, SetAttributes, Upload, User};
+use sshomed::operations::{
+    self, Error, OpenFile, OpenMode, PartCheck, Removal, SetAttributes, StepLimit, Upload, User,
+};
 use sshomed::quota::{Comparison, Exceeded};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 
-const MIB: u64 = 1 << 20;
-const QUOTA: u64 = 24 * MIB;
+pub(crate) const MIB: u64 = 1 << 20;
+pub(crate) const QUOTA: u64 = 24 * MIB;
 const MOST_ENTRIES: u64 = 12;
 /// `s` is a link to `d`: two of these are one target.
 const NAMES: [&str; 6] = ["a", "b", "d/a", "s/a", "d/e/f/g", "d"];
 const UPLOADS: usize = 3;
 const HANDLES: usize = 3;
-const SLICE: usize = MIB as usize;
+pub(crate) const SLICE: usize = MIB as usize;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -85,7 +87,7 @@ struct Run {
 }
 
 /// A put of this size, or of a stream; of a source that is the same for the same size.
-fn put_of(mib: u64, stream: bool, resume: u32) -> Put {
+pub(crate) fn put_of(mib: u64, stream: bool, resume: u32) -> Put {
     let size = (!stream).then_some(mib * MIB);
     let source = Some(Time { seconds: 1, nanoseconds: 0 });
     Put { path: Vec::new(), size, mtime: None, source, mode: None, resume }
@@ -159,7 +161,7 @@ impl Run {
                 let check = PartCheck::begin(user, &at(name), mib * MIB, source)?;
                 let Some(mut check) = check else { return Ok(()) };
                 let part = loop {
-                    if let Some(part) = check.step(u64::MAX)? {
+                    if let Some(part) = check.step(StepLimit::bytes(u64::MAX))? {
                         break part;
                     }
                 };
@@ -191,7 +193,7 @@ impl Run {
             Step::Remove { name } => operations::remove(user, &at(name))?,
             Step::RemoveTree { name } => {
                 let mut removal = Removal::begin(user, &at(name))?;
-                while !removal.step(user, 2)? {}
+                while !removal.step(user, StepLimit::entries(2))? {}
             }
             Step::MakeDirectory => drop(operations::make_directory(user, &path("d/e/f"), true, None)?),
             Step::Rename { from, to } => {
@@ -297,192 +299,4 @@ proptest! {
     fn what_is_staged_is_counted_beside_writes_in_place(steps in prop::collection::vec(step(), 1..50)) {
         check("in-place", steps);
     }
-}
-
-/// Begins a put of this many MiB, sends part of it, and loses the connection.
-fn cut(user: &User, name: &str, mib: u64, sent: u64) {
-    let mut upload = Upload::begin(user, &put_of(mib, false, 0), path(name), None).unwrap();
-    (0..sent).for_each(|_| upload.write(&vec![0; SLICE]).unwrap());
-}
-
-fn zeros(mib: u64) -> Vec<u8> {
-    vec![0; (mib * MIB) as usize]
-}
-
-#[test]
-fn a_loop_of_cut_puts_over_removed_files_fills_no_more_than_the_quota() {
-    let world = World::new(&format!("quota = {QUOTA}"));
-    let user = world.user();
-    let mut staged = 0;
-    for i in 0..10 {
-        let name = format!("f{i}");
-        if put(&user, &name, &zeros(20)).is_err() {
-            break;
-        }
-        cut(&user, &name, 20, 12);
-        operations::remove(&user, &path(&name)).unwrap();
-        staged += 12 * MIB;
-        let usage = operations::usage(&user).unwrap();
-        assert_eq!((usage.usage.used, usage.usage.reserved), (0, staged));
-        assert!(usage.charged() <= QUOTA);
-        put(&user, &format!("empty{i}"), b"").unwrap();
-    }
-    assert_eq!(staged, 12 * MIB, "the second does not fit");
-    assert!(matches!(world.count(), Comparison::Compared { staged, .. } if staged.found == 12 * MIB));
-}
-
-#[test]
-fn a_newer_put_takes_the_room_of_an_older_partial_upload() {
-    let world = World::new(&format!("quota = {QUOTA}"));
-    let user = world.user();
-    cut(&user, "f", 20, 16);
-    cut(&user, "other", 8, 4);
-    assert_eq!(operations::parts(&user).len(), 2);
-    put(&user, "f", &zeros(12)).unwrap();
-    assert_eq!(operations::parts(&user).len(), 1);
-    // Of another target it takes nothing, and says what to do.
-    let refused = put(&user, "g", &zeros(9)).unwrap_err();
-    let text = refused.to_string();
-    assert!(
-        text.ends_with("; partial uploads hold 4.0 MiB: df -v lists them, rm --partial NAME removes one"),
-        "{text}"
-    );
-}
-
-#[test]
-fn all_spellings_of_a_target_are_one() {
-    let world = World::new(&format!("quota = {QUOTA}"));
-    let user = world.user();
-    operations::make_directory(&user, &path("d/e"), true, None).unwrap();
-    operations::make_symlink(&user, &path("s"), b"d").unwrap();
-    operations::make_symlink(&user, &path("l"), b"d/e/../f").unwrap();
-    let source = Time { seconds: 1, nanoseconds: 0 };
-    for name in ["d/f", "s/f", "l"] {
-        cut(&user, name, 8, 5);
-        let parts = operations::parts(&user);
-        assert_eq!(parts.iter().map(|part| &part.path[..]).collect::<Vec<_>>(), [b"/d/f"], "{name}");
-        for other in ["d/f", "s/f", "l", "d/e/../f", "s/e/../f", "./d//f"] {
-            let found = PartCheck::begin(&user, &path(other), 8 * MIB, source).unwrap();
-            assert!(found.is_some(), "{name} by {other}");
-            // While it is leased nobody else gets it, by no spelling.
-            assert!(PartCheck::begin(&user, &path(name), 8 * MIB, source).unwrap().is_none());
-        }
-        assert_eq!(operations::discard(&user, Some(&path("s/f"))), 1);
-    }
-}
-
-#[test]
-fn a_partial_upload_is_found_again_after_its_directory_was_renamed() {
-    let world = World::new(&format!("quota = {QUOTA}"));
-    let user = world.user();
-    operations::make_directory(&user, &path("d"), false, None).unwrap();
-    cut(&user, "d/f", 8, 5);
-    operations::rename_exact(&user, &path("d"), &path("e"), false).unwrap();
-    let source = Time { seconds: 1, nanoseconds: 0 };
-    assert!(PartCheck::begin(&user, &path("e/f"), 8 * MIB, source).unwrap().is_some());
-    // It is listed by the path at which it began, and can be removed by that.
-    assert_eq!(operations::parts(&user)[0].path, b"/d/f");
-    assert_eq!(operations::discard(&user, Some(&path("d/f"))), 1);
-}
-
-#[test]
-fn a_file_that_is_renamed_away_ends_its_credit() {
-    let world = World::new(&format!("quota = {QUOTA}"));
-    let user = world.user();
-    put(&user, "f", &zeros(20)).unwrap();
-    // An upload under way does not fit beside it: the renaming has to wait.
-    let mut upload = Upload::begin(&user, &put_of(20, false, 0), path("f"), None).unwrap();
-    upload.write(&zeros(8)).unwrap();
-    let refused = operations::rename_exact(&user, &path("f"), &path("g"), false).unwrap_err();
-    assert!(matches!(refused, Error::BeingReplaced { .. }), "{refused}");
-    assert!(is_over_quota(operations::hard_link(&user, &path("f"), &path("g"))));
-    // A partial one gives way.
-    drop(upload);
-    assert_eq!(operations::parts(&user).len(), 1);
-    operations::rename_exact(&user, &path("f"), &path("g"), false).unwrap();
-    assert_eq!(operations::parts(&user).len(), 0);
-    world.assert_books(0);
-    // Where there is room beside, nothing is lost.
-    cut(&user, "g", 20, 4);
-    operations::rename_exact(&user, &path("g"), &path("h"), false).unwrap();
-    let usage = operations::usage(&user).unwrap();
-    assert_eq!((operations::parts(&user).len(), usage.charged(), usage.credited), (1, 24 * MIB, 0));
-}
-
-#[test]
-fn a_record_that_cannot_be_read_is_kept_and_listed() {
-    let world = World::new(&format!("quota = {QUOTA}"));
-    let user = world.user();
-    cut(&user, "f", 8, 5);
-    drop(user);
-    let staging = world.home().join(sshomed::home::STAGING);
-    let record = std::fs::read_dir(&staging).unwrap().map(|file| file.unwrap().path());
-    let record = record.into_iter().find(|file| file.extension().is_some()).unwrap();
-    std::fs::write(&record, b"sshome\0\x09something of a later version").unwrap();
-    let world = world.restarted();
-    let user = world.user();
-    let parts = operations::parts(&user);
-    let listed = format!("/{}/{}", sshomed::home::STAGING, record.file_stem().unwrap().to_str().unwrap());
-    assert_eq!((parts.len(), &parts[0].path[..], parts[0].length), (1, listed.as_bytes(), 4 * MIB));
-    assert_eq!(operations::usage(&user).unwrap().charged(), 4 * MIB);
-    assert_eq!(operations::discard(&user, Some(&path(&listed))), 1);
-    world.assert_books(0);
-    assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0);
-}
-
-#[test]
-fn a_partial_upload_borrows_again_after_a_restart() {
-    let world = World::new(&format!("quota = {QUOTA}"));
-    let user = world.user();
-    put(&user, "f", &zeros(20)).unwrap();
-    cut(&user, "f", 20, 16);
-    let before = operations::usage(&user).unwrap();
-    assert_eq!((before.charged(), before.credited), (20 * MIB, 16 * MIB));
-    drop(user);
-    let world = world.restarted();
-    let user = world.user();
-    let after = operations::usage(&user).unwrap();
-    assert_eq!((after.charged(), after.credited), (before.charged(), before.credited));
-    operations::remove(&user, &path("f")).unwrap();
-    assert_eq!(operations::usage(&user).unwrap().charged(), 16 * MIB);
-}
-
-#[test]
-fn trees_of_any_depth_are_counted_copied_and_removed() {
-    let world = World::new("");
-    let user = world.user();
-    let deep = "d/".repeat(1500);
-    operations::make_directory(&user, &path(&deep), true, None).unwrap();
-    put(&user, &format!("{deep}f"), b"content").unwrap();
-    let mut copy = operations::Copy::begin(&user, &path("d"), &path("c"), true).unwrap();
-    while !copy.step(&user, 1 << 20).unwrap() {}
-    // Deeper than a path can say.
-    operations::rename_exact(&user, &path("c"), &path(&format!("{deep}c")), false).unwrap();
-    assert!(matches!(
-        world.count(),
-        Comparison::Compared { booked, found, .. } if booked == found && found.entries == 3002
-    ));
-    let mut removal = Removal::begin(&user, &path("d")).unwrap();
-    while !removal.step(&user, 100).unwrap() {}
-    assert_eq!(operations::usage(&user).unwrap().usage.entries, 0);
-    world.assert_books(0);
-}
-
-#[test]
-fn links_count_their_length() {
-    let world = World::new("quota = 10000");
-    let user = world.user();
-    operations::make_symlink(&user, &path("l"), &[b'x'; 4000]).unwrap();
-    operations::make_symlink(&user, &path("m"), &[b'x'; 4000]).unwrap();
-    assert!(is_over_quota(operations::make_symlink(&user, &path("n"), &[b'x'; 4000])));
-    assert_eq!(operations::usage(&user).unwrap().usage.used, 8000);
-    operations::hard_link(&user, &path("l"), &path("k")).unwrap();
-    operations::remove(&user, &path("l")).unwrap();
-    assert_eq!(operations::usage(&user).unwrap().usage.used, 8000, "it has another name");
-    put(&user, "f", &[1; 100]).unwrap();
-    operations::rename_exact(&user, &path("f"), &path("k"), true).unwrap();
-    assert_eq!(operations::usage(&user).unwrap().usage.used, 4100);
-    world.assert_books(0);
-    drop(user);
-    world.restarted().assert_books(0);
 }

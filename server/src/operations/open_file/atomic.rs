@@ -1,28 +1,29 @@
 //! A file that is written beside the one that it will replace.
 
 use super::super::error::{Context, of_parent};
-use super::super::{Error, NEW_FILE, Placement, Result, SetAttributes, User, check_mount, room};
+use super::super::{Error, NEW_FILE, Placement, Result, SetAttributes, StepLimit, User, check_mount, room};
 use super::base::Base;
 use super::io::{end_of, read_at, write_all};
 use super::mode::OpenMode;
 use crate::audit::Transfer;
-use crate::home::{self, Location, Permissions, Staged, Stamp, length};
+use crate::home::{self, Home, Location, Permissions, Staged, Stamp, length};
 use crate::quota::Reservation;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 use sshome_wire::{BlockHasher, Digest, RemotePath};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Dropping it drops all that was written.
 #[derive(Debug)]
 pub(super) struct Atomic {
-    target: Location,
     exclusive: bool,
     draft: Mutex<Draft>,
 }
 
 #[derive(Debug)]
 struct Draft {
+    home: Arc<Home>,
+    target: Location,
     staged: Staged,
     room: Reservation,
     /// Bytes that the staged file has.
@@ -56,9 +57,10 @@ impl Atomic {
         let own = rustix::fs::fstat(staged.file()).of_file(path)?;
         staged.inherit(&user.home, &own, &target, permissions).of_file(path)?;
         let base = old.filter(|_| !mode.truncate).map(Base::new);
-        let draft = Draft { staged, room, length: 0, base, hasher: Some(BlockHasher::new()), permissions };
+        let (home, hasher) = (Arc::clone(&user.home), Some(BlockHasher::new()));
         let logged = user.logged(&target, path);
-        Ok((Atomic { target, exclusive: mode.exclusive, draft: Mutex::new(draft) }, logged))
+        let draft = Draft { home, target, staged, room, length: 0, base, hasher, permissions };
+        Ok((Atomic { exclusive: mode.exclusive, draft: Mutex::new(draft) }, logged))
     }
 
     /// Reads what was written; only of a file that was opened to be emptied.
@@ -104,19 +106,19 @@ impl Atomic {
         rustix::fs::fsync(self.draft().staged.file())
     }
 
-    /// Copies about `most` bytes of the old content that stays; returns whether that was all.
-    pub(super) fn fill(&self, user: &User, path: &RemotePath, most: u64) -> Result<bool> {
-        self.draft().fill(user, path, &self.target, most)
+    /// Copies, for one step, the old content that stays; returns whether that was all.
+    pub(super) fn fill(&self, user: &User, path: &RemotePath, limit: StepLimit) -> Result<bool> {
+        self.draft().fill(user, path, limit)
     }
 
     /// Makes it ready to be placed. It must be filled.
     pub(super) fn finish(self, user: &User, path: &RemotePath, transfer: Transfer) -> Result<Placement> {
         let draft = self.draft.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let sealed = draft.seal(user, &self.target);
+        let sealed = draft.seal(user);
         let digest = sealed.of_file(path).inspect_err(|error| transfer.refused(error))?;
         Ok(Placement {
             path: path.clone(),
-            target: self.target,
+            target: draft.target,
             staged: draft.staged,
             reservation: draft.room,
             size: draft.length,
@@ -135,7 +137,7 @@ impl Atomic {
 
 impl Draft {
     /// Sets the staged file's attributes. Returns its digest, if that is known.
-    fn seal(&self, user: &User, target: &Location) -> home::Result<Option<Digest>> {
+    fn seal(&self, user: &User) -> home::Result<Option<Digest>> {
         let file = self.staged.file();
         let own = rustix::fs::fstat(file)?;
         let hasher = self.hasher.as_ref().filter(|hasher| hasher.length() == self.length);
@@ -143,7 +145,7 @@ impl Draft {
         if let Some(digest) = digest {
             Stamp::write(file, &own, digest)?;
         }
-        self.staged.inherit(&user.home, &own, target, self.permissions)?;
+        self.staged.inherit(&user.home, &own, &self.target, self.permissions)?;
         Ok(digest)
     }
 
@@ -176,10 +178,10 @@ impl Draft {
         self.length.max(self.base.as_ref().map_or(0, Base::length))
     }
 
-    fn fill(&mut self, user: &User, path: &RemotePath, target: &Location, most: u64) -> Result<bool> {
+    fn fill(&mut self, user: &User, path: &RemotePath, limit: StepLimit) -> Result<bool> {
         self.make_room(path, self.whole_length())?;
         let Some(base) = &mut self.base else { return Ok(true) };
-        let filled = base.copy_to(user, path, target, self.staged.file(), most)?;
+        let filled = base.copy_to(user, path, &self.target, self.staged.file(), limit)?;
         if filled {
             self.settle();
         }
@@ -187,7 +189,7 @@ impl Draft {
     }
 
     fn make_room(&mut self, path: &RemotePath, length: u64) -> Result<()> {
-        self.room.raise_to(length, 0).map_err(|exceeded| Error::Quota { path: path.clone(), exceeded })
+        room::grow(&self.home, path, &self.target, &mut self.room, length, 1)
     }
 
     /// Holds no more than what the file's length needs.

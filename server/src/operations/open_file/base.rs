@@ -1,7 +1,7 @@
 //! The content that a staged file starts from, where it is not opened to be emptied.
 
 use super::super::error::Context;
-use super::super::{Error, Result, User, hold};
+use super::super::{Error, Result, StepLimit, User, hold};
 use crate::home::{Location, length};
 use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
@@ -77,7 +77,7 @@ impl Base {
         path: &RemotePath,
         from: &Location,
         staged: &File,
-        most: u64,
+        limit: StepLimit,
     ) -> Result<bool> {
         let Some(missing) = self.missing() else { return Ok(true) };
         // Opened and held as one: a removal in between would take it for closed.
@@ -85,8 +85,7 @@ impl Base {
         let (old, stat) = from.open_file(OFlags::RDONLY).of_file(path)?;
         let _held = hold(user, &old, &stat).of_file(path)?;
         drop(names);
-        let end = missing.end.min(missing.start.saturating_add(most));
-        let copied = copy_range(&old, staged, missing.start..end).of_file(path)?;
+        let copied = copy_range(&old, staged, missing.clone(), limit).of_file(path)?;
         let now = rustix::fs::fstat(&old).of_file(path)?;
         if copied == 0 || facts(&now) != facts(&self.stat) {
             return Err(Error::Changed(path.clone()));
@@ -96,16 +95,20 @@ impl Base {
     }
 }
 
+/// The bytes that one call to the kernel copies: between two calls a step may end.
+const COPY_CHUNK: u64 = 4 << 20;
+
 /// What shows that a file is another one, or was written to.
 fn facts(stat: &Stat) -> impl PartialEq + use<> {
     (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime, stat.st_mtime_nsec)
 }
 
-/// Copies a range to the same offset of another file; returns how many bytes, fewer if the file ends.
-fn copy_range(from: &File, to: &File, range: Range<u64>) -> rustix::io::Result<u64> {
+/// Copies a range to the same offset of another file; returns how many bytes, fewer if the step or the file ends.
+fn copy_range(from: &File, to: &File, range: Range<u64>, limit: StepLimit) -> rustix::io::Result<u64> {
     let (mut read, mut written) = (range.start, range.start);
-    while written < range.end {
-        let left = usize::try_from(range.end - written).unwrap_or(usize::MAX);
+    while written < range.end && !limit.is_reached(written - range.start) {
+        let left = limit.left(written - range.start).min(range.end - written).min(COPY_CHUNK);
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
         let copied = match rustix::fs::copy_file_range(from, Some(&mut read), to, Some(&mut written), left) {
             Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {
                 copy_chunk(from, to, written..range.end).inspect(|copied| {

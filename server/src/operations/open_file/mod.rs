@@ -10,7 +10,7 @@ mod traffic;
 pub use mode::OpenMode;
 
 use super::error::Context;
-use super::{Error, Result, SetAttributes, User, place};
+use super::{Error, Result, SetAttributes, StepLimit, User, place};
 use crate::accounts::SftpUploads;
 use crate::home::{DescriptorPermit, HomeRoot};
 use crate::quota::FileId;
@@ -190,17 +190,17 @@ impl OpenFile {
         synced.of_file(&self.path).map_err(|error| self.fail(error))
     }
 
-    /// Gets a file ready to be closed: copies about `most` bytes of what stays of the old content of one that
-    /// is staged. Returns whether that was all.
+    /// Gets a file ready to be closed: copies, for one step, what stays of the old content of one that is staged.
+    /// Returns whether that was all.
     ///
     /// # Errors
     /// If an earlier change failed, the old file was changed meanwhile, or the quota or the disk does not take
     /// what is copied. Then closing fails as well.
-    pub fn fill(&self, user: &User, most: u64) -> Result<bool> {
+    pub fn fill(&self, user: &User, limit: StepLimit) -> Result<bool> {
         self.traffic.check()?;
         match &self.content {
             Content::InPlace(_) => Ok(true),
-            Content::Atomic(upload) => upload.fill(user, &self.path, most).map_err(|error| self.fail(error)),
+            Content::Atomic(upload) => upload.fill(user, &self.path, limit).map_err(|error| self.fail(error)),
         }
     }
 
@@ -211,7 +211,7 @@ impl OpenFile {
     /// what was there before is there still.
     pub fn finish(self, user: &User) -> Result<()> {
         // A failure is reported below.
-        while matches!(self.fill(user, u64::MAX), Ok(false)) {}
+        while matches!(self.fill(user, StepLimit::bytes(u64::MAX)), Ok(false)) {}
         let OpenFile { path, content, mut traffic, .. } = self;
         let Content::Atomic(upload) = content else {
             drop(content);

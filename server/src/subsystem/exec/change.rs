@@ -4,7 +4,7 @@ use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
 use super::task::{Io, Task, Turn, each};
 use crate::home;
-use crate::operations::{self, Copy, Made, Removal, User, place};
+use crate::operations::{self, Copy, Made, Removal, StepLimit, User, place};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 use std::collections::HashSet;
@@ -71,13 +71,13 @@ pub(super) fn cp(arguments: Arguments) -> Result<Box<dyn Task>> {
 
 impl Task for Removal {
     fn turn(&mut self, user: &User, _: &mut Io) -> Result<Turn> {
-        Ok(if self.step(user, ENTRIES)? { Turn::Done(0) } else { Turn::Busy })
+        Ok(if self.step(user, StepLimit::entries(ENTRIES))? { Turn::Done(0) } else { Turn::Busy })
     }
 }
 
 impl Task for Copy {
     fn turn(&mut self, user: &User, _: &mut Io) -> Result<Turn> {
-        Ok(if self.step(user, BYTES)? { Turn::Done(0) } else { Turn::Busy })
+        Ok(if self.step(user, StepLimit::bytes(BYTES))? { Turn::Done(0) } else { Turn::Busy })
     }
 }
 

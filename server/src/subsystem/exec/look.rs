@@ -4,7 +4,7 @@ use super::arguments::{Arguments, path};
 use super::error::Result;
 use super::task::{Io, Once, Task, Turn, each};
 use crate::home::{Attributes, length};
-use crate::operations::{self, Listing, User};
+use crate::operations::{self, Listing, StepLimit, User};
 use crate::subsystem::long::{Lines, mode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -47,7 +47,7 @@ pub(super) fn ls(mut arguments: Arguments) -> Result<Box<dyn Task>> {
             return Ok(None);
         }
         let (operand, blank) = (operand.to_vec(), !std::mem::replace(&mut first, false));
-        Ok(Some(Box::new(Ls { listing, shown, operand, headed, blank, current: None })))
+        Ok(Some(Box::new(Ls { listing, shown, operand, headed, blank, current: None, entries: Vec::new() })))
     }))
 }
 
@@ -63,13 +63,21 @@ struct Ls {
     blank: bool,
     /// The directory that is being shown, relative to the operand.
     current: Option<Vec<u8>>,
+    /// Entries that were read and not shown: those of one directory are sorted together.
+    entries: Vec<Attributes>,
 }
 
 impl Task for Ls {
     fn turn(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
-        let Some((directory, mut entries)) = self.listing.next_batch(user, SORTED)? else {
+        let limit = StepLimit::entries(SORTED - self.entries.len());
+        let Some((directory, read)) = self.listing.next_batch(user, limit)? else {
             return Ok(Turn::Done(0));
         };
+        self.entries.extend(read);
+        if self.listing.is_in_directory() && self.entries.len() < SORTED {
+            return Ok(Turn::Busy);
+        }
+        let mut entries = std::mem::take(&mut self.entries);
         let is_hidden = |name: &[u8]| !self.shown.all && name.starts_with(b".");
         if directory.split(|byte| *byte == b'/').any(is_hidden) {
             return Ok(Turn::Busy);

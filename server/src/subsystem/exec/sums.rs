@@ -3,7 +3,7 @@
 use super::arguments::{Arguments, path};
 use super::error::Result;
 use super::task::{Io, Read, Task, Turn, each};
-use crate::operations::{Algorithm, FileDigest, Hasher, OpenFile, OpenMode, Range, User};
+use crate::operations::{Algorithm, FileDigest, Hasher, OpenFile, OpenMode, Range, StepLimit, User};
 
 /// What one step goes through, in bytes.
 const STEP: usize = 32 << 20;
@@ -42,7 +42,9 @@ struct FileSum {
 
 impl Task for FileSum {
     fn turn(&mut self, _: &User, io: &mut Io) -> Result<Turn> {
-        let Some(digest) = self.digest.step(&self.file, STEP as u64)? else { return Ok(Turn::Busy) };
+        let Some(digest) = self.digest.step(&self.file, StepLimit::bytes(STEP as u64))? else {
+            return Ok(Turn::Busy);
+        };
         let line = line(&digest, &self.name, self.binary);
         io.line(&io.name(&line));
         Ok(Turn::Done(0))

@@ -4,7 +4,7 @@ use super::entry::{entry, frames, mode, mtime};
 use super::group::refusal;
 use super::output::{Output, data_buffer};
 use crate::operations::{self, CheckedPart, Copy, Download, Error, Hashing, Listing, PartCheck, Removal};
-use crate::operations::{StreamLeft, User};
+use crate::operations::{StepLimit, StreamLeft, User};
 use sshome_wire::frame::HEAD;
 use sshome_wire::{
     BLOCK, BlockHasher, Blocks, Digest, End, Frame, Header, Payload, Progress, RemotePath, Reply, Status,
@@ -67,7 +67,7 @@ impl Job {
     pub(super) fn step(&mut self, user: &User, output: &mut Output, most: usize) -> Step {
         let done = match self {
             Job::Get(get) => return get.step_or_end(output, most),
-            Job::Part(check) => match check.step(READ) {
+            Job::Part(check) => match check.step(StepLimit::bytes(READ)) {
                 Ok(Some(part)) => {
                     blocks(&part.digests, output);
                     output.reply(Reply::new(Status::Resuming, ""));
@@ -91,12 +91,12 @@ impl Job {
             Job::List(listing) => list(listing, user, output),
             Job::Hash(hashing) => hash(hashing, output),
             Job::Copy(copy) => {
-                let done = copy.step(user, READ);
+                let done = copy.step(user, StepLimit::bytes(READ));
                 progress((copy.done(), 0), output);
                 done.map(|done| done.then(|| Reply::new(Status::Done, "")))
             }
             Job::Remove(removal) => {
-                let done = removal.step(user, ENTRIES);
+                let done = removal.step(user, StepLimit::entries(ENTRIES));
                 progress((removal.removed(), 0), output);
                 done.map(|done| done.then(|| Reply::new(Status::Done, "")))
             }
@@ -153,10 +153,10 @@ impl Get {
     /// Reads on in what the client knows, and begins the data at the first difference.
     fn compare(&mut self, output: &mut Output) -> Result<(), Error> {
         let total = self.known.len() as u64 * BLOCK;
-        let until = self.file.position().saturating_add(READ).min(total);
+        let (start, limit) = (self.file.position(), StepLimit::bytes(READ));
         let mut scratch = Vec::new();
-        while self.file.position() < until {
-            let left = usize::try_from(until - self.file.position()).unwrap_or(SEND);
+        while self.file.position() < total && !limit.is_reached(self.file.position() - start) {
+            let left = usize::try_from(total - self.file.position()).unwrap_or(SEND);
             scratch = Vec::with_capacity(left.min(SEND));
             if self.file.read(&mut scratch)? == 0 {
                 break;
@@ -197,7 +197,7 @@ fn progress((done, total): (u64, u64), output: &mut Output) {
 
 fn list(listing: &mut Listing, user: &User, output: &mut Output) -> Result<Option<Reply>, Error> {
     let batch = match listing.is_directory() {
-        true => listing.next_batch(user, ENTRIES)?,
+        true => listing.next_batch(user, StepLimit::entries(ENTRIES))?,
         false => None,
     };
     if let Some((directory, entries)) = batch {
@@ -215,7 +215,7 @@ fn list(listing: &mut Listing, user: &User, output: &mut Output) -> Result<Optio
 }
 
 fn hash(hashing: &mut Hashing, output: &mut Output) -> Result<Option<Reply>, Error> {
-    let result = hashing.step(READ)?;
+    let result = hashing.step(StepLimit::bytes(READ))?;
     if result.is_none() {
         progress(hashing.progress(), output);
     }

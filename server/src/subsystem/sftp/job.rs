@@ -4,7 +4,7 @@
 use super::handles::Handles;
 use super::outcome::{Handled, Outcome, at, done};
 use super::refused::Refused;
-use crate::operations::{Algorithm, CopyData, FileDigest, OpenFile, OpenMode, Range, User};
+use crate::operations::{Algorithm, CopyData, FileDigest, OpenFile, OpenMode, Range, StepLimit, User};
 use bytes::Bytes;
 use sshome_wire::sftp::{CheckFile, CheckedFile, StatusCode, Subject};
 
@@ -96,7 +96,7 @@ impl Job {
     pub(super) fn step(&mut self, user: &User, handles: &Handles) -> Option<Handled> {
         match self {
             Job::Close { file } => {
-                if matches!(file.as_ref()?.fill(user, STEP), Ok(false)) {
+                if matches!(file.as_ref()?.fill(user, StepLimit::bytes(STEP)), Ok(false)) {
                     return None;
                 }
                 let closed = file.take()?.finish(user);
@@ -104,13 +104,18 @@ impl Job {
             }
             Job::Copy { from, to, copy } => {
                 let step = |copy: &mut CopyData| {
-                    Ok::<_, Refused>(copy.step(handles.file(from)?, handles.file(to)?, STEP)?)
+                    Ok::<_, Refused>(copy.step(
+                        handles.file(from)?,
+                        handles.file(to)?,
+                        StepLimit::bytes(STEP),
+                    )?)
                 };
                 step(copy).map(|copied| copied.map(|_| done())).transpose()
             }
             Job::Check { file, algorithm, named, digest } => {
-                let step =
-                    |digest: &mut FileDigest| Ok::<_, Refused>(digest.step(file.file(handles)?, STEP)?);
+                let step = |digest: &mut FileDigest| {
+                    Ok::<_, Refused>(digest.step(file.file(handles)?, StepLimit::bytes(STEP))?)
+                };
                 let answer = |digests: Vec<u8>| {
                     let algorithm = Bytes::from_static(algorithm.name().as_bytes());
                     Outcome::Response(CheckedFile { algorithm, digests: digests.into() }.response(*named))

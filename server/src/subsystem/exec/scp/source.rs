@@ -2,7 +2,7 @@
 
 use super::protocol::{Answer, Reader, Record, failure};
 use crate::home::{Attributes, file_id};
-use crate::operations::{self, Download, Listing, User};
+use crate::operations::{self, Download, Listing, StepLimit, User};
 use crate::quota::FileId;
 use crate::subsystem::exec::arguments::path;
 use crate::subsystem::exec::error::{Error, PARTLY, Result};
@@ -213,8 +213,11 @@ impl Source {
 
 impl Task for Source {
     fn turn(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
-        for _ in 0..STEPS {
+        let limit = StepLimit::entries(STEPS);
+        let mut steps = 0;
+        while !limit.is_reached(steps) {
             let turn = self.step(user, io)?;
+            steps += 1;
             if turn != Turn::Busy || io.is_full() {
                 return Ok(turn);
             }
@@ -227,7 +230,9 @@ impl Level {
     /// The next name in it; none at the end.
     fn next(&mut self, user: &User) -> Result<Option<Vec<u8>>> {
         while self.names.is_empty() {
-            let Some((_, entries)) = self.listing.next_batch(user, BATCH)? else { return Ok(None) };
+            let Some((_, entries)) = self.listing.next_batch(user, StepLimit::entries(BATCH))? else {
+                return Ok(None);
+            };
             self.names.extend(entries.into_iter().map(|entry| entry.name));
         }
         Ok(self.names.pop_front())

@@ -1,0 +1,223 @@
+//! Partial uploads, what files lend to them, and who takes their room.
+
+use super::staged::{MIB, QUOTA, SLICE, put_of};
+use super::world::*;
+use sshome_wire::{StreamId, Time};
+use sshomed::operations::{self, Error, PartCheck, Upload, User};
+use sshomed::quota::Comparison;
+
+/// Begins a put of this many MiB, sends part of it, and loses the connection.
+fn cut(user: &User, name: &str, mib: u64, sent: u64) {
+    let mut upload = Upload::begin(user, &put_of(mib, false, 0), path(name), None).unwrap();
+    (0..sent).for_each(|_| upload.write(&vec![0; SLICE]).unwrap());
+}
+
+fn zeros(mib: u64) -> Vec<u8> {
+    vec![0; (mib * MIB) as usize]
+}
+
+#[test]
+fn a_loop_of_cut_puts_over_removed_files_fills_no_more_than_the_quota() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    let mut staged = 0;
+    for i in 0..10 {
+        let name = format!("f{i}");
+        if put(&user, &name, &zeros(20)).is_err() {
+            break;
+        }
+        cut(&user, &name, 20, 12);
+        operations::remove(&user, &path(&name)).unwrap();
+        staged += 12 * MIB;
+        let usage = operations::usage(&user).unwrap();
+        assert_eq!((usage.usage.used, usage.usage.reserved), (0, staged));
+        assert!(usage.charged() <= QUOTA);
+        put(&user, &format!("empty{i}"), b"").unwrap();
+    }
+    assert_eq!(staged, 12 * MIB, "the second does not fit");
+    assert!(matches!(world.count(), Comparison::Compared { staged, .. } if staged.found == 12 * MIB));
+}
+
+#[test]
+fn a_newer_put_takes_the_room_of_an_older_partial_upload() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    cut(&user, "f", 20, 16);
+    cut(&user, "other", 8, 4);
+    assert_eq!(operations::parts(&user).len(), 2);
+    put(&user, "f", &zeros(12)).unwrap();
+    assert_eq!(operations::parts(&user).len(), 1);
+    // Of another target it takes nothing, and says what to do.
+    let refused = put(&user, "g", &zeros(9)).unwrap_err();
+    let text = refused.to_string();
+    assert!(
+        text.ends_with("; partial uploads hold 4.0 MiB: df -v lists them, rm --partial NAME removes one"),
+        "{text}"
+    );
+}
+
+#[test]
+fn all_spellings_of_a_target_are_one() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    operations::make_directory(&user, &path("d/e"), true, None).unwrap();
+    operations::make_symlink(&user, &path("s"), b"d").unwrap();
+    operations::make_symlink(&user, &path("l"), b"d/e/../f").unwrap();
+    let source = Time { seconds: 1, nanoseconds: 0 };
+    for name in ["d/f", "s/f", "l"] {
+        cut(&user, name, 8, 5);
+        let parts = operations::parts(&user);
+        assert_eq!(parts.iter().map(|part| &part.path[..]).collect::<Vec<_>>(), [b"/d/f"], "{name}");
+        for other in ["d/f", "s/f", "l", "d/e/../f", "s/e/../f", "./d//f"] {
+            let found = PartCheck::begin(&user, &path(other), 8 * MIB, source).unwrap();
+            assert!(found.is_some(), "{name} by {other}");
+            // While it is leased nobody else gets it, by no spelling.
+            assert!(PartCheck::begin(&user, &path(name), 8 * MIB, source).unwrap().is_none());
+        }
+        assert_eq!(operations::discard(&user, Some(&path("s/f"))), 1);
+    }
+}
+
+#[test]
+fn a_partial_upload_is_found_again_after_its_directory_was_renamed() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    operations::make_directory(&user, &path("d"), false, None).unwrap();
+    cut(&user, "d/f", 8, 5);
+    operations::rename_exact(&user, &path("d"), &path("e"), false).unwrap();
+    let source = Time { seconds: 1, nanoseconds: 0 };
+    assert!(PartCheck::begin(&user, &path("e/f"), 8 * MIB, source).unwrap().is_some());
+    // It is listed by the path at which it began, and can be removed by that.
+    assert_eq!(operations::parts(&user)[0].path, b"/d/f");
+    assert_eq!(operations::discard(&user, Some(&path("d/f"))), 1);
+}
+
+#[test]
+fn a_file_that_is_renamed_away_ends_its_credit() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    put(&user, "f", &zeros(20)).unwrap();
+    // An upload under way does not fit beside it: the renaming has to wait.
+    let mut upload = Upload::begin(&user, &put_of(20, false, 0), path("f"), None).unwrap();
+    upload.write(&zeros(8)).unwrap();
+    let refused = operations::rename_exact(&user, &path("f"), &path("g"), false).unwrap_err();
+    assert!(matches!(refused, Error::BeingReplaced { .. }), "{refused}");
+    assert!(is_over_quota(operations::hard_link(&user, &path("f"), &path("g"))));
+    // A partial one gives way.
+    drop(upload);
+    assert_eq!(operations::parts(&user).len(), 1);
+    operations::rename_exact(&user, &path("f"), &path("g"), false).unwrap();
+    assert_eq!(operations::parts(&user).len(), 0);
+    world.assert_books(0);
+    // Where there is room beside, nothing is lost.
+    cut(&user, "g", 20, 4);
+    operations::rename_exact(&user, &path("g"), &path("h"), false).unwrap();
+    let usage = operations::usage(&user).unwrap();
+    assert_eq!((operations::parts(&user).len(), usage.charged(), usage.credited), (1, 24 * MIB, 0));
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_kept_and_listed() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    cut(&user, "f", 8, 5);
+    drop(user);
+    let staging = world.home().join(sshomed::home::STAGING);
+    let record = std::fs::read_dir(&staging).unwrap().map(|file| file.unwrap().path());
+    let record = record.into_iter().find(|file| file.extension().is_some()).unwrap();
+    std::fs::write(&record, b"sshome\0\x09something of a later version").unwrap();
+    let world = world.restarted();
+    let user = world.user();
+    let parts = operations::parts(&user);
+    let listed = format!("/{}/{}", sshomed::home::STAGING, record.file_stem().unwrap().to_str().unwrap());
+    assert_eq!((parts.len(), &parts[0].path[..], parts[0].length), (1, listed.as_bytes(), 4 * MIB));
+    assert_eq!(operations::usage(&user).unwrap().charged(), 4 * MIB);
+    assert_eq!(operations::discard(&user, Some(&path(&listed))), 1);
+    world.assert_books(0);
+    assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0);
+}
+
+#[test]
+fn a_partial_upload_borrows_again_after_a_restart() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    put(&user, "f", &zeros(20)).unwrap();
+    cut(&user, "f", 20, 16);
+    let before = operations::usage(&user).unwrap();
+    assert_eq!((before.charged(), before.credited), (20 * MIB, 16 * MIB));
+    drop(user);
+    let world = world.restarted();
+    let user = world.user();
+    let after = operations::usage(&user).unwrap();
+    assert_eq!((after.charged(), after.credited), (before.charged(), before.credited));
+    operations::remove(&user, &path("f")).unwrap();
+    assert_eq!(operations::usage(&user).unwrap().charged(), 16 * MIB);
+}
+
+/// Publishes what came.
+fn publish(user: &User, upload: Upload) {
+    let placement = upload.finish_as_it_came(user, None).unwrap();
+    let (placed, synced) = operations::place(user, vec![placement], Vec::new());
+    placed.into_iter().chain([synced]).for_each(|result| result.unwrap());
+}
+
+#[test]
+fn an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload() {
+    for lends in [false, true] {
+        let world = World::new(&format!("quota = {QUOTA}\nsftp-uploads = \"atomic\""));
+        let user = world.user();
+        let prepare = || {
+            operations::discard(&user, None);
+            // Of the round before, if there was one.
+            let _ = operations::remove(&user, &path("f"));
+            cut(&user, "other", 8, 4);
+            if lends {
+                put(&user, "f", &zeros(20)).unwrap();
+            }
+            cut(&user, "f", 20, 16);
+            assert_eq!(operations::parts(&user).len(), 2, "lends: {lends}");
+        };
+        prepare();
+        let mut upload = Upload::begin(&user, &put_of(0, true, 0), path("f"), None).unwrap();
+        for _ in 0..20 {
+            upload.write(&zeros(1)).unwrap();
+            assert!(operations::usage(&user).unwrap().charged() <= QUOTA);
+        }
+        // Of another target it takes nothing, and says what to do.
+        let refused = upload.write(&zeros(1)).unwrap_err().to_string();
+        assert!(refused.ends_with("df -v lists them, rm --partial NAME removes one"), "{refused}");
+        drop(upload);
+        let parts: Vec<_> = operations::parts(&user).into_iter().map(|part| part.path).collect();
+        assert_eq!(parts, [b"/other"], "lends: {lends}");
+
+        prepare();
+        let mut upload = Upload::begin(&user, &put_of(0, true, 0), path("f"), None).unwrap();
+        (0..20).for_each(|_| upload.write(&zeros(1)).unwrap());
+        publish(&user, upload);
+        assert_eq!(operations::usage(&user).unwrap().charged(), 24 * MIB, "lends: {lends}");
+        operations::discard(&user, None);
+        world.assert_books(0);
+
+        prepare();
+        let file = open(&user, "f", UPLOAD);
+        (0..20).for_each(|at| file.write_at(at * MIB, &zeros(1)).unwrap());
+        file.finish(&user).unwrap();
+        operations::discard(&user, None);
+        world.assert_books(0);
+    }
+}
+
+#[test]
+fn a_stream_that_was_cut_keeps_its_room() {
+    let world = World::new(&format!("quota = {QUOTA}"));
+    let user = world.user();
+    let stream = || Upload::begin_stream(&user, &put_of(0, true, 0), path("f"), None, StreamId([1; 16]));
+    let mut upload = stream().unwrap();
+    (0..16).for_each(|_| upload.write(&zeros(1)).unwrap());
+    drop(upload);
+    let mut upload = Upload::begin(&user, &put_of(0, true, 0), path("f"), None).unwrap();
+    (0..8).for_each(|_| upload.write(&zeros(1)).unwrap());
+    let refused = upload.write(&zeros(1)).unwrap_err().to_string();
+    assert!(refused.contains("partial uploads hold 16.0 MiB"), "{refused}");
+    assert_eq!(operations::parts(&user).len(), 1);
+}

@@ -1,0 +1,86 @@
+//! Operations that take long: a step whose time is up does the least that a step does, so that a kick, a cancel and
+//! the end of the server take effect soon on a slow disk, too.
+
+use super::world::*;
+use sshome_wire::{BLOCK, Time};
+use sshomed::operations::{
+    self, Algorithm, Copy, CopyData, FileDigest, Hashing, Listing, OpenMode, PartCheck, Range, Removal,
+    Result, StepLimit, Upload, User,
+};
+
+const MIB: usize = 1 << 20;
+
+/// How often a step has to be called that does the least.
+fn steps<T>(mut step: impl FnMut(StepLimit) -> Result<Option<T>>) -> usize {
+    (1..).find(|_| step(StepLimit::least()).unwrap().is_some()).unwrap()
+}
+
+fn world() -> (World, User) {
+    let world = World::new("sftp-uploads = \"atomic\"");
+    let user = world.user();
+    (world, user)
+}
+
+#[test]
+fn a_tree_is_removed_listed_and_copied_an_entry_at_a_time() {
+    let (_world, user) = world();
+    operations::make_directory(&user, &path("d/e"), true, None).unwrap();
+    for name in ["d/1", "d/2", "d/e/3"] {
+        put(&user, name, b"").unwrap();
+    }
+    let mut listing = Listing::begin(&user, &path("d"), false).unwrap();
+    let mut batches = Vec::new();
+    while let Some((_, entries)) = listing.next_batch(&user, StepLimit::least()).unwrap() {
+        batches.push(entries.len());
+    }
+    assert_eq!(batches, [1, 1, 1, 0]);
+    let mut copy = Copy::begin(&user, &path("d"), &path("c"), true).unwrap();
+    // Each file ends in a step of its own.
+    assert!(steps(|limit| Ok(copy.step(&user, limit)?.then_some(()))) >= 5);
+    let mut removal = Removal::begin(&user, &path("d")).unwrap();
+    // Three files, the directory before and after them, and the top.
+    assert_eq!(steps(|limit| Ok(removal.step(&user, limit)?.then_some(()))), 6);
+}
+
+#[test]
+fn a_file_is_read_and_copied_a_chunk_at_a_time() {
+    let (_world, user) = world();
+    put(&user, "f", &vec![7; 8 * MIB]).unwrap();
+    let mut hashing = Hashing::begin(&user, &path("f"), true).unwrap();
+    assert!(steps(|limit| hashing.step(limit)) >= 8);
+    let file = open(&user, "f", READ);
+    let mut digest = FileDigest::begin(&file, Algorithm::Sha256, Range::default()).unwrap();
+    assert!(steps(|limit| digest.step(&file, limit)) >= 8);
+    let target = open(&user, "g", WRITE);
+    let mut copy = CopyData::begin(&user, &file, 0, 0, &target, 0).unwrap();
+    assert!(steps(|limit| copy.step(&file, &target, limit)) >= 8);
+    drop(target);
+    operations::discard(&user, None);
+    let mut copy = Copy::begin(&user, &path("f"), &path("h"), false).unwrap();
+    assert!(steps(|limit| Ok(copy.step(&user, limit)?.then_some(()))) >= 8);
+    // What stays of the old content of a file that is staged.
+    let staged = open(&user, "f", OpenMode { truncate: false, ..UPLOAD });
+    staged.write_at(0, b"x").unwrap();
+    assert!(steps(|limit| Ok(staged.fill(&user, limit)?.then_some(()))) >= 2);
+    staged.finish(&user).unwrap();
+}
+
+#[test]
+fn a_partial_upload_is_checked_a_chunk_at_a_time() {
+    let (_world, user) = world();
+    let source = Time { seconds: 1, nanoseconds: 0 };
+    let size = 3 * BLOCK;
+    let put = sshome_wire::Put {
+        path: Vec::new(),
+        size: Some(size),
+        mtime: None,
+        source: Some(source),
+        mode: None,
+        resume: 0,
+    };
+    let mut upload = Upload::begin(&user, &put, path("f"), None).unwrap();
+    (0..2 * BLOCK).step_by(MIB).for_each(|_| upload.write(&vec![0; MIB]).unwrap());
+    drop(upload);
+    let mut check = PartCheck::begin(&user, &path("f"), size, source).unwrap().unwrap();
+    assert_eq!(steps(|limit| check.step(limit)), 2 * BLOCK as usize / MIB);
+}
