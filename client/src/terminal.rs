@@ -23,8 +23,10 @@ const QUIT_WITHIN: Duration = Duration::from_secs(1);
 const PASTE_MARKS: (&str, &str) = ("\x1b[?2004h", "\x1b[?2004l");
 
 /// There is one terminal, and signals come to the whole program.
-static TERMINAL: Terminal =
-    Terminal { state: Mutex::new(State { held: None, continued: 0, quits: 0 }), changed: Condvar::new() };
+static TERMINAL: Terminal = Terminal {
+    state: Mutex::new(State { held: None, continued: 0, is_resumed: false, quits: 0 }),
+    changed: Condvar::new(),
+};
 
 struct Terminal {
     state: Mutex<State>,
@@ -35,6 +37,8 @@ struct State {
     held: Option<Held>,
     /// How often the program was continued after a stop.
     continued: u64,
+    /// The terminal was taken again after a stop whose continuation is not heard of yet, if there was one.
+    is_resumed: bool,
     /// How often a Ctrl-\ was left to another program.
     quits: u64,
 }
@@ -212,13 +216,19 @@ pub(crate) fn suspend() {
 }
 
 fn suspend_by(stop: impl FnOnce() -> rustix::io::Result<()>) {
-    let before = TERMINAL.state().continued;
+    let before = {
+        let mut state = TERMINAL.state();
+        state.is_resumed = false;
+        state.continued
+    };
     restore();
     // If it fails, nothing is stopped, and the terminal is taken again.
     let _ = stop();
     let state = TERMINAL.state();
     let waited = TERMINAL.changed.wait_timeout_while(state, STOP_WITHIN, |state| state.continued == before);
-    let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+    let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+    // While the program is stopped the time passes as well.
+    state.is_resumed = waited.timed_out();
     drop(state);
     if waited.timed_out() {
         resume();
@@ -355,8 +365,11 @@ fn handle(signal: i32) {
     match signal {
         SIGCONT => {
             state.continued += 1;
+            let is_resumed = std::mem::take(&mut state.is_resumed);
             drop(state);
-            resume();
+            if !is_resumed {
+                resume();
+            }
             TERMINAL.changed.notify_all();
         }
         SIGTSTP => suspended(state),

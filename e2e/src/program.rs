@@ -194,7 +194,24 @@ impl Program {
     /// # Errors
     /// If it has ended.
     pub fn pause(&self) -> Result<()> {
-        Ok(kill_process(Pid::from_child(&self.child), Signal::STOP)?)
+        kill_process(Pid::from_child(&self.child), Signal::STOP)?;
+        // Each thread stops by itself, some after the signal was sent.
+        while !self.is_stopped()? {
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    fn is_stopped(&self) -> Result<bool> {
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            // One that has ended meanwhile does nothing either.
+            let stat = std::fs::read_to_string(task?.path().join("stat")).unwrap_or_default();
+            // The state follows the name, which is in parentheses.
+            if stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['T', 't', 'Z', 'X'])) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Lets it work again.

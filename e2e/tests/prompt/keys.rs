@@ -214,11 +214,7 @@ async fn ctrl_z_at_the_prompt_stops_and_comes_back() {
 async fn ctrl_z_stops_a_tab_that_waits_for_the_server() {
     let (host, server) = pausable();
     fs::create_dir(host.home("ann").join("data")).unwrap();
-    let client = Client::new(&host, "ann").unwrap();
-    let mut terminal = shell(&client);
-    terminal.expect("shell% ").unwrap();
-    terminal.send(&(line(client.command().unwrap().arg(client.destination())) + "\r")).unwrap();
-    terminal.expect(PROMPT).unwrap();
+    let (_client, mut terminal) = at_prompt_in_shell(&host);
     server.pause().unwrap();
     terminal.send("ls da\t").unwrap();
     terminal.expect("ls da").unwrap();
@@ -241,6 +237,41 @@ async fn ctrl_z_stops_a_tab_that_waits_for_the_server() {
     assert!(!host.home("ann").join("data").exists());
     terminal.send("exit\r").unwrap();
     terminal.expect("shell% ").unwrap();
+    terminal.send(CTRL_D).unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_from_outside_gives_the_terminal_back_as_well() {
+    let host = host().await;
+    let (client, mut terminal) = at_prompt_in_shell(&host);
+    terminal.send("!(until test -e go; do sleep 0.01; done; kill -TSTP $PPID) &\r").unwrap();
+    terminal.expect(PROMPT).unwrap();
+    terminal.send("mkdir ha").unwrap();
+    terminal.expect("mkdir ha").unwrap();
+    fs::write(client.work().join("go"), "").unwrap();
+    terminal.expect("shell% ").unwrap();
+    assert!(terminal.is_as_found().unwrap());
+    terminal.send("fg\r").unwrap();
+    terminal.expect(&format!("{PROMPT}mkdir ha")).unwrap();
+    until("the prompt has the terminal", || !terminal.is_as_found().unwrap());
+    terminal.send("lf\r").unwrap();
+    terminal.expect(PROMPT).unwrap();
+    assert!(host.home("ann").join("half").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_ends_the_wait_for_a_server_that_is_gone() {
+    let mut host = host().await;
+    fs::File::create(host.home("ann").join("big")).unwrap().set_len(16 << 30).unwrap();
+    let (_client, mut terminal) = at_prompt(&host);
+    terminal.send("get big\r").unwrap();
+    terminal.expect(" of  16.00 GiB").unwrap();
+    host.stop().await.unwrap();
+    terminal.expect("trying again in").unwrap();
+    terminal.send(CTRL_C).unwrap();
+    terminal.expect("cancelled").unwrap();
+    terminal.expect(PROMPT).unwrap();
     terminal.send(CTRL_D).unwrap();
     assert_eq!(terminal.end().unwrap().0, Some(0));
 }
@@ -279,7 +310,7 @@ async fn ctrl_z_at_a_password_asks_again() {
     until("the terminal stops to echo", || !terminal.echoes().unwrap());
     terminal.send("alex-demo\r").unwrap();
     let shown = terminal.expect(PROMPT).unwrap();
-    assert!(!shown.contains("alex-demo"), "{shown}");
+    assert!(!shown.contains("alex-demo") && !shown.contains("Password"), "{shown}");
     terminal.send("exit\r").unwrap();
     terminal.expect("shell% ").unwrap();
     terminal.send(CTRL_D).unwrap();
