@@ -220,6 +220,13 @@ async fn a_get_leaves_what_is_there() {
     assert_eq!((read("f"), read("f.new")), ("later".to_owned(), "other".to_owned()));
     assert_ne!(fs::metadata(&here).unwrap().ino(), before.ino(), "it was not replaced by a rename");
     assert_eq!(names(&client.work()).unwrap(), [&b"f"[..], b"f.new", b"f.new.1"]);
+    // Beside the longest name there is none.
+    let long = "n".repeat(255);
+    fs::write(host.home("ann").join(&long), "theirs").unwrap();
+    fs::write(client.work().join(&long), "ours").unwrap();
+    let failed = client.run(["get", &long]).unwrap();
+    assert!(failed.code == Some(1) && failed.err().contains(".new is too long a name: "), "{failed}");
+    assert_eq!(read(&long), "ours");
 }
 
 #[tokio::test(flavor = "multi_thread")]

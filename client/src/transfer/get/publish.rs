@@ -9,6 +9,7 @@ use crate::transfer::{Done, Observer, Options, SavedAs, Summary, names};
 use sshome_wire::display::Escaped;
 use sshome_wire::{BLOCK, Digest, Status};
 use std::fs::File;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -167,7 +168,11 @@ impl Publisher {
             return Ok(None);
         }
         for beside in names::beside(name).filter(|beside| self.claims.is_free(place, beside)) {
-            if directory.publish_new(part, &beside).map_err(written)? {
+            let is_published = directory.publish_new(part, &beside).map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidFilename => no_room_beside(name),
+                _ => written(error),
+            })?;
+            if is_published {
                 return Ok(Some(beside));
             }
             if is_same(&beside) {
@@ -216,6 +221,13 @@ fn no_name_left(name: &[u8]) -> String {
     let name = Escaped(name);
     format!(
         "{name} has other content, and so has each {name}.new.N: move some away, or replace {name} with -f"
+    )
+}
+
+fn no_room_beside(name: &[u8]) -> String {
+    let name = Escaped(name);
+    format!(
+        "{name} has other content, and {name}.new is too long a name: get it under another name, or replace it with -f"
     )
 }
 
