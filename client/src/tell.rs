@@ -7,3 +7,8 @@ use std::io::Write;
 pub fn tell(message: impl Display) {
     let _ = writeln!(std::io::stderr(), "sshome: {message}");
 }
+
+/// Ends the line in which the terminal has shown a Ctrl-C.
+pub(crate) fn end_line() {
+    let _ = writeln!(std::io::stderr());
+}

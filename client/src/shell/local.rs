@@ -114,7 +114,13 @@ impl Shell {
         let ended = tokio::task::spawn_blocking(run).await.map_err(io::Error::other);
         match ended.and_then(|status| status) {
             Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(ShellError::Failed(format!("the command ended with {status}"))),
+            Ok(status) => {
+                #[cfg(unix)]
+                if self.is_prompt && status.signal() == Some(signal_hook::consts::SIGINT) {
+                    crate::tell::end_line();
+                }
+                Err(ShellError::Failed(format!("the command ended with {status}")))
+            }
             Err(error) => Err(ShellError::Failed(format!("the command cannot be run: {error}"))),
         }
     }

@@ -174,10 +174,12 @@ impl Shell {
         // A command of the other shell gets the signal itself, and this one waits for its end.
         let others = invocation.command.verb == Verb::Shell;
         let pressed = self.pressed.take().unwrap_or_else(Pressed::new);
+        let draws = matches!(invocation.command.verb, Verb::Cp | Verb::Get | Verb::Hash | Verb::Put);
+        let is_shown = self.is_prompt && !(draws && self.progress);
         tokio::select! {
             biased;
             result = self.execute(invocation) => result,
-            () = pressed.twice(&interrupt, others) => Err(ShellError::Abandoned),
+            () = pressed.twice(&interrupt, others, is_shown) => Err(ShellError::Abandoned),
         }
     }
 

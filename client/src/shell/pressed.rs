@@ -2,7 +2,7 @@
 
 use super::PATIENCE;
 use crate::interrupt::Interrupt;
-use crate::tell::tell;
+use crate::tell::{end_line, tell};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -38,8 +38,8 @@ impl Pressed {
     }
 
     /// Returns when Ctrl-C comes while what is under way is being cancelled already; the first one cancels.
-    /// Where `others` work it is theirs.
-    pub(super) async fn twice(mut self, interrupt: &Interrupt, others: bool) {
+    /// Where `others` work it is theirs. With `is_shown` the terminal has shown the key on a line that nobody ends.
+    pub(super) async fn twice(mut self, interrupt: &Interrupt, others: bool, is_shown: bool) {
         if others {
             loop {
                 self.next().await;
@@ -47,6 +47,9 @@ impl Pressed {
         }
         self.next().await;
         interrupt.raise();
+        if is_shown {
+            end_line();
+        }
         tokio::select! {
             () = self.next() => return,
             () = tokio::time::sleep(PATIENCE) => {}

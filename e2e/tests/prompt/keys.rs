@@ -91,6 +91,8 @@ async fn ctrl_c_stops_a_listing_that_waits_for_the_server() {
     terminal.expect("ls -R\n").unwrap();
     until("the command works", || terminal.is_as_found().unwrap());
     terminal.send(CTRL_C).unwrap();
+    // The key that the terminal shows has a line of its own.
+    terminal.expect("^C\n").unwrap();
     terminal.expect("Ctrl-C once more leaves at once").unwrap();
     server.go_on().unwrap();
     terminal.expect("cancelled").unwrap();
