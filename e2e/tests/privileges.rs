@@ -256,6 +256,8 @@ fn what_a_start_as_root_has_left_is_named_with_the_command_that_mends_it_as_root
             let want = format!("{0}: belongs to root: chown -R {ACCOUNT}: {0}", path.display());
             assert!(said.contains(&want), "{want} in {said}");
         }
+        // Nothing is said a second time, and nobody is told to become root instead.
+        assert!(!said.contains("chmod") && !said.contains("sudo"), "{said}");
     }
     let refused: Outcome =
         as_account(&host).args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap().into();

@@ -1,7 +1,7 @@
 //! Whether a server would start, found out without starting one.
 
 use crate::config::{self, Config, ConfigError, shown};
-use crate::confine;
+use crate::confine::{self, ConfineError};
 use crate::control::{self, Answer, Request, Status};
 use crate::home::examine_home;
 use crate::host_key::read as read_host_key;
@@ -54,10 +54,17 @@ pub fn examine_start(
     }
     let held = running.as_ref().map(|server| server.listen.clone()).unwrap_or_default();
     start.problems.extend(sockets::examine(&config, &held).iter().map(ToString::to_string));
-    start.problems.extend(config.host_keys.iter().filter_map(|key| host_key(key)));
+    let host_keys: Vec<String> = config.host_keys.iter().filter_map(|key| host_key(key)).collect();
     descriptors(&config, &mut start);
     // From here on as the account.
-    start.problems.extend(confine::examine(&config));
+    let refused = confine::examine(&config);
+    let names_all = refused.iter().any(|error| matches!(error, ConfineError::NotTheirs { .. }));
+    start.problems.extend(refused.iter().map(ToString::to_string));
+    if names_all {
+        // What else fails does so because of these files.
+        return Ok(start);
+    }
+    start.problems.extend(host_keys);
     let socket = config.control_socket.as_deref().filter(|socket| socket.parent().is_some_and(Path::exists));
     start
         .problems

@@ -151,10 +151,10 @@ pub fn examine_account(config: &Config) -> Option<String> {
 /// What would keep a server from starting with these settings, as far as accounts and folders go. Changes nothing
 /// but this process, which becomes the account that the server would be.
 #[must_use]
-pub fn examine(config: &Config) -> Vec<String> {
+pub fn examine(config: &Config) -> Vec<ConfineError> {
     let account = match config.account.as_deref().map(Account::find).transpose() {
         Ok(account) => account,
-        Err(error) => return vec![error.to_string()],
+        Err(error) => return vec![error.into()],
     };
     let examined = match &account {
         Some(account) if !account.is_current() => {
@@ -167,7 +167,7 @@ pub fn examine(config: &Config) -> Vec<String> {
         error,
     });
     let landlock = if config.confine == Confine::Required { landlock::examine(config) } else { Ok(()) };
-    [examined, read, landlock].into_iter().filter_map(Result::err).map(|error| error.to_string()).collect()
+    [examined, read, landlock].into_iter().filter_map(Result::err).collect()
 }
 
 impl Confinement {
