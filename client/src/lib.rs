@@ -13,6 +13,7 @@ pub mod names;
 pub mod pattern;
 pub mod shell;
 pub mod ssh;
+mod stream_wrapper;
 pub mod tell;
 #[cfg(unix)]
 pub mod terminal;

@@ -174,13 +174,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         Poll::Ready(Ok(written))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
+    crate::stream_wrapper::flush_and_shutdown_inner!();
 }
 
 #[cfg(test)]

@@ -94,6 +94,9 @@ const LEAST_WORKERS: usize = 4;
 /// a few that move much, each poll some 100 µs, that was half of what a small request of another waited for.
 const POLLS_BETWEEN_EVENTS: u32 = 2;
 
+/// How long work of the runtime may take to end, once all connections are closed.
+const MAX_RUNTIME_END: Duration = Duration::from_secs(1);
+
 /// The runtime to serve in.
 fn runtime() -> io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -139,7 +142,16 @@ pub fn run(config: Config) -> Result<(), Error> {
     let _log = log::begin(&config.log)?;
     confinement.tell();
     crate::config::modes::warnings(&config).iter().for_each(|warning| tracing::warn!("{warning}"));
-    runtime()?.block_on(run_confined(config, privileged, confinement, notifier))
+    let runtime = runtime()?;
+    let result = runtime.block_on(run_confined(config, privileged, confinement, notifier));
+    end(runtime);
+    result
+}
+
+/// Ends the runtime when all connections are closed. Work that is still under way, as a quota scan for an
+/// administrator, changes no files of users: it is abandoned.
+fn end(runtime: Runtime) {
+    runtime.shutdown_timeout(MAX_RUNTIME_END);
 }
 
 /// The server that has the folder, if one answers: then it is in the way, whatever failed first.
@@ -363,5 +375,25 @@ fn raise_open_files() {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn the_end_does_not_wait_for_a_scan_that_hangs() {
+        let runtime = runtime().unwrap();
+        let (release, hangs) = mpsc::channel::<()>();
+        let (say, begun) = mpsc::channel();
+        runtime.spawn_blocking(move || {
+            say.send(()).unwrap();
+            hangs.recv()
+        });
+        begun.recv().unwrap();
+        end(runtime);
+        drop(release);
     }
 }

@@ -11,6 +11,7 @@ mod rate;
 mod sessions;
 mod shared;
 mod socket;
+mod tcp;
 mod watch;
 mod way;
 
@@ -18,7 +19,7 @@ pub use memory::Memory;
 pub use rate::Rates;
 pub use sessions::{Session, Sessions};
 pub use shared::Shared;
-pub use socket::tune;
+pub use tcp::tune;
 
 use crate::config::Config;
 use crate::host_key::{self, HostKeyError};

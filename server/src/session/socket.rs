@@ -6,7 +6,6 @@
 //! whoever produces much waits for [`Backlog::drained`] first.
 
 use super::backlog::Backlog;
-use crate::limits::Limits;
 use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::Pin;
@@ -14,16 +13,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-
-/// As many bytes wait in the kernel to be sent, about; it would take megabytes. By the time they are sent, those
-/// would have left the processor's cache. Those that are on their way and not acknowledged do not count, so a
-/// link with a long round trip is kept full all the same.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const UNSENT: u32 = 512 << 10;
 
 /// After so many bytes that were read in one go others have their turn, in bytes: what they want may be small.
 const TURN: usize = 256 << 10;
@@ -45,18 +37,6 @@ const MAX_QUEUED: usize = 48 << 20;
 
 /// While too much is held for the peer's user, it is looked this often whether that has changed.
 const HELD_BACK: Duration = Duration::from_millis(5);
-
-/// Sets what TCP is to do with a connection: russh's own setting is not used where the stream is ours.
-pub fn tune(stream: &TcpStream, limits: &Limits) {
-    drop(stream.set_nodelay(true));
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        let socket = socket2::SockRef::from(stream);
-        drop(socket.set_tcp_notsent_lowat(UNSENT));
-        // A peer that acknowledges nothing for so long is gone.
-        drop(socket.set_tcp_user_timeout(Some(limits.keepalive_limit())));
-    }
-}
 
 /// A connection, by TCP as a rule, whose writes never wait. Cancelling its token reads as the peer's end.
 pub(super) struct Socket<S> {
@@ -218,7 +198,6 @@ mod tests {
     use super::super::rate::UserRates;
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
@@ -403,17 +382,6 @@ mod tests {
             }
         }
         assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn a_peer_that_acknowledges_nothing_is_given_up_with_the_keepalives() {
-        let (socket, ..) = pair().await;
-        let limits =
-            Limits { keepalive_interval: Duration::from_secs(7), keepalive_count: 2, ..Limits::default() };
-        tune(&socket.stream, &limits);
-        let limit = socket2::SockRef::from(&socket.stream).tcp_user_timeout().unwrap();
-        assert_eq!(limit, Some(Duration::from_secs(21)));
     }
 
     #[tokio::test]

@@ -1,22 +1,19 @@
 //! What the frames of one channel mean.
 
 use super::group::Group;
+use super::hello::{MAX_OUTSTANDING, greeting, hello};
 use super::job::{Job, Step};
 use super::output::Output;
 use crate::home::{EntryId, Location};
-use crate::operations::{self, CheckedPart, FinishedDirectory, Upload, User};
+use crate::operations::{CheckedPart, FinishedDirectory, Upload, User};
 use crate::subsystem::driver::{self, Turn};
 use bytes::Bytes;
-use sshome_wire::display::Size;
 use sshome_wire::{
-    Blocks, CreditedUsage, Decoder, Digest, Features, Frame, FrameError, Hello, MAX_FRAME, PROTOCOL_VERSION,
-    RemotePath, Reply, Request, Status,
+    Blocks, Decoder, Digest, Features, Frame, FrameError, Hello, PROTOCOL_VERSION, RemotePath, Reply,
+    Request, Status,
 };
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
-
-/// Requests that a client may have unanswered.
-const MAX_OUTSTANDING: u32 = 4096;
 
 /// A turn ends after this time, however small its steps were: then a cancel is looked for.
 const LONG: Duration = Duration::from_millis(50);
@@ -38,25 +35,6 @@ pub(super) enum Receiving {
     Refused,
     /// A get, and how many digests of blocks are still to come before it begins.
     Blocks(Box<Request>, usize),
-}
-
-/// The server's first frame.
-fn hello(status: Status, message: String) -> Frame {
-    Frame::Hello(Hello {
-        version: PROTOCOL_VERSION,
-        features: Features::ALL,
-        max_frame: MAX_FRAME,
-        max_outstanding: MAX_OUTSTANDING,
-        status,
-        message,
-    })
-}
-
-/// All that is sent to a client that cannot be served: 404 in place of 200, and why.
-pub(super) fn refusal(why: &str) -> Bytes {
-    let mut output = Output::default();
-    output.frame(&hello(Status::Failed, why.to_owned()));
-    output.take().concat().into()
 }
 
 /// One conversation: what it works on, and what it has to say.
@@ -391,15 +369,4 @@ fn cost(frame: &Frame) -> usize {
 
 pub(super) fn violation(text: &str) -> Reply {
     Reply::new(Status::BadCommand, text)
-}
-
-fn greeting(user: &User) -> String {
-    let name = user.name();
-    match operations::usage(user) {
-        Ok(CreditedUsage { usage, .. }) => match usage.quota {
-            Some(quota) => format!("{name}: {} of {} used", Size(usage.used), Size(quota)),
-            None => format!("{name}: {} used, no quota", Size(usage.used)),
-        },
-        Err(_) => name.to_owned(),
-    }
 }

@@ -3,6 +3,7 @@
 mod conversation;
 mod entry;
 mod group;
+mod hello;
 mod job;
 mod output;
 mod put;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// What a client is sent that cannot be served, in place of the server's hello.
 #[must_use]
 pub fn refusal(why: &str) -> Bytes {
-    conversation::refusal(why)
+    hello::refusal(why)
 }
 
 /// Serves one channel until its client ends it, or goes on over another one. `stopping` ends it as soon as

@@ -1,0 +1,41 @@
+//! The server's first frame.
+
+use super::output::Output;
+use crate::operations::{self, User};
+use bytes::Bytes;
+use sshome_wire::display::Size;
+use sshome_wire::{CreditedUsage, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Status};
+
+/// Requests that a client may have unanswered.
+pub(super) const MAX_OUTSTANDING: u32 = 4096;
+
+/// A Hello with this status and message.
+pub(super) fn hello(status: Status, message: String) -> Frame {
+    Frame::Hello(Hello {
+        version: PROTOCOL_VERSION,
+        features: Features::ALL,
+        max_frame: MAX_FRAME,
+        max_outstanding: MAX_OUTSTANDING,
+        status,
+        message,
+    })
+}
+
+/// All that is sent to a client that cannot be served: 404 in place of 200, and why.
+pub(super) fn refusal(why: &str) -> Bytes {
+    let mut output = Output::default();
+    output.frame(&hello(Status::Failed, why.to_owned()));
+    output.take().concat().into()
+}
+
+/// How much of the quota the user has used.
+pub(super) fn greeting(user: &User) -> String {
+    let name = user.name();
+    match operations::usage(user) {
+        Ok(CreditedUsage { usage, .. }) => match usage.quota {
+            Some(quota) => format!("{name}: {} of {} used", Size(usage.used), Size(quota)),
+            None => format!("{name}: {} used, no quota", Size(usage.used)),
+        },
+        Err(_) => name.to_owned(),
+    }
+}
