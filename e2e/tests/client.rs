@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use rustix::process::{Pid, Signal, kill_process};
-use sshome_e2e::tree::names;
-use sshome_e2e::{Client, Host, Liar, Outcome, end_of};
+use sshome_e2e::tree::{names, noise};
+use sshome_e2e::{Client, Host, Liar, Outcome, end_of, until};
 use sshome_wire::{End, Frame, Header, Reply, Request, Status, Time};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -229,4 +229,19 @@ async fn what_fails_in_a_tree_is_told_with_one_number() {
         assert!(said.contains(" failed, the first with: ") && said.contains("too long"), "{said}");
         assert!(said.matches("(404)").count() == 1 && said.matches("failed").count() == 2, "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_gets_of_one_file_leave_one_file() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let content = noise(1_000_000, "both");
+    fs::write(host.home("ann").join("f"), &content).unwrap();
+    let mut slow = client.command().unwrap();
+    let slow = slow.args(["-l", "8000"]).arg(client.destination()).args(["get", "f"]);
+    let mut slow = slow.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("it has begun", || !names(&client.work()).unwrap().is_empty());
+    fs::write(client.work().join("f"), &content).unwrap();
+    assert_eq!(slow.wait().unwrap().code(), Some(0));
+    assert_eq!(names(&client.work()).unwrap(), [b"f"]);
 }

@@ -147,8 +147,8 @@ impl Publisher {
     }
 
     /// Gives what is called `part` its name, or another one if the name has other content. Returns the
-    /// other one. Nothing is replaced unless that was asked for; where `is_same` says that a file beside has
-    /// just this content, that one stays and the part goes.
+    /// other one. Nothing is replaced unless that was asked for; where `is_same` says that a file of one of these
+    /// names has just this content, that one stays and the part goes.
     pub(super) fn place(
         &self,
         directory: &Directory,
@@ -165,6 +165,11 @@ impl Publisher {
             return directory.publish(part, name).map(|()| None).map_err(written);
         }
         if directory.publish_new(part, name).map_err(written)? {
+            return Ok(None);
+        }
+        if is_same(name) {
+            // Another get of the same file was faster.
+            let _ = directory.remove(part);
             return Ok(None);
         }
         for beside in names::beside(name).filter(|beside| self.claims.is_free(place, beside)) {
