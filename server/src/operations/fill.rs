@@ -43,6 +43,9 @@ pub struct FinishedDirectory {
 }
 
 impl FinishedDirectory {
+    /// The descriptors that it holds: of the directory, and of the one that it is in.
+    pub const DESCRIPTORS: usize = 2;
+
     /// Finds it.
     ///
     /// # Errors

@@ -113,7 +113,7 @@ impl Conversation {
 
     /// Finishes a directory after the files that wait for their names, and answers.
     pub(super) fn finished(&mut self, directory: FinishedDirectory) {
-        let permit = self.user.hold_descriptors(1);
+        let permit = self.user.hold_descriptors(FinishedDirectory::DESCRIPTORS);
         let full = permit.is_none();
         self.group.finished(directory, permit);
         if full {
