@@ -109,7 +109,7 @@ async fn trees_are_made_and_copied_with_few_descriptors() {
         let done = run(&host, "ann", command, b"").await.unwrap();
         assert_eq!(done.code, Some(0), "{:.40}: {:.400}", command, done.err());
     };
-    let deep = format!("deep{}", "/d".repeat(600));
+    let deep = format!("deep{}", "/d".repeat(1900));
     succeeds(&format!("mkdir -p {deep}")).await;
     assert!(host.home("ann").join(&deep).is_dir());
     let mut native = Peer::login(&host, "ann").await.unwrap();

@@ -160,6 +160,18 @@ impl Home {
         self.location(path.as_bytes())
     }
 
+    /// Where a name is in the directory at a location; a link there is not followed. `name` is one component, not `.`
+    /// or `..`.
+    ///
+    /// # Errors
+    /// The kernel's, if no directory is there.
+    pub fn locate_below(&self, above: &Location, name: &[u8]) -> Result<Location> {
+        check_name(name)?;
+        let dir = self.open_at(above, OFlags::PATH | OFlags::DIRECTORY)?;
+        let path = above.path.as_ref().and_then(|path| path.join(name).ok());
+        Ok(Location { path, ..Location::new(Arc::new(dir), name.to_vec()) })
+    }
+
     /// As [`Home::locate`], for what is looked at: a link at the end is followed if a slash is behind it.
     ///
     /// # Errors

@@ -34,25 +34,25 @@ pub fn make_directory(
     // What is missing, the innermost first.
     let mut missing = Vec::new();
     let mut at = path.clone();
-    let first = loop {
-        let mode = if missing.is_empty() { mode } else { None };
-        match make_one(user, &at, mode) {
-            Err(Error::Disk { error: home::Error::Os(Errno::NOENT), .. }) if parents => {
-                let Some((parent, _)) = at.split() else { break None };
-                missing.push(std::mem::replace(&mut at, parent));
-            }
-            result => break result?,
-        }
-    };
-    let mut made: Vec<Location> = first.into_iter().collect();
-    let inner = missing.len();
-    for (left, path) in missing.into_iter().rev().enumerate() {
-        let mode = if left + 1 == inner { mode } else { None };
-        let new = make_one(user, &path, mode)?;
+    while parents && user.home.locate(&at).err() == Some(home::Error::Os(Errno::NOENT)) {
+        let Some((parent, _)) = at.split() else { break };
+        missing.push(std::mem::replace(&mut at, parent));
+    }
+    let mode_of = |left: usize| if left == 0 { mode } else { None };
+    let mut above = make_one(user, &at, mode_of(missing.len()))?;
+    let mut made: Vec<Location> = above.iter().cloned().collect();
+    while let Some(path) = missing.pop() {
+        // Below the one before: to look each up by its whole path would take minutes if there are many.
+        let below = above.as_ref().and_then(|above| user.home.locate_below(above, path.file_name()?).ok());
+        // Nothing if somebody else has made it meanwhile: then the next is looked up by its path.
+        above = match below {
+            Some(location) => make_at(user, location, &path, mode_of(missing.len()))?,
+            None => make_one(user, &path, mode_of(missing.len()))?,
+        };
         if made.len() > FEW {
             made.pop();
         }
-        made.extend(new);
+        made.extend(above.clone());
     }
     let new = if made.is_empty() { Made::Existed } else { Made::New };
     Ok((new, made))
@@ -75,6 +75,16 @@ fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<
         Err(home::Error::Top | home::Error::Dot) => return existing(user, path).map(|()| None),
         result => result.map_err(of_parent(user, path))?,
     };
+    make_at(user, location, path, mode)
+}
+
+/// The same, where its place is known.
+fn make_at(
+    user: &User,
+    location: Location,
+    path: &RemotePath,
+    mode: Option<u32>,
+) -> Result<Option<Location>> {
     if location.stat_if_any().of_directory(path)?.is_some() {
         return existing(user, path).map(|()| None);
     }
