@@ -6,6 +6,7 @@ use sshome_e2e::tree::noise;
 use sshome_e2e::{Host, HostBuilder, Peer, until};
 use sshome_wire::{Request, Status};
 use std::fs;
+use std::time::{Duration, Instant};
 
 async fn host() -> Host {
     let builder = HostBuilder::new().unwrap().user("ann", "").unwrap().user("zcl", "").unwrap();
@@ -294,8 +295,26 @@ fn settings_behind_a_link_that_leads_elsewhere_are_noticed() {
             point(number);
             until("the new release holds", || host.home(user).exists());
         }
-        let status = host.administrator().json(&["status"]);
+        let administrator = host.administrator();
+        let status = administrator.json(&["status"]);
         assert_eq!(status["homes"].as_array().unwrap().len(), 2, "{link}: {status}");
+        // A link that leads nowhere for a while is noticed, and so is its end: by events, not at the next look.
+        let begun = Instant::now();
+        for (number, user) in [(4, "kim"), (5, "lou")] {
+            let text = format!("{text}\n[users.{user}]\nauthorized-keys = [\"{key}\"]\n");
+            point(9);
+            until("a missing release is noticed", || {
+                !administrator.json(&["status"])["settings_refused"].is_null()
+            });
+            if user == "kim" {
+                release(number, &text);
+                point(number);
+            } else {
+                release(9, &text);
+            }
+            until("the release holds that came later", || host.home(user).exists());
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     }
 }
 

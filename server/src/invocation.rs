@@ -34,10 +34,15 @@ pub(crate) fn serves() {
     SERVES.store(true, Ordering::Relaxed);
 }
 
+/// Whether this process is a server that has started.
+pub(crate) fn is_serving() -> bool {
+    SERVES.load(Ordering::Relaxed)
+}
+
 /// What this process is. Once it has become another account, it stands for a server.
 pub(crate) fn role() -> Role {
     match BEGUN.get() {
-        Some((role, account)) if *account == geteuid() && !SERVES.load(Ordering::Relaxed) => *role,
+        Some((role, account)) if *account == geteuid() && !is_serving() => *role,
         _ => Role::Server,
     }
 }

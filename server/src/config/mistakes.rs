@@ -2,6 +2,7 @@
 
 use super::Place;
 use crate::display::shown;
+use crate::invocation;
 use crate::permission::Unreadable;
 use sshome_wire::display::Escaped;
 use std::io;
@@ -80,6 +81,7 @@ fn dir_hint(error: &io::Error) -> &'static str {
 /// What to do if there is no such file.
 fn folder_hint(error: &io::Error) -> &'static str {
     match error.kind() {
+        io::ErrorKind::NotFound if invocation::is_serving() => "; put the file, or its symbolic link, back",
         io::ErrorKind::NotFound => {
             "; sshomed works in the folder that holds etc/users.toml: name the folder with --dir, or the file with \
              --config"

@@ -3,7 +3,7 @@
 use crate::accounts::OwnKeys;
 use crate::config::Config;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -24,39 +24,52 @@ pub(super) struct Watch {
     folders: Vec<PathBuf>,
     /// It watches until it is dropped.
     watcher: Option<RecommendedWatcher>,
+    /// Whether all of the directories are watched.
+    is_complete: bool,
 }
 
 impl Watch {
     /// Nothing is watched before [`Watch::renew`].
     pub(super) fn new(config: &Config, changes: Arc<Changes>) -> Watch {
         let keys = OwnKeys::of(&config.dir).folder().to_owned();
-        Watch { changes, keys, folders: Vec::new(), watcher: None }
+        Watch { changes, keys, folders: Vec::new(), watcher: None, is_complete: false }
     }
 
     /// Watches the directories of now, if they are others than before.
     pub(super) fn renew(&mut self, config: &Config) {
-        let mut folders = config.settings_folders();
+        // A link may lead to a directory that is made later: then the one above it is watched.
+        let existing = |folder: PathBuf| folder.ancestors().find(|path| path.is_dir()).map(Path::to_owned);
+        let mut folders: Vec<PathBuf> = config.settings_folders().into_iter().filter_map(existing).collect();
+        folders.dedup();
         // Where it is missing nobody has installed a key.
         folders.extend(self.keys.exists().then(|| self.keys.clone()));
-        if folders == self.folders && self.watcher.is_some() {
+        if folders == self.folders && self.is_complete {
             return;
         }
-        let begun = begin(&folders, self.keys.clone(), Arc::clone(&self.changes)).inspect_err(|error| {
-            // It is tried again every minute: once is enough to say.
-            if folders != self.folders {
-                tracing::warn!(
-                    %error,
-                    "changes of the settings are noticed within a minute; SIGHUP or `sshomed reload` takes them up \
-                     at once"
-                );
-            }
-        });
-        self.watcher = begun.ok();
+        let (watcher, error) = match begin(&folders, self.keys.clone(), Arc::clone(&self.changes)) {
+            Ok((watcher, error)) => (Some(watcher), error),
+            Err(error) => (None, Some(error)),
+        };
+        // It is tried again every minute: once is enough to say.
+        if let Some(error) = error.as_ref().filter(|_| folders != self.folders) {
+            tracing::warn!(
+                %error,
+                "changes of the settings are noticed within a minute; SIGHUP or `sshomed reload` takes them up \
+                 at once"
+            );
+        }
+        self.is_complete = error.is_none();
+        self.watcher = watcher;
         self.folders = folders;
     }
 }
 
-fn begin(folders: &[PathBuf], keys: PathBuf, changes: Arc<Changes>) -> notify::Result<RecommendedWatcher> {
+/// Watches those of the directories that can be watched. Returns also the first error.
+fn begin(
+    folders: &[PathBuf],
+    keys: PathBuf,
+    changes: Arc<Changes>,
+) -> notify::Result<(RecommendedWatcher, Option<notify::Error>)> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
         Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
         Ok(event) if event.paths.iter().all(|path| path.starts_with(&keys)) => changes.keys.notify_one(),
@@ -66,6 +79,7 @@ fn begin(folders: &[PathBuf], keys: PathBuf, changes: Arc<Changes>) -> notify::R
             changes.keys.notify_one();
         }
     })?;
-    folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))?;
-    Ok(watcher)
+    let failed = |folder: &PathBuf| watcher.watch(folder, RecursiveMode::NonRecursive).err();
+    let errors: Vec<_> = folders.iter().filter_map(failed).collect();
+    Ok((watcher, errors.into_iter().next()))
 }
