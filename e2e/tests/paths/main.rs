@@ -1,5 +1,6 @@
 //! What a path means: as the kernel resolves it, in every protocol.
 
+mod bounds;
 mod reference;
 mod table;
 
