@@ -19,7 +19,6 @@ const SUMMARY: &str = "summary";
 /// The page of most tables.
 pub(crate) const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
 const SOAK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/soak.md");
-const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
 
 /// How a contender did a workload, round by round.
 pub(crate) struct Outcome {
@@ -197,13 +196,13 @@ pub(crate) fn run(how_often: &str) -> String {
     format!("{date}, {commit}, {how_often}")
 }
 
-/// Writes the rows of these workloads into docs/performance.md, and into the summary in README.md.
+/// Writes the rows of these workloads into docs/performance.md, and into the summary at its top.
 pub(crate) fn write(outcomes: &[Outcome], run: &str, surroundings: &str) -> Result<()> {
     let (names, client_names) = (TOOLS.map(|workload| workload.name), CLIENTS.map(|workload| workload.name));
     let (tools, clients) = (tools(outcomes, run), clients(outcomes, run));
     if !tools.rows.is_empty() {
         page::update(PAGE, TABLE, &tools, &names, surroundings)?;
-        page::update(README, SUMMARY, &summary(outcomes), &names, "")?;
+        page::update(PAGE, SUMMARY, &summary(outcomes), &names, "")?;
     }
     if !clients.rows.is_empty() {
         page::update(PAGE, OTHERS, &clients, &client_names, surroundings)?;

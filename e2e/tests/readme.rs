@@ -1,4 +1,4 @@
-//! README.md, done to the letter.
+//! README.md, docs/install.md and docs/automation.md: their commands, run literally.
 
 use sshome_e2e::tree::contents;
 use sshome_e2e::{Client, Host, HostBuilder, Outcome, Terminal, binary, has_root};
@@ -9,16 +9,18 @@ use std::process::Command;
 use tempfile::TempDir;
 
 const README: &str = include_str!("../../README.md");
+const INSTALL: &str = include_str!("../../docs/install.md");
+const AUTOMATION: &str = include_str!("../../docs/automation.md");
 
 /// The checkout's top.
 fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-/// The lines of each block of code below a heading. `language` is what stands behind its fence; a block that is
-/// indented has none.
-fn blocks(heading: &str, language: Option<&str>) -> Vec<String> {
-    let section = README.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}")).1;
+/// The code blocks of a section of a document. `language` is the name behind a block's fence; an indented block
+/// has none.
+fn blocks(document: &str, heading: &str, language: Option<&str>) -> Vec<String> {
+    let section = document.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}")).1;
     let level = heading.find(' ').unwrap();
     let is_heading = |line: &str| line.starts_with('#') && line.find(' ').is_some_and(|depth| depth <= level);
     let (mut found, mut block, mut fence) = (Vec::new(), String::new(), None);
@@ -42,7 +44,7 @@ fn blocks(heading: &str, language: Option<&str>) -> Vec<String> {
     found
 }
 
-/// What is shown, less what differs from day to day: numbers, times, key fingerprints and runs of blanks.
+/// A text without what differs between runs: numbers, times, key fingerprints and runs of blanks.
 fn timeless(text: &str) -> Vec<String> {
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let word = |word: &str| match word {
@@ -61,14 +63,14 @@ fn timeless(text: &str) -> Vec<String> {
     text.lines().map(line).filter(|line| !line.is_empty()).collect()
 }
 
-/// Each line is there. Before it the terminal may have shown progress, on the same line.
+/// Each line was shown. The terminal may have shown progress before it, on the same line.
 fn assert_shows(shown: &[String], wanted: &[String], before: &str) {
     let all = shown.len() == wanted.len()
         && shown.iter().zip(wanted).all(|(line, end)| line.ends_with(end.as_str()));
     assert!(all, "before {before:?}: {shown:#?} and not {wanted:#?}");
 }
 
-/// A server that knows the demo users, as README's first command starts it.
+/// A server with the demo users, as README's first command starts it.
 async fn shipped() -> Host {
     let settings = fs::read_to_string(checkout().join("etc/users.toml")).unwrap();
     let mut host = HostBuilder::new().unwrap().prepare().unwrap();
@@ -82,8 +84,8 @@ async fn shipped() -> Host {
 async fn the_transcript_is_what_the_terminal_shows() {
     let host = shipped().await;
     let client = Client::new(&host, "alex").unwrap();
-    let [transcript] = &blocks("## Try it", Some("text"))[..] else { panic!("one transcript") };
-    // The folder of the clone, and one beside it for what is fetched.
+    let [transcript] = &blocks(README, "## Quick start", Some("text"))[..] else { panic!("one transcript") };
+    // The clone's directory. What is fetched goes beside it.
     let clone = client.work().join("clone");
     fs::create_dir(&clone).unwrap();
     for name in ["etc", "LICENSE"] {
@@ -102,7 +104,7 @@ async fn the_transcript_is_what_the_terminal_shows() {
     assert_eq!(lines.next(), Some("$ sshome -P 2222 alex@127.0.0.1"));
     let mut wanted = String::new();
     for line in lines {
-        // What is typed stands behind a question or a prompt.
+        // Input follows a question or a prompt.
         let typed = ["paste the fingerprint) ", "told it) ", "/> ", "$"].iter().find_map(|end| {
             let (before, typed) = line.split_once(end)?;
             Some((format!("{before}{}", end.trim_end()), typed))
@@ -128,7 +130,7 @@ async fn the_transcript_is_what_the_terminal_shows() {
     assert_eq!(terminal.end().unwrap().0, Some(0));
 }
 
-/// Somebody with `~/.ssh/backup`, whom `backup@nas` leads to the host, and `sshome` in a folder of its own.
+/// A user with the key `~/.ssh/backup`, a `Host nas` that is the test's server, and `sshome` in `$PATH`.
 struct Account {
     dir: TempDir,
 }
@@ -168,8 +170,9 @@ async fn the_crontab_works_in_the_environment_of_cron() {
     let host = Host::with_user("backup", "").await.unwrap();
     let account = Account::of(&host);
     fs::write(account.path("data/file"), "content").unwrap();
-    let crontab = blocks("## In scripts", None).into_iter().find(|block| block.contains("* * *")).unwrap();
-    // What an administrator installs and has stands elsewhere here.
+    let crontab =
+        blocks(AUTOMATION, "## Cron", None).into_iter().find(|block| block.contains("* * *")).unwrap();
+    // The test has other paths than an administrator's machine.
     let crontab = crontab.replace("/srv/data", account.path("data").to_str().unwrap());
     let crontab = crontab.replace("/usr/local/bin", account.path("bin").to_str().unwrap());
     let mut variables = Vec::new();
@@ -195,7 +198,7 @@ async fn the_crontab_works_in_the_environment_of_cron() {
     );
 }
 
-/// What makes README's steps touch nothing but this process's own view of the machine.
+/// Gives the steps a mount namespace of their own, so that they change nothing on the machine.
 const OWN_VIEW: &str = r#"
 set -eu
 layers=$(mktemp -d)
@@ -206,7 +209,7 @@ for folder in etc srv usr/local; do
 done
 "#;
 
-/// The folder that the steps are done in: a clone whose programs are built.
+/// A clone whose programs are built, in which the steps run.
 fn built_clone() -> TempDir {
     let clone = TempDir::with_prefix("sshome-clone-").unwrap();
     fs::create_dir_all(clone.path().join("target/release")).unwrap();
@@ -224,10 +227,10 @@ fn the_steps_for_a_host_as_root() {
         return;
     }
     let clone = built_clone();
-    let steps = blocks("## On a host in your network", None).concat();
+    let steps = blocks(INSTALL, "## A server in your network", None).concat();
     let local = |line: &&str| !line.starts_with("cargo build") && !line.starts_with("sshome ");
     let steps: String = steps.lines().filter(local).map(|line| format!("{line}\n")).collect();
-    // The server serves until it is ended; where it listens is the administrator's choice.
+    // The server runs until it is stopped. The test chooses its address.
     let serve = "runuser -u sshome -- sshomed\n";
     assert!(steps.contains(serve), "{steps}");
     let steps = steps.replace(
@@ -251,7 +254,7 @@ set -x
 {}",
         steps.replace("cd /srv/sshome", "cp etc/users.toml /srv/sshome/LICENSE; cd /srv/sshome")
     );
-    // The clone is in /tmp, which the script covers: it is entered before.
+    // The clone is in /tmp, which the script mounts over, so it is entered first.
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-c", &script]).current_dir(clone.path());
     let outcome: Outcome = command.output().unwrap().into();
