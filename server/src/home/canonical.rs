@@ -7,12 +7,39 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use sshome_wire::{MAX_PATH, RemotePath};
+use std::time::{Duration, Instant};
 
 /// What the kernel puts behind the path of a directory that was removed.
 const DELETED: &[u8] = b" (deleted)";
 
-/// Entries that are looked at in all, where a directory's name has to be looked for in the one above it.
+/// Entries that one request reads while it searches parent directories for names.
 const MAX_ENTRIES_SEARCHED: usize = 20_000;
+
+/// Time that one request spends searching parent directories for names. A slow disk takes long for far fewer
+/// entries than the limit, and a request cannot be cancelled.
+const MAX_SEARCH_TIME: Duration = Duration::from_millis(100);
+
+/// What is left of the entries and the time of one search.
+struct SearchLimit {
+    entries_left: usize,
+    deadline: Instant,
+}
+
+impl SearchLimit {
+    fn new(time: Duration) -> SearchLimit {
+        SearchLimit { entries_left: MAX_ENTRIES_SEARCHED, deadline: Instant::now() + time }
+    }
+
+    /// Counts one entry.
+    ///
+    /// # Errors
+    /// `ENAMETOOLONG` once the entries or the time are used up.
+    fn count_entry(&mut self) -> Result<()> {
+        let left = self.entries_left.checked_sub(1).filter(|_| Instant::now() < self.deadline);
+        self.entries_left = left.ok_or(Errno::NAMETOOLONG)?;
+        Ok(())
+    }
+}
 
 impl Home {
     /// The path, without links, `.` and `..`, of a location as it is now. Takes no time where the path that led
@@ -49,7 +76,7 @@ impl Home {
     pub(super) fn path_of(&self, directory: BorrowedFd<'_>) -> Result<RemotePath> {
         match self.told_path(directory) {
             Some(path) => Ok(path),
-            None => self.climb(directory),
+            None => self.climb(directory, SearchLimit::new(MAX_SEARCH_TIME)),
         }
     }
 
@@ -71,12 +98,12 @@ impl Home {
         Some(path)
     }
 
-    /// Looks for each directory's name in the one above it.
-    fn climb(&self, directory: BorrowedFd<'_>) -> Result<RemotePath> {
+    /// Searches each parent directory for the name of the directory below it.
+    fn climb(&self, directory: BorrowedFd<'_>, mut limit: SearchLimit) -> Result<RemotePath> {
         let top = file_id(&rustix::fs::fstat(&self.top)?);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut at = rustix::fs::openat(directory, c".", OFlags::PATH | flags, Mode::empty())?;
-        let (mut names, mut length, mut searched) = (Vec::new(), 0, 0);
+        let (mut names, mut length) = (Vec::new(), 0);
         loop {
             let id = file_id(&rustix::fs::fstat(&at)?);
             if id == top {
@@ -86,7 +113,7 @@ impl Home {
             if file_id(&rustix::fs::fstat(&above)?) == id {
                 return Err(Errno::NOENT.into());
             }
-            let name = name_of(&above, id, &mut searched)?;
+            let name = name_of(&above, id, &mut limit)?;
             length += name.len() + 1;
             names.push(name);
             at = above;
@@ -100,14 +127,11 @@ impl Home {
     }
 }
 
-/// The name that a directory has in another one. `searched` counts the entries that were looked at.
-fn name_of(above: &OwnedFd, id: FileId, searched: &mut usize) -> Result<Vec<u8>> {
+/// The name of a directory in its parent.
+fn name_of(above: &OwnedFd, id: FileId, limit: &mut SearchLimit) -> Result<Vec<u8>> {
     for entry in Dir::read_from(above)? {
         let entry = entry?;
-        *searched += 1;
-        if *searched > MAX_ENTRIES_SEARCHED {
-            return Err(Errno::NAMETOOLONG.into());
-        }
+        limit.count_entry()?;
         let name = entry.file_name().to_bytes();
         let may_be = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
         if may_be
@@ -151,6 +175,10 @@ mod tests {
         let descriptors = UserDescriptors::new(Arc::new(Descriptors::default()));
         let place = Place::new(open(&top), root, disk, descriptors);
         (Home::open(false, Arc::new(place)).unwrap(), top)
+    }
+
+    fn no_hurry() -> SearchLimit {
+        SearchLimit::new(Duration::from_secs(600))
     }
 
     fn path(path: &str) -> RemotePath {
@@ -210,12 +238,24 @@ mod tests {
         let (home, top) = home(folder.path());
         std::fs::create_dir(top.join("a/beside")).unwrap();
         for (folder, wanted) in [("a/real", "a/real"), ("a", "a"), ("", "/")] {
-            let found = home.climb(open(&top.join(folder)).as_fd()).unwrap();
+            let found = home.climb(open(&top.join(folder)).as_fd(), no_hurry()).unwrap();
             assert_eq!(found, path(wanted));
         }
         // What is not in the home is not in any of its paths.
-        assert_eq!(home.climb(open(folder.path()).as_fd()), Err(Errno::NOENT.into()));
+        assert_eq!(home.climb(open(folder.path()).as_fd(), no_hurry()), Err(Errno::NOENT.into()));
         assert_eq!(home.path_of(open(folder.path()).as_fd()), Err(Errno::NOENT.into()));
+    }
+
+    #[test]
+    fn a_search_for_names_ends_with_its_time_or_its_entries() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, top) = home(folder.path());
+        let real = open(&top.join("a/real"));
+        let search = |limit| home.climb(real.as_fd(), limit);
+        assert_eq!(search(no_hurry()).unwrap(), path("a/real"));
+        assert_eq!(search(SearchLimit::new(Duration::ZERO)), Err(Errno::NAMETOOLONG.into()));
+        let one_entry = SearchLimit { entries_left: 1, ..no_hurry() };
+        assert_eq!(search(one_entry), Err(Errno::NAMETOOLONG.into()));
     }
 
     #[test]
