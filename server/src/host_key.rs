@@ -201,7 +201,12 @@ mod tests {
         let error = load_or_make(&path, Algorithms::Strict).unwrap_err().to_string();
         close(0o700);
         assert!(error.contains("cannot be read: Permission denied"), "{error}");
-        assert!(error.contains(&format!("chmod -R u+rwX {}", keys.display())), "{error}");
+        let remedy = format!(
+            "{0}: its mode denies its owner, {1}, access: chmod -R u+rwX {0}",
+            keys.display(),
+            crate::permission::account()
+        );
+        assert!(error.contains(&remedy), "{error}");
         close(0o500);
         let error = load_or_make(&keys.join("other"), Algorithms::Strict).unwrap_err().to_string();
         close(0o700);

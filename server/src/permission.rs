@@ -79,7 +79,7 @@ pub(crate) fn obstacle(path: &Path, access: Access, account: &str) -> Option<Str
 pub(crate) fn not_theirs(path: &Path, account: &str) -> String {
     let owner = owner(path).unwrap_or_else(|| "somebody else".to_owned());
     if owner == account {
-        return format!("its mode keeps its owner, {account}, out: chmod -R u+rwX {}", shown(path));
+        return format!("its mode denies its owner, {account}, access: chmod -R u+rwX {}", shown(path));
     }
     if is_shared(path) {
         return format!(
@@ -171,7 +171,7 @@ impl fmt::Display for Unreadable<'_> {
             ),
             // It is private for its keys' sake: nobody should be told to open it to everybody.
             (Some(_), Some(folder)) if holds_only_ours(folder, path) => {
-                write!(f, "; {} {}", shown(folder), not_theirs(folder, &account))
+                write!(f, "; {}: {}", shown(folder), not_theirs(folder, &account))
             }
             (Some(why), Some(_)) => write!(f, "; {why}"),
         }
