@@ -25,7 +25,7 @@ pub use host::{Host, HostBuilder};
 pub use liar::Liar;
 pub use mount::Mount;
 pub use peer::{Peer, Trusting, connect, connect_with, end_of, hello};
-pub use program::{Program, binary};
+pub use program::{Program, binary, copy_program};
 pub use sshd::Sshd;
 pub use terminal::{Ended, Terminal};
 

@@ -16,6 +16,19 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     Ok(folder.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?.join(name))
 }
 
+/// Copies one of the project's programs into a folder, to run it from there. A child process writes the copy: while
+/// another test's thread forks a process, a descriptor for writing that this process has open would be inherited, and
+/// running the copy would fail with `ETXTBSY`.
+///
+/// # Errors
+/// If the program does not build, or cannot be copied.
+pub fn copy_program(name: &str, folder: &Path) -> Result<PathBuf> {
+    let copy = folder.join(name);
+    let status = Command::new("cp").arg("--preserve=mode").arg(binary(name)?).arg(&copy).status()?;
+    ensure!(status.success(), "{name} cannot be copied to {}", folder.display());
+    Ok(copy)
+}
+
 /// Names the folder of programs that are built already, for an account that may not run cargo.
 const PROGRAMS: &str = "SSHOME_PROGRAMS";
 

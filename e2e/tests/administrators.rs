@@ -1,6 +1,6 @@
 //! An administrator's commands given by the wrong account, and settings that are no text.
 
-use sshome_e2e::{Host, HostBuilder, Outcome, binary, has_root};
+use sshome_e2e::{Host, HostBuilder, Outcome, copy_program, has_root};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -29,7 +29,7 @@ impl Anybody {
     fn new() -> Anybody {
         let folder = TempDir::new().unwrap();
         set_mode(folder.path(), 0o755);
-        fs::copy(binary("sshomed").unwrap(), folder.path().join("sshomed")).unwrap();
+        copy_program("sshomed", folder.path()).unwrap();
         Anybody { folder }
     }
 

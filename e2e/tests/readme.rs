@@ -1,7 +1,7 @@
 //! README.md, docs/install.md and docs/automation.md: their commands, run literally.
 
 use sshome_e2e::tree::contents;
-use sshome_e2e::{Client, Host, HostBuilder, Outcome, Terminal, binary, has_root};
+use sshome_e2e::{Client, Host, HostBuilder, Outcome, Terminal, binary, copy_program, has_root};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -214,7 +214,7 @@ fn built_clone() -> TempDir {
     let clone = TempDir::with_prefix("sshome-clone-").unwrap();
     fs::create_dir_all(clone.path().join("target/release")).unwrap();
     for program in ["sshome", "sshomed"] {
-        fs::copy(binary(program).unwrap(), clone.path().join("target/release").join(program)).unwrap();
+        copy_program(program, &clone.path().join("target/release")).unwrap();
     }
     let copied = Command::new("cp").arg("-r").arg(checkout().join("etc")).arg(clone.path()).status().unwrap();
     assert!(copied.success());

@@ -8,7 +8,7 @@ mod service_manager;
 use russh::keys::{Algorithm, PrivateKey};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use sshome_e2e::tree::mode;
-use sshome_e2e::{Host, HostBuilder, Outcome, Peer, Program, binary, foreign, has_root, until};
+use sshome_e2e::{Host, HostBuilder, Outcome, Peer, Program, binary, copy_program, foreign, has_root, until};
 use sshome_wire::{Request, Status};
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
@@ -205,7 +205,7 @@ fn as_account(host: &Host) -> Command {
     let (uid, gid) = account();
     let program = host.dir().join("sshomed");
     if !program.exists() {
-        fs::copy(binary("sshomed").unwrap(), &program).unwrap();
+        copy_program("sshomed", host.dir()).unwrap();
     }
     let mut command = Command::new(program);
     command.uid(uid).gid(gid).args(["--dir"]).arg(host.dir());
