@@ -90,7 +90,7 @@ impl World {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let metrics = Arc::new(Metrics::default());
         let shared = Shared {
-            authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config))),
+            authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts))),
             homes: Homes::default(),
             ledgers: Ledgers::default(),
             gate: Gate::new(config.limits.clone()),

@@ -1,4 +1,4 @@
-use sshomed::accounts::{Account, TomlAccounts};
+use sshomed::accounts::{Account, TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login, Password, hash_password};
 use sshomed::config;
 use sshomed::home::Homes;
@@ -44,7 +44,7 @@ impl World {
         // Of fewer workers none would be lent to light turns.
         let runtime = Builder::new_multi_thread().worker_threads(3).enable_time().build().expect("a runtime");
         let threads = runtime.block_on(async { Threads::of_this_runtime() }).expect("threads");
-        let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config)));
+        let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts)));
         let login = runtime.block_on(authenticator.password("ann", password())).expect("a login");
         World { dir, accounts: config.accounts, login, runtime, threads }
     }
@@ -67,12 +67,12 @@ impl World {
     pub fn visit<T>(&self, act: impl AsyncFnOnce(User) -> T) -> T {
         begin_anew(&self.home());
         remove(&self.dir.path().join("keys"));
-        let (homes, ledgers) = Homes::prepare(&self.accounts).expect("a home");
+        let (homes, ledgers) = Homes::prepare(&homes_of(&self.accounts)).expect("a home");
         let user = User::enter(self.login.clone(), &homes, &ledgers).expect("the user's home");
         let done = self.runtime.block_on(act(user));
         let booked = ledgers.of("ann").expect("books").usage();
         drop((homes, ledgers));
-        let (homes, ledgers) = Homes::prepare(&self.accounts).expect("a home");
+        let (homes, ledgers) = Homes::prepare(&homes_of(&self.accounts)).expect("a home");
         let found = ledgers.of("ann").expect("books").usage();
         // What files lend to partial uploads may be more than before: they are looked at anew.
         assert_eq!(

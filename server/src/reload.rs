@@ -7,10 +7,10 @@
 mod revoke;
 mod watch;
 
-use crate::accounts::{Account, TomlAccounts, unfit_root};
+use crate::accounts::{Account, TomlAccounts, homes_of, unfit_root};
 use crate::config::{Config, ConfigError, Mistake, shown};
 use crate::confine::Confinement;
-use crate::home::{Homes, Unavailable, limits};
+use crate::home::{HomeSettings, Homes, Unavailable};
 use crate::session::{Shared, Transport};
 use crate::systemd::Notifier;
 use std::collections::BTreeSet;
@@ -154,12 +154,15 @@ impl Reloader {
 
         let to_open = to_be_opened(&old, &new);
         let world = Arc::clone(shared);
-        let open = move |account: Arc<Account>| (world.homes.prepare_one(&account), account);
+        let open = move |account: Arc<Account>| {
+            let settings = HomeSettings::from(&*account);
+            (world.homes.prepare_one(&settings), settings)
+        };
         let homes = spawn_blocking(move || to_open.into_iter().map(open).collect::<Vec<_>>()).await;
-        for (home, account) in homes.map_err(|error| refused(error.into()))? {
+        for (home, settings) in homes.map_err(|error| refused(error.into()))? {
             match home {
                 Ok(home) => shared.homes.add(home, &shared.ledgers),
-                Err(error) => shared.homes.set_unavailable(&account, &error, &shared.ledgers),
+                Err(error) => shared.homes.set_unavailable(&settings, &error, &shared.ledgers),
             }
         }
         let ((added, removed), ended) = self.apply(&old, new).await;
@@ -184,7 +187,7 @@ impl Reloader {
         self.accounts.replace(&new.accounts);
         for account in &new.accounts {
             if let Some(ledger) = shared.ledgers.of(&account.name) {
-                ledger.set_limits(limits(account));
+                ledger.set_limits(HomeSettings::from(&**account).limits);
             }
             shared.rates.renew(account);
         }
@@ -383,9 +386,9 @@ async fn settled(changes: &Notify) {
 /// directories in the others that cannot be read any more.
 pub(crate) fn look_at_homes(shared: &Shared) -> Vec<Unavailable> {
     let homes: &Homes = &shared.homes;
-    for account in shared.config.load().accounts.iter().filter(|account| account.enabled) {
+    for settings in homes_of(&shared.config.load().accounts) {
         // Why is logged, and listed below.
-        let _ = homes.retry(account, &shared.ledgers);
+        let _ = homes.retry(&settings, &shared.ledgers);
     }
     homes.inspect();
     homes.problems()

@@ -2,7 +2,7 @@
 
 mod background;
 
-use crate::accounts::TomlAccounts;
+use crate::accounts::{TomlAccounts, homes_of};
 use crate::auth::Authenticator;
 use crate::config::{Config, shown};
 use crate::confine::{ConfineError, Confinement, Preparation};
@@ -212,10 +212,10 @@ impl Server {
         let listen = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
         let metrics_listener = sockets.metrics.map(TcpListener::from_std).transpose()?;
         let (transport, notifier) = (Arc::new(transport), Arc::new(notifier));
-        let accounts = config.accounts.clone();
+        let homes = homes_of(&config.accounts);
         // Before the homes: another server in this folder is told of as such.
         let control = config.control_socket.as_deref().map(Control::bind).transpose()?;
-        let prepared = tokio::task::spawn_blocking(move || Homes::prepare(&accounts)).await;
+        let prepared = tokio::task::spawn_blocking(move || Homes::prepare(&homes)).await;
         let (homes, ledgers) = prepared.map_err(io::Error::other)??;
         let accounts = Arc::new(TomlAccounts::new(&config.dir, &config.accounts));
         let example = config.accounts.iter().find(|account| account.enabled);

@@ -3,6 +3,7 @@
 //! [`AccountStore`] is the seam. Today the accounts stand in `etc/users.toml` ([`TomlAccounts`]);
 //! a database would be another implementation, and nothing but `main` would notice.
 
+mod home_settings;
 mod key;
 mod name;
 mod origin;
@@ -10,6 +11,7 @@ mod own_keys;
 mod password;
 mod unfit;
 
+pub use home_settings::homes_of;
 pub use key::{AuthorizedKey, KeyError, looks_like_a_line};
 pub(crate) use name::check_name;
 pub use origin::{Origin, OriginError};

@@ -3,7 +3,7 @@
 use crate::config::{self, Config, ConfigError, shown};
 use crate::confine::{self, ConfineError};
 use crate::control::{self, Answer, Request, Status};
-use crate::home::examine_home;
+use crate::home::{HomeSettings, examine_home};
 use crate::host_key::read as read_host_key;
 use crate::sockets;
 use rustix::process::{Resource, getrlimit};
@@ -80,7 +80,7 @@ pub fn examine_start(
     for account in config.accounts.iter().filter(|account| account.enabled) {
         let problem = |why| format!("{}, the home of {}: {why}", shown(&account.root), account.name);
         let served = running.as_ref().and_then(|server| served_badly(server, &account.name));
-        start.problems.extend(served.or_else(|| examine_home(account).map(problem)));
+        start.problems.extend(served.or_else(|| examine_home(&HomeSettings::from(&**account)).map(problem)));
     }
     Ok(start)
 }

@@ -2,7 +2,7 @@
 
 use super::{Answer, Applied, Compared, Request, Scanned, UnavailableHome, status};
 use crate::config::shown;
-use crate::home::Homes;
+use crate::home::{HomeSettings, Homes};
 use crate::quota::{Comparison, Ledger};
 use crate::reload::Reloader;
 use crate::session::Shared;
@@ -262,7 +262,7 @@ fn reopen(shared: &Shared, user: String) -> Answer {
     let Some(account) = config.accounts.iter().find(|account| account.name == user && account.enabled) else {
         return Answer::Error { message: format!("there is no user {name} who may log in") };
     };
-    match shared.homes.reopen(account, &shared.ledgers) {
+    match shared.homes.reopen(&HomeSettings::from(&**account), &shared.ledgers) {
         Ok(anew) => {
             if anew {
                 tracing::info!(user = name, "the home was opened anew, for the administrator");

@@ -1,6 +1,16 @@
 //! Access control lists as the kernel hands them out, linux/posix_acl_xattr.h: a version, and entries of tag,
 //! permissions and id, little-endian.
 
+use super::Result;
+use rustix::io::Errno;
+use std::path::PathBuf;
+
+pub(super) const ACCESS_ACL: &str = "system.posix_acl_access";
+pub(super) const DEFAULT_ACL: &str = "system.posix_acl_default";
+
+/// The longest list that the kernel keeps, in bytes.
+const MAX_ACL: usize = 64 << 10;
+
 const VERSION: u32 = 2;
 
 const USER_OBJ: u16 = 0x01;
@@ -78,6 +88,24 @@ impl Acl {
 
     fn permissions(&self, tag: u16) -> Option<u16> {
         self.0.iter().find(|entry| entry.tag == tag).map(|entry| entry.permissions)
+    }
+}
+
+/// An access control list of what is at a path, `None` if it has none.
+pub(super) fn read_acl(path: &PathBuf, name: &str) -> Result<Option<Acl>> {
+    let mut value = vec![0; 1 << 10];
+    loop {
+        // A directory is reached through a link in /proc; a file's own name is not followed.
+        let length = match name {
+            DEFAULT_ACL => rustix::fs::getxattr(path, name, &mut value[..]),
+            _ => rustix::fs::lgetxattr(path, name, &mut value[..]),
+        };
+        match length {
+            Ok(length) => return Ok(value.get(..length).and_then(Acl::decode)),
+            Err(Errno::RANGE) if value.len() < MAX_ACL => value.resize(MAX_ACL, 0),
+            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

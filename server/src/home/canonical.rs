@@ -1,6 +1,6 @@
 //! Where things really are, for whoever is told of them: one path, however it was spelled.
 
-use super::resolve::stat_in;
+use super::stat::stat_in;
 use super::{Error, Home, Location, Result, file_id};
 use crate::quota::FileId;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -153,8 +153,10 @@ fn link_of(handle: BorrowedFd<'_>) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::HomeRoot;
     use super::super::descriptors::{Descriptors, UserDescriptors};
-    use super::super::{HomeRoot, Place, sync};
+    use super::super::shared::Place;
+    use super::super::sync::Disk;
     use super::*;
     use std::os::unix::fs::symlink;
     use std::path::{Path, PathBuf};
@@ -171,7 +173,7 @@ mod tests {
         std::fs::create_dir_all(top.join("a/real")).unwrap();
         symlink("a/real", top.join("link")).unwrap();
         let root = HomeRoot::new("ann", &top, &open(&top)).unwrap();
-        let disk = Arc::new(sync::Disk::of(open(&top)));
+        let disk = Arc::new(Disk::of(open(&top)));
         let descriptors = UserDescriptors::new(Arc::new(Descriptors::default()));
         let place = Place::new(open(&top), root, disk, descriptors);
         (Home::open(false, Arc::new(place)).unwrap(), top)

@@ -1,12 +1,14 @@
 //! Attributes of directories that uploads ask for.
 
 use super::Result;
-use super::acl::Acl;
-use super::inherit::{DEFAULT_ACL, read_acl};
+use super::acl::{Acl, DEFAULT_ACL, read_acl};
 use crate::quota::FileId;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{AtFlags, StatxFlags, makedev};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// The mode bit of a directory whose group new files get.
+pub(super) const SET_GROUP: u32 = 0o2000;
 
 /// Attributes of a directory, read with one call.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,12 @@ impl DirectoryInfo {
             group: stat.stx_gid,
         })
     }
+}
+
+/// The group of files that this process creates. It does not change once homes are open.
+pub(super) fn own_group() -> u32 {
+    static GROUP: OnceLock<u32> = OnceLock::new();
+    *GROUP.get_or_init(|| rustix::process::getegid().as_raw())
 }
 
 /// The default access control list of the directory that files were last stored in. It is read once for a batch

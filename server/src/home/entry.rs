@@ -1,7 +1,7 @@
 //! Mode and times of what has a name already.
 
 use super::filling;
-use super::{Home, Location, Result, file_id};
+use super::{Home, Location, Result, file_id, permissions};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Timestamps};
 use rustix::io::Errno;
@@ -17,9 +17,6 @@ pub struct Entry {
     /// It is the home itself.
     is_top: bool,
 }
-
-/// What the server needs to count what is in a directory.
-pub(super) const LEAST: u32 = 0o500;
 
 impl Home {
     /// Finds what a path stands for. `follow` says whether a link at its end is followed; one with a slash
@@ -91,16 +88,4 @@ impl Entry {
     pub fn set_times(&self, times: &Timestamps) -> Result<()> {
         Ok(rustix::fs::utimensat(&self.handle, c"", times, AtFlags::EMPTY_PATH)?)
     }
-}
-
-/// What becomes of a mode that a user asks for: no set-id bits, and a directory stays one that its
-/// owner can look into, or it could not be counted. Its set-group and sticky bits are the administrator's, and
-/// stay as they are.
-#[must_use]
-pub fn permissions(stat: &Stat, mode: u32) -> Mode {
-    let kept = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => LEAST | stat.st_mode & 0o3000,
-        _ => 0,
-    };
-    Mode::from_raw_mode(mode & 0o777 | kept)
 }

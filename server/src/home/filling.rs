@@ -1,6 +1,6 @@
 //! Directories that are filled although their mode forbids it.
 
-use super::entry::{LEAST, permissions};
+use super::mode::{LEAST, permissions};
 use super::{Location, Result};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Stat, Timespec, Timestamps, UTIME_OMIT, XattrFlags};

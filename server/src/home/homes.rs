@@ -1,20 +1,20 @@
 //! All homes of a server.
 
+use super::access::reason;
 use super::descriptors::{Descriptors, UserDescriptors};
-use super::prepare::{Opening, access, make_and_open, reason, writable};
+use super::prepare::{Opening, OpeningUsers, make_and_open};
+use super::shared::{Place, TURNS};
 use super::{
-    Error, Home, HomeRoot, Kept, Place, PrepareError, Result, RootProblem, TURNS, Unavailable, replaced_file,
+    Error, Home, HomeRoot, HomeSettings, Kept, PrepareError, Result, RootProblem, Unavailable, replaced_file,
     scan::scan, sync::Disk,
 };
-use crate::accounts::{Account, unfit_root};
-use crate::auth::Login;
-use crate::config::shown;
+use crate::display::shown;
 use crate::permission::READ;
-use crate::quota::{Comparison, Found, Ledger, Ledgers, Limits, Unreadable};
+use crate::quota::{Comparison, Found, Ledger, Ledgers, Unreadable};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,7 +24,7 @@ pub struct Homes {
     /// By user.
     homes: RwLock<BTreeMap<String, State>>,
     /// Users whose homes are being opened: by one thread each, since the lock on a home is the process's.
-    pub(super) opening: Mutex<HashSet<String>>,
+    opening: OpeningUsers,
     /// By device.
     disks: Mutex<HashMap<u64, Weak<Disk>>>,
     descriptors: Arc<Descriptors>,
@@ -52,14 +52,14 @@ impl Homes {
     ///
     /// # Errors
     /// If another server holds the locks of all homes.
-    pub fn prepare(accounts: &[Arc<Account>]) -> std::result::Result<(Homes, Ledgers), PrepareError> {
+    pub fn prepare(all: &[HomeSettings]) -> std::result::Result<(Homes, Ledgers), PrepareError> {
         let (homes, ledgers) = (Homes::default(), Ledgers::default());
         let mut locked = None;
-        for account in accounts.iter().filter(|account| account.enabled) {
-            match homes.prepare_one(account) {
+        for settings in all {
+            match homes.prepare_one(settings) {
                 Ok(home) => homes.add(home, &ledgers),
                 Err(error) => {
-                    homes.set_unavailable(account, &error, &ledgers);
+                    homes.set_unavailable(settings, &error, &ledgers);
                     locked =
                         Some(error).filter(|error| matches!(error, PrepareError::Locked { .. })).or(locked);
                 }
@@ -76,44 +76,44 @@ impl Homes {
     ///
     /// # Errors
     /// If it cannot be served.
-    pub fn prepare_one(&self, account: &Account) -> std::result::Result<Prepared, PrepareError> {
-        let _opening = Opening::begin(self, &account.name)?;
+    pub fn prepare_one(&self, settings: &HomeSettings) -> std::result::Result<Prepared, PrepareError> {
+        let _opening = Opening::begin(&self.opening, &settings.user)?;
         let failed = |error| PrepareError::Home {
-            user: account.name.clone(),
-            root: account.root.clone(),
-            why: reason(&account.root, access(account), error),
+            user: settings.user.clone(),
+            root: settings.root.clone(),
+            why: reason(&settings.root, settings.required_access(), error),
         };
-        if let Some(why) = unfit_root(account) {
-            let (user, root) = (account.name.clone(), account.root.clone());
-            return Err(PrepareError::Home { user, root, why });
+        if let Some(why) = &settings.unfit {
+            let (user, root) = (settings.user.clone(), settings.root.clone());
+            return Err(PrepareError::Home { user, root, why: why.clone() });
         }
-        let top = make_and_open(account).map_err(failed)?;
-        if std::fs::canonicalize(&account.root).is_ok_and(|real| real != account.root) {
+        let top = make_and_open(settings).map_err(failed)?;
+        if std::fs::canonicalize(&settings.root).is_ok_and(|real| real != settings.root) {
             let why = "a symbolic link leads elsewhere since the settings were read: run `sshomed reload`";
-            let (user, root) = (account.name.clone(), account.root.clone());
+            let (user, root) = (settings.user.clone(), settings.root.clone());
             return Err(PrepareError::Home { user, root, why: why.to_owned() });
         }
         match rustix::fs::flock(&top, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
-                let (user, root) = (account.name.clone(), account.root.clone());
+                let (user, root) = (settings.user.clone(), settings.root.clone());
                 return Err(PrepareError::Locked { user, root });
             }
             Err(error) => return Err(failed(error.into())),
         }
-        let ledger = Arc::new(take_stock(account, &top).map_err(failed)?);
+        let ledger = Arc::new(take_stock(settings, &top).map_err(failed)?);
         let disk = self.disk_of(&top).map_err(failed)?;
-        let root = HomeRoot::new(&account.name, &account.root, &top).map_err(failed)?;
+        let root = HomeRoot::new(&settings.user, &settings.root, &top).map_err(failed)?;
         let descriptors = UserDescriptors::new(Arc::clone(&self.descriptors));
         let place = Arc::new(Place::new(top, root, disk, descriptors));
-        let home = Home::open(writable(account), Arc::clone(&place)).map_err(failed)?;
+        let home = Home::open(settings.writable, Arc::clone(&place)).map_err(failed)?;
         home.recover(&ledger).map_err(failed)?;
-        Ok(Prepared { user: account.name.clone(), place, ledger })
+        Ok(Prepared { user: settings.user.clone(), place, ledger })
     }
 
     /// Notes that a home cannot be served, in place of the one that its user had, and logs why.
-    pub fn set_unavailable(&self, account: &Account, error: &PrepareError, ledgers: &Ledgers) {
-        let (user, root, why) = (account.name.clone(), account.root.clone(), error.reason());
+    pub fn set_unavailable(&self, settings: &HomeSettings, error: &PrepareError, ledgers: &Ledgers) {
+        let (user, root, why) = (settings.user.clone(), settings.root.clone(), error.reason());
         let home = Unavailable { user, root, why };
         let mut states = self.states_mut();
         if !matches!(states.get(&home.user), Some(State::Unavailable(before)) if *before == home) {
@@ -128,17 +128,17 @@ impl Homes {
     ///
     /// # Errors
     /// If it still is.
-    pub fn retry(&self, account: &Account, ledgers: &Ledgers) -> std::result::Result<(), PrepareError> {
-        let waits = |states: &BTreeMap<String, State>| matches!(states.get(&account.name), Some(State::Unavailable(home)) if home.root == account.root);
+    pub fn retry(&self, settings: &HomeSettings, ledgers: &Ledgers) -> std::result::Result<(), PrepareError> {
+        let waits = |states: &BTreeMap<String, State>| matches!(states.get(&settings.user), Some(State::Unavailable(home)) if home.root == settings.root);
         if !waits(&self.states()) {
             return Ok(());
         }
-        match self.prepare_one(account) {
+        match self.prepare_one(settings) {
             Ok(home) => {
                 let mut states = self.states_mut();
                 // A reload may have removed the user meanwhile, or given another root.
                 if waits(&states) {
-                    tracing::info!(user = account.name, "the home is available again");
+                    tracing::info!(user = settings.user, "the home is available again");
                     ledgers.insert(&home.user, home.ledger);
                     states.insert(home.user, State::Served(home.place));
                 }
@@ -146,7 +146,7 @@ impl Homes {
             }
             Err(error) => {
                 if waits(&self.states()) && !matches!(error, PrepareError::Opening(_)) {
-                    self.set_unavailable(account, &error, ledgers);
+                    self.set_unavailable(settings, &error, ledgers);
                 }
                 Err(error)
             }
@@ -158,16 +158,20 @@ impl Homes {
     ///
     /// # Errors
     /// If it cannot be served. Then nobody works in the old one either.
-    pub fn reopen(&self, account: &Account, ledgers: &Ledgers) -> std::result::Result<bool, PrepareError> {
-        match self.place(&account.name) {
-            None => self.retry(account, ledgers).map(|()| true),
+    pub fn reopen(
+        &self,
+        settings: &HomeSettings,
+        ledgers: &Ledgers,
+    ) -> std::result::Result<bool, PrepareError> {
+        match self.place(&settings.user) {
+            None => self.retry(settings, ledgers).map(|()| true),
             Some(place) if !matches!(place.root.look(), Some(RootProblem::Replaced(_))) => Ok(false),
             Some(_) => {
-                let prepared = self.prepare_one(account);
+                let prepared = self.prepare_one(settings);
                 match prepared {
                     Ok(home) => self.add(home, ledgers),
                     Err(error) => {
-                        self.set_unavailable(account, &error, ledgers);
+                        self.set_unavailable(settings, &error, ledgers);
                         return Err(error);
                     }
                 }
@@ -235,16 +239,15 @@ impl Homes {
     ///
     /// # Errors
     /// If it is unavailable, was replaced since it was opened, or the user has as many descriptors as one may have.
-    pub fn open(&self, login: &Login, ledgers: &Ledgers) -> Result<Home> {
-        let account = login.account();
-        let place = match self.place(&account.name) {
+    pub fn open(&self, settings: &HomeSettings, ledgers: &Ledgers) -> Result<Home> {
+        let place = match self.place(&settings.user) {
             Some(place) => place,
             // Why is logged.
-            None if self.retry(&account, ledgers).is_err() => return Err(Error::Unavailable),
-            None => self.place(&account.name).ok_or(Error::Unavailable)?,
+            None if self.retry(settings, ledgers).is_err() => return Err(Error::Unavailable),
+            None => self.place(&settings.user).ok_or(Error::Unavailable)?,
         };
         match place.root.look() {
-            None => Home::open_for_user(writable(&account), place),
+            None => Home::open_for_user(settings.writable, place),
             Some(RootProblem::Replaced(_)) => Err(Error::Replaced),
             Some(RootProblem::Inaccessible(_)) => Err(Error::Unavailable),
         }
@@ -346,19 +349,14 @@ impl Home {
     }
 }
 
-/// How much an account's home may hold.
-pub fn limits(account: &Account) -> Limits {
-    Limits { bytes: account.quota, entries: account.max_files }
-}
-
 /// The same directory by another handle, which begins to read at its beginning.
 fn reopen(top: &OwnedFd) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(top, c".", flags, Mode::empty())?)
 }
 
-fn take_stock(account: &Account, top: &OwnedFd) -> Result<Ledger> {
-    let Found { used, unreadable, .. } = scan(&account.name, &account.root, reopen(top)?, |_| false)?;
-    tracing::info!(user = account.name, bytes = used.bytes, entries = used.entries, "home counted");
-    Ok(Ledger::new(limits(account), used, unreadable))
+fn take_stock(settings: &HomeSettings, top: &OwnedFd) -> Result<Ledger> {
+    let Found { used, unreadable, .. } = scan(&settings.user, &settings.root, reopen(top)?, |_| false)?;
+    tracing::info!(user = settings.user, bytes = used.bytes, entries = used.entries, "home counted");
+    Ok(Ledger::new(settings.limits, used, unreadable))
 }

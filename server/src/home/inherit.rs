@@ -4,8 +4,8 @@
 //! What the kernel does for a file that is created is `posix_acl_create` in fs/posix_acl.c and
 //! `inode_init_owner` in fs/inode.c.
 
-use super::acl::Acl;
-use super::set_group::SET_GROUP;
+use super::acl::{ACCESS_ACL, Acl, read_acl};
+use super::directory::{SET_GROUP, own_group};
 use super::{Home, Location, Result, Staged};
 use rustix::fs::{FileType, Gid, Mode, Stat, Uid};
 use rustix::io::Errno;
@@ -24,9 +24,6 @@ pub enum Permissions {
     /// Just these.
     Exact(u32),
 }
-
-pub(super) const ACCESS_ACL: &str = "system.posix_acl_access";
-pub(super) const DEFAULT_ACL: &str = "system.posix_acl_default";
 
 /// What the staged file is to become.
 struct Inherited {
@@ -117,39 +114,12 @@ fn set_owner(file: &File, own: &Stat, wanted: &Inherited) -> bool {
     group.is_none() || rustix::fs::fchown(file, None, group).is_ok()
 }
 
-/// The group of files that this process creates. It does not change once homes are open.
-pub(super) fn own_group() -> u32 {
-    static GROUP: OnceLock<u32> = OnceLock::new();
-    *GROUP.get_or_init(|| rustix::process::getegid().as_raw())
-}
-
 /// The path of a file below an `O_PATH` handle, whose extended attributes can be read by a path only.
 fn path_in_proc(target: &Location) -> PathBuf {
     let mut path = format!("/proc/self/fd/{}/", target.dir().as_raw_fd()).into_bytes();
     path.extend_from_slice(target.name());
     std::ffi::OsString::from_vec(path).into()
 }
-
-/// An access control list of what is at a path, `None` if it has none.
-pub(super) fn read_acl(path: &PathBuf, name: &str) -> Result<Option<Acl>> {
-    let mut value = vec![0; 1 << 10];
-    loop {
-        // A directory is reached through a link in /proc; a file's own name is not followed.
-        let length = match name {
-            DEFAULT_ACL => rustix::fs::getxattr(path, name, &mut value[..]),
-            _ => rustix::fs::lgetxattr(path, name, &mut value[..]),
-        };
-        match length {
-            Ok(length) => return Ok(value.get(..length).and_then(Acl::decode)),
-            Err(Errno::RANGE) if value.len() < MAX_ACL => value.resize(MAX_ACL, 0),
-            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOENT) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// The longest list that the kernel keeps, in bytes.
-const MAX_ACL: usize = 64 << 10;
 
 /// The bits that new files do not get, as this process was started with. They can only be read by setting
 /// them, or from /proc, which a confined process cannot read: to be called before.

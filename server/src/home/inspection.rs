@@ -1,7 +1,7 @@
 //! Directories of a served home that the server cannot read any more: somebody changed their owner or mode.
 
-use super::Place;
-use crate::config::shown;
+use super::shared::Place;
+use crate::display::shown;
 use crate::permission::{READ, explained};
 use crate::quota::Unreadable;
 use rustix::fd::{AsFd, OwnedFd};

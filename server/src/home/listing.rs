@@ -1,6 +1,6 @@
 //! Reading directories.
 
-use super::resolve::stat_in;
+use super::stat::stat_in;
 use super::{DescriptorPermit, Error, Home, Result, STAGING};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Dir, FileType, Stat};

@@ -1,14 +1,25 @@
 //! What can be done with a name in a directory that is held open. Changes want the lock on names.
 
 use super::Error;
-use super::{Location, Names, Result, regular};
+use super::{Location, Result, regular};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::fs::File;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A new directory's permissions, less what the umask or its parent's default access control list denies.
 const NEW_DIRECTORY: Mode = Mode::from_raw_mode(0o777);
+
+/// Holds every other change of names in this home off; see [`Home::lock_names`].
+#[derive(Debug)]
+pub struct Names<'a>(#[allow(dead_code)] MutexGuard<'a, ()>);
+
+impl Names<'_> {
+    pub(super) fn lock(names: &Mutex<()>) -> Names<'_> {
+        Names(names.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 impl Location {
     /// What is there; a link is told of as itself.

@@ -1,15 +1,14 @@
 //! Opening one home, and why it could not be.
 
-use super::{Error, Homes, Result, STAGING};
-use crate::accounts::{Access, Account, unfit_root};
-use crate::config::shown;
-use crate::permission::{self, READ, WRITE};
+use super::access::{lacking, reason};
+use super::{Error, HomeSettings, Result};
+use crate::display::shown;
 use rustix::fd::OwnedFd;
-use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
-use std::sync::{MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A home that is not served. Its user is locked out; the others do not notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,92 +61,59 @@ impl PrepareError {
     }
 }
 
-/// A user whose home is being opened. Dropping it lets the next one try.
+/// Users whose homes are being opened.
+pub(super) type OpeningUsers = Mutex<HashSet<String>>;
+
+/// A user whose home is being opened. Dropping it lets another thread open that home.
 pub(super) struct Opening<'a> {
-    homes: &'a Homes,
+    users: &'a OpeningUsers,
     user: String,
 }
 
 impl Opening<'_> {
-    pub(super) fn begin<'a>(homes: &'a Homes, user: &str) -> std::result::Result<Opening<'a>, PrepareError> {
-        match Opening::users(homes).insert(user.to_owned()) {
-            true => Ok(Opening { homes, user: user.to_owned() }),
+    pub(super) fn begin<'a>(
+        users: &'a OpeningUsers,
+        user: &str,
+    ) -> std::result::Result<Opening<'a>, PrepareError> {
+        match lock(users).insert(user.to_owned()) {
+            true => Ok(Opening { users, user: user.to_owned() }),
             false => Err(PrepareError::Opening(user.to_owned())),
         }
-    }
-
-    fn users(homes: &Homes) -> MutexGuard<'_, HashSet<String>> {
-        homes.opening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
-        Opening::users(self.homes).remove(&self.user);
+        lock(self.users).remove(&self.user);
     }
 }
 
-pub(super) fn make_and_open(account: &Account) -> Result<OwnedFd> {
-    if account.make_root && !account.root.exists() {
+fn lock(users: &OpeningUsers) -> MutexGuard<'_, HashSet<String>> {
+    users.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn make_and_open(settings: &HomeSettings) -> Result<OwnedFd> {
+    if settings.make_root && !settings.root.exists() {
         std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
             .recursive(true)
-            .create(&account.root)
+            .create(&settings.root)
             .map_err(|error| Error::Os(errno(&error)))?;
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(fs::open(&account.root, flags, Mode::empty())?)
+    Ok(fs::open(&settings.root, flags, Mode::empty())?)
 }
 
 /// Why a home could not be served, if it could not, as far as that can be told without changing anything.
 #[must_use]
-pub fn examine_home(account: &Account) -> Option<String> {
-    if let Some(why) = unfit_root(account) {
-        return Some(why);
+pub fn examine_home(settings: &HomeSettings) -> Option<String> {
+    if let Some(why) = &settings.unfit {
+        return Some(why.clone());
     }
-    let (root, access) = (&account.root, access(account));
+    let (root, access) = (&settings.root, settings.required_access());
     match lacking(root, access) {
-        Some(Errno::NOENT) if account.make_root && !root.exists() => None,
+        Some(Errno::NOENT) if settings.make_root && !root.exists() => None,
         found => found.map(|error| reason(root, access, error.into())),
     }
-}
-
-/// Why this process lacks that access to the directory of a home or to its staging folder. `None` if it has it.
-pub(super) fn lacking(root: &Path, access: fs::Access) -> Option<Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    if let Err(error) = fs::open(root, flags, Mode::empty()) {
-        return Some(error);
-    }
-    let staging = root.join(STAGING);
-    let denied = |path: &Path| fs::accessat(CWD, path, access, AtFlags::EACCESS).err();
-    let is_there = |error: &Errno| *error != Errno::NOENT;
-    let opened = || fs::open(&staging, flags | OFlags::NOFOLLOW, Mode::empty()).err().filter(is_there);
-    denied(root).or_else(opened).or_else(|| denied(&staging).filter(is_there))
-}
-
-/// Why a home at `root` cannot be used, with what to do.
-pub(super) fn reason(root: &Path, access: fs::Access, error: Error) -> String {
-    let Error::Os(errno) = error else { return error.to_string() };
-    let staging = root.join(STAGING);
-    // What is missing was to be made in the directory above it.
-    let path = root.ancestors().find(|path| path.exists()).unwrap_or(root);
-    let is_sound = permission::obstacle(path, access, "").is_none();
-    let path = if is_sound && staging.exists() { &staging } else { path };
-    let why = permission::explained(path, access, errno);
-    match errno {
-        Errno::NOENT | Errno::NOTDIR => {
-            format!("{why}; mount or make it: only homes/NAME is made by the server")
-        }
-        _ => why,
-    }
-}
-
-/// What the server needs to be able to do in a home.
-pub(super) fn access(account: &Account) -> fs::Access {
-    if writable(account) { WRITE } else { READ }
-}
-
-pub(super) fn writable(account: &Account) -> bool {
-    account.access == Access::ReadWrite
 }
 
 fn errno(error: &std::io::Error) -> Errno {

@@ -1,13 +1,12 @@
 //! From paths to handles.
 
 use super::directory::DirectoryInfo;
-use super::{Error, Home, Result, STAGING, file_id};
+use super::{Error, Home, Location, Result, STAGING, file_id};
 use crate::quota::FileId;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fd::OwnedFd;
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
-use std::borrow::Cow;
 use std::fs::File;
 use std::sync::{Arc, OnceLock};
 
@@ -19,89 +18,6 @@ const RETRIES: u32 = 64;
 
 /// As many links in a row as the kernel follows.
 const MAX_LINKS: u32 = 40;
-
-/// A name in a directory that is held open: where something is, or could be.
-#[derive(Debug, Clone)]
-pub struct Location {
-    dir: Arc<OwnedFd>,
-    /// Of the directory, from when it was opened; empty until somebody asks.
-    info: OnceLock<DirectoryInfo>,
-    name: Vec<u8>,
-    /// The path ended in a slash: only a directory is meant.
-    slash: bool,
-    /// The path, if neither links nor `..` were on the way to the directory.
-    path: Option<RemotePath>,
-}
-
-/// Which name in which directory, however it was spelled: what one path names and what another one does are the
-/// same if these are equal. It is of the directory itself, and stays the same when that is renamed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct EntryId {
-    /// The directory.
-    pub directory: FileId,
-    /// The name in it.
-    pub name: Vec<u8>,
-}
-
-impl Location {
-    /// The directory.
-    #[must_use]
-    pub fn dir(&self) -> BorrowedFd<'_> {
-        self.dir.as_fd()
-    }
-
-    /// The name in it: one component, not `.` or `..`.
-    #[must_use]
-    pub fn name(&self) -> &[u8] {
-        &self.name
-    }
-
-    /// Whether the path ended in a slash: then only a directory may be there, or be made there.
-    #[must_use]
-    pub fn is_of_directory(&self) -> bool {
-        self.slash
-    }
-
-    /// Which directory it is in.
-    ///
-    /// # Errors
-    /// If the kernel does not tell.
-    pub fn dir_id(&self) -> Result<FileId> {
-        Ok(self.dir_info()?.id)
-    }
-
-    /// Attributes of the directory as they were when the path was resolved.
-    pub(super) fn dir_info(&self) -> Result<DirectoryInfo> {
-        if let Some(info) = self.info.get() {
-            return Ok(*info);
-        }
-        let info = DirectoryInfo::of(&self.dir)?;
-        Ok(*self.info.get_or_init(|| info))
-    }
-
-    /// Which name in which directory it is.
-    ///
-    /// # Errors
-    /// If the kernel does not tell.
-    pub fn identity(&self) -> Result<EntryId> {
-        Ok(EntryId { directory: self.dir_id()?, name: self.name.clone() })
-    }
-
-    /// Its path, if that is known from the way that led there.
-    pub(super) fn path(&self) -> Option<&RemotePath> {
-        self.path.as_ref()
-    }
-
-    /// The name for calls that change names, which never follow a link there: with the slash that the path had,
-    /// so that the kernel judges what that means.
-    pub(super) fn spelled(&self) -> Cow<'_, [u8]> {
-        if self.slash { [&self.name[..], b"/"].concat().into() } else { self.name.as_slice().into() }
-    }
-
-    pub(super) fn new(dir: Arc<OwnedFd>, name: Vec<u8>) -> Location {
-        Location { dir, info: OnceLock::new(), name, slash: false, path: None }
-    }
-}
 
 impl Home {
     /// What a path stands for, links followed.
@@ -352,23 +268,6 @@ impl Home {
     }
 }
 
-/// Refuses what is no regular file.
-///
-/// # Errors
-/// [`Error::IsDirectory`], or [`Error::Special`].
-pub fn regular(stat: &Stat) -> Result<()> {
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Ok(()),
-        FileType::Directory => Err(Error::IsDirectory),
-        _ => Err(Error::Special),
-    }
-}
-
 fn check_name(name: &[u8]) -> Result<()> {
     if name == STAGING.as_bytes() { Err(Error::Reserved) } else { Ok(()) }
-}
-
-/// What `name` in `dir` is, a link as itself.
-pub(super) fn stat_in(dir: impl AsFd, name: &[u8]) -> Result<Stat> {
-    Ok(rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?)
 }

@@ -1,8 +1,8 @@
 //! Whether the path of a home still leads to the directory that was opened.
 
-use super::prepare::{lacking, reason};
+use super::access::{lacking, reason};
 use super::{Error, Result, file_id};
-use crate::config::shown;
+use crate::display::shown;
 use crate::permission::{READ, WRITE};
 use crate::quota::FileId;
 use rustix::fd::OwnedFd;

@@ -2,7 +2,7 @@
 
 use super::inspection::below;
 use super::{Error, Result, Tree, TreeItem, file_id, length};
-use crate::config::shown;
+use crate::display::shown;
 use crate::permission::{READ, explained};
 use crate::quota::{FileId, Found, Unreadable};
 use rustix::fd::OwnedFd;

@@ -5,15 +5,13 @@
 //! name (`O_TMPFILE`), and linked into the staging folder. A crash between the two leaves nothing behind.
 
 use super::Location;
-use super::inherit::{ACCESS_ACL, own_group};
+use super::acl::ACCESS_ACL;
+use super::directory::{SET_GROUP, own_group};
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::{Errno, Result};
 use std::fs::File;
 use std::os::fd::AsRawFd;
-
-/// The mode bit of a directory whose group new files get.
-pub(super) const SET_GROUP: u32 = 0o2000;
 
 /// Creates an empty file with the group of the target's directory, and links it into the staging folder as `name`.
 /// `None` if the directory does not pass on another group, or the filesystem cannot do this (NFS and most FUSE

@@ -1,8 +1,8 @@
 //! Partial uploads, until they are resumed.
 
-use super::{EntryId, Home, Left, Source};
+use super::{EntryId, Left, Source};
 use crate::quota::Reservation;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The partial uploads of one home that nobody works on. Each keeps its room reserved. Whoever takes one has
 /// it alone: two writers never share one.
@@ -43,7 +43,7 @@ impl Shelf {
         self.parts().iter().map(|kept| kept.left.clone()).collect()
     }
 
-    fn take_if(&self, unwanted: impl Fn(&Kept) -> bool) -> Vec<Kept> {
+    pub(super) fn take_if(&self, unwanted: impl Fn(&Kept) -> bool) -> Vec<Kept> {
         let mut parts = self.parts();
         if parts.is_empty() {
             return Vec::new();
@@ -56,30 +56,5 @@ impl Shelf {
 
     fn parts(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Home {
-    /// The shelf, which all sessions in this home share.
-    #[must_use]
-    pub fn shelf(&self) -> &Arc<Shelf> {
-        &self.place.shelf
-    }
-
-    /// Removes the partial uploads that `unwanted` picks. Returns how many.
-    pub fn discard(&self, unwanted: impl Fn(&Kept) -> bool) -> usize {
-        let parts = self.shelf().take_if(unwanted);
-        parts.into_iter().map(|kept| usize::from(self.remove_part(kept))).sum()
-    }
-
-    /// Removes a partial upload, and gives its room back. Returns whether that worked: otherwise it is on the
-    /// shelf again, since its bytes are still on the disk.
-    pub fn remove_part(&self, kept: Kept) -> bool {
-        let removed = self.unlink_left(&kept.left);
-        if let Err(error) = &removed {
-            tracing::warn!(path = %kept.left.path(), %error, "a partial upload could not be removed");
-            self.shelf().put(kept);
-        }
-        removed.is_ok()
     }
 }

@@ -1,6 +1,6 @@
 //! Walking a whole tree, without following any link.
 
-use super::resolve::stat_in;
+use super::stat::stat_in;
 use super::{Error, Location, Result, STAGING, file_id};
 use crate::quota::FileId;
 use rustix::fd::{AsFd, OwnedFd};

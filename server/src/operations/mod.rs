@@ -54,7 +54,9 @@ pub use upload::Upload;
 use crate::accounts::{Access, SftpUploads};
 use crate::audit::Audit;
 use crate::auth::Login;
-use crate::home::{self, DescriptorPermit, Home, Homes, Location, Mark, Names, file_id, length};
+use crate::home::{
+    self, DescriptorPermit, Home, HomeSettings, Homes, Location, Mark, Names, file_id, length,
+};
 use crate::quota::{Freed, Held, Ledger, Ledgers, Taken};
 use error::Context;
 use rustix::fs::{FileType, Stat};
@@ -83,7 +85,7 @@ impl User {
     /// # Errors
     /// If the home is unavailable, or was replaced since it was opened.
     pub fn enter(login: Login, homes: &Homes, ledgers: &Ledgers) -> home::Result<User> {
-        let home = Arc::new(homes.open(&login, ledgers)?);
+        let home = Arc::new(homes.open(&HomeSettings::from(&*login.account()), ledgers)?);
         let ledger = ledgers.of(login.name()).ok_or(rustix::io::Errno::NOENT)?;
         let since = home.mark();
         Ok(User { login, home, ledger, since, superseded: CancellationToken::new(), audit: Audit::default() })

@@ -2,7 +2,7 @@
 
 use russh::keys::parse_public_key_base64;
 use sshome_wire::{BlockHasher, End, Put, RemotePath, Status};
-use sshomed::accounts::TomlAccounts;
+use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
 use sshomed::home::Homes;
 use sshomed::operations::{self, OpenFile, OpenMode, Result, Upload, User, place};
@@ -48,7 +48,7 @@ impl World {
 
     fn of(dir: TempDir) -> World {
         let config = sshomed::config::load(dir.path(), None, &[]).unwrap();
-        let (homes, ledgers) = Homes::prepare(&config.accounts).unwrap();
+        let (homes, ledgers) = Homes::prepare(&homes_of(&config.accounts)).unwrap();
         let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts)));
         let key = parse_public_key_base64(KEY).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,0 +1,37 @@
+//! What this process may do in the directory of a home.
+
+use super::{Error, STAGING};
+use crate::permission;
+use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
+use std::path::Path;
+
+/// Why this process lacks that access to the directory of a home or to its staging folder. `None` if it has it.
+pub(super) fn lacking(root: &Path, access: fs::Access) -> Option<Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    if let Err(error) = fs::open(root, flags, Mode::empty()) {
+        return Some(error);
+    }
+    let staging = root.join(STAGING);
+    let denied = |path: &Path| fs::accessat(CWD, path, access, AtFlags::EACCESS).err();
+    let is_there = |error: &Errno| *error != Errno::NOENT;
+    let opened = || fs::open(&staging, flags | OFlags::NOFOLLOW, Mode::empty()).err().filter(is_there);
+    denied(root).or_else(opened).or_else(|| denied(&staging).filter(is_there))
+}
+
+/// Why a home at `root` cannot be used, with what to do.
+pub(super) fn reason(root: &Path, access: fs::Access, error: Error) -> String {
+    let Error::Os(errno) = error else { return error.to_string() };
+    let staging = root.join(STAGING);
+    // What is missing was to be made in the directory above it.
+    let path = root.ancestors().find(|path| path.exists()).unwrap_or(root);
+    let is_sound = permission::obstacle(path, access, "").is_none();
+    let path = if is_sound && staging.exists() { &staging } else { path };
+    let why = permission::explained(path, access, errno);
+    match errno {
+        Errno::NOENT | Errno::NOTDIR => {
+            format!("{why}; mount or make it: only homes/NAME is made by the server")
+        }
+        _ => why,
+    }
+}

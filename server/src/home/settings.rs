@@ -1,0 +1,30 @@
+//! What the settings say of one home.
+
+use crate::permission::{READ, WRITE};
+use crate::quota::Limits;
+use rustix::fs::Access;
+use std::path::PathBuf;
+
+/// What the settings say of one user's home.
+#[derive(Clone, Debug)]
+pub struct HomeSettings {
+    /// The user.
+    pub user: String,
+    /// An absolute path, its symbolic links resolved as far as it exists.
+    pub root: PathBuf,
+    /// Whether the server makes the root if it is missing.
+    pub make_root: bool,
+    /// Why no home may be at `root`, with the remedy; `None` if one may.
+    pub unfit: Option<String>,
+    /// Whether the user may change anything.
+    pub writable: bool,
+    /// How much the home may hold.
+    pub limits: Limits,
+}
+
+impl HomeSettings {
+    /// What the server needs to be able to do in the home's directory.
+    pub(super) fn required_access(&self) -> Access {
+        if self.writable { WRITE } else { READ }
+    }
+}
