@@ -35,7 +35,8 @@ struct Inherited {
 
 impl Staged {
     /// Gives the staged file the attributes of the one that it replaces, or of a new one in its place. `own` is
-    /// the staged file's stat.
+    /// the staged file's stat, `replaces` says whether there was a file when the upload began: as for a file that
+    /// is opened then, one that appears later does not count.
     ///
     /// # Errors
     /// The kernel's. An owner or a group that this process may not give is none: a file of another group then
@@ -44,14 +45,14 @@ impl Staged {
         &self,
         home: &Home,
         own: &Stat,
-        target: &Location,
+        (target, replaces): (&Location, bool),
         permissions: Permissions,
     ) -> Result<()> {
         let file = self.file();
         let new = match permissions {
             Permissions::Inherited(mode) | Permissions::Exact(mode) => mode & 0o777,
         };
-        let old = target.stat_if_any()?;
+        let old = if replaces { target.stat_if_any()? } else { None };
         let old = old.filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
         let mut inherited = match old {
             Some(old) => Inherited::replacing(target, &old)?,

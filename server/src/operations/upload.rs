@@ -30,6 +30,8 @@ pub struct Upload {
     announced: Option<u64>,
     mtime: Option<Time>,
     permissions: Permissions,
+    /// Whether there was a file of this name when it began.
+    replaces: bool,
     /// Bytes of a stream that its client was told of.
     told: u64,
     transfer: Transfer,
@@ -134,7 +136,20 @@ impl Upload {
         let transfer = user.audit.transfer(direction, &user.logged(&target, &path), put.size);
         transfer.skip(told);
         let (home, announced, mtime) = (Arc::clone(&user.home), put.size, put.mtime);
-        Ok(Upload { home, path, target, draft, hasher, announced, mtime, permissions, told, transfer })
+        let replaces = exists;
+        Ok(Upload {
+            home,
+            path,
+            target,
+            draft,
+            hasher,
+            announced,
+            mtime,
+            permissions,
+            replaces,
+            told,
+            transfer,
+        })
     }
 
     /// Whether it comes from a stream.
@@ -258,7 +273,9 @@ impl Upload {
         let own = rustix::fs::fstat(file).of_file(&self.path)?;
         Stamp::write(file, &own, digest).of_file(&self.path)?;
         // Last: a mode without write permission would keep even the owner from stamping.
-        staged.inherit(&user.home, &own, &self.target, self.permissions).of_file(&self.path)?;
+        staged
+            .inherit(&user.home, &own, (&self.target, self.replaces), self.permissions)
+            .of_file(&self.path)?;
         if self.draft.written >= LARGE {
             rustix::fs::fsync(file).of_file(&self.path)?;
         }

@@ -5,7 +5,7 @@ use super::part::Known;
 use super::plan::Plan;
 use super::publish::{Publisher, Staged};
 use super::sink::Sink;
-use crate::transfer::local::{Seen, new_file_mode, set_mode, set_mtime};
+use crate::transfer::local::{Seen, set_mode, set_mtime};
 use crate::transfer::{DIFFERS, Failure, Observer, Options, Resumed, Summary};
 use bytes::Bytes;
 use sshome_wire::{End, Header, Status};
@@ -183,7 +183,7 @@ impl Writer {
         let mode =
             match planned.map(|planned| sink.directory.look(planned.local_name(), false)).transpose()? {
                 Some(Some(Seen::File { mode, .. })) => mode,
-                _ => new_file_mode(&sink.handle, header.mode & 0o777),
+                _ => sink.directory.new_file_mode(header.mode & 0o777),
             };
         set_mode(&sink.handle, mode)
     }

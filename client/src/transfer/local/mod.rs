@@ -9,9 +9,9 @@ mod portable;
 mod unix;
 
 #[cfg(not(unix))]
-pub(super) use portable::{Directory, begin_writeback, new_file_mode, open_files, open_source};
+pub(super) use portable::{Directory, begin_writeback, open_files, open_source};
 #[cfg(unix)]
-pub(super) use unix::{Directory, begin_writeback, new_file_mode, open_files, open_source};
+pub(super) use unix::{Directory, begin_writeback, open_files, open_source};
 
 use sshome_wire::Time;
 use std::fs::{File, FileTimes, Metadata, Permissions};

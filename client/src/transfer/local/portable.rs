@@ -12,6 +12,11 @@ use std::path::{Path, PathBuf};
 pub(in crate::transfer) struct Directory(PathBuf);
 
 impl Directory {
+    /// The permission bits of a new file for which `mode` was asked.
+    pub(in crate::transfer) fn new_file_mode(&self, mode: u32) -> u32 {
+        mode
+    }
+
     /// Whether one call brings a whole file system to the disk.
     pub(in crate::transfer) const SYNCS_AT_ONCE: bool = false;
 
@@ -176,11 +181,6 @@ pub(in crate::transfer) fn open_source(path: &Path, follow: bool) -> io::Result<
         return Err(io::Error::other("it is a symbolic link"));
     }
     File::open(path)
-}
-
-/// The permission bits of a new file, of which there are none here.
-pub(in crate::transfer) fn new_file_mode(_file: &File, mode: u32) -> u32 {
-    mode
 }
 
 /// Has the system begin to write a file to the disk, where it can be asked to.

@@ -33,6 +33,8 @@ struct Draft {
     /// Of all that was written, for as long as it comes in order.
     hasher: Option<BlockHasher>,
     permissions: Permissions,
+    /// Whether there was a file of this name when it was opened.
+    replaces: bool,
 }
 
 impl Atomic {
@@ -55,11 +57,12 @@ impl Atomic {
         let permissions = Permissions::Inherited(mode.mode.unwrap_or(NEW_FILE));
         // Now as well: a client may ask what it has opened.
         let own = rustix::fs::fstat(staged.file()).of_file(path)?;
-        staged.inherit(&user.home, &own, &target, permissions).of_file(path)?;
+        staged.inherit(&user.home, &own, (&target, old.is_some()), permissions).of_file(path)?;
+        let replaces = old.is_some();
         let base = old.filter(|_| !mode.truncate).map(Base::new);
         let (home, hasher) = (Arc::clone(&user.home), Some(BlockHasher::new()));
         let logged = user.logged(&target, path);
-        let draft = Draft { home, target, staged, room, length: 0, base, hasher, permissions };
+        let draft = Draft { home, target, staged, room, length: 0, base, hasher, permissions, replaces };
         Ok((Atomic { exclusive: mode.exclusive, draft: Mutex::new(draft) }, logged))
     }
 
@@ -145,7 +148,7 @@ impl Draft {
         if let Some(digest) = digest {
             Stamp::write(file, &own, digest)?;
         }
-        self.staged.inherit(&user.home, &own, &self.target, self.permissions)?;
+        self.staged.inherit(&user.home, &own, (&self.target, self.replaces), self.permissions)?;
         Ok(digest)
     }
 

@@ -33,6 +33,8 @@ pub(in crate::transfer) struct Directory {
     handle: OwnedFd,
     device: u64,
     is_shared: bool,
+    /// Whether new files get an access control list from the directory; empty until somebody asks.
+    has_default_acl: OnceLock<bool>,
 }
 
 impl Directory {
@@ -150,6 +152,18 @@ impl Directory {
         self.device
     }
 
+    /// The permission bits of a new file for which `mode` was asked: what the process's mask leaves of it. A default
+    /// access control list of the directory takes the mask's place, as in `open`.
+    pub(in crate::transfer) fn new_file_mode(&self, mode: u32) -> u32 {
+        if *self.has_default_acl.get_or_init(|| self.look_for_default_acl()) { mode } else { mode & !umask() }
+    }
+
+    fn look_for_default_acl(&self) -> bool {
+        cfg!(target_os = "linux")
+            && rustix::fs::fgetxattr(&self.handle, "system.posix_acl_default", &mut [0; 1][..])
+                != Err(Errno::NODATA)
+    }
+
     fn set_mode(&self, mode: u32) -> io::Result<()> {
         Ok(rustix::fs::fchmod(&self.handle, Mode::from_raw_mode((mode & 0o777) as rustix::fs::RawMode))?)
     }
@@ -180,7 +194,7 @@ impl Directory {
             let stat = rustix::fs::fstat(&handle)?;
             (stat.st_dev as u64, !is_own(&stat) || stat.st_mode & WRITABLE_BY_OTHERS != 0)
         };
-        Ok(Directory { handle, device, is_shared })
+        Ok(Directory { handle, device, is_shared, has_default_acl: OnceLock::new() })
     }
 }
 
@@ -189,23 +203,15 @@ fn is_own(stat: &Stat) -> bool {
     stat.st_uid == rustix::process::geteuid().as_raw()
 }
 
-/// The permission bits of a new file for which `mode` was asked: what the process's mask leaves of it. A default
-/// ACL of the directory takes the mask's place, as in `open`.
-pub(in crate::transfer) fn new_file_mode(file: &File, mode: u32) -> u32 {
+/// The mask of this process. It can be read only by setting it: a file that another thread makes meanwhile is more
+/// private.
+fn umask() -> u32 {
     static MASK: OnceLock<u32> = OnceLock::new();
-    #[cfg(target_os = "linux")]
-    if rustix::fs::fgetxattr(file, "system.posix_acl_access", &mut [0; 1][..]) != Err(Errno::NODATA) {
-        return mode;
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = file;
-    let mask = MASK.get_or_init(|| {
-        // The mask can be read only by setting it. A file that another thread makes meanwhile is more private.
+    *MASK.get_or_init(|| {
         let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
         rustix::process::umask(mask);
         mask.bits()
-    });
-    mode & !mask
+    })
 }
 
 /// Opens a file to be sent, without waiting for a pipe's other end. A link is followed if `follow`.

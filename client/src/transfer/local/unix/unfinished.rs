@@ -23,7 +23,7 @@ impl Directory {
         let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         for _ in 0..TRIES {
             match rustix::fs::openat(&self.handle, name, create, Mode::RUSR | Mode::WUSR) {
-                Ok(file) if self.is_locked_here(&file, name)? => return Ok(file.into()),
+                Ok(file) if is_locked_before_others(&file)? => return Ok(file.into()),
                 Ok(_) => {}
                 Err(Errno::EXIST) => self.discard(name)?,
                 Err(error) => return Err(error.into()),
@@ -128,11 +128,7 @@ impl Directory {
     /// Locks an unfinished file, and says whether it still has its name: another client may have
     /// published it, or thrown it away, between our opening and locking it.
     fn is_locked_here(&self, file: &OwnedFd, name: &[u8]) -> io::Result<bool> {
-        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(busy()),
-            Err(error) => return Err(error.into()),
-        }
+        lock(file)?;
         let ours = rustix::fs::fstat(file)?;
         match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(named) => Ok(is_same(&named, &ours)),
@@ -140,6 +136,20 @@ impl Directory {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Locks a file that was just created, and says whether it still has its name. Another client can only have thrown it
+/// away before it was locked: an empty file is never resumed.
+fn is_locked_before_others(file: &OwnedFd) -> io::Result<bool> {
+    lock(file)?;
+    Ok(rustix::fs::fstat(file)?.st_nlink > 0)
+}
+
+fn lock(file: &OwnedFd) -> io::Result<()> {
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+        Errno::WOULDBLOCK => busy(),
+        error => error.into(),
+    })
 }
 
 fn is_same(one: &Stat, other: &Stat) -> bool {
