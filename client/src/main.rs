@@ -3,11 +3,12 @@
 use clap::Parser;
 use sshome::cli::Cli;
 use sshome::exit::Exit;
+use sshome::names;
 use sshome::shell::command::{self, Invocation};
 use sshome::shell::words::Word;
 use sshome::shell::{self, Output, Script, Shell, ShellError};
 use sshome::ssh::{self, Environment, LoginError, Settings};
-use sshome::{names, tell::tell};
+use sshome::tell::{end_line, tell};
 use sshome_wire::display::Escaped;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -66,7 +67,10 @@ async fn attempt(cli: &Cli, out: &Output) -> Exit {
     };
     let connected = tokio::select! {
         connected = ssh::connect(&settings) => connected,
-        _ = tokio::signal::ctrl_c() => Err(LoginError::Interrupted),
+        _ = tokio::signal::ctrl_c() => {
+            end_line();
+            Err(LoginError::Interrupted)
+        }
     };
     let (connection, conversation) = match connected {
         Ok(connected) => connected,

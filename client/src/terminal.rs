@@ -188,16 +188,15 @@ impl Drop for RestoreOnDrop {
     }
 }
 
-/// While this lives, Ctrl-C and Ctrl-Z are signals although the line editor holds the terminal. Other keys wait.
+/// While this lives, Ctrl-C, Ctrl-Z and Ctrl-\ are signals although the line editor holds the terminal. Other keys
+/// wait. Dropping it gives the keys back to the editor.
 pub(crate) struct Interruptible(());
 
-/// Makes Ctrl-C and Ctrl-Z signals for a while. After a Ctrl-Z `on_suspend` runs on another thread: it ends the
-/// wait, and whoever waited calls [`suspend`].
+/// Makes Ctrl-C, Ctrl-Z and Ctrl-\ signals for a while. After a Ctrl-Z `on_suspend` runs on another thread: it ends
+/// the wait, and whoever waited calls [`suspend`]. A Ctrl-\ ends the program, as it does while a command works.
 pub(crate) fn interruptible(on_suspend: impl Fn() + Send + Sync + 'static) -> Interruptible {
     TERMINAL.adjust(|held| {
         held.wanted.local_modes |= LocalModes::ISIG;
-        // 0 is no key.
-        held.wanted.special_codes[SpecialCodeIndex::VQUIT] = 0;
         held.waiting = Some(Arc::new(on_suspend));
     });
     Interruptible(())

@@ -175,7 +175,7 @@ impl Shell {
         let others = invocation.command.verb == Verb::Shell;
         let pressed = self.pressed.take().unwrap_or_else(Pressed::new);
         let draws = matches!(invocation.command.verb, Verb::Cp | Verb::Get | Verb::Hash | Verb::Put);
-        let is_shown = self.is_prompt && !(draws && self.progress);
+        let is_shown = !(draws && self.progress);
         tokio::select! {
             biased;
             result = self.execute(invocation) => result,

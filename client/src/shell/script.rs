@@ -5,6 +5,7 @@ use super::{Flow, Shell, ShellError};
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
 use crate::names;
+use crate::tell::end_line;
 use sshome_wire::display::Escaped;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -73,7 +74,10 @@ impl Script {
         for number in 1.. {
             let (script, line) = tokio::select! {
                 read = self.next() => read?,
-                _ = tokio::signal::ctrl_c() => return Err(ConversationError::Cancelled.into()),
+                _ = tokio::signal::ctrl_c() => {
+                    end_line();
+                    return Err(ConversationError::Cancelled.into());
+                }
             };
             self = script;
             let Some(line) = line else { break };

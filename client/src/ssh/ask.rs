@@ -302,7 +302,11 @@ fn ask_terminal(question: &str) -> Result<String, AskError> {
         let mut terminal = terminal::device()?;
         let _hold = terminal::hold(Modes::Lines, Resume::Write(question.to_owned()))?;
         terminal.write_all(question.as_bytes())?;
-        BufReader::new(terminal).read_line(&mut answer)?;
+        BufReader::new(&terminal).read_line(&mut answer)?;
+        if !answer.ends_with('\n') {
+            // Ctrl-D shows nothing: what is said next begins a line.
+            terminal.write_all(b"\n")?;
+        }
     }
     #[cfg(not(unix))]
     {

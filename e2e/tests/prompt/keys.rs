@@ -1,8 +1,10 @@
 //! Ctrl-C, Ctrl-D, Ctrl-Z and Ctrl-\ in every state.
 
 use crate::{CTRL_BACKSLASH, CTRL_C, CTRL_D, CTRL_Z, PROMPT, host, host_with_password, say};
+use rustix::process::Signal;
 use sshome_e2e::{Client, Host, HostBuilder, Program, Terminal, until};
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 /// A server that can be stopped, so that whoever asks it waits.
@@ -83,6 +85,21 @@ async fn ctrl_c_stops_a_tab_that_waits_for_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ctrl_backslash_ends_the_program_while_tab_waits_for_the_server() {
+    let (host, server) = pausable();
+    fs::create_dir(host.home("ann").join("data")).unwrap();
+    let (_client, mut terminal) = at_prompt(&host);
+    server.pause().unwrap();
+    terminal.send("ls da\t").unwrap();
+    until("Tab waits", || terminal.is_interruptible().unwrap());
+    terminal.send(CTRL_BACKSLASH).unwrap();
+    // `ended` compares the terminal's modes with those before the program.
+    let ended = terminal.ended().unwrap();
+    assert_eq!(ended.status.signal(), Some(Signal::QUIT.as_raw()), "{}", ended.said);
+    server.go_on().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_stops_a_listing_that_waits_for_the_server() {
     let (host, server) = pausable();
     let (_client, mut terminal) = at_prompt(&host);
@@ -135,8 +152,25 @@ async fn keys_at_a_question() {
         terminal.send(keys).unwrap();
         let (ended, said) = terminal.end().unwrap();
         assert_eq!(ended, Some(code), "{keys:?}: {said}");
+        // The question, and the key that the terminal shows, have a line of their own.
+        assert!(said.contains("\nsshome: "), "{keys:?}: {said}");
     }
     assert!(!client.known_hosts().exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_message_after_ctrl_c_begins_a_line_without_a_prompt_as_well() {
+    let host = host().await;
+    fs::File::create(host.home("ann").join("big")).unwrap().set_len(16 << 30).unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let mut command = client.command().unwrap();
+    command.args(["--json", &client.destination(), "hash", "big"]);
+    let mut terminal = Terminal::start(&command).unwrap();
+    terminal.expect("\"started\"").unwrap();
+    terminal.send(CTRL_C).unwrap();
+    let (code, said) = terminal.end().unwrap();
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("\nsshome: cancelled"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! The prompt, in a terminal.
 
 mod exits;
+mod full_disk;
 mod input;
 mod keys;
 mod names;

@@ -82,7 +82,11 @@ impl Writer {
     fn open(&mut self, file: usize, header: &Header, known: Option<Known>) -> Result<Sink, Failure> {
         let plan = Arc::clone(&self.plan);
         let planned = plan.files.get(file).ok_or_else(|| Failure::of(b"?", "nobody asked for it"))?;
-        let failed = |error: io::Error| plan.failure(file, written(&error));
+        let full = Arc::clone(&self.full);
+        let failed = |error: io::Error| {
+            full.fetch_or(is_full(&error), Ordering::Relaxed);
+            plan.failure(file, written(&error))
+        };
         if let Some(known) = known {
             let directory = self.publisher.store.directory(planned.place).map_err(failed)?;
             let resumed = Resumed::of(&plan.remote_bytes(file), header.offset);
@@ -115,11 +119,15 @@ impl Writer {
             return self.give_up(failure, Sink::discard);
         }
         if let Err(error) = sink.write(data, current.header.size) {
-            let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-            self.full.fetch_or(is_full, Ordering::Relaxed);
-            let failure = self.plan.failure(file, written(&error));
-            self.give_up(failure, if is_full { Sink::keep } else { Sink::discard });
+            let failure = self.failed(file, &error);
+            self.give_up(failure, if is_full(&error) { Sink::keep } else { Sink::discard });
         }
+    }
+
+    /// The failure of a file that cannot be written; a full disk ends the get.
+    fn failed(&self, file: usize, error: &io::Error) -> Failure {
+        self.full.fetch_or(is_full(error), Ordering::Relaxed);
+        self.plan.failure(file, written(error))
     }
 
     /// Ends the current file as a failure; what still comes of it is dropped.
@@ -155,7 +163,7 @@ impl Writer {
                 return Err(self.plan.refused(file, end.status, &end.message));
             }
             _ if end.status != Status::Done => Err(self.plan.refused(file, end.status, &end.message)),
-            Err(error) => Err(self.plan.failure(file, written(&error))),
+            Err(error) => Err(self.failed(file, &error)),
             Ok(digest) if digest != end.digest || !whole => {
                 Err(self.plan.refused(file, Status::DigestMismatch, DIFFERS))
             }
@@ -189,7 +197,14 @@ impl Writer {
     }
 }
 
-/// A local failure, in words.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Describes a local write error and, for a full disk, the remedy.
 pub(super) fn written(error: &io::Error) -> String {
-    format!("cannot write it here: {error}")
+    match is_full(error) {
+        true => format!("the local disk is full ({error}); make room and give the same command again"),
+        false => format!("cannot write it here: {error}"),
+    }
 }
