@@ -9,13 +9,13 @@ pub mod cli;
 pub mod conversation;
 pub mod exit;
 pub mod interrupt;
+pub mod messages;
 pub mod names;
 pub mod pattern;
 pub mod shell;
 pub mod ssh;
 mod stream_wrapper;
-pub mod tell;
 #[cfg(unix)]
 pub mod terminal;
-pub mod traffic;
+pub mod throttle;
 pub mod transfer;

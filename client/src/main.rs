@@ -3,12 +3,12 @@
 use clap::Parser;
 use sshome::cli::Cli;
 use sshome::exit::Exit;
+use sshome::messages::{end_line, tell};
 use sshome::names;
 use sshome::shell::command::{self, Invocation};
 use sshome::shell::words::Word;
 use sshome::shell::{self, Output, Script, Shell, ShellError};
 use sshome::ssh::{self, Environment, LoginError, Settings};
-use sshome::tell::{end_line, tell};
 use sshome_wire::display::Escaped;
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -4,31 +4,31 @@
 //! to hear, reads meanwhile: a peer that cannot send would stop reading, and both would wait for
 //! ever.
 
-mod arrived;
 mod config;
 mod error;
 mod greeting;
+mod idle_timeout;
 mod link;
 mod listing;
 mod loss;
 mod parts;
 mod paths;
-mod patience;
 #[cfg(test)]
 pub(crate) mod peer;
+mod receive_queue;
 #[cfg(test)]
 mod tests;
 
 pub use config::{PATIENCE, config};
 pub use error::ConversationError;
+pub use idle_timeout::Patience;
 pub use loss::LossReason;
 pub(crate) use parts::MOST_DIGESTS;
-pub use patience::Patience;
 
 use crate::interrupt::Interrupt;
-use arrived::Arrived;
 use bytes::{Bytes, BytesMut};
 use link::{Incoming, Outgoing};
+use receive_queue::Arrived;
 use russh::Channel;
 use russh::client::Msg;
 use sshome_wire::{

@@ -117,7 +117,7 @@ impl Shell {
             Ok(status) => {
                 #[cfg(unix)]
                 if self.is_prompt && status.signal() == Some(signal_hook::consts::SIGINT) {
-                    crate::tell::end_line();
+                    crate::messages::end_line();
                 }
                 Err(ShellError::Failed(format!("the command ended with {status}")))
             }

@@ -2,10 +2,10 @@
 
 use super::ShellError;
 use super::event::{Direction, Event, Summary};
-use super::watch::Watch;
+use super::event_observer::Watch;
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
-use crate::tell::tell;
+use crate::messages::tell;
 use crate::transfer;
 use sshome_wire::Status;
 use std::fmt::Display;

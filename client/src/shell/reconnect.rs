@@ -3,7 +3,7 @@
 use super::command::Verb;
 use super::{Shell, ShellError};
 use crate::conversation::ConversationError;
-use crate::tell::tell;
+use crate::messages::tell;
 use crate::transfer::{Reconnect, ReconnectError};
 use sshome_wire::Request;
 use sshome_wire::display::Escaped;

@@ -2,8 +2,8 @@
 
 use super::command::{Invocation, PARTIAL, VERIFY, Verb};
 use super::event::{Direction, Event, Name, Side};
+use super::event_observer::Watch;
 use super::listing::{View, full_time, mode};
-use super::watch::Watch;
 use super::words::Word;
 use super::{Failures, Shell, ShellError};
 use crate::conversation::ConversationError;

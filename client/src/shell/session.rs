@@ -2,11 +2,11 @@
 
 use super::command::Operand;
 use super::complete::Question;
+use super::ctrl_c::Pressed;
 use super::glob::{LocalTree, Name, Tree};
-use super::pressed::Pressed;
 use super::prompt::{Answer, Event, Prompt};
 use super::{Flow, RemoteTree, Shell, ShellError, local};
-use crate::tell::tell;
+use crate::messages::tell;
 use sshome_wire::display::Escaped;
 use std::collections::HashMap;
 use std::pin::pin;

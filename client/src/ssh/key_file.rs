@@ -2,8 +2,8 @@
 
 use super::ask::{AskError, Asker};
 use super::private_key::{self, PrivateKeyError};
+use crate::messages::tell;
 use crate::names::shown;
-use crate::tell::tell;
 use russh::Signer;
 use russh::keys::agent::AgentIdentity;
 use russh::keys::ssh_encoding::Encode;

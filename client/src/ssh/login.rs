@@ -7,7 +7,7 @@ use super::host_key::HostCheck;
 use super::key_file::SignError;
 use super::keys::{self, Attended, Candidate, Problem};
 use super::settings::Settings;
-use crate::tell::tell;
+use crate::messages::tell;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse, Prompt};
 use russh::keys::{Algorithm, HashAlg};
 use russh::{MethodKind, MethodSet};

@@ -25,8 +25,8 @@ pub use liveness::Keepalive;
 pub use settings::{DEFAULT_PORT, Environment, Identity, Settings, SettingsError, Source};
 
 use crate::conversation::{self, Conversation, ConversationError, LossReason, Patience};
-use crate::tell::tell;
-use crate::traffic::Socket;
+use crate::messages::tell;
+use crate::throttle::Socket;
 use crate::transfer::{Closing, Reconnect, ReconnectError, Reconnecting};
 use ask::Asker;
 use greeting::{Greeted, Said};

@@ -4,7 +4,7 @@ use super::config::{ConfigError, HostConfig, UnknownHost};
 use super::liveness::Keepalive;
 use crate::cli::Cli;
 use crate::conversation::PATIENCE;
-use crate::traffic::Traffic;
+use crate::throttle::Traffic;
 use sshome_wire::display::Escaped;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

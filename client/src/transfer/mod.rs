@@ -3,17 +3,17 @@
 //! One task talks to the server; another thread reads or writes the local disk and computes the
 //! digests. They hand each other bounded batches, so that neither waits for the other for long and
 //! memory stays small whatever the size of a file or a tree. Several connections may share the work of
-//! one transfer (`lanes`). Standard input and output are files of their own kind (`stream`).
+//! one transfer (`parallel`). Standard input and output are files of their own kind (`stream`).
 
 pub mod progress;
 
 mod bar;
-mod exceptions;
+mod capped_list;
 mod get;
 mod jobs;
-mod lanes;
 mod local;
 mod names;
+mod parallel;
 mod pool;
 mod put;
 mod reconnect;
@@ -22,7 +22,7 @@ mod stream;
 mod tests;
 
 pub(crate) use bar::line_style;
-pub use exceptions::Exceptions;
+pub use capped_list::Exceptions;
 pub use get::get;
 pub use jobs::{Jobs, JobsError};
 pub use progress::{Done, Linked, Observer, Progress};
@@ -32,7 +32,7 @@ pub use stream::{Expected, Streamed, get_stream, put_stream};
 
 use crate::conversation::{Conversation, ConversationError};
 use crate::interrupt::Interrupt;
-use lanes::Work;
+use parallel::Work;
 use reconnect::Retries;
 use sshome_wire::display::{Escaped, Size};
 use sshome_wire::{Entry, FileKind, Payload, RemotePath, Request, Status};
@@ -125,7 +125,7 @@ async fn steps(
     let (mut retries, mut summary) = (Retries::default(), Summary::default());
     while let Some(work) = transfer.next(ctx, &mut retries).await? {
         let work = Arc::new(work);
-        let carried = lanes::carry(ctx, &mut retries, &work, jobs).await;
+        let carried = parallel::carry(ctx, &mut retries, &work, jobs).await;
         summary.add(transfer.end(ctx, &mut retries, &work, carried).await?);
     }
     Ok(summary)

@@ -1,12 +1,12 @@
 //! The work of a get, which its connections share.
 
-use super::claims::Claims;
 use super::fetch::{self, Fetched};
-use super::part::{self, Known};
+use super::local_part::{self, Known};
+use super::name_reservations::Claims;
 use super::plan::Plan;
 use crate::conversation::ConversationError;
 use crate::transfer::jobs::Load;
-use crate::transfer::lanes::Work;
+use crate::transfer::parallel::Work;
 use crate::transfer::pool::{Pool, Share};
 use crate::transfer::reconnect::Retries;
 use crate::transfer::{Context, Options, Summary, blocking};
@@ -81,12 +81,13 @@ pub(super) async fn find_parts(
     plan: &Arc<Plan>,
     files: &[usize],
 ) -> Result<HashMap<usize, Known>, ConversationError> {
-    let files: Vec<usize> = files.iter().copied().filter(|number| part::may_have(plan, *number)).collect();
+    let files: Vec<usize> =
+        files.iter().copied().filter(|number| local_part::may_have(plan, *number)).collect();
     if files.is_empty() {
         return Ok(HashMap::new());
     }
     let (plan, interrupt, progress) = (Arc::clone(plan), ctx.interrupt.clone(), ctx.progress.clone());
-    blocking(move || part::find(&plan, files.into_iter(), &interrupt, &progress)).await
+    blocking(move || local_part::find(&plan, files.into_iter(), &interrupt, &progress)).await
 }
 
 impl Work for Download {

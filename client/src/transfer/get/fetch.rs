@@ -1,7 +1,7 @@
 //! The gets themselves: asked for ahead, received in order, written by another thread.
 
 use super::download::{Download, Numbers};
-use super::part::Known;
+use super::local_part::Known;
 use super::plan::Place;
 use super::writer::{Event, Writer};
 use crate::conversation::{ConversationError, batch, unexpected};

@@ -1,6 +1,6 @@
 //! Symbolic links, made last: nothing of this get is written through them.
 
-use super::claims::Claims;
+use super::name_reservations::Claims;
 use super::plan::{Plan, PlannedLink};
 use super::publish::Publisher;
 use super::writer::written;

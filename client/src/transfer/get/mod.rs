@@ -1,23 +1,23 @@
 //! Files from the server to the local disk.
 //!
 //! First a plan is made from what the server lists ([`plan`]), for a large tree portion by portion
-//! ([`walk`], [`tree`], [`sources`], [`follow`]); then the local directories are made, and files whose content
+//! ([`walk`], [`tree`], [`sources`], [`resolve_links`]); then the local directories are made, and files whose content
 //! is here already are taken out ([`prepare`]); then the rest is asked for ahead and received in order
 //! ([`fetch`]), by connections that share the list ([`download`]), and written ([`writer`], [`sink`]), checked
 //! and published ([`publish`], [`store`]) by another thread. A large file that is cut stays as a part, which
-//! the next get goes on with ([`part`]). Links are made last of a portion ([`links`]), and modes and times are
+//! the next get goes on with ([`local_part`]). Links are made last of a portion ([`links`]), and modes and times are
 //! given to directories when nothing more goes into them ([`folders`]).
 
-mod claims;
 mod download;
 mod fetch;
 mod folders;
-mod follow;
 mod links;
-mod part;
+mod local_part;
+mod name_reservations;
 mod plan;
 mod prepare;
 mod publish;
+mod resolve_links;
 mod sink;
 mod sources;
 mod store;
@@ -121,7 +121,7 @@ impl Get<'_> {
             None => self.walk.insert(begin(ctx, retries, self.sources, self.target, self.options).await?),
         };
         let Some(mut plan) = walk.next(ctx, retries).await? else { return Ok(None) };
-        claims::refuse_duplicates(&mut plan);
+        name_reservations::refuse_duplicates(&mut plan);
         let mut summary = Summary::default();
         summary.skipped.extend(plan.skipped.drain(..));
         summary.failures.extend(plan.failures.drain(..));

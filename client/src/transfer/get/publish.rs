@@ -1,6 +1,6 @@
 //! Files that are whole: brought to the disk and given their names, in groups.
 
-use super::claims::Claims;
+use super::name_reservations::Claims;
 use super::plan::Plan;
 use super::store::{Store, sync_files};
 use super::writer::written;

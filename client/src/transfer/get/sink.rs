@@ -1,6 +1,6 @@
 //! A file that is being written.
 
-use super::part::Known;
+use super::local_part::Known;
 use crate::transfer::local::{Directory, begin_writeback};
 use sshome_wire::{BLOCK, BlockHasher, Digest, Header};
 use std::fs::File;

@@ -1,7 +1,7 @@
 //! What the user names: files for the plan, and directories to walk through.
 
-use super::follow::{self, Led};
 use super::plan::{self, Place, Plan};
+use super::resolve_links::{self, Led};
 use super::walk::{Pending, Walk};
 use crate::conversation::ConversationError;
 use crate::transfer::{
@@ -63,7 +63,7 @@ async fn add_source(
     options: Options,
 ) -> Result<Option<Place>, ConversationError> {
     // Unlike one in a tree, a link that the user named is always followed.
-    match follow::look(ctx, source).await? {
+    match resolve_links::look(ctx, source).await? {
         Led::ToDirectory(remote, attributes) => {
             let (base, below) = tree_target(source.file_name().or(remote.file_name()), target);
             return Ok(Some(Place {

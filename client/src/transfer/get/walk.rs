@@ -5,8 +5,8 @@
 //! that are named and not listed wait for the next. They are taken depth first, so that what waits is no
 //! more than the directories beside those on the way down to one of them.
 
-use super::follow::{self, Led};
 use super::plan::{Attributes, Mark, Place, Plan, PlannedLink};
+use super::resolve_links::{self, Led};
 use super::tree::Tree;
 use crate::conversation::{ConversationError, batch, unexpected};
 use crate::transfer::reconnect::Retries;
@@ -140,12 +140,13 @@ impl Walk {
                         continue;
                     }
                 };
-            let look = async |ctx: &mut Context<'_>, _: &mut Retries| follow::look(ctx, &path).await;
+            let look = async |ctx: &mut Context<'_>, _: &mut Retries| resolve_links::look(ctx, &path).await;
             match retries.persist(ctx, look).await? {
                 Led::ToFile(size) => plan.add_followed(link, size),
                 Led::ToDirectory(real, attributes) => {
                     let way: Arc<[_]> = within.way.iter().cloned().chain([within.remote]).collect();
-                    if self.followed >= MOST_FOLLOWED || way.iter().any(|passed| follow::is_in(passed, &real))
+                    if self.followed >= MOST_FOLLOWED
+                        || way.iter().any(|passed| resolve_links::is_in(passed, &real))
                     {
                         plan.fail(path.as_bytes(), "the link leads back to a directory that it is in");
                         continue;

@@ -1,7 +1,7 @@
 //! Files on the local disk, from their first byte until they are whole and verified.
 
-use super::claims::Claims;
-use super::part::Known;
+use super::local_part::Known;
+use super::name_reservations::Claims;
 use super::plan::Plan;
 use super::publish::{Publisher, Staged};
 use super::sink::Sink;

@@ -6,7 +6,7 @@ use super::sending::{Done, Sending};
 use super::walk::{self, Walk};
 use crate::conversation::ConversationError;
 use crate::transfer::jobs::Load;
-use crate::transfer::lanes::Work;
+use crate::transfer::parallel::Work;
 use crate::transfer::pool::{Pool, Share};
 use crate::transfer::reconnect::Retries;
 use crate::transfer::{Context, Options, Progress, Summary, blocking};

@@ -1,14 +1,14 @@
 //! Streams: what comes from standard input to a file on the server, and a file from there to standard output.
 //!
 //! Neither can be read, or put out, twice, so that a lost connection is bridged only while the program
-//! lives. A put keeps what the server has not acknowledged ([`kept`]) while another thread reads and
+//! lives. A put keeps what the server has not acknowledged ([`replay_buffer`]) while another thread reads and
 //! digests ([`reader`]). A get tells the server what it has put out, by the digests of its blocks, and
 //! another thread writes ([`sink`]).
 
 mod get;
-mod kept;
 mod put;
 mod reader;
+mod replay_buffer;
 mod sink;
 
 pub use get::{Streamed, get_stream};

@@ -1,8 +1,8 @@
 //! From standard input to a file on the server.
 
 use super::Expected;
-use super::kept::Kept;
 use super::reader::{self, Message};
+use super::replay_buffer::Kept;
 use crate::conversation::{ConversationError, encoded, unexpected};
 use crate::transfer::reconnect::Retries;
 use crate::transfer::{Context, Done, Failure, Resumed, Summary};

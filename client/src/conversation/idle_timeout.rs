@@ -1,7 +1,7 @@
 //! How long a server may take while nothing moves.
 
 use super::ConversationError;
-use crate::traffic::Traffic;
+use crate::throttle::Traffic;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
     use crate::conversation::peer::{connect, hello};
     use crate::interrupt::Interrupt;
-    use crate::traffic::Socket;
+    use crate::throttle::Socket;
     use sshome_wire::Request;
     use tokio::io::AsyncWriteExt;
     use tokio::time::{Instant, sleep};

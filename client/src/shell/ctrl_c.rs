@@ -2,7 +2,7 @@
 
 use super::PATIENCE;
 use crate::interrupt::Interrupt;
-use crate::tell::{end_line, tell};
+use crate::messages::{end_line, tell};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
