@@ -5,9 +5,8 @@ use sshome::cli::Cli;
 use sshome::exit::Exit;
 use sshome::messages::{end_line, tell};
 use sshome::names;
-use sshome::shell::command::{self, Invocation};
 use sshome::shell::words::Word;
-use sshome::shell::{self, Output, Script, Shell, ShellError};
+use sshome::shell::{self, Invocation, Output, Script, Shell, ShellError, parse_command};
 use sshome::ssh::{self, Environment, LoginError, Settings};
 use sshome_wire::display::Escaped;
 use std::io::IsTerminal;
@@ -111,7 +110,7 @@ impl Work {
     /// A mistake in the arguments, or a batch file that is not there, is found before anybody logs in.
     fn parse(cli: &Cli) -> Result<Work, ShellError> {
         let words: Vec<Word> = cli.command.iter().map(|word| Word::plain(&names::bytes(word))).collect();
-        if let Some(invocation) = command::parse(&words)? {
+        if let Some(invocation) = parse_command(&words)? {
             return Ok(Work::Command(invocation));
         }
         if let Some(file) = &cli.batch {

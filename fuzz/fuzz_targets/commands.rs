@@ -4,7 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use sshome::pattern::Pattern;
-use sshome::shell::command;
+use sshome::shell::flag::PARTIAL;
+use sshome::shell::parse_command;
 use sshome::shell::words::{Word, partial, quote, split};
 
 fuzz_target!(|line: &[u8]| {
@@ -31,11 +32,11 @@ fn check(words: &[Word]) {
         let _ = pattern.matches(&other.bytes());
         assert!(word.is_glob() || pattern.matches(&word.bytes()));
     }
-    match command::parse(words) {
+    match parse_command(words) {
         Ok(Some(invocation)) => {
             let (least, most) = invocation.command.operands;
             let given = invocation.operands.len();
-            assert!(given <= most && (given >= least || invocation.has(command::PARTIAL)));
+            assert!(given <= most && (given >= least || invocation.has(PARTIAL)));
         }
         Ok(None) => assert!(words.is_empty()),
         Err(error) => assert_calm(&error.to_string()),

@@ -1,10 +1,11 @@
 //! What Tab completes. Nothing here asks anyone: a line in, a question out; names in, an answer out.
 
-use super::command::{COMMANDS, Command, Operand};
+use super::command::{Command, Operand};
 use super::flag::takes_next;
 use super::glob::Name;
-use super::key::ACTIONS;
+use super::key_action::ACTIONS;
 use super::quoted::quoted;
+use super::table::COMMANDS;
 use super::words::{Partial, Word, partial, quote};
 
 /// What has to be known to complete a line.

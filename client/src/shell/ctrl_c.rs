@@ -1,12 +1,15 @@
 //! Ctrl-C, as a signal.
 
-use super::PATIENCE;
 use crate::interrupt::Interrupt;
 use crate::messages::{end_line, tell};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
+
+/// How long a cancelled command may take before that is explained.
+const EXPLAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Hears every Ctrl-C from the first time that it is waited for.
 pub(super) struct Pressed {
@@ -52,7 +55,7 @@ impl Pressed {
         }
         tokio::select! {
             () = self.next() => return,
-            () = tokio::time::sleep(PATIENCE) => {}
+            () = tokio::time::sleep(EXPLAIN_AFTER) => {}
         }
         tell("cancelling; Ctrl-C once more leaves at once");
         self.next().await;

@@ -1,6 +1,5 @@
 //! Why a command did not do what it should.
 
-use super::Output;
 use super::command::CommandError;
 use super::words::WordsError;
 use crate::conversation::ConversationError;
@@ -61,39 +60,6 @@ impl ShellError {
     }
 }
 
-/// Counts what failed where one failure does not stop the rest.
-#[derive(Debug)]
-pub(super) struct Failures {
-    out: Output,
-    any: bool,
-}
-
-impl Failures {
-    /// None yet; they are told to `out`.
-    pub(super) fn new(out: &Output) -> Failures {
-        Failures { out: out.clone(), any: false }
-    }
-
-    /// Says a failure and remembers that there was one.
-    ///
-    /// # Errors
-    /// The failure itself, if the rest makes no sense after it.
-    pub(super) fn pass(&mut self, result: Result<(), ShellError>) -> Result<(), ShellError> {
-        match result {
-            Err(error) if error.exit() == Exit::Failed && !error.is_fatal() => {
-                self.out.failed(&error);
-                self.any = true;
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
-    /// The end of the command.
-    ///
-    /// # Errors
-    /// If anything failed.
-    pub(super) fn verdict(self) -> Result<(), ShellError> {
-        if self.any { Err(ShellError::Reported) } else { Ok(()) }
-    }
+pub(super) fn unexpected_reply(command: &str) -> ShellError {
+    ConversationError::Protocol(format!("the answer to {command} is of another kind")).into()
 }

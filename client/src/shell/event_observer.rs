@@ -4,7 +4,7 @@ use super::Output;
 use super::event::{Direction, Event, File, Link, Name, Progress, Target};
 use crate::transfer::{Done, Linked, Observer, Retry};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a program is told of the progress at most.
@@ -25,6 +25,13 @@ struct State {
     bytes: u64,
     bytes_total: Option<u64>,
     told: Option<Instant>,
+}
+
+impl Output {
+    /// Somebody who tells of a transfer; none where no program listens.
+    pub(super) fn observer(&self, direction: Direction) -> Option<Arc<dyn Observer>> {
+        self.events.then(|| Arc::new(Watch::new(self.clone(), direction)) as Arc<dyn Observer>)
+    }
 }
 
 impl Watch {

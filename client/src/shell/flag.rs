@@ -1,7 +1,6 @@
 //! Options of commands.
 
-use super::command::{B3, SIZE};
-use super::stream;
+use super::value;
 use crate::transfer::Jobs;
 use std::fmt::Write;
 
@@ -29,6 +28,18 @@ pub struct Value {
     pub check: fn(&str) -> Result<(), String>,
 }
 
+/// Stands for an option that has no letter.
+pub const VERIFY: char = '\u{1}';
+
+/// Stands for another one.
+pub const PARTIAL: char = '\u{2}';
+
+/// Stands for the length that a stream must have.
+pub const SIZE: char = '\u{5}';
+
+/// Stands for the digest that a stream must have.
+pub const B3: char = '\u{6}';
+
 /// How many connections a transfer has.
 pub const JOBS: char = 'j';
 
@@ -49,7 +60,7 @@ pub(super) const SIZE_FLAG: Flag = Flag {
     short: SIZE,
     also: None,
     long: "size",
-    value: Some(Value { name: "BYTES", check: |text| stream::size(text).map(drop) }),
+    value: Some(Value { name: "BYTES", check: |text| value::size(text).map(drop) }),
     help: "what put - has to read, or it fails",
 };
 
@@ -58,7 +69,7 @@ pub(super) const B3_FLAG: Flag = Flag {
     short: B3,
     also: None,
     long: "b3",
-    value: Some(Value { name: "HEX", check: |text| stream::digest(text).map(drop) }),
+    value: Some(Value { name: "HEX", check: |text| value::digest(text).map(drop) }),
     help: "the BLAKE3 of what put - has to read",
 };
 

@@ -1,6 +1,7 @@
 //! What `help` says.
 
-use super::command::{COMMANDS, Command};
+use super::command::Command;
+use super::table::COMMANDS;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 

@@ -1,8 +1,7 @@
 //! A command with its options and operands, as it was typed.
 
-use super::command::{Command, CommandError, Flag, PARTIAL, Verb};
-use super::key::Action;
-use super::stream;
+use super::command::{Command, CommandError};
+use super::flag::Flag;
 use super::words::Word;
 
 /// A command as it was typed.
@@ -18,6 +17,11 @@ pub struct Invocation {
 }
 
 impl Invocation {
+    /// A command without options and operands.
+    pub(super) fn new(command: &'static Command) -> Invocation {
+        Invocation { command, flags: Vec::new(), values: Vec::new(), operands: Vec::new() }
+    }
+
     /// Whether the option was given.
     #[must_use]
     pub fn has(&self, flag: char) -> bool {
@@ -37,7 +41,7 @@ impl Invocation {
     }
 
     /// Adds an option, with what was written behind it in the same word or is the next one.
-    fn add<'a>(
+    pub(super) fn add<'a>(
         &mut self,
         flag: &Flag,
         value: Option<Vec<u8>>,
@@ -54,67 +58,5 @@ impl Invocation {
         (wanted.check)(&value).map_err(refused)?;
         self.values.push((flag.short, value));
         Ok(())
-    }
-}
-
-impl Command {
-    /// Reads the options and operands that follow the name.
-    ///
-    /// # Errors
-    /// If an option is unknown, or there are too few or too many operands.
-    pub fn parse(&'static self, words: &[Word]) -> Result<Invocation, CommandError> {
-        let (flags, values, operands) = (Vec::new(), Vec::new(), Vec::new());
-        let mut invocation = Invocation { command: self, flags, values, operands };
-        let mut only_operands = false;
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            // A dash that was quoted still begins an option, as everywhere; `--` ends them.
-            match word.bytes().as_slice() {
-                b"--" if !only_operands => only_operands = true,
-                [b'-', b'-', long @ ..] if !only_operands => {
-                    let (long, value) = match long.iter().position(|byte| *byte == b'=') {
-                        Some(at) => (long.get(..at).unwrap_or_default(), long.get(at + 1..)),
-                        None => (long, None),
-                    };
-                    let flag = self.flags.iter().find(|flag| flag.is_word(long));
-                    let flag = flag.filter(|flag| value.is_none() || flag.value.is_some());
-                    let flag = flag.ok_or_else(|| self.no_flag(word))?;
-                    invocation.add(flag, value.map(<[u8]>::to_vec), &mut words)?;
-                }
-                [b'-', short @ ..] if !only_operands && !short.is_empty() => {
-                    let mut rest = short;
-                    while let [letter, behind @ ..] = rest {
-                        let letter = char::from(*letter);
-                        let flag = self.flags.iter().find(|flag| flag.is_letter(letter));
-                        let flag = flag.ok_or_else(|| self.no_flag(word))?;
-                        let takes = flag.value.is_some() && !behind.is_empty();
-                        invocation.add(flag, takes.then(|| behind.to_vec()), &mut words)?;
-                        rest = if takes { &[] } else { behind };
-                    }
-                }
-                _ => invocation.operands.push(word.clone()),
-            }
-        }
-        // Without names all parts are meant.
-        let least = if invocation.has(PARTIAL) { 0 } else { self.operands.0 };
-        let problem = match invocation.operands.len() {
-            given if given < least => "something is missing",
-            given if given > self.operands.1 => "that is too much",
-            _ => {
-                if self.verb == Verb::Key {
-                    Action::of(self, &invocation.operands)?;
-                }
-                return stream::check(&invocation).map(|()| invocation);
-            }
-        };
-        Err(CommandError::Operands { command: self.name, problem, usage: self.synopsis() })
-    }
-
-    fn no_flag(&self, word: &Word) -> CommandError {
-        CommandError::Flag {
-            command: self.name,
-            flag: sshome_wire::display::Escaped(&word.bytes()).to_string(),
-            usage: self.synopsis(),
-        }
     }
 }

@@ -1,9 +1,10 @@
 //! `key`: the keys that log in to one's own account.
 
-use super::command::{Command, CommandError, Invocation};
-use super::error::Failures;
+use super::error::unexpected_reply;
 use super::event::Event;
-use super::remote::nonsense;
+use super::failures::Failures;
+use super::invocation::Invocation;
+use super::key_action::KeyAction;
 use super::words::Word;
 use super::{Shell, ShellError};
 use crate::names;
@@ -14,49 +15,12 @@ use sshome_wire::{Key, Payload, Request};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// What `key` can be told to do.
-pub(super) const ACTIONS: [&str; 3] = ["install", "list", "remove"];
-
-/// What `key` was told to do.
-pub(super) enum Action<'a> {
-    /// Install the keys of these files; those that are usual where there are none.
-    Install(&'a [Word]),
-    /// List the keys.
-    List,
-    /// Remove these: fingerprints, or files.
-    Remove(&'a [Word]),
-}
-
-impl Action<'_> {
-    /// The action that the operands name.
-    ///
-    /// # Errors
-    /// If they name none, or it does not take what follows.
-    pub(super) fn of<'a>(
-        command: &'static Command,
-        operands: &'a [Word],
-    ) -> Result<Action<'a>, CommandError> {
-        let problem = match operands.split_first() {
-            Some((action, rest)) => match (action.bytes().as_slice(), rest) {
-                (b"install", files) => return Ok(Action::Install(files)),
-                (b"list", []) => return Ok(Action::List),
-                (b"list", _) => "that is too much",
-                (b"remove", []) => "something is missing",
-                (b"remove", which) => return Ok(Action::Remove(which)),
-                _ => "there is no such action",
-            },
-            None => "something is missing",
-        };
-        Err(CommandError::Operands { command: command.name, problem, usage: command.synopsis() })
-    }
-}
-
 impl Shell {
     pub(super) async fn key(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
-        match Action::of(invocation.command, &invocation.operands)? {
-            Action::Install(files) => self.install_keys(files).await,
-            Action::List => self.list_keys().await,
-            Action::Remove(which) => self.remove_keys(which).await,
+        match KeyAction::of(invocation.command, &invocation.operands)? {
+            KeyAction::Install(files) => self.install_keys(files).await,
+            KeyAction::List => self.list_keys().await,
+            KeyAction::Remove(which) => self.remove_keys(which).await,
         }
     }
 
@@ -130,7 +94,7 @@ impl Shell {
         let reply = self.request(Request::Keys).await?;
         match reply.payload {
             Payload::Keys(keys) => Ok((keys, reply.message)),
-            _ => Err(nonsense("key")),
+            _ => Err(unexpected_reply("key")),
         }
     }
 

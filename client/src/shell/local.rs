@@ -1,9 +1,10 @@
 //! The commands for this side: `lcd`, `lls`, `lmkdir`, `lpwd` and `!`.
 
-use super::command::Invocation;
-use super::error::Failures;
 use super::event::{Event, Name, Side};
+use super::failures::Failures;
+use super::invocation::Invocation;
 use super::ls::Page;
+use super::tilde::home_directory;
 use super::words::Word;
 use super::{Shell, ShellError};
 use crate::names;
@@ -29,7 +30,7 @@ impl Shell {
     pub(super) fn lcd(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let target = match invocation.operands.first() {
             Some(word) => self.local_path(&at_home(word)?.bytes())?,
-            None => home()?,
+            None => home_directory()?,
         };
         let failed = |error| failed(&target, &error);
         let target = target.canonicalize().map_err(failed)?;
@@ -140,17 +141,6 @@ impl Shell {
     }
 }
 
-/// Replaces a `~` that begins a path and is not quoted by the home directory.
-pub(super) fn at_home(word: &Word) -> Result<Word, ShellError> {
-    match word.letters() {
-        [(b'~', false)] | [(b'~', false), (b'/', _), ..] => {
-            let home = Word::literal(&names::bytes(home()?.as_os_str()));
-            Ok(home.followed_by(word.letters().get(1..).unwrap_or_default()))
-        }
-        _ => Ok(word.clone()),
-    }
-}
-
 /// Names and kinds in a directory, as completion wants them.
 pub(super) fn read_directory(path: &Path) -> io::Result<Vec<Entry>> {
     let entries = std::fs::read_dir(path)?;
@@ -158,10 +148,6 @@ pub(super) fn read_directory(path: &Path) -> io::Result<Vec<Entry>> {
         .flatten()
         .filter_map(|found| entry(&found.path(), names::bytes(&found.file_name())).ok())
         .collect())
-}
-
-fn home() -> Result<PathBuf, ShellError> {
-    std::env::home_dir().ok_or_else(|| ShellError::Failed("there is no home directory: set HOME".to_owned()))
 }
 
 fn failed(path: &Path, error: &io::Error) -> ShellError {
@@ -208,19 +194,6 @@ fn time(time: SystemTime) -> Time {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tilde_is_the_home_unless_it_is_quoted() {
-        let expanded = |line: &str| {
-            let word = super::super::words::split(line.as_bytes()).unwrap().remove(0);
-            at_home(&word).unwrap().bytes()
-        };
-        let home = names::bytes(std::env::home_dir().unwrap().as_os_str());
-        assert_eq!(expanded("~"), home);
-        assert_eq!(expanded("~/x"), [home.as_slice(), b"/x"].concat());
-        assert_eq!(expanded("'~'/x"), b"~/x");
-        assert_eq!(expanded("~x"), b"~x");
-    }
 
     #[cfg(unix)]
     #[test]

@@ -1,8 +1,8 @@
 //! `ls`, and what `lls` shares with it.
 
-use super::command::Invocation;
-use super::error::Failures;
 use super::event::{Event, Side};
+use super::failures::Failures;
+use super::invocation::Invocation;
 use super::listing::{self, Options, Order, View};
 use super::{Output, Shell, ShellError};
 use crate::conversation::ConversationError;

@@ -1,6 +1,7 @@
 //! The commands, at a prompt or one by one.
 
 pub mod command;
+pub mod flag;
 pub mod glob;
 pub mod listing;
 pub mod words;
@@ -10,14 +11,18 @@ mod ctrl_c;
 mod error;
 mod event;
 mod event_observer;
-mod flag;
+mod failure_text;
+mod failures;
 mod help;
+mod interpreter;
 mod invocation;
 mod key;
+mod key_action;
 mod keys;
 mod local;
 mod ls;
 mod output;
+mod parse;
 mod prompt;
 mod quoted;
 mod reconnect;
@@ -25,351 +30,18 @@ mod remote;
 mod script;
 mod session;
 mod stream;
+mod stream_usage;
 mod table;
+mod tilde;
 mod transfer;
 mod usage;
+mod value;
 
 pub use error::ShellError;
+pub use interpreter::{Flow, Shell};
+pub use invocation::Invocation;
 pub use output::Output;
+pub use parse::parse_command;
 pub use script::Script;
 pub use session::interactive;
-
-use crate::conversation::{Conversation, ConversationError};
-use crate::interrupt::Interrupt;
-use crate::ssh::Connection;
-use crate::transfer::Jobs;
-use command::{Command, Invocation, Verb};
-use ctrl_c::Pressed;
-use error::Failures;
-use event::Event;
-use glob::{Cached, LocalTree, Name, Tree};
-use sshome_wire::{Entries, Entry, FileKind, PROTOCOL_VERSION, Reply, Request};
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::time::Duration;
-use words::Word;
-
-/// How long a cancelled command may take before that is explained.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Whether to go on after a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// Another command may come.
-    Continue,
-    /// Somebody wants to leave.
-    Leave,
-}
-
-/// Where commands are run: a conversation, and a directory on this side.
-pub struct Shell {
-    conversation: Conversation,
-    /// What makes another conversation when this one is lost.
-    connection: Option<Connection>,
-    interrupt: Interrupt,
-    /// The working directory on this side, absolute.
-    local: PathBuf,
-    out: Output,
-    /// Whether a terminal is shown how far a transfer has come.
-    progress: bool,
-    /// Whether commands come from a batch file, which follows sftp: a get replaces what is there.
-    batch: bool,
-    /// Whether the words come from the program's arguments.
-    arguments: bool,
-    /// Whether standard input is there to be put: no commands come from it, and none has been put.
-    stdin_is_free: bool,
-    /// How many connections a transfer has where its command does not say.
-    jobs: Jobs,
-    /// Whether a person types the commands, so that a lost connection is not the end.
-    is_prompt: bool,
-    /// The connection is lost, and that was said.
-    is_lost: bool,
-    /// Hears a Ctrl-C that came since the prompt was shown, for the command that was typed there.
-    pressed: Option<Pressed>,
-}
-
-impl Shell {
-    /// A shell in the directory that the program was started in.
-    ///
-    /// # Errors
-    /// If that directory is gone.
-    pub fn new(conversation: Conversation, out: Output) -> Result<Shell, ShellError> {
-        let local = std::env::current_dir()
-            .map_err(|error| ShellError::Failed(format!("the working directory cannot be used: {error}")))?;
-        Ok(Shell {
-            conversation,
-            connection: None,
-            interrupt: Interrupt::new(),
-            local,
-            progress: !out.is_quiet() && !out.is_for_programs(),
-            out,
-            batch: false,
-            arguments: false,
-            stdin_is_free: false,
-            jobs: Jobs::default(),
-            is_prompt: false,
-            is_lost: false,
-            pressed: None,
-        })
-    }
-
-    /// Runs a command whose words come from the program's arguments, so that another shell has split
-    /// them and expanded the local ones.
-    ///
-    /// # Errors
-    /// If the command fails or is cancelled.
-    pub async fn argument(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
-        (self.arguments, self.stdin_is_free) = (true, true);
-        self.run(invocation).await
-    }
-
-    /// The same shell, which owns the connection that its conversation is on: when that is lost, transfers
-    /// go on over another one.
-    #[must_use]
-    pub fn over(self, connection: Connection) -> Shell {
-        Shell { connection: Some(connection), ..self }
-    }
-
-    /// The same shell, whose transfers have so many connections where their command does not say.
-    #[must_use]
-    pub fn with_jobs(self, jobs: Jobs) -> Shell {
-        Shell { jobs, ..self }
-    }
-
-    /// Ends the conversation, and the connection if it has one.
-    pub async fn close(self) {
-        drop(self.conversation);
-        if let Some(connection) = self.connection {
-            connection.close().await;
-        }
-    }
-
-    /// Runs a line as it was typed. `!` takes the rest of it as it is.
-    ///
-    /// # Errors
-    /// If the line is no command, or the command fails.
-    pub async fn line(&mut self, line: &[u8]) -> Result<Flow, ShellError> {
-        // Behind the last word a blank may be part of it, after a backslash.
-        let line = line.trim_ascii_start();
-        let words = match line.strip_prefix(b"!") {
-            Some(rest) if rest.trim_ascii().is_empty() => vec![Word::plain(b"!")],
-            Some(rest) => vec![Word::plain(b"!"), Word::plain(b"--"), Word::literal(rest)],
-            None => words::split(line)?,
-        };
-        match command::parse(&words)? {
-            Some(invocation) => self.run(&invocation).await,
-            None => Ok(Flow::Continue),
-        }
-    }
-
-    /// Runs a command. Ctrl-C cancels it; a second one leaves it where it is.
-    ///
-    /// # Errors
-    /// If the command fails or is cancelled.
-    pub async fn run(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
-        self.interrupt.clear();
-        self.out.event(&started(invocation))?;
-        let interrupt = self.interrupt.clone();
-        // A command of the other shell gets the signal itself, and this one waits for its end.
-        let others = invocation.command.verb == Verb::Shell;
-        let pressed = self.pressed.take().unwrap_or_else(Pressed::new);
-        let draws = matches!(invocation.command.verb, Verb::Cp | Verb::Get | Verb::Hash | Verb::Put);
-        let is_shown = !(draws && self.progress);
-        tokio::select! {
-            biased;
-            result = self.execute(invocation) => result,
-            () = pressed.twice(&interrupt, others, is_shown) => Err(ShellError::Abandoned),
-        }
-    }
-
-    async fn execute(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
-        self.connect_again_for(invocation.command.verb).await?;
-        match invocation.command.verb {
-            Verb::Exit => return Ok(Flow::Leave),
-            Verb::Cd => self.cd(invocation).await,
-            Verb::Cp => self.cp(invocation).await,
-            Verb::Df => self.df(invocation).await,
-            Verb::Get => self.get(invocation).await,
-            Verb::Hash => self.hash(invocation).await,
-            Verb::Help => self.help(invocation),
-            Verb::Key => self.key(invocation).await,
-            Verb::Lcd => self.lcd(invocation),
-            Verb::Lls => self.lls(invocation).await,
-            Verb::Lmkdir => self.lmkdir(invocation),
-            Verb::Ln | Verb::Symlink => self.link(invocation).await,
-            Verb::Lpwd => self.lpwd(),
-            Verb::Ls => self.ls(invocation).await,
-            Verb::Mkdir => self.mkdir(invocation).await,
-            Verb::Mv => self.mv(invocation).await,
-            Verb::Progress => self.toggle_progress(),
-            Verb::Put => self.put(invocation).await,
-            Verb::Pwd => self.pwd().await,
-            Verb::Rename => self.rename(invocation).await,
-            Verb::Rm => self.rm(invocation).await,
-            Verb::Rmdir => self.rmdir(invocation).await,
-            Verb::Shell => self.other_shell(invocation).await,
-            Verb::Stat => self.stat(invocation).await,
-            Verb::Sync => self.sync().await,
-            Verb::Version => self.version(),
-        }
-        .map(|()| Flow::Continue)
-    }
-
-    fn help(&self, invocation: &Invocation) -> Result<(), ShellError> {
-        let Some(word) = invocation.operands.first() else {
-            return self.out.say(&help::overview(listing::width()));
-        };
-        match Command::find(&word.bytes()) {
-            Some(command) => self.out.say(&help::help(command, listing::width())),
-            None => {
-                let shown = sshome_wire::display::Escaped(&word.bytes()).to_string();
-                Err(command::CommandError::Unknown(shown).into())
-            }
-        }
-    }
-
-    fn version(&self) -> Result<(), ShellError> {
-        let version = env!("CARGO_PKG_VERSION");
-        self.out.say(&format!("sshome {version}, protocol {PROTOCOL_VERSION}\n"))
-    }
-
-    async fn request(&mut self, request: Request) -> Result<Reply, ShellError> {
-        Ok(self.conversation.request(request, &self.interrupt).await?)
-    }
-
-    /// Asks for many things, each answered by a reply. A refusal is told and does not stop the others.
-    async fn request_all(
-        &mut self,
-        requests: Vec<Request>,
-        mut each: impl FnMut(usize, Reply) -> Result<(), ShellError> + Send,
-    ) -> Result<(), ShellError> {
-        let mut failures = Failures::new(&self.out);
-        let mut stopped = Ok(());
-        let mut judge = |index, reply: Reply| {
-            let result = if reply.status.is_error() {
-                Err(ConversationError::Refused(reply).into())
-            } else {
-                each(index, reply)
-            };
-            if stopped.is_ok() {
-                stopped = failures.pass(result);
-            }
-        };
-        self.conversation.ask_all(requests.into_iter(), &self.interrupt, &mut judge).await?;
-        stopped?;
-        failures.verdict()
-    }
-
-    /// The paths on the server that words stand for.
-    async fn remote_paths(&mut self, words: &[Word]) -> Result<Vec<Vec<u8>>, ShellError> {
-        Ok(self.remote_entries(words).await?.into_iter().map(|(path, _)| path).collect())
-    }
-
-    /// The same, with what the server told of them on the way.
-    async fn remote_entries(&mut self, words: &[Word]) -> Result<Vec<(Vec<u8>, Option<Entry>)>, ShellError> {
-        let mut named = Vec::with_capacity(words.len());
-        for word in words {
-            named.push(if self.arguments { self.argument_word(word).await? } else { word.clone() });
-        }
-        let seen = HashMap::new();
-        let tree = RemoteTree { conversation: &mut self.conversation, interrupt: &self.interrupt, seen };
-        let mut tree = Cached::new(tree);
-        let paths = paths(&mut tree, &named).await?;
-        let mut seen = tree.into_inner().seen;
-        Ok(paths
-            .into_iter()
-            .map(|path| (seen.remove(&path), path))
-            .map(|(entry, path)| (path, entry))
-            .collect())
-    }
-
-    /// What an argument of the program stands for: the name that it is, if there is such a name on the server, and
-    /// only then a pattern. A script that passes on a name means just that one.
-    async fn argument_word(&mut self, word: &Word) -> Result<Word, ShellError> {
-        if !word.is_glob() {
-            return Ok(word.clone());
-        }
-        match self.request(Request::Stat { path: word.bytes(), follow: false }).await {
-            Ok(_) => Ok(Word::literal(&word.bytes())),
-            Err(ShellError::Conversation(ConversationError::Refused(_))) => Ok(word.unescaped()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The same on this side.
-    fn local_argument_word(&self, word: &Word) -> Result<Word, ShellError> {
-        let exists = word.is_glob() && self.local_path(&word.bytes())?.symlink_metadata().is_ok();
-        Ok(if exists { Word::literal(&word.bytes()) } else { word.unescaped() })
-    }
-
-    /// The paths on this side that words stand for. The shell that split the program's arguments has expanded a
-    /// `~` already.
-    async fn local_paths(&mut self, words: &[Word]) -> Result<Vec<PathBuf>, ShellError> {
-        let named = words.iter().map(|word| match self.arguments {
-            true => self.local_argument_word(word),
-            false => local::at_home(word),
-        });
-        let words = named.collect::<Result<Vec<_>, _>>()?;
-        let paths = paths(&mut Cached::new(LocalTree::new(self.local.clone())), &words).await?;
-        paths.iter().map(|path| self.local_path(path)).collect()
-    }
-}
-
-/// The server's directories.
-struct RemoteTree<'a> {
-    conversation: &'a mut Conversation,
-    interrupt: &'a Interrupt,
-    /// What was seen, by path.
-    seen: HashMap<Vec<u8>, Entry>,
-}
-
-impl Tree for RemoteTree<'_> {
-    type Error = ConversationError;
-
-    async fn names(&mut self, directory: &[u8]) -> Result<Vec<Name>, ConversationError> {
-        let path = if directory.is_empty() { b"." } else { directory };
-        let mut found = Vec::new();
-        let mut each = |entries: Entries| found.extend(entries.entries);
-        match self.conversation.list(path, false, self.interrupt, &mut each).await {
-            Ok(entry) if entry.kind == FileKind::Directory => {}
-            // What is no directory, or may not be read, has nothing that could match.
-            Ok(_) | Err(ConversationError::Refused(_)) => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        }
-        let name = |entry: &Entry| Name {
-            may_be_directory: matches!(entry.kind, FileKind::Directory | FileKind::Symlink),
-            is_link: entry.kind == FileKind::Symlink,
-            name: entry.name.clone(),
-        };
-        let names = found.iter().map(name).collect();
-        self.seen.extend(found.into_iter().map(|entry| ([directory, &entry.name].concat(), entry)));
-        Ok(names)
-    }
-}
-
-async fn paths<T: Tree>(tree: &mut T, words: &[Word]) -> Result<Vec<Vec<u8>>, ShellError>
-where
-    ShellError: From<T::Error>,
-{
-    let mut all = Vec::new();
-    for word in words {
-        let paths = glob::expand(tree, word).await?;
-        if paths.is_empty() {
-            let shown = sshome_wire::display::Escaped(&word.bytes()).to_string();
-            return Err(ShellError::Failed(format!("no match for {shown}")));
-        }
-        all.extend(paths);
-    }
-    Ok(all)
-}
-
-fn started(invocation: &Invocation) -> Event<'_> {
-    let flags = invocation.flags().iter().filter_map(|flag| {
-        let name = invocation.command.flag(*flag)?;
-        Some(invocation.value(*flag).map(|value| format!("{name}={value}")).unwrap_or(name))
-    });
-    let operands = invocation.operands.iter().map(|word| String::from_utf8_lossy(&word.bytes()).into_owned());
-    let arguments = flags.chain(operands).map(Cow::Owned).collect();
-    Event::Started { command: invocation.command.name, arguments }
-}
+pub use table::COMMANDS;

@@ -1,8 +1,7 @@
 //! Where results go: text for people, or events for programs.
 
 use super::ShellError;
-use super::event::{Direction, Event, Summary};
-use super::event_observer::Watch;
+use super::event::{Event, Summary};
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
 use crate::messages::tell;
@@ -161,11 +160,6 @@ impl Output {
         };
         // Where nobody reads any more, the exit code is all that is left to say.
         let _ = self.event(&Event::Summary(summary));
-    }
-
-    /// Somebody who tells of a transfer; none where no program listens.
-    pub(super) fn observer(&self, direction: Direction) -> Option<Arc<dyn transfer::Observer>> {
-        self.events.then(|| Arc::new(Watch::new(self.clone(), direction)) as Arc<dyn transfer::Observer>)
     }
 
     /// Tells people `text`, and programs the rest.

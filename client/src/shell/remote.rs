@@ -1,11 +1,15 @@
 //! The commands that the server answers by one reply each.
 
-use super::command::{Invocation, PARTIAL, VERIFY, Verb};
+use super::command::Verb;
+use super::error::unexpected_reply;
 use super::event::{Direction, Event, Name, Side};
 use super::event_observer::Watch;
+use super::failures::Failures;
+use super::flag::{PARTIAL, VERIFY};
+use super::invocation::Invocation;
 use super::listing::{View, full_time, mode};
 use super::words::Word;
-use super::{Failures, Shell, ShellError};
+use super::{Shell, ShellError};
 use crate::conversation::ConversationError;
 use crate::transfer::line_style;
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -21,7 +25,7 @@ impl Shell {
                 let event = Event::Directory { side: Side::Remote, name: Name::new(&path) };
                 self.out.show(&event, || format!("{}\n", Escaped(&path)))
             }
-            _ => Err(nonsense("pwd")),
+            _ => Err(unexpected_reply("pwd")),
         }
     }
 
@@ -125,7 +129,7 @@ impl Shell {
                 Ok(Reply { payload: Payload::Hash(hashed), .. }) => {
                     self.out.show(&Event::digest(&path, &hashed), || digest(&hashed, &path, verify))
                 }
-                Ok(_) => Err(nonsense("hash")),
+                Ok(_) => Err(unexpected_reply("hash")),
                 Err(error) => Err(error),
             };
             failures.pass(result)?;
@@ -148,7 +152,7 @@ impl Shell {
                 let event = Event::entry(Side::Remote, path, &entry);
                 out.show(&event, || format!("{gap}{}", fields(&entry, path, &view)))
             }
-            _ => Err(nonsense("stat")),
+            _ => Err(unexpected_reply("stat")),
         })
         .await
     }
@@ -222,10 +226,6 @@ impl Shell {
         bar.finish_and_clear();
         Ok(reply?)
     }
-}
-
-pub(super) fn nonsense(command: &str) -> ShellError {
-    ConversationError::Protocol(format!("the answer to {command} is of another kind")).into()
 }
 
 /// A digest as b3sum writes it. What could not be compared is said.

@@ -4,8 +4,10 @@ use super::command::Operand;
 use super::complete::Question;
 use super::ctrl_c::Pressed;
 use super::glob::{LocalTree, Name, Tree};
+use super::interpreter::RemoteTree;
 use super::prompt::{Answer, Event, Prompt};
-use super::{Flow, RemoteTree, Shell, ShellError, local};
+use super::tilde;
+use super::{Flow, Shell, ShellError};
 use crate::messages::tell;
 use sshome_wire::display::Escaped;
 use std::collections::HashMap;
@@ -156,7 +158,7 @@ async fn names(shell: &mut Shell, question: &Question) -> Result<Vec<Name>, Shel
             Ok(tree.names(&directory.bytes()).await?)
         }
         Operand::Local | Operand::LocalDirectory => {
-            let directory = local::at_home(directory)?.bytes();
+            let directory = tilde::expand(directory)?.bytes();
             LocalTree::new(shell.local.clone()).names(&directory).await
         }
         Operand::Command | Operand::KeyAction => Ok(Vec::new()),

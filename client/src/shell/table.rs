@@ -1,7 +1,7 @@
 //! The table of commands, in the order of their names.
 
-use super::command::{Command, Flag, Operand, PARTIAL, VERIFY, Verb};
-use super::flag::{B3_FLAG, JOBS_FLAG, SIZE_FLAG};
+use super::command::{Command, Operand, Verb};
+use super::flag::{B3_FLAG, Flag, JOBS_FLAG, PARTIAL, SIZE_FLAG, VERIFY};
 
 const ANY: usize = usize::MAX;
 const REMOTE: Option<(Operand, Operand)> = Some((Operand::Remote, Operand::Remote));
@@ -21,6 +21,15 @@ const PRESERVE: Flag = Flag::new('p', "keep the time and the mode").or('P');
 const RESUME: Flag = Flag::new('a', "go on where it was cut, as in sftp: here it is always so");
 
 const FOLLOW: Flag = Flag::new('L', "follow symbolic links, rather than to copy them");
+
+impl Command {
+    /// The row of a name, in capitals or not, as in sftp.
+    #[must_use]
+    pub fn find(name: &[u8]) -> Option<&'static Command> {
+        let is = |word: &str| word.as_bytes().eq_ignore_ascii_case(name);
+        COMMANDS.iter().find(|command| is(command.name) || command.aliases.iter().any(|alias| is(alias)))
+    }
+}
 
 /// Every command that there is.
 pub static COMMANDS: &[Command] = &[

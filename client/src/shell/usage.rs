@@ -1,7 +1,7 @@
 //! `df`: what there is room for, and what is left of uploads that were cut.
 
-use super::command::Invocation;
 use super::event::Event;
+use super::invocation::Invocation;
 use super::remote::nonsense;
 use super::words::Word;
 use super::{Shell, ShellError};

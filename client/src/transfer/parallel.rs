@@ -5,9 +5,12 @@
 //! what it had; if that cannot be, the others do it. The first is that of the session: it stays when the
 //! others go, and does what they could not finish.
 
+use super::blocking::blocking;
+use super::context::Context;
 use super::jobs::{Jobs, Load};
-use super::reconnect::{Reconnect, ReconnectError, Retries};
-use super::{Context, Progress};
+use super::progress::Progress;
+use super::reconnect::{Reconnect, ReconnectError};
+use super::retries::Retries;
 use crate::conversation::ConversationError;
 use crate::interrupt::Interrupt;
 use std::sync::Arc;
@@ -142,7 +145,7 @@ impl<W: Work> Crew<W> {
         let Some(way) = way else { return Ok(()) };
         let measuring = Arc::clone(&self.work);
         let load = tokio::select! {
-            load = super::blocking(move || measuring.load()) => load?,
+            load = blocking(move || measuring.load()) => load?,
             () = self.over.raised() => return Ok(()),
             () = self.halt.raised() => return Ok(()),
         };

@@ -8,7 +8,7 @@ use crate::conversation::ConversationError;
 use crate::transfer::jobs::Load;
 use crate::transfer::parallel::Work;
 use crate::transfer::pool::{Pool, Share};
-use crate::transfer::reconnect::Retries;
+use crate::transfer::retries::Retries;
 use crate::transfer::{Context, Options, Summary, blocking};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;

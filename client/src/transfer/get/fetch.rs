@@ -7,7 +7,7 @@ use super::writer::{Event, Writer};
 use crate::conversation::{ConversationError, batch, unexpected};
 use crate::names;
 use crate::transfer::pool::{Share, Taken};
-use crate::transfer::reconnect::Reached;
+use crate::transfer::retries::Reached;
 use crate::transfer::{Context, Failure, Summary};
 use sshome_wire::{Frame, Header, Request};
 use std::collections::{HashMap, VecDeque};

@@ -3,7 +3,7 @@
 use super::name_reservations::Claims;
 use super::plan::{Plan, PlannedLink};
 use super::publish::Publisher;
-use super::writer::written;
+use super::write_error::written;
 use crate::transfer::local::{Directory, Seen};
 use crate::transfer::{Failure, Linked, Observer, Options, SavedAs, Summary, names};
 use sshome_wire::Status;

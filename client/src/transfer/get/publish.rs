@@ -3,7 +3,7 @@
 use super::name_reservations::Claims;
 use super::plan::Plan;
 use super::store::{Store, sync_files};
-use super::writer::written;
+use super::write_error::written;
 use crate::transfer::local::{Directory, Seen, open_files};
 use crate::transfer::{Done, Observer, Options, SavedAs, Summary, names};
 use sshome_wire::display::Escaped;

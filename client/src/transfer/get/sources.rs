@@ -1,8 +1,9 @@
 //! What the user names: files for the plan, and directories to walk through.
 
+use super::pending::Pending;
 use super::plan::{self, Place, Plan};
 use super::resolve_links::{self, Led};
-use super::walk::{Pending, Walk};
+use super::walk::Walk;
 use crate::conversation::ConversationError;
 use crate::transfer::{
     Context, Failure, IS_DIRECTORY, Jobs, MAX_LINKS, NAMED_TWICE, Options, names, path_bytes,

@@ -1,7 +1,7 @@
 //! The listing of a directory and all that is in it, on its way into the plan.
 
+use super::pending::Pending;
 use super::plan::{Attributes, Mark, Place, Plan, Planned, PlannedLink};
-use super::walk::Pending;
 use crate::transfer::{Failure, names};
 use sshome_wire::{Entries, Entry, FileKind};
 use std::collections::HashMap;

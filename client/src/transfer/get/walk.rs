@@ -5,13 +5,14 @@
 //! that are named and not listed wait for the next. They are taken depth first, so that what waits is no
 //! more than the directories beside those on the way down to one of them.
 
+use super::pending::Pending;
 use super::plan::{Attributes, Mark, Place, Plan, PlannedLink};
 use super::resolve_links::{self, Led};
 use super::tree::Tree;
 use crate::conversation::{ConversationError, batch, unexpected};
-use crate::transfer::reconnect::Retries;
+use crate::transfer::retries::Retries;
 use crate::transfer::{Context, Failure};
-use sshome_wire::{FileKind, Frame, PathError, Payload, Reply, Request};
+use sshome_wire::{FileKind, Frame, Payload, Reply, Request};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,35 +35,6 @@ pub(super) struct Walk {
     pending: Vec<Pending>,
     /// How many links to directories were followed.
     followed: usize,
-}
-
-/// A directory that is to be listed. Those in one directory share what they have in common.
-#[derive(Debug)]
-pub(super) struct Pending {
-    place: Arc<Place>,
-    /// Its name in that place, and what it has; none if it is the place itself.
-    child: Option<(Box<[u8]>, Attributes)>,
-}
-
-impl Pending {
-    pub(super) fn top(place: Place) -> Pending {
-        Pending { place: Arc::new(place), child: None }
-    }
-
-    pub(super) fn child(within: Arc<Place>, name: Box<[u8]>, attributes: Attributes) -> Pending {
-        Pending { place: within, child: Some((name, attributes)) }
-    }
-
-    /// It, and where it goes.
-    ///
-    /// # Errors
-    /// If its path is too long.
-    pub(super) fn place(&self) -> Result<Place, PathError> {
-        match &self.child {
-            Some((name, attributes)) => self.place.child(name, *attributes),
-            None => Ok(Place::clone(&self.place)),
-        }
-    }
 }
 
 impl Walk {

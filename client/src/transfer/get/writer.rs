@@ -5,6 +5,7 @@ use super::name_reservations::Claims;
 use super::plan::Plan;
 use super::publish::{Publisher, Staged};
 use super::sink::Sink;
+use super::write_error::{is_full, written};
 use crate::transfer::local::{Seen, set_mode, set_mtime};
 use crate::transfer::{DIFFERS, Failure, Observer, Options, Resumed, Summary};
 use bytes::Bytes;
@@ -194,17 +195,5 @@ impl Writer {
                 _ => sink.directory.new_file_mode(header.mode & 0o777),
             };
         set_mode(&sink.handle, mode)
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
-/// Describes a local write error and, for a full disk, the remedy.
-pub(super) fn written(error: &io::Error) -> String {
-    match is_full(error) {
-        true => format!("the local disk is full ({error}); make room and give the same command again"),
-        false => format!("cannot write it here: {error}"),
     }
 }

@@ -15,7 +15,7 @@ mod source;
 mod upload;
 mod walk;
 
-use super::reconnect::Retries;
+use super::retries::Retries;
 use super::{Context, Failure, NAMED_TWICE, Options, Summary, Transfer, path_bytes, remote_is_directory};
 use crate::conversation::ConversationError;
 use sending::Done;

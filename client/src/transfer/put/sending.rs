@@ -3,7 +3,7 @@
 use super::items::Unsettled;
 use super::message::{Answer, Asked, Message, Resumed, What};
 use crate::conversation::{ConversationError, MOST_DIGESTS, encoded, unexpected};
-use crate::transfer::reconnect::Reached;
+use crate::transfer::retries::Reached;
 use crate::transfer::{self, Context, Failure, Linked, Summary};
 use bytes::Bytes;
 use sshome_wire::{Digest, Frame, Part, RemotePath, Reply, Status};

@@ -235,7 +235,8 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::of(path_bytes(path), format!("cannot read it: {error}"))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;

@@ -2,7 +2,7 @@
 
 use super::sink::Sink;
 use crate::conversation::{ConversationError, unexpected};
-use crate::transfer::reconnect::Retries;
+use crate::transfer::retries::Retries;
 use crate::transfer::{Context, DIFFERS, Done, Failure, Summary};
 use bytes::{Buf, Bytes};
 use sshome_wire::{BLOCK, End, Frame, Header, RemotePath, Reply, Status, Time};

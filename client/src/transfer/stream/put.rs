@@ -4,7 +4,7 @@ use super::Expected;
 use super::reader::{self, Message};
 use super::replay_buffer::Kept;
 use crate::conversation::{ConversationError, encoded, unexpected};
-use crate::transfer::reconnect::Retries;
+use crate::transfer::retries::Retries;
 use crate::transfer::{Context, Done, Failure, Resumed, Summary};
 use bytes::Bytes;
 use sshome_wire::{

@@ -1,0 +1,83 @@
+//! Which commands use standard input or output as a file, and which operands and options those take.
+
+use super::command::{CommandError, Verb};
+use super::flag::{B3, SIZE};
+use super::invocation::Invocation;
+
+/// What stands for standard input or output.
+const DASH: &[u8] = b"-";
+
+/// Whether a command is about standard input or output.
+pub(super) fn is_stream(invocation: &Invocation) -> bool {
+    match (invocation.command.verb, &invocation.operands[..]) {
+        (Verb::Put, [sources @ .., _]) if !sources.is_empty() => {
+            sources.iter().any(|source| source.bytes() == DASH)
+        }
+        (Verb::Put, [source]) => source.bytes() == DASH,
+        (Verb::Get, [_, .., target]) => target.bytes() == DASH,
+        _ => false,
+    }
+}
+
+/// Whether what was given makes sense together, for commands that may be about standard input or output.
+///
+/// # Errors
+/// What does not.
+pub(super) fn check(invocation: &Invocation) -> Result<(), CommandError> {
+    let expects = invocation.has(SIZE) || invocation.has(B3);
+    match is_stream(invocation) {
+        true if ['r', 'p', 'L'].into_iter().any(|flag| invocation.has(flag)) => {
+            Err(misuse(invocation, "-r, -p and -L are for files"))
+        }
+        true if invocation.operands.len() < 2 => Err(misuse(invocation, "say which name it is to have")),
+        true if invocation.operands.len() > 2 => Err(misuse(invocation, "it goes with one name, no more")),
+        false if expects => Err(misuse(invocation, "--size and --b3 are for standard input")),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn misuse(invocation: &Invocation, why: &'static str) -> CommandError {
+    CommandError::Stream { command: invocation.command.name, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse::parse_command;
+    use super::super::words::split;
+    use super::*;
+
+    fn parsed(line: &str) -> Result<bool, String> {
+        match parse_command(&split(line.as_bytes()).unwrap()) {
+            Ok(invocation) => Ok(is_stream(&invocation.unwrap())),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn which_commands_are_about_standard_input_and_output() {
+        for line in ["put - f", "put - -", "put -f -- - f", "put --size 5 - f", "get f -", "reget -a f -"] {
+            assert_eq!(parsed(line), Ok(true), "{line}");
+        }
+        for line in ["put ./- f", "put f -", "get f ./-", "get -", "get - f", "put f", "ls -", "rm - f -"] {
+            assert_eq!(parsed(line), Ok(false), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (line, words) in [
+            ("put -", "say which name"),
+            ("put -r - f", "are for files"),
+            ("get -p f -", "are for files"),
+            ("put a - d", "one name"),
+            ("get a b -", "one name"),
+            ("put --size 5 a f", "for standard input"),
+            ("put --size x - f", "no number of bytes"),
+            ("put --size -1 - f", "no number of bytes"),
+            ("put --b3 abc - f", "no BLAKE3"),
+        ] {
+            let said = parsed(line).unwrap_err();
+            assert!(said.contains(words), "{line}: {said}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The values of the options `--size` and `--b3`.
+
+use sshome_wire::Digest;
+
+/// Reads a length in bytes.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "that is no number of bytes".to_owned())
+}
+
+/// Reads a digest in hexadecimal, as `hash` and `b3sum` print it.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn digest(text: &str) -> Result<Digest, String> {
+    let digits = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut digest = [0; 32];
+    for (at, byte) in digest.iter_mut().enumerate() {
+        let pair = text.get(2 * at..2 * at + 2).filter(|_| digits);
+        let value = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        *byte = value.ok_or("that is no BLAKE3 digest: it has 64 digits of 0-9 and a-f")?;
+    }
+    Ok(Digest(digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_read_as_they_are_printed() {
+        let text = blake3::hash(b"abc").to_hex();
+        assert_eq!(digest(&text).unwrap().to_string(), text.as_str());
+        assert_eq!(digest(&text.to_uppercase()).unwrap().to_string(), text.as_str());
+        for bad in
+            [&text[1..], &format!("{text}0"), &text.replace(|c: char| c == text.chars().next().unwrap(), "+")]
+        {
+            assert!(digest(bad).is_err(), "{bad}");
+        }
+    }
+}

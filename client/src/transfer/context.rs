@@ -1,0 +1,48 @@
+//! What a transfer works with: its conversation, its progress, and how to reconnect.
+
+use super::progress::Progress;
+use super::reconnect::Reconnect;
+use crate::conversation::{Conversation, ConversationError};
+use crate::interrupt::Interrupt;
+
+/// What a transfer works with.
+pub struct Context<'a> {
+    /// The conversation, idle.
+    pub conversation: &'a mut Conversation,
+    /// Stops the transfer when it is raised; the conversation stays.
+    pub interrupt: &'a Interrupt,
+    /// Shows how far it has come.
+    pub progress: &'a Progress,
+    /// How to go on after a lost connection; none where that ends the transfer.
+    pub reconnect: Option<&'a mut dyn Reconnect>,
+}
+
+impl Context<'_> {
+    /// The same, which another interrupt stops as well.
+    pub(super) fn until<'b>(&'b mut self, interrupt: &'b Interrupt) -> Context<'b> {
+        let reconnect = self.reconnect.as_mut().map(|reconnect| &mut **reconnect as &mut dyn Reconnect);
+        Context { conversation: self.conversation, interrupt, progress: self.progress, reconnect }
+    }
+
+    /// Ends a transfer: its lines go, and its work is ended.
+    pub(super) async fn finish<T>(self, done: Result<T, ConversationError>) -> Result<T, ConversationError> {
+        self.progress.finish();
+        self.settle(done).await
+    }
+
+    /// Ends the work on a connection: what it has under way after an error is cancelled.
+    pub(super) async fn settle<T>(self, done: Result<T, ConversationError>) -> Result<T, ConversationError> {
+        match done {
+            Err(ConversationError::Cancelled) => {
+                // If the connection is gone as well, the next command says so.
+                let _ = self.conversation.abandon(&mut |_| {}).await;
+                Err(ConversationError::Cancelled)
+            }
+            Err(ConversationError::Local(why)) => {
+                self.conversation.abandon(&mut |_| {}).await?;
+                Err(ConversationError::Local(why))
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Retry: reconnects after a lost connection and repeats the work that it interrupted.
+
+use super::context::Context;
+use super::reconnect::{ReconnectError, Retry};
+use crate::conversation::{Conversation, ConversationError};
+use sshome_wire::Request;
+use sshome_wire::display::Escaped;
+use tokio::time::sleep;
+
+/// How often a connection's work has been taken up again without having come any further.
+#[derive(Debug, Default)]
+pub(super) struct Retries {
+    tried: u32,
+    /// How far it had come when it was last lost.
+    before: Reached,
+    /// How far it has come; the work keeps it up.
+    pub(super) reached: Reached,
+}
+
+/// How far a connection's work has come, as far as that will not be lost again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Reached {
+    /// Things that are done with, whatever became of them.
+    settled: u64,
+    /// Bytes that the file after them was gone on after.
+    offset: u64,
+}
+
+impl Reached {
+    /// One more thing is done with.
+    pub(super) fn settle(&mut self) {
+        *self = Reached { settled: self.settled + 1, offset: 0 };
+    }
+
+    /// A file was gone on after so many bytes.
+    pub(super) fn go_on_after(&mut self, offset: u64) {
+        self.offset = self.offset.max(offset);
+    }
+}
+
+impl Retries {
+    /// How many requests to have unanswered where otherwise `most` would be: fewer with each connection
+    /// that was lost before anything was answered, so that even a bad one gets something done.
+    pub(super) fn careful(&self, most: usize) -> usize {
+        most.checked_shr(self.tried.saturating_mul(4)).unwrap_or(0).max(1)
+    }
+
+    /// Does something, and when the connection is lost does it once more on another one.
+    ///
+    /// # Errors
+    /// Those of the work; of a loss when there is no other connection; `Cancelled`.
+    pub(super) async fn persist<T>(
+        &mut self,
+        ctx: &mut Context<'_>,
+        mut work: impl AsyncFnMut(&mut Context<'_>, &mut Retries) -> Result<T, ConversationError>,
+    ) -> Result<T, ConversationError> {
+        loop {
+            match work(ctx, self).await {
+                Err(ConversationError::Lost(why)) => self.recover(ctx, why).await?,
+                other => return other,
+            }
+        }
+    }
+
+    /// After a lost connection: makes a new one, in the same directory. A transfer that comes further
+    /// each time may lose its connection as often as it will.
+    ///
+    /// # Errors
+    /// `Cancelled` if the interrupt is raised meanwhile; else that the connection is lost, and why
+    /// there is no other.
+    pub(super) async fn recover(
+        &mut self,
+        ctx: &mut Context<'_>,
+        lost: String,
+    ) -> Result<(), ConversationError> {
+        if self.reached > self.before {
+            (self.tried, self.before) = (0, self.reached);
+        }
+        let mut why = lost.clone();
+        loop {
+            let Some(reconnect) = ctx.reconnect.as_deref_mut() else {
+                return Err(ConversationError::Lost(why));
+            };
+            let attempts = reconnect.retries();
+            if self.tried >= attempts {
+                return Err(ConversationError::Lost(match why == lost {
+                    true => lost,
+                    false => format!("{lost}; gave up after {attempts} tries, the last: {why}"),
+                }));
+            }
+            let pause = reconnect.pause(self.tried);
+            self.tried += 1;
+            ctx.progress.begin_retry(&Retry { why: &why, pause, attempt: self.tried, attempts });
+            let trying = async {
+                sleep(pause).await;
+                reconnect.reconnect().await
+            };
+            let tried = tokio::select! {
+                biased;
+                () = ctx.interrupt.raised() => Err(ConversationError::Cancelled),
+                tried = trying => Ok(tried),
+            };
+            ctx.progress.end_retry();
+            match tried? {
+                Ok(conversation) => match self.take_over(ctx, conversation).await {
+                    Err(ConversationError::Lost(again)) => why = again,
+                    other => return other,
+                },
+                Err(ReconnectError::Interrupted(again)) => why = again,
+                Err(ReconnectError::Refused(no)) => {
+                    return Err(ConversationError::Lost(format!("{lost}; connecting again: {no}")));
+                }
+            }
+        }
+    }
+
+    /// Puts the new conversation into the place of the lost one.
+    async fn take_over(
+        &self,
+        ctx: &mut Context<'_>,
+        mut conversation: Conversation,
+    ) -> Result<(), ConversationError> {
+        let path = ctx.conversation.cwd().as_bytes().to_vec();
+        let cd = conversation.request(Request::Cd { path: path.clone() }, ctx.interrupt).await;
+        match cd {
+            Ok(_) => {}
+            // The transfer itself has absolute paths.
+            Err(ConversationError::Refused(_)) => {
+                ctx.progress.say(&format!("sshome: {} is gone; the directory is now /", Escaped(&path)));
+            }
+            Err(error) => return Err(error),
+        }
+        *ctx.conversation = conversation;
+        Ok(())
+    }
+}
