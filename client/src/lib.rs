@@ -8,7 +8,6 @@
 pub mod cli;
 pub mod conversation;
 pub mod exit;
-pub mod interrupt;
 pub mod messages;
 pub mod names;
 pub mod pattern;

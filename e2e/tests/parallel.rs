@@ -16,6 +16,7 @@ use sshome_e2e::tree::{contents, mode, set_mode};
 use sshome_wire::BLOCK;
 use std::path::Path;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 const MIB: usize = 1 << 20;
 const LARGE: u64 = 12;
@@ -150,23 +151,26 @@ async fn a_cancel_stops_all_and_keeps_the_session() {
     let proxy = Proxy::cutting(host.address(), &[]).await;
     let mut client = Client::login(&host, proxy.port()).await;
     let planted = plant(&client, "t");
-    let interrupt = client.interrupt.clone();
-    let cancel = async |after: u64| {
+    let cancel = async |token: CancellationToken, after: u64| {
         let from = proxy.carried();
         until(async || proxy.carried() > from + after && proxy.open() == 3).await;
-        interrupt.raise();
+        token.cancel();
     };
-    let (put, ()) = tokio::join!(client.put(&["t"], "/", over("3", RECURSIVE)), cancel(9 * MIB as u64));
+    let token = client.cancel.clone();
+    let (put, ()) =
+        tokio::join!(client.put(&["t"], "/", over("3", RECURSIVE)), cancel(token, 9 * MIB as u64));
     assert!(matches!(put, Err(ConversationError::Cancelled)), "{put:?}");
     until(async || proxy.open() == 1).await;
-    client.interrupt.clear();
+    client.cancel = CancellationToken::new();
     let summary = client.put(&["t"], "/", over("3", RECURSIVE)).await.unwrap();
     assert_whole(&summary, planted);
     assert_same(&client.path("t"), &host.home("ann").join("t"));
-    let (got, ()) = tokio::join!(client.get(&["/t"], "back", over("3", RECURSIVE)), cancel(9 * MIB as u64));
+    let token = client.cancel.clone();
+    let (got, ()) =
+        tokio::join!(client.get(&["/t"], "back", over("3", RECURSIVE)), cancel(token, 9 * MIB as u64));
     assert!(matches!(got, Err(ConversationError::Cancelled)), "{got:?}");
     until(async || proxy.open() == 1).await;
-    client.interrupt.clear();
+    client.cancel = CancellationToken::new();
     let summary = client.get(&["/t"], "", over("3", RECURSIVE)).await.unwrap();
     assert_eq!((summary.files, summary.failures.len()), (0, 0), "it is there already: {summary:?}");
     client.get(&["/t"], "again", over("3", RECURSIVE)).await.unwrap();

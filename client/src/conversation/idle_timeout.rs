@@ -42,11 +42,11 @@ impl Patience {
 mod tests {
     use super::*;
     use crate::conversation::peer::{connect, hello};
-    use crate::interrupt::Interrupt;
     use crate::throttle::Socket;
     use sshome_wire::Request;
     use tokio::io::AsyncWriteExt;
     use tokio::time::{Instant, sleep};
+    use tokio_util::sync::CancellationToken;
 
     #[tokio::test(start_paused = true)]
     async fn time_runs_only_while_nothing_moves() {
@@ -72,7 +72,7 @@ mod tests {
         let talk = connect(hello(1), |mut peer| async move { while peer.hear().await.is_some() {} });
         let mut conversation = talk.await.unwrap().conversation;
         conversation.wait_only(Patience::new(Duration::from_millis(50), Traffic::default()));
-        let answer = conversation.request(Request::Pwd, &Interrupt::new()).await;
+        let answer = conversation.request(Request::Pwd, &CancellationToken::new()).await;
         assert!(matches!(answer, Err(ConversationError::Lost(_))), "{answer:?}");
     }
 }

@@ -1,20 +1,20 @@
 //! Listing a path.
 
 use super::{Conversation, ConversationError, unexpected};
-use crate::interrupt::Interrupt;
 use sshome_wire::{Entries, Entry, Frame, Payload, Request};
+use tokio_util::sync::CancellationToken;
 
 impl Conversation {
     /// Lists a path; `each` is given the entries as they come. The entry of the path itself comes
     /// last, as the result.
     ///
     /// # Errors
-    /// `Refused` where the path cannot be listed; `Cancelled` after an interrupt.
+    /// `Refused` where the path cannot be listed; `Cancelled` after a cancellation.
     pub async fn list(
         &mut self,
         path: &[u8],
         recursive: bool,
-        interrupt: &Interrupt,
+        cancel: &CancellationToken,
         each: &mut (dyn FnMut(Entries) + Send),
     ) -> Result<Entry, ConversationError> {
         let request = Request::Ls { path: path.to_vec(), recursive };
@@ -26,7 +26,7 @@ impl Conversation {
             Frame::Progress(_) => Ok(()),
             frame => Err(unexpected(&frame)),
         };
-        match self.answer(request, interrupt, &mut each).await?.payload {
+        match self.answer(request, cancel, &mut each).await?.payload {
             Payload::Stat(entry) => Ok(entry),
             _ => Err(ConversationError::Protocol("the answer to ls has no entry".into())),
         }

@@ -25,7 +25,6 @@ pub use idle_timeout::Patience;
 pub use loss::LossReason;
 pub(crate) use parts::MOST_DIGESTS;
 
-use crate::interrupt::Interrupt;
 use bytes::{Bytes, BytesMut};
 use link::{Incoming, Outgoing};
 use receive_queue::Arrived;
@@ -35,6 +34,7 @@ use sshome_wire::{
     Frame, Hello, MAX_FRAME, Payload, Progress, RemotePath, Reply, Request, SUBSYSTEM, Status,
 };
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// How many requests that are answered by one reply each are sent ahead.
 const AHEAD: usize = 256;
@@ -111,13 +111,13 @@ impl Conversation {
     /// Asks for what is answered by one reply. A `Cd` that succeeds changes [`cwd`](Self::cwd).
     ///
     /// # Errors
-    /// `Refused` where the reply's status is an error (203 is none); `Cancelled` after an interrupt.
+    /// `Refused` where the reply's status is an error (203 is none); `Cancelled` after a cancellation.
     pub async fn request(
         &mut self,
         request: Request,
-        interrupt: &Interrupt,
+        cancel: &CancellationToken,
     ) -> Result<Reply, ConversationError> {
-        self.request_with_progress(request, interrupt, &mut |_| {}).await
+        self.request_with_progress(request, cancel, &mut |_| {}).await
     }
 
     /// The same, and hears how far a long request has come.
@@ -127,7 +127,7 @@ impl Conversation {
     pub async fn request_with_progress(
         &mut self,
         request: Request,
-        interrupt: &Interrupt,
+        cancel: &CancellationToken,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Reply, ConversationError> {
         let is_cd = matches!(request, Request::Cd { .. });
@@ -138,7 +138,7 @@ impl Conversation {
             }
             frame => Err(unexpected(&frame)),
         };
-        let reply = self.answer(request, interrupt, &mut each).await?;
+        let reply = self.answer(request, cancel, &mut each).await?;
         if is_cd && let Payload::Path(path) = &reply.payload {
             let path = RemotePath::root().join(path);
             self.cwd = path.map_err(|error| ConversationError::Protocol(format!("cd: {error}")))?;
@@ -150,11 +150,11 @@ impl Conversation {
     /// given the number of the request and its reply, which may be an error.
     ///
     /// # Errors
-    /// `Cancelled` after an interrupt, or if the conversation is over.
+    /// `Cancelled` after a cancellation, or if the conversation is over.
     pub(crate) async fn ask_all(
         &mut self,
         mut requests: impl ExactSizeIterator<Item = Request> + Send,
-        interrupt: &Interrupt,
+        cancel: &CancellationToken,
         each: &mut (dyn FnMut(usize, Reply) + Send),
     ) -> Result<(), ConversationError> {
         let ahead = AHEAD.min(self.max_outstanding());
@@ -163,12 +163,12 @@ impl Conversation {
             if self.outstanding <= ahead / 2 {
                 let next = requests.by_ref().take(ahead - self.outstanding).map(Frame::Request);
                 let (bytes, count) = batch(next)?;
-                self.send(bytes, count, interrupt).await?;
+                self.send(bytes, count, cancel).await?;
             }
             if self.outstanding == 0 && self.arrived.is_empty() {
                 return Ok(());
             }
-            match self.receive(interrupt).await? {
+            match self.receive(cancel).await? {
                 Frame::Reply(reply) => {
                     each(answered, reply);
                     answered += 1;
@@ -183,29 +183,29 @@ impl Conversation {
     /// error, not at all.
     ///
     /// # Errors
-    /// `Cancelled` if the interrupt is raised; [`abandon`](Self::abandon) is then the caller's to call.
+    /// `Cancelled` if `cancel` is cancelled; [`abandon`](Self::abandon) is then the caller's to call.
     pub(crate) async fn send(
         &mut self,
         bytes: Bytes,
         requests: usize,
-        interrupt: &Interrupt,
+        cancel: &CancellationToken,
     ) -> Result<(), ConversationError> {
-        if interrupt.is_raised() {
+        if cancel.is_cancelled() {
             return Err(ConversationError::Cancelled);
         }
         tokio::select! {
             biased;
             sent = self.put_out(bytes, requests) => sent,
-            () = interrupt.raised() => Err(ConversationError::Cancelled),
+            () = cancel.cancelled() => Err(ConversationError::Cancelled),
         }
     }
 
     /// The next frame of an answer. A caller that stops waiting loses none.
     ///
     /// # Errors
-    /// `Cancelled` if the interrupt is raised; [`abandon`](Self::abandon) is then the caller's to call.
-    pub(crate) async fn receive(&mut self, interrupt: &Interrupt) -> Result<Frame, ConversationError> {
-        self.receive_owed(true, interrupt).await
+    /// `Cancelled` if `cancel` is cancelled; [`abandon`](Self::abandon) is then the caller's to call.
+    pub(crate) async fn receive(&mut self, cancel: &CancellationToken) -> Result<Frame, ConversationError> {
+        self.receive_owed(true, cancel).await
     }
 
     /// The same; where the server does not owe a frame yet, it may take as long as it likes.
@@ -215,9 +215,9 @@ impl Conversation {
     pub(crate) async fn receive_owed(
         &mut self,
         owed: bool,
-        interrupt: &Interrupt,
+        cancel: &CancellationToken,
     ) -> Result<Frame, ConversationError> {
-        if interrupt.is_raised() {
+        if cancel.is_cancelled() {
             return Err(ConversationError::Cancelled);
         }
         if let Some(frame) = self.arrived.pop() {
@@ -226,7 +226,7 @@ impl Conversation {
         let frame = tokio::select! {
             biased;
             frame = self.incoming.next_owed(owed) => frame?,
-            () = interrupt.raised() => return Err(ConversationError::Cancelled),
+            () = cancel.cancelled() => return Err(ConversationError::Cancelled),
         };
         self.account(&frame)?;
         Ok(frame)
@@ -293,12 +293,12 @@ impl Conversation {
     async fn answer(
         &mut self,
         request: Request,
-        interrupt: &Interrupt,
+        cancel: &CancellationToken,
         each: &mut (dyn FnMut(Frame) -> Result<(), ConversationError> + Send),
     ) -> Result<Reply, ConversationError> {
         let bytes = encoded(&Frame::Request(request))?;
         let mut reply = None;
-        match self.exchange(bytes, interrupt, each).await {
+        match self.exchange(bytes, cancel, each).await {
             Err(ConversationError::Cancelled) => {
                 // The answer may have been on its way; what was done is not called cancelled.
                 self.abandon(&mut |frame| {
@@ -321,12 +321,12 @@ impl Conversation {
     async fn exchange(
         &mut self,
         request: Bytes,
-        interrupt: &Interrupt,
+        cancel: &CancellationToken,
         each: &mut (dyn FnMut(Frame) -> Result<(), ConversationError> + Send),
     ) -> Result<Reply, ConversationError> {
-        self.send(request, 1, interrupt).await?;
+        self.send(request, 1, cancel).await?;
         loop {
-            match self.receive(interrupt).await? {
+            match self.receive(cancel).await? {
                 Frame::Reply(reply) => return Ok(reply),
                 frame => each(frame)?,
             }

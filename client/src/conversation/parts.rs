@@ -1,8 +1,8 @@
 //! What is left of transfers that were cut, on either side.
 
 use super::{Conversation, ConversationError, encoded, unexpected};
-use crate::interrupt::Interrupt;
 use sshome_wire::{Blocks, Digest, Frame, Part, RemotePath, Request, Status, StreamId};
+use tokio_util::sync::CancellationToken;
 
 /// Digests of blocks that the server may tell: those of 64 TiB.
 pub(crate) const MOST_DIGESTS: usize = 1 << 24;
@@ -11,8 +11,8 @@ impl Conversation {
     /// Lists what is left of uploads that were cut, the oldest first.
     ///
     /// # Errors
-    /// `Cancelled` after an interrupt, or if the conversation is over.
-    pub async fn parts(&mut self, interrupt: &Interrupt) -> Result<Vec<Part>, ConversationError> {
+    /// `Cancelled` after a cancellation, or if the conversation is over.
+    pub async fn parts(&mut self, cancel: &CancellationToken) -> Result<Vec<Part>, ConversationError> {
         let mut all = Vec::new();
         let mut each = |frame| match frame {
             Frame::Parts(parts) => {
@@ -22,7 +22,7 @@ impl Conversation {
             Frame::Progress(_) => Ok(()),
             frame => Err(unexpected(&frame)),
         };
-        self.answer(Request::Parts, interrupt, &mut each).await?;
+        self.answer(Request::Parts, cancel, &mut each).await?;
         Ok(all)
     }
 
@@ -30,12 +30,12 @@ impl Conversation {
     /// nothing of it.
     ///
     /// # Errors
-    /// `Cancelled` after an interrupt, or if the conversation is over.
+    /// `Cancelled` after a cancellation, or if the conversation is over.
     pub(crate) async fn stream_status(
         &mut self,
         path: &RemotePath,
         id: StreamId,
-        interrupt: &Interrupt,
+        cancel: &CancellationToken,
     ) -> Result<Option<Vec<Digest>>, ConversationError> {
         let mut digests = Vec::new();
         let mut each = |frame| match frame {
@@ -47,7 +47,7 @@ impl Conversation {
             frame => Err(unexpected(&frame)),
         };
         let request = Request::StreamStatus { path: path.as_bytes().to_vec(), id };
-        let reply = self.answer(request, interrupt, &mut each).await?;
+        let reply = self.answer(request, cancel, &mut each).await?;
         Ok((reply.status == Status::Resuming).then_some(digests))
     }
 
@@ -60,16 +60,16 @@ impl Conversation {
         &mut self,
         path: &[u8],
         known: &[Digest],
-        interrupt: &Interrupt,
+        cancel: &CancellationToken,
     ) -> Result<(), ConversationError> {
         let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
         let request = Request::Get { path: path.to_vec(), known: count };
-        self.send(encoded(&Frame::Request(request))?, 1, interrupt).await?;
+        self.send(encoded(&Frame::Request(request))?, 1, cancel).await?;
         // A digest takes 32 bytes, and their number a few.
         let most = Blocks::MOST.min(self.max_frame() / 33).max(1);
         for digests in known.chunks(most) {
             let blocks = encoded(&Frame::Blocks(Blocks { digests: digests.to_vec() }))?;
-            self.send(blocks, 0, interrupt).await?;
+            self.send(blocks, 0, cancel).await?;
         }
         Ok(())
     }
@@ -95,6 +95,6 @@ mod tests {
             peer.hear().await;
         });
         let mut talk = talk.await.unwrap();
-        assert_eq!(talk.conversation.parts(&Interrupt::new()).await.unwrap(), [a, b]);
+        assert_eq!(talk.conversation.parts(&CancellationToken::new()).await.unwrap(), [a, b]);
     }
 }

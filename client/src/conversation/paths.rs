@@ -1,8 +1,8 @@
 //! Paths on the server.
 
 use super::{Conversation, ConversationError};
-use crate::interrupt::Interrupt;
 use sshome_wire::{Features, PathError, Payload, RemotePath, Request};
+use tokio_util::sync::CancellationToken;
 
 impl Conversation {
     /// The path that `path` means in the working directory.
@@ -21,13 +21,13 @@ impl Conversation {
     pub(crate) async fn real_path(
         &mut self,
         path: &RemotePath,
-        interrupt: &Interrupt,
+        cancel: &CancellationToken,
     ) -> Result<RemotePath, ConversationError> {
         if !self.hello.features.has(Features::REAL_PATH) {
             return Ok(path.clone());
         }
         let request = Request::RealPath { path: path.as_bytes().to_vec() };
-        match self.request(request, interrupt).await?.payload {
+        match self.request(request, cancel).await?.payload {
             Payload::Path(path) => Ok(RemotePath::root().join(&path)?),
             _ => Err(ConversationError::Protocol("the answer to real-path has no path".to_owned())),
         }

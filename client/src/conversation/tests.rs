@@ -30,10 +30,10 @@ async fn a_cd_that_succeeds_is_kept_and_one_that_fails_is_not() {
     let mut conversation = talk.await.unwrap().conversation;
     assert_eq!(conversation.greeting(), "welcome");
     assert_eq!(conversation.cwd(), &RemotePath::root());
-    let interrupt = Interrupt::new();
-    conversation.request(Request::Cd { path: b"www".to_vec() }, &interrupt).await.unwrap();
+    let cancel = CancellationToken::new();
+    conversation.request(Request::Cd { path: b"www".to_vec() }, &cancel).await.unwrap();
     assert_eq!(conversation.absolute(b"../x").unwrap().as_bytes(), b"/home/www/../x");
-    let error = conversation.request(Request::Cd { path: b"no".to_vec() }, &interrupt).await.unwrap_err();
+    let error = conversation.request(Request::Cd { path: b"no".to_vec() }, &cancel).await.unwrap_err();
     assert_eq!(error.to_string(), "no such directory: because (403)");
     assert_eq!(conversation.cwd().as_bytes(), b"/home/www");
 }
@@ -52,18 +52,18 @@ async fn a_listing_comes_in_pieces() {
     let mut talk = talk.await.unwrap();
     let mut seen = Vec::new();
     let mut each = |entries: Entries| seen.push(entries.directory);
-    let own = talk.conversation.list(b"/", true, &Interrupt::new(), &mut each).await.unwrap();
+    let own = talk.conversation.list(b"/", true, &CancellationToken::new(), &mut each).await.unwrap();
     assert_eq!(own.kind, FileKind::Directory);
     assert_eq!(seen, [b"".to_vec(), b"d".to_vec()]);
 }
 
 #[tokio::test]
-async fn an_interrupt_cancels_and_the_conversation_goes_on() {
-    let interrupt = Interrupt::new();
-    let (raising, later) = (interrupt.clone(), interrupt.clone());
+async fn a_cancellation_stops_the_request_and_the_conversation_goes_on() {
+    let cancel = CancellationToken::new();
+    let raising = cancel.clone();
     let talk = connect(hello(4096), |mut peer| async move {
         peer.hear_request().await;
-        raising.raise();
+        raising.cancel();
         assert_eq!(peer.hear().await, Some(Frame::Cancel));
         // Frames of the request may still be on their way.
         peer.say(Frame::Progress(Progress { done: 1, total: 2 })).await;
@@ -75,26 +75,25 @@ async fn an_interrupt_cancels_and_the_conversation_goes_on() {
     });
     let mut talk = talk.await.unwrap();
     let hash = Request::Hash { path: b"big".to_vec(), verify: false };
-    let error = talk.conversation.request(hash, &interrupt).await.unwrap_err();
+    let error = talk.conversation.request(hash, &cancel).await.unwrap_err();
     assert!(matches!(error, ConversationError::Cancelled), "{error}");
-    later.clear();
-    talk.conversation.request(Request::Pwd, &interrupt).await.unwrap();
+    talk.conversation.request(Request::Pwd, &CancellationToken::new()).await.unwrap();
 }
 
 #[tokio::test]
 async fn what_was_done_before_the_cancel_arrived_is_not_called_cancelled() {
-    let interrupt = Interrupt::new();
-    let raising = interrupt.clone();
+    let cancel = CancellationToken::new();
+    let raising = cancel.clone();
     let talk = connect(hello(4096), |mut peer| async move {
         peer.hear_request().await;
-        raising.raise();
+        raising.cancel();
         assert_eq!(peer.hear().await, Some(Frame::Cancel));
         peer.say(pwd_is(b"/new")).await;
         peer.reply(Status::Done).await;
         peer.hear().await;
     });
     let mut talk = talk.await.unwrap();
-    talk.conversation.request(Request::Cd { path: b"new".to_vec() }, &interrupt).await.unwrap();
+    talk.conversation.request(Request::Cd { path: b"new".to_vec() }, &cancel).await.unwrap();
     assert_eq!(talk.conversation.cwd().as_bytes(), b"/new");
 }
 
@@ -118,7 +117,7 @@ async fn many_questions_are_asked_ahead_of_a_server_that_holds_few() {
     let requests = vec![Request::Df; 26].into_iter();
     let mut heard = Vec::new();
     let mut each = |index: usize, reply: Reply| heard.push((index, reply.status));
-    talk.conversation.ask_all(requests, &Interrupt::new(), &mut each).await.unwrap();
+    talk.conversation.ask_all(requests, &CancellationToken::new(), &mut each).await.unwrap();
     assert!(heard.iter().map(|(index, _)| *index).eq(0..26));
     assert_eq!(heard.last().unwrap().1, Status::NoSuchFile);
 }
@@ -139,7 +138,7 @@ async fn replies_are_heard_while_much_is_sent() {
         peer.hear().await;
     });
     let mut talk = talk.await.unwrap();
-    let interrupt = Interrupt::new();
+    let cancel = CancellationToken::new();
     let put = sshome_wire::Put {
         path: b"x".to_vec(),
         size: None,
@@ -153,12 +152,11 @@ async fn replies_are_heard_while_much_is_sent() {
     let frames = [Frame::Request(Request::Put(put)), Frame::Data(vec![7; 200 << 10].into()), Frame::End(end)];
     let (bytes, _) = batch(frames.into_iter()).unwrap();
     for _ in 0..ROUNDS {
-        talk.conversation.send(bytes.clone(), 1, &interrupt).await.unwrap();
+        talk.conversation.send(bytes.clone(), 1, &cancel).await.unwrap();
     }
     let mut replies = 0;
     while replies < ROUNDS {
-        replies +=
-            usize::from(matches!(talk.conversation.receive(&interrupt).await.unwrap(), Frame::Reply(_)));
+        replies += usize::from(matches!(talk.conversation.receive(&cancel).await.unwrap(), Frame::Reply(_)));
     }
     assert_eq!(talk.conversation.outstanding(), 0);
 }
@@ -183,7 +181,7 @@ async fn what_nobody_asked_for_ends_the_conversation() {
         peer.hear().await;
     });
     let mut talk = talk.await.unwrap();
-    let error = talk.conversation.request(Request::Pwd, &Interrupt::new()).await.unwrap_err();
+    let error = talk.conversation.request(Request::Pwd, &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(error, ConversationError::Protocol(_)), "{error}");
 }
 
@@ -194,6 +192,6 @@ async fn a_server_that_goes_is_a_loss() {
     });
     let mut talk = talk.await.unwrap();
     // The script's end closes its half.
-    let error = talk.conversation.request(Request::Pwd, &Interrupt::new()).await.unwrap_err();
+    let error = talk.conversation.request(Request::Pwd, &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(error, ConversationError::Lost(_)), "{error}");
 }

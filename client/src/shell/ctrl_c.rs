@@ -1,12 +1,12 @@
 //! Ctrl-C, as a signal.
 
-use crate::interrupt::Interrupt;
 use crate::messages::{end_line, tell};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How long a cancelled command may take before that is explained.
 const EXPLAIN_AFTER: Duration = Duration::from_secs(1);
@@ -42,14 +42,14 @@ impl Pressed {
 
     /// Returns when Ctrl-C comes while what is under way is being cancelled already; the first one cancels.
     /// Where `others` work it is theirs. With `is_shown` the terminal has shown the key on a line that nobody ends.
-    pub(super) async fn twice(mut self, interrupt: &Interrupt, others: bool, is_shown: bool) {
+    pub(super) async fn twice(mut self, cancel: &CancellationToken, others: bool, is_shown: bool) {
         if others {
             loop {
                 self.next().await;
             }
         }
         self.next().await;
-        interrupt.raise();
+        cancel.cancel();
         if is_shown {
             end_line();
         }

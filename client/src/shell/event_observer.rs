@@ -30,7 +30,7 @@ struct State {
 impl Output {
     /// Somebody who tells of a transfer; none where no program listens.
     pub(super) fn observer(&self, direction: Direction) -> Option<Arc<dyn Observer>> {
-        self.events.then(|| Arc::new(Watch::new(self.clone(), direction)) as Arc<dyn Observer>)
+        self.is_for_programs().then(|| Arc::new(Watch::new(self.clone(), direction)) as Arc<dyn Observer>)
     }
 }
 

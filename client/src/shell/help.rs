@@ -13,7 +13,7 @@ const SECOND_COLUMN: usize = 30;
 
 /// The help for all commands, in lines of so many columns.
 #[must_use]
-pub fn overview(width: usize) -> String {
+pub(super) fn overview(width: usize) -> String {
     let mut out = String::new();
     for command in COMMANDS {
         row(&mut out, &command.synopsis(), command.summary, 0, width);
@@ -26,7 +26,7 @@ pub fn overview(width: usize) -> String {
 
 /// The help for one command, in lines of so many columns.
 #[must_use]
-pub fn help(command: &Command, width: usize) -> String {
+pub(super) fn help(command: &Command, width: usize) -> String {
     let mut out = String::new();
     paragraph(&mut out, &command.synopsis(), 0, width);
     paragraph(&mut out, command.summary, 4, width);

@@ -13,13 +13,13 @@ use super::parse::parse_command;
 use super::words::{self, Word};
 use super::{help, listing, tilde};
 use crate::conversation::{Conversation, ConversationError};
-use crate::interrupt::Interrupt;
 use crate::ssh::Connection;
 use crate::transfer::Jobs;
 use sshome_wire::{Entries, Entry, FileKind, PROTOCOL_VERSION, Reply, Request};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
 
 /// Whether to go on after a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Shell {
     pub(super) conversation: Conversation,
     /// What makes another conversation when this one is lost.
     pub(super) connection: Option<Connection>,
-    pub(super) interrupt: Interrupt,
+    pub(super) cancel: CancellationToken,
     /// The working directory on this side, absolute.
     pub(super) local: PathBuf,
     pub(super) out: Output,
@@ -68,7 +68,7 @@ impl Shell {
         Ok(Shell {
             conversation,
             connection: None,
-            interrupt: Interrupt::new(),
+            cancel: CancellationToken::new(),
             local,
             progress: !out.is_quiet() && !out.is_for_programs(),
             out,
@@ -136,9 +136,9 @@ impl Shell {
     /// # Errors
     /// If the command fails or is cancelled.
     pub async fn run(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
-        self.interrupt.clear();
+        self.cancel = CancellationToken::new();
         self.out.event(&started(invocation))?;
-        let interrupt = self.interrupt.clone();
+        let cancel = self.cancel.clone();
         // A command of the other shell gets the signal itself, and this one waits for its end.
         let others = invocation.command.verb == Verb::Shell;
         let pressed = self.pressed.take().unwrap_or_else(Pressed::new);
@@ -147,7 +147,7 @@ impl Shell {
         tokio::select! {
             biased;
             result = self.execute(invocation) => result,
-            () = pressed.twice(&interrupt, others, is_shown) => Err(ShellError::Abandoned),
+            () = pressed.twice(&cancel, others, is_shown) => Err(ShellError::Abandoned),
         }
     }
 
@@ -203,7 +203,7 @@ impl Shell {
     }
 
     pub(super) async fn request(&mut self, request: Request) -> Result<Reply, ShellError> {
-        Ok(self.conversation.request(request, &self.interrupt).await?)
+        Ok(self.conversation.request(request, &self.cancel).await?)
     }
 
     /// Asks for many things, each answered by a reply. A refusal is told and does not stop the others.
@@ -224,7 +224,7 @@ impl Shell {
                 stopped = failures.pass(result);
             }
         };
-        self.conversation.ask_all(requests.into_iter(), &self.interrupt, &mut judge).await?;
+        self.conversation.ask_all(requests.into_iter(), &self.cancel, &mut judge).await?;
         stopped?;
         failures.verdict()
     }
@@ -244,7 +244,7 @@ impl Shell {
             named.push(if self.arguments { self.argument_word(word).await? } else { word.clone() });
         }
         let seen = HashMap::new();
-        let tree = RemoteTree { conversation: &mut self.conversation, interrupt: &self.interrupt, seen };
+        let tree = RemoteTree { conversation: &mut self.conversation, cancel: &self.cancel, seen };
         let mut tree = Cached::new(tree);
         let paths = paths(&mut tree, &named).await?;
         let mut seen = tree.into_inner().seen;
@@ -290,7 +290,7 @@ impl Shell {
 /// The server's directories.
 pub(super) struct RemoteTree<'a> {
     pub(super) conversation: &'a mut Conversation,
-    pub(super) interrupt: &'a Interrupt,
+    pub(super) cancel: &'a CancellationToken,
     /// What was seen, by path.
     pub(super) seen: HashMap<Vec<u8>, Entry>,
 }
@@ -302,7 +302,7 @@ impl Tree for RemoteTree<'_> {
         let path = if directory.is_empty() { b"." } else { directory };
         let mut found = Vec::new();
         let mut each = |entries: Entries| found.extend(entries.entries);
-        match self.conversation.list(path, false, self.interrupt, &mut each).await {
+        match self.conversation.list(path, false, self.cancel, &mut each).await {
             Ok(entry) if entry.kind == FileKind::Directory => {}
             // What is no directory, or may not be read, has nothing that could match.
             Ok(_) | Err(ConversationError::Refused(_)) => return Ok(Vec::new()),

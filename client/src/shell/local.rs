@@ -4,7 +4,7 @@ use super::event::{Event, Name, Side};
 use super::failures::Failures;
 use super::invocation::Invocation;
 use super::ls::Page;
-use super::tilde::home_directory;
+use super::tilde::{self, home_directory};
 use super::words::Word;
 use super::{Shell, ShellError};
 use crate::names;
@@ -29,7 +29,7 @@ impl Shell {
 
     pub(super) fn lcd(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let target = match invocation.operands.first() {
-            Some(word) => self.local_path(&at_home(word)?.bytes())?,
+            Some(word) => self.local_path(&tilde::expand(word)?.bytes())?,
             None => home_directory()?,
         };
         let failed = |error| failed(&target, &error);
@@ -43,7 +43,7 @@ impl Shell {
     pub(super) fn lmkdir(&self, invocation: &Invocation) -> Result<(), ShellError> {
         let mut failures = Failures::new(&self.out);
         for word in &invocation.operands {
-            let path = self.local_path(&at_home(word)?.bytes())?;
+            let path = self.local_path(&tilde::expand(word)?.bytes())?;
             let parents = invocation.has('p');
             let made = if parents { std::fs::create_dir_all(&path) } else { std::fs::create_dir(&path) };
             failures.pass(made.map_err(|error| failed(&path, &error)))?;

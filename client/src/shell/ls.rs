@@ -48,13 +48,13 @@ impl Shell {
     async fn read(&mut self, path: &[u8]) -> Result<(Entry, Vec<Entry>), ShellError> {
         let mut entries = Vec::new();
         let mut each = |more: Entries| entries.extend(more.entries);
-        let entry = self.conversation.list(path, false, &self.interrupt, &mut each).await?;
+        let entry = self.conversation.list(path, false, &self.cancel, &mut each).await?;
         Ok((entry, entries))
     }
 
     /// Shows a directory and all below it as the server sends them, one at a time in memory.
     async fn descend(&mut self, path: &[u8], page: &mut Page) -> Result<(), ShellError> {
-        let interrupt = self.interrupt.clone();
+        let cancel = self.cancel.clone();
         let mut current: Option<Entries> = None;
         let mut written = Ok(());
         let mut each = |more: Entries| match &mut current {
@@ -66,12 +66,12 @@ impl Shell {
                     written = page.below_path(path, whole);
                     if written.is_err() {
                         // Nobody reads any more: the server need not go on.
-                        interrupt.raise();
+                        cancel.cancel();
                     }
                 }
             }
         };
-        let listed = self.conversation.list(path, true, &self.interrupt, &mut each).await;
+        let listed = self.conversation.list(path, true, &self.cancel, &mut each).await;
         written?;
         match (current, &listed) {
             (Some(own), Ok(entry)) if entry.kind != FileKind::Directory => {

@@ -38,7 +38,7 @@ impl Shell {
         let Some(connection) = &mut self.connection else { return Ok(()) };
         let connected = tokio::select! {
             biased;
-            () = self.interrupt.raised() => return Err(ConversationError::Cancelled.into()),
+            () = self.cancel.cancelled() => return Err(ConversationError::Cancelled.into()),
             connected = connection.reconnect() => connected,
         };
         let mut conversation = match connected {
@@ -54,7 +54,7 @@ impl Shell {
             }
         };
         let path = self.conversation.cwd().as_bytes().to_vec();
-        match conversation.request(Request::Cd { path: path.clone() }, &self.interrupt).await {
+        match conversation.request(Request::Cd { path: path.clone() }, &self.cancel).await {
             Ok(_) => tell(format_args!("connected again, in {}", Escaped(&path))),
             Err(ConversationError::Refused(_)) => {
                 tell(format_args!("connected again; {} is gone, the directory is now /", Escaped(&path)));

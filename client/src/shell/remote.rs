@@ -222,7 +222,7 @@ impl Shell {
             bar.set_position(progress.done);
             watch.reach(progress.done, progress.total);
         };
-        let reply = self.conversation.request_with_progress(request, &self.interrupt, &mut step).await;
+        let reply = self.conversation.request_with_progress(request, &self.cancel, &mut step).await;
         bar.finish_and_clear();
         Ok(reply?)
     }

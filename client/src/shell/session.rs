@@ -13,6 +13,7 @@ use sshome_wire::display::Escaped;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
 
 /// Talks with a person at the terminal until they leave. `who` is what the prompt begins with, safe to
 /// show.
@@ -100,8 +101,8 @@ async fn complete(
     (question, answer): (Question, Sender<Answer>),
     pressed: &mut Pressed,
 ) -> Result<Option<Option<String>>, ShellError> {
-    let interrupt = shell.interrupt.clone();
-    interrupt.clear();
+    shell.cancel = CancellationToken::new();
+    let cancel = shell.cancel.clone();
     let mut names = pin!(names(shell, &question));
     tokio::select! {
         biased;
@@ -114,7 +115,7 @@ async fn complete(
         // The names are not wanted any more, or the terminal is gone, which the next event says as well.
         _ = prompt.event() => {}
     }
-    interrupt.raise();
+    cancel.cancel();
     let mut answered = false;
     let line = loop {
         let event = tokio::select! {
@@ -153,8 +154,8 @@ async fn names(shell: &mut Shell, question: &Question) -> Result<Vec<Name>, Shel
     let Question::Names { operand, directory, .. } = question else { return Ok(Vec::new()) };
     match operand {
         Operand::Remote | Operand::RemoteDirectory => {
-            let (conversation, interrupt) = (&mut shell.conversation, &shell.interrupt);
-            let mut tree = RemoteTree { conversation, interrupt, seen: HashMap::new() };
+            let (conversation, cancel) = (&mut shell.conversation, &shell.cancel);
+            let mut tree = RemoteTree { conversation, cancel, seen: HashMap::new() };
             Ok(tree.names(&directory.bytes()).await?)
         }
         Operand::Local | Operand::LocalDirectory => {

@@ -13,9 +13,7 @@ use crate::messages::tell;
 use crate::names;
 use crate::ssh::Connection;
 use crate::transfer::{self, Context, Failure, Options, Progress, Summary};
-use sshome_wire::Status;
 use sshome_wire::display::Size;
-use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -72,7 +70,7 @@ impl Shell {
     pub(super) fn context<'a>(&'a mut self, progress: &'a Progress) -> Context<'a> {
         Context {
             conversation: &mut self.conversation,
-            interrupt: &self.interrupt,
+            cancel: &self.cancel,
             progress,
             reconnect: self.connection.as_mut().map(|connection| connection as _),
         }

@@ -1,8 +1,8 @@
 //! `df`: what there is room for, and what is left of uploads that were cut.
 
+use super::error::unexpected_reply;
 use super::event::Event;
 use super::invocation::Invocation;
-use super::remote::nonsense;
 use super::words::Word;
 use super::{Shell, ShellError};
 use jiff::Timestamp;
@@ -17,10 +17,10 @@ impl Shell {
             Payload::CreditedUsage(usage) => self.show_usage(&usage, human)?,
             // A server from before credit was told of: what it calls reserved is what counts.
             Payload::Usage(usage) => self.show_usage(&CreditedUsage { usage, credited: 0 }, human)?,
-            _ => return Err(nonsense("df")),
+            _ => return Err(unexpected_reply("df")),
         }
         if invocation.has('v') {
-            let parts = self.conversation.parts(&self.interrupt).await?;
+            let parts = self.conversation.parts(&self.cancel).await?;
             let text = || cut(&parts, human, Timestamp::now());
             self.out.show_all(parts.iter().map(Event::part), text)?;
         }

@@ -3,14 +3,14 @@
 use super::progress::Progress;
 use super::reconnect::Reconnect;
 use crate::conversation::{Conversation, ConversationError};
-use crate::interrupt::Interrupt;
+use tokio_util::sync::CancellationToken;
 
 /// What a transfer works with.
 pub struct Context<'a> {
     /// The conversation, idle.
     pub conversation: &'a mut Conversation,
     /// Stops the transfer when it is raised; the conversation stays.
-    pub interrupt: &'a Interrupt,
+    pub cancel: &'a CancellationToken,
     /// Shows how far it has come.
     pub progress: &'a Progress,
     /// How to go on after a lost connection; none where that ends the transfer.
@@ -18,10 +18,10 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// The same, which another interrupt stops as well.
-    pub(super) fn until<'b>(&'b mut self, interrupt: &'b Interrupt) -> Context<'b> {
+    /// The same context with another cancellation token.
+    pub(super) fn until<'b>(&'b mut self, cancel: &'b CancellationToken) -> Context<'b> {
         let reconnect = self.reconnect.as_mut().map(|reconnect| &mut **reconnect as &mut dyn Reconnect);
-        Context { conversation: self.conversation, interrupt, progress: self.progress, reconnect }
+        Context { conversation: self.conversation, cancel, progress: self.progress, reconnect }
     }
 
     /// Ends a transfer: its lines go, and its work is ended.

@@ -127,7 +127,7 @@ impl Default for Options {
 /// What is at a path on the server, links followed; none where nothing is.
 async fn remote_entry(ctx: &mut Context<'_>, path: &RemotePath) -> Result<Option<Entry>, ConversationError> {
     let request = Request::Stat { path: path.as_bytes().to_vec(), follow: true };
-    match ctx.conversation.request(request, ctx.interrupt).await {
+    match ctx.conversation.request(request, ctx.cancel).await {
         Ok(reply) => match reply.payload {
             Payload::Stat(entry) => Ok(Some(entry)),
             _ => Err(ConversationError::Protocol("the answer to stat has no entry".into())),

@@ -12,10 +12,10 @@ use super::progress::Progress;
 use super::reconnect::{Reconnect, ReconnectError};
 use super::retries::Retries;
 use crate::conversation::ConversationError;
-use crate::interrupt::Interrupt;
 use std::sync::Arc;
 use std::thread;
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 /// What the connections of a transfer do together.
 pub(super) trait Work: Send + Sync + 'static {
@@ -54,11 +54,11 @@ pub(super) async fn carry<W: Work>(
     let crew = Crew {
         work: Arc::clone(work),
         at_work: Arc::new(watch::Sender::new(0)),
-        halt: ctx.interrupt.below(),
-        over: Interrupt::new(),
+        halt: ctx.cancel.child_token(),
+        over: CancellationToken::new(),
     };
     // Whoever stops waiting for this stops all connections.
-    let _halt = Raise(crew.halt.clone());
+    let _halt = crew.halt.clone().drop_guard();
     let way = ctx.reconnect.as_deref().map(Reconnect::beside).filter(|_| jobs != Jobs::ONE);
     let progress = ctx.progress.clone();
     let mut ctx = ctx.until(&crew.halt);
@@ -67,8 +67,8 @@ pub(super) async fn carry<W: Work>(
         match &led {
             // The others may still be able to go on.
             Err(ConversationError::Lost(_)) => {}
-            Err(_) => crew.halt.raise(),
-            Ok(()) => crew.over.raise(),
+            Err(_) => crew.halt.cancel(),
+            Ok(()) => crew.over.cancel(),
         }
         led
     };
@@ -86,9 +86,9 @@ struct Crew<W> {
     /// How many connections have a share of the work.
     at_work: Arc<watch::Sender<usize>>,
     /// Stops all of them.
-    halt: Interrupt,
+    halt: CancellationToken,
     /// There is nothing to do any more, nor will there be.
-    over: Interrupt,
+    over: CancellationToken,
 }
 
 impl<W> Clone for Crew<W> {
@@ -146,8 +146,8 @@ impl<W: Work> Crew<W> {
         let measuring = Arc::clone(&self.work);
         let load = tokio::select! {
             load = blocking(move || measuring.load()) => load?,
-            () = self.over.raised() => return Ok(()),
-            () = self.halt.raised() => return Ok(()),
+            () = self.over.cancelled() => return Ok(()),
+            () = self.halt.cancelled() => return Ok(()),
         };
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let mut ends = Vec::new();
@@ -193,7 +193,7 @@ impl<W: Work> Crew<W> {
         let done = runtime.block_on(async {
             tokio::select! {
                 done = self.live(way, progress, opened) => done,
-                () = self.over.raised() => Ok(()),
+                () = self.over.cancelled() => Ok(()),
             }
         });
         progress.leave();
@@ -208,7 +208,7 @@ impl<W: Work> Crew<W> {
     ) -> Result<(), ConversationError> {
         let connected = tokio::select! {
             connected = way.reconnect() => connected,
-            () = self.halt.raised() => return Ok(()),
+            () = self.halt.cancelled() => return Ok(()),
         };
         // Whoever listens is there until the end of the transfer.
         let mut conversation = match connected {
@@ -222,8 +222,8 @@ impl<W: Work> Crew<W> {
             }
         };
         let done = {
-            let (conversation, interrupt) = (&mut conversation, &self.halt);
-            let mut ctx = Context { conversation, interrupt, progress, reconnect: Some(way.as_mut()) };
+            let (conversation, cancel) = (&mut conversation, &self.halt);
+            let mut ctx = Context { conversation, cancel, progress, reconnect: Some(way.as_mut()) };
             let done = self.work(&mut ctx, &mut Retries::default()).await;
             ctx.settle(done).await
         };
@@ -234,10 +234,10 @@ impl<W: Work> Crew<W> {
                 progress.detail(&format!("sshome: a further connection is lost: {why}"));
                 Ok(())
             }
-            // Whoever raised the interrupt says why.
+            // Whoever cancelled says why.
             Err(ConversationError::Cancelled) => Ok(()),
             Err(error) => {
-                self.halt.raise();
+                self.halt.cancel();
                 Err(error)
             }
             Ok(()) => Ok(()),
@@ -258,14 +258,5 @@ impl AtWork<'_> {
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count = count.saturating_sub(1));
-    }
-}
-
-/// Raises an interrupt when it goes.
-struct Raise(Interrupt);
-
-impl Drop for Raise {
-    fn drop(&mut self) {
-        self.0.raise();
     }
 }

@@ -66,7 +66,7 @@ impl Retries {
     /// each time may lose its connection as often as it will.
     ///
     /// # Errors
-    /// `Cancelled` if the interrupt is raised meanwhile; else that the connection is lost, and why
+    /// `Cancelled` if the token is cancelled meanwhile; else that the connection is lost, and why
     /// there is no other.
     pub(super) async fn recover(
         &mut self,
@@ -97,7 +97,7 @@ impl Retries {
             };
             let tried = tokio::select! {
                 biased;
-                () = ctx.interrupt.raised() => Err(ConversationError::Cancelled),
+                () = ctx.cancel.cancelled() => Err(ConversationError::Cancelled),
                 tried = trying => Ok(tried),
             };
             ctx.progress.end_retry();
@@ -121,7 +121,7 @@ impl Retries {
         mut conversation: Conversation,
     ) -> Result<(), ConversationError> {
         let path = ctx.conversation.cwd().as_bytes().to_vec();
-        let cd = conversation.request(Request::Cd { path: path.clone() }, ctx.interrupt).await;
+        let cd = conversation.request(Request::Cd { path: path.clone() }, ctx.cancel).await;
         match cd {
             Ok(_) => {}
             // The transfer itself has absolute paths.

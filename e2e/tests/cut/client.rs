@@ -5,7 +5,6 @@
 use clap::Parser;
 use sshome::cli::Cli;
 use sshome::conversation::{Conversation, ConversationError};
-use sshome::interrupt::Interrupt;
 use sshome::ssh::{self, Connection, Environment, LoginError, Settings};
 use sshome::transfer::{
     self, Closing, Context, Done, Expected, Jobs, Linked, Observer, Options, Progress, Reconnect,
@@ -19,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 pub const PLAIN: Options = Options {
     recursive: false,
@@ -33,7 +33,7 @@ pub const RECURSIVE: Options = Options { recursive: true, ..PLAIN };
 /// A client that is logged in, with a folder of its own.
 pub struct Client {
     pub conversation: Conversation,
-    pub interrupt: Interrupt,
+    pub cancel: CancellationToken,
     pub retries: u32,
     pub pause: Duration,
     heard: Arc<Heard>,
@@ -172,8 +172,8 @@ impl Client {
         let settings = Settings::resolve(&cli, &Environment::default()).unwrap();
         let (connection, conversation) = ssh::connect(&settings).await?;
         let pause = Duration::from_millis(200);
-        let (interrupt, heard) = (Interrupt::new(), Arc::default());
-        Ok(Client { conversation, connection, interrupt, retries: 5, pause, heard, folder })
+        let (cancel, heard) = (CancellationToken::new(), Arc::default());
+        Ok(Client { conversation, connection, cancel, retries: 5, pause, heard, folder })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -226,7 +226,7 @@ impl Client {
         let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
         let ctx = Context {
             conversation: &mut self.conversation,
-            interrupt: &self.interrupt,
+            cancel: &self.cancel,
             progress: &progress,
             reconnect: Some(&mut way),
         };
@@ -245,7 +245,7 @@ impl Client {
         let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
         let ctx = Context {
             conversation: &mut self.conversation,
-            interrupt: &self.interrupt,
+            cancel: &self.cancel,
             progress: &progress,
             reconnect: Some(&mut way),
         };
@@ -262,7 +262,7 @@ impl Client {
         let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
         let ctx = Context {
             conversation: &mut self.conversation,
-            interrupt: &self.interrupt,
+            cancel: &self.cancel,
             progress: &progress,
             reconnect: Some(&mut way),
         };
@@ -277,7 +277,7 @@ impl Client {
         let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
         let ctx = Context {
             conversation: &mut self.conversation,
-            interrupt: &self.interrupt,
+            cancel: &self.cancel,
             progress: &progress,
             reconnect: Some(&mut way),
         };

@@ -16,6 +16,7 @@ use sshome_e2e::{Host, HostBuilder};
 use sshome_wire::BLOCK;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 const MIB: usize = 1 << 20;
 const BIG: usize = 24 * MIB + 12_345;
@@ -154,11 +155,11 @@ async fn an_interrupted_get_leaves_its_part_if_that_is_worth_it() {
     for (size, left) in [(BIG, 1), (3 * MIB, 0)] {
         std::fs::write(host.home("ann").join("f"), noise(size, 6)).unwrap();
         let mut client = Client::login(&host, host.address().port()).await;
-        let (interrupt, part) = (client.interrupt.clone(), client.path(".f.sshome-part"));
+        let (cancel, part) = (client.cancel.clone(), client.path(".f.sshome-part"));
         let raising = async {
             let enough = (BLOCK + 1).min(size as u64 / 3);
             until(async || std::fs::metadata(&part).is_ok_and(|seen| seen.len() > enough)).await;
-            interrupt.raise();
+            cancel.cancel();
             std::future::pending::<()>().await;
         };
         let got = tokio::select! {
@@ -171,7 +172,7 @@ async fn an_interrupted_get_leaves_its_part_if_that_is_worth_it() {
         }
         assert!(matches!(got, Err(ConversationError::Cancelled)), "{got:?}");
         assert_eq!(client.names().len(), left);
-        client.interrupt.clear();
+        client.cancel = CancellationToken::new();
         let summary = client.get(&["/f"], "", PLAIN).await.unwrap();
         assert_eq!((summary.files, summary.resumed.len()), (1, left), "{summary:?}");
         assert_eq!(client.names(), ["f"]);
@@ -222,10 +223,10 @@ async fn a_pause_can_be_interrupted() {
     let mut client = Client::login(&host, proxy.port()).await;
     (client.retries, client.pause) = (u32::MAX, Duration::from_millis(1));
     client.write("big", &noise(BIG, 9));
-    let (interrupt, seen) = (client.interrupt.clone(), &proxy);
+    let (cancel, seen) = (client.cancel.clone(), &proxy);
     let raising = async {
         until(async || seen.connections() > 4).await;
-        interrupt.raise();
+        cancel.cancel();
     };
     let (put, ()) = tokio::join!(client.put(&["big"], "/", PLAIN), raising);
     let error = put.unwrap_err();

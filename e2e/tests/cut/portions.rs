@@ -12,6 +12,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// In the tree that is planted there are some hundred files.
 const SMALL: Options = Options { portion: 25, preserve: true, ..RECURSIVE };
@@ -129,15 +130,15 @@ async fn an_interrupt_between_portions_keeps_what_is_whole() {
     let mut client = Client::login(&host, host.address().port()).await;
     put_before(&client);
     // It comes with the first portion.
-    let (interrupt, first) = (client.interrupt.clone(), client.path("back/t/empty"));
+    let (cancel, first) = (client.cancel.clone(), client.path("back/t/empty"));
     let raising = async {
         until(async || first.exists()).await;
-        interrupt.raise();
+        cancel.cancel();
     };
     let (got, ()) = tokio::join!(client.get(&["/t"], "back", SMALL), raising);
     let error = got.unwrap_err();
     assert!(matches!(error, ConversationError::Cancelled), "{error}");
-    client.interrupt.clear();
+    client.cancel = CancellationToken::new();
     LOCKED.iter().for_each(|folder| drop(set_mode(client.path("back/t").join(folder), 0o700)));
     // The same command again does the rest.
     let summary = client.get(&["/t"], "back", Options { force: true, ..SMALL }).await.unwrap();

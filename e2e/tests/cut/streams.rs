@@ -219,7 +219,7 @@ async fn a_file_that_changes_between_two_connections_is_no_success() {
 async fn an_interrupted_stream_leaves_nothing() {
     let host = host().await;
     let mut client = Client::login(&host, host.address().port()).await;
-    let interrupt = client.interrupt.clone();
+    let cancel = client.cancel.clone();
     let (feed, source) = fed();
     feed.send(noise(10 * MIB, 29)).unwrap();
     let staging = host.home("ann").join(".sshome-staging");
@@ -229,7 +229,7 @@ async fn an_interrupted_stream_leaves_nothing() {
     };
     let raising = async {
         until(async || arrived()).await;
-        interrupt.raise();
+        cancel.cancel();
     };
     let (put, ()) = tokio::join!(client.put_stream(source, "/f"), raising);
     assert!(matches!(put, Err(ConversationError::Cancelled)), "{put:?}");

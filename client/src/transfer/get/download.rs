@@ -86,8 +86,8 @@ pub(super) async fn find_parts(
     if files.is_empty() {
         return Ok(HashMap::new());
     }
-    let (plan, interrupt, progress) = (Arc::clone(plan), ctx.interrupt.clone(), ctx.progress.clone());
-    blocking(move || local_part::find(&plan, files.into_iter(), &interrupt, &progress)).await
+    let (plan, cancel, progress) = (Arc::clone(plan), ctx.cancel.clone(), ctx.progress.clone());
+    blocking(move || local_part::find(&plan, files.into_iter(), &cancel, &progress)).await
 }
 
 impl Work for Download {

@@ -129,7 +129,7 @@ impl Fetching<'_> {
                     if self.batch.is_wanted() {
                         self.batch.hand_over(ctx).await?;
                     }
-                    ctx.conversation.receive(ctx.interrupt).await?
+                    ctx.conversation.receive(ctx.cancel).await?
                 }
             };
             self.take(ctx, frame)?;
@@ -164,14 +164,14 @@ impl Fetching<'_> {
             if let Some(known) = self.download.known(number) {
                 self.known.insert(number, known);
                 let (bytes, count) = batch(requests.drain(..))?;
-                ctx.conversation.send(bytes, count, ctx.interrupt).await?;
+                ctx.conversation.send(bytes, count, ctx.cancel).await?;
                 self.ask_rest(ctx, number, path).await?;
             } else {
                 requests.push(Frame::Request(Request::Get { path, known: 0 }));
             }
         }
         let (bytes, count) = batch(requests.into_iter())?;
-        ctx.conversation.send(bytes, count, ctx.interrupt).await
+        ctx.conversation.send(bytes, count, ctx.cancel).await
     }
 
     /// Asks for what comes after the blocks that are here.
@@ -182,7 +182,7 @@ impl Fetching<'_> {
         path: Vec<u8>,
     ) -> Result<(), ConversationError> {
         let Some(Known { digests, .. }) = self.known.get(&number) else { return Ok(()) };
-        ctx.conversation.send_get(&path, digests, ctx.interrupt).await
+        ctx.conversation.send_get(&path, digests, ctx.cancel).await
     }
 
     fn take(&mut self, ctx: &mut Context<'_>, frame: Frame) -> Result<(), ConversationError> {
@@ -297,7 +297,7 @@ impl Batch {
             sent = self.queue.send(events) => {
                 sent.map_err(|_| ConversationError::Local("the thread that writes files has ended".into()))
             }
-            () = ctx.interrupt.raised() => Err(ConversationError::Cancelled),
+            () = ctx.cancel.cancelled() => Err(ConversationError::Cancelled),
         }
     }
 }

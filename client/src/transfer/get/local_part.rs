@@ -2,13 +2,13 @@
 
 use super::plan::Plan;
 use super::store::Store;
-use crate::interrupt::Interrupt;
 use crate::transfer::{Progress, names};
 use sshome_wire::{BLOCK, BlockHasher, Digest};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// How many parts are looked for at once: each is held open until its file comes.
 const MOST: usize = 256;
@@ -37,17 +37,17 @@ pub(super) fn may_have(plan: &Plan, file: usize) -> bool {
 }
 
 /// The parts of these files of the plan that can be gone on with, by the files' numbers. Stops early
-/// if it is interrupted.
+/// if it is cancelled.
 pub(super) fn find(
     plan: &Arc<Plan>,
     files: impl Iterator<Item = usize>,
-    interrupt: &Interrupt,
+    cancel: &CancellationToken,
     progress: &Progress,
 ) -> HashMap<usize, Known> {
     let mut store = Store::new(Arc::clone(plan));
     let mut found = HashMap::new();
     for number in files {
-        if found.len() >= MOST || interrupt.is_raised() {
+        if found.len() >= MOST || cancel.is_cancelled() {
             break;
         }
         let Some(file) = plan.files.get(number) else { continue };
@@ -56,7 +56,7 @@ pub(super) fn find(
             .find_map(|part| directory.reopen(&part).ok().flatten().map(|handle| (part, handle)));
         if let Some((part, mut handle)) = opened {
             let name = file.local_name();
-            if let Some(digests) = digests(&mut handle, interrupt, |done, total| {
+            if let Some(digests) = digests(&mut handle, cancel, |done, total| {
                 progress.check(name, done, total);
             }) {
                 found.insert(number, Known { part, handle, digests });
@@ -68,14 +68,18 @@ pub(super) fn find(
 }
 
 /// What is in a part, block by block; none if that is not a block, or it cannot be read.
-fn digests(handle: &mut File, interrupt: &Interrupt, mut each: impl FnMut(u64, u64)) -> Option<Vec<Digest>> {
+fn digests(
+    handle: &mut File,
+    cancel: &CancellationToken,
+    mut each: impl FnMut(u64, u64),
+) -> Option<Vec<Digest>> {
     let length = handle.metadata().ok()?.len();
     let blocks = usize::try_from(length / BLOCK).unwrap_or(usize::MAX).min(MOST_DIGESTS);
     let total = blocks as u64 * BLOCK;
     let mut hasher = BlockHasher::new();
     let mut buffer = vec![0; PIECE];
     let mut reader = handle.take(total);
-    while hasher.length() < total && !interrupt.is_raised() {
+    while hasher.length() < total && !cancel.is_cancelled() {
         each(hasher.length(), total);
         match reader.read(&mut buffer) {
             Ok(0) | Err(_) => break,

@@ -193,7 +193,7 @@ async fn each_answer(
             each(reply.payload, *of);
         }
     };
-    ctx.conversation.ask_all(requests, ctx.interrupt, &mut answer).await
+    ctx.conversation.ask_all(requests, ctx.cancel, &mut answer).await
 }
 
 fn same_content(plan: &Arc<Plan>, digests: &[(usize, Digest)]) -> HashSet<usize> {

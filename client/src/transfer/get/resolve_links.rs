@@ -23,7 +23,7 @@ pub(super) async fn look(ctx: &mut Context<'_>, path: &RemotePath) -> Result<Led
     match remote_entry(ctx, path).await {
         Ok(Some(Entry { kind: FileKind::File, size, .. })) => Ok(Led::ToFile(size)),
         Ok(Some(entry)) if entry.kind == FileKind::Directory => {
-            let real = match ctx.conversation.real_path(path, ctx.interrupt).await {
+            let real = match ctx.conversation.real_path(path, ctx.cancel).await {
                 // Whatever it is, the listing says so.
                 Err(ConversationError::Refused(_)) => path.clone(),
                 real => real?,

@@ -165,7 +165,7 @@ async fn ask_sizes(ctx: &mut Context<'_>, plan: &mut Plan) -> Result<(), Convers
             file.size = Some(entry.size);
         }
     };
-    ctx.conversation.ask_all(asked.iter().map(stat), ctx.interrupt, &mut each).await
+    ctx.conversation.ask_all(asked.iter().map(stat), ctx.cancel, &mut each).await
 }
 
 #[cfg(test)]

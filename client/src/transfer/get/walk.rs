@@ -163,7 +163,7 @@ async fn list(
             if ctx.conversation.outstanding() <= ahead / 2 {
                 ask(ctx, unasked.by_ref().take(ahead - ctx.conversation.outstanding())).await?;
             }
-            match ctx.conversation.receive(ctx.interrupt).await? {
+            match ctx.conversation.receive(ctx.cancel).await? {
                 Frame::Entries(entries) => tree.add(plan, entries),
                 Frame::Progress(_) => {}
                 Frame::Reply(reply) => break reply,
@@ -203,7 +203,7 @@ async fn ask(
         requests.push(Frame::Request(Request::Ls { path, recursive: true }));
     }
     let (bytes, count) = batch(requests.into_iter())?;
-    ctx.conversation.send(bytes, count, ctx.interrupt).await
+    ctx.conversation.send(bytes, count, ctx.cancel).await
 }
 
 /// What the answer at the end of a listing says of it.

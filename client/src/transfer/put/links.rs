@@ -25,7 +25,7 @@ pub(super) async fn judge(
             _ => failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message)),
         }
     };
-    ctx.conversation.ask_all(requests, ctx.interrupt, &mut each).await?;
+    ctx.conversation.ask_all(requests, ctx.cancel, &mut each).await?;
     if let Some(observer) = ctx.progress.observer() {
         for (path, target) in &unchanged {
             let (remote, status) = (path.as_bytes(), Status::FileExists);

@@ -100,7 +100,7 @@ impl<'a> Sending<'a> {
         loop {
             tokio::select! {
                 biased;
-                frame = ctx.conversation.receive(ctx.interrupt) => self.hear(ctx, frame?).await?,
+                frame = ctx.conversation.receive(ctx.cancel) => self.hear(ctx, frame?).await?,
                 message = self.messages.recv() => match message {
                     Some(message) => self.take(ctx, message).await?,
                     None => break,
@@ -108,7 +108,7 @@ impl<'a> Sending<'a> {
             }
         }
         while !self.waiting.is_empty() {
-            let frame = ctx.conversation.receive(ctx.interrupt).await?;
+            let frame = ctx.conversation.receive(ctx.cancel).await?;
             self.hear(ctx, frame).await?;
         }
         Ok(())
@@ -121,7 +121,7 @@ impl<'a> Sending<'a> {
                 self.wait_for_room(ctx, count).await?;
                 let length = asked.iter().map(Asked::length).fold(0, u64::saturating_add);
                 self.waiting.extend(asked.into_iter().map(Waiting::Item));
-                ctx.conversation.send(bytes, count, ctx.interrupt).await?;
+                ctx.conversation.send(bytes, count, ctx.cancel).await?;
                 self.advance(ctx, length);
             }
             Message::First { bytes, asked, resumed } => {
@@ -132,7 +132,7 @@ impl<'a> Sending<'a> {
                 }
                 self.waiting.push_back(Waiting::Item(asked));
                 self.open = Open::Sending;
-                ctx.conversation.send(bytes, 1, ctx.interrupt).await?;
+                ctx.conversation.send(bytes, 1, ctx.cancel).await?;
             }
             Message::Piece { bytes, length } => {
                 self.advance(ctx, length);
@@ -151,7 +151,7 @@ impl<'a> Sending<'a> {
                 self.wait_for_room(ctx, 1).await?;
                 let question = Question { answer, digests: Vec::new(), parts: Vec::new() };
                 self.waiting.push_back(Waiting::Question(question));
-                ctx.conversation.send(bytes, 1, ctx.interrupt).await?;
+                ctx.conversation.send(bytes, 1, ctx.cancel).await?;
             }
             Message::Skipped(number, failure) => {
                 self.done.summary.skipped.push(failure);
@@ -179,7 +179,7 @@ impl<'a> Sending<'a> {
 
     async fn send_of_open(&mut self, ctx: &mut Context<'_>, bytes: Bytes) -> Result<(), ConversationError> {
         match self.open {
-            Open::Sending => ctx.conversation.send(bytes, 0, ctx.interrupt).await,
+            Open::Sending => ctx.conversation.send(bytes, 0, ctx.cancel).await,
             Open::Refused | Open::No => Ok(()),
         }
     }
@@ -187,7 +187,7 @@ impl<'a> Sending<'a> {
     /// Waits until so few requests are unanswered that there may be `more` of them.
     async fn wait_for_room(&mut self, ctx: &mut Context<'_>, more: usize) -> Result<(), ConversationError> {
         while ctx.conversation.outstanding() > 0 && ctx.conversation.outstanding() + more > self.ahead {
-            let frame = ctx.conversation.receive(ctx.interrupt).await?;
+            let frame = ctx.conversation.receive(ctx.cancel).await?;
             self.hear(ctx, frame).await?;
         }
         Ok(())
@@ -233,7 +233,7 @@ impl<'a> Sending<'a> {
             self.open = Open::Refused;
             self.settled.fetch_add(1, Ordering::Relaxed);
             self.note(ctx, asked, reply);
-            ctx.conversation.send(encoded(&Frame::Abort)?, 0, ctx.interrupt).await?;
+            ctx.conversation.send(encoded(&Frame::Abort)?, 0, ctx.cancel).await?;
         } else {
             self.note(ctx, asked, reply);
         }

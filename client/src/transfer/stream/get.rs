@@ -73,16 +73,15 @@ impl Stream<'_> {
             let begun_at = sink.hasher.length();
             let known = sink.hasher.blocks().to_vec();
             let (pieces, writing) = sink.start();
-            let received =
-                match ctx.conversation.send_get(self.source.as_bytes(), &known, ctx.interrupt).await {
-                    Ok(()) => self.receive(ctx, known.len() as u64 * BLOCK, begun_at, &pieces).await,
-                    Err(error) => Err(error),
-                };
+            let received = match ctx.conversation.send_get(self.source.as_bytes(), &known, ctx.cancel).await {
+                Ok(()) => self.receive(ctx, known.len() as u64 * BLOCK, begun_at, &pieces).await,
+                Err(error) => Err(error),
+            };
             drop(pieces);
             sink = tokio::select! {
                 sink = writing => sink.map_err(|error| ConversationError::Local(error.to_string()))?,
                 // Whoever reads may never read on.
-                () = ctx.interrupt.raised() => return Err(ConversationError::Cancelled),
+                () = ctx.cancel.cancelled() => return Err(ConversationError::Cancelled),
             };
             if let Err(error) = std::mem::replace(&mut sink.state, Ok(())) {
                 *state = Err(error);
@@ -122,7 +121,7 @@ impl Stream<'_> {
         pieces: &mpsc::Sender<Bytes>,
     ) -> Result<Ended, ConversationError> {
         let Header { size, offset, mtime, .. } = loop {
-            match ctx.conversation.receive(ctx.interrupt).await? {
+            match ctx.conversation.receive(ctx.cancel).await? {
                 Frame::Header(header) => break header,
                 Frame::Reply(reply) => return Ok(Ended::Refused(reply)),
                 Frame::Progress(_) => {}
@@ -141,7 +140,7 @@ impl Stream<'_> {
         // Of the block that was under way, what came of it before.
         let mut twice = begun_at.saturating_sub(offset);
         loop {
-            let mut data = match ctx.conversation.receive(ctx.interrupt).await? {
+            let mut data = match ctx.conversation.receive(ctx.cancel).await? {
                 Frame::Data(data) => data,
                 Frame::End(end) => return Ok(Ended::End(end)),
                 frame => return Err(unexpected(&frame)),
@@ -156,7 +155,7 @@ impl Stream<'_> {
             let sent = tokio::select! {
                 biased;
                 sent = pieces.send(data) => sent,
-                () = ctx.interrupt.raised() => return Err(ConversationError::Cancelled),
+                () = ctx.cancel.cancelled() => return Err(ConversationError::Cancelled),
             };
             if sent.is_err() {
                 return Ok(Ended::Unwanted);

@@ -148,7 +148,7 @@ impl Stream {
         let put = Put { path, size: self.size, mtime: None, source: None, mode: None, resume };
         let request = encoded(&Frame::Request(Request::PutStream { id: self.id, put }))?;
         self.begun = true;
-        ctx.conversation.send(request, 1, ctx.interrupt).await
+        ctx.conversation.send(request, 1, ctx.cancel).await
     }
 
     /// Sends the next of what is read; or hears what the server says meanwhile, which may be the answer.
@@ -157,7 +157,7 @@ impl Stream {
         let owed = self.kept.length() > BLOCK;
         let message = tokio::select! {
             biased;
-            frame = ctx.conversation.receive_owed(owed, ctx.interrupt) => return self.hear(ctx, frame?).await,
+            frame = ctx.conversation.receive_owed(owed, ctx.cancel) => return self.hear(ctx, frame?).await,
             message = self.messages.recv(), if self.kept.has_room() => message,
         };
         match message {
@@ -181,7 +181,7 @@ impl Stream {
         frame: Bytes,
     ) -> Result<Option<Reply>, ConversationError> {
         let length = frame.len().saturating_sub(sshome_wire::frame::HEAD) as u64;
-        ctx.conversation.send(frame, 0, ctx.interrupt).await?;
+        ctx.conversation.send(frame, 0, ctx.cancel).await?;
         self.under_way += length;
         ctx.progress.advance(length);
         while let Some(frame) = ctx.conversation.ready().await? {
@@ -200,7 +200,7 @@ impl Stream {
     ) -> Result<Option<Reply>, ConversationError> {
         match frame {
             Frame::Reply(reply) if reply.status.is_error() => {
-                match ctx.conversation.send(encoded(&Frame::Abort)?, 0, ctx.interrupt).await {
+                match ctx.conversation.send(encoded(&Frame::Abort)?, 0, ctx.cancel).await {
                     // The answer is here; whatever comes next tells of the loss.
                     Ok(()) | Err(ConversationError::Lost(_)) => Ok(Some(reply)),
                     Err(error) => Err(error),
@@ -227,10 +227,10 @@ impl Stream {
     /// Sends the end and waits for the answer.
     async fn end(&mut self, ctx: &mut Context<'_>) -> Result<Reply, ConversationError> {
         if let Some((end, _)) = &self.last {
-            ctx.conversation.send(encoded(&Frame::End(end.clone()))?, 0, ctx.interrupt).await?;
+            ctx.conversation.send(encoded(&Frame::End(end.clone()))?, 0, ctx.cancel).await?;
         }
         loop {
-            match ctx.conversation.receive(ctx.interrupt).await? {
+            match ctx.conversation.receive(ctx.cancel).await? {
                 Frame::Reply(reply) => return Ok(reply),
                 frame => self.note(frame)?,
             }
@@ -239,7 +239,7 @@ impl Stream {
 
     /// Asks where to go on.
     async fn find(&mut self, ctx: &mut Context<'_>) -> Result<From, ConversationError> {
-        let theirs = ctx.conversation.stream_status(&self.target, self.id, ctx.interrupt).await?;
+        let theirs = ctx.conversation.stream_status(&self.target, self.id, ctx.cancel).await?;
         let theirs = match theirs {
             Some(theirs) => theirs,
             // The answer may be all that was lost.
@@ -257,14 +257,14 @@ impl Stream {
     async fn is_stored(&self, ctx: &mut Context<'_>) -> Result<bool, ConversationError> {
         let Some((end, None)) = &self.last else { return Ok(false) };
         let hash = Request::Hash { path: self.target.as_bytes().to_vec(), verify: false };
-        let there = match ctx.conversation.request(hash, ctx.interrupt).await {
+        let there = match ctx.conversation.request(hash, ctx.cancel).await {
             Ok(reply) => reply.payload,
             Err(ConversationError::Refused(_)) => return Ok(false),
             Err(error) => return Err(error),
         };
         match there {
             Payload::Hash(there) if (there.digest, there.size) == (end.digest, end.size) => {
-                ctx.conversation.request(Request::Sync, ctx.interrupt).await?;
+                ctx.conversation.request(Request::Sync, ctx.cancel).await?;
                 Ok(true)
             }
             _ => Ok(false),

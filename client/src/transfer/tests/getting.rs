@@ -297,6 +297,6 @@ async fn an_interrupted_get_keeps_what_is_whole_and_the_conversation_goes_on() {
     let error = world.get(&["/whole", "/big"], "", PLAIN).await.unwrap_err();
     assert!(matches!(error, ConversationError::Cancelled));
     assert!(world.names().iter().all(|name| name == "whole"), "{:?}", world.names());
-    world.interrupt.clear();
+    world.cancel = CancellationToken::new();
     assert_eq!(world.get(&["/small"], "", PLAIN).await.unwrap().files, 1);
 }

@@ -6,11 +6,13 @@ mod streaming;
 use super::*;
 use crate::conversation::peer::Talk;
 use model::Model;
+use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
 
 /// What a test's transfers work with.
 struct World {
     talk: Talk,
-    interrupt: Interrupt,
+    cancel: CancellationToken,
     progress: Progress,
     place: tempfile::TempDir,
 }
@@ -19,7 +21,7 @@ impl World {
     async fn with(model: &Model) -> World {
         let talk = model.start().await;
         let place = tempfile::tempdir().unwrap();
-        World { talk, interrupt: model.interrupt.clone(), progress: Progress::new(false), place }
+        World { talk, cancel: model.cancel.clone(), progress: Progress::new(false), place }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -53,8 +55,8 @@ impl World {
     ) -> Result<Summary, ConversationError> {
         let target = self.path(target);
         let sources: Vec<RemotePath> = sources.iter().map(|source| remote(source)).collect();
-        let World { talk, interrupt, progress, .. } = self;
-        let ctx = Context { conversation: &mut talk.conversation, interrupt, progress, reconnect: None };
+        let World { talk, cancel, progress, .. } = self;
+        let ctx = Context { conversation: &mut talk.conversation, cancel, progress, reconnect: None };
         get(ctx, &sources, &target, options).await
     }
 
@@ -65,8 +67,8 @@ impl World {
         options: Options,
     ) -> Result<Summary, ConversationError> {
         let sources: Vec<PathBuf> = sources.iter().map(|source| self.path(source)).collect();
-        let World { talk, interrupt, progress, .. } = self;
-        let ctx = Context { conversation: &mut talk.conversation, interrupt, progress, reconnect: None };
+        let World { talk, cancel, progress, .. } = self;
+        let ctx = Context { conversation: &mut talk.conversation, cancel, progress, reconnect: None };
         put(ctx, &sources, &remote(target), options).await
     }
 }

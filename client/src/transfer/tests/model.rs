@@ -1,13 +1,13 @@
 //! A server that keeps its files in memory, and that fails where a test wants it to.
 
 use crate::conversation::peer::{Peer, Talk, connect, hello};
-use crate::interrupt::Interrupt;
 use sshome_wire::{
     Digest, End, Entries, Entry, FileKind, Frame, Hashed, Header, Payload, Progress, Put, Reply, Request,
     Status, Time,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use tokio_util::sync::CancellationToken;
 
 /// What is on the server; `None` is a directory.
 pub(super) type Files = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -24,7 +24,7 @@ pub(super) struct Model {
     pub(super) spoils: Option<&'static [u8]>,
     /// Raised when the data of a file of this name begin.
     pub(super) interrupts: Option<&'static [u8]>,
-    pub(super) interrupt: Interrupt,
+    pub(super) cancel: CancellationToken,
     /// The lengths that every header and every end announce, whatever comes between.
     pub(super) lengths: Option<(u64, u64)>,
     /// Answers to gets and puts are preceded by progress.
@@ -179,7 +179,7 @@ impl Model {
 
     fn interrupt_at(&self, path: &[u8]) {
         if self.interrupts.is_some_and(|name| path.ends_with(name)) {
-            self.interrupt.raise();
+            self.cancel.cancel();
         }
     }
 

@@ -106,7 +106,7 @@ async fn an_interrupted_put_leaves_a_conversation_that_works() {
     let error = world.put(&["small", "big"], "/", PLAIN).await.unwrap_err();
     assert!(matches!(error, ConversationError::Cancelled));
     assert_eq!(model.file("/big"), None);
-    world.interrupt.clear();
+    world.cancel = CancellationToken::new();
     assert_eq!(world.put(&["small"], "/", PLAIN).await.unwrap().files, 1);
 }
 

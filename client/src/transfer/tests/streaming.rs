@@ -5,6 +5,7 @@ use crate::conversation::peer::{Peer, connect, hello};
 use sshome_wire::{BLOCK, Digest, End, Frame, Header, Reply, Stored, Time};
 use std::io::{self, Cursor, Read, Write};
 use std::sync::{Arc, Mutex};
+use tokio_util::sync::CancellationToken;
 
 /// Puts a stream to a server that follows a script.
 async fn put_to<F: Future<Output = ()> + Send + 'static>(
@@ -12,9 +13,9 @@ async fn put_to<F: Future<Output = ()> + Send + 'static>(
     script: impl FnOnce(Peer) -> F + Send + 'static,
 ) -> Result<Summary, ConversationError> {
     let mut talk = connect(hello(4096), script).await.unwrap();
-    let (interrupt, progress) = (Interrupt::new(), Progress::new(false));
+    let (cancel, progress) = (CancellationToken::new(), Progress::new(false));
     let conversation = &mut talk.conversation;
-    let ctx = Context { conversation, interrupt: &interrupt, progress: &progress, reconnect: None };
+    let ctx = Context { conversation, cancel: &cancel, progress: &progress, reconnect: None };
     put_stream(ctx, input, &remote("/f"), Expected::default()).await
 }
 
@@ -124,9 +125,9 @@ async fn what_was_put_out_has_to_be_what_the_server_has() {
         })
         .await
         .unwrap();
-        let (interrupt, progress, out) = (Interrupt::new(), Progress::new(false), Written::default());
+        let (cancel, progress, out) = (CancellationToken::new(), Progress::new(false), Written::default());
         let conversation = &mut talk.conversation;
-        let ctx = Context { conversation, interrupt: &interrupt, progress: &progress, reconnect: None };
+        let ctx = Context { conversation, cancel: &cancel, progress: &progress, reconnect: None };
         let done = get_stream(ctx, &remote("/f"), Box::new(out.clone())).await.unwrap();
         let failed = done.summary.failures.first().map(|failure| failure.status);
         assert_eq!(failed, status.map(Some), "{done:?}");

@@ -12,10 +12,10 @@ use crate::proxy::Proxy;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sshome::conversation::ConversationError;
-use sshome::interrupt::Interrupt;
 use sshome_e2e::{Host, HostBuilder};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// What is on the server: for each name the seed and the length of its content.
 type Files = BTreeMap<String, (u64, usize)>;
@@ -75,7 +75,7 @@ async fn put(host: &Host, proxy: &Proxy, random: &mut StdRng, files: &mut Files)
     }
     loop {
         let cancel = cancel_after(random, proxy);
-        match cancelled(&client.interrupt.clone(), proxy, cancel, client.put(&["t"], "/", RECURSIVE)).await {
+        match cancelled(&client.cancel.clone(), proxy, cancel, client.put(&["t"], "/", RECURSIVE)).await {
             Ok(summary) => return assert!(summary.failures.is_empty(), "{summary:?}"),
             Err(ConversationError::Cancelled) => client = again(host, proxy, client).await,
             Err(error) => panic!("{error}"),
@@ -88,7 +88,7 @@ async fn get(host: &Host, proxy: &Proxy, random: &mut StdRng, files: &Files) {
     let mut client = login(host, proxy).await;
     loop {
         let cancel = cancel_after(random, proxy);
-        match cancelled(&client.interrupt.clone(), proxy, cancel, client.get(&["/t"], "", RECURSIVE)).await {
+        match cancelled(&client.cancel.clone(), proxy, cancel, client.get(&["/t"], "", RECURSIVE)).await {
             Ok(summary) => {
                 assert!(summary.failures.is_empty() && summary.saved_as.is_empty(), "{summary:?}");
                 break;
@@ -115,9 +115,9 @@ fn cancel_after(random: &mut StdRng, proxy: &Proxy) -> Option<u64> {
     random.random_bool(0.3).then(|| proxy.carried() + after)
 }
 
-/// Runs a transfer, and raises the interrupt when the proxy has carried that much.
+/// Runs a transfer, and cancels it when the proxy has carried that much.
 async fn cancelled<T>(
-    interrupt: &Interrupt,
+    cancel: &CancellationToken,
     proxy: &Proxy,
     after: Option<u64>,
     transfer: impl Future<Output = T>,
@@ -127,7 +127,7 @@ async fn cancelled<T>(
         while proxy.carried() < after {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        interrupt.raise();
+        cancel.cancel();
         std::future::pending::<()>().await;
     };
     tokio::select! {
