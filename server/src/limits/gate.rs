@@ -242,6 +242,7 @@ mod tests {
     use crate::limits::Startups;
 
     const HERE: &str = "192.0.2.1";
+    const ELSEWHERE: &str = "192.0.2.2";
 
     fn gate(change: impl FnOnce(&mut Limits)) -> Arc<Gate> {
         let mut limits = Limits::default();
@@ -257,13 +258,13 @@ mod tests {
     fn strangers_make_room_when_they_log_in_or_leave() {
         let gate = gate(|limits| limits.max_startups = Startups { start: 2, rate: 100, full: 2 });
         let first = admit(&gate, HERE).unwrap();
-        let second = admit(&gate, HERE).unwrap();
+        let second = admit(&gate, ELSEWHERE).unwrap();
         assert_eq!(admit(&gate, "192.0.2.9").unwrap_err(), Refusal::Startups(2));
         assert!(first.logged_in("ann") && first.is_logged_in());
         let third = admit(&gate, HERE).unwrap();
         drop((second, third));
-        let both = [admit(&gate, HERE).unwrap(), admit(&gate, HERE).unwrap()];
-        assert!(admit(&gate, HERE).is_err());
+        let both = [admit(&gate, HERE).unwrap(), admit(&gate, ELSEWHERE).unwrap()];
+        assert!(admit(&gate, "192.0.2.9").is_err());
         drop(both);
         assert_eq!(gate.counts().strangers, 0);
         drop(first);
