@@ -21,7 +21,9 @@ pub struct Gate {
 struct Counts {
     /// Connections that are not logged in.
     strangers: usize,
-    /// Connections of each source.
+    /// The same by source, exempt sources included.
+    startups: HashMap<Source, usize>,
+    /// Connections of each source that is not exempt.
     sources: HashMap<Source, usize>,
     /// Connections that each user is logged in on.
     users: HashMap<String, usize>,
@@ -37,6 +39,9 @@ pub enum Refusal {
     /// Its source has enough of them.
     #[error("its address has {0} connections open")]
     Address(usize),
+    /// Its source has enough of them that are not logged in.
+    #[error("its address has {0} connections that are not logged in")]
+    AddressStartups(usize),
     /// Too many are not logged in.
     #[error("{0} connections are not logged in")]
     Startups(usize),
@@ -52,6 +57,9 @@ impl Refusal {
             }
             Refusal::Address(open) => {
                 format!("your address has {open} connections open, and may have no more")
+            }
+            Refusal::AddressStartups(open) => {
+                format!("your address has {open} connections waiting to log in, and may have no more")
             }
             Refusal::Startups(_) => {
                 "too many connections are waiting to log in, try again in a minute".to_owned()
@@ -103,9 +111,10 @@ impl Gate {
         let address = peer.to_canonical();
         let limits = self.limits();
         let exempt = limits.exempt.iter().any(|network| network.contains(&address));
-        let source = (!exempt).then(|| Source::of(peer));
+        let source = Source::of(peer);
         let mut counts = self.counts();
-        if let Some(source) = source {
+        let startups = counts.startups.get(&source).copied().unwrap_or(0);
+        if !exempt {
             if let Some(left) = counts.penalties.refused(source, &limits.penalties, now) {
                 return Err(Refusal::Penalty(left));
             }
@@ -113,15 +122,24 @@ impl Gate {
             if open >= limits.connections_per_address {
                 return Err(Refusal::Address(open));
             }
+            if startups >= limits.max_startups.max_per_source() {
+                return Err(Refusal::AddressStartups(startups));
+            }
         }
-        if limits.max_startups.drops(counts.strangers, dice) {
+        if limits.max_startups.drops(counts.strangers, startups, dice) {
             return Err(Refusal::Startups(counts.strangers));
         }
         counts.strangers += 1;
-        if let Some(source) = source {
+        *counts.startups.entry(source).or_default() += 1;
+        if !exempt {
             *counts.sources.entry(source).or_default() += 1;
         }
-        Ok(Entry { gate: Arc::clone(self), source, state: Mutex::new(State::Stranger { failed: false }) })
+        Ok(Entry {
+            gate: Arc::clone(self),
+            source,
+            exempt,
+            state: Mutex::new(State::Stranger { failed: false }),
+        })
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -133,8 +151,9 @@ impl Gate {
 #[derive(Debug)]
 pub struct Entry {
     gate: Arc<Gate>,
-    /// None where nothing is counted by address.
-    source: Option<Source>,
+    source: Source,
+    /// Whether its source has neither penalties nor a limit of connections.
+    exempt: bool,
     state: Mutex<State>,
 }
 
@@ -167,7 +186,7 @@ impl Entry {
             return *counted;
         }
         let mut counts = self.gate.counts();
-        counts.strangers = counts.strangers.saturating_sub(1);
+        counts.end_startup(self.source);
         let sessions = counts.users.get(user).copied().unwrap_or(0);
         let may = sessions < self.gate.limits().sessions_per_user;
         if may {
@@ -201,9 +220,11 @@ impl Entry {
             (State::Stranger { failed: true }, false) => Offence::FailedLogin,
             (State::Stranger { failed: false }, false) => Offence::NoLogin,
         };
-        let Some(source) = self.source else { return false };
+        if self.exempt {
+            return false;
+        }
         let limits = self.gate.limits();
-        self.gate.counts().penalties.add(source, offence, &limits.penalties, now)
+        self.gate.counts().penalties.add(self.source, offence, &limits.penalties, now)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -216,13 +237,21 @@ impl Drop for Entry {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         let mut counts = self.gate.counts.lock().unwrap_or_else(PoisonError::into_inner);
         match state {
-            State::Stranger { .. } => counts.strangers = counts.strangers.saturating_sub(1),
+            State::Stranger { .. } => counts.end_startup(self.source),
             State::User { name, counted: true } => leave(&mut counts.users, name),
             State::User { counted: false, .. } => {}
         }
-        if let Some(source) = self.source {
-            leave(&mut counts.sources, &source);
+        if !self.exempt {
+            leave(&mut counts.sources, &self.source);
         }
+    }
+}
+
+impl Counts {
+    /// Counts one fewer that is not logged in.
+    fn end_startup(&mut self, source: Source) {
+        self.strangers = self.strangers.saturating_sub(1);
+        leave(&mut self.startups, &source);
     }
 }
 
@@ -268,7 +297,51 @@ mod tests {
         drop(both);
         assert_eq!(gate.counts().strangers, 0);
         drop(first);
-        assert!(gate.counts().sources.is_empty() && gate.counts().users.is_empty());
+        let counts = gate.counts();
+        assert!(counts.startups.is_empty() && counts.sources.is_empty() && counts.users.is_empty());
+    }
+
+    /// How many of a hundred throws of the dice refuse another connection from `peer`.
+    fn refused_in_percent(gate: &Arc<Gate>, peer: &str) -> usize {
+        let peer = peer.parse().unwrap();
+        (0..100).filter(|dice| gate.admit(peer, Instant::now(), *dice).is_err()).count()
+    }
+
+    #[test]
+    fn half_open_connections_of_some_sources_refuse_no_login_of_others() {
+        let gate = gate(|_| {});
+        let open = |peer: &str| (0..100).map_while(|_| admit(&gate, peer).ok()).collect::<Vec<_>>();
+        let mut held = open("203.0.113.1");
+        assert_eq!(held.len(), 25);
+        assert_eq!(admit(&gate, "203.0.113.1").unwrap_err(), Refusal::AddressStartups(25));
+        assert_eq!(refused_in_percent(&gate, HERE), 0);
+        for peer in ["203.0.113.2", "203.0.113.3", "203.0.113.4"] {
+            held.extend(open(peer));
+        }
+        assert_eq!(held.len(), 100);
+        // A source with a few is never dropped at random. With more it is, like those that hold most.
+        let few: Vec<_> = (0..5).map(|_| admit(&gate, ELSEWHERE).unwrap()).collect();
+        assert_eq!([HERE, ELSEWHERE].map(|peer| refused_in_percent(&gate, peer)), [0, 0]);
+        let more = admit(&gate, ELSEWHERE).unwrap();
+        assert_eq!(refused_in_percent(&gate, ELSEWHERE), 30 + 70 * 56 / 100);
+        drop((few, more));
+        for peer in ["203.0.113.5", "203.0.113.6"] {
+            held.extend(open(peer));
+        }
+        assert_eq!((held.len(), refused_in_percent(&gate, HERE)), (150, 100));
+        held.pop();
+        assert_eq!(refused_in_percent(&gate, HERE), 0);
+        // A login gives the place back at once.
+        assert!(admit(&gate, HERE).unwrap().logged_in("ann"));
+        assert_eq!(refused_in_percent(&gate, HERE), 0);
+    }
+
+    #[test]
+    fn exempt_sources_have_no_share_and_harm_no_others() {
+        let gate = gate(|_| {});
+        let held: Vec<_> = (0..100).map(|_| admit(&gate, "127.0.0.1").unwrap()).collect();
+        assert_eq!(["127.0.0.1", HERE].map(|peer| refused_in_percent(&gate, peer)), [65, 0]);
+        drop(held);
     }
 
     #[test]
@@ -320,8 +393,6 @@ mod tests {
         entry.refused();
         entry.logged_in("ann");
         assert!(!entry.end(false, now));
-        assert!(
-            gate.counts().penalties.refused(entry.source.unwrap(), &gate.limits().penalties, now).is_none()
-        );
+        assert!(gate.counts().penalties.refused(entry.source, &gate.limits().penalties, now).is_none());
     }
 }

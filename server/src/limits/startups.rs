@@ -1,5 +1,5 @@
-//! Connections that are not logged in: the more there are, the less likely is another one (sshd_config(5),
-//! MaxStartups).
+//! Limits on unauthenticated connections: random early drop, as MaxStartups of sshd_config(5), and a share for
+//! each source, as PerSourceMaxStartups.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,14 +17,24 @@ pub struct Startups {
 }
 
 impl Startups {
-    /// Whether another one is dropped while there are `open`, if the dice say so many percent, 0 to 99.
+    /// The largest number of unauthenticated connections that one source may have open. No source alone reaches
+    /// `start`.
     #[must_use]
-    pub(super) fn drops(&self, open: usize, dice: u8) -> bool {
-        if open < self.start {
-            return false;
-        }
+    pub(super) fn max_per_source(&self) -> usize {
+        (self.start / 2).max(1)
+    }
+
+    /// Whether to drop another connection while `open` are unauthenticated, `of_source` of them from its own
+    /// source. `dice` is a random number from 0 to 99. A source with few of them is dropped only when `full` is
+    /// reached.
+    #[must_use]
+    pub(super) fn drops(&self, open: usize, of_source: usize, dice: u8) -> bool {
         if open >= self.full {
             return true;
+        }
+        let few = self.start / 10;
+        if open < self.start || of_source <= few {
+            return false;
         }
         let (rest, range) = (100 - usize::from(self.rate.min(100)), self.full - self.start);
         usize::from(dice) < usize::from(self.rate) + rest * (open - self.start) / range
@@ -62,10 +72,12 @@ mod tests {
     #[test]
     fn the_more_there_are_the_more_are_dropped() {
         let startups: Startups = "10:30:110".parse().unwrap();
-        let dropped = |open| (0..100).filter(|dice| startups.drops(open, *dice)).count();
+        let dropped = |open| (0..100).filter(|dice| startups.drops(open, 2, *dice)).count();
         assert_eq!([0, 9, 10, 60, 109, 110, 1000].map(dropped), [0, 0, 30, 65, 99, 100, 100]);
+        let few = |open| (0..100).filter(|dice| startups.drops(open, 1, *dice)).count();
+        assert_eq!([10, 109, 110].map(few), [0, 0, 100]);
         let all_or_nothing: Startups = "5:100:5".parse().unwrap();
-        assert!(!all_or_nothing.drops(4, 0) && all_or_nothing.drops(5, 99));
+        assert!(!all_or_nothing.drops(4, 1, 0) && all_or_nothing.drops(5, 0, 99));
     }
 
     #[test]
