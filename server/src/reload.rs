@@ -4,11 +4,14 @@
 //! only what it takes away from users is applied (the module `revoke`). A home that cannot be served concerns its user
 //! alone. Sessions go on, but for those whose users would not be let in any more.
 
+mod result;
 mod revoke;
 mod watch;
 
+pub use result::{Refused, ReloadError, Reloaded, Standing};
+
 use crate::accounts::{Account, TomlAccounts, homes_of, unfit_root};
-use crate::config::{Config, ConfigError, Mistake, shown};
+use crate::config::{Config, Mistake, shown};
 use crate::confine::Confinement;
 use crate::home::{HomeSettings, Homes, Unavailable};
 use crate::session::{Shared, Transport};
@@ -38,71 +41,6 @@ pub struct Reloader {
     seen: Mutex<Result<blake3::Hash, String>>,
     /// Held while one is taken up.
     turn: tokio::sync::Mutex<()>,
-}
-
-/// What has become different.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reloaded {
-    /// Users who can log in now.
-    pub added: Vec<String>,
-    /// Users who cannot log in any more.
-    pub removed: Vec<String>,
-    /// Sessions that were ended.
-    pub ended: usize,
-    /// Homes that are not served, whose users are locked out.
-    pub unavailable: Vec<Unavailable>,
-}
-
-/// New settings that do not apply.
-#[derive(Debug, thiserror::Error)]
-#[error("{error}{}", revoked_text(.revoked, *.ended))]
-pub struct Refused {
-    /// Why.
-    pub error: ReloadError,
-    /// What they take away from users, which does apply: `ann: removed`.
-    pub revoked: Vec<String>,
-    /// Sessions that were ended.
-    pub ended: usize,
-}
-
-/// How a user's settings in the file and in force compare.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// Those that differ.
-    pub pending: Vec<String>,
-    /// Why the user's home is not served, if it is not.
-    pub unavailable: Option<String>,
-}
-
-/// Why new settings do not apply.
-#[derive(Debug, thiserror::Error)]
-pub enum ReloadError {
-    /// The file cannot be read, or there are mistakes in it.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Something that is fixed while the server runs.
-    #[error("restart needed: {} cannot change while the server runs", .0.join(", "))]
-    Restart(Vec<String>),
-    /// A fault of ours.
-    #[error("the new settings could not be looked at: {0}")]
-    Fault(#[from] tokio::task::JoinError),
-}
-
-fn revoked_text(revoked: &[String], ended: usize) -> String {
-    let sessions = match ended {
-        0 => String::new(),
-        1 => "; 1 session was ended".to_owned(),
-        ended => format!("; {ended} sessions were ended"),
-    };
-    match revoked {
-        [] => format!("\nthe settings stay as they were{sessions}"),
-        revoked => {
-            format!(
-                "\napart from this, which was revoked, the settings stay as they were: {}{sessions}",
-                revoked.join(", ")
-            )
-        }
-    }
 }
 
 impl Reloader {
@@ -358,7 +296,7 @@ fn tell(result: &Result<Reloaded, Refused>) {
         Ok(Reloaded { added, removed, ended, .. }) => {
             tracing::info!(added = added.join(" "), removed = removed.join(" "), ended, "settings reloaded");
         }
-        Err(refused) => tracing::error!("the new settings are refused: {refused}"),
+        Err(refused) => tracing::error!("the new settings are refused: {}", refused.in_one_line()),
     }
 }
 

@@ -248,6 +248,18 @@ async fn a_home_that_is_replaced_takes_nothing_more_until_it_is_opened_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reopening_a_home_that_was_removed_says_that_an_empty_one_was_made() {
+    let host = HostBuilder::new().unwrap().user("ann", "").unwrap().start().await.unwrap();
+    let administrator = host.administrator();
+    fs::remove_dir_all(host.home("ann")).unwrap();
+    let reopened = administrator.run(&["home", "reopen", "ann"]);
+    assert!(reopened.code == Some(0) && reopened.out().contains("an EMPTY one was made"), "{reopened}");
+    assert!(works(&host, "ann").await && host.home("ann").is_dir());
+    let again = administrator.run(&["home", "reopen", "ann"]);
+    assert!(again.code == Some(0) && again.out().contains("there is nothing to do"), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_home_that_is_put_back_is_served_again() {
     let outside = TempDir::new().unwrap();
     let (root, away) = (outside.path().join("ann"), outside.path().join("away"));

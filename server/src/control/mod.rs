@@ -31,7 +31,7 @@ pub fn shown(answer: &Answer, json: bool) -> Result<String, serde_json::Error> {
             text::reloaded(added, removed, *ended) + &text::unavailable(unavailable)
         }
         Answer::Applied(applied) => text::applied(applied),
-        Answer::Reopened { user, anew } => text::reopened(user, *anew),
+        Answer::Reopened { user, anew, made } => text::reopened(user, *anew, *made),
         Answer::Forgiven { sources } => text::forgiven(sources),
         Answer::Error { message } => format!("{message}\n"),
     })
@@ -130,6 +130,9 @@ pub enum Answer {
         user: String,
         /// Whether there was anything to do.
         anew: bool,
+        /// Whether its folder was missing, so that an empty one was made.
+        #[serde(default)]
+        made: bool,
     },
     /// Penalties were lifted.
     Forgiven {

@@ -262,16 +262,18 @@ fn reopen(shared: &Shared, user: String) -> Answer {
     let Some(account) = config.accounts.iter().find(|account| account.name == user && account.enabled) else {
         return Answer::Error { message: format!("there is no user {name} who may log in") };
     };
+    let is_missing = !account.root.exists();
     match shared.homes.reopen(&HomeSettings::from(&**account), &shared.ledgers) {
         Ok(anew) => {
+            let made = is_missing && anew;
             if anew {
-                tracing::info!(user = name, "the home was opened anew, for the administrator");
+                tracing::info!(user = name, made, "the home was opened anew, for the administrator");
                 let sessions = shared.sessions.logged_in();
                 let theirs = |login: &crate::auth::Login| login.name() == user;
                 let theirs = sessions.iter().filter(|session| session.login().is_some_and(theirs));
                 theirs.for_each(|session| session.end("the home was replaced"));
             }
-            Answer::Reopened { user, anew }
+            Answer::Reopened { user, anew, made }
         }
         Err(error) => Answer::Error { message: error.to_string() },
     }

@@ -111,8 +111,12 @@ pub(super) fn applied(applied: &Applied) -> String {
 }
 
 /// A home was opened.
-pub(super) fn reopened(user: &str, anew: bool) -> String {
+pub(super) fn reopened(user: &str, anew: bool, made: bool) -> String {
     match anew {
+        true if made => format!(
+            "the home of {user} was missing: an EMPTY one was made and is open; to restore the old one, put its folder \
+             back and run this again\n"
+        ),
         true => format!("the home of {user} is open, and was counted\n"),
         false => format!("the home of {user} is the one that was opened: there is nothing to do\n"),
     }

@@ -1,0 +1,98 @@
+//! The result of a reload.
+
+use crate::config::ConfigError;
+use crate::home::Unavailable;
+
+/// What has become different.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Users who can log in now.
+    pub added: Vec<String>,
+    /// Users who cannot log in any more.
+    pub removed: Vec<String>,
+    /// Sessions that were ended.
+    pub ended: usize,
+    /// Homes that are not served, whose users are locked out.
+    pub unavailable: Vec<Unavailable>,
+}
+
+/// New settings that do not apply.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}{}", revoked_text(.revoked, *.ended))]
+pub struct Refused {
+    /// Why.
+    pub error: ReloadError,
+    /// What they take away from users, which does apply: `ann: removed`.
+    pub revoked: Vec<String>,
+    /// Sessions that were ended.
+    pub ended: usize,
+}
+
+impl Refused {
+    /// The same as one line, for the log.
+    pub(super) fn in_one_line(&self) -> String {
+        self.to_string().lines().collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// How a user's settings in the file and in force compare.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Those that differ.
+    pub pending: Vec<String>,
+    /// Why the user's home is not served, if it is not.
+    pub unavailable: Option<String>,
+}
+
+/// Why new settings do not apply.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The file cannot be read, or there are mistakes in it.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Something that is fixed while the server runs.
+    #[error("restart needed: {} cannot change while the server runs", .0.join(", "))]
+    Restart(Vec<String>),
+    /// A fault of ours.
+    #[error("the new settings could not be looked at: {0}")]
+    Fault(#[from] tokio::task::JoinError),
+}
+
+fn revoked_text(revoked: &[String], ended: usize) -> String {
+    let sessions = match ended {
+        0 => String::new(),
+        1 => "; 1 session was ended".to_owned(),
+        ended => format!("; {ended} sessions were ended"),
+    };
+    match revoked {
+        [] => format!("\nthe settings stay as they were{sessions}"),
+        revoked => {
+            format!(
+                "\napart from this, which was revoked, the settings stay as they were: {}{sessions}",
+                revoked.join(", ")
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use tempfile::TempDir;
+
+    #[test]
+    fn the_log_has_a_refused_reload_in_one_line() {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("users.toml");
+        std::fs::write(&file, "[users.ann]\nquota = \"much\"\naccess = \"none\"\n").unwrap();
+        let error = config::load(dir.path(), Some(&file), &[]).unwrap_err();
+        let refused = Refused { error: error.into(), revoked: vec!["zcl: removed".to_owned()], ended: 1 };
+        assert_eq!(refused.to_string().lines().count(), 3, "{refused}");
+        let line = refused.in_one_line();
+        assert_eq!(line.lines().count(), 1, "{line}");
+        for part in ["users.ann.quota", "users.ann.access", "; apart from this", "zcl: removed; 1 session"] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+    }
+}
