@@ -6,7 +6,7 @@
 
 mod result;
 mod revoke;
-mod watch;
+mod watcher;
 
 pub use result::{Refused, ReloadError, Reloaded, Standing};
 
@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
-use watch::{Changes, Watch};
+use watcher::{Changes, Watch};
 
 /// A file that somebody saves changes several times in a row.
 const SETTLE: Duration = Duration::from_millis(200);

@@ -87,7 +87,7 @@ pub struct Server {
     example: Option<String>,
 }
 
-/// Some workers may be lent to turns, others are kept for the network: see `subsystem::workers`.
+/// Some workers may be lent to turns, others are kept for the network: see `subsystem::inline_executor`.
 const LEAST_WORKERS: usize = 4;
 
 /// A worker that is busy looks for what has arrived after so many polls of tasks. By default it does after 61: with

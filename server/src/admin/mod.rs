@@ -11,14 +11,14 @@ mod list;
 mod password;
 mod replace;
 mod settings;
-mod start;
+mod startup_check;
 mod users;
 
 pub use check::{Check, check};
 pub(crate) use list::columns;
 pub use password::{ask_password, read_password};
 pub use settings::UserSettings;
-pub use start::{Start, examine_start};
+pub use startup_check::{Start, examine_start};
 pub use users::NewUser;
 
 use crate::accounts::{HashError, KeyError, OwnKeysError};

@@ -4,11 +4,11 @@
 //! The operations call it, so it holds in all ways in. Every line has the user, the session and where that
 //! comes from. Names are escaped before they reach a log of any form, and those of strangers are cut.
 
-mod at_work;
+mod current_session;
+mod disk_errors;
 mod transfer;
-mod trouble;
 
-pub use at_work::{AtWork, disk_error};
+pub use current_session::{AtWork, disk_error};
 pub use transfer::{Progress, Transfer};
 
 use crate::limits::{LoginRefusals, Noted};
@@ -36,7 +36,7 @@ struct Session {
     user: OnceLock<String>,
     metrics: Arc<Metrics>,
     transfers: Transfers,
-    troubles: trouble::Told,
+    troubles: disk_errors::Told,
     refusals: Arc<LoginRefusals>,
 }
 

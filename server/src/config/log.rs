@@ -1,6 +1,6 @@
 //! The table `[server.log]`.
 
-use super::place::resolve;
+use super::location::resolve;
 use super::section::{Section, is_not, set};
 use super::value::{boolean, integer, path, string};
 use super::{Mistakes, Place, parse_limit};

@@ -3,14 +3,14 @@
 //! Nothing is found out later: whatever the file gets wrong is told at once, each mistake with its
 //! line and with what would be right, and the server does not start.
 
+mod diagnostics;
 mod encoding;
 mod host_keys;
 mod limits;
+mod location;
 mod log;
-mod mistakes;
 pub(crate) mod modes;
 mod options;
-mod place;
 mod roots;
 mod section;
 mod server;
@@ -18,18 +18,18 @@ mod size;
 mod users;
 mod value;
 
+pub use diagnostics::{ConfigError, Mistake};
 pub use log::{Format, LogSettings};
-pub use mistakes::{ConfigError, Mistake};
 pub use options::{Algorithms, Confine, Kex};
 pub use size::{SizeError, parse_limit};
 
 pub(crate) use crate::display::shown;
-pub(crate) use place::Place;
+pub(crate) use location::Place;
 pub(crate) use users::authorized_keys;
 
 use crate::accounts::Account;
 use crate::limits::Limits;
-use mistakes::Mistakes;
+use diagnostics::Mistakes;
 use section::Section;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -127,7 +127,7 @@ impl Config {
     /// The directories whose entries decide which file holds the settings: its own, and those of symbolic links
     /// on the way to it, as the administrator named it.
     pub(crate) fn settings_folders(&self) -> Vec<PathBuf> {
-        place::deciding_folders(&self.origin.0)
+        location::deciding_folders(&self.origin.0)
     }
 
     /// The digest of the file as it was read.

@@ -1,6 +1,6 @@
 //! Users' roots, beside each other.
 
-use super::place::resolve;
+use super::location::resolve;
 use super::users::User;
 use super::{Mistakes, Place};
 use crate::accounts::{OwnKeys, unfit_root};

@@ -1,6 +1,6 @@
 //! The table `[server]`.
 
-use super::place::resolve;
+use super::location::resolve;
 use super::section::{Located, Section, set};
 use super::{Algorithms, Confine, Kex, LogSettings, Mistakes, Place, host_keys, limits, log, value};
 use crate::limits::Limits;

@@ -1,6 +1,6 @@
 //! The tables `[defaults]` and `[users.NAME]`.
 
-use super::place::resolve;
+use super::location::resolve;
 use super::section::{Located, Section};
 use super::{Mistakes, Place, value};
 use crate::accounts::{

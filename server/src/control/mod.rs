@@ -4,7 +4,7 @@
 //! alone, in a folder that is its owner's alone.
 
 mod client;
-mod seconds;
+mod durations;
 mod server;
 mod status;
 mod text;

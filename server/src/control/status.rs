@@ -1,6 +1,6 @@
 //! What the server does, gathered from all who know it.
 
-use super::seconds::since_1970;
+use super::durations::since_1970;
 use super::{
     Compared, Home, Penalty, Session, Status, Transfer, UnavailableHome, Unreadable, UnreadableEntry,
 };

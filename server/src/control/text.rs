@@ -1,6 +1,6 @@
 //! Answers as people read them.
 
-use super::seconds::{since_1970, spoken};
+use super::durations::{since_1970, spoken};
 use super::{Applied, Home, Penalty, Scanned, Session, Status, Transfer, UnavailableHome, Unreadable};
 use crate::admin::columns;
 use sshome_wire::display::Size;

@@ -2,15 +2,15 @@
 //!
 //! Nothing here knows sockets or clocks: what time it is and how the dice fall are arguments.
 
-mod gate;
+mod admission;
 mod penalties;
-mod refusals;
+mod refusal_log;
 mod source;
 mod startups;
 
-pub use gate::{Entry, Gate, Refusal};
+pub use admission::{Entry, Gate, Refusal};
 pub use penalties::{Offence, Penalty, PenaltySettings};
-pub use refusals::{LoginRefusals, Noted, Refusals};
+pub use refusal_log::{LoginRefusals, Noted, Refusals};
 pub use startups::Startups;
 
 use ipnet::IpNet;

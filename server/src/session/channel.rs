@@ -1,7 +1,7 @@
 //! An SSH channel as a subsystem sees it: bytes in, bytes out.
 
-use super::backlog::{Backlog, Holding, Untaken};
-use super::rate::UserRates;
+use super::flow_control::{Backlog, Holding, Untaken};
+use super::throttle::UserRates;
 use crate::subsystem::{Arrival, Gone, Incoming, Outgoing};
 use bytes::Bytes;
 use russh::server::Msg;

@@ -2,11 +2,11 @@
 
 use super::Shared;
 use super::algorithms::{WINDOW, methods};
-use super::backlog::{Backlog, Holding, Untaken};
 use super::channel::{Reader, Writer, started};
-use super::memory::{ChannelPermit, UserMemory};
+use super::channel_service::{Start, Way};
+use super::flow_control::{Backlog, Holding, Untaken};
+use super::memory_budget::{ChannelPermit, UserMemory};
 use super::sessions::Session as Open;
-use super::way::{Start, Way};
 use crate::auth::{Login, Password};
 use crate::limits::Entry;
 use crate::subsystem::Ended;

@@ -1,31 +1,31 @@
 //! SSH connections. This is the only module that knows russh: it translates and hands over.
 
 mod algorithms;
-mod attempts;
-mod backlog;
 mod channel;
-mod failure;
+mod channel_service;
+mod early_disconnect;
+mod flow_control;
 mod handler;
-mod memory;
-mod rate;
+mod login_attempts;
+mod memory_budget;
 mod sessions;
 mod shared;
 mod socket;
-mod tcp;
-mod watch;
-mod way;
+mod tcp_options;
+mod throttle;
+mod watchdog;
 
-pub use memory::Memory;
-pub use rate::Rates;
+pub use memory_budget::Memory;
 pub use sessions::{Session, Sessions};
 pub use shared::Shared;
-pub use tcp::tune;
+pub use tcp_options::tune;
+pub use throttle::Rates;
 
 use crate::config::Config;
 use crate::host_key::{self, HostKeyError};
 use crate::limits::Entry;
 use arc_swap::ArcSwap;
-use backlog::Backlog;
+use flow_control::Backlog;
 use handler::{Connection, TransportError};
 use russh::keys::{HashAlg, PrivateKey};
 use russh::{Disconnect, Error};
@@ -39,7 +39,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use watch::{Cut, watch};
+use watchdog::{Cut, watch};
 
 /// What a client is told whose session the server's end ends.
 const SHUTTING_DOWN: &str = "the server is shutting down";
@@ -140,7 +140,13 @@ impl Transport {
             Ok(Ok(session)) => session,
             Ok(Err(error)) => {
                 let audit = present.session.audit();
-                failure::before_login(peer, Some(&error.0), backlog.opening(), audit, &shared.metrics);
+                early_disconnect::before_login(
+                    peer,
+                    Some(&error.0),
+                    backlog.opening(),
+                    audit,
+                    &shared.metrics,
+                );
                 return None;
             }
             Err(_) => {
@@ -204,13 +210,13 @@ fn ended_early(
     match error {
         _ if !attempts.has_begun() => {
             let (peer, error) = (session.peer(), error.map(|error| &error.0));
-            failure::before_login(peer, error, backlog.opening(), session.audit(), metrics);
+            early_disconnect::before_login(peer, error, backlog.opening(), session.audit(), metrics);
         }
         // What cannot be decoded was a login all the same: nobody else asks for the service. A connection that
         // breaks off need not have been.
         Some(TransportError(error)) if !matches!(error, Error::IO(_) | Error::Disconnect | Error::HUP) => {
             let user = attempts.user();
-            failure::during_login(session.peer(), user.as_deref(), error, session.audit(), metrics);
+            early_disconnect::during_login(session.peer(), user.as_deref(), error, session.audit(), metrics);
             // The line above is about this user's last attempt: it was more than a question for the methods.
             attempts.logged();
             entry.refused();

@@ -1,7 +1,7 @@
 //! The sessions that are open: what an administrator sees of them, and how they are ended.
 
-use super::attempts::Attempts;
-use super::backlog::Backlog;
+use super::flow_control::Backlog;
+use super::login_attempts::Attempts;
 use crate::audit::{Audit, tell_of_more};
 use crate::auth::Login;
 use crate::limits::LoginRefusals;

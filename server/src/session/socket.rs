@@ -5,7 +5,7 @@
 //! not take is queued, and written out whenever the loop reads. The queue stays short because
 //! whoever produces much waits for [`Backlog::drained`] first.
 
-use super::backlog::Backlog;
+use super::flow_control::Backlog;
 use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::Pin;
@@ -193,9 +193,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::backlog::Holding;
-    use super::super::memory::Memory;
-    use super::super::rate::UserRates;
+    use super::super::flow_control::Holding;
+    use super::super::memory_budget::Memory;
+    use super::super::throttle::UserRates;
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

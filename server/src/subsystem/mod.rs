@@ -1,21 +1,21 @@
 //! The ways in: what a client starts on a channel. Each knows bytes in, bytes out and a
 //! [`User`](crate::operations::User), and nothing of SSH.
 
-mod driver;
+mod blocking_pool;
+mod channel_loop;
 pub mod exec;
-pub mod greeting;
-mod inbox;
-mod long;
+mod inline_executor;
+mod ls_format;
 pub mod native;
+pub mod no_shell_message;
+mod receive_buffer;
 pub mod sftp;
-mod threads;
-mod workers;
 
+pub use blocking_pool::Threads;
 use bytes::Bytes;
+use inline_executor::Workers;
 use std::future::Future;
-pub use threads::Threads;
 use tokio_util::sync::CancellationToken;
-use workers::Workers;
 
 /// What comes from a client on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn words(line: &str) -> Vec<Vec<u8>> {
-        super::super::words::split(line.as_bytes()).unwrap()
+        super::super::shell_words::split(line.as_bytes()).unwrap()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::words::SyntaxError;
+use super::shell_words::SyntaxError;
 use crate::operations;
 use sshome_wire::display::Escaped;
 use sshome_wire::{PathError, RemotePath};

@@ -7,17 +7,17 @@
 
 mod arguments;
 mod change;
+mod checksums;
 mod copy_id;
 mod error;
-mod look;
+mod inspect;
 mod scp;
+mod shell_words;
 mod stream;
-mod sums;
 mod table;
 mod task;
-mod words;
 
-use super::inbox::{End, Inbox};
+use super::receive_buffer::{End, Inbox};
 use super::{Ended, Gone, Incoming, Outgoing, Threads};
 use crate::operations::{self, User};
 use error::{Error, PARTLY, Result};
@@ -156,7 +156,7 @@ impl Work {
     fn begin(user: User, line: &[u8], terminal: bool) -> Work {
         let mut io = Io::new(terminal);
         let mut reads = false;
-        let task = words::split(line).map_err(Error::from).and_then(|words| {
+        let task = shell_words::split(line).map_err(Error::from).and_then(|words| {
             let is_copy_id = copy_id::is_it(&words);
             let mut words = words.into_iter();
             let name = words.next().unwrap_or_default();

@@ -3,7 +3,7 @@
 use super::arguments::{Accepts, Arguments};
 use super::error::{Error, Result};
 use super::task::{Io, Once, Task};
-use super::{change, look, scp, stream, sums};
+use super::{change, checksums, inspect, scp, stream};
 use crate::operations::Algorithm;
 
 /// A command.
@@ -67,7 +67,7 @@ static COMMANDS: &[Command] = &[
         help: "say where names begin: at the home, /",
         changes: no,
         reads: no,
-        begin: look::pwd,
+        begin: inspect::pwd,
     },
     Command {
         name: "ls",
@@ -75,7 +75,7 @@ static COMMANDS: &[Command] = &[
         help: "list; -a hidden names too, -l with size and time, -R whole trees, -d not what is inside",
         changes: no,
         reads: no,
-        begin: look::ls,
+        begin: inspect::ls,
     },
     Command {
         name: "stat",
@@ -83,7 +83,7 @@ static COMMANDS: &[Command] = &[
         help: "tell what is known of a name",
         changes: no,
         reads: no,
-        begin: look::stat,
+        begin: inspect::stat,
     },
     Command {
         name: "df",
@@ -91,7 +91,7 @@ static COMMANDS: &[Command] = &[
         help: "tell what is used of the quota, in KiB; -h in readable sizes",
         changes: no,
         reads: no,
-        begin: look::df,
+        begin: inspect::df,
     },
     Command {
         name: "mkdir",
@@ -167,40 +167,40 @@ static COMMANDS: &[Command] = &[
         accepts: accepts("md5sum [NAME]...", "bt", (0, ANY)),
         help: "print the MD5 of files, or of the standard input",
         changes: no,
-        reads: sums::reads,
-        begin: |arguments| sums::begin(Algorithm::Md5, arguments),
+        reads: checksums::reads,
+        begin: |arguments| checksums::begin(Algorithm::Md5, arguments),
     },
     Command {
         name: "sha1sum",
         accepts: accepts("sha1sum [NAME]...", "bt", (0, ANY)),
         help: "print the SHA-1 of files, or of the standard input",
         changes: no,
-        reads: sums::reads,
-        begin: |arguments| sums::begin(Algorithm::Sha1, arguments),
+        reads: checksums::reads,
+        begin: |arguments| checksums::begin(Algorithm::Sha1, arguments),
     },
     Command {
         name: "sha256sum",
         accepts: accepts("sha256sum [NAME]...", "bt", (0, ANY)),
         help: "print the SHA-256 of files, or of the standard input",
         changes: no,
-        reads: sums::reads,
-        begin: |arguments| sums::begin(Algorithm::Sha256, arguments),
+        reads: checksums::reads,
+        begin: |arguments| checksums::begin(Algorithm::Sha256, arguments),
     },
     Command {
         name: "sha512sum",
         accepts: accepts("sha512sum [NAME]...", "bt", (0, ANY)),
         help: "print the SHA-512 of files, or of the standard input",
         changes: no,
-        reads: sums::reads,
-        begin: |arguments| sums::begin(Algorithm::Sha512, arguments),
+        reads: checksums::reads,
+        begin: |arguments| checksums::begin(Algorithm::Sha512, arguments),
     },
     Command {
         name: "b3sum",
         accepts: accepts("b3sum [NAME]...", "bt", (0, ANY)),
         help: "print the BLAKE3 of files, or of the standard input",
         changes: no,
-        reads: sums::reads,
-        begin: |arguments| sums::begin(Algorithm::Blake3, arguments),
+        reads: checksums::reads,
+        begin: |arguments| checksums::begin(Algorithm::Blake3, arguments),
     },
     Command {
         name: "scp",

@@ -2,7 +2,7 @@
 
 use super::error::{Error, PARTLY, Result};
 use crate::operations::User;
-use crate::subsystem::inbox::End;
+use crate::subsystem::receive_buffer::End;
 use bytes::{Bytes, BytesMut};
 use sshome_wire::display::Escaped;
 use std::collections::VecDeque;

@@ -1,12 +1,12 @@
 //! What the frames of one channel mean.
 
-use super::group::Group;
 use super::hello::{MAX_OUTSTANDING, greeting, hello};
 use super::job::{Job, Step};
 use super::output::Output;
+use super::publish_group::Group;
 use crate::home::{EntryId, Location};
 use crate::operations::{CheckedPart, FinishedDirectory, Upload, User};
-use crate::subsystem::driver::{self, Turn};
+use crate::subsystem::channel_loop::{self, Turn};
 use bytes::Bytes;
 use sshome_wire::{
     Blocks, Decoder, Digest, Features, Frame, FrameError, Hello, PROTOCOL_VERSION, RemotePath, Reply,
@@ -293,7 +293,7 @@ impl Conversation {
     }
 }
 
-impl driver::Conversation for Conversation {
+impl channel_loop::Conversation for Conversation {
     fn push(&mut self, chunks: Vec<Bytes>) {
         chunks.into_iter().for_each(|chunk| self.decoder.push(chunk));
     }

@@ -1,8 +1,8 @@
 //! Requests that may take long, done a step at a time so that a cancel is seen between two steps.
 
 use super::entry::{entry, frames, mode, mtime};
-use super::group::refusal;
 use super::output::{Output, data_buffer};
+use super::publish_group::refusal;
 use crate::operations::{self, CheckedPart, Copy, Download, Error, Hashing, Listing, PartCheck, Removal};
 use crate::operations::{StepLimit, StreamLeft, User};
 use sshome_wire::frame::HEAD;

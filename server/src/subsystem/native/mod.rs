@@ -2,14 +2,14 @@
 
 mod conversation;
 mod entry;
-mod group;
 mod hello;
 mod job;
 mod output;
+mod publish_group;
 mod put;
 mod request;
 
-use super::driver::{Places, drive};
+use super::channel_loop::{Places, drive};
 use super::{Ended, Incoming, Outgoing, Threads};
 use crate::operations::User;
 use bytes::Bytes;

@@ -1,7 +1,7 @@
 //! The frames of a put: data, and what ends them.
 
 use super::conversation::{Conversation, Receiving, violation};
-use super::group::refusal;
+use super::publish_group::refusal;
 use crate::operations;
 use sshome_wire::{End, Frame, Reply, Status, Stored};
 

@@ -2,8 +2,8 @@
 
 use super::conversation::{Conversation, Receiving};
 use super::entry::entry;
-use super::group::refusal;
 use super::job::Job;
+use super::publish_group::refusal;
 use crate::home::{EntryId, Location};
 use crate::operations::{
     self, CheckedPart, Copy, Download, FinishedDirectory, Hashing, Listing, Made, PartCheck, Removal, Upload,

@@ -2,7 +2,7 @@
 
 use crate::home::length;
 use crate::operations::SetAttributes;
-use crate::subsystem::long::Lines;
+use crate::subsystem::ls_format::Lines;
 use rustix::fs::Stat;
 use sshome_wire::Time;
 use sshome_wire::sftp::{Attributes, Owner, Times};

@@ -5,10 +5,10 @@ use super::handles::Handles;
 use super::job::Job;
 use super::outcome::Outcome;
 use super::output::Output;
-use super::refused::Refused;
+use super::status::Refused;
 use super::symlink_order::SymlinkOrder;
 use crate::operations::User;
-use crate::subsystem::driver::{self, Turn};
+use crate::subsystem::channel_loop::{self, Turn};
 use bytes::Bytes;
 use sshome_wire::sftp::{
     ClientPacket, Decoder, Extended, Extension, Malformed, Request, ServerPacket, VERSION, Vendor,
@@ -169,7 +169,7 @@ impl Conversation {
     }
 }
 
-impl driver::Conversation for Conversation {
+impl channel_loop::Conversation for Conversation {
     fn push(&mut self, chunks: Vec<Bytes>) {
         chunks.into_iter().for_each(|chunk| self.decoder.push(chunk));
     }

@@ -5,7 +5,7 @@ use super::handles;
 use super::job::Job;
 use super::names::name;
 use super::outcome::{Handled, Outcome, at, done};
-use super::refused::Refused;
+use super::status::Refused;
 use crate::operations;
 use bytes::Bytes;
 use sshome_wire::RemotePath;

@@ -5,7 +5,7 @@ use super::conversation::Conversation;
 use super::handles::Open;
 use super::job::Job;
 use super::outcome::{Handled, Outcome, at, done};
-use super::refused::Refused;
+use super::status::Refused;
 use crate::operations::{OpenFile, OpenMode};
 use sshome_wire::sftp::{Attributes, Data, MAX_DATA, OpenFlags, Response};
 

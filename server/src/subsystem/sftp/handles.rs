@@ -1,5 +1,5 @@
-use super::folder::Folder;
-use super::refused::Refused;
+use super::directory_handle::Folder;
+use super::status::Refused;
 use crate::operations::OpenFile;
 use bytes::Bytes;
 use sshome_wire::sftp::StatusCode;

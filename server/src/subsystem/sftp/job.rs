@@ -3,7 +3,7 @@
 
 use super::handles::Handles;
 use super::outcome::{Handled, Outcome, at, done};
-use super::refused::Refused;
+use super::status::Refused;
 use crate::operations::{Algorithm, CopyData, FileDigest, OpenFile, OpenMode, Range, StepLimit, User};
 use bytes::Bytes;
 use sshome_wire::sftp::{CheckFile, CheckedFile, StatusCode, Subject};

@@ -6,22 +6,22 @@
 //! client may have any number of them under way.
 
 mod attributes;
+mod buffer_pool;
 mod conversation;
+mod directories;
+mod directory_handle;
 mod extended;
 mod files;
-mod folder;
-mod folders;
 mod handles;
 mod job;
 mod names;
 mod outcome;
 mod output;
-mod refused;
 mod request;
-mod spare;
+mod status;
 mod symlink_order;
 
-use super::driver::{Places, drive};
+use super::channel_loop::{Places, drive};
 use super::{Ended, Incoming, Outgoing, Threads};
 use crate::operations::User;
 use conversation::Conversation;

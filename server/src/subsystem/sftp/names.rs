@@ -3,7 +3,7 @@
 use super::attributes::{attributes, wanted};
 use super::conversation::Conversation;
 use super::outcome::{Handled, Outcome, at, done};
-use super::refused::Refused;
+use super::status::Refused;
 use super::symlink_order::SymlinkOrder;
 use crate::operations;
 use bytes::Bytes;

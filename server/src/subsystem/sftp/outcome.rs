@@ -1,7 +1,7 @@
 //! The outcome of a request, and what all handlers of requests share.
 
 use super::job::Job;
-use super::refused::Refused;
+use super::status::Refused;
 use sshome_wire::RemotePath;
 use sshome_wire::sftp::{Response, StatusCode};
 

@@ -1,4 +1,4 @@
-use super::spare::SPARE;
+use super::buffer_pool::SPARE;
 use bytes::Bytes;
 use sshome_wire::sftp::{DATA_HEAD, Response, ServerPacket, StatusCode, TooLong, data_head};
 

@@ -184,7 +184,7 @@ fn digits(text: &[u8], radix: u32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subsystem::inbox::End;
+    use crate::subsystem::receive_buffer::End;
     use bytes::Bytes;
 
     #[test]

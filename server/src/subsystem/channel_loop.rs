@@ -5,7 +5,7 @@
 //! the turn before has put out is on its way, and what the client sends meanwhile is taken in: a side
 //! that always reads is never part of a deadlock. A light turn is over before that could matter.
 
-use super::inbox::Inbox;
+use super::receive_buffer::Inbox;
 use super::{Ended, Gone, Incoming, Outgoing, Threads, Workers};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -2,12 +2,12 @@
 
 use super::attributes::attributes;
 use super::conversation::Conversation;
-use super::folder::Folder;
+use super::directory_handle::Folder;
 use super::handles::Open;
 use super::outcome::{Handled, Outcome, at, done};
-use super::refused::Refused;
+use super::status::Refused;
 use crate::operations;
-use crate::subsystem::long::Lines;
+use crate::subsystem::ls_format::Lines;
 use sshome_wire::sftp::{Attributes, Name, Response};
 
 /// Entries that one READDIR is answered with, at the most.

@@ -7,7 +7,7 @@ use crate::auth::Login;
 use crate::home;
 use crate::operations::User;
 use crate::subsystem::sftp::SymlinkOrder;
-use crate::subsystem::{Ended, Outgoing, exec, greeting, native, sftp};
+use crate::subsystem::{Ended, Outgoing, exec, native, no_shell_message, sftp};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -96,7 +96,7 @@ impl Start {
             }
             Way::Greeting => {
                 let port = shared.listen.first().map_or(0, std::net::SocketAddr::port);
-                greeting::greet(writer, user, terminal, port).await
+                no_shell_message::greet(writer, user, terminal, port).await
             }
         };
         tracing::debug!(user = name, ?ended, "channel ended");

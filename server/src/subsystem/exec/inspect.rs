@@ -5,7 +5,7 @@ use super::error::Result;
 use super::task::{Io, Once, Task, Turn, each};
 use crate::home::{Attributes, length};
 use crate::operations::{self, Listing, StepLimit, User};
-use crate::subsystem::long::{Lines, mode};
+use crate::subsystem::ls_format::{Lines, mode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustix::fs::FileType;

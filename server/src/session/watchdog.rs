@@ -1,7 +1,7 @@
 //! Connections that nobody can want any more.
 
 use super::Shared;
-use super::backlog::Backlog;
+use super::flow_control::Backlog;
 use crate::limits::{Entry, Limits};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};

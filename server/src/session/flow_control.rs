@@ -1,8 +1,8 @@
 //! How much a connection has to send, how much it has sent, how much is held for it, and when something moved on
 //! it last.
 
-use super::memory::UserMemory;
-use super::rate::UserRates;
+use super::memory_budget::UserMemory;
+use super::throttle::UserRates;
 use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -273,7 +273,7 @@ fn difference(before: usize, now: usize) -> isize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory::Memory;
+    use super::super::memory_budget::Memory;
     use super::*;
 
     fn connection(memory: &Memory) -> Arc<Backlog> {

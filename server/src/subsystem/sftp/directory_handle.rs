@@ -1,6 +1,6 @@
 //! A directory that an SFTP client has open.
 
-use super::refused::Refused;
+use super::status::Refused;
 use crate::home::Attributes as Entry;
 use crate::operations::{self, Directory, User};
 use rustix::fs::Stat;

@@ -1,6 +1,6 @@
 //! Disks that fail or are full are logged with the user and the path: the session that a thread works for.
 
-use super::trouble::Trouble;
+use super::disk_errors::Trouble;
 use super::{Audit, shown};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
