@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sshomed::config;
-use sshomed::control::{Answer, Request, ask};
+use sshomed::control::{ControlRequest, ControlResponse, ask};
 use sshomed::server::Server;
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -46,11 +46,14 @@ fuzz_target!(|input: &[u8]| {
     let heard = stream.read_to_string(&mut text);
     assert!(heard.is_ok() || sent.is_err() || std::str::from_utf8(input).is_err(), "{heard:?}");
     let most = input.split_inclusive(|byte| *byte == b'\n').map(|line| line.len().div_ceil(MOST)).sum();
-    let answers: Vec<Answer> =
+    let answers: Vec<ControlResponse> =
         text.lines().map(|line| serde_json::from_str(line).expect("an answer")).collect();
     assert!(answers.len() <= most, "{} answers", answers.len());
     if std::str::from_utf8(input).is_ok() && input.len() <= MOST {
         assert_eq!(answers.len(), most);
     }
-    assert!(matches!(ask(socket, &Request::Status), Ok(Answer::Status(_))), "the server goes on");
+    assert!(
+        matches!(ask(socket, &ControlRequest::Status), Ok(ControlResponse::Status(_))),
+        "the server goes on"
+    );
 });

@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sshome_fuzz::{Answers, Pieces, World};
-use sshomed::subsystem::{Arrival, Ended, exec};
+use sshomed::subsystem::{Arrival, ChannelEnd, exec};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::LazyLock;
@@ -25,10 +25,10 @@ fuzz_target!(|input: &[u8]| {
         exec::run(incoming, answers.clone(), user, line, terminal, WORLD.threads()).await
     });
     match ended {
-        Ended::Well if quoted => assert_stored(text, sent),
-        Ended::Well => {}
-        Ended::Failed(status) => assert!(status != 0),
-        Ended::Gone => assert!(cut, "the client was there to the end"),
+        ChannelEnd::Well if quoted => assert_stored(text, sent),
+        ChannelEnd::Well => {}
+        ChannelEnd::Failed(status) => assert!(status != 0),
+        ChannelEnd::Gone => assert!(cut, "the client was there to the end"),
         ended => panic!("{ended:?}"),
     }
 });

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use sshome_fuzz::{Answers, Pieces, World};
 use sshome_wire::{Decoder, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Status};
-use sshomed::subsystem::{Ended, native};
+use sshomed::subsystem::{ChannelEnd, native};
 use std::sync::LazyLock;
 use tokio_util::sync::CancellationToken;
 
@@ -20,10 +20,9 @@ fuzz_target!(|input: &[u8]| {
     let incoming = Pieces::packets(greeting.freeze(), input);
     let answers = Answers::default();
     let stopping = CancellationToken::new();
-    let ended = WORLD.visit(async |user| {
-        native::converse(incoming, answers.clone(), user, stopping, WORLD.threads()).await
-    });
-    assert!(matches!(ended, Ended::Well | Ended::Violation), "{ended:?}");
+    let ended = WORLD
+        .visit(async |user| native::serve(incoming, answers.clone(), user, stopping, WORLD.threads()).await);
+    assert!(matches!(ended, ChannelEnd::Well | ChannelEnd::Violation), "{ended:?}");
     assert!(answers.errors().is_empty(), "the subsystem has no standard error");
     let mut frames = decoded(&answers).into_iter();
     assert!(matches!(frames.next(), Some(Frame::Hello(_))), "the server greets first");

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use sshome_fuzz::{Answers, Pieces, World};
 use sshome_wire::sftp::{Decoder, ServerPacket};
-use sshomed::subsystem::{Ended, sftp};
+use sshomed::subsystem::{ChannelEnd, sftp};
 use std::sync::LazyLock;
 use tokio_util::sync::CancellationToken;
 
@@ -21,9 +21,9 @@ fuzz_target!(|input: &[u8]| {
     let answers = Answers::default();
     let (order, stopping) = (sftp::SymlinkOrder::OpenSsh, CancellationToken::new());
     let ended = WORLD.visit(async |user| {
-        sftp::converse(incoming, answers.clone(), user, order, stopping, WORLD.threads()).await
+        sftp::serve(incoming, answers.clone(), user, order, stopping, WORLD.threads()).await
     });
-    assert!(matches!(ended, Ended::Well | Ended::Violation), "{ended:?}");
+    assert!(matches!(ended, ChannelEnd::Well | ChannelEnd::Violation), "{ended:?}");
     assert!(answers.errors().is_empty(), "the subsystem has no standard error");
     let mut decoder = Decoder::new();
     answers.output().into_iter().for_each(|piece| decoder.push(piece));

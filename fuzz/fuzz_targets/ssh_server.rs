@@ -9,11 +9,11 @@ use sshomed::accounts::TomlAccounts;
 use sshomed::auth::Authenticator;
 use sshomed::config;
 use sshomed::home::Homes;
-use sshomed::limits::Gate;
+use sshomed::limits::AdmissionControl;
 use sshomed::metrics::Metrics;
 use sshomed::quota::Ledgers;
-use sshomed::session::{Memory, Rates, Sessions, Shared, Transport};
-use sshomed::subsystem::Threads;
+use sshomed::session::{MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
+use sshomed::subsystem::BlockingPool;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
@@ -29,7 +29,7 @@ const MOST_SENT: usize = 8 << 10;
 struct World {
     _dir: TempDir,
     transport: Transport,
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     runtime: Runtime,
 }
 
@@ -40,11 +40,11 @@ static WORLD: LazyLock<World> = LazyLock::new(World::new);
 fuzz_target!(|input: &[u8]| {
     let world = &*WORLD;
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let entry = world.shared.gate.admit(peer.ip(), Instant::now(), 0).expect("exempt from penalties");
+    let permit = world.shared.admission.admit(peer.ip(), Instant::now(), 0).expect("exempt from penalties");
     let sent = sent(input);
     let answer = world.runtime.block_on(async {
         let (mut client, server) = tokio::io::duplex(1 << 20);
-        let serving = world.transport.serve(server, peer, Arc::clone(&world.shared), entry);
+        let serving = world.transport.serve(server, peer, Arc::clone(&world.shared), permit);
         let talking = async move {
             // A server that has heard enough has left.
             drop(client.write_all(&sent).await);
@@ -89,16 +89,16 @@ impl World {
         let transport = Transport::new(&config).expect("a key");
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let metrics = Arc::new(Metrics::default());
-        let shared = Shared {
+        let shared = ServerState {
             authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts))),
             homes: Homes::default(),
             ledgers: Ledgers::default(),
-            gate: Gate::new(config.limits.clone()),
-            rates: Rates::default(),
-            memory: Memory::default(),
-            sessions: Arc::new(Sessions::new(Arc::clone(&metrics))),
+            admission: AdmissionControl::new(config.limits.clone()),
+            rates: RateLimits::default(),
+            memory: MemoryBudgets::default(),
+            sessions: Arc::new(SessionRegistry::new(Arc::clone(&metrics))),
             metrics,
-            threads: runtime.block_on(async { Threads::of_this_runtime() }).expect("threads"),
+            pool: runtime.block_on(async { BlockingPool::of_this_runtime() }).expect("threads"),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
             config: ArcSwap::from_pointee(config),

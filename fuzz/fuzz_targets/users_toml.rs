@@ -33,7 +33,7 @@ fuzz_target!(|text: &str| {
         Err(error) => {
             let told = error.to_string();
             assert!(!told.contains(|c: char| c.is_control() && c != '\n'), "{told:?}");
-            let ConfigError::Mistakes { mistakes, .. } = error else { panic!("{told}") };
+            let ConfigError::Invalid { mistakes, .. } = error else { panic!("{told}") };
             assert!(!mistakes.is_empty());
             let lines = text.lines().count().max(1) + usize::from(text.ends_with('\n'));
             for mistake in mistakes {

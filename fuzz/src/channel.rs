@@ -1,5 +1,5 @@
 use bytes::{Buf, Bytes};
-use sshomed::subsystem::{Arrival, Gone, Incoming, Outgoing};
+use sshomed::subsystem::{Arrival, ChannelInput, ChannelOutput, Gone};
 use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +34,7 @@ impl Pieces {
     }
 }
 
-impl Incoming for Pieces {
+impl ChannelInput for Pieces {
     async fn next(&mut self) -> Arrival {
         match self.pieces.next().map(Arrival::Data).or_else(|| self.end.take()) {
             Some(arrival) => arrival,
@@ -62,7 +62,7 @@ impl Answers {
     }
 }
 
-impl Outgoing for Answers {
+impl ChannelOutput for Answers {
     async fn send(&self, bytes: Bytes) -> Result<(), Gone> {
         self.output.lock().expect("nobody panics with it").push(bytes);
         Ok(())

@@ -4,7 +4,7 @@ use sshomed::config;
 use sshomed::home::Homes;
 use sshomed::operations::User;
 use sshomed::quota::Use;
-use sshomed::subsystem::Threads;
+use sshomed::subsystem::BlockingPool;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
@@ -25,7 +25,7 @@ pub struct World {
     accounts: Vec<Arc<Account>>,
     login: Login,
     runtime: Runtime,
-    threads: Threads,
+    threads: BlockingPool,
 }
 
 impl World {
@@ -43,14 +43,14 @@ impl World {
         }
         // Of fewer workers none would be lent to light turns.
         let runtime = Builder::new_multi_thread().worker_threads(3).enable_time().build().expect("a runtime");
-        let threads = runtime.block_on(async { Threads::of_this_runtime() }).expect("threads");
+        let threads = runtime.block_on(async { BlockingPool::of_this_runtime() }).expect("threads");
         let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts)));
         let login = runtime.block_on(authenticator.password("ann", password())).expect("a login");
         World { dir, accounts: config.accounts, login, runtime, threads }
     }
 
     /// Where turns run.
-    pub fn threads(&self) -> &Threads {
+    pub fn threads(&self) -> &BlockingPool {
         &self.threads
     }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// At most so many passwords are checked at once, each with 19 MiB of memory. More wait their turn.
-const MOST_CHECKS: usize = 4;
+const MAX_CONCURRENT_CHECKS: usize = 4;
 
 /// Somebody who has logged in. Clones are the same login.
 #[derive(Clone)]
@@ -133,7 +133,7 @@ impl Authenticator {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Authenticator {
             store,
-            checks: Arc::new(Semaphore::new(cores.min(MOST_CHECKS))),
+            checks: Arc::new(Semaphore::new(cores.min(MAX_CONCURRENT_CHECKS))),
             dummy: PasswordHash::dummy(),
         }
     }

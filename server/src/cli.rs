@@ -21,11 +21,11 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) listen: Listen,
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    pub(crate) command: Option<AdminCommand>,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub(crate) enum AdminCommand {
     /// Serve until Ctrl-C or SIGTERM; also what happens without a command
     Serve(Listen),
     /// Add, change and remove users
@@ -195,7 +195,7 @@ fn penalty_source(text: &str) -> Result<String, String> {
 impl Cli {
     /// Ends the program where an option would be passed over in silence.
     pub(crate) fn checked(self) -> Cli {
-        let serves = matches!(self.command, None | Some(Command::Serve(_) | Command::Check(_)));
+        let serves = matches!(self.command, None | Some(AdminCommand::Serve(_) | AdminCommand::Check(_)));
         if !serves && !self.listen.addresses.is_empty() {
             let message = "--listen is for `serve` and `check`";
             Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
@@ -221,7 +221,7 @@ mod tests {
             let cli = Cli::try_parse_from(args).unwrap();
             let given = match cli.command {
                 None => cli.listen.addresses,
-                Some(Command::Serve(listen)) => listen.addresses,
+                Some(AdminCommand::Serve(listen)) => listen.addresses,
                 _ => Vec::new(),
             };
             assert_eq!(given, ["127.0.0.1:0".parse().unwrap()], "{args:?}");

@@ -1,7 +1,7 @@
 //! The keys that the server proves itself with.
 
 use crate::config::Algorithms;
-use crate::permission::{Unmakeable, Unreadable};
+use crate::permission::{CannotCreate, CannotRead};
 use russh::keys::ssh_key::private::RsaKeypair;
 use russh::keys::{Algorithm, EcdsaCurve, Error as KeyError, PrivateKey, decode_secret_key, ssh_key};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -97,13 +97,13 @@ pub(crate) fn load_or_make(path: &Path, algorithms: Algorithms) -> Result<(Priva
     // Where the folder is closed nothing can be said of the file: it is not missing.
     let missing = found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     if let (Err(error), false) = (&found, missing) {
-        let why = Unreadable(path, error).to_string();
+        let why = CannotRead(path, error).to_string();
         return Err(HostKeyError::Unreadable { path: path.display().to_string(), why });
     }
     if missing {
         make(path, HostKeyType::to_make(path, algorithms)).map_err(|error| HostKeyError::NotMade {
             path: path.display().to_string(),
-            why: Unmakeable(path, &error).to_string(),
+            why: CannotCreate(path, &error).to_string(),
         })?;
     }
     if fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
@@ -112,7 +112,7 @@ pub(crate) fn load_or_make(path: &Path, algorithms: Algorithms) -> Result<(Priva
     let key = read(path).map_err(|error| HostKeyError::Unreadable {
         path: path.display().to_string(),
         why: match &error {
-            KeyError::IO(error) => Unreadable(path, error).to_string(),
+            KeyError::IO(error) => CannotRead(path, error).to_string(),
             error => error.to_string(),
         },
     })?;

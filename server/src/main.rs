@@ -4,11 +4,11 @@ mod cli;
 
 use anyhow::Context;
 use clap::Parser;
-use cli::{Cli, Command, HomeCommand, KeyCommand, QuotaCommand, UserCommand};
+use cli::{AdminCommand, Cli, HomeCommand, KeyCommand, QuotaCommand, UserCommand};
 use sshomed::accounts::Password;
 use sshomed::admin::{self, Admin, AdminError, NewUser, UserSettings};
 use sshomed::config;
-use sshomed::control::{self, Answer, ClientError, Request};
+use sshomed::control::{self, ClientError, ControlRequest, ControlResponse};
 use sshomed::invocation::{self, Role};
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
@@ -31,15 +31,19 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
     invocation::begin(match cli.command {
-        None | Some(Command::Serve(_)) => Role::Start,
-        Some(Command::Check(_)) => Role::Check,
+        None | Some(AdminCommand::Serve(_)) => Role::Start,
+        Some(AdminCommand::Check(_)) => Role::Check,
         Some(_) => Role::Command,
     });
     match &cli.command {
         None => serve(cli, &cli.listen.addresses),
-        Some(Command::Serve(listen)) => serve(cli, &[&cli.listen.addresses[..], &listen.addresses].concat()),
-        Some(Command::Check(listen)) => check(cli, &[&cli.listen.addresses[..], &listen.addresses].concat()),
-        Some(Command::User(command)) => {
+        Some(AdminCommand::Serve(listen)) => {
+            serve(cli, &[&cli.listen.addresses[..], &listen.addresses].concat())
+        }
+        Some(AdminCommand::Check(listen)) => {
+            check(cli, &[&cli.listen.addresses[..], &listen.addresses].concat())
+        }
+        Some(AdminCommand::User(command)) => {
             // It may be told a password.
             sshomed::confine::no_core_dumps()?;
             let admin = Admin::open(&cli.dir, cli.config.as_deref())?;
@@ -47,39 +51,43 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             print(&text)?;
             changed.map_or(Ok(()), |user| apply(cli, user))
         }
-        Some(Command::Status { json }) => ask(cli, &Request::Status, *json),
-        Some(Command::Kick { who, lock: false }) => ask(cli, &Request::Kick { who: who.clone() }, false),
-        Some(Command::Kick { who, lock: true }) => lock_out(cli, who),
-        Some(Command::Quota(QuotaCommand::Scan { user, json })) => {
-            ask(cli, &Request::QuotaScan { user: user.clone() }, *json)
+        Some(AdminCommand::Status { json }) => ask(cli, &ControlRequest::Status, *json),
+        Some(AdminCommand::Kick { who, lock: false }) => {
+            ask(cli, &ControlRequest::Kick { who: who.clone() }, false)
         }
-        Some(Command::Home(HomeCommand::Reopen { user })) => {
-            ask(cli, &Request::HomeReopen { user: user.clone() }, false)
+        Some(AdminCommand::Kick { who, lock: true }) => lock_out(cli, who),
+        Some(AdminCommand::Quota(QuotaCommand::Scan { user, json })) => {
+            ask(cli, &ControlRequest::QuotaScan { user: user.clone() }, *json)
         }
-        Some(Command::Penalties { json }) => match answer(cli, &Request::Status)? {
-            Answer::Status(status) => print(&control::shown_penalties(&status, *json)?),
+        Some(AdminCommand::Home(HomeCommand::Reopen { user })) => {
+            ask(cli, &ControlRequest::HomeReopen { user: user.clone() }, false)
+        }
+        Some(AdminCommand::Penalties { json }) => match answer(cli, &ControlRequest::Status)? {
+            ControlResponse::Status(status) => print(&control::shown_penalties(&status, *json)?),
             _ => anyhow::bail!("the server gave another answer"),
         },
-        Some(Command::Forgive { address }) => ask(cli, &Request::Forgive { source: address.clone() }, false),
-        Some(Command::Reload) => ask(cli, &Request::Reload, false),
+        Some(AdminCommand::Forgive { address }) => {
+            ask(cli, &ControlRequest::Forgive { source: address.clone() }, false)
+        }
+        Some(AdminCommand::Reload) => ask(cli, &ControlRequest::Reload, false),
     }
 }
 
 /// Asks the running server, and prints its answer.
-fn ask(cli: &Cli, request: &Request, json: bool) -> anyhow::Result<()> {
+fn ask(cli: &Cli, request: &ControlRequest, json: bool) -> anyhow::Result<()> {
     let answer = answer(cli, request)?;
-    print(&control::shown(&answer, json)?)?;
+    print(&control::response_text(&answer, json)?)?;
     anyhow::ensure!(!control::is_incomplete(&answer), "not all homes could be compared");
     Ok(())
 }
 
-fn answer(cli: &Cli, request: &Request) -> anyhow::Result<Answer> {
+fn answer(cli: &Cli, request: &ControlRequest) -> anyhow::Result<ControlResponse> {
     Ok(control::ask_any(&config::control_sockets(&cli.dir, cli.config.as_deref())?, request)?)
 }
 
 /// Has the running server, if there is one, take up what was changed of a user, and fails unless it does.
 fn apply(cli: &Cli, user: &str) -> anyhow::Result<()> {
-    let answer = match answer(cli, &Request::Apply { user: user.to_owned() }) {
+    let answer = match answer(cli, &ControlRequest::Apply { user: user.to_owned() }) {
         Ok(answer) => answer,
         Err(error) => match error.downcast_ref() {
             Some(ClientError::NoServer(_)) => {
@@ -97,7 +105,7 @@ fn apply(cli: &Cli, user: &str) -> anyhow::Result<()> {
             }
         },
     };
-    let text = control::shown(&answer, false)?;
+    let text = control::response_text(&answer, false)?;
     // A failure's reason belongs to standard error, with the failure.
     anyhow::ensure!(!control::is_incomplete(&answer), "{}", text.trim_end());
     print(&text)
@@ -106,8 +114,10 @@ fn apply(cli: &Cli, user: &str) -> anyhow::Result<()> {
 /// Disables a user, and ends all of the user's sessions.
 fn lock_out(cli: &Cli, who: &str) -> anyhow::Result<()> {
     let user = match who.parse::<u64>() {
-        Ok(number) => match answer(cli, &Request::Status)? {
-            Answer::Status(status) => status.sessions.into_iter().find(|session| session.session == number),
+        Ok(number) => match answer(cli, &ControlRequest::Status)? {
+            ControlResponse::Status(status) => {
+                status.sessions.into_iter().find(|session| session.session == number)
+            }
             _ => None,
         },
         Err(_) => None,

@@ -127,11 +127,11 @@ pub(crate) fn closed(path: &Path) -> Option<&Path> {
 }
 
 /// An error of making a file, with the reason and the remedy if a permission is lacking.
-pub(crate) struct Unmakeable<'a>(pub(crate) &'a Path, pub(crate) &'a io::Error);
+pub(crate) struct CannotCreate<'a>(pub(crate) &'a Path, pub(crate) &'a io::Error);
 
-impl fmt::Display for Unmakeable<'_> {
+impl fmt::Display for CannotCreate<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Unmakeable(path, error) = self;
+        let CannotCreate(path, error) = self;
         write!(f, "{error}")?;
         let folder = path.ancestors().skip(1).find(|folder| folder.exists());
         let why = match (error.kind(), folder) {
@@ -145,11 +145,11 @@ impl fmt::Display for Unmakeable<'_> {
 }
 
 /// An error of reading a file, with owner, mode and remedy if a permission is lacking.
-pub(crate) struct Unreadable<'a>(pub(crate) &'a Path, pub(crate) &'a io::Error);
+pub(crate) struct CannotRead<'a>(pub(crate) &'a Path, pub(crate) &'a io::Error);
 
-impl fmt::Display for Unreadable<'_> {
+impl fmt::Display for CannotRead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Unreadable(path, error) = self;
+        let CannotRead(path, error) = self;
         write!(f, "{error}")?;
         if error.kind() != io::ErrorKind::PermissionDenied {
             return Ok(());
@@ -211,11 +211,11 @@ pub(crate) fn wrong_account(path: &Path) -> Option<String> {
 }
 
 /// An error of replacing a file, with the account that can do it.
-pub(crate) struct Unwritable<'a>(pub(crate) &'a Path, pub(crate) &'a io::Error);
+pub(crate) struct CannotWrite<'a>(pub(crate) &'a Path, pub(crate) &'a io::Error);
 
-impl fmt::Display for Unwritable<'_> {
+impl fmt::Display for CannotWrite<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Unwritable(file, error) = self;
+        let CannotWrite(file, error) = self;
         write!(f, "{error}")?;
         let (whose, account) = (ownership(file), account());
         match Errno::from_io_error(error) {

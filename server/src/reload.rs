@@ -8,13 +8,13 @@ mod result;
 mod revoke;
 mod watcher;
 
-pub use result::{Refused, ReloadError, Reloaded, Standing};
+pub use result::{RejectedReload, ReloadError, ReloadSummary, UserSettingsState};
 
 use crate::accounts::{Account, TomlAccounts, homes_of, unfit_root};
-use crate::config::{Config, Mistake, shown};
+use crate::config::{Config, Diagnostic, shown};
 use crate::confine::Confinement;
 use crate::home::{HomeSettings, Homes, Unavailable};
-use crate::session::{Shared, Transport};
+use crate::session::{ServerState, Transport};
 use crate::systemd::Notifier;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,17 +22,17 @@ use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
-use watcher::{Changes, Watch};
+use watcher::{ChangeSignals, SettingsWatcher};
 
 /// A file that somebody saves changes several times in a row.
-const SETTLE: Duration = Duration::from_millis(200);
+const SETTLE_TIME: Duration = Duration::from_millis(200);
 
 /// How often the file is looked at though nothing was noticed: not every filesystem tells of changes.
-const LOOK: Duration = Duration::from_secs(60);
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What takes up a change.
 pub struct Reloader {
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     transport: Arc<Transport>,
     accounts: Arc<TomlAccounts>,
     confinement: Confinement,
@@ -40,44 +40,44 @@ pub struct Reloader {
     /// The file that was looked at last: its digest, or why it could not be read.
     seen: Mutex<Result<blake3::Hash, String>>,
     /// Held while one is taken up.
-    turn: tokio::sync::Mutex<()>,
+    in_progress: tokio::sync::Mutex<()>,
 }
 
 impl Reloader {
     /// What takes changes up for a server.
     #[must_use]
     pub fn new(
-        shared: Arc<Shared>,
+        shared: Arc<ServerState>,
         transport: Arc<Transport>,
         accounts: Arc<TomlAccounts>,
         confinement: Confinement,
         notifier: Arc<Notifier>,
     ) -> Reloader {
         let seen = Mutex::new(Ok(shared.config.load().text_digest()));
-        let turn = tokio::sync::Mutex::default();
-        Reloader { shared, transport, accounts, confinement, notifier, seen, turn }
+        let in_progress = tokio::sync::Mutex::default();
+        Reloader { shared, transport, accounts, confinement, notifier, seen, in_progress }
     }
 
     /// Takes up what stands in the file now, and logs what came of it.
     ///
     /// # Errors
     /// If it cannot be: then everything is as it was, but for what the file takes away from users.
-    pub async fn reload(&self) -> Result<Reloaded, Refused> {
-        let _turn = self.turn.lock().await;
+    pub async fn reload(&self) -> Result<ReloadSummary, RejectedReload> {
+        let _permit = self.in_progress.lock().await;
         self.notifier.reloading();
         self.see();
         let result = self.take_up().await;
         self.shared.refused.store(result.as_ref().err().map(|refused| Arc::new(refused.error.to_string())));
         self.notifier.ready(&match &result {
-            Ok(_) => standing(&self.shared),
+            Ok(_) => summary(&self.shared),
             Err(refused) => format!("the settings stay as they were: {}", refused.error),
         });
-        tell(&result);
+        log_result(&result);
         result
     }
 
-    async fn take_up(&self) -> Result<Reloaded, Refused> {
-        let refused = |error| Refused { error, revoked: Vec::new(), ended: 0 };
+    async fn take_up(&self) -> Result<ReloadSummary, RejectedReload> {
+        let refused = |error| RejectedReload { error, revoked: Vec::new(), ended: 0 };
         let shared = &self.shared;
         let old = shared.config.load_full();
         let again = Arc::clone(&old);
@@ -87,7 +87,7 @@ impl Reloader {
         if let Err(error) = self.check(&old, &new, &mistakes) {
             let (left, revoked) = revoke::revoke(&old, &new, &mistakes);
             let (_, ended) = self.apply(&old, left).await;
-            return Err(Refused { error, revoked, ended });
+            return Err(RejectedReload { error, revoked, ended });
         }
 
         let to_open = to_be_opened(&old, &new);
@@ -106,11 +106,11 @@ impl Reloader {
         let ((added, removed), ended) = self.apply(&old, new).await;
         let world = Arc::clone(shared);
         let unavailable = spawn_blocking(move || look_at_homes(&world)).await;
-        Ok(Reloaded { added, removed, ended, unavailable: unavailable.unwrap_or_default() })
+        Ok(ReloadSummary { added, removed, ended, unavailable: unavailable.unwrap_or_default() })
     }
 
     /// Whether new settings can be taken up as a whole.
-    fn check(&self, old: &Config, new: &Config, mistakes: &[Mistake]) -> Result<(), ReloadError> {
+    fn check(&self, old: &Config, new: &Config, mistakes: &[Diagnostic]) -> Result<(), ReloadError> {
         if !mistakes.is_empty() {
             return Err(old.mistaken(mistakes.to_vec()).into());
         }
@@ -129,7 +129,7 @@ impl Reloader {
             }
             shared.rates.renew(account);
         }
-        shared.gate.set_limits(new.limits.clone());
+        shared.admission.set_limits(new.limits.clone());
         self.transport.renew(&new);
         shared.config.store(Arc::clone(&new));
         let ended = self.renew_sessions().await;
@@ -147,7 +147,7 @@ impl Reloader {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub async fn standing_of(&self, user: &str) -> Result<Standing, ReloadError> {
+    pub async fn settings_state_of(&self, user: &str) -> Result<UserSettingsState, ReloadError> {
         let now = self.shared.config.load_full();
         let again = Arc::clone(&now);
         let (file, _) = spawn_blocking(move || again.read_again()).await??;
@@ -155,17 +155,17 @@ impl Reloader {
         let name = user.to_owned();
         let problem = spawn_blocking(move || world.homes.problem_of(&name)).await?;
         let unavailable = problem.map(|home| home.why);
-        Ok(Standing { pending: revoke::pending(&now, &file, user), unavailable })
+        Ok(UserSettingsState { pending: revoke::pending(&now, &file, user), unavailable })
     }
 
     /// Reloads whenever the file changes, and on `hangup`; ends the sessions of installed keys that are removed;
     /// tells the service manager that the server is ready. Never ends.
     pub async fn follow(&self, mut hangup: Option<Signal>) {
-        let changes = Arc::new(Changes::default());
+        let changes = Arc::new(ChangeSignals::default());
         let config = self.shared.config.load_full();
-        let mut watch = Watch::new(&config, Arc::clone(&changes));
+        let mut watch = SettingsWatcher::new(&config, Arc::clone(&changes));
         watch.renew(&config);
-        self.notifier.ready(&standing(&self.shared));
+        self.notifier.ready(&summary(&self.shared));
         // It may have changed since it was read at the start.
         let mut first = true;
         loop {
@@ -184,11 +184,11 @@ impl Reloader {
                 }
                 () = self.accounts.key_removed() => {
                     // Who has removed the key that they logged in with gets the answer.
-                    tokio::time::sleep(SETTLE).await;
+                    tokio::time::sleep(SETTLE_TIME).await;
                     self.renew_keys().await;
                     continue;
                 }
-                () = tokio::time::sleep(LOOK) => false,
+                () = tokio::time::sleep(CHECK_INTERVAL) => false,
             };
             // A link may lead elsewhere now.
             watch.renew(&config);
@@ -196,7 +196,7 @@ impl Reloader {
             let mut changed = self.see();
             if changed && config.digest().is_err() {
                 // Perhaps it is just being replaced.
-                tokio::time::sleep(SETTLE).await;
+                tokio::time::sleep(SETTLE_TIME).await;
                 changed = self.see() || config.digest().is_err();
             }
             if asked || changed {
@@ -217,7 +217,7 @@ impl Reloader {
 
     /// Ends the sessions of keys that users had installed and that were removed.
     async fn renew_keys(&self) {
-        let _turn = self.turn.lock().await;
+        let _permit = self.in_progress.lock().await;
         let ended = self.renew_sessions().await;
         if ended > 0 {
             tracing::info!(ended, "sessions of removed keys ended");
@@ -285,15 +285,15 @@ impl Reloader {
 }
 
 /// What a server does, in a line.
-fn standing(shared: &Shared) -> String {
+fn summary(shared: &ServerState) -> String {
     let users = enabled(&shared.config.load()).len();
     format!("serving {users} {}", if users == 1 { "user" } else { "users" })
 }
 
 /// Tells the log what came of it.
-fn tell(result: &Result<Reloaded, Refused>) {
+fn log_result(result: &Result<ReloadSummary, RejectedReload>) {
     match result {
-        Ok(Reloaded { added, removed, ended, .. }) => {
+        Ok(ReloadSummary { added, removed, ended, .. }) => {
             tracing::info!(added = added.join(" "), removed = removed.join(" "), ended, "settings reloaded");
         }
         Err(refused) => tracing::error!("the new settings are refused: {}", refused.in_one_line()),
@@ -317,12 +317,12 @@ fn to_be_opened(old: &Config, new: &Config) -> Vec<Arc<Account>> {
 
 /// Returns when nothing has changed for a while.
 async fn settled(changes: &Notify) {
-    while tokio::time::timeout(SETTLE, changes.notified()).await.is_ok() {}
+    while tokio::time::timeout(SETTLE_TIME, changes.notified()).await.is_ok() {}
 }
 
 /// Tries again to open the homes that are unavailable, and lists those that still are or were replaced. Looks for
 /// directories in the others that cannot be read any more.
-pub(crate) fn look_at_homes(shared: &Shared) -> Vec<Unavailable> {
+pub(crate) fn look_at_homes(shared: &ServerState) -> Vec<Unavailable> {
     let homes: &Homes = &shared.homes;
     for settings in homes_of(&shared.config.load().accounts) {
         // Why is logged, and listed below.

@@ -6,16 +6,16 @@ use crate::accounts::{TomlAccounts, homes_of};
 use crate::auth::Authenticator;
 use crate::config::{Config, shown};
 use crate::confine::{ConfineError, Confinement, Preparation};
-use crate::control::{self, Answer, BindError, Control, Request};
+use crate::control::{self, BindError, ControlRequest, ControlResponse, ControlSocket};
 use crate::home::{Homes, PrepareError};
 use crate::host_key::HostKeyError;
-use crate::limits::{Gate, Refusals};
+use crate::limits::{AdmissionControl, ConnectionRefusalLog};
 use crate::log::{self, LogError};
 use crate::metrics::{Metrics, OpenDescriptors};
 use crate::reload::Reloader;
-use crate::session::{self, Memory, Rates, Sessions, Shared, Transport};
+use crate::session::{self, MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
 use crate::sockets::{ListenError, Sockets};
-use crate::subsystem::Threads;
+use crate::subsystem::BlockingPool;
 use crate::systemd::Notifier;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use background::{administer, expire, measure, tend_homes};
@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// After an `accept` that failed (too many open files, say) nothing is gained by trying at once.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Why the server cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -75,12 +75,12 @@ pub enum Error {
 pub struct Server {
     listeners: Vec<TcpListener>,
     transport: Arc<Transport>,
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     reloader: Arc<Reloader>,
     /// SIGHUP, from before it is said that the server listens: until somebody waits for it, it ends the process.
     hangup: Option<Signal>,
     notifier: Arc<Notifier>,
-    control: Option<Control>,
+    control: Option<ControlSocket>,
     /// Where Prometheus asks.
     metrics: Option<TcpListener>,
     /// For the words that tell how to log in.
@@ -88,7 +88,7 @@ pub struct Server {
 }
 
 /// Some workers may be lent to turns, others are kept for the network: see `subsystem::inline_executor`.
-const LEAST_WORKERS: usize = 4;
+const MIN_WORKERS: usize = 4;
 
 /// A worker that is busy looks for what has arrived after so many polls of tasks. By default it does after 61: with
 /// a few that move much, each poll some 100 µs, that was half of what a small request of another waited for.
@@ -101,7 +101,7 @@ const MAX_RUNTIME_END: Duration = Duration::from_secs(1);
 fn runtime() -> io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread()
-        .worker_threads(cores.max(LEAST_WORKERS))
+        .worker_threads(cores.max(MIN_WORKERS))
         .event_interval(POLLS_BETWEEN_EVENTS)
         .enable_all()
         .build()
@@ -140,7 +140,7 @@ pub fn run(config: Config) -> Result<(), Error> {
     crate::accounts::remember_accounts();
     let confinement = preparation.confine(&config)?;
     let _log = log::begin(&config.log)?;
-    confinement.tell();
+    confinement.log();
     crate::config::modes::warnings(&config).iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = runtime()?;
     let result = runtime.block_on(run_confined(config, privileged, confinement, notifier));
@@ -156,8 +156,8 @@ fn end(runtime: Runtime) {
 
 /// The server that has the folder, if one answers: then it is in the way, whatever failed first.
 fn other_server(config: &Config) -> Option<Error> {
-    match control::ask(config.control_socket.as_deref()?, &Request::Status).ok()? {
-        Answer::Status(status) => Some(Error::Running { dir: config.dir.clone(), pid: status.pid }),
+    match control::ask(config.control_socket.as_deref()?, &ControlRequest::Status).ok()? {
+        ControlResponse::Status(status) => Some(Error::Running { dir: config.dir.clone(), pid: status.pid }),
         _ => None,
     }
 }
@@ -206,7 +206,7 @@ impl Server {
         raise_open_files();
         let hangup = signal(SignalKind::hangup()).ok();
         let Privileged { sockets, transport, descriptors } = privileged;
-        transport.tell();
+        transport.log_new_keys();
         let listeners: Vec<_> =
             sockets.ssh.into_iter().map(TcpListener::from_std).collect::<io::Result<_>>()?;
         let listen = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
@@ -214,23 +214,23 @@ impl Server {
         let (transport, notifier) = (Arc::new(transport), Arc::new(notifier));
         let homes = homes_of(&config.accounts);
         // Before the homes: another server in this folder is told of as such.
-        let control = config.control_socket.as_deref().map(Control::bind).transpose()?;
+        let control = config.control_socket.as_deref().map(ControlSocket::bind).transpose()?;
         let prepared = tokio::task::spawn_blocking(move || Homes::prepare(&homes)).await;
         let (homes, ledgers) = prepared.map_err(io::Error::other)??;
         let accounts = Arc::new(TomlAccounts::new(&config.dir, &config.accounts));
         let example = config.accounts.iter().find(|account| account.enabled);
         let example = example.map(|account| account.name.clone());
         let metrics = Arc::new(Metrics::new(descriptors));
-        let shared = Shared {
+        let shared = ServerState {
             authenticator: Authenticator::new(Arc::<TomlAccounts>::clone(&accounts)),
             homes,
             ledgers,
-            gate: Gate::new(config.limits.clone()),
-            rates: Rates::default(),
-            memory: Memory::default(),
-            sessions: Arc::new(Sessions::new(Arc::clone(&metrics))),
+            admission: AdmissionControl::new(config.limits.clone()),
+            rates: RateLimits::default(),
+            memory: MemoryBudgets::default(),
+            sessions: Arc::new(SessionRegistry::new(Arc::clone(&metrics))),
             metrics,
-            threads: Threads::of_this_runtime()?,
+            pool: BlockingPool::of_this_runtime()?,
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
             config: ArcSwap::from_pointee(config),
@@ -331,10 +331,10 @@ impl Server {
 async fn accept(
     listener: TcpListener,
     transport: Arc<Transport>,
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     connections: TaskTracker,
 ) {
-    let mut refusals = Refusals::default();
+    let mut refusals = ConnectionRefusalLog::default();
     loop {
         let accepted = tokio::select! {
             () = shared.stopping.cancelled() => return,
@@ -344,16 +344,16 @@ async fn accept(
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 continue;
             }
         };
         let now = Instant::now();
-        match shared.gate.admit(peer.ip(), now, rand::random_range(0..100)) {
-            Ok(entry) => {
+        match shared.admission.admit(peer.ip(), now, rand::random_range(0..100)) {
+            Ok(permit) => {
                 let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
-                session::tune(&stream, &shared.gate.limits());
-                connections.spawn(async move { transport.serve(stream, peer, shared, entry).await });
+                session::set_tcp_options(&stream, &shared.admission.limits());
+                connections.spawn(async move { transport.serve(stream, peer, shared, permit).await });
             }
             Err(refusal) => {
                 shared.metrics.connection_refused();
@@ -362,7 +362,7 @@ async fn accept(
                     tracing::warn!(count, last = %peer, why = %refusal, "connections were refused");
                 }
                 // Nobody waits for it to be read.
-                drop(stream.try_write(refusal.told().as_bytes()));
+                drop(stream.try_write(refusal.client_message().as_bytes()));
             }
         }
     }

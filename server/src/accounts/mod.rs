@@ -16,7 +16,7 @@ pub use key::{AuthorizedKey, KeyError, looks_like_a_line};
 pub(crate) use name::check_name;
 pub use origin::{Origin, OriginError};
 pub use own_keys::{OwnKeys, OwnKeysError};
-pub use password::{HashError, MIN_PASSWORD, Password, PasswordHash};
+pub use password::{HashError, MIN_PASSWORD_CHARS, Password, PasswordHash};
 pub use unfit::{remember_accounts, unfit_root};
 
 use arc_swap::ArcSwap;

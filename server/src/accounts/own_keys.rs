@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 const MAX_KEYS: usize = 32;
 
 /// The longest line, in bytes: an RSA key of 16,384 bits takes some 2800, and the comment the rest.
-const MAX_LINE: usize = 4096;
+const MAX_LINE_BYTES: usize = 4096;
 
 /// The longest file that is read, in bytes.
-const MAX_FILE: u64 = (MAX_KEYS * (MAX_LINE + 1)) as u64;
+const MAX_FILE_BYTES: u64 = (MAX_KEYS * (MAX_LINE_BYTES + 1)) as u64;
 
 /// The folder of these files.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub enum OwnKeysError {
     )]
     Options,
     /// It is too long.
-    #[error("the key and its comment take more than {MAX_LINE} bytes: shorten the comment")]
+    #[error("the key and its comment take more than {MAX_LINE_BYTES} bytes: shorten the comment")]
     TooLong,
     /// There are enough of them.
     #[error("{MAX_KEYS} keys are installed, and no more may be: remove one first")]
@@ -92,8 +92,8 @@ impl OwnKeys {
             file => file?,
         };
         let mut bytes = Vec::new();
-        file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MAX_FILE {
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
             let text = format!("the file of {user}'s keys is longer than any that was written here");
             return Err(io::Error::new(ErrorKind::InvalidData, text).into());
         }
@@ -114,7 +114,7 @@ impl OwnKeys {
         if key.is_restricted_by_address() {
             return Err(OwnKeysError::Options);
         }
-        if key.to_line().map_err(OwnKeysError::Refused)?.len() > MAX_LINE {
+        if key.to_line().map_err(OwnKeysError::Refused)?.len() > MAX_LINE_BYTES {
             return Err(OwnKeysError::TooLong);
         }
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
@@ -280,7 +280,7 @@ mod tests {
         let private = "-----BEGIN OPENSSH PRIVATE KEY-----";
         let result = keys.install("alex", private);
         assert!(matches!(result, Err(OwnKeysError::Refused(KeyError::Private))));
-        let result = keys.install("alex", &line(&"x".repeat(MAX_LINE)));
+        let result = keys.install("alex", &line(&"x".repeat(MAX_LINE_BYTES)));
         assert!(matches!(result, Err(OwnKeysError::TooLong)));
         // Two lines are one: what follows is the comment.
         keys.install("alex", &format!("{}\n{}", line("one"), line("two"))).unwrap();

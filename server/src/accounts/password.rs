@@ -6,19 +6,19 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// The shortest password that an administrator may set, in characters.
-pub const MIN_PASSWORD: usize = 8;
+pub const MIN_PASSWORD_CHARS: usize = 8;
 
 /// The least that a hash has to cost: OWASP's recommendation for argon2id, 19 MiB and two passes.
 /// New hashes cost just this ([`Params::DEFAULT`]).
-const LEAST: Params = Params::DEFAULT;
+const MIN_PARAMS: Params = Params::DEFAULT;
 
 /// The most that a hash may cost. Each login attempt costs as much, and anybody can attempt one.
-const MOST_MEMORY_KIB: u32 = 1 << 20;
-const MOST_PASSES: u32 = 16;
-const MOST_LANES: u32 = 16;
+const MAX_MEMORY_KIB: u32 = 1 << 20;
+const MAX_PASSES: u32 = 16;
+const MAX_LANES: u32 = 16;
 
 /// The hashes in the etc/users.toml that comes with sshome. Their passwords stand in its documentation.
-const SHIPPED: [&str; 2] = [
+const DEMO_PASSWORDS: [&str; 2] = [
     "$argon2id$v=19$m=19456,t=2,p=1$pFVfrGfzyMN8KULqUJ2vuw$V0bE8SL2SX53TqeLdUlaJ66Srmlzw1T2B5TnA8GAtIM",
     "$argon2id$v=19$m=19456,t=2,p=1$4fR5w/b0PVFu0/fKJ5DteA$dU2A1rHDi3+igMizHuIWBqWGYNqcew/rkGpRm7tOWgQ",
 ];
@@ -71,11 +71,11 @@ pub enum HashError {
     #[error("is not an argon2id hash of version 19")]
     Algorithm,
     /// It is too cheap to attack.
-    #[error("is too weak an argon2id hash: it wants m={} and t={} at least", LEAST.m_cost(), LEAST.t_cost())]
+    #[error("is too weak an argon2id hash: it wants m={} and t={} at least", MIN_PARAMS.m_cost(), MIN_PARAMS.t_cost())]
     Weak,
     /// It is too costly to check for everybody who cares to knock.
     #[error(
-        "is too costly an argon2id hash: at most m={MOST_MEMORY_KIB}, t={MOST_PASSES}, p={MOST_LANES} are allowed"
+        "is too costly an argon2id hash: at most m={MAX_MEMORY_KIB}, t={MAX_PASSES}, p={MAX_LANES} are allowed"
     )]
     Costly,
     /// There was no memory, or no randomness, to make one.
@@ -106,10 +106,10 @@ impl PasswordHash {
             return Err(HashError::NotPhc);
         }
         let cost = Params::try_from(&phc).map_err(|_| HashError::NotPhc)?;
-        if cost.m_cost() < LEAST.m_cost() || cost.t_cost() < LEAST.t_cost() {
+        if cost.m_cost() < MIN_PARAMS.m_cost() || cost.t_cost() < MIN_PARAMS.t_cost() {
             return Err(HashError::Weak);
         }
-        if cost.m_cost() > MOST_MEMORY_KIB || cost.t_cost() > MOST_PASSES || cost.p_cost() > MOST_LANES {
+        if cost.m_cost() > MAX_MEMORY_KIB || cost.t_cost() > MAX_PASSES || cost.p_cost() > MAX_LANES {
             return Err(HashError::Costly);
         }
         Ok(PasswordHash { phc, demo: false })
@@ -147,14 +147,14 @@ impl PasswordHash {
     #[must_use]
     pub fn has_usual_cost(&self) -> bool {
         let cost = Params::try_from(&self.phc).map(|cost| (cost.m_cost(), cost.t_cost(), cost.p_cost()));
-        cost == Ok((LEAST.m_cost(), LEAST.t_cost(), LEAST.p_cost()))
+        cost == Ok((MIN_PARAMS.m_cost(), MIN_PARAMS.t_cost(), MIN_PARAMS.p_cost()))
     }
 
     /// Whether it is a demo password, which everybody knows: marked as one, or the hash that comes with
     /// sshome, mark or no mark.
     #[must_use]
     pub fn is_demo(&self) -> bool {
-        self.demo || SHIPPED.contains(&self.to_phc().as_str())
+        self.demo || DEMO_PASSWORDS.contains(&self.to_phc().as_str())
     }
 
     /// Marks it as a demo password, or not.
@@ -189,7 +189,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.strip_prefix("password = \"")?.strip_suffix('"'))
             .collect();
-        assert_eq!(hashes, SHIPPED);
+        assert_eq!(hashes, DEMO_PASSWORDS);
         assert!(hashes.iter().all(|hash| PasswordHash::parse(hash).unwrap().is_demo()));
     }
 

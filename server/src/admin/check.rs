@@ -4,7 +4,7 @@ use super::list::table;
 use crate::accounts::{Account, OwnKeys, OwnKeysError};
 use crate::config::{self, Algorithms, Config, ConfigError, Confine, Kex, shown};
 use crate::host_key::{HostKeyType, read as read_host_key};
-use crate::limits::Limits;
+use crate::limits::ConnectionLimits;
 use russh::keys::{Error as KeyError, HashAlg};
 use sshome_wire::display::Escaped;
 use std::ffi::{OsStr, OsString};
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// A configuration without mistakes, in words.
 #[derive(Debug)]
-pub struct Check {
+pub struct CheckReport {
     /// What was understood.
     pub report: String,
     /// What is allowed, and perhaps not meant. Each is a sentence.
@@ -28,9 +28,13 @@ pub struct Check {
 ///
 /// # Errors
 /// If the file cannot be read, or there are mistakes in it.
-pub fn check(dir: &Path, file: Option<&Path>, listen_override: &[SocketAddr]) -> Result<Check, ConfigError> {
+pub fn check(
+    dir: &Path,
+    file: Option<&Path>,
+    listen_override: &[SocketAddr],
+) -> Result<CheckReport, ConfigError> {
     let config = config::load(dir, file, listen_override)?;
-    Ok(Check { report: report(&config), warnings: warnings(&config) })
+    Ok(CheckReport { report: report(&config), warnings: warnings(&config) })
 }
 
 fn report(config: &Config) -> String {
@@ -80,9 +84,9 @@ fn report(config: &Config) -> String {
     text + "\n" + &table(config)
 }
 
-fn limits(limits: &Limits) -> [(&'static str, String); 4] {
+fn limits(limits: &ConnectionLimits) -> [(&'static str, String); 4] {
     let seconds = |time: Duration| format!("{} s", time.as_secs());
-    let Limits { login_grace, max_startups, connections_per_address, login_attempts, .. } = limits;
+    let ConnectionLimits { login_grace, max_startups, connections_per_address, login_attempts, .. } = limits;
     let penalties = &limits.penalties;
     let idle = limits.idle_timeout.map_or("for ever".to_owned(), seconds);
     [

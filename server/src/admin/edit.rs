@@ -11,7 +11,7 @@ use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 impl Admin {
     /// What the file says now, mistakes and all; for messages.
     pub(super) fn glance(&self) -> Result<Config, AdminError> {
-        Ok(config::parse(&self.place, &self.place.read()?, &[]).0)
+        Ok(config::parse(&self.location, &self.location.read()?, &[]).0)
     }
 
     /// Changes the file, as a whole or not at all. Edits wait for each other, so that none is lost.
@@ -21,24 +21,24 @@ impl Admin {
         &self,
         change: impl FnOnce(&mut DocumentMut, &Config) -> Result<T, AdminError>,
     ) -> Result<T, AdminError> {
-        let file = &self.place.file;
-        let write = |error| AdminError::Write { file: self.place.shown.clone(), error };
+        let file = &self.location.file;
+        let write = |error| AdminError::Write { file: self.location.shown.clone(), error };
         // The lock is the folder's: the file itself is another one after each edit.
         let folder = File::open(file.parent().unwrap_or(Path::new("/"))).map_err(write)?;
         folder.lock().map_err(write)?;
 
-        let text = self.place.read()?;
-        let (config, before) = config::parse(&self.place, &text, &[]);
+        let text = self.location.read()?;
+        let (config, before) = config::parse(&self.location, &text, &[]);
         let Ok(mut document) = text.parse::<DocumentMut>() else {
-            return Err(ConfigError::mistakes(&self.place, before).into());
+            return Err(ConfigError::mistakes(&self.location, before).into());
         };
         let result = change(&mut document, &config)?;
 
         let text = document.to_string();
-        let (_, mut after) = config::parse(&self.place, &text, &[]);
+        let (_, mut after) = config::parse(&self.location, &text, &[]);
         after.retain(|mistake| !before.iter().any(|old| old.is_same(mistake)));
         if !after.is_empty() {
-            return Err(AdminError::Rejected(ConfigError::mistakes(&self.place, after)));
+            return Err(AdminError::Rejected(ConfigError::mistakes(&self.location, after)));
         }
         replace(file, &folder, text.as_bytes()).map_err(write)?;
         Ok(result)
@@ -69,7 +69,7 @@ impl Admin {
 
     /// The error for something that has an unexpected form.
     pub(super) fn form(&self, key: &str) -> AdminError {
-        AdminError::Form(key.to_owned(), self.place.shown.clone())
+        AdminError::Form(key.to_owned(), self.location.shown.clone())
     }
 }
 

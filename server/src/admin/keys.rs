@@ -3,7 +3,7 @@
 use super::list::columns;
 use super::{Admin, AdminError};
 use crate::accounts::{Account, AuthorizedKey, OwnKeys, OwnKeysError};
-use crate::config::{Place, authorized_keys};
+use crate::config::{ConfigLocation, authorized_keys};
 use sshome_wire::display::Escaped;
 use sshome_wire::public_key;
 use std::fs;
@@ -34,7 +34,7 @@ impl Admin {
     /// If the user has no such key, or several, or it stands in a file that holds others, too.
     pub fn remove_key(&self, name: &str, which: &str) -> Result<String, AdminError> {
         let account = self.account(name)?;
-        let own_keys = OwnKeys::of(&self.place.dir);
+        let own_keys = OwnKeys::of(&self.location.dir);
         let installed = own_keys.read(name).map_err(|error| self.own_keys_error(name, error))?;
         let is_it = |key: &&AuthorizedKey| is(key, which);
         match (installed.iter().filter(is_it).count(), account.keys.iter().filter(is_it).count()) {
@@ -57,14 +57,16 @@ impl Admin {
             let array = user.get_mut(KEYS).ok_or_else(no_key)?;
             let array = array.as_array_mut().ok_or_else(|| self.form(KEYS))?;
 
-            let entries: Vec<_> = array.iter().map(|entry| keys_of(&self.place, entry)).collect();
+            let entries: Vec<_> = array.iter().map(|entry| keys_of(&self.location, entry)).collect();
             let mut found = entries.iter().flatten().filter(|key| is(key, which));
             let key = found.next().ok_or_else(no_key)?.clone();
             if found.any(|other| !other.is(key.public_key())) {
                 return Err(AdminError::ManyKeys { user: name.to_owned(), key: which.to_owned() });
             }
-            let has_key = |entry: &Value| keys_of(&self.place, entry).iter().any(|k| k.is(key.public_key()));
-            let only_key = |entry: &Value| keys_of(&self.place, entry).iter().all(|k| k.is(key.public_key()));
+            let has_key =
+                |entry: &Value| keys_of(&self.location, entry).iter().any(|k| k.is(key.public_key()));
+            let only_key =
+                |entry: &Value| keys_of(&self.location, entry).iter().all(|k| k.is(key.public_key()));
             if let Some(shared) = array.iter().find(|entry| has_key(entry) && !only_key(entry)) {
                 return Err(AdminError::SharedKeyFile {
                     file: shared.as_str().unwrap_or_default().to_owned(),
@@ -83,7 +85,7 @@ impl Admin {
     pub fn list_keys(&self, name: &str) -> Result<String, AdminError> {
         let account = self.account(name)?;
         let installed = match account.own_keys {
-            true => OwnKeys::of(&self.place.dir).read(name),
+            true => OwnKeys::of(&self.location.dir).read(name),
             false => Ok(Vec::new()),
         };
         let installed = installed.map_err(|error| self.own_keys_error(name, error))?;
@@ -107,13 +109,13 @@ impl Admin {
 
     /// Removes the keys that a user has installed.
     pub(super) fn forget_own_keys(&self, name: &str) -> Result<(), AdminError> {
-        let forgotten = OwnKeys::of(&self.place.dir).forget(name);
+        let forgotten = OwnKeys::of(&self.location.dir).forget(name);
         forgotten.map(drop).map_err(|error| self.own_keys_error(name, error))
     }
 
     /// The error for keys that a user has installed.
     fn own_keys_error(&self, name: &str, error: OwnKeysError) -> AdminError {
-        AdminError::OwnKeys { file: OwnKeys::of(&self.place.dir).folder().join(name), error }
+        AdminError::OwnKeys { file: OwnKeys::of(&self.location.dir).folder().join(name), error }
     }
 }
 
@@ -145,7 +147,8 @@ pub(super) fn add_lines(
     }
     let array = user.entry(KEYS).or_insert(Item::Value(Array::new().into()));
     let array = array.as_array_mut().ok_or_else(|| admin.form(&format!("users.{name}.{KEYS}")))?;
-    let mut known: Vec<AuthorizedKey> = array.iter().flat_map(|entry| keys_of(&admin.place, entry)).collect();
+    let mut known: Vec<AuthorizedKey> =
+        array.iter().flat_map(|entry| keys_of(&admin.location, entry)).collect();
     for (line, key) in lines {
         if known.iter().any(|known| known.is(key.public_key())) {
             return Err(AdminError::KeyExists { user: name.to_owned(), fingerprint: key.fingerprint() });
@@ -162,6 +165,6 @@ pub(super) fn add_lines(
 }
 
 /// The keys that an entry of the array stands for; none where it is not understood.
-fn keys_of(place: &Place, entry: &Value) -> Vec<AuthorizedKey> {
-    entry.as_str().and_then(|entry| authorized_keys(place, entry).ok()).unwrap_or_default()
+fn keys_of(location: &ConfigLocation, entry: &Value) -> Vec<AuthorizedKey> {
+    entry.as_str().and_then(|entry| authorized_keys(location, entry).ok()).unwrap_or_default()
 }

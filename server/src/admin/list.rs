@@ -12,10 +12,10 @@ impl Admin {
     /// # Errors
     /// If the file cannot be read or has mistakes.
     pub fn list(&self) -> Result<String, AdminError> {
-        let text = self.place.read()?;
-        let (config, mistakes) = config::parse(&self.place, &text, &[]);
+        let text = self.location.read()?;
+        let (config, mistakes) = config::parse(&self.location, &text, &[]);
         if !mistakes.is_empty() {
-            return Err(config::ConfigError::mistakes(&self.place, mistakes).into());
+            return Err(config::ConfigError::mistakes(&self.location, mistakes).into());
         }
         Ok(table(&config))
     }
@@ -25,10 +25,10 @@ impl Admin {
     /// # Errors
     /// If the file cannot be read or has mistakes.
     pub fn list_json(&self) -> Result<String, AdminError> {
-        let text = self.place.read()?;
-        let (config, mistakes) = config::parse(&self.place, &text, &[]);
+        let text = self.location.read()?;
+        let (config, mistakes) = config::parse(&self.location, &text, &[]);
         if !mistakes.is_empty() {
-            return Err(config::ConfigError::mistakes(&self.place, mistakes).into());
+            return Err(config::ConfigError::mistakes(&self.location, mistakes).into());
         }
         let own_keys = OwnKeys::of(&config.dir);
         let users: Vec<_> = config.accounts.iter().map(|account| json(account, &own_keys)).collect();

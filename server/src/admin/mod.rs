@@ -14,16 +14,16 @@ mod settings;
 mod startup_check;
 mod users;
 
-pub use check::{Check, check};
+pub use check::{CheckReport, check};
 pub(crate) use list::columns;
 pub use password::{ask_password, read_password};
 pub use settings::UserSettings;
-pub use startup_check::{Start, examine_start};
+pub use startup_check::{StartupCheck, examine_start};
 pub use users::NewUser;
 
 use crate::accounts::{HashError, KeyError, OwnKeysError};
-use crate::config::{ConfigError, Place, SizeError, shown};
-use crate::permission::{Unwritable, wrong_account};
+use crate::config::{ConfigError, ConfigLocation, SizeError, shown};
+use crate::permission::{CannotWrite, wrong_account};
 use sshome_wire::display::Escaped;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 /// the administrator.
 #[derive(Debug)]
 pub struct Admin {
-    place: Place,
+    location: ConfigLocation,
 }
 
 impl Admin {
@@ -41,7 +41,7 @@ impl Admin {
     /// # Errors
     /// If there is no such folder or file.
     pub fn open(dir: &Path, file: Option<&Path>) -> Result<Admin, AdminError> {
-        Ok(Admin { place: Place::new(dir, file)? })
+        Ok(Admin { location: ConfigLocation::new(dir, file)? })
     }
 }
 
@@ -143,7 +143,7 @@ pub enum AdminError {
         error: OwnKeysError,
     },
     /// Too easy to guess.
-    #[error("the password is too short: {} characters at least", crate::accounts::MIN_PASSWORD)]
+    #[error("the password is too short: {} characters at least", crate::accounts::MIN_PASSWORD_CHARS)]
     ShortPassword,
     /// Two entries of it differ.
     #[error("the two passwords differ: nothing was changed")]
@@ -158,7 +158,7 @@ pub enum AdminError {
     #[error(transparent)]
     Hash(#[from] HashError),
     /// The file cannot be replaced.
-    #[error("{}: cannot be written: {}; nothing was changed", shown(.file), Unwritable(.file, .error))]
+    #[error("{}: cannot be written: {}; nothing was changed", shown(.file), CannotWrite(.file, .error))]
     Write {
         /// The file.
         file: PathBuf,

@@ -1,7 +1,7 @@
 //! Asking for a new password. It never comes from an argument, which everybody could see.
 
 use super::AdminError;
-use crate::accounts::{MIN_PASSWORD, Password};
+use crate::accounts::{MIN_PASSWORD_CHARS, Password};
 use std::io::{self, Read};
 use zeroize::Zeroizing;
 
@@ -40,7 +40,7 @@ fn ask(user: &str, mut prompt: impl FnMut(String) -> io::Result<String>) -> Resu
 }
 
 fn accept(password: Password) -> Result<Password, AdminError> {
-    if password.length() < MIN_PASSWORD { Err(AdminError::ShortPassword) } else { Ok(password) }
+    if password.length() < MIN_PASSWORD_CHARS { Err(AdminError::ShortPassword) } else { Ok(password) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::config::{self, Config, ConfigError, shown};
 use crate::confine::{self, ConfineError};
-use crate::control::{self, Answer, Request, Status};
+use crate::control::{self, ControlRequest, ControlResponse, StatusReport};
 use crate::home::{HomeSettings, examine_home};
 use crate::host_key::read as read_host_key;
 use crate::sockets;
@@ -18,11 +18,11 @@ const OWN_DESCRIPTORS: u64 = 64;
 const HOME_DESCRIPTORS: u64 = 2;
 
 /// Below this a few busy sessions use up what is left: one that puts many small files may hold several hundred.
-const FEW_DESCRIPTORS: u64 = 4096;
+const MIN_SPARE_DESCRIPTORS: u64 = 4096;
 
 /// What was found out about a start.
 #[derive(Debug, Default)]
-pub struct Start {
+pub struct StartupCheck {
     /// What would keep the server from starting, or a user out.
     pub problems: Vec<String>,
     /// What an administrator may want to know.
@@ -38,9 +38,9 @@ pub fn examine_start(
     dir: &Path,
     file: Option<&Path>,
     listen_override: &[SocketAddr],
-) -> Result<Start, ConfigError> {
+) -> Result<StartupCheck, ConfigError> {
     let config = config::load(dir, file, listen_override)?;
-    let mut start = Start::default();
+    let mut start = StartupCheck::default();
     if let Some(problem) = confine::examine_account(&config) {
         start.problems.push(problem);
         return Ok(start);
@@ -87,7 +87,7 @@ pub fn examine_start(
 
 /// What the running server says of a home that it cannot use, or cannot read all of: it may be another account
 /// than this process, and it alone knows which directory it opened.
-fn served_badly(server: &Status, user: &str) -> Option<String> {
+fn served_badly(server: &StatusReport, user: &str) -> Option<String> {
     if let Some(home) = server.unavailable.iter().find(|home| home.user == user) {
         return Some(format!(
             "{}, the home of {user}, as the running server has it: {}",
@@ -105,10 +105,10 @@ fn served_badly(server: &Status, user: &str) -> Option<String> {
 }
 
 /// The server that runs in the folder, if one answers.
-fn running(dir: &Path, file: Option<&Path>) -> Option<Status> {
+fn running(dir: &Path, file: Option<&Path>) -> Option<StatusReport> {
     let sockets = config::control_sockets(dir, file).ok()?;
-    match control::ask_any(&sockets, &Request::Status).ok()? {
-        Answer::Status(status) => Some(status),
+    match control::ask_any(&sockets, &ControlRequest::Status).ok()? {
+        ControlResponse::Status(status) => Some(status),
         _ => None,
     }
 }
@@ -117,13 +117,13 @@ fn running(dir: &Path, file: Option<&Path>) -> Option<Status> {
 fn host_key(path: &Path) -> Option<String> {
     match read_host_key(path) {
         Err(russh::keys::Error::IO(error)) if error.kind() != ErrorKind::NotFound => {
-            Some(format!("the host key {}: {}", shown(path), crate::permission::Unreadable(path, &error)))
+            Some(format!("the host key {}: {}", shown(path), crate::permission::CannotRead(path, &error)))
         }
         _ => None,
     }
 }
 
-fn descriptors(config: &Config, start: &mut Start) {
+fn descriptors(config: &Config, start: &mut StartupCheck) {
     let homes = config.accounts.iter().filter(|account| account.enabled).count() as u64;
     let needed = OWN_DESCRIPTORS + homes * HOME_DESCRIPTORS;
     let Some(limit) = getrlimit(Resource::Nofile).maximum else { return };
@@ -132,7 +132,7 @@ fn descriptors(config: &Config, start: &mut Start) {
         start.problems.push(format!(
             "the limit of descriptors is {limit}, and {needed} are open before anybody connects: {hint}"
         ));
-    } else if limit < needed + FEW_DESCRIPTORS {
+    } else if limit < needed + MIN_SPARE_DESCRIPTORS {
         start
             .notes
             .push(format!("the limit of descriptors is {limit}, which a few busy sessions use up: {hint}."));

@@ -1,6 +1,6 @@
 //! Disks that fail or are full are logged with the user and the path: the session that a thread works for.
 
-use super::disk_errors::Trouble;
+use super::disk_errors::DiskTrouble;
 use super::{Audit, shown};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
@@ -9,31 +9,31 @@ use std::time::Instant;
 
 thread_local! {
     /// Whose work this thread does.
-    static AT_WORK: RefCell<Option<Audit>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Audit>> = const { RefCell::new(None) };
 }
 
 /// Says whose work this thread does, until it is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct AtWork(Option<Audit>);
+pub struct CurrentSessionGuard(Option<Audit>);
 
-impl Drop for AtWork {
+impl Drop for CurrentSessionGuard {
     fn drop(&mut self) {
-        AT_WORK.set(self.0.take());
+        CURRENT.set(self.0.take());
     }
 }
 
 impl Audit {
     /// To be held while this thread works for the session: an error of the disk is told as the session's.
-    pub fn at_work(&self) -> AtWork {
-        AtWork(AT_WORK.replace(Some(self.clone())))
+    pub fn enter(&self) -> CurrentSessionGuard {
+        CurrentSessionGuard(CURRENT.replace(Some(self.clone())))
     }
 }
 
 /// Tells the log of a disk's error, if whoever runs the server can do something about it.
 pub fn disk_error(path: &RemotePath, errno: Errno) {
-    let Some(trouble) = Trouble::of(errno) else { return };
-    let audit = AT_WORK.with_borrow(Option::clone).unwrap_or_default();
+    let Some(trouble) = DiskTrouble::of(errno) else { return };
+    let audit = CURRENT.with_borrow(Option::clone).unwrap_or_default();
     let Some(left_out) = audit.0.troubles.count(trouble, Instant::now()) else { return };
     let (what, to_do) = trouble.words();
     let (user, session, why) = (audit.user(), audit.number(), std::io::Error::from(errno));
@@ -47,11 +47,11 @@ mod tests {
 
     #[test]
     fn a_thread_works_for_one_session_at_a_time() {
-        let number = || AT_WORK.with_borrow(|audit| audit.as_ref().map(Audit::number));
+        let number = || CURRENT.with_borrow(|audit| audit.as_ref().map(Audit::number));
         let here = || "192.0.2.1:5".parse().unwrap();
         let session = |number| Audit::new(number, here(), Arc::default(), Arc::default());
-        let outer = session(1).at_work();
-        let inner = session(2).at_work();
+        let outer = session(1).enter();
+        let inner = session(2).enter();
         assert_eq!(number(), Some(2));
         drop(inner);
         assert_eq!(number(), Some(1));

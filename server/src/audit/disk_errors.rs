@@ -6,22 +6,22 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The same trouble of one session is told once in so long.
-const QUIET: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What is wrong with a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Trouble {
+pub(super) enum DiskTrouble {
     Full,
     ReadOnly,
     Fails,
 }
 
-impl Trouble {
-    pub(super) fn of(errno: Errno) -> Option<Trouble> {
+impl DiskTrouble {
+    pub(super) fn of(errno: Errno) -> Option<DiskTrouble> {
         match errno {
-            Errno::NOSPC | Errno::DQUOT => Some(Trouble::Full),
-            Errno::ROFS => Some(Trouble::ReadOnly),
-            Errno::IO | Errno::STALE => Some(Trouble::Fails),
+            Errno::NOSPC | Errno::DQUOT => Some(DiskTrouble::Full),
+            Errno::ROFS => Some(DiskTrouble::ReadOnly),
+            Errno::IO | Errno::STALE => Some(DiskTrouble::Fails),
             _ => None,
         }
     }
@@ -29,33 +29,33 @@ impl Trouble {
     /// What it is called, and what to do.
     pub(super) fn words(self) -> (&'static str, &'static str) {
         match self {
-            Trouble::Full => {
+            DiskTrouble::Full => {
                 ("the disk is full", "make room, or lower quotas: they promise more than there is")
             }
-            Trouble::ReadOnly => {
+            DiskTrouble::ReadOnly => {
                 ("the disk is mounted read-only", "remount it, or set access = \"read-only\"")
             }
-            Trouble::Fails => ("the disk fails", "look at the kernel's log, and restore what is lost"),
+            DiskTrouble::Fails => ("the disk fails", "look at the kernel's log, and restore what is lost"),
         }
     }
 }
 
 /// What was told of one session's troubles: when, and how many were not since.
 #[derive(Debug, Default)]
-pub(super) struct Told(Mutex<HashMap<Trouble, (Instant, u64)>>);
+pub(super) struct DiskErrorLog(Mutex<HashMap<DiskTrouble, (Instant, u64)>>);
 
-impl Told {
+impl DiskErrorLog {
     /// Whether to tell of it now; then also how many were left out before.
-    pub(super) fn count(&self, trouble: Trouble, now: Instant) -> Option<u64> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match told.get_mut(&trouble) {
-            Some((last, more)) if now.saturating_duration_since(*last) < QUIET => {
+    pub(super) fn count(&self, trouble: DiskTrouble, now: Instant) -> Option<u64> {
+        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match logged.get_mut(&trouble) {
+            Some((last, more)) if now.saturating_duration_since(*last) < LOG_INTERVAL => {
                 *more += 1;
                 None
             }
             before => {
                 let more = before.map_or(0, |(_, more)| *more);
-                told.insert(trouble, (now, 0));
+                logged.insert(trouble, (now, 0));
                 Some(more)
             }
         }
@@ -68,13 +68,13 @@ mod tests {
 
     #[test]
     fn the_same_trouble_is_told_once_a_minute() {
-        let (told, now) = (Told::default(), Instant::now());
-        assert_eq!(told.count(Trouble::Full, now), Some(0));
-        assert_eq!(told.count(Trouble::Fails, now), Some(0));
+        let (logged, now) = (DiskErrorLog::default(), Instant::now());
+        assert_eq!(logged.count(DiskTrouble::Full, now), Some(0));
+        assert_eq!(logged.count(DiskTrouble::Fails, now), Some(0));
         for _ in 0..64 {
-            assert_eq!(told.count(Trouble::Full, now + QUIET / 2), None);
+            assert_eq!(logged.count(DiskTrouble::Full, now + LOG_INTERVAL / 2), None);
         }
-        assert_eq!(told.count(Trouble::Full, now + QUIET), Some(64));
-        assert_eq!(told.count(Trouble::Full, now + 2 * QUIET), Some(0));
+        assert_eq!(logged.count(DiskTrouble::Full, now + LOG_INTERVAL), Some(64));
+        assert_eq!(logged.count(DiskTrouble::Full, now + 2 * LOG_INTERVAL), Some(0));
     }
 }

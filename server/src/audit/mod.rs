@@ -8,11 +8,11 @@ mod current_session;
 mod disk_errors;
 mod transfer;
 
-pub use current_session::{AtWork, disk_error};
-pub use transfer::{Progress, Transfer};
+pub use current_session::{CurrentSessionGuard, disk_error};
+pub use transfer::{Transfer, TransferProgress};
 
-use crate::limits::{LoginRefusals, Noted};
-use crate::metrics::{Direction, Metrics};
+use crate::limits::{LogDecision, LoginRefusalLog};
+use crate::metrics::{Metrics, TransferDirection};
 use crate::quota::Exceeded;
 use sshome_wire::display::Escaped;
 use sshome_wire::{Digest, RemotePath};
@@ -20,41 +20,41 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use transfer::Transfers;
+use transfer::ActiveTransfers;
 
 /// The target of lines on files that were read: there may be many of them.
 pub const READS: &str = "sshomed::audit::reads";
 
 /// What one session does. Clones are of the same session.
 #[derive(Clone, Debug, Default)]
-pub struct Audit(Arc<Session>);
+pub struct Audit(Arc<AuditedSession>);
 
 #[derive(Debug, Default)]
-struct Session {
+struct AuditedSession {
     number: u64,
     source: Option<SocketAddr>,
     user: OnceLock<String>,
     metrics: Arc<Metrics>,
-    transfers: Transfers,
-    troubles: disk_errors::Told,
-    refusals: Arc<LoginRefusals>,
+    transfers: ActiveTransfers,
+    troubles: disk_errors::DiskErrorLog,
+    refusals: Arc<LoginRefusalLog>,
 }
 
-impl Session {
+impl AuditedSession {
     fn source(&self) -> String {
         self.source.map(|source| source.to_string()).unwrap_or_default()
     }
 }
 
 /// An error that may be a refusal, which the audit log records.
-pub trait Refused: Display {
+pub trait AuditableError: Display {
     /// The refusal; `None` for any other error.
-    fn refusal(&self) -> Option<Refusal<'_>>;
+    fn refusal(&self) -> Option<AuditRefusal<'_>>;
 }
 
 /// What was refused.
 #[derive(Clone, Copy, Debug)]
-pub enum Refusal<'a> {
+pub enum AuditRefusal<'a> {
     /// Bytes or entries beyond the quota.
     Quota {
         /// Of the file.
@@ -67,7 +67,7 @@ pub enum Refusal<'a> {
 }
 
 /// Bytes of a name that a stranger gave: no user's is longer.
-const MAX_NAME: usize = 64;
+const MAX_NAME_BYTES: usize = 64;
 
 /// A name or a path as the log has it: as [`Escaped`] shows it, with backslashes escaped, so that none passes for an
 /// escape.
@@ -78,7 +78,8 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
 
 /// A name that a stranger gave, cut and marked if it is long.
 pub(crate) fn strangers_name(name: &str) -> String {
-    let end = name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_NAME).last();
+    let end =
+        name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_NAME_BYTES).last();
     match name.split_at(end.unwrap_or(0)) {
         (_, "") => shown(name.as_bytes()),
         (start, _) => shown(start.as_bytes()) + "…",
@@ -86,12 +87,12 @@ pub(crate) fn strangers_name(name: &str) -> String {
 }
 
 /// Tells of refused logins that had no line each.
-pub(crate) fn tell_of_more(count: u64) {
+pub(crate) fn log_suppressed_logins(count: u64) {
     tracing::warn!(count, "more logins were refused");
 }
 
 /// One line: who, and what.
-macro_rules! tell {
+macro_rules! log_event {
     (target: $target:expr, $audit:expr, $what:literal $(, $($field:tt)+)?) => {
         tracing::info!(
             target: $target,
@@ -103,10 +104,10 @@ macro_rules! tell {
         )
     };
     ($audit:expr, $what:literal $(, $($field:tt)+)?) => {
-        tell!(target: module_path!(), $audit, $what $(, $($field)+)?)
+        log_event!(target: module_path!(), $audit, $what $(, $($field)+)?)
     };
 }
-use tell;
+use log_event;
 
 impl Audit {
     /// That of a session, which has this number and comes from there.
@@ -115,10 +116,10 @@ impl Audit {
         number: u64,
         source: SocketAddr,
         metrics: Arc<Metrics>,
-        refusals: Arc<LoginRefusals>,
+        refusals: Arc<LoginRefusalLog>,
     ) -> Audit {
         let source = Some(source);
-        Audit(Arc::new(Session { number, source, metrics, refusals, ..Session::default() }))
+        Audit(Arc::new(AuditedSession { number, source, metrics, refusals, ..AuditedSession::default() }))
     }
 
     /// The session's number; none is given twice while the server runs.
@@ -143,19 +144,19 @@ impl Audit {
         drop(self.0.user.set(user.to_owned()));
         self.0.metrics.login(method, true);
         match key {
-            Some(key) => tell!(self, "logged in", method, key),
-            None => tell!(self, "logged in", method),
+            Some(key) => log_event!(self, "logged in", method, key),
+            None => log_event!(self, "logged in", method),
         }
     }
 
     /// Whether something that a stranger did has a line of its own: they can do any number of things.
     pub(crate) fn has_line(&self) -> bool {
-        let Noted { one, more } =
+        let LogDecision { is_logged, suppressed } =
             self.0.refusals.note(self.0.source.map(|source| source.ip()), Instant::now());
-        if let Some(count) = more {
-            tell_of_more(count);
+        if let Some(count) = suppressed {
+            log_suppressed_logins(count);
         }
-        one
+        is_logged
     }
 
     /// A login was refused: perhaps for a reason that may be told, and with the fingerprints of the keys.
@@ -173,19 +174,19 @@ impl Audit {
     pub fn ended(&self, lasted: Duration, why: Option<&str>) {
         let seconds = lasted.as_secs_f64();
         match why {
-            Some(why) => tell!(self, "session ended", seconds, why),
-            None => tell!(self, "session ended", seconds),
+            Some(why) => log_event!(self, "session ended", seconds, why),
+            None => log_event!(self, "session ended", seconds),
         }
     }
 
     /// A transfer begins; `total` is its length in bytes, if that is known. It is to be told how it goes on.
-    pub fn transfer(&self, direction: Direction, path: &RemotePath, total: Option<u64>) -> Transfer {
+    pub fn transfer(&self, direction: TransferDirection, path: &RemotePath, total: Option<u64>) -> Transfer {
         Transfer::begin(self.clone(), direction, path, total)
     }
 
     /// What is under way, the oldest first.
     #[must_use]
-    pub fn transfers(&self) -> Vec<Progress> {
+    pub fn transfers(&self) -> Vec<TransferProgress> {
         self.0.transfers.list()
     }
 
@@ -201,65 +202,65 @@ impl Audit {
         let seconds = lasted.as_secs_f64();
         match digest {
             Some(digest) => {
-                tell!(self, "published", path = shown(path.as_bytes()), bytes, seconds, replaced, digest = %digest)
+                log_event!(self, "published", path = shown(path.as_bytes()), bytes, seconds, replaced, digest = %digest)
             }
-            None => tell!(self, "published", path = shown(path.as_bytes()), bytes, seconds, replaced),
+            None => log_event!(self, "published", path = shown(path.as_bytes()), bytes, seconds, replaced),
         }
     }
 
     /// A file or a link was removed.
     pub fn removed(&self, path: &RemotePath) {
-        tell!(self, "removed", path = shown(path.as_bytes()));
+        log_event!(self, "removed", path = shown(path.as_bytes()));
     }
 
     /// Something has got another name.
     pub fn renamed(&self, from: &RemotePath, to: &RemotePath, replaced: bool) {
-        tell!(self, "renamed", path = shown(from.as_bytes()), to = shown(to.as_bytes()), replaced);
+        log_event!(self, "renamed", path = shown(from.as_bytes()), to = shown(to.as_bytes()), replaced);
     }
 
     /// A directory was made.
     pub fn directory_made(&self, path: &RemotePath) {
-        tell!(self, "directory made", path = shown(path.as_bytes()));
+        log_event!(self, "directory made", path = shown(path.as_bytes()));
     }
 
     /// A directory was removed.
     pub fn directory_removed(&self, path: &RemotePath) {
-        tell!(self, "directory removed", path = shown(path.as_bytes()));
+        log_event!(self, "directory removed", path = shown(path.as_bytes()));
     }
 
     /// A symbolic link was made, of this text.
     pub fn link_made(&self, path: &RemotePath, target: &[u8]) {
-        tell!(self, "link made", path = shown(path.as_bytes()), to = shown(target));
+        log_event!(self, "link made", path = shown(path.as_bytes()), to = shown(target));
     }
 
     /// A file has got one more name.
     pub fn hard_link_made(&self, from: &RemotePath, to: &RemotePath) {
-        tell!(self, "hard link made", path = shown(to.as_bytes()), to = shown(from.as_bytes()));
+        log_event!(self, "hard link made", path = shown(to.as_bytes()), to = shown(from.as_bytes()));
     }
 
     /// The mode, the times or the size of something were set.
     pub fn attributes_set(&self, path: &RemotePath) {
-        tell!(self, "attributes set", path = shown(path.as_bytes()));
+        log_event!(self, "attributes set", path = shown(path.as_bytes()));
     }
 
     /// The user has installed a key.
     pub fn key_installed(&self, key: &str, comment: &[u8]) {
-        tell!(self, "key installed", key, comment = shown(comment));
+        log_event!(self, "key installed", key, comment = shown(comment));
     }
 
     /// The user has removed a key.
     pub fn key_removed(&self, key: &str) {
-        tell!(self, "key removed", key = shown(key.as_bytes()));
+        log_event!(self, "key removed", key = shown(key.as_bytes()));
     }
 
     /// Records an error that is a refusal; others are not logged.
-    pub fn refused(&self, error: &impl Refused) {
+    pub fn refused(&self, error: &impl AuditableError) {
         match error.refusal() {
-            Some(Refusal::Quota { path, exceeded }) => {
+            Some(AuditRefusal::Quota { path, exceeded }) => {
                 self.0.metrics.quota_refusal();
-                tell!(self, "quota refused", path = shown(path.as_bytes()), why = %exceeded);
+                log_event!(self, "quota refused", path = shown(path.as_bytes()), why = %exceeded);
             }
-            Some(Refusal::ReadOnly) => tell!(self, "refused", why = %error),
+            Some(AuditRefusal::ReadOnly) => log_event!(self, "refused", why = %error),
             None => {}
         }
     }

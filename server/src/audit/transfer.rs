@@ -1,7 +1,7 @@
 //! Files on their way.
 
-use super::{Audit, READS, Refused, shown, tell};
-use crate::metrics::Direction;
+use super::{Audit, AuditableError, READS, log_event, shown};
+use crate::metrics::TransferDirection;
 use sshome_wire::{Digest, RemotePath};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 /// How far a transfer is.
 #[derive(Clone, Debug)]
-pub struct Progress {
+pub struct TransferProgress {
     /// Which way.
-    pub direction: Direction,
+    pub direction: TransferDirection,
     /// The file.
     pub path: RemotePath,
     /// Bytes that were moved.
@@ -26,14 +26,14 @@ pub struct Progress {
 
 /// The transfers of one session.
 #[derive(Debug, Default)]
-pub(super) struct Transfers {
+pub(super) struct ActiveTransfers {
     next: AtomicU64,
-    under_way: Mutex<BTreeMap<u64, Arc<State>>>,
+    under_way: Mutex<BTreeMap<u64, Arc<TransferState>>>,
 }
 
 #[derive(Debug)]
-struct State {
-    direction: Direction,
+struct TransferState {
+    direction: TransferDirection,
     path: RemotePath,
     total: Option<u64>,
     done: AtomicU64,
@@ -42,9 +42,9 @@ struct State {
     failure: OnceLock<String>,
 }
 
-impl Transfers {
-    pub(super) fn list(&self) -> Vec<Progress> {
-        let progress = |state: &Arc<State>| Progress {
+impl ActiveTransfers {
+    pub(super) fn list(&self) -> Vec<TransferProgress> {
+        let progress = |state: &Arc<TransferState>| TransferProgress {
             direction: state.direction,
             path: state.path.clone(),
             done: state.done.load(Relaxed),
@@ -54,7 +54,7 @@ impl Transfers {
         self.under_way().values().map(progress).collect()
     }
 
-    fn under_way(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<State>>> {
+    fn under_way(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<TransferState>>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -65,20 +65,26 @@ impl Transfers {
 pub struct Transfer {
     audit: Audit,
     id: u64,
-    state: Arc<State>,
+    state: Arc<TransferState>,
     ended: bool,
 }
 
 impl Transfer {
     pub(super) fn begin(
         audit: Audit,
-        direction: Direction,
+        direction: TransferDirection,
         path: &RemotePath,
         total: Option<u64>,
     ) -> Transfer {
         let (done, begun) = (AtomicU64::new(0), Instant::now());
-        let state =
-            Arc::new(State { direction, path: path.clone(), total, done, begun, failure: OnceLock::new() });
+        let state = Arc::new(TransferState {
+            direction,
+            path: path.clone(),
+            total,
+            done,
+            begun,
+            failure: OnceLock::new(),
+        });
         let transfers = &audit.0.transfers;
         let id = transfers.next.fetch_add(1, Relaxed);
         transfers.under_way().insert(id, Arc::clone(&state));
@@ -98,7 +104,7 @@ impl Transfer {
 
     /// Notes that part of it was refused or failed: then it comes to nothing, or to less than it should. Only
     /// the first failure is logged.
-    pub fn refused(&self, error: &impl Refused) {
+    pub fn refused(&self, error: &impl AuditableError) {
         if self.state.failure.set(error.to_string()).is_ok() {
             self.audit.refused(error);
         }
@@ -119,7 +125,7 @@ impl Transfer {
     /// A file was read to its end.
     pub fn read(mut self, digest: Digest) {
         self.end("done");
-        self.tell_read(Some(digest));
+        self.log_read(Some(digest));
     }
 
     /// A file that was open is closed: of no whole it can be said that it was moved.
@@ -131,10 +137,10 @@ impl Transfer {
         }
         self.end("done");
         match self.state.direction {
-            Direction::Download => self.tell_read(None),
+            TransferDirection::Download => self.log_read(None),
             _ => {
                 let (path, seconds) = (&self.state.path, self.lasted().as_secs_f64());
-                tell!(self.audit, "written", path = shown(path.as_bytes()), bytes, seconds);
+                log_event!(self.audit, "written", path = shown(path.as_bytes()), bytes, seconds);
             }
         }
     }
@@ -160,14 +166,16 @@ impl Transfer {
         self.audit.metrics().transfer(self.state.direction, result);
     }
 
-    fn tell_read(&self, digest: Option<Digest>) {
+    fn log_read(&self, digest: Option<Digest>) {
         let (path, bytes) = (&self.state.path, self.bytes());
         let seconds = self.lasted().as_secs_f64();
         match digest {
             Some(digest) => {
-                tell!(target: READS, self.audit, "read", path = shown(path.as_bytes()), bytes, seconds, digest = %digest);
+                log_event!(target: READS, self.audit, "read", path = shown(path.as_bytes()), bytes, seconds, digest = %digest);
             }
-            None => tell!(target: READS, self.audit, "read", path = shown(path.as_bytes()), bytes, seconds),
+            None => {
+                log_event!(target: READS, self.audit, "read", path = shown(path.as_bytes()), bytes, seconds)
+            }
         }
     }
 }
@@ -184,10 +192,25 @@ impl Drop for Transfer {
         let (bytes, seconds) = (self.bytes(), self.lasted().as_secs_f64());
         match failure {
             Some(why) => {
-                tell!(self.audit, "failed", direction, path = shown(path.as_bytes()), bytes, seconds, why)
+                log_event!(
+                    self.audit,
+                    "failed",
+                    direction,
+                    path = shown(path.as_bytes()),
+                    bytes,
+                    seconds,
+                    why
+                )
             }
             None => {
-                tell!(self.audit, "not finished", direction, path = shown(path.as_bytes()), bytes, seconds)
+                log_event!(
+                    self.audit,
+                    "not finished",
+                    direction,
+                    path = shown(path.as_bytes()),
+                    bytes,
+                    seconds
+                )
             }
         }
     }
@@ -196,15 +219,15 @@ impl Drop for Transfer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::Refusal;
+    use crate::audit::AuditRefusal;
 
     #[derive(Debug, thiserror::Error)]
     #[error("read-only")]
     struct ReadOnly;
 
-    impl Refused for ReadOnly {
-        fn refusal(&self) -> Option<Refusal<'_>> {
-            Some(Refusal::ReadOnly)
+    impl AuditableError for ReadOnly {
+        fn refusal(&self) -> Option<AuditRefusal<'_>> {
+            Some(AuditRefusal::ReadOnly)
         }
     }
 
@@ -212,8 +235,8 @@ mod tests {
     fn what_is_under_way_is_known_until_it_ends() {
         let audit = Audit::new(7, "192.0.2.1:5".parse().unwrap(), Arc::default(), Arc::default());
         let path = RemotePath::root().join(b"a").unwrap();
-        let upload = audit.transfer(Direction::Upload, &path, Some(10));
-        let download = audit.transfer(Direction::Download, &path, None);
+        let upload = audit.transfer(TransferDirection::Upload, &path, Some(10));
+        let download = audit.transfer(TransferDirection::Download, &path, None);
         upload.skip(4);
         upload.moved(3);
         let shown: Vec<_> = audit
@@ -221,7 +244,7 @@ mod tests {
             .iter()
             .map(|progress| (progress.direction, progress.done, progress.total))
             .collect();
-        assert_eq!(shown, [(Direction::Upload, 7, Some(10)), (Direction::Download, 0, None)]);
+        assert_eq!(shown, [(TransferDirection::Upload, 7, Some(10)), (TransferDirection::Download, 0, None)]);
         upload.published(7, None, false);
         download.closed(false);
         assert!(audit.transfers().is_empty());
@@ -233,7 +256,7 @@ mod tests {
         let audit = Audit::new(7, "192.0.2.1:5".parse().unwrap(), Arc::clone(&metrics), Arc::default());
         let path = RemotePath::root().join(b"a").unwrap();
         let begin = |bytes| {
-            let upload = audit.transfer(Direction::Upload, &path, None);
+            let upload = audit.transfer(TransferDirection::Upload, &path, None);
             upload.moved(bytes);
             upload
         };
@@ -247,7 +270,7 @@ mod tests {
         refused.refused(&ReadOnly);
         refused.cut(true);
         begin(1).failed(&ReadOnly);
-        let text = metrics.render(&crate::metrics::Moment::default());
+        let text = metrics.render(&crate::metrics::MetricsSnapshot::default());
         for (result, count) in [("done", 1), ("cut", 2), ("failed", 2)] {
             let line = format!("sshomed_files_total{{direction=\"upload\",result=\"{result}\"}} {count}");
             assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");

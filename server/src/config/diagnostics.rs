@@ -1,9 +1,9 @@
 //! What is wrong with a configuration.
 
-use super::Place;
+use super::ConfigLocation;
 use crate::display::shown;
 use crate::invocation;
-use crate::permission::Unreadable;
+use crate::permission::CannotRead;
 use sshome_wire::display::Escaped;
 use std::io;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The folder that the server is to work in is not there.
-    #[error("{}: cannot be opened: {}{}", shown(.dir), Unreadable(.dir, .error), dir_hint(.error))]
+    #[error("{}: cannot be opened: {}{}", shown(.dir), CannotRead(.dir, .error), dir_hint(.error))]
     Folder {
         /// The folder.
         dir: PathBuf,
@@ -21,7 +21,7 @@ pub enum ConfigError {
         error: io::Error,
     },
     /// The file cannot be read.
-    #[error("{}: cannot be read: {}{}", shown(.file), Unreadable(.file, .error), folder_hint(.error))]
+    #[error("{}: cannot be read: {}{}", shown(.file), CannotRead(.file, .error), folder_hint(.error))]
     File {
         /// The file.
         file: PathBuf,
@@ -38,23 +38,23 @@ pub enum ConfigError {
     },
     /// There are mistakes in the file.
     #[error("{}", list(.file, .mistakes))]
-    Mistakes {
+    Invalid {
         /// The file, as the administrator would name it.
         file: PathBuf,
         /// All of them, by line.
-        mistakes: Vec<Mistake>,
+        mistakes: Vec<Diagnostic>,
     },
 }
 
 impl ConfigError {
-    pub(crate) fn mistakes(place: &Place, mistakes: Vec<Mistake>) -> ConfigError {
-        ConfigError::Mistakes { file: place.shown.clone(), mistakes }
+    pub(crate) fn mistakes(location: &ConfigLocation, mistakes: Vec<Diagnostic>) -> ConfigError {
+        ConfigError::Invalid { file: location.shown.clone(), mistakes }
     }
 }
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
+pub struct Diagnostic {
     /// The line that it stands in, from 1 on; none if it stands nowhere.
     pub line: Option<usize>,
     /// The key with its tables: `users.alex.quota`; empty where there is none.
@@ -63,9 +63,9 @@ pub struct Mistake {
     pub message: String,
 }
 
-impl Mistake {
+impl Diagnostic {
     /// Whether it is the same mistake, wherever it stands.
-    pub(crate) fn is_same(&self, other: &Mistake) -> bool {
+    pub(crate) fn is_same(&self, other: &Diagnostic) -> bool {
         self.key == other.key && self.message == other.message
     }
 }
@@ -90,7 +90,7 @@ fn folder_hint(error: &io::Error) -> &'static str {
     }
 }
 
-fn list(file: &Path, mistakes: &[Mistake]) -> String {
+fn list(file: &Path, mistakes: &[Diagnostic]) -> String {
     let lines = mistakes.iter().map(|mistake| {
         let line = mistake.line.map(|line| format!(":{line}")).unwrap_or_default();
         let key = if mistake.key.is_empty() { String::new() } else { format!("{}: ", mistake.key) };
@@ -102,14 +102,14 @@ fn list(file: &Path, mistakes: &[Mistake]) -> String {
 }
 
 /// Collects mistakes while a text is read.
-pub(super) struct Mistakes<'a> {
+pub(super) struct Diagnostics<'a> {
     text: &'a str,
-    found: Vec<Mistake>,
+    found: Vec<Diagnostic>,
 }
 
-impl<'a> Mistakes<'a> {
-    pub(super) fn new(text: &'a str) -> Mistakes<'a> {
-        Mistakes { text, found: Vec::new() }
+impl<'a> Diagnostics<'a> {
+    pub(super) fn new(text: &'a str) -> Diagnostics<'a> {
+        Diagnostics { text, found: Vec::new() }
     }
 
     /// Notes a mistake; `span` is where it stands in the text, in bytes.
@@ -118,7 +118,7 @@ impl<'a> Mistakes<'a> {
             let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
             before.iter().filter(|byte| **byte == b'\n').count() + 1
         });
-        self.found.push(Mistake { line, key: key.to_owned(), message });
+        self.found.push(Diagnostic { line, key: key.to_owned(), message });
     }
 
     /// For faults in the syntax: the first on a line is one, those after it follow from it.
@@ -127,7 +127,7 @@ impl<'a> Mistakes<'a> {
         self.found.dedup_by_key(|mistake| mistake.line);
     }
 
-    pub(super) fn into_sorted(mut self) -> Vec<Mistake> {
+    pub(super) fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.found.sort_by_key(|mistake| mistake.line);
         self.found
     }

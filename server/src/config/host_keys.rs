@@ -1,6 +1,6 @@
 //! The host keys: which files there are, and whether each is fit for use.
 
-use super::{Algorithms, Mistakes, Place, shown};
+use super::{Algorithms, ConfigLocation, Diagnostics, shown};
 use crate::host_key::{HostKeyType, read as read_host_key};
 use russh::keys::{Algorithm, Error as KeyError};
 use std::fs;
@@ -9,14 +9,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The files where none are named. A mistake in one that exists is a mistake of the whole configuration.
-pub(super) fn usual(place: &Place, algorithms: Algorithms, mistakes: &mut Mistakes) -> Vec<PathBuf> {
+pub(super) fn usual(
+    location: &ConfigLocation,
+    algorithms: Algorithms,
+    mistakes: &mut Diagnostics,
+) -> Vec<PathBuf> {
     let files = match algorithms {
         Algorithms::Strict => &["keys/host_ed25519"][..],
         Algorithms::Compatible => &["keys/host_ed25519", "keys/host_ecdsa", "keys/host_rsa"],
     };
     let mut found = Vec::new();
     for file in files {
-        match named(place, algorithms, file) {
+        match named(location, algorithms, file) {
             Ok(path) => found.push(path),
             Err(message) => mistakes.add(None, "server.host-keys", message),
         }
@@ -25,8 +29,12 @@ pub(super) fn usual(place: &Place, algorithms: Algorithms, mistakes: &mut Mistak
 }
 
 /// A host key that is fit for use, or does not exist yet: the server makes it when it starts.
-pub(super) fn named(place: &Place, algorithms: Algorithms, path: &str) -> Result<PathBuf, String> {
-    let full = place.path(path);
+pub(super) fn named(
+    location: &ConfigLocation,
+    algorithms: Algorithms,
+    path: &str,
+) -> Result<PathBuf, String> {
+    let full = location.path(path);
     let found = match fs::metadata(&full) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(full),
         // Once the server runs, the file may be root's: it was read at the start.

@@ -1,9 +1,9 @@
 //! The table `[server.limits]`.
 
-use super::Mistakes;
+use super::Diagnostics;
 use super::section::{Section, is_not, set};
 use super::value::{integer, seconds, string};
-use crate::limits::{Limits, Startups};
+use crate::limits::{ConnectionLimits, MaxStartups};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -27,10 +27,10 @@ const KEYS: [&str; 14] = [
 ];
 
 /// The largest number of anything.
-const MOST: usize = 1_000_000;
+const MAX_COUNT: usize = 1_000_000;
 
-pub(super) fn read(server: &Section<'_>, mistakes: &mut Mistakes) -> Limits {
-    let mut limits = Limits::default();
+pub(super) fn read(server: &Section<'_>, mistakes: &mut Diagnostics) -> ConnectionLimits {
+    let mut limits = ConnectionLimits::default();
     let Some(section) = server.table("limits", mistakes) else { return limits };
     section.only(&KEYS, mistakes);
     let penalties = &mut limits.penalties;
@@ -78,13 +78,13 @@ fn time_or_none(value: &DeValue<'_>) -> Result<Option<Duration>, String> {
 }
 
 fn count(value: &DeValue<'_>) -> Result<usize, String> {
-    let want = format!("a number from 1 to {MOST}");
+    let want = format!("a number from 1 to {MAX_COUNT}");
     let number = integer(value).ok_or_else(|| is_not(value, &want))?;
-    let fitting = usize::try_from(number).ok().filter(|number| (1..=MOST).contains(number));
+    let fitting = usize::try_from(number).ok().filter(|number| (1..=MAX_COUNT).contains(number));
     fitting.ok_or_else(|| format!("{number} is not {want}"))
 }
 
-fn startups(value: &DeValue<'_>) -> Result<Startups, String> {
+fn startups(value: &DeValue<'_>) -> Result<MaxStartups, String> {
     let text = string(value)?;
     text.parse().map_err(|want| format!("\"{text}\" is not {want}"))
 }
@@ -100,16 +100,16 @@ fn network(value: &DeValue<'_>) -> Result<IpNet, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Place, parse};
+    use crate::config::{ConfigLocation, parse};
     use crate::limits::PenaltySettings;
 
-    fn limits(text: &str) -> (Limits, Vec<String>) {
+    fn limits(text: &str) -> (ConnectionLimits, Vec<String>) {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("users.toml");
         let text = format!("[server.limits]\n{text}");
         std::fs::write(&file, &text).unwrap();
-        let place = Place::new(dir.path(), Some(&file)).unwrap();
-        let (config, mistakes) = parse(&place, &text, &[]);
+        let location = ConfigLocation::new(dir.path(), Some(&file)).unwrap();
+        let (config, mistakes) = parse(&location, &text, &[]);
         let told = mistakes.into_iter().map(|mistake| format!("{}: {}", mistake.key, mistake.message));
         (config.limits, told.collect())
     }
@@ -124,9 +124,9 @@ mod tests {
              penalty-max = 13\nexempt = [\"192.0.2.0/24\", \"2001:db8::1\"]\n",
         );
         assert!(mistakes.is_empty(), "{mistakes:?}");
-        let want = Limits {
+        let want = ConnectionLimits {
             login_grace: second,
-            max_startups: Startups { start: 2, rate: 40, full: 5 },
+            max_startups: MaxStartups { start: 2, rate: 40, full: 5 },
             connections_per_address: 3,
             login_attempts: 4,
             sessions_per_user: 5,
@@ -143,7 +143,7 @@ mod tests {
             exempt: vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::1/128".parse().unwrap()],
         };
         assert_eq!(found, want);
-        assert_eq!(limits("").0, Limits::default());
+        assert_eq!(limits("").0, ConnectionLimits::default());
         assert_eq!(limits("exempt = []\nidle-timeout = \"unlimited\"\n").0.exempt, []);
     }
 

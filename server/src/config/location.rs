@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 /// The server's folder and its file.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct ConfigLocation {
     /// The folder: absolute, without symbolic links.
     pub(crate) dir: PathBuf,
     /// The file: absolute, without symbolic links if it exists.
@@ -16,10 +16,10 @@ pub(crate) struct Place {
     pub(crate) shown: PathBuf,
 }
 
-impl Place {
+impl ConfigLocation {
     /// The folder `dir` and the file in it, or another one: that is named from the current folder,
     /// as everywhere on a command line.
-    pub(crate) fn new(dir: &Path, file: Option<&Path>) -> Result<Place, ConfigError> {
+    pub(crate) fn new(dir: &Path, file: Option<&Path>) -> Result<ConfigLocation, ConfigError> {
         let folder = |error| ConfigError::Folder { dir: dir.to_owned(), error };
         let real = fs::canonicalize(dir).map_err(folder)?;
         let shown = match file {
@@ -28,7 +28,7 @@ impl Place {
         };
         let file =
             fs::canonicalize(&shown).map_err(|error| ConfigError::File { file: shown.clone(), error })?;
-        Ok(Place { dir: real, file, shown })
+        Ok(ConfigLocation { dir: real, file, shown })
     }
 
     /// The text of the file. It has hashes of passwords in it, and does not stay in memory.

@@ -3,23 +3,23 @@
 use super::location::resolve;
 use super::section::{Section, is_not, set};
 use super::value::{boolean, integer, path, string};
-use super::{Mistakes, Place, parse_limit};
+use super::{ConfigLocation, Diagnostics, parse_limit};
 use std::path::PathBuf;
 use toml::de::DeValue;
 
 const KEYS: [&str; 5] = ["format", "file", "max-size", "keep", "reads"];
 
 /// The smallest file that is kept, in bytes.
-const LEAST_SIZE: u64 = 4 << 10;
+const MIN_FILE_BYTES: u64 = 4 << 10;
 
 /// The most files that are kept beside the one that is written to.
-const MOST_KEPT: i64 = 1000;
+const MAX_KEPT_FILES: i64 = 1000;
 
 /// The settings of `[server.log]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// How lines look on standard error.
-    pub format: Format,
+    pub format: LogFormat,
     /// A file that gets them as JSON, as well.
     pub file: Option<PathBuf>,
     /// How large it may become before another one is begun, in bytes.
@@ -32,7 +32,7 @@ pub struct LogSettings {
 
 /// How lines of the log look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// For people.
     #[default]
     Text,
@@ -42,16 +42,20 @@ pub enum Format {
 
 impl Default for LogSettings {
     fn default() -> LogSettings {
-        LogSettings { format: Format::Text, file: None, max_size: 100 << 20, keep: 5, reads: true }
+        LogSettings { format: LogFormat::Text, file: None, max_size: 100 << 20, keep: 5, reads: true }
     }
 }
 
-pub(super) fn read(server: &Section<'_>, place: &Place, mistakes: &mut Mistakes) -> LogSettings {
+pub(super) fn read(
+    server: &Section<'_>,
+    location: &ConfigLocation,
+    mistakes: &mut Diagnostics,
+) -> LogSettings {
     let mut log = LogSettings::default();
     let Some(section) = server.table("log", mistakes) else { return log };
     section.only(&KEYS, mistakes);
     set(&mut log.format, section.get("format", format, mistakes));
-    let file = |value| file(place, path(value)?).map(Some);
+    let file = |value| file(location, path(value)?).map(Some);
     set(&mut log.file, section.get("file", file, mistakes));
     set(&mut log.max_size, section.get("max-size", max_size, mistakes));
     set(&mut log.keep, section.get("keep", keep, mistakes));
@@ -60,19 +64,19 @@ pub(super) fn read(server: &Section<'_>, place: &Place, mistakes: &mut Mistakes)
 }
 
 /// A file in a folder that the server may write to as a whole: files of the log are renamed there.
-fn file(place: &Place, path: &str) -> Result<PathBuf, String> {
-    let full = place.path(path);
+fn file(location: &ConfigLocation, path: &str) -> Result<PathBuf, String> {
+    let full = location.path(path);
     let folder = full.parent().map(resolve).unwrap_or_default();
-    if place.file.starts_with(&folder) || place.dir.starts_with(&folder) {
+    if location.file.starts_with(&folder) || location.dir.starts_with(&folder) {
         return Err(format!("{path} wants a folder without the server's own files: log/audit"));
     }
     Ok(full)
 }
 
-fn format(value: &DeValue<'_>) -> Result<Format, String> {
+fn format(value: &DeValue<'_>) -> Result<LogFormat, String> {
     match string(value)? {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
         text => Err(format!("\"{text}\" is no choice: write \"text\" or \"json\"")),
     }
 }
@@ -80,14 +84,14 @@ fn format(value: &DeValue<'_>) -> Result<Format, String> {
 fn max_size(value: &DeValue<'_>) -> Result<u64, String> {
     let text = string(value)?;
     match parse_limit(text) {
-        Ok(Some(size)) if size >= LEAST_SIZE => Ok(size),
-        _ => Err(format!("\"{text}\" is not a size from {} KiB on: \"100 MiB\"", LEAST_SIZE >> 10)),
+        Ok(Some(size)) if size >= MIN_FILE_BYTES => Ok(size),
+        _ => Err(format!("\"{text}\" is not a size from {} KiB on: \"100 MiB\"", MIN_FILE_BYTES >> 10)),
     }
 }
 
 fn keep(value: &DeValue<'_>) -> Result<usize, String> {
-    let want = format!("a number of files from 1 to {MOST_KEPT}");
+    let want = format!("a number of files from 1 to {MAX_KEPT_FILES}");
     let number = integer(value).ok_or_else(|| is_not(value, &want))?;
-    let fitting = usize::try_from(number).ok().filter(|_| (1..=MOST_KEPT).contains(&number));
+    let fitting = usize::try_from(number).ok().filter(|_| (1..=MAX_KEPT_FILES).contains(&number));
     fitting.ok_or_else(|| format!("{number} is not {want}"))
 }

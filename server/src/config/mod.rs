@@ -18,18 +18,18 @@ mod size;
 mod users;
 mod value;
 
-pub use diagnostics::{ConfigError, Mistake};
-pub use log::{Format, LogSettings};
+pub use diagnostics::{ConfigError, Diagnostic};
+pub use log::{LogFormat, LogSettings};
 pub use options::{Algorithms, Confine, Kex};
 pub use size::{SizeError, parse_limit};
 
 pub(crate) use crate::display::shown;
-pub(crate) use location::Place;
+pub(crate) use location::ConfigLocation;
 pub(crate) use users::authorized_keys;
 
 use crate::accounts::Account;
-use crate::limits::Limits;
-use diagnostics::Mistakes;
+use crate::limits::ConnectionLimits;
+use diagnostics::Diagnostics;
 use section::Section;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ pub struct Config {
     /// What is written down, and where to.
     pub log: LogSettings,
     /// Who may connect, how often, and for how long nothing may happen.
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
     /// The digest of the text that it was read from.
     text: blake3::Hash,
     /// Where it was loaded from, as the administrator would say it, and what stood in place of its addresses.
@@ -89,11 +89,11 @@ pub struct Config {
 /// # Errors
 /// If the file cannot be read, or there are mistakes in it: all of them at once.
 pub fn load(dir: &Path, file: Option<&Path>, listen_override: &[SocketAddr]) -> Result<Config, ConfigError> {
-    let place = Place::new(dir, file)?;
-    let text = place.read()?;
-    let (config, mut mistakes) = parse(&place, &text, listen_override);
-    mistakes.extend(modes::mistake(&place));
-    if mistakes.is_empty() { Ok(config) } else { Err(ConfigError::mistakes(&place, mistakes)) }
+    let location = ConfigLocation::new(dir, file)?;
+    let text = location.read()?;
+    let (config, mut mistakes) = parse(&location, &text, listen_override);
+    mistakes.extend(modes::mistake(&location));
+    if mistakes.is_empty() { Ok(config) } else { Err(ConfigError::mistakes(&location, mistakes)) }
 }
 
 impl Config {
@@ -111,17 +111,17 @@ impl Config {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub(crate) fn read_again(&self) -> Result<(Config, Vec<Mistake>), ConfigError> {
+    pub(crate) fn read_again(&self) -> Result<(Config, Vec<Diagnostic>), ConfigError> {
         let (file, listen) = &self.origin;
-        let place = Place::new(&self.dir, Some(file))?;
-        let (config, mut mistakes) = parse(&place, &place.read()?, listen);
-        mistakes.extend(modes::mistake(&place));
+        let location = ConfigLocation::new(&self.dir, Some(file))?;
+        let (config, mut mistakes) = parse(&location, &location.read()?, listen);
+        mistakes.extend(modes::mistake(&location));
         Ok((config, mistakes))
     }
 
     /// The error for mistakes in the file.
-    pub(crate) fn mistaken(&self, mistakes: Vec<Mistake>) -> ConfigError {
-        ConfigError::Mistakes { file: self.origin.0.clone(), mistakes }
+    pub(crate) fn mistaken(&self, mistakes: Vec<Diagnostic>) -> ConfigError {
+        ConfigError::Invalid { file: self.origin.0.clone(), mistakes }
     }
 
     /// The directories whose entries decide which file holds the settings: its own, and those of symbolic links
@@ -141,7 +141,7 @@ impl Config {
     /// # Errors
     /// If it cannot be read.
     pub fn digest(&self) -> Result<blake3::Hash, ConfigError> {
-        Ok(blake3::hash(Place::new(&self.dir, Some(&self.origin.0))?.read()?.as_bytes()))
+        Ok(blake3::hash(ConfigLocation::new(&self.dir, Some(&self.origin.0))?.read()?.as_bytes()))
     }
 }
 
@@ -153,15 +153,15 @@ impl Config {
 /// If the file cannot be read.
 pub fn control_sockets(dir: &Path, file: Option<&Path>) -> Result<Vec<PathBuf>, ConfigError> {
     let usual = dir.join(server::CONTROL_SOCKET);
-    let read = Place::new(dir, file).and_then(|place| Ok((place.read()?, place)));
-    let (text, place) = match read {
+    let read = ConfigLocation::new(dir, file).and_then(|location| Ok((location.read()?, location)));
+    let (text, location) = match read {
         // What made the file unreadable may be what the server is to be asked about. Who may not look at the socket is
         // told so when it is asked.
         Err(_) if !matches!(usual.try_exists(), Ok(false)) => return Ok(vec![usual]),
         read => read?,
     };
-    let (config, _) = parse(&place, &text, &[]);
-    let usual = place.path(server::CONTROL_SOCKET);
+    let (config, _) = parse(&location, &text, &[]);
+    let usual = location.path(server::CONTROL_SOCKET);
     Ok(match config.control_socket {
         None if !usual.exists() => Vec::new(),
         Some(socket) if socket != usual => vec![socket, usual],
@@ -171,8 +171,12 @@ pub fn control_sockets(dir: &Path, file: Option<&Path>) -> Result<Vec<PathBuf>, 
 
 /// Reads a text as the configuration. Where there are mistakes, the configuration is what could be
 /// understood: for messages only, never to be served.
-pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -> (Config, Vec<Mistake>) {
-    let mut mistakes = Mistakes::new(text);
+pub(crate) fn parse(
+    location: &ConfigLocation,
+    text: &str,
+    listen_override: &[SocketAddr],
+) -> (Config, Vec<Diagnostic>) {
+    let mut mistakes = Diagnostics::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     // After a fault in the syntax nothing is where it seems to be: more mistakes would mislead.
     let empty = DeTable::new();
@@ -184,17 +188,17 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
 
     let top = Section::top(table);
     top.only(&["server", "defaults", "users"], &mut mistakes);
-    let server = server::read(&top, place, listen_override, &mut mistakes);
-    let users = users::read(&top, place, &server.homes, &mut mistakes);
+    let server = server::read(&top, location, listen_override, &mut mistakes);
+    let users = users::read(&top, location, &server.homes, &mut mistakes);
     let own = server.log.file.iter().chain(&server.control_socket);
     let own: Vec<&Path> = server.host_keys.iter().chain(own).map(PathBuf::as_path).collect();
-    roots::check(&users, place, &own, &mut mistakes);
+    roots::check(&users, location, &own, &mut mistakes);
     check_demo(&users, &server.listen, &mut mistakes);
 
     let key_files = users.iter().flat_map(|user| &user.key_files).cloned().collect();
     let config = Config {
-        dir: place.dir.clone(),
-        file: place.file.clone(),
+        dir: location.dir.clone(),
+        file: location.file.clone(),
         listen: server.listen,
         host_keys: server.host_keys,
         homes: server.homes,
@@ -211,14 +215,14 @@ pub(crate) fn parse(place: &Place, text: &str, listen_override: &[SocketAddr]) -
         log: server.log,
         limits: server.limits,
         text: blake3::hash(text.as_bytes()),
-        origin: (place.shown.clone(), listen_override.to_vec()),
+        origin: (location.shown.clone(), listen_override.to_vec()),
         accounts: users.into_iter().map(|user| Arc::new(user.account)).collect(),
     };
     (config, mistakes.into_sorted())
 }
 
 /// A password that stands in our documentation is no password where others can reach the server.
-fn check_demo(users: &[users::User], listen: &[SocketAddr], mistakes: &mut Mistakes) {
+fn check_demo(users: &[users::UserSection], listen: &[SocketAddr], mistakes: &mut Diagnostics) {
     let Some(open) = listen.iter().find(|address| !address.ip().to_canonical().is_loopback()) else { return };
     for user in users.iter().filter(|user| user.account.has_demo_password()) {
         let name = &user.account.name;

@@ -4,7 +4,7 @@
 //! its own files. A file that others can only read is used, with a warning: it holds hashes, not passwords. So is
 //! one that a group can write to: the group may be that of the administrators.
 
-use super::{Config, Mistake, Place, shown};
+use super::{Config, ConfigLocation, Diagnostic, shown};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -16,16 +16,17 @@ const GROUP_WRITE: u32 = 0o020;
 const STICKY: u32 = 0o1000;
 
 /// The mistake that everybody on this machine can change the settings, if they can.
-pub(super) fn mistake(place: &Place) -> Option<Mistake> {
+pub(super) fn mistake(location: &ConfigLocation) -> Option<Diagnostic> {
     let others_write =
         |path: &Path| mode(path).is_some_and(|mode| mode & (OTHERS_WRITE | STICKY) == OTHERS_WRITE);
-    let folder = place.file.parent().filter(|folder| others_write(folder));
-    let file = mode(&place.file).is_some_and(|mode| mode & OTHERS_WRITE != 0).then_some(place.file.as_path());
+    let folder = location.file.parent().filter(|folder| others_write(folder));
+    let file =
+        mode(&location.file).is_some_and(|mode| mode & OTHERS_WRITE != 0).then_some(location.file.as_path());
     let path = shown(file.or(folder)?);
     let message = format!(
         "everybody on this machine can write to {path}, and so log in as every user: chmod o-w {path}"
     );
-    Some(Mistake { line: None, key: String::new(), message })
+    Some(Diagnostic { line: None, key: String::new(), message })
 }
 
 /// What others can do with the settings that may not be meant. Each is a sentence.

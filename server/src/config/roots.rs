@@ -1,23 +1,28 @@
 //! Users' roots, beside each other.
 
 use super::location::resolve;
-use super::users::User;
-use super::{Mistakes, Place};
+use super::users::UserSection;
+use super::{ConfigLocation, Diagnostics};
 use crate::accounts::{OwnKeys, unfit_root};
 use std::path::{Path, PathBuf};
 
 /// Notes roots that lie in one another, or around the server's own files: a user would read what
 /// is not theirs, and one file would count against two quotas.
 /// `own` are files of the server besides.
-pub(super) fn check(users: &[User], place: &Place, own: &[&Path], mistakes: &mut Mistakes) {
+pub(super) fn check(
+    users: &[UserSection],
+    location: &ConfigLocation,
+    own: &[&Path],
+    mistakes: &mut Diagnostics,
+) {
     // A root that is unfit is not served, and concerns its own user alone.
-    let served: Vec<&User> = users.iter().filter(|user| unfit_root(&user.account).is_none()).collect();
+    let served: Vec<&UserSection> = users.iter().filter(|user| unfit_root(&user.account).is_none()).collect();
     // Who can write to another's key file can log in as them.
     let key_files = users.iter().flat_map(|user| &user.key_files);
-    let own_keys = OwnKeys::of(&place.dir);
+    let own_keys = OwnKeys::of(&location.dir);
     let secrets = own.iter().copied().chain(key_files.map(PathBuf::as_path));
     let secrets: Vec<PathBuf> =
-        [place.file.as_path(), own_keys.folder()].into_iter().chain(secrets).map(resolve).collect();
+        [location.file.as_path(), own_keys.folder()].into_iter().chain(secrets).map(resolve).collect();
     for &user in &served {
         if let Some(secret) = secrets.iter().find(|secret| secret.starts_with(&user.account.root)) {
             let (name, root) = (&user.account.name, user.account.root.display());
@@ -32,7 +37,7 @@ pub(super) fn check(users: &[User], place: &Place, own: &[&Path], mistakes: &mut
     // In the order of their components, all that lies in a folder comes right after the folder.
     let mut sorted = served;
     sorted.sort_by_key(|user| &user.account.root);
-    let mut outer: Option<&User> = None;
+    let mut outer: Option<&UserSection> = None;
     for user in sorted {
         match outer {
             Some(outer) if user.account.root.starts_with(&outer.account.root) => {
@@ -52,6 +57,6 @@ pub(super) fn check(users: &[User], place: &Place, own: &[&Path], mistakes: &mut
     }
 }
 
-fn note(user: &User, message: String, mistakes: &mut Mistakes) {
+fn note(user: &UserSection, message: String, mistakes: &mut Diagnostics) {
     mistakes.add(user.root.clone(), &format!("users.{}.root", user.account.name), message);
 }

@@ -1,6 +1,6 @@
 //! A table of the file, read key by key.
 
-use super::Mistakes;
+use super::Diagnostics;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -49,7 +49,7 @@ impl<'a> Section<'a> {
         &self,
         key: &str,
         read: impl Fn(&'a DeValue<'a>) -> Result<T, String>,
-        mistakes: &mut Mistakes,
+        mistakes: &mut Diagnostics,
     ) -> Option<Located<T>> {
         self.read(key, self.table.get(key)?, &read, mistakes)
     }
@@ -59,7 +59,7 @@ impl<'a> Section<'a> {
         &self,
         key: &str,
         read: impl Fn(&'a DeValue<'a>) -> Result<T, String>,
-        mistakes: &mut Mistakes,
+        mistakes: &mut Diagnostics,
     ) -> Option<Vec<Located<T>>> {
         let found = self.table.get(key)?;
         let Some(array) = found.get_ref().as_array() else {
@@ -78,7 +78,7 @@ impl<'a> Section<'a> {
         key: &str,
         value: &'a Spanned<DeValue<'a>>,
         read: &impl Fn(&'a DeValue<'a>) -> Result<T, String>,
-        mistakes: &mut Mistakes,
+        mistakes: &mut Diagnostics,
     ) -> Option<Located<T>> {
         match read(value.get_ref()) {
             Ok(read) => Some(Located { value: read, span: value.span() }),
@@ -90,13 +90,13 @@ impl<'a> Section<'a> {
     }
 
     /// The table of that name in this one.
-    pub(super) fn table(&self, key: &str, mistakes: &mut Mistakes) -> Option<Section<'a>> {
+    pub(super) fn table(&self, key: &str, mistakes: &mut Diagnostics) -> Option<Section<'a>> {
         let (name, value) = self.table.get_key_value(key)?;
         self.section(name, value, mistakes)
     }
 
     /// All tables in this one, by name. What is no table is a mistake.
-    pub(super) fn tables(&self, mistakes: &mut Mistakes) -> Vec<(&'a str, Section<'a>)> {
+    pub(super) fn tables(&self, mistakes: &mut Diagnostics) -> Vec<(&'a str, Section<'a>)> {
         let tables = self.table.iter().filter_map(|(name, value)| {
             Some((name.get_ref().as_ref(), self.section(name, value, mistakes)?))
         });
@@ -107,7 +107,7 @@ impl<'a> Section<'a> {
         &self,
         name: &'a Spanned<std::borrow::Cow<'a, str>>,
         value: &'a Spanned<DeValue<'a>>,
-        mistakes: &mut Mistakes,
+        mistakes: &mut Diagnostics,
     ) -> Option<Section<'a>> {
         let full = self.key(name.get_ref());
         match value.get_ref().as_table() {
@@ -121,7 +121,7 @@ impl<'a> Section<'a> {
     }
 
     /// Notes every key that is none of `known`.
-    pub(super) fn only(&self, known: &[&str], mistakes: &mut Mistakes) {
+    pub(super) fn only(&self, known: &[&str], mistakes: &mut Diagnostics) {
         for key in self.table.keys() {
             let name = key.get_ref().as_ref();
             if known.contains(&name) {

@@ -2,8 +2,10 @@
 
 use super::location::resolve;
 use super::section::{Located, Section, set};
-use super::{Algorithms, Confine, Kex, LogSettings, Mistakes, Place, host_keys, limits, log, value};
-use crate::limits::Limits;
+use super::{
+    Algorithms, ConfigLocation, Confine, Diagnostics, Kex, LogSettings, host_keys, limits, log, value,
+};
+use crate::limits::ConnectionLimits;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -40,7 +42,7 @@ const PART_EXPIRY: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long what is left of a stream waits for its client where nothing is said.
 const STREAM_EXPIRY: Duration = Duration::from_secs(15 * 60);
 
-pub(super) struct Server {
+pub(super) struct ServerSection {
     pub(super) listen: Vec<SocketAddr>,
     pub(super) host_keys: Vec<PathBuf>,
     pub(super) homes: PathBuf,
@@ -54,19 +56,19 @@ pub(super) struct Server {
     pub(super) control_socket: Option<PathBuf>,
     pub(super) metrics: Option<SocketAddr>,
     pub(super) log: LogSettings,
-    pub(super) limits: Limits,
+    pub(super) limits: ConnectionLimits,
 }
 
 pub(super) fn read(
     top: &Section<'_>,
-    place: &Place,
+    location: &ConfigLocation,
     listen_override: &[SocketAddr],
-    mistakes: &mut Mistakes,
-) -> Server {
-    let mut server = Server {
+    mistakes: &mut Diagnostics,
+) -> ServerSection {
+    let mut server = ServerSection {
         listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 2222))],
         host_keys: Vec::new(),
-        homes: resolve(&place.path("home")),
+        homes: resolve(&location.path("home")),
         account: None,
         confine: Confine::default(),
         kex: Kex::default(),
@@ -74,17 +76,17 @@ pub(super) fn read(
         shutdown_grace: SHUTDOWN_GRACE,
         part_expiry: PART_EXPIRY,
         stream_expiry: STREAM_EXPIRY,
-        control_socket: Some(place.path(CONTROL_SOCKET)),
+        control_socket: Some(location.path(CONTROL_SOCKET)),
         metrics: None,
         log: LogSettings::default(),
-        limits: Limits::default(),
+        limits: ConnectionLimits::default(),
     };
     if let Some(section) = top.table("server", mistakes) {
         section.only(&KEYS, mistakes);
         if let Some(listen) = section.each("listen", value::address, mistakes) {
             server.listen = distinct(&section, "listen", listen, mistakes);
         }
-        let homes = |value| folder(&place.path(value::path(value)?));
+        let homes = |value| folder(&location.path(value::path(value)?));
         set(&mut server.homes, section.get("homes", homes, mistakes));
         set(&mut server.account, section.get("account", |value| account(value).map(Some), mistakes));
         set(&mut server.confine, section.get("confine", value::confine, mistakes));
@@ -94,21 +96,21 @@ pub(super) fn read(
             let message = "\"post-quantum\" shuts out the clients that algorithms = \"compatible\" is for: remove one of them";
             mistakes.add(section.span_of("kex"), &section.key("kex"), message.to_owned());
         }
-        let host_key = |value| host_keys::named(place, server.algorithms, value::path(value)?);
+        let host_key = |value| host_keys::named(location, server.algorithms, value::path(value)?);
         if let Some(keys) = section.each("host-keys", host_key, mistakes) {
             server.host_keys = distinct(&section, "host-keys", keys, mistakes);
         }
         set(&mut server.shutdown_grace, section.get("shutdown-grace", value::seconds, mistakes));
         set(&mut server.part_expiry, section.get("part-expiry", value::days, mistakes));
         set(&mut server.stream_expiry, section.get("stream-expiry", value::seconds, mistakes));
-        let socket = |value| control_socket(place, value::path(value)?);
+        let socket = |value| control_socket(location, value::path(value)?);
         set(&mut server.control_socket, section.get("control-socket", socket, mistakes));
         set(&mut server.metrics, section.get("metrics", metrics, mistakes));
-        server.log = log::read(&section, place, mistakes);
+        server.log = log::read(&section, location, mistakes);
         server.limits = limits::read(&section, mistakes);
     }
     if server.host_keys.is_empty() {
-        server.host_keys = host_keys::usual(place, server.algorithms, mistakes);
+        server.host_keys = host_keys::usual(location, server.algorithms, mistakes);
     }
     if !listen_override.is_empty() {
         server.listen = listen_override.to_vec();
@@ -127,13 +129,13 @@ fn account(value: &DeValue<'_>) -> Result<String, String> {
 }
 
 /// Where the server is asked what it does; none if it cannot be.
-fn control_socket(place: &Place, path: &str) -> Result<Option<PathBuf>, String> {
+fn control_socket(location: &ConfigLocation, path: &str) -> Result<Option<PathBuf>, String> {
     if path == "off" {
         return Ok(None);
     }
-    let full = place.path(path);
+    let full = location.path(path);
     match (full.file_name(), full.parent()) {
-        (Some(_), Some(folder)) if folder != place.dir => Ok(Some(full)),
+        (Some(_), Some(folder)) if folder != location.dir => Ok(Some(full)),
         _ => Err(format!("{path} wants a folder of its own, which nobody else may look into: run/control")),
     }
 }
@@ -156,7 +158,7 @@ fn distinct<T: PartialEq>(
     section: &Section<'_>,
     key: &str,
     values: Vec<Located<T>>,
-    mistakes: &mut Mistakes,
+    mistakes: &mut Diagnostics,
 ) -> Vec<T> {
     if section.is_empty_array(key) {
         let message = "is empty: name one at least, or leave the key out".to_owned();

@@ -18,7 +18,7 @@ const UNITS: [(&str, u64); 13] = [
 ];
 
 /// The largest size: what a file's length can be on Linux.
-const MOST: u128 = i64::MAX as u128;
+const MAX_BYTES: u128 = i64::MAX as u128;
 
 /// Why a text is no size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +57,7 @@ pub fn parse_limit(text: &str) -> Result<Option<u64>, SizeError> {
     let bytes = times(number, factor).ok_or_else(no_size)?;
     match bytes {
         0 => Err(SizeError::Zero),
-        bytes if bytes > MOST => Err(SizeError::TooLarge(text.to_owned())),
+        bytes if bytes > MAX_BYTES => Err(SizeError::TooLarge(text.to_owned())),
         bytes => Ok(u64::try_from(bytes).ok()),
     }
 }

@@ -2,11 +2,11 @@
 
 use super::location::resolve;
 use super::section::{Located, Section};
-use super::{Mistakes, Place, value};
+use super::{ConfigLocation, Diagnostics, value};
 use crate::accounts::{
     Access, Account, AuthorizedKey, HashError, PasswordHash, SftpUploads, check_name, looks_like_a_line,
 };
-use crate::permission::Unreadable;
+use crate::permission::CannotRead;
 use sshome_wire::public_key;
 use std::fs;
 use std::io::ErrorKind;
@@ -23,7 +23,7 @@ const OWN_KEYS: [&str; 4] = ["password", "demo", "authorized-keys", "root"];
 const DEFAULT_MAX_FILES: u64 = 1_000_000;
 
 /// A user, and where in the file things stand.
-pub(super) struct User {
+pub(super) struct UserSection {
     pub(super) account: Account,
     /// The files that the keys are read from.
     pub(super) key_files: Vec<PathBuf>,
@@ -34,7 +34,7 @@ pub(super) struct User {
 
 /// What `[defaults]` and a user both may say; none where it says nothing.
 #[derive(Clone, Default)]
-struct Shared {
+struct SharedSection {
     quota: Option<Option<u64>>,
     max_files: Option<Option<u64>>,
     access: Option<Access>,
@@ -45,8 +45,13 @@ struct Shared {
     download_rate: Option<Option<u64>>,
 }
 
-pub(super) fn read(top: &Section<'_>, place: &Place, homes: &Path, mistakes: &mut Mistakes) -> Vec<User> {
-    let mut defaults = Shared::default();
+pub(super) fn read(
+    top: &Section<'_>,
+    location: &ConfigLocation,
+    homes: &Path,
+    mistakes: &mut Diagnostics,
+) -> Vec<UserSection> {
+    let mut defaults = SharedSection::default();
     if let Some(section) = top.table("defaults", mistakes) {
         section.only(&SHARED_KEYS, mistakes);
         defaults = shared(&section, mistakes);
@@ -55,7 +60,7 @@ pub(super) fn read(top: &Section<'_>, place: &Place, homes: &Path, mistakes: &mu
     let mut found = Vec::new();
     for (name, section) in users.tables(mistakes) {
         section.only(&[&OWN_KEYS[..], &SHARED_KEYS].concat(), mistakes);
-        let user = user(name, &section, &defaults, place, homes, mistakes);
+        let user = user(name, &section, &defaults, location, homes, mistakes);
         match check_name(name) {
             Ok(()) => found.push(user),
             Err(message) => mistakes.add(section.span(), &users.key(name), message),
@@ -64,8 +69,8 @@ pub(super) fn read(top: &Section<'_>, place: &Place, homes: &Path, mistakes: &mu
     found
 }
 
-fn shared(section: &Section<'_>, mistakes: &mut Mistakes) -> Shared {
-    Shared {
+fn shared(section: &Section<'_>, mistakes: &mut Diagnostics) -> SharedSection {
+    SharedSection {
         quota: section.get("quota", value::quota, mistakes).map(|found| found.value),
         max_files: section.get("max-files", value::max_files, mistakes).map(|found| found.value),
         access: section.get("access", value::access, mistakes).map(|found| found.value),
@@ -80,21 +85,21 @@ fn shared(section: &Section<'_>, mistakes: &mut Mistakes) -> Shared {
 fn user(
     name: &str,
     section: &Section<'_>,
-    defaults: &Shared,
-    place: &Place,
+    defaults: &SharedSection,
+    location: &ConfigLocation,
     homes: &Path,
-    mistakes: &mut Mistakes,
-) -> User {
+    mistakes: &mut Diagnostics,
+) -> UserSection {
     let own = shared(section, mistakes);
     let (password, demo) = password(name, section, mistakes);
     let keys = |value| {
         let entry = value::path(value)?;
-        let file = (!looks_like_a_line(entry)).then(|| place.path(entry));
-        authorized_keys(place, entry).map(|keys| (keys, file))
+        let file = (!looks_like_a_line(entry)).then(|| location.path(entry));
+        authorized_keys(location, entry).map(|keys| (keys, file))
     };
     let keys = section.each("authorized-keys", keys, mistakes).unwrap_or_default();
     let (keys, files): (Vec<_>, Vec<_>) = keys.into_iter().map(|found| found.value).unzip();
-    let named = section.get("root", |value| named_root(place, value), mistakes);
+    let named = section.get("root", |value| named_root(location, value), mistakes);
     let make_root = section.span_of("root").is_none();
     let root = match &named {
         Some(root) => root.value.clone(),
@@ -123,14 +128,14 @@ fn user(
         installed: Vec::new(),
     };
     let key_files = files.into_iter().flatten().collect();
-    User { account, key_files, root: section.span_of("root").or(section.span()), demo }
+    UserSection { account, key_files, root: section.span_of("root").or(section.span()), demo }
 }
 
 /// The password, with the mark of a demo, and where the mark stands.
 fn password(
     name: &str,
     section: &Section<'_>,
-    mistakes: &mut Mistakes,
+    mistakes: &mut Diagnostics,
 ) -> (Option<PasswordHash>, Option<Range<usize>>) {
     let read = |value| {
         PasswordHash::parse(value::string(value)?).map_err(|error: HashError| {
@@ -150,24 +155,24 @@ fn password(
 
 /// A root that the administrator named. One that cannot be opened is no mistake in the file: its disk may not be
 /// mounted yet, and it concerns its user alone.
-fn named_root<'a>(place: &Place, value: &'a DeValue<'a>) -> Result<PathBuf, String> {
-    Ok(resolve(&place.path(value::path(value)?)))
+fn named_root<'a>(location: &ConfigLocation, value: &'a DeValue<'a>) -> Result<PathBuf, String> {
+    Ok(resolve(&location.path(value::path(value)?)))
 }
 
 /// The keys of one entry of `authorized-keys`: a line, or a file with lines.
-pub(crate) fn authorized_keys(place: &Place, entry: &str) -> Result<Vec<AuthorizedKey>, String> {
+pub(crate) fn authorized_keys(location: &ConfigLocation, entry: &str) -> Result<Vec<AuthorizedKey>, String> {
     if looks_like_a_line(entry) {
         return AuthorizedKey::parse_file(entry).map_err(|(_, error)| {
             let start: String = entry.chars().take(40).collect();
             format!("\"{start}…\" {error}")
         });
     }
-    let bytes = fs::read(place.path(entry)).map_err(|error| {
+    let bytes = fs::read(location.path(entry)).map_err(|error| {
         let hint = match error.kind() {
             ErrorKind::PermissionDenied => "",
             _ => "; name a public key's file, or give its line",
         };
-        format!("{entry} cannot be read: {}{hint}", Unreadable(&place.path(entry), &error))
+        format!("{entry} cannot be read: {}{hint}", CannotRead(&location.path(entry), &error))
     })?;
     AuthorizedKey::parse_file(&public_key::text(&bytes))
         .map_err(|(line, error)| format!("{entry}: line {line} {}", error.in_file(entry)))
@@ -183,8 +188,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("users.toml");
         fs::write(&file, text).unwrap();
-        let place = Place::new(dir.path(), Some(&file)).unwrap();
-        let (config, mistakes) = parse(&place, text, &[]);
+        let location = ConfigLocation::new(dir.path(), Some(&file)).unwrap();
+        let (config, mistakes) = parse(&location, text, &[]);
         let accounts = config.accounts.iter().map(|account| Account::clone(account)).collect();
         (accounts, mistakes.into_iter().map(|mistake| mistake.message).collect())
     }

@@ -8,7 +8,7 @@ use std::io;
 
 /// An account that this process is, or can become.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct SystemAccount {
     name: String,
     uid: Uid,
     gid: Gid,
@@ -54,18 +54,18 @@ pub enum AccountError {
     NotGivenUp(String),
 }
 
-impl Account {
+impl SystemAccount {
     /// Looks an account up that this process is or can become.
     ///
     /// # Errors
     /// If there is none, it is root, or this process is another one and not root.
-    pub(super) fn find(name: &str) -> Result<Account, AccountError> {
+    pub(super) fn find(name: &str) -> Result<SystemAccount, AccountError> {
         let failed = |error: nix::Error| AccountError::LookUp { name: name.to_owned(), error: error.into() };
         let unknown = || AccountError::Unknown(name.to_owned());
         let user = User::from_name(name).map_err(failed)?.ok_or_else(unknown)?;
         let text = CString::new(name).map_err(|_| unknown())?;
         let groups = unistd::getgrouplist(&text, user.gid).map_err(failed)?;
-        let account = Account { name: name.to_owned(), uid: user.uid, gid: user.gid, groups };
+        let account = SystemAccount { name: name.to_owned(), uid: user.uid, gid: user.gid, groups };
         if user.uid.is_root() || account.groups.contains(&Gid::from_raw(0)) {
             return Err(AccountError::IsRoot(account.name));
         }
@@ -122,15 +122,15 @@ mod tests {
 
     #[test]
     fn root_and_nobody_in_particular_are_refused() {
-        assert!(matches!(Account::find("root"), Err(AccountError::IsRoot(_))));
+        assert!(matches!(SystemAccount::find("root"), Err(AccountError::IsRoot(_))));
         for name in ["no-such-account", "", "a\0b"] {
-            assert!(matches!(Account::find(name), Err(AccountError::Unknown(_))), "{name:?}");
+            assert!(matches!(SystemAccount::find(name), Err(AccountError::Unknown(_))), "{name:?}");
         }
     }
 
     #[test]
     fn somebody_else_is_root_s_to_become() {
-        let found = Account::find("daemon");
+        let found = SystemAccount::find("daemon");
         match unistd::geteuid().is_root() {
             true => assert_eq!(found.unwrap().into_name(), "daemon"),
             false => assert!(matches!(found, Err(AccountError::Another(_)))),

@@ -16,7 +16,7 @@ pub enum ConfineError {
     #[error(transparent)]
     Account(#[from] AccountError),
     /// A folder that it writes to cannot be made.
-    #[error("{}: cannot be made: {}", crate::display::shown(.folder), permission::Unmakeable(.folder, .error))]
+    #[error("{}: cannot be made: {}", crate::display::shown(.folder), permission::CannotCreate(.folder, .error))]
     Folder {
         /// Which.
         folder: PathBuf,

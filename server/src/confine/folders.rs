@@ -1,7 +1,7 @@
 //! The folders that the server writes to.
 
 use super::ConfineError;
-use super::account::Account;
+use super::account::SystemAccount;
 use crate::accounts::{Access as UserAccess, Account as User, OwnKeys};
 use crate::config::{Config, shown};
 use crate::permission::{READ, WRITE, closed, not_theirs, obstacle};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// Makes the folders that are missing, as the server would when it needs them: for the owner alone, or for
 /// this process where there is no other. What is there already stays as it is.
-pub(super) fn make(config: &Config, owner: Option<&Account>) -> Result<(), ConfineError> {
+pub(super) fn make(config: &Config, owner: Option<&SystemAccount>) -> Result<(), ConfineError> {
     for folder in all(config) {
         match make_one(&folder, owner) {
             // Perhaps it is never needed, as keys/authorized where nobody may install keys; and whoever needs it
@@ -78,7 +78,7 @@ fn all(config: &Config) -> Vec<PathBuf> {
     [config.homes.clone(), OwnKeys::of(&config.dir).folder().to_owned()].into_iter().chain(folders).collect()
 }
 
-fn make_one(folder: &Path, owner: Option<&Account>) -> io::Result<()> {
+fn make_one(folder: &Path, owner: Option<&SystemAccount>) -> io::Result<()> {
     if folder.exists() {
         return Ok(());
     }

@@ -12,10 +12,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What is asked for: files, truncation, TCP, devices, signals and abstract sockets. Linux 6.12 has all of it.
-const WANTED: ABI = ABI::V6;
+const TARGET_ABI: ABI = ABI::V6;
 
 /// Where local times come from. Everything else of the system was read before.
-const ZONES: [&str; 2] = ["/usr/share/zoneinfo", "/etc/localtime"];
+const TIME_ZONE_PATHS: [&str; 2] = ["/usr/share/zoneinfo", "/etc/localtime"];
 
 /// What has come of it.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ fn homes(config: &Config) -> Vec<PathBuf> {
 fn allowed(config: &Config, homes: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {
     let required = config.confine == Confine::Required;
     let level = |otherwise| if required { CompatLevel::HardRequirement } else { otherwise };
-    let files = AccessFs::from_all(WANTED);
+    let files = AccessFs::from_all(TARGET_ABI);
     let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
     let folder = |path: Option<&Path>| path.map(Path::to_owned);
     Ruleset::default()
@@ -106,8 +106,8 @@ fn allowed(config: &Config, homes: &[PathBuf]) -> Result<RulesetCreated, Ruleset
         .set_compatibility(level(CompatLevel::BestEffort))
         .handle_access(files)?
         // No port at all: the server has bound its own, and connects to nobody.
-        .handle_access(AccessNet::from_all(WANTED))?
-        .scope(Scope::from_all(WANTED))?
+        .handle_access(AccessNet::from_all(TARGET_ABI))?
+        .scope(Scope::from_all(TARGET_ABI))?
         .create()?
         .add_rules(path_beneath_rules(homes, home_rights()))?
         .add_rules(path_beneath_rules([OwnKeys::of(&config.dir).folder()], read | replace_rights()))?
@@ -122,7 +122,7 @@ fn allowed(config: &Config, homes: &[PathBuf]) -> Result<RulesetCreated, Ruleset
         .add_rules(path_beneath_rules(settings(config), read))?
         .add_rules(path_beneath_rules([config.dir.join("keys")], read))?
         .add_rules(path_beneath_rules(&config.key_files, read))?
-        .add_rules(path_beneath_rules(ZONES, read))
+        .add_rules(path_beneath_rules(TIME_ZONE_PATHS, read))
 }
 
 /// The folders that settings are read from after the start. If the file is behind a symbolic link, another release
@@ -137,7 +137,7 @@ fn settings(config: &Config) -> Vec<PathBuf> {
 /// sockets cannot be made by users, but those that are there may be renamed.
 fn home_rights() -> BitFlags<AccessFs> {
     let devices = make_bitflags!(AccessFs::{Execute | MakeChar | MakeBlock | IoctlDev});
-    AccessFs::from_all(WANTED) & !devices
+    AccessFs::from_all(TARGET_ABI) & !devices
 }
 
 /// What it takes to replace a file, by a rename or by writing it anew.

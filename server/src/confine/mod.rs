@@ -15,7 +15,7 @@ pub use error::ConfineError;
 use self::landlock::Landlock;
 use crate::config::{Config, Confine};
 use crate::permission;
-use account::Account;
+use account::SystemAccount;
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, geteuid, set_dumpable_behavior, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 /// The half that may want root: what is made for the account that the server will be.
 #[derive(Debug)]
 pub struct Preparation {
-    account: Option<Account>,
+    account: Option<SystemAccount>,
 }
 
 /// What the server is confined to. The default is nothing, as for a server within another program.
@@ -47,7 +47,7 @@ impl Preparation {
     /// # Errors
     /// If there is no such account, this process cannot become it, or a folder cannot be made.
     pub fn begin(config: &Config) -> Result<Preparation, ConfineError> {
-        let account = config.account.as_deref().map(Account::find).transpose()?;
+        let account = config.account.as_deref().map(SystemAccount::find).transpose()?;
         match &account {
             None if geteuid().is_root() => no_strangers(config)?,
             Some(account) if !account.is_current() => {}
@@ -75,7 +75,7 @@ impl Preparation {
         // While it can be looked up.
         let _name = permission::account();
         let mut confinement = Confinement {
-            account: self.account.map(Account::into_name),
+            account: self.account.map(SystemAccount::into_name),
             is_root: geteuid().is_root(),
             ..Confinement::default()
         };
@@ -139,7 +139,7 @@ fn no_strangers(config: &Config) -> Result<(), ConfineError> {
 /// Why a server is not to be started by this account at all: then nothing else that fails for it says anything.
 #[must_use]
 pub fn examine_account(config: &Config) -> Option<String> {
-    let refused = match config.account.as_deref().map(Account::find).transpose() {
+    let refused = match config.account.as_deref().map(SystemAccount::find).transpose() {
         Err(error) => Some(error.into()),
         Ok(None) if geteuid().is_root() => no_strangers(config).err(),
         Ok(Some(account)) if !account.is_current() => None,
@@ -152,7 +152,7 @@ pub fn examine_account(config: &Config) -> Option<String> {
 /// but this process, which becomes the account that the server would be.
 #[must_use]
 pub fn examine(config: &Config) -> Vec<ConfineError> {
-    let account = match config.account.as_deref().map(Account::find).transpose() {
+    let account = match config.account.as_deref().map(SystemAccount::find).transpose() {
         Ok(account) => account,
         Err(error) => return vec![error.into()],
     };
@@ -178,7 +178,7 @@ impl Confinement {
     }
 
     /// Tells the log what protects this server, and what does not.
-    pub fn tell(&self) {
+    pub fn log(&self) {
         tracing::info!("confined: {self}");
         if self.is_root {
             tracing::warn!(

@@ -1,6 +1,6 @@
 //! The side that asks.
 
-use super::{Answer, Request};
+use super::{ControlRequest, ControlResponse};
 use crate::config::shown;
 use crate::permission;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
@@ -45,7 +45,7 @@ fn denied(socket: &Path) -> String {
 ///
 /// # Errors
 /// As [`ask`]; [`ClientError::Off`] if there are none.
-pub fn ask_any(sockets: &[PathBuf], request: &Request) -> Result<Answer, ClientError> {
+pub fn ask_any(sockets: &[PathBuf], request: &ControlRequest) -> Result<ControlResponse, ClientError> {
     for socket in sockets {
         match ask(socket, request) {
             Err(ClientError::NoServer(_)) => {}
@@ -59,7 +59,7 @@ pub fn ask_any(sockets: &[PathBuf], request: &Request) -> Result<Answer, ClientE
 ///
 /// # Errors
 /// If there is no answer, or it says that it was not done.
-pub fn ask(socket: &Path, request: &Request) -> Result<Answer, ClientError> {
+pub fn ask(socket: &Path, request: &ControlRequest) -> Result<ControlResponse, ClientError> {
     let path = socket.to_owned();
     let stream = super::server::short(socket, UnixStream::connect).map_err(|error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => ClientError::NoServer(path.clone()),
@@ -67,13 +67,13 @@ pub fn ask(socket: &Path, request: &Request) -> Result<Answer, ClientError> {
         _ => ClientError::Lost { path: path.clone(), error },
     })?;
     match exchange(stream, request) {
-        Ok(Answer::Error { message }) => Err(ClientError::Refused(message)),
+        Ok(ControlResponse::Error { message }) => Err(ClientError::Refused(message)),
         Ok(answer) => Ok(answer),
         Err(error) => Err(ClientError::Lost { path, error }),
     }
 }
 
-fn exchange(mut stream: UnixStream, request: &Request) -> io::Result<Answer> {
+fn exchange(mut stream: UnixStream, request: &ControlRequest) -> io::Result<ControlResponse> {
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;

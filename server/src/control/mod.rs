@@ -10,8 +10,8 @@ mod status;
 mod text;
 
 pub use client::{ClientError, ask, ask_any};
-pub use server::{BindError, Control, examine};
-pub(crate) use status::moment;
+pub use server::{BindError, ControlSocket, examine};
+pub(crate) use status::metrics_snapshot;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,30 +19,30 @@ use serde::{Deserialize, Serialize};
 ///
 /// # Errors
 /// If it cannot be written as JSON.
-pub fn shown(answer: &Answer, json: bool) -> Result<String, serde_json::Error> {
+pub fn response_text(answer: &ControlResponse, json: bool) -> Result<String, serde_json::Error> {
     if json {
         return Ok(serde_json::to_string(answer)? + "\n");
     }
     Ok(match answer {
-        Answer::Status(status) => text::status(status),
-        Answer::Kicked { sessions } => text::kicked(sessions),
-        Answer::Scanned { homes } => text::scanned(homes),
-        Answer::Reloaded { added, removed, ended, unavailable } => {
+        ControlResponse::Status(status) => text::status(status),
+        ControlResponse::Kicked { sessions } => text::kicked(sessions),
+        ControlResponse::Scanned { homes } => text::scanned(homes),
+        ControlResponse::Reloaded { added, removed, ended, unavailable } => {
             text::reloaded(added, removed, *ended) + &text::unavailable(unavailable)
         }
-        Answer::Applied(applied) => text::applied(applied),
-        Answer::Reopened { user, anew, made } => text::reopened(user, *anew, *made),
-        Answer::Forgiven { sources } => text::forgiven(sources),
-        Answer::Error { message } => format!("{message}\n"),
+        ControlResponse::Applied(applied) => text::applied(applied),
+        ControlResponse::Reopened { user, anew, made } => text::reopened(user, *anew, *made),
+        ControlResponse::Forgiven { sources } => text::forgiven(sources),
+        ControlResponse::Error { message } => format!("{message}\n"),
     })
 }
 
 /// Whether part of what was asked for was not done.
 #[must_use]
-pub fn is_incomplete(answer: &Answer) -> bool {
+pub fn is_incomplete(answer: &ControlResponse) -> bool {
     match answer {
-        Answer::Scanned { homes } => homes.iter().any(|home| home.compared.is_none()),
-        Answer::Applied(applied) => !applied.pending.is_empty(),
+        ControlResponse::Scanned { homes } => homes.iter().any(|home| home.compared.is_none()),
+        ControlResponse::Applied(applied) => !applied.pending.is_empty(),
         _ => false,
     }
 }
@@ -51,7 +51,7 @@ pub fn is_incomplete(answer: &Answer) -> bool {
 ///
 /// # Errors
 /// If they cannot be written as JSON.
-pub fn shown_penalties(status: &Status, json: bool) -> Result<String, serde_json::Error> {
+pub fn shown_penalties(status: &StatusReport, json: bool) -> Result<String, serde_json::Error> {
     match json {
         true => Ok(serde_json::json!({ "penalties": status.penalties }).to_string() + "\n"),
         false if status.penalties.is_empty() => Ok("no address has a penalty\n".to_owned()),
@@ -62,7 +62,7 @@ pub fn shown_penalties(status: &Status, json: bool) -> Result<String, serde_json
 /// What can be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
-pub enum Request {
+pub enum ControlRequest {
     /// What the server does.
     Status,
     /// To end the session of this number, or all of the user of this name.
@@ -97,9 +97,9 @@ pub enum Request {
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
-pub enum Answer {
+pub enum ControlResponse {
     /// What the server does.
-    Status(Status),
+    Status(StatusReport),
     /// The sessions that were ended.
     Kicked {
         /// Their numbers.
@@ -108,7 +108,7 @@ pub enum Answer {
     /// What was counted.
     Scanned {
         /// A home each.
-        homes: Vec<Scanned>,
+        homes: Vec<ScanReport>,
     },
     /// The settings are taken up.
     Reloaded {
@@ -120,10 +120,10 @@ pub enum Answer {
         ended: usize,
         /// Homes that are not served.
         #[serde(default)]
-        unavailable: Vec<UnavailableHome>,
+        unavailable: Vec<UnavailableHomeReport>,
     },
     /// What became of the settings of one user.
-    Applied(Applied),
+    Applied(AppliedSettings),
     /// A home was opened.
     Reopened {
         /// Whose.
@@ -148,7 +148,7 @@ pub enum Answer {
 
 /// How the settings of a user in the file compare with those in force, after a reload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Applied {
+pub struct AppliedSettings {
     /// Whose.
     pub user: String,
     /// Why the file as a whole was refused; none if it was taken up.
@@ -166,7 +166,7 @@ pub struct Applied {
 
 /// A home that is not served: its user is locked out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnavailableHome {
+pub struct UnavailableHomeReport {
     /// Whose.
     pub user: String,
     /// Where it should be; bytes that are no text are escaped.
@@ -177,7 +177,7 @@ pub struct UnavailableHome {
 
 /// What a server does. Times are in seconds, sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Status {
+pub struct StatusReport {
     /// Its version.
     pub version: String,
     /// Its process.
@@ -185,7 +185,7 @@ pub struct Status {
     /// Since when it runs, in seconds since 1970.
     pub since: u64,
     /// The sessions of users who have logged in, the oldest first.
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<SessionReport>,
     /// Where it listens.
     #[serde(default)]
     pub listen: Vec<String>,
@@ -193,10 +193,10 @@ pub struct Status {
     #[serde(default)]
     pub settings_refused: Option<String>,
     /// The homes that are served.
-    pub homes: Vec<Home>,
+    pub homes: Vec<HomeReport>,
     /// The homes that are not, or were replaced.
     #[serde(default)]
-    pub unavailable: Vec<UnavailableHome>,
+    pub unavailable: Vec<UnavailableHomeReport>,
     /// Open files, sockets and the like of the process; none if they cannot be counted.
     #[serde(default)]
     pub descriptors: Option<u64>,
@@ -204,7 +204,7 @@ pub struct Status {
     #[serde(default)]
     pub max_descriptors: Option<u64>,
     /// Addresses that failed to log in.
-    pub penalties: Vec<Penalty>,
+    pub penalties: Vec<PenaltyReport>,
     /// Lines of the log that could not be written since the start.
     #[serde(default)]
     pub lost_log_lines: u64,
@@ -212,7 +212,7 @@ pub struct Status {
 
 /// A session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Session {
+pub struct SessionReport {
     /// Its number.
     pub session: u64,
     /// Who.
@@ -226,12 +226,12 @@ pub struct Session {
     /// What is at work on its channels: `sshome`, `sftp`, `exec`, `greeting`.
     pub ways: Vec<String>,
     /// What is under way.
-    pub transfers: Vec<Transfer>,
+    pub transfers: Vec<TransferReport>,
 }
 
 /// A transfer that is under way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Transfer {
+pub struct TransferReport {
     /// `upload`, `download` or `copy`.
     pub direction: String,
     /// The file; bytes that are no text are escaped.
@@ -246,7 +246,7 @@ pub struct Transfer {
 
 /// What a home holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Home {
+pub struct HomeReport {
     /// Whose.
     pub user: String,
     /// Bytes that are stored.
@@ -267,24 +267,24 @@ pub struct Home {
     pub disk_free: Option<u64>,
     /// What could not be counted; while there is anything, nothing more is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unreadable: Option<Unreadable>,
+    pub unreadable: Option<UnreadableReport>,
     /// The directories that were counted, and cannot be read any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub closed: Option<Unreadable>,
+    pub closed: Option<UnreadableReport>,
 }
 
 /// The entries of a home that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unreadable {
+pub struct UnreadableReport {
     /// How many there are.
     pub count: u64,
     /// The first of them.
-    pub first: Vec<UnreadableEntry>,
+    pub first: Vec<UnreadableEntryReport>,
 }
 
 /// An entry that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnreadableEntry {
+pub struct UnreadableEntryReport {
     /// Its path in the home; bytes that are no text are escaped.
     pub path: String,
     /// Why.
@@ -293,7 +293,7 @@ pub struct UnreadableEntry {
 
 /// What a source has left of its penalty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Penalty {
+pub struct PenaltyReport {
     /// An address, or a network.
     pub source: String,
     /// Seconds that are left.
@@ -304,21 +304,21 @@ pub struct Penalty {
 
 /// What came of counting a home.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scanned {
+pub struct ScanReport {
     /// Whose.
     pub user: String,
     /// What was found, beside what was booked; none if nothing can be said.
-    pub compared: Option<Compared>,
+    pub compared: Option<ScanComparison>,
     /// Why nothing can be said.
     pub error: Option<String>,
     /// What could not be read, if that is why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unreadable: Option<Unreadable>,
+    pub unreadable: Option<UnreadableReport>,
 }
 
 /// What the disk holds and what the books said. The books are corrected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Compared {
+pub struct ScanComparison {
     /// Bytes on the disk.
     pub bytes: u64,
     /// Entries on the disk.

@@ -1,11 +1,14 @@
 //! The side that answers.
 
-use super::{Answer, Applied, Compared, Request, Scanned, UnavailableHome, status};
+use super::{
+    AppliedSettings, ControlRequest, ControlResponse, ScanComparison, ScanReport, UnavailableHomeReport,
+    status,
+};
 use crate::config::shown;
 use crate::home::{HomeSettings, Homes};
 use crate::quota::{Comparison, Ledger};
 use crate::reload::Reloader;
-use crate::session::Shared;
+use crate::session::ServerState;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use std::fs::DirBuilder;
 use std::io;
@@ -20,16 +23,16 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 /// The longest request, in bytes.
-const MOST: u64 = 4096;
+const MAX_REQUEST_BYTES: u64 = 4096;
 
 /// How often a home is counted that is changed meanwhile.
-const TRIES: usize = 3;
+const MAX_SCAN_TRIES: usize = 3;
 
 /// Administrators at a time.
-const CLIENTS: usize = 16;
+const MAX_CLIENTS: usize = 16;
 
 /// The socket, and what holds it.
-pub struct Control {
+pub struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
     /// Locked: no other server has its socket in this folder.
@@ -43,7 +46,7 @@ pub enum BindError {
     /// The folder or the socket cannot be made.
     #[error(
         "the control socket {} cannot be made: {}; control-socket names another place, or \"off\"",
-        shown(.path), crate::permission::Unmakeable(.path, .error)
+        shown(.path), crate::permission::CannotCreate(.path, .error)
     )]
     Make {
         /// The socket.
@@ -66,12 +69,12 @@ pub enum BindError {
     NoSocket(PathBuf),
 }
 
-impl Control {
+impl ControlSocket {
     /// Listens at `path`. The folder is made if it is missing; the socket of a server that was killed goes.
     ///
     /// # Errors
     /// If another server listens there, something else has the name, or others can write to the folder.
-    pub fn bind(path: &Path) -> Result<Control, BindError> {
+    pub fn bind(path: &Path) -> Result<ControlSocket, BindError> {
         let failed = |error| BindError::Make { path: path.to_owned(), error };
         let parent = path.parent().unwrap_or(Path::new("/"));
         DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
@@ -95,19 +98,19 @@ impl Control {
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let listener = UnixListener::from_std(listener).map_err(failed)?;
-        Ok(Control { listener, path: path.to_owned(), _folder: folder, since: SystemTime::now() })
+        Ok(ControlSocket { listener, path: path.to_owned(), _folder: folder, since: SystemTime::now() })
     }
 
     /// Answers, as long as it is polled.
-    pub async fn serve(&self, shared: Arc<Shared>, reloader: Arc<Reloader>) {
-        let turns = Arc::new(Semaphore::new(CLIENTS));
+    pub async fn serve(&self, shared: Arc<ServerState>, reloader: Arc<Reloader>) {
+        let permits = Arc::new(Semaphore::new(MAX_CLIENTS));
         loop {
-            let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     let (shared, reloader, since) = (Arc::clone(&shared), Arc::clone(&reloader), self.since);
                     tokio::spawn(async move {
-                        let _turn = turn;
+                        let _permit = permit;
                         if let Err(error) = converse(stream, &shared, &reloader, since).await {
                             tracing::debug!(%error, "an administrator left");
                         }
@@ -145,7 +148,7 @@ fn check_folder(folder: &Path, mode: u32, owner: u32) -> Result<(), BindError> {
     if is_private { Ok(()) } else { Err(BindError::Open(folder.to_owned())) }
 }
 
-impl Drop for Control {
+impl Drop for ControlSocket {
     fn drop(&mut self) {
         // What cannot be removed is removed by the next server.
         drop(std::fs::remove_file(&self.path));
@@ -168,7 +171,7 @@ fn open(folder: &Path) -> io::Result<OwnedFd> {
 
 async fn converse(
     stream: UnixStream,
-    shared: &Arc<Shared>,
+    shared: &Arc<ServerState>,
     reloader: &Reloader,
     since: SystemTime,
 ) -> io::Result<()> {
@@ -176,12 +179,12 @@ async fn converse(
     let mut reader = BufReader::new(reader);
     loop {
         let mut line = String::new();
-        if (&mut reader).take(MOST).read_line(&mut line).await? == 0 {
+        if (&mut reader).take(MAX_REQUEST_BYTES).read_line(&mut line).await? == 0 {
             return Ok(());
         }
         let answer = match serde_json::from_str(&line) {
             Ok(request) => answer(request, shared, reloader, since).await,
-            Err(error) => Answer::Error { message: format!("this is no request: {error}") },
+            Err(error) => ControlResponse::Error { message: format!("this is no request: {error}") },
         };
         let mut line = serde_json::to_vec(&answer)?;
         line.push(b'\n');
@@ -189,36 +192,42 @@ async fn converse(
     }
 }
 
-async fn answer(request: Request, shared: &Arc<Shared>, reloader: &Reloader, since: SystemTime) -> Answer {
+async fn answer(
+    request: ControlRequest,
+    shared: &Arc<ServerState>,
+    reloader: &Reloader,
+    since: SystemTime,
+) -> ControlResponse {
     match request {
-        Request::Status => {
+        ControlRequest::Status => {
             let world = Arc::clone(shared);
-            let status = tokio::task::spawn_blocking(move || Answer::Status(status::status(&world, since)));
+            let status =
+                tokio::task::spawn_blocking(move || ControlResponse::Status(status::status(&world, since)));
             status.await.unwrap_or_else(fault)
         }
-        Request::Kick { who } => kick(shared, &who),
-        Request::QuotaScan { user } => {
+        ControlRequest::Kick { who } => kick(shared, &who),
+        ControlRequest::QuotaScan { user } => {
             let world = Arc::clone(shared);
             tokio::task::spawn_blocking(move || scan(&world, user.as_deref())).await.unwrap_or_else(fault)
         }
-        Request::Reload => match reloader.reload().await {
-            Ok(done) => Answer::Reloaded {
+        ControlRequest::Reload => match reloader.reload().await {
+            Ok(done) => ControlResponse::Reloaded {
                 added: done.added,
                 removed: done.removed,
                 ended: done.ended,
-                unavailable: done.unavailable.into_iter().map(UnavailableHome::from).collect(),
+                unavailable: done.unavailable.into_iter().map(UnavailableHomeReport::from).collect(),
             },
-            Err(refused) => Answer::Error { message: refused.to_string() },
+            Err(refused) => ControlResponse::Error { message: refused.to_string() },
         },
-        Request::Apply { user } => apply(reloader, user).await,
-        Request::HomeReopen { user } => {
+        ControlRequest::Apply { user } => apply(reloader, user).await,
+        ControlRequest::HomeReopen { user } => {
             let world = Arc::clone(shared);
             tokio::task::spawn_blocking(move || reopen(&world, user)).await.unwrap_or_else(fault)
         }
-        Request::Forgive { source } => match shared.gate.forgive(&source) {
+        ControlRequest::Forgive { source } => match shared.admission.forgive(&source) {
             none if none.is_empty() && source != "all" => {
                 let source = sshome_wire::display::Escaped(source.as_bytes());
-                Answer::Error {
+                ControlResponse::Error {
                     message: format!("{source} has no penalty: `sshomed penalties` lists those that have"),
                 }
             }
@@ -226,41 +235,41 @@ async fn answer(request: Request, shared: &Arc<Shared>, reloader: &Reloader, sin
                 if !sources.is_empty() {
                     tracing::info!(sources = sources.join(" "), "penalties lifted by the administrator");
                 }
-                Answer::Forgiven { sources }
+                ControlResponse::Forgiven { sources }
             }
         },
     }
 }
 
-fn fault(error: tokio::task::JoinError) -> Answer {
-    Answer::Error { message: format!("a fault of the server: {error}") }
+fn fault(error: tokio::task::JoinError) -> ControlResponse {
+    ControlResponse::Error { message: format!("a fault of the server: {error}") }
 }
 
 /// Takes the file up, and tells whether what it says of a user is in force then.
-async fn apply(reloader: &Reloader, user: String) -> Answer {
+async fn apply(reloader: &Reloader, user: String) -> ControlResponse {
     let (refused, revoked, ended) = match reloader.reload().await {
         Ok(done) => (None, Vec::new(), done.ended),
         Err(refused) => (Some(refused.error.to_string()), refused.revoked, refused.ended),
     };
-    match reloader.standing_of(&user).await {
-        Ok(standing) => Answer::Applied(Applied {
+    match reloader.settings_state_of(&user).await {
+        Ok(state) => ControlResponse::Applied(AppliedSettings {
             user,
             refused,
-            pending: standing.pending,
+            pending: state.pending,
             revoked,
-            unavailable: standing.unavailable,
+            unavailable: state.unavailable,
             ended,
         }),
-        Err(error) => Answer::Error { message: error.to_string() },
+        Err(error) => ControlResponse::Error { message: error.to_string() },
     }
 }
 
 /// Opens a home anew. Sessions that are in the old one are ended: what they wrote would be lost.
-fn reopen(shared: &Shared, user: String) -> Answer {
+fn reopen(shared: &ServerState, user: String) -> ControlResponse {
     let name = sshome_wire::display::Escaped(user.as_bytes()).to_string();
     let config = shared.config.load();
     let Some(account) = config.accounts.iter().find(|account| account.name == user && account.enabled) else {
-        return Answer::Error { message: format!("there is no user {name} who may log in") };
+        return ControlResponse::Error { message: format!("there is no user {name} who may log in") };
     };
     let is_missing = !account.root.exists();
     match shared.homes.reopen(&HomeSettings::from(&**account), &shared.ledgers) {
@@ -273,14 +282,14 @@ fn reopen(shared: &Shared, user: String) -> Answer {
                 let theirs = sessions.iter().filter(|session| session.login().is_some_and(theirs));
                 theirs.for_each(|session| session.end("the home was replaced"));
             }
-            Answer::Reopened { user, anew, made }
+            ControlResponse::Reopened { user, anew, made }
         }
-        Err(error) => Answer::Error { message: error.to_string() },
+        Err(error) => ControlResponse::Error { message: error.to_string() },
     }
 }
 
 /// A number is a session's, unless there is none: names may be numbers, too.
-fn kick(shared: &Shared, who: &str) -> Answer {
+fn kick(shared: &ServerState, who: &str) -> ControlResponse {
     let one = who.parse().ok().and_then(|number| shared.sessions.of(number));
     let found = match one {
         Some(session) => vec![session],
@@ -292,15 +301,15 @@ fn kick(shared: &Shared, who: &str) -> Answer {
     };
     if found.is_empty() {
         let who = sshome_wire::display::Escaped(who.as_bytes());
-        return Answer::Error {
+        return ControlResponse::Error {
             message: format!("there is no session {who}, and no user {who} who has one"),
         };
     }
     found.iter().for_each(|session| session.end("kicked by the administrator"));
-    Answer::Kicked { sessions: found.iter().map(|session| session.audit().number()).collect() }
+    ControlResponse::Kicked { sessions: found.iter().map(|session| session.audit().number()).collect() }
 }
 
-fn scan(shared: &Shared, user: Option<&str>) -> Answer {
+fn scan(shared: &ServerState, user: Option<&str>) -> ControlResponse {
     let homes = &shared.homes;
     let mut ledgers = shared.ledgers.all();
     ledgers.retain(|(name, _)| user.is_none_or(|user| user == name));
@@ -310,44 +319,44 @@ fn scan(shared: &Shared, user: Option<&str>) -> Answer {
     };
     if let (Some(user), true, true) = (user, ledgers.is_empty(), unavailable.is_empty()) {
         let user = sshome_wire::display::Escaped(user.as_bytes());
-        return Answer::Error { message: format!("there is no user {user} who may log in") };
+        return ControlResponse::Error { message: format!("there is no user {user} who may log in") };
     }
     // What was opened at the start is no longer what the path leads to: its numbers would say nothing.
     ledgers.retain(|(name, _)| unavailable.iter().all(|home| home.user != *name));
     let refused = unavailable.into_iter().map(|home| {
         let error = format!("the home {} is unavailable: {}", shown(&home.root), home.why);
-        Scanned { user: home.user, compared: None, error: Some(error), unreadable: None }
+        ScanReport { user: home.user, compared: None, error: Some(error), unreadable: None }
     });
     let counted = ledgers.into_iter().map(|(user, ledger)| scan_one(homes, user, &ledger));
     let mut homes: Vec<_> = refused.chain(counted).collect();
     homes.sort_by(|a, b| a.user.cmp(&b.user));
-    Answer::Scanned { homes }
+    ControlResponse::Scanned { homes }
 }
 
-fn scan_one(homes: &Homes, user: String, ledger: &Ledger) -> Scanned {
-    for _ in 0..TRIES {
+fn scan_one(homes: &Homes, user: String, ledger: &Ledger) -> ScanReport {
+    for _ in 0..MAX_SCAN_TRIES {
         match homes.count(&user, ledger) {
             Ok(Comparison::Busy) => {}
             Ok(Comparison::Compared { booked, found, staged }) => {
                 let compared = status::compared(booked, found, staged);
                 log_difference(&user, &compared);
-                return Scanned { user, compared: Some(compared), error: None, unreadable: None };
+                return ScanReport { user, compared: Some(compared), error: None, unreadable: None };
             }
             Ok(Comparison::Unreadable(unreadable)) => {
                 let unreadable = status::unreadable(&unreadable);
                 let error = "part of the home cannot be read: nothing was compared or corrected, and nothing more is stored in it until all of it can be read and counted";
-                return Scanned { user, compared: None, error: Some(error.to_owned()), unreadable };
+                return ScanReport { user, compared: None, error: Some(error.to_owned()), unreadable };
             }
             Err(error) => {
-                return Scanned { user, compared: None, error: Some(error), unreadable: None };
+                return ScanReport { user, compared: None, error: Some(error), unreadable: None };
             }
         }
     }
     let error = "the home is being changed: nothing was compared; try again when less is under way";
-    Scanned { user, compared: None, error: Some(error.to_owned()), unreadable: None }
+    ScanReport { user, compared: None, error: Some(error.to_owned()), unreadable: None }
 }
 
-fn log_difference(user: &str, compared: &Compared) {
+fn log_difference(user: &str, compared: &ScanComparison) {
     let (bytes, entries) = (compared.bytes_off, compared.entries_off);
     if (bytes, entries) != (0, 0) {
         tracing::warn!(user, bytes, entries, "the books were off by this much, and are corrected");

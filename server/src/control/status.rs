@@ -2,25 +2,26 @@
 
 use super::durations::since_1970;
 use super::{
-    Compared, Home, Penalty, Session, Status, Transfer, UnavailableHome, Unreadable, UnreadableEntry,
+    HomeReport, PenaltyReport, ScanComparison, SessionReport, StatusReport, TransferReport,
+    UnavailableHomeReport, UnreadableEntryReport, UnreadableReport,
 };
-use crate::audit::Progress;
+use crate::audit::TransferProgress;
 use crate::config::shown;
 use crate::home::{Homes, Unavailable};
-use crate::metrics::{Moment, Standing};
+use crate::metrics::{HomeMetrics, MetricsSnapshot};
 use crate::quota::{self, Ledger, StagedBytes, Taken, Use};
-use crate::session::{self, Shared};
+use crate::session::{self, ServerState};
 use sshome_wire::display::Escaped;
 use std::time::{Instant, SystemTime};
 
 /// Blocks: it asks the disks.
-pub(super) fn status(shared: &Shared, since: SystemTime) -> Status {
-    let penalties = shared.gate.penalties(Instant::now()).into_iter().map(|penalty| Penalty {
+pub(super) fn status(shared: &ServerState, since: SystemTime) -> StatusReport {
+    let penalties = shared.admission.penalties(Instant::now()).into_iter().map(|penalty| PenaltyReport {
         source: penalty.source,
         left: penalty.left.as_secs_f64(),
         refused: penalty.refused.map(|refused| refused.as_secs_f64()),
     });
-    Status {
+    StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         since: since_1970(since),
@@ -36,28 +37,28 @@ pub(super) fn status(shared: &Shared, since: SystemTime) -> Status {
     }
 }
 
-fn homes(shared: &Shared) -> Vec<Home> {
+fn homes(shared: &ServerState) -> Vec<HomeReport> {
     shared.ledgers.all().into_iter().map(|(user, ledger)| home(&shared.homes, user, &ledger)).collect()
 }
 
 /// The homes that are not served, or were replaced.
-pub(super) fn unavailable(homes: &Homes) -> Vec<UnavailableHome> {
-    homes.problems().into_iter().map(UnavailableHome::from).collect()
+pub(super) fn unavailable(homes: &Homes) -> Vec<UnavailableHomeReport> {
+    homes.problems().into_iter().map(UnavailableHomeReport::from).collect()
 }
 
-impl From<Unavailable> for UnavailableHome {
-    fn from(home: Unavailable) -> UnavailableHome {
-        UnavailableHome { root: shown(&home.root).to_string(), user: home.user, why: home.why }
+impl From<Unavailable> for UnavailableHomeReport {
+    fn from(home: Unavailable) -> UnavailableHomeReport {
+        UnavailableHomeReport { root: shown(&home.root).to_string(), user: home.user, why: home.why }
     }
 }
 
 /// What holds at the moment, for the metrics. Blocks: it asks the disks.
-pub(crate) fn moment(shared: &Shared) -> Moment {
+pub(crate) fn metrics_snapshot(shared: &ServerState) -> MetricsSnapshot {
     let sessions = shared.sessions.logged_in();
     let of_user = |user: &str| {
         sessions.iter().filter(|session| session.login().is_some_and(|login| login.name() == user)).count()
     };
-    let standing = |home: Home| Standing {
+    let standing = |home: HomeReport| HomeMetrics {
         sessions: of_user(&home.user) as u64,
         used: home.used,
         reserved: home.reserved,
@@ -67,7 +68,7 @@ pub(crate) fn moment(shared: &Shared) -> Moment {
         unreadable: home.unreadable.iter().chain(&home.closed).map(|found| found.count).max().unwrap_or(0),
         user: home.user,
     };
-    Moment {
+    MetricsSnapshot {
         held: shared.memory.held() as u64,
         homes: homes(shared).into_iter().map(standing).collect(),
         unavailable: shared.homes.problems().into_iter().map(|home| home.user).collect(),
@@ -75,10 +76,10 @@ pub(crate) fn moment(shared: &Shared) -> Moment {
     }
 }
 
-pub(super) fn compared(booked: Use, found: Use, staged: StagedBytes) -> Compared {
+pub(super) fn compared(booked: Use, found: Use, staged: StagedBytes) -> ScanComparison {
     let off =
         |booked: u64, found: u64| i64::try_from(i128::from(booked) - i128::from(found)).unwrap_or(i64::MAX);
-    Compared {
+    ScanComparison {
         bytes: found.bytes,
         entries: found.entries,
         bytes_off: off(booked.bytes, found.bytes),
@@ -89,28 +90,28 @@ pub(super) fn compared(booked: Use, found: Use, staged: StagedBytes) -> Compared
 }
 
 /// What could not be read, as an administrator is told of it.
-pub(super) fn unreadable(unreadable: &quota::Unreadable) -> Option<Unreadable> {
-    let first = unreadable
-        .first
-        .iter()
-        .map(|entry| UnreadableEntry { path: Escaped(&entry.path).to_string(), why: entry.why.clone() });
-    (!unreadable.is_empty()).then(|| Unreadable { count: unreadable.count, first: first.collect() })
+pub(super) fn unreadable(unreadable: &quota::Unreadable) -> Option<UnreadableReport> {
+    let first = unreadable.first.iter().map(|entry| UnreadableEntryReport {
+        path: Escaped(&entry.path).to_string(),
+        why: entry.why.clone(),
+    });
+    (!unreadable.is_empty()).then(|| UnreadableReport { count: unreadable.count, first: first.collect() })
 }
 
-fn one_session(session: &session::Session) -> Option<Session> {
-    Some(Session {
+fn one_session(session: &session::SshSession) -> Option<SessionReport> {
+    Some(SessionReport {
         session: session.audit().number(),
         user: session.login()?.name().to_owned(),
         source: session.peer().to_string(),
         since: since_1970(session.since()),
         idle: session.idle().as_secs_f64(),
-        ways: session.ways().into_iter().map(str::to_owned).collect(),
+        ways: session.services().into_iter().map(str::to_owned).collect(),
         transfers: session.audit().transfers().into_iter().map(transfer).collect(),
     })
 }
 
-fn transfer(progress: Progress) -> Transfer {
-    Transfer {
+fn transfer(progress: TransferProgress) -> TransferReport {
+    TransferReport {
         direction: progress.direction.name().to_owned(),
         path: progress.path.to_string(),
         done: progress.done,
@@ -119,9 +120,9 @@ fn transfer(progress: Progress) -> Transfer {
     }
 }
 
-fn home(homes: &Homes, user: String, ledger: &Ledger) -> Home {
+fn home(homes: &Homes, user: String, ledger: &Ledger) -> HomeReport {
     let (Taken { used, staged, credited }, limits) = (ledger.usage(), ledger.limits());
-    Home {
+    HomeReport {
         disk_free: homes.disk_free(&user),
         closed: unreadable(&homes.unreadable(&user)),
         user,

@@ -1,13 +1,16 @@
 //! Answers as people read them.
 
 use super::durations::{since_1970, spoken};
-use super::{Applied, Home, Penalty, Scanned, Session, Status, Transfer, UnavailableHome, Unreadable};
+use super::{
+    AppliedSettings, HomeReport, PenaltyReport, ScanReport, SessionReport, StatusReport, TransferReport,
+    UnavailableHomeReport, UnreadableReport,
+};
 use crate::admin::columns;
 use sshome_wire::display::Size;
 use std::time::SystemTime;
 
 /// What the server does.
-pub(super) fn status(status: &Status) -> String {
+pub(super) fn status(status: &StatusReport) -> String {
     let now = since_1970(SystemTime::now());
     let ago = |since: u64| spoken(now.saturating_sub(since));
     let mut text =
@@ -63,7 +66,7 @@ pub(super) fn status(status: &Status) -> String {
 }
 
 /// Addresses that failed to log in.
-pub(super) fn penalties(penalties: &[Penalty]) -> String {
+pub(super) fn penalties(penalties: &[PenaltyReport]) -> String {
     let head = ["ADDRESS", "PENALTY", "REFUSED FOR"].map(str::to_owned);
     let rows = penalties.iter().map(|penalty| {
         let refused = penalty.refused.map_or("-".to_owned(), whole);
@@ -73,16 +76,16 @@ pub(super) fn penalties(penalties: &[Penalty]) -> String {
 }
 
 /// Homes that are not served, a line each.
-pub(super) fn unavailable(homes: &[UnavailableHome]) -> String {
-    let line = |home: &UnavailableHome| {
+pub(super) fn unavailable(homes: &[UnavailableHomeReport]) -> String {
+    let line = |home: &UnavailableHomeReport| {
         format!("{} is locked out, the home {} is unavailable: {}\n", home.user, home.root, home.why)
     };
     homes.iter().map(line).collect()
 }
 
 /// What became of a change of one user's settings.
-pub(super) fn applied(applied: &Applied) -> String {
-    let Applied { user, refused, pending, revoked, unavailable, ended } = applied;
+pub(super) fn applied(applied: &AppliedSettings) -> String {
+    let AppliedSettings { user, refused, pending, revoked, unavailable, ended } = applied;
     let sessions = match ended {
         0 => String::new(),
         1 => "; 1 session was ended".to_owned(),
@@ -137,8 +140,8 @@ pub(super) fn kicked(sessions: &[u64]) -> String {
 }
 
 /// What was counted.
-pub(super) fn scanned(homes: &[Scanned]) -> String {
-    let line = |home: &Scanned| {
+pub(super) fn scanned(homes: &[ScanReport]) -> String {
+    let line = |home: &ScanReport| {
         let user = &home.user;
         let Some(found) = home.compared else {
             let why = home.error.as_deref().unwrap_or("nothing was counted");
@@ -176,7 +179,7 @@ fn off(number: i64, unit: &str) -> String {
 }
 
 /// What could not be read, a line each.
-fn unreadable(unreadable: Option<&Unreadable>) -> String {
+fn unreadable(unreadable: Option<&UnreadableReport>) -> String {
     let Some(unreadable) = unreadable else { return String::new() };
     let lines = unreadable.first.iter().map(|entry| format!("  {}: {}\n", entry.path, entry.why));
     let mut text: String = lines.collect();
@@ -202,7 +205,7 @@ pub(super) fn reloaded(added: &[String], removed: &[String], ended: usize) -> St
     }
 }
 
-fn sessions(sessions: &[Session], ago: impl Fn(u64) -> String) -> String {
+fn sessions(sessions: &[SessionReport], ago: impl Fn(u64) -> String) -> String {
     if sessions.is_empty() {
         return "nobody is logged in\n".to_owned();
     }
@@ -220,7 +223,7 @@ fn sessions(sessions: &[Session], ago: impl Fn(u64) -> String) -> String {
     columns(&[vec![head], rows.collect()].concat())
 }
 
-fn one_transfer(session: &Session, transfer: &Transfer) -> [String; 5] {
+fn one_transfer(session: &SessionReport, transfer: &TransferReport) -> [String; 5] {
     let done = match transfer.total {
         Some(total) => format!("{} of {}", Size(transfer.done), Size(total)),
         None => Size(transfer.done).to_string(),
@@ -235,7 +238,7 @@ fn one_transfer(session: &Session, transfer: &Transfer) -> [String; 5] {
     ]
 }
 
-fn home(home: &Home) -> [String; 7] {
+fn home(home: &HomeReport) -> [String; 7] {
     let limit = |text: Option<String>| text.unwrap_or_else(|| "unlimited".to_owned());
     [
         home.user.clone(),

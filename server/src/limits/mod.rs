@@ -8,21 +8,21 @@ mod refusal_log;
 mod source;
 mod startups;
 
-pub use admission::{Entry, Gate, Refusal};
+pub use admission::{AdmissionControl, AdmissionError, ConnectionPermit};
 pub use penalties::{Offence, Penalty, PenaltySettings};
-pub use refusal_log::{LoginRefusals, Noted, Refusals};
-pub use startups::Startups;
+pub use refusal_log::{ConnectionRefusalLog, LogDecision, LoginRefusalLog};
+pub use startups::MaxStartups;
 
 use ipnet::IpNet;
 use std::time::Duration;
 
 /// The settings of `[server.limits]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// How long a login may take.
     pub login_grace: Duration,
     /// How many connections may be open that are not logged in.
-    pub max_startups: Startups,
+    pub max_startups: MaxStartups,
     /// How many connections one source may have open.
     pub connections_per_address: usize,
     /// How many attempts to log in a connection has.
@@ -41,7 +41,7 @@ pub struct Limits {
     pub exempt: Vec<IpNet>,
 }
 
-impl Limits {
+impl ConnectionLimits {
     /// How long a client may be silent, or take nothing of what is sent, before it is taken for gone.
     #[must_use]
     pub fn keepalive_limit(&self) -> Duration {
@@ -50,11 +50,11 @@ impl Limits {
     }
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for ConnectionLimits {
+    fn default() -> ConnectionLimits {
+        ConnectionLimits {
             login_grace: Duration::from_secs(60),
-            max_startups: Startups { start: 50, rate: 30, full: 150 },
+            max_startups: MaxStartups { start: 50, rate: 30, full: 150 },
             connections_per_address: 100,
             login_attempts: 10,
             sessions_per_user: 100,

@@ -3,12 +3,12 @@
 //! Each offence adds to a source's penalty, up to a maximum. The penalty runs off as time passes, and while
 //! more than a threshold of it is left the source is refused.
 
-use super::source::Source;
+use super::source::SourceAddress;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// How many sources are remembered. One more takes the place of the one that would be forgotten first.
-const MOST: usize = 16_384;
+const MAX_SOURCES: usize = 16_384;
 
 /// What a connection may do wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,15 +71,15 @@ pub struct Penalty {
 
 /// When the penalty of each source has run off.
 #[derive(Debug, Default)]
-pub(super) struct Penalties {
-    until: HashMap<Source, Instant>,
+pub(super) struct PenaltyTable {
+    until: HashMap<SourceAddress, Instant>,
 }
 
-impl Penalties {
+impl PenaltyTable {
     /// How much longer a source is refused; none if it is let in.
     pub(super) fn refused(
         &self,
-        source: Source,
+        source: SourceAddress,
         settings: &PenaltySettings,
         now: Instant,
     ) -> Option<Duration> {
@@ -90,7 +90,7 @@ impl Penalties {
     /// Adds an offence. Returns whether the source is refused from now on and was not before.
     pub(super) fn add(
         &mut self,
-        source: Source,
+        source: SourceAddress,
         offence: Offence,
         settings: &PenaltySettings,
         now: Instant,
@@ -110,7 +110,7 @@ impl Penalties {
 
     /// All that have not run off, the highest first.
     pub(super) fn list(&self, settings: &PenaltySettings, now: Instant) -> Vec<Penalty> {
-        let left = |(source, until): (&Source, &Instant)| {
+        let left = |(source, until): (&SourceAddress, &Instant)| {
             let left = until.saturating_duration_since(now);
             let refused = self.refused(*source, settings, now);
             (!left.is_zero()).then(|| Penalty { source: source.to_string(), left, refused })
@@ -135,11 +135,11 @@ impl Penalties {
     }
 
     fn make_room(&mut self, now: Instant) {
-        if self.until.len() < MOST {
+        if self.until.len() < MAX_SOURCES {
             return;
         }
         self.until.retain(|_, until| *until > now);
-        if self.until.len() >= MOST
+        if self.until.len() >= MAX_SOURCES
             && let Some(first) = self.until.iter().min_by_key(|(_, until)| **until).map(|(source, _)| *source)
         {
             self.until.remove(&first);
@@ -154,16 +154,17 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn source(number: u32) -> Source {
-        Source::of(Ipv4Addr::from(number).into())
+    fn source(number: u32) -> SourceAddress {
+        SourceAddress::of(Ipv4Addr::from(number).into())
     }
 
     #[test]
     fn penalties_grow_are_capped_and_run_off() {
         let (settings, now) = (PenaltySettings::default(), Instant::now());
-        let mut penalties = Penalties::default();
+        let mut penalties = PenaltyTable::default();
         let here = source(1);
-        let fail = |penalties: &mut Penalties, now| penalties.add(here, Offence::FailedLogin, &settings, now);
+        let fail =
+            |penalties: &mut PenaltyTable, now| penalties.add(here, Offence::FailedLogin, &settings, now);
         for _ in 0..3 {
             assert!(!fail(&mut penalties, now));
             assert_eq!(penalties.refused(here, &settings, now), None);
@@ -188,7 +189,7 @@ mod tests {
     #[test]
     fn what_costs_nothing_is_not_remembered() {
         let settings = PenaltySettings { no_login: Duration::ZERO, ..PenaltySettings::default() };
-        let mut penalties = Penalties::default();
+        let mut penalties = PenaltyTable::default();
         penalties.add(source(1), Offence::NoLogin, &settings, Instant::now());
         assert!(penalties.until.is_empty());
     }
@@ -196,12 +197,12 @@ mod tests {
     #[test]
     fn the_table_has_an_end_and_keeps_the_worst() {
         let (settings, now) = (PenaltySettings::default(), Instant::now());
-        let mut penalties = Penalties::default();
+        let mut penalties = PenaltyTable::default();
         penalties.add(source(0), Offence::TooLong, &settings, now);
-        for number in 1..=MOST as u32 + 10 {
+        for number in 1..=MAX_SOURCES as u32 + 10 {
             penalties.add(source(number), Offence::FailedLogin, &settings, now);
         }
-        assert_eq!(penalties.until.len(), MOST);
+        assert_eq!(penalties.until.len(), MAX_SOURCES);
         assert!(penalties.refused(source(0), &settings, now).is_some());
         // Those that have run off go first, and all at once.
         penalties.add(source(u32::MAX), Offence::FailedLogin, &settings, now + 6 * SECOND);

@@ -1,77 +1,80 @@
 //! Refused connections, as the log tells of them: a flood of them is to be no flood of lines.
 
-use super::source::Source;
+use super::source::SourceAddress;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often they are told of at most.
-const EVERY: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Refused connections that are not told of yet.
 #[derive(Debug, Default)]
-pub struct Refusals {
-    untold: u64,
-    told: Option<Instant>,
+pub struct ConnectionRefusalLog {
+    unlogged: u64,
+    last_logged: Option<Instant>,
 }
 
-impl Refusals {
+impl ConnectionRefusalLog {
     /// Counts one. Returns how many there were since the last time that they were told of, if that is to
     /// be done now.
     pub fn count(&mut self, now: Instant) -> Option<u64> {
-        self.untold += 1;
-        if self.told.is_some_and(|told| now.saturating_duration_since(told) < EVERY) {
+        self.unlogged += 1;
+        if self
+            .last_logged
+            .is_some_and(|last_logged| now.saturating_duration_since(last_logged) < LOG_INTERVAL)
+        {
             return None;
         }
-        self.told = Some(now);
-        Some(std::mem::take(&mut self.untold))
+        self.last_logged = Some(now);
+        Some(std::mem::take(&mut self.unlogged))
     }
 }
 
 /// Refused logins of one source that have a line each, a minute.
-const LINES_EACH: u32 = 10;
+const MAX_LINES_PER_SOURCE: u32 = 10;
 
 /// Refused logins of all sources together that have a line each, a minute.
-const LINES: u32 = 100;
+const MAX_LINES: u32 = 100;
 
 /// Refused logins: strangers can make any number of them, and what the users did must stay in the log.
 #[derive(Debug, Default)]
-pub struct LoginRefusals(Mutex<Minute>);
+pub struct LoginRefusalLog(Mutex<LogMinute>);
 
 #[derive(Debug, Default)]
-struct Minute {
+struct LogMinute {
     begun: Option<Instant>,
     lines: u32,
     /// Those that have lines.
-    sources: HashMap<Option<Source>, u32>,
-    more: u64,
+    sources: HashMap<Option<SourceAddress>, u32>,
+    suppressed: u64,
 }
 
 /// What the log is to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Noted {
+pub struct LogDecision {
     /// Whether this one has a line.
-    pub one: bool,
+    pub is_logged: bool,
     /// How many had none in the minute that is over, if any.
-    pub more: Option<u64>,
+    pub suppressed: Option<u64>,
 }
 
-impl LoginRefusals {
+impl LoginRefusalLog {
     /// Notes one from a peer.
-    pub fn note(&self, peer: Option<IpAddr>, now: Instant) -> Noted {
+    pub fn note(&self, peer: Option<IpAddr>, now: Instant) -> LogDecision {
         let mut minute = self.minute();
-        let more = minute.end(now);
-        let source = peer.map(Source::of);
+        let suppressed = minute.end(now);
+        let source = peer.map(SourceAddress::of);
         let lines = minute.sources.get(&source).copied().unwrap_or(0);
-        let one = lines < LINES_EACH && minute.lines < LINES;
-        if one {
+        let is_logged = lines < MAX_LINES_PER_SOURCE && minute.lines < MAX_LINES;
+        if is_logged {
             minute.lines += 1;
             minute.sources.insert(source, lines + 1);
         } else {
-            minute.more += 1;
+            minute.suppressed += 1;
         }
-        Noted { one, more }
+        LogDecision { is_logged, suppressed }
     }
 
     /// How many had no line in the minute that is over, if any, and were not told of.
@@ -79,20 +82,20 @@ impl LoginRefusals {
         self.minute().end(now)
     }
 
-    fn minute(&self) -> MutexGuard<'_, Minute> {
+    fn minute(&self) -> MutexGuard<'_, LogMinute> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Minute {
+impl LogMinute {
     /// Begins another one if this one is over; how many had no line in it.
     fn end(&mut self, now: Instant) -> Option<u64> {
-        if self.begun.is_some_and(|begun| now.saturating_duration_since(begun) < EVERY) {
+        if self.begun.is_some_and(|begun| now.saturating_duration_since(begun) < LOG_INTERVAL) {
             return None;
         }
         let over = std::mem::take(self);
         self.begun = Some(now);
-        Some(over.more).filter(|more| *more > 0)
+        Some(over.suppressed).filter(|suppressed| *suppressed > 0)
     }
 }
 
@@ -102,27 +105,27 @@ mod tests {
 
     #[test]
     fn a_flood_of_logins_is_no_flood_of_lines() {
-        let (refusals, now) = (LoginRefusals::default(), Instant::now());
+        let (refusals, now) = (LoginRefusalLog::default(), Instant::now());
         let from = |number: u32| Some(IpAddr::V4(number.into()));
         let note = |number, after| refusals.note(from(number), now + Duration::from_secs(after));
-        let lines = |number| (0..1000).filter(|_| note(number, 1).one).count();
+        let lines = |number| (0..1000).filter(|_| note(number, 1).is_logged).count();
         assert_eq!((lines(1), lines(2)), (10, 10));
         let all: usize = (3..1000).map(lines).sum();
         assert_eq!(all, 80);
         assert_eq!(refusals.minute().sources.len(), 10);
-        assert_eq!(note(7, 61), Noted { one: true, more: Some(999 * 1000 - 100) });
-        assert_eq!(note(7, 62), Noted { one: true, more: None });
+        assert_eq!(note(7, 61), LogDecision { is_logged: true, suppressed: Some(999 * 1000 - 100) });
+        assert_eq!(note(7, 62), LogDecision { is_logged: true, suppressed: None });
         assert_eq!(refusals.rest(now + Duration::from_secs(200)), None);
     }
 
     #[test]
     fn the_first_is_told_of_at_once_and_the_others_together() {
-        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let (mut refusals, now) = (ConnectionRefusalLog::default(), Instant::now());
         assert_eq!(refusals.count(now), Some(1));
         for second in 0..59 {
             assert_eq!(refusals.count(now + Duration::from_secs(second)), None);
         }
-        assert_eq!(refusals.count(now + EVERY), Some(60));
-        assert_eq!(refusals.count(now + EVERY), None);
+        assert_eq!(refusals.count(now + LOG_INTERVAL), Some(60));
+        assert_eq!(refusals.count(now + LOG_INTERVAL), None);
     }
 }

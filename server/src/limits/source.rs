@@ -5,22 +5,22 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// An IPv4 address, or an IPv6 network of 64 bits: who has one of its addresses has all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Source(IpAddr);
+pub(super) struct SourceAddress(IpAddr);
 
-impl Source {
+impl SourceAddress {
     /// The source of a peer. `::ffff:192.0.2.1` is 192.0.2.1.
-    pub(super) fn of(peer: IpAddr) -> Source {
+    pub(super) fn of(peer: IpAddr) -> SourceAddress {
         match peer.to_canonical() {
             IpAddr::V6(address) => {
                 let network = u128::from(address) & (u128::MAX << 64);
-                Source(Ipv6Addr::from(network).into())
+                SourceAddress(Ipv6Addr::from(network).into())
             }
-            address => Source(address),
+            address => SourceAddress(address),
         }
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SourceAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             IpAddr::V4(address) => address.fmt(f),
@@ -42,7 +42,7 @@ mod tests {
             ("2001:db8::1", "2001:db8::ffff:1:2:3", true),
             ("2001:db8::1", "2001:db8:0:1::1", false),
         ] {
-            let source = |text: &str| Source::of(text.parse().unwrap());
+            let source = |text: &str| SourceAddress::of(text.parse().unwrap());
             assert_eq!(source(one) == source(other), same, "{one} {other}");
         }
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// From `start` connections on `rate` percent of the new ones are dropped, more with each that is added,
 /// and from `full` on all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Startups {
+pub struct MaxStartups {
     /// So many are never dropped.
     pub start: usize,
     /// How many percent are dropped from there on.
@@ -16,7 +16,7 @@ pub struct Startups {
     pub full: usize,
 }
 
-impl Startups {
+impl MaxStartups {
     /// The largest number of unauthenticated connections that one source may have open. No source alone reaches
     /// `start`.
     #[must_use]
@@ -41,10 +41,10 @@ impl Startups {
     }
 }
 
-impl FromStr for Startups {
+impl FromStr for MaxStartups {
     type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Startups, &'static str> {
+    fn from_str(text: &str) -> Result<MaxStartups, &'static str> {
         const WANT: &str = "start:rate:full, as \"50:30:150\": from 50 on 30 % are dropped, from 150 on all";
         let mut numbers = text.split(':').map(|number| number.trim().parse::<usize>());
         let (Some(Ok(start)), Some(Ok(rate)), Some(Ok(full)), None) =
@@ -53,13 +53,13 @@ impl FromStr for Startups {
             return Err(WANT);
         };
         match u8::try_from(rate) {
-            Ok(rate @ 1..=100) if start >= 1 && start <= full => Ok(Startups { start, rate, full }),
+            Ok(rate @ 1..=100) if start >= 1 && start <= full => Ok(MaxStartups { start, rate, full }),
             _ => Err(WANT),
         }
     }
 }
 
-impl fmt::Display for Startups {
+impl fmt::Display for MaxStartups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.start, self.rate, self.full)
     }
@@ -71,12 +71,12 @@ mod tests {
 
     #[test]
     fn the_more_there_are_the_more_are_dropped() {
-        let startups: Startups = "10:30:110".parse().unwrap();
+        let startups: MaxStartups = "10:30:110".parse().unwrap();
         let dropped = |open| (0..100).filter(|dice| startups.drops(open, 2, *dice)).count();
         assert_eq!([0, 9, 10, 60, 109, 110, 1000].map(dropped), [0, 0, 30, 65, 99, 100, 100]);
         let few = |open| (0..100).filter(|dice| startups.drops(open, 1, *dice)).count();
         assert_eq!([10, 109, 110].map(few), [0, 0, 100]);
-        let all_or_nothing: Startups = "5:100:5".parse().unwrap();
+        let all_or_nothing: MaxStartups = "5:100:5".parse().unwrap();
         assert!(!all_or_nothing.drops(4, 1, 0) && all_or_nothing.drops(5, 0, 99));
     }
 
@@ -84,7 +84,7 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         for text in ["", "10", "10:30", "10:30:20:1", "10:0:20", "10:101:20", "30:30:20", "0:30:20", "a:b:c"]
         {
-            assert!(text.parse::<Startups>().is_err(), "{text}");
+            assert!(text.parse::<MaxStartups>().is_err(), "{text}");
         }
     }
 }

@@ -7,11 +7,11 @@ mod queue;
 pub use queue::lost_lines;
 
 use crate::audit::READS;
-use crate::config::{Format, LogSettings};
+use crate::config::{LogFormat, LogSettings};
 use fields::QuotedFields;
 use file::LogFile;
 use jiff::Timestamp;
-use queue::Queue;
+use queue::LogQueue;
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
 use tracing_subscriber::filter::{EnvFilter, ParseError};
@@ -21,7 +21,7 @@ use tracing_subscriber::{Layer, fmt};
 
 /// What is logged unless `RUST_LOG` says otherwise. russh does not know whose connection it is: what it says of one
 /// is said by `session`, with the peer.
-const LOGGED: &str = "warn,russh=off,sshomed=info";
+const DEFAULT_FILTER: &str = "warn,russh=off,sshomed=info";
 
 /// Why nothing can be logged.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,7 @@ pub enum LogError {
     /// The file.
     #[error(
         "the log {}: {}; server.log.file names another one",
-        crate::config::shown(.file), crate::permission::Unmakeable(.file, .error)
+        crate::config::shown(.file), crate::permission::CannotCreate(.file, .error)
     )]
     File {
         /// Which.
@@ -50,12 +50,12 @@ pub enum LogError {
 
 /// The log of this process. Dropping it waits, but not for long, until what was logged is written.
 pub struct Log {
-    queues: Vec<Queue>,
+    queues: Vec<LogQueue>,
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.queues.iter().for_each(Queue::flush);
+        self.queues.iter().for_each(LogQueue::flush);
     }
 }
 
@@ -82,16 +82,15 @@ impl Write for StandardError {
 }
 
 /// The words of a line that says that lines were lost.
-const LOST: &str = "lines of the log were lost: they could not be written, or not in time";
+const LOST_LINES_MESSAGE: &str = "lines of the log were lost: they could not be written, or not in time";
 
 fn lost_as_text(lost: u64) -> String {
-    format!("{} WARN {}: {LOST} lost={lost}\n", Timestamp::now(), module_path!())
+    format!("{} WARN {}: {LOST_LINES_MESSAGE} lost={lost}\n", Timestamp::now(), module_path!())
 }
 
 fn lost_as_json(lost: u64) -> String {
     let (timestamp, target) = (Timestamp::now().to_string(), module_path!());
-    let line =
-        json!({ "timestamp": timestamp, "level": "WARN", "message": LOST, "lost": lost, "target": target });
+    let line = json!({ "timestamp": timestamp, "level": "WARN", "message": LOST_LINES_MESSAGE, "lost": lost, "target": target });
     format!("{line}\n")
 }
 
@@ -101,32 +100,32 @@ fn lost_as_json(lost: u64) -> String {
 /// # Errors
 /// If the file cannot be opened, or `RUST_LOG` makes no sense.
 pub fn begin(settings: &LogSettings) -> Result<Log, LogError> {
-    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| LOGGED.to_owned());
+    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
     let report = match settings.format {
-        Format::Text => lost_as_text,
-        Format::Json => lost_as_json,
+        LogFormat::Text => lost_as_text,
+        LogFormat::Json => lost_as_json,
     };
     let queue =
-        Queue::begin("log-stderr", StandardError { torn: false }, report).map_err(LogError::Thread)?;
+        LogQueue::begin("log-stderr", StandardError { torn: false }, report).map_err(LogError::Thread)?;
     let stderr = fmt::layer().with_writer(queue.share()).with_ansi(io::stderr().is_terminal());
     let mut queues = vec![queue];
     let stderr = match settings.format {
         // The journal has a time for each line already.
-        Format::Text if std::env::var_os("JOURNAL_STREAM").is_some() => {
+        LogFormat::Text if std::env::var_os("JOURNAL_STREAM").is_some() => {
             stderr.without_time().fmt_fields(QuotedFields).boxed()
         }
-        Format::Text => stderr.fmt_fields(QuotedFields).boxed(),
-        Format::Json => stderr.json().flatten_event(true).boxed(),
+        LogFormat::Text => stderr.fmt_fields(QuotedFields).boxed(),
+        LogFormat::Json => stderr.json().flatten_event(true).boxed(),
     };
     let file = match &settings.file {
         None => None,
         Some(path) => {
             let file = LogFile::open(path, settings.max_size, settings.keep);
             let file = file.map_err(|error| LogError::File { file: path.clone(), error })?;
-            let queue = Queue::begin("log-file", file, lost_as_json).map_err(LogError::Thread)?;
+            let queue = LogQueue::begin("log-file", file, lost_as_json).map_err(LogError::Thread)?;
             let layer = fmt::layer().with_writer(queue.share()).json().flatten_event(true);
             queues.push(queue);
-            Some(layer.with_filter(filter(LOGGED, settings.reads)?))
+            Some(layer.with_filter(filter(DEFAULT_FILTER, settings.reads)?))
         }
     };
     tracing_subscriber::registry()

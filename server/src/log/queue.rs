@@ -11,50 +11,50 @@ use std::time::Duration;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Bytes that wait to be written, at most.
-const MAX_QUEUED: usize = 8 << 20;
+const MAX_QUEUED_BYTES: usize = 8 << 20;
 
 /// How long lines gather before they are written. To wake the thread for each line would cost more than to write it.
-const GATHER: Duration = Duration::from_millis(5);
+const BATCH_DELAY: Duration = Duration::from_millis(5);
 
 /// How long the end waits for lines to be written.
-const FLUSH: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Lines that were lost since the server started, on any way.
-static LOST: AtomicU64 = AtomicU64::new(0);
+static LOST_LINES: AtomicU64 = AtomicU64::new(0);
 
 /// Lines of the log that were lost since the server started: they could not be written, or not in time.
 #[must_use]
 pub fn lost_lines() -> u64 {
-    LOST.load(Relaxed)
+    LOST_LINES.load(Relaxed)
 }
 
 /// Where lines are written to.
-pub(super) struct Queue {
-    sender: Sender<Message>,
-    counts: Arc<Counts>,
+pub(super) struct LogQueue {
+    sender: Sender<QueueMessage>,
+    counts: Arc<LogCounts>,
 }
 
 #[derive(Default)]
-struct Counts {
+struct LogCounts {
     queued: AtomicUsize,
     /// Lines that were lost and are not logged yet.
     unreported: AtomicU64,
 }
 
-enum Message {
+enum QueueMessage {
     Line(Box<[u8]>),
     /// To be answered when all lines before it are written.
     Flush(Sender<()>),
 }
 
-impl Counts {
+impl LogCounts {
     fn lost(&self) {
         self.unreported.fetch_add(1, Relaxed);
-        LOST.fetch_add(1, Relaxed);
+        LOST_LINES.fetch_add(1, Relaxed);
     }
 }
 
-impl Queue {
+impl LogQueue {
     /// Begins a thread that gives each line to `sink` in one call. `report` makes the line that says how many
     /// were lost.
     ///
@@ -64,33 +64,33 @@ impl Queue {
         name: &str,
         sink: impl Write + Send + 'static,
         report: impl Fn(u64) -> String + Send + 'static,
-    ) -> io::Result<Queue> {
+    ) -> io::Result<LogQueue> {
         let (sender, receiver) = channel();
-        let counts = Arc::<Counts>::default();
+        let counts = Arc::<LogCounts>::default();
         let theirs = Arc::clone(&counts);
         thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || write_lines(&receiver, sink, &theirs, report))?;
-        Ok(Queue { sender, counts })
+        Ok(LogQueue { sender, counts })
     }
 
     /// The same queue.
-    pub(super) fn share(&self) -> Queue {
-        Queue { sender: self.sender.clone(), counts: Arc::clone(&self.counts) }
+    pub(super) fn share(&self) -> LogQueue {
+        LogQueue { sender: self.sender.clone(), counts: Arc::clone(&self.counts) }
     }
 
     /// Waits until what was logged is written, but not for long.
     pub(super) fn flush(&self) {
         let (done, written) = channel();
-        if self.sender.send(Message::Flush(done)).is_ok() {
+        if self.sender.send(QueueMessage::Flush(done)).is_ok() {
             // What cannot be written by then is lost.
-            let _ = written.recv_timeout(FLUSH);
+            let _ = written.recv_timeout(FLUSH_TIMEOUT);
         }
     }
 
     fn push(&self, line: &[u8]) {
         let queued = self.counts.queued.fetch_add(line.len(), Relaxed) + line.len();
-        if queued > MAX_QUEUED || self.sender.send(Message::Line(line.into())).is_err() {
+        if queued > MAX_QUEUED_BYTES || self.sender.send(QueueMessage::Line(line.into())).is_err() {
             self.counts.queued.fetch_sub(line.len(), Relaxed);
             self.counts.lost();
         }
@@ -98,45 +98,45 @@ impl Queue {
 }
 
 fn write_lines(
-    receiver: &Receiver<Message>,
+    receiver: &Receiver<QueueMessage>,
     mut sink: impl Write,
-    counts: &Counts,
+    counts: &LogCounts,
     report: impl Fn(u64) -> String,
 ) {
     while let Ok(first) = receiver.recv() {
         for message in std::iter::once(first).chain(receiver.try_iter()) {
             match message {
-                Message::Line(line) => {
+                QueueMessage::Line(line) => {
                     match sink.write_all(&line) {
-                        Ok(()) => tell_of_losses(&mut sink, counts, &report),
+                        Ok(()) => report_losses(&mut sink, counts, &report),
                         Err(_) => counts.lost(),
                     }
                     counts.queued.fetch_sub(line.len(), Relaxed);
                 }
                 // Whoever waited may have given up.
-                Message::Flush(done) => drop(done.send(())),
+                QueueMessage::Flush(done) => drop(done.send(())),
             }
         }
-        thread::sleep(GATHER);
+        thread::sleep(BATCH_DELAY);
     }
 }
 
-fn tell_of_losses(sink: &mut impl Write, counts: &Counts, report: impl Fn(u64) -> String) {
+fn report_losses(sink: &mut impl Write, counts: &LogCounts, report: impl Fn(u64) -> String) {
     let lost = counts.unreported.load(Relaxed);
     if lost > 0 && sink.write_all(report(lost).as_bytes()).is_ok() {
         counts.unreported.fetch_sub(lost, Relaxed);
     }
 }
 
-impl<'a> MakeWriter<'a> for Queue {
-    type Writer = &'a Queue;
+impl<'a> MakeWriter<'a> for LogQueue {
+    type Writer = &'a LogQueue;
 
-    fn make_writer(&'a self) -> &'a Queue {
+    fn make_writer(&'a self) -> &'a LogQueue {
         self
     }
 }
 
-impl Write for &Queue {
+impl Write for &LogQueue {
     /// Takes a whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -176,10 +176,10 @@ mod tests {
         }
     }
 
-    fn begin(room: usize, go: Option<Receiver<()>>) -> (Queue, Arc<Mutex<Vec<u8>>>, Arc<AtomicUsize>) {
+    fn begin(room: usize, go: Option<Receiver<()>>) -> (LogQueue, Arc<Mutex<Vec<u8>>>, Arc<AtomicUsize>) {
         let (written, room) = (Arc::default(), Arc::new(AtomicUsize::new(room)));
         let sink = Narrow { written: Arc::clone(&written), room: Arc::clone(&room), go };
-        let queue = Queue::begin("log", sink, |lost| format!("{lost} lost\n")).unwrap();
+        let queue = LogQueue::begin("log", sink, |lost| format!("{lost} lost\n")).unwrap();
         (queue, written, room)
     }
 
@@ -206,11 +206,11 @@ mod tests {
         let (queue, written, _) = begin(usize::MAX, Some(gone));
         let line = [b'x'; 1 << 20];
         (0..20).for_each(|_| (&queue).write_all(&line).unwrap());
-        assert_eq!(queue.counts.queued.load(Relaxed), MAX_QUEUED);
+        assert_eq!(queue.counts.queued.load(Relaxed), MAX_QUEUED_BYTES);
         assert_eq!(queue.counts.unreported.load(Relaxed), 12);
         drop(go);
         queue.flush();
-        assert_eq!(written.lock().unwrap().len(), MAX_QUEUED + "12 lost\n".len());
+        assert_eq!(written.lock().unwrap().len(), MAX_QUEUED_BYTES + "12 lost\n".len());
         assert_eq!(queue.counts.queued.load(Relaxed), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 /// The direction of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
+pub enum TransferDirection {
     /// To the server.
     Upload,
     /// To the client.
@@ -11,14 +11,14 @@ pub enum Direction {
     Copy,
 }
 
-impl Direction {
+impl TransferDirection {
     /// Its name in logs and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Direction::Upload => "upload",
-            Direction::Download => "download",
-            Direction::Copy => "copy",
+            TransferDirection::Upload => "upload",
+            TransferDirection::Download => "download",
+            TransferDirection::Copy => "copy",
         }
     }
 }

@@ -8,28 +8,29 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 /// The longest head of a request that is read, in bytes.
-const MOST_HEAD: usize = 8192;
+const MAX_HEAD_BYTES: usize = 8192;
 
 /// How long one scrape may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Scrapes at a time.
-const MOST: usize = 8;
+const MAX_SCRAPES: usize = 8;
 
 /// Answers `GET /metrics` with what `render` gives, as long as it is polled.
 pub async fn serve<F>(listener: TcpListener, render: impl Fn() -> F + Send + Sync + 'static)
 where
     F: Future<Output = String> + Send + 'static,
 {
-    let (render, turns) = (Arc::new(render), Arc::new(Semaphore::new(MOST)));
+    let (render, permits) = (Arc::new(render), Arc::new(Semaphore::new(MAX_SCRAPES)));
     loop {
-        let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let render = Arc::clone(&render);
                 tokio::spawn(async move {
-                    let _turn = turn;
-                    let answered = tokio::time::timeout(PATIENCE, answer(stream, render.as_ref())).await;
+                    let _permit = permit;
+                    let answered =
+                        tokio::time::timeout(SCRAPE_TIMEOUT, answer(stream, render.as_ref())).await;
                     if let Ok(Err(error)) = answered {
                         tracing::debug!(%error, "metrics were asked for, and not taken");
                     }
@@ -68,7 +69,7 @@ async fn answer<F: Future<Output = String>>(
 /// Reads up to the empty line that ends the head, or as much as is read at all.
 async fn head(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(1024);
-    while head.len() < MOST_HEAD && !head.windows(4).any(|end| end == b"\r\n\r\n") {
+    while head.len() < MAX_HEAD_BYTES && !head.windows(4).any(|end| end == b"\r\n\r\n") {
         if stream.read_buf(&mut head).await? == 0 {
             break;
         }

@@ -5,7 +5,7 @@ mod direction;
 mod http;
 
 pub use descriptors::OpenDescriptors;
-pub use direction::Direction;
+pub use direction::TransferDirection;
 pub use http::serve;
 
 use prometheus_client::encoding::text::encode;
@@ -18,30 +18,30 @@ use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::time::Duration;
 
-type One = [(&'static str, &'static str); 1];
-type Two = [(&'static str, &'static str); 2];
-type OfUser = [(&'static str, String); 1];
+type OneLabel = [(&'static str, &'static str); 1];
+type TwoLabels = [(&'static str, &'static str); 2];
+type UserLabel = [(&'static str, String); 1];
 
 /// What has happened since the server started.
 pub struct Metrics {
     registry: Registry,
-    logins: Family<Two, Counter>,
+    logins: Family<TwoLabels, Counter>,
     connections_refused: Counter,
-    without_login: Family<One, Counter>,
-    bytes: Family<One, Counter>,
-    transfers: Family<Two, Counter>,
+    without_login: Family<OneLabel, Counter>,
+    bytes: Family<OneLabel, Counter>,
+    transfers: Family<TwoLabels, Counter>,
     quota_refusals: Counter,
     log_lines_lost: Counter,
     held: Gauge,
-    requests: Family<Two, Histogram, fn() -> Histogram>,
-    sessions: Family<OfUser, Gauge>,
-    used: Family<OfUser, Gauge>,
-    reserved: Family<OfUser, Gauge>,
-    quota: Family<OfUser, Gauge>,
-    entries: Family<OfUser, Gauge>,
-    disk_free: Family<OfUser, Gauge>,
-    unavailable: Family<OfUser, Gauge>,
-    unreadable: Family<OfUser, Gauge>,
+    requests: Family<TwoLabels, Histogram, fn() -> Histogram>,
+    sessions: Family<UserLabel, Gauge>,
+    used: Family<UserLabel, Gauge>,
+    reserved: Family<UserLabel, Gauge>,
+    quota: Family<UserLabel, Gauge>,
+    entries: Family<UserLabel, Gauge>,
+    disk_free: Family<UserLabel, Gauge>,
+    unavailable: Family<UserLabel, Gauge>,
+    unreadable: Family<UserLabel, Gauge>,
     settings_stale: Gauge,
     open_descriptors: Gauge,
     max_descriptors: Gauge,
@@ -50,9 +50,9 @@ pub struct Metrics {
 
 /// What holds at the moment.
 #[derive(Clone, Debug, Default)]
-pub struct Moment {
+pub struct MetricsSnapshot {
     /// Of each user whose home is served.
-    pub homes: Vec<Standing>,
+    pub homes: Vec<HomeMetrics>,
     /// Users whose homes are not served, or were replaced.
     pub unavailable: Vec<String>,
     /// Whether the settings in force are older than the file, which is refused.
@@ -63,7 +63,7 @@ pub struct Moment {
 
 /// What holds at the moment of one user.
 #[derive(Clone, Debug, Default)]
-pub struct Standing {
+pub struct HomeMetrics {
     /// The user.
     pub user: String,
     /// Sessions that are open.
@@ -167,7 +167,7 @@ impl fmt::Debug for Metrics {
 impl Metrics {
     /// All of it as text, with what holds at the moment.
     #[must_use]
-    pub fn render(&self, moment: &Moment) -> String {
+    pub fn render(&self, moment: &MetricsSnapshot) -> String {
         let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let gauges = [&self.sessions, &self.used, &self.reserved, &self.quota, &self.entries];
         let others = [&self.disk_free, &self.unavailable, &self.unreadable];
@@ -180,7 +180,7 @@ impl Metrics {
             self.unavailable.get_or_create(&[("user", user.clone())]).set(1);
         }
         for standing in &moment.homes {
-            let set = |gauge: &Family<OfUser, Gauge>, value: u64| {
+            let set = |gauge: &Family<UserLabel, Gauge>, value: u64| {
                 gauge.get_or_create(&[("user", standing.user.clone())]).set(count(value));
             };
             set(&self.sessions, standing.sessions);
@@ -222,11 +222,11 @@ impl Metrics {
         self.logins.get_or_create(&[("method", method), ("result", result)]).inc();
     }
 
-    pub(crate) fn bytes(&self, direction: Direction, bytes: u64) {
+    pub(crate) fn bytes(&self, direction: TransferDirection, bytes: u64) {
         self.bytes.get_or_create(&[("direction", direction.name())]).inc_by(bytes);
     }
 
-    pub(crate) fn transfer(&self, direction: Direction, result: &'static str) {
+    pub(crate) fn transfer(&self, direction: TransferDirection, result: &'static str) {
         self.transfers.get_or_create(&[("direction", direction.name()), ("result", result)]).inc();
     }
 
@@ -247,12 +247,13 @@ mod tests {
     fn what_happened_and_what_holds_stand_in_the_text() {
         let metrics = Metrics::default();
         metrics.login("password", false);
-        metrics.bytes(Direction::Upload, 5);
-        metrics.transfer(Direction::Upload, "done");
+        metrics.bytes(TransferDirection::Upload, 5);
+        metrics.transfer(TransferDirection::Upload, "done");
         metrics.request("sshome", "ls", Duration::from_millis(1));
-        let ann = Standing { user: "ann".into(), sessions: 2, used: 5, unreadable: 3, ..Standing::default() };
-        let zcl = Standing { user: "zcl".into(), quota: Some(9), ..Standing::default() };
-        let moment = Moment {
+        let ann =
+            HomeMetrics { user: "ann".into(), sessions: 2, used: 5, unreadable: 3, ..HomeMetrics::default() };
+        let zcl = HomeMetrics { user: "zcl".into(), quota: Some(9), ..HomeMetrics::default() };
+        let moment = MetricsSnapshot {
             homes: vec![ann, zcl.clone()],
             unavailable: vec!["ben".into()],
             settings_stale: true,
@@ -278,7 +279,7 @@ mod tests {
         assert!(text.contains("\nsshomed_log_lines_lost_total "));
         assert!(!text.contains("sshomed_quota_bytes{user=\"ann\"}"));
         // Who is no more has nothing.
-        let text = metrics.render(&Moment { homes: vec![zcl], ..Moment::default() });
+        let text = metrics.render(&MetricsSnapshot { homes: vec![zcl], ..MetricsSnapshot::default() });
         assert!(!text.contains("ann") && !text.contains("ben") && text.contains("sshomed_settings_stale 0"));
     }
 }

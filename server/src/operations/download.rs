@@ -4,7 +4,7 @@ use super::error::Context;
 use super::{Error, Result, User, hold};
 use crate::audit::Transfer;
 use crate::home::{DescriptorPermit, Location, Stamp, length};
-use crate::metrics::Direction;
+use crate::metrics::TransferDirection;
 use crate::quota::Held;
 use rustix::fs::Stat;
 use sshome_wire::{BLOCK, BlockHasher, Digest, RemotePath};
@@ -37,7 +37,7 @@ impl Download {
     pub fn begin(user: &User, path: &RemotePath) -> Result<Download> {
         let (download, location) = Download::open_located(user, path)?;
         let size = Some(download.size());
-        let transfer = user.audit.transfer(Direction::Download, &user.logged(&location, path), size);
+        let transfer = user.audit.transfer(TransferDirection::Download, &user.logged(&location, path), size);
         Ok(Download { transfer: Some(transfer), ..download })
     }
 

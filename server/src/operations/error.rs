@@ -2,7 +2,7 @@
 
 use super::User;
 use crate::accounts::OwnKeysError;
-use crate::audit::{self, Refusal, Refused};
+use crate::audit::{self, AuditRefusal, AuditableError};
 use crate::home;
 use crate::quota::Exceeded;
 use rustix::io::Errno;
@@ -204,13 +204,13 @@ impl Error {
     }
 }
 
-impl Refused for Error {
-    fn refusal(&self) -> Option<Refusal<'_>> {
+impl AuditableError for Error {
+    fn refusal(&self) -> Option<AuditRefusal<'_>> {
         match self {
             Error::Quota { path, exceeded } | Error::BeingReplaced { path, exceeded } => {
-                Some(Refusal::Quota { path, exceeded })
+                Some(AuditRefusal::Quota { path, exceeded })
             }
-            Error::ReadOnly => Some(Refusal::ReadOnly),
+            Error::ReadOnly => Some(AuditRefusal::ReadOnly),
             _ => None,
         }
     }

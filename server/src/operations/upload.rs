@@ -5,7 +5,7 @@ use super::part::{CheckedPart, Draft, GoneOn};
 use super::{Error, NEW_FILE, Placement, Result, User, check_mount, room};
 use crate::audit::Transfer;
 use crate::home::{Claim, Home, Location, Permissions, Record, Source, Staged, Stamp};
-use crate::metrics::Direction;
+use crate::metrics::TransferDirection;
 use crate::quota::Reservation;
 use rustix::fs::{FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
 use sshome_wire::{BLOCK, BlockHasher, Digest, End, Put, RemotePath, Status, StreamId, Time};
@@ -45,7 +45,7 @@ impl Upload {
     /// If a directory is in the way, the directory is missing, the room is not there, or the part is
     /// not the one that the put goes on with.
     pub fn begin(user: &User, put: &Put, path: RemotePath, part: Option<CheckedPart>) -> Result<Upload> {
-        let direction = Direction::Upload;
+        let direction = TransferDirection::Upload;
         Upload::prepare(user, put, path, part, None, direction).inspect_err(|error| user.audit.refused(error))
     }
 
@@ -54,7 +54,7 @@ impl Upload {
     /// # Errors
     /// As [`Upload::begin`].
     pub(super) fn begin_copy(user: &User, put: &Put, path: RemotePath) -> Result<Upload> {
-        let direction = Direction::Copy;
+        let direction = TransferDirection::Copy;
         let begun = Upload::prepare(user, put, path, None, None, direction);
         begun.map(Upload::with_mode_of_new_file).inspect_err(|error| user.audit.refused(error))
     }
@@ -80,7 +80,7 @@ impl Upload {
         part: Option<CheckedPart>,
         id: StreamId,
     ) -> Result<Upload> {
-        let direction = Direction::Upload;
+        let direction = TransferDirection::Upload;
         let begun = Upload::prepare(user, put, path, part, Some(id), direction);
         begun.inspect_err(|error| user.audit.refused(error))
     }
@@ -91,7 +91,7 @@ impl Upload {
         path: RemotePath,
         part: Option<CheckedPart>,
         stream: Option<StreamId>,
-        direction: Direction,
+        direction: TransferDirection,
     ) -> Result<Upload> {
         if !user.may_write() {
             return Err(Error::ReadOnly);

@@ -5,7 +5,7 @@ use crate::home::Unavailable;
 
 /// What has become different.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reloaded {
+pub struct ReloadSummary {
     /// Users who can log in now.
     pub added: Vec<String>,
     /// Users who cannot log in any more.
@@ -19,7 +19,7 @@ pub struct Reloaded {
 /// New settings that do not apply.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}{}", revoked_text(.revoked, *.ended))]
-pub struct Refused {
+pub struct RejectedReload {
     /// Why.
     pub error: ReloadError,
     /// What they take away from users, which does apply: `ann: removed`.
@@ -28,7 +28,7 @@ pub struct Refused {
     pub ended: usize,
 }
 
-impl Refused {
+impl RejectedReload {
     /// The same as one line, for the log.
     pub(super) fn in_one_line(&self) -> String {
         self.to_string().lines().collect::<Vec<_>>().join("; ")
@@ -37,7 +37,7 @@ impl Refused {
 
 /// How a user's settings in the file and in force compare.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct UserSettingsState {
     /// Those that differ.
     pub pending: Vec<String>,
     /// Why the user's home is not served, if it is not.
@@ -87,7 +87,8 @@ mod tests {
         let file = dir.path().join("users.toml");
         std::fs::write(&file, "[users.ann]\nquota = \"much\"\naccess = \"none\"\n").unwrap();
         let error = config::load(dir.path(), Some(&file), &[]).unwrap_err();
-        let refused = Refused { error: error.into(), revoked: vec!["zcl: removed".to_owned()], ended: 1 };
+        let refused =
+            RejectedReload { error: error.into(), revoked: vec!["zcl: removed".to_owned()], ended: 1 };
         assert_eq!(refused.to_string().lines().count(), 3, "{refused}");
         let line = refused.in_one_line();
         assert_eq!(line.lines().count(), 1, "{line}");

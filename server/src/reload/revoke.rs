@@ -3,7 +3,7 @@
 //! A user who was removed must not stay logged in because of a mistake elsewhere in the file.
 
 use crate::accounts::{Access, Account, AuthorizedKey};
-use crate::config::{Config, Mistake};
+use crate::config::{Config, Diagnostic};
 use std::sync::Arc;
 
 /// A right that a user has lost: `ann: removed`.
@@ -11,7 +11,7 @@ pub(super) type Revocation = String;
 
 /// The old settings without what the new file takes from users, and what that is. None of it follows from a
 /// mistake: where the file cannot be understood, the old settings hold.
-pub(super) fn revoke(old: &Config, new: &Config, mistakes: &[Mistake]) -> (Config, Vec<Revocation>) {
+pub(super) fn revoke(old: &Config, new: &Config, mistakes: &[Diagnostic]) -> (Config, Vec<Revocation>) {
     let is_wrong = |key: &str| mistakes.iter().any(|mistake| mistake.key == key);
     // A fault in the syntax stands nowhere, and nobody can tell what it hides.
     if is_wrong("") || is_wrong("users") {

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 /// What has changed on the disk and was not looked at yet.
 #[derive(Default)]
-pub(super) struct Changes {
+pub(super) struct ChangeSignals {
     pub(super) settings: Notify,
     /// The keys that users have installed.
     pub(super) keys: Notify,
@@ -17,8 +17,8 @@ pub(super) struct Changes {
 
 /// Watches the directories that decide what the settings are: an editor may put another file in the place of the
 /// old one, and a tool may point a symbolic link on the way elsewhere.
-pub(super) struct Watch {
-    changes: Arc<Changes>,
+pub(super) struct SettingsWatcher {
+    changes: Arc<ChangeSignals>,
     /// The folder of the keys that users have installed.
     keys: PathBuf,
     folders: Vec<PathBuf>,
@@ -28,11 +28,11 @@ pub(super) struct Watch {
     is_complete: bool,
 }
 
-impl Watch {
-    /// Nothing is watched before [`Watch::renew`].
-    pub(super) fn new(config: &Config, changes: Arc<Changes>) -> Watch {
+impl SettingsWatcher {
+    /// Nothing is watched before [`SettingsWatcher::renew`].
+    pub(super) fn new(config: &Config, changes: Arc<ChangeSignals>) -> SettingsWatcher {
         let keys = OwnKeys::of(&config.dir).folder().to_owned();
-        Watch { changes, keys, folders: Vec::new(), watcher: None, is_complete: false }
+        SettingsWatcher { changes, keys, folders: Vec::new(), watcher: None, is_complete: false }
     }
 
     /// Watches the directories of now, if they are others than before.
@@ -68,7 +68,7 @@ impl Watch {
 fn begin(
     folders: &[PathBuf],
     keys: PathBuf,
-    changes: Arc<Changes>,
+    changes: Arc<ChangeSignals>,
 ) -> notify::Result<(RecommendedWatcher, Option<notify::Error>)> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
         Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}

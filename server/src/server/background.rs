@@ -1,18 +1,18 @@
 //! What the server does beside serving connections.
 
-use crate::control::{Control, moment};
+use crate::control::{ControlSocket, metrics_snapshot};
 use crate::metrics;
 use crate::reload::{Reloader, look_at_homes};
-use crate::session::Shared;
+use crate::session::ServerState;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// How often parts are looked for that nobody came back for, at least, and homes are looked at.
-const LOOK: Duration = Duration::from_secs(60);
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Removes parts that nobody came back for, now and again and again. Never ends.
-pub(super) async fn expire(shared: Arc<Shared>) {
+pub(super) async fn expire(shared: Arc<ServerState>) {
     loop {
         let config = shared.config.load_full();
         let (files, streams) = (config.part_expiry, config.stream_expiry);
@@ -22,15 +22,15 @@ pub(super) async fn expire(shared: Arc<Shared>) {
             Ok(removed) => tracing::info!(removed, "uploads that nobody went on with were removed"),
             Err(error) => tracing::error!(%error, "old parts could not be looked at"),
         }
-        shared.sessions.tell_of_refusals();
-        tokio::time::sleep(streams.clamp(Duration::from_secs(1), LOOK)).await;
+        shared.sessions.log_suppressed_refusals();
+        tokio::time::sleep(streams.clamp(Duration::from_secs(1), CHECK_INTERVAL)).await;
     }
 }
 
 /// Tries to open homes that are unavailable, and notices those that were replaced. Never ends.
-pub(super) async fn tend_homes(shared: Arc<Shared>) {
+pub(super) async fn tend_homes(shared: Arc<ServerState>) {
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
         let world = Arc::clone(&shared);
         if let Err(error) = tokio::task::spawn_blocking(move || look_at_homes(&world)).await {
             tracing::error!(%error, "the homes could not be looked at");
@@ -39,7 +39,11 @@ pub(super) async fn tend_homes(shared: Arc<Shared>) {
 }
 
 /// Answers administrators, if there is a socket. Never ends.
-pub(super) async fn administer(control: Option<&Control>, shared: &Arc<Shared>, reloader: &Arc<Reloader>) {
+pub(super) async fn administer(
+    control: Option<&ControlSocket>,
+    shared: &Arc<ServerState>,
+    reloader: &Arc<Reloader>,
+) {
     match control {
         Some(control) => control.serve(Arc::clone(shared), Arc::clone(reloader)).await,
         None => std::future::pending().await,
@@ -47,13 +51,14 @@ pub(super) async fn administer(control: Option<&Control>, shared: &Arc<Shared>, 
 }
 
 /// Answers Prometheus, if it asks. Never ends.
-pub(super) async fn measure(listener: Option<TcpListener>, shared: &Arc<Shared>) {
+pub(super) async fn measure(listener: Option<TcpListener>, shared: &Arc<ServerState>) {
     let Some(listener) = listener else { return std::future::pending().await };
     let shared = Arc::clone(shared);
     let render = move || {
         let shared = Arc::clone(&shared);
         async move {
-            let rendered = tokio::task::spawn_blocking(move || shared.metrics.render(&moment(&shared)));
+            let rendered =
+                tokio::task::spawn_blocking(move || shared.metrics.render(&metrics_snapshot(&shared)));
             // Prometheus takes an answer of nothing for a failure.
             rendered.await.unwrap_or_default()
         }

@@ -1,7 +1,7 @@
 //! The settings of the SSH transport.
 
 use crate::config::{Algorithms, Kex};
-use crate::limits::Limits;
+use crate::limits::ConnectionLimits;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac, server};
 use std::borrow::Cow;
@@ -9,41 +9,41 @@ use std::time::Duration;
 
 /// What a client may have under way to us, in bytes. A window is opened again when half of it is used up, so
 /// this is enough for 1.3 Gbit/s at 100 ms.
-pub(super) const WINDOW: u32 = 32 << 20;
+pub(super) const CHANNEL_WINDOW_BYTES: u32 = 32 << 20;
 
 /// The same as long as a client has not used up half of it, in bytes. What it sends without reading a reply has to
-/// be held; a client that reads on is given [`WINDOW`]. Not less: russh ends a connection that has more than twice
+/// be held; a client that reads on is given [`CHANNEL_WINDOW_BYTES`]. Not less: russh ends a connection that has more than twice
 /// this under way when keys are exchanged anew.
-const FIRST_WINDOW: u32 = 20 << 20;
+const INITIAL_WINDOW_BYTES: u32 = 20 << 20;
 
 /// The largest packet that we take, in bytes.
-const PACKET: u32 = 65_535;
+const MAX_PACKET_BYTES: u32 = 65_535;
 
 /// How many messages to be sent may wait for russh, about a packet each. It puts together what it finds waiting,
 /// and keeps the memory of the longest that it ever put together as long as the connection lives.
-const AHEAD: usize = 4;
+const EVENT_QUEUE_MESSAGES: usize = 4;
 
 /// A refused login is answered after this time, however soon the answer is known.
-const REFUSAL: Duration = Duration::from_millis(300);
+const AUTH_REJECTION_DELAY: Duration = Duration::from_millis(300);
 
 /// russh's configuration for our host keys.
 pub(super) fn transport(
     kex: Kex,
     algorithms: Algorithms,
     keys: Vec<PrivateKey>,
-    limits: &Limits,
+    limits: &ConnectionLimits,
 ) -> server::Config {
     server::Config {
         server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-sshomed_", env!("CARGO_PKG_VERSION")))),
         methods: methods(),
-        auth_rejection_time: REFUSAL,
+        auth_rejection_time: AUTH_REJECTION_DELAY,
         // The first "none" only asks which methods there are.
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys,
-        window_size: FIRST_WINDOW,
-        maximum_packet_size: PACKET,
+        window_size: INITIAL_WINDOW_BYTES,
+        maximum_packet_size: MAX_PACKET_BYTES,
         channel_buffer_size: 64,
-        event_buffer_size: AHEAD,
+        event_buffer_size: EVENT_QUEUE_MESSAGES,
         preferred: preferred(kex, algorithms),
         max_auth_attempts: limits.login_attempts,
         // russh's would take its own keepalives for activity; ours is in `super::watch`.

@@ -1,8 +1,8 @@
 //! An SSH channel as a subsystem sees it: bytes in, bytes out.
 
-use super::flow_control::{Backlog, Holding, Untaken};
-use super::throttle::UserRates;
-use crate::subsystem::{Arrival, Gone, Incoming, Outgoing};
+use super::flow_control::{FlowControl, HeldBytes, UntakenPackets};
+use super::throttle::UserRateLimits;
+use crate::subsystem::{Arrival, ChannelInput, ChannelOutput, Gone};
 use bytes::Bytes;
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// What the client sends. Dropping it gives back what is counted as held for it.
-pub(super) struct Reader {
+pub(super) struct ChannelReader {
     pub(super) half: ChannelReadHalf,
     /// What nobody has taken yet.
-    pub(super) untaken: Arc<Untaken>,
+    pub(super) untaken: Arc<UntakenPackets>,
     /// What was taken and is not processed.
-    pub(super) held: Holding,
+    pub(super) held: HeldBytes,
     /// What was read before anybody was there to take it.
     pub(super) ahead: Option<Arrival>,
     /// Cancelled when the session ends: what arrives after that is not taken.
@@ -27,7 +27,7 @@ pub(super) struct Reader {
 /// arrived behind it. None if something arrives before it, or it is not to be.
 pub(super) async fn started<T>(
     mut start: oneshot::Receiver<T>,
-    incoming: &mut impl Incoming,
+    incoming: &mut impl ChannelInput,
 ) -> Option<(T, Option<Arrival>)> {
     tokio::select! {
         biased;
@@ -38,7 +38,7 @@ pub(super) async fn started<T>(
     }
 }
 
-impl Incoming for Reader {
+impl ChannelInput for ChannelReader {
     async fn next(&mut self) -> Arrival {
         if let Some(arrival) = self.ahead.take() {
             return arrival;
@@ -62,25 +62,25 @@ impl Incoming for Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for ChannelReader {
     fn drop(&mut self) {
         self.untaken.close();
     }
 }
 
 /// What we send, paced: see [`super::socket`].
-pub(super) struct Writer {
+pub(super) struct ChannelWriter {
     pub(super) half: Arc<ChannelWriteHalf<Msg>>,
-    pub(super) backlog: Arc<Backlog>,
+    pub(super) flow: Arc<FlowControl>,
     /// What waits to be sent.
-    pub(super) held: Holding,
+    pub(super) held: HeldBytes,
     /// Cancelled with the connection. Neither the backlog nor russh's window wakes a sender then.
     pub(super) cut: CancellationToken,
 }
 
 /// Where what is sent goes to at the client.
 #[derive(Clone, Copy, Debug)]
-enum Stream {
+enum OutputStream {
     /// Its standard output.
     Output,
     /// Its standard error.
@@ -90,13 +90,13 @@ enum Stream {
 /// The number of the standard error among the kinds of extended data (RFC 4254, section 5.2).
 const STANDARD_ERROR: u32 = 1;
 
-impl Outgoing for Writer {
+impl ChannelOutput for ChannelWriter {
     async fn send(&self, bytes: Bytes) -> Result<(), Gone> {
-        self.send_to(Stream::Output, bytes).await
+        self.send_to(OutputStream::Output, bytes).await
     }
 
     async fn send_error(&self, bytes: Bytes) -> Result<(), Gone> {
-        self.send_to(Stream::Error, bytes).await
+        self.send_to(OutputStream::Error, bytes).await
     }
 
     fn closed(&self) -> CancellationToken {
@@ -108,14 +108,14 @@ impl Outgoing for Writer {
     }
 
     fn output_limit(&self) -> Option<usize> {
-        self.backlog.output_limit()
+        self.flow.output_limit()
     }
 }
 
-impl Writer {
-    async fn send_to(&self, stream: Stream, bytes: Bytes) -> Result<(), Gone> {
+impl ChannelWriter {
+    async fn send_to(&self, stream: OutputStream, bytes: Bytes) -> Result<(), Gone> {
         let send = async {
-            match self.backlog.rates() {
+            match self.flow.rates() {
                 Some(rates) => self.send_paced(bytes, rates, stream).await,
                 None => self.send_at_once(bytes, stream).await,
             }
@@ -127,17 +127,22 @@ impl Writer {
         }
     }
 
-    async fn send_at_once(&self, bytes: Bytes, stream: Stream) -> Result<(), Gone> {
-        self.backlog.drained().await;
-        self.backlog.moved();
+    async fn send_at_once(&self, bytes: Bytes, stream: OutputStream) -> Result<(), Gone> {
+        self.flow.drained().await;
+        self.flow.moved();
         let sent = match stream {
-            Stream::Output => self.half.data_bytes(bytes).await,
-            Stream::Error => self.half.extended_data_bytes(STANDARD_ERROR, bytes).await,
+            OutputStream::Output => self.half.data_bytes(bytes).await,
+            OutputStream::Error => self.half.extended_data_bytes(STANDARD_ERROR, bytes).await,
         };
         sent.map_err(|_| Gone)
     }
 
-    async fn send_paced(&self, mut bytes: Bytes, rates: &UserRates, stream: Stream) -> Result<(), Gone> {
+    async fn send_paced(
+        &self,
+        mut bytes: Bytes,
+        rates: &UserRateLimits,
+        stream: OutputStream,
+    ) -> Result<(), Gone> {
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(rates.piece()));
             rates.send(piece.len()).await;
@@ -154,7 +159,7 @@ mod tests {
     /// A client whose request comes just when its channel is read, and the end of its input right behind.
     struct Hasty(Option<oneshot::Sender<u8>>);
 
-    impl Incoming for Hasty {
+    impl ChannelInput for Hasty {
         async fn next(&mut self) -> Arrival {
             if let Some(start) = self.0.take() {
                 start.send(7).unwrap();

@@ -1,22 +1,22 @@
 //! The ways in: what a client can start on a channel, and what serves it.
 
-use super::Shared;
-use super::channel::{Reader, Writer};
-use super::sessions::Session;
+use super::ServerState;
+use super::channel::{ChannelReader, ChannelWriter};
+use super::sessions::SshSession;
 use crate::auth::Login;
 use crate::home;
 use crate::operations::User;
 use crate::subsystem::sftp::SymlinkOrder;
-use crate::subsystem::{Ended, Outgoing, exec, native, no_shell_message, sftp};
+use crate::subsystem::{ChannelEnd, ChannelOutput, exec, native, no_shell_message, sftp};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// The exit status of what was not begun because the user has too much open.
-const BUSY: u8 = 75;
+const EXIT_BUSY: u8 = 75;
 
 /// What a client starts on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum ChannelService {
     /// The subsystem `sshome`.
     Native,
     /// The subsystem `sftp`.
@@ -27,12 +27,12 @@ pub(super) enum Way {
     Greeting,
 }
 
-impl Way {
+impl ChannelService {
     /// What a subsystem's name starts, if it is one of ours, for a client that identifies itself so.
-    pub(super) fn subsystem(name: &str, client: &[u8]) -> Option<Way> {
+    pub(super) fn subsystem(name: &str, client: &[u8]) -> Option<ChannelService> {
         match name {
-            sshome_wire::SUBSYSTEM => Some(Way::Native),
-            sftp::SUBSYSTEM => Some(Way::Sftp(SymlinkOrder::of(client))),
+            sshome_wire::SUBSYSTEM => Some(ChannelService::Native),
+            sftp::SUBSYSTEM => Some(ChannelService::Sftp(SymlinkOrder::of(client))),
             _ => None,
         }
     }
@@ -40,29 +40,34 @@ impl Way {
     /// How an administrator knows it.
     fn name(&self) -> &'static str {
         match self {
-            Way::Native => sshome_wire::SUBSYSTEM,
-            Way::Sftp(_) => sftp::SUBSYSTEM,
-            Way::Exec(_) => "exec",
-            Way::Greeting => "greeting",
+            ChannelService::Native => sshome_wire::SUBSYSTEM,
+            ChannelService::Sftp(_) => sftp::SUBSYSTEM,
+            ChannelService::Exec(_) => "exec",
+            ChannelService::Greeting => "greeting",
         }
     }
 }
 
 /// What is to begin on a channel.
 #[derive(Debug)]
-pub(super) struct Start {
+pub(super) struct ServiceStart {
     pub(super) login: Login,
-    pub(super) way: Way,
+    pub(super) service: ChannelService,
     /// Whether the client's side is a terminal.
     pub(super) terminal: bool,
-    pub(super) session: Arc<Session>,
+    pub(super) session: Arc<SshSession>,
 }
 
-impl Start {
+impl ServiceStart {
     /// Serves the channel to its end.
-    pub(super) async fn serve(self, reader: Reader, writer: Writer, shared: &Arc<Shared>) -> Ended {
-        let Start { login, way, terminal, session } = self;
-        let _at_work = session.at_work(way.name());
+    pub(super) async fn serve(
+        self,
+        reader: ChannelReader,
+        writer: ChannelWriter,
+        shared: &Arc<ServerState>,
+    ) -> ChannelEnd {
+        let ServiceStart { login, service, terminal, session } = self;
+        let _guard = session.begin_service(service.name());
         let (name, audit) = (login.name().to_owned(), session.audit().clone());
         let world = Arc::clone(shared);
         let entered = tokio::task::spawn_blocking(move || User::enter(login, &world.homes, &world.ledgers));
@@ -71,32 +76,35 @@ impl Start {
             // The user's own doing, and as often as the user likes: nothing for the log.
             Ok(Err(error @ home::Error::Descriptors(_))) => {
                 let text = format!("sshomed: {error}\n");
-                return writer.send_error(text.into()).await.map_or(Ended::Gone, |()| Ended::Failed(BUSY));
+                return writer
+                    .send_error(text.into())
+                    .await
+                    .map_or(ChannelEnd::Gone, |()| ChannelEnd::Failed(EXIT_BUSY));
             }
             Ok(Err(error)) => {
                 tracing::warn!(user = name, %error, "a session of a user whose home cannot be opened");
                 // Our own client shows what the hello says, others their standard error.
-                let told = match way {
-                    Way::Native => writer.send(native::refusal(&error.to_string())).await,
+                let told = match service {
+                    ChannelService::Native => writer.send(native::refusal(&error.to_string())).await,
                     _ => writer.send_error(format!("sshomed: {error}\n").into()).await,
                 };
-                return told.map_or(Ended::Gone, |()| Ended::Failed(1));
+                return told.map_or(ChannelEnd::Gone, |()| ChannelEnd::Failed(1));
             }
-            Err(_) => return Ended::Fault,
+            Err(_) => return ChannelEnd::Fault,
         };
-        let (stopping, threads) = (shared.stopping.clone(), &shared.threads);
-        let ended = match way {
-            Way::Native => native::converse(reader, writer, user, stopping, threads).await,
-            Way::Sftp(order) => sftp::converse(reader, writer, user, order, stopping, threads).await,
-            Way::Exec(line) => {
+        let (stopping, pool) = (shared.stopping.clone(), &shared.pool);
+        let ended = match service {
+            ChannelService::Native => native::serve(reader, writer, user, stopping, pool).await,
+            ChannelService::Sftp(order) => sftp::serve(reader, writer, user, order, stopping, pool).await,
+            ChannelService::Exec(line) => {
                 let begun = Instant::now();
-                let ended = exec::run(reader, writer, user, line, terminal, threads).await;
+                let ended = exec::run(reader, writer, user, line, terminal, pool).await;
                 session.audit().request("exec", "command", begun);
                 ended
             }
-            Way::Greeting => {
+            ChannelService::Greeting => {
                 let port = shared.listen.first().map_or(0, std::net::SocketAddr::port);
-                no_shell_message::greet(writer, user, terminal, port).await
+                no_shell_message::send(writer, user, terminal, port).await
             }
         };
         tracing::debug!(user = name, ?ended, "channel ended");

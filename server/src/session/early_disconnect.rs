@@ -7,10 +7,10 @@ use russh::keys::{ssh_encoding, ssh_key};
 use std::net::SocketAddr;
 
 /// How much of what a stranger sent is logged, in bytes.
-const MAX_SHOWN: usize = 64;
+const MAX_SHOWN_BYTES: usize = 64;
 
 /// How much of a client's list of algorithms is logged, in bytes: OpenSSH's longest has about 700.
-const MAX_LIST: usize = 1024;
+const MAX_LIST_BYTES: usize = 1024;
 
 /// The PROXY protocol, versions 1 and 2: what a proxy puts before the connection that it forwards.
 const PROXY_HEADERS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
@@ -42,7 +42,7 @@ pub(super) fn before_login(
         }
         _ if !opening.is_empty() && !opening.starts_with(b"SSH-") => {
             if has_line {
-                let sent = shown(opening.get(..MAX_SHOWN).unwrap_or(opening));
+                let sent = shown(opening.get(..MAX_SHOWN_BYTES).unwrap_or(opening));
                 tracing::info!(%peer, sent, "no SSH client");
             }
             "no-ssh"
@@ -106,7 +106,7 @@ fn undecodable(what: &str, error: &ssh_encoding::Error) -> String {
 
 fn list(names: &[String]) -> String {
     let joined = names.join(",");
-    let start = joined.as_bytes().get(..MAX_LIST).unwrap_or(joined.as_bytes());
+    let start = joined.as_bytes().get(..MAX_LIST_BYTES).unwrap_or(joined.as_bytes());
     shown(start)
 }
 

@@ -1,8 +1,8 @@
 //! How much a connection has to send, how much it has sent, how much is held for it, and when something moved on
 //! it last.
 
-use super::memory_budget::UserMemory;
-use super::throttle::UserRates;
+use super::memory_budget::UserMemoryBudget;
+use super::throttle::UserRateLimits;
 use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -10,35 +10,35 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How much is remembered of what was read first, in bytes: a line of whoever does not speak SSH.
-const OPENING: usize = 64;
+const MAX_OPENING_BYTES: usize = 64;
 
 /// A connection that holds no more than this is read from however little memory its user has left, in bytes: so a
 /// user can log in and look although other connections hold all.
-const ALWAYS_HELD: usize = 256 << 10;
+const MIN_HELD_BYTES: usize = 256 << 10;
 
 /// A connection that holds more than this is given no more room to send, in bytes. Without output that waits for
 /// the client, channels hold less than this by themselves.
-const MAX_UNPROCESSED: usize = 8 << 20;
+const MAX_HELD_BYTES: usize = 8 << 20;
 
 /// The window of a client that is given no more room, in bytes. It is not zero, because russh opens a window again
 /// only when something arrives.
-const TRICKLE: u32 = 64;
+const MIN_WINDOW_BYTES: u32 = 64;
 
 /// What a channel may put out at a time while memory is scarce, in bytes.
-const SCARCE_OUTPUT: usize = 32 << 10;
+const SCARCE_OUTPUT_BYTES: usize = 32 << 10;
 
 /// What a packet that waits for its channel costs besides its bytes.
-const PACKET_OVERHEAD: usize = 256;
+const PACKET_OVERHEAD_BYTES: usize = 256;
 
 /// What paces a connection: how much of its output the kernel has not taken yet, what is held for it, and its
 /// user's rates. Dropping it gives back what it still holds.
 #[derive(Debug)]
-pub(super) struct Backlog {
+pub(super) struct FlowControl {
     begun: Instant,
     /// What was read first.
     opening: OnceLock<Box<[u8]>>,
-    rates: OnceLock<Arc<UserRates>>,
-    memory: OnceLock<Arc<UserMemory>>,
+    rates: OnceLock<Arc<UserRateLimits>>,
+    memory: OnceLock<Arc<UserMemoryBudget>>,
     /// Bytes that are held for this connection.
     held: AtomicIsize,
     /// How often the socket was read from, and how often it was not because too much is held.
@@ -54,9 +54,9 @@ pub(super) struct Backlog {
     moved: AtomicU64,
 }
 
-impl Default for Backlog {
-    fn default() -> Backlog {
-        Backlog {
+impl Default for FlowControl {
+    fn default() -> FlowControl {
+        FlowControl {
             begun: Instant::now(),
             opening: OnceLock::new(),
             rates: OnceLock::new(),
@@ -73,10 +73,10 @@ impl Default for Backlog {
     }
 }
 
-impl Backlog {
+impl FlowControl {
     /// Notes what was read, if it is the first that was.
     pub(super) fn opened_with(&self, bytes: &[u8]) {
-        self.opening.get_or_init(|| bytes.get(..OPENING).unwrap_or(bytes).into());
+        self.opening.get_or_init(|| bytes.get(..MAX_OPENING_BYTES).unwrap_or(bytes).into());
     }
 
     /// The beginning of what was read first.
@@ -85,7 +85,7 @@ impl Backlog {
     }
 
     /// Keeps to the rates and the memory of the user who has logged in.
-    pub(super) fn limit(&self, rates: Arc<UserRates>, memory: Arc<UserMemory>) {
+    pub(super) fn limit(&self, rates: Arc<UserRateLimits>, memory: Arc<UserMemoryBudget>) {
         // A connection has one user: there is nothing to replace.
         drop(self.rates.set(rates));
         memory.change(self.held.load(Ordering::Relaxed));
@@ -112,7 +112,7 @@ impl Backlog {
 
     /// Whether more may be read from the socket.
     pub(super) fn may_read(&self) -> bool {
-        let may = self.held() <= ALWAYS_HELD || !self.is_scarce();
+        let may = self.held() <= MIN_HELD_BYTES || !self.is_scarce();
         let count = if may { &self.reads } else { &self.held_back };
         count.fetch_add(1, Ordering::Relaxed);
         may
@@ -125,21 +125,21 @@ impl Backlog {
 
     /// As much as a channel may put out at a time, in bytes; none where it is the channel's own limit.
     pub(super) fn output_limit(&self) -> Option<usize> {
-        self.is_scarce().then_some(SCARCE_OUTPUT)
+        self.is_scarce().then_some(SCARCE_OUTPUT_BYTES)
     }
 
     /// What a client may have under way on each channel, in bytes.
     pub(super) fn window(&self, usual: u32) -> u32 {
         let held = self.held();
-        if held > MAX_UNPROCESSED || (held > ALWAYS_HELD && self.is_scarce()) {
-            return TRICKLE;
+        if held > MAX_HELD_BYTES || (held > MIN_HELD_BYTES && self.is_scarce()) {
+            return MIN_WINDOW_BYTES;
         }
         let usual = self.memory.get().map_or(usual, |memory| memory.window(usual));
         self.rates().map_or(usual, |rates| rates.window(usual))
     }
 
     /// The rates to keep to, if there are any.
-    pub(super) fn rates(&self) -> Option<&UserRates> {
+    pub(super) fn rates(&self) -> Option<&UserRateLimits> {
         self.rates.get().map(Arc::as_ref)
     }
 
@@ -194,7 +194,7 @@ impl Backlog {
     }
 }
 
-impl Drop for Backlog {
+impl Drop for FlowControl {
     fn drop(&mut self) {
         let held = self.held.load(Ordering::Relaxed);
         self.hold(-held);
@@ -203,24 +203,24 @@ impl Drop for Backlog {
 
 /// What one holder on a connection has, in bytes. Dropping it gives that back.
 #[derive(Debug)]
-pub(super) struct Holding {
-    backlog: Arc<Backlog>,
+pub(super) struct HeldBytes {
+    flow: Arc<FlowControl>,
     bytes: AtomicUsize,
 }
 
-impl Holding {
-    pub(super) fn new(backlog: Arc<Backlog>) -> Holding {
-        Holding { backlog, bytes: AtomicUsize::new(0) }
+impl HeldBytes {
+    pub(super) fn new(flow: Arc<FlowControl>) -> HeldBytes {
+        HeldBytes { flow, bytes: AtomicUsize::new(0) }
     }
 
     /// Notes how much it is now.
     pub(super) fn set(&self, bytes: usize) {
         let before = self.bytes.swap(bytes, Ordering::Relaxed);
-        self.backlog.hold(difference(before, bytes));
+        self.flow.hold(difference(before, bytes));
     }
 }
 
-impl Drop for Holding {
+impl Drop for HeldBytes {
     fn drop(&mut self) {
         self.set(0);
     }
@@ -229,14 +229,14 @@ impl Drop for Holding {
 /// The packets that russh has for a channel and that nobody has taken, in bytes; none when nobody will. Those that
 /// arrive are noted after they were put there, so the number may be negative for a moment.
 #[derive(Debug)]
-pub(super) struct Untaken {
-    backlog: Arc<Backlog>,
+pub(super) struct UntakenPackets {
+    flow: Arc<FlowControl>,
     bytes: Mutex<Option<isize>>,
 }
 
-impl Untaken {
-    pub(super) fn new(backlog: Arc<Backlog>) -> Arc<Untaken> {
-        Arc::new(Untaken { backlog, bytes: Mutex::new(Some(0)) })
+impl UntakenPackets {
+    pub(super) fn new(flow: Arc<FlowControl>) -> Arc<UntakenPackets> {
+        Arc::new(UntakenPackets { flow, bytes: Mutex::new(Some(0)) })
     }
 
     /// A packet of so many bytes has arrived.
@@ -252,19 +252,19 @@ impl Untaken {
     fn change(&self, by: isize) {
         if let Some(bytes) = &mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) {
             *bytes += by;
-            self.backlog.hold(by);
+            self.flow.hold(by);
         }
     }
 
     /// Nobody takes any more: what was there is gone, and so is what may still arrive.
     pub(super) fn close(&self) {
         let rest = self.bytes.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.backlog.hold(-rest.unwrap_or(0));
+        self.flow.hold(-rest.unwrap_or(0));
     }
 }
 
 fn cost(bytes: usize) -> isize {
-    isize::try_from(bytes + PACKET_OVERHEAD).unwrap_or(isize::MAX)
+    isize::try_from(bytes + PACKET_OVERHEAD_BYTES).unwrap_or(isize::MAX)
 }
 
 fn difference(before: usize, now: usize) -> isize {
@@ -273,28 +273,28 @@ fn difference(before: usize, now: usize) -> isize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory_budget::Memory;
+    use super::super::memory_budget::MemoryBudgets;
     use super::*;
 
-    fn connection(memory: &Memory) -> Arc<Backlog> {
-        let backlog = Arc::new(Backlog::default());
-        backlog.limit(Arc::default(), memory.of("ann"));
-        backlog
+    fn connection(memory: &MemoryBudgets) -> Arc<FlowControl> {
+        let flow = Arc::new(FlowControl::default());
+        flow.limit(Arc::default(), memory.of("ann"));
+        flow
     }
 
     #[test]
     fn all_connections_of_a_user_share_the_memory_and_each_keeps_a_little() {
         const WINDOW: u32 = 32 << 20;
-        let memory = Memory::default();
+        let memory = MemoryBudgets::default();
         let (greedy, other) = (connection(&memory), connection(&memory));
         assert_eq!((greedy.window(WINDOW), greedy.output_limit()), (WINDOW, None));
-        let held = Holding::new(Arc::clone(&greedy));
-        held.set(MAX_UNPROCESSED + 1);
+        let held = HeldBytes::new(Arc::clone(&greedy));
+        held.set(MAX_HELD_BYTES + 1);
         // It gets no more room, but what is under way is still read.
-        assert_eq!((greedy.window(WINDOW), greedy.may_read()), (TRICKLE, true));
+        assert_eq!((greedy.window(WINDOW), greedy.may_read()), (MIN_WINDOW_BYTES, true));
         held.set(100 << 20);
         assert!(!greedy.may_read() && other.may_read());
-        assert_eq!((other.window(WINDOW), other.output_limit()), (WINDOW, Some(SCARCE_OUTPUT)));
+        assert_eq!((other.window(WINDOW), other.output_limit()), (WINDOW, Some(SCARCE_OUTPUT_BYTES)));
         assert_eq!((greedy.reads(), other.reads()), ((1, 1), (1, 0)));
         drop(held);
         assert!(greedy.may_read());
@@ -303,23 +303,23 @@ mod tests {
 
     #[test]
     fn whatever_becomes_of_a_connection_it_gives_back_what_it_held() {
-        let memory = Memory::default();
-        let backlog = Arc::new(Backlog::default());
+        let memory = MemoryBudgets::default();
+        let flow = Arc::new(FlowControl::default());
         // Before the login nothing is the user's, and afterwards all of it.
-        backlog.set_queued(4000);
-        backlog.limit(Arc::default(), memory.of("ann"));
+        flow.set_queued(4000);
+        flow.limit(Arc::default(), memory.of("ann"));
         assert_eq!(memory.held(), 4000);
-        backlog.set_queued(0);
-        let untaken = Untaken::new(Arc::clone(&backlog));
+        flow.set_queued(0);
+        let untaken = UntakenPackets::new(Arc::clone(&flow));
         untaken.taken(1000);
         untaken.arrived(1000);
         untaken.arrived(500);
-        backlog.set_queued(10_000);
-        assert_eq!(memory.held(), 10_000 + 500 + PACKET_OVERHEAD);
+        flow.set_queued(10_000);
+        assert_eq!(memory.held(), 10_000 + 500 + PACKET_OVERHEAD_BYTES);
         untaken.close();
         untaken.arrived(7);
         assert_eq!(memory.held(), 10_000);
-        drop((untaken, backlog));
+        drop((untaken, flow));
         assert_eq!(memory.held(), 0);
     }
 }

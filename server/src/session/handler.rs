@@ -1,15 +1,15 @@
 //! russh's events of one connection, translated and handed over.
 
-use super::Shared;
-use super::algorithms::{WINDOW, methods};
-use super::channel::{Reader, Writer, started};
-use super::channel_service::{Start, Way};
-use super::flow_control::{Backlog, Holding, Untaken};
-use super::memory_budget::{ChannelPermit, UserMemory};
-use super::sessions::Session as Open;
+use super::ServerState;
+use super::algorithms::{CHANNEL_WINDOW_BYTES, methods};
+use super::channel::{ChannelReader, ChannelWriter, started};
+use super::channel_service::{ChannelService, ServiceStart};
+use super::flow_control::{FlowControl, HeldBytes, UntakenPackets};
+use super::memory_budget::{ChannelPermit, UserMemoryBudget};
+use super::sessions::SshSession;
 use crate::auth::{Login, Password};
-use crate::limits::Entry;
-use crate::subsystem::Ended;
+use crate::limits::ConnectionPermit;
+use crate::subsystem::ChannelEnd;
 use russh::keys::ssh_key::Certificate;
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::server::{
@@ -29,14 +29,14 @@ use zeroize::Zeroizing;
 const MAX_CHANNELS: usize = 10;
 
 /// One connection.
-pub(super) struct Connection {
-    pub(super) shared: Arc<Shared>,
+pub(super) struct ConnectionHandler {
+    pub(super) shared: Arc<ServerState>,
     /// As the administrator sees it.
-    pub(super) session: Arc<Open>,
+    pub(super) session: Arc<SshSession>,
     pub(super) peer: SocketAddr,
-    pub(super) backlog: Arc<Backlog>,
+    pub(super) flow: Arc<FlowControl>,
     /// Its place among all connections.
-    pub(super) entry: Arc<Entry>,
+    pub(super) permit: Arc<ConnectionPermit>,
     /// The channels of this connection: a task owns each from its opening on.
     pub(super) channels: TaskTracker,
     /// Cancelled with the connection.
@@ -45,17 +45,17 @@ pub(super) struct Connection {
     /// Whether the user who has logged in may have this session, too.
     pub(super) may_work: bool,
     /// What is held for the user who has logged in.
-    pub(super) memory: Option<Arc<UserMemory>>,
+    pub(super) memory: Option<Arc<UserMemoryBudget>>,
     /// Channels on which nothing was started yet.
-    pub(super) waiting: HashMap<ChannelId, Waiting>,
+    pub(super) waiting: HashMap<ChannelId, PendingChannel>,
     /// What has arrived on each channel and was not taken.
-    pub(super) untaken: HashMap<ChannelId, Arc<Untaken>>,
+    pub(super) untaken: HashMap<ChannelId, Arc<UntakenPackets>>,
 }
 
 /// A channel on which nothing was started yet.
-pub(super) struct Waiting {
+pub(super) struct PendingChannel {
     /// Where to say what is.
-    start: oneshot::Sender<Start>,
+    start: oneshot::Sender<ServiceStart>,
     /// Whether the client said that its side is a terminal.
     terminal: bool,
 }
@@ -65,9 +65,9 @@ pub(super) struct Waiting {
 #[error(transparent)]
 pub(super) struct TransportError(#[from] pub(super) russh::Error);
 
-type Done = Result<(), TransportError>;
+type HandlerResult = Result<(), TransportError>;
 
-impl Connection {
+impl ConnectionHandler {
     async fn accept(&mut self, login: Login, method: &'static str) -> Auth {
         // From here on a change of the account finds this session; one that was made before may have missed
         // it.
@@ -79,9 +79,9 @@ impl Connection {
         }
         self.session.audit().logged_in(login.name(), method, login.key());
         let memory = self.shared.memory.of(login.name());
-        self.backlog.limit(self.shared.rates.of(&login.account()), Arc::clone(&memory));
+        self.flow.limit(self.shared.rates.of(&login.account()), Arc::clone(&memory));
         self.memory = Some(memory);
-        self.may_work = self.entry.logged_in(login.name());
+        self.may_work = self.permit.logged_in(login.name());
         self.login = Some(login);
         Auth::Accept
     }
@@ -90,7 +90,7 @@ impl Connection {
     fn refuse(&self, user: &str, method: &'static str, why: Option<&str>, keys: &[String]) -> Auth {
         self.session.audit().login_refused(user, method, why, keys);
         self.session.attempts.logged();
-        self.entry.refused();
+        self.permit.refused();
         reject()
     }
 
@@ -103,9 +103,9 @@ impl Connection {
     }
 
     /// Ends a session that is more than its user may have, and says so.
-    fn one_too_many(&self, session: &mut Session) -> Done {
+    fn one_too_many(&self, session: &mut Session) -> HandlerResult {
         let user = self.login.as_ref().map(Login::name).unwrap_or_default();
-        let most = self.shared.gate.limits().sessions_per_user;
+        let most = self.shared.admission.limits().sessions_per_user;
         tracing::info!(user, peer = %self.peer, most, "refused: the user has enough sessions");
         let text = format!(
             "{user} has {most} sessions, and may have no more: close one, or ask for more (sessions-per-user)"
@@ -116,15 +116,15 @@ impl Connection {
     /// Gives a new channel its owner. A channel that nobody reads would stop the connection.
     fn own(&mut self, channel: Channel<Msg>, permit: ChannelPermit) {
         let (start, receiver) = oneshot::channel();
-        self.waiting.insert(channel.id(), Waiting { start, terminal: false });
-        let untaken = Untaken::new(Arc::clone(&self.backlog));
+        self.waiting.insert(channel.id(), PendingChannel { start, terminal: false });
+        let untaken = UntakenPackets::new(Arc::clone(&self.flow));
         self.untaken.insert(channel.id(), Arc::clone(&untaken));
-        let (shared, backlog, cut) = (Arc::clone(&self.shared), Arc::clone(&self.backlog), self.cut.clone());
+        let (shared, flow, cut) = (Arc::clone(&self.shared), Arc::clone(&self.flow), self.cut.clone());
         self.channels.spawn(async move {
             let _permit = permit;
             let (reader, writer) = channel.split();
-            let held = Holding::new(Arc::clone(&backlog));
-            let mut reader = Reader { half: reader, untaken, held, ahead: None, cut: cut.clone() };
+            let held = HeldBytes::new(Arc::clone(&flow));
+            let mut reader = ChannelReader { half: reader, untaken, held, ahead: None, cut: cut.clone() };
             let half = Arc::new(writer);
             let start = tokio::select! {
                 biased;
@@ -134,11 +134,11 @@ impl Connection {
             let ended = match start {
                 Some((start, ahead)) => {
                     reader.ahead = ahead;
-                    let held = Holding::new(Arc::clone(&backlog));
-                    let writer = Writer { half: Arc::clone(&half), backlog, held, cut: cut.clone() };
+                    let held = HeldBytes::new(Arc::clone(&flow));
+                    let writer = ChannelWriter { half: Arc::clone(&half), flow, held, cut: cut.clone() };
                     start.serve(reader, writer, &shared).await
                 }
-                None => Ended::Gone,
+                None => ChannelEnd::Gone,
             };
             // If the client is gone there is nobody to tell.
             let farewell = async {
@@ -154,15 +154,20 @@ impl Connection {
     }
 
     /// Starts something on a channel on which nothing was started yet.
-    fn start(&mut self, id: ChannelId, way: Option<Way>, session: &mut Session) -> Done {
-        let way = way.filter(|_| !self.shared.stopping.is_cancelled());
-        let waiting = if way.is_some() { self.waiting.remove(&id) } else { None };
-        match (way, waiting, &self.login) {
-            (Some(way), Some(Waiting { start, terminal }), Some(login)) => {
+    fn start(
+        &mut self,
+        id: ChannelId,
+        service: Option<ChannelService>,
+        session: &mut Session,
+    ) -> HandlerResult {
+        let service = service.filter(|_| !self.shared.stopping.is_cancelled());
+        let waiting = if service.is_some() { self.waiting.remove(&id) } else { None };
+        match (service, waiting, &self.login) {
+            (Some(service), Some(PendingChannel { start, terminal }), Some(login)) => {
                 session.channel_success(id)?;
                 // A channel that has just ended needs nothing started.
                 let session = Arc::clone(&self.session);
-                drop(start.send(Start { login: login.clone(), way, terminal, session }));
+                drop(start.send(ServiceStart { login: login.clone(), service, terminal, session }));
                 Ok(())
             }
             _ => Ok(session.channel_failure(id)?),
@@ -190,7 +195,7 @@ fn is_strong(algorithm: &Algorithm) -> bool {
     !matches!(algorithm, Algorithm::Rsa { hash: None } | Algorithm::Dsa)
 }
 
-impl Handler for Connection {
+impl Handler for ConnectionHandler {
     type Error = TransportError;
 
     async fn authentication_banner(&mut self) -> Result<Option<String>, TransportError> {
@@ -229,7 +234,7 @@ impl Handler for Connection {
         let (attempts, key) = (&self.session.attempts, fingerprint(offer.public_key));
         attempts.of_user(user, self.session.audit());
         if !self.shared.authenticator.offered(user, offer.public_key, self.peer.ip()).await {
-            self.entry.refused();
+            self.permit.refused();
             self.session.attempts.key_refused(key);
             return Ok(reject());
         }
@@ -267,12 +272,12 @@ impl Handler for Connection {
         channel: Channel<Msg>,
         reply: ChannelOpenHandle,
         session: &mut Session,
-    ) -> Done {
+    ) -> HandlerResult {
         if !self.may_work {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return self.one_too_many(session);
         }
-        let sessions = self.shared.gate.limits().sessions_per_user;
+        let sessions = self.shared.admission.limits().sessions_per_user;
         let room = self.channels.len() < MAX_CHANNELS;
         let memory = self.memory.as_ref().filter(|_| room);
         let Some(permit) = memory.and_then(|memory| memory.open_channel(sessions)) else {
@@ -284,40 +289,40 @@ impl Handler for Connection {
         Ok(())
     }
 
-    async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> Done {
-        self.backlog.moved();
+    async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> HandlerResult {
+        self.flow.moved();
         if let Some(untaken) = self.untaken.get(&id) {
             untaken.arrived(data.len());
         }
         Ok(())
     }
 
-    async fn window_adjusted(&mut self, _: ChannelId, _: u32, _: &mut Session) -> Done {
-        self.backlog.moved();
+    async fn window_adjusted(&mut self, _: ChannelId, _: u32, _: &mut Session) -> HandlerResult {
+        self.flow.moved();
         Ok(())
     }
 
     fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
-        self.backlog.window(WINDOW)
+        self.flow.window(CHANNEL_WINDOW_BYTES)
     }
 
-    async fn channel_close(&mut self, channel: ChannelId, _session: &mut Session) -> Done {
+    async fn channel_close(&mut self, channel: ChannelId, _session: &mut Session) -> HandlerResult {
         self.waiting.remove(&channel);
         self.untaken.remove(&channel);
         Ok(())
     }
 
-    async fn subsystem_request(&mut self, id: ChannelId, name: &str, session: &mut Session) -> Done {
-        let way = Way::subsystem(name, session.remote_sshid());
-        self.start(id, way, session)
+    async fn subsystem_request(&mut self, id: ChannelId, name: &str, session: &mut Session) -> HandlerResult {
+        let service = ChannelService::subsystem(name, session.remote_sshid());
+        self.start(id, service, session)
     }
 
-    async fn exec_request(&mut self, id: ChannelId, command: &[u8], session: &mut Session) -> Done {
-        self.start(id, Some(Way::Exec(command.to_vec())), session)
+    async fn exec_request(&mut self, id: ChannelId, command: &[u8], session: &mut Session) -> HandlerResult {
+        self.start(id, Some(ChannelService::Exec(command.to_vec())), session)
     }
 
-    async fn shell_request(&mut self, id: ChannelId, session: &mut Session) -> Done {
-        self.start(id, Some(Way::Greeting), session)
+    async fn shell_request(&mut self, id: ChannelId, session: &mut Session) -> HandlerResult {
+        self.start(id, Some(ChannelService::Greeting), session)
     }
 
     async fn pty_request(
@@ -330,7 +335,7 @@ impl Handler for Connection {
         _height: u32,
         _modes: &[(Pty, u32)],
         session: &mut Session,
-    ) -> Done {
+    ) -> HandlerResult {
         // There is none here. The client shows what it gets as it is, so our lines have to end as a
         // terminal wants them.
         match self.waiting.get_mut(&id) {
@@ -350,11 +355,17 @@ impl Handler for Connection {
         _cookie: &str,
         _screen: u32,
         session: &mut Session,
-    ) -> Done {
+    ) -> HandlerResult {
         Ok(session.channel_failure(id)?)
     }
 
-    async fn env_request(&mut self, id: ChannelId, _name: &str, _value: &str, session: &mut Session) -> Done {
+    async fn env_request(
+        &mut self,
+        id: ChannelId,
+        _name: &str,
+        _value: &str,
+        session: &mut Session,
+    ) -> HandlerResult {
         Ok(session.channel_failure(id)?)
     }
 

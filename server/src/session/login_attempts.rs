@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The attempts that were not logged yet. An agent offers all the keys that it holds: they are logged together, and
 /// not at all if one of them logs in.
 #[derive(Debug, Default)]
-pub(super) struct Attempts(Mutex<Pending>);
+pub(super) struct LoginAttempts(Mutex<PendingAttempts>);
 
 #[derive(Debug, Default)]
-struct Pending {
+struct PendingAttempts {
     /// Whether the client has asked for the service that logs in.
     begun: bool,
     /// The user name of the latest attempt.
@@ -23,7 +23,7 @@ struct Pending {
     unsigned: Option<String>,
 }
 
-impl Attempts {
+impl LoginAttempts {
     /// The client asks for the service that logs in.
     pub(super) fn begin(&self) {
         self.lock().begun = true;
@@ -39,7 +39,8 @@ impl Attempts {
         let mut pending = self.lock();
         if pending.user.as_deref() != Some(user) {
             pending.log(audit);
-            *pending = Pending { begun: true, user: Some(user.to_owned()), ..Pending::default() };
+            *pending =
+                PendingAttempts { begun: true, user: Some(user.to_owned()), ..PendingAttempts::default() };
         }
     }
 
@@ -83,12 +84,12 @@ impl Attempts {
         self.lock().log(audit);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pending> {
+    fn lock(&self) -> MutexGuard<'_, PendingAttempts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pending {
+impl PendingAttempts {
     fn log(&mut self, audit: &Audit) {
         self.log_unsigned(audit);
         let Some(user) = &self.user else { return };

@@ -2,7 +2,7 @@
 //! yet, and what is to be sent.
 //!
 //! Nothing waits for this budget while it holds something that another waiter needs. What exceeds it is left
-//! in the socket ([`super::socket`]), the client's window closes ([`UserMemory::window`]), and channels put
+//! in the socket ([`super::socket`]), the client's window closes ([`UserMemoryBudget::window`]), and channels put
 //! out less at a time and nothing ahead. Everybody always gets a little, so that a user whose connections are
 //! stuck can still log in and look.
 
@@ -15,16 +15,16 @@ const SERVER_BYTES: usize = 256 << 20;
 
 /// One user may hold a third of what is left, so a quarter of all if nobody else holds anything; however many
 /// users take all that they can, something is left for one more.
-const SHARE: usize = 3;
+const USER_SHARE_DIVISOR: usize = 3;
 
 /// What one user may hold at most, in bytes.
-const USER_BYTES: usize = SERVER_BYTES / (SHARE + 1);
+const USER_BYTES: usize = SERVER_BYTES / (USER_SHARE_DIVISOR + 1);
 
 /// What every user may hold, in bytes.
 const MIN_USER_BYTES: usize = 1 << 20;
 
 /// Windows are never smaller than this because a user has many channels, in bytes.
-const MIN_WINDOW: usize = 1 << 20;
+const MIN_WINDOW_BYTES: usize = 1 << 20;
 
 /// Channels that one user may have open on all connections, for each session that a user may have: a client
 /// that shares one connection between commands needs some, and each costs a reply or two when memory is scarce.
@@ -35,21 +35,21 @@ const MIN_CHANNELS: usize = 256;
 
 /// The memory of all users.
 #[derive(Debug, Default)]
-pub struct Memory {
-    users: Mutex<HashMap<String, Weak<UserMemory>>>,
+pub struct MemoryBudgets {
+    users: Mutex<HashMap<String, Weak<UserMemoryBudget>>>,
     /// What is held for all of them.
     total: Arc<AtomicIsize>,
 }
 
-impl Memory {
+impl MemoryBudgets {
     /// That of a user, shared by all connections.
-    pub(super) fn of(&self, user: &str) -> Arc<UserMemory> {
+    pub(super) fn of(&self, user: &str) -> Arc<UserMemoryBudget> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(memory) = users.get(user).and_then(Weak::upgrade) {
             return memory;
         }
         users.retain(|_, memory| memory.strong_count() > 0);
-        let memory = Arc::new(UserMemory {
+        let memory = Arc::new(UserMemoryBudget {
             held: AtomicIsize::new(0),
             channels: AtomicUsize::new(0),
             total: Arc::clone(&self.total),
@@ -67,13 +67,13 @@ impl Memory {
 
 /// What is held for one user.
 #[derive(Debug)]
-pub(super) struct UserMemory {
+pub(super) struct UserMemoryBudget {
     held: AtomicIsize,
     channels: AtomicUsize,
     total: Arc<AtomicIsize>,
 }
 
-impl UserMemory {
+impl UserMemoryBudget {
     /// Notes that more is held, or less, in bytes.
     pub(super) fn change(&self, bytes: isize) {
         self.held.fetch_add(bytes, Relaxed);
@@ -83,18 +83,19 @@ impl UserMemory {
     /// Whether the user holds more than a share.
     pub(super) fn is_scarce(&self) -> bool {
         let held = unsigned(&self.held);
-        held > MIN_USER_BYTES && held > SERVER_BYTES.saturating_sub(unsigned(&self.total)) / SHARE
+        held > MIN_USER_BYTES
+            && held > SERVER_BYTES.saturating_sub(unsigned(&self.total)) / USER_SHARE_DIVISOR
     }
 
     /// What a client may have under way on one of the user's channels, in bytes: `usual`, or less, so that all
     /// channels together have no more under way than the user may hold.
     pub(super) fn window(&self, usual: u32) -> u32 {
         let channels = self.channels.load(Relaxed).max(1);
-        u32::try_from((USER_BYTES / channels).max(MIN_WINDOW)).unwrap_or(usual).min(usual)
+        u32::try_from((USER_BYTES / channels).max(MIN_WINDOW_BYTES)).unwrap_or(usual).min(usual)
     }
 
     /// A place for one more channel of a user who may have so many sessions; none if there is none left.
-    pub(super) fn open_channel(self: &Arc<UserMemory>, sessions: usize) -> Option<ChannelPermit> {
+    pub(super) fn open_channel(self: &Arc<UserMemoryBudget>, sessions: usize) -> Option<ChannelPermit> {
         let most = sessions.saturating_mul(CHANNELS_PER_SESSION).max(MIN_CHANNELS);
         let one_more = |open| (open < most).then_some(open + 1);
         self.channels.fetch_update(Relaxed, Relaxed, one_more).ok()?;
@@ -102,7 +103,7 @@ impl UserMemory {
     }
 }
 
-impl Drop for UserMemory {
+impl Drop for UserMemoryBudget {
     fn drop(&mut self) {
         self.total.fetch_sub(self.held.load(Relaxed), Relaxed);
     }
@@ -110,7 +111,7 @@ impl Drop for UserMemory {
 
 /// The place of one channel among those of its user; given back when dropped.
 #[derive(Debug)]
-pub(super) struct ChannelPermit(Arc<UserMemory>);
+pub(super) struct ChannelPermit(Arc<UserMemoryBudget>);
 
 impl Drop for ChannelPermit {
     fn drop(&mut self) {
@@ -129,10 +130,10 @@ mod tests {
 
     #[test]
     fn who_takes_all_leaves_enough_for_the_next() {
-        let memory = Memory::default();
+        let memory = MemoryBudgets::default();
         let greedy: Vec<_> = (0..20).map(|number| memory.of(&number.to_string())).collect();
         for round in 1.. {
-            let takes = |user: &&Arc<UserMemory>| !user.is_scarce();
+            let takes = |user: &&Arc<UserMemoryBudget>| !user.is_scarce();
             let takers: Vec<_> = greedy.iter().filter(takes).collect();
             takers.iter().for_each(|user| user.change(100_000));
             if takers.is_empty() {
@@ -156,14 +157,14 @@ mod tests {
 
     #[test]
     fn windows_and_channels_are_shared() {
-        let memory = Memory::default();
+        let memory = MemoryBudgets::default();
         let user = memory.of("ann");
         assert!(Arc::ptr_eq(&user, &memory.of("ann")));
         let mut open: Vec<_> = (0..2).map(|_| user.open_channel(1).unwrap()).collect();
         assert_eq!(user.window(32 << 20), 32 << 20);
         open.extend((2..MIN_CHANNELS).map(|_| user.open_channel(1).unwrap()));
         assert!(user.open_channel(1).is_none() && user.open_channel(200).is_some());
-        assert_eq!(user.window(32 << 20), MIN_WINDOW as u32);
+        assert_eq!(user.window(32 << 20), MIN_WINDOW_BYTES as u32);
         open.pop();
         assert!(user.open_channel(1).is_some());
     }

@@ -15,21 +15,21 @@ mod tcp_options;
 mod throttle;
 mod watchdog;
 
-pub use memory_budget::Memory;
-pub use sessions::{Session, Sessions};
-pub use shared::Shared;
-pub use tcp_options::tune;
-pub use throttle::Rates;
+pub use memory_budget::MemoryBudgets;
+pub use sessions::{SessionRegistry, SshSession};
+pub use shared::ServerState;
+pub use tcp_options::set_tcp_options;
+pub use throttle::RateLimits;
 
 use crate::config::Config;
 use crate::host_key::{self, HostKeyError};
-use crate::limits::Entry;
+use crate::limits::ConnectionPermit;
 use arc_swap::ArcSwap;
-use flow_control::Backlog;
-use handler::{Connection, TransportError};
+use flow_control::FlowControl;
+use handler::{ConnectionHandler, TransportError};
 use russh::keys::{HashAlg, PrivateKey};
 use russh::{Disconnect, Error};
-use socket::Socket;
+use socket::PacedSocket;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -39,18 +39,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use watchdog::{Cut, watch};
+use watchdog::{DisconnectReason, watch};
 
 /// What a client is told whose session the server's end ends.
 const SHUTTING_DOWN: &str = "the server is shutting down";
 
 /// How long a client may take to hear why it is sent away, and then to hang up.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a connection's bytes come and go through: TCP, or memory.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> ByteStream for S {}
 
 /// The SSH side of a server: keys and algorithms.
 pub struct Transport {
@@ -77,7 +77,7 @@ impl Transport {
     }
 
     /// Tells the log of keys that were made: it begins after them.
-    pub fn tell(&self) {
+    pub fn log_new_keys(&self) {
         self.made.iter().for_each(|path| tracing::info!(path = %path.display(), "host key made"));
     }
 
@@ -93,38 +93,44 @@ impl Transport {
     }
 
     /// Serves one connection, which the gate has let in, to its end.
-    pub async fn serve(&self, stream: impl Stream, peer: SocketAddr, shared: Arc<Shared>, entry: Entry) {
-        let entry = Arc::new(entry);
-        let cut = self.converse(stream, peer, &shared, &entry).await;
+    pub async fn serve(
+        &self,
+        stream: impl ByteStream,
+        peer: SocketAddr,
+        shared: Arc<ServerState>,
+        permit: ConnectionPermit,
+    ) {
+        let permit = Arc::new(permit);
+        let cut = self.run_session(stream, peer, &shared, &permit).await;
         // Who is sent away because the server ends has done nothing wrong.
         let ended_by_us = shared.stopping.is_cancelled();
-        if !ended_by_us && entry.end(cut == Some(Cut::TooLong), std::time::Instant::now()) {
+        if !ended_by_us && permit.end(cut == Some(DisconnectReason::TooLong), std::time::Instant::now()) {
             tracing::warn!(%peer, "too many connections from there end without a login: refused for some time");
         }
     }
 
     /// Serves the connection. Returns why it was cut off, if it was.
-    async fn converse(
+    async fn run_session(
         &self,
-        stream: impl Stream,
+        stream: impl ByteStream,
         peer: SocketAddr,
-        shared: &Arc<Shared>,
-        entry: &Arc<Entry>,
-    ) -> Option<Cut> {
+        shared: &Arc<ServerState>,
+        permit: &Arc<ConnectionPermit>,
+    ) -> Option<DisconnectReason> {
         let begun = Instant::now();
         tracing::debug!(%peer, "connected");
-        let backlog = Arc::new(Backlog::default());
+        let flow = Arc::new(FlowControl::default());
         let channels = TaskTracker::new();
         // First the work ends, then the socket is closed: between the two the client is told why.
         let (cut, closed) = (shared.cut.child_token(), CancellationToken::new());
-        let socket = Socket::new(stream, Arc::clone(&backlog), closed.clone());
-        let present = shared.sessions.enter(peer, Arc::clone(&backlog), cut.clone());
-        let connection = Connection {
+        let socket = PacedSocket::new(stream, Arc::clone(&flow), closed.clone());
+        let guard = shared.sessions.enter(peer, Arc::clone(&flow), cut.clone());
+        let connection = ConnectionHandler {
             shared: Arc::clone(shared),
-            session: Arc::clone(&present.session),
+            session: Arc::clone(&guard.session),
             peer,
-            backlog: Arc::clone(&backlog),
-            entry: Arc::clone(entry),
+            flow: Arc::clone(&flow),
+            permit: Arc::clone(permit),
             channels: channels.clone(),
             cut: cut.clone(),
             login: None,
@@ -136,23 +142,17 @@ impl Transport {
         // Whatever way this ends, a session that is left is one whose socket is closed.
         let _ended_at_last = (cut.clone().drop_guard(), closed.clone().drop_guard());
         let begin = russh::server::run_stream(self.config.load_full(), socket, connection);
-        let mut session = match tokio::time::timeout(shared.gate.limits().login_grace, begin).await {
+        let mut session = match tokio::time::timeout(shared.admission.limits().login_grace, begin).await {
             Ok(Ok(session)) => session,
             Ok(Err(error)) => {
-                let audit = present.session.audit();
-                early_disconnect::before_login(
-                    peer,
-                    Some(&error.0),
-                    backlog.opening(),
-                    audit,
-                    &shared.metrics,
-                );
+                let audit = guard.session.audit();
+                early_disconnect::before_login(peer, Some(&error.0), flow.opening(), audit, &shared.metrics);
                 return None;
             }
             Err(_) => {
                 tracing::info!(%peer, "no greeting in time");
                 shared.metrics.ended_without_login("too-long");
-                return Some(Cut::TooLong);
+                return Some(DisconnectReason::TooLong);
             }
         };
         let mut why = None;
@@ -160,24 +160,24 @@ impl Transport {
         let farewell = tokio::select! {
             ended = &mut session => {
                 match ended {
-                    ended if !entry.is_logged_in() => {
-                        ended_early(ended.err().as_ref(), &present.session, entry, &backlog, shared);
+                    ended if !permit.is_logged_in() => {
+                        ended_early(ended.err().as_ref(), &guard.session, permit, &flow, shared);
                     }
                     Ok(()) => tracing::debug!(%peer, "disconnected"),
                     Err(error) => tracing::debug!(%peer, %error, "connection lost"),
                 }
                 None
             }
-            cut = watch(begun, &backlog, entry, shared) => {
+            cut = watch(begun, &flow, permit, shared) => {
                 tracing::info!(%peer, why = %cut, "cut off");
-                if cut == Cut::TooLong {
+                if cut == DisconnectReason::TooLong {
                     shared.metrics.ended_without_login("too-long");
                 }
-                present.session.end(cut);
+                guard.session.end(cut);
                 why = Some(cut);
-                cut.farewell(&shared.gate.limits())
+                cut.farewell(&shared.admission.limits())
             }
-            () = cut.cancelled() => match present.session.why() {
+            () = cut.cancelled() => match guard.session.why() {
                 Some(why) => Some(why.to_owned()),
                 None => shared.stopping.is_cancelled().then(|| SHUTTING_DOWN.to_owned()),
             },
@@ -187,9 +187,9 @@ impl Transport {
         if let Some(text) = farewell {
             let farewell = handle.disconnect(Disconnect::ByApplication, text, String::new());
             // It waits behind output that the client does not read.
-            drop(tokio::time::timeout(FAREWELL, farewell).await);
+            drop(tokio::time::timeout(FAREWELL_TIMEOUT, farewell).await);
             // What the client sends meanwhile is read and dropped, lest a reset overtakes the farewell.
-            drop(tokio::time::timeout(FAREWELL, &mut session).await);
+            drop(tokio::time::timeout(FAREWELL_TIMEOUT, &mut session).await);
         }
         channels.close();
         closed.cancel();
@@ -201,16 +201,16 @@ impl Transport {
 /// A connection has ended that nobody had logged in on: tells why, and whether a login was tried.
 fn ended_early(
     error: Option<&TransportError>,
-    session: &Session,
-    entry: &Entry,
-    backlog: &Backlog,
-    shared: &Shared,
+    session: &SshSession,
+    permit: &ConnectionPermit,
+    flow: &FlowControl,
+    shared: &ServerState,
 ) {
     let (attempts, metrics) = (&session.attempts, &shared.metrics);
     match error {
         _ if !attempts.has_begun() => {
             let (peer, error) = (session.peer(), error.map(|error| &error.0));
-            early_disconnect::before_login(peer, error, backlog.opening(), session.audit(), metrics);
+            early_disconnect::before_login(peer, error, flow.opening(), session.audit(), metrics);
         }
         // What cannot be decoded was a login all the same: nobody else asks for the service. A connection that
         // breaks off need not have been.
@@ -219,12 +219,12 @@ fn ended_early(
             early_disconnect::during_login(session.peer(), user.as_deref(), error, session.audit(), metrics);
             // The line above is about this user's last attempt: it was more than a question for the methods.
             attempts.logged();
-            entry.refused();
+            permit.refused();
         }
         _ => metrics.ended_without_login("refused"),
     }
     if attempts.unsigned() {
-        entry.refused();
+        permit.refused();
     }
 }
 
@@ -234,7 +234,7 @@ fn transport(settings: &Config, keys: Vec<PrivateKey>) -> russh::server::Config 
 }
 
 /// Returns when the server is to end and nothing runs on this connection any more.
-async fn all_done(shared: &Shared, channels: &TaskTracker) {
+async fn all_done(shared: &ServerState, channels: &TaskTracker) {
     shared.stopping.cancelled().await;
     channels.close();
     channels.wait().await;

@@ -1,10 +1,10 @@
 //! The sessions that are open: what an administrator sees of them, and how they are ended.
 
-use super::flow_control::Backlog;
-use super::login_attempts::Attempts;
-use crate::audit::{Audit, tell_of_more};
+use super::flow_control::FlowControl;
+use super::login_attempts::LoginAttempts;
+use crate::audit::{Audit, log_suppressed_logins};
 use crate::auth::Login;
-use crate::limits::LoginRefusals;
+use crate::limits::LoginRefusalLog;
 use crate::metrics::Metrics;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,93 +15,93 @@ use tokio_util::sync::CancellationToken;
 
 /// All connections, by number.
 #[derive(Debug, Default)]
-pub struct Sessions {
+pub struct SessionRegistry {
     last: AtomicU64,
-    open: Mutex<BTreeMap<u64, Arc<Session>>>,
+    open: Mutex<BTreeMap<u64, Arc<SshSession>>>,
     metrics: Arc<Metrics>,
-    refusals: Arc<LoginRefusals>,
+    refusals: Arc<LoginRefusalLog>,
 }
 
 /// One connection.
 #[derive(Debug)]
-pub struct Session {
+pub struct SshSession {
     audit: Audit,
     peer: SocketAddr,
     since: SystemTime,
     begun: Instant,
     login: OnceLock<Login>,
-    pub(super) attempts: Attempts,
+    pub(super) attempts: LoginAttempts,
     /// What is at work on its channels.
-    ways: Mutex<Vec<&'static str>>,
+    services: Mutex<Vec<&'static str>>,
     why: OnceLock<String>,
-    backlog: Arc<Backlog>,
+    flow: Arc<FlowControl>,
     /// Cancelled when the session ends: nothing works on its channels any more.
     pub(super) cut: CancellationToken,
 }
 
-impl Sessions {
+impl SessionRegistry {
     /// No sessions yet, whose numbers are kept there.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>) -> Sessions {
-        Sessions { metrics, ..Sessions::default() }
+    pub fn new(metrics: Arc<Metrics>) -> SessionRegistry {
+        SessionRegistry { metrics, ..SessionRegistry::default() }
     }
 
     /// Logs how many logins were refused without a line each, if that is to be done now.
-    pub fn tell_of_refusals(&self) {
+    pub fn log_suppressed_refusals(&self) {
         if let Some(count) = self.refusals.rest(Instant::now()) {
-            tell_of_more(count);
+            log_suppressed_logins(count);
         }
     }
 
     /// Those of users who have logged in, the oldest first.
     #[must_use]
-    pub fn logged_in(&self) -> Vec<Arc<Session>> {
+    pub fn logged_in(&self) -> Vec<Arc<SshSession>> {
         self.open().values().filter(|session| session.login.get().is_some()).map(Arc::clone).collect()
     }
 
     /// The connection of this number, logged in or not.
     #[must_use]
-    pub fn of(&self, number: u64) -> Option<Arc<Session>> {
+    pub fn of(&self, number: u64) -> Option<Arc<SshSession>> {
         self.open().get(&number).map(Arc::clone)
     }
 
     pub(super) fn enter(
-        self: &Arc<Sessions>,
+        self: &Arc<SessionRegistry>,
         peer: SocketAddr,
-        backlog: Arc<Backlog>,
+        flow: Arc<FlowControl>,
         cut: CancellationToken,
-    ) -> Present {
+    ) -> SessionGuard {
         let number = self.last.fetch_add(1, Relaxed) + 1;
         let audit = Audit::new(number, peer, Arc::clone(&self.metrics), Arc::clone(&self.refusals));
         let (since, begun) = (SystemTime::now(), Instant::now());
-        let session = Arc::new(Session {
+        let session = Arc::new(SshSession {
             audit,
             peer,
             since,
             begun,
             login: OnceLock::new(),
-            attempts: Attempts::default(),
-            ways: Mutex::default(),
+            attempts: LoginAttempts::default(),
+            services: Mutex::default(),
             why: OnceLock::new(),
-            backlog,
+            flow,
             cut,
         });
         self.open().insert(number, Arc::clone(&session));
-        Present { session, sessions: Arc::clone(self) }
+        SessionGuard { session, sessions: Arc::clone(self) }
     }
 
-    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Session>>> {
+    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<SshSession>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A session, as long as it is open.
-pub(super) struct Present {
-    pub(super) session: Arc<Session>,
-    sessions: Arc<Sessions>,
+pub(super) struct SessionGuard {
+    pub(super) session: Arc<SshSession>,
+    sessions: Arc<SessionRegistry>,
 }
 
-impl Drop for Present {
+impl Drop for SessionGuard {
     fn drop(&mut self) {
         let session = &self.session;
         self.sessions.open().remove(&session.audit.number());
@@ -113,7 +113,7 @@ impl Drop for Present {
     }
 }
 
-impl Session {
+impl SshSession {
     /// What it does.
     #[must_use]
     pub fn audit(&self) -> &Audit {
@@ -135,7 +135,7 @@ impl Session {
     /// For how long nothing has moved on its channels.
     #[must_use]
     pub fn idle(&self) -> Duration {
-        self.backlog.idle()
+        self.flow.idle()
     }
 
     /// Who has logged in.
@@ -146,8 +146,8 @@ impl Session {
 
     /// What is at work on its channels.
     #[must_use]
-    pub fn ways(&self) -> Vec<&'static str> {
-        self.ways_mut().clone()
+    pub fn services(&self) -> Vec<&'static str> {
+        self.services_mut().clone()
     }
 
     /// Ends it at once. The client is told why if it listens, and its socket is closed a moment later.
@@ -168,26 +168,26 @@ impl Session {
     }
 
     /// Notes what is at work on a channel, until the result is dropped.
-    pub(super) fn at_work(self: &Arc<Session>, way: &'static str) -> AtWork {
-        self.ways_mut().push(way);
-        AtWork { session: Arc::clone(self), way }
+    pub(super) fn begin_service(self: &Arc<SshSession>, service: &'static str) -> ServiceGuard {
+        self.services_mut().push(service);
+        ServiceGuard { session: Arc::clone(self), service }
     }
 
-    fn ways_mut(&self) -> MutexGuard<'_, Vec<&'static str>> {
-        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    fn services_mut(&self) -> MutexGuard<'_, Vec<&'static str>> {
+        self.services.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-pub(super) struct AtWork {
-    session: Arc<Session>,
-    way: &'static str,
+pub(super) struct ServiceGuard {
+    session: Arc<SshSession>,
+    service: &'static str,
 }
 
-impl Drop for AtWork {
+impl Drop for ServiceGuard {
     fn drop(&mut self) {
-        let mut ways = self.session.ways_mut();
-        if let Some(at) = ways.iter().position(|way| *way == self.way) {
-            ways.remove(at);
+        let mut services = self.session.services_mut();
+        if let Some(at) = services.iter().position(|service| *service == self.service) {
+            services.remove(at);
         }
     }
 }

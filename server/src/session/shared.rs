@@ -1,20 +1,20 @@
 //! What all connections of a server share.
 
-use super::{Memory, Rates, Sessions};
+use super::{MemoryBudgets, RateLimits, SessionRegistry};
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::home::Homes;
-use crate::limits::Gate;
+use crate::limits::AdmissionControl;
 use crate::metrics::Metrics;
 use crate::quota::Ledgers;
-use crate::subsystem::Threads;
+use crate::subsystem::BlockingPool;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// What all connections of a server share.
-pub struct Shared {
+pub struct ServerState {
     /// The settings that hold now.
     pub config: ArcSwap<Config>,
     /// Where the server listens, with the real ports.
@@ -28,17 +28,17 @@ pub struct Shared {
     /// Their books.
     pub ledgers: Ledgers,
     /// Who may connect, and how often.
-    pub gate: Arc<Gate>,
+    pub admission: Arc<AdmissionControl>,
     /// How fast their bytes may go.
-    pub rates: Rates,
+    pub rates: RateLimits,
     /// How many bytes are held for them.
-    pub memory: Memory,
+    pub memory: MemoryBudgets,
     /// The sessions that are open.
-    pub sessions: Arc<Sessions>,
+    pub sessions: Arc<SessionRegistry>,
     /// What has happened, in numbers.
     pub metrics: Arc<Metrics>,
     /// Where what clients ask for is done.
-    pub threads: Threads,
+    pub pool: BlockingPool,
     /// Cancelled when the server is to end: no new work.
     pub stopping: CancellationToken,
     /// Cancelled when the server ends: every socket is closed.

@@ -3,9 +3,9 @@
 //! russh's session loop awaits each write and reads nothing meanwhile. With a peer that does the
 //! same, both would wait for each other for ever. So a write here never waits: what the kernel does
 //! not take is queued, and written out whenever the loop reads. The queue stays short because
-//! whoever produces much waits for [`Backlog::drained`] first.
+//! whoever produces much waits for [`FlowControl::drained`] first.
 
-use super::flow_control::Backlog;
+use super::flow_control::FlowControl;
 use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::Pin;
@@ -18,45 +18,45 @@ use tokio_util::io::poll_read_buf;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// After so many bytes that were read in one go others have their turn, in bytes: what they want may be small.
-const TURN: usize = 256 << 10;
+const READ_SLICE_BYTES: usize = 256 << 10;
 
 /// A read of less than this takes along what follows, in bytes. russh reads the length of a packet, the packet, and
 /// then looks whether there is another: three calls of the kernel for each request of a client that waits for every
 /// answer. A large packet is read to where it belongs, except for its beginning.
-const AHEAD: usize = 8 << 10;
+const READ_AHEAD_BYTES: usize = 8 << 10;
 
 /// An empty queue keeps memory for so many bytes.
-const KEPT: usize = 64 << 10;
+const IDLE_QUEUE_BYTES: usize = 64 << 10;
 
 /// With more than this queued nothing is read, in bytes. Producers wait while anything is queued, so more than a
 /// piece of each channel is the small answers to a peer that asks without reading.
-const MAX_QUEUED_READING: usize = 16 << 20;
+const MAX_QUEUED_BYTES_WHILE_READING: usize = 16 << 20;
 
 /// No connection may have more than this queued, in bytes.
-const MAX_QUEUED: usize = 48 << 20;
+const MAX_QUEUED_BYTES: usize = 48 << 20;
 
 /// While too much is held for the peer's user, it is looked this often whether that has changed.
-const HELD_BACK: Duration = Duration::from_millis(5);
+const RECHECK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A connection, by TCP as a rule, whose writes never wait. Cancelling its token reads as the peer's end.
-pub(super) struct Socket<S> {
+pub(super) struct PacedSocket<S> {
     stream: S,
     /// What was read and not asked for yet.
     ahead: BytesMut,
     queue: BytesMut,
-    backlog: Arc<Backlog>,
+    flow: Arc<FlowControl>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Until what was read is paid for.
     pause: Option<Pin<Box<Sleep>>>,
     /// Bytes that were read since others had their turn.
-    turn: usize,
+    slice_bytes: usize,
 }
 
-impl<S: AsyncWrite + Unpin> Socket<S> {
-    pub(super) fn new(stream: S, backlog: Arc<Backlog>, cut: CancellationToken) -> Socket<S> {
+impl<S: AsyncWrite + Unpin> PacedSocket<S> {
+    pub(super) fn new(stream: S, flow: Arc<FlowControl>, cut: CancellationToken) -> PacedSocket<S> {
         let cut = Box::pin(cut.cancelled_owned());
         let (ahead, queue) = (BytesMut::new(), BytesMut::new());
-        Socket { stream, ahead, queue, backlog, cut, pause: None, turn: 0 }
+        PacedSocket { stream, ahead, queue, flow, cut, pause: None, slice_bytes: 0 }
     }
 
     /// Writes out what is queued, as far as the kernel takes it now.
@@ -67,33 +67,33 @@ impl<S: AsyncWrite + Unpin> Socket<S> {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.queue.advance(written);
-            self.backlog.wrote(written);
-            self.backlog.set_queued(self.queue.len());
+            self.flow.wrote(written);
+            self.flow.set_queued(self.queue.len());
         }
         // The memory of a queue that was long is given back: most connections are idle most of the time.
-        if self.queue.capacity() > KEPT {
+        if self.queue.capacity() > IDLE_QUEUE_BYTES {
             self.queue = BytesMut::new();
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncRead + Unpin> Socket<S> {
+impl<S: AsyncRead + Unpin> PacedSocket<S> {
     /// Reads from the stream: as much as there is room for, or more.
     fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
-        if buf.remaining() >= AHEAD {
+        if buf.remaining() >= READ_AHEAD_BYTES {
             let before = buf.filled().len();
             ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
             return Poll::Ready(Ok(buf.filled().len() - before));
         }
-        self.ahead.reserve(AHEAD);
+        self.ahead.reserve(READ_AHEAD_BYTES);
         let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.ahead);
         if read.is_pending() {
             // Most connections are idle most of the time.
             self.ahead = BytesMut::new();
         }
         let read = ready!(read)?;
-        self.backlog.opened_with(&self.ahead);
+        self.flow.opened_with(&self.ahead);
         self.hand_out(buf);
         Poll::Ready(Ok(read))
     }
@@ -106,7 +106,7 @@ impl<S: AsyncRead + Unpin> Socket<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for PacedSocket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -123,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
             return Poll::Ready(Ok(()));
         }
         // `poll_drain` has seen to it that this is polled again when there is less.
-        if self.queue.len() > MAX_QUEUED_READING {
+        if self.queue.len() > MAX_QUEUED_BYTES_WHILE_READING {
             return Poll::Pending;
         }
         // Only now: what is queued goes out meanwhile.
@@ -132,25 +132,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
                 ready!(pause.as_mut().poll(cx));
                 self.pause = None;
             }
-            if self.backlog.may_read() {
+            if self.flow.may_read() {
                 break;
             }
-            self.pause = Some(Box::pin(sleep_until(Instant::now() + HELD_BACK)));
+            self.pause = Some(Box::pin(sleep_until(Instant::now() + RECHECK_INTERVAL)));
         }
-        let turn = std::mem::take(&mut self.turn);
-        if turn >= TURN {
+        let slice_bytes = std::mem::take(&mut self.slice_bytes);
+        if slice_bytes >= READ_SLICE_BYTES {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let read = ready!(self.poll_receive(cx, buf))?;
-        self.turn = turn + read;
-        let paid = self.backlog.rates().and_then(|rates| rates.received(read));
+        self.slice_bytes = slice_bytes + read;
+        let paid = self.flow.rates().and_then(|rates| rates.received(read));
         self.pause = paid.filter(|paid| *paid > Instant::now()).map(|paid| Box::pin(sleep_until(paid)));
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PacedSocket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let mut rest = buf;
         // Bytes keep their order: nothing overtakes the queue.
@@ -161,17 +161,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
                     Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     Poll::Ready(written) => {
                         rest = rest.get(written..).unwrap_or_default();
-                        self.backlog.wrote(written);
+                        self.flow.wrote(written);
                     }
                 }
             }
         }
-        if self.queue.len() + rest.len() > MAX_QUEUED {
+        if self.queue.len() + rest.len() > MAX_QUEUED_BYTES {
             let text = "the peer reads nothing and asks for more and more";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)));
         }
         self.queue.extend_from_slice(rest);
-        self.backlog.set_queued(self.queue.len());
+        self.flow.set_queued(self.queue.len());
         Poll::Ready(Ok(buf.len()))
     }
 
@@ -193,50 +193,50 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::flow_control::Holding;
-    use super::super::memory_budget::Memory;
-    use super::super::throttle::UserRates;
+    use super::super::flow_control::HeldBytes;
+    use super::super::memory_budget::MemoryBudgets;
+    use super::super::throttle::UserRateLimits;
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
-    async fn pair() -> (Socket<TcpStream>, TcpStream, Arc<Backlog>, CancellationToken) {
+    async fn pair() -> (PacedSocket<TcpStream>, TcpStream, Arc<FlowControl>, CancellationToken) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ours, peer) = tokio::join!(listener.accept(), TcpStream::connect(address));
-        let (backlog, cut) = (Arc::new(Backlog::default()), CancellationToken::new());
-        let socket = Socket::new(ours.unwrap().0, Arc::clone(&backlog), cut.clone());
-        (socket, peer.unwrap(), backlog, cut)
+        let (flow, cut) = (Arc::new(FlowControl::default()), CancellationToken::new());
+        let socket = PacedSocket::new(ours.unwrap().0, Arc::clone(&flow), cut.clone());
+        (socket, peer.unwrap(), flow, cut)
     }
 
     #[tokio::test]
     async fn a_write_does_not_wait_for_a_peer_that_does_not_read() {
-        let (mut socket, mut peer, backlog, _cut) = pair().await;
+        let (mut socket, mut peer, flow, _cut) = pair().await;
         let sent: Vec<u8> = (0..32u32 << 20).map(|i| (i % 251) as u8).collect();
         socket.write_all(&sent).await.unwrap();
-        assert!(backlog.progress().0 > 0);
+        assert!(flow.progress().0 > 0);
         // Reading is what moves the queue, and the order is kept.
         let reading = tokio::spawn(async move { socket.read_u8().await.map(|byte| (byte, socket)) });
         let mut got = vec![0; sent.len()];
         peer.read_exact(&mut got).await.unwrap();
         assert!(got == sent);
-        backlog.drained().await;
+        flow.drained().await;
         peer.write_u8(7).await.unwrap();
         assert_eq!(reading.await.unwrap().unwrap().0, 7);
-        assert_eq!(backlog.progress(), (0, sent.len() as u64));
+        assert_eq!(flow.progress(), (0, sent.len() as u64));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_read_keeps_to_the_rate_and_what_is_queued_goes_out_meanwhile() {
         const RATE: u64 = 1 << 20;
-        let (mut socket, mut peer, backlog, _cut) = pair().await;
-        let rates = UserRates::default();
+        let (mut socket, mut peer, flow, _cut) = pair().await;
+        let rates = UserRateLimits::default();
         rates.set(Some(RATE), None);
-        backlog.limit(Arc::new(rates), Memory::default().of("ann"));
+        flow.limit(Arc::new(rates), MemoryBudgets::default().of("ann"));
         let queued: Vec<u8> = vec![7; 16 << 20];
         socket.write_all(&queued).await.unwrap();
-        assert!(backlog.progress().0 > 0);
+        assert!(flow.progress().0 > 0);
         let (mut from, mut to) = peer.split();
         let begun = Instant::now();
         let reading = async {
@@ -261,20 +261,23 @@ mod tests {
     async fn who_sends_much_is_not_read_for_ever_in_one_go() {
         // Bytes without end, none of which has to be waited for.
         let endless = tokio::io::join(tokio::io::repeat(3), tokio::io::sink());
-        let mut socket = Socket::new(endless, Arc::new(Backlog::default()), CancellationToken::new());
+        let mut socket =
+            PacedSocket::new(endless, Arc::new(FlowControl::default()), CancellationToken::new());
         let mut buffer = vec![0; 16 << 10];
         for _ in 0..2 {
             let mut in_one_go = 0;
             std::future::poll_fn(|cx| {
                 let mut read = ReadBuf::new(&mut buffer);
-                while in_one_go < 2 * TURN && Pin::new(&mut socket).poll_read(cx, &mut read).is_ready() {
+                while in_one_go < 2 * READ_SLICE_BYTES
+                    && Pin::new(&mut socket).poll_read(cx, &mut read).is_ready()
+                {
                     in_one_go += read.filled().len();
                     read.clear();
                 }
                 Poll::Ready(())
             })
             .await;
-            assert!((TURN..TURN + (16 << 10)).contains(&in_one_go), "{in_one_go}");
+            assert!((READ_SLICE_BYTES..READ_SLICE_BYTES + (16 << 10)).contains(&in_one_go), "{in_one_go}");
         }
     }
 
@@ -305,7 +308,7 @@ mod tests {
         let asked = Arc::new(AtomicUsize::new(0));
         let stream = Counted { rest: &sent, each: 64, asked: Arc::clone(&asked) };
         let stream = tokio::io::join(stream, tokio::io::sink());
-        let mut socket = Socket::new(stream, Arc::new(Backlog::default()), CancellationToken::new());
+        let mut socket = PacedSocket::new(stream, Arc::new(FlowControl::default()), CancellationToken::new());
         let mut got = Vec::new();
         for _ in 0..10 {
             for part in [4, 60] {
@@ -329,26 +332,26 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_read_while_too_much_is_held() {
-        let (mut socket, mut peer, backlog, _cut) = pair().await;
-        let memory = Memory::default();
-        backlog.limit(Arc::default(), memory.of("ann"));
-        let held = Holding::new(Arc::clone(&backlog));
+        let (mut socket, mut peer, flow, _cut) = pair().await;
+        let memory = MemoryBudgets::default();
+        flow.limit(Arc::default(), memory.of("ann"));
+        let held = HeldBytes::new(Arc::clone(&flow));
         held.set(1 << 30);
         peer.write_all(b"x").await.unwrap();
         let reading = tokio::spawn(async move { socket.read_u8().await });
         // It looks, and looks again.
-        while backlog.reads().1 < 3 {
+        while flow.reads().1 < 3 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(backlog.reads().0, 0);
+        assert_eq!(flow.reads().0, 0);
         held.set(0);
         assert_eq!(reading.await.unwrap().unwrap(), b'x');
     }
 
     #[tokio::test]
     async fn who_does_not_read_is_not_read_from_for_ever() {
-        let (mut socket, mut peer, backlog, _cut) = pair().await;
-        while backlog.progress().0 <= MAX_QUEUED_READING {
+        let (mut socket, mut peer, flow, _cut) = pair().await;
+        while flow.progress().0 <= MAX_QUEUED_BYTES_WHILE_READING {
             socket.write_all(&[0; 1 << 16]).await.unwrap();
         }
         peer.write_all(b"x").await.unwrap();

@@ -1,6 +1,6 @@
 //! TCP options of connections.
 
-use crate::limits::Limits;
+use crate::limits::ConnectionLimits;
 use tokio::net::TcpStream;
 
 /// Cap on unsent bytes in the kernel; the default would be megabytes, which have left the processor's cache by the
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 const MAX_UNSENT_BYTES: u32 = 512 << 10;
 
 /// Sets the TCP options of a connection: russh sets none on a stream that it did not open.
-pub fn tune(stream: &TcpStream, limits: &Limits) {
+pub fn set_tcp_options(stream: &TcpStream, limits: &ConnectionLimits) {
     drop(stream.set_nodelay(true));
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
@@ -30,9 +30,12 @@ mod tests {
     async fn a_peer_that_acknowledges_nothing_is_given_up_with_the_keepalives() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let limits =
-            Limits { keepalive_interval: Duration::from_secs(7), keepalive_count: 2, ..Limits::default() };
-        tune(&stream, &limits);
+        let limits = ConnectionLimits {
+            keepalive_interval: Duration::from_secs(7),
+            keepalive_count: 2,
+            ..ConnectionLimits::default()
+        };
+        set_tcp_options(&stream, &limits);
         let limit = socket2::SockRef::from(&stream).tcp_user_timeout().unwrap();
         assert_eq!(limit, Some(Duration::from_secs(21)));
     }

@@ -12,23 +12,23 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// What was not used of the rate stays for so long.
-const BURST: Duration = Duration::from_millis(200);
+const MAX_BURST: Duration = Duration::from_millis(200);
 
 /// Pieces of so many bytes go ahead of what waits: answers to small requests, beside transfers.
-const SMALL: usize = 4096;
+const MAX_PRIORITY_BYTES: usize = 4096;
 
 /// How far ahead.
-const AHEAD: Duration = Duration::from_secs(1);
+const PRIORITY_ADVANCE: Duration = Duration::from_secs(1);
 
 /// The rates of all users who have logged in.
 #[derive(Debug, Default)]
-pub struct Rates {
-    users: Mutex<HashMap<String, Arc<UserRates>>>,
+pub struct RateLimits {
+    users: Mutex<HashMap<String, Arc<UserRateLimits>>>,
 }
 
-impl Rates {
+impl RateLimits {
     /// Those of an account, shared by all who ask.
-    pub(super) fn of(&self, account: &Account) -> Arc<UserRates> {
+    pub(super) fn of(&self, account: &Account) -> Arc<UserRateLimits> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         let rates = Arc::clone(users.entry(account.name.clone()).or_default());
         rates.set(account.upload_rate, account.download_rate);
@@ -46,12 +46,12 @@ impl Rates {
 
 /// The rates of one user.
 #[derive(Debug, Default)]
-pub(super) struct UserRates {
-    upload: Bucket,
-    download: Bucket,
+pub(super) struct UserRateLimits {
+    upload: TokenBucket,
+    download: TokenBucket,
 }
 
-impl UserRates {
+impl UserRateLimits {
     /// Sets the rates, in bytes a second; none for no limit.
     pub(super) fn set(&self, upload: Option<u64>, download: Option<u64>) {
         self.upload.set(upload);
@@ -71,7 +71,7 @@ impl UserRates {
     /// Counts what is to be sent, and returns when it may be.
     pub(super) async fn send(&self, bytes: usize) {
         if let Some(paid) = self.download.take(bytes) {
-            let ahead = if bytes <= SMALL { AHEAD } else { Duration::ZERO };
+            let ahead = if bytes <= MAX_PRIORITY_BYTES { PRIORITY_ADVANCE } else { Duration::ZERO };
             tokio::time::sleep_until(paid.checked_sub(ahead).unwrap_or(paid)).await;
         }
     }
@@ -85,14 +85,14 @@ impl UserRates {
 
 /// So many bytes a second.
 #[derive(Debug, Default)]
-struct Bucket {
+struct TokenBucket {
     /// 0 where there is no limit.
     rate: AtomicU64,
     /// When all that was taken is paid for.
     paid: Mutex<Option<Instant>>,
 }
 
-impl Bucket {
+impl TokenBucket {
     fn set(&self, rate: Option<u64>) {
         self.rate.store(rate.unwrap_or(0), Relaxed);
     }
@@ -105,7 +105,7 @@ impl Bucket {
     fn take(&self, bytes: usize) -> Option<Instant> {
         let cost = Duration::from_secs_f64(bytes as f64 / self.rate()? as f64);
         let now = Instant::now();
-        let full = now.checked_sub(BURST).unwrap_or(now);
+        let full = now.checked_sub(MAX_BURST).unwrap_or(now);
         let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
         let until = paid.map_or(full, |paid| paid.max(full)) + cost;
         *paid = Some(until);
@@ -114,7 +114,9 @@ impl Bucket {
 
     /// An eighth of a second's worth: shares are fair, and nothing waits long behind a piece.
     fn piece(&self) -> usize {
-        self.rate().map_or(usize::MAX, |rate| usize::try_from(rate / 8).unwrap_or(usize::MAX).max(SMALL))
+        self.rate().map_or(usize::MAX, |rate| {
+            usize::try_from(rate / 8).unwrap_or(usize::MAX).max(MAX_PRIORITY_BYTES)
+        })
     }
 }
 
@@ -125,14 +127,14 @@ mod tests {
 
     const RATE: u64 = 1 << 20;
 
-    fn rates() -> Arc<UserRates> {
-        let rates = UserRates::default();
+    fn rates() -> Arc<UserRateLimits> {
+        let rates = UserRateLimits::default();
         rates.set(Some(RATE), Some(RATE));
         Arc::new(rates)
     }
 
     /// Takes pieces for ever; returns where they are counted.
-    fn taker(rates: &Arc<UserRates>, piece: usize) -> Arc<AtomicU64> {
+    fn taker(rates: &Arc<UserRateLimits>, piece: usize) -> Arc<AtomicU64> {
         let (rates, taken) = (Arc::clone(rates), Arc::new(AtomicU64::new(0)));
         let counter = Arc::clone(&taken);
         tokio::spawn(async move {
@@ -168,7 +170,7 @@ mod tests {
         let before = Instant::now();
         rates.send(100).await;
         assert!(before.elapsed() <= Duration::from_millis(10), "{:?}", before.elapsed());
-        let small = taker(&rates, SMALL);
+        let small = taker(&rates, MAX_PRIORITY_BYTES);
         let sum =
             |takers: [&AtomicU64; 2]| takers.map(|taken| taken.load(Ordering::Relaxed)).iter().sum::<u64>();
         let begun = sum([&big, &small]);
@@ -183,17 +185,17 @@ mod tests {
         assert!(rates.received(1).is_some_and(|paid| paid <= Instant::now()));
         tokio::time::sleep(Duration::from_secs(3600)).await;
         let paid = rates.received(RATE as usize).unwrap();
-        assert!(paid >= Instant::now() + Duration::from_secs(1) - BURST);
+        assert!(paid >= Instant::now() + Duration::from_secs(1) - MAX_BURST);
         // The other direction has a bucket of its own.
         let before = Instant::now();
-        rates.send(SMALL).await;
+        rates.send(MAX_PRIORITY_BYTES).await;
         assert_eq!(before.elapsed(), Duration::ZERO);
     }
 
     #[test]
     fn a_window_is_as_wide_as_it_helps() {
         assert_eq!(rates().window(16 << 20), 1 << 19);
-        let fast = UserRates::default();
+        let fast = UserRateLimits::default();
         fast.set(Some(1 << 40), None);
         assert_eq!(fast.window(16 << 20), 16 << 20);
         assert!(fast.received(1).is_some());

@@ -1,12 +1,12 @@
 //! The task that owns a channel and speaks a protocol of packets on it.
 //!
-//! [`drive`] moves bytes and waits; what they mean is the business of a [`Conversation`], which is
+//! [`drive`] moves bytes and waits; what they mean is the business of a [`ChannelProtocol`], which is
 //! synchronous and runs where blocking is allowed, a bounded turn at a time. While a turn runs, what
 //! the turn before has put out is on its way, and what the client sends meanwhile is taken in: a side
 //! that always reads is never part of a deadlock. A light turn is over before that could matter.
 
-use super::receive_buffer::Inbox;
-use super::{Ended, Gone, Incoming, Outgoing, Threads, Workers};
+use super::receive_buffer::ReceiveBuffer;
+use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput, Gone, InlineExecutor};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// What the bytes on a channel mean.
-pub(crate) trait Conversation: Send + 'static {
+pub(crate) trait ChannelProtocol: Send + 'static {
     /// Takes what has arrived.
     fn push(&mut self, chunks: Vec<Bytes>);
 
     /// What was pushed and is not dealt with yet: what it costs, in bytes.
-    fn backlog(&self) -> usize;
+    fn pending_bytes(&self) -> usize;
 
     /// Whether a turn has anything to do with what was pushed: half a packet is nothing.
     fn is_ready(&mut self) -> bool {
@@ -41,11 +41,11 @@ pub(crate) trait Conversation: Send + 'static {
 
     /// Works for a bounded time. `quiet` says that the turn before left something staged, and that
     /// nothing more has arrived since.
-    fn turn(&mut self, quiet: bool) -> Turn;
+    fn run_slice(&mut self, quiet: bool) -> SliceOutcome;
 
     /// Works on one of the runtime's workers, as long as nothing takes long. None if there is something that
     /// does: that is for a turn.
-    fn light_turn(&mut self) -> Option<Turn> {
+    fn run_inline_slice(&mut self) -> Option<SliceOutcome> {
         None
     }
 
@@ -55,7 +55,7 @@ pub(crate) trait Conversation: Send + 'static {
 
 /// What a turn leaves to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum SliceOutcome {
     /// There is more to do; go on.
     Busy,
     /// As busy, in the middle of one request: not to be gone on with if the client is gone.
@@ -69,174 +69,175 @@ pub(crate) enum Turn {
 }
 
 /// Where turns run.
-pub(crate) struct Places<'a> {
+pub(crate) struct Executors<'a> {
     /// How much of the user's work may run at a time.
-    pub(crate) turns: Arc<Semaphore>,
+    pub(crate) slice_permits: Arc<Semaphore>,
     /// For all but light turns.
-    pub(crate) threads: &'a Threads,
+    pub(crate) pool: &'a BlockingPool,
     /// For light turns; none if there are none.
-    pub(super) workers: Option<&'a Workers>,
+    pub(super) inline: Option<&'a InlineExecutor>,
 }
 
-/// A turn that took longer than this, and [`EACH`] for each byte that it had, is followed by one on another
+/// A turn that took longer than this, and [`INLINE_NANOS_PER_BYTE`] for each byte that it had, is followed by one on another
 /// thread: the disk has to be waited for, or there is so much to do that sending it should not wait.
-const LIGHT: Duration = Duration::from_micros(200);
+const INLINE_SLICE_TIME: Duration = Duration::from_micros(200);
 
 /// Bytes that arrive are dealt with as fast as this, in nanoseconds for each, unless they have to wait.
-const EACH: u64 = 2;
+const INLINE_NANOS_PER_BYTE: u64 = 2;
 
 /// What a turn that runs elsewhere is taken to put out, in bytes, until it is known.
-const TURN_OUTPUT: usize = 512 << 10;
+const EXPECTED_SLICE_BYTES: usize = 512 << 10;
 
 /// A turn that is over, or runs.
-enum Running<C> {
-    Over(C, Turn),
+enum RunningSlice<C> {
+    Over(C, SliceOutcome),
     /// It has panicked; as elsewhere, that ends the channel and nothing else.
     Panicked,
     /// The last of its result is whether it was light.
-    Elsewhere(JoinHandle<Option<(C, Turn, bool)>>),
+    Elsewhere(JoinHandle<Option<(C, SliceOutcome, bool)>>),
 }
 
 /// Serves one channel until its client ends it; `stopping` ends it as soon as nothing is under way.
 pub(crate) async fn drive(
-    incoming: impl Incoming,
-    outgoing: impl Outgoing,
-    conversation: impl Conversation,
-    places: Places<'_>,
+    incoming: impl ChannelInput,
+    outgoing: impl ChannelOutput,
+    protocol: impl ChannelProtocol,
+    executors: Executors<'_>,
     stopping: CancellationToken,
-) -> Ended {
-    let mut inbox = Inbox::new(incoming);
-    let mut conversation = Some(conversation);
-    let ended = serve(&mut inbox, &outgoing, &mut conversation, &places, &stopping).await;
-    if let Some(conversation) = conversation {
+) -> ChannelEnd {
+    let mut input = ReceiveBuffer::new(incoming);
+    let mut protocol = Some(protocol);
+    let ended = serve(&mut input, &outgoing, &mut protocol, &executors, &stopping).await;
+    if let Some(protocol) = protocol {
         // Closing and removing what it holds may wait for the disk.
-        let dropped = tokio::task::spawn_blocking(move || drop(conversation)).await;
+        let dropped = tokio::task::spawn_blocking(move || drop(protocol)).await;
         if dropped.is_err() {
-            return Ended::Fault;
+            return ChannelEnd::Fault;
         }
     }
     ended
 }
 
 /// The loop of [`drive`]. The conversation is there at the end, unless it has panicked.
-async fn serve<C: Conversation>(
-    inbox: &mut Inbox<impl Incoming>,
-    outgoing: &impl Outgoing,
-    conversation: &mut Option<C>,
-    places: &Places<'_>,
+async fn serve<C: ChannelProtocol>(
+    input: &mut ReceiveBuffer<impl ChannelInput>,
+    outgoing: &impl ChannelOutput,
+    protocol: &mut Option<C>,
+    executors: &Executors<'_>,
     stopping: &CancellationToken,
-) -> Ended {
+) -> ChannelEnd {
     let closed = outgoing.closed();
-    let mut ready = conversation.as_mut().map(C::take_output).unwrap_or_default();
+    let mut ready = protocol.as_mut().map(C::take_output).unwrap_or_default();
     let mut quiet = false;
-    let mut light = true;
+    let mut fast = true;
     loop {
         let scarce = outgoing.output_limit();
-        if scarce.is_some() && send(inbox, outgoing, std::mem::take(&mut ready), 0).await.is_err() {
-            return Ended::Gone;
+        if scarce.is_some() && send(input, outgoing, std::mem::take(&mut ready), 0).await.is_err() {
+            return ChannelEnd::Gone;
         }
-        let Some(mut working) = conversation.take() else { return Ended::Fault };
+        let Some(mut working) = protocol.take() else { return ChannelEnd::Fault };
         working.limit_output(scarce);
-        working.push(inbox.take());
-        inbox.set_backlog(working.backlog());
-        let mut running = begin(working, quiet, &mut light, places, &closed);
+        working.push(input.take());
+        input.set_pending_bytes(working.pending_bytes());
+        let mut running = begin(working, quiet, &mut fast, executors, &closed);
         let mut next = Vec::new();
         let ahead = match &mut running {
-            Running::Over(returned, _) => {
+            RunningSlice::Over(returned, _) => {
                 next = returned.take_output();
                 length(&next)
             }
-            Running::Elsewhere(_) => TURN_OUTPUT,
-            Running::Panicked => 0,
+            RunningSlice::Elsewhere(_) => EXPECTED_SLICE_BYTES,
+            RunningSlice::Panicked => 0,
         };
         // While the turn runs: what there is to send, and after that only what there is room for is taken
         // in.
-        let sent = send(inbox, outgoing, std::mem::take(&mut ready), ahead).await;
-        let (mut returned, turn) = match running {
-            Running::Over(returned, turn) => (returned, turn),
-            Running::Panicked => return Ended::Fault,
-            Running::Elsewhere(task) => {
-                let Ok(Some((returned, turn, was_light))) = inbox.during(false, task).await else {
-                    return Ended::Fault;
+        let sent = send(input, outgoing, std::mem::take(&mut ready), ahead).await;
+        let (mut returned, outcome) = match running {
+            RunningSlice::Over(returned, outcome) => (returned, outcome),
+            RunningSlice::Panicked => return ChannelEnd::Fault,
+            RunningSlice::Elsewhere(task) => {
+                let Ok(Some((returned, outcome, was_fast))) = input.during(false, task).await else {
+                    return ChannelEnd::Fault;
                 };
-                light = was_light;
-                (returned, turn)
+                fast = was_fast;
+                (returned, outcome)
             }
         };
         next.append(&mut returned.take_output());
         ready = next;
-        inbox.set_backlog(returned.backlog());
+        input.set_pending_bytes(returned.pending_bytes());
         let (under_way, note) = (returned.is_under_way(), returned.take_note());
-        *conversation = Some(returned);
+        *protocol = Some(returned);
         if let Some(note) = note
             && outgoing.send_error(note).await.is_err()
         {
-            return Ended::Gone;
+            return ChannelEnd::Gone;
         }
         if sent.is_err() || closed.is_cancelled() {
-            return Ended::Gone;
+            return ChannelEnd::Gone;
         }
         quiet = false;
-        match turn {
-            Turn::InRequest if inbox.is_gone() => return Ended::Gone,
-            Turn::InRequest | Turn::Busy => continue,
+        match outcome {
+            SliceOutcome::InRequest if input.is_gone() => return ChannelEnd::Gone,
+            SliceOutcome::InRequest | SliceOutcome::Busy => continue,
             _ => {}
         }
-        if send(inbox, outgoing, std::mem::take(&mut ready), 0).await.is_err() {
-            return Ended::Gone;
+        if send(input, outgoing, std::mem::take(&mut ready), 0).await.is_err() {
+            return ChannelEnd::Gone;
         }
-        match turn {
-            Turn::Violation => return Ended::Violation,
+        match outcome {
+            SliceOutcome::Violation => return ChannelEnd::Violation,
             // What is staged is published as soon as the client has nothing more on the way.
-            Turn::Staged => quiet = !inbox.poll().await,
-            Turn::Idle if !inbox.is_open() => return Ended::Well,
-            Turn::Idle => {
+            SliceOutcome::Staged => quiet = !input.poll().await,
+            SliceOutcome::Idle if !input.is_open() => return ChannelEnd::Well,
+            SliceOutcome::Idle => {
                 tokio::select! {
-                    () = inbox.wait() => {}
-                    () = stopping.cancelled(), if !under_way => return Ended::Well,
+                    () = input.wait() => {}
+                    () = stopping.cancelled(), if !under_way => return ChannelEnd::Well,
                 }
             }
-            Turn::Busy | Turn::InRequest => {}
+            SliceOutcome::Busy | SliceOutcome::InRequest => {}
         }
     }
 }
 
-/// Begins a turn. `light` says whether the one before was, and hears whether this one is.
-fn begin<C: Conversation>(
-    mut conversation: C,
+/// Begins a turn. `fast` says whether the one before was, and hears whether this one is.
+fn begin<C: ChannelProtocol>(
+    mut protocol: C,
     quiet: bool,
-    light: &mut bool,
-    places: &Places<'_>,
+    fast: &mut bool,
+    executors: &Executors<'_>,
     closed: &CancellationToken,
-) -> Running<C> {
-    if !quiet && !conversation.is_ready() {
-        return Running::Over(conversation, Turn::Idle);
+) -> RunningSlice<C> {
+    if !quiet && !protocol.is_ready() {
+        return RunningSlice::Over(protocol, SliceOutcome::Idle);
     }
-    let limit = LIGHT + Duration::from_nanos(EACH.saturating_mul(conversation.backlog() as u64));
-    if *light
-        && let Ok(_share) = places.turns.try_acquire()
-        && let Some(_worker) = places.workers.and_then(Workers::begin)
+    let limit = INLINE_SLICE_TIME
+        + Duration::from_nanos(INLINE_NANOS_PER_BYTE.saturating_mul(protocol.pending_bytes() as u64));
+    if *fast
+        && let Ok(_share) = executors.slice_permits.try_acquire()
+        && let Some(_worker) = executors.inline.and_then(InlineExecutor::begin)
     {
         let begun = Instant::now();
         // After a panic nobody looks at the conversation again.
-        match catch_unwind(AssertUnwindSafe(|| conversation.light_turn())) {
-            Ok(Some(turn)) => {
-                *light = begun.elapsed() < limit;
-                return Running::Over(conversation, turn);
+        match catch_unwind(AssertUnwindSafe(|| protocol.run_inline_slice())) {
+            Ok(Some(outcome)) => {
+                *fast = begun.elapsed() < limit;
+                return RunningSlice::Over(protocol, outcome);
             }
             Ok(None) => {}
-            Err(_) => return Running::Panicked,
+            Err(_) => return RunningSlice::Panicked,
         }
     }
     let closed = closed.clone();
-    Running::Elsewhere(places.threads.run(Arc::clone(&places.turns), move || {
+    RunningSlice::Elsewhere(executors.pool.run(Arc::clone(&executors.slice_permits), move || {
         // It may have waited for its share for long.
         if closed.is_cancelled() {
-            return (conversation, Turn::Idle, false);
+            return (protocol, SliceOutcome::Idle, false);
         }
         let begun = Instant::now();
-        let turn = conversation.turn(quiet);
-        (conversation, turn, begun.elapsed() < limit)
+        let outcome = protocol.run_slice(quiet);
+        (protocol, outcome, begun.elapsed() < limit)
     }))
 }
 
@@ -246,8 +247,8 @@ fn length(chunks: &[Bytes]) -> usize {
 
 /// Sends, and takes in whatever the client sends meanwhile. Behind what is sent `ahead` bytes wait.
 async fn send(
-    inbox: &mut Inbox<impl Incoming>,
-    outgoing: &impl Outgoing,
+    input: &mut ReceiveBuffer<impl ChannelInput>,
+    outgoing: &impl ChannelOutput,
     chunks: Vec<Bytes>,
     ahead: usize,
 ) -> Result<(), Gone> {
@@ -261,7 +262,7 @@ async fn send(
         }
         Ok(())
     };
-    let sent = inbox.during(true, sends).await;
+    let sent = input.during(true, sends).await;
     outgoing.hold(0);
     sent
 }
@@ -274,7 +275,7 @@ mod tests {
     /// A client that sends some pieces, ends, and says nothing more.
     struct Pieces(std::vec::IntoIter<Arrival>);
 
-    impl Incoming for Pieces {
+    impl ChannelInput for Pieces {
         async fn next(&mut self) -> Arrival {
             match self.0.next() {
                 Some(arrival) => arrival,
@@ -285,7 +286,7 @@ mod tests {
 
     struct Nobody;
 
-    impl Outgoing for Nobody {
+    impl ChannelOutput for Nobody {
         async fn send(&self, _bytes: Bytes) -> Result<(), Gone> {
             Ok(())
         }
@@ -302,15 +303,15 @@ mod tests {
     /// Packets are four bytes long. Tells what each turn found, in bytes.
     struct Fours {
         waiting: usize,
-        turns: std::sync::mpsc::Sender<usize>,
+        slice_permits: std::sync::mpsc::Sender<usize>,
     }
 
-    impl Conversation for Fours {
+    impl ChannelProtocol for Fours {
         fn push(&mut self, chunks: Vec<Bytes>) {
             self.waiting += chunks.iter().map(Bytes::len).sum::<usize>();
         }
 
-        fn backlog(&self) -> usize {
+        fn pending_bytes(&self) -> usize {
             self.waiting
         }
 
@@ -322,10 +323,10 @@ mod tests {
             Vec::new()
         }
 
-        fn turn(&mut self, _quiet: bool) -> Turn {
-            self.turns.send(self.waiting).unwrap();
+        fn run_slice(&mut self, _quiet: bool) -> SliceOutcome {
+            self.slice_permits.send(self.waiting).unwrap();
             self.waiting %= 4;
-            Turn::Idle
+            SliceOutcome::Idle
         }
 
         fn is_under_way(&self) -> bool {
@@ -335,15 +336,15 @@ mod tests {
 
     #[tokio::test]
     async fn half_a_packet_is_not_worth_a_turn_and_no_packet_is_left() {
-        let (turns, seen) = std::sync::mpsc::channel();
+        let (slice_permits, seen) = std::sync::mpsc::channel();
         let mut pieces = vec![Arrival::Data(Bytes::from_static(b"x")); 11];
         pieces.push(Arrival::Eof);
-        let threads = Threads::of_this_runtime().unwrap();
-        let places = Places { turns: Arc::new(Semaphore::new(1)), threads: &threads, workers: None };
-        let conversation = Fours { waiting: 0, turns };
+        let pool = BlockingPool::of_this_runtime().unwrap();
+        let executors = Executors { slice_permits: Arc::new(Semaphore::new(1)), pool: &pool, inline: None };
+        let protocol = Fours { waiting: 0, slice_permits };
         let ended =
-            drive(Pieces(pieces.into_iter()), Nobody, conversation, places, CancellationToken::new()).await;
-        assert_eq!(ended, Ended::Well);
+            drive(Pieces(pieces.into_iter()), Nobody, protocol, executors, CancellationToken::new()).await;
+        assert_eq!(ended, ChannelEnd::Well);
         let seen: Vec<usize> = seen.iter().collect();
         assert!(seen.iter().all(|found| *found >= 4), "{seen:?}");
         assert_eq!(seen.iter().map(|found| found / 4).sum::<usize>(), 2, "{seen:?}");
@@ -352,10 +353,10 @@ mod tests {
     /// Whatever it is to do, it panics.
     struct Broken;
 
-    impl Conversation for Broken {
+    impl ChannelProtocol for Broken {
         fn push(&mut self, _chunks: Vec<Bytes>) {}
 
-        fn backlog(&self) -> usize {
+        fn pending_bytes(&self) -> usize {
             0
         }
 
@@ -363,11 +364,11 @@ mod tests {
             Vec::new()
         }
 
-        fn light_turn(&mut self) -> Option<Turn> {
+        fn run_inline_slice(&mut self) -> Option<SliceOutcome> {
             panic!("a light turn");
         }
 
-        fn turn(&mut self, _quiet: bool) -> Turn {
+        fn run_slice(&mut self, _quiet: bool) -> SliceOutcome {
             panic!("a turn");
         }
 
@@ -378,12 +379,12 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn a_turn_that_panics_ends_its_channel_in_order_wherever_it_runs() {
-        let threads = Threads::of_this_runtime().unwrap();
-        for workers in [Some(threads.workers()), None] {
+        let pool = BlockingPool::of_this_runtime().unwrap();
+        for inline in [Some(pool.inline()), None] {
             let pieces = vec![Arrival::Data(Bytes::from_static(b"x"))].into_iter();
-            let places = Places { turns: Arc::new(Semaphore::new(1)), threads: &threads, workers };
-            let ended = drive(Pieces(pieces), Nobody, Broken, places, CancellationToken::new()).await;
-            assert_eq!(ended, Ended::Fault);
+            let executors = Executors { slice_permits: Arc::new(Semaphore::new(1)), pool: &pool, inline };
+            let ended = drive(Pieces(pieces), Nobody, Broken, executors, CancellationToken::new()).await;
+            assert_eq!(ended, ChannelEnd::Fault);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Turns so short that they stay on the runtime's own threads.
 //!
 //! Handing a turn to another thread and back wakes two, which costs more than most requests of SFTP are.
-//! So a turn that should be over soon runs where it is ([`Workers::begin`]). Disks are not always what they
+//! So a turn that should be over soon runs where it is ([`InlineExecutor::begin`]). Disks are not always what they
 //! should be: no more than all but two workers are ever lent to turns, and a thread looks whether one is
 //! stuck. The runtime's events are waited for by whichever worker has nothing to do, and a worker that
 //! blocks wakes no other to do that: the look-out does.
@@ -14,113 +14,114 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// As many workers are kept off: one may wait for events, and one do what they ask for.
-const KEPT: usize = 2;
+const RESERVED_WORKERS: usize = 2;
 
 /// A turn that takes longer than this is stuck, for the look-out.
-const STUCK: Duration = Duration::from_millis(10);
+const STUCK_AFTER: Duration = Duration::from_millis(10);
 
 /// On so many cores, or fewer, files are stored where they arrive. With more, one connection is faster if
 /// another core digests and writes what it has decrypted; with these, the other core has a client to serve, and
 /// each piece would cost it two switches more.
-const FEW: usize = 2;
+const MAX_CORES_FOR_INLINE_DATA: usize = 2;
 
 /// The runtime's workers, as far as they may be lent to turns.
 #[derive(Clone, Debug)]
-pub(super) struct Workers(Option<Arc<Lent>>);
+pub(super) struct InlineExecutor(Option<Arc<InlineState>>);
 
 /// What is lent, for as long as it is held.
-pub(super) struct Turn<'a> {
-    lent: &'a Lent,
+pub(super) struct InlineSlot<'a> {
+    state: &'a InlineState,
     _slot: SemaphorePermit<'a>,
 }
 
 #[derive(Debug)]
-struct Lent {
+struct InlineState {
     slots: Semaphore,
-    few_cores: bool,
+    data_inline: bool,
     begun: AtomicUsize,
     ended: AtomicUsize,
     /// Whether the look-out is awake.
     watched: AtomicBool,
-    look_out: Thread,
+    watchdog: Thread,
 }
 
-impl Workers {
+impl InlineExecutor {
     /// Those of the runtime that this is called in. None are lent if it has few.
     #[must_use]
-    pub(super) fn of_this_runtime() -> Workers {
+    pub(super) fn of_this_runtime() -> InlineExecutor {
         let runtime = Handle::current();
-        let slots = runtime.metrics().num_workers().saturating_sub(KEPT);
+        let slots = runtime.metrics().num_workers().saturating_sub(RESERVED_WORKERS);
         if slots == 0 {
-            return Workers(None);
+            return InlineExecutor(None);
         }
-        let (give, take) = std::sync::mpsc::channel::<Weak<Lent>>();
-        let look_out = thread::Builder::new().name("look-out".to_owned()).spawn(move || {
-            if let Ok(lent) = take.recv() {
-                look_out(&lent, &runtime);
+        let (give, take) = std::sync::mpsc::channel::<Weak<InlineState>>();
+        let watchdog = thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
+            if let Ok(state) = take.recv() {
+                watchdog(&state, &runtime);
             }
         });
-        let Ok(look_out) = look_out else { return Workers(None) };
-        let lent = Arc::new(Lent {
+        let Ok(watchdog) = watchdog else { return InlineExecutor(None) };
+        let state = Arc::new(InlineState {
             slots: Semaphore::new(slots),
-            few_cores: thread::available_parallelism().is_ok_and(|cores| cores.get() <= FEW),
+            data_inline: thread::available_parallelism()
+                .is_ok_and(|cores| cores.get() <= MAX_CORES_FOR_INLINE_DATA),
             begun: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
             watched: AtomicBool::new(false),
-            look_out: look_out.thread().clone(),
+            watchdog: watchdog.thread().clone(),
         });
         // It waits for that, and for nothing else.
-        drop(give.send(Arc::downgrade(&lent)));
-        Workers(Some(lent))
+        drop(give.send(Arc::downgrade(&state)));
+        InlineExecutor(Some(state))
     }
 
     /// Those that may be lent to turns that store what arrives.
-    pub(super) fn for_data(&self) -> Option<&Workers> {
-        self.0.as_ref().is_some_and(|lent| lent.few_cores).then_some(self)
+    pub(super) fn for_data(&self) -> Option<&InlineExecutor> {
+        self.0.as_ref().is_some_and(|state| state.data_inline).then_some(self)
     }
 
     /// Lends the worker that this is called on, if one is left.
-    pub(super) fn begin(&self) -> Option<Turn<'_>> {
-        let lent = self.0.as_deref()?;
-        let slot = lent.slots.try_acquire().ok()?;
-        lent.begun.fetch_add(1, SeqCst);
-        if !lent.watched.swap(true, SeqCst) {
-            lent.look_out.unpark();
+    pub(super) fn begin(&self) -> Option<InlineSlot<'_>> {
+        let state = self.0.as_deref()?;
+        let slot = state.slots.try_acquire().ok()?;
+        state.begun.fetch_add(1, SeqCst);
+        if !state.watched.swap(true, SeqCst) {
+            state.watchdog.unpark();
         }
-        Some(Turn { lent, _slot: slot })
+        Some(InlineSlot { state, _slot: slot })
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for InlineSlot<'_> {
     fn drop(&mut self) {
-        self.lent.ended.fetch_add(1, SeqCst);
+        self.state.ended.fetch_add(1, SeqCst);
     }
 }
 
-impl Lent {
+impl InlineState {
     fn counts(&self) -> (usize, usize) {
         (self.begun.load(SeqCst), self.ended.load(SeqCst))
     }
 }
 
-impl Drop for Lent {
+impl Drop for InlineState {
     fn drop(&mut self) {
-        self.look_out.unpark();
+        self.watchdog.unpark();
     }
 }
 
 /// Wakes a worker as long as a turn is stuck. Sleeps while there are no turns; ends with the workers.
-fn look_out(lent: &Weak<Lent>, runtime: &Handle) {
+fn watchdog(state: &Weak<InlineState>, runtime: &Handle) {
     let mut before = (0, 0);
-    while let Some(lent) = lent.upgrade() {
-        let now = lent.counts();
+    while let Some(state) = state.upgrade() {
+        let now = state.counts();
         let (begun, ended) = now;
         let still = std::mem::replace(&mut before, now) == now;
         if still && begun == ended {
-            lent.watched.store(false, SeqCst);
+            state.watched.store(false, SeqCst);
             // A turn that has begun just before may have taken us for awake.
-            let rests = lent.counts() == now;
-            drop(lent);
+            let rests = state.counts() == now;
+            drop(state);
             if rests {
                 thread::park();
             }
@@ -130,8 +131,8 @@ fn look_out(lent: &Weak<Lent>, runtime: &Handle) {
             // While others begin and end, there are workers that wait for events.
             drop(runtime.spawn(async {}));
         }
-        drop(lent);
-        thread::sleep(STUCK);
+        drop(state);
+        thread::sleep(STUCK_AFTER);
     }
 }
 
@@ -168,15 +169,15 @@ mod tests {
     #[test]
     fn while_a_turn_is_stuck_the_others_are_served() {
         let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
-        let workers = runtime.block_on(async { Workers::of_this_runtime() });
+        let executor = runtime.block_on(async { InlineExecutor::of_this_runtime() });
         for _ in 0..5 {
             let (mut slow, mut server) = connection(&runtime);
             let (release, stuck) = mpsc::channel::<()>();
             let (say, begun) = mpsc::channel();
-            let lent = workers.clone();
-            let turn = runtime.spawn(async move {
+            let state = executor.clone();
+            let task = runtime.spawn(async move {
                 server.read_u8().await.unwrap();
-                let _turn = lent.begin().unwrap();
+                let _turn = state.begin().unwrap();
                 say.send(()).unwrap();
                 stuck.recv().unwrap();
             });
@@ -194,21 +195,21 @@ mod tests {
             other.read_exact(&mut answer).unwrap();
             assert_eq!(answer, [7]);
             release.send(()).unwrap();
-            runtime.block_on(turn).unwrap();
+            runtime.block_on(task).unwrap();
         }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn two_workers_are_kept() {
-        let workers = Workers::of_this_runtime();
-        let turns = (workers.begin().unwrap(), workers.begin().unwrap());
-        assert!(workers.begin().is_none());
-        drop(turns);
-        assert!(workers.begin().is_some());
+        let executor = InlineExecutor::of_this_runtime();
+        let slots = (executor.begin().unwrap(), executor.begin().unwrap());
+        assert!(executor.begin().is_none());
+        drop(slots);
+        assert!(executor.begin().is_some());
     }
 
     #[tokio::test]
     async fn of_few_workers_none_is_lent() {
-        assert!(Workers::of_this_runtime().begin().is_none());
+        assert!(InlineExecutor::of_this_runtime().begin().is_none());
     }
 }

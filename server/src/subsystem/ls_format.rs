@@ -8,21 +8,21 @@ use sshome_wire::display::Size;
 use std::fmt::Write;
 
 /// Half a year: what is older, or newer than now, is shown with its year in place of the time of day.
-const RECENT: i64 = 366 * 24 * 3600 / 2;
+const RECENT_SECONDS: i64 = 366 * 24 * 3600 / 2;
 
 /// How far another machine's clock may be ahead, in seconds.
-const AHEAD: i64 = 3600;
+const MAX_CLOCK_SKEW_SECONDS: i64 = 3600;
 
 /// What the lines of one listing have in common: the time, and the server's own time zone.
-pub(crate) struct Lines {
+pub(crate) struct LsFormat {
     zone: TimeZone,
     now: i64,
 }
 
-impl Lines {
+impl LsFormat {
     /// Lines that are written now.
-    pub(crate) fn new() -> Lines {
-        Lines { zone: TimeZone::system(), now: Timestamp::now().as_second() }
+    pub(crate) fn new() -> LsFormat {
+        LsFormat { zone: TimeZone::system(), now: Timestamp::now().as_second() }
     }
 
     /// What stands before a file's name: type and mode, links, owner and group, size, time. `readable` shows
@@ -47,7 +47,7 @@ impl Lines {
         let month = usize::try_from(date.month() - 1).ok().and_then(|month| MONTHS.get(month));
         // Writing into a string does not fail.
         let _ = write!(line, "{} {:>2} ", month.unwrap_or(&"???"), date.day());
-        let _ = match (self.now - RECENT..=self.now + AHEAD).contains(&seconds) {
+        let _ = match (self.now - RECENT_SECONDS..=self.now + MAX_CLOCK_SKEW_SECONDS).contains(&seconds) {
             true => write!(line, "{:02}:{:02}", date.hour(), date.minute()),
             false => write!(line, "{:>5}", date.year()),
         };
@@ -114,17 +114,17 @@ mod tests {
 
     #[test]
     fn a_line_has_its_columns() {
-        let lines = Lines { zone: TimeZone::UTC, now: 1_700_000_000 };
+        let lines = LsFormat { zone: TimeZone::UTC, now: 1_700_000_000 };
         let mut stat = stat(0o100_640);
         let line = |stat: &Stat, readable| lines.before_name(stat, "ann", "7", readable);
         assert_eq!(line(&stat, false), "-rw-r-----   2 ann      7            1536 Sep  9  2001");
         assert_eq!(line(&stat, true), "-rw-r-----   2 ann      7          1.5KiB Sep  9  2001");
         for (seconds, wanted) in [
             (1_699_999_000, "Nov 14 21:56"),
-            (1_700_000_000 + AHEAD, "Nov 14 23:13"),
-            (1_700_000_001 + AHEAD, "Nov 14  2023"),
-            (1_700_000_000 - RECENT, "May 15 22:13"),
-            (1_699_999_999 - RECENT, "May 15  2023"),
+            (1_700_000_000 + MAX_CLOCK_SKEW_SECONDS, "Nov 14 23:13"),
+            (1_700_000_001 + MAX_CLOCK_SKEW_SECONDS, "Nov 14  2023"),
+            (1_700_000_000 - RECENT_SECONDS, "May 15 22:13"),
+            (1_699_999_999 - RECENT_SECONDS, "May 15  2023"),
         ] {
             stat.st_mtime = seconds;
             assert!(line(&stat, false).ends_with(wanted), "{seconds}: {}", line(&stat, false));

@@ -11,9 +11,9 @@ pub mod no_shell_message;
 mod receive_buffer;
 pub mod sftp;
 
-pub use blocking_pool::Threads;
+pub use blocking_pool::BlockingPool;
 use bytes::Bytes;
-use inline_executor::Workers;
+use inline_executor::InlineExecutor;
 use std::future::Future;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +29,7 @@ pub enum Arrival {
 }
 
 /// The bytes that a client sends on a channel.
-pub trait Incoming: Send {
+pub trait ChannelInput: Send {
     /// What comes next. To be asked until the client is gone: what nobody takes stops the connection.
     /// Safe to drop half-way.
     fn next(&mut self) -> impl Future<Output = Arrival> + Send;
@@ -39,7 +39,7 @@ pub trait Incoming: Send {
 }
 
 /// The way back to the client.
-pub trait Outgoing: Send + Sync {
+pub trait ChannelOutput: Send + Sync {
     /// Sends bytes; returns when the connection has room for more.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ pub struct Gone;
 
 /// How a channel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum ChannelEnd {
     /// The client ended it, or it was asked to while nothing was under way.
     Well,
     /// What the client asked for was not done; it was told why. This is the exit status.
@@ -84,14 +84,14 @@ pub enum Ended {
     Fault,
 }
 
-impl Ended {
+impl ChannelEnd {
     /// The exit status that says so.
     #[must_use]
     pub fn exit_status(self) -> u32 {
         match self {
-            Ended::Well => 0,
-            Ended::Failed(status) => status.into(),
-            Ended::Violation | Ended::Gone | Ended::Fault => 1,
+            ChannelEnd::Well => 0,
+            ChannelEnd::Failed(status) => status.into(),
+            ChannelEnd::Violation | ChannelEnd::Gone | ChannelEnd::Fault => 1,
         }
     }
 }

@@ -1,27 +1,26 @@
-//! `ssh USER@HOST` without a command: a short text in place of a shell.
+//! The message that `ssh USER@HOST` gets without a command: there is no shell.
 
-use super::{Ended, Outgoing};
+use super::{ChannelEnd, ChannelOutput};
 use crate::operations::{self, User};
 use sshome_wire::Usage;
 use sshome_wire::display::Size;
 
-/// The exit status: no shell was had.
-const NO_SHELL: u8 = 1;
+/// The exit status if a client asks for a shell.
+const EXIT_NO_SHELL: u8 = 1;
 
-/// Says who the user is, what is left of the quota, and how to connect. On a terminal lines end as it
-/// wants them.
-/// `port` is the one that the server listens at.
-pub async fn greet(outgoing: impl Outgoing, user: User, terminal: bool, port: u16) -> Ended {
-    let turns = user.turns();
+/// Sends the user's name, the quota and the commands that work. `terminal` selects CR LF as line ends. `port` is the
+/// port that the server listens on.
+pub async fn send(outgoing: impl ChannelOutput, user: User, terminal: bool, port: u16) -> ChannelEnd {
+    let permits = user.turns();
     let text = async {
-        let _turn = turns.acquire().await;
+        let _permit = permits.acquire().await;
         tokio::task::spawn_blocking(move || text(&user, port)).await
     };
-    let Ok(text) = text.await else { return Ended::Fault };
+    let Ok(text) = text.await else { return ChannelEnd::Fault };
     let text = if terminal { text.replace('\n', "\r\n") } else { text };
     match outgoing.send(text.into()).await {
-        Ok(()) => Ended::Failed(NO_SHELL),
-        Err(_) => Ended::Gone,
+        Ok(()) => ChannelEnd::Failed(EXIT_NO_SHELL),
+        Err(_) => ChannelEnd::Gone,
     }
 }
 
@@ -31,22 +30,22 @@ fn text(user: &User, port: u16) -> String {
         Ok(credited) => used(&credited.usage),
         Err(error) => error.to_string(),
     };
-    let access = if user.may_write() { "" } else { "You may read here, and not write.\n" };
+    let access = if user.may_write() { "" } else { "Your account is read-only.\n" };
     format!(
         "Hello, {name}: {used}.\n{access}\
-         There is no shell here. What works:\n{}",
-        ways(name, port)
+         There is no shell. These commands work:\n{}",
+        commands(name, port)
     )
 }
 
-/// The port that `sshome` connects to if none is given.
+/// The default port of `sshome`.
 const SSHOME_PORT: u16 = 2222;
 
-/// The port that OpenSSH connects to.
+/// The default port of OpenSSH.
 const SSH_PORT: u16 = 22;
 
-/// The commands that connect, and what they are for.
-fn ways(name: &str, port: u16) -> String {
+/// The commands that connect, with their purpose.
+fn commands(name: &str, port: u16) -> String {
     let option =
         |letter: char, usual| if port == usual { String::new() } else { format!(" -{letter} {port}") };
     let rows = [
@@ -58,7 +57,7 @@ fn ways(name: &str, port: u16) -> String {
     rows.iter().map(|(command, what)| format!("  {command:width$}   {what}\n")).collect()
 }
 
-/// What is used, as people say it.
+/// The usage in words.
 fn used(usage: &Usage) -> String {
     let bytes = match usage.quota {
         Some(quota) => format!("{} of {} used", Size(usage.used), Size(quota)),
@@ -80,7 +79,7 @@ mod tests {
             (2222, ["sshome ann@HOST", "sftp -P 2222 ann@HOST", "ssh -p 2222 ann@HOST help"]),
             (22, ["sshome -P 22 ann@HOST", "sftp ann@HOST", "ssh ann@HOST help"]),
         ] {
-            let text = ways("ann", port);
+            let text = commands("ann", port);
             let commands: Vec<_> = text.lines().filter_map(|line| line.trim().split("   ").next()).collect();
             assert_eq!(commands, want);
         }

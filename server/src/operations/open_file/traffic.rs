@@ -3,7 +3,7 @@
 use super::super::{Error, Result, User};
 use super::mode::OpenMode;
 use crate::audit::Transfer;
-use crate::metrics::Direction;
+use crate::metrics::TransferDirection;
 use sshome_wire::RemotePath;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -23,7 +23,7 @@ pub(super) struct Traffic {
 impl Traffic {
     pub(super) fn begin(user: &User, path: &RemotePath, mode: OpenMode) -> Traffic {
         let writes = mode.writes();
-        let direction = if writes { Direction::Upload } else { Direction::Download };
+        let direction = if writes { TransferDirection::Upload } else { TransferDirection::Download };
         let transfer = Some(user.audit.transfer(direction, path, None));
         let changed = AtomicBool::new(mode.create || mode.truncate);
         Traffic { transfer, writes, changed, failure: OnceLock::new() }

@@ -13,7 +13,7 @@ pub(super) struct Arguments {
 
 /// Which arguments a command takes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Accepts {
+pub(super) struct ArgumentSpec {
     /// How it is given, for people.
     pub(super) usage: &'static str,
     /// Letters that may stand behind a `-`.
@@ -24,7 +24,7 @@ pub(super) struct Accepts {
     pub(super) operands: (usize, usize),
 }
 
-impl Accepts {
+impl ArgumentSpec {
     /// Sorts the words into options and operands; options end at the first operand that is `--`.
     ///
     /// # Errors
@@ -106,8 +106,8 @@ pub(super) fn path(operand: &[u8]) -> Result<RemotePath> {
 mod tests {
     use super::*;
 
-    const PUT: Accepts =
-        Accepts { usage: "put [-ab] [--size N] NAME", flags: "ab", values: &["size"], operands: (1, 2) };
+    const PUT: ArgumentSpec =
+        ArgumentSpec { usage: "put [-ab] [--size N] NAME", flags: "ab", values: &["size"], operands: (1, 2) };
 
     fn read(line: &str) -> Result<Arguments> {
         PUT.read(line.split(' ').map(|word| word.as_bytes().to_vec()).collect())

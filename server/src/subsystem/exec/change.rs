@@ -2,7 +2,7 @@
 
 use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
-use super::task::{Io, Task, Turn, each};
+use super::task::{CommandIo, CommandTask, TaskState, each};
 use crate::home;
 use crate::operations::{self, Copy, Made, Removal, StepLimit, User, place};
 use rustix::io::Errno;
@@ -10,10 +10,10 @@ use sshome_wire::RemotePath;
 use std::collections::HashSet;
 
 /// What one step goes through: in bytes, and in entries.
-const BYTES: u64 = 32 << 20;
-const ENTRIES: usize = 1000;
+const STEP_BYTES: u64 = 32 << 20;
+const STEP_ENTRIES: usize = 1000;
 
-pub(super) fn mkdir(arguments: Arguments) -> Result<Box<dyn Task>> {
+pub(super) fn mkdir(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     let parents = arguments.has("p");
     Ok(each(arguments.operands, move |user, _, operand| {
         let path = path(operand)?;
@@ -27,14 +27,14 @@ pub(super) fn mkdir(arguments: Arguments) -> Result<Box<dyn Task>> {
     }))
 }
 
-pub(super) fn rmdir(arguments: Arguments) -> Result<Box<dyn Task>> {
+pub(super) fn rmdir(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     Ok(each(arguments.operands, |user, _, operand| {
         operations::remove_directory(user, &path(operand)?)?;
         Ok(None)
     }))
 }
 
-pub(super) fn rm(arguments: Arguments) -> Result<Box<dyn Task>> {
+pub(super) fn rm(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     let (recursive, force) = (arguments.has("rR"), arguments.has("f"));
     Ok(each(arguments.operands, move |user, _, operand| {
         let path = path(operand)?;
@@ -43,14 +43,14 @@ pub(super) fn rm(arguments: Arguments) -> Result<Box<dyn Task>> {
             false => operations::remove(user, &path).map(|()| None),
         };
         match begun {
-            Ok(removal) => Ok(removal.map(|removal| Box::new(removal) as Box<dyn Task>)),
+            Ok(removal) => Ok(removal.map(|removal| Box::new(removal) as Box<dyn CommandTask>)),
             Err(error) if force && is_missing(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }))
 }
 
-pub(super) fn mv(arguments: Arguments) -> Result<Box<dyn Task>> {
+pub(super) fn mv(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     let (from, mut to) = sources(arguments)?;
     Ok(each(from, move |user, _, operand| {
         let from = path(operand)?;
@@ -59,7 +59,7 @@ pub(super) fn mv(arguments: Arguments) -> Result<Box<dyn Task>> {
     }))
 }
 
-pub(super) fn cp(arguments: Arguments) -> Result<Box<dyn Task>> {
+pub(super) fn cp(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     let recursive = arguments.has("rR");
     let (from, mut to) = sources(arguments)?;
     Ok(each(from, move |user, _, operand| {
@@ -69,20 +69,24 @@ pub(super) fn cp(arguments: Arguments) -> Result<Box<dyn Task>> {
     }))
 }
 
-impl Task for Removal {
-    fn turn(&mut self, user: &User, _: &mut Io) -> Result<Turn> {
-        Ok(if self.step(user, StepLimit::entries(ENTRIES))? { Turn::Done(0) } else { Turn::Busy })
+impl CommandTask for Removal {
+    fn run_slice(&mut self, user: &User, _: &mut CommandIo) -> Result<TaskState> {
+        Ok(if self.step(user, StepLimit::entries(STEP_ENTRIES))? {
+            TaskState::Done(0)
+        } else {
+            TaskState::Busy
+        })
     }
 }
 
-impl Task for Copy {
-    fn turn(&mut self, user: &User, _: &mut Io) -> Result<Turn> {
-        Ok(if self.step(user, StepLimit::bytes(BYTES))? { Turn::Done(0) } else { Turn::Busy })
+impl CommandTask for Copy {
+    fn run_slice(&mut self, user: &User, _: &mut CommandIo) -> Result<TaskState> {
+        Ok(if self.step(user, StepLimit::bytes(STEP_BYTES))? { TaskState::Done(0) } else { TaskState::Busy })
     }
 }
 
 /// Where something is to go.
-struct Target {
+struct CopyTarget {
     path: RemotePath,
     /// Whether it has to be a directory: there are several sources.
     directory: bool,
@@ -90,7 +94,7 @@ struct Target {
     names: HashSet<Vec<u8>>,
 }
 
-impl Target {
+impl CopyTarget {
     /// Where this source goes.
     ///
     /// # Errors
@@ -107,11 +111,11 @@ impl Target {
 }
 
 /// All operands but the last, and the last.
-fn sources(arguments: Arguments) -> Result<(Vec<Vec<u8>>, Target)> {
+fn sources(arguments: Arguments) -> Result<(Vec<Vec<u8>>, CopyTarget)> {
     let mut from = arguments.operands;
     let last = from.pop().unwrap_or_default();
     let directory = from.len() > 1;
-    Ok((from, Target { path: path(&last)?, directory, names: HashSet::new() }))
+    Ok((from, CopyTarget { path: path(&last)?, directory, names: HashSet::new() }))
 }
 
 fn is_missing(error: &operations::Error) -> bool {

@@ -2,79 +2,79 @@
 
 use super::arguments::{Arguments, path};
 use super::error::Result;
-use super::task::{Io, Read, Task, Turn, each};
+use super::task::{CommandIo, CommandTask, InputRead, TaskState, each};
 use crate::operations::{Algorithm, FileDigest, Hasher, OpenFile, OpenMode, Range, StepLimit, User};
 
 /// What one step goes through, in bytes.
-const STEP: usize = 32 << 20;
+const STEP_BYTES: usize = 32 << 20;
 
 /// The operand that stands for the standard input.
-const INPUT: &[u8] = b"-";
+const STDIN_OPERAND: &[u8] = b"-";
 
 /// Whether the standard input is among what is to be digested.
 pub(super) fn reads(arguments: &Arguments) -> bool {
-    arguments.operands.is_empty() || arguments.operands.iter().any(|operand| operand == INPUT)
+    arguments.operands.is_empty() || arguments.operands.iter().any(|operand| operand == STDIN_OPERAND)
 }
 
-pub(super) fn begin(algorithm: Algorithm, mut arguments: Arguments) -> Result<Box<dyn Task>> {
+pub(super) fn begin(algorithm: Algorithm, mut arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     let mut operands = std::mem::take(&mut arguments.operands);
     if operands.is_empty() {
-        operands.push(INPUT.to_vec());
+        operands.push(STDIN_OPERAND.to_vec());
     }
     let binary = arguments.has("b");
     Ok(each(operands, move |user, _, operand| {
         let name = operand.to_vec();
-        if operand == INPUT {
-            return Ok(Some(Box::new(InputSum { hasher: Hasher::new(algorithm), binary })));
+        if operand == STDIN_OPERAND {
+            return Ok(Some(Box::new(InputSumTask { hasher: Hasher::new(algorithm), binary })));
         }
         let file = OpenFile::open(user, &path(operand)?, OpenMode::READ)?;
         let digest = FileDigest::begin(&file, algorithm, Range::default())?;
-        Ok(Some(Box::new(FileSum { file, digest, name, binary })))
+        Ok(Some(Box::new(FileSumTask { file, digest, name, binary })))
     }))
 }
 
-struct FileSum {
+struct FileSumTask {
     file: OpenFile,
     digest: FileDigest,
     name: Vec<u8>,
     binary: bool,
 }
 
-impl Task for FileSum {
-    fn turn(&mut self, _: &User, io: &mut Io) -> Result<Turn> {
-        let Some(digest) = self.digest.step(&self.file, StepLimit::bytes(STEP as u64))? else {
-            return Ok(Turn::Busy);
+impl CommandTask for FileSumTask {
+    fn run_slice(&mut self, _: &User, io: &mut CommandIo) -> Result<TaskState> {
+        let Some(digest) = self.digest.step(&self.file, StepLimit::bytes(STEP_BYTES as u64))? else {
+            return Ok(TaskState::Busy);
         };
         let line = line(&digest, &self.name, self.binary);
         io.line(&io.name(&line));
-        Ok(Turn::Done(0))
+        Ok(TaskState::Done(0))
     }
 }
 
-struct InputSum {
+struct InputSumTask {
     hasher: Hasher,
     binary: bool,
 }
 
-impl Task for InputSum {
-    fn turn(&mut self, _: &User, io: &mut Io) -> Result<Turn> {
+impl CommandTask for InputSumTask {
+    fn run_slice(&mut self, _: &User, io: &mut CommandIo) -> Result<TaskState> {
         let mut taken = 0;
-        while taken < STEP {
-            match io.input.read(STEP)? {
-                Read::Bytes(data) => {
+        while taken < STEP_BYTES {
+            match io.input.read(STEP_BYTES)? {
+                InputRead::Bytes(data) => {
                     self.hasher.update(&data);
                     taken += data.len();
                 }
-                Read::Nothing => return Ok(Turn::Waiting),
-                Read::End => {
+                InputRead::Nothing => return Ok(TaskState::Waiting),
+                InputRead::End => {
                     let mut digest = Vec::new();
                     self.hasher.finish_into(&mut digest);
-                    io.line(&line(&digest, INPUT, self.binary));
-                    return Ok(Turn::Done(0));
+                    io.line(&line(&digest, STDIN_OPERAND, self.binary));
+                    return Ok(TaskState::Done(0));
                 }
             }
         }
-        Ok(Turn::Busy)
+        Ok(TaskState::Busy)
     }
 }
 

@@ -3,20 +3,20 @@
 //! There is no shell and the keys are not in the home, but what is meant is plain: the keys are installed, as by
 //! `sshome key install`.
 
-use super::arguments::{Accepts, Arguments};
+use super::arguments::{ArgumentSpec, Arguments};
 use super::error::{Error, Result};
-use super::table::Command;
-use super::task::{Io, Read, Task, Turn};
+use super::table::CommandEntry;
+use super::task::{CommandIo, CommandTask, InputRead, TaskState};
 use crate::operations::{User, install_key};
 use sshome_wire::public_key;
 
 /// How much is taken in, in bytes: more keys than may be installed.
-const MAX_INPUT: usize = 256 << 10;
+const MAX_INPUT_BYTES: usize = 256 << 10;
 
 /// The command that it stands for. It is not in the table: nobody types it.
-pub(super) static COMMAND: Command = Command {
+pub(super) static COMMAND: CommandEntry = CommandEntry {
     name: "ssh-copy-id",
-    accepts: Accepts { usage: "exec sh -c SCRIPT", flags: "c", values: &[], operands: (2, 2) },
+    accepts: ArgumentSpec { usage: "exec sh -c SCRIPT", flags: "c", values: &[], operands: (2, 2) },
     help: "install the keys of the standard input",
     changes: |_| true,
     reads: |_| true,
@@ -34,22 +34,22 @@ pub(super) fn is_it(words: &[Vec<u8>]) -> bool {
         && script.contains("authorized_keys")
 }
 
-fn begin(_: Arguments) -> Result<Box<dyn Task>> {
-    Ok(Box::new(Installing(Vec::new())))
+fn begin(_: Arguments) -> Result<Box<dyn CommandTask>> {
+    Ok(Box::new(InstallKeysTask(Vec::new())))
 }
 
 /// Lines of keys that are being received.
-struct Installing(Vec<u8>);
+struct InstallKeysTask(Vec<u8>);
 
-impl Task for Installing {
-    fn turn(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
+impl CommandTask for InstallKeysTask {
+    fn run_slice(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState> {
         loop {
-            match io.input.read(MAX_INPUT)? {
-                Read::Bytes(bytes) => self.0.extend_from_slice(&bytes),
-                Read::Nothing => return Ok(Turn::Waiting),
-                Read::End => break,
+            match io.input.read(MAX_INPUT_BYTES)? {
+                InputRead::Bytes(bytes) => self.0.extend_from_slice(&bytes),
+                InputRead::Nothing => return Ok(TaskState::Waiting),
+                InputRead::End => break,
             }
-            if self.0.len() > MAX_INPUT {
+            if self.0.len() > MAX_INPUT_BYTES {
                 return Err(Error::Protocol("these are too many keys".to_owned()));
             }
         }
@@ -58,7 +58,7 @@ impl Task for Installing {
         for line in lines {
             install_key(user, line)?;
         }
-        Ok(Turn::Done(0))
+        Ok(TaskState::Done(0))
     }
 }
 

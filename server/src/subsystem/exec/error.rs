@@ -54,7 +54,7 @@ pub(super) enum Error {
 pub(super) type Result<T> = std::result::Result<T, Error>;
 
 /// A command was done, but for what its standard error tells of.
-pub(super) const PARTLY: u8 = 1;
+pub(super) const EXIT_FAILURE: u8 = 1;
 
 impl Error {
     /// The exit status that a shell's user expects.
@@ -62,7 +62,7 @@ impl Error {
         match self {
             Error::Syntax(_) | Error::Usage { .. } | Error::Value { .. } => 2,
             Error::Unknown(_) | Error::Rsync => 127,
-            _ => PARTLY,
+            _ => EXIT_FAILURE,
         }
     }
 }

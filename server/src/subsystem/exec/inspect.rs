@@ -2,10 +2,10 @@
 
 use super::arguments::{Arguments, path};
 use super::error::Result;
-use super::task::{Io, Once, Task, Turn, each};
+use super::task::{CommandIo, CommandTask, RunOnce, TaskState, each};
 use crate::home::{Attributes, length};
 use crate::operations::{self, Listing, StepLimit, User};
-use crate::subsystem::ls_format::{Lines, mode};
+use crate::subsystem::ls_format::{LsFormat, mode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustix::fs::FileType;
@@ -14,16 +14,16 @@ use sshome_wire::display::Size;
 
 /// As many names of a directory are put in order. Of more, each such run is in order by itself: a
 /// directory of any size takes no more memory.
-const SORTED: usize = 10_000;
+const MAX_SORTED_ENTRIES: usize = 10_000;
 
-pub(super) fn pwd(_: Arguments) -> Result<Box<dyn Task>> {
-    Ok(Box::new(Once(|_: &User, io: &mut Io| {
+pub(super) fn pwd(_: Arguments) -> Result<Box<dyn CommandTask>> {
+    Ok(Box::new(RunOnce(|_: &User, io: &mut CommandIo| {
         io.line(b"/");
         Ok(())
     })))
 }
 
-pub(super) fn ls(mut arguments: Arguments) -> Result<Box<dyn Task>> {
+pub(super) fn ls(mut arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     let mut operands = std::mem::take(&mut arguments.operands);
     if operands.is_empty() {
         operands.push(b".".to_vec());
@@ -32,9 +32,9 @@ pub(super) fn ls(mut arguments: Arguments) -> Result<Box<dyn Task>> {
     let mut first = true;
     Ok(each(operands, move |user, io, operand| {
         let path = path(operand)?;
-        let shown = Shown {
+        let shown = LsOptions {
             all: arguments.has("aA"),
-            long: arguments.has("l").then(Lines::new),
+            long: arguments.has("l").then(LsFormat::new),
             readable: arguments.has("h"),
         };
         if arguments.has("d") {
@@ -47,14 +47,22 @@ pub(super) fn ls(mut arguments: Arguments) -> Result<Box<dyn Task>> {
             return Ok(None);
         }
         let (operand, blank) = (operand.to_vec(), !std::mem::replace(&mut first, false));
-        Ok(Some(Box::new(Ls { listing, shown, operand, headed, blank, current: None, entries: Vec::new() })))
+        Ok(Some(Box::new(LsTask {
+            listing,
+            shown,
+            operand,
+            headed,
+            blank,
+            current: None,
+            entries: Vec::new(),
+        })))
     }))
 }
 
 /// A directory, or a tree, that is being listed.
-struct Ls {
+struct LsTask {
     listing: Listing,
-    shown: Shown,
+    shown: LsOptions,
     /// The directory, as it was given.
     operand: Vec<u8>,
     /// Whether each directory's name stands above what is in it.
@@ -67,20 +75,20 @@ struct Ls {
     entries: Vec<Attributes>,
 }
 
-impl Task for Ls {
-    fn turn(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
-        let limit = StepLimit::entries(SORTED - self.entries.len());
+impl CommandTask for LsTask {
+    fn run_slice(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState> {
+        let limit = StepLimit::entries(MAX_SORTED_ENTRIES - self.entries.len());
         let Some((directory, read)) = self.listing.next_batch(user, limit)? else {
-            return Ok(Turn::Done(0));
+            return Ok(TaskState::Done(0));
         };
         self.entries.extend(read);
-        if self.listing.is_in_directory() && self.entries.len() < SORTED {
-            return Ok(Turn::Busy);
+        if self.listing.is_in_directory() && self.entries.len() < MAX_SORTED_ENTRIES {
+            return Ok(TaskState::Busy);
         }
         let mut entries = std::mem::take(&mut self.entries);
         let is_hidden = |name: &[u8]| !self.shown.all && name.starts_with(b".");
         if directory.split(|byte| *byte == b'/').any(is_hidden) {
-            return Ok(Turn::Busy);
+            return Ok(TaskState::Busy);
         }
         if self.headed && self.current.as_ref() != Some(&directory) {
             let separator: &[u8] =
@@ -96,20 +104,20 @@ impl Task for Ls {
         for entry in entries.iter().filter(|entry| !is_hidden(&entry.name)) {
             self.shown.entry(user, io, entry, &entry.name);
         }
-        Ok(Turn::Busy)
+        Ok(TaskState::Busy)
     }
 }
 
 /// How entries are shown.
-struct Shown {
+struct LsOptions {
     all: bool,
     /// For long lines.
-    long: Option<Lines>,
+    long: Option<LsFormat>,
     readable: bool,
 }
 
-impl Shown {
-    fn entry(&self, user: &User, io: &mut Io, entry: &Attributes, name: &[u8]) {
+impl LsOptions {
+    fn entry(&self, user: &User, io: &mut CommandIo, entry: &Attributes, name: &[u8]) {
         let mut line = Vec::new();
         if let Some(lines) = &self.long {
             // A home has one owner.
@@ -125,7 +133,7 @@ impl Shown {
     }
 }
 
-pub(super) fn stat(arguments: Arguments) -> Result<Box<dyn Task>> {
+pub(super) fn stat(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     Ok(each(arguments.operands, |user, io, operand| {
         let path = path(operand)?;
         let found = operations::stat(user, &path, false)?;
@@ -160,8 +168,8 @@ pub(super) fn stat(arguments: Arguments) -> Result<Box<dyn Task>> {
     }))
 }
 
-pub(super) fn df(arguments: Arguments) -> Result<Box<dyn Task>> {
-    Ok(Box::new(Once(move |user: &User, io: &mut Io| {
+pub(super) fn df(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
+    Ok(Box::new(RunOnce(move |user: &User, io: &mut CommandIo| {
         for operand in &arguments.operands {
             operations::stat(user, &path(operand)?, true)?;
         }

@@ -2,7 +2,7 @@
 //! nothing is started: the line is read as a shell would read its words and quotes, and what would
 //! need a shell is refused.
 //!
-//! [`run`] is the one task that owns a channel. What the command does is the business of a `Task`,
+//! [`run`] is the one task that owns a channel. What the command does is the business of a `CommandTask`,
 //! which is synchronous and runs where blocking is allowed, a bounded turn at a time.
 
 mod arguments;
@@ -17,94 +17,94 @@ mod stream;
 mod table;
 mod task;
 
-use super::receive_buffer::{End, Inbox};
-use super::{Ended, Gone, Incoming, Outgoing, Threads};
+use super::receive_buffer::{InputEnd, ReceiveBuffer};
+use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput, Gone};
 use crate::operations::{self, User};
-use error::{Error, PARTLY, Result};
+use error::{EXIT_FAILURE, Error, Result};
 use sshome_wire::display::Escaped;
 use std::sync::Arc;
-use task::{Chunk, Io, Task, Turn};
+use task::{CommandIo, CommandTask, OutputChunk, TaskState};
 
 /// What a terminal sends for Ctrl-C, and the exit status of a program that it ends.
 const INTERRUPT: (u8, u8) = (3, 130);
 
 /// Runs one command line to its end. `terminal` says that the client shows what it gets as it is.
 pub async fn run(
-    incoming: impl Incoming,
-    outgoing: impl Outgoing,
+    incoming: impl ChannelInput,
+    outgoing: impl ChannelOutput,
     user: User,
     line: Vec<u8>,
     terminal: bool,
-    threads: &Threads,
-) -> Ended {
-    match serve(incoming, outgoing, user, &line, terminal, threads).await {
-        Ok(0) => Ended::Well,
-        Ok(status) => Ended::Failed(status),
+    pool: &BlockingPool,
+) -> ChannelEnd {
+    match serve(incoming, outgoing, user, &line, terminal, pool).await {
+        Ok(0) => ChannelEnd::Well,
+        Ok(status) => ChannelEnd::Failed(status),
         Err(ended) => ended,
     }
 }
 
 async fn serve(
-    incoming: impl Incoming,
-    outgoing: impl Outgoing,
+    incoming: impl ChannelInput,
+    outgoing: impl ChannelOutput,
     user: User,
     line: &[u8],
     terminal: bool,
-    threads: &Threads,
-) -> std::result::Result<u8, Ended> {
+    pool: &BlockingPool,
+) -> std::result::Result<u8, ChannelEnd> {
     tracing::debug!(user = user.name(), line = %Escaped(line), "command");
-    let mut inbox = Inbox::new(incoming);
-    let (turns, closed) = (user.turns(), outgoing.closed());
-    let mut work = Work::begin(user, line, terminal);
+    let mut input = ReceiveBuffer::new(incoming);
+    let (permits, closed) = (user.turns(), outgoing.closed());
+    let mut work = RunningCommand::begin(user, line, terminal);
     if !work.reads && !terminal {
         // Or what nobody reads would stop the connection.
-        inbox.ignore();
+        input.ignore();
     }
     let mut ready = Vec::new();
     loop {
-        let chunks = inbox.take();
+        let chunks = input.take();
         if terminal && chunks.iter().any(|chunk| chunk.contains(&INTERRUPT.0)) {
             return Ok(INTERRUPT.1);
         }
         if work.reads {
-            work.io.input.push(chunks, inbox.end());
+            work.io.input.push(chunks, input.end());
         }
-        inbox.set_backlog(work.io.input.len());
+        input.set_pending_bytes(work.io.input.len());
         // What has come whole is worth going on with, though nobody hears of it.
-        let whole = work.reads && inbox.end() == Some(End::Eof);
+        let whole = work.reads && input.end() == Some(InputEnd::Eof);
         let scarce = outgoing.output_limit();
         if scarce.is_some() {
-            send(&mut inbox, &outgoing, std::mem::take(&mut ready)).await?;
+            send(&mut input, &outgoing, std::mem::take(&mut ready)).await?;
         }
         work.io.limit_output(scarce);
         let gone = closed.clone();
-        let turn = threads.run(Arc::clone(&turns), move || {
-            let at_work = work.user.audit().at_work();
+        let state = pool.run(Arc::clone(&permits), move || {
+            let guard = work.user.audit().enter();
             // It may have waited for its share for long.
-            let turn = if gone.is_cancelled() && !whole { Turn::Waiting } else { work.turn() };
-            drop(at_work);
-            (work, turn)
+            let state = if gone.is_cancelled() && !whole { TaskState::Waiting } else { work.run_slice() };
+            drop(guard);
+            (work, state)
         });
         // While the turn runs: what there is to send, and after that only what there is room for is
         // taken in.
-        send(&mut inbox, &outgoing, std::mem::take(&mut ready)).await?;
-        let turn = inbox.during(false, turn).await;
-        let Ok(Some((returned, turn))) = turn else { return Err(Ended::Fault) };
+        send(&mut input, &outgoing, std::mem::take(&mut ready)).await?;
+        let state = input.during(false, state).await;
+        let Ok(Some((returned, state))) = state else { return Err(ChannelEnd::Fault) };
         work = returned;
         ready = work.io.take();
-        inbox.set_backlog(work.io.input.len());
-        let whole = work.reads && inbox.end() == Some(End::Eof);
-        if (closed.is_cancelled() || inbox.is_gone()) && !whole {
-            return Err(Ended::Gone);
+        input.set_pending_bytes(work.io.input.len());
+        let whole = work.reads && input.end() == Some(InputEnd::Eof);
+        if (closed.is_cancelled() || input.is_gone()) && !whole {
+            return Err(ChannelEnd::Gone);
         }
-        match turn {
-            Turn::Busy => {}
-            Turn::Waiting => {
-                send(&mut inbox, &outgoing, std::mem::take(&mut ready)).await?;
-                inbox.wait().await;
+        match state {
+            TaskState::Busy => {}
+            TaskState::Waiting => {
+                send(&mut input, &outgoing, std::mem::take(&mut ready)).await?;
+                input.wait().await;
             }
-            Turn::Done(status) => {
-                send(&mut inbox, &outgoing, std::mem::take(&mut ready)).await?;
+            TaskState::Done(status) => {
+                send(&mut input, &outgoing, std::mem::take(&mut ready)).await?;
                 return Ok(status);
             }
         }
@@ -113,48 +113,48 @@ async fn serve(
 
 /// Sends, and takes in whatever the client sends meanwhile.
 async fn send(
-    inbox: &mut Inbox<impl Incoming>,
-    outgoing: &impl Outgoing,
-    chunks: Vec<Chunk>,
-) -> std::result::Result<(), Ended> {
+    input: &mut ReceiveBuffer<impl ChannelInput>,
+    outgoing: &impl ChannelOutput,
+    chunks: Vec<OutputChunk>,
+) -> std::result::Result<(), ChannelEnd> {
     if chunks.is_empty() {
         return Ok(());
     }
-    outgoing.hold(chunks.iter().map(Chunk::len).sum());
+    outgoing.hold(chunks.iter().map(OutputChunk::len).sum());
     let sends = async {
         for chunk in chunks {
             match chunk {
-                Chunk::Output(bytes) => outgoing.send(bytes).await?,
-                Chunk::Error(bytes) => outgoing.send_error(bytes).await?,
+                OutputChunk::Output(bytes) => outgoing.send(bytes).await?,
+                OutputChunk::Error(bytes) => outgoing.send_error(bytes).await?,
             }
         }
         Ok::<(), Gone>(())
     };
-    let sent = inbox.during(true, sends).await;
+    let sent = input.during(true, sends).await;
     outgoing.hold(0);
     Ok(sent?)
 }
 
-impl From<Gone> for Ended {
-    fn from(_: Gone) -> Ended {
-        Ended::Gone
+impl From<Gone> for ChannelEnd {
+    fn from(_: Gone) -> ChannelEnd {
+        ChannelEnd::Gone
     }
 }
 
 /// A command, and what it works between.
-struct Work {
+struct RunningCommand {
     user: User,
-    io: Io,
+    io: CommandIo,
     /// Whether it reads its input.
     reads: bool,
     /// Whether the client speaks scp's protocol: many show and heed only errors that they are told in it.
     scp: bool,
-    task: Result<Box<dyn Task>>,
+    task: Result<Box<dyn CommandTask>>,
 }
 
-impl Work {
-    fn begin(user: User, line: &[u8], terminal: bool) -> Work {
-        let mut io = Io::new(terminal);
+impl RunningCommand {
+    fn begin(user: User, line: &[u8], terminal: bool) -> RunningCommand {
+        let mut io = CommandIo::new(terminal);
         let mut reads = false;
         let task = shell_words::split(line).map_err(Error::from).and_then(|words| {
             let is_copy_id = copy_id::is_it(&words);
@@ -175,14 +175,14 @@ impl Work {
             }
             (command.begin)(arguments)
         });
-        Work { user, io, reads, scp: scp::is_spoken(line), task }
+        RunningCommand { user, io, reads, scp: scp::is_spoken(line), task }
     }
 
-    fn turn(&mut self) -> Turn {
+    fn run_slice(&mut self) -> TaskState {
         match &mut self.task {
             Ok(task) => {
-                let turn = task.turn(&self.user, &mut self.io);
-                turn.unwrap_or_else(|error| refuse(&mut self.io, &error, self.scp))
+                let state = task.run_slice(&self.user, &mut self.io);
+                state.unwrap_or_else(|error| refuse(&mut self.io, &error, self.scp))
             }
             Err(error) => {
                 tracing::debug!(user = self.user.name(), %error, "refused");
@@ -193,11 +193,11 @@ impl Work {
 }
 
 /// Says why a command is not done, and with which exit status it ends.
-fn refuse(io: &mut Io, error: &Error, scp: bool) -> Turn {
+fn refuse(io: &mut CommandIo, error: &Error, scp: bool) -> TaskState {
     io.error(error);
     if !scp {
-        return Turn::Done(error.exit_status());
+        return TaskState::Done(error.exit_status());
     }
     io.bytes(&scp::failure(error));
-    Turn::Done(PARTLY)
+    TaskState::Done(EXIT_FAILURE)
 }

@@ -26,17 +26,17 @@ pub(super) enum SyntaxError {
 /// # Errors
 /// If the line is not one plain command.
 pub(super) fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, SyntaxError> {
-    let mut reader = Reader { rest: line.iter().copied().collect(), words: Vec::new() };
+    let mut reader = WordReader { rest: line.iter().copied().collect(), words: Vec::new() };
     while reader.word()? {}
     Ok(reader.words)
 }
 
-struct Reader {
+struct WordReader {
     rest: VecDeque<u8>,
     words: Vec<Vec<u8>>,
 }
 
-impl Reader {
+impl WordReader {
     /// Reads one word; returns whether there was one.
     fn word(&mut self) -> Result<bool, SyntaxError> {
         if self.is_blank() {

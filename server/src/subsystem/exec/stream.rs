@@ -2,85 +2,85 @@
 
 use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
-use super::task::{Io, Read, Task, Turn, each};
+use super::task::{CommandIo, CommandTask, InputRead, TaskState, each};
 use crate::operations::{Download, Upload, User, place};
 use sshome_wire::{Digest, Put, RemotePath};
 
 /// What is read from the disk at a time, in bytes.
-const PIECE: usize = 256 << 10;
+const READ_BYTES: usize = 256 << 10;
 
 /// What a turn takes in, in bytes.
-const MOST: usize = 4 << 20;
+const SLICE_INPUT_BYTES: usize = 4 << 20;
 
-pub(super) fn get(arguments: Arguments) -> Result<Box<dyn Task>> {
+pub(super) fn get(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     Ok(each(arguments.operands, |user, _, operand| {
         let file = Download::begin(user, &path(operand)?)?;
-        Ok(Some(Box::new(Get(file))))
+        Ok(Some(Box::new(GetTask(file))))
     }))
 }
 
 /// A file that is being sent.
-struct Get(Download);
+struct GetTask(Download);
 
-impl Task for Get {
-    fn turn(&mut self, _: &User, io: &mut Io) -> Result<Turn> {
+impl CommandTask for GetTask {
+    fn run_slice(&mut self, _: &User, io: &mut CommandIo) -> Result<TaskState> {
         while !io.is_full() {
-            let Some(data) = piece(&mut self.0)? else {
+            let Some(data) = next_chunk(&mut self.0)? else {
                 self.0.finish()?;
-                return Ok(Turn::Done(0));
+                return Ok(TaskState::Done(0));
             };
             io.data(data);
         }
-        Ok(Turn::Busy)
+        Ok(TaskState::Busy)
     }
 }
 
 /// The next bytes of a file; none at its end.
-pub(super) fn piece(file: &mut Download) -> Result<Option<Vec<u8>>> {
-    let left = usize::try_from(file.size() - file.position()).unwrap_or(PIECE);
-    let mut buffer = Vec::with_capacity(left.min(PIECE));
+pub(super) fn next_chunk(file: &mut Download) -> Result<Option<Vec<u8>>> {
+    let left = usize::try_from(file.size() - file.position()).unwrap_or(READ_BYTES);
+    let mut buffer = Vec::with_capacity(left.min(READ_BYTES));
     while file.read(&mut buffer)? > 0 {}
     Ok((!buffer.is_empty()).then_some(buffer))
 }
 
-pub(super) fn put(arguments: Arguments) -> Result<Box<dyn Task>> {
+pub(super) fn put(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     let size = arguments.value("size").map(number).transpose()?;
     let digest = arguments.value("b3").map(hexadecimal).transpose()?;
     let operand = arguments.operands.first().map(Vec::as_slice).unwrap_or_default();
     let path = path(operand)?;
-    Ok(Box::new(Storing { path, size, digest, upload: None }))
+    Ok(Box::new(PutTask { path, size, digest, upload: None }))
 }
 
 /// A file that is being received. It is published only when the client has said that this was all.
-struct Storing {
+struct PutTask {
     path: RemotePath,
     size: Option<u64>,
     digest: Option<Digest>,
     upload: Option<Upload>,
 }
 
-impl Task for Storing {
-    fn turn(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
+impl CommandTask for PutTask {
+    fn run_slice(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState> {
         let upload = match &mut self.upload {
             Some(upload) => upload,
             None => self.upload.insert(begin(user, &self.path, self.size)?),
         };
         let mut taken = 0;
-        while taken < MOST {
-            match io.input.read(MOST)? {
-                Read::Bytes(data) => {
+        while taken < SLICE_INPUT_BYTES {
+            match io.input.read(SLICE_INPUT_BYTES)? {
+                InputRead::Bytes(data) => {
                     upload.write(&data)?;
                     taken += data.len();
                 }
-                Read::Nothing => return Ok(Turn::Waiting),
-                Read::End => {
-                    let Some(upload) = self.upload.take() else { return Ok(Turn::Done(0)) };
+                InputRead::Nothing => return Ok(TaskState::Waiting),
+                InputRead::End => {
+                    let Some(upload) = self.upload.take() else { return Ok(TaskState::Done(0)) };
                     publish(user, upload, self.digest)?;
-                    return Ok(Turn::Done(0));
+                    return Ok(TaskState::Done(0));
                 }
             }
         }
-        Ok(Turn::Busy)
+        Ok(TaskState::Busy)
     }
 }
 

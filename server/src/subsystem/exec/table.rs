@@ -1,17 +1,17 @@
 //! The commands: one table drives parsing, the help, permission and dispatch.
 
-use super::arguments::{Accepts, Arguments};
+use super::arguments::{ArgumentSpec, Arguments};
 use super::error::{Error, Result};
-use super::task::{Io, Once, Task};
+use super::task::{CommandIo, CommandTask, RunOnce};
 use super::{change, checksums, inspect, scp, stream};
 use crate::operations::Algorithm;
 
 /// A command.
-pub(super) struct Command {
+pub(super) struct CommandEntry {
     /// What it is called.
     pub(super) name: &'static str,
     /// What may stand behind its name.
-    pub(super) accepts: Accepts,
+    pub(super) accepts: ArgumentSpec,
     /// What it does, for people.
     pub(super) help: &'static str,
     /// Whether it changes anything.
@@ -19,13 +19,13 @@ pub(super) struct Command {
     /// Whether it reads its input.
     pub(super) reads: fn(&Arguments) -> bool,
     /// Begins it.
-    pub(super) begin: fn(Arguments) -> Result<Box<dyn Task>>,
+    pub(super) begin: fn(Arguments) -> Result<Box<dyn CommandTask>>,
 }
 
-const ANY: usize = usize::MAX;
+const UNLIMITED: usize = usize::MAX;
 
-const fn accepts(usage: &'static str, flags: &'static str, operands: (usize, usize)) -> Accepts {
-    Accepts { usage, flags, values: &[], operands }
+const fn accepts(usage: &'static str, flags: &'static str, operands: (usize, usize)) -> ArgumentSpec {
+    ArgumentSpec { usage, flags, values: &[], operands }
 }
 
 const fn yes(_: &Arguments) -> bool {
@@ -36,16 +36,16 @@ const fn no(_: &Arguments) -> bool {
     false
 }
 
-static COMMANDS: &[Command] = &[
-    Command {
+static COMMANDS: &[CommandEntry] = &[
+    CommandEntry {
         name: "help",
-        accepts: accepts("help", "", (0, ANY)),
+        accepts: accepts("help", "", (0, UNLIMITED)),
         help: "list the commands",
         changes: no,
         reads: no,
         begin: help,
     },
-    Command {
+    CommandEntry {
         name: "exit",
         accepts: accepts("exit", "", (0, 0)),
         help: "do nothing: to see whether a login works",
@@ -53,15 +53,15 @@ static COMMANDS: &[Command] = &[
         reads: no,
         begin: nothing,
     },
-    Command {
+    CommandEntry {
         name: "true",
-        accepts: accepts("true", "", (0, ANY)),
+        accepts: accepts("true", "", (0, UNLIMITED)),
         help: "the same",
         changes: no,
         reads: no,
         begin: nothing,
     },
-    Command {
+    CommandEntry {
         name: "pwd",
         accepts: accepts("pwd", "LP", (0, 0)),
         help: "say where names begin: at the home, /",
@@ -69,89 +69,89 @@ static COMMANDS: &[Command] = &[
         reads: no,
         begin: inspect::pwd,
     },
-    Command {
+    CommandEntry {
         name: "ls",
-        accepts: accepts("ls [-1aAdhlR] [NAME]...", "1aAdhlRF", (0, ANY)),
+        accepts: accepts("ls [-1aAdhlR] [NAME]...", "1aAdhlRF", (0, UNLIMITED)),
         help: "list; -a hidden names too, -l with size and time, -R whole trees, -d not what is inside",
         changes: no,
         reads: no,
         begin: inspect::ls,
     },
-    Command {
+    CommandEntry {
         name: "stat",
-        accepts: accepts("stat NAME...", "", (1, ANY)),
+        accepts: accepts("stat NAME...", "", (1, UNLIMITED)),
         help: "tell what is known of a name",
         changes: no,
         reads: no,
         begin: inspect::stat,
     },
-    Command {
+    CommandEntry {
         name: "df",
-        accepts: accepts("df [-hk] [NAME]...", "hkP", (0, ANY)),
+        accepts: accepts("df [-hk] [NAME]...", "hkP", (0, UNLIMITED)),
         help: "tell what is used of the quota, in KiB; -h in readable sizes",
         changes: no,
         reads: no,
         begin: inspect::df,
     },
-    Command {
+    CommandEntry {
         name: "mkdir",
-        accepts: accepts("mkdir [-p] NAME...", "p", (1, ANY)),
+        accepts: accepts("mkdir [-p] NAME...", "p", (1, UNLIMITED)),
         help: "make directories; -p with those above them, and none is in the way",
         changes: yes,
         reads: no,
         begin: change::mkdir,
     },
-    Command {
+    CommandEntry {
         name: "rmdir",
-        accepts: accepts("rmdir NAME...", "", (1, ANY)),
+        accepts: accepts("rmdir NAME...", "", (1, UNLIMITED)),
         help: "remove empty directories",
         changes: yes,
         reads: no,
         begin: change::rmdir,
     },
-    Command {
+    CommandEntry {
         name: "rm",
-        accepts: accepts("rm [-fr] NAME...", "frR", (0, ANY)),
+        accepts: accepts("rm [-fr] NAME...", "frR", (0, UNLIMITED)),
         help: "remove; -r whole trees, -f what is missing is no failure",
         changes: yes,
         reads: no,
         begin: change::rm,
     },
-    Command {
+    CommandEntry {
         name: "mv",
-        accepts: accepts("mv FROM... TO", "f", (2, ANY)),
+        accepts: accepts("mv FROM... TO", "f", (2, UNLIMITED)),
         help: "rename, or move into a directory",
         changes: yes,
         reads: no,
         begin: change::mv,
     },
-    Command {
+    CommandEntry {
         name: "cp",
-        accepts: accepts("cp [-r] FROM... TO", "rRf", (2, ANY)),
+        accepts: accepts("cp [-r] FROM... TO", "rRf", (2, UNLIMITED)),
         help: "copy; -r whole trees",
         changes: yes,
         reads: no,
         begin: change::cp,
     },
-    Command {
+    CommandEntry {
         name: "get",
-        accepts: accepts("get NAME...", "", (1, ANY)),
+        accepts: accepts("get NAME...", "", (1, UNLIMITED)),
         help: "write files to the standard output",
         changes: no,
         reads: no,
         begin: stream::get,
     },
-    Command {
+    CommandEntry {
         name: "cat",
-        accepts: accepts("cat NAME...", "", (1, ANY)),
+        accepts: accepts("cat NAME...", "", (1, UNLIMITED)),
         help: "the same",
         changes: no,
         reads: no,
         begin: stream::get,
     },
-    Command {
+    CommandEntry {
         name: "put",
-        accepts: Accepts {
+        accepts: ArgumentSpec {
             usage: "put [--size BYTES] [--b3 DIGEST] NAME",
             flags: "",
             values: &["size", "b3"],
@@ -162,49 +162,49 @@ static COMMANDS: &[Command] = &[
         reads: yes,
         begin: stream::put,
     },
-    Command {
+    CommandEntry {
         name: "md5sum",
-        accepts: accepts("md5sum [NAME]...", "bt", (0, ANY)),
+        accepts: accepts("md5sum [NAME]...", "bt", (0, UNLIMITED)),
         help: "print the MD5 of files, or of the standard input",
         changes: no,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(Algorithm::Md5, arguments),
     },
-    Command {
+    CommandEntry {
         name: "sha1sum",
-        accepts: accepts("sha1sum [NAME]...", "bt", (0, ANY)),
+        accepts: accepts("sha1sum [NAME]...", "bt", (0, UNLIMITED)),
         help: "print the SHA-1 of files, or of the standard input",
         changes: no,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(Algorithm::Sha1, arguments),
     },
-    Command {
+    CommandEntry {
         name: "sha256sum",
-        accepts: accepts("sha256sum [NAME]...", "bt", (0, ANY)),
+        accepts: accepts("sha256sum [NAME]...", "bt", (0, UNLIMITED)),
         help: "print the SHA-256 of files, or of the standard input",
         changes: no,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(Algorithm::Sha256, arguments),
     },
-    Command {
+    CommandEntry {
         name: "sha512sum",
-        accepts: accepts("sha512sum [NAME]...", "bt", (0, ANY)),
+        accepts: accepts("sha512sum [NAME]...", "bt", (0, UNLIMITED)),
         help: "print the SHA-512 of files, or of the standard input",
         changes: no,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(Algorithm::Sha512, arguments),
     },
-    Command {
+    CommandEntry {
         name: "b3sum",
-        accepts: accepts("b3sum [NAME]...", "bt", (0, ANY)),
+        accepts: accepts("b3sum [NAME]...", "bt", (0, UNLIMITED)),
         help: "print the BLAKE3 of files, or of the standard input",
         changes: no,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(Algorithm::Blake3, arguments),
     },
-    Command {
+    CommandEntry {
         name: "scp",
-        accepts: accepts("scp [-dprv] {-t TO | -f FROM...}", "dfprtvq", (1, ANY)),
+        accepts: accepts("scp [-dprv] {-t TO | -f FROM...}", "dfprtvq", (1, UNLIMITED)),
         help: "the other end of an scp client's old protocol (scp -O)",
         changes: |arguments| arguments.has("t"),
         reads: yes,
@@ -216,7 +216,7 @@ static COMMANDS: &[Command] = &[
 ///
 /// # Errors
 /// If there is none.
-pub(super) fn find(name: &[u8]) -> Result<&'static Command> {
+pub(super) fn find(name: &[u8]) -> Result<&'static CommandEntry> {
     let found = COMMANDS.iter().find(|command| command.name.as_bytes() == name);
     found.ok_or_else(|| match name {
         b"rsync" => Error::Rsync,
@@ -224,8 +224,8 @@ pub(super) fn find(name: &[u8]) -> Result<&'static Command> {
     })
 }
 
-fn help(_: Arguments) -> Result<Box<dyn Task>> {
-    Ok(Box::new(Once(|_: &_, io: &mut Io| {
+fn help(_: Arguments) -> Result<Box<dyn CommandTask>> {
+    Ok(Box::new(RunOnce(|_: &_, io: &mut CommandIo| {
         for command in COMMANDS {
             io.line(command.accepts.usage.as_bytes());
             io.line(format!("        {}", command.help).as_bytes());
@@ -234,8 +234,8 @@ fn help(_: Arguments) -> Result<Box<dyn Task>> {
     })))
 }
 
-fn nothing(_: Arguments) -> Result<Box<dyn Task>> {
-    Ok(Box::new(Once(|_: &_, _: &mut Io| Ok(()))))
+fn nothing(_: Arguments) -> Result<Box<dyn CommandTask>> {
+    Ok(Box::new(RunOnce(|_: &_, _: &mut CommandIo| Ok(()))))
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
 //! A command at work: a bounded turn at a time, between what has come in and what is to go out.
 
-use super::error::{Error, PARTLY, Result};
+use super::error::{EXIT_FAILURE, Error, Result};
 use crate::operations::User;
-use crate::subsystem::receive_buffer::End;
+use crate::subsystem::receive_buffer::InputEnd;
 use bytes::{Bytes, BytesMut};
 use sshome_wire::display::Escaped;
 use std::collections::VecDeque;
 
 /// A turn ends when it has put out about this much, in bytes.
-pub(super) const ENOUGH: usize = 1 << 20;
+pub(super) const SLICE_OUTPUT_BYTES: usize = 1 << 20;
 
 /// What a turn leaves to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum TaskState {
     /// There is more to do; go on.
     Busy,
     /// Nothing to do until more arrives.
@@ -22,58 +22,58 @@ pub(super) enum Turn {
 }
 
 /// A command, or a part of one.
-pub(super) trait Task: Send {
+pub(super) trait CommandTask: Send {
     /// Works for a bounded time. After an error it is not called again.
-    fn turn(&mut self, user: &User, io: &mut Io) -> Result<Turn>;
+    fn run_slice(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState>;
 }
 
 /// What a command works between.
-pub(super) struct Io {
+pub(super) struct CommandIo {
     /// What the client sends.
-    pub(super) input: Input,
+    pub(super) input: CommandInput,
     /// Whether the client's side is a terminal.
     pub(super) terminal: bool,
     /// The command's name, for its errors.
     name: String,
-    chunks: Vec<Chunk>,
+    chunks: Vec<OutputChunk>,
     small: BytesMut,
     length: usize,
     /// A turn ends when it has put out about this much, in bytes.
-    most: usize,
+    max_output: usize,
 }
 
 /// Bytes to be sent, and where to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Chunk {
+pub(super) enum OutputChunk {
     /// To the standard output.
     Output(Bytes),
     /// To the standard error.
     Error(Bytes),
 }
 
-impl Chunk {
+impl OutputChunk {
     pub(super) fn len(&self) -> usize {
-        let (Chunk::Output(bytes) | Chunk::Error(bytes)) = self;
+        let (OutputChunk::Output(bytes) | OutputChunk::Error(bytes)) = self;
         bytes.len()
     }
 }
 
-impl Io {
-    pub(super) fn new(terminal: bool) -> Io {
-        Io {
-            input: Input::default(),
+impl CommandIo {
+    pub(super) fn new(terminal: bool) -> CommandIo {
+        CommandIo {
+            input: CommandInput::default(),
             terminal,
             name: String::new(),
             chunks: Vec::new(),
             small: BytesMut::new(),
             length: 0,
-            most: ENOUGH,
+            max_output: SLICE_OUTPUT_BYTES,
         }
     }
 
     /// Limits what a turn puts out, in bytes; none for the usual.
     pub(super) fn limit_output(&mut self, bytes: Option<usize>) {
-        self.most = bytes.unwrap_or(ENOUGH);
+        self.max_output = bytes.unwrap_or(SLICE_OUTPUT_BYTES);
     }
 
     /// Whose errors are told from now on.
@@ -86,7 +86,7 @@ impl Io {
         let data = data.into();
         self.length += data.len();
         self.gather();
-        self.chunks.push(Chunk::Output(data));
+        self.chunks.push(OutputChunk::Output(data));
     }
 
     /// Puts out bytes as they are, together with their neighbours.
@@ -113,16 +113,16 @@ impl Io {
         let text = format!("{}{separator}{error}{end}", self.name);
         self.length += text.len();
         self.gather();
-        self.chunks.push(Chunk::Error(text.into()));
+        self.chunks.push(OutputChunk::Error(text.into()));
     }
 
     /// Whether it is time to send.
     pub(super) fn is_full(&self) -> bool {
-        self.length >= self.most
+        self.length >= self.max_output
     }
 
     /// All that was put out, in order.
-    pub(super) fn take(&mut self) -> Vec<Chunk> {
+    pub(super) fn take(&mut self) -> Vec<OutputChunk> {
         self.gather();
         self.length = 0;
         std::mem::take(&mut self.chunks)
@@ -130,22 +130,22 @@ impl Io {
 
     fn gather(&mut self) {
         if !self.small.is_empty() {
-            self.chunks.push(Chunk::Output(self.small.split().freeze()));
+            self.chunks.push(OutputChunk::Output(self.small.split().freeze()));
         }
     }
 }
 
 /// What the client has sent and nobody has looked at.
 #[derive(Default)]
-pub(super) struct Input {
+pub(super) struct CommandInput {
     chunks: VecDeque<Bytes>,
     length: usize,
-    end: Option<End>,
+    end: Option<InputEnd>,
 }
 
 /// What there is of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Read {
+pub(super) enum InputRead {
     /// Some bytes, at least one.
     Bytes(Bytes),
     /// Nothing at the moment.
@@ -154,9 +154,9 @@ pub(super) enum Read {
     End,
 }
 
-impl Input {
+impl CommandInput {
     /// Takes what has arrived, and how it ended if it did.
-    pub(super) fn push(&mut self, chunks: Vec<Bytes>, end: Option<End>) {
+    pub(super) fn push(&mut self, chunks: Vec<Bytes>, end: Option<InputEnd>) {
         for chunk in chunks.into_iter().filter(|chunk| !chunk.is_empty()) {
             self.length += chunk.len();
             self.chunks.push_back(chunk);
@@ -169,81 +169,81 @@ impl Input {
         self.length
     }
 
-    /// Up to `most` bytes.
+    /// Up to `max_output` bytes.
     ///
     /// # Errors
     /// If there are no more and the client has not said that this was all.
-    pub(super) fn read(&mut self, most: usize) -> Result<Read> {
+    pub(super) fn read(&mut self, max_output: usize) -> Result<InputRead> {
         let Some(mut chunk) = self.chunks.pop_front() else {
             return match self.end {
-                None => Ok(Read::Nothing),
-                Some(End::Eof) => Ok(Read::End),
-                Some(End::Cut) => Err(Error::Cut),
+                None => Ok(InputRead::Nothing),
+                Some(InputEnd::Eof) => Ok(InputRead::End),
+                Some(InputEnd::Cut) => Err(Error::Cut),
             };
         };
-        let rest = chunk.split_off(most.min(chunk.len()));
+        let rest = chunk.split_off(max_output.min(chunk.len()));
         if !rest.is_empty() {
             self.chunks.push_front(rest);
         }
         self.length -= chunk.len();
-        Ok(Read::Bytes(chunk))
+        Ok(InputRead::Bytes(chunk))
     }
 }
 
 /// Something that is done at once.
-pub(super) struct Once<F>(pub(super) F);
+pub(super) struct RunOnce<F>(pub(super) F);
 
-impl<F: FnMut(&User, &mut Io) -> Result<()> + Send> Task for Once<F> {
-    fn turn(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
-        (self.0)(user, io).map(|()| Turn::Done(0))
+impl<F: FnMut(&User, &mut CommandIo) -> Result<()> + Send> CommandTask for RunOnce<F> {
+    fn run_slice(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState> {
+        (self.0)(user, io).map(|()| TaskState::Done(0))
     }
 }
 
 /// The same for each operand. One that fails does not stop the others.
-pub(super) struct Each<F> {
+pub(super) struct ForEachOperand<F> {
     operands: VecDeque<Vec<u8>>,
     begin: F,
-    current: Option<Box<dyn Task>>,
+    current: Option<Box<dyn CommandTask>>,
     status: u8,
 }
 
 /// Does the same for each operand: `begin` makes a task of one.
-pub(super) fn each<F>(operands: Vec<Vec<u8>>, begin: F) -> Box<dyn Task>
+pub(super) fn each<F>(operands: Vec<Vec<u8>>, begin: F) -> Box<dyn CommandTask>
 where
-    F: FnMut(&User, &mut Io, &[u8]) -> Result<Option<Box<dyn Task>>> + Send + 'static,
+    F: FnMut(&User, &mut CommandIo, &[u8]) -> Result<Option<Box<dyn CommandTask>>> + Send + 'static,
 {
-    Box::new(Each { operands: operands.into(), begin, current: None, status: 0 })
+    Box::new(ForEachOperand { operands: operands.into(), begin, current: None, status: 0 })
 }
 
-impl<F> Task for Each<F>
+impl<F> CommandTask for ForEachOperand<F>
 where
-    F: FnMut(&User, &mut Io, &[u8]) -> Result<Option<Box<dyn Task>>> + Send,
+    F: FnMut(&User, &mut CommandIo, &[u8]) -> Result<Option<Box<dyn CommandTask>>> + Send,
 {
-    fn turn(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
+    fn run_slice(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState> {
         let Some(task) = &mut self.current else {
-            let Some(operand) = self.operands.pop_front() else { return Ok(Turn::Done(self.status)) };
+            let Some(operand) = self.operands.pop_front() else { return Ok(TaskState::Done(self.status)) };
             match (self.begin)(user, io, &operand) {
                 Ok(task) => self.current = task,
                 Err(error) => self.failed(io, &error),
             }
-            return Ok(Turn::Busy);
+            return Ok(TaskState::Busy);
         };
-        match task.turn(user, io) {
-            Ok(Turn::Done(status)) => {
+        match task.run_slice(user, io) {
+            Ok(TaskState::Done(status)) => {
                 self.status = self.status.max(status);
                 self.current = None;
             }
-            Ok(turn) => return Ok(turn),
+            Ok(state) => return Ok(state),
             Err(error) => self.failed(io, &error),
         }
-        Ok(Turn::Busy)
+        Ok(TaskState::Busy)
     }
 }
 
-impl<F> Each<F> {
-    fn failed(&mut self, io: &mut Io, error: &Error) {
+impl<F> ForEachOperand<F> {
+    fn failed(&mut self, io: &mut CommandIo, error: &Error) {
         io.error(error);
-        self.status = self.status.max(PARTLY);
+        self.status = self.status.max(EXIT_FAILURE);
         self.current = None;
     }
 }
@@ -254,34 +254,34 @@ mod tests {
 
     #[test]
     fn input_is_read_in_pieces_and_its_end_is_not_a_cut() {
-        let mut input = Input::default();
-        assert_eq!(input.read(9).unwrap(), Read::Nothing);
+        let mut input = CommandInput::default();
+        assert_eq!(input.read(9).unwrap(), InputRead::Nothing);
         input.push(vec![Bytes::from_static(b"abc"), Bytes::new(), Bytes::from_static(b"d")], None);
         assert_eq!(input.len(), 4);
-        assert_eq!(input.read(2).unwrap(), Read::Bytes(Bytes::from_static(b"ab")));
-        assert_eq!(input.read(9).unwrap(), Read::Bytes(Bytes::from_static(b"c")));
-        input.push(Vec::new(), Some(End::Eof));
-        assert_eq!(input.read(9).unwrap(), Read::Bytes(Bytes::from_static(b"d")));
-        assert_eq!((input.read(9).unwrap(), input.len()), (Read::End, 0));
-        input.push(Vec::new(), Some(End::Cut));
+        assert_eq!(input.read(2).unwrap(), InputRead::Bytes(Bytes::from_static(b"ab")));
+        assert_eq!(input.read(9).unwrap(), InputRead::Bytes(Bytes::from_static(b"c")));
+        input.push(Vec::new(), Some(InputEnd::Eof));
+        assert_eq!(input.read(9).unwrap(), InputRead::Bytes(Bytes::from_static(b"d")));
+        assert_eq!((input.read(9).unwrap(), input.len()), (InputRead::End, 0));
+        input.push(Vec::new(), Some(InputEnd::Cut));
         assert!(matches!(input.read(9), Err(Error::Cut)));
     }
 
     #[test]
     fn output_and_errors_stay_apart_and_in_order() {
-        let mut io = Io::new(true);
+        let mut io = CommandIo::new(true);
         io.named("ls");
         io.line(b"a");
         io.bytes(b"b");
         io.error(&Error::ReadOnly);
         io.data(&b"c"[..]);
         let wanted = [
-            Chunk::Output(Bytes::from_static(b"a\r\nb")),
-            Chunk::Error(Bytes::from_static(b"ls: this account may read and not write\r\n")),
-            Chunk::Output(Bytes::from_static(b"c")),
+            OutputChunk::Output(Bytes::from_static(b"a\r\nb")),
+            OutputChunk::Error(Bytes::from_static(b"ls: this account may read and not write\r\n")),
+            OutputChunk::Output(Bytes::from_static(b"c")),
         ];
         assert_eq!(io.take(), wanted);
         assert_eq!(io.name(b"\x1b[2J"), b"\\x1b[2J");
-        assert_eq!(Io::new(false).name(b"\x1b[2J"), b"\x1b[2J");
+        assert_eq!(CommandIo::new(false).name(b"\x1b[2J"), b"\x1b[2J");
     }
 }

@@ -1,12 +1,12 @@
 //! What the frames of one channel mean.
 
 use super::hello::{MAX_OUTSTANDING, greeting, hello};
-use super::job::{Job, Step};
-use super::output::Output;
-use super::publish_group::Group;
+use super::job::{JobStep, NativeJob};
+use super::output::NativeOutput;
+use super::publish_group::PublishGroup;
 use crate::home::{EntryId, Location};
 use crate::operations::{CheckedPart, FinishedDirectory, Upload, User};
-use crate::subsystem::channel_loop::{self, Turn};
+use crate::subsystem::channel_loop::{self, SliceOutcome};
 use bytes::Bytes;
 use sshome_wire::{
     Blocks, Decoder, Digest, Features, Frame, FrameError, Hello, PROTOCOL_VERSION, RemotePath, Reply,
@@ -16,19 +16,19 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// A turn ends after this time, however small its steps were: then a cancel is looked for.
-const LONG: Duration = Duration::from_millis(50);
+const MAX_SLICE_TIME: Duration = Duration::from_millis(50);
 
 /// Digests of blocks that a get may announce: those of 4 TiB.
-const MAX_KNOWN: u32 = 1 << 20;
+const MAX_KNOWN_BLOCKS: u32 = 1 << 20;
 
 /// A turn ends when it has put out about this much, in bytes.
-const ENOUGH: usize = 1 << 20;
+const SLICE_OUTPUT_BYTES: usize = 1 << 20;
 
 /// A light turn stores so many pieces of a file at most.
-const PIECES: usize = 4;
+const MAX_INLINE_FRAMES: usize = 4;
 
 /// The put that is being received.
-pub(super) enum Receiving {
+pub(super) enum ReceiveState {
     Nothing,
     Upload(Box<Upload>),
     /// It was refused and answered; what still comes of it is dropped.
@@ -38,21 +38,21 @@ pub(super) enum Receiving {
 }
 
 /// One conversation: what it works on, and what it has to say.
-pub(super) struct Conversation {
+pub(super) struct NativeConversation {
     pub(super) user: User,
     pub(super) cwd: RemotePath,
-    pub(super) receiving: Receiving,
-    pub(super) job: Option<Job>,
-    pub(super) output: Output,
+    pub(super) receiving: ReceiveState,
+    pub(super) job: Option<NativeJob>,
+    pub(super) output: NativeOutput,
     /// A turn ends when it has put out about this much, in bytes.
-    most_output: usize,
+    max_output: usize,
     /// Blocks that the client has of the file that it gets next.
     pub(super) known: Vec<Digest>,
     /// Parts that were checked for puts of this conversation.
     pub(super) leased: HashMap<EntryId, CheckedPart>,
     /// The request that is being worked on, and since when.
     pub(super) timed: Option<(&'static str, Instant)>,
-    pub(super) group: Group,
+    pub(super) group: PublishGroup,
     decoder: Decoder,
     /// What a light turn came upon, and left.
     left: Option<Frame>,
@@ -65,22 +65,22 @@ pub(super) struct Conversation {
     pub(super) features: Features,
 }
 
-impl Conversation {
+impl NativeConversation {
     /// Begins, with our hello put out.
-    pub(super) fn new(user: User) -> Conversation {
-        let mut output = Output::default();
+    pub(super) fn new(user: User) -> NativeConversation {
+        let mut output = NativeOutput::default();
         output.frame(&hello(Status::Authenticated, greeting(&user)));
-        Conversation {
+        NativeConversation {
             user,
             cwd: RemotePath::root(),
-            receiving: Receiving::Nothing,
+            receiving: ReceiveState::Nothing,
             job: None,
             output,
-            most_output: ENOUGH,
+            max_output: SLICE_OUTPUT_BYTES,
             known: Vec::new(),
             leased: HashMap::new(),
             timed: None,
-            group: Group::default(),
+            group: PublishGroup::default(),
             decoder: Decoder::new(),
             left: None,
             queue: VecDeque::new(),
@@ -161,16 +161,16 @@ impl Conversation {
 
     fn work(&mut self) -> Result<(), Reply> {
         let begun = Instant::now();
-        while self.output.len() < self.most_output && begun.elapsed() < LONG {
+        while self.output.len() < self.max_output && begun.elapsed() < MAX_SLICE_TIME {
             if let Some(job) = &mut self.job {
-                let step = job.step(&self.user, &mut self.output, self.most_output);
-                if matches!(step, Step::More) {
+                let step = job.step(&self.user, &mut self.output, self.max_output);
+                if matches!(step, JobStep::More) {
                     // A step is long: look for a cancel after each.
                     return Ok(());
                 }
                 self.job = None;
                 self.answered(1);
-                if let Step::Leased(part) = step
+                if let JobStep::Leased(part) = step
                     && let Some(target) = part.target().cloned()
                 {
                     self.leased.insert(target, *part);
@@ -193,7 +193,7 @@ impl Conversation {
     }
 
     fn is_receiving(&self) -> bool {
-        matches!(self.receiving, Receiving::Upload(_))
+        matches!(self.receiving, ReceiveState::Upload(_))
     }
 
     fn take(&mut self, frame: Frame) -> Result<(), Reply> {
@@ -210,15 +210,15 @@ impl Conversation {
     }
 
     fn request(&mut self, request: Request) -> Result<(), Reply> {
-        if !matches!(self.receiving, Receiving::Nothing) {
+        if !matches!(self.receiving, ReceiveState::Nothing) {
             return Err(violation("a request in the middle of a put"));
         }
         match request {
-            Request::Get { known, .. } if known > MAX_KNOWN => {
-                Err(violation(&format!("more than {MAX_KNOWN} known blocks")))
+            Request::Get { known, .. } if known > MAX_KNOWN_BLOCKS => {
+                Err(violation(&format!("more than {MAX_KNOWN_BLOCKS} known blocks")))
             }
             Request::Get { known, .. } if known > 0 => {
-                self.receiving = Receiving::Blocks(Box::new(request), known as usize);
+                self.receiving = ReceiveState::Blocks(Box::new(request), known as usize);
                 Ok(())
             }
             request => {
@@ -229,15 +229,15 @@ impl Conversation {
     }
 
     fn blocks(&mut self, blocks: Blocks) -> Result<(), Reply> {
-        match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
-            Receiving::Blocks(request, missing) if (1..=missing).contains(&blocks.digests.len()) => {
+        match std::mem::replace(&mut self.receiving, ReceiveState::Nothing) {
+            ReceiveState::Blocks(request, missing) if (1..=missing).contains(&blocks.digests.len()) => {
                 let missing = missing - blocks.digests.len();
                 self.known.extend(blocks.digests);
                 if missing == 0 {
                     self.handle(*request);
                     self.known.clear();
                 } else {
-                    self.receiving = Receiving::Blocks(request, missing);
+                    self.receiving = ReceiveState::Blocks(request, missing);
                 }
                 Ok(())
             }
@@ -266,16 +266,16 @@ impl Conversation {
             job.cancelled(&mut self.output);
             self.answered(1);
         }
-        match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
-            Receiving::Upload(upload) => {
+        match std::mem::replace(&mut self.receiving, ReceiveState::Nothing) {
+            ReceiveState::Upload(upload) => {
                 upload.give_up();
                 self.answer(Reply::new(Status::Cancelled, ""));
             }
-            Receiving::Blocks(..) => {
+            ReceiveState::Blocks(..) => {
                 self.known.clear();
                 self.answer(Reply::new(Status::Cancelled, ""));
             }
-            Receiving::Nothing | Receiving::Refused => {}
+            ReceiveState::Nothing | ReceiveState::Refused => {}
         }
         self.timed = None;
         self.queued = 0;
@@ -293,12 +293,12 @@ impl Conversation {
     }
 }
 
-impl channel_loop::Conversation for Conversation {
+impl channel_loop::ChannelProtocol for NativeConversation {
     fn push(&mut self, chunks: Vec<Bytes>) {
         chunks.into_iter().for_each(|chunk| self.decoder.push(chunk));
     }
 
-    fn backlog(&self) -> usize {
+    fn pending_bytes(&self) -> usize {
         self.queued + self.left.as_ref().map_or(0, cost) + self.decoder.buffered()
     }
 
@@ -307,7 +307,7 @@ impl channel_loop::Conversation for Conversation {
     }
 
     fn limit_output(&mut self, bytes: Option<usize>) {
-        self.most_output = bytes.unwrap_or(ENOUGH);
+        self.max_output = bytes.unwrap_or(SLICE_OUTPUT_BYTES);
     }
 
     fn is_under_way(&self) -> bool {
@@ -315,42 +315,42 @@ impl channel_loop::Conversation for Conversation {
     }
 
     /// Stores some of a file that is being received. Whatever else there is may take long.
-    fn light_turn(&mut self) -> Option<Turn> {
-        let _at_work = self.user.audit().at_work();
-        let is_data = matches!(&self.receiving, Receiving::Upload(upload) if !upload.is_stream());
+    fn run_inline_slice(&mut self) -> Option<SliceOutcome> {
+        let _guard = self.user.audit().enter();
+        let is_data = matches!(&self.receiving, ReceiveState::Upload(upload) if !upload.is_stream());
         if !is_data || self.left.is_some() || !self.queue.is_empty() || !self.group.is_empty() {
             return None;
         }
-        for _ in 0..PIECES {
+        for _ in 0..MAX_INLINE_FRAMES {
             match self.decoder.next() {
                 Ok(Some(Frame::Data(data))) => self.data(&data).ok()?,
                 Ok(Some(frame)) => {
                     self.left = Some(frame);
                     return None;
                 }
-                Ok(None) => return Some(Turn::Idle),
+                Ok(None) => return Some(SliceOutcome::Idle),
                 // A turn finds the same, and tells it.
                 Err(_) => return None,
             }
         }
-        Some(Turn::Busy)
+        Some(SliceOutcome::Busy)
     }
 
-    fn turn(&mut self, quiet: bool) -> Turn {
-        let _at_work = self.user.audit().at_work();
+    fn run_slice(&mut self, quiet: bool) -> SliceOutcome {
+        let _guard = self.user.audit().enter();
         if let Err(reply) = self.decode().and_then(|()| self.work()) {
             tracing::warn!(user = self.user.name(), %reply, "the client breaks the protocol");
             self.publish();
             self.output.reply(reply);
-            return Turn::Violation;
+            return SliceOutcome::Violation;
         }
         if quiet || self.group.is_full() {
             self.publish();
         }
         match self.job.is_some() || !self.queue.is_empty() {
-            true => Turn::Busy,
-            false if self.group.is_empty() => Turn::Idle,
-            false => Turn::Staged,
+            true => SliceOutcome::Busy,
+            false if self.group.is_empty() => SliceOutcome::Idle,
+            false => SliceOutcome::Staged,
         }
     }
 }

@@ -3,7 +3,7 @@ use rustix::fs::{FileType, Stat};
 use sshome_wire::{Entries, Entry, FileKind, Time};
 
 /// A frame of entries is closed when it has about this many bytes.
-const FULL: usize = 64 << 10;
+const FRAME_BYTES: usize = 64 << 10;
 
 /// What the wire tells of a file.
 pub(super) fn entry(attributes: &Attributes) -> Entry {
@@ -25,7 +25,7 @@ pub(super) fn frames(directory: &[u8], entries: &[Attributes]) -> Vec<Entries> {
     let mut frames = Vec::new();
     let (mut frame, mut length) = (empty(), 0);
     for attributes in entries {
-        if length >= FULL {
+        if length >= FRAME_BYTES {
             frames.push(std::mem::replace(&mut frame, empty()));
             length = 0;
         }

@@ -1,6 +1,6 @@
 //! The server's first frame.
 
-use super::output::Output;
+use super::output::NativeOutput;
 use crate::operations::{self, User};
 use bytes::Bytes;
 use sshome_wire::display::Size;
@@ -23,7 +23,7 @@ pub(super) fn hello(status: Status, message: String) -> Frame {
 
 /// All that is sent to a client that cannot be served: 404 in place of 200, and why.
 pub(super) fn refusal(why: &str) -> Bytes {
-    let mut output = Output::default();
+    let mut output = NativeOutput::default();
     output.frame(&hello(Status::Failed, why.to_owned()));
     output.take().concat().into()
 }

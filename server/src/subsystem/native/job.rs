@@ -1,7 +1,7 @@
 //! Requests that may take long, done a step at a time so that a cancel is seen between two steps.
 
 use super::entry::{entry, frames, mode, mtime};
-use super::output::{Output, data_buffer};
+use super::output::{NativeOutput, data_buffer};
 use super::publish_group::refusal;
 use crate::operations::{self, CheckedPart, Copy, Download, Error, Hashing, Listing, PartCheck, Removal};
 use crate::operations::{StepLimit, StreamLeft, User};
@@ -13,18 +13,18 @@ use sshome_wire::{
 use std::time::Duration;
 
 /// What one step of a get puts out, in bytes: it is still in the processor's cache when it is sent.
-const SEND: usize = 512 << 10;
+const GET_STEP_BYTES: usize = 512 << 10;
 /// What one step of anything else goes through, in bytes.
-const READ: u64 = 32 << 20;
+const STEP_BYTES: u64 = 32 << 20;
 /// What one step of a listing or a removal goes through, in entries.
-const ENTRIES: usize = 1000;
+const STEP_ENTRIES: usize = 1000;
 
 /// How long one step waits for a conversation that is to let go of a stream.
-const WAIT: Duration = Duration::from_millis(20);
+const STREAM_WAIT: Duration = Duration::from_millis(20);
 
 /// A request under way.
-pub(super) enum Job {
-    Get(Box<Get>),
+pub(super) enum NativeJob {
+    Get(Box<GetJob>),
     List(Box<Listing>),
     Hash(Box<Hashing>),
     Copy(Box<Copy>),
@@ -34,7 +34,7 @@ pub(super) enum Job {
 }
 
 /// A file that is being sent.
-pub(super) struct Get {
+pub(super) struct GetJob {
     file: Download,
     /// Blocks that the client says it has.
     known: Vec<Digest>,
@@ -43,7 +43,7 @@ pub(super) struct Get {
 }
 
 /// What a step leaves to do.
-pub(super) enum Step {
+pub(super) enum JobStep {
     /// There is more.
     More,
     /// The request is answered.
@@ -52,26 +52,26 @@ pub(super) enum Step {
     Leased(Box<CheckedPart>),
 }
 
-impl Job {
+impl NativeJob {
     /// A get. Blocks that the client knows are compared before the header is put out.
-    pub(super) fn get(file: Download, mut known: Vec<Digest>, output: &mut Output) -> Job {
+    pub(super) fn get(file: Download, mut known: Vec<Digest>, output: &mut NativeOutput) -> NativeJob {
         known.truncate(usize::try_from(BlockHasher::knowable(file.size())).unwrap_or(usize::MAX));
-        let mut get = Get { file, known, comparing: true };
+        let mut get = GetJob { file, known, comparing: true };
         if get.known.is_empty() {
             get.begin_at(0, output);
         }
-        Job::Get(Box::new(get))
+        NativeJob::Get(Box::new(get))
     }
 
     /// Goes on. A get puts out about `most` bytes, or its own measure if that is less.
-    pub(super) fn step(&mut self, user: &User, output: &mut Output, most: usize) -> Step {
+    pub(super) fn step(&mut self, user: &User, output: &mut NativeOutput, most: usize) -> JobStep {
         let done = match self {
-            Job::Get(get) => return get.step_or_end(output, most),
-            Job::Part(check) => match check.step(StepLimit::bytes(READ)) {
+            NativeJob::Get(get) => return get.step_or_end(output, most),
+            NativeJob::Part(check) => match check.step(StepLimit::bytes(STEP_BYTES)) {
                 Ok(Some(part)) => {
                     blocks(&part.digests, output);
                     output.reply(Reply::new(Status::Resuming, ""));
-                    return Step::Leased(Box::new(part));
+                    return JobStep::Leased(Box::new(part));
                 }
                 Ok(None) => {
                     progress(check.progress(), output);
@@ -79,64 +79,64 @@ impl Job {
                 }
                 Err(error) => Err(error),
             },
-            Job::Stream { path, id } => match operations::find_stream(user, path, *id, WAIT) {
+            NativeJob::Stream { path, id } => match operations::find_stream(user, path, *id, STREAM_WAIT) {
                 Ok(StreamLeft::Busy) => Ok(None),
                 Ok(StreamLeft::Nothing) => Ok(Some(Reply::new(Status::EnoughSpace, ""))),
                 Ok(StreamLeft::Part(check)) => {
-                    *self = Job::Part(check);
+                    *self = NativeJob::Part(check);
                     Ok(None)
                 }
                 Err(error) => Err(error),
             },
-            Job::List(listing) => list(listing, user, output),
-            Job::Hash(hashing) => hash(hashing, output),
-            Job::Copy(copy) => {
-                let done = copy.step(user, StepLimit::bytes(READ));
+            NativeJob::List(listing) => list(listing, user, output),
+            NativeJob::Hash(hashing) => hash(hashing, output),
+            NativeJob::Copy(copy) => {
+                let done = copy.step(user, StepLimit::bytes(STEP_BYTES));
                 progress((copy.done(), 0), output);
                 done.map(|done| done.then(|| Reply::new(Status::Done, "")))
             }
-            Job::Remove(removal) => {
-                let done = removal.step(user, StepLimit::entries(ENTRIES));
+            NativeJob::Remove(removal) => {
+                let done = removal.step(user, StepLimit::entries(STEP_ENTRIES));
                 progress((removal.removed(), 0), output);
                 done.map(|done| done.then(|| Reply::new(Status::Done, "")))
             }
         };
         match done {
-            Ok(None) => return Step::More,
+            Ok(None) => return JobStep::More,
             Ok(Some(reply)) => output.reply(reply),
             Err(error) => output.reply(refusal(&error)),
         }
-        Step::Done
+        JobStep::Done
     }
 
     /// Gives the answer of a job that the client has cancelled.
-    pub(super) fn cancelled(self, output: &mut Output) {
+    pub(super) fn cancelled(self, output: &mut NativeOutput) {
         match self {
-            Job::Get(get) if !get.comparing => output.end(given_up(Status::Cancelled, String::new())),
+            NativeJob::Get(get) if !get.comparing => output.end(given_up(Status::Cancelled, String::new())),
             _ => output.reply(Reply::new(Status::Cancelled, "")),
         }
     }
 }
 
-impl Get {
-    fn step_or_end(&mut self, output: &mut Output, most: usize) -> Step {
+impl GetJob {
+    fn step_or_end(&mut self, output: &mut NativeOutput, most: usize) -> JobStep {
         match self.step(output, most) {
-            Ok(true) => return Step::Done,
-            Ok(false) => return Step::More,
+            Ok(true) => return JobStep::Done,
+            Ok(false) => return JobStep::More,
             // Before the header it is the request that fails.
             Err(error) if self.comparing => output.reply(refusal(&error)),
             Err(error) => output.end(given_up(error.status(), error.to_string())),
         }
-        Step::Done
+        JobStep::Done
     }
 
     /// Goes on. Returns whether the file is sent.
-    fn step(&mut self, output: &mut Output, most: usize) -> Result<bool, Error> {
+    fn step(&mut self, output: &mut NativeOutput, most: usize) -> Result<bool, Error> {
         if self.comparing {
             self.compare(output)?;
             return Ok(false);
         }
-        let full = output.len() + SEND.min(most);
+        let full = output.len() + GET_STEP_BYTES.min(most);
         while output.len() < full {
             let mut buffer = data_buffer(self.file.size() - self.file.position());
             while self.file.read(&mut buffer)? > 0 {}
@@ -151,13 +151,13 @@ impl Get {
     }
 
     /// Reads on in what the client knows, and begins the data at the first difference.
-    fn compare(&mut self, output: &mut Output) -> Result<(), Error> {
+    fn compare(&mut self, output: &mut NativeOutput) -> Result<(), Error> {
         let total = self.known.len() as u64 * BLOCK;
-        let (start, limit) = (self.file.position(), StepLimit::bytes(READ));
+        let (start, limit) = (self.file.position(), StepLimit::bytes(STEP_BYTES));
         let mut scratch = Vec::new();
         while self.file.position() < total && !limit.is_reached(self.file.position() - start) {
-            let left = usize::try_from(total - self.file.position()).unwrap_or(SEND);
-            scratch = Vec::with_capacity(left.min(SEND));
+            let left = usize::try_from(total - self.file.position()).unwrap_or(GET_STEP_BYTES);
+            scratch = Vec::with_capacity(left.min(GET_STEP_BYTES));
             if self.file.read(&mut scratch)? == 0 {
                 break;
             }
@@ -173,7 +173,7 @@ impl Get {
         Ok(())
     }
 
-    fn begin_at(&mut self, blocks: usize, output: &mut Output) {
+    fn begin_at(&mut self, blocks: usize, output: &mut NativeOutput) {
         let mut agreed = self.file.blocks();
         agreed.truncate(blocks);
         self.file.go_on_after(agreed);
@@ -185,19 +185,19 @@ impl Get {
 }
 
 /// Digests of blocks, in as many frames as they take.
-fn blocks(digests: &[Digest], output: &mut Output) {
+fn blocks(digests: &[Digest], output: &mut NativeOutput) {
     for digests in digests.chunks(Blocks::MOST) {
         output.frame(&Frame::Blocks(Blocks { digests: digests.to_vec() }));
     }
 }
 
-fn progress((done, total): (u64, u64), output: &mut Output) {
+fn progress((done, total): (u64, u64), output: &mut NativeOutput) {
     output.frame(&Frame::Progress(Progress { done, total }));
 }
 
-fn list(listing: &mut Listing, user: &User, output: &mut Output) -> Result<Option<Reply>, Error> {
+fn list(listing: &mut Listing, user: &User, output: &mut NativeOutput) -> Result<Option<Reply>, Error> {
     let batch = match listing.is_directory() {
-        true => listing.next_batch(user, StepLimit::entries(ENTRIES))?,
+        true => listing.next_batch(user, StepLimit::entries(STEP_ENTRIES))?,
         false => None,
     };
     if let Some((directory, entries)) = batch {
@@ -214,8 +214,8 @@ fn list(listing: &mut Listing, user: &User, output: &mut Output) -> Result<Optio
     Ok(Some(Reply::with(Payload::Stat(entry(listing.own())))))
 }
 
-fn hash(hashing: &mut Hashing, output: &mut Output) -> Result<Option<Reply>, Error> {
-    let result = hashing.step(StepLimit::bytes(READ))?;
+fn hash(hashing: &mut Hashing, output: &mut NativeOutput) -> Result<Option<Reply>, Error> {
+    let result = hashing.step(StepLimit::bytes(STEP_BYTES))?;
     if result.is_none() {
         progress(hashing.progress(), output);
     }

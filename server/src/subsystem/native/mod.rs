@@ -9,11 +9,11 @@ mod publish_group;
 mod put;
 mod request;
 
-use super::channel_loop::{Places, drive};
-use super::{Ended, Incoming, Outgoing, Threads};
+use super::channel_loop::{Executors, drive};
+use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput};
 use crate::operations::User;
 use bytes::Bytes;
-use conversation::Conversation;
+use conversation::NativeConversation;
 use tokio_util::sync::CancellationToken;
 
 /// What a client is sent that cannot be served, in place of the server's hello.
@@ -24,18 +24,18 @@ pub fn refusal(why: &str) -> Bytes {
 
 /// Serves one channel until its client ends it, or goes on over another one. `stopping` ends it as soon as
 /// nothing is under way. On the runtime's own threads, if they are lent for that, files are stored while they come.
-pub async fn converse(
-    incoming: impl Incoming,
-    outgoing: impl Outgoing,
+pub async fn serve(
+    incoming: impl ChannelInput,
+    outgoing: impl ChannelOutput,
     user: User,
     stopping: CancellationToken,
-    threads: &Threads,
-) -> Ended {
+    pool: &BlockingPool,
+) -> ChannelEnd {
     let superseded = user.superseded();
-    let places = Places { turns: user.turns(), threads, workers: threads.workers().for_data() };
+    let executors = Executors { slice_permits: user.turns(), pool, inline: pool.inline().for_data() };
     tokio::select! {
         biased;
-        () = superseded.cancelled() => Ended::Gone,
-        ended = drive(incoming, outgoing, Conversation::new(user), places, stopping) => ended,
+        () = superseded.cancelled() => ChannelEnd::Gone,
+        ended = drive(incoming, outgoing, NativeConversation::new(user), executors, stopping) => ended,
     }
 }

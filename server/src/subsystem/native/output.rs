@@ -3,17 +3,17 @@ use sshome_wire::frame::{DATA, HEAD, data_head};
 use sshome_wire::{End, Frame, FrameError, Header, Reply, Status};
 
 /// Data that are shorter than this are copied together with their neighbours: a packet each costs more.
-const SMALL: usize = 16 << 10;
+const MIN_OWN_CHUNK_BYTES: usize = 16 << 10;
 
 /// What a turn puts out.
 #[derive(Default)]
-pub(super) struct Output {
+pub(super) struct NativeOutput {
     chunks: Vec<Bytes>,
     small: BytesMut,
     length: usize,
 }
 
-impl Output {
+impl NativeOutput {
     /// Bytes that wait to be taken.
     pub(super) fn len(&self) -> usize {
         self.length
@@ -56,7 +56,7 @@ impl Output {
             *room = head;
         }
         self.length += buffer.len();
-        if buffer.len() < SMALL {
+        if buffer.len() < MIN_OWN_CHUNK_BYTES {
             self.small.extend_from_slice(&buffer);
         } else {
             self.gather();

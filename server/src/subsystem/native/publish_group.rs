@@ -1,16 +1,16 @@
-use super::output::Output;
+use super::output::NativeOutput;
 use crate::home::{DescriptorPermit, Location};
 use crate::operations::{self, FinishedDirectory, Placement, User};
 use sshome_wire::{Reply, Status};
 
 /// As many files wait to be published together, at the most. Each holds two file descriptors.
-const MOST: usize = 256;
+const MAX_GROUP_FILES: usize = 256;
 
 /// Files that are complete and wait for their names, names that are new and not on the disk, and the
 /// answers that must not overtake theirs.
 #[derive(Default)]
-pub(super) struct Group {
-    waiting: Vec<Waiting>,
+pub(super) struct PublishGroup {
+    waiting: Vec<PendingReply>,
     made: Vec<Location>,
     /// For what is held besides files.
     permits: Vec<DescriptorPermit>,
@@ -18,7 +18,7 @@ pub(super) struct Group {
     directories: usize,
 }
 
-enum Waiting {
+enum PendingReply {
     File(Box<Placement>),
     /// A directory that gets its time when the files have their names.
     Directory(FinishedDirectory),
@@ -27,42 +27,42 @@ enum Waiting {
     Answer(Reply),
 }
 
-impl Group {
+impl PublishGroup {
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.files + self.made.len() + self.directories >= MOST
+        self.files + self.made.len() + self.directories >= MAX_GROUP_FILES
     }
 
     /// Adds a file; its answer comes when it is published.
     pub(super) fn add(&mut self, placement: Placement) {
         self.files += 1;
-        self.waiting.push(Waiting::File(Box::new(placement)));
+        self.waiting.push(PendingReply::File(Box::new(placement)));
     }
 
     /// Adds new names; the answer comes when they are on the disk.
     pub(super) fn made(&mut self, made: Vec<Location>, permit: Option<DescriptorPermit>, reply: Reply) {
         self.made.extend(made);
         self.permits.extend(permit);
-        self.waiting.push(Waiting::Made(reply));
+        self.waiting.push(PendingReply::Made(reply));
     }
 
     /// Adds a directory that is finished after the files; its answer comes when that is on the disk.
     pub(super) fn finished(&mut self, directory: FinishedDirectory, permit: Option<DescriptorPermit>) {
         self.directories += 1;
         self.permits.extend(permit);
-        self.waiting.push(Waiting::Directory(directory));
+        self.waiting.push(PendingReply::Directory(directory));
     }
 
     /// Adds an answer that is known already.
     pub(super) fn answer(&mut self, reply: Reply) {
-        self.waiting.push(Waiting::Answer(reply));
+        self.waiting.push(PendingReply::Answer(reply));
     }
 
     /// Publishes all files and gives all answers. Returns how many.
-    pub(super) fn publish(&mut self, user: &User, output: &mut Output) -> usize {
+    pub(super) fn publish(&mut self, user: &User, output: &mut NativeOutput) -> usize {
         let group = std::mem::take(self);
         let count = group.waiting.len();
         let (mut placements, mut directories) = (Vec::new(), Vec::new());
@@ -70,16 +70,16 @@ impl Group {
         let mut answers = Vec::new();
         for waiting in group.waiting {
             answers.push(match waiting {
-                Waiting::File(placement) => {
+                PendingReply::File(placement) => {
                     placements.push(*placement);
-                    Answer::Placed
+                    PlannedReply::Placed
                 }
-                Waiting::Directory(directory) => {
+                PendingReply::Directory(directory) => {
                     directories.push(directory);
-                    Answer::Finished
+                    PlannedReply::Finished
                 }
-                Waiting::Made(reply) => Answer::Synced(reply),
-                Waiting::Answer(reply) => Answer::Known(reply),
+                PendingReply::Made(reply) => PlannedReply::Synced(reply),
+                PendingReply::Answer(reply) => PlannedReply::Known(reply),
             });
         }
         let (placed, synced) = operations::place(user, placements, group.made);
@@ -87,10 +87,10 @@ impl Group {
         let (mut placed, mut finished) = (placed.into_iter(), finished.into_iter());
         for answer in answers {
             output.reply(match (answer, &synced) {
-                (Answer::Known(reply), _) | (Answer::Synced(reply), Ok(())) => reply,
-                (Answer::Synced(_), Err(error)) => refusal(error),
-                (Answer::Placed, _) => outcome(placed.next()),
-                (Answer::Finished, _) => outcome(finished.next()),
+                (PlannedReply::Known(reply), _) | (PlannedReply::Synced(reply), Ok(())) => reply,
+                (PlannedReply::Synced(_), Err(error)) => refusal(error),
+                (PlannedReply::Placed, _) => outcome(placed.next()),
+                (PlannedReply::Finished, _) => outcome(finished.next()),
             });
         }
         count
@@ -98,7 +98,7 @@ impl Group {
 }
 
 /// What is known of an answer before the group is published.
-enum Answer {
+enum PlannedReply {
     Known(Reply),
     /// It holds if the new names are on the disk.
     Synced(Reply),

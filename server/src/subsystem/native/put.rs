@@ -1,16 +1,16 @@
 //! The frames of a put: data, and what ends them.
 
-use super::conversation::{Conversation, Receiving, violation};
+use super::conversation::{NativeConversation, ReceiveState, violation};
 use super::publish_group::refusal;
 use crate::operations;
 use sshome_wire::{End, Frame, Reply, Status, Stored};
 
-impl Conversation {
+impl NativeConversation {
     pub(super) fn data(&mut self, data: &[u8]) -> Result<(), Reply> {
         match &mut self.receiving {
-            Receiving::Nothing | Receiving::Blocks(..) => Err(violation("data outside of a put")),
-            Receiving::Refused => Ok(()),
-            Receiving::Upload(upload) => {
+            ReceiveState::Nothing | ReceiveState::Blocks(..) => Err(violation("data outside of a put")),
+            ReceiveState::Refused => Ok(()),
+            ReceiveState::Upload(upload) => {
                 match upload.write(data) {
                     Ok(()) => {
                         if let Some(bytes) = upload.newly_stored() {
@@ -25,10 +25,12 @@ impl Conversation {
     }
 
     pub(super) fn end(&mut self, end: &End) -> Result<(), Reply> {
-        match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
-            Receiving::Nothing | Receiving::Blocks(..) => Err(violation("the end of data outside of a put")),
-            Receiving::Refused => Ok(()),
-            Receiving::Upload(upload) => {
+        match std::mem::replace(&mut self.receiving, ReceiveState::Nothing) {
+            ReceiveState::Nothing | ReceiveState::Blocks(..) => {
+                Err(violation("the end of data outside of a put"))
+            }
+            ReceiveState::Refused => Ok(()),
+            ReceiveState::Upload(upload) => {
                 let is_stream = upload.is_stream();
                 match upload.finish(&self.user, end) {
                     Ok(placement) => self.group.add(placement),
@@ -44,10 +46,10 @@ impl Conversation {
     }
 
     pub(super) fn abort(&mut self) -> Result<(), Reply> {
-        match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
-            Receiving::Nothing | Receiving::Blocks(..) => Err(violation("an abort outside of a put")),
-            Receiving::Refused => Ok(()),
-            Receiving::Upload(upload) => {
+        match std::mem::replace(&mut self.receiving, ReceiveState::Nothing) {
+            ReceiveState::Nothing | ReceiveState::Blocks(..) => Err(violation("an abort outside of a put")),
+            ReceiveState::Refused => Ok(()),
+            ReceiveState::Upload(upload) => {
                 upload.give_up();
                 self.answer(Reply::new(Status::Cancelled, ""));
                 Ok(())
@@ -57,7 +59,7 @@ impl Conversation {
 
     /// Refuses a put half-way. The answer goes out at once, so that the client stops sending.
     fn refuse_rest(&mut self, error: &operations::Error) {
-        self.receiving = Receiving::Refused;
+        self.receiving = ReceiveState::Refused;
         self.answer(refusal(error));
         self.publish();
     }

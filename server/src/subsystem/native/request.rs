@@ -1,8 +1,8 @@
 //! What each request does: its line in the log, whether it changes anything, and the call.
 
-use super::conversation::{Conversation, Receiving};
+use super::conversation::{NativeConversation, ReceiveState};
 use super::entry::entry;
-use super::job::Job;
+use super::job::NativeJob;
 use super::publish_group::refusal;
 use crate::home::{EntryId, Location};
 use crate::operations::{
@@ -15,42 +15,42 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 /// Parts that one conversation may have leased.
-const MAX_LEASED: usize = 64;
+const MAX_LEASED_PARTS: usize = 64;
 
 /// Parts that go into one frame: each with a path of up to 4 KiB.
-const PARTS_A_FRAME: usize = 50;
+const PARTS_PER_FRAME: usize = 50;
 
 /// What comes of a request at once.
-enum Outcome {
+enum NativeOutcome {
     Reply(Reply),
     /// New names, to be on the disk before the answer.
     Made(Vec<Location>),
     /// A directory that nothing more goes into but what was put before.
     Finished(FinishedDirectory),
-    Job(Job),
+    Job(NativeJob),
     Upload(Box<Upload>),
 }
 
-type Handled = Result<Outcome, Refused>;
+type NativeResult = Result<NativeOutcome, RequestError>;
 
-enum Refused {
+enum RequestError {
     Operation(operations::Error),
     Path(PathError),
 }
 
-impl From<operations::Error> for Refused {
-    fn from(error: operations::Error) -> Refused {
-        Refused::Operation(error)
+impl From<operations::Error> for RequestError {
+    fn from(error: operations::Error) -> RequestError {
+        RequestError::Operation(error)
     }
 }
 
-impl From<PathError> for Refused {
-    fn from(error: PathError) -> Refused {
-        Refused::Path(error)
+impl From<PathError> for RequestError {
+    fn from(error: PathError) -> RequestError {
+        RequestError::Path(error)
     }
 }
 
-impl Conversation {
+impl NativeConversation {
     /// Takes one request up. It is answered when this returns, or has become the job or the upload
     /// under way.
     pub(super) fn handle(&mut self, request: Request) {
@@ -63,28 +63,28 @@ impl Conversation {
         tracing::debug!(user = self.user.name(), request = name, path = %Escaped(path), "request");
         self.timed = Some((name, Instant::now()));
         match self.act(request) {
-            Ok(Outcome::Reply(reply)) => self.answer(reply),
-            Ok(Outcome::Made(made)) => self.made(made),
-            Ok(Outcome::Finished(directory)) => self.finished(directory),
-            Ok(Outcome::Job(job)) => self.job = Some(job),
-            Ok(Outcome::Upload(upload)) => self.receiving = Receiving::Upload(upload),
+            Ok(NativeOutcome::Reply(reply)) => self.answer(reply),
+            Ok(NativeOutcome::Made(made)) => self.made(made),
+            Ok(NativeOutcome::Finished(directory)) => self.finished(directory),
+            Ok(NativeOutcome::Job(job)) => self.job = Some(job),
+            Ok(NativeOutcome::Upload(upload)) => self.receiving = ReceiveState::Upload(upload),
             Err(refused) => {
                 let reply = match refused {
-                    Refused::Operation(error) => refusal(&error),
-                    Refused::Path(error) => Reply::new(Status::BadCommand, error.to_string()),
+                    RequestError::Operation(error) => refusal(&error),
+                    RequestError::Path(error) => Reply::new(Status::BadCommand, error.to_string()),
                 };
                 tracing::debug!(user = self.user.name(), %reply, "refused");
                 self.answer(reply);
                 if is_put {
                     // The data are on their way already; the answer is to stop them soon.
                     self.publish();
-                    self.receiving = Receiving::Refused;
+                    self.receiving = ReceiveState::Refused;
                 }
             }
         }
     }
 
-    fn act(&mut self, request: Request) -> Handled {
+    fn act(&mut self, request: Request) -> NativeResult {
         if writes(&request) {
             self.user.require_write()?;
         }
@@ -99,42 +99,42 @@ impl Conversation {
                 path_reply(&self.cwd)
             }
             Request::Ls { path, recursive } => {
-                Outcome::Job(Job::List(Box::new(Listing::begin(user, &at(&path)?, recursive)?)))
+                NativeOutcome::Job(NativeJob::List(Box::new(Listing::begin(user, &at(&path)?, recursive)?)))
             }
             Request::Stat { path, follow } => {
                 let found = operations::stat(user, &at(&path)?, follow)?;
-                Outcome::Reply(Reply::with(Payload::Stat(entry(&found))))
+                NativeOutcome::Reply(Reply::with(Payload::Stat(entry(&found))))
             }
             Request::Mkdir { path, parents, mode } => {
                 let path = at(&path)?;
                 match operations::make_directory_to_fill(user, &path, parents, mode)? {
-                    (Made::New, made) => Outcome::Made(made),
+                    (Made::New, made) => NativeOutcome::Made(made),
                     (Made::Existed, _) => {
-                        Outcome::Reply(Reply::new(Status::DirectoryExists, path.to_string()))
+                        NativeOutcome::Reply(Reply::new(Status::DirectoryExists, path.to_string()))
                     }
                 }
             }
             Request::Get { path, .. } => {
                 let file =
                     Download::begin(user, &at(&path)?).map_err(operations::Error::or_get_recursively)?;
-                Outcome::Job(Job::get(file, std::mem::take(&mut self.known), &mut self.output))
+                NativeOutcome::Job(NativeJob::get(file, std::mem::take(&mut self.known), &mut self.output))
             }
             Request::Put(put) => {
                 let path = at(&put.path)?;
                 let part = leased(user, &mut self.leased, &path);
-                Outcome::Upload(Box::new(Upload::begin(user, &put, path, part)?))
+                NativeOutcome::Upload(Box::new(Upload::begin(user, &put, path, part)?))
             }
             Request::PutStream { id, put } => {
                 let path = at(&put.path)?;
                 let part = leased(user, &mut self.leased, &path);
-                Outcome::Upload(Box::new(Upload::begin_stream(user, &put, path, part, id)?))
+                NativeOutcome::Upload(Box::new(Upload::begin_stream(user, &put, path, part, id)?))
             }
             Request::Rm { path, recursive: false } => {
                 operations::remove(user, &at(&path)?)?;
                 done()
             }
             Request::Rm { path, recursive: true } => {
-                Outcome::Job(Job::Remove(Box::new(Removal::begin(user, &at(&path)?)?)))
+                NativeOutcome::Job(NativeJob::Remove(Box::new(Removal::begin(user, &at(&path)?)?)))
             }
             Request::Rmdir { path } => {
                 operations::remove_directory(user, &at(&path)?)?;
@@ -144,11 +144,11 @@ impl Conversation {
                 operations::rename(user, &at(&from)?, &at(&to)?)?;
                 done()
             }
-            Request::Cp { from, to, recursive } => {
-                Outcome::Job(Job::Copy(Box::new(Copy::begin(user, &at(&from)?, &at(&to)?, recursive)?)))
-            }
+            Request::Cp { from, to, recursive } => NativeOutcome::Job(NativeJob::Copy(Box::new(
+                Copy::begin(user, &at(&from)?, &at(&to)?, recursive)?,
+            ))),
             Request::Hash { path, verify } => {
-                Outcome::Job(Job::Hash(Box::new(Hashing::begin(user, &at(&path)?, verify)?)))
+                NativeOutcome::Job(NativeJob::Hash(Box::new(Hashing::begin(user, &at(&path)?, verify)?)))
             }
             Request::Df => {
                 let usage = operations::usage(user)?;
@@ -156,7 +156,7 @@ impl Conversation {
                     true => Payload::CreditedUsage(usage),
                     false => Payload::Usage(usage.without_credit()),
                 };
-                Outcome::Reply(Reply::with(payload))
+                NativeOutcome::Reply(Reply::with(payload))
             }
             Request::Sync => {
                 operations::sync(user)?;
@@ -166,17 +166,17 @@ impl Conversation {
                 let path = at(&path)?;
                 make_room_for_lease(user, &mut self.leased, &path);
                 match PartCheck::begin(user, &path, size, mtime)? {
-                    Some(check) => Outcome::Job(Job::Part(Box::new(check))),
-                    None => Outcome::Reply(Reply::new(Status::EnoughSpace, "")),
+                    Some(check) => NativeOutcome::Job(NativeJob::Part(Box::new(check))),
+                    None => NativeOutcome::Reply(Reply::new(Status::EnoughSpace, "")),
                 }
             }
             Request::StreamStatus { path, id } => {
                 let path = at(&path)?;
                 make_room_for_lease(user, &mut self.leased, &path);
-                Outcome::Job(Job::Stream { path, id })
+                NativeOutcome::Job(NativeJob::Stream { path, id })
             }
             Request::Parts => {
-                for parts in operations::parts(user).chunks(PARTS_A_FRAME) {
+                for parts in operations::parts(user).chunks(PARTS_PER_FRAME) {
                     self.output.frame(&Frame::Parts(parts.to_vec()));
                 }
                 done()
@@ -184,13 +184,13 @@ impl Conversation {
             Request::Discard { path } => {
                 let path = path.map(|path| at(&path)).transpose()?;
                 let count = operations::discard(user, path.as_ref());
-                Outcome::Reply(Reply::new(Status::Done, format!("{count} removed")))
+                NativeOutcome::Reply(Reply::new(Status::Done, format!("{count} removed")))
             }
             Request::Symlink { path, target } => {
-                Outcome::Made(vec![operations::make_symlink(user, &at(&path)?, &target)?])
+                NativeOutcome::Made(vec![operations::make_symlink(user, &at(&path)?, &target)?])
             }
             Request::FinishDirectory { path, mtime } => {
-                Outcome::Finished(FinishedDirectory::find(user, at(&path)?, mtime)?)
+                NativeOutcome::Finished(FinishedDirectory::find(user, at(&path)?, mtime)?)
             }
             Request::RealPath { path } => path_reply(&operations::real_path(user, &at(&path)?)?),
             Request::Keys => {
@@ -199,7 +199,7 @@ impl Conversation {
                 if left_out > 0 {
                     reply.message = format!("{left_out} more of the administrator's are not listed");
                 }
-                Outcome::Reply(reply)
+                NativeOutcome::Reply(reply)
             }
             Request::InstallKey { line } => {
                 operations::install_key(user, &line)?;
@@ -217,7 +217,7 @@ impl Conversation {
 /// there are too many.
 fn make_room_for_lease(user: &User, leases: &mut HashMap<EntryId, CheckedPart>, path: &RemotePath) {
     drop(leased(user, leases, path));
-    if leases.len() >= MAX_LEASED {
+    if leases.len() >= MAX_LEASED_PARTS {
         leases.clear();
     }
 }
@@ -231,12 +231,12 @@ fn leased(user: &User, leases: &mut HashMap<EntryId, CheckedPart>, path: &Remote
     leases.remove(&operations::target_id(user, path)?)
 }
 
-fn done() -> Outcome {
-    Outcome::Reply(Reply::new(Status::Done, ""))
+fn done() -> NativeOutcome {
+    NativeOutcome::Reply(Reply::new(Status::Done, ""))
 }
 
-fn path_reply(path: &RemotePath) -> Outcome {
-    Outcome::Reply(Reply::with(Payload::Path(path.as_bytes().to_vec())))
+fn path_reply(path: &RemotePath) -> NativeOutcome {
+    NativeOutcome::Reply(Reply::with(Payload::Path(path.as_bytes().to_vec())))
 }
 
 /// Whether a request changes anything in the home.

@@ -2,7 +2,7 @@
 
 use crate::home::length;
 use crate::operations::SetAttributes;
-use crate::subsystem::ls_format::Lines;
+use crate::subsystem::ls_format::LsFormat;
 use rustix::fs::Stat;
 use sshome_wire::Time;
 use sshome_wire::sftp::{Attributes, Owner, Times};
@@ -35,16 +35,16 @@ fn seconds(time: i64) -> u32 {
 }
 
 /// Names for numbers: files that the server makes are the user's, whom the system does not know.
-pub(super) struct Names {
+pub(super) struct OwnerNames {
     uid: u32,
     gid: u32,
     name: String,
 }
 
-impl Names {
-    pub(super) fn of(user: &str) -> Names {
+impl OwnerNames {
+    pub(super) fn of(user: &str) -> OwnerNames {
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        Names { uid, gid, name: user.to_owned() }
+        OwnerNames { uid, gid, name: user.to_owned() }
     }
 
     pub(super) fn user(&self, uid: u32) -> Option<&str> {
@@ -57,7 +57,7 @@ impl Names {
 
     /// The line that `ls -l` would show of an entry. The name is put in as it is: whoever shows it has to
     /// look at it.
-    pub(super) fn line(&self, lines: &Lines, name: &[u8], stat: &Stat) -> Vec<u8> {
+    pub(super) fn line(&self, lines: &LsFormat, name: &[u8], stat: &Stat) -> Vec<u8> {
         let known = |name: Option<&str>, id: u32| name.map_or_else(|| id.to_string(), str::to_owned);
         let owner = known(self.user(stat.st_uid), stat.st_uid);
         let group = known(self.group(stat.st_gid), stat.st_gid);
@@ -71,10 +71,10 @@ mod tests {
 
     #[test]
     fn who_is_not_known_is_a_number() {
-        let names = Names { uid: 5, gid: 6, name: "ann".to_owned() };
+        let names = OwnerNames { uid: 5, gid: 6, name: "ann".to_owned() };
         let mut stat = rustix::fs::stat(".").unwrap();
         (stat.st_uid, stat.st_gid) = (5, 7);
-        let line = names.line(&Lines::new(), b"a \xff", &stat);
+        let line = names.line(&LsFormat::new(), b"a \xff", &stat);
         assert!(line.windows(20).any(|part| part == b" ann      7         "), "{}", line.escape_ascii());
         assert!(line.ends_with(b" a \xff"));
     }

@@ -7,56 +7,56 @@ use bytes::Bytes;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The one of the server. What is kept is 8 MiB at most, about.
-pub(super) static SPARE: Spare = Spare::new(32);
+pub(super) static READ_BUFFERS: BufferPool = BufferPool::new(32);
 
 /// Buffers that nobody uses now.
-pub(super) struct Spare {
-    kept: Mutex<Vec<Vec<u8>>>,
+pub(super) struct BufferPool {
+    idle: Mutex<Vec<Vec<u8>>>,
     /// So many are kept.
-    most: usize,
+    max_idle: usize,
 }
 
 /// A buffer that is kept once it is sent.
-struct Piece {
+struct PooledBuffer {
     buffer: Vec<u8>,
-    spare: &'static Spare,
+    spare: &'static BufferPool,
 }
 
-impl Spare {
-    const fn new(most: usize) -> Spare {
-        Spare { kept: Mutex::new(Vec::new()), most }
+impl BufferPool {
+    const fn new(max_idle: usize) -> BufferPool {
+        BufferPool { idle: Mutex::new(Vec::new()), max_idle }
     }
 
     /// An empty buffer with room for just so many bytes.
     pub(super) fn buffer(&self, capacity: usize) -> Vec<u8> {
-        let kept = self.kept().pop();
+        let idle = self.idle().pop();
         // Clients ask for one length as a rule. After another one, what is kept goes.
-        kept.filter(|buffer| buffer.capacity() == capacity).unwrap_or_else(|| Vec::with_capacity(capacity))
+        idle.filter(|buffer| buffer.capacity() == capacity).unwrap_or_else(|| Vec::with_capacity(capacity))
     }
 
     /// What is to be sent. Its memory comes back then.
-    pub(super) fn lend(&'static self, buffer: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Piece { buffer, spare: self })
+    pub(super) fn share(&'static self, buffer: Vec<u8>) -> Bytes {
+        Bytes::from_owner(PooledBuffer { buffer, spare: self })
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl AsRef<[u8]> for Piece {
+impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.buffer
     }
 }
 
-impl Drop for Piece {
+impl Drop for PooledBuffer {
     fn drop(&mut self) {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
-        let mut kept = self.spare.kept();
-        if kept.len() < self.spare.most {
-            kept.push(buffer);
+        let mut idle = self.spare.idle();
+        if idle.len() < self.spare.max_idle {
+            idle.push(buffer);
         }
     }
 }
@@ -67,12 +67,12 @@ mod tests {
 
     #[test]
     fn what_was_sent_is_used_again_and_no_more_is_kept_than_is_good() {
-        static FEW: Spare = Spare::new(2);
+        static SMALL_POOL: BufferPool = BufferPool::new(2);
         let lent: Vec<Bytes> = (0..5u8)
             .map(|number| {
-                let mut buffer = FEW.buffer(1000);
+                let mut buffer = SMALL_POOL.buffer(1000);
                 buffer.resize(1000, number);
-                FEW.lend(buffer)
+                SMALL_POOL.share(buffer)
             })
             .collect();
         let places: Vec<*const u8> = lent.iter().map(|bytes| bytes.as_ptr()).collect();
@@ -81,11 +81,11 @@ mod tests {
         let part = lent[4].slice(10..20);
         drop(lent);
         assert_eq!(part[..], [4; 10]);
-        let again = [FEW.buffer(1000), FEW.buffer(1000)];
+        let again = [SMALL_POOL.buffer(1000), SMALL_POOL.buffer(1000)];
         assert!(again.iter().all(|buffer| buffer.is_empty() && places[..4].contains(&buffer.as_ptr())));
-        assert!(FEW.kept().is_empty());
+        assert!(SMALL_POOL.idle().is_empty());
         drop(part);
-        assert_eq!(FEW.buffer(999).capacity(), 999);
-        assert!(FEW.kept().is_empty());
+        assert_eq!(SMALL_POOL.buffer(999).capacity(), 999);
+        assert!(SMALL_POOL.idle().is_empty());
     }
 }

@@ -1,14 +1,14 @@
 //! What the packets of one channel mean, taken up one after the other.
 
-use super::attributes::Names;
-use super::handles::Handles;
-use super::job::Job;
-use super::outcome::Outcome;
-use super::output::Output;
-use super::status::Refused;
+use super::attributes::OwnerNames;
+use super::handles::SftpHandles;
+use super::job::SftpJob;
+use super::outcome::SftpOutcome;
+use super::output::SftpOutput;
+use super::status::SftpError;
 use super::symlink_order::SymlinkOrder;
 use crate::operations::User;
-use crate::subsystem::channel_loop::{self, Turn};
+use crate::subsystem::channel_loop::{self, SliceOutcome};
 use bytes::Bytes;
 use sshome_wire::sftp::{
     ClientPacket, Decoder, Extended, Extension, Malformed, Request, ServerPacket, VERSION, Vendor,
@@ -16,35 +16,35 @@ use sshome_wire::sftp::{
 use std::time::{Duration, Instant};
 
 /// A turn ends after this time, however small its steps were: other sessions of the user want turns too.
-const LONG: Duration = Duration::from_millis(50);
+const MAX_SLICE_TIME: Duration = Duration::from_millis(50);
 
 /// A light turn ends after this time.
-const BRIEF: Duration = Duration::from_micros(500);
+const MAX_INLINE_SLICE_TIME: Duration = Duration::from_micros(500);
 
 /// More than this, in bytes, is too much for a light turn.
-const MUCH: usize = 128 << 10;
+const MAX_INLINE_BYTES: usize = 128 << 10;
 
 /// A turn ends when it has put out about this much, in bytes.
-const ENOUGH: usize = 512 << 10;
+const SLICE_OUTPUT_BYTES: usize = 512 << 10;
 
 /// What a piece of what has arrived costs besides its bytes: a client can send one byte at a time.
-const OVERHEAD: usize = 256;
+const CHUNK_OVERHEAD_BYTES: usize = 256;
 
 /// One conversation: what it has open, what it works on, and what it has to say.
-pub(super) struct Conversation {
+pub(super) struct SftpConversation {
     pub(super) user: User,
-    pub(super) names: Names,
+    pub(super) names: OwnerNames,
     pub(super) symlink_order: SymlinkOrder,
-    /// Whether this may be `ssh-copy-id -s`: see [`Conversation::refuse_copy_id`].
+    /// Whether this may be `ssh-copy-id -s`: see [`SftpConversation::refuse_copy_id`].
     pub(super) may_be_copy_id: bool,
     /// A line for the client's standard error.
     pub(super) note: Option<Bytes>,
-    pub(super) handles: Handles,
-    pub(super) output: Output,
+    pub(super) handles: SftpHandles,
+    pub(super) output: SftpOutput,
     /// A turn ends when it has put out about this much, in bytes.
-    most_output: usize,
+    max_output: usize,
     /// A request that takes long, and its id.
-    job: Option<(u32, Box<Job>)>,
+    job: Option<(u32, Box<SftpJob>)>,
     /// A request that a light turn has left, and its id.
     left: Option<(u32, Request)>,
     /// The request that is being worked on, and since when.
@@ -66,17 +66,17 @@ enum Violation {
     Greeted,
 }
 
-impl Conversation {
-    pub(super) fn new(user: User, symlink_order: SymlinkOrder) -> Conversation {
-        Conversation {
-            names: Names::of(user.name()),
+impl SftpConversation {
+    pub(super) fn new(user: User, symlink_order: SymlinkOrder) -> SftpConversation {
+        SftpConversation {
+            names: OwnerNames::of(user.name()),
             user,
             symlink_order,
             may_be_copy_id: false,
             note: None,
-            handles: Handles::default(),
-            output: Output::default(),
-            most_output: ENOUGH,
+            handles: SftpHandles::default(),
+            output: SftpOutput::default(),
+            max_output: SLICE_OUTPUT_BYTES,
             job: None,
             left: None,
             timed: None,
@@ -85,14 +85,16 @@ impl Conversation {
         }
     }
 
-    /// Works until nothing whole is left, or for a bounded time; if `light`, until something takes long.
-    fn work(&mut self, light: bool) -> Result<Turn, Violation> {
+    /// Works until nothing whole is left, or for a bounded time; if `inline`, until something takes long.
+    fn work(&mut self, inline: bool) -> Result<SliceOutcome, Violation> {
         let begun = Instant::now();
-        let time = if light { BRIEF } else { LONG };
-        while self.output.len() < self.most_output && begun.elapsed() < time {
+        let time = if inline { MAX_INLINE_SLICE_TIME } else { MAX_SLICE_TIME };
+        while self.output.len() < self.max_output && begun.elapsed() < time {
             if let Some((id, job)) = &mut self.job {
                 let id = *id;
-                let Some(done) = job.step(&self.user, &self.handles) else { return Ok(Turn::InRequest) };
+                let Some(done) = job.step(&self.user, &self.handles) else {
+                    return Ok(SliceOutcome::InRequest);
+                };
                 self.job = None;
                 self.answer(id, done);
             } else if let Some((id, request)) = self.left.take() {
@@ -102,9 +104,9 @@ impl Conversation {
                 match ClientPacket::decode(packet) {
                     Ok(ClientPacket::Init { .. }) => self.greet()?,
                     _ if !self.greeted => return Err(Violation::NotGreeted),
-                    Ok(ClientPacket::Request { id, request }) if light && self.takes_long(&request) => {
+                    Ok(ClientPacket::Request { id, request }) if inline && self.takes_long(&request) => {
                         self.left = Some((id, request));
-                        return Ok(Turn::Busy);
+                        return Ok(SliceOutcome::Busy);
                     }
                     Ok(ClientPacket::Request { id, request }) => {
                         let outcome = self.handle(id, request);
@@ -112,30 +114,30 @@ impl Conversation {
                     }
                     Err(Malformed { id: Some(id), flaw, kind }) => {
                         tracing::debug!(user = self.user.name(), kind, %flaw, "a packet that is none");
-                        self.answer(id, Err(Refused::from(flaw)));
+                        self.answer(id, Err(SftpError::from(flaw)));
                     }
                     Err(malformed) => return Err(malformed.into()),
                 }
             } else {
-                return Ok(Turn::Idle);
+                return Ok(SliceOutcome::Idle);
             }
         }
-        Ok(Turn::Busy)
+        Ok(SliceOutcome::Busy)
     }
 
-    fn end_turn(&self, worked: Result<Turn, Violation>) -> Turn {
+    fn end_slice(&self, worked: Result<SliceOutcome, Violation>) -> SliceOutcome {
         worked.unwrap_or_else(|violation| {
             // There is no packet that could tell the client.
             tracing::warn!(user = self.user.name(), %violation, "the client breaks the protocol");
-            Turn::Violation
+            SliceOutcome::Violation
         })
     }
 
-    fn answer(&mut self, id: u32, outcome: Result<Outcome, Refused>) {
+    fn answer(&mut self, id: u32, outcome: Result<SftpOutcome, SftpError>) {
         match outcome {
-            Ok(Outcome::Response(response)) => self.output.respond(id, &response),
-            Ok(Outcome::Sent) => {}
-            Ok(Outcome::Job(job)) => self.job = Some((id, job)),
+            Ok(SftpOutcome::Response(response)) => self.output.respond(id, &response),
+            Ok(SftpOutcome::Sent) => {}
+            Ok(SftpOutcome::Job(job)) => self.job = Some((id, job)),
             Err(refused) => {
                 tracing::debug!(user = self.user.name(), %refused, "refused");
                 self.output.respond(id, &refused.response());
@@ -169,13 +171,13 @@ impl Conversation {
     }
 }
 
-impl channel_loop::Conversation for Conversation {
+impl channel_loop::ChannelProtocol for SftpConversation {
     fn push(&mut self, chunks: Vec<Bytes>) {
         chunks.into_iter().for_each(|chunk| self.decoder.push(chunk));
     }
 
-    fn backlog(&self) -> usize {
-        self.decoder.buffered() + self.decoder.pieces() * OVERHEAD
+    fn pending_bytes(&self) -> usize {
+        self.decoder.buffered() + self.decoder.pieces() * CHUNK_OVERHEAD_BYTES
     }
 
     fn is_ready(&mut self) -> bool {
@@ -191,22 +193,22 @@ impl channel_loop::Conversation for Conversation {
     }
 
     fn limit_output(&mut self, bytes: Option<usize>) {
-        self.most_output = bytes.unwrap_or(ENOUGH);
+        self.max_output = bytes.unwrap_or(SLICE_OUTPUT_BYTES);
     }
 
-    fn turn(&mut self, _quiet: bool) -> Turn {
-        let _at_work = self.user.audit().at_work();
+    fn run_slice(&mut self, _quiet: bool) -> SliceOutcome {
+        let _guard = self.user.audit().enter();
         let worked = self.work(false);
-        self.end_turn(worked)
+        self.end_slice(worked)
     }
 
-    fn light_turn(&mut self) -> Option<Turn> {
-        let _at_work = self.user.audit().at_work();
-        if self.job.is_some() || self.left.is_some() || self.decoder.buffered() > MUCH {
+    fn run_inline_slice(&mut self) -> Option<SliceOutcome> {
+        let _guard = self.user.audit().enter();
+        if self.job.is_some() || self.left.is_some() || self.decoder.buffered() > MAX_INLINE_BYTES {
             return None;
         }
         let worked = self.work(true);
-        Some(self.end_turn(worked))
+        Some(self.end_slice(worked))
     }
 
     fn is_under_way(&self) -> bool {

@@ -1,35 +1,35 @@
 //! Directories: OPENDIR, READDIR, MKDIR, RMDIR.
 
 use super::attributes::attributes;
-use super::conversation::Conversation;
-use super::directory_handle::Folder;
-use super::handles::Open;
-use super::outcome::{Handled, Outcome, at, done};
-use super::status::Refused;
+use super::conversation::SftpConversation;
+use super::directory_handle::DirectoryHandle;
+use super::handles::OpenHandle;
+use super::outcome::{SftpOutcome, SftpResult, at, done};
+use super::status::SftpError;
 use crate::operations;
-use crate::subsystem::ls_format::Lines;
+use crate::subsystem::ls_format::LsFormat;
 use sshome_wire::sftp::{Attributes, Name, Response};
 
 /// Entries that one READDIR is answered with, at the most.
-const BATCH: usize = 128;
+const MAX_READDIR_ENTRIES: usize = 128;
 
 /// An answer is closed when its names have about this many bytes.
-const FULL: usize = 64 << 10;
+const READDIR_REPLY_BYTES: usize = 64 << 10;
 
-impl Conversation {
-    pub(super) fn opendir(&mut self, path: &[u8]) -> Handled {
+impl SftpConversation {
+    pub(super) fn opendir(&mut self, path: &[u8]) -> SftpResult {
         let path = at(path)?;
         self.handles.check_room()?;
-        let folder = Folder::open(&self.user, &path)?;
-        Ok(Outcome::Response(Response::Handle(self.handles.add(Open::Folder(folder)))))
+        let directory = DirectoryHandle::open(&self.user, &path)?;
+        Ok(SftpOutcome::Response(Response::Handle(self.handles.add(OpenHandle::Directory(directory)))))
     }
 
-    pub(super) fn readdir(&mut self, handle: &[u8]) -> Handled {
-        let folder = self.handles.folder(handle)?;
-        let lines = Lines::new();
+    pub(super) fn readdir(&mut self, handle: &[u8]) -> SftpResult {
+        let directory = self.handles.directory(handle)?;
+        let lines = LsFormat::new();
         let (mut names, mut length) = (Vec::new(), 0);
-        while names.len() < BATCH && length < FULL {
-            let entry = match folder.next_entry(&self.user) {
+        while names.len() < MAX_READDIR_ENTRIES && length < READDIR_REPLY_BYTES {
+            let entry = match directory.next_entry(&self.user) {
                 Ok(Some(entry)) => entry,
                 Ok(None) => break,
                 // What was read is told; the fault comes again with the next request, or is over.
@@ -41,17 +41,17 @@ impl Conversation {
             names.push(Name { name: entry.name.into(), long_name, attributes: attributes(&entry.stat) });
         }
         match names.is_empty() {
-            true => Err(Refused::end()),
-            false => Ok(Outcome::Response(Response::Name(names))),
+            true => Err(SftpError::end()),
+            false => Ok(SftpOutcome::Response(Response::Name(names))),
         }
     }
 
-    pub(super) fn mkdir(&mut self, path: &[u8], attributes: &Attributes) -> Handled {
+    pub(super) fn mkdir(&mut self, path: &[u8], attributes: &Attributes) -> SftpResult {
         operations::make_new_directory(&self.user, &at(path)?, attributes.permissions)?;
         Ok(done())
     }
 
-    pub(super) fn rmdir(&mut self, path: &[u8]) -> Handled {
+    pub(super) fn rmdir(&mut self, path: &[u8]) -> SftpResult {
         operations::remove_directory(&self.user, &at(path)?)?;
         Ok(done())
     }

@@ -1,26 +1,26 @@
 //! A directory that an SFTP client has open.
 
-use super::status::Refused;
+use super::status::SftpError;
 use crate::home::Attributes as Entry;
 use crate::operations::{self, Directory, User};
 use rustix::fs::Stat;
 
 /// A directory that is being read. `.` and `..` come first, as other servers have them.
-pub(super) struct Folder {
+pub(super) struct DirectoryHandle {
     directory: Directory,
     dots: &'static [&'static [u8]],
 }
 
-impl Folder {
-    pub(super) fn open(user: &User, path: &sshome_wire::RemotePath) -> Result<Folder, Refused> {
-        Ok(Folder { directory: operations::open_directory(user, path)?, dots: &[b".", b".."] })
+impl DirectoryHandle {
+    pub(super) fn open(user: &User, path: &sshome_wire::RemotePath) -> Result<DirectoryHandle, SftpError> {
+        Ok(DirectoryHandle { directory: operations::open_directory(user, path)?, dots: &[b".", b".."] })
     }
 
-    pub(super) fn stat(&self) -> Result<Stat, Refused> {
+    pub(super) fn stat(&self) -> Result<Stat, SftpError> {
         Ok(self.directory.stat()?)
     }
 
-    pub(super) fn next_entry(&mut self, user: &User) -> Result<Option<Entry>, Refused> {
+    pub(super) fn next_entry(&mut self, user: &User) -> Result<Option<Entry>, SftpError> {
         let Some((dot, rest)) = self.dots.split_first() else { return Ok(self.directory.next_entry()?) };
         self.dots = rest;
         let stat = match *dot {

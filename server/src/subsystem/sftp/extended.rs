@@ -1,11 +1,11 @@
 //! The extensions.
 
-use super::conversation::Conversation;
+use super::conversation::SftpConversation;
 use super::handles;
-use super::job::Job;
+use super::job::SftpJob;
 use super::names::name;
-use super::outcome::{Handled, Outcome, at, done};
-use super::status::Refused;
+use super::outcome::{SftpOutcome, SftpResult, at, done};
+use super::status::SftpError;
 use crate::operations;
 use bytes::Bytes;
 use sshome_wire::RemotePath;
@@ -13,12 +13,12 @@ use sshome_wire::display::Escaped;
 use sshome_wire::sftp::{Extended, Limits, MAX_DATA, MAX_PACKET, StatusCode, Statvfs, UsersGroups, Vendor};
 
 /// As `statvfs(3)` has it: nothing can be written.
-const READ_ONLY: u64 = 1;
+const ST_RDONLY: u64 = 1;
 /// As `statvfs(3)` has it: set-id bits mean nothing.
-const NO_SETUID: u64 = 2;
+const ST_NOSUID: u64 = 2;
 
-impl Conversation {
-    pub(super) fn extended(&mut self, extended: Extended) -> Handled {
+impl SftpConversation {
+    pub(super) fn extended(&mut self, extended: Extended) -> SftpResult {
         match extended {
             Extended::PosixRename { from, to } => self.rename(&from, &to, true),
             Extended::Statvfs { path } => {
@@ -42,28 +42,29 @@ impl Conversation {
             Extended::ExpandPath { path } => self.expand_path(&path),
             Extended::UsersGroupsById { users, groups } => Ok(self.users_groups(&users, &groups)),
             Extended::CopyData { from, from_offset, length, to, to_offset } => {
-                let job = Job::copy(&self.user, &self.handles, (from, from_offset), length, (to, to_offset))?;
-                Ok(Outcome::Job(Box::new(job)))
+                let job =
+                    SftpJob::copy(&self.user, &self.handles, (from, from_offset), length, (to, to_offset))?;
+                Ok(SftpOutcome::Job(Box::new(job)))
             }
             Extended::HomeDirectory { user } => self.home_directory(&user),
             Extended::CheckFile(check) => {
-                let job = Job::check(&self.user, &self.handles, check)?;
-                Ok(Outcome::Job(Box::new(job)))
+                let job = SftpJob::check(&self.user, &self.handles, check)?;
+                Ok(SftpOutcome::Job(Box::new(job)))
             }
             Extended::VendorId(vendor) => {
                 self.log_vendor(&vendor);
                 Ok(done())
             }
             Extended::Unknown(_) => {
-                Err(Refused::new(StatusCode::OpUnsupported, "this extension is not known here"))
+                Err(SftpError::new(StatusCode::OpUnsupported, "this extension is not known here"))
             }
         }
     }
 
     /// The home is the filesystem: its quota is its size.
-    fn statvfs(&self) -> Handled {
+    fn statvfs(&self) -> SftpResult {
         let space = operations::space(&self.user)?;
-        let read_only = if space.read_only { READ_ONLY } else { 0 };
+        let read_only = if space.read_only { ST_RDONLY } else { 0 };
         let statvfs = Statvfs {
             bsize: space.block,
             frsize: space.block,
@@ -74,14 +75,14 @@ impl Conversation {
             ffree: space.entries_free,
             favail: space.entries_free,
             fsid: space.disk,
-            flag: NO_SETUID | read_only,
+            flag: ST_NOSUID | read_only,
             namemax: space.longest_name,
         };
-        Ok(Outcome::Response(statvfs.response()))
+        Ok(SftpOutcome::Response(statvfs.response()))
     }
 
     /// As REALPATH, where `~` and `~NAME` stand for the home.
-    fn expand_path(&mut self, path: &[u8]) -> Handled {
+    fn expand_path(&mut self, path: &[u8]) -> SftpResult {
         let Some(rest) = path.strip_prefix(b"~") else { return self.realpath(path) };
         let slash = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
         let (user, below) = rest.split_at(slash);
@@ -89,28 +90,28 @@ impl Conversation {
         self.realpath(&[b"/", below].concat())
     }
 
-    fn home_directory(&self, user: &[u8]) -> Handled {
+    fn home_directory(&self, user: &[u8]) -> SftpResult {
         self.check_user(user)?;
         Ok(name(RemotePath::root().as_bytes().to_vec()))
     }
 
     /// There is nobody else here.
-    fn check_user(&self, user: &[u8]) -> Result<(), Refused> {
+    fn check_user(&self, user: &[u8]) -> Result<(), SftpError> {
         match user.is_empty() || user == self.user.name().as_bytes() {
             true => Ok(()),
             false => {
-                Err(Refused::new(StatusCode::NoSuchFile, format!("no home of {} is here", Escaped(user))))
+                Err(SftpError::new(StatusCode::NoSuchFile, format!("no home of {} is here", Escaped(user))))
             }
         }
     }
 
-    fn users_groups(&self, users: &[u32], groups: &[u32]) -> Outcome {
+    fn users_groups(&self, users: &[u32], groups: &[u32]) -> SftpOutcome {
         let bytes = |name: Option<&str>| Bytes::copy_from_slice(name.unwrap_or_default().as_bytes());
         let names = UsersGroups {
             users: users.iter().map(|uid| bytes(self.names.user(*uid))).collect(),
             groups: groups.iter().map(|gid| bytes(self.names.group(*gid))).collect(),
         };
-        Outcome::Response(names.response())
+        SftpOutcome::Response(names.response())
     }
 
     fn log_vendor(&self, vendor: &Vendor) {
@@ -119,12 +120,12 @@ impl Conversation {
     }
 }
 
-fn limits() -> Outcome {
+fn limits() -> SftpOutcome {
     let limits = Limits {
         packet: MAX_PACKET.into(),
         read: MAX_DATA.into(),
         write: MAX_DATA.into(),
-        handles: handles::MOST as u64,
+        handles: handles::MAX_OPEN_HANDLES as u64,
     };
-    Outcome::Response(limits.response())
+    SftpOutcome::Response(limits.response())
 }

@@ -1,16 +1,16 @@
 //! Open files: OPEN, CLOSE, READ, WRITE, FSTAT, FSETSTAT.
 
 use super::attributes::{attributes, wanted};
-use super::conversation::Conversation;
-use super::handles::Open;
-use super::job::Job;
-use super::outcome::{Handled, Outcome, at, done};
-use super::status::Refused;
+use super::conversation::SftpConversation;
+use super::handles::OpenHandle;
+use super::job::SftpJob;
+use super::outcome::{SftpOutcome, SftpResult, at, done};
+use super::status::SftpError;
 use crate::operations::{OpenFile, OpenMode};
 use sshome_wire::sftp::{Attributes, Data, MAX_DATA, OpenFlags, Response};
 
-impl Conversation {
-    pub(super) fn open(&mut self, path: &[u8], flags: OpenFlags, attributes: &Attributes) -> Handled {
+impl SftpConversation {
+    pub(super) fn open(&mut self, path: &[u8], flags: OpenFlags, attributes: &Attributes) -> SftpResult {
         let path = at(path)?;
         self.handles.check_room()?;
         let has = |flag| flags.contains(flag);
@@ -28,32 +28,34 @@ impl Conversation {
             mode: attributes.permissions,
         };
         let file = OpenFile::open(&self.user, &path, mode)?;
-        Ok(Outcome::Response(Response::Handle(self.handles.add(Open::File(file)))))
+        Ok(SftpOutcome::Response(Response::Handle(self.handles.add(OpenHandle::File(file)))))
     }
 
-    pub(super) fn close(&mut self, handle: &[u8]) -> Handled {
+    pub(super) fn close(&mut self, handle: &[u8]) -> SftpResult {
         match self.handles.close(handle)? {
-            Open::File(file) if file.publishes_at_close() => Ok(Outcome::Job(Box::new(Job::close(file)))),
-            Open::File(file) => {
+            OpenHandle::File(file) if file.publishes_at_close() => {
+                Ok(SftpOutcome::Job(Box::new(SftpJob::close(file))))
+            }
+            OpenHandle::File(file) => {
                 file.finish(&self.user)?;
                 Ok(done())
             }
-            Open::Folder(_) => Ok(done()),
+            OpenHandle::Directory(_) => Ok(done()),
         }
     }
 
     /// Reads straight into what is put out.
-    pub(super) fn read(&mut self, id: u32, handle: &[u8], offset: u64, length: u32) -> Handled {
+    pub(super) fn read(&mut self, id: u32, handle: &[u8], offset: u64, length: u32) -> SftpResult {
         let file = self.handles.file(handle)?;
         let most = length.min(MAX_DATA) as usize;
         match self.output.data(id, most, |buffer, most| file.read_at(offset, buffer, most))? {
             // Of no bytes there is never a DATA: a client that waits for some would ask for ever.
-            0 => Err(Refused::end()),
-            _ => Ok(Outcome::Sent),
+            0 => Err(SftpError::end()),
+            _ => Ok(SftpOutcome::Sent),
         }
     }
 
-    pub(super) fn write(&mut self, handle: &[u8], offset: u64, data: &Data) -> Handled {
+    pub(super) fn write(&mut self, handle: &[u8], offset: u64, data: &Data) -> SftpResult {
         let file = self.handles.file(handle)?;
         // In one call, so that it is refused or taken whole.
         let pieces: Vec<&[u8]> = data.pieces().map(AsRef::as_ref).collect();
@@ -61,15 +63,15 @@ impl Conversation {
         Ok(done())
     }
 
-    pub(super) fn fstat(&mut self, handle: &[u8]) -> Handled {
+    pub(super) fn fstat(&mut self, handle: &[u8]) -> SftpResult {
         let stat = match self.handles.get(handle)? {
-            Open::File(file) => file.stat()?,
-            Open::Folder(folder) => folder.stat()?,
+            OpenHandle::File(file) => file.stat()?,
+            OpenHandle::Directory(directory) => directory.stat()?,
         };
-        Ok(Outcome::Response(Response::Attrs(attributes(&stat))))
+        Ok(SftpOutcome::Response(Response::Attrs(attributes(&stat))))
     }
 
-    pub(super) fn fsetstat(&mut self, handle: &[u8], attributes: &Attributes) -> Handled {
+    pub(super) fn fsetstat(&mut self, handle: &[u8], attributes: &Attributes) -> SftpResult {
         self.handles.file(handle)?.set_attributes(&self.user, &wanted(attributes))?;
         Ok(done())
     }

@@ -1,29 +1,29 @@
 //! Requests that may take long, done a step at a time: between two steps the end of the channel is seen,
 //! and other sessions have their turns.
 
-use super::handles::Handles;
-use super::outcome::{Handled, Outcome, at, done};
-use super::status::Refused;
+use super::handles::SftpHandles;
+use super::outcome::{SftpOutcome, SftpResult, at, done};
+use super::status::SftpError;
 use crate::operations::{Algorithm, CopyData, FileDigest, OpenFile, OpenMode, Range, StepLimit, User};
 use bytes::Bytes;
 use sshome_wire::sftp::{CheckFile, CheckedFile, StatusCode, Subject};
 
 /// What one step goes through, in bytes.
-const STEP: u64 = 32 << 20;
+const STEP_BYTES: u64 = 32 << 20;
 
 /// The smallest block that a client may ask digests of, in bytes: draft-ietf-secsh-filexfer-extensions-00
 /// section 3.
-const LEAST_BLOCK: u32 = 256;
+const MIN_BLOCK_BYTES: u32 = 256;
 
 /// A request under way.
-pub(super) enum Job {
+pub(super) enum SftpJob {
     Copy {
         from: Bytes,
         to: Bytes,
         copy: CopyData,
     },
     Check {
-        file: Checked,
+        file: CheckedSource,
         algorithm: Algorithm,
         named: bool,
         digest: FileDigest,
@@ -35,90 +35,90 @@ pub(super) enum Job {
 }
 
 /// The file that is digested.
-pub(super) enum Checked {
+pub(super) enum CheckedSource {
     Open(Bytes),
     Named(Box<OpenFile>),
 }
 
-impl Checked {
-    fn file<'a>(&'a self, handles: &'a Handles) -> Result<&'a OpenFile, Refused> {
+impl CheckedSource {
+    fn file<'a>(&'a self, handles: &'a SftpHandles) -> Result<&'a OpenFile, SftpError> {
         match self {
-            Checked::Open(handle) => handles.file(handle),
-            Checked::Named(file) => Ok(file),
+            CheckedSource::Open(handle) => handles.file(handle),
+            CheckedSource::Named(file) => Ok(file),
         }
     }
 }
 
-impl Job {
+impl SftpJob {
     /// `copy-data`: from a handle and an offset to another handle and offset.
     pub(super) fn copy(
         user: &User,
-        handles: &Handles,
+        handles: &SftpHandles,
         (from, from_offset): (Bytes, u64),
         length: u64,
         (to, to_offset): (Bytes, u64),
-    ) -> Result<Job, Refused> {
+    ) -> Result<SftpJob, SftpError> {
         let (source, target) = (handles.file(&from)?, handles.file(&to)?);
         let copy = CopyData::begin(user, source, from_offset, length, target, to_offset)?;
-        Ok(Job::Copy { from, to, copy })
+        Ok(SftpJob::Copy { from, to, copy })
     }
 
     /// `check-file`.
-    pub(super) fn check(user: &User, handles: &Handles, check: CheckFile) -> Result<Job, Refused> {
-        if (1..LEAST_BLOCK).contains(&check.block_size) {
-            let text = format!("a block has at least {LEAST_BLOCK} bytes");
-            return Err(Refused::new(StatusCode::BadMessage, text));
+    pub(super) fn check(user: &User, handles: &SftpHandles, check: CheckFile) -> Result<SftpJob, SftpError> {
+        if (1..MIN_BLOCK_BYTES).contains(&check.block_size) {
+            let text = format!("a block has at least {MIN_BLOCK_BYTES} bytes");
+            return Err(SftpError::new(StatusCode::BadMessage, text));
         }
         let mut wanted = check.algorithms.split(|byte| *byte == b',');
         let algorithm = wanted.find_map(Algorithm::by_name).ok_or_else(|| {
             let known = Algorithm::ALL.map(Algorithm::name).join(", ");
-            Refused::new(StatusCode::OpUnsupported, format!("no such algorithm; there are {known}"))
+            SftpError::new(StatusCode::OpUnsupported, format!("no such algorithm; there are {known}"))
         })?;
         let named = matches!(check.subject, Subject::HandleNamed(_));
         let file = match check.subject {
-            Subject::Handle(handle) | Subject::HandleNamed(handle) => Checked::Open(handle),
+            Subject::Handle(handle) | Subject::HandleNamed(handle) => CheckedSource::Open(handle),
             Subject::Path(path) => {
                 let path = at(&path)?;
-                Checked::Named(Box::new(OpenFile::open(user, &path, OpenMode::READ)?))
+                CheckedSource::Named(Box::new(OpenFile::open(user, &path, OpenMode::READ)?))
             }
         };
         let range = Range { offset: check.offset, length: check.length, block: check.block_size.into() };
         let digest = FileDigest::begin(file.file(handles)?, algorithm, range)?;
-        Ok(Job::Check { file, algorithm, named, digest })
+        Ok(SftpJob::Check { file, algorithm, named, digest })
     }
 
     /// CLOSE of a file, which has no handle any more.
-    pub(super) fn close(file: OpenFile) -> Job {
-        Job::Close { file: Some(Box::new(file)) }
+    pub(super) fn close(file: OpenFile) -> SftpJob {
+        SftpJob::Close { file: Some(Box::new(file)) }
     }
 
     /// Goes on; none until it is done. Nothing else touches the handles meanwhile.
-    pub(super) fn step(&mut self, user: &User, handles: &Handles) -> Option<Handled> {
+    pub(super) fn step(&mut self, user: &User, handles: &SftpHandles) -> Option<SftpResult> {
         match self {
-            Job::Close { file } => {
-                if matches!(file.as_ref()?.fill(user, StepLimit::bytes(STEP)), Ok(false)) {
+            SftpJob::Close { file } => {
+                if matches!(file.as_ref()?.fill(user, StepLimit::bytes(STEP_BYTES)), Ok(false)) {
                     return None;
                 }
                 let closed = file.take()?.finish(user);
-                Some(closed.map(|()| done()).map_err(Refused::from))
+                Some(closed.map(|()| done()).map_err(SftpError::from))
             }
-            Job::Copy { from, to, copy } => {
+            SftpJob::Copy { from, to, copy } => {
                 let step = |copy: &mut CopyData| {
-                    Ok::<_, Refused>(copy.step(
+                    Ok::<_, SftpError>(copy.step(
                         handles.file(from)?,
                         handles.file(to)?,
-                        StepLimit::bytes(STEP),
+                        StepLimit::bytes(STEP_BYTES),
                     )?)
                 };
                 step(copy).map(|copied| copied.map(|_| done())).transpose()
             }
-            Job::Check { file, algorithm, named, digest } => {
+            SftpJob::Check { file, algorithm, named, digest } => {
                 let step = |digest: &mut FileDigest| {
-                    Ok::<_, Refused>(digest.step(file.file(handles)?, StepLimit::bytes(STEP))?)
+                    Ok::<_, SftpError>(digest.step(file.file(handles)?, StepLimit::bytes(STEP_BYTES))?)
                 };
                 let answer = |digests: Vec<u8>| {
                     let algorithm = Bytes::from_static(algorithm.name().as_bytes());
-                    Outcome::Response(CheckedFile { algorithm, digests: digests.into() }.response(*named))
+                    SftpOutcome::Response(CheckedFile { algorithm, digests: digests.into() }.response(*named))
                 };
                 step(digest).map(|digests| digests.map(answer)).transpose()
             }

@@ -1,7 +1,7 @@
 //! The subsystem `sftp`: version 3, for the clients that people have already.
 //!
 //! As for our own protocol, [`converse`] is the one task that owns a channel, and what the packets mean
-//! is the business of `Conversation`. Requests are answered one after the other, in their order. What
+//! is the business of `SftpConversation`. Requests are answered one after the other, in their order. What
 //! waits is kept as it arrived: a READ as the request that it is, not as the data it asks for, so that a
 //! client may have any number of them under way.
 
@@ -21,10 +21,10 @@ mod request;
 mod status;
 mod symlink_order;
 
-use super::channel_loop::{Places, drive};
-use super::{Ended, Incoming, Outgoing, Threads};
+use super::channel_loop::{Executors, drive};
+use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput};
 use crate::operations::User;
-use conversation::Conversation;
+use conversation::SftpConversation;
 pub use symlink_order::SymlinkOrder;
 use tokio_util::sync::CancellationToken;
 
@@ -33,14 +33,14 @@ pub const SUBSYSTEM: &str = "sftp";
 
 /// Serves one channel until its client ends it. `stopping` ends it as soon as nothing is open. What is over
 /// soon is done on the runtime's own threads.
-pub async fn converse(
-    incoming: impl Incoming,
-    outgoing: impl Outgoing,
+pub async fn serve(
+    incoming: impl ChannelInput,
+    outgoing: impl ChannelOutput,
     user: User,
     symlink_order: SymlinkOrder,
     stopping: CancellationToken,
-    threads: &Threads,
-) -> Ended {
-    let places = Places { turns: user.turns(), threads, workers: Some(threads.workers()) };
-    drive(incoming, outgoing, Conversation::new(user, symlink_order), places, stopping).await
+    pool: &BlockingPool,
+) -> ChannelEnd {
+    let executors = Executors { slice_permits: user.turns(), pool, inline: Some(pool.inline()) };
+    drive(incoming, outgoing, SftpConversation::new(user, symlink_order), executors, stopping).await
 }

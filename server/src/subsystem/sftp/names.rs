@@ -1,70 +1,70 @@
 //! What needs nothing open: STAT, SETSTAT, REMOVE, RENAME, REALPATH, links.
 
 use super::attributes::{attributes, wanted};
-use super::conversation::Conversation;
-use super::outcome::{Handled, Outcome, at, done};
-use super::status::Refused;
+use super::conversation::SftpConversation;
+use super::outcome::{SftpOutcome, SftpResult, at, done};
+use super::status::SftpError;
 use super::symlink_order::SymlinkOrder;
 use crate::operations;
 use bytes::Bytes;
 use sshome_wire::RemotePath;
 use sshome_wire::sftp::{Attributes, Name, Response, StatusCode};
 
-const NO_KEYS_HERE: &str =
+const KEYS_NOT_USED: &str =
     "keys in this file log nobody in here: run ssh-copy-id without -s, or sshome key install";
 
 /// The folder whose mode `ssh-copy-id -s` sets before it stores keys, and the file.
 const KEYS_FOLDER: &[u8] = b"/.ssh";
 const KEYS_FILE: &[u8] = b"/.ssh/authorized_keys";
 
-impl Conversation {
+impl SftpConversation {
     /// Refuses the file that `ssh-copy-id -s` stores, which would log nobody in. It is known by what comes before: a
     /// backup of `.ssh` does not set the folder's mode first.
-    pub(super) fn refuse_copy_id(&mut self, path: &RemotePath) -> Result<(), Refused> {
+    pub(super) fn refuse_copy_id(&mut self, path: &RemotePath) -> Result<(), SftpError> {
         if !self.may_be_copy_id || path.as_bytes() != KEYS_FILE {
             return Ok(());
         }
         // OpenSSH's sftp shows the code of a refusal and not its text, but whatever comes as standard error.
-        self.note = Some(Bytes::from(format!("sshome: {NO_KEYS_HERE}\r\n")));
-        Err(Refused::new(StatusCode::PermissionDenied, NO_KEYS_HERE))
+        self.note = Some(Bytes::from(format!("sshome: {KEYS_NOT_USED}\r\n")));
+        Err(SftpError::new(StatusCode::PermissionDenied, KEYS_NOT_USED))
     }
 
-    pub(super) fn stat(&mut self, path: &[u8], follow: bool) -> Handled {
+    pub(super) fn stat(&mut self, path: &[u8], follow: bool) -> SftpResult {
         let found = operations::stat(&self.user, &at(path)?, follow)?;
-        Ok(Outcome::Response(Response::Attrs(attributes(&found.stat))))
+        Ok(SftpOutcome::Response(Response::Attrs(attributes(&found.stat))))
     }
 
-    pub(super) fn setstat(&mut self, path: &[u8], follow: bool, attributes: &Attributes) -> Handled {
+    pub(super) fn setstat(&mut self, path: &[u8], follow: bool, attributes: &Attributes) -> SftpResult {
         let path = at(path)?;
         operations::set_attributes(&self.user, &path, follow, &wanted(attributes))?;
         self.may_be_copy_id |= path.as_bytes() == KEYS_FOLDER;
         Ok(done())
     }
 
-    pub(super) fn remove(&mut self, path: &[u8]) -> Handled {
+    pub(super) fn remove(&mut self, path: &[u8]) -> SftpResult {
         operations::remove(&self.user, &at(path)?)?;
         Ok(done())
     }
 
     /// RENAME refuses a name that is taken; `posix-rename` replaces what is there.
-    pub(super) fn rename(&mut self, from: &[u8], to: &[u8], replace: bool) -> Handled {
+    pub(super) fn rename(&mut self, from: &[u8], to: &[u8], replace: bool) -> SftpResult {
         operations::rename_exact(&self.user, &at(from)?, &at(to)?, replace)?;
         Ok(done())
     }
 
-    pub(super) fn realpath(&mut self, path: &[u8]) -> Handled {
+    pub(super) fn realpath(&mut self, path: &[u8]) -> SftpResult {
         // The one request for which OpenSSH's server takes an empty path for `.`.
         let path = if path.is_empty() { b"." } else { path };
         let path = operations::real_path(&self.user, &at(path)?)?;
         Ok(name(path.as_bytes().to_vec()))
     }
 
-    pub(super) fn readlink(&mut self, path: &[u8]) -> Handled {
+    pub(super) fn readlink(&mut self, path: &[u8]) -> SftpResult {
         let target = operations::read_link(&self.user, &at(path)?)?;
         Ok(name(target))
     }
 
-    pub(super) fn symlink(&mut self, first: &[u8], second: &[u8]) -> Handled {
+    pub(super) fn symlink(&mut self, first: &[u8], second: &[u8]) -> SftpResult {
         let (target, path) = match self.symlink_order {
             SymlinkOrder::OpenSsh => (first, second),
             SymlinkOrder::Draft => (second, first),
@@ -75,8 +75,8 @@ impl Conversation {
 }
 
 /// An answer of one name, of which nothing else is told.
-pub(super) fn name(name: Vec<u8>) -> Outcome {
+pub(super) fn name(name: Vec<u8>) -> SftpOutcome {
     let name = Bytes::from(name);
     let attributes = Attributes::default();
-    Outcome::Response(Response::Name(vec![Name { long_name: name.clone(), name, attributes }]))
+    SftpOutcome::Response(Response::Name(vec![Name { long_name: name.clone(), name, attributes }]))
 }

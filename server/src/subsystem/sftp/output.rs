@@ -1,25 +1,25 @@
-use super::buffer_pool::SPARE;
+use super::buffer_pool::READ_BUFFERS;
 use bytes::Bytes;
 use sshome_wire::sftp::{DATA_HEAD, Response, ServerPacket, StatusCode, TooLong, data_head};
 
 /// Packets are put together up to about this many bytes: each piece costs the connection some work.
-const PIECE: usize = 256 << 10;
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// Who asks for at least this many bytes is given a piece of its own, of exactly their length: it need not
 /// be filled with zeros before they are read into it.
-const LARGE: usize = 64 << 10;
+const MIN_OWN_CHUNK_BYTES: usize = 64 << 10;
 
 /// What a turn puts out.
 #[derive(Default)]
-pub(super) struct Output {
-    pieces: Vec<Bytes>,
+pub(super) struct SftpOutput {
+    chunks: Vec<Bytes>,
     current: Vec<u8>,
     /// For data of which much is asked for, and often little is there.
     large: Vec<u8>,
     length: usize,
 }
 
-impl Output {
+impl SftpOutput {
     /// Bytes that wait to be taken.
     pub(super) fn len(&self) -> usize {
         self.length + self.current.len()
@@ -29,7 +29,7 @@ impl Output {
     pub(super) fn take(&mut self) -> Vec<Bytes> {
         self.gather();
         self.length = 0;
-        std::mem::take(&mut self.pieces)
+        std::mem::take(&mut self.chunks)
     }
 
     pub(super) fn packet(&mut self, packet: &ServerPacket) {
@@ -47,7 +47,7 @@ impl Output {
             // Without an answer the client would wait for ever; this one always fits.
             let _fits = short.encode(id, &mut self.current);
         }
-        if self.current.len() >= PIECE {
+        if self.current.len() >= CHUNK_BYTES {
             self.gather();
         }
     }
@@ -61,13 +61,13 @@ impl Output {
         read: impl FnOnce(&mut Vec<u8>, usize) -> Result<usize, E>,
     ) -> Result<usize, E> {
         let needed = DATA_HEAD + most;
-        if most >= LARGE {
+        if most >= MIN_OWN_CHUNK_BYTES {
             if self.large.capacity() != needed {
-                self.large = SPARE.buffer(needed);
+                self.large = READ_BUFFERS.buffer(needed);
             }
             let result = put_data(&mut self.large, id, most, read);
             match self.large.len() {
-                few if few < LARGE => self.current.append(&mut self.large),
+                few if few < MIN_OWN_CHUNK_BYTES => self.current.append(&mut self.large),
                 _ => {
                     self.gather();
                     let piece = std::mem::take(&mut self.large);
@@ -77,7 +77,7 @@ impl Output {
             return result;
         }
         if self.current.capacity() - self.current.len() < needed {
-            let before = std::mem::replace(&mut self.current, SPARE.buffer(PIECE));
+            let before = std::mem::replace(&mut self.current, READ_BUFFERS.buffer(CHUNK_BYTES));
             self.keep(before);
         }
         put_data(&mut self.current, id, most, read)
@@ -91,8 +91,8 @@ impl Output {
     fn keep(&mut self, piece: Vec<u8>) {
         if !piece.is_empty() {
             self.length += piece.len();
-            let is_large = piece.capacity() >= LARGE;
-            self.pieces.push(if is_large { SPARE.lend(piece) } else { Bytes::from(piece) });
+            let is_large = piece.capacity() >= MIN_OWN_CHUNK_BYTES;
+            self.chunks.push(if is_large { READ_BUFFERS.share(piece) } else { Bytes::from(piece) });
         }
     }
 }
@@ -123,18 +123,32 @@ mod tests {
     use super::*;
     use sshome_wire::sftp::{Data, Decoder};
 
-    fn packets(pieces: Vec<Bytes>) -> Vec<ServerPacket> {
+    fn packets(chunks: Vec<Bytes>) -> Vec<ServerPacket> {
         let mut decoder = Decoder::new();
-        pieces.into_iter().for_each(|piece| decoder.push(piece));
+        chunks.into_iter().for_each(|piece| decoder.push(piece));
         let next = || decoder.next().unwrap().map(|packet| ServerPacket::decode(packet).unwrap());
         std::iter::from_fn(next).collect()
     }
 
     #[test]
     fn what_is_put_out_keeps_its_order_whatever_its_size() {
-        let mut output = Output::default();
+        let mut output = SftpOutput::default();
         let mut expected = Vec::new();
-        let sizes = [1, 4000, 32768, LARGE - 1, LARGE, 0, 261_120, 5, LARGE - 1, 32768, 32768, 32768, 7];
+        let sizes = [
+            1,
+            4000,
+            32768,
+            MIN_OWN_CHUNK_BYTES - 1,
+            MIN_OWN_CHUNK_BYTES,
+            0,
+            261_120,
+            5,
+            MIN_OWN_CHUNK_BYTES - 1,
+            32768,
+            32768,
+            32768,
+            7,
+        ];
         for (id, size) in (0..).zip(sizes) {
             let read = |buffer: &mut Vec<u8>, most: usize| {
                 assert_eq!(most, size);
@@ -154,7 +168,7 @@ mod tests {
             buffer.push(1);
             Err("the disk")
         };
-        for most in [10, LARGE] {
+        for most in [10, MIN_OWN_CHUNK_BYTES] {
             assert_eq!(output.data(99, most, refused), Err("the disk"));
         }
         // Much is asked for, and little is there.
@@ -162,20 +176,20 @@ mod tests {
             buffer.extend_from_slice(b"few");
             Ok::<_, ()>(3)
         };
-        assert_eq!(output.data(98, LARGE, few), Ok(3));
+        assert_eq!(output.data(98, MIN_OWN_CHUNK_BYTES, few), Ok(3));
         let response = Response::Data(Data::from(Bytes::from_static(b"few")));
         expected.push(ServerPacket::Response { id: 98, response });
         let length = output.len();
-        let pieces = output.take();
-        assert_eq!(pieces.iter().map(Bytes::len).sum::<usize>(), length);
-        assert!(packets(pieces) == expected);
+        let chunks = output.take();
+        assert_eq!(chunks.iter().map(Bytes::len).sum::<usize>(), length);
+        assert!(packets(chunks) == expected);
         assert_eq!(output.len(), 0);
         assert!(output.take().is_empty());
     }
 
     #[test]
     fn an_answer_that_is_too_long_is_answered_all_the_same() {
-        let mut output = Output::default();
+        let mut output = SftpOutput::default();
         output.respond(7, &Response::Extended(Bytes::from(vec![0; 300 << 10])));
         let packets = packets(output.take());
         let [ServerPacket::Response { id: 7, response: Response::Status { code, .. } }] = &packets[..] else {

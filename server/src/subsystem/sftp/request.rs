@@ -1,15 +1,15 @@
 //! From each request to what does it: its line in the log, and the call.
 
-use super::conversation::Conversation;
-use super::outcome::Handled;
+use super::conversation::SftpConversation;
+use super::outcome::SftpResult;
 use crate::operations::OpenFile;
 use sshome_wire::display::Escaped;
 use sshome_wire::sftp::{Extended, Request, Subject};
 use std::time::Instant;
 
-impl Conversation {
+impl SftpConversation {
     /// Takes one request up.
-    pub(super) fn handle(&mut self, id: u32, request: Request) -> Handled {
+    pub(super) fn handle(&mut self, id: u32, request: Request) -> SftpResult {
         self.log(&request);
         self.timed = Some((kind(&request), Instant::now()));
         match request {

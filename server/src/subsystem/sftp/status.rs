@@ -9,20 +9,20 @@ use std::fmt;
 
 /// What a request is answered with that is not done.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(super) struct SftpError {
     code: StatusCode,
     /// What the code does not say; empty where that is all.
     text: String,
 }
 
-impl Refused {
-    pub(super) fn new(code: StatusCode, text: impl Into<String>) -> Refused {
-        Refused { code, text: text.into() }
+impl SftpError {
+    pub(super) fn new(code: StatusCode, text: impl Into<String>) -> SftpError {
+        SftpError { code, text: text.into() }
     }
 
     /// There is no more of a file or of a directory.
-    pub(super) fn end() -> Refused {
-        Refused::new(StatusCode::Eof, "")
+    pub(super) fn end() -> SftpError {
+        SftpError::new(StatusCode::Eof, "")
     }
 
     pub(super) fn response(&self) -> Response {
@@ -30,7 +30,7 @@ impl Refused {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for SftpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Programs look for the words of OpenSSH's server, and find them first.
         f.write_str(self.code.words())?;
@@ -38,8 +38,8 @@ impl fmt::Display for Refused {
     }
 }
 
-impl From<Error> for Refused {
-    fn from(error: Error) -> Refused {
+impl From<Error> for SftpError {
+    fn from(error: Error) -> SftpError {
         let code = code(&error);
         let text = match (error.status(), code) {
             // Its words say no more than the code's.
@@ -49,23 +49,23 @@ impl From<Error> for Refused {
             // Clients show the text, and version 3 has no code for most of them.
             _ => error.message(),
         };
-        Refused { code, text }
+        SftpError { code, text }
     }
 }
 
-impl From<PathError> for Refused {
-    fn from(error: PathError) -> Refused {
-        Refused::new(StatusCode::BadMessage, error.to_string())
+impl From<PathError> for SftpError {
+    fn from(error: PathError) -> SftpError {
+        SftpError::new(StatusCode::BadMessage, error.to_string())
     }
 }
 
-impl From<Flaw> for Refused {
-    fn from(flaw: Flaw) -> Refused {
+impl From<Flaw> for SftpError {
+    fn from(flaw: Flaw) -> SftpError {
         let code = match flaw {
             Flaw::UnknownKind => StatusCode::OpUnsupported,
             _ => StatusCode::BadMessage,
         };
-        Refused::new(code, flaw.to_string())
+        SftpError::new(code, flaw.to_string())
     }
 }
 

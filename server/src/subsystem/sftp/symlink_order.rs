@@ -10,7 +10,7 @@ pub enum SymlinkOrder {
 
 /// How the clients identify themselves that keep to the draft unless the server's name is OpenSSH: they look
 /// at nothing else, and neither can we.
-const KEEP_TO_THE_DRAFT: [&[u8]; 6] = [
+const DRAFT_ORDER_CLIENTS: [&[u8]; 6] = [
     b"SSH-2.0-AsyncSSH_",
     b"SSH-2.0-WinSCP_",
     b"SSH-2.0-libssh_",
@@ -24,7 +24,7 @@ impl SymlinkOrder {
     /// The order of a client that identifies itself so, RFC 4253 section 4.2.
     #[must_use]
     pub fn of(identification: &[u8]) -> SymlinkOrder {
-        match KEEP_TO_THE_DRAFT.iter().any(|client| identification.starts_with(client)) {
+        match DRAFT_ORDER_CLIENTS.iter().any(|client| identification.starts_with(client)) {
             true => SymlinkOrder::Draft,
             false => SymlinkOrder::OpenSsh,
         }

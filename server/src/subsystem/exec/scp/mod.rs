@@ -7,19 +7,19 @@ mod source;
 
 use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
-use super::task::Task;
+use super::task::CommandTask;
 pub(super) use protocol::failure;
-use sink::Sink;
-use source::Source;
+use sink::ScpSink;
+use source::ScpSource;
 
-pub(super) fn begin(arguments: Arguments) -> Result<Box<dyn Task>> {
+pub(super) fn begin(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     let (recursive, preserve) = (arguments.has("r"), arguments.has("p"));
     match (arguments.has("t"), arguments.has("f"), arguments.operands.as_slice()) {
         (true, false, [target]) => {
             let (target, directory) = (path(target)?, arguments.has("d"));
-            Ok(Box::new(Sink::new(target, directory, recursive, preserve)))
+            Ok(Box::new(ScpSink::new(target, directory, recursive, preserve)))
         }
-        (false, true, _) => Ok(Box::new(Source::new(arguments.operands, recursive, preserve))),
+        (false, true, _) => Ok(Box::new(ScpSource::new(arguments.operands, recursive, preserve))),
         _ => Err(Error::Protocol("an scp client says -f, or -t and one name".to_owned())),
     }
 }

@@ -1,15 +1,15 @@
 //! The records of scp's protocol, and the answers to them.
 
 use crate::subsystem::exec::error::{Error, Result};
-use crate::subsystem::exec::task::{Input, Read};
+use crate::subsystem::exec::task::{CommandInput, InputRead};
 use sshome_wire::Time;
 
 /// The longest line that is accepted, in bytes: the longest name has 255, and errors are short.
-const MAX_LINE: usize = 8192;
+const MAX_LINE_BYTES: usize = 8192;
 
 /// What a source says before data.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Record {
+pub(super) enum ScpRecord {
     /// A file; its data follow once it is accepted.
     File { mode: u32, size: u64, name: Vec<u8> },
     /// A directory: what follows is in it.
@@ -26,7 +26,7 @@ pub(super) enum Record {
 
 /// What the other side says of what it got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum ScpReply {
     /// All is well.
     Accepted,
     /// It could not be taken; the rest goes on.
@@ -39,34 +39,34 @@ pub(super) enum Answer {
 
 /// Reads lines and answers.
 #[derive(Default)]
-pub(super) struct Reader(Vec<u8>);
+pub(super) struct ScpReader(Vec<u8>);
 
 /// A line of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum ScpLine {
     /// A whole one, without its end.
     Whole(Vec<u8>),
     /// No more come.
     End,
 }
 
-impl Reader {
+impl ScpReader {
     /// The next line; none if it has not arrived whole.
     ///
     /// # Errors
     /// If it is too long, or the input ends within it.
-    pub(super) fn line(&mut self, input: &mut Input) -> Result<Option<Line>> {
+    pub(super) fn line(&mut self, input: &mut CommandInput) -> Result<Option<ScpLine>> {
         loop {
             match input.read(1)? {
-                Read::Nothing => return Ok(None),
-                Read::End if self.0.is_empty() => return Ok(Some(Line::End)),
-                Read::End => return Err(Error::Cut),
-                Read::Bytes(byte) if byte == b"\n"[..] => {
-                    return Ok(Some(Line::Whole(std::mem::take(&mut self.0))));
+                InputRead::Nothing => return Ok(None),
+                InputRead::End if self.0.is_empty() => return Ok(Some(ScpLine::End)),
+                InputRead::End => return Err(Error::Cut),
+                InputRead::Bytes(byte) if byte == b"\n"[..] => {
+                    return Ok(Some(ScpLine::Whole(std::mem::take(&mut self.0))));
                 }
-                Read::Bytes(byte) => self.0.extend_from_slice(&byte),
+                InputRead::Bytes(byte) => self.0.extend_from_slice(&byte),
             }
-            if self.0.len() > MAX_LINE {
+            if self.0.len() > MAX_LINE_BYTES {
                 return Err(protocol("a line is too long"));
             }
         }
@@ -76,41 +76,41 @@ impl Reader {
     ///
     /// # Errors
     /// If its text is too long, or the input ends within it.
-    pub(super) fn answer(&mut self, input: &mut Input) -> Result<Option<Answer>> {
+    pub(super) fn answer(&mut self, input: &mut CommandInput) -> Result<Option<ScpReply>> {
         if self.0.is_empty() {
             match input.read(1)? {
-                Read::Nothing => return Ok(None),
-                Read::End => return Ok(Some(Answer::End)),
-                Read::Bytes(byte) if byte == b"\0"[..] => return Ok(Some(Answer::Accepted)),
-                Read::Bytes(byte) => self.0.extend_from_slice(&byte),
+                InputRead::Nothing => return Ok(None),
+                InputRead::End => return Ok(Some(ScpReply::End)),
+                InputRead::Bytes(byte) if byte == b"\0"[..] => return Ok(Some(ScpReply::Accepted)),
+                InputRead::Bytes(byte) => self.0.extend_from_slice(&byte),
             }
         }
         let first = self.0.first().copied();
         Ok(self.line(input)?.map(|_| match first {
-            Some(2) => Answer::GivenUp,
-            _ => Answer::Refused,
+            Some(2) => ScpReply::GivenUp,
+            _ => ScpReply::Refused,
         }))
     }
 }
 
-impl Record {
+impl ScpRecord {
     /// Reads a record.
     ///
     /// # Errors
     /// If it is none, or names anything but one entry of the directory that it is for.
-    pub(super) fn parse(line: &[u8]) -> Result<Record> {
+    pub(super) fn parse(line: &[u8]) -> Result<ScpRecord> {
         match line {
-            b"E" => Ok(Record::Leave),
-            [1, ..] => Ok(Record::Failed),
-            [2, ..] => Ok(Record::GivenUp),
+            b"E" => Ok(ScpRecord::Leave),
+            [1, ..] => Ok(ScpRecord::Failed),
+            [2, ..] => Ok(ScpRecord::GivenUp),
             [b'T', rest @ ..] => times(rest),
             [b'C', rest @ ..] => {
                 let (mode, size, name) = entry(rest)?;
-                Ok(Record::File { mode, size, name })
+                Ok(ScpRecord::File { mode, size, name })
             }
             [b'D', rest @ ..] => {
                 let (mode, _, name) = entry(rest)?;
-                Ok(Record::Directory { mode, name })
+                Ok(ScpRecord::Directory { mode, name })
             }
             _ => Err(protocol("a record of no known kind")),
         }
@@ -124,15 +124,15 @@ impl Record {
             (!name.contains(&b'\n')).then_some(line)
         };
         match self {
-            Record::File { mode, size, name } => named('C', *mode, *size, name),
-            Record::Directory { mode, name } => named('D', *mode, 0, name),
-            Record::Leave => Some(b"E\n".to_vec()),
-            Record::Times(time) => {
+            ScpRecord::File { mode, size, name } => named('C', *mode, *size, name),
+            ScpRecord::Directory { mode, name } => named('D', *mode, 0, name),
+            ScpRecord::Leave => Some(b"E\n".to_vec()),
+            ScpRecord::Times(time) => {
                 // A source has the time of the last reading as well; ours is not kept.
                 let (seconds, micros) = (time.seconds.max(0), time.nanoseconds / 1000);
                 Some(format!("T{seconds} {micros} {seconds} {micros}\n").into_bytes())
             }
-            Record::Failed | Record::GivenUp => None,
+            ScpRecord::Failed | ScpRecord::GivenUp => None,
         }
     }
 }
@@ -163,12 +163,12 @@ fn entry(rest: &[u8]) -> Result<(u32, u64, Vec<u8>)> {
 }
 
 /// `SECONDS MICROSECONDS` of the last change, and the same of the last reading.
-fn times(rest: &[u8]) -> Result<Record> {
+fn times(rest: &[u8]) -> Result<ScpRecord> {
     let parts: Option<Vec<u64>> = rest.split(|byte| *byte == b' ').map(|part| digits(part, 10)).collect();
     match parts.as_deref() {
         Some([seconds, micros @ 0..1_000_000, _, 0..1_000_000]) => {
             let seconds = i64::try_from(*seconds).map_err(|_| protocol("a time that is none"))?;
-            Ok(Record::Times(Time { seconds, nanoseconds: (*micros * 1000) as u32 }))
+            Ok(ScpRecord::Times(Time { seconds, nanoseconds: (*micros * 1000) as u32 }))
         }
         _ => Err(protocol("a time that is none")),
     }
@@ -184,28 +184,28 @@ fn digits(text: &[u8], radix: u32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subsystem::receive_buffer::End;
+    use crate::subsystem::receive_buffer::InputEnd;
     use bytes::Bytes;
 
     #[test]
     fn records_are_read_as_they_are_written() {
         let time = Time { seconds: 1_700_000_000, nanoseconds: 5000 };
-        let file = |name: &[u8]| Record::File { mode: 0o644, size: 12, name: name.to_vec() };
+        let file = |name: &[u8]| ScpRecord::File { mode: 0o644, size: 12, name: name.to_vec() };
         let cases = [
             (file(b"a b"), &b"C0644 12 a b\n"[..]),
             (file(b"\xff"), b"C0644 12 \xff\n"),
             (file(b" "), b"C0644 12  \n"),
-            (Record::Directory { mode: 0o755, name: b"d".to_vec() }, b"D0755 0 d\n"),
-            (Record::Leave, b"E\n"),
-            (Record::Times(time), b"T1700000000 5 1700000000 5\n"),
+            (ScpRecord::Directory { mode: 0o755, name: b"d".to_vec() }, b"D0755 0 d\n"),
+            (ScpRecord::Leave, b"E\n"),
+            (ScpRecord::Times(time), b"T1700000000 5 1700000000 5\n"),
         ];
         for (record, line) in cases {
             assert_eq!(record.encode().as_deref(), Some(line));
-            assert_eq!(Record::parse(line.strip_suffix(b"\n").unwrap()).unwrap(), record);
+            assert_eq!(ScpRecord::parse(line.strip_suffix(b"\n").unwrap()).unwrap(), record);
         }
         assert_eq!(file(b"new\nline").encode(), None);
-        assert_eq!(Record::parse(b"\x01scp: x").unwrap(), Record::Failed);
-        assert_eq!(Record::parse(b"\x02scp: x").unwrap(), Record::GivenUp);
+        assert_eq!(ScpRecord::parse(b"\x01scp: x").unwrap(), ScpRecord::Failed);
+        assert_eq!(ScpRecord::parse(b"\x02scp: x").unwrap(), ScpRecord::GivenUp);
     }
 
     #[test]
@@ -240,39 +240,40 @@ mod tests {
             b"T1 1000000 1 0",
             b"T99999999999999999999 0 1 0",
         ] {
-            assert!(Record::parse(line).is_err(), "{}", line.escape_ascii());
+            assert!(ScpRecord::parse(line).is_err(), "{}", line.escape_ascii());
         }
     }
 
     #[test]
     fn lines_and_answers_come_in_any_pieces() {
-        let mut reader = Reader::default();
-        let mut input = Input::default();
-        let push =
-            |input: &mut Input, bytes: &'static [u8]| input.push(vec![Bytes::from_static(bytes)], None);
+        let mut reader = ScpReader::default();
+        let mut input = CommandInput::default();
+        let push = |input: &mut CommandInput, bytes: &'static [u8]| {
+            input.push(vec![Bytes::from_static(bytes)], None)
+        };
         push(&mut input, b"C0644 ");
         assert_eq!(reader.line(&mut input).unwrap(), None);
         push(&mut input, b"1 a\n\0\x01no");
-        assert_eq!(reader.line(&mut input).unwrap(), Some(Line::Whole(b"C0644 1 a".to_vec())));
-        assert_eq!(reader.answer(&mut input).unwrap(), Some(Answer::Accepted));
+        assert_eq!(reader.line(&mut input).unwrap(), Some(ScpLine::Whole(b"C0644 1 a".to_vec())));
+        assert_eq!(reader.answer(&mut input).unwrap(), Some(ScpReply::Accepted));
         assert_eq!(reader.answer(&mut input).unwrap(), None);
         push(&mut input, b"t so\n\x02\nold error\n");
-        assert_eq!(reader.answer(&mut input).unwrap(), Some(Answer::Refused));
-        assert_eq!(reader.answer(&mut input).unwrap(), Some(Answer::GivenUp));
-        assert_eq!(reader.answer(&mut input).unwrap(), Some(Answer::Refused));
-        input.push(Vec::new(), Some(End::Eof));
-        assert_eq!(reader.answer(&mut input).unwrap(), Some(Answer::End));
-        assert_eq!(reader.line(&mut input).unwrap(), Some(Line::End));
+        assert_eq!(reader.answer(&mut input).unwrap(), Some(ScpReply::Refused));
+        assert_eq!(reader.answer(&mut input).unwrap(), Some(ScpReply::GivenUp));
+        assert_eq!(reader.answer(&mut input).unwrap(), Some(ScpReply::Refused));
+        input.push(Vec::new(), Some(InputEnd::Eof));
+        assert_eq!(reader.answer(&mut input).unwrap(), Some(ScpReply::End));
+        assert_eq!(reader.line(&mut input).unwrap(), Some(ScpLine::End));
     }
 
     #[test]
     fn a_line_without_end_is_not_gathered() {
-        let mut input = Input::default();
+        let mut input = CommandInput::default();
         input.push(vec![Bytes::from(vec![b'x'; 1 << 20])], None);
-        assert!(Reader::default().line(&mut input).is_err());
-        assert!(input.len() > (1 << 20) - 2 * MAX_LINE);
-        let mut input = Input::default();
-        input.push(vec![Bytes::from_static(b"C06")], Some(End::Eof));
-        assert!(matches!(Reader::default().line(&mut input), Err(Error::Cut)));
+        assert!(ScpReader::default().line(&mut input).is_err());
+        assert!(input.len() > (1 << 20) - 2 * MAX_LINE_BYTES);
+        let mut input = CommandInput::default();
+        input.push(vec![Bytes::from_static(b"C06")], Some(InputEnd::Eof));
+        assert!(matches!(ScpReader::default().line(&mut input), Err(Error::Cut)));
     }
 }

@@ -1,57 +1,57 @@
 //! `scp -f`: the side that sends.
 
-use super::protocol::{Answer, Reader, Record, failure};
+use super::protocol::{ScpReader, ScpRecord, ScpReply, failure};
 use crate::home::{Attributes, file_id};
 use crate::operations::{self, Download, Listing, StepLimit, User};
 use crate::quota::FileId;
 use crate::subsystem::exec::arguments::path;
-use crate::subsystem::exec::error::{Error, PARTLY, Result};
-use crate::subsystem::exec::stream::piece;
-use crate::subsystem::exec::task::{Io, Task, Turn};
+use crate::subsystem::exec::error::{EXIT_FAILURE, Error, Result};
+use crate::subsystem::exec::stream::next_chunk;
+use crate::subsystem::exec::task::{CommandIo, CommandTask, TaskState};
 use rustix::fs::{FileType, Stat};
 use sshome_wire::{RemotePath, Time};
 use std::collections::VecDeque;
 
 /// Names of a directory that are read at a time.
-const BATCH: usize = 256;
+const BATCH_ENTRIES: usize = 256;
 
 /// Directories that may be in one another. Each is held open.
 const MAX_DEPTH: usize = 200;
 
 /// Steps in one turn.
-const STEPS: usize = 64;
+const MAX_STEPS_PER_SLICE: usize = 64;
 
 /// Zeros in the place of data that could not be read, at a time.
-const PADDING: usize = 256 << 10;
+const PADDING_BYTES: usize = 256 << 10;
 
 /// Files and directories that are being sent. Links are followed, as in a chroot.
-pub(super) struct Source {
+pub(super) struct ScpSource {
     operands: VecDeque<Vec<u8>>,
     recursive: bool,
     preserve: bool,
     /// Directories that have been entered.
-    levels: Vec<Level>,
-    state: State,
-    reader: Reader,
+    levels: Vec<ScpLevel>,
+    state: SourceState,
+    reader: ScpReader,
     status: u8,
 }
 
-struct Level {
+struct ScpLevel {
     path: RemotePath,
     id: FileId,
     listing: Listing,
     names: VecDeque<Vec<u8>>,
 }
 
-enum State {
+enum SourceState {
     /// The sink has not said that it is there.
     Greeting,
     /// Nothing is under way.
     Next,
     /// Its times were told; it has to be offered once they are accepted.
-    Timed(Item),
+    Timed(ScpItem),
     /// It was offered.
-    Offered(Item),
+    Offered(ScpItem),
     Sending(Box<Download>),
     /// The rest cannot be read: as many bytes are owed, and then the reason.
     Owing(u64, Error),
@@ -59,46 +59,46 @@ enum State {
     Sent,
 }
 
-enum Item {
-    File(Record, Box<Download>),
-    Directory(Record, Box<Level>),
+enum ScpItem {
+    File(ScpRecord, Box<Download>),
+    Directory(ScpRecord, Box<ScpLevel>),
 }
 
-impl Source {
-    pub(super) fn new(operands: Vec<Vec<u8>>, recursive: bool, preserve: bool) -> Source {
-        Source {
+impl ScpSource {
+    pub(super) fn new(operands: Vec<Vec<u8>>, recursive: bool, preserve: bool) -> ScpSource {
+        ScpSource {
             operands: operands.into(),
             recursive,
             preserve,
             levels: Vec::new(),
-            state: State::Greeting,
-            reader: Reader::default(),
+            state: SourceState::Greeting,
+            reader: ScpReader::default(),
             status: 0,
         }
     }
 
     /// Goes on by one step.
-    fn step(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
-        match std::mem::replace(&mut self.state, State::Next) {
-            State::Next => return Ok(self.next(user, io)),
-            State::Sending(file) => self.send(io, file),
-            State::Owing(left, error) => self.pad(io, left, error),
+    fn step(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState> {
+        match std::mem::replace(&mut self.state, SourceState::Next) {
+            SourceState::Next => return Ok(self.next(user, io)),
+            SourceState::Sending(file) => self.send(io, file),
+            SourceState::Owing(left, error) => self.pad(io, left, error),
             waiting => match self.reader.answer(&mut io.input)? {
                 None => {
                     self.state = waiting;
-                    return Ok(Turn::Waiting);
+                    return Ok(TaskState::Waiting);
                 }
-                Some(Answer::Accepted) => self.accepted(io, waiting),
+                Some(ScpReply::Accepted) => self.accepted(io, waiting),
                 // It has told its user; what was offered is not sent.
-                Some(Answer::Refused) => self.status = PARTLY,
-                Some(Answer::GivenUp | Answer::End) => return Ok(Turn::Done(PARTLY)),
+                Some(ScpReply::Refused) => self.status = EXIT_FAILURE,
+                Some(ScpReply::GivenUp | ScpReply::End) => return Ok(TaskState::Done(EXIT_FAILURE)),
             },
         }
-        Ok(Turn::Busy)
+        Ok(TaskState::Busy)
     }
 
     /// Offers what comes next.
-    fn next(&mut self, user: &User, io: &mut Io) -> Turn {
+    fn next(&mut self, user: &User, io: &mut CommandIo) -> TaskState {
         let item = match self.levels.last_mut() {
             Some(level) => match level.next(user) {
                 Ok(Some(name)) => level.path.join(&name).map_err(Error::from).map(|path| (path, name)),
@@ -107,30 +107,30 @@ impl Source {
                     if let Err(error) = ended {
                         self.failed(io, &error);
                     }
-                    self.say(io, &Record::Leave);
-                    self.state = State::Sent;
-                    return Turn::Busy;
+                    self.say(io, &ScpRecord::Leave);
+                    self.state = SourceState::Sent;
+                    return TaskState::Busy;
                 }
             },
             None => match self.operands.pop_front() {
                 Some(operand) => named(&operand),
-                None => return Turn::Done(self.status),
+                None => return TaskState::Done(self.status),
             },
         };
         match item.and_then(|(path, name)| self.item(user, path, name)) {
             Ok((stat, item)) if self.preserve => {
                 let time = Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 };
-                self.say(io, &Record::Times(time));
-                self.state = State::Timed(item);
+                self.say(io, &ScpRecord::Times(time));
+                self.state = SourceState::Timed(item);
             }
             Ok((_, item)) => self.offer(io, item),
             Err(error) => self.failed(io, &error),
         }
-        Turn::Busy
+        TaskState::Busy
     }
 
     /// What is to be sent of a path.
-    fn item(&self, user: &User, path: RemotePath, name: Vec<u8>) -> Result<(Stat, Item)> {
+    fn item(&self, user: &User, path: RemotePath, name: Vec<u8>) -> Result<(Stat, ScpItem)> {
         let Attributes { stat, .. } = operations::stat(user, &path, true)?;
         if name.contains(&b'\n') {
             return Err(Error::Protocol(format!("{path}: scp cannot carry this name; sftp does")));
@@ -138,8 +138,8 @@ impl Source {
         let mode = stat.st_mode & 0o7777;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             let file = Box::new(Download::begin(user, &path)?);
-            let record = Record::File { mode, size: file.size(), name };
-            return Ok((stat, Item::File(record, file)));
+            let record = ScpRecord::File { mode, size: file.size(), name };
+            return Ok((stat, ScpItem::File(record, file)));
         }
         if !self.recursive {
             return Err(Error::Protocol(format!("{path} is a directory; scp -r copies it")));
@@ -152,85 +152,85 @@ impl Source {
             return Err(Error::Protocol(format!("{path}: too many directories in one another; left out")));
         }
         let listing = Listing::begin(user, &path, false)?;
-        let level = Level { path, id, listing, names: VecDeque::new() };
-        Ok((stat, Item::Directory(Record::Directory { mode, name }, Box::new(level))))
+        let level = ScpLevel { path, id, listing, names: VecDeque::new() };
+        Ok((stat, ScpItem::Directory(ScpRecord::Directory { mode, name }, Box::new(level))))
     }
 
-    fn accepted(&mut self, io: &mut Io, state: State) {
+    fn accepted(&mut self, io: &mut CommandIo, state: SourceState) {
         match state {
-            State::Timed(item) => self.offer(io, item),
-            State::Offered(Item::File(_, file)) => self.state = State::Sending(file),
-            State::Offered(Item::Directory(_, level)) => self.levels.push(*level),
+            SourceState::Timed(item) => self.offer(io, item),
+            SourceState::Offered(ScpItem::File(_, file)) => self.state = SourceState::Sending(file),
+            SourceState::Offered(ScpItem::Directory(_, level)) => self.levels.push(*level),
             _ => {}
         }
     }
 
-    fn offer(&mut self, io: &mut Io, item: Item) {
-        let (Item::File(record, _) | Item::Directory(record, _)) = &item;
+    fn offer(&mut self, io: &mut CommandIo, item: ScpItem) {
+        let (ScpItem::File(record, _) | ScpItem::Directory(record, _)) = &item;
         self.say(io, record);
-        self.state = State::Offered(item);
+        self.state = SourceState::Offered(item);
     }
 
-    fn send(&mut self, io: &mut Io, mut file: Box<Download>) {
-        match piece(&mut file) {
+    fn send(&mut self, io: &mut CommandIo, mut file: Box<Download>) {
+        match next_chunk(&mut file) {
             Ok(Some(data)) => {
                 io.data(data);
-                self.state = State::Sending(file);
+                self.state = SourceState::Sending(file);
             }
             Ok(None) => {
                 match file.finish() {
                     Ok(_) => io.bytes(b"\0"),
                     Err(error) => self.failed(io, &error.into()),
                 }
-                self.state = State::Sent;
+                self.state = SourceState::Sent;
             }
-            Err(error) => self.state = State::Owing(file.size() - file.position(), error),
+            Err(error) => self.state = SourceState::Owing(file.size() - file.position(), error),
         }
     }
 
     /// The sink waits for as many bytes as were announced, whatever they are.
-    fn pad(&mut self, io: &mut Io, left: u64, error: Error) {
+    fn pad(&mut self, io: &mut CommandIo, left: u64, error: Error) {
         if left == 0 {
             self.failed(io, &error);
-            self.state = State::Sent;
+            self.state = SourceState::Sent;
             return;
         }
-        let length = usize::try_from(left).unwrap_or(PADDING).min(PADDING);
+        let length = usize::try_from(left).unwrap_or(PADDING_BYTES).min(PADDING_BYTES);
         io.data(vec![0; length]);
-        self.state = State::Owing(left - length as u64, error);
+        self.state = SourceState::Owing(left - length as u64, error);
     }
 
-    fn say(&self, io: &mut Io, record: &Record) {
+    fn say(&self, io: &mut CommandIo, record: &ScpRecord) {
         // What has no line was sorted out when the item was made.
         io.bytes(&record.encode().unwrap_or_default());
     }
 
-    fn failed(&mut self, io: &mut Io, error: &Error) {
-        self.status = PARTLY;
+    fn failed(&mut self, io: &mut CommandIo, error: &Error) {
+        self.status = EXIT_FAILURE;
         io.bytes(&failure(error));
     }
 }
 
-impl Task for Source {
-    fn turn(&mut self, user: &User, io: &mut Io) -> Result<Turn> {
-        let limit = StepLimit::entries(STEPS);
+impl CommandTask for ScpSource {
+    fn run_slice(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState> {
+        let limit = StepLimit::entries(MAX_STEPS_PER_SLICE);
         let mut steps = 0;
         while !limit.is_reached(steps) {
-            let turn = self.step(user, io)?;
+            let state = self.step(user, io)?;
             steps += 1;
-            if turn != Turn::Busy || io.is_full() {
-                return Ok(turn);
+            if state != TaskState::Busy || io.is_full() {
+                return Ok(state);
             }
         }
-        Ok(Turn::Busy)
+        Ok(TaskState::Busy)
     }
 }
 
-impl Level {
+impl ScpLevel {
     /// The next name in it; none at the end.
     fn next(&mut self, user: &User) -> Result<Option<Vec<u8>>> {
         while self.names.is_empty() {
-            let Some((_, entries)) = self.listing.next_batch(user, StepLimit::entries(BATCH))? else {
+            let Some((_, entries)) = self.listing.next_batch(user, StepLimit::entries(BATCH_ENTRIES))? else {
                 return Ok(None);
             };
             self.names.extend(entries.into_iter().map(|entry| entry.name));

@@ -1,0 +1,132 @@
+use super::*;
+use crate::limits::MaxStartups;
+
+const HERE: &str = "192.0.2.1";
+const ELSEWHERE: &str = "192.0.2.2";
+
+fn admission(change: impl FnOnce(&mut ConnectionLimits)) -> Arc<AdmissionControl> {
+    let mut limits = ConnectionLimits::default();
+    change(&mut limits);
+    AdmissionControl::new(limits)
+}
+
+fn admit(admission: &Arc<AdmissionControl>, peer: &str) -> Result<ConnectionPermit, AdmissionError> {
+    admission.admit(peer.parse().unwrap(), Instant::now(), 99)
+}
+
+#[test]
+fn strangers_make_room_when_they_log_in_or_leave() {
+    let admission = admission(|limits| limits.max_startups = MaxStartups { start: 2, rate: 100, full: 2 });
+    let first = admit(&admission, HERE).unwrap();
+    let second = admit(&admission, ELSEWHERE).unwrap();
+    assert_eq!(admit(&admission, "192.0.2.9").unwrap_err(), AdmissionError::Startups(2));
+    assert!(first.logged_in("ann") && first.is_logged_in());
+    let third = admit(&admission, HERE).unwrap();
+    drop((second, third));
+    let both = [admit(&admission, HERE).unwrap(), admit(&admission, ELSEWHERE).unwrap()];
+    assert!(admit(&admission, "192.0.2.9").is_err());
+    drop(both);
+    assert_eq!(admission.counts().unauthenticated, 0);
+    drop(first);
+    let counts = admission.counts();
+    assert!(counts.startups.is_empty() && counts.sources.is_empty() && counts.users.is_empty());
+}
+
+/// How many of a hundred throws of the dice refuse another connection from `peer`.
+fn refused_in_percent(admission: &Arc<AdmissionControl>, peer: &str) -> usize {
+    let peer = peer.parse().unwrap();
+    (0..100).filter(|dice| admission.admit(peer, Instant::now(), *dice).is_err()).count()
+}
+
+#[test]
+fn half_open_connections_of_some_sources_refuse_no_login_of_others() {
+    let admission = admission(|_| {});
+    let open = |peer: &str| (0..100).map_while(|_| admit(&admission, peer).ok()).collect::<Vec<_>>();
+    let mut held = open("203.0.113.1");
+    assert_eq!(held.len(), 25);
+    assert_eq!(admit(&admission, "203.0.113.1").unwrap_err(), AdmissionError::AddressStartups(25));
+    assert_eq!(refused_in_percent(&admission, HERE), 0);
+    for peer in ["203.0.113.2", "203.0.113.3", "203.0.113.4"] {
+        held.extend(open(peer));
+    }
+    assert_eq!(held.len(), 100);
+    // A source with a few is never dropped at random. With more it is, like those that hold most.
+    let few: Vec<_> = (0..5).map(|_| admit(&admission, ELSEWHERE).unwrap()).collect();
+    assert_eq!([HERE, ELSEWHERE].map(|peer| refused_in_percent(&admission, peer)), [0, 0]);
+    let more = admit(&admission, ELSEWHERE).unwrap();
+    assert_eq!(refused_in_percent(&admission, ELSEWHERE), 30 + 70 * 56 / 100);
+    drop((few, more));
+    for peer in ["203.0.113.5", "203.0.113.6"] {
+        held.extend(open(peer));
+    }
+    assert_eq!((held.len(), refused_in_percent(&admission, HERE)), (150, 100));
+    held.pop();
+    assert_eq!(refused_in_percent(&admission, HERE), 0);
+    // A login gives the place back at once.
+    assert!(admit(&admission, HERE).unwrap().logged_in("ann"));
+    assert_eq!(refused_in_percent(&admission, HERE), 0);
+}
+
+#[test]
+fn exempt_sources_have_no_share_and_harm_no_others() {
+    let admission = admission(|_| {});
+    let held: Vec<_> = (0..100).map(|_| admit(&admission, "127.0.0.1").unwrap()).collect();
+    assert_eq!(["127.0.0.1", HERE].map(|peer| refused_in_percent(&admission, peer)), [65, 0]);
+    drop(held);
+}
+
+#[test]
+fn an_address_has_its_share_unless_it_is_exempt() {
+    let admission = admission(|limits| limits.connections_per_address = 2);
+    let held = [admit(&admission, "2001:db8::1").unwrap(), admit(&admission, "2001:db8::2").unwrap()];
+    assert_eq!(admit(&admission, "2001:db8::3").unwrap_err(), AdmissionError::Address(2));
+    assert!(admit(&admission, "2001:db8:0:1::1").is_ok());
+    assert!(held[0].logged_in("ann"), "a login changes nothing about it");
+    assert!(admit(&admission, "2001:db8::3").is_err());
+    drop(held);
+    assert!(admit(&admission, "2001:db8::3").is_ok());
+    for peer in ["127.0.0.1", "::1", "::ffff:127.0.0.2"] {
+        let held: Vec<_> = (0..5).map(|_| admit(&admission, peer).unwrap()).collect();
+        assert_eq!(held.len(), 5);
+    }
+}
+
+#[test]
+fn a_user_has_so_many_sessions() {
+    let admission = admission(|limits| limits.sessions_per_user = 1);
+    let permits = [HERE, HERE, HERE].map(|peer| admit(&admission, peer).unwrap());
+    assert!(permits[0].logged_in("ann") && permits[0].logged_in("ann"));
+    assert!(!permits[1].logged_in("ann") && !permits[1].logged_in("ann"));
+    assert!(permits[2].logged_in("zcl"));
+    let [first, second, _] = permits;
+    drop(second);
+    assert!(!admit(&admission, HERE).unwrap().logged_in("ann"));
+    drop(first);
+    assert!(admit(&admission, HERE).unwrap().logged_in("ann"));
+}
+
+#[test]
+fn connections_that_fail_are_penalised_and_not_each_key() {
+    let (admission, now) = (admission(|_| {}), Instant::now());
+    let fail = |peer: &str, too_long| {
+        let permit = admit(&admission, peer).unwrap();
+        (0..5).for_each(|_| permit.refused());
+        permit.end(too_long, now)
+    };
+    assert_eq!([0; 4].map(|_| fail(HERE, false)), [false, false, false, true]);
+    let Err(AdmissionError::Penalty(left)) = admission.admit(HERE.parse().unwrap(), now, 99) else {
+        panic!()
+    };
+    assert_eq!(left, Duration::from_secs(5));
+    assert!(admission.admit(HERE.parse().unwrap(), now + left, 99).is_ok());
+    assert!(fail("192.0.2.2", true), "one that takes too long is enough");
+    assert_eq!([0; 9].map(|_| fail("127.0.0.1", false)), [false; 9]);
+    // Who logs in at last has done nothing wrong.
+    let permit = admit(&admission, "192.0.2.3").unwrap();
+    permit.refused();
+    permit.logged_in("ann");
+    assert!(!permit.end(false, now));
+    assert!(
+        admission.counts().penalties.refused(permit.source, &admission.limits().penalties, now).is_none()
+    );
+}
