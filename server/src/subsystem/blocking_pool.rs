@@ -1,10 +1,9 @@
-//! Where turns run: on the runtime's own threads ([`InlineExecutor`]) if they are short, else here.
+//! The thread pool for work slices that may block. Short slices run inline ([`InlineExecutor`]).
 //!
-//! The runtime's pool for blocking work makes a thread whenever none is idle. One that has just done its work
-//! is not idle before it gets the processor back, which those that it has served take from it: eight clients at
-//! full speed on two cores had fifty threads made for them, and the allocator keeps memory for each. So there
-//! are few that take one turn after the other. Disks are not always what they should be: a turn
-//! that has waited for long enough while they are all at work gets a thread of the runtime's pool.
+//! Tokio's blocking pool starts a thread whenever none is idle, and a thread that has just finished is not idle before
+//! it is scheduled again. Eight clients at full speed on two cores got fifty threads, and the allocator caches memory
+//! for each. So this pool has a few threads. Because a disk may hang, a slice that has waited too long for one of
+//! them runs in tokio's pool.
 
 use super::InlineExecutor;
 use std::io;
@@ -16,25 +15,25 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// So many threads for each core, since most turns have to wait for a disk now and then.
+/// Threads for each core: most slices wait for the disk now and then.
 const THREADS_PER_CORE: usize = 4;
 
-/// A turn that has waited for this long does not wait for one of the few any more.
+/// A slice that has waited this long for a thread of this pool runs in tokio's pool.
 const MAX_QUEUE_WAIT: Duration = Duration::from_millis(10);
 
-/// The threads that turns run on.
+/// The threads that run work slices.
 #[derive(Debug)]
 pub struct BlockingPool {
     inline: InlineExecutor,
-    /// What has the few: nothing else runs in it. There until the end.
+    /// A runtime that is used for its blocking threads only. `None` only while it is dropped.
     runtime: Option<Runtime>,
 }
 
 impl BlockingPool {
-    /// Those of the runtime that this is called in, and a few more.
+    /// The pool of the current runtime.
     ///
     /// # Errors
-    /// If the system gives no more.
+    /// If the system refuses to start a thread.
     pub fn of_this_runtime() -> io::Result<BlockingPool> {
         let cores = available_parallelism().map_or(1, usize::from);
         BlockingPool::with(cores * THREADS_PER_CORE)
@@ -46,13 +45,13 @@ impl BlockingPool {
         Ok(BlockingPool { inline: InlineExecutor::of_this_runtime(), runtime: Some(runtime) })
     }
 
-    /// Those for turns that are short.
+    /// The executor for short slices.
     pub(super) fn inline(&self) -> &InlineExecutor {
         &self.inline
     }
 
-    /// Runs `work` where it may block, once there is a share for it, whether or not anybody waits for it.
-    /// Comes to nothing if it panics.
+    /// Runs `work` on a thread where it may block, after acquiring a permit. It runs to its end even if the handle
+    /// is dropped. The result is `None` if it panics.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         permits: Arc<Semaphore>,
@@ -60,7 +59,7 @@ impl BlockingPool {
     ) -> JoinHandle<Option<T>> {
         let runtime = self.runtime.as_ref().map(|runtime| runtime.handle().clone());
         tokio::spawn(async move {
-            // One user's sessions never hold all the threads that there are for such work.
+            // The permits keep one user from occupying all threads.
             let _permit = permits.acquire().await;
             let (sender, mut done) = oneshot::channel();
             let waiting = Arc::new(Mutex::new(Some((work, sender))));
@@ -68,8 +67,8 @@ impl BlockingPool {
             let take = move || {
                 let next = locked(&next).take();
                 if let Some((work, sender)) = next {
-                    // Whoever waited for it may be gone.
-                    drop(sender.send(work()));
+                    // The receiver may have been dropped.
+                    let _ = sender.send(work());
                 }
             };
             if let Some(runtime) = runtime {
@@ -93,7 +92,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Drop for BlockingPool {
     fn drop(&mut self) {
-        // A runtime that waits for its threads may not be dropped within another.
+        // Dropping a runtime waits for its threads, which is not allowed within another runtime.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -120,7 +119,7 @@ mod tests {
             let here = || (thread::current().name() == Some("work-slice")).then(|| thread::current().id());
             let jobs: Vec<_> = (0..8).map(|_| pool.run(permits(), here)).collect();
             for job in jobs {
-                // On a machine that is busy some wait for too long, and run elsewhere.
+                // On a busy machine some slices wait too long and run in tokio's pool.
                 seen.extend(job.await.unwrap().unwrap());
             }
         }

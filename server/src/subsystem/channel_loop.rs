@@ -1,9 +1,8 @@
-//! The task that owns a channel and speaks a protocol of packets on it.
+//! The channel loop: the task that owns a channel and runs a packet protocol on it.
 //!
-//! [`drive`] moves bytes and waits; what they mean is the business of a [`ChannelProtocol`], which is
-//! synchronous and runs where blocking is allowed, a bounded turn at a time. While a turn runs, what
-//! the turn before has put out is on its way, and what the client sends meanwhile is taken in: a side
-//! that always reads is never part of a deadlock. A light turn is over before that could matter.
+//! [`drive`] moves bytes and waits. A [`ChannelProtocol`] interprets them. It is synchronous, may block, and works in
+//! bounded *work slices*. While a slice runs, the loop sends the output of the previous slice and receives input, so
+//! it cannot be part of a deadlock. A short slice runs *inline*, on the worker thread of the runtime.
 
 use super::receive_buffer::ReceiveBuffer;
 use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput, Gone, InlineExecutor};
@@ -15,89 +14,89 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// What the bytes on a channel mean.
+/// A packet protocol on a channel.
 pub(crate) trait ChannelProtocol: Send + 'static {
-    /// Takes what has arrived.
+    /// Adds received bytes to the input.
     fn push(&mut self, chunks: Vec<Bytes>);
 
-    /// What was pushed and is not dealt with yet: what it costs, in bytes.
+    /// The memory cost of unprocessed input, in bytes.
     fn pending_bytes(&self) -> usize;
 
-    /// Whether a turn has anything to do with what was pushed: half a packet is nothing.
+    /// Whether a slice would have work to do. An incomplete packet is no work.
     fn is_ready(&mut self) -> bool {
         true
     }
 
-    /// What is to be sent.
+    /// Takes the output that is ready to be sent.
     fn take_output(&mut self) -> Vec<Bytes>;
 
-    /// A line for the client's standard error: what its protocol has no place for, or what it does not show.
+    /// Takes a line for the client's standard error, for text that the protocol cannot carry or clients do not show.
     fn take_note(&mut self) -> Option<Bytes> {
         None
     }
 
-    /// Limits what a turn puts out, in bytes, but for the answer that it is at; none for its own limit.
+    /// Limits the output of a slice, in bytes. The reply in progress may exceed the limit. `None` restores the default.
     fn limit_output(&mut self, _bytes: Option<usize>) {}
 
-    /// Works for a bounded time. `quiet` says that the turn before left something staged, and that
-    /// nothing more has arrived since.
+    /// Works for a bounded time. `quiet` is true if the previous slice returned [`SliceOutcome::Staged`] and nothing
+    /// has arrived since.
     fn run_slice(&mut self, quiet: bool) -> SliceOutcome;
 
-    /// Works on one of the runtime's workers, as long as nothing takes long. None if there is something that
-    /// does: that is for a turn.
+    /// Works on a worker thread of the runtime as long as nothing takes long. Returns `None` if the next request may
+    /// take long: then call [`run_slice`](ChannelProtocol::run_slice) in the blocking pool.
     fn run_inline_slice(&mut self) -> Option<SliceOutcome> {
         None
     }
 
-    /// Whether the client is in the middle of something that an orderly end of the server waits for.
+    /// Whether a transfer is in progress that a graceful shutdown waits for.
     fn is_under_way(&self) -> bool;
 }
 
-/// What a turn leaves to do.
+/// The outcome of a work slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SliceOutcome {
-    /// There is more to do; go on.
+    /// There is more to do.
     Busy,
-    /// As busy, in the middle of one request: not to be gone on with if the client is gone.
+    /// There is more to do for one request. Stop if the client has disconnected.
     InRequest,
-    /// Nothing to do until more arrives.
+    /// There is nothing to do until more input arrives.
     Idle,
-    /// As idle, and something is staged that need not wait if nothing more is on its way.
+    /// Idle, with staged files to publish unless more input is on its way.
     Staged,
-    /// The client broke the protocol; what is put out tells it why, and the channel ends.
+    /// The client violated the protocol. The output holds the reason, and the channel ends.
     Violation,
 }
 
-/// Where turns run.
+/// The places where work slices run.
 pub(crate) struct Executors<'a> {
-    /// How much of the user's work may run at a time.
+    /// Limits how many slices of one user run at the same time.
     pub(crate) slice_permits: Arc<Semaphore>,
-    /// For all but light turns.
+    /// For slices that may block.
     pub(crate) pool: &'a BlockingPool,
-    /// For light turns; none if there are none.
+    /// For inline slices. `None` disables them.
     pub(super) inline: Option<&'a InlineExecutor>,
 }
 
-/// A turn that took longer than this, and [`INLINE_NANOS_PER_BYTE`] for each byte that it had, is followed by one on another
-/// thread: the disk has to be waited for, or there is so much to do that sending it should not wait.
+/// A slice that took longer than this plus [`INLINE_NANOS_PER_BYTE`] for each byte of input is followed by one in the
+/// blocking pool: the disk is slow, or there is so much work that sending should not wait for it.
 const INLINE_SLICE_TIME: Duration = Duration::from_micros(200);
 
-/// Bytes that arrive are dealt with as fast as this, in nanoseconds for each, unless they have to wait.
+/// The time to process a byte of input without waiting, in nanoseconds.
 const INLINE_NANOS_PER_BYTE: u64 = 2;
 
-/// What a turn that runs elsewhere is taken to put out, in bytes, until it is known.
+/// The assumed output of a slice in the blocking pool until it ends, in bytes.
 const EXPECTED_SLICE_BYTES: usize = 512 << 10;
 
-/// A turn that is over, or runs.
+/// A slice that has ended or is running.
 enum RunningSlice<C> {
     Over(C, SliceOutcome),
-    /// It has panicked; as elsewhere, that ends the channel and nothing else.
+    /// It panicked, which ends this channel only.
     Panicked,
-    /// The last of its result is whether it was light.
+    /// It runs in the blocking pool. The last part of its result says whether it was fast enough to run inline.
     Elsewhere(JoinHandle<Option<(C, SliceOutcome, bool)>>),
 }
 
-/// Serves one channel until its client ends it; `stopping` ends it as soon as nothing is under way.
+/// Serves one channel until its client ends it. `stopping` ends it as soon as no transfer is in progress.
 pub(crate) async fn drive(
     incoming: impl ChannelInput,
     outgoing: impl ChannelOutput,
@@ -109,7 +108,7 @@ pub(crate) async fn drive(
     let mut protocol = Some(protocol);
     let ended = serve(&mut input, &outgoing, &mut protocol, &executors, &stopping).await;
     if let Some(protocol) = protocol {
-        // Closing and removing what it holds may wait for the disk.
+        // Closing and removing its files may block.
         let dropped = tokio::task::spawn_blocking(move || drop(protocol)).await;
         if dropped.is_err() {
             return ChannelEnd::Fault;
@@ -118,7 +117,7 @@ pub(crate) async fn drive(
     ended
 }
 
-/// The loop of [`drive`]. The conversation is there at the end, unless it has panicked.
+/// The loop of [`drive`]. The protocol is `None` at the end if it panicked.
 async fn serve<C: ChannelProtocol>(
     input: &mut ReceiveBuffer<impl ChannelInput>,
     outgoing: &impl ChannelOutput,
@@ -149,8 +148,7 @@ async fn serve<C: ChannelProtocol>(
             RunningSlice::Elsewhere(_) => EXPECTED_SLICE_BYTES,
             RunningSlice::Panicked => 0,
         };
-        // While the turn runs: what there is to send, and after that only what there is room for is taken
-        // in.
+        // While the slice runs, send the previous output, then receive only what there is room for.
         let sent = send(input, outgoing, std::mem::take(&mut ready), ahead).await;
         let (mut returned, outcome) = match running {
             RunningSlice::Over(returned, outcome) => (returned, outcome),
@@ -187,7 +185,7 @@ async fn serve<C: ChannelProtocol>(
         }
         match outcome {
             SliceOutcome::Violation => return ChannelEnd::Violation,
-            // What is staged is published as soon as the client has nothing more on the way.
+            // Publish staged files once the client has nothing more on its way.
             SliceOutcome::Staged => quiet = !input.poll().await,
             SliceOutcome::Idle if !input.is_open() => return ChannelEnd::Well,
             SliceOutcome::Idle => {
@@ -219,7 +217,7 @@ fn begin<C: ChannelProtocol>(
         && let Some(_worker) = executors.inline.and_then(InlineExecutor::begin)
     {
         let begun = Instant::now();
-        // After a panic nobody looks at the conversation again.
+        // The protocol is not used again after a panic.
         match catch_unwind(AssertUnwindSafe(|| protocol.run_inline_slice())) {
             Ok(Some(outcome)) => {
                 *fast = begun.elapsed() < limit;
@@ -231,7 +229,7 @@ fn begin<C: ChannelProtocol>(
     }
     let closed = closed.clone();
     RunningSlice::Elsewhere(executors.pool.run(Arc::clone(&executors.slice_permits), move || {
-        // It may have waited for its share for long.
+        // The client may have disconnected while the slice waited for its permit.
         if closed.is_cancelled() {
             return (protocol, SliceOutcome::Idle, false);
         }
@@ -245,7 +243,7 @@ fn length(chunks: &[Bytes]) -> usize {
     chunks.iter().map(Bytes::len).sum()
 }
 
-/// Sends, and takes in whatever the client sends meanwhile. Behind what is sent `ahead` bytes wait.
+/// Sends `chunks` and receives input meanwhile. Another `ahead` bytes of output are waiting behind them.
 async fn send(
     input: &mut ReceiveBuffer<impl ChannelInput>,
     outgoing: &impl ChannelOutput,
@@ -272,7 +270,7 @@ mod tests {
     use super::super::Arrival;
     use super::*;
 
-    /// A client that sends some pieces, ends, and says nothing more.
+    /// A client that sends some chunks and then nothing more.
     struct Pieces(std::vec::IntoIter<Arrival>);
 
     impl ChannelInput for Pieces {
@@ -300,7 +298,7 @@ mod tests {
         }
     }
 
-    /// Packets are four bytes long. Tells what each turn found, in bytes.
+    /// A protocol with packets of four bytes. Reports the bytes that each slice found.
     struct Fours {
         waiting: usize,
         slice_permits: std::sync::mpsc::Sender<usize>,

@@ -1,10 +1,9 @@
-//! Turns so short that they stay on the runtime's own threads.
+//! Inline execution of short work slices on the runtime's worker threads.
 //!
-//! Handing a turn to another thread and back wakes two, which costs more than most requests of SFTP are.
-//! So a turn that should be over soon runs where it is ([`InlineExecutor::begin`]). Disks are not always what they
-//! should be: no more than all but two workers are ever lent to turns, and a thread looks whether one is
-//! stuck. The runtime's events are waited for by whichever worker has nothing to do, and a worker that
-//! blocks wakes no other to do that: the look-out does.
+//! Handing a slice to another thread costs two wake-ups, which is more than most SFTP requests take. So a slice that
+//! is expected to be short runs on the current worker ([`InlineExecutor::begin`]). Because a disk may hang, two workers
+//! never run slices, and a watchdog thread detects slices that are stuck. Tokio polls for I/O events on an idle
+//! worker, and a worker that blocks wakes no other to take over: the watchdog does.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
@@ -13,22 +12,21 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// As many workers are kept off: one may wait for events, and one do what they ask for.
+/// Workers that never run slices: one polls for events, one handles them.
 const RESERVED_WORKERS: usize = 2;
 
-/// A turn that takes longer than this is stuck, for the look-out.
+/// The watchdog takes a slice that runs longer than this for stuck.
 const STUCK_AFTER: Duration = Duration::from_millis(10);
 
-/// On so many cores, or fewer, files are stored where they arrive. With more, one connection is faster if
-/// another core digests and writes what it has decrypted; with these, the other core has a client to serve, and
-/// each piece would cost it two switches more.
+/// With at most this many cores, uploads are written inline. With more, one connection is faster if another core hashes
+/// and writes. With fewer, the other core is busy with the clients, and each chunk would cost two context switches.
 const MAX_CORES_FOR_INLINE_DATA: usize = 2;
 
-/// The runtime's workers, as far as they may be lent to turns.
+/// Runs slices on the runtime's workers, as many at a time as its permits allow.
 #[derive(Clone, Debug)]
 pub(super) struct InlineExecutor(Option<Arc<InlineState>>);
 
-/// What is lent, for as long as it is held.
+/// Permission to run a slice on the current worker. Dropping it gives the permission back.
 pub(super) struct InlineSlot<'a> {
     state: &'a InlineState,
     _slot: SemaphorePermit<'a>,
@@ -40,13 +38,13 @@ struct InlineState {
     data_inline: bool,
     begun: AtomicUsize,
     ended: AtomicUsize,
-    /// Whether the look-out is awake.
+    /// Whether the watchdog is awake.
     watched: AtomicBool,
     watchdog: Thread,
 }
 
 impl InlineExecutor {
-    /// Those of the runtime that this is called in. None are lent if it has few.
+    /// The executor of the current runtime. Runs nothing inline if the runtime has few workers.
     #[must_use]
     pub(super) fn of_this_runtime() -> InlineExecutor {
         let runtime = Handle::current();
@@ -70,17 +68,17 @@ impl InlineExecutor {
             watched: AtomicBool::new(false),
             watchdog: watchdog.thread().clone(),
         });
-        // It waits for that, and for nothing else.
-        drop(give.send(Arc::downgrade(&state)));
+        // The thread waits for this message. If it has died, nothing is watched.
+        let _ = give.send(Arc::downgrade(&state));
         InlineExecutor(Some(state))
     }
 
-    /// Those that may be lent to turns that store what arrives.
+    /// The executor for slices that write uploads, if these run inline on this machine.
     pub(super) fn for_data(&self) -> Option<&InlineExecutor> {
         self.0.as_ref().is_some_and(|state| state.data_inline).then_some(self)
     }
 
-    /// Lends the worker that this is called on, if one is left.
+    /// Allows a slice to run on the current worker, unless too many workers run slices already.
     pub(super) fn begin(&self) -> Option<InlineSlot<'_>> {
         let state = self.0.as_deref()?;
         let slot = state.slots.try_acquire().ok()?;
@@ -110,7 +108,8 @@ impl Drop for InlineState {
     }
 }
 
-/// Wakes a worker as long as a turn is stuck. Sleeps while there are no turns; ends with the workers.
+/// The watchdog thread: wakes a worker as long as a slice is stuck. Sleeps while no slice runs, and ends with the
+/// executor.
 fn watchdog(state: &Weak<InlineState>, runtime: &Handle) {
     let mut before = (0, 0);
     while let Some(state) = state.upgrade() {
@@ -119,7 +118,7 @@ fn watchdog(state: &Weak<InlineState>, runtime: &Handle) {
         let still = std::mem::replace(&mut before, now) == now;
         if still && begun == ended {
             state.watched.store(false, SeqCst);
-            // A turn that has begun just before may have taken us for awake.
+            // A slice that began just before may have seen the watchdog awake.
             let rests = state.counts() == now;
             drop(state);
             if rests {
@@ -128,7 +127,7 @@ fn watchdog(state: &Weak<InlineState>, runtime: &Handle) {
             continue;
         }
         if still {
-            // While others begin and end, there are workers that wait for events.
+            // If other slices had begun or ended, a worker would be polling for events.
             drop(runtime.spawn(async {}));
         }
         drop(state);
@@ -145,11 +144,11 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::runtime::{Builder, Runtime};
 
-    /// Both ends of a connection: one outside of every runtime, one in this.
+    /// Both ends of a connection: the client's outside of every runtime, the server's in this one.
     fn connection(runtime: &Runtime) -> (std::net::TcpStream, tokio::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        // An answer that never comes is to fail, not to hang.
+        // A missing answer fails the test and does not hang it.
         client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let (server, _) = listener.accept().unwrap();
         server.set_nonblocking(true).unwrap();
@@ -157,7 +156,7 @@ mod tests {
         (client, tokio::net::TcpStream::from_std(server).unwrap())
     }
 
-    /// Returns when every worker sleeps: one of them waits for events, and will do what they ask for.
+    /// Returns when every worker is parked: one of them polls for events.
     fn all_sleep(runtime: &Runtime) {
         let metrics = runtime.metrics();
         let sleeps = |worker| metrics.worker_park_unpark_count(worker) % 2 == 1;

@@ -1,4 +1,4 @@
-//! Files as `ls -l` shows them.
+//! Formats files in the style of `ls -l`.
 
 use crate::home::length;
 use jiff::Timestamp;
@@ -7,26 +7,26 @@ use rustix::fs::{FileType, Stat};
 use sshome_wire::display::Size;
 use std::fmt::Write;
 
-/// Half a year: what is older, or newer than now, is shown with its year in place of the time of day.
+/// Half a year. Older files, and files from the future, are shown with the year instead of the time of day.
 const RECENT_SECONDS: i64 = 366 * 24 * 3600 / 2;
 
-/// How far another machine's clock may be ahead, in seconds.
+/// Clock skew that does not count as the future, in seconds.
 const MAX_CLOCK_SKEW_SECONDS: i64 = 3600;
 
-/// What the lines of one listing have in common: the time, and the server's own time zone.
+/// Formats the lines of one listing: holds the current time and the server's time zone.
 pub(crate) struct LsFormat {
     zone: TimeZone,
     now: i64,
 }
 
 impl LsFormat {
-    /// Lines that are written now.
+    /// A formatter for the current time.
     pub(crate) fn new() -> LsFormat {
         LsFormat { zone: TimeZone::system(), now: Timestamp::now().as_second() }
     }
 
-    /// What stands before a file's name: type and mode, links, owner and group, size, time. `readable` shows
-    /// the size in the largest unit that fits.
+    /// The columns before a file's name: type and mode, links, owner and group, size, time. `readable` shows the size
+    /// in the largest unit that fits.
     pub(crate) fn before_name(&self, stat: &Stat, owner: &str, group: &str, readable: bool) -> String {
         let size = match readable {
             true => Size(length(stat)).to_string().replace(' ', ""),
@@ -37,8 +37,8 @@ impl LsFormat {
         line
     }
 
-    /// A time in seconds since 1970, in English, since programs read it. By hand, because there are many of
-    /// them in a listing. What no calendar has is shown as its beginning.
+    /// A time in seconds since 1970, in English, because programs parse it. Formatted by hand, because listings are
+    /// long. A time that the calendar cannot represent is shown as 1970.
     fn date(&self, seconds: i64, line: &mut String) {
         const MONTHS: [&str; 12] =
             ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

@@ -1,5 +1,5 @@
-//! The ways in: what a client starts on a channel. Each knows bytes in, bytes out and a
-//! [`User`](crate::operations::User), and nothing of SSH.
+//! The services that a client can start on a channel: the native protocol, SFTP and exec. Each reads bytes, writes
+//! bytes and acts for a [`User`](crate::operations::User). None of them knows SSH.
 
 mod blocking_pool;
 mod channel_loop;
@@ -17,30 +17,30 @@ use inline_executor::InlineExecutor;
 use std::future::Future;
 use tokio_util::sync::CancellationToken;
 
-/// What comes from a client on a channel.
+/// An event on the input of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// Bytes.
     Data(Bytes),
     /// The client has said that no more bytes come; it still reads.
     Eof,
-    /// The channel is closed or the connection is lost. Bytes that had no end before it are cut off.
+    /// The channel is closed or the connection is lost. Input without an [`Eof`](Arrival::Eof) before it is incomplete.
     Gone,
 }
 
 /// The bytes that a client sends on a channel.
 pub trait ChannelInput: Send {
-    /// What comes next. To be asked until the client is gone: what nobody takes stops the connection.
-    /// Safe to drop half-way.
+    /// Waits for the next event. Call it until [`Arrival::Gone`]: unread input stalls the whole connection.
+    /// Cancel-safe.
     fn next(&mut self) -> impl Future<Output = Arrival> + Send;
 
-    /// Notes how many bytes of what has come are not processed yet.
+    /// Reports how many received bytes are not processed yet.
     fn hold(&mut self, _bytes: usize) {}
 }
 
-/// The way back to the client.
+/// The output of a channel.
 pub trait ChannelOutput: Send + Sync {
-    /// Sends bytes; returns when the connection has room for more.
+    /// Sends bytes. Returns when the connection has room for more.
     ///
     /// # Errors
     /// If the client is gone.
@@ -55,10 +55,11 @@ pub trait ChannelOutput: Send + Sync {
     /// Cancelled when the client is gone.
     fn closed(&self) -> CancellationToken;
 
-    /// Notes how many bytes are to be sent and were not handed over yet.
+    /// Reports how many bytes are queued for sending and not handed over yet.
     fn hold(&self, _bytes: usize) {}
 
-    /// As much as may be put out at a time, in bytes, when memory is scarce; nothing is then put out ahead.
+    /// The output limit of one slice in bytes while memory is scarce. Nothing is produced ahead then. `None` if
+    /// memory is not scarce.
     fn output_limit(&self) -> Option<usize> {
         None
     }
@@ -69,23 +70,23 @@ pub trait ChannelOutput: Send + Sync {
 #[error("the client is gone")]
 pub struct Gone;
 
-/// How a channel ended.
+/// The reason why a channel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelEnd {
-    /// The client ended it, or it was asked to while nothing was under way.
+    /// The client ended it, or the server shut down while the channel was idle.
     Well,
-    /// What the client asked for was not done; it was told why. This is the exit status.
+    /// The request failed with this exit status, and the client got the reason.
     Failed(u8),
-    /// The client does not speak the protocol; it was told why.
+    /// The client violated the protocol, and got the reason.
     Violation,
-    /// The client is gone.
+    /// The client disconnected.
     Gone,
-    /// A fault of ours: the turn panicked. This channel ends; nothing else is touched.
+    /// A bug in the server: a work slice panicked. Only this channel ends.
     Fault,
 }
 
 impl ChannelEnd {
-    /// The exit status that says so.
+    /// The SSH exit status.
     #[must_use]
     pub fn exit_status(self) -> u32 {
         match self {

@@ -1,46 +1,45 @@
-//! What has arrived on a channel, and how much of it may.
+//! The receive buffer of a channel, with backpressure.
 
 use super::{Arrival, ChannelInput};
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
 use std::pin::pin;
 
-/// As much is taken in ahead of its turn, in bytes. Past it we do not read, the connection stops
-/// reading too, and the client has to wait.
+/// The buffer stops reading above this many bytes. Then the connection stops reading too, and the client has to wait.
 const MAX_BUFFERED_BYTES: usize = 1 << 20;
 
-/// A piece that is shorter than this is put together with its neighbours, in bytes. A client can send each request,
-/// or each byte, by itself; what waits then costs no more than its bytes.
+/// A chunk shorter than this is merged with its neighbours, in bytes. A client may send each byte in its own packet;
+/// merging keeps the memory cost near the number of bytes.
 const SMALL_CHUNK_BYTES: usize = 1 << 10;
 
-/// Short pieces are put together up to this length, in bytes.
+/// The size of a merged chunk, in bytes.
 const JOINED_CHUNK_BYTES: usize = 32 << 10;
 
-/// What a piece costs besides its bytes.
+/// The memory cost of a chunk besides its content, in bytes.
 const CHUNK_OVERHEAD_BYTES: usize = 256;
 
-/// What has arrived and was not yet looked at.
+/// Input that has arrived and was not taken yet.
 pub(crate) struct ReceiveBuffer<I> {
     incoming: I,
     chunks: Vec<Bytes>,
-    /// Short pieces that have come after `chunks`.
+    /// Short chunks that came after `chunks`, merged.
     joined: BytesMut,
-    /// What those cost, in bytes.
+    /// The memory cost of both, in bytes.
     bytes: usize,
-    /// What was taken and is not yet dealt with, in bytes.
+    /// Bytes that were taken and are not processed yet.
     pending_bytes: usize,
     end: Option<InputEnd>,
     gone: bool,
-    /// Whether anybody wants the bytes.
+    /// Whether the input is used. If not, it is read and dropped.
     wanted: bool,
 }
 
-/// How the bytes that a client sends have ended.
+/// How the input ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InputEnd {
-    /// The client has said that this was all.
+    /// The client sent EOF: the input is complete.
     Eof,
-    /// It was cut off: not all of it came.
+    /// The channel closed without EOF: the input is truncated.
     Cut,
 }
 
@@ -64,17 +63,17 @@ impl<I: ChannelInput> ReceiveBuffer<I> {
         self.end.is_none() || !self.is_empty()
     }
 
-    /// How the bytes have ended; none if more may come.
+    /// How the input ended. `None` if more may come.
     pub(crate) fn end(&self) -> Option<InputEnd> {
         self.end
     }
 
-    /// Whether the client is gone, be it after the end of its bytes.
+    /// Whether the client has disconnected, also after EOF.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone
     }
 
-    /// From now on what comes is taken in and dropped.
+    /// Reads and drops all input from now on.
     pub(crate) fn ignore(&mut self) {
         self.wanted = false;
         self.bytes = 0;
@@ -82,14 +81,14 @@ impl<I: ChannelInput> ReceiveBuffer<I> {
         self.joined.clear();
     }
 
-    /// All that has arrived.
+    /// Takes all input that has arrived.
     pub(crate) fn take(&mut self) -> Vec<Bytes> {
         self.gather();
         self.bytes = 0;
         std::mem::take(&mut self.chunks)
     }
 
-    /// Says how many bytes of what was taken are still to be dealt with.
+    /// Sets how many of the bytes that were taken are not processed yet.
     pub(crate) fn set_pending_bytes(&mut self, bytes: usize) {
         self.pending_bytes = bytes;
         self.hold();
@@ -99,8 +98,8 @@ impl<I: ChannelInput> ReceiveBuffer<I> {
         self.incoming.hold(self.bytes + self.pending_bytes);
     }
 
-    /// Runs `work` to its end and takes in what arrives meanwhile. While `sending` it takes all that comes: the
-    /// client may have to be heard before it reads. How much that can be is for its user's memory to limit.
+    /// Runs `work` to its end and receives input meanwhile. While `sending`, there is no limit: a client may not read
+    /// before its own data is read. The memory budget of the user limits it then.
     pub(crate) async fn during<T>(&mut self, sending: bool, work: impl Future<Output = T>) -> T {
         let most = if sending { usize::MAX } else { MAX_BUFFERED_BYTES };
         let mut work = pin!(work);
@@ -113,7 +112,7 @@ impl<I: ChannelInput> ReceiveBuffer<I> {
         }
     }
 
-    /// Waits until something has arrived, or the client has ended the channel.
+    /// Waits until input has arrived or the input has ended.
     pub(crate) async fn wait(&mut self) {
         if self.is_open() && self.is_empty() {
             let arrival = self.incoming.next().await;
@@ -121,7 +120,7 @@ impl<I: ChannelInput> ReceiveBuffer<I> {
         }
     }
 
-    /// Whether something has arrived, without waiting for it.
+    /// Whether input has arrived. Does not wait for it.
     pub(crate) async fn poll(&mut self) -> bool {
         self.during(false, tokio::task::yield_now()).await;
         !self.is_empty()
@@ -138,8 +137,7 @@ impl<I: ChannelInput> ReceiveBuffer<I> {
         }
     }
 
-    /// After the end of the bytes there is nothing that needs room, and the channel's own messages are
-    /// to be taken all the same.
+    /// After the end of the input nothing needs room, and the close message must still be read.
     fn has_room(&self, most: usize) -> bool {
         !self.gone && (self.end.is_some() || self.bytes + self.pending_bytes < most)
     }
@@ -148,7 +146,7 @@ impl<I: ChannelInput> ReceiveBuffer<I> {
         match arrival {
             Arrival::Data(chunk) if self.wanted && self.end.is_none() => {
                 self.bytes += chunk.len();
-                // One that is alone is not copied: most requests are answered before the next one comes.
+                // A single chunk is not copied: most requests are answered before the next one arrives.
                 if chunk.len() < SMALL_CHUNK_BYTES && !self.is_empty() {
                     if self.joined.capacity() - self.joined.len() < chunk.len() {
                         self.gather();
@@ -179,7 +177,7 @@ mod tests {
     use super::*;
     use std::future::pending;
 
-    /// A client that sends and sends.
+    /// A client that never stops sending.
     struct Endless(usize);
 
     impl ChannelInput for Endless {
@@ -189,7 +187,7 @@ mod tests {
         }
     }
 
-    /// Lets so many other tasks run: so much may come meanwhile.
+    /// Yields this many times, so that as many events may arrive.
     async fn a_while(times: usize) {
         for _ in 0..times {
             tokio::task::yield_now().await;
@@ -220,13 +218,13 @@ mod tests {
         inbox.set_pending_bytes(MAX_BUFFERED_BYTES - 100);
         inbox.during(false, a_while(10_000)).await;
         assert!((1..200).contains(&inbox.incoming.0), "{}", inbox.incoming.0);
-        // But what has room is taken.
+        // It reads again once there is room.
         inbox.set_pending_bytes(0);
         inbox.during(false, a_while(10_000)).await;
         assert!(inbox.incoming.0 > 1000);
     }
 
-    /// A client that says some things one after the other, and nothing more.
+    /// A client that sends these events and then nothing more.
     struct Script(std::vec::IntoIter<Arrival>);
 
     impl ChannelInput for Script {
