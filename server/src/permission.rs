@@ -25,7 +25,7 @@ pub(crate) const READ: Access = Access::READ_OK.union(Access::EXEC_OK);
 /// the account that it stays, and before Landlock: then the names of accounts cannot be looked up any more.
 pub(crate) fn account() -> String {
     static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| name_of_user(geteuid().as_raw())).clone()
+    NAME.get_or_init(|| look_up_user(geteuid().as_raw())).clone()
 }
 
 /// The name of the account that a file belongs to; `None` if the file cannot be looked at.
@@ -40,7 +40,12 @@ pub(crate) fn ownership(path: &Path) -> String {
     format!("{user}:{group}, mode {:04o}", found.mode() & 0o7777)
 }
 
+/// Names cannot be looked up once the server is confined; those of root and of its own account are known all the same.
 fn name_of_user(uid: u32) -> String {
+    if uid == geteuid().as_raw() { account() } else { look_up_user(uid) }
+}
+
+fn look_up_user(uid: u32) -> String {
     if uid == 0 {
         return "root".to_owned();
     }
@@ -162,6 +167,9 @@ impl fmt::Display for CannotRead<'_> {
             (None, _) => f.write_str(
                 "; it lies outside of what the server confined itself to at its start: restart needed",
             ),
+            (Some(_), None) if owner(path).as_ref() == Some(&account) => {
+                write!(f, "; its mode denies its owner, {account}, access: chmod u+r {}", shown(path))
+            }
             (Some(_), None) => write!(
                 f,
                 "; it is {0}, and this process runs as {account}: chown {account}: {1}, or chgrp {account} {1} and \

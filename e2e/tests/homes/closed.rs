@@ -164,6 +164,12 @@ async fn what_is_given_to_root_is_reported_with_the_remedy_as_root() {
     };
     let remedy = format!("belongs to root: chown -R daemon: {}", root.display());
     assert_closed_home_is_reported(&host, &root, &remedy, || give(&root, 0), || give(&root, owner)).await;
+    let set = |mode| {
+        let root = root.clone();
+        move || set_mode(&root, mode).unwrap()
+    };
+    let remedy = format!("its mode denies its owner, daemon, access: chmod -R u+rwX {}", root.display());
+    assert_closed_home_is_reported(&host, &root, &remedy, set(0), set(0o700)).await;
     let remedy = format!("belongs to root: chown -R daemon: {}", sub.display());
     assert_closed_directory_is_reported(&host, &remedy, || give(&sub, 0), || give(&sub, owner)).await;
     let log = || fs::read_to_string(host.dir().join("log/audit")).unwrap();

@@ -288,9 +288,15 @@ fn settings_that_were_left_to_root_are_reported_with_the_remedy_as_root() {
     let remedy = format!("it is root:root, mode 0600, and this process runs as {ACCOUNT}: chown {ACCOUNT}: ");
     let refused = || host.administrator().json(&["status"])["settings_refused"].to_string();
     until("it is noticed", || refused().contains(&remedy));
-    assert!(log(&host).contains(&remedy), "{}", log(&host));
+    until("it is logged", || log(&host).contains(&remedy));
     chown(&file, Some(account().0), None).unwrap();
     until("it is noticed that it can be read", || refused() == "null");
+    let set_mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(0);
+    let remedy = format!("its mode denies its owner, {ACCOUNT}, access: chmod u+r ");
+    until("the mode is noticed", || refused().contains(&remedy));
+    set_mode(0o600);
+    until("it is noticed that its owner can read it", || refused() == "null");
 }
 
 #[test]
