@@ -64,7 +64,7 @@ pub struct FileId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Exceeded {
     /// Too many bytes.
-    #[error("needs {}", Lacking { needed: *needed, left: *left, quota: *quota, partial: *partial })]
+    #[error("{}", Lacking { needed: *needed, left: *left, quota: *quota, partial: *partial })]
     Bytes {
         /// Bytes that were asked for.
         needed: u64,
@@ -98,8 +98,14 @@ struct Lacking {
 
 impl fmt::Display for Lacking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (needed, left) = apart(self.needed, self.left);
-        write!(f, "{needed}, {left} of {} are left", Size(self.quota))?;
+        let quota = Size(self.quota);
+        if self.needed == 0 {
+            // A new name needs no bytes, and is refused nevertheless.
+            write!(f, "cannot be made: the home is over its quota of {quota}")?;
+        } else {
+            let (needed, left) = apart(self.needed, self.left);
+            write!(f, "needs {needed}, {left} of {quota} are left")?;
+        }
         match self.partial {
             0 => Ok(()),
             held => write!(

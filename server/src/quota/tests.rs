@@ -54,7 +54,8 @@ fn commit_books_what_changed_and_gives_the_rest_back() {
 #[test]
 fn a_home_over_its_limit_takes_nothing_but_gives_room_back() {
     let ledger = ledger(100, 10, 150);
-    assert!(ledger.reserve(0, 1).is_err());
+    let refused = ledger.reserve(0, 1).unwrap_err();
+    assert_eq!(refused.to_string(), "cannot be made: the home is over its quota of 100 B");
     let file = FileId { device: 1, inode: 2 };
     ledger.removed(Freed::File(hold(&ledger, file, 60)));
     assert!(ledger.reserve(10, 0).is_ok());
