@@ -137,7 +137,13 @@ fn check_finds_what_would_stop_a_start_and_changes_nothing() {
 #[test]
 fn a_server_that_runs_already_is_told_apart_from_a_port_that_is_taken() {
     let dir = fresh();
+    let file = dir.path().join("etc/users.toml");
+    let settings = fs::read_to_string(&file).unwrap();
+    let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    fs::write(&file, settings.replace("#metrics = \"127.0.0.1:9222\"", &format!("metrics = \"{metrics}\"")))
+        .unwrap();
     let program = Program::serve(dir.path()).unwrap();
+    assert!(program.announced().contains(&format!("metrics at http://{metrics}/metrics")));
     let address = program.address().to_string();
     let process = format!("process {}", program.id());
     let checked = sshomed(dir.path(), &["check", "--listen", &address]);

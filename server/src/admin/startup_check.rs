@@ -52,7 +52,8 @@ pub fn examine_start(
             server.pid
         ));
     }
-    let held = running.as_ref().map(|server| server.listen.clone()).unwrap_or_default();
+    let held = |server: &StatusReport| server.listen.iter().chain(&server.metrics).cloned().collect();
+    let held: Vec<String> = running.as_ref().map(held).unwrap_or_default();
     start.problems.extend(sockets::examine(&config, &held).iter().map(ToString::to_string));
     let host_keys: Vec<String> = config.host_keys.iter().filter_map(|key| host_key(key)).collect();
     descriptors(&config, &mut start);

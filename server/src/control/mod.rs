@@ -189,6 +189,9 @@ pub struct StatusReport {
     /// Where it listens.
     #[serde(default)]
     pub listen: Vec<String>,
+    /// Where it answers Prometheus, by its settings.
+    #[serde(default)]
+    pub metrics: Option<String>,
     /// Why the settings in the file do not apply; none if they do.
     #[serde(default)]
     pub settings_refused: Option<String>,

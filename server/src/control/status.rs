@@ -27,6 +27,7 @@ pub(super) fn status(shared: &ServerState, since: SystemTime) -> StatusReport {
         since: since_1970(since),
         sessions: shared.sessions.logged_in().iter().filter_map(|session| one_session(session)).collect(),
         listen: shared.listen.iter().map(ToString::to_string).collect(),
+        metrics: shared.config.load().metrics.map(|address| address.to_string()),
         settings_refused: shared.refused.load().as_ref().map(|why| why.to_string()),
         homes: homes(shared),
         unavailable: unavailable(&shared.homes),
