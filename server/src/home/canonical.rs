@@ -156,7 +156,7 @@ mod tests {
     use super::super::HomeRoot;
     use super::super::descriptors::{Descriptors, UserDescriptors};
     use super::super::shared::Place;
-    use super::super::sync::Disk;
+    use super::super::filesystem::Disk;
     use super::*;
     use std::os::unix::fs::symlink;
     use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use super::prepare::{Opening, OpeningUsers, make_and_open};
 use super::shared::{Place, TURNS};
 use super::{
     Error, Home, HomeRoot, HomeSettings, Kept, PrepareError, Result, RootProblem, Unavailable, replaced_file,
-    scan::scan, sync::Disk,
+    scan::scan, filesystem::Disk,
 };
 use crate::display::shown;
 use crate::permission::READ;

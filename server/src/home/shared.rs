@@ -1,7 +1,7 @@
 //! What all sessions in one home share.
 
 use super::descriptors::UserDescriptors;
-use super::sync::Disk;
+use super::filesystem::Disk;
 use super::{HomeRoot, Names, Shelf, Streams};
 use crate::quota::Unreadable;
 use rustix::fd::OwnedFd;

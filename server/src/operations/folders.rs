@@ -1,7 +1,7 @@
 //! Directories: `mkdir`, `rmdir`.
 
 use super::error::{Context, of_parent, over_quota};
-use super::place::FEW;
+use super::publish::FEW;
 use super::{Error, Result, User};
 use crate::home::{self, Location};
 use crate::quota::{Change, Freed};

@@ -1,7 +1,7 @@
 //! Other names: hard links, where links point, and where a path really leads.
 
 use super::error::{Context, of_parent, over_quota};
-use super::{Result, User, room};
+use super::{Result, User, reserve_space};
 use crate::home::regular;
 use crate::quota::Change;
 use rustix::fs::FileType;
@@ -22,7 +22,7 @@ pub fn hard_link(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> 
         regular(&stat).of_file(from)?;
     }
     let entry = user.ledger.reserve(0, 1).map_err(over_quota(user, to))?;
-    room::end_credit(user, from, &stat)?;
+    reserve_space::end_credit(user, from, &stat)?;
     source.hard_link(&target, &names).of_file(to)?;
     entry.commit(Change { bytes: 0, entries: 1 });
     user.audit.hard_link_made(&user.logged(&source, from), &user.logged(&target, to));

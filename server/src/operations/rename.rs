@@ -1,7 +1,7 @@
 //! Renaming: `mv`, and what SFTP calls renaming.
 
 use super::error::{Context, of_parent};
-use super::{Error, Result, User, freed, room};
+use super::{Error, Result, User, freed, reserve_space};
 use crate::home::{Location, Names, file_id};
 use crate::quota::Freed;
 use rustix::fs::{FileType, Stat};
@@ -110,7 +110,7 @@ impl<'a> Renaming<'a> {
             None => Freed::Nothing,
         };
         if !self.is_one_place()? {
-            room::end_credit(user, self.from, moved)?;
+            reserve_space::end_credit(user, self.from, moved)?;
         }
         self.source.rename(&self.target, names).map_err(|error| self.failed(error))?;
         if replaced.is_some() {

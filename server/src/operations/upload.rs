@@ -1,8 +1,8 @@
 //! Storing a file: `put`.
 
 use super::error::{Context, errno, of_parent};
-use super::part::{CheckedPart, Draft, GoneOn};
-use super::{Error, NEW_FILE, Placement, Result, User, check_mount, room};
+use super::partial_uploads::{CheckedPart, Draft, GoneOn};
+use super::{Error, NEW_FILE, Placement, Result, User, check_mount, reserve_space};
 use crate::audit::Transfer;
 use crate::home::{Claim, Home, Location, Permissions, Record, Source, Staged, Stamp};
 use crate::metrics::TransferDirection;
@@ -111,7 +111,7 @@ impl Upload {
             part.into_iter().for_each(|part| part.remove(user));
             let claim = stream.map(|id| claim(user, id, &path)).transpose()?;
             let needed = put.size.unwrap_or(0);
-            let room = room::reserve(user, &path, &target, needed, exists)?;
+            let room = reserve_space::reserve(user, &path, &target, needed, exists)?;
             let staged = user.home.stage(&target, record.as_ref()).of_file(&path)?;
             (Draft::new(user, staged, room, record, &target, claim), BlockHasher::new())
         } else {
@@ -121,7 +121,7 @@ impl Upload {
                 part.ok_or_else(|| Error::NoPart(path.clone()))?;
             let written = digests.len() as u64 * BLOCK;
             let needed = put.size.unwrap_or(written);
-            let raised = room::raise(&user.home, &path, &target, &mut room, needed, exists);
+            let raised = reserve_space::raise(&user.home, &path, &target, &mut room, needed, exists);
             let mut draft = Draft::new(user, staged, room, record, &target, claim);
             draft.written = written;
             if raised.is_err() && draft.is_stream() {
@@ -285,7 +285,7 @@ impl Upload {
     /// Reserves for an upload of unknown length, a step at a time, or exactly where a step is too much.
     fn make_room(&mut self, written: u64) -> Result<()> {
         let Some(room) = self.draft.room() else { return Ok(()) };
-        room::grow(&self.home, &self.path, &self.target, room, written, STEP)
+        reserve_space::grow(&self.home, &self.path, &self.target, room, written, STEP)
     }
 }
 

@@ -1,5 +1,5 @@
 use super::credit::Credits;
-use super::open::Open;
+use super::open_files::Open;
 use super::{Change, Exceeded, FileId, Held, Limits, Taken, Unreadable, Use};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;

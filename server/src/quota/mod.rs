@@ -14,7 +14,7 @@ mod ledger;
 mod ledgers;
 #[cfg(test)]
 mod model;
-mod open;
+mod open_files;
 mod reservation;
 #[cfg(test)]
 mod tests;
@@ -24,6 +24,6 @@ pub use amount::{Change, Exceeded, FileId, Limits, Taken, Use};
 pub use count::{Comparison, Found, Opening, StagedBytes};
 pub use ledger::{Freed, Ledger};
 pub use ledgers::Ledgers;
-pub use open::{ContentChange, Held};
+pub use open_files::{ContentChange, Held};
 pub use reservation::{Replaced, Reservation};
 pub use unreadable::{Unreadable, UnreadableEntry};

@@ -1,11 +1,11 @@
 //! Files that are open for reading and writing anywhere in them, as SFTP has them.
 
-mod atomic;
-mod base;
+mod atomic_upload;
+mod old_content;
 mod in_place;
 mod io;
 mod mode;
-mod traffic;
+mod open_transfer;
 
 pub use mode::OpenMode;
 
@@ -14,14 +14,14 @@ use super::{Error, Result, SetAttributes, StepLimit, User, place};
 use crate::accounts::SftpUploads;
 use crate::home::{DescriptorPermit, HomeRoot};
 use crate::quota::FileId;
-use atomic::Atomic;
+use atomic_upload::Atomic;
 use in_place::InPlace;
 
 use rustix::fs::Stat;
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 use std::sync::Arc;
-use traffic::Traffic;
+use open_transfer::Traffic;
 
 /// A file that is open. It has its length booked with each write, and counts until it is closed, also
 /// when its name goes. Every function takes it shared, so that one handle can be read and written at a

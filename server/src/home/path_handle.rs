@@ -1,6 +1,6 @@
 //! Mode and times of what has a name already.
 
-use super::filling;
+use super::deferred_mode;
 use super::{Home, Location, Result, file_id, permissions};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Timestamps};
@@ -67,7 +67,7 @@ impl Entry {
         // fchmod(2) wants a handle that can be read or written, which a file may forbid even its owner.
         let itself = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
         if FileType::from_raw_mode(self.stat.st_mode) == FileType::Directory {
-            filling::forget(&itself)?;
+            deferred_mode::forget(&itself)?;
         }
         let least = if self.is_top { Mode::RWXU } else { Mode::empty() };
         Ok(rustix::fs::chmodat(CWD, itself, permissions(&self.stat, mode) | least, AtFlags::empty())?)

@@ -1,8 +1,8 @@
 //! A file that is written beside the one that it will replace.
 
 use super::super::error::{Context, of_parent};
-use super::super::{Error, NEW_FILE, Placement, Result, SetAttributes, StepLimit, User, check_mount, room};
-use super::base::Base;
+use super::super::{Error, NEW_FILE, Placement, Result, SetAttributes, StepLimit, User, check_mount, reserve_space};
+use super::old_content::Base;
 use super::io::{end_of, read_at, write_all};
 use super::mode::OpenMode;
 use crate::audit::Transfer;
@@ -52,7 +52,7 @@ impl Atomic {
             Some(stat) => home::regular(stat).of_file(path)?,
             None => {}
         }
-        let room = room::reserve(user, path, &target, 0, old.is_some())?;
+        let room = reserve_space::reserve(user, path, &target, 0, old.is_some())?;
         let staged = user.home.stage(&target, None).of_file(path)?;
         let permissions = Permissions::Inherited(mode.mode.unwrap_or(NEW_FILE));
         // Now as well: a client may ask what it has opened.
@@ -192,7 +192,7 @@ impl Draft {
     }
 
     fn make_room(&mut self, path: &RemotePath, length: u64) -> Result<()> {
-        room::grow(&self.home, path, &self.target, &mut self.room, length, 1)
+        reserve_space::grow(&self.home, path, &self.target, &mut self.room, length, 1)
     }
 
     /// Holds no more than what the file's length needs.

@@ -1,7 +1,7 @@
 //! Directories of a tree that is being put: open to their owner until nothing more goes into them.
 
 use super::error::Context;
-use super::place::FEW;
+use super::publish::FEW;
 use super::{Made, Result, User, make_directory};
 use crate::home::{self, Filling, Location};
 use rustix::fd::OwnedFd;
