@@ -3,7 +3,7 @@ use sshomed::auth::{Authenticator, Login, Password, hash_password};
 use sshomed::config;
 use sshomed::home::Homes;
 use sshomed::operations::User;
-use sshomed::quota::Use;
+use sshomed::quota::Amount;
 use sshomed::subsystem::BlockingPool;
 use std::fs;
 use std::io::ErrorKind;
@@ -80,7 +80,7 @@ impl World {
             (found.used, found.staged),
             "what is booked is what is there"
         );
-        let Use { bytes, entries } = found.charged();
+        let Amount { bytes, entries } = found.charged();
         assert!(bytes <= QUOTA && entries <= MAX_FILES, "{found:?}");
         assert_eq!(fs::read(self.dir.path().join("secret")).expect("what is outside"), b"outside");
         for beside in fs::read_dir(self.dir.path()).expect("the server's folder") {

@@ -13,7 +13,7 @@ pub use result::{RejectedReload, ReloadError, ReloadSummary, UserSettingsState};
 use crate::accounts::{Account, TomlAccounts, homes_of, unfit_root};
 use crate::config::{Config, Diagnostic, shown};
 use crate::confine::Confinement;
-use crate::home::{HomeSettings, Homes, Unavailable};
+use crate::home::{HomeProblem, HomeSettings, Homes};
 use crate::session::{ServerState, Transport};
 use crate::systemd::Notifier;
 use std::collections::BTreeSet;
@@ -322,7 +322,7 @@ async fn settled(changes: &Notify) {
 
 /// Tries again to open the homes that are unavailable, and lists those that still are or were replaced. Looks for
 /// directories in the others that cannot be read any more.
-pub(crate) fn look_at_homes(shared: &ServerState) -> Vec<Unavailable> {
+pub(crate) fn look_at_homes(shared: &ServerState) -> Vec<HomeProblem> {
     let homes: &Homes = &shared.homes;
     for settings in homes_of(&shared.config.load().accounts) {
         // Why is logged, and listed below.

@@ -2,7 +2,7 @@
 
 use super::{Access, Account, unfit_root};
 use crate::home::HomeSettings;
-use crate::quota::Limits;
+use crate::quota::QuotaLimits;
 use std::sync::Arc;
 
 impl From<&Account> for HomeSettings {
@@ -13,7 +13,7 @@ impl From<&Account> for HomeSettings {
             make_root: account.make_root,
             unfit: unfit_root(account),
             writable: account.access == Access::ReadWrite,
-            limits: Limits { bytes: account.quota, entries: account.max_files },
+            limits: QuotaLimits { bytes: account.quota, entries: account.max_files },
         }
     }
 }

@@ -13,7 +13,7 @@ pub use transfer::{Transfer, TransferProgress};
 
 use crate::limits::{LogDecision, LoginRefusalLog};
 use crate::metrics::{Metrics, TransferDirection};
-use crate::quota::Exceeded;
+use crate::quota::QuotaExceeded;
 use sshome_wire::display::Escaped;
 use sshome_wire::{Digest, RemotePath};
 use std::fmt::Display;
@@ -60,7 +60,7 @@ pub enum AuditRefusal<'a> {
         /// Of the file.
         path: &'a RemotePath,
         /// By how much.
-        exceeded: &'a Exceeded,
+        exceeded: &'a QuotaExceeded,
     },
     /// A change by an account that may only read.
     ReadOnly,

@@ -337,8 +337,8 @@ fn scan_one(homes: &Homes, user: String, ledger: &Ledger) -> ScanReport {
     for _ in 0..MAX_SCAN_TRIES {
         match homes.count(&user, ledger) {
             Ok(Comparison::Busy) => {}
-            Ok(Comparison::Compared { booked, found, staged }) => {
-                let compared = status::compared(booked, found, staged);
+            Ok(Comparison::Compared { recorded, found, staged }) => {
+                let compared = status::compared(recorded, found, staged);
                 log_difference(&user, &compared);
                 return ScanReport { user, compared: Some(compared), error: None, unreadable: None };
             }

@@ -7,9 +7,9 @@ use super::{
 };
 use crate::audit::TransferProgress;
 use crate::config::shown;
-use crate::home::{Homes, Unavailable};
+use crate::home::{HomeProblem, Homes};
 use crate::metrics::{HomeMetrics, MetricsSnapshot};
-use crate::quota::{self, Ledger, StagedBytes, Taken, Use};
+use crate::quota::{self, Amount, Ledger, LedgerUsage, StagedBytes};
 use crate::session::{self, ServerState};
 use sshome_wire::display::Escaped;
 use std::time::{Instant, SystemTime};
@@ -47,8 +47,8 @@ pub(super) fn unavailable(homes: &Homes) -> Vec<UnavailableHomeReport> {
     homes.problems().into_iter().map(UnavailableHomeReport::from).collect()
 }
 
-impl From<Unavailable> for UnavailableHomeReport {
-    fn from(home: Unavailable) -> UnavailableHomeReport {
+impl From<HomeProblem> for UnavailableHomeReport {
+    fn from(home: HomeProblem) -> UnavailableHomeReport {
         UnavailableHomeReport { root: shown(&home.root).to_string(), user: home.user, why: home.why }
     }
 }
@@ -77,7 +77,7 @@ pub(crate) fn metrics_snapshot(shared: &ServerState) -> MetricsSnapshot {
     }
 }
 
-pub(super) fn compared(booked: Use, found: Use, staged: StagedBytes) -> ScanComparison {
+pub(super) fn compared(booked: Amount, found: Amount, staged: StagedBytes) -> ScanComparison {
     let off =
         |booked: u64, found: u64| i64::try_from(i128::from(booked) - i128::from(found)).unwrap_or(i64::MAX);
     ScanComparison {
@@ -86,12 +86,12 @@ pub(super) fn compared(booked: Use, found: Use, staged: StagedBytes) -> ScanComp
         bytes_off: off(booked.bytes, found.bytes),
         entries_off: off(booked.entries, found.entries),
         staged: staged.found,
-        staged_off: staged.off(),
+        staged_off: staged.discrepancy(),
     }
 }
 
 /// What could not be read, as an administrator is told of it.
-pub(super) fn unreadable(unreadable: &quota::Unreadable) -> Option<UnreadableReport> {
+pub(super) fn unreadable(unreadable: &quota::UnreadableEntries) -> Option<UnreadableReport> {
     let first = unreadable.first.iter().map(|entry| UnreadableEntryReport {
         path: Escaped(&entry.path).to_string(),
         why: entry.why.clone(),
@@ -122,7 +122,7 @@ fn transfer(progress: TransferProgress) -> TransferReport {
 }
 
 fn home(homes: &Homes, user: String, ledger: &Ledger) -> HomeReport {
-    let (Taken { used, staged, credited }, limits) = (ledger.usage(), ledger.limits());
+    let (LedgerUsage { used, staged, credited }, limits) = (ledger.usage(), ledger.limits());
     HomeReport {
         disk_free: homes.disk_free(&user),
         closed: unreadable(&homes.unreadable(&user)),

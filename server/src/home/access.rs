@@ -1,6 +1,6 @@
 //! What this process may do in the directory of a home.
 
-use super::{Error, STAGING};
+use super::{Error, STAGING_DIRECTORY};
 use crate::permission;
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -12,7 +12,7 @@ pub(super) fn lacking(root: &Path, access: fs::Access) -> Option<Errno> {
     if let Err(error) = fs::open(root, flags, Mode::empty()) {
         return Some(error);
     }
-    let staging = root.join(STAGING);
+    let staging = root.join(STAGING_DIRECTORY);
     let denied = |path: &Path| fs::accessat(CWD, path, access, AtFlags::EACCESS).err();
     let is_there = |error: &Errno| *error != Errno::NOENT;
     let opened = || fs::open(&staging, flags | OFlags::NOFOLLOW, Mode::empty()).err().filter(is_there);
@@ -22,7 +22,7 @@ pub(super) fn lacking(root: &Path, access: fs::Access) -> Option<Errno> {
 /// Why a home at `root` cannot be used, with what to do.
 pub(super) fn reason(root: &Path, access: fs::Access, error: Error) -> String {
     let Error::Os(errno) = error else { return error.to_string() };
-    let staging = root.join(STAGING);
+    let staging = root.join(STAGING_DIRECTORY);
     // What is missing was to be made in the directory above it.
     let path = root.ancestors().find(|path| path.exists()).unwrap_or(root);
     let is_sound = permission::obstacle(path, access, "").is_none();

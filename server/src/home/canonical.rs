@@ -10,7 +10,7 @@ use sshome_wire::{MAX_PATH, RemotePath};
 use std::time::{Duration, Instant};
 
 /// What the kernel puts behind the path of a directory that was removed.
-const DELETED: &[u8] = b" (deleted)";
+const DELETED_SUFFIX: &[u8] = b" (deleted)";
 
 /// Entries that one request reads while it searches parent directories for names.
 const MAX_ENTRIES_SEARCHED: usize = 20_000;
@@ -74,7 +74,7 @@ impl Home {
     /// # Errors
     /// `ENOENT` if it was removed, or is in the home no longer.
     pub(super) fn path_of(&self, directory: BorrowedFd<'_>) -> Result<RemotePath> {
-        match self.told_path(directory) {
+        match self.kernel_path(directory) {
             Some(path) => Ok(path),
             None => self.climb(directory, SearchLimit::new(MAX_SEARCH_TIME)),
         }
@@ -82,14 +82,14 @@ impl Home {
 
     /// What the kernel tells, if that is the directory's path in the home. Both are asked for anew: the home may
     /// have been renamed.
-    fn told_path(&self, directory: BorrowedFd<'_>) -> Option<RemotePath> {
+    fn kernel_path(&self, directory: BorrowedFd<'_>) -> Option<RemotePath> {
         let (top, path) = (link_of(self.top.as_fd())?, link_of(directory)?);
         let below = path.strip_prefix(top.strip_suffix(b"/").unwrap_or(&top))?;
         if !below.is_empty() && !below.starts_with(b"/") {
             return None;
         }
         let path = RemotePath::root().join(if below.is_empty() { b"/" } else { below }).ok()?;
-        if path.as_bytes().ends_with(DELETED) {
+        if path.as_bytes().ends_with(DELETED_SUFFIX) {
             // A directory may be called so.
             let there = self.resolve(path.as_bytes(), OFlags::PATH).ok()?;
             let (there, here) = (rustix::fs::fstat(there).ok()?, rustix::fs::fstat(directory).ok()?);
@@ -155,8 +155,8 @@ fn link_of(handle: BorrowedFd<'_>) -> Option<Vec<u8>> {
 mod tests {
     use super::super::HomeRoot;
     use super::super::descriptors::{Descriptors, UserDescriptors};
-    use super::super::shared::Place;
-    use super::super::filesystem::Disk;
+    use super::super::filesystem::Filesystem;
+    use super::super::shared::SharedHome;
     use super::*;
     use std::os::unix::fs::symlink;
     use std::path::{Path, PathBuf};
@@ -173,10 +173,10 @@ mod tests {
         std::fs::create_dir_all(top.join("a/real")).unwrap();
         symlink("a/real", top.join("link")).unwrap();
         let root = HomeRoot::new("ann", &top, &open(&top)).unwrap();
-        let disk = Arc::new(Disk::of(open(&top)));
+        let filesystem = Arc::new(Filesystem::of(open(&top)));
         let descriptors = UserDescriptors::new(Arc::new(Descriptors::default()));
-        let place = Place::new(open(&top), root, disk, descriptors);
-        (Home::open(false, Arc::new(place)).unwrap(), top)
+        let shared = SharedHome::new(open(&top), root, filesystem, descriptors);
+        (Home::open(false, Arc::new(shared)).unwrap(), top)
     }
 
     fn no_hurry() -> SearchLimit {

@@ -1,6 +1,6 @@
 //! Directories that are filled although their mode forbids it.
 
-use super::mode::{LEAST, permissions};
+use super::mode::{MIN_DIRECTORY_MODE, permissions};
 use super::{Location, Result};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Stat, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
@@ -9,20 +9,20 @@ use sshome_wire::Time;
 
 /// The extended attribute that holds a directory's mode, in octal, while it is open to be filled. A transfer
 /// that is cut and goes on later finds it there.
-const NAME: &str = "user.sshome.mode";
+const MODE_XATTR: &str = "user.sshome.mode";
 
 /// What its owner needs to fill a directory.
-const OPEN: u32 = 0o700;
+const OWNER_RWX: u32 = 0o700;
 
 /// The mode that a directory is to have once it is filled.
 #[derive(Clone, Copy, Debug)]
-pub struct Filling(u32);
+pub struct DeferredMode(u32);
 
-impl Filling {
+impl DeferredMode {
     /// Of this mode.
     #[must_use]
-    pub fn of(mode: u32) -> Filling {
-        Filling(mode & 0o777)
+    pub fn of(mode: u32) -> DeferredMode {
+        DeferredMode(mode & 0o777)
     }
 
     /// Opens a new directory to its owner. A mode that is not yet the right one is noted; where the filesystem
@@ -33,7 +33,7 @@ impl Filling {
     pub fn begin(self, new: &Location) -> Result<()> {
         let directory = new.open_directory()?;
         // All of it: the server's own mask is for what nobody has given a mode.
-        set_mode(&directory, self.0 | OPEN)?;
+        set_mode(&directory, self.0 | OWNER_RWX)?;
         if self.is_closed() { self.note(&directory).map(drop) } else { Ok(()) }
     }
 
@@ -49,12 +49,12 @@ impl Filling {
             Err(super::Error::Os(Errno::NOTDIR | Errno::LOOP)) => return Ok(()),
             directory => directory?,
         };
-        let closed = self.0 | LEAST;
+        let closed = self.0 | MIN_DIRECTORY_MODE;
         if rustix::fs::fstat(&directory)?.st_mode & 0o777 != closed {
             return Ok(());
         }
         // The attribute takes the right to write.
-        set_mode(&directory, self.0 | OPEN)?;
+        set_mode(&directory, self.0 | OWNER_RWX)?;
         if !self.note(&directory)? {
             set_mode(&directory, closed)?;
         }
@@ -63,13 +63,13 @@ impl Filling {
 
     /// Whether it would keep the owner from filling the directory.
     fn is_closed(self) -> bool {
-        self.0 & OPEN != OPEN
+        self.0 & OWNER_RWX != OWNER_RWX
     }
 
     /// Whether it could be written down.
     fn note(self, directory: &OwnedFd) -> Result<bool> {
         let text = format!("{:o}", self.0);
-        match rustix::fs::fsetxattr(directory, NAME, text.as_bytes(), XattrFlags::empty()) {
+        match rustix::fs::fsetxattr(directory, MODE_XATTR, text.as_bytes(), XattrFlags::empty()) {
             Ok(()) => Ok(true),
             Err(Errno::OPNOTSUPP | Errno::NOSPC | Errno::DQUOT | Errno::PERM) => Ok(false),
             Err(error) => Err(error.into()),
@@ -81,10 +81,10 @@ impl Filling {
 ///
 /// # Errors
 /// The kernel's.
-pub fn finish_directory(directory: &OwnedFd, mtime: Time) -> Result<()> {
+pub fn finalize_directory(directory: &OwnedFd, mtime: Time) -> Result<()> {
     if let Some(mode) = noted(directory) {
-        rustix::fs::fremovexattr(directory, NAME)?;
-        set_mode(directory, mode | LEAST)?;
+        rustix::fs::fremovexattr(directory, MODE_XATTR)?;
+        set_mode(directory, mode | MIN_DIRECTORY_MODE)?;
     }
     let last_modification = Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() };
     let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
@@ -93,7 +93,7 @@ pub fn finish_directory(directory: &OwnedFd, mtime: Time) -> Result<()> {
 
 fn noted(directory: &OwnedFd) -> Option<u32> {
     let mut value = [0; 4];
-    let length = rustix::fs::fgetxattr(directory, NAME, &mut value[..]).ok()?;
+    let length = rustix::fs::fgetxattr(directory, MODE_XATTR, &mut value[..]).ok()?;
     let text = std::str::from_utf8(value.get(..length)?).ok()?;
     u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777)
 }
@@ -103,7 +103,7 @@ fn noted(directory: &OwnedFd) -> Option<u32> {
 /// # Errors
 /// The kernel's. That there is nothing to forget is none.
 pub(super) fn forget(path: &str) -> Result<()> {
-    match rustix::fs::removexattr(path, NAME) {
+    match rustix::fs::removexattr(path, MODE_XATTR) {
         // One that is closed to its owner has no note that we could have written.
         Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::ACCESS | Errno::PERM) => Ok(()),
         Err(error) => Err(error.into()),
@@ -115,10 +115,10 @@ pub(super) fn forget(path: &str) -> Result<()> {
 /// # Errors
 /// The kernel's.
 pub fn open_to_owner(location: &Location, stat: &Stat) -> Result<()> {
-    if stat.st_mode & OPEN == OPEN {
+    if stat.st_mode & OWNER_RWX == OWNER_RWX {
         return Ok(());
     }
-    set_mode(&location.open_directory()?, stat.st_mode & 0o777 | OPEN)
+    set_mode(&location.open_directory()?, stat.st_mode & 0o777 | OWNER_RWX)
 }
 
 /// Sets a directory's permissions. The bit that gives its group to new files, and the sticky bit, stay.

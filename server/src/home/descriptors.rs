@@ -9,16 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// One user may hold a third of what is left, so a quarter of all if nobody else holds anything; however many
 /// users take all that they can, something is left for one more.
-const SHARE: usize = 3;
+const USER_SHARE_DIVISOR: usize = 3;
 
 /// Kept for connections that are not logged in, the control socket, the log, keys, homes and all that is open for
 /// moments: half, up to this many.
-const MAX_RESERVE: usize = 1024;
+const MAX_RESERVED_DESCRIPTORS: usize = 1024;
 
 /// The descriptors that all users share.
 #[derive(Debug)]
 pub(super) struct Descriptors {
-    most: usize,
+    limit: usize,
     held: AtomicUsize,
 }
 
@@ -32,8 +32,8 @@ impl Default for Descriptors {
 
 impl Descriptors {
     fn of(limit: usize) -> Descriptors {
-        let most = limit - (limit / 2).min(MAX_RESERVE);
-        Descriptors { most, held: AtomicUsize::new(0) }
+        let limit = limit - (limit / 2).min(MAX_RESERVED_DESCRIPTORS);
+        Descriptors { limit, held: AtomicUsize::new(0) }
     }
 }
 
@@ -53,29 +53,36 @@ impl UserDescriptors {
     ///
     /// # Errors
     /// If the user would have more than a share.
-    pub(super) fn take(self: &Arc<UserDescriptors>, count: usize) -> Result<DescriptorPermit, Exhausted> {
+    pub(super) fn take(
+        self: &Arc<UserDescriptors>,
+        count: usize,
+    ) -> Result<DescriptorPermit, DescriptorsExhausted> {
         let held = self.held.fetch_add(count, Relaxed);
         let all = self.all.held.fetch_add(count, Relaxed);
         let permit = DescriptorPermit { user: Arc::clone(self), count };
-        let most = self.all.most.saturating_sub(all) / SHARE;
-        if held + count > most { Err(Exhausted { held, most: most.max(held) }) } else { Ok(permit) }
+        let limit = self.all.limit.saturating_sub(all) / USER_SHARE_DIVISOR;
+        if held + count > limit {
+            Err(DescriptorsExhausted { held, limit: limit.max(held) })
+        } else {
+            Ok(permit)
+        }
     }
 
     /// Whether the user has used up half of a share.
     pub(super) fn are_scarce(&self) -> bool {
-        let left = self.all.most.saturating_sub(self.all.held.load(Relaxed));
-        self.held.load(Relaxed) > left / SHARE / 2
+        let left = self.all.limit.saturating_sub(self.all.held.load(Relaxed));
+        self.held.load(Relaxed) > left / USER_SHARE_DIVISOR / 2
     }
 }
 
 /// A user has as many descriptors as a user may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "your connections have {held} files and directories open on the server, and may have {most}; close some"
+    "your connections have {held} files and directories open on the server, and may have {limit}; close some"
 )]
-pub struct Exhausted {
+pub struct DescriptorsExhausted {
     held: usize,
-    most: usize,
+    limit: usize,
 }
 
 /// Descriptors that a user holds; given back when dropped.
@@ -99,7 +106,7 @@ mod tests {
     #[test]
     fn who_takes_all_leaves_some_for_the_next() {
         let all = Arc::new(Descriptors::of(65_536));
-        assert_eq!(all.most, 65_536 - MAX_RESERVE);
+        assert_eq!(all.limit, 65_536 - MAX_RESERVED_DESCRIPTORS);
         let user = |all: &Arc<Descriptors>| UserDescriptors::new(Arc::clone(all));
         let take_all =
             |user: &Arc<UserDescriptors>| -> Vec<_> { std::iter::from_fn(|| user.take(2).ok()).collect() };
@@ -109,8 +116,8 @@ mod tests {
         assert!(users[0].are_scarce() && !user(&all).are_scarce());
         let last = user(&all);
         let few: Vec<_> = (0..20).map(|_| last.take(2).unwrap()).collect();
-        let Exhausted { held: told, most } = users[0].take(1).unwrap_err();
-        assert_eq!((told, most), (users[0].held.load(Relaxed), told));
+        let DescriptorsExhausted { held: told, limit } = users[0].take(1).unwrap_err();
+        assert_eq!((told, limit), (users[0].held.load(Relaxed), told));
         drop((few, held));
         assert_eq!(all.held.load(Relaxed), 0);
         assert!(users.iter().all(|user| user.held.load(Relaxed) == 0 && user.take(100).is_ok()));
@@ -118,7 +125,7 @@ mod tests {
 
     #[test]
     fn half_is_kept_where_there_are_few() {
-        assert_eq!(Descriptors::of(256).most, 128);
-        assert_eq!(Descriptors::of(1024).most, 512);
+        assert_eq!(Descriptors::of(256).limit, 128);
+        assert_eq!(Descriptors::of(1024).limit, 512);
     }
 }

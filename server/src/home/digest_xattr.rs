@@ -6,18 +6,18 @@ use rustix::fs::{Mode, Stat, XattrFlags};
 use rustix::io::Errno;
 use sshome_wire::Digest;
 
-const NAME: &str = "user.sshome.blake3";
+const DIGEST_XATTR: &str = "user.sshome.blake3";
 
 /// Digest, size, seconds and nanoseconds of the mtime, each big-endian.
-const LENGTH: usize = 32 + 8 + 8 + 4;
+const VALUE_BYTES: usize = 32 + 8 + 8 + 4;
 
 /// What a file's content was when it was published, kept in an extended attribute of the file where
 /// the filesystem has them. It says nothing about a file that was written to since: then size or
 /// mtime differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp(Digest);
+pub struct StoredDigest(Digest);
 
-impl Stamp {
+impl StoredDigest {
     /// Stamps a file that is complete. `stat` is its own, with its mtime set.
     ///
     /// # Errors
@@ -25,7 +25,7 @@ impl Stamp {
     pub fn write(file: impl AsFd, stat: &Stat, digest: Digest) -> Result<()> {
         let mut value = digest.0.to_vec();
         value.extend_from_slice(&facts(stat));
-        match as_writable(&file, || rustix::fs::fsetxattr(&file, NAME, &value, XattrFlags::empty())) {
+        match as_writable(&file, || rustix::fs::fsetxattr(&file, DIGEST_XATTR, &value, XattrFlags::empty())) {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSPC | Errno::DQUOT | Errno::PERM) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -37,7 +37,7 @@ impl Stamp {
     /// # Errors
     /// The kernel's. A file without a stamp is none.
     pub fn remove(file: impl AsFd) -> Result<()> {
-        match as_writable(&file, || rustix::fs::fremovexattr(&file, NAME)) {
+        match as_writable(&file, || rustix::fs::fremovexattr(&file, DIGEST_XATTR)) {
             Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -47,8 +47,8 @@ impl Stamp {
     #[must_use]
     pub fn read(file: impl AsFd, stat: &Stat) -> Option<Digest> {
         // One byte more shows a value that is too long.
-        let mut value = [0; LENGTH + 1];
-        let length = rustix::fs::fgetxattr(file, NAME, &mut value[..]).ok()?;
+        let mut value = [0; VALUE_BYTES + 1];
+        let length = rustix::fs::fgetxattr(file, DIGEST_XATTR, &mut value[..]).ok()?;
         let (digest, rest) = value.get(..length)?.split_first_chunk::<32>()?;
         (rest == facts(stat)).then_some(Digest(*digest))
     }
@@ -93,11 +93,11 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"content").unwrap();
         let stat = rustix::fs::fstat(&file).unwrap();
-        Stamp::write(&file, &stat, Digest([7; 32])).unwrap();
-        let supported = rustix::fs::fgetxattr(&file, NAME, &mut [0; 64][..]).is_ok();
-        assert_eq!(Stamp::read(&file, &stat), supported.then_some(Digest([7; 32])));
+        StoredDigest::write(&file, &stat, Digest([7; 32])).unwrap();
+        let supported = rustix::fs::fgetxattr(&file, DIGEST_XATTR, &mut [0; 64][..]).is_ok();
+        assert_eq!(StoredDigest::read(&file, &stat), supported.then_some(Digest([7; 32])));
         file.write_all(b"more").unwrap();
-        assert_eq!(Stamp::read(&file, &rustix::fs::fstat(&file).unwrap()), None);
+        assert_eq!(StoredDigest::read(&file, &rustix::fs::fstat(&file).unwrap()), None);
     }
 
     #[test]
@@ -107,12 +107,12 @@ mod tests {
         for mode in [0o444, 0o400, 0o000] {
             let mode = Mode::from_raw_mode(mode);
             let file = rustix::fs::open(dir.path().join(format!("{mode:?}")), flags, mode).unwrap();
-            Stamp::write(&file, &rustix::fs::fstat(&file).unwrap(), Digest([7; 32])).unwrap();
-            Stamp::remove(&file).unwrap();
-            Stamp::remove(&file).unwrap();
+            StoredDigest::write(&file, &rustix::fs::fstat(&file).unwrap(), Digest([7; 32])).unwrap();
+            StoredDigest::remove(&file).unwrap();
+            StoredDigest::remove(&file).unwrap();
             let stat = rustix::fs::fstat(&file).unwrap();
             assert_eq!(Mode::from_raw_mode(stat.st_mode & 0o7777), mode);
-            assert_eq!(Stamp::read(&file, &stat), None);
+            assert_eq!(StoredDigest::read(&file, &stat), None);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Why the disk did not do what was asked of it.
 
-use super::Exhausted;
+use super::DescriptorsExhausted;
 use rustix::io::Errno;
 
 /// Why the disk did not do what was asked of it.
@@ -35,7 +35,7 @@ pub enum Error {
     Replaced,
     /// The user has no descriptors left.
     #[error(transparent)]
-    Descriptors(#[from] Exhausted),
+    Descriptors(#[from] DescriptorsExhausted),
     /// The kernel refused.
     #[error("{}", std::io::Error::from(*.0))]
     Os(#[from] Errno),

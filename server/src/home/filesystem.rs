@@ -11,14 +11,14 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// one handle for the whole disk, open from the start, and a count of failures: whoever began to
 /// write before one of them has to take it for their own.
 #[derive(Debug)]
-pub(super) struct Disk {
+pub(super) struct Filesystem {
     handle: OwnedFd,
-    runs: Mutex<Runs>,
+    runs: Mutex<SyncRuns>,
     ended: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Runs {
+struct SyncRuns {
     begun: u64,
     /// The newest run that ended well.
     good: u64,
@@ -28,26 +28,26 @@ struct Runs {
 
 /// How many runs had failed when something began to be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark(u64);
+pub struct WritebackEpoch(u64);
 
-impl Disk {
+impl Filesystem {
     /// The disk that `handle` is on.
-    pub(super) fn of(handle: OwnedFd) -> Disk {
-        Disk { handle, runs: Mutex::default(), ended: Condvar::new() }
+    pub(super) fn of(handle: OwnedFd) -> Filesystem {
+        Filesystem { handle, runs: Mutex::default(), ended: Condvar::new() }
     }
 
     /// To be noted before the first write.
-    pub(super) fn mark(&self) -> Mark {
-        Mark(self.runs().failures)
+    pub(super) fn writeback_epoch(&self) -> WritebackEpoch {
+        WritebackEpoch(self.runs().failures)
     }
 
     /// Returns when everything that was written between the mark and the call is on the disk.
-    pub(super) fn sync(&self, since: Mark) -> Result<(), Errno> {
+    pub(super) fn sync(&self, since: WritebackEpoch) -> Result<(), Errno> {
         self.share(|| rustix::fs::syncfs(&self.handle))?;
-        if self.mark() == since { Ok(()) } else { Err(Errno::IO) }
+        if self.writeback_epoch() == since { Ok(()) } else { Err(Errno::IO) }
     }
 
-    fn runs(&self) -> MutexGuard<'_, Runs> {
+    fn runs(&self) -> MutexGuard<'_, SyncRuns> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,12 +88,12 @@ mod tests {
 
     #[test]
     fn waiters_share_the_run_that_begins_after_them() {
-        let disk = Arc::new(Disk::of(tempfile::tempfile().unwrap().into()));
+        let filesystem = Arc::new(Filesystem::of(tempfile::tempfile().unwrap().into()));
         let runs = Arc::new(AtomicU32::new(0));
         let gate = Arc::new(Barrier::new(2));
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                disk.share(|| {
+                filesystem.share(|| {
                     gate.wait(); // the first run is under way
                     gate.wait(); // until the others have come
                     runs.fetch_add(1, Ordering::SeqCst);
@@ -104,7 +104,7 @@ mod tests {
             let late: Vec<_> = (0..8)
                 .map(|_| {
                     scope.spawn(|| {
-                        disk.share(|| {
+                        filesystem.share(|| {
                             runs.fetch_add(1, Ordering::SeqCst);
                             Ok(())
                         })
@@ -118,18 +118,18 @@ mod tests {
         });
         // The first run serves none of the late ones; those that met in the queue shared.
         assert!((2..=9).contains(&runs.load(Ordering::SeqCst)));
-        let runs = disk.runs.lock().unwrap();
+        let runs = filesystem.runs.lock().unwrap();
         assert_eq!(runs.begun, runs.good);
     }
 
     #[test]
     fn a_failure_is_everybodys_who_wrote_before_it() {
-        let disk = Disk::of(tempfile::tempfile().unwrap().into());
-        let before = disk.mark();
-        assert_eq!(disk.sync(before), Ok(()));
-        assert_eq!(disk.share(|| Err(Errno::IO)), Err(Errno::IO));
+        let filesystem = Filesystem::of(tempfile::tempfile().unwrap().into());
+        let before = filesystem.writeback_epoch();
+        assert_eq!(filesystem.sync(before), Ok(()));
+        assert_eq!(filesystem.share(|| Err(Errno::IO)), Err(Errno::IO));
         // The next run has nothing to report, but what was written before the failure may be lost.
-        assert_eq!(disk.sync(before), Err(Errno::IO));
-        assert_eq!(disk.sync(disk.mark()), Ok(()));
+        assert_eq!(filesystem.sync(before), Err(Errno::IO));
+        assert_eq!(filesystem.sync(filesystem.writeback_epoch()), Ok(()));
     }
 }

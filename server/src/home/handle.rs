@@ -1,9 +1,11 @@
 //! The handle to one user's files.
 
 use super::directory::DefaultAclCache;
-use super::shared::Place;
-use super::staging::Area;
-use super::{DescriptorPermit, HomeRoot, Location, Mark, Names, Result, Shelf, Streams};
+use super::shared::SharedHome;
+use super::staging::StagingFolder;
+use super::{
+    DescriptorPermit, HomeRoot, Location, NamespaceLock, PartialUploads, Result, StreamLeases, WritebackEpoch,
+};
 use crate::quota::FileId;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, StatVfs};
@@ -17,8 +19,8 @@ const CHANNEL_DESCRIPTORS: usize = 4;
 #[derive(Debug)]
 pub struct Home {
     pub(super) top: OwnedFd,
-    pub(super) staging: Option<Area>,
-    pub(super) place: Arc<Place>,
+    pub(super) staging: Option<StagingFolder>,
+    pub(super) shared: Arc<SharedHome>,
     pub(super) default_acls: DefaultAclCache,
     /// For a channel; none for the server's own work.
     _descriptors: Option<DescriptorPermit>,
@@ -26,18 +28,18 @@ pub struct Home {
 
 impl Home {
     /// Opens a home. `writable` makes the staging folder if it is missing.
-    pub(super) fn open(writable: bool, place: Arc<Place>) -> Result<Home> {
+    pub(super) fn open(writable: bool, shared: Arc<SharedHome>) -> Result<Home> {
         // Not by its path: if the disk is unmounted, the folder below is another home.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let top = rustix::fs::openat(&place.top, c".", flags, Mode::empty())?;
-        let staging = Area::open(&top, writable)?;
-        Ok(Home { top, staging, place, default_acls: DefaultAclCache::default(), _descriptors: None })
+        let top = rustix::fs::openat(&shared.top, c".", flags, Mode::empty())?;
+        let staging = StagingFolder::open(&top, writable)?;
+        Ok(Home { top, staging, shared, default_acls: DefaultAclCache::default(), _descriptors: None })
     }
 
     /// The same for a channel of the user's.
-    pub(super) fn open_for_user(writable: bool, place: Arc<Place>) -> Result<Home> {
-        let permit = place.descriptors.take(CHANNEL_DESCRIPTORS)?;
-        Ok(Home { _descriptors: Some(permit), ..Home::open(writable, place)? })
+    pub(super) fn open_for_user(writable: bool, shared: Arc<SharedHome>) -> Result<Home> {
+        let permit = shared.descriptors.take(CHANNEL_DESCRIPTORS)?;
+        Ok(Home { _descriptors: Some(permit), ..Home::open(writable, shared)? })
     }
 
     /// To be held with so many descriptors that stay open beyond one call.
@@ -45,39 +47,39 @@ impl Home {
     /// # Errors
     /// If the user has as many as one may have.
     pub fn descriptors(&self, count: usize) -> Result<DescriptorPermit> {
-        Ok(self.place.descriptors.take(count)?)
+        Ok(self.shared.descriptors.take(count)?)
     }
 
     /// Whether the user has used up half of the descriptors that one may have: what is held to be dealt with
     /// together should be dealt with now.
     #[must_use]
     pub fn descriptors_are_scarce(&self) -> bool {
-        self.place.descriptors.are_scarce()
+        self.shared.descriptors.are_scarce()
     }
 
     /// Keeps all other sessions from changing names in this home, so that what a name stands for
     /// can be looked at, booked and changed as one. To be held for moments only.
     #[must_use]
-    pub fn lock_names(&self) -> Names<'_> {
-        self.place.lock_names()
+    pub fn lock_namespace(&self) -> NamespaceLock<'_> {
+        self.shared.lock_namespace()
     }
 
     /// To be acquired around work in this home: it has its share of the threads, and no more.
     #[must_use]
-    pub fn turns(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.place.turns)
+    pub fn slice_permits(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.shared.slice_permits)
     }
 
     /// Whether the home's path still leads to it: to be asked before a change.
     #[must_use]
     pub fn root(&self) -> &Arc<HomeRoot> {
-        &self.place.root
+        &self.shared.root
     }
 
     /// The streams that sessions in this home are at work on.
     #[must_use]
-    pub fn streams(&self) -> &Arc<Streams> {
-        &self.place.streams
+    pub fn stream_leases(&self) -> &Arc<StreamLeases> {
+        &self.shared.stream_leases
     }
 
     /// Puts everything on the disk that was written since the mark. Callers at the same time share one
@@ -85,14 +87,14 @@ impl Home {
     ///
     /// # Errors
     /// If the disk reports that something could not be written, be it somebody else's.
-    pub fn sync(&self, since: Mark) -> Result<()> {
-        Ok(self.place.disk.sync(since)?)
+    pub fn sync(&self, since: WritebackEpoch) -> Result<()> {
+        Ok(self.shared.filesystem.sync(since)?)
     }
 
     /// To be noted before the first write of what [`Home::sync`] is to put on the disk.
     #[must_use]
-    pub fn mark(&self) -> Mark {
-        self.place.disk.mark()
+    pub fn writeback_epoch(&self) -> WritebackEpoch {
+        self.shared.filesystem.writeback_epoch()
     }
 
     /// Free bytes on the home's disk for this process.
@@ -100,15 +102,15 @@ impl Home {
     /// # Errors
     /// If the kernel does not tell.
     pub fn disk_free(&self) -> Result<u64> {
-        let disk = self.disk()?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        let filesystem = self.statvfs()?;
+        Ok(filesystem.f_bavail.saturating_mul(filesystem.f_frsize))
     }
 
     /// What the kernel tells of the home's disk.
     ///
     /// # Errors
     /// If it does not tell.
-    pub fn disk(&self) -> Result<StatVfs> {
+    pub fn statvfs(&self) -> Result<StatVfs> {
         Ok(rustix::fs::fstatvfs(&self.top)?)
     }
 
@@ -119,7 +121,7 @@ impl Home {
     /// If the kernel does not tell.
     pub fn shares_mount(&self, target: &Location) -> Result<bool> {
         match &self.staging {
-            Some(area) => Ok(area.mount() == target.dir_info()?.mount),
+            Some(staging) => Ok(staging.mount() == target.dir_info()?.mount),
             None => Ok(true),
         }
     }
@@ -127,7 +129,7 @@ impl Home {
     /// Whether staged files are created with an access control list, which the staging folder has from the
     /// home's default one.
     pub(super) fn stages_with_acl(&self) -> bool {
-        self.staging.as_ref().is_some_and(Area::has_default_acl)
+        self.staging.as_ref().is_some_and(StagingFolder::has_default_acl)
     }
 
     /// To be called when a batch of uploads is complete: what was read once for all of them may change before
@@ -137,12 +139,12 @@ impl Home {
     }
 
     pub(super) fn is_staging(&self, id: FileId) -> bool {
-        self.staging.as_ref().is_some_and(|area| area.id() == id)
+        self.staging.as_ref().is_some_and(|staging| staging.id() == id)
     }
 
     /// The shelf, which all sessions in this home share.
     #[must_use]
-    pub fn shelf(&self) -> &Arc<Shelf> {
-        &self.place.shelf
+    pub fn partial_uploads(&self) -> &Arc<PartialUploads> {
+        &self.shared.partial_uploads
     }
 }

@@ -6,7 +6,7 @@
 
 use super::acl::{ACCESS_ACL, Acl, read_acl};
 use super::directory::{SET_GROUP, own_group};
-use super::{Home, Location, Result, Staged};
+use super::{Home, Location, Result, StagedFile};
 use rustix::fs::{FileType, Gid, Mode, Stat, Uid};
 use rustix::io::Errno;
 use std::fs::File;
@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 
 /// Which permissions a staged file gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Permissions {
+pub enum StagedPermissions {
     /// Those of the file that it replaces. A new file gets these, without those that the directory's default
     /// access control list, or else the umask, denies.
     Inherited(u32),
@@ -26,14 +26,14 @@ pub enum Permissions {
 }
 
 /// What the staged file is to become.
-struct Inherited {
+struct InheritedAttributes {
     owner: u32,
     group: u32,
     acl: Option<Acl>,
     mode: u32,
 }
 
-impl Staged {
+impl StagedFile {
     /// Gives the staged file the attributes of the one that it replaces, or of a new one in its place. `own` is
     /// the staged file's stat, `replaces` says whether there was a file when the upload began: as for a file that
     /// is opened then, one that appears later does not count.
@@ -46,19 +46,19 @@ impl Staged {
         home: &Home,
         own: &Stat,
         (target, replaces): (&Location, bool),
-        permissions: Permissions,
+        permissions: StagedPermissions,
     ) -> Result<()> {
         let file = self.file();
         let new = match permissions {
-            Permissions::Inherited(mode) | Permissions::Exact(mode) => mode & 0o777,
+            StagedPermissions::Inherited(mode) | StagedPermissions::Exact(mode) => mode & 0o777,
         };
         let old = if replaces { target.stat_if_any()? } else { None };
         let old = old.filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
         let mut inherited = match old {
-            Some(old) => Inherited::replacing(target, &old)?,
-            None => Inherited::created_at(home, target, own.st_uid, new)?,
+            Some(old) => InheritedAttributes::replacing(target, &old)?,
+            None => InheritedAttributes::created_at(home, target, own.st_uid, new)?,
         };
-        if let Permissions::Exact(_) = permissions {
+        if let StagedPermissions::Exact(_) = permissions {
             inherited.mode = new;
         }
         if !set_owner(file, own, &inherited) {
@@ -78,21 +78,21 @@ impl Staged {
     }
 }
 
-impl Inherited {
-    fn replacing(target: &Location, old: &Stat) -> Result<Inherited> {
+impl InheritedAttributes {
+    fn replacing(target: &Location, old: &Stat) -> Result<InheritedAttributes> {
         let acl = read_acl(&path_in_proc(target), ACCESS_ACL)?;
-        Ok(Inherited { owner: old.st_uid, group: old.st_gid, acl, mode: old.st_mode & 0o777 })
+        Ok(InheritedAttributes { owner: old.st_uid, group: old.st_gid, acl, mode: old.st_mode & 0o777 })
     }
 
-    fn created_at(home: &Home, target: &Location, owner: u32, mode: u32) -> Result<Inherited> {
+    fn created_at(home: &Home, target: &Location, owner: u32, mode: u32) -> Result<InheritedAttributes> {
         let directory = target.dir_info()?;
         let group = if directory.mode & SET_GROUP == 0 { own_group() } else { directory.group };
         Ok(match home.default_acls.get(directory.id, target.dir())? {
             Some(default) => {
                 let (acl, mode) = default.of_new_file(mode);
-                Inherited { owner, group, acl, mode }
+                InheritedAttributes { owner, group, acl, mode }
             }
-            None => Inherited { owner, group, acl: None, mode: mode & !umask() },
+            None => InheritedAttributes { owner, group, acl: None, mode: mode & !umask() },
         })
     }
 
@@ -106,7 +106,7 @@ impl Inherited {
 }
 
 /// Sets owner and group, as far as they differ and this process may. Returns whether the group is right.
-fn set_owner(file: &File, own: &Stat, wanted: &Inherited) -> bool {
+fn set_owner(file: &File, own: &Stat, wanted: &InheritedAttributes) -> bool {
     let owner = (own.st_uid != wanted.owner).then(|| Uid::from_raw(wanted.owner));
     let group = (own.st_gid != wanted.group).then(|| Gid::from_raw(wanted.group));
     if owner.is_none() && group.is_none() || rustix::fs::fchown(file, owner, group).is_ok() {

@@ -1,9 +1,9 @@
 //! Directories of a served home that the server cannot read any more: somebody changed their owner or mode.
 
-use super::shared::Place;
+use super::shared::SharedHome;
 use crate::display::shown;
 use crate::permission::{READ, explained};
-use crate::quota::Unreadable;
+use crate::quota::UnreadableEntries;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -15,15 +15,15 @@ use std::sync::{MutexGuard, PoisonError};
 
 /// The entries that one inspection of a home reads. The directories nearest to the top come first; a scan reads
 /// all of them.
-const MAX_ENTRIES: usize = 16 << 10;
+const MAX_INSPECTED_ENTRIES: usize = 16 << 10;
 
 /// The paths that one inspection remembers, in bytes.
 const MAX_QUEUED_BYTES: usize = 1 << 20;
 
-impl Place {
+impl SharedHome {
     /// Looks for directories that cannot be read, and logs what changed. To be called if the top can be read.
     pub(super) fn inspect(&self) {
-        let found = unreadable_directories(&self.top, self.root.path(), MAX_ENTRIES);
+        let found = unreadable_directories(&self.top, self.root.path(), MAX_INSPECTED_ENTRIES);
         let mut before = self.unreadable();
         let (user, root) = (self.root.user(), shown(self.root.path()));
         for entry in found.first.iter().filter(|entry| !before.first.contains(entry)) {
@@ -38,14 +38,14 @@ impl Place {
     }
 
     /// What the last inspection found.
-    pub(super) fn unreadable(&self) -> MutexGuard<'_, Unreadable> {
+    pub(super) fn unreadable(&self) -> MutexGuard<'_, UnreadableEntries> {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Goes through the directories, level by level, and holds one of them open at a time.
-fn unreadable_directories(top: &OwnedFd, root: &Path, max_entries: usize) -> Unreadable {
-    let mut found = Unreadable::default();
+fn unreadable_directories(top: &OwnedFd, root: &Path, max_entries: usize) -> UnreadableEntries {
+    let mut found = UnreadableEntries::default();
     let mut queue = VecDeque::from([Vec::new()]);
     let (mut entries, mut queued) = (0, 0);
     while let Some(path) = queue.pop_front() {
@@ -123,7 +123,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    fn found(root: &Path, max_entries: usize) -> Unreadable {
+    fn found(root: &Path, max_entries: usize) -> UnreadableEntries {
         let top = OwnedFd::from(fs::File::open(root).unwrap());
         unreadable_directories(&top, root, max_entries)
     }
@@ -138,13 +138,13 @@ mod tests {
         for path in ["a/b/c", "a/listed/f", "d"] {
             fs::create_dir_all(dir.path().join(path)).unwrap();
         }
-        assert!(found(dir.path(), MAX_ENTRIES).is_empty());
+        assert!(found(dir.path(), MAX_INSPECTED_ENTRIES).is_empty());
         let set_mode = |path: &str, mode| {
             fs::set_permissions(dir.path().join(path), fs::Permissions::from_mode(mode)).unwrap();
         };
         set_mode("a/b", 0);
         set_mode("a/listed", 0o600);
-        let unreadable = found(dir.path(), MAX_ENTRIES);
+        let unreadable = found(dir.path(), MAX_INSPECTED_ENTRIES);
         let mut paths: Vec<_> = unreadable.first.iter().map(|entry| entry.path.as_slice()).collect();
         paths.sort_unstable();
         assert_eq!(paths, [b"/a/b".as_slice(), b"/a/listed"]);
@@ -157,7 +157,7 @@ mod tests {
         assert!(found(dir.path(), 4).is_empty());
         set_mode("a/b", 0o700);
         set_mode("a/listed", 0o700);
-        assert!(found(dir.path(), MAX_ENTRIES).is_empty());
+        assert!(found(dir.path(), MAX_INSPECTED_ENTRIES).is_empty());
     }
 
     #[test]
@@ -169,6 +169,6 @@ mod tests {
             rustix::fs::mkdirat(&at, &name, Mode::RWXU).unwrap();
             at = open_below(&at, format!("/{name}").as_bytes()).unwrap();
         }
-        assert!(found(dir.path(), MAX_ENTRIES).is_empty());
+        assert!(found(dir.path(), MAX_INSPECTED_ENTRIES).is_empty());
     }
 }

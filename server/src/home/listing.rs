@@ -1,7 +1,7 @@
 //! Reading directories.
 
 use super::stat::stat_in;
-use super::{DescriptorPermit, Error, Home, Result, STAGING};
+use super::{DescriptorPermit, Error, Home, Result, STAGING_DIRECTORY};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Dir, FileType, Stat};
 use rustix::io::Errno;
@@ -9,7 +9,7 @@ use sshome_wire::RemotePath;
 
 /// A name and what the kernel tells of it, a link as itself.
 #[derive(Clone)]
-pub struct Attributes {
+pub struct DirectoryEntry {
     /// The name, as it stands in its directory.
     pub name: Vec<u8>,
     /// Size, times, mode.
@@ -34,14 +34,14 @@ impl DirectoryReader {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn next_entry(&mut self) -> Result<Option<Attributes>> {
+    pub fn next_entry(&mut self) -> Result<Option<DirectoryEntry>> {
         while let Some(item) = self.dir.read() {
             let item = item?;
             let name = item.file_name().to_bytes();
-            if name == b"." || name == b".." || name == STAGING.as_bytes() {
+            if name == b"." || name == b".." || name == STAGING_DIRECTORY.as_bytes() {
                 continue;
             }
-            match self.look(name) {
+            match self.read_entry(name) {
                 Ok(found) => return Ok(Some(found)),
                 Err(Error::Os(Errno::NOENT)) => {}
                 Err(error) => return Err(error),
@@ -58,14 +58,14 @@ impl DirectoryReader {
         Ok(rustix::fs::fstat(self.dir.fd()?)?)
     }
 
-    fn look(&self, name: &[u8]) -> Result<Attributes> {
+    fn read_entry(&self, name: &[u8]) -> Result<DirectoryEntry> {
         let dir = self.dir.fd()?;
         let stat = stat_in(dir, name)?;
         let target = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Symlink => rustix::fs::readlinkat(dir, name, Vec::new())?.into_bytes(),
             _ => Vec::new(),
         };
-        Ok(Attributes { name: name.to_vec(), stat, target })
+        Ok(DirectoryEntry { name: name.to_vec(), stat, target })
     }
 }
 

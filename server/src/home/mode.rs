@@ -3,7 +3,7 @@
 use rustix::fs::{FileType, Mode, Stat};
 
 /// What the server needs to count what is in a directory.
-pub(super) const LEAST: u32 = 0o500;
+pub(super) const MIN_DIRECTORY_MODE: u32 = 0o500;
 
 /// What becomes of a mode that a user asks for: no set-id bits, and a directory stays one that its
 /// owner can look into, or it could not be counted. Its set-group and sticky bits are the administrator's, and
@@ -11,7 +11,7 @@ pub(super) const LEAST: u32 = 0o500;
 #[must_use]
 pub fn permissions(stat: &Stat, mode: u32) -> Mode {
     let kept = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => LEAST | stat.st_mode & 0o3000,
+        FileType::Directory => MIN_DIRECTORY_MODE | stat.st_mode & 0o3000,
         _ => 0,
     };
     Mode::from_raw_mode(mode & 0o777 | kept)

@@ -9,15 +9,15 @@ use std::fs::File;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A new directory's permissions, less what the umask or its parent's default access control list denies.
-const NEW_DIRECTORY: Mode = Mode::from_raw_mode(0o777);
+const NEW_DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 
-/// Holds every other change of names in this home off; see [`Home::lock_names`].
+/// Holds every other change of names in this home off; see [`Home::lock_namespace`].
 #[derive(Debug)]
-pub struct Names<'a>(#[allow(dead_code)] MutexGuard<'a, ()>);
+pub struct NamespaceLock<'a>(#[allow(dead_code)] MutexGuard<'a, ()>);
 
-impl Names<'_> {
-    pub(super) fn lock(names: &Mutex<()>) -> Names<'_> {
-        Names(names.lock().unwrap_or_else(PoisonError::into_inner))
+impl NamespaceLock<'_> {
+    pub(super) fn lock(namespace: &Mutex<()>) -> NamespaceLock<'_> {
+        NamespaceLock(namespace.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -46,9 +46,9 @@ impl Location {
     ///
     /// # Errors
     /// `EEXIST` if the name is taken.
-    pub fn make_directory(&self, mode: Option<u32>, _names: &Names<'_>) -> Result<()> {
+    pub fn make_directory(&self, mode: Option<u32>, _lock: &NamespaceLock<'_>) -> Result<()> {
         // One that its owner cannot look into could not be counted, and is to be put into.
-        let mode = mode.map_or(NEW_DIRECTORY, |mode| Mode::from_raw_mode((mode & 0o777) | 0o700));
+        let mode = mode.map_or(NEW_DIRECTORY_MODE, |mode| Mode::from_raw_mode((mode & 0o777) | 0o700));
         Ok(rustix::fs::mkdirat(self.dir(), &*self.spelled(), mode)?)
     }
 
@@ -56,7 +56,7 @@ impl Location {
     ///
     /// # Errors
     /// `EEXIST` if the name is taken.
-    pub fn make_symlink(&self, target: &[u8], _names: &Names<'_>) -> Result<()> {
+    pub fn make_symlink(&self, target: &[u8], _lock: &NamespaceLock<'_>) -> Result<()> {
         Ok(rustix::fs::symlinkat(target, self.dir(), &*self.spelled())?)
     }
 
@@ -72,7 +72,7 @@ impl Location {
     ///
     /// # Errors
     /// `EISDIR` for a directory.
-    pub fn unlink(&self, _names: &Names<'_>) -> Result<()> {
+    pub fn unlink(&self, _lock: &NamespaceLock<'_>) -> Result<()> {
         Ok(rustix::fs::unlinkat(self.dir(), &*self.spelled(), AtFlags::empty())?)
     }
 
@@ -80,7 +80,7 @@ impl Location {
     ///
     /// # Errors
     /// `ENOTEMPTY` or `ENOTDIR`.
-    pub fn remove_directory(&self, _names: &Names<'_>) -> Result<()> {
+    pub fn remove_directory(&self, _lock: &NamespaceLock<'_>) -> Result<()> {
         Ok(rustix::fs::unlinkat(self.dir(), &*self.spelled(), AtFlags::REMOVEDIR)?)
     }
 
@@ -88,7 +88,7 @@ impl Location {
     ///
     /// # Errors
     /// The kernel's, `rename(2)`.
-    pub fn rename(&self, to: &Location, _names: &Names<'_>) -> Result<()> {
+    pub fn rename(&self, to: &Location, _lock: &NamespaceLock<'_>) -> Result<()> {
         Ok(rustix::fs::renameat(self.dir(), &*self.spelled(), to.dir(), &*to.spelled())?)
     }
 
@@ -109,7 +109,7 @@ impl Location {
     ///
     /// # Errors
     /// `EEXIST` if the name is taken.
-    pub fn create_file(&self, access: OFlags, mode: u32, _names: &Names<'_>) -> Result<(File, Stat)> {
+    pub fn create_file(&self, access: OFlags, mode: u32, _lock: &NamespaceLock<'_>) -> Result<(File, Stat)> {
         let flags = access | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(mode & 0o777);
         let handle = rustix::fs::openat(self.dir(), self.name(), flags, mode)?;
@@ -121,7 +121,7 @@ impl Location {
     ///
     /// # Errors
     /// `EEXIST` if the name is taken.
-    pub fn hard_link(&self, to: &Location, _names: &Names<'_>) -> Result<()> {
+    pub fn hard_link(&self, to: &Location, _lock: &NamespaceLock<'_>) -> Result<()> {
         Ok(rustix::fs::linkat(self.dir(), self.name(), to.dir(), &*to.spelled(), AtFlags::empty())?)
     }
 

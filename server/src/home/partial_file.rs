@@ -1,6 +1,6 @@
 //! A staged file that outlived its upload, and the record beside it that says what it is a part of.
 
-use super::{EntryId, Result, STAGING};
+use super::{EntryId, Result, STAGING_DIRECTORY};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -18,16 +18,16 @@ const MAX_RECORD_BYTES: u64 = 64 << 10;
 
 /// What a staged file is a part of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct UploadRecord {
     /// Where it is to go: an absolute path in the home.
     pub target: Vec<u8>,
     /// What it comes from.
-    pub source: Source,
+    pub source: UploadSource,
 }
 
 /// What a staged file comes from: it goes on with nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Source {
+pub enum UploadSource {
     /// A file, which can be read again.
     File {
         /// Its length in bytes.
@@ -39,20 +39,20 @@ pub enum Source {
     Stream(StreamId),
 }
 
-impl Source {
+impl UploadSource {
     /// Whether it cannot be read again.
     #[must_use]
     pub fn is_stream(&self) -> bool {
-        matches!(self, Source::Stream(_))
+        matches!(self, UploadSource::Stream(_))
     }
 }
 
 /// A staged file that was left, with its record.
 #[derive(Clone, Debug)]
-pub struct Left {
+pub struct PartialFile {
     pub(super) name: String,
     /// What it is a part of; none if the record beside it cannot be read.
-    pub(super) record: Option<Record>,
+    pub(super) record: Option<UploadRecord>,
     /// Where it is to go; none if that is not known any more.
     pub(super) target: Option<EntryId>,
     /// Bytes that are there.
@@ -61,20 +61,20 @@ pub struct Left {
     pub since: Time,
 }
 
-impl Left {
+impl PartialFile {
     /// The path at which the upload began, for showing. One whose record cannot be read has its staged name.
     #[must_use]
     pub fn path(&self) -> RemotePath {
         let recorded = self.record.as_ref().and_then(|record| RemotePath::root().join(&record.target).ok());
         recorded.unwrap_or_else(|| {
-            let staged = format!("{STAGING}/{}", self.name);
+            let staged = format!("{STAGING_DIRECTORY}/{}", self.name);
             RemotePath::root().join(staged.as_bytes()).unwrap_or_else(|_| RemotePath::root())
         })
     }
 
     /// What it comes from; none if the record cannot be read.
     #[must_use]
-    pub fn source(&self) -> Option<Source> {
+    pub fn source(&self) -> Option<UploadSource> {
         self.record.as_ref().map(|record| record.source)
     }
 
@@ -110,14 +110,14 @@ impl Left {
     }
 }
 
-impl Record {
+impl UploadRecord {
     /// Its bytes in a file.
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
         Ok(postcard::to_extend(self, MAGIC.to_vec()).map_err(|_| Errno::INVAL)?)
     }
 
     /// Reads the record of the staged file `name`; otherwise, why it cannot be read.
-    pub(super) fn read(dir: &OwnedFd, name: &str) -> std::result::Result<Record, String> {
+    pub(super) fn read(dir: &OwnedFd, name: &str) -> std::result::Result<UploadRecord, String> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let record = rustix::fs::openat(dir, record_name(name).as_str(), flags, Mode::empty());
         let record = record.map_err(|error| error.to_string())?;

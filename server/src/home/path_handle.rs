@@ -9,7 +9,7 @@ use sshome_wire::RemotePath;
 
 /// Whatever a path stands for, found and held, but not opened to be read.
 #[derive(Debug)]
-pub struct Entry {
+pub struct PathHandle {
     handle: OwnedFd,
     /// None if its path has no name of its own: it is the home itself, or ends in `.` or `..`.
     location: Option<Location>,
@@ -24,7 +24,7 @@ impl Home {
     ///
     /// # Errors
     /// `ENOENT` if nothing is there.
-    pub fn entry(&self, path: &RemotePath, follow: bool) -> Result<Entry> {
+    pub fn entry(&self, path: &RemotePath, follow: bool) -> Result<PathHandle> {
         let (handle, location) = if follow || path.names_directory() {
             self.open_located(path, OFlags::PATH)?
         } else {
@@ -33,14 +33,14 @@ impl Home {
         };
         let stat = rustix::fs::fstat(&handle)?;
         let is_top = file_id(&stat) == file_id(&rustix::fs::fstat(&self.top)?);
-        Ok(Entry { handle, location, stat, is_top })
+        Ok(PathHandle { handle, location, stat, is_top })
     }
 
     /// Where an entry is; see [`Home::canonical`].
     ///
     /// # Errors
     /// As [`Home::canonical`].
-    pub fn canonical_entry(&self, entry: &Entry) -> Result<RemotePath> {
+    pub fn canonical_entry(&self, entry: &PathHandle) -> Result<RemotePath> {
         match &entry.location {
             Some(location) => self.canonical(location),
             None => self.path_of(entry.handle.as_fd()),
@@ -48,7 +48,7 @@ impl Home {
     }
 }
 
-impl Entry {
+impl PathHandle {
     /// What it was when it was found.
     #[must_use]
     pub fn stat(&self) -> &Stat {

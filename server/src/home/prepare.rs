@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A home that is not served. Its user is locked out; the others do not notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unavailable {
+pub struct HomeProblem {
     /// Whose.
     pub user: String,
     /// Where it should be.
@@ -65,24 +65,24 @@ impl PrepareError {
 pub(super) type OpeningUsers = Mutex<HashSet<String>>;
 
 /// A user whose home is being opened. Dropping it lets another thread open that home.
-pub(super) struct Opening<'a> {
+pub(super) struct OpeningGuard<'a> {
     users: &'a OpeningUsers,
     user: String,
 }
 
-impl Opening<'_> {
+impl OpeningGuard<'_> {
     pub(super) fn begin<'a>(
         users: &'a OpeningUsers,
         user: &str,
-    ) -> std::result::Result<Opening<'a>, PrepareError> {
+    ) -> std::result::Result<OpeningGuard<'a>, PrepareError> {
         match lock(users).insert(user.to_owned()) {
-            true => Ok(Opening { users, user: user.to_owned() }),
+            true => Ok(OpeningGuard { users, user: user.to_owned() }),
             false => Err(PrepareError::Opening(user.to_owned())),
         }
     }
 }
 
-impl Drop for Opening<'_> {
+impl Drop for OpeningGuard<'_> {
     fn drop(&mut self) {
         lock(self.users).remove(&self.user);
     }

@@ -1,7 +1,7 @@
 //! From paths to handles.
 
 use super::directory::DirectoryInfo;
-use super::{Error, Home, Location, Result, STAGING, file_id};
+use super::{Error, Home, Location, Result, STAGING_DIRECTORY, file_id};
 use crate::quota::FileId;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 const AS_IN_CHROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
 /// The kernel gives up on `..` while a rename is under way and wants to be asked again.
-const RETRIES: u32 = 64;
+const MAX_RESOLVE_RETRIES: u32 = 64;
 
 /// As many links in a row as the kernel follows.
 const MAX_LINKS: u32 = 40;
@@ -256,7 +256,7 @@ impl Home {
         let mut tries = 0;
         loop {
             match rustix::fs::openat2(&self.top, relative, flags, Mode::empty(), how) {
-                Err(Errno::AGAIN) if tries < RETRIES => tries += 1,
+                Err(Errno::AGAIN) if tries < MAX_RESOLVE_RETRIES => tries += 1,
                 result => return Ok(result?),
             }
         }
@@ -269,5 +269,5 @@ impl Home {
 }
 
 fn check_name(name: &[u8]) -> Result<()> {
-    if name == STAGING.as_bytes() { Err(Error::Reserved) } else { Ok(()) }
+    if name == STAGING_DIRECTORY.as_bytes() { Err(Error::Reserved) } else { Ok(()) }
 }

@@ -79,14 +79,14 @@ impl HomeRoot {
         if now.saturating_sub(self.checked.load(Relaxed)) >= CHECK_INTERVAL_MS {
             self.checked.store(now, Relaxed);
             if self.replaced.load(Relaxed) || self.replacement() != Ok(None) {
-                self.look();
+                self.inspect();
             }
         }
         if self.replaced.load(Relaxed) { Err(Error::Replaced) } else { Ok(()) }
     }
 
     /// Looks now. Says what is wrong with the directory; `None` if nothing is. What changed is logged.
-    pub fn look(&self) -> Option<RootProblem> {
+    pub fn inspect(&self) -> Option<RootProblem> {
         let found = match self.replacement() {
             Ok(Some(what)) => Some(RootProblem::Replaced(what)),
             Ok(None) => lacking(&self.path, self.access).map(|error| self.inaccessible(error)),
@@ -97,7 +97,7 @@ impl HomeRoot {
         self.replaced.store(matches!(found, Some(RootProblem::Replaced(_))), Relaxed);
         let mut before = self.problem();
         if *before != found {
-            self.tell(found.as_ref());
+            self.log_change(found.as_ref());
             before.clone_from(&found);
         }
         found
@@ -120,7 +120,7 @@ impl HomeRoot {
         RootProblem::Inaccessible(reason(&self.path, self.access, error.into()))
     }
 
-    fn tell(&self, found: Option<&RootProblem>) {
+    fn log_change(&self, found: Option<&RootProblem>) {
         let (user, root) = (&self.user, shown(&self.path));
         match found {
             Some(RootProblem::Replaced(why)) => tracing::error!(
@@ -168,15 +168,15 @@ mod tests {
         fs::create_dir(&home).unwrap();
         let top = rustix::fs::open(&home, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
         let root = HomeRoot::new("ann", &home, &top).unwrap();
-        assert_eq!((root.look(), root.check()), (None, Ok(())));
+        assert_eq!((root.inspect(), root.check()), (None, Ok(())));
         fs::rename(&home, &away).unwrap();
-        assert_eq!(root.look(), Some(RootProblem::Replaced("it was removed or renamed")));
+        assert_eq!(root.inspect(), Some(RootProblem::Replaced("it was removed or renamed")));
         assert_eq!(root.check(), Err(Error::Replaced));
         fs::create_dir(&home).unwrap();
-        assert_eq!(root.look(), Some(RootProblem::Replaced("another directory has taken its place")));
+        assert_eq!(root.inspect(), Some(RootProblem::Replaced("another directory has taken its place")));
         fs::remove_dir(&home).unwrap();
         fs::rename(&away, &home).unwrap();
-        assert_eq!((root.look(), root.check()), (None, Ok(())));
+        assert_eq!((root.inspect(), root.check()), (None, Ok(())));
     }
 
     #[test]
@@ -195,13 +195,13 @@ mod tests {
         let set_mode = |path: &Path, mode| rustix::fs::chmod(path, Mode::from_raw_mode(mode)).unwrap();
         for (path, mode) in [(&*home, 0), (&*home, 0o500), (dir.path(), 0)] {
             set_mode(path, mode);
-            let found = root.look();
+            let found = root.inspect();
             // Sessions that are open are refused by the kernel where it has to.
             assert_eq!(root.check(), Ok(()));
             set_mode(path, 0o700);
             let Some(RootProblem::Inaccessible(why)) = found else { panic!("{path:?} {mode:o}: {found:?}") };
             assert!(why.contains("chmod"), "{why}");
-            assert_eq!(root.look(), None);
+            assert_eq!(root.inspect(), None);
         }
     }
 }

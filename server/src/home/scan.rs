@@ -1,10 +1,10 @@
 //! What a home holds, counted on the disk.
 
 use super::inspection::below;
-use super::{Error, Result, Tree, TreeItem, file_id, length};
+use super::{Error, Result, TreeItem, TreeWalk, file_id, length};
 use crate::display::shown;
 use crate::permission::{READ, explained};
-use crate::quota::{FileId, Found, Unreadable};
+use crate::quota::{FileId, ScanResult, UnreadableEntries};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Stat};
 use std::collections::HashSet;
@@ -13,14 +13,19 @@ use std::path::Path;
 /// Adds up everything below `top`, which is at `root`, each file and link once however many names it has. The staging folder is
 /// left out. What cannot be read is in the result, and the first of it in the log. `wants` picks files whose
 /// lengths are to be found.
-pub(super) fn scan(user: &str, root: &Path, top: OwnedFd, wants: impl Fn(FileId) -> bool) -> Result<Found> {
-    let mut tree = Tree::below(top)?;
-    let mut found = Found::default();
+pub(super) fn scan(
+    user: &str,
+    root: &Path,
+    top: OwnedFd,
+    wants: impl Fn(FileId) -> bool,
+) -> Result<ScanResult> {
+    let mut tree = TreeWalk::below(top)?;
+    let mut found = ScanResult::default();
     let mut several_names = HashSet::new();
     loop {
         match tree.next_step() {
             Ok(None) => break,
-            Ok(Some(TreeItem::Leave(..) | TreeItem::Ahead)) => {}
+            Ok(Some(TreeItem::Leave(..) | TreeItem::MoreDirectories)) => {}
             Ok(Some(TreeItem::Enter(..))) => found.used.entries += 1,
             Ok(Some(TreeItem::Leaf(_, stat))) => {
                 found.used.entries += 1;
@@ -39,12 +44,12 @@ pub(super) fn scan(user: &str, root: &Path, top: OwnedFd, wants: impl Fn(FileId)
             }),
         }
     }
-    tell(user, root, &found.unreadable);
+    log_unreadable(user, root, &found.unreadable);
     Ok(found)
 }
 
 /// Logs what could not be read.
-fn tell(user: &str, root: &Path, unreadable: &Unreadable) {
+fn log_unreadable(user: &str, root: &Path, unreadable: &UnreadableEntries) {
     for entry in &unreadable.first {
         let path = below(root, &entry.path);
         let path = shown(&path);

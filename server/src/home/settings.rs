@@ -1,7 +1,7 @@
 //! What the settings say of one home.
 
 use crate::permission::{READ, WRITE};
-use crate::quota::Limits;
+use crate::quota::QuotaLimits;
 use rustix::fs::Access;
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ pub struct HomeSettings {
     /// Whether the user may change anything.
     pub writable: bool,
     /// How much the home may hold.
-    pub limits: Limits,
+    pub limits: QuotaLimits,
 }
 
 impl HomeSettings {

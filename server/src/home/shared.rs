@@ -1,46 +1,56 @@
 //! What all sessions in one home share.
 
 use super::descriptors::UserDescriptors;
-use super::filesystem::Disk;
-use super::{HomeRoot, Names, Shelf, Streams};
-use crate::quota::Unreadable;
+use super::filesystem::Filesystem;
+use super::{HomeRoot, NamespaceLock, PartialUploads, StreamLeases};
+use crate::quota::UnreadableEntries;
 use rustix::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
 /// What all sessions in one home share.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct SharedHome {
     /// The home's top, locked for as long as the server runs, so that no second one books it.
     pub(super) top: OwnedFd,
     pub(super) root: Arc<HomeRoot>,
-    names: Mutex<()>,
-    pub(super) shelf: Arc<Shelf>,
-    pub(super) streams: Arc<Streams>,
-    pub(super) disk: Arc<Disk>,
-    pub(super) turns: Arc<Semaphore>,
+    namespace: Mutex<()>,
+    pub(super) partial_uploads: Arc<PartialUploads>,
+    pub(super) stream_leases: Arc<StreamLeases>,
+    pub(super) filesystem: Arc<Filesystem>,
+    pub(super) slice_permits: Arc<Semaphore>,
     pub(super) descriptors: Arc<UserDescriptors>,
     /// What the last inspection found.
-    pub(super) unreadable: Mutex<Unreadable>,
+    pub(super) unreadable: Mutex<UnreadableEntries>,
 }
 
 /// How much of one user's work may run at a time.
-pub(super) const TURNS: usize = 16;
+pub(super) const MAX_CONCURRENT_SLICES: usize = 16;
 
-impl Place {
+impl SharedHome {
     pub(super) fn new(
         top: OwnedFd,
         root: HomeRoot,
-        disk: Arc<Disk>,
+        filesystem: Arc<Filesystem>,
         descriptors: Arc<UserDescriptors>,
-    ) -> Place {
-        let turns = Arc::new(Semaphore::new(TURNS));
-        let (names, shelf, streams) = (Mutex::default(), Arc::default(), Arc::default());
+    ) -> SharedHome {
+        let slice_permits = Arc::new(Semaphore::new(MAX_CONCURRENT_SLICES));
+        let (namespace, partial_uploads, stream_leases) = (Mutex::default(), Arc::default(), Arc::default());
         let (root, unreadable) = (Arc::new(root), Mutex::default());
-        Place { top, root, names, shelf, streams, disk, turns, descriptors, unreadable }
+        SharedHome {
+            top,
+            root,
+            namespace,
+            partial_uploads,
+            stream_leases,
+            filesystem,
+            slice_permits,
+            descriptors,
+            unreadable,
+        }
     }
 
-    pub(super) fn lock_names(&self) -> Names<'_> {
-        Names::lock(&self.names)
+    pub(super) fn lock_namespace(&self) -> NamespaceLock<'_> {
+        NamespaceLock::lock(&self.namespace)
     }
 }

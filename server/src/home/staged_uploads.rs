@@ -1,7 +1,7 @@
 //! Files that are being uploaded to a home: staged, kept, resumed, discarded.
 
-use super::staging::{Area, STAGED_DESCRIPTORS};
-use super::{Error, Home, Kept, Left, Location, Record, Result, Staged};
+use super::staging::{STAGED_DESCRIPTORS, StagingFolder};
+use super::{Error, Home, Location, PartialFile, PartialUpload, Result, StagedFile, UploadRecord};
 use rustix::io::Errno;
 use std::fs::File;
 
@@ -11,29 +11,29 @@ impl Home {
     ///
     /// # Errors
     /// The kernel's; `EROFS` in a home that was opened without a staging folder.
-    pub fn stage(&self, target: &Location, record: Option<&Record>) -> Result<Staged> {
+    pub fn stage(&self, target: &Location, record: Option<&UploadRecord>) -> Result<StagedFile> {
         let permit = self.descriptors(STAGED_DESCRIPTORS)?;
-        self.area()?.stage(target, record, self.mark(), permit)
+        self.staging()?.stage(target, record, self.writeback_epoch(), permit)
     }
 
     /// Opens a partial upload to read it.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn read_part(&self, left: &Left) -> Result<File> {
-        self.area()?.read_part(left)
+    pub fn open_partial(&self, partial: &PartialFile) -> Result<File> {
+        self.staging()?.open_partial(partial)
     }
 
     /// Opens a partial upload to resume it.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn reopen(&self, left: &Left) -> Result<Staged> {
+    pub fn reopen(&self, partial: &PartialFile) -> Result<StagedFile> {
         let permit = self.descriptors(STAGED_DESCRIPTORS)?;
-        self.area()?.reopen(left, self.mark(), permit)
+        self.staging()?.reopen(partial, self.writeback_epoch(), permit)
     }
 
-    fn area(&self) -> Result<&Area> {
+    fn staging(&self) -> Result<&StagingFolder> {
         self.staging.as_ref().ok_or(Error::Os(Errno::ROFS))
     }
 
@@ -42,22 +42,22 @@ impl Home {
     /// # Errors
     /// The kernel's.
     pub(super) fn staged_bytes(&self) -> Result<u64> {
-        self.staging.as_ref().map_or(Ok(0), Area::bytes)
+        self.staging.as_ref().map_or(Ok(0), StagingFolder::bytes)
     }
 
     /// Removes the partial uploads that `unwanted` picks. Returns how many.
-    pub fn discard(&self, unwanted: impl Fn(&Kept) -> bool) -> usize {
-        let parts = self.shelf().take_if(unwanted);
-        parts.into_iter().map(|kept| usize::from(self.remove_part(kept))).sum()
+    pub fn discard(&self, unwanted: impl Fn(&PartialUpload) -> bool) -> usize {
+        let parts = self.partial_uploads().take_if(unwanted);
+        parts.into_iter().map(|partial| usize::from(self.remove_partial_upload(partial))).sum()
     }
 
     /// Removes a partial upload, and gives its room back. Returns whether that worked: otherwise it is on the
     /// shelf again, since its bytes are still on the disk.
-    pub fn remove_part(&self, kept: Kept) -> bool {
-        let removed = self.area().and_then(|area| area.unlink_left(&kept.left));
+    pub fn remove_partial_upload(&self, partial: PartialUpload) -> bool {
+        let removed = self.staging().and_then(|staging| staging.unlink_partial(&partial.file));
         if let Err(error) = &removed {
-            tracing::warn!(path = %kept.left.path(), %error, "a partial upload could not be removed");
-            self.shelf().put(kept);
+            tracing::warn!(path = %partial.file.path(), %error, "a partial upload could not be removed");
+            self.partial_uploads().put(partial);
         }
         removed.is_ok()
     }

@@ -7,7 +7,8 @@ use super::acl::DEFAULT_ACL;
 use super::directory::{DirectoryInfo, MountId};
 use super::partial_file::record_name;
 use super::{
-    DescriptorPermit, EntryId, Left, Location, Mark, Names, Record, Result, STAGING, length, set_group,
+    DescriptorPermit, EntryId, Location, NamespaceLock, PartialFile, Result, STAGING_DIRECTORY, UploadRecord,
+    WritebackEpoch, length, set_group,
 };
 use crate::quota::FileId;
 use rustix::fd::{AsFd, OwnedFd};
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 /// The opened staging folder.
 #[derive(Debug)]
-pub(super) struct Area {
+pub(super) struct StagingFolder {
     dir: Arc<OwnedFd>,
     id: FileId,
     mount: MountId,
@@ -29,12 +30,12 @@ pub(super) struct Area {
 
 /// A file that nobody sees yet. Dropping it removes it.
 #[derive(Debug)]
-pub struct Staged {
-    area: Arc<OwnedFd>,
+pub struct StagedFile {
+    staging: Arc<OwnedFd>,
     name: String,
     file: File,
     recorded: bool,
-    mark: Mark,
+    writeback_epoch: WritebackEpoch,
     /// Whether dropping leaves it alone: it has its place, or is kept.
     settled: bool,
     _descriptors: DescriptorPermit,
@@ -46,17 +47,17 @@ const STAGED_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 /// What a staged file holds: itself, and the directory that it is to go to.
 pub(super) const STAGED_DESCRIPTORS: usize = 2;
 
-impl Area {
+impl StagingFolder {
     /// Opens the folder below `top`; makes it if it is missing and `make` is set.
-    pub(super) fn open(top: impl AsFd, make: bool) -> Result<Option<Area>> {
+    pub(super) fn open(top: impl AsFd, make: bool) -> Result<Option<StagingFolder>> {
         if make {
-            match rustix::fs::mkdirat(&top, STAGING, Mode::RWXU) {
+            match rustix::fs::mkdirat(&top, STAGING_DIRECTORY, Mode::RWXU) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = match rustix::fs::openat(top, STAGING, flags, Mode::empty()) {
+        let dir = match rustix::fs::openat(top, STAGING_DIRECTORY, flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(None),
             result => result?,
         };
@@ -67,7 +68,7 @@ impl Area {
             Ok(_) | Err(Errno::RANGE) => true,
             Err(error) => return Err(error.into()),
         };
-        Ok(Some(Area { dir: Arc::new(dir), id, mount, has_default_acl }))
+        Ok(Some(StagingFolder { dir: Arc::new(dir), id, mount, has_default_acl }))
     }
 
     pub(super) fn id(&self) -> FileId {
@@ -84,7 +85,7 @@ impl Area {
 
     /// What an ended server has left that can be resumed. Everything else is removed. No session may
     /// be in the home.
-    pub(super) fn recover(&self) -> Result<Vec<Left>> {
+    pub(super) fn recover(&self) -> Result<Vec<PartialFile>> {
         let mut names = Vec::new();
         for item in rustix::fs::Dir::read_from(&self.dir)? {
             let name = item?.file_name().to_bytes().to_vec();
@@ -94,25 +95,28 @@ impl Area {
         }
         let has = |name: &str| names.iter().any(|other| other == name.as_bytes());
         let recorded = |name: &&Vec<u8>| std::str::from_utf8(name).is_ok_and(|name| has(&record_name(name)));
-        let left: Vec<Left> = names.iter().filter(recorded).filter_map(|name| self.look(name)).collect();
-        let kept = |name: &[u8]| {
-            left.iter().any(|left| name == left.name.as_bytes() || name == record_name(&left.name).as_bytes())
+        let partials: Vec<PartialFile> =
+            names.iter().filter(recorded).filter_map(|name| self.read_partial(name)).collect();
+        let is_partial = |name: &[u8]| {
+            partials.iter().any(|partial| {
+                name == partial.name.as_bytes() || name == record_name(&partial.name).as_bytes()
+            })
         };
-        for name in names.iter().filter(|name| !kept(name)) {
+        for name in names.iter().filter(|name| !is_partial(name)) {
             rustix::fs::unlinkat(&self.dir, name.as_slice(), AtFlags::empty())?;
         }
-        Ok(left)
+        Ok(partials)
     }
 
     /// A staged file that has a record; none if it is anything else. A record that cannot be read does not make
     /// the bytes worthless: its upload stays until it expires.
-    fn look(&self, name: &[u8]) -> Option<Left> {
+    fn read_partial(&self, name: &[u8]) -> Option<PartialFile> {
         let name = String::from_utf8(name.to_vec()).ok().filter(|name| !name.contains('.'))?;
         let stat = rustix::fs::statat(&self.dir, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return None;
         }
-        let record = Record::read(&self.dir, &name);
+        let record = UploadRecord::read(&self.dir, &name);
         if let Err(why) = &record {
             tracing::warn!(
                 staged = name,
@@ -121,48 +125,69 @@ impl Area {
             );
         }
         let since = Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 };
-        Some(Left { name, record: record.ok(), target: None, length: length(&stat), since })
+        Some(PartialFile { name, record: record.ok(), target: None, length: length(&stat), since })
     }
 
     /// Creates an empty staged file with a random name. See [`Home::stage`](super::Home::stage).
     pub(super) fn stage(
         &self,
         target: &Location,
-        record: Option<&Record>,
-        mark: Mark,
+        record: Option<&UploadRecord>,
+        writeback_epoch: WritebackEpoch,
         permit: DescriptorPermit,
-    ) -> Result<Staged> {
+    ) -> Result<StagedFile> {
         let name = format!("{:032x}", rand::random::<u128>());
         let file = match set_group::create_for(target, &self.dir, &name, STAGED_MODE) {
             Some(file) => file,
             None => create(&self.dir, &name)?,
         };
-        let (area, recorded) = (Arc::clone(&self.dir), record.is_some());
-        let staged = Staged { area, name, file, recorded, mark, settled: false, _descriptors: permit };
+        let (staging, recorded) = (Arc::clone(&self.dir), record.is_some());
+        let staged = StagedFile {
+            staging,
+            name,
+            file,
+            recorded,
+            writeback_epoch,
+            settled: false,
+            _descriptors: permit,
+        };
         if let Some(record) = record {
-            let written = create(&staged.area, &record_name(&staged.name))?.write_all(&record.encode()?);
+            let written = create(&staged.staging, &record_name(&staged.name))?.write_all(&record.encode()?);
             written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
         }
         Ok(staged)
     }
 
     /// Opens a partial upload to read it.
-    pub(super) fn read_part(&self, left: &Left) -> Result<File> {
+    pub(super) fn open_partial(&self, partial: &PartialFile) -> Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(File::from(rustix::fs::openat(&self.dir, left.name.as_str(), flags, Mode::empty())?))
+        Ok(File::from(rustix::fs::openat(&self.dir, partial.name.as_str(), flags, Mode::empty())?))
     }
 
     /// Opens a partial upload to resume it.
-    pub(super) fn reopen(&self, left: &Left, mark: Mark, permit: DescriptorPermit) -> Result<Staged> {
+    pub(super) fn reopen(
+        &self,
+        partial: &PartialFile,
+        writeback_epoch: WritebackEpoch,
+        permit: DescriptorPermit,
+    ) -> Result<StagedFile> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::openat(&self.dir, left.name.as_str(), flags, Mode::empty())?);
-        let (area, name) = (Arc::clone(&self.dir), left.name.clone());
-        Ok(Staged { area, name, file, recorded: true, mark, settled: false, _descriptors: permit })
+        let file = File::from(rustix::fs::openat(&self.dir, partial.name.as_str(), flags, Mode::empty())?);
+        let (staging, name) = (Arc::clone(&self.dir), partial.name.clone());
+        Ok(StagedFile {
+            staging,
+            name,
+            file,
+            recorded: true,
+            writeback_epoch,
+            settled: false,
+            _descriptors: permit,
+        })
     }
 
     /// Removes a partial upload and its record.
-    pub(super) fn unlink_left(&self, left: &Left) -> Result<()> {
-        for name in [left.name.clone(), record_name(&left.name)] {
+    pub(super) fn unlink_partial(&self, partial: &PartialFile) -> Result<()> {
+        for name in [partial.name.clone(), record_name(&partial.name)] {
             match rustix::fs::unlinkat(&self.dir, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(error) => return Err(error.into()),
@@ -190,7 +215,7 @@ impl Area {
     }
 }
 
-impl Staged {
+impl StagedFile {
     /// The file.
     #[must_use]
     pub fn file(&self) -> &File {
@@ -199,16 +224,16 @@ impl Staged {
 
     /// When it began to be written.
     #[must_use]
-    pub fn mark(&self) -> Mark {
-        self.mark
+    pub fn writeback_epoch(&self) -> WritebackEpoch {
+        self.writeback_epoch
     }
 
     /// Gives the file its name, in place of what has it now.
     ///
     /// # Errors
     /// The kernel's, `rename(2)`; the staged file is then removed.
-    pub fn publish(mut self, to: &Location, _names: &Names<'_>) -> Result<()> {
-        rustix::fs::renameat(&self.area, self.name.as_str(), to.dir(), &*to.spelled())?;
+    pub fn publish(mut self, to: &Location, _lock: &NamespaceLock<'_>) -> Result<()> {
+        rustix::fs::renameat(&self.staging, self.name.as_str(), to.dir(), &*to.spelled())?;
         self.settled = true;
         if self.recorded {
             self.unlink(&record_name(&self.name));
@@ -221,25 +246,26 @@ impl Staged {
     ///
     /// # Errors
     /// The kernel's; the file is then removed.
-    pub fn keep(mut self, record: Record, target: Option<EntryId>, length: u64) -> Result<Left> {
+    pub fn keep(mut self, record: UploadRecord, target: Option<EntryId>, length: u64) -> Result<PartialFile> {
         rustix::fs::ftruncate(&self.file, length)?;
         let stat = rustix::fs::fstat(&self.file)?;
         self.settled = true;
         let since = Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 };
-        let mut left = Left { name: self.name.clone(), record: Some(record), target, length, since };
-        left.renew();
-        Ok(left)
+        let mut partial =
+            PartialFile { name: self.name.clone(), record: Some(record), target, length, since };
+        partial.renew();
+        Ok(partial)
     }
 
     fn unlink(&self, name: &str) {
         // What cannot be removed now is removed at the next start.
-        if let Err(error) = rustix::fs::unlinkat(&self.area, name, AtFlags::empty()) {
+        if let Err(error) = rustix::fs::unlinkat(&self.staging, name, AtFlags::empty()) {
             tracing::warn!(name, %error, "a staged file could not be removed");
         }
     }
 }
 
-impl Drop for Staged {
+impl Drop for StagedFile {
     fn drop(&mut self) {
         if !self.settled {
             self.unlink(&self.name);

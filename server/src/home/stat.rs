@@ -1,7 +1,7 @@
 //! What a stat says of a file.
 
 use super::{Error, Result};
-use crate::quota::{FileId, Replaced};
+use crate::quota::{FileId, ReplacedFile};
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, FileType, Stat};
 
@@ -21,8 +21,8 @@ pub fn freed_bytes(stat: &Stat) -> u64 {
 
 /// What replacing the file that `stat` tells of frees.
 #[must_use]
-pub fn replaced_file(stat: &Stat) -> Replaced {
-    Replaced { file: file_id(stat), bytes: freed_bytes(stat) }
+pub fn replaced_file(stat: &Stat) -> ReplacedFile {
+    ReplacedFile { file: file_id(stat), bytes: freed_bytes(stat) }
 }
 
 /// A stat's length in bytes.

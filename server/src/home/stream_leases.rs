@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The streams of one home, each with what ends the conversation that has it.
 #[derive(Debug, Default)]
-pub struct Streams {
+pub struct StreamLeases {
     owners: Mutex<HashMap<StreamId, CancellationToken>>,
     released: Condvar,
 }
@@ -19,46 +19,46 @@ pub struct Streams {
 /// The only right to work on a stream. Dropping it lets the next one have it.
 #[derive(Debug)]
 #[must_use]
-pub struct Claim {
+pub struct StreamLease {
     id: StreamId,
-    streams: Arc<Streams>,
+    streams: Arc<StreamLeases>,
 }
 
-impl Streams {
+impl StreamLeases {
     /// Claims a stream for the conversation that `end` ends; none if another one has it.
-    pub fn claim(self: &Arc<Streams>, id: StreamId, end: &CancellationToken) -> Option<Claim> {
+    pub fn acquire(self: &Arc<StreamLeases>, id: StreamId, end: &CancellationToken) -> Option<StreamLease> {
         self.insert(&mut self.owners(), id, end)
     }
 
     /// The same, but ends the conversation that has it, and waits until it is gone; none if it is not
-    /// gone after `patience`.
+    /// gone after `timeout`.
     pub fn take_over(
-        self: &Arc<Streams>,
+        self: &Arc<StreamLeases>,
         id: StreamId,
         end: &CancellationToken,
-        patience: Duration,
-    ) -> Option<Claim> {
+        timeout: Duration,
+    ) -> Option<StreamLease> {
         let mut owners = self.owners();
         if let Some(other) = owners.get(&id) {
             other.cancel();
             let taken = |owners: &mut HashMap<_, _>| owners.contains_key(&id);
-            let waited = self.released.wait_timeout_while(owners, patience, taken);
+            let waited = self.released.wait_timeout_while(owners, timeout, taken);
             owners = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         self.insert(&mut owners, id, end)
     }
 
     fn insert(
-        self: &Arc<Streams>,
+        self: &Arc<StreamLeases>,
         owners: &mut HashMap<StreamId, CancellationToken>,
         id: StreamId,
         end: &CancellationToken,
-    ) -> Option<Claim> {
+    ) -> Option<StreamLease> {
         if owners.contains_key(&id) {
             return None;
         }
         owners.insert(id, end.clone());
-        Some(Claim { id, streams: Arc::clone(self) })
+        Some(StreamLease { id, streams: Arc::clone(self) })
     }
 
     fn owners(&self) -> MutexGuard<'_, HashMap<StreamId, CancellationToken>> {
@@ -66,7 +66,7 @@ impl Streams {
     }
 }
 
-impl Claim {
+impl StreamLease {
     /// Which stream it is.
     #[must_use]
     pub fn id(&self) -> StreamId {
@@ -74,7 +74,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for StreamLease {
     fn drop(&mut self) {
         self.streams.owners().remove(&self.id);
         self.streams.released.notify_all();
@@ -89,11 +89,11 @@ mod tests {
 
     #[test]
     fn one_at_a_time_and_the_last_who_comes() {
-        let streams = Arc::new(Streams::default());
+        let streams = Arc::new(StreamLeases::default());
         let (first, second) = (CancellationToken::new(), CancellationToken::new());
-        let claim = streams.claim(ID, &first).unwrap();
-        assert!(streams.claim(ID, &second).is_none());
-        let other = streams.claim(StreamId([2; 16]), &second).unwrap();
+        let lease = streams.acquire(ID, &first).unwrap();
+        assert!(streams.acquire(ID, &second).is_none());
+        let other = streams.acquire(StreamId([2; 16]), &second).unwrap();
         assert_eq!(other.id(), StreamId([2; 16]));
         // The first does not let go before it has heard that it is to end.
         assert!(streams.take_over(ID, &second, Duration::ZERO).is_none());
@@ -102,10 +102,10 @@ mod tests {
             let (streams, second) = (Arc::clone(&streams), second.clone());
             std::thread::spawn(move || streams.take_over(ID, &second, Duration::from_secs(60)))
         };
-        drop(claim);
-        let claim = waiting.join().unwrap().unwrap();
-        assert!(streams.claim(ID, &first).is_none());
-        drop(claim);
-        assert!(streams.claim(ID, &first).is_some());
+        drop(lease);
+        let lease = waiting.join().unwrap().unwrap();
+        assert!(streams.acquire(ID, &first).is_none());
+        drop(lease);
+        assert!(streams.acquire(ID, &first).is_some());
     }
 }

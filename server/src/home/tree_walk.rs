@@ -1,7 +1,7 @@
 //! Walking a whole tree, without following any link.
 
 use super::stat::stat_in;
-use super::{Error, Location, Result, STAGING, file_id};
+use super::{Error, Location, Result, STAGING_DIRECTORY, file_id};
 use crate::quota::FileId;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
@@ -25,9 +25,9 @@ pub const TREE_DESCRIPTORS: usize = MAX_OPEN_ABOVE + 4;
 /// The number of handles is bounded. A directory that was closed on the way down is reached again from below,
 /// by `..`, and must be the same one. What is remembered of it are the names of the directories in it.
 #[derive(Debug)]
-pub struct Tree {
+pub struct TreeWalk {
     /// The top first.
-    levels: Vec<Level>,
+    levels: Vec<TreeLevel>,
     /// The last level's entries, until they are read.
     dir: Option<Dir>,
     /// The name of what the last error is about; empty for a directory that is read.
@@ -35,13 +35,13 @@ pub struct Tree {
 }
 
 #[derive(Debug)]
-struct Level {
+struct TreeLevel {
     /// None while it is closed. The first and the last are always open.
     handle: Option<Arc<OwnedFd>>,
     id: FileId,
     name: Box<[u8]>,
     /// The names of directories in it that are still to be read.
-    ahead: Vec<Box<[u8]>>,
+    pending: Vec<Box<[u8]>>,
 }
 
 /// One step of a walk.
@@ -54,16 +54,16 @@ pub enum TreeItem {
     Leave(Location),
     /// More directories were found in the one that is read. Each is entered later: this step reads no further, so
     /// that a step of a walk is short in a wide directory, too.
-    Ahead,
+    MoreDirectories,
 }
 
-impl Tree {
+impl TreeWalk {
     /// Walks what is in the directory `top`, not `top` itself.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn below(top: OwnedFd) -> Result<Tree> {
-        let mut tree = Tree { levels: Vec::new(), dir: None, failed: Vec::new() };
+    pub fn below(top: OwnedFd) -> Result<TreeWalk> {
+        let mut tree = TreeWalk { levels: Vec::new(), dir: None, failed: Vec::new() };
         tree.push(top, Box::default())?;
         Ok(tree)
     }
@@ -80,7 +80,7 @@ impl Tree {
                 return Ok(Some(leaf));
             }
             let Some(level) = self.levels.last_mut() else { return Ok(None) };
-            if let Some(name) = level.ahead.pop() {
+            if let Some(name) = level.pending.pop() {
                 self.failed = name.to_vec();
                 if let Some(entered) = self.enter(name)? {
                     return Ok(Some(entered));
@@ -135,7 +135,7 @@ impl Tree {
         while let Some(item) = dir.read() {
             let item = item?;
             let name = item.file_name().to_bytes();
-            if name == b"." || name == b".." || name == STAGING.as_bytes() {
+            if name == b"." || name == b".." || name == STAGING_DIRECTORY.as_bytes() {
                 continue;
             }
             let stat = match stat_in(handle, name) {
@@ -143,10 +143,10 @@ impl Tree {
                 result => result.inspect_err(|_| self.failed = name.to_vec())?,
             };
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                level.ahead.push(name.into());
+                level.pending.push(name.into());
                 directories += 1;
                 if directories == MAX_DIRECTORIES_PER_STEP {
-                    return Ok(Some(TreeItem::Ahead));
+                    return Ok(Some(TreeItem::MoreDirectories));
                 }
                 continue;
             }
@@ -178,7 +178,7 @@ impl Tree {
         let stat = rustix::fs::fstat(&handle)?;
         self.dir = Some(Dir::read_from(&handle)?);
         let handle = Some(Arc::new(handle));
-        self.levels.push(Level { handle, id: file_id(&stat), name, ahead: Vec::new() });
+        self.levels.push(TreeLevel { handle, id: file_id(&stat), name, pending: Vec::new() });
         Ok(stat)
     }
 
@@ -186,7 +186,7 @@ impl Tree {
     fn leave(&mut self) -> Result<TreeItem> {
         let Some(left) = self.levels.pop() else { return Err(Error::Moved) };
         let above = match (self.levels.last(), &left.handle) {
-            (Some(Level { handle: Some(handle), .. }), _) => Arc::clone(handle),
+            (Some(TreeLevel { handle: Some(handle), .. }), _) => Arc::clone(handle),
             (Some(level), Some(below)) => match open(below, b"..") {
                 Ok(handle) if file_id(&rustix::fs::fstat(&handle)?) == level.id => Arc::new(handle),
                 _ => return Err(self.give_up()),
@@ -230,15 +230,15 @@ mod tests {
         }
     }
 
-    fn walk(top: &Path) -> Tree {
-        Tree::below(std::fs::File::open(top).unwrap().into()).unwrap()
+    fn walk(top: &Path) -> TreeWalk {
+        TreeWalk::below(std::fs::File::open(top).unwrap().into()).unwrap()
     }
 
     fn remove(top: &Path) -> (usize, usize) {
         let (mut tree, mut leaves, mut left) = (walk(top), 0, 0);
         while let Some(item) = tree.next_step().unwrap() {
             let flags = match item {
-                TreeItem::Enter(..) | TreeItem::Ahead => continue,
+                TreeItem::Enter(..) | TreeItem::MoreDirectories => continue,
                 TreeItem::Leaf(..) => rustix::fs::AtFlags::empty(),
                 TreeItem::Leave(..) => rustix::fs::AtFlags::REMOVEDIR,
             };
@@ -284,7 +284,7 @@ mod tests {
             let relative = String::from_utf8(tree.relative().unwrap()).unwrap();
             match item {
                 TreeItem::Enter(..) => assert!(found.insert(relative)),
-                TreeItem::Ahead => {}
+                TreeItem::MoreDirectories => {}
                 TreeItem::Leaf(at, _) => {
                     assert!(found.insert(format!("{relative}/{}", str::from_utf8(at.name()).unwrap())));
                 }
@@ -305,12 +305,12 @@ mod tests {
         for number in 0..WIDTH {
             std::fs::create_dir(dir.path().join(number.to_string())).unwrap();
         }
-        let (mut tree, mut ahead, mut entered) = (walk(dir.path()), 0, 0);
+        let (mut tree, mut pending, mut entered) = (walk(dir.path()), 0, 0);
         while let Some(item) = tree.next_step().unwrap() {
-            ahead += usize::from(matches!(item, TreeItem::Ahead));
+            pending += usize::from(matches!(item, TreeItem::MoreDirectories));
             entered += usize::from(matches!(item, TreeItem::Enter(..)));
         }
-        assert_eq!((ahead, entered), (3, WIDTH));
+        assert_eq!((pending, entered), (3, WIDTH));
         assert_eq!(remove(dir.path()), (0, WIDTH));
     }
 

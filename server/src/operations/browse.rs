@@ -2,7 +2,7 @@
 
 use super::error::Context;
 use super::{Error, Result, StepLimit, User};
-use crate::home::{self, Attributes, DirectoryReader};
+use crate::home::{self, DirectoryEntry, DirectoryReader};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
@@ -50,11 +50,11 @@ pub fn change_directory(user: &User, cwd: &RemotePath, path: &[u8]) -> Result<Re
 ///
 /// # Errors
 /// If nothing is there.
-pub fn stat(user: &User, path: &RemotePath, follow: bool) -> Result<Attributes> {
+pub fn stat(user: &User, path: &RemotePath, follow: bool) -> Result<DirectoryEntry> {
     let name = path.split().map_or_else(|| b"/".to_vec(), |(_, name)| name.to_vec());
     if follow {
         let stat = user.home.stat(path).of_file(path)?;
-        return Ok(Attributes { name, stat, target: Vec::new() });
+        return Ok(DirectoryEntry { name, stat, target: Vec::new() });
     }
     let stat = user.home.stat_link(path).of_file(path)?;
     let target = match FileType::from_raw_mode(stat.st_mode) {
@@ -65,12 +65,12 @@ pub fn stat(user: &User, path: &RemotePath, follow: bool) -> Result<Attributes> 
         },
         _ => Vec::new(),
     };
-    Ok(Attributes { name, stat, target })
+    Ok(DirectoryEntry { name, stat, target })
 }
 
 /// A directory that is being read.
 #[derive(Debug)]
-pub struct Directory {
+pub struct OpenDirectory {
     path: RemotePath,
     reader: DirectoryReader,
 }
@@ -79,12 +79,12 @@ pub struct Directory {
 ///
 /// # Errors
 /// If it is none, or may not be read.
-pub fn open_directory(user: &User, path: &RemotePath) -> Result<Directory> {
+pub fn open_directory(user: &User, path: &RemotePath) -> Result<OpenDirectory> {
     let reader = user.home.read_directory(path).of_directory(path)?;
-    Ok(Directory { path: path.clone(), reader })
+    Ok(OpenDirectory { path: path.clone(), reader })
 }
 
-impl Directory {
+impl OpenDirectory {
     /// The path that it was opened by.
     #[must_use]
     pub fn path(&self) -> &RemotePath {
@@ -95,7 +95,7 @@ impl Directory {
     ///
     /// # Errors
     /// If the disk reports one.
-    pub fn next_entry(&mut self) -> Result<Option<Attributes>> {
+    pub fn next_entry(&mut self) -> Result<Option<DirectoryEntry>> {
         self.reader.next_entry().of_directory(&self.path)
     }
 
@@ -113,9 +113,9 @@ pub struct Listing {
     top: RemotePath,
     recursive: bool,
     /// Of the path that was asked for.
-    own: Attributes,
+    own: DirectoryEntry,
     /// Directories that are still to be read, those inside the one that is read now last.
-    ahead: Vec<Level>,
+    levels: Vec<ListingLevel>,
     current: Option<(Vec<u8>, DirectoryReader)>,
     failed: u64,
     first_failure: Option<String>,
@@ -123,7 +123,7 @@ pub struct Listing {
 
 /// The directories in one directory. What is remembered of a tree is their names, on the way down to one of
 /// them and not of the whole tree.
-struct Level {
+struct ListingLevel {
     /// The path of the one that they are in, relative to the listed one.
     relative: Vec<u8>,
     /// The next one last.
@@ -131,7 +131,7 @@ struct Level {
 }
 
 /// Entries of one directory, its path relative to the listed one.
-pub(crate) type Batch = (Vec<u8>, Vec<Attributes>);
+pub(crate) type EntryBatch = (Vec<u8>, Vec<DirectoryEntry>);
 
 impl Listing {
     /// Begins. What is no directory is listed as one entry.
@@ -156,7 +156,7 @@ impl Listing {
             top: path.clone(),
             recursive,
             own,
-            ahead: vec![Level { relative: Vec::new(), names: Vec::new() }],
+            levels: vec![ListingLevel { relative: Vec::new(), names: Vec::new() }],
             current,
             failed: 0,
             first_failure: None,
@@ -165,7 +165,7 @@ impl Listing {
 
     /// What the listed path itself is.
     #[must_use]
-    pub fn own(&self) -> &Attributes {
+    pub fn own(&self) -> &DirectoryEntry {
         &self.own
     }
 
@@ -186,7 +186,7 @@ impl Listing {
     ///
     /// # Errors
     /// At the end, if anything was passed over.
-    pub fn next_batch(&mut self, user: &User, limit: StepLimit) -> Result<Option<Batch>> {
+    pub fn next_batch(&mut self, user: &User, limit: StepLimit) -> Result<Option<EntryBatch>> {
         loop {
             if self.current.is_none() && !self.open_next(user) {
                 return self.outcome().map(|()| None);
@@ -206,7 +206,7 @@ impl Listing {
                 }
             }
             if self.recursive
-                && let Some(level) = self.ahead.last_mut()
+                && let Some(level) = self.levels.last_mut()
             {
                 let folders = batch
                     .iter()
@@ -218,7 +218,7 @@ impl Listing {
                 Ok(true) => self.current = None,
                 Err(error) => {
                     self.current = None;
-                    self.pass_over(&relative, error);
+                    self.skip_directory(&relative, error);
                 }
             }
             return Ok(Some((relative, batch)));
@@ -227,12 +227,12 @@ impl Listing {
 
     /// Opens the next directory that can be opened: those inside the last one first, by name.
     fn open_next(&mut self, user: &User) -> bool {
-        if let Some(inside) = self.ahead.last_mut() {
+        if let Some(inside) = self.levels.last_mut() {
             inside.names.sort_unstable_by(|a, b| b.cmp(a));
         }
-        while let Some(level) = self.ahead.last_mut() {
+        while let Some(level) = self.levels.last_mut() {
             let Some(name) = level.names.pop() else {
-                self.ahead.pop();
+                self.levels.pop();
                 continue;
             };
             let relative = child(&level.relative, &name);
@@ -242,19 +242,19 @@ impl Listing {
             };
             match opened {
                 Ok(reader) => {
-                    self.ahead.push(Level { relative: relative.clone(), names: Vec::new() });
+                    self.levels.push(ListingLevel { relative: relative.clone(), names: Vec::new() });
                     self.current = Some((relative, reader));
                     return true;
                 }
                 // Removed since its name was read.
                 Err(home::Error::Os(Errno::NOENT)) => {}
-                Err(error) => self.pass_over(&relative, error),
+                Err(error) => self.skip_directory(&relative, error),
             }
         }
         false
     }
 
-    fn pass_over(&mut self, relative: &[u8], error: home::Error) {
+    fn skip_directory(&mut self, relative: &[u8], error: home::Error) {
         self.failed += 1;
         let path = self.top.join(relative).unwrap_or_else(|_| self.top.clone());
         let error = Error::disk(&path, true, error);

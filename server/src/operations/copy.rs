@@ -3,28 +3,28 @@
 use super::error::Context;
 use super::rename::into_directory;
 use super::{
-    Download, Error, Placement, Result, StepLimit, Upload, User, make_directory, make_symlink, place,
+    Download, Error, PendingPublish, Result, StepLimit, Upload, User, make_directory, make_symlink, publish,
 };
-use crate::home::{DescriptorPermit, Location, TREE_DESCRIPTORS, Tree, TreeItem, file_id, length};
+use crate::home::{DescriptorPermit, Location, TREE_DESCRIPTORS, TreeItem, TreeWalk, file_id, length};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_wire::{End, Put, RemotePath, Status};
 
 /// Small files are published this many at a time.
-const GROUP: usize = 256;
+const PUBLISH_BATCH_FILES: usize = 256;
 
 /// How many handles the copies and directories may hold that are not published yet.
-const MAX_HANDLES: usize = 384;
+const MAX_BATCH_DESCRIPTORS: usize = 384;
 
 /// A copy under way, of a file or of a tree. Every file is staged, verified and published like an
 /// upload. Links in a tree are copied as links.
 pub struct Copy {
     from: RemotePath,
     to: RemotePath,
-    tree: Option<Tree>,
+    tree: Option<TreeWalk>,
     _descriptors: Option<DescriptorPermit>,
     file: Option<FileCopy>,
-    group: Vec<Placement>,
+    batch: Vec<PendingPublish>,
     /// Directories and links that were made and are not known to be on the disk.
     made: Vec<Location>,
     /// For what `made` holds.
@@ -55,7 +55,7 @@ impl Copy {
             tree: None,
             _descriptors: None,
             file: None,
-            group: Vec::new(),
+            batch: Vec::new(),
             made: Vec::new(),
             permits: Vec::new(),
             done: 0,
@@ -77,7 +77,7 @@ impl Copy {
             return Err(Error::IntoItself { from: from.clone(), to });
         }
         copy.made(user, make_directory(user, &to, false, Some(stat.st_mode & 0o777))?.1)?;
-        copy.tree = Some(Tree::below(top).of_directory(from)?);
+        copy.tree = Some(TreeWalk::below(top).of_directory(from)?);
         Ok(copy)
     }
 
@@ -95,7 +95,7 @@ impl Copy {
         let start = self.done;
         let mut entries = 0;
         // An entry counts as a byte: the limit is of the time as well.
-        while entries < GROUP && !limit.is_reached(self.done - start + entries as u64) {
+        while entries < PUBLISH_BATCH_FILES && !limit.is_reached(self.done - start + entries as u64) {
             if let Some(file) = &mut self.file {
                 match file.step() {
                     Ok(Some(copied)) => self.done += copied,
@@ -112,7 +112,7 @@ impl Copy {
             match tree.next_step().of_file(&self.from) {
                 Ok(None) => return self.outcome(user),
                 Ok(Some(item)) => {
-                    if let Err(error) = self.take(user, item).and_then(|()| self.place_if_many(user)) {
+                    if let Err(error) = self.take(user, item).and_then(|()| self.publish_if_full(user)) {
                         self.fail(error)?;
                     }
                 }
@@ -128,7 +128,7 @@ impl Copy {
                 let to = self.below(&self.to, &[])?;
                 self.made(user, make_directory(user, &to, false, Some(stat.st_mode & 0o777))?.1)?;
             }
-            TreeItem::Leave(..) | TreeItem::Ahead => {}
+            TreeItem::Leave(..) | TreeItem::MoreDirectories => {}
             TreeItem::Leaf(location, stat) => self.leaf(user, &location, &stat)?,
         }
         Ok(())
@@ -148,10 +148,10 @@ impl Copy {
     fn file_ended(&mut self, user: &User) -> Result<()> {
         let Some(file) = self.file.take() else { return Ok(()) };
         match file.finish(user) {
-            Ok(placement) => self.group.push(placement),
+            Ok(pending) => self.batch.push(pending),
             Err(error) => self.fail(error)?,
         }
-        self.place_if_many(user)
+        self.publish_if_full(user)
     }
 
     /// Keeps new names until they are on the disk: with others, if the user may have the descriptors open.
@@ -160,21 +160,23 @@ impl Copy {
         self.made.extend(made);
         match permit {
             Some(permit) => self.permits.push(permit),
-            None => self.place_group(user)?,
+            None => self.publish_batch(user)?,
         }
         Ok(())
     }
 
-    fn place_if_many(&mut self, user: &User) -> Result<()> {
+    fn publish_if_full(&mut self, user: &User) -> Result<()> {
         // A copy holds itself and its directory.
-        let handles = 2 * self.group.len() + self.made.len();
-        let full = self.group.len() >= GROUP || handles >= MAX_HANDLES || user.home.descriptors_are_scarce();
-        if full { self.place_group(user) } else { Ok(()) }
+        let handles = 2 * self.batch.len() + self.made.len();
+        let full = self.batch.len() >= PUBLISH_BATCH_FILES
+            || handles >= MAX_BATCH_DESCRIPTORS
+            || user.home.descriptors_are_scarce();
+        if full { self.publish_batch(user) } else { Ok(()) }
     }
 
-    fn place_group(&mut self, user: &User) -> Result<()> {
-        let (group, made) = (std::mem::take(&mut self.group), std::mem::take(&mut self.made));
-        let (placed, synced) = place(user, group, made);
+    fn publish_batch(&mut self, user: &User) -> Result<()> {
+        let (batch, made) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.made));
+        let (placed, synced) = publish(user, batch, made);
         self.permits.clear();
         for result in placed.into_iter().chain([synced]) {
             if let Err(error) = result {
@@ -185,7 +187,7 @@ impl Copy {
     }
 
     fn outcome(&mut self, user: &User) -> Result<bool> {
-        self.place_group(user)?;
+        self.publish_batch(user)?;
         match self.first_failure.take() {
             None => Ok(true),
             Some(first) => Err(Error::Partly { count: self.failed, first }),
@@ -238,7 +240,7 @@ impl FileCopy {
         Ok((read > 0).then_some(read as u64))
     }
 
-    fn finish(mut self, user: &User) -> Result<Placement> {
+    fn finish(mut self, user: &User) -> Result<PendingPublish> {
         let end = End {
             status: Status::Done,
             message: String::new(),

@@ -6,7 +6,7 @@ use crate::home::length;
 use rustix::io::Errno;
 
 /// Bytes that are read at a time.
-const CHUNK: usize = 1 << 20;
+const READ_CHUNK_BYTES: usize = 1 << 20;
 
 /// A copy under way.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ impl CopyData {
             return Err(Error::Overlap(target.path().clone()));
         }
         let end = to.checked_add(left).ok_or(Errno::FBIG).of_file(target.path())?;
-        target.check_room(user, end)?;
-        let chunk = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+        target.check_quota(user, end)?;
+        let chunk = usize::try_from(left).unwrap_or(READ_CHUNK_BYTES).min(READ_CHUNK_BYTES);
         Ok(CopyData { from: from_offset, to, left, done: 0, buffer: Vec::with_capacity(chunk) })
     }
 
@@ -68,8 +68,8 @@ impl CopyData {
         let start = self.done;
         while self.left > 0 && !limit.is_reached(self.done - start) {
             self.buffer.clear();
-            let most = usize::try_from(self.left).unwrap_or(CHUNK).min(CHUNK);
-            let read = source.look_at(self.from, &mut self.buffer, most);
+            let most = usize::try_from(self.left).unwrap_or(READ_CHUNK_BYTES).min(READ_CHUNK_BYTES);
+            let read = source.read_unmetered(self.from, &mut self.buffer, most);
             let read = read.map_err(|error| target.fail(error))? as u64;
             if read == 0 {
                 self.left = 0;

@@ -6,14 +6,14 @@ use sha2::digest::DynDigest;
 use std::fmt;
 
 /// Bytes of digests that one answer may have.
-const MOST: u64 = 128 << 10;
+const MAX_DIGEST_BYTES: u64 = 128 << 10;
 
 /// Bytes that are read at a time.
-const CHUNK: usize = 256 << 10;
+const READ_CHUNK_BYTES: usize = 256 << 10;
 
 /// A digest's algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
+pub enum DigestAlgorithm {
     /// MD5: rclone and others compare by it. It finds faults and no attacks.
     Md5,
     /// SHA-1. As MD5.
@@ -26,44 +26,49 @@ pub enum Algorithm {
     Blake3,
 }
 
-impl Algorithm {
+impl DigestAlgorithm {
     /// All, the strongest first.
-    pub const ALL: [Algorithm; 5] =
-        [Algorithm::Blake3, Algorithm::Sha512, Algorithm::Sha256, Algorithm::Sha1, Algorithm::Md5];
+    pub const ALL: [DigestAlgorithm; 5] = [
+        DigestAlgorithm::Blake3,
+        DigestAlgorithm::Sha512,
+        DigestAlgorithm::Sha256,
+        DigestAlgorithm::Sha1,
+        DigestAlgorithm::Md5,
+    ];
 
     /// Its name in `check-file`: `md5`, `sha1`, `sha256`, `sha512`, `blake3`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Algorithm::Md5 => "md5",
-            Algorithm::Sha1 => "sha1",
-            Algorithm::Sha256 => "sha256",
-            Algorithm::Sha512 => "sha512",
-            Algorithm::Blake3 => "blake3",
+            DigestAlgorithm::Md5 => "md5",
+            DigestAlgorithm::Sha1 => "sha1",
+            DigestAlgorithm::Sha256 => "sha256",
+            DigestAlgorithm::Sha512 => "sha512",
+            DigestAlgorithm::Blake3 => "blake3",
         }
     }
 
     /// The algorithm of that name.
     #[must_use]
-    pub fn by_name(name: &[u8]) -> Option<Algorithm> {
-        Algorithm::ALL.into_iter().find(|algorithm| algorithm.name().as_bytes() == name)
+    pub fn by_name(name: &[u8]) -> Option<DigestAlgorithm> {
+        DigestAlgorithm::ALL.into_iter().find(|algorithm| algorithm.name().as_bytes() == name)
     }
 
     /// Bytes of a digest.
     #[must_use]
     pub fn digest_length(self) -> usize {
         match self {
-            Algorithm::Md5 => 16,
-            Algorithm::Sha1 => 20,
-            Algorithm::Sha256 | Algorithm::Blake3 => 32,
-            Algorithm::Sha512 => 64,
+            DigestAlgorithm::Md5 => 16,
+            DigestAlgorithm::Sha1 => 20,
+            DigestAlgorithm::Sha256 | DigestAlgorithm::Blake3 => 32,
+            DigestAlgorithm::Sha512 => 64,
         }
     }
 }
 
 /// Which bytes of a file are digested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Range {
+pub struct DigestRange {
     /// The first byte.
     pub offset: u64,
     /// Bytes; 0 for all from there to the end.
@@ -90,7 +95,7 @@ impl FileDigest {
     ///
     /// # Errors
     /// If it would be more digests than fit into an answer.
-    pub fn begin(file: &OpenFile, algorithm: Algorithm, range: Range) -> Result<FileDigest> {
+    pub fn begin(file: &OpenFile, algorithm: DigestAlgorithm, range: DigestRange) -> Result<FileDigest> {
         let size = length(&file.stat()?);
         let end = match range.length {
             0 => size,
@@ -98,7 +103,7 @@ impl FileDigest {
         };
         let bytes = end.saturating_sub(range.offset);
         let block = if range.block == 0 { u64::MAX } else { range.block };
-        if bytes.div_ceil(block).saturating_mul(algorithm.digest_length() as u64) > MOST {
+        if bytes.div_ceil(block).saturating_mul(algorithm.digest_length() as u64) > MAX_DIGEST_BYTES {
             return Err(Error::TooManyDigests(file.path().clone()));
         }
         Ok(FileDigest {
@@ -108,7 +113,9 @@ impl FileDigest {
             block,
             block_end: range.offset.saturating_add(block),
             digests: Vec::new(),
-            buffer: Vec::with_capacity(usize::try_from(bytes).unwrap_or(CHUNK).min(CHUNK)),
+            buffer: Vec::with_capacity(
+                usize::try_from(bytes).unwrap_or(READ_CHUNK_BYTES).min(READ_CHUNK_BYTES),
+            ),
         })
     }
 
@@ -122,8 +129,8 @@ impl FileDigest {
         while self.at < self.end && !limit.is_reached(self.at - start) {
             self.buffer.clear();
             let left = self.end.min(self.block_end) - self.at;
-            let most = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-            let read = file.look_at(self.at, &mut self.buffer, most)?;
+            let most = usize::try_from(left).unwrap_or(READ_CHUNK_BYTES).min(READ_CHUNK_BYTES);
+            let read = file.read_unmetered(self.at, &mut self.buffer, most)?;
             if read == 0 {
                 // It has become shorter.
                 self.end = self.at;
@@ -144,39 +151,39 @@ impl FileDigest {
 }
 
 /// A digest of bytes as they come.
-pub(crate) struct Hasher(Kind);
+pub(crate) struct Hasher(HasherKind);
 
-enum Kind {
+enum HasherKind {
     Blake3(Box<blake3::Hasher>),
     Other(Box<dyn DynDigest + Send>),
 }
 
 impl Hasher {
-    pub(crate) fn new(algorithm: Algorithm) -> Hasher {
+    pub(crate) fn new(algorithm: DigestAlgorithm) -> Hasher {
         Hasher(match algorithm {
-            Algorithm::Md5 => Kind::Other(Box::new(md5::Md5::default())),
-            Algorithm::Sha1 => Kind::Other(Box::new(sha1::Sha1::default())),
-            Algorithm::Sha256 => Kind::Other(Box::new(sha2::Sha256::default())),
-            Algorithm::Sha512 => Kind::Other(Box::new(sha2::Sha512::default())),
-            Algorithm::Blake3 => Kind::Blake3(Box::default()),
+            DigestAlgorithm::Md5 => HasherKind::Other(Box::new(md5::Md5::default())),
+            DigestAlgorithm::Sha1 => HasherKind::Other(Box::new(sha1::Sha1::default())),
+            DigestAlgorithm::Sha256 => HasherKind::Other(Box::new(sha2::Sha256::default())),
+            DigestAlgorithm::Sha512 => HasherKind::Other(Box::new(sha2::Sha512::default())),
+            DigestAlgorithm::Blake3 => HasherKind::Blake3(Box::default()),
         })
     }
 
     pub(crate) fn update(&mut self, data: &[u8]) {
         match &mut self.0 {
-            Kind::Blake3(hasher) => drop(hasher.update(data)),
-            Kind::Other(hasher) => hasher.update(data),
+            HasherKind::Blake3(hasher) => drop(hasher.update(data)),
+            HasherKind::Other(hasher) => hasher.update(data),
         }
     }
 
     /// Appends the digest, and begins anew.
     pub(crate) fn finish_into(&mut self, out: &mut Vec<u8>) {
         match &mut self.0 {
-            Kind::Blake3(hasher) => {
+            HasherKind::Blake3(hasher) => {
                 out.extend_from_slice(hasher.finalize().as_bytes());
                 hasher.reset();
             }
-            Kind::Other(hasher) => out.extend_from_slice(&hasher.finalize_reset()),
+            HasherKind::Other(hasher) => out.extend_from_slice(&hasher.finalize_reset()),
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::error::Context;
 use super::{Error, Result, User, hold};
 use crate::audit::Transfer;
-use crate::home::{DescriptorPermit, Location, Stamp, length};
+use crate::home::{DescriptorPermit, Location, StoredDigest, length};
 use crate::metrics::TransferDirection;
-use crate::quota::Held;
+use crate::quota::HeldFile;
 use rustix::fs::Stat;
 use sshome_wire::{BLOCK, BlockHasher, Digest, RemotePath};
 use std::fs::File;
@@ -14,9 +14,9 @@ use std::fs::File;
 #[derive(Debug)]
 pub struct Download {
     path: RemotePath,
-    /// The file counts for as long as it is held, even if its name goes. Above the file: see [`Held`].
-    held: Held,
-    /// What [`Held::version`] said at the beginning.
+    /// The file counts for as long as it is held, even if its name goes. Above the file: see [`HeldFile`].
+    held: HeldFile,
+    /// What [`HeldFile::version`] said at the beginning.
     version: Option<u64>,
     file: File,
     stat: Stat,
@@ -52,10 +52,10 @@ impl Download {
     fn open_located(user: &User, path: &RemotePath) -> Result<(Download, Location)> {
         let permit = user.home.descriptors(1).of_file(path)?;
         // Opened and held as one: a removal in between would take it for closed.
-        let names = user.home.lock_names();
+        let namespace = user.home.lock_namespace();
         let (file, stat, location) = user.home.open_file(path).of_file(path)?;
         let held = hold(user, &file, &stat).of_file(path)?;
-        drop(names);
+        drop(namespace);
         let (version, hasher) = (held.version(), BlockHasher::new());
         let path = path.clone();
         let download = Download {
@@ -130,14 +130,14 @@ impl Download {
     /// Goes on after these blocks, as if no more had been read, for somebody who digests what arrives and
     /// compares. A file that carries its digest is then not digested here a second time: what has changed
     /// on the disk is seen at the other end.
-    pub fn go_on_after(&mut self, blocks: Vec<Digest>) {
+    pub fn resume_after(&mut self, blocks: Vec<Digest>) {
         self.position = blocks.len() as u64 * BLOCK;
         self.hasher = BlockHasher::after(blocks);
         self.carried = self.stored();
     }
 
     /// The digest of all that was read, from the first byte on, or the one that the file carries (see
-    /// [`Download::go_on_after`]). The file is sent.
+    /// [`Download::resume_after`]). The file is sent.
     ///
     /// # Errors
     /// If the file was written to since it was opened, or may have been, or is not what was once stored.
@@ -186,6 +186,6 @@ impl Download {
     /// The digest that was stored when the file was published, if it still applies.
     #[must_use]
     pub fn stored(&self) -> Option<Digest> {
-        Stamp::read(&self.file, &self.stat)
+        StoredDigest::read(&self.file, &self.stat)
     }
 }

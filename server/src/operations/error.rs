@@ -4,7 +4,7 @@ use super::User;
 use crate::accounts::OwnKeysError;
 use crate::audit::{self, AuditRefusal, AuditableError};
 use crate::home;
-use crate::quota::Exceeded;
+use crate::quota::QuotaExceeded;
 use rustix::io::Errno;
 use sshome_wire::display::Escaped;
 use sshome_wire::{RemotePath, Status};
@@ -36,7 +36,7 @@ pub enum Error {
         /// What was to be stored.
         path: RemotePath,
         /// What is lacking.
-        exceeded: Exceeded,
+        exceeded: QuotaExceeded,
     },
     /// A file cannot get another name while an upload counts on replacing it, since both do not fit.
     #[error(
@@ -46,7 +46,7 @@ pub enum Error {
         /// The file.
         path: RemotePath,
         /// What is lacking.
-        exceeded: Exceeded,
+        exceeded: QuotaExceeded,
     },
     /// A directory where a file is needed. The hint says what does it.
     #[error("{path} is a directory{hint}")]
@@ -315,7 +315,10 @@ pub(super) fn of_parent<'a>(user: &'a User, path: &'a RemotePath) -> impl FnOnce
 }
 
 /// Says what it is that does not fit.
-pub(super) fn over_quota<'a>(user: &'a User, path: &'a RemotePath) -> impl FnOnce(Exceeded) -> Error + 'a {
+pub(super) fn over_quota<'a>(
+    user: &'a User,
+    path: &'a RemotePath,
+) -> impl FnOnce(QuotaExceeded) -> Error + 'a {
     |exceeded| {
         let error = Error::Quota { path: path.clone(), exceeded };
         user.audit.refused(&error);

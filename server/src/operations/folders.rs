@@ -1,17 +1,17 @@
 //! Directories: `mkdir`, `rmdir`.
 
 use super::error::{Context, of_parent, over_quota};
-use super::publish::FEW;
+use super::publish::MAX_SINGLE_SYNCS;
 use super::{Error, Result, User};
 use crate::home::{self, Location};
-use crate::quota::{Change, Freed};
+use crate::quota::{FreedSpace, UsageChange};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 
 /// What `mkdir` has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Made {
+pub enum MadeDirectory {
     /// The directory is new.
     New,
     /// It was there already, and was left as it is.
@@ -29,7 +29,7 @@ pub fn make_directory(
     path: &RemotePath,
     parents: bool,
     mode: Option<u32>,
-) -> Result<(Made, Vec<Location>)> {
+) -> Result<(MadeDirectory, Vec<Location>)> {
     user.require_write()?;
     // What is missing, the innermost first.
     let mut missing = Vec::new();
@@ -49,12 +49,12 @@ pub fn make_directory(
             Some(location) => make_at(user, location, &path, mode_of(missing.len()))?,
             None => make_one(user, &path, mode_of(missing.len()))?,
         };
-        if made.len() > FEW {
+        if made.len() > MAX_SINGLE_SYNCS {
             made.pop();
         }
         made.extend(above.clone());
     }
-    let new = if made.is_empty() { Made::Existed } else { Made::New };
+    let new = if made.is_empty() { MadeDirectory::Existed } else { MadeDirectory::New };
     Ok((new, made))
 }
 
@@ -64,8 +64,8 @@ pub fn make_directory(
 /// As [`make_directory`], and if it is there.
 pub fn make_new_directory(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<()> {
     match make_directory(user, path, false, mode)? {
-        (Made::New, _) => Ok(()),
-        (Made::Existed, _) => Err(Errno::EXIST).of_directory(path),
+        (MadeDirectory::New, _) => Ok(()),
+        (MadeDirectory::Existed, _) => Err(Errno::EXIST).of_directory(path),
     }
 }
 
@@ -90,15 +90,15 @@ fn make_at(
     }
     let reservation = user.ledger.reserve(0, 1).map_err(over_quota(user, path))?;
     // Made and booked as one: a rename that replaces it must find both.
-    let names = user.home.lock_names();
-    match location.make_directory(mode, &names) {
+    let namespace = user.home.lock_namespace();
+    match location.make_directory(mode, &namespace) {
         Ok(()) => {
-            reservation.commit(Change { bytes: 0, entries: 1 });
+            reservation.commit(UsageChange { bytes: 0, entries: 1 });
             user.audit.directory_made(&user.logged(&location, path));
             Ok(Some(location))
         }
         Err(home::Error::Os(Errno::EXIST)) => {
-            drop(names);
+            drop(namespace);
             existing(user, path).map(|()| None)
         }
         Err(error) => Err(error).of_directory(path),
@@ -115,9 +115,9 @@ pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Loc
     let location = user.home.locate(path).map_err(of_parent(user, path))?;
     let length = target.len() as u64;
     let reservation = user.ledger.reserve(length, 1).map_err(over_quota(user, path))?;
-    let names = user.home.lock_names();
-    location.make_symlink(target, &names).of_file(path)?;
-    reservation.commit(Change { bytes: length.cast_signed(), entries: 1 });
+    let namespace = user.home.lock_namespace();
+    location.make_symlink(target, &namespace).of_file(path)?;
+    reservation.commit(UsageChange { bytes: length.cast_signed(), entries: 1 });
     user.audit.link_made(&user.logged(&location, path), target);
     Ok(location)
 }
@@ -137,9 +137,9 @@ fn existing(user: &User, path: &RemotePath) -> Result<()> {
 pub fn remove_directory(user: &User, path: &RemotePath) -> Result<()> {
     user.require_write()?;
     let location = user.home.locate(path).of_directory(path)?;
-    let names = user.home.lock_names();
-    location.remove_directory(&names).of_directory(path)?;
-    user.ledger.removed(Freed::Nothing);
+    let namespace = user.home.lock_namespace();
+    location.remove_directory(&namespace).of_directory(path)?;
+    user.ledger.removed(FreedSpace::Nothing);
     user.audit.directory_removed(&user.logged(&location, path));
     Ok(())
 }

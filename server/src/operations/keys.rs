@@ -5,7 +5,7 @@ use crate::accounts::{AuthorizedKey, OwnKeysError};
 use sshome_wire::Key;
 
 /// How much is told of a comment, in bytes.
-const COMMENT: usize = 255;
+const MAX_COMMENT_BYTES: usize = 255;
 
 /// The keys that log in: the user's own first, then the administrator's; and how many more there are
 /// than can be told of.
@@ -18,8 +18,8 @@ pub fn keys(user: &User) -> Result<(Vec<Key>, usize)> {
         true => user.login.store().own_keys(&account.name)?,
         false => Vec::new(),
     };
-    let own = installed.iter().map(|key| told(key, true));
-    let all = own.chain(account.keys.iter().map(|key| told(key, false)));
+    let own = installed.iter().map(|key| describe(key, true));
+    let all = own.chain(account.keys.iter().map(|key| describe(key, false)));
     let left_out = (installed.len() + account.keys.len()).saturating_sub(Key::MOST);
     Ok((all.take(Key::MOST).collect(), left_out))
 }
@@ -63,11 +63,11 @@ pub fn remove_key(user: &User, fingerprint: &str) -> Result<()> {
     }
 }
 
-fn told(key: &AuthorizedKey, own: bool) -> Key {
+fn describe(key: &AuthorizedKey, own: bool) -> Key {
     Key {
         fingerprint: key.fingerprint(),
         algorithm: key.public_key().algorithm().as_str().to_owned(),
-        comment: key.comment().iter().take(COMMENT).copied().collect(),
+        comment: key.comment().iter().take(MAX_COMMENT_BYTES).copied().collect(),
         own,
     }
 }

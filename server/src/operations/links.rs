@@ -3,7 +3,7 @@
 use super::error::{Context, of_parent, over_quota};
 use super::{Result, User, reserve_space};
 use crate::home::regular;
-use crate::quota::Change;
+use crate::quota::UsageChange;
 use rustix::fs::FileType;
 use sshome_wire::RemotePath;
 
@@ -16,15 +16,15 @@ pub fn hard_link(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> 
     user.require_write()?;
     let source = user.home.locate_entry(from).of_file(from)?;
     let target = user.home.locate(to).map_err(of_parent(user, to))?;
-    let names = user.home.lock_names();
+    let namespace = user.home.lock_namespace();
     let stat = source.stat().of_file(from)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
         regular(&stat).of_file(from)?;
     }
     let entry = user.ledger.reserve(0, 1).map_err(over_quota(user, to))?;
     reserve_space::end_credit(user, from, &stat)?;
-    source.hard_link(&target, &names).of_file(to)?;
-    entry.commit(Change { bytes: 0, entries: 1 });
+    source.hard_link(&target, &namespace).of_file(to)?;
+    entry.commit(UsageChange { bytes: 0, entries: 1 });
     user.audit.hard_link_made(&user.logged(&source, from), &user.logged(&target, to));
     Ok(())
 }

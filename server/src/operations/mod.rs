@@ -29,25 +29,25 @@ mod step_limit;
 mod upload;
 
 pub use attributes::set_attributes;
-pub use browse::{Directory, Listing, change_directory, enter_directory, open_directory, stat};
+pub use browse::{Listing, OpenDirectory, change_directory, enter_directory, open_directory, stat};
 pub use copy::Copy;
 pub use copy_data::CopyData;
 pub(crate) use digest::Hasher;
-pub use digest::{Algorithm, FileDigest, Range};
+pub use digest::{DigestAlgorithm, DigestRange, FileDigest};
 pub use download::Download;
 pub use error::{Error, Result};
-pub use finalize_directory::{FinishedDirectory, finish_directories, make_directory_to_fill};
-pub use folders::{Made, make_directory, make_new_directory, make_symlink, remove_directory};
+pub use finalize_directory::{DirectoryToFinalize, finalize_directories, make_directory_with_deferred_mode};
+pub use folders::{MadeDirectory, make_directory, make_new_directory, make_symlink, remove_directory};
 pub use hash::Hashing;
 pub use keys::{install_key, keys, remove_key};
 pub use links::{hard_link, read_link, real_path};
 pub use open_file::{OpenFile, OpenMode};
-pub use partial_uploads::{CheckedPart, PartCheck, StreamLeft, discard, find_stream, parts, target_id};
-pub use publish::{Placement, place};
+pub use partial_uploads::{CheckedPart, PartCheck, PartialStream, discard, find_stream, parts, target_id};
+pub use publish::{PendingPublish, publish};
 pub use remove::{Removal, remove};
 pub use rename::{rename, rename_exact};
 pub use set_attributes::SetAttributes;
-pub use space::{Space, space};
+pub use space::{HomeSpace, space};
 pub use step_limit::StepLimit;
 pub use upload::Upload;
 
@@ -55,9 +55,10 @@ use crate::accounts::{Access, SftpUploads};
 use crate::audit::Audit;
 use crate::auth::Login;
 use crate::home::{
-    self, DescriptorPermit, Home, HomeSettings, Homes, Location, Mark, Names, file_id, length,
+    self, DescriptorPermit, Home, HomeSettings, Homes, Location, NamespaceLock, WritebackEpoch, file_id,
+    length,
 };
-use crate::quota::{Freed, Held, Ledger, Ledgers, Taken};
+use crate::quota::{FreedSpace, HeldFile, Ledger, LedgerUsage, Ledgers};
 use error::Context;
 use rustix::fs::{FileType, Stat};
 use sshome_wire::{CreditedUsage, RemotePath, Usage};
@@ -73,7 +74,7 @@ pub struct User {
     home: Arc<Home>,
     ledger: Arc<Ledger>,
     /// When this user's session began to write.
-    since: Mark,
+    since: WritebackEpoch,
     /// Ends the channel when another one goes on with its stream.
     superseded: CancellationToken,
     audit: Audit,
@@ -87,7 +88,7 @@ impl User {
     pub fn enter(login: Login, homes: &Homes, ledgers: &Ledgers) -> home::Result<User> {
         let home = Arc::new(homes.open(&HomeSettings::from(&*login.account()), ledgers)?);
         let ledger = ledgers.of(login.name()).ok_or(rustix::io::Errno::NOENT)?;
-        let since = home.mark();
+        let since = home.writeback_epoch();
         Ok(User { login, home, ledger, since, superseded: CancellationToken::new(), audit: Audit::default() })
     }
 
@@ -111,8 +112,8 @@ impl User {
 
     /// To be acquired around each piece of this user's work.
     #[must_use]
-    pub fn turns(&self) -> Arc<Semaphore> {
-        self.home.turns()
+    pub fn slice_permits(&self) -> Arc<Semaphore> {
+        self.home.slice_permits()
     }
 
     /// To be held with so many descriptors that stay open beyond one request; none if the user has as many as one
@@ -171,14 +172,14 @@ fn check_mount(user: &User, target: &Location, path: &RemotePath) -> Result<()> 
 }
 
 /// A new file's permissions, less what the umask or its directory's default access control list denies.
-const NEW_FILE: u32 = 0o666;
+const NEW_FILE_MODE: u32 = 0o666;
 
 /// Quota and use, as `df` shows it.
 ///
 /// # Errors
 /// If the disk does not tell how much is free.
 pub fn usage(user: &User) -> Result<CreditedUsage> {
-    let Taken { used, staged, credited } = user.ledger.usage();
+    let LedgerUsage { used, staged, credited } = user.ledger.usage();
     let limits = user.ledger.limits();
     let usage = Usage {
         used: used.bytes,
@@ -201,22 +202,22 @@ pub fn sync(user: &User) -> Result<()> {
 
 /// Says in the books that a file is open. The names are locked from before its opening until after this,
 /// or a removal in between would take it for closed.
-fn hold(user: &User, file: &File, stat: &Stat) -> home::Result<Held> {
+fn hold(user: &User, file: &File, stat: &Stat) -> home::Result<HeldFile> {
     user.ledger.hold(file_id(stat), || Ok(length(&rustix::fs::fstat(file)?)))
 }
 
 /// What goes with a name if it is removed or replaced. `stat` is of what has it now.
-fn freed(user: &User, at: &Location, stat: &Stat, _names: &Names<'_>) -> home::Result<Freed> {
+fn freed(user: &User, at: &Location, stat: &Stat, _lock: &NamespaceLock<'_>) -> home::Result<FreedSpace> {
     if stat.st_nlink > 1 {
-        return Ok(Freed::Nothing);
+        return Ok(FreedSpace::Nothing);
     }
     Ok(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Symlink => Freed::Link(length(stat)),
+        FileType::Symlink => FreedSpace::Link(length(stat)),
         // It may have been written to and closed since it was looked at.
         FileType::RegularFile => {
             let now = || at.stat().map(|stat| length(&stat));
-            Freed::File(user.ledger.hold(file_id(stat), now)?)
+            FreedSpace::File(user.ledger.hold(file_id(stat), now)?)
         }
-        _ => Freed::Nothing,
+        _ => FreedSpace::Nothing,
     })
 }

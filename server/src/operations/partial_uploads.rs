@@ -2,7 +2,9 @@
 
 use super::error::{Context, errno};
 use super::{Result, StepLimit, User};
-use crate::home::{Claim, EntryId, Kept, Location, Record, Shelf, Source, Staged};
+use crate::home::{
+    EntryId, Location, PartialUpload, PartialUploads, StagedFile, StreamLease, UploadRecord, UploadSource,
+};
 use crate::quota::Reservation;
 use sshome_wire::{BLOCK, BlockHasher, Digest, Part, RemotePath, StreamId, Time};
 use std::fs::File;
@@ -15,19 +17,19 @@ use std::time::Duration;
 pub fn parts(user: &User) -> Vec<Part> {
     let mut parts: Vec<Part> = user
         .home
-        .shelf()
+        .partial_uploads()
         .list()
         .into_iter()
-        .map(|left| Part {
-            path: left.path().as_bytes().to_vec(),
-            length: left.length,
-            size: match left.source() {
-                Some(Source::File { size, .. }) => size,
-                Some(Source::Stream(_)) => 0,
+        .map(|file| Part {
+            path: file.path().as_bytes().to_vec(),
+            length: file.length,
+            size: match file.source() {
+                Some(UploadSource::File { size, .. }) => size,
+                Some(UploadSource::Stream(_)) => 0,
                 // Nobody knows: its record cannot be read.
-                None => left.length,
+                None => file.length,
             },
-            since: left.since,
+            since: file.since,
         })
         .collect();
     parts.sort_by_key(|part| part.since);
@@ -38,9 +40,9 @@ pub fn parts(user: &User) -> Vec<Part> {
 /// [`parts`] tells it always works, also if the directory is gone.
 pub fn discard(user: &User, path: Option<&RemotePath>) -> usize {
     let target = path.and_then(|path| target_id(user, path));
-    user.home.discard(|kept| {
+    user.home.discard(|partial| {
         let is_of = |path: &RemotePath| {
-            kept.left.path() == *path || target.as_ref().is_some_and(|target| kept.left.is_of(target))
+            partial.file.path() == *path || target.as_ref().is_some_and(|target| partial.file.is_of(target))
         };
         path.is_none_or(is_of)
     })
@@ -55,72 +57,79 @@ pub fn target_id(user: &User, path: &RemotePath) -> Option<EntryId> {
 /// A staged file and the room that is reserved for it. If it is dropped before it is complete, and
 /// has a record, the whole blocks that have arrived are kept for a later put; otherwise it goes.
 #[derive(Debug)]
-pub(super) struct Draft {
-    held: Option<(Staged, Reservation)>,
-    record: Option<Record>,
+pub(super) struct PendingUpload {
+    held: Option<(StagedFile, Reservation)>,
+    record: Option<UploadRecord>,
     target: Option<EntryId>,
-    shelf: Arc<Shelf>,
+    partial_uploads: Arc<PartialUploads>,
     /// Of a stream: dropped when what is left of it is on the shelf.
-    claim: Option<Claim>,
+    stream_lease: Option<StreamLease>,
     /// Bytes that were written, from the first on.
     pub(super) written: u64,
 }
 
-impl Draft {
+impl PendingUpload {
     pub(super) fn new(
         user: &User,
-        staged: Staged,
-        room: Reservation,
-        record: Option<Record>,
+        staged: StagedFile,
+        reservation: Reservation,
+        record: Option<UploadRecord>,
         target: &Location,
-        claim: Option<Claim>,
-    ) -> Draft {
-        let shelf = Arc::clone(user.home.shelf());
+        stream_lease: Option<StreamLease>,
+    ) -> PendingUpload {
+        let partial_uploads = Arc::clone(user.home.partial_uploads());
         // Only what can be kept needs to be found again.
         let target = record.as_ref().and_then(|_| target.identity().ok());
-        Draft { held: Some((staged, room)), record, target, shelf, claim, written: 0 }
+        PendingUpload {
+            held: Some((staged, reservation)),
+            record,
+            target,
+            partial_uploads,
+            stream_lease,
+            written: 0,
+        }
     }
 
     /// Whether it is of a stream.
     pub(super) fn is_stream(&self) -> bool {
-        self.claim.is_some()
+        self.stream_lease.is_some()
     }
 
     /// The file, until it is taken.
-    pub(super) fn staged(&self) -> Option<&Staged> {
+    pub(super) fn staged(&self) -> Option<&StagedFile> {
         self.held.as_ref().map(|held| &held.0)
     }
 
     /// The room, until it is taken.
-    pub(super) fn room(&mut self) -> Option<&mut Reservation> {
+    pub(super) fn reservation(&mut self) -> Option<&mut Reservation> {
         self.held.as_mut().map(|held| &mut held.1)
     }
 
     /// The file, the room and the claim of an upload that is complete.
-    pub(super) fn take(&mut self) -> Option<(Staged, Reservation, Option<Claim>)> {
-        let (staged, room) = self.held.take()?;
-        Some((staged, room, self.claim.take()))
+    pub(super) fn take(&mut self) -> Option<(StagedFile, Reservation, Option<StreamLease>)> {
+        let (staged, reservation) = self.held.take()?;
+        Some((staged, reservation, self.stream_lease.take()))
     }
 
     /// Says that nothing of this is worth keeping.
-    pub(super) fn spoil(&mut self) {
+    pub(super) fn discard_on_drop(&mut self) {
         self.record = None;
     }
 }
 
-impl Drop for Draft {
+impl Drop for PendingUpload {
     fn drop(&mut self) {
-        let Some((staged, mut room)) = self.held.take() else { return };
+        let Some((staged, mut reservation)) = self.held.take() else { return };
         let Some(record) = self.record.take() else { return };
         let length = self.written / BLOCK * BLOCK;
         if length == 0 {
             return;
         }
         match staged.keep(record, self.target.take(), length) {
-            Ok(left) => {
+            Ok(file) => {
                 // Now that the rest is gone from the disk.
-                room.shrink_to(length, 0);
-                self.shelf.put(Kept { left, room });
+                reservation.shrink_to(length, 0);
+                self.partial_uploads.put(PartialUpload { file, reservation });
             }
             Err(error) => tracing::warn!(%error, "a part could not be kept"),
         }
@@ -133,7 +142,7 @@ impl Drop for Draft {
 pub struct PartCheck {
     path: RemotePath,
     file: File,
-    lease: Lease,
+    lease: PartLease,
     hasher: BlockHasher,
     buffer: Vec<u8>,
 }
@@ -143,21 +152,21 @@ pub struct PartCheck {
 pub struct CheckedPart {
     /// What is in it, block by block.
     pub digests: Vec<Digest>,
-    lease: Lease,
+    lease: PartLease,
 }
 
 /// A part off the shelf, and the way back.
 #[derive(Debug)]
-struct Lease {
-    kept: Option<Kept>,
-    shelf: Arc<Shelf>,
+struct PartLease {
+    partial: Option<PartialUpload>,
+    partial_uploads: Arc<PartialUploads>,
     /// Of a stream: dropped when the part is back.
-    claim: Option<Claim>,
+    stream_lease: Option<StreamLease>,
 }
 
 /// What is left of a stream.
 #[derive(Debug)]
-pub enum StreamLeft {
+pub enum PartialStream {
     /// Another conversation has it still, and has been told to end.
     Busy,
     /// Nothing.
@@ -166,32 +175,32 @@ pub enum StreamLeft {
     Part(Box<PartCheck>),
 }
 
-/// Looks for what is left of a stream, and waits up to `patience` for another conversation to let go.
+/// Looks for what is left of a stream, and waits up to `timeout` for another conversation to let go.
 ///
 /// # Errors
 /// If the part cannot be opened.
-pub fn find_stream(user: &User, path: &RemotePath, id: StreamId, patience: Duration) -> Result<StreamLeft> {
-    let Some(claim) = user.home.streams().take_over(id, &user.superseded, patience) else {
-        return Ok(StreamLeft::Busy);
+pub fn find_stream(user: &User, path: &RemotePath, id: StreamId, timeout: Duration) -> Result<PartialStream> {
+    let Some(stream_lease) = user.home.stream_leases().take_over(id, &user.superseded, timeout) else {
+        return Ok(PartialStream::Busy);
     };
-    let found = PartCheck::open(user, path, Source::Stream(id), Some(claim))?;
-    Ok(found.map_or(StreamLeft::Nothing, |part| StreamLeft::Part(Box::new(part))))
+    let found = PartCheck::open(user, path, UploadSource::Stream(id), Some(stream_lease))?;
+    Ok(found.map_or(PartialStream::Nothing, |part| PartialStream::Part(Box::new(part))))
 }
 
-impl Drop for Lease {
+impl Drop for PartLease {
     fn drop(&mut self) {
-        if let Some(mut kept) = self.kept.take() {
-            kept.left.renew();
-            self.shelf.put(kept);
+        if let Some(mut partial) = self.partial.take() {
+            partial.file.renew();
+            self.partial_uploads.put(partial);
         }
     }
 }
 
 /// A part with which an upload goes on.
-pub(super) struct GoneOn {
-    pub(super) staged: Staged,
-    pub(super) room: Reservation,
-    pub(super) claim: Option<Claim>,
+pub(super) struct ResumedUpload {
+    pub(super) staged: StagedFile,
+    pub(super) reservation: Reservation,
+    pub(super) stream_lease: Option<StreamLease>,
     /// Of what stays of it.
     pub(super) digests: Vec<Digest>,
 }
@@ -199,32 +208,33 @@ pub(super) struct GoneOn {
 impl CheckedPart {
     /// Goes on after this many blocks: the file, its room, and the digests of what stays. None if
     /// there are fewer.
-    pub(super) fn go_on(mut self, user: &User, blocks: u32) -> Option<GoneOn> {
+    pub(super) fn resume(mut self, user: &User, blocks: u32) -> Option<ResumedUpload> {
         let blocks = usize::try_from(blocks).ok()?;
         if blocks > self.digests.len() {
             return None;
         }
         self.digests.truncate(blocks);
-        let staged = user.home.reopen(&self.lease.kept.as_ref()?.left).ok()?;
-        let (room, claim) = (self.lease.kept.take()?.room, self.lease.claim.take());
-        Some(GoneOn { staged, room, claim, digests: self.digests })
+        let staged = user.home.reopen(&self.lease.partial.as_ref()?.file).ok()?;
+        let (reservation, stream_lease) =
+            (self.lease.partial.take()?.reservation, self.lease.stream_lease.take());
+        Some(ResumedUpload { staged, reservation, stream_lease, digests: self.digests })
     }
 
     /// Where it is to go.
     #[must_use]
     pub fn target(&self) -> Option<&EntryId> {
-        self.lease.kept.as_ref()?.left.target()
+        self.lease.partial.as_ref()?.file.target()
     }
 
     /// The stream that it is of; none if it is of a file.
     pub(super) fn stream(&self) -> Option<StreamId> {
-        self.lease.claim.as_ref().map(Claim::id)
+        self.lease.stream_lease.as_ref().map(StreamLease::id)
     }
 
     /// Removes the part: its source is not what it was.
     pub(super) fn remove(mut self, user: &User) {
-        if let Some(kept) = self.lease.kept.take() {
-            user.home.remove_part(kept);
+        if let Some(partial) = self.lease.partial.take() {
+            user.home.remove_partial_upload(partial);
         }
     }
 }
@@ -235,19 +245,24 @@ impl PartCheck {
     /// # Errors
     /// If it cannot be opened.
     pub fn begin(user: &User, path: &RemotePath, size: u64, mtime: Time) -> Result<Option<PartCheck>> {
-        PartCheck::open(user, path, Source::File { size, mtime }, None)
+        PartCheck::open(user, path, UploadSource::File { size, mtime }, None)
     }
 
     fn open(
         user: &User,
         path: &RemotePath,
-        source: Source,
-        claim: Option<Claim>,
+        source: UploadSource,
+        stream_lease: Option<StreamLease>,
     ) -> Result<Option<PartCheck>> {
-        let kept = target_id(user, path).and_then(|target| user.home.shelf().take(&target, source));
-        let Some(kept) = kept else { return Ok(None) };
-        let file = user.home.read_part(&kept.left);
-        let lease = Lease { kept: Some(kept), shelf: Arc::clone(user.home.shelf()), claim };
+        let partial =
+            target_id(user, path).and_then(|target| user.home.partial_uploads().take(&target, source));
+        let Some(partial) = partial else { return Ok(None) };
+        let file = user.home.open_partial(&partial.file);
+        let lease = PartLease {
+            partial: Some(partial),
+            partial_uploads: Arc::clone(user.home.partial_uploads()),
+            stream_lease,
+        };
         let (hasher, buffer) = (BlockHasher::new(), vec![0; 1 << 20]);
         Ok(Some(PartCheck { path: path.clone(), file: file.of_file(path)?, lease, hasher, buffer }))
     }
@@ -259,7 +274,7 @@ impl PartCheck {
     }
 
     fn length(&self) -> u64 {
-        self.lease.kept.as_ref().map_or(0, |kept| kept.left.length)
+        self.lease.partial.as_ref().map_or(0, |partial| partial.file.length)
     }
 
     /// Reads on for one step; the checked part at the end.
@@ -274,8 +289,8 @@ impl PartCheck {
             if limit.is_reached(at - start) {
                 break;
             }
-            let room = usize::try_from(self.length() - at).unwrap_or(usize::MAX).min(self.buffer.len());
-            let buffer = self.buffer.get_mut(..room).unwrap_or_default();
+            let wanted = usize::try_from(self.length() - at).unwrap_or(usize::MAX).min(self.buffer.len());
+            let buffer = self.buffer.get_mut(..wanted).unwrap_or_default();
             let read = self.file.read_at(buffer, at).map_err(|error| errno(&error)).of_file(&self.path)?;
             ended = read == 0;
             self.hasher.update(buffer.get(..read).unwrap_or_default());
@@ -284,12 +299,17 @@ impl PartCheck {
             return Ok(None);
         }
         let mut digests = self.hasher.whole_blocks();
-        if let Some(Source::File { size, .. }) = self.lease.kept.as_ref().and_then(|kept| kept.left.source())
+        if let Some(UploadSource::File { size, .. }) =
+            self.lease.partial.as_ref().and_then(|partial| partial.file.source())
         {
             digests.truncate(usize::try_from(BlockHasher::knowable(size)).unwrap_or(usize::MAX));
         }
-        let shelf = Arc::clone(&self.lease.shelf);
-        let lease = Lease { kept: self.lease.kept.take(), shelf, claim: self.lease.claim.take() };
+        let partial_uploads = Arc::clone(&self.lease.partial_uploads);
+        let lease = PartLease {
+            partial: self.lease.partial.take(),
+            partial_uploads,
+            stream_lease: self.lease.stream_lease.take(),
+        };
         Ok(Some(CheckedPart { digests, lease }))
     }
 }

@@ -3,22 +3,22 @@
 use super::error::{Context, over_quota};
 use super::{Error, Result, User, freed};
 use crate::audit::Transfer;
-use crate::home::{self, Claim, Location, Mark, Staged};
-use crate::quota::{Change, FileId, Freed, Reservation};
+use crate::home::{self, Location, StagedFile, StreamLease, WritebackEpoch};
+use crate::quota::{FileId, FreedSpace, Reservation, UsageChange};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use sshome_wire::{Digest, RemotePath};
 use std::collections::{HashMap, HashSet};
 
 /// More files than this are cheaper to put on the disk with one `syncfs` than one by one.
-pub(super) const FEW: usize = 4;
+pub(super) const MAX_SINGLE_SYNCS: usize = 4;
 
 /// A staged file that is complete and verified, with its mode and times set, and the room it needs.
 #[derive(Debug)]
-pub struct Placement {
+pub struct PendingPublish {
     pub(super) path: RemotePath,
     pub(super) target: Location,
-    pub(super) staged: Staged,
+    pub(super) staged: StagedFile,
     pub(super) reservation: Reservation,
     /// Length in bytes.
     pub(super) size: u64,
@@ -30,19 +30,23 @@ pub struct Placement {
     pub(super) digest: Option<Digest>,
     pub(super) transfer: Transfer,
     /// Of a stream: until it has its name, nobody else is to look for what is left of it.
-    pub(super) _claim: Option<Claim>,
+    pub(super) _stream_lease: Option<StreamLease>,
 }
 
 /// Gives all of these files their names. When it returns, those that are reported as placed are on
 /// the disk, also after a power cut: first the data, then the renames, then the directories. So are
 /// names that were made before, in the directories of `made`.
 ///
-/// The results are in the order of `placements`; the last is of `made`.
-pub fn place(user: &User, placements: Vec<Placement>, made: Vec<Location>) -> (Vec<Result<()>>, Result<()>) {
+/// The results are in the order of `items`; the last is of `made`.
+pub fn publish(
+    user: &User,
+    items: Vec<PendingPublish>,
+    made: Vec<Location>,
+) -> (Vec<Result<()>>, Result<()>) {
     user.home.end_batch();
-    let mark = placements.iter().map(|placement| placement.staged.mark()).min();
-    let mark = mark.unwrap_or_else(|| user.home.mark());
-    let data = sync_data(user, &placements, mark);
+    let writeback_epoch = items.iter().map(|item| item.staged.writeback_epoch()).min();
+    let writeback_epoch = writeback_epoch.unwrap_or_else(|| user.home.writeback_epoch());
+    let data = sync_data(user, &items, writeback_epoch);
     let (mut directories, mut targets) = (HashMap::new(), HashSet::new());
     let note = |target: Location, directories: &mut HashMap<FileId, Location>| {
         let id = target.identity().ok()?;
@@ -52,15 +56,15 @@ pub fn place(user: &User, placements: Vec<Placement>, made: Vec<Location>) -> (V
     for location in made {
         note(location, &mut directories);
     }
-    let mut results = Vec::with_capacity(placements.len());
+    let mut results = Vec::with_capacity(items.len());
     {
-        let names = user.home.lock_names();
-        for placement in placements {
-            let (path, target) = (placement.path.clone(), placement.target.clone());
+        let namespace = user.home.lock_namespace();
+        for item in items {
+            let (path, target) = (item.path.clone(), item.target.clone());
             let result = match data.of_file(&path) {
-                Ok(()) => publish(user, placement, &names),
+                Ok(()) => publish_one(user, item, &namespace),
                 Err(error) => {
-                    placement.transfer.failed(&error);
+                    item.transfer.failed(&error);
                     Err(error)
                 }
             };
@@ -71,14 +75,14 @@ pub fn place(user: &User, placements: Vec<Placement>, made: Vec<Location>) -> (V
         }
     }
     // A part of what a name held or was to hold is of no more use; but a stream could not begin anew.
-    user.home.discard(|kept| {
-        !kept.left.is_stream() && kept.left.target().is_some_and(|target| targets.contains(target))
+    user.home.discard(|partial| {
+        !partial.file.is_stream() && partial.file.target().is_some_and(|target| targets.contains(target))
     });
-    let synced = sync_directories(user, &directories, mark);
+    let synced = sync_directories(user, &directories, writeback_epoch);
     let results = results.into_iter().map(|result| {
         let (path, published) = result?;
         match synced.of_directory(&path) {
-            Ok(()) => published.tell(),
+            Ok(()) => published.log(),
             Err(error) => {
                 published.transfer.failed(&error);
                 return Err(error);
@@ -89,18 +93,22 @@ pub fn place(user: &User, placements: Vec<Placement>, made: Vec<Location>) -> (V
     (results.collect(), synced.of_directory(&RemotePath::root()))
 }
 
-fn sync_data(user: &User, placements: &[Placement], mark: Mark) -> home::Result<()> {
-    let lacking = || placements.iter().filter(|placement| !placement.durable);
-    if lacking().count() > FEW {
-        return user.home.sync(mark);
+fn sync_data(user: &User, items: &[PendingPublish], writeback_epoch: WritebackEpoch) -> home::Result<()> {
+    let lacking = || items.iter().filter(|item| !item.durable);
+    if lacking().count() > MAX_SINGLE_SYNCS {
+        return user.home.sync(writeback_epoch);
     }
     // Not fdatasync: mode, times and the digest are to survive as well.
-    lacking().try_for_each(|placement| Ok(rustix::fs::fsync(placement.staged.file())?))
+    lacking().try_for_each(|item| Ok(rustix::fs::fsync(item.staged.file())?))
 }
 
-fn sync_directories(user: &User, directories: &HashMap<FileId, Location>, mark: Mark) -> home::Result<()> {
-    if directories.len() > FEW {
-        return user.home.sync(mark);
+fn sync_directories(
+    user: &User,
+    directories: &HashMap<FileId, Location>,
+    writeback_epoch: WritebackEpoch,
+) -> home::Result<()> {
+    if directories.len() > MAX_SINGLE_SYNCS {
+        return user.home.sync(writeback_epoch);
     }
     directories.values().try_for_each(Location::sync_directory)
 }
@@ -114,16 +122,16 @@ struct Published {
 }
 
 impl Published {
-    fn tell(self) {
+    fn log(self) {
         self.transfer.published(self.size, self.digest, self.replaced);
     }
 }
 
 /// Renames one file into place and books the difference to what it replaces.
-fn publish(user: &User, placement: Placement, names: &home::Names<'_>) -> Result<Published> {
+fn publish_one(user: &User, item: PendingPublish, namespace: &home::NamespaceLock<'_>) -> Result<Published> {
     // What is bound last is dropped first: the staged file is gone before its room is free.
-    let Placement { path, target, reservation, staged, size, exclusive, digest, transfer, .. } = placement;
-    match rename_into_place(user, path, &target, (reservation, size, exclusive), staged, names) {
+    let PendingPublish { path, target, reservation, staged, size, exclusive, digest, transfer, .. } = item;
+    match rename_into_place(user, path, &target, (reservation, size, exclusive), staged, namespace) {
         Ok(replaced) => Ok(Published { transfer, size, digest, replaced }),
         Err(error) => {
             transfer.failed(&error);
@@ -138,8 +146,8 @@ fn rename_into_place(
     path: RemotePath,
     target: &Location,
     (mut reservation, size, exclusive): (Reservation, u64, bool),
-    staged: Staged,
-    names: &home::Names<'_>,
+    staged: StagedFile,
+    namespace: &home::NamespaceLock<'_>,
 ) -> Result<bool> {
     user.home.root().check().of_file(&path)?;
     let replaced = target.stat_if_any().of_file(&path)?;
@@ -154,12 +162,12 @@ fn rename_into_place(
     // What was there when the upload began may have gone meanwhile, or be held open.
     let entries = u64::from(replaced.is_none());
     let old = match &replaced {
-        Some(stat) => freed(user, target, stat, names).of_file(&path)?,
-        None => Freed::Nothing,
+        Some(stat) => freed(user, target, stat, namespace).of_file(&path)?,
+        None => FreedSpace::Nothing,
     };
     reservation.cover(size, entries, &old).map_err(over_quota(user, &path))?;
-    staged.publish(target, names).of_file(&path)?;
-    let change = Change { bytes: i64::try_from(size).unwrap_or(i64::MAX), entries: entries as i64 };
+    staged.publish(target, namespace).of_file(&path)?;
+    let change = UsageChange { bytes: i64::try_from(size).unwrap_or(i64::MAX), entries: entries as i64 };
     reservation.commit_replacing(change, old);
     Ok(replaced.is_some())
 }

@@ -2,8 +2,8 @@
 
 use super::error::Context;
 use super::{Error, Result, StepLimit, User, freed};
-use crate::home::{self, DescriptorPermit, Location, TREE_DESCRIPTORS, Tree, TreeItem};
-use crate::quota::Freed;
+use crate::home::{self, DescriptorPermit, Location, TREE_DESCRIPTORS, TreeItem, TreeWalk};
+use crate::quota::FreedSpace;
 use rustix::fs::FileType;
 use sshome_wire::RemotePath;
 
@@ -23,9 +23,9 @@ pub fn remove(user: &User, path: &RemotePath) -> Result<()> {
 
 /// Removes a name that is no directory, and books what that frees. `path` is for the log.
 fn unlink(user: &User, location: &Location, path: &RemotePath) -> home::Result<()> {
-    let names = user.home.lock_names();
-    let freed = freed(user, location, &location.stat()?, &names)?;
-    location.unlink(&names)?;
+    let namespace = user.home.lock_namespace();
+    let freed = freed(user, location, &location.stat()?, &namespace)?;
+    location.unlink(&namespace)?;
     user.ledger.removed(freed);
     user.audit.removed(path);
     Ok(())
@@ -39,7 +39,7 @@ pub struct Removal {
     /// Where the walk is.
     at: RemotePath,
     /// The directory itself, and what is below it; none if it is no directory.
-    tree: Option<(Location, Tree)>,
+    tree: Option<(Location, TreeWalk)>,
     _descriptors: Option<DescriptorPermit>,
     removed: u64,
     failed: u64,
@@ -61,7 +61,7 @@ impl Removal {
             permit = Some(user.home.descriptors(TREE_DESCRIPTORS).of_directory(path)?);
             home::open_to_owner(&location, &stat).of_directory(path)?;
             let directory = location.open_directory().of_directory(path)?;
-            Some((location, Tree::below(directory).of_directory(path)?))
+            Some((location, TreeWalk::below(directory).of_directory(path)?))
         } else {
             unlink(user, &location, &top).of_file(path)?;
             None
@@ -90,7 +90,7 @@ impl Removal {
                     self.at = at(&self.top, tree);
                     home::open_to_owner(&location, &stat).of_directory(&self.at)
                 }
-                Ok(Some(TreeItem::Ahead)) => continue,
+                Ok(Some(TreeItem::MoreDirectories)) => continue,
                 Ok(Some(TreeItem::Leaf(location, _))) => {
                     let path = below(&self.at, &location);
                     unlink(user, &location, &path).of_file(&path)
@@ -124,7 +124,7 @@ impl Removal {
 
 /// The path of the directory that a walk over the tree at `top` is in, for telling of it. One that is too long
 /// for a path of ours is known by the tree.
-fn at(top: &RemotePath, tree: &Tree) -> RemotePath {
+fn at(top: &RemotePath, tree: &TreeWalk) -> RemotePath {
     let below = tree.relative().filter(|relative| !relative.is_empty());
     let path = below.and_then(|relative| top.join(&relative).ok());
     path.unwrap_or_else(|| top.clone())
@@ -137,9 +137,9 @@ fn below(directory: &RemotePath, location: &Location) -> RemotePath {
 }
 
 fn unlink_directory(user: &User, location: &Location, path: &RemotePath) -> home::Result<()> {
-    let names = user.home.lock_names();
-    location.remove_directory(&names)?;
-    user.ledger.removed(Freed::Nothing);
+    let namespace = user.home.lock_namespace();
+    location.remove_directory(&namespace)?;
+    user.ledger.removed(FreedSpace::Nothing);
     user.audit.directory_removed(path);
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use super::error::{Context, of_parent};
 use super::{Error, Result, User, freed, reserve_space};
-use crate::home::{Location, Names, file_id};
-use crate::quota::Freed;
+use crate::home::{Location, NamespaceLock, file_id};
+use crate::quota::FreedSpace;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
@@ -18,17 +18,17 @@ pub fn rename(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
     user.require_write()?;
     let to = into_directory(user, from, to)?;
     let change = Renaming::look(user, from, &to)?;
-    let names = user.home.lock_names();
+    let namespace = user.home.lock_namespace();
     let (moved, replaced) = change.stats()?;
     let two_names = replaced.is_some_and(|replaced| file_id(&replaced) == file_id(&moved));
     if two_names && moved.st_nlink > 1 && !change.is_one_place()? {
         // rename(2) would do nothing, and leave both.
-        change.source.unlink(&names).of_file(from)?;
-        user.ledger.removed(Freed::Nothing);
-        change.tell(user, true);
+        change.source.unlink(&namespace).of_file(from)?;
+        user.ledger.removed(FreedSpace::Nothing);
+        change.log(user, true);
         return Ok(());
     }
-    change.make(user, &moved, replaced, &names)
+    change.make(user, &moved, replaced, &namespace)
 }
 
 /// Renames `from` to just `to`, also over an empty directory. Whether something else that is there is
@@ -39,12 +39,12 @@ pub fn rename(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
 pub fn rename_exact(user: &User, from: &RemotePath, to: &RemotePath, replace: bool) -> Result<()> {
     user.require_write()?;
     let change = Renaming::look(user, from, to)?;
-    let names = user.home.lock_names();
+    let namespace = user.home.lock_namespace();
     let (moved, replaced) = change.stats()?;
     if replaced.is_some() && !replace {
         return Err(Errno::EXIST).of_file(to);
     }
-    change.make(user, &moved, replaced, &names)
+    change.make(user, &moved, replaced, &namespace)
 }
 
 /// `to`, or the name of `from` in it if it is a directory.
@@ -103,24 +103,30 @@ impl<'a> Renaming<'a> {
         Ok(source.of_directory(self.from)? == target.of_directory(self.to)?)
     }
 
-    fn make(&self, user: &User, moved: &Stat, replaced: Option<Stat>, names: &Names<'_>) -> Result<()> {
+    fn make(
+        &self,
+        user: &User,
+        moved: &Stat,
+        replaced: Option<Stat>,
+        namespace: &NamespaceLock<'_>,
+    ) -> Result<()> {
         let replaced = replaced.filter(|replaced| file_id(replaced) != file_id(moved));
         let freed = match &replaced {
-            Some(stat) => freed(user, &self.target, stat, names).of_file(self.to)?,
-            None => Freed::Nothing,
+            Some(stat) => freed(user, &self.target, stat, namespace).of_file(self.to)?,
+            None => FreedSpace::Nothing,
         };
         if !self.is_one_place()? {
             reserve_space::end_credit(user, self.from, moved)?;
         }
-        self.source.rename(&self.target, names).map_err(|error| self.failed(error))?;
+        self.source.rename(&self.target, namespace).map_err(|error| self.failed(error))?;
         if replaced.is_some() {
             user.ledger.removed(freed);
         }
-        self.tell(user, replaced.is_some());
+        self.log(user, replaced.is_some());
         Ok(())
     }
 
-    fn tell(&self, user: &User, replaced: bool) {
+    fn log(&self, user: &User, replaced: bool) {
         let (from, to) = (user.logged(&self.source, self.from), user.logged(&self.target, self.to));
         user.audit.renamed(&from, &to, replaced);
     }

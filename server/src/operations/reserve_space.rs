@@ -3,7 +3,7 @@
 use super::error::Context;
 use super::{Error, Result, User};
 use crate::home::{EntryId, Home, Location, file_id, replaced_file};
-use crate::quota::{Exceeded, Replaced, Reservation};
+use crate::quota::{QuotaExceeded, ReplacedFile, Reservation};
 use rustix::fs::Stat;
 use sshome_wire::RemotePath;
 use sshome_wire::display::Size;
@@ -17,9 +17,9 @@ pub(super) fn reserve(
     bytes: u64,
     exists: bool,
 ) -> Result<Reservation> {
-    let mut room = Reservation::none(&user.ledger);
-    raise(&user.home, path, target, &mut room, bytes, exists)?;
-    Ok(room)
+    let mut reservation = Reservation::empty(&user.ledger);
+    raise(&user.home, path, target, &mut reservation, bytes, exists)?;
+    Ok(reservation)
 }
 
 /// The same with room that is held already. Partial uploads to the same target give way: they would be of no
@@ -28,22 +28,22 @@ pub(super) fn raise(
     home: &Home,
     path: &RemotePath,
     target: &Location,
-    room: &mut Reservation,
+    reservation: &mut Reservation,
     bytes: u64,
     exists: bool,
 ) -> Result<()> {
-    let mut held = hold(home, target, room, bytes, exists);
-    if matches!(held, Err(Exceeded::Bytes { .. }))
+    let mut held = hold(home, target, reservation, bytes, exists);
+    if matches!(held, Err(QuotaExceeded::Bytes { .. }))
         && let Ok(id) = target.identity()
         && discard_files_of(home, &id) > 0
     {
-        held = hold(home, target, room, bytes, exists);
+        held = hold(home, target, reservation, bytes, exists);
     }
     held.map_err(|exceeded| {
         // The refusal names the file's whole size, not the difference that was asked for.
         let exceeded = match exceeded {
-            Exceeded::Bytes { left, quota, partial, .. } => {
-                Exceeded::Bytes { needed: bytes, left, quota, partial }
+            QuotaExceeded::Bytes { left, quota, partial, .. } => {
+                QuotaExceeded::Bytes { needed: bytes, left, quota, partial }
             }
             other => other,
         };
@@ -58,42 +58,46 @@ pub(super) fn grow(
     home: &Home,
     path: &RemotePath,
     target: &Location,
-    room: &mut Reservation,
+    reservation: &mut Reservation,
     bytes: u64,
     step: u64,
 ) -> Result<()> {
-    if bytes <= room.bytes() {
+    if bytes <= reservation.bytes() {
         return Ok(());
     }
-    if room.raise_to(bytes.next_multiple_of(step), 0).or_else(|_| room.raise_to(bytes, 0)).is_ok() {
+    if reservation
+        .raise_to(bytes.next_multiple_of(step), 0)
+        .or_else(|_| reservation.raise_to(bytes, 0))
+        .is_ok()
+    {
         return Ok(());
     }
     let exists = target.stat_if_any().of_file(path)?.is_some();
-    raise(home, path, target, room, bytes, exists)
+    raise(home, path, target, reservation, bytes, exists)
 }
 
 fn hold(
     home: &Home,
     target: &Location,
-    room: &mut Reservation,
+    reservation: &mut Reservation,
     bytes: u64,
     exists: bool,
-) -> std::result::Result<(), Exceeded> {
+) -> std::result::Result<(), QuotaExceeded> {
     if !exists {
-        return room.count_on(bytes, 1, || None);
+        return reservation.count_on(bytes, 1, || None);
     }
     // What lends has to be looked at while its name and its length cannot change.
-    let _names = home.lock_names();
-    room.count_on(bytes, 0, || replaced_at(target))
+    let _names = home.lock_namespace();
+    reservation.count_on(bytes, 0, || replaced_at(target))
 }
 
-fn replaced_at(target: &Location) -> Option<Replaced> {
+fn replaced_at(target: &Location) -> Option<ReplacedFile> {
     target.stat().ok().map(|stat| replaced_file(&stat))
 }
 
 /// Discards partial uploads of files to this target. A stream could not begin anew.
 fn discard_files_of(home: &Home, target: &EntryId) -> usize {
-    let discarded = home.discard(|kept| kept.left.is_of(target) && !kept.left.is_stream());
+    let discarded = home.discard(|partial| partial.file.is_of(target) && !partial.file.is_stream());
     if discarded > 0 {
         tracing::info!(
             user = home.root().user(),
@@ -112,13 +116,13 @@ fn discard_files_of(home: &Home, target: &EntryId) -> usize {
 pub(super) fn end_credit(user: &User, path: &RemotePath, stat: &Stat) -> Result<()> {
     let file = file_id(stat);
     let Err(exceeded) = user.ledger.end_credit(file) else { return Ok(()) };
-    let discarded = user.home.discard(|kept| {
-        let gives_way = kept.room.borrows_from(file);
+    let discarded = user.home.discard(|partial| {
+        let gives_way = partial.reservation.borrows_from(file);
         if gives_way {
             tracing::warn!(
                 user = user.name(),
                 %path,
-                bytes = %Size(kept.left.length),
+                bytes = %Size(partial.file.length),
                 "a partial upload is discarded: the file that it was to replace gets another name, and both do not fit"
             );
         }

@@ -6,7 +6,7 @@ use sshome_wire::RemotePath;
 
 /// How large a home is, and what is left of it. Where the quota ends before the disk, it is the size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Space {
+pub struct HomeSpace {
     /// The unit of the blocks below, in bytes.
     pub block: u64,
     /// Blocks in all.
@@ -29,8 +29,8 @@ pub struct Space {
 ///
 /// # Errors
 /// If the kernel does not tell.
-pub fn space(user: &User) -> Result<Space> {
-    let disk = user.home.disk().of_file(&RemotePath::root())?;
+pub fn space(user: &User) -> Result<HomeSpace> {
+    let disk = user.home.statvfs().of_file(&RemotePath::root())?;
     let charged = user.ledger.usage().charged();
     let limits = user.ledger.limits();
     let block = disk.f_frsize.max(1);
@@ -49,7 +49,7 @@ pub fn space(user: &User) -> Result<Space> {
             (max, if disk.f_files == 0 { left } else { left.min(disk.f_favail) })
         }
     };
-    Ok(Space {
+    Ok(HomeSpace {
         block,
         blocks,
         blocks_free,

@@ -3,43 +3,43 @@
 use std::time::{Duration, Instant};
 
 /// A step ends after this time, however slow the disk is.
-const MAX_STEP: Duration = Duration::from_millis(100);
+const MAX_STEP_TIME: Duration = Duration::from_millis(100);
 
 /// The end of one step: after so many bytes or entries, or after a tenth of a second. A kick, a cancel and the end of
 /// the server take effect between two steps. Each step does at least one read, write or entry.
 #[derive(Clone, Copy, Debug)]
 pub struct StepLimit {
-    most: u64,
+    max: u64,
     deadline: Instant,
 }
 
 impl StepLimit {
-    /// The limit of a step that begins now and goes through `most` bytes.
+    /// The limit of a step that begins now and goes through `max` bytes.
     #[must_use]
-    pub fn bytes(most: u64) -> StepLimit {
-        StepLimit { most, deadline: Instant::now() + MAX_STEP }
+    pub fn bytes(max: u64) -> StepLimit {
+        StepLimit { max, deadline: Instant::now() + MAX_STEP_TIME }
     }
 
     /// The same for entries.
     #[must_use]
-    pub fn entries(most: usize) -> StepLimit {
-        StepLimit::bytes(most as u64)
+    pub fn entries(max: usize) -> StepLimit {
+        StepLimit::bytes(max as u64)
     }
 
     /// The limit of a step whose time is up: it does the least that a step does.
     #[must_use]
     pub fn least() -> StepLimit {
-        StepLimit { most: u64::MAX, deadline: Instant::now() }
+        StepLimit { max: u64::MAX, deadline: Instant::now() }
     }
 
     /// Whether a step ends that has done so much.
     pub(crate) fn is_reached(&self, done: u64) -> bool {
-        done >= self.most || done > 0 && Instant::now() >= self.deadline
+        done >= self.max || done > 0 && Instant::now() >= self.deadline
     }
 
     /// What is left of the bytes or entries of a step that has done so much.
     pub(crate) fn left(&self, done: u64) -> u64 {
-        self.most.saturating_sub(done)
+        self.max.saturating_sub(done)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Storing a file: `put`.
 
 use super::error::{Context, errno, of_parent};
-use super::partial_uploads::{CheckedPart, Draft, GoneOn};
-use super::{Error, NEW_FILE, Placement, Result, User, check_mount, reserve_space};
+use super::partial_uploads::{CheckedPart, PendingUpload, ResumedUpload};
+use super::{Error, NEW_FILE_MODE, PendingPublish, Result, User, check_mount, reserve_space};
 use crate::audit::Transfer;
-use crate::home::{Claim, Home, Location, Permissions, Record, Source, Staged, Stamp};
+use crate::home::{
+    Home, Location, StagedFile, StagedPermissions, StoredDigest, StreamLease, UploadRecord, UploadSource,
+};
 use crate::metrics::TransferDirection;
 use crate::quota::Reservation;
 use rustix::fs::{FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
@@ -13,10 +15,10 @@ use std::io::{Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 /// From this size on a file is put on the disk by itself, before the group that it is published with.
-const LARGE: u64 = 1 << 20;
+const SYNC_EARLY_BYTES: u64 = 1 << 20;
 
 /// What room is reserved at a time for an upload of unknown length, in bytes.
-const STEP: u64 = 1 << 20;
+const RESERVATION_STEP_BYTES: u64 = 1 << 20;
 
 /// A file that is being received. Dropping it leaves nothing behind, but for the part of a large
 /// file or of a stream, which can be gone on with.
@@ -25,15 +27,15 @@ pub struct Upload {
     home: Arc<Home>,
     path: RemotePath,
     target: Location,
-    draft: Draft,
+    pending: PendingUpload,
     hasher: BlockHasher,
     announced: Option<u64>,
     mtime: Option<Time>,
-    permissions: Permissions,
+    permissions: StagedPermissions,
     /// Whether there was a file of this name when it began.
     replaces: bool,
     /// Bytes of a stream that its client was told of.
-    told: u64,
+    reported: u64,
     transfer: Transfer,
 }
 
@@ -63,8 +65,8 @@ impl Upload {
     /// umask or the directory's default access control list apply.
     #[must_use]
     pub fn with_mode_of_new_file(mut self) -> Upload {
-        if let Permissions::Exact(mode) = self.permissions {
-            self.permissions = Permissions::Inherited(mode);
+        if let StagedPermissions::Exact(mode) = self.permissions {
+            self.permissions = StagedPermissions::Inherited(mode);
         }
         self
     }
@@ -106,48 +108,49 @@ impl Upload {
         check_mount(user, &target, &path)?;
         let exists = replaced.is_some();
         let record = record(user, put, &path, &target, stream);
-        let (draft, hasher) = if put.resume == 0 {
+        let (pending, hasher) = if put.resume == 0 {
             // Whatever is there is not of this source.
             part.into_iter().for_each(|part| part.remove(user));
-            let claim = stream.map(|id| claim(user, id, &path)).transpose()?;
+            let stream_lease = stream.map(|id| acquire_lease(user, id, &path)).transpose()?;
             let needed = put.size.unwrap_or(0);
-            let room = reserve_space::reserve(user, &path, &target, needed, exists)?;
+            let reservation = reserve_space::reserve(user, &path, &target, needed, exists)?;
             let staged = user.home.stage(&target, record.as_ref()).of_file(&path)?;
-            (Draft::new(user, staged, room, record, &target, claim), BlockHasher::new())
+            (PendingUpload::new(user, staged, reservation, record, &target, stream_lease), BlockHasher::new())
         } else {
             let part = part.filter(|part| part.stream() == stream);
-            let part = part.and_then(|part| part.go_on(user, put.resume));
-            let GoneOn { staged, mut room, claim, digests } =
+            let part = part.and_then(|part| part.resume(user, put.resume));
+            let ResumedUpload { staged, mut reservation, stream_lease, digests } =
                 part.ok_or_else(|| Error::NoPart(path.clone()))?;
             let written = digests.len() as u64 * BLOCK;
             let needed = put.size.unwrap_or(written);
-            let raised = reserve_space::raise(&user.home, &path, &target, &mut room, needed, exists);
-            let mut draft = Draft::new(user, staged, room, record, &target, claim);
-            draft.written = written;
-            if raised.is_err() && draft.is_stream() {
-                draft.spoil();
+            let raised = reserve_space::raise(&user.home, &path, &target, &mut reservation, needed, exists);
+            let mut pending = PendingUpload::new(user, staged, reservation, record, &target, stream_lease);
+            pending.written = written;
+            if raised.is_err() && pending.is_stream() {
+                pending.discard_on_drop();
             }
             raised?;
-            draft.cut().of_file(&path)?;
-            (draft, BlockHasher::after(digests))
+            pending.truncate().of_file(&path)?;
+            (pending, BlockHasher::after(digests))
         };
-        let permissions = put.mode.map_or(Permissions::Inherited(NEW_FILE), Permissions::Exact);
-        let told = draft.written;
+        let permissions =
+            put.mode.map_or(StagedPermissions::Inherited(NEW_FILE_MODE), StagedPermissions::Exact);
+        let reported = pending.written;
         let transfer = user.audit.transfer(direction, &user.logged(&target, &path), put.size);
-        transfer.skip(told);
+        transfer.skip(reported);
         let (home, announced, mtime) = (Arc::clone(&user.home), put.size, put.mtime);
         let replaces = exists;
         Ok(Upload {
             home,
             path,
             target,
-            draft,
+            pending,
             hasher,
             announced,
             mtime,
             permissions,
             replaces,
-            told,
+            reported,
             transfer,
         })
     }
@@ -155,23 +158,23 @@ impl Upload {
     /// Whether it comes from a stream.
     #[must_use]
     pub fn is_stream(&self) -> bool {
-        self.draft.is_stream()
+        self.pending.is_stream()
     }
 
     /// How many bytes of a stream need not be sent again, if that is more than when it was last asked.
     pub fn newly_stored(&mut self) -> Option<u64> {
-        let stored = BlockHasher::knowable(self.draft.written) * BLOCK;
-        let more = self.draft.is_stream() && stored > self.told;
+        let stored = BlockHasher::knowable(self.pending.written) * BLOCK;
+        let more = self.pending.is_stream() && stored > self.reported;
         more.then(|| {
-            self.told = stored;
+            self.reported = stored;
             stored
         })
     }
 
     /// Ends what its sender gives up. Nobody can come back for a stream, so nothing of it stays.
     pub fn give_up(mut self) {
-        if self.draft.is_stream() {
-            self.draft.spoil();
+        if self.pending.is_stream() {
+            self.pending.discard_on_drop();
         }
     }
 
@@ -185,25 +188,25 @@ impl Upload {
             Ok(()) => self.transfer.moved(data.len() as u64),
             Err(error) => {
                 self.transfer.refused(error);
-                self.draft.spoil();
+                self.pending.discard_on_drop();
             }
         }
         result
     }
 
     fn store(&mut self, data: &[u8]) -> Result<()> {
-        let written = self.draft.written + data.len() as u64;
+        let written = self.pending.written + data.len() as u64;
         match self.announced {
             Some(size) if written > size => {
                 return Err(Error::Mismatch { path: self.path.clone(), why: "more came than was announced" });
             }
             Some(_) => {}
-            None => self.make_room(written)?,
+            None => self.reserve_up_to(written)?,
         }
-        let Some(staged) = self.draft.staged() else { return Ok(()) };
+        let Some(staged) = self.pending.staged() else { return Ok(()) };
         staged.file().write_all(data).map_err(|error| errno(&error)).of_file(&self.path)?;
         self.hasher.update(data);
-        self.draft.written = written;
+        self.pending.written = written;
         Ok(())
     }
 
@@ -211,25 +214,25 @@ impl Upload {
     ///
     /// # Errors
     /// If the sender gave it up, or sizes or digests differ. Then nothing is kept.
-    pub fn finish(mut self, user: &User, end: &End) -> Result<Placement> {
+    pub fn finish(mut self, user: &User, end: &End) -> Result<PendingPublish> {
         let sealed = self.check(end).and_then(|digest| Ok((digest, self.seal(user, digest)?)));
-        let (digest, (staged, reservation, claim)) = sealed.inspect_err(|error| {
+        let (digest, (staged, reservation, stream_lease)) = sealed.inspect_err(|error| {
             self.transfer.refused(error);
-            self.draft.spoil();
+            self.pending.discard_on_drop();
         })?;
-        let Upload { path, target, transfer, draft, .. } = self;
-        let size = draft.written;
-        Ok(Placement {
+        let Upload { path, target, transfer, pending, .. } = self;
+        let size = pending.written;
+        Ok(PendingPublish {
             path,
             target,
             staged,
             reservation,
             size,
-            durable: size >= LARGE,
+            durable: size >= SYNC_EARLY_BYTES,
             exclusive: false,
             digest: Some(digest),
             transfer,
-            _claim: claim,
+            _stream_lease: stream_lease,
         })
     }
 
@@ -238,8 +241,8 @@ impl Upload {
     ///
     /// # Errors
     /// If the size or the digest differs. Then nothing is kept.
-    pub fn finish_as_it_came(self, user: &User, digest: Option<Digest>) -> Result<Placement> {
-        let size = self.announced.unwrap_or(self.draft.written);
+    pub fn finish_at_eof(self, user: &User, digest: Option<Digest>) -> Result<PendingPublish> {
+        let size = self.announced.unwrap_or(self.pending.written);
         let digest = digest.unwrap_or_else(|| self.hasher.finish());
         self.finish(user, &End { status: Status::Done, message: String::new(), digest, size })
     }
@@ -252,7 +255,7 @@ impl Upload {
             return Err(Error::GivenUp { path, status, why });
         }
         let mismatch = |why| Err(Error::Mismatch { path: self.path.clone(), why });
-        if self.draft.written != end.size {
+        if self.pending.written != end.size {
             return mismatch("not all of it arrived");
         }
         let digest = self.hasher.finish();
@@ -263,35 +266,46 @@ impl Upload {
     }
 
     /// Makes the staged file what it is to be.
-    fn seal(&mut self, user: &User, digest: Digest) -> Result<(Staged, Reservation, Option<Claim>)> {
-        let taken = self.draft.take();
-        let (staged, reservation, claim) = taken.ok_or_else(|| Error::NoPart(self.path.clone()))?;
+    fn seal(
+        &mut self,
+        user: &User,
+        digest: Digest,
+    ) -> Result<(StagedFile, Reservation, Option<StreamLease>)> {
+        let taken = self.pending.take();
+        let (staged, reservation, stream_lease) = taken.ok_or_else(|| Error::NoPart(self.path.clone()))?;
         let file = staged.file();
         if let Some(time) = self.mtime {
             rustix::fs::futimens(file, &times(time)).of_file(&self.path)?;
         }
         let own = rustix::fs::fstat(file).of_file(&self.path)?;
-        Stamp::write(file, &own, digest).of_file(&self.path)?;
+        StoredDigest::write(file, &own, digest).of_file(&self.path)?;
         // Last: a mode without write permission would keep even the owner from stamping.
         staged
             .inherit(&user.home, &own, (&self.target, self.replaces), self.permissions)
             .of_file(&self.path)?;
-        if self.draft.written >= LARGE {
+        if self.pending.written >= SYNC_EARLY_BYTES {
             rustix::fs::fsync(file).of_file(&self.path)?;
         }
-        Ok((staged, reservation, claim))
+        Ok((staged, reservation, stream_lease))
     }
 
     /// Reserves for an upload of unknown length, a step at a time, or exactly where a step is too much.
-    fn make_room(&mut self, written: u64) -> Result<()> {
-        let Some(room) = self.draft.room() else { return Ok(()) };
-        reserve_space::grow(&self.home, &self.path, &self.target, room, written, STEP)
+    fn reserve_up_to(&mut self, written: u64) -> Result<()> {
+        let Some(reservation) = self.pending.reservation() else { return Ok(()) };
+        reserve_space::grow(
+            &self.home,
+            &self.path,
+            &self.target,
+            reservation,
+            written,
+            RESERVATION_STEP_BYTES,
+        )
     }
 }
 
-impl Draft {
+impl PendingUpload {
     /// Cuts the file off after what is known to be good, and goes on there.
-    fn cut(&self) -> rustix::io::Result<()> {
+    fn truncate(&self) -> rustix::io::Result<()> {
         let Some(staged) = self.staged() else { return Ok(()) };
         let mut file = staged.file();
         rustix::fs::ftruncate(file, self.written)?;
@@ -306,21 +320,21 @@ fn record(
     path: &RemotePath,
     target: &Location,
     stream: Option<StreamId>,
-) -> Option<Record> {
+) -> Option<UploadRecord> {
     let source = match stream {
-        Some(id) => Source::Stream(id),
+        Some(id) => UploadSource::Stream(id),
         None => {
             let size = put.size.filter(|size| BlockHasher::knowable(*size) > 0)?;
-            Source::File { size, mtime: put.source? }
+            UploadSource::File { size, mtime: put.source? }
         }
     };
     // Without links: they may lead elsewhere by the time that the upload is resumed.
-    Some(Record { target: user.logged(target, path).as_bytes().to_vec(), source })
+    Some(UploadRecord { target: user.logged(target, path).as_bytes().to_vec(), source })
 }
 
-fn claim(user: &User, id: StreamId, path: &RemotePath) -> Result<Claim> {
-    let claim = user.home.streams().claim(id, &user.superseded);
-    claim.ok_or_else(|| Error::StreamBusy(path.clone()))
+fn acquire_lease(user: &User, id: StreamId, path: &RemotePath) -> Result<StreamLease> {
+    let stream_lease = user.home.stream_leases().acquire(id, &user.superseded);
+    stream_lease.ok_or_else(|| Error::StreamBusy(path.clone()))
 }
 
 fn refuse_what_is_no_file(stat: &Stat, path: &RemotePath) -> Result<()> {

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// How much a home may hold; none means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct QuotaLimits {
     /// Bytes.
     pub bytes: Option<u64>,
     /// Files, directories and links.
@@ -14,7 +14,7 @@ pub struct Limits {
 
 /// What a home holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Use {
+pub struct Amount {
     /// Bytes in files, and in the targets of symbolic links.
     pub bytes: u64,
     /// Files, directories and links.
@@ -23,28 +23,28 @@ pub struct Use {
 
 /// What is taken of a home's limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
+pub struct LedgerUsage {
     /// What is stored.
-    pub used: Use,
+    pub used: Amount,
     /// What uploads and partial uploads have on the disk or have reserved.
-    pub staged: Use,
+    pub staged: Amount,
     /// Bytes of `staged` that take the place of bytes of `used`: those of files that will be replaced.
     pub credited: u64,
 }
 
-impl Taken {
+impl LedgerUsage {
     /// What counts against the limits. It exceeds them only if they were lowered, or files were added from
     /// outside.
     #[must_use]
-    pub fn charged(&self) -> Use {
+    pub fn charged(&self) -> Amount {
         let bytes = self.used.bytes.saturating_add(self.staged.bytes).saturating_sub(self.credited);
-        Use { bytes, entries: self.used.entries.saturating_add(self.staged.entries) }
+        Amount { bytes, entries: self.used.entries.saturating_add(self.staged.entries) }
     }
 }
 
 /// By how much a home's content changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Change {
+pub struct UsageChange {
     /// Bytes more, or less.
     pub bytes: i64,
     /// Entries more, or less.
@@ -62,9 +62,9 @@ pub struct FileId {
 
 /// Why a reservation was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Exceeded {
+pub enum QuotaExceeded {
     /// Too many bytes.
-    #[error("{}", Lacking { needed: *needed, left: *left, quota: *quota, partial: *partial })]
+    #[error("{}", MissingSpace { needed: *needed, left: *left, quota: *quota, partial: *partial })]
     Bytes {
         /// Bytes that were asked for.
         needed: u64,
@@ -89,14 +89,14 @@ pub enum Exceeded {
 }
 
 /// What is needed beside what is left.
-struct Lacking {
+struct MissingSpace {
     needed: u64,
     left: u64,
     quota: u64,
     partial: u64,
 }
 
-impl fmt::Display for Lacking {
+impl fmt::Display for MissingSpace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quota = Size(self.quota);
         if self.needed == 0 {

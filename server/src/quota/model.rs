@@ -86,7 +86,7 @@ struct File {
 struct Model {
     ledger: Arc<Ledger>,
     files: [Option<File>; SLOTS],
-    handles: [Vec<Held>; SLOTS],
+    handles: [Vec<HeldFile>; SLOTS],
     /// With what each of them needs, and the inode of what it is to replace.
     uploads: [Option<(Reservation, u64, usize)>; SLOTS],
 }
@@ -97,8 +97,8 @@ fn id(inode: usize) -> FileId {
 
 impl Model {
     fn new() -> Model {
-        let limits = Limits { bytes: Some(QUOTA), entries: None };
-        let ledger = Arc::new(Ledger::new(limits, Use::default(), Unreadable::default()));
+        let limits = QuotaLimits { bytes: Some(QUOTA), entries: None };
+        let ledger = Arc::new(Ledger::new(limits, Amount::default(), UnreadableEntries::default()));
         Model { ledger, files: Default::default(), handles: Default::default(), uploads: Default::default() }
     }
 
@@ -116,12 +116,16 @@ impl Model {
         self.used() + reserved - lent
     }
 
-    fn hold(&self, inode: usize, bytes: u64) -> Held {
+    fn hold(&self, inode: usize, bytes: u64) -> HeldFile {
         self.ledger.hold(id(inode), || Ok::<_, Infallible>(bytes)).unwrap()
     }
 
     /// Whether this may have happened: it fits, or takes no more than before.
-    fn assert_answer<T>(&mut self, answer: Result<T, Exceeded>, after: impl FnOnce(&mut Model)) -> Option<T> {
+    fn assert_answer<T>(
+        &mut self,
+        answer: Result<T, QuotaExceeded>,
+        after: impl FnOnce(&mut Model),
+    ) -> Option<T> {
         let before = self.charged();
         let saved =
             (self.files.clone(), self.uploads.iter().flatten().map(|upload| upload.1).collect::<Vec<_>>());
@@ -156,13 +160,13 @@ impl Model {
                 if self.files[inode].is_none()
                     && let Ok(room) = self.ledger.reserve(bytes, 1)
                 {
-                    room.commit(Change { bytes: bytes as i64, entries: 1 });
+                    room.commit(UsageChange { bytes: bytes as i64, entries: 1 });
                     self.files[inode] = Some(File { bytes, named: true, lends: None });
                 }
             }
             Step::Remove { inode } => {
                 let Some(file) = self.files[inode].clone().filter(|file| file.named) else { return };
-                self.ledger.removed(Freed::File(self.hold(inode, file.bytes)));
+                self.ledger.removed(FreedSpace::File(self.hold(inode, file.bytes)));
                 self.files[inode] = Some(File { named: false, ..file });
                 self.forget_if_closed(inode);
             }
@@ -231,8 +235,8 @@ impl Model {
     fn begin(&mut self, slot: usize, bytes: u64, inode: usize) {
         self.take(Step::Drop { slot });
         let file = self.files[inode].clone().filter(|file| file.named);
-        let replaced = file.as_ref().map(|file| Replaced { file: id(inode), bytes: file.bytes });
-        let mut upload = Reservation::none(&self.ledger);
+        let replaced = file.as_ref().map(|file| ReplacedFile { file: id(inode), bytes: file.bytes });
+        let mut upload = Reservation::empty(&self.ledger);
         let begun = upload.count_on(bytes, 0, || replaced);
         let lends =
             self.handles[inode].is_empty() && file.is_some_and(|file| file.lends.is_none() && file.bytes > 0);
@@ -259,12 +263,12 @@ impl Model {
         };
         let old = self.files[inode].clone().filter(|file| file.named);
         let freed = match &old {
-            Some(file) => Freed::File(self.hold(inode, file.bytes)),
-            None => Freed::Nothing,
+            Some(file) => FreedSpace::File(self.hold(inode, file.bytes)),
+            None => FreedSpace::Nothing,
         };
         let covered = upload.cover(bytes, 0, &freed).is_ok();
         if covered {
-            upload.commit_replacing(Change { bytes: bytes as i64, entries: 0 }, freed);
+            upload.commit_replacing(UsageChange { bytes: bytes as i64, entries: 0 }, freed);
         }
         self.end_lending_to(slot);
         if covered {

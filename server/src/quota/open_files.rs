@@ -1,24 +1,24 @@
 //! Files that are open through us, and how long each of them is booked to be.
 
-use super::ledger::Books;
-use super::{Exceeded, FileId, Ledger};
+use super::ledger::LedgerState;
+use super::{FileId, Ledger, QuotaExceeded};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the books say of an open file.
 #[derive(Debug)]
-pub(super) struct Open {
-    times: u64,
+pub(super) struct OpenFileEntry {
+    open_count: u64,
     /// Bytes that are booked for it.
     length: u64,
     /// Its last name is gone: its bytes are free at the last close.
     orphaned: bool,
-    content: Arc<Content>,
+    content: Arc<ContentState>,
 }
 
 /// What all who have a file open share.
 #[derive(Debug, Default)]
-struct Content {
+struct ContentState {
     /// Held while the content changes, so that what is booked and what is there change as one.
     lock: Mutex<()>,
     /// Counts beginnings and ends of changes: odd while there is one.
@@ -29,10 +29,10 @@ struct Content {
 /// after which another file could have the same inode.
 #[derive(Debug)]
 #[must_use]
-pub struct Held {
+pub struct HeldFile {
     ledger: Arc<Ledger>,
     file: FileId,
-    content: Arc<Content>,
+    content: Arc<ContentState>,
     closed: bool,
 }
 
@@ -46,23 +46,28 @@ impl Ledger {
         self: &Arc<Ledger>,
         file: FileId,
         length: impl FnOnce() -> Result<u64, E>,
-    ) -> Result<Held, E> {
-        let mut books = self.books();
-        let content = match books.open.get_mut(&file) {
+    ) -> Result<HeldFile, E> {
+        let mut state = self.state();
+        let content = match state.open.get_mut(&file) {
             Some(open) => {
-                open.times += 1;
+                open.open_count += 1;
                 Arc::clone(&open.content)
             }
             None => {
-                let open = Open { times: 1, length: length()?, orphaned: false, content: Arc::default() };
-                Arc::clone(&books.open.entry(file).or_insert(open).content)
+                let open = OpenFileEntry {
+                    open_count: 1,
+                    length: length()?,
+                    orphaned: false,
+                    content: Arc::default(),
+                };
+                Arc::clone(&state.open.entry(file).or_insert(open).content)
             }
         };
-        Ok(Held { ledger: Arc::clone(self), file, content, closed: false })
+        Ok(HeldFile { ledger: Arc::clone(self), file, content, closed: false })
     }
 }
 
-impl Held {
+impl HeldFile {
     /// Which file it is.
     #[must_use]
     pub fn file(&self) -> FileId {
@@ -72,21 +77,21 @@ impl Held {
     /// Bytes that are booked for the file.
     #[must_use]
     pub fn length(&self) -> u64 {
-        self.length_in(&self.ledger.books())
+        self.length_in(&self.ledger.state())
     }
 
     /// Whether somebody else has the file open as well.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.is_shared_in(&self.ledger.books())
+        self.is_shared_in(&self.ledger.state())
     }
 
-    pub(super) fn is_shared_in(&self, books: &Books) -> bool {
-        books.open.get(&self.file).is_some_and(|open| open.times > 1)
+    pub(super) fn is_shared_in(&self, state: &LedgerState) -> bool {
+        state.open.get(&self.file).is_some_and(|open| open.open_count > 1)
     }
 
-    pub(super) fn length_in(&self, books: &Books) -> u64 {
-        books.open.get(&self.file).map_or(0, |open| open.length)
+    pub(super) fn length_in(&self, state: &LedgerState) -> u64 {
+        state.open.get(&self.file).map_or(0, |open| open.length)
     }
 
     /// A number that is another one after each change of the content; none while there is one.
@@ -103,19 +108,19 @@ impl Held {
     }
 
     /// Closes the file in these books, which are its ledger's.
-    pub(super) fn close_in(mut self, books: &mut Books, orphaned: bool) {
-        if let Some(open) = books.open.get_mut(&self.file) {
+    pub(super) fn close_in(mut self, state: &mut LedgerState, orphaned: bool) {
+        if let Some(open) = state.open.get_mut(&self.file) {
             open.orphaned |= orphaned;
         }
         self.closed = true;
-        books.close(self.file);
+        state.close(self.file);
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldFile {
     fn drop(&mut self) {
         if !self.closed {
-            self.ledger.books().close(self.file);
+            self.ledger.state().close(self.file);
         }
     }
 }
@@ -124,7 +129,7 @@ impl Drop for Held {
 #[derive(Debug)]
 #[must_use]
 pub struct ContentChange<'a> {
-    held: &'a Held,
+    held: &'a HeldFile,
     _lock: MutexGuard<'a, ()>,
 }
 
@@ -133,18 +138,18 @@ impl ContentChange<'_> {
     ///
     /// # Errors
     /// If what is lacking does not fit. Then nothing is booked.
-    pub fn grow_to(&self, length: u64) -> Result<(), Exceeded> {
+    pub fn grow_to(&self, length: u64) -> Result<(), QuotaExceeded> {
         let ledger = &self.held.ledger;
-        let mut books = ledger.books();
-        let booked = books.open.get(&self.held.file).map_or(0, |open| open.length);
-        books.check(length.saturating_sub(booked), 0)?;
-        books.set_length(self.held.file, length.max(booked));
+        let mut state = ledger.state();
+        let recorded = state.open.get(&self.held.file).map_or(0, |open| open.length);
+        state.check(length.saturating_sub(recorded), 0)?;
+        state.set_length(self.held.file, length.max(recorded));
         Ok(())
     }
 
     /// Books what the file's length has become: less than before, or less than was booked.
     pub fn settle(&self, length: u64) {
-        self.held.ledger.books().set_length(self.held.file, length);
+        self.held.ledger.state().set_length(self.held.file, length);
     }
 }
 
@@ -154,20 +159,20 @@ impl Drop for ContentChange<'_> {
     }
 }
 
-impl Books {
+impl LedgerState {
     fn set_length(&mut self, file: FileId, length: u64) {
         if let Some(open) = self.open.get_mut(&file) {
             self.used.bytes = self.used.bytes.saturating_sub(open.length).saturating_add(length);
             open.length = length;
-            self.bookings += 1;
+            self.change_count += 1;
             self.credits.shrink(file, length);
         }
     }
 
     fn close(&mut self, file: FileId) {
         let Some(open) = self.open.get_mut(&file) else { return };
-        open.times -= 1;
-        if open.times == 0 {
+        open.open_count -= 1;
+        if open.open_count == 0 {
             let freed = open.orphaned.then_some(open.length);
             self.open.remove(&file);
             if let Some(freed) = freed {
@@ -175,7 +180,7 @@ impl Books {
                 // file that gets its inode lends nothing.
                 self.used.bytes = self.used.bytes.saturating_sub(freed);
                 self.credits.end(file);
-                self.bookings += 1;
+                self.change_count += 1;
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::*;
 use std::sync::Arc;
 
-fn hold(ledger: &Arc<Ledger>, file: FileId, length: u64) -> Held {
+fn hold(ledger: &Arc<Ledger>, file: FileId, length: u64) -> HeldFile {
     ledger.hold(file, || Ok::<_, std::convert::Infallible>(length)).unwrap()
 }
 
@@ -11,16 +11,16 @@ fn hold(ledger: &Arc<Ledger>, file: FileId, length: u64) -> Held {
 fn reserve_file(
     ledger: &Arc<Ledger>,
     bytes: u64,
-    replaced: Option<Replaced>,
-) -> Result<Reservation, Exceeded> {
-    let mut reservation = Reservation::none(ledger);
+    replaced: Option<ReplacedFile>,
+) -> Result<Reservation, QuotaExceeded> {
+    let mut reservation = Reservation::empty(ledger);
     reservation.count_on(bytes, u64::from(replaced.is_none()), || replaced)?;
     Ok(reservation)
 }
 
 /// So many bytes are stored, and nothing is staged.
-fn used(bytes: u64) -> Taken {
-    Taken { used: Use { bytes, entries: 0 }, ..Taken::default() }
+fn used(bytes: u64) -> LedgerUsage {
+    LedgerUsage { used: Amount { bytes, entries: 0 }, ..LedgerUsage::default() }
 }
 
 fn charged(ledger: &Ledger) -> u64 {
@@ -28,8 +28,8 @@ fn charged(ledger: &Ledger) -> u64 {
 }
 
 fn ledger(quota: u64, max: u64, used: u64) -> Arc<Ledger> {
-    let limits = Limits { bytes: Some(quota), entries: Some(max) };
-    Arc::new(Ledger::new(limits, Use { bytes: used, entries: 0 }, Unreadable::default()))
+    let limits = QuotaLimits { bytes: Some(quota), entries: Some(max) };
+    Arc::new(Ledger::new(limits, Amount { bytes: used, entries: 0 }, UnreadableEntries::default()))
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn two_reservations_never_share_free_bytes() {
     let ledger = ledger(100, 10, 30);
     let first = ledger.reserve(50, 1).unwrap();
     let refused = ledger.reserve(21, 1).unwrap_err();
-    assert_eq!(refused, Exceeded::Bytes { needed: 21, left: 20, quota: 100, partial: 0 });
+    assert_eq!(refused, QuotaExceeded::Bytes { needed: 21, left: 20, quota: 100, partial: 0 });
     drop(first);
     let _second = ledger.reserve(70, 1).unwrap();
 }
@@ -47,7 +47,7 @@ fn commit_books_what_changed_and_gives_the_rest_back() {
     let ledger = ledger(100, 10, 90);
     // Replaces 90 bytes by 95: only the difference was reserved.
     let reservation = ledger.reserve(5, 0).unwrap();
-    reservation.commit(Change { bytes: 5, entries: 0 });
+    reservation.commit(UsageChange { bytes: 5, entries: 0 });
     assert_eq!(ledger.usage(), used(95));
 }
 
@@ -57,7 +57,7 @@ fn a_home_over_its_limit_takes_nothing_but_gives_room_back() {
     let refused = ledger.reserve(0, 1).unwrap_err();
     assert_eq!(refused.to_string(), "cannot be made: the home is over its quota of 100 B");
     let file = FileId { device: 1, inode: 2 };
-    ledger.removed(Freed::File(hold(&ledger, file, 60)));
+    ledger.removed(FreedSpace::File(hold(&ledger, file, 60)));
     assert!(ledger.reserve(10, 0).is_ok());
 }
 
@@ -65,7 +65,7 @@ fn a_home_over_its_limit_takes_nothing_but_gives_room_back() {
 fn one_credit_is_given_once_and_none_for_an_open_file() {
     let ledger = ledger(100, 10, 90);
     let file = FileId { device: 1, inode: 2 };
-    let replaced = Some(Replaced { file, bytes: 90 });
+    let replaced = Some(ReplacedFile { file, bytes: 90 });
     let first = reserve_file(&ledger, 90, replaced).unwrap();
     assert_eq!((ledger.usage().staged.bytes, ledger.usage().credited, charged(&ledger)), (90, 90, 90));
     assert!(reserve_file(&ledger, 90, replaced).is_err());
@@ -75,25 +75,26 @@ fn one_credit_is_given_once_and_none_for_an_open_file() {
     drop(held);
     let mut third = reserve_file(&ledger, 90, replaced).unwrap();
     // Opened since: it would stay on the disk beside the new one.
-    let (held, old) = (hold(&ledger, file, 90), Freed::File(hold(&ledger, file, 90)));
+    let (held, old) = (hold(&ledger, file, 90), FreedSpace::File(hold(&ledger, file, 90)));
     assert!(third.cover(90, 0, &old).is_err());
     drop(held);
     third.cover(90, 0, &old).unwrap();
-    third.commit_replacing(Change { bytes: 90, entries: 0 }, old);
+    third.commit_replacing(UsageChange { bytes: 90, entries: 0 }, old);
     assert_eq!(ledger.usage(), used(90));
 }
 
 #[test]
 fn what_was_not_counted_takes_nothing() {
-    let mut unreadable = Unreadable::default();
+    let mut unreadable = UnreadableEntries::default();
     unreadable.add(|| (b"/d".to_vec(), "Permission denied".to_owned()));
-    let ledger = Arc::new(Ledger::new(Limits::default(), Use::default(), unreadable));
-    assert_eq!(ledger.reserve(0, 1).unwrap_err(), Exceeded::Uncounted);
+    let ledger = Arc::new(Ledger::new(QuotaLimits::default(), Amount::default(), unreadable));
+    assert_eq!(ledger.reserve(0, 1).unwrap_err(), QuotaExceeded::Uncounted);
 }
 
 #[test]
 fn no_announced_size_overflows_the_books() {
-    let ledger = Arc::new(Ledger::new(Limits::default(), Use::default(), Unreadable::default()));
+    let ledger =
+        Arc::new(Ledger::new(QuotaLimits::default(), Amount::default(), UnreadableEntries::default()));
     assert!(ledger.reserve(u64::MAX, 1).is_err());
     let _most = ledger.reserve(i64::MAX as u64, 1).unwrap();
     assert!(ledger.reserve(1, 1).is_err());
@@ -104,19 +105,19 @@ fn no_announced_size_overflows_the_books() {
 fn entries_are_limited_too() {
     let ledger = ledger(100, 2, 0);
     let reservation = ledger.reserve(0, 2).unwrap();
-    assert_eq!(ledger.reserve(0, 1).unwrap_err(), Exceeded::Entries { max: 2 });
-    reservation.commit(Change { bytes: 0, entries: 1 });
+    assert_eq!(ledger.reserve(0, 1).unwrap_err(), QuotaExceeded::Entries { max: 2 });
+    reservation.commit(UsageChange { bytes: 0, entries: 1 });
     assert!(ledger.reserve(0, 1).is_ok());
 }
 
 #[test]
 fn a_removed_file_counts_until_its_last_close() {
     let ledger = ledger(100, 10, 40);
-    ledger.reserve(0, 1).unwrap().commit(Change { bytes: 0, entries: 1 });
+    ledger.reserve(0, 1).unwrap().commit(UsageChange { bytes: 0, entries: 1 });
     let file = FileId { device: 1, inode: 2 };
     let (first, second) = (hold(&ledger, file, 40), hold(&ledger, file, 40));
-    ledger.removed(Freed::File(hold(&ledger, file, 40)));
-    assert_eq!(ledger.usage().used, Use { bytes: 40, entries: 0 });
+    ledger.removed(FreedSpace::File(hold(&ledger, file, 40)));
+    assert_eq!(ledger.usage().used, Amount { bytes: 40, entries: 0 });
     drop(first);
     // It may grow on, and goes as long as it has become.
     second.change().grow_to(100).unwrap();
@@ -124,8 +125,8 @@ fn a_removed_file_counts_until_its_last_close() {
     assert_eq!(ledger.usage().used.bytes, 100);
     drop(second);
     assert_eq!(ledger.usage().used.bytes, 0);
-    ledger.reserve(7, 1).unwrap().commit(Change { bytes: 7, entries: 1 });
-    ledger.removed(Freed::File(hold(&ledger, file, 7)));
+    ledger.reserve(7, 1).unwrap().commit(UsageChange { bytes: 7, entries: 1 });
+    ledger.removed(FreedSpace::File(hold(&ledger, file, 7)));
     assert_eq!(ledger.usage().used.bytes, 0);
 }
 
@@ -150,13 +151,13 @@ fn all_handles_of_a_file_share_its_length() {
 fn a_home_over_its_limit_can_become_smaller() {
     let ledger = ledger(100, 10, 150);
     let file = FileId { device: 1, inode: 2 };
-    let replaced = Some(Replaced { file, bytes: 150 });
+    let replaced = Some(ReplacedFile { file, bytes: 150 });
     let mut smaller = reserve_file(&ledger, 120, replaced).unwrap();
-    let old = Freed::File(hold(&ledger, file, 150));
+    let old = FreedSpace::File(hold(&ledger, file, 150));
     smaller.cover(120, 0, &old).unwrap();
-    smaller.commit_replacing(Change { bytes: 120, entries: 0 }, old);
+    smaller.commit_replacing(UsageChange { bytes: 120, entries: 0 }, old);
     assert_eq!(ledger.usage(), used(120));
-    assert!(reserve_file(&ledger, 121, Some(Replaced { file, bytes: 120 })).is_err());
+    assert!(reserve_file(&ledger, 121, Some(ReplacedFile { file, bytes: 120 })).is_err());
     let held = hold(&ledger, file, 120);
     held.change().grow_to(120).unwrap();
     assert!(held.change().grow_to(121).is_err());
@@ -170,14 +171,14 @@ fn many_threads_never_go_over() {
             scope.spawn(|| {
                 for _ in 0..100 {
                     if let Ok(reservation) = ledger.reserve(7, 1) {
-                        reservation.commit(Change { bytes: 7, entries: 1 });
+                        reservation.commit(UsageChange { bytes: 7, entries: 1 });
                     }
                 }
             });
         }
     });
-    let Taken { used, staged, .. } = ledger.usage();
-    assert_eq!((used.bytes, used.entries, staged), (994, 142, Use::default()));
+    let LedgerUsage { used, staged, .. } = ledger.usage();
+    assert_eq!((used.bytes, used.entries, staged), (994, 142, Amount::default()));
 }
 
 const F: FileId = FileId { device: 1, inode: 2 };
@@ -185,7 +186,7 @@ const F: FileId = FileId { device: 1, inode: 2 };
 /// F has 90 of 100 bytes, and an upload of 80 that will replace it has reserved its room.
 fn lending() -> (Arc<Ledger>, Reservation) {
     let ledger = ledger(100, 10, 90);
-    let upload = reserve_file(&ledger, 80, Some(Replaced { file: F, bytes: 90 })).unwrap();
+    let upload = reserve_file(&ledger, 80, Some(ReplacedFile { file: F, bytes: 90 })).unwrap();
     assert_eq!((charged(&ledger), ledger.usage().credited), (90, 80));
     (ledger, upload)
 }
@@ -193,12 +194,12 @@ fn lending() -> (Arc<Ledger>, Reservation) {
 #[test]
 fn what_a_removed_file_lent_is_the_uploads_own() {
     let (ledger, mut upload) = lending();
-    ledger.removed(Freed::File(hold(&ledger, F, 90)));
+    ledger.removed(FreedSpace::File(hold(&ledger, F, 90)));
     assert_eq!((charged(&ledger), ledger.usage().credited), (80, 0));
     assert!(ledger.reserve(21, 0).is_err());
     // Another file of the same inode lends to another upload, and the first does not take that away.
-    ledger.reserve(20, 1).unwrap().commit(Change { bytes: 20, entries: 1 });
-    let other = reserve_file(&ledger, 20, Some(Replaced { file: F, bytes: 20 })).unwrap();
+    ledger.reserve(20, 1).unwrap().commit(UsageChange { bytes: 20, entries: 1 });
+    let other = reserve_file(&ledger, 20, Some(ReplacedFile { file: F, bytes: 20 })).unwrap();
     assert_eq!((charged(&ledger), ledger.usage().credited), (100, 20));
     upload.shrink_to(70, 0);
     assert!(!upload.borrows_from(F) && other.borrows_from(F));
@@ -210,13 +211,13 @@ fn what_a_removed_file_lent_is_the_uploads_own() {
 fn a_file_lends_until_its_last_close() {
     let (ledger, mut upload) = lending();
     let reader = hold(&ledger, F, 90);
-    ledger.removed(Freed::File(hold(&ledger, F, 90)));
+    ledger.removed(FreedSpace::File(hold(&ledger, F, 90)));
     assert_eq!((charged(&ledger), ledger.usage().credited), (90, 80));
     // It has no name to be taken, and is still on the disk.
-    assert!(upload.cover(80, 1, &Freed::Nothing).is_err());
+    assert!(upload.cover(80, 1, &FreedSpace::Nothing).is_err());
     drop(reader);
     assert_eq!((charged(&ledger), ledger.usage().credited), (80, 0));
-    upload.cover(80, 1, &Freed::Nothing).unwrap();
+    upload.cover(80, 1, &FreedSpace::Nothing).unwrap();
 }
 
 #[test]
@@ -237,7 +238,7 @@ fn a_file_lends_no_more_than_it_has() {
 fn a_file_that_gets_another_name_lends_nothing_if_there_is_room_without_it() {
     let (ledger, mut upload) = lending();
     let refused = ledger.end_credit(F).unwrap_err();
-    assert_eq!(refused, Exceeded::Bytes { needed: 80, left: 10, quota: 100, partial: 0 });
+    assert_eq!(refused, QuotaExceeded::Bytes { needed: 80, left: 10, quota: 100, partial: 0 });
     assert_eq!((charged(&ledger), ledger.usage().credited), (90, 80));
     upload.shrink_to(10, 0);
     ledger.end_credit(F).unwrap();
@@ -250,7 +251,7 @@ fn a_file_that_gets_another_name_lends_nothing_if_there_is_room_without_it() {
 #[test]
 fn an_upload_borrows_as_it_grows_up_to_what_the_file_has() {
     let ledger = ledger(100, 10, 90);
-    let mut upload = reserve_file(&ledger, 0, Some(Replaced { file: F, bytes: 90 })).unwrap();
+    let mut upload = reserve_file(&ledger, 0, Some(ReplacedFile { file: F, bytes: 90 })).unwrap();
     for (bytes, credited) in [(40, 40), (90, 90), (100, 90)] {
         upload.raise_to(bytes, 0).unwrap();
         assert_eq!((charged(&ledger), ledger.usage().credited), (bytes.max(90), credited));
@@ -263,13 +264,13 @@ fn an_upload_borrows_as_it_grows_up_to_what_the_file_has() {
 #[test]
 fn one_that_replaces_the_file_before_the_upload_frees_it_for_that() {
     let ledger = ledger(200, 10, 90);
-    let replaced = Some(Replaced { file: F, bytes: 90 });
+    let replaced = Some(ReplacedFile { file: F, bytes: 90 });
     let first = reserve_file(&ledger, 80, replaced).unwrap();
     let mut second = reserve_file(&ledger, 60, replaced).unwrap();
     assert_eq!((charged(&ledger), ledger.usage().credited), (150, 80));
-    let old = Freed::File(hold(&ledger, F, 90));
+    let old = FreedSpace::File(hold(&ledger, F, 90));
     second.cover(60, 0, &old).unwrap();
-    second.commit_replacing(Change { bytes: 60, entries: 0 }, old);
+    second.commit_replacing(UsageChange { bytes: 60, entries: 0 }, old);
     assert_eq!((charged(&ledger), ledger.usage().credited), (140, 0));
     drop(first);
     assert_eq!(ledger.usage(), used(60));
@@ -278,13 +279,13 @@ fn one_that_replaces_the_file_before_the_upload_frees_it_for_that() {
 #[test]
 fn what_is_on_the_disk_already_is_counted_whole_and_borrows() {
     let ledger = ledger(100, 10, 90);
-    let replaced = Some(Replaced { file: F, bytes: 90 });
-    let mut first = ledger.reserve_anyway(80, replaced);
+    let replaced = Some(ReplacedFile { file: F, bytes: 90 });
+    let mut first = ledger.reserve_existing(80, replaced);
     first.set_partial(true);
-    let second = ledger.reserve_anyway(30, replaced);
+    let second = ledger.reserve_existing(30, replaced);
     assert_eq!((ledger.usage().staged.bytes, charged(&ledger)), (110, 120));
     let refused = ledger.reserve(1, 0).unwrap_err();
-    assert_eq!(refused, Exceeded::Bytes { needed: 1, left: 0, quota: 100, partial: 80 });
+    assert_eq!(refused, QuotaExceeded::Bytes { needed: 1, left: 0, quota: 100, partial: 80 });
     assert!(
         refused
             .to_string()
@@ -297,7 +298,7 @@ fn what_is_on_the_disk_already_is_counted_whole_and_borrows() {
 #[test]
 fn a_link_counts_its_length() {
     let ledger = ledger(100, 10, 0);
-    ledger.reserve(40, 1).unwrap().commit(Change { bytes: 40, entries: 1 });
-    ledger.removed(Freed::Link(40));
-    assert_eq!(ledger.usage(), Taken::default());
+    ledger.reserve(40, 1).unwrap().commit(UsageChange { bytes: 40, entries: 1 });
+    ledger.removed(FreedSpace::Link(40));
+    assert_eq!(ledger.usage(), LedgerUsage::default());
 }

@@ -2,23 +2,23 @@
 
 /// The entries of a home that could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unreadable {
+pub struct UnreadableEntries {
     /// How many there are.
     pub count: u64,
     /// The first of them.
-    pub first: Vec<UnreadableEntry>,
+    pub first: Vec<UnreadablePath>,
 }
 
 /// An entry that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnreadableEntry {
+pub struct UnreadablePath {
     /// Its path in the home.
     pub path: Vec<u8>,
     /// Why.
     pub why: String,
 }
 
-impl Unreadable {
+impl UnreadableEntries {
     /// How many entries are named.
     pub const MAX_NAMED: usize = 10;
 
@@ -31,9 +31,9 @@ impl Unreadable {
     /// Adds an entry: its path, and why it could not be read.
     pub fn add(&mut self, entry: impl FnOnce() -> (Vec<u8>, String)) {
         self.count += 1;
-        if self.first.len() < Unreadable::MAX_NAMED {
+        if self.first.len() < UnreadableEntries::MAX_NAMED {
             let (path, why) = entry();
-            self.first.push(UnreadableEntry { path, why });
+            self.first.push(UnreadablePath { path, why });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The result of a reload.
 
 use crate::config::ConfigError;
-use crate::home::Unavailable;
+use crate::home::HomeProblem;
 
 /// What has become different.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct ReloadSummary {
     /// Sessions that were ended.
     pub ended: usize,
     /// Homes that are not served, whose users are locked out.
-    pub unavailable: Vec<Unavailable>,
+    pub unavailable: Vec<HomeProblem>,
 }
 
 /// New settings that do not apply.

@@ -17,7 +17,7 @@ pub(super) async fn expire(shared: Arc<ServerState>) {
         let config = shared.config.load_full();
         let (files, streams) = (config.part_expiry, config.stream_expiry);
         let world = Arc::clone(&shared);
-        match tokio::task::spawn_blocking(move || world.homes.expire_parts(files, streams)).await {
+        match tokio::task::spawn_blocking(move || world.homes.expire_partial_uploads(files, streams)).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "uploads that nobody went on with were removed"),
             Err(error) => tracing::error!(%error, "old parts could not be looked at"),

@@ -11,7 +11,7 @@ const EXIT_NO_SHELL: u8 = 1;
 /// Sends the user's name, the quota and the commands that work. `terminal` selects CR LF as line ends. `port` is the
 /// port that the server listens on.
 pub async fn send(outgoing: impl ChannelOutput, user: User, terminal: bool, port: u16) -> ChannelEnd {
-    let permits = user.turns();
+    let permits = user.slice_permits();
     let text = async {
         let _permit = permits.acquire().await;
         tokio::task::spawn_blocking(move || text(&user, port)).await

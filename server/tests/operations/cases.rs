@@ -361,7 +361,7 @@ fn trees_of_any_depth_are_counted_copied_and_removed() {
     operations::rename_exact(&user, &path("c"), &path(&format!("{deep}c")), false).unwrap();
     assert!(matches!(
         world.count(),
-        Comparison::Compared { booked, found, .. } if booked == found && found.entries == 3002
+        Comparison::Compared { recorded, found, .. } if recorded == found && found.entries == 3002
     ));
     let mut removal = Removal::begin(&user, &path("d")).unwrap();
     while !removal.step(&user, StepLimit::entries(100)).unwrap() {}

@@ -3,10 +3,10 @@
 use super::world::*;
 use rustix::fs::{CWD, Mode};
 use sshome_wire::{Status, Time};
-use sshomed::home::STAGING;
+use sshomed::home::STAGING_DIRECTORY;
 use sshomed::operations::{
-    self, Algorithm, Download, FileDigest, FinishedDirectory, Made, OpenFile, OpenMode, Range, Removal,
-    SetAttributes, StepLimit,
+    self, DigestAlgorithm, DigestRange, DirectoryToFinalize, Download, FileDigest, MadeDirectory, OpenFile,
+    OpenMode, Removal, SetAttributes, StepLimit,
 };
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
@@ -58,7 +58,7 @@ fn only_regular_files_are_opened_and_none_is_waited_for() {
         assert_eq!(status(OpenFile::open(&user, &path("/"), mode)), Status::WrongType);
         let refused = OpenFile::open(&user, &path("pipe"), mode).unwrap_err().to_string();
         assert!(refused.contains("it is not a regular file"), "{refused}");
-        let staging = format!("{STAGING}/f");
+        let staging = format!("{STAGING_DIRECTORY}/f");
         assert_eq!(status(OpenFile::open(&user, &path(&staging), mode)), Status::PermissionDenied);
     }
     world.assert_books(0);
@@ -70,7 +70,7 @@ fn links_lead_as_in_a_chroot() {
     let outside = tempfile::NamedTempFile::new().unwrap();
     symlink(outside.path(), world.home().join("out")).unwrap();
     symlink("/new", world.home().join("in")).unwrap();
-    symlink(STAGING, world.home().join("staging")).unwrap();
+    symlink(STAGING_DIRECTORY, world.home().join("staging")).unwrap();
     let world = world.restarted();
     let user = world.user();
     assert!(OpenFile::open(&user, &path("out"), WRITE).is_err());
@@ -113,19 +113,23 @@ fn a_directory_is_open_to_its_owner_until_it_is_finished() {
     let world = World::new("");
     let user = world.user();
     let mtime = Time { seconds: 1_000_000_000, nanoseconds: 5 };
-    let make = |bits| operations::make_directory_to_fill(&user, &path("d"), false, Some(bits)).unwrap().0;
+    let make =
+        |bits| operations::make_directory_with_deferred_mode(&user, &path("d"), false, Some(bits)).unwrap().0;
     let finish = || {
-        let directory = FinishedDirectory::find(&user, path("d"), mtime).unwrap();
-        operations::finish_directories(&user, vec![directory]).pop().unwrap().unwrap();
+        let directory = DirectoryToFinalize::find(&user, path("d"), mtime).unwrap();
+        operations::finalize_directories(&user, vec![directory]).pop().unwrap().unwrap();
         assert_eq!(world.home().join("d").metadata().unwrap().mtime(), mtime.seconds);
         mode_of(&world, "d")
     };
     // The second put finds it as the first has left it: cut off, or at its end.
-    assert_eq!((make(0o555), make(0o555), mode_of(&world, "d")), (Made::New, Made::Existed, 0o755));
-    assert_eq!((finish(), make(0o555), mode_of(&world, "d")), (0o555, Made::Existed, 0o755));
+    assert_eq!(
+        (make(0o555), make(0o555), mode_of(&world, "d")),
+        (MadeDirectory::New, MadeDirectory::Existed, 0o755)
+    );
+    assert_eq!((finish(), make(0o555), mode_of(&world, "d")), (0o555, MadeDirectory::Existed, 0o755));
     assert_eq!(finish(), 0o555);
     // One of another mode keeps it, and so does one that somebody gives another meanwhile.
-    assert_eq!((make(0o500), finish()), (Made::Existed, 0o555));
+    assert_eq!((make(0o500), finish()), (MadeDirectory::Existed, 0o555));
     make(0o555);
     operations::set_attributes(&user, &path("d"), true, &mode(0o750)).unwrap();
     assert_eq!(finish(), 0o750);
@@ -201,7 +205,7 @@ fn hard_links_are_of_files_and_links() {
     operations::make_symlink(&user, &path("link"), b"dir").unwrap();
     put(&user, "f", b"f").unwrap();
     for (from, to) in
-        [("dir", "g"), ("none", "g"), ("f", "link"), ("f", "no/g"), ("f", STAGING), ("link", "f")]
+        [("dir", "g"), ("none", "g"), ("f", "link"), ("f", "no/g"), ("f", STAGING_DIRECTORY), ("link", "f")]
     {
         assert!(operations::hard_link(&user, &path(from), &path(to)).is_err(), "{from} {to}");
     }
@@ -248,7 +252,7 @@ fn digests_are_those_of_other_programs() {
     put(&user, "f", b"abcabcab").unwrap();
     let file = open(&user, "f", READ);
     let digest = |algorithm, offset, length, block| {
-        let mut digest = FileDigest::begin(&file, algorithm, Range { offset, length, block })?;
+        let mut digest = FileDigest::begin(&file, algorithm, DigestRange { offset, length, block })?;
         loop {
             if let Some(digests) = digest.step(&file, StepLimit::bytes(1))? {
                 return operations::Result::Ok(hex(&digests));
@@ -257,23 +261,25 @@ fn digests_are_those_of_other_programs() {
     };
     // Of "abc": RFC 1321, FIPS 180-2, and BLAKE3's own test.
     let abc = [
-        (Algorithm::Md5, "900150983cd24fb0d6963f7d28e17f72"),
-        (Algorithm::Sha1, "a9993e364706816aba3e25717850c26c9cd0d89d"),
-        (Algorithm::Sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
-        (Algorithm::Blake3, "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"),
+        (DigestAlgorithm::Md5, "900150983cd24fb0d6963f7d28e17f72"),
+        (DigestAlgorithm::Sha1, "a9993e364706816aba3e25717850c26c9cd0d89d"),
+        (DigestAlgorithm::Sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (DigestAlgorithm::Blake3, "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"),
     ];
     for (algorithm, hex) in abc {
         assert_eq!(digest(algorithm, 3, 3, 0).unwrap(), hex);
         assert_eq!(digest(algorithm, 0, 6, 3).unwrap(), [hex, hex].concat());
         assert_eq!(hex.len(), algorithm.digest_length() * 2);
-        assert_eq!(Algorithm::by_name(algorithm.name().as_bytes()), Some(algorithm));
+        assert_eq!(DigestAlgorithm::by_name(algorithm.name().as_bytes()), Some(algorithm));
     }
-    assert!(digest(Algorithm::Sha512, 0, 3, 0).unwrap().starts_with("ddaf35a193617abacc417349ae204131"));
-    assert_eq!(digest(Algorithm::Md5, 8, 0, 0).unwrap(), "d41d8cd98f00b204e9800998ecf8427e");
-    assert_eq!(digest(Algorithm::Md5, 6, 0, 1).unwrap().len(), 64);
-    assert_eq!(digest(Algorithm::Md5, u64::MAX, u64::MAX, 1).unwrap().len(), 32);
+    assert!(
+        digest(DigestAlgorithm::Sha512, 0, 3, 0).unwrap().starts_with("ddaf35a193617abacc417349ae204131")
+    );
+    assert_eq!(digest(DigestAlgorithm::Md5, 8, 0, 0).unwrap(), "d41d8cd98f00b204e9800998ecf8427e");
+    assert_eq!(digest(DigestAlgorithm::Md5, 6, 0, 1).unwrap().len(), 64);
+    assert_eq!(digest(DigestAlgorithm::Md5, u64::MAX, u64::MAX, 1).unwrap().len(), 32);
     open(&user, "f", WRITE).write_at(1 << 20, b"x").unwrap();
-    assert!(digest(Algorithm::Md5, 0, 0, 16).is_err());
+    assert!(digest(DigestAlgorithm::Md5, 0, 0, 16).is_err());
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -340,7 +346,7 @@ fn an_atomic_upload_that_is_dropped_leaves_nothing() {
     assert!(is_over_quota(file.finish(&user)));
     assert_eq!(content(&user, "f"), [1; 80]);
     assert_eq!(world.scan(), (80, 1));
-    assert_eq!(std::fs::read_dir(world.home().join(STAGING)).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(world.home().join(STAGING_DIRECTORY)).unwrap().count(), 0);
     world.assert_books(0);
     // What must be new must still be when it is published.
     let (one, two) = (OpenMode { exclusive: true, ..UPLOAD }, UPLOAD);

@@ -122,14 +122,15 @@ fn a_record_that_cannot_be_read_is_kept_and_listed() {
     let user = world.user();
     cut(&user, "f", 8, 5);
     drop(user);
-    let staging = world.home().join(sshomed::home::STAGING);
+    let staging = world.home().join(sshomed::home::STAGING_DIRECTORY);
     let record = std::fs::read_dir(&staging).unwrap().map(|file| file.unwrap().path());
     let record = record.into_iter().find(|file| file.extension().is_some()).unwrap();
     std::fs::write(&record, b"sshome\0\x09something of a later version").unwrap();
     let world = world.restarted();
     let user = world.user();
     let parts = operations::parts(&user);
-    let listed = format!("/{}/{}", sshomed::home::STAGING, record.file_stem().unwrap().to_str().unwrap());
+    let listed =
+        format!("/{}/{}", sshomed::home::STAGING_DIRECTORY, record.file_stem().unwrap().to_str().unwrap());
     assert_eq!((parts.len(), &parts[0].path[..], parts[0].length), (1, listed.as_bytes(), 4 * MIB));
     assert_eq!(operations::usage(&user).unwrap().charged(), 4 * MIB);
     assert_eq!(operations::discard(&user, Some(&path(&listed))), 1);
@@ -156,8 +157,8 @@ fn a_partial_upload_borrows_again_after_a_restart() {
 
 /// Publishes what came.
 fn publish(user: &User, upload: Upload) {
-    let placement = upload.finish_as_it_came(user, None).unwrap();
-    let (placed, synced) = operations::place(user, vec![placement], Vec::new());
+    let placement = upload.finish_at_eof(user, None).unwrap();
+    let (placed, synced) = operations::publish(user, vec![placement], Vec::new());
     placed.into_iter().chain([synced]).for_each(|result| result.unwrap());
 }
 

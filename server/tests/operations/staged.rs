@@ -9,7 +9,7 @@ use sshome_wire::{BLOCK, Put, Status, StreamId, Time};
 use sshomed::operations::{
     self, Error, OpenFile, OpenMode, PartCheck, Removal, SetAttributes, StepLimit, Upload, User,
 };
-use sshomed::quota::{Comparison, Exceeded};
+use sshomed::quota::{Comparison, QuotaExceeded};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 
@@ -120,7 +120,7 @@ impl Run {
             Step::Put { name, mib } => {
                 let before = world.charged();
                 let put = put(user, NAMES[name], &vec![0; (mib * MIB) as usize]);
-                if let Err(Error::Quota { exceeded: Exceeded::Bytes { .. }, .. }) = &put {
+                if let Err(Error::Quota { exceeded: QuotaExceeded::Bytes { .. }, .. }) = &put {
                     assert!(before + mib * MIB > QUOTA, "it would have fitted");
                 }
                 put?;
@@ -148,8 +148,8 @@ impl Run {
                 // One that has not all of it is cut.
                 let Some((upload, left)) = self.uploads[slot].take() else { return Ok(()) };
                 if left == 0 || left > QUOTA {
-                    let placement = upload.finish_as_it_came(user, None)?;
-                    let (placed, synced) = operations::place(user, vec![placement], Vec::new());
+                    let placement = upload.finish_at_eof(user, None)?;
+                    let (placed, synced) = operations::publish(user, vec![placement], Vec::new());
                     placed.into_iter().chain([synced]).collect::<operations::Result<()>>()?;
                 }
             }
@@ -253,8 +253,8 @@ impl Run {
             assert_eq!((staged, usage.reserved), (partial, partial), "after {after}");
         }
         match world.count() {
-            Comparison::Compared { booked, found, staged } => {
-                assert_eq!((booked, staged.off()), (found, 0), "after {after}");
+            Comparison::Compared { recorded, found, staged } => {
+                assert_eq!((recorded, staged.discrepancy()), (found, 0), "after {after}");
             }
             other => panic!("{other:?} after {after}"),
         }
@@ -262,7 +262,7 @@ impl Run {
 
     /// Bytes of staged files on the disk.
     fn staged(&self) -> u64 {
-        let folder = self.world().home().join(sshomed::home::STAGING);
+        let folder = self.world().home().join(sshomed::home::STAGING_DIRECTORY);
         let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap());
         let data = files.filter(|file| file.path().extension().is_none());
         data.map(|file| file.metadata().unwrap().size()).sum()

@@ -4,8 +4,8 @@
 use super::world::*;
 use sshome_wire::{BLOCK, Time};
 use sshomed::operations::{
-    self, Algorithm, Copy, CopyData, FileDigest, Hashing, Listing, OpenMode, PartCheck, Range, Removal,
-    Result, StepLimit, Upload, User,
+    self, Copy, CopyData, DigestAlgorithm, DigestRange, FileDigest, Hashing, Listing, OpenMode, PartCheck,
+    Removal, Result, StepLimit, Upload, User,
 };
 
 const MIB: usize = 1 << 20;
@@ -49,7 +49,7 @@ fn a_file_is_read_and_copied_a_chunk_at_a_time() {
     let mut hashing = Hashing::begin(&user, &path("f"), true).unwrap();
     assert!(steps(|limit| hashing.step(limit)) >= 8);
     let file = open(&user, "f", READ);
-    let mut digest = FileDigest::begin(&file, Algorithm::Sha256, Range::default()).unwrap();
+    let mut digest = FileDigest::begin(&file, DigestAlgorithm::Sha256, DigestRange::default()).unwrap();
     assert!(steps(|limit| digest.step(&file, limit)) >= 8);
     let target = open(&user, "g", WRITE);
     let mut copy = CopyData::begin(&user, &file, 0, 0, &target, 0).unwrap();
@@ -61,7 +61,7 @@ fn a_file_is_read_and_copied_a_chunk_at_a_time() {
     // What stays of the old content of a file that is staged.
     let staged = open(&user, "f", OpenMode { truncate: false, ..UPLOAD });
     staged.write_at(0, b"x").unwrap();
-    assert!(steps(|limit| Ok(staged.fill(&user, limit)?.then_some(()))) >= 2);
+    assert!(steps(|limit| Ok(staged.copy_old_content(&user, limit)?.then_some(()))) >= 2);
     staged.finish(&user).unwrap();
 }
 

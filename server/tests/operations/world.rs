@@ -5,7 +5,7 @@ use sshome_wire::{BlockHasher, End, Put, RemotePath, Status};
 use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
 use sshomed::home::Homes;
-use sshomed::operations::{self, OpenFile, OpenMode, Result, Upload, User, place};
+use sshomed::operations::{self, OpenFile, OpenMode, Result, Upload, User, publish};
 use sshomed::quota::{Comparison, Ledgers};
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
 
-pub(crate) const READ: OpenMode = OpenMode::READ;
+pub(crate) const READ: OpenMode = OpenMode::READ_ONLY;
 pub(crate) const WRITE: OpenMode = OpenMode { read: false, write: true, create: true, ..READ };
 pub(crate) const BOTH: OpenMode = OpenMode { read: true, ..WRITE };
 pub(crate) const UPLOAD: OpenMode = OpenMode { truncate: true, ..WRITE };
@@ -81,7 +81,7 @@ impl World {
         let mut folders = vec![self.home.clone()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
-                if entry.file_name() == sshomed::home::STAGING {
+                if entry.file_name() == sshomed::home::STAGING_DIRECTORY {
                     continue;
                 }
                 let meta = entry.path().symlink_metadata().unwrap();
@@ -139,7 +139,7 @@ pub(crate) fn put(user: &User, name: &str, content: &[u8]) -> Result<()> {
     let (digest, size) = (hasher.finish(), content.len() as u64);
     let placement =
         upload.finish(user, &End { status: Status::Done, message: String::new(), digest, size })?;
-    let (placed, synced) = place(user, vec![placement], Vec::new());
+    let (placed, synced) = publish(user, vec![placement], Vec::new());
     placed.into_iter().chain([synced]).collect()
 }
 

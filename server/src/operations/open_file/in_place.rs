@@ -1,11 +1,11 @@
 //! A file that is read and written where it is.
 
 use super::super::error::{Context, of_parent};
-use super::super::{Error, NEW_FILE, Result, SetAttributes, User, hold};
+use super::super::{Error, NEW_FILE_MODE, Result, SetAttributes, User, hold};
 use super::io::{end_of, read_at, write_all};
 use super::mode::OpenMode;
-use crate::home::{self, Location, Names, Stamp, length};
-use crate::quota::{Change, ContentChange, Exceeded, Held};
+use crate::home::{self, Location, NamespaceLock, StoredDigest, length};
+use crate::quota::{ContentChange, HeldFile, QuotaExceeded, UsageChange};
 use rustix::fs::{Gid, OFlags, Stat};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
@@ -13,24 +13,24 @@ use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 #[derive(Debug)]
-pub(super) struct InPlace {
-    /// Above the file: see [`Held`].
-    held: Held,
+pub(super) struct InPlaceFile {
+    /// Above the file: see [`HeldFile`].
+    held: HeldFile,
     file: File,
     /// Whether its stamp is known to be gone.
     unstamped: AtomicBool,
 }
 
-impl InPlace {
+impl InPlaceFile {
     /// Opens it. Returns also its path for the log.
-    pub(super) fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<(InPlace, RemotePath)> {
+    pub(super) fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<(InPlaceFile, RemotePath)> {
         let access = match (mode.read, mode.writes() || mode.truncate) {
             (true, true) => OFlags::RDWR,
             (false, true) => OFlags::WRONLY,
             (_, false) => OFlags::RDONLY,
         };
         // Looked for, made, opened, booked and held as one.
-        let names = user.home.lock_names();
+        let namespace = user.home.lock_namespace();
         let exclusive = mode.create && mode.exclusive;
         let location = if exclusive {
             user.home.locate_new_file(path)
@@ -43,21 +43,26 @@ impl InPlace {
         let (file, stat) = match existing {
             Err(home::Error::Os(Errno::NOENT)) if mode.create => {
                 created = true;
-                create(user, path, &location, access, mode, &names)?
+                create(user, path, &location, access, mode, &namespace)?
             }
             opened => opened.of_file(path)?,
         };
         let held = hold(user, &file, &stat).of_file(path)?;
-        drop(names);
-        let open = InPlace { held, file, unstamped: AtomicBool::new(created) };
+        drop(namespace);
+        let open = InPlaceFile { held, file, unstamped: AtomicBool::new(created) };
         if mode.truncate {
             open.set_length(path, 0)?;
         }
         Ok((open, user.logged(&location, path)))
     }
 
-    pub(super) fn read(&self, offset: u64, buffer: &mut Vec<u8>, most: usize) -> rustix::io::Result<usize> {
-        read_at(&self.file, offset, buffer, most)
+    pub(super) fn read(
+        &self,
+        offset: u64,
+        buffer: &mut Vec<u8>,
+        max_bytes: usize,
+    ) -> rustix::io::Result<usize> {
+        read_at(&self.file, offset, buffer, max_bytes)
     }
 
     /// Writes at the offset, or at the end where there is none.
@@ -98,7 +103,7 @@ impl InPlace {
     /// What was published is not what will be there.
     fn unstamp(&self) -> home::Result<()> {
         if !self.unstamped.load(Relaxed) {
-            Stamp::remove(&self.file)?;
+            StoredDigest::remove(&self.file)?;
             self.unstamped.store(true, Relaxed);
         }
         Ok(())
@@ -128,14 +133,14 @@ fn create(
     location: &Location,
     access: OFlags,
     mode: OpenMode,
-    names: &Names<'_>,
+    namespace: &NamespaceLock<'_>,
 ) -> Result<(File, Stat)> {
     let entry = user.ledger.reserve(0, 1).map_err(|exceeded| quota(path, exceeded))?;
-    let made = location.create_file(access, mode.mode.unwrap_or(NEW_FILE), names).of_file(path)?;
-    entry.commit(Change { bytes: 0, entries: 1 });
+    let made = location.create_file(access, mode.mode.unwrap_or(NEW_FILE_MODE), namespace).of_file(path)?;
+    entry.commit(UsageChange { bytes: 0, entries: 1 });
     Ok(made)
 }
 
-fn quota(path: &RemotePath, exceeded: Exceeded) -> Error {
+fn quota(path: &RemotePath, exceeded: QuotaExceeded) -> Error {
     Error::Quota { path: path.clone(), exceeded }
 }

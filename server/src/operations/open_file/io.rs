@@ -11,23 +11,23 @@ pub(super) fn end_of(offset: u64, data: &[&[u8]]) -> rustix::io::Result<u64> {
     end.ok_or(Errno::FBIG)
 }
 
-/// Reads up to `most` bytes at `offset` behind what `buffer` holds, and no more than its capacity.
+/// Reads up to `max_bytes` bytes at `offset` behind what `buffer` holds, and no more than its capacity.
 pub(super) fn read_at(
     file: &File,
     offset: u64,
     buffer: &mut Vec<u8>,
-    most: usize,
+    max_bytes: usize,
 ) -> rustix::io::Result<usize> {
     let before = buffer.len();
-    let most = most.min(buffer.capacity() - before);
-    if most == 0 || i64::try_from(offset).is_err() {
+    let max_bytes = max_bytes.min(buffer.capacity() - before);
+    if max_bytes == 0 || i64::try_from(offset).is_err() {
         return Ok(0);
     }
-    if most == buffer.capacity() - before {
+    if max_bytes == buffer.capacity() - before {
         return rustix::io::pread(file, rustix::buffer::spare_capacity(buffer), offset);
     }
     // No more is read than was asked for; without `unsafe` that wants zeros to read over.
-    buffer.resize(before + most, 0);
+    buffer.resize(before + max_bytes, 0);
     let read = rustix::io::pread(file, buffer.get_mut(before..).unwrap_or_default(), offset);
     buffer.truncate(before + read.unwrap_or(0));
     read

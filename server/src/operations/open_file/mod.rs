@@ -1,27 +1,27 @@
 //! Files that are open for reading and writing anywhere in them, as SFTP has them.
 
 mod atomic_upload;
-mod old_content;
 mod in_place;
 mod io;
 mod mode;
+mod old_content;
 mod open_transfer;
 
 pub use mode::OpenMode;
 
 use super::error::Context;
-use super::{Error, Result, SetAttributes, StepLimit, User, place};
+use super::{Error, Result, SetAttributes, StepLimit, User, publish};
 use crate::accounts::SftpUploads;
 use crate::home::{DescriptorPermit, HomeRoot};
 use crate::quota::FileId;
-use atomic_upload::Atomic;
-use in_place::InPlace;
+use atomic_upload::AtomicUpload;
+use in_place::InPlaceFile;
 
+use open_transfer::OpenTransfer;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 use std::sync::Arc;
-use open_transfer::Traffic;
 
 /// A file that is open. It has its length booked with each write, and counts until it is closed, also
 /// when its name goes. Every function takes it shared, so that one handle can be read and written at a
@@ -30,17 +30,17 @@ use open_transfer::Traffic;
 pub struct OpenFile {
     path: RemotePath,
     mode: OpenMode,
-    content: Content,
-    traffic: Traffic,
+    content: FileContent,
+    traffic: OpenTransfer,
     root: Arc<HomeRoot>,
     /// For the file; a staged one has its own.
     _descriptor: Option<DescriptorPermit>,
 }
 
 #[derive(Debug)]
-enum Content {
-    InPlace(InPlace),
-    Atomic(Box<Atomic>),
+enum FileContent {
+    InPlace(InPlaceFile),
+    Atomic(Box<AtomicUpload>),
 }
 
 impl OpenFile {
@@ -61,13 +61,13 @@ impl OpenFile {
         let atomic = mode.is_upload() && user.sftp_uploads() == SftpUploads::Atomic;
         let permit = if atomic { None } else { Some(user.home.descriptors(1).of_file(path)?) };
         let (content, logged) = if atomic {
-            let (upload, logged) = Atomic::open(user, path, mode)?;
-            (Content::Atomic(Box::new(upload)), logged)
+            let (upload, logged) = AtomicUpload::open(user, path, mode)?;
+            (FileContent::Atomic(Box::new(upload)), logged)
         } else {
-            let (file, logged) = InPlace::open(user, path, mode)?;
-            (Content::InPlace(file), logged)
+            let (file, logged) = InPlaceFile::open(user, path, mode)?;
+            (FileContent::InPlace(file), logged)
         };
-        let (traffic, root) = (Traffic::begin(user, &logged, mode), Arc::clone(user.home.root()));
+        let (traffic, root) = (OpenTransfer::begin(user, &logged, mode), Arc::clone(user.home.root()));
         Ok(OpenFile { path: path.clone(), mode, content, traffic, root, _descriptor: permit })
     }
 
@@ -80,26 +80,31 @@ impl OpenFile {
     /// Whether closing it syncs and publishes it: that takes long.
     #[must_use]
     pub fn publishes_at_close(&self) -> bool {
-        matches!(self.content, Content::Atomic(_))
+        matches!(self.content, FileContent::Atomic(_))
     }
 
-    /// Appends to `buffer` what is at `offset`: up to `most` bytes, and no more than its capacity holds.
+    /// Appends to `buffer` what is at `offset`: up to `max_bytes` bytes, and no more than its capacity holds.
     /// Returns how many; none at the end.
     ///
     /// # Errors
     /// If the file was not opened to be read, or the disk reports one.
-    pub fn read_at(&self, offset: u64, buffer: &mut Vec<u8>, most: usize) -> Result<usize> {
-        let read = self.look_at(offset, buffer, most)?;
+    pub fn read_at(&self, offset: u64, buffer: &mut Vec<u8>, max_bytes: usize) -> Result<usize> {
+        let read = self.read_unmetered(offset, buffer, max_bytes)?;
         self.traffic.read(read);
         Ok(read)
     }
 
     /// As [`read_at`](OpenFile::read_at), of what stays here.
-    pub(super) fn look_at(&self, offset: u64, buffer: &mut Vec<u8>, most: usize) -> Result<usize> {
+    pub(super) fn read_unmetered(
+        &self,
+        offset: u64,
+        buffer: &mut Vec<u8>,
+        max_bytes: usize,
+    ) -> Result<usize> {
         match &self.content {
             _ if !self.mode.read => Err(Errno::BADF),
-            Content::InPlace(file) => file.read(offset, buffer, most),
-            Content::Atomic(upload) => upload.read(offset, buffer, most),
+            FileContent::InPlace(file) => file.read(offset, buffer, max_bytes),
+            FileContent::Atomic(upload) => upload.read(offset, buffer, max_bytes),
         }
         .of_file(&self.path)
     }
@@ -125,8 +130,8 @@ impl OpenFile {
         self.traffic.check()?;
         let offset = (!self.mode.append).then_some(offset);
         let written = match &self.content {
-            Content::InPlace(file) => file.write(&self.path, offset, data),
-            Content::Atomic(upload) => upload.write(&self.path, offset, data),
+            FileContent::InPlace(file) => file.write(&self.path, offset, data),
+            FileContent::Atomic(upload) => upload.write(&self.path, offset, data),
         };
         self.traffic.changed(written, data.iter().map(|piece| piece.len() as u64).sum())
     }
@@ -137,8 +142,8 @@ impl OpenFile {
     /// If the disk reports one.
     pub fn stat(&self) -> Result<Stat> {
         match &self.content {
-            Content::InPlace(file) => file.stat(),
-            Content::Atomic(upload) => upload.stat(),
+            FileContent::InPlace(file) => file.stat(),
+            FileContent::Atomic(upload) => upload.stat(),
         }
         .of_file(&self.path)
     }
@@ -150,16 +155,16 @@ impl OpenFile {
     pub fn set_attributes(&self, user: &User, wanted: &SetAttributes) -> Result<()> {
         user.require_write()?;
         wanted.set_owner(&self.path, &self.stat()?, |group| match &self.content {
-            Content::InPlace(file) => file.set_group(group),
+            FileContent::InPlace(file) => file.set_group(group),
             // It gets the group of the file that it replaces, or of its directory.
-            Content::Atomic(_) => Err(Errno::PERM.into()),
+            FileContent::Atomic(_) => Err(Errno::PERM.into()),
         })?;
         if let Some(size) = wanted.size {
             self.set_length(size)?;
         }
         match &self.content {
-            Content::InPlace(file) => file.set_mode_and_times(wanted),
-            Content::Atomic(upload) => upload.set_mode_and_times(wanted),
+            FileContent::InPlace(file) => file.set_mode_and_times(wanted),
+            FileContent::Atomic(upload) => upload.set_mode_and_times(wanted),
         }
         .of_file(&self.path)
     }
@@ -171,8 +176,8 @@ impl OpenFile {
         self.root.check().of_file(&self.path)?;
         self.traffic.check()?;
         let set = match &self.content {
-            Content::InPlace(file) => file.set_length(&self.path, length),
-            Content::Atomic(upload) => upload.set_length(&self.path, length),
+            FileContent::InPlace(file) => file.set_length(&self.path, length),
+            FileContent::Atomic(upload) => upload.set_length(&self.path, length),
         };
         self.traffic.changed(set, 0)
     }
@@ -184,8 +189,8 @@ impl OpenFile {
     pub fn sync(&self) -> Result<()> {
         self.traffic.check()?;
         let synced = match &self.content {
-            Content::InPlace(file) => file.sync(),
-            Content::Atomic(upload) => upload.sync(),
+            FileContent::InPlace(file) => file.sync(),
+            FileContent::Atomic(upload) => upload.sync(),
         };
         synced.of_file(&self.path).map_err(|error| self.fail(error))
     }
@@ -196,11 +201,13 @@ impl OpenFile {
     /// # Errors
     /// If an earlier change failed, the old file was changed meanwhile, or the quota or the disk does not take
     /// what is copied. Then closing fails as well.
-    pub fn fill(&self, user: &User, limit: StepLimit) -> Result<bool> {
+    pub fn copy_old_content(&self, user: &User, limit: StepLimit) -> Result<bool> {
         self.traffic.check()?;
         match &self.content {
-            Content::InPlace(_) => Ok(true),
-            Content::Atomic(upload) => upload.fill(user, &self.path, limit).map_err(|error| self.fail(error)),
+            FileContent::InPlace(_) => Ok(true),
+            FileContent::Atomic(upload) => {
+                upload.copy_old_content(user, &self.path, limit).map_err(|error| self.fail(error))
+            }
         }
     }
 
@@ -211,15 +218,15 @@ impl OpenFile {
     /// what was there before is there still.
     pub fn finish(self, user: &User) -> Result<()> {
         // A failure is reported below.
-        while matches!(self.fill(user, StepLimit::bytes(u64::MAX)), Ok(false)) {}
+        while matches!(self.copy_old_content(user, StepLimit::bytes(u64::MAX)), Ok(false)) {}
         let OpenFile { path, content, mut traffic, .. } = self;
-        let Content::Atomic(upload) = content else {
+        let FileContent::Atomic(upload) = content else {
             drop(content);
             return traffic.closed();
         };
-        let Some(transfer) = traffic.hand_on()? else { return Ok(()) };
-        let placement = upload.finish(user, &path, transfer)?;
-        let (placed, synced) = place(user, vec![placement], Vec::new());
+        let Some(transfer) = traffic.take_transfer()? else { return Ok(()) };
+        let pending = upload.finish(user, &path, transfer)?;
+        let (placed, synced) = publish(user, vec![pending], Vec::new());
         placed.into_iter().chain([synced]).collect()
     }
 
@@ -240,10 +247,10 @@ impl OpenFile {
 
     /// Says early that writing up to `end` would exceed the quota, or fail as an earlier change did. It holds
     /// nothing.
-    pub(super) fn check_room(&self, user: &User, end: u64) -> Result<()> {
+    pub(super) fn check_quota(&self, user: &User, end: u64) -> Result<()> {
         self.traffic.check()?;
         // What a staged file replaces counts in its favour: its writes tell.
-        if matches!(self.content, Content::Atomic(_)) {
+        if matches!(self.content, FileContent::Atomic(_)) {
             return Ok(());
         }
         let more = end.saturating_sub(crate::home::length(&self.stat()?));

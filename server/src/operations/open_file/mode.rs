@@ -21,7 +21,7 @@ pub struct OpenMode {
 
 impl OpenMode {
     /// Of a file that is only read.
-    pub const READ: OpenMode = OpenMode {
+    pub const READ_ONLY: OpenMode = OpenMode {
         read: true,
         write: false,
         append: false,

@@ -14,12 +14,12 @@ use std::ops::Range;
 const MAX_RANGES: usize = 1024;
 
 /// Bytes that are copied at a time where the kernel cannot do it by itself.
-const CHUNK: u64 = 256 << 10;
+const BUFFER_BYTES: u64 = 256 << 10;
 
 /// The old content of a file that is staged. What a client does not write over is copied when it closes the
 /// file, so that one that writes all of it, as scp does, needs no copy.
 #[derive(Debug)]
-pub(super) struct Base {
+pub(super) struct OldContent {
     /// The file when it was opened.
     stat: Stat,
     /// Bytes of it that stay, from the first on.
@@ -28,9 +28,9 @@ pub(super) struct Base {
     covered: Vec<Range<u64>>,
 }
 
-impl Base {
-    pub(super) fn new(stat: Stat) -> Base {
-        Base { stat, length: length(&stat), covered: Vec::new() }
+impl OldContent {
+    pub(super) fn new(stat: Stat) -> OldContent {
+        OldContent { stat, length: length(&stat), covered: Vec::new() }
     }
 
     /// Bytes of the old file that stay, from the first on.
@@ -39,7 +39,7 @@ impl Base {
     }
 
     /// Notes that the file is cut off: what was beyond does not come back.
-    pub(super) fn cut(&mut self, length: u64) {
+    pub(super) fn truncate(&mut self, length: u64) {
         self.length = self.length.min(length);
     }
 
@@ -67,7 +67,7 @@ impl Base {
         (start < end).then_some(start..end)
     }
 
-    /// Copies about `most` bytes of what is missing into `staged`; returns whether that was all.
+    /// Copies about `max_bytes` bytes of what is missing into `staged`; returns whether that was all.
     ///
     /// # Errors
     /// If the old file was changed or replaced since it was opened, or the disk reports one.
@@ -81,10 +81,10 @@ impl Base {
     ) -> Result<bool> {
         let Some(missing) = self.missing() else { return Ok(true) };
         // Opened and held as one: a removal in between would take it for closed.
-        let names = user.home.lock_names();
+        let namespace = user.home.lock_namespace();
         let (old, stat) = from.open_file(OFlags::RDONLY).of_file(path)?;
         let _held = hold(user, &old, &stat).of_file(path)?;
-        drop(names);
+        drop(namespace);
         let copied = copy_range(&old, staged, missing.clone(), limit).of_file(path)?;
         let now = rustix::fs::fstat(&old).of_file(path)?;
         if copied == 0 || facts(&now) != facts(&self.stat) {
@@ -96,7 +96,7 @@ impl Base {
 }
 
 /// The bytes that one call to the kernel copies: between two calls a step may end.
-const COPY_CHUNK: u64 = 4 << 20;
+const COPY_CHUNK_BYTES: u64 = 4 << 20;
 
 /// What shows that a file is another one, or was written to.
 fn facts(stat: &Stat) -> impl PartialEq + use<> {
@@ -107,7 +107,7 @@ fn facts(stat: &Stat) -> impl PartialEq + use<> {
 fn copy_range(from: &File, to: &File, range: Range<u64>, limit: StepLimit) -> rustix::io::Result<u64> {
     let (mut read, mut written) = (range.start, range.start);
     while written < range.end && !limit.is_reached(written - range.start) {
-        let left = limit.left(written - range.start).min(range.end - written).min(COPY_CHUNK);
+        let left = limit.left(written - range.start).min(range.end - written).min(COPY_CHUNK_BYTES);
         let left = usize::try_from(left).unwrap_or(usize::MAX);
         let copied = match rustix::fs::copy_file_range(from, Some(&mut read), to, Some(&mut written), left) {
             Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {
@@ -125,7 +125,7 @@ fn copy_range(from: &File, to: &File, range: Range<u64>, limit: StepLimit) -> ru
 }
 
 fn copy_chunk(from: &File, to: &File, range: Range<u64>) -> rustix::io::Result<u64> {
-    let wanted = usize::try_from((range.end - range.start).min(CHUNK)).unwrap_or_default();
+    let wanted = usize::try_from((range.end - range.start).min(BUFFER_BYTES)).unwrap_or_default();
     let mut buffer = vec![0; wanted];
     let read = rustix::io::pread(from, &mut buffer[..], range.start)?;
     buffer.truncate(read);
@@ -138,10 +138,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn base(length: u64) -> Base {
+    fn base(length: u64) -> OldContent {
         let mut stat = rustix::fs::stat(".").unwrap();
         stat.st_size = length as i64;
-        Base::new(stat)
+        OldContent::new(stat)
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
                 base.cover(start..start + length).unwrap();
                 written[start as usize..(start + length) as usize].fill(true);
             }
-            base.cut(cut);
+            base.truncate(cut);
             while let Some(missing) = base.missing() {
                 for at in missing.clone() {
                     prop_assert!(!std::mem::replace(&mut written[at as usize], true));

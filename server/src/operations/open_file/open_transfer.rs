@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 /// Dropping it without closing it logs the transfer as cut, or as failed after a change that failed.
 #[derive(Debug)]
-pub(super) struct Traffic {
+pub(super) struct OpenTransfer {
     /// None once somebody else has it.
     transfer: Option<Transfer>,
     writes: bool,
@@ -20,13 +20,13 @@ pub(super) struct Traffic {
     failure: OnceLock<Arc<Error>>,
 }
 
-impl Traffic {
-    pub(super) fn begin(user: &User, path: &RemotePath, mode: OpenMode) -> Traffic {
+impl OpenTransfer {
+    pub(super) fn begin(user: &User, path: &RemotePath, mode: OpenMode) -> OpenTransfer {
         let writes = mode.writes();
         let direction = if writes { TransferDirection::Upload } else { TransferDirection::Download };
         let transfer = Some(user.audit.transfer(direction, path, None));
         let changed = AtomicBool::new(mode.create || mode.truncate);
-        Traffic { transfer, writes, changed, failure: OnceLock::new() }
+        OpenTransfer { transfer, writes, changed, failure: OnceLock::new() }
     }
 
     /// Bytes were read. Of a file that is written to as well, what is written counts.
@@ -64,7 +64,7 @@ impl Traffic {
     /// # Errors
     /// If a change of it failed.
     pub(super) fn closed(mut self) -> Result<()> {
-        if let Some(transfer) = self.hand_on()? {
+        if let Some(transfer) = self.take_transfer()? {
             transfer.closed(self.changed.load(Relaxed));
         }
         Ok(())
@@ -74,7 +74,7 @@ impl Traffic {
     ///
     /// # Errors
     /// If a change of the file failed, which is logged.
-    pub(super) fn hand_on(&mut self) -> Result<Option<Transfer>> {
+    pub(super) fn take_transfer(&mut self) -> Result<Option<Transfer>> {
         let transfer = self.transfer.take();
         let Some(failure) = self.failure.get() else { return Ok(transfer) };
         if let Some(transfer) = transfer {
@@ -84,7 +84,7 @@ impl Traffic {
     }
 }
 
-impl Drop for Traffic {
+impl Drop for OpenTransfer {
     fn drop(&mut self) {
         if let Some(transfer) = self.transfer.take() {
             transfer.cut(self.changed.load(Relaxed));

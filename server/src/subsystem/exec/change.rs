@@ -4,7 +4,7 @@ use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
 use super::task::{CommandIo, CommandTask, TaskState, each};
 use crate::home;
-use crate::operations::{self, Copy, Made, Removal, StepLimit, User, place};
+use crate::operations::{self, Copy, MadeDirectory, Removal, StepLimit, User, publish};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 use std::collections::HashSet;
@@ -18,9 +18,9 @@ pub(super) fn mkdir(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     Ok(each(arguments.operands, move |user, _, operand| {
         let path = path(operand)?;
         match operations::make_directory(user, &path, parents, None)? {
-            (Made::Existed, _) if !parents => Err(Error::Exists(path)),
+            (MadeDirectory::Existed, _) if !parents => Err(Error::Exists(path)),
             (_, made) => {
-                place(user, Vec::new(), made).1?;
+                publish(user, Vec::new(), made).1?;
                 Ok(None)
             }
         }

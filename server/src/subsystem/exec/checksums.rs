@@ -3,7 +3,9 @@
 use super::arguments::{Arguments, path};
 use super::error::Result;
 use super::task::{CommandIo, CommandTask, InputRead, TaskState, each};
-use crate::operations::{Algorithm, FileDigest, Hasher, OpenFile, OpenMode, Range, StepLimit, User};
+use crate::operations::{
+    DigestAlgorithm, DigestRange, FileDigest, Hasher, OpenFile, OpenMode, StepLimit, User,
+};
 
 /// What one step goes through, in bytes.
 const STEP_BYTES: usize = 32 << 20;
@@ -16,7 +18,7 @@ pub(super) fn reads(arguments: &Arguments) -> bool {
     arguments.operands.is_empty() || arguments.operands.iter().any(|operand| operand == STDIN_OPERAND)
 }
 
-pub(super) fn begin(algorithm: Algorithm, mut arguments: Arguments) -> Result<Box<dyn CommandTask>> {
+pub(super) fn begin(algorithm: DigestAlgorithm, mut arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     let mut operands = std::mem::take(&mut arguments.operands);
     if operands.is_empty() {
         operands.push(STDIN_OPERAND.to_vec());
@@ -27,8 +29,8 @@ pub(super) fn begin(algorithm: Algorithm, mut arguments: Arguments) -> Result<Bo
         if operand == STDIN_OPERAND {
             return Ok(Some(Box::new(InputSumTask { hasher: Hasher::new(algorithm), binary })));
         }
-        let file = OpenFile::open(user, &path(operand)?, OpenMode::READ)?;
-        let digest = FileDigest::begin(&file, algorithm, Range::default())?;
+        let file = OpenFile::open(user, &path(operand)?, OpenMode::READ_ONLY)?;
+        let digest = FileDigest::begin(&file, algorithm, DigestRange::default())?;
         Ok(Some(Box::new(FileSumTask { file, digest, name, binary })))
     }))
 }

@@ -3,7 +3,7 @@
 use super::arguments::{Arguments, path};
 use super::error::Result;
 use super::task::{CommandIo, CommandTask, RunOnce, TaskState, each};
-use crate::home::{Attributes, length};
+use crate::home::{DirectoryEntry, length};
 use crate::operations::{self, Listing, StepLimit, User};
 use crate::subsystem::ls_format::{LsFormat, mode};
 use jiff::Timestamp;
@@ -72,7 +72,7 @@ struct LsTask {
     /// The directory that is being shown, relative to the operand.
     current: Option<Vec<u8>>,
     /// Entries that were read and not shown: those of one directory are sorted together.
-    entries: Vec<Attributes>,
+    entries: Vec<DirectoryEntry>,
 }
 
 impl CommandTask for LsTask {
@@ -117,7 +117,7 @@ struct LsOptions {
 }
 
 impl LsOptions {
-    fn entry(&self, user: &User, io: &mut CommandIo, entry: &Attributes, name: &[u8]) {
+    fn entry(&self, user: &User, io: &mut CommandIo, entry: &DirectoryEntry, name: &[u8]) {
         let mut line = Vec::new();
         if let Some(lines) = &self.long {
             // A home has one owner.

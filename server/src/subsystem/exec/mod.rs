@@ -54,7 +54,7 @@ async fn serve(
 ) -> std::result::Result<u8, ChannelEnd> {
     tracing::debug!(user = user.name(), line = %Escaped(line), "command");
     let mut input = ReceiveBuffer::new(incoming);
-    let (permits, closed) = (user.turns(), outgoing.closed());
+    let (permits, closed) = (user.slice_permits(), outgoing.closed());
     let mut work = RunningCommand::begin(user, line, terminal);
     if !work.reads && !terminal {
         // Or what nobody reads would stop the connection.

@@ -3,7 +3,7 @@
 use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
 use super::task::{CommandIo, CommandTask, InputRead, TaskState, each};
-use crate::operations::{Download, Upload, User, place};
+use crate::operations::{self, Download, Upload, User};
 use sshome_wire::{Digest, Put, RemotePath};
 
 /// What is read from the disk at a time, in bytes.
@@ -91,8 +91,8 @@ fn begin(user: &User, path: &RemotePath, size: Option<u64>) -> Result<Upload> {
 
 /// Gives what has come whole its name.
 pub(super) fn publish(user: &User, upload: Upload, digest: Option<Digest>) -> Result<()> {
-    let placement = upload.finish_as_it_came(user, digest)?;
-    let (placed, synced) = place(user, vec![placement], Vec::new());
+    let placement = upload.finish_at_eof(user, digest)?;
+    let (placed, synced) = operations::publish(user, vec![placement], Vec::new());
     for result in placed.into_iter().chain([synced]) {
         result?;
     }

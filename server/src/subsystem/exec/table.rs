@@ -4,7 +4,7 @@ use super::arguments::{ArgumentSpec, Arguments};
 use super::error::{Error, Result};
 use super::task::{CommandIo, CommandTask, RunOnce};
 use super::{change, checksums, inspect, scp, stream};
-use crate::operations::Algorithm;
+use crate::operations::DigestAlgorithm;
 
 /// A command.
 pub(super) struct CommandEntry {
@@ -168,7 +168,7 @@ static COMMANDS: &[CommandEntry] = &[
         help: "print the MD5 of files, or of the standard input",
         changes: no,
         reads: checksums::reads,
-        begin: |arguments| checksums::begin(Algorithm::Md5, arguments),
+        begin: |arguments| checksums::begin(DigestAlgorithm::Md5, arguments),
     },
     CommandEntry {
         name: "sha1sum",
@@ -176,7 +176,7 @@ static COMMANDS: &[CommandEntry] = &[
         help: "print the SHA-1 of files, or of the standard input",
         changes: no,
         reads: checksums::reads,
-        begin: |arguments| checksums::begin(Algorithm::Sha1, arguments),
+        begin: |arguments| checksums::begin(DigestAlgorithm::Sha1, arguments),
     },
     CommandEntry {
         name: "sha256sum",
@@ -184,7 +184,7 @@ static COMMANDS: &[CommandEntry] = &[
         help: "print the SHA-256 of files, or of the standard input",
         changes: no,
         reads: checksums::reads,
-        begin: |arguments| checksums::begin(Algorithm::Sha256, arguments),
+        begin: |arguments| checksums::begin(DigestAlgorithm::Sha256, arguments),
     },
     CommandEntry {
         name: "sha512sum",
@@ -192,7 +192,7 @@ static COMMANDS: &[CommandEntry] = &[
         help: "print the SHA-512 of files, or of the standard input",
         changes: no,
         reads: checksums::reads,
-        begin: |arguments| checksums::begin(Algorithm::Sha512, arguments),
+        begin: |arguments| checksums::begin(DigestAlgorithm::Sha512, arguments),
     },
     CommandEntry {
         name: "b3sum",
@@ -200,7 +200,7 @@ static COMMANDS: &[CommandEntry] = &[
         help: "print the BLAKE3 of files, or of the standard input",
         changes: no,
         reads: checksums::reads,
-        begin: |arguments| checksums::begin(Algorithm::Blake3, arguments),
+        begin: |arguments| checksums::begin(DigestAlgorithm::Blake3, arguments),
     },
     CommandEntry {
         name: "scp",

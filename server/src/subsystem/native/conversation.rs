@@ -5,7 +5,7 @@ use super::job::{JobStep, NativeJob};
 use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
 use crate::home::{EntryId, Location};
-use crate::operations::{CheckedPart, FinishedDirectory, Upload, User};
+use crate::operations::{CheckedPart, DirectoryToFinalize, Upload, User};
 use crate::subsystem::channel_loop::{self, SliceOutcome};
 use bytes::Bytes;
 use sshome_wire::{
@@ -112,8 +112,8 @@ impl NativeConversation {
     }
 
     /// Finishes a directory after the files that wait for their names, and answers.
-    pub(super) fn finished(&mut self, directory: FinishedDirectory) {
-        let permit = self.user.hold_descriptors(FinishedDirectory::DESCRIPTORS);
+    pub(super) fn finished(&mut self, directory: DirectoryToFinalize) {
+        let permit = self.user.hold_descriptors(DirectoryToFinalize::DESCRIPTORS);
         let full = permit.is_none();
         self.group.finished(directory, permit);
         if full {

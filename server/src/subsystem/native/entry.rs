@@ -1,4 +1,4 @@
-use crate::home::{Attributes, length};
+use crate::home::{DirectoryEntry, length};
 use rustix::fs::{FileType, Stat};
 use sshome_wire::{Entries, Entry, FileKind, Time};
 
@@ -6,7 +6,7 @@ use sshome_wire::{Entries, Entry, FileKind, Time};
 const FRAME_BYTES: usize = 64 << 10;
 
 /// What the wire tells of a file.
-pub(super) fn entry(attributes: &Attributes) -> Entry {
+pub(super) fn entry(attributes: &DirectoryEntry) -> Entry {
     let stat = &attributes.stat;
     Entry {
         name: attributes.name.clone(),
@@ -20,7 +20,7 @@ pub(super) fn entry(attributes: &Attributes) -> Entry {
 }
 
 /// Entries of one directory in as many frames as they take; one, if there are none.
-pub(super) fn frames(directory: &[u8], entries: &[Attributes]) -> Vec<Entries> {
+pub(super) fn frames(directory: &[u8], entries: &[DirectoryEntry]) -> Vec<Entries> {
     let empty = || Entries { directory: directory.to_vec(), entries: Vec::new() };
     let mut frames = Vec::new();
     let (mut frame, mut length) = (empty(), 0);

@@ -4,7 +4,7 @@ use super::entry::{entry, frames, mode, mtime};
 use super::output::{NativeOutput, data_buffer};
 use super::publish_group::refusal;
 use crate::operations::{self, CheckedPart, Copy, Download, Error, Hashing, Listing, PartCheck, Removal};
-use crate::operations::{StepLimit, StreamLeft, User};
+use crate::operations::{PartialStream, StepLimit, User};
 use sshome_wire::frame::HEAD;
 use sshome_wire::{
     BLOCK, BlockHasher, Blocks, Digest, End, Frame, Header, Payload, Progress, RemotePath, Reply, Status,
@@ -80,9 +80,9 @@ impl NativeJob {
                 Err(error) => Err(error),
             },
             NativeJob::Stream { path, id } => match operations::find_stream(user, path, *id, STREAM_WAIT) {
-                Ok(StreamLeft::Busy) => Ok(None),
-                Ok(StreamLeft::Nothing) => Ok(Some(Reply::new(Status::EnoughSpace, ""))),
-                Ok(StreamLeft::Part(check)) => {
+                Ok(PartialStream::Busy) => Ok(None),
+                Ok(PartialStream::Nothing) => Ok(Some(Reply::new(Status::EnoughSpace, ""))),
+                Ok(PartialStream::Part(check)) => {
                     *self = NativeJob::Part(check);
                     Ok(None)
                 }
@@ -176,7 +176,7 @@ impl GetJob {
     fn begin_at(&mut self, blocks: usize, output: &mut NativeOutput) {
         let mut agreed = self.file.blocks();
         agreed.truncate(blocks);
-        self.file.go_on_after(agreed);
+        self.file.resume_after(agreed);
         self.known = Vec::new();
         self.comparing = false;
         let (stat, offset) = (self.file.stat(), blocks as u64 * BLOCK);

@@ -32,7 +32,7 @@ pub async fn serve(
     pool: &BlockingPool,
 ) -> ChannelEnd {
     let superseded = user.superseded();
-    let executors = Executors { slice_permits: user.turns(), pool, inline: pool.inline().for_data() };
+    let executors = Executors { slice_permits: user.slice_permits(), pool, inline: pool.inline().for_data() };
     tokio::select! {
         biased;
         () = superseded.cancelled() => ChannelEnd::Gone,

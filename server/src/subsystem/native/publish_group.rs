@@ -1,6 +1,6 @@
 use super::output::NativeOutput;
 use crate::home::{DescriptorPermit, Location};
-use crate::operations::{self, FinishedDirectory, Placement, User};
+use crate::operations::{self, DirectoryToFinalize, PendingPublish, User};
 use sshome_wire::{Reply, Status};
 
 /// As many files wait to be published together, at the most. Each holds two file descriptors.
@@ -19,9 +19,9 @@ pub(super) struct PublishGroup {
 }
 
 enum PendingReply {
-    File(Box<Placement>),
+    File(Box<PendingPublish>),
     /// A directory that gets its time when the files have their names.
-    Directory(FinishedDirectory),
+    Directory(DirectoryToFinalize),
     /// An answer that holds once the new names are on the disk.
     Made(Reply),
     Answer(Reply),
@@ -37,7 +37,7 @@ impl PublishGroup {
     }
 
     /// Adds a file; its answer comes when it is published.
-    pub(super) fn add(&mut self, placement: Placement) {
+    pub(super) fn add(&mut self, placement: PendingPublish) {
         self.files += 1;
         self.waiting.push(PendingReply::File(Box::new(placement)));
     }
@@ -50,7 +50,7 @@ impl PublishGroup {
     }
 
     /// Adds a directory that is finished after the files; its answer comes when that is on the disk.
-    pub(super) fn finished(&mut self, directory: FinishedDirectory, permit: Option<DescriptorPermit>) {
+    pub(super) fn finished(&mut self, directory: DirectoryToFinalize, permit: Option<DescriptorPermit>) {
         self.directories += 1;
         self.permits.extend(permit);
         self.waiting.push(PendingReply::Directory(directory));
@@ -82,8 +82,8 @@ impl PublishGroup {
                 PendingReply::Answer(reply) => PlannedReply::Known(reply),
             });
         }
-        let (placed, synced) = operations::place(user, placements, group.made);
-        let finished = operations::finish_directories(user, directories);
+        let (placed, synced) = operations::publish(user, placements, group.made);
+        let finished = operations::finalize_directories(user, directories);
         let (mut placed, mut finished) = (placed.into_iter(), finished.into_iter());
         for answer in answers {
             output.reply(match (answer, &synced) {

@@ -6,8 +6,8 @@ use super::job::NativeJob;
 use super::publish_group::refusal;
 use crate::home::{EntryId, Location};
 use crate::operations::{
-    self, CheckedPart, Copy, Download, FinishedDirectory, Hashing, Listing, Made, PartCheck, Removal, Upload,
-    User,
+    self, CheckedPart, Copy, DirectoryToFinalize, Download, Hashing, Listing, MadeDirectory, PartCheck,
+    Removal, Upload, User,
 };
 use sshome_wire::display::Escaped;
 use sshome_wire::{Features, Frame, PathError, Payload, RemotePath, Reply, Request, Status};
@@ -26,7 +26,7 @@ enum NativeOutcome {
     /// New names, to be on the disk before the answer.
     Made(Vec<Location>),
     /// A directory that nothing more goes into but what was put before.
-    Finished(FinishedDirectory),
+    Finished(DirectoryToFinalize),
     Job(NativeJob),
     Upload(Box<Upload>),
 }
@@ -107,9 +107,9 @@ impl NativeConversation {
             }
             Request::Mkdir { path, parents, mode } => {
                 let path = at(&path)?;
-                match operations::make_directory_to_fill(user, &path, parents, mode)? {
-                    (Made::New, made) => NativeOutcome::Made(made),
-                    (Made::Existed, _) => {
+                match operations::make_directory_with_deferred_mode(user, &path, parents, mode)? {
+                    (MadeDirectory::New, made) => NativeOutcome::Made(made),
+                    (MadeDirectory::Existed, _) => {
                         NativeOutcome::Reply(Reply::new(Status::DirectoryExists, path.to_string()))
                     }
                 }
@@ -190,7 +190,7 @@ impl NativeConversation {
                 NativeOutcome::Made(vec![operations::make_symlink(user, &at(&path)?, &target)?])
             }
             Request::FinishDirectory { path, mtime } => {
-                NativeOutcome::Finished(FinishedDirectory::find(user, at(&path)?, mtime)?)
+                NativeOutcome::Finished(DirectoryToFinalize::find(user, at(&path)?, mtime)?)
             }
             Request::RealPath { path } => path_reply(&operations::real_path(user, &at(&path)?)?),
             Request::Keys => {

@@ -1,13 +1,13 @@
 //! A directory that an SFTP client has open.
 
 use super::status::SftpError;
-use crate::home::Attributes as Entry;
-use crate::operations::{self, Directory, User};
+use crate::home::DirectoryEntry as Entry;
+use crate::operations::{self, OpenDirectory, User};
 use rustix::fs::Stat;
 
 /// A directory that is being read. `.` and `..` come first, as other servers have them.
 pub(super) struct DirectoryHandle {
-    directory: Directory,
+    directory: OpenDirectory,
     dots: &'static [&'static [u8]],
 }
 

@@ -4,7 +4,9 @@
 use super::handles::SftpHandles;
 use super::outcome::{SftpOutcome, SftpResult, at, done};
 use super::status::SftpError;
-use crate::operations::{Algorithm, CopyData, FileDigest, OpenFile, OpenMode, Range, StepLimit, User};
+use crate::operations::{
+    CopyData, DigestAlgorithm, DigestRange, FileDigest, OpenFile, OpenMode, StepLimit, User,
+};
 use bytes::Bytes;
 use sshome_wire::sftp::{CheckFile, CheckedFile, StatusCode, Subject};
 
@@ -24,7 +26,7 @@ pub(super) enum SftpJob {
     },
     Check {
         file: CheckedSource,
-        algorithm: Algorithm,
+        algorithm: DigestAlgorithm,
         named: bool,
         digest: FileDigest,
     },
@@ -70,8 +72,8 @@ impl SftpJob {
             return Err(SftpError::new(StatusCode::BadMessage, text));
         }
         let mut wanted = check.algorithms.split(|byte| *byte == b',');
-        let algorithm = wanted.find_map(Algorithm::by_name).ok_or_else(|| {
-            let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+        let algorithm = wanted.find_map(DigestAlgorithm::by_name).ok_or_else(|| {
+            let known = DigestAlgorithm::ALL.map(DigestAlgorithm::name).join(", ");
             SftpError::new(StatusCode::OpUnsupported, format!("no such algorithm; there are {known}"))
         })?;
         let named = matches!(check.subject, Subject::HandleNamed(_));
@@ -79,10 +81,11 @@ impl SftpJob {
             Subject::Handle(handle) | Subject::HandleNamed(handle) => CheckedSource::Open(handle),
             Subject::Path(path) => {
                 let path = at(&path)?;
-                CheckedSource::Named(Box::new(OpenFile::open(user, &path, OpenMode::READ)?))
+                CheckedSource::Named(Box::new(OpenFile::open(user, &path, OpenMode::READ_ONLY)?))
             }
         };
-        let range = Range { offset: check.offset, length: check.length, block: check.block_size.into() };
+        let range =
+            DigestRange { offset: check.offset, length: check.length, block: check.block_size.into() };
         let digest = FileDigest::begin(file.file(handles)?, algorithm, range)?;
         Ok(SftpJob::Check { file, algorithm, named, digest })
     }
@@ -96,7 +99,7 @@ impl SftpJob {
     pub(super) fn step(&mut self, user: &User, handles: &SftpHandles) -> Option<SftpResult> {
         match self {
             SftpJob::Close { file } => {
-                if matches!(file.as_ref()?.fill(user, StepLimit::bytes(STEP_BYTES)), Ok(false)) {
+                if matches!(file.as_ref()?.copy_old_content(user, StepLimit::bytes(STEP_BYTES)), Ok(false)) {
                     return None;
                 }
                 let closed = file.take()?.finish(user);

@@ -41,6 +41,6 @@ pub async fn serve(
     stopping: CancellationToken,
     pool: &BlockingPool,
 ) -> ChannelEnd {
-    let executors = Executors { slice_permits: user.turns(), pool, inline: Some(pool.inline()) };
+    let executors = Executors { slice_permits: user.slice_permits(), pool, inline: Some(pool.inline()) };
     drive(incoming, outgoing, SftpConversation::new(user, symlink_order), executors, stopping).await
 }

@@ -1,7 +1,7 @@
 //! `scp -t`: the side that receives.
 
 use super::protocol::{ScpLine, ScpReader, ScpRecord, ScpReply, failure, protocol};
-use crate::operations::{self, Made, SetAttributes, Upload, User, place};
+use crate::operations::{self, MadeDirectory, SetAttributes, Upload, User};
 use crate::subsystem::exec::error::{EXIT_FAILURE, Error, Result};
 use crate::subsystem::exec::stream::publish;
 use crate::subsystem::exec::task::{CommandIo, CommandTask, InputRead, TaskState};
@@ -117,8 +117,8 @@ impl ScpSink {
             false => SetAttributes::default(),
         };
         let (made, places) = operations::make_directory(user, &path, false, Some(mode & 0o777))?;
-        if made == Made::New {
-            place(user, Vec::new(), places).1?;
+        if made == MadeDirectory::New {
+            operations::publish(user, Vec::new(), places).1?;
         }
         self.levels.push((path, kept));
         Ok(())

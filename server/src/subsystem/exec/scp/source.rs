@@ -1,7 +1,7 @@
 //! `scp -f`: the side that sends.
 
 use super::protocol::{ScpReader, ScpRecord, ScpReply, failure};
-use crate::home::{Attributes, file_id};
+use crate::home::{DirectoryEntry, file_id};
 use crate::operations::{self, Download, Listing, StepLimit, User};
 use crate::quota::FileId;
 use crate::subsystem::exec::arguments::path;
@@ -131,7 +131,7 @@ impl ScpSource {
 
     /// What is to be sent of a path.
     fn item(&self, user: &User, path: RemotePath, name: Vec<u8>) -> Result<(Stat, ScpItem)> {
-        let Attributes { stat, .. } = operations::stat(user, &path, true)?;
+        let DirectoryEntry { stat, .. } = operations::stat(user, &path, true)?;
         if name.contains(&b'\n') {
             return Err(Error::Protocol(format!("{path}: scp cannot carry this name; sftp does")));
         }
