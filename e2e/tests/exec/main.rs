@@ -161,7 +161,7 @@ async fn a_reader_may_look_and_not_change() {
     ] {
         let outcome = run(&host, "ann", line, b"").await.unwrap();
         assert_eq!(outcome.code, Some(1), "{line}");
-        assert!(outcome.err().ends_with("this account may read and not write\n"), "{line}: {outcome}");
+        assert!(outcome.err().ends_with("this account is read-only\n"), "{line}: {outcome}");
     }
     assert_eq!(contents(&home).unwrap(), before);
     assert_eq!(done(&host, "get f").await, "content");

@@ -150,7 +150,7 @@ async fn what_is_wrong_with_the_command_line_is_said_in_the_protocol() {
         (&host, "scp -t a b", "an scp client says -f, or -t and one name"),
         (&host, "scp -pf", "usage: "),
         (&host, "scp -f none", "no such file: /none"),
-        (&reader, "scp -t f", "this account may read and not write"),
+        (&reader, "scp -t f", "this account is read-only"),
     ] {
         let outcome = run(host, "ann", line, b"\0").await.unwrap();
         assert_eq!(outcome.code, Some(1), "{line}: {outcome}");

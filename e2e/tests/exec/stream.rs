@@ -68,15 +68,15 @@ async fn a_size_and_a_digest_hold() {
     for (options, errors) in [
         (
             "--size 99999".to_owned(),
-            "put: digest mismatch: /f: more came than was announced; nothing was published\n",
+            "put: digest mismatch: /f: more data arrived than was announced; nothing was published\n",
         ),
         (
             "--size 100001".to_owned(),
-            "put: digest mismatch: /f: not all of it arrived; nothing was published\n",
+            "put: digest mismatch: /f: the file arrived incomplete; nothing was published\n",
         ),
         (
             format!("--b3 {}", "0".repeat(64)),
-            "put: digest mismatch: /f: what arrived is not what was sent; nothing was published\n",
+            "put: digest mismatch: /f: the data received differ from the data sent; nothing was published\n",
         ),
         (
             format!("--size=99999999 --b3={digest}"),

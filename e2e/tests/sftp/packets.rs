@@ -305,7 +305,7 @@ async fn texts_begin_with_opensshs_words() {
         (Request::Stat { path: b("f/x") }, "No such file: wrong type: /f/x: not a directory"),
         (
             Request::Setstat { path: b("f"), attributes: owner },
-            "Permission denied: /f: its owner cannot be changed, all files here belong to the server",
+            "Permission denied: /f: the owner cannot be changed: all files belong to the server",
         ),
         (Request::Setstat { path: b("f"), attributes: size }, "Failure: quota exceeded: f needs 2.0 MiB"),
         (Request::Mkdir { path: b("d"), attributes: Attributes::default() }, "Failure: /d exists already"),

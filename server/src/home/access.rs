@@ -6,7 +6,7 @@ use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use std::path::Path;
 
-/// Why this process lacks that access to the directory of a home or to its staging folder. `None` if it has it.
+/// The error of accessing a home's directory or its staging folder; `None` if this process has that access.
 pub(super) fn lacking(root: &Path, access: fs::Access) -> Option<Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     if let Err(error) = fs::open(root, flags, Mode::empty()) {
@@ -19,11 +19,11 @@ pub(super) fn lacking(root: &Path, access: fs::Access) -> Option<Errno> {
     denied(root).or_else(opened).or_else(|| denied(&staging).filter(is_there))
 }
 
-/// Why a home at `root` cannot be used, with what to do.
+/// Why the home at `root` cannot be used, with the remedy.
 pub(super) fn reason(root: &Path, access: fs::Access, error: Error) -> String {
     let Error::Os(errno) = error else { return error.to_string() };
     let staging = root.join(STAGING_DIRECTORY);
-    // What is missing was to be made in the directory above it.
+    // A missing directory was to be created in its parent.
     let path = root.ancestors().find(|path| path.exists()).unwrap_or(root);
     let is_sound = permission::obstacle(path, access, "").is_none();
     let path = if is_sound && staging.exists() { &staging } else { path };

@@ -1,4 +1,4 @@
-//! Access control lists as the kernel hands them out, linux/posix_acl_xattr.h: a version, and entries of tag,
+//! POSIX access control lists in the kernel's binary form (linux/posix_acl_xattr.h): a version, and entries of tag,
 //! permissions and id, little-endian.
 
 use super::Result;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub(super) const ACCESS_ACL: &str = "system.posix_acl_access";
 pub(super) const DEFAULT_ACL: &str = "system.posix_acl_default";
 
-/// The longest list that the kernel keeps, in bytes.
+/// The kernel's limit for a list, in bytes.
 const MAX_ACL_BYTES: usize = 64 << 10;
 
 const ACL_VERSION: u32 = 2;
@@ -18,7 +18,7 @@ const ACL_GROUP_OBJ: u16 = 0x04;
 const ACL_MASK: u16 = 0x10;
 const ACL_OTHER: u16 = 0x20;
 
-/// The permissions of owner, group and everybody, and of further users and groups.
+/// The permissions of owner, group and others, and of named users and groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Acl(Vec<AclEntry>);
 
@@ -30,7 +30,7 @@ struct AclEntry {
 }
 
 impl Acl {
-    /// Reads an attribute's value; none if it is no list of this version.
+    /// Decodes an attribute's value; `None` if it is not a list of this version.
     pub(super) fn decode(value: &[u8]) -> Option<Acl> {
         let (version, mut rest) = value.split_first_chunk::<4>()?;
         let mut entries = Vec::new();
@@ -55,8 +55,8 @@ impl Acl {
         value
     }
 
-    /// What a file gets that is created with this mode in a directory whose default list this is: a list, if
-    /// the mode does not say all of it, and the mode that is left.
+    /// The list and the mode of a file that is created with `mode` in a directory with this default list. There is no
+    /// list if the mode expresses it.
     pub(super) fn of_new_file(mut self, mode: u32) -> (Option<Acl>, u32) {
         let mut left = mode & 0o777;
         let mut limit = |entry: &mut AclEntry, shift: u32| {
@@ -79,7 +79,7 @@ impl Acl {
         (says_more.then_some(self), left)
     }
 
-    /// Grants the owning group no more than everybody.
+    /// Grants the owning group no more than others.
     pub(super) fn restrict_group(&mut self) {
         let others = self.permissions(ACL_OTHER).unwrap_or(0);
         for entry in self.0.iter_mut().filter(|entry| entry.tag == ACL_GROUP_OBJ) {
@@ -92,11 +92,11 @@ impl Acl {
     }
 }
 
-/// An access control list of what is at a path, `None` if it has none.
+/// The access control list in the attribute `name` of the file at a path; `None` if it has none.
 pub(super) fn read_acl(path: &PathBuf, name: &str) -> Result<Option<Acl>> {
     let mut value = vec![0; 1 << 10];
     loop {
-        // A directory is reached through a link in /proc; a file's own name is not followed.
+        // A directory's path is a link in /proc, to be followed; a file's name is not.
         let length = match name {
             DEFAULT_ACL => rustix::fs::getxattr(path, name, &mut value[..]),
             _ => rustix::fs::lgetxattr(path, name, &mut value[..]),
@@ -144,7 +144,7 @@ mod tests {
         let wanted =
             acl(&[(ACL_USER_OBJ, 4), (ACL_USER, 7), (ACL_GROUP_OBJ, 5), (ACL_MASK, 0), (ACL_OTHER, 0)]);
         assert_eq!(list.of_new_file(0o400), (Some(wanted), 0o400));
-        // What a mode says as well is no list.
+        // A mode expresses it: no list is needed.
         let list = acl(&[(ACL_USER_OBJ, 7), (ACL_GROUP_OBJ, 7), (ACL_OTHER, 5)]);
         assert_eq!(list.of_new_file(0o666), (None, 0o664));
     }

@@ -1,4 +1,4 @@
-//! Where things really are, for whoever is told of them: one path, however it was spelled.
+//! Canonical paths, for logs and for REALPATH: without links, `.` and `..`.
 
 use super::stat::stat_in;
 use super::{Error, Home, Location, Result, file_id};
@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use sshome_wire::{MAX_PATH, RemotePath};
 use std::time::{Duration, Instant};
 
-/// What the kernel puts behind the path of a directory that was removed.
+/// The kernel's suffix for the path of a deleted directory.
 const DELETED_SUFFIX: &[u8] = b" (deleted)";
 
 /// Entries that one request reads while it searches parent directories for names.
@@ -19,7 +19,7 @@ const MAX_ENTRIES_SEARCHED: usize = 20_000;
 /// entries than the limit, and a request cannot be cancelled.
 const MAX_SEARCH_TIME: Duration = Duration::from_millis(100);
 
-/// What is left of the entries and the time of one search.
+/// The remaining entries and the deadline of one search.
 struct SearchLimit {
     entries_left: usize,
     deadline: Instant,
@@ -42,11 +42,11 @@ impl SearchLimit {
 }
 
 impl Home {
-    /// The path, without links, `.` and `..`, of a location as it is now. Takes no time where the path that led
-    /// there was of that form, and otherwise about that of one system call.
+    /// The current canonical path of a location. Free if the location was resolved from a canonical path; otherwise it
+    /// costs about one system call.
     ///
     /// # Errors
-    /// `ENOENT` if its directory was removed, `ENAMETOOLONG` if the path is no [`RemotePath`].
+    /// `ENOENT` if its directory was removed, `ENAMETOOLONG` if the path does not fit into a [`RemotePath`].
     pub fn canonical(&self, location: &Location) -> Result<RemotePath> {
         let path = match location.path() {
             Some(path) => return Ok(path.clone()),
@@ -55,11 +55,11 @@ impl Home {
         path.map_err(|_| Errno::NAMETOOLONG.into())
     }
 
-    /// The path, without links, `.` and `..`, that a path leads to. Its last name may be missing, as for
-    /// `realpath` of OpenSSH's server. The kernel resolves a path anew when it is used: this is for showing.
+    /// The canonical form of a path. Its last name need not exist, as in OpenSSH's server. For display: the kernel
+    /// resolves a path again when it is used.
     ///
     /// # Errors
-    /// `ENOENT` if a directory on the way is missing, `ELOOP` after forty links.
+    /// `ENOENT` if a directory on the way is missing, `ELOOP` after 40 links.
     pub fn real_path(&self, path: &RemotePath) -> Result<RemotePath> {
         match self.locate_target(path) {
             Err(Error::IsDirectory) => {
@@ -69,10 +69,10 @@ impl Home {
         }
     }
 
-    /// The path of a directory that is open.
+    /// The path of an open directory.
     ///
     /// # Errors
-    /// `ENOENT` if it was removed, or is in the home no longer.
+    /// `ENOENT` if it was removed, or moved out of the home.
     pub(super) fn path_of(&self, directory: BorrowedFd<'_>) -> Result<RemotePath> {
         match self.kernel_path(directory) {
             Some(path) => Ok(path),
@@ -80,8 +80,8 @@ impl Home {
         }
     }
 
-    /// What the kernel tells, if that is the directory's path in the home. Both are asked for anew: the home may
-    /// have been renamed.
+    /// The path from the kernel, if it is below the home's. The home's path is read again as well: it may have been
+    /// renamed.
     fn kernel_path(&self, directory: BorrowedFd<'_>) -> Option<RemotePath> {
         let (top, path) = (link_of(self.top.as_fd())?, link_of(directory)?);
         let below = path.strip_prefix(top.strip_suffix(b"/").unwrap_or(&top))?;
@@ -90,7 +90,7 @@ impl Home {
         }
         let path = RemotePath::root().join(if below.is_empty() { b"/" } else { below }).ok()?;
         if path.as_bytes().ends_with(DELETED_SUFFIX) {
-            // A directory may be called so.
+            // The name of an existing directory may end so.
             let there = self.resolve(path.as_bytes(), OFlags::PATH).ok()?;
             let (there, here) = (rustix::fs::fstat(there).ok()?, rustix::fs::fstat(directory).ok()?);
             return (file_id(&there) == file_id(&here)).then_some(path);
@@ -145,7 +145,7 @@ fn name_of(above: &OwnedFd, id: FileId, limit: &mut SearchLimit) -> Result<Vec<u
     Err(Errno::NOENT.into())
 }
 
-/// What the kernel calls an open directory.
+/// The path of an open directory from `/proc`.
 fn link_of(handle: BorrowedFd<'_>) -> Option<Vec<u8>> {
     let link = format!("/proc/self/fd/{}", handle.as_raw_fd());
     Some(rustix::fs::readlink(link, Vec::new()).ok()?.into_bytes())

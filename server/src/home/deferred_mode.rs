@@ -1,4 +1,4 @@
-//! Directories that are filled although their mode forbids it.
+//! Deferred modes: a directory whose mode denies its owner access gets it after it was filled.
 
 use super::mode::{MIN_DIRECTORY_MODE, permissions};
 use super::{Location, Result};
@@ -7,40 +7,40 @@ use rustix::fs::{Stat, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 use rustix::io::Errno;
 use sshome_wire::Time;
 
-/// The extended attribute that holds a directory's mode, in octal, while it is open to be filled. A transfer
-/// that is cut and goes on later finds it there.
+/// The extended attribute that holds a directory's final mode, in octal, until it is applied. A resumed transfer finds it
+/// there.
 const MODE_XATTR: &str = "user.sshome.mode";
 
-/// What its owner needs to fill a directory.
+/// The permissions that the owner needs to fill a directory.
 const OWNER_RWX: u32 = 0o700;
 
-/// The mode that a directory is to have once it is filled.
+/// The mode that a directory gets once it is filled.
 #[derive(Clone, Copy, Debug)]
 pub struct DeferredMode(u32);
 
 impl DeferredMode {
-    /// Of this mode.
+    /// The deferred form of a mode.
     #[must_use]
     pub fn of(mode: u32) -> DeferredMode {
         DeferredMode(mode & 0o777)
     }
 
-    /// Opens a new directory to its owner. A mode that is not yet the right one is noted; where the filesystem
-    /// has no extended attributes, the directory stays as it is then.
+    /// Makes a new directory accessible to its owner and records its final mode. Without extended attributes the
+    /// directory keeps the accessible mode.
     ///
     /// # Errors
     /// The kernel's.
     pub fn begin(self, new: &Location) -> Result<()> {
         let directory = new.open_directory()?;
-        // All of it: the server's own mask is for what nobody has given a mode.
+        // The whole mode: the umask applies only to files without a given mode.
         set_mode(&directory, self.0 | OWNER_RWX)?;
         if self.is_closed() { self.note(&directory).map(drop) } else { Ok(()) }
     }
 
-    /// Opens a directory that has just this mode, if that is needed, or else leaves it as it is.
+    /// Makes an existing directory with exactly this mode accessible to its owner, if the mode denies that.
     ///
     /// # Errors
-    /// The kernel's. That it is a link to a directory is none.
+    /// The kernel's. A link to a directory is left alone and is no error.
     pub fn reopen(self, old: &Location) -> Result<()> {
         if !self.is_closed() {
             return Ok(());
@@ -53,7 +53,7 @@ impl DeferredMode {
         if rustix::fs::fstat(&directory)?.st_mode & 0o777 != closed {
             return Ok(());
         }
-        // The attribute takes the right to write.
+        // Setting the attribute requires write permission.
         set_mode(&directory, self.0 | OWNER_RWX)?;
         if !self.note(&directory)? {
             set_mode(&directory, closed)?;
@@ -61,12 +61,12 @@ impl DeferredMode {
         Ok(())
     }
 
-    /// Whether it would keep the owner from filling the directory.
+    /// Whether the mode denies the owner access.
     fn is_closed(self) -> bool {
         self.0 & OWNER_RWX != OWNER_RWX
     }
 
-    /// Whether it could be written down.
+    /// Records the mode in the extended attribute. Returns whether that worked.
     fn note(self, directory: &OwnedFd) -> Result<bool> {
         let text = format!("{:o}", self.0);
         match rustix::fs::fsetxattr(directory, MODE_XATTR, text.as_bytes(), XattrFlags::empty()) {
@@ -77,7 +77,7 @@ impl DeferredMode {
     }
 }
 
-/// Gives a directory its time, and the mode that was noted for it.
+/// Sets a directory's time, and its deferred mode if it has one.
 ///
 /// # Errors
 /// The kernel's.
@@ -98,19 +98,19 @@ fn noted(directory: &OwnedFd) -> Option<u32> {
     u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777)
 }
 
-/// Forgets what was noted of the directory at a path: it gets another mode.
+/// Drops the deferred mode of the directory at a path, whose mode is being set.
 ///
 /// # Errors
-/// The kernel's. That there is nothing to forget is none.
+/// The kernel's. It is no error if there is none.
 pub(super) fn forget(path: &str) -> Result<()> {
     match rustix::fs::removexattr(path, MODE_XATTR) {
-        // One that is closed to its owner has no note that we could have written.
+        // Without access for the owner no attribute was set.
         Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::ACCESS | Errno::PERM) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Opens a directory to its owner, so that what is in it can be removed.
+/// Makes a directory accessible to its owner, so that its entries can be removed.
 ///
 /// # Errors
 /// The kernel's.
@@ -121,7 +121,7 @@ pub fn open_to_owner(location: &Location, stat: &Stat) -> Result<()> {
     set_mode(&location.open_directory()?, stat.st_mode & 0o777 | OWNER_RWX)
 }
 
-/// Sets a directory's permissions. The bit that gives its group to new files, and the sticky bit, stay.
+/// Sets a directory's permissions. Its set-group and sticky bits are kept.
 fn set_mode(directory: &OwnedFd, mode: u32) -> Result<()> {
     let mode = permissions(&rustix::fs::fstat(directory)?, mode);
     Ok(rustix::fs::fchmod(directory, mode)?)

@@ -1,18 +1,18 @@
-//! How many descriptors (open files, directories) each user may hold, over all connections, so that the others,
-//! logins and the administrator always get some.
+//! Descriptor budgets: how many descriptors (open files and directories) each user may hold over all connections, so that
+//! other users, logins and the administrator always get some.
 //!
-//! Whatever is held beyond one call takes a permit. What is open for moments takes none: no more of it is open
-//! than a few for each thread.
+//! A descriptor that is held beyond one call needs a permit. Those that are open only during a call need none: they are
+//! a few for each thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// One user may hold a third of what is left, so a quarter of all if nobody else holds anything; however many
-/// users take all that they can, something is left for one more.
+/// One user may hold a third of the remaining descriptors: a quarter of all if nobody else holds any. However many users
+/// take all that they may, some are left for one more.
 const USER_SHARE_DIVISOR: usize = 3;
 
-/// Kept for connections that are not logged in, the control socket, the log, keys, homes and all that is open for
-/// moments: half, up to this many.
+/// Half of the process's descriptors, up to this many, are reserved for unauthenticated connections, the control socket,
+/// the log, keys, homes, and descriptors without a permit.
 const MAX_RESERVED_DESCRIPTORS: usize = 1024;
 
 /// The descriptors that all users share.
@@ -23,7 +23,7 @@ pub(super) struct Descriptors {
 }
 
 impl Default for Descriptors {
-    /// Those that this process may have open as it is now, without a reserve.
+    /// The process's current limit, minus the reserve.
     fn default() -> Descriptors {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         Descriptors::of(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX))
@@ -49,10 +49,10 @@ impl UserDescriptors {
         Arc::new(UserDescriptors { all, held: AtomicUsize::new(0) })
     }
 
-    /// Takes so many.
+    /// Takes `count` descriptors.
     ///
     /// # Errors
-    /// If the user would have more than a share.
+    /// If they exceed the user's share.
     pub(super) fn take(
         self: &Arc<UserDescriptors>,
         count: usize,
@@ -68,24 +68,24 @@ impl UserDescriptors {
         }
     }
 
-    /// Whether the user has used up half of a share.
+    /// Whether the user has used half of the share.
     pub(super) fn are_scarce(&self) -> bool {
         let left = self.all.limit.saturating_sub(self.all.held.load(Relaxed));
         self.held.load(Relaxed) > left / USER_SHARE_DIVISOR / 2
     }
 }
 
-/// A user has as many descriptors as a user may have.
+/// A user's descriptor budget is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "your connections have {held} files and directories open on the server, and may have {limit}; close some"
+    "your connections have {held} files and directories open on the server; the limit is {limit}: close some"
 )]
 pub struct DescriptorsExhausted {
     held: usize,
     limit: usize,
 }
 
-/// Descriptors that a user holds; given back when dropped.
+/// Descriptors that a user holds. Dropping it releases them.
 #[derive(Debug)]
 pub struct DescriptorPermit {
     user: Arc<UserDescriptors>,

@@ -1,4 +1,4 @@
-//! The digest that a published file carries.
+//! The digest of a published file, in an extended attribute (xattr).
 
 use super::Result;
 use rustix::fd::AsFd;
@@ -8,20 +8,18 @@ use sshome_wire::Digest;
 
 const DIGEST_XATTR: &str = "user.sshome.blake3";
 
-/// Digest, size, seconds and nanoseconds of the mtime, each big-endian.
+/// Length of the value: digest, size, seconds and nanoseconds of the mtime, each big-endian.
 const VALUE_BYTES: usize = 32 + 8 + 8 + 4;
 
-/// What a file's content was when it was published, kept in an extended attribute of the file where
-/// the filesystem has them. It says nothing about a file that was written to since: then size or
-/// mtime differ.
+/// The digest of a file's content when it was published. It no longer applies if the file's size or mtime has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredDigest(Digest);
 
 impl StoredDigest {
-    /// Stamps a file that is complete. `stat` is its own, with its mtime set.
+    /// Stores the digest of a complete file. `stat` is the file's, after its mtime was set.
     ///
     /// # Errors
-    /// The kernel's. A filesystem without extended attributes is none: the file is left without.
+    /// The kernel's. It is no error if the filesystem cannot store the attribute.
     pub fn write(file: impl AsFd, stat: &Stat, digest: Digest) -> Result<()> {
         let mut value = digest.0.to_vec();
         value.extend_from_slice(&facts(stat));
@@ -31,11 +29,11 @@ impl StoredDigest {
         }
     }
 
-    /// Removes the stamp of a file that is about to be written to. Its time may tell nothing of that: a
-    /// clock has ticks, and users set times.
+    /// Removes the digest of a file that is about to be written to. Its mtime need not show the write: clocks have a
+    /// resolution, and users set times.
     ///
     /// # Errors
-    /// The kernel's. A file without a stamp is none.
+    /// The kernel's. It is no error if there is no digest.
     pub fn remove(file: impl AsFd) -> Result<()> {
         match as_writable(&file, || rustix::fs::fremovexattr(&file, DIGEST_XATTR)) {
             Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
@@ -43,10 +41,10 @@ impl StoredDigest {
         }
     }
 
-    /// The digest of a file that was not written to since it was stamped.
+    /// The stored digest; `None` if there is none, or the file was written to since.
     #[must_use]
     pub fn read(file: impl AsFd, stat: &Stat) -> Option<Digest> {
-        // One byte more shows a value that is too long.
+        // One byte more, to detect a value that is too long.
         let mut value = [0; VALUE_BYTES + 1];
         let length = rustix::fs::fgetxattr(file, DIGEST_XATTR, &mut value[..]).ok()?;
         let (digest, rest) = value.get(..length)?.split_first_chunk::<32>()?;
@@ -54,9 +52,9 @@ impl StoredDigest {
     }
 }
 
-/// Changes an extended attribute of a file whose mode may forbid it. A file that is created read-only can be
-/// written through the handle that created it, but its attributes cannot be changed through any: then it is
-/// writable for its owner while `change` runs.
+/// Changes an extended attribute of a file whose mode may deny that. A file that is created read-only can be written through
+/// the handle that created it, but its attributes cannot be changed: it is made writable for its owner while `change`
+/// runs.
 fn as_writable(file: impl AsFd, change: impl Fn() -> rustix::io::Result<()>) -> rustix::io::Result<()> {
     let refused = match change() {
         Err(error @ (Errno::ACCESS | Errno::PERM)) => error,
@@ -89,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_stamp_holds_until_the_file_is_written_to() {
-        // /tmp has extended attributes on every system that CI runs on; where it has none, reading gives none.
+        // /tmp has extended attributes on CI; without them, reading returns none.
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"content").unwrap();
         let stat = rustix::fs::fstat(&file).unwrap();

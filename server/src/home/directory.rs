@@ -1,4 +1,4 @@
-//! Attributes of directories that uploads ask for.
+//! Attributes of directories that uploads need.
 
 use super::Result;
 use super::acl::{Acl, DEFAULT_ACL, read_acl};
@@ -7,7 +7,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{AtFlags, StatxFlags, makedev};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// The mode bit of a directory whose group new files get.
+/// The set-group bit: new files get the directory's group.
 pub(super) const SET_GROUP: u32 = 0o2000;
 
 /// Attributes of a directory, read with one call.
@@ -20,8 +20,8 @@ pub(super) struct DirectoryInfo {
     pub(super) group: u32,
 }
 
-/// A mount and the device of what is in it: a filesystem can be mounted in several places, and one mount can
-/// hold several devices, as with btrfs.
+/// A mount and a device in it. A filesystem can be mounted in several places, and one mount can contain several devices, as
+/// with btrfs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MountId {
     /// 0 on kernels before 5.8, which do not report it.
@@ -43,14 +43,14 @@ impl DirectoryInfo {
     }
 }
 
-/// The group of files that this process creates. It does not change once homes are open.
+/// The group of files that this process creates. It is constant once homes are open.
 pub(super) fn own_group() -> u32 {
     static GROUP: OnceLock<u32> = OnceLock::new();
     *GROUP.get_or_init(|| rustix::process::getegid().as_raw())
 }
 
-/// The default access control list of the directory that files were last stored in. It is read once for a batch
-/// of files: reading it costs more than any other call for a small file.
+/// Caches the default access control list of the directory that the last file was stored in. It is read once for each batch:
+/// for a small file, reading it is the most expensive call.
 #[derive(Debug, Default)]
 pub(super) struct DefaultAclCache(Mutex<Option<(FileId, Option<Acl>)>>);
 
@@ -68,7 +68,7 @@ impl DefaultAclCache {
         Ok(acl)
     }
 
-    /// Forgets the list, which somebody may change before the next batch.
+    /// Drops the list, which may change before the next batch.
     pub(super) fn clear(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -1,45 +1,45 @@
-//! Why the disk did not do what was asked of it.
+//! Errors of operations on a home.
 
 use super::DescriptorsExhausted;
 use rustix::io::Errno;
 
-/// Why the disk did not do what was asked of it.
+/// Why an operation on a home failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The path names the folder that transfers are staged in.
-    #[error("this name is kept for the server")]
+    /// The path leads to the staging folder.
+    #[error("this name is reserved for the server")]
     Reserved,
     /// The home itself cannot be removed, renamed or replaced.
     #[error("this is the home itself")]
     Top,
-    /// A path that ends in `.` or `..` has no name there that could be removed, renamed or replaced.
-    #[error("what ends in . or .. is not removed, renamed or replaced; use the directory's name")]
+    /// The path ends in `.` or `..`: there is no name to remove, rename or replace.
+    #[error("a path that ends in . or .. cannot be removed, renamed or replaced; use the directory's name")]
     Dot,
-    /// A directory is where a file is needed.
+    /// A directory in place of a file.
     #[error("it is a directory")]
     IsDirectory,
-    /// A directory of a tree was moved elsewhere while the tree was walked.
+    /// A directory was moved while its tree was walked.
     #[error("it was moved while its tree was read; try again")]
     Moved,
     /// A socket, a pipe or a device.
     #[error("it is not a regular file")]
     Special,
     /// The home could not be opened; the server tries again at each login and every minute.
-    #[error("your home is unavailable: the administrator has to look at it, the server's log says why")]
+    #[error("your home is unavailable: tell the administrator, the server's log has the reason")]
     Unavailable,
-    /// Its path leads to another directory than the one that was opened.
+    /// The path of the home leads to a different directory than the one that was opened.
     #[error(
-        "your home was replaced or unmounted on the server: nothing more is written; \
-         tell the administrator, the server's log says which"
+        "your home was replaced or unmounted on the server, so writes are refused; \
+         tell the administrator, the server's log has the path"
     )]
     Replaced,
-    /// The user has no descriptors left.
+    /// The user's descriptor budget is used up.
     #[error(transparent)]
     Descriptors(#[from] DescriptorsExhausted),
-    /// The kernel refused.
+    /// A system call failed.
     #[error("{}", std::io::Error::from(*.0))]
     Os(#[from] Errno),
 }
 
-/// What the module's functions return.
+/// The result of operations on a home.
 pub type Result<T> = std::result::Result<T, Error>;

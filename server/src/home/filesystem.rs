@@ -1,15 +1,14 @@
-//! One `syncfs` for many waiters.
+//! Syncing a filesystem (`syncfs`, a group fsync): concurrent callers share one call.
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Puts a disk's data on it, one run at a time. A caller needs a run that began after its own
-/// writes; all that wait while one is under way share the next.
+/// A filesystem that homes are on. It runs one `syncfs` at a time. A caller needs a run that began after its writes; all
+/// callers that wait during a run share the next.
 ///
-/// The kernel reports a write that failed once to each open file that could have seen it. So there is
-/// one handle for the whole disk, open from the start, and a count of failures: whoever began to
-/// write before one of them has to take it for their own.
+/// The kernel reports a failed write once to each file that was open at the time. So one handle per filesystem is open
+/// from the start, and failures are counted: a session whose writes began before a failure treats it as its own.
 #[derive(Debug)]
 pub(super) struct Filesystem {
     handle: OwnedFd,
@@ -20,28 +19,28 @@ pub(super) struct Filesystem {
 #[derive(Debug, Default)]
 struct SyncRuns {
     begun: u64,
-    /// The newest run that ended well.
+    /// The newest run that succeeded.
     good: u64,
     under_way: bool,
     failures: u64,
 }
 
-/// How many runs had failed when something began to be written.
+/// The number of failed runs before the first write of an upload or a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WritebackEpoch(u64);
 
 impl Filesystem {
-    /// The disk that `handle` is on.
+    /// The filesystem that `handle` is on.
     pub(super) fn of(handle: OwnedFd) -> Filesystem {
         Filesystem { handle, runs: Mutex::default(), ended: Condvar::new() }
     }
 
-    /// To be noted before the first write.
+    /// The current epoch. Take it before the first write.
     pub(super) fn writeback_epoch(&self) -> WritebackEpoch {
         WritebackEpoch(self.runs().failures)
     }
 
-    /// Returns when everything that was written between the mark and the call is on the disk.
+    /// Returns once everything that was written between the epoch `since` and the call is on the disk.
     pub(super) fn sync(&self, since: WritebackEpoch) -> Result<(), Errno> {
         self.share(|| rustix::fs::syncfs(&self.handle))?;
         if self.writeback_epoch() == since { Ok(()) } else { Err(Errno::IO) }
@@ -74,7 +73,7 @@ impl Filesystem {
                 Err(_) => runs.failures += 1,
             }
             self.ended.notify_all();
-            // After a failure each waiter runs for itself and so learns of its own.
+            // After a failure each waiter runs its own, and gets its own result.
             return result;
         }
     }

@@ -12,113 +12,111 @@ use rustix::fs::{Mode, OFlags, StatVfs};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// What a channel holds: the home's top, its staging folder, and two for the request that it is at.
+/// Descriptors that a channel holds: the home's top, its staging folder, and two for the current request.
 const CHANNEL_DESCRIPTORS: usize = 4;
 
-/// The handle to one user's files, opened for one login.
+/// The handle to one user's files, opened for one channel.
 #[derive(Debug)]
 pub struct Home {
     pub(super) top: OwnedFd,
     pub(super) staging: Option<StagingFolder>,
     pub(super) shared: Arc<SharedHome>,
     pub(super) default_acls: DefaultAclCache,
-    /// For a channel; none for the server's own work.
+    /// For a channel; `None` for the server's own work.
     _descriptors: Option<DescriptorPermit>,
 }
 
 impl Home {
-    /// Opens a home. `writable` makes the staging folder if it is missing.
+    /// Opens a home. With `writable`, a missing staging folder is created.
     pub(super) fn open(writable: bool, shared: Arc<SharedHome>) -> Result<Home> {
-        // Not by its path: if the disk is unmounted, the folder below is another home.
+        // Not by its path: after an unmount it leads to a different directory.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let top = rustix::fs::openat(&shared.top, c".", flags, Mode::empty())?;
         let staging = StagingFolder::open(&top, writable)?;
         Ok(Home { top, staging, shared, default_acls: DefaultAclCache::default(), _descriptors: None })
     }
 
-    /// The same for a channel of the user's.
+    /// The same for a channel, whose descriptors count against the user's budget.
     pub(super) fn open_for_user(writable: bool, shared: Arc<SharedHome>) -> Result<Home> {
         let permit = shared.descriptors.take(CHANNEL_DESCRIPTORS)?;
         Ok(Home { _descriptors: Some(permit), ..Home::open(writable, shared)? })
     }
 
-    /// To be held with so many descriptors that stay open beyond one call.
+    /// A permit for `count` descriptors that stay open beyond one call.
     ///
     /// # Errors
-    /// If the user has as many as one may have.
+    /// If the user's budget is used up.
     pub fn descriptors(&self, count: usize) -> Result<DescriptorPermit> {
         Ok(self.shared.descriptors.take(count)?)
     }
 
-    /// Whether the user has used up half of the descriptors that one may have: what is held to be dealt with
-    /// together should be dealt with now.
+    /// Whether the user has used half of the descriptor budget: a batch should be published early.
     #[must_use]
     pub fn descriptors_are_scarce(&self) -> bool {
         self.shared.descriptors.are_scarce()
     }
 
-    /// Keeps all other sessions from changing names in this home, so that what a name stands for
-    /// can be looked at, booked and changed as one. To be held for moments only.
+    /// Keeps other sessions from changing names in this home, so that a name can be looked up, accounted for and changed
+    /// atomically. Hold it briefly.
     #[must_use]
     pub fn lock_namespace(&self) -> NamespaceLock<'_> {
         self.shared.lock_namespace()
     }
 
-    /// To be acquired around work in this home: it has its share of the threads, and no more.
+    /// The permits for slices of work in this home; they limit its share of the threads.
     #[must_use]
     pub fn slice_permits(&self) -> Arc<Semaphore> {
         Arc::clone(&self.shared.slice_permits)
     }
 
-    /// Whether the home's path still leads to it: to be asked before a change.
+    /// The home's root, to be checked before a change.
     #[must_use]
     pub fn root(&self) -> &Arc<HomeRoot> {
         &self.shared.root
     }
 
-    /// The streams that sessions in this home are at work on.
+    /// The leases of streams that are being received.
     #[must_use]
     pub fn stream_leases(&self) -> &Arc<StreamLeases> {
         &self.shared.stream_leases
     }
 
-    /// Puts everything on the disk that was written since the mark. Callers at the same time share one
-    /// run.
+    /// Syncs everything that was written since the epoch `since`. Concurrent callers share one `syncfs`.
     ///
     /// # Errors
-    /// If the disk reports that something could not be written, be it somebody else's.
+    /// If the disk reports a failed write, also one of another session.
     pub fn sync(&self, since: WritebackEpoch) -> Result<()> {
         Ok(self.shared.filesystem.sync(since)?)
     }
 
-    /// To be noted before the first write of what [`Home::sync`] is to put on the disk.
+    /// The current writeback epoch. Take it before the first write that [`Home::sync`] is to cover.
     #[must_use]
     pub fn writeback_epoch(&self) -> WritebackEpoch {
         self.shared.filesystem.writeback_epoch()
     }
 
-    /// Free bytes on the home's disk for this process.
+    /// Bytes on the home's disk that are free for this process.
     ///
     /// # Errors
-    /// If the kernel does not tell.
+    /// The kernel's.
     pub fn disk_free(&self) -> Result<u64> {
         let filesystem = self.statvfs()?;
         Ok(filesystem.f_bavail.saturating_mul(filesystem.f_frsize))
     }
 
-    /// What the kernel tells of the home's disk.
+    /// `statvfs` of the home's disk.
     ///
     /// # Errors
-    /// If it does not tell.
+    /// The kernel's.
     pub fn statvfs(&self) -> Result<StatVfs> {
         Ok(rustix::fs::fstatvfs(&self.top)?)
     }
 
-    /// Whether what is staged can get a name there: a rename does not leave its mount. Where nothing can be
-    /// staged, nothing is in the way.
+    /// Whether a staged file can be renamed to `target`: it must be on the same mount. Always true without a staging
+    /// folder.
     ///
     /// # Errors
-    /// If the kernel does not tell.
+    /// The kernel's.
     pub fn shares_mount(&self, target: &Location) -> Result<bool> {
         match &self.staging {
             Some(staging) => Ok(staging.mount() == target.dir_info()?.mount),
@@ -126,14 +124,12 @@ impl Home {
         }
     }
 
-    /// Whether staged files are created with an access control list, which the staging folder has from the
-    /// home's default one.
+    /// Whether staged files get an access control list from the staging folder, which inherits the home's default one.
     pub(super) fn stages_with_acl(&self) -> bool {
         self.staging.as_ref().is_some_and(StagingFolder::has_default_acl)
     }
 
-    /// To be called when a batch of uploads is complete: what was read once for all of them may change before
-    /// the next.
+    /// Call it when a batch of uploads is complete: drops what was cached for the batch.
     pub fn end_batch(&self) {
         self.default_acls.clear();
     }
@@ -142,7 +138,7 @@ impl Home {
         self.staging.as_ref().is_some_and(|staging| staging.id() == id)
     }
 
-    /// The shelf, which all sessions in this home share.
+    /// The partial uploads that no session works on.
     #[must_use]
     pub fn partial_uploads(&self) -> &Arc<PartialUploads> {
         &self.shared.partial_uploads

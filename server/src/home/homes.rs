@@ -1,4 +1,4 @@
-//! All homes of a server.
+//! All homes that a server serves.
 
 use super::access::reason;
 use super::descriptors::{Descriptors, UserDescriptors};
@@ -18,19 +18,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The homes of all users. This is the seam behind which they could lie on another kind of store.
+/// The homes of all users.
 #[derive(Debug, Default)]
 pub struct Homes {
     /// By user.
     homes: RwLock<BTreeMap<String, HomeState>>,
-    /// Users whose homes are being opened: by one thread each, since the lock on a home is the process's.
+    /// One thread at a time opens a home: its file lock belongs to the process.
     opening: OpeningUsers,
     /// By device.
     filesystems: Mutex<HashMap<u64, Weak<Filesystem>>>,
     descriptors: Arc<Descriptors>,
 }
 
-/// What became of a home.
+/// Whether a home is served.
 #[derive(Debug)]
 enum HomeState {
     Served(Arc<SharedHome>),
@@ -46,12 +46,12 @@ pub struct PreparedHome {
 }
 
 impl Homes {
-    /// Makes the homes that are missing and may be made, opens the books with a scan, and sorts what
-    /// an ended server has left in their staging folders. Takes as long as reading all homes. A home that
-    /// cannot be served locks out its own user, and is logged.
+    /// Creates missing homes where that is allowed, initialises the ledgers with a scan, and recovers partial uploads.
+    /// Takes as long as reading all directories of all homes. A home that cannot be served is logged, and locks out its
+    /// own user.
     ///
     /// # Errors
-    /// If another server holds the locks of all homes.
+    /// [`PrepareError::Locked`] if no home can be served and another server holds the lock of one.
     pub fn prepare(all: &[HomeSettings]) -> std::result::Result<(Homes, Ledgers), PrepareError> {
         let (homes, ledgers) = (Homes::default(), Ledgers::default());
         let mut locked = None;
@@ -72,7 +72,7 @@ impl Homes {
         }
     }
 
-    /// Opens, locks and counts a home. It is not served before [`Homes::add`].
+    /// Opens, locks and counts a home. [`Homes::add`] serves it.
     ///
     /// # Errors
     /// If it cannot be served.
@@ -111,7 +111,7 @@ impl Homes {
         Ok(PreparedHome { user: settings.user.clone(), shared, ledger })
     }
 
-    /// Notes that a home cannot be served, in place of the one that its user had, and logs why.
+    /// Marks a user's home as unavailable, and logs the reason.
     pub fn set_unavailable(&self, settings: &HomeSettings, error: &PrepareError, ledgers: &Ledgers) {
         let (user, root, why) = (settings.user.clone(), settings.root.clone(), error.reason());
         let home = HomeProblem { user, root, why };
@@ -127,7 +127,7 @@ impl Homes {
     /// Tries again to open a home that is unavailable.
     ///
     /// # Errors
-    /// If it still is.
+    /// If it is still unavailable.
     pub fn retry(&self, settings: &HomeSettings, ledgers: &Ledgers) -> std::result::Result<(), PrepareError> {
         let waits = |states: &BTreeMap<String, HomeState>| matches!(states.get(&settings.user), Some(HomeState::Unavailable(home)) if home.root == settings.root);
         if !waits(&self.states()) {
@@ -136,7 +136,7 @@ impl Homes {
         match self.prepare_one(settings) {
             Ok(home) => {
                 let mut states = self.states_mut();
-                // A reload may have removed the user meanwhile, or given another root.
+                // A reload may have removed the user meanwhile, or changed the root.
                 if waits(&states) {
                     tracing::info!(user = settings.user, "the home is available again");
                     ledgers.insert(&home.user, home.ledger);
@@ -153,11 +153,11 @@ impl Homes {
         }
     }
 
-    /// Opens a home anew by its path: one that is unavailable, or that was replaced. Returns whether there
-    /// was anything to do. The sessions in the old one have to end.
+    /// Reopens a home by its path if it is unavailable or was replaced. Returns whether that was so. The caller ends the
+    /// sessions in the old one.
     ///
     /// # Errors
-    /// If it cannot be served. Then nobody works in the old one either.
+    /// If it cannot be served. The old one is not served either.
     pub fn reopen(
         &self,
         settings: &HomeSettings,
@@ -180,27 +180,27 @@ impl Homes {
         }
     }
 
-    /// Looks at all homes, and lists those that cannot be used or were replaced, by user.
+    /// Inspects the roots of all homes. Returns those that cannot be used or were replaced, ordered by user.
     #[must_use]
     pub fn problems(&self) -> Vec<HomeProblem> {
         let users: Vec<_> = self.states().keys().cloned().collect();
         users.iter().filter_map(|user| self.problem_of(user)).collect()
     }
 
-    /// Looks at one home. Says why it cannot be used; `None` if it can.
+    /// Inspects the root of one home. Returns why it cannot be used; `None` if it can.
     #[must_use]
     pub fn problem_of(&self, user: &str) -> Option<HomeProblem> {
         let root = match self.states().get(user)? {
             HomeState::Unavailable(home) => return Some(home.clone()),
             HomeState::Served(shared) => Arc::clone(&shared.root),
         };
-        // A stat may hang, as with NFS: nothing is locked meanwhile.
+        // stat(2) may hang, as on NFS: no lock is held.
         let problem = root.inspect()?;
         Some(HomeProblem { root: root.path().to_owned(), why: problem.explain(user), user: user.to_owned() })
     }
 
-    /// Looks for directories in the homes that the server cannot read any more. Reads a bounded number of entries
-    /// of each home.
+    /// Finds directories in the homes that the server can no longer read. Reads a bounded number of entries of each
+    /// home.
     pub fn inspect(&self) {
         let all_shared: Vec<_> = self.states().values().filter_map(HomeState::shared).collect();
         all_shared
@@ -221,31 +221,31 @@ impl Homes {
         if let Some(filesystem) = filesystems.get(&device).and_then(Weak::upgrade) {
             return Ok(filesystem);
         }
-        // A duplicate would share the home's lock, and outlive the home.
+        // A duplicated descriptor would share the home's lock and outlive the home.
         let filesystem = Arc::new(Filesystem::of(reopen(top)?));
         filesystems.insert(device, Arc::downgrade(&filesystem));
         Ok(filesystem)
     }
 
-    /// Serves a home from now on, in place of the one that its user had.
+    /// Serves a home, in place of the one that its user had.
     pub fn add(&self, home: PreparedHome, ledgers: &Ledgers) {
         ledgers.insert(&home.user, home.ledger);
         self.states_mut().insert(home.user, HomeState::Served(home.shared));
     }
 
-    /// Serves a user's home no longer. It stays locked until all who are in it have left.
+    /// Stops serving a user's home. It stays locked until its last session ends.
     pub fn remove(&self, user: &str) {
         self.states_mut().remove(user);
     }
 
-    /// Opens the home of a user who has logged in. One that is unavailable is tried again first.
+    /// Opens the home of a user who has logged in. Retries an unavailable one first.
     ///
     /// # Errors
-    /// If it is unavailable, was replaced since it was opened, or the user has as many descriptors as one may have.
+    /// If it is unavailable, was replaced since it was opened, or the user's descriptor budget is used up.
     pub fn open(&self, settings: &HomeSettings, ledgers: &Ledgers) -> Result<Home> {
         let shared = match self.shared(&settings.user) {
             Some(shared) => shared,
-            // Why is logged.
+            // `retry` logs the reason.
             None if self.retry(settings, ledgers).is_err() => return Err(Error::Unavailable),
             None => self.shared(&settings.user).ok_or(Error::Unavailable)?,
         };
@@ -256,14 +256,14 @@ impl Homes {
         }
     }
 
-    /// Whether something is being done in a user's home.
+    /// Whether a request is being executed in a user's home.
     #[must_use]
     pub fn is_busy(&self, user: &str) -> bool {
         self.shared(user)
             .is_some_and(|shared| shared.slice_permits.available_permits() < MAX_CONCURRENT_SLICES)
     }
 
-    /// Free bytes on the disk of a user's home; `None` if the home cannot be used, or the disk does not tell.
+    /// Free bytes on the disk of a user's home; `None` if that is unknown or the home cannot be used.
     #[must_use]
     pub fn disk_free(&self, user: &str) -> Option<u64> {
         let shared = self.shared(user).filter(|shared| shared.root.inspect().is_none())?;
@@ -271,11 +271,11 @@ impl Homes {
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
-    /// Counts what a user's home holds and corrects its books, if nothing is booked meanwhile and all of it can
-    /// be read. Takes as long as reading it.
+    /// Counts what a user's home holds and corrects its ledger, unless the ledger changes meanwhile or part of the home
+    /// cannot be read. Takes as long as reading all directories of the home.
     ///
     /// # Errors
-    /// If the home cannot be read: its path and why, with what to do.
+    /// If the home cannot be read: its path and the reason, with the remedy.
     pub fn count(&self, user: &str, ledger: &Ledger) -> std::result::Result<Comparison, String> {
         let shared = self.shared(user).ok_or("it is not served any more")?;
         let root = Arc::clone(&shared.root);
@@ -295,7 +295,7 @@ impl Homes {
         ledger.end_count(&begun, found, || home.staged_bytes())
     }
 
-    /// Removes parts of files and of streams that are older than this. Returns how many.
+    /// Deletes partial uploads of files and of streams that are older than this. Returns their number.
     pub fn expire_partial_uploads(&self, files: Duration, streams: Duration) -> usize {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let oldest = |age| i64::try_from(now.saturating_sub(age).as_secs()).unwrap_or(i64::MAX);
@@ -332,15 +332,15 @@ impl HomeState {
 }
 
 impl Home {
-    /// Puts on the shelf what an ended server has left and can be gone on with, its room reserved;
-    /// removes the rest. No session may be in the home.
+    /// Recovers the partial uploads of an earlier run of the server with their reservations, and deletes all other
+    /// staged files. No session may be in the home.
     fn recover(&self, ledger: &Arc<Ledger>) -> Result<()> {
         let Some(staging) = &self.staging else { return Ok(()) };
         let mut all = staging.recover()?;
-        // The longest first: of those that replace the same file it borrows the most.
+        // The longest first: of several that replace the same file, it borrows the most.
         all.sort_by_key(|file| std::cmp::Reverse(file.length));
         for mut file in all {
-            // Its client could not come while there was no server.
+            // Its client could not reconnect while the server was down.
             file.renew();
             let recorded = file.source().and_then(|_| self.locate_target(&file.path()).ok());
             let replaced = recorded.as_ref().and_then(|(_, stat)| stat.as_ref()).map(replaced_file);
@@ -353,7 +353,7 @@ impl Home {
     }
 }
 
-/// The same directory by another handle, which begins to read at its beginning.
+/// A second handle to the same directory, with its own read position.
 fn reopen(top: &OwnedFd) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(top, c".", flags, Mode::empty())?)

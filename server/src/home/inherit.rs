@@ -1,8 +1,7 @@
-//! Owner, group, mode and access control list of a staged file: those that it would have if it had been created
-//! in its directory, or if the file that it replaces had been written in place.
+//! Owner, group, mode and access control list of a staged file: the same as if it had been created in its directory, or as
+//! if the file that it replaces had been written in place.
 //!
-//! What the kernel does for a file that is created is `posix_acl_create` in fs/posix_acl.c and
-//! `inode_init_owner` in fs/inode.c.
+//! The kernel's rules for new files are `posix_acl_create` in fs/posix_acl.c and `inode_init_owner` in fs/inode.c.
 
 use super::acl::{ACCESS_ACL, Acl, read_acl};
 use super::directory::{SET_GROUP, own_group};
@@ -15,17 +14,17 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-/// Which permissions a staged file gets.
+/// The permissions that a staged file gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StagedPermissions {
-    /// Those of the file that it replaces. A new file gets these, without those that the directory's default
-    /// access control list, or else the umask, denies.
+    /// Those of the file that it replaces. A new file gets these, restricted by the directory's default access control
+    /// list, or else by the umask.
     Inherited(u32),
-    /// Just these.
+    /// Exactly these.
     Exact(u32),
 }
 
-/// What the staged file is to become.
+/// The attributes that the staged file is to have.
 struct InheritedAttributes {
     owner: u32,
     group: u32,
@@ -34,13 +33,13 @@ struct InheritedAttributes {
 }
 
 impl StagedFile {
-    /// Gives the staged file the attributes of the one that it replaces, or of a new one in its place. `own` is
-    /// the staged file's stat, `replaces` says whether there was a file when the upload began: as for a file that
-    /// is opened then, one that appears later does not count.
+    /// Gives the staged file the attributes of the file that it replaces, or of a new file at the target. `own` is the
+    /// staged file's stat. `replaces` says whether the target existed when the upload began; a file that appears later
+    /// does not count.
     ///
     /// # Errors
-    /// The kernel's. An owner or a group that this process may not give is none: a file of another group then
-    /// grants that group no more than everybody.
+    /// The kernel's. It is no error if this process may not set the owner or the group; a file with the wrong group then
+    /// grants that group no more than others.
     pub fn inherit(
         &self,
         home: &Home,
@@ -96,7 +95,7 @@ impl InheritedAttributes {
         })
     }
 
-    /// Grants the group, which is another one than it should be, no more than everybody.
+    /// Grants the group, which is the wrong one, no more than others.
     fn restrict_group(&mut self) {
         match &mut self.acl {
             Some(acl) => acl.restrict_group(),
@@ -105,7 +104,7 @@ impl InheritedAttributes {
     }
 }
 
-/// Sets owner and group, as far as they differ and this process may. Returns whether the group is right.
+/// Sets owner and group if they differ and this process may. Returns whether the group is right.
 fn set_owner(file: &File, own: &Stat, wanted: &InheritedAttributes) -> bool {
     let owner = (own.st_uid != wanted.owner).then(|| Uid::from_raw(wanted.owner));
     let group = (own.st_gid != wanted.group).then(|| Gid::from_raw(wanted.group));
@@ -115,15 +114,15 @@ fn set_owner(file: &File, own: &Stat, wanted: &InheritedAttributes) -> bool {
     group.is_none() || rustix::fs::fchown(file, None, group).is_ok()
 }
 
-/// The path of a file below an `O_PATH` handle, whose extended attributes can be read by a path only.
+/// The path in `/proc` of a file in a directory. Extended attributes below an `O_PATH` handle can only be read by path.
 fn path_in_proc(target: &Location) -> PathBuf {
     let mut path = format!("/proc/self/fd/{}/", target.dir().as_raw_fd()).into_bytes();
     path.extend_from_slice(target.name());
     std::ffi::OsString::from_vec(path).into()
 }
 
-/// The bits that new files do not get, as this process was started with. They can only be read by setting
-/// them, or from /proc, which a confined process cannot read: to be called before.
+/// The umask that this process was started with. Call it before confinement: it is read from /proc, which a confined
+/// process cannot read; the only other way is to set it.
 pub fn umask() -> u32 {
     static UMASK: OnceLock<u32> = OnceLock::new();
     *UMASK.get_or_init(|| {

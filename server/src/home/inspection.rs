@@ -13,15 +13,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 
-/// The entries that one inspection of a home reads. The directories nearest to the top come first; a scan reads
-/// all of them.
+/// Entries that one inspection of a home reads, directories nearest to the top first. A scan reads all.
 const MAX_INSPECTED_ENTRIES: usize = 16 << 10;
 
-/// The paths that one inspection remembers, in bytes.
+/// Bytes of paths that one inspection queues.
 const MAX_QUEUED_BYTES: usize = 1 << 20;
 
 impl SharedHome {
-    /// Looks for directories that cannot be read, and logs what changed. To be called if the top can be read.
+    /// Finds directories that cannot be read, and logs what changed. Call it only if the top can be read.
     pub(super) fn inspect(&self) {
         let found = unreadable_directories(&self.top, self.root.path(), MAX_INSPECTED_ENTRIES);
         let mut before = self.unreadable();
@@ -37,13 +36,13 @@ impl SharedHome {
         *before = found;
     }
 
-    /// What the last inspection found.
+    /// The result of the last inspection.
     pub(super) fn unreadable(&self) -> MutexGuard<'_, UnreadableEntries> {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Goes through the directories, level by level, and holds one of them open at a time.
+/// Walks the directories level by level, with one of them open at a time.
 fn unreadable_directories(top: &OwnedFd, root: &Path, max_entries: usize) -> UnreadableEntries {
     let mut found = UnreadableEntries::default();
     let mut queue = VecDeque::from([Vec::new()]);
@@ -59,7 +58,7 @@ fn unreadable_directories(top: &OwnedFd, root: &Path, max_entries: usize) -> Unr
         });
         match result {
             Ok(read) => entries += read,
-            // It was changed meanwhile, or its path is too long to be opened at once.
+            // It changed meanwhile, or its path is too long for one open.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::AGAIN | Errno::NAMETOOLONG) => {}
             Err(error) => {
                 found.add(|| (path.clone(), explained(&below(root, &path), READ, error)));
@@ -72,11 +71,11 @@ fn unreadable_directories(top: &OwnedFd, root: &Path, max_entries: usize) -> Unr
     found
 }
 
-/// Hands out the names of the directories in the one at `path`, which begins with `/` or is empty. Returns how
-/// many entries it has.
+/// Calls `each` with the names of the directories in the directory at `path`, which begins with `/` or is empty.
+/// Returns the number of its entries.
 fn subdirectories(top: &OwnedFd, path: &[u8], mut each: impl FnMut(&[u8])) -> rustix::io::Result<usize> {
     let directory = open_below(top, path)?;
-    // Whoever may not pass through it cannot look at what it lists.
+    // Without execute permission its entries can be listed but not examined.
     rustix::fs::accessat(&directory, c".", READ, AtFlags::EACCESS)?;
     let mut entries = 0;
     for item in Dir::read_from(&directory)? {
@@ -112,7 +111,7 @@ fn open_below(top: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat2(top, relative, flags, Mode::empty(), how)
 }
 
-/// Where a path of the home is on the machine.
+/// The path on the machine of a path in the home.
 pub(super) fn below(root: &Path, path: &[u8]) -> std::path::PathBuf {
     root.join(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)))
 }
@@ -153,7 +152,7 @@ mod tests {
             let remedy = format!("chmod -R u+rwX {}", shown(&path));
             assert!(entry.why.contains(&remedy), "{}", entry.why);
         }
-        // The top's entries are as many as one inspection may read: those below wait for a scan.
+        // The top's entries use up the limit: those below are left to a scan.
         assert!(found(dir.path(), 4).is_empty());
         set_mode("a/b", 0o700);
         set_mode("a/listed", 0o700);

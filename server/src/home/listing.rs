@@ -7,14 +7,14 @@ use rustix::fs::{Dir, FileType, Stat};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 
-/// A name and what the kernel tells of it, a link as itself.
+/// An entry of a directory with its attributes; a link is not followed.
 #[derive(Clone)]
 pub struct DirectoryEntry {
-    /// The name, as it stands in its directory.
+    /// The name.
     pub name: Vec<u8>,
     /// Size, times, mode.
     pub stat: Stat,
-    /// Where a link points; empty for anything else.
+    /// The target of a link; empty for anything else.
     pub target: Vec<u8>,
 }
 
@@ -30,7 +30,7 @@ impl DirectoryReader {
         Ok(DirectoryReader { dir: Dir::new(handle)?, _descriptor: permit })
     }
 
-    /// The next entry; none at the end. One that is removed while it is read is left out.
+    /// The next entry; `None` at the end. Entries that are removed meanwhile are skipped.
     ///
     /// # Errors
     /// The kernel's.
@@ -50,7 +50,7 @@ impl DirectoryReader {
         Ok(None)
     }
 
-    /// What the directory itself is.
+    /// The attributes of the directory.
     ///
     /// # Errors
     /// The kernel's.
@@ -73,7 +73,7 @@ impl Home {
     /// Reads the directory at a path, links followed.
     ///
     /// # Errors
-    /// `ENOTDIR` if it is none.
+    /// `ENOTDIR` if it is not a directory.
     pub fn read_directory(&self, path: &RemotePath) -> Result<DirectoryReader> {
         let permit = self.descriptors(1)?;
         DirectoryReader::new(self.open_directory(path)?, permit)

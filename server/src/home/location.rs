@@ -1,4 +1,4 @@
-//! A name in a directory that is held open.
+//! Locations: a name in an open directory.
 
 use super::Result;
 use super::directory::DirectoryInfo;
@@ -8,21 +8,21 @@ use sshome_wire::RemotePath;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-/// A name in a directory that is held open: where something is, or could be.
+/// A name in an open directory; the entry need not exist.
 #[derive(Debug, Clone)]
 pub struct Location {
     pub(super) dir: Arc<OwnedFd>,
-    /// Of the directory, from when it was opened; empty until somebody asks.
+    /// The directory's attributes, read on first use.
     pub(super) info: OnceLock<DirectoryInfo>,
     pub(super) name: Vec<u8>,
-    /// The path ended in a slash: only a directory is meant.
+    /// Whether the path ended in a slash: it means a directory.
     pub(super) slash: bool,
-    /// The path, if neither links nor `..` were on the way to the directory.
+    /// The path, if it led to the directory without links and `..`.
     pub(super) path: Option<RemotePath>,
 }
 
-/// Which name in which directory, however it was spelled: what one path names and what another one does are the
-/// same if these are equal. It is of the directory itself, and stays the same when that is renamed.
+/// The identity of a directory entry: two paths lead to the same entry if these are equal. It does not change when the
+/// directory is renamed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EntryId {
     /// The directory.
@@ -32,33 +32,33 @@ pub struct EntryId {
 }
 
 impl Location {
-    /// The directory.
+    /// The open directory.
     #[must_use]
     pub fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
 
-    /// The name in it: one component, not `.` or `..`.
+    /// The name: one component, not `.` or `..`.
     #[must_use]
     pub fn name(&self) -> &[u8] {
         &self.name
     }
 
-    /// Whether the path ended in a slash: then only a directory may be there, or be made there.
+    /// Whether the path ended in a slash: it can only be that of a directory.
     #[must_use]
     pub fn is_of_directory(&self) -> bool {
         self.slash
     }
 
-    /// Which directory it is in.
+    /// The identity of the directory.
     ///
     /// # Errors
-    /// If the kernel does not tell.
+    /// The kernel's.
     pub fn dir_id(&self) -> Result<FileId> {
         Ok(self.dir_info()?.id)
     }
 
-    /// Attributes of the directory as they were when the path was resolved.
+    /// The directory's attributes when the path was resolved.
     pub(super) fn dir_info(&self) -> Result<DirectoryInfo> {
         if let Some(info) = self.info.get() {
             return Ok(*info);
@@ -67,21 +67,21 @@ impl Location {
         Ok(*self.info.get_or_init(|| info))
     }
 
-    /// Which name in which directory it is.
+    /// The identity of the entry.
     ///
     /// # Errors
-    /// If the kernel does not tell.
+    /// The kernel's.
     pub fn identity(&self) -> Result<EntryId> {
         Ok(EntryId { directory: self.dir_id()?, name: self.name.clone() })
     }
 
-    /// Its path, if that is known from the way that led there.
+    /// The canonical path, if the location was resolved from it.
     pub(super) fn path(&self) -> Option<&RemotePath> {
         self.path.as_ref()
     }
 
-    /// The name for calls that change names, which never follow a link there: with the slash that the path had,
-    /// so that the kernel judges what that means.
+    /// The name for calls that change names and never follow a link. It keeps the path's trailing slash, for the
+    /// kernel to judge.
     pub(super) fn spelled(&self) -> Cow<'_, [u8]> {
         if self.slash { [&self.name[..], b"/"].concat().into() } else { self.name.as_slice().into() }
     }

@@ -1,10 +1,9 @@
-//! A user's files. Only this module touches them.
+//! Users' files: resolving paths, staging, publishing and scanning. Only this module opens files of a home.
 //!
-//! Everything goes through a directory handle that is opened at login, with the semantics of a
-//! chroot: `..` at the top stays there, the target of an absolute link starts at the top, and
-//! nothing leads out. The kernel does that in one call (`openat2` with `RESOLVE_IN_ROOT` and
-//! `RESOLVE_NO_MAGICLINKS`), also when someone swaps a directory for a link meanwhile. Checks of
-//! path strings do not stand for it, and there are none, but for the staging folder's name.
+//! All access goes through an open handle of the home's top, with the semantics of a chroot: `..` at the top stays at the
+//! top, absolute links start at the top, and no path leads outside. The kernel enforces that in one call (`openat2` with
+//! `RESOLVE_IN_ROOT` and `RESOLVE_NO_MAGICLINKS`), even if a directory is replaced by a link meanwhile. Path strings are
+//! never checked instead, except for the name of the staging folder.
 
 mod access;
 mod acl;
@@ -62,6 +61,6 @@ pub use stat::{file_id, freed_bytes, length, regular, replaced_file};
 pub use stream_leases::{StreamLease, StreamLeases};
 pub use tree_walk::{TREE_DESCRIPTORS, TreeItem, TreeWalk};
 
-/// The folder at the home's top that transfers are staged in, so that publishing is one rename on
-/// one filesystem. No path of any subsystem reaches it, and no listing shows it.
+/// The staging folder at the home's top. Uploads are staged in the home, so that publishing is a rename within one
+/// filesystem. No client's path reaches it, and no listing shows it.
 pub const STAGING_DIRECTORY: &str = ".sshome-staging";

@@ -1,13 +1,12 @@
-//! Modes that users ask for.
+//! File modes that users may set.
 
 use rustix::fs::{FileType, Mode, Stat};
 
-/// What the server needs to count what is in a directory.
+/// The permissions that the server needs to count a directory's entries.
 pub(super) const MIN_DIRECTORY_MODE: u32 = 0o500;
 
-/// What becomes of a mode that a user asks for: no set-id bits, and a directory stays one that its
-/// owner can look into, or it could not be counted. Its set-group and sticky bits are the administrator's, and
-/// stay as they are.
+/// The mode that a file gets when a user asks for `mode`. Set-id bits are dropped. A directory stays readable for its owner,
+/// so that it can be counted, and keeps its set-group and sticky bits, which belong to the administrator.
 #[must_use]
 pub fn permissions(stat: &Stat, mode: u32) -> Mode {
     let kept = match FileType::from_raw_mode(stat.st_mode) {

@@ -1,4 +1,4 @@
-//! What can be done with a name in a directory that is held open. Changes want the lock on names.
+//! Operations on a name in an open directory. Those that change names require the namespace lock.
 
 use super::Error;
 use super::{Location, Result, regular};
@@ -8,10 +8,10 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A new directory's permissions, less what the umask or its parent's default access control list denies.
+/// A new directory's permissions, before the umask or its parent's default access control list applies.
 const NEW_DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 
-/// Holds every other change of names in this home off; see [`Home::lock_namespace`].
+/// Keeps other sessions from changing names in this home; see [`Home::lock_namespace`](super::Home::lock_namespace).
 #[derive(Debug)]
 pub struct NamespaceLock<'a>(#[allow(dead_code)] MutexGuard<'a, ()>);
 
@@ -22,15 +22,15 @@ impl NamespaceLock<'_> {
 }
 
 impl Location {
-    /// What is there; a link is told of as itself.
+    /// The attributes of the entry; a link is not followed.
     ///
     /// # Errors
-    /// `ENOENT` if nothing is.
+    /// `ENOENT` if it does not exist.
     pub fn stat(&self) -> Result<Stat> {
         Ok(rustix::fs::statat(self.dir(), self.name(), AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
-    /// What is there, or that nothing is.
+    /// The attributes of the entry; `None` if it does not exist.
     ///
     /// # Errors
     /// Any but `ENOENT`.
@@ -42,17 +42,17 @@ impl Location {
         }
     }
 
-    /// Makes a directory of this name.
+    /// Creates a directory with this name.
     ///
     /// # Errors
     /// `EEXIST` if the name is taken.
     pub fn make_directory(&self, mode: Option<u32>, _lock: &NamespaceLock<'_>) -> Result<()> {
-        // One that its owner cannot look into could not be counted, and is to be put into.
+        // Its owner needs access: it is to be counted and filled.
         let mode = mode.map_or(NEW_DIRECTORY_MODE, |mode| Mode::from_raw_mode((mode & 0o777) | 0o700));
         Ok(rustix::fs::mkdirat(self.dir(), &*self.spelled(), mode)?)
     }
 
-    /// Makes a link of this name with this text.
+    /// Creates a symbolic link with this name.
     ///
     /// # Errors
     /// `EEXIST` if the name is taken.
@@ -60,10 +60,10 @@ impl Location {
         Ok(rustix::fs::symlinkat(target, self.dir(), &*self.spelled())?)
     }
 
-    /// Where the link of this name points.
+    /// The target of the symbolic link.
     ///
     /// # Errors
-    /// `EINVAL` if it is none.
+    /// `EINVAL` if it is not a symbolic link.
     pub fn read_link(&self) -> Result<Vec<u8>> {
         Ok(rustix::fs::readlinkat(self.dir(), self.name(), Vec::new())?.into_bytes())
     }
@@ -84,7 +84,7 @@ impl Location {
         Ok(rustix::fs::unlinkat(self.dir(), &*self.spelled(), AtFlags::REMOVEDIR)?)
     }
 
-    /// Renames what is here to `to`, replacing a file or an empty directory there.
+    /// Renames the entry to `to`, replacing a file or an empty directory.
     ///
     /// # Errors
     /// The kernel's, `rename(2)`.
@@ -92,12 +92,12 @@ impl Location {
         Ok(rustix::fs::renameat(self.dir(), &*self.spelled(), to.dir(), &*to.spelled())?)
     }
 
-    /// Opens the regular file that is here, and not one that a link here points at.
+    /// Opens a regular file; a link is not followed.
     ///
     /// # Errors
-    /// [`Error::IsDirectory`] and [`Error::Special`] for what is none; `ENOENT` if nothing is here.
+    /// [`Error::IsDirectory`], [`Error::Special`]; `ENOENT` if it does not exist.
     pub fn open_file(&self, access: OFlags) -> Result<(File, Stat)> {
-        // Without NONBLOCK the open of a pipe would wait for its other end.
+        // Without NONBLOCK, opening a pipe would wait for its other end.
         let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let handle = rustix::fs::openat(self.dir(), self.name(), flags, Mode::empty())?;
         let stat = rustix::fs::fstat(&handle)?;
@@ -105,7 +105,7 @@ impl Location {
         Ok((File::from(handle), stat))
     }
 
-    /// Makes an empty file of this name, and opens it. Set-id bits are dropped from the mode.
+    /// Creates an empty file with this name and opens it. Set-id bits of the mode are dropped.
     ///
     /// # Errors
     /// `EEXIST` if the name is taken.
@@ -117,7 +117,7 @@ impl Location {
         Ok((File::from(handle), stat))
     }
 
-    /// Gives the file that is here another name. A link here is not followed.
+    /// Gives the file another name. A link is not followed.
     ///
     /// # Errors
     /// `EEXIST` if the name is taken.
@@ -125,19 +125,19 @@ impl Location {
         Ok(rustix::fs::linkat(self.dir(), self.name(), to.dir(), &*to.spelled(), AtFlags::empty())?)
     }
 
-    /// Opens the directory that is here, and not one that a link here points at.
+    /// Opens a directory; a link is not followed.
     ///
     /// # Errors
-    /// `ENOTDIR` if none is.
+    /// `ENOTDIR` if it is not a directory.
     pub fn open_directory(&self) -> Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(self.dir(), self.name(), flags, Mode::empty())?)
     }
 
-    /// Puts the names in this location's directory on the disk.
+    /// Syncs the directory that this location is in.
     ///
     /// # Errors
-    /// If the disk reports one.
+    /// The disk's.
     pub fn sync_directory(&self) -> Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::openat(self.dir(), c".", flags, Mode::empty())?;

@@ -1,4 +1,4 @@
-//! A staged file that outlived its upload, and the record beside it that says what it is a part of.
+//! The staged file of a partial upload, and the record beside it that identifies the upload.
 
 use super::{EntryId, Result, STAGING_DIRECTORY};
 use rustix::fd::OwnedFd;
@@ -10,59 +10,59 @@ use std::fs::File;
 use std::io::Read;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What a record begins with: its kind and version.
+/// The first bytes of a record: its kind and version.
 const MAGIC: &[u8; 8] = b"sshome\0\x02";
 
-/// The longest record that is read, in bytes.
+/// Bytes of a record that are read at most.
 const MAX_RECORD_BYTES: u64 = 64 << 10;
 
-/// What a staged file is a part of.
+/// Identifies the upload that a staged file is a part of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadRecord {
-    /// Where it is to go: an absolute path in the home.
+    /// The target: an absolute path in the home.
     pub target: Vec<u8>,
-    /// What it comes from.
+    /// The source.
     pub source: UploadSource,
 }
 
-/// What a staged file comes from: it goes on with nothing else.
+/// The source of an upload. A partial upload is resumed only from the same source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UploadSource {
-    /// A file, which can be read again.
+    /// A file, which the client can read again.
     File {
         /// Its length in bytes.
         size: u64,
         /// When its content last changed.
         mtime: Time,
     },
-    /// A stream, with which only the client that sends it can go on.
+    /// A stream, which only the client that sends it can resume.
     Stream(StreamId),
 }
 
 impl UploadSource {
-    /// Whether it cannot be read again.
+    /// Whether the client cannot read it again.
     #[must_use]
     pub fn is_stream(&self) -> bool {
         matches!(self, UploadSource::Stream(_))
     }
 }
 
-/// A staged file that was left, with its record.
+/// The staged file of a partial upload, with its record.
 #[derive(Clone, Debug)]
 pub struct PartialFile {
     pub(super) name: String,
-    /// What it is a part of; none if the record beside it cannot be read.
+    /// `None` if the record cannot be read.
     pub(super) record: Option<UploadRecord>,
-    /// Where it is to go; none if that is not known any more.
+    /// The target; `None` if it is no longer known.
     pub(super) target: Option<EntryId>,
-    /// Bytes that are there.
+    /// Its length in bytes.
     pub length: u64,
-    /// When the last of them came; of a stream, when it was last seen to, or the server started.
+    /// The time of the last write. Of a stream: when a session last held it, or the server started.
     pub since: Time,
 }
 
 impl PartialFile {
-    /// The path at which the upload began, for showing. One whose record cannot be read has its staged name.
+    /// The target's path when the upload began, for display; the staged name if the record cannot be read.
     #[must_use]
     pub fn path(&self) -> RemotePath {
         let recorded = self.record.as_ref().and_then(|record| RemotePath::root().join(&record.target).ok());
@@ -72,19 +72,19 @@ impl PartialFile {
         })
     }
 
-    /// What it comes from; none if the record cannot be read.
+    /// The source; `None` if the record cannot be read.
     #[must_use]
     pub fn source(&self) -> Option<UploadSource> {
         self.record.as_ref().map(|record| record.source)
     }
 
-    /// Whether it is of a stream.
+    /// Whether the source is a stream.
     #[must_use]
     pub fn is_stream(&self) -> bool {
         self.source().is_some_and(|source| source.is_stream())
     }
 
-    /// Where it is to go; none if that is not known any more.
+    /// The target; `None` if it is no longer known.
     #[must_use]
     pub fn target(&self) -> Option<&EntryId> {
         self.target.as_ref()
@@ -96,12 +96,12 @@ impl PartialFile {
         self.target.as_ref() == Some(target)
     }
 
-    /// Notes where it is to go.
+    /// Sets the target.
     pub(super) fn set_target(&mut self, target: Option<EntryId>) {
         self.target = target;
     }
 
-    /// Notes that a stream was in somebody's hands up to now: from now on its client may be awaited.
+    /// Restarts the time after which a partial stream expires.
     pub fn renew(&mut self) {
         if self.is_stream() {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -111,12 +111,12 @@ impl PartialFile {
 }
 
 impl UploadRecord {
-    /// Its bytes in a file.
+    /// The encoded record.
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
         Ok(postcard::to_extend(self, MAGIC.to_vec()).map_err(|_| Errno::INVAL)?)
     }
 
-    /// Reads the record of the staged file `name`; otherwise, why it cannot be read.
+    /// Reads the record of the staged file `name`. The error says why it cannot be read.
     pub(super) fn read(dir: &OwnedFd, name: &str) -> std::result::Result<UploadRecord, String> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let record = rustix::fs::openat(dir, record_name(name).as_str(), flags, Mode::empty());

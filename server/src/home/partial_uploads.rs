@@ -1,31 +1,31 @@
-//! Partial uploads, until they are resumed.
+//! The partial uploads of a home.
 
 use super::{EntryId, PartialFile, UploadSource};
 use crate::quota::Reservation;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The partial uploads of one home that nobody works on. Each keeps its room reserved. Whoever takes one has
-/// it alone: two writers never share one.
+/// The partial uploads of one home that no session works on. Each keeps its reservation. A session takes one out to work
+/// on it, so two sessions never share one.
 #[derive(Debug, Default)]
 pub struct PartialUploads(Mutex<Vec<PartialUpload>>);
 
-/// A partial upload, and the room that is reserved for it.
+/// A partial upload and its quota reservation.
 #[derive(Debug)]
 pub struct PartialUpload {
-    /// The partial upload.
+    /// Its staged file.
     pub file: PartialFile,
-    /// Its room.
+    /// The reservation for its bytes.
     pub reservation: Reservation,
 }
 
 impl PartialUploads {
-    /// Puts a partial upload on the shelf.
+    /// Adds a partial upload.
     pub fn put(&self, mut partial: PartialUpload) {
         partial.reservation.set_partial(true);
         self.parts().push(partial);
     }
 
-    /// Takes the longest one of just this source to this target off the shelf.
+    /// Takes out the longest one from exactly this source to this target.
     #[must_use]
     pub fn take(&self, target: &EntryId, source: UploadSource) -> Option<PartialUpload> {
         let mut parts = self.parts();
@@ -38,7 +38,7 @@ impl PartialUploads {
         Some(partial)
     }
 
-    /// All of them, as they are now.
+    /// The staged files of all partial uploads.
     #[must_use]
     pub fn list(&self) -> Vec<PartialFile> {
         self.parts().iter().map(|partial| partial.file.clone()).collect()

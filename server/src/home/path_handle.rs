@@ -1,4 +1,4 @@
-//! Mode and times of what has a name already.
+//! Setting mode, group and times of existing files.
 
 use super::deferred_mode;
 use super::{Home, Location, Result, file_id, permissions};
@@ -7,23 +7,22 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Timestamps};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 
-/// Whatever a path stands for, found and held, but not opened to be read.
+/// An `O_PATH` handle to a file of any type.
 #[derive(Debug)]
 pub struct PathHandle {
     handle: OwnedFd,
-    /// None if its path has no name of its own: it is the home itself, or ends in `.` or `..`.
+    /// `None` if its path has no name of its own: the home itself, or a path that ends in `.` or `..`.
     location: Option<Location>,
     stat: Stat,
-    /// It is the home itself.
+    /// Whether it is the home itself.
     is_top: bool,
 }
 
 impl Home {
-    /// Finds what a path stands for. `follow` says whether a link at its end is followed; one with a slash
-    /// behind it is.
+    /// Opens the file at a path. A link at its end is followed with `follow`, or if a slash is behind it.
     ///
     /// # Errors
-    /// `ENOENT` if nothing is there.
+    /// `ENOENT` if it does not exist.
     pub fn entry(&self, path: &RemotePath, follow: bool) -> Result<PathHandle> {
         let (handle, location) = if follow || path.names_directory() {
             self.open_located(path, OFlags::PATH)?
@@ -36,7 +35,7 @@ impl Home {
         Ok(PathHandle { handle, location, stat, is_top })
     }
 
-    /// Where an entry is; see [`Home::canonical`].
+    /// The canonical path of the file; see [`Home::canonical`].
     ///
     /// # Errors
     /// As [`Home::canonical`].
@@ -49,22 +48,21 @@ impl Home {
 }
 
 impl PathHandle {
-    /// What it was when it was found.
+    /// Its attributes when it was opened.
     #[must_use]
     pub fn stat(&self) -> &Stat {
         &self.stat
     }
 
-    /// Sets the permissions, see [`permissions`]. The home itself stays one that its owner can write to, since
-    /// the server does.
+    /// Sets the permissions, see [`permissions`]. The home itself stays writable for its owner, the server.
     ///
     /// # Errors
-    /// `EOPNOTSUPP` for a link, which has none.
+    /// `EOPNOTSUPP` for a link, which has no permissions.
     pub fn set_mode(&self, mode: u32) -> Result<()> {
         if FileType::from_raw_mode(self.stat.st_mode) == FileType::Symlink {
             return Err(Errno::OPNOTSUPP.into());
         }
-        // fchmod(2) wants a handle that can be read or written, which a file may forbid even its owner.
+        // fchmod(2) requires a readable or writable handle, which a file's mode may deny.
         let itself = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
         if FileType::from_raw_mode(self.stat.st_mode) == FileType::Directory {
             deferred_mode::forget(&itself)?;

@@ -1,4 +1,4 @@
-//! Opening one home, and why it could not be.
+//! Opening one home, and the reasons why one cannot be served.
 
 use super::access::{lacking, reason};
 use super::{Error, HomeSettings, Result};
@@ -10,28 +10,28 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A home that is not served. Its user is locked out; the others do not notice.
+/// A home that is not served: its user is locked out. Other users are unaffected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HomeProblem {
-    /// Whose.
+    /// The user.
     pub user: String,
-    /// Where it should be.
+    /// The path of the home.
     pub root: PathBuf,
-    /// Why, for the administrator.
+    /// The reason, with the remedy, for the administrator.
     pub why: String,
 }
 
 /// Why a home cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// It could not be made, opened or read.
+    /// It cannot be created, opened or read.
     #[error("the home of {user}, {}: {why}", shown(.root))]
     Home {
-        /// Whose.
+        /// The user.
         user: String,
-        /// Where.
+        /// The path of the home.
         root: PathBuf,
-        /// Why, with what to do.
+        /// The reason, with the remedy.
         why: String,
     },
     /// Another process holds its lock.
@@ -41,18 +41,18 @@ pub enum PrepareError {
         shown(.root)
     )]
     Locked {
-        /// Whose.
+        /// The user.
         user: String,
-        /// Where.
+        /// The path of the home.
         root: PathBuf,
     },
-    /// Another thread is at it.
+    /// Another thread is opening it.
     #[error("the home of {0} is being opened and counted: try again when that is done")]
     Opening(String),
 }
 
 impl PrepareError {
-    /// Why, without whose home it is.
+    /// The reason, without the user and the path.
     pub(super) fn reason(&self) -> String {
         match self {
             PrepareError::Home { why, .. } => why.clone(),
@@ -103,7 +103,7 @@ pub(super) fn make_and_open(settings: &HomeSettings) -> Result<OwnedFd> {
     Ok(fs::open(&settings.root, flags, Mode::empty())?)
 }
 
-/// Why a home could not be served, if it could not, as far as that can be told without changing anything.
+/// Why a home could not be served, as far as that can be found out without changing anything. `None` if it could.
 #[must_use]
 pub fn examine_home(settings: &HomeSettings) -> Option<String> {
     if let Some(why) = &settings.unfit {

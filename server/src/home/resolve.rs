@@ -1,4 +1,4 @@
-//! From paths to handles.
+//! Resolving paths to handles and locations.
 
 use super::directory::DirectoryInfo;
 use super::{Error, Home, Location, Result, STAGING_DIRECTORY, file_id};
@@ -10,36 +10,36 @@ use sshome_wire::RemotePath;
 use std::fs::File;
 use std::sync::{Arc, OnceLock};
 
-/// As in a chroot, and never through `/proc`'s links, which lead anywhere.
+/// Resolves as in a chroot, and never through the magic links of `/proc`, which can lead outside.
 const AS_IN_CHROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
-/// The kernel gives up on `..` while a rename is under way and wants to be asked again.
+/// Retries after `EAGAIN`: the kernel cannot resolve `..` safely during a rename.
 const MAX_RESOLVE_RETRIES: u32 = 64;
 
-/// As many links in a row as the kernel follows.
+/// Symbolic links that one path may lead through, as in the kernel.
 const MAX_LINKS: u32 = 40;
 
 impl Home {
-    /// What a path stands for, links followed.
+    /// The attributes of the file at a path, links followed.
     ///
     /// # Errors
-    /// `ENOENT` if nothing is there.
+    /// `ENOENT` if it does not exist.
     pub fn stat(&self, path: &RemotePath) -> Result<Stat> {
         Ok(rustix::fs::fstat(self.open_target(path, OFlags::PATH)?)?)
     }
 
-    /// What a path stands for; a link at its end is told of as itself, unless a slash is behind it.
+    /// The attributes of the file at a path. A link at its end is followed only if a slash is behind it.
     ///
     /// # Errors
-    /// `ENOENT` if nothing is there.
+    /// `ENOENT` if it does not exist.
     pub fn stat_link(&self, path: &RemotePath) -> Result<Stat> {
         if path.names_directory() { self.stat(path) } else { self.locate(path)?.stat() }
     }
 
-    /// Where a link at the path's end points.
+    /// The target of the symbolic link at a path.
     ///
     /// # Errors
-    /// `EINVAL` if it is none.
+    /// `EINVAL` if it is not a symbolic link.
     pub fn link_target(&self, path: &RemotePath) -> Result<Vec<u8>> {
         if path.names_directory() {
             self.stat(path)?;
@@ -51,7 +51,7 @@ impl Home {
     /// Opens a regular file for reading, links followed.
     ///
     /// # Errors
-    /// [`Error::IsDirectory`] and [`Error::Special`] for what is none.
+    /// [`Error::IsDirectory`], [`Error::Special`].
     pub fn open_file(&self, path: &RemotePath) -> Result<(File, Stat, Location)> {
         let (location, _) = self.locate_target(path)?;
         let (file, stat) = location.open_file(OFlags::RDONLY)?;
@@ -61,13 +61,13 @@ impl Home {
     /// Opens a directory for reading, links followed.
     ///
     /// # Errors
-    /// `ENOTDIR` if it is none.
+    /// `ENOTDIR` if it is not a directory.
     pub fn open_directory(&self, path: &RemotePath) -> Result<OwnedFd> {
         self.open_target(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
-    /// Where a path's last name is, or could be: links on the way are followed, one at its end is not. This is
-    /// for what changes names: a slash at the end stays, for the kernel to judge.
+    /// The location of a path, which need not exist: links on the way are followed, one at its end is not. For
+    /// operations that change names: a slash at the end is kept, for the kernel to judge.
     ///
     /// # Errors
     /// [`Error::Top`] for the home itself, [`Error::Dot`] for a path that ends in `.` or `..`; `ENOENT` if the
@@ -76,11 +76,11 @@ impl Home {
         self.location(path.as_bytes())
     }
 
-    /// Where a name is in the directory at a location; a link there is not followed. `name` is one component, not `.`
-    /// or `..`.
+    /// The location of a name in the directory at `above`, which must not be a link. `name` is one component, not
+    /// `.` or `..`.
     ///
     /// # Errors
-    /// The kernel's, if no directory is there.
+    /// The kernel's, if `above` is not a directory.
     pub fn locate_below(&self, above: &Location, name: &[u8]) -> Result<Location> {
         check_name(name)?;
         let dir = self.open_at(above, OFlags::PATH | OFlags::DIRECTORY)?;
@@ -88,18 +88,18 @@ impl Home {
         Ok(Location { path, ..Location::new(Arc::new(dir), name.to_vec()) })
     }
 
-    /// As [`Home::locate`], for what is looked at: a link at the end is followed if a slash is behind it.
+    /// As [`Home::locate`], but a link at the end is followed if a slash is behind it.
     ///
     /// # Errors
-    /// As [`Home::locate_target`] then, otherwise as [`Home::locate`].
+    /// As [`Home::locate_target`] with a slash, otherwise as [`Home::locate`].
     pub fn locate_entry(&self, path: &RemotePath) -> Result<Location> {
         if path.names_directory() { Ok(self.locate_target(path)?.0) } else { self.locate(path) }
     }
 
-    /// As [`Home::locate`], for a file that is to be new.
+    /// As [`Home::locate`], for a file that must not exist.
     ///
     /// # Errors
-    /// As [`Home::locate`]; `EISDIR` if the path is that of a directory.
+    /// As [`Home::locate`]; `EISDIR` if the path ends in a slash.
     pub fn locate_new_file(&self, path: &RemotePath) -> Result<Location> {
         match self.locate(path) {
             Err(Error::Top | Error::Dot) => Err(Error::IsDirectory),
@@ -108,12 +108,13 @@ impl Home {
         }
     }
 
-    /// Where writing to a path would write, and what is there now: as [`Home::locate`], but a link at the
-    /// end is followed, also one that points at nothing yet. If the path ends in a slash, a directory is there.
+    /// The location that writing to a path would write to, and the attributes of what is there now. As
+    /// [`Home::locate`], but a link at the end is followed, even if its target does not exist. If the path ends in a
+    /// slash, its target is a directory.
     ///
     /// # Errors
-    /// As [`Home::locate`], but [`Error::IsDirectory`] for the home itself, `.` and `..`; `ELOOP` after forty
-    /// links; behind a slash `ENOENT` and `ENOTDIR`.
+    /// As [`Home::locate`], but [`Error::IsDirectory`] for the home itself, `.` and `..`; `ELOOP` after 40 links;
+    /// `ENOENT` and `ENOTDIR` for a path that ends in a slash.
     pub fn locate_target(&self, path: &RemotePath) -> Result<(Location, Option<Stat>)> {
         let mut path = path.as_bytes().to_vec();
         let mut slash = false;
@@ -134,12 +135,11 @@ impl Home {
                 };
             }
             if links == 0 && matches!(self.resolve(&path, OFlags::PATH), Err(Error::Os(Errno::LOOP))) {
-                // All links of a path together, as the kernel counts them: each step here counts anew.
+                // The kernel counts all links of a path together; each step here counts only its own.
                 break;
             }
             let target = location.read_link()?;
-            // The text is put together without any normalising, so that the kernel resolves its
-            // `..` where they really are.
+            // The target is joined without normalising it: only the kernel can resolve `..` correctly.
             if target.first() == Some(&b'/') {
                 path = target;
             } else {
@@ -170,7 +170,7 @@ impl Home {
         }
     }
 
-    /// As [`Home::locate`], of a path that may be a link's text as well.
+    /// As [`Home::locate`]. The path may also be the target of a link.
     fn location(&self, path: &[u8]) -> Result<Location> {
         let trimmed = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
         let (path, slashes) = path.split_at_checked(trimmed).unwrap_or((path, b""));
@@ -190,8 +190,8 @@ impl Home {
         Ok(Location { dir, info, name, slash: !slashes.is_empty(), path })
     }
 
-    /// Opens a directory, and says whether neither links nor `..` were on the way: then the path tells where it
-    /// is.
+    /// Opens a directory. Returns also whether the path leads there without links and `..`, so that it is the
+    /// directory's real path.
     fn resolve_directory(&self, path: &[u8]) -> Result<(OwnedFd, DirectoryInfo, bool)> {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let plain = if path.split(|byte| *byte == b'/').any(|name| name == b"..") {
@@ -203,19 +203,19 @@ impl Home {
             Err(Error::Os(Errno::LOOP)) => (self.open_beneath(path, flags, AS_IN_CHROOT)?, false),
             plain => (plain?, true),
         };
-        // One call tells all that is asked of the directory, now and later.
+        // One call for all attributes that are needed, now and later.
         let info = DirectoryInfo::of(&dir)?;
         if self.is_staging(info.id) { Err(Error::Reserved) } else { Ok((dir, info, is_plain)) }
     }
 
-    /// Opens what a path stands for, links followed. Not in one call: the directory that it is in
-    /// has to be seen, since no link may lead into the staging folder.
+    /// Opens the file at a path, links followed. Its directory is opened first: no link may lead into the staging
+    /// folder.
     pub(super) fn open_target(&self, path: &RemotePath, flags: OFlags) -> Result<OwnedFd> {
         Ok(self.open_located(path, flags)?.0)
     }
 
-    /// The same, and where it is; none for the home itself and what ends in `.` or `..`, which have no name of
-    /// their own there.
+    /// The same, with the location. `None` for the home itself and for paths that end in `.` or `..`, which have no
+    /// name of their own.
     pub(super) fn open_located(
         &self,
         path: &RemotePath,
@@ -230,19 +230,19 @@ impl Home {
         }
     }
 
-    /// Opens what is at a location, a link there as itself.
+    /// Opens the entry at a location; a link is not followed.
     pub(super) fn open_at(&self, location: &Location, flags: OFlags) -> Result<OwnedFd> {
         let kind = if location.slash { OFlags::DIRECTORY } else { OFlags::empty() };
         let flags = flags | kind | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         self.refuse_staging(rustix::fs::openat(location.dir(), location.name(), flags, Mode::empty())?)
     }
 
-    /// Opens what a path stands for, links followed, in one call.
+    /// Opens the file at a path, links followed, with one call.
     pub(super) fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
         self.refuse_staging(self.open_beneath(path, flags, AS_IN_CHROOT)?)
     }
 
-    /// The one call that turns a path into a handle. It may be that of the staging folder.
+    /// The one call that turns a path into a handle. The result may be the staging folder.
     fn open_beneath(&self, path: &[u8], flags: OFlags, how: ResolveFlags) -> Result<OwnedFd> {
         for name in path.split(|byte| *byte == b'/') {
             check_name(name)?;
@@ -262,7 +262,7 @@ impl Home {
         }
     }
 
-    /// A link can spell the staging folder's name in ways that no look at the path sees.
+    /// Refuses the staging folder, whatever path a link led through.
     fn refuse_staging(&self, handle: OwnedFd) -> Result<OwnedFd> {
         if self.is_staging(file_id(&rustix::fs::fstat(&handle)?)) { Err(Error::Reserved) } else { Ok(handle) }
     }

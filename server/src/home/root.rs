@@ -13,21 +13,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// How long an answer of [`HomeRoot::check`] holds, in milliseconds.
+/// How long a result of [`HomeRoot::check`] is reused, in milliseconds.
 const CHECK_INTERVAL_MS: u64 = 1000;
 
-/// The directory that was opened as a home's top, and the path that it was opened by. A home is worked in by
-/// its handle: if its disk is unmounted or another directory takes its place, writes would go where nobody
-/// looks for them.
+/// The directory that was opened as a home's top, and its path. Sessions use the open handle: after an unmount, or if
+/// another directory replaces it, they would write to the old directory.
 #[derive(Debug)]
 pub struct HomeRoot {
     user: String,
     path: PathBuf,
     id: FileId,
-    /// What the server could do in it when it was opened.
+    /// The access that the server had when it was opened.
     access: Access,
     opened: Instant,
-    /// When it was last checked, in milliseconds after it was opened.
+    /// The time of the last check, in milliseconds since `opened`.
     checked: AtomicU64,
     replaced: AtomicBool,
     problem: Mutex<Option<RootProblem>>,
@@ -36,14 +35,14 @@ pub struct HomeRoot {
 /// Why a served home cannot be used any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RootProblem {
-    /// The path leads to another directory, or to none.
+    /// The path leads to a different directory, or does not exist.
     Replaced(&'static str),
-    /// The server's account lost a permission; why, with the remedy.
+    /// The server's account lost a permission. Contains the reason with the remedy.
     Inaccessible(String),
 }
 
 impl HomeRoot {
-    /// That of a user, whose home was just opened by this path.
+    /// The root of a user's home that was just opened by this path.
     pub(super) fn new(user: &str, path: &Path, top: &OwnedFd) -> Result<HomeRoot> {
         let access = if lacking(path, WRITE).is_none() { WRITE } else { READ };
         Ok(HomeRoot {
@@ -64,13 +63,13 @@ impl HomeRoot {
         &self.path
     }
 
-    /// Whose home it is.
+    /// The user.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// Refuses work in a directory that the path does not lead to any more. Looks at most once a second.
+    /// Fails if the path no longer leads to the directory. Inspects it at most once a second.
     ///
     /// # Errors
     /// [`Error::Replaced`].
@@ -85,13 +84,13 @@ impl HomeRoot {
         if self.replaced.load(Relaxed) { Err(Error::Replaced) } else { Ok(()) }
     }
 
-    /// Looks now. Says what is wrong with the directory; `None` if nothing is. What changed is logged.
+    /// Inspects the directory now, and logs what changed. `None` if it is usable.
     pub fn inspect(&self) -> Option<RootProblem> {
         let found = match self.replacement() {
             Ok(Some(what)) => Some(RootProblem::Replaced(what)),
             Ok(None) => lacking(&self.path, self.access).map(|error| self.inaccessible(error)),
             Err(Errno::ACCESS) => Some(self.inaccessible(Errno::ACCESS)),
-            // Nothing can be said of it: what was found before still holds.
+            // Unknown: the previous result applies.
             Err(_) => return self.problem().clone(),
         };
         self.replaced.store(matches!(found, Some(RootProblem::Replaced(_))), Relaxed);
@@ -103,7 +102,7 @@ impl HomeRoot {
         found
     }
 
-    /// What the path leads to in place of the directory; `None` if it is the same.
+    /// Why the path does not lead to the directory; `None` if it does.
     fn replacement(&self) -> std::result::Result<Option<&'static str>, Errno> {
         match rustix::fs::stat(&self.path) {
             Ok(stat) if file_id(&stat) == self.id => Ok(None),
@@ -143,7 +142,7 @@ impl HomeRoot {
 }
 
 impl RootProblem {
-    /// What is wrong, and what to do, for the administrator.
+    /// The problem and its remedy, for the administrator.
     pub(super) fn explain(&self, user: &str) -> String {
         match self {
             RootProblem::Replaced(what) => format!(
@@ -196,7 +195,7 @@ mod tests {
         for (path, mode) in [(&*home, 0), (&*home, 0o500), (dir.path(), 0)] {
             set_mode(path, mode);
             let found = root.inspect();
-            // Sessions that are open are refused by the kernel where it has to.
+            // Open sessions are not refused: the kernel checks each call.
             assert_eq!(root.check(), Ok(()));
             set_mode(path, 0o700);
             let Some(RootProblem::Inaccessible(why)) = found else { panic!("{path:?} {mode:o}: {found:?}") };

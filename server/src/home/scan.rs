@@ -1,4 +1,4 @@
-//! What a home holds, counted on the disk.
+//! Counting what a home holds on the disk.
 
 use super::inspection::below;
 use super::{Error, Result, TreeItem, TreeWalk, file_id, length};
@@ -11,8 +11,8 @@ use std::collections::HashSet;
 use std::path::Path;
 
 /// Adds up everything below `top`, which is at `root`, each file and link once however many names it has. The staging folder is
-/// left out. What cannot be read is in the result, and the first of it in the log. `wants` picks files whose
-/// lengths are to be found.
+/// left out. Unreadable entries are in the result, and the first of them in the log. `wants` selects files whose
+/// lengths are recorded.
 pub(super) fn scan(
     user: &str,
     root: &Path,
@@ -62,7 +62,7 @@ fn log_unreadable(user: &str, root: &Path, unreadable: &UnreadableEntries) {
     }
 }
 
-/// Why an entry could not be read, with what to do.
+/// Why an entry could not be read, with the remedy.
 fn why(path: &Path, error: Error) -> String {
     match error {
         Error::Os(errno) => explained(path, READ, errno),

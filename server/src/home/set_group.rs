@@ -1,8 +1,8 @@
 //! Staged files for directories with the set-group bit.
 //!
-//! The kernel gives a file that is created in such a directory the directory's group, whether or not the process
-//! is in that group. `chown` to a group requires membership. So the file is created in its directory, without a
-//! name (`O_TMPFILE`), and linked into the staging folder. A crash between the two leaves nothing behind.
+//! The kernel gives a file that is created in such a directory the directory's group, even if the process is not a member.
+//! `chown` to a group requires membership. So the file is created in its directory without a name (`O_TMPFILE`), and then
+//! linked into the staging folder. A crash between the two leaves no file behind.
 
 use super::Location;
 use super::acl::ACCESS_ACL;
@@ -27,12 +27,12 @@ pub(super) fn create_for(target: &Location, staging: impl AsFd, name: &str, mode
 fn create_and_link(target: &Location, staging: impl AsFd, name: &str, mode: Mode) -> Result<File> {
     let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::openat(target.dir(), c".", flags, mode)?);
-    // From the directory's default access control list. What the file needs is set when it is complete.
+    // Inherited from the directory's default list. The file's own list is set when it is complete.
     match rustix::fs::fremovexattr(&file, ACCESS_ACL) {
         Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
         Err(error) => return Err(error),
     }
-    // Linking by the descriptor alone would need CAP_DAC_READ_SEARCH.
+    // Linking by descriptor alone requires CAP_DAC_READ_SEARCH.
     let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
     rustix::fs::linkat(CWD, unnamed, staging, name, AtFlags::SYMLINK_FOLLOW)?;
     Ok(file)

@@ -23,7 +23,7 @@ pub struct HomeSettings {
 }
 
 impl HomeSettings {
-    /// What the server needs to be able to do in the home's directory.
+    /// The access that the server needs to the home's directory.
     pub(super) fn required_access(&self) -> Access {
         if self.writable { WRITE } else { READ }
     }

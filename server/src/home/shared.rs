@@ -1,4 +1,4 @@
-//! What all sessions in one home share.
+//! State that all sessions in one home share.
 
 use super::descriptors::UserDescriptors;
 use super::filesystem::Filesystem;
@@ -8,10 +8,10 @@ use rustix::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
-/// What all sessions in one home share.
+/// State that all sessions in one home share.
 #[derive(Debug)]
 pub(super) struct SharedHome {
-    /// The home's top, locked for as long as the server runs, so that no second one books it.
+    /// The home's top. Its file lock keeps a second server from serving it.
     pub(super) top: OwnedFd,
     pub(super) root: Arc<HomeRoot>,
     namespace: Mutex<()>,
@@ -20,11 +20,11 @@ pub(super) struct SharedHome {
     pub(super) filesystem: Arc<Filesystem>,
     pub(super) slice_permits: Arc<Semaphore>,
     pub(super) descriptors: Arc<UserDescriptors>,
-    /// What the last inspection found.
+    /// The result of the last inspection.
     pub(super) unreadable: Mutex<UnreadableEntries>,
 }
 
-/// How much of one user's work may run at a time.
+/// Slices of work that run at a time for one user, over all sessions.
 pub(super) const MAX_CONCURRENT_SLICES: usize = 16;
 
 impl SharedHome {

@@ -1,4 +1,4 @@
-//! Files that are being uploaded to a home: staged, kept, resumed, discarded.
+//! Uploads to a home: staging, resuming and discarding partial uploads.
 
 use super::staging::{STAGED_DESCRIPTORS, StagingFolder};
 use super::{Error, Home, Location, PartialFile, PartialUpload, Result, StagedFile, UploadRecord};
@@ -45,14 +45,14 @@ impl Home {
         self.staging.as_ref().map_or(Ok(0), StagingFolder::bytes)
     }
 
-    /// Removes the partial uploads that `unwanted` picks. Returns how many.
+    /// Deletes the partial uploads that `unwanted` selects. Returns their number.
     pub fn discard(&self, unwanted: impl Fn(&PartialUpload) -> bool) -> usize {
         let parts = self.partial_uploads().take_if(unwanted);
         parts.into_iter().map(|partial| usize::from(self.remove_partial_upload(partial))).sum()
     }
 
-    /// Removes a partial upload, and gives its room back. Returns whether that worked: otherwise it is on the
-    /// shelf again, since its bytes are still on the disk.
+    /// Deletes a partial upload and releases its reservation. Returns whether that worked; if not, the partial upload
+    /// is kept, since its bytes are still on the disk.
     pub fn remove_partial_upload(&self, partial: PartialUpload) -> bool {
         let removed = self.staging().and_then(|staging| staging.unlink_partial(&partial.file));
         if let Err(error) = &removed {

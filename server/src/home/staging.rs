@@ -1,7 +1,7 @@
-//! Where a file is while it is on its way.
+//! Staged files: uploads until they are published.
 //!
-//! A staged file of a random name holds the bytes. One that can be resumed has a record beside it
-//! that says what it is a part of: then it outlives the session, and the server.
+//! A staged file has a random name. If its upload can be resumed, a record beside it says which upload it is a part of;
+//! it then survives the session and a restart of the server.
 
 use super::acl::DEFAULT_ACL;
 use super::directory::{DirectoryInfo, MountId};
@@ -28,7 +28,7 @@ pub(super) struct StagingFolder {
     has_default_acl: bool,
 }
 
-/// A file that nobody sees yet. Dropping it removes it.
+/// A file that has no name in the home yet. Dropping it deletes it, unless it was published or kept.
 #[derive(Debug)]
 pub struct StagedFile {
     staging: Arc<OwnedFd>,
@@ -36,7 +36,7 @@ pub struct StagedFile {
     file: File,
     recorded: bool,
     writeback_epoch: WritebackEpoch,
-    /// Whether dropping leaves it alone: it has its place, or is kept.
+    /// Whether it was published or kept: dropping does not delete it.
     settled: bool,
     _descriptors: DescriptorPermit,
 }
@@ -44,11 +44,11 @@ pub struct StagedFile {
 /// A staged file's mode until it is complete.
 const STAGED_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// What a staged file holds: itself, and the directory that it is to go to.
+/// Descriptors that a staged file holds: its own, and that of its target directory.
 pub(super) const STAGED_DESCRIPTORS: usize = 2;
 
 impl StagingFolder {
-    /// Opens the folder below `top`; makes it if it is missing and `make` is set.
+    /// Opens the folder below `top`. Creates it if it is missing and `make` is set.
     pub(super) fn open(top: impl AsFd, make: bool) -> Result<Option<StagingFolder>> {
         if make {
             match rustix::fs::mkdirat(&top, STAGING_DIRECTORY, Mode::RWXU) {
@@ -83,8 +83,8 @@ impl StagingFolder {
         self.has_default_acl
     }
 
-    /// What an ended server has left that can be resumed. Everything else is removed. No session may
-    /// be in the home.
+    /// The partial uploads of an earlier run of the server. Deletes all other staged files. No session may be in
+    /// the home.
     pub(super) fn recover(&self) -> Result<Vec<PartialFile>> {
         let mut names = Vec::new();
         for item in rustix::fs::Dir::read_from(&self.dir)? {
@@ -108,8 +108,8 @@ impl StagingFolder {
         Ok(partials)
     }
 
-    /// A staged file that has a record; none if it is anything else. A record that cannot be read does not make
-    /// the bytes worthless: its upload stays until it expires.
+    /// The partial upload with this name; `None` for anything but a regular file. If its record cannot be read, it is
+    /// kept until it expires.
     fn read_partial(&self, name: &[u8]) -> Option<PartialFile> {
         let name = String::from_utf8(name.to_vec()).ok().filter(|name| !name.contains('.'))?;
         let stat = rustix::fs::statat(&self.dir, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
@@ -216,22 +216,22 @@ impl StagingFolder {
 }
 
 impl StagedFile {
-    /// The file.
+    /// The open file.
     #[must_use]
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// When it began to be written.
+    /// The writeback epoch before its first write.
     #[must_use]
     pub fn writeback_epoch(&self) -> WritebackEpoch {
         self.writeback_epoch
     }
 
-    /// Gives the file its name, in place of what has it now.
+    /// Renames the file to its target, replacing what is there.
     ///
     /// # Errors
-    /// The kernel's, `rename(2)`; the staged file is then removed.
+    /// The kernel's, `rename(2)`; the staged file is then deleted.
     pub fn publish(mut self, to: &Location, _lock: &NamespaceLock<'_>) -> Result<()> {
         rustix::fs::renameat(&self.staging, self.name.as_str(), to.dir(), &*to.spelled())?;
         self.settled = true;
@@ -241,11 +241,11 @@ impl StagedFile {
         Ok(())
     }
 
-    /// Leaves the file where it is, cut to `length` bytes, to be resumed later. `record` is what it was
-    /// staged with.
+    /// Truncates the file to `length` bytes and keeps it as a partial upload. `record` is the one that it was staged
+    /// with.
     ///
     /// # Errors
-    /// The kernel's; the file is then removed.
+    /// The kernel's; the file is then deleted.
     pub fn keep(mut self, record: UploadRecord, target: Option<EntryId>, length: u64) -> Result<PartialFile> {
         rustix::fs::ftruncate(&self.file, length)?;
         let stat = rustix::fs::fstat(&self.file)?;
@@ -258,7 +258,7 @@ impl StagedFile {
     }
 
     fn unlink(&self, name: &str) {
-        // What cannot be removed now is removed at the next start.
+        // The next start deletes it.
         if let Err(error) = rustix::fs::unlinkat(&self.staging, name, AtFlags::empty()) {
             tracing::warn!(name, %error, "a staged file could not be removed");
         }

@@ -1,37 +1,36 @@
-//! What a stat says of a file.
+//! Values from a stat.
 
 use super::{Error, Result};
 use crate::quota::{FileId, ReplacedFile};
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, FileType, Stat};
 
-/// Which file a stat is of.
+/// The file that a stat is of.
 #[must_use]
 pub fn file_id(stat: &Stat) -> FileId {
     FileId { device: stat.st_dev, inode: stat.st_ino }
 }
 
-/// The bytes and entries that go when one name of what `stat` tells of is removed: a file with
-/// other names keeps its bytes.
+/// The bytes that are freed when one name of the file is removed: 0 if it has other names.
 #[must_use]
 pub fn freed_bytes(stat: &Stat) -> u64 {
     let file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     if file && stat.st_nlink <= 1 { length(stat) } else { 0 }
 }
 
-/// What replacing the file that `stat` tells of frees.
+/// The file, with the bytes that replacing it frees.
 #[must_use]
 pub fn replaced_file(stat: &Stat) -> ReplacedFile {
     ReplacedFile { file: file_id(stat), bytes: freed_bytes(stat) }
 }
 
-/// A stat's length in bytes.
+/// The file's length in bytes.
 #[must_use]
 pub fn length(stat: &Stat) -> u64 {
     u64::try_from(stat.st_size).unwrap_or(0)
 }
 
-/// Refuses what is no regular file.
+/// Fails unless the stat is of a regular file.
 ///
 /// # Errors
 /// [`Error::IsDirectory`], or [`Error::Special`].
@@ -43,7 +42,7 @@ pub fn regular(stat: &Stat) -> Result<()> {
     }
 }
 
-/// What `name` in `dir` is, a link as itself.
+/// The attributes of `name` in `dir`; a link is not followed.
 pub(super) fn stat_in(dir: impl AsFd, name: &[u8]) -> Result<Stat> {
     Ok(rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?)
 }

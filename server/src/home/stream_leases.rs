@@ -1,7 +1,7 @@
-//! Streams that somebody is at work on.
+//! Leases of streams: one conversation at a time receives a stream.
 //!
-//! A client whose connection is gone comes back over another one, often before the server has noticed
-//! the loss. What it wants to go on with then still belongs to the old conversation, which has to end.
+//! A client whose connection was lost reconnects, often before the server has noticed the loss. The old conversation then
+//! still holds the lease of the stream that the client resumes; it is cancelled.
 
 use sshome_wire::StreamId;
 use std::collections::HashMap;
@@ -9,14 +9,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The streams of one home, each with what ends the conversation that has it.
+/// The leased streams of one home, each with the token that cancels the conversation that holds the lease.
 #[derive(Debug, Default)]
 pub struct StreamLeases {
     owners: Mutex<HashMap<StreamId, CancellationToken>>,
     released: Condvar,
 }
 
-/// The only right to work on a stream. Dropping it lets the next one have it.
+/// The exclusive right to receive a stream. Dropping it releases the stream.
 #[derive(Debug)]
 #[must_use]
 pub struct StreamLease {
@@ -25,13 +25,13 @@ pub struct StreamLease {
 }
 
 impl StreamLeases {
-    /// Claims a stream for the conversation that `end` ends; none if another one has it.
+    /// Leases a stream to the conversation that `end` cancels; `None` if another one holds it.
     pub fn acquire(self: &Arc<StreamLeases>, id: StreamId, end: &CancellationToken) -> Option<StreamLease> {
         self.insert(&mut self.owners(), id, end)
     }
 
-    /// The same, but ends the conversation that has it, and waits until it is gone; none if it is not
-    /// gone after `timeout`.
+    /// The same, but cancels the conversation that holds the lease, and waits for it to end; `None` after
+    /// `timeout`.
     pub fn take_over(
         self: &Arc<StreamLeases>,
         id: StreamId,
@@ -67,7 +67,7 @@ impl StreamLeases {
 }
 
 impl StreamLease {
-    /// Which stream it is.
+    /// The stream.
     #[must_use]
     pub fn id(&self) -> StreamId {
         self.id
@@ -95,7 +95,7 @@ mod tests {
         assert!(streams.acquire(ID, &second).is_none());
         let other = streams.acquire(StreamId([2; 16]), &second).unwrap();
         assert_eq!(other.id(), StreamId([2; 16]));
-        // The first does not let go before it has heard that it is to end.
+        // The first still holds its lease.
         assert!(streams.take_over(ID, &second, Duration::ZERO).is_none());
         assert!(first.is_cancelled() && !second.is_cancelled());
         let waiting = {

@@ -1,4 +1,4 @@
-//! Walking a whole tree, without following any link.
+//! Walking a directory tree without following links.
 
 use super::stat::stat_in;
 use super::{Error, Location, Result, STAGING_DIRECTORY, file_id};
@@ -9,56 +9,55 @@ use rustix::io::Errno;
 use sshome_wire::MAX_PATH;
 use std::sync::Arc;
 
-/// How many directories above the one that is read are held open.
+/// Directories above the current one that are held open.
 const MAX_OPEN_ABOVE: usize = 16;
 
-/// The directories that one step finds in the directory that it reads.
+/// Subdirectories that one step collects.
 const MAX_DIRECTORIES_PER_STEP: usize = 100;
 
-/// The most handles that a walk holds: the top, the directory that is read, twice, and those above it.
+/// Descriptors that a walk holds at most: the top, two for the current directory, and those above it.
 pub const TREE_DESCRIPTORS: usize = MAX_OPEN_ABOVE + 4;
 
-/// Goes through everything below a directory, depth first, at any depth: of a directory first what is no
-/// directory, then one directory after the other. Every step is relative to a handle, so that nothing that is
-/// renamed or replaced meanwhile leads the walk elsewhere.
+/// A depth-first walk over everything below a directory: of each directory first the other entries, then its
+/// subdirectories. Each step is relative to an open handle, so a concurrent rename cannot lead the walk elsewhere.
 ///
-/// The number of handles is bounded. A directory that was closed on the way down is reached again from below,
-/// by `..`, and must be the same one. What is remembered of it are the names of the directories in it.
+/// The number of handles is bounded. A directory that was closed on the way down is reopened from below by `..`, and must
+/// be the same one. Only the names of its remaining subdirectories are kept in memory.
 #[derive(Debug)]
 pub struct TreeWalk {
     /// The top first.
     levels: Vec<TreeLevel>,
-    /// The last level's entries, until they are read.
+    /// The last level's entries; `None` once they are all read.
     dir: Option<Dir>,
-    /// The name of what the last error is about; empty for a directory that is read.
+    /// The name of the entry that the last error is about; empty for the current directory.
     failed: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct TreeLevel {
-    /// None while it is closed. The first and the last are always open.
+    /// `None` while it is closed. The first and the last level are always open.
     handle: Option<Arc<OwnedFd>>,
     id: FileId,
     name: Box<[u8]>,
-    /// The names of directories in it that are still to be read.
+    /// The names of its subdirectories that are still to be walked.
     pending: Vec<Box<[u8]>>,
 }
 
 /// One step of a walk.
 pub enum TreeItem {
-    /// A directory, before what is in it.
+    /// A directory, before its entries.
     Enter(Location, Stat),
     /// Anything but a directory.
     Leaf(Location, Stat),
-    /// A directory, after what is in it.
+    /// A directory, after its entries.
     Leave(Location),
-    /// More directories were found in the one that is read. Each is entered later: this step reads no further, so
-    /// that a step of a walk is short in a wide directory, too.
+    /// This step collected [`MAX_DIRECTORIES_PER_STEP`] subdirectories, which are entered later. It ends here, so that
+    /// steps are short in wide directories as well.
     MoreDirectories,
 }
 
 impl TreeWalk {
-    /// Walks what is in the directory `top`, not `top` itself.
+    /// A walk over the entries of `top`, without `top` itself.
     ///
     /// # Errors
     /// The kernel's.
@@ -68,8 +67,8 @@ impl TreeWalk {
         Ok(tree)
     }
 
-    /// The next step; none at the end. After an error the walk can go on: it is of one entry, or of one
-    /// directory that was moved away with what is above it.
+    /// The next step; `None` at the end. An error concerns one entry, or one subtree that was moved away; the walk can
+    /// continue.
     ///
     /// # Errors
     /// The kernel's; [`Error::Moved`].
@@ -93,8 +92,8 @@ impl TreeWalk {
         }
     }
 
-    /// The path of the directory that the last step was in, or entered, relative to the top; none if it is
-    /// longer than a path can be.
+    /// The path, relative to the top, of the directory that the last step was in or entered; `None` if it is longer
+    /// than [`MAX_PATH`].
     #[must_use]
     pub fn relative(&self) -> Option<Vec<u8>> {
         let mut path: Vec<u8> = Vec::new();
@@ -110,8 +109,7 @@ impl TreeWalk {
         Some(path)
     }
 
-    /// The path of what the last error is about, from the top, which is `/`; cut if it is longer than a path
-    /// can be.
+    /// The path of the entry that the last error is about; the top is `/`. Truncated to [`MAX_PATH`].
     #[must_use]
     pub fn failed_at(&self) -> Vec<u8> {
         let mut path = Vec::new();
@@ -127,7 +125,7 @@ impl TreeWalk {
         if path.is_empty() { b"/".to_vec() } else { path }
     }
 
-    /// Reads on in the last level, to the next entry that is no directory.
+    /// Reads the last level up to the next entry that is not a directory.
     fn read(&mut self) -> Result<Option<TreeItem>> {
         let (Some(dir), Some(level)) = (&mut self.dir, self.levels.last_mut()) else { return Ok(None) };
         let Some(handle) = &level.handle else { return Ok(None) };
@@ -156,7 +154,7 @@ impl TreeWalk {
         Ok(None)
     }
 
-    /// Goes down into a directory; none if it is gone.
+    /// Enters a directory; `None` if it no longer exists.
     fn enter(&mut self, name: Box<[u8]>) -> Result<Option<TreeItem>> {
         let Some(above) = self.levels.last().and_then(|level| level.handle.clone()) else { return Ok(None) };
         let handle = match open(&above, &name) {
@@ -182,7 +180,7 @@ impl TreeWalk {
         Ok(stat)
     }
 
-    /// Goes up from the last level.
+    /// Leaves the last level.
     fn leave(&mut self) -> Result<TreeItem> {
         let Some(left) = self.levels.pop() else { return Err(Error::Moved) };
         let above = match (self.levels.last(), &left.handle) {
@@ -199,7 +197,7 @@ impl TreeWalk {
         Ok(TreeItem::Leave(Location::new(above, left.name.into_vec())))
     }
 
-    /// Leaves out what can be reached no more: all up to a directory that is still open.
+    /// Skips the levels that can no longer be reached, up to one that is still open.
     fn give_up(&mut self) -> Error {
         while self.levels.last().is_some_and(|level| level.handle.is_none()) {
             self.failed = self.levels.pop().map(|level| level.name.into_vec()).unwrap_or_default();

@@ -6,13 +6,13 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 
-/// Sets attributes of what is at a path. `follow` says whether a link at its end is followed. The owner stays,
-/// and the group can only become another one of the server's own: what else is asked for is passed over if it
-/// comes along with something else, since clients send it as a matter of course.
+/// Sets attributes of the file at a path. `follow` says whether a link at its end is followed. The owner cannot change, and
+/// the group only to one of the server's own groups. Other owners and groups are ignored if further attributes are set,
+/// since many clients always send them.
 ///
 /// # Errors
-/// If only another owner, or a group that is not the server's, was asked for, a size is given for what is no regular file or exceeds the quota, or
-/// nothing is there.
+/// If the file does not exist, only a forbidden owner or group is given, or a size is given for anything but a regular file
+/// or exceeds the quota.
 pub fn set_attributes(user: &User, path: &RemotePath, follow: bool, wanted: &SetAttributes) -> Result<()> {
     user.require_write()?;
     let entry = user.home.entry(path, follow).of_file(path)?;
@@ -27,7 +27,7 @@ pub fn set_attributes(user: &User, path: &RemotePath, follow: bool, wanted: &Set
         return file.finish(user);
     }
     wanted.set_owner(path, entry.stat(), |group| entry.set_group(group))?;
-    // A link has no mode; who asks for its times as well wants those.
+    // A link has no mode: ignored if times are set as well.
     if let Some(mode) = wanted.mode.filter(|_| !is_link || wanted.times.is_none()) {
         entry.set_mode(mode).of_file(path)?;
     }

@@ -1,4 +1,4 @@
-//! Looking: `cd`, `stat`, `ls`.
+//! Browsing: `cd`, `stat`, `ls`.
 
 use super::error::Context;
 use super::{Error, Result, StepLimit, User};
@@ -7,23 +7,23 @@ use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 
-/// Checks that a path is a directory that can be worked in.
+/// Checks that a path is an accessible directory.
 ///
 /// # Errors
-/// If it is none.
+/// If it is not a directory, or may not be read.
 pub fn enter_directory(user: &User, path: &RemotePath) -> Result<()> {
     user.home.open_directory(path).of_directory(path).map(drop)
 }
 
-/// The working directory that `path` leads to from `cwd`. As in a shell, and unlike anywhere else, `..` takes the
-/// name before it away, whatever that is a link to; but a name that is given has to be a directory.
+/// The working directory that `path` leads to from `cwd`. As in a shell, and only here, `..` removes the name before it,
+/// even if that is a link; but each name must be a directory.
 ///
 /// # Errors
 /// If a directory is missing, or the path is too long.
 pub fn change_directory(user: &User, cwd: &RemotePath, path: &[u8]) -> Result<RemotePath> {
     let is_absolute = path.first() == Some(&b'/');
     let mut at = if is_absolute { RemotePath::root() } else { cwd.clone() };
-    // Names of `path` that `at` ends in, and whether they are known to be directories.
+    // The number of names of `path` at the end of `at`, and whether they were checked to be directories.
     let (mut given, mut checked) = (0_usize, true);
     for name in path.split(|byte| *byte == b'/') {
         match name {
@@ -45,11 +45,10 @@ pub fn change_directory(user: &User, cwd: &RemotePath, path: &[u8]) -> Result<Re
     Ok(at)
 }
 
-/// What a path stands for. A link at its end is told of as itself, unless it is to be followed or a slash is
-/// behind it.
+/// The attributes of the file at a path. A link at its end is followed with `follow`, or if a slash is behind it.
 ///
 /// # Errors
-/// If nothing is there.
+/// If it does not exist.
 pub fn stat(user: &User, path: &RemotePath, follow: bool) -> Result<DirectoryEntry> {
     let name = path.split().map_or_else(|| b"/".to_vec(), |(_, name)| name.to_vec());
     if follow {
@@ -59,7 +58,7 @@ pub fn stat(user: &User, path: &RemotePath, follow: bool) -> Result<DirectoryEnt
     let stat = user.home.stat_link(path).of_file(path)?;
     let target = match FileType::from_raw_mode(stat.st_mode) {
         FileType::Symlink => match user.home.link_target(path) {
-            // It has become something else meanwhile.
+            // It was replaced meanwhile.
             Err(home::Error::Os(Errno::INVAL)) => Vec::new(),
             target => target.of_file(path)?,
         },
@@ -68,7 +67,7 @@ pub fn stat(user: &User, path: &RemotePath, follow: bool) -> Result<DirectoryEnt
     Ok(DirectoryEntry { name, stat, target })
 }
 
-/// A directory that is being read.
+/// An open directory.
 #[derive(Debug)]
 pub struct OpenDirectory {
     path: RemotePath,
@@ -78,7 +77,7 @@ pub struct OpenDirectory {
 /// Opens a directory for reading, links followed.
 ///
 /// # Errors
-/// If it is none, or may not be read.
+/// If it is not a directory, or may not be read.
 pub fn open_directory(user: &User, path: &RemotePath) -> Result<OpenDirectory> {
     let reader = user.home.read_directory(path).of_directory(path)?;
     Ok(OpenDirectory { path: path.clone(), reader })
@@ -91,56 +90,55 @@ impl OpenDirectory {
         &self.path
     }
 
-    /// The next entry; none at the end. `.` and `..` are not among them.
+    /// The next entry, without `.` and `..`; `None` at the end.
     ///
     /// # Errors
-    /// If the disk reports one.
+    /// The disk's.
     pub fn next_entry(&mut self) -> Result<Option<DirectoryEntry>> {
         self.reader.next_entry().of_directory(&self.path)
     }
 
-    /// What the directory itself is.
+    /// The directory's attributes.
     ///
     /// # Errors
-    /// If the disk reports one.
+    /// The disk's.
     pub fn stat(&self) -> Result<Stat> {
         self.reader.stat().of_directory(&self.path)
     }
 }
 
-/// A listing under way, of one directory or of a whole tree.
+/// The listing of one directory or of a whole tree, in batches.
 pub struct Listing {
     top: RemotePath,
     recursive: bool,
-    /// Of the path that was asked for.
+    /// The attributes of the listed path.
     own: DirectoryEntry,
-    /// Directories that are still to be read, those inside the one that is read now last.
+    /// Directories still to be read, from the top down to the current one.
     levels: Vec<ListingLevel>,
     current: Option<(Vec<u8>, DirectoryReader)>,
     failed: u64,
     first_failure: Option<String>,
 }
 
-/// The directories in one directory. What is remembered of a tree is their names, on the way down to one of
-/// them and not of the whole tree.
+/// The subdirectories of one directory. Only the names on the way down to the current directory are kept in memory.
 struct ListingLevel {
-    /// The path of the one that they are in, relative to the listed one.
+    /// The path of the directory, relative to the listed one.
     relative: Vec<u8>,
-    /// The next one last.
+    /// In reverse order.
     names: Vec<Box<[u8]>>,
 }
 
-/// Entries of one directory, its path relative to the listed one.
+/// The path of a directory, relative to the listed one, and some of its entries.
 pub(crate) type EntryBatch = (Vec<u8>, Vec<DirectoryEntry>);
 
 impl Listing {
-    /// Begins. What is no directory is listed as one entry.
+    /// Begins. Anything but a directory is listed as one entry.
     ///
     /// # Errors
-    /// If nothing is there, or it cannot be read.
+    /// If it does not exist, or cannot be read.
     pub fn begin(user: &User, path: &RemotePath, recursive: bool) -> Result<Listing> {
         let mut own = stat(user, path, true).or_else(|error| match error {
-            // A link that points at nothing is listed as a link.
+            // A dangling link is listed as a link.
             Error::Disk { error: home::Error::Os(Errno::NOENT | Errno::LOOP), .. } => stat(user, path, false),
             error => Err(error),
         })?;
@@ -163,7 +161,7 @@ impl Listing {
         })
     }
 
-    /// What the listed path itself is.
+    /// The attributes of the listed path.
     #[must_use]
     pub fn own(&self) -> &DirectoryEntry {
         &self.own
@@ -181,11 +179,11 @@ impl Listing {
         FileType::from_raw_mode(self.own.stat.st_mode) == FileType::Directory
     }
 
-    /// The entries of one directory that one step reads; none at the end. An empty directory has one batch, an
-    /// empty one. A directory that cannot be read is remembered and passed over.
+    /// The entries of one directory that one step reads; `None` at the end. An empty directory has one empty batch. A
+    /// directory that cannot be read is skipped.
     ///
     /// # Errors
-    /// At the end, if anything was passed over.
+    /// At the end, if a directory was skipped.
     pub fn next_batch(&mut self, user: &User, limit: StepLimit) -> Result<Option<EntryBatch>> {
         loop {
             if self.current.is_none() && !self.open_next(user) {
@@ -225,7 +223,7 @@ impl Listing {
         }
     }
 
-    /// Opens the next directory that can be opened: those inside the last one first, by name.
+    /// Opens the next directory that can be opened: depth first, by name.
     fn open_next(&mut self, user: &User) -> bool {
         if let Some(inside) = self.levels.last_mut() {
             inside.names.sort_unstable_by(|a, b| b.cmp(a));
@@ -246,7 +244,7 @@ impl Listing {
                     self.current = Some((relative, reader));
                     return true;
                 }
-                // Removed since its name was read.
+                // Removed meanwhile.
                 Err(home::Error::Os(Errno::NOENT)) => {}
                 Err(error) => self.skip_directory(&relative, error),
             }

@@ -10,14 +10,14 @@ use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_wire::{End, Put, RemotePath, Status};
 
-/// Small files are published this many at a time.
+/// Files that are published together.
 const PUBLISH_BATCH_FILES: usize = 256;
 
-/// How many handles the copies and directories may hold that are not published yet.
+/// Descriptors that unpublished files and directories may hold.
 const MAX_BATCH_DESCRIPTORS: usize = 384;
 
-/// A copy under way, of a file or of a tree. Every file is staged, verified and published like an
-/// upload. Links in a tree are copied as links.
+/// The copy of a file or of a tree, in steps. Each file is staged, verified and published like an upload. Links in a tree
+/// are copied as links.
 pub struct Copy {
     from: RemotePath,
     to: RemotePath,
@@ -25,9 +25,9 @@ pub struct Copy {
     _descriptors: Option<DescriptorPermit>,
     file: Option<FileCopy>,
     batch: Vec<PendingPublish>,
-    /// Directories and links that were made and are not known to be on the disk.
+    /// New directories and links that were not synced yet.
     made: Vec<Location>,
-    /// For what `made` holds.
+    /// The permits for the descriptors in `made`.
     permits: Vec<DescriptorPermit>,
     done: u64,
     failed: u64,
@@ -44,7 +44,7 @@ impl Copy {
     /// Begins.
     ///
     /// # Errors
-    /// If nothing is at `from`, it is a directory and `recursive` is not set, or `to` is inside it.
+    /// If `from` does not exist, is a directory without `recursive`, or contains `to`.
     pub fn begin(user: &User, from: &RemotePath, to: &RemotePath, recursive: bool) -> Result<Copy> {
         user.require_write()?;
         let stat = user.home.stat(from).of_file(from)?;
@@ -71,7 +71,7 @@ impl Copy {
         }
         copy._descriptors = Some(user.home.descriptors(TREE_DESCRIPTORS).of_directory(from)?);
         let top = user.home.open_directory(from).of_directory(from)?;
-        // Made only now: a tree that is copied into itself must not find its copy.
+        // Created only now: a tree that is copied into itself must not contain its copy.
         let target = user.home.locate(&to).of_directory(&to)?;
         if user.home.is_inside(&target, file_id(&stat)).of_directory(&to)? {
             return Err(Error::IntoItself { from: from.clone(), to });
@@ -87,14 +87,14 @@ impl Copy {
         self.done
     }
 
-    /// Goes on for one step. Returns whether it is done.
+    /// Executes one step. Returns whether it is done.
     ///
     /// # Errors
-    /// For a file, what went wrong. For a tree at the end, if part of it could not be copied.
+    /// For a file, its error. For a tree, at the end if an entry could not be copied.
     pub fn step(&mut self, user: &User, limit: StepLimit) -> Result<bool> {
         let start = self.done;
         let mut entries = 0;
-        // An entry counts as a byte: the limit is of the time as well.
+        // Each entry counts as one byte, so that the time limit applies.
         while entries < PUBLISH_BATCH_FILES && !limit.is_reached(self.done - start + entries as u64) {
             if let Some(file) = &mut self.file {
                 match file.step() {
@@ -154,7 +154,7 @@ impl Copy {
         self.publish_if_full(user)
     }
 
-    /// Keeps new names until they are on the disk: with others, if the user may have the descriptors open.
+    /// Adds new names to the batch, or publishes it if the descriptor budget is used up.
     fn made(&mut self, user: &User, made: Vec<Location>) -> Result<()> {
         let permit = user.hold_descriptors(made.len());
         self.made.extend(made);
@@ -166,7 +166,7 @@ impl Copy {
     }
 
     fn publish_if_full(&mut self, user: &User) -> Result<()> {
-        // A copy holds itself and its directory.
+        // A staged file holds its own descriptor and that of its directory.
         let handles = 2 * self.batch.len() + self.made.len();
         let full = self.batch.len() >= PUBLISH_BATCH_FILES
             || handles >= MAX_BATCH_DESCRIPTORS
@@ -194,7 +194,7 @@ impl Copy {
         }
     }
 
-    /// One file of a tree that fails does not stop the others.
+    /// Records an error. In a tree the other files are still copied.
     fn fail(&mut self, error: Error) -> Result<()> {
         if self.tree.is_none() {
             return Err(error);
@@ -204,7 +204,7 @@ impl Copy {
         Ok(())
     }
 
-    /// The path of a name where the walk is, or of that directory if the name is empty, below `top`.
+    /// The path below `top` of a name in the walk's current directory; of that directory if the name is empty.
     fn below(&self, top: &RemotePath, name: &[u8]) -> Result<RemotePath> {
         let relative = match &self.tree {
             Some(tree) => tree.relative().ok_or(Errno::NAMETOOLONG).of_file(top)?,
@@ -232,7 +232,7 @@ impl FileCopy {
         Ok(FileCopy { source, upload, buffer: Vec::with_capacity(256 << 10) })
     }
 
-    /// Copies some bytes; none at the end.
+    /// Copies one buffer. Returns its bytes; `None` at the end.
     fn step(&mut self) -> Result<Option<u64>> {
         self.buffer.clear();
         let read = self.source.read(&mut self.buffer)?;

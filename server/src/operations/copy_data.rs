@@ -8,7 +8,7 @@ use rustix::io::Errno;
 /// Bytes that are read at a time.
 const READ_CHUNK_BYTES: usize = 1 << 20;
 
-/// A copy under way.
+/// The copy of a range, in steps.
 #[derive(Debug)]
 pub struct CopyData {
     from: u64,
@@ -19,12 +19,12 @@ pub struct CopyData {
 }
 
 impl CopyData {
-    /// Begins. `length` is in bytes, 0 for all from `from_offset` to where the file ends now; what is beyond
-    /// that is not copied. Both may be the same file, or the same handle.
+    /// Begins. `length_wanted` is in bytes; 0 copies up to the current end of the source. Source and target may be the
+    /// same file or the same handle.
     ///
     /// # Errors
-    /// If the ranges are in one file and overlap, or the quota cannot hold the result. Then all later changes
-    /// through the handle `target` fail, as after a write that failed.
+    /// If the ranges overlap in one file, or the quota is exceeded. All later changes through the handle `target` then
+    /// fail, as after a failed write.
     pub fn begin(
         user: &User,
         source: &OpenFile,
@@ -46,7 +46,7 @@ impl CopyData {
         to_offset: u64,
     ) -> Result<CopyData> {
         let there = length(&source.stat()?).saturating_sub(from_offset);
-        // Fixed now: a file that is copied to its own end would never end.
+        // Fixed now: a copy to the file's own end would never end.
         let left = if length_wanted == 0 { there } else { length_wanted.min(there) };
         let to = if target.appends() { length(&target.stat()?) } else { to_offset };
         if source.id()? == target.id()? && from_offset.abs_diff(to) < left {
@@ -58,12 +58,12 @@ impl CopyData {
         Ok(CopyData { from: from_offset, to, left, done: 0, buffer: Vec::with_capacity(chunk) })
     }
 
-    /// Goes on for one step, with the files that it began with. At the end, how many bytes were
-    /// copied: fewer than asked for if the source has ended before.
+    /// Executes one step, with the same files. Returns the bytes copied at the end: fewer than requested if the source
+    /// ended early.
     ///
     /// # Errors
-    /// If the source cannot be read, or the quota or the disk does not take them. Those before are copied, and
-    /// all later changes through the handle `target` fail.
+    /// If the source cannot be read, the quota is exceeded, or the disk fails. Earlier bytes are copied, and all later
+    /// changes through the handle `target` fail.
     pub fn step(&mut self, source: &OpenFile, target: &OpenFile, limit: StepLimit) -> Result<Option<u64>> {
         let start = self.done;
         while self.left > 0 && !limit.is_reached(self.done - start) {

@@ -1,22 +1,22 @@
-//! Digests that other programs know: SFTP's `check-file`, and `md5sum` and its like.
+//! Digests with common algorithms: SFTP's `check-file`, `md5sum` and the like.
 
 use super::{Error, OpenFile, Result, StepLimit};
 use crate::home::length;
 use sha2::digest::DynDigest;
 use std::fmt;
 
-/// Bytes of digests that one answer may have.
+/// Bytes of digests that one reply may contain.
 const MAX_DIGEST_BYTES: u64 = 128 << 10;
 
 /// Bytes that are read at a time.
 const READ_CHUNK_BYTES: usize = 256 << 10;
 
-/// A digest's algorithm.
+/// A digest algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DigestAlgorithm {
-    /// MD5: rclone and others compare by it. It finds faults and no attacks.
+    /// MD5: used by rclone and others. It detects errors, not attacks.
     Md5,
-    /// SHA-1. As MD5.
+    /// SHA-1, as MD5.
     Sha1,
     /// SHA-256.
     Sha256,
@@ -48,7 +48,7 @@ impl DigestAlgorithm {
         }
     }
 
-    /// The algorithm of that name.
+    /// The algorithm with that name.
     #[must_use]
     pub fn by_name(name: &[u8]) -> Option<DigestAlgorithm> {
         DigestAlgorithm::ALL.into_iter().find(|algorithm| algorithm.name().as_bytes() == name)
@@ -66,18 +66,18 @@ impl DigestAlgorithm {
     }
 }
 
-/// Which bytes of a file are digested.
+/// The bytes of a file that are digested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DigestRange {
     /// The first byte.
     pub offset: u64,
-    /// Bytes; 0 for all from there to the end.
+    /// Length in bytes; 0 for all up to the end.
     pub length: u64,
-    /// Bytes that have a digest together; 0 for one of all.
+    /// Bytes of one block, each with its own digest; 0 for one digest of the range.
     pub block: u64,
 }
 
-/// A digest of an open file, or of each block of it, under way.
+/// The computation of the digest of an open file, or of each of its blocks.
 #[derive(Debug)]
 pub struct FileDigest {
     hasher: Hasher,
@@ -91,10 +91,10 @@ pub struct FileDigest {
 }
 
 impl FileDigest {
-    /// Begins. The range ends where the file ends now, if not before.
+    /// Begins. The range is limited to the file's current length.
     ///
     /// # Errors
-    /// If it would be more digests than fit into an answer.
+    /// If the digests do not fit into one reply.
     pub fn begin(file: &OpenFile, algorithm: DigestAlgorithm, range: DigestRange) -> Result<FileDigest> {
         let size = length(&file.stat()?);
         let end = match range.length {
@@ -119,11 +119,11 @@ impl FileDigest {
         })
     }
 
-    /// Goes on for one step, with the file that it began with. At the end, the digests one after
-    /// the other; one of no bytes if the range is empty.
+    /// Executes one step, with the same file. Returns the concatenated digests at the end; for an empty range, the digest
+    /// of no bytes.
     ///
     /// # Errors
-    /// If the file was not opened to be read, or the disk reports one.
+    /// If the file was not opened for reading, or the disk's.
     pub fn step(&mut self, file: &OpenFile, limit: StepLimit) -> Result<Option<Vec<u8>>> {
         let start = self.at;
         while self.at < self.end && !limit.is_reached(self.at - start) {
@@ -132,7 +132,7 @@ impl FileDigest {
             let most = usize::try_from(left).unwrap_or(READ_CHUNK_BYTES).min(READ_CHUNK_BYTES);
             let read = file.read_unmetered(self.at, &mut self.buffer, most)?;
             if read == 0 {
-                // It has become shorter.
+                // The file has become shorter.
                 self.end = self.at;
             }
             self.hasher.update(&self.buffer);
@@ -150,7 +150,7 @@ impl FileDigest {
     }
 }
 
-/// A digest of bytes as they come.
+/// An incremental digest.
 pub(crate) struct Hasher(HasherKind);
 
 enum HasherKind {
@@ -176,7 +176,7 @@ impl Hasher {
         }
     }
 
-    /// Appends the digest, and begins anew.
+    /// Appends the digest to `out` and resets.
     pub(crate) fn finish_into(&mut self, out: &mut Vec<u8>) {
         match &mut self.0 {
             HasherKind::Blake3(hasher) => {

@@ -1,4 +1,4 @@
-//! Handing a file out: `get`.
+//! Sending a file: `get`.
 
 use super::error::Context;
 use super::{Error, Result, User, hold};
@@ -14,26 +14,27 @@ use std::fs::File;
 #[derive(Debug)]
 pub struct Download {
     path: RemotePath,
-    /// The file counts for as long as it is held, even if its name goes. Above the file: see [`HeldFile`].
+    /// The file counts while it is open, even after its name is removed. Declared before `file`, so that it is dropped
+    /// first: see [`HeldFile`].
     held: HeldFile,
-    /// What [`HeldFile::version`] said at the beginning.
+    /// [`HeldFile::version`] at the beginning.
     version: Option<u64>,
     file: File,
     stat: Stat,
     position: u64,
     hasher: BlockHasher,
-    /// The digest that it carries, once that is what is told: then nothing more is digested.
+    /// The stored digest, if it is reported without digesting the data again.
     carried: Option<Digest>,
-    /// None where nothing goes to the client.
+    /// `None` if the data are not sent to the client.
     transfer: Option<Transfer>,
     _descriptor: DescriptorPermit,
 }
 
 impl Download {
-    /// Opens a file that is to be sent.
+    /// Opens a file to send it.
     ///
     /// # Errors
-    /// If it is none, or may not be read.
+    /// If it is not a regular file, or may not be read.
     pub fn begin(user: &User, path: &RemotePath) -> Result<Download> {
         let (download, location) = Download::open_located(user, path)?;
         let size = Some(download.size());
@@ -41,7 +42,7 @@ impl Download {
         Ok(Download { transfer: Some(transfer), ..download })
     }
 
-    /// Opens a file that stays here: it is to be digested or copied.
+    /// Opens a file to digest or copy it on the server.
     ///
     /// # Errors
     /// As [`Download::begin`].
@@ -51,7 +52,7 @@ impl Download {
 
     fn open_located(user: &User, path: &RemotePath) -> Result<(Download, Location)> {
         let permit = user.home.descriptors(1).of_file(path)?;
-        // Opened and held as one: a removal in between would take it for closed.
+        // Opened and recorded under one lock: a removal in between would treat the file as closed.
         let namespace = user.home.lock_namespace();
         let (file, stat, location) = user.home.open_file(path).of_file(path)?;
         let held = hold(user, &file, &stat).of_file(path)?;
@@ -73,13 +74,13 @@ impl Download {
         Ok((download, location))
     }
 
-    /// What the file was when it was opened.
+    /// The file's attributes when it was opened.
     #[must_use]
     pub fn stat(&self) -> &Stat {
         &self.stat
     }
 
-    /// Bytes that were read so far.
+    /// Bytes read so far.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
@@ -91,11 +92,11 @@ impl Download {
         length(&self.stat)
     }
 
-    /// Appends the next bytes to `buffer`, up to its capacity and up to the size that the file had
-    /// when it was opened. None at the end.
+    /// Appends the next bytes to `buffer`, up to its capacity and up to the size that the file had when it was opened.
+    /// Returns 0 at the end.
     ///
     /// # Errors
-    /// If the disk reports one, or the file has become shorter.
+    /// The disk's, or if the file has become shorter.
     pub fn read(&mut self, buffer: &mut Vec<u8>) -> Result<usize> {
         let left = self.size() - self.position;
         let before = buffer.len();
@@ -108,7 +109,7 @@ impl Download {
         if read == 0 {
             return Err(Error::Changed(self.path.clone()));
         }
-        // A file that grows while it is read is sent as long as it was; `finish` then tells.
+        // A file that grows meanwhile is sent in its old length; `finish` reports the change.
         let read = (read as u64).min(left) as usize;
         buffer.truncate(before + read);
         if self.carried.is_none() {
@@ -127,20 +128,18 @@ impl Download {
         self.hasher.whole_blocks()
     }
 
-    /// Goes on after these blocks, as if no more had been read, for somebody who digests what arrives and
-    /// compares. A file that carries its digest is then not digested here a second time: what has changed
-    /// on the disk is seen at the other end.
+    /// Continues after these blocks, for a client that digests the data and compares. A file with a stored digest is not
+    /// digested again by the server: the client detects changes on the disk.
     pub fn resume_after(&mut self, blocks: Vec<Digest>) {
         self.position = blocks.len() as u64 * BLOCK;
         self.hasher = BlockHasher::after(blocks);
         self.carried = self.stored();
     }
 
-    /// The digest of all that was read, from the first byte on, or the one that the file carries (see
-    /// [`Download::resume_after`]). The file is sent.
+    /// Ends the download. Returns the digest of the whole file, or its stored digest (see [`Download::resume_after`]).
     ///
     /// # Errors
-    /// If the file was written to since it was opened, or may have been, or is not what was once stored.
+    /// If the file was or may have been written to since it was opened, or differs from its stored digest.
     pub fn finish(&mut self) -> Result<Digest> {
         let digest = self.check();
         if let Some(transfer) = self.transfer.take() {
@@ -168,8 +167,8 @@ impl Download {
         let changed = |stat: &Stat| (stat.st_ctime, stat.st_ctime_nsec);
         match self.stored() {
             Some(stored) if stored != digest => Err(Error::Rotten(self.path.clone())),
-            // Another program may have written to it and set its time back. Without a digest to compare with, that
-            // cannot be told from a new name or mode. Removing its last name is no such change.
+            // Another program may have written to it and reset its mtime. Without a stored digest that looks like a new
+            // name or mode. Removing its last name is not such a change.
             None if changed(&now) != changed(&self.stat) && now.st_nlink > 0 => {
                 Err(Error::Changed(self.path.clone()))
             }
@@ -177,7 +176,7 @@ impl Download {
         }
     }
 
-    /// The digest of all that was read and digested, whatever became of the file.
+    /// The digest of the data that were read, even if the file has changed.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.hasher.finish()

@@ -1,4 +1,4 @@
-//! What can go wrong, and the status that it becomes: in one place for all operations.
+//! Errors of operations, and the mapping of errors to statuses.
 
 use super::User;
 use crate::accounts::OwnKeysError;
@@ -10,132 +10,129 @@ use sshome_wire::display::Escaped;
 use sshome_wire::{RemotePath, Status};
 use std::sync::Arc;
 
-/// How many directories are looked at to find the one that is missing.
+/// Parent directories that are checked to find the missing one.
 const MAX_PARENTS: usize = 64;
 
-/// What operations return.
+/// The result of operations.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why an operation was refused or failed. Its text says to what it happened, and what to do where
-/// that helps; the status stands before it.
+/// Why an operation was refused or failed. The text names the file and, if useful, the remedy; clients show it after the
+/// status.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The disk refused.
+    /// A system call failed.
     #[error("{}", disk_text(path, error))]
     Disk {
-        /// What was asked for.
+        /// The path.
         path: RemotePath,
-        /// Whether a directory was needed there.
+        /// Whether a directory was required.
         directory: bool,
-        /// Why.
+        /// The error.
         error: home::Error,
     },
-    /// It does not fit into the quota.
+    /// The quota is exceeded.
     #[error("{} {exceeded}", name(path))]
     Quota {
-        /// What was to be stored.
+        /// The path of the file.
         path: RemotePath,
-        /// What is lacking.
+        /// The limit, with the amounts.
         exceeded: QuotaExceeded,
     },
-    /// A file cannot get another name while an upload counts on replacing it, since both do not fit.
+    /// A file cannot get another name while an upload has its credit and does not fit beside it.
     #[error(
         "{path} is being replaced by an upload that does not fit beside it: {exceeded}; wait until it has ended"
     )]
     BeingReplaced {
         /// The file.
         path: RemotePath,
-        /// What is lacking.
+        /// The limit, with the amounts.
         exceeded: QuotaExceeded,
     },
-    /// A directory where a file is needed. The hint says what does it.
+    /// A directory in place of a file. The hint names the command that works.
     #[error("{path} is a directory{hint}")]
     IsDirectory {
         /// The directory.
         path: RemotePath,
-        /// What to do instead, with the mark before it.
+        /// The remedy, with its punctuation.
         hint: &'static str,
     },
     /// The account may not change anything.
-    #[error("this account may read and not write")]
+    #[error("this account is read-only")]
     ReadOnly,
-    /// Files have no owner but the server.
-    #[error("{0}: its owner cannot be changed, all files here belong to the server")]
+    /// All files belong to the server.
+    #[error("{0}: the owner cannot be changed: all files belong to the server")]
     Owner(RemotePath),
     /// A range of a file cannot be copied onto itself.
     #[error("{0}: the ranges to copy from and to overlap; copy to another file, or to another offset")]
     Overlap(RemotePath),
-    /// More digests than one answer holds.
-    #[error(
-        "{0}: these would be more digests than one answer holds; ask for larger blocks or a shorter range"
-    )]
+    /// The digests do not fit into one reply.
+    #[error("{0}: the digests do not fit into one reply; request larger blocks or a shorter range")]
     TooManyDigests(RemotePath),
-    /// A file where a directory is needed.
+    /// A file in place of a directory.
     #[error("{0} exists and is not a directory")]
     NotDirectory(RemotePath),
-    /// What is staged cannot get a name there.
+    /// A staged file cannot be renamed to the target.
     #[error("cannot store {0}: it is on a different mount than the home")]
     OtherMount(RemotePath),
-    /// A file that is staged would have to be put together from too many pieces.
-    #[error("{0}: it is written in too many places for an atomic upload; write it in order")]
+    /// Too many separate ranges of a staged file were written.
+    #[error("{0}: too many separate ranges were written for an atomic upload; write the file in order")]
     Scattered(RemotePath),
-    /// The part that was to be gone on with is not there.
-    #[error("no part of {0} is there to go on with; send it whole")]
+    /// The partial upload that was to be resumed does not exist.
+    #[error("no partial upload of {0} can be resumed; send the whole file")]
     NoPart(RemotePath),
-    /// The stream is being received already.
-    #[error("this stream to {0} is being received already; ask for its status first")]
+    /// A different connection receives the stream.
+    #[error("this stream to {0} is already being received; query its status first")]
     StreamBusy(RemotePath),
-    /// What arrived is not what was sent.
+    /// The received data differ from the sent data.
     #[error("{path}: {why}; nothing was published")]
     Mismatch {
-        /// What was to be stored.
+        /// The path of the file.
         path: RemotePath,
-        /// What differs.
+        /// The difference.
         why: &'static str,
     },
-    /// An earlier change of an open file failed, for this reason, so the file is not what it was to be.
+    /// An earlier change of an open file failed with this error, so its content is incomplete.
     #[error(transparent)]
     Earlier(Arc<Error>),
-    /// What is on the disk is not what was published.
+    /// The content differs from the stored digest.
     #[error("{0} is not what was stored: it has changed on the disk; restore it from a copy")]
     Rotten(RemotePath),
     /// The file was written to while it was read.
     #[error("{0}; try again")]
     Changed(RemotePath),
-    /// The sender of a file gave it up.
+    /// The sender aborted the upload.
     #[error("{path}: {}", Escaped(why.as_bytes()))]
     GivenUp {
-        /// What was to be stored.
+        /// The path of the file.
         path: RemotePath,
         /// The sender's status.
         status: Status,
-        /// The sender's words.
+        /// The sender's message.
         why: String,
     },
-    /// A tree cannot go into itself.
+    /// A tree cannot be moved or copied into itself.
     #[error("{to} is inside {from}")]
     IntoItself {
         /// The tree.
         from: RemotePath,
-        /// Where it was to go.
+        /// The target.
         to: RemotePath,
     },
-    /// The keys that log in to the account.
+    /// An error of the account's keys.
     #[error("{}", Escaped(.0.to_string().as_bytes()))]
     Keys(OwnKeysError),
-    /// Part of a tree could not be dealt with; the rest was.
+    /// Some entries of a tree failed; the others succeeded.
     #[error("{count} {} failed, the first with: {first}", if *count == 1 { "entry" } else { "entries" })]
     Partly {
-        /// How many entries.
+        /// The number of failed entries.
         count: u64,
-        /// The first one's error, without a number: the reply has its own.
+        /// The first error, without a status number.
         first: String,
     },
 }
 
 impl Error {
-    /// The disk's refusal. Whoever asked can do nothing about a disk that fails or is full, so the log has it for
-    /// whoever runs the server.
+    /// An error of a system call. Failing and full disks are also logged for the administrator.
     pub(super) fn disk(path: &RemotePath, directory: bool, error: home::Error) -> Error {
         if let home::Error::Os(errno) = error {
             audit::disk_error(path, errno);
@@ -143,7 +140,7 @@ impl Error {
         Error::Disk { path: path.clone(), directory, error }
     }
 
-    /// The same error; of a directory that was to be fetched, it says what fetches it with our client.
+    /// The same error; for a directory, with the hint to use `get -r`.
     #[must_use]
     pub fn or_get_recursively(self) -> Error {
         match self {
@@ -154,7 +151,7 @@ impl Error {
         }
     }
 
-    /// The error itself, or the earlier one that it repeats.
+    /// The original error, if this one repeats it.
     #[must_use]
     pub fn cause(&self) -> &Error {
         match self {
@@ -187,14 +184,13 @@ impl Error {
         }
     }
 
-    /// The status in words and the text, for ways in that have no statuses of ours:
-    /// `quota exceeded: big.iso needs …`.
+    /// The status in words and the text, for protocols without our statuses: `quota exceeded: big.iso needs …`.
     #[must_use]
     pub fn message(&self) -> String {
         self.status().describe(&self.to_string())
     }
 
-    /// The same as part of another error's text: a failure without a status of its own is only its text.
+    /// The same, for use in another error's text: the general status is omitted.
     #[must_use]
     pub fn reason(&self) -> String {
         match self.status() {
@@ -246,13 +242,13 @@ fn disk_status(error: home::Error, directory: bool) -> Status {
 
 fn disk_text(path: &RemotePath, error: &home::Error) -> String {
     match error {
-        // The status says it all.
+        // The status says the rest.
         home::Error::Os(Errno::NOENT | Errno::ACCESS) => path.to_string(),
-        // It is about the whole home, whatever was asked for.
+        // It concerns the whole home.
         home::Error::Unavailable | home::Error::Replaced => error.to_string(),
         home::Error::Os(Errno::EXIST) => format!("{path} exists already"),
         home::Error::Os(Errno::BADF) => format!("{path}: the handle was not opened for this"),
-        home::Error::Os(Errno::FBIG) => format!("{path}: no file can be so long"),
+        home::Error::Os(Errno::FBIG) => format!("{path}: a file cannot be that long"),
         home::Error::Os(Errno::NOTDIR) => format!("{path}: not a directory"),
         home::Error::Os(Errno::ISDIR) => format!("{path}: it is a directory"),
         home::Error::Os(Errno::NAMETOOLONG) => format!("{path}: the name is too long"),
@@ -261,10 +257,10 @@ fn disk_text(path: &RemotePath, error: &home::Error) -> String {
         }
         home::Error::Os(Errno::NOSPC) => format!("{path}: the server's disk is full"),
         home::Error::Os(Errno::ROFS) => {
-            format!("{path}: the server's disk is mounted read-only; tell who runs the server")
+            format!("{path}: the server's disk is mounted read-only; tell the administrator")
         }
         home::Error::Os(Errno::IO) => {
-            format!("{path}: the server's disk has failed to read or write; tell who runs the server")
+            format!("{path}: the server's disk failed to read or write; tell the administrator")
         }
         home::Error::Os(Errno::XDEV) => {
             format!("{path} is on a different mount; copy it there and remove it here")
@@ -279,11 +275,11 @@ fn name(path: &RemotePath) -> String {
     path.file_name().map_or_else(|| path.to_string(), |name| Escaped(name).to_string())
 }
 
-/// Says what an error of the disk happened to.
+/// Adds the path to an error.
 pub(super) trait Context<T> {
-    /// It happened to a file, or to whatever is there.
+    /// The path is that of a file, or of any type.
     fn of_file(self, path: &RemotePath) -> Result<T>;
-    /// It happened where a directory is needed.
+    /// A directory is required at the path.
     fn of_directory(self, path: &RemotePath) -> Result<T>;
 }
 
@@ -297,12 +293,12 @@ impl<T, E: Into<home::Error>> Context<T> for std::result::Result<T, E> {
     }
 }
 
-/// Says what a new name could not be looked up for: its directory, if that is missing.
+/// Adds the path to an error of locating a new name: that of the missing directory, if one is missing.
 pub(super) fn of_parent<'a>(user: &'a User, path: &'a RemotePath) -> impl FnOnce(home::Error) -> Error + 'a {
     move |error| {
         let mut missing = path.clone();
         if error == home::Error::Os(Errno::NOENT) {
-            // Only the uppermost one that is missing has to be made first.
+            // The topmost missing directory has to be created first.
             for _ in 0..MAX_PARENTS {
                 match missing.split() {
                     Some((parent, _)) if user.home.stat(&parent).err() == Some(error) => missing = parent,
@@ -314,7 +310,7 @@ pub(super) fn of_parent<'a>(user: &'a User, path: &'a RemotePath) -> impl FnOnce
     }
 }
 
-/// Says what it is that does not fit.
+/// Adds the path to a quota error.
 pub(super) fn over_quota<'a>(
     user: &'a User,
     path: &'a RemotePath,
@@ -326,7 +322,7 @@ pub(super) fn over_quota<'a>(
     }
 }
 
-/// Says that an error of `std::io` is the kernel's.
+/// The errno of an error of `std::io`.
 pub(super) fn errno(error: &std::io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
 }

@@ -1,4 +1,4 @@
-//! Directories of a tree that is being put: open to their owner until nothing more goes into them.
+//! Directories of a tree that is being put: accessible to their owner until they are finalized.
 
 use super::error::Context;
 use super::publish::MAX_SINGLE_SYNCS;
@@ -7,9 +7,9 @@ use crate::home::{self, DeferredMode, Location};
 use rustix::fd::OwnedFd;
 use sshome_wire::{RemotePath, Time};
 
-/// Makes a directory as [`make_directory`] does, to be filled: a mode that keeps its owner out is noted, and
-/// comes into force when the directory is [finished](finish_directories). One that is there and has just
-/// that mode is what such a put has left, and is opened for the next.
+/// Creates a directory as [`make_directory`] does, but defers a mode that denies its owner access until the directory is
+/// [finalized](finalize_directories). An existing directory with exactly that mode comes from an earlier put; it is made
+/// accessible again.
 ///
 /// # Errors
 /// As [`make_directory`].
@@ -33,7 +33,7 @@ pub fn make_directory_with_deferred_mode(
     Ok((made, locations))
 }
 
-/// A directory that nothing more goes into, and the time that it is to have.
+/// A directory that is complete, and the mtime that it is to get.
 #[derive(Debug)]
 pub struct DirectoryToFinalize {
     path: RemotePath,
@@ -43,13 +43,13 @@ pub struct DirectoryToFinalize {
 }
 
 impl DirectoryToFinalize {
-    /// The descriptors that it holds: of the directory, and of the one that it is in.
+    /// Descriptors that it holds: its own, and that of its parent.
     pub const DESCRIPTORS: usize = 2;
 
-    /// Finds it.
+    /// Opens the directory at a path.
     ///
     /// # Errors
-    /// If no directory is at the path.
+    /// If it is not a directory.
     pub fn find(user: &User, path: RemotePath, mtime: Time) -> Result<DirectoryToFinalize> {
         user.require_write()?;
         let location = user.home.locate(&path).of_directory(&path)?;
@@ -58,8 +58,8 @@ impl DirectoryToFinalize {
     }
 }
 
-/// Gives directories their times, and their modes where those have waited. What is reported as done is on
-/// the disk; the results are in the order of the directories.
+/// Sets the directories' times and deferred modes. Those that are reported as done are on the disk. The results are in the
+/// order of the directories.
 pub fn finalize_directories(user: &User, directories: Vec<DirectoryToFinalize>) -> Vec<Result<()>> {
     let writeback_epoch = user.home.writeback_epoch();
     let at_once = directories.len() > MAX_SINGLE_SYNCS;

@@ -9,21 +9,21 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 
-/// What `mkdir` has found.
+/// The result of `mkdir`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MadeDirectory {
     /// The directory is new.
     New,
-    /// It was there already, and was left as it is.
+    /// The directory existed, and is unchanged.
     Existed,
 }
 
-/// Makes a directory, with `parents` also those on the way. Returns also where names are new, for
-/// [`place`](super::place) to put on the disk, the innermost last. Each location holds a descriptor, so if there are
-/// many, some are left out: for more than a few, `place` syncs the whole disk.
+/// Creates a directory, with `parents` also its missing parents. Returns also the locations of new names, the innermost
+/// last, for [`publish`](super::publish) to sync. Each location holds a descriptor, so only
+/// [`MAX_SINGLE_SYNCS`] + 1 are returned: for more than that many, `publish` syncs the whole filesystem.
 ///
 /// # Errors
-/// If the name is taken by something else, or one entry more would exceed the quota.
+/// If the name exists and is not a directory, or a new entry would exceed the quota.
 pub fn make_directory(
     user: &User,
     path: &RemotePath,
@@ -31,7 +31,7 @@ pub fn make_directory(
     mode: Option<u32>,
 ) -> Result<(MadeDirectory, Vec<Location>)> {
     user.require_write()?;
-    // What is missing, the innermost first.
+    // The missing directories, the innermost first.
     let mut missing = Vec::new();
     let mut at = path.clone();
     while parents && user.home.locate(&at).err() == Some(home::Error::Os(Errno::NOENT)) {
@@ -42,9 +42,9 @@ pub fn make_directory(
     let mut above = make_one(user, &at, mode_of(missing.len()))?;
     let mut made: Vec<Location> = above.iter().cloned().collect();
     while let Some(path) = missing.pop() {
-        // Below the one before: to look each up by its whole path would take minutes if there are many.
+        // Relative to the previous one: resolving each whole path would take minutes for a deep path.
         let below = above.as_ref().and_then(|above| user.home.locate_below(above, path.file_name()?).ok());
-        // Nothing if somebody else has made it meanwhile: then the next is looked up by its path.
+        // `None` if another session created it meanwhile: then the next one is resolved by its path.
         above = match below {
             Some(location) => make_at(user, location, &path, mode_of(missing.len()))?,
             None => make_one(user, &path, mode_of(missing.len()))?,
@@ -58,10 +58,10 @@ pub fn make_directory(
     Ok((new, made))
 }
 
-/// Makes a directory that must not be there.
+/// Creates a directory that must not exist.
 ///
 /// # Errors
-/// As [`make_directory`], and if it is there.
+/// As [`make_directory`], and if it exists.
 pub fn make_new_directory(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<()> {
     match make_directory(user, path, false, mode)? {
         (MadeDirectory::New, _) => Ok(()),
@@ -69,7 +69,7 @@ pub fn make_new_directory(user: &User, path: &RemotePath, mode: Option<u32>) -> 
     }
 }
 
-/// Makes one directory; none if it was there.
+/// Creates one directory; `None` if it existed.
 fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<Location>> {
     let location = match user.home.locate(path) {
         Err(home::Error::Top | home::Error::Dot) => return existing(user, path).map(|()| None),
@@ -78,7 +78,7 @@ fn make_one(user: &User, path: &RemotePath, mode: Option<u32>) -> Result<Option<
     make_at(user, location, path, mode)
 }
 
-/// The same, where its place is known.
+/// The same, at a known location.
 fn make_at(
     user: &User,
     location: Location,
@@ -89,7 +89,7 @@ fn make_at(
         return existing(user, path).map(|()| None);
     }
     let reservation = user.ledger.reserve(0, 1).map_err(over_quota(user, path))?;
-    // Made and booked as one: a rename that replaces it must find both.
+    // Created and accounted for under one lock: a rename that replaces it must see both.
     let namespace = user.home.lock_namespace();
     match location.make_directory(mode, &namespace) {
         Ok(()) => {
@@ -105,11 +105,10 @@ fn make_at(
     }
 }
 
-/// Makes a symbolic link of this text. It is followed, if at all, as in a chroot. Returns where the
-/// name is new.
+/// Creates a symbolic link. It is followed as in a chroot. Returns its location.
 ///
 /// # Errors
-/// If the name is taken, or the text or one entry more would exceed the quota.
+/// If the name exists, or the link would exceed the quota.
 pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Location> {
     user.require_write()?;
     let location = user.home.locate(path).map_err(of_parent(user, path))?;
@@ -122,7 +121,7 @@ pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Loc
     Ok(location)
 }
 
-/// The name is taken: by a directory, or a link to one, it counts as made.
+/// Succeeds if the existing name is a directory or a link to one.
 fn existing(user: &User, path: &RemotePath) -> Result<()> {
     match user.home.stat(path) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Ok(()),
@@ -133,7 +132,7 @@ fn existing(user: &User, path: &RemotePath) -> Result<()> {
 /// Removes an empty directory.
 ///
 /// # Errors
-/// If it is not empty, or none.
+/// If it is not empty, or not a directory.
 pub fn remove_directory(user: &User, path: &RemotePath) -> Result<()> {
     user.require_write()?;
     let location = user.home.locate(path).of_directory(path)?;

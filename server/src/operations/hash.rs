@@ -1,9 +1,9 @@
-//! Digests of what is stored: `hash`.
+//! BLAKE3 digests of stored files: `hash`.
 
 use super::{Download, Error, Result, StepLimit, User};
 use sshome_wire::{Hashed, RemotePath};
 
-/// A digest under way.
+/// The computation of a file's digest, in steps.
 #[derive(Debug)]
 pub struct Hashing {
     path: RemotePath,
@@ -16,22 +16,22 @@ impl Hashing {
     /// Opens the file. With `verify` the result is compared with the stored digest.
     ///
     /// # Errors
-    /// If it is no file.
+    /// If it is not a regular file.
     pub fn begin(user: &User, path: &RemotePath, verify: bool) -> Result<Hashing> {
         let file = Download::open(user, path)?;
         Ok(Hashing { path: path.clone(), file, verify, buffer: Vec::with_capacity(1 << 20) })
     }
 
-    /// Bytes dealt with, and bytes in all.
+    /// Bytes done, and bytes in total.
     #[must_use]
     pub fn progress(&self) -> (u64, u64) {
         (self.file.position(), self.file.size())
     }
 
-    /// Goes on for one step; the result at the end.
+    /// Executes one step. Returns the result at the end.
     ///
     /// # Errors
-    /// If the file changed, or with `verify` is not what was stored.
+    /// If the file changed meanwhile, or with `verify` differs from its stored digest.
     pub fn step(&mut self, limit: StepLimit) -> Result<Option<Hashed>> {
         let start = self.file.position();
         while !limit.is_reached(self.file.position() - start) {
@@ -45,7 +45,7 @@ impl Hashing {
 
     fn result(&mut self) -> Result<Hashed> {
         let digest = match self.file.finish() {
-            // Without `verify` the question is what is there now.
+            // Without `verify`, the digest of the current content is wanted.
             Err(Error::Rotten(_)) if !self.verify => self.file.digest(),
             Err(error @ Error::Rotten(_)) => {
                 tracing::error!(%error, "rotten");

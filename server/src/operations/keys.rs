@@ -1,17 +1,17 @@
-//! The keys that log in to the user's account.
+//! The keys that may log in to the user's account.
 
 use super::{Error, Result, User};
 use crate::accounts::{AuthorizedKey, OwnKeysError};
 use sshome_wire::Key;
 
-/// How much is told of a comment, in bytes.
+/// Bytes of a key's comment that are sent.
 const MAX_COMMENT_BYTES: usize = 255;
 
-/// The keys that log in: the user's own first, then the administrator's; and how many more there are
-/// than can be told of.
+/// The keys that may log in: the user's own first, then the administrator's; and the number of those that do not fit into
+/// the reply.
 ///
 /// # Errors
-/// If the user's own cannot be read.
+/// If the user's own keys cannot be read.
 pub fn keys(user: &User) -> Result<(Vec<Key>, usize)> {
     let account = user.login.account();
     let installed = match account.own_keys {
@@ -24,10 +24,10 @@ pub fn keys(user: &User) -> Result<(Vec<Key>, usize)> {
     Ok((all.take(Key::MOST).collect(), left_out))
 }
 
-/// Lets a key, a line as of `authorized_keys`, log in from now on.
+/// Installs a key, a line as in `authorized_keys`.
 ///
 /// # Errors
-/// If the account's settings do not allow it, it is no key that is let in, or it cannot be kept.
+/// If the account's settings do not allow it, the key is not accepted, or it cannot be stored.
 pub fn install_key(user: &User, line: &str) -> Result<()> {
     let account = user.login.account();
     if !account.own_keys {
@@ -38,11 +38,11 @@ pub fn install_key(user: &User, line: &str) -> Result<()> {
     Ok(())
 }
 
-/// Lets a key that the user has installed log in no more. The last way to log in stays.
+/// Removes a key that the user has installed, unless it is the last credential of the account.
 ///
 /// # Errors
-/// If the account's settings do not allow it, there is no such key, it is the administrator's, or the
-/// only way in.
+/// If the account's settings do not allow it, there is no such key, it is the administrator's, or it is the last
+/// credential.
 pub fn remove_key(user: &User, fingerprint: &str) -> Result<()> {
     let account = user.login.account();
     if !account.own_keys {

@@ -1,4 +1,4 @@
-//! Other names: hard links, where links point, and where a path really leads.
+//! Hard links, the targets of symbolic links, and canonical paths.
 
 use super::error::{Context, of_parent, over_quota};
 use super::{Result, User, reserve_space};
@@ -7,11 +7,11 @@ use crate::quota::UsageChange;
 use rustix::fs::FileType;
 use sshome_wire::RemotePath;
 
-/// Gives a file another name. It takes an entry, and no bytes. A link at the end of `from` is not followed:
-/// it gets the other name itself.
+/// Creates a hard link. It needs one entry and no bytes. A symbolic link at the end of `from` is not followed: it gets the
+/// second name itself.
 ///
 /// # Errors
-/// If `from` is neither a regular file nor a link, `to` is taken, or an entry more would exceed the quota.
+/// If `from` is neither a regular file nor a link, `to` exists, or a new entry would exceed the quota.
 pub fn hard_link(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
     user.require_write()?;
     let source = user.home.locate_entry(from).of_file(from)?;
@@ -29,19 +29,19 @@ pub fn hard_link(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> 
     Ok(())
 }
 
-/// The text of a link.
+/// The target of a symbolic link.
 ///
 /// # Errors
-/// If there is none.
+/// If it is not a symbolic link.
 pub fn read_link(user: &User, path: &RemotePath) -> Result<Vec<u8>> {
     user.home.link_target(path).of_file(path)
 }
 
-/// The path, in the home, that `path` leads to when all links on it are followed. Its last name may be
-/// missing. The kernel resolves a path anew when it is used: this is for showing.
+/// The canonical form of `path`. Its last name need not exist. For display: the kernel resolves a path again when it is
+/// used.
 ///
 /// # Errors
-/// If a directory on the way is missing or none, or there are too many links.
+/// If a parent is missing or not a directory, or there are too many links.
 pub fn real_path(user: &User, path: &RemotePath) -> Result<RemotePath> {
     user.home.real_path(path).of_file(path)
 }

@@ -1,9 +1,8 @@
-//! What users can do with their files. The three ways in call these same functions, so that a rule
-//! holds in all of them.
+//! The operations of users on their files. The native protocol, SFTP and exec call the same functions, so that a rule
+//! applies to all of them.
 //!
-//! Each wants a [`User`], which only a [`Login`] makes. Each is synchronous: it runs where blocking
-//! is allowed. What may take long is a value with a step to call again and again, so that whoever
-//! drives it can stop between two steps.
+//! Each operation takes a [`User`], which only a [`Login`] creates. Operations block, so they run in the blocking pool. A
+//! long operation is a value whose `step` is called repeatedly, so that its caller can cancel it between two steps.
 
 mod attributes;
 mod browse;
@@ -67,15 +66,15 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// A user at work: who it is, the handle to the files, and the books. Made once a channel.
+/// A logged-in user with the handle to the home and its ledger. Created once for each channel.
 #[derive(Debug)]
 pub struct User {
     login: Login,
     home: Arc<Home>,
     ledger: Arc<Ledger>,
-    /// When this user's session began to write.
+    /// The writeback epoch when the channel was opened.
     since: WritebackEpoch,
-    /// Ends the channel when another one goes on with its stream.
+    /// Cancelled when a different channel resumes the stream of this one.
     superseded: CancellationToken,
     audit: Audit,
 }
@@ -92,13 +91,13 @@ impl User {
         Ok(User { login, home, ledger, since, superseded: CancellationToken::new(), audit: Audit::default() })
     }
 
-    /// The same user, whose doings are told there.
+    /// The same user, with its operations recorded in `audit`.
     #[must_use]
     pub fn audited(self, audit: Audit) -> User {
         User { audit, ..self }
     }
 
-    /// Where it is told what the user does.
+    /// Records what the user does.
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.audit
@@ -110,25 +109,23 @@ impl User {
         self.login.name()
     }
 
-    /// To be acquired around each piece of this user's work.
+    /// The permits for slices of this user's work.
     #[must_use]
     pub fn slice_permits(&self) -> Arc<Semaphore> {
         self.home.slice_permits()
     }
 
-    /// To be held with so many descriptors that stay open beyond one request; none if the user has as many as one
-    /// may have.
+    /// A permit for `count` descriptors that stay open beyond one request; `None` if the user's budget is used up.
     pub(crate) fn hold_descriptors(&self, count: usize) -> Option<DescriptorPermit> {
         self.home.descriptors(count).ok()
     }
 
-    /// Whether the user has used up half of the descriptors that one may have: what is held to be dealt with
-    /// together should be dealt with now.
+    /// Whether the user has used half of the descriptor budget: a batch should be published early.
     pub(crate) fn descriptors_are_scarce(&self) -> bool {
         self.home.descriptors_are_scarce()
     }
 
-    /// Cancelled when another channel of the user's goes on with what this one has: it is to end.
+    /// Cancelled when a different channel of the user resumes this one's stream: this channel must end.
     #[must_use]
     pub fn superseded(&self) -> CancellationToken {
         self.superseded.clone()
@@ -140,20 +137,20 @@ impl User {
         self.login.account().access == Access::ReadWrite
     }
 
-    /// What becomes of files that SFTP clients write.
+    /// How files that SFTP clients write are stored.
     fn sftp_uploads(&self) -> SftpUploads {
         self.login.account().sftp_uploads
     }
 
-    /// The path that the log has of a location: where it really is, however the user has spelled it.
+    /// The path for the log: the canonical path of a location, or else the one that the client sent.
     fn logged(&self, at: &Location, spelled: &RemotePath) -> RemotePath {
         self.home.canonical(at).unwrap_or_else(|_| spelled.clone())
     }
 
-    /// To be called by what changes anything.
+    /// Call it before any change.
     ///
     /// # Errors
-    /// If the user may not, or the home was replaced.
+    /// If the user may not write, or the home was replaced.
     pub fn require_write(&self) -> Result<()> {
         let allowed = match self.may_write() {
             true => self.home.root().check().of_directory(&RemotePath::root()),
@@ -163,7 +160,7 @@ impl User {
     }
 }
 
-/// Refuses a target that nothing staged can be published at, before any data arrive.
+/// Fails before any data arrive if a staged file cannot be renamed to the target.
 fn check_mount(user: &User, target: &Location, path: &RemotePath) -> Result<()> {
     match user.home.shares_mount(target).of_directory(path)? {
         true => Ok(()),
@@ -171,13 +168,13 @@ fn check_mount(user: &User, target: &Location, path: &RemotePath) -> Result<()> 
     }
 }
 
-/// A new file's permissions, less what the umask or its directory's default access control list denies.
+/// A new file's permissions, before the umask or its directory's default access control list applies.
 const NEW_FILE_MODE: u32 = 0o666;
 
-/// Quota and use, as `df` shows it.
+/// Quota and usage, as `df` shows them.
 ///
 /// # Errors
-/// If the disk does not tell how much is free.
+/// If the free space of the disk cannot be read.
 pub fn usage(user: &User) -> Result<CreditedUsage> {
     let LedgerUsage { used, staged, credited } = user.ledger.usage();
     let limits = user.ledger.limits();
@@ -192,28 +189,28 @@ pub fn usage(user: &User) -> Result<CreditedUsage> {
     Ok(CreditedUsage { usage, credited })
 }
 
-/// Puts everything that was done before on the disk.
+/// Syncs all earlier changes of this channel to the disk.
 ///
 /// # Errors
-/// If the disk reports that something could not be written.
+/// If the disk reports a failed write.
 pub fn sync(user: &User) -> Result<()> {
     user.home.sync(user.since).of_file(&RemotePath::root())
 }
 
-/// Says in the books that a file is open. The names are locked from before its opening until after this,
-/// or a removal in between would take it for closed.
+/// Records in the ledger that a file is open. The caller holds the namespace lock since before the open: otherwise a
+/// removal in between would treat the file as closed.
 fn hold(user: &User, file: &File, stat: &Stat) -> home::Result<HeldFile> {
     user.ledger.hold(file_id(stat), || Ok(length(&rustix::fs::fstat(file)?)))
 }
 
-/// What goes with a name if it is removed or replaced. `stat` is of what has it now.
+/// The space that removing or replacing a name frees. `stat` is that of the current file.
 fn freed(user: &User, at: &Location, stat: &Stat, _lock: &NamespaceLock<'_>) -> home::Result<FreedSpace> {
     if stat.st_nlink > 1 {
         return Ok(FreedSpace::Nothing);
     }
     Ok(match FileType::from_raw_mode(stat.st_mode) {
         FileType::Symlink => FreedSpace::Link(length(stat)),
-        // It may have been written to and closed since it was looked at.
+        // It may have been written to and closed since `stat` was read.
         FileType::RegularFile => {
             let now = || at.stat().map(|stat| length(&stat));
             FreedSpace::File(user.ledger.hold(file_id(stat), now)?)

@@ -1,4 +1,4 @@
-//! Parts of uploads that were cut: found again, checked, gone on with, removed.
+//! Partial uploads: found, checked, resumed, discarded.
 
 use super::error::{Context, errno};
 use super::{Result, StepLimit, User};
@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is left of uploads that were cut, the oldest first.
+/// The user's partial uploads, the oldest first.
 #[must_use]
 pub fn parts(user: &User) -> Vec<Part> {
     let mut parts: Vec<Part> = user
@@ -26,7 +26,7 @@ pub fn parts(user: &User) -> Vec<Part> {
             size: match file.source() {
                 Some(UploadSource::File { size, .. }) => size,
                 Some(UploadSource::Stream(_)) => 0,
-                // Nobody knows: its record cannot be read.
+                // Unknown: its record cannot be read.
                 None => file.length,
             },
             since: file.since,
@@ -36,8 +36,8 @@ pub fn parts(user: &User) -> Vec<Part> {
     parts
 }
 
-/// Removes what is left of uploads to this path; of all where none is given. Returns how many. A path as
-/// [`parts`] tells it always works, also if the directory is gone.
+/// Deletes the partial uploads to this path, or all if there is no path. Returns their number. A path from [`parts`] always
+/// works, even if its directory no longer exists.
 pub fn discard(user: &User, path: Option<&RemotePath>) -> usize {
     let target = path.and_then(|path| target_id(user, path));
     user.home.discard(|partial| {
@@ -48,23 +48,23 @@ pub fn discard(user: &User, path: Option<&RemotePath>) -> usize {
     })
 }
 
-/// Where an upload to this path would go; none if the directory is missing.
+/// The identity of an upload's target; `None` if its directory is missing.
 #[must_use]
 pub fn target_id(user: &User, path: &RemotePath) -> Option<EntryId> {
     user.home.locate_target(path).and_then(|(target, _)| target.identity()).ok()
 }
 
-/// A staged file and the room that is reserved for it. If it is dropped before it is complete, and
-/// has a record, the whole blocks that have arrived are kept for a later put; otherwise it goes.
+/// The staged file of an upload and its reservation. Dropping it before the upload is complete keeps the whole blocks that
+/// have arrived as a partial upload if there is a record, and deletes the file otherwise.
 #[derive(Debug)]
 pub(super) struct PendingUpload {
     held: Option<(StagedFile, Reservation)>,
     record: Option<UploadRecord>,
     target: Option<EntryId>,
     partial_uploads: Arc<PartialUploads>,
-    /// Of a stream: dropped when what is left of it is on the shelf.
+    /// For a stream: released once its partial upload is kept.
     stream_lease: Option<StreamLease>,
-    /// Bytes that were written, from the first on.
+    /// Bytes written, from the start of the file.
     pub(super) written: u64,
 }
 
@@ -78,7 +78,7 @@ impl PendingUpload {
         stream_lease: Option<StreamLease>,
     ) -> PendingUpload {
         let partial_uploads = Arc::clone(user.home.partial_uploads());
-        // Only what can be kept needs to be found again.
+        // Without a record it is not kept.
         let target = record.as_ref().and_then(|_| target.identity().ok());
         PendingUpload {
             held: Some((staged, reservation)),
@@ -90,28 +90,28 @@ impl PendingUpload {
         }
     }
 
-    /// Whether it is of a stream.
+    /// Whether the source is a stream.
     pub(super) fn is_stream(&self) -> bool {
         self.stream_lease.is_some()
     }
 
-    /// The file, until it is taken.
+    /// The staged file, until it is taken.
     pub(super) fn staged(&self) -> Option<&StagedFile> {
         self.held.as_ref().map(|held| &held.0)
     }
 
-    /// The room, until it is taken.
+    /// The reservation, until it is taken.
     pub(super) fn reservation(&mut self) -> Option<&mut Reservation> {
         self.held.as_mut().map(|held| &mut held.1)
     }
 
-    /// The file, the room and the claim of an upload that is complete.
+    /// Takes the staged file, the reservation and the lease of a complete upload.
     pub(super) fn take(&mut self) -> Option<(StagedFile, Reservation, Option<StreamLease>)> {
         let (staged, reservation) = self.held.take()?;
         Some((staged, reservation, self.stream_lease.take()))
     }
 
-    /// Says that nothing of this is worth keeping.
+    /// Makes dropping delete the file.
     pub(super) fn discard_on_drop(&mut self) {
         self.record = None;
     }
@@ -127,7 +127,7 @@ impl Drop for PendingUpload {
         }
         match staged.keep(record, self.target.take(), length) {
             Ok(file) => {
-                // Now that the rest is gone from the disk.
+                // After the truncation.
                 reservation.shrink_to(length, 0);
                 self.partial_uploads.put(PartialUpload { file, reservation });
             }
@@ -136,8 +136,8 @@ impl Drop for PendingUpload {
     }
 }
 
-/// A part that is being read from the disk, to learn what is in it. Leased to one conversation:
-/// dropping it puts it back.
+/// A check of a partial upload: it is read from the disk and digested. The partial upload is leased to one conversation;
+/// dropping the check releases it.
 #[derive(Debug)]
 pub struct PartCheck {
     path: RemotePath,
@@ -147,38 +147,38 @@ pub struct PartCheck {
     buffer: Vec<u8>,
 }
 
-/// A part that was read, and is leased to one conversation for its next put.
+/// A partial upload that was checked, and is leased to one conversation for its next put. Dropping it releases it.
 #[derive(Debug)]
 pub struct CheckedPart {
-    /// What is in it, block by block.
+    /// The digests of its blocks.
     pub digests: Vec<Digest>,
     lease: PartLease,
 }
 
-/// A part off the shelf, and the way back.
+/// A partial upload that was taken out. Dropping it puts it back.
 #[derive(Debug)]
 struct PartLease {
     partial: Option<PartialUpload>,
     partial_uploads: Arc<PartialUploads>,
-    /// Of a stream: dropped when the part is back.
+    /// For a stream: released after the partial upload is back.
     stream_lease: Option<StreamLease>,
 }
 
-/// What is left of a stream.
+/// The partial upload of a stream.
 #[derive(Debug)]
 pub enum PartialStream {
-    /// Another conversation has it still, and has been told to end.
+    /// A different conversation still holds it, and was cancelled.
     Busy,
-    /// Nothing.
+    /// There is none.
     Nothing,
-    /// A part, which has to be read.
+    /// It has to be checked.
     Part(Box<PartCheck>),
 }
 
-/// Looks for what is left of a stream, and waits up to `timeout` for another conversation to let go.
+/// Finds the partial upload of a stream. Waits up to `timeout` for a different conversation to release it.
 ///
 /// # Errors
-/// If the part cannot be opened.
+/// If it cannot be opened.
 pub fn find_stream(user: &User, path: &RemotePath, id: StreamId, timeout: Duration) -> Result<PartialStream> {
     let Some(stream_lease) = user.home.stream_leases().take_over(id, &user.superseded, timeout) else {
         return Ok(PartialStream::Busy);
@@ -196,18 +196,17 @@ impl Drop for PartLease {
     }
 }
 
-/// A part with which an upload goes on.
+/// A partial upload that is being resumed.
 pub(super) struct ResumedUpload {
     pub(super) staged: StagedFile,
     pub(super) reservation: Reservation,
     pub(super) stream_lease: Option<StreamLease>,
-    /// Of what stays of it.
+    /// The digests of the blocks that are kept.
     pub(super) digests: Vec<Digest>,
 }
 
 impl CheckedPart {
-    /// Goes on after this many blocks: the file, its room, and the digests of what stays. None if
-    /// there are fewer.
+    /// Resumes the upload after `blocks` blocks. `None` if there are fewer.
     pub(super) fn resume(mut self, user: &User, blocks: u32) -> Option<ResumedUpload> {
         let blocks = usize::try_from(blocks).ok()?;
         if blocks > self.digests.len() {
@@ -220,18 +219,18 @@ impl CheckedPart {
         Some(ResumedUpload { staged, reservation, stream_lease, digests: self.digests })
     }
 
-    /// Where it is to go.
+    /// The target.
     #[must_use]
     pub fn target(&self) -> Option<&EntryId> {
         self.lease.partial.as_ref()?.file.target()
     }
 
-    /// The stream that it is of; none if it is of a file.
+    /// The stream; `None` if the source is a file.
     pub(super) fn stream(&self) -> Option<StreamId> {
         self.lease.stream_lease.as_ref().map(StreamLease::id)
     }
 
-    /// Removes the part: its source is not what it was.
+    /// Deletes the partial upload: its source has changed.
     pub(super) fn remove(mut self, user: &User) {
         if let Some(partial) = self.lease.partial.take() {
             user.home.remove_partial_upload(partial);
@@ -240,7 +239,7 @@ impl CheckedPart {
 }
 
 impl PartCheck {
-    /// Takes the part of just this file, if there is one that nobody works on.
+    /// Takes out the partial upload of exactly this file; `None` if there is none, or another session works on it.
     ///
     /// # Errors
     /// If it cannot be opened.
@@ -267,7 +266,7 @@ impl PartCheck {
         Ok(Some(PartCheck { path: path.clone(), file: file.of_file(path)?, lease, hasher, buffer }))
     }
 
-    /// Bytes dealt with, and bytes in all.
+    /// Bytes done, and bytes in total.
     #[must_use]
     pub fn progress(&self) -> (u64, u64) {
         (self.hasher.length(), self.length())
@@ -277,10 +276,10 @@ impl PartCheck {
         self.lease.partial.as_ref().map_or(0, |partial| partial.file.length)
     }
 
-    /// Reads on for one step; the checked part at the end.
+    /// Executes one step. Returns the checked partial upload at the end.
     ///
     /// # Errors
-    /// If the disk reports one.
+    /// The disk's.
     pub fn step(&mut self, limit: StepLimit) -> Result<Option<CheckedPart>> {
         let start = self.hasher.length();
         let mut ended = false;

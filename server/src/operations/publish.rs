@@ -1,4 +1,4 @@
-//! Publishing: from a staged file to a name, whole and durable.
+//! Publishing: staged files are synced and renamed to their targets, atomically and durably.
 
 use super::error::{Context, over_quota};
 use super::{Error, Result, User, freed};
@@ -10,10 +10,10 @@ use rustix::io::Errno;
 use sshome_wire::{Digest, RemotePath};
 use std::collections::{HashMap, HashSet};
 
-/// More files than this are cheaper to put on the disk with one `syncfs` than one by one.
+/// Files or directories that are synced one by one; for more, one `syncfs` is cheaper.
 pub(super) const MAX_SINGLE_SYNCS: usize = 4;
 
-/// A staged file that is complete and verified, with its mode and times set, and the room it needs.
+/// A complete and verified staged file with its attributes set, ready to be published.
 #[derive(Debug)]
 pub struct PendingPublish {
     pub(super) path: RemotePath,
@@ -22,22 +22,21 @@ pub struct PendingPublish {
     pub(super) reservation: Reservation,
     /// Length in bytes.
     pub(super) size: u64,
-    /// Whether the data are on the disk already.
+    /// Whether it was synced already.
     pub(super) durable: bool,
-    /// Whether the name must be free.
+    /// Whether publishing fails if the target exists.
     pub(super) exclusive: bool,
-    /// The digest, where it is known.
+    /// The digest, if known.
     pub(super) digest: Option<Digest>,
     pub(super) transfer: Transfer,
-    /// Of a stream: until it has its name, nobody else is to look for what is left of it.
+    /// For a stream: keeps other conversations from resuming it before it is published.
     pub(super) _stream_lease: Option<StreamLease>,
 }
 
-/// Gives all of these files their names. When it returns, those that are reported as placed are on
-/// the disk, also after a power cut: first the data, then the renames, then the directories. So are
-/// names that were made before, in the directories of `made`.
+/// Publishes a batch of files: syncs their data, renames them to their targets, and syncs the directories. The files that
+/// are reported as published survive a power cut, and so do earlier new names in the directories of `made`.
 ///
-/// The results are in the order of `items`; the last is of `made`.
+/// The results are in the order of `items`; the second value is the result for `made`.
 pub fn publish(
     user: &User,
     items: Vec<PendingPublish>,
@@ -74,7 +73,7 @@ pub fn publish(
             results.push(result.map(|published| (path, published)));
         }
     }
-    // A part of what a name held or was to hold is of no more use; but a stream could not begin anew.
+    // Partial uploads of files to these targets are obsolete. Those of streams are kept: a client cannot restart them.
     user.home.discard(|partial| {
         !partial.file.is_stream() && partial.file.target().is_some_and(|target| targets.contains(target))
     });
@@ -98,7 +97,7 @@ fn sync_data(user: &User, items: &[PendingPublish], writeback_epoch: WritebackEp
     if lacking().count() > MAX_SINGLE_SYNCS {
         return user.home.sync(writeback_epoch);
     }
-    // Not fdatasync: mode, times and the digest are to survive as well.
+    // Not fdatasync: mode, times and the digest must survive as well.
     lacking().try_for_each(|item| Ok(rustix::fs::fsync(item.staged.file())?))
 }
 
@@ -113,7 +112,7 @@ fn sync_directories(
     directories.values().try_for_each(Location::sync_directory)
 }
 
-/// A file that has its name.
+/// A file that was renamed to its target.
 struct Published {
     transfer: Transfer,
     size: u64,
@@ -127,9 +126,9 @@ impl Published {
     }
 }
 
-/// Renames one file into place and books the difference to what it replaces.
+/// Renames one file to its target and accounts for the difference to what it replaces.
 fn publish_one(user: &User, item: PendingPublish, namespace: &home::NamespaceLock<'_>) -> Result<Published> {
-    // What is bound last is dropped first: the staged file is gone before its room is free.
+    // Bindings are dropped in reverse order: the staged file is deleted before its reservation is released.
     let PendingPublish { path, target, reservation, staged, size, exclusive, digest, transfer, .. } = item;
     match rename_into_place(user, path, &target, (reservation, size, exclusive), staged, namespace) {
         Ok(replaced) => Ok(Published { transfer, size, digest, replaced }),
@@ -159,7 +158,7 @@ fn rename_into_place(
     if exclusive && replaced.is_some() {
         return Err(Errno::EXIST).of_file(&path);
     }
-    // What was there when the upload began may have gone meanwhile, or be held open.
+    // The file that was there when the upload began may have been removed or opened meanwhile.
     let entries = u64::from(replaced.is_none());
     let old = match &replaced {
         Some(stat) => freed(user, target, stat, namespace).of_file(&path)?,

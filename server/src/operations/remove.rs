@@ -10,7 +10,7 @@ use sshome_wire::RemotePath;
 /// Removes a file or a link.
 ///
 /// # Errors
-/// If it is a directory, or nothing is there.
+/// If it is a directory, or does not exist.
 pub fn remove(user: &User, path: &RemotePath) -> Result<()> {
     user.require_write()?;
     let location = user.home.locate(path).of_file(path)?;
@@ -21,7 +21,7 @@ pub fn remove(user: &User, path: &RemotePath) -> Result<()> {
     unlink(user, &location, &user.logged(&location, path)).of_file(path)
 }
 
-/// Removes a name that is no directory, and books what that frees. `path` is for the log.
+/// Removes an entry that is not a directory, and accounts for the freed space. `path` is for the log.
 fn unlink(user: &User, location: &Location, path: &RemotePath) -> home::Result<()> {
     let namespace = user.home.lock_namespace();
     let freed = freed(user, location, &location.stat()?, &namespace)?;
@@ -31,14 +31,14 @@ fn unlink(user: &User, location: &Location, path: &RemotePath) -> home::Result<(
     Ok(())
 }
 
-/// The removal of a whole tree, under way. Links in it are removed, not followed.
+/// The removal of a whole tree, in steps. Links in it are removed, not followed.
 pub struct Removal {
     path: RemotePath,
-    /// Where that really is.
+    /// Its canonical path.
     top: RemotePath,
-    /// Where the walk is.
+    /// The path of the walk's current directory.
     at: RemotePath,
-    /// The directory itself, and what is below it; none if it is no directory.
+    /// The directory and the walk below it; `None` if it is not a directory.
     tree: Option<(Location, TreeWalk)>,
     _descriptors: Option<DescriptorPermit>,
     removed: u64,
@@ -47,10 +47,10 @@ pub struct Removal {
 }
 
 impl Removal {
-    /// Begins. What is no directory is removed at once.
+    /// Begins. Anything but a directory is removed immediately.
     ///
     /// # Errors
-    /// If nothing is there.
+    /// If it does not exist.
     pub fn begin(user: &User, path: &RemotePath) -> Result<Removal> {
         user.require_write()?;
         let location = user.home.locate(path).of_file(path)?;
@@ -76,10 +76,10 @@ impl Removal {
         self.removed
     }
 
-    /// Goes on for one step. Returns whether it is done.
+    /// Executes one step. Returns whether it is done.
     ///
     /// # Errors
-    /// At the end, if something could not be removed. What could be is gone by then.
+    /// At the end, if an entry could not be removed. All others are removed by then.
     pub fn step(&mut self, user: &User, limit: StepLimit) -> Result<bool> {
         let Some((own, tree)) = &mut self.tree else { return Ok(true) };
         let mut entries = 0;
@@ -122,17 +122,16 @@ impl Removal {
     }
 }
 
-/// The path of the directory that a walk over the tree at `top` is in, for telling of it. One that is too long
-/// for a path of ours is known by the tree.
+/// The path of the current directory of a walk below `top`, for the log. `top` if it is too long for a [`RemotePath`].
 fn at(top: &RemotePath, tree: &TreeWalk) -> RemotePath {
     let below = tree.relative().filter(|relative| !relative.is_empty());
     let path = below.and_then(|relative| top.join(&relative).ok());
     path.unwrap_or_else(|| top.clone())
 }
 
-/// The path of a name in a directory, for telling of it.
+/// The path of a name in a directory, for the log.
 fn below(directory: &RemotePath, location: &Location) -> RemotePath {
-    // One that is too long for a path of ours is known by its directory.
+    // The directory's, if it is too long for a `RemotePath`.
     directory.join(location.name()).unwrap_or_else(|_| directory.clone())
 }
 

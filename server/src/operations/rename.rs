@@ -1,4 +1,4 @@
-//! Renaming: `mv`, and what SFTP calls renaming.
+//! Renaming: `mv`, and SFTP's rename requests.
 
 use super::error::{Context, of_parent};
 use super::{Error, Result, User, freed, reserve_space};
@@ -8,12 +8,10 @@ use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_wire::RemotePath;
 
-/// Renames `from` to `to`, or into `to` if that is a directory. A file that is in the way is
-/// replaced, and what it held is free again.
+/// Renames `from` to `to`, or into `to` if that is a directory. An existing file is replaced and its space freed.
 ///
 /// # Errors
-/// If nothing is at `from`, a directory that is not empty is in the way, or a tree would go into
-/// itself.
+/// If `from` does not exist, `to` is a non-empty directory, or `to` is inside `from`.
 pub fn rename(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
     user.require_write()?;
     let to = into_directory(user, from, to)?;
@@ -22,7 +20,7 @@ pub fn rename(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
     let (moved, replaced) = change.stats()?;
     let two_names = replaced.is_some_and(|replaced| file_id(&replaced) == file_id(&moved));
     if two_names && moved.st_nlink > 1 && !change.is_one_place()? {
-        // rename(2) would do nothing, and leave both.
+        // rename(2) would leave both names.
         change.source.unlink(&namespace).of_file(from)?;
         user.ledger.removed(FreedSpace::Nothing);
         change.log(user, true);
@@ -31,11 +29,11 @@ pub fn rename(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
     change.make(user, &moved, replaced, &namespace)
 }
 
-/// Renames `from` to just `to`, also over an empty directory. Whether something else that is there is
-/// replaced says `replace`; two names of one file are then left as they are, as rename(2) does it.
+/// Renames `from` to exactly `to`, which may be an empty directory. With `replace`, an existing file is replaced; two names
+/// of one file are both kept, as by rename(2).
 ///
 /// # Errors
-/// If nothing is at `from`, or what is at `to` is in the way.
+/// If `from` does not exist, or `to` exists and may not be replaced.
 pub fn rename_exact(user: &User, from: &RemotePath, to: &RemotePath, replace: bool) -> Result<()> {
     user.require_write()?;
     let change = Renaming::look(user, from, to)?;
@@ -59,13 +57,13 @@ pub(super) fn into_directory(user: &User, from: &RemotePath, to: &RemotePath) ->
     }
 }
 
-/// Whether both paths are of one name in one directory.
+/// Whether both paths lead to the same directory entry.
 fn is_one_entry(user: &User, from: &RemotePath, to: &RemotePath) -> bool {
     let identity = |path| user.home.locate(path).and_then(|location| location.identity()).ok();
     identity(from).is_some_and(|from| Some(from) == identity(to))
 }
 
-/// A name, and the one that takes its place.
+/// A rename from one location to another.
 struct Renaming<'a> {
     from: &'a RemotePath,
     to: &'a RemotePath,
@@ -80,11 +78,11 @@ impl<'a> Renaming<'a> {
         Ok(Renaming { from, to, source, target })
     }
 
-    /// What is there, and what is in the way. To be asked under the lock on names.
+    /// The attributes of the source, and of the target if it exists. Requires the namespace lock.
     fn stats(&self) -> Result<(Stat, Option<Stat>)> {
         let moved = self.source.stat().of_file(self.from)?;
         if FileType::from_raw_mode(moved.st_mode) != FileType::Directory {
-            // As rename(2): with a slash behind it, neither name can be that of anything else.
+            // As in rename(2): a name with a trailing slash must be a directory.
             if self.source.is_of_directory() {
                 return Err(Errno::NOTDIR).of_file(self.from);
             }
@@ -97,7 +95,7 @@ impl<'a> Renaming<'a> {
         Ok((moved, self.target.stat_if_any().of_file(self.to)?))
     }
 
-    /// Whether both paths lead to the same name in the same directory.
+    /// Whether both paths lead to the same directory entry.
     fn is_one_place(&self) -> Result<bool> {
         let (source, target) = (self.source.identity(), self.target.identity());
         Ok(source.of_directory(self.from)? == target.of_directory(self.to)?)

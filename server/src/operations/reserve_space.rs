@@ -1,4 +1,4 @@
-//! Room for a file that is to get a name, and what the file that has it now lends for that.
+//! Reserving space for an upload, with the credit from the file that it will replace.
 
 use super::error::Context;
 use super::{Error, Result, User};
@@ -8,8 +8,7 @@ use rustix::fs::Stat;
 use sshome_wire::RemotePath;
 use sshome_wire::display::Size;
 
-/// Reserves room for a file of `bytes` that is to be at `target`. `exists` says whether a file is there, which
-/// will be replaced.
+/// Reserves space for a file of `bytes` at `target`. `exists` says whether it replaces a file.
 pub(super) fn reserve(
     user: &User,
     path: &RemotePath,
@@ -22,8 +21,8 @@ pub(super) fn reserve(
     Ok(reservation)
 }
 
-/// The same with room that is held already. Partial uploads to the same target give way: they would be of no
-/// use once this one has its name.
+/// Raises a reservation in the same way. If it does not fit, partial uploads to the same target are discarded: they are
+/// obsolete once this upload is published.
 pub(super) fn raise(
     home: &Home,
     path: &RemotePath,
@@ -40,7 +39,7 @@ pub(super) fn raise(
         held = hold(home, target, reservation, bytes, exists);
     }
     held.map_err(|exceeded| {
-        // The refusal names the file's whole size, not the difference that was asked for.
+        // The error names the file's whole size, not the difference that was requested.
         let exceeded = match exceeded {
             QuotaExceeded::Bytes { left, quota, partial, .. } => {
                 QuotaExceeded::Bytes { needed: bytes, left, quota, partial }
@@ -51,9 +50,9 @@ pub(super) fn raise(
     })
 }
 
-/// Raises the room of an upload of unknown size, whose first `bytes` have arrived: to a multiple of `step` if there is
-/// room, and else to just that. If neither fits, partial uploads to the same target give way, and the file
-/// at the target lends.
+/// Raises the reservation of an upload of unknown size, of which `bytes` have arrived: to a multiple of `step` if that
+/// fits, or else to exactly `bytes`. If neither fits, partial uploads to the same target are discarded, and the file at the
+/// target lends.
 pub(super) fn grow(
     home: &Home,
     path: &RemotePath,
@@ -86,7 +85,7 @@ fn hold(
     if !exists {
         return reservation.count_on(bytes, 1, || None);
     }
-    // What lends has to be looked at while its name and its length cannot change.
+    // Under the lock, the replaced file's name and length cannot change.
     let _names = home.lock_namespace();
     reservation.count_on(bytes, 0, || replaced_at(target))
 }
@@ -95,7 +94,7 @@ fn replaced_at(target: &Location) -> Option<ReplacedFile> {
     target.stat().ok().map(|stat| replaced_file(&stat))
 }
 
-/// Discards partial uploads of files to this target. A stream could not begin anew.
+/// Discards partial uploads of files to this target. Those of streams are kept: a client cannot restart them.
 fn discard_files_of(home: &Home, target: &EntryId) -> usize {
     let discarded = home.discard(|partial| partial.file.is_of(target) && !partial.file.is_stream());
     if discarded > 0 {
@@ -108,11 +107,11 @@ fn discard_files_of(home: &Home, target: &EntryId) -> usize {
     discarded
 }
 
-/// Ends what a file lends, before it gets another name: its old name's replacement does not free it then. A
-/// partial upload that does not fit beside it gives way. The names are locked.
+/// Ends a file's credit before it gets another name: replacing its old name will no longer free it. A partial upload that
+/// does not fit beside it is discarded. Requires the namespace lock.
 ///
 /// # Errors
-/// If an upload under way does not fit beside the file.
+/// If an active upload does not fit beside the file.
 pub(super) fn end_credit(user: &User, path: &RemotePath, stat: &Stat) -> Result<()> {
     let file = file_id(stat);
     let Err(exceeded) = user.ledger.end_credit(file) else { return Ok(()) };

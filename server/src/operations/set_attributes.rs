@@ -6,22 +6,22 @@ use rustix::fs::{Gid, Stat, Timespec, Timestamps};
 use sshome_wire::{RemotePath, Time};
 use std::fs::File;
 
-/// Attributes to be set; those that are `None` stay.
+/// Attributes to set; `None` leaves an attribute unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetAttributes {
-    /// Length in bytes; what is added reads as zeros.
+    /// Length in bytes; added bytes are zero.
     pub size: Option<u64>,
-    /// Permissions. Set-id bits are dropped, and a directory stays open to its owner.
+    /// Permissions. Set-id bits are dropped, and a directory stays readable for its owner.
     pub mode: Option<u32>,
-    /// When it was last read, and when its content last changed.
+    /// Access time and modification time.
     pub times: Option<(Time, Time)>,
-    /// User and group; [`u32::MAX`] leaves one as it is. See [`super::set_attributes`].
+    /// User and group id; [`u32::MAX`] leaves one unchanged. See [`super::set_attributes`].
     pub owner: Option<(u32, u32)>,
 }
 
 impl SetAttributes {
-    /// Sets the group with `set`, as chown(2) would for an account that is not root. What is not allowed is
-    /// refused, if that is all that is wanted.
+    /// Sets the group with `set`, as chown(2) would for an ordinary account. A change that is not allowed fails only if no
+    /// other attribute is set.
     pub(super) fn set_owner(
         &self,
         path: &RemotePath,
@@ -55,7 +55,7 @@ impl SetAttributes {
     }
 }
 
-/// Whether the server is in a group.
+/// Whether the server is a member of a group.
 fn is_own_group(group: Gid) -> bool {
     group == rustix::process::getegid()
         || rustix::process::getgroups().is_ok_and(|groups| groups.contains(&group))

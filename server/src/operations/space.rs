@@ -1,34 +1,34 @@
-//! What a home is as a filesystem: SFTP's `statvfs`.
+//! The size of a home as a filesystem: SFTP's `statvfs`.
 
 use super::error::Context;
 use super::{Result, User};
 use sshome_wire::RemotePath;
 
-/// How large a home is, and what is left of it. Where the quota ends before the disk, it is the size.
+/// The size and the free space of a home, limited by the quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HomeSpace {
-    /// The unit of the blocks below, in bytes.
+    /// Block size in bytes.
     pub block: u64,
-    /// Blocks in all.
+    /// Blocks in total.
     pub blocks: u64,
-    /// Blocks that are free to the user: never more than the disk has.
+    /// Blocks that are free for the user, limited by the disk.
     pub blocks_free: u64,
-    /// Entries in all.
+    /// Entries in total.
     pub entries: u64,
     /// Entries that are left.
     pub entries_free: u64,
-    /// Bytes that a name can have.
+    /// The maximum length of a name in bytes.
     pub longest_name: u64,
-    /// Which disk it is on.
+    /// The filesystem id of the disk.
     pub disk: u64,
     /// Whether the user may not write.
     pub read_only: bool,
 }
 
-/// Tells how large the home is.
+/// The size and the free space of the home.
 ///
 /// # Errors
-/// If the kernel does not tell.
+/// The kernel's.
 pub fn space(user: &User) -> Result<HomeSpace> {
     let disk = user.home.statvfs().of_file(&RemotePath::root())?;
     let charged = user.ledger.usage().charged();
@@ -45,7 +45,7 @@ pub fn space(user: &User) -> Result<HomeSpace> {
         None => (disk.f_files, disk.f_favail),
         Some(max) => {
             let left = max.saturating_sub(charged.entries);
-            // A disk that has no fixed number of them tells 0 of 0.
+            // A filesystem without a fixed number of inodes reports 0 of 0.
             (max, if disk.f_files == 0 { left } else { left.min(disk.f_favail) })
         }
     };

@@ -1,12 +1,12 @@
-//! How much one step of a long operation does.
+//! The limits of one step of a long operation.
 
 use std::time::{Duration, Instant};
 
-/// A step ends after this time, however slow the disk is.
+/// The maximum duration of a step.
 const MAX_STEP_TIME: Duration = Duration::from_millis(100);
 
-/// The end of one step: after so many bytes or entries, or after a tenth of a second. A kick, a cancel and the end of
-/// the server take effect between two steps. Each step does at least one read, write or entry.
+/// The end of one step: after a number of bytes or entries, or after 100 ms. A kick, a cancel and a shutdown take effect
+/// between two steps. Each step does at least one read, write or entry.
 #[derive(Clone, Copy, Debug)]
 pub struct StepLimit {
     max: u64,
@@ -14,30 +14,30 @@ pub struct StepLimit {
 }
 
 impl StepLimit {
-    /// The limit of a step that begins now and goes through `max` bytes.
+    /// The limit of a step of `max` bytes that begins now.
     #[must_use]
     pub fn bytes(max: u64) -> StepLimit {
         StepLimit { max, deadline: Instant::now() + MAX_STEP_TIME }
     }
 
-    /// The same for entries.
+    /// The limit of a step of `max` entries that begins now.
     #[must_use]
     pub fn entries(max: usize) -> StepLimit {
         StepLimit::bytes(max as u64)
     }
 
-    /// The limit of a step whose time is up: it does the least that a step does.
+    /// The limit of a step whose time is already up: it does the minimum.
     #[must_use]
     pub fn least() -> StepLimit {
         StepLimit { max: u64::MAX, deadline: Instant::now() }
     }
 
-    /// Whether a step ends that has done so much.
+    /// Whether a step ends that has done `done` bytes or entries.
     pub(crate) fn is_reached(&self, done: u64) -> bool {
         done >= self.max || done > 0 && Instant::now() >= self.deadline
     }
 
-    /// What is left of the bytes or entries of a step that has done so much.
+    /// The bytes or entries left in a step that has done `done` of them.
     pub(crate) fn left(&self, done: u64) -> u64 {
         self.max.saturating_sub(done)
     }

@@ -14,14 +14,14 @@ use sshome_wire::{BLOCK, BlockHasher, Digest, End, Put, RemotePath, Status, Stre
 use std::io::{Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-/// From this size on a file is put on the disk by itself, before the group that it is published with.
+/// Files of at least this size are synced on their own, before the batch that they are published with.
 const SYNC_EARLY_BYTES: u64 = 1 << 20;
 
-/// What room is reserved at a time for an upload of unknown length, in bytes.
+/// Bytes that an upload of unknown length reserves at a time.
 const RESERVATION_STEP_BYTES: u64 = 1 << 20;
 
-/// A file that is being received. Dropping it leaves nothing behind, but for the part of a large
-/// file or of a stream, which can be gone on with.
+/// A file that is being received. Dropping it keeps a partial upload of a large file or of a stream, and deletes anything
+/// else.
 #[derive(Debug)]
 pub struct Upload {
     home: Arc<Home>,
@@ -32,26 +32,26 @@ pub struct Upload {
     announced: Option<u64>,
     mtime: Option<Time>,
     permissions: StagedPermissions,
-    /// Whether there was a file of this name when it began.
+    /// Whether the target existed when the upload began.
     replaces: bool,
-    /// Bytes of a stream that its client was told of.
+    /// Bytes of a stream that were acknowledged to its client.
     reported: u64,
     transfer: Transfer,
 }
 
 impl Upload {
-    /// Begins: looks at what is to be replaced and reserves the room, before any data. `part` is what
-    /// was checked for this path before, and is gone on with if the put says so.
+    /// Begins an upload: checks the target and reserves space, before any data arrive. `part` is the partial upload that
+    /// was checked for this path; the put says whether it is resumed.
     ///
     /// # Errors
-    /// If a directory is in the way, the directory is missing, the room is not there, or the part is
-    /// not the one that the put goes on with.
+    /// If the target is a directory, its parent is missing, the quota is exceeded, or the put does not match the partial
+    /// upload.
     pub fn begin(user: &User, put: &Put, path: RemotePath, part: Option<CheckedPart>) -> Result<Upload> {
         let direction = TransferDirection::Upload;
         Upload::prepare(user, put, path, part, None, direction).inspect_err(|error| user.audit.refused(error))
     }
 
-    /// The same, from a file of the home. Its mode is that of a new file.
+    /// Begins the upload of a copy of a file of the home. The put's mode is that of a new file.
     ///
     /// # Errors
     /// As [`Upload::begin`].
@@ -61,8 +61,8 @@ impl Upload {
         begun.map(Upload::with_mode_of_new_file).inspect_err(|error| user.audit.refused(error))
     }
 
-    /// Takes the put's mode as one that a file is created with: a file that is replaced keeps its own, and the
-    /// umask or the directory's default access control list apply.
+    /// Treats the put's mode as a creation mode: a replaced file keeps its own mode, and the umask or the directory's default
+    /// access control list applies.
     #[must_use]
     pub fn with_mode_of_new_file(mut self) -> Upload {
         if let StagedPermissions::Exact(mode) = self.permissions {
@@ -71,10 +71,10 @@ impl Upload {
         self
     }
 
-    /// The same, from a stream.
+    /// Begins the upload of a stream.
     ///
     /// # Errors
-    /// Also if another conversation has the stream.
+    /// As [`Upload::begin`], and if a different conversation receives the stream.
     pub fn begin_stream(
         user: &User,
         put: &Put,
@@ -109,7 +109,7 @@ impl Upload {
         let exists = replaced.is_some();
         let record = record(user, put, &path, &target, stream);
         let (pending, hasher) = if put.resume == 0 {
-            // Whatever is there is not of this source.
+            // The partial upload is not from this source.
             part.into_iter().for_each(|part| part.remove(user));
             let stream_lease = stream.map(|id| acquire_lease(user, id, &path)).transpose()?;
             let needed = put.size.unwrap_or(0);
@@ -155,13 +155,13 @@ impl Upload {
         })
     }
 
-    /// Whether it comes from a stream.
+    /// Whether the source is a stream.
     #[must_use]
     pub fn is_stream(&self) -> bool {
         self.pending.is_stream()
     }
 
-    /// How many bytes of a stream need not be sent again, if that is more than when it was last asked.
+    /// Bytes of a stream that need not be sent again, if they are more than at the last call.
     pub fn newly_stored(&mut self) -> Option<u64> {
         let stored = BlockHasher::knowable(self.pending.written) * BLOCK;
         let more = self.pending.is_stream() && stored > self.reported;
@@ -171,17 +171,17 @@ impl Upload {
         })
     }
 
-    /// Ends what its sender gives up. Nobody can come back for a stream, so nothing of it stays.
+    /// Ends an upload that its sender aborted. Nothing of a stream is kept: its client will not resume it.
     pub fn give_up(mut self) {
         if self.pending.is_stream() {
             self.pending.discard_on_drop();
         }
     }
 
-    /// Takes the next bytes.
+    /// Writes the next bytes.
     ///
     /// # Errors
-    /// If they are more than was announced or than the quota allows, or the disk refuses them.
+    /// If they exceed the announced size or the quota, or the disk fails.
     pub fn write(&mut self, data: &[u8]) -> Result<()> {
         let result = self.store(data);
         match &result {
@@ -198,7 +198,10 @@ impl Upload {
         let written = self.pending.written + data.len() as u64;
         match self.announced {
             Some(size) if written > size => {
-                return Err(Error::Mismatch { path: self.path.clone(), why: "more came than was announced" });
+                return Err(Error::Mismatch {
+                    path: self.path.clone(),
+                    why: "more data arrived than was announced",
+                });
             }
             Some(_) => {}
             None => self.reserve_up_to(written)?,
@@ -210,10 +213,10 @@ impl Upload {
         Ok(())
     }
 
-    /// Ends: compares what came with what was sent, and makes the file ready to be placed.
+    /// Ends the upload: verifies size and digest, and prepares the file for publishing.
     ///
     /// # Errors
-    /// If the sender gave it up, or sizes or digests differ. Then nothing is kept.
+    /// If the sender aborted it, or size or digest differ. Nothing is kept then.
     pub fn finish(mut self, user: &User, end: &End) -> Result<PendingPublish> {
         let sealed = self.check(end).and_then(|digest| Ok((digest, self.seal(user, digest)?)));
         let (digest, (staged, reservation, stream_lease)) = sealed.inspect_err(|error| {
@@ -236,11 +239,11 @@ impl Upload {
         })
     }
 
-    /// Ends an upload that nothing was said about at its end: what came is the file. A size that was
-    /// announced holds, and a digest if the sender has one.
+    /// Ends an upload at the end of its data, without an End from the client. Verifies the announced size, and the digest
+    /// if there is one.
     ///
     /// # Errors
-    /// If the size or the digest differs. Then nothing is kept.
+    /// If size or digest differ. Nothing is kept then.
     pub fn finish_at_eof(self, user: &User, digest: Option<Digest>) -> Result<PendingPublish> {
         let size = self.announced.unwrap_or(self.pending.written);
         let digest = digest.unwrap_or_else(|| self.hasher.finish());
@@ -250,22 +253,22 @@ impl Upload {
     fn check(&self, end: &End) -> Result<Digest> {
         if end.status.is_error() {
             let (path, status) = (self.path.clone(), end.status);
-            // The sender's words come back to it; a few are enough.
+            // The sender's own words are sent back to it, truncated.
             let why = end.message.chars().take(200).collect();
             return Err(Error::GivenUp { path, status, why });
         }
         let mismatch = |why| Err(Error::Mismatch { path: self.path.clone(), why });
         if self.pending.written != end.size {
-            return mismatch("not all of it arrived");
+            return mismatch("the file arrived incomplete");
         }
         let digest = self.hasher.finish();
         if digest != end.digest {
-            return mismatch("what arrived is not what was sent");
+            return mismatch("the data received differ from the data sent");
         }
         Ok(digest)
     }
 
-    /// Makes the staged file what it is to be.
+    /// Sets the staged file's attributes and syncs it if it is large.
     fn seal(
         &mut self,
         user: &User,
@@ -279,7 +282,7 @@ impl Upload {
         }
         let own = rustix::fs::fstat(file).of_file(&self.path)?;
         StoredDigest::write(file, &own, digest).of_file(&self.path)?;
-        // Last: a mode without write permission would keep even the owner from stamping.
+        // Last: without write permission not even the owner could set the digest.
         staged
             .inherit(&user.home, &own, (&self.target, self.replaces), self.permissions)
             .of_file(&self.path)?;
@@ -289,7 +292,7 @@ impl Upload {
         Ok((staged, reservation, stream_lease))
     }
 
-    /// Reserves for an upload of unknown length, a step at a time, or exactly where a step is too much.
+    /// Reserves space for an upload of unknown length, one step at a time, or exactly `written` if a step does not fit.
     fn reserve_up_to(&mut self, written: u64) -> Result<()> {
         let Some(reservation) = self.pending.reservation() else { return Ok(()) };
         reserve_space::grow(
@@ -304,7 +307,7 @@ impl Upload {
 }
 
 impl PendingUpload {
-    /// Cuts the file off after what is known to be good, and goes on there.
+    /// Truncates the file after the verified blocks, and continues there.
     fn truncate(&self) -> rustix::io::Result<()> {
         let Some(staged) = self.staged() else { return Ok(()) };
         let mut file = staged.file();
@@ -313,7 +316,7 @@ impl PendingUpload {
     }
 }
 
-/// What a put of a large file, or of a stream, leaves behind if it is cut: by this it is found again.
+/// The record that identifies the partial upload of a large file or of a stream.
 fn record(
     user: &User,
     put: &Put,
@@ -328,7 +331,7 @@ fn record(
             UploadSource::File { size, mtime: put.source? }
         }
     };
-    // Without links: they may lead elsewhere by the time that the upload is resumed.
+    // The canonical path: links may change before the upload is resumed.
     Some(UploadRecord { target: user.logged(target, path).as_bytes().to_vec(), source })
 }
 

@@ -1,9 +1,9 @@
-//! Amounts of bytes and entries, their limits, and what exceeds them.
+//! Amounts of bytes and entries, their limits, and the error of exceeding them.
 
 use sshome_wire::display::{Size, apart};
 use std::fmt;
 
-/// How much a home may hold; none means no limit.
+/// How much a home may hold; `None` for no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QuotaLimits {
     /// Bytes.
@@ -12,7 +12,7 @@ pub struct QuotaLimits {
     pub entries: Option<u64>,
 }
 
-/// What a home holds.
+/// An amount of bytes and entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amount {
     /// Bytes in files, and in the targets of symbolic links.
@@ -21,19 +21,19 @@ pub struct Amount {
     pub entries: u64,
 }
 
-/// What is taken of a home's limits.
+/// How much of a home's limits is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LedgerUsage {
-    /// What is stored.
+    /// Stored files.
     pub used: Amount,
-    /// What uploads and partial uploads have on the disk or have reserved.
+    /// Reservations of uploads and partial uploads.
     pub staged: Amount,
-    /// Bytes of `staged` that take the place of bytes of `used`: those of files that will be replaced.
+    /// Bytes of `staged` that replace bytes of `used`: uploads that will replace files.
     pub credited: u64,
 }
 
 impl LedgerUsage {
-    /// What counts against the limits. It exceeds them only if they were lowered, or files were added from
+    /// The amount that counts against the limits. It exceeds them only if they were lowered, or files were added from
     /// outside.
     #[must_use]
     pub fn charged(&self) -> Amount {
@@ -42,16 +42,16 @@ impl LedgerUsage {
     }
 }
 
-/// By how much a home's content changes.
+/// The change of a home's usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UsageChange {
-    /// Bytes more, or less.
+    /// Bytes added; negative if removed.
     pub bytes: i64,
-    /// Entries more, or less.
+    /// Entries added; negative if removed.
     pub entries: i64,
 }
 
-/// Which file, whatever its names: device and inode.
+/// The identity of a file, independent of its names: device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {
     /// The device.
@@ -66,7 +66,7 @@ pub enum QuotaExceeded {
     /// Too many bytes.
     #[error("{}", MissingSpace { needed: *needed, left: *left, quota: *quota, partial: *partial })]
     Bytes {
-        /// Bytes that were asked for.
+        /// Bytes that were requested.
         needed: u64,
         /// Bytes that are left.
         left: u64,
@@ -75,20 +75,20 @@ pub enum QuotaExceeded {
         /// Bytes that partial uploads hold.
         partial: u64,
     },
-    /// What is there could not be counted, so nothing more is taken.
+    /// The home could not be counted, so nothing more is stored.
     #[error(
         "cannot be stored: part of this home cannot be read and counted; the server's log and `sshomed status` name it"
     )]
     Uncounted,
     /// Too many entries.
-    #[error("cannot be made: the limit of {max} files, directories and links is reached")]
+    #[error("cannot be created: the limit of {max} files, directories and links is reached")]
     Entries {
         /// Entries that are allowed in all.
         max: u64,
     },
 }
 
-/// What is needed beside what is left.
+/// The bytes that are needed and those that are left.
 struct MissingSpace {
     needed: u64,
     left: u64,

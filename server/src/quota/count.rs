@@ -1,9 +1,9 @@
-//! The books against what is on the disk.
+//! Comparing the ledger with a scan of the disk.
 
 use super::{Amount, FileId, Ledger, UnreadableEntries};
 use std::collections::{HashMap, HashSet};
 
-/// The state of the books when a scan began. A scan can be compared with them only if nothing was booked
+/// The state of the ledger when a scan began. The scan can be compared with the ledger only if that did not change
 /// meanwhile.
 #[derive(Clone, Debug)]
 pub struct ScanBaseline {
@@ -12,55 +12,55 @@ pub struct ScanBaseline {
 }
 
 impl ScanBaseline {
-    /// Whether an upload counts on replacing this file, so that its length is to be found.
+    /// Whether an upload has a credit for replacing this file, so that the scan must record its length.
     #[must_use]
     pub fn wants(&self, file: FileId) -> bool {
         self.lenders.contains(&file)
     }
 }
 
-/// What a scan has found.
+/// The result of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanResult {
-    /// What is there.
+    /// The amount that is stored.
     pub used: Amount,
-    /// What could not be read.
+    /// The entries that could not be read.
     pub unreadable: UnreadableEntries,
-    /// The lengths of the files that the opening [wants](Opening::wants), unless they have several names.
+    /// The lengths of the files that the baseline [wants](ScanBaseline::wants), except those with several names.
     pub lenders: HashMap<FileId, u64>,
 }
 
-/// The result of a comparison.
+/// The result of comparing the ledger with a scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Comparison {
-    /// The books were changed while the disk was read: nothing can be said.
+    /// The ledger changed during the scan: they cannot be compared.
     Busy,
-    /// Part of the home could not be read. What was booked stays, and nothing more is taken.
+    /// Part of the home could not be read. The ledger is unchanged, and nothing more is stored.
     Unreadable(UnreadableEntries),
-    /// The books agree now with what was found.
+    /// The ledger was set to the result of the scan.
     Compared {
-        /// What was booked.
+        /// The amount in the ledger before.
         recorded: Amount,
-        /// What is there, with removed files that are still open.
+        /// The amount that the scan found, including removed files that are still open.
         found: Amount,
-        /// The staged bytes beside those that were booked.
+        /// The staged bytes on the disk and in the ledger.
         staged: StagedBytes,
     },
 }
 
-/// What uploads and partial uploads have on the disk, beside what is booked for them.
+/// The bytes of uploads and partial uploads, on the disk and in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StagedBytes {
     /// Bytes on the disk.
     pub found: u64,
-    /// Bytes that partial uploads hold. They are all on the disk.
+    /// Bytes of partial uploads in the ledger. They are all on the disk.
     pub partial: u64,
-    /// Bytes that all uploads have reserved. Part of them may not have been sent yet.
+    /// Bytes that all uploads have reserved. Some may not have arrived yet.
     pub reserved: u64,
 }
 
 impl StagedBytes {
-    /// How many bytes too many are booked; less than 0 if there are too few.
+    /// Bytes in the ledger in excess of those on the disk; negative if the ledger has too few.
     #[must_use]
     pub fn discrepancy(&self) -> i64 {
         let recorded = self.found.clamp(self.partial, self.reserved);
@@ -69,7 +69,7 @@ impl StagedBytes {
 }
 
 impl Ledger {
-    /// To be called before a scan, under the lock on names.
+    /// Begins a scan. Requires the namespace lock.
     #[must_use]
     pub fn begin_count(&self) -> ScanBaseline {
         let state = self.state();
@@ -77,11 +77,11 @@ impl Ledger {
         ScanBaseline { change_count, lenders: state.credits.files().collect() }
     }
 
-    /// Compares the books with what a scan has found, and corrects them. `staged` measures the staged files,
-    /// in bytes; it is asked under the books' lock. To be called under the lock on names.
+    /// Compares the ledger with a scan, and corrects it. `staged` measures the staged files, in bytes; it is called under
+    /// the ledger's lock. Requires the namespace lock.
     ///
     /// # Errors
-    /// What `staged` says.
+    /// That of `staged`.
     pub fn end_count<E>(
         &self,
         baseline: &ScanBaseline,
@@ -99,7 +99,7 @@ impl Ledger {
         let staged = StagedBytes { found: staged()?, partial: state.partial, reserved: state.staged.bytes };
         let found = Amount { bytes: scanned.used.bytes + state.orphaned(), entries: scanned.used.entries };
         let recorded = std::mem::replace(&mut state.used, found);
-        // A removed file that is still open is not found, and its length is known.
+        // A scan does not find a removed file that is still open; its length is known.
         for file in &baseline.lenders {
             if !state.open.contains_key(file) {
                 state.credits.shrink(*file, scanned.lenders.get(file).copied().unwrap_or(0));

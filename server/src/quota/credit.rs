@@ -1,21 +1,20 @@
 //! Credits: what files lend to the uploads that will replace them.
 //!
-//! An upload that will replace a file needs room for the difference only: the file's bytes are free once the
-//! upload has its name. Until then both are on the disk, and the file *lends* its bytes. A file lends to one
-//! reservation at a time, never more than it has, and never more than the reservation needs.
+//! An upload that will replace a file needs only the difference: the file's bytes are freed when the upload is published.
+//! Until then both are on the disk, and the file *lends* its bytes. A file lends to one reservation at a time, never more
+//! than its length, and never more than the reservation needs.
 
 use super::FileId;
 use std::collections::HashMap;
 
-/// What one file lends.
+/// The credit from one file.
 #[derive(Debug)]
 struct Credit {
-    /// The number of the reservation that it lends to. A file that was removed and another one of the same
-    /// inode lend to different ones.
+    /// The number of the reservation that it lends to. It tells a removed file from a new one with the same inode.
     owner: u64,
     /// Bytes that the reservation needs.
     need: u64,
-    /// Bytes that the file has had at least, ever since it lends.
+    /// The least length of the file, in bytes, since it lends.
     limit: u64,
 }
 
@@ -29,12 +28,12 @@ impl Credit {
 #[derive(Debug, Default)]
 pub(super) struct Credits {
     by_file: HashMap<FileId, Credit>,
-    /// The sum of what is lent, in bytes.
+    /// Bytes that all files lend.
     lent: u64,
 }
 
 impl Credits {
-    /// Bytes that are lent in all.
+    /// Bytes that all files lend.
     pub(super) fn lent(&self) -> u64 {
         self.lent
     }
@@ -44,17 +43,18 @@ impl Credits {
         self.by_file.get(&file).map_or(0, Credit::lent)
     }
 
-    /// The bytes that a reservation could borrow from a file: `None` if the file lends them to another one.
+    /// The bytes that a reservation can borrow from a file; `None` if the file does not lend to it.
     pub(super) fn limit_for(&self, file: FileId, owner: u64) -> Option<u64> {
         self.by_file.get(&file).filter(|credit| credit.owner == owner).map(|credit| credit.limit)
     }
 
-    /// Whether a file lends to another reservation than this.
+    /// Whether a file lends to a different reservation.
     pub(super) fn is_taken(&self, file: FileId, owner: u64) -> bool {
         self.by_file.get(&file).is_some_and(|credit| credit.owner != owner)
     }
 
-    /// Has a file lend up to `limit` bytes to a reservation that needs `need`. It must not lend to another one.
+    /// Lends up to `limit` bytes of a file to a reservation that needs `need` bytes. The file must not lend to a different
+    /// one.
     pub(super) fn lend(&mut self, file: FileId, owner: u64, need: u64, limit: u64) {
         self.end(file);
         let credit = Credit { owner, need, limit };
@@ -62,7 +62,7 @@ impl Credits {
         self.by_file.insert(file, credit);
     }
 
-    /// Notes that a file has no more than `bytes` now. What it no longer lends is its reservation's own.
+    /// Records that a file has at most `bytes` now. Its reservation pays for the difference itself.
     pub(super) fn shrink(&mut self, file: FileId, bytes: u64) {
         if let Some(credit) = self.by_file.get_mut(&file) {
             let before = credit.lent();
@@ -71,14 +71,14 @@ impl Credits {
         }
     }
 
-    /// Ends what a file lends, to whomever.
+    /// Ends a file's credit.
     pub(super) fn end(&mut self, file: FileId) {
         if let Some(credit) = self.by_file.remove(&file) {
             self.lent -= credit.lent();
         }
     }
 
-    /// Ends what a file lends to this reservation.
+    /// Ends a file's credit if it lends to this reservation.
     pub(super) fn end_for(&mut self, file: FileId, owner: u64) {
         if self.limit_for(file, owner).is_some() {
             self.end(file);

@@ -7,19 +7,19 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What goes with a name that is removed or replaced.
+/// The space that is freed when a name is removed or replaced.
 #[derive(Debug)]
 #[must_use]
 pub enum FreedSpace {
-    /// No bytes: it was a directory, or the file has other names.
+    /// No bytes: a directory, or a file with other names.
     Nothing,
     /// The bytes of a symbolic link.
     Link(u64),
-    /// A file that this was the last name of. Its bytes are free at its last close, which may be now.
+    /// The last name of a file. Its bytes are freed at its last close.
     File(HeldFile),
 }
 
-/// The books of one home, shared by all sessions of its user.
+/// The quota accounting of one home, shared by all sessions of its user.
 #[derive(Debug)]
 pub struct Ledger {
     state: Mutex<LedgerState>,
@@ -30,21 +30,21 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 pub(super) struct LedgerState {
     limits: QuotaLimits,
-    /// What could not be counted. While there is anything, nothing more is taken.
+    /// The entries that could not be counted. Unless this is empty, nothing more is stored.
     pub(super) unreadable: UnreadableEntries,
-    /// Counts what was booked.
+    /// Counts the changes.
     pub(super) change_count: u64,
     pub(super) used: Amount,
-    /// What all reservations need.
+    /// The sum of all reservations.
     pub(super) staged: Amount,
-    /// Of `staged`, bytes that partial uploads hold which nobody works on.
+    /// Bytes of `staged` that belong to partial uploads without a session.
     pub(super) partial: u64,
     pub(super) credits: Credits,
     pub(super) open: HashMap<FileId, OpenFileEntry>,
 }
 
 impl Ledger {
-    /// Opens the books with what a scan has found and with what it could not read.
+    /// A ledger with the result of a scan.
     #[must_use]
     pub fn new(limits: QuotaLimits, found: Amount, unreadable: UnreadableEntries) -> Ledger {
         let state = LedgerState { limits, unreadable, used: found, ..LedgerState::default() };
@@ -57,35 +57,35 @@ impl Ledger {
         self.state().limits
     }
 
-    /// Sets other limits, which hold from the next reservation on.
+    /// Sets the limits for later reservations.
     pub fn set_limits(&self, limits: QuotaLimits) {
         self.state().limits = limits;
     }
 
-    /// What is stored, and what is staged besides.
+    /// The current usage.
     #[must_use]
     pub fn usage(&self) -> LedgerUsage {
         self.state().taken()
     }
 
-    /// What the last scan could not read. While there is anything, nothing more is stored.
+    /// The entries that the last scan could not read. Unless this is empty, nothing more is stored.
     #[must_use]
     pub fn unreadable(&self) -> UnreadableEntries {
         self.state().unreadable.clone()
     }
 
-    /// Books the removal of an entry, and of what goes with it.
+    /// Accounts for the removal of an entry and the space that it freed.
     pub fn removed(&self, freed: FreedSpace) {
         let mut state = self.state();
         state.apply(UsageChange { bytes: 0, entries: -1 });
         state.free(freed);
     }
 
-    /// Ends what a file lends to an upload that was to replace it, since that will not free it any more: it
-    /// gets another name. To be called before, under the lock on names.
+    /// Ends the credit of a file that is about to get another name: replacing its old name will no longer free it.
+    /// Requires the namespace lock.
     ///
     /// # Errors
-    /// If the upload does not fit beside the file. Then nothing has changed.
+    /// If the upload does not fit beside the file. The credit then continues.
     pub fn end_credit(&self, file: FileId) -> Result<(), QuotaExceeded> {
         let mut state = self.state();
         state.check(state.credits.lent_by(file), 0)?;
@@ -94,7 +94,7 @@ impl Ledger {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, LedgerState> {
-        // Each change is a few additions; a panic elsewhere leaves the books whole.
+        // Each change is a few additions: a panic elsewhere leaves the ledger consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -104,8 +104,7 @@ impl LedgerState {
         LedgerUsage { used: self.used, staged: self.staged, credited: self.credits.lent() }
     }
 
-    /// Whether so much fits beside all that is charged. Nothing always fits, so that a home that is over
-    /// its limits may still become smaller.
+    /// Fails if this amount does not fit. Zero always fits, so that a home that exceeds its limits can shrink.
     pub(super) fn check(&self, bytes: u64, entries: u64) -> Result<(), QuotaExceeded> {
         if bytes == 0 && entries == 0 {
             return Ok(());
@@ -114,7 +113,7 @@ impl LedgerState {
             return Err(QuotaExceeded::Uncounted);
         }
         let charged = self.taken().charged();
-        // Without a limit, what can be counted is the limit.
+        // Without a quota, the largest countable amount is the limit.
         let quota = self.limits.bytes.unwrap_or(i64::MAX as u64);
         if charged.bytes.checked_add(bytes).is_none_or(|all| all > quota) {
             let left = quota.saturating_sub(charged.bytes);
@@ -126,14 +125,14 @@ impl LedgerState {
         }
     }
 
-    /// Books a change of what is stored.
+    /// Accounts for a change of what is stored.
     pub(super) fn apply(&mut self, change: UsageChange) {
         self.used.bytes = self.used.bytes.saturating_add_signed(change.bytes);
         self.used.entries = self.used.entries.saturating_add_signed(change.entries);
         self.change_count += 1;
     }
 
-    /// Books that these bytes are free, or will be at the file's last close.
+    /// Frees bytes, now or at the file's last close.
     pub(super) fn free(&mut self, freed: FreedSpace) {
         match freed {
             FreedSpace::Nothing => {}

@@ -1,11 +1,11 @@
-//! The ledger of one home: how much is stored, and whether more may be. docs/quota.md has the model.
+//! Quota: the ledger of a home records how much is stored and decides whether more may be. docs/quota.md has the model.
 //!
-//! Invariant: what is charged ([`LedgerUsage::charged`]) never exceeds the quota, and no byte is on the disk that is
-//! not booked. A [`Reservation`] takes from what is left at once, so two uploads side by side never share free
-//! bytes; it ends in a `commit`, or is dropped and gives everything back. A file that is replaced lends its
-//! bytes to one upload (`credit`). A file that is written in place grows through a [`ContentChange`], one at a
-//! time. Use is the sum of the lengths of files and links, each counted once however many names it has, and a
-//! removed file counts for as long as it is held open through us ([`HeldFile`]).
+//! Invariant: the charged amount ([`LedgerUsage::charged`]) never exceeds the quota, and every byte on the disk is in the
+//! ledger. A [`Reservation`] takes free bytes immediately, so concurrent uploads never share them; it ends with `commit`,
+//! or is dropped and releases everything. A file that will be replaced lends its bytes to one upload (`credit`). A file that
+//! is written in place grows through a [`ContentChange`], one at a time. The usage is the sum of the lengths of files and
+//! links, each counted once however many names it has. A removed file counts until its last handle closes
+//! ([`HeldFile`]).
 
 mod amount;
 mod count;

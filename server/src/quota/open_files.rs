@@ -1,32 +1,32 @@
-//! Files that are open through us, and how long each of them is booked to be.
+//! Files that sessions have open, and the length of each in the ledger.
 
 use super::ledger::LedgerState;
 use super::{FileId, Ledger, QuotaExceeded};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What the books say of an open file.
+/// An open file in the ledger.
 #[derive(Debug)]
 pub(super) struct OpenFileEntry {
     open_count: u64,
-    /// Bytes that are booked for it.
+    /// Its length in the ledger, in bytes.
     length: u64,
-    /// Its last name is gone: its bytes are free at the last close.
+    /// Whether its last name was removed: its bytes are freed at the last close.
     orphaned: bool,
     content: Arc<ContentState>,
 }
 
-/// What all who have a file open share.
+/// State shared by all handles of a file.
 #[derive(Debug, Default)]
 struct ContentState {
-    /// Held while the content changes, so that what is booked and what is there change as one.
+    /// Held while the content changes, so that the file and the ledger change together.
     lock: Mutex<()>,
-    /// Counts beginnings and ends of changes: odd while there is one.
+    /// Counts beginnings and ends of changes: odd during a change.
     changes: AtomicU64,
 }
 
-/// A file that is open. Dropping it says that it is closed: to be done before the handle closes,
-/// after which another file could have the same inode.
+/// An open file in the ledger. Dropping it accounts for its close. Drop it before the handle closes: afterwards a new file
+/// may get the same inode.
 #[derive(Debug)]
 #[must_use]
 pub struct HeldFile {
@@ -37,11 +37,11 @@ pub struct HeldFile {
 }
 
 impl Ledger {
-    /// Says that a file is open, until the result is dropped. `length` tells how many bytes it has. It is
-    /// asked under the books' lock, and only if nobody else has the file open: then it cannot change.
+    /// Records that a file is open, until the result is dropped. `length` returns its length in bytes. It is called under
+    /// the ledger's lock, and only if no other session has the file open, so the length cannot change.
     ///
     /// # Errors
-    /// What `length` says.
+    /// That of `length`.
     pub fn hold<E>(
         self: &Arc<Ledger>,
         file: FileId,
@@ -68,19 +68,19 @@ impl Ledger {
 }
 
 impl HeldFile {
-    /// Which file it is.
+    /// The file.
     #[must_use]
     pub fn file(&self) -> FileId {
         self.file
     }
 
-    /// Bytes that are booked for the file.
+    /// The file's length in the ledger, in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length_in(&self.ledger.state())
     }
 
-    /// Whether somebody else has the file open as well.
+    /// Whether the file is open more than once.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.is_shared_in(&self.ledger.state())
@@ -94,20 +94,20 @@ impl HeldFile {
         state.open.get(&self.file).map_or(0, |open| open.length)
     }
 
-    /// A number that is another one after each change of the content; none while there is one.
+    /// The content version: it differs after each change. `None` during a change.
     #[must_use]
     pub fn version(&self) -> Option<u64> {
         Some(self.content.changes.load(SeqCst)).filter(|changes| changes % 2 == 0)
     }
 
-    /// Begins a change of the content. Others who want to change it wait until the result is dropped.
+    /// Begins a change of the content. Other changes wait until the result is dropped.
     pub fn change(&self) -> ContentChange<'_> {
         let lock = self.content.lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.content.changes.fetch_add(1, SeqCst);
         ContentChange { held: self, _lock: lock }
     }
 
-    /// Closes the file in these books, which are its ledger's.
+    /// Accounts for the close. `state` is that of the file's ledger.
     pub(super) fn close_in(mut self, state: &mut LedgerState, orphaned: bool) {
         if let Some(open) = state.open.get_mut(&self.file) {
             open.orphaned |= orphaned;
@@ -125,7 +125,7 @@ impl Drop for HeldFile {
     }
 }
 
-/// A change of an open file's content, while it is made.
+/// A change of an open file's content. Dropping it ends the change.
 #[derive(Debug)]
 #[must_use]
 pub struct ContentChange<'a> {
@@ -134,10 +134,10 @@ pub struct ContentChange<'a> {
 }
 
 impl ContentChange<'_> {
-    /// Books that the file becomes `length` bytes long, before it does. Less than it has is no change.
+    /// Accounts for growing the file to `length` bytes, before it grows. No effect if it is longer.
     ///
     /// # Errors
-    /// If what is lacking does not fit. Then nothing is booked.
+    /// If the growth does not fit. The ledger is then unchanged.
     pub fn grow_to(&self, length: u64) -> Result<(), QuotaExceeded> {
         let ledger = &self.held.ledger;
         let mut state = ledger.state();
@@ -147,7 +147,7 @@ impl ContentChange<'_> {
         Ok(())
     }
 
-    /// Books what the file's length has become: less than before, or less than was booked.
+    /// Sets the file's actual length, which may be less than before, or less than was accounted for.
     pub fn settle(&self, length: u64) {
         self.held.ledger.state().set_length(self.held.file, length);
     }
@@ -176,8 +176,8 @@ impl LedgerState {
             let freed = open.orphaned.then_some(open.length);
             self.open.remove(&file);
             if let Some(freed) = freed {
-                // As one with the credit: what the file lent is the upload's own from now on, and another
-                // file that gets its inode lends nothing.
+                // Together with the credit: the upload now pays for itself, and a new file with the same inode
+                // lends nothing.
                 self.used.bytes = self.used.bytes.saturating_sub(freed);
                 self.credits.end(file);
                 self.change_count += 1;
@@ -185,12 +185,12 @@ impl LedgerState {
         }
     }
 
-    /// Whether no open file is just being changed.
+    /// Whether no open file is being changed.
     pub(super) fn is_at_rest(&self) -> bool {
         self.open.values().all(|open| open.content.changes.load(SeqCst) % 2 == 0)
     }
 
-    /// Bytes of open files whose last names are gone: booked, and not to be found by a scan.
+    /// Bytes of open files whose last name was removed: in the ledger, but not found by a scan.
     pub(super) fn orphaned(&self) -> u64 {
         self.open.values().filter(|open| open.orphaned).map(|open| open.length).sum()
     }

@@ -1,11 +1,11 @@
-//! Room that is set aside before it is used.
+//! Reservations: space that is reserved before it is used.
 
 use super::ledger::{FreedSpace, LedgerState};
 use super::{Amount, FileId, Ledger, QuotaExceeded, UsageChange};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A file that is to be replaced, and the bytes that this would free.
+/// A file that will be replaced, and the bytes that this frees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplacedFile {
     /// The file.
@@ -15,18 +15,18 @@ pub struct ReplacedFile {
 }
 
 impl Ledger {
-    /// Sets bytes and entries aside.
+    /// Reserves bytes and entries.
     ///
     /// # Errors
-    /// If they do not fit. A home that is over its limits already takes nothing that needs room.
+    /// If they do not fit.
     pub fn reserve(self: &Arc<Ledger>, bytes: u64, entries: u64) -> Result<Reservation, QuotaExceeded> {
         let mut reservation = Reservation::empty(self);
         reservation.raise_to(bytes, entries)?;
         Ok(reservation)
     }
 
-    /// Sets bytes aside that are on the disk already, whether they fit or not: those of a partial upload.
-    /// `replaced` is as for [`Reservation::count_on`].
+    /// Reserves the bytes of a partial upload, which are on the disk already, even if they do not fit. `replaced` is as in
+    /// [`Reservation::count_on`].
     pub fn reserve_existing(self: &Arc<Ledger>, bytes: u64, replaced: Option<ReplacedFile>) -> Reservation {
         let mut reservation = Reservation::empty(self);
         let mut state = self.state();
@@ -38,50 +38,49 @@ impl Ledger {
     }
 }
 
-/// Room that was set aside and is not used yet. Dropping it gives it back.
+/// Reserved space. Dropping it releases the space.
 ///
-/// What it holds is counted whole. Of a file that it will replace it borrows what it can: see the module
+/// The held amount counts in full. The reservation may borrow bytes from a file that it will replace: see the module
 /// `credit`.
 #[derive(Debug)]
 #[must_use]
 pub struct Reservation {
     ledger: Arc<Ledger>,
-    /// Its own number, never given twice.
+    /// A unique number.
     number: u64,
     held: Amount,
-    /// The file that lends to it, unless that has ended since.
+    /// The file that lends to it, unless the credit has ended.
     lender: Option<FileId>,
-    /// Whether it is of a partial upload that nobody works on.
+    /// Whether it belongs to a partial upload without a session.
     partial: bool,
 }
 
 impl Reservation {
-    /// An empty one.
+    /// An empty reservation.
     pub fn empty(ledger: &Arc<Ledger>) -> Reservation {
         let number = ledger.next.fetch_add(1, Relaxed);
         let ledger = Arc::clone(ledger);
         Reservation { ledger, number, held: Amount::default(), lender: None, partial: false }
     }
 
-    /// Bytes that are held, of which some may be lent.
+    /// Bytes that are held, including borrowed ones.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.held.bytes
     }
 
-    /// Whether a file lends to it.
+    /// Whether the file lends to it.
     #[must_use]
     pub fn borrows_from(&self, file: FileId) -> bool {
         self.lender == Some(file) && self.ledger.state().credits.limit_for(file, self.number).is_some()
     }
 
-    /// Holds at least this much, where a file will be replaced that lends what it can: none that is open or
-    /// lends to another reservation. What lent before does so no longer. `look` tells what will be replaced;
-    /// it is asked under the books' lock, so that what it tells of cannot change. To be called under the lock
-    /// on names if there is such a file.
+    /// Raises the reservation to at least this amount, for an upload that will replace a file. The file lends to it, unless
+    /// it is open or lends to a different reservation; the previous credit ends. `look` returns the file; it is called
+    /// under the ledger's lock. Requires the namespace lock if there is such a file.
     ///
     /// # Errors
-    /// If it does not fit. Then nothing has changed.
+    /// If it does not fit. The reservation is then unchanged.
     pub fn count_on(
         &mut self,
         bytes: u64,
@@ -94,11 +93,11 @@ impl Reservation {
         self.cover_from(&mut state, bytes, entries, lender)
     }
 
-    /// Holds what is needed now for a file of `bytes` and so many new entries. `freed` is what goes with the
-    /// name that the new one takes; a file lends if nobody else has it open.
+    /// Raises the reservation to what publishing a file of `bytes` and `entries` new entries needs. `freed` is the space of
+    /// the replaced name; a replaced file lends if it is not open elsewhere.
     ///
     /// # Errors
-    /// If what is lacking does not fit. Then nothing has changed.
+    /// If it does not fit. The reservation is then unchanged.
     pub fn cover(&mut self, bytes: u64, entries: u64, freed: &FreedSpace) -> Result<(), QuotaExceeded> {
         let ledger = Arc::clone(&self.ledger);
         let mut state = ledger.state();
@@ -112,10 +111,10 @@ impl Reservation {
         self.cover_from(&mut state, bytes, entries, lender)
     }
 
-    /// Holds at least this much, whatever is held now.
+    /// Raises the reservation to at least this amount.
     ///
     /// # Errors
-    /// If what is lacking does not fit; what is held stays held.
+    /// If it does not fit. The reservation is then unchanged.
     pub fn raise_to(&mut self, bytes: u64, entries: u64) -> Result<(), QuotaExceeded> {
         if bytes <= self.held.bytes && entries <= self.held.entries {
             return Ok(());
@@ -126,7 +125,7 @@ impl Reservation {
         self.cover_from(&mut state, bytes, entries, lender)
     }
 
-    /// Gives back what is held beyond this much.
+    /// Releases what is held in excess of this amount.
     pub fn shrink_to(&mut self, bytes: u64, entries: u64) {
         let ledger = Arc::clone(&self.ledger);
         let mut state = ledger.state();
@@ -136,7 +135,7 @@ impl Reservation {
         self.borrow(&mut state, lender);
     }
 
-    /// Says whether it is of a partial upload that nobody works on.
+    /// Sets whether it belongs to a partial upload without a session.
     pub fn set_partial(&mut self, partial: bool) {
         let ledger = Arc::clone(&self.ledger);
         let mut state = ledger.state();
@@ -146,14 +145,14 @@ impl Reservation {
         self.hold(&mut state, held);
     }
 
-    /// Books what has really changed, and gives the room that was held back.
+    /// Accounts for the actual change, and releases the reservation.
     pub fn commit(self, change: UsageChange) {
         self.commit_replacing(change, FreedSpace::Nothing);
     }
 
-    /// As [`Reservation::commit`], where a name was taken, and `freed` went with it.
+    /// As [`Reservation::commit`], for a name that was replaced; `freed` is the replaced space.
     pub fn commit_replacing(mut self, change: UsageChange, freed: FreedSpace) {
-        // All under one lock, or another session could see, or take, what is in between.
+        // Under one lock: other sessions must not see the state in between.
         let ledger = Arc::clone(&self.ledger);
         let mut state = ledger.state();
         state.apply(change);
@@ -161,7 +160,7 @@ impl Reservation {
         self.give_back(&mut state);
     }
 
-    /// What can lend to it: none that somebody has open.
+    /// The file, if it can lend to this reservation: open files cannot.
     fn lender(&self, state: &LedgerState, replaced: Option<ReplacedFile>) -> Option<ReplacedFile> {
         let replaced = replaced.filter(|replaced| !state.open.contains_key(&replaced.file))?;
         self.may_borrow(state, replaced)
@@ -171,7 +170,7 @@ impl Reservation {
         (replaced.bytes > 0 && !state.credits.is_taken(replaced.file, self.number)).then_some(replaced)
     }
 
-    /// What lends to it now.
+    /// The file that lends to it now.
     fn current(&self, state: &LedgerState) -> Option<ReplacedFile> {
         let file = self.lender?;
         let bytes = state.credits.limit_for(file, self.number)?;
@@ -206,7 +205,7 @@ impl Reservation {
         self.held = held;
     }
 
-    /// Borrows of this file alone, for what is held.
+    /// Borrows from this file alone, up to the held amount.
     fn borrow(&mut self, state: &mut LedgerState, from: Option<ReplacedFile>) {
         if let Some(file) = self.lender.take() {
             state.credits.end_for(file, self.number);

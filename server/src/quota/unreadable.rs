@@ -1,9 +1,9 @@
-//! Entries that a scan cannot read.
+//! Entries that a scan could not read.
 
 /// The entries of a home that could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnreadableEntries {
-    /// How many there are.
+    /// Their number.
     pub count: u64,
     /// The first of them.
     pub first: Vec<UnreadablePath>,
@@ -14,12 +14,12 @@ pub struct UnreadableEntries {
 pub struct UnreadablePath {
     /// Its path in the home.
     pub path: Vec<u8>,
-    /// Why.
+    /// The reason, with the remedy.
     pub why: String,
 }
 
 impl UnreadableEntries {
-    /// How many entries are named.
+    /// Entries that are listed at most.
     pub const MAX_NAMED: usize = 10;
 
     /// Whether everything could be read.
@@ -28,7 +28,7 @@ impl UnreadableEntries {
         self.count == 0
     }
 
-    /// Adds an entry: its path, and why it could not be read.
+    /// Adds an entry: its path, and the reason.
     pub fn add(&mut self, entry: impl FnOnce() -> (Vec<u8>, String)) {
         self.count += 1;
         if self.first.len() < UnreadableEntries::MAX_NAMED {

@@ -253,7 +253,7 @@ fn a_read_only_account_reads_and_changes_nothing() {
     let user = world.user();
     assert_eq!(content(&user, "f"), b"content");
     let refused = |result: operations::Result<()>| {
-        assert_eq!(result.unwrap_err().to_string(), "this account may read and not write");
+        assert_eq!(result.unwrap_err().to_string(), "this account is read-only");
     };
     for mode in
         [WRITE, UPLOAD, APPEND, OpenMode { truncate: true, ..READ }, OpenMode { create: true, ..READ }]

@@ -1,4 +1,4 @@
-//! A file that is written beside the one that it will replace.
+//! A file that is written to a staged file and published on close (`sftp-uploads = "atomic"`).
 
 use super::super::error::{Context, of_parent};
 use super::super::{
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use sshome_wire::{BlockHasher, Digest, RemotePath};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Dropping it drops all that was written.
+/// An open file whose content is staged. Dropping it discards what was written.
 #[derive(Debug)]
 pub(super) struct AtomicUpload {
     exclusive: bool,
@@ -28,19 +28,19 @@ struct AtomicState {
     target: Location,
     staged: StagedFile,
     reservation: Reservation,
-    /// Bytes that the staged file has.
+    /// Length of the staged file in bytes.
     length: u64,
-    /// The old content, as far as it stays.
+    /// The old content that is kept; `None` if the file was truncated.
     old_content: Option<OldContent>,
-    /// Of all that was written, for as long as it comes in order.
+    /// Digests the content as long as it is written in order.
     hasher: Option<BlockHasher>,
     permissions: StagedPermissions,
-    /// Whether there was a file of this name when it was opened.
+    /// Whether the target existed when the file was opened.
     replaces: bool,
 }
 
 impl AtomicUpload {
-    /// Begins it. Returns also its path for the log.
+    /// Opens the file. Returns also its path for the log.
     pub(super) fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<(AtomicUpload, RemotePath)> {
         let target = match mode.exclusive {
             true => user.home.locate_new_file(path),
@@ -57,7 +57,7 @@ impl AtomicUpload {
         let reservation = reserve_space::reserve(user, path, &target, 0, old.is_some())?;
         let staged = user.home.stage(&target, None).of_file(path)?;
         let permissions = StagedPermissions::Inherited(mode.mode.unwrap_or(NEW_FILE_MODE));
-        // Now as well: a client may ask what it has opened.
+        // Set already here: a client may query the attributes of the open file.
         let own = rustix::fs::fstat(staged.file()).of_file(path)?;
         staged.inherit(&user.home, &own, (&target, old.is_some()), permissions).of_file(path)?;
         let replaces = old.is_some();
@@ -78,7 +78,7 @@ impl AtomicUpload {
         Ok((AtomicUpload { exclusive: mode.exclusive, state: Mutex::new(state) }, logged))
     }
 
-    /// Reads what was written; only of a file that was opened to be emptied.
+    /// Reads what was written. Only for files that were truncated when opened.
     pub(super) fn read(
         &self,
         offset: u64,
@@ -126,12 +126,12 @@ impl AtomicUpload {
         rustix::fs::fsync(self.state().staged.file())
     }
 
-    /// Copies, for one step, the old content that stays; returns whether that was all.
+    /// Executes one step of copying the old content that is kept. Returns whether it is done.
     pub(super) fn copy_old_content(&self, user: &User, path: &RemotePath, limit: StepLimit) -> Result<bool> {
         self.state().copy_old_content(user, path, limit)
     }
 
-    /// Makes it ready to be placed. It must be filled.
+    /// Prepares the file for publishing. The old content must be copied.
     pub(super) fn finish(self, user: &User, path: &RemotePath, transfer: Transfer) -> Result<PendingPublish> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let sealed = state.seal(user);
@@ -156,7 +156,7 @@ impl AtomicUpload {
 }
 
 impl AtomicState {
-    /// Sets the staged file's attributes. Returns its digest, if that is known.
+    /// Sets the staged file's attributes. Returns its digest, if known.
     fn seal(&self, user: &User) -> home::Result<Option<Digest>> {
         let file = self.staged.file();
         let own = rustix::fs::fstat(file)?;
@@ -193,7 +193,7 @@ impl AtomicState {
         written.of_file(path)
     }
 
-    /// Bytes that the file will have: those that are staged, or those of the old file that stay.
+    /// The length that the file will have, in bytes: of the staged file, or of the old content that is kept.
     fn whole_length(&self) -> u64 {
         self.length.max(self.old_content.as_ref().map_or(0, OldContent::length))
     }
@@ -212,7 +212,7 @@ impl AtomicState {
         reserve_space::grow(&self.home, path, &self.target, &mut self.reservation, length, 1)
     }
 
-    /// Holds no more than what the file's length needs.
+    /// Reduces the reservation to the file's length.
     fn settle(&mut self) {
         if let Ok(stat) = rustix::fs::fstat(self.staged.file()) {
             self.length = length(&stat);

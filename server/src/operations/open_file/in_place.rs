@@ -1,4 +1,4 @@
-//! A file that is read and written where it is.
+//! A file that is read and written in place.
 
 use super::super::error::{Context, of_parent};
 use super::super::{Error, NEW_FILE_MODE, Result, SetAttributes, User, hold};
@@ -14,22 +14,22 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 #[derive(Debug)]
 pub(super) struct InPlaceFile {
-    /// Above the file: see [`HeldFile`].
+    /// Declared before `file`, so that it is dropped first: see [`HeldFile`].
     held: HeldFile,
     file: File,
-    /// Whether its stamp is known to be gone.
+    /// Whether its stored digest was removed.
     unstamped: AtomicBool,
 }
 
 impl InPlaceFile {
-    /// Opens it. Returns also its path for the log.
+    /// Opens the file. Returns also its path for the log.
     pub(super) fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<(InPlaceFile, RemotePath)> {
         let access = match (mode.read, mode.writes() || mode.truncate) {
             (true, true) => OFlags::RDWR,
             (false, true) => OFlags::WRONLY,
             (_, false) => OFlags::RDONLY,
         };
-        // Looked for, made, opened, booked and held as one.
+        // Looked up, created, opened and recorded under one lock.
         let namespace = user.home.lock_namespace();
         let exclusive = mode.create && mode.exclusive;
         let location = if exclusive {
@@ -65,7 +65,7 @@ impl InPlaceFile {
         read_at(&self.file, offset, buffer, max_bytes)
     }
 
-    /// Writes at the offset, or at the end where there is none.
+    /// Writes at the offset; `None` appends.
     pub(super) fn write(&self, path: &RemotePath, offset: Option<u64>, data: &[&[u8]]) -> Result<()> {
         if data.iter().all(|piece| piece.is_empty()) {
             return Ok(());
@@ -92,7 +92,7 @@ impl InPlaceFile {
         set.of_file(path)
     }
 
-    /// Books the length that the file really has.
+    /// Sets the file's actual length in the ledger.
     fn settle(&self, change: &ContentChange<'_>) {
         match self.stat() {
             Ok(stat) => change.settle(length(&stat)),
@@ -100,7 +100,7 @@ impl InPlaceFile {
         }
     }
 
-    /// What was published is not what will be there.
+    /// Removes the stored digest, before the first write.
     fn unstamp(&self) -> home::Result<()> {
         if !self.unstamped.load(Relaxed) {
             StoredDigest::remove(&self.file)?;
@@ -126,7 +126,7 @@ impl InPlaceFile {
     }
 }
 
-/// Makes the file, and books its entry.
+/// Creates the file, and accounts for its entry.
 fn create(
     user: &User,
     path: &RemotePath,

@@ -1,4 +1,4 @@
-//! Files that are open for reading and writing anywhere in them, as SFTP has them.
+//! Files that are read and written at offsets, as in SFTP.
 
 mod atomic_upload;
 mod in_place;
@@ -23,9 +23,8 @@ use rustix::io::Errno;
 use sshome_wire::RemotePath;
 use std::sync::Arc;
 
-/// A file that is open. It has its length booked with each write, and counts until it is closed, also
-/// when its name goes. Every function takes it shared, so that one handle can be read and written at a
-/// time.
+/// An open file. Each write is accounted for, and the file counts until it is closed, even after its name is removed. All
+/// methods take `&self`, so that one handle can be read and written concurrently.
 #[derive(Debug)]
 pub struct OpenFile {
     path: RemotePath,
@@ -33,7 +32,7 @@ pub struct OpenFile {
     content: FileContent,
     traffic: OpenTransfer,
     root: Arc<HomeRoot>,
-    /// For the file; a staged one has its own.
+    /// `None` for a staged file, which has its own permit.
     _descriptor: Option<DescriptorPermit>,
 }
 
@@ -44,12 +43,12 @@ enum FileContent {
 }
 
 impl OpenFile {
-    /// Opens a file; links are followed, inside the home. Where the user's uploads are atomic, one that is
-    /// opened to be written and may be made is staged: [`OpenFile::finish`] publishes it, and dropping it does
-    /// not. What is not written over of its old content is copied before that.
+    /// Opens a file; links are followed. If the user's uploads are atomic, a file that is opened for writing and may be
+    /// created is staged: [`OpenFile::finish`] publishes it, dropping it does not. Old content that is not overwritten is
+    /// copied before that.
     ///
     /// # Errors
-    /// If it is no regular file, is missing or in the way, or an entry more would exceed the quota.
+    /// If it is not a regular file, does not exist or must not exist, or a new entry would exceed the quota.
     pub fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<OpenFile> {
         if mode.changes() {
             user.require_write()?;
@@ -77,24 +76,24 @@ impl OpenFile {
         &self.path
     }
 
-    /// Whether closing it syncs and publishes it: that takes long.
+    /// Whether closing it syncs and publishes it, which takes long.
     #[must_use]
     pub fn publishes_at_close(&self) -> bool {
         matches!(self.content, FileContent::Atomic(_))
     }
 
-    /// Appends to `buffer` what is at `offset`: up to `max_bytes` bytes, and no more than its capacity holds.
-    /// Returns how many; none at the end.
+    /// Appends up to `max_bytes` bytes at `offset` to `buffer`, limited by its capacity. Returns their number; 0 at the
+    /// end.
     ///
     /// # Errors
-    /// If the file was not opened to be read, or the disk reports one.
+    /// If the file was not opened for reading, or the disk's.
     pub fn read_at(&self, offset: u64, buffer: &mut Vec<u8>, max_bytes: usize) -> Result<usize> {
         let read = self.read_unmetered(offset, buffer, max_bytes)?;
         self.traffic.read(read);
         Ok(read)
     }
 
-    /// As [`read_at`](OpenFile::read_at), of what stays here.
+    /// As [`read_at`](OpenFile::read_at), for data that are not sent to the client.
     pub(super) fn read_unmetered(
         &self,
         offset: u64,
@@ -112,13 +111,13 @@ impl OpenFile {
     /// Writes all of `data` at `offset`, or at the end if the file was opened to append.
     ///
     /// # Errors
-    /// If the quota does not allow all of it: then nothing is written. If the disk refuses it: then part of
-    /// it may be, and is booked. After either, all later changes of the content fail with the same error.
+    /// If the quota does not allow all of it: nothing is written. If the disk fails: part of it may be written, and is
+    /// accounted for. All later changes of the content then fail with the same error.
     pub fn write_at(&self, offset: u64, data: &[u8]) -> Result<()> {
         self.write_pieces_at(offset, &[data])
     }
 
-    /// As [`write_at`](OpenFile::write_at), of data that lie in several pieces.
+    /// As [`write_at`](OpenFile::write_at), for data in several slices.
     ///
     /// # Errors
     /// As [`write_at`](OpenFile::write_at).
@@ -136,10 +135,10 @@ impl OpenFile {
         self.traffic.changed(written, data.iter().map(|piece| piece.len() as u64).sum())
     }
 
-    /// What the file is now.
+    /// The file's current attributes.
     ///
     /// # Errors
-    /// If the disk reports one.
+    /// The disk's.
     pub fn stat(&self) -> Result<Stat> {
         match &self.content {
             FileContent::InPlace(file) => file.stat(),
@@ -148,7 +147,7 @@ impl OpenFile {
         .of_file(&self.path)
     }
 
-    /// Sets what is given of size, mode and times.
+    /// Sets size, mode, times and group, as far as they are given.
     ///
     /// # Errors
     /// As [`set_attributes`](super::set_attributes).
@@ -156,7 +155,7 @@ impl OpenFile {
         user.require_write()?;
         wanted.set_owner(&self.path, &self.stat()?, |group| match &self.content {
             FileContent::InPlace(file) => file.set_group(group),
-            // It gets the group of the file that it replaces, or of its directory.
+            // It inherits the group of the file that it replaces, or of its directory.
             FileContent::Atomic(_) => Err(Errno::PERM.into()),
         })?;
         if let Some(size) = wanted.size {
@@ -182,10 +181,10 @@ impl OpenFile {
         self.traffic.changed(set, 0)
     }
 
-    /// Puts the file's content on the disk.
+    /// Syncs the file.
     ///
     /// # Errors
-    /// If the disk reports one, or an earlier change failed.
+    /// The disk's, or if an earlier change failed.
     pub fn sync(&self) -> Result<()> {
         self.traffic.check()?;
         let synced = match &self.content {
@@ -195,12 +194,12 @@ impl OpenFile {
         synced.of_file(&self.path).map_err(|error| self.fail(error))
     }
 
-    /// Gets a file ready to be closed: copies, for one step, what stays of the old content of one that is staged.
-    /// Returns whether that was all.
+    /// Executes one step of preparing a staged file to be closed: copies the old content that is kept. Returns whether it
+    /// is done.
     ///
     /// # Errors
-    /// If an earlier change failed, the old file was changed meanwhile, or the quota or the disk does not take
-    /// what is copied. Then closing fails as well.
+    /// If an earlier change failed, the old file was changed meanwhile, the quota is exceeded, or the disk fails. Closing
+    /// then fails as well.
     pub fn copy_old_content(&self, user: &User, limit: StepLimit) -> Result<bool> {
         self.traffic.check()?;
         match &self.content {
@@ -211,11 +210,10 @@ impl OpenFile {
         }
     }
 
-    /// Closes the file. One that was staged gets its name, whole and durable.
+    /// Closes the file. A staged file is published.
     ///
     /// # Errors
-    /// If an earlier change failed, or it could not be published. Then a file that was staged is dropped, and
-    /// what was there before is there still.
+    /// If an earlier change failed, or it cannot be published. A staged file is then discarded, and the old file stays.
     pub fn finish(self, user: &User) -> Result<()> {
         // A failure is reported below.
         while matches!(self.copy_old_content(user, StepLimit::bytes(u64::MAX)), Ok(false)) {}
@@ -230,26 +228,25 @@ impl OpenFile {
         placed.into_iter().chain([synced]).collect()
     }
 
-    /// Notes that a change failed: the content lacks it, so every later change fails as well.
+    /// Records that a change failed, so that every later change fails as well.
     pub(super) fn fail(&self, error: Error) -> Error {
         self.traffic.fail(error)
     }
 
-    /// Whether it is written to at its end only.
+    /// Whether writes append.
     pub(super) fn appends(&self) -> bool {
         self.mode.append
     }
 
-    /// Which file it is.
+    /// The identity of the file.
     pub(super) fn id(&self) -> Result<FileId> {
         Ok(crate::home::file_id(&self.stat()?))
     }
 
-    /// Says early that writing up to `end` would exceed the quota, or fail as an earlier change did. It holds
-    /// nothing.
+    /// Fails early if writing up to `end` would exceed the quota, or an earlier change failed. It reserves nothing.
     pub(super) fn check_quota(&self, user: &User, end: u64) -> Result<()> {
         self.traffic.check()?;
-        // What a staged file replaces counts in its favour: its writes tell.
+        // A staged file has the credit of the file that it replaces: only its writes can tell.
         if matches!(self.content, FileContent::Atomic(_)) {
             return Ok(());
         }

@@ -1,26 +1,26 @@
-//! How files are opened.
+//! Open modes.
 
-/// How a file is to be opened.
+/// How a file is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenMode {
-    /// To be read.
+    /// For reading.
     pub read: bool,
-    /// To be written to.
+    /// For writing.
     pub write: bool,
-    /// To be written to at its end, whatever offset is given.
+    /// For appending: offsets of writes are ignored.
     pub append: bool,
-    /// Made if it is missing.
+    /// Create the file if it does not exist.
     pub create: bool,
-    /// Emptied if it is there.
+    /// Truncate an existing file.
     pub truncate: bool,
-    /// With `create`: refused if anything is there, be it a link.
+    /// With `create`: fail if the name exists, even as a link.
     pub exclusive: bool,
     /// A new file's permissions.
     pub mode: Option<u32>,
 }
 
 impl OpenMode {
-    /// Of a file that is only read.
+    /// For reading only.
     pub const READ_ONLY: OpenMode = OpenMode {
         read: true,
         write: false,
@@ -39,9 +39,8 @@ impl OpenMode {
         self.writes() || self.create || self.truncate
     }
 
-    /// Whether this is an upload, which can be staged. Who may make the file writes all of it, as a rule, be it
-    /// over the old content: scp sets the length at the end. What is read as well is an upload only if it is
-    /// emptied.
+    /// Whether this is an upload, which can be staged. Clients that may create the file usually write all of it, even over
+    /// the old content: scp sets the length at the end. A file that is also read is an upload only if it is truncated.
     pub(super) fn is_upload(self) -> bool {
         self.write && self.create && (self.truncate || !self.read)
     }

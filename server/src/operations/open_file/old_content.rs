@@ -1,4 +1,4 @@
-//! The content that a staged file starts from, where it is not opened to be emptied.
+//! The old content of a staged file that was not truncated when it was opened.
 
 use super::super::error::Context;
 use super::super::{Error, Result, StepLimit, User, hold};
@@ -9,22 +9,21 @@ use sshome_wire::RemotePath;
 use std::fs::File;
 use std::ops::Range;
 
-/// Ranges apart from one another that may be written to a file with old content. Clients upload in order, or
-/// nearly so.
+/// Separate ranges that may be written to a file with old content. Clients upload almost in order.
 const MAX_RANGES: usize = 1024;
 
-/// Bytes that are copied at a time where the kernel cannot do it by itself.
+/// Bytes that are copied at a time if `copy_file_range` is not supported.
 const BUFFER_BYTES: u64 = 256 << 10;
 
-/// The old content of a file that is staged. What a client does not write over is copied when it closes the
-/// file, so that one that writes all of it, as scp does, needs no copy.
+/// The old content of a staged file. What the client does not overwrite is copied when it closes the file; a client that
+/// writes the whole file, like scp, causes no copy.
 #[derive(Debug)]
 pub(super) struct OldContent {
-    /// The file when it was opened.
+    /// The old file's attributes when it was opened.
     stat: Stat,
-    /// Bytes of it that stay, from the first on.
+    /// Bytes from the start that are kept.
     length: u64,
-    /// What is not needed of it: written by the client, or copied. In order, and apart from one another.
+    /// Ranges that were written by the client or copied, in order and separate.
     covered: Vec<Range<u64>>,
 }
 
@@ -33,19 +32,19 @@ impl OldContent {
         OldContent { stat, length: length(&stat), covered: Vec::new() }
     }
 
-    /// Bytes of the old file that stay, from the first on.
+    /// Bytes from the start of the old file that are kept.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Notes that the file is cut off: what was beyond does not come back.
+    /// Records that the file was truncated: old content beyond `length` is lost.
     pub(super) fn truncate(&mut self, length: u64) {
         self.length = self.length.min(length);
     }
 
-    /// Notes that a range is written; none if it would be one too many.
+    /// Records that a range was written; `None` if there are too many separate ranges.
     pub(super) fn cover(&mut self, range: Range<u64>) -> Option<()> {
-        // Those that it touches become one with it.
+        // Merges the ranges that it touches.
         let first = self.covered.partition_point(|other| other.end < range.start);
         let last = self.covered.partition_point(|other| other.start <= range.end);
         if first == last && self.covered.len() == MAX_RANGES {
@@ -67,10 +66,10 @@ impl OldContent {
         (start < end).then_some(start..end)
     }
 
-    /// Copies about `max_bytes` bytes of what is missing into `staged`; returns whether that was all.
+    /// Executes one step of copying the missing ranges to `staged`. Returns whether it is done.
     ///
     /// # Errors
-    /// If the old file was changed or replaced since it was opened, or the disk reports one.
+    /// If the old file was changed or replaced since it was opened, or the disk's.
     pub(super) fn copy_to(
         &mut self,
         user: &User,
@@ -80,7 +79,7 @@ impl OldContent {
         limit: StepLimit,
     ) -> Result<bool> {
         let Some(missing) = self.missing() else { return Ok(true) };
-        // Opened and held as one: a removal in between would take it for closed.
+        // Opened and recorded under one lock: a removal in between would treat the file as closed.
         let namespace = user.home.lock_namespace();
         let (old, stat) = from.open_file(OFlags::RDONLY).of_file(path)?;
         let _held = hold(user, &old, &stat).of_file(path)?;
@@ -95,15 +94,15 @@ impl OldContent {
     }
 }
 
-/// The bytes that one call to the kernel copies: between two calls a step may end.
+/// Bytes that one system call copies. A step may end between two calls.
 const COPY_CHUNK_BYTES: u64 = 4 << 20;
 
-/// What shows that a file is another one, or was written to.
+/// Attributes that differ if the file was replaced or written to.
 fn facts(stat: &Stat) -> impl PartialEq + use<> {
     (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime, stat.st_mtime_nsec)
 }
 
-/// Copies a range to the same offset of another file; returns how many bytes, fewer if the step or the file ends.
+/// Copies a range to the same offset of another file. Returns the bytes copied: fewer if the step or the file ends.
 fn copy_range(from: &File, to: &File, range: Range<u64>, limit: StepLimit) -> rustix::io::Result<u64> {
     let (mut read, mut written) = (range.start, range.start);
     while written < range.end && !limit.is_reached(written - range.start) {

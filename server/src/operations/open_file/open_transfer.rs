@@ -1,4 +1,4 @@
-//! What becomes of an open file: the bytes that went through it, and the first change of it that failed.
+//! The transfer of an open file for the log: bytes moved, and the first change that failed.
 
 use super::super::{Error, Result, User};
 use super::mode::OpenMode;
@@ -8,15 +8,16 @@ use sshome_wire::RemotePath;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-/// Dropping it without closing it logs the transfer as cut, or as failed after a change that failed.
+/// The transfer of an open file. Dropping it without closing it logs the transfer as cut, or as failed if a change
+/// failed.
 #[derive(Debug)]
 pub(super) struct OpenTransfer {
-    /// None once somebody else has it.
+    /// `None` once it was taken.
     transfer: Option<Transfer>,
     writes: bool,
     changed: AtomicBool,
-    /// Why a change of the content was refused or failed, the first time. The file lacks that change, and a
-    /// client may look only at the last answer that it gets, so every later change fails as well.
+    /// The first error of a change of the content. The file lacks that change, and some clients check only the last reply,
+    /// so every later change fails with the same error.
     failure: OnceLock<Arc<Error>>,
 }
 
@@ -29,19 +30,19 @@ impl OpenTransfer {
         OpenTransfer { transfer, writes, changed, failure: OnceLock::new() }
     }
 
-    /// Bytes were read. Of a file that is written to as well, what is written counts.
+    /// Counts bytes that were read. For files that are also written to, only written bytes count.
     pub(super) fn read(&self, bytes: usize) {
         if let Some(transfer) = self.transfer.as_ref().filter(|_| !self.writes) {
             transfer.moved(bytes as u64);
         }
     }
 
-    /// Fails if an earlier change did, with the same error.
+    /// Fails with the error of the first failed change.
     pub(super) fn check(&self) -> Result<()> {
         self.failure.get().map_or(Ok(()), |failure| Err(Error::Earlier(Arc::clone(failure))))
     }
 
-    /// Notes what came of a change of so many bytes.
+    /// Records the result of a change of `bytes` bytes.
     pub(super) fn changed(&self, result: Result<()>, bytes: u64) -> Result<()> {
         result.map_err(|error| self.fail(error))?;
         self.changed.store(true, Relaxed);
@@ -51,7 +52,7 @@ impl OpenTransfer {
         Ok(())
     }
 
-    /// Notes that a change failed.
+    /// Records a failed change.
     pub(super) fn fail(&self, error: Error) -> Error {
         if let Some(transfer) = &self.transfer {
             transfer.refused(&error);
@@ -59,7 +60,7 @@ impl OpenTransfer {
         Error::Earlier(Arc::clone(self.failure.get_or_init(|| Arc::new(error))))
     }
 
-    /// The client has closed the file.
+    /// Logs that the client closed the file.
     ///
     /// # Errors
     /// If a change of it failed.
@@ -70,7 +71,7 @@ impl OpenTransfer {
         Ok(())
     }
 
-    /// Hands the transfer on to who logs its end.
+    /// Takes the transfer out: the caller logs its end.
     ///
     /// # Errors
     /// If a change of the file failed, which is logged.

@@ -28,7 +28,7 @@ pub(super) enum Error {
     #[error("an empty name is no path; . is the home")]
     EmptyPath,
     /// It would change something.
-    #[error("this account may read and not write")]
+    #[error("this account is read-only")]
     ReadOnly,
     /// A directory is there already.
     #[error("{0} exists; -p takes it as it is")]

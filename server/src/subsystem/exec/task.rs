@@ -277,7 +277,7 @@ mod tests {
         io.data(&b"c"[..]);
         let wanted = [
             OutputChunk::Output(Bytes::from_static(b"a\r\nb")),
-            OutputChunk::Error(Bytes::from_static(b"ls: this account may read and not write\r\n")),
+            OutputChunk::Error(Bytes::from_static(b"ls: this account is read-only\r\n")),
             OutputChunk::Output(Bytes::from_static(b"c")),
         ];
         assert_eq!(io.take(), wanted);
