@@ -100,8 +100,8 @@ impl fmt::Display for MissingSpace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quota = Size(self.quota);
         if self.needed == 0 {
-            // A new name needs no bytes, and is refused nevertheless.
-            write!(f, "cannot be made: the home is over its quota of {quota}")?;
+            // A new name needs no bytes, but is refused as well.
+            write!(f, "cannot be created: the home exceeds its quota of {quota}")?;
         } else {
             let (needed, left) = apart(self.needed, self.left);
             write!(f, "needs {needed}, {left} of {quota} are left")?;

@@ -55,7 +55,7 @@ fn commit_books_what_changed_and_gives_the_rest_back() {
 fn a_home_over_its_limit_takes_nothing_but_gives_room_back() {
     let ledger = ledger(100, 10, 150);
     let refused = ledger.reserve(0, 1).unwrap_err();
-    assert_eq!(refused.to_string(), "cannot be made: the home is over its quota of 100 B");
+    assert_eq!(refused.to_string(), "cannot be created: the home exceeds its quota of 100 B");
     let file = FileId { device: 1, inode: 2 };
     ledger.removed(FreedSpace::File(hold(&ledger, file, 60)));
     assert!(ledger.reserve(10, 0).is_ok());
