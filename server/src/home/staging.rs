@@ -116,6 +116,10 @@ impl StagingFolder {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return None;
         }
+        // A complete one has its final mode, which may not let the owner write.
+        if let Err(error) = rustix::fs::chmodat(&self.dir, name.as_str(), STAGED_MODE, AtFlags::empty()) {
+            tracing::warn!(staged = name, %error, "a partial upload may not be resumable");
+        }
         let record = UploadRecord::read(&self.dir, &name);
         if let Err(why) = &record {
             tracing::warn!(
@@ -247,6 +251,8 @@ impl StagedFile {
     /// # Errors
     /// The kernel's; the file is then deleted.
     pub fn keep(mut self, record: UploadRecord, target: Option<EntryId>, length: u64) -> Result<PartialFile> {
+        // A complete one has its final mode, which may not let the owner write.
+        rustix::fs::fchmod(&self.file, STAGED_MODE)?;
         rustix::fs::ftruncate(&self.file, length)?;
         let stat = rustix::fs::fstat(&self.file)?;
         self.settled = true;

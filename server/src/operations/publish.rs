@@ -1,9 +1,10 @@
 //! Publishing: staged files are synced and renamed to their targets, atomically and durably.
 
 use super::error::{Context, over_quota};
+use super::partial_uploads::PendingUpload;
 use super::{Error, Result, User, freed};
 use crate::audit::Transfer;
-use crate::home::{self, Location, StagedFile, StreamLease, WritebackEpoch};
+use crate::home::{self, Location, StagedFile, WritebackEpoch};
 use crate::quota::{FileId, FreedSpace, Reservation, UsageChange};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -18,8 +19,8 @@ pub(super) const MAX_SINGLE_SYNCS: usize = 4;
 pub struct PendingPublish {
     pub(super) path: RemotePath,
     pub(super) target: Location,
-    pub(super) staged: StagedFile,
-    pub(super) reservation: Reservation,
+    /// Dropped before it is published, as when the connection is lost, it becomes a partial upload.
+    pub(super) pending: PendingUpload,
     /// Length in bytes.
     pub(super) size: u64,
     /// Whether it was synced already.
@@ -29,8 +30,6 @@ pub struct PendingPublish {
     /// The digest, if known.
     pub(super) digest: Option<Digest>,
     pub(super) transfer: Transfer,
-    /// For a stream: keeps other conversations from resuming it before it is published.
-    pub(super) _stream_lease: Option<StreamLease>,
 }
 
 /// Publishes a batch of files: syncs their data, renames them to their targets, and syncs the directories. The files that
@@ -43,7 +42,8 @@ pub fn publish(
     made: Vec<Location>,
 ) -> (Vec<Result<()>>, Result<()>) {
     user.home.end_batch();
-    let writeback_epoch = items.iter().map(|item| item.staged.writeback_epoch()).min();
+    let staged = items.iter().filter_map(|item| item.pending.staged());
+    let writeback_epoch = staged.map(StagedFile::writeback_epoch).min();
     let writeback_epoch = writeback_epoch.unwrap_or_else(|| user.home.writeback_epoch());
     let data = sync_data(user, &items, writeback_epoch);
     let (mut directories, mut targets) = (HashMap::new(), HashSet::new());
@@ -58,11 +58,12 @@ pub fn publish(
     let mut results = Vec::with_capacity(items.len());
     {
         let namespace = user.home.lock_namespace();
-        for item in items {
+        for mut item in items {
             let (path, target) = (item.path.clone(), item.target.clone());
             let result = match data.of_file(&path) {
                 Ok(()) => publish_one(user, item, &namespace),
                 Err(error) => {
+                    item.pending.discard_on_drop();
                     item.transfer.failed(&error);
                     Err(error)
                 }
@@ -98,7 +99,8 @@ fn sync_data(user: &User, items: &[PendingPublish], writeback_epoch: WritebackEp
         return user.home.sync(writeback_epoch);
     }
     // Not fdatasync: mode, times and the digest must survive as well.
-    lacking().try_for_each(|item| Ok(rustix::fs::fsync(item.staged.file())?))
+    let staged = lacking().filter_map(|item| item.pending.staged());
+    staged.map(StagedFile::file).try_for_each(|file| Ok(rustix::fs::fsync(file)?))
 }
 
 fn sync_directories(
@@ -128,8 +130,9 @@ impl Published {
 
 /// Renames one file to its target and accounts for the difference to what it replaces.
 fn publish_one(user: &User, item: PendingPublish, namespace: &home::NamespaceLock<'_>) -> Result<Published> {
-    // Bindings are dropped in reverse order: the staged file is deleted before its reservation is released.
-    let PendingPublish { path, target, reservation, staged, size, exclusive, digest, transfer, .. } = item;
+    let PendingPublish { path, target, mut pending, size, exclusive, digest, transfer, .. } = item;
+    // The lease keeps other conversations from resuming a stream before it is published.
+    let (staged, reservation, _stream_lease) = pending.take().ok_or_else(|| Error::NoPart(path.clone()))?;
     match rename_into_place(user, path, &target, (reservation, size, exclusive), staged, namespace) {
         Ok(replaced) => Ok(Published { transfer, size, digest, replaced }),
         Err(error) => {

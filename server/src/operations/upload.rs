@@ -4,11 +4,8 @@ use super::error::{Context, errno, of_parent};
 use super::partial_uploads::{CheckedPart, PendingUpload, ResumedUpload};
 use super::{Error, NEW_FILE_MODE, PendingPublish, Result, User, check_mount, reserve_space};
 use crate::audit::Transfer;
-use crate::home::{
-    Home, Location, StagedFile, StagedPermissions, StoredDigest, StreamLease, UploadRecord, UploadSource,
-};
+use crate::home::{Home, Location, StagedPermissions, StoredDigest, StreamLease, UploadRecord, UploadSource};
 use crate::metrics::TransferDirection;
-use crate::quota::Reservation;
 use rustix::fs::{FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
 use sshome_wire::{BLOCK, BlockHasher, Digest, End, Put, RemotePath, Status, StreamId, Time};
 use std::io::{Seek, SeekFrom, Write};
@@ -218,8 +215,8 @@ impl Upload {
     /// # Errors
     /// If the sender aborted it, or size or digest differ. Nothing is kept then.
     pub fn finish(mut self, user: &User, end: &End) -> Result<PendingPublish> {
-        let sealed = self.check(end).and_then(|digest| Ok((digest, self.seal(user, digest)?)));
-        let (digest, (staged, reservation, stream_lease)) = sealed.inspect_err(|error| {
+        let sealed = self.check(end).and_then(|digest| self.seal(user, digest).map(|()| digest));
+        let digest = sealed.inspect_err(|error| {
             self.transfer.refused(error);
             self.pending.discard_on_drop();
         })?;
@@ -228,14 +225,12 @@ impl Upload {
         Ok(PendingPublish {
             path,
             target,
-            staged,
-            reservation,
+            pending,
             size,
             durable: size >= SYNC_EARLY_BYTES,
             exclusive: false,
             digest: Some(digest),
             transfer,
-            _stream_lease: stream_lease,
         })
     }
 
@@ -269,13 +264,8 @@ impl Upload {
     }
 
     /// Sets the staged file's attributes and syncs it if it is large.
-    fn seal(
-        &mut self,
-        user: &User,
-        digest: Digest,
-    ) -> Result<(StagedFile, Reservation, Option<StreamLease>)> {
-        let taken = self.pending.take();
-        let (staged, reservation, stream_lease) = taken.ok_or_else(|| Error::NoPart(self.path.clone()))?;
+    fn seal(&self, user: &User, digest: Digest) -> Result<()> {
+        let staged = self.pending.staged().ok_or_else(|| Error::NoPart(self.path.clone()))?;
         let file = staged.file();
         if let Some(time) = self.mtime {
             rustix::fs::futimens(file, &times(time)).of_file(&self.path)?;
@@ -289,7 +279,7 @@ impl Upload {
         if self.pending.written >= SYNC_EARLY_BYTES {
             rustix::fs::fsync(file).of_file(&self.path)?;
         }
-        Ok((staged, reservation, stream_lease))
+        Ok(())
     }
 
     /// Reserves space for an upload of unknown length, one step at a time, or exactly `written` if a step does not fit.

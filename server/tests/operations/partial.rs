@@ -2,9 +2,12 @@
 
 use super::staged::{MIB, QUOTA, SLICE, put_of};
 use super::world::*;
-use sshome_wire::{StreamId, Time};
-use sshomed::operations::{self, Error, PartCheck, Upload, User};
+use sshome_wire::{Put, StreamId, Time};
+use sshomed::home::STAGING_DIRECTORY;
+use sshomed::operations::{self, CheckedPart, Error, PartCheck, PendingPublish, StepLimit, Upload, User};
 use sshomed::quota::Comparison;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 
 /// Begins a put of this many MiB, sends part of it, and loses the connection.
 fn cut(user: &User, name: &str, mib: u64, sent: u64) {
@@ -90,6 +93,49 @@ fn a_partial_upload_is_found_again_after_its_directory_was_renamed() {
     // It is listed by the path at which it began, and can be removed by that.
     assert_eq!(operations::parts(&user)[0].path, b"/d/f");
     assert_eq!(operations::discard(&user, Some(&path("d/f"))), 1);
+}
+
+/// A complete upload of 9 MiB with this mode, which is not published yet.
+fn complete(user: &User, name: &str, mode: u32, part: Option<CheckedPart>) -> PendingPublish {
+    let resumed = part.as_ref().map_or(0, |part| part.digests.len() as u64);
+    let put = Put { mode: Some(mode), ..put_of(9, false, resumed as u32) };
+    let mut upload = Upload::begin(user, &put, path(name), part).unwrap();
+    upload.write(&zeros(9 - resumed * 4)).unwrap();
+    upload.finish_at_eof(user, None).unwrap()
+}
+
+#[test]
+fn a_complete_upload_that_was_not_published_is_resumed_whatever_its_mode() {
+    let mut world = World::new(&format!("quota = {QUOTA}"));
+    let source = Time { seconds: 1, nanoseconds: 0 };
+    for (mode, restarts) in [(0o644, false), (0o400, false), (0, false), (0o400, true)] {
+        let user = world.user();
+        // The connection is lost.
+        drop(complete(&user, "f", mode, None));
+        if restarts {
+            // A server that is killed before it publishes it leaves the mode as well.
+            drop(user);
+            for entry in std::fs::read_dir(world.home().join(STAGING_DIRECTORY)).unwrap() {
+                std::fs::set_permissions(entry.unwrap().path(), Permissions::from_mode(0o400)).unwrap();
+            }
+            world = world.restarted();
+        }
+        let user = world.user();
+        let parts = operations::parts(&user);
+        assert_eq!(parts.iter().map(|part| part.length / (4 * MIB)).collect::<Vec<_>>(), [2], "{mode:o}");
+        let mut check = PartCheck::begin(&user, &path("f"), 9 * MIB, source).unwrap().unwrap();
+        let part =
+            std::iter::repeat_with(|| check.step(StepLimit::bytes(u64::MAX)).unwrap()).find_map(|part| part);
+        let resumed = complete(&user, "f", mode, part);
+        let (published, _) = operations::publish(&user, vec![resumed], Vec::new());
+        published.into_iter().for_each(|result| result.unwrap());
+        assert_eq!(operations::parts(&user).len(), 0);
+        let found = std::fs::metadata(world.home().join("f")).unwrap();
+        assert_eq!((found.len(), found.permissions().mode() & 0o777), (9 * MIB, mode), "{mode:o}");
+        operations::remove(&user, &path("f")).unwrap();
+        drop(user);
+        world.assert_books(0);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A file that is written to a staged file and published on close (`sftp-uploads = "atomic"`).
 
 use super::super::error::{Context, of_parent};
+use super::super::partial_uploads::PendingUpload;
 use super::super::{
     Error, NEW_FILE_MODE, PendingPublish, Result, SetAttributes, StepLimit, User, check_mount, reserve_space,
 };
@@ -136,17 +137,17 @@ impl AtomicUpload {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let sealed = state.seal(user);
         let digest = sealed.of_file(path).inspect_err(|error| transfer.refused(error))?;
+        // It was written at any offset, so it cannot be resumed: it has no record.
+        let pending = PendingUpload::new(user, state.staged, state.reservation, None, &state.target, None);
         Ok(PendingPublish {
             path: path.clone(),
             target: state.target,
-            staged: state.staged,
-            reservation: state.reservation,
+            pending,
             size: state.length,
             durable: false,
             exclusive: self.exclusive,
             digest,
             transfer,
-            _stream_lease: None,
         })
     }
 
