@@ -165,7 +165,7 @@ pub(crate) fn surroundings(stage: &Stage) -> String {
     let [rsync, sshfs, rclone] = [("rsync", "--version"), ("sshfs", "--version"), ("rclone", "version")]
         .map(|(name, option)| version(name, option));
     format!(
-        "The tools in turn; client and server on the same {cores} cores ({}), Linux {}, \
+        "The tools alternate; client and server on the same {cores} cores ({}), Linux {}, \
          files on tmpfs, over loopback. {}. Logging in is part of every run. Memory of several processes \
          is their sum.",
         model.map_or("unknown processor", |(_, model)| model),

@@ -5,7 +5,7 @@ use super::series::{Sample, Series};
 use std::fmt::Write;
 
 const HEAD: &str = "| until minute | memory: mean | most | most descriptors | most threads | files compared | of | \
-                    sessions kicked | commands cut | settings taken up | refused |\n\
+                    sessions kicked | commands cut | settings applied | rejected |\n\
                     |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
 
 /// The table, what the server held before and after, and the verdict.
@@ -26,7 +26,7 @@ pub(super) fn text(
     };
     let _ = write!(
         text,
-        "\nAt work: {}. No byte was wrong. Before the first client: {}; after the last: {}. {verdict}",
+        "\nClients: {}. No byte was wrong. Before the first client: {}; after the last: {}. {verdict}",
         users.join(", "),
         held(begin),
         held(end),

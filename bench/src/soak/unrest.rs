@@ -79,7 +79,7 @@ pub(super) fn books(stage: &Stage) -> Result<String> {
         let agrees = off("bytes_off") == Some(0) && off("entries_off") == Some(0);
         ensure!(agrees, "the books are not the disk's: {home}");
     }
-    Ok(format!("The books of {} homes were the disk's, to the byte.", homes.len()))
+    Ok(format!("The accounting of {} homes equalled the disk, to the byte.", homes.len()))
 }
 
 fn reload(soak: &Soak<'_>, step: usize) -> Result<()> {
