@@ -105,7 +105,7 @@ async fn the_transcript_is_what_the_terminal_shows() {
     let mut wanted = String::new();
     for line in lines {
         // Input follows a question or a prompt.
-        let typed = ["paste the fingerprint) ", "told it) ", "/> ", "$"].iter().find_map(|end| {
+        let typed = ["fingerprint) ", "told it) ", "/> ", "$"].iter().find_map(|end| {
             let (before, typed) = line.split_once(end)?;
             Some((format!("{before}{}", end.trim_end()), typed))
         });
