@@ -310,7 +310,7 @@ async fn a_disk_that_is_mounted_over_a_home_is_noticed_as_root() {
     let host = builder(&root).start().await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let Some(disk) = Disk::mount(test, &root, "size=1M") else { return };
-    assert!(why(&host, "ann").contains("another one was mounted there"), "{}", why(&host, "ann"));
+    assert!(why(&host, "ann").contains("a different disk was mounted there"), "{}", why(&host, "ann"));
     assert_eq!(peer.put("f", b"1").await.unwrap().status, Status::Failed);
     assert_eq!(host.administrator().run(&["home", "reopen", "ann"]).code, Some(0));
     assert!(works(&host, "ann").await && root.join("f").exists());

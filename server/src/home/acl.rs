@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_is_not_the_right_one_gets_what_everybody_has() {
+    fn a_wrong_group_gets_the_permissions_of_others() {
         let mut list = acl(&[(ACL_USER_OBJ, 7), (ACL_GROUP_OBJ, 7), (ACL_MASK, 7), (ACL_OTHER, 4)]);
         list.restrict_group();
         assert_eq!(list, acl(&[(ACL_USER_OBJ, 7), (ACL_GROUP_OBJ, 4), (ACL_MASK, 7), (ACL_OTHER, 4)]));

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_looked_for_where_the_kernel_tells_nothing() {
+    fn parent_directories_are_searched_if_the_kernel_reports_no_path() {
         let folder = tempfile::tempdir().unwrap();
         let (home, top) = home(folder.path());
         std::fs::create_dir(top.join("a/beside")).unwrap();

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_takes_all_leaves_some_for_the_next() {
+    fn a_user_who_takes_all_leaves_some_for_the_next() {
         let all = Arc::new(Descriptors::of(65_536));
         assert_eq!(all.limit, 65_536 - MAX_RESERVED_DESCRIPTORS);
         let user = |all: &Arc<Descriptors>| UserDescriptors::new(Arc::clone(all));
@@ -116,15 +116,15 @@ mod tests {
         assert!(users[0].are_scarce() && !user(&all).are_scarce());
         let last = user(&all);
         let few: Vec<_> = (0..20).map(|_| last.take(2).unwrap()).collect();
-        let DescriptorsExhausted { held: told, limit } = users[0].take(1).unwrap_err();
-        assert_eq!((told, limit), (users[0].held.load(Relaxed), told));
+        let DescriptorsExhausted { held: reported, limit } = users[0].take(1).unwrap_err();
+        assert_eq!((reported, limit), (users[0].held.load(Relaxed), reported));
         drop((few, held));
         assert_eq!(all.held.load(Relaxed), 0);
         assert!(users.iter().all(|user| user.held.load(Relaxed) == 0 && user.take(100).is_ok()));
     }
 
     #[test]
-    fn half_is_kept_where_there_are_few() {
+    fn half_is_reserved_if_the_limit_is_low() {
         assert_eq!(Descriptors::of(256).limit, 128);
         assert_eq!(Descriptors::of(1024).limit, 512);
     }

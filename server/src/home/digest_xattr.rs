@@ -86,7 +86,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn a_stamp_holds_until_the_file_is_written_to() {
+    fn a_stored_digest_applies_until_the_file_is_written_to() {
         // /tmp has extended attributes on CI; without them, reading returns none.
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"content").unwrap();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_only_file_is_stamped_through_a_handle_that_can_write() {
+    fn the_digest_of_a_read_only_file_is_stored_through_a_writable_handle() {
         let dir = tempfile::tempdir().unwrap();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         for mode in [0o444, 0o400, 0o000] {

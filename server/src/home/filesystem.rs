@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_everybodys_who_wrote_before_it() {
+    fn a_failure_is_reported_to_all_who_wrote_before_it() {
         let filesystem = Filesystem::of(tempfile::tempfile().unwrap().into());
         let before = filesystem.writeback_epoch();
         assert_eq!(filesystem.sync(before), Ok(()));

@@ -107,7 +107,7 @@ impl HomeRoot {
         match rustix::fs::stat(&self.path) {
             Ok(stat) if file_id(&stat) == self.id => Ok(None),
             Ok(stat) if stat.st_dev != self.id.device => {
-                Ok(Some("its disk was unmounted, or another one was mounted there"))
+                Ok(Some("its disk was unmounted, or a different disk was mounted there"))
             }
             Ok(_) => Ok(Some("another directory has taken its place")),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(Some("it was removed or renamed")),

@@ -88,7 +88,7 @@ mod tests {
     const ID: StreamId = StreamId([1; 16]);
 
     #[test]
-    fn one_at_a_time_and_the_last_who_comes() {
+    fn one_lease_at_a_time_and_the_latest_conversation_takes_over() {
         let streams = Arc::new(StreamLeases::default());
         let (first, second) = (CancellationToken::new(), CancellationToken::new());
         let lease = streams.acquire(ID, &first).unwrap();

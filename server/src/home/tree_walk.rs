@@ -217,7 +217,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
-    /// A chain of so many directories, with a file in each.
+    /// A chain of `depth` directories, with a file in each.
     fn chain(top: &Path, depth: usize) {
         let mut at = OwnedFd::from(std::fs::File::open(top).unwrap());
         for _ in 0..depth {
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_told_once_with_its_path() {
+    fn everything_is_visited_once_with_its_path() {
         let dir = tempfile::tempdir().unwrap();
         let mut want = BTreeSet::new();
         for a in ["a", "b"] {
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_when_its_turn_comes_is_no_error() {
+    fn a_directory_that_was_removed_meanwhile_is_skipped() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
         let mut tree = walk(dir.path());

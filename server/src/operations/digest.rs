@@ -171,7 +171,9 @@ impl Hasher {
 
     pub(crate) fn update(&mut self, data: &[u8]) {
         match &mut self.0 {
-            HasherKind::Blake3(hasher) => drop(hasher.update(data)),
+            HasherKind::Blake3(hasher) => {
+                hasher.update(data);
+            }
             HasherKind::Other(hasher) => hasher.update(data),
         }
     }

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_drifted_is_corrected_and_what_is_reserved_stays() {
+    fn differences_are_corrected_and_reservations_stay() {
         let ledger = ledger();
         let room = ledger.reserve(50, 1).unwrap();
         let baseline = ledger.begin_count();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn staged_bytes_are_compared_with_what_is_booked_for_them() {
+    fn staged_bytes_are_compared_with_the_ledger() {
         let ledger = ledger();
         let mut partial = ledger.reserve_existing(40, None);
         partial.set_partial(true);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_booked_meanwhile_makes_it_worthless() {
+    fn a_change_during_the_scan_prevents_the_comparison() {
         let ledger = ledger();
         let baseline = ledger.begin_count();
         ledger.reserve(10, 0).unwrap().commit(UsageChange { bytes: 10, entries: 0 });
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_home_that_cannot_be_read_takes_nothing_until_it_can() {
+    fn nothing_is_stored_in_an_unreadable_home_until_it_can_be_scanned() {
         let mut unreadable = UnreadableEntries::default();
         (0..20).for_each(|_| unreadable.add(|| (b"/d".to_vec(), "Permission denied".to_owned())));
         assert_eq!((unreadable.count, unreadable.first.len()), (20, UnreadableEntries::MAX_NAMED));
@@ -206,7 +206,7 @@ mod tests {
         let found = ScanResult { unreadable: unreadable.clone(), ..ScanResult::default() };
         let comparison = ledger.end_count(&baseline, found, || Ok::<_, Infallible>(0)).unwrap();
         assert_eq!(comparison, Comparison::Unreadable(unreadable.clone()));
-        assert_eq!(ledger.usage().used, Amount { bytes: 70, entries: 2 }, "what was booked stays");
+        assert_eq!(ledger.usage().used, Amount { bytes: 70, entries: 2 }, "the ledger is unchanged");
         assert_eq!(ledger.unreadable(), unreadable);
         assert_eq!(ledger.reserve(1, 0).unwrap_err(), QuotaExceeded::Uncounted);
         let comparison = end(&ledger, &ledger.begin_count(), FOUND, 0);

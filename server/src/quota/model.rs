@@ -1,4 +1,4 @@
-//! Random operations on a ledger, against a model that adds everything up anew after each step.
+//! Random operations on a ledger, against a model that sums everything up after each step.
 
 use super::*;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ const SLOTS: usize = 4;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A new file with so many bytes takes this inode number, if it is free.
+    /// Creates a file of `bytes` with this inode number, if it is free.
     Create {
         inode: usize,
         bytes: u64,
@@ -33,7 +33,7 @@ enum Step {
         inode: usize,
         bytes: u64,
     },
-    /// An upload of so many bytes begins, which will replace the file if there is one.
+    /// Begins an upload of `bytes`, which will replace the file if it exists.
     Begin {
         slot: usize,
         bytes: u64,

@@ -7,7 +7,7 @@ fn hold(ledger: &Arc<Ledger>, file: FileId, length: u64) -> HeldFile {
     ledger.hold(file, || Ok::<_, std::convert::Infallible>(length)).unwrap()
 }
 
-/// Reserves for a file of `bytes` that replaces another one.
+/// Reserves space for a file of `bytes` that replaces a file.
 fn reserve_file(
     ledger: &Arc<Ledger>,
     bytes: u64,
@@ -18,7 +18,7 @@ fn reserve_file(
     Ok(reservation)
 }
 
-/// So many bytes are stored, and nothing is staged.
+/// `bytes` are stored, and nothing is staged.
 fn used(bytes: u64) -> LedgerUsage {
     LedgerUsage { used: Amount { bytes, entries: 0 }, ..LedgerUsage::default() }
 }
@@ -43,7 +43,7 @@ fn two_reservations_never_share_free_bytes() {
 }
 
 #[test]
-fn commit_books_what_changed_and_gives_the_rest_back() {
+fn commit_accounts_for_the_change_and_releases_the_rest() {
     let ledger = ledger(100, 10, 90);
     // Replaces 90 bytes by 95: only the difference was reserved.
     let reservation = ledger.reserve(5, 0).unwrap();
@@ -52,7 +52,7 @@ fn commit_books_what_changed_and_gives_the_rest_back() {
 }
 
 #[test]
-fn a_home_over_its_limit_takes_nothing_but_gives_room_back() {
+fn a_home_over_its_limit_refuses_reservations_but_frees_space() {
     let ledger = ledger(100, 10, 150);
     let refused = ledger.reserve(0, 1).unwrap_err();
     assert_eq!(refused.to_string(), "cannot be created: the home exceeds its quota of 100 B");
@@ -84,7 +84,7 @@ fn one_credit_is_given_once_and_none_for_an_open_file() {
 }
 
 #[test]
-fn what_was_not_counted_takes_nothing() {
+fn nothing_is_stored_in_a_home_that_was_not_counted() {
     let mut unreadable = UnreadableEntries::default();
     unreadable.add(|| (b"/d".to_vec(), "Permission denied".to_owned()));
     let ledger = Arc::new(Ledger::new(QuotaLimits::default(), Amount::default(), unreadable));
@@ -92,7 +92,7 @@ fn what_was_not_counted_takes_nothing() {
 }
 
 #[test]
-fn no_announced_size_overflows_the_books() {
+fn no_announced_size_overflows_the_ledger() {
     let ledger =
         Arc::new(Ledger::new(QuotaLimits::default(), Amount::default(), UnreadableEntries::default()));
     assert!(ledger.reserve(u64::MAX, 1).is_err());
@@ -164,7 +164,7 @@ fn a_home_over_its_limit_can_become_smaller() {
 }
 
 #[test]
-fn many_threads_never_go_over() {
+fn many_threads_never_exceed_the_quota() {
     let ledger = ledger(1000, 1000, 0);
     std::thread::scope(|scope| {
         for _ in 0..8 {
@@ -192,7 +192,7 @@ fn lending() -> (Arc<Ledger>, Reservation) {
 }
 
 #[test]
-fn what_a_removed_file_lent_is_the_uploads_own() {
+fn a_removed_file_ends_its_credit() {
     let (ledger, mut upload) = lending();
     ledger.removed(FreedSpace::File(hold(&ledger, F, 90)));
     assert_eq!((charged(&ledger), ledger.usage().credited), (80, 0));
@@ -277,7 +277,7 @@ fn one_that_replaces_the_file_before_the_upload_frees_it_for_that() {
 }
 
 #[test]
-fn what_is_on_the_disk_already_is_counted_whole_and_borrows() {
+fn bytes_on_the_disk_are_reserved_in_full_and_borrow() {
     let ledger = ledger(100, 10, 90);
     let replaced = Some(ReplacedFile { file: F, bytes: 90 });
     let mut first = ledger.reserve_existing(80, replaced);

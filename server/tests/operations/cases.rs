@@ -1,4 +1,4 @@
-//! The quota with files that are written in place, case by case. After each the books are the disk's.
+//! The quota with files that are written in place, case by case. After each case the accounting matches the disk.
 
 use super::world::*;
 use sshome_wire::Status;
@@ -26,7 +26,7 @@ fn what_is_overwritten_is_not_counted_again() {
     file.write_at(0, &[1; 100]).unwrap();
     file.write_at(50, &[2; 50]).unwrap();
     assert!(is_over_quota(file.write_at(51, &[3; 50])));
-    world.assert_books(0);
+    world.assert_accounting(0);
     assert_eq!(content(&user, "f"), [[1; 50], [2; 50]].concat());
 }
 
@@ -39,7 +39,7 @@ fn appending_ignores_the_offset_and_stops_at_the_quota() {
     two.write_at(0, &[2; 30]).unwrap();
     one.write_at(7, &[3; 40]).unwrap();
     assert!(is_over_quota(two.write_at(0, &[4])));
-    world.assert_books(0);
+    world.assert_accounting(0);
     assert_eq!(content(&user, "f"), [&[1; 30][..], &[2; 30], &[3; 40]].concat());
 }
 
@@ -53,10 +53,10 @@ fn truncation_gives_back_and_growth_takes() {
     assert_eq!(used(&user), 10);
     operations::set_attributes(&user, &path("f"), true, &size(90)).unwrap();
     assert!(is_over_quota(file.set_attributes(&user, &size(101))));
-    world.assert_books(0);
+    world.assert_accounting(0);
     drop(open(&user, "f", UPLOAD));
     assert_eq!(used(&user), 0);
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_write_far_beyond_the_quota_does_not_touch_the_file() {
         (before.st_size, before.st_mtime_nsec, before.st_ctime_nsec),
         (after.st_size, after.st_mtime_nsec, after.st_ctime_nsec)
     );
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_hole_counts_as_its_length() {
     file.write_at(10 * GIB, b"x").unwrap();
     assert_eq!(used(&user), 10 * GIB + 1);
     assert!(is_over_quota(file.write_at(11 * GIB, b"x")));
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -97,9 +97,9 @@ fn what_the_disk_refuses_is_not_counted() {
     // No file of most filesystems can be so long; where it can, it counts.
     let most = i64::MAX as u64;
     let written = file.write_at(most - 10, &[1; 10]);
-    world.assert_books(0);
+    world.assert_accounting(0);
     let set = file.set_attributes(&user, &size(most));
-    world.assert_books(0);
+    world.assert_accounting(0);
     if written.is_ok() || set.is_ok() {
         println!("skipped: what_the_disk_refuses_is_not_counted: this disk takes files of any length");
     }
@@ -121,13 +121,13 @@ fn copy_data_is_counted_and_never_onto_itself() {
     // To its own end, and no further.
     copy(&target, 30, 0, &target, 40).unwrap();
     assert_eq!(used(&user), 90);
-    world.assert_books(0);
+    world.assert_accounting(0);
     for (at, length, to) in [(0, 0, 0), (0, 0, 49), (0, 20, 10), (10, 20, 0)] {
         let again = open(&user, "g", BOTH);
         assert!(copy(&target, at, length, &again, to).is_err(), "{at} {length} {to}");
     }
     assert!(is_over_quota(copy(&source, 0, 0, &target, 50).and(copy(&source, 0, 21, &target, 90))));
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 /// Clients send many requests ahead, and some look only at the last answer.
@@ -178,13 +178,13 @@ fn a_hard_link_takes_an_entry_and_no_bytes() {
     assert!(is_over_quota(operations::hard_link(&user, &path("f"), &path("h"))));
     open(&user, "g", WRITE).write_at(60, &[1; 40]).unwrap();
     assert!(is_over_quota(file.write_at(100, &[1])));
-    world.assert_books(0);
+    world.assert_accounting(0);
     operations::remove(&user, &path("f")).unwrap();
-    world.assert_books(0);
+    world.assert_accounting(0);
     operations::remove(&user, &path("g")).unwrap();
-    world.assert_books(100);
+    world.assert_accounting(100);
     drop(file);
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -195,13 +195,13 @@ fn a_removed_file_counts_and_grows_until_it_is_closed() {
     one.write_at(0, &[1; 40]).unwrap();
     operations::remove(&user, &path("f")).unwrap();
     two.write_at(40, &[1; 40]).unwrap();
-    world.assert_books(80);
+    world.assert_accounting(80);
     assert!(is_over_quota(put(&user, "g", &[2; 21])));
     put(&user, "g", &[2; 20]).unwrap();
     drop(one);
-    world.assert_books(80);
+    world.assert_accounting(80);
     drop(two);
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -215,12 +215,12 @@ fn a_file_that_is_replaced_while_it_is_open_counts_until_it_is_closed() {
         new.write_at(0, &[1; 20]).unwrap();
         operations::rename_exact(&user, &path("g"), &path("f"), true).unwrap();
         old.write_at(30, &[1; 10]).unwrap();
-        world.assert_books(40);
+        world.assert_accounting(40);
         put(&user, "f", &[3; 25]).unwrap();
         // The one that was renamed over it is open as well.
-        world.assert_books(60);
+        world.assert_accounting(60);
         drop((old, new));
-        world.assert_books(0);
+        world.assert_accounting(0);
         assert_eq!(used(&user), 25);
     }
 }
@@ -243,7 +243,7 @@ fn a_home_that_is_over_its_quota_may_become_smaller() {
     assert!(is_over_quota(file.write_at(50, &[2])));
     open(&user, "g", WRITE).set_attributes(&user, &size(5)).unwrap();
     put(&user, "h", &[1]).unwrap();
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn a_get_of_a_file_that_is_written_in_place_fails_or_is_right() {
     let mut buffer = Vec::with_capacity(25);
     download.read(&mut buffer).unwrap();
     file.write_at(0, &[2; 50]).unwrap();
-    // The times tell nothing.
+    // The times do not show it.
     let time = |seconds, nanoseconds: u64| sshome_wire::Time { seconds, nanoseconds: nanoseconds as u32 };
     let modified = time(before.st_mtime, before.st_mtime_nsec);
     let times = SetAttributes { times: Some((modified, modified)), ..SetAttributes::default() };
@@ -366,7 +366,7 @@ fn trees_of_any_depth_are_counted_copied_and_removed() {
     let mut removal = Removal::begin(&user, &path("d")).unwrap();
     while !removal.step(&user, StepLimit::entries(100)).unwrap() {}
     assert_eq!(operations::usage(&user).unwrap().usage.entries, 0);
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -383,7 +383,7 @@ fn links_count_their_length() {
     put(&user, "f", &[1; 100]).unwrap();
     operations::rename_exact(&user, &path("f"), &path("k"), true).unwrap();
     assert_eq!(operations::usage(&user).unwrap().usage.used, 4100);
-    world.assert_books(0);
+    world.assert_accounting(0);
     drop(user);
-    world.restarted().assert_books(0);
+    world.restarted().assert_accounting(0);
 }

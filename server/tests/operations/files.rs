@@ -61,7 +61,7 @@ fn only_regular_files_are_opened_and_none_is_waited_for() {
         let staging = format!("{STAGING_DIRECTORY}/f");
         assert_eq!(status(OpenFile::open(&user, &path(&staging), mode)), Status::PermissionDenied);
     }
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn links_lead_as_in_a_chroot() {
     assert_eq!(status(denied), Status::PermissionDenied);
     assert!(operations::set_attributes(&user, &path("out"), true, &mode(0o777)).is_err());
     assert_eq!(outside.as_file().metadata().unwrap().len(), 0);
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_directory_is_open_to_its_owner_until_it_is_finished() {
     operations::set_attributes(&user, &path("d"), true, &mode(0o500)).unwrap();
     let mut removal = Removal::begin(&user, &path("d")).unwrap();
     assert!(removal.step(&user, StepLimit::entries(10)).unwrap() && !world.home().join("d").exists());
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -188,13 +188,13 @@ fn renaming_is_exact() {
     // Two names of one file stay, as rename(2) leaves them; `mv` leaves one.
     operations::hard_link(&user, &path("g"), &path("h")).unwrap();
     rename("g", "h", true).unwrap();
-    world.assert_books(0);
+    world.assert_accounting(0);
     operations::make_symlink(&user, &path("here"), b".").unwrap();
     operations::rename(&user, &path("here/g"), &path("g")).unwrap();
     assert_eq!(content(&user, "g"), b"f");
     operations::rename(&user, &path("g"), &path("h")).unwrap();
     assert_eq!(status(operations::stat(&user, &path("g"), false).map(drop)), Status::NoSuchFile);
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -213,10 +213,10 @@ fn hard_links_are_of_files_and_links() {
     assert!(operations::read_link(&user, &path("f")).is_err());
     operations::hard_link(&user, &path("link"), &path("other")).unwrap();
     assert_eq!(operations::read_link(&user, &path("other")).unwrap(), b"dir");
-    world.assert_books(0);
+    world.assert_accounting(0);
     operations::rename(&user, &path("other"), &path("f")).unwrap();
     operations::remove(&user, &path("link")).unwrap();
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn an_atomic_upload_is_seen_when_it_is_closed() {
     assert_eq!(content(&user, "f"), [2; 100]);
     assert_eq!(mode_of(&world, "f"), 0o640);
     assert!(Download::begin(&user, &path("f")).unwrap().stored().is_some());
-    world.assert_books(0);
+    world.assert_accounting(0);
     // Not in order: published, and without a digest.
     let file = open(&user, "f", UPLOAD);
     file.write_at(30, b"").unwrap();
@@ -326,7 +326,7 @@ fn an_atomic_upload_is_seen_when_it_is_closed() {
     file.finish(&user).unwrap();
     assert_eq!((content(&user, "f"), mode_of(&world, "f")), (vec![3; 20], 0o711));
     assert!(Download::begin(&user, &path("f")).unwrap().stored().is_none());
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn an_atomic_upload_that_is_dropped_leaves_nothing() {
         file.write_at(0, &[2; 20]).unwrap();
         drop(file);
     }
-    // Who goes on after a write that was refused has no whole file.
+    // A client that continues after a refused write has no complete file.
     let file = open(&user, "f", UPLOAD);
     assert!(is_over_quota(file.write_at(0, &[2; 101])));
     assert!(is_over_quota(file.write_at(0, &[2; 20])));
@@ -347,13 +347,13 @@ fn an_atomic_upload_that_is_dropped_leaves_nothing() {
     assert_eq!(content(&user, "f"), [1; 80]);
     assert_eq!(world.scan(), (80, 1));
     assert_eq!(std::fs::read_dir(world.home().join(STAGING_DIRECTORY)).unwrap().count(), 0);
-    world.assert_books(0);
+    world.assert_accounting(0);
     // What must be new must still be when it is published.
     let (one, two) = (OpenMode { exclusive: true, ..UPLOAD }, UPLOAD);
     let (one, two) = (open(&user, "g", one), open(&user, "g", two));
     two.finish(&user).unwrap();
     assert!(one.finish(&user).is_err());
-    world.assert_books(0);
+    world.assert_accounting(0);
     // What may not be made is changed in place.
     open(&user, "f", OpenMode { create: false, ..WRITE }).write_at(0, &[4]).unwrap();
     assert_eq!(content(&user, "f")[0], 4);

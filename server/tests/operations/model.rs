@@ -1,4 +1,4 @@
-//! Random operations on a few names over several handles: after each step the books are the disk's, and a
+//! Random operations on a few names over several handles: after each step the accounting matches the disk, and a
 //! write is refused if, and only if, it does not fit.
 
 use super::world::*;
@@ -226,19 +226,19 @@ fn check(uploads: &str, steps: Vec<Step>) {
         assert!(credited.charged() <= QUOTA && usage.entries <= MOST_ENTRIES, "after {shown}");
     }
     drop(handles);
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_books_are_the_disks_after_each_step_in_place(steps in prop::collection::vec(step(), 1..80)) {
+    fn accounting_matches_the_disk_after_each_step_in_place(steps in prop::collection::vec(step(), 1..80)) {
         check("in-place", steps);
     }
 
     #[test]
-    fn the_books_are_the_disks_after_each_step_with_atomic_uploads(
+    fn accounting_matches_the_disk_after_each_step_with_atomic_uploads(
         steps in prop::collection::vec(step(), 1..80),
     ) {
         check("atomic", steps);

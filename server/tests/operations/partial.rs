@@ -134,7 +134,7 @@ fn a_complete_upload_that_was_not_published_is_resumed_whatever_its_mode() {
         assert_eq!((found.len(), found.permissions().mode() & 0o777), (9 * MIB, mode), "{mode:o}");
         operations::remove(&user, &path("f")).unwrap();
         drop(user);
-        world.assert_books(0);
+        world.assert_accounting(0);
     }
 }
 
@@ -154,7 +154,7 @@ fn a_file_that_is_renamed_away_ends_its_credit() {
     assert_eq!(operations::parts(&user).len(), 1);
     operations::rename_exact(&user, &path("f"), &path("g"), false).unwrap();
     assert_eq!(operations::parts(&user).len(), 0);
-    world.assert_books(0);
+    world.assert_accounting(0);
     // Where there is room beside, nothing is lost.
     cut(&user, "g", 20, 4);
     operations::rename_exact(&user, &path("g"), &path("h"), false).unwrap();
@@ -180,7 +180,7 @@ fn a_record_that_cannot_be_read_is_kept_and_listed() {
     assert_eq!((parts.len(), &parts[0].path[..], parts[0].length), (1, listed.as_bytes(), 4 * MIB));
     assert_eq!(operations::usage(&user).unwrap().charged(), 4 * MIB);
     assert_eq!(operations::discard(&user, Some(&path(&listed))), 1);
-    world.assert_books(0);
+    world.assert_accounting(0);
     assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0);
 }
 
@@ -243,14 +243,14 @@ fn an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload() {
         publish(&user, upload);
         assert_eq!(operations::usage(&user).unwrap().charged(), 24 * MIB, "lends: {lends}");
         operations::discard(&user, None);
-        world.assert_books(0);
+        world.assert_accounting(0);
 
         prepare();
         let file = open(&user, "f", UPLOAD);
         (0..20).for_each(|at| file.write_at(at * MIB, &zeros(1)).unwrap());
         file.finish(&user).unwrap();
         operations::discard(&user, None);
-        world.assert_books(0);
+        world.assert_accounting(0);
     }
 }
 

@@ -29,9 +29,9 @@ fn eight_writers_at_once_fill_the_quota_to_the_byte() {
             });
         }
     });
-    // What is left is less than what each of them wanted.
+    // Less space is left than each of them requested.
     assert_eq!(taken.into_inner(), 10000 / 7 * 7);
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn eight_appenders_to_one_file_lose_nothing() {
     for record in content.chunks(10) {
         assert_eq!(record, [record[0]; 10]);
     }
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_get_beside_a_writer_fails_or_is_of_one_write() {
 }
 
 #[test]
-fn everything_at_once_ends_with_the_right_books() {
+fn concurrent_operations_end_with_correct_accounting() {
     const QUOTA: u64 = 50_000;
     let world = World::new(&format!("quota = {QUOTA}\nmax-files = 20"));
     let gate = Barrier::new(6);
@@ -100,7 +100,7 @@ fn everything_at_once_ends_with_the_right_books() {
             });
         }
     });
-    world.assert_books(0);
+    world.assert_accounting(0);
 }
 
 /// A session that does what it likes to four files. Errors are others' doing.

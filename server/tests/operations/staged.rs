@@ -1,6 +1,6 @@
 //! Random operations on files that uploads are to replace: puts, streams and staged SFTP uploads that are cut,
 //! resumed, refused and finished, while what they replace is removed, renamed, linked, truncated and opened, and
-//! the server is restarted. After each step the books are the disk's, staged bytes and all, and what is charged
+//! the server is restarted. After each step the accounting matches the disk, including staged bytes, and what is charged
 //! is within the quota.
 
 use super::world::*;
@@ -226,7 +226,7 @@ impl Run {
         }
     }
 
-    /// Compares the books with the disk.
+    /// Compares the accounting with the disk.
     fn check(&self, after: &str) {
         let (world, user) = self.world.as_ref().unwrap();
         let operations_usage = operations::usage(user).unwrap();
@@ -242,7 +242,7 @@ impl Run {
         assert_eq!((usage.used, usage.entries), (bytes + orphaned, entries), "after {after}");
         assert!(operations_usage.charged() <= QUOTA, "{operations_usage:?} after {after}");
         assert!(usage.entries <= MOST_ENTRIES, "after {after}");
-        // Each byte that is lent is there, and each staged one is booked.
+        // Each lent byte exists, and each staged byte is accounted for.
         assert!(operations_usage.credited <= usage.used.min(usage.reserved), "after {after}");
         let staged = self.staged();
         assert!(staged <= usage.reserved, "{staged} are staged, {usage:?} after {after}");

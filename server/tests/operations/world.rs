@@ -39,7 +39,7 @@ impl World {
         World::of(dir)
     }
 
-    /// The same home, counted anew. All its sessions have ended.
+    /// The same home after a restart. All its sessions have ended.
     pub(crate) fn restarted(self) -> World {
         let World { dir, homes, .. } = self;
         drop(homes);
@@ -96,15 +96,15 @@ impl World {
         (bytes, entries)
     }
 
-    /// Compares the books with the disk, where nothing is under way and `orphaned` bytes are in files that
+    /// Compares the accounting with the disk. Nothing may be under way; `orphaned` bytes are in files that
     /// are open and have no name.
-    pub(crate) fn assert_books(&self, orphaned: u64) {
+    pub(crate) fn assert_accounting(&self, orphaned: u64) {
         let usage = operations::usage(&self.user()).unwrap().usage;
         let (bytes, entries) = self.scan();
         assert_eq!(
             (usage.used, usage.entries),
             (bytes + orphaned, entries),
-            "the books differ from the disk"
+            "the accounting differs from the disk"
         );
         assert_eq!(usage.reserved, 0, "something is reserved and nothing is under way");
     }

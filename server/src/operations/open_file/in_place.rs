@@ -18,7 +18,7 @@ pub(super) struct InPlaceFile {
     held: HeldFile,
     file: File,
     /// Whether its stored digest was removed.
-    unstamped: AtomicBool,
+    digest_removed: AtomicBool,
 }
 
 impl InPlaceFile {
@@ -49,7 +49,7 @@ impl InPlaceFile {
         };
         let held = hold(user, &file, &stat).of_file(path)?;
         drop(namespace);
-        let open = InPlaceFile { held, file, unstamped: AtomicBool::new(created) };
+        let open = InPlaceFile { held, file, digest_removed: AtomicBool::new(created) };
         if mode.truncate {
             open.set_length(path, 0)?;
         }
@@ -77,7 +77,7 @@ impl InPlaceFile {
         };
         let end = end_of(offset, data).of_file(path)?;
         change.grow_to(end).map_err(|exceeded| quota(path, exceeded))?;
-        let written = self.unstamp().and_then(|()| Ok(write_all(&self.file, offset, data)?));
+        let written = self.remove_stored_digest().and_then(|()| Ok(write_all(&self.file, offset, data)?));
         if written.is_err() {
             self.settle(&change);
         }
@@ -87,7 +87,7 @@ impl InPlaceFile {
     pub(super) fn set_length(&self, path: &RemotePath, length: u64) -> Result<()> {
         let change = self.held.change();
         change.grow_to(length).map_err(|exceeded| quota(path, exceeded))?;
-        let set = self.unstamp().and_then(|()| Ok(rustix::fs::ftruncate(&self.file, length)?));
+        let set = self.remove_stored_digest().and_then(|()| Ok(rustix::fs::ftruncate(&self.file, length)?));
         self.settle(&change);
         set.of_file(path)
     }
@@ -96,15 +96,15 @@ impl InPlaceFile {
     fn settle(&self, change: &ContentChange<'_>) {
         match self.stat() {
             Ok(stat) => change.settle(length(&stat)),
-            Err(error) => tracing::error!(%error, "a file's length is booked as more than it may be"),
+            Err(error) => tracing::error!(%error, "a file's length in the ledger may be too large"),
         }
     }
 
     /// Removes the stored digest, before the first write.
-    fn unstamp(&self) -> home::Result<()> {
-        if !self.unstamped.load(Relaxed) {
+    fn remove_stored_digest(&self) -> home::Result<()> {
+        if !self.digest_removed.load(Relaxed) {
             StoredDigest::remove(&self.file)?;
-            self.unstamped.store(true, Relaxed);
+            self.digest_removed.store(true, Relaxed);
         }
         Ok(())
     }
