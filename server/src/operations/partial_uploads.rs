@@ -131,7 +131,7 @@ impl Drop for PendingUpload {
                 reservation.shrink_to(length, 0);
                 self.partial_uploads.put(PartialUpload { file, reservation });
             }
-            Err(error) => tracing::warn!(%error, "a part could not be kept"),
+            Err(error) => tracing::warn!(%error, "a partial upload could not be kept"),
         }
     }
 }
