@@ -315,7 +315,7 @@ async fn without_a_command_there_is_a_text_and_no_shell() {
         command.args(client.openssh_options()).args(["-p", &client.port(), option, &client.destination()]);
         command.output().unwrap().into()
     };
-    let text = "Hello, ann: 0 B of 10.0 MiB used, 0 of 1000000 files.\nThere is no shell here.";
+    let text = "Hello, ann: 0 B of 10.0 MiB used, 0 of 1000000 files.\nThere is no shell.";
     let plain = outcome("-T");
     assert!(plain.code == Some(1) && plain.out().starts_with(text), "{plain}");
     assert!(!plain.out().contains('\r'));
