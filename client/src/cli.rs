@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::transfer::{Jobs, RETRIES};
+use crate::transfer::{DEFAULT_RETRIES, Jobs};
 use clap::Parser;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ pub struct Cli {
     pub timeout: Option<u64>,
     /// How often in a row to connect again when the connection is lost during a transfer; 0 for never. The pauses
     /// grow from half a second to 15, so 24 tries take at least five minutes. Progress starts the count anew
-    #[arg(long, value_name = "N", default_value_t = RETRIES)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_RETRIES)]
     pub retries: u32,
     /// Over how many connections a get or put carries several files; auto takes as many as are worth it
     #[arg(short, long, value_name = "N|auto", default_value_t = Jobs::Auto)]

@@ -3,10 +3,10 @@
 use clap::Parser;
 use sshome::cli::Cli;
 use sshome::exit::Exit;
-use sshome::messages::{end_line, tell};
+use sshome::messages::{end_line, print_error};
 use sshome::names;
 use sshome::shell::words::Word;
-use sshome::shell::{self, Invocation, Output, Script, Shell, ShellError, parse_command};
+use sshome::shell::{self, Invocation, Script, Shell, ShellError, ShellOutput, parse_command};
 use sshome::ssh::{self, Environment, LoginError, Settings};
 use sshome_wire::display::Escaped;
 use std::io::IsTerminal;
@@ -36,21 +36,21 @@ fn main() -> ExitCode {
             exit.into()
         }
         Err(error) => {
-            tell(format_args!("cannot start: {error}"));
+            print_error(format_args!("cannot start: {error}"));
             Exit::Failed.into()
         }
     }
 }
 
 async fn run(cli: &Cli) -> Exit {
-    let out = Output::new(cli.json, cli.quiet);
+    let out = ShellOutput::new(cli.json, cli.quiet);
     let exit = attempt(cli, &out).await;
     out.finish(exit);
     exit
 }
 
-async fn attempt(cli: &Cli, out: &Output) -> Exit {
-    let work = match Work::parse(cli) {
+async fn attempt(cli: &Cli, out: &ShellOutput) -> Exit {
+    let work = match CommandSource::parse(cli) {
         Ok(work) => work,
         Err(error) => {
             out.failed(&error);
@@ -97,7 +97,7 @@ async fn attempt(cli: &Cli, out: &Output) -> Exit {
 }
 
 /// What is to be done once somebody is logged in.
-enum Work {
+enum CommandSource {
     /// The command of the arguments.
     Command(Invocation),
     /// Lines that are not typed.
@@ -106,29 +106,29 @@ enum Work {
     Prompt,
 }
 
-impl Work {
+impl CommandSource {
     /// A mistake in the arguments, or a batch file that is not there, is found before anybody logs in.
-    fn parse(cli: &Cli) -> Result<Work, ShellError> {
+    fn parse(cli: &Cli) -> Result<CommandSource, ShellError> {
         let words: Vec<Word> = cli.command.iter().map(|word| Word::plain(&names::bytes(word))).collect();
         if let Some(invocation) = parse_command(&words)? {
-            return Ok(Work::Command(invocation));
+            return Ok(CommandSource::Command(invocation));
         }
         if let Some(file) = &cli.batch {
-            return Ok(Work::Script(Script::batch(file)?));
+            return Ok(CommandSource::Script(Script::batch(file)?));
         }
         let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         // A prompt and events would write over each other.
         match terminal && !cli.json {
-            true => Ok(Work::Prompt),
-            false => Ok(Work::Script(Script::stdin())),
+            true => Ok(CommandSource::Prompt),
+            false => Ok(CommandSource::Script(Script::stdin())),
         }
     }
 
     async fn run(self, shell: &mut Shell, cli: &Cli, settings: &Settings) -> Result<(), ShellError> {
         match self {
-            Work::Command(invocation) => shell.argument(&invocation).await.map(drop),
-            Work::Script(script) => script.run(shell).await,
-            Work::Prompt => {
+            CommandSource::Command(invocation) => shell.argument(&invocation).await.map(drop),
+            CommandSource::Script(script) => script.run(shell).await,
+            CommandSource::Prompt => {
                 let user = Escaped(settings.user.as_bytes());
                 let host = Escaped(cli.destination.host.as_bytes());
                 shell::interactive(shell, &format!("{user}@{host}")).await

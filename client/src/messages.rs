@@ -1,14 +1,24 @@
-//! What the program says besides its results: on standard error, under its name.
+//! Messages on standard error, each under the program's name.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 
-/// Says something. Where nobody can hear it, it is lost, and nothing else is.
-pub fn tell(message: impl Display) {
+/// Prints a warning or a notice, which does not change how the program ends.
+pub fn warn(message: impl Display) {
+    print(message);
+}
+
+/// Prints why a command, or the program, failed.
+pub fn print_error(message: impl Display) {
+    print(message);
+}
+
+fn print(message: impl Display) {
+    // If standard error is closed, only the message is lost.
     let _ = writeln!(std::io::stderr(), "sshome: {message}");
 }
 
-/// Ends the line in which the terminal has shown a Ctrl-C, so that a message begins a line of its own.
+/// Ends the line in which the terminal has shown a Ctrl-C, so that the next message begins a line.
 pub fn end_line() {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {

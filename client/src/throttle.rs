@@ -11,44 +11,44 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// So few bytes do not count as movement: keepalives and adjustments of windows travel also where a server
 /// has stopped to answer.
-const SMALL: usize = 512;
+const MAX_KEEPALIVE_BYTES: usize = 512;
 
 /// How much may be caught up on after a pause.
-const CATCH_UP: Duration = Duration::from_millis(250);
+const BURST: Duration = Duration::from_millis(250);
 
 /// The traffic of all connections of the program. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Traffic {
+pub struct Throttle {
     moved: Arc<AtomicU64>,
     /// None where there is no limit.
-    paces: Option<Arc<Paces>>,
+    paces: Option<Arc<TokenBuckets>>,
 }
 
 /// The limits of both directions.
 #[derive(Debug)]
-struct Paces {
-    reading: Pace,
-    writing: Pace,
+struct TokenBuckets {
+    reading: TokenBucket,
+    writing: TokenBucket,
 }
 
 /// A limit on a rate.
 #[derive(Debug)]
-struct Pace {
+struct TokenBucket {
     /// Bytes a second, never 0.
     rate: u64,
     /// When all that was moved would have been through at just that rate.
     through: Mutex<Instant>,
 }
 
-impl Traffic {
+impl Throttle {
     /// Traffic of up to `limit` Kbit/s in each direction, all connections taken together.
     #[must_use]
-    pub fn new(limit: Option<u64>) -> Traffic {
+    pub fn new(limit: Option<u64>) -> Throttle {
         let paces = limit.map(|kbits| {
             let rate = kbits.saturating_mul(1000 / 8).max(1);
-            Arc::new(Paces { reading: Pace::new(rate), writing: Pace::new(rate) })
+            Arc::new(TokenBuckets { reading: TokenBucket::new(rate), writing: TokenBucket::new(rate) })
         });
-        Traffic { moved: Arc::default(), paces }
+        Throttle { moved: Arc::default(), paces }
     }
 
     /// A number that is another one each time that something has moved.
@@ -57,27 +57,27 @@ impl Traffic {
         self.moved.load(Ordering::Relaxed)
     }
 
-    fn count(&self, bytes: usize, pace: Option<&Pace>) {
+    fn count(&self, bytes: usize, pace: Option<&TokenBucket>) {
         if let Some(pace) = pace {
             pace.moved(bytes);
         }
-        if bytes > SMALL {
+        if bytes > MAX_KEEPALIVE_BYTES {
             self.moved.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn reading(&self) -> Option<&Pace> {
+    fn reading(&self) -> Option<&TokenBucket> {
         self.paces.as_ref().map(|paces| &paces.reading)
     }
 
-    fn writing(&self) -> Option<&Pace> {
+    fn writing(&self) -> Option<&TokenBucket> {
         self.paces.as_ref().map(|paces| &paces.writing)
     }
 }
 
-impl Pace {
-    fn new(rate: u64) -> Pace {
-        Pace { rate, through: Mutex::new(Instant::now()) }
+impl TokenBucket {
+    fn new(rate: u64) -> TokenBucket {
+        TokenBucket { rate, through: Mutex::new(Instant::now()) }
     }
 
     /// When the next bytes may move.
@@ -88,32 +88,32 @@ impl Pace {
     fn moved(&self, bytes: usize) {
         let mut through = self.through.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let from = now.checked_sub(CATCH_UP).map_or(*through, |earliest| earliest.max(*through));
+        let from = now.checked_sub(BURST).map_or(*through, |earliest| earliest.max(*through));
         *through = from + Duration::from_secs_f64(bytes as f64 / self.rate as f64);
     }
 
     /// How many bytes are moved at once, so that the rate is even.
-    fn step(&self) -> usize {
+    fn slice_bytes(&self) -> usize {
         usize::try_from(self.rate / 8).unwrap_or(usize::MAX).clamp(1 << 10, 256 << 10)
     }
 }
 
 /// A socket that keeps to the limit and counts.
-pub struct Socket<S> {
+pub struct ThrottledStream<S> {
     stream: S,
-    traffic: Traffic,
-    reading: Pause,
-    writing: Pause,
+    throttle: Throttle,
+    reading: BucketWait,
+    writing: BucketWait,
     /// What is read of what is there, if that is more than may be at once.
-    piece: Vec<u8>,
+    slice: Vec<u8>,
 }
 
 /// Waits for the next turn.
 #[derive(Default)]
-struct Pause(Option<Pin<Box<Sleep>>>);
+struct BucketWait(Option<Pin<Box<Sleep>>>);
 
-impl Pause {
-    fn poll(&mut self, pace: Option<&Pace>, cx: &mut Context<'_>) -> Poll<()> {
+impl BucketWait {
+    fn poll(&mut self, pace: Option<&TokenBucket>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(pace) = pace else { return Poll::Ready(()) };
         loop {
             if let Some(sleep) = &mut self.0 {
@@ -130,47 +130,53 @@ impl Pause {
     }
 }
 
-impl<S> Socket<S> {
+impl<S> ThrottledStream<S> {
     /// A connection whose traffic counts.
     #[must_use]
-    pub fn new(stream: S, traffic: Traffic) -> Socket<S> {
-        Socket { stream, traffic, reading: Pause::default(), writing: Pause::default(), piece: Vec::new() }
+    pub fn new(stream: S, throttle: Throttle) -> ThrottledStream<S> {
+        ThrottledStream {
+            stream,
+            throttle,
+            reading: BucketWait::default(),
+            writing: BucketWait::default(),
+            slice: Vec::new(),
+        }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ThrottledStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        ready!(this.reading.poll(this.traffic.reading(), cx));
+        ready!(this.reading.poll(this.throttle.reading(), cx));
         let before = buf.filled().len();
-        let read = match this.traffic.reading() {
+        let read = match this.throttle.reading() {
             // A large piece at once would be followed by a long silence.
-            Some(pace) if pace.step() < buf.remaining() => {
-                this.piece.resize(pace.step(), 0);
-                let mut piece = ReadBuf::new(&mut this.piece);
-                ready!(Pin::new(&mut this.stream).poll_read(cx, &mut piece))
-                    .map(|()| buf.put_slice(piece.filled()))
+            Some(pace) if pace.slice_bytes() < buf.remaining() => {
+                this.slice.resize(pace.slice_bytes(), 0);
+                let mut slice = ReadBuf::new(&mut this.slice);
+                ready!(Pin::new(&mut this.stream).poll_read(cx, &mut slice))
+                    .map(|()| buf.put_slice(slice.filled()))
             }
             _ => ready!(Pin::new(&mut this.stream).poll_read(cx, buf)),
         };
         read?;
-        this.traffic.count(buf.filled().len() - before, this.traffic.reading());
+        this.throttle.count(buf.filled().len() - before, this.throttle.reading());
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ThrottledStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        ready!(this.writing.poll(this.traffic.writing(), cx));
-        let step = this.traffic.writing().map_or(data.len(), Pace::step);
-        let now = data.get(..step).unwrap_or(data);
+        ready!(this.writing.poll(this.throttle.writing(), cx));
+        let slice_bytes = this.throttle.writing().map_or(data.len(), TokenBucket::slice_bytes);
+        let now = data.get(..slice_bytes).unwrap_or(data);
         let written = ready!(Pin::new(&mut this.stream).poll_write(cx, now))?;
-        this.traffic.count(written, this.traffic.writing());
+        this.throttle.count(written, this.throttle.writing());
         Poll::Ready(Ok(written))
     }
 
@@ -184,9 +190,9 @@ mod tests {
 
     /// How long it takes to write, and to read, so many bytes at so many Kbit/s.
     async fn seconds(kbits: u64, length: usize) -> (f64, f64) {
-        let traffic = Traffic::new(Some(kbits));
+        let throttle = Throttle::new(Some(kbits));
         let (near, mut far) = duplex(length);
-        let mut near = Socket::new(near, traffic);
+        let mut near = ThrottledStream::new(near, throttle);
         let begun = Instant::now();
         near.write_all(&vec![0; length]).await.unwrap();
         let written = begun.elapsed().as_secs_f64();
@@ -206,10 +212,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn connections_share_the_limit() {
-        let traffic = Traffic::new(Some(800));
+        let throttle = Throttle::new(Some(800));
         let (a, _a) = duplex(1 << 20);
         let (b, _b) = duplex(1 << 20);
-        let (mut a, mut b) = (Socket::new(a, traffic.clone()), Socket::new(b, traffic));
+        let (mut a, mut b) = (ThrottledStream::new(a, throttle.clone()), ThrottledStream::new(b, throttle));
         let data = vec![0; 500_000];
         let begun = Instant::now();
         let (first, second) = tokio::join!(a.write_all(&data), b.write_all(&data));
@@ -220,12 +226,12 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_is_no_keepalive_counts() {
-        let traffic = Traffic::new(None);
+        let throttle = Throttle::new(None);
         let (near, _far) = duplex(1 << 20);
-        let mut near = Socket::new(near, traffic.clone());
-        near.write_all(&[0; SMALL]).await.unwrap();
-        assert_eq!(traffic.moved(), 0);
-        near.write_all(&[0; SMALL + 1]).await.unwrap();
-        assert_eq!(traffic.moved(), 1);
+        let mut near = ThrottledStream::new(near, throttle.clone());
+        near.write_all(&[0; MAX_KEEPALIVE_BYTES]).await.unwrap();
+        assert_eq!(throttle.moved(), 0);
+        near.write_all(&[0; MAX_KEEPALIVE_BYTES + 1]).await.unwrap();
+        assert_eq!(throttle.moved(), 1);
     }
 }

@@ -10,7 +10,7 @@ use client::{Client, PLAIN, RECURSIVE, books, noise, until};
 use cron::Cron;
 use proxy::Proxy;
 use sshome::conversation::ConversationError;
-use sshome::transfer::{Options, Summary};
+use sshome::transfer::{TransferOptions, TransferSummary};
 use sshome_e2e::Host;
 use sshome_e2e::tree::{contents, mode, set_mode};
 use sshome_wire::BLOCK;
@@ -31,8 +31,8 @@ async fn slow_host() -> Host {
     Host::with_user("ann", &format!("quota = \"400 MiB\"\n{rates}")).await.unwrap()
 }
 
-fn over(jobs: &str, options: Options) -> Options {
-    Options { jobs: jobs.parse().unwrap(), ..options }
+fn over(jobs: &str, options: TransferOptions) -> TransferOptions {
+    TransferOptions { jobs: jobs.parse().unwrap(), ..options }
 }
 
 /// Files that are worth several connections, in folders with others that are not. How many there are,
@@ -48,7 +48,7 @@ fn plant(client: &Client, name: &str) -> (u64, u64) {
     (300 + LARGE, 300_000 + LARGE * 6 * MIB as u64)
 }
 
-fn assert_whole(summary: &Summary, (files, bytes): (u64, u64)) {
+fn assert_whole(summary: &TransferSummary, (files, bytes): (u64, u64)) {
     assert_eq!((summary.files, summary.bytes, summary.failures.len()), (files, bytes, 0), "{summary:?}");
 }
 
@@ -270,7 +270,7 @@ async fn folders_have_their_modes_whichever_connection_makes_them() {
     let (there, kept) = (host.home("ann").join("t"), host.home("ann").join("t/d3"));
     std::fs::create_dir_all(&kept).unwrap();
     set_mode(&kept, 0o705).unwrap();
-    let preserve = over("3", Options { preserve: true, ..RECURSIVE });
+    let preserve = over("3", TransferOptions { preserve: true, ..RECURSIVE });
     client.put(&["t"], "/", preserve).await.unwrap();
     assert_same(&client.path("t"), &there);
     client.get(&["/t"], "back", preserve).await.unwrap();

@@ -7,21 +7,21 @@ use std::time::Duration;
 
 /// How much the server may send ahead on a channel, in bytes. A link is kept full as long as this
 /// is at least twice its rate times its round trip.
-const WINDOW: u32 = 64 << 20;
+const WINDOW_BYTES: u32 = 64 << 20;
 
 /// The longest packet, in bytes. Measured: 64 to 128 KiB are fastest, 32 and 256 KiB are slower.
-const PACKET: u32 = 65535;
+const MAX_PACKET_BYTES: u32 = 65535;
 
 /// How long a server may take for each thing that it can do at once: a key exchange, a step of a
 /// login, opening a channel, saying hello.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The settings of a client's connection: which algorithms, in which order, and how much flows.
 #[must_use]
 pub fn config() -> russh::client::Config {
     russh::client::Config {
-        window_size: WINDOW,
-        maximum_packet_size: PACKET,
+        window_size: WINDOW_BYTES,
+        maximum_packet_size: MAX_PACKET_BYTES,
         channel_buffer_size: 64,
         keepalive_interval: Some(Duration::from_secs(30)),
         nodelay: true,

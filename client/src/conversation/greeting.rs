@@ -5,7 +5,7 @@ use sshome_wire::{Features, Hello, MAX_FRAME, PROTOCOL_VERSION, Reply, Status};
 
 /// The shortest limit on frames that a server may announce, in bytes: a request with two of the
 /// longest paths must fit.
-const LEAST_FRAME: u32 = 16 << 10;
+const MIN_FRAME_BYTES: u32 = 16 << 10;
 
 /// The client's hello.
 pub(super) fn ours() -> Hello {
@@ -28,7 +28,7 @@ pub(super) fn checked(hello: Hello) -> Result<Hello, ConversationError> {
     let fault = if hello.version != PROTOCOL_VERSION {
         let ours = PROTOCOL_VERSION;
         format!("it speaks version {}, this client version {ours}; update the older one", hello.version)
-    } else if hello.max_frame < LEAST_FRAME || hello.max_outstanding == 0 {
+    } else if hello.max_frame < MIN_FRAME_BYTES || hello.max_outstanding == 0 {
         "its hello announces limits that nobody can work with".into()
     } else {
         return Ok(hello);

@@ -1,34 +1,34 @@
 //! How long a server may take while nothing moves.
 
 use super::ConversationError;
-use crate::throttle::Traffic;
+use crate::throttle::Throttle;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// A limit on waiting: of time in which nothing moves, in either direction.
 #[derive(Clone, Debug)]
-pub struct Patience {
+pub struct IdleTimeout {
     limit: Duration,
-    traffic: Traffic,
+    throttle: Throttle,
 }
 
-impl Patience {
+impl IdleTimeout {
     /// Waits for `limit` at the most, and for longer as long as there is traffic.
     #[must_use]
-    pub fn new(limit: Duration, traffic: Traffic) -> Patience {
-        Patience { limit, traffic }
+    pub fn new(limit: Duration, throttle: Throttle) -> IdleTimeout {
+        IdleTimeout { limit, throttle }
     }
 
     /// Waits for something that the server does.
     pub(super) async fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, ConversationError> {
         let mut work = pin!(work);
-        let mut seen = self.traffic.moved();
+        let mut seen = self.throttle.moved();
         loop {
             if let Ok(done) = timeout(self.limit, work.as_mut()).await {
                 return Ok(done);
             }
-            let now = self.traffic.moved();
+            let now = self.throttle.moved();
             if now == seen {
                 let seconds = self.limit.as_secs_f64();
                 return Err(ConversationError::Lost(format!("nothing has moved for {seconds} s")));
@@ -42,7 +42,7 @@ impl Patience {
 mod tests {
     use super::*;
     use crate::conversation::peer::{connect, hello};
-    use crate::throttle::Socket;
+    use crate::throttle::ThrottledStream;
     use sshome_wire::Request;
     use tokio::io::AsyncWriteExt;
     use tokio::time::{Instant, sleep};
@@ -50,19 +50,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn time_runs_only_while_nothing_moves() {
-        let traffic = Traffic::default();
-        let patience = Patience::new(Duration::from_secs(5), traffic.clone());
+        let throttle = Throttle::default();
+        let idle_timeout = IdleTimeout::new(Duration::from_secs(5), throttle.clone());
         let (near, _far) = tokio::io::duplex(1 << 20);
-        let mut socket = Socket::new(near, traffic);
+        let mut socket = ThrottledStream::new(near, throttle);
         let sending = async {
             for _ in 0..10 {
                 sleep(Duration::from_secs(4)).await;
                 socket.write_all(&[0; 1000]).await.unwrap();
             }
         };
-        patience.wait(sending).await.unwrap();
+        idle_timeout.wait(sending).await.unwrap();
         let begun = Instant::now();
-        let error = patience.wait(std::future::pending::<()>()).await.unwrap_err();
+        let error = idle_timeout.wait(std::future::pending::<()>()).await.unwrap_err();
         assert_eq!(error.to_string(), "the connection is lost: nothing has moved for 5 s");
         assert_eq!(begun.elapsed(), Duration::from_secs(5));
     }
@@ -71,7 +71,7 @@ mod tests {
     async fn a_server_that_never_answers_is_left() {
         let talk = connect(hello(1), |mut peer| async move { while peer.hear().await.is_some() {} });
         let mut conversation = talk.await.unwrap().conversation;
-        conversation.wait_only(Patience::new(Duration::from_millis(50), Traffic::default()));
+        conversation.set_idle_timeout(IdleTimeout::new(Duration::from_millis(50), Throttle::default()));
         let answer = conversation.request(Request::Pwd, &CancellationToken::new()).await;
         assert!(matches!(answer, Err(ConversationError::Lost(_))), "{answer:?}");
     }

@@ -1,6 +1,6 @@
 //! The two directions of a conversation's channel: bytes out, frames in.
 
-use super::{ConversationError, LossReason, Patience};
+use super::{ConversationError, IdleTimeout, LossReason};
 use bytes::Bytes;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
@@ -10,17 +10,17 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// How many messages, of 256 KiB at most, may wait to be sent.
-const QUEUE: usize = 4;
+const SEND_QUEUE_MESSAGES: usize = 4;
 
 /// Frames as they come in. Nothing is read ahead: while nobody asks, the connection fills up and
 /// the server waits, which is the back-pressure of a get.
-pub(super) struct Incoming {
+pub(super) struct FrameReceiver {
     channel: ChannelReadHalf,
     decoder: Decoder,
     /// Bytes that came since somebody asked how many.
     taken: u64,
     /// None waits for ever.
-    pub(super) patience: Option<Patience>,
+    pub(super) idle_timeout: Option<IdleTimeout>,
     /// What the server said on the channel's error stream; it explains a loss.
     complaint: Vec<u8>,
     /// Where the reason for a loss is noted.
@@ -28,12 +28,12 @@ pub(super) struct Incoming {
 }
 
 /// The longest complaint that is kept, in bytes.
-const COMPLAINT: usize = 1000;
+const MAX_STDERR_BYTES: usize = 1000;
 
-impl Incoming {
-    pub(super) fn new(channel: ChannelReadHalf) -> Incoming {
+impl FrameReceiver {
+    pub(super) fn new(channel: ChannelReadHalf) -> FrameReceiver {
         let (decoder, complaint) = (Decoder::new(), Vec::new());
-        Incoming { channel, decoder, taken: 0, patience: None, complaint, loss: None }
+        FrameReceiver { channel, decoder, taken: 0, idle_timeout: None, complaint, loss: None }
     }
 
     /// The next frame. A caller that stops waiting loses nothing.
@@ -47,8 +47,8 @@ impl Incoming {
             if let Some(frame) = self.decoder.next()? {
                 return Ok(frame);
             }
-            let message = match &self.patience {
-                Some(patience) if owed => patience.wait(self.channel.wait()).await?,
+            let message = match &self.idle_timeout {
+                Some(idle_timeout) if owed => idle_timeout.wait(self.channel.wait()).await?,
                 _ => self.channel.wait().await,
             };
             match message {
@@ -79,7 +79,7 @@ impl Incoming {
     }
 
     fn complain(&mut self, data: &[u8]) {
-        let room = COMPLAINT.saturating_sub(self.complaint.len());
+        let room = MAX_STDERR_BYTES.saturating_sub(self.complaint.len());
         self.complaint.extend(data.iter().take(room));
     }
 
@@ -103,14 +103,14 @@ impl Incoming {
 
 /// Bytes on their way out. A task of its own sends them, so that reading never waits for writing
 /// and a message that was begun is sent to its end.
-pub(super) struct Outgoing {
+pub(super) struct FrameSender {
     queue: mpsc::Sender<Bytes>,
     task: JoinHandle<()>,
 }
 
-impl Outgoing {
-    pub(super) fn new(channel: ChannelWriteHalf<Msg>) -> Outgoing {
-        let (queue, mut messages) = mpsc::channel::<Bytes>(QUEUE);
+impl FrameSender {
+    pub(super) fn new(channel: ChannelWriteHalf<Msg>) -> FrameSender {
+        let (queue, mut messages) = mpsc::channel::<Bytes>(SEND_QUEUE_MESSAGES);
         let task = tokio::spawn(async move {
             while let Some(message) = messages.recv().await {
                 if channel.data_bytes(message).await.is_err() {
@@ -118,7 +118,7 @@ impl Outgoing {
                 }
             }
         });
-        Outgoing { queue, task }
+        FrameSender { queue, task }
     }
 
     /// Waits for a place in the queue; `None` if nothing can be sent any more. A caller that stops waiting has
@@ -128,7 +128,7 @@ impl Outgoing {
     }
 }
 
-impl Drop for Outgoing {
+impl Drop for FrameSender {
     fn drop(&mut self) {
         // It may be waiting for a window that a lost connection never opens.
         self.task.abort();

@@ -19,15 +19,15 @@ mod receive_queue;
 #[cfg(test)]
 mod tests;
 
-pub use config::{PATIENCE, config};
+pub use config::{RESPONSE_TIMEOUT, config};
 pub use error::ConversationError;
-pub use idle_timeout::Patience;
+pub use idle_timeout::IdleTimeout;
 pub use loss::LossReason;
-pub(crate) use parts::MOST_DIGESTS;
+pub(crate) use parts::MAX_DIGESTS;
 
 use bytes::{Bytes, BytesMut};
-use link::{Incoming, Outgoing};
-use receive_queue::Arrived;
+use link::{FrameReceiver, FrameSender};
+use receive_queue::ReceiveQueue;
 use russh::Channel;
 use russh::client::Msg;
 use sshome_wire::{
@@ -37,14 +37,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// How many requests that are answered by one reply each are sent ahead.
-const AHEAD: usize = 256;
+const MAX_PIPELINED_REQUESTS: usize = 256;
 
 /// A conversation with the server: its own working directory, requests and their answers.
 pub struct Conversation {
-    incoming: Incoming,
-    outgoing: Outgoing,
+    incoming: FrameReceiver,
+    outgoing: FrameSender,
     /// Frames that came while something was being sent.
-    arrived: Arrived,
+    receive_queue: ReceiveQueue,
     /// Requests that have no answer yet.
     outstanding: usize,
     hello: Hello,
@@ -56,10 +56,10 @@ impl Conversation {
     ///
     /// # Errors
     /// If the server has no such subsystem, speaks another version, refuses, or says nothing within
-    /// [`PATIENCE`].
+    /// [`RESPONSE_TIMEOUT`].
     pub async fn start(channel: Channel<Msg>) -> Result<Conversation, ConversationError> {
         let silent = |_| ConversationError::Lost("the server does not answer".into());
-        timeout(PATIENCE, Conversation::greet(channel)).await.map_err(silent)?
+        timeout(RESPONSE_TIMEOUT, Conversation::greet(channel)).await.map_err(silent)?
     }
 
     async fn greet(channel: Channel<Msg>) -> Result<Conversation, ConversationError> {
@@ -67,8 +67,8 @@ impl Conversation {
         // Success is not waited for: the server reads in order, and a refusal comes as a failure.
         let asked = write.request_subsystem(true, SUBSYSTEM).await;
         asked.map_err(|error| ConversationError::Lost(error.to_string()))?;
-        let outgoing = Outgoing::new(write);
-        let mut incoming = Incoming::new(read);
+        let outgoing = FrameSender::new(write);
+        let mut incoming = FrameReceiver::new(read);
         if let Some(place) = outgoing.place().await {
             place.send(encoded(&Frame::Hello(greeting::ours()))?);
         }
@@ -77,12 +77,19 @@ impl Conversation {
             frame => return Err(unexpected(&frame)),
         };
         let cwd = RemotePath::root();
-        Ok(Conversation { incoming, outgoing, arrived: Arrived::default(), outstanding: 0, hello, cwd })
+        Ok(Conversation {
+            incoming,
+            outgoing,
+            receive_queue: ReceiveQueue::default(),
+            outstanding: 0,
+            hello,
+            cwd,
+        })
     }
 
     /// From now on the server is not waited for without end: the conversation is then lost.
-    pub fn wait_only(&mut self, patience: Patience) {
-        self.incoming.patience = Some(patience);
+    pub fn set_idle_timeout(&mut self, idle_timeout: IdleTimeout) {
+        self.incoming.idle_timeout = Some(idle_timeout);
     }
 
     /// From now on a loss is explained by what is noted there.
@@ -157,7 +164,7 @@ impl Conversation {
         cancel: &CancellationToken,
         each: &mut (dyn FnMut(usize, Reply) + Send),
     ) -> Result<(), ConversationError> {
-        let ahead = AHEAD.min(self.max_outstanding());
+        let ahead = MAX_PIPELINED_REQUESTS.min(self.max_outstanding());
         let mut answered = 0;
         loop {
             if self.outstanding <= ahead / 2 {
@@ -165,7 +172,7 @@ impl Conversation {
                 let (bytes, count) = batch(next)?;
                 self.send(bytes, count, cancel).await?;
             }
-            if self.outstanding == 0 && self.arrived.is_empty() {
+            if self.outstanding == 0 && self.receive_queue.is_empty() {
                 return Ok(());
             }
             match self.receive(cancel).await? {
@@ -220,7 +227,7 @@ impl Conversation {
         if cancel.is_cancelled() {
             return Err(ConversationError::Cancelled);
         }
-        if let Some(frame) = self.arrived.pop() {
+        if let Some(frame) = self.receive_queue.pop() {
             return Ok(frame);
         }
         let frame = tokio::select! {
@@ -237,7 +244,7 @@ impl Conversation {
     /// # Errors
     /// If the conversation is over.
     pub(crate) async fn ready(&mut self) -> Result<Option<Frame>, ConversationError> {
-        if let Some(frame) = self.arrived.pop() {
+        if let Some(frame) = self.receive_queue.pop() {
             return Ok(Some(frame));
         }
         let frame = self.incoming.ready().await?;
@@ -258,7 +265,7 @@ impl Conversation {
     ) -> Result<(), ConversationError> {
         self.put_out(encoded(&Frame::Cancel)?, 1).await?;
         loop {
-            let frame = match self.arrived.pop() {
+            let frame = match self.receive_queue.pop() {
                 Some(frame) => frame,
                 // The last answer is that to Cancel.
                 None if self.outstanding == 0 => return Ok(()),
@@ -268,7 +275,7 @@ impl Conversation {
                     frame
                 }
             };
-            if self.outstanding > 0 || !self.arrived.is_empty() {
+            if self.outstanding > 0 || !self.receive_queue.is_empty() {
                 each(frame);
             }
         }
@@ -353,7 +360,7 @@ impl Conversation {
                 frame = self.incoming.next() => frame?,
             };
             self.account(&frame)?;
-            self.arrived.push(frame, self.incoming.taken())?;
+            self.receive_queue.push(frame, self.incoming.taken())?;
         }
     }
 

@@ -5,7 +5,7 @@ use sshome_wire::{Blocks, Digest, Frame, Part, RemotePath, Request, Status, Stre
 use tokio_util::sync::CancellationToken;
 
 /// Digests of blocks that the server may tell: those of 64 TiB.
-pub(crate) const MOST_DIGESTS: usize = 1 << 24;
+pub(crate) const MAX_DIGESTS: usize = 1 << 24;
 
 impl Conversation {
     /// Lists what is left of uploads that were cut, the oldest first.
@@ -39,7 +39,7 @@ impl Conversation {
     ) -> Result<Option<Vec<Digest>>, ConversationError> {
         let mut digests = Vec::new();
         let mut each = |frame| match frame {
-            Frame::Blocks(blocks) if digests.len() < MOST_DIGESTS => {
+            Frame::Blocks(blocks) if digests.len() < MAX_DIGESTS => {
                 digests.extend(blocks.digests);
                 Ok(())
             }

@@ -6,16 +6,16 @@ use std::collections::VecDeque;
 
 /// How much may wait here, in bytes: several windows of what a server sends ahead by right. One that
 /// sends more, and takes nothing meanwhile, would only fill the memory.
-const MOST: u64 = 64 << 20;
+const MAX_QUEUED_BYTES: u64 = 64 << 20;
 
 /// Frames that came while something was being sent.
 #[derive(Debug, Default)]
-pub(super) struct Arrived {
+pub(super) struct ReceiveQueue {
     frames: VecDeque<Frame>,
     bytes: u64,
 }
 
-impl Arrived {
+impl ReceiveQueue {
     /// Keeps a frame that took so many bytes on its way.
     ///
     /// # Errors
@@ -26,7 +26,7 @@ impl Arrived {
             return Ok(());
         }
         self.bytes = self.bytes.saturating_add(bytes);
-        if self.bytes > MOST {
+        if self.bytes > MAX_QUEUED_BYTES {
             return Err(ConversationError::Protocol("it sends without end and takes nothing".into()));
         }
         self.frames.push_back(frame);
@@ -54,17 +54,17 @@ mod tests {
 
     #[test]
     fn progress_is_dropped_and_the_rest_is_bounded() {
-        let mut arrived = Arrived::default();
+        let mut receive_queue = ReceiveQueue::default();
         for _ in 0..100 {
-            arrived.push(Frame::Progress(Progress { done: 1, total: 2 }), MOST).unwrap();
+            receive_queue.push(Frame::Progress(Progress { done: 1, total: 2 }), MAX_QUEUED_BYTES).unwrap();
         }
-        assert!(arrived.is_empty());
+        assert!(receive_queue.is_empty());
         let reply = || Frame::Reply(Reply::new(Status::Done, ""));
-        arrived.push(reply(), MOST / 2).unwrap();
-        arrived.push(reply(), MOST / 2).unwrap();
-        assert!(matches!(arrived.push(reply(), 1), Err(ConversationError::Protocol(_))));
-        while arrived.pop().is_some() {}
-        arrived.push(reply(), MOST).unwrap();
-        assert_eq!(arrived.pop(), Some(reply()));
+        receive_queue.push(reply(), MAX_QUEUED_BYTES / 2).unwrap();
+        receive_queue.push(reply(), MAX_QUEUED_BYTES / 2).unwrap();
+        assert!(matches!(receive_queue.push(reply(), 1), Err(ConversationError::Protocol(_))));
+        while receive_queue.pop().is_some() {}
+        receive_queue.push(reply(), MAX_QUEUED_BYTES).unwrap();
+        assert_eq!(receive_queue.pop(), Some(reply()));
     }
 }

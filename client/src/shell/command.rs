@@ -63,7 +63,7 @@ impl Operand {
 
 /// A row of the table.
 #[derive(Debug)]
-pub struct Command {
+pub struct CommandSpec {
     /// What it does.
     pub verb: Verb,
     /// What a person types.
@@ -138,7 +138,7 @@ pub enum CommandError {
     },
 }
 
-impl Command {
+impl CommandSpec {
     /// The name, its options and its operands, as help shows them.
     #[must_use]
     pub fn synopsis(&self) -> String {

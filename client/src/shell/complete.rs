@@ -1,8 +1,8 @@
 //! What Tab completes. Nothing here asks anyone: a line in, a question out; names in, an answer out.
 
-use super::command::{Command, Operand};
+use super::command::{CommandSpec, Operand};
 use super::flag::takes_next;
-use super::glob::Name;
+use super::glob::GlobEntry;
 use super::key_action::ACTIONS;
 use super::quoted::quoted;
 use super::table::COMMANDS;
@@ -10,7 +10,7 @@ use super::words::{Partial, Word, partial, quote};
 
 /// What has to be known to complete a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Question {
+pub(super) enum CompletionQuery {
     /// One of these words that begins so.
     Words(Vec<String>, String),
     /// Names in a directory.
@@ -37,16 +37,16 @@ pub(super) enum Completion {
 
 /// The question that a line asks, and where the word that it is about begins; none if there is nothing
 /// to complete.
-pub(super) fn question(line: &str) -> Option<(usize, Question)> {
+pub(super) fn question(line: &str) -> Option<(usize, CompletionQuery)> {
     let Partial { before, last, start } = partial(line.as_bytes())?;
     let typed = last.bytes();
     let words = |all: Vec<String>| {
         let prefix = String::from_utf8(typed.clone()).ok()?;
-        Some((start, Question::Words(all, prefix)))
+        Some((start, CompletionQuery::Words(all, prefix)))
     };
     let commands = || COMMANDS.iter().map(|command| command.name.to_owned()).collect();
     let Some((name, operands)) = before.split_first() else { return words(commands()) };
-    let command = Command::find(&name.bytes())?;
+    let command = CommandSpec::find(&name.bytes())?;
     let (mut index, mut is_value, mut only_operands) = (0, false, false);
     for word in operands.iter().map(Word::bytes) {
         match word.as_slice() {
@@ -76,12 +76,12 @@ pub(super) fn question(line: &str) -> Option<(usize, Question)> {
             let slash = typed.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
             let (directory, prefix) = last.split_at(slash);
             let prefix = prefix.bytes();
-            Some((start, Question::Names { operand, directory, prefix, only_operands }))
+            Some((start, CompletionQuery::Names { operand, directory, prefix, only_operands }))
         }
     }
 }
 
-fn options(command: &Command) -> Vec<String> {
+fn options(command: &CommandSpec) -> Vec<String> {
     let long =
         command.flags.iter().filter(|flag| !flag.long.is_empty()).map(|flag| format!("--{}", flag.long));
     let lettered = command.flags.iter().filter(|flag| !flag.short.is_control());
@@ -90,9 +90,9 @@ fn options(command: &Command) -> Vec<String> {
 
 /// The answer, given the names in the directory that was asked for. What it writes stands for just that name
 /// when the line is read.
-pub(super) fn completion(question: &Question, names: Vec<Name>) -> Completion {
+pub(super) fn completion(question: &CompletionQuery, names: Vec<GlobEntry>) -> Completion {
     match question {
-        Question::Words(all, prefix) => {
+        CompletionQuery::Words(all, prefix) => {
             let mut fitting: Vec<&String> = all.iter().filter(|word| word.starts_with(prefix)).collect();
             match fitting.as_slice() {
                 // A directory goes on.
@@ -108,14 +108,14 @@ pub(super) fn completion(question: &Question, names: Vec<Name>) -> Completion {
                 }
             }
         }
-        Question::Names { operand, directory, prefix, only_operands } => {
+        CompletionQuery::Names { operand, directory, prefix, only_operands } => {
             let only_directories = matches!(operand, Operand::RemoteDirectory | Operand::LocalDirectory);
-            let fits = |name: &Name| {
+            let fits = |name: &GlobEntry| {
                 name.name.starts_with(prefix)
                     && (!name.name.starts_with(b".") || prefix.starts_with(b"."))
                     && (name.may_be_directory || !only_directories)
             };
-            let mut fitting: Vec<Name> = names.into_iter().filter(fits).collect();
+            let mut fitting: Vec<GlobEntry> = names.into_iter().filter(fits).collect();
             fitting.sort_by(|a, b| a.name.cmp(&b.name));
             let written = |name: &[u8]| written(*operand, directory, *only_operands, name);
             match fitting.as_slice() {
@@ -125,7 +125,7 @@ pub(super) fn completion(question: &Question, names: Vec<Name>) -> Completion {
                     if common.len() > prefix.len() {
                         return Completion::Text(written(&common));
                     }
-                    let shown = |name: &Name| quoted(&name.name) + end(name, "");
+                    let shown = |name: &GlobEntry| quoted(&name.name) + end(name, "");
                     Completion::Choice(fitting.iter().map(shown).collect())
                 }
             }
@@ -134,7 +134,7 @@ pub(super) fn completion(question: &Question, names: Vec<Name>) -> Completion {
 }
 
 /// What stands behind a name: a directory goes on, `file` stands behind a file. A link may be either.
-fn end(name: &Name, file: &'static str) -> &'static str {
+fn end(name: &GlobEntry, file: &'static str) -> &'static str {
     match (name.may_be_directory, name.is_link) {
         (_, true) => "",
         (true, false) => "/",
@@ -181,7 +181,7 @@ mod tests {
 
     fn names(line: &str) -> (usize, Operand, Vec<u8>, Vec<u8>) {
         match question(line) {
-            Some((start, Question::Names { operand, directory, prefix, .. })) => {
+            Some((start, CompletionQuery::Names { operand, directory, prefix, .. })) => {
                 (start, operand, directory.bytes(), prefix)
             }
             other => panic!("{line}: {other:?}"),
@@ -190,7 +190,7 @@ mod tests {
 
     fn completed(line: &str, names: &[(&[u8], bool)]) -> Completion {
         let (_, question) = question(line).unwrap();
-        let name = |(name, directory): &(&[u8], bool)| Name {
+        let name = |(name, directory): &(&[u8], bool)| GlobEntry {
             name: name.to_vec(),
             may_be_directory: *directory,
             is_link: false,
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn a_link_may_be_a_file() {
         let (_, question) = question("get l").unwrap();
-        let link = Name { name: b"link".to_vec(), may_be_directory: true, is_link: true };
+        let link = GlobEntry { name: b"link".to_vec(), may_be_directory: true, is_link: true };
         assert_eq!(completion(&question, vec![link]), text("link"));
     }
 

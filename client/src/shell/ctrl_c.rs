@@ -1,6 +1,6 @@
 //! Ctrl-C, as a signal.
 
-use crate::messages::{end_line, tell};
+use crate::messages::{end_line, warn};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -12,15 +12,15 @@ use tokio_util::sync::CancellationToken;
 const EXPLAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Hears every Ctrl-C from the first time that it is waited for.
-pub(super) struct Pressed {
+pub(super) struct CtrlC {
     signal: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// One has come and was not waited for yet.
     has_come: bool,
 }
 
-impl Pressed {
-    pub(super) fn new() -> Pressed {
-        Pressed { signal: Box::pin(signal()), has_come: false }
+impl CtrlC {
+    pub(super) fn new() -> CtrlC {
+        CtrlC { signal: Box::pin(signal()), has_come: false }
     }
 
     /// From now on none is missed.
@@ -37,7 +37,7 @@ impl Pressed {
         if !self.has_come {
             self.signal.as_mut().await;
         }
-        *self = Pressed::new();
+        *self = CtrlC::new();
     }
 
     /// Returns when Ctrl-C comes while what is under way is being cancelled already; the first one cancels.
@@ -57,12 +57,12 @@ impl Pressed {
             () = self.next() => return,
             () = tokio::time::sleep(EXPLAIN_AFTER) => {}
         }
-        tell("cancelling; Ctrl-C once more leaves at once");
+        warn("cancelling; Ctrl-C once more leaves at once");
         self.next().await;
     }
 }
 
-impl fmt::Debug for Pressed {
+impl fmt::Debug for CtrlC {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Pressed")
     }

@@ -7,19 +7,19 @@ use std::borrow::Cow;
 /// An event. Fields that make no sense in a case are left out; new fields may come.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub(super) enum Event<'a> {
+pub(super) enum OutputEvent<'a> {
     /// A command begins.
     Started { command: &'a str, arguments: Vec<Cow<'a, str>> },
     /// How far a transfer has come.
-    Progress(Progress),
+    Progress(ProgressEvent),
     /// A file is done with.
-    File(File<'a>),
+    File(FileEvent<'a>),
     /// A symbolic link is made, or was there already.
-    Link(Link<'a>),
+    Link(LinkEvent<'a>),
     /// A file that was begun earlier has begun again.
     Resumed {
         #[serde(flatten)]
-        name: Name<'a>,
+        name: NameFields<'a>,
         direction: Direction,
         offset: u64,
     },
@@ -41,14 +41,14 @@ pub(super) enum Event<'a> {
     Directory {
         side: Side,
         #[serde(flatten)]
-        name: Name<'a>,
+        name: NameFields<'a>,
     },
     /// A line of ls and lls, or the answer to stat.
-    Entry(Listed<'a>),
+    Entry(EntryEvent<'a>),
     /// The answer to hash.
     Digest {
         #[serde(flatten)]
-        name: Name<'a>,
+        name: NameFields<'a>,
         size: u64,
         digest: String,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +68,7 @@ pub(super) enum Event<'a> {
     /// What is left of an upload that was cut.
     Part {
         #[serde(flatten)]
-        name: Name<'a>,
+        name: NameFields<'a>,
         length: u64,
         size: Option<u64>,
         since: i64,
@@ -85,7 +85,7 @@ pub(super) enum Event<'a> {
     /// What is only for people: help, version, and what a command said that has no fields.
     Text { text: &'a str },
     /// The last line.
-    Summary(Summary),
+    Summary(SummaryEvent),
 }
 
 /// Which side a name is on.
@@ -114,7 +114,7 @@ pub(super) enum Direction {
 
 /// A name as text; and its bytes in hexadecimal where they are no UTF-8, which the text then only resembles.
 #[derive(Debug, Serialize)]
-pub(super) struct Name<'a> {
+pub(super) struct NameFields<'a> {
     name: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name_bytes: Option<String>,
@@ -122,7 +122,7 @@ pub(super) struct Name<'a> {
 
 /// How far a transfer has come, in files and in bytes.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Progress {
+pub(super) struct ProgressEvent {
     pub(super) direction: Direction,
     pub(super) files: u64,
     pub(super) files_total: u64,
@@ -132,9 +132,9 @@ pub(super) struct Progress {
 
 /// A file that is done with.
 #[derive(Debug, Serialize)]
-pub(super) struct File<'a> {
+pub(super) struct FileEvent<'a> {
     #[serde(flatten)]
-    pub(super) name: Name<'a>,
+    pub(super) name: NameFields<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) local: Option<String>,
     pub(super) direction: Direction,
@@ -146,20 +146,20 @@ pub(super) struct File<'a> {
 
 /// A symbolic link that is done with.
 #[derive(Debug, Serialize)]
-pub(super) struct Link<'a> {
+pub(super) struct LinkEvent<'a> {
     #[serde(flatten)]
-    pub(super) name: Name<'a>,
+    pub(super) name: NameFields<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) local: Option<String>,
     pub(super) direction: Direction,
     #[serde(flatten)]
-    pub(super) target: Target<'a>,
+    pub(super) target: TargetFields<'a>,
     pub(super) status: u16,
 }
 
 /// What stands in a symbolic link, as text and bytes like a name.
 #[derive(Debug, Serialize)]
-pub(super) struct Target<'a> {
+pub(super) struct TargetFields<'a> {
     target: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     target_bytes: Option<String>,
@@ -167,22 +167,22 @@ pub(super) struct Target<'a> {
 
 /// What a listing tells of a name.
 #[derive(Debug, Serialize)]
-pub(super) struct Listed<'a> {
+pub(super) struct EntryEvent<'a> {
     side: Side,
     #[serde(flatten)]
-    name: Name<'a>,
+    name: NameFields<'a>,
     kind: &'static str,
     size: u64,
     mtime: i64,
     mode: String,
     links: u64,
     #[serde(flatten)]
-    target: Option<Target<'a>>,
+    target: Option<TargetFields<'a>>,
 }
 
 /// What all commands together did.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Summary {
+pub(super) struct SummaryEvent {
     pub(super) files: u64,
     pub(super) bytes: u64,
     pub(super) unchanged: u64,
@@ -191,69 +191,75 @@ pub(super) struct Summary {
     pub(super) exit_code: u8,
 }
 
-impl<'a> Name<'a> {
+impl<'a> NameFields<'a> {
     /// A name of any bytes.
-    pub(super) fn new(bytes: &'a [u8]) -> Name<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> NameFields<'a> {
         let (name, name_bytes) = text(bytes);
-        Name { name, name_bytes }
+        NameFields { name, name_bytes }
     }
 }
 
-impl<'a> Target<'a> {
+impl<'a> TargetFields<'a> {
     /// A text of any bytes.
-    pub(super) fn new(bytes: &'a [u8]) -> Target<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> TargetFields<'a> {
         let (target, target_bytes) = text(bytes);
-        Target { target, target_bytes }
+        TargetFields { target, target_bytes }
     }
 }
 
-impl<'a> Event<'a> {
+impl<'a> OutputEvent<'a> {
     /// An entry, under the path that it is reached by.
-    pub(super) fn entry(side: Side, path: &'a [u8], entry: &'a Entry) -> Event<'a> {
+    pub(super) fn entry(side: Side, path: &'a [u8], entry: &'a Entry) -> OutputEvent<'a> {
         let kind = match entry.kind {
             FileKind::File => "file",
             FileKind::Directory => "directory",
             FileKind::Symlink => "symlink",
             FileKind::Special => "special",
         };
-        Event::Entry(Listed {
+        OutputEvent::Entry(EntryEvent {
             side,
-            name: Name::new(path),
+            name: NameFields::new(path),
             kind,
             size: entry.size,
             mtime: entry.mtime.seconds,
             mode: format!("{:04o}", entry.mode),
             links: entry.links,
-            target: (entry.kind == FileKind::Symlink).then(|| Target::new(&entry.target)),
+            target: (entry.kind == FileKind::Symlink).then(|| TargetFields::new(&entry.target)),
         })
     }
 
-    pub(super) fn digest(path: &'a [u8], hashed: &Hashed) -> Event<'a> {
-        Event::Digest {
-            name: Name::new(path),
+    pub(super) fn digest(path: &'a [u8], hashed: &Hashed) -> OutputEvent<'a> {
+        OutputEvent::Digest {
+            name: NameFields::new(path),
             size: hashed.size,
             digest: hashed.digest.to_string(),
             stored: hashed.stored.map(|digest| digest.to_string()),
         }
     }
 
-    pub(super) fn usage(credited: &CreditedUsage) -> Event<'a> {
+    pub(super) fn usage(credited: &CreditedUsage) -> OutputEvent<'a> {
         let Usage { used, reserved, quota, entries, max_entries, disk_free } = credited.usage;
         let left = credited.left();
         let replacing = credited.credited;
-        Event::Usage { used, reserved, quota, entries, max_entries, disk_free, replacing, left }
+        OutputEvent::Usage { used, reserved, quota, entries, max_entries, disk_free, replacing, left }
     }
 
-    pub(super) fn key(action: &'static str, key: &'a Key) -> Event<'a> {
+    pub(super) fn key(action: &'static str, key: &'a Key) -> OutputEvent<'a> {
         let Key { fingerprint, algorithm, comment, own } = key;
-        Event::Key { action, fingerprint, algorithm, comment: String::from_utf8_lossy(comment), own: *own }
+        OutputEvent::Key {
+            action,
+            fingerprint,
+            algorithm,
+            comment: String::from_utf8_lossy(comment),
+            own: *own,
+        }
     }
 
-    pub(super) fn part(part: &'a Part) -> Event<'a> {
-        let name = Name::new(&part.path);
+    pub(super) fn part(part: &'a Part) -> OutputEvent<'a> {
+        let name = NameFields::new(&part.path);
         // Of a stream nobody knows.
         let size = (part.size > 0).then_some(part.size);
-        Event::Part { name, length: part.length, size, since: part.since.seconds }
+        OutputEvent::Part { name, length: part.length, size, since: part.since.seconds }
     }
 }
 
@@ -270,13 +276,13 @@ mod tests {
     use super::*;
     use sshome_wire::Time;
 
-    fn json(event: &Event<'_>) -> String {
+    fn json(event: &OutputEvent<'_>) -> String {
         serde_json::to_string(event).unwrap()
     }
 
     #[test]
     fn names_that_are_no_text_come_in_hexadecimal_too() {
-        let event = |name| Event::Directory { side: Side::Remote, name: Name::new(name) };
+        let event = |name| OutputEvent::Directory { side: Side::Remote, name: NameFields::new(name) };
         assert_eq!(json(&event("/ü\n".as_bytes())), r#"{"event":"directory","side":"remote","name":"/ü\n"}"#);
         assert_eq!(
             json(&event(b"/\xff")),
@@ -286,7 +292,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_left_out() {
-        let failed = |what, status, line| json(&Event::Failed { what, status, line, message: "why" });
+        let failed = |what, status, line| json(&OutputEvent::Failed { what, status, line, message: "why" });
         assert_eq!(failed(None, None, None), r#"{"event":"failed","message":"why"}"#);
         assert_eq!(
             failed(Some("a"), Some(405), Some(3)),
@@ -306,7 +312,7 @@ mod tests {
             target: b"t".to_vec(),
         };
         assert_eq!(
-            json(&Event::entry(Side::Local, b"d/l", &entry)),
+            json(&OutputEvent::entry(Side::Local, b"d/l", &entry)),
             r#"{"event":"entry","side":"local","name":"d/l","kind":"symlink","size":3,"mtime":60,"#
                 .to_owned()
                 + r#""mode":"0777","links":1,"target":"t"}"#

@@ -1,19 +1,19 @@
 //! What programs hear of a transfer while it goes.
 
-use super::Output;
-use super::event::{Direction, Event, File, Link, Name, Progress, Target};
-use crate::transfer::{Done, Linked, Observer, Retry};
+use super::ShellOutput;
+use super::event::{Direction, FileEvent, LinkEvent, NameFields, OutputEvent, ProgressEvent, TargetFields};
+use crate::transfer::{FinishedFile, FinishedLink, Observer, Retry};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a program is told of the progress at most.
-const PROGRESS: Duration = Duration::from_millis(300);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
 
 /// Tells programs of one transfer. An output that is gone is noticed with the next result of a command.
 #[derive(Debug)]
-pub(super) struct Watch {
-    out: Output,
+pub(super) struct EventObserver {
+    out: ShellOutput,
     direction: Direction,
     state: Mutex<State>,
 }
@@ -27,16 +27,17 @@ struct State {
     told: Option<Instant>,
 }
 
-impl Output {
+impl ShellOutput {
     /// Somebody who tells of a transfer; none where no program listens.
     pub(super) fn observer(&self, direction: Direction) -> Option<Arc<dyn Observer>> {
-        self.is_for_programs().then(|| Arc::new(Watch::new(self.clone(), direction)) as Arc<dyn Observer>)
+        self.is_for_programs()
+            .then(|| Arc::new(EventObserver::new(self.clone(), direction)) as Arc<dyn Observer>)
     }
 }
 
-impl Watch {
-    pub(super) fn new(out: Output, direction: Direction) -> Watch {
-        Watch { out, direction, state: Mutex::default() }
+impl EventObserver {
+    pub(super) fn new(out: ShellOutput, direction: Direction) -> EventObserver {
+        EventObserver { out, direction, state: Mutex::default() }
     }
 
     /// Work on one file has come so far, of so many bytes; 0 where the server does not know how many.
@@ -50,18 +51,23 @@ impl Watch {
     fn step(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
-        if self.out.is_quiet() || state.told.is_some_and(|told| told.elapsed() < PROGRESS) {
+        if self.out.is_quiet() || state.told.is_some_and(|told| told.elapsed() < PROGRESS_INTERVAL) {
             return;
         }
         state.told = Some(Instant::now());
         let State { files, files_total, bytes, bytes_total, .. } = *state;
         let direction = self.direction;
-        let _ =
-            self.out.event(&Event::Progress(Progress { direction, files, files_total, bytes, bytes_total }));
+        let _ = self.out.event(&OutputEvent::Progress(ProgressEvent {
+            direction,
+            files,
+            files_total,
+            bytes,
+            bytes_total,
+        }));
     }
 }
 
-impl Observer for Watch {
+impl Observer for EventObserver {
     fn begin(&self, files: u64, bytes: Option<u64>) {
         self.step(|state| *state = State { files_total: files, bytes_total: bytes, ..State::default() });
     }
@@ -78,8 +84,8 @@ impl Observer for Watch {
     }
 
     fn resume_at(&self, remote: &[u8], offset: u64) {
-        let (name, direction) = (Name::new(remote), self.direction);
-        let _ = self.out.event(&Event::Resumed { name, direction, offset });
+        let (name, direction) = (NameFields::new(remote), self.direction);
+        let _ = self.out.event(&OutputEvent::Resumed { name, direction, offset });
         self.advance(offset);
     }
 
@@ -87,11 +93,11 @@ impl Observer for Watch {
         self.step(|state| state.bytes = state.bytes.saturating_sub(bytes));
     }
 
-    fn done(&self, file: &Done<'_>) {
+    fn done(&self, file: &FinishedFile<'_>) {
         let transferred = !matches!(file.status, sshome_wire::Status::FileExists);
         self.out.count(file.size, transferred);
-        let _ = self.out.event(&Event::File(File {
-            name: Name::new(file.remote),
+        let _ = self.out.event(&OutputEvent::File(FileEvent {
+            name: NameFields::new(file.remote),
             local: file.local.map(text),
             direction: self.direction,
             bytes: file.size,
@@ -104,19 +110,20 @@ impl Observer for Watch {
         }
     }
 
-    fn linked(&self, link: &Linked<'_>) {
-        let _ = self.out.event(&Event::Link(Link {
-            name: Name::new(link.remote),
+    fn linked(&self, link: &FinishedLink<'_>) {
+        let _ = self.out.event(&OutputEvent::Link(LinkEvent {
+            name: NameFields::new(link.remote),
             local: link.local.map(text),
             direction: self.direction,
-            target: Target::new(link.target),
+            target: TargetFields::new(link.target),
             status: link.status.code(),
         }));
     }
 
     fn retry(&self, retry: &Retry<'_>) {
         let Retry { why: message, pause, attempt, attempts } = *retry;
-        let _ = self.out.event(&Event::Retry { message, attempt, attempts, seconds: pause.as_secs_f64() });
+        let _ =
+            self.out.event(&OutputEvent::Retry { message, attempt, attempts, seconds: pause.as_secs_f64() });
     }
 }
 

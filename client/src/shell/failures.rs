@@ -1,19 +1,19 @@
 //! Failures of a command that do not stop the rest of it.
 
 use super::error::ShellError;
-use super::output::Output;
+use super::output::ShellOutput;
 use crate::exit::Exit;
 
 /// Counts what failed where one failure does not stop the rest.
 #[derive(Debug)]
 pub(super) struct Failures {
-    out: Output,
+    out: ShellOutput,
     any: bool,
 }
 
 impl Failures {
     /// None yet; they are told to `out`.
-    pub(super) fn new(out: &Output) -> Failures {
+    pub(super) fn new(out: &ShellOutput) -> Failures {
         Failures { out: out.clone(), any: false }
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
+pub struct GlobEntry {
     /// The name itself.
     pub name: Vec<u8>,
     /// Whether there may be names below: a directory, or a link that may lead to one.
@@ -17,13 +17,13 @@ pub struct Name {
 }
 
 /// Something that has directories.
-pub trait Tree {
+pub trait GlobSource {
     /// What stops an expansion.
     type Error;
 
     /// The names in a directory; none where it is no directory or cannot be read. An empty path is
     /// the working directory.
-    fn names(&mut self, directory: &[u8]) -> impl Future<Output = Result<Vec<Name>, Self::Error>>;
+    fn names(&mut self, directory: &[u8]) -> impl Future<Output = Result<Vec<GlobEntry>, Self::Error>>;
 }
 
 /// The paths that a word stands for, sorted: itself if there is no glob in it, none if nothing matches.
@@ -31,7 +31,7 @@ pub trait Tree {
 ///
 /// # Errors
 /// If the tree says that it makes no sense to go on.
-pub async fn expand<T: Tree>(tree: &mut T, word: &Word) -> Result<Vec<Vec<u8>>, T::Error> {
+pub async fn expand<T: GlobSource>(tree: &mut T, word: &Word) -> Result<Vec<Vec<u8>>, T::Error> {
     if !word.is_glob() {
         return Ok(vec![word.bytes()]);
     }
@@ -82,16 +82,16 @@ impl LocalTree {
     }
 }
 
-impl Tree for LocalTree {
+impl GlobSource for LocalTree {
     type Error = super::ShellError;
 
-    async fn names(&mut self, directory: &[u8]) -> Result<Vec<Name>, Self::Error> {
+    async fn names(&mut self, directory: &[u8]) -> Result<Vec<GlobEntry>, Self::Error> {
         let Some(directory) = crate::names::path(directory) else { return Ok(Vec::new()) };
         let Ok(entries) = std::fs::read_dir(self.base.join(directory)) else { return Ok(Vec::new()) };
         let name = |entry: std::fs::DirEntry| {
             let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
             let may_be_directory = is_link || entry.file_type().is_ok_and(|kind| kind.is_dir());
-            Name { name: crate::names::bytes(&entry.file_name()), may_be_directory, is_link }
+            GlobEntry { name: crate::names::bytes(&entry.file_name()), may_be_directory, is_link }
         };
         Ok(entries.flatten().map(name).collect())
     }
@@ -100,7 +100,7 @@ impl Tree for LocalTree {
 /// A tree that remembers what it was told: one command often has several patterns of one directory.
 pub struct Cached<T> {
     tree: T,
-    known: HashMap<Vec<u8>, Vec<Name>>,
+    known: HashMap<Vec<u8>, Vec<GlobEntry>>,
 }
 
 impl<T> Cached<T> {
@@ -115,10 +115,10 @@ impl<T> Cached<T> {
     }
 }
 
-impl<T: Tree> Tree for Cached<T> {
+impl<T: GlobSource> GlobSource for Cached<T> {
     type Error = T::Error;
 
-    async fn names(&mut self, directory: &[u8]) -> Result<Vec<Name>, T::Error> {
+    async fn names(&mut self, directory: &[u8]) -> Result<Vec<GlobEntry>, T::Error> {
         if let Some(names) = self.known.get(directory) {
             return Ok(names.clone());
         }
@@ -137,10 +137,10 @@ mod tests {
     /// Paths; a directory's ends in a slash. Counts how often it is asked.
     struct Fake(&'static [&'static str], usize);
 
-    impl Tree for Fake {
+    impl GlobSource for Fake {
         type Error = Infallible;
 
-        async fn names(&mut self, directory: &[u8]) -> Result<Vec<Name>, Infallible> {
+        async fn names(&mut self, directory: &[u8]) -> Result<Vec<GlobEntry>, Infallible> {
             self.1 += 1;
             let mut directory = String::from_utf8(directory.to_vec()).unwrap().replace("./", "");
             if directory.ends_with("/.") {
@@ -151,7 +151,7 @@ mod tests {
                 self.0.iter().filter_map(|path| path.strip_prefix(&directory)).filter(|rest| *rest != "/");
             let names = below.filter(|rest| !rest.trim_end_matches('/').contains('/') && !rest.is_empty());
             Ok(names
-                .map(|rest| Name {
+                .map(|rest| GlobEntry {
                     name: rest.trim_end_matches('/').as_bytes().to_vec(),
                     may_be_directory: rest.ends_with('/'),
                     is_link: false,

@@ -1,6 +1,6 @@
 //! What `help` says.
 
-use super::command::Command;
+use super::command::CommandSpec;
 use super::table::COMMANDS;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
@@ -26,7 +26,7 @@ pub(super) fn overview(width: usize) -> String {
 
 /// The help for one command, in lines of so many columns.
 #[must_use]
-pub(super) fn help(command: &Command, width: usize) -> String {
+pub(super) fn help(command: &CommandSpec, width: usize) -> String {
     let mut out = String::new();
     paragraph(&mut out, &command.synopsis(), 0, width);
     paragraph(&mut out, command.summary, 4, width);

@@ -1,14 +1,14 @@
 //! The command interpreter: parses a line or the program's arguments and runs the command.
 
-use super::command::Command;
+use super::command::CommandSpec;
 use super::command::{CommandError, Verb};
-use super::ctrl_c::Pressed;
+use super::ctrl_c::CtrlC;
 use super::error::ShellError;
-use super::event::Event;
+use super::event::OutputEvent;
 use super::failures::Failures;
-use super::glob::{self, Cached, LocalTree, Name, Tree};
+use super::glob::{self, Cached, GlobEntry, GlobSource, LocalTree};
 use super::invocation::Invocation;
-use super::output::Output;
+use super::output::ShellOutput;
 use super::parse::parse_command;
 use super::words::{self, Word};
 use super::{help, listing, tilde};
@@ -38,7 +38,7 @@ pub struct Shell {
     pub(super) cancel: CancellationToken,
     /// The working directory on this side, absolute.
     pub(super) local: PathBuf,
-    pub(super) out: Output,
+    pub(super) out: ShellOutput,
     /// Whether a terminal is shown how far a transfer has come.
     pub(super) progress: bool,
     /// Whether commands come from a batch file, which follows sftp: a get replaces what is there.
@@ -54,7 +54,7 @@ pub struct Shell {
     /// The connection is lost, and that was said.
     pub(super) is_lost: bool,
     /// Hears a Ctrl-C that came since the prompt was shown, for the command that was typed there.
-    pub(super) pressed: Option<Pressed>,
+    pub(super) pressed: Option<CtrlC>,
 }
 
 impl Shell {
@@ -62,7 +62,7 @@ impl Shell {
     ///
     /// # Errors
     /// If that directory is gone.
-    pub fn new(conversation: Conversation, out: Output) -> Result<Shell, ShellError> {
+    pub fn new(conversation: Conversation, out: ShellOutput) -> Result<Shell, ShellError> {
         let local = std::env::current_dir()
             .map_err(|error| ShellError::Failed(format!("the working directory cannot be used: {error}")))?;
         Ok(Shell {
@@ -141,7 +141,7 @@ impl Shell {
         let cancel = self.cancel.clone();
         // A command of the other shell gets the signal itself, and this one waits for its end.
         let others = invocation.command.verb == Verb::Shell;
-        let pressed = self.pressed.take().unwrap_or_else(Pressed::new);
+        let pressed = self.pressed.take().unwrap_or_else(CtrlC::new);
         let draws = matches!(invocation.command.verb, Verb::Cp | Verb::Get | Verb::Hash | Verb::Put);
         let is_shown = !(draws && self.progress);
         tokio::select! {
@@ -188,7 +188,7 @@ impl Shell {
         let Some(word) = invocation.operands.first() else {
             return self.out.say(&help::overview(listing::width()));
         };
-        match Command::find(&word.bytes()) {
+        match CommandSpec::find(&word.bytes()) {
             Some(command) => self.out.say(&help::help(command, listing::width())),
             None => {
                 let shown = sshome_wire::display::Escaped(&word.bytes()).to_string();
@@ -295,10 +295,10 @@ pub(super) struct RemoteTree<'a> {
     pub(super) seen: HashMap<Vec<u8>, Entry>,
 }
 
-impl Tree for RemoteTree<'_> {
+impl GlobSource for RemoteTree<'_> {
     type Error = ConversationError;
 
-    async fn names(&mut self, directory: &[u8]) -> Result<Vec<Name>, ConversationError> {
+    async fn names(&mut self, directory: &[u8]) -> Result<Vec<GlobEntry>, ConversationError> {
         let path = if directory.is_empty() { b"." } else { directory };
         let mut found = Vec::new();
         let mut each = |entries: Entries| found.extend(entries.entries);
@@ -308,7 +308,7 @@ impl Tree for RemoteTree<'_> {
             Ok(_) | Err(ConversationError::Refused(_)) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         }
-        let name = |entry: &Entry| Name {
+        let name = |entry: &Entry| GlobEntry {
             may_be_directory: matches!(entry.kind, FileKind::Directory | FileKind::Symlink),
             is_link: entry.kind == FileKind::Symlink,
             name: entry.name.clone(),
@@ -319,7 +319,7 @@ impl Tree for RemoteTree<'_> {
     }
 }
 
-async fn paths<T: Tree>(tree: &mut T, words: &[Word]) -> Result<Vec<Vec<u8>>, ShellError>
+async fn paths<T: GlobSource>(tree: &mut T, words: &[Word]) -> Result<Vec<Vec<u8>>, ShellError>
 where
     ShellError: From<T::Error>,
 {
@@ -335,12 +335,12 @@ where
     Ok(all)
 }
 
-fn started(invocation: &Invocation) -> Event<'_> {
+fn started(invocation: &Invocation) -> OutputEvent<'_> {
     let flags = invocation.flags().iter().filter_map(|flag| {
         let name = invocation.command.flag(*flag)?;
         Some(invocation.value(*flag).map(|value| format!("{name}={value}")).unwrap_or(name))
     });
     let operands = invocation.operands.iter().map(|word| String::from_utf8_lossy(&word.bytes()).into_owned());
     let arguments = flags.chain(operands).map(Cow::Owned).collect();
-    Event::Started { command: invocation.command.name, arguments }
+    OutputEvent::Started { command: invocation.command.name, arguments }
 }

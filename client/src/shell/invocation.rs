@@ -1,6 +1,6 @@
 //! A command with its options and operands, as it was typed.
 
-use super::command::{Command, CommandError};
+use super::command::{CommandError, CommandSpec};
 use super::flag::Flag;
 use super::words::Word;
 
@@ -8,7 +8,7 @@ use super::words::Word;
 #[derive(Debug)]
 pub struct Invocation {
     /// The row of the table.
-    pub command: &'static Command,
+    pub command: &'static CommandSpec,
     flags: Vec<char>,
     /// What was given to those that take something.
     values: Vec<(char, String)>,
@@ -18,7 +18,7 @@ pub struct Invocation {
 
 impl Invocation {
     /// A command without options and operands.
-    pub(super) fn new(command: &'static Command) -> Invocation {
+    pub(super) fn new(command: &'static CommandSpec) -> Invocation {
         Invocation { command, flags: Vec::new(), values: Vec::new(), operands: Vec::new() }
     }
 

@@ -1,7 +1,7 @@
 //! `key`: the keys that log in to one's own account.
 
 use super::error::unexpected_reply;
-use super::event::Event;
+use super::event::OutputEvent;
 use super::failures::Failures;
 use super::invocation::Invocation;
 use super::key_action::KeyAction;
@@ -26,7 +26,7 @@ impl Shell {
 
     async fn list_keys(&mut self) -> Result<(), ShellError> {
         let (keys, left_out) = self.installed_keys().await?;
-        self.out.show_all(keys.iter().map(|key| Event::key("listed", key)), || columns(&keys))?;
+        self.out.show_all(keys.iter().map(|key| OutputEvent::key("listed", key)), || columns(&keys))?;
         if left_out.is_empty() {
             Ok(())
         } else {
@@ -50,14 +50,15 @@ impl Shell {
         for public in keys {
             let key = described(&public);
             if there.iter().any(|known| known.fingerprint == key.fingerprint) {
-                self.out.show(&Event::key("unchanged", &key), || sentence("is there already", &key))?;
+                self.out.show(&OutputEvent::key("unchanged", &key), || sentence("is there already", &key))?;
                 continue;
             }
             let result = match public.to_openssh() {
                 Ok(line) => self.request(Request::InstallKey { line }).await.map(drop),
                 Err(error) => Err(ShellError::Failed(format!("{}: {error}", key.fingerprint))),
             };
-            let told = |()| self.out.show(&Event::key("installed", &key), || sentence("installed", &key));
+            let told =
+                |()| self.out.show(&OutputEvent::key("installed", &key), || sentence("installed", &key));
             failures.pass(result.and_then(told))?;
         }
         failures.verdict()
@@ -81,7 +82,7 @@ impl Shell {
         for fingerprint in prints {
             let result = self.request(Request::RemoveKey { fingerprint: fingerprint.clone() }).await;
             let told = |_| match there.iter().find(|key| key.fingerprint == fingerprint) {
-                Some(key) => self.out.show(&Event::key("removed", key), || sentence("removed", key)),
+                Some(key) => self.out.show(&OutputEvent::key("removed", key), || sentence("removed", key)),
                 None => Ok(()),
             };
             failures.pass(result.and_then(told))?;

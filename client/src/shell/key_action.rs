@@ -1,6 +1,6 @@
 //! The actions of `key`.
 
-use super::command::{Command, CommandError};
+use super::command::{CommandError, CommandSpec};
 use super::words::Word;
 
 /// What `key` can be told to do.
@@ -22,7 +22,7 @@ impl KeyAction<'_> {
     /// # Errors
     /// If they name none, or it does not take what follows.
     pub(super) fn of<'a>(
-        command: &'static Command,
+        command: &'static CommandSpec,
         operands: &'a [Word],
     ) -> Result<KeyAction<'a>, CommandError> {
         let problem = match operands.split_first() {

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 /// What `ls` was asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct ListingOptions {
     /// `-l`: a line each, with all that is known.
     pub long: bool,
     /// `-a`: names that begin with a dot, too.
@@ -68,13 +68,13 @@ impl View {
 }
 
 /// Leaves out what is not to be seen.
-pub fn hide(entries: &mut Vec<Entry>, options: &Options) {
+pub fn hide(entries: &mut Vec<Entry>, options: &ListingOptions) {
     entries.retain(|entry| options.all || entry.name.first() != Some(&b'.'));
 }
 
 /// Writes entries in their order, a line feed behind each line.
 #[must_use]
-pub fn entries(entries: &[Entry], options: &Options, view: &View) -> String {
+pub fn entries(entries: &[Entry], options: &ListingOptions, view: &View) -> String {
     if options.long {
         return long(entries, options, view);
     }
@@ -136,7 +136,7 @@ pub fn full_time(time: Time, zone: &TimeZone) -> String {
 }
 
 /// Puts entries into the order that was asked for.
-pub fn sort(entries: &mut [Entry], options: &Options) {
+pub fn sort(entries: &mut [Entry], options: &ListingOptions) {
     entries.sort_by(|a, b| {
         let order = match options.order {
             Order::Name => a.name.cmp(&b.name),
@@ -148,7 +148,7 @@ pub fn sort(entries: &mut [Entry], options: &Options) {
     });
 }
 
-fn long(entries: &[Entry], options: &Options, view: &View) -> String {
+fn long(entries: &[Entry], options: &ListingOptions, view: &View) -> String {
     let size =
         |entry: &Entry| if options.human { Size(entry.size).to_string() } else { entry.size.to_string() };
     let links = entries.iter().map(|entry| entry.links.to_string().len()).max().unwrap_or(0);
@@ -186,15 +186,15 @@ fn short_time(time: Time, view: &View) -> String {
 
 /// Names in columns of their own widths, read downwards, as many columns as fit.
 pub(super) fn columns(names: &[String], width: usize) -> String {
-    const GAP: usize = 2;
+    const COLUMN_GAP: usize = 2;
     let widths: Vec<usize> = names.iter().map(|name| name.as_str().width()).collect();
     let mut rows = names.len().max(1);
     let mut fitting: Vec<usize> = Vec::new();
     // A column takes at least one character and a gap.
-    for count in (1..=names.len().min(width.div_ceil(1 + GAP))).rev() {
+    for count in (1..=names.len().min(width.div_ceil(1 + COLUMN_GAP))).rev() {
         rows = names.len().div_ceil(count);
         fitting = widths.chunks(rows).map(|column| column.iter().max().copied().unwrap_or(0)).collect();
-        if fitting.iter().sum::<usize>() + GAP * fitting.len().saturating_sub(1) <= width {
+        if fitting.iter().sum::<usize>() + COLUMN_GAP * fitting.len().saturating_sub(1) <= width {
             break;
         }
     }
@@ -205,7 +205,7 @@ pub(super) fn columns(names: &[String], width: usize) -> String {
             let index = column * rows + row;
             let (Some(name), Some(name_width)) = (names.get(index), widths.get(index)) else { break };
             let _ = write!(out, "{:padding$}{name}", "");
-            padding = column_width.saturating_sub(*name_width) + GAP;
+            padding = column_width.saturating_sub(*name_width) + COLUMN_GAP;
         }
         if !names.is_empty() {
             out.push('\n');
@@ -218,7 +218,7 @@ pub(super) fn columns(names: &[String], width: usize) -> String {
 mod tests {
     use super::*;
 
-    fn directory(mut entries: Vec<Entry>, options: &Options, view: &View) -> String {
+    fn directory(mut entries: Vec<Entry>, options: &ListingOptions, view: &View) -> String {
         hide(&mut entries, options);
         sort(&mut entries, options);
         super::entries(&entries, options, view)
@@ -247,16 +247,23 @@ mod tests {
     #[test]
     fn names_are_quoted_on_a_terminal_only() {
         let entries = [entry(b"a b"), entry(b"c")];
-        assert_eq!(super::entries(&entries, &Options::default(), &view(Some(80))), "'a b'   c\n");
-        assert_eq!(super::entries(&entries, &Options::default(), &view(None)), "a b\nc\n");
-        let long = super::entries(&entries, &Options { long: true, ..Options::default() }, &view(Some(80)));
+        assert_eq!(super::entries(&entries, &ListingOptions::default(), &view(Some(80))), "'a b'   c\n");
+        assert_eq!(super::entries(&entries, &ListingOptions::default(), &view(None)), "a b\nc\n");
+        let long = super::entries(
+            &entries,
+            &ListingOptions { long: true, ..ListingOptions::default() },
+            &view(Some(80)),
+        );
         assert!(long.contains(" 'a b'\n") && long.contains("  c\n"), "{long}");
     }
 
     #[test]
     fn columns_line_up_although_characters_are_wide() {
-        let shown =
-            directory(named(&["a", "日本語", "bb", "ü", "long name"]), &Options::default(), &view(Some(24)));
+        let shown = directory(
+            named(&["a", "日本語", "bb", "ü", "long name"]),
+            &ListingOptions::default(),
+            &view(Some(24)),
+        );
         assert_eq!(shown, " a            ü\n bb           日本語\n'long name'\n");
         for line in shown.lines() {
             assert!(line.width() <= 24, "{line}");
@@ -278,12 +285,14 @@ mod tests {
 
     #[test]
     fn control_bytes_drive_nothing() {
-        let shown = directory(vec![entry(b"\x1b[2Jx\n"), entry(b"\xff")], &Options::default(), &view(None));
+        let shown =
+            directory(vec![entry(b"\x1b[2Jx\n"), entry(b"\xff")], &ListingOptions::default(), &view(None));
         assert_eq!(shown, "\\x1b[2Jx\\x0a\n\\xff\n");
         let mut link = entry(b"l\r");
         link.kind = FileKind::Symlink;
         link.target = b"\x07".to_vec();
-        let shown = directory(vec![link], &Options { long: true, ..Options::default() }, &view(None));
+        let shown =
+            directory(vec![link], &ListingOptions { long: true, ..ListingOptions::default() }, &view(None));
         assert!(
             shown.ends_with("l\\x0d -> \\x07\n") && !shown.trim_end().contains(char::is_control),
             "{shown}"
@@ -299,7 +308,7 @@ mod tests {
         (old.kind, old.mode, old.mtime.seconds) = (FileKind::Directory, 0o1755, 1_700_000_000);
         let mut future = entry(b"future");
         future.mtime.seconds = 1_895_356_240;
-        let options = Options { long: true, ..Options::default() };
+        let options = ListingOptions { long: true, ..ListingOptions::default() };
         let shown = directory(vec![old, new, future], &options, &view(Some(80)));
         assert_eq!(
             shown,
@@ -313,7 +322,7 @@ mod tests {
     fn sizes_in_units_and_times_beyond_the_calendar() {
         let mut huge = entry(b"huge");
         (huge.size, huge.mtime.seconds) = (5 << 30, i64::MAX);
-        let options = Options { long: true, human: true, ..Options::default() };
+        let options = ListingOptions { long: true, human: true, ..ListingOptions::default() };
         assert_eq!(directory(vec![huge], &options, &view(None)), "-rw-r--r-- 1 5.0 GiB            ? huge\n");
     }
 
@@ -324,11 +333,15 @@ mod tests {
             entry.size = [2, 3, 1, 9][i];
             entry.mtime.seconds = [1, 3, 2, 9][i];
         }
-        let shown = |options: Options| directory(entries.clone(), &options, &view(None)).replace('\n', " ");
-        assert_eq!(shown(Options::default()), "B a b ");
-        assert_eq!(shown(Options { reverse: true, ..Options::default() }), "b a B ");
-        assert_eq!(shown(Options { order: Order::Time, ..Options::default() }), "a B b ");
-        assert_eq!(shown(Options { order: Order::Size, all: true, ..Options::default() }), ".hidden a b B ");
+        let shown =
+            |options: ListingOptions| directory(entries.clone(), &options, &view(None)).replace('\n', " ");
+        assert_eq!(shown(ListingOptions::default()), "B a b ");
+        assert_eq!(shown(ListingOptions { reverse: true, ..ListingOptions::default() }), "b a B ");
+        assert_eq!(shown(ListingOptions { order: Order::Time, ..ListingOptions::default() }), "a B b ");
+        assert_eq!(
+            shown(ListingOptions { order: Order::Size, all: true, ..ListingOptions::default() }),
+            ".hidden a b B "
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The commands for this side: `lcd`, `lls`, `lmkdir`, `lpwd` and `!`.
 
-use super::event::{Event, Name, Side};
+use super::event::{NameFields, OutputEvent, Side};
 use super::failures::Failures;
 use super::invocation::Invocation;
 use super::ls::Page;
@@ -23,7 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 impl Shell {
     pub(super) fn lpwd(&self) -> Result<(), ShellError> {
         let path = names::bytes(self.local.as_os_str());
-        let event = Event::Directory { side: Side::Local, name: Name::new(&path) };
+        let event = OutputEvent::Directory { side: Side::Local, name: NameFields::new(&path) };
         self.out.show(&event, || format!("{}\n", names::shown(&self.local)))
     }
 

@@ -1,10 +1,10 @@
 //! `ls`, and what `lls` shares with it.
 
-use super::event::{Event, Side};
+use super::event::{OutputEvent, Side};
 use super::failures::Failures;
 use super::invocation::Invocation;
-use super::listing::{self, Options, Order, View};
-use super::{Output, Shell, ShellError};
+use super::listing::{self, ListingOptions, Order, View};
+use super::{Shell, ShellError, ShellOutput};
 use crate::conversation::ConversationError;
 use sshome_wire::{Entries, Entry, FileKind};
 
@@ -101,9 +101,9 @@ fn named(entries: Vec<Entry>, path: &[u8]) -> Vec<Entry> {
 
 /// Listings on their way to standard output, one below the other.
 pub(super) struct Page {
-    out: Output,
+    out: ShellOutput,
     side: Side,
-    options: Options,
+    options: ListingOptions,
     view: View,
     pub(super) recursive: bool,
     /// Whether a directory's name stands above it.
@@ -112,7 +112,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn new(out: &Output, side: Side, invocation: &Invocation, several: bool) -> Page {
+    pub(super) fn new(out: &ShellOutput, side: Side, invocation: &Invocation, several: bool) -> Page {
         // Of two orders the last one counts.
         let order = invocation.flags().iter().rev().find_map(|flag| match flag {
             't' => Some(Order::Time),
@@ -120,7 +120,7 @@ impl Page {
             'f' => Some(Order::None),
             _ => None,
         });
-        let options = Options {
+        let options = ListingOptions {
             long: invocation.has('l'),
             all: invocation.has('a'),
             human: invocation.has('h'),
@@ -140,7 +140,7 @@ impl Page {
         }
         self.begun = true;
         listing::sort(&mut entries, &self.options);
-        let events = entries.iter().map(|entry| Event::entry(self.side, &entry.name, entry));
+        let events = entries.iter().map(|entry| OutputEvent::entry(self.side, &entry.name, entry));
         self.out.show_all(events, || listing::entries(&entries, &self.options, &self.view))
     }
 
@@ -151,7 +151,7 @@ impl Page {
         if self.out.is_for_programs() {
             return entries.iter().try_for_each(|entry| {
                 let path = beneath(name, &entry.name);
-                self.out.event(&Event::entry(self.side, &path, entry))
+                self.out.event(&OutputEvent::entry(self.side, &path, entry))
             });
         }
         let mut text = String::new();

@@ -40,7 +40,7 @@ mod value;
 pub use error::ShellError;
 pub use interpreter::{Flow, Shell};
 pub use invocation::Invocation;
-pub use output::Output;
+pub use output::ShellOutput;
 pub use parse::parse_command;
 pub use script::Script;
 pub use session::interactive;

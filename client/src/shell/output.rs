@@ -1,10 +1,10 @@
 //! Where results go: text for people, or events for programs.
 
 use super::ShellError;
-use super::event::{Event, Summary};
+use super::event::{OutputEvent, SummaryEvent};
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
-use crate::messages::tell;
+use crate::messages::print_error;
 use crate::transfer;
 use sshome_wire::Status;
 use std::fmt::Display;
@@ -15,7 +15,7 @@ use std::time::Instant;
 /// Standard output, as text or as a line of JSON for each event. Errors are told on standard error
 /// either way. Clones share what they count.
 #[derive(Clone, Debug)]
-pub struct Output {
+pub struct ShellOutput {
     events: bool,
     quiet: bool,
     begun: Instant,
@@ -29,23 +29,23 @@ struct Tally {
     bytes: u64,
     unchanged: u64,
     failures: u64,
-    place: Option<Place>,
+    batch_line: Option<BatchLine>,
 }
 
 /// A line of a batch file.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct BatchLine {
     /// The file, safe to show.
     pub(super) file: String,
     /// Counted from 1.
     pub(super) line: u64,
 }
 
-impl Output {
+impl ShellOutput {
     /// Events if `events`, else text. Quiet output has results and errors only.
     #[must_use]
-    pub fn new(events: bool, quiet: bool) -> Output {
-        Output { events, quiet, begun: Instant::now(), tally: Arc::default() }
+    pub fn new(events: bool, quiet: bool) -> ShellOutput {
+        ShellOutput { events, quiet, begun: Instant::now(), tally: Arc::default() }
     }
 
     /// Whether only results and errors are wanted.
@@ -62,7 +62,11 @@ impl Output {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(super) fn show(&self, event: &Event<'_>, text: impl FnOnce() -> String) -> Result<(), ShellError> {
+    pub(super) fn show(
+        &self,
+        event: &OutputEvent<'_>,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), ShellError> {
         match self.events {
             true => self.event(event),
             false => print(text().as_bytes()),
@@ -75,7 +79,7 @@ impl Output {
     /// If they cannot be written.
     pub(super) fn show_all<'a>(
         &self,
-        mut events: impl Iterator<Item = Event<'a>>,
+        mut events: impl Iterator<Item = OutputEvent<'a>>,
         text: impl FnOnce() -> String,
     ) -> Result<(), ShellError> {
         match self.events {
@@ -89,7 +93,7 @@ impl Output {
     /// # Errors
     /// If it cannot be written.
     pub(super) fn say(&self, text: &str) -> Result<(), ShellError> {
-        self.show(&Event::Text { text: text.trim_end() }, || text.to_owned())
+        self.show(&OutputEvent::Text { text: text.trim_end() }, || text.to_owned())
     }
 
     /// Shows people something that programs are told otherwise.
@@ -104,7 +108,7 @@ impl Output {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(super) fn event(&self, event: &Event<'_>) -> Result<(), ShellError> {
+    pub(super) fn event(&self, event: &OutputEvent<'_>) -> Result<(), ShellError> {
         if !self.events {
             return Ok(());
         }
@@ -114,8 +118,8 @@ impl Output {
     }
 
     /// From now on failures are those of a line of a batch file, or of none.
-    pub(super) fn at(&self, place: Option<Place>) {
-        self.tally().place = place;
+    pub(super) fn at(&self, batch_line: Option<BatchLine>) {
+        self.tally().batch_line = batch_line;
     }
 
     /// Tells why a command failed, unless that was done already or there is nothing to tell.
@@ -156,27 +160,29 @@ impl Output {
             let tally = self.tally();
             let Tally { files, bytes, unchanged, failures, .. } = *tally;
             let (seconds, exit_code) = (self.begun.elapsed().as_secs_f64(), exit as u8);
-            Summary { files, bytes, unchanged, seconds, failures, exit_code }
+            SummaryEvent { files, bytes, unchanged, seconds, failures, exit_code }
         };
         // Where nobody reads any more, the exit code is all that is left to say.
-        let _ = self.event(&Event::Summary(summary));
+        let _ = self.event(&OutputEvent::Summary(summary));
     }
 
     /// Tells people `text`, and programs the rest.
     fn failure(&self, what: Option<&str>, status: Option<Status>, message: &str, text: Option<&str>) {
-        let place = {
+        let batch_line = {
             let mut tally = self.tally();
             tally.failures += 1;
-            tally.place.clone()
+            tally.batch_line.clone()
         };
-        match (&place, text) {
-            (Some(Place { file, line }), Some(text)) => tell(format_args!("{file}, line {line}: {text}")),
-            (None, Some(text)) => tell(text),
+        match (&batch_line, text) {
+            (Some(BatchLine { file, line }), Some(text)) => {
+                print_error(format_args!("{file}, line {line}: {text}"))
+            }
+            (None, Some(text)) => print_error(text),
             (_, None) => {}
         }
-        let (status, line) = (status.map(Status::code), place.map(|place| place.line));
+        let (status, line) = (status.map(Status::code), batch_line.map(|batch_line| batch_line.line));
         // An output that is gone is noticed with the next result.
-        let _ = self.event(&Event::Failed { what, status, line, message });
+        let _ = self.event(&OutputEvent::Failed { what, status, line, message });
     }
 
     /// Counts a file that is done with, for the summary.

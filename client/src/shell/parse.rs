@@ -1,6 +1,6 @@
 //! Parses a command, its options and its operands.
 
-use super::command::{Command, CommandError, Verb};
+use super::command::{CommandError, CommandSpec, Verb};
 use super::flag::PARTIAL;
 use super::invocation::Invocation;
 use super::key_action::KeyAction;
@@ -14,7 +14,7 @@ use super::words::Word;
 pub fn parse_command(words: &[Word]) -> Result<Option<Invocation>, CommandError> {
     let Some((name, rest)) = words.split_first() else { return Ok(None) };
     let name = name.bytes();
-    if let Some(command) = Command::find(&name) {
+    if let Some(command) = CommandSpec::find(&name) {
         return command.parse(rest).map(Some);
     }
     match UNSUPPORTED.iter().find(|(command, _)| command.as_bytes().eq_ignore_ascii_case(&name)) {
@@ -31,7 +31,7 @@ const UNSUPPORTED: [(&str, &str); 4] = [
     ("lumask", "set the umask in the shell that starts sshome"),
 ];
 
-impl Command {
+impl CommandSpec {
     /// Reads the options and operands that follow the name.
     ///
     /// # Errors
@@ -111,9 +111,9 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), all);
         assert!(COMMANDS.is_sorted_by_key(|command| command.name));
-        assert_eq!(Command::find(b"bye").unwrap().verb, Verb::Exit);
-        assert_eq!(Command::find(b"RENAME").unwrap().verb, Verb::Rename);
-        assert!(UNSUPPORTED.iter().all(|(name, _)| Command::find(name.as_bytes()).is_none()));
+        assert_eq!(CommandSpec::find(b"bye").unwrap().verb, Verb::Exit);
+        assert_eq!(CommandSpec::find(b"RENAME").unwrap().verb, Verb::Rename);
+        assert!(UNSUPPORTED.iter().all(|(name, _)| CommandSpec::find(name.as_bytes()).is_none()));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The prompt: a thread of its own, so that the connection lives while somebody is typing.
 
 use super::ShellError;
-use super::complete::{Completion, Question, completion, question};
-use super::glob::Name;
-use super::keys::{Keys, bind};
+use super::complete::{Completion, CompletionQuery, completion, question};
+use super::glob::GlobEntry;
+use super::keys::{KeyBindings, bind};
 use super::listing;
 #[cfg(unix)]
 use crate::terminal::{self, Modes, Resume};
@@ -20,16 +20,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 /// Terminals that cannot move their cursor: lines are read there as they come, and not edited.
-const PLAIN: [&str; 3] = ["dumb", "cons25", "emacs"];
+const DUMB_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
 
 /// How long the rest of a key that begins with ESC may take, in milliseconds.
-const ESCAPE_WITHIN: u16 = 500;
+const ESCAPE_TIMEOUT_MS: u16 = 500;
 
 /// How many names Tab shows at the most.
-const MAX_SHOWN: usize = 200;
+const MAX_SHOWN_NAMES: usize = 200;
 
 /// What the thread at the terminal has to say.
-pub(super) enum Event {
+pub(super) enum PromptEvent {
     /// A line was typed.
     Line(String),
     /// Ctrl-C: the line is to be forgotten.
@@ -41,15 +41,15 @@ pub(super) enum Event {
     /// The terminal is gone.
     Failed(String),
     /// Tab: the names in a directory are wanted.
-    Names(Question, blocking::Sender<Answer>),
+    Names(CompletionQuery, blocking::Sender<CompletionReply>),
     /// The names are not wanted any more, and the line stays.
     NamesUnwanted,
 }
 
 /// What ends the wait for the names in a directory.
-pub(super) enum Answer {
+pub(super) enum CompletionReply {
     /// These are the names.
-    Names(Vec<Name>),
+    Names(Vec<GlobEntry>),
     /// Ctrl-C: the line is to be cleared.
     Cleared,
     /// Ctrl-Z: the program is to be stopped.
@@ -59,7 +59,7 @@ pub(super) enum Answer {
 /// A terminal at which somebody types.
 pub(super) struct Prompt {
     show: blocking::Sender<String>,
-    events: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::UnboundedReceiver<PromptEvent>,
     /// Whether the terminal edits the lines itself, so that Ctrl-C is a signal.
     pub(super) is_plain: bool,
 }
@@ -74,23 +74,24 @@ impl Prompt {
             ShellError::Failed(format!("the terminal cannot be used: {error}"))
         };
         let (show, shown) = blocking::channel();
-        let (tell, events) = mpsc::unbounded_channel();
+        let (sender, events) = mpsc::unbounded_channel();
         let config = Config::builder()
             .completion_type(CompletionType::List)
-            .keyseq_timeout(Some(ESCAPE_WITHIN))
+            .keyseq_timeout(Some(ESCAPE_TIMEOUT_MS))
             .history_ignore_space(true)
             .max_history_size(10_000)
             .map_err(|error| failed(&error))?
             .build();
-        let mut editor = Editor::<Line, FileHistory>::with_config(config).map_err(|error| failed(&error))?;
+        let mut editor =
+            Editor::<LineHelper, FileHistory>::with_config(config).map_err(|error| failed(&error))?;
         let term = std::env::var("TERM").unwrap_or_default();
-        let is_plain = PLAIN.iter().any(|plain| plain.eq_ignore_ascii_case(&term));
+        let is_plain = DUMB_TERMINALS.iter().any(|plain| plain.eq_ignore_ascii_case(&term));
         // A terminal that lines are not edited at has none.
         let printer = editor.create_external_printer().ok().map(Printer::new);
-        editor.set_helper(Some(Line { tell: tell.clone(), printer: printer.clone() }));
+        editor.set_helper(Some(LineHelper { events: sender.clone(), printer: printer.clone() }));
         let keys = bind(&mut editor);
-        let typist = Typist { editor, keys, printer, is_plain, history: history_file() };
-        let run = move || typist.converse(&shown, &tell);
+        let typist = LineReader { editor, keys, printer, is_plain, history: history_file() };
+        let run = move || typist.converse(&shown, &sender);
         std::thread::Builder::new().name("prompt".to_owned()).spawn(run).map_err(|error| failed(&error))?;
         Ok(Prompt { show, events, is_plain })
     }
@@ -102,59 +103,59 @@ impl Prompt {
     }
 
     /// The next thing that happens at the terminal.
-    pub(super) async fn event(&mut self) -> Event {
-        self.events.recv().await.unwrap_or(Event::End)
+    pub(super) async fn event(&mut self) -> PromptEvent {
+        self.events.recv().await.unwrap_or(PromptEvent::End)
     }
 }
 
 /// Whoever reads lines for the other thread.
-struct Typist {
-    editor: Editor<Line, FileHistory>,
-    keys: Arc<Keys>,
+struct LineReader {
+    editor: Editor<LineHelper, FileHistory>,
+    keys: Arc<KeyBindings>,
     printer: Option<Printer>,
     is_plain: bool,
     history: Option<PathBuf>,
 }
 
-impl Typist {
-    fn converse(mut self, shown: &blocking::Receiver<String>, tell: &mpsc::UnboundedSender<Event>) {
+impl LineReader {
+    fn converse(mut self, shown: &blocking::Receiver<String>, events: &mpsc::UnboundedSender<PromptEvent>) {
         if let Some(file) = &self.history {
             // The first time there is none.
             let _ = self.editor.load_history(file);
         }
         while let Ok(prompt) = shown.recv() {
             let event = self.read(&prompt);
-            if tell.send(event).is_err() {
+            if events.send(event).is_err() {
                 return;
             }
         }
     }
 
-    fn read(&mut self, prompt: &str) -> Event {
+    fn read(&mut self, prompt: &str) -> PromptEvent {
         #[cfg(unix)]
         let _hold = self.hold(prompt);
         let read = self.editor.readline(prompt);
         // A Ctrl-C ends the line like Enter: an error would lose what was typed behind it.
         let cleared = self.keys.take_cleared();
         match read {
-            Ok(_) if cleared => Event::Cleared,
+            Ok(_) if cleared => PromptEvent::Cleared,
             Ok(line) => {
                 // A history that cannot be written is no reason to stop.
                 let _ = self.editor.add_history_entry(&line);
                 if let Some(file) = &self.history {
                     let _ = self.editor.append_history(file);
                 }
-                Event::Line(line)
+                PromptEvent::Line(line)
             }
-            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => Event::Cleared,
-            Err(ReadlineError::Eof) => Event::End,
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => PromptEvent::Cleared,
+            Err(ReadlineError::Eof) => PromptEvent::End,
             Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
                 // The rest of the line must not run as a line of its own.
                 #[cfg(unix)]
                 let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
-                Event::NoText
+                PromptEvent::NoText
             }
-            Err(error) => Event::Failed(error.to_string()),
+            Err(error) => PromptEvent::Failed(error.to_string()),
         }
     }
 
@@ -225,47 +226,50 @@ fn is_private(file: &std::fs::File) -> bool {
 
 /// Completes a line by asking the other thread.
 #[derive(Helper, Highlighter, Hinter, Validator)]
-struct Line {
-    tell: mpsc::UnboundedSender<Event>,
+struct LineHelper {
+    events: mpsc::UnboundedSender<PromptEvent>,
     printer: Option<Printer>,
 }
 
-impl Line {
+impl LineHelper {
     /// The names that a question is about.
     ///
     /// # Errors
     /// If Ctrl-C comes first.
-    fn names(&self, question: &Question) -> rustyline::Result<Vec<Name>> {
-        if !matches!(question, Question::Names { .. }) {
+    fn names(&self, question: &CompletionQuery) -> rustyline::Result<Vec<GlobEntry>> {
+        if !matches!(question, CompletionQuery::Names { .. }) {
             return Ok(Vec::new());
         }
         let (answer, answered) = blocking::channel();
         #[cfg(unix)]
         let interruptible = {
             let answer = answer.clone();
-            terminal::interruptible(move || drop(answer.send(Answer::Suspended)))
+            terminal::interruptible(move || drop(answer.send(CompletionReply::Suspended)))
         };
-        self.tell.send(Event::Names(question.clone(), answer)).map_err(|_| ReadlineError::Interrupted)?;
+        self.events
+            .send(PromptEvent::Names(question.clone(), answer))
+            .map_err(|_| ReadlineError::Interrupted)?;
         let first = answered.recv();
         #[cfg(unix)]
         {
             drop(interruptible);
-            if matches!(first, Ok(Answer::Suspended)) || matches!(answered.try_recv(), Ok(Answer::Suspended))
+            if matches!(first, Ok(CompletionReply::Suspended))
+                || matches!(answered.try_recv(), Ok(CompletionReply::Suspended))
             {
                 // If nobody hears it, nobody answers either.
-                let _ = self.tell.send(Event::NamesUnwanted);
+                let _ = self.events.send(PromptEvent::NamesUnwanted);
                 terminal::suspend();
             }
         }
         match first {
-            Ok(Answer::Names(names)) => Ok(names),
-            Ok(Answer::Suspended) => Ok(Vec::new()),
-            Ok(Answer::Cleared) | Err(_) => Err(ReadlineError::Interrupted),
+            Ok(CompletionReply::Names(names)) => Ok(names),
+            Ok(CompletionReply::Suspended) => Ok(Vec::new()),
+            Ok(CompletionReply::Cleared) | Err(_) => Err(ReadlineError::Interrupted),
         }
     }
 }
 
-impl Completer for Line {
+impl Completer for LineHelper {
     type Candidate = String;
 
     fn complete(
@@ -290,7 +294,7 @@ impl Completer for Line {
 
 /// Names to choose from, below the line that was typed.
 fn choice(names: &[String]) -> String {
-    let shown = names.get(..MAX_SHOWN).unwrap_or(names);
+    let shown = names.get(..MAX_SHOWN_NAMES).unwrap_or(names);
     let mut text = listing::columns(shown, listing::width());
     if names.len() > shown.len() {
         text.push_str(&format!("and {} more\n", names.len() - shown.len()));

@@ -3,7 +3,7 @@
 use super::command::Verb;
 use super::{Shell, ShellError};
 use crate::conversation::ConversationError;
-use crate::messages::tell;
+use crate::messages::warn;
 use crate::transfer::{Reconnect, ReconnectError};
 use sshome_wire::Request;
 use sshome_wire::display::Escaped;
@@ -30,7 +30,7 @@ impl Shell {
         }
         match (self.is_lost, self.conversation.loss()) {
             (false, None) => return Ok(()),
-            (false, Some(why)) => tell(format_args!("the connection is lost: {why}")),
+            (false, Some(why)) => warn(format_args!("the connection is lost: {why}")),
             // That was said when it was lost.
             (true, _) => {}
         }
@@ -55,9 +55,9 @@ impl Shell {
         };
         let path = self.conversation.cwd().as_bytes().to_vec();
         match conversation.request(Request::Cd { path: path.clone() }, &self.cancel).await {
-            Ok(_) => tell(format_args!("connected again, in {}", Escaped(&path))),
+            Ok(_) => warn(format_args!("connected again, in {}", Escaped(&path))),
             Err(ConversationError::Refused(_)) => {
-                tell(format_args!("connected again; {} is gone, the directory is now /", Escaped(&path)));
+                warn(format_args!("connected again; {} is gone, the directory is now /", Escaped(&path)));
             }
             Err(error) => return Err(error.into()),
         }

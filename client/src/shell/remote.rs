@@ -2,8 +2,8 @@
 
 use super::command::Verb;
 use super::error::unexpected_reply;
-use super::event::{Direction, Event, Name, Side};
-use super::event_observer::Watch;
+use super::event::{Direction, NameFields, OutputEvent, Side};
+use super::event_observer::EventObserver;
 use super::failures::Failures;
 use super::flag::{PARTIAL, VERIFY};
 use super::invocation::Invocation;
@@ -22,7 +22,7 @@ impl Shell {
     pub(super) async fn pwd(&mut self) -> Result<(), ShellError> {
         match self.request(Request::Pwd).await?.payload {
             Payload::Path(path) => {
-                let event = Event::Directory { side: Side::Remote, name: Name::new(&path) };
+                let event = OutputEvent::Directory { side: Side::Remote, name: NameFields::new(&path) };
                 self.out.show(&event, || format!("{}\n", Escaped(&path)))
             }
             _ => Err(unexpected_reply("pwd")),
@@ -127,7 +127,7 @@ impl Shell {
             let request = Request::Hash { path: path.clone(), verify };
             let result = match self.long_request(request, Direction::Hash, &path).await {
                 Ok(Reply { payload: Payload::Hash(hashed), .. }) => {
-                    self.out.show(&Event::digest(&path, &hashed), || digest(&hashed, &path, verify))
+                    self.out.show(&OutputEvent::digest(&path, &hashed), || digest(&hashed, &path, verify))
                 }
                 Ok(_) => Err(unexpected_reply("hash")),
                 Err(error) => Err(error),
@@ -149,7 +149,7 @@ impl Shell {
         self.request_all(requests, |index, reply| match (reply.payload, paths.get(index)) {
             (Payload::Stat(entry), Some(path)) => {
                 let gap = if index > 0 { "\n" } else { "" };
-                let event = Event::entry(Side::Remote, path, &entry);
+                let event = OutputEvent::entry(Side::Remote, path, &entry);
                 out.show(&event, || format!("{gap}{}", fields(&entry, path, &view)))
             }
             _ => Err(unexpected_reply("stat")),
@@ -207,7 +207,7 @@ impl Shell {
         path: &[u8],
     ) -> Result<Reply, ShellError> {
         let what = if matches!(direction, Direction::Cp) { "copying" } else { "reading" };
-        let watch = Watch::new(self.out.clone(), direction);
+        let watch = EventObserver::new(self.out.clone(), direction);
         let target = match self.progress {
             true => ProgressDrawTarget::stderr(),
             false => ProgressDrawTarget::hidden(),

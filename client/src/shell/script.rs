@@ -1,6 +1,6 @@
 //! Commands one after the other, read from a file or from standard input: the conventions of sftp.
 
-use super::output::Place;
+use super::output::BatchLine;
 use super::{Flow, Shell, ShellError};
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
@@ -30,7 +30,7 @@ pub struct Script {
 
 /// A line without what stands before its command.
 #[derive(Debug, PartialEq, Eq)]
-struct Line<'a> {
+struct ScriptLine<'a> {
     command: &'a [u8],
     /// `-`: its failure is told, and the next line follows.
     may_fail: bool,
@@ -82,7 +82,7 @@ impl Script {
             self = script;
             let Some(line) = line else { break };
             let marked = if number == 1 { line.strip_prefix(BYTE_ORDER_MARK) } else { None };
-            let line = Line::parse(marked.unwrap_or(&line));
+            let line = ScriptLine::parse(marked.unwrap_or(&line));
             if line.is_empty() {
                 continue;
             }
@@ -90,7 +90,7 @@ impl Script {
                 shell.out.note(&format!("sshome> {}\n", Escaped(line.command)))?;
             }
             // Until the next line, what fails is this one's.
-            shell.out.at(self.is_batch.then(|| Place { file: self.name.clone(), line: number }));
+            shell.out.at(self.is_batch.then(|| BatchLine { file: self.name.clone(), line: number }));
             match shell.line(line.command).await {
                 Ok(Flow::Leave) => break,
                 Ok(Flow::Continue) => {}
@@ -125,12 +125,12 @@ impl Script {
     }
 }
 
-impl Line<'_> {
-    fn parse(line: &[u8]) -> Line<'_> {
+impl ScriptLine<'_> {
+    fn parse(line: &[u8]) -> ScriptLine<'_> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         // A blank at the end may be part of a name, after a backslash.
-        let mut line = Line { command: line.trim_ascii_start(), may_fail: false, silent: false };
+        let mut line = ScriptLine { command: line.trim_ascii_start(), may_fail: false, silent: false };
         while let [prefix @ (b'-' | b'@'), rest @ ..] = line.command {
             line.may_fail |= *prefix == b'-';
             line.silent |= *prefix == b'@';
@@ -162,10 +162,14 @@ mod tests {
             ("rm a\\ \r\n", "rm a\\ ", false, false),
         ] {
             let command = command.as_bytes();
-            assert_eq!(Line::parse(line.as_bytes()), Line { command, may_fail, silent }, "{line}");
+            assert_eq!(
+                ScriptLine::parse(line.as_bytes()),
+                ScriptLine { command, may_fail, silent },
+                "{line}"
+            );
         }
         for line in ["", "  \n", "# put a", "  #", "-", "@- # x"] {
-            assert!(Line::parse(line.as_bytes()).is_empty(), "{line}");
+            assert!(ScriptLine::parse(line.as_bytes()).is_empty(), "{line}");
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Commands one after the other, typed at a prompt.
 
 use super::command::Operand;
-use super::complete::Question;
-use super::ctrl_c::Pressed;
-use super::glob::{LocalTree, Name, Tree};
+use super::complete::CompletionQuery;
+use super::ctrl_c::CtrlC;
+use super::glob::{GlobEntry, GlobSource, LocalTree};
 use super::interpreter::RemoteTree;
-use super::prompt::{Answer, Event, Prompt};
+use super::prompt::{CompletionReply, Prompt, PromptEvent};
 use super::tilde;
 use super::{Flow, Shell, ShellError};
-use crate::messages::tell;
+use crate::messages::warn;
 use sshome_wire::display::Escaped;
 use std::collections::HashMap;
 use std::pin::pin;
@@ -55,7 +55,7 @@ fn text(shell: &Shell, who: &str) -> String {
 
 /// What is typed at a prompt that is shown, which may be nothing; none at the end.
 async fn typed(shell: &mut Shell, prompt: &mut Prompt, text: &str) -> Result<Option<String>, ShellError> {
-    let mut pressed = Pressed::new();
+    let mut pressed = CtrlC::new();
     // Where the line editor has the keys, a Ctrl-C that comes as a signal is one behind Enter: it is the command's.
     pressed.listen().await;
     loop {
@@ -68,22 +68,22 @@ async fn typed(shell: &mut Shell, prompt: &mut Prompt, text: &str) -> Result<Opt
             event = prompt.event() => event,
         };
         match event {
-            Event::Line(line) => {
+            PromptEvent::Line(line) => {
                 shell.pressed = Some(pressed);
                 return Ok(Some(line));
             }
-            Event::Cleared => return Ok(Some(String::new())),
-            Event::NoText => {
-                tell("what was typed is not UTF-8, and was dropped: write such a name as $'\\xff'");
+            PromptEvent::Cleared => return Ok(Some(String::new())),
+            PromptEvent::NoText => {
+                warn("what was typed is not UTF-8, and was dropped: write such a name as $'\\xff'");
                 return Ok(Some(String::new()));
             }
-            Event::End => return Ok(None),
-            Event::Failed(error) => {
+            PromptEvent::End => return Ok(None),
+            PromptEvent::Failed(error) => {
                 return Err(ShellError::Failed(format!("the terminal is gone: {error}")));
             }
             // They have arrived meanwhile.
-            Event::NamesUnwanted => {}
-            Event::Names(question, answer) => {
+            PromptEvent::NamesUnwanted => {}
+            PromptEvent::Names(question, answer) => {
                 if let Some(typed) = complete(shell, prompt, text, (question, answer), &mut pressed).await? {
                     return Ok(typed);
                 }
@@ -98,8 +98,8 @@ async fn complete(
     shell: &mut Shell,
     prompt: &mut Prompt,
     text: &str,
-    (question, answer): (Question, Sender<Answer>),
-    pressed: &mut Pressed,
+    (question, answer): (CompletionQuery, Sender<CompletionReply>),
+    pressed: &mut CtrlC,
 ) -> Result<Option<Option<String>>, ShellError> {
     shell.cancel = CancellationToken::new();
     let cancel = shell.cancel.clone();
@@ -108,10 +108,10 @@ async fn complete(
         biased;
         found = &mut names => {
             // A completion that fails completes nothing; a lost connection shows with the next command.
-            let _ = answer.send(Answer::Names(found.unwrap_or_default()));
+            let _ = answer.send(CompletionReply::Names(found.unwrap_or_default()));
             return Ok(None);
         }
-        () = pressed.next() => drop(answer.send(Answer::Cleared)),
+        () = pressed.next() => drop(answer.send(CompletionReply::Cleared)),
         // The names are not wanted any more, or the terminal is gone, which the next event says as well.
         _ = prompt.event() => {}
     }
@@ -127,12 +127,12 @@ async fn complete(
             () = pressed.next() => continue,
         };
         match event {
-            Event::Line(line) => break line,
-            Event::End | Event::Failed(_) => return Ok(Some(None)),
-            Event::Cleared | Event::NoText => prompt.show(text.to_owned()),
+            PromptEvent::Line(line) => break line,
+            PromptEvent::End | PromptEvent::Failed(_) => return Ok(Some(None)),
+            PromptEvent::Cleared | PromptEvent::NoText => prompt.show(text.to_owned()),
             // Nothing more is asked before the server has let go.
-            Event::Names(_, answer) => drop(answer.send(Answer::Names(Vec::new()))),
-            Event::NamesUnwanted => {}
+            PromptEvent::Names(_, answer) => drop(answer.send(CompletionReply::Names(Vec::new()))),
+            PromptEvent::NamesUnwanted => {}
         }
     };
     if answered {
@@ -140,7 +140,7 @@ async fn complete(
     }
     tokio::select! {
         _ = &mut names => return Ok(Some(Some(line))),
-        () = pressed.next() => tell("the server has not answered yet; Ctrl-C once more leaves at once"),
+        () = pressed.next() => warn("the server has not answered yet; Ctrl-C once more leaves at once"),
     }
     // The Ctrl-C was for the command: it does not run.
     tokio::select! {
@@ -150,8 +150,8 @@ async fn complete(
 }
 
 /// The names in the directory that somebody has begun to type.
-async fn names(shell: &mut Shell, question: &Question) -> Result<Vec<Name>, ShellError> {
-    let Question::Names { operand, directory, .. } = question else { return Ok(Vec::new()) };
+async fn names(shell: &mut Shell, question: &CompletionQuery) -> Result<Vec<GlobEntry>, ShellError> {
+    let CompletionQuery::Names { operand, directory, .. } = question else { return Ok(Vec::new()) };
     match operand {
         Operand::Remote | Operand::RemoteDirectory => {
             let (conversation, cancel) = (&mut shell.conversation, &shell.cancel);

@@ -8,7 +8,7 @@ use super::stream_usage::misuse;
 use super::value;
 use super::{Shell, ShellError};
 use crate::conversation::ConversationError;
-use crate::transfer::{self, Expected};
+use crate::transfer::{self, ExpectedContent};
 use std::io::{self, IsTerminal};
 use std::time::Instant;
 
@@ -39,7 +39,7 @@ impl Shell {
         let mut progress = self.watch(Direction::Get);
         if io::stdout().is_terminal() {
             // The file itself is seen there.
-            progress = transfer::Progress::new(false).quiet(self.out.is_quiet());
+            progress = transfer::ProgressDisplay::new(false).quiet(self.out.is_quiet());
         }
         let done = transfer::get_stream(self.context(&progress), &source, Box::new(io::stdout())).await?;
         match done.output {
@@ -59,8 +59,8 @@ impl Shell {
 }
 
 /// What `--size` and `--b3` say, which was looked at when they were read.
-fn expected(invocation: &Invocation) -> Expected {
-    Expected {
+fn expected(invocation: &Invocation) -> ExpectedContent {
+    ExpectedContent {
         size: invocation.value(SIZE).and_then(|text| value::size(text).ok()),
         digest: invocation.value(B3).and_then(|text| value::digest(text).ok()),
     }

@@ -1,9 +1,9 @@
 //! The table of commands, in the order of their names.
 
-use super::command::{Command, Operand, Verb};
+use super::command::{CommandSpec, Operand, Verb};
 use super::flag::{B3_FLAG, Flag, JOBS_FLAG, PARTIAL, SIZE_FLAG, VERIFY};
 
-const ANY: usize = usize::MAX;
+const UNLIMITED: usize = usize::MAX;
 const REMOTE: Option<(Operand, Operand)> = Some((Operand::Remote, Operand::Remote));
 const LISTING: &[Flag] = &[
     Flag::new('l', "mode, links, size, time and name, a line each").or('n'),
@@ -22,29 +22,29 @@ const RESUME: Flag = Flag::new('a', "go on where it was cut, as in sftp: here it
 
 const FOLLOW: Flag = Flag::new('L', "follow symbolic links, rather than to copy them");
 
-impl Command {
+impl CommandSpec {
     /// The row of a name, in capitals or not, as in sftp.
     #[must_use]
-    pub fn find(name: &[u8]) -> Option<&'static Command> {
+    pub fn find(name: &[u8]) -> Option<&'static CommandSpec> {
         let is = |word: &str| word.as_bytes().eq_ignore_ascii_case(name);
         COMMANDS.iter().find(|command| is(command.name) || command.aliases.iter().any(|alias| is(alias)))
     }
 }
 
 /// Every command that there is.
-pub static COMMANDS: &[Command] = &[
-    Command {
+pub static COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
         verb: Verb::Shell,
         name: "!",
         aliases: &[],
         usage: "[COMMAND…]",
-        operands: (0, ANY),
+        operands: (0, UNLIMITED),
         completes: None,
         flags: &[],
         summary: "run a command here, in your shell",
         details: "What follows the ! goes to /bin/sh as it is. Alone it starts $SHELL.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Cd,
         name: "cd",
         aliases: &["chdir"],
@@ -55,18 +55,18 @@ pub static COMMANDS: &[Command] = &[
         summary: "change the directory on the server",
         details: "Without DIR it goes to the top of your home.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Cp,
         name: "cp",
         aliases: &["copy"],
         usage: "FROM… TO",
-        operands: (2, ANY),
+        operands: (2, UNLIMITED),
         completes: REMOTE,
         flags: &[RECURSIVE],
         summary: "copy on the server",
         details: "Into TO if that is a directory. Nothing travels over the network.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Df,
         name: "df",
         aliases: &[],
@@ -84,7 +84,7 @@ pub static COMMANDS: &[Command] = &[
 replaced, and does not count. \"left\" can still be stored. A home has one quota, so that PATH, as in sftp, makes
 no difference.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Exit,
         name: "exit",
         aliases: &["quit", "bye"],
@@ -95,12 +95,12 @@ no difference.",
         summary: "leave",
         details: "Ctrl-D leaves, too.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Get,
         name: "get",
         aliases: &["mget", "reget"],
         usage: "REMOTE… [LOCAL]",
-        operands: (1, ANY),
+        operands: (1, UNLIMITED),
         completes: Some((Operand::Remote, Operand::Local)),
         flags: &[
             RECURSIVE,
@@ -119,18 +119,18 @@ saved as NAME.new (or NAME.new.1, …), unless -f says to replace it. A batch fi
 get A - writes A to standard output. A local file called - is ./-.
 In sftp -f asks for an fsync: here a file is always on the disk when get ends.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Hash,
         name: "hash",
         aliases: &[],
         usage: "FILE…",
-        operands: (1, ANY),
+        operands: (1, UNLIMITED),
         completes: REMOTE,
         flags: &[Flag::new(VERIFY, "compare with what was stored on upload").word("verify")],
         summary: "the BLAKE3 digest of a file, read from its disk",
         details: "With --verify a file that changed on the server's disk since its upload is an error, 407.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Help,
         name: "help",
         aliases: &["?"],
@@ -141,12 +141,12 @@ In sftp -f asks for an fsync: here a file is always on the disk when get ends.",
         summary: "this, or more about one command",
         details: "help COMMAND shows its options.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Key,
         name: "key",
         aliases: &[],
         usage: "install|list|remove [FILE.pub|FINGERPRINT…]",
-        operands: (1, ANY),
+        operands: (1, UNLIMITED),
         completes: Some((Operand::KeyAction, Operand::Local)),
         flags: &[],
         summary: "the keys that log in to your account",
@@ -156,7 +156,7 @@ key install FILE.pub lets the file's keys log in, from the next login on. Withou
 key list shows fingerprint, type, who has set it, and comment. key remove takes fingerprints or files; a key
 that the administrator has set stays, and so does the last way to log in. Open sessions stay open.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Lcd,
         name: "lcd",
         aliases: &["lchdir"],
@@ -167,29 +167,29 @@ that the administrator has set stays, and so does the last way to log in. Open s
         summary: "change the directory here",
         details: "Without DIR it goes to your home directory.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Lls,
         name: "lls",
         aliases: &[],
         usage: "[PATH…]",
-        operands: (0, ANY),
+        operands: (0, UNLIMITED),
         completes: Some((Operand::Local, Operand::Local)),
         flags: LISTING,
         summary: "list files here",
         details: "The options are those of ls.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Lmkdir,
         name: "lmkdir",
         aliases: &[],
         usage: "DIR…",
-        operands: (1, ANY),
+        operands: (1, UNLIMITED),
         completes: Some((Operand::LocalDirectory, Operand::LocalDirectory)),
         flags: &[Flag::new('p', "make what is missing on the way, too")],
         summary: "make a directory here",
         details: "A directory that exists is an error, except with -p.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Ln,
         name: "ln",
         aliases: &[],
@@ -200,7 +200,7 @@ that the administrator has set stays, and so does the last way to log in. Open s
         summary: "make a link on the server",
         details: "Without -s sftp makes a second name for the file; this server has only symbolic links.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Lpwd,
         name: "lpwd",
         aliases: &[],
@@ -211,40 +211,40 @@ that the administrator has set stays, and so does the last way to log in. Open s
         summary: "the directory here",
         details: "Where get saves, and where put looks for files.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Ls,
         name: "ls",
         aliases: &["dir"],
         usage: "[PATH…]",
-        operands: (0, ANY),
+        operands: (0, UNLIMITED),
         completes: REMOTE,
         flags: LISTING,
         summary: "list files on the server",
         details: "Names that begin with a dot are shown with -a. The order is that of the bytes.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Mkdir,
         name: "mkdir",
         aliases: &[],
         usage: "DIR…",
-        operands: (1, ANY),
+        operands: (1, UNLIMITED),
         completes: Some((Operand::RemoteDirectory, Operand::RemoteDirectory)),
         flags: &[Flag::new('p', "make what is missing on the way, too").word("parents")],
         summary: "make a directory on the server",
         details: "A directory that exists is an error, 203, except with -p.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Mv,
         name: "mv",
         aliases: &[],
         usage: "FROM… TO",
-        operands: (2, ANY),
+        operands: (2, UNLIMITED),
         completes: REMOTE,
         flags: &[],
         summary: "rename on the server",
         details: "Into TO if that is a directory. A file that is called TO is replaced.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Progress,
         name: "progress",
         aliases: &[],
@@ -255,12 +255,12 @@ that the administrator has set stays, and so does the last way to log in. Open s
         summary: "show how far a transfer has come, or stop showing it",
         details: "At a terminal it is shown from the start, except with -q.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Put,
         name: "put",
         aliases: &["mput", "reput"],
         usage: "LOCAL… [REMOTE]",
-        operands: (1, ANY),
+        operands: (1, UNLIMITED),
         completes: Some((Operand::Local, Operand::Remote)),
         flags: &[
             RECURSIVE,
@@ -286,7 +286,7 @@ A file becomes visible when it is whole, verified and on the disk; one of that n
 put - B stores what standard input has as B; with --size or --b3 only if it is just that. A local file
 called - is ./-.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Pwd,
         name: "pwd",
         aliases: &[],
@@ -297,7 +297,7 @@ called - is ./-.",
         summary: "the directory on the server",
         details: "The top of your home is /.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Rename,
         name: "rename",
         aliases: &[],
@@ -308,12 +308,12 @@ called - is ./-.",
         summary: "give a file on the server another name, as in sftp",
         details: "A file that is called TO is replaced. A directory never is: mv moves into it.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Rm,
         name: "rm",
         aliases: &[],
         usage: "PATH…",
-        operands: (1, ANY),
+        operands: (1, UNLIMITED),
         completes: REMOTE,
         flags: &[RECURSIVE, Flag::new(PARTIAL, "what is left of cut uploads").word("partial")],
         summary: "remove files on the server",
@@ -322,29 +322,29 @@ A link is removed, not what it points at.
 rm --partial PATH… removes what has arrived of uploads to PATH that were cut, rm --partial that of all.
 df -v lists them.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Rmdir,
         name: "rmdir",
         aliases: &[],
         usage: "DIR…",
-        operands: (1, ANY),
+        operands: (1, UNLIMITED),
         completes: Some((Operand::RemoteDirectory, Operand::RemoteDirectory)),
         flags: &[],
         summary: "remove empty directories on the server",
         details: "rm -r removes one that is not empty.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Stat,
         name: "stat",
         aliases: &[],
         usage: "PATH…",
-        operands: (1, ANY),
+        operands: (1, UNLIMITED),
         completes: REMOTE,
         flags: &[Flag::new('L', "what a link points at, not the link")],
         summary: "all that is known of a file, a field a line",
         details: "Times are local.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Symlink,
         name: "symlink",
         aliases: &[],
@@ -355,7 +355,7 @@ df -v lists them.",
         summary: "make a symbolic link on the server",
         details: "What it points at need not exist. It leads nowhere outside of your home.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Sync,
         name: "sync",
         aliases: &[],
@@ -366,7 +366,7 @@ df -v lists them.",
         summary: "wait until all is on the server's disk",
         details: "put has waited for its own files already.",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Version,
         name: "version",
         aliases: &[],

@@ -1,6 +1,6 @@
 //! `get` and `put`.
 
-use super::event::{Direction, Event};
+use super::event::{Direction, OutputEvent};
 use super::failure_text::one_line_per_cause;
 use super::flag::JOBS;
 use super::invocation::Invocation;
@@ -9,10 +9,10 @@ use super::tilde;
 use super::words::Word;
 use super::{Shell, ShellError};
 use crate::conversation::ConversationError;
-use crate::messages::tell;
+use crate::messages::warn;
 use crate::names;
 use crate::ssh::Connection;
-use crate::transfer::{self, Context, Failure, Options, Progress, Summary};
+use crate::transfer::{self, Failure, ProgressDisplay, TransferContext, TransferOptions, TransferSummary};
 use sshome_wire::display::Size;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -67,8 +67,8 @@ impl Shell {
         self.report(&summary, begun.elapsed())
     }
 
-    pub(super) fn context<'a>(&'a mut self, progress: &'a Progress) -> Context<'a> {
-        Context {
+    pub(super) fn context<'a>(&'a mut self, progress: &'a ProgressDisplay) -> TransferContext<'a> {
+        TransferContext {
             conversation: &mut self.conversation,
             cancel: &self.cancel,
             progress,
@@ -76,23 +76,23 @@ impl Shell {
         }
     }
 
-    fn options(&self, invocation: &Invocation) -> Options {
-        Options {
+    fn options(&self, invocation: &Invocation) -> TransferOptions {
+        TransferOptions {
             recursive: invocation.has('r'),
             preserve: invocation.has('p'),
             follow: invocation.has('L'),
             force: invocation.has('f') || self.batch,
             // What cannot be read was refused with the line.
             jobs: invocation.value(JOBS).and_then(|jobs| jobs.parse().ok()).unwrap_or(self.jobs),
-            portion: Options::PORTION,
+            batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,
         }
     }
 
     /// Whoever wants to know how a transfer goes.
-    pub(super) fn watch(&self, direction: Direction) -> Progress {
+    pub(super) fn watch(&self, direction: Direction) -> ProgressDisplay {
         let drawn = self.progress && std::io::stderr().is_terminal();
         let verbose = self.connection.as_ref().is_some_and(Connection::is_verbose);
-        let progress = Progress::new(drawn).quiet(self.out.is_quiet()).verbose(verbose);
+        let progress = ProgressDisplay::new(drawn).quiet(self.out.is_quiet()).verbose(verbose);
         match self.out.observer(direction) {
             Some(observer) => progress.observed_by(observer),
             None => progress,
@@ -104,12 +104,12 @@ impl Shell {
         self.out.say(if self.progress { "progress is shown\n" } else { "progress is not shown\n" })
     }
 
-    pub(super) fn report(&self, summary: &Summary, elapsed: Duration) -> Result<(), ShellError> {
+    pub(super) fn report(&self, summary: &TransferSummary, elapsed: Duration) -> Result<(), ShellError> {
         for Failure { what, why, .. } in summary.skipped.iter() {
-            tell(format_args!("{what}: {why}"));
-            self.out.event(&Event::Skipped { what, message: why })?;
+            warn(format_args!("{what}: {why}"));
+            self.out.event(&OutputEvent::Skipped { what, message: why })?;
         }
-        tell_more(summary.skipped.more(), "special files, which were left out");
+        warn_more(summary.skipped.more(), "special files, which were left out");
         for (failure, text) in summary.failures.iter().zip(one_line_per_cause(&summary.failures)) {
             self.out.not_transferred(failure, text.as_deref());
         }
@@ -119,12 +119,12 @@ impl Shell {
             let (wanted, saved) = (short(&saved.wanted), short(&saved.saved));
             self.out.note(&format!("saved as {saved}: {wanted} has other content\n"))?;
         }
-        tell_more(summary.saved_as.more(), "files that were saved beside others");
+        warn_more(summary.saved_as.more(), "files that were saved beside others");
         if !self.out.is_quiet() {
             for resumed in summary.resumed.iter() {
                 self.out.note(&format!("{resumed}\n"))?;
             }
-            tell_more(summary.resumed.more(), "files that were resumed");
+            warn_more(summary.resumed.more(), "files that were resumed");
             self.out.note(&line(summary, elapsed))?;
         }
         if summary.failures.is_empty() { Ok(()) } else { Err(ShellError::Reported) }
@@ -132,9 +132,9 @@ impl Shell {
 }
 
 /// Says that there is more of what was told one by one.
-fn tell_more(count: u64, of_what: &str) {
+fn warn_more(count: u64, of_what: &str) {
     if count > 0 {
-        tell(format_args!("and {count} more {of_what}"));
+        warn(format_args!("and {count} more {of_what}"));
     }
 }
 
@@ -147,7 +147,7 @@ fn sources_and_target(operands: &[Word]) -> (&[Word], Option<&Word>) {
 }
 
 /// One line: how many files, how much, how fast, and what needed nothing.
-fn line(summary: &Summary, elapsed: Duration) -> String {
+fn line(summary: &TransferSummary, elapsed: Duration) -> String {
     let files = |count: u64| format!("{count} {}", if count == 1 { "file" } else { "files" });
     let seconds = elapsed.as_secs_f64();
     // Exact enough for people: a rate is shown with four digits.
@@ -173,9 +173,9 @@ mod tests {
 
     #[test]
     fn the_summary_is_one_line() {
-        let mut summary = Summary { files: 1, bytes: 3 << 20, ..Summary::default() };
+        let mut summary = TransferSummary { files: 1, bytes: 3 << 20, ..TransferSummary::default() };
         assert_eq!(line(&summary, Duration::from_millis(1500)), "1 file, 3.0 MiB in 1.5 s (2.0 MiB/s)\n");
-        summary = Summary { unchanged: 2, ..Summary::default() };
+        summary = TransferSummary { unchanged: 2, ..TransferSummary::default() };
         assert_eq!(line(&summary, Duration::ZERO), "0 files, 0 B in 0.0 s, 2 unchanged\n");
     }
 

@@ -1,7 +1,7 @@
 //! `df`: what there is room for, and what is left of uploads that were cut.
 
 use super::error::unexpected_reply;
-use super::event::Event;
+use super::event::OutputEvent;
 use super::invocation::Invocation;
 use super::words::Word;
 use super::{Shell, ShellError};
@@ -21,14 +21,14 @@ impl Shell {
         }
         if invocation.has('v') {
             let parts = self.conversation.parts(&self.cancel).await?;
-            let text = || cut(&parts, human, Timestamp::now());
-            self.out.show_all(parts.iter().map(Event::part), text)?;
+            let text = || partial_uploads(&parts, human, Timestamp::now());
+            self.out.show_all(parts.iter().map(OutputEvent::part), text)?;
         }
         Ok(())
     }
 
     fn show_usage(&self, usage: &CreditedUsage, human: bool) -> Result<(), ShellError> {
-        self.out.show(&Event::usage(usage), || quota(usage, human))
+        self.out.show(&OutputEvent::usage(usage), || quota(usage, human))
     }
 
     /// Removes what is left of uploads that were cut: of the paths that were named, or of all. Their
@@ -72,7 +72,7 @@ fn quota(credited: &CreditedUsage, human: bool) -> String {
 }
 
 /// What is left of uploads that were cut, a line each; nothing if nothing is.
-fn cut(parts: &[Part], human: bool, now: Timestamp) -> String {
+fn partial_uploads(parts: &[Part], human: bool, now: Timestamp) -> String {
     let size = |bytes: u64| if human { Size(bytes).to_string() } else { bytes.to_string() };
     let rows: Vec<[String; 3]> = parts
         .iter()
@@ -158,12 +158,15 @@ mod tests {
         let parts =
             [part(b"/a\n.iso", 4 << 20, 1_000_000 - 3 * 86_400), part(b"/b", 600 << 20, 1_000_000 - 59)];
         assert_eq!(
-            cut(&parts, true, now).lines().skip(2).collect::<Vec<_>>(),
+            partial_uploads(&parts, true, now).lines().skip(2).collect::<Vec<_>>(),
             ["  4.0 MiB of 700.0 MiB   3 d ago  /a\\x0a.iso", "600.0 MiB of 700.0 MiB  59 s ago  /b"]
         );
         let stream = Part { size: 0, ..part(b"/s", 8 << 20, 1_000_000) };
-        assert_eq!(cut(&[stream], true, now).lines().last(), Some("8.0 MiB of a stream  0 s ago  /s"));
-        assert_eq!(cut(&[], true, now), "");
+        assert_eq!(
+            partial_uploads(&[stream], true, now).lines().last(),
+            Some("8.0 MiB of a stream  0 s ago  /s")
+        );
+        assert_eq!(partial_uploads(&[], true, now), "");
         assert_eq!((age(0, 50), age(7_199, 0), age(3_599, 0)), ("0 s".into(), "1 h".into(), "59 min".into()));
     }
 }

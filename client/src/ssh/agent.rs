@@ -30,12 +30,12 @@ const SIGN_RESPONSE: u8 = 14;
 const RSA_SHA2_256: u32 = 2;
 const RSA_SHA2_512: u32 = 4;
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+trait AgentStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> AgentStream for S {}
 
 /// A connection to an agent.
 pub(super) struct Agent {
-    stream: Box<dyn Stream>,
+    stream: Box<dyn AgentStream>,
     list_limit: Duration,
     sign_limit: Duration,
 }

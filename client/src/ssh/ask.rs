@@ -203,7 +203,7 @@ fn ask_secret(question: &str) -> Result<Zeroizing<String>, AskError> {
     let mut device = terminal::device()?;
     let hold = terminal::hold(Modes::Secret, Resume::Write(question.to_owned()))?;
     device.write_all(question.as_bytes())?;
-    let mut typed = Typed::new();
+    let mut typed = SecretBuffer::new();
     let mut byte = [0];
     let answer = loop {
         match device.read(&mut byte) {
@@ -213,19 +213,19 @@ fn ask_secret(question: &str) -> Result<Zeroizing<String>, AskError> {
             Err(error) => break Err(error.into()),
         }
         match byte.iter().map(|byte| typed.key(*byte, &hold.keys)).next() {
-            Some(Key::End) if typed.0.is_empty() => break Err(AskError::NoAnswer),
-            Some(Key::Enter) => break typed.into_text(),
-            Some(Key::Interrupt) => break Err(AskError::Interrupted),
-            Some(Key::Suspend) => {
+            Some(PromptKey::End) if typed.0.is_empty() => break Err(AskError::NoAnswer),
+            Some(PromptKey::Enter) => break typed.into_text(),
+            Some(PromptKey::Interrupt) => break Err(AskError::Interrupted),
+            Some(PromptKey::Suspend) => {
                 // Nobody sees how much was typed: it begins anew.
-                typed = Typed::new();
+                typed = SecretBuffer::new();
                 terminal::suspend();
             }
-            Some(Key::Quit) => {
+            Some(PromptKey::Quit) => {
                 terminal::end_by(signal_hook::consts::SIGQUIT);
                 break Err(AskError::Interrupted);
             }
-            Some(Key::Text | Key::End) | None => {}
+            Some(PromptKey::Text | PromptKey::End) | None => {}
         }
     };
     // The key that ended it was not shown either.
@@ -241,7 +241,7 @@ fn ask_secret(question: &str) -> Result<Zeroizing<String>, AskError> {
 /// What a key means where a secret is typed.
 #[cfg(unix)]
 #[derive(Debug, PartialEq, Eq)]
-enum Key {
+enum PromptKey {
     Text,
     Enter,
     End,
@@ -252,25 +252,25 @@ enum Key {
 
 /// What was typed of a secret.
 #[cfg(unix)]
-struct Typed(Zeroizing<Vec<u8>>);
+struct SecretBuffer(Zeroizing<Vec<u8>>);
 
 #[cfg(unix)]
-impl Typed {
-    fn new() -> Typed {
+impl SecretBuffer {
+    fn new() -> SecretBuffer {
         // A vector that grows leaves copies behind.
-        Typed(Zeroizing::new(Vec::with_capacity(1024)))
+        SecretBuffer(Zeroizing::new(Vec::with_capacity(1024)))
     }
 
     /// Takes a key, as a terminal with these control keys edits a line.
-    fn key(&mut self, byte: u8, keys: &crate::terminal::ControlKeys) -> Key {
+    fn key(&mut self, byte: u8, keys: &crate::terminal::ControlKeys) -> PromptKey {
         // 0 is no key.
         let is = |key| byte != 0 && key == byte;
         match byte {
-            b'\r' | b'\n' => return Key::Enter,
-            _ if is(keys.interrupt) => return Key::Interrupt,
-            _ if is(keys.quit) => return Key::Quit,
-            _ if is(keys.suspend) => return Key::Suspend,
-            _ if is(keys.end) => return Key::End,
+            b'\r' | b'\n' => return PromptKey::Enter,
+            _ if is(keys.interrupt) => return PromptKey::Interrupt,
+            _ if is(keys.quit) => return PromptKey::Quit,
+            _ if is(keys.suspend) => return PromptKey::Suspend,
+            _ if is(keys.end) => return PromptKey::End,
             _ if is(keys.kill) => self.0.clear(),
             _ if is(keys.erase) || byte == 0x08 || byte == 0x7f => {
                 // A character of several bytes goes as a whole.
@@ -278,7 +278,7 @@ impl Typed {
             }
             byte => self.0.push(byte),
         }
-        Key::Text
+        PromptKey::Text
     }
 
     fn into_text(mut self) -> Result<Zeroizing<String>, AskError> {
@@ -351,15 +351,20 @@ mod tests {
             kill: 0x15,
             erase: 0x7f,
         };
-        let mut typed = Typed::new();
+        let mut typed = SecretBuffer::new();
         for byte in "gone\x15a\u{fc}\x7f\x08\x7fb c\x00".bytes() {
-            assert_eq!(typed.key(byte, &keys), Key::Text, "{byte}");
+            assert_eq!(typed.key(byte, &keys), PromptKey::Text, "{byte}");
         }
-        for (byte, key) in [(b'\r', Key::Enter), (3, Key::Interrupt), (4, Key::End), (0x1c, Key::Quit)] {
+        for (byte, key) in [
+            (b'\r', PromptKey::Enter),
+            (3, PromptKey::Interrupt),
+            (4, PromptKey::End),
+            (0x1c, PromptKey::Quit),
+        ] {
             assert_eq!(typed.key(byte, &keys), key);
         }
         assert_eq!(typed.into_text().unwrap().as_str(), "b c\0");
-        let mut typed = Typed::new();
+        let mut typed = SecretBuffer::new();
         typed.key(0xff, &keys);
         assert!(typed.into_text().is_err());
     }

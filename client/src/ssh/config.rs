@@ -57,7 +57,7 @@ pub enum UnknownHost {
 
 /// What is wrong in a configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub enum SshConfigError {
     /// The file cannot be read.
     #[error("{}: {error}", shown(file))]
     Read {
@@ -83,11 +83,11 @@ impl HostConfig {
     ///
     /// # Errors
     /// If the file cannot be read, or has a line that makes no sense or cannot be obeyed.
-    pub(super) fn read(file: &Path, host: &str) -> Result<HostConfig, ConfigError> {
+    pub(super) fn read(file: &Path, host: &str) -> Result<HostConfig, SshConfigError> {
         let bytes =
-            std::fs::read(file).map_err(|error| ConfigError::Read { file: file.to_owned(), error })?;
+            std::fs::read(file).map_err(|error| SshConfigError::Read { file: file.to_owned(), error })?;
         HostConfig::parse(&String::from_utf8_lossy(&bytes), host)
-            .map_err(|(line, problem)| ConfigError::Line { file: file.to_owned(), line, problem })
+            .map_err(|(line, problem)| SshConfigError::Line { file: file.to_owned(), line, problem })
     }
 
     /// Reads a configuration; an error has its line, counted from 1.

@@ -22,21 +22,21 @@ const MAX_TEXT: usize = 1 << 20;
 const MAX_KEPT: usize = 1 << 10;
 
 /// A connection whose text before the identification is taken out.
-pub(super) struct Greeted<S> {
+pub(super) struct BannerFilter<S> {
     stream: S,
     /// What was read and not handed out.
     ahead: BytesMut,
     /// Whether the identification was found.
     identified: bool,
     passed_over: usize,
-    said: Said,
+    said: BannerText,
 }
 
 /// What a server has said in place of its identification. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Said(Arc<Mutex<Vec<u8>>>);
+pub(super) struct BannerText(Arc<Mutex<Vec<u8>>>);
 
-impl Said {
+impl BannerText {
     /// The server's words, harmless on a terminal, if it has not identified itself: why it sends this client away.
     pub(super) fn refusal(&self) -> Option<String> {
         let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,10 +56,10 @@ impl Said {
     }
 }
 
-impl<S> Greeted<S> {
+impl<S> BannerFilter<S> {
     /// A connection that was just made. What is passed over is found in `said`.
-    pub(super) fn new(stream: S, said: Said) -> Greeted<S> {
-        Greeted { stream, ahead: BytesMut::new(), identified: false, passed_over: 0, said }
+    pub(super) fn new(stream: S, said: BannerText) -> BannerFilter<S> {
+        BannerFilter { stream, ahead: BytesMut::new(), identified: false, passed_over: 0, said }
     }
 
     /// Takes out the lines that have arrived. Afterwards either the identification was found, or more is to be read.
@@ -82,7 +82,7 @@ impl<S> Greeted<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for BannerFilter<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -113,7 +113,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Greeted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for BannerFilter<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
@@ -128,8 +128,8 @@ mod tests {
 
     /// What is read of these bytes, and why the server sends the client away.
     async fn read(bytes: &[u8]) -> (io::Result<Vec<u8>>, Option<String>) {
-        let said = Said::default();
-        let (mut read, mut greeted) = (Vec::new(), Greeted::new(bytes, said.clone()));
+        let said = BannerText::default();
+        let (mut read, mut greeted) = (Vec::new(), BannerFilter::new(bytes, said.clone()));
         let result = greeted.read_to_end(&mut read).await;
         (result.map(|_| read), said.refusal())
     }

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use tokio::net::TcpListener;
 
-    const LONG: Duration = Duration::from_secs(3600);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
     #[test]
     fn the_families_take_turns() {
@@ -172,7 +172,7 @@ mod tests {
     async fn an_address_that_does_not_answer_does_not_keep_from_the_next() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (alive, (dead, _socket, _queued)) = (listener.local_addr().unwrap(), dead());
-        let stream = connect_any([dead, alive].into(), LONG).await.unwrap();
+        let stream = connect_any([dead, alive].into(), TEST_TIMEOUT).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), alive);
         let tried = connect_any([dead].into(), Duration::from_millis(1)).await.unwrap_err();
         assert!(matches!(tried.as_slice(), [(address, None)] if *address == dead));
@@ -183,10 +183,10 @@ mod tests {
         let refused = |listener: TcpListener| listener.local_addr().unwrap();
         let one = refused(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let other = refused(TcpListener::bind("127.0.0.2:0").await.unwrap());
-        let tried = connect_any([one, other].into(), LONG).await.unwrap_err();
-        let said = ConnectError::Tried { limit: LONG, addresses: tried }.to_string();
+        let tried = connect_any([one, other].into(), TEST_TIMEOUT).await.unwrap_err();
+        let said = ConnectError::Tried { limit: TEST_TIMEOUT, addresses: tried }.to_string();
         let all = "127.0.0.1: connection refused; 127.0.0.2: connection refused. Is sshomed running";
         assert!(said.starts_with(all), "{said}");
-        assert!(connect_any(VecDeque::new(), LONG).await.unwrap_err().is_empty());
+        assert!(connect_any(VecDeque::new(), TEST_TIMEOUT).await.unwrap_err().is_empty());
     }
 }

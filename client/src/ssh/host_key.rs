@@ -3,10 +3,10 @@
 use super::ask::{AskError, Asker};
 use super::config::UnknownHost;
 use super::error::LoginError;
-use super::known_hosts::{self, KnownHost, Line, Verdict};
+use super::known_hosts::{self, KnownHost, KnownHostLine, Verdict};
 use super::settings::Settings;
 use crate::conversation::LossReason;
-use crate::messages::tell;
+use crate::messages::warn;
 use crate::names::shown;
 use russh::client::{self, DisconnectReason};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
@@ -24,13 +24,13 @@ pub(super) struct HostCheck {
     asker: Asker,
     quiet: bool,
     /// The key that was accepted; on another connection of the same program, the only one that is.
-    accepted: Accepted,
+    accepted: AcceptedHostKey,
     /// Where the reason for the connection's end is noted.
     pub(super) loss: LossReason,
 }
 
 /// The key of a host, once it was accepted. Clones share it.
-pub(super) type Accepted = Arc<OnceLock<PublicKey>>;
+pub(super) type AcceptedHostKey = Arc<OnceLock<PublicKey>>;
 
 impl HostCheck {
     /// Reads what is known of the host.
@@ -40,7 +40,7 @@ impl HostCheck {
     pub(super) fn new(
         settings: &Settings,
         asker: Asker,
-        accepted: Accepted,
+        accepted: AcceptedHostKey,
     ) -> Result<HostCheck, LoginError> {
         let name = known_hosts::name(&settings.host, settings.port);
         let known = KnownHost::read(&settings.known_hosts, &name).map_err(|error| {
@@ -50,7 +50,7 @@ impl HostCheck {
         })?;
         if settings.verbose {
             for line in &known.authorities {
-                tell(format_args!(
+                warn(format_args!(
                     "{line}: @cert-authority is passed over, host certificates are not supported"
                 ));
             }
@@ -138,9 +138,9 @@ impl HostCheck {
         match known_hosts::remember(file, &self.name, key) {
             Ok(()) if self.quiet => {}
             Ok(()) => {
-                tell(format_args!("remembered the {kind} key of {name} in {shown}: {}", fingerprint(key)))
+                warn(format_args!("remembered the {kind} key of {name} in {shown}: {}", fingerprint(key)))
             }
-            Err(error) => tell(format_args!("the key of {name} cannot be remembered in {shown}: {error}")),
+            Err(error) => warn(format_args!("the key of {name} cannot be remembered in {shown}: {error}")),
         }
     }
 
@@ -188,7 +188,7 @@ impl client::Handler for HostCheck {
 
     async fn auth_banner(&mut self, banner: &str, _: &mut client::Session) -> Result<(), LoginError> {
         if !self.quiet {
-            banner.lines().for_each(|line| tell(Escaped(line.as_bytes())));
+            banner.lines().for_each(|line| warn(Escaped(line.as_bytes())));
         }
         Ok(())
     }
@@ -216,7 +216,7 @@ fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }
 
-fn changed(name: &str, key: &PublicKey, line: &Line) -> String {
+fn changed(name: &str, key: &PublicKey, line: &KnownHostLine) -> String {
     format!(
         "\
 THE KEY OF THE HOST HAS CHANGED. Nothing was sent to it.
@@ -236,7 +236,7 @@ fingerprint of its key. If the new one is right, remove that line and connect ag
     )
 }
 
-fn revoked(name: &str, key: &PublicKey, line: &Line) -> String {
+fn revoked(name: &str, key: &PublicKey, line: &KnownHostLine) -> String {
     format!(
         "THE KEY THAT THE HOST SHOWS IS REVOKED. Nothing was sent to it.\n    host      {}\n    \
          it shows  {} {}\n    revoked   in {}:{}\nDo not use this host before whoever runs it has explained it.",
@@ -267,7 +267,7 @@ mod tests {
         let environment = Environment { home: Some(home.to_owned()), ..Environment::default() };
         let mut settings = Settings::resolve(&cli, &environment).unwrap();
         settings.unknown_host = unknown_host;
-        HostCheck::new(&settings, Asker::current(true), Accepted::default()).unwrap()
+        HostCheck::new(&settings, Asker::current(true), AcceptedHostKey::default()).unwrap()
     }
 
     #[tokio::test]

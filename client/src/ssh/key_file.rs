@@ -2,7 +2,7 @@
 
 use super::ask::{AskError, Asker};
 use super::private_key::{self, PrivateKeyError};
-use crate::messages::tell;
+use crate::messages::warn;
 use crate::names::shown;
 use russh::Signer;
 use russh::keys::agent::AgentIdentity;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// How often a passphrase is asked for.
-const PASSPHRASES: usize = 3;
+const MAX_PASSPHRASE_ATTEMPTS: usize = 3;
 
 /// A private key in a file, perhaps behind a passphrase.
 #[derive(Clone)]
@@ -88,7 +88,7 @@ impl KeyFile {
     /// The private key. Only now is a passphrase asked for: the server has said that it wants the key.
     pub(super) async fn open(&mut self) -> Result<&PrivateKey, SignError> {
         let shown = shown(&self.path);
-        for attempt in 1..=PASSPHRASES {
+        for attempt in 1..=MAX_PASSPHRASE_ATTEMPTS {
             if self.key.is_some() {
                 break;
             }
@@ -96,8 +96,8 @@ impl KeyFile {
             let secret = asked.map_err(|error| SignError::Passphrase { file: shown.clone(), error })?;
             match private_key::decode(&self.text, Some(secret.expose())) {
                 Ok(key) => self.key = Some(key),
-                Err(PrivateKeyError::WrongPassphrase) if attempt < PASSPHRASES => {
-                    tell(format_args!("that passphrase does not open {shown}, please try again"));
+                Err(PrivateKeyError::WrongPassphrase) if attempt < MAX_PASSPHRASE_ATTEMPTS => {
+                    warn(format_args!("that passphrase does not open {shown}, please try again"));
                 }
                 Err(PrivateKeyError::WrongPassphrase) => {}
                 Err(error) => return Err(SignError::Unusable { file: shown, error }),

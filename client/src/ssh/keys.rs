@@ -4,7 +4,7 @@ use super::agent::{Agent, AgentError};
 use super::ask::Asker;
 use super::key_file::{KeyFile, SignError, exposed, public_half};
 use super::private_key::{self, PrivateKeyError};
-use super::settings::{Identity, Settings, Source};
+use super::settings::{Identity, IdentitySource, Settings};
 use crate::names::shown;
 use russh::Signer;
 use russh::keys::agent::AgentIdentity;
@@ -62,7 +62,7 @@ pub(super) async fn candidates(
     let mut usual = Vec::new();
     for identity in &settings.identities {
         match read(identity, &held, asker) {
-            Ok(Some(candidate)) if identity.source != Source::Usual => named.push(candidate),
+            Ok(Some(candidate)) if identity.source != IdentitySource::Usual => named.push(candidate),
             Ok(Some(candidate)) => usual.push(candidate),
             Ok(None) => {}
             Err(problem) => problems.push(problem),
@@ -86,7 +86,7 @@ pub(super) async fn candidates(
 pub(super) async fn to_install(settings: &Settings, notes: &mut Vec<String>) -> Vec<PublicKey> {
     let mut problems = Vec::new();
     let mut agent = agent(settings, &mut problems).await;
-    let named = settings.identities.iter().any(|identity| identity.source != Source::Usual);
+    let named = settings.identities.iter().any(|identity| identity.source != IdentitySource::Usual);
     // Each with all that would come before or after it left out.
     let only_files = Settings { identities_only: true, ..settings.clone() };
     let only_agent = Settings { identities: Vec::new(), ..settings.clone() };
@@ -137,10 +137,10 @@ pub(super) async fn agent(settings: &Settings, problems: &mut Vec<Problem>) -> O
 fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option<Candidate>, Problem> {
     let path = &identity.file;
     let origin = shown(path);
-    let problem = |text: String| Problem { text, at_once: identity.source != Source::Configuration };
+    let problem = |text: String| Problem { text, at_once: identity.source != IdentitySource::Configuration };
     let bytes = match std::fs::read(path) {
         Ok(bytes) => Zeroizing::new(bytes),
-        Err(error) if error.kind() == ErrorKind::NotFound && identity.source == Source::Usual => {
+        Err(error) if error.kind() == ErrorKind::NotFound && identity.source == IdentitySource::Usual => {
             return Ok(None);
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -273,7 +273,7 @@ mod tests {
         for algorithm in [Algorithm::Ed25519, Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }] {
             let file = dir.path().join("key");
             let public = keep(&file, algorithm, None);
-            let identity = Identity { file, source: Source::CommandLine };
+            let identity = Identity { file, source: IdentitySource::CommandLine };
             let candidate = read_one(&identity, &[]);
             let agent_identity = AgentIdentity::from(public.clone());
             let signed =
@@ -290,7 +290,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("shut");
         let public = keep(&file, Algorithm::Ed25519, Some("sesame"));
-        let identity = Identity { file, source: Source::CommandLine };
+        let identity = Identity { file, source: IdentitySource::CommandLine };
         let mut candidate = read_one(&identity, &[]);
         let error =
             candidate.file.as_mut().unwrap().auth_sign(&public.clone().into(), None, Vec::new()).await;
@@ -308,7 +308,7 @@ mod tests {
         keep(&file, Algorithm::Ed25519, None);
         for (mode, fine) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o620, false)] {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
-            let identity = Identity { file: file.clone(), source: Source::Usual };
+            let identity = Identity { file: file.clone(), source: IdentitySource::Usual };
             let read = read(&identity, &[], &Asker::current(true));
             assert_eq!(read.is_ok(), fine, "{mode:o}");
             let problem = read.err();

@@ -16,14 +16,14 @@ use std::path::{Path, PathBuf};
 /// What the files say of one host.
 #[derive(Debug, Default)]
 pub struct KnownHost {
-    lines: Vec<Line>,
+    lines: Vec<KnownHostLine>,
     /// Lines of certificate authorities, which are passed over: `FILE:LINE`.
     pub authorities: Vec<String>,
 }
 
 /// A key that a file has for a host.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct KnownHostLine {
     /// Where it stands: the file.
     pub file: PathBuf,
     /// Where it stands: the line, counted from 1.
@@ -41,9 +41,9 @@ pub enum Verdict<'a> {
     /// The host is not known.
     Unknown,
     /// The host is known by other keys.
-    Changed(&'a Line),
+    Changed(&'a KnownHostLine),
     /// The key must not be used any more.
-    Revoked(&'a Line),
+    Revoked(&'a KnownHostLine),
 }
 
 /// The name under which a host stands in the files: its port is left out where it is 22.
@@ -76,7 +76,7 @@ impl KnownHost {
     /// Judges a key that the host shows.
     #[must_use]
     pub fn judge(&self, key: &PublicKey) -> Verdict<'_> {
-        let same = |line: &&Line| line.key.key_data() == key.key_data();
+        let same = |line: &&KnownHostLine| line.key.key_data() == key.key_data();
         if let Some(line) = self.lines.iter().filter(same).find(|line| line.revoked) {
             return Verdict::Revoked(line);
         }
@@ -92,7 +92,7 @@ impl KnownHost {
     }
 
     /// The keys that are known and not revoked.
-    pub fn keys(&self) -> impl Iterator<Item = &Line> {
+    pub fn keys(&self) -> impl Iterator<Item = &KnownHostLine> {
         self.lines.iter().filter(|line| !line.revoked)
     }
 
@@ -119,7 +119,7 @@ impl KnownHost {
         let (Some(kind), Some(base64)) = (fields.next(), fields.next()) else { return };
         if let Ok(key) = PublicKey::from_openssh(&format!("{kind} {base64}")) {
             let revoked = marker == Some(Marker::Revoked);
-            self.lines.push(Line { file: file.to_owned(), number, key, revoked });
+            self.lines.push(KnownHostLine { file: file.to_owned(), number, key, revoked });
         }
     }
 }

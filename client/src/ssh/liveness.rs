@@ -37,7 +37,7 @@ impl Keepalive {
 }
 
 /// A stream that notes why it ends, and that ends if a write makes no progress for too long.
-pub(super) struct Watched<S> {
+pub(super) struct MonitoredStream<S> {
     stream: S,
     limit: Option<Duration>,
     loss: LossReason,
@@ -45,9 +45,9 @@ pub(super) struct Watched<S> {
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Watched<S> {
-    pub(super) fn new(stream: S, limit: Option<Duration>, loss: LossReason) -> Watched<S> {
-        Watched { stream, limit, loss, stalled: None }
+impl<S> MonitoredStream<S> {
+    pub(super) fn new(stream: S, limit: Option<Duration>, loss: LossReason) -> MonitoredStream<S> {
+        MonitoredStream { stream, limit, loss, stalled: None }
     }
 
     fn noted<T>(&self, result: io::Result<T>) -> io::Result<T> {
@@ -55,7 +55,7 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -70,7 +70,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for MonitoredStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let written = Pin::new(&mut this.stream).poll_write(cx, data);
@@ -106,7 +106,7 @@ mod tests {
     async fn a_write_that_makes_no_progress_ends_the_connection_and_says_so() {
         let loss = LossReason::default();
         let (near, mut far) = duplex(1000);
-        let mut near = Watched::new(near, Some(Duration::from_secs(120)), loss.clone());
+        let mut near = MonitoredStream::new(near, Some(Duration::from_secs(120)), loss.clone());
         // However long it takes in all, as long as some of it is taken.
         let writing = async {
             near.write_all(&[0; 5000]).await.unwrap();
@@ -131,7 +131,7 @@ mod tests {
         let loss = LossReason::default();
         let (near, far) = duplex(1000);
         drop(far);
-        let mut near = Watched::new(near, None, loss.clone());
+        let mut near = MonitoredStream::new(near, None, loss.clone());
         assert_eq!(near.read(&mut [0; 10]).await.unwrap(), 0);
         assert_eq!(loss.get().as_deref(), Some("the server closed the connection"));
     }

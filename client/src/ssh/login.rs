@@ -7,14 +7,14 @@ use super::host_key::HostCheck;
 use super::key_file::SignError;
 use super::keys::{self, Attended, Candidate, Problem};
 use super::settings::Settings;
-use crate::messages::tell;
+use crate::messages::warn;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse, Prompt};
 use russh::keys::{Algorithm, HashAlg};
 use russh::{MethodKind, MethodSet};
 use sshome_wire::display::Escaped;
 
 /// How often the password is asked for, or a round of questions is begun.
-const PASSWORDS: usize = 3;
+const MAX_PASSWORD_ATTEMPTS: usize = 3;
 
 /// A server that hangs up after this many keys did so because there were too many: sshd takes six attempts.
 const MANY_KEYS: usize = 5;
@@ -24,18 +24,18 @@ const MAX_QUESTIONS: usize = 16;
 
 /// What somebody was let in with; it serves for other connections as well.
 #[derive(Clone)]
-pub(super) enum Proof {
+pub(super) enum Credential {
     /// A key, opened if it was behind a passphrase, or one of the agent's.
     Key(Box<Candidate>),
     /// A password that was typed.
     Password(Secret),
     /// The answers to the server's questions: `keyboard-interactive`, RFC 4256.
-    Answers(Vec<Answer>),
+    Answers(Vec<PromptAnswer>),
 }
 
 /// A question of the server, and what was answered.
 #[derive(Clone)]
-pub(super) struct Answer {
+pub(super) struct PromptAnswer {
     question: String,
     answer: Secret,
 }
@@ -44,24 +44,24 @@ pub(super) struct Answer {
 ///
 /// # Errors
 /// If the server accepts nothing that there is to offer, the connection breaks, or an answer takes
-/// longer than the settings' [patience](Settings::patience).
+/// longer than the settings' [patience](Settings::response_timeout).
 pub(super) async fn authenticate(
     handle: &mut Handle<HostCheck>,
     settings: &Settings,
     asker: &Asker,
-) -> Result<Proof, LoginError> {
-    let mut login = Login { handle, settings, notes: Vec::new(), remaining: None, offered: 0 };
+) -> Result<Credential, LoginError> {
+    let mut login = LoginAttempt { handle, settings, notes: Vec::new(), remaining: None, offered: 0 };
     if settings.public_key
         && let Some(key) = login.with_keys(asker).await?
     {
-        return Ok(Proof::Key(Box::new(key)));
+        return Ok(Credential::Key(Box::new(key)));
     }
     login.ask_for_methods(asker).await?;
     if settings.password
         && login.may(MethodKind::Password)
         && let Some(password) = login.with_password(asker).await?
     {
-        return Ok(Proof::Password(password));
+        return Ok(Credential::Password(password));
     }
     // A server that takes passwords as well would ask for the same one once more.
     if settings.keyboard_interactive
@@ -69,7 +69,7 @@ pub(super) async fn authenticate(
         && !(settings.password && login.may(MethodKind::Password))
         && let Some(answers) = login.with_answers(asker).await?
     {
-        return Ok(Proof::Answers(answers));
+        return Ok(Credential::Answers(answers));
     }
     Err(login.refused())
 }
@@ -81,17 +81,17 @@ pub(super) async fn authenticate(
 pub(super) async fn authenticate_again(
     handle: &mut Handle<HostCheck>,
     settings: &Settings,
-    proof: &mut Proof,
+    credential: &mut Credential,
     asker: &Asker,
 ) -> Result<(), LoginError> {
-    let mut login = Login { handle, settings, notes: Vec::new(), remaining: None, offered: 0 };
-    let accepted = match proof {
-        Proof::Password(password) => login.try_password(password, asker).await?,
-        Proof::Answers(answers) => {
+    let mut login = LoginAttempt { handle, settings, notes: Vec::new(), remaining: None, offered: 0 };
+    let accepted = match credential {
+        Credential::Password(password) => login.try_password(password, asker).await?,
+        Credential::Answers(answers) => {
             let repeated = answers.clone();
-            login.try_answers(&mut Answers::Repeated(&repeated), asker).await?
+            login.try_answers(&mut AnswerSource::Repeated(&repeated), asker).await?
         }
-        Proof::Key(candidate) => {
+        Credential::Key(candidate) => {
             let mut problems = Vec::new();
             let mut agent = match candidate.file {
                 Some(_) => None,
@@ -104,7 +104,7 @@ pub(super) async fn authenticate_again(
     if accepted { Ok(()) } else { Err(login.refused()) }
 }
 
-struct Login<'a> {
+struct LoginAttempt<'a> {
     handle: &'a mut Handle<HostCheck>,
     settings: &'a Settings,
     /// What went wrong on the way, for the error at the end.
@@ -116,21 +116,21 @@ struct Login<'a> {
 }
 
 /// Where the answers to a server's questions come from.
-enum Answers<'a> {
+enum AnswerSource<'a> {
     /// A person, whose answers are kept.
-    Asked(&'a mut Vec<Answer>),
+    Asked(&'a mut Vec<PromptAnswer>),
     /// The answers that served before.
-    Repeated(&'a [Answer]),
+    Repeated(&'a [PromptAnswer]),
 }
 
-impl Login<'_> {
+impl LoginAttempt<'_> {
     /// Learns what the server takes, if no key has been tried: before a password is asked for that cannot work.
     async fn ask_for_methods(&mut self, asker: &Asker) -> Result<(), LoginError> {
         if self.remaining.is_some() {
             return Ok(());
         }
         let asking = self.handle.authenticate_none(self.settings.user.clone());
-        let Some(result) = asker.within(self.settings.patience(), asking).await else {
+        let Some(result) = asker.within(self.settings.response_timeout(), asking).await else {
             return Err(self.too_long());
         };
         self.judge(result?).map(drop)
@@ -142,7 +142,7 @@ impl Login<'_> {
         let candidates = keys::candidates(self.settings, &mut agent, asker, &mut problems).await;
         for Problem { text, at_once } in problems {
             match at_once {
-                true => tell(text),
+                true => warn(text),
                 false => self.notes.push(text),
             }
         }
@@ -163,7 +163,8 @@ impl Login<'_> {
         agent: Option<&mut Agent>,
         asker: &Asker,
     ) -> Result<bool, LoginError> {
-        let tried = asker.within(self.settings.patience(), self.with_key(candidate, agent, asker)).await;
+        let tried =
+            asker.within(self.settings.response_timeout(), self.with_key(candidate, agent, asker)).await;
         tried.unwrap_or_else(|| Err(self.too_long()))
     }
 
@@ -186,7 +187,7 @@ impl Login<'_> {
         let Candidate { origin, file, .. } = candidate;
         self.offered += 1;
         if self.settings.verbose {
-            tell(format_args!("trying {origin} ({})", public.fingerprint(HashAlg::Sha256)));
+            warn(format_args!("trying {origin} ({})", public.fingerprint(HashAlg::Sha256)));
         }
         let hash = match public.algorithm() {
             // A server that does not say what it takes takes SHA-512, as every one since 2016.
@@ -229,7 +230,7 @@ impl Login<'_> {
     async fn with_password(&mut self, asker: &Asker) -> Result<Option<Secret>, LoginError> {
         let (user, host) = (&self.settings.user, &self.settings.host);
         let question = format!("Password of {}@{}: ", Escaped(user.as_bytes()), Escaped(host.as_bytes()));
-        for attempt in 1..=PASSWORDS {
+        for attempt in 1..=MAX_PASSWORD_ATTEMPTS {
             let password = match asker.secret(question.clone()).await {
                 Ok(password) => password,
                 Err(AskError::Interrupted) => return Err(LoginError::Interrupted),
@@ -244,17 +245,17 @@ impl Login<'_> {
             if !self.may(MethodKind::Password) {
                 break;
             }
-            if attempt < PASSWORDS {
-                tell("the password was not accepted, please try again");
+            if attempt < MAX_PASSWORD_ATTEMPTS {
+                warn("the password was not accepted, please try again");
             }
         }
         Ok(None)
     }
 
-    async fn with_answers(&mut self, asker: &Asker) -> Result<Option<Vec<Answer>>, LoginError> {
-        for _ in 0..PASSWORDS {
+    async fn with_answers(&mut self, asker: &Asker) -> Result<Option<Vec<PromptAnswer>>, LoginError> {
+        for _ in 0..MAX_PASSWORD_ATTEMPTS {
             let mut answers = Vec::new();
-            if self.try_answers(&mut Answers::Asked(&mut answers), asker).await? {
+            if self.try_answers(&mut AnswerSource::Asked(&mut answers), asker).await? {
                 return Ok(Some(answers));
             }
             // Nobody has answered, or the server wants something else now.
@@ -266,8 +267,12 @@ impl Login<'_> {
     }
 
     /// One round of questions. Whether they let in.
-    async fn try_answers(&mut self, answers: &mut Answers<'_>, asker: &Asker) -> Result<bool, LoginError> {
-        let limit = self.settings.patience();
+    async fn try_answers(
+        &mut self,
+        answers: &mut AnswerSource<'_>,
+        asker: &Asker,
+    ) -> Result<bool, LoginError> {
+        let limit = self.settings.response_timeout();
         let user = self.settings.user.clone();
         let begin = self.handle.authenticate_keyboard_interactive_start(user, None);
         let mut said = asker.within(limit, begin).await;
@@ -280,9 +285,9 @@ impl Login<'_> {
                     return self.judge(AuthResult::Failure { remaining_methods, partial_success });
                 }
                 Some(Ok(KeyboardInteractiveAuthResponse::InfoRequest { name, instructions, prompts })) => {
-                    if matches!(answers, Answers::Asked(_)) && !self.settings.quiet {
+                    if matches!(answers, AnswerSource::Asked(_)) && !self.settings.quiet {
                         let lines = name.lines().chain(instructions.lines()).filter(|line| !line.is_empty());
-                        lines.for_each(|line| tell(Escaped(line.as_bytes())));
+                        lines.for_each(|line| warn(Escaped(line.as_bytes())));
                     }
                     let Some(given) = self.answer(&prompts, answers, asker).await? else { return Ok(false) };
                     let respond = self.handle.authenticate_keyboard_interactive_respond(given);
@@ -298,19 +303,19 @@ impl Login<'_> {
     async fn answer(
         &mut self,
         prompts: &[Prompt],
-        answers: &mut Answers<'_>,
+        answers: &mut AnswerSource<'_>,
         asker: &Asker,
     ) -> Result<Option<Vec<String>>, LoginError> {
         let mut given = Vec::new();
         for Prompt { prompt, echo } in prompts {
             let answer = match answers {
-                Answers::Repeated(known) => known.iter().find(|known| known.question == *prompt),
-                Answers::Asked(kept) => {
+                AnswerSource::Repeated(known) => known.iter().find(|known| known.question == *prompt),
+                AnswerSource::Asked(kept) => {
                     let (user, host) = (&self.settings.user, &self.settings.host);
                     let whose = format!("{}@{}", Escaped(user.as_bytes()), Escaped(host.as_bytes()));
                     let question = format!("({whose}) {}", Escaped(prompt.as_bytes()));
                     match asker.answer(question, *echo).await {
-                        Ok(answer) => kept.push(Answer { question: prompt.clone(), answer }),
+                        Ok(answer) => kept.push(PromptAnswer { question: prompt.clone(), answer }),
                         Err(AskError::Interrupted) => return Err(LoginError::Interrupted),
                         Err(error) => {
                             self.notes.push(format!(
@@ -323,7 +328,7 @@ impl Login<'_> {
                 }
             };
             match answer {
-                Some(Answer { answer, .. }) => given.push(answer.expose().to_owned()),
+                Some(PromptAnswer { answer, .. }) => given.push(answer.expose().to_owned()),
                 None => {
                     self.notes.push("the server asks something else than before".to_owned());
                     return Ok(None);
@@ -335,7 +340,7 @@ impl Login<'_> {
 
     async fn try_password(&mut self, password: &Secret, asker: &Asker) -> Result<bool, LoginError> {
         let trying = self.handle.authenticate_password(self.settings.user.clone(), password.expose());
-        let Some(result) = asker.within(self.settings.patience(), trying).await else {
+        let Some(result) = asker.within(self.settings.response_timeout(), trying).await else {
             return Err(self.too_long());
         };
         self.judge(result?)
@@ -377,7 +382,7 @@ impl Login<'_> {
     }
 
     fn too_long(&self) -> LoginError {
-        LoginError::TimeOut { place: self.settings.place(), limit: self.settings.patience() }
+        LoginError::TimeOut { place: self.settings.place(), limit: self.settings.response_timeout() }
     }
 
     fn refused(self) -> LoginError {

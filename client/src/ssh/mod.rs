@@ -18,21 +18,21 @@ mod private_key;
 mod settings;
 mod socket;
 
-pub use config::{ConfigError, UnknownHost};
+pub use config::{SshConfigError, UnknownHost};
 pub use error::LoginError;
 pub use happy_eyeballs::ConnectError;
 pub use liveness::Keepalive;
-pub use settings::{DEFAULT_PORT, Environment, Identity, Settings, SettingsError, Source};
+pub use settings::{DEFAULT_PORT, Environment, Identity, IdentitySource, Settings, SettingsError};
 
-use crate::conversation::{self, Conversation, ConversationError, LossReason, Patience};
-use crate::messages::tell;
-use crate::throttle::Socket;
+use crate::conversation::{self, Conversation, ConversationError, IdleTimeout, LossReason};
+use crate::messages::warn;
+use crate::throttle::ThrottledStream;
 use crate::transfer::{Closing, Reconnect, ReconnectError, Reconnecting};
 use ask::Asker;
-use greeting::{Greeted, Said};
-use host_key::{Accepted, HostCheck};
-use liveness::Watched;
-use login::Proof;
+use greeting::{BannerFilter, BannerText};
+use host_key::{AcceptedHostKey, HostCheck};
+use liveness::MonitoredStream;
+use login::Credential;
 use russh::client::Handle;
 use russh::keys::PublicKey;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long a farewell may take.
-const FAREWELL: Duration = Duration::from_secs(1);
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection on which somebody is logged in, and what makes another one: after its loss, or beside it.
 /// It must outlive its conversation.
@@ -48,9 +48,9 @@ pub struct Connection {
     /// None before the first conversation of a connection that is made beside another one.
     handle: Option<Handle<HostCheck>>,
     settings: Settings,
-    accepted: Accepted,
+    accepted: AcceptedHostKey,
     /// Kept for the next connection of this program, and never shown.
-    proof: Proof,
+    credential: Credential,
 }
 
 /// Connects, checks the host, logs in and starts a conversation.
@@ -59,13 +59,13 @@ pub struct Connection {
 /// If any of that fails; see [`LoginError`].
 pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), LoginError> {
     let asker = Asker::current(settings.batch);
-    let accepted = Accepted::default();
-    let check = HostCheck::new(settings, asker.clone(), Accepted::clone(&accepted))?;
+    let accepted = AcceptedHostKey::default();
+    let check = HostCheck::new(settings, asker.clone(), AcceptedHostKey::clone(&accepted))?;
     let loss = check.loss.clone();
     let mut handle = handshake(settings, check, &asker).await?;
-    let proof = login::authenticate(&mut handle, settings, &asker).await?;
+    let credential = login::authenticate(&mut handle, settings, &asker).await?;
     let (handle, conversation) = converse(handle, settings, loss).await?;
-    let connection = Connection { handle: Some(handle), settings: settings.clone(), accepted, proof };
+    let connection = Connection { handle: Some(handle), settings: settings.clone(), accepted, credential };
     Ok((connection, conversation))
 }
 
@@ -85,11 +85,11 @@ async fn converse(
 }
 
 async fn begin_in_time(handle: &Handle<HostCheck>, settings: &Settings) -> Result<Conversation, LoginError> {
-    let limit = settings.patience();
+    let limit = settings.response_timeout();
     let begun = timeout(limit, async { begin(handle).await }).await;
     let mut conversation = begun.map_err(|_| LoginError::TimeOut { place: settings.place(), limit })??;
     if let Some(limit) = settings.timeout {
-        conversation.wait_only(Patience::new(limit, settings.traffic.clone()));
+        conversation.set_idle_timeout(IdleTimeout::new(limit, settings.throttle.clone()));
     }
     Ok(conversation)
 }
@@ -97,7 +97,7 @@ async fn begin_in_time(handle: &Handle<HostCheck>, settings: &Settings) -> Resul
 /// What the server said when it hung up, where that is why nothing came about.
 async fn explained(error: LoginError, handle: Handle<HostCheck>) -> LoginError {
     let hung_up = matches!(error, LoginError::Ssh(_) | LoginError::Conversation(ConversationError::Lost(_)));
-    match if hung_up { timeout(FAREWELL, handle).await } else { return error } {
+    match if hung_up { timeout(DISCONNECT_TIMEOUT, handle).await } else { return error } {
         Ok(Err(said @ LoginError::Ended(_))) => said,
         _ => error,
     }
@@ -124,8 +124,8 @@ impl Reconnect for Connection {
     fn beside(&self) -> Box<dyn Reconnect> {
         // The server's banner has been shown.
         let settings = Settings { quiet: true, ..self.settings.clone() };
-        let (accepted, proof) = (Accepted::clone(&self.accepted), self.proof.clone());
-        Box::new(Connection { handle: None, settings, accepted, proof })
+        let (accepted, credential) = (AcceptedHostKey::clone(&self.accepted), self.credential.clone());
+        Box::new(Connection { handle: None, settings, accepted, credential })
     }
 
     fn close(self: Box<Self>) -> Closing {
@@ -136,10 +136,10 @@ impl Reconnect for Connection {
 impl Connection {
     async fn connect_again(&mut self) -> Result<Conversation, LoginError> {
         let asker = Asker::silent();
-        let check = HostCheck::new(&self.settings, asker.clone(), Accepted::clone(&self.accepted))?;
+        let check = HostCheck::new(&self.settings, asker.clone(), AcceptedHostKey::clone(&self.accepted))?;
         let loss = check.loss.clone();
         let mut handle = handshake(&self.settings, check, &asker).await?;
-        login::authenticate_again(&mut handle, &self.settings, &mut self.proof, &asker).await?;
+        login::authenticate_again(&mut handle, &self.settings, &mut self.credential, &asker).await?;
         let (handle, conversation) = converse(handle, &self.settings, loss).await?;
         self.handle = Some(handle);
         Ok(conversation)
@@ -162,9 +162,9 @@ impl Connection {
     pub async fn close(self) {
         let Some(handle) = self.handle else { return };
         let goodbye = handle.disconnect(russh::Disconnect::ByApplication, "", "");
-        if timeout(FAREWELL, goodbye).await.is_ok_and(|sent| sent.is_ok()) {
+        if timeout(DISCONNECT_TIMEOUT, goodbye).await.is_ok_and(|sent| sent.is_ok()) {
             // Whether the server answers makes no difference any more.
-            let _ = timeout(FAREWELL, handle).await;
+            let _ = timeout(DISCONNECT_TIMEOUT, handle).await;
         }
     }
 }
@@ -192,11 +192,11 @@ async fn handshake(
         if settings.verbose
             && let Ok(address) = socket.peer_addr()
         {
-            tell(format_args!("connected to {address}"));
+            warn(format_args!("connected to {address}"));
         }
-        let said = Said::default();
-        let socket = Greeted::new(Watched::new(socket, keepalive.limit(), loss), said.clone());
-        let socket = Socket::new(socket, settings.traffic.clone());
+        let said = BannerText::default();
+        let socket = BannerFilter::new(MonitoredStream::new(socket, keepalive.limit(), loss), said.clone());
+        let socket = ThrottledStream::new(socket, settings.throttle.clone());
         let begun = russh::client::connect_stream(Arc::new(config), socket, check).await;
         begun.map_err(|error| match error {
             LoginError::Ssh(error) => match said.refusal() {

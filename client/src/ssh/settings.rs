@@ -1,10 +1,10 @@
 //! What a connection needs to know: the command line, then ~/.ssh/config, then what is usual.
 
-use super::config::{ConfigError, HostConfig, UnknownHost};
+use super::config::{HostConfig, SshConfigError, UnknownHost};
 use super::liveness::Keepalive;
 use crate::cli::Cli;
-use crate::conversation::PATIENCE;
-use crate::throttle::Traffic;
+use crate::conversation::RESPONSE_TIMEOUT;
+use crate::throttle::Throttle;
 use sshome_wire::display::Escaped;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub struct Settings {
     /// How long to wait for an answer while nothing moves; none for ever.
     pub timeout: Option<Duration>,
     /// What goes over the network.
-    pub traffic: Traffic,
+    pub throttle: Throttle,
     /// Whether to say what is tried.
     pub verbose: bool,
     /// Whether to keep the server's banner to ourselves.
@@ -64,12 +64,12 @@ pub struct Identity {
     /// The file.
     pub file: PathBuf,
     /// Who named it.
-    pub source: Source,
+    pub source: IdentitySource,
 }
 
 /// Who named a file with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum IdentitySource {
     /// The command line, `-i`.
     CommandLine,
     /// The configuration, `IdentityFile`: as with ssh, it may name files that are not on every machine.
@@ -94,7 +94,7 @@ pub struct Environment {
 pub enum SettingsError {
     /// The configuration is to blame.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] SshConfigError),
     /// A value has a `%` that means nothing.
     #[error("{0}: unknown %{1}: %%, %d, %h, %n, %p, %r and %u are known")]
     Token(String, char),
@@ -133,8 +133,8 @@ impl Settings {
 
     /// How long a server may take over a step of the login.
     #[must_use]
-    pub fn patience(&self) -> Duration {
-        self.timeout.unwrap_or(PATIENCE)
+    pub fn response_timeout(&self) -> Duration {
+        self.timeout.unwrap_or(RESPONSE_TIMEOUT)
     }
 
     /// Puts together what the command line, the configuration and the environment say.
@@ -187,7 +187,7 @@ impl Settings {
             password: config.password.unwrap_or(true),
             keyboard_interactive: config.keyboard_interactive.unwrap_or(true),
             timeout: cli.timeout.map(Duration::from_secs),
-            traffic: Traffic::new(cli.limit),
+            throttle: Throttle::new(cli.limit),
             connect_timeout: match cli.timeout.map(Duration::from_secs).or(config.connect_timeout) {
                 Some(Duration::ZERO) => Duration::MAX,
                 timeout => timeout.unwrap_or(CONNECT_TIMEOUT),
@@ -214,7 +214,7 @@ fn read_config(
     named: Option<&Path>,
     environment: &Environment,
     host: &str,
-) -> Result<HostConfig, ConfigError> {
+) -> Result<HostConfig, SshConfigError> {
     let usual = environment.home.as_ref().map(|home| home.join(".ssh/config"));
     match (named, usual) {
         (Some(file), _) if file.as_os_str() == "none" => Ok(HostConfig::default()),
@@ -226,13 +226,13 @@ fn read_config(
 
 fn identities(cli: &Cli, configured: &[String], tokens: &Tokens<'_>) -> Result<Vec<Identity>, SettingsError> {
     let from = |source| move |file| Identity { file, source };
-    let mut found: Vec<_> = cli.identities.iter().cloned().map(from(Source::CommandLine)).collect();
+    let mut found: Vec<_> = cli.identities.iter().cloned().map(from(IdentitySource::CommandLine)).collect();
     for file in configured.iter().filter(|file| *file != "none") {
-        found.push(from(Source::Configuration)(tokens.path(file)?));
+        found.push(from(IdentitySource::Configuration)(tokens.path(file)?));
     }
     if found.is_empty() && configured.is_empty() {
         let usual = tokens.usual(&["id_ed25519", "id_ecdsa", "id_rsa"]);
-        found.extend(usual.into_iter().map(from(Source::Usual)));
+        found.extend(usual.into_iter().map(from(IdentitySource::Usual)));
     }
     Ok(found)
 }

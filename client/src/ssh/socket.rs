@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 /// them, and a kernel takes megabytes. Those that are on their way and not acknowledged do not count, so a
 /// link with a long round trip is kept full all the same.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const UNSENT: u32 = 1 << 20;
+const MAX_UNSENT_BYTES: u32 = 1 << 20;
 
 /// Sets the options of a connection. A peer that acknowledges nothing for `limit` is taken for gone.
 pub(super) fn tune(stream: &TcpStream, limit: Option<Duration>) {
@@ -16,7 +16,7 @@ pub(super) fn tune(stream: &TcpStream, limit: Option<Duration>) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         let socket = socket2::SockRef::from(stream);
-        let _ = socket.set_tcp_notsent_lowat(UNSENT);
+        let _ = socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES);
         let _ = socket.set_tcp_user_timeout(limit);
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]

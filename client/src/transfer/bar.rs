@@ -4,10 +4,10 @@ use indicatif::{BinaryBytes, HumanDuration, ProgressState, ProgressStyle};
 use std::fmt::Write;
 
 // `wide_msg` takes what is left of the terminal's width, and cuts the name to it.
-const LINE: &str = "{wide_msg} {numbers}";
+const LINE_TEMPLATE: &str = "{wide_msg} {numbers}";
 
 /// The columns of a bar.
-const BAR: usize = 12;
+const BAR_COLUMNS: usize = 12;
 
 /// How a line shows how far something has come: a message, and numbers that leave room for it.
 pub(crate) fn line_style() -> ProgressStyle {
@@ -16,7 +16,7 @@ pub(crate) fn line_style() -> ProgressStyle {
         // What cannot be drawn is not seen.
         let _ = out.write_str(&numbers(state, columns()));
     };
-    style(LINE).with_key("numbers", show)
+    style(LINE_TEMPLATE).with_key("numbers", show)
 }
 
 /// How much, how fast and how long yet, as far as there is room in so many columns.
@@ -28,9 +28,9 @@ fn numbers(state: &ProgressState, columns: u16) -> String {
     let percent = (f64::from(state.fraction()) * 100.0) as u64;
     match columns {
         76.. => {
-            let filled = (f64::from(state.fraction()) * BAR as f64) as usize;
+            let filled = (f64::from(state.fraction()) * BAR_COLUMNS as f64) as usize;
             let total = BinaryBytes(total).to_string();
-            let bar = format!("{:-<BAR$}", "#".repeat(filled.min(BAR)));
+            let bar = format!("{:-<BAR_COLUMNS$}", "#".repeat(filled.min(BAR_COLUMNS)));
             format!("{bar} {done:>10} of {total:>10} {rate:>12} {eta:>4}")
         }
         56.. => format!("{percent:>3} % {done:>10} {rate:>12} {eta:>4}"),
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn templates_are_understood() {
-        for template in [LINE, "{wide_msg}"] {
+        for template in [LINE_TEMPLATE, "{wide_msg}"] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }
@@ -66,7 +66,7 @@ mod tests {
             };
             let target = ProgressDrawTarget::term_like(Box::new(screen));
             let line = ProgressBar::with_draw_target(Some(3 << 40), target);
-            let line = line.with_style(style(LINE).with_key("numbers", show));
+            let line = line.with_style(style(LINE_TEMPLATE).with_key("numbers", show));
             line.set_message(
                 "a name that is longer than any terminal of eighty columns is wide, and then some",
             );

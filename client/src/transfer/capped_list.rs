@@ -3,23 +3,23 @@
 use std::ops::Deref;
 
 /// So many of a kind are kept: more than anybody reads, and few megabytes.
-const MOST: usize = 10_000;
+const MAX_ITEMS: usize = 10_000;
 
 /// What is worth telling of single files: the first ones, which it can be used as a slice of, and how many
 /// more there were. A transfer's memory does not grow with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exceptions<T> {
+pub struct CappedList<T> {
     first: Vec<T>,
     more: u64,
 }
 
-impl<T> Default for Exceptions<T> {
-    fn default() -> Exceptions<T> {
-        Exceptions { first: Vec::new(), more: 0 }
+impl<T> Default for CappedList<T> {
+    fn default() -> CappedList<T> {
+        CappedList { first: Vec::new(), more: 0 }
     }
 }
 
-impl<T> Exceptions<T> {
+impl<T> CappedList<T> {
     /// How many there were that are not kept.
     #[must_use]
     pub fn more(&self) -> u64 {
@@ -33,7 +33,7 @@ impl<T> Exceptions<T> {
     }
 
     pub(super) fn push(&mut self, one: T) {
-        if self.first.len() < MOST {
+        if self.first.len() < MAX_ITEMS {
             self.first.push(one);
         } else {
             self.more += 1;
@@ -41,27 +41,27 @@ impl<T> Exceptions<T> {
     }
 
     /// Adds those of another part of the transfer.
-    pub(super) fn add(&mut self, other: Exceptions<T>) {
+    pub(super) fn add(&mut self, other: CappedList<T>) {
         self.extend(other.first);
         self.more += other.more;
     }
 }
 
-impl<T> Extend<T> for Exceptions<T> {
+impl<T> Extend<T> for CappedList<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, more: I) {
         more.into_iter().for_each(|one| self.push(one));
     }
 }
 
-impl<T> FromIterator<T> for Exceptions<T> {
-    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Exceptions<T> {
-        let mut exceptions = Exceptions::default();
+impl<T> FromIterator<T> for CappedList<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> CappedList<T> {
+        let mut exceptions = CappedList::default();
         exceptions.extend(all);
         exceptions
     }
 }
 
-impl<T> Deref for Exceptions<T> {
+impl<T> Deref for CappedList<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
@@ -75,11 +75,11 @@ mod tests {
 
     #[test]
     fn the_first_are_kept_and_all_are_counted() {
-        let (mut one, mut other) = (Exceptions::default(), Exceptions::default());
-        one.extend(0..MOST + 5);
+        let (mut one, mut other) = (CappedList::default(), CappedList::default());
+        one.extend(0..MAX_ITEMS + 5);
         other.extend(0..3);
         other.add(one);
-        assert_eq!((other.len(), other.more(), other.count()), (MOST, 8, MOST as u64 + 8));
+        assert_eq!((other.len(), other.more(), other.count()), (MAX_ITEMS, 8, MAX_ITEMS as u64 + 8));
         assert_eq!(other[..5], [0, 1, 2, 0, 1]);
     }
 }

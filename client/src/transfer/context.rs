@@ -1,27 +1,27 @@
 //! What a transfer works with: its conversation, its progress, and how to reconnect.
 
-use super::progress::Progress;
+use super::progress::ProgressDisplay;
 use super::reconnect::Reconnect;
 use crate::conversation::{Conversation, ConversationError};
 use tokio_util::sync::CancellationToken;
 
 /// What a transfer works with.
-pub struct Context<'a> {
+pub struct TransferContext<'a> {
     /// The conversation, idle.
     pub conversation: &'a mut Conversation,
     /// Stops the transfer when it is raised; the conversation stays.
     pub cancel: &'a CancellationToken,
     /// Shows how far it has come.
-    pub progress: &'a Progress,
+    pub progress: &'a ProgressDisplay,
     /// How to go on after a lost connection; none where that ends the transfer.
     pub reconnect: Option<&'a mut dyn Reconnect>,
 }
 
-impl Context<'_> {
+impl TransferContext<'_> {
     /// The same context with another cancellation token.
-    pub(super) fn until<'b>(&'b mut self, cancel: &'b CancellationToken) -> Context<'b> {
+    pub(super) fn until<'b>(&'b mut self, cancel: &'b CancellationToken) -> TransferContext<'b> {
         let reconnect = self.reconnect.as_mut().map(|reconnect| &mut **reconnect as &mut dyn Reconnect);
-        Context { conversation: self.conversation, cancel, progress: self.progress, reconnect }
+        TransferContext { conversation: self.conversation, cancel, progress: self.progress, reconnect }
     }
 
     /// Ends a transfer: its lines go, and its work is ended.

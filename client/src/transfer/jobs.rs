@@ -5,16 +5,16 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 /// The most that can be asked for.
-const MOST: usize = 64;
+const MAX_JOBS: usize = 64;
 
 /// The most that are made where nobody asks for a number.
-const MOST_AUTO: usize = 4;
+const MAX_AUTO_JOBS: usize = 4;
 
 /// So many bytes are worth a connection of their own: a login costs what some of them would.
-const BYTES: u64 = 64 << 20;
+const BYTES_PER_CONNECTION: u64 = 64 << 20;
 
 /// So many files are, however short: the server works on the files of one connection one after the other.
-const FILES: usize = 4096;
+const FILES_PER_CONNECTION: usize = 4096;
 
 /// How many connections carry one transfer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,8 +52,8 @@ impl Jobs {
         let most = match self {
             Jobs::Exactly(number) => number.get(),
             Jobs::Auto => {
-                let worth = usize::try_from(load.bytes / BYTES).unwrap_or(usize::MAX);
-                cores.min(MOST_AUTO).min(worth.max(files / FILES))
+                let worth = usize::try_from(load.bytes / BYTES_PER_CONNECTION).unwrap_or(usize::MAX);
+                cores.min(MAX_AUTO_JOBS).min(worth.max(files / FILES_PER_CONNECTION))
             }
         };
         most.min(files).max(1)
@@ -62,7 +62,7 @@ impl Jobs {
 
 /// Why a number of connections is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is \"auto\", or a number from 1 to {MOST}")]
+#[error("it is \"auto\", or a number from 1 to {MAX_JOBS}")]
 pub struct JobsError;
 
 impl FromStr for Jobs {
@@ -73,7 +73,7 @@ impl FromStr for Jobs {
             return Ok(Jobs::Auto);
         }
         let number: NonZeroUsize = text.parse().map_err(|_| JobsError)?;
-        if number.get() <= MOST { Ok(Jobs::Exactly(number)) } else { Err(JobsError) }
+        if number.get() <= MAX_JOBS { Ok(Jobs::Exactly(number)) } else { Err(JobsError) }
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
         let mib = 1 << 20;
         for (jobs, files, bytes, cores, connections) in [
             ("auto", 4, 2048 * mib, 2, 2),
-            ("auto", 4, 2048 * mib, 64, MOST_AUTO),
+            ("auto", 4, 2048 * mib, 64, MAX_AUTO_JOBS),
             ("auto", 1, 2048 * mib, 8, 1),
             ("auto", 8_000, 40 * mib, 8, 1),
             ("auto", 10_000, 40 * mib, 8, 2),

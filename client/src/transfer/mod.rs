@@ -26,19 +26,19 @@ mod summary;
 mod tests;
 
 pub(crate) use bar::line_style;
-pub use capped_list::Exceptions;
-pub use context::Context;
+pub use capped_list::CappedList;
+pub use context::TransferContext;
 pub use get::get;
 pub use jobs::{Jobs, JobsError};
-pub use progress::{Done, Linked, Observer, Progress};
+pub use progress::{FinishedFile, FinishedLink, Observer, ProgressDisplay};
 pub use put::put;
-pub use reconnect::{Closing, RETRIES, Reconnect, ReconnectError, Reconnecting, Retry};
-pub use stream::{Expected, Streamed, get_stream, put_stream};
-pub use summary::{Failure, Resumed, SavedAs, Summary};
+pub use reconnect::{Closing, DEFAULT_RETRIES, Reconnect, ReconnectError, Reconnecting, Retry};
+pub use stream::{ExpectedContent, StreamedFile, get_stream, put_stream};
+pub use summary::{Failure, ResumedFile, SavedFile, TransferSummary};
 
 use crate::conversation::ConversationError;
 use blocking::blocking;
-use parallel::Work;
+use parallel::SharedWork;
 use retries::Retries;
 use sshome_wire::{Entry, FileKind, Payload, RemotePath, Request, Status};
 use std::path::Path;
@@ -51,52 +51,52 @@ const MAX_LINKS: usize = 40;
 /// What makes a get a get and a put a put.
 trait Transfer {
     /// What the connections do.
-    type Work: Work;
+    type Work: SharedWork;
 
     /// Finds out what there is to do next; none at the end.
     async fn next(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
     ) -> Result<Option<Self::Work>, ConversationError>;
 
     /// Does what comes after this work, and tells what became of it; of a get also after an error.
     async fn end(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
         work: &Self::Work,
-        carried: Result<(), ConversationError>,
-    ) -> Result<Summary, ConversationError>;
+        executed: Result<(), ConversationError>,
+    ) -> Result<TransferSummary, ConversationError>;
 }
 
 /// Does a transfer from its beginning to its end.
 async fn run(
-    mut ctx: Context<'_>,
+    mut ctx: TransferContext<'_>,
     transfer: impl Transfer,
     jobs: Jobs,
-) -> Result<Summary, ConversationError> {
+) -> Result<TransferSummary, ConversationError> {
     let done = steps(&mut ctx, transfer, jobs).await;
     ctx.finish(done).await
 }
 
 async fn steps(
-    ctx: &mut Context<'_>,
+    ctx: &mut TransferContext<'_>,
     mut transfer: impl Transfer,
     jobs: Jobs,
-) -> Result<Summary, ConversationError> {
-    let (mut retries, mut summary) = (Retries::default(), Summary::default());
+) -> Result<TransferSummary, ConversationError> {
+    let (mut retries, mut summary) = (Retries::default(), TransferSummary::default());
     while let Some(work) = transfer.next(ctx, &mut retries).await? {
         let work = Arc::new(work);
-        let carried = parallel::carry(ctx, &mut retries, &work, jobs).await;
-        summary.add(transfer.end(ctx, &mut retries, &work, carried).await?);
+        let executed = parallel::execute(ctx, &mut retries, &work, jobs).await;
+        summary.add(transfer.end(ctx, &mut retries, &work, executed).await?);
     }
     Ok(summary)
 }
 
 /// How a transfer is done.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct TransferOptions {
     /// Directories, too, with all that is in them.
     pub recursive: bool,
     /// Permission bits and modification times are taken over.
@@ -109,23 +109,33 @@ pub struct Options {
     pub jobs: Jobs,
     /// A get of a tree goes by portions of about this many entries, each of whole directories, so that its
     /// memory does not grow with the tree.
-    pub portion: usize,
+    pub batch_entries: usize,
 }
 
-impl Options {
+impl TransferOptions {
     /// The usual portion: some megabytes of names, and some seconds of work.
-    pub const PORTION: usize = 50_000;
+    pub const DEFAULT_BATCH_ENTRIES: usize = 50_000;
 }
 
-impl Default for Options {
-    fn default() -> Options {
+impl Default for TransferOptions {
+    fn default() -> TransferOptions {
         let (recursive, preserve, follow, force) = (false, false, false, false);
-        Options { recursive, preserve, follow, force, jobs: Jobs::Auto, portion: Options::PORTION }
+        TransferOptions {
+            recursive,
+            preserve,
+            follow,
+            force,
+            jobs: Jobs::Auto,
+            batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,
+        }
     }
 }
 
 /// What is at a path on the server, links followed; none where nothing is.
-async fn remote_entry(ctx: &mut Context<'_>, path: &RemotePath) -> Result<Option<Entry>, ConversationError> {
+async fn remote_entry(
+    ctx: &mut TransferContext<'_>,
+    path: &RemotePath,
+) -> Result<Option<Entry>, ConversationError> {
     let request = Request::Stat { path: path.as_bytes().to_vec(), follow: true };
     match ctx.conversation.request(request, ctx.cancel).await {
         Ok(reply) => match reply.payload {
@@ -142,7 +152,10 @@ async fn remote_entry(ctx: &mut Context<'_>, path: &RemotePath) -> Result<Option
 }
 
 /// Whether there is a directory at a path on the server.
-async fn remote_is_directory(ctx: &mut Context<'_>, path: &RemotePath) -> Result<bool, ConversationError> {
+async fn remote_is_directory(
+    ctx: &mut TransferContext<'_>,
+    path: &RemotePath,
+) -> Result<bool, ConversationError> {
     Ok(remote_entry(ctx, path).await?.is_some_and(|entry| entry.kind == FileKind::Directory))
 }
 

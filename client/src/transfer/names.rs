@@ -3,19 +3,19 @@
 use std::hash::{BuildHasher, RandomState};
 
 /// How the name of an unfinished file ends.
-const PART: &[u8] = b".sshome-part";
+const PART_SUFFIX: &[u8] = b".sshome-part";
 
 /// How many gets of one name there may be at a time.
-const MOST_PARTS: usize = 5;
+const MAX_PART_NAMES: usize = 5;
 
 /// The suffix of a file that is saved beside a different one of its name.
-const NEW: &[u8] = b".new";
+const NEW_SUFFIX: &[u8] = b".new";
 
 /// How many more such names are tried: `NAME.new.1` and so on.
-const MAX_BESIDE: u32 = 9999;
+const MAX_NEW_NUMBER: u32 = 9999;
 
 /// The longest name of a file that common file systems take, in bytes.
-const LONGEST: usize = 255;
+const MAX_NAME_BYTES: usize = 255;
 
 /// Says why a name must not be used as one component of a local path.
 ///
@@ -38,7 +38,7 @@ pub(super) fn check(name: &[u8]) -> Result<(), &'static str> {
 /// The names under which a file is written until it is whole, the usual one first. The others are for
 /// gets of the same name at the same time.
 pub(super) fn parts(name: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    let room = LONGEST.saturating_sub(PART.len() + 3);
+    let room = MAX_NAME_BYTES.saturating_sub(PART_SUFFIX.len() + 3);
     let stem = if name.len() <= room {
         name.to_vec()
     } else {
@@ -47,38 +47,39 @@ pub(super) fn parts(name: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     };
     let other = |number| format!(".{number}").into_bytes();
     std::iter::once(Vec::new())
-        .chain((2..=MOST_PARTS).map(other))
-        .map(move |number| [b".", &*stem, &*number, PART].concat())
+        .chain((2..=MAX_PART_NAMES).map(other))
+        .map(move |number| [b".", &*stem, &*number, PART_SUFFIX].concat())
 }
 
 /// A name for an unfinished file that nobody can guess: for a directory in which others have taken the usual ones.
 pub(super) fn unguessable_part(name: &[u8]) -> Vec<u8> {
     let random = RandomState::new().hash_one(name);
-    let stem = match name.len() <= LONGEST.saturating_sub(PART.len() + 18) {
+    let stem = match name.len() <= MAX_NAME_BYTES.saturating_sub(PART_SUFFIX.len() + 18) {
         true => name.to_vec(),
         false => blake3::hash(name).to_hex().as_bytes().to_vec(),
     };
-    [b".", &*stem, format!(".{random:016x}").as_bytes(), PART].concat()
+    [b".", &*stem, format!(".{random:016x}").as_bytes(), PART_SUFFIX].concat()
 }
 
 /// The names for a file that differs from the one that has its name, in the order in which they are tried:
 /// `NAME.new`, `NAME.new.1`, and so on.
 pub(super) fn beside(name: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    let first = [name, NEW].concat();
+    let first = [name, NEW_SUFFIX].concat();
     let numbered = first.clone();
     std::iter::once(first)
-        .chain((1..=MAX_BESIDE).map(move |number| [&*numbered, format!(".{number}").as_bytes()].concat()))
+        .chain((1..=MAX_NEW_NUMBER).map(move |number| [&*numbered, format!(".{number}").as_bytes()].concat()))
 }
 
 /// Whether [`beside`] makes such a name.
 pub(super) fn is_beside(name: &[u8]) -> bool {
     let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (stem, _) = name.split_at(name.len() - digits);
-    name.ends_with(NEW) || digits > 0 && stem.strip_suffix(b".").is_some_and(|stem| stem.ends_with(NEW))
+    name.ends_with(NEW_SUFFIX)
+        || digits > 0 && stem.strip_suffix(b".").is_some_and(|stem| stem.ends_with(NEW_SUFFIX))
 }
 
 fn is_part(name: &[u8]) -> bool {
-    name.starts_with(b".") && name.ends_with(PART)
+    name.starts_with(b".") && name.ends_with(PART_SUFFIX)
 }
 
 fn fits_windows(name: &[u8]) -> bool {
@@ -110,15 +111,15 @@ mod tests {
         let part = |name: &[u8]| parts(name).next().unwrap();
         assert_eq!(part(b"a.iso"), b".a.iso.sshome-part");
         assert_eq!(parts(b"a").nth(1).unwrap(), b".a.2.sshome-part");
-        let long = vec![b'x'; LONGEST];
-        for length in LONGEST - 30..LONGEST {
-            assert!(parts(&long[..length]).all(|part| part.len() <= LONGEST && check(&part).is_err()));
+        let long = vec![b'x'; MAX_NAME_BYTES];
+        for length in MAX_NAME_BYTES - 30..MAX_NAME_BYTES {
+            assert!(parts(&long[..length]).all(|part| part.len() <= MAX_NAME_BYTES && check(&part).is_err()));
         }
         assert_ne!(part(&long), part(&long[1..]));
-        assert_eq!(parts(b"a").count(), MOST_PARTS);
+        assert_eq!(parts(b"a").count(), MAX_PART_NAMES);
         for name in [&b"a"[..], &long] {
             let part = unguessable_part(name);
-            assert!(part.len() <= LONGEST && check(&part).is_err());
+            assert!(part.len() <= MAX_NAME_BYTES && check(&part).is_err());
             assert_ne!(part, unguessable_part(name));
         }
     }

@@ -6,9 +6,9 @@
 //! others go, and does what they could not finish.
 
 use super::blocking::blocking;
-use super::context::Context;
+use super::context::TransferContext;
 use super::jobs::{Jobs, Load};
-use super::progress::Progress;
+use super::progress::ProgressDisplay;
 use super::reconnect::{Reconnect, ReconnectError};
 use super::retries::Retries;
 use crate::conversation::ConversationError;
@@ -18,7 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// What the connections of a transfer do together.
-pub(super) trait Work: Send + Sync + 'static {
+pub(super) trait SharedWork: Send + Sync + 'static {
     /// What one connection has of it. What is undone when it goes is for the others.
     type Share;
 
@@ -35,7 +35,7 @@ pub(super) trait Work: Send + Sync + 'static {
     /// that left undone is in the share when this returns.
     async fn run(
         &self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
         share: &Self::Share,
     ) -> Result<(), ConversationError>;
@@ -45,72 +45,76 @@ pub(super) trait Work: Send + Sync + 'static {
 ///
 /// # Errors
 /// If it is not done: because it was cancelled, something failed on this side, or no connection is left.
-pub(super) async fn carry<W: Work>(
-    ctx: &mut Context<'_>,
+pub(super) async fn execute<W: SharedWork>(
+    ctx: &mut TransferContext<'_>,
     retries: &mut Retries,
     work: &Arc<W>,
     jobs: Jobs,
 ) -> Result<(), ConversationError> {
-    let crew = Crew {
+    let workers = TransferWorkers {
         work: Arc::clone(work),
-        at_work: Arc::new(watch::Sender::new(0)),
-        halt: ctx.cancel.child_token(),
-        over: CancellationToken::new(),
+        active: Arc::new(watch::Sender::new(0)),
+        cancel: ctx.cancel.child_token(),
+        finished: CancellationToken::new(),
     };
     // Whoever stops waiting for this stops all connections.
-    let _halt = crew.halt.clone().drop_guard();
-    let way = ctx.reconnect.as_deref().map(Reconnect::beside).filter(|_| jobs != Jobs::ONE);
+    let _cancel = workers.cancel.clone().drop_guard();
+    let reconnect = ctx.reconnect.as_deref().map(Reconnect::beside).filter(|_| jobs != Jobs::ONE);
     let progress = ctx.progress.clone();
-    let mut ctx = ctx.until(&crew.halt);
+    let mut ctx = ctx.until(&workers.cancel);
     let first = async {
-        let led = crew.lead(&mut ctx, retries).await;
-        match &led {
+        let result = workers.run_first(&mut ctx, retries).await;
+        match &result {
             // The others may still be able to go on.
             Err(ConversationError::Lost(_)) => {}
-            Err(_) => crew.halt.cancel(),
-            Ok(()) => crew.over.cancel(),
+            Err(_) => workers.cancel.cancel(),
+            Ok(()) => workers.finished.cancel(),
         }
-        led
+        result
     };
-    let (led, others) = tokio::join!(first, crew.others(way, &progress, jobs));
-    match (led, others) {
+    let (result, others) = tokio::join!(first, workers.run_further(reconnect, &progress, jobs));
+    match (result, others) {
         (_, Err(error)) => Err(error),
         (Err(ConversationError::Lost(_)), Ok(())) if work.is_done() => Ok(()),
-        (led, Ok(())) => led,
+        (result, Ok(())) => result,
     }
 }
 
 /// All connections of a transfer. Clones are the same.
-struct Crew<W> {
+struct TransferWorkers<W> {
     work: Arc<W>,
     /// How many connections have a share of the work.
-    at_work: Arc<watch::Sender<usize>>,
+    active: Arc<watch::Sender<usize>>,
     /// Stops all of them.
-    halt: CancellationToken,
+    cancel: CancellationToken,
     /// There is nothing to do any more, nor will there be.
-    over: CancellationToken,
+    finished: CancellationToken,
 }
 
-impl<W> Clone for Crew<W> {
-    fn clone(&self) -> Crew<W> {
-        Crew {
+impl<W> Clone for TransferWorkers<W> {
+    fn clone(&self) -> TransferWorkers<W> {
+        TransferWorkers {
             work: Arc::clone(&self.work),
-            at_work: Arc::clone(&self.at_work),
-            halt: self.halt.clone(),
-            over: self.over.clone(),
+            active: Arc::clone(&self.active),
+            cancel: self.cancel.clone(),
+            finished: self.finished.clone(),
         }
     }
 }
 
-impl<W: Work> Crew<W> {
+impl<W: SharedWork> TransferWorkers<W> {
     /// Works until all is done, also what others give back.
-    async fn lead(&self, ctx: &mut Context<'_>, retries: &mut Retries) -> Result<(), ConversationError> {
-        let mut at_work = self.at_work.subscribe();
+    async fn run_first(
+        &self,
+        ctx: &mut TransferContext<'_>,
+        retries: &mut Retries,
+    ) -> Result<(), ConversationError> {
+        let mut active = self.active.subscribe();
         loop {
             self.work(ctx, retries).await?;
-            while *at_work.borrow_and_update() > 0 && self.work.is_done() {
+            while *active.borrow_and_update() > 0 && self.work.is_done() {
                 // The sender is ours.
-                let _ = at_work.changed().await;
+                let _ = active.changed().await;
             }
             if self.work.is_done() {
                 return Ok(());
@@ -119,12 +123,17 @@ impl<W: Work> Crew<W> {
     }
 
     /// Works until nothing is left, and makes the connection again when it is lost.
-    async fn work(&self, ctx: &mut Context<'_>, retries: &mut Retries) -> Result<(), ConversationError> {
+    async fn work(
+        &self,
+        ctx: &mut TransferContext<'_>,
+        retries: &mut Retries,
+    ) -> Result<(), ConversationError> {
         // It goes after the share.
-        let _at_work = AtWork::new(&self.at_work);
+        let _active = ActiveWorker::new(&self.active);
         let share = self.work.share();
-        let mut run =
-            async |ctx: &mut Context<'_>, retries: &mut Retries| self.work.run(ctx, retries, &share).await;
+        let mut run = async |ctx: &mut TransferContext<'_>, retries: &mut Retries| {
+            self.work.run(ctx, retries, &share).await
+        };
         loop {
             retries.persist(ctx, &mut run).await?;
             // That this connection is done with something may have brought more.
@@ -136,18 +145,18 @@ impl<W: Work> Crew<W> {
 
     /// Makes further connections, one after the other up to the first that cannot be had, and waits for
     /// their end.
-    async fn others(
+    async fn run_further(
         &self,
-        way: Option<Box<dyn Reconnect>>,
-        progress: &Progress,
+        reconnect: Option<Box<dyn Reconnect>>,
+        progress: &ProgressDisplay,
         jobs: Jobs,
     ) -> Result<(), ConversationError> {
-        let Some(way) = way else { return Ok(()) };
+        let Some(reconnect) = reconnect else { return Ok(()) };
         let measuring = Arc::clone(&self.work);
         let load = tokio::select! {
             load = blocking(move || measuring.load()) => load?,
-            () = self.over.cancelled() => return Ok(()),
-            () = self.halt.cancelled() => return Ok(()),
+            () = self.finished.cancelled() => return Ok(()),
+            () = self.cancel.cancelled() => return Ok(()),
         };
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let mut ends = Vec::new();
@@ -157,10 +166,10 @@ impl<W: Work> Crew<W> {
             }
             let (opened, opening) = oneshot::channel();
             let (ended, end) = oneshot::channel();
-            let (crew, way, own) = (self.clone(), way.beside(), progress.beside());
+            let (workers, reconnect, own) = (self.clone(), reconnect.beside(), progress.beside());
             let spawned = thread::Builder::new().name("connection".to_owned()).spawn(move || {
                 // Nobody waits any more if the transfer was left.
-                let _ = ended.send(crew.further(way, &own, opened));
+                let _ = ended.send(workers.run_thread(reconnect, &own, opened));
             });
             let opened = match spawned {
                 Ok(_) => opening.await.unwrap_or(Ok(())),
@@ -182,33 +191,33 @@ impl<W: Work> Crew<W> {
 
     /// The life of a further connection, in a thread of its own. That it is lost is no error: the others
     /// go on.
-    fn further(
+    fn run_thread(
         self,
-        way: Box<dyn Reconnect>,
-        progress: &Progress,
+        reconnect: Box<dyn Reconnect>,
+        progress: &ProgressDisplay,
         opened: oneshot::Sender<Result<(), ReconnectError>>,
     ) -> Result<(), ConversationError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| ConversationError::Local(error.to_string()))?;
         let done = runtime.block_on(async {
             tokio::select! {
-                done = self.live(way, progress, opened) => done,
-                () = self.over.cancelled() => Ok(()),
+                done = self.run_connection(reconnect, progress, opened) => done,
+                () = self.finished.cancelled() => Ok(()),
             }
         });
         progress.leave();
         done
     }
 
-    async fn live(
+    async fn run_connection(
         &self,
-        mut way: Box<dyn Reconnect>,
-        progress: &Progress,
+        mut reconnect: Box<dyn Reconnect>,
+        progress: &ProgressDisplay,
         opened: oneshot::Sender<Result<(), ReconnectError>>,
     ) -> Result<(), ConversationError> {
         let connected = tokio::select! {
-            connected = way.reconnect() => connected,
-            () = self.halt.cancelled() => return Ok(()),
+            connected = reconnect.reconnect() => connected,
+            () = self.cancel.cancelled() => return Ok(()),
         };
         // Whoever listens is there until the end of the transfer.
         let mut conversation = match connected {
@@ -222,13 +231,14 @@ impl<W: Work> Crew<W> {
             }
         };
         let done = {
-            let (conversation, cancel) = (&mut conversation, &self.halt);
-            let mut ctx = Context { conversation, cancel, progress, reconnect: Some(way.as_mut()) };
+            let (conversation, cancel) = (&mut conversation, &self.cancel);
+            let mut ctx =
+                TransferContext { conversation, cancel, progress, reconnect: Some(reconnect.as_mut()) };
             let done = self.work(&mut ctx, &mut Retries::default()).await;
             ctx.settle(done).await
         };
         drop(conversation);
-        way.close().await;
+        reconnect.close().await;
         match done {
             Err(ConversationError::Lost(why)) => {
                 progress.detail(&format!("sshome: a further connection is lost: {why}"));
@@ -237,7 +247,7 @@ impl<W: Work> Crew<W> {
             // Whoever cancelled says why.
             Err(ConversationError::Cancelled) => Ok(()),
             Err(error) => {
-                self.halt.cancel();
+                self.cancel.cancel();
                 Err(error)
             }
             Ok(()) => Ok(()),
@@ -246,16 +256,16 @@ impl<W: Work> Crew<W> {
 }
 
 /// A connection is at work for as long as this lives.
-struct AtWork<'a>(&'a watch::Sender<usize>);
+struct ActiveWorker<'a>(&'a watch::Sender<usize>);
 
-impl AtWork<'_> {
-    fn new(count: &watch::Sender<usize>) -> AtWork<'_> {
+impl ActiveWorker<'_> {
+    fn new(count: &watch::Sender<usize>) -> ActiveWorker<'_> {
         count.send_modify(|count| *count += 1);
-        AtWork(count)
+        ActiveWorker(count)
     }
 }
 
-impl Drop for AtWork<'_> {
+impl Drop for ActiveWorker<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count = count.saturating_sub(1));
     }

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Things that are handed out one by one, and that may be given back.
-pub(super) struct Pool<I: Iterator>(Mutex<Left<I>>);
+pub(super) struct WorkPool<I: Iterator>(Mutex<Remaining<I>>);
 
-struct Left<I: Iterator> {
+struct Remaining<I: Iterator> {
     /// What was given back; it goes before the rest.
     again: VecDeque<I::Item>,
     /// The first of the rest, if somebody has looked whether there is one.
@@ -17,20 +17,20 @@ struct Left<I: Iterator> {
 
 /// What one connection takes of a pool. What it keeps to do again is its own as long as this lives, and
 /// then everybody's.
-pub(super) struct Share<I: Iterator> {
-    pool: Arc<Pool<I>>,
+pub(super) struct WorkShare<I: Iterator> {
+    pool: Arc<WorkPool<I>>,
     again: Mutex<VecDeque<I::Item>>,
 }
 
 /// Something to do, and whether a connection was lost over it before.
-pub(super) struct Taken<T> {
+pub(super) struct WorkItem<T> {
     pub(super) thing: T,
     pub(super) again: bool,
 }
 
-impl<I: Iterator> Pool<I> {
-    pub(super) fn new(things: I) -> Pool<I> {
-        Pool(Mutex::new(Left { again: VecDeque::new(), next: None, rest: things }))
+impl<I: Iterator> WorkPool<I> {
+    pub(super) fn new(things: I) -> WorkPool<I> {
+        WorkPool(Mutex::new(Remaining { again: VecDeque::new(), next: None, rest: things }))
     }
 
     /// Whether nothing is left, but for what connections have taken.
@@ -42,27 +42,27 @@ impl<I: Iterator> Pool<I> {
         left.again.is_empty() && left.next.is_none()
     }
 
-    fn take(&self) -> Option<Taken<I::Item>> {
+    fn take(&self) -> Option<WorkItem<I::Item>> {
         let mut left = lock(&self.0);
         match left.again.pop_front() {
-            Some(thing) => Some(Taken { thing, again: true }),
+            Some(thing) => Some(WorkItem { thing, again: true }),
             None => {
                 let thing = left.next.take().or_else(|| left.rest.next());
-                thing.map(|thing| Taken { thing, again: false })
+                thing.map(|thing| WorkItem { thing, again: false })
             }
         }
     }
 }
 
-impl<I: Iterator> Share<I> {
-    pub(super) fn new(pool: &Arc<Pool<I>>) -> Share<I> {
-        Share { pool: Arc::clone(pool), again: Mutex::default() }
+impl<I: Iterator> WorkShare<I> {
+    pub(super) fn new(pool: &Arc<WorkPool<I>>) -> WorkShare<I> {
+        WorkShare { pool: Arc::clone(pool), again: Mutex::default() }
     }
 
     /// The next thing to do.
-    pub(super) fn take(&self) -> Option<Taken<I::Item>> {
+    pub(super) fn take(&self) -> Option<WorkItem<I::Item>> {
         let own = lock(&self.again).pop_front();
-        own.map(|thing| Taken { thing, again: true }).or_else(|| self.pool.take())
+        own.map(|thing| WorkItem { thing, again: true }).or_else(|| self.pool.take())
     }
 
     /// Keeps what was taken and not done, in its order, to be taken before everything else.
@@ -71,7 +71,7 @@ impl<I: Iterator> Share<I> {
     }
 }
 
-impl<I: Iterator> Drop for Share<I> {
+impl<I: Iterator> Drop for WorkShare<I> {
     fn drop(&mut self) {
         put_before(&mut lock(&self.pool.0).again, std::mem::take(&mut *lock(&self.again)));
     }
@@ -91,13 +91,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn numbers(share: &Share<std::ops::Range<i32>>) -> Vec<(i32, bool)> {
+    fn numbers(share: &WorkShare<std::ops::Range<i32>>) -> Vec<(i32, bool)> {
         std::iter::from_fn(|| share.take()).map(|taken| (taken.thing, taken.again)).collect()
     }
 
     #[test]
     fn what_is_kept_comes_again_and_first() {
-        let share = Share::new(&Arc::new(Pool::new(0..5)));
+        let share = WorkShare::new(&Arc::new(WorkPool::new(0..5)));
         for _ in 0..3 {
             share.take();
         }
@@ -112,8 +112,8 @@ mod tests {
     fn there_may_be_more_after_there_was_nothing() {
         let (add, added) = std::sync::mpsc::channel();
         let more = std::iter::from_fn(move || added.try_recv().ok());
-        let pool = Arc::new(Pool::new(more));
-        let share = Share::new(&pool);
+        let pool = Arc::new(WorkPool::new(more));
+        let share = WorkShare::new(&pool);
         assert!(pool.is_empty() && share.take().is_none() && pool.is_empty());
         add.send(7).unwrap();
         assert!(!pool.is_empty() && share.take().is_some_and(|taken| taken.thing == 7) && pool.is_empty());
@@ -121,8 +121,8 @@ mod tests {
 
     #[test]
     fn what_a_connection_leaves_is_for_the_others() {
-        let pool = Arc::new(Pool::new(0..3));
-        let (one, other) = (Share::new(&pool), Share::new(&pool));
+        let pool = Arc::new(WorkPool::new(0..3));
+        let (one, other) = (WorkShare::new(&pool), WorkShare::new(&pool));
         one.take();
         one.keep([0]);
         assert_eq!(numbers(&other), [(1, false), (2, false)]);

@@ -11,10 +11,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A file of fewer bytes than this has no line of its own where there are several.
-const OWN_LINE: u64 = 8 << 20;
+const OWN_LINE_BYTES: u64 = 8 << 20;
 
 /// Times a second that lines are drawn.
-const HERTZ: u8 = 10;
+const REDRAWS_PER_SECOND: u8 = 10;
 
 /// Somebody who hears how a transfer goes, besides who sees it on a terminal. It is told from several
 /// threads, and should not take long.
@@ -31,16 +31,16 @@ pub trait Observer: Debug + Send + Sync {
     /// So many bytes that were through, or were there, have to go again after a lost connection.
     fn rewind(&self, bytes: u64);
     /// A file is done with: verified, durable and under its name.
-    fn done(&self, file: &Done<'_>);
+    fn done(&self, file: &FinishedFile<'_>);
     /// A symbolic link is made, or was there already.
-    fn linked(&self, link: &Linked<'_>);
+    fn linked(&self, link: &FinishedLink<'_>);
     /// A connection is lost, and is about to be made again.
     fn retry(&self, retry: &Retry<'_>);
 }
 
 /// A file that is done with.
 #[derive(Clone, Copy, Debug)]
-pub struct Done<'a> {
+pub struct FinishedFile<'a> {
     /// Its path on the server.
     pub remote: &'a [u8],
     /// Where it is on this side, where a get saved it.
@@ -57,7 +57,7 @@ pub struct Done<'a> {
 
 /// A symbolic link that is done with.
 #[derive(Clone, Copy, Debug)]
-pub struct Linked<'a> {
+pub struct FinishedLink<'a> {
     /// Its path on the server.
     pub remote: &'a [u8],
     /// Where it is on this side, where a get made it.
@@ -72,7 +72,7 @@ pub struct Linked<'a> {
 /// one for all of them, with rate and time left. On standard error, and only on a terminal.
 /// Clones are the same lines.
 #[derive(Clone, Debug)]
-pub struct Progress {
+pub struct ProgressDisplay {
     lines: MultiProgress,
     shown: bool,
     quiet: bool,
@@ -98,41 +98,41 @@ struct Own {
     retry: Option<ProgressBar>,
 }
 
-impl Progress {
+impl ProgressDisplay {
     /// Draws on standard error if `terminal` says that it is one, else never draws anything.
     #[must_use]
-    pub fn new(terminal: bool) -> Progress {
+    pub fn new(terminal: bool) -> ProgressDisplay {
         let target = match terminal {
-            true => ProgressDrawTarget::stderr_with_hz(HERTZ),
+            true => ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND),
             false => ProgressDrawTarget::hidden(),
         };
         let lines = MultiProgress::with_draw_target(target);
         let (total, own) = <(Arc<Mutex<Total>>, Arc<Mutex<Own>>)>::default();
-        Progress { lines, shown: terminal, quiet: false, verbose: false, total, own, observer: None }
+        ProgressDisplay { lines, shown: terminal, quiet: false, verbose: false, total, own, observer: None }
     }
 
     /// The same, but what is only worth knowing is kept quiet.
     #[must_use]
-    pub fn quiet(self, quiet: bool) -> Progress {
-        Progress { quiet, ..self }
+    pub fn quiet(self, quiet: bool) -> ProgressDisplay {
+        ProgressDisplay { quiet, ..self }
     }
 
     /// The same, and says also what only somebody who looks closely wants to know.
     #[must_use]
-    pub fn verbose(self, verbose: bool) -> Progress {
-        Progress { verbose, ..self }
+    pub fn verbose(self, verbose: bool) -> ProgressDisplay {
+        ProgressDisplay { verbose, ..self }
     }
 
     /// The same, and tells somebody besides.
     #[must_use]
-    pub fn observed_by(self, observer: Arc<dyn Observer>) -> Progress {
-        Progress { observer: Some(observer), ..self }
+    pub fn observed_by(self, observer: Arc<dyn Observer>) -> ProgressDisplay {
+        ProgressDisplay { observer: Some(observer), ..self }
     }
 
     /// The same transfer over another connection: the total is shared, the files have lines of their own.
     #[must_use]
-    pub(super) fn beside(&self) -> Progress {
-        Progress { own: Arc::default(), ..self.clone() }
+    pub(super) fn beside(&self) -> ProgressDisplay {
+        ProgressDisplay { own: Arc::default(), ..self.clone() }
     }
 
     /// Who else is told.
@@ -195,7 +195,7 @@ impl Progress {
     /// A file begins.
     pub(super) fn begin_file(&self, name: &[u8], size: u64) {
         self.with(|total, own| {
-            if total.files <= 1 || size >= OWN_LINE {
+            if total.files <= 1 || size >= OWN_LINE_BYTES {
                 let line = self.line(Some(size));
                 line.set_message(Escaped(name).to_string());
                 own.file = Some(line);
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn nothing_is_drawn_without_a_terminal() {
-        let progress = Progress::new(false);
+        let progress = ProgressDisplay::new(false);
         progress.begin(3, None);
         progress.begin_file(b"a", 1 << 30);
         assert!(progress.total.lock().unwrap().line.is_none());

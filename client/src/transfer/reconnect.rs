@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::time::Duration;
 
 /// The usual pause before the first try.
-const PAUSE: Duration = Duration::from_millis(500);
+const FIRST_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(15);
 
 /// How often a connection is made again, in a row, unless the user says otherwise: for about five minutes.
-pub const RETRIES: u32 = 24;
+pub const DEFAULT_RETRIES: u32 = 24;
 
 /// A way to conversations with the same server, as the same user, without a question.
 pub trait Reconnect: Send {
@@ -20,7 +20,7 @@ pub trait Reconnect: Send {
 
     /// The pause before the next try, after so many in a row that were in vain: twice as long each time.
     fn pause(&self, tried: u32) -> Duration {
-        PAUSE.saturating_mul(2_u32.saturating_pow(tried)).min(LONGEST_PAUSE)
+        FIRST_RETRY_DELAY.saturating_mul(2_u32.saturating_pow(tried)).min(MAX_RETRY_DELAY)
     }
 
     /// Connects, once more or for the first time. What is left of the connection before is given up.
@@ -71,7 +71,7 @@ mod tests {
 
     impl Reconnect for Never {
         fn retries(&self) -> u32 {
-            RETRIES
+            DEFAULT_RETRIES
         }
 
         fn reconnect(&mut self) -> Reconnecting<'_> {
@@ -89,8 +89,11 @@ mod tests {
 
     #[test]
     fn a_router_has_minutes_to_come_back() {
-        let pauses = (0..RETRIES).map(|tried| Never.pause(tried));
+        let pauses = (0..DEFAULT_RETRIES).map(|tried| Never.pause(tried));
         assert!((290..310).contains(&pauses.clone().sum::<Duration>().as_secs()));
-        assert!(pauses.clone().all(|pause| pause <= LONGEST_PAUSE) && pauses.clone().next() == Some(PAUSE));
+        assert!(
+            pauses.clone().all(|pause| pause <= MAX_RETRY_DELAY)
+                && pauses.clone().next() == Some(FIRST_RETRY_DELAY)
+        );
     }
 }

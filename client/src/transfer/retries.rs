@@ -1,6 +1,6 @@
 //! Retry: reconnects after a lost connection and repeats the work that it interrupted.
 
-use super::context::Context;
+use super::context::TransferContext;
 use super::reconnect::{ReconnectError, Retry};
 use crate::conversation::{Conversation, ConversationError};
 use sshome_wire::Request;
@@ -51,8 +51,8 @@ impl Retries {
     /// Those of the work; of a loss when there is no other connection; `Cancelled`.
     pub(super) async fn persist<T>(
         &mut self,
-        ctx: &mut Context<'_>,
-        mut work: impl AsyncFnMut(&mut Context<'_>, &mut Retries) -> Result<T, ConversationError>,
+        ctx: &mut TransferContext<'_>,
+        mut work: impl AsyncFnMut(&mut TransferContext<'_>, &mut Retries) -> Result<T, ConversationError>,
     ) -> Result<T, ConversationError> {
         loop {
             match work(ctx, self).await {
@@ -70,7 +70,7 @@ impl Retries {
     /// there is no other.
     pub(super) async fn recover(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         lost: String,
     ) -> Result<(), ConversationError> {
         if self.reached > self.before {
@@ -117,7 +117,7 @@ impl Retries {
     /// Puts the new conversation into the place of the lost one.
     async fn take_over(
         &self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         mut conversation: Conversation,
     ) -> Result<(), ConversationError> {
         let path = ctx.conversation.cwd().as_bytes().to_vec();

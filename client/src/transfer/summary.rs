@@ -1,6 +1,6 @@
 //! The result of a transfer: counts, and the files that need a line of their own.
 
-use super::capped_list::Exceptions;
+use super::capped_list::CappedList;
 use sshome_wire::Status;
 use sshome_wire::display::{Escaped, Size};
 use std::fmt;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// What became of a transfer.
 #[derive(Clone, Debug, Default)]
-pub struct Summary {
+pub struct TransferSummary {
     /// Files that were transferred, are verified and durable.
     pub files: u64,
     /// Their length in bytes.
@@ -18,18 +18,18 @@ pub struct Summary {
     /// Symbolic links that were made. One that was there already counts as unchanged.
     pub links: u64,
     /// Files that were saved under another name, because a different one has theirs.
-    pub saved_as: Exceptions<SavedAs>,
+    pub saved_as: CappedList<SavedFile>,
     /// Files that were gone on with, or that might have been.
-    pub resumed: Exceptions<Resumed>,
+    pub resumed: CappedList<ResumedFile>,
     /// Special files, which were left out.
-    pub skipped: Exceptions<Failure>,
+    pub skipped: CappedList<Failure>,
     /// Files that did not arrive. The others did.
-    pub failures: Exceptions<Failure>,
+    pub failures: CappedList<Failure>,
 }
 
 /// A file that was saved under another name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SavedAs {
+pub struct SavedFile {
     /// Where it would have gone.
     pub wanted: PathBuf,
     /// Where it is.
@@ -38,20 +38,20 @@ pub struct SavedAs {
 
 /// A file of which a part was there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resumed {
+pub struct ResumedFile {
     /// Its path, safe to show.
     pub what: String,
     /// Bytes that were there and agree; 0 where none do, so that it began anew.
     pub offset: u64,
 }
 
-impl Resumed {
-    pub(super) fn of(what: &[u8], offset: u64) -> Resumed {
-        Resumed { what: Escaped(what).to_string(), offset }
+impl ResumedFile {
+    pub(super) fn of(what: &[u8], offset: u64) -> ResumedFile {
+        ResumedFile { what: Escaped(what).to_string(), offset }
     }
 }
 
-impl fmt::Display for Resumed {
+impl fmt::Display for ResumedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.offset {
             0 => write!(f, "{}: the part differs: begins anew", self.what),
@@ -96,9 +96,9 @@ impl Failure {
     }
 }
 
-impl Summary {
+impl TransferSummary {
     /// Adds what another part of the same transfer did.
-    pub(super) fn add(&mut self, other: Summary) {
+    pub(super) fn add(&mut self, other: TransferSummary) {
         self.files += other.files;
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.unchanged += other.unchanged;

@@ -7,8 +7,8 @@ use sshome::cli::Cli;
 use sshome::conversation::{Conversation, ConversationError};
 use sshome::ssh::{self, Connection, Environment, LoginError, Settings};
 use sshome::transfer::{
-    self, Closing, Context, Done, Expected, Jobs, Linked, Observer, Options, Progress, Reconnect,
-    Reconnecting, Retry, Streamed, Summary,
+    self, Closing, ExpectedContent, FinishedFile, FinishedLink, Jobs, Observer, ProgressDisplay, Reconnect,
+    Reconnecting, Retry, StreamedFile, TransferContext, TransferOptions, TransferSummary,
 };
 use sshome_e2e::Host;
 use sshome_wire::{Part, Payload, RemotePath, Request, Status, Usage};
@@ -20,15 +20,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-pub const PLAIN: Options = Options {
+pub const PLAIN: TransferOptions = TransferOptions {
     recursive: false,
     preserve: false,
     follow: false,
     force: false,
     jobs: Jobs::ONE,
-    portion: Options::PORTION,
+    batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,
 };
-pub const RECURSIVE: Options = Options { recursive: true, ..PLAIN };
+pub const RECURSIVE: TransferOptions = TransferOptions { recursive: true, ..PLAIN };
 
 /// A client that is logged in, with a folder of its own.
 pub struct Client {
@@ -81,12 +81,12 @@ impl Observer for Heard {
         assert!(before >= bytes, "{bytes} have to go again, and only {before} were through");
     }
 
-    fn done(&self, file: &Done<'_>) {
+    fn done(&self, file: &FinishedFile<'_>) {
         assert_eq!(file.digest.is_some(), file.status == Status::Done, "{file:?}");
         self.done.lock().unwrap().push((file.size, file.resumed_at));
     }
 
-    fn linked(&self, _: &Linked<'_>) {}
+    fn linked(&self, _: &FinishedLink<'_>) {}
 
     fn retry(&self, retry: &Retry<'_>) {
         self.reasons.lock().unwrap().push(retry.why.to_owned());
@@ -207,8 +207,8 @@ impl Client {
         (self.heard.announced.load(Ordering::SeqCst), self.heard.portions.load(Ordering::SeqCst))
     }
 
-    fn progress(&self) -> Progress {
-        Progress::new(false).quiet(true).observed_by(Arc::clone(&self.heard) as _)
+    fn progress(&self) -> ProgressDisplay {
+        ProgressDisplay::new(false).quiet(true).observed_by(Arc::clone(&self.heard) as _)
     }
 
     /// The names in the client's folder; unfinished files are among them.
@@ -220,11 +220,11 @@ impl Client {
         &mut self,
         sources: &[&str],
         target: &str,
-        options: Options,
-    ) -> Result<Summary, ConversationError> {
+        options: TransferOptions,
+    ) -> Result<TransferSummary, ConversationError> {
         let sources: Vec<PathBuf> = sources.iter().map(|source| self.path(source)).collect();
         let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
-        let ctx = Context {
+        let ctx = TransferContext {
             conversation: &mut self.conversation,
             cancel: &self.cancel,
             progress: &progress,
@@ -237,13 +237,13 @@ impl Client {
         &mut self,
         sources: &[&str],
         target: &str,
-        options: Options,
-    ) -> Result<Summary, ConversationError> {
+        options: TransferOptions,
+    ) -> Result<TransferSummary, ConversationError> {
         std::fs::create_dir_all(self.path("")).unwrap();
         let (sources, target): (Vec<RemotePath>, PathBuf) =
             (sources.iter().map(|source| remote(source)).collect(), self.path(target));
         let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
-        let ctx = Context {
+        let ctx = TransferContext {
             conversation: &mut self.conversation,
             cancel: &self.cancel,
             progress: &progress,
@@ -258,24 +258,24 @@ impl Client {
         &mut self,
         input: impl Read + Send + 'static,
         target: &str,
-    ) -> Result<Summary, ConversationError> {
+    ) -> Result<TransferSummary, ConversationError> {
         let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
-        let ctx = Context {
+        let ctx = TransferContext {
             conversation: &mut self.conversation,
             cancel: &self.cancel,
             progress: &progress,
             reconnect: Some(&mut way),
         };
-        transfer::put_stream(ctx, input, &remote(target), Expected::default()).await
+        transfer::put_stream(ctx, input, &remote(target), ExpectedContent::default()).await
     }
 
     pub async fn get_stream(
         &mut self,
         source: &str,
         output: impl Write + Send + 'static,
-    ) -> Result<Streamed, ConversationError> {
+    ) -> Result<StreamedFile, ConversationError> {
         let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
-        let ctx = Context {
+        let ctx = TransferContext {
             conversation: &mut self.conversation,
             cancel: &self.cancel,
             progress: &progress,

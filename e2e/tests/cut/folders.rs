@@ -3,7 +3,7 @@
 use crate::client::{Client, RECURSIVE, noise};
 use crate::proxy::Proxy;
 use sshome::conversation::ConversationError;
-use sshome::transfer::Options;
+use sshome::transfer::TransferOptions;
 use sshome_e2e::tree::{contents, mode, set_mode};
 use sshome_e2e::{Host, Peer, end_of};
 use sshome_wire::{Frame, Request, Status, Time};
@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const PRESERVE: Options = Options { preserve: true, ..RECURSIVE };
+const PRESERVE: TransferOptions = TransferOptions { preserve: true, ..RECURSIVE };
 
 /// Some of them forbid to write to the directory.
 const MODES: [u32; 7] = [0o755, 0o555, 0o700, 0o500, 0o750, 0o511, 0o777];
@@ -61,8 +61,10 @@ async fn they_are_those_of_the_source_both_ways() {
     let host = host().await;
     let mut client = Client::login(&host, host.address().port()).await;
     plant(&client.path("t"));
-    for (number, jobs, portion) in [(1, "1", Options::PORTION), (2, "3", 20), (3, "1", 1)] {
-        let options = Options { jobs: jobs.parse().unwrap(), portion, ..PRESERVE };
+    for (number, jobs, batch_entries) in
+        [(1, "1", TransferOptions::DEFAULT_BATCH_ENTRIES), (2, "3", 20), (3, "1", 1)]
+    {
+        let options = TransferOptions { jobs: jobs.parse().unwrap(), batch_entries, ..PRESERVE };
         let (there, back) = (format!("/there{number}"), format!("back{number}"));
         client.put(&["t"], &there, options).await.unwrap();
         assert_same(&client.path("t"), &host.home("ann").join(&there[1..]));
@@ -87,7 +89,7 @@ async fn they_are_so_over_connections_that_are_cut() {
         let mut client = Client::login(&host, proxy.port()).await;
         (client.retries, client.pause) = (100, Duration::from_millis(1));
         plant(&client.path("t"));
-        let options = Options { jobs: jobs.parse().unwrap(), portion: 50, ..PRESERVE };
+        let options = TransferOptions { jobs: jobs.parse().unwrap(), batch_entries: 50, ..PRESERVE };
         let there = format!("there{jobs}");
         let summary = client.put(&["t"], &format!("/{there}"), options).await.unwrap();
         assert_eq!((summary.files, summary.failures.len()), (240, 0), "{summary:?}");

@@ -1,12 +1,12 @@
 //! Symbolic links in trees: copied as they are, or followed.
 
 use crate::client::{Client, RECURSIVE, names};
-use sshome::transfer::Options;
+use sshome::transfer::TransferOptions;
 use sshome_e2e::Host;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-const FOLLOW: Options = Options { follow: true, ..RECURSIVE };
+const FOLLOW: TransferOptions = TransferOptions { follow: true, ..RECURSIVE };
 
 async fn world() -> (Host, Client) {
     let host = Host::with_user("ann", "").await.unwrap();
@@ -84,7 +84,7 @@ async fn what_differs_is_not_replaced() {
         ("new".into(), "old".into())
     );
     assert_eq!(client.read("t/name.new"), b"a file");
-    let force = Options { force: true, ..RECURSIVE };
+    let force = TransferOptions { force: true, ..RECURSIVE };
     client.get(&["/t"], "", force).await.unwrap();
     assert_eq!((target(&client.path("t/link")), client.read("t/name")), ("old".into(), b"a file".to_vec()));
 }
@@ -102,7 +102,7 @@ async fn nothing_is_written_through_a_link_of_the_same_get() {
     symlink(client.path("outside"), home.join("a/t/d")).unwrap();
     std::fs::create_dir_all(client.path("in")).unwrap();
     client.get(&["/a/t", "/b/t"], "in", RECURSIVE).await.unwrap();
-    client.get(&["/a/t"], "in", Options { force: true, ..RECURSIVE }).await.unwrap();
+    client.get(&["/a/t"], "in", TransferOptions { force: true, ..RECURSIVE }).await.unwrap();
     let summary = client.get(&["/a/t", "/b/t"], "in", RECURSIVE).await.unwrap();
     assert!(names(&client.path("outside")).is_empty(), "{summary:?}");
 }

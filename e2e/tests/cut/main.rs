@@ -1,9 +1,9 @@
 //! Transfers by our client: those whose connection is cut, and that go on, and trees with links.
 
+mod batches;
 mod client;
 mod folders;
 mod links;
-mod portions;
 mod proxy;
 mod streams;
 mod torture;

@@ -1,62 +1,62 @@
 //! The work of a get, which its connections share.
 
-use super::fetch::{self, Fetched};
-use super::local_part::{self, Known};
-use super::name_reservations::Claims;
+use super::fetch::{self, FetchResult};
+use super::local_part::{self, LocalPart};
+use super::name_reservations::NameReservations;
 use super::plan::Plan;
 use crate::conversation::ConversationError;
 use crate::transfer::jobs::Load;
-use crate::transfer::parallel::Work;
-use crate::transfer::pool::{Pool, Share};
+use crate::transfer::parallel::SharedWork;
+use crate::transfer::pool::{WorkPool, WorkShare};
 use crate::transfer::retries::Retries;
-use crate::transfer::{Context, Options, Summary, blocking};
+use crate::transfer::{TransferContext, TransferOptions, TransferSummary, blocking};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec;
 
 /// Files by their numbers in the plan.
-pub(super) type Numbers = vec::IntoIter<usize>;
+pub(super) type FileNumbers = vec::IntoIter<usize>;
 
 /// What is to be fetched, and what was.
-pub(super) struct Download {
+pub(super) struct DownloadWork {
     pub(super) plan: Arc<Plan>,
-    pub(super) options: Options,
+    pub(super) options: TransferOptions,
     /// Files that nobody has asked for.
-    files: Arc<Pool<Numbers>>,
+    files: Arc<WorkPool<FileNumbers>>,
     /// Directories of trees, by their numbers in the plan, and whether they were opened to be filled.
     pub(super) folders: Vec<(usize, bool)>,
-    pub(super) claims: Arc<Claims>,
+    pub(super) reservations: Arc<NameReservations>,
     /// The local disk is full.
     pub(super) full: Arc<AtomicBool>,
     pub(super) load: Load,
     /// How many bytes there are, where that is known of all files.
     pub(super) bytes: Option<u64>,
     /// What is here of files that nobody has asked for.
-    known: Mutex<HashMap<usize, Known>>,
-    summary: Mutex<Summary>,
+    known: Mutex<HashMap<usize, LocalPart>>,
+    summary: Mutex<TransferSummary>,
 }
 
-impl Download {
+impl DownloadWork {
     /// Files of a plan that are to be fetched, with what is here of them; `summary` has what became of the
     /// others.
     pub(super) fn new(
         plan: Arc<Plan>,
-        options: Options,
+        options: TransferOptions,
         files: Vec<usize>,
-        known: HashMap<usize, Known>,
+        known: HashMap<usize, LocalPart>,
         folders: Vec<(usize, bool)>,
-        summary: Summary,
-    ) -> Download {
+        summary: TransferSummary,
+    ) -> DownloadWork {
         let sizes = || files.iter().filter_map(|number| plan.files.get(*number)).map(|file| file.size);
         let load = sizes().map(Option::unwrap_or_default).fold(Load::default(), Load::and);
-        Download {
+        DownloadWork {
             bytes: sizes().all(|size| size.is_some()).then_some(load.bytes),
             load,
-            claims: Arc::new(Claims::of(&plan)),
+            reservations: Arc::new(NameReservations::of(&plan)),
             plan,
             options,
-            files: Arc::new(Pool::new(files.into_iter())),
+            files: Arc::new(WorkPool::new(files.into_iter())),
             folders,
             full: Arc::default(),
             known: Mutex::new(known),
@@ -65,22 +65,22 @@ impl Download {
     }
 
     /// What became of everything up to now; it is forgotten here.
-    pub(super) fn summary(&self) -> Summary {
+    pub(super) fn summary(&self) -> TransferSummary {
         std::mem::take(&mut *lock(&self.summary))
     }
 
     /// What is here of a file that is about to be asked for.
-    pub(super) fn known(&self, number: usize) -> Option<Known> {
+    pub(super) fn known(&self, number: usize) -> Option<LocalPart> {
         lock(&self.known).remove(&number)
     }
 }
 
 /// What is here of those of the files that can be gone on with.
 pub(super) async fn find_parts(
-    ctx: &Context<'_>,
+    ctx: &TransferContext<'_>,
     plan: &Arc<Plan>,
     files: &[usize],
-) -> Result<HashMap<usize, Known>, ConversationError> {
+) -> Result<HashMap<usize, LocalPart>, ConversationError> {
     let files: Vec<usize> =
         files.iter().copied().filter(|number| local_part::may_have(plan, *number)).collect();
     if files.is_empty() {
@@ -90,8 +90,8 @@ pub(super) async fn find_parts(
     blocking(move || local_part::find(&plan, files.into_iter(), &cancel, &progress)).await
 }
 
-impl Work for Download {
-    type Share = Share<Numbers>;
+impl SharedWork for DownloadWork {
+    type Share = WorkShare<FileNumbers>;
 
     fn load(&self) -> Load {
         self.load
@@ -101,17 +101,18 @@ impl Work for Download {
         self.files.is_empty()
     }
 
-    fn share(&self) -> Share<Numbers> {
-        Share::new(&self.files)
+    fn share(&self) -> WorkShare<FileNumbers> {
+        WorkShare::new(&self.files)
     }
 
     async fn run(
         &self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
-        share: &Share<Numbers>,
+        share: &WorkShare<FileNumbers>,
     ) -> Result<(), ConversationError> {
-        let Fetched { summary, left, ended } = fetch::fetch(ctx, self, share, &mut retries.reached).await?;
+        let FetchResult { summary, left, ended } =
+            fetch::fetch(ctx, self, share, &mut retries.reached).await?;
         lock(&self.summary).add(summary);
         if matches!(ended, Err(ConversationError::Lost(_))) {
             // Whoever takes them goes on with what there is. Without it they begin anew.

@@ -1,14 +1,14 @@
 //! The gets themselves: asked for ahead, received in order, written by another thread.
 
-use super::download::{Download, Numbers};
-use super::local_part::Known;
-use super::plan::Place;
-use super::writer::{Event, Writer};
+use super::download::{DownloadWork, FileNumbers};
+use super::local_part::LocalPart;
+use super::plan::PlannedDirectory;
+use super::writer::{WriteEvent, Writer};
 use crate::conversation::{ConversationError, batch, unexpected};
 use crate::names;
-use crate::transfer::pool::{Share, Taken};
+use crate::transfer::pool::{WorkItem, WorkShare};
 use crate::transfer::retries::Reached;
-use crate::transfer::{Context, Failure, Summary};
+use crate::transfer::{Failure, TransferContext, TransferSummary};
 use sshome_wire::{Frame, Header, Request};
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -18,11 +18,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// How many gets are asked for ahead: over a link with latency, as many small files as arrive in a round trip.
-const AHEAD: usize = 2048;
+const MAX_PIPELINED_GETS: usize = 2048;
 
 /// How many bytes are asked for ahead, but for a single file that is longer: the rest is for other
 /// connections.
-const AHEAD_BYTES: u64 = 16 << 20;
+const MAX_REQUESTED_BYTES: u64 = 16 << 20;
 
 /// The writer is handed events in batches of about this many bytes, or this many events: a
 /// thread woken for each small file would cost more than the file.
@@ -30,11 +30,11 @@ const BATCH_BYTES: usize = 512 << 10;
 const BATCH_EVENTS: usize = 1024;
 
 /// How many batches may wait for the writer.
-const QUEUE: usize = 2;
+const WRITE_QUEUE_BATCHES: usize = 2;
 
 /// What one connection has done.
-pub(super) struct Fetched {
-    pub(super) summary: Summary,
+pub(super) struct FetchResult {
+    pub(super) summary: TransferSummary,
     /// Files that were asked for and have not come to their end.
     pub(super) left: Vec<usize>,
     /// How it ended.
@@ -47,20 +47,21 @@ pub(super) struct Fetched {
 /// # Errors
 /// If the thread that writes has failed.
 pub(super) async fn fetch(
-    ctx: &mut Context<'_>,
-    download: &Download,
-    share: &Share<Numbers>,
+    ctx: &mut TransferContext<'_>,
+    download: &DownloadWork,
+    share: &WorkShare<FileNumbers>,
     reached: &mut Reached,
-) -> Result<Fetched, ConversationError> {
+) -> Result<FetchResult, ConversationError> {
     let (queue, task) = {
         let (plan, full, options) =
             (Arc::clone(&download.plan), Arc::clone(&download.full), download.options);
-        let (claims, observer) = (Arc::clone(&download.claims), ctx.progress.observer());
-        spawn_writer(move || Writer::new(plan, options, claims, full, observer))
+        let (reservations, observer) = (Arc::clone(&download.reservations), ctx.progress.observer());
+        spawn_writer(move || Writer::new(plan, options, reservations, full, observer))
     };
-    let directory = download.plan.places.first().map(Place::local).unwrap_or_default();
-    let batch = Batch { events: Vec::new(), bytes: 0, queue, full: Arc::clone(&download.full), directory };
-    let mut fetching = Fetching {
+    let directory = download.plan.places.first().map(PlannedDirectory::local).unwrap_or_default();
+    let batch =
+        WriteBatch { events: Vec::new(), bytes: 0, queue, full: Arc::clone(&download.full), directory };
+    let mut fetching = Fetch {
         download,
         share,
         reached,
@@ -80,13 +81,13 @@ pub(super) async fn fetch(
     let (left, failures) = fetching.stop(ctx);
     let mut summary = task.await.map_err(|error| ConversationError::Local(error.to_string()))?;
     summary.failures.extend(failures);
-    Ok(Fetched { summary, left, ended: handed_over.and(fetched) })
+    Ok(FetchResult { summary, left, ended: handed_over.and(fetched) })
 }
 
 fn spawn_writer(
     writer: impl FnOnce() -> Writer + Send + 'static,
-) -> (mpsc::Sender<Vec<Event>>, JoinHandle<Summary>) {
-    let (queue, mut batches) = mpsc::channel::<Vec<Event>>(QUEUE);
+) -> (mpsc::Sender<Vec<WriteEvent>>, JoinHandle<TransferSummary>) {
+    let (queue, mut batches) = mpsc::channel::<Vec<WriteEvent>>(WRITE_QUEUE_BATCHES);
     let task = tokio::task::spawn_blocking(move || {
         let mut writer = writer();
         while let Some(batch) = batches.blocking_recv() {
@@ -97,27 +98,27 @@ fn spawn_writer(
     (queue, task)
 }
 
-struct Fetching<'a> {
-    download: &'a Download,
-    share: &'a Share<Numbers>,
+struct Fetch<'a> {
+    download: &'a DownloadWork,
+    share: &'a WorkShare<FileNumbers>,
     reached: &'a mut Reached,
     /// Asked for, and not at its end.
     waiting: VecDeque<usize>,
     /// How long those are together in bytes, as far as that is known.
     asked: u64,
     /// What is here of those that have not begun.
-    known: HashMap<usize, Known>,
+    known: HashMap<usize, LocalPart>,
     /// The header of the first of them has come, and so many bytes are here.
     in_body: Option<u64>,
-    batch: Batch,
+    batch: WriteBatch,
     failures: Vec<Failure>,
 }
 
-impl Fetching<'_> {
-    async fn run(&mut self, ctx: &mut Context<'_>) -> Result<(), ConversationError> {
-        let ahead = AHEAD.min(ctx.conversation.max_outstanding());
+impl Fetch<'_> {
+    async fn run(&mut self, ctx: &mut TransferContext<'_>) -> Result<(), ConversationError> {
+        let ahead = MAX_PIPELINED_GETS.min(ctx.conversation.max_outstanding());
         loop {
-            if ctx.conversation.outstanding() <= ahead / 2 && self.to_come() < AHEAD_BYTES {
+            if ctx.conversation.outstanding() <= ahead / 2 && self.to_come() < MAX_REQUESTED_BYTES {
                 self.ask(ctx, ahead).await?;
             }
             if self.waiting.is_empty() {
@@ -140,17 +141,18 @@ impl Fetching<'_> {
     }
 
     /// Says what has not come to its end, and what failed.
-    fn stop(self, ctx: &Context<'_>) -> (Vec<usize>, Vec<Failure>) {
+    fn stop(self, ctx: &TransferContext<'_>) -> (Vec<usize>, Vec<Failure>) {
         if let Some(received) = self.in_body {
             ctx.progress.rewind(received);
         }
         (self.waiting.into(), self.failures)
     }
 
-    async fn ask(&mut self, ctx: &mut Context<'_>, ahead: usize) -> Result<(), ConversationError> {
+    async fn ask(&mut self, ctx: &mut TransferContext<'_>, ahead: usize) -> Result<(), ConversationError> {
         let mut requests = Vec::new();
-        while ctx.conversation.outstanding() + requests.len() < ahead && self.to_come() < AHEAD_BYTES {
-            let Some(Taken { thing: number, .. }) = self.share.take() else { break };
+        while ctx.conversation.outstanding() + requests.len() < ahead && self.to_come() < MAX_REQUESTED_BYTES
+        {
+            let Some(WorkItem { thing: number, .. }) = self.share.take() else { break };
             let Some(file) = self.download.plan.files.get(number) else { continue };
             let path = match self.download.plan.remote(file) {
                 Ok(path) => path.as_bytes().to_vec(),
@@ -177,15 +179,15 @@ impl Fetching<'_> {
     /// Asks for what comes after the blocks that are here.
     async fn ask_rest(
         &self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         number: usize,
         path: Vec<u8>,
     ) -> Result<(), ConversationError> {
-        let Some(Known { digests, .. }) = self.known.get(&number) else { return Ok(()) };
+        let Some(LocalPart { digests, .. }) = self.known.get(&number) else { return Ok(()) };
         ctx.conversation.send_get(&path, digests, ctx.cancel).await
     }
 
-    fn take(&mut self, ctx: &mut Context<'_>, frame: Frame) -> Result<(), ConversationError> {
+    fn take(&mut self, ctx: &mut TransferContext<'_>, frame: Frame) -> Result<(), ConversationError> {
         match (frame, self.in_body) {
             (Frame::Header(header), None) => {
                 let Some(number) = self.waiting.front().copied() else {
@@ -198,12 +200,12 @@ impl Fetching<'_> {
                 let length = data.len();
                 ctx.progress.advance(length as u64);
                 self.in_body = Some(received.saturating_add(length as u64));
-                self.batch.push(Event::Data(data), length);
+                self.batch.push(WriteEvent::Data(data), length);
             }
             (Frame::End(end), Some(_)) => {
                 self.in_body = None;
                 self.settle(ctx);
-                self.batch.push(Event::End(end), 0);
+                self.batch.push(WriteEvent::End(end), 0);
             }
             (Frame::Reply(reply), None) => {
                 let number = self.settle(ctx);
@@ -219,7 +221,7 @@ impl Fetching<'_> {
         Ok(())
     }
 
-    fn begin(&mut self, ctx: &Context<'_>, number: usize, header: Header) {
+    fn begin(&mut self, ctx: &TransferContext<'_>, number: usize, header: Header) {
         if let Some(file) = self.download.plan.files.get(number) {
             ctx.progress.begin_file(&file.name, header.size);
         }
@@ -228,11 +230,11 @@ impl Fetching<'_> {
             ctx.progress.resume_at(&self.download.plan.remote_bytes(number), header.offset);
             self.reached.go_on_after(header.offset);
         }
-        self.batch.push(Event::Begin(number, header, known), 0);
+        self.batch.push(WriteEvent::Begin(number, header, known), 0);
     }
 
     /// The file that was asked for first has its answer.
-    fn settle(&mut self, ctx: &Context<'_>) -> Option<usize> {
+    fn settle(&mut self, ctx: &TransferContext<'_>) -> Option<usize> {
         ctx.progress.end_file();
         self.reached.settle();
         let number = self.waiting.pop_front();
@@ -253,18 +255,18 @@ impl Fetching<'_> {
 }
 
 /// Events on their way to the writer.
-struct Batch {
-    events: Vec<Event>,
+struct WriteBatch {
+    events: Vec<WriteEvent>,
     bytes: usize,
-    queue: mpsc::Sender<Vec<Event>>,
+    queue: mpsc::Sender<Vec<WriteEvent>>,
     /// The local disk is full, says the writer.
     full: Arc<AtomicBool>,
     /// A directory on that disk.
     directory: PathBuf,
 }
 
-impl Batch {
-    fn push(&mut self, event: Event, bytes: usize) {
+impl WriteBatch {
+    fn push(&mut self, event: WriteEvent, bytes: usize) {
         self.events.push(event);
         self.bytes += bytes;
     }
@@ -275,11 +277,11 @@ impl Batch {
 
     /// Whether the writer has nothing to do; if it has, a larger batch later wakes it less often.
     fn is_wanted(&self) -> bool {
-        self.queue.capacity() == QUEUE
+        self.queue.capacity() == WRITE_QUEUE_BATCHES
     }
 
     /// Hands the events over. While the writer is behind, nothing is read, and the server waits.
-    async fn hand_over(&mut self, ctx: &Context<'_>) -> Result<(), ConversationError> {
+    async fn hand_over(&mut self, ctx: &TransferContext<'_>) -> Result<(), ConversationError> {
         if self.events.is_empty() {
             return Ok(());
         }

@@ -1,9 +1,9 @@
 //! The modes and times of the directories that a get fills.
 
-use super::plan::Place;
+use super::plan::PlannedDirectory;
 use super::store::{self, Unsynced};
 use crate::conversation::ConversationError;
-use crate::transfer::local::Directory;
+use crate::transfer::local::LocalDirectory;
 use crate::transfer::{Failure, blocking};
 use std::io;
 use std::path::Path;
@@ -13,18 +13,18 @@ use std::rc::Rc;
 /// their modes: a mode may forbid to write, and each name that is new changes the time, so both come when
 /// nothing more goes into the directory.
 #[derive(Default)]
-pub(super) struct Folders(Vec<Folder>);
+pub(super) struct UnfinishedDirectories(Vec<UnfinishedDirectory>);
 
-struct Folder {
-    place: Place,
+struct UnfinishedDirectory {
+    place: PlannedDirectory,
     /// It gets its mode as well.
     opened: bool,
 }
 
-impl Folders {
+impl UnfinishedDirectories {
     /// Adds directories, each after the one that it is in, and whether they were opened to be filled.
-    pub(super) fn add<'a>(&mut self, folders: impl Iterator<Item = (&'a Place, bool)>) {
-        self.0.extend(folders.map(|(place, opened)| Folder { place: place.clone(), opened }));
+    pub(super) fn add<'a>(&mut self, folders: impl Iterator<Item = (&'a PlannedDirectory, bool)>) {
+        self.0.extend(folders.map(|(place, opened)| UnfinishedDirectory { place: place.clone(), opened }));
     }
 
     /// Finishes those into which nothing more goes, by their local paths. Returns what failed.
@@ -42,7 +42,7 @@ impl Folders {
     }
 }
 
-fn finish_all(folders: &[Folder]) -> Vec<Failure> {
+fn finish_all(folders: &[UnfinishedDirectory]) -> Vec<Failure> {
     let (mut failures, mut unsynced) = (Vec::new(), Unsynced::default());
     for folder in folders.iter().rev() {
         match finish(folder) {
@@ -60,7 +60,7 @@ fn finish_all(folders: &[Folder]) -> Vec<Failure> {
     failures
 }
 
-fn finish(Folder { place, opened }: &Folder) -> io::Result<Directory> {
+fn finish(UnfinishedDirectory { place, opened }: &UnfinishedDirectory) -> io::Result<LocalDirectory> {
     let directory = store::open(&place.base, &place.below)?;
     if let Some(attributes) = place.attributes {
         directory.finish(opened.then_some(attributes.mode), attributes.mtime)?;

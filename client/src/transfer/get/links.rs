@@ -1,11 +1,11 @@
 //! Symbolic links, made last: nothing of this get is written through them.
 
-use super::name_reservations::Claims;
+use super::name_reservations::NameReservations;
 use super::plan::{Plan, PlannedLink};
 use super::publish::Publisher;
 use super::write_error::written;
-use crate::transfer::local::{Directory, Seen};
-use crate::transfer::{Failure, Linked, Observer, Options, SavedAs, Summary, names};
+use crate::transfer::local::{LocalDirectory, LocalEntry};
+use crate::transfer::{Failure, FinishedLink, Observer, SavedFile, TransferOptions, TransferSummary, names};
 use sshome_wire::Status;
 use sshome_wire::display::Escaped;
 use std::io;
@@ -15,11 +15,11 @@ use std::sync::Arc;
 /// is left alone.
 pub(super) fn make(
     plan: &Arc<Plan>,
-    options: Options,
-    claims: Arc<Claims>,
+    options: TransferOptions,
+    reservations: Arc<NameReservations>,
     observer: Option<Arc<dyn Observer>>,
-) -> Summary {
-    let mut publisher = Publisher::new(Arc::clone(plan), options, claims, None);
+) -> TransferSummary {
+    let mut publisher = Publisher::new(Arc::clone(plan), options, reservations, None);
     for link in &plan.links {
         let Some(place) = plan.places.get(link.place) else { continue };
         let path = [place.remote.as_bytes(), b"/", &link.name].concat();
@@ -35,11 +35,11 @@ pub(super) fn make(
         };
         if let Some(observer) = &observer {
             let local = Some(saved.as_ref().unwrap_or(&wanted).as_path());
-            observer.linked(&Linked { remote: &path, local, target: &link.target, status });
+            observer.linked(&FinishedLink { remote: &path, local, target: &link.target, status });
         }
         publisher.summary.links += u64::from(status == Status::Done);
         publisher.summary.unchanged += u64::from(status == Status::FileExists);
-        publisher.summary.saved_as.extend(saved.map(|saved| SavedAs { wanted, saved }));
+        publisher.summary.saved_as.extend(saved.map(|saved| SavedFile { wanted, saved }));
     }
     let synced = publisher.store.sync_names();
     let mut summary = publisher.finish();
@@ -81,9 +81,9 @@ fn make_one(publisher: &mut Publisher, link: &PlannedLink) -> Result<Made, Strin
 }
 
 /// Makes the link under a name for unfinished files.
-fn stage(directory: &Directory, link: &PlannedLink) -> io::Result<Vec<u8>> {
+fn stage(directory: &LocalDirectory, link: &PlannedLink) -> io::Result<Vec<u8>> {
     for part in names::parts(&link.name) {
-        if matches!(directory.look(&part, false), Ok(Some(Seen::Other))) {
+        if matches!(directory.look(&part, false), Ok(Some(LocalEntry::Other))) {
             // A link that a killed client has left, or somebody else's, whose name is not ours to take.
             let _ = directory.remove(&part);
         }

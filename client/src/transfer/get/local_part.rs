@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use super::store::Store;
-use crate::transfer::{Progress, names};
+use crate::transfer::{ProgressDisplay, names};
 use sshome_wire::{BLOCK, BlockHasher, Digest};
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,17 +11,17 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// How many parts are looked for at once: each is held open until its file comes.
-const MOST: usize = 256;
+const MAX_OPEN_PARTS: usize = 256;
 
 /// Digests of blocks that a get may announce.
-const MOST_DIGESTS: usize = 1 << 20;
+const MAX_ANNOUNCED_BLOCKS: usize = 1 << 20;
 
 /// Read in pieces of this many bytes.
-const PIECE: usize = 256 << 10;
+const READ_BYTES: usize = 256 << 10;
 
 /// A part that nobody else works on: it is locked.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct LocalPart {
     /// Its name.
     pub(super) part: Vec<u8>,
     pub(super) handle: File,
@@ -42,12 +42,12 @@ pub(super) fn find(
     plan: &Arc<Plan>,
     files: impl Iterator<Item = usize>,
     cancel: &CancellationToken,
-    progress: &Progress,
-) -> HashMap<usize, Known> {
+    progress: &ProgressDisplay,
+) -> HashMap<usize, LocalPart> {
     let mut store = Store::new(Arc::clone(plan));
     let mut found = HashMap::new();
     for number in files {
-        if found.len() >= MOST || cancel.is_cancelled() {
+        if found.len() >= MAX_OPEN_PARTS || cancel.is_cancelled() {
             break;
         }
         let Some(file) = plan.files.get(number) else { continue };
@@ -59,7 +59,7 @@ pub(super) fn find(
             if let Some(digests) = digests(&mut handle, cancel, |done, total| {
                 progress.check(name, done, total);
             }) {
-                found.insert(number, Known { part, handle, digests });
+                found.insert(number, LocalPart { part, handle, digests });
             }
             progress.end_check();
         }
@@ -74,10 +74,10 @@ fn digests(
     mut each: impl FnMut(u64, u64),
 ) -> Option<Vec<Digest>> {
     let length = handle.metadata().ok()?.len();
-    let blocks = usize::try_from(length / BLOCK).unwrap_or(usize::MAX).min(MOST_DIGESTS);
+    let blocks = usize::try_from(length / BLOCK).unwrap_or(usize::MAX).min(MAX_ANNOUNCED_BLOCKS);
     let total = blocks as u64 * BLOCK;
     let mut hasher = BlockHasher::new();
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = vec![0; READ_BYTES];
     let mut reader = handle.take(total);
     while hasher.length() < total && !cancel.is_cancelled() {
         each(hasher.length(), total);

@@ -28,15 +28,15 @@ mod write_error;
 mod writer;
 
 use super::retries::Retries;
-use super::{Context, Options, Summary, Transfer, blocking, path_bytes};
+use super::{Transfer, TransferContext, TransferOptions, TransferSummary, blocking, path_bytes};
 use crate::conversation::ConversationError;
-use download::Download;
-use folders::Folders;
+use download::DownloadWork;
+use folders::UnfinishedDirectories;
 use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
 use std::path::Path;
 use std::sync::Arc;
-use walk::Walk;
+use walk::DownloadWalk;
 
 /// Fetches files, and with `recursive` directories.
 ///
@@ -52,34 +52,38 @@ use walk::Walk;
 /// If nothing could be begun (`Refused`, `Local`), the transfer was interrupted (`Cancelled`; what was
 /// whole by then stays) or the connection is gone. One file's failure is in the summary.
 pub async fn get(
-    ctx: Context<'_>,
+    ctx: TransferContext<'_>,
     sources: &[RemotePath],
     target: &Path,
-    options: Options,
-) -> Result<Summary, ConversationError> {
-    super::run(ctx, Get { sources, target, options, walk: None, folders: Folders::default() }, options.jobs)
-        .await
+    options: TransferOptions,
+) -> Result<TransferSummary, ConversationError> {
+    super::run(
+        ctx,
+        GetTransfer { sources, target, options, walk: None, folders: UnfinishedDirectories::default() },
+        options.jobs,
+    )
+    .await
 }
 
-struct Get<'a> {
+struct GetTransfer<'a> {
     sources: &'a [RemotePath],
     target: &'a Path,
-    options: Options,
+    options: TransferOptions,
     /// What is still to be planned, once it has begun.
-    walk: Option<Walk>,
+    walk: Option<DownloadWalk>,
     /// Directories that have not their modes and times.
-    folders: Folders,
+    folders: UnfinishedDirectories,
 }
 
-impl Transfer for Get<'_> {
-    type Work = Download;
+impl Transfer for GetTransfer<'_> {
+    type Work = DownloadWork;
 
     async fn next(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
-    ) -> Result<Option<Download>, ConversationError> {
-        let next = self.next_portion(ctx, retries).await;
+    ) -> Result<Option<DownloadWork>, ConversationError> {
+        let next = self.next_batch(ctx, retries).await;
         if next.is_err() {
             // Nothing more is written, and what is there is to be as it was asked for.
             self.folders.finish(|_| true).await?;
@@ -89,34 +93,34 @@ impl Transfer for Get<'_> {
 
     async fn end(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         _: &mut Retries,
-        work: &Download,
-        carried: Result<(), ConversationError>,
-    ) -> Result<Summary, ConversationError> {
+        work: &DownloadWork,
+        executed: Result<(), ConversationError>,
+    ) -> Result<TransferSummary, ConversationError> {
         let (plan, options, mut summary) = (Arc::clone(&work.plan), self.options, work.summary());
-        if carried.is_ok() && !plan.links.is_empty() {
-            let (plan, claims, observer) =
-                (Arc::clone(&plan), Arc::clone(&work.claims), ctx.progress.observer());
-            summary.add(blocking(move || links::make(&plan, options, claims, observer)).await?);
+        if executed.is_ok() && !plan.links.is_empty() {
+            let (plan, reservations, observer) =
+                (Arc::clone(&plan), Arc::clone(&work.reservations), ctx.progress.observer());
+            summary.add(blocking(move || links::make(&plan, options, reservations, observer)).await?);
         }
         if options.preserve {
             let folder = |(number, opened): &(usize, bool)| Some((plan.places.get(*number)?, *opened));
             self.folders.add(work.folders.iter().filter_map(folder));
-            let unfinished = self.walk.as_ref().filter(|_| carried.is_ok()).map(Walk::unfinished);
+            let unfinished = self.walk.as_ref().filter(|_| executed.is_ok()).map(DownloadWalk::unfinished);
             let is_filled = |local: &Path| !unfinished.as_ref().is_some_and(|set| set.contains(local));
             summary.failures.extend(self.folders.finish(is_filled).await?);
         }
-        carried.map(|()| summary)
+        executed.map(|()| summary)
     }
 }
 
-impl Get<'_> {
-    async fn next_portion(
+impl GetTransfer<'_> {
+    async fn next_batch(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
-    ) -> Result<Option<Download>, ConversationError> {
+    ) -> Result<Option<DownloadWork>, ConversationError> {
         let is_first = self.walk.is_none();
         let walk = match &mut self.walk {
             Some(walk) => walk,
@@ -124,7 +128,7 @@ impl Get<'_> {
         };
         let Some(mut plan) = walk.next(ctx, retries).await? else { return Ok(None) };
         name_reservations::refuse_duplicates(&mut plan);
-        let mut summary = Summary::default();
+        let mut summary = TransferSummary::default();
         summary.skipped.extend(plan.skipped.drain(..));
         summary.failures.extend(plan.failures.drain(..));
         let mut plan = Arc::new(plan);
@@ -134,16 +138,18 @@ impl Get<'_> {
         if let Some(plan) = Arc::get_mut(&mut plan) {
             plan.links.retain(|link| !prepared.unusable.contains(&link.place));
         }
-        let in_the_way =
-            async |ctx: &mut Context<'_>, _: &mut Retries| prepare::in_the_way(ctx, &plan, &prepared).await;
+        let in_the_way = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
+            prepare::in_the_way(ctx, &plan, &prepared).await
+        };
         summary.failures.extend(retries.persist(ctx, in_the_way).await?);
-        let unchanged =
-            async |ctx: &mut Context<'_>, _: &mut Retries| prepare::unchanged(ctx, &plan, &prepared).await;
+        let unchanged = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
+            prepare::unchanged(ctx, &plan, &prepared).await
+        };
         let same = retries.persist(ctx, unchanged).await?;
         summary.unchanged += same.len() as u64;
         let left: Vec<usize> = prepared.files.into_iter().filter(|number| !same.contains(number)).collect();
         let known = download::find_parts(ctx, &plan, &left).await?;
-        let download = Download::new(plan, self.options, left, known, prepared.folders, summary);
+        let download = DownloadWork::new(plan, self.options, left, known, prepared.folders, summary);
         match is_first {
             true => ctx.progress.begin(download.load.files, download.bytes),
             false => ctx.progress.grow(download.load.files, download.bytes),
@@ -153,19 +159,20 @@ impl Get<'_> {
 }
 
 async fn begin(
-    ctx: &mut Context<'_>,
+    ctx: &mut TransferContext<'_>,
     retries: &mut Retries,
     sources: &[RemotePath],
     target: &Path,
-    options: Options,
-) -> Result<Walk, ConversationError> {
+    options: TransferOptions,
+) -> Result<DownloadWalk, ConversationError> {
     if sources.len() > 1 && !target.is_dir() {
         let target = Escaped(path_bytes(target));
         return Err(ConversationError::Local(format!(
             "{target}: several files need a directory that exists"
         )));
     }
-    let walk =
-        async |ctx: &mut Context<'_>, _: &mut Retries| sources::walk(ctx, sources, target, options).await;
+    let walk = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
+        sources::walk(ctx, sources, target, options).await
+    };
     retries.persist(ctx, walk).await
 }

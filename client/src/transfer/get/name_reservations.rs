@@ -1,6 +1,6 @@
 //! Which local names the files of one get take, so that none of them takes another's.
 
-use super::plan::{Place, Plan};
+use super::plan::{Plan, PlannedDirectory};
 use crate::transfer::{Failure, names, path_bytes};
 use sshome_wire::display::Escaped;
 use std::collections::{HashMap, HashSet};
@@ -11,21 +11,22 @@ type Name = (usize, Box<[u8]>);
 
 /// The planned names that another file could be given as its `NAME.new`.
 #[derive(Debug, Default)]
-pub(super) struct Claims {
+pub(super) struct NameReservations {
     directories: Vec<usize>,
     beside: HashSet<Name>,
 }
 
-impl Claims {
+impl NameReservations {
     /// The claims of a plan, before anything has arrived.
-    pub(super) fn of(plan: &Plan) -> Claims {
-        let mut claims = Claims { directories: directories(&plan.places), beside: HashSet::new() };
+    pub(super) fn of(plan: &Plan) -> NameReservations {
+        let mut reservations =
+            NameReservations { directories: directories(&plan.places), beside: HashSet::new() };
         let files = plan.files.iter().map(|file| (file.place, file.local_name()));
         let links = plan.links.iter().map(|link| (link.place, link.name.as_slice()));
         for (place, name) in files.chain(links).filter(|(_, name)| names::is_beside(name)) {
-            claims.beside.insert(key(&claims.directories, place, name));
+            reservations.beside.insert(key(&reservations.directories, place, name));
         }
-        claims
+        reservations
     }
 
     /// Whether no planned file is to have this name.
@@ -54,7 +55,7 @@ pub(super) fn refuse_duplicates(plan: &mut Plan) {
 }
 
 /// For each place the first one that is the same local directory.
-fn directories(places: &[Place]) -> Vec<usize> {
+fn directories(places: &[PlannedDirectory]) -> Vec<usize> {
     let mut first: HashMap<(&Path, &[Vec<u8>]), usize> = HashMap::new();
     let places = places.iter().enumerate();
     places

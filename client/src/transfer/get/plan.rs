@@ -9,9 +9,9 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     /// Directories, each after the one that it is in.
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<PlannedDirectory>,
     /// Files, one directory's after the other's.
-    pub(super) files: Vec<Planned>,
+    pub(super) files: Vec<PlannedFile>,
     /// Links, to be made as they are.
     pub(super) links: Vec<PlannedLink>,
     /// What is left out: special files.
@@ -22,7 +22,7 @@ pub(super) struct Plan {
 
 /// A directory on the server, and the one that it becomes.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct PlannedDirectory {
     /// On the server.
     pub(super) remote: RemotePath,
     /// The local directory that the user named; links in it are the user's own.
@@ -30,30 +30,30 @@ pub(super) struct Place {
     /// The way from there, a checked name each; links on it are not followed.
     pub(super) below: Vec<Vec<u8>>,
     /// What the directory has on the server, if it is one of a tree.
-    pub(super) attributes: Option<Attributes>,
+    pub(super) attributes: Option<DirectoryAttributes>,
     /// The directories that followed links lie in, on the way to it: to be in one of them again is to go
     /// in a circle.
-    pub(super) way: Arc<[RemotePath]>,
+    pub(super) link_parents: Arc<[RemotePath]>,
 }
 
 /// What a directory has on the server.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Attributes {
+pub(super) struct DirectoryAttributes {
     /// Its permission bits.
     pub(super) mode: u32,
     /// When its content last changed.
     pub(super) mtime: Time,
 }
 
-impl Attributes {
-    pub(super) fn of(entry: &Entry) -> Attributes {
-        Attributes { mode: entry.mode, mtime: entry.mtime }
+impl DirectoryAttributes {
+    pub(super) fn of(entry: &Entry) -> DirectoryAttributes {
+        DirectoryAttributes { mode: entry.mode, mtime: entry.mtime }
     }
 }
 
 /// A file to be fetched.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Planned {
+pub(super) struct PlannedFile {
     /// Its directory's number in the plan.
     pub(super) place: usize,
     /// Its name on the server.
@@ -75,7 +75,7 @@ pub(super) struct PlannedLink {
     pub(super) target: Vec<u8>,
 }
 
-impl Planned {
+impl PlannedFile {
     /// The name under which it is stored.
     pub(super) fn local_name(&self) -> &[u8] {
         self.rename.as_deref().unwrap_or(&self.name)
@@ -94,24 +94,25 @@ impl Plan {
             return self.fail(source.as_bytes(), why);
         }
         let rename = (own != name).then(|| name.into());
-        let is_last =
-            |place: &Place| place.attributes.is_none() && place.remote == remote && place.base == base;
+        let is_last = |place: &PlannedDirectory| {
+            place.attributes.is_none() && place.remote == remote && place.base == base
+        };
         if !self.places.last().is_some_and(is_last) {
-            self.places.push(Place {
+            self.places.push(PlannedDirectory {
                 remote,
                 base,
                 below: Vec::new(),
                 attributes: None,
-                way: Arc::default(),
+                link_parents: Arc::default(),
             });
         }
-        self.files.push(Planned { place: self.places.len() - 1, name: own.into(), rename, size: None });
+        self.files.push(PlannedFile { place: self.places.len() - 1, name: own.into(), rename, size: None });
     }
 
     /// Adds a link that leads to a file of so many bytes, as that file.
     pub(super) fn add_followed(&mut self, link: PlannedLink, size: u64) {
         let PlannedLink { place, name, .. } = link;
-        self.files.push(Planned { place, name: name.into_boxed_slice(), rename: None, size: Some(size) });
+        self.files.push(PlannedFile { place, name: name.into_boxed_slice(), rename: None, size: Some(size) });
     }
 
     /// How much has been planned, in entries.
@@ -120,8 +121,8 @@ impl Plan {
     }
 
     /// Where the plan ends now.
-    pub(super) fn mark(&self) -> Mark {
-        Mark {
+    pub(super) fn mark(&self) -> PlanCheckpoint {
+        PlanCheckpoint {
             places: self.places.len(),
             files: self.files.len(),
             links: self.links.len(),
@@ -131,7 +132,7 @@ impl Plan {
     }
 
     /// Forgets what was planned since.
-    pub(super) fn back_to(&mut self, mark: &Mark) {
+    pub(super) fn back_to(&mut self, mark: &PlanCheckpoint) {
         self.places.truncate(mark.places);
         self.files.truncate(mark.files);
         self.links.truncate(mark.links);
@@ -140,7 +141,7 @@ impl Plan {
     }
 
     /// The path of a planned file on the server.
-    pub(super) fn remote(&self, file: &Planned) -> Result<RemotePath, PathError> {
+    pub(super) fn remote(&self, file: &PlannedFile) -> Result<RemotePath, PathError> {
         self.places.get(file.place).map_or(Ok(RemotePath::root()), |place| place.remote.join(&file.name))
     }
 
@@ -161,7 +162,7 @@ impl Plan {
     }
 
     /// The path under which a planned file is stored if nothing is in the way.
-    pub(super) fn local(&self, file: &Planned) -> PathBuf {
+    pub(super) fn local(&self, file: &PlannedFile) -> PathBuf {
         self.places.get(file.place).map(|place| place.path(file.local_name())).unwrap_or_default()
     }
 
@@ -172,7 +173,7 @@ impl Plan {
 
 /// How far a plan had come.
 #[derive(Debug)]
-pub(super) struct Mark {
+pub(super) struct PlanCheckpoint {
     pub(super) places: usize,
     files: usize,
     pub(super) links: usize,
@@ -180,7 +181,7 @@ pub(super) struct Mark {
     failures: usize,
 }
 
-impl Place {
+impl PlannedDirectory {
     /// Its own local path, for people and to be compared.
     pub(super) fn local(&self) -> PathBuf {
         let mut path = self.base.clone();
@@ -197,11 +198,15 @@ impl Place {
     ///
     /// # Errors
     /// If its path is too long.
-    pub(super) fn child(&self, name: &[u8], attributes: Attributes) -> Result<Place, PathError> {
+    pub(super) fn child(
+        &self,
+        name: &[u8],
+        attributes: DirectoryAttributes,
+    ) -> Result<PlannedDirectory, PathError> {
         let (remote, mut below) = (self.remote.join(name)?, self.below.clone());
         below.push(name.to_vec());
-        let (base, way) = (self.base.clone(), Arc::clone(&self.way));
-        Ok(Place { remote, below, base, attributes: Some(attributes), way })
+        let (base, link_parents) = (self.base.clone(), Arc::clone(&self.link_parents));
+        Ok(PlannedDirectory { remote, below, base, attributes: Some(attributes), link_parents })
     }
 }
 

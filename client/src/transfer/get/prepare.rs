@@ -1,12 +1,12 @@
 //! What is on the local disk before a get: directories are made, and files that are there already
 //! are found, so that the same content is not fetched again.
 
-use super::plan::{Place, Plan, Planned};
+use super::plan::{Plan, PlannedDirectory, PlannedFile};
 use super::store::Store;
 use crate::conversation::ConversationError;
 use crate::names;
-use crate::transfer::local::Seen;
-use crate::transfer::{Context, Done, Failure, IS_DIRECTORY, blocking};
+use crate::transfer::local::LocalEntry;
+use crate::transfer::{Failure, FinishedFile, IS_DIRECTORY, TransferContext, blocking};
 use sshome_wire::{Digest, FileKind, Payload, Request, Status};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// What preparing has found out.
 #[derive(Debug, Default)]
-pub(super) struct Prepared {
+pub(super) struct PreparedPlan {
     /// Files that may be fetched, by their numbers in the plan.
     pub(super) files: Vec<usize>,
     /// Those of them that have a local file, with its length in bytes.
@@ -30,20 +30,20 @@ pub(super) struct Prepared {
 
 /// Makes the plan's directories and looks at the files that are there. With `preserve` the directories are
 /// opened to be filled.
-pub(super) fn prepare(plan: &Arc<Plan>, preserve: bool) -> Prepared {
+pub(super) fn prepare(plan: &Arc<Plan>, preserve: bool) -> PreparedPlan {
     let mut store = Store::new(Arc::clone(plan));
-    let mut prepared = Prepared::default();
+    let mut prepared = PreparedPlan::default();
     make_directories(plan, &mut store, &mut prepared, preserve);
     for (number, file) in plan.files.iter().enumerate() {
         if prepared.unusable.contains(&file.place) {
             continue;
         }
         match look(&mut store, plan, file) {
-            Ok(Some(Seen::Directory)) => {
+            Ok(Some(LocalEntry::Directory)) => {
                 prepared.directories.push(number);
                 continue;
             }
-            Ok(Some(Seen::File { size, .. })) => {
+            Ok(Some(LocalEntry::File { size, .. })) => {
                 prepared.existing.insert(number, size);
             }
             // Whatever is wrong is found, and said, when the file is written.
@@ -58,7 +58,7 @@ pub(super) fn prepare(plan: &Arc<Plan>, preserve: bool) -> Prepared {
     prepared
 }
 
-fn make_directories(plan: &Plan, store: &mut Store, prepared: &mut Prepared, preserve: bool) {
+fn make_directories(plan: &Plan, store: &mut Store, prepared: &mut PreparedPlan, preserve: bool) {
     let mut unusable = HashSet::new();
     for (number, place) in plan.places.iter().enumerate() {
         let local = place.local();
@@ -94,7 +94,7 @@ fn unusable_because(plan: &Plan, number: usize, error: &io::Error) -> Vec<Failur
 }
 
 /// Why nothing can be stored in a local directory.
-fn why_unusable(place: &Place, error: &io::Error) -> String {
+fn why_unusable(place: &PlannedDirectory, error: &io::Error) -> String {
     let directory = names::shown(&place.local());
     match error.kind() {
         io::ErrorKind::NotADirectory => {
@@ -109,9 +109,9 @@ fn why_unusable(place: &Place, error: &io::Error) -> String {
 
 /// Says of each file that has a local directory in its way what is to be done: it may be a directory, too.
 pub(super) async fn in_the_way(
-    ctx: &mut Context<'_>,
+    ctx: &mut TransferContext<'_>,
     plan: &Plan,
-    prepared: &Prepared,
+    prepared: &PreparedPlan,
 ) -> Result<Vec<Failure>, ConversationError> {
     let why = "a local directory has this name; move it away, or get the file under another name";
     let numbers = || prepared.directories.iter();
@@ -133,9 +133,9 @@ pub(super) async fn in_the_way(
 /// The files whose content is here already: of the same length, and of the same digest as the
 /// server computes it now.
 pub(super) async fn unchanged(
-    ctx: &mut Context<'_>,
+    ctx: &mut TransferContext<'_>,
     plan: &Arc<Plan>,
-    prepared: &Prepared,
+    prepared: &PreparedPlan,
 ) -> Result<HashSet<usize>, ConversationError> {
     let mut existing: Vec<(usize, u64)> =
         prepared.existing.iter().map(|(number, size)| (*number, *size)).collect();
@@ -171,7 +171,14 @@ pub(super) async fn unchanged(
             let (remote, local) = (remote(plan, file), plan.local(file));
             let status = Status::FileExists;
             let (size, local) = (*size, Some(local.as_path()));
-            observer.done(&Done { remote: &remote, local, size, digest: None, resumed_at: 0, status });
+            observer.done(&FinishedFile {
+                remote: &remote,
+                local,
+                size,
+                digest: None,
+                resumed_at: 0,
+                status,
+            });
         }
     }
     Ok(same)
@@ -180,7 +187,7 @@ pub(super) async fn unchanged(
 /// Asks the same about many files. What the server refuses here it refuses again when the file is
 /// asked for, and then it is said.
 async fn each_answer(
-    ctx: &mut Context<'_>,
+    ctx: &mut TransferContext<'_>,
     plan: &Plan,
     files: &[(usize, u64)],
     request: fn(Vec<u8>) -> Request,
@@ -210,15 +217,15 @@ fn same_content(plan: &Arc<Plan>, digests: &[(usize, Digest)]) -> HashSet<usize>
     same.map(|(number, _)| *number).collect()
 }
 
-fn look(store: &mut Store, plan: &Plan, file: &Planned) -> io::Result<Option<Seen>> {
+fn look(store: &mut Store, plan: &Plan, file: &PlannedFile) -> io::Result<Option<LocalEntry>> {
     store.directory(file.place)?.look(file.local_name(), follows(plan, file))
 }
 
 /// A link that the user named is followed, one that lies in a tree is not.
-fn follows(plan: &Plan, file: &Planned) -> bool {
+fn follows(plan: &Plan, file: &PlannedFile) -> bool {
     plan.places.get(file.place).is_some_and(|place| place.below.is_empty())
 }
 
-fn remote(plan: &Plan, file: &Planned) -> Vec<u8> {
+fn remote(plan: &Plan, file: &PlannedFile) -> Vec<u8> {
     plan.remote(file).map(|path| path.as_bytes().to_vec()).unwrap_or_default()
 }

@@ -1,11 +1,11 @@
 //! Files that are whole: brought to the disk and given their names, in groups.
 
-use super::name_reservations::Claims;
+use super::name_reservations::NameReservations;
 use super::plan::Plan;
 use super::store::{Store, sync_files};
 use super::write_error::written;
-use crate::transfer::local::{Directory, Seen, open_files};
-use crate::transfer::{Done, Observer, Options, SavedAs, Summary, names};
+use crate::transfer::local::{LocalDirectory, LocalEntry, open_files};
+use crate::transfer::{FinishedFile, Observer, SavedFile, TransferOptions, TransferSummary, names};
 use sshome_wire::display::Escaped;
 use sshome_wire::{BLOCK, Digest, Status};
 use std::fs::File;
@@ -14,19 +14,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// A file of at least this many bytes is brought to the disk by itself.
-const LARGE: u64 = 8 << 20;
+const SOLO_FILE_BYTES: u64 = 8 << 20;
 
 /// A group of files is published when it has this many bytes.
 const GROUP_BYTES: u64 = 64 << 20;
 
 /// A file that is whole and verified, but not yet under its name.
-pub(super) struct Staged {
+pub(super) struct VerifiedFile {
     pub(super) file: usize,
     pub(super) size: u64,
     pub(super) digest: Digest,
     /// Where its data began, in bytes.
     pub(super) offset: u64,
-    pub(super) directory: Rc<Directory>,
+    pub(super) directory: Rc<LocalDirectory>,
     pub(super) part: Vec<u8>,
     /// Open until it is published: its lock keeps other clients away.
     pub(super) handle: File,
@@ -35,24 +35,24 @@ pub(super) struct Staged {
 /// Publishes files, and tells what became of them.
 pub(super) struct Publisher {
     plan: Arc<Plan>,
-    options: Options,
+    options: TransferOptions,
     pub(super) store: Store,
-    claims: Arc<Claims>,
-    group: Vec<Staged>,
+    reservations: Arc<NameReservations>,
+    group: Vec<VerifiedFile>,
     group_bytes: u64,
     /// Handles that the group holds open.
     group_handles: usize,
     most_handles: usize,
     observer: Option<Arc<dyn Observer>>,
-    pub(super) summary: Summary,
+    pub(super) summary: TransferSummary,
 }
 
 impl Publisher {
     /// A publisher of the plan's files, which tells an observer of each that is under its name.
     pub(super) fn new(
         plan: Arc<Plan>,
-        options: Options,
-        claims: Arc<Claims>,
+        options: TransferOptions,
+        reservations: Arc<NameReservations>,
         observer: Option<Arc<dyn Observer>>,
     ) -> Publisher {
         let store = Store::new(Arc::clone(&plan));
@@ -60,19 +60,19 @@ impl Publisher {
             plan,
             options,
             store,
-            claims,
+            reservations,
             group: Vec::new(),
             group_bytes: 0,
             group_handles: 0,
             // The rest is for everything else.
             most_handles: open_files() / 2,
             observer,
-            summary: Summary::default(),
+            summary: TransferSummary::default(),
         }
     }
 
     /// Takes a file, and publishes the group if that is large enough with it.
-    pub(super) fn add(&mut self, staged: Staged) {
+    pub(super) fn add(&mut self, staged: VerifiedFile) {
         let size = staged.size;
         let last = self.group.last().map(|last| &last.directory);
         let is_shared = last.is_some_and(|last| Rc::ptr_eq(last, &staged.directory));
@@ -80,7 +80,7 @@ impl Publisher {
         self.group_bytes = self.group_bytes.saturating_add(size);
         self.group.push(staged);
         let is_full = self.group_bytes >= GROUP_BYTES || self.group_handles >= self.most_handles;
-        if size >= LARGE || is_full {
+        if size >= SOLO_FILE_BYTES || is_full {
             self.publish();
         }
     }
@@ -91,7 +91,7 @@ impl Publisher {
     }
 
     /// Publishes what is left. Returns what became of everything.
-    pub(super) fn finish(mut self) -> Summary {
+    pub(super) fn finish(mut self) -> TransferSummary {
         self.publish();
         self.summary
     }
@@ -125,7 +125,7 @@ impl Publisher {
     }
 
     /// Renames a file to its name, or beside a different one that has it; says which it was.
-    fn name(&mut self, staged: &Staged) -> Result<Option<Vec<u8>>, String> {
+    fn name(&mut self, staged: &VerifiedFile) -> Result<Option<Vec<u8>>, String> {
         let plan = Arc::clone(&self.plan);
         let planned = plan.files.get(staged.file).ok_or("it is not in the plan")?;
         let name = planned.local_name();
@@ -151,14 +151,14 @@ impl Publisher {
     /// names has just this content, that one stays and the part goes.
     pub(super) fn place(
         &self,
-        directory: &Directory,
+        directory: &LocalDirectory,
         part: &[u8],
         place: usize,
         name: &[u8],
         is_same: impl Fn(&[u8]) -> bool,
     ) -> Result<Option<Vec<u8>>, String> {
         let written = |error| written(&error);
-        if matches!(directory.look(name, false).map_err(written)?, Some(Seen::Directory)) {
+        if matches!(directory.look(name, false).map_err(written)?, Some(LocalEntry::Directory)) {
             return Err(in_the_way(name));
         }
         if self.options.force {
@@ -172,7 +172,7 @@ impl Publisher {
             let _ = directory.remove(part);
             return Ok(None);
         }
-        for beside in names::beside(name).filter(|beside| self.claims.is_free(place, beside)) {
+        for beside in names::beside(name).filter(|beside| self.reservations.is_free(place, beside)) {
             let is_published = directory.publish_new(part, &beside).map_err(|error| match error.kind() {
                 io::ErrorKind::InvalidFilename => no_room_beside(name),
                 _ => written(error),
@@ -189,7 +189,7 @@ impl Publisher {
         Err(no_name_left(name))
     }
 
-    fn report(&mut self, staged: &Staged, saved: Option<Vec<u8>>) {
+    fn report(&mut self, staged: &VerifiedFile, saved: Option<Vec<u8>>) {
         self.summary.files += 1;
         self.summary.bytes = self.summary.bytes.saturating_add(staged.size);
         let Some(planned) = self.plan.files.get(staged.file) else { return };
@@ -197,7 +197,7 @@ impl Publisher {
         let wanted = self.plan.local(planned);
         let saved = saved.map(|saved| place.path(&saved));
         if let Some(observer) = &self.observer {
-            observer.done(&Done {
+            observer.done(&FinishedFile {
                 remote: &self.plan.remote_bytes(staged.file),
                 local: Some(saved.as_ref().unwrap_or(&wanted)),
                 size: staged.size,
@@ -207,15 +207,14 @@ impl Publisher {
             });
         }
         if let Some(saved) = saved {
-            self.summary.saved_as.push(SavedAs { wanted, saved });
+            self.summary.saved_as.push(SavedFile { wanted, saved });
         }
     }
 }
 
 /// Whether a local file has just this content. What cannot be read has not.
-fn has_content(directory: &Directory, name: &[u8], size: u64, digest: Digest) -> bool {
-    let is_as_long =
-        matches!(directory.look(name, false), Ok(Some(Seen::File { size: found, .. })) if found == size);
+fn has_content(directory: &LocalDirectory, name: &[u8], size: u64, digest: Digest) -> bool {
+    let is_as_long = matches!(directory.look(name, false), Ok(Some(LocalEntry::File { size: found, .. })) if found == size);
     let mut hasher = blake3::Hasher::new();
     is_as_long
         && directory.read(name, false).and_then(|mut file| hasher.update_reader(&mut file).map(drop)).is_ok()

@@ -1,44 +1,47 @@
 //! Where links on the server lead to.
 
-use super::plan::Attributes;
+use super::plan::DirectoryAttributes;
 use crate::conversation::ConversationError;
-use crate::transfer::{Context, remote_entry};
+use crate::transfer::{TransferContext, remote_entry};
 use sshome_wire::{Entry, FileKind, RemotePath, Reply};
 
 /// What a path leads to, links followed.
-pub(super) enum Led {
+pub(super) enum LinkTarget {
     /// A file of so many bytes.
-    ToFile(u64),
+    File(u64),
     /// The directory of this path, which has no links on it, and what it has.
-    ToDirectory(RemotePath, Attributes),
+    Directory(RemotePath, DirectoryAttributes),
     /// Neither.
-    ToSpecial,
-    ToNothing,
+    Special,
+    Missing,
     /// The server does not tell.
     Refused(Reply),
 }
 
 /// Follows a path, which may be a link.
-pub(super) async fn look(ctx: &mut Context<'_>, path: &RemotePath) -> Result<Led, ConversationError> {
+pub(super) async fn resolve(
+    ctx: &mut TransferContext<'_>,
+    path: &RemotePath,
+) -> Result<LinkTarget, ConversationError> {
     match remote_entry(ctx, path).await {
-        Ok(Some(Entry { kind: FileKind::File, size, .. })) => Ok(Led::ToFile(size)),
+        Ok(Some(Entry { kind: FileKind::File, size, .. })) => Ok(LinkTarget::File(size)),
         Ok(Some(entry)) if entry.kind == FileKind::Directory => {
             let real = match ctx.conversation.real_path(path, ctx.cancel).await {
                 // Whatever it is, the listing says so.
                 Err(ConversationError::Refused(_)) => path.clone(),
                 real => real?,
             };
-            Ok(Led::ToDirectory(real, Attributes::of(&entry)))
+            Ok(LinkTarget::Directory(real, DirectoryAttributes::of(&entry)))
         }
-        Ok(Some(_)) => Ok(Led::ToSpecial),
-        Ok(None) => Ok(Led::ToNothing),
-        Err(ConversationError::Refused(reply)) => Ok(Led::Refused(reply)),
+        Ok(Some(_)) => Ok(LinkTarget::Special),
+        Ok(None) => Ok(LinkTarget::Missing),
+        Err(ConversationError::Refused(reply)) => Ok(LinkTarget::Refused(reply)),
         Err(error) => Err(error),
     }
 }
 
 /// Whether a path is a directory, or below it. Both are without links, `.` and `..`.
-pub(super) fn is_in(path: &RemotePath, directory: &RemotePath) -> bool {
+pub(super) fn is_inside(path: &RemotePath, directory: &RemotePath) -> bool {
     let mut below = path.components();
     directory.components().all(|name| below.next() == Some(name))
 }
@@ -50,8 +53,8 @@ mod tests {
     #[test]
     fn what_is_in_what() {
         let path = |path: &[u8]| RemotePath::root().join(path).unwrap();
-        assert!(is_in(&path(b"/a/b"), &path(b"/a")) && is_in(&path(b"/a"), &path(b"/a")));
-        assert!(is_in(&path(b"/a"), &path(b"/")));
-        assert!(!is_in(&path(b"/a"), &path(b"/a/b")) && !is_in(&path(b"/ab"), &path(b"/a")));
+        assert!(is_inside(&path(b"/a/b"), &path(b"/a")) && is_inside(&path(b"/a"), &path(b"/a")));
+        assert!(is_inside(&path(b"/a"), &path(b"/")));
+        assert!(!is_inside(&path(b"/a"), &path(b"/a/b")) && !is_inside(&path(b"/ab"), &path(b"/a")));
     }
 }

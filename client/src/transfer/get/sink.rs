@@ -1,7 +1,7 @@
 //! A file that is being written.
 
-use super::local_part::Known;
-use crate::transfer::local::{Directory, begin_writeback};
+use super::local_part::LocalPart;
+use crate::transfer::local::{LocalDirectory, begin_writeback};
 use sshome_wire::{BLOCK, BlockHasher, Digest, Header};
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -9,17 +9,17 @@ use std::rc::Rc;
 
 /// Short pieces are gathered to so many bytes before they are digested and written: whole subtrees of the digest
 /// are twice as fast as what packets happen to hold.
-const BUFFER: usize = 256 << 10;
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// A piece of so many bytes is long enough as it is: copying it would cost more.
-const LONG: usize = 32 << 10;
+const UNBUFFERED_BYTES: usize = 32 << 10;
 
 /// So many bytes at a time are on their way to the disk while more are received.
-const WRITEBACK: u64 = 8 << 20;
+const WRITEBACK_BYTES: u64 = 8 << 20;
 
 /// An unfinished file.
-pub(super) struct Sink {
-    pub(super) directory: Rc<Directory>,
+pub(super) struct PartFile {
+    pub(super) directory: Rc<LocalDirectory>,
     /// Its name until it is whole.
     pub(super) part: Vec<u8>,
     /// Its lock keeps other clients away.
@@ -31,11 +31,11 @@ pub(super) struct Sink {
     written_back: u64,
 }
 
-impl Sink {
+impl PartFile {
     /// A file without anything in it.
-    pub(super) fn new(directory: Rc<Directory>, part: Vec<u8>, handle: File) -> Sink {
+    pub(super) fn new(directory: Rc<LocalDirectory>, part: Vec<u8>, handle: File) -> PartFile {
         let (hasher, buffer) = (BlockHasher::new(), Vec::new());
-        Sink { directory, part, handle, hasher, buffer, written: 0, written_back: 0 }
+        PartFile { directory, part, handle, hasher, buffer, written: 0, written_back: 0 }
     }
 
     /// Goes on with a part where the server begins; none if that is not after one of its blocks.
@@ -43,11 +43,11 @@ impl Sink {
     /// # Errors
     /// If the file cannot be cut off there.
     pub(super) fn resume(
-        directory: Rc<Directory>,
-        known: Known,
+        directory: Rc<LocalDirectory>,
+        known: LocalPart,
         header: &Header,
-    ) -> io::Result<Option<Sink>> {
-        let Known { part, mut handle, mut digests } = known;
+    ) -> io::Result<Option<PartFile>> {
+        let LocalPart { part, mut handle, mut digests } = known;
         let blocks = usize::try_from(header.offset / BLOCK).unwrap_or(usize::MAX);
         let is_after_a_block = header.offset.is_multiple_of(BLOCK) && blocks <= digests.len();
         // At least a byte has to follow: the digest of the whole needs it.
@@ -59,23 +59,23 @@ impl Sink {
         digests.truncate(blocks);
         let (hasher, written) = (BlockHasher::after(digests), header.offset);
         let buffer = Vec::new();
-        Ok(Some(Sink { directory, part, handle, hasher, buffer, written, written_back: written }))
+        Ok(Some(PartFile { directory, part, handle, hasher, buffer, written, written_back: written }))
     }
 
     /// Takes the next bytes of a file that is to be of the `announced` length.
     pub(super) fn write(&mut self, mut data: &[u8], announced: u64) -> io::Result<()> {
-        if self.buffer.is_empty() && data.len() >= LONG {
+        if self.buffer.is_empty() && data.len() >= UNBUFFERED_BYTES {
             return self.write_out(data);
         }
         if self.buffer.capacity() == 0 {
             // A small file's buffer is as long as the file; nothing is allocated for what is announced.
-            self.buffer.reserve_exact(usize::try_from(announced).unwrap_or(BUFFER).min(BUFFER));
+            self.buffer.reserve_exact(usize::try_from(announced).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES));
         }
         while !data.is_empty() {
-            let (now, rest) = data.split_at(data.len().min(BUFFER - self.buffer.len()));
+            let (now, rest) = data.split_at(data.len().min(BUFFER_BYTES - self.buffer.len()));
             self.buffer.extend_from_slice(now);
             data = rest;
-            if self.buffer.len() == BUFFER {
+            if self.buffer.len() == BUFFER_BYTES {
                 self.write_buffer()?;
             }
         }
@@ -115,7 +115,7 @@ impl Sink {
         self.handle.write_all(data)?;
         self.hasher.update(data);
         self.written += data.len() as u64;
-        if self.written - self.written_back >= WRITEBACK {
+        if self.written - self.written_back >= WRITEBACK_BYTES {
             begin_writeback(&self.handle, self.written_back, self.written - self.written_back);
             self.written_back = self.written;
         }

@@ -1,12 +1,12 @@
 //! What the user names: files for the plan, and directories to walk through.
 
-use super::pending::Pending;
-use super::plan::{self, Place, Plan};
-use super::resolve_links::{self, Led};
-use super::walk::Walk;
+use super::pending::PendingDirectory;
+use super::plan::{self, Plan, PlannedDirectory};
+use super::resolve_links::{self, LinkTarget};
+use super::walk::DownloadWalk;
 use crate::conversation::ConversationError;
 use crate::transfer::{
-    Context, Failure, IS_DIRECTORY, Jobs, MAX_LINKS, NAMED_TWICE, Options, names, path_bytes,
+    Failure, IS_DIRECTORY, Jobs, MAX_LINKS, NAMED_TWICE, TransferContext, TransferOptions, names, path_bytes,
 };
 use sshome_wire::display::Escaped;
 use sshome_wire::{Payload, RemotePath, Reply, Request};
@@ -19,11 +19,11 @@ use std::sync::Arc;
 /// # Errors
 /// Of the conversation. What is refused is in the first plan.
 pub(super) async fn walk(
-    ctx: &mut Context<'_>,
+    ctx: &mut TransferContext<'_>,
     sources: &[RemotePath],
     target: &Path,
-    options: Options,
-) -> Result<Walk, ConversationError> {
+    options: TransferOptions,
+) -> Result<DownloadWalk, ConversationError> {
     let (mut plan, mut tops) = (Plan::default(), Vec::new());
     let mut before = HashSet::new();
     for source in sources {
@@ -39,13 +39,13 @@ pub(super) async fn walk(
         ask_sizes(ctx, &mut plan).await?;
     }
     let files = plan.files.iter().map(|file| plan.local(file));
-    let portion = match overlap(files.chain(tops.iter().map(Place::local)).collect()) {
+    let batch_entries = match overlap(files.chain(tops.iter().map(PlannedDirectory::local)).collect()) {
         // Several of one name can be kept apart only where all are known.
         true => usize::MAX,
-        false => options.portion,
+        false => options.batch_entries,
     };
-    let tops = tops.into_iter().map(Pending::top).collect();
-    Ok(Walk::new(plan, tops, options.follow, portion))
+    let tops = tops.into_iter().map(PendingDirectory::top).collect();
+    Ok(DownloadWalk::new(plan, tops, options.follow, batch_entries))
 }
 
 /// Whether two of the paths are one, or one is below the other.
@@ -57,27 +57,29 @@ fn overlap(mut paths: Vec<PathBuf>) -> bool {
 
 /// Adds a source that may be a directory; if it is one, it is still to be listed.
 async fn add_source(
-    ctx: &mut Context<'_>,
+    ctx: &mut TransferContext<'_>,
     plan: &mut Plan,
     source: &RemotePath,
     target: &Path,
-    options: Options,
-) -> Result<Option<Place>, ConversationError> {
+    options: TransferOptions,
+) -> Result<Option<PlannedDirectory>, ConversationError> {
     // Unlike one in a tree, a link that the user named is always followed.
-    match resolve_links::look(ctx, source).await? {
-        Led::ToDirectory(remote, attributes) => {
+    match resolve_links::resolve(ctx, source).await? {
+        LinkTarget::Directory(remote, attributes) => {
             let (base, below) = tree_target(source.file_name().or(remote.file_name()), target);
-            return Ok(Some(Place {
+            return Ok(Some(PlannedDirectory {
                 remote,
                 base,
                 below,
                 attributes: Some(attributes),
-                way: Arc::default(),
+                link_parents: Arc::default(),
             }));
         }
         // What is wrong with it is said when it is asked for.
-        Led::ToFile(_) | Led::ToSpecial | Led::ToNothing => add_file(plan, source, target, options),
-        Led::Refused(reply) => {
+        LinkTarget::File(_) | LinkTarget::Special | LinkTarget::Missing => {
+            add_file(plan, source, target, options)
+        }
+        LinkTarget::Refused(reply) => {
             plan.failures.push(Failure::refused(source.as_bytes(), reply.status, &reply.message));
         }
     }
@@ -94,7 +96,7 @@ fn tree_target(name: Option<&[u8]>, target: &Path) -> (PathBuf, Vec<Vec<u8>>) {
     (base, vec![name])
 }
 
-fn add_file(plan: &mut Plan, source: &RemotePath, target: &Path, options: Options) {
+fn add_file(plan: &mut Plan, source: &RemotePath, target: &Path, options: TransferOptions) {
     if source.file_name().is_none() {
         return plan.fail(source.as_bytes(), IS_DIRECTORY);
     }
@@ -146,7 +148,7 @@ fn behind_links(mut path: PathBuf) -> PathBuf {
 
 /// Asks how long the files are that no listing has told of: where there are several, that decides about
 /// the connections. What the server refuses here it refuses again when the file is asked for.
-async fn ask_sizes(ctx: &mut Context<'_>, plan: &mut Plan) -> Result<(), ConversationError> {
+async fn ask_sizes(ctx: &mut TransferContext<'_>, plan: &mut Plan) -> Result<(), ConversationError> {
     if plan.files.len() < 2 {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! The local directories of a plan: made, opened as they are needed, and brought to the disk.
 
 use super::plan::Plan;
-use crate::transfer::local::Directory;
+use crate::transfer::local::LocalDirectory;
 use crate::transfer::names;
 use std::fs::File;
 use std::io;
@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 /// Up to this many files or directories are brought to the disk one by one; more of them by one
 /// call for the whole file system, which also waits for what others have written.
-const ONE_BY_ONE: usize = 8;
+const MAX_SINGLE_SYNCS: usize = 8;
 
 /// The plan's directories on the local disk.
 pub(super) struct Store {
     plan: Arc<Plan>,
     /// The one opened last: a plan's files come directory by directory.
-    open: Option<(usize, Rc<Directory>)>,
+    open: Option<(usize, Rc<LocalDirectory>)>,
     unsynced: Unsynced,
 }
 
@@ -27,7 +27,7 @@ impl Store {
     }
 
     /// Opens a directory of the plan that was made before.
-    pub(super) fn directory(&mut self, place: usize) -> io::Result<Rc<Directory>> {
+    pub(super) fn directory(&mut self, place: usize) -> io::Result<Rc<LocalDirectory>> {
         if let Some((open, directory)) = &self.open
             && *open == place
         {
@@ -41,7 +41,11 @@ impl Store {
 
     /// Makes an unfinished file for this name in a directory of the plan, under a name that nobody else is
     /// using.
-    pub(super) fn create(&mut self, place: usize, name: &[u8]) -> io::Result<(Rc<Directory>, Vec<u8>, File)> {
+    pub(super) fn create(
+        &mut self,
+        place: usize,
+        name: &[u8],
+    ) -> io::Result<(Rc<LocalDirectory>, Vec<u8>, File)> {
         let directory = self.directory(place)?;
         for part in names::parts(name) {
             match directory.create(&part) {
@@ -62,7 +66,7 @@ impl Store {
     pub(super) fn make(&mut self, place: usize, preserve: bool) -> io::Result<bool> {
         let found = self.plan.places.get(place).ok_or(io::ErrorKind::NotFound)?;
         let Some((name, above)) = found.below.split_last() else {
-            return Directory::open(&found.base).map(|_| false);
+            return LocalDirectory::open(&found.base).map(|_| false);
         };
         let parent = open(&found.base, above)?;
         let made = parent.make(name)?;
@@ -77,7 +81,7 @@ impl Store {
     }
 
     /// Notes that names in a directory have changed.
-    pub(super) fn touched(&mut self, directory: &Rc<Directory>) {
+    pub(super) fn touched(&mut self, directory: &Rc<LocalDirectory>) {
         self.unsynced.add(directory);
     }
 
@@ -88,8 +92,8 @@ impl Store {
 }
 
 /// Opens a directory on the way from the one that the user named.
-pub(super) fn open(base: &Path, below: &[Vec<u8>]) -> io::Result<Directory> {
-    let mut directory = Directory::open(base)?;
+pub(super) fn open(base: &Path, below: &[Vec<u8>]) -> io::Result<LocalDirectory> {
+    let mut directory = LocalDirectory::open(base)?;
     for name in below {
         directory = directory.subdirectory(name)?;
     }
@@ -100,20 +104,20 @@ pub(super) fn open(base: &Path, below: &[Vec<u8>]) -> io::Result<Directory> {
 /// them are kept open, however many there are.
 #[derive(Default)]
 pub(super) struct Unsynced {
-    directories: Vec<Rc<Directory>>,
+    directories: Vec<Rc<LocalDirectory>>,
     /// There are more than these, on the file system of the first.
     more: bool,
     failed: Option<io::Error>,
 }
 
 impl Unsynced {
-    pub(super) fn add(&mut self, directory: &Rc<Directory>) {
+    pub(super) fn add(&mut self, directory: &Rc<LocalDirectory>) {
         if self.directories.iter().any(|known| Rc::ptr_eq(known, directory)) {
             return;
         }
         match self.directories.first() {
-            Some(first) if self.directories.len() >= ONE_BY_ONE => {
-                if Directory::SYNCS_AT_ONCE && first.device() == directory.device() {
+            Some(first) if self.directories.len() >= MAX_SINGLE_SYNCS => {
+                if LocalDirectory::SYNCS_AT_ONCE && first.device() == directory.device() {
                     self.more = true;
                 } else if let Err(error) = directory.sync() {
                     self.failed = Some(error);
@@ -139,10 +143,10 @@ impl Unsynced {
 /// Brings files to the disk, each with what became of it.
 pub(super) fn sync_files<T>(
     files: Vec<T>,
-    parts: impl Fn(&T) -> (&Rc<Directory>, &File),
+    parts: impl Fn(&T) -> (&Rc<LocalDirectory>, &File),
 ) -> Vec<(T, io::Result<()>)> {
     let at_once = match files.first().map(|first| parts(first).0) {
-        Some(first) if Directory::SYNCS_AT_ONCE && files.len() > ONE_BY_ONE => {
+        Some(first) if LocalDirectory::SYNCS_AT_ONCE && files.len() > MAX_SINGLE_SYNCS => {
             let together = files.iter().all(|file| parts(file).0.device() == first.device());
             // If it fails, each file says for itself whether it is on the disk.
             together && first.sync_filesystem().is_ok()

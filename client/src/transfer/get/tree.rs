@@ -1,7 +1,7 @@
 //! The listing of a directory and all that is in it, on its way into the plan.
 
-use super::pending::Pending;
-use super::plan::{Attributes, Mark, Place, Plan, Planned, PlannedLink};
+use super::pending::PendingDirectory;
+use super::plan::{DirectoryAttributes, Plan, PlanCheckpoint, PlannedDirectory, PlannedFile, PlannedLink};
 use crate::transfer::{Failure, names};
 use sshome_wire::{Entries, Entry, FileKind};
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// A listing that comes directory by directory, and that may be cut before its end.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(super) struct TreeListing {
     /// Directories whose names have come, and not what is in them, by their paths below the top.
     unlisted: HashMap<Vec<u8>, Unlisted>,
     current: Current,
@@ -19,7 +19,7 @@ pub(super) struct Tree {
 struct Unlisted {
     /// The number of the directory that it is in.
     parent: usize,
-    attributes: Attributes,
+    attributes: DirectoryAttributes,
 }
 
 /// The directory whose entries come.
@@ -27,17 +27,17 @@ struct Unlisted {
 struct Current {
     relative: Vec<u8>,
     /// How far the plan had come before it: its own number is the next.
-    before: Mark,
+    before: PlanCheckpoint,
     /// What it was before; none for the top.
     was: Option<Unlisted>,
 }
 
-impl Tree {
+impl TreeListing {
     /// The listing of a directory, of which nothing has come.
-    pub(super) fn begin(plan: &mut Plan, top: Place) -> Tree {
+    pub(super) fn begin(plan: &mut Plan, top: PlannedDirectory) -> TreeListing {
         let before = plan.mark();
         plan.places.push(top);
-        Tree { unlisted: HashMap::new(), current: Current { relative: Vec::new(), before, was: None } }
+        TreeListing { unlisted: HashMap::new(), current: Current { relative: Vec::new(), before, was: None } }
     }
 
     /// Adds what one frame tells.
@@ -68,19 +68,19 @@ impl Tree {
 
     /// The listing goes no further. The directory whose entries come may not be whole, so the plan forgets
     /// it. Returns what is to be listed yet, the next one last; none if that is all of the tree.
-    pub(super) fn cut(self, plan: &mut Plan) -> Option<Vec<Pending>> {
-        let Tree { mut unlisted, current: Current { relative, before, was } } = self;
+    pub(super) fn truncate(self, plan: &mut Plan) -> Option<Vec<PendingDirectory>> {
+        let TreeListing { mut unlisted, current: Current { relative, before, was } } = self;
         plan.back_to(&before);
         unlisted.retain(|_, unlisted| unlisted.parent < before.places);
         unlisted.insert(relative, was?);
         let mut left = Vec::with_capacity(unlisted.len());
-        let mut within: Option<(usize, Arc<Place>)> = None;
+        let mut within: Option<(usize, Arc<PlannedDirectory>)> = None;
         for (name, Unlisted { parent, attributes }) in in_order(unlisted) {
             let same = within.take().filter(|(number, _)| *number == parent).map(|(_, place)| place);
             let Some(place) = same.or_else(|| plan.places.get(parent).cloned().map(Arc::new)) else {
                 continue;
             };
-            left.push(Pending::child(Arc::clone(&place), name, attributes));
+            left.push(PendingDirectory::child(Arc::clone(&place), name, attributes));
             within = Some((parent, place));
         }
         Some(left)
@@ -108,14 +108,14 @@ impl Tree {
         match entry.kind {
             FileKind::File => {
                 let name = entry.name.into_boxed_slice();
-                plan.files.push(Planned { place, name, rename: None, size: Some(entry.size) });
+                plan.files.push(PlannedFile { place, name, rename: None, size: Some(entry.size) });
             }
             FileKind::Directory => {
                 if let Err(error) = parent.remote.join(&entry.name) {
                     let shown = shown();
                     return plan.fail(&shown, error.to_string());
                 }
-                let attributes = Attributes::of(&entry);
+                let attributes = DirectoryAttributes::of(&entry);
                 let relative = match self.current.relative.as_slice() {
                     [] => entry.name,
                     directory => [directory, b"/", &entry.name].concat(),
@@ -161,10 +161,16 @@ mod tests {
         Entries { directory: directory.to_vec(), entries }
     }
 
-    fn begin(plan: &mut Plan, remote: &[u8], below: Vec<Vec<u8>>) -> Tree {
+    fn begin(plan: &mut Plan, remote: &[u8], below: Vec<Vec<u8>>) -> TreeListing {
         let remote = RemotePath::root().join(remote).unwrap();
-        let place = Place { remote, base: "/tmp".into(), below, attributes: None, way: Arc::default() };
-        Tree::begin(plan, place)
+        let place = PlannedDirectory {
+            remote,
+            base: "/tmp".into(),
+            below,
+            attributes: None,
+            link_parents: Arc::default(),
+        };
+        TreeListing::begin(plan, place)
     }
 
     #[test]
@@ -201,14 +207,14 @@ mod tests {
             entries(b"a/y", vec![entry(b"f", FileKind::File), entry(b"d", FileKind::Directory)]),
         );
         assert!(!tree.is_at_top());
-        let left = tree.cut(&mut plan).unwrap();
+        let left = tree.truncate(&mut plan).unwrap();
         let left: Vec<_> = left.iter().map(|one| one.place().unwrap().remote.to_string()).collect();
         assert_eq!(left, ["/c", "/b", "/a/z", "/a/y"]);
         assert_eq!((plan.places.len(), plan.files.len()), (3, 1));
         // Where nothing but the top has come, that is all to be listed again.
         let mut tree = begin(&mut plan, b"/other", vec![]);
         tree.add(&mut plan, entries(b"", vec![entry(b"f", FileKind::File)]));
-        assert!(tree.is_at_top() && tree.cut(&mut plan).is_none());
+        assert!(tree.is_at_top() && tree.truncate(&mut plan).is_none());
         assert_eq!((plan.places.len(), plan.files.len()), (3, 1));
     }
 

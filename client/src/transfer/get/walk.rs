@@ -5,43 +5,48 @@
 //! that are named and not listed wait for the next. They are taken depth first, so that what waits is no
 //! more than the directories beside those on the way down to one of them.
 
-use super::pending::Pending;
-use super::plan::{Attributes, Mark, Place, Plan, PlannedLink};
-use super::resolve_links::{self, Led};
-use super::tree::Tree;
+use super::pending::PendingDirectory;
+use super::plan::{DirectoryAttributes, Plan, PlanCheckpoint, PlannedDirectory, PlannedLink};
+use super::resolve_links::{self, LinkTarget};
+use super::tree::TreeListing;
 use crate::conversation::{ConversationError, batch, unexpected};
 use crate::transfer::retries::Retries;
-use crate::transfer::{Context, Failure};
+use crate::transfer::{Failure, TransferContext};
 use sshome_wire::{FileKind, Frame, Payload, Reply, Request};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How many listings are asked for ahead.
-const AHEAD: usize = 64;
+const MAX_PIPELINED_LISTINGS: usize = 64;
 
 /// How many links to directories are followed in one get: the server says how many there are.
-const MOST_FOLLOWED: usize = 10_000;
+const MAX_FOLLOWED_LINKS: usize = 10_000;
 
 /// What of a get is still to be planned.
-pub(super) struct Walk {
+pub(super) struct DownloadWalk {
     /// Whether links are followed.
     follow: bool,
     /// How many entries a portion has, about; a directory is not divided.
-    portion: usize,
+    batch_entries: usize,
     /// The plan of the first portion, with what is known already.
     first: Option<Plan>,
     /// The next one last.
-    pending: Vec<Pending>,
+    pending: Vec<PendingDirectory>,
     /// How many links to directories were followed.
     followed: usize,
 }
 
-impl Walk {
+impl DownloadWalk {
     /// A walk through directories, in their order. `first` has what goes into the first portion anyway.
-    pub(super) fn new(first: Plan, mut tops: Vec<Pending>, follow: bool, portion: usize) -> Walk {
+    pub(super) fn new(
+        first: Plan,
+        mut tops: Vec<PendingDirectory>,
+        follow: bool,
+        batch_entries: usize,
+    ) -> DownloadWalk {
         tops.reverse();
-        Walk { follow, portion, first: Some(first), pending: tops, followed: 0 }
+        DownloadWalk { follow, batch_entries, first: Some(first), pending: tops, followed: 0 }
     }
 
     /// The plan of the next portion; none at the end. There is always a first one.
@@ -50,7 +55,7 @@ impl Walk {
     /// Of the conversation. What is refused is in the plan.
     pub(super) async fn next(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
     ) -> Result<Option<Plan>, ConversationError> {
         let mut plan = match self.first.take() {
@@ -60,12 +65,12 @@ impl Walk {
         };
         while !self.pending.is_empty() {
             let before = plan.mark();
-            let (pending, portion) = (&self.pending, self.portion);
-            let list = async |ctx: &mut Context<'_>, _: &mut Retries| {
+            let (pending, batch_entries) = (&self.pending, self.batch_entries);
+            let list = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
                 plan.back_to(&before);
-                list(ctx, &mut plan, pending, portion).await
+                list(ctx, &mut plan, pending, batch_entries).await
             };
-            let Listed { done, left, is_full } = retries.persist(ctx, list).await?;
+            let ListedBatch { done, left, is_full } = retries.persist(ctx, list).await?;
             self.pending.truncate(self.pending.len().saturating_sub(done));
             self.pending.extend(left);
             if self.follow {
@@ -82,8 +87,8 @@ impl Walk {
     /// The local directories into which, or into one below which, something is still to go.
     pub(super) fn unfinished(&self) -> HashSet<PathBuf> {
         let mut unfinished = HashSet::new();
-        let mut last: Option<&Arc<Place>> = None;
-        for Pending { place, .. } in &self.pending {
+        let mut last: Option<&Arc<PlannedDirectory>> = None;
+        for PendingDirectory { place, .. } in &self.pending {
             if !last.is_some_and(|last| Arc::ptr_eq(last, place)) {
                 let local = place.local();
                 // Those above one that is known are known.
@@ -97,39 +102,51 @@ impl Walk {
     /// Adds what the links lead to.
     async fn follow(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
         plan: &mut Plan,
         links: Vec<PlannedLink>,
     ) -> Result<(), ConversationError> {
         for link in links {
             let Some(within) = plan.places.get(link.place).cloned() else { continue };
-            let (path, child) =
-                match (within.remote.join(&link.name), within.child(&link.name, Attributes::default())) {
-                    (Ok(path), Ok(child)) => (path, child),
-                    (Err(error), _) | (_, Err(error)) => {
-                        plan.fail(&link.name, error.to_string());
-                        continue;
-                    }
-                };
-            let look = async |ctx: &mut Context<'_>, _: &mut Retries| resolve_links::look(ctx, &path).await;
+            let (path, child) = match (
+                within.remote.join(&link.name),
+                within.child(&link.name, DirectoryAttributes::default()),
+            ) {
+                (Ok(path), Ok(child)) => (path, child),
+                (Err(error), _) | (_, Err(error)) => {
+                    plan.fail(&link.name, error.to_string());
+                    continue;
+                }
+            };
+            let look = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
+                resolve_links::resolve(ctx, &path).await
+            };
             match retries.persist(ctx, look).await? {
-                Led::ToFile(size) => plan.add_followed(link, size),
-                Led::ToDirectory(real, attributes) => {
-                    let way: Arc<[_]> = within.way.iter().cloned().chain([within.remote]).collect();
-                    if self.followed >= MOST_FOLLOWED
-                        || way.iter().any(|passed| resolve_links::is_in(passed, &real))
+                LinkTarget::File(size) => plan.add_followed(link, size),
+                LinkTarget::Directory(real, attributes) => {
+                    let link_parents: Arc<[_]> =
+                        within.link_parents.iter().cloned().chain([within.remote]).collect();
+                    if self.followed >= MAX_FOLLOWED_LINKS
+                        || link_parents.iter().any(|passed| resolve_links::is_inside(passed, &real))
                     {
                         plan.fail(path.as_bytes(), "the link leads back to a directory that it is in");
                         continue;
                     }
                     self.followed += 1;
-                    let place = Place { remote: real, attributes: Some(attributes), way, ..child };
-                    self.pending.push(Pending::top(place));
+                    let place = PlannedDirectory {
+                        remote: real,
+                        attributes: Some(attributes),
+                        link_parents,
+                        ..child
+                    };
+                    self.pending.push(PendingDirectory::top(place));
                 }
-                Led::ToNothing => plan.fail(path.as_bytes(), "the link leads to nothing"),
-                Led::ToSpecial => plan.skipped.push(Failure::of(path.as_bytes(), "it is no regular file")),
-                Led::Refused(reply) => {
+                LinkTarget::Missing => plan.fail(path.as_bytes(), "the link leads to nothing"),
+                LinkTarget::Special => {
+                    plan.skipped.push(Failure::of(path.as_bytes(), "it is no regular file"))
+                }
+                LinkTarget::Refused(reply) => {
                     plan.failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message));
                 }
             }
@@ -140,25 +157,25 @@ impl Walk {
 
 /// How far a portion has come with what was pending.
 #[derive(Default)]
-struct Listed {
+struct ListedBatch {
     /// So many of them, the last ones, are listed, but for those below them that are left.
     done: usize,
-    left: Vec<Pending>,
+    left: Vec<PendingDirectory>,
     is_full: bool,
 }
 
 /// Lists what is pending, the last one first, until the plan has a portion.
 async fn list(
-    ctx: &mut Context<'_>,
+    ctx: &mut TransferContext<'_>,
     plan: &mut Plan,
-    pending: &[Pending],
-    portion: usize,
-) -> Result<Listed, ConversationError> {
-    let ahead = AHEAD.min(ctx.conversation.max_outstanding());
-    let (mut listed, mut unasked) = (Listed::default(), pending.iter().rev());
+    pending: &[PendingDirectory],
+    batch_entries: usize,
+) -> Result<ListedBatch, ConversationError> {
+    let ahead = MAX_PIPELINED_LISTINGS.min(ctx.conversation.max_outstanding());
+    let (mut listed, mut unasked) = (ListedBatch::default(), pending.iter().rev());
     for next in pending.iter().rev() {
         let before = plan.mark();
-        let mut tree = Tree::begin(plan, next.place()?);
+        let mut tree = TreeListing::begin(plan, next.place()?);
         let reply = loop {
             if ctx.conversation.outstanding() <= ahead / 2 {
                 ask(ctx, unasked.by_ref().take(ahead - ctx.conversation.outstanding())).await?;
@@ -170,8 +187,8 @@ async fn list(
                 frame => return Err(unexpected(&frame)),
             }
             // A directory is not divided, and the first one is there whatever its length.
-            if plan.len() >= portion && (listed.done > 0 || !tree.is_at_top()) {
-                if let Some(left) = tree.cut(plan) {
+            if plan.len() >= batch_entries && (listed.done > 0 || !tree.is_at_top()) {
+                if let Some(left) = tree.truncate(plan) {
                     (listed.done, listed.left) = (listed.done + 1, left);
                 }
                 listed.is_full = true;
@@ -182,7 +199,7 @@ async fn list(
         tree.finish(plan);
         conclude(plan, &next.place()?, reply, &before);
         listed.done += 1;
-        if plan.len() >= portion {
+        if plan.len() >= batch_entries {
             listed.is_full = true;
             break;
         }
@@ -194,8 +211,8 @@ async fn list(
 }
 
 async fn ask(
-    ctx: &mut Context<'_>,
-    directories: impl Iterator<Item = &Pending>,
+    ctx: &mut TransferContext<'_>,
+    directories: impl Iterator<Item = &PendingDirectory>,
 ) -> Result<(), ConversationError> {
     let mut requests = Vec::new();
     for directory in directories {
@@ -207,7 +224,7 @@ async fn ask(
 }
 
 /// What the answer at the end of a listing says of it.
-fn conclude(plan: &mut Plan, top: &Place, reply: Reply, before: &Mark) {
+fn conclude(plan: &mut Plan, top: &PlannedDirectory, reply: Reply, before: &PlanCheckpoint) {
     let remote = top.remote.as_bytes();
     match reply.payload {
         _ if reply.status.is_error() => {

@@ -1,13 +1,13 @@
 //! Files on the local disk, from their first byte until they are whole and verified.
 
-use super::local_part::Known;
-use super::name_reservations::Claims;
+use super::local_part::LocalPart;
+use super::name_reservations::NameReservations;
 use super::plan::Plan;
-use super::publish::{Publisher, Staged};
-use super::sink::Sink;
+use super::publish::{Publisher, VerifiedFile};
+use super::sink::PartFile;
 use super::write_error::{is_full, written};
-use crate::transfer::local::{Seen, set_mode, set_mtime};
-use crate::transfer::{DIFFERS, Failure, Observer, Options, Resumed, Summary};
+use crate::transfer::local::{LocalEntry, set_mode, set_mtime};
+use crate::transfer::{DIFFERS, Failure, Observer, ResumedFile, TransferOptions, TransferSummary};
 use bytes::Bytes;
 use sshome_wire::{End, Header, Status};
 use std::io;
@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is done with the answers to gets, in their order.
-pub(super) enum Event {
+pub(super) enum WriteEvent {
     /// A file of the plan begins, perhaps with what was there of it.
-    Begin(usize, Header, Option<Known>),
+    Begin(usize, Header, Option<LocalPart>),
     /// Some of its bytes.
     Data(Bytes),
     /// It ends.
@@ -27,7 +27,7 @@ pub(super) enum Event {
 /// Writes files, checks them and hands them on to be published.
 pub(super) struct Writer {
     plan: Arc<Plan>,
-    options: Options,
+    options: TransferOptions,
     full: Arc<AtomicBool>,
     current: Option<Current>,
     publisher: Publisher,
@@ -38,7 +38,7 @@ struct Current {
     file: usize,
     header: Header,
     /// Where it goes, or why it cannot: then its data are dropped.
-    sink: Result<Sink, Failure>,
+    sink: Result<PartFile, Failure>,
     /// Bytes of it that are there, from the first on.
     received: u64,
 }
@@ -48,39 +48,39 @@ impl Writer {
     /// tells an observer of what is published.
     pub(super) fn new(
         plan: Arc<Plan>,
-        options: Options,
-        claims: Arc<Claims>,
+        options: TransferOptions,
+        reservations: Arc<NameReservations>,
         full: Arc<AtomicBool>,
         observer: Option<Arc<dyn Observer>>,
     ) -> Writer {
-        let publisher = Publisher::new(Arc::clone(&plan), options, claims, observer);
+        let publisher = Publisher::new(Arc::clone(&plan), options, reservations, observer);
         Writer { plan, options, full, current: None, publisher }
     }
 
     /// Takes the next event.
-    pub(super) fn take(&mut self, event: Event) {
+    pub(super) fn take(&mut self, event: WriteEvent) {
         match event {
-            Event::Begin(file, header, known) => self.begin(file, header, known),
-            Event::Data(data) => self.data(&data),
-            Event::End(end) => self.end(&end),
+            WriteEvent::Begin(file, header, known) => self.begin(file, header, known),
+            WriteEvent::Data(data) => self.data(&data),
+            WriteEvent::End(end) => self.end(&end),
         }
     }
 
     /// Publishes what is whole, keeps what can be gone on with, and tells what became of everything.
-    pub(super) fn finish(mut self) -> Summary {
+    pub(super) fn finish(mut self) -> TransferSummary {
         if let Some(Current { sink: Ok(sink), .. }) = self.current.take() {
             sink.keep();
         }
         self.publisher.finish()
     }
 
-    fn begin(&mut self, file: usize, header: Header, known: Option<Known>) {
+    fn begin(&mut self, file: usize, header: Header, known: Option<LocalPart>) {
         let received = header.offset;
         let sink = self.open(file, &header, known);
         self.current = Some(Current { file, header, sink, received });
     }
 
-    fn open(&mut self, file: usize, header: &Header, known: Option<Known>) -> Result<Sink, Failure> {
+    fn open(&mut self, file: usize, header: &Header, known: Option<LocalPart>) -> Result<PartFile, Failure> {
         let plan = Arc::clone(&self.plan);
         let planned = plan.files.get(file).ok_or_else(|| Failure::of(b"?", "nobody asked for it"))?;
         let full = Arc::clone(&self.full);
@@ -90,8 +90,8 @@ impl Writer {
         };
         if let Some(known) = known {
             let directory = self.publisher.store.directory(planned.place).map_err(failed)?;
-            let resumed = Resumed::of(&plan.remote_bytes(file), header.offset);
-            if let Some(sink) = Sink::resume(directory, known, header).map_err(failed)? {
+            let resumed = ResumedFile::of(&plan.remote_bytes(file), header.offset);
+            if let Some(sink) = PartFile::resume(directory, known, header).map_err(failed)? {
                 self.publisher.summary.resumed.push(resumed);
                 return Ok(sink);
             }
@@ -107,7 +107,7 @@ impl Writer {
             opened = self.publisher.store.create(place, name);
         }
         let (directory, part, handle) = opened.map_err(failed)?;
-        Ok(Sink::new(directory, part, handle))
+        Ok(PartFile::new(directory, part, handle))
     }
 
     fn data(&mut self, data: &[u8]) {
@@ -117,11 +117,11 @@ impl Writer {
         let file = current.file;
         if current.received > current.header.size {
             let failure = self.plan.failure(file, "the server sent more than it announced");
-            return self.give_up(failure, Sink::discard);
+            return self.give_up(failure, PartFile::discard);
         }
         if let Err(error) = sink.write(data, current.header.size) {
             let failure = self.failed(file, &error);
-            self.give_up(failure, if is_full(&error) { Sink::keep } else { Sink::discard });
+            self.give_up(failure, if is_full(&error) { PartFile::keep } else { PartFile::discard });
         }
     }
 
@@ -132,7 +132,7 @@ impl Writer {
     }
 
     /// Ends the current file as a failure; what still comes of it is dropped.
-    fn give_up(&mut self, failure: Failure, end: fn(Sink)) {
+    fn give_up(&mut self, failure: Failure, end: fn(PartFile)) {
         if let Some(current) = &mut self.current
             && let Ok(sink) = std::mem::replace(&mut current.sink, Err(failure))
         {
@@ -154,9 +154,9 @@ impl Writer {
         &mut self,
         file: usize,
         header: &Header,
-        mut sink: Sink,
+        mut sink: PartFile,
         (received, end): (u64, &End),
-    ) -> Result<Staged, Failure> {
+    ) -> Result<VerifiedFile, Failure> {
         let whole = [header.size, end.size].iter().all(|size| *size == received);
         let checked = match sink.finish() {
             _ if end.status == Status::Cancelled => {
@@ -176,14 +176,14 @@ impl Writer {
             sink.discard();
             return Err(failure);
         }
-        let Sink { directory, part, handle, .. } = sink;
+        let PartFile { directory, part, handle, .. } = sink;
         let (size, digest, offset) = (end.size, end.digest, header.offset);
-        Ok(Staged { file, size, digest, offset, directory, part, handle })
+        Ok(VerifiedFile { file, size, digest, offset, directory, part, handle })
     }
 
     /// Sets mode and time: the server's if they are to be preserved, else the mode of the file that is replaced,
     /// or that of a new file. Up to now only its owner could open it.
-    fn dress(&self, file: usize, header: &Header, sink: &Sink) -> io::Result<()> {
+    fn dress(&self, file: usize, header: &Header, sink: &PartFile) -> io::Result<()> {
         if self.options.preserve {
             set_mode(&sink.handle, header.mode & 0o777)?;
             return set_mtime(&sink.handle, header.mtime);
@@ -191,7 +191,7 @@ impl Writer {
         let planned = self.plan.files.get(file).filter(|_| self.options.force);
         let mode =
             match planned.map(|planned| sink.directory.look(planned.local_name(), false)).transpose()? {
-                Some(Some(Seen::File { mode, .. })) => mode,
+                Some(Some(LocalEntry::File { mode, .. })) => mode,
                 _ => sink.directory.new_file_mode(header.mode & 0o777),
             };
         set_mode(&sink.handle, mode)

@@ -9,9 +9,9 @@ mod portable;
 mod unix;
 
 #[cfg(not(unix))]
-pub(super) use portable::{Directory, begin_writeback, open_files, open_source};
+pub(super) use portable::{LocalDirectory, begin_writeback, open_files, open_source};
 #[cfg(unix)]
-pub(super) use unix::{Directory, begin_writeback, open_files, open_source};
+pub(super) use unix::{LocalDirectory, begin_writeback, open_files, open_source};
 
 use sshome_wire::Time;
 use std::fs::{File, FileTimes, Metadata, Permissions};
@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What is behind a local name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum LocalEntry {
     /// A regular file: its length in bytes and its permission bits.
     File { size: u64, mode: u32 },
     /// A directory.

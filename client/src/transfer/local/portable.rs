@@ -1,7 +1,7 @@
 //! Directories as paths, for systems without calls that take a handle. Links are looked for before
 //! each use; against somebody who plants one in between, this is weaker than the calls on Unix.
 
-use super::Seen;
+use super::LocalEntry;
 use sshome_wire::Time;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// A directory. Every name given to its methods is one component.
 #[derive(Debug)]
-pub(in crate::transfer) struct Directory(PathBuf);
+pub(in crate::transfer) struct LocalDirectory(PathBuf);
 
-impl Directory {
+impl LocalDirectory {
     /// The permission bits of a new file for which `mode` was asked.
     pub(in crate::transfer) fn new_file_mode(&self, mode: u32) -> u32 {
         mode
@@ -21,20 +21,20 @@ impl Directory {
     pub(in crate::transfer) const SYNCS_AT_ONCE: bool = false;
 
     /// Opens a directory that the user named, links followed.
-    pub(in crate::transfer) fn open(path: &Path) -> io::Result<Directory> {
+    pub(in crate::transfer) fn open(path: &Path) -> io::Result<LocalDirectory> {
         if !fs::metadata(path)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Directory(path.canonicalize()?))
+        Ok(LocalDirectory(path.canonicalize()?))
     }
 
     /// Opens a directory below. A link is not followed.
-    pub(in crate::transfer) fn subdirectory(&self, name: &[u8]) -> io::Result<Directory> {
+    pub(in crate::transfer) fn subdirectory(&self, name: &[u8]) -> io::Result<LocalDirectory> {
         let path = self.path(name)?;
         if !fs::symlink_metadata(&path)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Directory(path))
+        Ok(LocalDirectory(path))
     }
 
     /// Makes a directory below; says whether it was missing.
@@ -47,13 +47,13 @@ impl Directory {
     }
 
     /// What is behind a name; none where nothing is.
-    pub(in crate::transfer) fn look(&self, name: &[u8], follow: bool) -> io::Result<Option<Seen>> {
+    pub(in crate::transfer) fn look(&self, name: &[u8], follow: bool) -> io::Result<Option<LocalEntry>> {
         let path = self.path(name)?;
         let seen = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
         match seen {
-            Ok(seen) if seen.is_file() => Ok(Some(Seen::File { size: seen.len(), mode: 0o644 })),
-            Ok(seen) if seen.is_dir() => Ok(Some(Seen::Directory)),
-            Ok(_) => Ok(Some(Seen::Other)),
+            Ok(seen) if seen.is_file() => Ok(Some(LocalEntry::File { size: seen.len(), mode: 0o644 })),
+            Ok(seen) if seen.is_dir() => Ok(Some(LocalEntry::Directory)),
+            Ok(_) => Ok(Some(LocalEntry::Other)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -83,7 +83,7 @@ impl Directory {
     /// Opens an unfinished file that was left behind, and locks it for as long as it is open. None
     /// where there is none that could be gone on with, or another client has it.
     pub(in crate::transfer) fn reopen(&self, name: &[u8]) -> io::Result<Option<File>> {
-        if !matches!(self.look(name, false)?, Some(Seen::File { .. })) {
+        if !matches!(self.look(name, false)?, Some(LocalEntry::File { .. })) {
             return Ok(None);
         }
         let file = OpenOptions::new().read(true).write(true).open(self.path(name)?)?;

@@ -1,36 +1,36 @@
 //! The items that one connection takes, until each is settled: what a loss leaves undone is done again.
 
-use super::walk::{Item, Walk};
-use crate::transfer::pool::{Share, Taken};
+use super::walk::{UploadItem, UploadWalk};
+use crate::transfer::pool::{WorkItem, WorkShare};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Items with their numbers, in the order in which the server is to have them.
-pub(super) struct Items {
-    share: Arc<Share<Walk>>,
+pub(super) struct UploadItems {
+    share: Arc<WorkShare<UploadWalk>>,
     next: u64,
-    unsettled: Unsettled,
+    unsettled: UnsettledItems,
 }
 
 /// Items that were taken and of which nobody knows yet what became. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Unsettled(Arc<Mutex<BTreeMap<u64, Item>>>);
+pub(super) struct UnsettledItems(Arc<Mutex<BTreeMap<u64, UploadItem>>>);
 
-impl Items {
-    pub(super) fn new(share: Arc<Share<Walk>>) -> Items {
-        Items { share, next: 0, unsettled: Unsettled::default() }
+impl UploadItems {
+    pub(super) fn new(share: Arc<WorkShare<UploadWalk>>) -> UploadItems {
+        UploadItems { share, next: 0, unsettled: UnsettledItems::default() }
     }
 
     /// The items that were taken.
-    pub(super) fn unsettled(&self) -> Unsettled {
+    pub(super) fn unsettled(&self) -> UnsettledItems {
         self.unsettled.clone()
     }
 }
 
-impl Iterator for Items {
-    type Item = (u64, Taken<Item>);
+impl Iterator for UploadItems {
+    type Item = (u64, WorkItem<UploadItem>);
 
-    fn next(&mut self) -> Option<(u64, Taken<Item>)> {
+    fn next(&mut self) -> Option<(u64, WorkItem<UploadItem>)> {
         let taken = self.share.take()?;
         let number = self.next;
         self.next += 1;
@@ -39,18 +39,18 @@ impl Iterator for Items {
     }
 }
 
-impl Unsettled {
+impl UnsettledItems {
     /// An item is done with: stored, refused, or not even sent.
     pub(super) fn settle(&self, number: u64) {
         self.items().remove(&number);
     }
 
     /// Those that are not, in their order.
-    pub(super) fn take(&self) -> impl Iterator<Item = Item> + use<> {
+    pub(super) fn take(&self) -> impl Iterator<Item = UploadItem> + use<> {
         std::mem::take(&mut *self.items()).into_values()
     }
 
-    fn items(&self) -> MutexGuard<'_, BTreeMap<u64, Item>> {
+    fn items(&self) -> MutexGuard<'_, BTreeMap<u64, UploadItem>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -58,25 +58,26 @@ impl Unsettled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::pool::Pool;
+    use crate::transfer::pool::WorkPool;
     use sshome_wire::RemotePath;
 
     #[test]
     fn what_is_not_settled_can_be_done_again() {
         let sources =
             (0..5).map(|number| (format!("/missing/{number}").into(), RemotePath::root())).collect();
-        let pool = Arc::new(Pool::new(Walk::new(sources, crate::transfer::Options::default())));
-        let share = Arc::new(Share::new(&pool));
-        let shown = |item: Item| match item {
-            Item::Failed(failure) => failure.what.rsplit('/').next().unwrap().to_owned(),
+        let pool =
+            Arc::new(WorkPool::new(UploadWalk::new(sources, crate::transfer::TransferOptions::default())));
+        let share = Arc::new(WorkShare::new(&pool));
+        let shown = |item: UploadItem| match item {
+            UploadItem::Failed(failure) => failure.what.rsplit('/').next().unwrap().to_owned(),
             other => panic!("{other:?}"),
         };
-        let mut items = Items::new(Arc::clone(&share));
+        let mut items = UploadItems::new(Arc::clone(&share));
         let numbers: Vec<u64> = items.by_ref().take(3).map(|(number, _)| number).collect();
         let unsettled = items.unsettled();
         unsettled.settle(numbers[1]);
         share.keep(unsettled.take());
-        let rest: Vec<String> = Items::new(share).map(|(_, taken)| shown(taken.thing)).collect();
+        let rest: Vec<String> = UploadItems::new(share).map(|(_, taken)| shown(taken.thing)).collect();
         assert_eq!(rest, ["0", "2", "3", "4"]);
         assert_eq!(unsettled.take().count(), 0);
     }

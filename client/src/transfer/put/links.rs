@@ -1,12 +1,12 @@
 //! Links that the server has refused to make.
 
 use crate::conversation::ConversationError;
-use crate::transfer::{Context, Failure, Linked};
+use crate::transfer::{Failure, FinishedLink, TransferContext};
 use sshome_wire::{Entry, FileKind, Payload, RemotePath, Reply, Request, Status};
 
 /// Looks whether just these links are there already: how many are, and the failures of the others.
 pub(super) async fn judge(
-    ctx: &mut Context<'_>,
+    ctx: &mut TransferContext<'_>,
     refused: &[(RemotePath, Vec<u8>, Reply)],
 ) -> Result<(u64, Vec<Failure>), ConversationError> {
     let (mut unchanged, mut failures) = (Vec::new(), Vec::new());
@@ -29,7 +29,7 @@ pub(super) async fn judge(
     if let Some(observer) = ctx.progress.observer() {
         for (path, target) in &unchanged {
             let (remote, status) = (path.as_bytes(), Status::FileExists);
-            observer.linked(&Linked { remote, local: None, target, status });
+            observer.linked(&FinishedLink { remote, local: None, target, status });
         }
     }
     Ok((unchanged.len() as u64, failures))

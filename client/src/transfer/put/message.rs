@@ -1,6 +1,6 @@
 //! What the reader hands to whoever sends it.
 
-use super::walk::Directory;
+use super::walk::UploadDirectory;
 use crate::transfer::Failure;
 use bytes::Bytes;
 use sshome_wire::{Digest, Part, RemotePath, Status};
@@ -9,17 +9,17 @@ use tokio::sync::oneshot;
 
 /// A message for the server, or a word for the user.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(super) enum UploadMessage {
     /// Whole requests.
-    Whole { bytes: Bytes, asked: Vec<Asked> },
+    Whole { bytes: Bytes, asked: Vec<SentRequest> },
     /// The request of a file that comes in pieces: `Piece`s, then a `Last`.
-    First { bytes: Bytes, asked: Asked, resumed: Option<Resumed> },
+    First { bytes: Bytes, asked: SentRequest, resumed: Option<ResumeOffset> },
     /// Some of that file's bytes.
     Piece { bytes: Bytes, length: u64 },
     /// The end of it, its digest, and why it is to be thrown away, if it is.
     Last { bytes: Bytes, digest: Digest, failed: Option<Failure> },
     /// What has to be known before more can be sent.
-    Question { bytes: Bytes, answer: oneshot::Sender<Answer> },
+    Question { bytes: Bytes, answer: oneshot::Sender<QuestionAnswer> },
     /// An item was left out.
     Skipped(u64, Failure),
     /// An item could not be sent.
@@ -28,24 +28,24 @@ pub(super) enum Message {
 
 /// What a request is about, until its answer comes.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct SentRequest {
     /// The item's number; none for a directory that is another connection's item.
     pub(super) number: Option<u64>,
     /// The path on the server.
     pub(super) to: RemotePath,
-    pub(super) what: What,
+    pub(super) what: RequestKind,
     /// Why we have ended it ourselves; it says more than the server's answer to that.
     pub(super) failed: Option<Failure>,
 }
 
-impl Asked {
-    pub(super) fn new(number: u64, to: RemotePath, what: What) -> Asked {
-        Asked { number: Some(number), to, what, failed: None }
+impl SentRequest {
+    pub(super) fn new(number: u64, to: RemotePath, what: RequestKind) -> SentRequest {
+        SentRequest { number: Some(number), to, what, failed: None }
     }
 
     /// A file has been read to its end.
     pub(super) fn set_digest(&mut self, read: Digest) {
-        if let What::File { digest, .. } = &mut self.what {
+        if let RequestKind::File { digest, .. } = &mut self.what {
             *digest = Some(read);
         }
     }
@@ -53,17 +53,17 @@ impl Asked {
     /// The length of the file in bytes; 0 if it is none.
     pub(super) fn length(&self) -> u64 {
         match self.what {
-            What::File { size, .. } => size,
-            What::Directory(_) | What::Filled | What::Link(_) => 0,
+            RequestKind::File { size, .. } => size,
+            RequestKind::Directory(_) | RequestKind::Filled | RequestKind::Link(_) => 0,
         }
     }
 }
 
 /// What something becomes on the server.
 #[derive(Debug)]
-pub(super) enum What {
+pub(super) enum RequestKind {
     /// It is held until it is there: it is not filled before.
-    Directory(Arc<Directory>),
+    Directory(Arc<UploadDirectory>),
     /// A directory that nothing more goes into.
     Filled,
     /// A file of `size` bytes, of which the server has those before `resumed_at`; and its digest, once it
@@ -75,7 +75,7 @@ pub(super) enum What {
 
 /// What the server said to a question.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct QuestionAnswer {
     pub(super) status: Status,
     pub(super) digests: Vec<Digest>,
     pub(super) parts: Vec<Part>,
@@ -83,4 +83,4 @@ pub(super) struct Answer {
 
 /// Where a file is gone on with; 0 where the server's part of it differs from the beginning.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Resumed(pub(super) u64);
+pub(super) struct ResumeOffset(pub(super) u64);

@@ -16,13 +16,16 @@ mod upload;
 mod walk;
 
 use super::retries::Retries;
-use super::{Context, Failure, NAMED_TWICE, Options, Summary, Transfer, path_bytes, remote_is_directory};
+use super::{
+    Failure, NAMED_TWICE, Transfer, TransferContext, TransferOptions, TransferSummary, path_bytes,
+    remote_is_directory,
+};
 use crate::conversation::ConversationError;
-use sending::Done;
+use sending::UploadOutcome;
 use sshome_wire::RemotePath;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use upload::Upload;
+use upload::UploadWork;
 
 /// Stores files, and with `recursive` directories.
 ///
@@ -36,43 +39,43 @@ use upload::Upload;
 /// If nothing could be begun (`Refused`, `Local`), the transfer was interrupted (`Cancelled`; what was
 /// answered by then stays) or the connection is gone. One file's failure is in the summary.
 pub async fn put(
-    ctx: Context<'_>,
+    ctx: TransferContext<'_>,
     sources: &[PathBuf],
     target: &RemotePath,
-    options: Options,
-) -> Result<Summary, ConversationError> {
-    super::run(ctx, Put { sources, target, options, begun: false }, options.jobs).await
+    options: TransferOptions,
+) -> Result<TransferSummary, ConversationError> {
+    super::run(ctx, PutTransfer { sources, target, options, begun: false }, options.jobs).await
 }
 
-struct Put<'a> {
+struct PutTransfer<'a> {
     sources: &'a [PathBuf],
     target: &'a RemotePath,
-    options: Options,
+    options: TransferOptions,
     /// The walk over the sources, which is all the work, is under way.
     begun: bool,
 }
 
-impl Transfer for Put<'_> {
-    type Work = Upload;
+impl Transfer for PutTransfer<'_> {
+    type Work = UploadWork;
 
     async fn next(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
-    ) -> Result<Option<Upload>, ConversationError> {
+    ) -> Result<Option<UploadWork>, ConversationError> {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(None);
         }
         let target = self.target;
         let is_directory =
-            async |ctx: &mut Context<'_>, _: &mut Retries| remote_is_directory(ctx, target).await;
+            async |ctx: &mut TransferContext<'_>, _: &mut Retries| remote_is_directory(ctx, target).await;
         let into_directory = retries.persist(ctx, is_directory).await?;
         if self.sources.len() > 1 && !into_directory {
             return Err(ConversationError::Local(format!(
                 "{target}: several files need a directory that exists"
             )));
         }
-        let mut summary = Summary::default();
+        let mut summary = TransferSummary::default();
         let mut named = Vec::new();
         let mut before = HashSet::new();
         for source in self.sources {
@@ -91,25 +94,26 @@ impl Transfer for Put<'_> {
                 Err(why) => summary.failures.push(Failure::of(path_bytes(source), why)),
             }
         }
-        let upload = Upload::new(named, self.options, summary);
+        let upload = UploadWork::new(named, self.options, summary);
         upload.show(ctx.progress).await?;
         Ok(Some(upload))
     }
 
     async fn end(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
-        work: &Upload,
-        carried: Result<(), ConversationError>,
-    ) -> Result<Summary, ConversationError> {
-        carried?;
-        let Done { mut summary, refused_links } = work.done();
+        work: &UploadWork,
+        executed: Result<(), ConversationError>,
+    ) -> Result<TransferSummary, ConversationError> {
+        executed?;
+        let UploadOutcome { mut summary, refused_links } = work.done();
         if refused_links.is_empty() {
             // The session's own connection may be lost, and others have done the rest.
             return Ok(summary);
         }
-        let judge = async |ctx: &mut Context<'_>, _: &mut Retries| links::judge(ctx, &refused_links).await;
+        let judge =
+            async |ctx: &mut TransferContext<'_>, _: &mut Retries| links::judge(ctx, &refused_links).await;
         let (unchanged, failures) = retries.persist(ctx, judge).await?;
         summary.unchanged += unchanged;
         summary.failures.extend(failures);

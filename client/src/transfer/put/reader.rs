@@ -1,11 +1,11 @@
 //! The thread that reads what a put sends: it makes frames of it, many small files to a message.
 
-use super::items::Items;
-use super::message::{Answer, Asked, Message, Resumed, What};
-use super::source::Source;
-use super::walk::{Directory, Filled, Item, Within, upwards};
-use crate::transfer::pool::Taken;
-use crate::transfer::{Failure, Progress, path_bytes};
+use super::items::UploadItems;
+use super::message::{QuestionAnswer, RequestKind, ResumeOffset, SentRequest, UploadMessage};
+use super::source::UploadSource;
+use super::walk::{FilledDirectory, ParentDirectory, UploadDirectory, UploadItem, upwards};
+use crate::transfer::pool::WorkItem;
+use crate::transfer::{Failure, ProgressDisplay, path_bytes};
 use bytes::{BufMut, BytesMut};
 use sshome_wire::frame::{DATA, HEAD};
 use sshome_wire::{BLOCK, BlockHasher, Digest, End, Frame, RemotePath, Request, Status};
@@ -16,14 +16,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 /// Messages are up to this long, in bytes.
-const MESSAGE: usize = 256 << 10;
+const MAX_MESSAGE_BYTES: usize = 256 << 10;
 
 /// What a frame that ends a file takes, and more, in bytes.
-const END: usize = 512;
+const MAX_END_FRAME_BYTES: usize = 512;
 
 /// Limits and wishes that the reader keeps to.
 #[derive(Clone, Debug)]
-pub(super) struct Manner {
+pub(super) struct ReaderOptions {
     /// The longest frame, counted from the kind on, in bytes.
     pub(super) max_frame: usize,
     /// How many requests may be in one message.
@@ -34,60 +34,60 @@ pub(super) struct Manner {
     /// number need not be read on.
     pub(super) settled: Arc<AtomicU64>,
     /// Shows how far the comparing of a part has come.
-    pub(super) progress: Progress,
+    pub(super) progress: ProgressDisplay,
 }
 
 /// The receiver is gone: there is nobody to read for.
-struct Gone;
+struct ReceiverGone;
 
 /// Reads what there is and sends it to `out`, until there is no more or nobody wants it.
-pub(super) fn read(items: Items, manner: Manner, out: mpsc::Sender<Message>) {
+pub(super) fn read(items: UploadItems, manner: ReaderOptions, out: mpsc::Sender<UploadMessage>) {
     let (batch, asked) = (BytesMut::new(), Vec::new());
-    let mut reader = Reader { manner, out, batch, asked, in_pieces: 0, parts: None, made: None };
+    let mut reader = UploadReader { manner, out, batch, asked, in_pieces: 0, parts: None, made: None };
     // Whoever wants no more knows why.
     let _ = reader.run(items);
 }
 
-struct Reader {
-    manner: Manner,
-    out: mpsc::Sender<Message>,
+struct UploadReader {
+    manner: ReaderOptions,
+    out: mpsc::Sender<UploadMessage>,
     /// Whole requests that wait for more of them.
     batch: BytesMut,
-    asked: Vec<Asked>,
+    asked: Vec<SentRequest>,
     /// How many files in pieces there were.
     in_pieces: u64,
     /// What the server has of uploads that were cut, once that was asked: paths and sizes.
     parts: Option<HashSet<(Vec<u8>, u64)>>,
     /// The directory that was sent last; those that it is in were sent before.
-    made: Within,
+    made: ParentDirectory,
 }
 
-impl Reader {
-    fn run(&mut self, items: Items) -> Result<(), Gone> {
-        for (number, Taken { thing, again }) in items {
+impl UploadReader {
+    fn run(&mut self, items: UploadItems) -> Result<(), ReceiverGone> {
+        for (number, WorkItem { thing, again }) in items {
             if again {
                 // The connection that was lost over it may have left a part.
                 self.parts = None;
             }
             match thing {
-                Item::Directory(directory) => self.directory(number, directory)?,
-                Item::File { from, to, follow, within, .. } => {
+                UploadItem::Directory(directory) => self.directory(number, directory)?,
+                UploadItem::File { from, to, follow, within, .. } => {
                     self.make_missing(&within)?;
                     self.file(number, &from, to, follow)?;
                 }
-                Item::Link { from, to, target, within } => {
+                UploadItem::Link { from, to, target, within } => {
                     self.make_missing(&within)?;
                     self.link(number, &from, to, target)?;
                 }
-                Item::Filled(filled) => self.finish(number, filled)?,
-                Item::Skipped(failure) => self.send(Message::Skipped(number, failure))?,
-                Item::Failed(failure) => self.send(Message::Failed(number, failure))?,
+                UploadItem::Filled(filled) => self.finish(number, filled)?,
+                UploadItem::Skipped(failure) => self.send(UploadMessage::Skipped(number, failure))?,
+                UploadItem::Failed(failure) => self.send(UploadMessage::Failed(number, failure))?,
             }
         }
         self.flush()
     }
 
-    fn directory(&mut self, number: u64, directory: Arc<Directory>) -> Result<(), Gone> {
+    fn directory(&mut self, number: u64, directory: Arc<UploadDirectory>) -> Result<(), ReceiverGone> {
         self.make_missing(&directory.within)?;
         self.make(Some(number), &directory)?;
         self.made = Some(directory);
@@ -96,10 +96,10 @@ impl Reader {
 
     /// Makes the directories that another connection makes as well, or has made: what goes into them may
     /// come before its answers. Making one that is there does no harm.
-    fn make_missing(&mut self, within: &Within) -> Result<(), Gone> {
+    fn make_missing(&mut self, within: &ParentDirectory) -> Result<(), ReceiverGone> {
         let is_made =
-            |directory: &&Arc<Directory>| upwards(&self.made).any(|made| Arc::ptr_eq(made, directory));
-        let missing: Vec<&Arc<Directory>> =
+            |directory: &&Arc<UploadDirectory>| upwards(&self.made).any(|made| Arc::ptr_eq(made, directory));
+        let missing: Vec<&Arc<UploadDirectory>> =
             upwards(within).take_while(|directory| !is_made(directory)).collect();
         for directory in missing.into_iter().rev() {
             self.make(None, directory)?;
@@ -108,32 +108,42 @@ impl Reader {
         Ok(())
     }
 
-    fn make(&mut self, number: Option<u64>, directory: &Arc<Directory>) -> Result<(), Gone> {
+    fn make(&mut self, number: Option<u64>, directory: &Arc<UploadDirectory>) -> Result<(), ReceiverGone> {
         let mode = directory.mode.filter(|_| self.manner.preserve);
         let to = directory.to.clone();
         let request = Request::Mkdir { path: to.as_bytes().to_vec(), parents: false, mode };
-        let what = What::Directory(Arc::clone(directory));
-        self.small(&directory.from, request, Asked { number, to, what, failed: None })
+        let what = RequestKind::Directory(Arc::clone(directory));
+        self.small(&directory.from, request, SentRequest { number, to, what, failed: None })
     }
 
-    fn finish(&mut self, number: u64, Filled { to, mtime }: Filled) -> Result<(), Gone> {
+    fn finish(
+        &mut self,
+        number: u64,
+        FilledDirectory { to, mtime }: FilledDirectory,
+    ) -> Result<(), ReceiverGone> {
         let request = Request::FinishDirectory { path: to.as_bytes().to_vec(), mtime };
-        let asked = Asked::new(number, to, What::Filled);
+        let asked = SentRequest::new(number, to, RequestKind::Filled);
         self.small(Path::new(""), request, asked)
     }
 
-    fn link(&mut self, number: u64, from: &Path, to: RemotePath, target: Vec<u8>) -> Result<(), Gone> {
+    fn link(
+        &mut self,
+        number: u64,
+        from: &Path,
+        to: RemotePath,
+        target: Vec<u8>,
+    ) -> Result<(), ReceiverGone> {
         let request = Request::Symlink { path: to.as_bytes().to_vec(), target: target.clone() };
-        self.small(from, request, Asked::new(number, to, What::Link(target)))
+        self.small(from, request, SentRequest::new(number, to, RequestKind::Link(target)))
     }
 
     /// Adds a request that is all there is to send.
-    fn small(&mut self, from: &Path, request: Request, asked: Asked) -> Result<(), Gone> {
+    fn small(&mut self, from: &Path, request: Request, asked: SentRequest) -> Result<(), ReceiverGone> {
         let more = match &asked.what {
-            What::Link(target) => target.len(),
-            What::Directory(_) | What::Filled | What::File { .. } => 0,
+            RequestKind::Link(target) => target.len(),
+            RequestKind::Directory(_) | RequestKind::Filled | RequestKind::File { .. } => 0,
         };
-        self.make_room(asked.to.as_bytes().len() + more + END)?;
+        self.make_room(asked.to.as_bytes().len() + more + MAX_END_FRAME_BYTES)?;
         match Frame::Request(request).encode(&mut self.batch) {
             Ok(()) => {
                 self.asked.push(asked);
@@ -141,22 +151,23 @@ impl Reader {
             }
             Err(error) => match asked.number {
                 Some(number) => {
-                    self.send(Message::Failed(number, Failure::of(path_bytes(from), error.to_string())))
+                    self.send(UploadMessage::Failed(number, Failure::of(path_bytes(from), error.to_string())))
                 }
                 None => Ok(()),
             },
         }
     }
 
-    fn file(&mut self, number: u64, from: &Path, to: RemotePath, follow: bool) -> Result<(), Gone> {
-        let source = match Source::open(from, follow) {
+    fn file(&mut self, number: u64, from: &Path, to: RemotePath, follow: bool) -> Result<(), ReceiverGone> {
+        let source = match UploadSource::open(from, follow) {
             Ok(source) => source,
-            Err(failure) => return self.send(Message::Failed(number, failure)),
+            Err(failure) => return self.send(UploadMessage::Failed(number, failure)),
         };
         let request = source.request(&to, self.manner.preserve, 0);
-        let whole =
-            usize::try_from(source.size).unwrap_or(usize::MAX).saturating_add(request.len() + HEAD + END);
-        if whole > MESSAGE || source.size >= self.manner.max_frame as u64 {
+        let whole = usize::try_from(source.size)
+            .unwrap_or(usize::MAX)
+            .saturating_add(request.len() + HEAD + MAX_END_FRAME_BYTES);
+        if whole > MAX_MESSAGE_BYTES || source.size >= self.manner.max_frame as u64 {
             return self.large_file(number, from, to, source);
         }
         self.make_room(whole)?;
@@ -164,14 +175,14 @@ impl Reader {
         self.batch.put_slice(&request);
         match source.append_whole(from, &mut self.batch) {
             Ok(digest) => {
-                let what = What::File { size: source.size, resumed_at: 0, digest: Some(digest) };
-                self.asked.push(Asked::new(number, to, what));
+                let what = RequestKind::File { size: source.size, resumed_at: 0, digest: Some(digest) };
+                self.asked.push(SentRequest::new(number, to, what));
                 Ok(())
             }
             Err(failure) => {
                 // Nothing of it has been sent: the server need not know.
                 self.batch.truncate(before);
-                self.send(Message::Failed(number, failure))
+                self.send(UploadMessage::Failed(number, failure))
             }
         }
     }
@@ -181,8 +192,8 @@ impl Reader {
         number: u64,
         from: &Path,
         to: RemotePath,
-        mut source: Source,
-    ) -> Result<(), Gone> {
+        mut source: UploadSource,
+    ) -> Result<(), ReceiverGone> {
         self.flush()?;
         let mut known = Vec::new();
         let mut resumed = None;
@@ -191,22 +202,28 @@ impl Reader {
         {
             match self.compare(&mut source, &to, theirs)? {
                 Ok(agreeing) => {
-                    resumed = Some(Resumed(agreeing.len() as u64 * BLOCK));
+                    resumed = Some(ResumeOffset(agreeing.len() as u64 * BLOCK));
                     known = agreeing;
                 }
-                Err(error) => return self.send(Message::Failed(number, source.failure(from, &error))),
+                Err(error) => return self.send(UploadMessage::Failed(number, source.failure(from, &error))),
             }
         }
         let resume = u32::try_from(known.len()).unwrap_or(u32::MAX);
         let bytes = source.request(&to, self.manner.preserve, resume).freeze();
         let resumed_at = known.len() as u64 * BLOCK;
-        let asked = Asked::new(number, to, What::File { size: source.size, resumed_at, digest: None });
-        self.send(Message::First { bytes, asked, resumed })?;
+        let asked =
+            SentRequest::new(number, to, RequestKind::File { size: source.size, resumed_at, digest: None });
+        self.send(UploadMessage::First { bytes, asked, resumed })?;
         self.in_pieces(from, &source, known)
     }
 
     /// Sends a file's bytes after the blocks that the server has.
-    fn in_pieces(&mut self, from: &Path, source: &Source, known: Vec<Digest>) -> Result<(), Gone> {
+    fn in_pieces(
+        &mut self,
+        from: &Path,
+        source: &UploadSource,
+        known: Vec<Digest>,
+    ) -> Result<(), ReceiverGone> {
         self.in_pieces += 1;
         let mut left = source.size.saturating_sub(known.len() as u64 * BLOCK);
         let mut hasher = BlockHasher::after(known);
@@ -218,7 +235,7 @@ impl Reader {
             match source.append_data(length, &mut bytes, &mut hasher) {
                 Ok(()) => {
                     left -= length as u64;
-                    self.send(Message::Piece { bytes: bytes.into(), length: length as u64 })?;
+                    self.send(UploadMessage::Piece { bytes: bytes.into(), length: length as u64 })?;
                 }
                 Err(error) => {
                     failed = Some(error);
@@ -243,11 +260,11 @@ impl Reader {
         let mut bytes = BytesMut::new();
         // A frame of this size is always sendable.
         let _ = Frame::End(end).encode(&mut bytes);
-        self.send(Message::Last { bytes: bytes.freeze(), digest, failed })
+        self.send(UploadMessage::Last { bytes: bytes.freeze(), digest, failed })
     }
 
     /// The digests of what the server has of just this file from an upload that was cut.
-    fn part(&mut self, source: &Source, to: &RemotePath) -> Result<Option<Vec<Digest>>, Gone> {
+    fn part(&mut self, source: &UploadSource, to: &RemotePath) -> Result<Option<Vec<Digest>>, ReceiverGone> {
         if self.parts.is_none() {
             // One question for all files: mostly there is nothing to go on with.
             let parts = self.ask(Request::Parts)?.parts;
@@ -264,84 +281,85 @@ impl Reader {
     /// The blocks of the server's part that are those of the source.
     fn compare(
         &mut self,
-        source: &mut Source,
+        source: &mut UploadSource,
         to: &RemotePath,
         theirs: Vec<Digest>,
-    ) -> Result<std::io::Result<Vec<Digest>>, Gone> {
+    ) -> Result<std::io::Result<Vec<Digest>>, ReceiverGone> {
         let (name, total) = (to.file_name().unwrap_or_default(), theirs.len() as u64 * BLOCK);
         let agreeing = source.agreeing(theirs, |done| {
             self.manner.progress.check(name, done, total);
             !self.out.is_closed()
         });
         self.manner.progress.end_check();
-        if self.out.is_closed() { Err(Gone) } else { Ok(agreeing) }
+        if self.out.is_closed() { Err(ReceiverGone) } else { Ok(agreeing) }
     }
 
-    fn ask(&mut self, request: Request) -> Result<Answer, Gone> {
+    fn ask(&mut self, request: Request) -> Result<QuestionAnswer, ReceiverGone> {
         let mut bytes = BytesMut::new();
         // A path is at most 4,095 bytes long, so the frame is always sendable.
         let _ = Frame::Request(request).encode(&mut bytes);
         let (answer, answered) = oneshot::channel();
-        self.send(Message::Question { bytes: bytes.freeze(), answer })?;
-        answered.blocking_recv().map_err(|_| Gone)
+        self.send(UploadMessage::Question { bytes: bytes.freeze(), answer })?;
+        answered.blocking_recv().map_err(|_| ReceiverGone)
     }
 
     /// Sends what has gathered, if `more` bytes would be too much for the message.
-    fn make_room(&mut self, more: usize) -> Result<(), Gone> {
-        if self.batch.len() + more > MESSAGE || self.asked.len() >= self.manner.max_requests {
+    fn make_room(&mut self, more: usize) -> Result<(), ReceiverGone> {
+        if self.batch.len() + more > MAX_MESSAGE_BYTES || self.asked.len() >= self.manner.max_requests {
             self.flush()?;
         }
         if self.batch.capacity() == 0 {
-            self.batch.reserve(MESSAGE);
+            self.batch.reserve(MAX_MESSAGE_BYTES);
         }
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), Gone> {
+    fn flush(&mut self) -> Result<(), ReceiverGone> {
         if self.asked.is_empty() {
             return Ok(());
         }
         let bytes = std::mem::take(&mut self.batch).freeze();
         let asked = std::mem::take(&mut self.asked);
-        self.send(Message::Whole { bytes, asked })
+        self.send(UploadMessage::Whole { bytes, asked })
     }
 
-    fn send(&mut self, message: Message) -> Result<(), Gone> {
-        self.out.blocking_send(message).map_err(|_| Gone)
+    fn send(&mut self, message: UploadMessage) -> Result<(), ReceiverGone> {
+        self.out.blocking_send(message).map_err(|_| ReceiverGone)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::walk::Walk;
+    use super::super::walk::UploadWalk;
     use super::*;
-    use crate::transfer::Options;
-    use crate::transfer::pool::{Pool, Share};
+    use crate::transfer::TransferOptions;
+    use crate::transfer::pool::{WorkPool, WorkShare};
     use bytes::Bytes;
     use sshome_wire::{Decoder, MAX_FRAME};
     use std::fs::File;
     use std::path::PathBuf;
 
-    fn manner() -> Manner {
-        Manner {
+    fn manner() -> ReaderOptions {
+        ReaderOptions {
             max_frame: MAX_FRAME as usize,
             max_requests: 2,
             preserve: false,
             settled: Arc::default(),
-            progress: Progress::new(false),
+            progress: ProgressDisplay::new(false),
         }
     }
 
-    fn items(path: &Path) -> Items {
-        let walk = Walk::new(vec![(PathBuf::from(path), RemotePath::root())], Options::default());
-        Items::new(Arc::new(Share::new(&Arc::new(Pool::new(walk)))))
+    fn items(path: &Path) -> UploadItems {
+        let walk =
+            UploadWalk::new(vec![(PathBuf::from(path), RemotePath::root())], TransferOptions::default());
+        UploadItems::new(Arc::new(WorkShare::new(&Arc::new(WorkPool::new(walk)))))
     }
 
     /// The first message of a file, after the question that comes before it.
-    fn begun(messages: &mut mpsc::Receiver<Message>) -> bool {
-        let Some(Message::Question { answer, .. }) = messages.blocking_recv() else { return false };
-        answer.send(Answer { status: Status::Done, digests: vec![], parts: vec![] }).unwrap();
-        matches!(messages.blocking_recv(), Some(Message::First { .. }))
+    fn begun(messages: &mut mpsc::Receiver<UploadMessage>) -> bool {
+        let Some(UploadMessage::Question { answer, .. }) = messages.blocking_recv() else { return false };
+        answer.send(QuestionAnswer { status: Status::Done, digests: vec![], parts: vec![] }).unwrap();
+        matches!(messages.blocking_recv(), Some(UploadMessage::First { .. }))
     }
 
     fn end_of(bytes: Bytes) -> End {
@@ -365,7 +383,7 @@ mod tests {
         // The reader is three pieces ahead at the most, and a quarter of the file is five.
         File::options().write(true).open(&path).unwrap().set_len(5 << 18).unwrap();
         let last = std::iter::from_fn(|| messages.blocking_recv()).last();
-        let Some(Message::Last { bytes, failed: Some(failure), .. }) = last else { panic!("{last:?}") };
+        let Some(UploadMessage::Last { bytes, failed: Some(failure), .. }) = last else { panic!("{last:?}") };
         assert_eq!((end_of(bytes).status, failure.status), (Status::Changed, Some(Status::Changed)));
         reading.join().unwrap();
     }

@@ -1,10 +1,10 @@
 //! What the reader makes is sent, and what the server says to it is heard.
 
-use super::items::Unsettled;
-use super::message::{Answer, Asked, Message, Resumed, What};
-use crate::conversation::{ConversationError, MOST_DIGESTS, encoded, unexpected};
+use super::items::UnsettledItems;
+use super::message::{QuestionAnswer, RequestKind, ResumeOffset, SentRequest, UploadMessage};
+use crate::conversation::{ConversationError, MAX_DIGESTS, encoded, unexpected};
 use crate::transfer::retries::Reached;
-use crate::transfer::{self, Context, Failure, Linked, Summary};
+use crate::transfer::{self, Failure, FinishedLink, TransferContext, TransferSummary};
 use bytes::Bytes;
 use sshome_wire::{Digest, Frame, Part, RemotePath, Reply, Status};
 use std::collections::VecDeque;
@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 /// Parts that the server may tell of.
-const MOST_PARTS: usize = 1 << 20;
+const MAX_LISTED_PARTS: usize = 1 << 20;
 
 /// The file that comes in pieces, if one is under way.
-enum Open {
+enum OpenUpload {
     /// None is.
     No,
     /// Its end has not been sent, and no answer has come.
@@ -26,29 +26,29 @@ enum Open {
 }
 
 /// What has no answer yet.
-enum Waiting {
-    Item(Asked),
-    Question(Question),
+enum Unanswered {
+    Item(SentRequest),
+    Question(OpenQuestion),
 }
 
 /// A question of the reader's, and what has come of its answer.
-struct Question {
-    answer: oneshot::Sender<Answer>,
+struct OpenQuestion {
+    answer: oneshot::Sender<QuestionAnswer>,
     digests: Vec<Digest>,
     parts: Vec<Part>,
 }
 
 /// What a put has done.
 #[derive(Default)]
-pub(super) struct Done {
-    pub(super) summary: Summary,
+pub(super) struct UploadOutcome {
+    pub(super) summary: TransferSummary,
     /// Links that the server refused, with its answers: perhaps they are there already.
     pub(super) refused_links: Vec<(RemotePath, Vec<u8>, Reply)>,
 }
 
-impl Done {
+impl UploadOutcome {
     /// Adds what another connection has done.
-    pub(super) fn add(&mut self, other: Done) {
+    pub(super) fn add(&mut self, other: UploadOutcome) {
         self.summary.add(other.summary);
         self.refused_links.extend(other.refused_links);
     }
@@ -56,16 +56,16 @@ impl Done {
 
 /// One connection's share of a put.
 pub(super) struct Sending<'a> {
-    messages: mpsc::Receiver<Message>,
+    messages: mpsc::Receiver<UploadMessage>,
     /// How many requests may be unanswered.
     ahead: usize,
     /// What has no answer yet, in order.
-    waiting: VecDeque<Waiting>,
-    open: Open,
+    waiting: VecDeque<Unanswered>,
+    open: OpenUpload,
     /// How many files in pieces are done with; the reader looks at it.
     settled: Arc<AtomicU64>,
-    unsettled: Unsettled,
-    done: &'a mut Done,
+    unsettled: UnsettledItems,
+    done: &'a mut UploadOutcome,
     reached: &'a mut Reached,
     /// Bytes that were sent and are not answered.
     under_way: u64,
@@ -73,14 +73,14 @@ pub(super) struct Sending<'a> {
 
 impl<'a> Sending<'a> {
     pub(super) fn new(
-        messages: mpsc::Receiver<Message>,
+        messages: mpsc::Receiver<UploadMessage>,
         ahead: usize,
         settled: Arc<AtomicU64>,
-        unsettled: Unsettled,
-        done: &'a mut Done,
+        unsettled: UnsettledItems,
+        done: &'a mut UploadOutcome,
         reached: &'a mut Reached,
     ) -> Sending<'a> {
-        let (waiting, open, under_way) = (VecDeque::new(), Open::No, 0);
+        let (waiting, open, under_way) = (VecDeque::new(), OpenUpload::No, 0);
         Sending { messages, ahead, waiting, open, settled, unsettled, done, reached, under_way }
     }
 
@@ -88,7 +88,7 @@ impl<'a> Sending<'a> {
     ///
     /// # Errors
     /// If the conversation is over, or `Cancelled`. Items that have no answer then stay unsettled.
-    pub(super) async fn run(mut self, ctx: &mut Context<'_>) -> Result<(), ConversationError> {
+    pub(super) async fn run(mut self, ctx: &mut TransferContext<'_>) -> Result<(), ConversationError> {
         let sent = self.send_all(ctx).await;
         if sent.is_err() {
             ctx.progress.rewind(self.under_way);
@@ -96,7 +96,7 @@ impl<'a> Sending<'a> {
         sent
     }
 
-    async fn send_all(&mut self, ctx: &mut Context<'_>) -> Result<(), ConversationError> {
+    async fn send_all(&mut self, ctx: &mut TransferContext<'_>) -> Result<(), ConversationError> {
         loop {
             tokio::select! {
                 biased;
@@ -114,50 +114,56 @@ impl<'a> Sending<'a> {
         Ok(())
     }
 
-    async fn take(&mut self, ctx: &mut Context<'_>, message: Message) -> Result<(), ConversationError> {
+    async fn take(
+        &mut self,
+        ctx: &mut TransferContext<'_>,
+        message: UploadMessage,
+    ) -> Result<(), ConversationError> {
         match message {
-            Message::Whole { bytes, asked } => {
+            UploadMessage::Whole { bytes, asked } => {
                 let count = asked.len();
                 self.wait_for_room(ctx, count).await?;
-                let length = asked.iter().map(Asked::length).fold(0, u64::saturating_add);
-                self.waiting.extend(asked.into_iter().map(Waiting::Item));
+                let length = asked.iter().map(SentRequest::length).fold(0, u64::saturating_add);
+                self.waiting.extend(asked.into_iter().map(Unanswered::Item));
                 ctx.conversation.send(bytes, count, ctx.cancel).await?;
                 self.advance(ctx, length);
             }
-            Message::First { bytes, asked, resumed } => {
+            UploadMessage::First { bytes, asked, resumed } => {
                 self.wait_for_room(ctx, 1).await?;
                 ctx.progress.begin_file(asked.to.file_name().unwrap_or_default(), asked.length());
-                if let Some(Resumed(offset)) = resumed {
+                if let Some(ResumeOffset(offset)) = resumed {
                     self.resumed(ctx, &asked, offset);
                 }
-                self.waiting.push_back(Waiting::Item(asked));
-                self.open = Open::Sending;
+                self.waiting.push_back(Unanswered::Item(asked));
+                self.open = OpenUpload::Sending;
                 ctx.conversation.send(bytes, 1, ctx.cancel).await?;
             }
-            Message::Piece { bytes, length } => {
+            UploadMessage::Piece { bytes, length } => {
                 self.advance(ctx, length);
                 self.send_of_open(ctx, bytes).await?;
             }
-            Message::Last { bytes, digest, failed } => {
+            UploadMessage::Last { bytes, digest, failed } => {
                 self.send_of_open(ctx, bytes).await?;
-                if let (Open::Sending, Some(Waiting::Item(asked))) = (&self.open, self.waiting.back_mut()) {
+                if let (OpenUpload::Sending, Some(Unanswered::Item(asked))) =
+                    (&self.open, self.waiting.back_mut())
+                {
                     asked.failed = failed;
                     asked.set_digest(digest);
                     self.settled.fetch_add(1, Ordering::Relaxed);
                 }
-                self.open = Open::No;
+                self.open = OpenUpload::No;
             }
-            Message::Question { bytes, answer } => {
+            UploadMessage::Question { bytes, answer } => {
                 self.wait_for_room(ctx, 1).await?;
-                let question = Question { answer, digests: Vec::new(), parts: Vec::new() };
-                self.waiting.push_back(Waiting::Question(question));
+                let question = OpenQuestion { answer, digests: Vec::new(), parts: Vec::new() };
+                self.waiting.push_back(Unanswered::Question(question));
                 ctx.conversation.send(bytes, 1, ctx.cancel).await?;
             }
-            Message::Skipped(number, failure) => {
+            UploadMessage::Skipped(number, failure) => {
                 self.done.summary.skipped.push(failure);
                 self.settle(number);
             }
-            Message::Failed(number, failure) => {
+            UploadMessage::Failed(number, failure) => {
                 self.done.summary.failures.push(failure);
                 self.settle(number);
             }
@@ -165,27 +171,35 @@ impl<'a> Sending<'a> {
         Ok(())
     }
 
-    fn resumed(&mut self, ctx: &Context<'_>, asked: &Asked, offset: u64) {
+    fn resumed(&mut self, ctx: &TransferContext<'_>, asked: &SentRequest, offset: u64) {
         ctx.progress.resume_at(asked.to.as_bytes(), offset);
         self.under_way = self.under_way.saturating_add(offset);
         self.reached.go_on_after(offset);
-        self.done.summary.resumed.push(transfer::Resumed::of(asked.to.as_bytes(), offset));
+        self.done.summary.resumed.push(transfer::ResumedFile::of(asked.to.as_bytes(), offset));
     }
 
-    fn advance(&mut self, ctx: &Context<'_>, bytes: u64) {
+    fn advance(&mut self, ctx: &TransferContext<'_>, bytes: u64) {
         self.under_way = self.under_way.saturating_add(bytes);
         ctx.progress.advance(bytes);
     }
 
-    async fn send_of_open(&mut self, ctx: &mut Context<'_>, bytes: Bytes) -> Result<(), ConversationError> {
+    async fn send_of_open(
+        &mut self,
+        ctx: &mut TransferContext<'_>,
+        bytes: Bytes,
+    ) -> Result<(), ConversationError> {
         match self.open {
-            Open::Sending => ctx.conversation.send(bytes, 0, ctx.cancel).await,
-            Open::Refused | Open::No => Ok(()),
+            OpenUpload::Sending => ctx.conversation.send(bytes, 0, ctx.cancel).await,
+            OpenUpload::Refused | OpenUpload::No => Ok(()),
         }
     }
 
     /// Waits until so few requests are unanswered that there may be `more` of them.
-    async fn wait_for_room(&mut self, ctx: &mut Context<'_>, more: usize) -> Result<(), ConversationError> {
+    async fn wait_for_room(
+        &mut self,
+        ctx: &mut TransferContext<'_>,
+        more: usize,
+    ) -> Result<(), ConversationError> {
         while ctx.conversation.outstanding() > 0 && ctx.conversation.outstanding() + more > self.ahead {
             let frame = ctx.conversation.receive(ctx.cancel).await?;
             self.hear(ctx, frame).await?;
@@ -194,16 +208,18 @@ impl<'a> Sending<'a> {
     }
 
     /// Hears an answer, or a piece of one.
-    async fn hear(&mut self, ctx: &mut Context<'_>, frame: Frame) -> Result<(), ConversationError> {
+    async fn hear(&mut self, ctx: &mut TransferContext<'_>, frame: Frame) -> Result<(), ConversationError> {
         let waiting = match (frame, self.waiting.front_mut()) {
             (Frame::Progress(_), _) => return Ok(()),
-            (Frame::Blocks(blocks), Some(Waiting::Question(question)))
-                if question.digests.len() < MOST_DIGESTS =>
+            (Frame::Blocks(blocks), Some(Unanswered::Question(question)))
+                if question.digests.len() < MAX_DIGESTS =>
             {
                 question.digests.extend(blocks.digests);
                 return Ok(());
             }
-            (Frame::Parts(parts), Some(Waiting::Question(question))) if question.parts.len() < MOST_PARTS => {
+            (Frame::Parts(parts), Some(Unanswered::Question(question)))
+                if question.parts.len() < MAX_LISTED_PARTS =>
+            {
                 question.parts.extend(parts);
                 return Ok(());
             }
@@ -211,10 +227,10 @@ impl<'a> Sending<'a> {
             (frame, _) => return Err(unexpected(&frame)),
         };
         match waiting {
-            Some((reply, Waiting::Item(asked))) => self.answer(ctx, asked, &reply).await,
-            Some((Reply { status, .. }, Waiting::Question(Question { answer, digests, parts }))) => {
+            Some((reply, Unanswered::Item(asked))) => self.answer(ctx, asked, &reply).await,
+            Some((Reply { status, .. }, Unanswered::Question(OpenQuestion { answer, digests, parts }))) => {
                 // A reader that has stopped wants no answer.
-                let _ = answer.send(Answer { status, digests, parts });
+                let _ = answer.send(QuestionAnswer { status, digests, parts });
                 Ok(())
             }
             None => Ok(()),
@@ -223,14 +239,14 @@ impl<'a> Sending<'a> {
 
     async fn answer(
         &mut self,
-        ctx: &mut Context<'_>,
-        asked: Asked,
+        ctx: &mut TransferContext<'_>,
+        asked: SentRequest,
         reply: &Reply,
     ) -> Result<(), ConversationError> {
-        let is_open = self.waiting.is_empty() && matches!(self.open, Open::Sending);
+        let is_open = self.waiting.is_empty() && matches!(self.open, OpenUpload::Sending);
         if is_open {
             // It was refused before its end: that is said now, and its space in the stream closed.
-            self.open = Open::Refused;
+            self.open = OpenUpload::Refused;
             self.settled.fetch_add(1, Ordering::Relaxed);
             self.note(ctx, asked, reply);
             ctx.conversation.send(encoded(&Frame::Abort)?, 0, ctx.cancel).await?;
@@ -243,31 +259,40 @@ impl<'a> Sending<'a> {
         }
     }
 
-    fn note(&mut self, ctx: &Context<'_>, asked: Asked, reply: &Reply) {
-        let Asked { number: Some(number), to, what, failed } = asked else { return };
+    fn note(&mut self, ctx: &TransferContext<'_>, asked: SentRequest, reply: &Reply) {
+        let SentRequest { number: Some(number), to, what, failed } = asked else { return };
         let (remote, summary) = (to.as_bytes(), &mut self.done.summary);
-        if let What::File { size, .. } = what {
+        if let RequestKind::File { size, .. } = what {
             ctx.progress.end_file();
             self.under_way = self.under_way.saturating_sub(size);
         }
         match (what, reply.status) {
             _ if failed.is_some() => summary.failures.extend(failed),
-            (What::File { size, resumed_at, digest }, status @ Status::Done) => {
+            (RequestKind::File { size, resumed_at, digest }, status @ Status::Done) => {
                 summary.files += 1;
                 summary.bytes = summary.bytes.saturating_add(size);
                 if let Some(observer) = ctx.progress.observer() {
-                    observer.done(&transfer::Done { remote, local: None, size, digest, resumed_at, status });
+                    observer.done(&transfer::FinishedFile {
+                        remote,
+                        local: None,
+                        size,
+                        digest,
+                        resumed_at,
+                        status,
+                    });
                 }
             }
-            (What::Directory(directory), Status::Done | Status::DirectoryExists) => directory.set_there(),
-            (What::Filled, Status::Done) => {}
-            (What::Link(target), status @ Status::Done) => {
+            (RequestKind::Directory(directory), Status::Done | Status::DirectoryExists) => {
+                directory.set_there()
+            }
+            (RequestKind::Filled, Status::Done) => {}
+            (RequestKind::Link(target), status @ Status::Done) => {
                 summary.links += 1;
                 if let Some(observer) = ctx.progress.observer() {
-                    observer.linked(&Linked { remote, local: None, target: &target, status });
+                    observer.linked(&FinishedLink { remote, local: None, target: &target, status });
                 }
             }
-            (What::Link(target), _) => self.done.refused_links.push((to, target, reply.clone())),
+            (RequestKind::Link(target), _) => self.done.refused_links.push((to, target, reply.clone())),
             _ => summary.failures.push(Failure::refused(remote, reply.status, &reply.message)),
         }
         self.settle(number);

@@ -11,10 +11,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// Compared in pieces of this many bytes.
-const PIECE: usize = 256 << 10;
+const READ_BYTES: usize = 256 << 10;
 
 /// A file that is open to be sent.
-pub(super) struct Source {
+pub(super) struct UploadSource {
     file: File,
     pub(super) size: u64,
     pub(super) mtime: Time,
@@ -22,8 +22,8 @@ pub(super) struct Source {
     mode: Option<u32>,
 }
 
-impl Source {
-    pub(super) fn open(path: &Path, follow: bool) -> Result<Source, Failure> {
+impl UploadSource {
+    pub(super) fn open(path: &Path, follow: bool) -> Result<UploadSource, Failure> {
         let opened =
             local::open_source(path, follow).and_then(|file| file.metadata().map(|seen| (file, seen)));
         let (file, seen) = opened.map_err(|error| unreadable(path, &error))?;
@@ -31,7 +31,7 @@ impl Source {
             return Err(Failure::of(path_bytes(path), "it is no regular file"));
         }
         let (version, mode) = (local::version(&seen), local::mode(&seen));
-        Ok(Source { file, size: version.size, mtime: version.mtime, version, mode })
+        Ok(UploadSource { file, size: version.size, mtime: version.mtime, version, mode })
     }
 
     /// Whether an upload of it that is cut leaves a part that can be gone on with.
@@ -67,7 +67,7 @@ impl Source {
     ) -> io::Result<Vec<Digest>> {
         theirs.truncate(usize::try_from(BlockHasher::knowable(self.size)).unwrap_or(usize::MAX));
         let mut hasher = BlockHasher::new();
-        let mut buffer = vec![0; PIECE];
+        let mut buffer = vec![0; READ_BYTES];
         // A block's digest is there once a byte follows it.
         let mut reader = (&self.file).take(theirs.len() as u64 * BLOCK + 1);
         let mut agreed = 0;
@@ -146,7 +146,7 @@ impl Source {
     /// The digest of the file as it is now; `None` if `each` has ended it.
     fn read_again(&self, each: impl Fn() -> bool) -> io::Result<Option<Digest>> {
         (&self.file).seek(SeekFrom::Start(0))?;
-        let (mut hasher, mut buffer) = (BlockHasher::new(), vec![0; PIECE]);
+        let (mut hasher, mut buffer) = (BlockHasher::new(), vec![0; READ_BYTES]);
         while each() {
             match (&self.file).read(&mut buffer)? {
                 0 => return Ok(Some(hasher.finish())),
@@ -178,7 +178,7 @@ mod tests {
         let path = place.path().join("a");
         std::fs::write(&path, "1234").unwrap();
         for now in ["12", "123456"] {
-            let source = Source::open(&path, false).unwrap();
+            let source = UploadSource::open(&path, false).unwrap();
             std::fs::write(&path, now).unwrap();
             let failure = source.append_whole(&path, &mut BytesMut::new()).unwrap_err();
             assert_eq!(failure.status, Some(Status::Changed));
@@ -202,7 +202,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a");
         std::fs::write(&path, "old old").unwrap();
-        let source = Source::open(&path, false).unwrap();
+        let source = UploadSource::open(&path, false).unwrap();
         let (mut out, mut hasher) = (Vec::new(), BlockHasher::new());
         source.append_data(4, &mut out, &mut hasher).unwrap();
         rewrite(&path, "new new");
@@ -217,7 +217,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a");
         std::fs::write(&path, "content").unwrap();
-        let source = Source::open(&path, false).unwrap();
+        let source = UploadSource::open(&path, false).unwrap();
         let (mut out, mut hasher) = (Vec::new(), BlockHasher::new());
         source.append_data(7, &mut out, &mut hasher).unwrap();
         while local::version(&std::fs::metadata(&path).unwrap()) == source.version {
@@ -243,14 +243,14 @@ mod tests {
         wrong[1].0[5] ^= 1;
         let more = [all.clone(), all.clone()].concat();
         for (theirs, agreed) in [(&all[..], 3), (&all[..2], 2), (&wrong, 1), (&more, 3), (&all[1..], 0)] {
-            let mut source = Source::open(&path, false).unwrap();
+            let mut source = UploadSource::open(&path, false).unwrap();
             assert_eq!(source.agreeing(theirs.to_vec(), |_| true).unwrap(), all[..agreed]);
             let mut rest = Vec::new();
             source.append_data(100, &mut rest, &mut BlockHasher::new()).unwrap_or_default();
             let offset = agreed * BLOCK as usize;
             assert!(content[offset..].starts_with(&rest[HEAD..][..(rest.len() - HEAD).min(1)]));
         }
-        let mut source = Source::open(&path, false).unwrap();
+        let mut source = UploadSource::open(&path, false).unwrap();
         std::fs::write(&path, "shorter").unwrap();
         assert!(source.agreeing(all, |_| true).is_err());
     }

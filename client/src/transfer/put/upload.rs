@@ -1,15 +1,15 @@
 //! The work of a put, which its connections share.
 
-use super::items::Items;
-use super::reader::{self, Manner};
-use super::sending::{Done, Sending};
-use super::walk::{self, Walk};
+use super::items::UploadItems;
+use super::reader::{self, ReaderOptions};
+use super::sending::{Sending, UploadOutcome};
+use super::walk::{self, UploadWalk};
 use crate::conversation::ConversationError;
 use crate::transfer::jobs::Load;
-use crate::transfer::parallel::Work;
-use crate::transfer::pool::{Pool, Share};
+use crate::transfer::parallel::SharedWork;
+use crate::transfer::pool::{WorkPool, WorkShare};
 use crate::transfer::retries::Retries;
-use crate::transfer::{Context, Options, Progress, Summary, blocking};
+use crate::transfer::{ProgressDisplay, TransferContext, TransferOptions, TransferSummary, blocking};
 use sshome_wire::RemotePath;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
@@ -17,36 +17,45 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::mpsc;
 
 /// How many messages may be read ahead.
-const QUEUE: usize = 4;
+const READ_AHEAD_MESSAGES: usize = 4;
 
 /// How many requests may be in one message; the server publishes small files in groups of such a size.
 const MAX_REQUESTS: usize = 1000;
 
 /// What is to be sent, and what was.
-pub(super) struct Upload {
-    options: Options,
-    items: Arc<Pool<Walk>>,
+pub(super) struct UploadWork {
+    options: TransferOptions,
+    items: Arc<WorkPool<UploadWalk>>,
     sources: Arc<Sources>,
-    done: Mutex<Done>,
+    done: Mutex<UploadOutcome>,
 }
 
 /// What the user named, and how much that is once it has been looked at.
 struct Sources {
     named: Vec<(PathBuf, RemotePath)>,
-    options: Options,
+    options: TransferOptions,
     load: OnceLock<Load>,
 }
 
-impl Upload {
+impl UploadWork {
     /// Sources, each with the path that it is to have; `summary` has what has failed already.
-    pub(super) fn new(named: Vec<(PathBuf, RemotePath)>, options: Options, summary: Summary) -> Upload {
-        let items = Arc::new(Pool::new(Walk::new(named.clone(), options)));
-        let done = Mutex::new(Done { summary, ..Done::default() });
-        Upload { options, items, sources: Arc::new(Sources { named, options, load: OnceLock::new() }), done }
+    pub(super) fn new(
+        named: Vec<(PathBuf, RemotePath)>,
+        options: TransferOptions,
+        summary: TransferSummary,
+    ) -> UploadWork {
+        let items = Arc::new(WorkPool::new(UploadWalk::new(named.clone(), options)));
+        let done = Mutex::new(UploadOutcome { summary, ..UploadOutcome::default() });
+        UploadWork {
+            options,
+            items,
+            sources: Arc::new(Sources { named, options, load: OnceLock::new() }),
+            done,
+        }
     }
 
     /// Tells the progress how much there is, where somebody sees it.
-    pub(super) async fn show(&self, progress: &Progress) -> Result<(), ConversationError> {
+    pub(super) async fn show(&self, progress: &ProgressDisplay) -> Result<(), ConversationError> {
         if progress.is_shown() {
             let sources = Arc::clone(&self.sources);
             let Load { files, bytes } = blocking(move || sources.load()).await?;
@@ -56,11 +65,11 @@ impl Upload {
     }
 
     /// What was done up to now; it is forgotten here.
-    pub(super) fn done(&self) -> Done {
+    pub(super) fn done(&self) -> UploadOutcome {
         std::mem::take(&mut *self.lock())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Done> {
+    fn lock(&self) -> MutexGuard<'_, UploadOutcome> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -71,8 +80,8 @@ impl Sources {
     }
 }
 
-impl Work for Upload {
-    type Share = Arc<Share<Walk>>;
+impl SharedWork for UploadWork {
+    type Share = Arc<WorkShare<UploadWalk>>;
 
     fn load(&self) -> Load {
         self.sources.load()
@@ -82,30 +91,30 @@ impl Work for Upload {
         self.items.is_empty()
     }
 
-    fn share(&self) -> Arc<Share<Walk>> {
-        Arc::new(Share::new(&self.items))
+    fn share(&self) -> Arc<WorkShare<UploadWalk>> {
+        Arc::new(WorkShare::new(&self.items))
     }
 
     async fn run(
         &self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
-        share: &Arc<Share<Walk>>,
+        share: &Arc<WorkShare<UploadWalk>>,
     ) -> Result<(), ConversationError> {
         let ahead = retries.careful(ctx.conversation.max_outstanding());
         let settled = Arc::new(AtomicU64::new(0));
-        let manner = Manner {
+        let manner = ReaderOptions {
             max_frame: ctx.conversation.max_frame(),
             max_requests: MAX_REQUESTS.min(ahead),
             preserve: self.options.preserve,
             settled: Arc::clone(&settled),
             progress: ctx.progress.clone(),
         };
-        let (out, messages) = mpsc::channel(QUEUE);
-        let items = Items::new(Arc::clone(share));
+        let (out, messages) = mpsc::channel(READ_AHEAD_MESSAGES);
+        let items = UploadItems::new(Arc::clone(share));
         let unsettled = items.unsettled();
         let reader = tokio::task::spawn_blocking(move || reader::read(items, manner, out));
-        let mut done = Done::default();
+        let mut done = UploadOutcome::default();
         // When this returns, nobody listens to the reader any more, and it ends.
         let sending =
             Sending::new(messages, ahead, settled, unsettled.clone(), &mut done, &mut retries.reached);

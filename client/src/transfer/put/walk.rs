@@ -1,7 +1,7 @@
 //! What a put sends: files and directories, in the order in which the server is to have them.
 
 use crate::transfer::jobs::Load;
-use crate::transfer::{Failure, Options, local, path_bytes};
+use crate::transfer::{Failure, TransferOptions, local, path_bytes};
 use sshome_wire::{RemotePath, Time};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -13,15 +13,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// One thing that is to be sent.
 #[derive(Clone, Debug)]
-pub(super) enum Item {
+pub(super) enum UploadItem {
     /// A directory, before what is in it.
-    Directory(Arc<Directory>),
+    Directory(Arc<UploadDirectory>),
     /// A file, perhaps behind a link.
-    File { from: PathBuf, to: RemotePath, follow: bool, size: u64, within: Within },
+    File { from: PathBuf, to: RemotePath, follow: bool, size: u64, within: ParentDirectory },
     /// A symbolic link, and what stands in it.
-    Link { from: PathBuf, to: RemotePath, target: Vec<u8>, within: Within },
+    Link { from: PathBuf, to: RemotePath, target: Vec<u8>, within: ParentDirectory },
     /// A directory, after all that is in it.
-    Filled(Filled),
+    Filled(FilledDirectory),
     /// A special file: left out.
     Skipped(Failure),
     /// What cannot be read or named.
@@ -31,11 +31,11 @@ pub(super) enum Item {
 /// A directory of a tree. Everything that is to go into it holds it, on whichever connection, until that has
 /// its answer. So when nobody does any more it is filled.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub(super) struct UploadDirectory {
     pub(super) from: PathBuf,
     pub(super) to: RemotePath,
     pub(super) mode: Option<u32>,
-    pub(super) within: Within,
+    pub(super) within: ParentDirectory,
     identity: Option<(u64, u64)>,
     /// What the tree's top really is, where links are followed: none of them may lead out of it.
     top: Option<Arc<Path>>,
@@ -46,17 +46,17 @@ pub(super) struct Directory {
     when_filled: Option<FilledQueue>,
 }
 
-impl Directory {
+impl UploadDirectory {
     /// The server has it.
     pub(super) fn set_there(&self) {
         self.is_there.store(true, Ordering::Relaxed);
     }
 }
 
-impl Drop for Directory {
+impl Drop for UploadDirectory {
     fn drop(&mut self) {
         if let Some(queue) = self.when_filled.take().filter(|_| *self.is_there.get_mut()) {
-            let filled = Filled { to: self.to.clone(), mtime: self.mtime };
+            let filled = FilledDirectory { to: self.to.clone(), mtime: self.mtime };
             queue.lock().unwrap_or_else(PoisonError::into_inner).push(filled);
         }
     }
@@ -64,30 +64,30 @@ impl Drop for Directory {
 
 /// A directory that nothing more goes into.
 #[derive(Clone, Debug)]
-pub(super) struct Filled {
+pub(super) struct FilledDirectory {
     pub(super) to: RemotePath,
     pub(super) mtime: Time,
 }
 
 /// Directories that are filled, on their way back to the walk.
-type FilledQueue = Arc<Mutex<Vec<Filled>>>;
+type FilledQueue = Arc<Mutex<Vec<FilledDirectory>>>;
 
 /// The directory of the same tree that something is in; none for what the user named.
-pub(super) type Within = Option<Arc<Directory>>;
+pub(super) type ParentDirectory = Option<Arc<UploadDirectory>>;
 
 /// A directory, the one that it is in, and so on up to the top of the tree.
-pub(super) fn upwards(from: &Within) -> impl Iterator<Item = &Arc<Directory>> {
+pub(super) fn upwards(from: &ParentDirectory) -> impl Iterator<Item = &Arc<UploadDirectory>> {
     std::iter::successors(from.as_ref(), |directory| directory.within.as_ref())
 }
 
 /// Walks over the sources. A directory's entries are read when its turn comes, so that a tree of
 /// any size takes little memory. After its end there may be more: directories that have been filled since.
-pub(super) struct Walk {
+pub(super) struct UploadWalk {
     recursive: bool,
     /// Whether links in trees are followed, as those are that the user named.
     follow: bool,
     /// What is still to be looked at, the next one last.
-    stack: Vec<Pending>,
+    stack: Vec<PendingSource>,
     /// Directories that were filled; none if their times are not taken over.
     filled: Option<FilledQueue>,
     /// What has been found up to now by its path on the server, and whether it is a directory; `None` if all have
@@ -96,21 +96,21 @@ pub(super) struct Walk {
 }
 
 /// What is in one directory shares its path.
-enum Pending {
+enum PendingSource {
     /// What the user named.
     Source(PathBuf, RemotePath),
-    Entry(OsString, Arc<Directory>),
+    Entry(OsString, Arc<UploadDirectory>),
 }
 
-impl Walk {
+impl UploadWalk {
     /// A walk over sources, each with the path that it is to have.
-    pub(super) fn new(sources: Vec<(PathBuf, RemotePath)>, options: Options) -> Walk {
+    pub(super) fn new(sources: Vec<(PathBuf, RemotePath)>, options: TransferOptions) -> UploadWalk {
         let mut targets = HashSet::new();
         let overlap = !sources.iter().all(|(_, to)| targets.insert(to.as_bytes()));
         let found = overlap.then(HashMap::new);
-        let stack = sources.into_iter().rev().map(|(from, to)| Pending::Source(from, to)).collect();
+        let stack = sources.into_iter().rev().map(|(from, to)| PendingSource::Source(from, to)).collect();
         let filled = options.preserve.then(FilledQueue::default);
-        Walk { recursive: options.recursive, follow: options.follow, stack, filled, found }
+        UploadWalk { recursive: options.recursive, follow: options.follow, stack, filled, found }
     }
 
     /// Whether something may have its path on the server: as with cp, only directories share one. Otherwise
@@ -120,14 +120,16 @@ impl Walk {
         found.insert(to.clone(), is_directory).is_none_or(|was_directory| was_directory && is_directory)
     }
 
-    fn visit(&mut self, pending: Pending) -> Item {
+    fn visit(&mut self, pending: PendingSource) -> UploadItem {
         let (from, to, follow, within) = match pending {
-            Pending::Source(from, to) => (from, to, true, None),
-            Pending::Entry(name, within) => {
+            PendingSource::Source(from, to) => (from, to, true, None),
+            PendingSource::Entry(name, within) => {
                 let from = within.from.join(&name);
                 match within.to.join(name.as_encoded_bytes()) {
                     Ok(to) => (from, to, self.follow, Some(within)),
-                    Err(error) => return Item::Failed(Failure::of(path_bytes(&from), error.to_string())),
+                    Err(error) => {
+                        return UploadItem::Failed(Failure::of(path_bytes(&from), error.to_string()));
+                    }
                 }
             }
         };
@@ -135,51 +137,57 @@ impl Walk {
             Ok(false) => {}
             Ok(true) => {
                 let why = "the link leads out of the tree; put what it leads to by its own name";
-                return Item::Failed(Failure::of(path_bytes(&from), why));
+                return UploadItem::Failed(Failure::of(path_bytes(&from), why));
             }
-            Err(error) => return Item::Failed(unreadable(&from, &error)),
+            Err(error) => return UploadItem::Failed(unreadable(&from, &error)),
         }
         let seen = match if follow { fs::metadata(&from) } else { fs::symlink_metadata(&from) } {
             Ok(seen) => seen,
-            Err(error) => return Item::Failed(unreadable(&from, &error)),
+            Err(error) => return UploadItem::Failed(unreadable(&from, &error)),
         };
         let is_sent = seen.is_file() || seen.is_symlink() || seen.is_dir() && self.recursive;
         if is_sent && !self.claim(&to, seen.is_dir()) {
-            return Item::Failed(Failure::of(
+            return UploadItem::Failed(Failure::of(
                 path_bytes(&from),
                 format!("will not overwrite just-created {to}"),
             ));
         }
         match seen {
-            seen if seen.is_file() => Item::File { from, to, follow, size: seen.len(), within },
+            seen if seen.is_file() => UploadItem::File { from, to, follow, size: seen.len(), within },
             seen if seen.is_dir() && self.recursive => self.directory(from, to, &seen, within),
             seen if seen.is_dir() => {
-                Item::Failed(Failure::of(path_bytes(&from), "is a directory: use put -r"))
+                UploadItem::Failed(Failure::of(path_bytes(&from), "is a directory: use put -r"))
             }
             seen if seen.is_symlink() => match fs::read_link(&from) {
-                Ok(target) => Item::Link { from, to, target: path_bytes(&target).to_vec(), within },
-                Err(error) => Item::Failed(unreadable(&from, &error)),
+                Ok(target) => UploadItem::Link { from, to, target: path_bytes(&target).to_vec(), within },
+                Err(error) => UploadItem::Failed(unreadable(&from, &error)),
             },
             _ if within.is_none() => {
                 let why = "it is no regular file; put - NAME sends what standard input has";
-                Item::Failed(Failure::of(path_bytes(&from), why))
+                UploadItem::Failed(Failure::of(path_bytes(&from), why))
             }
-            _ => Item::Skipped(Failure::of(path_bytes(&from), "it is no regular file")),
+            _ => UploadItem::Skipped(Failure::of(path_bytes(&from), "it is no regular file")),
         }
     }
 
-    fn directory(&mut self, from: PathBuf, to: RemotePath, seen: &Metadata, within: Within) -> Item {
+    fn directory(
+        &mut self,
+        from: PathBuf,
+        to: RemotePath,
+        seen: &Metadata,
+        within: ParentDirectory,
+    ) -> UploadItem {
         let identity = local::identity(seen);
         if self.follow && identity.is_some() && upwards(&within).any(|above| above.identity == identity) {
             let why = "the link leads back to a directory that it is in";
-            return Item::Failed(Failure::of(path_bytes(&from), why));
+            return UploadItem::Failed(Failure::of(path_bytes(&from), why));
         }
         let names = fs::read_dir(&from).and_then(|entries| {
             entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()
         });
         let mut names = match names {
             Ok(names) => names,
-            Err(error) => return Item::Failed(unreadable(&from, &error)),
+            Err(error) => return UploadItem::Failed(unreadable(&from, &error)),
         };
         // The same order every time; the stack turns it round.
         names.sort_unstable_by(|a, b| b.cmp(a));
@@ -188,26 +196,27 @@ impl Walk {
             None if !self.follow => None,
             None => match fs::canonicalize(&from) {
                 Ok(top) => Some(top.into()),
-                Err(error) => return Item::Failed(unreadable(&from, &error)),
+                Err(error) => return UploadItem::Failed(unreadable(&from, &error)),
             },
         };
         let (mode, mtime, when_filled) = (local::mode(seen), local::mtime(seen), self.filled.clone());
         let is_there = AtomicBool::new(false);
-        let directory = Directory { from, to, mode, within, identity, top, mtime, is_there, when_filled };
+        let directory =
+            UploadDirectory { from, to, mode, within, identity, top, mtime, is_there, when_filled };
         let directory = Arc::new(directory);
-        self.stack.extend(names.into_iter().map(|name| Pending::Entry(name, Arc::clone(&directory))));
-        Item::Directory(directory)
+        self.stack.extend(names.into_iter().map(|name| PendingSource::Entry(name, Arc::clone(&directory))));
+        UploadItem::Directory(directory)
     }
 }
 
-impl Iterator for Walk {
-    type Item = Item;
+impl Iterator for UploadWalk {
+    type Item = UploadItem;
 
-    fn next(&mut self) -> Option<Item> {
+    fn next(&mut self) -> Option<UploadItem> {
         let filled = self.filled.as_ref();
         let filled = filled.and_then(|queue| queue.lock().unwrap_or_else(PoisonError::into_inner).pop());
         if let Some(filled) = filled {
-            return Some(Item::Filled(filled));
+            return Some(UploadItem::Filled(filled));
         }
         let pending = self.stack.pop()?;
         Some(self.visit(pending))
@@ -215,9 +224,9 @@ impl Iterator for Walk {
 }
 
 /// How many files the sources hold, and how many bytes, without reading them.
-pub(super) fn measure(sources: Vec<(PathBuf, RemotePath)>, options: Options) -> Load {
-    let sizes = Walk::new(sources, options).filter_map(|item| match item {
-        Item::File { size, .. } => Some(size),
+pub(super) fn measure(sources: Vec<(PathBuf, RemotePath)>, options: TransferOptions) -> Load {
+    let sizes = UploadWalk::new(sources, options).filter_map(|item| match item {
+        UploadItem::File { size, .. } => Some(size),
         _ => None,
     });
     sizes.fold(Load::default(), Load::and)
@@ -225,7 +234,7 @@ pub(super) fn measure(sources: Vec<(PathBuf, RemotePath)>, options: Options) -> 
 
 /// Whether what is in a directory of a tree whose links are followed is a link that leads out of the tree: whoever
 /// made it may have had another file in mind than whoever puts the tree.
-fn leads_out(from: &Path, within: Option<&Directory>) -> io::Result<bool> {
+fn leads_out(from: &Path, within: Option<&UploadDirectory>) -> io::Result<bool> {
     let Some(top) = within.and_then(|within| within.top.as_ref()) else { return Ok(false) };
     Ok(fs::symlink_metadata(from)?.is_symlink() && !fs::canonicalize(from)?.starts_with(top))
 }
@@ -241,12 +250,12 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    fn plain() -> Options {
-        Options::default()
+    fn plain() -> TransferOptions {
+        TransferOptions::default()
     }
 
-    fn recursive() -> Options {
-        Options { recursive: true, ..plain() }
+    fn recursive() -> TransferOptions {
+        TransferOptions { recursive: true, ..plain() }
     }
 
     #[test]
@@ -259,11 +268,13 @@ mod tests {
         symlink("/etc", path("t/link")).unwrap();
         symlink("/etc/passwd", path("t/b/file-link")).unwrap();
         let sources = vec![(path("t"), RemotePath::root().join(b"/www").unwrap())];
-        let seen: Vec<String> = Walk::new(sources.clone(), recursive())
+        let seen: Vec<String> = UploadWalk::new(sources.clone(), recursive())
             .map(|item| match item {
-                Item::Directory(directory) => format!("{}/", directory.to),
-                Item::File { to, follow, .. } => format!("{to} {follow}"),
-                Item::Link { to, target, .. } => format!("{to} -> {}", String::from_utf8(target).unwrap()),
+                UploadItem::Directory(directory) => format!("{}/", directory.to),
+                UploadItem::File { to, follow, .. } => format!("{to} {follow}"),
+                UploadItem::Link { to, target, .. } => {
+                    format!("{to} -> {}", String::from_utf8(target).unwrap())
+                }
                 other => panic!("{other:?}"),
             })
             .collect();
@@ -272,7 +283,7 @@ mod tests {
         let want = [&want[..], &links].concat();
         assert_eq!(seen, want);
         assert_eq!(measure(sources.clone(), recursive()), Load { files: 2, bytes: 0 });
-        assert!(matches!(Walk::new(sources, plain()).next(), Some(Item::Failed(_))));
+        assert!(matches!(UploadWalk::new(sources, plain()).next(), Some(UploadItem::Failed(_))));
     }
 
     #[test]
@@ -288,11 +299,11 @@ mod tests {
         let sources =
             ["a/d", "b/d", "a/f", "b/f"].map(|from| (path(from), to(from.split('/').next_back().unwrap())));
         let (mut sent, mut refused) = (Vec::new(), Vec::new());
-        for item in Walk::new(sources.to_vec(), recursive()) {
+        for item in UploadWalk::new(sources.to_vec(), recursive()) {
             match item {
-                Item::File { from, .. } => sent.push(fs::read_to_string(from).unwrap()),
-                Item::Failed(failure) => refused.push(failure.why),
-                Item::Directory(_) => {}
+                UploadItem::File { from, .. } => sent.push(fs::read_to_string(from).unwrap()),
+                UploadItem::Failed(failure) => refused.push(failure.why),
+                UploadItem::Directory(_) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -314,9 +325,9 @@ mod tests {
         symlink("u", path("t/two")).unwrap();
         symlink("..", path("t/u/back")).unwrap();
         let sources = vec![(path("t"), RemotePath::root())];
-        let walk = || Walk::new(sources.clone(), Options { follow: true, ..recursive() });
-        let files = walk().filter(|item| matches!(item, Item::File { follow: true, .. })).count();
-        let circles = walk().filter(|item| matches!(item, Item::Failed(_))).count();
+        let walk = || UploadWalk::new(sources.clone(), TransferOptions { follow: true, ..recursive() });
+        let files = walk().filter(|item| matches!(item, UploadItem::File { follow: true, .. })).count();
+        let circles = walk().filter(|item| matches!(item, UploadItem::Failed(_))).count();
         // u/file by its name, by t/a/one and by t/two; t/a/up and each way back is a circle.
         assert_eq!((files, circles), (3, 4));
     }
@@ -337,11 +348,12 @@ mod tests {
         // What the user names is followed wherever it leads.
         symlink("t", path("named")).unwrap();
         let sources = vec![(path("named"), RemotePath::root())];
-        let items: Vec<Item> = Walk::new(sources, Options { follow: true, ..recursive() }).collect();
-        let out = |item: &&Item| matches!(item, Item::Failed(why) if why.why.contains("out of the tree"));
+        let items: Vec<UploadItem> =
+            UploadWalk::new(sources, TransferOptions { follow: true, ..recursive() }).collect();
+        let out = |item: &&UploadItem| matches!(item, UploadItem::Failed(why) if why.why.contains("out of the tree"));
         assert_eq!(items.iter().filter(out).count(), 4, "{items:?}");
         let files = items.iter().filter_map(|item| match item {
-            Item::File { to, .. } => Some(to.to_string()),
+            UploadItem::File { to, .. } => Some(to.to_string()),
             _ => None,
         });
         assert_eq!(files.collect::<Vec<_>>(), ["/d/within", "/file"]);
@@ -353,7 +365,7 @@ mod tests {
         fs::write(place.path().join("file"), "x").unwrap();
         symlink("file", place.path().join("link")).unwrap();
         let sources = vec![(place.path().join("link"), RemotePath::root())];
-        let items: Vec<Item> = Walk::new(sources, plain()).collect();
-        assert!(matches!(items.as_slice(), [Item::File { follow: true, .. }]));
+        let items: Vec<UploadItem> = UploadWalk::new(sources, plain()).collect();
+        assert!(matches!(items.as_slice(), [UploadItem::File { follow: true, .. }]));
     }
 }

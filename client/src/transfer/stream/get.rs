@@ -1,9 +1,9 @@
 //! From a file on the server to standard output.
 
-use super::sink::Sink;
+use super::sink::OutputWriter;
 use crate::conversation::{ConversationError, unexpected};
 use crate::transfer::retries::Retries;
-use crate::transfer::{Context, DIFFERS, Done, Failure, Summary};
+use crate::transfer::{DIFFERS, Failure, FinishedFile, TransferContext, TransferSummary};
 use bytes::{Buf, Bytes};
 use sshome_wire::{BLOCK, End, Frame, Header, RemotePath, Reply, Status, Time};
 use std::io::{self, Write};
@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 
 /// What became of a file that was put out.
 #[derive(Debug)]
-pub struct Streamed {
+pub struct StreamedFile {
     /// As of any transfer.
-    pub summary: Summary,
+    pub summary: TransferSummary,
     /// Whether the output took all of it. If not, the summary tells nothing.
     pub output: io::Result<()>,
 }
@@ -27,19 +27,19 @@ pub struct Streamed {
 /// If the transfer was interrupted (`Cancelled`) or the connection is gone. A refusal, and a file that is not
 /// what the server has, are in the summary.
 pub async fn get_stream(
-    mut ctx: Context<'_>,
+    mut ctx: TransferContext<'_>,
     source: &RemotePath,
     output: Box<dyn Write + Send>,
-) -> Result<Streamed, ConversationError> {
+) -> Result<StreamedFile, ConversationError> {
     ctx.progress.begin(1, None);
-    let mut stream = Stream { source, size_and_time: None, resumed: 0, under_way: 0 };
+    let mut stream = StreamDownload { source, size_and_time: None, resumed: 0, under_way: 0 };
     let mut state = Ok(());
-    let done = stream.run(&mut ctx, Sink::new(output), &mut state).await;
+    let done = stream.run(&mut ctx, OutputWriter::new(output), &mut state).await;
     let summary = ctx.finish(done).await?;
-    Ok(Streamed { summary, output: state })
+    Ok(StreamedFile { summary, output: state })
 }
 
-struct Stream<'a> {
+struct StreamDownload<'a> {
     source: &'a RemotePath,
     /// As the first header had them: a file that has others is another one.
     size_and_time: Option<(u64, Time)>,
@@ -50,7 +50,7 @@ struct Stream<'a> {
 }
 
 /// How the share of one connection ended.
-enum Ended {
+enum StreamEnd {
     /// With the end of the file.
     End(End),
     /// With a refusal.
@@ -61,13 +61,13 @@ enum Ended {
     Unwanted,
 }
 
-impl Stream<'_> {
+impl StreamDownload<'_> {
     async fn run(
         &mut self,
-        ctx: &mut Context<'_>,
-        mut sink: Sink,
+        ctx: &mut TransferContext<'_>,
+        mut sink: OutputWriter,
         state: &mut io::Result<()>,
-    ) -> Result<Summary, ConversationError> {
+    ) -> Result<TransferSummary, ConversationError> {
         let mut retries = Retries::default();
         loop {
             let begun_at = sink.hasher.length();
@@ -88,7 +88,7 @@ impl Stream<'_> {
                 if ctx.conversation.outstanding() > 0 {
                     ctx.conversation.abandon(&mut |_| {}).await?;
                 }
-                return Ok(Summary::default());
+                return Ok(TransferSummary::default());
             }
             match received {
                 Err(ConversationError::Lost(why)) => {
@@ -98,14 +98,14 @@ impl Stream<'_> {
                     retries.recover(ctx, why).await?;
                 }
                 Err(error) => return Err(error),
-                Ok(Ended::Changed) => {
+                Ok(StreamEnd::Changed) => {
                     ctx.conversation.abandon(&mut |_| {}).await?;
                     let why = "it changed on the server meanwhile: what was put out is not the file";
                     return Ok(self.failed(Status::Changed, why));
                 }
-                Ok(Ended::Refused(reply)) => return Ok(self.failed(reply.status, &reply.message)),
-                Ok(Ended::End(end)) => return Ok(self.judge(ctx, &end, &sink)),
-                Ok(Ended::Unwanted) => {
+                Ok(StreamEnd::Refused(reply)) => return Ok(self.failed(reply.status, &reply.message)),
+                Ok(StreamEnd::End(end)) => return Ok(self.judge(ctx, &end, &sink)),
+                Ok(StreamEnd::Unwanted) => {
                     return Err(ConversationError::Local("the thread that writes has ended".into()));
                 }
             }
@@ -115,21 +115,21 @@ impl Stream<'_> {
     /// Hears one answer, and hands on what comes after the `begun_at` bytes that were put out already.
     async fn receive(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         known: u64,
         begun_at: u64,
         pieces: &mpsc::Sender<Bytes>,
-    ) -> Result<Ended, ConversationError> {
+    ) -> Result<StreamEnd, ConversationError> {
         let Header { size, offset, mtime, .. } = loop {
             match ctx.conversation.receive(ctx.cancel).await? {
                 Frame::Header(header) => break header,
-                Frame::Reply(reply) => return Ok(Ended::Refused(reply)),
+                Frame::Reply(reply) => return Ok(StreamEnd::Refused(reply)),
                 Frame::Progress(_) => {}
                 frame => return Err(unexpected(&frame)),
             }
         };
         if *self.size_and_time.get_or_insert((size, mtime)) != (size, mtime) || offset != known {
-            return Ok(Ended::Changed);
+            return Ok(StreamEnd::Changed);
         }
         ctx.progress.begin_stream(self.source.file_name().unwrap_or_default(), Some(size));
         if begun_at > 0 {
@@ -142,7 +142,7 @@ impl Stream<'_> {
         loop {
             let mut data = match ctx.conversation.receive(ctx.cancel).await? {
                 Frame::Data(data) => data,
-                Frame::End(end) => return Ok(Ended::End(end)),
+                Frame::End(end) => return Ok(StreamEnd::End(end)),
                 frame => return Err(unexpected(&frame)),
             };
             let over = usize::try_from(twice).unwrap_or(usize::MAX).min(data.len());
@@ -158,20 +158,20 @@ impl Stream<'_> {
                 () = ctx.cancel.cancelled() => return Err(ConversationError::Cancelled),
             };
             if sent.is_err() {
-                return Ok(Ended::Unwanted);
+                return Ok(StreamEnd::Unwanted);
             }
             self.under_way += length;
             ctx.progress.advance(length);
         }
     }
 
-    fn failed(&self, status: Status, why: &str) -> Summary {
+    fn failed(&self, status: Status, why: &str) -> TransferSummary {
         let failure = Failure::refused(self.source.as_bytes(), status, why);
-        Summary { failures: [failure].into_iter().collect(), ..Summary::default() }
+        TransferSummary { failures: [failure].into_iter().collect(), ..TransferSummary::default() }
     }
 
     /// Compares what was put out with what the server has sent.
-    fn judge(&self, ctx: &Context<'_>, end: &End, sink: &Sink) -> Summary {
+    fn judge(&self, ctx: &TransferContext<'_>, end: &End, sink: &OutputWriter) -> TransferSummary {
         ctx.progress.end_file();
         if end.status.is_error() {
             return self.failed(end.status, &end.message);
@@ -182,8 +182,15 @@ impl Stream<'_> {
         }
         if let Some(observer) = ctx.progress.observer() {
             let (remote, resumed_at, status) = (self.source.as_bytes(), self.resumed, end.status);
-            observer.done(&Done { remote, local: None, size, digest: Some(digest), resumed_at, status });
+            observer.done(&FinishedFile {
+                remote,
+                local: None,
+                size,
+                digest: Some(digest),
+                resumed_at,
+                status,
+            });
         }
-        Summary { files: 1, bytes: size, ..Summary::default() }
+        TransferSummary { files: 1, bytes: size, ..TransferSummary::default() }
     }
 }

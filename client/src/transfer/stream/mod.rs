@@ -11,14 +11,14 @@ mod reader;
 mod replay_buffer;
 mod sink;
 
-pub use get::{Streamed, get_stream};
+pub use get::{StreamedFile, get_stream};
 pub use put::put_stream;
 
 use sshome_wire::Digest;
 
 /// What a stream has to be, or nothing of it is published.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Expected {
+pub struct ExpectedContent {
     /// Its length in bytes.
     pub size: Option<u64>,
     /// Its BLAKE3.

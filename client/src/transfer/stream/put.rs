@@ -1,11 +1,11 @@
 //! From standard input to a file on the server.
 
-use super::Expected;
-use super::reader::{self, Message};
-use super::replay_buffer::Kept;
+use super::ExpectedContent;
+use super::reader::{self, StreamMessage};
+use super::replay_buffer::ReplayBuffer;
 use crate::conversation::{ConversationError, encoded, unexpected};
 use crate::transfer::retries::Retries;
-use crate::transfer::{Context, Done, Failure, Resumed, Summary};
+use crate::transfer::{Failure, FinishedFile, ResumedFile, TransferContext, TransferSummary};
 use bytes::Bytes;
 use sshome_wire::{
     BLOCK, Digest, End, Frame, Payload, Put, RemotePath, Reply, Request, Status, Stored, StreamId,
@@ -14,7 +14,7 @@ use std::io::Read;
 use tokio::sync::mpsc;
 
 /// How many pieces may be read ahead.
-const QUEUE: usize = 4;
+const READ_AHEAD_CHUNKS: usize = 4;
 
 /// Stores a stream, whose length nobody need know. It becomes visible when it has come to its end, whole, and
 /// is on the server's disk; if it fails, or is not what was expected, nothing does.
@@ -25,32 +25,32 @@ const QUEUE: usize = 4;
 /// If the transfer was interrupted (`Cancelled`), or the connection is gone. A refusal and a stream that
 /// fails are in the summary.
 pub async fn put_stream(
-    mut ctx: Context<'_>,
+    mut ctx: TransferContext<'_>,
     input: impl Read + Send + 'static,
     target: &RemotePath,
-    expected: Expected,
-) -> Result<Summary, ConversationError> {
+    expected: ExpectedContent,
+) -> Result<TransferSummary, ConversationError> {
     let done = run(&mut ctx, input, target, expected).await;
     ctx.finish(done).await
 }
 
 async fn run(
-    ctx: &mut Context<'_>,
+    ctx: &mut TransferContext<'_>,
     input: impl Read + Send + 'static,
     target: &RemotePath,
-    expected: Expected,
-) -> Result<Summary, ConversationError> {
-    let (out, messages) = mpsc::channel(QUEUE);
+    expected: ExpectedContent,
+) -> Result<TransferSummary, ConversationError> {
+    let (out, messages) = mpsc::channel(READ_AHEAD_CHUNKS);
     let (to, max_frame) = (target.clone(), ctx.conversation.max_frame());
     // Nobody waits for it: it may be waiting for its input for ever.
     tokio::task::spawn_blocking(move || reader::read(input, &to, max_frame, expected, &out));
     ctx.progress.begin(1, expected.size);
-    let mut stream = Stream {
+    let mut stream = StreamUpload {
         id: StreamId(rand::random()),
         target: target.clone(),
         size: expected.size,
         messages,
-        kept: Kept::default(),
+        replay: ReplayBuffer::default(),
         blocks: Vec::new(),
         last: None,
         begun: false,
@@ -67,7 +67,7 @@ async fn run(
             // What is to be thrown away need not arrive.
             Err(ConversationError::Lost(_)) if stream.has_failed() => return Ok(stream.failed()),
             Err(ConversationError::Lost(why)) => {
-                retries.reached.go_on_after(stream.kept.begin());
+                retries.reached.go_on_after(stream.replay.begin());
                 retries.recover(ctx, why).await?;
             }
             Ok(reply) => return Ok(stream.summary(ctx, &reply)),
@@ -77,13 +77,13 @@ async fn run(
 }
 
 /// A stream, over all of its connections.
-struct Stream {
+struct StreamUpload {
     id: StreamId,
     target: RemotePath,
     /// Its length in bytes, if that was said.
     size: Option<u64>,
-    messages: mpsc::Receiver<Message>,
-    kept: Kept,
+    messages: mpsc::Receiver<StreamMessage>,
+    replay: ReplayBuffer,
     /// The digests of its blocks, as far as they were read.
     blocks: Vec<Digest>,
     /// The end, once it has been read, and why nothing is to be published, if so.
@@ -97,7 +97,7 @@ struct Stream {
 }
 
 /// Where to go on after a lost connection.
-enum From {
+enum ResumePoint {
     /// After so many blocks.
     Block(u32),
     /// Nowhere: it is stored.
@@ -106,23 +106,23 @@ enum From {
     Nowhere,
 }
 
-impl Stream {
+impl StreamUpload {
     /// Sends what is left of it on the connection that there is, and returns the answer.
-    async fn send(&mut self, ctx: &mut Context<'_>) -> Result<Reply, ConversationError> {
+    async fn send(&mut self, ctx: &mut TransferContext<'_>) -> Result<Reply, ConversationError> {
         let from = match self.begun {
             true => self.find(ctx).await?,
-            false => From::Block(0),
+            false => ResumePoint::Block(0),
         };
         let resume = match from {
-            From::Block(blocks) => blocks,
-            From::Stored => return Ok(Reply::new(Status::Done, "")),
-            From::Nowhere => {
+            ResumePoint::Block(blocks) => blocks,
+            ResumePoint::Stored => return Ok(Reply::new(Status::Done, "")),
+            ResumePoint::Nowhere => {
                 let why = "the server no longer has what had arrived; nothing was published, send it again";
                 return Ok(Reply::new(Status::Failed, why));
             }
         };
         self.begin(ctx, resume).await?;
-        for frame in self.kept.frames() {
+        for frame in self.replay.frames() {
             if let Some(reply) = self.send_piece(ctx, frame).await? {
                 return Ok(reply);
             }
@@ -135,9 +135,9 @@ impl Stream {
         self.end(ctx).await
     }
 
-    async fn begin(&mut self, ctx: &mut Context<'_>, resume: u32) -> Result<(), ConversationError> {
+    async fn begin(&mut self, ctx: &mut TransferContext<'_>, resume: u32) -> Result<(), ConversationError> {
         let offset = u64::from(resume) * BLOCK;
-        self.kept.release(offset);
+        self.replay.release(offset);
         ctx.progress.begin_stream(self.target.file_name().unwrap_or_default(), self.size);
         if offset > 0 {
             ctx.progress.resume_at(self.target.as_bytes(), offset);
@@ -152,21 +152,21 @@ impl Stream {
     }
 
     /// Sends the next of what is read; or hears what the server says meanwhile, which may be the answer.
-    async fn send_next(&mut self, ctx: &mut Context<'_>) -> Result<Option<Reply>, ConversationError> {
+    async fn send_next(&mut self, ctx: &mut TransferContext<'_>) -> Result<Option<Reply>, ConversationError> {
         // The server tells of a block once a byte follows it.
-        let owed = self.kept.length() > BLOCK;
+        let owed = self.replay.length() > BLOCK;
         let message = tokio::select! {
             biased;
             frame = ctx.conversation.receive_owed(owed, ctx.cancel) => return self.hear(ctx, frame?).await,
-            message = self.messages.recv(), if self.kept.has_room() => message,
+            message = self.messages.recv(), if self.replay.has_room() => message,
         };
         match message {
-            Some(Message::Piece { frame, blocks }) => {
-                self.kept.push(&frame);
+            Some(StreamMessage::Piece { frame, blocks }) => {
+                self.replay.push(&frame);
                 self.blocks.extend(blocks);
                 self.send_piece(ctx, frame).await
             }
-            Some(Message::Last { end, failed }) => {
+            Some(StreamMessage::Last { end, failed }) => {
                 self.last = Some((end, failed));
                 Ok(None)
             }
@@ -177,7 +177,7 @@ impl Stream {
     /// Sends a piece; an answer that is here already is its refusal.
     async fn send_piece(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         frame: Bytes,
     ) -> Result<Option<Reply>, ConversationError> {
         let length = frame.len().saturating_sub(sshome_wire::frame::HEAD) as u64;
@@ -195,7 +195,7 @@ impl Stream {
     /// Hears what the server says before the end was sent.
     async fn hear(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut TransferContext<'_>,
         frame: Frame,
     ) -> Result<Option<Reply>, ConversationError> {
         match frame {
@@ -216,8 +216,8 @@ impl Stream {
     fn note(&mut self, frame: Frame) -> Result<(), ConversationError> {
         match frame {
             Frame::Progress(_) => Ok(()),
-            Frame::Stored(Stored { bytes }) if bytes.is_multiple_of(BLOCK) && bytes <= self.kept.end() => {
-                self.kept.release(bytes);
+            Frame::Stored(Stored { bytes }) if bytes.is_multiple_of(BLOCK) && bytes <= self.replay.end() => {
+                self.replay.release(bytes);
                 Ok(())
             }
             frame => Err(unexpected(&frame)),
@@ -225,7 +225,7 @@ impl Stream {
     }
 
     /// Sends the end and waits for the answer.
-    async fn end(&mut self, ctx: &mut Context<'_>) -> Result<Reply, ConversationError> {
+    async fn end(&mut self, ctx: &mut TransferContext<'_>) -> Result<Reply, ConversationError> {
         if let Some((end, _)) = &self.last {
             ctx.conversation.send(encoded(&Frame::End(end.clone()))?, 0, ctx.cancel).await?;
         }
@@ -238,23 +238,23 @@ impl Stream {
     }
 
     /// Asks where to go on.
-    async fn find(&mut self, ctx: &mut Context<'_>) -> Result<From, ConversationError> {
+    async fn find(&mut self, ctx: &mut TransferContext<'_>) -> Result<ResumePoint, ConversationError> {
         let theirs = ctx.conversation.stream_status(&self.target, self.id, ctx.cancel).await?;
         let theirs = match theirs {
             Some(theirs) => theirs,
             // The answer may be all that was lost.
-            None if self.is_stored(ctx).await? => return Ok(From::Stored),
+            None if self.is_stored(ctx).await? => return Ok(ResumePoint::Stored),
             None => Vec::new(),
         };
         let agreeing = self.blocks.iter().zip(&theirs).take_while(|(ours, theirs)| ours == theirs).count();
-        match agreeing as u64 * BLOCK < self.kept.begin() {
-            true => Ok(From::Nowhere),
-            false => Ok(From::Block(u32::try_from(agreeing).unwrap_or(u32::MAX))),
+        match agreeing as u64 * BLOCK < self.replay.begin() {
+            true => Ok(ResumePoint::Nowhere),
+            false => Ok(ResumePoint::Block(u32::try_from(agreeing).unwrap_or(u32::MAX))),
         }
     }
 
     /// Whether just this content has the name on the server, and is on its disk.
-    async fn is_stored(&self, ctx: &mut Context<'_>) -> Result<bool, ConversationError> {
+    async fn is_stored(&self, ctx: &mut TransferContext<'_>) -> Result<bool, ConversationError> {
         let Some((end, None)) = &self.last else { return Ok(false) };
         let hash = Request::Hash { path: self.target.as_bytes().to_vec(), verify: false };
         let there = match ctx.conversation.request(hash, ctx.cancel).await {
@@ -276,12 +276,12 @@ impl Stream {
     }
 
     /// The summary of a stream that is no good.
-    fn failed(&self) -> Summary {
+    fn failed(&self) -> TransferSummary {
         let failure = self.last.as_ref().and_then(|(_, failed)| failed.clone());
-        Summary { failures: failure.into_iter().collect(), ..Summary::default() }
+        TransferSummary { failures: failure.into_iter().collect(), ..TransferSummary::default() }
     }
 
-    fn summary(&self, ctx: &Context<'_>, reply: &Reply) -> Summary {
+    fn summary(&self, ctx: &TransferContext<'_>, reply: &Reply) -> TransferSummary {
         ctx.progress.end_file();
         let path = self.target.as_bytes();
         let mut summary = match (&self.last, reply.status) {
@@ -290,16 +290,23 @@ impl Stream {
                 if let Some(observer) = ctx.progress.observer() {
                     let (size, digest) = (end.size, Some(end.digest));
                     let resumed_at = self.resumed.unwrap_or(0);
-                    observer.done(&Done { remote: path, local: None, size, digest, resumed_at, status });
+                    observer.done(&FinishedFile {
+                        remote: path,
+                        local: None,
+                        size,
+                        digest,
+                        resumed_at,
+                        status,
+                    });
                 }
-                Summary { files: 1, bytes: end.size, ..Summary::default() }
+                TransferSummary { files: 1, bytes: end.size, ..TransferSummary::default() }
             }
             _ => {
                 let failure = Failure::refused(path, reply.status, &reply.message);
-                Summary { failures: [failure].into_iter().collect(), ..Summary::default() }
+                TransferSummary { failures: [failure].into_iter().collect(), ..TransferSummary::default() }
             }
         };
-        summary.resumed.extend(self.resumed.map(|offset| Resumed::of(path, offset)));
+        summary.resumed.extend(self.resumed.map(|offset| ResumedFile::of(path, offset)));
         summary
     }
 }

@@ -1,6 +1,6 @@
 //! The thread that reads a stream and digests it.
 
-use super::Expected;
+use super::ExpectedContent;
 use crate::transfer::Failure;
 use bytes::Bytes;
 use sshome_wire::frame::{HEAD, data_head};
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 /// What was read.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(super) enum StreamMessage {
     /// A frame of data, which does not reach from one block into the next; and the digests of the blocks
     /// that it shows to be whole.
     Piece { frame: Bytes, blocks: Vec<Digest> },
@@ -23,8 +23,8 @@ pub(super) fn read(
     mut input: impl Read,
     to: &RemotePath,
     max_frame: usize,
-    expected: Expected,
-    out: &mpsc::Sender<Message>,
+    expected: ExpectedContent,
+    out: &mpsc::Sender<StreamMessage>,
 ) {
     let mut hasher = BlockHasher::new();
     let mut buffer = vec![0; HEAD + max_frame.saturating_sub(1).max(1)];
@@ -47,7 +47,7 @@ pub(super) fn read(
         }
         let frame = Bytes::copy_from_slice(buffer.get(..HEAD + read).unwrap_or_default());
         let blocks = hasher.blocks().get(before..).unwrap_or_default().to_vec();
-        if out.blocking_send(Message::Piece { frame, blocks }).is_err() {
+        if out.blocking_send(StreamMessage::Piece { frame, blocks }).is_err() {
             return;
         }
     };
@@ -58,17 +58,17 @@ pub(super) fn read(
     let end = End { status, message, digest: hasher.finish(), size: hasher.length() };
     let failed = failed.map(|(_, why)| Failure::of(to.as_bytes(), why));
     // Nobody listens any more when the transfer has ended already.
-    let _ = out.blocking_send(Message::Last { end, failed });
+    let _ = out.blocking_send(StreamMessage::Last { end, failed });
 }
 
 /// Why the stream that has ended is not the one that was meant.
-fn mismatch(hasher: &BlockHasher, expected: Expected) -> Option<(Status, String)> {
+fn mismatch(hasher: &BlockHasher, expected: ExpectedContent) -> Option<(Status, String)> {
     let other_size = expected.size.is_some_and(|size| size != hasher.length());
     let other_digest = expected.digest.is_some_and(|digest| digest != hasher.finish());
     (other_size || other_digest).then(|| (Status::DigestMismatch, differs(hasher, expected)))
 }
 
-fn differs(hasher: &BlockHasher, expected: Expected) -> String {
+fn differs(hasher: &BlockHasher, expected: ExpectedContent) -> String {
     let length = hasher.length();
     match expected.size {
         Some(size) if length < size => {
@@ -91,20 +91,20 @@ mod tests {
     /// What is made of a stream: the frames' data, the blocks, and the end.
     fn made(
         input: impl Read + Send + 'static,
-        expected: Expected,
+        expected: ExpectedContent,
     ) -> (Vec<u8>, Vec<Digest>, End, Option<Failure>) {
         let (out, mut messages) = mpsc::channel(2);
         let reading = std::thread::spawn(move || read(input, &RemotePath::root(), 100_000, expected, &out));
         let (mut data, mut digests) = (Vec::new(), Vec::new());
         loop {
             match messages.blocking_recv().unwrap() {
-                Message::Piece { frame, blocks } => {
+                StreamMessage::Piece { frame, blocks } => {
                     let at = data.len() as u64;
                     data.extend_from_slice(&frame[HEAD..]);
                     assert_eq!(at / BLOCK, (data.len() as u64 - 1) / BLOCK, "a piece reaches over a border");
                     digests.extend(blocks);
                 }
-                Message::Last { end, failed } => {
+                StreamMessage::Last { end, failed } => {
                     reading.join().unwrap();
                     return (data, digests, end, failed);
                 }
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_stream_is_cut_at_its_blocks_and_digested() {
         let content = vec![3; 2 * BLOCK as usize + 1];
-        let (data, digests, end, failed) = made(io::Cursor::new(content.clone()), Expected::default());
+        let (data, digests, end, failed) = made(io::Cursor::new(content.clone()), ExpectedContent::default());
         assert!(data == content && failed.is_none());
         assert_eq!((end.size, end.digest.0), (content.len() as u64, *blake3::hash(&content).as_bytes()));
         let mut hasher = BlockHasher::new();
@@ -133,7 +133,7 @@ mod tests {
             (None, digest(b"abd"), Some("another BLAKE3")),
             (Some(3), digest(b"abd"), Some("another BLAKE3")),
         ] {
-            let (_, _, end, failed) = made(&b"abc"[..], Expected { size, digest: b3 });
+            let (_, _, end, failed) = made(&b"abc"[..], ExpectedContent { size, digest: b3 });
             assert_eq!(end.status.is_error(), words.is_some());
             assert_eq!(failed.is_some(), words.is_some());
             assert!(failed.is_none_or(|failed| failed.why.contains(words.unwrap())));
@@ -148,7 +148,7 @@ mod tests {
                 Err(io::ErrorKind::IsADirectory.into())
             }
         }
-        let (data, _, end, failed) = made((&b"abc"[..]).chain(Failing), Expected::default());
+        let (data, _, end, failed) = made((&b"abc"[..]).chain(Failing), ExpectedContent::default());
         assert_eq!((data, end.status), (b"abc".to_vec(), Status::Failed));
         assert!(failed.unwrap().why.contains("cannot be read"));
     }

@@ -7,17 +7,17 @@ use std::collections::VecDeque;
 
 /// No more than this is kept, in bytes: what may be on its way (16 MiB of window, and as much again that the
 /// server has taken and not yet told of), so that a stream is not held up.
-const MOST: u64 = 32 << 20;
+const MAX_REPLAY_BYTES: u64 = 32 << 20;
 
 /// Pieces that are shorter are gathered: thousands of them would take more memory than their bytes.
-const SMALL: usize = 32 << 10;
+const GATHER_BELOW_BYTES: usize = 32 << 10;
 
 /// So many bytes are gathered in one frame at the most.
-const GATHERED: usize = 128 << 10;
+const MAX_GATHERED_BYTES: usize = 128 << 10;
 
 /// Frames of data in a row. None of them reaches from one block into the next.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct ReplayBuffer {
     begin: u64,
     end: u64,
     frames: VecDeque<Bytes>,
@@ -25,7 +25,7 @@ pub(super) struct Kept {
     gathered: BytesMut,
 }
 
-impl Kept {
+impl ReplayBuffer {
     /// Where it begins in the stream, in bytes: what came before is the server's.
     pub(super) fn begin(&self) -> u64 {
         self.begin
@@ -43,19 +43,19 @@ impl Kept {
 
     /// Whether more may be read.
     pub(super) fn has_room(&self) -> bool {
-        self.length() < MOST
+        self.length() < MAX_REPLAY_BYTES
     }
 
     /// Adds a frame of data.
     pub(super) fn push(&mut self, frame: &Bytes) {
         let data = frame.get(HEAD..).unwrap_or_default();
         self.end += data.len() as u64;
-        if data.len() >= SMALL {
+        if data.len() >= GATHER_BELOW_BYTES {
             self.gather();
             self.frames.push_back(frame.clone());
             return;
         }
-        if self.gathered.len() + data.len() > HEAD + GATHERED {
+        if self.gathered.len() + data.len() > HEAD + MAX_GATHERED_BYTES {
             self.gather();
         }
         if self.gathered.is_empty() {
@@ -118,33 +118,33 @@ mod tests {
     fn pieces_of_all_sizes_come_back_as_they_were() {
         let block = BLOCK as usize;
         let stream: Vec<u8> = (0..2 * block + 5).map(|at| (at * 31 % 251) as u8).collect();
-        let mut kept = Kept::default();
+        let mut replay = ReplayBuffer::default();
         let mut at = 0;
-        for size in [1, 7, SMALL - 1, SMALL, 200_000].into_iter().cycle() {
+        for size in [1, 7, GATHER_BELOW_BYTES - 1, GATHER_BELOW_BYTES, 200_000].into_iter().cycle() {
             let size = size.min(block - at % block).min(stream.len() - at);
             if size == 0 {
                 break;
             }
-            kept.push(&frame(&stream[at..at + size]));
+            replay.push(&frame(&stream[at..at + size]));
             at += size;
         }
-        assert!(content(kept.frames()) == stream);
-        kept.release(BLOCK);
-        assert_eq!((kept.begin(), kept.length()), (BLOCK, BLOCK + 5));
-        assert!(content(kept.frames()) == stream[block..]);
-        kept.release(2 * BLOCK);
-        assert!(content(kept.frames()) == stream[2 * block..]);
+        assert!(content(replay.frames()) == stream);
+        replay.release(BLOCK);
+        assert_eq!((replay.begin(), replay.length()), (BLOCK, BLOCK + 5));
+        assert!(content(replay.frames()) == stream[block..]);
+        replay.release(2 * BLOCK);
+        assert!(content(replay.frames()) == stream[2 * block..]);
     }
 
     #[test]
     fn many_short_pieces_take_little_more_than_their_bytes() {
-        let mut kept = Kept::default();
+        let mut replay = ReplayBuffer::default();
         let mut pieces = 0;
-        while kept.has_room() {
-            kept.push(&frame(&[7; 20]));
+        while replay.has_room() {
+            replay.push(&frame(&[7; 20]));
             pieces += 1;
         }
-        assert_eq!(pieces, MOST.div_ceil(20));
-        assert!(kept.frames().len() <= MOST as usize / (GATHERED - 20) + 8);
+        assert_eq!(pieces, MAX_REPLAY_BYTES.div_ceil(20));
+        assert!(replay.frames().len() <= MAX_REPLAY_BYTES as usize / (MAX_GATHERED_BYTES - 20) + 8);
     }
 }

@@ -8,28 +8,28 @@ use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::JoinHandle;
 
 /// How many pieces, of 64 KiB at most, may wait to be put out.
-const QUEUE: usize = 16;
+const WRITE_QUEUE_CHUNKS: usize = 16;
 
 /// Where a file is put out, and the digest of what was put out already.
-pub(super) struct Sink {
+pub(super) struct OutputWriter {
     output: Box<dyn Write + Send>,
     pub(super) hasher: BlockHasher,
     /// Whether it still takes something.
     pub(super) state: io::Result<()>,
 }
 
-impl Sink {
-    pub(super) fn new(output: Box<dyn Write + Send>) -> Sink {
-        Sink { output, hasher: BlockHasher::new(), state: Ok(()) }
+impl OutputWriter {
+    pub(super) fn new(output: Box<dyn Write + Send>) -> OutputWriter {
+        OutputWriter { output, hasher: BlockHasher::new(), state: Ok(()) }
     }
 
     /// Puts out what comes, on a thread of its own, until no more comes or nobody takes it.
-    pub(super) fn start(self) -> (mpsc::Sender<Bytes>, JoinHandle<Sink>) {
-        let (pieces, queue) = mpsc::channel(QUEUE);
+    pub(super) fn start(self) -> (mpsc::Sender<Bytes>, JoinHandle<OutputWriter>) {
+        let (pieces, queue) = mpsc::channel(WRITE_QUEUE_CHUNKS);
         (pieces, tokio::task::spawn_blocking(move || self.run(queue)))
     }
 
-    fn run(mut self, mut queue: Receiver<Bytes>) -> Sink {
+    fn run(mut self, mut queue: Receiver<Bytes>) -> OutputWriter {
         self.state = self.write_all(&mut queue);
         self
     }

@@ -45,7 +45,7 @@ async fn the_same_content_is_left_alone_and_another_one_is_saved_beside() {
     assert_eq!((world.read("other"), world.read("other.new")), (b"abc".to_vec(), b"abc".to_vec()));
     assert_eq!(world.read("other.new.1"), b"123");
     assert_eq!(world.read("longer.new"), b"1234");
-    let saved = SavedAs { wanted: world.path("other"), saved: world.path("other.new.1") };
+    let saved = SavedFile { wanted: world.path("other"), saved: world.path("other.new.1") };
     assert!(summary.saved_as.contains(&saved), "{:?}", summary.saved_as);
 }
 
@@ -108,12 +108,17 @@ async fn a_tree_may_come_in_any_number_of_portions() {
     }
     let files: Vec<(&str, &[u8])> =
         files.iter().map(|(name, body)| (name.as_str(), body.as_slice())).collect();
-    for portion in [1, 2, 7, 20, 70, 1000] {
+    for batch_entries in [1, 2, 7, 20, 70, 1000] {
         let mut world = World::with(&Model::with(&files)).await;
-        let summary = world.get(&["/t"], "", Options { portion, ..RECURSIVE }).await.unwrap();
-        assert_eq!((summary.files, summary.failures.len()), (60, 0), "{portion}: {:?}", summary.failures);
-        assert!(names.iter().all(|name| world.read(&name[1..]) == name.as_bytes()), "{portion}");
-        assert!(world.path("t/0/empty").is_dir(), "{portion}");
+        let summary = world.get(&["/t"], "", TransferOptions { batch_entries, ..RECURSIVE }).await.unwrap();
+        assert_eq!(
+            (summary.files, summary.failures.len()),
+            (60, 0),
+            "{batch_entries}: {:?}",
+            summary.failures
+        );
+        assert!(names.iter().all(|name| world.read(&name[1..]) == name.as_bytes()), "{batch_entries}");
+        assert!(world.path("t/0/empty").is_dir(), "{batch_entries}");
     }
 }
 
@@ -122,7 +127,7 @@ async fn trees_that_go_into_one_directory_are_one_portion() {
     let model = Model::with(&[("/a/", b""), ("/a/t/", b""), ("/a/t/x", b"1"), ("/b/", b""), ("/b/t/", b"")]);
     model.files.lock().unwrap().insert(b"/b/t/x".to_vec(), Some(b"2".to_vec()));
     let mut world = World::with(&model).await;
-    let options = Options { portion: 1, force: true, ..RECURSIVE };
+    let options = TransferOptions { batch_entries: 1, force: true, ..RECURSIVE };
     let summary = world.get(&["/a/t", "/b/t"], "", options).await.unwrap();
     assert_eq!((summary.files, summary.failures.len()), (1, 1), "{:?}", summary.failures);
     assert_eq!(world.read("t/x"), b"1");
@@ -162,7 +167,10 @@ async fn what_was_saved_beside_is_never_replaced() {
     }
     for _ in 0..2 {
         let summary = world.get(&["/a"], "", PLAIN).await.unwrap();
-        assert_eq!(summary.saved_as[..], [SavedAs { wanted: world.path("a"), saved: world.path("a.new.2") }]);
+        assert_eq!(
+            summary.saved_as[..],
+            [SavedFile { wanted: world.path("a"), saved: world.path("a.new.2") }]
+        );
         // The second time the same content is there.
         assert_eq!(world.names(), ["a", "a.new", "a.new.1", "a.new.2", "a.new.3"]);
     }
@@ -254,7 +262,7 @@ mod unix {
         std::fs::create_dir(world.path("t")).unwrap();
         symlink(world.path("outside"), world.path("t/d")).unwrap();
         symlink(world.path("outside/f"), world.path("t/f")).unwrap();
-        let force = Options { force: true, ..RECURSIVE };
+        let force = TransferOptions { force: true, ..RECURSIVE };
         let summary = world.get(&["/t"], "", force).await.unwrap();
         assert_eq!((summary.files, summary.failures.len()), (1, 1), "{:?}", summary.failures);
         assert_eq!(world.read("outside/f"), b"mine");
@@ -284,7 +292,7 @@ mod unix {
         };
         world.get(&["/b"], "", FORCE).await.unwrap();
         assert_eq!(seen(&world, "b").0, 0o604);
-        world.get(&["/a"], "", Options { preserve: true, ..PLAIN }).await.unwrap();
+        world.get(&["/a"], "", TransferOptions { preserve: true, ..PLAIN }).await.unwrap();
         assert_eq!(seen(&world, "a"), (0o640, 1_000_000_000));
     }
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 struct World {
     talk: Talk,
     cancel: CancellationToken,
-    progress: Progress,
+    progress: ProgressDisplay,
     place: tempfile::TempDir,
 }
 
@@ -21,7 +21,7 @@ impl World {
     async fn with(model: &Model) -> World {
         let talk = model.start().await;
         let place = tempfile::tempdir().unwrap();
-        World { talk, cancel: model.cancel.clone(), progress: Progress::new(false), place }
+        World { talk, cancel: model.cancel.clone(), progress: ProgressDisplay::new(false), place }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -51,12 +51,12 @@ impl World {
         &mut self,
         sources: &[&str],
         target: &str,
-        options: Options,
-    ) -> Result<Summary, ConversationError> {
+        options: TransferOptions,
+    ) -> Result<TransferSummary, ConversationError> {
         let target = self.path(target);
         let sources: Vec<RemotePath> = sources.iter().map(|source| remote(source)).collect();
         let World { talk, cancel, progress, .. } = self;
-        let ctx = Context { conversation: &mut talk.conversation, cancel, progress, reconnect: None };
+        let ctx = TransferContext { conversation: &mut talk.conversation, cancel, progress, reconnect: None };
         get(ctx, &sources, &target, options).await
     }
 
@@ -64,11 +64,11 @@ impl World {
         &mut self,
         sources: &[&str],
         target: &str,
-        options: Options,
-    ) -> Result<Summary, ConversationError> {
+        options: TransferOptions,
+    ) -> Result<TransferSummary, ConversationError> {
         let sources: Vec<PathBuf> = sources.iter().map(|source| self.path(source)).collect();
         let World { talk, cancel, progress, .. } = self;
-        let ctx = Context { conversation: &mut talk.conversation, cancel, progress, reconnect: None };
+        let ctx = TransferContext { conversation: &mut talk.conversation, cancel, progress, reconnect: None };
         put(ctx, &sources, &remote(target), options).await
     }
 }
@@ -77,16 +77,16 @@ fn remote(path: &str) -> RemotePath {
     RemotePath::root().join(path.as_bytes()).unwrap()
 }
 
-const PLAIN: Options = Options {
+const PLAIN: TransferOptions = TransferOptions {
     recursive: false,
     preserve: false,
     follow: false,
     force: false,
     jobs: Jobs::Auto,
-    portion: Options::PORTION,
+    batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,
 };
-const RECURSIVE: Options = Options { recursive: true, ..PLAIN };
-const FORCE: Options = Options { force: true, ..PLAIN };
+const RECURSIVE: TransferOptions = TransferOptions { recursive: true, ..PLAIN };
+const FORCE: TransferOptions = TransferOptions { force: true, ..PLAIN };
 
 /// Bytes that are nowhere the same.
 fn content(length: usize) -> Vec<u8> {

@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 async fn put_to<F: Future<Output = ()> + Send + 'static>(
     input: impl Read + Send + 'static,
     script: impl FnOnce(Peer) -> F + Send + 'static,
-) -> Result<Summary, ConversationError> {
+) -> Result<TransferSummary, ConversationError> {
     let mut talk = connect(hello(4096), script).await.unwrap();
-    let (cancel, progress) = (CancellationToken::new(), Progress::new(false));
+    let (cancel, progress) = (CancellationToken::new(), ProgressDisplay::new(false));
     let conversation = &mut talk.conversation;
-    let ctx = Context { conversation, cancel: &cancel, progress: &progress, reconnect: None };
-    put_stream(ctx, input, &remote("/f"), Expected::default()).await
+    let ctx = TransferContext { conversation, cancel: &cancel, progress: &progress, reconnect: None };
+    put_stream(ctx, input, &remote("/f"), ExpectedContent::default()).await
 }
 
 /// Hears the request and so many bytes of the stream.
@@ -125,9 +125,10 @@ async fn what_was_put_out_has_to_be_what_the_server_has() {
         })
         .await
         .unwrap();
-        let (cancel, progress, out) = (CancellationToken::new(), Progress::new(false), Written::default());
+        let (cancel, progress, out) =
+            (CancellationToken::new(), ProgressDisplay::new(false), Written::default());
         let conversation = &mut talk.conversation;
-        let ctx = Context { conversation, cancel: &cancel, progress: &progress, reconnect: None };
+        let ctx = TransferContext { conversation, cancel: &cancel, progress: &progress, reconnect: None };
         let done = get_stream(ctx, &remote("/f"), Box::new(out.clone())).await.unwrap();
         let failed = done.summary.failures.first().map(|failure| failure.status);
         assert_eq!(failed, status.map(Some), "{done:?}");

@@ -2,7 +2,7 @@
 
 mod unfinished;
 
-use super::Seen;
+use super::LocalEntry;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -15,21 +15,21 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// What its owner needs to fill a directory.
-const OPEN: u32 = 0o700;
+const OWNER_ACCESS: u32 = 0o700;
 
 /// The bits that let the group or everybody write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// The extended attribute of a directory that is open to its owner for as long as a get fills it.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
-const NOTE: &str = "user.sshome.filling";
+const DEFERRED_MODE_XATTR: &str = "user.sshome.filling";
 
 /// An open directory. Every name given to its methods is one component.
 #[derive(Debug)]
-pub(in crate::transfer) struct Directory {
+pub(in crate::transfer) struct LocalDirectory {
     handle: OwnedFd,
     device: u64,
     is_shared: bool,
@@ -37,21 +37,21 @@ pub(in crate::transfer) struct Directory {
     has_default_acl: OnceLock<bool>,
 }
 
-impl Directory {
+impl LocalDirectory {
     /// Whether one call brings a whole file system to the disk.
     pub(in crate::transfer) const SYNCS_AT_ONCE: bool = cfg!(target_os = "linux");
 
     /// Opens a directory that the user named, links followed.
-    pub(in crate::transfer) fn open(path: &Path) -> io::Result<Directory> {
-        Directory::of(rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty())?)
+    pub(in crate::transfer) fn open(path: &Path) -> io::Result<LocalDirectory> {
+        LocalDirectory::of(rustix::fs::openat(CWD, path, DIRECTORY_FLAGS, Mode::empty())?)
     }
 
     /// Opens a directory below. A link is not followed.
-    pub(in crate::transfer) fn subdirectory(&self, name: &[u8]) -> io::Result<Directory> {
-        match rustix::fs::openat(&self.handle, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
+    pub(in crate::transfer) fn subdirectory(&self, name: &[u8]) -> io::Result<LocalDirectory> {
+        match rustix::fs::openat(&self.handle, name, DIRECTORY_FLAGS | OFlags::NOFOLLOW, Mode::empty()) {
             // The kernel says ELOOP or ENOTDIR for a link, depending on its version.
             Err(Errno::LOOP | Errno::NOTDIR) => Err(io::ErrorKind::NotADirectory.into()),
-            other => Directory::of(other?),
+            other => LocalDirectory::of(other?),
         }
     }
 
@@ -65,7 +65,7 @@ impl Directory {
     }
 
     /// What is behind a name; none where nothing is.
-    pub(in crate::transfer) fn look(&self, name: &[u8], follow: bool) -> io::Result<Option<Seen>> {
+    pub(in crate::transfer) fn look(&self, name: &[u8], follow: bool) -> io::Result<Option<LocalEntry>> {
         let flags = if follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
         let stat = match rustix::fs::statat(&self.handle, name, flags) {
             Ok(stat) => stat,
@@ -73,12 +73,12 @@ impl Directory {
             Err(error) => return Err(error.into()),
         };
         Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Seen::File {
+            FileType::RegularFile => LocalEntry::File {
                 size: u64::try_from(stat.st_size).unwrap_or(0),
                 mode: Mode::from_raw_mode(stat.st_mode).bits() & 0o777,
             },
-            FileType::Directory => Seen::Directory,
-            _ => Seen::Other,
+            FileType::Directory => LocalEntry::Directory,
+            _ => LocalEntry::Other,
         }))
     }
 
@@ -112,12 +112,12 @@ impl Directory {
     /// Opens it to its owner to be filled, if it is new, or if an earlier get has given it this mode or was
     /// about to. Says whether it is to get the mode when it is [finished](Self::finish).
     pub(in crate::transfer) fn open_to_fill(&self, mode: u32, is_new: bool) -> io::Result<bool> {
-        let is_closed = mode & OPEN != OPEN;
+        let is_closed = mode & OWNER_ACCESS != OWNER_ACCESS;
         let has_mode = || rustix::fs::fstat(&self.handle).map(|stat| stat.st_mode & 0o777 == mode & 0o777);
         if !(is_new || is_closed && has_mode()?) {
             return Ok(self.is_noted());
         }
-        self.set_mode(mode | OPEN)?;
+        self.set_mode(mode | OWNER_ACCESS)?;
         if is_closed {
             self.note();
         }
@@ -172,29 +172,30 @@ impl Directory {
     /// file system cannot, it stays open to its owner after that.
     fn note(&self) {
         #[cfg(any(target_os = "linux", target_os = "macos"))]
-        let _ = rustix::fs::fsetxattr(&self.handle, NOTE, b"", rustix::fs::XattrFlags::empty());
+        let _ =
+            rustix::fs::fsetxattr(&self.handle, DEFERRED_MODE_XATTR, b"", rustix::fs::XattrFlags::empty());
     }
 
     fn is_noted(&self) -> bool {
         #[cfg(any(target_os = "linux", target_os = "macos"))]
-        return rustix::fs::fgetxattr(&self.handle, NOTE, &mut [0; 1][..]).is_ok();
+        return rustix::fs::fgetxattr(&self.handle, DEFERRED_MODE_XATTR, &mut [0; 1][..]).is_ok();
         #[cfg(not(any(target_os = "linux", target_os = "macos")))]
         return false;
     }
 
     fn forget(&self) {
         #[cfg(any(target_os = "linux", target_os = "macos"))]
-        let _ = rustix::fs::fremovexattr(&self.handle, NOTE);
+        let _ = rustix::fs::fremovexattr(&self.handle, DEFERRED_MODE_XATTR);
     }
 
-    fn of(handle: OwnedFd) -> io::Result<Directory> {
+    fn of(handle: OwnedFd) -> io::Result<LocalDirectory> {
         // The type of the field differs between systems.
         #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
         let (device, is_shared) = {
             let stat = rustix::fs::fstat(&handle)?;
             (stat.st_dev as u64, !is_own(&stat) || stat.st_mode & WRITABLE_BY_OTHERS != 0)
         };
-        Ok(Directory { handle, device, is_shared, has_default_acl: OnceLock::new() })
+        Ok(LocalDirectory { handle, device, is_shared, has_default_acl: OnceLock::new() })
     }
 }
 
@@ -206,8 +207,8 @@ fn is_own(stat: &Stat) -> bool {
 /// The mask of this process. It can be read only by setting it: a file that another thread makes meanwhile is more
 /// private.
 fn umask() -> u32 {
-    static MASK: OnceLock<u32> = OnceLock::new();
-    *MASK.get_or_init(|| {
+    static UMASK: OnceLock<u32> = OnceLock::new();
+    *UMASK.get_or_init(|| {
         let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
         rustix::process::umask(mask);
         mask.bits()
@@ -234,15 +235,15 @@ pub(in crate::transfer) fn begin_writeback(file: &File, offset: u64, length: u64
 /// How many files this process may have open, after it has asked for as many as are of use: the
 /// larger the groups in which files are published, the fewer waits for the disk.
 pub(in crate::transfer) fn open_files() -> usize {
-    const ENOUGH: u64 = 8192;
+    const MAX_OPEN_FILES: u64 = 8192;
     let mut limit = getrlimit(Resource::Nofile);
-    let allowed = limit.maximum.unwrap_or(ENOUGH).min(ENOUGH);
+    let allowed = limit.maximum.unwrap_or(MAX_OPEN_FILES).min(MAX_OPEN_FILES);
     if limit.current.is_some_and(|current| current < allowed) {
         limit.current = Some(allowed);
         // Refused, it stays as it was.
         let _ = setrlimit(Resource::Nofile, limit);
     }
-    getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH).min(ENOUGH) as usize
+    getrlimit(Resource::Nofile).current.unwrap_or(MAX_OPEN_FILES).min(MAX_OPEN_FILES) as usize
 }
 
 #[cfg(test)]
@@ -257,19 +258,19 @@ mod tests {
         let (outside, inside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         symlink(outside.path(), inside.path().join("planted")).unwrap();
         symlink(outside.path().join("file"), inside.path().join("part")).unwrap();
-        let directory = Directory::open(inside.path()).unwrap();
+        let directory = LocalDirectory::open(inside.path()).unwrap();
         assert!(!directory.make(b"planted").unwrap());
         assert_eq!(directory.subdirectory(b"planted").unwrap_err().kind(), io::ErrorKind::NotADirectory);
         directory.create(b"part").unwrap().write_all(b"x").unwrap();
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
-        assert_eq!(directory.look(b"planted", false).unwrap(), Some(Seen::Other));
-        assert_eq!(directory.look(b"planted", true).unwrap(), Some(Seen::Directory));
+        assert_eq!(directory.look(b"planted", false).unwrap(), Some(LocalEntry::Other));
+        assert_eq!(directory.look(b"planted", true).unwrap(), Some(LocalEntry::Directory));
     }
 
     #[test]
     fn a_directory_that_a_killed_get_was_filling_gets_its_mode_from_the_next() {
         let place = tempfile::tempdir().unwrap();
-        let top = Directory::open(place.path()).unwrap();
+        let top = LocalDirectory::open(place.path()).unwrap();
         let mode = || place.path().join("d").metadata().unwrap().mode() & 0o777;
         let mtime = Time { seconds: -7, nanoseconds: 5 };
         top.make(b"d").unwrap();

@@ -3,7 +3,7 @@
 //! Others may be able to write to the directory. So a name that they have taken is not used, an unfinished file can
 //! be opened by its owner only, and nothing is replaced by publishing unless that is asked for.
 
-use super::{Directory, WRITABLE_BY_OTHERS, is_own};
+use super::{LocalDirectory, WRITABLE_BY_OTHERS, is_own};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::fs::File;
@@ -11,9 +11,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 /// How often a name may change under our hands before we give up on it.
-const TRIES: usize = 10;
+const MAX_ATTEMPTS: usize = 10;
 
-impl Directory {
+impl LocalDirectory {
     /// Makes a file of a name that is used for unfinished files, which only its owner can open, and locks it
     /// for as long as it is open. One that we left behind is thrown away.
     ///
@@ -21,7 +21,7 @@ impl Directory {
     /// `ResourceBusy` if another client writes the file, or it is somebody else's.
     pub(in crate::transfer) fn create(&self, name: &[u8]) -> io::Result<File> {
         let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             match rustix::fs::openat(&self.handle, name, create, Mode::RUSR | Mode::WUSR) {
                 Ok(file) if is_locked_before_others(&file)? => return Ok(file.into()),
                 Ok(_) => {}
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn what_a_killed_client_left_is_replaced_and_what_a_living_one_writes_is_not() {
         let place = tempfile::tempdir().unwrap();
-        let directory = Directory::open(place.path()).unwrap();
+        let directory = LocalDirectory::open(place.path()).unwrap();
         fs::write(place.path().join("part"), "left over").unwrap();
         let file = directory.create(b"part").unwrap();
         assert_eq!(file.metadata().unwrap().size(), 0);
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_name_that_is_taken_is_not_published_over_unless_asked() {
         let place = tempfile::tempdir().unwrap();
-        let directory = Directory::open(place.path()).unwrap();
+        let directory = LocalDirectory::open(place.path()).unwrap();
         fs::write(place.path().join("name"), "old").unwrap();
         fs::write(place.path().join("part"), "new").unwrap();
         assert!(!directory.publish_new(b"part", b"name").unwrap());
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn only_its_owner_can_open_an_unfinished_file_and_none_that_others_can_write_to_is_resumed() {
         let place = tempfile::tempdir().unwrap();
-        let directory = Directory::open(place.path()).unwrap();
+        let directory = LocalDirectory::open(place.path()).unwrap();
         let part = place.path().join("part");
         let file = directory.create(b"part").unwrap();
         assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600);
@@ -236,7 +236,7 @@ mod tests {
         let part = place.path().join("part");
         fs::write(&part, "planted").unwrap();
         std::os::unix::fs::chown(&part, Some(65534), None).unwrap();
-        let directory = Directory::open(place.path()).unwrap();
+        let directory = LocalDirectory::open(place.path()).unwrap();
         assert!(directory.reopen(b"part").unwrap().is_none());
         assert_eq!(directory.create(b"part").unwrap_err().kind(), io::ErrorKind::ResourceBusy);
         directory.clear(b"part");
@@ -247,7 +247,7 @@ mod tests {
     fn a_name_that_was_given_to_another_file_is_noticed() {
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), PermissionsExt::from_mode(0o777)).unwrap();
-        let directory = Directory::open(place.path()).unwrap();
+        let directory = LocalDirectory::open(place.path()).unwrap();
         assert!(directory.is_shared());
         let file = directory.create(b"part").unwrap();
         directory.publish(b"part", b"name").unwrap();
@@ -256,6 +256,6 @@ mod tests {
         directory.publish(b"planted", b"name").unwrap();
         assert!(!directory.is_file_of(b"name", &file));
         fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        assert!(!Directory::open(place.path()).unwrap().is_shared());
+        assert!(!LocalDirectory::open(place.path()).unwrap().is_shared());
     }
 }

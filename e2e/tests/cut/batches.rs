@@ -5,7 +5,7 @@ use crate::links::plant_circles;
 use crate::proxy::Proxy;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use sshome::conversation::ConversationError;
-use sshome::transfer::{Options, Summary};
+use sshome::transfer::{TransferOptions, TransferSummary};
 use sshome_e2e::Host;
 use sshome_e2e::tree::{contents, mode, plant, set_mode};
 use std::fs;
@@ -15,10 +15,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// In the tree that is planted there are some hundred files.
-const SMALL: Options = Options { portion: 25, preserve: true, ..RECURSIVE };
+const SMALL: TransferOptions = TransferOptions { batch_entries: 25, preserve: true, ..RECURSIVE };
 /// The folders of it that nobody may write to in the end.
 const LOCKED: [&str; 3] = ["many/1", "many/1/1", "many/3/2"];
-const WHOLE: Options = Options { preserve: true, ..RECURSIVE };
+const WHOLE: TransferOptions = TransferOptions { preserve: true, ..RECURSIVE };
 
 async fn host() -> Host {
     Host::with_user("ann", "").await.unwrap()
@@ -70,7 +70,7 @@ fn assert_there(top: &Path, back: &Path) {
 }
 
 /// What a summary tells, in an order of its own.
-fn told(summary: &Summary) -> (u64, u64, u64, usize, Vec<String>) {
+fn told(summary: &TransferSummary) -> (u64, u64, u64, usize, Vec<String>) {
     let mut failed: Vec<String> =
         summary.skipped.iter().chain(summary.failures.iter()).map(|one| one.what.clone()).collect();
     failed.sort_unstable();
@@ -82,7 +82,7 @@ async fn a_tree_in_portions_is_the_tree_at_once() {
     let host = host().await;
     let top = plant_all(&host);
     let mut all = Vec::new();
-    for options in [WHOLE, SMALL, Options { portion: 1, ..SMALL }] {
+    for options in [WHOLE, SMALL, TransferOptions { batch_entries: 1, ..SMALL }] {
         let mut client = Client::login(&host, host.address().port()).await;
         put_before(&client);
         let summary = client.get(&["/t"], "back", options).await.unwrap();
@@ -109,7 +109,7 @@ async fn portions_come_over_connections_that_are_cut_and_over_several() {
         let mut client = Client::login(&host, proxy.port()).await;
         (client.retries, client.pause) = (100, Duration::from_millis(1));
         put_before(&client);
-        let options = Options { jobs: jobs.parse().unwrap(), ..SMALL };
+        let options = TransferOptions { jobs: jobs.parse().unwrap(), ..SMALL };
         let summary = client.get(&["/t"], "back", options).await.unwrap();
         assert_there(&top, &client.path("back/t"));
         assert_eq!(
@@ -141,7 +141,7 @@ async fn an_interrupt_between_portions_keeps_what_is_whole() {
     client.cancel = CancellationToken::new();
     LOCKED.iter().for_each(|folder| drop(set_mode(client.path("back/t").join(folder), 0o700)));
     // The same command again does the rest.
-    let summary = client.get(&["/t"], "back", Options { force: true, ..SMALL }).await.unwrap();
+    let summary = client.get(&["/t"], "back", TransferOptions { force: true, ..SMALL }).await.unwrap();
     assert!(summary.unchanged > 1 && summary.files > 1, "{summary:?}");
     let (wanted, found) = (contents(&top).unwrap(), contents(&client.path("back/t")).unwrap());
     let others = ["many/0/0/0/0", "many/3/.x.sshome-part"];
@@ -166,9 +166,11 @@ async fn followed_links_lead_to_the_same_in_portions() {
     }
     plant_circles(&home, "d/0");
     let mut all = Vec::new();
-    for options in [WHOLE, Options { portion: 1, ..WHOLE }, Options { portion: 8, ..WHOLE }] {
+    for options in
+        [WHOLE, TransferOptions { batch_entries: 1, ..WHOLE }, TransferOptions { batch_entries: 8, ..WHOLE }]
+    {
         let mut client = Client::login(&host, host.address().port()).await;
-        let options = Options { follow: true, ..options };
+        let options = TransferOptions { follow: true, ..options };
         let summary = client.get(&["/t"], "back", options).await.unwrap();
         assert_eq!(summary.links, 0, "{summary:?}");
         all.push((told(&summary), contents(&client.path("back")).unwrap()));
