@@ -8,8 +8,8 @@ use bytes::Bytes;
 use russh::client::{Handle, Msg};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use sshome_wire::sftp::{
-    Attributes, ClientPacket, Data, Decoder, Extended, Extension, Name, OpenFlags, Request, Response,
-    ServerPacket, StatusCode, Statvfs, VERSION,
+    ClientPacket, Data, Extended, Extension, OpenFlags, Response, ServerPacket, SftpAttributes, SftpDecoder,
+    SftpName, SftpRequest, StatusCode, Statvfs, VERSION,
 };
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub struct Sender {
 /// Hears answers.
 pub struct Receiver {
     half: ChannelReadHalf,
-    decoder: Decoder,
+    decoder: SftpDecoder,
 }
 
 impl SftpPeer {
@@ -76,7 +76,7 @@ impl SftpPeer {
         channel.request_subsystem(true, "sftp").await?;
         let (reader, writer) = channel.split();
         let sender = Sender { half: writer, id: 0 };
-        let receiver = Receiver { half: reader, decoder: Decoder::new() };
+        let receiver = Receiver { half: reader, decoder: SftpDecoder::new() };
         Ok(SftpPeer { connection, sender, receiver, extensions: Vec::new() })
     }
 
@@ -96,7 +96,7 @@ impl SftpPeer {
     ///
     /// # Errors
     /// If the server is gone.
-    pub async fn send(&mut self, request: Request) -> Result<u32> {
+    pub async fn send(&mut self, request: SftpRequest) -> Result<u32> {
         self.sender.request(request).await
     }
 
@@ -120,7 +120,7 @@ impl SftpPeer {
     ///
     /// # Errors
     /// If anything else comes.
-    pub async fn ask(&mut self, request: Request) -> Result<Response> {
+    pub async fn ask(&mut self, request: SftpRequest) -> Result<Response> {
         let id = self.send(request).await?;
         let (answered, response) = self.next().await?.context("the channel ended")?;
         ensure!(answered == id, "{response:?} is the answer of {answered}, not of {id}");
@@ -132,14 +132,14 @@ impl SftpPeer {
     /// # Errors
     /// As [`SftpPeer::ask`].
     pub async fn extended(&mut self, extended: Extended) -> Result<Response> {
-        self.ask(Request::Extended(extended)).await
+        self.ask(SftpRequest::Extended(extended)).await
     }
 
     /// Sends a request that is answered with a status: none if it was done.
     ///
     /// # Errors
     /// If anything else comes.
-    pub async fn refusal(&mut self, request: Request) -> Result<Option<Refusal>> {
+    pub async fn refusal(&mut self, request: SftpRequest) -> Result<Option<Refusal>> {
         match refused(self.ask(request).await?)? {
             (StatusCode::Ok, _) => Ok(None),
             refusal => Ok(Some(refusal)),
@@ -150,7 +150,7 @@ impl SftpPeer {
     ///
     /// # Errors
     /// If it is not.
-    pub async fn done(&mut self, request: Request) -> Result<()> {
+    pub async fn done(&mut self, request: SftpRequest) -> Result<()> {
         let shown = format!("{request:?}");
         let refusal = self.refusal(request).await?;
         ensure!(refusal.is_none(), "{shown}: {refusal:?}");
@@ -163,7 +163,7 @@ impl SftpPeer {
     /// If anything else comes.
     pub async fn open(&mut self, path: impl AsRef<[u8]>, flags: OpenFlags) -> Result<Result<Bytes, Refusal>> {
         let path = Bytes::copy_from_slice(path.as_ref());
-        handle(self.ask(Request::Open { path, flags, attributes: Attributes::default() }).await?)
+        handle(self.ask(SftpRequest::Open { path, flags, attributes: SftpAttributes::default() }).await?)
     }
 
     /// Writes at an offset in one request: none if it was done.
@@ -172,7 +172,7 @@ impl SftpPeer {
     /// If anything but a status comes.
     pub async fn write(&mut self, handle: &Bytes, offset: u64, data: &[u8]) -> Result<Option<Refusal>> {
         let data = Data::from(Bytes::copy_from_slice(data));
-        self.refusal(Request::Write { handle: handle.clone(), offset, data }).await
+        self.refusal(SftpRequest::Write { handle: handle.clone(), offset, data }).await
     }
 
     /// Reads at an offset in one request: the bytes, none at the end, or the refusal.
@@ -185,7 +185,7 @@ impl SftpPeer {
         offset: u64,
         length: u32,
     ) -> Result<Result<Vec<u8>, Refusal>> {
-        match self.ask(Request::Read { handle: handle.clone(), offset, length }).await? {
+        match self.ask(SftpRequest::Read { handle: handle.clone(), offset, length }).await? {
             Response::Data(data) => Ok(Ok(joined(&data))),
             other => match refused(other)? {
                 (StatusCode::Eof, _) => Ok(Ok(Vec::new())),
@@ -199,7 +199,7 @@ impl SftpPeer {
     /// # Errors
     /// If that is refused.
     pub async fn close(&mut self, handle: Bytes) -> Result<()> {
-        self.done(Request::Close { handle }).await
+        self.done(SftpRequest::Close { handle }).await
     }
 
     /// Writes a file anew, as clients do: open, writes, close. None if all of it was done.
@@ -218,7 +218,7 @@ impl SftpPeer {
                 break;
             }
         }
-        let closed = self.refusal(Request::Close { handle }).await?;
+        let closed = self.refusal(SftpRequest::Close { handle }).await?;
         Ok(refusal.or(closed))
     }
 
@@ -247,15 +247,15 @@ impl SftpPeer {
     ///
     /// # Errors
     /// If anything else comes.
-    pub async fn list(&mut self, path: impl AsRef<[u8]>) -> Result<Result<Vec<Name>, Refusal>> {
+    pub async fn list(&mut self, path: impl AsRef<[u8]>) -> Result<Result<Vec<SftpName>, Refusal>> {
         let path = Bytes::copy_from_slice(path.as_ref());
-        let handle = match handle(self.ask(Request::Opendir { path }).await?)? {
+        let handle = match handle(self.ask(SftpRequest::Opendir { path }).await?)? {
             Ok(handle) => handle,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let mut names = Vec::new();
         loop {
-            match self.ask(Request::Readdir { handle: handle.clone() }).await? {
+            match self.ask(SftpRequest::Readdir { handle: handle.clone() }).await? {
                 Response::Name(some) => names.extend(some),
                 other => match refused(other)? {
                     (StatusCode::Eof, _) => break,
@@ -271,8 +271,8 @@ impl SftpPeer {
     ///
     /// # Errors
     /// If anything else comes.
-    pub async fn stat(&mut self, path: impl AsRef<[u8]>) -> Result<Result<Attributes, Refusal>> {
-        match self.ask(Request::Stat { path: Bytes::copy_from_slice(path.as_ref()) }).await? {
+    pub async fn stat(&mut self, path: impl AsRef<[u8]>) -> Result<Result<SftpAttributes, Refusal>> {
+        match self.ask(SftpRequest::Stat { path: Bytes::copy_from_slice(path.as_ref()) }).await? {
             Response::Attrs(attributes) => Ok(Ok(attributes)),
             other => Ok(Err(refused(other)?)),
         }
@@ -319,7 +319,7 @@ impl Sender {
     ///
     /// # Errors
     /// If the server is gone.
-    pub async fn request(&mut self, request: Request) -> Result<u32> {
+    pub async fn request(&mut self, request: SftpRequest) -> Result<u32> {
         self.id += 1;
         self.packet(&ClientPacket::Request { id: self.id, request }).await?;
         Ok(self.id)

@@ -108,7 +108,7 @@ async fn an_upload_over_sftp_is_done_or_failed_or_cut() {
         let refused = peer.open("refused", ANEW).await.unwrap().unwrap();
         assert!(peer.write(&refused, 0, &[1; 300]).await.unwrap().is_none());
         assert!(peer.write(&refused, 300, &[1; 400]).await.unwrap().is_some());
-        assert!(peer.refusal(sftp::Request::Close { handle: refused }).await.unwrap().is_some());
+        assert!(peer.refusal(sftp::SftpRequest::Close { handle: refused }).await.unwrap().is_some());
         for name in ["cut", "refused and cut"] {
             let cut = peer.open(name, ANEW).await.unwrap().unwrap();
             assert!(peer.write(&cut, 0, &[1; 10]).await.unwrap().is_none());

@@ -6,7 +6,7 @@ mod sftp_batches;
 use cron::{Cron, ended};
 use rustix::process::{Pid, Signal, kill_process};
 use sshome_e2e::{Host, Peer};
-use sshome_wire::{BLOCK, Frame, Put, Request, Time};
+use sshome_wire::{BLOCK_BYTES, Frame, Put, Request, Time};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -213,14 +213,15 @@ async fn a_job_that_fails_says_why_and_asks_nobody() {
 async fn cut_upload(host: &Host, path: &str) {
     let mut peer = Peer::login(host, "ann").await.unwrap();
     let source = Some(Time { seconds: 1_700_000_000, nanoseconds: 0 });
-    let put = Put { path: path.into(), size: Some(3 * BLOCK), mtime: None, source, mode: None, resume: 0 };
+    let put =
+        Put { path: path.into(), size: Some(3 * BLOCK_BYTES), mtime: None, source, mode: None, resume: 0 };
     peer.send(&Frame::Request(Request::Put(put))).await.unwrap();
-    peer.send_data(&vec![7; BLOCK as usize + 1]).await.unwrap();
+    peer.send_data(&vec![7; BLOCK_BYTES as usize + 1]).await.unwrap();
     let arrived = || {
         let staged = std::fs::read_dir(host.home("ann").join(".sshome-staging")).into_iter().flatten();
         staged.map(|file| file.unwrap().metadata().map_or(0, |seen| seen.len())).max().unwrap_or(0)
     };
-    while arrived() <= BLOCK {
+    while arrived() <= BLOCK_BYTES {
         tokio::task::yield_now().await;
     }
     peer.vanish().await.unwrap();

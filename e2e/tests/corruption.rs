@@ -8,16 +8,16 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sshome_e2e::tree::{names, noise};
 use sshome_e2e::{Client, Host, Outcome, Peer, until};
-use sshome_wire::{BLOCK, Request, Status};
+use sshome_wire::{BLOCK_BYTES, Request, Status};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-const LENGTH: u64 = 4 * BLOCK + 4321;
+const LENGTH: u64 = 4 * BLOCK_BYTES + 4321;
 
 /// As much has arrived before a transfer is cut.
-const ENOUGH: u64 = 3 * BLOCK + 1;
+const ENOUGH: u64 = 3 * BLOCK_BYTES + 1;
 
 struct World {
     host: Host,
@@ -95,16 +95,16 @@ fn flip(path: &Path, at: u64) {
 /// Places in what has arrived: at the borders of blocks, and anywhere.
 fn places() -> Vec<u64> {
     let mut random = StdRng::seed_from_u64(11);
-    vec![0, 2 * BLOCK - 1, 2 * BLOCK, random.random_range(0..3 * BLOCK)]
+    vec![0, 2 * BLOCK_BYTES - 1, 2 * BLOCK_BYTES, random.random_range(0..3 * BLOCK_BYTES)]
 }
 
 /// Whether a transfer went on after no more than the blocks before that place.
 fn resumed_before(outcome: &Outcome, place: u64) -> bool {
     let said = outcome.out() + &outcome.err();
-    let blocks = place / BLOCK;
+    let blocks = place / BLOCK_BYTES;
     match blocks {
         0 => said.contains("the part differs: begins anew"),
-        blocks => said.contains(&format!("resumed at {}.0 MiB", blocks * (BLOCK >> 20))),
+        blocks => said.contains(&format!("resumed at {}.0 MiB", blocks * (BLOCK_BYTES >> 20))),
     }
 }
 
@@ -213,7 +213,7 @@ async fn in_a_stored_file_after_the_cut_of_its_get() {
     }
     fs::remove_file(world.here()).unwrap();
     // In what is here already, and in what is still to come.
-    for place in [BLOCK + 5, LENGTH - 1] {
+    for place in [BLOCK_BYTES + 5, LENGTH - 1] {
         world.cut("get");
         flip(&world.there(), place);
         let outcome = world.client.run(["get", "f"]).unwrap();

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use sshome_e2e::{Host, Peer, end_of, hello};
-use sshome_wire::{Frame, Hello, Kind, MAX_FRAME, Put, Reply, Request, Status};
+use sshome_wire::{Frame, FrameKind, Hello, MAX_FRAME, Put, Reply, Request, Status};
 
 fn raw(length: u32, kind: u8, body: &[u8]) -> Bytes {
     let mut bytes = BytesMut::new();
@@ -32,15 +32,15 @@ async fn assert_serves(host: &Host) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_frame_gets_one_error_and_the_channel_ends() {
     let host = Host::with_user("ann", "").await.unwrap();
-    let end = Kind::End as u8;
+    let end = FrameKind::End as u8;
     let cases: [(Bytes, &str); 7] = [
         (raw(0, 1, b""), "length 0"),
-        (raw(MAX_FRAME + 1, Kind::Data as u8, b""), "over the limit"),
-        (raw(u32::MAX, Kind::Request as u8, b""), "over the limit"),
+        (raw(MAX_FRAME + 1, FrameKind::Data as u8, b""), "over the limit"),
+        (raw(u32::MAX, FrameKind::Request as u8, b""), "over the limit"),
         (raw(1, 99, b""), "unknown kind of frame 99"),
         (raw(5, end, b"abcd"), "does not decode"),
-        (raw(3, Kind::Cancel as u8, b"xx"), "does not decode"),
-        (raw(2, Kind::Request as u8, &[200]), "does not decode"),
+        (raw(3, FrameKind::Cancel as u8, b"xx"), "does not decode"),
+        (raw(2, FrameKind::Request as u8, &[200]), "does not decode"),
     ];
     for (bytes, what) in cases {
         let mut peer = Peer::login(&host, "ann").await.unwrap();

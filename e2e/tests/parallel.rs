@@ -13,7 +13,7 @@ use sshome::conversation::ConversationError;
 use sshome::transfer::{TransferOptions, TransferSummary};
 use sshome_e2e::Host;
 use sshome_e2e::tree::{contents, mode, set_mode};
-use sshome_wire::BLOCK;
+use sshome_wire::BLOCK_BYTES;
 use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -191,12 +191,12 @@ async fn each_connection_goes_on_from_its_part() {
     }
     let summary = client.put(&["t"], "/", over("2", RECURSIVE)).await.unwrap();
     assert_whole(&summary, (4, 96 * MIB as u64));
-    assert!(summary.resumed.iter().any(|resumed| resumed.offset >= BLOCK), "{summary:?}");
+    assert!(summary.resumed.iter().any(|resumed| resumed.offset >= BLOCK_BYTES), "{summary:?}");
     assert_eq!(client.heard().0, 96 * MIB as u64);
     assert_same(&client.path("t"), &host.home("ann").join("t"));
     let summary = client.get(&["/t"], "back", over("2", RECURSIVE)).await.unwrap();
     assert_whole(&summary, (4, 96 * MIB as u64));
-    assert!(summary.resumed.iter().any(|resumed| resumed.offset >= BLOCK), "{summary:?}");
+    assert!(summary.resumed.iter().any(|resumed| resumed.offset >= BLOCK_BYTES), "{summary:?}");
     assert_eq!(client.heard().0, 96 * MIB as u64);
     assert_same(&client.path("t"), &client.path("back"));
     until(async || books(&host).await.0.is_empty()).await;

@@ -2,11 +2,11 @@
 
 use sshome_e2e::{Host, Peer, end_of};
 use sshome_wire::{
-    BLOCK, BlockHasher, Blocks, Digest, Frame, Part, Payload, Put, Reply, Request, Status, Time, Usage,
+    BLOCK_BYTES, BlockHasher, Blocks, Digest, Frame, Part, Payload, Put, Reply, Request, Status, Time, Usage,
 };
 
 const SOURCE: Time = Time { seconds: 1_700_000_000, nanoseconds: 5 };
-const SIZE: usize = 5 * BLOCK as usize + 12_345;
+const SIZE: usize = 5 * BLOCK_BYTES as usize + 12_345;
 
 fn noise(length: usize, seed: u8) -> Vec<u8> {
     let mut bytes = vec![0; length];
@@ -65,7 +65,7 @@ async fn cut_put(host: &Host, content: &[u8], sent: usize) {
     }
     peer.vanish().await.unwrap();
     let mut other = Peer::login(host, "ann").await.unwrap();
-    while parts(&mut other).await.is_empty() && sent >= BLOCK as usize {}
+    while parts(&mut other).await.is_empty() && sent >= BLOCK_BYTES as usize {}
 }
 
 async fn parts(peer: &mut Peer) -> Vec<Part> {
@@ -91,10 +91,10 @@ async fn df(peer: &mut Peer) -> Usage {
 async fn a_put_goes_on_after_the_blocks_that_agree() {
     let host = Host::with_user("ann", "quota = \"40 MiB\"").await.unwrap();
     let content = noise(SIZE, 1);
-    cut_put(&host, &content, 3 * BLOCK as usize + 99).await;
+    cut_put(&host, &content, 3 * BLOCK_BYTES as usize + 99).await;
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert!(!host.home("ann").join("f").exists());
-    assert_eq!(df(&mut peer).await.reserved, 3 * BLOCK);
+    assert_eq!(df(&mut peer).await.reserved, 3 * BLOCK_BYTES);
     // Another size, another time: another source.
     assert_eq!(status(&mut peer, "f", SIZE + 1, SOURCE).await, None);
     assert_eq!(status(&mut peer, "f", SIZE, Time { seconds: 1, nanoseconds: 0 }).await, None);
@@ -104,7 +104,7 @@ async fn a_put_goes_on_after_the_blocks_that_agree() {
     let mut other = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(status(&mut other, "f", SIZE, SOURCE).await, None);
     peer.send(&put("f", SIZE, 3)).await.unwrap();
-    peer.send_data(&content[3 * BLOCK as usize..]).await.unwrap();
+    peer.send_data(&content[3 * BLOCK_BYTES as usize..]).await.unwrap();
     peer.send(&Frame::End(end_of(&content))).await.unwrap();
     assert_eq!(peer.reply().await.unwrap().status, Status::Done);
     assert!(peer.get("f").await.unwrap().unwrap() == content);
@@ -117,24 +117,24 @@ async fn a_put_goes_on_after_the_blocks_that_agree() {
 async fn a_part_survives_the_server_and_its_rotten_blocks_are_seen() {
     let mut host = Host::with_user("ann", "quota = \"40 MiB\"").await.unwrap();
     let content = noise(SIZE, 2);
-    cut_put(&host, &content, 4 * BLOCK as usize).await;
+    cut_put(&host, &content, 4 * BLOCK_BYTES as usize).await;
     host.stop().await.unwrap();
     // A byte flips in the third block while the server is down.
     let staging = host.home("ann").join(".sshome-staging");
     let part = std::fs::read_dir(&staging).unwrap().map(|file| file.unwrap().path());
     let part = part.max_by_key(|file| file.metadata().unwrap().len()).unwrap();
     let mut bytes = std::fs::read(&part).unwrap();
-    bytes[2 * BLOCK as usize + 7] ^= 1;
+    bytes[2 * BLOCK_BYTES as usize + 7] ^= 1;
     std::fs::write(&part, bytes).unwrap();
     host.start().await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
-    assert_eq!(df(&mut peer).await.reserved, 4 * BLOCK);
+    assert_eq!(df(&mut peer).await.reserved, 4 * BLOCK_BYTES);
     let found = status(&mut peer, "f", SIZE, SOURCE).await.unwrap();
     let ours = digests(&content);
     let agreed = found.iter().zip(&ours).take_while(|(a, b)| a == b).count();
     assert_eq!((agreed, found.len()), (2, 4));
     peer.send(&put("f", SIZE, 2)).await.unwrap();
-    peer.send_data(&content[2 * BLOCK as usize..]).await.unwrap();
+    peer.send_data(&content[2 * BLOCK_BYTES as usize..]).await.unwrap();
     peer.send(&Frame::End(end_of(&content))).await.unwrap();
     assert_eq!(peer.reply().await.unwrap().status, Status::Done);
     assert!(peer.get("f").await.unwrap().unwrap() == content);
@@ -144,13 +144,13 @@ async fn a_part_survives_the_server_and_its_rotten_blocks_are_seen() {
 async fn going_on_after_a_rotten_block_publishes_nothing() {
     let host = Host::with_user("ann", "").await.unwrap();
     let content = noise(SIZE, 3);
-    cut_put(&host, &content, 4 * BLOCK as usize).await;
+    cut_put(&host, &content, 4 * BLOCK_BYTES as usize).await;
     let other = noise(SIZE, 4);
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(status(&mut peer, "f", SIZE, SOURCE).await.unwrap().len(), 4);
     // A client that does not compare: the digest of the whole finds it.
     peer.send(&put("f", SIZE, 4)).await.unwrap();
-    peer.send_data(&other[4 * BLOCK as usize..]).await.unwrap();
+    peer.send_data(&other[4 * BLOCK_BYTES as usize..]).await.unwrap();
     peer.send(&Frame::End(end_of(&other))).await.unwrap();
     assert_eq!(peer.reply().await.unwrap().status, Status::DigestMismatch);
     assert!(!host.home("ann").join("f").exists());
@@ -165,16 +165,16 @@ async fn going_on_after_a_rotten_block_publishes_nothing() {
 async fn parts_are_listed_discarded_and_gone_when_the_file_is_whole() {
     let host = Host::with_user("ann", "").await.unwrap();
     let content = noise(SIZE, 5);
-    cut_put(&host, &content, 2 * BLOCK as usize).await;
+    cut_put(&host, &content, 2 * BLOCK_BYTES as usize).await;
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let listed = parts(&mut peer).await;
-    assert_eq!((listed.len(), &listed[0].path[..], listed[0].length), (1, &b"/f"[..], 2 * BLOCK));
+    assert_eq!((listed.len(), &listed[0].path[..], listed[0].length), (1, &b"/f"[..], 2 * BLOCK_BYTES));
     let discard = |path: Option<&str>| Request::Discard { path: path.map(Into::into) };
     assert_eq!(peer.ask(discard(Some("g"))).await.unwrap().message, "0 removed");
     assert_eq!(peer.ask(discard(Some("f"))).await.unwrap().message, "1 removed");
     assert_eq!(df(&mut peer).await.reserved, 0);
     // Sent whole, without asking: what was left of it goes.
-    cut_put(&host, &content, 2 * BLOCK as usize).await;
+    cut_put(&host, &content, 2 * BLOCK_BYTES as usize).await;
     assert_eq!(peer.put("f", b"something else").await.unwrap().status, Status::Done);
     assert!(parts(&mut peer).await.is_empty());
     assert_eq!(std::fs::read_dir(host.home("ann").join(".sshome-staging")).unwrap().count(), 0);
@@ -184,7 +184,7 @@ async fn parts_are_listed_discarded_and_gone_when_the_file_is_whole() {
 async fn parts_that_nobody_came_back_for_expire() {
     let mut host = Host::with_user("ann", "").await.unwrap();
     let content = noise(SIZE, 8);
-    cut_put(&host, &content, 2 * BLOCK as usize).await;
+    cut_put(&host, &content, 2 * BLOCK_BYTES as usize).await;
     let staging = host.home("ann").join(".sshome-staging");
     let age_by = |days: u64| {
         for file in std::fs::read_dir(&staging).unwrap() {
@@ -229,7 +229,7 @@ async fn a_get_goes_on_after_the_blocks_that_agree() {
             match peer.next().await.unwrap() {
                 Frame::Progress(_) => {}
                 Frame::Header(header) => {
-                    assert_eq!((header.offset, header.size), (agreed * BLOCK, SIZE as u64));
+                    assert_eq!((header.offset, header.size), (agreed * BLOCK_BYTES, SIZE as u64));
                 }
                 Frame::Data(data) => got.extend_from_slice(&data),
                 Frame::End(end) => break end,
@@ -237,7 +237,7 @@ async fn a_get_goes_on_after_the_blocks_that_agree() {
             }
         };
         assert_eq!(end, end_of(&content));
-        assert!(got == content[(agreed * BLOCK) as usize..]);
+        assert!(got == content[(agreed * BLOCK_BYTES) as usize..]);
     }
 }
 
@@ -247,7 +247,7 @@ async fn a_cancelled_put_can_be_gone_on_with() {
     let content = noise(SIZE, 7);
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     peer.send(&put("f", SIZE, 0)).await.unwrap();
-    peer.send_data(&content[..2 * BLOCK as usize + 1]).await.unwrap();
+    peer.send_data(&content[..2 * BLOCK_BYTES as usize + 1]).await.unwrap();
     peer.send(&Frame::Cancel).await.unwrap();
     assert_eq!(peer.reply().await.unwrap().status, Status::Cancelled);
     assert_eq!(peer.reply().await.unwrap().status, Status::Done);
@@ -255,7 +255,7 @@ async fn a_cancelled_put_can_be_gone_on_with() {
     let kept = status(&mut peer, "f", SIZE, SOURCE).await.unwrap_or_default().len();
     assert!(kept <= 2);
     peer.send(&put("f", SIZE, kept as u32)).await.unwrap();
-    peer.send_data(&content[kept * BLOCK as usize..]).await.unwrap();
+    peer.send_data(&content[kept * BLOCK_BYTES as usize..]).await.unwrap();
     peer.send(&Frame::End(end_of(&content))).await.unwrap();
     assert_eq!(peer.reply().await.unwrap().status, Status::Done);
     assert!(peer.get("f").await.unwrap().unwrap() == content);
@@ -265,7 +265,7 @@ async fn a_cancelled_put_can_be_gone_on_with() {
 async fn two_puts_never_share_a_part() {
     let host = Host::with_user("ann", "").await.unwrap();
     let content = noise(SIZE, 8);
-    cut_put(&host, &content, 3 * BLOCK as usize).await;
+    cut_put(&host, &content, 3 * BLOCK_BYTES as usize).await;
     let mut first = Peer::login(&host, "ann").await.unwrap();
     let kept = status(&mut first, "f", SIZE, SOURCE).await.unwrap().len();
     assert!(kept > 0);
@@ -279,7 +279,7 @@ async fn two_puts_never_share_a_part() {
     assert_eq!(second.put("f", &other).await.unwrap().status, Status::Done);
     // Whoever has it goes on undisturbed.
     first.send(&put("f", SIZE, kept as u32)).await.unwrap();
-    first.send_data(&content[kept * BLOCK as usize..]).await.unwrap();
+    first.send_data(&content[kept * BLOCK_BYTES as usize..]).await.unwrap();
     first.send(&Frame::End(end_of(&content))).await.unwrap();
     assert_eq!(first.reply().await.unwrap().status, Status::Done);
     assert!(first.get("f").await.unwrap().unwrap() == content);

@@ -167,9 +167,9 @@ async fn the_group_of_a_directory_is_that_of_what_is_stored_in_it_as_root() {
     }
     assert_eq!(run(&host, "ann", "mkdir d/made", b"").await.unwrap().code, Some(0));
     let mut sftp = SftpPeer::login(&host, "ann").await.unwrap();
-    let attributes = sshome_wire::sftp::Attributes { permissions: Some(0o700), ..Default::default() };
+    let attributes = sshome_wire::sftp::SftpAttributes { permissions: Some(0o700), ..Default::default() };
     let path = bytes::Bytes::from_static(b"d/made");
-    sftp.done(sshome_wire::sftp::Request::Setstat { path, attributes }).await.unwrap();
+    sftp.done(sshome_wire::sftp::SftpRequest::Setstat { path, attributes }).await.unwrap();
     assert_eq!(fs::metadata(directory.join("made")).unwrap().mode() & 0o7777, 0o2700);
 }
 

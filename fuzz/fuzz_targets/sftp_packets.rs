@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use sshome_wire::sftp::{ClientPacket, Decoder, Malformed, PacketError, ServerPacket};
+use sshome_wire::sftp::{ClientPacket, SftpDecoder, Malformed, PacketError, ServerPacket};
 
 type Packets<T> = (Vec<Result<T, Malformed>>, Option<PacketError>);
 
@@ -38,7 +38,7 @@ fn decode<T>(
     sizes: &[u8],
     read: impl Fn(sshome_wire::sftp::Packet) -> Result<T, Malformed>,
 ) -> Packets<T> {
-    let mut decoder = Decoder::new();
+    let mut decoder = SftpDecoder::new();
     let mut packets = Vec::new();
     let mut sizes = sizes.iter().map(|size| usize::from(*size) + 1).cycle();
     let mut rest = stream;

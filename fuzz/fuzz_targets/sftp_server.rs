@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use sshome_fuzz::{Answers, Pieces, World};
-use sshome_wire::sftp::{Decoder, ServerPacket};
+use sshome_wire::sftp::{SftpDecoder, ServerPacket};
 use sshomed::subsystem::{ChannelEnd, sftp};
 use std::sync::LazyLock;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ fuzz_target!(|input: &[u8]| {
     });
     assert!(matches!(ended, ChannelEnd::Well | ChannelEnd::Violation), "{ended:?}");
     assert!(answers.errors().is_empty(), "the subsystem has no standard error");
-    let mut decoder = Decoder::new();
+    let mut decoder = SftpDecoder::new();
     answers.output().into_iter().for_each(|piece| decoder.push(piece));
     while let Some(packet) = decoder.next().expect("packets") {
         ServerPacket::decode(packet).expect("an answer");

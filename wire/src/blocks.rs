@@ -11,7 +11,7 @@ use blake3::Hasher;
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
 /// The length of a block, in bytes.
-pub const BLOCK: u64 = 4 << 20;
+pub const BLOCK_BYTES: u64 = 4 << 20;
 
 /// A subtree's digest.
 type Subtree = [u8; 32];
@@ -46,18 +46,18 @@ impl BlockHasher {
     #[must_use]
     pub fn after(blocks: Vec<Digest>) -> BlockHasher {
         let mut current = Hasher::new();
-        current.set_input_offset(blocks.len() as u64 * BLOCK);
+        current.set_input_offset(blocks.len() as u64 * BLOCK_BYTES);
         BlockHasher { blocks, current, filled: 0 }
     }
 
     /// Takes the next bytes.
     pub fn update(&mut self, mut data: &[u8]) {
         while !data.is_empty() {
-            if self.filled == BLOCK {
+            if self.filled == BLOCK_BYTES {
                 self.blocks.push(Digest(self.current.finalize_non_root()));
                 *self = BlockHasher::after(core::mem::take(&mut self.blocks));
             }
-            let room = usize::try_from(BLOCK - self.filled).unwrap_or(usize::MAX);
+            let room = usize::try_from(BLOCK_BYTES - self.filled).unwrap_or(usize::MAX);
             let (now, later) = data.split_at(room.min(data.len()));
             self.current.update(now);
             self.filled += now.len() as u64;
@@ -68,7 +68,7 @@ impl BlockHasher {
     /// How many bytes were taken, those of the known blocks among them.
     #[must_use]
     pub fn length(&self) -> u64 {
-        self.blocks.len() as u64 * BLOCK + self.filled
+        self.blocks.len() as u64 * BLOCK_BYTES + self.filled
     }
 
     /// The digests of the whole blocks that more bytes have followed.
@@ -81,7 +81,7 @@ impl BlockHasher {
     #[must_use]
     pub fn whole_blocks(&self) -> Vec<Digest> {
         let mut blocks = self.blocks.clone();
-        if self.filled == BLOCK {
+        if self.filled == BLOCK_BYTES {
             blocks.push(Digest(self.current.finalize_non_root()));
         }
         blocks
@@ -90,7 +90,7 @@ impl BlockHasher {
     /// How many blocks of a file of `size` bytes can be known before it is whole: all but the last.
     #[must_use]
     pub fn knowable(size: u64) -> u64 {
-        size.saturating_sub(1) / BLOCK
+        size.saturating_sub(1) / BLOCK_BYTES
     }
 
     /// The BLAKE3 of all bytes.
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_digest_is_that_of_the_whole_at_every_border() {
-        let block = BLOCK as usize;
+        let block = BLOCK_BYTES as usize;
         let bytes = noise(7 * block + 5);
         let lengths = [0, 1, 1024, 1025, block - 1, block, block + 1, 2 * block, 3 * block, 3 * block + 1];
         for length in lengths.into_iter().chain([4 * block, 5 * block, 7 * block, 7 * block + 5]) {
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn known_blocks_need_not_be_read_again() {
-        let block = BLOCK as usize;
+        let block = BLOCK_BYTES as usize;
         let bytes = noise(5 * block + 77);
         let mut first = BlockHasher::new();
         first.update(&bytes);
@@ -171,10 +171,10 @@ mod tests {
 
     #[test]
     fn blocks_tell_where_two_files_differ() {
-        let mut bytes = noise(3 * BLOCK as usize + 1);
+        let mut bytes = noise(3 * BLOCK_BYTES as usize + 1);
         let mut one = BlockHasher::new();
         one.update(&bytes);
-        bytes[BLOCK as usize + 9] ^= 1;
+        bytes[BLOCK_BYTES as usize + 9] ^= 1;
         let mut other = BlockHasher::new();
         other.update(&bytes);
         let same: Vec<bool> = one.blocks().iter().zip(other.blocks()).map(|(a, b)| a == b).collect();
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_lone_known_block_is_no_file() {
         let mut hasher = BlockHasher::new();
-        hasher.update(&noise(BLOCK as usize + 1));
+        hasher.update(&noise(BLOCK_BYTES as usize + 1));
         let lone = BlockHasher::after(hasher.blocks().to_vec());
         assert_eq!(lone.finish(), Digest([0; 32]));
     }

@@ -16,17 +16,17 @@ use serde::de::DeserializeOwned;
 pub const MAX_FRAME: u32 = (256 << 10) - 4;
 
 /// Bytes before a body: length and kind.
-pub const HEAD: usize = 5;
+pub const HEADER_BYTES: usize = 5;
 
 /// As much of a file as one data frame is best filled with, in bytes. With the head before it, it goes into one
 /// SSH packet of the size that both sides take; and it is whole pages and whole chunks of BLAKE3, which are
 /// quicker to read, to write and to digest.
-pub const DATA: usize = 60 << 10;
+pub const DATA_BYTES: usize = 60 << 10;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Kind {
+pub enum FrameKind {
     /// Either side's first frame.
     Hello = 1,
     /// The client asks for something.
@@ -55,11 +55,11 @@ pub enum Kind {
     Stored = 13,
 }
 
-impl TryFrom<u8> for Kind {
+impl TryFrom<u8> for FrameKind {
     type Error = FrameError;
 
-    fn try_from(byte: u8) -> Result<Kind, FrameError> {
-        use Kind::*;
+    fn try_from(byte: u8) -> Result<FrameKind, FrameError> {
+        use FrameKind::*;
         let all = [
             Hello, Request, Cancel, Abort, Data, End, Reply, Header, Entries, Progress, Blocks, Parts, Stored,
         ];
@@ -101,30 +101,30 @@ pub enum FrameError {
     UnknownKind(u8),
     /// The body is not what the kind says, or goes on after it.
     #[error("the body of a {0:?} frame does not decode")]
-    BadBody(Kind),
+    BadBody(FrameKind),
     /// The value cannot be put into a frame: it is too long.
     #[error("a {0:?} frame would be over the limit of {MAX_FRAME} bytes")]
-    Unsendable(Kind),
+    Unsendable(FrameKind),
 }
 
 impl Frame {
     /// What sort of frame this is.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> FrameKind {
         match self {
-            Frame::Hello(_) => Kind::Hello,
-            Frame::Request(_) => Kind::Request,
-            Frame::Cancel => Kind::Cancel,
-            Frame::Abort => Kind::Abort,
-            Frame::Data(_) => Kind::Data,
-            Frame::End(_) => Kind::End,
-            Frame::Reply(_) => Kind::Reply,
-            Frame::Header(_) => Kind::Header,
-            Frame::Entries(_) => Kind::Entries,
-            Frame::Progress(_) => Kind::Progress,
-            Frame::Blocks(_) => Kind::Blocks,
-            Frame::Parts(_) => Kind::Parts,
-            Frame::Stored(_) => Kind::Stored,
+            Frame::Hello(_) => FrameKind::Hello,
+            Frame::Request(_) => FrameKind::Request,
+            Frame::Cancel => FrameKind::Cancel,
+            Frame::Abort => FrameKind::Abort,
+            Frame::Data(_) => FrameKind::Data,
+            Frame::End(_) => FrameKind::End,
+            Frame::Reply(_) => FrameKind::Reply,
+            Frame::Header(_) => FrameKind::Header,
+            Frame::Entries(_) => FrameKind::Entries,
+            Frame::Progress(_) => FrameKind::Progress,
+            Frame::Blocks(_) => FrameKind::Blocks,
+            Frame::Parts(_) => FrameKind::Parts,
+            Frame::Stored(_) => FrameKind::Stored,
         }
     }
 
@@ -155,21 +155,21 @@ impl Frame {
         Ok(())
     }
 
-    fn decode(kind: Kind, body: &[u8]) -> Result<Frame, FrameError> {
+    fn decode(kind: FrameKind, body: &[u8]) -> Result<Frame, FrameError> {
         match kind {
-            Kind::Hello => whole(kind, body).map(Frame::Hello),
-            Kind::Request => whole(kind, body).map(Frame::Request),
-            Kind::Cancel if body.is_empty() => Ok(Frame::Cancel),
-            Kind::Abort if body.is_empty() => Ok(Frame::Abort),
-            Kind::End => whole(kind, body).map(Frame::End),
-            Kind::Reply => whole(kind, body).map(Frame::Reply),
-            Kind::Header => whole(kind, body).map(Frame::Header),
-            Kind::Entries => whole(kind, body).map(Frame::Entries),
-            Kind::Progress => whole(kind, body).map(Frame::Progress),
-            Kind::Blocks => whole(kind, body).map(Frame::Blocks),
-            Kind::Parts => whole(kind, body).map(Frame::Parts),
-            Kind::Stored => whole(kind, body).map(Frame::Stored),
-            Kind::Cancel | Kind::Abort | Kind::Data => Err(FrameError::BadBody(kind)),
+            FrameKind::Hello => whole(kind, body).map(Frame::Hello),
+            FrameKind::Request => whole(kind, body).map(Frame::Request),
+            FrameKind::Cancel if body.is_empty() => Ok(Frame::Cancel),
+            FrameKind::Abort if body.is_empty() => Ok(Frame::Abort),
+            FrameKind::End => whole(kind, body).map(Frame::End),
+            FrameKind::Reply => whole(kind, body).map(Frame::Reply),
+            FrameKind::Header => whole(kind, body).map(Frame::Header),
+            FrameKind::Entries => whole(kind, body).map(Frame::Entries),
+            FrameKind::Progress => whole(kind, body).map(Frame::Progress),
+            FrameKind::Blocks => whole(kind, body).map(Frame::Blocks),
+            FrameKind::Parts => whole(kind, body).map(Frame::Parts),
+            FrameKind::Stored => whole(kind, body).map(Frame::Stored),
+            FrameKind::Cancel | FrameKind::Abort | FrameKind::Data => Err(FrameError::BadBody(kind)),
         }
     }
 }
@@ -179,7 +179,7 @@ fn control<T: Serialize>(value: &T) -> Option<Vec<u8>> {
     postcard::to_allocvec(value).ok()
 }
 
-fn whole<T: DeserializeOwned>(kind: Kind, body: &[u8]) -> Result<T, FrameError> {
+fn whole<T: DeserializeOwned>(kind: FrameKind, body: &[u8]) -> Result<T, FrameError> {
     match postcard::take_from_bytes(body) {
         Ok((value, [])) => Ok(value),
         _ => Err(FrameError::BadBody(kind)),
@@ -188,9 +188,9 @@ fn whole<T: DeserializeOwned>(kind: Kind, body: &[u8]) -> Result<T, FrameError> 
 
 /// The five bytes before a data body of `length` bytes, which is to be less than [`MAX_FRAME`].
 #[must_use]
-pub fn data_head(length: u32) -> [u8; HEAD] {
+pub fn data_head(length: u32) -> [u8; HEADER_BYTES] {
     let [a, b, c, d] = (length + 1).to_be_bytes();
-    [a, b, c, d, Kind::Data as u8]
+    [a, b, c, d, FrameKind::Data as u8]
 }
 
 /// Takes a stream apart into frames. Holds no more than what was pushed into it.
@@ -204,7 +204,7 @@ pub struct Decoder {
 enum State {
     #[default]
     Head,
-    Control(Kind, usize),
+    Control(FrameKind, usize),
     Data(usize),
     /// After an error nothing that follows can be trusted.
     Broken(FrameError),
@@ -260,7 +260,7 @@ impl Decoder {
             match self.state {
                 State::Broken(error) => return Err(error),
                 State::Head => {
-                    let Some(mut head) = self.chunks.take(HEAD) else { return Ok(None) };
+                    let Some(mut head) = self.chunks.take(HEADER_BYTES) else { return Ok(None) };
                     let length = head.get_u32();
                     if length > MAX_FRAME {
                         return Err(FrameError::TooLong(length));
@@ -268,8 +268,8 @@ impl Decoder {
                     let Some(body) = (length as usize).checked_sub(1) else {
                         return Err(FrameError::Empty);
                     };
-                    self.state = match Kind::try_from(head.get_u8())? {
-                        Kind::Data => State::data(body),
+                    self.state = match FrameKind::try_from(head.get_u8())? {
+                        FrameKind::Data => State::data(body),
                         kind => State::Control(kind, body),
                     };
                 }

@@ -27,8 +27,8 @@ pub mod sftp;
 mod status;
 mod transfer;
 
-pub use blocks::{BLOCK, BlockHasher};
-pub use frame::{Decoder, Frame, FrameError, Kind, MAX_FRAME};
+pub use blocks::{BLOCK_BYTES, BlockHasher};
+pub use frame::{Decoder, Frame, FrameError, FrameKind, MAX_FRAME};
 pub use hello::{Features, Hello, PROTOCOL_VERSION};
 pub use listing::{Entries, Entry, FileKind, Time};
 pub use path::{MAX_PATH, PathError, RemotePath};

@@ -135,7 +135,7 @@ pub struct Key {
 
 impl Key {
     /// As many keys as an answer tells of, since it goes into one frame.
-    pub const MOST: usize = 500;
+    pub const MAX_PER_REPLY: usize = 500;
 }
 
 /// How far a long request has come; comes before its answer, any number of times.

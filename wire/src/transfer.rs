@@ -45,7 +45,7 @@ pub struct Blocks {
 
 impl Blocks {
     /// As many digests as go into one frame.
-    pub const MOST: usize = 4096;
+    pub const MAX_PER_FRAME: usize = 4096;
 }
 
 /// Names one stream: a random number of the client's, so that nobody else means the same one.

@@ -6,7 +6,7 @@ use russh::client::{self, Handle, Msg};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate, load_secret_key};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Preferred, cipher};
 use sshome_wire::sftp::{
-    Attributes, ClientPacket, Data, OpenFlags, Request, Response, ServerPacket, StatusCode, VERSION,
+    ClientPacket, Data, OpenFlags, Response, ServerPacket, SftpAttributes, SftpRequest, StatusCode, VERSION,
 };
 use sshome_wire::{Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Status, sftp};
 use std::borrow::Cow;
@@ -56,7 +56,7 @@ pub(crate) struct Session {
 }
 
 enum Decoder {
-    Sftp(sftp::Decoder),
+    Sftp(sftp::SftpDecoder),
     Native(sshome_wire::Decoder),
 }
 
@@ -90,7 +90,7 @@ impl Door {
         channel.request_subsystem(true, &way.to_string()).await?;
         let (receiver, sender) = channel.split();
         let decoder = match way {
-            Way::Sftp => Decoder::Sftp(sftp::Decoder::new()),
+            Way::Sftp => Decoder::Sftp(sftp::SftpDecoder::new()),
             Way::Native => Decoder::Native(sshome_wire::Decoder::new()),
         };
         let mut session = Session { _connection: connection, sender, receiver, decoder, id: 0 };
@@ -112,7 +112,7 @@ impl Session {
     /// told of the bytes that have come.
     pub(crate) async fn get(&mut self, path: &str, length: u64, more: impl FnMut(u64) -> bool) -> Result<()> {
         let handle = self.open(path, OpenFlags::READ).await?;
-        let request = |handle, offset| Request::Read { handle, offset, length: PIECE };
+        let request = |handle, offset| SftpRequest::Read { handle, offset, length: PIECE };
         self.pipeline(handle, length, request, more).await
     }
 
@@ -120,7 +120,7 @@ impl Session {
     pub(crate) async fn put(&mut self, path: &str, length: u64, more: impl FnMut(u64) -> bool) -> Result<()> {
         let handle = self.open(path, OpenFlags::WRITE | OpenFlags::CREAT).await?;
         let piece = Bytes::from(vec![7; PIECE as usize]);
-        let request = |handle, offset| Request::Write { handle, offset, data: Data::from(piece.clone()) };
+        let request = |handle, offset| SftpRequest::Write { handle, offset, data: Data::from(piece.clone()) };
         self.pipeline(handle, length, request, more).await
     }
 
@@ -128,7 +128,7 @@ impl Session {
         &mut self,
         handle: Bytes,
         length: u64,
-        request: impl Fn(Bytes, u64) -> Request,
+        request: impl Fn(Bytes, u64) -> SftpRequest,
         mut more: impl FnMut(u64) -> bool,
     ) -> Result<()> {
         let step = u64::from(PIECE);
@@ -154,11 +154,11 @@ impl Session {
     }
 
     async fn ls_by_sftp(&mut self, folder: &str) -> Result<usize> {
-        self.ask(Request::Opendir { path: text(folder) }).await?;
+        self.ask(SftpRequest::Opendir { path: text(folder) }).await?;
         let handle = self.handle().await?;
         let mut count = 0;
         loop {
-            self.ask(Request::Readdir { handle: handle.clone() }).await?;
+            self.ask(SftpRequest::Readdir { handle: handle.clone() }).await?;
             match self.answer().await? {
                 Response::Name(names) => count += names.len(),
                 Response::Status { code: StatusCode::Eof, .. } => break,
@@ -203,13 +203,13 @@ impl Session {
     }
 
     async fn open(&mut self, path: &str, flags: OpenFlags) -> Result<Bytes> {
-        let attributes = Attributes::default();
-        self.ask(Request::Open { path: text(path), flags, attributes }).await?;
+        let attributes = SftpAttributes::default();
+        self.ask(SftpRequest::Open { path: text(path), flags, attributes }).await?;
         self.handle().await.with_context(|| format!("opening {path}"))
     }
 
     async fn close(&mut self, handle: Bytes) -> Result<()> {
-        self.ask(Request::Close { handle }).await?;
+        self.ask(SftpRequest::Close { handle }).await?;
         let answer = self.answer().await?;
         ensure!(matches!(answer, Response::Status { code: StatusCode::Ok, .. }), "{answer:?} to a close");
         Ok(())
@@ -222,7 +222,7 @@ impl Session {
         }
     }
 
-    async fn ask(&mut self, request: Request) -> Result<()> {
+    async fn ask(&mut self, request: SftpRequest) -> Result<()> {
         self.id = self.id.wrapping_add(1);
         self.packet(&ClientPacket::Request { id: self.id, request }).await
     }

@@ -66,7 +66,7 @@ impl Conversation {
         let request = Request::Get { path: path.to_vec(), known: count };
         self.send(encoded(&Frame::Request(request))?, 1, cancel).await?;
         // A digest takes 32 bytes, and their number a few.
-        let most = Blocks::MOST.min(self.max_frame() / 33).max(1);
+        let most = Blocks::MAX_PER_FRAME.min(self.max_frame() / 33).max(1);
         for digests in known.chunks(most) {
             let blocks = encoded(&Frame::Blocks(Blocks { digests: digests.to_vec() }))?;
             self.send(blocks, 0, cancel).await?;

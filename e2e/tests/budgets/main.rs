@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sshome_e2e::sftp::{ANEW, SftpPeer};
 use sshome_e2e::tree::names;
 use sshome_e2e::{Host, HostBuilder, Peer, Program, run, until};
-use sshome_wire::sftp::{OpenFlags, Request as SftpRequest, Response, StatusCode};
+use sshome_wire::sftp::{OpenFlags, Response, SftpRequest, StatusCode};
 use sshome_wire::{Request, Status};
 use std::process::Command;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use russh::keys::PrivateKeyWithHashAlg;
 use russh::{Channel, ChannelMsg};
 use sshome_e2e::sftp::SftpPeer;
 use sshome_e2e::{Host, Program, Trusting, connect_with, hello, until};
-use sshome_wire::sftp::{ClientPacket, Request as SftpRequest, VERSION};
+use sshome_wire::sftp::{ClientPacket, SftpRequest, VERSION};
 use sshome_wire::{Frame, Request, SUBSYSTEM};
 use std::fs;
 use std::sync::Arc;

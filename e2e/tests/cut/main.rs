@@ -13,7 +13,7 @@ use client::{Client, PLAIN, RECURSIVE, books, names, noise, until};
 use proxy::Proxy;
 use sshome::conversation::ConversationError;
 use sshome_e2e::{Host, HostBuilder};
-use sshome_wire::BLOCK;
+use sshome_wire::BLOCK_BYTES;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +41,7 @@ async fn a_put_goes_on_where_the_connection_was_lost() {
     let summary = client.put(&["big"], "/", PLAIN).await.unwrap();
     assert_eq!((summary.files, summary.failures.len()), (1, 0), "{summary:?}");
     let offset = summary.resumed.first().map_or(0, |resumed| resumed.offset);
-    assert!(offset >= BLOCK && offset.is_multiple_of(BLOCK), "{summary:?}");
+    assert!(offset >= BLOCK_BYTES && offset.is_multiple_of(BLOCK_BYTES), "{summary:?}");
     assert_eq!(client.heard(), (BIG as u64, vec![(BIG as u64, offset)]));
     assert!(std::fs::read(host.home("ann").join("big")).unwrap() == content);
     assert_eq!(proxy.connections(), 2);
@@ -60,7 +60,7 @@ async fn a_get_goes_on_where_the_connection_was_lost() {
     let summary = client.get(&["/big"], "", PLAIN).await.unwrap();
     assert_eq!((summary.files, summary.failures.len()), (1, 0), "{summary:?}");
     let offset = summary.resumed[0].offset;
-    assert!(offset >= BLOCK, "{summary:?}");
+    assert!(offset >= BLOCK_BYTES, "{summary:?}");
     assert_eq!(client.heard(), (BIG as u64, vec![(BIG as u64, offset)]));
     assert!(client.read("big") == content);
     assert_eq!((client.names(), proxy.connections()), (vec!["big".to_owned()], 2));
@@ -108,7 +108,7 @@ async fn the_same_command_given_again_goes_on() {
     std::fs::hard_link(&source, second.path("big")).unwrap();
     until(async || !books(&host).await.0.is_empty()).await;
     let summary = second.put(&["big"], "/", PLAIN).await.unwrap();
-    assert!(summary.resumed[0].offset >= BLOCK, "{summary:?}");
+    assert!(summary.resumed[0].offset >= BLOCK_BYTES, "{summary:?}");
     assert!(std::fs::read(host.home("ann").join("big")).unwrap() == content);
     // And back.
     let mut second = Client::login(&host, proxy.port()).await;
@@ -118,12 +118,12 @@ async fn the_same_command_given_again_goes_on() {
     assert_eq!(second.names(), [".big.sshome-part"]);
     // A bit of it rots meanwhile.
     let part = std::fs::File::options().write(true).open(second.path(".big.sshome-part")).unwrap();
-    part.write_all_at(b"?", BLOCK + 17).unwrap();
+    part.write_all_at(b"?", BLOCK_BYTES + 17).unwrap();
     let mut third = Client::login(&host, host.address().port()).await;
     std::fs::create_dir_all(third.path("")).unwrap();
     std::fs::rename(second.path(".big.sshome-part"), third.path(".big.sshome-part")).unwrap();
     let summary = third.get(&["/big"], "", PLAIN).await.unwrap();
-    assert_eq!(summary.resumed[0].offset, BLOCK, "{summary:?}");
+    assert_eq!(summary.resumed[0].offset, BLOCK_BYTES, "{summary:?}");
     assert!(third.read("big") == content);
     assert_eq!(third.names(), ["big"]);
 }
@@ -157,7 +157,7 @@ async fn an_interrupted_get_leaves_its_part_if_that_is_worth_it() {
         let mut client = Client::login(&host, host.address().port()).await;
         let (cancel, part) = (client.cancel.clone(), client.path(".f.sshome-part"));
         let raising = async {
-            let enough = (BLOCK + 1).min(size as u64 / 3);
+            let enough = (BLOCK_BYTES + 1).min(size as u64 / 3);
             until(async || std::fs::metadata(&part).is_ok_and(|seen| seen.len() > enough)).await;
             cancel.cancel();
             std::future::pending::<()>().await;
@@ -197,7 +197,7 @@ async fn two_gets_of_one_name_never_share_a_part() {
     drop(locked);
     std::fs::remove_file(client.path("f")).unwrap();
     let summary = client.get(&["/f"], "", PLAIN).await.unwrap();
-    assert_eq!(summary.resumed[0].offset, 6 * BLOCK, "{summary:?}");
+    assert_eq!(summary.resumed[0].offset, 6 * BLOCK_BYTES, "{summary:?}");
     assert_eq!(client.names(), ["f"]);
 }
 

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sshome::conversation::ConversationError;
 use sshome_e2e::{Host, HostBuilder};
-use sshome_wire::{BLOCK, Status};
+use sshome_wire::{BLOCK_BYTES, Status};
 use std::io::{Cursor, Read, Write};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -73,7 +73,7 @@ async fn a_stream_goes_on_where_the_connection_was_lost() {
     let summary = client.put_stream(Cursor::new(content.clone()), "/big").await.unwrap();
     assert_eq!((summary.files, summary.failures.len()), (1, 0), "{summary:?}");
     let offset = summary.resumed.first().map_or(0, |resumed| resumed.offset);
-    assert!(offset >= BLOCK && offset.is_multiple_of(BLOCK), "{summary:?}");
+    assert!(offset >= BLOCK_BYTES && offset.is_multiple_of(BLOCK_BYTES), "{summary:?}");
     assert_eq!(client.heard(), (BIG as u64, vec![(BIG as u64, offset)]));
     assert!(proxy.carried() < (BIG + 14 * MIB) as u64 - offset + MIB as u64, "{}", proxy.carried());
     assert_stored(&host, "big", &content).await;
@@ -89,8 +89,8 @@ async fn streams_of_any_length_survive_cuts_at_any_place() {
     for round in 0..rounds {
         let length = match round {
             0 => 0,
-            1 => BLOCK as usize,
-            2 => 2 * BLOCK as usize,
+            1 => BLOCK_BYTES as usize,
+            2 => 2 * BLOCK_BYTES as usize,
             _ => random.random_range(0..24 * MIB),
         };
         let content = noise(length, round);
@@ -156,7 +156,7 @@ async fn a_stream_outlives_the_server() {
     let (put, _program) = tokio::join!(client.put_stream(source, "/f"), killing);
     let summary = put.unwrap();
     assert_eq!((summary.files, summary.failures.len()), (1, 0), "{summary:?}");
-    assert!(summary.resumed[0].offset >= BLOCK, "{summary:?}");
+    assert!(summary.resumed[0].offset >= BLOCK_BYTES, "{summary:?}");
     assert_stored(&host, "f", &content).await;
 }
 

@@ -6,7 +6,7 @@ use crate::proxy::Proxy;
 use crate::{BIG as LARGE, MIB, host_with};
 use sshome::conversation::ConversationError;
 use sshome_e2e::HostBuilder;
-use sshome_wire::BLOCK;
+use sshome_wire::BLOCK_BYTES;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -54,7 +54,7 @@ async fn vanish(put: bool) {
     let (summary, ()) = tokio::join!(transfer, noticing);
     let summary = summary.unwrap();
     assert_eq!((summary.files, summary.failures.len()), (1, 0), "{summary:?}");
-    assert!(summary.resumed.iter().any(|resumed| resumed.offset >= BLOCK), "{summary:?}");
+    assert!(summary.resumed.iter().any(|resumed| resumed.offset >= BLOCK_BYTES), "{summary:?}");
     match put {
         true => assert!(std::fs::read(host.home("ann").join("big")).unwrap() == content),
         false => assert!(client.read("big") == content),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sshome_e2e::sftp::{ANEW, SftpPeer};
 use sshome_e2e::tree::noise;
 use sshome_e2e::{Host, Peer, end_of, run};
-use sshome_wire::sftp::{Attributes, Extended, OpenFlags, Request as Sftp, Times};
+use sshome_wire::sftp::{Extended, OpenFlags, SftpAttributes, SftpRequest as Sftp, Times};
 use sshome_wire::{Frame, Put, Reply, Request, StreamId, Time};
 use std::path::Path;
 
@@ -116,9 +116,9 @@ impl Change {
 
     async fn by_sftp(self, host: &Host) -> Result<(), String> {
         let mut peer = SftpPeer::login(host, self.user()).await.unwrap();
-        let size = Attributes { size: Some(OLD as u64 / 2), ..Attributes::default() };
+        let size = SftpAttributes { size: Some(OLD as u64 / 2), ..SftpAttributes::default() };
         let times = Some(Times { atime: 1_000_000_000, mtime: 1_000_000_000 });
-        let mode = Attributes { permissions: Some(0o640), times, ..Attributes::default() };
+        let mode = SftpAttributes { permissions: Some(0o640), times, ..SftpAttributes::default() };
         let refusal = match self {
             Change::SftpInPlace | Change::SftpAtomic => peer.put("f", &noise(NEW, "new")).await.unwrap(),
             Change::Hardlink => {

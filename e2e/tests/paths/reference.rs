@@ -5,7 +5,9 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use sshome_wire::sftp::{ClientPacket, Decoder, Request, Response, ServerPacket, StatusCode, VERSION};
+use sshome_wire::sftp::{
+    ClientPacket, Response, ServerPacket, SftpDecoder, SftpRequest, StatusCode, VERSION,
+};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -76,7 +78,7 @@ pub(crate) struct Reference {
     _child: Child,
     input: ChildStdin,
     output: ChildStdout,
-    decoder: Decoder,
+    decoder: SftpDecoder,
 }
 
 impl Reference {
@@ -92,7 +94,7 @@ impl Reference {
         let mut child = command.spawn()?;
         let (input, output) =
             (child.stdin.take().context("no input")?, child.stdout.take().context("no output")?);
-        let mut reference = Reference { _child: child, input, output, decoder: Decoder::new() };
+        let mut reference = Reference { _child: child, input, output, decoder: SftpDecoder::new() };
         reference.send(&ClientPacket::Init { version: VERSION, extensions: Vec::new() }).await?;
         match reference.packet().await? {
             ServerPacket::Version { .. } => Ok(reference),
@@ -104,7 +106,7 @@ impl Reference {
     ///
     /// # Errors
     /// If anything else comes.
-    pub(crate) async fn ask(&mut self, request: Request) -> Result<Response> {
+    pub(crate) async fn ask(&mut self, request: SftpRequest) -> Result<Response> {
         self.send(&ClientPacket::Request { id: 1, request }).await?;
         match self.packet().await? {
             ServerPacket::Response { response, .. } => Ok(response),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sshome_e2e::sftp::SftpPeer;
 use sshome_e2e::{Host, Peer};
 use sshome_wire::Status;
-use sshome_wire::sftp::{Attributes, Data, Extended, OpenFlags, Request, Response, StatusCode};
+use sshome_wire::sftp::{Data, Extended, OpenFlags, Response, SftpAttributes, SftpRequest, StatusCode};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
@@ -99,27 +99,29 @@ impl Op {
     }
 
     /// As SFTP has it. A rename replaces, as the kernel's.
-    fn request(self, path: &str) -> Request {
+    fn request(self, path: &str) -> SftpRequest {
         let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-        let (path, attributes) = (bytes(path), Attributes::default());
+        let (path, attributes) = (bytes(path), SftpAttributes::default());
         match self {
-            Op::Stat => Request::Stat { path },
-            Op::Lstat => Request::Lstat { path },
-            Op::Readlink => Request::Readlink { path },
-            Op::Realpath => Request::Realpath { path },
-            Op::Opendir => Request::Opendir { path },
+            Op::Stat => SftpRequest::Stat { path },
+            Op::Lstat => SftpRequest::Lstat { path },
+            Op::Readlink => SftpRequest::Readlink { path },
+            Op::Realpath => SftpRequest::Realpath { path },
+            Op::Opendir => SftpRequest::Opendir { path },
             Op::OpenRead | Op::OpenWrite | Op::OpenCreate | Op::OpenExclusive => {
-                Request::Open { path, flags: self.flags().unwrap(), attributes }
+                SftpRequest::Open { path, flags: self.flags().unwrap(), attributes }
             }
-            Op::Mkdir => Request::Mkdir { path, attributes },
-            Op::Rmdir => Request::Rmdir { path },
-            Op::Remove => Request::Remove { path },
-            Op::RenameFrom => Request::Extended(Extended::PosixRename { from: path, to: bytes("new") }),
-            Op::RenameFileTo => Request::Extended(Extended::PosixRename { from: bytes("f"), to: path }),
-            Op::RenameDirectoryTo => Request::Extended(Extended::PosixRename { from: bytes("d"), to: path }),
-            Op::Symlink => Request::Symlink { target: bytes("text"), path },
-            Op::HardlinkFrom => Request::Extended(Extended::Hardlink { from: path, to: bytes("new") }),
-            Op::HardlinkTo => Request::Extended(Extended::Hardlink { from: bytes("f"), to: path }),
+            Op::Mkdir => SftpRequest::Mkdir { path, attributes },
+            Op::Rmdir => SftpRequest::Rmdir { path },
+            Op::Remove => SftpRequest::Remove { path },
+            Op::RenameFrom => SftpRequest::Extended(Extended::PosixRename { from: path, to: bytes("new") }),
+            Op::RenameFileTo => SftpRequest::Extended(Extended::PosixRename { from: bytes("f"), to: path }),
+            Op::RenameDirectoryTo => {
+                SftpRequest::Extended(Extended::PosixRename { from: bytes("d"), to: path })
+            }
+            Op::Symlink => SftpRequest::Symlink { target: bytes("text"), path },
+            Op::HardlinkFrom => SftpRequest::Extended(Extended::Hardlink { from: path, to: bytes("new") }),
+            Op::HardlinkTo => SftpRequest::Extended(Extended::Hardlink { from: bytes("f"), to: path }),
         }
     }
 
@@ -218,7 +220,7 @@ enum Server<'a> {
 }
 
 impl Server<'_> {
-    async fn ask(&mut self, request: Request) -> Result<Response> {
+    async fn ask(&mut self, request: SftpRequest) -> Result<Response> {
         match self {
             Server::Ours(peer) => peer.ask(request).await,
             Server::OpenSsh(reference) => reference.ask(request).await,
@@ -233,9 +235,9 @@ impl Server<'_> {
             Response::Handle(handle) => {
                 if op.flags().is_some_and(|flags| flags.contains(OpenFlags::WRITE)) {
                     let data = Data::from(Bytes::from_static(Op::CONTENT));
-                    self.ask(Request::Write { handle: handle.clone(), offset: 0, data }).await?;
+                    self.ask(SftpRequest::Write { handle: handle.clone(), offset: 0, data }).await?;
                 }
-                self.ask(Request::Close { handle }).await?;
+                self.ask(SftpRequest::Close { handle }).await?;
             }
             Response::Name(names) if op == Op::Realpath => {
                 let found = String::from_utf8(names[0].name.to_vec())?;

@@ -9,7 +9,7 @@ mod width;
 
 use sshome_e2e::tree::names;
 use sshome_e2e::{Client, Host, HostBuilder, Terminal, until};
-use sshome_wire::BLOCK;
+use sshome_wire::BLOCK_BYTES;
 use std::fs;
 
 const CTRL_C: &str = "\x03";
@@ -114,7 +114,7 @@ async fn ctrl_c_cancels_a_get_and_keeps_the_session() {
     // The progress: so much of so much, and the time that is left.
     terminal.expect(" of  16.00 GiB").unwrap();
     let part = client.work().join(".big.sshome-part");
-    until("a block has arrived", || fs::metadata(&part).is_ok_and(|part| part.len() > BLOCK));
+    until("a block has arrived", || fs::metadata(&part).is_ok_and(|part| part.len() > BLOCK_BYTES));
     terminal.send(CTRL_C).unwrap();
     let said = terminal.expect("ann@127.0.0.1:/sub> ").unwrap();
     assert!(said.contains("cancelled"), "{said:?}");

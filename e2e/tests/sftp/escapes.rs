@@ -4,47 +4,47 @@ use bytes::Bytes;
 use sshome_e2e::sftp::{SftpPeer, refused};
 use sshome_e2e::siege::{SECRET, STAGING, assert_untouched, attacks, besieged, finds, replaced};
 use sshome_wire::sftp::{
-    Attributes, CheckFile, CheckedFile, Extended, OpenFlags, Owner, Request, Response, StatusCode, Subject,
-    Times,
+    CheckFile, CheckedFile, Extended, OpenFlags, Owner, Response, SftpAttributes, SftpRequest, StatusCode,
+    Subject, Times,
 };
 
 /// All requests that take this path and are answered with nothing but a status, or tell of a file.
-fn requests(path: &[u8]) -> Vec<Request> {
+fn requests(path: &[u8]) -> Vec<SftpRequest> {
     let path = || Bytes::copy_from_slice(path);
     let name = || Bytes::from_static(b"/made");
     let real = || Bytes::from_static(b"/real");
-    let attributes = || Attributes {
+    let attributes = || SftpAttributes {
         permissions: Some(0o777),
         times: Some(Times { atime: 1, mtime: 1 }),
         owner: Some(Owner { uid: 1, gid: 1 }),
-        ..Attributes::default()
+        ..SftpAttributes::default()
     };
-    let size = Attributes { size: Some(3), ..Attributes::default() };
+    let size = SftpAttributes { size: Some(3), ..SftpAttributes::default() };
     vec![
-        Request::Stat { path: path() },
-        Request::Lstat { path: path() },
-        Request::Realpath { path: path() },
-        Request::Readlink { path: path() },
-        Request::Extended(Extended::Statvfs { path: path() }),
-        Request::Extended(Extended::ExpandPath { path: path() }),
-        Request::Extended(Extended::HomeDirectory { user: path() }),
-        Request::Setstat { path: path(), attributes: attributes() },
-        Request::Setstat { path: path(), attributes: size },
-        Request::Extended(Extended::Lsetstat { path: path(), attributes: attributes() }),
-        Request::Extended(Extended::Hardlink { from: path(), to: name() }),
-        Request::Remove { path: name() },
-        Request::Symlink { target: path(), path: name() },
-        Request::Open { path: name(), flags: OpenFlags(0x0a), attributes: attributes() },
-        Request::Remove { path: name() },
-        Request::Symlink { target: real(), path: path() },
-        Request::Extended(Extended::Hardlink { from: name(), to: path() }),
-        Request::Mkdir { path: path(), attributes: attributes() },
-        Request::Rename { from: path(), to: name() },
-        Request::Rename { from: real(), to: path() },
-        Request::Extended(Extended::PosixRename { from: path(), to: name() }),
-        Request::Extended(Extended::PosixRename { from: real(), to: path() }),
-        Request::Rmdir { path: path() },
-        Request::Remove { path: path() },
+        SftpRequest::Stat { path: path() },
+        SftpRequest::Lstat { path: path() },
+        SftpRequest::Realpath { path: path() },
+        SftpRequest::Readlink { path: path() },
+        SftpRequest::Extended(Extended::Statvfs { path: path() }),
+        SftpRequest::Extended(Extended::ExpandPath { path: path() }),
+        SftpRequest::Extended(Extended::HomeDirectory { user: path() }),
+        SftpRequest::Setstat { path: path(), attributes: attributes() },
+        SftpRequest::Setstat { path: path(), attributes: size },
+        SftpRequest::Extended(Extended::Lsetstat { path: path(), attributes: attributes() }),
+        SftpRequest::Extended(Extended::Hardlink { from: path(), to: name() }),
+        SftpRequest::Remove { path: name() },
+        SftpRequest::Symlink { target: path(), path: name() },
+        SftpRequest::Open { path: name(), flags: OpenFlags(0x0a), attributes: attributes() },
+        SftpRequest::Remove { path: name() },
+        SftpRequest::Symlink { target: real(), path: path() },
+        SftpRequest::Extended(Extended::Hardlink { from: name(), to: path() }),
+        SftpRequest::Mkdir { path: path(), attributes: attributes() },
+        SftpRequest::Rename { from: path(), to: name() },
+        SftpRequest::Rename { from: real(), to: path() },
+        SftpRequest::Extended(Extended::PosixRename { from: path(), to: name() }),
+        SftpRequest::Extended(Extended::PosixRename { from: real(), to: path() }),
+        SftpRequest::Rmdir { path: path() },
+        SftpRequest::Remove { path: path() },
     ]
 }
 
@@ -109,16 +109,16 @@ async fn the_staging_folder_is_refused_to_everyone_and_never_listed() {
         let at = || Bytes::copy_from_slice(path.as_bytes());
         let elsewhere = || Bytes::from_static(b"/elsewhere");
         for request in [
-            Request::Stat { path: at() },
-            Request::Lstat { path: at() },
-            Request::Remove { path: at() },
-            Request::Rmdir { path: at() },
-            Request::Mkdir { path: at(), attributes: Attributes::default() },
-            Request::Setstat { path: at(), attributes: Attributes::default() },
-            Request::Rename { from: at(), to: elsewhere() },
-            Request::Extended(Extended::PosixRename { from: at(), to: elsewhere() }),
-            Request::Extended(Extended::Hardlink { from: at(), to: elsewhere() }),
-            Request::Symlink { target: elsewhere(), path: at() },
+            SftpRequest::Stat { path: at() },
+            SftpRequest::Lstat { path: at() },
+            SftpRequest::Remove { path: at() },
+            SftpRequest::Rmdir { path: at() },
+            SftpRequest::Mkdir { path: at(), attributes: SftpAttributes::default() },
+            SftpRequest::Setstat { path: at(), attributes: SftpAttributes::default() },
+            SftpRequest::Rename { from: at(), to: elsewhere() },
+            SftpRequest::Extended(Extended::PosixRename { from: at(), to: elsewhere() }),
+            SftpRequest::Extended(Extended::Hardlink { from: at(), to: elsewhere() }),
+            SftpRequest::Symlink { target: elsewhere(), path: at() },
         ] {
             let shown = format!("{request:?}");
             let refusal = refused(peer.ask(request).await.unwrap()).unwrap();

@@ -6,8 +6,8 @@ use sshome_e2e::sftp::{ANEW, SftpPeer, refused};
 use sshome_e2e::tree::noise;
 use sshome_e2e::{Host, until};
 use sshome_wire::sftp::{
-    Attributes, CheckFile, CheckedFile, Extended, Extension, Limits, OpenFlags, Request, Response,
-    StatusCode, Subject, Times, UsersGroups, Vendor,
+    CheckFile, CheckedFile, Extended, Extension, OpenFlags, Response, SftpAttributes, SftpLimits,
+    SftpRequest, StatusCode, Subject, Times, UsersGroups, Vendor,
 };
 use std::os::unix::fs::MetadataExt;
 
@@ -41,9 +41,9 @@ async fn what_is_announced_is_there() {
     }
     assert!(announced.iter().any(|(name, _)| name == "vendor-id"));
     let ours = Vendor { vendor: b("v"), product: b("\x1b[2J"), version: b("1"), build: 1 };
-    peer.done(Request::Extended(Extended::VendorId(ours))).await.unwrap();
+    peer.done(SftpRequest::Extended(Extended::VendorId(ours))).await.unwrap();
     let unknown = Extended::Unknown(Extension { name: b("x@example.com"), data: b("any") });
-    let refusal = peer.refusal(Request::Extended(unknown)).await.unwrap().unwrap();
+    let refusal = peer.refusal(SftpRequest::Extended(unknown)).await.unwrap().unwrap();
     assert_eq!(refusal.0, StatusCode::OpUnsupported);
 }
 
@@ -55,18 +55,19 @@ async fn renames_links_and_times_of_links() {
     for name in ["a", "b"] {
         assert_eq!(peer.put(name, name.as_bytes()).await.unwrap(), None);
     }
-    let done = async |peer: &mut SftpPeer, extended| peer.done(Request::Extended(extended)).await.unwrap();
+    let done =
+        async |peer: &mut SftpPeer, extended| peer.done(SftpRequest::Extended(extended)).await.unwrap();
     done(&mut peer, Extended::PosixRename { from: b("a"), to: b("b") }).await;
     assert_eq!(std::fs::read(home.join("b")).unwrap(), b"a");
     assert!(!home.join("a").exists());
     done(&mut peer, Extended::Hardlink { from: b("b"), to: b("c") }).await;
     assert_eq!(std::fs::metadata(home.join("c")).unwrap().nlink(), 2);
-    let taken = Request::Extended(Extended::Hardlink { from: b("b"), to: b("c") });
+    let taken = SftpRequest::Extended(Extended::Hardlink { from: b("b"), to: b("c") });
     assert_eq!(peer.refusal(taken).await.unwrap().unwrap().0, StatusCode::Failure);
     std::os::unix::fs::symlink("b", home.join("l")).unwrap();
     let before = std::fs::metadata(home.join("b")).unwrap().mtime();
     let times = Some(Times { atime: 1_000_000_000, mtime: 1_000_000_001 });
-    let attributes = Attributes { times, ..Attributes::default() };
+    let attributes = SftpAttributes { times, ..SftpAttributes::default() };
     done(&mut peer, Extended::Lsetstat { path: b("l"), attributes }).await;
     assert_eq!(std::fs::symlink_metadata(home.join("l")).unwrap().mtime(), 1_000_000_001);
     assert_eq!(std::fs::metadata(home.join("b")).unwrap().mtime(), before);
@@ -77,7 +78,7 @@ async fn limits_are_what_is_held() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let Response::Extended(body) = peer.extended(Extended::Limits).await.unwrap() else { panic!() };
-    let limits = Limits::decode(body).unwrap();
+    let limits = SftpLimits::decode(body).unwrap();
     assert_eq!((limits.packet, limits.read, limits.write), (256 << 10, 255 << 10, 255 << 10));
     let content = noise(limits.write as usize, "limits");
     let file = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
@@ -155,11 +156,11 @@ async fn copy_data() {
     let to = peer.open("g", ANEW).await.unwrap().unwrap();
     let copy = |from: &Bytes, from_offset, length, to: &Bytes, to_offset| {
         let (from, to) = (from.clone(), to.clone());
-        Request::Extended(Extended::CopyData { from, from_offset, length, to, to_offset })
+        SftpRequest::Extended(Extended::CopyData { from, from_offset, length, to, to_offset })
     };
     // All of it, and what is asked for meanwhile waits its turn.
     peer.send(copy(&from, 0, 0, &to, 0)).await.unwrap();
-    peer.send(Request::Fstat { handle: to.clone() }).await.unwrap();
+    peer.send(SftpRequest::Fstat { handle: to.clone() }).await.unwrap();
     assert_eq!(refused(peer.next().await.unwrap().unwrap().1).unwrap().0, StatusCode::Ok);
     let Response::Attrs(attributes) = peer.next().await.unwrap().unwrap().1 else { panic!() };
     assert_eq!(attributes.size, Some(40 << 20));
@@ -187,15 +188,15 @@ async fn a_long_copy_ends_with_its_channel() {
     let home = host.home("ann");
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let from = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
-    let attributes = Attributes { size: Some(200 << 30), ..Attributes::default() };
-    peer.done(Request::Fsetstat { handle: from.clone(), attributes }).await.unwrap();
+    let attributes = SftpAttributes { size: Some(200 << 30), ..SftpAttributes::default() };
+    peer.done(SftpRequest::Fsetstat { handle: from.clone(), attributes }).await.unwrap();
     let to = peer.open("g", ANEW).await.unwrap().unwrap();
     let copy = Extended::CopyData { from, from_offset: 0, length: 0, to, to_offset: 0 };
-    peer.send(Request::Extended(copy)).await.unwrap();
+    peer.send(SftpRequest::Extended(copy)).await.unwrap();
     until("it copies", || std::fs::metadata(home.join("g")).unwrap().len() > 0);
     let mut other = SftpPeer::login(&host, "ann").await.unwrap();
     for path in ["f", "g"] {
-        other.done(Request::Remove { path: b(path) }).await.unwrap();
+        other.done(SftpRequest::Remove { path: b(path) }).await.unwrap();
     }
     // Both count until they are closed, and nobody else has them open.
     let used = async |peer: &mut SftpPeer| peer.statvfs().await.map(|home| home.blocks - home.bfree).unwrap();

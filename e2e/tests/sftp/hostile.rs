@@ -5,7 +5,7 @@ use bytes::Bytes;
 use sshome_e2e::Host;
 use sshome_e2e::sftp::{ANEW, SftpPeer, refused};
 use sshome_wire::sftp::{
-    Attributes, ClientPacket, Data, MAX_PACKET, OpenFlags, Request, Response, StatusCode,
+    ClientPacket, Data, MAX_PACKET, OpenFlags, Response, SftpAttributes, SftpRequest, StatusCode,
 };
 
 /// A packet of this kind with id 7, and `body` as it is.
@@ -14,7 +14,7 @@ fn packed(kind: u8, body: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes()[..], &[kind, 0, 0, 0, 7], body].concat()
 }
 
-fn encoded(request: Request) -> Vec<u8> {
+fn encoded(request: SftpRequest) -> Vec<u8> {
     let mut out = Vec::new();
     ClientPacket::Request { id: 7, request }.encode(&mut out).unwrap();
     out
@@ -36,7 +36,7 @@ async fn a_packet_over_the_limit_ends_the_channel_and_nothing_after_it_is_done()
     for length in [MAX_PACKET + 1, 1 << 24, u32::MAX, 0] {
         let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
         // A request in the place where its body would be, and one after it.
-        let inside = encoded(Request::Mkdir { path: b("inside"), attributes: Attributes::default() });
+        let inside = encoded(SftpRequest::Mkdir { path: b("inside"), attributes: SftpAttributes::default() });
         peer.send_raw([&length.to_be_bytes()[..], &inside.repeat(20_000)].concat()).await.unwrap();
         assert!(peer.next().await.unwrap().is_none(), "{length}");
     }
@@ -81,7 +81,7 @@ async fn what_does_not_decode_is_answered_and_the_next_is_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_id_ends_the_channel() {
     let host = Host::with_user("ann", "").await.unwrap();
-    let stat = encoded(Request::Stat { path: b("/") });
+    let stat = encoded(SftpRequest::Stat { path: b("/") });
     let init = [0, 0, 0, 5, 1, 0, 0, 0, 3].to_vec();
     for first in [
         stat.clone(),                   // before INIT
@@ -124,7 +124,7 @@ async fn handles_are_those_that_were_given_and_are_open() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let file = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
-    let Response::Handle(folder) = peer.ask(Request::Opendir { path: b("/") }).await.unwrap() else {
+    let Response::Handle(folder) = peer.ask(SftpRequest::Opendir { path: b("/") }).await.unwrap() else {
         panic!()
     };
     let closed = peer.open("g", ANEW).await.unwrap().unwrap();
@@ -135,21 +135,21 @@ async fn handles_are_those_that_were_given_and_are_open() {
     let longer = Bytes::from([&file[..], b"\0"].concat());
     for handle in [closed, longer, file.slice(1..), Bytes::new(), Bytes::from(vec![0xff; 256])] {
         for request in [
-            Request::Read { handle: handle.clone(), offset: 0, length: 1 },
-            Request::Write { handle: handle.clone(), offset: 0, data: b("x").into() },
-            Request::Fstat { handle: handle.clone() },
-            Request::Fsetstat { handle: handle.clone(), attributes: Attributes::default() },
-            Request::Readdir { handle: handle.clone() },
-            Request::Close { handle: handle.clone() },
+            SftpRequest::Read { handle: handle.clone(), offset: 0, length: 1 },
+            SftpRequest::Write { handle: handle.clone(), offset: 0, data: b("x").into() },
+            SftpRequest::Fstat { handle: handle.clone() },
+            SftpRequest::Fsetstat { handle: handle.clone(), attributes: SftpAttributes::default() },
+            SftpRequest::Readdir { handle: handle.clone() },
+            SftpRequest::Close { handle: handle.clone() },
         ] {
             let shown = format!("{request:?}");
             assert_eq!(peer.refusal(request).await.unwrap().unwrap().0, StatusCode::Failure, "{shown}");
         }
     }
     // And each for what it is.
-    let read = Request::Read { handle: folder.clone(), offset: 0, length: 1 };
+    let read = SftpRequest::Read { handle: folder.clone(), offset: 0, length: 1 };
     assert_eq!(peer.refusal(read).await.unwrap().unwrap().0, StatusCode::Failure);
-    let readdir = Request::Readdir { handle: file.clone() };
+    let readdir = SftpRequest::Readdir { handle: file.clone() };
     assert_eq!(peer.refusal(readdir).await.unwrap().unwrap().0, StatusCode::Failure);
     // Those of one channel mean nothing on another.
     let mut other = SftpPeer::login(&host, "ann").await.unwrap();
@@ -165,8 +165,8 @@ async fn data_of_no_length_are_no_loop() {
     let sending = async {
         for _ in 0..1000 {
             let data = Data::from(Bytes::new());
-            sender.request(Request::Write { handle: file.clone(), offset: 1 << 40, data }).await.unwrap();
-            sender.request(Request::Read { handle: file.clone(), offset: 0, length: 0 }).await.unwrap();
+            sender.request(SftpRequest::Write { handle: file.clone(), offset: 1 << 40, data }).await.unwrap();
+            sender.request(SftpRequest::Read { handle: file.clone(), offset: 0, length: 0 }).await.unwrap();
         }
     };
     // While it sends: what nobody takes stops the connection, and with it the sender.
@@ -185,7 +185,7 @@ async fn data_of_no_length_are_no_loop() {
 async fn one_byte_at_a_time_is_served() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
-    let request = encoded(Request::Mkdir { path: b("d"), attributes: Attributes::default() });
+    let request = encoded(SftpRequest::Mkdir { path: b("d"), attributes: SftpAttributes::default() });
     for byte in request {
         peer.send_raw(vec![byte]).await.unwrap();
     }
@@ -201,7 +201,7 @@ async fn whoever_vanishes_leaves_nothing_open() {
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let file = peer.open("f", ANEW).await.unwrap().unwrap();
     assert_eq!(peer.write(&file, (1 << 20) - 1, b"x").await.unwrap(), None);
-    peer.done(Request::Remove { path: b("f") }).await.unwrap();
+    peer.done(SftpRequest::Remove { path: b("f") }).await.unwrap();
     // It counts for as long as it is open.
     assert!(other.statvfs().await.unwrap().bavail < empty);
     peer.vanish().await.unwrap();

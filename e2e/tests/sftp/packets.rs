@@ -5,7 +5,7 @@ use bytes::Bytes;
 use sshome_e2e::Host;
 use sshome_e2e::sftp::{ANEW, SftpPeer};
 use sshome_e2e::tree::mode;
-use sshome_wire::sftp::{Attributes, OpenFlags, Owner, Request, Response, StatusCode, Times};
+use sshome_wire::sftp::{OpenFlags, Owner, Response, SftpAttributes, SftpRequest, StatusCode, Times};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, symlink};
 
@@ -34,7 +34,8 @@ async fn a_file_is_written_read_and_told_of() {
     // A hole reads as zeros.
     assert_eq!(peer.write(&file, 12, b"x").await.unwrap(), None);
     assert_eq!(peer.read(&file, 9, 9).await.unwrap().unwrap(), b"9\0\0x");
-    let Response::Attrs(attributes) = peer.ask(Request::Fstat { handle: file.clone() }).await.unwrap() else {
+    let Response::Attrs(attributes) = peer.ask(SftpRequest::Fstat { handle: file.clone() }).await.unwrap()
+    else {
         panic!("no attributes")
     };
     assert_eq!(attributes.size, Some(13));
@@ -45,8 +46,13 @@ async fn a_file_is_written_read_and_told_of() {
     let times = Times { atime: meta.atime() as u32, mtime: meta.mtime() as u32 };
     let owner = Owner { uid: meta.uid(), gid: meta.gid() };
     let permissions = Some(meta.mode());
-    let wanted =
-        Attributes { size: Some(13), owner: Some(owner), permissions, times: Some(times), extended: vec![] };
+    let wanted = SftpAttributes {
+        size: Some(13),
+        owner: Some(owner),
+        permissions,
+        times: Some(times),
+        extended: vec![],
+    };
     assert_eq!(told, wanted);
 }
 
@@ -77,8 +83,8 @@ async fn flags_of_open() {
     assert_eq!(std::fs::read(host.home("ann").join("f")).unwrap(), b"");
     peer.close(file).await.unwrap();
     // Permissions of a new file, without set-id bits.
-    let attributes = Attributes { permissions: Some(0o4750), ..Attributes::default() };
-    let open = Request::Open { path: b("g"), flags: ANEW, attributes };
+    let attributes = SftpAttributes { permissions: Some(0o4750), ..SftpAttributes::default() };
+    let open = SftpRequest::Open { path: b("g"), flags: ANEW, attributes };
     assert!(matches!(peer.ask(open).await.unwrap(), Response::Handle(_)));
     assert_eq!(mode(host.home("ann").join("g")).unwrap() & 0o7000, 0);
     assert_eq!(mode(host.home("ann").join("g")).unwrap() & 0o700, 0o700);
@@ -90,10 +96,10 @@ async fn flags_of_open() {
 #[tokio::test(flavor = "multi_thread")]
 async fn directories() {
     let (host, mut peer) = ann().await;
-    let attributes = Attributes { permissions: Some(0o750), ..Attributes::default() };
-    peer.done(Request::Mkdir { path: b("d"), attributes: attributes.clone() }).await.unwrap();
+    let attributes = SftpAttributes { permissions: Some(0o750), ..SftpAttributes::default() };
+    peer.done(SftpRequest::Mkdir { path: b("d"), attributes: attributes.clone() }).await.unwrap();
     assert_eq!(mode(host.home("ann").join("d")).unwrap(), 0o750);
-    let again = peer.refusal(Request::Mkdir { path: b("d"), attributes }).await.unwrap().unwrap();
+    let again = peer.refusal(SftpRequest::Mkdir { path: b("d"), attributes }).await.unwrap().unwrap();
     assert_eq!(again.0, StatusCode::Failure);
     // More than fit into one answer, and names that are bytes.
     let mut wanted: Vec<Vec<u8>> = (0..1000).map(|n| format!("name {n}").into_bytes()).collect();
@@ -114,16 +120,16 @@ async fn directories() {
     assert_eq!(fields[..5], ["-rw-r--r--", "1", "ann", "ann", "5"], "{line}");
     assert!(line.ends_with(" name 7"), "{line}");
     assert_eq!(one.attributes.size, Some(5));
-    let full = peer.refusal(Request::Rmdir { path: b("d") }).await.unwrap().unwrap();
+    let full = peer.refusal(SftpRequest::Rmdir { path: b("d") }).await.unwrap().unwrap();
     assert_eq!(full.0, StatusCode::Failure);
     std::fs::remove_dir_all(host.home("ann").join("d")).unwrap();
-    peer.done(Request::Mkdir { path: b("d"), attributes: Attributes::default() }).await.unwrap();
+    peer.done(SftpRequest::Mkdir { path: b("d"), attributes: SftpAttributes::default() }).await.unwrap();
     assert_eq!(peer.list("d").await.unwrap().unwrap().len(), 2);
-    peer.done(Request::Rmdir { path: b("d") }).await.unwrap();
+    peer.done(SftpRequest::Rmdir { path: b("d") }).await.unwrap();
     assert_eq!(code(peer.list("d").await.unwrap()), StatusCode::NoSuchFile);
     assert_eq!(peer.put("f", b"").await.unwrap(), None);
     assert_eq!(code(peer.list("f").await.unwrap()), StatusCode::NoSuchFile);
-    let file = peer.refusal(Request::Rmdir { path: b("f") }).await.unwrap().unwrap();
+    let file = peer.refusal(SftpRequest::Rmdir { path: b("f") }).await.unwrap().unwrap();
     assert_eq!(file.0, StatusCode::NoSuchFile);
 }
 
@@ -134,7 +140,7 @@ async fn removing_and_renaming() {
     for name in ["a", "b"] {
         assert_eq!(peer.put(name, name.as_bytes()).await.unwrap(), None);
     }
-    let rename = |from, to| Request::Rename { from: b(from), to: b(to) };
+    let rename = |from, to| SftpRequest::Rename { from: b(from), to: b(to) };
     // The draft's rename replaces nothing.
     let taken = peer.refusal(rename("a", "b")).await.unwrap().unwrap();
     assert_eq!(taken.0, StatusCode::Failure);
@@ -145,10 +151,10 @@ async fn removing_and_renaming() {
     assert_eq!(peer.refusal(rename("c", "d")).await.unwrap().unwrap().0, StatusCode::Failure);
     peer.done(rename("d", "e")).await.unwrap();
     assert!(home.join("e").is_dir() && home.join("c").is_file());
-    peer.done(Request::Remove { path: b("c") }).await.unwrap();
-    let gone = peer.refusal(Request::Remove { path: b("c") }).await.unwrap().unwrap();
+    peer.done(SftpRequest::Remove { path: b("c") }).await.unwrap();
+    let gone = peer.refusal(SftpRequest::Remove { path: b("c") }).await.unwrap().unwrap();
     assert_eq!(gone.0, StatusCode::NoSuchFile);
-    let folder = peer.refusal(Request::Remove { path: b("e") }).await.unwrap().unwrap();
+    let folder = peer.refusal(SftpRequest::Remove { path: b("e") }).await.unwrap().unwrap();
     assert_eq!(folder.0, StatusCode::Failure);
 }
 
@@ -157,23 +163,23 @@ async fn attributes_are_set() {
     let (host, mut peer) = ann().await;
     let file = host.home("ann").join("f");
     assert_eq!(peer.put("f", b"0123456789").await.unwrap(), None);
-    let none = Attributes::default;
-    let set = |attributes| Request::Setstat { path: b("f"), attributes };
-    peer.done(set(Attributes { permissions: Some(0o100_640), ..none() })).await.unwrap();
+    let none = SftpAttributes::default;
+    let set = |attributes| SftpRequest::Setstat { path: b("f"), attributes };
+    peer.done(set(SftpAttributes { permissions: Some(0o100_640), ..none() })).await.unwrap();
     assert_eq!(mode(&file).unwrap(), 0o640);
     let times = Some(Times { atime: 1_000_000_000, mtime: 1_100_000_000 });
-    peer.done(set(Attributes { times, ..none() })).await.unwrap();
+    peer.done(set(SftpAttributes { times, ..none() })).await.unwrap();
     assert_eq!(peer.stat("f").await.unwrap().unwrap().times, times);
-    peer.done(set(Attributes { size: Some(4), ..none() })).await.unwrap();
+    peer.done(set(SftpAttributes { size: Some(4), ..none() })).await.unwrap();
     assert_eq!(std::fs::read(&file).unwrap(), b"0123");
-    peer.done(set(Attributes { size: Some(6), ..none() })).await.unwrap();
+    peer.done(set(SftpAttributes { size: Some(6), ..none() })).await.unwrap();
     assert_eq!(std::fs::read(&file).unwrap(), b"0123\0\0");
     // Set-id bits go quietly, as scp -p sends them; and so does an owner beside something else.
-    peer.done(set(Attributes { permissions: Some(0o6755), ..none() })).await.unwrap();
+    peer.done(set(SftpAttributes { permissions: Some(0o6755), ..none() })).await.unwrap();
     assert_eq!(mode(&file).unwrap(), 0o755);
     let owner = Some(Owner { uid: 4711, gid: 4711 });
-    peer.done(set(Attributes { owner, permissions: Some(0o700), ..none() })).await.unwrap();
-    let alone = peer.refusal(set(Attributes { owner, ..none() })).await.unwrap().unwrap();
+    peer.done(set(SftpAttributes { owner, permissions: Some(0o700), ..none() })).await.unwrap();
+    let alone = peer.refusal(set(SftpAttributes { owner, ..none() })).await.unwrap().unwrap();
     assert_eq!(alone.0, StatusCode::PermissionDenied);
     // Nothing is changed by an id of -1, or by those that the file has.
     let meta = std::fs::metadata(&file).unwrap();
@@ -186,8 +192,8 @@ async fn attributes_are_set() {
         (4711, u32::MAX, false),
         (u32::MAX, 4711, false),
     ] {
-        let attributes = Attributes { owner: Some(Owner { uid, gid }), ..none() };
-        let by_handle = Request::Fsetstat { handle: open.clone(), attributes: attributes.clone() };
+        let attributes = SftpAttributes { owner: Some(Owner { uid, gid }), ..none() };
+        let by_handle = SftpRequest::Fsetstat { handle: open.clone(), attributes: attributes.clone() };
         for request in [set(attributes), by_handle] {
             let refusal = peer.refusal(request).await.unwrap();
             assert_eq!(refusal.is_none(), allowed, "{uid} {gid}: {refusal:?}");
@@ -196,10 +202,10 @@ async fn attributes_are_set() {
     let now = std::fs::metadata(&file).unwrap();
     assert_eq!((now.uid(), now.gid()), (meta.uid(), meta.gid()));
     let handle = peer.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
-    let attributes = Attributes { size: Some(1), permissions: Some(0o600), times, ..none() };
-    peer.done(Request::Fsetstat { handle, attributes }).await.unwrap();
+    let attributes = SftpAttributes { size: Some(1), permissions: Some(0o600), times, ..none() };
+    peer.done(SftpRequest::Fsetstat { handle, attributes }).await.unwrap();
     assert_eq!((std::fs::read(&file).unwrap(), mode(&file).unwrap()), (b"0".to_vec(), 0o600));
-    let missing = Request::Setstat { path: b("none"), attributes: none() };
+    let missing = SftpRequest::Setstat { path: b("none"), attributes: none() };
     assert_eq!(peer.refusal(missing).await.unwrap().unwrap().0, StatusCode::NoSuchFile);
 }
 
@@ -210,12 +216,16 @@ async fn links_and_where_paths_lead() {
     std::fs::create_dir_all(home.join("a/b")).unwrap();
     symlink("/a", home.join("to-a")).unwrap();
     // The target stands first.
-    peer.done(Request::Symlink { target: b("any \"text\""), path: b("l") }).await.unwrap();
+    peer.done(SftpRequest::Symlink { target: b("any \"text\""), path: b("l") }).await.unwrap();
     assert_eq!(std::fs::read_link(home.join("l")).unwrap().as_os_str(), "any \"text\"");
-    let Response::Name(names) = peer.ask(Request::Readlink { path: b("l") }).await.unwrap() else { panic!() };
+    let Response::Name(names) = peer.ask(SftpRequest::Readlink { path: b("l") }).await.unwrap() else {
+        panic!()
+    };
     assert_eq!((names.len(), &names[0].name[..]), (1, &b"any \"text\""[..]));
     assert_eq!(code(peer.stat("l").await.unwrap()), StatusCode::NoSuchFile);
-    let Response::Attrs(link) = peer.ask(Request::Lstat { path: b("l") }).await.unwrap() else { panic!() };
+    let Response::Attrs(link) = peer.ask(SftpRequest::Lstat { path: b("l") }).await.unwrap() else {
+        panic!()
+    };
     assert_eq!(link.permissions.unwrap() & 0o170_000, 0o120_000);
     for (path, real) in [
         ("", "/"),
@@ -225,12 +235,12 @@ async fn links_and_where_paths_lead() {
         ("/a/./b//", "/a/b"),
         ("a/not there", "/a/not there"),
     ] {
-        let Response::Name(names) = peer.ask(Request::Realpath { path: b(path) }).await.unwrap() else {
+        let Response::Name(names) = peer.ask(SftpRequest::Realpath { path: b(path) }).await.unwrap() else {
             panic!("{path}")
         };
         assert_eq!((names.len(), &names[0].name[..]), (1, real.as_bytes()), "{path}");
     }
-    let missing = peer.refusal(Request::Realpath { path: b("x/y") }).await.unwrap().unwrap();
+    let missing = peer.refusal(SftpRequest::Realpath { path: b("x/y") }).await.unwrap().unwrap();
     assert_eq!(missing.0, StatusCode::NoSuchFile);
 }
 
@@ -241,7 +251,7 @@ async fn who_may_read_changes_nothing() {
     std::fs::write(home.join("f"), b"here").unwrap();
     std::fs::create_dir(home.join("d")).unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
-    let attributes = || Attributes { permissions: Some(0o700), ..Attributes::default() };
+    let attributes = || SftpAttributes { permissions: Some(0o700), ..SftpAttributes::default() };
     let f = || b("f");
     let handle = peer.open("f", OpenFlags::READ).await.unwrap().unwrap();
     for flags in [ANEW, OpenFlags::WRITE, OpenFlags::WRITE | OpenFlags::APPEND, OpenFlags(0x19)] {
@@ -249,17 +259,17 @@ async fn who_may_read_changes_nothing() {
     }
     use sshome_wire::sftp::Extended;
     for request in [
-        Request::Setstat { path: f(), attributes: attributes() },
-        Request::Fsetstat { handle: handle.clone(), attributes: attributes() },
-        Request::Remove { path: f() },
-        Request::Mkdir { path: b("e"), attributes: attributes() },
-        Request::Rmdir { path: b("d") },
-        Request::Rename { from: f(), to: b("g") },
-        Request::Symlink { target: f(), path: b("l") },
-        Request::Extended(Extended::PosixRename { from: f(), to: b("g") }),
-        Request::Extended(Extended::Hardlink { from: f(), to: b("g") }),
-        Request::Extended(Extended::Lsetstat { path: f(), attributes: attributes() }),
-        Request::Write { handle: handle.clone(), offset: 0, data: b("x").into() },
+        SftpRequest::Setstat { path: f(), attributes: attributes() },
+        SftpRequest::Fsetstat { handle: handle.clone(), attributes: attributes() },
+        SftpRequest::Remove { path: f() },
+        SftpRequest::Mkdir { path: b("e"), attributes: attributes() },
+        SftpRequest::Rmdir { path: b("d") },
+        SftpRequest::Rename { from: f(), to: b("g") },
+        SftpRequest::Symlink { target: f(), path: b("l") },
+        SftpRequest::Extended(Extended::PosixRename { from: f(), to: b("g") }),
+        SftpRequest::Extended(Extended::Hardlink { from: f(), to: b("g") }),
+        SftpRequest::Extended(Extended::Lsetstat { path: f(), attributes: attributes() }),
+        SftpRequest::Write { handle: handle.clone(), offset: 0, data: b("x").into() },
     ] {
         let shown = format!("{request:?}");
         let refusal = peer.refusal(request).await.unwrap().expect(&shown);
@@ -269,7 +279,7 @@ async fn who_may_read_changes_nothing() {
     assert_eq!(peer.get("f").await.unwrap().unwrap(), b"here");
     assert_eq!(peer.list(".").await.unwrap().unwrap().len(), 4);
     assert_eq!(peer.statvfs().await.unwrap().flag & 1, 1);
-    peer.done(Request::Extended(Extended::Fsync { handle: handle.clone() })).await.unwrap();
+    peer.done(SftpRequest::Extended(Extended::Fsync { handle: handle.clone() })).await.unwrap();
     peer.close(handle).await.unwrap();
     assert_eq!(std::fs::read_dir(&home).unwrap().count(), 2);
     assert_eq!(std::fs::read(home.join("f")).unwrap(), b"here");
@@ -281,7 +291,7 @@ async fn a_name_that_is_too_long_is_said() {
     let refusal = peer.put(vec![b'n'; 256], b"").await.unwrap().unwrap();
     assert_eq!(refusal.0, StatusCode::BadMessage);
     assert!(refusal.1.ends_with("the name is too long"), "{}", refusal.1);
-    let nul = peer.refusal(Request::Remove { path: Bytes::from_static(b"a\0b") }).await.unwrap().unwrap();
+    let nul = peer.refusal(SftpRequest::Remove { path: Bytes::from_static(b"a\0b") }).await.unwrap().unwrap();
     assert_eq!(nul.0, StatusCode::BadMessage);
 }
 
@@ -291,37 +301,40 @@ async fn texts_begin_with_opensshs_words() {
     let host = Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("f", b"content").await.unwrap(), None);
-    peer.done(Request::Mkdir { path: b("d"), attributes: Attributes::default() }).await.unwrap();
+    peer.done(SftpRequest::Mkdir { path: b("d"), attributes: SftpAttributes::default() }).await.unwrap();
     let file = peer.open("f", OpenFlags::READ).await.unwrap().unwrap();
-    let owner = Attributes { owner: Some(Owner { uid: 4711, gid: 4711 }), ..Attributes::default() };
-    let size = Attributes { size: Some(2 << 20), ..Attributes::default() };
+    let owner = SftpAttributes { owner: Some(Owner { uid: 4711, gid: 4711 }), ..SftpAttributes::default() };
+    let size = SftpAttributes { size: Some(2 << 20), ..SftpAttributes::default() };
     for (request, text) in [
-        (Request::Lstat { path: b("/x") }, "No such file: /x"),
-        (Request::Opendir { path: b("none") }, "No such file: no such directory: /none"),
+        (SftpRequest::Lstat { path: b("/x") }, "No such file: /x"),
+        (SftpRequest::Opendir { path: b("none") }, "No such file: no such directory: /none"),
         (
-            Request::Mkdir { path: b("none/d"), attributes: Attributes::default() },
+            SftpRequest::Mkdir { path: b("none/d"), attributes: SftpAttributes::default() },
             "No such file: no such directory: /none",
         ),
-        (Request::Stat { path: b("f/x") }, "No such file: wrong type: /f/x: not a directory"),
+        (SftpRequest::Stat { path: b("f/x") }, "No such file: wrong type: /f/x: not a directory"),
         (
-            Request::Setstat { path: b("f"), attributes: owner },
+            SftpRequest::Setstat { path: b("f"), attributes: owner },
             "Permission denied: /f: the owner cannot be changed: all files belong to the server",
         ),
-        (Request::Setstat { path: b("f"), attributes: size }, "Failure: quota exceeded: f needs 2.0 MiB"),
-        (Request::Mkdir { path: b("d"), attributes: Attributes::default() }, "Failure: /d exists already"),
-        (Request::Remove { path: b("d") }, "Failure: wrong type: /d is a directory"),
-        (Request::Read { handle: file.clone(), offset: 7, length: 1 }, "End of file"),
+        (SftpRequest::Setstat { path: b("f"), attributes: size }, "Failure: quota exceeded: f needs 2.0 MiB"),
         (
-            Request::Write { handle: file.clone(), offset: 7, data: b("x").into() },
+            SftpRequest::Mkdir { path: b("d"), attributes: SftpAttributes::default() },
+            "Failure: /d exists already",
+        ),
+        (SftpRequest::Remove { path: b("d") }, "Failure: wrong type: /d is a directory"),
+        (SftpRequest::Read { handle: file.clone(), offset: 7, length: 1 }, "End of file"),
+        (
+            SftpRequest::Write { handle: file.clone(), offset: 7, data: b("x").into() },
             "Permission denied: /f: the handle was not opened for this",
         ),
-        (Request::Close { handle: b("none") }, "Failure: no such handle is open"),
-        (Request::Lstat { path: b("\0") }, "Bad message: "),
+        (SftpRequest::Close { handle: b("none") }, "Failure: no such handle is open"),
+        (SftpRequest::Lstat { path: b("\0") }, "Bad message: "),
     ] {
         let shown = format!("{request:?}");
         let (_, told) = peer.refusal(request).await.unwrap().unwrap();
         assert!(told.starts_with(text), "{shown}: {told}");
     }
-    let closed = peer.ask(Request::Close { handle: file }).await.unwrap();
+    let closed = peer.ask(SftpRequest::Close { handle: file }).await.unwrap();
     assert_eq!(sshome_e2e::sftp::refused(closed).unwrap(), (StatusCode::Ok, "Success".to_owned()));
 }

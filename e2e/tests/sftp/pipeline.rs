@@ -5,7 +5,7 @@ use bytes::Bytes;
 use sshome_e2e::Host;
 use sshome_e2e::sftp::{ANEW, Sender, SftpPeer, joined, refused};
 use sshome_e2e::tree::noise;
-use sshome_wire::sftp::{ClientPacket, Data, OpenFlags, Request, Response, StatusCode};
+use sshome_wire::sftp::{ClientPacket, Data, OpenFlags, Response, SftpRequest, StatusCode};
 use std::sync::Arc;
 
 const MIB: usize = 1 << 20;
@@ -13,14 +13,14 @@ const MIB: usize = 1 << 20;
 async fn write_all(sender: &mut Sender, handle: &Bytes, content: &[u8], size: usize) {
     for (data, offset) in content.chunks(size).zip((0..).step_by(size)) {
         let data = Data::from(Bytes::copy_from_slice(data));
-        sender.request(Request::Write { handle: handle.clone(), offset, data }).await.unwrap();
+        sender.request(SftpRequest::Write { handle: handle.clone(), offset, data }).await.unwrap();
     }
 }
 
 async fn ask_for_all(sender: &mut Sender, handle: &Bytes, length: usize, size: usize) {
     for offset in (0..length).step_by(size) {
         let (offset, length) = (offset as u64, size as u32);
-        sender.request(Request::Read { handle: handle.clone(), offset, length }).await.unwrap();
+        sender.request(SftpRequest::Read { handle: handle.clone(), offset, length }).await.unwrap();
     }
 }
 
@@ -33,8 +33,8 @@ async fn answers_come_in_the_order_of_their_requests() {
     let mut last = 0;
     for round in 0..500_u32 {
         let data = Data::from(Bytes::copy_from_slice(&round.to_be_bytes()));
-        peer.send(Request::Write { handle: file.clone(), offset: 0, data }).await.unwrap();
-        last = peer.send(Request::Read { handle: file.clone(), offset: 0, length: 100 }).await.unwrap();
+        peer.send(SftpRequest::Write { handle: file.clone(), offset: 0, data }).await.unwrap();
+        last = peer.send(SftpRequest::Read { handle: file.clone(), offset: 0, length: 100 }).await.unwrap();
     }
     for round in 0..500_u32 {
         let (written, status) = peer.next().await.unwrap().unwrap();
@@ -53,7 +53,7 @@ async fn a_write_that_failed_is_not_hidden_by_those_after_it() {
     let file = peer.open("f", ANEW).await.unwrap().unwrap();
     for offset in [0, 10 << 30, 10, 20] {
         let data = Data::from(b("0123456789"));
-        peer.send(Request::Write { handle: file.clone(), offset, data }).await.unwrap();
+        peer.send(SftpRequest::Write { handle: file.clone(), offset, data }).await.unwrap();
     }
     let mut codes = Vec::new();
     for _ in 0..4 {
@@ -79,11 +79,11 @@ async fn both_directions_at_full_speed() {
         // Reads and writes by turns, none of them waiting for an answer.
         let mut writes = content.chunks(32768).zip((0..).step_by(32768));
         for offset in (0..LENGTH as u64).step_by(32768) {
-            let read = Request::Read { handle: from.clone(), offset, length: 32768 };
+            let read = SftpRequest::Read { handle: from.clone(), offset, length: 32768 };
             sender.request(read).await.unwrap();
             let (data, offset) = writes.next().unwrap();
             let data = Data::from(Bytes::copy_from_slice(data));
-            sender.request(Request::Write { handle: to.clone(), offset, data }).await.unwrap();
+            sender.request(SftpRequest::Write { handle: to.clone(), offset, data }).await.unwrap();
         }
     };
     let receiving = async {
@@ -164,10 +164,12 @@ async fn who_asks_and_does_not_read_costs_little() {
     let before = program.memory().unwrap();
     let mut requests = Vec::new();
     for offset in (0..ASKED).step_by(261_120) {
-        let request = Request::Read { handle: file.clone(), offset, length: 261_120 };
+        let request = SftpRequest::Read { handle: file.clone(), offset, length: 261_120 };
         ClientPacket::Request { id: 1, request }.encode(&mut requests).unwrap();
     }
-    ClientPacket::Request { id: 2, request: Request::Fstat { handle: file } }.encode(&mut requests).unwrap();
+    ClientPacket::Request { id: 2, request: SftpRequest::Fstat { handle: file } }
+        .encode(&mut requests)
+        .unwrap();
     // In one go: a peer that does not read cannot send for long.
     peer.send_raw(requests).await.unwrap();
     let mut other = SftpPeer::login(&host, "ann").await.unwrap();

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use sshome_e2e::Host;
 use sshome_e2e::sftp::{ANEW, Refusal, SftpPeer};
 use sshome_e2e::tree::on_disk;
-use sshome_wire::sftp::{Attributes, Extended, OpenFlags, Request, StatusCode};
+use sshome_wire::sftp::{Extended, OpenFlags, SftpAttributes, SftpRequest, StatusCode};
 use std::path::Path;
 
 const MIB: u64 = 1 << 20;
@@ -56,16 +56,16 @@ async fn writing_overwriting_and_appending() {
     let append = peer.open("f", OpenFlags::WRITE | OpenFlags::APPEND).await.unwrap().unwrap();
     assert_exceeded(peer.write(&append, 0, &[3]).await.unwrap());
     let append = peer.open("f", OpenFlags::WRITE | OpenFlags::APPEND).await.unwrap().unwrap();
-    let size = |size| Attributes { size: Some(size), ..Attributes::default() };
-    peer.done(Request::Fsetstat { handle: file.clone(), attributes: size(MIB) }).await.unwrap();
+    let size = |size| SftpAttributes { size: Some(size), ..SftpAttributes::default() };
+    peer.done(SftpRequest::Fsetstat { handle: file.clone(), attributes: size(MIB) }).await.unwrap();
     assert_books(&host).await;
     assert_eq!(peer.write(&append, 0, &[3; 1000]).await.unwrap(), None);
     assert_books(&host).await;
     // Longer by its size alone: the hole counts.
-    let longer = Request::Setstat { path: b("f"), attributes: size(10 * MIB) };
+    let longer = SftpRequest::Setstat { path: b("f"), attributes: size(10 * MIB) };
     peer.done(longer).await.unwrap();
     assert_books(&host).await;
-    let refusal = peer.refusal(Request::Setstat { path: b("f"), attributes: size(10 * MIB + 1) }).await;
+    let refusal = peer.refusal(SftpRequest::Setstat { path: b("f"), attributes: size(10 * MIB + 1) }).await;
     assert_exceeded(refusal.unwrap());
     assert_books(&host).await;
     // Emptied by opening.
@@ -103,26 +103,26 @@ async fn after_a_write_that_was_refused_nothing_more_is_done_with_the_handle() {
         assert_eq!(peer.write(&file, 0, &[1; 1000]).await.unwrap(), None);
         let refusal = peer.write(&file, 1000, &[2; 1000]).await.unwrap();
         assert_exceeded(refusal.clone());
-        peer.done(Request::Remove { path: b("other") }).await.unwrap();
+        peer.done(SftpRequest::Remove { path: b("other") }).await.unwrap();
         assert_eq!(peer.write(&file, 2 * MIB, &[3; 1000]).await.unwrap(), refusal);
-        let attributes = Attributes { size: Some(2 * MIB), ..Attributes::default() };
-        let size = Request::Fsetstat { handle: file.clone(), attributes };
+        let attributes = SftpAttributes { size: Some(2 * MIB), ..SftpAttributes::default() };
+        let size = SftpRequest::Fsetstat { handle: file.clone(), attributes };
         assert_eq!(peer.refusal(size).await.unwrap(), refusal);
-        let fsync = Request::Extended(Extended::Fsync { handle: file.clone() });
+        let fsync = SftpRequest::Extended(Extended::Fsync { handle: file.clone() });
         assert_eq!(peer.refusal(fsync).await.unwrap(), refusal);
         let from = peer.open("f", OpenFlags::READ).await.unwrap().unwrap();
         let (to, to_offset) = (file.clone(), 3 * MIB);
         let copy = Extended::CopyData { from: from.clone(), from_offset: 0, length: 10, to, to_offset };
-        assert_eq!(peer.refusal(Request::Extended(copy)).await.unwrap(), refusal);
+        assert_eq!(peer.refusal(SftpRequest::Extended(copy)).await.unwrap(), refusal);
         peer.close(from).await.unwrap();
         // What is no change of the content may be asked for, and closing tells once more.
-        peer.done(Request::Fsetstat { handle: file.clone(), attributes: Attributes::default() })
+        peer.done(SftpRequest::Fsetstat { handle: file.clone(), attributes: SftpAttributes::default() })
             .await
             .unwrap();
-        assert_eq!(peer.refusal(Request::Close { handle: file }).await.unwrap(), refusal);
+        assert_eq!(peer.refusal(SftpRequest::Close { handle: file }).await.unwrap(), refusal);
         assert_eq!(std::fs::read(host.home("ann").join("f")).unwrap(), [1; 1000]);
         assert_books(&host).await;
-        peer.done(Request::Remove { path: b("f") }).await.unwrap();
+        peer.done(SftpRequest::Remove { path: b("f") }).await.unwrap();
     }
 }
 
@@ -133,7 +133,7 @@ async fn copies_links_and_renames() {
     let from = peer.open("f", OpenFlags::READ).await.unwrap().unwrap();
     let copy = |length, to: &Bytes| {
         let (from, to) = (from.clone(), to.clone());
-        Request::Extended(Extended::CopyData { from, from_offset: 0, length, to, to_offset: 0 })
+        SftpRequest::Extended(Extended::CopyData { from, from_offset: 0, length, to, to_offset: 0 })
     };
     let to = peer.open("g", ANEW).await.unwrap().unwrap();
     assert_exceeded(peer.refusal(copy(0, &to)).await.unwrap());
@@ -142,14 +142,14 @@ async fn copies_links_and_renames() {
     peer.done(copy(4 * MIB, &to)).await.unwrap();
     assert_books(&host).await;
     // A second name holds nothing.
-    peer.done(Request::Extended(Extended::Hardlink { from: b("f"), to: b("h") })).await.unwrap();
+    peer.done(SftpRequest::Extended(Extended::Hardlink { from: b("f"), to: b("h") })).await.unwrap();
     assert_books(&host).await;
-    peer.done(Request::Remove { path: b("f") }).await.unwrap();
+    peer.done(SftpRequest::Remove { path: b("f") }).await.unwrap();
     assert_books(&host).await;
     peer.close(from.clone()).await.unwrap();
     peer.close(to.clone()).await.unwrap();
     // What is renamed over is free.
-    peer.done(Request::Extended(Extended::PosixRename { from: b("g"), to: b("h") })).await.unwrap();
+    peer.done(SftpRequest::Extended(Extended::PosixRename { from: b("g"), to: b("h") })).await.unwrap();
     assert_books(&host).await;
     assert_eq!(peer.put("i", &zeros(6 * MIB)).await.unwrap(), None);
     assert_books(&host).await;
@@ -160,11 +160,11 @@ async fn what_is_removed_counts_while_it_is_open() {
     let (host, mut peer) = ann().await;
     let file = peer.open("f", ANEW).await.unwrap().unwrap();
     assert_eq!(peer.write(&file, 4 * MIB - 1, b"x").await.unwrap(), None);
-    peer.done(Request::Remove { path: b("f") }).await.unwrap();
+    peer.done(SftpRequest::Remove { path: b("f") }).await.unwrap();
     // It can still grow, and takes the room it has.
     assert_eq!(peer.write(&file, 8 * MIB - 1, b"x").await.unwrap(), None);
     assert_exceeded(peer.put("g", &zeros(3 * MIB)).await.unwrap());
-    peer.done(Request::Remove { path: b("g") }).await.unwrap();
+    peer.done(SftpRequest::Remove { path: b("g") }).await.unwrap();
     peer.close(file).await.unwrap();
     assert_books(&host).await;
     assert_eq!(peer.put("g", &zeros(10 * MIB)).await.unwrap(), None);
@@ -184,8 +184,8 @@ async fn two_handles_on_one_file() {
     }
     assert_books(&host).await;
     assert_exceeded(peer.write(&one, 10 * MIB, b"1").await.unwrap());
-    let attributes = Attributes { size: Some(0), ..Attributes::default() };
-    other.done(Request::Fsetstat { handle: two, attributes }).await.unwrap();
+    let attributes = SftpAttributes { size: Some(0), ..SftpAttributes::default() };
+    other.done(SftpRequest::Fsetstat { handle: two, attributes }).await.unwrap();
     assert_books(&host).await;
     let one = peer.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
     assert_eq!(peer.write(&one, 10 * MIB - 1, b"1").await.unwrap(), None);
@@ -206,7 +206,7 @@ async fn eight_writers_at_the_limit() {
             while peer.write(&file, written, &[writer; 9_973]).await.unwrap().is_none() {
                 written += 9_973;
             }
-            assert_exceeded(peer.refusal(Request::Close { handle: file }).await.unwrap());
+            assert_exceeded(peer.refusal(SftpRequest::Close { handle: file }).await.unwrap());
             written
         });
     }
@@ -221,14 +221,14 @@ async fn entries_have_a_limit_too() {
     let host = Host::with_user("ann", "max-files = 3").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("f", b"1").await.unwrap(), None);
-    peer.done(Request::Mkdir { path: b("d"), attributes: Attributes::default() }).await.unwrap();
-    peer.done(Request::Symlink { target: b("f"), path: b("l") }).await.unwrap();
-    let link = Request::Extended(Extended::Hardlink { from: b("f"), to: b("h") });
+    peer.done(SftpRequest::Mkdir { path: b("d"), attributes: SftpAttributes::default() }).await.unwrap();
+    peer.done(SftpRequest::Symlink { target: b("f"), path: b("l") }).await.unwrap();
+    let link = SftpRequest::Extended(Extended::Hardlink { from: b("f"), to: b("h") });
     for request in [
         link,
-        Request::Mkdir { path: b("e"), attributes: Attributes::default() },
-        Request::Symlink { target: b("f"), path: b("m") },
-        Request::Open { path: b("g"), flags: ANEW, attributes: Attributes::default() },
+        SftpRequest::Mkdir { path: b("e"), attributes: SftpAttributes::default() },
+        SftpRequest::Symlink { target: b("f"), path: b("m") },
+        SftpRequest::Open { path: b("g"), flags: ANEW, attributes: SftpAttributes::default() },
     ] {
         assert_exceeded(peer.refusal(request).await.unwrap());
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use sshome_e2e::sftp::{ANEW, SftpPeer};
 use sshome_e2e::tree::{mode, names, noise, set_mode};
 use sshome_e2e::{Host, Peer, until};
-use sshome_wire::sftp::{Attributes, OpenFlags, Request, Response, StatusCode};
+use sshome_wire::sftp::{OpenFlags, Response, SftpAttributes, SftpRequest, StatusCode};
 
 const MIB: usize = 1 << 20;
 const ATOMIC: &str = "quota = \"10 MiB\"\nsftp-uploads = \"atomic\"";
@@ -80,11 +80,11 @@ async fn a_write_that_is_refused_leaves_the_old_file() {
     assert!(refusal.1.starts_with("Failure: quota exceeded: "), "{}", refusal.1);
     // What comes after it does not make it whole, and closing does not publish it.
     assert_eq!(peer.write(&handle, 5, b"second").await.unwrap(), Some(refusal.clone()));
-    let closed = peer.refusal(Request::Close { handle: handle.clone() }).await.unwrap();
+    let closed = peer.refusal(SftpRequest::Close { handle: handle.clone() }).await.unwrap();
     assert_eq!(closed, Some(refusal));
     assert!(std::fs::read(&file).unwrap() == vec![2; 10 * MIB]);
-    assert!(peer.refusal(Request::Close { handle }).await.unwrap().is_some());
-    peer.done(Request::Remove { path: b("f") }).await.unwrap();
+    assert!(peer.refusal(SftpRequest::Close { handle }).await.unwrap().is_some());
+    peer.done(SftpRequest::Remove { path: b("f") }).await.unwrap();
 }
 
 /// As scp writes: no TRUNC, and the length at the end. As others do: with APPEND, or anywhere in the file.
@@ -95,8 +95,8 @@ async fn an_upload_that_does_not_empty_the_file_is_staged_too() {
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let over = OpenFlags::WRITE | OpenFlags::CREAT;
     let size = |handle: &Bytes, size| {
-        let attributes = Attributes { size: Some(size), ..Attributes::default() };
-        Request::Fsetstat { handle: handle.clone(), attributes }
+        let attributes = SftpAttributes { size: Some(size), ..SftpAttributes::default() };
+        SftpRequest::Fsetstat { handle: handle.clone(), attributes }
     };
     let old = noise(6 * MIB, "old");
     assert_eq!(peer.put("f", &old).await.unwrap(), None);
@@ -120,7 +120,7 @@ async fn an_upload_that_does_not_empty_the_file_is_staged_too() {
         wanted.resize(wanted.len().max(offset + 1000), 0);
         wanted[offset..offset + 1000].copy_from_slice(&content);
     }
-    let Response::Attrs(told) = peer.ask(Request::Fstat { handle: handle.clone() }).await.unwrap() else {
+    let Response::Attrs(told) = peer.ask(SftpRequest::Fstat { handle: handle.clone() }).await.unwrap() else {
         panic!()
     };
     assert_eq!(told.size, Some(wanted.len() as u64));
@@ -146,13 +146,13 @@ async fn an_upload_that_does_not_empty_the_file_is_staged_too() {
     assert_eq!(peer.write(&handle, 0, b"new").await.unwrap(), None);
     assert!(peer.write(&handle, 10 * MIB as u64, b"x").await.unwrap().is_some());
     assert!(peer.refusal(size(&handle, 3)).await.unwrap().is_some());
-    assert!(peer.refusal(Request::Close { handle }).await.unwrap().is_some());
+    assert!(peer.refusal(SftpRequest::Close { handle }).await.unwrap().is_some());
     assert!(std::fs::read(&file).unwrap() == wanted);
     // What is to stay has changed meanwhile: put together they would be neither the old file nor the new one.
     let handle = peer.open("f", over).await.unwrap().unwrap();
     assert_eq!(peer.write(&handle, 2, b"new").await.unwrap(), None);
     std::fs::write(&file, b"changed from outside").unwrap();
-    assert!(peer.refusal(Request::Close { handle }).await.unwrap().is_some());
+    assert!(peer.refusal(SftpRequest::Close { handle }).await.unwrap().is_some());
     assert_eq!(std::fs::read(&file).unwrap(), b"changed from outside");
     let handle = peer.open("f", over).await.unwrap().unwrap();
     assert_eq!(peer.write(&handle, 0, b"new").await.unwrap(), None);

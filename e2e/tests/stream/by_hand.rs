@@ -4,7 +4,7 @@ use crate::{MIB, assert_books, df, host};
 use sshome_e2e::tree::noise;
 use sshome_e2e::{Peer, end_of};
 use sshome_wire::{
-    BLOCK, BlockHasher, Digest, End, Frame, Part, Put, Reply, Request, Status, Stored, StreamId,
+    BLOCK_BYTES, BlockHasher, Digest, End, Frame, Part, Put, Reply, Request, Status, Stored, StreamId,
 };
 use std::fs;
 
@@ -76,7 +76,9 @@ fn blocks(content: &[u8]) -> Vec<Digest> {
 async fn whole_blocks_are_acknowledged_once_a_byte_follows() {
     let host = host().await;
     let mut peer = Peer::login(&host, "ann").await.unwrap();
-    for (length, last) in [(0, 0), (1, 0), (BLOCK, 0), (BLOCK + 1, BLOCK), (3 * BLOCK, 2 * BLOCK)] {
+    for (length, last) in
+        [(0, 0), (1, 0), (BLOCK_BYTES, 0), (BLOCK_BYTES + 1, BLOCK_BYTES), (3 * BLOCK_BYTES, 2 * BLOCK_BYTES)]
+    {
         let content = noise(length as usize, "acknowledged");
         peer.send(&begin("f", 0)).await.unwrap();
         peer.send_data(&content).await.unwrap();
@@ -95,7 +97,7 @@ async fn another_connection_goes_on_and_ends_the_one_that_hangs() {
     let mut hanging = Peer::login(&host, "ann").await.unwrap();
     hanging.send(&begin("f", 0)).await.unwrap();
     hanging.send_data(&content[..9 * MIB]).await.unwrap();
-    stored(&mut hanging, 2 * BLOCK).await;
+    stored(&mut hanging, 2 * BLOCK_BYTES).await;
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     // Nobody can have the same stream twice.
     peer.send(&begin("f", 0)).await.unwrap();
@@ -107,7 +109,7 @@ async fn another_connection_goes_on_and_ends_the_one_that_hangs() {
     let mut other = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(other.put("f", b"old").await.unwrap().status, Status::Done);
     peer.send(&begin("f", 1)).await.unwrap();
-    peer.send_data(&content[BLOCK as usize..]).await.unwrap();
+    peer.send_data(&content[BLOCK_BYTES as usize..]).await.unwrap();
     peer.send(&Frame::End(end_of(&content))).await.unwrap();
     assert_eq!(answer(&mut peer).await.1.status, Status::Done);
     assert!(fs::read(host.home("ann").join("f")).unwrap() == content);
@@ -121,15 +123,15 @@ async fn what_is_left_of_a_stream_is_nobody_elses() {
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     peer.send(&begin("f", 0)).await.unwrap();
     peer.send_data(&content).await.unwrap();
-    stored(&mut peer, 2 * BLOCK).await;
+    stored(&mut peer, 2 * BLOCK_BYTES).await;
     peer.vanish().await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let mut left = parts(&mut peer).await;
     while left.is_empty() {
         left = parts(&mut peer).await;
     }
-    assert_eq!((left[0].path.as_slice(), left[0].length, left[0].size), (&b"/f"[..], 2 * BLOCK, 0));
-    assert_eq!(df(&mut peer).await.reserved, 2 * BLOCK);
+    assert_eq!((left[0].path.as_slice(), left[0].length, left[0].size), (&b"/f"[..], 2 * BLOCK_BYTES, 0));
+    assert_eq!(df(&mut peer).await.reserved, 2 * BLOCK_BYTES);
     // Not of another name, and not to a put of a file.
     assert_eq!(status(&mut peer, "g").await, (vec![], Status::EnoughSpace));
     assert_eq!(status(&mut peer, "f").await.1, Status::Resuming);
@@ -153,7 +155,7 @@ async fn whoever_gives_a_stream_up_leaves_nothing() {
         let mut peer = Peer::login(&host, "ann").await.unwrap();
         peer.send(&begin("f", 0)).await.unwrap();
         peer.send_data(&content).await.unwrap();
-        stored(&mut peer, 2 * BLOCK).await;
+        stored(&mut peer, 2 * BLOCK_BYTES).await;
         peer.send(&end).await.unwrap();
         assert!(answer(&mut peer).await.1.status.is_error(), "{end:?}");
         if end == Frame::Cancel {
@@ -171,14 +173,14 @@ async fn a_connection_that_brings_nothing_takes_nothing_away() {
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     peer.send(&begin("f", 0)).await.unwrap();
     peer.send_data(&content).await.unwrap();
-    stored(&mut peer, 2 * BLOCK).await;
+    stored(&mut peer, 2 * BLOCK_BYTES).await;
     for _ in 0..3 {
         let mut next = Peer::login(&host, "ann").await.unwrap();
         assert_eq!(status(&mut next, "f").await, (blocks(&content), Status::Resuming));
         next.send(&begin("f", 2)).await.unwrap();
         peer = next;
     }
-    peer.send_data(&content[2 * BLOCK as usize..]).await.unwrap();
+    peer.send_data(&content[2 * BLOCK_BYTES as usize..]).await.unwrap();
     peer.send(&Frame::End(end_of(&content))).await.unwrap();
     assert_eq!(answer(&mut peer).await.1.status, Status::Done);
     assert_books(&host, content.len()).await;

@@ -5,7 +5,7 @@ mod by_hand;
 use rustix::process::{Pid, Signal, kill_process};
 use sshome_e2e::tree::noise;
 use sshome_e2e::{Client, Host, HostBuilder, Outcome, Peer, until};
-use sshome_wire::{BLOCK, Payload, Request, Status, Usage};
+use sshome_wire::{BLOCK_BYTES, Payload, Request, Status, Usage};
 use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Stdio};
@@ -81,7 +81,7 @@ impl Piped for Client {
 async fn any_length_goes_in_and_comes_out() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
-    for length in [0, 1, BLOCK as usize, 100 * MIB + 17] {
+    for length in [0, 1, BLOCK_BYTES as usize, 100 * MIB + 17] {
         let content = noise(length, "there and back");
         let outcome = client.piped(&["put", "-", "f"], &content);
         assert_eq!((outcome.code, outcome.err().as_str()), (Some(0), ""), "{length}: {outcome}");

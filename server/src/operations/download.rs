@@ -7,7 +7,7 @@ use crate::home::{DescriptorPermit, Location, StoredDigest, length};
 use crate::metrics::TransferDirection;
 use crate::quota::HeldFile;
 use rustix::fs::Stat;
-use sshome_wire::{BLOCK, BlockHasher, Digest, RemotePath};
+use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, RemotePath};
 use std::fs::File;
 
 /// A file that is being sent.
@@ -131,7 +131,7 @@ impl Download {
     /// Continues after these blocks, for a client that digests the data and compares. A file with a stored digest is not
     /// digested again by the server: the client detects changes on the disk.
     pub fn resume_after(&mut self, blocks: Vec<Digest>) {
-        self.position = blocks.len() as u64 * BLOCK;
+        self.position = blocks.len() as u64 * BLOCK_BYTES;
         self.hasher = BlockHasher::after(blocks);
         self.carried = self.stored();
     }

@@ -20,8 +20,8 @@ pub fn keys(user: &User) -> Result<(Vec<Key>, usize)> {
     };
     let own = installed.iter().map(|key| describe(key, true));
     let all = own.chain(account.keys.iter().map(|key| describe(key, false)));
-    let left_out = (installed.len() + account.keys.len()).saturating_sub(Key::MOST);
-    Ok((all.take(Key::MOST).collect(), left_out))
+    let left_out = (installed.len() + account.keys.len()).saturating_sub(Key::MAX_PER_REPLY);
+    Ok((all.take(Key::MAX_PER_REPLY).collect(), left_out))
 }
 
 /// Installs a key, a line as in `authorized_keys`.

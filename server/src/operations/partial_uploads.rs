@@ -6,7 +6,7 @@ use crate::home::{
     EntryId, Location, PartialUpload, PartialUploads, StagedFile, StreamLease, UploadRecord, UploadSource,
 };
 use crate::quota::Reservation;
-use sshome_wire::{BLOCK, BlockHasher, Digest, Part, RemotePath, StreamId, Time};
+use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, Part, RemotePath, StreamId, Time};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ impl Drop for PendingUpload {
     fn drop(&mut self) {
         let Some((staged, mut reservation)) = self.held.take() else { return };
         let Some(record) = self.record.take() else { return };
-        let length = self.written / BLOCK * BLOCK;
+        let length = self.written / BLOCK_BYTES * BLOCK_BYTES;
         if length == 0 {
             return;
         }

@@ -7,7 +7,7 @@ use crate::audit::Transfer;
 use crate::home::{Home, Location, StagedPermissions, StoredDigest, StreamLease, UploadRecord, UploadSource};
 use crate::metrics::TransferDirection;
 use rustix::fs::{FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
-use sshome_wire::{BLOCK, BlockHasher, Digest, End, Put, RemotePath, Status, StreamId, Time};
+use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, End, Put, RemotePath, Status, StreamId, Time};
 use std::io::{Seek, SeekFrom, Write};
 use std::sync::Arc;
 
@@ -118,7 +118,7 @@ impl Upload {
             let part = part.and_then(|part| part.resume(user, put.resume));
             let ResumedUpload { staged, mut reservation, stream_lease, digests } =
                 part.ok_or_else(|| Error::NoPart(path.clone()))?;
-            let written = digests.len() as u64 * BLOCK;
+            let written = digests.len() as u64 * BLOCK_BYTES;
             let needed = put.size.unwrap_or(written);
             let raised = reserve_space::raise(&user.home, &path, &target, &mut reservation, needed, exists);
             let mut pending = PendingUpload::new(user, staged, reservation, record, &target, stream_lease);
@@ -160,7 +160,7 @@ impl Upload {
 
     /// Bytes of a stream that need not be sent again, if they are more than at the last call.
     pub fn newly_stored(&mut self) -> Option<u64> {
-        let stored = BlockHasher::knowable(self.pending.written) * BLOCK;
+        let stored = BlockHasher::knowable(self.pending.written) * BLOCK_BYTES;
         let more = self.pending.is_stream() && stored > self.reported;
         more.then(|| {
             self.reported = stored;

@@ -5,7 +5,7 @@
 
 use super::world::*;
 use proptest::prelude::*;
-use sshome_wire::{BLOCK, Put, Status, StreamId, Time};
+use sshome_wire::{BLOCK_BYTES, Put, Status, StreamId, Time};
 use sshomed::operations::{
     self, Error, OpenFile, OpenMode, PartCheck, Removal, SetAttributes, StepLimit, Upload, User,
 };
@@ -167,7 +167,7 @@ impl Run {
                 };
                 let blocks = part.digests.len() as u32;
                 let upload = Upload::begin(user, &put_of(mib, false, blocks), at(name), Some(part))?;
-                self.uploads[slot] = Some((upload, mib * MIB - u64::from(blocks) * BLOCK));
+                self.uploads[slot] = Some((upload, mib * MIB - u64::from(blocks) * BLOCK_BYTES));
             }
             Step::Discard { name } => drop(operations::discard(user, name.map(at).as_ref())),
             Step::Open { slot, name, mode } => {

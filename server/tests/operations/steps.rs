@@ -2,7 +2,7 @@
 //! the end of the server take effect soon on a slow disk, too.
 
 use super::world::*;
-use sshome_wire::{BLOCK, Time};
+use sshome_wire::{BLOCK_BYTES, Time};
 use sshomed::operations::{
     self, Copy, CopyData, DigestAlgorithm, DigestRange, FileDigest, Hashing, Listing, OpenMode, PartCheck,
     Removal, Result, StepLimit, Upload, User,
@@ -69,7 +69,7 @@ fn a_file_is_read_and_copied_a_chunk_at_a_time() {
 fn a_partial_upload_is_checked_a_chunk_at_a_time() {
     let (_world, user) = world();
     let source = Time { seconds: 1, nanoseconds: 0 };
-    let size = 3 * BLOCK;
+    let size = 3 * BLOCK_BYTES;
     let put = sshome_wire::Put {
         path: Vec::new(),
         size: Some(size),
@@ -79,8 +79,8 @@ fn a_partial_upload_is_checked_a_chunk_at_a_time() {
         resume: 0,
     };
     let mut upload = Upload::begin(&user, &put, path("f"), None).unwrap();
-    (0..2 * BLOCK).step_by(MIB).for_each(|_| upload.write(&vec![0; MIB]).unwrap());
+    (0..2 * BLOCK_BYTES).step_by(MIB).for_each(|_| upload.write(&vec![0; MIB]).unwrap());
     drop(upload);
     let mut check = PartCheck::begin(&user, &path("f"), size, source).unwrap().unwrap();
-    assert_eq!(steps(|limit| check.step(limit)), 2 * BLOCK as usize / MIB);
+    assert_eq!(steps(|limit| check.step(limit)), 2 * BLOCK_BYTES as usize / MIB);
 }

@@ -15,7 +15,7 @@ mod flag {
 
 /// What is told of a file, or is to become so (section 5). What is none is not told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Attributes {
+pub struct SftpAttributes {
     /// Length in bytes.
     pub size: Option<u64>,
     /// Numbers of the owner and the group.
@@ -46,11 +46,11 @@ pub struct Times {
     pub mtime: u32,
 }
 
-impl Attributes {
-    pub(super) fn decode(fields: &mut Fields) -> Result<Attributes, Flaw> {
+impl SftpAttributes {
+    pub(super) fn decode(fields: &mut Fields) -> Result<SftpAttributes, Flaw> {
         let flags = fields.u32()?;
         let has = |flag| flags & flag != 0;
-        let mut attributes = Attributes::default();
+        let mut attributes = SftpAttributes::default();
         if has(flag::SIZE) {
             attributes.size = Some(fields.u64()?);
         }

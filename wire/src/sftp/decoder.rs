@@ -16,7 +16,7 @@ pub enum PacketError {
 
 /// Takes a stream apart into packets. Holds no more than what was pushed into it.
 #[derive(Debug, Default)]
-pub struct Decoder {
+pub struct SftpDecoder {
     chunks: Chunks,
     /// The length of the packet that is being waited for, once it has arrived.
     length: Option<usize>,
@@ -31,11 +31,11 @@ pub struct Packet {
     body: Chunks,
 }
 
-impl Decoder {
+impl SftpDecoder {
     /// A decoder at the beginning of a stream.
     #[must_use]
-    pub fn new() -> Decoder {
-        Decoder::default()
+    pub fn new() -> SftpDecoder {
+        SftpDecoder::default()
     }
 
     /// Takes the next bytes of the stream.
@@ -55,7 +55,7 @@ impl Decoder {
         self.chunks.count()
     }
 
-    /// Whether [`next`](Decoder::next) has something to say before more is pushed.
+    /// Whether [`next`](SftpDecoder::next) has something to say before more is pushed.
     pub fn is_ready(&mut self) -> bool {
         self.length().map_or(true, |length| length.is_some_and(|length| self.buffered() >= length))
     }

@@ -3,7 +3,7 @@
 //! draft-ietf-secsh-filexfer-extensions-00; `vendor-id` in draft-ietf-secsh-filexfer-13 section 4.4.
 
 use super::Extension;
-use super::attributes::Attributes;
+use super::attributes::SftpAttributes;
 use super::fields::{Fields, Flaw, put_string};
 use alloc::vec::Vec;
 use bytes::{BufMut, Bytes};
@@ -23,7 +23,7 @@ pub enum Extended {
     /// `fsync@openssh.com`: what was written is to be on the disk.
     Fsync { handle: Bytes },
     /// `lsetstat@openssh.com`: sets attributes of a link itself.
-    Lsetstat { path: Bytes, attributes: Attributes },
+    Lsetstat { path: Bytes, attributes: SftpAttributes },
     /// `limits@openssh.com`: asks for the server's limits.
     Limits,
     /// `expand-path@openssh.com`: as REALPATH, and `~` is the home.
@@ -153,7 +153,7 @@ impl Extended {
             name::HARDLINK => Extended::Hardlink { from: fields.path()?, to: fields.path()? },
             name::FSYNC => Extended::Fsync { handle: fields.handle()? },
             name::LSETSTAT => {
-                Extended::Lsetstat { path: fields.path()?, attributes: Attributes::decode(fields)? }
+                Extended::Lsetstat { path: fields.path()?, attributes: SftpAttributes::decode(fields)? }
             }
             name::LIMITS => Extended::Limits,
             name::EXPAND_PATH => Extended::ExpandPath { path: fields.path()? },

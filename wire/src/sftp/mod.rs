@@ -1,6 +1,6 @@
 //! SFTP version 3, draft-ietf-secsh-filexfer-02, and the extensions that its clients use.
 //!
-//! A packet is a big-endian `u32` length, a `u8` kind and a body (section 3). [`Decoder`] takes a
+//! A packet is a big-endian `u32` length, a `u8` kind and a body (section 3). [`SftpDecoder`] takes a
 //! stream apart into [`Packet`]s; [`ClientPacket`] and [`ServerPacket`] are what they say. Both sides
 //! decode and encode here, so that each can be driven by hand. Names are bytes.
 //!
@@ -16,13 +16,13 @@ mod request;
 mod response;
 mod status;
 
-pub use attributes::{Attributes, Owner, Times};
-pub use decoder::{Decoder, Packet, PacketError};
+pub use attributes::{Owner, SftpAttributes, Times};
+pub use decoder::{Packet, PacketError, SftpDecoder};
 pub use extended::{CheckFile, Extended, Subject, Vendor};
 pub use fields::{Data, Flaw, Malformed, TooLong};
-pub use reply::{CheckedFile, Limits, Statvfs, UsersGroups};
-pub use request::{ClientPacket, OpenFlags, Request};
-pub use response::{DATA_HEAD, Name, Response, ServerPacket, data_head};
+pub use reply::{CheckedFile, SftpLimits, Statvfs, UsersGroups};
+pub use request::{ClientPacket, OpenFlags, SftpRequest};
+pub use response::{DATA_HEAD, Response, ServerPacket, SftpName, data_head};
 pub use status::StatusCode;
 
 use bytes::Bytes;

@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes};
 
 /// The answer to `limits@openssh.com`, in bytes; 0 means that there is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct SftpLimits {
     /// The longest packet.
     pub packet: u64,
     /// The longest READ that is answered in one packet.
@@ -18,7 +18,7 @@ pub struct Limits {
     pub handles: u64,
 }
 
-impl Limits {
+impl SftpLimits {
     /// As an answer.
     #[must_use]
     pub fn response(&self) -> Response {
@@ -29,9 +29,9 @@ impl Limits {
     ///
     /// # Errors
     /// If it is not one.
-    pub fn decode(body: Bytes) -> Result<Limits, Flaw> {
+    pub fn decode(body: Bytes) -> Result<SftpLimits, Flaw> {
         let [packet, read, write, handles] = numbers(body)?;
-        Ok(Limits { packet, read, write, handles })
+        Ok(SftpLimits { packet, read, write, handles })
     }
 }
 

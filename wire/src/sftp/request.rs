@@ -1,4 +1,4 @@
-use super::attributes::Attributes;
+use super::attributes::SftpAttributes;
 use super::decoder::Packet;
 use super::extended::Extended;
 use super::fields::{
@@ -23,7 +23,7 @@ pub enum ClientPacket {
         /// For the answer.
         id: u32,
         /// What is asked for.
-        request: Request,
+        request: SftpRequest,
     },
 }
 
@@ -63,9 +63,9 @@ impl core::ops::BitOr for OpenFlags {
 /// What a client asks for, section 6.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the fields are the draft's
-pub enum Request {
+pub enum SftpRequest {
     /// Opens a file, 6.3.
-    Open { path: Bytes, flags: OpenFlags, attributes: Attributes },
+    Open { path: Bytes, flags: OpenFlags, attributes: SftpAttributes },
     /// Closes a file or a directory, 6.3.
     Close { handle: Bytes },
     /// Reads, 6.4.
@@ -77,9 +77,9 @@ pub enum Request {
     /// Tells of an open file, 6.8.
     Fstat { handle: Bytes },
     /// Sets attributes, 6.9.
-    Setstat { path: Bytes, attributes: Attributes },
+    Setstat { path: Bytes, attributes: SftpAttributes },
     /// Sets an open file's attributes, 6.9.
-    Fsetstat { handle: Bytes, attributes: Attributes },
+    Fsetstat { handle: Bytes, attributes: SftpAttributes },
     /// Opens a directory, 6.7.
     Opendir { path: Bytes },
     /// Reads on in a directory, 6.7.
@@ -87,7 +87,7 @@ pub enum Request {
     /// Removes a file, 6.5.
     Remove { path: Bytes },
     /// Makes a directory, 6.6.
-    Mkdir { path: Bytes, attributes: Attributes },
+    Mkdir { path: Bytes, attributes: SftpAttributes },
     /// Removes an empty directory, 6.6.
     Rmdir { path: Bytes },
     /// Makes a path absolute and plain, 6.11.
@@ -124,7 +124,7 @@ impl ClientPacket {
                 Ok(ClientPacket::Init { version, extensions })
             });
         }
-        let (id, request) = packet.read_with_id(|fields| Request::decode(kind, fields))?;
+        let (id, request) = packet.read_with_id(|fields| SftpRequest::decode(kind, fields))?;
         Ok(ClientPacket::Request { id, request })
     }
 
@@ -146,109 +146,114 @@ impl ClientPacket {
     }
 }
 
-impl Request {
+impl SftpRequest {
     /// The kind of packet that it travels in, see [`super::kind`].
     #[must_use]
     pub fn kind(&self) -> u8 {
         match self {
-            Request::Open { .. } => kind::OPEN,
-            Request::Close { .. } => kind::CLOSE,
-            Request::Read { .. } => kind::READ,
-            Request::Write { .. } => kind::WRITE,
-            Request::Lstat { .. } => kind::LSTAT,
-            Request::Fstat { .. } => kind::FSTAT,
-            Request::Setstat { .. } => kind::SETSTAT,
-            Request::Fsetstat { .. } => kind::FSETSTAT,
-            Request::Opendir { .. } => kind::OPENDIR,
-            Request::Readdir { .. } => kind::READDIR,
-            Request::Remove { .. } => kind::REMOVE,
-            Request::Mkdir { .. } => kind::MKDIR,
-            Request::Rmdir { .. } => kind::RMDIR,
-            Request::Realpath { .. } => kind::REALPATH,
-            Request::Stat { .. } => kind::STAT,
-            Request::Rename { .. } => kind::RENAME,
-            Request::Readlink { .. } => kind::READLINK,
-            Request::Symlink { .. } => kind::SYMLINK,
-            Request::Extended(_) => kind::EXTENDED,
+            SftpRequest::Open { .. } => kind::OPEN,
+            SftpRequest::Close { .. } => kind::CLOSE,
+            SftpRequest::Read { .. } => kind::READ,
+            SftpRequest::Write { .. } => kind::WRITE,
+            SftpRequest::Lstat { .. } => kind::LSTAT,
+            SftpRequest::Fstat { .. } => kind::FSTAT,
+            SftpRequest::Setstat { .. } => kind::SETSTAT,
+            SftpRequest::Fsetstat { .. } => kind::FSETSTAT,
+            SftpRequest::Opendir { .. } => kind::OPENDIR,
+            SftpRequest::Readdir { .. } => kind::READDIR,
+            SftpRequest::Remove { .. } => kind::REMOVE,
+            SftpRequest::Mkdir { .. } => kind::MKDIR,
+            SftpRequest::Rmdir { .. } => kind::RMDIR,
+            SftpRequest::Realpath { .. } => kind::REALPATH,
+            SftpRequest::Stat { .. } => kind::STAT,
+            SftpRequest::Rename { .. } => kind::RENAME,
+            SftpRequest::Readlink { .. } => kind::READLINK,
+            SftpRequest::Symlink { .. } => kind::SYMLINK,
+            SftpRequest::Extended(_) => kind::EXTENDED,
         }
     }
 
-    fn decode(kind: u8, fields: &mut Fields) -> Result<Request, Flaw> {
+    fn decode(kind: u8, fields: &mut Fields) -> Result<SftpRequest, Flaw> {
         Ok(match kind {
-            kind::OPEN => Request::Open {
+            kind::OPEN => SftpRequest::Open {
                 path: fields.path()?,
                 flags: OpenFlags(fields.u32()?),
-                attributes: Attributes::decode(fields)?,
+                attributes: SftpAttributes::decode(fields)?,
             },
-            kind::CLOSE => Request::Close { handle: fields.handle()? },
+            kind::CLOSE => SftpRequest::Close { handle: fields.handle()? },
             kind::READ => {
-                Request::Read { handle: fields.handle()?, offset: fields.u64()?, length: fields.u32()? }
+                SftpRequest::Read { handle: fields.handle()?, offset: fields.u64()?, length: fields.u32()? }
             }
             kind::WRITE => {
-                Request::Write { handle: fields.handle()?, offset: fields.u64()?, data: fields.data()? }
+                SftpRequest::Write { handle: fields.handle()?, offset: fields.u64()?, data: fields.data()? }
             }
-            kind::LSTAT => Request::Lstat { path: fields.path()? },
-            kind::FSTAT => Request::Fstat { handle: fields.handle()? },
+            kind::LSTAT => SftpRequest::Lstat { path: fields.path()? },
+            kind::FSTAT => SftpRequest::Fstat { handle: fields.handle()? },
             kind::SETSTAT => {
-                Request::Setstat { path: fields.path()?, attributes: Attributes::decode(fields)? }
+                SftpRequest::Setstat { path: fields.path()?, attributes: SftpAttributes::decode(fields)? }
             }
-            kind::FSETSTAT => {
-                Request::Fsetstat { handle: fields.handle()?, attributes: Attributes::decode(fields)? }
+            kind::FSETSTAT => SftpRequest::Fsetstat {
+                handle: fields.handle()?,
+                attributes: SftpAttributes::decode(fields)?,
+            },
+            kind::OPENDIR => SftpRequest::Opendir { path: fields.path()? },
+            kind::READDIR => SftpRequest::Readdir { handle: fields.handle()? },
+            kind::REMOVE => SftpRequest::Remove { path: fields.path()? },
+            kind::MKDIR => {
+                SftpRequest::Mkdir { path: fields.path()?, attributes: SftpAttributes::decode(fields)? }
             }
-            kind::OPENDIR => Request::Opendir { path: fields.path()? },
-            kind::READDIR => Request::Readdir { handle: fields.handle()? },
-            kind::REMOVE => Request::Remove { path: fields.path()? },
-            kind::MKDIR => Request::Mkdir { path: fields.path()?, attributes: Attributes::decode(fields)? },
-            kind::RMDIR => Request::Rmdir { path: fields.path()? },
-            kind::REALPATH => Request::Realpath { path: fields.path()? },
-            kind::STAT => Request::Stat { path: fields.path()? },
-            kind::RENAME => Request::Rename { from: fields.path()?, to: fields.path()? },
-            kind::READLINK => Request::Readlink { path: fields.path()? },
-            kind::SYMLINK => Request::Symlink { target: fields.path()?, path: fields.path()? },
-            kind::EXTENDED => Request::Extended(Extended::decode(fields)?),
+            kind::RMDIR => SftpRequest::Rmdir { path: fields.path()? },
+            kind::REALPATH => SftpRequest::Realpath { path: fields.path()? },
+            kind::STAT => SftpRequest::Stat { path: fields.path()? },
+            kind::RENAME => SftpRequest::Rename { from: fields.path()?, to: fields.path()? },
+            kind::READLINK => SftpRequest::Readlink { path: fields.path()? },
+            kind::SYMLINK => SftpRequest::Symlink { target: fields.path()?, path: fields.path()? },
+            kind::EXTENDED => SftpRequest::Extended(Extended::decode(fields)?),
             _ => return Err(Flaw::UnknownKind),
         })
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Request::Open { path, flags, attributes } => {
+            SftpRequest::Open { path, flags, attributes } => {
                 put_string(out, path);
                 out.put_u32(flags.0);
                 attributes.encode(out);
             }
-            Request::Close { handle } | Request::Fstat { handle } | Request::Readdir { handle } => {
+            SftpRequest::Close { handle }
+            | SftpRequest::Fstat { handle }
+            | SftpRequest::Readdir { handle } => {
                 put_string(out, handle);
             }
-            Request::Read { handle, offset, length } => {
+            SftpRequest::Read { handle, offset, length } => {
                 put_string(out, handle);
                 out.put_u64(*offset);
                 out.put_u32(*length);
             }
-            Request::Write { handle, offset, data } => {
+            SftpRequest::Write { handle, offset, data } => {
                 put_string(out, handle);
                 out.put_u64(*offset);
                 put_data(out, data);
             }
-            Request::Fsetstat { handle: name, attributes }
-            | Request::Setstat { path: name, attributes }
-            | Request::Mkdir { path: name, attributes } => {
+            SftpRequest::Fsetstat { handle: name, attributes }
+            | SftpRequest::Setstat { path: name, attributes }
+            | SftpRequest::Mkdir { path: name, attributes } => {
                 put_string(out, name);
                 attributes.encode(out);
             }
-            Request::Lstat { path }
-            | Request::Opendir { path }
-            | Request::Remove { path }
-            | Request::Rmdir { path }
-            | Request::Realpath { path }
-            | Request::Stat { path }
-            | Request::Readlink { path } => put_string(out, path),
-            Request::Rename { from: first, to: second }
-            | Request::Symlink { target: first, path: second } => {
+            SftpRequest::Lstat { path }
+            | SftpRequest::Opendir { path }
+            | SftpRequest::Remove { path }
+            | SftpRequest::Rmdir { path }
+            | SftpRequest::Realpath { path }
+            | SftpRequest::Stat { path }
+            | SftpRequest::Readlink { path } => put_string(out, path),
+            SftpRequest::Rename { from: first, to: second }
+            | SftpRequest::Symlink { target: first, path: second } => {
                 put_string(out, first);
                 put_string(out, second);
             }
-            Request::Extended(extended) => extended.encode(out),
+            SftpRequest::Extended(extended) => extended.encode(out),
         }
     }
 }

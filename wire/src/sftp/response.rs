@@ -1,4 +1,4 @@
-use super::attributes::Attributes;
+use super::attributes::SftpAttributes;
 use super::decoder::Packet;
 use super::fields::{
     Data, Fields, Flaw, Malformed, TooLong, put_data, put_extensions, put_packet, put_string,
@@ -43,22 +43,22 @@ pub enum Response {
     /// Bytes of a file. To put out much see [`data_head`], which copies none.
     Data(Data),
     /// Names of files.
-    Name(Vec<Name>),
+    Name(Vec<SftpName>),
     /// What a file is.
-    Attrs(Attributes),
+    Attrs(SftpAttributes),
     /// What an extension answers; its request says how to read it.
     Extended(Bytes),
 }
 
 /// One file of a [`Response::Name`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
+pub struct SftpName {
     /// Its name.
     pub name: Bytes,
     /// A line to be shown, as `ls -l` has it.
     pub long_name: Bytes,
     /// What it is.
-    pub attributes: Attributes,
+    pub attributes: SftpAttributes,
 }
 
 /// Bytes of a DATA packet before its data: length, kind, id, length of the data.
@@ -162,15 +162,15 @@ impl Response {
             kind::NAME => {
                 let mut names = Vec::new();
                 for _ in 0..fields.u32()? {
-                    names.push(Name {
+                    names.push(SftpName {
                         name: fields.string()?,
                         long_name: fields.string()?,
-                        attributes: Attributes::decode(fields)?,
+                        attributes: SftpAttributes::decode(fields)?,
                     });
                 }
                 Response::Name(names)
             }
-            kind::ATTRS => Response::Attrs(Attributes::decode(fields)?),
+            kind::ATTRS => Response::Attrs(SftpAttributes::decode(fields)?),
             kind::EXTENDED_REPLY => Response::Extended(fields.rest()?),
             _ => return Err(Flaw::UnknownKind),
         })

@@ -4,8 +4,8 @@ use super::{decoded, encoded, framed, is};
 use bytes::Bytes;
 use sshome_wire::frame::data_head;
 use sshome_wire::{
-    Blocks, CreditedUsage, Digest, End, Entries, Entry, Features, FileKind, Frame, FrameError, Hashed,
-    Header, Hello, Key, Kind, Part, Payload, Progress, Reply, Status, Stored, Time, Usage,
+    Blocks, CreditedUsage, Digest, End, Entries, Entry, Features, FileKind, Frame, FrameError, FrameKind,
+    Hashed, Header, Hello, Key, Part, Payload, Progress, Reply, Status, Stored, Time, Usage,
 };
 
 /// The 32 bytes of [`DIGEST`] in a row, for the literals.
@@ -307,18 +307,18 @@ fn progress() {
 #[test]
 fn values_that_no_sender_makes_are_refused() {
     for (kind, body, what) in [
-        (Kind::Request, &[23_u8][..], "a request after the last one"),
-        (Kind::Request, &[1, 2, b'a'], "a path that announces more than there is"),
-        (Kind::Request, &[1, 0xff, 0xff, 0xff, 0xff, 0x0f, b'a'], "a path of 4 GiB"),
-        (Kind::Request, &[2, 1, b'.', 2], "a flag that is neither"),
-        (Kind::Request, &[4, 1, b'd', 0, 2, 0], "an option that is neither"),
-        (Kind::Reply, &[0xcf, 0x01, 0, 0], "status 207"),
-        (Kind::Reply, &[0xcc, 0x81, 0x04, 0, 0], "a status of more than 16 bits"),
-        (Kind::Reply, &[0xcc, 0x01, 0, 6], "a payload after the last one"),
-        (Kind::Reply, &[0xcc, 0x01, 1, 0xff, 0], "a message that is not UTF-8"),
-        (Kind::Entries, &[0, 0xff, 0xff, 0x0f], "262,143 entries and none there"),
-        (Kind::Header, &[0, 0, 0, 0x80, 0x94, 0xeb, 0xdc, 0x03, 0], "1,000,000,000 nanoseconds"),
-        (Kind::Progress, &[0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], "65 bits"),
+        (FrameKind::Request, &[23_u8][..], "a request after the last one"),
+        (FrameKind::Request, &[1, 2, b'a'], "a path that announces more than there is"),
+        (FrameKind::Request, &[1, 0xff, 0xff, 0xff, 0xff, 0x0f, b'a'], "a path of 4 GiB"),
+        (FrameKind::Request, &[2, 1, b'.', 2], "a flag that is neither"),
+        (FrameKind::Request, &[4, 1, b'd', 0, 2, 0], "an option that is neither"),
+        (FrameKind::Reply, &[0xcf, 0x01, 0, 0], "status 207"),
+        (FrameKind::Reply, &[0xcc, 0x81, 0x04, 0, 0], "a status of more than 16 bits"),
+        (FrameKind::Reply, &[0xcc, 0x01, 0, 6], "a payload after the last one"),
+        (FrameKind::Reply, &[0xcc, 0x01, 1, 0xff, 0], "a message that is not UTF-8"),
+        (FrameKind::Entries, &[0, 0xff, 0xff, 0x0f], "262,143 entries and none there"),
+        (FrameKind::Header, &[0, 0, 0, 0x80, 0x94, 0xeb, 0xdc, 0x03, 0], "1,000,000,000 nanoseconds"),
+        (FrameKind::Progress, &[0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], "65 bits"),
     ] {
         assert_eq!(decoded(&framed(kind as u8, body)), Err(FrameError::BadBody(kind)), "{what}");
     }

@@ -9,7 +9,7 @@ mod strategies;
 mod stream;
 
 use bytes::{Bytes, BytesMut};
-use sshome_wire::frame::HEAD;
+use sshome_wire::frame::HEADER_BYTES;
 use sshome_wire::{Decoder, Frame, FrameError};
 
 /// The frame as it travels.
@@ -50,7 +50,7 @@ fn is(frame: &Frame, wire: &[u8]) {
     for end in 0..wire.len() {
         assert_eq!(decoded(&wire[..end]), Ok(vec![]), "cut after {end} bytes");
     }
-    let (kind, body) = (frame.kind(), &wire[HEAD..]);
+    let (kind, body) = (frame.kind(), &wire[HEADER_BYTES..]);
     for end in 0..body.len() {
         let short = framed(kind as u8, &body[..end]);
         assert_eq!(decoded(&short), Err(FrameError::BadBody(kind)), "a body of {end} bytes");

@@ -2,8 +2,10 @@
 
 use super::{decoded, drain, encoded, framed};
 use bytes::{Bytes, BytesMut};
-use sshome_wire::frame::{HEAD, data_head};
-use sshome_wire::{Decoder, Digest, End, Frame, FrameError, Kind, MAX_FRAME, Put, Reply, Request, Status};
+use sshome_wire::frame::{HEADER_BYTES, data_head};
+use sshome_wire::{
+    Decoder, Digest, End, Frame, FrameError, FrameKind, MAX_FRAME, Put, Reply, Request, Status,
+};
 
 /// A conversation with control frames, data, and data frames of no bytes.
 fn conversation() -> Vec<Frame> {
@@ -90,7 +92,7 @@ fn a_stream_is_at_a_boundary_as_soon_as_its_last_byte_is_handed_out() {
 
 #[test]
 fn a_length_is_checked_as_soon_as_it_is_there() {
-    for kind in [Kind::Data, Kind::Request] {
+    for kind in [FrameKind::Data, FrameKind::Request] {
         let head = |length: u32| [&length.to_be_bytes()[..], &[kind as u8]].concat();
         assert_eq!(decoded(&head(0)), Err(FrameError::Empty));
         assert_eq!(decoded(&head(MAX_FRAME)), Ok(vec![]));
@@ -110,7 +112,7 @@ fn the_longest_frames_travel_and_longer_ones_are_not_made() {
     assert_eq!(decoded(&encoded(&cd(most - 4))), Ok(vec![cd(most - 4)]));
 
     let mut out = BytesMut::from(&b"before"[..]);
-    for (frame, kind) in [(data(most + 1), Kind::Data), (cd(most - 3), Kind::Request)] {
+    for (frame, kind) in [(data(most + 1), FrameKind::Data), (cd(most - 3), FrameKind::Request)] {
         assert_eq!(frame.encode(&mut out), Err(FrameError::Unsendable(kind)));
         assert_eq!(out, b"before"[..]);
     }
@@ -142,7 +144,7 @@ fn frames_before_an_error_are_handed_out() {
     let mut decoder = Decoder::new();
     decoder.push([&encoded(&Frame::Cancel)[..], &framed(3, b"x")].concat().into());
     assert_eq!(decoder.next(), Ok(Some(Frame::Cancel)));
-    assert_eq!(decoder.next(), Err(FrameError::BadBody(Kind::Cancel)));
+    assert_eq!(decoder.next(), Err(FrameError::BadBody(FrameKind::Cancel)));
 }
 
 #[test]
@@ -165,7 +167,7 @@ fn the_decoder_holds_what_was_pushed_less_what_it_handed_out() {
             assert!(decoder.buffered() < encoded(&conversation()[6]).len(), "no data is waited for");
         }
         assert_eq!(decoder.buffered(), 0);
-        assert_eq!(pushed - out, 4 * HEAD, "the heads of four data frames");
+        assert_eq!(pushed - out, 4 * HEADER_BYTES, "the heads of four data frames");
     }
 }
 
@@ -174,7 +176,7 @@ fn data_is_handed_on_and_not_copied() {
     let body = Bytes::from(vec![b'x'; 1000]);
     let chunk: Bytes = [&data_head(1500)[..], &body].concat().into();
     let rest: Bytes = [&[b'y'; 500][..], &[0, 0, 0, 1, 3]].concat().into();
-    let (first, second) = (chunk[HEAD..].as_ptr(), rest.as_ptr());
+    let (first, second) = (chunk[HEADER_BYTES..].as_ptr(), rest.as_ptr());
 
     let mut decoder = Decoder::new();
     decoder.push(chunk);

@@ -2,7 +2,7 @@
 
 use super::{ID, b, is_request, packed, packet};
 use sshome_wire::sftp::{
-    Attributes, CheckFile, ClientPacket, Extended, Extension, Request, Subject, Vendor, kind,
+    CheckFile, ClientPacket, Extended, Extension, SftpAttributes, SftpRequest, Subject, Vendor, kind,
 };
 
 const A: [u8; 5] = [0, 0, 0, 1, b'a'];
@@ -11,7 +11,7 @@ const B: [u8; 5] = [0, 0, 0, 1, b'b'];
 #[track_caller]
 fn is(extended: Extended, name: &str, body: &[u8]) {
     let name = [&(name.len() as u32).to_be_bytes()[..], name.as_bytes()].concat();
-    is_request(Request::Extended(extended), &[&name, body].concat());
+    is_request(SftpRequest::Extended(extended), &[&name, body].concat());
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn what_has_a_handle_or_a_user() {
 
 #[test]
 fn lsetstat() {
-    let attributes = Attributes { permissions: Some(0o700), ..Attributes::default() };
+    let attributes = SftpAttributes { permissions: Some(0o700), ..SftpAttributes::default() };
     let body = [&A[..], &[0, 0, 0, 4, 0, 0, 1, 0xc0]].concat();
     is(Extended::Lsetstat { path: b("a"), attributes }, "lsetstat@openssh.com", &body);
 }
@@ -112,6 +112,6 @@ fn vendor_id() {
 fn an_unknown_one_keeps_its_name() {
     let wire = packed(kind::EXTENDED, &[0, 0, 0, 1, b'a', 1, 2, 3]);
     let extension = Extension { name: b("a"), data: [1, 2, 3][..].to_vec().into() };
-    let request = Request::Extended(Extended::Unknown(extension));
+    let request = SftpRequest::Extended(Extended::Unknown(extension));
     assert_eq!(ClientPacket::decode(packet(&wire).unwrap()), Ok(ClientPacket::Request { id: ID, request }));
 }

@@ -8,7 +8,9 @@ mod roundtrip;
 mod stream;
 
 use bytes::Bytes;
-use sshome_wire::sftp::{ClientPacket, Decoder, Flaw, Malformed, Packet, Request, Response, ServerPacket};
+use sshome_wire::sftp::{
+    ClientPacket, Flaw, Malformed, Packet, Response, ServerPacket, SftpDecoder, SftpRequest,
+};
 
 /// Every request in these tests has this id.
 const ID: u32 = 0x0102_0304;
@@ -27,7 +29,7 @@ fn answered(packet: &ServerPacket) -> Vec<u8> {
 
 /// The one packet of a stream, or none if more is waited for.
 fn packet(stream: &[u8]) -> Option<Packet> {
-    let mut decoder = Decoder::new();
+    let mut decoder = SftpDecoder::new();
     decoder.push(Bytes::copy_from_slice(stream));
     let packet = decoder.next().unwrap();
     assert!(decoder.next().unwrap().is_none());
@@ -44,7 +46,7 @@ fn packed(kind: u8, body: &[u8]) -> Vec<u8> {
 /// every beginning of the packet is waited on, a body with a byte less is refused, and one that goes on
 /// after its end means the same, as it does to OpenSSH.
 #[track_caller]
-fn is_request(request: Request, body: &[u8]) {
+fn is_request(request: SftpRequest, body: &[u8]) {
     let kind = request.kind();
     let wire = packed(kind, body);
     let whole = ClientPacket::Request { id: ID, request };

@@ -3,8 +3,8 @@
 use super::{ID, b, is_request, packed, packet, sent};
 use bytes::Bytes;
 use sshome_wire::sftp::{
-    Attributes, ClientPacket, Extension, Flaw, MAX_HANDLE, MAX_PATH, Malformed, OpenFlags, Owner, Request,
-    Times, kind,
+    ClientPacket, Extension, Flaw, MAX_HANDLE, MAX_PATH, Malformed, OpenFlags, Owner, SftpAttributes,
+    SftpRequest, Times, kind,
 };
 
 /// A string of one byte.
@@ -35,7 +35,7 @@ fn open() {
     let flags = OpenFlags::READ | OpenFlags::WRITE | OpenFlags::APPEND;
     let flags = flags | OpenFlags::CREAT | OpenFlags::TRUNC | OpenFlags::EXCL;
     is_request(
-        Request::Open { path: b("a"), flags, attributes: Attributes::default() },
+        SftpRequest::Open { path: b("a"), flags, attributes: SftpAttributes::default() },
         &[
             0, 0, 0, 1, b'a', // path
             0, 0, 0, 0x3f, // flags
@@ -47,9 +47,9 @@ fn open() {
 #[test]
 fn attributes() {
     is_request(
-        Request::Setstat {
+        SftpRequest::Setstat {
             path: b("a"),
-            attributes: Attributes {
+            attributes: SftpAttributes {
                 size: Some(0x0102_0304_0506_0708),
                 owner: Some(Owner { uid: 1000, gid: 100 }),
                 permissions: Some(0o100_644),
@@ -83,7 +83,7 @@ fn a_count_of_attributes_that_are_not_there_makes_nothing_big() {
 #[test]
 fn read() {
     is_request(
-        Request::Read { handle: b("a"), offset: 1 << 32, length: 32768 },
+        SftpRequest::Read { handle: b("a"), offset: 1 << 32, length: 32768 },
         &[
             0, 0, 0, 1, b'a', // handle
             0, 0, 0, 1, 0, 0, 0, 0, // offset
@@ -95,7 +95,7 @@ fn read() {
 #[test]
 fn write() {
     is_request(
-        Request::Write { handle: b("a"), offset: 5, data: b("xyz").into() },
+        SftpRequest::Write { handle: b("a"), offset: 5, data: b("xyz").into() },
         &[
             0, 0, 0, 1, b'a', // handle
             0, 0, 0, 0, 0, 0, 0, 5, // offset
@@ -106,55 +106,55 @@ fn write() {
 
 #[test]
 fn what_has_one_handle() {
-    is_request(Request::Close { handle: b("a") }, &A);
-    is_request(Request::Fstat { handle: b("a") }, &A);
-    is_request(Request::Readdir { handle: b("a") }, &A);
+    is_request(SftpRequest::Close { handle: b("a") }, &A);
+    is_request(SftpRequest::Fstat { handle: b("a") }, &A);
+    is_request(SftpRequest::Readdir { handle: b("a") }, &A);
 }
 
 #[test]
 fn what_has_one_path() {
-    is_request(Request::Lstat { path: b("a") }, &A);
-    is_request(Request::Opendir { path: b("a") }, &A);
-    is_request(Request::Remove { path: b("a") }, &A);
-    is_request(Request::Rmdir { path: b("a") }, &A);
-    is_request(Request::Realpath { path: b("a") }, &A);
-    is_request(Request::Stat { path: b("a") }, &A);
-    is_request(Request::Readlink { path: b("a") }, &A);
+    is_request(SftpRequest::Lstat { path: b("a") }, &A);
+    is_request(SftpRequest::Opendir { path: b("a") }, &A);
+    is_request(SftpRequest::Remove { path: b("a") }, &A);
+    is_request(SftpRequest::Rmdir { path: b("a") }, &A);
+    is_request(SftpRequest::Realpath { path: b("a") }, &A);
+    is_request(SftpRequest::Stat { path: b("a") }, &A);
+    is_request(SftpRequest::Readlink { path: b("a") }, &A);
     let name = Bytes::from_static(b"\xff\x80");
-    is_request(Request::Stat { path: name }, &[0, 0, 0, 2, 0xff, 0x80]);
+    is_request(SftpRequest::Stat { path: name }, &[0, 0, 0, 2, 0xff, 0x80]);
 }
 
 #[test]
 fn what_has_two_paths() {
-    is_request(Request::Rename { from: b("a"), to: b("b") }, &[A, B].concat());
+    is_request(SftpRequest::Rename { from: b("a"), to: b("b") }, &[A, B].concat());
     // The target first, as OpenSSH has it.
-    is_request(Request::Symlink { target: b("a"), path: b("b") }, &[A, B].concat());
+    is_request(SftpRequest::Symlink { target: b("a"), path: b("b") }, &[A, B].concat());
 }
 
 #[test]
 fn what_has_attributes() {
-    let attributes = Attributes { permissions: Some(0o700), ..Attributes::default() };
+    let attributes = SftpAttributes { permissions: Some(0o700), ..SftpAttributes::default() };
     let wire = [&A[..], &[0, 0, 0, 4, 0, 0, 1, 0xc0]].concat();
-    is_request(Request::Mkdir { path: b("a"), attributes: attributes.clone() }, &wire);
-    is_request(Request::Setstat { path: b("a"), attributes: attributes.clone() }, &wire);
-    is_request(Request::Fsetstat { handle: b("a"), attributes }, &wire);
+    is_request(SftpRequest::Mkdir { path: b("a"), attributes: attributes.clone() }, &wire);
+    is_request(SftpRequest::Setstat { path: b("a"), attributes: attributes.clone() }, &wire);
+    is_request(SftpRequest::Fsetstat { handle: b("a"), attributes }, &wire);
 }
 
 #[test]
 fn the_kinds_are_the_drafts() {
     let numbers = [
-        (Request::Close { handle: b("a") }, 4),
-        (Request::Lstat { path: b("a") }, 7),
-        (Request::Fstat { handle: b("a") }, 8),
-        (Request::Opendir { path: b("a") }, 11),
-        (Request::Readdir { handle: b("a") }, 12),
-        (Request::Remove { path: b("a") }, 13),
-        (Request::Rmdir { path: b("a") }, 15),
-        (Request::Realpath { path: b("a") }, 16),
-        (Request::Stat { path: b("a") }, 17),
-        (Request::Rename { from: b("a"), to: b("b") }, 18),
-        (Request::Readlink { path: b("a") }, 19),
-        (Request::Symlink { target: b("a"), path: b("b") }, 20),
+        (SftpRequest::Close { handle: b("a") }, 4),
+        (SftpRequest::Lstat { path: b("a") }, 7),
+        (SftpRequest::Fstat { handle: b("a") }, 8),
+        (SftpRequest::Opendir { path: b("a") }, 11),
+        (SftpRequest::Readdir { handle: b("a") }, 12),
+        (SftpRequest::Remove { path: b("a") }, 13),
+        (SftpRequest::Rmdir { path: b("a") }, 15),
+        (SftpRequest::Realpath { path: b("a") }, 16),
+        (SftpRequest::Stat { path: b("a") }, 17),
+        (SftpRequest::Rename { from: b("a"), to: b("b") }, 18),
+        (SftpRequest::Readlink { path: b("a") }, 19),
+        (SftpRequest::Symlink { target: b("a"), path: b("b") }, 20),
     ];
     for (request, number) in numbers {
         assert_eq!(request.kind(), number, "{request:?}");

@@ -3,8 +3,8 @@
 use super::{ID, answered, b, is_response, packet};
 use bytes::Bytes;
 use sshome_wire::sftp::{
-    Attributes, CheckedFile, Extension, Limits, MAX_DATA, MAX_PACKET, Name, Response, ServerPacket,
-    StatusCode, Statvfs, TooLong, UsersGroups, Vendor, data_head,
+    CheckedFile, Extension, MAX_DATA, MAX_PACKET, Response, ServerPacket, SftpAttributes, SftpLimits,
+    SftpName, StatusCode, Statvfs, TooLong, UsersGroups, Vendor, data_head,
 };
 
 #[test]
@@ -80,9 +80,13 @@ fn data() {
 
 #[test]
 fn name() {
-    let attributes = Attributes { size: Some(7), ..Attributes::default() };
-    let one = Name { name: b("a"), long_name: b("-a"), attributes };
-    let two = Name { name: Bytes::from_static(b"\xff"), long_name: b(""), attributes: Attributes::default() };
+    let attributes = SftpAttributes { size: Some(7), ..SftpAttributes::default() };
+    let one = SftpName { name: b("a"), long_name: b("-a"), attributes };
+    let two = SftpName {
+        name: Bytes::from_static(b"\xff"),
+        long_name: b(""),
+        attributes: SftpAttributes::default(),
+    };
     is_response(
         Response::Name(vec![one, two]),
         104,
@@ -100,7 +104,7 @@ fn name() {
 
 #[test]
 fn attrs() {
-    let attributes = Attributes { permissions: Some(0o755), ..Attributes::default() };
+    let attributes = SftpAttributes { permissions: Some(0o755), ..SftpAttributes::default() };
     is_response(Response::Attrs(attributes), 105, &[0, 0, 0, 4, 0, 0, 1, 0xed]);
 }
 
@@ -116,7 +120,7 @@ fn extended(response: &Response, body: &[u8]) -> Bytes {
 
 #[test]
 fn limits() {
-    let limits = Limits { packet: 1, read: 2, write: 3, handles: 256 };
+    let limits = SftpLimits { packet: 1, read: 2, write: 3, handles: 256 };
     let body = [
         0, 0, 0, 0, 0, 0, 0, 1, // packet
         0, 0, 0, 0, 0, 0, 0, 2, // read
@@ -124,8 +128,8 @@ fn limits() {
         0, 0, 0, 0, 0, 0, 1, 0, // handles
     ];
     let body = extended(&limits.response(), &body);
-    assert_eq!(Limits::decode(body.clone()), Ok(limits));
-    assert!(Limits::decode(body.slice(1..)).is_err());
+    assert_eq!(SftpLimits::decode(body.clone()), Ok(limits));
+    assert!(SftpLimits::decode(body.slice(1..)).is_err());
 }
 
 #[test]

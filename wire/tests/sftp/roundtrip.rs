@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use sshome_wire::sftp::{
-    Attributes, CheckFile, ClientPacket, Decoder, Extended, Extension, Name, OpenFlags, Owner, Request,
-    Response, ServerPacket, StatusCode, Subject, Times, Vendor,
+    CheckFile, ClientPacket, Extended, Extension, OpenFlags, Owner, Response, ServerPacket, SftpAttributes,
+    SftpDecoder, SftpName, SftpRequest, StatusCode, Subject, Times, Vendor,
 };
 
 fn bytes(most: usize) -> impl Strategy<Value = Bytes> {
@@ -18,43 +18,39 @@ fn extension() -> impl Strategy<Value = Extension> {
     (bytes(20), bytes(20)).prop_map(|(name, data)| Extension { name, data })
 }
 
-fn attributes() -> impl Strategy<Value = Attributes> {
+fn attributes() -> impl Strategy<Value = SftpAttributes> {
     let owner = any::<(u32, u32)>().prop_map(|(uid, gid)| Owner { uid, gid });
     let times = any::<(u32, u32)>().prop_map(|(atime, mtime)| Times { atime, mtime });
     let numbers = (any::<Option<u64>>(), option::of(owner), any::<Option<u32>>(), option::of(times));
-    (numbers, vec(extension(), 0..3)).prop_map(|((size, owner, permissions, times), extended)| Attributes {
-        size,
-        owner,
-        permissions,
-        times,
-        extended,
+    (numbers, vec(extension(), 0..3)).prop_map(|((size, owner, permissions, times), extended)| {
+        SftpAttributes { size, owner, permissions, times, extended }
     })
 }
 
-fn request() -> impl Strategy<Value = Request> {
+fn request() -> impl Strategy<Value = SftpRequest> {
     let path = || bytes(40);
     prop_oneof![
-        (path(), any::<u32>(), attributes()).prop_map(|(path, flags, attributes)| Request::Open {
+        (path(), any::<u32>(), attributes()).prop_map(|(path, flags, attributes)| SftpRequest::Open {
             path,
             flags: OpenFlags(flags),
             attributes
         }),
-        path().prop_map(|handle| Request::Close { handle }),
-        (path(), any::<u64>(), any::<u32>()).prop_map(|(handle, offset, length)| Request::Read {
+        path().prop_map(|handle| SftpRequest::Close { handle }),
+        (path(), any::<u64>(), any::<u32>()).prop_map(|(handle, offset, length)| SftpRequest::Read {
             handle,
             offset,
             length
         }),
-        (path(), any::<u64>(), bytes(300)).prop_map(|(handle, offset, data)| Request::Write {
+        (path(), any::<u64>(), bytes(300)).prop_map(|(handle, offset, data)| SftpRequest::Write {
             handle,
             offset,
             data: data.into()
         }),
-        (path(), attributes()).prop_map(|(path, attributes)| Request::Mkdir { path, attributes }),
-        (path(), attributes()).prop_map(|(handle, attributes)| Request::Fsetstat { handle, attributes }),
-        (path(), path()).prop_map(|(from, to)| Request::Rename { from, to }),
-        (path(), path()).prop_map(|(target, path)| Request::Symlink { target, path }),
-        extended().prop_map(Request::Extended),
+        (path(), attributes()).prop_map(|(path, attributes)| SftpRequest::Mkdir { path, attributes }),
+        (path(), attributes()).prop_map(|(handle, attributes)| SftpRequest::Fsetstat { handle, attributes }),
+        (path(), path()).prop_map(|(from, to)| SftpRequest::Rename { from, to }),
+        (path(), path()).prop_map(|(target, path)| SftpRequest::Symlink { target, path }),
+        extended().prop_map(SftpRequest::Extended),
     ]
 }
 
@@ -96,7 +92,7 @@ fn extended() -> impl Strategy<Value = Extended> {
 }
 
 fn response() -> impl Strategy<Value = Response> {
-    let name = (bytes(40), bytes(80), attributes()).prop_map(|(name, long_name, attributes)| Name {
+    let name = (bytes(40), bytes(80), attributes()).prop_map(|(name, long_name, attributes)| SftpName {
         name,
         long_name,
         attributes,
@@ -127,7 +123,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_a_packet_or_an_error(input in vec(any::<u8>(), 0..300)) {
-        let mut decoder = Decoder::new();
+        let mut decoder = SftpDecoder::new();
         decoder.push(input.into());
         while let Ok(Some(packet)) = decoder.next() {
             drop(ClientPacket::decode(packet));

@@ -2,15 +2,15 @@
 
 use super::{b, sent};
 use bytes::Bytes;
-use sshome_wire::sftp::{ClientPacket, Decoder, MAX_PACKET, PacketError, Request};
+use sshome_wire::sftp::{ClientPacket, MAX_PACKET, PacketError, SftpDecoder, SftpRequest};
 
 fn requests() -> Vec<ClientPacket> {
     let data: Vec<u8> = (0..600_u32).map(|n| n as u8).collect();
     let requests = [
-        Request::Stat { path: b("/some/file") },
-        Request::Write { handle: b("h"), offset: 7, data: Bytes::from(data).into() },
-        Request::Write { handle: b("h"), offset: 8, data: Bytes::new().into() },
-        Request::Close { handle: b("h") },
+        SftpRequest::Stat { path: b("/some/file") },
+        SftpRequest::Write { handle: b("h"), offset: 7, data: Bytes::from(data).into() },
+        SftpRequest::Write { handle: b("h"), offset: 8, data: Bytes::new().into() },
+        SftpRequest::Close { handle: b("h") },
     ];
     let init = ClientPacket::Init { version: 3, extensions: Vec::new() };
     let numbered = (1..).zip(requests).map(|(id, request)| ClientPacket::Request { id, request });
@@ -21,7 +21,7 @@ fn stream() -> Bytes {
     requests().iter().flat_map(sent).collect::<Vec<_>>().into()
 }
 
-fn drain(decoder: &mut Decoder) -> Vec<ClientPacket> {
+fn drain(decoder: &mut SftpDecoder) -> Vec<ClientPacket> {
     std::iter::from_fn(|| decoder.next().unwrap())
         .map(|packet| ClientPacket::decode(packet).unwrap())
         .collect()
@@ -31,7 +31,7 @@ fn drain(decoder: &mut Decoder) -> Vec<ClientPacket> {
 fn pieces_of_every_size_give_the_same_packets() {
     let stream = stream();
     for size in 1..=stream.len() {
-        let mut decoder = Decoder::new();
+        let mut decoder = SftpDecoder::new();
         let mut packets = Vec::new();
         for piece in stream.chunks(size) {
             decoder.push(Bytes::copy_from_slice(piece));
@@ -44,7 +44,7 @@ fn pieces_of_every_size_give_the_same_packets() {
 
 #[test]
 fn the_decoder_knows_beforehand_whether_it_has_something_to_say() {
-    let mut decoder = Decoder::new();
+    let mut decoder = SftpDecoder::new();
     assert!(!decoder.is_ready());
     for byte in stream() {
         decoder.push(Bytes::from(vec![byte]));
@@ -65,7 +65,7 @@ fn a_stream_may_end_only_between_packets() {
     }
     let stream = stream();
     for end in 0..=stream.len() {
-        let mut decoder = Decoder::new();
+        let mut decoder = SftpDecoder::new();
         decoder.push(stream.slice(..end));
         drain(&mut decoder);
         assert_eq!(decoder.at_boundary(), ends.contains(&end), "cut after {end} bytes");
@@ -75,12 +75,12 @@ fn a_stream_may_end_only_between_packets() {
 #[test]
 fn data_are_handed_out_where_they_lie() {
     let stream = stream();
-    let mut decoder = Decoder::new();
+    let mut decoder = SftpDecoder::new();
     for piece in [stream.slice(..100), stream.slice(100..)] {
         decoder.push(piece);
     }
     let packets = drain(&mut decoder);
-    let Some(ClientPacket::Request { request: Request::Write { data, .. }, .. }) = packets.get(2) else {
+    let Some(ClientPacket::Request { request: SftpRequest::Write { data, .. }, .. }) = packets.get(2) else {
         panic!("{packets:?}")
     };
     let pieces: Vec<&Bytes> = data.pieces().collect();
@@ -92,7 +92,7 @@ fn data_are_handed_out_where_they_lie() {
 #[test]
 fn the_decoder_holds_what_was_pushed_less_what_it_handed_out() {
     let stream = stream();
-    let mut decoder = Decoder::new();
+    let mut decoder = SftpDecoder::new();
     let mut handed_out = 0;
     for (at, byte) in stream.iter().enumerate() {
         decoder.push(Bytes::copy_from_slice(&[*byte]));
@@ -108,7 +108,7 @@ fn the_decoder_holds_what_was_pushed_less_what_it_handed_out() {
 #[test]
 fn a_length_over_the_limit_ends_the_stream() {
     let longest = MAX_PACKET.to_be_bytes();
-    let mut decoder = Decoder::new();
+    let mut decoder = SftpDecoder::new();
     decoder.push(Bytes::copy_from_slice(&longest));
     assert!(decoder.next().unwrap().is_none());
     for (length, error) in [
@@ -116,7 +116,7 @@ fn a_length_over_the_limit_ends_the_stream() {
         (u32::MAX, PacketError::TooLong(u32::MAX)),
         (0, PacketError::Empty),
     ] {
-        let mut decoder = Decoder::new();
+        let mut decoder = SftpDecoder::new();
         decoder.push(Bytes::copy_from_slice(&length.to_be_bytes()));
         assert_eq!(decoder.next().unwrap_err(), error);
         // What follows is never taken for a packet.

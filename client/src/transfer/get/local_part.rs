@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use super::store::Store;
 use crate::transfer::{ProgressDisplay, names};
-use sshome_wire::{BLOCK, BlockHasher, Digest};
+use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
@@ -74,8 +74,8 @@ fn digests(
     mut each: impl FnMut(u64, u64),
 ) -> Option<Vec<Digest>> {
     let length = handle.metadata().ok()?.len();
-    let blocks = usize::try_from(length / BLOCK).unwrap_or(usize::MAX).min(MAX_ANNOUNCED_BLOCKS);
-    let total = blocks as u64 * BLOCK;
+    let blocks = usize::try_from(length / BLOCK_BYTES).unwrap_or(usize::MAX).min(MAX_ANNOUNCED_BLOCKS);
+    let total = blocks as u64 * BLOCK_BYTES;
     let mut hasher = BlockHasher::new();
     let mut buffer = vec![0; READ_BYTES];
     let mut reader = handle.take(total);

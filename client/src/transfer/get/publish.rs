@@ -7,7 +7,7 @@ use super::write_error::written;
 use crate::transfer::local::{LocalDirectory, LocalEntry, open_files};
 use crate::transfer::{FinishedFile, Observer, SavedFile, TransferOptions, TransferSummary, names};
 use sshome_wire::display::Escaped;
-use sshome_wire::{BLOCK, Digest, Status};
+use sshome_wire::{BLOCK_BYTES, Digest, Status};
 use std::fs::File;
 use std::io;
 use std::rc::Rc;
@@ -139,7 +139,7 @@ impl Publisher {
                 Escaped(published)
             ));
         }
-        if staged.size > BLOCK {
+        if staged.size > BLOCK_BYTES {
             // What another client may have left of it is of no use any more.
             names::parts(name).for_each(|part| staged.directory.clear(&part));
         }

@@ -2,7 +2,7 @@
 
 use super::local_part::LocalPart;
 use crate::transfer::local::{LocalDirectory, begin_writeback};
-use sshome_wire::{BLOCK, BlockHasher, Digest, Header};
+use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, Header};
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::rc::Rc;
@@ -48,8 +48,8 @@ impl PartFile {
         header: &Header,
     ) -> io::Result<Option<PartFile>> {
         let LocalPart { part, mut handle, mut digests } = known;
-        let blocks = usize::try_from(header.offset / BLOCK).unwrap_or(usize::MAX);
-        let is_after_a_block = header.offset.is_multiple_of(BLOCK) && blocks <= digests.len();
+        let blocks = usize::try_from(header.offset / BLOCK_BYTES).unwrap_or(usize::MAX);
+        let is_after_a_block = header.offset.is_multiple_of(BLOCK_BYTES) && blocks <= digests.len();
         // At least a byte has to follow: the digest of the whole needs it.
         if !is_after_a_block || (header.offset > 0 && header.offset >= header.size) {
             return Ok(None);
@@ -98,7 +98,7 @@ impl PartFile {
     pub(super) fn keep(mut self) {
         // What cannot be written is fetched again.
         let _ = self.write_buffer();
-        if self.written <= BLOCK {
+        if self.written <= BLOCK_BYTES {
             self.discard();
         }
     }

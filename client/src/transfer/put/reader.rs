@@ -7,8 +7,8 @@ use super::walk::{FilledDirectory, ParentDirectory, UploadDirectory, UploadItem,
 use crate::transfer::pool::WorkItem;
 use crate::transfer::{Failure, ProgressDisplay, path_bytes};
 use bytes::{BufMut, BytesMut};
-use sshome_wire::frame::{DATA, HEAD};
-use sshome_wire::{BLOCK, BlockHasher, Digest, End, Frame, RemotePath, Request, Status};
+use sshome_wire::frame::{DATA_BYTES, HEADER_BYTES};
+use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, End, Frame, RemotePath, Request, Status};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -166,7 +166,7 @@ impl UploadReader {
         let request = source.request(&to, self.manner.preserve, 0);
         let whole = usize::try_from(source.size)
             .unwrap_or(usize::MAX)
-            .saturating_add(request.len() + HEAD + MAX_END_FRAME_BYTES);
+            .saturating_add(request.len() + HEADER_BYTES + MAX_END_FRAME_BYTES);
         if whole > MAX_MESSAGE_BYTES || source.size >= self.manner.max_frame as u64 {
             return self.large_file(number, from, to, source);
         }
@@ -202,7 +202,7 @@ impl UploadReader {
         {
             match self.compare(&mut source, &to, theirs)? {
                 Ok(agreeing) => {
-                    resumed = Some(ResumeOffset(agreeing.len() as u64 * BLOCK));
+                    resumed = Some(ResumeOffset(agreeing.len() as u64 * BLOCK_BYTES));
                     known = agreeing;
                 }
                 Err(error) => return self.send(UploadMessage::Failed(number, source.failure(from, &error))),
@@ -210,7 +210,7 @@ impl UploadReader {
         }
         let resume = u32::try_from(known.len()).unwrap_or(u32::MAX);
         let bytes = source.request(&to, self.manner.preserve, resume).freeze();
-        let resumed_at = known.len() as u64 * BLOCK;
+        let resumed_at = known.len() as u64 * BLOCK_BYTES;
         let asked =
             SentRequest::new(number, to, RequestKind::File { size: source.size, resumed_at, digest: None });
         self.send(UploadMessage::First { bytes, asked, resumed })?;
@@ -225,13 +225,13 @@ impl UploadReader {
         known: Vec<Digest>,
     ) -> Result<(), ReceiverGone> {
         self.in_pieces += 1;
-        let mut left = source.size.saturating_sub(known.len() as u64 * BLOCK);
+        let mut left = source.size.saturating_sub(known.len() as u64 * BLOCK_BYTES);
         let mut hasher = BlockHasher::after(known);
-        let piece = DATA.min(self.manner.max_frame - 1);
+        let piece = DATA_BYTES.min(self.manner.max_frame - 1);
         let mut failed = None;
         while left > 0 && self.manner.settled.load(Ordering::Relaxed) < self.in_pieces {
             let length = piece.min(usize::try_from(left).unwrap_or(piece));
-            let mut bytes = Vec::with_capacity(HEAD + length);
+            let mut bytes = Vec::with_capacity(HEADER_BYTES + length);
             match source.append_data(length, &mut bytes, &mut hasher) {
                 Ok(()) => {
                     left -= length as u64;
@@ -285,7 +285,7 @@ impl UploadReader {
         to: &RemotePath,
         theirs: Vec<Digest>,
     ) -> Result<std::io::Result<Vec<Digest>>, ReceiverGone> {
-        let (name, total) = (to.file_name().unwrap_or_default(), theirs.len() as u64 * BLOCK);
+        let (name, total) = (to.file_name().unwrap_or_default(), theirs.len() as u64 * BLOCK_BYTES);
         let agreeing = source.agreeing(theirs, |done| {
             self.manner.progress.check(name, done, total);
             !self.out.is_closed()
@@ -329,78 +329,4 @@ impl UploadReader {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::walk::UploadWalk;
-    use super::*;
-    use crate::transfer::TransferOptions;
-    use crate::transfer::pool::{WorkPool, WorkShare};
-    use bytes::Bytes;
-    use sshome_wire::{Decoder, MAX_FRAME};
-    use std::fs::File;
-    use std::path::PathBuf;
-
-    fn manner() -> ReaderOptions {
-        ReaderOptions {
-            max_frame: MAX_FRAME as usize,
-            max_requests: 2,
-            preserve: false,
-            settled: Arc::default(),
-            progress: ProgressDisplay::new(false),
-        }
-    }
-
-    fn items(path: &Path) -> UploadItems {
-        let walk =
-            UploadWalk::new(vec![(PathBuf::from(path), RemotePath::root())], TransferOptions::default());
-        UploadItems::new(Arc::new(WorkShare::new(&Arc::new(WorkPool::new(walk)))))
-    }
-
-    /// The first message of a file, after the question that comes before it.
-    fn begun(messages: &mut mpsc::Receiver<UploadMessage>) -> bool {
-        let Some(UploadMessage::Question { answer, .. }) = messages.blocking_recv() else { return false };
-        answer.send(QuestionAnswer { status: Status::Done, digests: vec![], parts: vec![] }).unwrap();
-        matches!(messages.blocking_recv(), Some(UploadMessage::First { .. }))
-    }
-
-    fn end_of(bytes: Bytes) -> End {
-        let mut decoder = Decoder::new();
-        decoder.push(bytes);
-        match decoder.next().unwrap() {
-            Some(Frame::End(end)) => end,
-            other => panic!("not an end: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_large_file_that_changes_ends_with_410() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("a");
-        std::fs::write(&path, vec![1; 5 << 20]).unwrap();
-        let (out, mut messages) = mpsc::channel(1);
-        let items = items(&path);
-        let reading = std::thread::spawn(move || read(items, manner(), out));
-        assert!(begun(&mut messages));
-        // The reader is three pieces ahead at the most, and a quarter of the file is five.
-        File::options().write(true).open(&path).unwrap().set_len(5 << 18).unwrap();
-        let last = std::iter::from_fn(|| messages.blocking_recv()).last();
-        let Some(UploadMessage::Last { bytes, failed: Some(failure), .. }) = last else { panic!("{last:?}") };
-        assert_eq!((end_of(bytes).status, failure.status), (Status::Changed, Some(Status::Changed)));
-        reading.join().unwrap();
-    }
-
-    #[test]
-    fn a_refused_file_is_not_read_on() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("a");
-        std::fs::write(&path, vec![1; 5 << 20]).unwrap();
-        let manner = manner();
-        let settled = Arc::clone(&manner.settled);
-        let (out, mut messages) = mpsc::channel(1);
-        let items = items(&path);
-        let reading = std::thread::spawn(move || read(items, manner, out));
-        assert!(begun(&mut messages));
-        settled.store(1, Ordering::Relaxed);
-        assert!(std::iter::from_fn(|| messages.blocking_recv()).count() < 10);
-        reading.join().unwrap();
-    }
-}
+mod tests;

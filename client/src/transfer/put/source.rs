@@ -4,8 +4,8 @@ use super::walk::unreadable;
 use crate::transfer::local::{self, Version};
 use crate::transfer::{Failure, path_bytes};
 use bytes::{BufMut, BytesMut};
-use sshome_wire::frame::{HEAD, data_head};
-use sshome_wire::{BLOCK, BlockHasher, Digest, End, Frame, Put, RemotePath, Request, Status, Time};
+use sshome_wire::frame::{HEADER_BYTES, data_head};
+use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, End, Frame, Put, RemotePath, Request, Status, Time};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -69,7 +69,7 @@ impl UploadSource {
         let mut hasher = BlockHasher::new();
         let mut buffer = vec![0; READ_BYTES];
         // A block's digest is there once a byte follows it.
-        let mut reader = (&self.file).take(theirs.len() as u64 * BLOCK + 1);
+        let mut reader = (&self.file).take(theirs.len() as u64 * BLOCK_BYTES + 1);
         let mut agreed = 0;
         while hasher.blocks().len() < theirs.len() && each(hasher.length()) {
             let read = reader.read(&mut buffer)?;
@@ -84,7 +84,7 @@ impl UploadSource {
             }
         }
         theirs.truncate(agreed);
-        (&self.file).seek(SeekFrom::Start(theirs.len() as u64 * BLOCK))?;
+        (&self.file).seek(SeekFrom::Start(theirs.len() as u64 * BLOCK_BYTES))?;
         Ok(theirs)
     }
 
@@ -93,7 +93,7 @@ impl UploadSource {
         let mut hasher = BlockHasher::new();
         let length = usize::try_from(self.size).unwrap_or(usize::MAX);
         if length > 0 {
-            let mut data = Vec::with_capacity(HEAD + length);
+            let mut data = Vec::with_capacity(HEADER_BYTES + length);
             let read = self.append_data(length, &mut data, &mut hasher);
             read.map_err(|error| self.failure(path, &error))?;
             out.put_slice(&data);
@@ -233,7 +233,7 @@ mod tests {
     fn only_blocks_that_agree_are_passed_over() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a");
-        let mut content = vec![7; 3 * BLOCK as usize + 1];
+        let mut content = vec![7; 3 * BLOCK_BYTES as usize + 1];
         blake3::Hasher::new().finalize_xof().fill(&mut content);
         std::fs::write(&path, &content).unwrap();
         let mut hasher = BlockHasher::new();
@@ -247,8 +247,10 @@ mod tests {
             assert_eq!(source.agreeing(theirs.to_vec(), |_| true).unwrap(), all[..agreed]);
             let mut rest = Vec::new();
             source.append_data(100, &mut rest, &mut BlockHasher::new()).unwrap_or_default();
-            let offset = agreed * BLOCK as usize;
-            assert!(content[offset..].starts_with(&rest[HEAD..][..(rest.len() - HEAD).min(1)]));
+            let offset = agreed * BLOCK_BYTES as usize;
+            assert!(
+                content[offset..].starts_with(&rest[HEADER_BYTES..][..(rest.len() - HEADER_BYTES).min(1)])
+            );
         }
         let mut source = UploadSource::open(&path, false).unwrap();
         std::fs::write(&path, "shorter").unwrap();

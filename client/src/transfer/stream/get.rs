@@ -5,7 +5,7 @@ use crate::conversation::{ConversationError, unexpected};
 use crate::transfer::retries::Retries;
 use crate::transfer::{DIFFERS, Failure, FinishedFile, TransferContext, TransferSummary};
 use bytes::{Buf, Bytes};
-use sshome_wire::{BLOCK, End, Frame, Header, RemotePath, Reply, Status, Time};
+use sshome_wire::{BLOCK_BYTES, End, Frame, Header, RemotePath, Reply, Status, Time};
 use std::io::{self, Write};
 use tokio::sync::mpsc;
 
@@ -74,7 +74,7 @@ impl StreamDownload<'_> {
             let known = sink.hasher.blocks().to_vec();
             let (pieces, writing) = sink.start();
             let received = match ctx.conversation.send_get(self.source.as_bytes(), &known, ctx.cancel).await {
-                Ok(()) => self.receive(ctx, known.len() as u64 * BLOCK, begun_at, &pieces).await,
+                Ok(()) => self.receive(ctx, known.len() as u64 * BLOCK_BYTES, begun_at, &pieces).await,
                 Err(error) => Err(error),
             };
             drop(pieces);

@@ -8,7 +8,7 @@ use crate::transfer::retries::Retries;
 use crate::transfer::{Failure, FinishedFile, ResumedFile, TransferContext, TransferSummary};
 use bytes::Bytes;
 use sshome_wire::{
-    BLOCK, Digest, End, Frame, Payload, Put, RemotePath, Reply, Request, Status, Stored, StreamId,
+    BLOCK_BYTES, Digest, End, Frame, Payload, Put, RemotePath, Reply, Request, Status, Stored, StreamId,
 };
 use std::io::Read;
 use tokio::sync::mpsc;
@@ -136,7 +136,7 @@ impl StreamUpload {
     }
 
     async fn begin(&mut self, ctx: &mut TransferContext<'_>, resume: u32) -> Result<(), ConversationError> {
-        let offset = u64::from(resume) * BLOCK;
+        let offset = u64::from(resume) * BLOCK_BYTES;
         self.replay.release(offset);
         ctx.progress.begin_stream(self.target.file_name().unwrap_or_default(), self.size);
         if offset > 0 {
@@ -154,7 +154,7 @@ impl StreamUpload {
     /// Sends the next of what is read; or hears what the server says meanwhile, which may be the answer.
     async fn send_next(&mut self, ctx: &mut TransferContext<'_>) -> Result<Option<Reply>, ConversationError> {
         // The server tells of a block once a byte follows it.
-        let owed = self.replay.length() > BLOCK;
+        let owed = self.replay.length() > BLOCK_BYTES;
         let message = tokio::select! {
             biased;
             frame = ctx.conversation.receive_owed(owed, ctx.cancel) => return self.hear(ctx, frame?).await,
@@ -180,7 +180,7 @@ impl StreamUpload {
         ctx: &mut TransferContext<'_>,
         frame: Bytes,
     ) -> Result<Option<Reply>, ConversationError> {
-        let length = frame.len().saturating_sub(sshome_wire::frame::HEAD) as u64;
+        let length = frame.len().saturating_sub(sshome_wire::frame::HEADER_BYTES) as u64;
         ctx.conversation.send(frame, 0, ctx.cancel).await?;
         self.under_way += length;
         ctx.progress.advance(length);
@@ -216,7 +216,9 @@ impl StreamUpload {
     fn note(&mut self, frame: Frame) -> Result<(), ConversationError> {
         match frame {
             Frame::Progress(_) => Ok(()),
-            Frame::Stored(Stored { bytes }) if bytes.is_multiple_of(BLOCK) && bytes <= self.replay.end() => {
+            Frame::Stored(Stored { bytes })
+                if bytes.is_multiple_of(BLOCK_BYTES) && bytes <= self.replay.end() =>
+            {
                 self.replay.release(bytes);
                 Ok(())
             }
@@ -247,7 +249,7 @@ impl StreamUpload {
             None => Vec::new(),
         };
         let agreeing = self.blocks.iter().zip(&theirs).take_while(|(ours, theirs)| ours == theirs).count();
-        match agreeing as u64 * BLOCK < self.replay.begin() {
+        match agreeing as u64 * BLOCK_BYTES < self.replay.begin() {
             true => Ok(ResumePoint::Nowhere),
             false => Ok(ResumePoint::Block(u32::try_from(agreeing).unwrap_or(u32::MAX))),
         }

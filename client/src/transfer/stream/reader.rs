@@ -3,8 +3,8 @@
 use super::ExpectedContent;
 use crate::transfer::Failure;
 use bytes::Bytes;
-use sshome_wire::frame::{HEAD, data_head};
-use sshome_wire::{BLOCK, BlockHasher, Digest, End, RemotePath, Status};
+use sshome_wire::frame::{HEADER_BYTES, data_head};
+use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, End, RemotePath, Status};
 use std::io::{self, Read};
 use tokio::sync::mpsc;
 
@@ -27,25 +27,25 @@ pub(super) fn read(
     out: &mpsc::Sender<StreamMessage>,
 ) {
     let mut hasher = BlockHasher::new();
-    let mut buffer = vec![0; HEAD + max_frame.saturating_sub(1).max(1)];
+    let mut buffer = vec![0; HEADER_BYTES + max_frame.saturating_sub(1).max(1)];
     let failed = loop {
-        let room = BLOCK - hasher.length() % BLOCK;
-        let end = buffer.len().min(HEAD + usize::try_from(room).unwrap_or(usize::MAX));
-        let read = match input.read(buffer.get_mut(HEAD..end).unwrap_or_default()) {
+        let room = BLOCK_BYTES - hasher.length() % BLOCK_BYTES;
+        let end = buffer.len().min(HEADER_BYTES + usize::try_from(room).unwrap_or(usize::MAX));
+        let read = match input.read(buffer.get_mut(HEADER_BYTES..end).unwrap_or_default()) {
             Ok(0) => break mismatch(&hasher, expected),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => break Some((Status::Failed, format!("standard input cannot be read: {error}"))),
         };
         let before = hasher.blocks().len();
-        hasher.update(buffer.get(HEAD..HEAD + read).unwrap_or_default());
+        hasher.update(buffer.get(HEADER_BYTES..HEADER_BYTES + read).unwrap_or_default());
         if expected.size.is_some_and(|size| hasher.length() > size) {
             break Some((Status::DigestMismatch, differs(&hasher, expected)));
         }
-        if let Some(head) = buffer.first_chunk_mut::<HEAD>() {
+        if let Some(head) = buffer.first_chunk_mut::<HEADER_BYTES>() {
             *head = data_head(u32::try_from(read).unwrap_or(0));
         }
-        let frame = Bytes::copy_from_slice(buffer.get(..HEAD + read).unwrap_or_default());
+        let frame = Bytes::copy_from_slice(buffer.get(..HEADER_BYTES + read).unwrap_or_default());
         let blocks = hasher.blocks().get(before..).unwrap_or_default().to_vec();
         if out.blocking_send(StreamMessage::Piece { frame, blocks }).is_err() {
             return;
@@ -100,8 +100,12 @@ mod tests {
             match messages.blocking_recv().unwrap() {
                 StreamMessage::Piece { frame, blocks } => {
                     let at = data.len() as u64;
-                    data.extend_from_slice(&frame[HEAD..]);
-                    assert_eq!(at / BLOCK, (data.len() as u64 - 1) / BLOCK, "a piece reaches over a border");
+                    data.extend_from_slice(&frame[HEADER_BYTES..]);
+                    assert_eq!(
+                        at / BLOCK_BYTES,
+                        (data.len() as u64 - 1) / BLOCK_BYTES,
+                        "a piece reaches over a border"
+                    );
                     digests.extend(blocks);
                 }
                 StreamMessage::Last { end, failed } => {
@@ -114,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_cut_at_its_blocks_and_digested() {
-        let content = vec![3; 2 * BLOCK as usize + 1];
+        let content = vec![3; 2 * BLOCK_BYTES as usize + 1];
         let (data, digests, end, failed) = made(io::Cursor::new(content.clone()), ExpectedContent::default());
         assert!(data == content && failed.is_none());
         assert_eq!((end.size, end.digest.0), (content.len() as u64, *blake3::hash(&content).as_bytes()));

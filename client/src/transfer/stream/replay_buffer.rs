@@ -1,8 +1,8 @@
 //! What has been read of a stream and cannot be read again: kept until the server has it.
 
 use bytes::{Bytes, BytesMut};
-use sshome_wire::BLOCK;
-use sshome_wire::frame::{HEAD, data_head};
+use sshome_wire::BLOCK_BYTES;
+use sshome_wire::frame::{HEADER_BYTES, data_head};
 use std::collections::VecDeque;
 
 /// No more than this is kept, in bytes: what may be on its way (16 MiB of window, and as much again that the
@@ -48,21 +48,21 @@ impl ReplayBuffer {
 
     /// Adds a frame of data.
     pub(super) fn push(&mut self, frame: &Bytes) {
-        let data = frame.get(HEAD..).unwrap_or_default();
+        let data = frame.get(HEADER_BYTES..).unwrap_or_default();
         self.end += data.len() as u64;
         if data.len() >= GATHER_BELOW_BYTES {
             self.gather();
             self.frames.push_back(frame.clone());
             return;
         }
-        if self.gathered.len() + data.len() > HEAD + MAX_GATHERED_BYTES {
+        if self.gathered.len() + data.len() > HEADER_BYTES + MAX_GATHERED_BYTES {
             self.gather();
         }
         if self.gathered.is_empty() {
-            self.gathered.extend_from_slice(&[0; HEAD]);
+            self.gathered.extend_from_slice(&[0; HEADER_BYTES]);
         }
         self.gathered.extend_from_slice(data);
-        if self.end.is_multiple_of(BLOCK) {
+        if self.end.is_multiple_of(BLOCK_BYTES) {
             self.gather();
         }
     }
@@ -71,7 +71,7 @@ impl ReplayBuffer {
     pub(super) fn release(&mut self, offset: u64) {
         while self.begin < offset {
             let Some(frame) = self.frames.pop_front() else { break };
-            self.begin += frame.len().saturating_sub(HEAD) as u64;
+            self.begin += frame.len().saturating_sub(HEADER_BYTES) as u64;
         }
     }
 
@@ -82,10 +82,10 @@ impl ReplayBuffer {
     }
 
     fn gather(&mut self) {
-        let length = self.gathered.len().saturating_sub(HEAD);
+        let length = self.gathered.len().saturating_sub(HEADER_BYTES);
         if length > 0 {
             let mut frame = std::mem::take(&mut self.gathered);
-            if let Some(head) = frame.first_chunk_mut::<HEAD>() {
+            if let Some(head) = frame.first_chunk_mut::<HEADER_BYTES>() {
                 *head = data_head(u32::try_from(length).unwrap_or(0));
             }
             self.frames.push_back(frame.freeze());
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn pieces_of_all_sizes_come_back_as_they_were() {
-        let block = BLOCK as usize;
+        let block = BLOCK_BYTES as usize;
         let stream: Vec<u8> = (0..2 * block + 5).map(|at| (at * 31 % 251) as u8).collect();
         let mut replay = ReplayBuffer::default();
         let mut at = 0;
@@ -129,10 +129,10 @@ mod tests {
             at += size;
         }
         assert!(content(replay.frames()) == stream);
-        replay.release(BLOCK);
-        assert_eq!((replay.begin(), replay.length()), (BLOCK, BLOCK + 5));
+        replay.release(BLOCK_BYTES);
+        assert_eq!((replay.begin(), replay.length()), (BLOCK_BYTES, BLOCK_BYTES + 5));
         assert!(content(replay.frames()) == stream[block..]);
-        replay.release(2 * BLOCK);
+        replay.release(2 * BLOCK_BYTES);
         assert!(content(replay.frames()) == stream[2 * block..]);
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conversation::peer::{Peer, connect, hello};
-use sshome_wire::{BLOCK, Digest, End, Frame, Header, Reply, Stored, Time};
+use sshome_wire::{BLOCK_BYTES, Digest, End, Frame, Header, Reply, Stored, Time};
 use std::io::{self, Cursor, Read, Write};
 use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
@@ -62,10 +62,10 @@ async fn no_more_is_read_than_can_be_kept() {
 
 #[tokio::test]
 async fn a_server_cannot_acknowledge_what_it_was_not_sent() {
-    for bytes in [2 * BLOCK, 5, u64::MAX / BLOCK * BLOCK] {
-        let input = Cursor::new(content(BLOCK as usize + 1));
+    for bytes in [2 * BLOCK_BYTES, 5, u64::MAX / BLOCK_BYTES * BLOCK_BYTES] {
+        let input = Cursor::new(content(BLOCK_BYTES as usize + 1));
         let done = put_to(input, move |mut peer| async move {
-            hear_stream(&mut peer, BLOCK).await;
+            hear_stream(&mut peer, BLOCK_BYTES).await;
             peer.say(Frame::Stored(Stored { bytes })).await;
             while peer.hear().await.is_some() {}
         });
@@ -108,7 +108,7 @@ async fn what_was_put_out_has_to_be_what_the_server_has() {
         (0, 3, digest(b"abd"), Some(Status::DigestMismatch)),
         (0, 4, digest(b"abc"), Some(Status::DigestMismatch)),
         // Nothing is known here that it could pass over.
-        (BLOCK, BLOCK + 3, digest(b"abc"), Some(Status::Changed)),
+        (BLOCK_BYTES, BLOCK_BYTES + 3, digest(b"abc"), Some(Status::Changed)),
     ] {
         let mut talk = connect(hello(4096), move |mut peer| async move {
             assert!(matches!(peer.hear_request().await, Request::Get { known: 0, .. }));

@@ -5,10 +5,10 @@ use super::output::{NativeOutput, data_buffer};
 use super::publish_group::refusal;
 use crate::operations::{self, CheckedPart, Copy, Download, Error, Hashing, Listing, PartCheck, Removal};
 use crate::operations::{PartialStream, StepLimit, User};
-use sshome_wire::frame::HEAD;
+use sshome_wire::frame::HEADER_BYTES;
 use sshome_wire::{
-    BLOCK, BlockHasher, Blocks, Digest, End, Frame, Header, Payload, Progress, RemotePath, Reply, Status,
-    StreamId,
+    BLOCK_BYTES, BlockHasher, Blocks, Digest, End, Frame, Header, Payload, Progress, RemotePath, Reply,
+    Status, StreamId,
 };
 use std::time::Duration;
 
@@ -140,7 +140,7 @@ impl GetJob {
         while output.len() < full {
             let mut buffer = data_buffer(self.file.size() - self.file.position());
             while self.file.read(&mut buffer)? > 0 {}
-            if buffer.len() == HEAD {
+            if buffer.len() == HEADER_BYTES {
                 let (digest, size) = (self.file.finish()?, self.file.size());
                 output.end(End { status: Status::Done, message: String::new(), digest, size });
                 return Ok(true);
@@ -152,7 +152,7 @@ impl GetJob {
 
     /// Reads on in what the client knows, and begins the data at the first difference.
     fn compare(&mut self, output: &mut NativeOutput) -> Result<(), Error> {
-        let total = self.known.len() as u64 * BLOCK;
+        let total = self.known.len() as u64 * BLOCK_BYTES;
         let (start, limit) = (self.file.position(), StepLimit::bytes(STEP_BYTES));
         let mut scratch = Vec::new();
         while self.file.position() < total && !limit.is_reached(self.file.position() - start) {
@@ -179,14 +179,14 @@ impl GetJob {
         self.file.resume_after(agreed);
         self.known = Vec::new();
         self.comparing = false;
-        let (stat, offset) = (self.file.stat(), blocks as u64 * BLOCK);
+        let (stat, offset) = (self.file.stat(), blocks as u64 * BLOCK_BYTES);
         output.header(Header { size: self.file.size(), offset, mtime: mtime(stat), mode: mode(stat) });
     }
 }
 
 /// Digests of blocks, in as many frames as they take.
 fn blocks(digests: &[Digest], output: &mut NativeOutput) {
-    for digests in digests.chunks(Blocks::MOST) {
+    for digests in digests.chunks(Blocks::MAX_PER_FRAME) {
         output.frame(&Frame::Blocks(Blocks { digests: digests.to_vec() }));
     }
 }

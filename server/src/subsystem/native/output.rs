@@ -1,5 +1,5 @@
 use bytes::{Bytes, BytesMut};
-use sshome_wire::frame::{DATA, HEAD, data_head};
+use sshome_wire::frame::{DATA_BYTES, HEADER_BYTES, data_head};
 use sshome_wire::{End, Frame, FrameError, Header, Reply, Status};
 
 /// Data that are shorter than this are copied together with their neighbours: a packet each costs more.
@@ -51,8 +51,8 @@ impl NativeOutput {
 
     /// Puts out data. `buffer` begins with room for the frame's head, see [`data_buffer`].
     pub(super) fn data(&mut self, mut buffer: Vec<u8>) {
-        let head = data_head((buffer.len() - HEAD.min(buffer.len())) as u32);
-        if let Some(room) = buffer.first_chunk_mut::<HEAD>() {
+        let head = data_head((buffer.len() - HEADER_BYTES.min(buffer.len())) as u32);
+        if let Some(room) = buffer.first_chunk_mut::<HEADER_BYTES>() {
             *room = head;
         }
         self.length += buffer.len();
@@ -74,8 +74,8 @@ impl NativeOutput {
 /// A buffer for up to `length` bytes of data, but no more than one frame is filled with, and the head before
 /// them.
 pub(super) fn data_buffer(length: u64) -> Vec<u8> {
-    let length = usize::try_from(length).unwrap_or(DATA).min(DATA);
-    let mut buffer = Vec::with_capacity(HEAD + length);
-    buffer.extend_from_slice(&[0; HEAD]);
+    let length = usize::try_from(length).unwrap_or(DATA_BYTES).min(DATA_BYTES);
+    let mut buffer = Vec::with_capacity(HEADER_BYTES + length);
+    buffer.extend_from_slice(&[0; HEADER_BYTES]);
     buffer
 }

@@ -5,11 +5,11 @@ use crate::operations::SetAttributes;
 use crate::subsystem::ls_format::LsFormat;
 use rustix::fs::Stat;
 use sshome_wire::Time;
-use sshome_wire::sftp::{Attributes, Owner, Times};
+use sshome_wire::sftp::{Owner, SftpAttributes, Times};
 
 /// What the packets tell of a file.
-pub(super) fn attributes(stat: &Stat) -> Attributes {
-    Attributes {
+pub(super) fn attributes(stat: &Stat) -> SftpAttributes {
+    SftpAttributes {
         size: Some(length(stat)),
         owner: Some(Owner { uid: stat.st_uid, gid: stat.st_gid }),
         permissions: Some(stat.st_mode),
@@ -19,7 +19,7 @@ pub(super) fn attributes(stat: &Stat) -> Attributes {
 }
 
 /// What a client wants to be set.
-pub(super) fn wanted(attributes: &Attributes) -> SetAttributes {
+pub(super) fn wanted(attributes: &SftpAttributes) -> SetAttributes {
     let time = |seconds: u32| Time { seconds: seconds.into(), nanoseconds: 0 };
     SetAttributes {
         size: attributes.size,

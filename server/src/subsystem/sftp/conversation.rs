@@ -11,7 +11,7 @@ use crate::operations::User;
 use crate::subsystem::channel_loop::{self, SliceOutcome};
 use bytes::Bytes;
 use sshome_wire::sftp::{
-    ClientPacket, Decoder, Extended, Extension, Malformed, Request, ServerPacket, VERSION, Vendor,
+    ClientPacket, Extended, Extension, Malformed, ServerPacket, SftpDecoder, SftpRequest, VERSION, Vendor,
 };
 use std::time::{Duration, Instant};
 
@@ -46,10 +46,10 @@ pub(super) struct SftpConversation {
     /// A request that takes long, and its id.
     job: Option<(u32, Box<SftpJob>)>,
     /// A request that a light turn has left, and its id.
-    left: Option<(u32, Request)>,
+    left: Option<(u32, SftpRequest)>,
     /// The request that is being worked on, and since when.
     pub(super) timed: Option<(&'static str, Instant)>,
-    decoder: Decoder,
+    decoder: SftpDecoder,
     greeted: bool,
 }
 
@@ -80,7 +80,7 @@ impl SftpConversation {
             job: None,
             left: None,
             timed: None,
-            decoder: Decoder::new(),
+            decoder: SftpDecoder::new(),
             greeted: false,
         }
     }

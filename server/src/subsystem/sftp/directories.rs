@@ -8,7 +8,7 @@ use super::outcome::{SftpOutcome, SftpResult, at, done};
 use super::status::SftpError;
 use crate::operations;
 use crate::subsystem::ls_format::LsFormat;
-use sshome_wire::sftp::{Attributes, Name, Response};
+use sshome_wire::sftp::{Response, SftpAttributes, SftpName};
 
 /// Entries that one READDIR is answered with, at the most.
 const MAX_READDIR_ENTRIES: usize = 128;
@@ -38,7 +38,7 @@ impl SftpConversation {
             };
             let long_name = self.names.line(&lines, &entry.name, &entry.stat).into();
             length += 2 * entry.name.len() + 100;
-            names.push(Name { name: entry.name.into(), long_name, attributes: attributes(&entry.stat) });
+            names.push(SftpName { name: entry.name.into(), long_name, attributes: attributes(&entry.stat) });
         }
         match names.is_empty() {
             true => Err(SftpError::end()),
@@ -46,7 +46,7 @@ impl SftpConversation {
         }
     }
 
-    pub(super) fn mkdir(&mut self, path: &[u8], attributes: &Attributes) -> SftpResult {
+    pub(super) fn mkdir(&mut self, path: &[u8], attributes: &SftpAttributes) -> SftpResult {
         operations::make_new_directory(&self.user, &at(path)?, attributes.permissions)?;
         Ok(done())
     }

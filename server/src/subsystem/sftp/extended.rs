@@ -10,7 +10,9 @@ use crate::operations;
 use bytes::Bytes;
 use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
-use sshome_wire::sftp::{Extended, Limits, MAX_DATA, MAX_PACKET, StatusCode, Statvfs, UsersGroups, Vendor};
+use sshome_wire::sftp::{
+    Extended, MAX_DATA, MAX_PACKET, SftpLimits, StatusCode, Statvfs, UsersGroups, Vendor,
+};
 
 /// As `statvfs(3)` has it: nothing can be written.
 const ST_RDONLY: u64 = 1;
@@ -121,7 +123,7 @@ impl SftpConversation {
 }
 
 fn limits() -> SftpOutcome {
-    let limits = Limits {
+    let limits = SftpLimits {
         packet: MAX_PACKET.into(),
         read: MAX_DATA.into(),
         write: MAX_DATA.into(),

@@ -7,10 +7,10 @@ use super::job::SftpJob;
 use super::outcome::{SftpOutcome, SftpResult, at, done};
 use super::status::SftpError;
 use crate::operations::{OpenFile, OpenMode};
-use sshome_wire::sftp::{Attributes, Data, MAX_DATA, OpenFlags, Response};
+use sshome_wire::sftp::{Data, MAX_DATA, OpenFlags, Response, SftpAttributes};
 
 impl SftpConversation {
-    pub(super) fn open(&mut self, path: &[u8], flags: OpenFlags, attributes: &Attributes) -> SftpResult {
+    pub(super) fn open(&mut self, path: &[u8], flags: OpenFlags, attributes: &SftpAttributes) -> SftpResult {
         let path = at(path)?;
         self.handles.check_room()?;
         let has = |flag| flags.contains(flag);
@@ -71,7 +71,7 @@ impl SftpConversation {
         Ok(SftpOutcome::Response(Response::Attrs(attributes(&stat))))
     }
 
-    pub(super) fn fsetstat(&mut self, handle: &[u8], attributes: &Attributes) -> SftpResult {
+    pub(super) fn fsetstat(&mut self, handle: &[u8], attributes: &SftpAttributes) -> SftpResult {
         self.handles.file(handle)?.set_attributes(&self.user, &wanted(attributes))?;
         Ok(done())
     }

@@ -8,7 +8,7 @@ use super::symlink_order::SymlinkOrder;
 use crate::operations;
 use bytes::Bytes;
 use sshome_wire::RemotePath;
-use sshome_wire::sftp::{Attributes, Name, Response, StatusCode};
+use sshome_wire::sftp::{Response, SftpAttributes, SftpName, StatusCode};
 
 const KEYS_NOT_USED: &str =
     "keys in this file log nobody in here: run ssh-copy-id without -s, or sshome key install";
@@ -34,7 +34,7 @@ impl SftpConversation {
         Ok(SftpOutcome::Response(Response::Attrs(attributes(&found.stat))))
     }
 
-    pub(super) fn setstat(&mut self, path: &[u8], follow: bool, attributes: &Attributes) -> SftpResult {
+    pub(super) fn setstat(&mut self, path: &[u8], follow: bool, attributes: &SftpAttributes) -> SftpResult {
         let path = at(path)?;
         operations::set_attributes(&self.user, &path, follow, &wanted(attributes))?;
         self.may_be_copy_id |= path.as_bytes() == KEYS_FOLDER;
@@ -77,6 +77,6 @@ impl SftpConversation {
 /// An answer of one name, of which nothing else is told.
 pub(super) fn name(name: Vec<u8>) -> SftpOutcome {
     let name = Bytes::from(name);
-    let attributes = Attributes::default();
-    SftpOutcome::Response(Response::Name(vec![Name { long_name: name.clone(), name, attributes }]))
+    let attributes = SftpAttributes::default();
+    SftpOutcome::Response(Response::Name(vec![SftpName { long_name: name.clone(), name, attributes }]))
 }

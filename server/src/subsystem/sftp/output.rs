@@ -121,10 +121,10 @@ fn put_data<E>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sshome_wire::sftp::{Data, Decoder};
+    use sshome_wire::sftp::{Data, SftpDecoder};
 
     fn packets(chunks: Vec<Bytes>) -> Vec<ServerPacket> {
-        let mut decoder = Decoder::new();
+        let mut decoder = SftpDecoder::new();
         chunks.into_iter().for_each(|piece| decoder.push(piece));
         let next = || decoder.next().unwrap().map(|packet| ServerPacket::decode(packet).unwrap());
         std::iter::from_fn(next).collect()

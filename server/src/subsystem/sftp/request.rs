@@ -4,42 +4,44 @@ use super::conversation::SftpConversation;
 use super::outcome::SftpResult;
 use crate::operations::OpenFile;
 use sshome_wire::display::Escaped;
-use sshome_wire::sftp::{Extended, Request, Subject};
+use sshome_wire::sftp::{Extended, SftpRequest, Subject};
 use std::time::Instant;
 
 impl SftpConversation {
     /// Takes one request up.
-    pub(super) fn handle(&mut self, id: u32, request: Request) -> SftpResult {
+    pub(super) fn handle(&mut self, id: u32, request: SftpRequest) -> SftpResult {
         self.log(&request);
         self.timed = Some((kind(&request), Instant::now()));
         match request {
-            Request::Open { path, flags, attributes } => self.open(&path, flags, &attributes),
-            Request::Close { handle } => self.close(&handle),
-            Request::Read { handle, offset, length } => self.read(id, &handle, offset, length),
-            Request::Write { handle, offset, data } => self.write(&handle, offset, &data),
-            Request::Lstat { path } => self.stat(&path, false),
-            Request::Fstat { handle } => self.fstat(&handle),
-            Request::Setstat { path, attributes } => self.setstat(&path, true, &attributes),
-            Request::Fsetstat { handle, attributes } => self.fsetstat(&handle, &attributes),
-            Request::Opendir { path } => self.opendir(&path),
-            Request::Readdir { handle } => self.readdir(&handle),
-            Request::Remove { path } => self.remove(&path),
-            Request::Mkdir { path, attributes } => self.mkdir(&path, &attributes),
-            Request::Rmdir { path } => self.rmdir(&path),
-            Request::Realpath { path } => self.realpath(&path),
-            Request::Stat { path } => self.stat(&path, true),
-            Request::Rename { from, to } => self.rename(&from, &to, false),
-            Request::Readlink { path } => self.readlink(&path),
-            Request::Symlink { target, path } => self.symlink(&target, &path),
-            Request::Extended(extended) => self.extended(extended),
+            SftpRequest::Open { path, flags, attributes } => self.open(&path, flags, &attributes),
+            SftpRequest::Close { handle } => self.close(&handle),
+            SftpRequest::Read { handle, offset, length } => self.read(id, &handle, offset, length),
+            SftpRequest::Write { handle, offset, data } => self.write(&handle, offset, &data),
+            SftpRequest::Lstat { path } => self.stat(&path, false),
+            SftpRequest::Fstat { handle } => self.fstat(&handle),
+            SftpRequest::Setstat { path, attributes } => self.setstat(&path, true, &attributes),
+            SftpRequest::Fsetstat { handle, attributes } => self.fsetstat(&handle, &attributes),
+            SftpRequest::Opendir { path } => self.opendir(&path),
+            SftpRequest::Readdir { handle } => self.readdir(&handle),
+            SftpRequest::Remove { path } => self.remove(&path),
+            SftpRequest::Mkdir { path, attributes } => self.mkdir(&path, &attributes),
+            SftpRequest::Rmdir { path } => self.rmdir(&path),
+            SftpRequest::Realpath { path } => self.realpath(&path),
+            SftpRequest::Stat { path } => self.stat(&path, true),
+            SftpRequest::Rename { from, to } => self.rename(&from, &to, false),
+            SftpRequest::Readlink { path } => self.readlink(&path),
+            SftpRequest::Symlink { target, path } => self.symlink(&target, &path),
+            SftpRequest::Extended(extended) => self.extended(extended),
         }
     }
 
     /// Whether a request waits for the disk as a matter of course, or goes through much.
-    pub(super) fn takes_long(&self, request: &Request) -> bool {
+    pub(super) fn takes_long(&self, request: &SftpRequest) -> bool {
         match request {
-            Request::Close { handle } => self.handles.file(handle).is_ok_and(OpenFile::publishes_at_close),
-            Request::Extended(extended) => matches!(
+            SftpRequest::Close { handle } => {
+                self.handles.file(handle).is_ok_and(OpenFile::publishes_at_close)
+            }
+            SftpRequest::Extended(extended) => matches!(
                 extended,
                 Extended::Fsync { .. } | Extended::CopyData { .. } | Extended::CheckFile(_)
             ),
@@ -47,7 +49,7 @@ impl SftpConversation {
         }
     }
 
-    fn log(&self, request: &Request) {
+    fn log(&self, request: &SftpRequest) {
         if tracing::enabled!(tracing::Level::DEBUG)
             && let Some((name, path)) = named(request)
         {
@@ -57,37 +59,37 @@ impl SftpConversation {
 }
 
 /// How the metrics name a request.
-fn kind(request: &Request) -> &'static str {
+fn kind(request: &SftpRequest) -> &'static str {
     match request {
-        Request::Close { .. } => "close",
-        Request::Read { .. } => "read",
-        Request::Write { .. } => "write",
-        Request::Fstat { .. } => "fstat",
-        Request::Fsetstat { .. } => "fsetstat",
-        Request::Readdir { .. } => "readdir",
-        Request::Extended(Extended::CheckFile(_)) => "check-file",
-        Request::Extended(Extended::CopyData { .. }) => "copy-data",
-        Request::Extended(Extended::Fsync { .. }) => "fsync",
+        SftpRequest::Close { .. } => "close",
+        SftpRequest::Read { .. } => "read",
+        SftpRequest::Write { .. } => "write",
+        SftpRequest::Fstat { .. } => "fstat",
+        SftpRequest::Fsetstat { .. } => "fsetstat",
+        SftpRequest::Readdir { .. } => "readdir",
+        SftpRequest::Extended(Extended::CheckFile(_)) => "check-file",
+        SftpRequest::Extended(Extended::CopyData { .. }) => "copy-data",
+        SftpRequest::Extended(Extended::Fsync { .. }) => "fsync",
         named_one => named(named_one).map_or("extended", |(name, _)| name),
     }
 }
 
 /// How the log names a request, and the path it is about; none for what only goes on with a handle.
-fn named(request: &Request) -> Option<(&'static str, &[u8])> {
+fn named(request: &SftpRequest) -> Option<(&'static str, &[u8])> {
     Some(match request {
-        Request::Open { path, .. } => ("open", path),
-        Request::Lstat { path } => ("lstat", path),
-        Request::Setstat { path, .. } => ("setstat", path),
-        Request::Opendir { path } => ("opendir", path),
-        Request::Remove { path } => ("remove", path),
-        Request::Mkdir { path, .. } => ("mkdir", path),
-        Request::Rmdir { path } => ("rmdir", path),
-        Request::Realpath { path } => ("realpath", path),
-        Request::Stat { path } => ("stat", path),
-        Request::Rename { from, .. } => ("rename", from),
-        Request::Readlink { path } => ("readlink", path),
-        Request::Symlink { path, .. } => ("symlink", path),
-        Request::Extended(extended) => match extended {
+        SftpRequest::Open { path, .. } => ("open", path),
+        SftpRequest::Lstat { path } => ("lstat", path),
+        SftpRequest::Setstat { path, .. } => ("setstat", path),
+        SftpRequest::Opendir { path } => ("opendir", path),
+        SftpRequest::Remove { path } => ("remove", path),
+        SftpRequest::Mkdir { path, .. } => ("mkdir", path),
+        SftpRequest::Rmdir { path } => ("rmdir", path),
+        SftpRequest::Realpath { path } => ("realpath", path),
+        SftpRequest::Stat { path } => ("stat", path),
+        SftpRequest::Rename { from, .. } => ("rename", from),
+        SftpRequest::Readlink { path } => ("readlink", path),
+        SftpRequest::Symlink { path, .. } => ("symlink", path),
+        SftpRequest::Extended(extended) => match extended {
             Extended::PosixRename { from, .. } => ("posix-rename", from),
             Extended::Statvfs { path } => ("statvfs", path),
             Extended::Hardlink { to, .. } => ("hardlink", to),
@@ -106,11 +108,11 @@ fn named(request: &Request) -> Option<(&'static str, &[u8])> {
             | Extended::HomeDirectory { .. }
             | Extended::VendorId(_) => return None,
         },
-        Request::Close { .. }
-        | Request::Read { .. }
-        | Request::Write { .. }
-        | Request::Fstat { .. }
-        | Request::Fsetstat { .. }
-        | Request::Readdir { .. } => return None,
+        SftpRequest::Close { .. }
+        | SftpRequest::Read { .. }
+        | SftpRequest::Write { .. }
+        | SftpRequest::Fstat { .. }
+        | SftpRequest::Fsetstat { .. }
+        | SftpRequest::Readdir { .. } => return None,
     })
 }
