@@ -6,66 +6,63 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-const WHERE: &str =
-    "Where to: [USER@]NAME, perhaps one of ~/.ssh/config, [USER@][ADDRESS]:PORT, or ssh://[USER@]HOST[:PORT]";
+const WHERE: &str = "The server: [USER@]NAME (a host name or an entry of ~/.ssh/config), [USER@][ADDRESS]:PORT, or ssh://[USER@]HOST[:PORT]";
 
-/// Files on a server that runs sshomed: at a prompt, or one command at a time.
+/// File transfer client for sshomed: an interactive prompt, or one command per run.
 ///
-/// Without COMMAND there is a prompt; "help" there lists the commands. Where standard input is no
-/// terminal, commands are read from it, a line each, up to the first that fails. A line that begins
-/// with "-" may fail, and one that begins with "#" is a comment.
+/// Without COMMAND it shows a prompt; type "help" there to list the commands. If standard input is not a
+/// terminal, it reads commands from it, one per line, and stops at the first that fails. A line that begins
+/// with "-" may fail; one that begins with "#" is a comment.
 #[derive(Debug, Parser)]
 #[command(name = "sshome", version, after_help = crate::exit::HELP)]
 #[command(override_usage = "sshome [OPTIONS] [USER@]HOST [COMMAND [ARGS…]]")]
 pub struct Cli {
-    /// A file with a private key to log in with; may be given several times
+    /// Private key file for the login; may be repeated
     #[arg(short = 'i', value_name = "KEY")]
     pub identities: Vec<PathBuf>,
-    /// The port; 2222 where nothing else says another one
+    /// Port of the server (default 2222)
     #[arg(short = 'P', value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
-    /// Run the commands of a file ("-" for standard input) as sftp does: each is shown before it runs,
-    /// unless its line begins with "@"; get replaces the files that are there; nothing is asked
+    /// Run the commands of a file ("-" for standard input) as sftp does: print each before it runs,
+    /// unless its line begins with "@"; get replaces existing files; never ask
     #[arg(short = 'b', value_name = "FILE", conflicts_with = "command")]
     pub batch: Option<PathBuf>,
-    /// A file in place of ~/.ssh/config; "none" for no file
+    /// Use this file instead of ~/.ssh/config; "none" for no file
     #[arg(short = 'F', value_name = "CONFIG")]
     pub config: Option<PathBuf>,
-    /// A file in place of ~/.ssh/known_hosts
+    /// Use this file instead of ~/.ssh/known_hosts
     #[arg(long, value_name = "FILE")]
     pub known_hosts: Option<PathBuf>,
-    /// Take the key of a host that is not known, and remember it; a changed key is still refused
+    /// Accept and store the key of an unknown host; a changed key is still refused
     #[arg(long)]
     pub accept_new: bool,
-    /// Give up where nothing moves for so many seconds, while connecting or waiting for an answer; a
-    /// transfer at work is not cut
+    /// Give up after this many seconds without any traffic, while connecting or waiting for an answer; a
+    /// running transfer is not affected
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
-    /// How often in a row to connect again when the connection is lost during a transfer; 0 for never. The pauses
-    /// grow from half a second to 15, so 24 tries take at least five minutes. Progress starts the count anew
+    /// Limit on consecutive reconnects after the connection is lost during a transfer; 0 = off. The delay
+    /// grows from half a second to 15 s, so 24 retries take at least five minutes. Progress resets the counter
     #[arg(long, value_name = "N", default_value_t = DEFAULT_RETRIES)]
     pub retries: u32,
-    /// Over how many connections a get or put carries several files; auto takes as many as are worth it
+    /// Number of parallel connections for a get or put of several files; auto decides by number and size
     #[arg(short, long, value_name = "N|auto", default_value_t = Jobs::Auto)]
     pub jobs: Jobs,
-    /// Send, and receive, at most so many Kbit/s; 64 at least, lest the server take it for a stalled
-    /// connection
+    /// Limit the rate in each direction to this many Kbit/s (minimum 64)
     #[arg(short = 'l', value_name = "KBITS", value_parser = clap::value_parser!(u64).range(64..))]
     pub limit: Option<u64>,
-    /// Say nothing but results and errors: no progress, no greeting, no summary
+    /// Print results and errors only: no progress, no greeting, no summary
     #[arg(short, long)]
     pub quiet: bool,
-    /// Write results as events for programs, a line of JSON each, and nothing else to standard output;
-    /// docs/automation.md tells of them
+    /// Write results to standard output as events, one line of JSON each; see docs/automation.md
     #[arg(long)]
     pub json: bool,
-    /// Say what is tried while connecting
+    /// Log each step of connecting and logging in
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
     /// Where to. The help has brackets, which would be links in a comment
     #[arg(value_name = "HOST", help = WHERE, value_parser = DestinationParser)]
     pub destination: Destination,
-    /// A command, as at the prompt, and what it needs
+    /// A command as at the prompt, with its arguments
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]
     pub command: Vec<OsString>,
 }

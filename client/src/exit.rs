@@ -6,11 +6,11 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// All was done.
+    /// Success.
     Ok = 0,
     /// A command failed.
     Failed = 1,
-    /// The arguments, a command line or ~/.ssh/config make no sense.
+    /// Usage error: the arguments, a command line or ~/.ssh/config.
     Usage = 2,
     /// The connection could not be made, or was lost.
     Connection = 3,
@@ -25,13 +25,13 @@ pub enum Exit {
 /// What `--help` says about the codes.
 pub const HELP: &str = "\
 Exit codes:
-  0  all was done
+  0  success
   1  a command failed
-  2  the arguments, a command line or ~/.ssh/config make no sense
-  3  the connection could not be made, or was lost
+  2  usage error: the arguments, a command line or ~/.ssh/config
+  3  the connection failed or was lost
   4  the host's key is unknown, changed or revoked
   5  the login was refused
-  6  Ctrl-C interrupted the login, a transfer or another command";
+  6  interrupted by Ctrl-C";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {

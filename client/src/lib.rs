@@ -1,4 +1,4 @@
-//! The sshome client: a prompt and a command for files kept by sshomed.
+//! The sshome client: an interactive prompt and one-shot commands for files on an sshomed server.
 //!
 //! ```text
 //! cli → ssh → conversation ┐

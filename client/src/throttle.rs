@@ -1,4 +1,4 @@
-//! What goes over the network: whether anything does, and how fast at most.
+//! The throttle: counts network traffic and limits its rate with token buckets.
 
 use std::io;
 use std::pin::Pin;
@@ -9,39 +9,39 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// So few bytes do not count as movement: keepalives and adjustments of windows travel also where a server
-/// has stopped to answer.
+/// Reads and writes of up to this many bytes do not count as traffic: keepalives and window adjustments continue
+/// even if the server has stopped answering.
 const MAX_KEEPALIVE_BYTES: usize = 512;
 
-/// How much may be caught up on after a pause.
+/// Burst size: unused rate of this long may be used at once.
 const BURST: Duration = Duration::from_millis(250);
 
-/// The traffic of all connections of the program. Clones share it.
+/// Traffic counter and rate limits of all connections of the program. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Throttle {
     moved: Arc<AtomicU64>,
-    /// None where there is no limit.
+    /// `None` without a limit.
     paces: Option<Arc<TokenBuckets>>,
 }
 
-/// The limits of both directions.
+/// The buckets of both directions.
 #[derive(Debug)]
 struct TokenBuckets {
     reading: TokenBucket,
     writing: TokenBucket,
 }
 
-/// A limit on a rate.
+/// A token bucket.
 #[derive(Debug)]
 struct TokenBucket {
     /// Bytes a second, never 0.
     rate: u64,
-    /// When all that was moved would have been through at just that rate.
+    /// When the bytes moved so far are paid for at that rate.
     through: Mutex<Instant>,
 }
 
 impl Throttle {
-    /// Traffic of up to `limit` Kbit/s in each direction, all connections taken together.
+    /// Limits the total of all connections to `limit` Kbit/s in each direction.
     #[must_use]
     pub fn new(limit: Option<u64>) -> Throttle {
         let paces = limit.map(|kbits| {
@@ -51,7 +51,7 @@ impl Throttle {
         Throttle { moved: Arc::default(), paces }
     }
 
-    /// A number that is another one each time that something has moved.
+    /// A counter that changes with each read or write that counts.
     #[must_use]
     pub fn moved(&self) -> u64 {
         self.moved.load(Ordering::Relaxed)
@@ -92,23 +92,23 @@ impl TokenBucket {
         *through = from + Duration::from_secs_f64(bytes as f64 / self.rate as f64);
     }
 
-    /// How many bytes are moved at once, so that the rate is even.
+    /// Bytes per read or write, so that the rate is even.
     fn slice_bytes(&self) -> usize {
         usize::try_from(self.rate / 8).unwrap_or(usize::MAX).clamp(1 << 10, 256 << 10)
     }
 }
 
-/// A socket that keeps to the limit and counts.
+/// A stream that obeys the throttle and counts its traffic.
 pub struct ThrottledStream<S> {
     stream: S,
     throttle: Throttle,
     reading: BucketWait,
     writing: BucketWait,
-    /// What is read of what is there, if that is more than may be at once.
+    /// Buffer for reads that are longer than a slice.
     slice: Vec<u8>,
 }
 
-/// Waits for the next turn.
+/// Waits until the bucket has tokens.
 #[derive(Default)]
 struct BucketWait(Option<Pin<Box<Sleep>>>);
 
@@ -120,7 +120,7 @@ impl BucketWait {
                 ready!(sleep.as_mut().poll(cx));
                 self.0 = None;
             }
-            // Another connection may have taken the turn meanwhile.
+            // Another connection may have used the tokens meanwhile.
             let next = pace.next();
             if next <= Instant::now() {
                 return Poll::Ready(());
@@ -131,7 +131,7 @@ impl BucketWait {
 }
 
 impl<S> ThrottledStream<S> {
-    /// A connection whose traffic counts.
+    /// Wraps a connection.
     #[must_use]
     pub fn new(stream: S, throttle: Throttle) -> ThrottledStream<S> {
         ThrottledStream {
@@ -154,7 +154,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ThrottledStream<S> {
         ready!(this.reading.poll(this.throttle.reading(), cx));
         let before = buf.filled().len();
         let read = match this.throttle.reading() {
-            // A large piece at once would be followed by a long silence.
+            // A long read would be followed by a long pause.
             Some(pace) if pace.slice_bytes() < buf.remaining() => {
                 this.slice.resize(pace.slice_bytes(), 0);
                 let mut slice = ReadBuf::new(&mut this.slice);

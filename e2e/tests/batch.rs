@@ -123,7 +123,7 @@ async fn the_first_failure_ends_a_batch_with_its_exit_code() {
         ("!exit 3\n", 1, "ended with"),
         ("frobnicate\n", 2, "unknown command"),
         ("chmod 644 a\n", 2, "there is no chmod"),
-        ("get\n", 2, "something is missing"),
+        ("get\n", 2, "missing argument"),
         ("get 'a\n", 2, "close the quote"),
     ] {
         let ran = cron.batch(&[], &format!("{lines}mkdir after\n"));

@@ -15,12 +15,11 @@ use serde::de::DeserializeOwned;
 /// length before it.
 pub const MAX_FRAME: u32 = (256 << 10) - 4;
 
-/// Bytes before a body: length and kind.
+/// Length of a frame's header: length and kind.
 pub const HEADER_BYTES: usize = 5;
 
-/// As much of a file as one data frame is best filled with, in bytes. With the head before it, it goes into one
-/// SSH packet of the size that both sides take; and it is whole pages and whole chunks of BLAKE3, which are
-/// quicker to read, to write and to digest.
+/// Best data length of a data frame, in bytes. With its header it fits one SSH packet, and it is a multiple of pages
+/// and BLAKE3 chunks, which are faster to read, write and hash.
 pub const DATA_BYTES: usize = 60 << 10;
 
 /// What a frame is.

@@ -134,7 +134,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// As many keys as an answer tells of, since it goes into one frame.
+    /// Limit on keys per reply, which is one frame.
     pub const MAX_PER_REPLY: usize = 500;
 }
 

@@ -1,4 +1,4 @@
-//! What frames a file's bytes on their way.
+//! Frames around file data: header, block digests, end.
 
 use crate::{Status, Time};
 use alloc::string::String;
@@ -44,7 +44,7 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// As many digests as go into one frame.
+    /// Limit on digests per frame.
     pub const MAX_PER_FRAME: usize = 4096;
 }
 
@@ -59,7 +59,7 @@ pub struct Stored {
     pub bytes: u64,
 }
 
-/// What is left of an upload that was cut.
+/// A partial upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// Where the file was to go: an absolute path in the home.

@@ -1,4 +1,4 @@
-//! How long a server may take while nothing moves.
+//! The idle timeout: how long the client waits while there is no traffic.
 
 use super::ConversationError;
 use crate::throttle::Throttle;
@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// A limit on waiting: of time in which nothing moves, in either direction.
+/// Limit on the time without traffic in either direction.
 #[derive(Clone, Debug)]
 pub struct IdleTimeout {
     limit: Duration,
@@ -14,13 +14,16 @@ pub struct IdleTimeout {
 }
 
 impl IdleTimeout {
-    /// Waits for `limit` at the most, and for longer as long as there is traffic.
+    /// A timeout of `limit`, which traffic restarts.
     #[must_use]
     pub fn new(limit: Duration, throttle: Throttle) -> IdleTimeout {
         IdleTimeout { limit, throttle }
     }
 
-    /// Waits for something that the server does.
+    /// Waits for `work`, which depends on the server.
+    ///
+    /// # Errors
+    /// `Lost` after `limit` without traffic.
     pub(super) async fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, ConversationError> {
         let mut work = pin!(work);
         let mut seen = self.throttle.moved();

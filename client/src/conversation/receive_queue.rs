@@ -1,14 +1,13 @@
-//! What came before somebody asked for it.
+//! The receive queue: frames that arrived while the client was sending.
 
 use super::ConversationError;
 use sshome_wire::Frame;
 use std::collections::VecDeque;
 
-/// How much may wait here, in bytes: several windows of what a server sends ahead by right. One that
-/// sends more, and takes nothing meanwhile, would only fill the memory.
+/// Cap on queued bytes: several SSH windows. A server that sends more without reading is in error.
 const MAX_QUEUED_BYTES: u64 = 64 << 20;
 
-/// Frames that came while something was being sent.
+/// Frames that arrived during a send, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct ReceiveQueue {
     frames: VecDeque<Frame>,
@@ -16,10 +15,10 @@ pub(super) struct ReceiveQueue {
 }
 
 impl ReceiveQueue {
-    /// Keeps a frame that took so many bytes on its way.
+    /// Queues a frame that took `bytes` on the wire.
     ///
     /// # Errors
-    /// If too much waits already.
+    /// `Protocol` if the queue is full.
     pub(super) fn push(&mut self, frame: Frame, bytes: u64) -> Result<(), ConversationError> {
         // How far something has come is of no interest once it has come further.
         if matches!(frame, Frame::Progress(_)) {
@@ -33,7 +32,7 @@ impl ReceiveQueue {
         Ok(())
     }
 
-    /// The frame that has waited longest.
+    /// The oldest frame.
     pub(super) fn pop(&mut self) -> Option<Frame> {
         let frame = self.frames.pop_front();
         if self.frames.is_empty() {

@@ -99,7 +99,7 @@ pub enum CommandError {
         instead: &'static str,
     },
     /// The command has no such option.
-    #[error("{command} has no option {flag}: it is \"{usage}\"")]
+    #[error("{command}: unknown option {flag}; usage: {usage}")]
     Flag {
         /// The command.
         command: &'static str,
@@ -127,7 +127,7 @@ pub enum CommandError {
         why: &'static str,
     },
     /// Too few or too many operands.
-    #[error("{problem} for {command}: it is \"{usage}\"")]
+    #[error("{command}: {problem}; usage: {usage}")]
     Operands {
         /// The command.
         command: &'static str,

@@ -1,4 +1,4 @@
-//! Ctrl-C, as a signal.
+//! Ctrl-C as a signal (SIGINT).
 
 use crate::messages::{end_line, warn};
 use std::fmt;
@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 /// How long a cancelled command may take before that is explained.
 const EXPLAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Hears every Ctrl-C from the first time that it is waited for.
+/// Receives SIGINT from the first wait on.
 pub(super) struct CtrlC {
     signal: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// One has come and was not waited for yet.
+    /// A signal has arrived and was not consumed yet.
     has_come: bool,
 }
 
@@ -23,7 +23,7 @@ impl CtrlC {
         CtrlC { signal: Box::pin(signal()), has_come: false }
     }
 
-    /// From now on none is missed.
+    /// Starts to listen, so that no later signal is missed.
     pub(super) async fn listen(&mut self) {
         poll_fn(|context| {
             self.has_come = self.has_come || self.signal.as_mut().poll(context).is_ready();
@@ -32,7 +32,7 @@ impl CtrlC {
         .await;
     }
 
-    /// Returns when Ctrl-C comes.
+    /// Returns at the next Ctrl-C.
     pub(super) async fn next(&mut self) {
         if !self.has_come {
             self.signal.as_mut().await;
@@ -57,7 +57,7 @@ impl CtrlC {
             () = self.next() => return,
             () = tokio::time::sleep(EXPLAIN_AFTER) => {}
         }
-        warn("cancelling; Ctrl-C once more leaves at once");
+        warn("cancelling; press Ctrl-C again to quit immediately");
         self.next().await;
     }
 }

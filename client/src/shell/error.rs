@@ -31,7 +31,7 @@ pub enum ShellError {
     #[error("cannot write the result: {0}")]
     Output(io::Error),
     /// Ctrl-C came again while something was being cancelled.
-    #[error("left while cancelling: the server may still be at work")]
+    #[error("quit while cancelling: the server may still be working")]
     Abandoned,
 }
 

@@ -1,4 +1,4 @@
-//! What programs hear of a transfer while it goes.
+//! Reports a transfer's progress as JSON events.
 
 use super::ShellOutput;
 use super::event::{Direction, FileEvent, LinkEvent, NameFields, OutputEvent, ProgressEvent, TargetFields};
@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often a program is told of the progress at most.
+/// Minimum interval between progress events.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
 
-/// Tells programs of one transfer. An output that is gone is noticed with the next result of a command.
+/// Writes the events of one transfer. A closed output is noticed with the next result of a command.
 #[derive(Debug)]
 pub(super) struct EventObserver {
     out: ShellOutput,

@@ -52,7 +52,7 @@ pub(super) const JOBS_FLAG: Flag = Flag {
         name: "N",
         check: |text| text.parse::<Jobs>().map(drop).map_err(|error| error.to_string()),
     }),
-    help: "over so many connections at a time, or auto",
+    help: "number of parallel connections, or auto",
 };
 
 /// The length that a stream must have.
@@ -61,7 +61,7 @@ pub(super) const SIZE_FLAG: Flag = Flag {
     also: None,
     long: "size",
     value: Some(Value { name: "BYTES", check: |text| value::size(text).map(drop) }),
-    help: "what put - has to read, or it fails",
+    help: "required length of the input of put -",
 };
 
 /// The digest that a stream must have.
@@ -70,7 +70,7 @@ pub(super) const B3_FLAG: Flag = Flag {
     also: None,
     long: "b3",
     value: Some(Value { name: "HEX", check: |text| value::digest(text).map(drop) }),
-    help: "the BLAKE3 of what put - has to read",
+    help: "required BLAKE3 of the input of put -",
 };
 
 impl Flag {

@@ -19,7 +19,7 @@ pub(super) fn overview(width: usize) -> String {
         row(&mut out, &command.synopsis(), command.summary, 0, width);
     }
     out.push('\n');
-    let more = "help COMMAND tells more.\nNames are quoted as in a shell; *, ? and [a-z] match names.";
+    let more = "help COMMAND shows more.\nNames are quoted as in a shell; *, ? and [a-z] match names.";
     paragraph(&mut out, more, 0, width);
     out
 }
@@ -113,10 +113,10 @@ mod tests {
         let words = |text: String| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words(overview(40)), words(overview(200)));
         assert!(
-            overview(80).contains("\nlpwd                      the directory here\n"),
+            overview(80).contains("\nlpwd                      print the local directory\n"),
             "{}",
             overview(80)
         );
-        assert!(overview(40).contains("\nlpwd\n    the directory here\n"), "{}", overview(40));
+        assert!(overview(40).contains("\nlpwd\n    print the local directory\n"), "{}", overview(40));
     }
 }

@@ -29,12 +29,12 @@ impl KeyAction<'_> {
             Some((action, rest)) => match (action.bytes().as_slice(), rest) {
                 (b"install", files) => return Ok(KeyAction::Install(files)),
                 (b"list", []) => return Ok(KeyAction::List),
-                (b"list", _) => "that is too much",
-                (b"remove", []) => "something is missing",
+                (b"list", _) => "too many arguments",
+                (b"remove", []) => "missing argument",
                 (b"remove", which) => return Ok(KeyAction::Remove(which)),
-                _ => "there is no such action",
+                _ => "unknown action",
             },
-            None => "something is missing",
+            None => "missing argument",
         };
         Err(CommandError::Operands { command: command.name, problem, usage: command.synopsis() })
     }

@@ -1,4 +1,4 @@
-//! The commands, at a prompt or one by one.
+//! The shell: commands at a prompt, from a script or from the program's arguments.
 
 pub mod command;
 pub mod flag;

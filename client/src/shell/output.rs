@@ -148,7 +148,7 @@ impl ShellOutput {
     /// Tells that so much more did not arrive, which nobody can be told one by one.
     pub(super) fn not_listed(&self, count: u64) {
         if count > 0 {
-            let text = format!("and {count} more files failed; see to the first ones and do it again");
+            let text = format!("and {count} more files failed; fix the first ones and repeat the command");
             self.failure(None, None, &text, Some(&text));
             self.tally().failures += count - 1;
         }

@@ -71,8 +71,8 @@ impl CommandSpec {
         // Without names all parts are meant.
         let least = if invocation.has(PARTIAL) { 0 } else { self.operands.0 };
         let problem = match invocation.operands.len() {
-            given if given < least => "something is missing",
-            given if given > self.operands.1 => "that is too much",
+            given if given < least => "missing argument",
+            given if given > self.operands.1 => "too many arguments",
             _ => {
                 if self.verb == Verb::Key {
                     KeyAction::of(self, &invocation.operands)?;
@@ -141,8 +141,8 @@ mod tests {
         assert_eq!(parsed("put a").unwrap().unwrap().value(JOBS), None);
         let said = |line: &str| parsed(line).unwrap_err().to_string();
         assert_eq!(said("get a -j"), "-j, --jobs N of get: N is missing");
-        assert_eq!(said("get -j 0 a"), "-j, --jobs N of get: it is \"auto\", or a number from 1 to 64");
-        assert!(said("get --force=1 a").starts_with("get has no option --force=1"));
+        assert_eq!(said("get -j 0 a"), "-j, --jobs N of get: use \"auto\" or a number from 1 to 64");
+        assert!(said("get --force=1 a").starts_with("get: unknown option --force=1"));
     }
 
     #[test]
@@ -153,13 +153,13 @@ mod tests {
             "there is no chmod here: put -p keeps the mode that a file has on this side"
         );
         assert_eq!(said("sl"), "unknown command sl: try \"help\"");
-        assert!(said("ls -lx").starts_with("ls has no option -lx"), "{}", said("ls -lx"));
-        assert!(said("mv a").starts_with("something is missing for mv"), "{}", said("mv a"));
-        assert!(said("pwd x").starts_with("that is too much for pwd"), "{}", said("pwd x"));
-        assert!(said("key instal").starts_with("there is no such action for key"), "{}", said("key instal"));
-        assert!(said("key list x").starts_with("that is too much for key"));
-        assert!(said("key remove").starts_with("something is missing for key"));
-        assert!(said("rm").starts_with("something is missing for rm"));
+        assert!(said("ls -lx").starts_with("ls: unknown option -lx"), "{}", said("ls -lx"));
+        assert!(said("mv a").starts_with("mv: missing argument"), "{}", said("mv a"));
+        assert!(said("pwd x").starts_with("pwd: too many arguments"), "{}", said("pwd x"));
+        assert!(said("key instal").starts_with("key: unknown action"), "{}", said("key instal"));
+        assert!(said("key list x").starts_with("key: too many arguments"));
+        assert!(said("key remove").starts_with("key: missing argument"));
+        assert!(said("rm").starts_with("rm: missing argument"));
         assert!(parsed("rm --partial").unwrap().unwrap().has(PARTIAL));
         assert!(parsed("").unwrap().is_none());
     }
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(invocation.operands.len(), 2);
         let said = |line: &str| parsed(line).unwrap_err().to_string();
         assert!(said("put - f --b3").contains("HEX is missing"), "{}", said("put - f --b3"));
-        assert!(said("put --parents=x a").starts_with("put has no option"));
-        assert!(said("get --force=x a").starts_with("get has no option"));
+        assert!(said("put --parents=x a").starts_with("put: unknown option"));
+        assert!(said("get --force=x a").starts_with("get: unknown option"));
     }
 }

@@ -1,4 +1,4 @@
-//! The prompt: a thread of its own, so that the connection lives while somebody is typing.
+//! The prompt: line editor, history and completion on a thread of their own, so that the connection stays alive.
 
 use super::ShellError;
 use super::complete::{Completion, CompletionQuery, completion, question};
@@ -108,7 +108,7 @@ impl Prompt {
     }
 }
 
-/// Whoever reads lines for the other thread.
+/// Reads lines on the prompt's thread.
 struct LineReader {
     editor: Editor<LineHelper, FileHistory>,
     keys: Arc<KeyBindings>,

@@ -55,9 +55,12 @@ impl Shell {
         };
         let path = self.conversation.cwd().as_bytes().to_vec();
         match conversation.request(Request::Cd { path: path.clone() }, &self.cancel).await {
-            Ok(_) => warn(format_args!("connected again, in {}", Escaped(&path))),
+            Ok(_) => warn(format_args!("reconnected, in {}", Escaped(&path))),
             Err(ConversationError::Refused(_)) => {
-                warn(format_args!("connected again; {} is gone, the directory is now /", Escaped(&path)));
+                warn(format_args!(
+                    "reconnected; {} no longer exists, the directory is now /",
+                    Escaped(&path)
+                ));
             }
             Err(error) => return Err(error.into()),
         }

@@ -36,7 +36,7 @@ impl Shell {
                 [path] => path.clone(),
                 _ => {
                     return Err(ShellError::Failed(
-                        "that matches several names, and cd takes one".to_owned(),
+                        "cd takes one directory, and the pattern matches several names".to_owned(),
                     ));
                 }
             },
@@ -74,7 +74,7 @@ impl Shell {
     pub(super) async fn link(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let [target, path] = invocation.operands.as_slice() else { return Ok(()) };
         if invocation.command.verb == Verb::Ln && !invocation.has('s') {
-            let words = "there are only symbolic links here: ln -s makes one, cp copies the file";
+            let words = "this server has only symbolic links: use ln -s, or cp to copy the file";
             return Err(ShellError::Failed(words.to_owned()));
         }
         // What stands in a link is no path that anybody expands.
@@ -193,7 +193,7 @@ impl Shell {
             _ => {
                 let path = Escaped(path);
                 Err(ShellError::Failed(format!(
-                    "{path} is no directory: with several names the last must be one"
+                    "{path} is not a directory: with several sources the target must be one"
                 )))
             }
         }
@@ -232,7 +232,7 @@ impl Shell {
 fn digest(hashed: &Hashed, path: &[u8], verify: bool) -> String {
     let verdict = match (verify, hashed.stored) {
         (false, _) => "",
-        (true, Some(_)) => ": as it was stored",
+        (true, Some(_)) => ": OK",
         (true, None) => ": no digest is stored to compare with",
     };
     format!("{}  {}{verdict}\n", hashed.digest, Escaped(path))
@@ -286,7 +286,7 @@ mod tests {
         let mut hashed = Hashed { digest: Digest([0xab; 32]), size: 1, stored: None };
         assert!(digest(&hashed, b"f", true).ends_with("f: no digest is stored to compare with\n"));
         hashed.stored = Some(hashed.digest);
-        assert!(digest(&hashed, b"f", true).ends_with("f: as it was stored\n"));
+        assert!(digest(&hashed, b"f", true).ends_with("f: OK\n"));
         assert_eq!(digest(&hashed, b"f", false), format!("{}  f\n", "ab".repeat(32)));
     }
 }

@@ -1,4 +1,4 @@
-//! Commands one after the other, read from a file or from standard input: the conventions of sftp.
+//! Batch mode: commands from a file or standard input, with the conventions of sftp.
 
 use super::output::BatchLine;
 use super::{Flow, Shell, ShellError};

@@ -1,4 +1,4 @@
-//! Commands one after the other, typed at a prompt.
+//! The interactive session: reads commands at the prompt and runs them.
 
 use super::command::Operand;
 use super::complete::CompletionQuery;
@@ -74,7 +74,7 @@ async fn typed(shell: &mut Shell, prompt: &mut Prompt, text: &str) -> Result<Opt
             }
             PromptEvent::Cleared => return Ok(Some(String::new())),
             PromptEvent::NoText => {
-                warn("what was typed is not UTF-8, and was dropped: write such a name as $'\\xff'");
+                warn("the line is not UTF-8 and was discarded: write such a name as $'\\xff'");
                 return Ok(Some(String::new()));
             }
             PromptEvent::End => return Ok(None),
@@ -140,7 +140,7 @@ async fn complete(
     }
     tokio::select! {
         _ = &mut names => return Ok(Some(Some(line))),
-        () = pressed.next() => warn("the server has not answered yet; Ctrl-C once more leaves at once"),
+        () = pressed.next() => warn("the server has not answered yet; press Ctrl-C again to quit immediately"),
     }
     // The Ctrl-C was for the command: it does not run.
     tokio::select! {

@@ -6,21 +6,21 @@ use super::flag::{B3_FLAG, Flag, JOBS_FLAG, PARTIAL, SIZE_FLAG, VERIFY};
 const UNLIMITED: usize = usize::MAX;
 const REMOTE: Option<(Operand, Operand)> = Some((Operand::Remote, Operand::Remote));
 const LISTING: &[Flag] = &[
-    Flag::new('l', "mode, links, size, time and name, a line each").or('n'),
-    Flag::new('a', "also names that begin with a dot"),
+    Flag::new('l', "one line per file: mode, links, size, time, name").or('n'),
+    Flag::new('a', "include names that begin with a dot"),
     Flag::new('h', "sizes in KiB, MiB, GiB"),
-    Flag::new('t', "the newest first"),
-    Flag::new('S', "the largest first"),
-    Flag::new('r', "the other way round"),
-    Flag::new('1', "one name a line"),
-    Flag::new('f', "in the order in which they come"),
-    Flag::new('R', "also all directories below"),
+    Flag::new('t', "sort by time, newest first"),
+    Flag::new('S', "sort by size, largest first"),
+    Flag::new('r', "reverse the order"),
+    Flag::new('1', "one name per line"),
+    Flag::new('f', "do not sort"),
+    Flag::new('R', "list subdirectories recursively"),
 ];
-const RECURSIVE: Flag = Flag::new('r', "directories, with all that is in them").or('R').word("recursive");
-const PRESERVE: Flag = Flag::new('p', "keep the time and the mode").or('P');
-const RESUME: Flag = Flag::new('a', "go on where it was cut, as in sftp: here it is always so");
+const RECURSIVE: Flag = Flag::new('r', "directories and their contents").or('R').word("recursive");
+const PRESERVE: Flag = Flag::new('p', "preserve modification time and mode").or('P');
+const RESUME: Flag = Flag::new('a', "resume a partial transfer (always on; accepted for sftp)");
 
-const FOLLOW: Flag = Flag::new('L', "follow symbolic links, rather than to copy them");
+const FOLLOW: Flag = Flag::new('L', "follow symbolic links instead of copying them");
 
 impl CommandSpec {
     /// The row of a name, in capitals or not, as in sftp.
@@ -41,8 +41,8 @@ pub static COMMANDS: &[CommandSpec] = &[
         operands: (0, UNLIMITED),
         completes: None,
         flags: &[],
-        summary: "run a command here, in your shell",
-        details: "What follows the ! goes to /bin/sh as it is. Alone it starts $SHELL.",
+        summary: "run a local command in your shell",
+        details: "The rest of the line goes to /bin/sh unchanged. Alone it starts $SHELL.",
     },
     CommandSpec {
         verb: Verb::Cd,
@@ -53,7 +53,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         completes: Some((Operand::RemoteDirectory, Operand::RemoteDirectory)),
         flags: &[],
         summary: "change the directory on the server",
-        details: "Without DIR it goes to the top of your home.",
+        details: "Without DIR it changes to the top of your home.",
     },
     CommandSpec {
         verb: Verb::Cp,
@@ -64,7 +64,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         completes: REMOTE,
         flags: &[RECURSIVE],
         summary: "copy on the server",
-        details: "Into TO if that is a directory. Nothing travels over the network.",
+        details: "Into TO if that is a directory. The data stays on the server.",
     },
     CommandSpec {
         verb: Verb::Df,
@@ -75,14 +75,14 @@ pub static COMMANDS: &[CommandSpec] = &[
         completes: REMOTE,
         flags: &[
             Flag::new('h', "sizes in KiB, MiB, GiB"),
-            Flag::new('i', "also how many files, as in sftp: always shown"),
-            Flag::new('v', "also what is left of uploads that were cut"),
+            Flag::new('i', "show the number of files (always on; accepted for sftp)"),
+            Flag::new('v', "list partial uploads as well"),
         ],
-        summary: "your quota, and how much of it is used",
+        summary: "show the quota and its use",
         details: "\
-\"reserved\" is what uploads and partial uploads hold. Of that, \"replacing\" takes the place of files that will be
-replaced, and does not count. \"left\" can still be stored. A home has one quota, so that PATH, as in sftp, makes
-no difference.",
+\"reserved\" is held by running and partial uploads. \"replacing\" is the part of it that takes the place of files
+to be replaced, and does not count. \"left\" can still be stored. A home has one quota, so PATH (accepted for
+sftp) makes no difference.",
     },
     CommandSpec {
         verb: Verb::Exit,
@@ -92,8 +92,8 @@ no difference.",
         operands: (0, 0),
         completes: None,
         flags: &[],
-        summary: "leave",
-        details: "Ctrl-D leaves, too.",
+        summary: "quit",
+        details: "Ctrl-D quits as well.",
     },
     CommandSpec {
         verb: Verb::Get,
@@ -108,16 +108,16 @@ no difference.",
             FOLLOW,
             RESUME,
             JOBS_FLAG,
-            Flag::new('f', "replace a local file of that name").word("force"),
+            Flag::new('f', "replace an existing local file").word("force"),
         ],
-        summary: "fetch files from the server",
+        summary: "download files",
         details: "\
-get A saves into the local directory, get A B as B, or into B if that is a directory. With more than
-two names the last is a directory that exists.
-A local file with the same content is left alone. One with other content stays, and the new file is
-saved as NAME.new (or NAME.new.1, …), unless -f says to replace it. A batch file (-b) replaces it, as sftp does.
+get A saves into the local directory; get A B saves as B, or into B if that is a directory. With more than
+two names the last must be an existing directory.
+A local file with the same content is left alone. If the content differs, the new file is saved as NAME.new
+(or NAME.new.1, …), unless -f replaces it. A batch file (-b) replaces it, as sftp does.
 get A - writes A to standard output. A local file called - is ./-.
-In sftp -f asks for an fsync: here a file is always on the disk when get ends.",
+In sftp -f requests an fsync: sshome always syncs a file before get ends.",
     },
     CommandSpec {
         verb: Verb::Hash,
@@ -126,9 +126,9 @@ In sftp -f asks for an fsync: here a file is always on the disk when get ends.",
         usage: "FILE…",
         operands: (1, UNLIMITED),
         completes: REMOTE,
-        flags: &[Flag::new(VERIFY, "compare with what was stored on upload").word("verify")],
-        summary: "the BLAKE3 digest of a file, read from its disk",
-        details: "With --verify a file that changed on the server's disk since its upload is an error, 407.",
+        flags: &[Flag::new(VERIFY, "compare with the digest stored at upload").word("verify")],
+        summary: "compute the BLAKE3 digest of a file from its disk",
+        details: "With --verify, a file that has changed on the server's disk since its upload is an error (407).",
     },
     CommandSpec {
         verb: Verb::Help,
@@ -138,7 +138,7 @@ In sftp -f asks for an fsync: here a file is always on the disk when get ends.",
         operands: (0, 1),
         completes: Some((Operand::Command, Operand::Command)),
         flags: &[],
-        summary: "this, or more about one command",
+        summary: "show this help, or the help of one command",
         details: "help COMMAND shows its options.",
     },
     CommandSpec {
@@ -149,7 +149,7 @@ In sftp -f asks for an fsync: here a file is always on the disk when get ends.",
         operands: (1, UNLIMITED),
         completes: Some((Operand::KeyAction, Operand::Local)),
         flags: &[],
-        summary: "the keys that log in to your account",
+        summary: "manage the keys that log in to your account",
         details: "\
 key install FILE.pub lets the file's keys log in, from the next login on. Without a file those that -i or
 ~/.ssh/config names; if none is named, the agent's; if it has none, those in ~/.ssh with a usual name.
@@ -164,8 +164,8 @@ that the administrator has set stays, and so does the last way to log in. Open s
         operands: (0, 1),
         completes: Some((Operand::LocalDirectory, Operand::LocalDirectory)),
         flags: &[],
-        summary: "change the directory here",
-        details: "Without DIR it goes to your home directory.",
+        summary: "change the local directory",
+        details: "Without DIR it changes to your home directory.",
     },
     CommandSpec {
         verb: Verb::Lls,
@@ -175,7 +175,7 @@ that the administrator has set stays, and so does the last way to log in. Open s
         operands: (0, UNLIMITED),
         completes: Some((Operand::Local, Operand::Local)),
         flags: LISTING,
-        summary: "list files here",
+        summary: "list local files",
         details: "The options are those of ls.",
     },
     CommandSpec {
@@ -185,8 +185,8 @@ that the administrator has set stays, and so does the last way to log in. Open s
         usage: "DIR…",
         operands: (1, UNLIMITED),
         completes: Some((Operand::LocalDirectory, Operand::LocalDirectory)),
-        flags: &[Flag::new('p', "make what is missing on the way, too")],
-        summary: "make a directory here",
+        flags: &[Flag::new('p', "create missing parent directories")],
+        summary: "create a local directory",
         details: "A directory that exists is an error, except with -p.",
     },
     CommandSpec {
@@ -196,8 +196,8 @@ that the administrator has set stays, and so does the last way to log in. Open s
         usage: "TARGET LINK",
         operands: (2, 2),
         completes: REMOTE,
-        flags: &[Flag::new('s', "a symbolic link: there are no others")],
-        summary: "make a link on the server",
+        flags: &[Flag::new('s', "symbolic link (the only kind there is)")],
+        summary: "create a link on the server",
         details: "Without -s sftp makes a second name for the file; this server has only symbolic links.",
     },
     CommandSpec {
@@ -208,8 +208,8 @@ that the administrator has set stays, and so does the last way to log in. Open s
         operands: (0, 0),
         completes: None,
         flags: &[],
-        summary: "the directory here",
-        details: "Where get saves, and where put looks for files.",
+        summary: "print the local directory",
+        details: "get saves there, and put looks for files there.",
     },
     CommandSpec {
         verb: Verb::Ls,
@@ -229,8 +229,8 @@ that the administrator has set stays, and so does the last way to log in. Open s
         usage: "DIR…",
         operands: (1, UNLIMITED),
         completes: Some((Operand::RemoteDirectory, Operand::RemoteDirectory)),
-        flags: &[Flag::new('p', "make what is missing on the way, too").word("parents")],
-        summary: "make a directory on the server",
+        flags: &[Flag::new('p', "create missing parent directories").word("parents")],
+        summary: "create a directory on the server",
         details: "A directory that exists is an error, 203, except with -p.",
     },
     CommandSpec {
@@ -241,8 +241,8 @@ that the administrator has set stays, and so does the last way to log in. Open s
         operands: (2, UNLIMITED),
         completes: REMOTE,
         flags: &[],
-        summary: "rename on the server",
-        details: "Into TO if that is a directory. A file that is called TO is replaced.",
+        summary: "rename or move on the server",
+        details: "Into TO if that is a directory. An existing file TO is replaced.",
     },
     CommandSpec {
         verb: Verb::Progress,
@@ -252,8 +252,8 @@ that the administrator has set stays, and so does the last way to log in. Open s
         operands: (0, 0),
         completes: None,
         flags: &[],
-        summary: "show how far a transfer has come, or stop showing it",
-        details: "At a terminal it is shown from the start, except with -q.",
+        summary: "turn the progress display on or off",
+        details: "On a terminal it is on at the start, except with -q.",
     },
     CommandSpec {
         verb: Verb::Put,
@@ -273,18 +273,17 @@ that the administrator has set stays, and so does the last way to log in. Open s
                 also: None,
                 long: "",
                 value: None,
-                help: "wait for the server's disk, as in sftp: here it is always so",
+                help: "wait for fsync (always on; accepted for sftp)",
             },
             SIZE_FLAG,
             B3_FLAG,
         ],
-        summary: "send files to the server",
+        summary: "upload files",
         details: "\
-put A sends into the server's directory, put A B as B, or into B if that is a directory. With more than
-two names the last is a directory that exists.
-A file becomes visible when it is whole, verified and on the disk; one of that name is then replaced.
-put - B stores what standard input has as B; with --size or --b3 only if it is just that. A local file
-called - is ./-.",
+put A stores into the server's directory; put A B stores as B, or into B if that is a directory. With more than
+two names the last must be an existing directory.
+A file appears only when it is complete, verified and on the disk; it then replaces a file of that name.
+put - B stores standard input as B; with --size or --b3 only if they match. A local file called - is ./-.",
     },
     CommandSpec {
         verb: Verb::Pwd,
@@ -294,7 +293,7 @@ called - is ./-.",
         operands: (0, 0),
         completes: None,
         flags: &[],
-        summary: "the directory on the server",
+        summary: "print the directory on the server",
         details: "The top of your home is /.",
     },
     CommandSpec {
@@ -304,9 +303,9 @@ called - is ./-.",
         usage: "FROM TO",
         operands: (2, 2),
         completes: REMOTE,
-        flags: &[Flag::new('l', "not if TO exists")],
-        summary: "give a file on the server another name, as in sftp",
-        details: "A file that is called TO is replaced. A directory never is: mv moves into it.",
+        flags: &[Flag::new('l', "fail if TO exists")],
+        summary: "rename a file on the server, as in sftp",
+        details: "An existing file TO is replaced. A directory never is: mv moves into it.",
     },
     CommandSpec {
         verb: Verb::Rm,
@@ -315,11 +314,11 @@ called - is ./-.",
         usage: "PATH…",
         operands: (1, UNLIMITED),
         completes: REMOTE,
-        flags: &[RECURSIVE, Flag::new(PARTIAL, "what is left of cut uploads").word("partial")],
+        flags: &[RECURSIVE, Flag::new(PARTIAL, "remove partial uploads").word("partial")],
         summary: "remove files on the server",
         details: "\
-A link is removed, not what it points at.
-rm --partial PATH… removes what has arrived of uploads to PATH that were cut, rm --partial that of all.
+A link is removed, not its target.
+rm --partial PATH… removes partial uploads to PATH; without PATH, all of them.
 df -v lists them.",
     },
     CommandSpec {
@@ -340,8 +339,8 @@ df -v lists them.",
         usage: "PATH…",
         operands: (1, UNLIMITED),
         completes: REMOTE,
-        flags: &[Flag::new('L', "what a link points at, not the link")],
-        summary: "all that is known of a file, a field a line",
+        flags: &[Flag::new('L', "follow the link")],
+        summary: "show all attributes of a file, one per line",
         details: "Times are local.",
     },
     CommandSpec {
@@ -352,8 +351,8 @@ df -v lists them.",
         operands: (2, 2),
         completes: REMOTE,
         flags: &[],
-        summary: "make a symbolic link on the server",
-        details: "What it points at need not exist. It leads nowhere outside of your home.",
+        summary: "create a symbolic link on the server",
+        details: "The target need not exist. It cannot lead outside your home.",
     },
     CommandSpec {
         verb: Verb::Sync,
@@ -363,8 +362,8 @@ df -v lists them.",
         operands: (0, 0),
         completes: None,
         flags: &[],
-        summary: "wait until all is on the server's disk",
-        details: "put has waited for its own files already.",
+        summary: "flush everything to the server's disk",
+        details: "put has already flushed its own files.",
     },
     CommandSpec {
         verb: Verb::Version,
@@ -374,7 +373,7 @@ df -v lists them.",
         operands: (0, 0),
         completes: None,
         flags: &[],
-        summary: "the version of this program and of the protocol",
-        details: "sshome --version tells the program's, too.",
+        summary: "print the versions of the program and the protocol",
+        details: "sshome --version prints the program's as well.",
     },
 ];

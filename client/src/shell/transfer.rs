@@ -32,7 +32,7 @@ impl Shell {
         if sources.len() > 1 && !target.is_dir() {
             let target = names::shown(&target);
             return Err(ShellError::Failed(format!(
-                "{target} is no directory: with several names the last must be one"
+                "{target} is not a directory: with several sources the target must be one"
             )));
         }
         let mut paths = Vec::new();
@@ -109,7 +109,7 @@ impl Shell {
             warn(format_args!("{what}: {why}"));
             self.out.event(&OutputEvent::Skipped { what, message: why })?;
         }
-        warn_more(summary.skipped.more(), "special files, which were left out");
+        warn_more(summary.skipped.more(), "special files, which were skipped");
         for (failure, text) in summary.failures.iter().zip(one_line_per_cause(&summary.failures)) {
             self.out.not_transferred(failure, text.as_deref());
         }

@@ -86,7 +86,7 @@ fn partial_uploads(parts: &[Part], human: bool, now: Timestamp) -> String {
     let (arrived, whole, old) = (width(0), width(1), width(2));
     let mut out = String::new();
     if !parts.is_empty() {
-        out.push_str("\nuploads that were cut; put goes on with files, rm --partial removes them\n");
+        out.push_str("\npartial uploads: put resumes files, rm --partial removes them\n");
     }
     for ([length, size, age], part) in rows.iter().zip(parts) {
         let path = Escaped(&part.path);

@@ -63,7 +63,7 @@ pub enum LoginError {
     #[error("{0}")]
     Authentication(String),
     /// Ctrl-C was pressed when something was asked.
-    #[error("interrupted: nobody is logged in")]
+    #[error("interrupted before the login")]
     Interrupted,
     /// The login went well, and the service did not answer as it should.
     #[error(transparent)]

@@ -50,9 +50,7 @@ impl HostCheck {
         })?;
         if settings.verbose {
             for line in &known.authorities {
-                warn(format_args!(
-                    "{line}: @cert-authority is passed over, host certificates are not supported"
-                ));
+                warn(format_args!("{line}: @cert-authority is ignored: host certificates are not supported"));
             }
         }
         Ok(HostCheck {
@@ -105,7 +103,7 @@ impl HostCheck {
         let fingerprint = fingerprint(key);
         let mut question = format!(
             "The host {} is not known. Its {} key has the fingerprint\n    {fingerprint}\n\
-             Is that the host's? (yes, no, or the fingerprint as you were told it) ",
+             Trust this key? (yes / no / paste the expected fingerprint) ",
             Escaped(self.name.as_bytes()),
             kind(key)
         );
@@ -113,9 +111,7 @@ impl HostCheck {
             let answer = match self.asker.line(question).await {
                 Ok(answer) => answer,
                 Err(AskError::NobodyThere) => {
-                    return Err(
-                        self.unknown(key, "there is no terminal to ask at; --accept-new takes it unasked")
-                    );
+                    return Err(self.unknown(key, "no terminal to ask at; --accept-new accepts unknown keys"));
                 }
                 Err(error) => return Err(self.unknown(key, &error.to_string())),
             };
@@ -124,7 +120,7 @@ impl HostCheck {
                 "no" => return Err(self.unknown(key, "you did not accept it")),
                 given if given == fingerprint => return Ok(()),
                 given if given.starts_with("SHA256:") => {
-                    return Err(self.unknown(key, "its fingerprint is not the one that you were told"));
+                    return Err(self.unknown(key, "its fingerprint is not the expected one"));
                 }
                 _ => question = "Please type yes, no or the fingerprint: ".to_owned(),
             }

@@ -387,11 +387,11 @@ impl LoginAttempt<'_> {
 
     fn refused(self) -> LoginError {
         let (user, host) = (Escaped(self.settings.user.as_bytes()), Escaped(self.settings.host.as_bytes()));
-        let mut text = format!("authentication failed: {host} does not let {user} in (400)");
+        let mut text = format!("login failed for {user}@{host} (400)");
         let methods: Vec<&str> =
             self.remaining.iter().flat_map(|methods| methods.iter()).map(<&str>::from).collect();
         if !methods.is_empty() {
-            text.push_str(&format!(". It takes: {}", methods.join(", ")));
+            text.push_str(&format!(". Accepted methods: {}", methods.join(", ")));
         }
         self.notes.iter().for_each(|note| text.push_str(&format!("\n    {note}")));
         LoginError::Authentication(text)

@@ -155,7 +155,7 @@ impl Settings {
             name: &destination.host,
             host: destination.host.clone(),
             port: cli.port.or(destination.port).or(config.port).unwrap_or(DEFAULT_PORT),
-            user: user.ok_or(SettingsError::Missing("nobody says who logs in: write USER@HOST"))?,
+            user: user.ok_or(SettingsError::Missing("no user name: use USER@HOST"))?,
             local_user: environment.user.as_deref().unwrap_or_default(),
         };
         if let Some(host) = &config.host_name {

@@ -1,12 +1,11 @@
-//! What is told one by one at the end of a transfer.
+//! A list with a cap: the first items, and the count of all.
 
 use std::ops::Deref;
 
-/// So many of a kind are kept: more than anybody reads, and few megabytes.
+/// Cap on stored items: a few megabytes.
 const MAX_ITEMS: usize = 10_000;
 
-/// What is worth telling of single files: the first ones, which it can be used as a slice of, and how many
-/// more there were. A transfer's memory does not grow with them.
+/// The first items, usable as a slice, and the number of further ones. Memory does not grow with the transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CappedList<T> {
     first: Vec<T>,
@@ -20,13 +19,13 @@ impl<T> Default for CappedList<T> {
 }
 
 impl<T> CappedList<T> {
-    /// How many there were that are not kept.
+    /// Number of items beyond the cap.
     #[must_use]
     pub fn more(&self) -> u64 {
         self.more
     }
 
-    /// How many there were.
+    /// Number of all items.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.first.len() as u64 + self.more

@@ -1,28 +1,28 @@
-//! How many connections a transfer has.
+//! The number of parallel connections of a transfer.
 
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-/// The most that can be asked for.
+/// Limit on requested connections.
 const MAX_JOBS: usize = 64;
 
-/// The most that are made where nobody asks for a number.
+/// Limit on connections with `auto`.
 const MAX_AUTO_JOBS: usize = 4;
 
-/// So many bytes are worth a connection of their own: a login costs what some of them would.
+/// Bytes that justify one more connection: a login costs as much as some of them.
 const BYTES_PER_CONNECTION: u64 = 64 << 20;
 
-/// So many files are, however short: the server works on the files of one connection one after the other.
+/// Files that justify one more connection: the server processes the files of a connection one after the other.
 const FILES_PER_CONNECTION: usize = 4096;
 
 /// How many connections carry one transfer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Jobs {
-    /// As many as are worth it, by the number of files, their size and the cores of this machine.
+    /// Decided by the number of files, their size and the local cores.
     #[default]
     Auto,
-    /// So many, but no more than there are files.
+    /// This many, but no more than files.
     Exactly(NonZeroUsize),
 }
 
@@ -62,7 +62,7 @@ impl Jobs {
 
 /// Why a number of connections is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is \"auto\", or a number from 1 to {MAX_JOBS}")]
+#[error("use \"auto\" or a number from 1 to {MAX_JOBS}")]
 pub struct JobsError;
 
 impl FromStr for Jobs {

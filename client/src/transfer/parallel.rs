@@ -1,9 +1,8 @@
-//! Several connections at the work of one transfer, side by side.
+//! Parallel connections for one transfer: a worker for each connection, all fed from one pool.
 //!
-//! A connection is a task that does all of its ciphering, so each of the further ones has a thread of its
-//! own. All of them take what they do from the same pool. One that is lost is made again and goes on with
-//! what it had; if that cannot be, the others do it. The first is that of the session: it stays when the
-//! others go, and does what they could not finish.
+//! A connection encrypts on its own task, so each additional worker has a thread. A worker that loses its
+//! connection reconnects and resumes; if it cannot, the others take over its share. The session's own connection
+//! is the first worker: it stays to the end and finishes what the others left.
 
 use super::blocking::blocking;
 use super::context::TransferContext;
@@ -17,22 +16,22 @@ use std::thread;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-/// What the connections of a transfer do together.
+/// Work that the connections of a transfer share.
 pub(super) trait SharedWork: Send + Sync + 'static {
-    /// What one connection has of it. What is undone when it goes is for the others.
+    /// The share of one connection. Dropping it returns what is unfinished to the others.
     type Share;
 
-    /// How much there is to do. It may block.
+    /// The amount of work. May block.
     fn load(&self) -> Load;
 
-    /// Whether nothing is left that no connection has.
+    /// Whether no unassigned work is left.
     fn is_done(&self) -> bool;
 
-    /// The share of another connection.
+    /// A share for another connection.
     fn share(&self) -> Self::Share;
 
-    /// Does what is left over the context's connection, until there is nothing. After an error, too, what
-    /// that left undone is in the share when this returns.
+    /// Works over the context's connection until nothing is left. After an error the unfinished work is back in
+    /// the share when this returns.
     async fn run(
         &self,
         ctx: &mut TransferContext<'_>,
@@ -41,7 +40,7 @@ pub(super) trait SharedWork: Send + Sync + 'static {
     ) -> Result<(), ConversationError>;
 }
 
-/// Carries out the work over as many connections as it is worth.
+/// Executes the work over as many connections as pay off.
 ///
 /// # Errors
 /// If it is not done: because it was cancelled, something failed on this side, or no connection is left.
@@ -80,14 +79,14 @@ pub(super) async fn execute<W: SharedWork>(
     }
 }
 
-/// All connections of a transfer. Clones are the same.
+/// The workers of a transfer. Clones share their state.
 struct TransferWorkers<W> {
     work: Arc<W>,
-    /// How many connections have a share of the work.
+    /// Number of workers that hold a share.
     active: Arc<watch::Sender<usize>>,
     /// Stops all of them.
     cancel: CancellationToken,
-    /// There is nothing to do any more, nor will there be.
+    /// Everything is done, and no more work can come.
     finished: CancellationToken,
 }
 
@@ -103,7 +102,7 @@ impl<W> Clone for TransferWorkers<W> {
 }
 
 impl<W: SharedWork> TransferWorkers<W> {
-    /// Works until all is done, also what others give back.
+    /// Works until everything is done, including shares that others return.
     async fn run_first(
         &self,
         ctx: &mut TransferContext<'_>,
@@ -122,7 +121,7 @@ impl<W: SharedWork> TransferWorkers<W> {
         }
     }
 
-    /// Works until nothing is left, and makes the connection again when it is lost.
+    /// Works until nothing is left, and reconnects when the connection is lost.
     async fn work(
         &self,
         ctx: &mut TransferContext<'_>,
@@ -143,8 +142,7 @@ impl<W: SharedWork> TransferWorkers<W> {
         }
     }
 
-    /// Makes further connections, one after the other up to the first that cannot be had, and waits for
-    /// their end.
+    /// Opens additional connections one by one until one fails, and waits for their workers.
     async fn run_further(
         &self,
         reconnect: Option<Box<dyn Reconnect>>,
@@ -176,7 +174,7 @@ impl<W: SharedWork> TransferWorkers<W> {
                 Err(error) => Err(ReconnectError::Refused(error.to_string())),
             };
             if let Err(error) = opened {
-                progress.detail(&format!("sshome: no further connection: {error}"));
+                progress.detail(&format!("sshome: cannot open another connection: {error}"));
                 break;
             }
             ends.push(end);
@@ -189,8 +187,7 @@ impl<W: SharedWork> TransferWorkers<W> {
         result
     }
 
-    /// The life of a further connection, in a thread of its own. That it is lost is no error: the others
-    /// go on.
+    /// Runs an additional worker on a thread of its own. A lost connection is no error: the others continue.
     fn run_thread(
         self,
         reconnect: Box<dyn Reconnect>,
@@ -241,7 +238,7 @@ impl<W: SharedWork> TransferWorkers<W> {
         reconnect.close().await;
         match done {
             Err(ConversationError::Lost(why)) => {
-                progress.detail(&format!("sshome: a further connection is lost: {why}"));
+                progress.detail(&format!("sshome: lost one of the parallel connections: {why}"));
                 Ok(())
             }
             // Whoever cancelled says why.
@@ -255,7 +252,7 @@ impl<W: SharedWork> TransferWorkers<W> {
     }
 }
 
-/// A connection is at work for as long as this lives.
+/// Counts a worker as active; dropping it ends that.
 struct ActiveWorker<'a>(&'a watch::Sender<usize>);
 
 impl ActiveWorker<'_> {

@@ -1,9 +1,9 @@
-//! What is still to be done, for all connections of a transfer.
+//! The work pool: items that the connections of a transfer still have to process.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Things that are handed out one by one, and that may be given back.
+/// Items that are handed out one by one and may be returned.
 pub(super) struct WorkPool<I: Iterator>(Mutex<Remaining<I>>);
 
 struct Remaining<I: Iterator> {
@@ -15,14 +15,13 @@ struct Remaining<I: Iterator> {
     rest: I,
 }
 
-/// What one connection takes of a pool. What it keeps to do again is its own as long as this lives, and
-/// then everybody's.
+/// One connection's access to the pool. Dropping it returns its unfinished items to the pool.
 pub(super) struct WorkShare<I: Iterator> {
     pool: Arc<WorkPool<I>>,
     again: Mutex<VecDeque<I::Item>>,
 }
 
-/// Something to do, and whether a connection was lost over it before.
+/// An item, and whether it is a retry.
 pub(super) struct WorkItem<T> {
     pub(super) thing: T,
     pub(super) again: bool,

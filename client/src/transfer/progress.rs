@@ -1,4 +1,4 @@
-//! How far a transfer has come, on a terminal.
+//! The progress bar of a transfer on a terminal, and the observers of its events.
 
 use super::bar::{line_style, style};
 use super::reconnect::Retry;
@@ -10,14 +10,13 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A file of fewer bytes than this has no line of its own where there are several.
+/// Smaller files of a multi-file transfer have no line of their own.
 const OWN_LINE_BYTES: u64 = 8 << 20;
 
-/// Times a second that lines are drawn.
+/// Redraws per second.
 const REDRAWS_PER_SECOND: u8 = 10;
 
-/// Somebody who hears how a transfer goes, besides who sees it on a terminal. It is told from several
-/// threads, and should not take long.
+/// Receives the events of a transfer. It is called from several threads and must be quick.
 pub trait Observer: Debug + Send + Sync {
     /// A transfer begins, of so many files and, where it is known, bytes.
     fn begin(&self, files: u64, bytes: Option<u64>);

@@ -1,21 +1,21 @@
-//! Going on after a lost connection.
+//! Reconnecting: how a transfer opens another connection to the same server.
 
 use crate::conversation::Conversation;
 use std::pin::Pin;
 use std::time::Duration;
 
-/// The usual pause before the first try.
+/// Delay before the first retry.
 const FIRST_RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// The longest pause.
+/// Cap on the delay, which doubles with each retry (exponential backoff).
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(15);
 
-/// How often a connection is made again, in a row, unless the user says otherwise: for about five minutes.
+/// Default limit on consecutive reconnects: about five minutes.
 pub const DEFAULT_RETRIES: u32 = 24;
 
-/// A way to conversations with the same server, as the same user, without a question.
+/// Opens conversations with the same server as the same user, without asking anything.
 pub trait Reconnect: Send {
-    /// How often it is tried in a row. 0 is never.
+    /// Limit on consecutive retries; 0 = off.
     fn retries(&self) -> u32;
 
     /// The pause before the next try, after so many in a row that were in vain: twice as long each time.

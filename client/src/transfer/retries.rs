@@ -7,7 +7,7 @@ use sshome_wire::Request;
 use sshome_wire::display::Escaped;
 use tokio::time::sleep;
 
-/// How often a connection's work has been taken up again without having come any further.
+/// Consecutive retries of a connection's work without progress.
 #[derive(Debug, Default)]
 pub(super) struct Retries {
     tried: u32,
@@ -17,7 +17,7 @@ pub(super) struct Retries {
     pub(super) reached: Reached,
 }
 
-/// How far a connection's work has come, as far as that will not be lost again.
+/// Progress of a connection's work that a loss cannot undo.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Reached {
     /// Things that are done with, whatever became of them.
@@ -45,7 +45,7 @@ impl Retries {
         most.checked_shr(self.tried.saturating_mul(4)).unwrap_or(0).max(1)
     }
 
-    /// Does something, and when the connection is lost does it once more on another one.
+    /// Runs `work`, and repeats it on a new connection when the connection is lost.
     ///
     /// # Errors
     /// Those of the work; of a loss when there is no other connection; `Cancelled`.
@@ -62,8 +62,7 @@ impl Retries {
         }
     }
 
-    /// After a lost connection: makes a new one, in the same directory. A transfer that comes further
-    /// each time may lose its connection as often as it will.
+    /// After a lost connection: opens a new one in the same directory. Progress resets the retry counter.
     ///
     /// # Errors
     /// `Cancelled` if the token is cancelled meanwhile; else that the connection is lost, and why
@@ -114,7 +113,7 @@ impl Retries {
         }
     }
 
-    /// Puts the new conversation into the place of the lost one.
+    /// Replaces the lost conversation.
     async fn take_over(
         &self,
         ctx: &mut TransferContext<'_>,

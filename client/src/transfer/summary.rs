@@ -54,7 +54,7 @@ impl ResumedFile {
 impl fmt::Display for ResumedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.offset {
-            0 => write!(f, "{}: the part differs: begins anew", self.what),
+            0 => write!(f, "{}: the partial file differs: starting over", self.what),
             offset => write!(f, "{}: resumed at {}", self.what, Size(offset)),
         }
     }

@@ -77,7 +77,7 @@ async fn ctrl_c_stops_a_tab_that_waits_for_the_server() {
     until("the line is taken", || terminal.is_as_found().unwrap());
     // The first is for the command, which does not run.
     terminal.send(CTRL_C).unwrap();
-    terminal.expect("Ctrl-C once more leaves at once").unwrap();
+    terminal.expect("press Ctrl-C again to quit immediately").unwrap();
     terminal.send(CTRL_C).unwrap();
     let (code, said) = terminal.end().unwrap();
     assert_eq!(code, Some(6), "{said}");
@@ -110,7 +110,7 @@ async fn ctrl_c_stops_a_listing_that_waits_for_the_server() {
     terminal.send(CTRL_C).unwrap();
     // The key that the terminal shows has a line of its own.
     terminal.expect("^C\n").unwrap();
-    terminal.expect("Ctrl-C once more leaves at once").unwrap();
+    terminal.expect("press Ctrl-C again to quit immediately").unwrap();
     server.go_on().unwrap();
     terminal.expect("cancelled").unwrap();
     terminal.expect(PROMPT).unwrap();
@@ -148,7 +148,7 @@ async fn keys_at_a_question() {
     fs::remove_file(client.known_hosts()).unwrap();
     for (keys, code) in [(CTRL_C, 6), (CTRL_D, 4)] {
         let mut terminal = client.terminal().unwrap();
-        terminal.expect("the fingerprint as you were told it) ").unwrap();
+        terminal.expect("paste the expected fingerprint) ").unwrap();
         terminal.send(keys).unwrap();
         let (ended, said) = terminal.end().unwrap();
         assert_eq!(ended, Some(code), "{keys:?}: {said}");

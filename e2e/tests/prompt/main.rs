@@ -153,7 +153,7 @@ async fn after_a_loss_the_next_command_connects_again_in_the_same_directories() 
         said.contains("the connection is lost: the server ended it: kicked by the administrator"),
         "{said}"
     );
-    assert!(said.contains("connected again, in /sub"), "{said}");
+    assert!(said.contains("reconnected, in /sub"), "{said}");
     say(&mut terminal, "put f", "ann@127.0.0.1:/sub> ");
     assert_eq!(fs::read(host.home("ann").join("sub/f")).unwrap(), b"put");
     // Nobody types for a while.
@@ -182,7 +182,7 @@ async fn an_unknown_host_is_asked_about() {
     let client = Client::new(&host, "ann").unwrap();
     let known = fs::read_to_string(client.known_hosts()).unwrap();
     fs::remove_file(client.known_hosts()).unwrap();
-    let question = "yes, no, or the fingerprint as you were told it) ";
+    let question = "yes / no / paste the expected fingerprint) ";
 
     let mut refusing = client.terminal().unwrap();
     refusing.expect(question).unwrap();

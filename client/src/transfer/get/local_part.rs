@@ -1,4 +1,4 @@
-//! What is left of gets that were cut: found, locked and read, before the server is asked.
+//! Partial downloads: found, locked and hashed before the server is asked for the rest.
 
 use super::plan::Plan;
 use super::store::Store;
@@ -10,7 +10,7 @@ use std::io::Read;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// How many parts are looked for at once: each is held open until its file comes.
+/// Cap on partial files held open at a time, each until its file arrives.
 const MAX_OPEN_PARTS: usize = 256;
 
 /// Digests of blocks that a get may announce.
@@ -19,7 +19,7 @@ const MAX_ANNOUNCED_BLOCKS: usize = 1 << 20;
 /// Read in pieces of this many bytes.
 const READ_BYTES: usize = 256 << 10;
 
-/// A part that nobody else works on: it is locked.
+/// A locked partial download.
 #[derive(Debug)]
 pub(super) struct LocalPart {
     /// Its name.

@@ -1,4 +1,4 @@
-//! Which local names the files of one get take, so that none of them takes another's.
+//! Name reservations: local names that planned files of a get need, so that no `NAME.new` takes them.
 
 use super::plan::{Plan, PlannedDirectory};
 use crate::transfer::{Failure, names, path_bytes};
@@ -9,7 +9,7 @@ use std::path::Path;
 /// A name in a local directory, which is identified by the first of the plan's places that leads there.
 type Name = (usize, Box<[u8]>);
 
-/// The planned names that another file could be given as its `NAME.new`.
+/// Planned names of the form `NAME.new`, which other files must not take.
 #[derive(Debug, Default)]
 pub(super) struct NameReservations {
     directories: Vec<usize>,

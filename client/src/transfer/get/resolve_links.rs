@@ -1,24 +1,24 @@
-//! Where links on the server lead to.
+//! Resolves symbolic links on the server.
 
 use super::plan::DirectoryAttributes;
 use crate::conversation::ConversationError;
 use crate::transfer::{TransferContext, remote_entry};
 use sshome_wire::{Entry, FileKind, RemotePath, Reply};
 
-/// What a path leads to, links followed.
+/// The target of a path, links followed.
 pub(super) enum LinkTarget {
-    /// A file of so many bytes.
+    /// A file, with its length in bytes.
     File(u64),
     /// The directory of this path, which has no links on it, and what it has.
     Directory(RemotePath, DirectoryAttributes),
     /// Neither.
     Special,
     Missing,
-    /// The server does not tell.
+    /// The server refused to say.
     Refused(Reply),
 }
 
-/// Follows a path, which may be a link.
+/// Resolves a path, which may be a link.
 pub(super) async fn resolve(
     ctx: &mut TransferContext<'_>,
     path: &RemotePath,

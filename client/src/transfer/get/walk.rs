@@ -130,7 +130,7 @@ impl DownloadWalk {
                     if self.followed >= MAX_FOLLOWED_LINKS
                         || link_parents.iter().any(|passed| resolve_links::is_inside(passed, &real))
                     {
-                        plan.fail(path.as_bytes(), "the link leads back to a directory that it is in");
+                        plan.fail(path.as_bytes(), "the link points to a directory that contains it");
                         continue;
                     }
                     self.followed += 1;
@@ -142,7 +142,7 @@ impl DownloadWalk {
                     };
                     self.pending.push(PendingDirectory::top(place));
                 }
-                LinkTarget::Missing => plan.fail(path.as_bytes(), "the link leads to nothing"),
+                LinkTarget::Missing => plan.fail(path.as_bytes(), "the link's target does not exist"),
                 LinkTarget::Special => {
                     plan.skipped.push(Failure::of(path.as_bytes(), "it is no regular file"))
                 }
@@ -233,7 +233,7 @@ fn conclude(plan: &mut Plan, top: &PlannedDirectory, reply: Reply, before: &Plan
         Payload::Stat(entry) if entry.kind == FileKind::Directory => {}
         _ => {
             plan.back_to(before);
-            plan.fail(remote, "it was a directory, and is none any more");
+            plan.fail(remote, "it is no longer a directory");
         }
     }
 }

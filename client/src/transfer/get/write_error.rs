@@ -11,6 +11,6 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 pub(super) fn written(error: &io::Error) -> String {
     match is_full(error) {
         true => format!("the local disk is full ({error}); make room and give the same command again"),
-        false => format!("cannot write it here: {error}"),
+        false => format!("cannot write the local file: {error}"),
     }
 }

@@ -128,6 +128,6 @@ fn base_name(source: &Path) -> Result<Vec<u8>, String> {
         return Ok(name.as_encoded_bytes().to_vec());
     }
     let whole = source.canonicalize().map_err(|error| format!("cannot read it: {error}"))?;
-    let name = whole.file_name().ok_or("it has no name of its own; say which name it is to have")?;
+    let name = whole.file_name().ok_or("it has no name: give the name on the server")?;
     Ok(name.as_encoded_bytes().to_vec())
 }

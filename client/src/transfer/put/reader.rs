@@ -1,4 +1,4 @@
-//! The thread that reads what a put sends: it makes frames of it, many small files to a message.
+//! The reader thread of a put: reads and hashes local files and encodes them as frames, many small files to a message.
 
 use super::items::UploadItems;
 use super::message::{QuestionAnswer, RequestKind, ResumeOffset, SentRequest, UploadMessage};
@@ -15,13 +15,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
-/// Messages are up to this long, in bytes.
+/// Cap on the length of a message.
 const MAX_MESSAGE_BYTES: usize = 256 << 10;
 
-/// What a frame that ends a file takes, and more, in bytes.
+/// Upper bound for an End frame, in bytes.
 const MAX_END_FRAME_BYTES: usize = 512;
 
-/// Limits and wishes that the reader keeps to.
+/// Options of the reader.
 #[derive(Clone, Debug)]
 pub(super) struct ReaderOptions {
     /// The longest frame, counted from the kind on, in bytes.

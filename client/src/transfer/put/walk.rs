@@ -136,7 +136,7 @@ impl UploadWalk {
         match leads_out(&from, within.as_deref()) {
             Ok(false) => {}
             Ok(true) => {
-                let why = "the link leads out of the tree; put what it leads to by its own name";
+                let why = "the link points outside the tree; put its target by its own name";
                 return UploadItem::Failed(Failure::of(path_bytes(&from), why));
             }
             Err(error) => return UploadItem::Failed(unreadable(&from, &error)),
@@ -163,7 +163,7 @@ impl UploadWalk {
                 Err(error) => UploadItem::Failed(unreadable(&from, &error)),
             },
             _ if within.is_none() => {
-                let why = "it is no regular file; put - NAME sends what standard input has";
+                let why = "not a regular file; put - NAME sends standard input";
                 UploadItem::Failed(Failure::of(path_bytes(&from), why))
             }
             _ => UploadItem::Skipped(Failure::of(path_bytes(&from), "it is no regular file")),
@@ -179,7 +179,7 @@ impl UploadWalk {
     ) -> UploadItem {
         let identity = local::identity(seen);
         if self.follow && identity.is_some() && upwards(&within).any(|above| above.identity == identity) {
-            let why = "the link leads back to a directory that it is in";
+            let why = "the link points to a directory that contains it";
             return UploadItem::Failed(Failure::of(path_bytes(&from), why));
         }
         let names = fs::read_dir(&from).and_then(|entries| {

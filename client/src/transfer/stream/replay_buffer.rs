@@ -1,21 +1,21 @@
-//! What has been read of a stream and cannot be read again: kept until the server has it.
+//! The replay buffer: stream data that the server has not acknowledged, for a resend after a reconnect.
 
 use bytes::{Bytes, BytesMut};
 use sshome_wire::BLOCK_BYTES;
 use sshome_wire::frame::{HEADER_BYTES, data_head};
 use std::collections::VecDeque;
 
-/// No more than this is kept, in bytes: what may be on its way (16 MiB of window, and as much again that the
-/// server has taken and not yet told of), so that a stream is not held up.
+/// Cap on buffered bytes: 16 MiB in flight and 16 MiB that the server has not yet acknowledged, so that the stream
+/// does not stall.
 const MAX_REPLAY_BYTES: u64 = 32 << 20;
 
-/// Pieces that are shorter are gathered: thousands of them would take more memory than their bytes.
+/// Shorter chunks are merged: thousands of them would take more memory than their bytes.
 const GATHER_BELOW_BYTES: usize = 32 << 10;
 
-/// So many bytes are gathered in one frame at the most.
+/// Cap on the bytes merged into one frame.
 const MAX_GATHERED_BYTES: usize = 128 << 10;
 
-/// Frames of data in a row. None of them reaches from one block into the next.
+/// Consecutive data frames. No frame crosses a block boundary.
 #[derive(Debug, Default)]
 pub(super) struct ReplayBuffer {
     begin: u64,
@@ -26,7 +26,7 @@ pub(super) struct ReplayBuffer {
 }
 
 impl ReplayBuffer {
-    /// Where it begins in the stream, in bytes: what came before is the server's.
+    /// Stream offset of the first buffered byte; the server has acknowledged everything before it.
     pub(super) fn begin(&self) -> u64 {
         self.begin
     }
@@ -36,7 +36,7 @@ impl ReplayBuffer {
         self.end
     }
 
-    /// How many bytes are kept.
+    /// Number of buffered bytes.
     pub(super) fn length(&self) -> u64 {
         self.end - self.begin
     }
@@ -67,7 +67,7 @@ impl ReplayBuffer {
         }
     }
 
-    /// Lets go of everything before `offset`, which is where a block begins.
+    /// Discards everything before `offset`, which is a block boundary.
     pub(super) fn release(&mut self, offset: u64) {
         while self.begin < offset {
             let Some(frame) = self.frames.pop_front() else { break };
@@ -75,7 +75,7 @@ impl ReplayBuffer {
         }
     }
 
-    /// All that is kept, as frames.
+    /// The buffered data as frames.
     pub(super) fn frames(&mut self) -> Vec<Bytes> {
         self.gather();
         self.frames.iter().cloned().collect()
