@@ -86,7 +86,7 @@ async fn the_client_answers_what_it_is_asked() {
     assert_eq!(client.asked().unwrap(), "(ann@127.0.0.1) Password: \n");
     let wrong = pwd("barley");
     assert_eq!(wrong.code, Some(5), "{wrong}");
-    assert!(wrong.err().contains("authentication failed") && !wrong.err().contains("barley"), "{wrong}");
+    assert!(wrong.err().contains("login failed for") && !wrong.err().contains("barley"), "{wrong}");
     fs::write(&config, "PasswordAuthentication no\nKbdInteractiveAuthentication no\n").unwrap();
     let asked = client.asked().unwrap();
     assert_eq!((pwd(PASSWORD).code, client.asked().unwrap()), (Some(5), asked));

@@ -70,7 +70,7 @@ async fn a_password_through_the_askpass_program() {
 
     let wrong = pwd(client.answering("open barley").unwrap(), &client, &[]);
     assert_eq!((wrong.code, wrong.stdout.len()), (Some(5), 0), "{wrong}");
-    assert!(wrong.err().contains("authentication failed: "), "{wrong}");
+    assert!(wrong.err().contains("login failed for "), "{wrong}");
     assert!(!wrong.err().contains("barley"), "it says the password: {wrong}");
     assert_eq!(client.asked().unwrap().lines().count(), 1 + 3);
 
