@@ -28,7 +28,7 @@ async fn the_exit_codes_that_help_documents() {
     let help: Outcome = client.bare().unwrap().arg("--help").output().unwrap().into();
     assert_eq!(help.code, Some(0), "{help}");
     let help = help.out();
-    assert_eq!(documented(&help, 0), "all was done");
+    assert_eq!(documented(&help, 0), "success");
     assert_eq!(client.run(["pwd"]).unwrap().code, Some(0));
     assert_eq!(documented(&help, 1), "a command failed");
     for arguments in [&["ls", "nowhere"][..], &["cd", "nowhere"], &["get", "nowhere"], &["put", "nowhere"]] {
@@ -36,7 +36,7 @@ async fn the_exit_codes_that_help_documents() {
         assert_eq!(failed.code, Some(1), "{failed}");
         assert!(failed.err().contains("nowhere"), "{failed}");
     }
-    assert!(documented(&help, 2).starts_with("the arguments, a command line or ~/.ssh/config"));
+    assert!(documented(&help, 2).starts_with("usage error: the arguments, a command line or ~/.ssh/config"));
     for arguments in [&["frob"][..], &["ls", "-Z"], &["get"], &["cd", "a", "b"]] {
         let wrong = client.run(arguments).unwrap();
         assert_eq!((wrong.code, wrong.stdout.len()), (Some(2), 0), "{wrong}");

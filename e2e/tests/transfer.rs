@@ -186,7 +186,7 @@ async fn globs_on_both_sides_and_several_names() {
     client.succeed(["get", "texts/c.bin", "texts/.d.txt", "two"]).unwrap();
     assert_eq!(names(&client.work().join("two")).unwrap(), [&b".d.txt"[..], b"c.bin"]);
     for (arguments, why) in [
-        (&["get", "texts/a.txt", "texts/b.txt", "nowhere"][..], "is no directory"),
+        (&["get", "texts/a.txt", "texts/b.txt", "nowhere"][..], "is not a directory"),
         (&["put", "a.txt", "b.txt", "nowhere"], "nowhere"),
         (&["get", "texts/*.png"], "no match for texts/*.png"),
     ] {
