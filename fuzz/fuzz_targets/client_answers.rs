@@ -9,7 +9,7 @@ use russh::keys::{Algorithm, PrivateKey, PublicKeyOrCertificate};
 use russh::server::{Auth, ChannelOpenHandle, Msg, Session};
 use russh::{Channel, ChannelId};
 use sshome::conversation::{self, Conversation};
-use sshome::shell::{Output, Shell};
+use sshome::shell::{Shell, ShellOutput};
 use sshome_fuzz::Pieces;
 use sshome_wire::{Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Status};
 use sshomed::subsystem::{Arrival, ChannelInput};
@@ -65,7 +65,7 @@ fuzz_target!(|input: &[u8]| {
         let obeying = async {
             let Ok(conversation) = Conversation::start(near).await else { return };
             let mut shell =
-                Shell::new(conversation, Output::new(first & 0x80 != 0, false)).expect("a folder");
+                Shell::new(conversation, ShellOutput::new(first & 0x80 != 0, false)).expect("a folder");
             drop(shell.line(command.as_bytes()).await);
             shell.close().await;
         };

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use sshome_wire::sftp::{ClientPacket, SftpDecoder, Malformed, PacketError, ServerPacket};
+use sshome_wire::sftp::{ClientPacket, Malformed, PacketError, ServerPacket, SftpDecoder};
 
 type Packets<T> = (Vec<Result<T, Malformed>>, Option<PacketError>);
 

@@ -5,7 +5,7 @@
 use clap::Parser;
 use libfuzzer_sys::fuzz_target;
 use sshome::cli::Cli;
-use sshome::ssh::{ConfigError, Environment, Settings, SettingsError};
+use sshome::ssh::{Environment, Settings, SettingsError, SshConfigError};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ fuzz_target!(|text: &[u8]| {
             let told = error.to_string();
             assert!(!told.contains(char::is_control), "{told:?}");
             assert_eq!(longer.err().map(|error| error.to_string()), Some(told));
-            if let SettingsError::Config(ConfigError::Line { line, .. }) = error {
+            if let SettingsError::Config(SshConfigError::Line { line, .. }) = error {
                 let lines = String::from_utf8_lossy(text).lines().count();
                 assert!((1..=lines).contains(&line), "{line} of {lines}");
             }
