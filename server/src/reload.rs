@@ -320,14 +320,19 @@ async fn settled(changes: &Notify) {
     while tokio::time::timeout(SETTLE_TIME, changes.notified()).await.is_ok() {}
 }
 
-/// Tries again to open the homes that are unavailable, and lists those that still are or were replaced. Looks for
-/// directories in the others that cannot be read any more.
-pub(crate) fn look_at_homes(shared: &ServerState) -> Vec<HomeProblem> {
+/// Tries again to open the homes that are unavailable. Returns those that still are, or were replaced.
+pub(crate) fn retry_homes(shared: &ServerState) -> Vec<HomeProblem> {
     let homes: &Homes = &shared.homes;
     for settings in homes_of(&shared.config.load().accounts) {
-        // Why is logged, and listed below.
+        // The reason is logged, and is in the result.
         let _ = homes.retry(&settings, &shared.ledgers);
     }
-    homes.inspect();
     homes.problems()
+}
+
+/// The same, and looks for directories in the other homes that cannot be read any more.
+pub(crate) fn look_at_homes(shared: &ServerState) -> Vec<HomeProblem> {
+    let unavailable = retry_homes(shared);
+    shared.homes.inspect();
+    unavailable
 }

@@ -2,7 +2,7 @@
 
 use crate::control::{ControlSocket, metrics_snapshot};
 use crate::metrics;
-use crate::reload::{Reloader, look_at_homes};
+use crate::reload::{Reloader, look_at_homes, retry_homes};
 use crate::session::ServerState;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,9 @@ use tokio::net::TcpListener;
 
 /// How often parts are looked for that nobody came back for, at least, and homes are looked at.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Directories inside homes are looked at less often: disks that nobody uses may sleep.
+const CHECKS_PER_INSPECTION: u64 = 15;
 
 /// Removes parts that nobody came back for, now and again and again. Never ends.
 pub(super) async fn expire(shared: Arc<ServerState>) {
@@ -27,12 +30,14 @@ pub(super) async fn expire(shared: Arc<ServerState>) {
     }
 }
 
-/// Tries to open homes that are unavailable, and notices those that were replaced. Never ends.
+/// Tries to open homes that are unavailable, and notices those that were replaced or cannot be read any more. Never
+/// ends.
 pub(super) async fn tend_homes(shared: Arc<ServerState>) {
-    loop {
+    for check in 1_u64.. {
         tokio::time::sleep(CHECK_INTERVAL).await;
         let world = Arc::clone(&shared);
-        if let Err(error) = tokio::task::spawn_blocking(move || look_at_homes(&world)).await {
+        let look = if check.is_multiple_of(CHECKS_PER_INSPECTION) { look_at_homes } else { retry_homes };
+        if let Err(error) = tokio::task::spawn_blocking(move || look(&world)).await {
             tracing::error!(%error, "the homes could not be looked at");
         }
     }
