@@ -272,12 +272,20 @@ async fn what_cannot_be_stored_on_another_mount_is_refused_before_its_first_byte
         let refusal = bob.open("lab/f", flags).await.unwrap().unwrap_err();
         assert_eq!(refusal.1, format!("Failure: {why}"));
     }
+    // A copy there would be refused as well, so that is no advice.
     let outcome = run(&host, "ann", "mv f lab/f", b"").await.unwrap();
-    assert!(outcome.code == Some(1) && outcome.err().contains("is on a different mount"), "{outcome}");
+    assert!(outcome.code == Some(1) && outcome.err().contains(why), "{outcome}");
     assert!(mounts.iter().all(|mount| fs::read_dir(mount.backing()).unwrap().next().is_none()));
     // In place nothing has to be renamed.
     let mut ann = SftpPeer::login(&host, "ann").await.unwrap();
     assert_eq!(ann.put("lab/f", b"content").await.unwrap(), None);
     assert_eq!(ann.get("lab/f").await.unwrap().unwrap(), b"content");
     assert_eq!(fs::read(mounts[0].backing().join("f")).unwrap(), b"content");
+    // Out of the mount, a copy helps.
+    let outcome = run(&host, "ann", "mv lab/f g", b"").await.unwrap();
+    assert!(
+        outcome.code == Some(1) && outcome.err().contains("copy it, then remove the original"),
+        "{outcome}"
+    );
+    assert_eq!(run(&host, "ann", "cp lab/f g", b"").await.unwrap().code, Some(0));
 }

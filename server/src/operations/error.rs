@@ -263,7 +263,7 @@ fn disk_text(path: &RemotePath, error: &home::Error) -> String {
             format!("{path}: the server's disk failed to read or write; tell the administrator")
         }
         home::Error::Os(Errno::XDEV) => {
-            format!("{path} is on a different mount; copy it there and remove it here")
+            format!("{path}: source and target are on different mounts; copy it, then remove the original")
         }
         home::Error::Os(Errno::LOOP) => format!("{path}: too many symbolic links"),
         home::Error::Os(Errno::NXIO) => format!("{path}: it is not a regular file"),

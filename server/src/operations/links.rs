@@ -1,10 +1,11 @@
 //! Hard links, the targets of symbolic links, and canonical paths.
 
 use super::error::{Context, of_parent, over_quota};
-use super::{Result, User, reserve_space};
-use crate::home::regular;
+use super::{Error, Result, User, other_mount, reserve_space};
+use crate::home::{self, regular};
 use crate::quota::UsageChange;
 use rustix::fs::FileType;
+use rustix::io::Errno;
 use sshome_wire::RemotePath;
 
 /// Creates a hard link. It needs one entry and no bytes. A symbolic link at the end of `from` is not followed: it gets the
@@ -23,7 +24,10 @@ pub fn hard_link(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> 
     }
     let entry = user.ledger.reserve(0, 1).map_err(over_quota(user, to))?;
     reserve_space::end_credit(user, from, &stat)?;
-    source.hard_link(&target, &namespace).of_file(to)?;
+    source.hard_link(&target, &namespace).map_err(|error| match error {
+        home::Error::Os(Errno::XDEV) => other_mount(user, &target, to),
+        error => Error::disk(to, false, error),
+    })?;
     entry.commit(UsageChange { bytes: 0, entries: 1 });
     user.audit.hard_link_made(&user.logged(&source, from), &user.logged(&target, to));
     Ok(())

@@ -60,6 +60,7 @@ use crate::home::{
 use crate::quota::{FreedSpace, HeldFile, Ledger, LedgerUsage, Ledgers};
 use error::Context;
 use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
 use sshome_wire::{CreditedUsage, RemotePath, Usage};
 use std::fs::File;
 use std::sync::Arc;
@@ -165,6 +166,14 @@ fn check_mount(user: &User, target: &Location, path: &RemotePath) -> Result<()> 
     match user.home.shares_mount(target).of_directory(path)? {
         true => Ok(()),
         false => Err(Error::OtherMount(path.clone())),
+    }
+}
+
+/// The error of a name that cannot move to another mount: a copy helps only if it could be stored there.
+fn other_mount(user: &User, target: &Location, path: &RemotePath) -> Error {
+    match check_mount(user, target, path) {
+        Ok(()) => Error::disk(path, false, Errno::XDEV.into()),
+        Err(error) => error,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Renaming: `mv`, and SFTP's rename requests.
 
 use super::error::{Context, of_parent};
-use super::{Error, Result, User, freed, reserve_space};
+use super::{Error, Result, User, freed, other_mount, reserve_space};
 use crate::home::{Location, NamespaceLock, file_id};
 use crate::quota::FreedSpace;
 use rustix::fs::{FileType, Stat};
@@ -116,7 +116,7 @@ impl<'a> Renaming<'a> {
         if !self.is_one_place()? {
             reserve_space::end_credit(user, self.from, moved)?;
         }
-        self.source.rename(&self.target, namespace).map_err(|error| self.failed(error))?;
+        self.source.rename(&self.target, namespace).map_err(|error| self.failed(user, error))?;
         if replaced.is_some() {
             user.ledger.removed(freed);
         }
@@ -129,9 +129,10 @@ impl<'a> Renaming<'a> {
         user.audit.renamed(&from, &to, replaced);
     }
 
-    fn failed(&self, error: crate::home::Error) -> Error {
+    fn failed(&self, user: &User, error: crate::home::Error) -> Error {
         let (from, to) = (self.from.clone(), self.to.clone());
         match error {
+            crate::home::Error::Os(Errno::XDEV) => other_mount(user, &self.target, &to),
             crate::home::Error::Os(Errno::INVAL) => Error::IntoItself { from, to },
             crate::home::Error::Os(Errno::ISDIR) => Error::IsDirectory { path: to, hint: "" },
             error => Error::disk(&to, false, error),
