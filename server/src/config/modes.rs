@@ -2,12 +2,18 @@
 //!
 //! Whoever changes users.toml logs in as every user, so what others can write to is refused, as OpenSSH does with
 //! its own files. A file that others can only read is used, with a warning: it holds hashes, not passwords. So is
-//! one that a group can write to: the group may be that of the administrators.
+//! one that a group can write to: the group may be that of the administrators. Keys that others can write, and what
+//! belongs to an account other than the server's and root, are used with a warning, too.
 
 use super::{Config, ConfigLocation, Diagnostic, shown};
+use crate::accounts::OwnKeys;
+use crate::invocation::{self, Role};
+use crate::permission::{account, owner};
+use nix::unistd::User;
+use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 const OTHERS_WRITE: u32 = 0o002;
 const OTHERS_READ: u32 = 0o004;
@@ -29,8 +35,62 @@ pub(super) fn mistake(location: &ConfigLocation) -> Option<Diagnostic> {
     Some(Diagnostic { line: None, key: String::new(), message })
 }
 
-/// What others can do with the settings that may not be meant. Each is a sentence.
+/// What others can do with the settings and the keys that may not be meant. Each is a sentence.
 pub(crate) fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = settings_warnings(config);
+    let trusted = trusted(config);
+    warnings.extend(deciding_paths(config).iter().flat_map(|path| exposure(path, config, &trusted)));
+    warnings
+}
+
+/// The files and folders that decide who logs in.
+fn deciding_paths(config: &Config) -> BTreeSet<PathBuf> {
+    let authorized = OwnKeys::of(&config.dir).folder().to_owned();
+    let installed = fs::read_dir(&authorized).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut paths: BTreeSet<PathBuf> = installed.collect();
+    for file in [&config.file].into_iter().chain(&config.key_files).chain(&config.host_keys) {
+        paths.insert(file.clone());
+        paths.extend(file.parent().map(Path::to_owned));
+    }
+    paths.extend([authorized, config.dir.join("keys"), config.dir.clone()]);
+    paths
+}
+
+/// The accounts that may own them: root and the server's.
+fn trusted(config: &Config) -> BTreeSet<u32> {
+    let mut trusted = BTreeSet::from([0, rustix::process::geteuid().as_raw()]);
+    let account = config.account.as_deref().and_then(|name| User::from_name(name).ok().flatten());
+    trusted.extend(account.map(|account| account.uid.as_raw()));
+    if matches!(invocation::role(), Role::Check | Role::Command) {
+        // A command may run as another account than the server, which owns its folder.
+        trusted.extend(fs::metadata(&config.dir).ok().map(|found| found.uid()));
+    }
+    trusted
+}
+
+/// Why a path lets others log in.
+fn exposure(path: &Path, config: &Config, trusted: &BTreeSet<u32>) -> Vec<String> {
+    let Ok(found) = fs::metadata(path) else { return Vec::new() };
+    let is_sticky = found.is_dir() && found.mode() & STICKY != 0;
+    let mut warnings = Vec::new();
+    let owner = || owner(path).unwrap_or_else(|| found.uid().to_string());
+    let path = shown(path);
+    if found.mode() & OTHERS_WRITE != 0 && !is_sticky {
+        warnings.push(format!(
+            "everybody on this machine can write to {path}, and so log in as a user: chmod o-w {path}."
+        ));
+    }
+    if !trusted.contains(&found.uid()) {
+        let account = config.account.clone().unwrap_or_else(account);
+        warnings.push(format!(
+            "{path} belongs to {}, who can so log in as a user: chown {account}: {path}, unless it is meant.",
+            owner()
+        ));
+    }
+    warnings
+}
+
+fn settings_warnings(config: &Config) -> Vec<String> {
     let Some(mode) = mode(&config.file) else { return Vec::new() };
     let file = shown(&config.file);
     let has_hashes =
@@ -100,6 +160,61 @@ mod tests {
             [(0o600, 0o700), (0o644, 0o755), (0o640, 0o750), (0o660, 0o770), (0o600, 0o1777)]
         {
             loaded(file, folder).unwrap();
+        }
+    }
+
+    fn key_folder() -> TempDir {
+        let dir = TempDir::new().unwrap();
+        for folder in ["etc", "keys/authorized"] {
+            fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa\n";
+        fs::write(dir.path().join("keys/a.pub"), key).unwrap();
+        fs::write(dir.path().join("keys/authorized/ann"), key).unwrap();
+        fs::write(dir.path().join("etc/users.toml"), "[users.ann]\nauthorized-keys = [\"keys/a.pub\"]\n")
+            .unwrap();
+        dir
+    }
+
+    const DECIDING: [&str; 5] = ["keys/a.pub", "keys", "keys/authorized", "keys/authorized/ann", ""];
+
+    #[test]
+    fn keys_that_everybody_can_write_are_warned_of() {
+        let dir = key_folder();
+        let top = fs::canonicalize(dir.path()).unwrap();
+        let warned = || warnings(&load(dir.path(), None, &[]).unwrap());
+        assert_eq!(warned(), [""; 0]);
+        for name in DECIDING {
+            let path = if name.is_empty() { top.clone() } else { top.join(name) };
+            let before = fs::metadata(&path).unwrap().permissions();
+            fs::set_permissions(&path, fs::Permissions::from_mode(before.mode() | 0o022)).unwrap();
+            let found = warned();
+            assert!(
+                matches!(&found[..], [one] if one.ends_with(&format!("chmod o-w {}.", shown(&path)))),
+                "{found:?}"
+            );
+            if path.is_dir() {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o1777)).unwrap();
+                assert_eq!(warned(), [""; 0], "{name}");
+            }
+            fs::set_permissions(&path, before).unwrap();
+        }
+    }
+
+    #[test]
+    fn keys_and_settings_of_other_accounts_are_warned_of_as_root() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = key_folder();
+        for name in ["keys/a.pub", "keys", "keys/authorized", "keys/authorized/ann", "etc", "etc/users.toml"]
+        {
+            let path = fs::canonicalize(dir.path()).unwrap().join(name);
+            std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
+            let found = warnings(&load(dir.path(), None, &[]).unwrap());
+            let want = format!("{} belongs to nobody", shown(&path));
+            assert!(matches!(&found[..], [one] if one.starts_with(&want)), "{found:?}");
+            std::os::unix::fs::chown(&path, Some(0), None).unwrap();
         }
     }
 }
