@@ -216,6 +216,55 @@ async fn what_is_revoked_is_revoked_though_the_rest_is_refused() {
     }
 }
 
+/// A line that is no TOML.
+fn typo(text: String) -> String {
+    text + "\ntypo\n"
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installed_key_is_revoked_though_the_file_cannot_be_parsed() {
+    let host = host().await;
+    let administrator = host.administrator();
+    let line = host.key().public_key().to_openssh().unwrap();
+    let own = sshomed::accounts::OwnKeys::of(host.dir());
+    own.install("ann", &line).unwrap();
+    // Only the installed key lets her in.
+    edit(&host, |text| {
+        let ann = text.find("[users.ann]").unwrap();
+        let zcl = text.find("[users.zcl]").unwrap();
+        let (from, to) = if ann < zcl { (ann, zcl) } else { (ann, text.len()) };
+        format!("{}[users.ann]\n{}", &text[..from], &text[to..])
+    });
+    assert_eq!(administrator.run(&["reload"]).code, Some(0));
+    let mut ann = Peer::login(&host, "ann").await.unwrap();
+    edit(&host, typo);
+    let print = host.key().fingerprint(Default::default()).to_string();
+    let list = administrator.run(&["user", "key", "ann", "list"]);
+    assert!(list.code == Some(0) && list.out().contains(&print), "{list}");
+    assert!(list.out().contains("could not be read: "), "{list}");
+    let unknown = administrator.run(&["user", "key", "ann", "remove", "nothing"]);
+    assert!(unknown.code == Some(1) && unknown.err().contains("users.toml:"), "{unknown}");
+    let removed = administrator.run(&["user", "key", "ann", "remove", &print]);
+    assert!(removed.code == Some(0) && removed.out().contains("1 session was ended"), "{removed}");
+    assert!(own.read("ann").unwrap().is_empty());
+    assert!(!works(&mut ann).await && Peer::login(&host, "ann").await.is_err());
+    assert!(Peer::login(&host, "zcl").await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_ends_the_sessions_though_the_file_cannot_be_parsed() {
+    let host = host().await;
+    let administrator = host.administrator();
+    let mut ann = Peer::login(&host, "ann").await.unwrap();
+    let mut zcl = Peer::login(&host, "zcl").await.unwrap();
+    edit(&host, typo);
+    let locked = administrator.run(&["kick", "--lock", "ann"]);
+    assert!(locked.code == Some(1) && locked.out().starts_with("ended: session "), "{locked}");
+    assert!(locked.err().contains("ann was NOT locked and can log in again: "), "{locked}");
+    assert!(locked.err().contains("users.toml:"), "{locked}");
+    assert!(!works(&mut ann).await && works(&mut zcl).await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_the_server_does_not_take_up_is_a_failure() {
     for (obstacle, says) in OBSTACLES {

@@ -124,10 +124,23 @@ fn lock_out(cli: &Cli, who: &str) -> anyhow::Result<()> {
     };
     let user = user.map(|session| session.user);
     let user = user.as_deref().unwrap_or(who);
-    let admin = Admin::open(&cli.dir, cli.config.as_deref())?;
-    print(&admin.set(user, &UserSettings::enabled(false))?)?;
-    // It ends the sessions.
-    apply(cli, user)
+    let locked = Admin::open(&cli.dir, cli.config.as_deref())
+        .and_then(|admin| admin.set(user, &UserSettings::enabled(false)));
+    match locked {
+        Ok(text) => {
+            print(&text)?;
+            // It ends the sessions.
+            apply(cli, user)
+        }
+        Err(error) => {
+            let kicked = ask(cli, &ControlRequest::Kick { who: user.to_owned() }, false);
+            let kicked = kicked.err().map(|error| format!("\n{error:#}")).unwrap_or_default();
+            anyhow::bail!(
+                "{} was NOT locked and can log in again: {error}{kicked}",
+                sshome_wire::display::Escaped(user.as_bytes())
+            )
+        }
+    }
 }
 
 fn serve(cli: &Cli, listen: &[SocketAddr]) -> anyhow::Result<()> {

@@ -150,12 +150,17 @@ impl Reloader {
     pub async fn settings_state_of(&self, user: &str) -> Result<UserSettingsState, ReloadError> {
         let now = self.shared.config.load_full();
         let again = Arc::clone(&now);
-        let (file, _) = spawn_blocking(move || again.read_again()).await??;
+        let (file, mistakes) = spawn_blocking(move || again.read_again()).await??;
         let world = Arc::clone(&self.shared);
         let name = user.to_owned();
         let problem = spawn_blocking(move || world.homes.problem_of(&name)).await?;
         let unavailable = problem.map(|home| home.why);
-        Ok(UserSettingsState { pending: revoke::pending(&now, &file, user), unavailable })
+        // Without a change of the file, a removed key may be all that there was to apply.
+        let pending = match revoke::is_unparsable(&mistakes) {
+            true => Vec::new(),
+            false => revoke::pending(&now, &file, user),
+        };
+        Ok(UserSettingsState { pending, unavailable })
     }
 
     /// Reloads whenever the file changes, and on `hangup`; ends the sessions of installed keys that are removed;

@@ -7,19 +7,26 @@ use crate::config::{self, Config, ConfigError};
 use std::fs::File;
 use std::path::Path;
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
+use zeroize::Zeroizing;
 
 impl Admin {
-    /// What the file says now, mistakes and all; for messages.
-    pub(super) fn glance(&self) -> Result<Config, AdminError> {
-        Ok(config::parse(&self.location, &self.location.read()?, &[]).0)
-    }
-
     /// Changes the file, as a whole or not at all. Edits wait for each other, so that none is lost.
     ///
     /// A mistake that was there before does not stop an edit: it may be the one that mends it.
     pub(super) fn edit<T>(
         &self,
         change: impl FnOnce(&mut DocumentMut, &Config) -> Result<T, AdminError>,
+    ) -> Result<T, AdminError> {
+        self.edit_text(|_, mut document, config| {
+            let result = change(&mut document, config)?;
+            Ok((document.to_string(), result))
+        })
+    }
+
+    /// The same for a change of the text, whose lines end in `\n`; the file keeps its own line ends.
+    pub(super) fn edit_text<T>(
+        &self,
+        change: impl FnOnce(&str, DocumentMut, &Config) -> Result<(String, T), AdminError>,
     ) -> Result<T, AdminError> {
         let file = &self.location.file;
         let write = |error| AdminError::Write { file: self.location.shown.clone(), error };
@@ -29,12 +36,14 @@ impl Admin {
 
         let text = self.location.read()?;
         let (config, before) = config::parse(&self.location, &text, &[]);
-        let Ok(mut document) = text.parse::<DocumentMut>() else {
+        let has_crlf = text.matches("\r\n").count() * 2 > text.matches('\n').count();
+        let text = Zeroizing::new(text.replace("\r\n", "\n"));
+        let Ok(document) = text.parse::<DocumentMut>() else {
             return Err(ConfigError::mistakes(&self.location, before).into());
         };
-        let result = change(&mut document, &config)?;
+        let (text, result) = change(&text, document, &config)?;
 
-        let text = document.to_string();
+        let text = Zeroizing::new(if has_crlf { text.replace('\n', "\r\n") } else { text });
         let (_, mut after) = config::parse(&self.location, &text, &[]);
         after.retain(|mistake| !before.iter().any(|old| old.is_same(mistake)));
         if !after.is_empty() {

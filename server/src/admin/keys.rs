@@ -3,7 +3,7 @@
 use super::list::columns;
 use super::{Admin, AdminError};
 use crate::accounts::{Account, AuthorizedKey, OwnKeys, OwnKeysError};
-use crate::config::{ConfigLocation, authorized_keys};
+use crate::config::{self, ConfigError, ConfigLocation, authorized_keys, shown};
 use sshome_wire::display::Escaped;
 use sshome_wire::public_key;
 use std::fs;
@@ -28,22 +28,28 @@ impl Admin {
         Ok(added)
     }
 
-    /// Removes a key from a user's, by its fingerprint or its comment; one that the user has installed, too.
+    /// Removes a key from a user's, by its fingerprint or its comment; one that the user has installed, too, even if
+    /// the settings cannot be parsed.
     ///
     /// # Errors
     /// If the user has no such key, or several, or it stands in a file that holds others, too.
     pub fn remove_key(&self, name: &str, which: &str) -> Result<String, AdminError> {
-        let account = self.account(name)?;
+        let account = match self.account(name) {
+            Err(AdminError::Config(error)) => Err(error),
+            account => Ok(account?),
+        };
         let own_keys = OwnKeys::of(&self.location.dir);
         let installed = own_keys.read(name).map_err(|error| self.own_keys_error(name, error))?;
         let is_it = |key: &&AuthorizedKey| is(key, which);
-        match (installed.iter().filter(is_it).count(), account.keys.iter().filter(is_it).count()) {
+        let set = account.as_ref().map_or(0, |account| account.keys.iter().filter(is_it).count());
+        match (installed.iter().filter(is_it).count(), set) {
             (0, _) => self.remove_set_key(name, which),
             (1, 0) => {
                 let print = installed.iter().find(is_it).map(AuthorizedKey::fingerprint).unwrap_or_default();
                 let removed = own_keys.remove(name, &print, false);
                 removed.map_err(|error| self.own_keys_error(name, error))?;
-                Ok(format!("removed the key {print}, which {name} had installed\n"))
+                let unread = account.err().map(|error| self.unread(&error)).unwrap_or_default();
+                Ok(format!("removed the key {print}, which {name} had installed\n{unread}"))
             }
             _ => Err(AdminError::ManyKeys { user: name.to_owned(), key: which.to_owned() }),
         }
@@ -83,28 +89,45 @@ impl Admin {
     /// # Errors
     /// If there is no such user, or the file cannot be read.
     pub fn list_keys(&self, name: &str) -> Result<String, AdminError> {
-        let account = self.account(name)?;
-        let installed = match account.own_keys {
+        let account = self.account(name);
+        let installed = match account.as_ref().map_or(true, |account| account.own_keys) {
             true => OwnKeys::of(&self.location.dir).read(name),
             false => Ok(Vec::new()),
         };
         let installed = installed.map_err(|error| self.own_keys_error(name, error))?;
-        if account.keys.is_empty() && installed.is_empty() {
+        let (set_keys, unread) = match account {
+            Ok(account) => (account.keys.clone(), String::new()),
+            Err(AdminError::Config(error)) if !installed.is_empty() => (Vec::new(), self.unread(&error)),
+            Err(error) => return Err(error),
+        };
+        if set_keys.is_empty() && installed.is_empty() {
             return Ok(format!("{name} has no key: `sshomed user key {name} add FILE` adds one\n"));
         }
         let mut rows = vec![["FINGERPRINT", "TYPE", "SET BY", "FROM", "COMMENT"].map(str::to_owned)];
-        let set = account.keys.iter().map(|key| ("administrator", key));
+        let set = set_keys.iter().map(|key| ("administrator", key));
         rows.extend(set.chain(installed.iter().map(|key| ("user", key))).map(|(by, key)| {
             let from = if key.is_restricted_by_address() { "some addresses" } else { "anywhere" };
             let kind = key.public_key().algorithm().as_str().to_owned();
             [key.fingerprint(), kind, by.to_owned(), from.to_owned(), Escaped(key.comment()).to_string()]
         }));
-        Ok(columns(&rows))
+        Ok(columns(&rows) + &unread)
     }
 
-    fn account(&self, name: &str) -> Result<Arc<Account>, AdminError> {
-        let account = self.glance()?.accounts.into_iter().find(|account| account.name == name);
-        account.ok_or_else(|| AdminError::NoUser(name.to_owned()))
+    /// A user's account; [`AdminError::Config`] if the settings are such that nobody can tell whether there is one.
+    pub(super) fn account(&self, name: &str) -> Result<Arc<Account>, AdminError> {
+        let (config, mut mistakes) = config::parse(&self.location, &self.location.read()?, &[]);
+        let account = config.accounts.into_iter().find(|account| account.name == name);
+        let table = format!("users.{name}");
+        mistakes.retain(|mistake| ["", "users", &table].contains(&mistake.key.as_str()));
+        account.ok_or_else(|| match mistakes.is_empty() {
+            true => AdminError::NoUser(name.to_owned()),
+            false => ConfigError::mistakes(&self.location, mistakes).into(),
+        })
+    }
+
+    /// The note that the administrator's keys were not looked at.
+    fn unread(&self, error: &ConfigError) -> String {
+        format!("the keys in {} could not be read: {error}\n", shown(&self.location.shown))
     }
 
     /// Removes the keys that a user has installed.

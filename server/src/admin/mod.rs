@@ -4,6 +4,7 @@
 //! starts with, and only then replaces the file, by one rename.
 
 mod check;
+mod commented;
 mod comments;
 mod edit;
 mod keys;
@@ -12,6 +13,7 @@ mod password;
 mod replace;
 mod settings;
 mod startup_check;
+mod table_text;
 mod users;
 
 pub use check::{CheckReport, check};
@@ -184,5 +186,7 @@ fn escaped(text: &str) -> Escaped<'_> {
     Escaped(text.as_bytes())
 }
 
+#[cfg(test)]
+mod layout_tests;
 #[cfg(test)]
 mod tests;

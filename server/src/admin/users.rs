@@ -1,8 +1,9 @@
 //! Adding, removing and changing users.
 
-use super::comments::{self, place_last, unset};
+use super::comments::unset;
 use super::edit::set;
 use super::keys::{add_lines, read_key_file};
+use super::table_text;
 use super::{Admin, AdminError, escaped};
 use crate::accounts::{Password, check_name};
 use crate::auth::hash_password;
@@ -35,8 +36,8 @@ impl Admin {
         }
         let hash = user.password.as_ref().map(hash_password).transpose()?;
 
-        self.edit(|document, _| {
-            let users = self.users(document)?;
+        self.edit_text(|text, mut document, _| {
+            let users = self.users(&mut document)?;
             if users.contains_key(name) {
                 return Err(AdminError::UserExists(name.to_owned()));
             }
@@ -50,9 +51,12 @@ impl Admin {
                 set(&mut table, "quota", quota.trim());
             }
             add_lines(self, &mut table, name, keys)?;
-            users.insert(name, Item::Table(table));
-            place_last(document, name);
-            Ok(())
+            if document.get("users").is_some_and(Item::is_table) {
+                return Ok((table_text::append(text, name, table), ()));
+            }
+            // `users` is an inline table.
+            self.users(&mut document)?.insert(name, Item::Value(table.into_inline_table().into()));
+            Ok((document.to_string(), ()))
         })?;
 
         let mut text = format!("added {name}\n");
@@ -70,16 +74,16 @@ impl Admin {
     /// # Errors
     /// If there is no such user, or the file cannot be written.
     pub fn remove(&self, name: &str) -> Result<String, AdminError> {
-        let root = self.edit(|document, config| {
-            let users = self.users(document)?;
-            let removed = users.remove(name).ok_or_else(|| AdminError::NoUser(name.to_owned()))?;
-            comments::keep_others(&removed, document);
+        let root = self.edit_text(|text, mut document, config| {
+            let users = self.users(&mut document)?;
+            users.remove(name).ok_or_else(|| AdminError::NoUser(name.to_owned()))?;
+            let text = table_text::without_user(text, name).unwrap_or_else(|| document.to_string());
             // What is no name has no keys, and may be removed as well.
             if check_name(name).is_ok() {
                 self.forget_own_keys(name)?;
             }
             let account = config.accounts.iter().find(|account| account.name == name);
-            Ok(account.map(|account| account.root.clone()))
+            Ok((text, account.map(|account| account.root.clone())))
         })?;
         let mut text = format!("removed {}\n", escaped(name));
         if let Some(root) = root {
@@ -103,10 +107,7 @@ impl Admin {
         name: &str,
         password: impl FnOnce() -> Result<Password, AdminError>,
     ) -> Result<String, AdminError> {
-        let config = self.glance()?;
-        if !config.accounts.iter().any(|account| account.name == name) {
-            return Err(AdminError::NoUser(name.to_owned()));
-        }
+        self.account(name)?;
         let hash = hash_password(&password()?)?;
         self.edit(|document, _| {
             set(self.user(document, name)?, "password", hash.to_phc());

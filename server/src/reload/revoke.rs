@@ -13,7 +13,7 @@ pub(super) type Revocation = String;
 /// mistake: where the file cannot be understood, the old settings hold.
 pub(super) fn revoke(old: &Config, new: &Config, mistakes: &[Diagnostic]) -> (Config, Vec<Revocation>) {
     let is_wrong = |key: &str| mistakes.iter().any(|mistake| mistake.key == key);
-    // A fault in the syntax stands nowhere, and nobody can tell what it hides.
+    // A syntax error has no key, and nobody can tell what it hides.
     if is_wrong("") || is_wrong("users") {
         return (old.clone(), Vec::new());
     }
@@ -70,6 +70,11 @@ fn restrict(old: &Account, new: &Account, wrong: impl Fn(&str) -> bool) -> (Acco
         }
     }
     (left, lost)
+}
+
+/// Whether the file has syntax errors, so that it says nothing of any user.
+pub(super) fn is_unparsable(mistakes: &[Diagnostic]) -> bool {
+    mistakes.iter().any(|mistake| mistake.key.is_empty() && mistake.line.is_some())
 }
 
 /// The settings of a user that are others in the file than in force; the name of the user's table if it is in
