@@ -350,7 +350,7 @@ mod tests {
         let sources = vec![(path("named"), RemotePath::root())];
         let items: Vec<UploadItem> =
             UploadWalk::new(sources, TransferOptions { follow: true, ..recursive() }).collect();
-        let out = |item: &&UploadItem| matches!(item, UploadItem::Failed(why) if why.why.contains("out of the tree"));
+        let out = |item: &&UploadItem| matches!(item, UploadItem::Failed(why) if why.why.contains("outside the tree"));
         assert_eq!(items.iter().filter(out).count(), 4, "{items:?}");
         let files = items.iter().filter_map(|item| match item {
             UploadItem::File { to, .. } => Some(to.to_string()),
