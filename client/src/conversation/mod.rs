@@ -4,6 +4,7 @@
 //! to hear, reads meanwhile: a peer that cannot send would stop reading, and both would wait for
 //! ever.
 
+mod abandon;
 mod config;
 mod error;
 mod greeting;
@@ -47,6 +48,8 @@ pub struct Conversation {
     receive_queue: ReceiveQueue,
     /// Requests that have no answer yet.
     outstanding: usize,
+    /// Whether `Cancel` is sent, and not all answers have arrived.
+    is_cancelling: bool,
     hello: Hello,
     cwd: RemotePath,
 }
@@ -77,11 +80,13 @@ impl Conversation {
             frame => return Err(unexpected(&frame)),
         };
         let cwd = RemotePath::root();
+        let receive_queue = ReceiveQueue::default();
         Ok(Conversation {
             incoming,
             outgoing,
-            receive_queue: ReceiveQueue::default(),
+            receive_queue,
             outstanding: 0,
+            is_cancelling: false,
             hello,
             cwd,
         })
@@ -252,33 +257,6 @@ impl Conversation {
             self.account(frame)?;
         }
         Ok(frame)
-    }
-
-    /// Cancels every request that has no answer yet and hears all the answers; `each` is given the
-    /// frames. Afterwards the conversation is idle.
-    ///
-    /// # Errors
-    /// If the conversation is over.
-    pub(crate) async fn abandon(
-        &mut self,
-        each: &mut (dyn FnMut(Frame) + Send),
-    ) -> Result<(), ConversationError> {
-        self.put_out(encoded(&Frame::Cancel)?, 1).await?;
-        loop {
-            let frame = match self.receive_queue.pop() {
-                Some(frame) => frame,
-                // The last answer is that to Cancel.
-                None if self.outstanding == 0 => return Ok(()),
-                None => {
-                    let frame = self.incoming.next().await?;
-                    self.account(&frame)?;
-                    frame
-                }
-            };
-            if self.outstanding > 0 || !self.receive_queue.is_empty() {
-                each(frame);
-            }
-        }
     }
 
     /// How many requests have no answer yet.

@@ -29,7 +29,7 @@ impl Shell {
             return Ok(());
         }
         match (self.is_lost, self.conversation.loss()) {
-            (false, None) => return Ok(()),
+            (false, None) => return self.settle().await,
             (false, Some(why)) => warn(format_args!("the connection is lost: {why}")),
             // That was said when it was lost.
             (true, _) => {}
@@ -66,6 +66,15 @@ impl Shell {
         }
         (self.conversation, self.is_lost) = (conversation, false);
         Ok(())
+    }
+
+    /// Waits for the answers to what was cancelled at the prompt.
+    async fn settle(&mut self) -> Result<(), ShellError> {
+        tokio::select! {
+            biased;
+            settled = self.conversation.settle() => Ok(settled?),
+            () = self.cancel.cancelled() => Err(ConversationError::Cancelled.into()),
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use super::{Flow, Shell, ShellError};
 use crate::messages::warn;
 use sshome_wire::display::Escaped;
 use std::collections::HashMap;
-use std::pin::pin;
 use std::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
@@ -58,11 +57,18 @@ async fn typed(shell: &mut Shell, prompt: &mut Prompt, text: &str) -> Result<Opt
     let mut pressed = CtrlC::new();
     // Where the line editor has the keys, a Ctrl-C that comes as a signal is one behind Enter: it is the command's.
     pressed.listen().await;
+    let mut settling_failed = false;
     loop {
+        let is_settling = !settling_failed && !shell.conversation.is_idle();
         let event = tokio::select! {
             () = pressed.next(), if prompt.is_plain => {
                 // The terminal has forgotten the line itself.
                 shell.out.note(&format!("\n{text}"))?;
+                continue;
+            }
+            // A cancelled Tab does not hold up the prompt. A lost connection shows with the next command.
+            settled = shell.conversation.settle(), if is_settling => {
+                settling_failed = settled.is_err();
                 continue;
             }
             event = prompt.event() => event,
@@ -84,68 +90,29 @@ async fn typed(shell: &mut Shell, prompt: &mut Prompt, text: &str) -> Result<Opt
             // They have arrived meanwhile.
             PromptEvent::NamesUnwanted => {}
             PromptEvent::Names(question, answer) => {
-                if let Some(typed) = complete(shell, prompt, text, (question, answer), &mut pressed).await? {
-                    return Ok(typed);
-                }
+                complete(shell, prompt, (question, answer), &mut pressed).await;
+                settling_failed = false;
             }
         }
     }
 }
 
 /// Answers a Tab. After Ctrl-C the line is cleared at once, although the server has not heard of it yet, and after
-/// Ctrl-Z it can be edited; it is returned when the server has heard of it.
+/// Ctrl-Z it can be edited.
 async fn complete(
     shell: &mut Shell,
     prompt: &mut Prompt,
-    text: &str,
     (question, answer): (CompletionQuery, Sender<CompletionReply>),
     pressed: &mut CtrlC,
-) -> Result<Option<Option<String>>, ShellError> {
+) {
     shell.cancel = CancellationToken::new();
-    let cancel = shell.cancel.clone();
-    let mut names = pin!(names(shell, &question));
     tokio::select! {
         biased;
-        found = &mut names => {
-            // A completion that fails completes nothing; a lost connection shows with the next command.
-            let _ = answer.send(CompletionReply::Names(found.unwrap_or_default()));
-            return Ok(None);
-        }
+        // A completion that fails completes nothing; a lost connection shows with the next command.
+        found = names(shell, &question) => drop(answer.send(CompletionReply::Names(found.unwrap_or_default()))),
         () = pressed.next() => drop(answer.send(CompletionReply::Cleared)),
         // The names are not wanted any more, or the terminal is gone, which the next event says as well.
         _ = prompt.event() => {}
-    }
-    cancel.cancel();
-    let mut answered = false;
-    let line = loop {
-        let event = tokio::select! {
-            event = prompt.event() => event,
-            _ = &mut names, if !answered => {
-                answered = true;
-                continue;
-            }
-            () = pressed.next() => continue,
-        };
-        match event {
-            PromptEvent::Line(line) => break line,
-            PromptEvent::End | PromptEvent::Failed(_) => return Ok(Some(None)),
-            PromptEvent::Cleared | PromptEvent::NoText => prompt.show(text.to_owned()),
-            // Nothing more is asked before the server has let go.
-            PromptEvent::Names(_, answer) => drop(answer.send(CompletionReply::Names(Vec::new()))),
-            PromptEvent::NamesUnwanted => {}
-        }
-    };
-    if answered {
-        return Ok(Some(Some(line)));
-    }
-    tokio::select! {
-        _ = &mut names => return Ok(Some(Some(line))),
-        () = pressed.next() => warn("the server has not answered yet; press Ctrl-C again to quit immediately"),
-    }
-    // The Ctrl-C was for the command: it does not run.
-    tokio::select! {
-        _ = &mut names => Ok(Some(Some(String::new()))),
-        () = pressed.next() => Err(ShellError::Abandoned),
     }
 }
 
@@ -155,6 +122,10 @@ async fn names(shell: &mut Shell, question: &CompletionQuery) -> Result<Vec<Glob
     match operand {
         Operand::Remote | Operand::RemoteDirectory => {
             let (conversation, cancel) = (&mut shell.conversation, &shell.cancel);
+            // Nothing more is asked before the server has let go of the last Tab.
+            if !conversation.is_idle() {
+                return Ok(Vec::new());
+            }
             let mut tree = RemoteTree { conversation, cancel, seen: HashMap::new() };
             Ok(tree.names(&directory.bytes()).await?)
         }

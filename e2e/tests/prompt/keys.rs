@@ -66,21 +66,46 @@ async fn ctrl_c_stops_a_tab_that_waits_for_the_server() {
     terminal.expect("ls data/").unwrap();
     terminal.send(CTRL_C).unwrap();
     terminal.expect(PROMPT).unwrap();
-    // Somebody who wants to leave need not wait.
+    terminal.send(CTRL_D).unwrap();
+    assert_eq!(terminal.end().unwrap().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_tab_does_not_hold_up_local_commands_or_the_way_out() {
+    let (host, server) = pausable();
+    fs::create_dir(host.home("ann").join("data")).unwrap();
+    let (client, mut terminal) = at_prompt(&host);
+    let folder = format!("{}\n", client.work().canonicalize().unwrap().display());
     server.pause().unwrap();
     terminal.send("ls da\t").unwrap();
     until("Tab waits", || terminal.is_interruptible().unwrap());
     terminal.send(CTRL_C).unwrap();
     terminal.expect(PROMPT).unwrap();
+    assert_eq!(say(&mut terminal, "lpwd", PROMPT), folder);
+    // A command for the server waits, and Ctrl-C ends that at once.
     terminal.send("pwd\r").unwrap();
     terminal.expect("pwd\n").unwrap();
-    until("the line is taken", || terminal.is_as_found().unwrap());
-    // The first is for the command, which does not run.
+    until("the command works", || terminal.is_as_found().unwrap());
     terminal.send(CTRL_C).unwrap();
-    terminal.expect("press Ctrl-C again to quit immediately").unwrap();
+    terminal.expect("cancelled").unwrap();
+    terminal.expect(PROMPT).unwrap();
+    assert_eq!(say(&mut terminal, "lpwd", PROMPT), folder);
+    // When the server is back, so is everything.
+    server.go_on().unwrap();
+    assert_eq!(say(&mut terminal, "pwd", PROMPT), "/\n");
+    terminal.send("ls da\t").unwrap();
+    terminal.expect("ls data/").unwrap();
     terminal.send(CTRL_C).unwrap();
+    terminal.expect(PROMPT).unwrap();
+    // Leaving does not wait either.
+    server.pause().unwrap();
+    terminal.send("ls da\t").unwrap();
+    until("Tab waits", || terminal.is_interruptible().unwrap());
+    terminal.send(CTRL_C).unwrap();
+    terminal.expect(PROMPT).unwrap();
+    terminal.send("exit\r").unwrap();
     let (code, said) = terminal.end().unwrap();
-    assert_eq!(code, Some(6), "{said}");
+    assert_eq!(code, Some(0), "{said}");
     server.go_on().unwrap();
 }
 

@@ -1,0 +1,53 @@
+//! Cancels requests and waits for their answers.
+
+use super::{Conversation, ConversationError, encoded};
+use sshome_wire::Frame;
+
+impl Conversation {
+    /// Whether no answer is due.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.outstanding == 0 && self.receive_queue.is_empty() && !self.is_cancelling
+    }
+
+    /// Cancels what a caller that stopped waiting has left unanswered, and drops the answers. It may be dropped
+    /// and called again.
+    ///
+    /// # Errors
+    /// If the conversation is over.
+    pub(crate) async fn settle(&mut self) -> Result<(), ConversationError> {
+        if self.is_idle() { Ok(()) } else { self.abandon(&mut |_| {}).await }
+    }
+
+    /// Cancels every request that has no answer yet and hears all the answers; `each` is given the
+    /// frames. Afterwards the conversation is idle. A caller that stops waiting calls it again.
+    ///
+    /// # Errors
+    /// If the conversation is over.
+    pub(crate) async fn abandon(
+        &mut self,
+        each: &mut (dyn FnMut(Frame) + Send),
+    ) -> Result<(), ConversationError> {
+        if !self.is_cancelling {
+            self.put_out(encoded(&Frame::Cancel)?, 1).await?;
+            self.is_cancelling = true;
+        }
+        loop {
+            let frame = match self.receive_queue.pop() {
+                Some(frame) => frame,
+                // The last answer is that to Cancel.
+                None if self.outstanding == 0 => {
+                    self.is_cancelling = false;
+                    return Ok(());
+                }
+                None => {
+                    let frame = self.incoming.next().await?;
+                    self.account(&frame)?;
+                    frame
+                }
+            };
+            if self.outstanding > 0 || !self.receive_queue.is_empty() {
+                each(frame);
+            }
+        }
+    }
+}
