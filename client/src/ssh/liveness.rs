@@ -51,8 +51,20 @@ impl<S> MonitoredStream<S> {
     }
 
     fn noted<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        result.inspect_err(|error| self.loss.fault(|| error.to_string()))
+        result.inspect_err(|error| self.loss.fault(|| self.fault(error)))
     }
+
+    /// What an error means. The system gives up, too, if the peer acknowledges nothing within the limit.
+    fn fault(&self, error: &io::Error) -> String {
+        match self.limit {
+            Some(limit) if error.kind() == io::ErrorKind::TimedOut => taken_nothing(limit),
+            _ => error.to_string(),
+        }
+    }
+}
+
+fn taken_nothing(limit: Duration) -> String {
+    format!("the server has taken nothing for {} s", limit.as_secs_f64())
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<S> {
@@ -79,10 +91,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MonitoredStream<S> {
             return written.map(|written| this.noted(written));
         };
         let stalled = this.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
-        stalled.as_mut().poll(cx).map(|()| {
-            let text = format!("the server has taken nothing for {} s", limit.as_secs_f64());
-            this.noted(Err(io::Error::new(io::ErrorKind::TimedOut, text)))
-        })
+        stalled
+            .as_mut()
+            .poll(cx)
+            .map(|()| this.noted(Err(io::Error::new(io::ErrorKind::TimedOut, taken_nothing(limit)))))
     }
 
     crate::stream_wrapper::flush_and_shutdown_inner!();
@@ -124,6 +136,23 @@ mod tests {
         let error = near.write_all(&[0; 5000]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(loss.get().as_deref(), Some("the server has taken nothing for 120 s"));
+    }
+
+    /// A connection that the system gives up.
+    struct GivenUp;
+
+    impl AsyncRead for GivenUp {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_system_gives_up_has_the_same_words() {
+        let loss = LossReason::default();
+        let mut given_up = Watched::new(GivenUp, Some(Duration::from_secs(6)), loss.clone());
+        given_up.read(&mut [0; 10]).await.unwrap_err();
+        assert_eq!(loss.get().as_deref(), Some("the server has taken nothing for 6 s"));
     }
 
     #[tokio::test]

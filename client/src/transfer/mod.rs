@@ -14,6 +14,7 @@ mod context;
 mod get;
 mod jobs;
 mod local;
+mod loss_lines;
 mod names;
 mod parallel;
 mod pool;

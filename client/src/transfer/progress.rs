@@ -1,6 +1,7 @@
 //! The progress bar of a transfer on a terminal, and the observers of its events.
 
 use super::bar::{line_style, style};
+use super::loss_lines::LossLines;
 use super::reconnect::Retry;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use sshome_wire::display::{Escaped, Size};
@@ -78,6 +79,7 @@ pub struct ProgressDisplay {
     verbose: bool,
     total: Arc<Mutex<Total>>,
     own: Arc<Mutex<Own>>,
+    losses: LossLines,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -107,7 +109,17 @@ impl ProgressDisplay {
         };
         let lines = MultiProgress::with_draw_target(target);
         let (total, own) = <(Arc<Mutex<Total>>, Arc<Mutex<Own>>)>::default();
-        ProgressDisplay { lines, shown: terminal, quiet: false, verbose: false, total, own, observer: None }
+        let losses = LossLines::default();
+        ProgressDisplay {
+            lines,
+            shown: terminal,
+            quiet: false,
+            verbose: false,
+            total,
+            own,
+            losses,
+            observer: None,
+        }
     }
 
     /// The same, but what is only worth knowing is kept quiet.
@@ -131,7 +143,7 @@ impl ProgressDisplay {
     /// The same transfer over another connection: the total is shared, the files have lines of their own.
     #[must_use]
     pub(super) fn beside(&self) -> ProgressDisplay {
-        ProgressDisplay { own: Arc::default(), ..self.clone() }
+        ProgressDisplay { own: Arc::default(), losses: self.losses.beside(), ..self.clone() }
     }
 
     /// Who else is told.
@@ -278,6 +290,10 @@ impl ProgressDisplay {
         let Retry { why, pause, attempt, attempts } = retry;
         let pause = pause.as_secs_f32();
         let words = format!("connection lost; trying again in {pause} s ({attempt} of {attempts}): {why}");
+        // A link that is lost is lost to all connections, and is one line.
+        if !self.losses.is_news(&words) {
+            return;
+        }
         if !self.shown {
             self.say(&format!("sshome: {words}"));
         }
