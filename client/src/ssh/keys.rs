@@ -143,8 +143,10 @@ fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option
         Err(error) if error.kind() == ErrorKind::NotFound && identity.source == IdentitySource::Usual => {
             return Ok(None);
         }
+        // As ssh has it.
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(problem(format!("{origin}: {error}")));
+            let text = format!("no such identity: {origin}: No such file or directory");
+            return Err(Problem { text, at_once: true });
         }
         Err(error) => return Err(Problem { text: format!("{origin}: {error}"), at_once: true }),
     };

@@ -9,7 +9,8 @@ use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
 use des::TdesEde3;
 use md5::{Digest, Md5};
-use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, pkcs5};
+use pkcs8::pkcs5::{self, pbes2};
+use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use russh::keys::ssh_encoding::base64::{Base64, Encoding};
 use russh::keys::ssh_key::{self, Cipher};
 use russh::keys::{PrivateKey, decode_secret_key};
@@ -103,6 +104,10 @@ fn putty(text: &str, passphrase: Option<&str>) -> Result<PrivateKey, PrivateKeyE
 fn pkcs8(der: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, PrivateKeyError> {
     let unsupported = || Encryption(algorithms(der));
     let info = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| unsupported())?;
+    // Before a passphrase is asked for.
+    if !is_supported(&info.encryption_algorithm) {
+        return Err(unsupported());
+    }
     let opened = info.decrypt(passphrase.ok_or(Encrypted)?).map_err(|error| match error {
         pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed) => WrongPassphrase,
         // One wrong passphrase in 256 leaves a padding that looks right, and nonsense before it.
@@ -111,6 +116,16 @@ fn pkcs8(der: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, PrivateKeyE
     })?;
     PrivateKeyInfoRef::try_from(opened.as_bytes()).map_err(|_| WrongPassphrase)?;
     plain("PRIVATE KEY", opened.as_bytes())
+}
+
+/// Whether the library decrypts with a scheme that it reads: PBES1 and HMAC with SHA-1 it does not.
+fn is_supported(scheme: &pkcs5::EncryptionScheme) -> bool {
+    match scheme {
+        pkcs5::EncryptionScheme::Pbes2(parameters) => {
+            parameters.kdf.pbkdf2().is_none_or(|kdf| kdf.prf != pbes2::Pbkdf2Prf::HmacWithSha1)
+        }
+        _ => false,
+    }
 }
 
 /// The PEM of OpenSSL before PKCS #8 (RFC 1421): the key is made of the passphrase with MD5, once.

@@ -71,12 +71,15 @@ fn pkcs8_opens_or_names_its_encryption() {
         (&["-v2", "des3"][..], "3DES"),
         (&["-v2", "aes256", "-v2prf", "hmacWithSHA1"], "HMAC with SHA-1"),
         (&["-v1", "PBE-SHA1-3DES"], "PKCS #12"),
-        (&["-v1", "PBE-MD5-DES"], "PBES1 (MD5 and DES)"),
+        (&["-v1", "PBE-MD5-DES", "-provider", "legacy", "-provider", "default"], "PBES1 (MD5 and DES)"),
+        (&["-v1", "PBE-SHA1-DES", "-provider", "legacy", "-provider", "default"], "PBES1 (SHA-1 and DES)"),
     ] {
         // OpenSSL 3 writes the oldest only with its legacy provider.
         let Some(text) = pkcs8(options) else { continue };
         let error = decode(&text, Some(PASSPHRASE)).unwrap_err();
         assert!(matches!(&error, Encryption(found) if found.contains(names)), "{options:?}: {error}");
+        // No passphrase is asked for first.
+        assert_eq!(decode(&text, None).unwrap_err(), error, "{options:?}");
         assert!(error.to_string().contains("ssh-keygen -p"), "{error}");
     }
 }
