@@ -6,16 +6,26 @@ use alloc::vec::Vec;
 use core::fmt;
 
 /// The text of a file of public keys, whatever wrote it: a byte order mark is left out, UTF-16 with one is decoded
-/// (PowerShell's `>` writes it), and what is no UTF-8 is Latin-1, as comments of old keys are.
+/// (PowerShell's `>` writes it), and what is no UTF-8 is Latin-1, as comments of old keys are. Before a form that
+/// ssh-keygen converts the mark stays, since it does not find the form behind one.
 #[must_use]
 pub fn text(bytes: &[u8]) -> String {
     match bytes {
-        [0xEF, 0xBB, 0xBF, rest @ ..] => utf8_or_latin1(rest),
+        [0xEF, 0xBB, 0xBF, rest @ ..] => {
+            let text = utf8_or_latin1(rest);
+            match OtherForm::of(&text) {
+                None | Some(OtherForm::Putty) => text,
+                Some(_) => format!("{BYTE_ORDER_MARK}{text}"),
+            }
+        }
         [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
         [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
         bytes => utf8_or_latin1(bytes),
     }
 }
+
+/// Notepad and PowerShell write it before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 fn utf8_or_latin1(bytes: &[u8]) -> String {
     match core::str::from_utf8(bytes) {
@@ -119,19 +129,32 @@ pub enum OtherForm {
     Pem,
     /// PEM of any key, the `SubjectPublicKeyInfo` of X.509: openssl writes it.
     Pkcs8,
+    /// The same of an Ed25519 key, which ssh-keygen does not convert.
+    Pkcs8Ed25519,
+    /// One of these forms behind a byte order mark.
+    Marked,
     /// A private key of PuTTY's, which holds the public one as well.
     Putty,
 }
+
+/// What the Base64 of an Ed25519 key's `SubjectPublicKeyInfo` begins with: all but the 32 bytes of the key.
+const ED25519_START: &str = "MCowBQYDK2VwAyEA";
 
 impl OtherForm {
     /// The form that a file's text begins in; none if it is no such form.
     #[must_use]
     pub fn of(text: &str) -> Option<OtherForm> {
-        let first = text.trim_start().lines().next().unwrap_or_default().trim_end();
-        match first {
+        if let Some(text) = text.strip_prefix(BYTE_ORDER_MARK) {
+            return OtherForm::of(text).map(|_| OtherForm::Marked);
+        }
+        let mut lines = text.trim_start().lines().map(str::trim_end);
+        match lines.next().unwrap_or_default() {
             "---- BEGIN SSH2 PUBLIC KEY ----" => Some(OtherForm::Rfc4716),
             "-----BEGIN RSA PUBLIC KEY-----" => Some(OtherForm::Pem),
-            "-----BEGIN PUBLIC KEY-----" => Some(OtherForm::Pkcs8),
+            "-----BEGIN PUBLIC KEY-----" => match lines.next() {
+                Some(body) if body.starts_with(ED25519_START) => Some(OtherForm::Pkcs8Ed25519),
+                _ => Some(OtherForm::Pkcs8),
+            },
             first if first.starts_with("PuTTY-User-Key-File-") => Some(OtherForm::Putty),
             _ => None,
         }
@@ -144,6 +167,19 @@ impl OtherForm {
             OtherForm::Rfc4716 => ("the form of SSH2 (RFC 4716)", "RFC4716"),
             OtherForm::Pem => ("PEM", "PEM"),
             OtherForm::Pkcs8 => ("PEM (PKCS #8)", "PKCS8"),
+            OtherForm::Pkcs8Ed25519 => {
+                return format!(
+                    "a public key in PEM (PKCS #8): ssh-keygen converts no such Ed25519 key; this prints it as a line: \
+                     (printf '\\0\\0\\0\\13ssh-ed25519\\0\\0\\0 '; openssl pkey -pubin -in {file} -outform DER | \
+                     tail -c 32) | base64 | sed 's/^/ssh-ed25519 /'"
+                );
+            }
+            OtherForm::Marked => {
+                return format!(
+                    "a public key in another form than OpenSSH's, behind a byte order mark: remove the mark with \
+                     sed -i '1s/^[^-]*//' {file}, and the next message says how to convert the key"
+                );
+            }
             OtherForm::Putty => {
                 let public = file.strip_suffix(".ppk").unwrap_or(file);
                 return format!(
@@ -164,7 +200,11 @@ impl fmt::Display for OtherForm {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
+    use std::eprintln;
+    use std::process::Command;
 
     const LINE: &str = "ssh-ed25519 AAAA J\u{fc}rgen";
 
@@ -211,5 +251,43 @@ mod tests {
         for text in [LINE, "", "-----BEGIN PRIVATE KEY-----\n"] {
             assert_eq!(OtherForm::of(text), None, "{text}");
         }
+    }
+
+    /// The output of the command that the message about a file ends in, from `start` to `end`.
+    fn output(told: &str, start: &str, end: &str) -> String {
+        let command = told.find(start).map(|start| told.split_at(start).1).unwrap();
+        let command = command.split(end).next().unwrap();
+        let output = Command::new("sh").arg("-c").arg(command).output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn the_command_for_an_ed25519_key_in_pem_converts_it() {
+        const PEM: &str = "-----BEGIN PUBLIC KEY-----\n\
+                           MCowBQYDK2VwAyEAWOOP+hsPHztSCpE2IV8d5hcxzolJhhkgB3v1K4qzLls=\n\
+                           -----END PUBLIC KEY-----\n";
+        assert_eq!(OtherForm::of(PEM), Some(OtherForm::Pkcs8Ed25519));
+        let told = OtherForm::Pkcs8Ed25519.told("/dev/stdin");
+        if Command::new("openssl").arg("version").output().is_err() {
+            return eprintln!("skipped: the_command_for_an_ed25519_key_in_pem_converts_it: openssl");
+        }
+        let told = told.replace("openssl", &format!("printf '%s' '{PEM}' | openssl"));
+        let line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFjjj/obDx87UgqRNiFfHeYXMc6JSYYZIAd79SuKsy5b\n";
+        assert_eq!(output(&told, "(printf", "\n\n"), line);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_named_before_the_form() {
+        const SSH2: &str = "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n";
+        let marked = text(format!("\u{feff}{SSH2}").as_bytes());
+        assert_eq!(OtherForm::of(&marked), Some(OtherForm::Marked));
+        assert_eq!(OtherForm::of(&text(SSH2.as_bytes())), Some(OtherForm::Rfc4716));
+        let told = OtherForm::Marked.told("FILE");
+        let told = told
+            .replace("-i '1s", "'1s")
+            .replace(" FILE", "")
+            .replace("sed", &format!("printf '%s' '{marked}' | sed"));
+        assert_eq!(output(&told, "printf", ", and"), SSH2);
     }
 }

@@ -37,7 +37,7 @@ pub enum KeyError {
     ShortRsa(usize),
     /// The line restricts the key in a way that would not be kept.
     #[error(
-        "has the option \"{0}\", which is not supported: remove it. Only from=\"…\", restrict and the no-… options are"
+        "has the option \"{0}\", which is not supported: remove it. Supported are from=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them"
     )]
     Option(String),
     /// `from=` stands twice.
