@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+use tokio::time::timeout;
 
 fn staged(home: &Path) -> usize {
     fs::read_dir(home.join(".sshome-staging")).map_or(0, |staged| staged.count())
@@ -136,6 +138,9 @@ async fn a_file_is_offered_and_sent_when_it_is_accepted() {
     assert!(sent.out().contains("C0640 7 f\ncontent\0"));
 }
 
+/// A closed channel shows within this time.
+const STAYS_OPEN: Duration = Duration::from_millis(500);
+
 /// Most clients show and heed only what they are told in their own protocol, and not the standard error.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_the_command_line_is_said_in_the_protocol() {
@@ -159,6 +164,20 @@ async fn what_is_wrong_with_the_command_line_is_said_in_the_protocol() {
         assert!(said.contains(why), "{line}: {outcome}");
         assert_eq!(said.lines().count(), 1, "{line}: {outcome}");
     }
+    // A client that sends a byte before it reads finds the channel open, as with sshd.
+    let mut scp = Exec::start(&host, "ann", "scp -f *.txt").await.unwrap();
+    assert!(scp.line().await.unwrap().starts_with(b"\x01scp: "));
+    assert!(
+        timeout(STAYS_OPEN, scp.read(1)).await.is_err(),
+        "the channel is closed before the client's byte"
+    );
+    scp.send(b"\0").await.unwrap();
+    assert_eq!(scp.finish().await.unwrap().code, Some(1));
+    // It is not waited for for ever.
+    assert_eq!(
+        Exec::start(&host, "ann", "scp -f *.txt").await.unwrap().finish().await.unwrap().code,
+        Some(1)
+    );
     // Any other command has its errors on the standard error alone.
     let outcome = run(&host, "ann", "get *.txt", b"").await.unwrap();
     assert_eq!((outcome.code, outcome.out().as_str()), (Some(2), ""), "{outcome}");

@@ -23,7 +23,12 @@ use crate::operations::{self, User};
 use error::{EXIT_FAILURE, Error, Result};
 use sshome_wire::display::Escaped;
 use std::sync::Arc;
-use task::{CommandIo, CommandTask, OutputChunk, TaskState};
+use std::time::Duration;
+use task::{CommandIo, CommandTask, InputRead, OutputChunk, TaskState};
+use tokio::time::timeout;
+
+/// How long a refused scp client has to send its first byte.
+const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a terminal sends for Ctrl-C, and the exit status of a program that it ends.
 const INTERRUPT: (u8, u8) = (3, 130);
@@ -101,7 +106,11 @@ async fn serve(
             TaskState::Busy => {}
             TaskState::Waiting => {
                 send(&mut input, &outgoing, std::mem::take(&mut ready)).await?;
-                input.wait().await;
+                if !work.is_refused {
+                    input.wait().await;
+                } else if timeout(FIRST_BYTE_WITHIN, input.wait()).await.is_err() {
+                    return Ok(EXIT_FAILURE);
+                }
             }
             TaskState::Done(status) => {
                 send(&mut input, &outgoing, std::mem::take(&mut ready)).await?;
@@ -149,6 +158,11 @@ struct RunningCommand {
     reads: bool,
     /// Whether the client speaks scp's protocol: many show and heed only errors that they are told in it.
     scp: bool,
+    /// Whether a refused client sends a byte before it reads. If the channel is closed by then, some clients show
+    /// the loss instead of the error.
+    client_begins: bool,
+    /// Whether the error is sent, and that byte is waited for.
+    is_refused: bool,
     task: Result<Box<dyn CommandTask>>,
 }
 
@@ -175,7 +189,9 @@ impl RunningCommand {
             }
             (command.begin)(arguments)
         });
-        RunningCommand { user, io, reads, scp: scp::is_spoken(line), task }
+        let client_begins = task.is_err() && !terminal && scp::client_begins(line);
+        let (reads, scp) = (reads || client_begins, scp::is_spoken(line));
+        RunningCommand { user, io, reads, scp, client_begins, is_refused: false, task }
     }
 
     fn run_slice(&mut self) -> TaskState {
@@ -184,9 +200,15 @@ impl RunningCommand {
                 let state = task.run_slice(&self.user, &mut self.io);
                 state.unwrap_or_else(|error| refuse(&mut self.io, &error, self.scp))
             }
+            Err(_) if self.is_refused => match self.io.input.read(1) {
+                Ok(InputRead::Nothing) => TaskState::Waiting,
+                _ => TaskState::Done(EXIT_FAILURE),
+            },
             Err(error) => {
                 tracing::debug!(user = self.user.name(), %error, "refused");
-                refuse(&mut self.io, error, self.scp)
+                let done = refuse(&mut self.io, error, self.scp);
+                self.is_refused = self.client_begins;
+                if self.is_refused { TaskState::Waiting } else { done }
             }
         }
     }

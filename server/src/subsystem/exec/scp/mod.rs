@@ -27,10 +27,20 @@ pub(super) fn begin(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
 /// Whether a command line, be it one that cannot be read, is that of an scp client: it hears errors in its own
 /// protocol.
 pub(super) fn is_spoken(line: &[u8]) -> bool {
+    has_option(line, b"tf")
+}
+
+/// Whether it is that of an scp client which sends a byte before it reads.
+pub(super) fn client_begins(line: &[u8]) -> bool {
+    has_option(line, b"f")
+}
+
+/// Whether a command line is scp with one of these options.
+fn has_option(line: &[u8], letters: &[u8]) -> bool {
     let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let options = |word: &&[u8]| word.starts_with(b"-") && *word != b"--";
     words.next() == Some(b"scp")
-        && words.take_while(options).any(|option| option.contains(&b't') || option.contains(&b'f'))
+        && words.take_while(options).any(|option| option.iter().any(|letter| letters.contains(letter)))
 }
 
 #[cfg(test)]
