@@ -78,15 +78,27 @@ pub struct Destination {
     pub port: Option<u16>,
 }
 
+/// The schemes of a URL, in any case.
+const SCHEMES: [&str; 3] = ["ssh", "sftp", "scp"];
+
+/// Without the text: it would stay on the screen, and in logs of it.
+const PASSWORD_IN_ADDRESS: &str =
+    "a password does not belong into the address: leave it and its colon out, and it is asked for";
+
 impl FromStr for Destination {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Destination, String> {
-        let scheme = ["ssh://", "sftp://", "scp://"].iter().find_map(|scheme| {
-            let start = text.get(..scheme.len())?;
-            start.eq_ignore_ascii_case(scheme).then(|| text.get(scheme.len()..))?
-        });
-        let rest = scheme.unwrap_or(text);
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) => (Some(scheme), rest),
+            None => (None, text),
+        };
+        let is_known = |scheme: &str| SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme));
+        if scheme.is_some_and(|scheme| !is_known(scheme)) {
+            return Err(
+                "that URL is not supported: it is ssh://[USER@]HOST[:PORT], sftp://… or scp://…".to_owned()
+            );
+        }
         let is_url = scheme.is_some();
         // In a URL a path follows. Elsewhere a user's name may have an @ in it, a host's may not.
         let (authority, path) = if is_url { rest.split_once('/').unwrap_or((rest, "")) } else { (rest, "") };
@@ -96,9 +108,7 @@ impl FromStr for Destination {
             None => (None, authority),
         };
         if user.is_some_and(|user| user.contains(':')) {
-            // Without the text: it would stand on the screen, and in whatever keeps it.
-            return Err("a password does not belong into the address: leave it and its colon out, and it is asked for"
-                .to_owned());
+            return Err(PASSWORD_IN_ADDRESS.to_owned());
         }
         let user = match user {
             Some(user) if is_url => Some(user_of_url(user)?),
@@ -106,17 +116,21 @@ impl FromStr for Destination {
         };
         let (host, port) = host_and_port(place)?;
         let host = if is_url { decoded(host)? } else { host.to_owned() };
+        let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+        if path.contains('@') && user.is_none() && port.is_some_and(|port| !is_port(port)) {
+            return Err(PASSWORD_IN_ADDRESS.to_owned());
+        }
         if let Some(path) = Some(path).filter(|path| !path.is_empty()).or(path_after_colon(place)) {
+            // An @ behind the / may be the end of a password with a / in it.
+            let path = if path.contains('@') { "FOLDER" } else { path };
             return Err(format!(
-                "a folder does not belong into the address: leave {path} out, and name it in the command, as in ls {path}"
+                "a folder does not belong into the address: leave it out, and name it in the command, as in ls {path}"
             ));
         }
-        let port = match port {
-            Some(port) => {
-                Some(port.parse().ok().filter(|port| *port > 0).ok_or(format!("{port} is no port"))?)
-            }
-            None => None,
-        };
+        // Without the text: behind the colon of a forgotten @HOST is a password.
+        let wrong_port = "the port behind the : is no number from 1 to 65535";
+        let port =
+            port.map(|port| port.parse().ok().filter(|port| *port > 0).ok_or(wrong_port)).transpose()?;
         let strange = |c: char| c.is_whitespace() || c.is_control() || c == '/';
         if host.is_empty() || host.starts_with('-') || host.contains(strange) {
             return Err(
@@ -251,6 +265,25 @@ mod tests {
             let error = Cli::try_parse_from(["sshome", text]).unwrap_err();
             let text = error.to_string();
             assert!(text.contains("a password does not belong") && !text.contains("hunter2"), "{text}");
+        }
+        for text in
+            ["ssh://ann:hunter/2@host", "ssh://ann:12/hunter2@host", "ssh://ann@host/hunter@2", "ann:hunter2"]
+        {
+            let error = Cli::try_parse_from(["sshome", text]).unwrap_err().to_string();
+            assert!(!error.contains("hunter") && !error.contains("2@"), "{text}: {error}");
+        }
+        let error = Cli::try_parse_from(["sshome", "ssh://ann:hunter/2@host"]).unwrap_err().to_string();
+        assert!(error.contains("a password does not belong"), "{error}");
+    }
+
+    #[test]
+    fn another_scheme_is_named_as_the_fault() {
+        for text in ["http://ann@host", "https://ann:hunter2@host/x", "ftp://host"] {
+            let error = text.parse::<Destination>().unwrap_err();
+            assert!(
+                error.contains("that URL is not supported") && !error.contains("hunter2"),
+                "{text}: {error}"
+            );
         }
     }
 
