@@ -75,7 +75,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if read.is_ready() && buf.remaining() > 0 && buf.filled().len() == before {
+        let has_ended = match &read {
+            Poll::Ready(Ok(())) => buf.remaining() > 0 && buf.filled().len() == before,
+            Poll::Ready(Err(error)) => error.kind() != io::ErrorKind::TimedOut,
+            Poll::Pending => false,
+        };
+        if has_ended {
             self.loss.fault(|| "the server closed the connection".to_owned());
         }
         read.map(|read| self.noted(read))
