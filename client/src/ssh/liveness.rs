@@ -155,7 +155,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_the_system_gives_up_has_the_same_words() {
         let loss = LossReason::default();
-        let mut given_up = Watched::new(GivenUp, Some(Duration::from_secs(6)), loss.clone());
+        let mut given_up = MonitoredStream::new(GivenUp, Some(Duration::from_secs(6)), loss.clone());
         given_up.read(&mut [0; 10]).await.unwrap_err();
         assert_eq!(loss.get().as_deref(), Some("the server has taken nothing for 6 s"));
     }
