@@ -30,30 +30,30 @@ const MAX_CHANNELS: usize = 10;
 
 /// One connection.
 pub(super) struct ConnectionHandler {
-    pub(super) shared: Arc<ServerState>,
+    shared: Arc<ServerState>,
     /// As the administrator sees it.
-    pub(super) session: Arc<SshSession>,
-    pub(super) peer: SocketAddr,
-    pub(super) flow: Arc<FlowControl>,
+    session: Arc<SshSession>,
+    peer: SocketAddr,
+    flow: Arc<FlowControl>,
     /// Its place among all connections.
-    pub(super) permit: Arc<ConnectionPermit>,
+    permit: Arc<ConnectionPermit>,
     /// The channels of this connection: a task owns each from its opening on.
-    pub(super) channels: TaskTracker,
+    channels: TaskTracker,
     /// Cancelled with the connection.
-    pub(super) cut: CancellationToken,
-    pub(super) login: Option<Login>,
+    cut: CancellationToken,
+    login: Option<Login>,
     /// Whether the user who has logged in may have this session, too.
-    pub(super) may_work: bool,
+    may_work: bool,
     /// What is held for the user who has logged in.
-    pub(super) memory: Option<Arc<UserMemoryBudget>>,
+    memory: Option<Arc<UserMemoryBudget>>,
     /// Channels on which nothing was started yet.
-    pub(super) waiting: HashMap<ChannelId, PendingChannel>,
+    waiting: HashMap<ChannelId, PendingChannel>,
     /// What has arrived on each channel and was not taken.
-    pub(super) untaken: HashMap<ChannelId, Arc<UntakenPackets>>,
+    untaken: HashMap<ChannelId, Arc<UntakenPackets>>,
 }
 
 /// A channel on which nothing was started yet.
-pub(super) struct PendingChannel {
+struct PendingChannel {
     /// Where to say what is.
     start: oneshot::Sender<ServiceStart>,
     /// Whether the client said that its side is a terminal.
@@ -68,6 +68,30 @@ pub(super) struct TransportError(#[from] pub(super) russh::Error);
 type HandlerResult = Result<(), TransportError>;
 
 impl ConnectionHandler {
+    /// The handler of a new connection. It spawns the tasks of its channels in `channels`.
+    pub(super) fn new(
+        shared: Arc<ServerState>,
+        session: &Arc<SshSession>,
+        permit: Arc<ConnectionPermit>,
+        flow: &Arc<FlowControl>,
+        channels: TaskTracker,
+    ) -> ConnectionHandler {
+        ConnectionHandler {
+            shared,
+            session: Arc::clone(session),
+            peer: session.peer(),
+            flow: Arc::clone(flow),
+            permit,
+            channels,
+            cut: session.cut.clone(),
+            login: None,
+            may_work: false,
+            memory: None,
+            waiting: HashMap::new(),
+            untaken: HashMap::new(),
+        }
+    }
+
     async fn accept(&mut self, login: Login, method: &'static str) -> Auth {
         // From here on a change of the account finds this session; one that was made before may have missed
         // it.

@@ -28,9 +28,9 @@ use arc_swap::ArcSwap;
 use flow_control::FlowControl;
 use handler::{ConnectionHandler, TransportError};
 use russh::keys::{HashAlg, PrivateKey};
+use russh::server::Handle;
 use russh::{Disconnect, Error};
 use socket::PacedSocket;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -125,20 +125,13 @@ impl Transport {
         let (cut, closed) = (shared.cut.child_token(), CancellationToken::new());
         let socket = PacedSocket::new(stream, Arc::clone(&flow), closed.clone());
         let guard = shared.sessions.enter(peer, Arc::clone(&flow), cut.clone());
-        let connection = ConnectionHandler {
-            shared: Arc::clone(shared),
-            session: Arc::clone(&guard.session),
-            peer,
-            flow: Arc::clone(&flow),
-            permit: Arc::clone(permit),
-            channels: channels.clone(),
-            cut: cut.clone(),
-            login: None,
-            may_work: false,
-            memory: None,
-            waiting: HashMap::new(),
-            untaken: HashMap::new(),
-        };
+        let connection = ConnectionHandler::new(
+            Arc::clone(shared),
+            &guard.session,
+            Arc::clone(permit),
+            &flow,
+            channels.clone(),
+        );
         // Whatever way this ends, a session that is left is one whose socket is closed.
         let _ended_at_last = (cut.clone().drop_guard(), closed.clone().drop_guard());
         let begin = russh::server::run_stream(self.config.load_full(), socket, connection);
@@ -185,17 +178,23 @@ impl Transport {
         };
         cut.cancel();
         if let Some(text) = farewell {
-            let farewell = handle.disconnect(Disconnect::ByApplication, text, String::new());
-            // It waits behind output that the client does not read.
-            drop(tokio::time::timeout(FAREWELL_TIMEOUT, farewell).await);
-            // What the client sends meanwhile is read and dropped, lest a reset overtakes the farewell.
-            drop(tokio::time::timeout(FAREWELL_TIMEOUT, &mut session).await);
+            disconnect(&handle, text, &mut session).await;
         }
         channels.close();
         closed.cancel();
         channels.wait().await;
         why
     }
+}
+
+/// Sends the client the reason of a disconnect. Both waits are bounded, and the connection is closed afterwards
+/// whatever their results.
+async fn disconnect(handle: &Handle, text: String, session: impl Future) {
+    let farewell = handle.disconnect(Disconnect::ByApplication, text, String::new());
+    // It waits behind output that the client does not read.
+    let _ = tokio::time::timeout(FAREWELL_TIMEOUT, farewell).await;
+    // Reads and drops what the client sends meanwhile: a reset would overtake the message.
+    let _ = tokio::time::timeout(FAREWELL_TIMEOUT, session).await;
 }
 
 /// A connection has ended that nobody had logged in on: tells why, and whether a login was tried.

@@ -150,16 +150,8 @@ async fn serve<C: ChannelProtocol>(
         };
         // While the slice runs, send the previous output, then receive only what there is room for.
         let sent = send(input, outgoing, std::mem::take(&mut ready), ahead).await;
-        let (mut returned, outcome) = match running {
-            RunningSlice::Over(returned, outcome) => (returned, outcome),
-            RunningSlice::Panicked => return ChannelEnd::Fault,
-            RunningSlice::Elsewhere(task) => {
-                let Ok(Some((returned, outcome, was_fast))) = input.during(false, task).await else {
-                    return ChannelEnd::Fault;
-                };
-                fast = was_fast;
-                (returned, outcome)
-            }
+        let Some((mut returned, outcome)) = finish(running, input, &mut fast).await else {
+            return ChannelEnd::Fault;
         };
         next.append(&mut returned.take_output());
         ready = next;
@@ -199,7 +191,7 @@ async fn serve<C: ChannelProtocol>(
     }
 }
 
-/// Begins a turn. `fast` says whether the one before was, and hears whether this one is.
+/// Begins a slice. `fast` says whether the previous slice was fast, and is updated if this one runs inline.
 fn begin<C: ChannelProtocol>(
     mut protocol: C,
     quiet: bool,
@@ -237,6 +229,24 @@ fn begin<C: ChannelProtocol>(
         let outcome = protocol.run_slice(quiet);
         (protocol, outcome, begun.elapsed() < limit)
     }))
+}
+
+/// Waits for the end of a slice and receives input meanwhile. `None` if it panicked. Updates `fast` if it ran in the
+/// blocking pool.
+async fn finish<C>(
+    running: RunningSlice<C>,
+    input: &mut ReceiveBuffer<impl ChannelInput>,
+    fast: &mut bool,
+) -> Option<(C, SliceOutcome)> {
+    match running {
+        RunningSlice::Over(protocol, outcome) => Some((protocol, outcome)),
+        RunningSlice::Panicked => None,
+        RunningSlice::Elsewhere(task) => {
+            let (protocol, outcome, was_fast) = input.during(false, task).await.ok().flatten()?;
+            *fast = was_fast;
+            Some((protocol, outcome))
+        }
+    }
 }
 
 fn length(chunks: &[Bytes]) -> usize {

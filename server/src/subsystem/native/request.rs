@@ -10,7 +10,9 @@ use crate::operations::{
     Removal, Upload, User,
 };
 use sshome_wire::display::Escaped;
-use sshome_wire::{Features, Frame, PathError, Payload, RemotePath, Reply, Request, Status};
+use sshome_wire::{
+    Features, Frame, PathError, Payload, Put, RemotePath, Reply, Request, Status, StreamId, Time,
+};
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -84,132 +86,175 @@ impl NativeConversation {
         }
     }
 
+    /// Executes a request, or begins it if it takes long.
     fn act(&mut self, request: Request) -> NativeResult {
         if writes(&request) {
             self.user.require_write()?;
         }
-        let user = &self.user;
-        let at = |path: &[u8]| self.cwd.join(path);
-        Ok(match request {
-            Request::Pwd => path_reply(&self.cwd),
-            Request::Cd { path } => {
-                // Refused as every other path would be.
-                at(&path)?;
-                self.cwd = operations::change_directory(user, &self.cwd, &path)?;
-                path_reply(&self.cwd)
-            }
-            Request::Ls { path, recursive } => {
-                NativeOutcome::Job(NativeJob::List(Box::new(Listing::begin(user, &at(&path)?, recursive)?)))
-            }
-            Request::Stat { path, follow } => {
-                let found = operations::stat(user, &at(&path)?, follow)?;
-                NativeOutcome::Reply(Reply::with(Payload::Stat(entry(&found))))
-            }
-            Request::Mkdir { path, parents, mode } => {
-                let path = at(&path)?;
-                match operations::make_directory_with_deferred_mode(user, &path, parents, mode)? {
-                    (MadeDirectory::New, made) => NativeOutcome::Made(made),
-                    (MadeDirectory::Existed, _) => {
-                        NativeOutcome::Reply(Reply::new(Status::DirectoryExists, path.to_string()))
-                    }
-                }
-            }
-            Request::Get { path, .. } => {
-                let file =
-                    Download::begin(user, &at(&path)?).map_err(operations::Error::or_get_recursively)?;
-                NativeOutcome::Job(NativeJob::get(file, std::mem::take(&mut self.known), &mut self.output))
-            }
-            Request::Put(put) => {
-                let path = at(&put.path)?;
-                let part = leased(user, &mut self.leased, &path);
-                NativeOutcome::Upload(Box::new(Upload::begin(user, &put, path, part)?))
-            }
-            Request::PutStream { id, put } => {
-                let path = at(&put.path)?;
-                let part = leased(user, &mut self.leased, &path);
-                NativeOutcome::Upload(Box::new(Upload::begin_stream(user, &put, path, part, id)?))
-            }
-            Request::Rm { path, recursive: false } => {
-                operations::remove(user, &at(&path)?)?;
-                done()
-            }
-            Request::Rm { path, recursive: true } => {
-                NativeOutcome::Job(NativeJob::Remove(Box::new(Removal::begin(user, &at(&path)?)?)))
-            }
+        match request {
+            Request::Pwd => Ok(path_reply(&self.cwd)),
+            Request::Cd { path } => self.change_directory(&path),
+            Request::Ls { path, recursive } => self.list(&path, recursive),
+            Request::Stat { path, follow } => self.stat(&path, follow),
+            Request::Mkdir { path, parents, mode } => self.make_directory(&path, parents, mode),
+            Request::Get { path, .. } => self.get(&path),
+            Request::Put(put) => self.put(&put, None),
+            Request::PutStream { id, put } => self.put(&put, Some(id)),
+            Request::Rm { path, recursive } => self.remove(&path, recursive),
             Request::Rmdir { path } => {
-                operations::remove_directory(user, &at(&path)?)?;
-                done()
+                operations::remove_directory(&self.user, &self.at(&path)?)?;
+                Ok(done())
             }
             Request::Mv { from, to } => {
-                operations::rename(user, &at(&from)?, &at(&to)?)?;
-                done()
+                operations::rename(&self.user, &self.at(&from)?, &self.at(&to)?)?;
+                Ok(done())
             }
-            Request::Cp { from, to, recursive } => NativeOutcome::Job(NativeJob::Copy(Box::new(
-                Copy::begin(user, &at(&from)?, &at(&to)?, recursive)?,
-            ))),
-            Request::Hash { path, verify } => {
-                NativeOutcome::Job(NativeJob::Hash(Box::new(Hashing::begin(user, &at(&path)?, verify)?)))
-            }
-            Request::Df => {
-                let usage = operations::usage(user)?;
-                let payload = match self.features.has(Features::CREDIT) {
-                    true => Payload::CreditedUsage(usage),
-                    false => Payload::Usage(usage.without_credit()),
-                };
-                NativeOutcome::Reply(Reply::with(payload))
-            }
+            Request::Cp { from, to, recursive } => self.copy(&from, &to, recursive),
+            Request::Hash { path, verify } => self.hash(&path, verify),
+            Request::Df => self.usage(),
             Request::Sync => {
-                operations::sync(user)?;
-                done()
+                operations::sync(&self.user)?;
+                Ok(done())
             }
-            Request::PartStatus { path, size, mtime } => {
-                let path = at(&path)?;
-                make_room_for_lease(user, &mut self.leased, &path);
-                match PartCheck::begin(user, &path, size, mtime)? {
-                    Some(check) => NativeOutcome::Job(NativeJob::Part(Box::new(check))),
-                    None => NativeOutcome::Reply(Reply::new(Status::EnoughSpace, "")),
-                }
-            }
-            Request::StreamStatus { path, id } => {
-                let path = at(&path)?;
-                make_room_for_lease(user, &mut self.leased, &path);
-                NativeOutcome::Job(NativeJob::Stream { path, id })
-            }
-            Request::Parts => {
-                for parts in operations::parts(user).chunks(PARTS_PER_FRAME) {
-                    self.output.frame(&Frame::Parts(parts.to_vec()));
-                }
-                done()
-            }
-            Request::Discard { path } => {
-                let path = path.map(|path| at(&path)).transpose()?;
-                let count = operations::discard(user, path.as_ref());
-                NativeOutcome::Reply(Reply::new(Status::Done, format!("{count} removed")))
-            }
-            Request::Symlink { path, target } => {
-                NativeOutcome::Made(vec![operations::make_symlink(user, &at(&path)?, &target)?])
-            }
+            Request::PartStatus { path, size, mtime } => self.part_status(&path, size, mtime),
+            Request::StreamStatus { path, id } => self.stream_status(&path, id),
+            Request::Parts => Ok(self.parts()),
+            Request::Discard { path } => self.discard(path.as_deref()),
+            Request::Symlink { path, target } => Ok(NativeOutcome::Made(vec![operations::make_symlink(
+                &self.user,
+                &self.at(&path)?,
+                &target,
+            )?])),
             Request::FinishDirectory { path, mtime } => {
-                NativeOutcome::Finished(DirectoryToFinalize::find(user, at(&path)?, mtime)?)
+                Ok(NativeOutcome::Finished(DirectoryToFinalize::find(&self.user, self.at(&path)?, mtime)?))
             }
-            Request::RealPath { path } => path_reply(&operations::real_path(user, &at(&path)?)?),
-            Request::Keys => {
-                let (keys, left_out) = operations::keys(user)?;
-                let mut reply = Reply::with(Payload::Keys(keys));
-                if left_out > 0 {
-                    reply.message = format!("{left_out} more of the administrator's are not listed");
-                }
-                NativeOutcome::Reply(reply)
+            Request::RealPath { path } => {
+                Ok(path_reply(&operations::real_path(&self.user, &self.at(&path)?)?))
             }
+            Request::Keys => self.keys(),
             Request::InstallKey { line } => {
-                operations::install_key(user, &line)?;
-                done()
+                operations::install_key(&self.user, &line)?;
+                Ok(done())
             }
             Request::RemoveKey { fingerprint } => {
-                operations::remove_key(user, &fingerprint)?;
-                done()
+                operations::remove_key(&self.user, &fingerprint)?;
+                Ok(done())
             }
+        }
+    }
+
+    /// Resolves a path of the client against its working directory.
+    fn at(&self, path: &[u8]) -> Result<RemotePath, PathError> {
+        self.cwd.join(path)
+    }
+
+    fn change_directory(&mut self, path: &[u8]) -> NativeResult {
+        // An invalid path is refused in the same way as in any other request.
+        self.at(path)?;
+        self.cwd = operations::change_directory(&self.user, &self.cwd, path)?;
+        Ok(path_reply(&self.cwd))
+    }
+
+    fn list(&self, path: &[u8], recursive: bool) -> NativeResult {
+        let listing = Listing::begin(&self.user, &self.at(path)?, recursive)?;
+        Ok(NativeOutcome::Job(NativeJob::List(Box::new(listing))))
+    }
+
+    fn stat(&self, path: &[u8], follow: bool) -> NativeResult {
+        let found = operations::stat(&self.user, &self.at(path)?, follow)?;
+        Ok(NativeOutcome::Reply(Reply::with(Payload::Stat(entry(&found)))))
+    }
+
+    fn make_directory(&self, path: &[u8], parents: bool, mode: Option<u32>) -> NativeResult {
+        let path = self.at(path)?;
+        Ok(match operations::make_directory_with_deferred_mode(&self.user, &path, parents, mode)? {
+            (MadeDirectory::New, made) => NativeOutcome::Made(made),
+            (MadeDirectory::Existed, _) => NativeOutcome::Reply(Reply::new(Status::DirectoryExists, path.to_string())),
         })
+    }
+
+    fn get(&mut self, path: &[u8]) -> NativeResult {
+        let file = Download::begin(&self.user, &self.at(path)?);
+        let file = file.map_err(operations::Error::or_get_recursively)?;
+        let job = NativeJob::get(file, std::mem::take(&mut self.known), &mut self.output);
+        Ok(NativeOutcome::Job(job))
+    }
+
+    /// Begins an upload, of a stream if `stream` is given.
+    fn put(&mut self, put: &Put, stream: Option<StreamId>) -> NativeResult {
+        let path = self.at(&put.path)?;
+        let part = leased(&self.user, &mut self.leased, &path);
+        let upload = match stream {
+            None => Upload::begin(&self.user, put, path, part)?,
+            Some(id) => Upload::begin_stream(&self.user, put, path, part, id)?,
+        };
+        Ok(NativeOutcome::Upload(Box::new(upload)))
+    }
+
+    fn remove(&self, path: &[u8], recursive: bool) -> NativeResult {
+        let path = self.at(path)?;
+        if recursive {
+            let removal = Removal::begin(&self.user, &path)?;
+            return Ok(NativeOutcome::Job(NativeJob::Remove(Box::new(removal))));
+        }
+        operations::remove(&self.user, &path)?;
+        Ok(done())
+    }
+
+    fn copy(&self, from: &[u8], to: &[u8], recursive: bool) -> NativeResult {
+        let copy = Copy::begin(&self.user, &self.at(from)?, &self.at(to)?, recursive)?;
+        Ok(NativeOutcome::Job(NativeJob::Copy(Box::new(copy))))
+    }
+
+    fn hash(&self, path: &[u8], verify: bool) -> NativeResult {
+        let hashing = Hashing::begin(&self.user, &self.at(path)?, verify)?;
+        Ok(NativeOutcome::Job(NativeJob::Hash(Box::new(hashing))))
+    }
+
+    fn usage(&self) -> NativeResult {
+        let usage = operations::usage(&self.user)?;
+        let payload = match self.features.has(Features::CREDIT) {
+            true => Payload::CreditedUsage(usage),
+            false => Payload::Usage(usage.without_credit()),
+        };
+        Ok(NativeOutcome::Reply(Reply::with(payload)))
+    }
+
+    fn part_status(&mut self, path: &[u8], size: u64, mtime: Time) -> NativeResult {
+        let path = self.at(path)?;
+        make_room_for_lease(&self.user, &mut self.leased, &path);
+        Ok(match PartCheck::begin(&self.user, &path, size, mtime)? {
+            Some(check) => NativeOutcome::Job(NativeJob::Part(Box::new(check))),
+            None => NativeOutcome::Reply(Reply::new(Status::EnoughSpace, "")),
+        })
+    }
+
+    fn stream_status(&mut self, path: &[u8], id: StreamId) -> NativeResult {
+        let path = self.at(path)?;
+        make_room_for_lease(&self.user, &mut self.leased, &path);
+        Ok(NativeOutcome::Job(NativeJob::Stream { path, id }))
+    }
+
+    fn parts(&mut self) -> NativeOutcome {
+        for parts in operations::parts(&self.user).chunks(PARTS_PER_FRAME) {
+            self.output.frame(&Frame::Parts(parts.to_vec()));
+        }
+        done()
+    }
+
+    fn discard(&self, path: Option<&[u8]>) -> NativeResult {
+        let path = path.map(|path| self.at(path)).transpose()?;
+        let count = operations::discard(&self.user, path.as_ref());
+        Ok(NativeOutcome::Reply(Reply::new(Status::Done, format!("{count} removed"))))
+    }
+
+    fn keys(&self) -> NativeResult {
+        let (keys, left_out) = operations::keys(&self.user)?;
+        let mut reply = Reply::with(Payload::Keys(keys));
+        if left_out > 0 {
+            reply.message = format!("{left_out} more of the administrator's are not listed");
+        }
+        Ok(NativeOutcome::Reply(reply))
     }
 }
 
