@@ -46,7 +46,7 @@ pub trait ChannelOutput: Send + Sync {
     /// If the client is gone.
     fn send(&self, bytes: Bytes) -> impl Future<Output = Result<(), Gone>> + Send;
 
-    /// As [`send`](Outgoing::send), to the client's standard error.
+    /// Sends bytes to the client's standard error, like [`send`](ChannelOutput::send).
     ///
     /// # Errors
     /// If the client is gone.

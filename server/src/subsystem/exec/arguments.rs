@@ -2,33 +2,33 @@ use super::error::{Error, Result};
 use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
 
-/// What stands behind a command's name.
+/// The parsed arguments of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Arguments {
     flags: Vec<u8>,
     values: Vec<(&'static str, Vec<u8>)>,
-    /// What is no option.
+    /// Arguments that are not options.
     pub(super) operands: Vec<Vec<u8>>,
 }
 
-/// Which arguments a command takes.
+/// The arguments that a command accepts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ArgumentSpec {
-    /// How it is given, for people.
+    /// The usage line.
     pub(super) usage: &'static str,
-    /// Letters that may stand behind a `-`.
+    /// Letters of short options.
     pub(super) flags: &'static str,
-    /// Words that may stand behind a `--` and have a value.
+    /// Names of long options, which take a value.
     pub(super) values: &'static [&'static str],
-    /// How many operands: at least, and at the most.
+    /// The smallest and the largest number of operands.
     pub(super) operands: (usize, usize),
 }
 
 impl ArgumentSpec {
-    /// Sorts the words into options and operands; options end at the first operand that is `--`.
+    /// Parses options and operands. `--` ends the options.
     ///
     /// # Errors
-    /// If an option is not known here, or the number of operands is wrong.
+    /// If an option is unknown or the number of operands is wrong.
     pub(super) fn read(&self, words: Vec<Vec<u8>>) -> Result<Arguments> {
         let mut arguments = Arguments::default();
         let mut words = words.into_iter();
@@ -43,7 +43,7 @@ impl ArgumentSpec {
                     for letter in letters {
                         if !self.flags.as_bytes().contains(letter) {
                             let shown = [b'-', *letter];
-                            return Err(self.wrong(format!("{} is no option here", Escaped(&shown))));
+                            return Err(self.wrong(format!("unknown option {}", Escaped(&shown))));
                         }
                         arguments.flags.push(*letter);
                     }
@@ -53,8 +53,8 @@ impl ArgumentSpec {
         }
         let (least, most) = self.operands;
         match arguments.operands.len() {
-            count if count < least => Err(self.wrong("something is missing".to_owned())),
-            count if count > most => Err(self.wrong("that is too much".to_owned())),
+            count if count < least => Err(self.wrong("missing operand".to_owned())),
+            count if count > most => Err(self.wrong("too many operands".to_owned())),
             _ => Ok(arguments),
         }
     }
@@ -68,33 +68,33 @@ impl ArgumentSpec {
         let mut halves = long.splitn(2, |byte| *byte == b'=');
         let name = halves.next().unwrap_or_default();
         let known = self.values.iter().find(|known| known.as_bytes() == name);
-        let known = known.ok_or_else(|| self.wrong(format!("--{} is no option here", Escaped(name))))?;
+        let known = known.ok_or_else(|| self.wrong(format!("unknown option --{}", Escaped(name))))?;
         let value = halves.next().map(<[u8]>::to_vec).or_else(|| words.next());
         value.map(|value| (*known, value)).ok_or_else(|| self.wrong(format!("--{known} needs a value")))
     }
 
-    /// The error of a command that was given wrongly.
+    /// A usage error.
     pub(super) fn wrong(&self, why: String) -> Error {
         Error::Usage { why, usage: self.usage }
     }
 }
 
 impl Arguments {
-    /// Whether one of these letters was given.
+    /// Whether one of these letters is set.
     pub(super) fn has(&self, letters: &str) -> bool {
         letters.bytes().any(|letter| self.flags.contains(&letter))
     }
 
-    /// The value of a long option; the last one counts.
+    /// The value of a long option. The last one wins.
     pub(super) fn value(&self, name: &str) -> Option<&[u8]> {
         self.values.iter().rfind(|(known, _)| *known == name).map(|(_, value)| value.as_slice())
     }
 }
 
-/// The path that an operand means. There is no working directory: a relative path begins at the top.
+/// Resolves the path of an operand. There is no working directory: a relative path begins at the root of the home.
 ///
 /// # Errors
-/// If it is none: an empty one is none for the kernel either.
+/// If the path is invalid. An empty path is an error, as for the kernel.
 pub(super) fn path(operand: &[u8]) -> Result<RemotePath> {
     match operand {
         b"" => Err(Error::EmptyPath),
@@ -129,12 +129,12 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_the_usage() {
         for (line, wanted) in [
-            ("-ax x", "-x is no option here; usage: put [-ab] [--size N] NAME"),
-            ("--big x", "--big is no option here; usage: put [-ab] [--size N] NAME"),
+            ("-ax x", "unknown option -x; usage: put [-ab] [--size N] NAME"),
+            ("--big x", "unknown option --big; usage: put [-ab] [--size N] NAME"),
             ("x --size", "--size needs a value; usage: put [-ab] [--size N] NAME"),
-            ("-a", "something is missing; usage: put [-ab] [--size N] NAME"),
-            ("x y z", "that is too much; usage: put [-ab] [--size N] NAME"),
-            ("-\x1b x", "-\\x1b is no option here; usage: put [-ab] [--size N] NAME"),
+            ("-a", "missing operand; usage: put [-ab] [--size N] NAME"),
+            ("x y z", "too many operands; usage: put [-ab] [--size N] NAME"),
+            ("-\x1b x", "unknown option -\\x1b; usage: put [-ab] [--size N] NAME"),
         ] {
             let error = read(line).unwrap_err();
             assert_eq!((error.to_string().as_str(), error.exit_status()), (wanted, 2), "{line}");

@@ -1,4 +1,4 @@
-//! Changing: `mkdir`, `rmdir`, `rm`, `mv`, `cp`.
+//! Commands that change files: `mkdir`, `rmdir`, `rm`, `mv`, `cp`.
 
 use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use sshome_wire::RemotePath;
 use std::collections::HashSet;
 
-/// What one step goes through: in bytes, and in entries.
+/// The work of one step, in bytes and in entries.
 const STEP_BYTES: u64 = 32 << 20;
 const STEP_ENTRIES: usize = 1000;
 
@@ -85,20 +85,20 @@ impl CommandTask for Copy {
     }
 }
 
-/// Where something is to go.
+/// The target of `mv` and `cp`.
 struct CopyTarget {
     path: RemotePath,
-    /// Whether it has to be a directory: there are several sources.
+    /// Whether it must be a directory, because there are several sources.
     directory: bool,
-    /// The names of the sources up to now.
+    /// The names of the previous sources.
     names: HashSet<Vec<u8>>,
 }
 
 impl CopyTarget {
-    /// Where this source goes.
+    /// The target of this source.
     ///
     /// # Errors
-    /// If it would replace an earlier one there.
+    /// If it would replace a previous source.
     fn of(&mut self, user: &User, from: &RemotePath) -> Result<RemotePath> {
         if self.directory {
             operations::enter_directory(user, &self.path)?;
@@ -110,7 +110,7 @@ impl CopyTarget {
     }
 }
 
-/// All operands but the last, and the last.
+/// Splits the operands into sources and the target.
 fn sources(arguments: Arguments) -> Result<(Vec<Vec<u8>>, CopyTarget)> {
     let mut from = arguments.operands;
     let last = from.pop().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Digests as coreutils print them: `md5sum` and its like.
+//! Checksum commands in the format of coreutils: `md5sum`, `sha256sum` and others.
 
 use super::arguments::{Arguments, path};
 use super::error::Result;
@@ -7,13 +7,13 @@ use crate::operations::{
     DigestAlgorithm, DigestRange, FileDigest, Hasher, OpenFile, OpenMode, StepLimit, User,
 };
 
-/// What one step goes through, in bytes.
+/// The data that one step processes, in bytes.
 const STEP_BYTES: usize = 32 << 20;
 
-/// The operand that stands for the standard input.
+/// The operand for standard input.
 const STDIN_OPERAND: &[u8] = b"-";
 
-/// Whether the standard input is among what is to be digested.
+/// Whether standard input is one of the operands.
 pub(super) fn reads(arguments: &Arguments) -> bool {
     arguments.operands.is_empty() || arguments.operands.iter().any(|operand| operand == STDIN_OPERAND)
 }
@@ -80,8 +80,7 @@ impl CommandTask for InputSumTask {
     }
 }
 
-/// `DIGEST  NAME`. A name that would not stay on its line is escaped, and a backslash before the
-/// digest says so.
+/// `DIGEST  NAME`. A name with a line break or backslash is escaped, and a backslash before the digest marks that.
 fn line(digest: &[u8], name: &[u8], binary: bool) -> Vec<u8> {
     let mut line = Vec::new();
     if name.iter().any(|byte| matches!(byte, b'\\' | b'\n' | b'\r')) {

@@ -1,7 +1,7 @@
-//! What `ssh-copy-id` sends: `exec sh -c 'cd; … cat >> .ssh/authorized_keys …'`, with the keys on the standard input.
+//! Support for `ssh-copy-id`, which sends `exec sh -c 'cd; … cat >> .ssh/authorized_keys …'` with the keys on standard
+//! input.
 //!
-//! There is no shell and the keys are not in the home, but what is meant is plain: the keys are installed, as by
-//! `sshome key install`.
+//! There is no shell, and keys are not stored in the home. The command installs the keys like `sshome key install`.
 
 use super::arguments::{ArgumentSpec, Arguments};
 use super::error::{Error, Result};
@@ -10,21 +10,20 @@ use super::task::{CommandIo, CommandTask, InputRead, TaskState};
 use crate::operations::{User, install_key};
 use sshome_wire::public_key;
 
-/// How much is taken in, in bytes: more keys than may be installed.
+/// The largest input, in bytes: more keys than a user may install.
 const MAX_INPUT_BYTES: usize = 256 << 10;
 
-/// The command that it stands for. It is not in the table: nobody types it.
+/// The command for this script. It is not in the table, because nobody types it.
 pub(super) static COMMAND: CommandEntry = CommandEntry {
     name: "ssh-copy-id",
     accepts: ArgumentSpec { usage: "exec sh -c SCRIPT", flags: "c", values: &[], operands: (2, 2) },
-    help: "install the keys of the standard input",
+    help: "install the keys from standard input",
     changes: |_| true,
     reads: |_| true,
     begin,
 };
 
-/// Whether these words are what ssh-copy-id sends. Every version that there was goes to the home and appends to that
-/// file.
+/// Whether these words come from ssh-copy-id. All its versions change to the home directory and append to that file.
 pub(super) fn is_it(words: &[Vec<u8>]) -> bool {
     let [exec, shell, flag, script] = words else { return false };
     let script = String::from_utf8_lossy(script);
@@ -38,7 +37,7 @@ fn begin(_: Arguments) -> Result<Box<dyn CommandTask>> {
     Ok(Box::new(InstallKeysTask(Vec::new())))
 }
 
-/// Lines of keys that are being received.
+/// Receives lines of keys, and installs them at the end of the input.
 struct InstallKeysTask(Vec<u8>);
 
 impl CommandTask for InstallKeysTask {
@@ -50,7 +49,7 @@ impl CommandTask for InstallKeysTask {
                 InputRead::End => break,
             }
             if self.0.len() > MAX_INPUT_BYTES {
-                return Err(Error::Protocol("these are too many keys".to_owned()));
+                return Err(Error::Protocol("too many keys".to_owned()));
             }
         }
         let text = public_key::text(&self.0);

@@ -3,61 +3,61 @@ use crate::operations;
 use sshome_wire::display::Escaped;
 use sshome_wire::{PathError, RemotePath};
 
-/// Why a command was not done. Its text is one line for the standard error.
+/// The error of a command. Its text is one line on standard error.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// The line is not one plain command.
+    /// The line is not a single plain command.
     #[error(transparent)]
     Syntax(#[from] SyntaxError),
-    /// A client of rsync, which wants a program of its own at this end.
+    /// An rsync client, which needs rsync on the server.
     #[error("rsync is not supported: use sshome's put -r and get -r, sftp, or rclone")]
     Rsync,
     /// There is no such command.
-    #[error("{}: no such command here; help lists those that there are", Escaped(.0))]
+    #[error("{}: no such command; help lists the commands", Escaped(.0))]
     Unknown(Vec<u8>),
-    /// It was given in a way that it does not understand.
+    /// The arguments are wrong.
     #[error("{why}; usage: {usage}")]
     Usage { why: String, usage: &'static str },
-    /// An option's value is none.
+    /// The value of an option is invalid.
     #[error("{what} needs {wanted}")]
     Value { what: &'static str, wanted: &'static str },
-    /// A path that cannot be one.
+    /// A path is invalid.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// A path without a byte: for the kernel it is none.
+    /// A path is empty.
     #[error("an empty name is no path; . is the home")]
     EmptyPath,
-    /// It would change something.
+    /// The command needs write access.
     #[error("this account is read-only")]
     ReadOnly,
-    /// A directory is there already.
-    #[error("{0} exists; -p takes it as it is")]
+    /// The directory exists already.
+    #[error("{0} exists; -p accepts that")]
     Exists(RemotePath),
-    /// Two sources have one name in the directory that they go into.
+    /// Two sources have the same name in the target directory.
     #[error("{from}: will not overwrite what was just put into {to}")]
     JustPut { from: RemotePath, to: RemotePath },
-    /// What the operation says.
+    /// The operation failed.
     #[error("{}", _0.message())]
     Operation(#[from] operations::Error),
-    /// The bytes of a client's standard input did not come whole.
+    /// The client's standard input is incomplete.
     #[error("the input was cut off; nothing was published")]
     Cut,
-    /// Bytes were to come from a terminal.
+    /// The input is a terminal.
     #[error("the input is a terminal; send bytes without one (ssh -T)")]
     Terminal,
-    /// The client does not keep to the protocol of scp.
+    /// The client violates scp's protocol.
     #[error("{0}")]
     Protocol(String),
 }
 
-/// What the functions of this module return.
+/// The result of functions in this module.
 pub(super) type Result<T> = std::result::Result<T, Error>;
 
-/// A command was done, but for what its standard error tells of.
+/// The exit status of a command that failed, or that failed for some operands.
 pub(super) const EXIT_FAILURE: u8 = 1;
 
 impl Error {
-    /// The exit status that a shell's user expects.
+    /// The exit status, as in a shell.
     pub(super) fn exit_status(&self) -> u8 {
         match self {
             Error::Syntax(_) | Error::Usage { .. } | Error::Value { .. } => 2,

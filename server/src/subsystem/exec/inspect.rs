@@ -1,4 +1,4 @@
-//! Looking: `pwd`, `ls`, `stat`, `df`.
+//! Commands that inspect files: `pwd`, `ls`, `stat`, `df`.
 
 use super::arguments::{Arguments, path};
 use super::error::Result;
@@ -12,8 +12,8 @@ use rustix::fs::FileType;
 use sshome_wire::CreditedUsage;
 use sshome_wire::display::Size;
 
-/// As many names of a directory are put in order. Of more, each such run is in order by itself: a
-/// directory of any size takes no more memory.
+/// The largest number of directory entries that are sorted together. A larger directory is sorted in runs of this
+/// length, so that memory is bounded.
 const MAX_SORTED_ENTRIES: usize = 10_000;
 
 pub(super) fn pwd(_: Arguments) -> Result<Box<dyn CommandTask>> {
@@ -59,19 +59,19 @@ pub(super) fn ls(mut arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     }))
 }
 
-/// A directory, or a tree, that is being listed.
+/// Lists a directory or a tree.
 struct LsTask {
     listing: Listing,
     shown: LsOptions,
-    /// The directory, as it was given.
+    /// The directory as the user wrote it.
     operand: Vec<u8>,
-    /// Whether each directory's name stands above what is in it.
+    /// Whether a heading precedes the entries of each directory.
     headed: bool,
     /// Whether a blank line is due before the next directory.
     blank: bool,
-    /// The directory that is being shown, relative to the operand.
+    /// The current directory, relative to the operand.
     current: Option<Vec<u8>>,
-    /// Entries that were read and not shown: those of one directory are sorted together.
+    /// Entries that were read and not shown yet. The entries of one directory are sorted together.
     entries: Vec<DirectoryEntry>,
 }
 
@@ -108,10 +108,10 @@ impl CommandTask for LsTask {
     }
 }
 
-/// How entries are shown.
+/// The options of `ls`.
 struct LsOptions {
     all: bool,
-    /// For long lines.
+    /// The formatter of long lines.
     long: Option<LsFormat>,
     readable: bool,
 }
@@ -120,7 +120,7 @@ impl LsOptions {
     fn entry(&self, user: &User, io: &mut CommandIo, entry: &DirectoryEntry, name: &[u8]) {
         let mut line = Vec::new();
         if let Some(lines) = &self.long {
-            // A home has one owner.
+            // All files of a home belong to its user.
             let before = lines.before_name(&entry.stat, user.name(), user.name(), self.readable);
             line.extend([before.as_bytes(), b" "].concat());
         }
@@ -181,7 +181,7 @@ pub(super) fn df(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     })))
 }
 
-/// The quota in the columns of `df`. Without a quota the home may take what is free on the disk.
+/// The quota in the columns of `df`. Without a quota, the size is the usage plus the free disk space.
 fn space(credited: &CreditedUsage, name: &str, readable: bool) -> [String; 2] {
     let (used, left) = (credited.charged(), credited.left());
     let whole = credited.usage.quota.unwrap_or_else(|| used.saturating_add(left));

@@ -1,9 +1,8 @@
-//! `ssh USER@HOST COMMAND`: one command line, done by the server itself. There is no shell, and
-//! nothing is started: the line is read as a shell would read its words and quotes, and what would
-//! need a shell is refused.
+//! `ssh USER@HOST COMMAND`: one command line, executed by the server itself. It starts neither a shell nor a program.
+//! Words and quotes are parsed as in a shell, and a line that needs a shell is refused.
 //!
-//! [`run`] is the one task that owns a channel. What the command does is the business of a `CommandTask`,
-//! which is synchronous and runs where blocking is allowed, a bounded turn at a time.
+//! [`run`] is the task that owns a channel. A `CommandTask` does the work of the command. It is synchronous, may block,
+//! and runs in bounded work slices in the blocking pool.
 
 mod arguments;
 mod change;
@@ -30,10 +29,10 @@ use tokio::time::timeout;
 /// How long a refused scp client has to send its first byte.
 const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a terminal sends for Ctrl-C, and the exit status of a program that it ends.
+/// The byte that a terminal sends for Ctrl-C, and the exit status of an interrupted program.
 const INTERRUPT: (u8, u8) = (3, 130);
 
-/// Runs one command line to its end. `terminal` says that the client shows what it gets as it is.
+/// Runs one command line to its end. `terminal` is true if the client's side is a terminal.
 pub async fn run(
     incoming: impl ChannelInput,
     outgoing: impl ChannelOutput,
@@ -62,7 +61,7 @@ async fn serve(
     let (permits, closed) = (user.slice_permits(), outgoing.closed());
     let mut work = RunningCommand::begin(user, line, terminal);
     if !work.reads && !terminal {
-        // Or what nobody reads would stop the connection.
+        // Unread input would stall the connection.
         input.ignore();
     }
     let mut ready = Vec::new();
@@ -75,7 +74,7 @@ async fn serve(
             work.io.input.push(chunks, input.end());
         }
         input.set_pending_bytes(work.io.input.len());
-        // What has come whole is worth going on with, though nobody hears of it.
+        // Complete input is processed to its end, even if the client has disconnected.
         let whole = work.reads && input.end() == Some(InputEnd::Eof);
         let scarce = outgoing.output_limit();
         if scarce.is_some() {
@@ -85,13 +84,12 @@ async fn serve(
         let gone = closed.clone();
         let state = pool.run(Arc::clone(&permits), move || {
             let guard = work.user.audit().enter();
-            // It may have waited for its share for long.
+            // The client may have disconnected while the slice waited for its permit.
             let state = if gone.is_cancelled() && !whole { TaskState::Waiting } else { work.run_slice() };
             drop(guard);
             (work, state)
         });
-        // While the turn runs: what there is to send, and after that only what there is room for is
-        // taken in.
+        // While the slice runs, send the previous output, then receive only what there is room for.
         send(&mut input, &outgoing, std::mem::take(&mut ready)).await?;
         let state = input.during(false, state).await;
         let Ok(Some((returned, state))) = state else { return Err(ChannelEnd::Fault) };
@@ -120,7 +118,7 @@ async fn serve(
     }
 }
 
-/// Sends, and takes in whatever the client sends meanwhile.
+/// Sends `chunks` and receives input meanwhile.
 async fn send(
     input: &mut ReceiveBuffer<impl ChannelInput>,
     outgoing: &impl ChannelOutput,
@@ -150,13 +148,13 @@ impl From<Gone> for ChannelEnd {
     }
 }
 
-/// A command, and what it works between.
+/// A command with its input and output.
 struct RunningCommand {
     user: User,
     io: CommandIo,
     /// Whether it reads its input.
     reads: bool,
-    /// Whether the client speaks scp's protocol: many show and heed only errors that they are told in it.
+    /// Whether the client speaks scp's protocol: many clients show only errors in that protocol.
     scp: bool,
     /// Whether a refused client sends a byte before it reads. If the channel is closed by then, some clients show
     /// the loss instead of the error.
@@ -214,7 +212,7 @@ impl RunningCommand {
     }
 }
 
-/// Says why a command is not done, and with which exit status it ends.
+/// Reports the error of a command and ends it.
 fn refuse(io: &mut CommandIo, error: &Error, scp: bool) -> TaskState {
     io.error(error);
     if !scp {

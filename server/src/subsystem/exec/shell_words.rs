@@ -1,30 +1,29 @@
-//! A command line as a POSIX shell would read it, as far as that needs no shell: words and quotes
-//! (POSIX.1-2024, XCU 2.2 and 2.3). What a shell would expand, or do besides running one command, is
-//! refused and never taken for text.
+//! Splits a command line into words with the quoting rules of a POSIX shell (POSIX.1-2024, XCU 2.2 and 2.3).
+//! Expansions, pipes, redirections and anything else that needs a shell are refused and never taken literally.
 
 use std::collections::VecDeque;
 
-/// Why a line is no command that could be run here.
+/// The syntax error of a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SyntaxError {
-    /// A quote without its end.
+    /// An unclosed quote.
     #[error("a {0} is never closed")]
     Unclosed(char),
-    /// The line ends in a backslash.
+    /// A backslash at the end of the line.
     #[error("there is nothing after the last \\")]
     Dangling,
-    /// It would be another command, a pipe or a redirection.
+    /// A second command, a pipe or a redirection.
     #[error("there is no shell here, and one command at a time: quote the {0} if it belongs to a name")]
     Operator(char),
-    /// It would be replaced by something else.
+    /// An expansion.
     #[error("there is no shell here, and nothing is expanded: quote the {0} if it belongs to a name")]
     Expansion(char),
 }
 
-/// The words of a line. `~` and `~/NAME` stand for the home, which is `/` here.
+/// The words of a line. `~` and `~/NAME` are the home, whose path is `/`.
 ///
 /// # Errors
-/// If the line is not one plain command.
+/// If the line is not a single plain command.
 pub(super) fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, SyntaxError> {
     let mut reader = WordReader { rest: line.iter().copied().collect(), words: Vec::new() };
     while reader.word()? {}
@@ -84,7 +83,7 @@ impl WordReader {
             self.rest.pop_front();
             match self.rest.front() {
                 None | Some(b'/' | b' ' | b'\t') => word.push(b'/'),
-                // Somebody else's home.
+                // Another user's home.
                 Some(_) => return Err(SyntaxError::Expansion('~')),
             }
         }
@@ -119,7 +118,7 @@ impl WordReader {
         }
     }
 
-    /// A dollar is itself where nothing follows that it could expand.
+    /// A dollar sign is literal if nothing follows that a shell would expand.
     fn dollar(&self) -> Result<u8, SyntaxError> {
         match self.rest.front() {
             None | Some(b' ' | b'\t' | b'"' | b'/' | b'.' | b',' | b':' | b'=' | b'%' | b'+') => Ok(b'$'),

@@ -1,4 +1,4 @@
-//! Files as streams: `get` to the standard output, `put` from the standard input.
+//! Transfers over standard streams: `get` to standard output, `put` from standard input.
 
 use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
@@ -6,10 +6,10 @@ use super::task::{CommandIo, CommandTask, InputRead, TaskState, each};
 use crate::operations::{self, Download, Upload, User};
 use sshome_wire::{Digest, Put, RemotePath};
 
-/// What is read from the disk at a time, in bytes.
+/// The size of a read from the disk, in bytes.
 const READ_BYTES: usize = 256 << 10;
 
-/// What a turn takes in, in bytes.
+/// The input after which a slice ends, in bytes.
 const SLICE_INPUT_BYTES: usize = 4 << 20;
 
 pub(super) fn get(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
@@ -19,7 +19,7 @@ pub(super) fn get(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     }))
 }
 
-/// A file that is being sent.
+/// Sends a file.
 struct GetTask(Download);
 
 impl CommandTask for GetTask {
@@ -35,7 +35,7 @@ impl CommandTask for GetTask {
     }
 }
 
-/// The next bytes of a file; none at its end.
+/// The next bytes of a file. `None` at its end.
 pub(super) fn next_chunk(file: &mut Download) -> Result<Option<Vec<u8>>> {
     let left = usize::try_from(file.size() - file.position()).unwrap_or(READ_BYTES);
     let mut buffer = Vec::with_capacity(left.min(READ_BYTES));
@@ -51,7 +51,7 @@ pub(super) fn put(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     Ok(Box::new(PutTask { path, size, digest, upload: None }))
 }
 
-/// A file that is being received. It is published only when the client has said that this was all.
+/// Receives a file. It is published only after EOF.
 struct PutTask {
     path: RemotePath,
     size: Option<u64>,
@@ -89,7 +89,7 @@ fn begin(user: &User, path: &RemotePath, size: Option<u64>) -> Result<Upload> {
     Ok(Upload::begin(user, &put, path.clone(), None)?)
 }
 
-/// Gives what has come whole its name.
+/// Publishes a complete upload.
 pub(super) fn publish(user: &User, upload: Upload, digest: Option<Digest>) -> Result<()> {
     let placement = upload.finish_at_eof(user, digest)?;
     let (placed, synced) = operations::publish(user, vec![placement], Vec::new());

@@ -1,4 +1,4 @@
-//! The commands: one table drives parsing, the help, permission and dispatch.
+//! The command table: drives parsing, help, permission checks and dispatch.
 
 use super::arguments::{ArgumentSpec, Arguments};
 use super::error::{Error, Result};
@@ -8,13 +8,13 @@ use crate::operations::DigestAlgorithm;
 
 /// A command.
 pub(super) struct CommandEntry {
-    /// What it is called.
+    /// Its name.
     pub(super) name: &'static str,
-    /// What may stand behind its name.
+    /// Its arguments.
     pub(super) accepts: ArgumentSpec,
-    /// What it does, for people.
+    /// Its line in the help.
     pub(super) help: &'static str,
-    /// Whether it changes anything.
+    /// Whether it needs write access.
     pub(super) changes: fn(&Arguments) -> bool,
     /// Whether it reads its input.
     pub(super) reads: fn(&Arguments) -> bool,
@@ -48,7 +48,7 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "exit",
         accepts: accepts("exit", "", (0, 0)),
-        help: "do nothing: to see whether a login works",
+        help: "do nothing; tests whether a login works",
         changes: no,
         reads: no,
         begin: nothing,
@@ -64,7 +64,7 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "pwd",
         accepts: accepts("pwd", "LP", (0, 0)),
-        help: "say where names begin: at the home, /",
+        help: "print the working directory, which is always /",
         changes: no,
         reads: no,
         begin: inspect::pwd,
@@ -72,7 +72,7 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "ls",
         accepts: accepts("ls [-1aAdhlR] [NAME]...", "1aAdhlRF", (0, UNLIMITED)),
-        help: "list; -a hidden names too, -l with size and time, -R whole trees, -d not what is inside",
+        help: "list files; -a also hidden ones, -l with size and time, -R recursively, -d directories themselves",
         changes: no,
         reads: no,
         begin: inspect::ls,
@@ -80,7 +80,7 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "stat",
         accepts: accepts("stat NAME...", "", (1, UNLIMITED)),
-        help: "tell what is known of a name",
+        help: "show type, size, mode and time of files",
         changes: no,
         reads: no,
         begin: inspect::stat,
@@ -88,7 +88,7 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "df",
         accepts: accepts("df [-hk] [NAME]...", "hkP", (0, UNLIMITED)),
-        help: "tell what is used of the quota, in KiB; -h in readable sizes",
+        help: "show quota and usage in KiB; -h in readable units",
         changes: no,
         reads: no,
         begin: inspect::df,
@@ -96,7 +96,7 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "mkdir",
         accepts: accepts("mkdir [-p] NAME...", "p", (1, UNLIMITED)),
-        help: "make directories; -p with those above them, and none is in the way",
+        help: "make directories; -p also missing parents, and existing ones are no error",
         changes: yes,
         reads: no,
         begin: change::mkdir,
@@ -112,7 +112,7 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "rm",
         accepts: accepts("rm [-fr] NAME...", "frR", (0, UNLIMITED)),
-        help: "remove; -r whole trees, -f what is missing is no failure",
+        help: "remove files; -r also directories with their contents, -f ignores missing files",
         changes: yes,
         reads: no,
         begin: change::rm,
@@ -128,7 +128,7 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "cp",
         accepts: accepts("cp [-r] FROM... TO", "rRf", (2, UNLIMITED)),
-        help: "copy; -r whole trees",
+        help: "copy files; -r also directories with their contents",
         changes: yes,
         reads: no,
         begin: change::cp,
@@ -136,7 +136,7 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "get",
         accepts: accepts("get NAME...", "", (1, UNLIMITED)),
-        help: "write files to the standard output",
+        help: "write files to standard output",
         changes: no,
         reads: no,
         begin: stream::get,
@@ -157,7 +157,7 @@ static COMMANDS: &[CommandEntry] = &[
             values: &["size", "b3"],
             operands: (1, 1),
         },
-        help: "store the standard input, whole or not at all; of this size and with this BLAKE3, if given",
+        help: "store standard input as a file, atomically; fails unless size and BLAKE3 match, if given",
         changes: yes,
         reads: yes,
         begin: stream::put,
@@ -165,7 +165,7 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "md5sum",
         accepts: accepts("md5sum [NAME]...", "bt", (0, UNLIMITED)),
-        help: "print the MD5 of files, or of the standard input",
+        help: "print MD5 checksums of files or standard input",
         changes: no,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(DigestAlgorithm::Md5, arguments),
@@ -173,7 +173,7 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "sha1sum",
         accepts: accepts("sha1sum [NAME]...", "bt", (0, UNLIMITED)),
-        help: "print the SHA-1 of files, or of the standard input",
+        help: "print SHA-1 checksums of files or standard input",
         changes: no,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(DigestAlgorithm::Sha1, arguments),
@@ -181,7 +181,7 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "sha256sum",
         accepts: accepts("sha256sum [NAME]...", "bt", (0, UNLIMITED)),
-        help: "print the SHA-256 of files, or of the standard input",
+        help: "print SHA-256 checksums of files or standard input",
         changes: no,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(DigestAlgorithm::Sha256, arguments),
@@ -189,7 +189,7 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "sha512sum",
         accepts: accepts("sha512sum [NAME]...", "bt", (0, UNLIMITED)),
-        help: "print the SHA-512 of files, or of the standard input",
+        help: "print SHA-512 checksums of files or standard input",
         changes: no,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(DigestAlgorithm::Sha512, arguments),
@@ -197,7 +197,7 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "b3sum",
         accepts: accepts("b3sum [NAME]...", "bt", (0, UNLIMITED)),
-        help: "print the BLAKE3 of files, or of the standard input",
+        help: "print BLAKE3 checksums of files or standard input",
         changes: no,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(DigestAlgorithm::Blake3, arguments),
@@ -205,17 +205,17 @@ static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "scp",
         accepts: accepts("scp [-dprv] {-t TO | -f FROM...}", "dfprtvq", (1, UNLIMITED)),
-        help: "the other end of an scp client's old protocol (scp -O)",
+        help: "server side of the legacy scp protocol (scp -O)",
         changes: |arguments| arguments.has("t"),
         reads: yes,
         begin: scp::begin,
     },
 ];
 
-/// The command of a name.
+/// Finds a command by name.
 ///
 /// # Errors
-/// If there is none.
+/// If there is no such command.
 pub(super) fn find(name: &[u8]) -> Result<&'static CommandEntry> {
     let found = COMMANDS.iter().find(|command| command.name.as_bytes() == name);
     found.ok_or_else(|| match name {

@@ -1,4 +1,4 @@
-//! A command at work: a bounded turn at a time, between what has come in and what is to go out.
+//! A running command, its input and its output.
 
 use super::error::{EXIT_FAILURE, Error, Result};
 use crate::operations::User;
@@ -7,17 +7,17 @@ use bytes::{Bytes, BytesMut};
 use sshome_wire::display::Escaped;
 use std::collections::VecDeque;
 
-/// A turn ends when it has put out about this much, in bytes.
+/// The output after which a slice ends, in bytes.
 pub(super) const SLICE_OUTPUT_BYTES: usize = 1 << 20;
 
-/// What a turn leaves to do.
+/// The state of a command after a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TaskState {
-    /// There is more to do; go on.
+    /// There is more to do.
     Busy,
-    /// Nothing to do until more arrives.
+    /// It needs more input.
     Waiting,
-    /// The command is done, with this exit status.
+    /// It has ended with this exit status.
     Done(u8),
 }
 
@@ -27,22 +27,22 @@ pub(super) trait CommandTask: Send {
     fn run_slice(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState>;
 }
 
-/// What a command works between.
+/// The input and output of a command.
 pub(super) struct CommandIo {
-    /// What the client sends.
+    /// The input from the client.
     pub(super) input: CommandInput,
     /// Whether the client's side is a terminal.
     pub(super) terminal: bool,
-    /// The command's name, for its errors.
+    /// The command's name, the prefix of its errors.
     name: String,
     chunks: Vec<OutputChunk>,
     small: BytesMut,
     length: usize,
-    /// A turn ends when it has put out about this much, in bytes.
+    /// The output after which a slice ends, in bytes.
     max_output: usize,
 }
 
-/// Bytes to be sent, and where to.
+/// Bytes of output, with their stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum OutputChunk {
     /// To the standard output.
@@ -71,17 +71,17 @@ impl CommandIo {
         }
     }
 
-    /// Limits what a turn puts out, in bytes; none for the usual.
+    /// Limits the output of a slice, in bytes. `None` restores the default.
     pub(super) fn limit_output(&mut self, bytes: Option<usize>) {
         self.max_output = bytes.unwrap_or(SLICE_OUTPUT_BYTES);
     }
 
-    /// Whose errors are told from now on.
+    /// Sets the name that prefixes errors.
     pub(super) fn named(&mut self, name: &str) {
         name.clone_into(&mut self.name);
     }
 
-    /// Puts out bytes as they are.
+    /// Writes bytes unchanged, as a chunk of their own.
     pub(super) fn data(&mut self, data: impl Into<Bytes>) {
         let data = data.into();
         self.length += data.len();
@@ -89,24 +89,24 @@ impl CommandIo {
         self.chunks.push(OutputChunk::Output(data));
     }
 
-    /// Puts out bytes as they are, together with their neighbours.
+    /// Writes bytes unchanged, merged with their neighbours.
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.length += bytes.len();
         self.small.extend_from_slice(bytes);
     }
 
-    /// Puts out a line of text.
+    /// Writes a line of text.
     pub(super) fn line(&mut self, line: &[u8]) {
         self.bytes(line);
         self.bytes(if self.terminal { b"\r\n" } else { b"\n" });
     }
 
-    /// A name as it is to be put out: in a terminal it must not do anything.
+    /// A file name for the output. It is escaped for a terminal.
     pub(super) fn name(&self, name: &[u8]) -> Vec<u8> {
         if self.terminal { Escaped(name).to_string().into_bytes() } else { name.to_vec() }
     }
 
-    /// Tells of an error.
+    /// Writes an error to standard error.
     pub(super) fn error(&mut self, error: &Error) {
         let separator = if self.name.is_empty() { "" } else { ": " };
         let end = if self.terminal { "\r\n" } else { "\n" };
@@ -116,12 +116,12 @@ impl CommandIo {
         self.chunks.push(OutputChunk::Error(text.into()));
     }
 
-    /// Whether it is time to send.
+    /// Whether the slice has produced enough output.
     pub(super) fn is_full(&self) -> bool {
         self.length >= self.max_output
     }
 
-    /// All that was put out, in order.
+    /// Takes all output, in order.
     pub(super) fn take(&mut self) -> Vec<OutputChunk> {
         self.gather();
         self.length = 0;
@@ -135,7 +135,7 @@ impl CommandIo {
     }
 }
 
-/// What the client has sent and nobody has looked at.
+/// Input that the command has not read yet.
 #[derive(Default)]
 pub(super) struct CommandInput {
     chunks: VecDeque<Bytes>,
@@ -143,19 +143,19 @@ pub(super) struct CommandInput {
     end: Option<InputEnd>,
 }
 
-/// What there is of the input.
+/// The result of reading input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum InputRead {
     /// Some bytes, at least one.
     Bytes(Bytes),
-    /// Nothing at the moment.
+    /// Nothing has arrived yet.
     Nothing,
-    /// No more bytes come.
+    /// The end of the input.
     End,
 }
 
 impl CommandInput {
-    /// Takes what has arrived, and how it ended if it did.
+    /// Adds chunks that have arrived, and the end of the input if it has ended.
     pub(super) fn push(&mut self, chunks: Vec<Bytes>, end: Option<InputEnd>) {
         for chunk in chunks.into_iter().filter(|chunk| !chunk.is_empty()) {
             self.length += chunk.len();
@@ -164,7 +164,7 @@ impl CommandInput {
         self.end = end;
     }
 
-    /// Bytes that nobody has looked at.
+    /// Unread bytes.
     pub(super) fn len(&self) -> usize {
         self.length
     }
@@ -172,7 +172,7 @@ impl CommandInput {
     /// Up to `max_output` bytes.
     ///
     /// # Errors
-    /// If there are no more and the client has not said that this was all.
+    /// If the input ended without EOF.
     pub(super) fn read(&mut self, max_output: usize) -> Result<InputRead> {
         let Some(mut chunk) = self.chunks.pop_front() else {
             return match self.end {
@@ -190,7 +190,7 @@ impl CommandInput {
     }
 }
 
-/// Something that is done at once.
+/// A command that completes in one slice.
 pub(super) struct RunOnce<F>(pub(super) F);
 
 impl<F: FnMut(&User, &mut CommandIo) -> Result<()> + Send> CommandTask for RunOnce<F> {
@@ -199,7 +199,7 @@ impl<F: FnMut(&User, &mut CommandIo) -> Result<()> + Send> CommandTask for RunOn
     }
 }
 
-/// The same for each operand. One that fails does not stop the others.
+/// Runs a task for each operand. A failure does not stop the others.
 pub(super) struct ForEachOperand<F> {
     operands: VecDeque<Vec<u8>>,
     begin: F,
@@ -207,7 +207,7 @@ pub(super) struct ForEachOperand<F> {
     status: u8,
 }
 
-/// Does the same for each operand: `begin` makes a task of one.
+/// Runs a task for each operand. `begin` creates the task of one operand.
 pub(super) fn each<F>(operands: Vec<Vec<u8>>, begin: F) -> Box<dyn CommandTask>
 where
     F: FnMut(&User, &mut CommandIo, &[u8]) -> Result<Option<Box<dyn CommandTask>>> + Send + 'static,

@@ -1,4 +1,4 @@
-//! What the frames of one channel mean.
+//! The state machine of the native protocol on one channel: it handles frames in order and looks for cancels first.
 
 use super::hello::{MAX_OUTSTANDING, greeting, hello};
 use super::job::{JobStep, NativeJob};
@@ -15,58 +15,58 @@ use sshome_wire::{
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// A turn ends after this time, however small its steps were: then a cancel is looked for.
+/// The time after which a slice ends, so that a cancel is noticed.
 const MAX_SLICE_TIME: Duration = Duration::from_millis(50);
 
-/// Digests of blocks that a get may announce: those of 4 TiB.
+/// The largest number of block digests that a get may announce: those of 4 TiB.
 const MAX_KNOWN_BLOCKS: u32 = 1 << 20;
 
-/// A turn ends when it has put out about this much, in bytes.
+/// The output after which a slice ends, in bytes.
 const SLICE_OUTPUT_BYTES: usize = 1 << 20;
 
-/// A light turn stores so many pieces of a file at most.
+/// The largest number of data frames that an inline slice writes.
 const MAX_INLINE_FRAMES: usize = 4;
 
-/// The put that is being received.
+/// What the connection is receiving.
 pub(super) enum ReceiveState {
     Nothing,
     Upload(Box<Upload>),
-    /// It was refused and answered; what still comes of it is dropped.
+    /// A put that was refused and answered. Its remaining data is dropped.
     Refused,
-    /// A get, and how many digests of blocks are still to come before it begins.
+    /// A get, and how many block digests must arrive before it begins.
     Blocks(Box<Request>, usize),
 }
 
-/// One conversation: what it works on, and what it has to say.
+/// The native protocol on one channel.
 pub(super) struct NativeConversation {
     pub(super) user: User,
     pub(super) cwd: RemotePath,
     pub(super) receiving: ReceiveState,
     pub(super) job: Option<NativeJob>,
     pub(super) output: NativeOutput,
-    /// A turn ends when it has put out about this much, in bytes.
+    /// The output after which a slice ends, in bytes.
     max_output: usize,
-    /// Blocks that the client has of the file that it gets next.
+    /// The block digests of the client's copy of the file that it gets next.
     pub(super) known: Vec<Digest>,
-    /// Parts that were checked for puts of this conversation.
+    /// Partial uploads that were checked and are leased for puts on this channel.
     pub(super) leased: HashMap<EntryId, CheckedPart>,
-    /// The request that is being worked on, and since when.
+    /// The name and start time of the current request, for the metrics.
     pub(super) timed: Option<(&'static str, Instant)>,
     pub(super) group: PublishGroup,
     decoder: Decoder,
-    /// What a light turn came upon, and left.
+    /// A frame that an inline slice decoded and left for the next slice.
     left: Option<Frame>,
     queue: VecDeque<Frame>,
-    /// What `queue` costs, in bytes.
+    /// The memory cost of `queue`, in bytes.
     queued: usize,
     outstanding: u32,
     greeted: bool,
-    /// What the client can do beyond the version.
+    /// The optional features of the client.
     pub(super) features: Features,
 }
 
 impl NativeConversation {
-    /// Begins, with our hello put out.
+    /// Begins with the server's hello as output.
     pub(super) fn new(user: User) -> NativeConversation {
         let mut output = NativeOutput::default();
         output.frame(&hello(Status::Authenticated, greeting(&user)));
@@ -91,7 +91,7 @@ impl NativeConversation {
         }
     }
 
-    /// Gives an answer in its turn: after those of files that are not published yet.
+    /// Sends a reply after the replies of files that are not published yet.
     pub(super) fn answer(&mut self, reply: Reply) {
         if self.group.is_empty() {
             self.output.reply(reply);
@@ -101,7 +101,7 @@ impl NativeConversation {
         }
     }
 
-    /// Answers once these new names are on the disk, with whatever else is on its way there.
+    /// Replies once these new names are synced to the disk together with the current group.
     pub(super) fn made(&mut self, made: Vec<Location>) {
         let permit = self.user.hold_descriptors(made.len());
         let full = permit.is_none();
@@ -111,7 +111,7 @@ impl NativeConversation {
         }
     }
 
-    /// Finishes a directory after the files that wait for their names, and answers.
+    /// Finishes a directory after the files of the current group, and replies.
     pub(super) fn finished(&mut self, directory: DirectoryToFinalize) {
         let permit = self.user.hold_descriptors(DirectoryToFinalize::DESCRIPTORS);
         let full = permit.is_none();
@@ -121,7 +121,7 @@ impl NativeConversation {
         }
     }
 
-    /// Publishes what is staged, and answers.
+    /// Publishes the staged files, and replies.
     pub(super) fn publish(&mut self) {
         if !self.group.is_empty() {
             let count = self.group.publish(&self.user, &mut self.output);
@@ -137,7 +137,7 @@ impl NativeConversation {
         self.left.take().map_or_else(|| self.decoder.next(), |frame| Ok(Some(frame)))
     }
 
-    /// Takes all frames that are whole, so that a cancel is found behind what it cancels.
+    /// Decodes all complete frames, so that a cancel is found behind the requests that it cancels.
     fn decode(&mut self) -> Result<(), Reply> {
         let bad = |error| Reply::new(Status::BadCommand, format!("{error}"));
         while let Some(frame) = self.next().map_err(bad)? {
@@ -165,7 +165,7 @@ impl NativeConversation {
             if let Some(job) = &mut self.job {
                 let step = job.step(&self.user, &mut self.output, self.max_output);
                 if matches!(step, JobStep::More) {
-                    // A step is long: look for a cancel after each.
+                    // A step may take long: look for a cancel after each.
                     return Ok(());
                 }
                 self.job = None;
@@ -259,7 +259,7 @@ impl NativeConversation {
         Ok(())
     }
 
-    /// Aborts everything that came before the cancel, answers each, and then the cancel.
+    /// Cancels everything that came before the cancel, replies to each request, and then to the cancel.
     fn cancel(&mut self) {
         self.publish();
         if let Some(job) = self.job.take() {
@@ -282,7 +282,7 @@ impl NativeConversation {
         for frame in std::mem::take(&mut self.queue) {
             match frame {
                 Frame::Request(_) => self.answer(Reply::new(Status::Cancelled, "")),
-                // A client that cancels right after its hello.
+                // The client cancelled right after its hello.
                 Frame::Hello(hello) if hello.version == PROTOCOL_VERSION => {
                     (self.greeted, self.features) = (true, hello.features);
                 }
@@ -314,7 +314,7 @@ impl channel_loop::ChannelProtocol for NativeConversation {
         self.is_receiving()
     }
 
-    /// Stores some of a file that is being received. Whatever else there is may take long.
+    /// Writes data of the current upload. Everything else may take long.
     fn run_inline_slice(&mut self) -> Option<SliceOutcome> {
         let _guard = self.user.audit().enter();
         let is_data = matches!(&self.receiving, ReceiveState::Upload(upload) if !upload.is_stream());
@@ -329,7 +329,7 @@ impl channel_loop::ChannelProtocol for NativeConversation {
                     return None;
                 }
                 Ok(None) => return Some(SliceOutcome::Idle),
-                // A turn finds the same, and tells it.
+                // The next slice finds the same error and reports it.
                 Err(_) => return None,
             }
         }
@@ -355,7 +355,7 @@ impl channel_loop::ChannelProtocol for NativeConversation {
     }
 }
 
-/// What a frame costs while it waits, in bytes: a client can send many small ones.
+/// The memory cost of a waiting frame, in bytes. A client may send many small ones.
 fn cost(frame: &Frame) -> usize {
     let body = match frame {
         Frame::Data(data) => data.len(),

@@ -2,10 +2,10 @@ use crate::home::{DirectoryEntry, length};
 use rustix::fs::{FileType, Stat};
 use sshome_wire::{Entries, Entry, FileKind, Time};
 
-/// A frame of entries is closed when it has about this many bytes.
+/// The size at which a frame of entries is complete, in bytes.
 const FRAME_BYTES: usize = 64 << 10;
 
-/// What the wire tells of a file.
+/// A file's entry in the wire format.
 pub(super) fn entry(attributes: &DirectoryEntry) -> Entry {
     let stat = &attributes.stat;
     Entry {
@@ -19,7 +19,7 @@ pub(super) fn entry(attributes: &DirectoryEntry) -> Entry {
     }
 }
 
-/// Entries of one directory in as many frames as they take; one, if there are none.
+/// The entries of one directory, split into frames. An empty directory has one frame.
 pub(super) fn frames(directory: &[u8], entries: &[DirectoryEntry]) -> Vec<Entries> {
     let empty = || Entries { directory: directory.to_vec(), entries: Vec::new() };
     let mut frames = Vec::new();

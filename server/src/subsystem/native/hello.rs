@@ -1,4 +1,4 @@
-//! The server's first frame.
+//! The server's hello, its first frame.
 
 use super::output::NativeOutput;
 use crate::operations::{self, User};
@@ -6,10 +6,10 @@ use bytes::Bytes;
 use sshome_wire::display::Size;
 use sshome_wire::{CreditedUsage, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Status};
 
-/// Requests that a client may have unanswered.
+/// The largest number of requests that a client may have unanswered.
 pub(super) const MAX_OUTSTANDING: u32 = 4096;
 
-/// A Hello with this status and message.
+/// A hello with this status and message.
 pub(super) fn hello(status: Status, message: String) -> Frame {
     Frame::Hello(Hello {
         version: PROTOCOL_VERSION,
@@ -21,14 +21,14 @@ pub(super) fn hello(status: Status, message: String) -> Frame {
     })
 }
 
-/// All that is sent to a client that cannot be served: 404 in place of 200, and why.
+/// The complete output for a client that cannot be served: a hello with 404 and the reason.
 pub(super) fn refusal(why: &str) -> Bytes {
     let mut output = NativeOutput::default();
     output.frame(&hello(Status::Failed, why.to_owned()));
     output.take().concat().into()
 }
 
-/// How much of the quota the user has used.
+/// The text of the hello: the user's name and quota usage.
 pub(super) fn greeting(user: &User) -> String {
     let name = user.name();
     match operations::usage(user) {

@@ -1,4 +1,4 @@
-//! Requests that may take long, done a step at a time so that a cancel is seen between two steps.
+//! Long-running native requests. They work in steps, and a cancel is noticed between two steps.
 
 use super::entry::{entry, frames, mode, mtime};
 use super::output::{NativeOutput, data_buffer};
@@ -12,17 +12,17 @@ use sshome_wire::{
 };
 use std::time::Duration;
 
-/// What one step of a get puts out, in bytes: it is still in the processor's cache when it is sent.
+/// The output of one step of a get, in bytes: small enough to be in the processor's cache when it is sent.
 const GET_STEP_BYTES: usize = 512 << 10;
-/// What one step of anything else goes through, in bytes.
+/// The data that one step of any other job processes, in bytes.
 const STEP_BYTES: u64 = 32 << 20;
-/// What one step of a listing or a removal goes through, in entries.
+/// The entries that one step of a listing or removal processes.
 const STEP_ENTRIES: usize = 1000;
 
-/// How long one step waits for a conversation that is to let go of a stream.
+/// How long one step waits for another channel to release a stream.
 const STREAM_WAIT: Duration = Duration::from_millis(20);
 
-/// A request under way.
+/// A request in progress.
 pub(super) enum NativeJob {
     Get(Box<GetJob>),
     List(Box<Listing>),
@@ -36,24 +36,24 @@ pub(super) enum NativeJob {
 /// A file that is being sent.
 pub(super) struct GetJob {
     file: Download,
-    /// Blocks that the client says it has.
+    /// The block digests of the client's copy.
     known: Vec<Digest>,
-    /// Whether they are still being compared: the header is not out.
+    /// Whether the blocks are still being compared. The header was not sent then.
     comparing: bool,
 }
 
-/// What a step leaves to do.
+/// The outcome of a step.
 pub(super) enum JobStep {
     /// There is more.
     More,
     /// The request is answered.
     Done,
-    /// It is answered, and a part is leased for a put of its target.
+    /// The request is answered, and a partial upload is leased for a put to its target.
     Leased(Box<CheckedPart>),
 }
 
 impl NativeJob {
-    /// A get. Blocks that the client knows are compared before the header is put out.
+    /// Begins a get. The client's blocks are compared before the header is sent.
     pub(super) fn get(file: Download, mut known: Vec<Digest>, output: &mut NativeOutput) -> NativeJob {
         known.truncate(usize::try_from(BlockHasher::knowable(file.size())).unwrap_or(usize::MAX));
         let mut get = GetJob { file, known, comparing: true };
@@ -63,7 +63,7 @@ impl NativeJob {
         NativeJob::Get(Box::new(get))
     }
 
-    /// Goes on. A get puts out about `most` bytes, or its own measure if that is less.
+    /// Does one step. A get produces about `most` bytes, or [`GET_STEP_BYTES`] if that is less.
     pub(super) fn step(&mut self, user: &User, output: &mut NativeOutput, most: usize) -> JobStep {
         let done = match self {
             NativeJob::Get(get) => return get.step_or_end(output, most),
@@ -109,7 +109,7 @@ impl NativeJob {
         JobStep::Done
     }
 
-    /// Gives the answer of a job that the client has cancelled.
+    /// Answers a job that the client has cancelled.
     pub(super) fn cancelled(self, output: &mut NativeOutput) {
         match self {
             NativeJob::Get(get) if !get.comparing => output.end(given_up(Status::Cancelled, String::new())),
@@ -123,14 +123,14 @@ impl GetJob {
         match self.step(output, most) {
             Ok(true) => return JobStep::Done,
             Ok(false) => return JobStep::More,
-            // Before the header it is the request that fails.
+            // Before the header, the request itself fails.
             Err(error) if self.comparing => output.reply(refusal(&error)),
             Err(error) => output.end(given_up(error.status(), error.to_string())),
         }
         JobStep::Done
     }
 
-    /// Goes on. Returns whether the file is sent.
+    /// Does one step. Returns whether the file is complete.
     fn step(&mut self, output: &mut NativeOutput, most: usize) -> Result<bool, Error> {
         if self.comparing {
             self.compare(output)?;
@@ -150,7 +150,7 @@ impl GetJob {
         Ok(false)
     }
 
-    /// Reads on in what the client knows, and begins the data at the first difference.
+    /// Compares the client's blocks with the file, and begins to send at the first difference.
     fn compare(&mut self, output: &mut NativeOutput) -> Result<(), Error> {
         let total = self.known.len() as u64 * BLOCK_BYTES;
         let (start, limit) = (self.file.position(), StepLimit::bytes(STEP_BYTES));
@@ -184,7 +184,7 @@ impl GetJob {
     }
 }
 
-/// Digests of blocks, in as many frames as they take.
+/// Sends block digests, split into frames.
 fn blocks(digests: &[Digest], output: &mut NativeOutput) {
     for digests in digests.chunks(Blocks::MAX_PER_FRAME) {
         output.frame(&Frame::Blocks(Blocks { digests: digests.to_vec() }));
@@ -222,7 +222,7 @@ fn hash(hashing: &mut Hashing, output: &mut NativeOutput) -> Result<Option<Reply
     Ok(result.map(|hashed| Reply::with(Payload::Hash(hashed))))
 }
 
-/// An end that says that the data before it are not to be used.
+/// An end frame that tells the client to discard the data before it.
 fn given_up(status: Status, message: String) -> End {
     End { status, message, digest: Digest([0; 32]), size: 0 }
 }

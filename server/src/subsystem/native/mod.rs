@@ -1,4 +1,4 @@
-//! The subsystem `sshome`: our own protocol, as `sshome-wire` describes it.
+//! The subsystem `sshome`: the native protocol of `sshome-wire`.
 
 mod conversation;
 mod entry;
@@ -16,14 +16,14 @@ use bytes::Bytes;
 use conversation::NativeConversation;
 use tokio_util::sync::CancellationToken;
 
-/// What a client is sent that cannot be served, in place of the server's hello.
+/// The bytes for a client that cannot be served: a hello with the reason.
 #[must_use]
 pub fn refusal(why: &str) -> Bytes {
     hello::refusal(why)
 }
 
-/// Serves one channel until its client ends it, or goes on over another one. `stopping` ends it as soon as
-/// nothing is under way. On the runtime's own threads, if they are lent for that, files are stored while they come.
+/// Serves one channel until its client ends it or resumes on another connection. `stopping` ends it as soon as no
+/// upload is in progress. Uploads are written inline on machines with few cores.
 pub async fn serve(
     incoming: impl ChannelInput,
     outgoing: impl ChannelOutput,

@@ -2,10 +2,10 @@ use bytes::{Bytes, BytesMut};
 use sshome_wire::frame::{DATA_BYTES, HEADER_BYTES, data_head};
 use sshome_wire::{End, Frame, FrameError, Header, Reply, Status};
 
-/// Data that are shorter than this are copied together with their neighbours: a packet each costs more.
+/// Data shorter than this is merged with its neighbours, in bytes: a packet of its own costs more than the copy.
 const MIN_OWN_CHUNK_BYTES: usize = 16 << 10;
 
-/// What a turn puts out.
+/// The output of a slice: encoded frames.
 #[derive(Default)]
 pub(super) struct NativeOutput {
     chunks: Vec<Bytes>,
@@ -14,12 +14,12 @@ pub(super) struct NativeOutput {
 }
 
 impl NativeOutput {
-    /// Bytes that wait to be taken.
+    /// Bytes of output.
     pub(super) fn len(&self) -> usize {
         self.length
     }
 
-    /// All of it, in order.
+    /// Takes all output, in order.
     pub(super) fn take(&mut self) -> Vec<Bytes> {
         self.gather();
         self.length = 0;
@@ -41,7 +41,7 @@ impl NativeOutput {
     pub(super) fn frame(&mut self, frame: &Frame) {
         let before = self.small.len();
         if let Err(FrameError::Unsendable(kind)) = frame.encode(&mut self.small) {
-            // Ours are bounded where they are made. Without an answer the client would wait for ever.
+            // The server's frames are bounded where they are made. Without a reply the client would wait forever.
             tracing::error!(?kind, "a frame is too long to be sent");
             let short = Frame::Reply(Reply::new(Status::Failed, "the answer is too long to be sent"));
             let _always_fits = short.encode(&mut self.small);
@@ -49,7 +49,7 @@ impl NativeOutput {
         self.length += self.small.len() - before;
     }
 
-    /// Puts out data. `buffer` begins with room for the frame's head, see [`data_buffer`].
+    /// Adds a data frame. `buffer` begins with room for the frame's head, see [`data_buffer`].
     pub(super) fn data(&mut self, mut buffer: Vec<u8>) {
         let head = data_head((buffer.len() - HEADER_BYTES.min(buffer.len())) as u32);
         if let Some(room) = buffer.first_chunk_mut::<HEADER_BYTES>() {
@@ -71,8 +71,7 @@ impl NativeOutput {
     }
 }
 
-/// A buffer for up to `length` bytes of data, but no more than one frame is filled with, and the head before
-/// them.
+/// A buffer for the frame's head and up to `length` bytes of data, limited to the size of one frame.
 pub(super) fn data_buffer(length: u64) -> Vec<u8> {
     let length = usize::try_from(length).unwrap_or(DATA_BYTES).min(DATA_BYTES);
     let mut buffer = Vec::with_capacity(HEADER_BYTES + length);

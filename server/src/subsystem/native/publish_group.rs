@@ -3,16 +3,16 @@ use crate::home::{DescriptorPermit, Location};
 use crate::operations::{self, DirectoryToFinalize, PendingPublish, User};
 use sshome_wire::{Reply, Status};
 
-/// As many files wait to be published together, at the most. Each holds two file descriptors.
+/// The largest number of files in a group. Each holds two file descriptors.
 const MAX_GROUP_FILES: usize = 256;
 
-/// Files that are complete and wait for their names, names that are new and not on the disk, and the
-/// answers that must not overtake theirs.
+/// Complete files that are published together, new names that are synced with them, and the replies that must keep
+/// their order.
 #[derive(Default)]
 pub(super) struct PublishGroup {
     waiting: Vec<PendingReply>,
     made: Vec<Location>,
-    /// For what is held besides files.
+    /// Descriptor permits for everything but files.
     permits: Vec<DescriptorPermit>,
     files: usize,
     directories: usize,
@@ -20,9 +20,9 @@ pub(super) struct PublishGroup {
 
 enum PendingReply {
     File(Box<PendingPublish>),
-    /// A directory that gets its time when the files have their names.
+    /// A directory that gets its mtime after the files are published.
     Directory(DirectoryToFinalize),
-    /// An answer that holds once the new names are on the disk.
+    /// A reply that is valid once the new names are synced.
     Made(Reply),
     Answer(Reply),
 }
@@ -36,37 +36,37 @@ impl PublishGroup {
         self.files + self.made.len() + self.directories >= MAX_GROUP_FILES
     }
 
-    /// Adds a file; its answer comes when it is published.
+    /// Adds a file. Its reply comes when it is published.
     pub(super) fn add(&mut self, placement: PendingPublish) {
         self.files += 1;
         self.waiting.push(PendingReply::File(Box::new(placement)));
     }
 
-    /// Adds new names; the answer comes when they are on the disk.
+    /// Adds new names. The reply comes when they are synced.
     pub(super) fn made(&mut self, made: Vec<Location>, permit: Option<DescriptorPermit>, reply: Reply) {
         self.made.extend(made);
         self.permits.extend(permit);
         self.waiting.push(PendingReply::Made(reply));
     }
 
-    /// Adds a directory that is finished after the files; its answer comes when that is on the disk.
+    /// Adds a directory that is finished after the files. Its reply comes when it is synced.
     pub(super) fn finished(&mut self, directory: DirectoryToFinalize, permit: Option<DescriptorPermit>) {
         self.directories += 1;
         self.permits.extend(permit);
         self.waiting.push(PendingReply::Directory(directory));
     }
 
-    /// Adds an answer that is known already.
+    /// Adds a reply that is known already.
     pub(super) fn answer(&mut self, reply: Reply) {
         self.waiting.push(PendingReply::Answer(reply));
     }
 
-    /// Publishes all files and gives all answers. Returns how many.
+    /// Publishes all files and sends all replies. Returns the number of replies.
     pub(super) fn publish(&mut self, user: &User, output: &mut NativeOutput) -> usize {
         let group = std::mem::take(self);
         let count = group.waiting.len();
         let (mut placements, mut directories) = (Vec::new(), Vec::new());
-        // Answers, and places for those that are not known yet.
+        // Replies, and placeholders for those that are not known yet.
         let mut answers = Vec::new();
         for waiting in group.waiting {
             answers.push(match waiting {
@@ -97,14 +97,14 @@ impl PublishGroup {
     }
 }
 
-/// What is known of an answer before the group is published.
+/// A reply before the group is published.
 enum PlannedReply {
     Known(Reply),
-    /// It holds if the new names are on the disk.
+    /// Valid if the sync succeeds.
     Synced(Reply),
-    /// The next file's.
+    /// The result of the next file.
     Placed,
-    /// The next directory's.
+    /// The result of the next directory.
     Finished,
 }
 
@@ -116,7 +116,7 @@ fn outcome(result: Option<operations::Result<()>>) -> Reply {
     }
 }
 
-/// The reply that an error becomes.
+/// The reply for an error.
 pub(super) fn refusal(error: &operations::Error) -> Reply {
     Reply::new(error.status(), error.to_string())
 }

@@ -37,7 +37,7 @@ impl NativeConversation {
                     Err(error) => self.answer(refusal(&error)),
                 }
                 if is_stream {
-                    // If the connection went before the next turn, nobody could send it again.
+                    // Publish now: if the connection breaks before the next slice, nobody could send a stream again.
                     self.publish();
                 }
                 Ok(())
@@ -57,7 +57,7 @@ impl NativeConversation {
         }
     }
 
-    /// Refuses a put half-way. The answer goes out at once, so that the client stops sending.
+    /// Refuses the rest of a put. The reply is sent immediately, so that the client stops sending.
     fn refuse_rest(&mut self, error: &operations::Error) {
         self.receiving = ReceiveState::Refused;
         self.answer(refusal(error));

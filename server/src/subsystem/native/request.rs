@@ -1,4 +1,4 @@
-//! What each request does: its line in the log, whether it changes anything, and the call.
+//! Dispatch of native requests: the log line, the permission check and the call of the operation.
 
 use super::conversation::{NativeConversation, ReceiveState};
 use super::entry::entry;
@@ -16,18 +16,18 @@ use sshome_wire::{
 use std::collections::HashMap;
 use std::time::Instant;
 
-/// Parts that one conversation may have leased.
+/// The largest number of partial uploads that one channel may lease.
 const MAX_LEASED_PARTS: usize = 64;
 
-/// Parts that go into one frame: each with a path of up to 4 KiB.
+/// The number of partial uploads in one frame. Each has a path of up to 4 KiB.
 const PARTS_PER_FRAME: usize = 50;
 
-/// What comes of a request at once.
+/// The immediate outcome of a request.
 enum NativeOutcome {
     Reply(Reply),
-    /// New names, to be on the disk before the answer.
+    /// New names that must be synced to the disk before the reply.
     Made(Vec<Location>),
-    /// A directory that nothing more goes into but what was put before.
+    /// A directory to finish after the files that were put before.
     Finished(DirectoryToFinalize),
     Job(NativeJob),
     Upload(Box<Upload>),
@@ -53,12 +53,11 @@ impl From<PathError> for RequestError {
 }
 
 impl NativeConversation {
-    /// Takes one request up. It is answered when this returns, or has become the job or the upload
-    /// under way.
+    /// Handles one request. When this returns, the request is answered or has become the current job or upload.
     pub(super) fn handle(&mut self, request: Request) {
         let is_put = matches!(request, Request::Put(_) | Request::PutStream { .. });
         if !waits(&request) {
-            // It may look at what was put before it, or say something before its answer.
+            // The request may read files that were put before it, or produce output before its reply.
             self.publish();
         }
         let (name, path) = named(&request);
@@ -78,7 +77,7 @@ impl NativeConversation {
                 tracing::debug!(user = self.user.name(), %reply, "refused");
                 self.answer(reply);
                 if is_put {
-                    // The data are on their way already; the answer is to stop them soon.
+                    // The data is already on its way. The reply makes the client stop sending.
                     self.publish();
                     self.receiving = ReceiveState::Refused;
                 }
@@ -258,8 +257,7 @@ impl NativeConversation {
     }
 }
 
-/// Gives leases back that are not to be used: one of the path, before the shelf is looked at, and all if
-/// there are too many.
+/// Returns leases that are no longer needed: the one of this path, and all if there are too many.
 fn make_room_for_lease(user: &User, leases: &mut HashMap<EntryId, CheckedPart>, path: &RemotePath) {
     drop(leased(user, leases, path));
     if leases.len() >= MAX_LEASED_PARTS {
@@ -267,9 +265,9 @@ fn make_room_for_lease(user: &User, leases: &mut HashMap<EntryId, CheckedPart>, 
     }
 }
 
-/// Takes the part that is leased for an upload to this path, however it is spelled.
+/// Takes the partial upload that is leased for this path, in whatever spelling.
 fn leased(user: &User, leases: &mut HashMap<EntryId, CheckedPart>, path: &RemotePath) -> Option<CheckedPart> {
-    // Most puts are of small files, and have none.
+    // Most puts are small files without a lease.
     if leases.is_empty() {
         return None;
     }
@@ -284,7 +282,7 @@ fn path_reply(path: &RemotePath) -> NativeOutcome {
     NativeOutcome::Reply(Reply::with(Payload::Path(path.as_bytes().to_vec())))
 }
 
-/// Whether a request changes anything in the home.
+/// Whether a request needs write access.
 fn writes(request: &Request) -> bool {
     match request {
         Request::Pwd
@@ -315,7 +313,8 @@ fn writes(request: &Request) -> bool {
     }
 }
 
-/// Whether a request neither looks at what was put before it nor is answered before that.
+/// Whether a request may join the current publish group: it does not read files that were put before it, and its reply
+/// comes after theirs.
 fn waits(request: &Request) -> bool {
     matches!(
         request,
@@ -323,7 +322,7 @@ fn waits(request: &Request) -> bool {
     )
 }
 
-/// How the log and the metrics name a request, and the path it is about.
+/// The name of a request in log and metrics, and its path.
 fn named(request: &Request) -> (&'static str, &[u8]) {
     let (name, path) = match request {
         Request::Pwd => ("pwd", None),

@@ -1,4 +1,4 @@
-//! Attributes as the packets have them, and the names of those whose they are.
+//! File attributes in SFTP packets, and the names of owners.
 
 use crate::home::length;
 use crate::operations::SetAttributes;
@@ -7,7 +7,7 @@ use rustix::fs::Stat;
 use sshome_wire::Time;
 use sshome_wire::sftp::{Owner, SftpAttributes, Times};
 
-/// What the packets tell of a file.
+/// The attributes of a file.
 pub(super) fn attributes(stat: &Stat) -> SftpAttributes {
     SftpAttributes {
         size: Some(length(stat)),
@@ -18,7 +18,7 @@ pub(super) fn attributes(stat: &Stat) -> SftpAttributes {
     }
 }
 
-/// What a client wants to be set.
+/// The attributes that a client wants to set.
 pub(super) fn wanted(attributes: &SftpAttributes) -> SetAttributes {
     let time = |seconds: u32| Time { seconds: seconds.into(), nanoseconds: 0 };
     SetAttributes {
@@ -29,12 +29,12 @@ pub(super) fn wanted(attributes: &SftpAttributes) -> SetAttributes {
     }
 }
 
-/// The nearest time that version 3 can tell.
+/// The nearest time that SFTP 3 can represent.
 fn seconds(time: i64) -> u32 {
     u32::try_from(time.max(0)).unwrap_or(u32::MAX)
 }
 
-/// Names for numbers: files that the server makes are the user's, whom the system does not know.
+/// Maps the server's uid and gid to the user's name: the system does not know the user.
 pub(super) struct OwnerNames {
     uid: u32,
     gid: u32,
@@ -55,8 +55,7 @@ impl OwnerNames {
         (gid == self.gid).then_some(&*self.name)
     }
 
-    /// The line that `ls -l` would show of an entry. The name is put in as it is: whoever shows it has to
-    /// look at it.
+    /// The line of `ls -l` for an entry. The name is not escaped: that is up to the client.
     pub(super) fn line(&self, lines: &LsFormat, name: &[u8], stat: &Stat) -> Vec<u8> {
         let known = |name: Option<&str>, id: u32| name.map_or_else(|| id.to_string(), str::to_owned);
         let owner = known(self.user(stat.st_uid), stat.st_uid);

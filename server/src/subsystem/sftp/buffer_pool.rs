@@ -1,22 +1,22 @@
-//! Memory for what is read, used again.
+//! A buffer pool for reads.
 //!
-//! A piece is filled on one thread and sent on another. What the allocator keeps of pieces this large for each of
-//! the threads is megabytes, most of which nobody uses. So some pieces are kept here, for whichever thread reads.
+//! A buffer is filled on one thread and sent on another. The allocator would cache megabytes of such large buffers
+//! per thread. So this pool keeps some for all threads.
 
 use bytes::Bytes;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The one of the server. What is kept is 8 MiB at most, about.
+/// The pool of the server. Keeps at most about 8 MiB.
 pub(super) static READ_BUFFERS: BufferPool = BufferPool::new(32);
 
-/// Buffers that nobody uses now.
+/// Idle buffers.
 pub(super) struct BufferPool {
     idle: Mutex<Vec<Vec<u8>>>,
-    /// So many are kept.
+    /// The largest number of idle buffers.
     max_idle: usize,
 }
 
-/// A buffer that is kept once it is sent.
+/// A buffer that returns to the pool when it is dropped.
 struct PooledBuffer {
     buffer: Vec<u8>,
     spare: &'static BufferPool,
@@ -27,14 +27,14 @@ impl BufferPool {
         BufferPool { idle: Mutex::new(Vec::new()), max_idle }
     }
 
-    /// An empty buffer with room for just so many bytes.
+    /// An empty buffer with exactly this capacity.
     pub(super) fn buffer(&self, capacity: usize) -> Vec<u8> {
         let idle = self.idle().pop();
-        // Clients ask for one length as a rule. After another one, what is kept goes.
+        // Clients usually read with one length. Buffers of a different length are freed.
         idle.filter(|buffer| buffer.capacity() == capacity).unwrap_or_else(|| Vec::with_capacity(capacity))
     }
 
-    /// What is to be sent. Its memory comes back then.
+    /// Turns a buffer into bytes to be sent. It returns to the pool when the last clone is dropped.
     pub(super) fn share(&'static self, buffer: Vec<u8>) -> Bytes {
         Bytes::from_owner(PooledBuffer { buffer, spare: self })
     }
@@ -77,7 +77,7 @@ mod tests {
             .collect();
         let places: Vec<*const u8> = lent.iter().map(|bytes| bytes.as_ptr()).collect();
         assert!((0..).zip(&lent).all(|(number, bytes)| bytes[..] == [number; 1000]));
-        // Whoever still sends a part of one holds all of it.
+        // A slice of a buffer keeps all of it.
         let part = lent[4].slice(10..20);
         drop(lent);
         assert_eq!(part[..], [4; 10]);

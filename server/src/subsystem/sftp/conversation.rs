@@ -1,4 +1,4 @@
-//! What the packets of one channel mean, taken up one after the other.
+//! The state machine of SFTP on one channel: handles packets in order.
 
 use super::attributes::OwnerNames;
 use super::handles::SftpHandles;
@@ -15,22 +15,22 @@ use sshome_wire::sftp::{
 };
 use std::time::{Duration, Instant};
 
-/// A turn ends after this time, however small its steps were: other sessions of the user want turns too.
+/// The time after which a slice ends, for the sake of the user's other sessions.
 const MAX_SLICE_TIME: Duration = Duration::from_millis(50);
 
-/// A light turn ends after this time.
+/// The time after which an inline slice ends.
 const MAX_INLINE_SLICE_TIME: Duration = Duration::from_micros(500);
 
-/// More than this, in bytes, is too much for a light turn.
+/// Input above this many bytes does not run inline.
 const MAX_INLINE_BYTES: usize = 128 << 10;
 
-/// A turn ends when it has put out about this much, in bytes.
+/// The output after which a slice ends, in bytes.
 const SLICE_OUTPUT_BYTES: usize = 512 << 10;
 
-/// What a piece of what has arrived costs besides its bytes: a client can send one byte at a time.
+/// The memory cost of a received chunk besides its content, in bytes: a client may send one byte at a time.
 const CHUNK_OVERHEAD_BYTES: usize = 256;
 
-/// One conversation: what it has open, what it works on, and what it has to say.
+/// SFTP on one channel.
 pub(super) struct SftpConversation {
     pub(super) user: User,
     pub(super) names: OwnerNames,
@@ -41,19 +41,19 @@ pub(super) struct SftpConversation {
     pub(super) note: Option<Bytes>,
     pub(super) handles: SftpHandles,
     pub(super) output: SftpOutput,
-    /// A turn ends when it has put out about this much, in bytes.
+    /// The output after which a slice ends, in bytes.
     max_output: usize,
-    /// A request that takes long, and its id.
+    /// A long-running request, with its id.
     job: Option<(u32, Box<SftpJob>)>,
-    /// A request that a light turn has left, and its id.
+    /// A request that an inline slice left for the next slice, with its id.
     left: Option<(u32, SftpRequest)>,
-    /// The request that is being worked on, and since when.
+    /// The name and start time of the current request, for the metrics.
     pub(super) timed: Option<(&'static str, Instant)>,
     decoder: SftpDecoder,
     greeted: bool,
 }
 
-/// Why the channel ends.
+/// A protocol violation that ends the channel.
 #[derive(Debug, thiserror::Error)]
 enum Violation {
     #[error(transparent)]
@@ -85,7 +85,7 @@ impl SftpConversation {
         }
     }
 
-    /// Works until nothing whole is left, or for a bounded time; if `inline`, until something takes long.
+    /// Works until no complete packet is left, or for a bounded time. If `inline`, stops before a request that takes long.
     fn work(&mut self, inline: bool) -> Result<SliceOutcome, Violation> {
         let begun = Instant::now();
         let time = if inline { MAX_INLINE_SLICE_TIME } else { MAX_SLICE_TIME };
@@ -127,7 +127,7 @@ impl SftpConversation {
 
     fn end_slice(&self, worked: Result<SliceOutcome, Violation>) -> SliceOutcome {
         worked.unwrap_or_else(|violation| {
-            // There is no packet that could tell the client.
+            // SFTP has no packet for a violation.
             tracing::warn!(user = self.user.name(), %violation, "the client breaks the protocol");
             SliceOutcome::Violation
         })
@@ -149,8 +149,8 @@ impl SftpConversation {
         }
     }
 
-    /// Whatever version the client has, it is told ours, as OpenSSH's server does: older ones differ in requests
-    /// that it will not send.
+    /// Announces version 3 whatever the client's version is, like OpenSSH's server. Older versions differ only in
+    /// requests that such a client does not send.
     fn greet(&mut self) -> Result<(), Violation> {
         if std::mem::replace(&mut self.greeted, true) {
             return Err(Violation::Greeted);

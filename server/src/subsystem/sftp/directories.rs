@@ -10,10 +10,10 @@ use crate::operations;
 use crate::subsystem::ls_format::LsFormat;
 use sshome_wire::sftp::{Response, SftpAttributes, SftpName};
 
-/// Entries that one READDIR is answered with, at the most.
+/// The largest number of entries in one READDIR reply.
 const MAX_READDIR_ENTRIES: usize = 128;
 
-/// An answer is closed when its names have about this many bytes.
+/// The size at which a READDIR reply is complete, in bytes.
 const READDIR_REPLY_BYTES: usize = 64 << 10;
 
 impl SftpConversation {
@@ -32,7 +32,7 @@ impl SftpConversation {
             let entry = match directory.next_entry(&self.user) {
                 Ok(Some(entry)) => entry,
                 Ok(None) => break,
-                // What was read is told; the fault comes again with the next request, or is over.
+                // Return the entries that were read. The next request reports the error if it persists.
                 Err(_) if !names.is_empty() => break,
                 Err(refused) => return Err(refused),
             };

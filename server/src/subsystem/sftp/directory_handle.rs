@@ -5,7 +5,7 @@ use crate::home::DirectoryEntry as Entry;
 use crate::operations::{self, OpenDirectory, User};
 use rustix::fs::Stat;
 
-/// A directory that is being read. `.` and `..` come first, as other servers have them.
+/// An open directory. `.` and `..` come first, as in other servers.
 pub(super) struct DirectoryHandle {
     directory: OpenDirectory,
     dots: &'static [&'static [u8]],
@@ -25,7 +25,7 @@ impl DirectoryHandle {
         self.dots = rest;
         let stat = match *dot {
             b"." => self.stat()?,
-            // By its path: only that ends at the home's top.
+            // By its path, which cannot lead above the home.
             dot => operations::stat(user, &self.directory.path().join(dot)?, true)?.stat,
         };
         Ok(Some(Entry { name: dot.to_vec(), stat, target: Vec::new() }))

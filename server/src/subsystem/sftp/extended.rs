@@ -1,4 +1,4 @@
-//! The extensions.
+//! SFTP extensions: posix-rename, statvfs, fsync, copy-data, check-file and others.
 
 use super::conversation::SftpConversation;
 use super::handles;
@@ -14,9 +14,9 @@ use sshome_wire::sftp::{
     Extended, MAX_DATA, MAX_PACKET, SftpLimits, StatusCode, Statvfs, UsersGroups, Vendor,
 };
 
-/// As `statvfs(3)` has it: nothing can be written.
+/// The flag of `statvfs(3)` for a read-only filesystem.
 const ST_RDONLY: u64 = 1;
-/// As `statvfs(3)` has it: set-id bits mean nothing.
+/// The flag of `statvfs(3)` for a filesystem that ignores set-id bits.
 const ST_NOSUID: u64 = 2;
 
 impl SftpConversation {
@@ -63,7 +63,7 @@ impl SftpConversation {
         }
     }
 
-    /// The home is the filesystem: its quota is its size.
+    /// Reports the home as a filesystem whose size is the quota.
     fn statvfs(&self) -> SftpResult {
         let space = operations::space(&self.user)?;
         let read_only = if space.read_only { ST_RDONLY } else { 0 };
@@ -83,7 +83,7 @@ impl SftpConversation {
         Ok(SftpOutcome::Response(statvfs.response()))
     }
 
-    /// As REALPATH, where `~` and `~NAME` stand for the home.
+    /// Like REALPATH, with `~` and `~NAME` for the home.
     fn expand_path(&mut self, path: &[u8]) -> SftpResult {
         let Some(rest) = path.strip_prefix(b"~") else { return self.realpath(path) };
         let slash = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
@@ -97,7 +97,7 @@ impl SftpConversation {
         Ok(name(RemotePath::root().as_bytes().to_vec()))
     }
 
-    /// There is nobody else here.
+    /// Refuses every other user's name.
     fn check_user(&self, user: &[u8]) -> Result<(), SftpError> {
         match user.is_empty() || user == self.user.name().as_bytes() {
             true => Ok(()),

@@ -18,7 +18,7 @@ impl SftpConversation {
             self.refuse_copy_id(&path)?;
         }
         let mode = OpenMode {
-            // As OpenSSH's server: what is not opened to be written is opened to be read.
+            // Like OpenSSH's server: a file that is not opened for writing is opened for reading.
             read: has(OpenFlags::READ) || !has(OpenFlags::WRITE),
             write: has(OpenFlags::WRITE),
             append: has(OpenFlags::WRITE | OpenFlags::APPEND),
@@ -44,12 +44,12 @@ impl SftpConversation {
         }
     }
 
-    /// Reads straight into what is put out.
+    /// Reads directly into the output buffer.
     pub(super) fn read(&mut self, id: u32, handle: &[u8], offset: u64, length: u32) -> SftpResult {
         let file = self.handles.file(handle)?;
         let most = length.min(MAX_DATA) as usize;
         match self.output.data(id, most, |buffer, most| file.read_at(offset, buffer, most))? {
-            // Of no bytes there is never a DATA: a client that waits for some would ask for ever.
+            // Never send an empty DATA: a client that waits for data would repeat the request forever.
             0 => Err(SftpError::end()),
             _ => Ok(SftpOutcome::Sent),
         }
@@ -57,7 +57,7 @@ impl SftpConversation {
 
     pub(super) fn write(&mut self, handle: &[u8], offset: u64, data: &Data) -> SftpResult {
         let file = self.handles.file(handle)?;
-        // In one call, so that it is refused or taken whole.
+        // In one call, so that a write is refused or accepted as a whole.
         let pieces: Vec<&[u8]> = data.pieces().map(AsRef::as_ref).collect();
         file.write_pieces_at(offset, &pieces)?;
         Ok(done())

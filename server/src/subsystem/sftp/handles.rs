@@ -5,18 +5,18 @@ use bytes::Bytes;
 use sshome_wire::sftp::StatusCode;
 use std::collections::HashMap;
 
-/// Files and directories that one channel may have open at a time.
+/// The largest number of open files and directories of one channel.
 pub(super) const MAX_OPEN_HANDLES: usize = 512;
 
-/// What a channel has open. A handle is a number that is never given twice, so one that was closed, or
-/// was never given, is known as such.
+/// The open files and directories of a channel. A handle is a number that is used once, so a stale or invented handle is
+/// detected.
 #[derive(Default)]
 pub(super) struct SftpHandles {
     open: HashMap<u64, OpenHandle>,
     given: u64,
 }
 
-/// What a handle stands for.
+/// An open file or directory.
 pub(super) enum OpenHandle {
     File(OpenFile),
     Directory(DirectoryHandle),
@@ -27,7 +27,7 @@ impl SftpHandles {
         self.open.is_empty()
     }
 
-    /// Says whether there is room for one more: to be asked before anything is opened or made.
+    /// Checks that one more can be opened. Call it before opening or creating anything.
     pub(super) fn check_room(&self) -> Result<(), SftpError> {
         if self.open.len() < MAX_OPEN_HANDLES {
             return Ok(());

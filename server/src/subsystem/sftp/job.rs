@@ -1,5 +1,5 @@
-//! Requests that may take long, done a step at a time: between two steps the end of the channel is seen,
-//! and other sessions have their turns.
+//! Long-running SFTP requests. They work in steps; between two steps the end of the channel is noticed and other
+//! sessions run.
 
 use super::handles::SftpHandles;
 use super::outcome::{SftpOutcome, SftpResult, at, done};
@@ -10,14 +10,13 @@ use crate::operations::{
 use bytes::Bytes;
 use sshome_wire::sftp::{CheckFile, CheckedFile, StatusCode, Subject};
 
-/// What one step goes through, in bytes.
+/// The data that one step processes, in bytes.
 const STEP_BYTES: u64 = 32 << 20;
 
-/// The smallest block that a client may ask digests of, in bytes: draft-ietf-secsh-filexfer-extensions-00
-/// section 3.
+/// The smallest block size for check-file, in bytes: draft-ietf-secsh-filexfer-extensions-00 section 3.
 const MIN_BLOCK_BYTES: u32 = 256;
 
-/// A request under way.
+/// A request in progress.
 pub(super) enum SftpJob {
     Copy {
         from: Bytes,
@@ -36,7 +35,7 @@ pub(super) enum SftpJob {
     },
 }
 
-/// The file that is digested.
+/// The file of a check-file request.
 pub(super) enum CheckedSource {
     Open(Bytes),
     Named(Box<OpenFile>),
@@ -90,12 +89,12 @@ impl SftpJob {
         Ok(SftpJob::Check { file, algorithm, named, digest })
     }
 
-    /// CLOSE of a file, which has no handle any more.
+    /// CLOSE of a file. Its handle is already invalid.
     pub(super) fn close(file: OpenFile) -> SftpJob {
         SftpJob::Close { file: Some(Box::new(file)) }
     }
 
-    /// Goes on; none until it is done. Nothing else touches the handles meanwhile.
+    /// Does one step. `None` until the request is done. No other request uses the handles meanwhile.
     pub(super) fn step(&mut self, user: &User, handles: &SftpHandles) -> Option<SftpResult> {
         match self {
             SftpJob::Close { file } => {

@@ -1,9 +1,8 @@
-//! The subsystem `sftp`: version 3, for the clients that people have already.
+//! The subsystem `sftp`: SFTP version 3, for standard clients.
 //!
-//! As for our own protocol, [`converse`] is the one task that owns a channel, and what the packets mean
-//! is the business of `SftpConversation`. Requests are answered one after the other, in their order. What
-//! waits is kept as it arrived: a READ as the request that it is, not as the data it asks for, so that a
-//! client may have any number of them under way.
+//! [`serve`] is the task that owns a channel, and `SftpConversation` handles the packets. Requests are answered in
+//! their order. Waiting requests are kept undecoded: a READ costs the memory of its packet, not of its data, so a client
+//! may pipeline any number of them.
 
 mod attributes;
 mod buffer_pool;
@@ -31,8 +30,8 @@ use tokio_util::sync::CancellationToken;
 /// The name of the SSH subsystem.
 pub const SUBSYSTEM: &str = "sftp";
 
-/// Serves one channel until its client ends it. `stopping` ends it as soon as nothing is open. What is over
-/// soon is done on the runtime's own threads.
+/// Serves one channel until its client ends it. `stopping` ends it as soon as no handle is open. Short requests run
+/// inline.
 pub async fn serve(
     incoming: impl ChannelInput,
     outgoing: impl ChannelOutput,

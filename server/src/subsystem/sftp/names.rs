@@ -1,4 +1,4 @@
-//! What needs nothing open: STAT, SETSTAT, REMOVE, RENAME, REALPATH, links.
+//! Requests that work on paths: STAT, SETSTAT, REMOVE, RENAME, REALPATH, links.
 
 use super::attributes::{attributes, wanted};
 use super::conversation::SftpConversation;
@@ -13,18 +13,18 @@ use sshome_wire::sftp::{Response, SftpAttributes, SftpName, StatusCode};
 const KEYS_NOT_USED: &str =
     "keys in this file log nobody in here: run ssh-copy-id without -s, or sshome key install";
 
-/// The folder whose mode `ssh-copy-id -s` sets before it stores keys, and the file.
+/// The directory whose mode `ssh-copy-id -s` sets first, and the file that it writes then.
 const KEYS_FOLDER: &[u8] = b"/.ssh";
 const KEYS_FILE: &[u8] = b"/.ssh/authorized_keys";
 
 impl SftpConversation {
-    /// Refuses the file that `ssh-copy-id -s` stores, which would log nobody in. It is known by what comes before: a
-    /// backup of `.ssh` does not set the folder's mode first.
+    /// Refuses the file that `ssh-copy-id -s` writes, because the server does not read keys from it. The request
+    /// before it identifies ssh-copy-id: a backup of `.ssh` does not set the directory's mode first.
     pub(super) fn refuse_copy_id(&mut self, path: &RemotePath) -> Result<(), SftpError> {
         if !self.may_be_copy_id || path.as_bytes() != KEYS_FILE {
             return Ok(());
         }
-        // OpenSSH's sftp shows the code of a refusal and not its text, but whatever comes as standard error.
+        // OpenSSH's sftp shows the code of an error and not its text, but it shows standard error.
         self.note = Some(Bytes::from(format!("sshome: {KEYS_NOT_USED}\r\n")));
         Err(SftpError::new(StatusCode::PermissionDenied, KEYS_NOT_USED))
     }
@@ -46,14 +46,14 @@ impl SftpConversation {
         Ok(done())
     }
 
-    /// RENAME refuses a name that is taken; `posix-rename` replaces what is there.
+    /// RENAME fails if the target exists; `posix-rename` replaces it.
     pub(super) fn rename(&mut self, from: &[u8], to: &[u8], replace: bool) -> SftpResult {
         operations::rename_exact(&self.user, &at(from)?, &at(to)?, replace)?;
         Ok(done())
     }
 
     pub(super) fn realpath(&mut self, path: &[u8]) -> SftpResult {
-        // The one request for which OpenSSH's server takes an empty path for `.`.
+        // In this request only, OpenSSH's server takes an empty path for `.`.
         let path = if path.is_empty() { b"." } else { path };
         let path = operations::real_path(&self.user, &at(path)?)?;
         Ok(name(path.as_bytes().to_vec()))
@@ -74,7 +74,7 @@ impl SftpConversation {
     }
 }
 
-/// An answer of one name, of which nothing else is told.
+/// A reply with one name and no attributes.
 pub(super) fn name(name: Vec<u8>) -> SftpOutcome {
     let name = Bytes::from(name);
     let attributes = SftpAttributes::default();

@@ -1,4 +1,4 @@
-//! The outcome of a request, and what all handlers of requests share.
+//! The outcome of an SFTP request, and helpers of all handlers.
 
 use super::job::SftpJob;
 use super::status::SftpError;
@@ -8,7 +8,7 @@ use sshome_wire::sftp::{Response, StatusCode};
 /// The outcome of a request's first step.
 pub(super) enum SftpOutcome {
     Response(Response),
-    /// It is answered: its data are put out already.
+    /// The reply was sent already.
     Sent,
     /// It takes long.
     Job(Box<SftpJob>),
@@ -16,8 +16,8 @@ pub(super) enum SftpOutcome {
 
 pub(super) type SftpResult = Result<SftpOutcome, SftpError>;
 
-/// The path that a client means. There is no working directory: a relative path begins at the top. An empty one
-/// is none, as for the kernel.
+/// Resolves a path of the client. There is no working directory: a relative path begins at the root of the home. An
+/// empty path is an error, as for the kernel.
 pub(super) fn at(path: &[u8]) -> Result<RemotePath, SftpError> {
     match path {
         b"" => Err(SftpError::new(StatusCode::NoSuchFile, "an empty path names nothing; . is the home")),
@@ -25,7 +25,7 @@ pub(super) fn at(path: &[u8]) -> Result<RemotePath, SftpError> {
     }
 }
 
-/// The answer of what was done.
+/// The reply of a request that succeeded.
 pub(super) fn done() -> SftpOutcome {
     let message = bytes::Bytes::from_static(StatusCode::Ok.words().as_bytes());
     SftpOutcome::Response(Response::Status { code: StatusCode::Ok, message })

@@ -2,30 +2,29 @@ use super::buffer_pool::READ_BUFFERS;
 use bytes::Bytes;
 use sshome_wire::sftp::{DATA_HEAD, Response, ServerPacket, StatusCode, TooLong, data_head};
 
-/// Packets are put together up to about this many bytes: each piece costs the connection some work.
+/// Packets are merged into chunks of about this many bytes: each chunk has a cost.
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// Who asks for at least this many bytes is given a piece of its own, of exactly their length: it need not
-/// be filled with zeros before they are read into it.
+/// A read of at least this many bytes gets a chunk of its own with exactly its length, which need not be zeroed first.
 const MIN_OWN_CHUNK_BYTES: usize = 64 << 10;
 
-/// What a turn puts out.
+/// The output of a slice: encoded packets.
 #[derive(Default)]
 pub(super) struct SftpOutput {
     chunks: Vec<Bytes>,
     current: Vec<u8>,
-    /// For data of which much is asked for, and often little is there.
+    /// A buffer for a large read. It is reused if the file has fewer bytes.
     large: Vec<u8>,
     length: usize,
 }
 
 impl SftpOutput {
-    /// Bytes that wait to be taken.
+    /// Bytes of output.
     pub(super) fn len(&self) -> usize {
         self.length + self.current.len()
     }
 
-    /// All of it, in order.
+    /// Takes all output, in order.
     pub(super) fn take(&mut self) -> Vec<Bytes> {
         self.gather();
         self.length = 0;
@@ -33,7 +32,7 @@ impl SftpOutput {
     }
 
     pub(super) fn packet(&mut self, packet: &ServerPacket) {
-        // Ours are bounded where they are made.
+        // The server's packets are bounded where they are made.
         if let Err(error) = packet.encode(&mut self.current) {
             tracing::error!(%error, "an answer is too long to be sent");
         }
@@ -44,7 +43,7 @@ impl SftpOutput {
             tracing::error!(length, "an answer is too long to be sent");
             let message = Bytes::from_static(b"the answer is too long to be sent");
             let short = Response::Status { code: StatusCode::Failure, message };
-            // Without an answer the client would wait for ever; this one always fits.
+            // Without a reply the client would wait forever. This one always fits.
             let _fits = short.encode(id, &mut self.current);
         }
         if self.current.len() >= CHUNK_BYTES {
@@ -52,8 +51,8 @@ impl SftpOutput {
         }
     }
 
-    /// Puts out a DATA packet of up to `most` bytes. `read` appends them to what it is given and says how
-    /// many they are; if there are none, or it fails, nothing is put out.
+    /// Adds a DATA packet of up to `most` bytes. `read` appends them to the buffer and returns their number. If there
+    /// are none or it fails, nothing is added.
     pub(super) fn data<E>(
         &mut self,
         id: u32,
@@ -97,7 +96,7 @@ impl SftpOutput {
     }
 }
 
-/// Appends a DATA packet of what is read, if anything is.
+/// Appends a DATA packet unless `read` returns nothing.
 fn put_data<E>(
     out: &mut Vec<u8>,
     id: u32,

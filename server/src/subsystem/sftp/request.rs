@@ -1,4 +1,4 @@
-//! From each request to what does it: its line in the log, and the call.
+//! Dispatch of SFTP requests: the log line and the call of the handler.
 
 use super::conversation::SftpConversation;
 use super::outcome::SftpResult;
@@ -8,7 +8,7 @@ use sshome_wire::sftp::{Extended, SftpRequest, Subject};
 use std::time::Instant;
 
 impl SftpConversation {
-    /// Takes one request up.
+    /// Handles one request.
     pub(super) fn handle(&mut self, id: u32, request: SftpRequest) -> SftpResult {
         self.log(&request);
         self.timed = Some((kind(&request), Instant::now()));
@@ -35,7 +35,7 @@ impl SftpConversation {
         }
     }
 
-    /// Whether a request waits for the disk as a matter of course, or goes through much.
+    /// Whether a request is expected to block: it syncs or processes much data.
     pub(super) fn takes_long(&self, request: &SftpRequest) -> bool {
         match request {
             SftpRequest::Close { handle } => {
@@ -58,7 +58,7 @@ impl SftpConversation {
     }
 }
 
-/// How the metrics name a request.
+/// The name of a request in metrics.
 fn kind(request: &SftpRequest) -> &'static str {
     match request {
         SftpRequest::Close { .. } => "close",
@@ -74,7 +74,7 @@ fn kind(request: &SftpRequest) -> &'static str {
     }
 }
 
-/// How the log names a request, and the path it is about; none for what only goes on with a handle.
+/// The name of a request in the log, and its path. `None` for a request that works on a handle.
 fn named(request: &SftpRequest) -> Option<(&'static str, &[u8])> {
     Some(match request {
         SftpRequest::Open { path, .. } => ("open", path),

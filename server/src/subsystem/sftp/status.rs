@@ -1,4 +1,4 @@
-//! The status that each error becomes.
+//! The SFTP status code and text of each error.
 
 use crate::home;
 use crate::operations::Error;
@@ -7,11 +7,11 @@ use sshome_wire::sftp::{Flaw, Response, StatusCode};
 use sshome_wire::{PathError, Status};
 use std::fmt;
 
-/// What a request is answered with that is not done.
+/// The error of an SFTP request.
 #[derive(Debug)]
 pub(super) struct SftpError {
     code: StatusCode,
-    /// What the code does not say; empty where that is all.
+    /// Details that the code does not express. May be empty.
     text: String,
 }
 
@@ -20,7 +20,7 @@ impl SftpError {
         SftpError { code, text: text.into() }
     }
 
-    /// There is no more of a file or of a directory.
+    /// The end of a file or of a directory.
     pub(super) fn end() -> SftpError {
         SftpError::new(StatusCode::Eof, "")
     }
@@ -32,7 +32,7 @@ impl SftpError {
 
 impl fmt::Display for SftpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Programs look for the words of OpenSSH's server, and find them first.
+        // Programs match the words of OpenSSH's server, so these come first.
         f.write_str(self.code.words())?;
         if self.text.is_empty() { Ok(()) } else { write!(f, ": {}", self.text) }
     }
@@ -42,11 +42,11 @@ impl From<Error> for SftpError {
     fn from(error: Error) -> SftpError {
         let code = code(&error);
         let text = match (error.status(), code) {
-            // Its words say no more than the code's.
+            // The status adds nothing to the code.
             (Status::Failed, _)
             | (Status::NoSuchFile, StatusCode::NoSuchFile)
             | (Status::PermissionDenied, StatusCode::PermissionDenied) => error.to_string(),
-            // Clients show the text, and version 3 has no code for most of them.
+            // Clients show the text, and SFTP 3 has no code for most statuses.
             _ => error.message(),
         };
         SftpError { code, text }
@@ -69,8 +69,7 @@ impl From<Flaw> for SftpError {
     }
 }
 
-/// The most precise code that there is; for the kernel's errors that which OpenSSH gives, since its
-/// clients tell them apart by it.
+/// The most precise SFTP code. Errors of the kernel get the same code as in OpenSSH, because clients depend on it.
 fn code(error: &Error) -> StatusCode {
     if let Error::Disk { error: home::Error::Os(errno), .. } = error.cause() {
         match *errno {

@@ -1,27 +1,26 @@
-/// Which path stands first in a SYMLINK request. The draft (section 6.10) has the link first, OpenSSH has
-/// what it points at, and nearly everybody has done as OpenSSH since.
+/// The order of the paths in a SYMLINK request. In the draft (section 6.10) the link comes first. In OpenSSH the target
+/// comes first, and nearly all clients follow OpenSSH.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SymlinkOrder {
-    /// The link, then what it points at.
+    /// The link, then its target.
     Draft,
-    /// What the link points at, then the link.
+    /// The target of the link, then the link.
     OpenSsh,
 }
 
-/// How the clients identify themselves that keep to the draft unless the server's name is OpenSSH: they look
-/// at nothing else, and neither can we.
+/// The identifications of clients that use the draft's order unless the server's name is OpenSSH.
 const DRAFT_ORDER_CLIENTS: [&[u8]; 6] = [
     b"SSH-2.0-AsyncSSH_",
     b"SSH-2.0-WinSCP_",
     b"SSH-2.0-libssh_",
     b"SSH-2.0-libssh-",
-    // npm's ssh2, and what is built on it.
+    // npm's ssh2, and clients built on it.
     b"SSH-2.0-ssh2js",
     b"SSH-2.0-phpseclib_",
 ];
 
 impl SymlinkOrder {
-    /// The order of a client that identifies itself so, RFC 4253 section 4.2.
+    /// The order for a client with this identification (RFC 4253 section 4.2).
     #[must_use]
     pub fn of(identification: &[u8]) -> SymlinkOrder {
         match DRAFT_ORDER_CLIENTS.iter().any(|client| identification.starts_with(client)) {

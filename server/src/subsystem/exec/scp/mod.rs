@@ -1,5 +1,5 @@
-//! `scp -t` and `scp -f`: the other end of the protocol that scp spoke before SFTP, and still does
-//! with `-O`. It has no specification; OpenSSH's scp is what everybody agrees with.
+//! `scp -t` and `scp -f`: the server side of scp's legacy protocol, which scp still uses with `-O`. It has no
+//! specification; OpenSSH's scp is the reference.
 
 mod protocol;
 mod sink;
@@ -24,8 +24,7 @@ pub(super) fn begin(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     }
 }
 
-/// Whether a command line, be it one that cannot be read, is that of an scp client: it hears errors in its own
-/// protocol.
+/// Whether a command line, even an invalid one, comes from an scp client, which expects errors in its own protocol.
 pub(super) fn is_spoken(line: &[u8]) -> bool {
     has_option(line, b"tf")
 }

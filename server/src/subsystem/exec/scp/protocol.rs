@@ -1,57 +1,57 @@
-//! The records of scp's protocol, and the answers to them.
+//! Records and replies of scp's protocol.
 
 use crate::subsystem::exec::error::{Error, Result};
 use crate::subsystem::exec::task::{CommandInput, InputRead};
 use sshome_wire::Time;
 
-/// The longest line that is accepted, in bytes: the longest name has 255, and errors are short.
+/// The longest accepted line, in bytes. The longest name has 255, and errors are short.
 const MAX_LINE_BYTES: usize = 8192;
 
-/// What a source says before data.
+/// A record that a source sends before data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ScpRecord {
-    /// A file; its data follow once it is accepted.
+    /// A file. Its data follows once it is accepted.
     File { mode: u32, size: u64, name: Vec<u8> },
-    /// A directory: what follows is in it.
+    /// A directory. The following records are in it.
     Directory { mode: u32, name: Vec<u8> },
     /// The end of the directory.
     Leave,
-    /// When the next file or directory was last changed.
+    /// The mtime of the next file or directory.
     Times(Time),
-    /// Something could not be sent; the rest goes on.
+    /// A file could not be sent. The transfer continues.
     Failed,
-    /// It goes no further.
+    /// The transfer is aborted.
     GivenUp,
 }
 
-/// What the other side says of what it got.
+/// The reply of the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScpReply {
-    /// All is well.
+    /// Success.
     Accepted,
-    /// It could not be taken; the rest goes on.
+    /// The file was refused. The transfer continues.
     Refused,
-    /// It goes no further.
+    /// The transfer is aborted.
     GivenUp,
-    /// There is nobody to answer.
+    /// The input has ended.
     End,
 }
 
-/// Reads lines and answers.
+/// Reads lines and replies.
 #[derive(Default)]
 pub(super) struct ScpReader(Vec<u8>);
 
 /// A line of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ScpLine {
-    /// A whole one, without its end.
+    /// A complete line without its line break.
     Whole(Vec<u8>),
-    /// No more come.
+    /// The end of the input.
     End,
 }
 
 impl ScpReader {
-    /// The next line; none if it has not arrived whole.
+    /// The next line. `None` if it has not arrived completely.
     ///
     /// # Errors
     /// If it is too long, or the input ends within it.
@@ -72,7 +72,7 @@ impl ScpReader {
         }
     }
 
-    /// The next answer; none if it has not arrived whole.
+    /// The next reply. `None` if it has not arrived completely.
     ///
     /// # Errors
     /// If its text is too long, or the input ends within it.
@@ -94,10 +94,10 @@ impl ScpReader {
 }
 
 impl ScpRecord {
-    /// Reads a record.
+    /// Parses a record.
     ///
     /// # Errors
-    /// If it is none, or names anything but one entry of the directory that it is for.
+    /// If it is invalid, or its name is not a single entry of the current directory.
     pub(super) fn parse(line: &[u8]) -> Result<ScpRecord> {
         match line {
             b"E" => Ok(ScpRecord::Leave),
@@ -116,8 +116,8 @@ impl ScpRecord {
         }
     }
 
-    /// The line that says it, with its end. None for what the protocol cannot carry: a name with the
-    /// end of a line in it.
+    /// The line of the record, with its line break. `None` if the name contains a line break, which the protocol cannot
+    /// express.
     pub(super) fn encode(&self) -> Option<Vec<u8>> {
         let named = |letter: char, mode: u32, size: u64, name: &[u8]| {
             let line = [format!("{letter}{mode:04o} {size} ").as_bytes(), name, b"\n"].concat();
@@ -128,7 +128,7 @@ impl ScpRecord {
             ScpRecord::Directory { mode, name } => named('D', *mode, 0, name),
             ScpRecord::Leave => Some(b"E\n".to_vec()),
             ScpRecord::Times(time) => {
-                // A source has the time of the last reading as well; ours is not kept.
+                // The protocol also has the access time, which this server does not keep.
                 let (seconds, micros) = (time.seconds.max(0), time.nanoseconds / 1000);
                 Some(format!("T{seconds} {micros} {seconds} {micros}\n").into_bytes())
             }
@@ -137,12 +137,12 @@ impl ScpRecord {
     }
 }
 
-/// Tells the other side of an error, after which the rest goes on.
+/// An error message for the other side. The transfer continues after it.
 pub(in crate::subsystem::exec) fn failure(error: &Error) -> Vec<u8> {
     format!("\u{1}scp: {error}\n").into_bytes()
 }
 
-/// The client does not keep to the protocol.
+/// The error for a protocol violation.
 pub(super) fn protocol(why: &str) -> Error {
     Error::Protocol(format!("this is not what an scp client sends: {why}"))
 }
@@ -175,7 +175,7 @@ fn times(rest: &[u8]) -> Result<ScpRecord> {
 }
 
 fn digits(text: &[u8], radix: u32) -> Option<u64> {
-    // Without a look at the first byte a sign would be taken.
+    // `from_str_radix` accepts a sign.
     let text =
         std::str::from_utf8(text).ok().filter(|text| text.starts_with(|c: char| c.is_ascii_digit()))?;
     u64::from_str_radix(text, radix).ok()

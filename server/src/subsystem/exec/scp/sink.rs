@@ -8,22 +8,22 @@ use crate::subsystem::exec::task::{CommandIo, CommandTask, InputRead, TaskState}
 use rustix::fs::FileType;
 use sshome_wire::{Put, RemotePath, Time};
 
-/// What a turn takes in, in bytes.
+/// The input after which a slice ends, in bytes.
 const SLICE_INPUT_BYTES: usize = 4 << 20;
 
-/// Directories that may be in one another.
+/// The largest nesting of directories.
 const MAX_DEPTH: usize = 1000;
 
-/// Files and directories that are being received. Each file is staged, and published whole.
+/// Receives files and directories. Each file is staged and published atomically.
 pub(super) struct ScpSink {
     target: RemotePath,
-    /// Whether the target has to be a directory.
+    /// Whether the target must be a directory.
     directory: bool,
     recursive: bool,
     preserve: bool,
-    /// Directories that have been entered, and what they are to be given when they are left.
+    /// The directories that were entered, with the attributes that they get when they are left.
     levels: Vec<(RemotePath, SetAttributes)>,
-    /// Of the next file.
+    /// The mtime of the next file.
     times: Option<Time>,
     file: Option<ReceivedFile>,
     reader: ScpReader,
@@ -31,9 +31,9 @@ pub(super) struct ScpSink {
     status: u8,
 }
 
-/// A file on its way.
+/// A file that is being received.
 struct ReceivedFile {
-    /// None if it has failed: what still comes of it is dropped.
+    /// The error if it failed. Its remaining data is dropped then.
     upload: std::result::Result<Upload, Error>,
     left: u64,
 }
@@ -54,7 +54,7 @@ impl ScpSink {
         }
     }
 
-    /// Looks at the target, and says that the client may begin.
+    /// Checks the target, and tells the client to begin.
     fn greet(&mut self, user: &User, io: &mut CommandIo) -> Result<()> {
         if !std::mem::replace(&mut self.greeted, true) {
             if self.directory {
@@ -66,7 +66,7 @@ impl ScpSink {
         Ok(())
     }
 
-    /// Takes one record; returns whether to go on.
+    /// Handles one record. Returns whether to continue.
     fn record(&mut self, user: &User, io: &mut CommandIo, line: &[u8]) -> Result<bool> {
         let taken = match ScpRecord::parse(line)? {
             ScpRecord::File { mode, size, name } => self.begin_file(user, mode, size, &name),
@@ -84,7 +84,7 @@ impl ScpSink {
                 Ok(())
             }
             ScpRecord::Failed => {
-                // The client has told its user, and wants no answer.
+                // The client has reported it to its user, and expects no reply.
                 self.status = EXIT_FAILURE;
                 return Ok(true);
             }
@@ -105,7 +105,7 @@ impl ScpSink {
         Ok(())
     }
 
-    /// Goes into a directory, made if it is missing. One that is there keeps its mode.
+    /// Enters a directory, which is made if it is missing. An existing one keeps its mode.
     fn enter(&mut self, user: &User, mode: u32, name: &[u8]) -> Result<()> {
         let times = self.times.take().map(|time| (time, time));
         let path = self.place_of(name)?;
@@ -124,7 +124,7 @@ impl ScpSink {
         Ok(())
     }
 
-    /// Where an entry of the current directory goes.
+    /// The path of an entry of the current directory.
     fn place_of(&self, name: &[u8]) -> Result<RemotePath> {
         match self.levels.last() {
             Some((directory, _)) => Ok(directory.join(name)?),
@@ -133,7 +133,7 @@ impl ScpSink {
         }
     }
 
-    /// Takes data of the file; returns how many bytes, or none if they have not arrived.
+    /// Writes data of the file. Returns the number of bytes, or `None` if nothing has arrived.
     fn data(&mut self, user: &User, io: &mut CommandIo) -> Result<Option<usize>> {
         let Some(file) = &mut self.file else { return Ok(Some(0)) };
         if file.left == 0 {
@@ -154,8 +154,8 @@ impl ScpSink {
         }
     }
 
-    /// After the data the source says whether it could read them all. Those made with libssh2, like curl,
-    /// end their input instead, and never look at what becomes of the file; what was announced has arrived.
+    /// Ends a file. After the data, a source reports whether it could read all of it. Clients built on libssh2, like
+    /// curl, send EOF instead; all announced data has arrived then.
     fn end_file(&mut self, user: &User, io: &mut CommandIo) -> Result<Option<usize>> {
         let Some(answer) = self.reader.answer(&mut io.input)? else { return Ok(None) };
         let Some(file) = self.file.take() else { return Ok(Some(0)) };
@@ -196,7 +196,7 @@ impl ScpSink {
                     if !self.record(user, io, &line)? {
                         return Ok(TaskState::Done(EXIT_FAILURE));
                     }
-                    // A record may cost as much as a lot of data: see to it that the turn ends.
+                    // A record may cost as much as much data, so it counts against the slice.
                     taken += SLICE_INPUT_BYTES / 64;
                 }
             }
@@ -207,7 +207,7 @@ impl ScpSink {
 
 impl CommandTask for ScpSink {
     fn run_slice(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState> {
-        // The client shows what it is told in its own protocol; a second time would be one too many.
+        // The client shows errors in scp's protocol. On standard error it would show them twice.
         Ok(self.work(user, io).unwrap_or_else(|error| {
             io.bytes(&failure(&error));
             TaskState::Done(EXIT_FAILURE)

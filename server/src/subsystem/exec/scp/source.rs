@@ -1,4 +1,4 @@
-//! `scp -f`: the side that sends.
+//! `scp -f`: the sending side.
 
 use super::protocol::{ScpReader, ScpRecord, ScpReply, failure};
 use crate::home::{DirectoryEntry, file_id};
@@ -12,19 +12,19 @@ use rustix::fs::{FileType, Stat};
 use sshome_wire::{RemotePath, Time};
 use std::collections::VecDeque;
 
-/// Names of a directory that are read at a time.
+/// The number of directory entries that are read at a time.
 const BATCH_ENTRIES: usize = 256;
 
-/// Directories that may be in one another. Each is held open.
+/// The largest nesting of directories. Each is held open.
 const MAX_DEPTH: usize = 200;
 
-/// Steps in one turn.
+/// The largest number of steps in one slice.
 const MAX_STEPS_PER_SLICE: usize = 64;
 
-/// Zeros in the place of data that could not be read, at a time.
+/// The size of a chunk of zeros that replaces unreadable data, in bytes.
 const PADDING_BYTES: usize = 256 << 10;
 
-/// Files and directories that are being sent. Links are followed, as in a chroot.
+/// Sends files and directories. Links are followed within the home.
 pub(super) struct ScpSource {
     operands: VecDeque<Vec<u8>>,
     recursive: bool,
@@ -44,18 +44,18 @@ struct ScpLevel {
 }
 
 enum SourceState {
-    /// The sink has not said that it is there.
+    /// Waiting for the first reply of the sink.
     Greeting,
     /// Nothing is under way.
     Next,
-    /// Its times were told; it has to be offered once they are accepted.
+    /// Its mtime was sent. It is offered once that is accepted.
     Timed(ScpItem),
     /// It was offered.
     Offered(ScpItem),
     Sending(Box<Download>),
-    /// The rest cannot be read: as many bytes are owed, and then the reason.
+    /// The rest cannot be read. This many bytes of padding follow, then the error.
     Owing(u64, Error),
-    /// All is sent that was to be, and not accepted yet.
+    /// Everything was sent and not accepted yet.
     Sent,
 }
 
@@ -77,7 +77,7 @@ impl ScpSource {
         }
     }
 
-    /// Goes on by one step.
+    /// Does one step.
     fn step(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState> {
         match std::mem::replace(&mut self.state, SourceState::Next) {
             SourceState::Next => return Ok(self.next(user, io)),
@@ -97,7 +97,7 @@ impl ScpSource {
         Ok(TaskState::Busy)
     }
 
-    /// Offers what comes next.
+    /// Offers the next file or directory.
     fn next(&mut self, user: &User, io: &mut CommandIo) -> TaskState {
         let item = match self.levels.last_mut() {
             Some(level) => match level.next(user) {
@@ -129,7 +129,7 @@ impl ScpSource {
         TaskState::Busy
     }
 
-    /// What is to be sent of a path.
+    /// The item for a path.
     fn item(&self, user: &User, path: RemotePath, name: Vec<u8>) -> Result<(Stat, ScpItem)> {
         let DirectoryEntry { stat, .. } = operations::stat(user, &path, true)?;
         if name.contains(&b'\n') {
@@ -188,7 +188,7 @@ impl ScpSource {
         }
     }
 
-    /// The sink waits for as many bytes as were announced, whatever they are.
+    /// Sends padding: the sink expects as many bytes as were announced.
     fn pad(&mut self, io: &mut CommandIo, left: u64, error: Error) {
         if left == 0 {
             self.failed(io, &error);
@@ -201,7 +201,7 @@ impl ScpSource {
     }
 
     fn say(&self, io: &mut CommandIo, record: &ScpRecord) {
-        // What has no line was sorted out when the item was made.
+        // Names without a line were refused when the item was made.
         io.bytes(&record.encode().unwrap_or_default());
     }
 
@@ -227,7 +227,7 @@ impl CommandTask for ScpSource {
 }
 
 impl ScpLevel {
-    /// The next name in it; none at the end.
+    /// The next name in the directory. `None` at the end.
     fn next(&mut self, user: &User) -> Result<Option<Vec<u8>>> {
         while self.names.is_empty() {
             let Some((_, entries)) = self.listing.next_batch(user, StepLimit::entries(BATCH_ENTRIES))? else {
@@ -239,7 +239,7 @@ impl ScpLevel {
     }
 }
 
-/// An operand's path, and the name that it goes by: as it was given, since clients compare.
+/// The path of an operand, and its name as the user wrote it, because clients compare names.
 fn named(operand: &[u8]) -> Result<(RemotePath, Vec<u8>)> {
     let path = path(operand)?;
     let mut names = operand.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
