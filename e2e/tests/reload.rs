@@ -297,11 +297,12 @@ async fn a_change_says_what_became_of_it() {
     let administrator = host.administrator();
     let mut ann = Peer::login(&host, "ann").await.unwrap();
     let set = administrator.run(&["user", "set", "ann", "--quota", "3000"]);
-    assert!(set.code == Some(0) && set.out().ends_with("the server has taken it up\n"), "{set}");
+    assert!(set.code == Some(0) && set.out().ends_with("applied to the running server\n"), "{set}");
     assert_eq!(ann.put("b", &[1; 4000]).await.unwrap().status, Status::QuotaExceeded);
     let removed = administrator.run(&["user", "remove", "ann"]);
     assert!(
-        removed.code == Some(0) && removed.out().contains("taken it up; 1 session was ended"),
+        removed.code == Some(0)
+            && removed.out().contains("applied to the running server; 1 session was ended"),
         "{removed}"
     );
     assert!(!works(&mut ann).await);

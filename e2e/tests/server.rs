@@ -186,7 +186,7 @@ fn a_user_who_is_removed_cannot_log_in_any_more() {
     assert_eq!(log_in(&program, "alex").code, Some(0));
     fs::write(dir.path().join("home/alex/mine"), "mine").unwrap();
     let removed = sshomed(dir.path(), &["user", "remove", "alex"]);
-    assert!(removed.code == Some(0) && removed.out().contains("the server has taken it up"), "{removed}");
+    assert!(removed.code == Some(0) && removed.out().contains("applied to the running server"), "{removed}");
     assert_eq!(log_in(&program, "alex").code, Some(5));
     program.ask_to_end().unwrap();
     assert_eq!(program.end().unwrap(), Some(0));

@@ -100,7 +100,8 @@ fn apply(cli: &Cli, user: &str) -> anyhow::Result<()> {
                 );
             }
             _ => {
-                let text = "the file was changed, and whether the server has taken it up is not known";
+                let text =
+                    "the file was changed, but it is not known whether the running server applied the change";
                 return Err(error.context(text));
             }
         },

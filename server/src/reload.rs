@@ -1,8 +1,8 @@
-//! Taking up a change of etc/users.toml while the server serves.
+//! Reload of etc/users.toml while the server runs.
 //!
-//! What is wrong with the file, or cannot change without a restart, is found before anything changes, and then
-//! only what it takes away from users is applied (the module `revoke`). A home that cannot be served concerns its user
-//! alone. Sessions go on, but for those whose users would not be let in any more.
+//! A reload is atomic: errors, and changes that need a restart, are found before anything changes. A rejected file
+//! still revokes rights (the module `revoke`). A home that cannot be served affects its user only. Sessions
+//! continue, except those whose users may no longer log in.
 
 mod result;
 mod revoke;
@@ -24,27 +24,27 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use watcher::{ChangeSignals, SettingsWatcher};
 
-/// A file that somebody saves changes several times in a row.
+/// The quiet time to wait for after a change: saving a file changes it several times in a row.
 const SETTLE_TIME: Duration = Duration::from_millis(200);
 
-/// How often the file is looked at though nothing was noticed: not every filesystem tells of changes.
+/// The interval of checks without a change event: not every filesystem reports changes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What takes up a change.
+/// Reloads the settings.
 pub struct Reloader {
     shared: Arc<ServerState>,
     transport: Arc<Transport>,
     accounts: Arc<TomlAccounts>,
     confinement: Confinement,
     notifier: Arc<Notifier>,
-    /// The file that was looked at last: its digest, or why it could not be read.
+    /// The digest of the file at the last check, or the reason why it could not be read.
     seen: Mutex<Result<blake3::Hash, String>>,
-    /// Held while one is taken up.
+    /// Held during a reload.
     in_progress: tokio::sync::Mutex<()>,
 }
 
 impl Reloader {
-    /// What takes changes up for a server.
+    /// A reloader for a server.
     #[must_use]
     pub fn new(
         shared: Arc<ServerState>,
@@ -58,10 +58,10 @@ impl Reloader {
         Reloader { shared, transport, accounts, confinement, notifier, seen, in_progress }
     }
 
-    /// Takes up what stands in the file now, and logs what came of it.
+    /// Reloads the file, and logs the result.
     ///
     /// # Errors
-    /// If it cannot be: then everything is as it was, but for what the file takes away from users.
+    /// If the file is rejected. Then only the rights that it revokes change.
     pub async fn reload(&self) -> Result<ReloadSummary, RejectedReload> {
         let _permit = self.in_progress.lock().await;
         self.notifier.reloading();
@@ -109,7 +109,7 @@ impl Reloader {
         Ok(ReloadSummary { added, removed, ended, unavailable: unavailable.unwrap_or_default() })
     }
 
-    /// Whether new settings can be taken up as a whole.
+    /// Checks whether the new settings can be applied.
     fn check(&self, old: &Config, new: &Config, mistakes: &[Diagnostic]) -> Result<(), ReloadError> {
         if !mistakes.is_empty() {
             return Err(old.mistaken(mistakes.to_vec()).into());
@@ -118,8 +118,8 @@ impl Reloader {
         if fixed.is_empty() { Ok(()) } else { Err(ReloadError::Restart(fixed)) }
     }
 
-    /// Puts settings in force. Returns who can log in now and who cannot any more, and how many sessions were
-    /// ended.
+    /// Applies settings. Returns the users who can log in now, those who no longer can, and the number of sessions
+    /// that were ended.
     async fn apply(&self, old: &Config, new: Config) -> ((Vec<String>, Vec<String>), usize) {
         let (shared, new) = (&self.shared, Arc::new(new));
         self.accounts.replace(&new.accounts);
@@ -143,7 +143,7 @@ impl Reloader {
         ((added, removed), ended)
     }
 
-    /// How a user's settings in the file compare with those in force.
+    /// Compares a user's settings in the file with the current ones.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -211,7 +211,7 @@ impl Reloader {
         }
     }
 
-    /// Looks at the file. Returns whether it is another one than before, or cannot be read any more.
+    /// Checks the file. Returns whether it has changed or became unreadable.
     fn see(&self) -> bool {
         let found = self.shared.config.load().digest().map_err(|error| error.to_string());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -229,7 +229,7 @@ impl Reloader {
         }
     }
 
-    /// What differs and cannot while the server runs.
+    /// The changes that need a restart.
     fn fixed(&self, old: &Config, new: &Config) -> Vec<String> {
         let mut fixed: Vec<String> = [
             ("listen", old.listen != new.listen),
@@ -267,8 +267,8 @@ impl Reloader {
         fixed
     }
 
-    /// Gives each session the account as it is now, and ends those that it does not let in. Returns how many
-    /// these are.
+    /// Updates the account of each session, and ends sessions that may no longer be logged in. Returns the number of
+    /// ended sessions.
     async fn renew_sessions(&self) -> usize {
         let mut ended = 0;
         for session in self.shared.sessions.logged_in() {
@@ -289,13 +289,13 @@ impl Reloader {
     }
 }
 
-/// What a server does, in a line.
+/// The status line for the service manager.
 fn summary(shared: &ServerState) -> String {
     let users = enabled(&shared.config.load()).len();
     format!("serving {users} {}", if users == 1 { "user" } else { "users" })
 }
 
-/// Tells the log what came of it.
+/// Logs the result of a reload.
 fn log_result(result: &Result<ReloadSummary, RejectedReload>) {
     match result {
         Ok(ReloadSummary { added, removed, ended, .. }) => {
@@ -314,7 +314,7 @@ fn served<'a>(config: &'a Config, user: &str) -> Option<&'a Arc<Account>> {
     config.accounts.iter().find(|account| account.name == user && account.enabled)
 }
 
-/// The users whose homes are not open yet, or lie elsewhere now.
+/// The users whose homes must be opened: new ones, and those with a different path.
 fn to_be_opened(old: &Config, new: &Config) -> Vec<Arc<Account>> {
     let is_open = |account: &Account| served(old, &account.name).is_some_and(|now| now.root == account.root);
     new.accounts.iter().filter(|account| account.enabled && !is_open(account)).map(Arc::clone).collect()

@@ -1,4 +1,4 @@
-//! The server as a whole: it listens, and it ends in order.
+//! Startup and graceful shutdown of the server, and its listeners.
 
 mod background;
 
@@ -31,7 +31,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// After an `accept` that failed (too many open files, say) nothing is gained by trying at once.
+/// The delay after a failed `accept`, for example because of too many open files.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Why the server cannot serve.
@@ -43,7 +43,7 @@ pub enum Error {
     /// A host key.
     #[error(transparent)]
     HostKey(#[from] HostKeyError),
-    /// What it is to take from itself.
+    /// The sandbox.
     #[error(transparent)]
     Confine(#[from] ConfineError),
     /// The log.
@@ -55,7 +55,7 @@ pub enum Error {
     /// The control socket.
     #[error(transparent)]
     Control(#[from] BindError),
-    /// Another one has the folder.
+    /// Another server runs in the folder.
     #[error(
         "another sshomed runs in {}, process {pid}: `sshomed status` shows it; serve another folder with --dir",
         shown(.dir)
@@ -71,17 +71,17 @@ pub enum Error {
     Start(#[from] io::Error),
 }
 
-/// A server that listens and does not serve yet.
+/// A server that is listening and not serving yet.
 pub struct Server {
     listeners: Vec<TcpListener>,
     transport: Arc<Transport>,
     shared: Arc<ServerState>,
     reloader: Arc<Reloader>,
-    /// SIGHUP, from before it is said that the server listens: until somebody waits for it, it ends the process.
+    /// SIGHUP. It is registered before the server announces itself: until then, SIGHUP would end the process.
     hangup: Option<Signal>,
     notifier: Arc<Notifier>,
     control: Option<ControlSocket>,
-    /// Where Prometheus asks.
+    /// The listener for Prometheus.
     metrics: Option<TcpListener>,
     /// For the words that tell how to log in.
     example: Option<String>,
@@ -94,10 +94,10 @@ const MIN_WORKERS: usize = 4;
 /// a few that move much, each poll some 100 µs, that was half of what a small request of another waited for.
 const POLLS_BETWEEN_EVENTS: u32 = 2;
 
-/// How long work of the runtime may take to end, once all connections are closed.
+/// The time limit for blocking work after all connections are closed.
 const MAX_RUNTIME_END: Duration = Duration::from_secs(1);
 
-/// The runtime to serve in.
+/// The tokio runtime of the server.
 fn runtime() -> io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread()
@@ -107,7 +107,7 @@ fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
-/// What a server stands on and may want root for: its ports and its host keys.
+/// Resources that may need root: listening ports and host keys.
 pub struct Privileged {
     sockets: Sockets,
     transport: Transport,
@@ -115,10 +115,10 @@ pub struct Privileged {
 }
 
 impl Privileged {
-    /// Binds the sockets, and loads the host keys or makes them. Nothing here blocks for long.
+    /// Binds the sockets, and loads or generates the host keys.
     ///
     /// # Errors
-    /// If an address or a key cannot be had.
+    /// If an address cannot be bound or a key cannot be loaded.
     pub fn acquire(config: &Config) -> Result<Privileged, Error> {
         let sockets = Sockets::bind(config)?;
         let transport = Transport::new(config)?;
@@ -126,8 +126,8 @@ impl Privileged {
     }
 }
 
-/// Serves until Ctrl-C or SIGTERM, then ends in order. What may want root comes first; then this process
-/// confines itself, for good; and only then does it read what strangers send, or begin a thread.
+/// Serves until Ctrl-C or SIGTERM, then shuts down gracefully. Steps that may need root come first. Then the process
+/// drops privileges and sandboxes itself permanently, and only then starts threads and reads data from clients.
 ///
 /// # Errors
 /// If it cannot start.
@@ -135,7 +135,7 @@ pub fn run(config: Config) -> Result<(), Error> {
     let preparation = Preparation::begin(&config)?;
     let privileged = Privileged::acquire(&config).map_err(|error| other_server(&config).unwrap_or(error))?;
     let notifier = Notifier::from_environment();
-    // In /proc and /etc, which the server cannot read later.
+    // Reads /proc and /etc, which the sandbox makes inaccessible.
     crate::home::umask();
     crate::accounts::remember_accounts();
     let confinement = preparation.confine(&config)?;
@@ -148,13 +148,13 @@ pub fn run(config: Config) -> Result<(), Error> {
     result
 }
 
-/// Ends the runtime when all connections are closed. Work that is still under way, as a quota scan for an
-/// administrator, changes no files of users: it is abandoned.
+/// Shuts down the runtime after all connections are closed. Blocking work that is still running, such as a quota scan,
+/// does not change users' files and is abandoned.
 fn end(runtime: Runtime) {
     runtime.shutdown_timeout(MAX_RUNTIME_END);
 }
 
-/// The server that has the folder, if one answers: then it is in the way, whatever failed first.
+/// The error for another server in the same folder, if one answers: it is the cause, whatever failed first.
 fn other_server(config: &Config) -> Option<Error> {
     match control::ask(config.control_socket.as_deref()?, &ControlRequest::Status).ok()? {
         ControlResponse::Status(status) => Some(Error::Running { dir: config.dir.clone(), pid: status.pid }),
@@ -184,7 +184,7 @@ async fn run_confined(
 }
 
 impl Server {
-    /// A server within another program, which is not confined.
+    /// A server within another program, without a sandbox.
     ///
     /// # Errors
     /// As of [`Server::prepare`].
@@ -193,7 +193,7 @@ impl Server {
         Server::prepare(config, privileged, Confinement::default(), Notifier::default()).await
     }
 
-    /// Prepares all that is left: limits of the process, homes and their books, the control socket.
+    /// Prepares the rest: process limits, homes and their accounting, the control socket.
     ///
     /// # Errors
     /// If any of it fails.
@@ -213,7 +213,7 @@ impl Server {
         let metrics_listener = sockets.metrics.map(TcpListener::from_std).transpose()?;
         let (transport, notifier) = (Arc::new(transport), Arc::new(notifier));
         let homes = homes_of(&config.accounts);
-        // Before the homes: another server in this folder is told of as such.
+        // Before the homes, so that another server in this folder is reported as such.
         let control = config.control_socket.as_deref().map(ControlSocket::bind).transpose()?;
         let prepared = tokio::task::spawn_blocking(move || Homes::prepare(&homes)).await;
         let (homes, ledgers) = prepared.map_err(io::Error::other)??;
@@ -250,7 +250,7 @@ impl Server {
         Ok(Server { listeners, transport, shared, reloader, hangup, notifier, control, metrics, example })
     }
 
-    /// The addresses that the server listens on, with the real ports.
+    /// The addresses that the server listens on, with the actual ports.
     ///
     /// # Errors
     /// If the kernel does not tell.
@@ -258,13 +258,13 @@ impl Server {
         self.listeners.iter().map(TcpListener::local_addr).collect()
     }
 
-    /// Where Prometheus asks, with the real port; none if it does not.
+    /// The address for Prometheus, with the actual port. `None` if it is disabled.
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Says on standard output where the server listens, how to know it, and how to log in.
+    /// Prints the addresses, the host keys and an example login on standard output.
     ///
     /// # Errors
     /// If the kernel does not tell the addresses.
@@ -282,7 +282,7 @@ impl Server {
         }
         if let (Some(user), Some(address)) = (&self.example, addresses.first()) {
             let host = match address.ip() {
-                // Any address: other machines know this one by its name.
+                // The unspecified address: use this machine's name.
                 ip if ip.is_unspecified() => {
                     rustix::system::uname().nodename().to_string_lossy().into_owned()
                 }
@@ -290,14 +290,14 @@ impl Server {
             };
             text += &format!("log in with: sshome -P {} {user}@{host}\n", address.port());
         }
-        // Nobody may be reading; the server serves all the same.
         let mut out = io::stdout().lock();
-        drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+        // Standard output may be closed, which does not matter to the server.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         Ok(())
     }
 
-    /// Serves until `shutdown` is ready. Then no new logins; transfers under way get the grace
-    /// period; then every connection is closed.
+    /// Serves until `shutdown` is ready. Then it refuses new logins, gives running transfers the grace period, and
+    /// closes all connections.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let connections = TaskTracker::new();
         let listening = TaskTracker::new();
@@ -361,14 +361,14 @@ async fn accept(
                 if let Some(count) = refusals.count(now) {
                     tracing::warn!(count, last = %peer, why = %refusal, "connections were refused");
                 }
-                // Nobody waits for it to be read.
-                drop(stream.try_write(refusal.client_message().as_bytes()));
+                // The client gets the reason if the socket accepts it immediately.
+                let _ = stream.try_write(refusal.client_message().as_bytes());
             }
         }
     }
 }
 
-/// Files that wait for their group hold descriptors; the usual soft limit of 1024 is soon reached.
+/// Raises the soft limit of open files to the hard limit: the usual 1024 are too few for many uploads.
 fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

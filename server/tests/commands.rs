@@ -74,7 +74,7 @@ fn check_says_what_is_wrong_and_where() {
     let (code, out, _) = sshomed(dir.path(), &["check", "--listen", "127.0.0.1:0"], "");
     assert_eq!(code, Some(0), "{out}");
     assert!(out.contains("listens on     127.0.0.1:0\n"), "{out}");
-    assert!(out.contains("warning: sam cannot log in: there is neither password nor key.\n"), "{out}");
+    assert!(out.contains("warning: sam cannot log in: no password and no key.\n"), "{out}");
 }
 
 #[test]

@@ -188,7 +188,7 @@ impl OwnKeys {
         let written = write_new(&new, &folder.metadata()?, text.as_bytes());
         if let Err(error) = written.and_then(|()| fs::rename(&new, &file)) {
             // What matters is the first error; a leftover is overwritten by the next change.
-            drop(fs::remove_file(&new));
+            let _ = fs::remove_file(&new);
             return Err(error.into());
         }
         Ok(folder.sync_all()?)

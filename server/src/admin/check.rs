@@ -49,8 +49,8 @@ fn report(config: &Config) -> String {
     };
     let confine = match config.confine {
         Confine::Off => "off",
-        Confine::BestEffort => "what the kernel can do",
-        Confine::Required => "all, or no start",
+        Confine::BestEffort => "best effort",
+        Confine::Required => "required",
     };
     let mut text = String::new();
     let mut line = |name: &str, value: &dyn Display| text += &format!("{name:15}{value}\n");
@@ -88,7 +88,7 @@ fn limits(limits: &ConnectionLimits) -> [(&'static str, String); 4] {
     let seconds = |time: Duration| format!("{} s", time.as_secs());
     let ConnectionLimits { login_grace, max_startups, connections_per_address, login_attempts, .. } = limits;
     let penalties = &limits.penalties;
-    let idle = limits.idle_timeout.map_or("for ever".to_owned(), seconds);
+    let idle = limits.idle_timeout.map_or("none".to_owned(), seconds);
     [
         (
             "logins",
@@ -101,10 +101,14 @@ fn limits(limits: &ConnectionLimits) -> [(&'static str, String); 4] {
             "an address",
             format!("{connections_per_address} connections; penalties up to {}", seconds(penalties.most)),
         ),
-        ("a user", format!("{} sessions, idle {idle}", limits.sessions_per_user)),
+        ("a user", format!("{} sessions, idle timeout {idle}", limits.sessions_per_user)),
         (
             "keepalives",
-            format!("after {}, {} in vain", seconds(limits.keepalive_interval), limits.keepalive_count),
+            format!(
+                "after {}, {} without a reply",
+                seconds(limits.keepalive_interval),
+                limits.keepalive_count
+            ),
         ),
     ]
 }
@@ -150,7 +154,7 @@ fn strangers(config: &Config, own_keys: &OwnKeys) -> Vec<String> {
     let is_left = |name: &OsString| !is_user(name) && !name.as_encoded_bytes().starts_with(b".");
     let warning = |name: OsString| {
         let file = own_keys.folder().join(name);
-        format!("{} holds keys of a user that there is not: remove it.", shown(&file))
+        format!("{} holds keys of a user that does not exist: remove it.", shown(&file))
     };
     names.filter(is_left).map(warning).collect()
 }
@@ -167,14 +171,14 @@ fn user(account: &Account, own_keys: &OwnKeys) -> Vec<String> {
         let why = match error {
             // A key in it may log in all the same: this account cannot look.
             OwnKeysError::Disk(error) if error.kind() == ErrorKind::PermissionDenied => {
-                "could not be looked at by this account".to_owned()
+                "cannot be read by this account".to_owned()
             }
-            error => format!("let nobody in: {error}"),
+            error => format!("are not accepted: {error}"),
         };
         warnings.push(format!("the keys in {} {why}.", shown(&file)));
     }
     if !account.has_credentials() && installed.map_or(true, |keys| keys.is_empty()) {
-        warnings.push(format!("{name} cannot log in: there is neither password nor key."));
+        warnings.push(format!("{name} cannot log in: no password and no key."));
     }
     if account.has_demo_password() {
         warnings.push(format!(

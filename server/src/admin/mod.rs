@@ -60,7 +60,7 @@ pub enum AdminError {
     #[error("{} in {} is not of the form that can be edited: correct it by hand", escaped(.0), shown(.1))]
     Form(String, PathBuf),
     /// There is no user of that name.
-    #[error("there is no user {}: `sshomed user list` shows those that there are", escaped(.0))]
+    #[error("there is no user {}: `sshomed user list` lists them", escaped(.0))]
     NoUser(String),
     /// There is one already.
     #[error("there is a user {0} already: use `sshomed user passwd|key|set {0}`, or choose another name")]
@@ -115,7 +115,7 @@ pub enum AdminError {
         fingerprint: String,
     },
     /// The user has no such key.
-    #[error("{user} has no key with the fingerprint or comment \"{}\": `sshomed user key {user} list` shows those that there are", escaped(.key))]
+    #[error("{user} has no key with the fingerprint or comment \"{}\": `sshomed user key {user} list` lists them", escaped(.key))]
     NoSuchKey {
         /// Whose.
         user: String,

@@ -359,13 +359,13 @@ fn check_tells_what_was_understood_and_warns() {
         "listens on     127.0.0.1:7, [::1]:7",
         "key exchange   post-quantum only",
         "shutdown grace 10 s",
-        "keepalives     after 30 s, 4 in vain",
+        "keepalives     after 30 s, 4 without a reply",
     ] {
         assert!(found.report.lines().any(|found| found == line), "{line} in\n{}", found.report);
     }
     assert!(found.report.contains("keys/host_ed25519 (to be made)"), "{}", found.report);
     let starts =
-        ["alex has a demo password", "sam cannot log in: there is neither", "zcl's password takes longer"];
+        ["alex has a demo password", "sam cannot log in: no password", "zcl's password takes longer"];
     assert_eq!(found.warnings.len(), starts.len(), "{:?}", found.warnings);
     for (warning, start) in found.warnings.iter().zip(starts) {
         assert!(warning.starts_with(start), "{warning}");

@@ -1,4 +1,4 @@
-//! Disks that fail or are full are logged with the user and the path: the session that a thread works for.
+//! The session that the current thread works for, so that disk errors are logged with user and session.
 
 use super::disk_errors::DiskTrouble;
 use super::{Audit, shown};
@@ -8,11 +8,11 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 thread_local! {
-    /// Whose work this thread does.
+    /// The session that this thread works for.
     static CURRENT: RefCell<Option<Audit>> = const { RefCell::new(None) };
 }
 
-/// Says whose work this thread does, until it is dropped.
+/// Marks the thread as working for a session. Dropping it restores the previous session.
 #[derive(Debug)]
 #[must_use]
 pub struct CurrentSessionGuard(Option<Audit>);
@@ -24,13 +24,13 @@ impl Drop for CurrentSessionGuard {
 }
 
 impl Audit {
-    /// To be held while this thread works for the session: an error of the disk is told as the session's.
+    /// Marks this thread as working for the session, until the guard is dropped.
     pub fn enter(&self) -> CurrentSessionGuard {
         CurrentSessionGuard(CURRENT.replace(Some(self.clone())))
     }
 }
 
-/// Tells the log of a disk's error, if whoever runs the server can do something about it.
+/// Logs a disk error if an administrator can do something about it.
 pub fn disk_error(path: &RemotePath, errno: Errno) {
     let Some(trouble) = DiskTrouble::of(errno) else { return };
     let audit = CURRENT.with_borrow(Option::clone).unwrap_or_default();

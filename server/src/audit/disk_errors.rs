@@ -1,14 +1,14 @@
-//! Errors of disks that are logged, each once a minute for a session.
+//! Disk errors, each logged at most once a minute for a session.
 
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The same trouble of one session is told once in so long.
+/// The interval between two log lines about the same problem of one session.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What is wrong with a disk.
+/// A problem of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum DiskTrouble {
     Full,
@@ -26,7 +26,7 @@ impl DiskTrouble {
         }
     }
 
-    /// What it is called, and what to do.
+    /// Its description, and the remedy.
     pub(super) fn words(self) -> (&'static str, &'static str) {
         match self {
             DiskTrouble::Full => {
@@ -40,12 +40,12 @@ impl DiskTrouble {
     }
 }
 
-/// What was told of one session's troubles: when, and how many were not since.
+/// The disk errors of one session: the time of the last line of each, and the number of suppressed ones since.
 #[derive(Debug, Default)]
 pub(super) struct DiskErrorLog(Mutex<HashMap<DiskTrouble, (Instant, u64)>>);
 
 impl DiskErrorLog {
-    /// Whether to tell of it now; then also how many were left out before.
+    /// Counts an error. Returns the number of suppressed errors if this one is to be logged.
     pub(super) fn count(&self, trouble: DiskTrouble, now: Instant) -> Option<u64> {
         let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match logged.get_mut(&trouble) {

@@ -1,8 +1,8 @@
-//! What is told of what users do: a line in the log for each, the same in numbers for [`Metrics`], and what is
-//! under way for `sshomed status`.
+//! The audit log: one log line for each action of a user, counters for [`Metrics`], and the transfers in progress for
+//! `sshomed status`.
 //!
-//! The operations call it, so it holds in all ways in. Every line has the user, the session and where that
-//! comes from. Names are escaped before they reach a log of any form, and those of strangers are cut.
+//! The operations call it, so it covers all protocols. Every line has the user, the session and the source. Names are
+//! escaped before they are logged, and names from unauthenticated clients are truncated.
 
 mod current_session;
 mod disk_errors;
@@ -22,10 +22,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use transfer::ActiveTransfers;
 
-/// The target of lines on files that were read: there may be many of them.
+/// The log target of lines about files that were read, so that they can be disabled.
 pub const READS: &str = "sshomed::audit::reads";
 
-/// What one session does. Clones are of the same session.
+/// The audit log of one session. Clones belong to the same session.
 #[derive(Clone, Debug, Default)]
 pub struct Audit(Arc<AuditedSession>);
 
@@ -66,17 +66,16 @@ pub enum AuditRefusal<'a> {
     ReadOnly,
 }
 
-/// Bytes of a name that a stranger gave: no user's is longer.
+/// The logged length of a name from an unauthenticated client, in bytes. No user's name is longer.
 const MAX_NAME_BYTES: usize = 64;
 
-/// A name or a path as the log has it: as [`Escaped`] shows it, with backslashes escaped, so that none passes for an
-/// escape.
+/// A name or path for the log: escaped as by [`Escaped`], with backslashes escaped too, so that escapes are unambiguous.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let parts = bytes.split(|byte| *byte == b'\\').map(|part| Escaped(part).to_string());
     parts.collect::<Vec<_>>().join("\\\\")
 }
 
-/// A name that a stranger gave, cut and marked if it is long.
+/// A name from an unauthenticated client, truncated and marked if it is long.
 pub(crate) fn strangers_name(name: &str) -> String {
     let end =
         name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_NAME_BYTES).last();
@@ -86,12 +85,12 @@ pub(crate) fn strangers_name(name: &str) -> String {
     }
 }
 
-/// Tells of refused logins that had no line each.
+/// Logs the number of refused logins that had no line of their own.
 pub(crate) fn log_suppressed_logins(count: u64) {
     tracing::warn!(count, "more logins were refused");
 }
 
-/// One line: who, and what.
+/// Logs one line with the user, the session and the source.
 macro_rules! log_event {
     (target: $target:expr, $audit:expr, $what:literal $(, $($field:tt)+)?) => {
         tracing::info!(
@@ -110,7 +109,7 @@ macro_rules! log_event {
 use log_event;
 
 impl Audit {
-    /// That of a session, which has this number and comes from there.
+    /// The audit log of the session with this number and source.
     #[must_use]
     pub fn new(
         number: u64,
@@ -122,13 +121,13 @@ impl Audit {
         Audit(Arc::new(AuditedSession { number, source, metrics, refusals, ..AuditedSession::default() }))
     }
 
-    /// The session's number; none is given twice while the server runs.
+    /// The session's number. It is unique while the server runs.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.0.number
     }
 
-    /// The numbers that are kept of what happens.
+    /// The counters of the server.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
@@ -138,10 +137,10 @@ impl Audit {
         self.0.user.get().map(String::as_str).unwrap_or_default()
     }
 
-    /// Somebody has logged in: by this method, and this key if it was one.
+    /// Logs a login by this method, and with this key if it was a key.
     pub fn logged_in(&self, user: &str, method: &'static str, key: Option<String>) {
-        // A session has one user: there is nothing to replace.
-        drop(self.0.user.set(user.to_owned()));
+        // A session has one user, so the cell is empty.
+        let _ = self.0.user.set(user.to_owned());
         self.0.metrics.login(method, true);
         match key {
             Some(key) => log_event!(self, "logged in", method, key),
@@ -149,7 +148,7 @@ impl Audit {
         }
     }
 
-    /// Whether something that a stranger did has a line of its own: they can do any number of things.
+    /// Whether to log an event of an unauthenticated client. The number of such lines is limited.
     pub(crate) fn has_line(&self) -> bool {
         let LogDecision { is_logged, suppressed } =
             self.0.refusals.note(self.0.source.map(|source| source.ip()), Instant::now());
@@ -159,7 +158,7 @@ impl Audit {
         is_logged
     }
 
-    /// A login was refused: perhaps for a reason that may be told, and with the fingerprints of the keys.
+    /// Logs a refused login, with a reason that may be revealed and the fingerprints of the keys.
     pub fn login_refused(&self, user: &str, method: &'static str, why: Option<&str>, keys: &[String]) {
         self.0.metrics.login(method, false);
         if self.has_line() {
@@ -170,7 +169,7 @@ impl Audit {
         }
     }
 
-    /// The session of somebody who had logged in has ended, after so long; `why` if it was ended by us.
+    /// Logs the end of a session after a login. `why` is the reason if the server ended it.
     pub fn ended(&self, lasted: Duration, why: Option<&str>) {
         let seconds = lasted.as_secs_f64();
         match why {
@@ -179,18 +178,18 @@ impl Audit {
         }
     }
 
-    /// A transfer begins; `total` is its length in bytes, if that is known. It is to be told how it goes on.
+    /// Begins a transfer. `total` is its length in bytes, if known. Report its progress to the result.
     pub fn transfer(&self, direction: TransferDirection, path: &RemotePath, total: Option<u64>) -> Transfer {
         Transfer::begin(self.clone(), direction, path, total)
     }
 
-    /// What is under way, the oldest first.
+    /// The transfers in progress, oldest first.
     #[must_use]
     pub fn transfers(&self) -> Vec<TransferProgress> {
         self.0.transfers.list()
     }
 
-    /// A file has got its name.
+    /// Logs a published file.
     pub fn published(
         &self,
         path: &RemotePath,
@@ -208,47 +207,47 @@ impl Audit {
         }
     }
 
-    /// A file or a link was removed.
+    /// Logs the removal of a file or link.
     pub fn removed(&self, path: &RemotePath) {
         log_event!(self, "removed", path = shown(path.as_bytes()));
     }
 
-    /// Something has got another name.
+    /// Logs a rename.
     pub fn renamed(&self, from: &RemotePath, to: &RemotePath, replaced: bool) {
         log_event!(self, "renamed", path = shown(from.as_bytes()), to = shown(to.as_bytes()), replaced);
     }
 
-    /// A directory was made.
+    /// Logs a new directory.
     pub fn directory_made(&self, path: &RemotePath) {
         log_event!(self, "directory made", path = shown(path.as_bytes()));
     }
 
-    /// A directory was removed.
+    /// Logs the removal of a directory.
     pub fn directory_removed(&self, path: &RemotePath) {
         log_event!(self, "directory removed", path = shown(path.as_bytes()));
     }
 
-    /// A symbolic link was made, of this text.
+    /// Logs a new symbolic link with this target.
     pub fn link_made(&self, path: &RemotePath, target: &[u8]) {
         log_event!(self, "link made", path = shown(path.as_bytes()), to = shown(target));
     }
 
-    /// A file has got one more name.
+    /// Logs a new hard link.
     pub fn hard_link_made(&self, from: &RemotePath, to: &RemotePath) {
         log_event!(self, "hard link made", path = shown(to.as_bytes()), to = shown(from.as_bytes()));
     }
 
-    /// The mode, the times or the size of something were set.
+    /// Logs a change of mode, times or size.
     pub fn attributes_set(&self, path: &RemotePath) {
         log_event!(self, "attributes set", path = shown(path.as_bytes()));
     }
 
-    /// The user has installed a key.
+    /// Logs a key that the user has installed.
     pub fn key_installed(&self, key: &str, comment: &[u8]) {
         log_event!(self, "key installed", key, comment = shown(comment));
     }
 
-    /// The user has removed a key.
+    /// Logs a key that the user has removed.
     pub fn key_removed(&self, key: &str) {
         log_event!(self, "key removed", key = shown(key.as_bytes()));
     }
@@ -265,7 +264,7 @@ impl Audit {
         }
     }
 
-    /// A request is done that was begun then; `way` is how the client came in.
+    /// Counts a request that began at `begun`. `way` is the service: `sshome`, `sftp` or `exec`.
     pub fn request(&self, way: &'static str, name: &'static str, begun: Instant) {
         self.0.metrics.request(way, name, begun.elapsed());
     }

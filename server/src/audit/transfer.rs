@@ -1,4 +1,4 @@
-//! Files on their way.
+//! Transfers in progress, and their log lines.
 
 use super::{Audit, AuditableError, READS, log_event, shown};
 use crate::metrics::TransferDirection;
@@ -9,18 +9,18 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How far a transfer is.
+/// The progress of a transfer.
 #[derive(Clone, Debug)]
 pub struct TransferProgress {
-    /// Which way.
+    /// Its direction.
     pub direction: TransferDirection,
     /// The file.
     pub path: RemotePath,
-    /// Bytes that were moved.
+    /// Transferred bytes.
     pub done: u64,
-    /// Bytes in all, if that is known.
+    /// The total in bytes, if known.
     pub total: Option<u64>,
-    /// Since when.
+    /// Its duration so far.
     pub lasted: Duration,
 }
 
@@ -59,8 +59,7 @@ impl ActiveTransfers {
     }
 }
 
-/// A file on its way. Dropping it before it is said to be done logs it as cut, or as failed if part of it was
-/// refused.
+/// A transfer in progress. Dropping it before its end logs it as not finished, or as failed if part of it was refused.
 #[derive(Debug)]
 pub struct Transfer {
     audit: Audit,
@@ -91,44 +90,44 @@ impl Transfer {
         Transfer { audit, id, state, ended: false }
     }
 
-    /// Notes bytes that were there already and are not sent again.
+    /// Counts bytes that the receiver has already.
     pub fn skip(&self, bytes: u64) {
         self.state.done.fetch_add(bytes, Relaxed);
     }
 
-    /// Notes bytes that have moved.
+    /// Counts transferred bytes.
     pub fn moved(&self, bytes: u64) {
         self.state.done.fetch_add(bytes, Relaxed);
         self.audit.metrics().bytes(self.state.direction, bytes);
     }
 
-    /// Notes that part of it was refused or failed: then it comes to nothing, or to less than it should. Only
-    /// the first failure is logged.
+    /// Notes that part of it was refused or failed. Only the first failure is logged.
     pub fn refused(&self, error: &impl AuditableError) {
         if self.state.failure.set(error.to_string()).is_ok() {
             self.audit.refused(error);
         }
     }
 
-    /// How long it has lasted.
+    /// Its duration so far.
+
     #[must_use]
     pub fn lasted(&self) -> Duration {
         self.state.begun.elapsed()
     }
 
-    /// A file was published under its name, whole.
+    /// Ends it: the file was published.
     pub fn published(mut self, bytes: u64, digest: Option<Digest>, replaced: bool) {
         self.end("done");
         self.audit.published(&self.state.path, bytes, self.lasted(), digest, replaced);
     }
 
-    /// A file was read to its end.
+    /// Ends it: the file was read to its end.
     pub fn read(mut self, digest: Digest) {
         self.end("done");
         self.log_read(Some(digest));
     }
 
-    /// A file that was open is closed: of no whole it can be said that it was moved.
+    /// Ends it: the file was closed. It is not known whether all of it was transferred.
     pub fn closed(mut self, changed: bool) {
         let bytes = self.bytes();
         if bytes == 0 && !changed {
@@ -145,13 +144,13 @@ impl Transfer {
         }
     }
 
-    /// A file that was open was not closed by the client: its connection was lost, or its channel ended.
+    /// Ends it: the connection or channel ended before the client closed the file.
     pub fn cut(mut self, changed: bool) {
-        // Where nothing was moved nothing is logged.
+        // Without transferred bytes nothing is logged.
         self.ended = self.bytes() == 0 && !changed;
     }
 
-    /// It came to nothing.
+    /// Ends it: it failed.
     pub fn failed(self, why: &impl Display) {
         // An earlier failure is the cause of this one. Dropping it logs the failure.
         let _ = self.state.failure.set(why.to_string());

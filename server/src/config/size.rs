@@ -25,7 +25,7 @@ const MAX_BYTES: u128 = i64::MAX as u128;
 pub enum SizeError {
     /// It is no number with a unit.
     #[error(
-        "\"{0}\" is no size: write \"100 MiB\", \"1.5 GiB\", \"700 MB\", a number of bytes, or \"unlimited\""
+        "invalid size \"{0}\": use \"100 MiB\", \"1.5 GiB\", \"700 MB\", a number of bytes, or \"unlimited\""
     )]
     NoSize(String),
     /// `700M` means one thing to some and another thing to others.

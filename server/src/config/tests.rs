@@ -196,7 +196,7 @@ fn mistakes_in_users() {
         (
             "[users.alex]\nquota = \"10 XB\"\n",
             &[
-                "2: users.alex.quota: \"10 XB\" is no size: write \"100 MiB\", \"1.5 GiB\", \"700 MB\", a number of bytes, or \"unlimited\"",
+                "2: users.alex.quota: invalid size \"10 XB\": use \"100 MiB\", \"1.5 GiB\", \"700 MB\", a number of bytes, or \"unlimited\"",
             ],
         ),
         (
@@ -215,7 +215,7 @@ fn mistakes_in_users() {
         ),
         (
             "[users.alex]\naccess = \"write\"\n",
-            &["2: users.alex.access: \"write\" is no access: write \"read-only\" or \"read-write\""],
+            &["2: users.alex.access: invalid access \"write\": use \"read-only\" or \"read-write\""],
         ),
         (
             "[users.alex]\nsftp-uploads = \"staged\"\n",

@@ -77,7 +77,7 @@ pub(super) fn access(value: &DeValue<'_>) -> Result<Access, String> {
     match string(value)? {
         "read-only" => Ok(Access::ReadOnly),
         "read-write" => Ok(Access::ReadWrite),
-        text => Err(format!("\"{text}\" is no access: write \"read-only\" or \"read-write\"")),
+        text => Err(format!("invalid access \"{text}\": use \"read-only\" or \"read-write\"")),
     }
 }
 

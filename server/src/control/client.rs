@@ -1,4 +1,4 @@
-//! The side that asks.
+//! The client side of the control socket.
 
 use super::{ControlRequest, ControlResponse};
 use crate::config::shown;
@@ -7,19 +7,19 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-/// Why there is no answer.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The configuration turns the socket off.
+    /// The socket is disabled in the settings.
     #[error("the server cannot be asked: control-socket is \"off\" in its settings")]
     Off,
-    /// Nobody listens.
+    /// No server listens.
     #[error("no server runs here: nobody answers at {}; start one with `sshomed`, or name its folder with --dir", shown(.0))]
     NoServer(PathBuf),
-    /// The socket is somebody else's.
+    /// This account may not use the socket.
     #[error("the server cannot be asked: {}", denied(.0))]
     Denied(PathBuf),
-    /// It was lost on the way.
+    /// The connection failed.
     #[error("the server at {} gave no answer: {error}", shown(.path))]
     Lost {
         /// The socket.
@@ -27,12 +27,12 @@ pub enum ClientError {
         /// Why.
         error: io::Error,
     },
-    /// The server did not do it.
+    /// The server refused the request.
     #[error("{0}")]
     Refused(String),
 }
 
-/// Who may use a socket that this account may not.
+/// Describes who may use the socket.
 fn denied(socket: &Path) -> String {
     let why = socket.parent().and_then(permission::wrong_account);
     let why = why.map(|why| format!("its account alone can ask it; {why}"));
@@ -41,7 +41,7 @@ fn denied(socket: &Path) -> String {
     })
 }
 
-/// Asks the first server that listens at one of these.
+/// Sends a request to the first server that listens on one of the sockets.
 ///
 /// # Errors
 /// As [`ask`]; [`ClientError::Off`] if there are none.
@@ -55,10 +55,10 @@ pub fn ask_any(sockets: &[PathBuf], request: &ControlRequest) -> Result<ControlR
     Err(sockets.first().map_or(ClientError::Off, |socket| ClientError::NoServer(socket.clone())))
 }
 
-/// Asks the server that listens there.
+/// Sends a request to the server that listens on a socket.
 ///
 /// # Errors
-/// If there is no answer, or it says that it was not done.
+/// If there is no response, or the response is an error.
 pub fn ask(socket: &Path, request: &ControlRequest) -> Result<ControlResponse, ClientError> {
     let path = socket.to_owned();
     let stream = super::server::short(socket, UnixStream::connect).map_err(|error| match error.kind() {

@@ -1,4 +1,4 @@
-//! Times as numbers, and numbers as people say them.
+//! Times in seconds, and durations as text.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,7 +1,7 @@
-//! The socket at which an administrator asks the running server, and tells it what to do.
+//! The control socket: administrators' commands to the running server.
 //!
-//! A request is one line of JSON, and so is its answer. Who may open the socket may ask: it is its owner's
-//! alone, in a folder that is its owner's alone.
+//! A request is one line of JSON, and so is its response. Access is controlled by file permissions: the socket and its
+//! folder are accessible to the server's account only.
 
 mod client;
 mod durations;
@@ -15,7 +15,7 @@ pub(crate) use status::metrics_snapshot;
 
 use serde::{Deserialize, Serialize};
 
-/// An answer as people read it, or as a line of JSON.
+/// A response as text, or as a line of JSON.
 ///
 /// # Errors
 /// If it cannot be written as JSON.
@@ -37,7 +37,7 @@ pub fn response_text(answer: &ControlResponse, json: bool) -> Result<String, ser
     })
 }
 
-/// Whether part of what was asked for was not done.
+/// Whether part of the request failed.
 #[must_use]
 pub fn is_incomplete(answer: &ControlResponse) -> bool {
     match answer {
@@ -47,7 +47,7 @@ pub fn is_incomplete(answer: &ControlResponse) -> bool {
     }
 }
 
-/// The penalties that a server told of, as people read them, or as a line of JSON.
+/// The penalties of a status report as text, or as a line of JSON.
 ///
 /// # Errors
 /// If they cannot be written as JSON.
@@ -59,78 +59,78 @@ pub fn shown_penalties(status: &StatusReport, json: bool) -> Result<String, serd
     }
 }
 
-/// What can be asked.
+/// A request to the running server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
 pub enum ControlRequest {
-    /// What the server does.
+    /// A status report.
     Status,
-    /// To end the session of this number, or all of the user of this name.
+    /// End the session with this number, or all sessions of the user with this name.
     Kick {
         /// A number or a name.
         who: String,
     },
-    /// To count a user's home, or all, and to compare the books.
+    /// Scan a user's home, or all homes, and correct the accounting.
     QuotaScan {
-        /// Whose; none for all.
+        /// The user. `None` for all.
         user: Option<String>,
     },
-    /// To take up the settings as they are now.
+    /// Reload the settings.
     Reload,
-    /// The same, and to tell how a user's settings in the file and in force compare then.
+    /// Reload the settings, and compare a user's settings in the file with the current ones.
     Apply {
         /// Whose.
         user: String,
     },
-    /// To open a user's home anew by its path.
+    /// Reopen a user's home by its path.
     HomeReopen {
         /// Whose.
         user: String,
     },
-    /// To lift the penalty of an address.
+    /// Lift the penalty of an address.
     Forgive {
         /// The address, a network as it is listed, or `all`.
         source: String,
     },
 }
 
-/// What is answered.
+/// The response of the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum ControlResponse {
-    /// What the server does.
+    /// The status report.
     Status(StatusReport),
     /// The sessions that were ended.
     Kicked {
         /// Their numbers.
         sessions: Vec<u64>,
     },
-    /// What was counted.
+    /// The results of a quota scan.
     Scanned {
-        /// A home each.
+        /// One for each home.
         homes: Vec<ScanReport>,
     },
-    /// The settings are taken up.
+    /// The settings were reloaded.
     Reloaded {
         /// Users who can log in now.
         added: Vec<String>,
-        /// Users who cannot any more.
+        /// Users who can no longer log in.
         removed: Vec<String>,
         /// How many sessions were ended.
         ended: usize,
-        /// Homes that are not served.
+        /// Unavailable homes.
         #[serde(default)]
         unavailable: Vec<UnavailableHomeReport>,
     },
-    /// What became of the settings of one user.
+    /// The state of one user's settings after a reload.
     Applied(AppliedSettings),
-    /// A home was opened.
+    /// A home was reopened.
     Reopened {
         /// Whose.
         user: String,
         /// Whether there was anything to do.
         anew: bool,
-        /// Whether its folder was missing, so that an empty one was made.
+        /// Whether its folder was missing, so that an empty one was created.
         #[serde(default)]
         made: bool,
     },
@@ -139,23 +139,23 @@ pub enum ControlResponse {
         /// The addresses and networks that had one.
         sources: Vec<String>,
     },
-    /// It was not done.
+    /// The request failed.
     Error {
         /// Why.
         message: String,
     },
 }
 
-/// How the settings of a user in the file compare with those in force, after a reload.
+/// A user's settings in the file compared with the current ones, after a reload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppliedSettings {
     /// Whose.
     pub user: String,
-    /// Why the file as a whole was refused; none if it was taken up.
+    /// Why the file was rejected. `None` if it was applied.
     pub refused: Option<String>,
-    /// The settings that are others in the file than in force.
+    /// The settings that differ from the file.
     pub pending: Vec<String>,
-    /// What the file takes away from users, which is in force although the file was refused: `ann: disabled`.
+    /// Rights that a rejected file revokes, which were applied: `ann: disabled`.
     #[serde(default)]
     pub revoked: Vec<String>,
     /// Why the home is not served, if it is not.
@@ -164,7 +164,7 @@ pub struct AppliedSettings {
     pub ended: usize,
 }
 
-/// A home that is not served: its user is locked out.
+/// An unavailable home. Its user is locked out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnavailableHomeReport {
     /// Whose.
@@ -175,38 +175,38 @@ pub struct UnavailableHomeReport {
     pub why: String,
 }
 
-/// What a server does. Times are in seconds, sizes in bytes.
+/// A status report. Times are in seconds, sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StatusReport {
     /// Its version.
     pub version: String,
     /// Its process.
     pub pid: u32,
-    /// Since when it runs, in seconds since 1970.
+    /// Its start time, in seconds since 1970.
     pub since: u64,
     /// The sessions of users who have logged in, the oldest first.
     pub sessions: Vec<SessionReport>,
-    /// Where it listens.
+    /// The addresses that it listens on.
     #[serde(default)]
     pub listen: Vec<String>,
     /// Where it answers Prometheus, by its settings.
     #[serde(default)]
     pub metrics: Option<String>,
-    /// Why the settings in the file do not apply; none if they do.
+    /// Why the settings in the file were rejected. `None` if they are in effect.
     #[serde(default)]
     pub settings_refused: Option<String>,
-    /// The homes that are served.
+    /// The homes.
     pub homes: Vec<HomeReport>,
-    /// The homes that are not, or were replaced.
+    /// Homes that are unavailable or were replaced.
     #[serde(default)]
     pub unavailable: Vec<UnavailableHomeReport>,
-    /// Open files, sockets and the like of the process; none if they cannot be counted.
+    /// The open descriptors of the process. `None` if they cannot be counted.
     #[serde(default)]
     pub descriptors: Option<u64>,
-    /// How many there may be.
+    /// The limit of open descriptors.
     #[serde(default)]
     pub max_descriptors: Option<u64>,
-    /// Addresses that failed to log in.
+    /// Sources with a penalty.
     pub penalties: Vec<PenaltyReport>,
     /// Lines of the log that could not be written since the start.
     #[serde(default)]
@@ -224,15 +224,15 @@ pub struct SessionReport {
     pub source: String,
     /// Since when, in seconds since 1970.
     pub since: u64,
-    /// For how long nothing has moved.
+    /// The time since the last activity.
     pub idle: f64,
-    /// What is at work on its channels: `sshome`, `sftp`, `exec`, `greeting`.
+    /// The services that run on its channels: `sshome`, `sftp`, `exec`, `greeting`.
     pub ways: Vec<String>,
-    /// What is under way.
+    /// The transfers in progress.
     pub transfers: Vec<TransferReport>,
 }
 
-/// A transfer that is under way.
+/// A transfer in progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TransferReport {
     /// `upload`, `download` or `copy`.
@@ -247,7 +247,7 @@ pub struct TransferReport {
     pub seconds: f64,
 }
 
-/// What a home holds.
+/// The usage of a home.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HomeReport {
     /// Whose.
@@ -256,27 +256,27 @@ pub struct HomeReport {
     pub used: u64,
     /// Bytes that uploads and partial uploads have on the disk or have reserved.
     pub reserved: u64,
-    /// Of these, bytes that do not count: they take the place of files that will be replaced.
+    /// The part of `reserved` that does not count, because it replaces existing files.
     #[serde(default)]
     pub credited: u64,
-    /// Bytes that may be stored; none for no limit.
+    /// The quota in bytes. `None` is no limit.
     pub quota: Option<u64>,
     /// Files, directories and links.
     pub entries: u64,
-    /// How many there may be; none for no limit.
+    /// The limit of entries. `None` is no limit.
     pub max_entries: Option<u64>,
-    /// Bytes that are free on its disk; none if the disk does not tell.
+    /// Free bytes on its disk. `None` if unknown.
     #[serde(default)]
     pub disk_free: Option<u64>,
-    /// What could not be counted; while there is anything, nothing more is stored.
+    /// Entries that could not be counted. Uploads are refused while there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<UnreadableReport>,
-    /// The directories that were counted, and cannot be read any more.
+    /// Directories that were counted and became unreadable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<UnreadableReport>,
 }
 
-/// The entries of a home that could not be read.
+/// The unreadable entries of a home.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnreadableReport {
     /// How many there are.
@@ -294,46 +294,46 @@ pub struct UnreadableEntryReport {
     pub why: String,
 }
 
-/// What a source has left of its penalty.
+/// The penalty of a source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PenaltyReport {
     /// An address, or a network.
     pub source: String,
     /// Seconds that are left.
     pub left: f64,
-    /// For how many seconds more it is refused; none if it is let in.
+    /// The seconds for which it is refused. `None` if it is admitted.
     pub refused: Option<f64>,
 }
 
-/// What came of counting a home.
+/// The result of a quota scan of one home.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanReport {
     /// Whose.
     pub user: String,
-    /// What was found, beside what was booked; none if nothing can be said.
+    /// The comparison with the accounting. `None` if the scan failed.
     pub compared: Option<ScanComparison>,
-    /// Why nothing can be said.
+    /// Why the scan failed.
     pub error: Option<String>,
-    /// What could not be read, if that is why.
+    /// The unreadable entries, if they are the reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<UnreadableReport>,
 }
 
-/// What the disk holds and what the books said. The books are corrected.
+/// The usage on the disk compared with the accounting, which is corrected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanComparison {
     /// Bytes on the disk.
     pub bytes: u64,
     /// Entries on the disk.
     pub entries: u64,
-    /// How many bytes too many were booked; less than 0 if there were too few.
+    /// The error of the recorded bytes: positive if too many were recorded.
     pub bytes_off: i64,
-    /// The same of entries.
+    /// The error of the recorded entries.
     pub entries_off: i64,
     /// Bytes of uploads and partial uploads on the disk.
     #[serde(default)]
     pub staged: u64,
-    /// How many too many are booked for them; less than 0 if there are too few. That is not corrected.
+    /// The error of the bytes recorded for them. It is not corrected.
     #[serde(default)]
     pub staged_off: i64,
 }

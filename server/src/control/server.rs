@@ -1,4 +1,4 @@
-//! The side that answers.
+//! The server side of the control socket.
 
 use super::{
     AppliedSettings, ControlRequest, ControlResponse, ScanComparison, ScanReport, UnavailableHomeReport,
@@ -22,28 +22,28 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-/// The longest request, in bytes.
+/// The longest accepted request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 4096;
 
-/// How often a home is counted that is changed meanwhile.
+/// The number of scans of a home that changes during the scan.
 const MAX_SCAN_TRIES: usize = 3;
 
-/// Administrators at a time.
+/// The largest number of connections.
 const MAX_CLIENTS: usize = 16;
 
-/// The socket, and what holds it.
+/// The listening control socket.
 pub struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
-    /// Locked: no other server has its socket in this folder.
+    /// The folder, locked: no other server has its socket there.
     _folder: OwnedFd,
     since: SystemTime,
 }
 
-/// Why there can be no socket.
+/// Why the control socket cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The folder or the socket cannot be made.
+    /// The folder or the socket cannot be created.
     #[error(
         "the control socket {} cannot be made: {}; control-socket names another place, or \"off\"",
         shown(.path), crate::permission::CannotCreate(.path, .error)
@@ -54,23 +54,23 @@ pub enum BindError {
         /// Why.
         error: io::Error,
     },
-    /// Others could put something else in its place.
+    /// Others can write to the folder.
     #[error(
         "{folder} holds the control socket, so it has to belong to the server's account and nobody else may write to it \
          (it is {whose}): chown it to that account and chmod 700 it, or name a folder of its own in control-socket",
         folder = shown(.0), whose = crate::permission::ownership(.0)
     )]
     Open(PathBuf),
-    /// Another server is there.
+    /// Another server listens.
     #[error("another sshomed runs here: {} is its control socket; `sshomed status` shows it", shown(.0))]
     Taken(PathBuf),
-    /// Something else has the name.
+    /// The path is not a socket.
     #[error("{} is no socket: remove it, or set control-socket", shown(.0))]
     NoSocket(PathBuf),
 }
 
 impl ControlSocket {
-    /// Listens at `path`. The folder is made if it is missing; the socket of a server that was killed goes.
+    /// Listens on `path`. Creates the folder if it is missing, and removes the socket of a server that was killed.
     ///
     /// # Errors
     /// If another server listens there, something else has the name, or others can write to the folder.
@@ -87,7 +87,7 @@ impl ControlSocket {
             Err(error) => return Err(failed(error.into())),
         }
         match std::fs::symlink_metadata(path) {
-            // Nobody else has the lock: its server is gone.
+            // The lock is free, so its server has ended.
             Ok(found) if FileType::from_raw_mode(found.mode()) == FileType::Socket => {
                 std::fs::remove_file(path).map_err(failed)?;
             }
@@ -101,7 +101,7 @@ impl ControlSocket {
         Ok(ControlSocket { listener, path: path.to_owned(), _folder: folder, since: SystemTime::now() })
     }
 
-    /// Answers, as long as it is polled.
+    /// Serves requests as long as it is polled.
     pub async fn serve(&self, shared: Arc<ServerState>, reloader: Arc<Reloader>) {
         let permits = Arc::new(Semaphore::new(MAX_CLIENTS));
         loop {
@@ -125,7 +125,7 @@ impl ControlSocket {
     }
 }
 
-/// Whether there can be a socket at `path`, whose folder exists.
+/// Checks whether a socket can be created at `path`, in an existing folder.
 ///
 /// # Errors
 /// If others can write to the folder, or something else has the name.
@@ -142,7 +142,7 @@ pub fn examine(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Refuses a folder that others can write to, or that is somebody else's.
+/// Refuses a folder that others can write to or that another account owns.
 fn check_folder(folder: &Path, mode: u32, owner: u32) -> Result<(), BindError> {
     let is_private = mode & 0o022 == 0 && owner == rustix::process::geteuid().as_raw();
     if is_private { Ok(()) } else { Err(BindError::Open(folder.to_owned())) }
@@ -150,12 +150,12 @@ fn check_folder(folder: &Path, mode: u32, owner: u32) -> Result<(), BindError> {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // What cannot be removed is removed by the next server.
-        drop(std::fs::remove_file(&self.path));
+        // If this fails, the next server removes it.
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Does something with the path of a socket, which may be longer than the 107 bytes that the kernel takes.
+/// Calls `act` with a short path of the socket: the kernel accepts at most 107 bytes.
 pub(super) fn short<T>(path: &Path, act: impl FnOnce(PathBuf) -> io::Result<T>) -> io::Result<T> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -245,7 +245,7 @@ fn fault(error: tokio::task::JoinError) -> ControlResponse {
     ControlResponse::Error { message: format!("a fault of the server: {error}") }
 }
 
-/// Takes the file up, and tells whether what it says of a user is in force then.
+/// Reloads the settings, and reports whether a user's settings are in effect.
 async fn apply(reloader: &Reloader, user: String) -> ControlResponse {
     let (refused, revoked, ended) = match reloader.reload().await {
         Ok(done) => (None, Vec::new(), done.ended),
@@ -264,7 +264,7 @@ async fn apply(reloader: &Reloader, user: String) -> ControlResponse {
     }
 }
 
-/// Opens a home anew. Sessions that are in the old one are ended: what they wrote would be lost.
+/// Reopens a home. Sessions in the old one are ended, because their writes would be lost.
 fn reopen(shared: &ServerState, user: String) -> ControlResponse {
     let name = sshome_wire::display::Escaped(user.as_bytes()).to_string();
     let config = shared.config.load();
@@ -288,7 +288,7 @@ fn reopen(shared: &ServerState, user: String) -> ControlResponse {
     }
 }
 
-/// A number is a session's, unless there is none: names may be numbers, too.
+/// Ends sessions. A number is taken as a session first and as a user's name second.
 fn kick(shared: &ServerState, who: &str) -> ControlResponse {
     let one = who.parse().ok().and_then(|number| shared.sessions.of(number));
     let found = match one {
@@ -301,9 +301,7 @@ fn kick(shared: &ServerState, who: &str) -> ControlResponse {
     };
     if found.is_empty() {
         let who = sshome_wire::display::Escaped(who.as_bytes());
-        return ControlResponse::Error {
-            message: format!("there is no session {who}, and no user {who} who has one"),
-        };
+        return ControlResponse::Error { message: format!("no such session or logged-in user: {who}") };
     }
     found.iter().for_each(|session| session.end("kicked by the administrator"));
     ControlResponse::Kicked { sessions: found.iter().map(|session| session.audit().number()).collect() }

@@ -1,4 +1,4 @@
-//! What the server does, gathered from all who know it.
+//! Builds the status report and the metrics snapshot.
 
 use super::durations::since_1970;
 use super::{
@@ -14,7 +14,7 @@ use crate::session::{self, ServerState};
 use sshome_wire::display::Escaped;
 use std::time::{Instant, SystemTime};
 
-/// Blocks: it asks the disks.
+/// The status report. Blocks: it reads the free space of disks.
 pub(super) fn status(shared: &ServerState, since: SystemTime) -> StatusReport {
     let penalties = shared.admission.penalties(Instant::now()).into_iter().map(|penalty| PenaltyReport {
         source: penalty.source,
@@ -42,7 +42,7 @@ fn homes(shared: &ServerState) -> Vec<HomeReport> {
     shared.ledgers.all().into_iter().map(|(user, ledger)| home(&shared.homes, user, &ledger)).collect()
 }
 
-/// The homes that are not served, or were replaced.
+/// Homes that are unavailable or were replaced.
 pub(super) fn unavailable(homes: &Homes) -> Vec<UnavailableHomeReport> {
     homes.problems().into_iter().map(UnavailableHomeReport::from).collect()
 }
@@ -53,7 +53,7 @@ impl From<HomeProblem> for UnavailableHomeReport {
     }
 }
 
-/// What holds at the moment, for the metrics. Blocks: it asks the disks.
+/// The snapshot for the metrics. Blocks: it reads the free space of disks.
 pub(crate) fn metrics_snapshot(shared: &ServerState) -> MetricsSnapshot {
     let sessions = shared.sessions.logged_in();
     let of_user = |user: &str| {
@@ -90,7 +90,7 @@ pub(super) fn compared(booked: Amount, found: Amount, staged: StagedBytes) -> Sc
     }
 }
 
-/// What could not be read, as an administrator is told of it.
+/// The unreadable entries for a report. `None` if there are none.
 pub(super) fn unreadable(unreadable: &quota::UnreadableEntries) -> Option<UnreadableReport> {
     let first = unreadable.first.iter().map(|entry| UnreadableEntryReport {
         path: Escaped(&entry.path).to_string(),

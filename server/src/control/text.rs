@@ -1,4 +1,4 @@
-//! Answers as people read them.
+//! Formats responses as text.
 
 use super::durations::{since_1970, spoken};
 use super::{
@@ -9,12 +9,11 @@ use crate::admin::columns;
 use sshome_wire::display::Size;
 use std::time::SystemTime;
 
-/// What the server does.
+/// The status report.
 pub(super) fn status(status: &StatusReport) -> String {
     let now = since_1970(SystemTime::now());
     let ago = |since: u64| spoken(now.saturating_sub(since));
-    let mut text =
-        format!("sshomed {}, process {}, for {}\n\n", status.version, status.pid, ago(status.since));
+    let mut text = format!("sshomed {}, pid {}, up {}\n\n", status.version, status.pid, ago(status.since));
     if let Some(why) = &status.settings_refused {
         text += &format!("the settings in force are older than the file, which is refused: {why}\n\n");
     }
@@ -65,7 +64,7 @@ pub(super) fn status(status: &StatusReport) -> String {
     text
 }
 
-/// Addresses that failed to log in.
+/// The table of penalties.
 pub(super) fn penalties(penalties: &[PenaltyReport]) -> String {
     let head = ["ADDRESS", "PENALTY", "REFUSED FOR"].map(str::to_owned);
     let rows = penalties.iter().map(|penalty| {
@@ -75,7 +74,7 @@ pub(super) fn penalties(penalties: &[PenaltyReport]) -> String {
     columns(&[vec![head], rows.collect()].concat())
 }
 
-/// Homes that are not served, a line each.
+/// Unavailable homes, one line each.
 pub(super) fn unavailable(homes: &[UnavailableHomeReport]) -> String {
     let line = |home: &UnavailableHomeReport| {
         format!("{} is locked out, the home {} is unavailable: {}\n", home.user, home.root, home.why)
@@ -83,7 +82,7 @@ pub(super) fn unavailable(homes: &[UnavailableHomeReport]) -> String {
     homes.iter().map(line).collect()
 }
 
-/// What became of a change of one user's settings.
+/// The state of one user's settings after a change.
 pub(super) fn applied(applied: &AppliedSettings) -> String {
     let AppliedSettings { user, refused, pending, revoked, unavailable, ended } = applied;
     let sessions = match ended {
@@ -92,8 +91,8 @@ pub(super) fn applied(applied: &AppliedSettings) -> String {
         ended => format!("; {ended} sessions were ended"),
     };
     let mut text = match (refused, pending.is_empty()) {
-        (None, true) => format!("the server has taken it up{sessions}\n"),
-        (Some(_), true) => format!("the server has applied it{sessions}\n"),
+        (None, true) => format!("applied to the running server{sessions}\n"),
+        (Some(_), true) => format!("applied, although the file was rejected{sessions}\n"),
         (_, false) => {
             format!(
                 "NOT in force: {}; the server still uses its older settings{sessions}\n",
@@ -139,7 +138,7 @@ pub(super) fn kicked(sessions: &[u64]) -> String {
     format!("ended: session {}\n", numbers.join(", "))
 }
 
-/// What was counted.
+/// The results of a quota scan.
 pub(super) fn scanned(homes: &[ScanReport]) -> String {
     let line = |home: &ScanReport| {
         let user = &home.user;
@@ -169,7 +168,7 @@ pub(super) fn scanned(homes: &[ScanReport]) -> String {
     homes.iter().map(line).collect()
 }
 
-/// By how much an earlier count was wrong.
+/// The error of the accounting in words.
 fn off(number: i64, unit: &str) -> String {
     match number {
         0 => format!("the right number of {unit}"),
@@ -178,7 +177,7 @@ fn off(number: i64, unit: &str) -> String {
     }
 }
 
-/// What could not be read, a line each.
+/// The unreadable entries, one line each.
 fn unreadable(unreadable: Option<&UnreadableReport>) -> String {
     let Some(unreadable) = unreadable else { return String::new() };
     let lines = unreadable.first.iter().map(|entry| format!("  {}: {}\n", entry.path, entry.why));
@@ -190,10 +189,10 @@ fn unreadable(unreadable: Option<&UnreadableReport>) -> String {
     text
 }
 
-/// What has become different.
+/// The changes of a reload.
 pub(super) fn reloaded(added: &[String], removed: &[String], ended: usize) -> String {
-    let mut text = "the settings are taken up".to_owned();
-    for (what, users) in [("can log in now", added), ("cannot log in any more", removed)] {
+    let mut text = "settings reloaded".to_owned();
+    for (what, users) in [("can log in now", added), ("can no longer log in", removed)] {
         if !users.is_empty() {
             text += &format!("; {what}: {}", users.join(", "));
         }
@@ -209,7 +208,7 @@ fn sessions(sessions: &[SessionReport], ago: impl Fn(u64) -> String) -> String {
     if sessions.is_empty() {
         return "nobody is logged in\n".to_owned();
     }
-    let head = ["SESSION", "USER", "FROM", "FOR", "IDLE", "BY"].map(str::to_owned);
+    let head = ["SESSION", "USER", "FROM", "FOR", "IDLE", "VIA"].map(str::to_owned);
     let rows = sessions.iter().map(|session| {
         [
             session.session.to_string(),

@@ -1,4 +1,4 @@
-//! The gate: every connection passes it, and holds its place until it ends.
+//! Admission control: every connection is admitted before a byte of it is read, and holds a permit until it ends.
 
 use super::ConnectionLimits;
 use super::penalties::{Offence, Penalty, PenaltyTable};
@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Counts connections and offences, and says who may come in.
+/// Admits or refuses connections. Counts them by source and user, and keeps penalties.
 #[derive(Debug)]
 pub struct AdmissionControl {
     limits: ArcSwap<ConnectionLimits>,
@@ -19,13 +19,13 @@ pub struct AdmissionControl {
 
 #[derive(Debug, Default)]
 struct ConnectionCounts {
-    /// Connections that are not logged in.
+    /// Unauthenticated connections.
     unauthenticated: usize,
-    /// The same by source, exempt sources included.
+    /// Unauthenticated connections by source, including exempt sources.
     startups: HashMap<SourceAddress, usize>,
-    /// Connections of each source that is not exempt.
+    /// All connections by source, without exempt sources.
     sources: HashMap<SourceAddress, usize>,
-    /// Connections that each user is logged in on.
+    /// Sessions by user.
     users: HashMap<String, usize>,
     penalties: PenaltyTable,
 }
@@ -33,22 +33,22 @@ struct ConnectionCounts {
 /// Why a connection is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdmissionError {
-    /// Its source has offended.
+    /// The source has a penalty.
     #[error("its address has a penalty for {} s more", .0.as_secs() + 1)]
     Penalty(Duration),
-    /// Its source has enough of them.
+    /// The source has too many connections.
     #[error("its address has {0} connections open")]
     Address(usize),
-    /// Its source has enough of them that are not logged in.
+    /// The source has too many unauthenticated connections.
     #[error("its address has {0} connections that are not logged in")]
     AddressStartups(usize),
-    /// Too many are not logged in.
+    /// Too many connections are unauthenticated.
     #[error("{0} connections are not logged in")]
     Startups(usize),
 }
 
 impl AdmissionError {
-    /// What the connection is told before it is closed, a line in place of a greeting (RFC 4253 section 4.2).
+    /// The line for the client before its connection is closed, in place of the greeting (RFC 4253 section 4.2).
     #[must_use]
     pub fn client_message(&self) -> String {
         let why = match self {
@@ -70,32 +70,31 @@ impl AdmissionError {
 }
 
 impl AdmissionControl {
-    /// A gate that nobody has passed.
+    /// Admission control without connections.
     #[must_use]
     pub fn new(limits: ConnectionLimits) -> Arc<AdmissionControl> {
         Arc::new(AdmissionControl { limits: ArcSwap::from_pointee(limits), counts: Mutex::default() })
     }
 
-    /// The settings that hold now.
+    /// The current limits.
     #[must_use]
     pub fn limits(&self) -> Arc<ConnectionLimits> {
         self.limits.load_full()
     }
 
-    /// Sets others. Who is in stays in.
+    /// Changes the limits. Admitted connections are not affected.
     pub fn set_limits(&self, limits: ConnectionLimits) {
         self.limits.store(Arc::new(limits));
     }
 
-    /// The sources that have a penalty: how much of it is left, and for how much longer they are refused, if
-    /// they are.
+    /// The sources with a penalty, with the rest of it and the time for which they are refused.
     #[must_use]
     pub fn penalties(&self, now: Instant) -> Vec<Penalty> {
         let limits = self.limits();
         self.counts().penalties.list(&limits.penalties, now)
     }
 
-    /// Lifts the penalty of an address or a network, or of `all`. Returns those that had one.
+    /// Lifts the penalty of an address, a network, or `all`. Returns the sources that had one.
     pub fn forgive(&self, which: &str) -> Vec<String> {
         let address = which.strip_suffix("/64").unwrap_or(which);
         let source = address.parse().ok().map(|address: IpAddr| SourceAddress::of(address).to_string());
@@ -103,10 +102,10 @@ impl AdmissionControl {
         self.counts().penalties.forgive(|penalised| which == "all" || penalised == source)
     }
 
-    /// Lets a connection in, or not. The dice say 0 to 99.
+    /// Admits or refuses a connection. `dice` is a random number from 0 to 99.
     ///
     /// # Errors
-    /// If its source is penalised or has too many connections, or too many are not logged in.
+    /// If its source has a penalty or too many connections, or too many connections are unauthenticated.
     pub fn admit(
         self: &Arc<AdmissionControl>,
         peer: IpAddr,
@@ -152,7 +151,7 @@ impl AdmissionControl {
     }
 }
 
-/// The place of one connection. It is given back when it is dropped.
+/// The permit of one connection. Dropping it returns it.
 #[derive(Debug)]
 pub struct ConnectionPermit {
     admission: Arc<AdmissionControl>,
@@ -165,26 +164,26 @@ pub struct ConnectionPermit {
 #[derive(Debug)]
 enum PermitState {
     Unauthenticated {
-        /// Whether a login was tried, in vain.
+        /// Whether a login attempt failed.
         failed: bool,
     },
     /// Logged in as this user.
     User {
         name: String,
-        /// Whether it is one of the sessions that the user may have.
+        /// Whether it counts as a session of the user. A session above the limit does not.
         counted: bool,
     },
 }
 
 impl ConnectionPermit {
-    /// Notes that a login was refused.
+    /// Notes a refused login.
     pub fn refused(&self) {
         if let PermitState::Unauthenticated { failed } = &mut *self.state() {
             *failed = true;
         }
     }
 
-    /// Notes that somebody has logged in. Returns whether the user may have this session, too.
+    /// Notes a login. Returns whether the user may have this session.
     pub fn logged_in(&self, user: &str) -> bool {
         let mut state = self.state();
         if let PermitState::User { counted, .. } = &*state {
@@ -201,7 +200,7 @@ impl ConnectionPermit {
         may
     }
 
-    /// Whether somebody has logged in.
+    /// Whether the connection is authenticated.
     #[must_use]
     pub fn is_logged_in(&self) -> bool {
         matches!(*self.state(), PermitState::User { .. })
@@ -216,8 +215,7 @@ impl ConnectionPermit {
         }
     }
 
-    /// Books the offence of a connection that ends and on which nobody has logged in. Returns whether its
-    /// source is refused from now on.
+    /// Adds the penalty of a connection that ends without a login. Returns whether its source is refused from now on.
     pub fn end(&self, too_long: bool, now: Instant) -> bool {
         let offence = match (&*self.state(), too_long) {
             (PermitState::User { .. }, _) => return false,
@@ -253,14 +251,14 @@ impl Drop for ConnectionPermit {
 }
 
 impl ConnectionCounts {
-    /// Counts one fewer that is not logged in.
+    /// Counts one unauthenticated connection less.
     fn end_startup(&mut self, source: SourceAddress) {
         self.unauthenticated = self.unauthenticated.saturating_sub(1);
         leave(&mut self.startups, &source);
     }
 }
 
-/// Takes one away; what is none is forgotten.
+/// Decrements a count, and removes it at zero.
 fn leave<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
     if let Some(count) = counts.get_mut(key) {
         *count = count.saturating_sub(1);

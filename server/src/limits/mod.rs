@@ -1,6 +1,7 @@
-//! What holds before and beside a login: who may connect, how often, and for how long nothing may happen.
+//! Admission control and connection limits: startups, connections of an address, penalties, sessions of a user,
+//! timeouts.
 //!
-//! Nothing here knows sockets or clocks: what time it is and how the dice fall are arguments.
+//! This module knows neither sockets nor clocks: time and randomness are arguments.
 
 mod admission;
 mod penalties;
@@ -19,30 +20,30 @@ use std::time::Duration;
 /// The settings of `[server.limits]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// How long a login may take.
+    /// The time limit for a login.
     pub login_grace: Duration,
-    /// How many connections may be open that are not logged in.
+    /// The limit of unauthenticated connections.
     pub max_startups: MaxStartups,
-    /// How many connections one source may have open.
+    /// The largest number of connections of one source.
     pub connections_per_address: usize,
-    /// How many attempts to log in a connection has.
+    /// The largest number of login attempts on one connection.
     pub login_attempts: usize,
-    /// How many connections one user may be logged in on.
+    /// The largest number of sessions of one user.
     pub sessions_per_user: usize,
-    /// How long a session may be idle; none for ever.
+    /// The time after which an idle session is closed. `None` disables the timeout.
     pub idle_timeout: Option<Duration>,
-    /// How long a client may be silent before it is asked whether it is there.
+    /// The silence after which a keepalive is sent.
     pub keepalive_interval: Duration,
-    /// How often it is asked in vain.
+    /// The number of unanswered keepalives after which the connection is closed.
     pub keepalive_count: usize,
-    /// What offences cost.
+    /// The penalties of offences.
     pub penalties: PenaltySettings,
-    /// Where neither penalties nor the number of connections are counted.
+    /// Networks without penalties and without a limit of connections.
     pub exempt: Vec<IpNet>,
 }
 
 impl ConnectionLimits {
-    /// How long a client may be silent, or take nothing of what is sent, before it is taken for gone.
+    /// The time after which a client that is silent, or does not acknowledge data, is considered dead.
     #[must_use]
     pub fn keepalive_limit(&self) -> Duration {
         let questions = u32::try_from(self.keepalive_count).unwrap_or(u32::MAX);
@@ -58,12 +59,12 @@ impl Default for ConnectionLimits {
             connections_per_address: 100,
             login_attempts: 10,
             sessions_per_user: 100,
-            // Keepalives find a peer that is gone; a person who thinks for an hour is none.
+            // Keepalives detect dead peers. A person may be idle for hours.
             idle_timeout: None,
             keepalive_interval: Duration::from_secs(30),
             keepalive_count: 4,
             penalties: PenaltySettings::default(),
-            // Whoever comes through a tunnel or a proxy shares its address with all who do.
+            // All clients behind a local tunnel or proxy share its address.
             exempt: ["127.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse().ok()).collect(),
         }
     }

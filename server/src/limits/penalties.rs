@@ -1,38 +1,38 @@
-//! Penalties for sources that offend, as OpenSSH's PerSourcePenalties (sshd_config(5)).
+//! Penalties for sources whose connections fail, like OpenSSH's PerSourcePenalties (sshd_config(5)).
 //!
-//! Each offence adds to a source's penalty, up to a maximum. The penalty runs off as time passes, and while
-//! more than a threshold of it is left the source is refused.
+//! Each offence adds to the penalty of its source, up to a maximum. The penalty decreases by one second per second. While
+//! it is above the threshold, the source is refused.
 
 use super::source::SourceAddress;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How many sources are remembered. One more takes the place of the one that would be forgotten first.
+/// The largest number of sources in the table. Another one replaces the source whose penalty ends first.
 const MAX_SOURCES: usize = 16_384;
 
-/// What a connection may do wrong.
+/// An offence of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offence {
-    /// It tried to log in and failed.
+    /// A login failed.
     FailedLogin,
-    /// It ended without trying.
+    /// It ended without a login attempt.
     NoLogin,
-    /// It took longer than it may.
+    /// The login grace time passed.
     TooLong,
 }
 
-/// What offences cost. Zero costs nothing.
+/// The penalties of offences. Zero is no penalty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PenaltySettings {
     /// A connection on which a login failed and none succeeded.
     pub failed_login: Duration,
-    /// One on which none was tried.
+    /// A connection without a login attempt.
     pub no_login: Duration,
-    /// One that took longer to log in than it may.
+    /// A connection that exceeded the login grace time.
     pub too_long: Duration,
     /// A source is refused while its penalty is above this.
     pub threshold: Duration,
-    /// No penalty is above this.
+    /// The largest penalty.
     pub most: Duration,
 }
 
@@ -58,14 +58,14 @@ impl PenaltySettings {
     }
 }
 
-/// What a source has left of its penalty.
+/// The current penalty of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Penalty {
     /// An address, or an IPv6 network of 64 bits.
     pub source: String,
-    /// What is left of it.
+    /// The rest of the penalty.
     pub left: Duration,
-    /// For how much longer the source is refused; none if it is let in.
+    /// The time for which the source is refused. `None` if it is admitted.
     pub refused: Option<Duration>,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct PenaltyTable {
 }
 
 impl PenaltyTable {
-    /// How much longer a source is refused; none if it is let in.
+    /// The time for which a source is refused. `None` if it is admitted.
     pub(super) fn refused(
         &self,
         source: SourceAddress,
@@ -87,7 +87,7 @@ impl PenaltyTable {
         left.checked_sub(settings.threshold).filter(|over| !over.is_zero())
     }
 
-    /// Adds an offence. Returns whether the source is refused from now on and was not before.
+    /// Adds an offence. Returns whether the source became refused.
     pub(super) fn add(
         &mut self,
         source: SourceAddress,
@@ -108,7 +108,7 @@ impl PenaltyTable {
         !before && self.refused(source, settings, now).is_some()
     }
 
-    /// All that have not run off, the highest first.
+    /// All current penalties, highest first.
     pub(super) fn list(&self, settings: &PenaltySettings, now: Instant) -> Vec<Penalty> {
         let left = |(source, until): (&SourceAddress, &Instant)| {
             let left = until.saturating_duration_since(now);
@@ -120,7 +120,7 @@ impl PenaltyTable {
         penalties
     }
 
-    /// Forgets the penalties of some sources. Returns which had one.
+    /// Removes the penalties of some sources. Returns the sources that had one.
     pub(super) fn forgive(&mut self, which: impl Fn(&str) -> bool) -> Vec<String> {
         let mut forgiven = Vec::new();
         self.until.retain(|source, _| {
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(penalties.list(&settings, now), [listed]);
         assert_eq!(penalties.list(&settings, now + 25 * SECOND), []);
         assert_eq!(penalties.refused(here, &settings, now + 10 * SECOND), None);
-        // What is left of it still counts.
+        // The rest of a penalty below the threshold still counts.
         assert!(fail(&mut penalties, now + 12 * SECOND));
         for _ in 0..1000 {
             fail(&mut penalties, now);

@@ -1,4 +1,4 @@
-//! Refused connections, as the log tells of them: a flood of them is to be no flood of lines.
+//! Rate limits for log lines about refused connections and logins: a flood of them does not flood the log.
 
 use super::source::SourceAddress;
 use std::collections::HashMap;
@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often they are told of at most.
+/// The interval of a summary line.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Refused connections that are not told of yet.
+/// Counts refused connections, and decides when a summary is logged.
 #[derive(Debug, Default)]
 pub struct ConnectionRefusalLog {
     unlogged: u64,
@@ -17,8 +17,7 @@ pub struct ConnectionRefusalLog {
 }
 
 impl ConnectionRefusalLog {
-    /// Counts one. Returns how many there were since the last time that they were told of, if that is to
-    /// be done now.
+    /// Counts a refused connection. Returns the number since the last summary if one is due.
     pub fn count(&mut self, now: Instant) -> Option<u64> {
         self.unlogged += 1;
         if self
@@ -32,13 +31,14 @@ impl ConnectionRefusalLog {
     }
 }
 
-/// Refused logins of one source that have a line each, a minute.
+/// The number of refused logins of one source that are logged in a minute.
 const MAX_LINES_PER_SOURCE: u32 = 10;
 
-/// Refused logins of all sources together that have a line each, a minute.
+/// The number of refused logins of all sources that are logged in a minute.
 const MAX_LINES: u32 = 100;
 
-/// Refused logins: strangers can make any number of them, and what the users did must stay in the log.
+/// Limits the log lines of refused logins: unauthenticated clients can cause any number, and must not displace the lines
+/// of users.
 #[derive(Debug, Default)]
 pub struct LoginRefusalLog(Mutex<LogMinute>);
 
@@ -46,22 +46,22 @@ pub struct LoginRefusalLog(Mutex<LogMinute>);
 struct LogMinute {
     begun: Option<Instant>,
     lines: u32,
-    /// Those that have lines.
+    /// The lines of each source.
     sources: HashMap<Option<SourceAddress>, u32>,
     suppressed: u64,
 }
 
-/// What the log is to tell.
+/// Whether to log a refused login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogDecision {
-    /// Whether this one has a line.
+    /// Whether this one is logged.
     pub is_logged: bool,
-    /// How many had none in the minute that is over, if any.
+    /// The number of suppressed lines in the previous minute, if it has just ended.
     pub suppressed: Option<u64>,
 }
 
 impl LoginRefusalLog {
-    /// Notes one from a peer.
+    /// Counts a refused login from a peer.
     pub fn note(&self, peer: Option<IpAddr>, now: Instant) -> LogDecision {
         let mut minute = self.minute();
         let suppressed = minute.end(now);
@@ -77,7 +77,7 @@ impl LoginRefusalLog {
         LogDecision { is_logged, suppressed }
     }
 
-    /// How many had no line in the minute that is over, if any, and were not told of.
+    /// The number of suppressed lines in the previous minute, unless it was reported.
     pub fn rest(&self, now: Instant) -> Option<u64> {
         self.minute().end(now)
     }
@@ -88,7 +88,7 @@ impl LoginRefusalLog {
 }
 
 impl LogMinute {
-    /// Begins another one if this one is over; how many had no line in it.
+    /// Starts a new minute if this one is over. Returns the number of lines that were suppressed in it.
     fn end(&mut self, now: Instant) -> Option<u64> {
         if self.begun.is_some_and(|begun| now.saturating_duration_since(begun) < LOG_INTERVAL) {
             return None;

@@ -1,14 +1,14 @@
-//! Where a connection comes from, as far as that tells peers apart.
+//! The source of a connection, the key of limits and penalties.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// An IPv4 address, or an IPv6 network of 64 bits: who has one of its addresses has all of them.
+/// An IPv4 address, or an IPv6 network of 64 bits: a host usually controls all addresses of such a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SourceAddress(IpAddr);
 
 impl SourceAddress {
-    /// The source of a peer. `::ffff:192.0.2.1` is 192.0.2.1.
+    /// The source of a peer. `::ffff:192.0.2.1` is the same as 192.0.2.1.
     pub(super) fn of(peer: IpAddr) -> SourceAddress {
         match peer.to_canonical() {
             IpAddr::V6(address) => {

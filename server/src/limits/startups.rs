@@ -4,15 +4,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// From `start` connections on `rate` percent of the new ones are dropped, more with each that is added,
-/// and from `full` on all.
+/// From `start` unauthenticated connections on, `rate` percent of new ones are dropped, rising to all at `full`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxStartups {
-    /// So many are never dropped.
+    /// Below this number no connection is dropped.
     pub start: usize,
-    /// How many percent are dropped from there on.
+    /// The percentage that is dropped at `start`.
     pub rate: u8,
-    /// So many there are at most.
+    /// The largest number of unauthenticated connections.
     pub full: usize,
 }
 

@@ -1,5 +1,4 @@
-//! How fields look in lines for people: `name=value`, where a value that could be taken for more than one is
-//! quoted and escaped as in JSON.
+//! Formats log fields as `name=value`. Ambiguous values are quoted and escaped as in JSON.
 
 use std::fmt;
 use tracing::field::{Field, Visit};
@@ -7,7 +6,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
-/// Formats fields so that none can look like another one, whatever is in it.
+/// Formats fields so that no value can imitate another field.
 pub(super) struct QuotedFields;
 
 impl<'writer> FormatFields<'writer> for QuotedFields {

@@ -1,4 +1,4 @@
-//! A log that is begun anew when it has become long.
+//! A log file with rotation by size.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// A file of lines. `NAME` is written to; `NAME.1` is what was written before, `NAME.2` what was before
-/// that. If somebody else has moved it away, as logrotate does, another one is begun.
+/// A rotated log file: `NAME` is current, `NAME.1` is the previous one, and so on. If the file was moved away, as
+/// logrotate does, a new one is created.
 pub(super) struct LogFile {
     path: PathBuf,
     most: u64,
@@ -19,7 +19,7 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens a log that is begun anew before it becomes longer than `most` bytes, and keeps so many old ones.
+    /// Opens a log that is rotated before it exceeds `most` bytes, with `keep` rotated files.
     pub(super) fn open(path: &Path, most: u64, keep: usize) -> io::Result<LogFile> {
         if let Some(folder) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -37,7 +37,7 @@ impl LogFile {
         Ok(())
     }
 
-    /// Writes a line or nothing: what a full disk took of it is removed.
+    /// Writes a line completely or not at all: a partial line on a full disk is removed.
     fn append_line(&mut self, line: &[u8]) -> io::Result<()> {
         if self.torn {
             self.file.write_all(b"\n")?;
@@ -79,14 +79,14 @@ impl LogFile {
 }
 
 impl Write for LogFile {
-    /// Takes whole lines, each in one call. After an error nothing of the line is there.
+    /// Writes one complete line. After an error, the file contains nothing of it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let length = line.len() as u64;
-        // A log that cannot be begun anew goes on: no line is lost for it.
+        // If either fails, the current file is used further, so that no line is lost.
         if self.is_moved() {
-            drop(self.begin_anew());
+            let _ = self.begin_anew();
         } else if self.length > 0 && self.length + length > self.most {
-            drop(self.rotate());
+            let _ = self.rotate();
         }
         self.append_line(line)?;
         Ok(line.len())
@@ -97,8 +97,8 @@ impl Write for LogFile {
     }
 }
 
-/// Whether the last line of a file has no end: the server was killed, or the machine. One that cannot be read is
-/// taken to be in order.
+/// Whether the last line of a file is incomplete, because the server was killed or the machine crashed. `false` if the
+/// file cannot be read.
 fn ends_within_a_line(path: &Path, length: u64) -> bool {
     let mut last = [b'\n'];
     if let (Ok(file), Some(at)) = (File::open(path), length.checked_sub(1)) {

@@ -1,4 +1,4 @@
-//! Where lines of the log go to: standard error, and a file of JSON lines.
+//! The log: standard error, and a file of JSON lines with rotation.
 
 mod fields;
 mod file;
@@ -19,14 +19,13 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-/// What is logged unless `RUST_LOG` says otherwise. russh does not know whose connection it is: what it says of one
-/// is said by `session`, with the peer.
+/// The default filter, without `RUST_LOG`. russh's own lines lack the peer; `session` logs the same events with it.
 const DEFAULT_FILTER: &str = "warn,russh=off,sshomed=info";
 
-/// Why nothing can be logged.
+/// Why the log cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The variable makes no sense.
+    /// `RUST_LOG` is invalid.
     #[error("RUST_LOG cannot be understood: {0}")]
     Filter(#[from] ParseError),
     /// The file.
@@ -40,15 +39,15 @@ pub enum LogError {
         /// Why.
         error: io::Error,
     },
-    /// The system gives no thread to write it.
+    /// No thread can be started.
     #[error("the log cannot be written: {0}")]
     Thread(io::Error),
-    /// Somebody else logs already.
+    /// A log is set up already.
     #[error("the log is set up already: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// The log of this process. Dropping it waits, but not for long, until what was logged is written.
+/// The log of this process. Dropping it flushes the queued lines, with a timeout.
 pub struct Log {
     queues: Vec<LogQueue>,
 }
@@ -59,7 +58,7 @@ impl Drop for Log {
     }
 }
 
-/// Standard error, where a line that was written in part does not become a part of the next one.
+/// Standard error. A line that was written partially is ended before the next one.
 struct StandardError {
     torn: bool,
 }
@@ -81,7 +80,7 @@ impl Write for StandardError {
     }
 }
 
-/// The words of a line that says that lines were lost.
+/// The message of a line about lost lines.
 const LOST_LINES_MESSAGE: &str = "lines of the log were lost: they could not be written, or not in time";
 
 fn lost_as_text(lost: u64) -> String {
@@ -94,11 +93,10 @@ fn lost_as_json(lost: u64) -> String {
     format!("{line}\n")
 }
 
-/// Begins to log. What standard error gets says `RUST_LOG`, if it is set; the file gets the same lines
-/// whatever that says.
+/// Sets up the log. `RUST_LOG` filters standard error; the file always gets the default lines.
 ///
 /// # Errors
-/// If the file cannot be opened, or `RUST_LOG` makes no sense.
+/// If the file cannot be opened or `RUST_LOG` is invalid.
 pub fn begin(settings: &LogSettings) -> Result<Log, LogError> {
     let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
     let report = match settings.format {

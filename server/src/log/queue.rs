@@ -1,6 +1,6 @@
-//! Lines on their way to a file or to standard error. Whoever logs does not wait: a thread for each of the two
-//! writes the lines. When it cannot keep up, because the disk hangs or nobody reads, lines are lost; their number
-//! is logged once writing works again, and is in the metrics.
+//! The queue of log lines. Logging never waits: one thread for the file and one for standard error write the lines. If a
+//! thread cannot keep up because the disk hangs or nobody reads, lines are lost. Their number is logged once writing
+//! works again, and is in the metrics.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -10,25 +10,26 @@ use std::thread;
 use std::time::Duration;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Bytes that wait to be written, at most.
+/// The largest size of the queue, in bytes.
 const MAX_QUEUED_BYTES: usize = 8 << 20;
 
-/// How long lines gather before they are written. To wake the thread for each line would cost more than to write it.
+/// The time for which lines are collected before they are written. Waking the thread for each line costs more than
+/// writing it.
 const BATCH_DELAY: Duration = Duration::from_millis(5);
 
-/// How long the end waits for lines to be written.
+/// The timeout of a flush.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Lines that were lost since the server started, on any way.
+/// Lost lines since the start of the server.
 static LOST_LINES: AtomicU64 = AtomicU64::new(0);
 
-/// Lines of the log that were lost since the server started: they could not be written, or not in time.
+/// The number of log lines that were lost since the start of the server.
 #[must_use]
 pub fn lost_lines() -> u64 {
     LOST_LINES.load(Relaxed)
 }
 
-/// Where lines are written to.
+/// A queue of lines for one sink.
 pub(super) struct LogQueue {
     sender: Sender<QueueMessage>,
     counts: Arc<LogCounts>,
@@ -43,7 +44,7 @@ struct LogCounts {
 
 enum QueueMessage {
     Line(Box<[u8]>),
-    /// To be answered when all lines before it are written.
+    /// Answered when all lines before it are written.
     Flush(Sender<()>),
 }
 
@@ -55,11 +56,10 @@ impl LogCounts {
 }
 
 impl LogQueue {
-    /// Begins a thread that gives each line to `sink` in one call. `report` makes the line that says how many
-    /// were lost.
+    /// Starts a thread that writes each line to `sink` in one call. `report` makes the line about lost lines.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// If no thread can be started.
     pub(super) fn begin(
         name: &str,
         sink: impl Write + Send + 'static,
@@ -79,11 +79,11 @@ impl LogQueue {
         LogQueue { sender: self.sender.clone(), counts: Arc::clone(&self.counts) }
     }
 
-    /// Waits until what was logged is written, but not for long.
+    /// Waits until all queued lines are written, with a timeout.
     pub(super) fn flush(&self) {
         let (done, written) = channel();
         if self.sender.send(QueueMessage::Flush(done)).is_ok() {
-            // What cannot be written by then is lost.
+            // Lines that are not written in time are lost.
             let _ = written.recv_timeout(FLUSH_TIMEOUT);
         }
     }
@@ -113,8 +113,10 @@ fn write_lines(
                     }
                     counts.queued.fetch_sub(line.len(), Relaxed);
                 }
-                // Whoever waited may have given up.
-                QueueMessage::Flush(done) => drop(done.send(())),
+                QueueMessage::Flush(done) => {
+                    // The waiter may have given up.
+                    let _ = done.send(());
+                }
             }
         }
         thread::sleep(BATCH_DELAY);

@@ -1,4 +1,4 @@
-//! The listener that Prometheus asks: one path, one answer, and the end of the connection.
+//! The HTTP listener for Prometheus. It serves one path and closes each connection after the response.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-/// The longest head of a request that is read, in bytes.
+/// The longest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 8192;
 
-/// How long one scrape may take.
+/// The timeout of a scrape.
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Scrapes at a time.
+/// The largest number of concurrent scrapes.
 const MAX_SCRAPES: usize = 8;
 
-/// Answers `GET /metrics` with what `render` gives, as long as it is polled.
+/// Answers `GET /metrics` with the result of `render`, as long as it is polled.
 pub async fn serve<F>(listener: TcpListener, render: impl Fn() -> F + Send + Sync + 'static)
 where
     F: Future<Output = String> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Numbers for Prometheus, in the text format that it reads (OpenMetrics 1.0).
+//! Metrics for Prometheus in the text format OpenMetrics 1.0.
 
 mod descriptors;
 mod direction;
@@ -22,7 +22,7 @@ type OneLabel = [(&'static str, &'static str); 1];
 type TwoLabels = [(&'static str, &'static str); 2];
 type UserLabel = [(&'static str, String); 1];
 
-/// What has happened since the server started.
+/// The counters since the start of the server, and gauges.
 pub struct Metrics {
     registry: Registry,
     logins: Family<TwoLabels, Counter>,
@@ -48,20 +48,20 @@ pub struct Metrics {
     descriptors: OpenDescriptors,
 }
 
-/// What holds at the moment.
+/// The current values of gauges.
 #[derive(Clone, Debug, Default)]
 pub struct MetricsSnapshot {
-    /// Of each user whose home is served.
+    /// For each served home.
     pub homes: Vec<HomeMetrics>,
-    /// Users whose homes are not served, or were replaced.
+    /// Users whose homes are unavailable or were replaced.
     pub unavailable: Vec<String>,
-    /// Whether the settings in force are older than the file, which is refused.
+    /// Whether the file was rejected, so that older settings are in effect.
     pub settings_stale: bool,
-    /// Bytes that are held for all users: not processed yet, or to be sent.
+    /// Memory that all users hold, in bytes: unprocessed input and unsent output.
     pub held: u64,
 }
 
-/// What holds at the moment of one user.
+/// The current values of one user's home.
 #[derive(Clone, Debug, Default)]
 pub struct HomeMetrics {
     /// The user.
@@ -72,11 +72,11 @@ pub struct HomeMetrics {
     pub used: u64,
     /// Bytes that are reserved besides.
     pub reserved: u64,
-    /// Bytes that may be stored; none for no limit.
+    /// The quota in bytes. `None` is no limit.
     pub quota: Option<u64>,
     /// Files, directories and links.
     pub entries: u64,
-    /// Bytes that are free on the home's disk; none if it does not tell.
+    /// Free bytes on the home's disk. `None` if unknown.
     pub disk_free: Option<u64>,
     /// Entries that the last scan or the last look at the homes could not read.
     pub unreadable: u64,
@@ -89,7 +89,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Nothing has happened yet.
+    /// Metrics with all counters at zero.
     #[must_use]
     pub fn new(descriptors: OpenDescriptors) -> Metrics {
         let mut registry = Registry::with_prefix("sshomed");
@@ -165,7 +165,7 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// All of it as text, with what holds at the moment.
+    /// All metrics as text, with the current values of gauges.
     #[must_use]
     pub fn render(&self, moment: &MetricsSnapshot) -> String {
         let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);

@@ -3,12 +3,12 @@
 use crate::config::ConfigError;
 use crate::home::HomeProblem;
 
-/// What has become different.
+/// The changes that a reload made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReloadSummary {
     /// Users who can log in now.
     pub added: Vec<String>,
-    /// Users who cannot log in any more.
+    /// Users who can no longer log in.
     pub removed: Vec<String>,
     /// Sessions that were ended.
     pub ended: usize,
@@ -16,13 +16,13 @@ pub struct ReloadSummary {
     pub unavailable: Vec<HomeProblem>,
 }
 
-/// New settings that do not apply.
+/// A rejected reload.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}{}", revoked_text(.revoked, *.ended))]
 pub struct RejectedReload {
     /// Why.
     pub error: ReloadError,
-    /// What they take away from users, which does apply: `ann: removed`.
+    /// Rights that the file revokes, which were applied: `ann: removed`.
     pub revoked: Vec<String>,
     /// Sessions that were ended.
     pub ended: usize,
@@ -35,25 +35,25 @@ impl RejectedReload {
     }
 }
 
-/// How a user's settings in the file and in force compare.
+/// A user's settings in the file compared with the current ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserSettingsState {
-    /// Those that differ.
+    /// The settings that differ.
     pub pending: Vec<String>,
     /// Why the user's home is not served, if it is not.
     pub unavailable: Option<String>,
 }
 
-/// Why new settings do not apply.
+/// Why a reload was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// The file cannot be read, or there are mistakes in it.
+    /// The file is unreadable or invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Something that is fixed while the server runs.
+    /// A change needs a restart.
     #[error("restart needed: {} cannot change while the server runs", .0.join(", "))]
     Restart(Vec<String>),
-    /// A fault of ours.
+    /// A bug in the server.
     #[error("the new settings could not be looked at: {0}")]
     Fault(#[from] tokio::task::JoinError),
 }

@@ -1,4 +1,4 @@
-//! Noticing that the settings have changed.
+//! Watches the settings file and users' keys for changes.
 
 use crate::accounts::OwnKeys;
 use crate::config::Config;

@@ -1,4 +1,4 @@
-//! What the server does beside serving connections.
+//! Background tasks: expiry of partial uploads, health of homes, the control socket, metrics.
 
 use crate::control::{ControlSocket, metrics_snapshot};
 use crate::metrics;
@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// How often parts are looked for that nobody came back for, at least, and homes are looked at.
+/// The longest interval between two expiry runs, and the interval of home checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Directories inside homes are looked at less often: disks that nobody uses may sleep.
 const CHECKS_PER_INSPECTION: u64 = 15;
 
-/// Removes parts that nobody came back for, now and again and again. Never ends.
+/// Removes expired partial uploads periodically. Never returns.
 pub(super) async fn expire(shared: Arc<ServerState>) {
     loop {
         let config = shared.config.load_full();
@@ -43,7 +43,7 @@ pub(super) async fn tend_homes(shared: Arc<ServerState>) {
     }
 }
 
-/// Answers administrators, if there is a socket. Never ends.
+/// Serves the control socket, if there is one. Never returns.
 pub(super) async fn administer(
     control: Option<&ControlSocket>,
     shared: &Arc<ServerState>,
@@ -55,7 +55,7 @@ pub(super) async fn administer(
     }
 }
 
-/// Answers Prometheus, if it asks. Never ends.
+/// Serves metrics, if enabled. Never returns.
 pub(super) async fn measure(listener: Option<TcpListener>, shared: &Arc<ServerState>) {
     let Some(listener) = listener else { return std::future::pending().await };
     let shared = Arc::clone(shared);
@@ -64,7 +64,7 @@ pub(super) async fn measure(listener: Option<TcpListener>, shared: &Arc<ServerSt
         async move {
             let rendered =
                 tokio::task::spawn_blocking(move || shared.metrics.render(&metrics_snapshot(&shared)));
-            // Prometheus takes an answer of nothing for a failure.
+            // Prometheus takes an empty response for a failure.
             rendered.await.unwrap_or_default()
         }
     };

@@ -1,4 +1,4 @@
-//! The settings of the SSH transport.
+//! russh's configuration: algorithms, windows, keepalives.
 
 use crate::config::{Algorithms, Kex};
 use crate::limits::ConnectionLimits;
@@ -7,26 +7,26 @@ use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, m
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// What a client may have under way to us, in bytes. A window is opened again when half of it is used up, so
-/// this is enough for 1.3 Gbit/s at 100 ms.
+/// The receive window of a channel, in bytes. It is reopened when half of it is used up, so this allows 1.3 Gbit/s at
+/// 100 ms.
 pub(super) const CHANNEL_WINDOW_BYTES: u32 = 32 << 20;
 
-/// The same as long as a client has not used up half of it, in bytes. What it sends without reading a reply has to
+/// The receive window until a client has used up half of it, in bytes. What it sends without reading a reply has to
 /// be held; a client that reads on is given [`CHANNEL_WINDOW_BYTES`]. Not less: russh ends a connection that has more than twice
 /// this under way when keys are exchanged anew.
 const INITIAL_WINDOW_BYTES: u32 = 20 << 20;
 
-/// The largest packet that we take, in bytes.
+/// The largest accepted packet, in bytes.
 const MAX_PACKET_BYTES: u32 = 65_535;
 
-/// How many messages to be sent may wait for russh, about a packet each. It puts together what it finds waiting,
-/// and keeps the memory of the longest that it ever put together as long as the connection lives.
+/// The number of outgoing messages that may wait for russh, about a packet each. russh merges waiting messages, and
+/// keeps its largest buffer for the life of the connection.
 const EVENT_QUEUE_MESSAGES: usize = 4;
 
-/// A refused login is answered after this time, however soon the answer is known.
+/// The delay of every rejected login, so that its timing reveals nothing.
 const AUTH_REJECTION_DELAY: Duration = Duration::from_millis(300);
 
-/// russh's configuration for our host keys.
+/// russh's configuration for these host keys and limits.
 pub(super) fn transport(
     kex: Kex,
     algorithms: Algorithms,
@@ -37,7 +37,7 @@ pub(super) fn transport(
         server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-sshomed_", env!("CARGO_PKG_VERSION")))),
         methods: methods(),
         auth_rejection_time: AUTH_REJECTION_DELAY,
-        // The first "none" only asks which methods there are.
+        // The first "none" only asks for the list of methods.
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys,
         window_size: INITIAL_WINDOW_BYTES,
@@ -55,17 +55,17 @@ pub(super) fn transport(
     }
 }
 
-/// The ways to log in. `keyboard-interactive` asks for the password, for clients that know no other way to ask.
+/// The login methods. `keyboard-interactive` asks for the password, for clients without the method `password`.
 pub(super) fn methods() -> MethodSet {
     MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password, MethodKind::KeyboardInteractive][..])
 }
 
-/// Added for older clients, after everything else: the group that JSch and libssh2 agree on, and
-/// Diffie-Hellman in groups of 4096 and 2048 bits.
+/// Key exchanges for older clients, at the end of the list: the group that JSch and libssh2 share, and Diffie-Hellman
+/// with 4096 and 2048 bits.
 const OLDER_EXCHANGES: [kex::Name; 3] = [kex::ECDH_SHA2_NISTP256, kex::DH_G16_SHA512, kex::DH_G14_SHA256];
 
-/// Algorithms, the best first. No SHA-1, no CBC, no zlib, no `none`; finite-field Diffie-Hellman and
-/// encrypt-and-MAC only if older clients are to connect.
+/// The offered algorithms, best first. No SHA-1, no CBC, no zlib, no `none`. Finite-field Diffie-Hellman and
+/// encrypt-and-MAC are for older clients only.
 fn preferred(kex: Kex, algorithms: Algorithms) -> Preferred {
     const MARKERS: [kex::Name; 2] =
         [kex::EXTENSION_SUPPORT_AS_SERVER, kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER];

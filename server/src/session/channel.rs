@@ -1,4 +1,4 @@
-//! An SSH channel as a subsystem sees it: bytes in, bytes out.
+//! The input and output of an SSH channel for the service that runs on it.
 
 use super::flow_control::{FlowControl, HeldBytes, UntakenPackets};
 use super::throttle::UserRateLimits;
@@ -10,21 +10,21 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// What the client sends. Dropping it gives back what is counted as held for it.
+/// The input of a channel. Dropping it releases the memory that is counted for it.
 pub(super) struct ChannelReader {
     pub(super) half: ChannelReadHalf,
-    /// What nobody has taken yet.
+    /// Packets that were not taken yet.
     pub(super) untaken: Arc<UntakenPackets>,
-    /// What was taken and is not processed.
+    /// Bytes that were taken and are not processed yet.
     pub(super) held: HeldBytes,
-    /// What was read before anybody was there to take it.
+    /// An event that was read before the service started.
     pub(super) ahead: Option<Arrival>,
-    /// Cancelled when the session ends: what arrives after that is not taken.
+    /// Cancelled when the session ends: later input is ignored.
     pub(super) cut: CancellationToken,
 }
 
-/// Waits until something is started on a channel, and gives that. What was read meanwhile, if anything, had
-/// arrived behind it. None if something arrives before it, or it is not to be.
+/// Waits until a service is started on a channel. Returns it with the event that arrived right behind the request, if
+/// any. `None` if an event arrives before a service is started, or none will be.
 pub(super) async fn started<T>(
     mut start: oneshot::Receiver<T>,
     incoming: &mut impl ChannelInput,
@@ -32,8 +32,8 @@ pub(super) async fn started<T>(
     tokio::select! {
         biased;
         start = &mut start => Some((start.ok()?, None)),
-        // A client need not wait for the answer to its request: both that and what stands behind it may have
-        // come since `start` was looked at.
+        // A client need not wait for the reply to its request: both the request and the event behind it may have
+        // arrived since `start` was polled.
         arrival = incoming.next() => Some((start.try_recv().ok()?, Some(arrival))),
     }
 }
@@ -68,17 +68,17 @@ impl Drop for ChannelReader {
     }
 }
 
-/// What we send, paced: see [`super::socket`].
+/// The output of a channel, with rate limits and backpressure: see [`super::socket`].
 pub(super) struct ChannelWriter {
     pub(super) half: Arc<ChannelWriteHalf<Msg>>,
     pub(super) flow: Arc<FlowControl>,
-    /// What waits to be sent.
+    /// Bytes that wait to be sent.
     pub(super) held: HeldBytes,
-    /// Cancelled with the connection. Neither the backlog nor russh's window wakes a sender then.
+    /// Cancelled with the connection. Neither the send queue nor russh's window wakes a sender then.
     pub(super) cut: CancellationToken,
 }
 
-/// Where what is sent goes to at the client.
+/// The stream of the client that output goes to.
 #[derive(Clone, Copy, Debug)]
 enum OutputStream {
     /// Its standard output.

@@ -1,4 +1,4 @@
-//! The ways in: what a client can start on a channel, and what serves it.
+//! Channel services: what a client can start on a channel (native protocol, SFTP, exec), and the code that serves it.
 
 use super::ServerState;
 use super::channel::{ChannelReader, ChannelWriter};
@@ -11,24 +11,24 @@ use crate::subsystem::{ChannelEnd, ChannelOutput, exec, native, no_shell_message
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The exit status of what was not begun because the user has too much open.
+/// The exit status if the user's budget of descriptors is used up (EX_TEMPFAIL).
 const EXIT_BUSY: u8 = 75;
 
-/// What a client starts on a channel.
+/// A service that a client starts on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ChannelService {
     /// The subsystem `sshome`.
     Native,
     /// The subsystem `sftp`.
     Sftp(SymlinkOrder),
-    /// One command line.
+    /// A command line.
     Exec(Vec<u8>),
-    /// A shell. There is none; a short text says what there is.
+    /// A shell. There is none: the client gets a short message.
     Greeting,
 }
 
 impl ChannelService {
-    /// What a subsystem's name starts, if it is one of ours, for a client that identifies itself so.
+    /// The service of a subsystem, if the name is known. `client` is the client's SSH identification.
     pub(super) fn subsystem(name: &str, client: &[u8]) -> Option<ChannelService> {
         match name {
             sshome_wire::SUBSYSTEM => Some(ChannelService::Native),
@@ -37,7 +37,7 @@ impl ChannelService {
         }
     }
 
-    /// How an administrator knows it.
+    /// The name in status, logs and metrics.
     fn name(&self) -> &'static str {
         match self {
             ChannelService::Native => sshome_wire::SUBSYSTEM,
@@ -48,7 +48,7 @@ impl ChannelService {
     }
 }
 
-/// What is to begin on a channel.
+/// A service to start on a channel.
 #[derive(Debug)]
 pub(super) struct ServiceStart {
     pub(super) login: Login,
@@ -73,7 +73,7 @@ impl ServiceStart {
         let entered = tokio::task::spawn_blocking(move || User::enter(login, &world.homes, &world.ledgers));
         let user = match entered.await {
             Ok(Ok(user)) => user.audited(audit),
-            // The user's own doing, and as often as the user likes: nothing for the log.
+            // The user can cause this at will, so it is not logged.
             Ok(Err(error @ home::Error::Descriptors(_))) => {
                 let text = format!("sshomed: {error}\n");
                 return writer
@@ -83,7 +83,7 @@ impl ServiceStart {
             }
             Ok(Err(error)) => {
                 tracing::warn!(user = name, %error, "a session of a user whose home cannot be opened");
-                // Our own client shows what the hello says, others their standard error.
+                // The sshome client shows the hello's message, other clients show standard error.
                 let told = match service {
                     ChannelService::Native => writer.send(native::refusal(&error.to_string())).await,
                     _ => writer.send_error(format!("sshomed: {error}\n").into()).await,

@@ -1,4 +1,4 @@
-//! Why a connection ended before anybody logged in: a line in the log, and a number.
+//! Logs and counts connections that end before a login, with the cause.
 
 use crate::audit::{Audit, shown, strangers_name};
 use crate::metrics::Metrics;
@@ -6,17 +6,17 @@ use russh::Error;
 use russh::keys::{ssh_encoding, ssh_key};
 use std::net::SocketAddr;
 
-/// How much of what a stranger sent is logged, in bytes.
+/// The number of bytes from an unauthenticated client that are logged.
 const MAX_SHOWN_BYTES: usize = 64;
 
-/// How much of a client's list of algorithms is logged, in bytes: OpenSSH's longest has about 700.
+/// The logged length of a client's list of algorithms, in bytes. OpenSSH's longest has about 700.
 const MAX_LIST_BYTES: usize = 1024;
 
-/// The PROXY protocol, versions 1 and 2: what a proxy puts before the connection that it forwards.
+/// The headers of the PROXY protocol, versions 1 and 2.
 const PROXY_HEADERS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
 
-/// Counts that a connection ended before it asked for a login, and logs it unless there are too many such lines.
-/// `opening` is what it sent first.
+/// Counts a connection that ended before it requested a login, and logs it unless there are too many such lines.
+/// `opening` holds its first bytes.
 pub(super) fn before_login(
     peer: SocketAddr,
     error: Option<&Error>,
@@ -64,8 +64,7 @@ pub(super) fn before_login(
     metrics.ended_without_login(reason);
 }
 
-/// Counts that a connection failed while somebody was logging in, and logs it as above. `user` is the name that was
-/// tried last.
+/// Counts and logs a connection that failed during a login. `user` is the name that was tried last.
 pub(super) fn during_login(
     peer: SocketAddr,
     user: Option<&str>,
@@ -80,8 +79,7 @@ pub(super) fn during_login(
     metrics.ended_without_login("protocol");
 }
 
-/// What the client sent that ended the connection. russh gives the words of its decoder, which sound like a fault of
-/// the server's.
+/// Describes what the client sent wrong. russh's own texts sound like an error of the server.
 fn reason(error: &Error) -> String {
     match error {
         Error::SshKey(ssh_key::Error::Encoding(ssh_encoding::Error::Label(label))) => {

@@ -1,5 +1,4 @@
-//! How much a connection has to send, how much it has sent, how much is held for it, and when something moved on
-//! it last.
+//! Flow control of a connection: its send queue, the memory it holds, its rate limits and its idle time.
 
 use super::memory_budget::UserMemoryBudget;
 use super::throttle::UserRateLimits;
@@ -9,48 +8,47 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How much is remembered of what was read first, in bytes: a line of whoever does not speak SSH.
+/// The number of first bytes that are remembered for the log, in case the client does not speak SSH.
 const MAX_OPENING_BYTES: usize = 64;
 
-/// A connection that holds no more than this is read from however little memory its user has left, in bytes: so a
-/// user can log in and look although other connections hold all.
+/// A connection that holds at most this many bytes is always read from, so that a user whose other connections hold all
+/// the memory can still log in.
 const MIN_HELD_BYTES: usize = 256 << 10;
 
-/// A connection that holds more than this is given no more room to send, in bytes. Without output that waits for
-/// the client, channels hold less than this by themselves.
+/// The receive window of a connection closes when it holds more than this, in bytes. Channels without waiting output
+/// hold less.
 const MAX_HELD_BYTES: usize = 8 << 20;
 
-/// The window of a client that is given no more room, in bytes. It is not zero, because russh opens a window again
-/// only when something arrives.
+/// The size of a closed receive window, in bytes. It is not zero, because russh reopens a window only when something
+/// arrives.
 const MIN_WINDOW_BYTES: u32 = 64;
 
-/// What a channel may put out at a time while memory is scarce, in bytes.
+/// The output limit of a slice while memory is scarce, in bytes.
 const SCARCE_OUTPUT_BYTES: usize = 32 << 10;
 
-/// What a packet that waits for its channel costs besides its bytes.
+/// The memory cost of a waiting packet besides its content, in bytes.
 const PACKET_OVERHEAD_BYTES: usize = 256;
 
-/// What paces a connection: how much of its output the kernel has not taken yet, what is held for it, and its
-/// user's rates. Dropping it gives back what it still holds.
+/// Flow control of one connection. Dropping it releases the memory that it still holds.
 #[derive(Debug)]
 pub(super) struct FlowControl {
     begun: Instant,
-    /// What was read first.
+    /// The first bytes that were read.
     opening: OnceLock<Box<[u8]>>,
     rates: OnceLock<Arc<UserRateLimits>>,
     memory: OnceLock<Arc<UserMemoryBudget>>,
-    /// Bytes that are held for this connection.
+    /// The memory that this connection holds, in bytes.
     held: AtomicIsize,
-    /// How often the socket was read from, and how often it was not because too much is held.
+    /// Counts reads of the socket, and reads that were held back because the user holds too much memory.
     reads: AtomicU64,
     held_back: AtomicU64,
     queued: AtomicUsize,
-    /// Bytes that the kernel has taken, ever.
+    /// Bytes that the kernel has accepted since the start.
     written: AtomicU64,
     drained: Notify,
-    /// Counts what has moved on channels: data, in or out, and what makes room for them.
+    /// Counts activity on channels: data in both directions, and window adjustments.
     moves: AtomicU64,
-    /// When the last of it was, in milliseconds from the beginning.
+    /// The time of the last activity, in milliseconds since the start.
     moved: AtomicU64,
 }
 
@@ -74,25 +72,25 @@ impl Default for FlowControl {
 }
 
 impl FlowControl {
-    /// Notes what was read, if it is the first that was.
+    /// Stores the first bytes that were read. Later calls do nothing.
     pub(super) fn opened_with(&self, bytes: &[u8]) {
         self.opening.get_or_init(|| bytes.get(..MAX_OPENING_BYTES).unwrap_or(bytes).into());
     }
 
-    /// The beginning of what was read first.
+    /// The first bytes that were read.
     pub(super) fn opening(&self) -> &[u8] {
         self.opening.get().map(AsRef::as_ref).unwrap_or_default()
     }
 
-    /// Keeps to the rates and the memory of the user who has logged in.
+    /// Applies the rate limits and the memory budget of the user who has logged in.
     pub(super) fn limit(&self, rates: Arc<UserRateLimits>, memory: Arc<UserMemoryBudget>) {
-        // A connection has one user: there is nothing to replace.
-        drop(self.rates.set(rates));
+        // A connection has one user, so the cells are empty.
+        let _ = self.rates.set(rates);
         memory.change(self.held.load(Ordering::Relaxed));
-        drop(self.memory.set(memory));
+        let _ = self.memory.set(memory);
     }
 
-    /// Notes that more is held for this connection, or less, in bytes.
+    /// Changes the memory that this connection holds, in bytes.
     pub(super) fn hold(&self, bytes: isize) {
         if bytes != 0 {
             self.held.fetch_add(bytes, Ordering::Relaxed);
@@ -118,17 +116,17 @@ impl FlowControl {
         may
     }
 
-    /// How often the socket was read from, and how often it was not because too much is held.
+    /// The number of reads of the socket, and of reads that were held back.
     pub(super) fn reads(&self) -> (u64, u64) {
         (self.reads.load(Ordering::Relaxed), self.held_back.load(Ordering::Relaxed))
     }
 
-    /// As much as a channel may put out at a time, in bytes; none where it is the channel's own limit.
+    /// The output limit of a slice, in bytes. `None` if memory is not scarce.
     pub(super) fn output_limit(&self) -> Option<usize> {
         self.is_scarce().then_some(SCARCE_OUTPUT_BYTES)
     }
 
-    /// What a client may have under way on each channel, in bytes.
+    /// The receive window of each channel, in bytes.
     pub(super) fn window(&self, usual: u32) -> u32 {
         let held = self.held();
         if held > MAX_HELD_BYTES || (held > MIN_HELD_BYTES && self.is_scarce()) {
@@ -138,12 +136,12 @@ impl FlowControl {
         self.rates().map_or(usual, |rates| rates.window(usual))
     }
 
-    /// The rates to keep to, if there are any.
+    /// The rate limits, after the login.
     pub(super) fn rates(&self) -> Option<&UserRateLimits> {
         self.rates.get().map(Arc::as_ref)
     }
 
-    /// Returns when nothing is queued: what is queued is copied once more.
+    /// Returns when the send queue is empty. Queued bytes cost an extra copy.
     pub(super) async fn drained(&self) {
         loop {
             let drained = self.drained.notified();
@@ -154,12 +152,12 @@ impl FlowControl {
         }
     }
 
-    /// Notes what the kernel has taken, in bytes.
+    /// Notes bytes that the kernel has accepted.
     pub(super) fn wrote(&self, written: usize) {
         self.written.fetch_add(written as u64, Ordering::AcqRel);
     }
 
-    /// Notes how much is queued now, in bytes.
+    /// Sets the length of the send queue, in bytes.
     pub(super) fn set_queued(&self, queued: usize) {
         let before = self.queued.swap(queued, Ordering::AcqRel);
         self.hold(difference(before, queued));
@@ -168,13 +166,13 @@ impl FlowControl {
         }
     }
 
-    /// Notes that something has moved on a channel. Keepalives do not.
+    /// Notes activity on a channel. Keepalives are no activity.
     pub(super) fn moved(&self) {
         self.moves.fetch_add(1, Ordering::Relaxed);
         self.moved.store(self.age(), Ordering::Relaxed);
     }
 
-    /// For how long nothing has moved.
+    /// The time since the last activity.
     pub(super) fn idle(&self) -> Duration {
         Duration::from_millis(self.age().saturating_sub(self.moved.load(Ordering::Relaxed)))
     }
@@ -183,12 +181,12 @@ impl FlowControl {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// How often something has moved: to find a connection that is idle.
+    /// The activity counter, for the idle timeout.
     pub(super) fn moves(&self) -> u64 {
         self.moves.load(Ordering::Relaxed)
     }
 
-    /// What is queued, and all that was ever written: to find a queue that does not move.
+    /// The length of the send queue and the total of written bytes, to detect a stuck queue.
     pub(super) fn progress(&self) -> (usize, u64) {
         (self.queued.load(Ordering::Acquire), self.written.load(Ordering::Acquire))
     }
@@ -201,7 +199,7 @@ impl Drop for FlowControl {
     }
 }
 
-/// What one holder on a connection has, in bytes. Dropping it gives that back.
+/// Memory that one component of a connection holds, in bytes. Dropping it releases the memory.
 #[derive(Debug)]
 pub(super) struct HeldBytes {
     flow: Arc<FlowControl>,
@@ -213,7 +211,7 @@ impl HeldBytes {
         HeldBytes { flow, bytes: AtomicUsize::new(0) }
     }
 
-    /// Notes how much it is now.
+    /// Sets the amount.
     pub(super) fn set(&self, bytes: usize) {
         let before = self.bytes.swap(bytes, Ordering::Relaxed);
         self.flow.hold(difference(before, bytes));
@@ -226,8 +224,8 @@ impl Drop for HeldBytes {
     }
 }
 
-/// The packets that russh has for a channel and that nobody has taken, in bytes; none when nobody will. Those that
-/// arrive are noted after they were put there, so the number may be negative for a moment.
+/// The packets that wait in russh's queue of a channel, in bytes. `None` after the channel's reader is gone. Arrivals are
+/// counted after they were queued, so the number may be negative for a moment.
 #[derive(Debug)]
 pub(super) struct UntakenPackets {
     flow: Arc<FlowControl>,
@@ -239,12 +237,12 @@ impl UntakenPackets {
         Arc::new(UntakenPackets { flow, bytes: Mutex::new(Some(0)) })
     }
 
-    /// A packet of so many bytes has arrived.
+    /// Counts a packet of `bytes` that has arrived.
     pub(super) fn arrived(&self, bytes: usize) {
         self.change(cost(bytes));
     }
 
-    /// A packet of so many bytes was taken.
+    /// Counts a packet of `bytes` that was taken.
     pub(super) fn taken(&self, bytes: usize) {
         self.change(-cost(bytes));
     }
@@ -256,7 +254,7 @@ impl UntakenPackets {
         }
     }
 
-    /// Nobody takes any more: what was there is gone, and so is what may still arrive.
+    /// Releases all waiting packets, and ignores later ones: the reader is gone.
     pub(super) fn close(&self) {
         let rest = self.bytes.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.flow.hold(-rest.unwrap_or(0));

@@ -1,4 +1,4 @@
-//! russh's events of one connection, translated and handed over.
+//! The russh handler of one connection: authentication, channels and service requests.
 
 use super::ServerState;
 use super::algorithms::{CHANNEL_WINDOW_BYTES, methods};
@@ -25,42 +25,42 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
-/// Channels that one connection may have open. Transfers side by side use a connection each.
+/// The largest number of channels of one connection. Parallel transfers use a connection each.
 const MAX_CHANNELS: usize = 10;
 
 /// One connection.
 pub(super) struct ConnectionHandler {
     shared: Arc<ServerState>,
-    /// As the administrator sees it.
+    /// Its entry in the session registry.
     session: Arc<SshSession>,
     peer: SocketAddr,
     flow: Arc<FlowControl>,
-    /// Its place among all connections.
+    /// Its admission permit.
     permit: Arc<ConnectionPermit>,
-    /// The channels of this connection: a task owns each from its opening on.
+    /// The tasks of its channels. A task owns each channel from its opening on.
     channels: TaskTracker,
     /// Cancelled with the connection.
     cut: CancellationToken,
     login: Option<Login>,
-    /// Whether the user who has logged in may have this session, too.
+    /// Whether the session is within the user's limit of sessions.
     may_work: bool,
-    /// What is held for the user who has logged in.
+    /// The memory budget of the user who has logged in.
     memory: Option<Arc<UserMemoryBudget>>,
-    /// Channels on which nothing was started yet.
+    /// Channels without a service yet.
     waiting: HashMap<ChannelId, PendingChannel>,
-    /// What has arrived on each channel and was not taken.
+    /// The packets that wait on each channel.
     untaken: HashMap<ChannelId, Arc<UntakenPackets>>,
 }
 
-/// A channel on which nothing was started yet.
+/// A channel without a service yet.
 struct PendingChannel {
-    /// Where to say what is.
+    /// Starts a service on it.
     start: oneshot::Sender<ServiceStart>,
-    /// Whether the client said that its side is a terminal.
+    /// Whether the client's side is a terminal.
     terminal: bool,
 }
 
-/// russh's own errors are all there are.
+/// An error of russh, the only errors of a handler.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub(super) struct TransportError(#[from] pub(super) russh::Error);
@@ -93,8 +93,7 @@ impl ConnectionHandler {
     }
 
     async fn accept(&mut self, login: Login, method: &'static str) -> Auth {
-        // From here on a change of the account finds this session; one that was made before may have missed
-        // it.
+        // From here on a reload finds this session. Check for a change of the account that was made before.
         self.session.log_in(login.clone());
         let account = self.shared.authenticator.current(login.name()).await;
         if account.ok().and_then(|account| login.renew(account).ok()).is_none() {
@@ -110,7 +109,7 @@ impl ConnectionHandler {
         Auth::Accept
     }
 
-    /// Refuses a login that was tried, and logs it: why, as far as it may be told, and with which keys.
+    /// Refuses a login, and logs it with a reason that may be revealed and the keys.
     fn refuse(&self, user: &str, method: &'static str, why: Option<&str>, keys: &[String]) -> Auth {
         self.session.audit().login_refused(user, method, why, keys);
         self.session.attempts.logged();
@@ -126,7 +125,7 @@ impl ConnectionHandler {
         }
     }
 
-    /// Ends a session that is more than its user may have, and says so.
+    /// Closes a session above the user's limit, with a message.
     fn one_too_many(&self, session: &mut Session) -> HandlerResult {
         let user = self.login.as_ref().map(Login::name).unwrap_or_default();
         let most = self.shared.admission.limits().sessions_per_user;
@@ -137,7 +136,7 @@ impl ConnectionHandler {
         Ok(session.disconnect(Disconnect::TooManyConnections, &text, "")?)
     }
 
-    /// Gives a new channel its owner. A channel that nobody reads would stop the connection.
+    /// Spawns the task that owns a new channel. A channel that is not read would stall the connection.
     fn own(&mut self, channel: Channel<Msg>, permit: ChannelPermit) {
         let (start, receiver) = oneshot::channel();
         self.waiting.insert(channel.id(), PendingChannel { start, terminal: false });
@@ -164,11 +163,11 @@ impl ConnectionHandler {
                 }
                 None => ChannelEnd::Gone,
             };
-            // If the client is gone there is nobody to tell.
             let farewell = async {
-                drop(half.exit_status(ended.exit_status()).await);
-                drop(half.eof().await);
-                drop(half.close().await);
+                // These fail only if the client has disconnected.
+                let _ = half.exit_status(ended.exit_status()).await;
+                let _ = half.eof().await;
+                let _ = half.close().await;
             };
             tokio::select! {
                 () = farewell => {}
@@ -177,7 +176,7 @@ impl ConnectionHandler {
         });
     }
 
-    /// Starts something on a channel on which nothing was started yet.
+    /// Starts a service on a channel that has none yet.
     fn start(
         &mut self,
         id: ChannelId,
@@ -189,9 +188,9 @@ impl ConnectionHandler {
         match (service, waiting, &self.login) {
             (Some(service), Some(PendingChannel { start, terminal }), Some(login)) => {
                 session.channel_success(id)?;
-                // A channel that has just ended needs nothing started.
+                // The channel may have just ended. Then there is nothing to start.
                 let session = Arc::clone(&self.session);
-                drop(start.send(ServiceStart { login: login.clone(), service, terminal, session }));
+                let _ = start.send(ServiceStart { login: login.clone(), service, terminal, session });
                 Ok(())
             }
             _ => Ok(session.channel_failure(id)?),
@@ -199,12 +198,12 @@ impl ConnectionHandler {
     }
 }
 
-/// Refuses an attempt. Without the list of methods, russh would take the method away.
+/// Rejects an attempt. Without the list of methods, russh would disable the method.
 fn reject() -> Auth {
     Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false }
 }
 
-/// The one question of `keyboard-interactive` (RFC 4256): the password, which is not to be shown.
+/// The prompt of `keyboard-interactive` (RFC 4256): the password, without echo.
 fn ask_for_password() -> Auth {
     let prompts = Cow::Borrowed(&[(Cow::Borrowed("Password: "), false)][..]);
     Auth::Partial { name: Cow::Borrowed(""), instructions: Cow::Borrowed(""), prompts }
@@ -214,7 +213,7 @@ fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }
 
-/// Whether a signature of this algorithm proves anything: not with SHA-1.
+/// Whether signatures with this algorithm are accepted: not with SHA-1.
 fn is_strong(algorithm: &Algorithm) -> bool {
     !matches!(algorithm, Algorithm::Rsa { hash: None } | Algorithm::Dsa)
 }
@@ -223,7 +222,7 @@ impl Handler for ConnectionHandler {
     type Error = TransportError;
 
     async fn authentication_banner(&mut self) -> Result<Option<String>, TransportError> {
-        // There is no banner; but the client has asked for the service that logs in.
+        // There is no banner, but this event means that the client has requested the auth service.
         self.session.attempts.begin();
         Ok(None)
     }
@@ -243,7 +242,7 @@ impl Handler for ConnectionHandler {
         _submethods: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, TransportError> {
-        // The same check as for `password`, so that both cost the same.
+        // The same check as for `password`, so that both take the same time.
         let Some(mut response) = response else { return Ok(ask_for_password()) };
         let answer = response.next().map(|answer| Zeroizing::new(answer.to_vec())).unwrap_or_default();
         let password = str::from_utf8(&answer).unwrap_or_default();
@@ -360,8 +359,7 @@ impl Handler for ConnectionHandler {
         _modes: &[(Pty, u32)],
         session: &mut Session,
     ) -> HandlerResult {
-        // There is none here. The client shows what it gets as it is, so our lines have to end as a
-        // terminal wants them.
+        // There is no pty on the server. The client's terminal is in raw mode, so lines must end with CR LF.
         match self.waiting.get_mut(&id) {
             Some(waiting) => {
                 waiting.terminal = true;

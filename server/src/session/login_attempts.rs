@@ -1,40 +1,39 @@
-//! The logins that are tried on one connection: each user name that was tried reaches the log, with the keys that
-//! were refused.
+//! The login attempts of one connection: logs each user name that was tried, with the keys that were rejected.
 
 use crate::audit::Audit;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The attempts that were not logged yet. An agent offers all the keys that it holds: they are logged together, and
-/// not at all if one of them logs in.
+/// The attempts that were not logged yet. An agent offers all its keys: rejected keys are logged in one line, and not at
+/// all if one of them succeeds.
 #[derive(Debug, Default)]
 pub(super) struct LoginAttempts(Mutex<PendingAttempts>);
 
 #[derive(Debug, Default)]
 struct PendingAttempts {
-    /// Whether the client has asked for the service that logs in.
+    /// Whether the client has requested the auth service.
     begun: bool,
     /// The user name of the latest attempt.
     user: Option<String>,
-    /// Whether something was logged of that user.
+    /// Whether an attempt of that user was logged.
     logged: bool,
-    /// Fingerprints of keys that were refused.
+    /// Fingerprints of rejected keys.
     refused: Vec<String>,
-    /// The fingerprint of a key that would log in once the client has signed with it.
+    /// The fingerprint of an acceptable key that the client has not signed with yet.
     unsigned: Option<String>,
 }
 
 impl LoginAttempts {
-    /// The client asks for the service that logs in.
+    /// Notes that the client requests the auth service.
     pub(super) fn begin(&self) {
         self.lock().begun = true;
     }
 
-    /// Whether the client has asked for it.
+    /// Whether the client has requested the auth service.
     pub(super) fn has_begun(&self) -> bool {
         self.lock().begun
     }
 
-    /// The client asks for this user, by whatever method.
+    /// Notes an attempt for this user by any method.
     pub(super) fn of_user(&self, user: &str, audit: &Audit) {
         let mut pending = self.lock();
         if pending.user.as_deref() != Some(user) {
@@ -44,12 +43,12 @@ impl LoginAttempts {
         }
     }
 
-    /// A key that does not log in was offered.
+    /// Notes a rejected key.
     pub(super) fn key_refused(&self, fingerprint: String) {
         self.lock().refused.push(fingerprint);
     }
 
-    /// A key that logs in was offered.
+    /// Notes an acceptable key.
     pub(super) fn key_accepted(&self, fingerprint: String, audit: &Audit) {
         let mut pending = self.lock();
         if pending.unsigned.as_ref().is_some_and(|before| *before != fingerprint) {
@@ -58,18 +57,18 @@ impl LoginAttempts {
         pending.unsigned = Some(fingerprint);
     }
 
-    /// The client has shown that it holds the key.
+    /// Notes that the client has signed with the key.
     pub(super) fn signed(&self) {
         self.lock().unsigned = None;
     }
 
-    /// A refused login of the user was logged by itself.
+    /// Notes that a refused login of the user was logged elsewhere.
     pub(super) fn logged(&self) {
         self.lock().logged = true;
     }
 
-    /// Whether a login was tried in vain that nothing was said of: a key that was accepted, and never signed with.
-    /// russh refuses a bad signature without asking.
+    /// Whether the client offered an acceptable key and never signed with it. russh rejects a bad signature without
+    /// an event.
     pub(super) fn unsigned(&self) -> bool {
         self.lock().unsigned.is_some()
     }
@@ -79,7 +78,7 @@ impl LoginAttempts {
         self.lock().user.clone()
     }
 
-    /// Logs what was not logged yet: the connection has ended without a login.
+    /// Logs all attempts that were not logged yet. Call it when the connection ends without a login.
     pub(super) fn end(&self, audit: &Audit) {
         self.lock().log(audit);
     }
@@ -97,7 +96,7 @@ impl PendingAttempts {
         if !keys.is_empty() {
             audit.login_refused(user, "publickey", None, &keys);
         } else if !self.logged {
-            // Only "none", which asks for the methods.
+            // Only "none", which asks for the list of methods.
             audit.login_refused(user, "none", Some("nothing else was tried"), &[]);
         }
         self.logged = true;

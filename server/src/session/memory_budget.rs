@@ -1,48 +1,48 @@
-//! How many bytes the server holds for each user, over all connections: what has arrived and is not processed
-//! yet, and what is to be sent.
+//! The memory budget of each user over all connections: received bytes that are not processed, and output that is not
+//! sent.
 //!
-//! Nothing waits for this budget while it holds something that another waiter needs. What exceeds it is left
-//! in the socket ([`super::socket`]), the client's window closes ([`UserMemoryBudget::window`]), and channels put
-//! out less at a time and nothing ahead. Everybody always gets a little, so that a user whose connections are
-//! stuck can still log in and look.
+//! Nothing waits for this budget while it holds something that another waiter needs. Above the budget, data stays in
+//! the socket ([`super::socket`]), receive windows close ([`UserMemoryBudget::window`]), and channels produce less
+//! output at a time and none ahead. A small amount is always available, so that a user whose connections are stuck
+//! can still log in.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// What the server holds for all users together, in bytes.
+/// The memory budget of all users together, in bytes.
 const SERVER_BYTES: usize = 256 << 20;
 
-/// One user may hold a third of what is left, so a quarter of all if nobody else holds anything; however many
-/// users take all that they can, something is left for one more.
+/// One user may hold a third of the remaining budget: a quarter of it all if nobody else holds anything. So something is
+/// always left for another user.
 const USER_SHARE_DIVISOR: usize = 3;
 
-/// What one user may hold at most, in bytes.
+/// The most that one user may hold, in bytes.
 const USER_BYTES: usize = SERVER_BYTES / (USER_SHARE_DIVISOR + 1);
 
-/// What every user may hold, in bytes.
+/// The amount that every user may always hold, in bytes.
 const MIN_USER_BYTES: usize = 1 << 20;
 
-/// Windows are never smaller than this because a user has many channels, in bytes.
+/// The smallest receive window of a user with many channels, in bytes.
 const MIN_WINDOW_BYTES: usize = 1 << 20;
 
-/// Channels that one user may have open on all connections, for each session that a user may have: a client
-/// that shares one connection between commands needs some, and each costs a reply or two when memory is scarce.
+/// The channels that one user may have open over all connections, for each allowed session. A client that shares one
+/// connection between commands needs some, and each costs a reply or two when memory is scarce.
 const CHANNELS_PER_SESSION: usize = 2;
 
-/// No user has fewer channels than this.
+/// The number of channels that every user may have.
 const MIN_CHANNELS: usize = 256;
 
-/// The memory of all users.
+/// The memory budgets of all users.
 #[derive(Debug, Default)]
 pub struct MemoryBudgets {
     users: Mutex<HashMap<String, Weak<UserMemoryBudget>>>,
-    /// What is held for all of them.
+    /// The memory that all users hold, in bytes.
     total: Arc<AtomicIsize>,
 }
 
 impl MemoryBudgets {
-    /// That of a user, shared by all connections.
+    /// The budget of a user, shared by all connections.
     pub(super) fn of(&self, user: &str) -> Arc<UserMemoryBudget> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(memory) = users.get(user).and_then(Weak::upgrade) {
@@ -58,14 +58,14 @@ impl MemoryBudgets {
         memory
     }
 
-    /// Bytes that are held for all users now.
+    /// The memory that all users hold now, in bytes.
     #[must_use]
     pub fn held(&self) -> usize {
         unsigned(&self.total)
     }
 }
 
-/// What is held for one user.
+/// The memory budget of one user.
 #[derive(Debug)]
 pub(super) struct UserMemoryBudget {
     held: AtomicIsize,
@@ -74,27 +74,27 @@ pub(super) struct UserMemoryBudget {
 }
 
 impl UserMemoryBudget {
-    /// Notes that more is held, or less, in bytes.
+    /// Changes the held memory by `bytes`.
     pub(super) fn change(&self, bytes: isize) {
         self.held.fetch_add(bytes, Relaxed);
         self.total.fetch_add(bytes, Relaxed);
     }
 
-    /// Whether the user holds more than a share.
+    /// Whether the user holds more than the budget allows.
     pub(super) fn is_scarce(&self) -> bool {
         let held = unsigned(&self.held);
         held > MIN_USER_BYTES
             && held > SERVER_BYTES.saturating_sub(unsigned(&self.total)) / USER_SHARE_DIVISOR
     }
 
-    /// What a client may have under way on one of the user's channels, in bytes: `usual`, or less, so that all
-    /// channels together have no more under way than the user may hold.
+    /// The receive window of one of the user's channels, in bytes: `usual`, or less, so that the windows of all
+    /// channels together do not exceed the budget.
     pub(super) fn window(&self, usual: u32) -> u32 {
         let channels = self.channels.load(Relaxed).max(1);
         u32::try_from((USER_BYTES / channels).max(MIN_WINDOW_BYTES)).unwrap_or(usual).min(usual)
     }
 
-    /// A place for one more channel of a user who may have so many sessions; none if there is none left.
+    /// A permit for one more channel of a user who may have `sessions` sessions. `None` if the limit is reached.
     pub(super) fn open_channel(self: &Arc<UserMemoryBudget>, sessions: usize) -> Option<ChannelPermit> {
         let most = sessions.saturating_mul(CHANNELS_PER_SESSION).max(MIN_CHANNELS);
         let one_more = |open| (open < most).then_some(open + 1);
@@ -109,7 +109,7 @@ impl Drop for UserMemoryBudget {
     }
 }
 
-/// The place of one channel among those of its user; given back when dropped.
+/// The permit of one channel. Dropping it returns it.
 #[derive(Debug)]
 pub(super) struct ChannelPermit(Arc<UserMemoryBudget>);
 
@@ -119,7 +119,7 @@ impl Drop for ChannelPermit {
     }
 }
 
-/// Two threads may count the two ends of one thing in either order, so a count may be negative for a moment.
+/// Two threads may count the begin and the end of one item in either order, so a count may be negative for a moment.
 fn unsigned(count: &AtomicIsize) -> usize {
     usize::try_from(count.load(Relaxed)).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! SSH connections. This is the only module that knows russh: it translates and hands over.
+//! SSH connections. This is the only module that uses russh's server: it maps russh's events to channels and services.
 
 mod algorithms;
 mod channel;
@@ -41,13 +41,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use watchdog::{DisconnectReason, watch};
 
-/// What a client is told whose session the server's end ends.
+/// The message to clients when the server shuts down.
 const SHUTTING_DOWN: &str = "the server is shutting down";
 
-/// How long a client may take to hear why it is sent away, and then to hang up.
+/// The time limit for sending the reason of a disconnect, and then for the client to close the connection.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a connection's bytes come and go through: TCP, or memory.
+/// The byte stream of a connection: TCP, or memory in tests.
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> ByteStream for S {}
@@ -55,16 +55,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> ByteStream for S {}
 /// The SSH side of a server: keys and algorithms.
 pub struct Transport {
     keys: Vec<PrivateKey>,
-    /// The files of those that were made just now.
+    /// The files of keys that were generated at this start.
     made: Vec<PathBuf>,
     config: ArcSwap<russh::server::Config>,
 }
 
 impl Transport {
-    /// Loads the host keys; makes those whose files are missing.
+    /// Loads the host keys, and generates those whose files are missing.
     ///
     /// # Errors
-    /// If one can be neither loaded nor made.
+    /// If a key can be neither loaded nor generated.
     pub fn new(settings: &Config) -> Result<Transport, HostKeyError> {
         let (mut keys, mut made) = (Vec::new(), Vec::new());
         for path in &settings.host_keys {
@@ -76,12 +76,12 @@ impl Transport {
         Ok(Transport { keys, made, config })
     }
 
-    /// Tells the log of keys that were made: it begins after them.
+    /// Logs the keys that were generated. The log starts after the keys are loaded.
     pub fn log_new_keys(&self) {
         self.made.iter().for_each(|path| tracing::info!(path = %path.display(), "host key made"));
     }
 
-    /// Sets what holds for connections from now on.
+    /// Applies new settings to future connections.
     pub fn renew(&self, settings: &Config) {
         self.config.store(Arc::new(transport(settings, self.keys.clone())));
     }
@@ -92,7 +92,7 @@ impl Transport {
         self.keys.iter().map(|key| key.fingerprint(HashAlg::Sha256).to_string()).collect()
     }
 
-    /// Serves one connection, which the gate has let in, to its end.
+    /// Serves an admitted connection to its end.
     pub async fn serve(
         &self,
         stream: impl ByteStream,
@@ -102,14 +102,14 @@ impl Transport {
     ) {
         let permit = Arc::new(permit);
         let cut = self.run_session(stream, peer, &shared, &permit).await;
-        // Who is sent away because the server ends has done nothing wrong.
+        // A connection that the shutdown ends is no offence.
         let ended_by_us = shared.stopping.is_cancelled();
         if !ended_by_us && permit.end(cut == Some(DisconnectReason::TooLong), std::time::Instant::now()) {
             tracing::warn!(%peer, "too many connections from there end without a login: refused for some time");
         }
     }
 
-    /// Serves the connection. Returns why it was cut off, if it was.
+    /// Serves the connection. Returns the reason if the watchdog closed it.
     async fn run_session(
         &self,
         stream: impl ByteStream,
@@ -121,7 +121,7 @@ impl Transport {
         tracing::debug!(%peer, "connected");
         let flow = Arc::new(FlowControl::default());
         let channels = TaskTracker::new();
-        // First the work ends, then the socket is closed: between the two the client is told why.
+        // First the work is cancelled, then the client gets the reason, then the socket is closed.
         let (cut, closed) = (shared.cut.child_token(), CancellationToken::new());
         let socket = PacedSocket::new(stream, Arc::clone(&flow), closed.clone());
         let guard = shared.sessions.enter(peer, Arc::clone(&flow), cut.clone());
@@ -132,7 +132,7 @@ impl Transport {
             &flow,
             channels.clone(),
         );
-        // Whatever way this ends, a session that is left is one whose socket is closed.
+        // The guards close the socket however this function ends.
         let _ended_at_last = (cut.clone().drop_guard(), closed.clone().drop_guard());
         let begin = russh::server::run_stream(self.config.load_full(), socket, connection);
         let mut session = match tokio::time::timeout(shared.admission.limits().login_grace, begin).await {
@@ -197,7 +197,7 @@ async fn disconnect(handle: &Handle, text: String, session: impl Future) {
     let _ = tokio::time::timeout(FAREWELL_TIMEOUT, session).await;
 }
 
-/// A connection has ended that nobody had logged in on: tells why, and whether a login was tried.
+/// Logs and counts a connection that ended without a login, and whether a login was attempted.
 fn ended_early(
     error: Option<&TransportError>,
     session: &SshSession,
@@ -211,12 +211,12 @@ fn ended_early(
             let (peer, error) = (session.peer(), error.map(|error| &error.0));
             early_disconnect::before_login(peer, error, flow.opening(), session.audit(), metrics);
         }
-        // What cannot be decoded was a login all the same: nobody else asks for the service. A connection that
-        // breaks off need not have been.
+        // A message that cannot be decoded counts as a login attempt: the client has asked for the auth service. A
+        // connection that just breaks off does not.
         Some(TransportError(error)) if !matches!(error, Error::IO(_) | Error::Disconnect | Error::HUP) => {
             let user = attempts.user();
             early_disconnect::during_login(session.peer(), user.as_deref(), error, session.audit(), metrics);
-            // The line above is about this user's last attempt: it was more than a question for the methods.
+            // The line above covers this user's last attempt.
             attempts.logged();
             permit.refused();
         }
@@ -232,7 +232,7 @@ fn transport(settings: &Config, keys: Vec<PrivateKey>) -> russh::server::Config 
     algorithms::transport(settings.kex, settings.algorithms, keys, &settings.limits)
 }
 
-/// Returns when the server is to end and nothing runs on this connection any more.
+/// Returns when the server is shutting down and no channel of this connection is open.
 async fn all_done(shared: &ServerState, channels: &TaskTracker) {
     shared.stopping.cancelled().await;
     channels.close();

@@ -1,4 +1,4 @@
-//! The sessions that are open: what an administrator sees of them, and how they are ended.
+//! The registry of open sessions: what an administrator sees of them, and how a session is ended.
 
 use super::flow_control::FlowControl;
 use super::login_attempts::LoginAttempts;
@@ -31,35 +31,35 @@ pub struct SshSession {
     begun: Instant,
     login: OnceLock<Login>,
     pub(super) attempts: LoginAttempts,
-    /// What is at work on its channels.
+    /// The services that run on its channels.
     services: Mutex<Vec<&'static str>>,
     why: OnceLock<String>,
     flow: Arc<FlowControl>,
-    /// Cancelled when the session ends: nothing works on its channels any more.
+    /// Cancelled when the session ends: all work on its channels stops.
     pub(super) cut: CancellationToken,
 }
 
 impl SessionRegistry {
-    /// No sessions yet, whose numbers are kept there.
+    /// An empty registry that counts in `metrics`.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> SessionRegistry {
         SessionRegistry { metrics, ..SessionRegistry::default() }
     }
 
-    /// Logs how many logins were refused without a line each, if that is to be done now.
+    /// Logs the number of refused logins that had no line of their own, if it is due.
     pub fn log_suppressed_refusals(&self) {
         if let Some(count) = self.refusals.rest(Instant::now()) {
             log_suppressed_logins(count);
         }
     }
 
-    /// Those of users who have logged in, the oldest first.
+    /// The sessions of users who have logged in, oldest first.
     #[must_use]
     pub fn logged_in(&self) -> Vec<Arc<SshSession>> {
         self.open().values().filter(|session| session.login.get().is_some()).map(Arc::clone).collect()
     }
 
-    /// The connection of this number, logged in or not.
+    /// The connection with this number, logged in or not.
     #[must_use]
     pub fn of(&self, number: u64) -> Option<Arc<SshSession>> {
         self.open().get(&number).map(Arc::clone)
@@ -95,7 +95,7 @@ impl SessionRegistry {
     }
 }
 
-/// A session, as long as it is open.
+/// An open session. Dropping it removes it from the registry and logs its end.
 pub(super) struct SessionGuard {
     pub(super) session: Arc<SshSession>,
     sessions: Arc<SessionRegistry>,
@@ -114,13 +114,13 @@ impl Drop for SessionGuard {
 }
 
 impl SshSession {
-    /// What it does.
+    /// Its audit log.
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.audit
     }
 
-    /// Where it comes from.
+    /// The address of the client.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
         self.peer
@@ -132,42 +132,42 @@ impl SshSession {
         self.since
     }
 
-    /// For how long nothing has moved on its channels.
+    /// The time since the last activity on its channels.
     #[must_use]
     pub fn idle(&self) -> Duration {
         self.flow.idle()
     }
 
-    /// Who has logged in.
+    /// The login, if there is one.
     #[must_use]
     pub fn login(&self) -> Option<&Login> {
         self.login.get()
     }
 
-    /// What is at work on its channels.
+    /// The services that run on its channels.
     #[must_use]
     pub fn services(&self) -> Vec<&'static str> {
         self.services_mut().clone()
     }
 
-    /// Ends it at once. The client is told why if it listens, and its socket is closed a moment later.
+    /// Ends the session. The client gets the reason if it reads, and the socket is closed a moment later.
     pub fn end(&self, why: impl ToString) {
-        // What was said first holds.
-        drop(self.why.set(why.to_string()));
+        // The first reason stays.
+        let _ = self.why.set(why.to_string());
         self.cut.cancel();
     }
 
-    /// Why it ends, if we have ended it.
+    /// The reason, if the server ended the session.
     pub(super) fn why(&self) -> Option<&str> {
         self.why.get().map(String::as_str)
     }
 
     pub(super) fn log_in(&self, login: Login) {
-        // Nobody logs in twice on one connection.
-        drop(self.login.set(login));
+        // A connection has one login, so the cell is empty.
+        let _ = self.login.set(login);
     }
 
-    /// Notes what is at work on a channel, until the result is dropped.
+    /// Registers a service that runs on a channel, until the guard is dropped.
     pub(super) fn begin_service(self: &Arc<SshSession>, service: &'static str) -> ServiceGuard {
         self.services_mut().push(service);
         ServiceGuard { session: Arc::clone(self), service }

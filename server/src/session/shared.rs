@@ -1,4 +1,4 @@
-//! What all connections of a server share.
+//! The state of the server that all connections share.
 
 use super::{MemoryBudgets, RateLimits, SessionRegistry};
 use crate::auth::Authenticator;
@@ -13,34 +13,34 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// What all connections of a server share.
+/// The state that all connections share.
 pub struct ServerState {
-    /// The settings that hold now.
+    /// The current settings.
     pub config: ArcSwap<Config>,
-    /// Where the server listens, with the real ports.
+    /// The addresses that the server listens on, with the actual ports.
     pub listen: Vec<SocketAddr>,
-    /// Why the settings in the file do not apply; `None` if they do.
+    /// Why the settings in the file were rejected. `None` if they are in effect.
     pub refused: ArcSwapOption<String>,
-    /// Who may log in.
+    /// Checks credentials.
     pub authenticator: Authenticator,
-    /// Their homes.
+    /// The homes of all users.
     pub homes: Homes,
-    /// Their books.
+    /// The quota ledgers of all users.
     pub ledgers: Ledgers,
-    /// Who may connect, and how often.
+    /// Admission control for connections.
     pub admission: Arc<AdmissionControl>,
-    /// How fast their bytes may go.
+    /// The bandwidth limits of all users.
     pub rates: RateLimits,
-    /// How many bytes are held for them.
+    /// The memory budgets of all users.
     pub memory: MemoryBudgets,
-    /// The sessions that are open.
+    /// The open sessions.
     pub sessions: Arc<SessionRegistry>,
-    /// What has happened, in numbers.
+    /// Counters for Prometheus.
     pub metrics: Arc<Metrics>,
-    /// Where what clients ask for is done.
+    /// The threads that run work slices.
     pub pool: BlockingPool,
-    /// Cancelled when the server is to end: no new work.
+    /// Cancelled when shutdown begins: no new work is accepted.
     pub stopping: CancellationToken,
-    /// Cancelled when the server ends: every socket is closed.
+    /// Cancelled at the end of the grace period: all sessions are closed.
     pub cut: CancellationToken,
 }

@@ -1,9 +1,8 @@
-//! The socket that russh writes to.
+//! The socket below russh, with a send queue, rate limits and backpressure.
 //!
-//! russh's session loop awaits each write and reads nothing meanwhile. With a peer that does the
-//! same, both would wait for each other for ever. So a write here never waits: what the kernel does
-//! not take is queued, and written out whenever the loop reads. The queue stays short because
-//! whoever produces much waits for [`FlowControl::drained`] first.
+//! russh's session loop awaits each write and does not read meanwhile. With a peer that does the same, both would
+//! wait forever. So a write to this socket never waits: bytes that the kernel does not accept are queued, and
+//! written whenever the loop reads. The queue stays short because producers wait for [`FlowControl::drained`] first.
 
 use super::flow_control::FlowControl;
 use bytes::{Buf, BytesMut};
@@ -17,38 +16,38 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// After so many bytes that were read in one go others have their turn, in bytes: what they want may be small.
+/// After this many bytes in a row, reading yields to other connections.
 const READ_SLICE_BYTES: usize = 256 << 10;
 
-/// A read of less than this takes along what follows, in bytes. russh reads the length of a packet, the packet, and
-/// then looks whether there is another: three calls of the kernel for each request of a client that waits for every
-/// answer. A large packet is read to where it belongs, except for its beginning.
+/// A read of fewer bytes than this reads ahead. russh reads the length of a packet, the packet, and then looks for
+/// another: three system calls for each request of a client that waits for every reply. A large packet is read directly
+/// into its buffer, except for its beginning.
 const READ_AHEAD_BYTES: usize = 8 << 10;
 
-/// An empty queue keeps memory for so many bytes.
+/// The memory that an empty queue keeps, in bytes.
 const IDLE_QUEUE_BYTES: usize = 64 << 10;
 
-/// With more than this queued nothing is read, in bytes. Producers wait while anything is queued, so more than a
-/// piece of each channel is the small answers to a peer that asks without reading.
+/// Reading stops while more than this is queued, in bytes. Producers wait while anything is queued, so a longer queue
+/// holds small replies to a peer that sends requests without reading.
 const MAX_QUEUED_BYTES_WHILE_READING: usize = 16 << 20;
 
-/// No connection may have more than this queued, in bytes.
+/// The largest send queue, in bytes. A connection that exceeds it fails.
 const MAX_QUEUED_BYTES: usize = 48 << 20;
 
-/// While too much is held for the peer's user, it is looked this often whether that has changed.
+/// The interval at which a connection checks whether its user's memory budget allows reading again.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A connection, by TCP as a rule, whose writes never wait. Cancelling its token reads as the peer's end.
+/// A connection whose writes never wait. Cancelling its token makes it read end-of-file.
 pub(super) struct PacedSocket<S> {
     stream: S,
-    /// What was read and not asked for yet.
+    /// Bytes that were read ahead.
     ahead: BytesMut,
     queue: BytesMut,
     flow: Arc<FlowControl>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Until what was read is paid for.
+    /// The time until the rate limit allows reading again.
     pause: Option<Pin<Box<Sleep>>>,
-    /// Bytes that were read since others had their turn.
+    /// Bytes that were read since the last yield.
     slice_bytes: usize,
 }
 
@@ -59,7 +58,7 @@ impl<S: AsyncWrite + Unpin> PacedSocket<S> {
         PacedSocket { stream, ahead, queue, flow, cut, pause: None, slice_bytes: 0 }
     }
 
-    /// Writes out what is queued, as far as the kernel takes it now.
+    /// Writes the queue, as far as the kernel accepts it now.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.queue.is_empty() {
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.queue))?;
@@ -70,7 +69,7 @@ impl<S: AsyncWrite + Unpin> PacedSocket<S> {
             self.flow.wrote(written);
             self.flow.set_queued(self.queue.len());
         }
-        // The memory of a queue that was long is given back: most connections are idle most of the time.
+        // Free the memory of a long queue: most connections are idle most of the time.
         if self.queue.capacity() > IDLE_QUEUE_BYTES {
             self.queue = BytesMut::new();
         }
@@ -79,7 +78,7 @@ impl<S: AsyncWrite + Unpin> PacedSocket<S> {
 }
 
 impl<S: AsyncRead + Unpin> PacedSocket<S> {
-    /// Reads from the stream: as much as there is room for, or more.
+    /// Reads from the stream into `buf`, and ahead if `buf` is small.
     fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         if buf.remaining() >= READ_AHEAD_BYTES {
             let before = buf.filled().len();
@@ -98,7 +97,7 @@ impl<S: AsyncRead + Unpin> PacedSocket<S> {
         Poll::Ready(Ok(read))
     }
 
-    /// Hands out what was read ahead, as far as it is asked for.
+    /// Copies bytes that were read ahead into `buf`.
     fn hand_out(&mut self, buf: &mut ReadBuf<'_>) {
         let length = self.ahead.len().min(buf.remaining());
         buf.put_slice(self.ahead.get(..length).unwrap_or_default());
@@ -122,11 +121,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for PacedSocket<S> {
             self.hand_out(buf);
             return Poll::Ready(Ok(()));
         }
-        // `poll_drain` has seen to it that this is polled again when there is less.
+        // `poll_drain` has registered the waker.
         if self.queue.len() > MAX_QUEUED_BYTES_WHILE_READING {
             return Poll::Pending;
         }
-        // Only now: what is queued goes out meanwhile.
+        // Check the limits after writing, so that the queue drains meanwhile.
         loop {
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));
@@ -153,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for PacedSocket<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for PacedSocket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let mut rest = buf;
-        // Bytes keep their order: nothing overtakes the queue.
+        // Bytes keep their order: write directly only if the queue is empty.
         if self.poll_drain(cx)?.is_ready() {
             while !rest.is_empty() {
                 match Pin::new(&mut self.stream).poll_write(cx, rest)? {
@@ -167,7 +166,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PacedSocket<S> {
             }
         }
         if self.queue.len() + rest.len() > MAX_QUEUED_BYTES {
-            let text = "the peer reads nothing and asks for more and more";
+            let text = "the peer sends requests and does not read the replies";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)));
         }
         self.queue.extend_from_slice(rest);
@@ -176,7 +175,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PacedSocket<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // What the kernel does not take is not waited for: that is what this type is for.
+        // Do not wait for the kernel: that is the purpose of this type.
         match self.poll_drain(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(())),

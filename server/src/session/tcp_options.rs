@@ -11,13 +11,14 @@ const MAX_UNSENT_BYTES: u32 = 512 << 10;
 
 /// Sets the TCP options of a connection: russh sets none on a stream that it did not open.
 pub fn set_tcp_options(stream: &TcpStream, limits: &ConnectionLimits) {
-    drop(stream.set_nodelay(true));
+    // All of them are optimisations: a connection works without.
+    let _ = stream.set_nodelay(true);
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         let socket = socket2::SockRef::from(stream);
-        drop(socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES));
-        // A peer that acknowledges nothing for so long is gone.
-        drop(socket.set_tcp_user_timeout(Some(limits.keepalive_limit())));
+        let _ = socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES);
+        // A peer that acknowledges nothing for this long is dead.
+        let _ = socket.set_tcp_user_timeout(Some(limits.keepalive_limit()));
     }
 }
 

@@ -1,8 +1,8 @@
-//! How fast a user's bytes go: one bucket for each direction, shared by all the user's connections.
+//! Rate limits: a token bucket for each user and direction, shared by all of the user's connections.
 //!
-//! Whoever takes bytes is told when they are paid for, and takes no more before. So each connection has
-//! at most one piece that is not paid for, the pieces are paid for in the order in which they were taken,
-//! and connections of one user come to equal shares. Nobody polls, and nobody waits for a lock.
+//! Taking bytes returns the time at which they are paid for, and a connection takes no more before that. So each
+//! connection has at most one unpaid chunk, chunks are paid for in order, and the connections of one user get equal
+//! shares. Nothing polls, and nothing waits for a lock.
 
 use crate::accounts::Account;
 use std::collections::HashMap;
@@ -11,23 +11,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What was not used of the rate stays for so long.
+/// The capacity of a bucket: unused rate is kept this long.
 const MAX_BURST: Duration = Duration::from_millis(200);
 
-/// Pieces of so many bytes go ahead of what waits: answers to small requests, beside transfers.
+/// Chunks of at most this many bytes have priority: replies to small requests during a transfer.
 const MAX_PRIORITY_BYTES: usize = 4096;
 
-/// How far ahead.
+/// How much earlier a chunk with priority is sent.
 const PRIORITY_ADVANCE: Duration = Duration::from_secs(1);
 
-/// The rates of all users who have logged in.
+/// The rate limits of all users who have logged in.
 #[derive(Debug, Default)]
 pub struct RateLimits {
     users: Mutex<HashMap<String, Arc<UserRateLimits>>>,
 }
 
 impl RateLimits {
-    /// Those of an account, shared by all who ask.
+    /// The rate limits of an account, shared by its connections.
     pub(super) fn of(&self, account: &Account) -> Arc<UserRateLimits> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         let rates = Arc::clone(users.entry(account.name.clone()).or_default());
@@ -35,7 +35,7 @@ impl RateLimits {
         rates
     }
 
-    /// Sets what an account has become, if anybody has logged in to it.
+    /// Applies changed settings of an account to its connections.
     pub fn renew(&self, account: &Account) {
         let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rates) = users.get(&account.name) {
@@ -44,7 +44,7 @@ impl RateLimits {
     }
 }
 
-/// The rates of one user.
+/// The rate limits of one user.
 #[derive(Debug, Default)]
 pub(super) struct UserRateLimits {
     upload: TokenBucket,
@@ -52,23 +52,23 @@ pub(super) struct UserRateLimits {
 }
 
 impl UserRateLimits {
-    /// Sets the rates, in bytes a second; none for no limit.
+    /// Sets the rates, in bytes a second. `None` is no limit.
     pub(super) fn set(&self, upload: Option<u64>, download: Option<u64>) {
         self.upload.set(upload);
         self.download.set(download);
     }
 
-    /// Counts what has been received. Nothing more is to be read before the time that it returns.
+    /// Counts received bytes. Do not read more before the time that this returns.
     pub(super) fn received(&self, bytes: usize) -> Option<Instant> {
         self.upload.take(bytes)
     }
 
-    /// As much as may be sent at once, in bytes.
+    /// The largest chunk to send at once, in bytes.
     pub(super) fn piece(&self) -> usize {
         self.download.piece()
     }
 
-    /// Counts what is to be sent, and returns when it may be.
+    /// Counts bytes to send, and returns when they may be sent.
     pub(super) async fn send(&self, bytes: usize) {
         if let Some(paid) = self.download.take(bytes) {
             let ahead = if bytes <= MAX_PRIORITY_BYTES { PRIORITY_ADVANCE } else { Duration::ZERO };
@@ -76,19 +76,19 @@ impl UserRateLimits {
         }
     }
 
-    /// How much a client may have under way to us, in bytes, of `usual`: what is on its way when it
-    /// cancels still has to be read.
+    /// Reduces a receive window of `usual` bytes for a limited rate: data that is on its way when the client cancels
+    /// must still be read.
     pub(super) fn window(&self, usual: u32) -> u32 {
         self.upload.rate().map_or(usual, |rate| usual.min(u32::try_from(rate / 2).unwrap_or(usual)))
     }
 }
 
-/// So many bytes a second.
+/// A token bucket.
 #[derive(Debug, Default)]
 struct TokenBucket {
-    /// 0 where there is no limit.
+    /// In bytes a second. 0 is no limit.
     rate: AtomicU64,
-    /// When all that was taken is paid for.
+    /// The time at which all taken bytes are paid for.
     paid: Mutex<Option<Instant>>,
 }
 
@@ -101,7 +101,7 @@ impl TokenBucket {
         Some(self.rate.load(Relaxed)).filter(|rate| *rate > 0)
     }
 
-    /// Takes bytes; returns when they are paid for. Where there is no limit they cost nothing.
+    /// Takes bytes. Returns the time at which they are paid for, or `None` without a limit.
     fn take(&self, bytes: usize) -> Option<Instant> {
         let cost = Duration::from_secs_f64(bytes as f64 / self.rate()? as f64);
         let now = Instant::now();
@@ -112,7 +112,7 @@ impl TokenBucket {
         Some(until)
     }
 
-    /// An eighth of a second's worth: shares are fair, and nothing waits long behind a piece.
+    /// The bytes of an eighth of a second: shares are fair, and nothing waits long behind a chunk.
     fn piece(&self) -> usize {
         self.rate().map_or(usize::MAX, |rate| {
             usize::try_from(rate / 8).unwrap_or(usize::MAX).max(MAX_PRIORITY_BYTES)

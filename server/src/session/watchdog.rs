@@ -1,4 +1,4 @@
-//! Connections that nobody can want any more.
+//! The watchdog of a connection: enforces the login grace time, the idle timeout, and that the client reads.
 
 use super::ServerState;
 use super::flow_control::FlowControl;
@@ -6,29 +6,29 @@ use crate::limits::{ConnectionLimits, ConnectionPermit};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-/// A connection is cut off whose output has not moved for this long though there is some, or for as long as unanswered
-/// keepalives are tolerated, if that is less.
+/// A connection is closed if its queued output has not moved for this long, or for as long as unanswered keepalives are
+/// tolerated if that is less.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 
-/// How often a connection is looked at, at least.
+/// The longest time between two checks of a connection.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Why a connection is cut off.
+/// The reason why the watchdog closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum DisconnectReason {
-    /// Nobody has logged in.
+    /// The login grace time has passed.
     #[error("no login in time")]
     TooLong,
-    /// The client leaves what it gets.
+    /// The client does not read its input.
     #[error("the client does not read")]
     Stuck,
-    /// Nothing happens.
+    /// The idle timeout has passed.
     #[error("idle")]
     Idle,
 }
 
 impl DisconnectReason {
-    /// What a client is told that may still listen.
+    /// The message for a client that may still read.
     pub(super) fn farewell(self, limits: &ConnectionLimits) -> Option<String> {
         match self {
             DisconnectReason::Idle => {
@@ -40,7 +40,7 @@ impl DisconnectReason {
     }
 }
 
-/// Returns when the connection is to be cut off, saying why.
+/// Returns when the connection must be closed, with the reason.
 pub(super) async fn watch(
     begun: Instant,
     flow: &FlowControl,
@@ -73,14 +73,14 @@ pub(super) async fn watch(
             return DisconnectReason::Stuck;
         }
         let Some(user) = permit.user() else { continue };
-        // It leaves what it gets, and sends more than the server can hold meanwhile.
+        // It does not read, and sends more than the server may hold.
         let reads = flow.reads();
         if reads.0 != input.0.0 || reads.1 == input.0.1 || shared.homes.is_busy(&user) {
             input = (reads, Instant::now());
         } else if input.1.elapsed() >= STUCK_AFTER {
             return DisconnectReason::Stuck;
         }
-        // Work that says nothing for long, as bringing a large file to the disk, is work.
+        // Work without output, such as syncing a large file, counts as activity.
         if queued > 0 || flow.moves() != moves.0 || shared.homes.is_busy(&user) {
             moves = (flow.moves(), Instant::now());
         } else if limits.idle_timeout.is_some_and(|timeout| moves.1.elapsed() >= timeout) {

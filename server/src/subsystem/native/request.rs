@@ -168,7 +168,9 @@ impl NativeConversation {
         let path = self.at(path)?;
         Ok(match operations::make_directory_with_deferred_mode(&self.user, &path, parents, mode)? {
             (MadeDirectory::New, made) => NativeOutcome::Made(made),
-            (MadeDirectory::Existed, _) => NativeOutcome::Reply(Reply::new(Status::DirectoryExists, path.to_string())),
+            (MadeDirectory::Existed, _) => {
+                NativeOutcome::Reply(Reply::new(Status::DirectoryExists, path.to_string()))
+            }
         })
     }
 
