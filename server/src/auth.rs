@@ -1,12 +1,10 @@
-//! Logging in: credentials become a [`Login`], or nothing.
+//! Authentication: turns credentials into a [`Login`].
 //!
-//! A [`Login`] is the proof that somebody showed who they are. Its fields are private and nothing
-//! outside this module makes one, while every operation on a home asks for one: acting before the
-//! login does not compile.
+//! A [`Login`] is the proof of authentication. Only this module creates one, and every operation on a home requires
+//! one: acting before the login does not compile.
 //!
-//! Whoever tries names learns nothing. An unknown user, one without a password and one who is
-//! disabled are checked against a hash that no password is known for, so the refusal is the same
-//! and takes as long.
+//! A refusal does not reveal whether a user exists. The password of an unknown user, a user without a password or a
+//! disabled user is checked against a dummy hash, so the refusal is the same and takes as long.
 
 pub use crate::accounts::{HashError, Password, PasswordHash};
 
@@ -18,10 +16,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// At most so many passwords are checked at once, each with 19 MiB of memory. More wait their turn.
+/// The largest number of concurrent password checks. Each needs 19 MiB of memory.
 const MAX_CONCURRENT_CHECKS: usize = 4;
 
-/// Somebody who has logged in. Clones are the same login.
+/// An authenticated user. Clones are the same login.
 #[derive(Clone)]
 pub struct Login {
     name: Arc<str>,
@@ -30,22 +28,22 @@ pub struct Login {
     store: Arc<dyn AccountStore>,
 }
 
-/// By what somebody has logged in.
+/// The credential of a login.
 enum Credential {
     Password(PasswordHash),
     Key { key: PublicKey, from: IpAddr },
 }
 
-/// Why a login does not hold any more.
+/// Why a login is no longer valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Revoked {
-    /// There is no such user.
+    /// The user was removed.
     #[error("the user was removed")]
     Removed,
-    /// Nobody may log in as this user.
+    /// The user was disabled.
     #[error("the user was disabled")]
     Disabled,
-    /// The password is another one, or the key is not let in any more.
+    /// The password was changed, or the key is no longer accepted.
     #[error("the password or key that it logged in by was taken away")]
     Credential,
 }
@@ -57,7 +55,7 @@ impl Login {
         &self.name
     }
 
-    /// The fingerprint of the key that it logged in by; none if that was a password.
+    /// The fingerprint of the key of this login. `None` for a password.
     #[must_use]
     pub fn key(&self) -> Option<String> {
         match self.credential.as_ref() {
@@ -66,22 +64,22 @@ impl Login {
         }
     }
 
-    /// Where the account comes from.
+    /// The store of the account.
     #[must_use]
     pub fn store(&self) -> &dyn AccountStore {
         self.store.as_ref()
     }
 
-    /// Whose login it is, with the settings that hold now.
+    /// The account with its current settings.
     #[must_use]
     pub fn account(&self) -> Arc<Account> {
         self.account.load_full()
     }
 
-    /// Takes up what has become of the account.
+    /// Applies new settings of the account.
     ///
     /// # Errors
-    /// If it would not let this login in any more. Then the session is to end.
+    /// If the login is no longer valid. Then end the session.
     pub fn renew(&self, account: Option<Arc<Account>>) -> Result<(), Revoked> {
         let account = account.filter(|account| account.name == *self.name).ok_or(Revoked::Removed)?;
         if !account.enabled {
@@ -110,8 +108,7 @@ impl fmt::Debug for Login {
     }
 }
 
-/// Hashes a password at the cost that this server asks for. Takes some 20 ms of CPU: not for an
-/// async task.
+/// Hashes a password at the required cost. Takes about 20 ms of CPU: do not call it in an async task.
 ///
 /// # Errors
 /// If the system gives no memory or no randomness.
@@ -142,14 +139,14 @@ impl Authenticator {
     pub async fn password(&self, user: &str, password: Password) -> Option<Login> {
         let account = self.account(user).await;
         let hash = account.as_ref().and_then(|account| account.password.clone());
-        // The check comes before all questions whose answer is no, so that all of them cost the same.
+        // The check comes before every reason for a refusal, so that all refusals take the same time.
         let right = self.matches(hash.clone(), password).await;
         let account = account.filter(|account| account.enabled)?;
         let hash = hash.filter(|_| right)?;
         Some(self.login(account, Credential::Password(hash)))
     }
 
-    /// Whether a signature by this key would log in: what a client asks before it signs.
+    /// Whether a signature by this key would be accepted. Clients ask before they sign.
     pub async fn offered(&self, user: &str, key: &PublicKey, from: IpAddr) -> bool {
         self.by_key(user, key, from).await.is_some()
     }
@@ -160,10 +157,10 @@ impl Authenticator {
         Some(self.login(account, Credential::Key { key: key.clone(), from }))
     }
 
-    /// The account of that name, as it is now: for [`Login::renew`].
+    /// The current account with this name, for [`Login::renew`].
     ///
     /// # Errors
-    /// If the store cannot be asked.
+    /// If the store is unavailable.
     pub async fn current(&self, user: &str) -> Result<Option<Arc<Account>>, StoreError> {
         self.store.find(user).await
     }
@@ -183,7 +180,7 @@ impl Authenticator {
         opens.then_some(account)
     }
 
-    /// The account, if there is one and the store can say so.
+    /// The account. `None` if there is none or the store is unavailable.
     async fn account(&self, user: &str) -> Option<Arc<Account>> {
         match self.store.find(user).await {
             Ok(account) => account,
@@ -194,12 +191,12 @@ impl Authenticator {
         }
     }
 
-    /// Whether the password is the hash's, or the dummy's where there is none.
+    /// Whether the password matches the hash, or the dummy if there is no hash.
     async fn matches(&self, hash: Option<PasswordHash>, password: Password) -> bool {
         let hash = hash.unwrap_or_else(|| self.dummy.clone());
         let Ok(permit) = Arc::clone(&self.checks).acquire_owned().await else { return false };
         let check = tokio::task::spawn_blocking(move || {
-            // It moves in here, since a client that goes away does not stop the work.
+            // The work continues if the client disconnects, so the permit moves with it.
             let _permit = permit;
             hash.matches(&password)
         });

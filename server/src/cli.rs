@@ -31,30 +31,30 @@ pub(crate) enum AdminCommand {
     /// Add, change and remove users
     #[command(subcommand)]
     User(UserCommand),
-    /// Check the configuration, and tell what it says
+    /// Check the configuration and show the effective settings
     Check(Listen),
-    /// Tell what the running server does: sessions, transfers, homes, penalties
+    /// Show the running server's sessions, transfers, homes and penalties
     Status {
         /// Print it as JSON, for programs
         #[arg(long)]
         json: bool,
     },
-    /// End a session of the running server, or all of a user
+    /// End a session of the running server, or all sessions of a user
     Kick {
-        /// A number, as `sshomed status` shows it, or a name
+        /// A session number, as `sshomed status` shows it, or a user name
         #[arg(value_name = "SESSION|USER")]
         who: String,
-        /// Disable the user first, so that nobody logs in as them again
+        /// Disable the user first, so that they cannot log in again
         #[arg(long)]
         lock: bool,
     },
-    /// Look after the quotas of the running server
+    /// Manage the quotas of the running server
     #[command(subcommand)]
     Quota(QuotaCommand),
-    /// Look after the homes of the running server
+    /// Manage the homes of the running server
     #[command(subcommand)]
     Home(HomeCommand),
-    /// List the addresses that failed to log in to the running server
+    /// List addresses with failed logins to the running server
     Penalties {
         /// Print it as JSON, for programs
         #[arg(long)]
@@ -66,15 +66,15 @@ pub(crate) enum AdminCommand {
         #[arg(value_parser = penalty_source)]
         address: String,
     },
-    /// Have the running server take up the configuration now, and tell what came of it
+    /// Make the running server reload the configuration now, and show the result
     Reload,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum QuotaCommand {
-    /// Count what homes hold, compare it with what is booked, and correct that
+    /// Scan homes, compare the usage with the accounting, and correct the accounting
     Scan {
-        /// Whose home; all, where nobody is named
+        /// The user; all users by default
         user: Option<String>,
         /// Print it as JSON, for programs
         #[arg(long)]
@@ -84,7 +84,7 @@ pub(crate) enum QuotaCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum HomeCommand {
-    /// Open a home anew that is unavailable, or was replaced while the server runs; ends its sessions
+    /// Reopen a home that is unavailable or was replaced while the server runs; ends its sessions
     Reopen {
         /// Whose
         user: String,
@@ -93,7 +93,7 @@ pub(crate) enum HomeCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct Listen {
-    /// Listen here, not where the configuration says; may be given several times
+    /// Listen on this address instead of the configured ones; may be given several times
     #[arg(id = "listen", long = "listen", value_name = "ADDR")]
     pub(crate) addresses: Vec<SocketAddr>,
 }
@@ -125,19 +125,19 @@ pub(crate) enum UserCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Set what a user may do; "default" as a value removes it, so that [defaults] applies
+    /// Change a user's settings; the value "default" removes a setting, so that [defaults] applies
     Set {
         /// Whose
         name: String,
         #[command(flatten)]
         settings: Box<UserSettings>,
     },
-    /// Let nobody log in as a user, and end the user's sessions; the home stays as it is
+    /// Disable a user and end the user's sessions; the home is not changed
     Disable {
         /// Who
         name: String,
     },
-    /// Let a user who was disabled log in again
+    /// Enable a disabled user
     Enable {
         /// Who
         name: String,
@@ -146,7 +146,7 @@ pub(crate) enum UserCommand {
     Passwd {
         /// Whose
         name: String,
-        /// Read the password from standard input, where there is no terminal to ask on
+        /// Read the password from standard input instead of prompting
         #[arg(long)]
         password_stdin: bool,
     },
@@ -157,7 +157,7 @@ pub(crate) enum UserCommand {
         #[command(subcommand)]
         command: KeyCommand,
     },
-    /// Set how much a user's home may hold
+    /// Set a user's quota
     Quota {
         /// Whose
         name: String,
@@ -170,7 +170,7 @@ pub(crate) enum UserCommand {
 pub(crate) enum KeyCommand {
     /// Add the keys of a public key file
     Add {
-        /// The file, which ends in .pub as a rule
+        /// The file, usually ending in .pub
         file: PathBuf,
     },
     /// List the keys
@@ -183,17 +183,17 @@ pub(crate) enum KeyCommand {
     },
 }
 
-/// What can have a penalty: an address, an IPv6 network of 64 bits, or "all".
+/// Parses the source of a penalty: an address, an IPv6 network of 64 bits, or "all".
 fn penalty_source(text: &str) -> Result<String, String> {
     let address = text.strip_suffix("/64").filter(|network| network.contains(':')).unwrap_or(text);
     match text == "all" || address.parse::<IpAddr>().is_ok() {
         true => Ok(text.to_owned()),
-        false => Err("it is no address: `sshomed penalties` lists those that have a penalty".to_owned()),
+        false => Err("not an address: `sshomed penalties` lists addresses with a penalty".to_owned()),
     }
 }
 
 impl Cli {
-    /// Ends the program where an option would be passed over in silence.
+    /// Exits with a usage error if an option would be ignored silently.
     pub(crate) fn checked(self) -> Cli {
         let serves = matches!(self.command, None | Some(AdminCommand::Serve(_) | AdminCommand::Check(_)));
         if !serves && !self.listen.addresses.is_empty() {

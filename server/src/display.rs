@@ -1,11 +1,11 @@
-//! Text of others as messages show it.
+//! Escapes untrusted text for messages.
 
 use sshome_wire::display::Escaped;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// A path, escaped so that it is harmless on a terminal.
+/// A path, escaped for a terminal.
 pub(crate) fn shown(path: &Path) -> impl fmt::Display {
     Escaped(path.as_os_str().as_bytes()).to_string()
 }

@@ -1,4 +1,4 @@
-//! The keys that the server proves itself with.
+//! The host keys of the server: loads them, and generates missing ones.
 
 use crate::config::Algorithms;
 use crate::permission::{CannotCreate, CannotRead};
@@ -10,10 +10,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// Why there is no host key.
+/// Why a host key cannot be loaded or generated.
 #[derive(Debug, thiserror::Error)]
 pub enum HostKeyError {
-    /// It is there and cannot be read.
+    /// The file exists and cannot be read.
     #[error("the host key {path} cannot be read: {why}")]
     Unreadable {
         /// The file.
@@ -21,13 +21,13 @@ pub enum HostKeyError {
         /// Why.
         why: String,
     },
-    /// Others can read it, or use it as their own.
+    /// Others can read the file.
     #[error("the host key {path} can be read by other users of this machine: chmod 600 {path}")]
     Exposed {
         /// The file.
         path: String,
     },
-    /// It is not there and cannot be made.
+    /// The file is missing and cannot be created.
     #[error("the host key {path} cannot be made: {why}")]
     NotMade {
         /// The file.
@@ -46,14 +46,14 @@ pub(crate) enum HostKeyType {
     Rsa,
 }
 
-/// The shortest RSA key that serves, in bits.
+/// The smallest accepted RSA key, in bits.
 const MIN_RSA: u32 = 2048;
 
-/// The size of an RSA key that is made, in bits.
+/// The size of a generated RSA key, in bits.
 const RSA_BITS: usize = 3072;
 
 impl HostKeyType {
-    /// The type of a key; none if it cannot serve as a host key.
+    /// The type of a key. `None` if it cannot be a host key.
     pub(crate) fn of(key: &PrivateKey) -> Option<HostKeyType> {
         match key.algorithm() {
             Algorithm::Ed25519 => Some(HostKeyType::Ed25519),
@@ -66,8 +66,7 @@ impl HostKeyType {
         }
     }
 
-    /// The type of a key that is to be made in this file. Its name tells, as with the files of ssh-keygen:
-    /// `host_rsa`, `ssh_host_ecdsa_key`.
+    /// The type of a key to generate in this file, derived from its name: `host_rsa`, `ssh_host_ecdsa_key`.
     pub(crate) fn to_make(path: &Path, algorithms: Algorithms) -> HostKeyType {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match algorithms {
@@ -87,11 +86,11 @@ impl HostKeyType {
     }
 }
 
-/// Loads a host key; makes one, readable by the owner alone, where the file is missing. Also says whether it was
-/// made.
+/// Loads a host key. If the file is missing, generates one that only the owner can read. Also returns whether it was
+/// generated.
 ///
 /// # Errors
-/// If it can be neither loaded nor made, or others can read it. A file that is there is never replaced.
+/// If it can be neither loaded nor generated, or others can read it. An existing file is never replaced.
 pub(crate) fn load_or_make(path: &Path, algorithms: Algorithms) -> Result<(PrivateKey, bool), HostKeyError> {
     let found = fs::metadata(path);
     // Where the folder is closed nothing can be said of the file: it is not missing.
@@ -119,10 +118,10 @@ pub(crate) fn load_or_make(path: &Path, algorithms: Algorithms) -> Result<(Priva
     Ok((key, missing))
 }
 
-/// Reads a key that has no passphrase. Its text does not stay in memory.
+/// Reads a key without a passphrase. Its text is erased from memory.
 ///
 /// # Errors
-/// If it cannot be read, or is no key.
+/// If it cannot be read or is not a key.
 pub(crate) fn read(path: &Path) -> Result<PrivateKey, KeyError> {
     let text = Zeroizing::new(fs::read_to_string(path)?);
     match PrivateKey::from_openssh(text.as_bytes()) {

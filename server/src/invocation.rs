@@ -1,4 +1,4 @@
-//! How this process was called, for messages that name the command again.
+//! The role and command line of this process, for messages that suggest a command.
 
 use rustix::process::{Uid, geteuid};
 use sshome_wire::display::Escaped;
@@ -6,16 +6,16 @@ use std::env;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What this process is.
+/// The role of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// A server that serves, also one within another program.
+    /// A running server, also within another program.
     Server,
-    /// A server that starts.
+    /// A server during startup.
     Start,
-    /// `sshomed check`: a command that finds out whether a server could start as this account.
+    /// `sshomed check`, which checks whether a server could start as this account.
     Check,
-    /// Any other command of the administrator's.
+    /// Any other administrator's command.
     Command,
 }
 
@@ -23,9 +23,9 @@ static BEGUN: OnceLock<(Role, Uid)> = OnceLock::new();
 
 static SERVES: AtomicBool = AtomicBool::new(false);
 
-/// Notes what this process is, and the account that started it. Without it, the process is a server.
+/// Sets the role of this process, and records the account that started it. The default is a server.
 pub fn begin(role: Role) {
-    // The first one counts: a process is one thing.
+    // The first call wins: a process has one role.
     let _ = BEGUN.set((role, geteuid()));
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn is_serving() -> bool {
     SERVES.load(Ordering::Relaxed)
 }
 
-/// What this process is. Once it has become another account, it stands for a server.
+/// The role of this process. After it has become another account, it acts as a server.
 pub(crate) fn role() -> Role {
     match BEGUN.get() {
         Some((role, account)) if *account == geteuid() && !is_serving() => *role,

@@ -44,7 +44,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             check(cli, &[&cli.listen.addresses[..], &listen.addresses].concat())
         }
         Some(AdminCommand::User(command)) => {
-            // It may be told a password.
+            // It may handle a password.
             sshomed::confine::no_core_dumps()?;
             let admin = Admin::open(&cli.dir, cli.config.as_deref())?;
             let (text, changed) = user(&admin, command)?;
@@ -85,7 +85,7 @@ fn answer(cli: &Cli, request: &ControlRequest) -> anyhow::Result<ControlResponse
     Ok(control::ask_any(&config::control_sockets(&cli.dir, cli.config.as_deref())?, request)?)
 }
 
-/// Has the running server, if there is one, take up what was changed of a user, and fails unless it does.
+/// Makes the running server, if there is one, apply a user's changed settings. Fails if they are not applied.
 fn apply(cli: &Cli, user: &str) -> anyhow::Result<()> {
     let answer = match answer(cli, &ControlRequest::Apply { user: user.to_owned() }) {
         Ok(answer) => answer,

@@ -87,11 +87,12 @@ pub struct Server {
     example: Option<String>,
 }
 
-/// Some workers may be lent to turns, others are kept for the network: see `subsystem::inline_executor`.
+/// The smallest number of worker threads: some run inline slices, and two are reserved for the network (see
+/// `subsystem::inline_executor`).
 const MIN_WORKERS: usize = 4;
 
-/// A worker that is busy looks for what has arrived after so many polls of tasks. By default it does after 61: with
-/// a few that move much, each poll some 100 µs, that was half of what a small request of another waited for.
+/// A busy worker polls for I/O events after this many task polls. With tokio's default of 61 and bulk transfers, whose
+/// polls take about 100 µs, a small request of another user spent half of its latency waiting for this.
 const POLLS_BETWEEN_EVENTS: u32 = 2;
 
 /// The time limit for blocking work after all connections are closed.

@@ -1,5 +1,4 @@
-//! The sockets that the server listens on. They are bound before it gives anything up: a port below 1024 may
-//! want root.
+//! The listening sockets. They are bound before privileges are dropped, because a port below 1024 may need root.
 
 use crate::config::Config;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
@@ -7,19 +6,19 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 
-/// How many connections the kernel keeps that nobody has accepted yet.
+/// The backlog of connections that the kernel queues before `accept`.
 const BACKLOG: i32 = 1024;
 
-/// Bound, and listening already: who connects waits until the server serves.
+/// Listening sockets. Clients that connect wait until the server serves.
 #[derive(Debug)]
 pub struct Sockets {
     /// For users.
     pub ssh: Vec<TcpListener>,
-    /// For Prometheus, if it asks.
+    /// For Prometheus, if enabled.
     pub metrics: Option<TcpListener>,
 }
 
-/// Why an address cannot be had.
+/// Why an address cannot be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {error}; {}", hint(.error))]
 pub struct ListenError {
@@ -28,10 +27,10 @@ pub struct ListenError {
 }
 
 impl Sockets {
-    /// Listens at the addresses of the settings. Nothing here blocks.
+    /// Listens on the addresses of the settings.
     ///
     /// # Errors
-    /// If one is taken, not ours, or not to be had without root.
+    /// If an address is in use, not local, or needs root.
     pub fn bind(config: &Config) -> Result<Sockets, ListenError> {
         let one = |address: &SocketAddr| {
             listener(*address).map_err(|error| ListenError { address: *address, error })
@@ -42,8 +41,8 @@ impl Sockets {
     }
 }
 
-/// The addresses of the settings that a server could not listen at now. Those in `held`, which a running server of
-/// the same folder has, are not tried.
+/// The addresses of the settings that cannot be bound now. Those in `held`, which the running server of the same folder
+/// uses, are not tried.
 #[must_use]
 pub fn examine(config: &Config, held: &[String]) -> Vec<ListenError> {
     let addresses = config.listen.iter().chain(&config.metrics);
@@ -56,14 +55,14 @@ pub fn examine(config: &Config, held: &[String]) -> Vec<ListenError> {
 }
 
 impl ListenError {
-    /// Whether somebody else has the address.
+    /// Whether the address is in use.
     #[must_use]
     pub fn is_taken(&self) -> bool {
         self.error.kind() == io::ErrorKind::AddrInUse
     }
 }
 
-/// A socket that has the address and does not listen.
+/// A bound socket that does not listen.
 fn bound(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;

@@ -1,7 +1,7 @@
-//! What the service manager is told: the protocol of sd_notify(3).
+//! Notifies the service manager: the protocol of sd_notify(3).
 //!
 //! The socket is connected at the start and kept, since later this process may connect to nothing. Where there
-//! is no service manager nobody is told anything.
+//! is no service manager, notifications do nothing.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::ffi::OsStr;
@@ -26,14 +26,14 @@ impl Notifier {
         self.send(&format!("READY=1\nSTATUS={}", one_line(status)));
     }
 
-    /// The settings are being taken up.
+    /// Reports that a reload has begun.
     pub fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let microseconds = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1000;
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"));
     }
 
-    /// The server is ending.
+    /// Reports that the shutdown has begun.
     pub fn stopping(&self) {
         self.send("STOPPING=1\nSTATUS=ending");
     }

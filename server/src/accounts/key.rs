@@ -5,20 +5,20 @@ use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
 use sshome_wire::public_key::{OtherForm, each_option, is_idle_option, is_key_type, split_options};
 use std::net::IpAddr;
 
-/// The smallest RSA key that is let in, in bits.
+/// The smallest accepted RSA key, in bits.
 const MIN_RSA: usize = 2048;
 
-/// A public key that opens an account, and from where.
+/// A public key that may log in, and the addresses that it may come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorizedKey {
     key: PublicKey,
     origin: Option<Origin>,
 }
 
-/// Why a line is refused.
+/// Why a line is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Somebody gave the half that is to stay with the user.
+    /// It is a private key.
     #[error(
         "is a private key, which belongs to nobody but its user: give the public one, the file that ends in .pub"
     )]
@@ -29,24 +29,24 @@ pub enum KeyError {
     /// It is not in OpenSSH's form.
     #[error("is no public key: a line looks like \"ssh-ed25519 AAAA… comment\"")]
     NoKey,
-    /// It is of a type that is not let in.
+    /// Its type is not accepted.
     #[error("is a key of type {0}, which is not supported: use ed25519, ecdsa or rsa")]
     Type(String),
-    /// It can be broken.
+    /// It is too short.
     #[error("is an RSA key of {0} bits: it wants {MIN_RSA} at least")]
     ShortRsa(usize),
-    /// The line restricts the key in a way that would not be kept.
+    /// The line has an option that this server does not enforce.
     #[error(
         "has the option \"{0}\", which is not supported: remove it. Supported are from=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them"
     )]
     Option(String),
-    /// `from=` stands twice.
+    /// `from=` is given twice.
     #[error("has two options from=\"…\": put all patterns into one, with commas")]
     TwoOrigins,
     /// The options are not in OpenSSH's form.
     #[error("has options that cannot be read: quotes do not match, or a value has none")]
     Options,
-    /// The patterns of `from=` make no sense.
+    /// The patterns of `from=` are invalid.
     #[error(transparent)]
     Origin(#[from] OriginError),
 }
@@ -66,7 +66,7 @@ impl AuthorizedKey {
     /// Reads one line.
     ///
     /// # Errors
-    /// If it is no public key that is let in, or has an option that is not understood.
+    /// If the key is not accepted, or an option is unknown.
     pub fn parse(line: &str) -> Result<AuthorizedKey, KeyError> {
         if is_private(line) {
             return Err(KeyError::Private);
@@ -78,10 +78,10 @@ impl AuthorizedKey {
         Ok(AuthorizedKey { origin: options(words, rest)?, key: public_key(rest)? })
     }
 
-    /// Reads a file's text. Empty lines and lines that begin with `#` are left out.
+    /// Parses a file's text. Empty lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
-    /// On the first line that is refused; with its number, from 1 on.
+    /// On the first line that is rejected, with its number, from 1.
     pub fn parse_file(text: &str) -> Result<Vec<AuthorizedKey>, (usize, KeyError)> {
         if is_private(text) {
             return Err((1, KeyError::Private));
@@ -96,13 +96,13 @@ impl AuthorizedKey {
             .collect()
     }
 
-    /// Whether this key, offered from that address, opens the account.
+    /// Whether this key matches `key`, offered from that address.
     #[must_use]
     pub fn opens(&self, key: &PublicKey, from: IpAddr) -> bool {
         self.is(key) && self.origin.as_ref().is_none_or(|origin| origin.allows(from))
     }
 
-    /// Whether it is that key, comments aside.
+    /// Whether it is the same key. Comments are ignored.
     #[must_use]
     pub fn is(&self, key: &PublicKey) -> bool {
         self.key.key_data() == key.key_data()
@@ -120,7 +120,7 @@ impl AuthorizedKey {
         self.key.fingerprint(HashAlg::Sha256).to_string()
     }
 
-    /// Whether it may come from some addresses only.
+    /// Whether it is restricted to some addresses.
     #[must_use]
     pub fn is_restricted_by_address(&self) -> bool {
         self.origin.is_some()
@@ -134,14 +134,14 @@ impl AuthorizedKey {
         self.key.to_openssh().map(|line| line.trim_end().to_owned()).map_err(|_| KeyError::NoKey)
     }
 
-    /// The comment: bytes that somebody else chose.
+    /// The comment. It is untrusted: escape it.
     #[must_use]
     pub fn comment(&self) -> &[u8] {
         self.key.comment().as_bytes()
     }
 }
 
-/// Whether a text is meant as a line of `authorized_keys` rather than as the name of a file.
+/// Whether a text looks like a line of `authorized_keys`, and not like a file name.
 #[must_use]
 pub fn looks_like_a_line(text: &str) -> bool {
     let mut words = text.split_whitespace();

@@ -1,7 +1,7 @@
-//! Who may log in, and to what: the accounts and where they come from.
+//! Accounts: who may log in, with which credentials, and with which limits.
 //!
-//! [`AccountStore`] is the seam. Today the accounts stand in `etc/users.toml` ([`TomlAccounts`]);
-//! a database would be another implementation, and nothing but `main` would notice.
+//! [`AccountStore`] is the interface. [`TomlAccounts`] reads `etc/users.toml`; a database would be another
+//! implementation.
 
 mod home_settings;
 mod key;
@@ -26,126 +26,123 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// A user, with everything that the server wants to know of one.
+/// A user's account: home, limits, access and credentials.
 #[derive(Clone, Debug)]
 pub struct Account {
     /// The name: 1 to 32 of `[a-z0-9._-]`, not beginning with `.` or `-`.
     pub name: String,
-    /// The home's top: an absolute path, its symbolic links resolved as far as it exists.
+    /// The directory of the home: an absolute path, with symbolic links resolved as far as it exists.
     pub root: PathBuf,
-    /// Whether the server makes the root where it is missing. True only for `homes/NAME`; where
-    /// the administrator named a folder, a missing one is a missing disk.
+    /// Whether the server creates the root if it is missing. True only for `homes/NAME`: if an explicit root is missing, its
+    /// disk is not mounted.
     pub make_root: bool,
-    /// How many bytes the home may hold; none for no limit.
+    /// The quota in bytes. `None` is no limit.
     pub quota: Option<u64>,
-    /// How many files, folders and links the home may hold; none for no limit.
+    /// The largest number of files, directories and links. `None` is no limit.
     pub max_files: Option<u64>,
-    /// How many bytes a second the user may send, over all connections together; none for no limit.
+    /// The upload rate over all connections, in bytes a second. `None` is no limit.
     pub upload_rate: Option<u64>,
-    /// How many bytes a second the user may be sent, over all connections together; none for no limit.
+    /// The download rate over all connections, in bytes a second. `None` is no limit.
     pub download_rate: Option<u64>,
-    /// What the user may do.
+    /// The user's permissions.
     pub access: Access,
-    /// What becomes of files that SFTP clients write.
+    /// How files that SFTP clients write are stored.
     pub sftp_uploads: SftpUploads,
     /// Whether the user may log in at all.
     pub enabled: bool,
     /// The password, if there is one.
     pub password: Option<PasswordHash>,
-    /// The keys that the administrator lets in.
+    /// The keys that the administrator has set.
     pub keys: Vec<AuthorizedKey>,
-    /// Whether the user may install keys, too, and those that are installed open the account.
+    /// Whether the user may install keys, and installed keys are accepted.
     pub own_keys: bool,
-    /// The keys that the user has installed: as of the time that the store was asked, and none where
-    /// they are not let in.
+    /// The keys that the user had installed when the account was read. Empty if they are not accepted.
     pub installed: Vec<AuthorizedKey>,
 }
 
 impl Account {
-    /// Whether anything could open this account, were it enabled.
+    /// Whether there is a password or a key.
     #[must_use]
     pub fn has_credentials(&self) -> bool {
         self.password.is_some() || self.all_keys().next().is_some()
     }
 
-    /// The keys that open the account.
+    /// All keys that are accepted.
     pub fn all_keys(&self) -> impl Iterator<Item = &AuthorizedKey> {
         self.keys.iter().chain(&self.installed)
     }
 
-    /// Whether the account is open to everyone who has read our documentation.
+    /// Whether the password is one of the published demo passwords.
     #[must_use]
     pub fn has_demo_password(&self) -> bool {
         self.enabled && self.password.as_ref().is_some_and(PasswordHash::is_demo)
     }
 }
 
-/// What a user may do.
+/// The permissions of a user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// List and get, nothing else.
+    /// Reading only.
     ReadOnly,
-    /// Everything.
+    /// Reading and writing.
     #[default]
     ReadWrite,
 }
 
-/// What becomes of a file that an SFTP client writes as a whole.
+/// How a file that an SFTP client writes is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SftpUploads {
-    /// It is written where it is: others see it grow, and what a cut upload has left can be gone on with.
+    /// In place: others see it grow, and an interrupted upload can be resumed.
     #[default]
     InPlace,
-    /// It is seen when it is closed, and not at all if the connection is lost before.
+    /// Atomically: it appears when it is closed, and is dropped if the connection is lost before.
     Atomic,
 }
 
-/// Where the accounts are kept.
+/// A store of accounts.
 #[async_trait]
 pub trait AccountStore: Send + Sync {
     /// The account of that name.
     ///
     /// # Errors
-    /// If the store cannot be asked. A name that nobody has is no error.
+    /// If the store is unavailable. An unknown name is no error.
     async fn find(&self, name: &str) -> Result<Option<Arc<Account>>, StoreError>;
 
     /// All accounts, by name.
     ///
     /// # Errors
-    /// If the store cannot be asked.
+    /// If the store is unavailable.
     async fn all(&self) -> Result<Vec<Arc<Account>>, StoreError>;
 
-    /// The keys that a user has installed. Blocks: not for an async task.
+    /// The keys that a user has installed. Blocks: do not call it in an async task.
     ///
     /// # Errors
     /// If they cannot be read.
     fn own_keys(&self, user: &str) -> Result<Vec<AuthorizedKey>, OwnKeysError>;
 
-    /// Installs a key, a line as of `authorized_keys`, for a user, and returns it. It opens the account
-    /// from the next login on. Whether the user may do so is the caller's to know. Blocks, as above.
+    /// Installs a key for a user, given as a line of `authorized_keys`, and returns it. It is accepted from the next login
+    /// on. The caller checks the permission. Blocks.
     ///
     /// # Errors
-    /// If the line is no key that is let in, there are too many, or it cannot be kept.
+    /// If the key is not accepted, there are too many, or it cannot be stored.
     fn install_key(&self, user: &str, line: &str) -> Result<AuthorizedKey, OwnKeysError>;
 
-    /// Removes a key that a user has installed, by its fingerprint; with `keep_one` not the last. Blocks,
-    /// as above.
+    /// Removes a key that a user has installed, by its fingerprint. With `keep_one`, the last key stays. Blocks.
     ///
     /// # Errors
-    /// If there is no such key, or it has to stay, or the change cannot be kept.
+    /// If there is no such key, it must stay, or the change cannot be stored.
     fn remove_key(&self, user: &str, fingerprint: &str, keep_one: bool) -> Result<(), OwnKeysError>;
 }
 
-/// Why a store gave no answer.
+/// The error of a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, or what it said makes no sense.
+    /// It is unreachable or returned invalid data.
     #[error("the accounts cannot be read: {0}")]
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The accounts of `etc/users.toml`, as they stood when it was last loaded, with the keys that users have
-/// installed, as they stand now.
+/// The accounts of `etc/users.toml` as of the last load, with the keys that users have installed by now.
 #[derive(Debug)]
 pub struct TomlAccounts {
     by_name: ArcSwap<BTreeMap<String, Arc<Account>>>,
@@ -182,7 +179,7 @@ fn with_installed(account: Arc<Account>, own_keys: &OwnKeys) -> Arc<Account> {
         Ok(installed) if installed.is_empty() => account,
         Ok(installed) => Arc::new(Account { installed, ..Account::clone(&account) }),
         Err(error) => {
-            // There are other ways in, and none of these keys is one.
+            // The user can still log in otherwise. None of these keys is accepted.
             tracing::error!(user = account.name, %error, "the keys that the user has installed are not let in");
             account
         }

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// A list of patterns on the peer's address. A peer is let in if one matches and no negated one does.
+/// A list of patterns for the client's address. A client is accepted if a pattern matches and no negated one does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(Vec<Rule>);
 
@@ -16,17 +16,17 @@ struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     Network(IpNet),
-    /// `*` stands for any characters, `?` for one, in the address as text.
+    /// A glob on the address as text: `*` matches any characters, `?` one.
     Text(String),
 }
 
-/// Why a pattern is none.
+/// Why a pattern is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
     /// There is nothing between two commas, or nothing at all.
     #[error("from=\"…\" has an empty pattern in it")]
     Empty,
-    /// Only negated patterns: nobody could ever come in.
+    /// All patterns are negated, so no client could match.
     #[error("from=\"…\" only excludes addresses: no address would match; add \"*\" for all others")]
     OnlyNegated,
     /// It is neither address nor network nor pattern on an address.
@@ -43,8 +43,7 @@ impl Origin {
     /// Reads the list between the quotes.
     ///
     /// # Errors
-    /// On the first pattern that could not be understood: a pattern that never matches would
-    /// lock out, and one that is negated would let in.
+    /// On the first invalid pattern: ignoring it would lock clients out, or accept them if it is negated.
     pub fn parse(list: &str) -> Result<Origin, OriginError> {
         let rules = list.split(',').map(Rule::parse).collect::<Result<Vec<_>, _>>()?;
         if rules.iter().all(|rule| rule.negated) {
@@ -117,9 +116,9 @@ fn canonical(network: IpNet) -> IpNet {
     IpNet::new(address.into(), prefix).unwrap_or(network)
 }
 
-/// Whether `text` is what `pattern` stands for. Linear in their product, whatever the pattern.
+/// Whether `text` matches `pattern`. The time is at most proportional to the product of their lengths.
 fn glob(mut pattern: &[u8], mut text: &[u8]) -> bool {
-    // Where to go on if what follows the last star did not fit: the star takes one byte more.
+    // Where to continue if the text after the last star does not match: the star consumes one more byte.
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
         match (pattern, text) {

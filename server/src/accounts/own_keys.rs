@@ -1,8 +1,8 @@
-//! The keys that users have installed for themselves: a file for each user, `keys/authorized/NAME`, with
-//! a line for each key, as in `authorized_keys` (sshd(8)) but without options.
+//! The keys that users have installed: a file `keys/authorized/NAME` for each user with one key per line, as in
+//! `authorized_keys` (sshd(8)) but without options.
 //!
-//! A file is replaced as a whole, by a rename, and only under a lock on the folder: sessions and
-//! `sshomed user` change it side by side.
+//! A file is replaced atomically by a rename, under a lock on the folder, because sessions and `sshomed user` change it
+//! concurrently.
 
 use super::name::check_name;
 use super::{AuthorizedKey, KeyError};
@@ -12,7 +12,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-/// How many keys a user may install.
+/// The largest number of keys that a user may install.
 const MAX_KEYS: usize = 32;
 
 /// The longest line, in bytes: an RSA key of 16,384 bits takes some 2800, and the comment the rest.
@@ -27,16 +27,16 @@ pub struct OwnKeys {
     folder: PathBuf,
 }
 
-/// Why a user's own keys are not read or not changed.
+/// Why a user's own keys cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnKeysError {
     /// The account's settings do not allow it.
     #[error("this account's keys are the administrator's to change: ask for it, or for own-keys = true")]
     NotAllowed,
-    /// It is no key that is let in.
+    /// The key is not accepted.
     #[error("what is to be installed {0}")]
     Refused(KeyError),
-    /// It says where it may come from, and that is the administrator's to say.
+    /// The key has a `from=` option, which only the administrator may set.
     #[error(
         "the key has the option from=\"…\" before it: install the line without it, as it is in the file .pub"
     )]
@@ -44,19 +44,19 @@ pub enum OwnKeysError {
     /// It is too long.
     #[error("the key and its comment take more than {MAX_LINE_BYTES} bytes: shorten the comment")]
     TooLong,
-    /// There are enough of them.
+    /// There are too many.
     #[error("{MAX_KEYS} keys are installed, and no more may be: remove one first")]
     TooMany,
-    /// It is the administrator's.
+    /// The administrator has set the key.
     #[error("the key {0} was set by the administrator, who alone can remove it")]
     Administrators(String),
-    /// Nobody has installed it.
+    /// The key is not installed.
     #[error("no key {0} is installed")]
     NoSuchKey(String),
-    /// Without it nobody could log in any more.
+    /// It is the last credential of the user.
     #[error("{0} is the only way to log in to this account: install another key first")]
     LastWayIn(String),
-    /// The file holds something else than keys.
+    /// The file contains an invalid line.
     #[error("the installed keys cannot be read, line {line} {error}: the administrator has to look at them")]
     Broken {
         /// The line, from 1 on.
@@ -85,7 +85,7 @@ impl OwnKeys {
     /// The keys that a user has installed, the oldest first.
     ///
     /// # Errors
-    /// If the file cannot be read, or holds something else: then none of its keys is to be let in.
+    /// If the file is unreadable or has an invalid line. Then accept none of its keys.
     pub fn read(&self, user: &str) -> Result<Vec<AuthorizedKey>, OwnKeysError> {
         let file = match File::open(self.file(user)?) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -105,10 +105,10 @@ impl OwnKeys {
         }
     }
 
-    /// Adds a key; returns what it is. One that is there already is left as it is.
+    /// Adds a key, and returns it. Does nothing if it is installed already.
     ///
     /// # Errors
-    /// If it is not let in, there are too many, or the disk refuses.
+    /// If it is not accepted, there are too many, or the disk fails.
     pub fn install(&self, user: &str, line: &str) -> Result<AuthorizedKey, OwnKeysError> {
         let key = AuthorizedKey::parse(line).map_err(OwnKeysError::Refused)?;
         if key.is_restricted_by_address() {
@@ -131,10 +131,10 @@ impl OwnKeys {
         Ok(key)
     }
 
-    /// Removes the key of a fingerprint. With `keep_one` the last one stays.
+    /// Removes the key with a fingerprint. With `keep_one`, the last key stays.
     ///
     /// # Errors
-    /// If there is no such key, it is the last and has to stay, or the disk refuses.
+    /// If there is no such key, it is the last and must stay, or the disk fails.
     pub fn remove(&self, user: &str, fingerprint: &str, keep_one: bool) -> Result<(), OwnKeysError> {
         let no_key = || OwnKeysError::NoSuchKey(fingerprint.to_owned());
         if self.read(user)?.is_empty() {
@@ -150,7 +150,7 @@ impl OwnKeys {
         self.write(user, &folder, &keys)
     }
 
-    /// Removes all keys of a user who is no more, so that another one of that name does not get them.
+    /// Removes all keys of a deleted user, so that a later user with the same name does not inherit them.
     /// Returns whether there were any.
     ///
     /// # Errors

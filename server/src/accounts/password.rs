@@ -8,40 +8,39 @@ use zeroize::Zeroizing;
 /// The shortest password that an administrator may set, in characters.
 pub const MIN_PASSWORD_CHARS: usize = 8;
 
-/// The least that a hash has to cost: OWASP's recommendation for argon2id, 19 MiB and two passes.
+/// The smallest accepted cost of a hash: OWASP's recommendation for argon2id, 19 MiB and two passes.
 /// New hashes cost just this ([`Params::DEFAULT`]).
 const MIN_PARAMS: Params = Params::DEFAULT;
 
-/// The most that a hash may cost. Each login attempt costs as much, and anybody can attempt one.
+/// The largest accepted cost of a hash. Anybody can attempt a login, which costs as much.
 const MAX_MEMORY_KIB: u32 = 1 << 20;
 const MAX_PASSES: u32 = 16;
 const MAX_LANES: u32 = 16;
 
-/// The hashes in the etc/users.toml that comes with sshome. Their passwords stand in its documentation.
+/// The hashes in the etc/users.toml that is shipped with sshome. Their passwords are published in the documentation.
 const DEMO_PASSWORDS: [&str; 2] = [
     "$argon2id$v=19$m=19456,t=2,p=1$pFVfrGfzyMN8KULqUJ2vuw$V0bE8SL2SX53TqeLdUlaJ66Srmlzw1T2B5TnA8GAtIM",
     "$argon2id$v=19$m=19456,t=2,p=1$4fR5w/b0PVFu0/fKJ5DteA$dU2A1rHDi3+igMizHuIWBqWGYNqcew/rkGpRm7tOWgQ",
 ];
 
-/// A password as somebody typed it. It is never printed, and does not stay in memory.
+/// A password in clear text. It is never printed, and is erased from memory when it is dropped.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
 impl Password {
-    /// Takes a password in.
+    /// Wraps a password.
     #[must_use]
     pub fn new(password: impl Into<String>) -> Password {
         Password(Zeroizing::new(password.into()))
     }
 
-    /// How many characters it has.
+    /// Its length in characters.
     #[must_use]
     pub fn length(&self) -> usize {
         self.0.chars().count()
     }
 
-    /// Whether two entries of a password are the same one. For a person who types twice; nothing
-    /// secret hangs on the time it takes.
+    /// Whether two entries of a new password are equal. Not in constant time.
     #[must_use]
     pub fn same_as(&self, other: &Password) -> bool {
         self.0 == other.0
@@ -54,31 +53,31 @@ impl fmt::Debug for Password {
     }
 }
 
-/// What is kept of a password: argon2id in a PHC string. It is never printed.
+/// A password hash: argon2id as a PHC string. It is never printed.
 #[derive(Clone)]
 pub struct PasswordHash {
     phc: phc::PasswordHash,
     demo: bool,
 }
 
-/// Why there is no hash.
+/// Why a hash is invalid or cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    /// The text is no PHC string, or lacks a part.
+    /// The text is not a complete PHC string.
     #[error("is no PHC string ($argon2id$v=19$…)")]
     NotPhc,
-    /// It was made by something else than argon2id, version 19.
+    /// It is not argon2id, version 19.
     #[error("is not an argon2id hash of version 19")]
     Algorithm,
     /// It is too cheap to attack.
     #[error("is too weak an argon2id hash: it wants m={} and t={} at least", MIN_PARAMS.m_cost(), MIN_PARAMS.t_cost())]
     Weak,
-    /// It is too costly to check for everybody who cares to knock.
+    /// It is too expensive to check for every login attempt.
     #[error(
         "is too costly an argon2id hash: at most m={MAX_MEMORY_KIB}, t={MAX_PASSES}, p={MAX_LANES} are allowed"
     )]
     Costly,
-    /// There was no memory, or no randomness, to make one.
+    /// The system has no memory or no randomness.
     #[error("the password could not be hashed: {0}")]
     Failed(argon2::password_hash::Error),
 }
@@ -115,8 +114,8 @@ impl PasswordHash {
         Ok(PasswordHash { phc, demo: false })
     }
 
-    /// A hash that no password is known for, of the cost that [`PasswordHash::of`] has: what a
-    /// login is checked against where there is nothing to check it against.
+    /// A hash without a known password, at the cost of [`PasswordHash::of`]. Logins of unknown users are checked against it,
+    /// so that they take as long as others.
     #[must_use]
     pub fn dummy() -> PasswordHash {
         let phc = phc::PasswordHash {
@@ -130,34 +129,33 @@ impl PasswordHash {
         PasswordHash { phc, demo: false }
     }
 
-    /// Whether it is that hash. A new hash of the same password is another one.
+    /// Whether it is the same hash. Another hash of the same password is different.
     #[must_use]
     pub fn is(&self, other: &PasswordHash) -> bool {
         self.phc == other.phc
     }
 
-    /// Whether it is this password's. Costs what the hash cost: not for an async task.
+    /// Whether the password matches. As expensive as hashing: do not call it in an async task.
     #[must_use]
     pub fn matches(&self, password: &Password) -> bool {
         Argon2::default().verify_password(password.0.as_bytes(), &self.phc).is_ok()
     }
 
-    /// Whether checking it takes as long as checking [`PasswordHash::dummy`]. If it does not, the
-    /// time of an answer tells that the user exists.
+    /// Whether checking it takes as long as checking [`PasswordHash::dummy`]. If not, the time of a refusal reveals that the
+    /// user exists.
     #[must_use]
     pub fn has_usual_cost(&self) -> bool {
         let cost = Params::try_from(&self.phc).map(|cost| (cost.m_cost(), cost.t_cost(), cost.p_cost()));
         cost == Ok((MIN_PARAMS.m_cost(), MIN_PARAMS.t_cost(), MIN_PARAMS.p_cost()))
     }
 
-    /// Whether it is a demo password, which everybody knows: marked as one, or the hash that comes with
-    /// sshome, mark or no mark.
+    /// Whether it is a demo password: marked as one, or one of the shipped hashes.
     #[must_use]
     pub fn is_demo(&self) -> bool {
         self.demo || DEMO_PASSWORDS.contains(&self.to_phc().as_str())
     }
 
-    /// Marks it as a demo password, or not.
+    /// Sets or clears the demo mark.
     #[must_use]
     pub fn with_demo(self, demo: bool) -> PasswordHash {
         PasswordHash { demo, ..self }

@@ -1,4 +1,4 @@
-//! Folders that no user gets as a home: those of the system, those that many share, and other accounts' homes.
+//! Directories that cannot be homes: system directories, shared directories, and homes of other accounts.
 
 use super::Account;
 use rustix::process::geteuid;
@@ -8,15 +8,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// The system's folders, with all that is in them.
+/// System directories, which are refused with everything in them.
 const SYSTEM_TREES: [&str; 12] = [
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin", "/sys", "/usr",
 ];
 
-/// In one of these, and yet for data.
+/// Exceptions: data directories within system directories.
 const DATA_TREES: [&str; 2] = ["/dev/shm", "/usr/local"];
 
-/// Folders that many programs or accounts share. What is in them may be a home.
+/// Directories that programs or accounts share. A directory in them may be a home.
 const SHARED_FOLDERS: [&str; 15] = [
     "/",
     "/dev/shm",
@@ -35,10 +35,10 @@ const SHARED_FOLDERS: [&str; 15] = [
     "/var/www",
 ];
 
-/// The lowest number of an account that a person logs in to; those below are for services.
+/// The lowest uid of a person's account. Lower ones belong to services.
 const MIN_PERSON_UID: u32 = 1000;
 
-/// An account of this machine that a person logs in to.
+/// A person's account of this machine.
 #[derive(Debug)]
 struct Person {
     name: String,
@@ -71,7 +71,7 @@ fn person(line: &str) -> Option<Person> {
     (logs_in && is_home && uid >= MIN_PERSON_UID).then(|| Person { name: name.to_owned(), uid, home })
 }
 
-/// Why a user's home may not be where the settings say, with what to do.
+/// Why the root in the settings cannot be a home, with the remedy.
 #[must_use]
 pub fn unfit_root(account: &Account) -> Option<String> {
     // The server makes homes/NAME: then it is the folder around it that may be the system's.

@@ -1,4 +1,4 @@
-//! What the server would start with, and what an administrator may want to know of it.
+//! `sshomed check`: a report of the effective settings, with warnings.
 
 use super::list::table;
 use crate::accounts::{Account, OwnKeys, OwnKeysError};
@@ -15,16 +15,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// A configuration without mistakes, in words.
+/// A report of valid settings.
 #[derive(Debug)]
 pub struct CheckReport {
-    /// What was understood.
+    /// The effective settings.
     pub report: String,
-    /// What is allowed, and perhaps not meant. Each is a sentence.
+    /// Settings that are valid and perhaps not intended. Each is a sentence.
     pub warnings: Vec<String>,
 }
 
-/// Checks the configuration as [`config::load`] does, and tells what it says.
+/// Validates the settings as [`config::load`] does, and reports them.
 ///
 /// # Errors
 /// If the file cannot be read, or there are mistakes in it.
@@ -123,7 +123,7 @@ fn host_key(path: &Path) -> String {
     }
 }
 
-/// Whether a host key is of RSA, or will be once it is made.
+/// Whether a host key is an RSA key, or will be once it is generated.
 fn is_rsa(path: &Path) -> bool {
     match read_host_key(path) {
         Ok(key) => HostKeyType::of(&key) == Some(HostKeyType::Rsa),
@@ -135,7 +135,7 @@ fn warnings(config: &Config) -> Vec<String> {
     let own_keys = OwnKeys::of(&config.dir);
     let enabled = config.accounts.iter().filter(|account| account.enabled);
     let mut warnings: Vec<String> = enabled.flat_map(|account| user(account, &own_keys)).collect();
-    warnings.extend(strangers(config, &own_keys));
+    warnings.extend(orphaned_keys(config, &own_keys));
     warnings.extend(config::modes::warnings(config));
     if config.algorithms == Algorithms::Compatible && !config.host_keys.iter().any(|path| is_rsa(path)) {
         warnings.push(
@@ -146,8 +146,8 @@ fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
-/// Keys of nobody: whoever gets the name next would get them, too.
-fn strangers(config: &Config, own_keys: &OwnKeys) -> Vec<String> {
+/// Installed keys of users that do not exist: a new user with the name would inherit them.
+fn orphaned_keys(config: &Config, own_keys: &OwnKeys) -> Vec<String> {
     let Ok(files) = fs::read_dir(own_keys.folder()) else { return Vec::new() };
     let names = files.flatten().map(|file| file.file_name());
     let is_user = |name: &OsStr| config.accounts.iter().any(|account| name == account.name.as_str());
@@ -169,7 +169,7 @@ fn user(account: &Account, own_keys: &OwnKeys) -> Vec<String> {
     if let Err(error) = &installed {
         let file = own_keys.folder().join(name);
         let why = match error {
-            // A key in it may log in all the same: this account cannot look.
+            // The keys may be valid: this account cannot read them.
             OwnKeysError::Disk(error) if error.kind() == ErrorKind::PermissionDenied => {
                 "cannot be read by this account".to_owned()
             }

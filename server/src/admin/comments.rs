@@ -4,7 +4,7 @@
 
 use toml_edit::{DocumentMut, Item, Table};
 
-/// Removes a key of a user's table. The comments above it stay, before what comes after it.
+/// Removes a key of a user's table. The comments above it stay.
 pub(super) fn unset(document: &mut DocumentMut, user: &str, key: &str) {
     let table = document.get_mut("users").and_then(|users| users.get_mut(user));
     let Some(table) = table.and_then(Item::as_table_like_mut) else { return };

@@ -1,4 +1,4 @@
-//! One edit of the file: lock, read, change, judge, replace.
+//! An edit of the settings file: lock, read, change, validate, replace.
 
 use super::replace::replace;
 use super::{Admin, AdminError};
@@ -10,9 +10,9 @@ use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 use zeroize::Zeroizing;
 
 impl Admin {
-    /// Changes the file, as a whole or not at all. Edits wait for each other, so that none is lost.
+    /// Changes the file atomically. Concurrent edits wait for each other.
     ///
-    /// A mistake that was there before does not stop an edit: it may be the one that mends it.
+    /// Existing mistakes do not prevent an edit: it may correct them.
     pub(super) fn edit<T>(
         &self,
         change: impl FnOnce(&mut DocumentMut, &Config) -> Result<T, AdminError>,
@@ -30,7 +30,7 @@ impl Admin {
     ) -> Result<T, AdminError> {
         let file = &self.location.file;
         let write = |error| AdminError::Write { file: self.location.shown.clone(), error };
-        // The lock is the folder's: the file itself is another one after each edit.
+        // Lock the folder: each edit replaces the file.
         let folder = File::open(file.parent().unwrap_or(Path::new("/"))).map_err(write)?;
         folder.lock().map_err(write)?;
 
@@ -53,7 +53,7 @@ impl Admin {
         Ok(result)
     }
 
-    /// The table of all users; made if there is none.
+    /// The table of all users. It is created if it is missing.
     pub(super) fn users<'d>(
         &self,
         document: &'d mut DocumentMut,

@@ -1,4 +1,4 @@
-//! Users' keys.
+//! `sshomed user key`: adds, lists and removes users' keys.
 
 use super::list::columns;
 use super::{Admin, AdminError};
@@ -15,11 +15,10 @@ use toml_edit::{Array, Item, TableLike, Value};
 const KEYS: &str = "authorized-keys";
 
 impl Admin {
-    /// Adds the keys of a public key file to a user's, each as a line of its own: what becomes of
-    /// the file afterwards does not matter.
+    /// Adds the keys of a public key file to a user, each as a line of its own. The file is not needed afterwards.
     ///
     /// # Errors
-    /// If there is no such user, the file holds no key that is let in, or one that the user has.
+    /// If there is no such user, or the file has no accepted key or one that the user has already.
     pub fn add_key(&self, name: &str, file: &Path) -> Result<String, AdminError> {
         let keys = read_key_file(file)?;
         let added =
@@ -32,7 +31,7 @@ impl Admin {
     /// the settings cannot be parsed.
     ///
     /// # Errors
-    /// If the user has no such key, or several, or it stands in a file that holds others, too.
+    /// If the user has no such key or several, or it is in a file with other keys.
     pub fn remove_key(&self, name: &str, which: &str) -> Result<String, AdminError> {
         let account = match self.account(name) {
             Err(AdminError::Config(error)) => Err(error),
@@ -147,7 +146,7 @@ fn is(key: &AuthorizedKey, which: &str) -> bool {
     key.fingerprint() == which || key.comment() == which.as_bytes()
 }
 
-/// The lines of a public key file, with what they mean.
+/// The lines of a public key file with their keys.
 pub(super) fn read_key_file(file: &Path) -> Result<Vec<(String, AuthorizedKey)>, AdminError> {
     let bytes = fs::read(file).map_err(|error| AdminError::KeyFile { file: file.to_owned(), error })?;
     let text = public_key::text(&bytes);
@@ -176,7 +175,7 @@ pub(super) fn add_lines(
         if known.iter().any(|known| known.is(key.public_key())) {
             return Err(AdminError::KeyExists { user: name.to_owned(), fingerprint: key.fingerprint() });
         }
-        // Behind the last value there may be a comment: it stays where it is.
+        // A comment behind the last value stays in place.
         let before = array.trailing().as_str().unwrap_or_default().trim_end();
         let value = Value::from(line).decorated(format!("{before}\n    "), "");
         array.set_trailing("\n");
@@ -187,7 +186,7 @@ pub(super) fn add_lines(
     Ok(())
 }
 
-/// The keys that an entry of the array stands for; none where it is not understood.
+/// The keys of an entry of the array. Empty if it is invalid.
 fn keys_of(location: &ConfigLocation, entry: &Value) -> Vec<AuthorizedKey> {
     entry.as_str().and_then(|entry| authorized_keys(location, entry).ok()).unwrap_or_default()
 }

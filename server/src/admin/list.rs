@@ -1,4 +1,4 @@
-//! Users in columns.
+//! `sshomed user list`: the users as a table or as JSON.
 
 use super::{Admin, AdminError};
 use crate::accounts::{Access, Account, AuthorizedKey, OwnKeys, SftpUploads};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sshome_wire::display::Size;
 
 impl Admin {
-    /// All users, with what each may do.
+    /// All users with their settings.
     ///
     /// # Errors
     /// If the file cannot be read or has mistakes.
@@ -41,7 +41,7 @@ fn json(account: &Account, own_keys: &OwnKeys) -> Value {
         "name": account.name,
         "enabled": account.enabled,
         "root": shown(&account.root).to_string(),
-        // Both are null if this account may not look there.
+        // Both are null if this account has no access.
         "root_exists": account.root.try_exists().ok(),
         "quota": account.quota,
         "max_files": account.max_files,
@@ -60,12 +60,12 @@ fn json(account: &Account, own_keys: &OwnKeys) -> Value {
     })
 }
 
-/// How many keys a user has installed that log in; `None` if they cannot be read.
+/// The number of accepted keys that a user has installed. `None` if they cannot be read.
 fn installed(account: &Account, own_keys: &OwnKeys) -> Option<usize> {
     if account.own_keys { own_keys.read(&account.name).ok().map(|keys| keys.len()) } else { Some(0) }
 }
 
-/// The users of a configuration in columns.
+/// The users of a configuration as a table.
 pub(super) fn table(config: &Config) -> String {
     if config.accounts.is_empty() {
         return "there are no users: `sshomed user add NAME` adds one\n".to_owned();
@@ -131,7 +131,7 @@ fn ways_in(account: &Account, own_keys: &OwnKeys) -> String {
     }
 }
 
-/// Rows of text, lined up. The last column is not filled.
+/// Aligns rows of text in columns. The last column is not padded.
 pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for row in rows {

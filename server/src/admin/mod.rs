@@ -1,7 +1,7 @@
-//! What `sshomed user` and `sshomed check` do: read `etc/users.toml`, tell of it, and edit it.
+//! `sshomed user` and `sshomed check`: read, check and edit `etc/users.toml`.
 //!
-//! An edit keeps the file's comments and order. It is judged by the same code that the server
-//! starts with, and only then replaces the file, by one rename.
+//! An edit keeps the file's comments and order. The result is validated by the server's own code, and replaces the file
+//! by one rename.
 
 mod check;
 mod commented;
@@ -30,8 +30,7 @@ use sshome_wire::display::Escaped;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The file that holds the users, for reading and editing. What its methods return is text for
-/// the administrator.
+/// The settings file, for reading and editing. The methods return text for the administrator.
 #[derive(Debug)]
 pub struct Admin {
     location: ConfigLocation,
@@ -47,16 +46,16 @@ impl Admin {
     }
 }
 
-/// Why a command of the administrator failed. Nothing has been changed then.
+/// Why an administrator's command failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The configuration cannot be read, or has mistakes.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The edit would put a mistake into the file.
+    /// The edit would make the file invalid.
     #[error("nothing was changed, since the result would be wrong:\n{0}")]
     Rejected(ConfigError),
-    /// What is to be edited has a form that cannot be.
+    /// The setting has a form that cannot be edited.
     #[error("{} in {} is not of the form that can be edited: correct it by hand", escaped(.0), shown(.1))]
     Form(String, PathBuf),
     /// There is no user of that name.
@@ -65,16 +64,16 @@ pub enum AdminError {
     /// There is one already.
     #[error("there is a user {0} already: use `sshomed user passwd|key|set {0}`, or choose another name")]
     UserExists(String),
-    /// It cannot be a user's name.
+    /// The user name is invalid.
     #[error("{}", escaped(.0))]
     Name(String),
-    /// Nothing was to be changed.
+    /// No setting was given.
     #[error("nothing to set: `sshomed user set --help` lists the settings")]
     NothingToSet,
-    /// A home that would not be served.
+    /// The root is not a directory that can be opened.
     #[error("{}: is no directory that can be opened: make or mount it first; only homes/NAME is made by the server", shown(.0))]
     Root(PathBuf),
-    /// A home that is not the user's to have.
+    /// The root cannot be a home.
     #[error("{} cannot be a home: {}; nothing was changed", shown(.root), escaped(.why))]
     UnfitRoot {
         /// The folder.
@@ -82,7 +81,7 @@ pub enum AdminError {
         /// Why, with what to do.
         why: String,
     },
-    /// It is no size.
+    /// The size is invalid.
     #[error("{}", escaped(&.0.to_string()))]
     Size(SizeError),
     /// A key's file cannot be read.
@@ -93,7 +92,7 @@ pub enum AdminError {
         /// What the system said.
         error: io::Error,
     },
-    /// What a key's file holds is refused.
+    /// A key in a file is not accepted.
     #[error("{}: line {line} {}", shown(.file), escaped(&.error.in_file(&shown(.file).to_string())))]
     Key {
         /// The file.
@@ -103,7 +102,7 @@ pub enum AdminError {
         /// Why.
         error: KeyError,
     },
-    /// A key's file holds none.
+    /// A key file has no key.
     #[error("{}: holds no key: give the file that ends in .pub", shown(.0))]
     EmptyKeyFile(PathBuf),
     /// The user has the key already.
@@ -119,7 +118,7 @@ pub enum AdminError {
     NoSuchKey {
         /// Whose.
         user: String,
-        /// What was asked for.
+        /// The fingerprint or comment.
         key: String,
     },
     /// Several keys have that comment.
@@ -130,13 +129,13 @@ pub enum AdminError {
         /// What was asked for.
         key: String,
     },
-    /// The key stands in a file with others.
-    #[error("the key stands in {} beside others: remove its line there", escaped(.file))]
+    /// The key is in a file with other keys.
+    #[error("the key is in {} with other keys: remove its line there", escaped(.file))]
     SharedKeyFile {
         /// The file, as the configuration names it.
         file: String,
     },
-    /// The keys that a user has installed.
+    /// The installed keys of a user cannot be read or changed.
     #[error("{}: {}; nothing was changed", shown(.file), escaped(&own_keys_text(.file, .error)))]
     OwnKeys {
         /// The user's file.
@@ -144,19 +143,19 @@ pub enum AdminError {
         /// Why.
         error: OwnKeysError,
     },
-    /// Too easy to guess.
+    /// The password is too short.
     #[error("the password is too short: {} characters at least", crate::accounts::MIN_PASSWORD_CHARS)]
     ShortPassword,
-    /// Two entries of it differ.
+    /// The two entries of the password differ.
     #[error("the two passwords differ: nothing was changed")]
     PasswordsDiffer,
-    /// Standard input holds something else than one password.
+    /// Standard input is not one line.
     #[error("standard input should hold one line of text, the password, and nothing else")]
     PasswordInput,
-    /// There is nobody to ask.
+    /// There is no terminal to prompt on.
     #[error("the password cannot be asked for: {0}; where there is no terminal, use --password-stdin")]
     NoPrompt(io::Error),
-    /// It cannot be hashed.
+    /// The password cannot be hashed.
     #[error(transparent)]
     Hash(#[from] HashError),
     /// The file cannot be replaced.
@@ -169,7 +168,7 @@ pub enum AdminError {
     },
 }
 
-/// Why the keys that a user has installed are not read or not changed, with the account that can.
+/// Why installed keys cannot be read or changed, with the account that can.
 fn own_keys_text(file: &Path, error: &OwnKeysError) -> String {
     let denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
     match error {
@@ -181,7 +180,7 @@ fn own_keys_text(file: &Path, error: &OwnKeysError) -> String {
     }
 }
 
-/// What an argument or the file said, harmless on a terminal.
+/// Text from an argument or the file, escaped for a terminal.
 fn escaped(text: &str) -> Escaped<'_> {
     Escaped(text.as_bytes())
 }

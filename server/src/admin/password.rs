@@ -1,11 +1,11 @@
-//! Asking for a new password. It never comes from an argument, which everybody could see.
+//! Prompts for a new password. It is never an argument, which other processes could see.
 
 use super::AdminError;
 use crate::accounts::{MIN_PASSWORD_CHARS, Password};
 use std::io::{self, Read};
 use zeroize::Zeroizing;
 
-/// The longest input that is taken for a password, in bytes.
+/// The longest input for a password, in bytes.
 const MAX_INPUT: u64 = 4096;
 
 /// Asks for a new password on the terminal, twice.
@@ -21,7 +21,7 @@ pub fn ask_password(user: &str) -> Result<Password, AdminError> {
 /// # Errors
 /// If there is more than a line, it is no text, or the password is too short.
 pub fn read_password(input: impl Read) -> Result<Password, AdminError> {
-    // All of it at once: a text that grows leaves copies behind.
+    // Allocate once: a growing text leaves copies in memory.
     let mut text = Zeroizing::new(String::with_capacity(2 * MAX_INPUT as usize));
     let read = input.take(MAX_INPUT + 1).read_to_string(&mut text);
     let line = text.strip_suffix('\n').unwrap_or(&text);

@@ -1,4 +1,4 @@
-//! Replacing a file by one rename.
+//! Replaces a file atomically.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -6,15 +6,14 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
-/// Puts `content` in place of what `file` holds, with the mode and the owner of before. Readers
-/// see the old content or the new, also after a power cut. `folder` is the file's, and locked by
-/// the caller.
+/// Replaces the content of `file`, with the same mode and owner. Readers see the old or the new content, also after a power
+/// cut. `folder` is the file's directory, which the caller has locked.
 pub(super) fn replace(file: &Path, folder: &File, content: &[u8]) -> io::Result<()> {
     let mut name = OsString::from(".");
     name.push(file.file_name().unwrap_or_default());
     name.push(".new");
     let new = file.with_file_name(name);
-    // Under the lock, one that is there already is what a crash has left.
+    // Under the lock, an existing file is a leftover of a crash.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -1,4 +1,4 @@
-//! Changing what a user may do.
+//! `sshomed user set`: changes a user's settings.
 
 use super::comments::unset;
 use super::edit::set;
@@ -10,10 +10,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use toml_edit::{TableLike, Value};
 
-/// The word for a setting that is to be that of `[defaults]` again: its key is removed from the user's table.
+/// The value that removes a setting from the user's table, so that `[defaults]` applies.
 const DEFAULT: &str = "default";
 
-/// Settings of a user that are to change; the others stay. Each is what the file says, or `default`.
+/// The settings of a user to change. Each is a value as in the file, or `default`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct UserSettings {
     /// How much the home may hold: "100 MiB", "700 MB", "unlimited"
@@ -34,10 +34,10 @@ pub struct UserSettings {
     /// "in-place", or "atomic": a file is seen when it is whole
     #[arg(long, value_name = "HOW")]
     pub sftp_uploads: Option<String>,
-    /// How fast the user may send: "10 MiB/s", "unlimited"
+    /// Upload rate of the user: "10 MiB/s", "unlimited"
     #[arg(long, value_name = "RATE")]
     pub upload_rate: Option<String>,
-    /// How fast the user is sent to: "10 MiB/s", "unlimited"
+    /// Download rate of the user: "10 MiB/s", "unlimited"
     #[arg(long, value_name = "RATE")]
     pub download_rate: Option<String>,
     /// The folder that is the home; it must exist. "default" is homes/NAME
@@ -103,19 +103,19 @@ impl Admin {
         Ok(format!("set of {name}: {}\n", super::escaped(&set.join(", "))))
     }
 
-    /// The root as the file is to have it.
+    /// The root for the file.
     fn root(&self, root: &PathBuf) -> Result<String, AdminError> {
         if root.as_os_str().as_bytes() == DEFAULT.as_bytes() {
             return Ok(DEFAULT.to_owned());
         }
-        // A command line's path starts in the current folder, one of the file in the server's.
+        // A path on the command line starts at the current folder, one in the file at the server's.
         let real = fs::canonicalize(root).ok().filter(|real| real.is_dir());
         let real = real.ok_or_else(|| AdminError::Root(root.clone()))?;
         real.to_str().map(str::to_owned).ok_or_else(|| AdminError::Root(real.clone()))
     }
 }
 
-/// Writes a value in the type that the key has.
+/// Writes a value with the type of the key.
 fn write(user: &mut dyn TableLike, key: &str, value: &str) {
     let typed = match (key, value.parse::<bool>(), value.parse::<i64>()) {
         ("enabled" | "own-keys", Ok(value), _) => Value::from(value),

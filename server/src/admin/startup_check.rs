@@ -1,4 +1,4 @@
-//! Whether a server would start, found out without starting one.
+//! Checks whether a server would start, without starting one.
 
 use crate::config::{self, Config, ConfigError, shown};
 use crate::confine::{self, ConfineError};
@@ -11,26 +11,26 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// What a server has open before anybody connects, beside its homes: the runtime, sockets, keys, the log.
+/// The descriptors of a server without connections, besides its homes: runtime, sockets, log.
 const OWN_DESCRIPTORS: u64 = 64;
 
-/// What a home has open for as long as it is served.
+/// The descriptors of a served home.
 const HOME_DESCRIPTORS: u64 = 2;
 
-/// Below this a few busy sessions use up what is left: one that puts many small files may hold several hundred.
+/// Fewer spare descriptors than this give a note: one session that uploads many small files may hold several hundred.
 const MIN_SPARE_DESCRIPTORS: u64 = 4096;
 
-/// What was found out about a start.
+/// The result of the check.
 #[derive(Debug, Default)]
 pub struct StartupCheck {
-    /// What would keep the server from starting, or a user out.
+    /// Problems that prevent the start or lock out a user.
     pub problems: Vec<String>,
-    /// What an administrator may want to know.
+    /// Hints for the administrator.
     pub notes: Vec<String>,
 }
 
-/// Examines what a server needs to start with these settings. Nothing is changed but this process: started as root
-/// with an account in the settings it becomes that account, as the server would.
+/// Checks the requirements of a start with these settings. Changes only this process: started as root with an account in
+/// the settings, it becomes that account as the server would.
 ///
 /// # Errors
 /// If the settings cannot be read, or there are mistakes in them.
@@ -86,8 +86,8 @@ pub fn examine_start(
     Ok(start)
 }
 
-/// What the running server says of a home that it cannot use, or cannot read all of: it may be another account
-/// than this process, and it alone knows which directory it opened.
+/// The running server's problem with a home, if it has one. It may run as a different account, and only it knows which
+/// directory it opened.
 fn served_badly(server: &StatusReport, user: &str) -> Option<String> {
     if let Some(home) = server.unavailable.iter().find(|home| home.user == user) {
         return Some(format!(
@@ -114,7 +114,7 @@ fn running(dir: &Path, file: Option<&Path>) -> Option<StatusReport> {
     }
 }
 
-/// What is wrong with a host key, as this process sees it; the settings were read by the same one.
+/// The problem with a host key, as seen by this process.
 fn host_key(path: &Path) -> Option<String> {
     match read_host_key(path) {
         Err(russh::keys::Error::IO(error)) if error.kind() != ErrorKind::NotFound => {

@@ -1,4 +1,4 @@
-//! Adding, removing and changing users.
+//! `sshomed user add`, `remove` and `passwd`.
 
 use super::comments::unset;
 use super::edit::set;
@@ -11,14 +11,14 @@ use crate::config::{parse_limit, shown};
 use std::path::PathBuf;
 use toml_edit::{Item, Table};
 
-/// What a new user begins with.
+/// The settings of a new user.
 #[derive(Debug, Default)]
 pub struct NewUser {
     /// The password.
     pub password: Option<Password>,
     /// Files of public keys.
     pub keys: Vec<PathBuf>,
-    /// The quota, as [`parse_limit`] reads it; without it, the defaults' holds.
+    /// The quota, as [`parse_limit`] reads it. Without it, the default applies.
     pub quota: Option<String>,
 }
 
@@ -26,7 +26,7 @@ impl Admin {
     /// Adds a user.
     ///
     /// # Errors
-    /// If the name is taken or none, a key or the quota is refused, or the file cannot be written.
+    /// If the name is taken or invalid, a key or the quota is invalid, or the file cannot be written.
     pub fn add(&self, name: &str, user: &NewUser) -> Result<String, AdminError> {
         check_name(name).map_err(AdminError::Name)?;
         user.quota.as_deref().map(parse_limit).transpose().map_err(AdminError::Size)?;
@@ -41,7 +41,7 @@ impl Admin {
             if users.contains_key(name) {
                 return Err(AdminError::UserExists(name.to_owned()));
             }
-            // Keys that somebody else of that name has installed.
+            // Keys that an earlier user with that name had installed.
             self.forget_own_keys(name)?;
             let mut table = Table::new();
             if let Some(hash) = &hash {
@@ -78,7 +78,7 @@ impl Admin {
             let users = self.users(&mut document)?;
             users.remove(name).ok_or_else(|| AdminError::NoUser(name.to_owned()))?;
             let text = table_text::without_user(text, name).unwrap_or_else(|| document.to_string());
-            // What is no name has no keys, and may be removed as well.
+            // An invalid name has no installed keys.
             if check_name(name).is_ok() {
                 self.forget_own_keys(name)?;
             }
@@ -97,8 +97,7 @@ impl Admin {
         Ok(text)
     }
 
-    /// Sets a user's password; takes away the mark of a demo password, if there is one. The
-    /// password is asked for only if there is such a user.
+    /// Sets a user's password, and removes the demo mark. Prompts only if the user exists.
     ///
     /// # Errors
     /// If there is no such user, the password is refused, or the file cannot be written.

@@ -76,7 +76,7 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
 }
 
 /// A name from an unauthenticated client, truncated and marked if it is long.
-pub(crate) fn strangers_name(name: &str) -> String {
+pub(crate) fn untrusted_name(name: &str) -> String {
     let end =
         name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_NAME_BYTES).last();
     match name.split_at(end.unwrap_or(0)) {
@@ -165,7 +165,7 @@ impl Audit {
             let (session, source) = (self.number(), self.0.source());
             let keys = (!keys.is_empty()).then(|| keys.join(" "));
             let keys = keys.as_deref();
-            tracing::info!(user = strangers_name(user), session, source, method, keys, why, "login refused");
+            tracing::info!(user = untrusted_name(user), session, source, method, keys, why, "login refused");
         }
     }
 
@@ -278,11 +278,11 @@ mod tests {
     fn no_name_passes_for_another_one_or_fills_the_log() {
         assert_eq!(shown(b"a\\x1b\x1b\xff"), "a\\\\x1b\\x1b\\xff");
         assert_eq!(shown("grüße \\".as_bytes()), "grüße \\\\");
-        assert_eq!(strangers_name("ann"), "ann");
-        assert_eq!(strangers_name(&"x".repeat(64)), "x".repeat(64));
-        assert_eq!(strangers_name(&"x".repeat(65)), "x".repeat(64) + "…");
-        assert_eq!(strangers_name(&"ü".repeat(33)), "ü".repeat(32) + "…");
-        assert_eq!(strangers_name(&("x".repeat(63) + "ü")), "x".repeat(63) + "…");
-        assert_eq!(strangers_name(""), "");
+        assert_eq!(untrusted_name("ann"), "ann");
+        assert_eq!(untrusted_name(&"x".repeat(64)), "x".repeat(64));
+        assert_eq!(untrusted_name(&"x".repeat(65)), "x".repeat(64) + "…");
+        assert_eq!(untrusted_name(&"ü".repeat(33)), "ü".repeat(32) + "…");
+        assert_eq!(untrusted_name(&("x".repeat(63) + "ü")), "x".repeat(63) + "…");
+        assert_eq!(untrusted_name(""), "");
     }
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration.
+//! Diagnostics of the settings file.
 
 use super::ConfigLocation;
 use crate::display::shown;
@@ -9,10 +9,10 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Why there is no configuration.
+/// Why the configuration cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The folder that the server is to work in is not there.
+    /// The server's folder cannot be opened.
     #[error("{}: cannot be opened: {}{}", shown(.dir), CannotRead(.dir, .error), dir_hint(.error))]
     Folder {
         /// The folder.
@@ -28,7 +28,7 @@ pub enum ConfigError {
         /// What the system said.
         error: io::Error,
     },
-    /// The file is no text that can be read.
+    /// The file is not UTF-8.
     #[error("{}: {why}", shown(.file))]
     Encoding {
         /// The file.
@@ -36,7 +36,7 @@ pub enum ConfigError {
         /// Its encoding, with the command that converts it.
         why: String,
     },
-    /// There are mistakes in the file.
+    /// The file has mistakes.
     #[error("{}", list(.file, .mistakes))]
     Invalid {
         /// The file, as the administrator would name it.
@@ -52,25 +52,25 @@ impl ConfigError {
     }
 }
 
-/// One thing that is wrong.
+/// A mistake in the settings file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// The line that it stands in, from 1 on; none if it stands nowhere.
+    /// Its line, from 1. `None` if it has no position.
     pub line: Option<usize>,
-    /// The key with its tables: `users.alex.quota`; empty where there is none.
+    /// The full key, such as `users.alex.quota`. Empty if there is none.
     pub key: String,
-    /// What is wrong with it, and what would be right.
+    /// The problem and the remedy.
     pub message: String,
 }
 
 impl Diagnostic {
-    /// Whether it is the same mistake, wherever it stands.
+    /// Whether it is the same mistake, on any line.
     pub(crate) fn is_same(&self, other: &Diagnostic) -> bool {
         self.key == other.key && self.message == other.message
     }
 }
 
-/// What to do if there is no such folder.
+/// The remedy if the folder does not exist.
 fn dir_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "",
@@ -78,7 +78,7 @@ fn dir_hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// What to do if there is no such file.
+/// The remedy if the file does not exist.
 fn folder_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound if invocation::is_serving() => "; put the file, or its symbolic link, back",
@@ -95,13 +95,13 @@ fn list(file: &Path, mistakes: &[Diagnostic]) -> String {
         let line = mistake.line.map(|line| format!(":{line}")).unwrap_or_default();
         let key = if mistake.key.is_empty() { String::new() } else { format!("{}: ", mistake.key) };
         // Keys and values are quoted from the file, and may hold anything.
-        let told = format!("{key}{}", mistake.message);
-        format!("{}{line}: {}", shown(file), Escaped(told.as_bytes()))
+        let text = format!("{key}{}", mistake.message);
+        format!("{}{line}: {}", shown(file), Escaped(text.as_bytes()))
     });
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Collects mistakes while a text is read.
+/// Collects mistakes while a text is parsed.
 pub(super) struct Diagnostics<'a> {
     text: &'a str,
     found: Vec<Diagnostic>,
@@ -112,7 +112,7 @@ impl<'a> Diagnostics<'a> {
         Diagnostics { text, found: Vec::new() }
     }
 
-    /// Notes a mistake; `span` is where it stands in the text, in bytes.
+    /// Adds a mistake. `span` is its position in the text, in bytes.
     pub(super) fn add(&mut self, span: Option<Range<usize>>, key: &str, message: String) {
         let line = span.map(|span| {
             let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
@@ -121,7 +121,7 @@ impl<'a> Diagnostics<'a> {
         self.found.push(Diagnostic { line, key: key.to_owned(), message });
     }
 
-    /// For faults in the syntax: the first on a line is one, those after it follow from it.
+    /// Keeps the first syntax error of each line: the others follow from it.
     pub(super) fn keep_one_a_line(&mut self) {
         self.found.sort_by_key(|mistake| mistake.line);
         self.found.dedup_by_key(|mistake| mistake.line);

@@ -1,11 +1,11 @@
-//! Where the configuration is.
+//! The location of the settings file.
 
 use super::{ConfigError, encoding, shown};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// The server's folder and its file.
+/// The server's folder and the settings file.
 #[derive(Clone, Debug)]
 pub(crate) struct ConfigLocation {
     /// The folder: absolute, without symbolic links.
@@ -17,8 +17,7 @@ pub(crate) struct ConfigLocation {
 }
 
 impl ConfigLocation {
-    /// The folder `dir` and the file in it, or another one: that is named from the current folder,
-    /// as everywhere on a command line.
+    /// The folder `dir`, and `file` or the default file in the folder. A relative `file` starts at the current folder.
     pub(crate) fn new(dir: &Path, file: Option<&Path>) -> Result<ConfigLocation, ConfigError> {
         let folder = |error| ConfigError::Folder { dir: dir.to_owned(), error };
         let real = fs::canonicalize(dir).map_err(folder)?;
@@ -31,7 +30,7 @@ impl ConfigLocation {
         Ok(ConfigLocation { dir: real, file, shown })
     }
 
-    /// The text of the file. It has hashes of passwords in it, and does not stay in memory.
+    /// The text of the file. It contains password hashes, so it is erased from memory when it is dropped.
     pub(crate) fn read(&self) -> Result<Zeroizing<String>, ConfigError> {
         let bytes = fs::read(&self.file);
         let mut bytes = bytes
@@ -40,21 +39,20 @@ impl ConfigLocation {
         if let Some(why) = encoding::problem(&bytes, &shown(&self.shown).to_string()) {
             return Err(ConfigError::Encoding { file: self.shown.clone(), why });
         }
-        // No copy of it stays: the text takes the bytes over.
+        // No copy remains: the text takes over the bytes.
         Ok(Zeroizing::new(String::from_utf8(std::mem::take(&mut *bytes)).unwrap_or_default()))
     }
 
-    /// What a path in the file means.
+    /// Resolves a path in the file.
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.dir.join(path)
     }
 }
 
-/// How many symbolic links are followed on the way to a file, as the kernel does.
+/// The largest number of symbolic links on the way to a file, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// The directories whose entries decide which file a path leads to: that of the file, and those that hold a
-/// symbolic link on the way.
+/// The directories whose entries decide where a path leads: that of the file, and those of symbolic links on the way.
 pub(super) fn deciding_folders(file: &Path) -> Vec<PathBuf> {
     let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let parts = |path: &Path| path.components().map(|c| c.as_os_str().to_owned()).collect::<Vec<_>>();
@@ -82,7 +80,7 @@ pub(super) fn deciding_folders(file: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// The path with its symbolic links resolved, as far as it exists; what does not exist has none.
+/// The path with symbolic links resolved as far as it exists.
 pub(super) fn resolve(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
         let Ok(mut real) = fs::canonicalize(ancestor) else { continue };

@@ -22,7 +22,7 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// A file that gets them as JSON, as well.
     pub file: Option<PathBuf>,
-    /// How large it may become before another one is begun, in bytes.
+    /// The size at which it is rotated, in bytes.
     pub max_size: u64,
     /// How many of them are kept besides.
     pub keep: usize,

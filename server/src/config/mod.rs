@@ -1,7 +1,6 @@
-//! `etc/users.toml`: read, checked as a whole, and turned into a [`Config`] that cannot be wrong.
+//! The settings file `etc/users.toml`: parsed and validated as a whole into a [`Config`].
 //!
-//! Nothing is found out later: whatever the file gets wrong is told at once, each mistake with its
-//! line and with what would be right, and the server does not start.
+//! All mistakes are reported at once, each with its line and the remedy, and the server does not start.
 
 mod diagnostics;
 mod encoding;
@@ -37,54 +36,54 @@ use std::sync::Arc;
 use std::time::Duration;
 use toml::de::DeTable;
 
-/// Everything that the server was told. Paths are absolute.
+/// The validated settings. Paths are absolute.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The folder that the server works in: relative paths in the file start here.
+    /// The server's folder. Relative paths in the file start here.
     pub dir: PathBuf,
-    /// The file that all of this stands in.
+    /// The settings file.
     pub file: PathBuf,
-    /// Where to listen; port 0 stands for any free one.
+    /// The addresses to listen on. Port 0 selects a free port.
     pub listen: Vec<SocketAddr>,
     /// The host keys. They may not exist yet; those that do are of a type that `algorithms` allows, unencrypted and
     /// private, as far as this process may look at them.
     pub host_keys: Vec<PathBuf>,
-    /// The folder of the homes whose users say nothing else.
+    /// The parent folder of homes without an explicit root.
     pub homes: PathBuf,
-    /// The files that keys of users are read from.
+    /// The files with users' keys.
     pub key_files: Vec<PathBuf>,
-    /// The account of this machine that the server is to run as; none if it stays what it was started as.
+    /// The system account to run as. `None` keeps the account that started the server.
     pub account: Option<String>,
-    /// What the server takes from itself before it serves.
+    /// The sandbox.
     pub confine: Confine,
     /// Which key exchanges are offered.
     pub kex: Kex,
-    /// Whether older clients can connect as well.
+    /// Whether algorithms for older clients are offered.
     pub algorithms: Algorithms,
-    /// How long transfers under way may take once the server is told to end.
+    /// The grace period for running transfers at shutdown.
     pub shutdown_grace: Duration,
-    /// How long what is left of a cut upload is kept.
+    /// How long partial uploads are kept.
     pub part_expiry: Duration,
-    /// How long what is left of a stream waits for its client to come back.
+    /// How long interrupted streams are kept.
     pub stream_expiry: Duration,
-    /// The socket at which the server is asked what it does; none if it cannot be.
+    /// The control socket. `None` if it is off.
     pub control_socket: Option<PathBuf>,
-    /// Where Prometheus asks, on this machine; none if it does not.
+    /// The loopback address for Prometheus. `None` if it is off.
     pub metrics: Option<SocketAddr>,
-    /// What is written down, and where to.
+    /// The settings of the log.
     pub log: LogSettings,
-    /// Who may connect, how often, and for how long nothing may happen.
+    /// Connection limits.
     pub limits: ConnectionLimits,
-    /// The digest of the text that it was read from.
+    /// The digest of the text.
     text: blake3::Hash,
-    /// Where it was loaded from, as the administrator would say it, and what stood in place of its addresses.
+    /// The file as the administrator named it, and the addresses that override those in the file.
     origin: (PathBuf, Vec<SocketAddr>),
-    /// The users, by name, without the keys that they have installed. Their roots do not overlap.
+    /// The users by name, without installed keys. Their roots do not overlap.
     pub accounts: Vec<Arc<Account>>,
 }
 
 /// Loads the configuration of the folder `dir`: `file`, or `etc/users.toml` in the folder.
-/// Addresses in `listen_override`, if any, stand in place of the file's.
+/// Addresses in `listen_override` replace those in the file, if there are any.
 ///
 /// # Errors
 /// If the file cannot be read, or there are mistakes in it: all of them at once.
@@ -106,8 +105,8 @@ impl Config {
         load(&self.dir, Some(file), listen)
     }
 
-    /// Reads the same file again. Returns also what is wrong with it: then the configuration is what could be
-    /// understood, and not to be served.
+    /// Reads the same file again. Also returns its mistakes. If there are any, the configuration is incomplete and must not
+    /// be used to serve.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -124,8 +123,7 @@ impl Config {
         ConfigError::Invalid { file: self.origin.0.clone(), mistakes }
     }
 
-    /// The directories whose entries decide which file holds the settings: its own, and those of symbolic links
-    /// on the way to it, as the administrator named it.
+    /// The directories to watch for changes: that of the file, and those of symbolic links on the way to it.
     pub(crate) fn settings_folders(&self) -> Vec<PathBuf> {
         location::deciding_folders(&self.origin.0)
     }
@@ -136,7 +134,7 @@ impl Config {
         self.text
     }
 
-    /// The digest of the file as it is now, by which a change of it is noticed.
+    /// The current digest of the file, to detect a change.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -145,9 +143,8 @@ impl Config {
     }
 }
 
-/// Where the control socket of the folder's server may be: as the file says, and where it is if it says nothing.
-/// The server that is running may have been started before the file was changed, or mistakes were made in it.
-/// Empty if it is off.
+/// The possible paths of the control socket: the one in the file, and the default. The running server may have started
+/// before the file was changed. Empty if the socket is off.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -155,8 +152,8 @@ pub fn control_sockets(dir: &Path, file: Option<&Path>) -> Result<Vec<PathBuf>, 
     let usual = dir.join(server::CONTROL_SOCKET);
     let read = ConfigLocation::new(dir, file).and_then(|location| Ok((location.read()?, location)));
     let (text, location) = match read {
-        // What made the file unreadable may be what the server is to be asked about. Who may not look at the socket is
-        // told so when it is asked.
+        // The user may want to ask the server about the unreadable file. A permission problem with the socket is
+        // reported when it is used.
         Err(_) if !matches!(usual.try_exists(), Ok(false)) => return Ok(vec![usual]),
         read => read?,
     };
@@ -169,8 +166,7 @@ pub fn control_sockets(dir: &Path, file: Option<&Path>) -> Result<Vec<PathBuf>, 
     })
 }
 
-/// Reads a text as the configuration. Where there are mistakes, the configuration is what could be
-/// understood: for messages only, never to be served.
+/// Parses a text. If there are mistakes, the configuration is incomplete: use it for messages only, never to serve.
 pub(crate) fn parse(
     location: &ConfigLocation,
     text: &str,
@@ -178,7 +174,7 @@ pub(crate) fn parse(
 ) -> (Config, Vec<Diagnostic>) {
     let mut mistakes = Diagnostics::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
-    // After a fault in the syntax nothing is where it seems to be: more mistakes would mislead.
+    // After a syntax error, further mistakes would be misleading.
     let empty = DeTable::new();
     let table = if errors.is_empty() { document.get_ref() } else { &empty };
     for error in errors {
@@ -221,7 +217,7 @@ pub(crate) fn parse(
     (config, mistakes.into_sorted())
 }
 
-/// A password that stands in our documentation is no password where others can reach the server.
+/// Refuses demo passwords, which are published, if other machines can reach the server.
 fn check_demo(users: &[users::UserSection], listen: &[SocketAddr], mistakes: &mut Diagnostics) {
     let Some(open) = listen.iter().find(|address| !address.ip().to_canonical().is_loopback()) else { return };
     for user in users.iter().filter(|user| user.account.has_demo_password()) {

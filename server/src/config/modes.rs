@@ -1,8 +1,8 @@
-//! Who else on this machine can read or change the settings.
+//! File permissions of the settings file.
 //!
-//! Whoever changes users.toml logs in as every user, so what others can write to is refused, as OpenSSH does with
-//! its own files. A file that others can only read is used, with a warning: it holds hashes, not passwords. So is
-//! one that a group can write to: the group may be that of the administrators. Keys that others can write, and what
+//! Whoever can change users.toml can log in as every user. So a file that others can write is refused, as OpenSSH does.
+//! A file that others can read is accepted with a warning, because it contains hashes and no passwords. So is one that a
+//! group can write, because the group may be the administrators'. Keys that others can write, and what
 //! belongs to an account other than the server's and root, are used with a warning, too.
 
 use super::{Config, ConfigLocation, Diagnostic, shown};
@@ -18,10 +18,10 @@ use std::path::{Path, PathBuf};
 const OTHERS_WRITE: u32 = 0o002;
 const OTHERS_READ: u32 = 0o004;
 const GROUP_WRITE: u32 = 0o020;
-/// In a folder with this bit, only a file's owner can put another one in its place.
+/// In a directory with the sticky bit, only the owner of a file can replace it.
 const STICKY: u32 = 0o1000;
 
-/// The mistake that everybody on this machine can change the settings, if they can.
+/// The mistake if everybody can change the settings.
 pub(super) fn mistake(location: &ConfigLocation) -> Option<Diagnostic> {
     let others_write =
         |path: &Path| mode(path).is_some_and(|mode| mode & (OTHERS_WRITE | STICKY) == OTHERS_WRITE);

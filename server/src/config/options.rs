@@ -21,14 +21,14 @@ pub enum Algorithms {
     Compatible,
 }
 
-/// What the server takes from itself before it serves.
+/// The sandbox of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Confine {
-    /// Nothing: for looking into the process with a debugger.
+    /// No sandbox, for debugging.
     Off,
-    /// Whatever the kernel can take.
+    /// Whatever the kernel supports.
     #[default]
     BestEffort,
-    /// All that there is to take, or it does not start.
+    /// The complete sandbox, or the server does not start.
     Required,
 }

@@ -1,19 +1,19 @@
-//! A table of the file, read key by key.
+//! Reads a TOML table key by key, and collects mistakes.
 
 use super::Diagnostics;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A table, and how it is called in messages.
+/// A TOML table with its name.
 pub(super) struct Section<'a> {
     name: String,
-    /// Where the table begins; none for the file itself.
+    /// The position of the table. `None` for the file itself.
     span: Option<Range<usize>>,
     table: &'a DeTable<'a>,
 }
 
-/// A value that was read, and where it stands.
+/// A value with its position.
 pub(super) struct Located<T> {
     pub(super) value: T,
     pub(super) span: Range<usize>,
@@ -29,12 +29,12 @@ impl<'a> Section<'a> {
         self.span.clone()
     }
 
-    /// The whole name of a key in this table.
+    /// The full name of a key in this table.
     pub(super) fn key(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
-    /// Where the value of a key stands.
+    /// The position of a key's value.
     pub(super) fn span_of(&self, key: &str) -> Option<Range<usize>> {
         self.table.get(key).map(Spanned::span)
     }
@@ -44,7 +44,7 @@ impl<'a> Section<'a> {
         array.is_some_and(|array| array.is_empty())
     }
 
-    /// Reads a value. None if it is missing, or wrong: then the mistake has been noted.
+    /// Reads a value. `None` if it is missing or invalid; an invalid value is added to the mistakes.
     pub(super) fn get<T>(
         &self,
         key: &str,
@@ -54,7 +54,7 @@ impl<'a> Section<'a> {
         self.read(key, self.table.get(key)?, &read, mistakes)
     }
 
-    /// Reads each value of an array. None if it is missing or no array; wrong values are left out.
+    /// Reads the values of an array. `None` if it is missing or not an array. Invalid values are left out.
     pub(super) fn each<T>(
         &self,
         key: &str,
@@ -89,13 +89,13 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The table of that name in this one.
+    /// The table with this name.
     pub(super) fn table(&self, key: &str, mistakes: &mut Diagnostics) -> Option<Section<'a>> {
         let (name, value) = self.table.get_key_value(key)?;
         self.section(name, value, mistakes)
     }
 
-    /// All tables in this one, by name. What is no table is a mistake.
+    /// All tables in this one, by name. Anything else is a mistake.
     pub(super) fn tables(&self, mistakes: &mut Diagnostics) -> Vec<(&'a str, Section<'a>)> {
         let tables = self.table.iter().filter_map(|(name, value)| {
             Some((name.get_ref().as_ref(), self.section(name, value, mistakes)?))
@@ -120,7 +120,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Notes every key that is none of `known`.
+    /// Reports every key that is not in `known`.
     pub(super) fn only(&self, known: &[&str], mistakes: &mut Diagnostics) {
         for key in self.table.keys() {
             let name = key.get_ref().as_ref();
@@ -137,12 +137,12 @@ impl<'a> Section<'a> {
     }
 }
 
-/// What to say of a value of the wrong type.
+/// The message for a value of the wrong type.
 pub(super) fn is_not(value: &DeValue<'_>, want: &str) -> String {
     format!("has a value of type {}, and wants {want}", value.type_str())
 }
 
-/// How many characters have to be put in, taken out or replaced to make `a` into `b` (Levenshtein).
+/// The Levenshtein distance of two names.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, x) in a.chars().enumerate() {
@@ -162,7 +162,7 @@ fn distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or_default()
 }
 
-/// Takes a value that was found in place of the usual one.
+/// Replaces the default by the value in the file, if there is one.
 pub(super) fn set<T>(value: &mut T, found: Option<Located<T>>) {
     if let Some(found) = found {
         *value = found.value;

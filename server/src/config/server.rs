@@ -30,16 +30,16 @@ const KEYS: [&str; 14] = [
     "limits",
 ];
 
-/// Where the server is asked what it does, where nothing is said.
+/// The default path of the control socket.
 pub(super) const CONTROL_SOCKET: &str = "run/control";
 
-/// How long transfers get where nothing is said.
+/// The default grace period.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
-/// How long what is left of a cut upload is kept where nothing is said.
+/// The default expiry of partial uploads.
 const PART_EXPIRY: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How long what is left of a stream waits for its client where nothing is said.
+/// The default expiry of interrupted streams.
 const STREAM_EXPIRY: Duration = Duration::from_secs(15 * 60);
 
 pub(super) struct ServerSection {
@@ -118,8 +118,7 @@ pub(super) fn read(
     server
 }
 
-/// An account of this machine. Whether there is one of that name is looked up when the server starts: the
-/// file may be written elsewhere.
+/// A system account. The server checks at startup that it exists, because the file may be written on another machine.
 fn account(value: &DeValue<'_>) -> Result<String, String> {
     match value::string(value)? {
         "" => Err("is empty: it wants the name of an account of this machine".into()),
@@ -128,7 +127,7 @@ fn account(value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
-/// Where the server is asked what it does; none if it cannot be.
+/// The control socket. `None` if it is off.
 fn control_socket(location: &ConfigLocation, path: &str) -> Result<Option<PathBuf>, String> {
     if path == "off" {
         return Ok(None);
@@ -140,7 +139,8 @@ fn control_socket(location: &ConfigLocation, path: &str) -> Result<Option<PathBu
     }
 }
 
-/// Where Prometheus asks. What it gets tells of users, and nobody is asked for a password.
+/// The address for Prometheus. It must be a loopback address: the metrics contain user names, and there is no
+/// authentication.
 fn metrics(value: &DeValue<'_>) -> Result<Option<SocketAddr>, String> {
     let address = value::address(value)?;
     match address.ip().to_canonical().is_loopback() {
@@ -153,7 +153,7 @@ fn metrics(value: &DeValue<'_>) -> Result<Option<SocketAddr>, String> {
     }
 }
 
-/// The values of an array that must have some, and none twice.
+/// The values of an array, which must be neither empty nor have duplicates.
 fn distinct<T: PartialEq>(
     section: &Section<'_>,
     key: &str,
@@ -175,11 +175,11 @@ fn distinct<T: PartialEq>(
     seen
 }
 
-/// A folder that exists, or does not exist yet.
+/// A folder, which need not exist yet.
 pub(super) fn folder(path: &Path) -> Result<PathBuf, String> {
     match fs::metadata(path) {
         Ok(found) if !found.is_dir() => Err(format!("{} is no folder", path.display())),
-        // Whose it is, and what to do, is said when the server starts.
+        // Permission problems are reported at startup, with the remedy.
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
             Err(format!("{} cannot be opened: {error}", path.display()))
         }

@@ -14,25 +14,25 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
-/// What may stand in `[defaults]`, too.
+/// The keys of `[defaults]` and of users.
 const SHARED_KEYS: [&str; 8] =
     ["quota", "max-files", "access", "sftp-uploads", "enabled", "own-keys", "upload-rate", "download-rate"];
 const OWN_KEYS: [&str; 4] = ["password", "demo", "authorized-keys", "root"];
 
-/// `max-files` where nothing is said: an entry takes an inode, which a disk may have few of.
+/// The default of `max-files`: each entry needs an inode, and a disk may have few.
 const DEFAULT_MAX_FILES: u64 = 1_000_000;
 
-/// A user, and where in the file things stand.
+/// A user, with positions in the file.
 pub(super) struct UserSection {
     pub(super) account: Account,
-    /// The files that the keys are read from.
+    /// The files with the keys.
     pub(super) key_files: Vec<PathBuf>,
-    /// The root, or the user's table if it has none.
+    /// The position of the root, or of the user's table if it has none.
     pub(super) root: Option<Range<usize>>,
     pub(super) demo: Option<Range<usize>>,
 }
 
-/// What `[defaults]` and a user both may say; none where it says nothing.
+/// The settings that `[defaults]` and users share. `None` if a setting is missing.
 #[derive(Clone, Default)]
 struct SharedSection {
     quota: Option<Option<u64>>,
@@ -108,7 +108,7 @@ fn user(
     };
     let keys: Vec<AuthorizedKey> = keys.into_iter().flatten().collect();
     let access = own.access.or(defaults.access).unwrap_or_default();
-    // Who has been told where to come from is not to install a key that comes from anywhere.
+    // A user whose keys are restricted to addresses may not install an unrestricted key.
     let anywhere = !keys.iter().any(AuthorizedKey::is_restricted_by_address);
     let own_keys = own.own_keys.or(defaults.own_keys);
     let account = Account {
@@ -131,7 +131,7 @@ fn user(
     UserSection { account, key_files, root: section.span_of("root").or(section.span()), demo }
 }
 
-/// The password, with the mark of a demo, and where the mark stands.
+/// The password with its demo mark, and the position of the mark.
 fn password(
     name: &str,
     section: &Section<'_>,
@@ -153,13 +153,13 @@ fn password(
     (password.map(|found| found.value.with_demo(demo)), Some(span))
 }
 
-/// A root that the administrator named. One that cannot be opened is no mistake in the file: its disk may not be
-/// mounted yet, and it concerns its user alone.
+/// An explicit root. If it cannot be opened, that is no mistake in the file: its disk may not be mounted yet, and only its
+/// user is affected.
 fn named_root<'a>(location: &ConfigLocation, value: &'a DeValue<'a>) -> Result<PathBuf, String> {
     Ok(resolve(&location.path(value::path(value)?)))
 }
 
-/// The keys of one entry of `authorized-keys`: a line, or a file with lines.
+/// The keys of one entry of `authorized-keys`: a line, or the name of a file.
 pub(crate) fn authorized_keys(location: &ConfigLocation, entry: &str) -> Result<Vec<AuthorizedKey>, String> {
     if looks_like_a_line(entry) {
         return AuthorizedKey::parse_file(entry).map_err(|(_, error)| {

@@ -1,4 +1,4 @@
-//! Why the server cannot be confined.
+//! Errors of the sandbox.
 
 use super::account::AccountError;
 use crate::config::ConfigError;
@@ -9,13 +9,13 @@ use sshome_wire::display::Escaped;
 use std::io;
 use std::path::PathBuf;
 
-/// Why the server cannot be confined as it was told to be.
+/// Why the sandbox cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfineError {
-    /// The account that it is to run as.
+    /// The account is invalid.
     #[error(transparent)]
     Account(#[from] AccountError),
-    /// A folder that it writes to cannot be made.
+    /// A folder cannot be created.
     #[error("{}: cannot be made: {}", crate::display::shown(.folder), permission::CannotCreate(.folder, .error))]
     Folder {
         /// Which.
@@ -23,7 +23,7 @@ pub enum ConfineError {
         /// Why.
         error: io::Error,
     },
-    /// What it has to write to belongs to somebody else.
+    /// Files that the server writes belong to another account.
     #[error(
         "the server runs as {}, which cannot use these files of its own; nothing was changed:\n{}",
         Escaped(.account.as_bytes()), .complaints.join("\n")
@@ -31,10 +31,10 @@ pub enum ConfineError {
     NotTheirs {
         /// The account.
         account: String,
-        /// A line each, with the command that mends it.
+        /// One line each, with the remedy.
         complaints: Vec<String>,
     },
-    /// Root would make files that the folder's owner cannot use.
+    /// Root would create files that the folder's owner cannot use.
     #[error(
         "{} belongs to {owner}, and this is root: what root makes here, {owner} could not use afterwards. Run it as \
          {owner}, `{}`, or set account = \"{owner}\" in [server]",
@@ -46,18 +46,18 @@ pub enum ConfineError {
         /// Whose it is.
         owner: String,
     },
-    /// An account that is not the server's.
+    /// This is not the server's account.
     #[error(
         "{} belongs to {owner}, and this is {account}, which cannot use the server's files: run it as {owner}, `{}`",
         crate::display::shown(.path), invocation::as_account(.owner), account = permission::account()
     )]
-    Stranger {
+    ForeignAccount {
         /// The server's folder, or its file of settings.
         path: PathBuf,
         /// Whose it is.
         owner: String,
     },
-    /// A reload would fail.
+    /// The account cannot read the settings again, so a reload would fail.
     #[error(
         "the settings could be read at the start, and cannot be again by what the server has become \
          ({confinement}): {error}\n\
@@ -69,7 +69,7 @@ pub enum ConfineError {
         /// What cannot be read.
         error: ConfigError,
     },
-    /// The kernel does not do what was asked for.
+    /// A system call failed.
     #[error("the server cannot {what}: {error}; confine = \"off\" leaves it out")]
     Kernel {
         /// What.
@@ -77,7 +77,7 @@ pub enum ConfineError {
         /// Why.
         error: io::Error,
     },
-    /// It does not know Landlock, or not enough of it.
+    /// The kernel does not support Landlock completely.
     #[error(
         "the server cannot confine itself with Landlock: {0}; Linux 6.12 and later can do all of it, and \
          confine = \"best-effort\" starts with what this kernel can do"

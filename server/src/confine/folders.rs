@@ -14,13 +14,11 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
-/// Makes the folders that are missing, as the server would when it needs them: for the owner alone, or for
-/// this process where there is no other. What is there already stays as it is.
+/// Creates missing folders, accessible to the account only. Existing folders are not changed.
 pub(super) fn make(config: &Config, owner: Option<&SystemAccount>) -> Result<(), ConfineError> {
     for folder in all(config) {
         match make_one(&folder, owner) {
-            // Perhaps it is never needed, as keys/authorized where nobody may install keys; and whoever needs it
-            // tells why it is not there.
+            // It may never be needed, for example keys/authorized. If it is, its user reports the problem.
             Err(_) if owner.is_none() => {}
             made => made.map_err(|error| ConfineError::Folder { folder, error })?,
         }
@@ -28,9 +26,8 @@ pub(super) fn make(config: &Config, owner: Option<&SystemAccount>) -> Result<(),
     Ok(())
 }
 
-/// What of the server's own files this process cannot use, which runs as `account`: a line each, with the command
-/// that mends it. A home concerns its user alone, and is looked at when it is opened; but if something is to be
-/// mended, all of it is named.
+/// The server's files that this process, running as `account`, cannot use: one line each, with the remedy. A home affects
+/// only its user and is checked when it is opened, but if there are other problems, it is listed too.
 pub(super) fn complaints(config: &Config, account: &str, host_keys: bool) -> Vec<String> {
     let own_keys = OwnKeys::of(&config.dir).folder().to_owned();
     let users = || config.accounts.iter().filter(|user| user.enabled);
@@ -40,7 +37,7 @@ pub(super) fn complaints(config: &Config, account: &str, host_keys: bool) -> Vec
         let access = if users().any(|user| is_missing(user)) { WRITE } else { Access::EXEC_OK };
         wanted.push((config.homes.clone(), access));
     }
-    // Who cannot install a key is told so; but those that are installed have to be read.
+    // Installing keys may fail, but installed keys must be readable.
     if own_keys.exists() {
         wanted.push((own_keys, READ));
     }
@@ -52,7 +49,7 @@ pub(super) fn complaints(config: &Config, account: &str, host_keys: bool) -> Vec
     }
     let complain = |(path, access): &(PathBuf, Access)| complaint(config, path, *access, account);
     let mut complaints: Vec<String> = wanted.iter().filter_map(complain).collect();
-    // The socket's folder has to be the account's own: who owns it can put something else there.
+    // The account must own the folder of the socket: its owner can replace the socket.
     let socket = config.control_socket.as_deref().and_then(Path::parent);
     let foreign = |folder: &&Path| fs::metadata(folder).is_ok_and(|found| found.uid() != geteuid().as_raw());
     if let (Some(folder), true) = (socket.filter(foreign), complaints.is_empty()) {
@@ -71,7 +68,7 @@ pub(super) fn complaints(config: &Config, account: &str, host_keys: bool) -> Vec
     complaints
 }
 
-/// All that the server writes to, but for homes that lie elsewhere.
+/// All folders that the server writes to, except homes with an explicit root.
 fn all(config: &Config) -> Vec<PathBuf> {
     let files = config.control_socket.iter().chain(&config.log.file);
     let folders = files.filter_map(|file| file.parent()).map(Path::to_owned);
@@ -82,7 +79,7 @@ fn make_one(folder: &Path, owner: Option<&SystemAccount>) -> io::Result<()> {
     if folder.exists() {
         return Ok(());
     }
-    // What lies between is root's, and the account passes through.
+    // Directories in between belong to root, and the account passes through them.
     let between = if owner.is_some() { 0o755 } else { 0o700 };
     if let Some(parent) = folder.parent() {
         DirBuilder::new().recursive(true).mode(between).create(parent)?;
@@ -100,18 +97,18 @@ fn make_one(folder: &Path, owner: Option<&SystemAccount>) -> io::Result<()> {
     Ok(())
 }
 
-/// What is in the way of the account, and the command that mends it; none if nothing is.
+/// The obstacle for the account, with the remedy. `None` if there is none.
 fn complaint(config: &Config, path: &Path, access: Access, account: &str) -> Option<String> {
     match accessat(CWD, path, access, AtFlags::EACCESS) {
         Ok(()) => None,
-        // It is made when it is needed.
+        // It is created when it is needed.
         Err(Errno::NOENT) => {
             let above = path.ancestors().skip(1).find(|folder| folder.exists())?;
             obstacle(above, WRITE, account).map(|why| line(above, &why))
         }
         Err(_) => {
             match closed(path).filter(|folder| *folder != config.dir && folder.starts_with(&config.dir)) {
-                // A folder of the server's own is to be the account's, not to be opened for everybody.
+                // A folder of the server must belong to the account, and must not be opened for everybody.
                 Some(folder) => Some(line(folder, &not_theirs(folder, account))),
                 None => obstacle(path, access, account).map(|why| line(path, &why)),
             }

@@ -1,8 +1,7 @@
-//! What the server takes from itself before it serves: root, capabilities, new privileges, core dumps, and
-//! all files and ports that it does not need.
+//! The sandbox: drops root, capabilities, new privileges and core dumps, and denies access to unneeded files and ports.
 //!
-//! Landlock and capabilities are a thread's, and pass to those that it begins. So all of this is done
-//! before there is a second one, and so before the async runtime.
+//! Landlock rules and capabilities apply per thread and are inherited. So the sandbox is set up while there is a single
+//! thread, before the async runtime.
 
 mod account;
 mod error;
@@ -24,55 +23,55 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The half that may want root: what is made for the account that the server will be.
+/// The steps that may need root, before the server becomes its account.
 #[derive(Debug)]
 pub struct Preparation {
     account: Option<SystemAccount>,
 }
 
-/// What the server is confined to. The default is nothing, as for a server within another program.
+/// The active sandbox. The default is none, for a server within another program.
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
     account: Option<String>,
     is_root: bool,
-    /// Whether there are no new privileges, no capabilities and no core dumps.
+    /// Whether new privileges, capabilities and core dumps are disabled.
     hardened: bool,
-    /// None if it was not wanted.
+    /// `None` if it is disabled.
     landlock: Option<Landlock>,
 }
 
 impl Preparation {
-    /// Looks the account up, and makes the folders that the server writes to where they are missing.
+    /// Looks up the account, and creates missing folders that the server writes to.
     ///
     /// # Errors
-    /// If there is no such account, this process cannot become it, or a folder cannot be made.
+    /// If there is no such account, this process cannot become it, or a folder cannot be created.
     pub fn begin(config: &Config) -> Result<Preparation, ConfineError> {
         let account = config.account.as_deref().map(SystemAccount::find).transpose()?;
         match &account {
             None if geteuid().is_root() => no_strangers(config)?,
             Some(account) if !account.is_current() => {}
-            // Before anything is made: all of it at once.
+            // Before anything is created, so that all problems are reported at once.
             _ => usable(config, true)?,
         }
         if account.is_some() || config.confine != Confine::Off {
-            // Landlock allows only what is there.
+            // Landlock rules need existing paths.
             let owner = account.as_ref().filter(|account| !account.is_current());
             folders::make(config, owner)?;
         }
         Ok(Preparation { account })
     }
 
-    /// Becomes the account, and gives up what the server does not need. Sockets and host keys are there by
-    /// now. This thread is the only one.
+    /// Becomes the account, and sandboxes the process. Call it after binding sockets and loading host keys, while this
+    /// is the only thread.
     ///
     /// # Errors
-    /// If something is not as the settings want it. The process has to end then.
+    /// If a requirement of the settings fails. The process must end then.
     pub fn confine(self, config: &Config) -> Result<Confinement, ConfineError> {
         let became = self.account.as_ref().is_some_and(|account| !account.is_current());
         if let Some(account) = &self.account {
             account.enter()?;
         }
-        // While it can be looked up.
+        // While names can be looked up.
         let _name = permission::account();
         let mut confinement = Confinement {
             account: self.account.map(SystemAccount::into_name),
@@ -89,7 +88,7 @@ impl Preparation {
             usable(config, false)?;
         }
         if confinement.hardened || confinement.account.is_some() {
-            // What a reload will read.
+            // Files that a reload reads.
             config
                 .load_again()
                 .map_err(|error| ConfineError::Settings { confinement: confinement.to_string(), error })?;
@@ -106,7 +105,7 @@ fn usable(config: &Config, host_keys: bool) -> Result<(), ConfineError> {
         return Ok(());
     }
     match other_owner(config, &account) {
-        Some((path, owner)) => Err(ConfineError::Stranger { path, owner }),
+        Some((path, owner)) => Err(ConfineError::ForeignAccount { path, owner }),
         None => Err(ConfineError::NotTheirs { account, complaints }),
     }
 }
@@ -124,7 +123,7 @@ fn other_owner(config: &Config, account: &str) -> Option<(PathBuf, String)> {
     settings.into_iter().chain(socket).find(|(_, owner)| owner != "root" && owner != account)
 }
 
-/// Refuses to start as root where the server's files belong to somebody else.
+/// Refuses to start as root if the server's files belong to another account.
 fn no_strangers(config: &Config) -> Result<(), ConfineError> {
     let foreign = |path: &&PathBuf| std::fs::metadata(path).is_ok_and(|found| found.uid() != 0);
     match [&config.dir, &config.file].into_iter().find(foreign) {
@@ -136,20 +135,22 @@ fn no_strangers(config: &Config) -> Result<(), ConfineError> {
     }
 }
 
-/// Why a server is not to be started by this account at all: then nothing else that fails for it says anything.
+/// Why this account cannot start the server at all. Other failures follow from it.
 #[must_use]
 pub fn examine_account(config: &Config) -> Option<String> {
     let refused = match config.account.as_deref().map(SystemAccount::find).transpose() {
         Err(error) => Some(error.into()),
         Ok(None) if geteuid().is_root() => no_strangers(config).err(),
         Ok(Some(account)) if !account.is_current() => None,
-        Ok(_) => usable(config, true).err().filter(|error| matches!(error, ConfineError::Stranger { .. })),
+        Ok(_) => {
+            usable(config, true).err().filter(|error| matches!(error, ConfineError::ForeignAccount { .. }))
+        }
     };
     refused.map(|error: ConfineError| error.to_string())
 }
 
-/// What would keep a server from starting with these settings, as far as accounts and folders go. Changes nothing
-/// but this process, which becomes the account that the server would be.
+/// The problems with accounts and folders that would prevent a start. Changes only this process, which becomes the
+/// server's account.
 #[must_use]
 pub fn examine(config: &Config) -> Vec<ConfineError> {
     let account = match config.account.as_deref().map(SystemAccount::find).transpose() {
@@ -171,13 +172,13 @@ pub fn examine(config: &Config) -> Vec<ConfineError> {
 }
 
 impl Confinement {
-    /// Whether a home may lie there.
+    /// Whether the sandbox allows a home at this path.
     #[must_use]
     pub fn allows(&self, root: &Path) -> bool {
         self.landlock.as_ref().is_none_or(|landlock| landlock.allows(root))
     }
 
-    /// Tells the log what protects this server, and what does not.
+    /// Logs the active parts of the sandbox, and the missing ones.
     pub fn log(&self) {
         tracing::info!("confined: {self}");
         if self.is_root {
@@ -210,23 +211,23 @@ impl fmt::Display for Confinement {
     }
 }
 
-/// Keeps what this process remembers out of core dumps, and other processes of its account from looking into it.
+/// Disables core dumps, and access of other processes of the account to this process's memory.
 ///
 /// # Errors
 /// If the kernel refuses.
 pub fn no_core_dumps() -> Result<(), ConfineError> {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     setrlimit(Resource::Core, none).map_err(refused("switch core dumps off"))?;
-    // A program that collects core dumps gets them whatever the limit is, but not of such a process.
+    // A core dump collector ignores the limit, but gets no dump of a process that is not dumpable.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(refused("switch core dumps off"))
 }
 
-/// No core dumps, no new privileges, and no capabilities without root.
+/// Disables core dumps, new privileges and, without root, capabilities.
 fn harden() -> Result<(), ConfineError> {
     no_core_dumps()?;
     rustix::thread::set_no_new_privs(true).map_err(refused("rule out new privileges"))?;
     let has = rustix::thread::capabilities(None).map_err(refused("tell its capabilities"))?;
-    // A service manager that has left none may also have forbidden the call.
+    // A service manager that removed all capabilities may also have denied the system call.
     if !geteuid().is_root() && !(has.permitted | has.inheritable).is_empty() {
         let none = CapabilitySets {
             effective: CapabilitySet::empty(),

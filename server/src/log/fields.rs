@@ -28,7 +28,7 @@ impl Visitor<'_> {
         if !std::mem::take(&mut self.empty) {
             self.writer.write_char(' ')?;
         }
-        // Ours, and constant but for what is told of the server itself.
+        // Messages come from the server's code and contain no untrusted text.
         if field.name() == "message" {
             return self.writer.write_str(value);
         }

@@ -1,16 +1,16 @@
-//! What new settings take away, applied even if the rest of them cannot be.
+//! Revocations: rights that a settings file takes away are applied even if the file is rejected.
 //!
-//! A user who was removed must not stay logged in because of a mistake elsewhere in the file.
+//! A removed user must not stay logged in because of a mistake elsewhere in the file.
 
 use crate::accounts::{Access, Account, AuthorizedKey};
 use crate::config::{Config, Diagnostic};
 use std::sync::Arc;
 
-/// A right that a user has lost: `ann: removed`.
+/// A revoked right, as text: `ann: removed`.
 pub(super) type Revocation = String;
 
-/// The old settings without what the new file takes from users, and what that is. None of it follows from a
-/// mistake: where the file cannot be understood, the old settings hold.
+/// The old settings without the rights that the new file revokes, and a list of these. A setting with a mistake revokes
+/// nothing.
 pub(super) fn revoke(old: &Config, new: &Config, mistakes: &[Diagnostic]) -> (Config, Vec<Revocation>) {
     let is_wrong = |key: &str| mistakes.iter().any(|mistake| mistake.key == key);
     // A syntax error has no key, and nobody can tell what it hides.
@@ -39,7 +39,7 @@ pub(super) fn revoke(old: &Config, new: &Config, mistakes: &[Diagnostic]) -> (Co
     (left, revocations)
 }
 
-/// An account with what it may still do, and what it has lost.
+/// The account with its remaining rights, and the rights that it lost.
 fn restrict(old: &Account, new: &Account, wrong: impl Fn(&str) -> bool) -> (Account, Vec<&'static str>) {
     let mut left = old.clone();
     let mut lost = Vec::new();
@@ -58,7 +58,7 @@ fn restrict(old: &Account, new: &Account, wrong: impl Fn(&str) -> bool) -> (Acco
         lost.push(if new.password.is_some() { "password changed" } else { "password removed" });
     }
     if !wrong("authorized-keys") {
-        // Those that stay have the options of now, as `from`.
+        // The remaining keys get their new options, such as `from`.
         let is_old = |key: &&AuthorizedKey| old.keys.iter().any(|known| known.is(key.public_key()));
         left.keys = new.keys.iter().filter(is_old).cloned().collect();
         if left.keys.len() < old.keys.len() {
@@ -77,14 +77,14 @@ pub(super) fn is_unparsable(mistakes: &[Diagnostic]) -> bool {
     mistakes.iter().any(|mistake| mistake.key.is_empty() && mistake.line.is_some())
 }
 
-/// The settings of a user that are others in the file than in force; the name of the user's table if it is in
-/// one of them only.
+/// The settings of a user that differ between the file and the current settings. The name of the user's table if only one
+/// of them has it.
 pub(super) fn pending(in_force: &Config, file: &Config, user: &str) -> Vec<String> {
     let account = |config: &Config| config.accounts.iter().find(|account| account.name == user).cloned();
     let (now, wanted) = match (account(in_force), account(file)) {
         (None, None) => return Vec::new(),
         (Some(now), Some(wanted)) => (now, wanted),
-        // Who may not log in is as good as removed.
+        // A disabled user is as good as removed.
         (Some(now), None) if !now.enabled => return Vec::new(),
         _ => return vec![format!("users.{user}")],
     };

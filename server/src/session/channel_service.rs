@@ -84,11 +84,11 @@ impl ServiceStart {
             Ok(Err(error)) => {
                 tracing::warn!(user = name, %error, "a session of a user whose home cannot be opened");
                 // The sshome client shows the hello's message, other clients show standard error.
-                let told = match service {
+                let sent = match service {
                     ChannelService::Native => writer.send(native::refusal(&error.to_string())).await,
                     _ => writer.send_error(format!("sshomed: {error}\n").into()).await,
                 };
-                return told.map_or(ChannelEnd::Gone, |()| ChannelEnd::Failed(1));
+                return sent.map_or(ChannelEnd::Gone, |()| ChannelEnd::Failed(1));
             }
             Err(_) => return ChannelEnd::Fault,
         };

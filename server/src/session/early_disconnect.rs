@@ -1,6 +1,6 @@
 //! Logs and counts connections that end before a login, with the cause.
 
-use crate::audit::{Audit, shown, strangers_name};
+use crate::audit::{Audit, shown, untrusted_name};
 use crate::metrics::Metrics;
 use russh::Error;
 use russh::keys::{ssh_encoding, ssh_key};
@@ -73,7 +73,7 @@ pub(super) fn during_login(
     metrics: &Metrics,
 ) {
     if audit.has_line() {
-        let (user, why) = (user.map(strangers_name), shown(reason(error).as_bytes()));
+        let (user, why) = (user.map(untrusted_name), shown(reason(error).as_bytes()));
         tracing::info!(%peer, user, why, "connection failed during a login");
     }
     metrics.ended_without_login("protocol");

@@ -280,7 +280,7 @@ mod tests {
         }
     }
 
-    /// Gives so many bytes at a time, and counts how often it was asked.
+    /// Returns at most `each` bytes at a time, and counts the reads.
     struct Counted<'a> {
         rest: &'a [u8],
         each: usize,

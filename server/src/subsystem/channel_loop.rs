@@ -373,11 +373,11 @@ mod tests {
         }
 
         fn run_inline_slice(&mut self) -> Option<SliceOutcome> {
-            panic!("a light turn");
+            panic!("an inline slice");
         }
 
         fn run_slice(&mut self, _quiet: bool) -> SliceOutcome {
-            panic!("a turn");
+            panic!("a slice");
         }
 
         fn is_under_way(&self) -> bool {

@@ -89,7 +89,7 @@ impl ScpSource {
                     return Ok(TaskState::Waiting);
                 }
                 Some(ScpReply::Accepted) => self.accepted(io, waiting),
-                // It has told its user; what was offered is not sent.
+                // The client has reported it to its user. The offered file is not sent.
                 Some(ScpReply::Refused) => self.status = EXIT_FAILURE,
                 Some(ScpReply::GivenUp | ScpReply::End) => return Ok(TaskState::Done(EXIT_FAILURE)),
             },
