@@ -179,7 +179,7 @@ async fn penalties_are_shown() {
     let refused = administrator.run(&["forgive", "192.0.2.1"]);
     assert!(refused.code == Some(1) && refused.err().contains("192.0.2.1 has no penalty"), "{refused}");
     let misspelt = administrator.run(&["forgive", "bogus"]);
-    assert!(misspelt.code == Some(2) && misspelt.err().contains("it is no address"), "{misspelt}");
+    assert!(misspelt.code == Some(2) && misspelt.err().contains("not an address"), "{misspelt}");
     let forgiven = administrator.run(&["forgive", "127.0.0.1"]);
     assert_eq!(forgiven.out(), "no penalty any more: 127.0.0.1\n", "{forgiven}");
     for command in [&["penalties"][..], &["forgive", "all"]] {

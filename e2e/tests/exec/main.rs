@@ -63,7 +63,7 @@ async fn commands_do_what_they_say() {
     done(&host, "rm -r copy a").await;
     done(&host, "rm -rf missing a/b").await;
     assert_eq!(names(&home).unwrap(), [b".sshome-staging".to_vec()]);
-    assert!(done(&host, "help").await.contains("\nls [-1aAdhlR] [NAME]...\n        list;"));
+    assert!(done(&host, "help").await.contains("\nls [-1aAdhlR] [NAME]...\n        list files;"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

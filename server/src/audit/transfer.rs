@@ -109,7 +109,6 @@ impl Transfer {
     }
 
     /// Its duration so far.
-
     #[must_use]
     pub fn lasted(&self) -> Duration {
         self.state.begun.elapsed()
