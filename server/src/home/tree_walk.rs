@@ -51,7 +51,7 @@ pub enum TreeItem {
     Leaf(Location, Stat),
     /// A directory, after its entries.
     Leave(Location),
-    /// This step collected [`MAX_DIRECTORIES_PER_STEP`] subdirectories, which are entered later. It ends here, so that
+    /// This step collected `MAX_DIRECTORIES_PER_STEP` subdirectories, which are entered later. It ends here, so that
     /// steps are short in wide directories as well.
     MoreDirectories,
 }

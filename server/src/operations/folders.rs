@@ -20,7 +20,7 @@ pub enum MadeDirectory {
 
 /// Creates a directory, with `parents` also its missing parents. Returns also the locations of new names, the innermost
 /// last, for [`publish`](super::publish) to sync. Each location holds a descriptor, so only
-/// [`MAX_SINGLE_SYNCS`] + 1 are returned: for more than that many, `publish` syncs the whole filesystem.
+/// `MAX_SINGLE_SYNCS` + 1 are returned: for more than that many, `publish` syncs the whole filesystem.
 ///
 /// # Errors
 /// If the name exists and is not a directory, or a new entry would exceed the quota.
