@@ -15,7 +15,7 @@ type Refusal = (Errno, &'static str);
 
 /// Both that are tried.
 const ERRORS: [Refusal; 2] =
-    [(Errno::IO, "the server's disk has failed"), (Errno::NOSPC, "the server's disk is full")];
+    [(Errno::IO, "the server's disk failed to read or write"), (Errno::NOSPC, "the server's disk is full")];
 
 async fn world(test: &str) -> Option<(Faulty, World)> {
     let disk = Faulty::new(test)?;
@@ -155,7 +155,7 @@ async fn a_disk_that_cannot_be_synced_publishes_nothing() {
     }
     let refused = peer.ask(copy()).await.unwrap();
     assert_eq!(refused.status, Status::Failed, "{refused}");
-    assert!(refused.message.contains("the server's disk has failed"), "{refused}");
+    assert!(refused.message.contains("the server's disk failed to read or write"), "{refused}");
     let home = host.home("ann");
     assert!(contents(&home.join("copy")).unwrap().is_empty(), "something was published");
     until("nothing is staged", || home.join(".sshome-staging").read_dir().unwrap().count() == 0);
