@@ -148,6 +148,40 @@ async fn midnight_commander_shows_a_home_and_copies() {
     let Some(mc) = foreign::program("mc", test) else { return };
     let site = site(COMPATIBLE, &Key::make("ecdsa")).await;
     site.host().unwrap().set_password("ann", "secret words").unwrap();
+    let mut terminal = commander(&site, site.client().foreign(mc));
+    terminal.expect("Password:").unwrap();
+    terminal.send("secret words\r").unwrap();
+    copies_a_file(&site, &mut terminal);
+}
+
+/// The account that sshd runs as in the tests has no password.
+#[tokio::test(flavor = "multi_thread")]
+async fn midnight_commander_logs_in_with_an_agents_key() {
+    let test = "midnight_commander_logs_in_with_an_agents_key";
+    let Some(mc) = foreign::program("mc", test) else { return };
+    let Some(agent) = foreign::program("ssh-agent", test) else { return };
+    let key = Key::make("ecdsa");
+    for site in both(test, &key).await {
+        let socket = site.client().home().join("agent");
+        let mut command = Command::new(&agent);
+        command.arg("-a").arg(&socket).args(["sh", "-c", "ssh-add -q \"$0\" && exec \"$@\""]).arg(key.file());
+        let mut terminal = commander(&site, wrapped(command, &site.client().foreign(&mc)));
+        copies_a_file(&site, &mut terminal);
+    }
+}
+
+/// Runs a command by another one, which gets it as its last arguments, in the command's folder and environment.
+fn wrapped(mut by: Command, command: &Command) -> Command {
+    by.arg(command.get_program()).args(command.get_args()).env_clear();
+    by.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = command.get_current_dir() {
+        by.current_dir(folder);
+    }
+    by
+}
+
+/// Starts Midnight Commander with a local panel and one that shows the site's home.
+fn commander(site: &Site, mut command: Command) -> Terminal {
     // It asks for the type of host key that it finds first.
     let known = fs::read_to_string(site.client().known_hosts()).unwrap();
     fs::create_dir(site.client().home().join(".ssh")).unwrap();
@@ -156,12 +190,13 @@ async fn midnight_commander_shows_a_home_and_copies() {
     fs::write(site.there("on-the-server"), "theirs").unwrap();
     fs::write(site.here("on-this-side"), "ours").unwrap();
     let (user, address, port) = site.login();
-    let mut command = site.client().foreign(mc);
     command.args(["--nosubshell", "--stickchars", "--nocolor", "--skin=default"]).arg(site.here(""));
-    command.arg(format!("sftp://{user}@{address}:{port}/"));
-    let mut terminal = Terminal::start(&command).unwrap();
-    terminal.expect("Password:").unwrap();
-    terminal.send("secret words\r").unwrap();
+    command.arg(format!("sftp://{user}@{address}:{port}{}", site.path("")));
+    Terminal::start(&command).unwrap()
+}
+
+/// Copies a file of the local panel to the other one.
+fn copies_a_file(site: &Site, terminal: &mut Terminal) {
     terminal.expect("on-the-server").unwrap();
     // Down to the file, and F5 copies it to the other panel, after a question.
     terminal.expect("UP--DIR").unwrap();
