@@ -328,7 +328,7 @@ async fn a_connection_that_cannot_be_had_is_told_once_to_who_asks() {
         }
         let put = cron.run(options, "ann@127.0.0.1", &["put", "-r", "-j", "4", "t"]);
         assert!(put.code == Some(0) && put.out.starts_with("4 files, "), "{put:?}");
-        assert_eq!(put.err.matches("no further connection").count(), told, "{put:?}");
+        assert_eq!(put.err.matches("cannot open another connection").count(), told, "{put:?}");
         assert_eq!(proxy.connections(), 2);
         assert_same(&cron.path("t"), &host.home("ann").join("t"));
     }

@@ -63,6 +63,11 @@ impl<S> MonitoredStream<S> {
     }
 }
 
+/// Whether a write failed because the peer has closed the connection.
+fn has_hung_up(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 fn taken_nothing(limit: Duration) -> String {
     format!("the server has taken nothing for {} s", limit.as_secs_f64())
 }
@@ -93,7 +98,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MonitoredStream<S> {
         let written = Pin::new(&mut this.stream).poll_write(cx, data);
         let Some(limit) = this.limit.filter(|_| written.is_pending()) else {
             this.stalled = None;
-            return written.map(|written| this.noted(written));
+            return written.map(|written| match this.noted(written) {
+                // The reason that the server gave before it hung up is still to be read, and then the end: an error
+                // here would keep russh from reading it. Nothing counts as sent that the server has not answered.
+                Err(error) if has_hung_up(&error) => Ok(data.len()),
+                written => written,
+            });
         };
         let stalled = this.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
         stalled
@@ -109,6 +119,24 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MonitoredStream<S> {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    #[tokio::test]
+    async fn the_words_of_a_server_that_hung_up_are_read_though_writing_fails() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let loss = LossReason::default();
+        let mut client = MonitoredStream::new(stream, None, loss.clone());
+        server.write_all(b"the reason").await.unwrap();
+        drop(server);
+        // The first write is answered with a reset, after which every other one fails.
+        while loss.get().is_none() {
+            client.write_all(b"data").await.unwrap();
+        }
+        let mut words = Vec::new();
+        let _ = client.read_to_end(&mut words).await;
+        assert_eq!(words, b"the reason");
+    }
 
     #[test]
     fn the_limit_is_that_of_unanswered_keepalives() {
