@@ -383,7 +383,7 @@ async fn settings_that_cannot_be_read_any_more_are_said_with_what_to_do() {
         return;
     }
     sshome_e2e::tree::set_mode(&file, 0).unwrap();
-    until("a mode is noticed", || why().contains("mode 0000"));
+    until("a mode is noticed", || why().contains("its mode denies its owner") && why().contains("chmod u+r"));
     sshome_e2e::tree::set_mode(&file, 0o600).unwrap();
     until("it is noticed that it can be read", || why().is_empty());
 }
