@@ -72,22 +72,8 @@ fn first_position(within: &Table, position: Option<isize>) -> Option<isize> {
 
 #[cfg(test)]
 mod tests {
-    use crate::admin::{Admin, NewUser, UserSettings};
-    use std::fs;
-    use tempfile::TempDir;
-
-    /// A folder with this file, and who edits it.
-    fn folder(text: &str) -> (TempDir, Admin) {
-        let dir = TempDir::new().unwrap();
-        fs::create_dir(dir.path().join("etc")).unwrap();
-        fs::write(dir.path().join("etc/users.toml"), text).unwrap();
-        let admin = Admin::open(dir.path(), None).unwrap();
-        (dir, admin)
-    }
-
-    fn text(dir: &TempDir) -> String {
-        fs::read_to_string(dir.path().join("etc/users.toml")).unwrap()
-    }
+    use crate::admin::layout_tests::{folder, read as text};
+    use crate::admin::{NewUser, UserSettings};
 
     #[test]
     fn the_comments_of_a_removed_user_go_and_those_of_others_stay_with_them() {

@@ -31,7 +31,8 @@ const LAYOUTS: [&str; 6] = [
      #quota = 9\n\"\"\"\n#max-files = 12\n\n[users.cid]\n#max-files = 13\n",
 ];
 
-fn folder(text: &str) -> (TempDir, Admin) {
+/// A folder with this file, and who edits it.
+pub(super) fn folder(text: &str) -> (TempDir, Admin) {
     let dir = TempDir::new().unwrap();
     fs::create_dir(dir.path().join("etc")).unwrap();
     fs::write(dir.path().join("etc/users.toml"), text).unwrap();
@@ -39,7 +40,7 @@ fn folder(text: &str) -> (TempDir, Admin) {
     (dir, admin)
 }
 
-fn read(dir: &TempDir) -> String {
+pub(super) fn read(dir: &TempDir) -> String {
     fs::read_to_string(dir.path().join("etc/users.toml")).unwrap()
 }
 

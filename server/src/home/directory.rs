@@ -6,6 +6,7 @@ use crate::quota::FileId;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{AtFlags, StatxFlags, makedev};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The set-group bit: new files get the directory's group.
 pub(super) const SET_GROUP: u32 = 0o2000;
@@ -49,22 +50,33 @@ pub(super) fn own_group() -> u32 {
     *GROUP.get_or_init(|| rustix::process::getegid().as_raw())
 }
 
+/// A cached list is read again after this time: a file may stay open for hours before its batch is published.
+const MAX_ACL_AGE: Duration = Duration::from_secs(1);
+
 /// Caches the default access control list of the directory that the last file was stored in. It is read once for each batch:
 /// for a small file, reading it is the most expensive call.
 #[derive(Debug, Default)]
-pub(super) struct DefaultAclCache(Mutex<Option<(FileId, Option<Acl>)>>);
+pub(super) struct DefaultAclCache(Mutex<Option<CachedAcl>>);
+
+#[derive(Debug)]
+struct CachedAcl {
+    directory: FileId,
+    acl: Option<Acl>,
+    read: Instant,
+}
 
 impl DefaultAclCache {
     /// The list of an open directory, `None` if it has none.
     pub(super) fn get(&self, id: FileId, dir: BorrowedFd<'_>) -> Result<Option<Acl>> {
         let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, acl)) = &*cached
-            && *of == id
+        if let Some(cached) = &*cached
+            && cached.directory == id
+            && cached.read.elapsed() < MAX_ACL_AGE
         {
-            return Ok(acl.clone());
+            return Ok(cached.acl.clone());
         }
         let acl = read_acl(&format!("/proc/self/fd/{}", dir.as_raw_fd()).into(), DEFAULT_ACL)?;
-        *cached = Some((id, acl.clone()));
+        *cached = Some(CachedAcl { directory: id, acl: acl.clone(), read: Instant::now() });
         Ok(acl)
     }
 
