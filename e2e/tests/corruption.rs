@@ -17,7 +17,7 @@ use std::time::SystemTime;
 const LENGTH: u64 = 4 * BLOCK_BYTES + 4321;
 
 /// As much has arrived before a transfer is cut.
-const ENOUGH: u64 = 3 * BLOCK_BYTES + 1;
+const MIN_PART_BYTES: u64 = 3 * BLOCK_BYTES + 1;
 
 struct World {
     host: Host,
@@ -59,7 +59,7 @@ impl World {
         // Slow enough to be looked at.
         command.args(["-l", "100000"]).arg(self.client.destination()).args([verb, "f"]);
         let mut running = command.spawn().unwrap();
-        until("enough has arrived", || part().is_some_and(|part| length(&part) >= ENOUGH));
+        until("enough has arrived", || part().is_some_and(|part| length(&part) >= MIN_PART_BYTES));
         running.kill().unwrap();
         running.wait().unwrap();
         if verb == "put" {

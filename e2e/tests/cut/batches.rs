@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// In the tree that is planted there are some hundred files.
-const SMALL: TransferOptions = TransferOptions { batch_entries: 25, preserve: true, ..RECURSIVE };
+const SMALL_BATCHES: TransferOptions = TransferOptions { batch_entries: 25, preserve: true, ..RECURSIVE };
 /// The folders of it that nobody may write to in the end.
 const LOCKED: [&str; 3] = ["many/1", "many/1/1", "many/3/2"];
 const WHOLE: TransferOptions = TransferOptions { preserve: true, ..RECURSIVE };
@@ -82,7 +82,7 @@ async fn a_tree_in_portions_is_the_tree_at_once() {
     let host = host().await;
     let top = plant_all(&host);
     let mut all = Vec::new();
-    for options in [WHOLE, SMALL, TransferOptions { batch_entries: 1, ..SMALL }] {
+    for options in [WHOLE, SMALL_BATCHES, TransferOptions { batch_entries: 1, ..SMALL_BATCHES }] {
         let mut client = Client::login(&host, host.address().port()).await;
         put_before(&client);
         let summary = client.get(&["/t"], "back", options).await.unwrap();
@@ -109,7 +109,7 @@ async fn portions_come_over_connections_that_are_cut_and_over_several() {
         let mut client = Client::login(&host, proxy.port()).await;
         (client.retries, client.pause) = (100, Duration::from_millis(1));
         put_before(&client);
-        let options = TransferOptions { jobs: jobs.parse().unwrap(), ..SMALL };
+        let options = TransferOptions { jobs: jobs.parse().unwrap(), ..SMALL_BATCHES };
         let summary = client.get(&["/t"], "back", options).await.unwrap();
         assert_there(&top, &client.path("back/t"));
         assert_eq!(
@@ -135,13 +135,14 @@ async fn an_interrupt_between_portions_keeps_what_is_whole() {
         until(async || first.exists()).await;
         cancel.cancel();
     };
-    let (got, ()) = tokio::join!(client.get(&["/t"], "back", SMALL), raising);
+    let (got, ()) = tokio::join!(client.get(&["/t"], "back", SMALL_BATCHES), raising);
     let error = got.unwrap_err();
     assert!(matches!(error, ConversationError::Cancelled), "{error}");
     client.cancel = CancellationToken::new();
     LOCKED.iter().for_each(|folder| drop(set_mode(client.path("back/t").join(folder), 0o700)));
     // The same command again does the rest.
-    let summary = client.get(&["/t"], "back", TransferOptions { force: true, ..SMALL }).await.unwrap();
+    let summary =
+        client.get(&["/t"], "back", TransferOptions { force: true, ..SMALL_BATCHES }).await.unwrap();
     assert!(summary.unchanged > 1 && summary.files > 1, "{summary:?}");
     let (wanted, found) = (contents(&top).unwrap(), contents(&client.path("back/t")).unwrap());
     let others = ["many/0/0/0/0", "many/3/.x.sshome-part"];
