@@ -158,14 +158,14 @@ impl Publisher {
         is_same: impl Fn(&[u8]) -> bool,
     ) -> Result<Option<Vec<u8>>, String> {
         let written = |error| written(&error);
+        if !self.options.force && directory.publish_new(part, name).map_err(written)? {
+            return Ok(None);
+        }
         if matches!(directory.look(name, false).map_err(written)?, Some(LocalEntry::Directory)) {
             return Err(in_the_way(name));
         }
         if self.options.force {
             return directory.publish(part, name).map(|()| None).map_err(written);
-        }
-        if directory.publish_new(part, name).map_err(written)? {
-            return Ok(None);
         }
         if is_same(name) {
             // Another get of the same file was faster.
