@@ -2,7 +2,27 @@
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// See [`observe_syncfs`].
+static SYNCFS_OBSERVER: OnceLock<fn(u64, SyncfsPhase)> = OnceLock::new();
+
+/// A moment of a `syncfs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncfsPhase {
+    /// It is about to begin: it covers everything that was written until now.
+    Begins,
+    /// It has succeeded.
+    Succeeded,
+}
+
+/// Calls `observer` with the device number of the filesystem (`st_dev`) around each `syncfs` of this process. It is for
+/// filesystems that record what reaches the disk: the kernel does not pass `syncfs` on to FUSE. Only the first call
+/// takes effect.
+pub fn observe_syncfs(observer: fn(u64, SyncfsPhase)) {
+    // An observer is already set.
+    let _ = SYNCFS_OBSERVER.set(observer);
+}
 
 /// A filesystem that homes are on. It runs one `syncfs` at a time. A caller needs a run that began after its writes; all
 /// callers that wait during a run share the next.
@@ -42,8 +62,20 @@ impl Filesystem {
 
     /// Returns once everything that was written between the epoch `since` and the call is on the disk.
     pub(super) fn sync(&self, since: WritebackEpoch) -> Result<(), Errno> {
-        self.share(|| rustix::fs::syncfs(&self.handle))?;
+        self.share(|| self.syncfs())?;
         if self.writeback_epoch() == since { Ok(()) } else { Err(Errno::IO) }
+    }
+
+    fn syncfs(&self) -> Result<(), Errno> {
+        let report = |phase| {
+            if let Some(observer) = SYNCFS_OBSERVER.get() {
+                observer(rustix::fs::fstat(&self.handle)?.st_dev, phase);
+            }
+            Ok(())
+        };
+        report(SyncfsPhase::Begins)?;
+        rustix::fs::syncfs(&self.handle)?;
+        report(SyncfsPhase::Succeeded)
     }
 
     fn runs(&self) -> MutexGuard<'_, SyncRuns> {

@@ -42,7 +42,7 @@ pub use deferred_mode::{DeferredMode, finalize_directory, open_to_owner};
 pub use descriptors::{DescriptorPermit, DescriptorsExhausted};
 pub use digest_xattr::StoredDigest;
 pub use error::{Error, Result};
-pub use filesystem::WritebackEpoch;
+pub use filesystem::{SyncfsPhase, WritebackEpoch, observe_syncfs};
 pub use handle::Home;
 pub use homes::{Homes, PreparedHome};
 pub use inherit::{StagedPermissions, umask};
