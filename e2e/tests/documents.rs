@@ -70,13 +70,13 @@ fn every_path_that_a_document_names_exists() {
 #[test]
 fn every_module_of_the_code_map_exists() {
     let document = read("ARCHITECTURE.md");
-    for folder in ["server/src", "client/src"] {
+    for folder in ["server/src", "store/src", "store/posix/src", "client/src"] {
         let heading = format!("\n### {folder}\n");
         let section = document.split_once(&heading).unwrap_or_else(|| panic!("no section {folder}")).1;
         let section = section.split("\n#").next().unwrap_or_default();
         let cells = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" | "));
         let modules: Vec<_> = cells.flat_map(|(cell, _)| code_spans(&format!("`{cell}"))).collect();
-        assert!(modules.len() > 10, "{folder}: {modules:?}");
+        assert!(!modules.is_empty(), "{folder} has no modules");
         let top = repository().join(folder);
         let exists =
             |module: &&String| top.join(module).exists() || top.join(format!("{module}.rs")).exists();

@@ -11,6 +11,7 @@ use sshomed::config;
 use sshomed::home::Homes;
 use sshomed::limits::AdmissionControl;
 use sshomed::metrics::Metrics;
+use sshomed::operations::SlicePermits;
 use sshomed::quota::Ledgers;
 use sshomed::session::{MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
 use sshomed::subsystem::BlockingPool;
@@ -93,6 +94,7 @@ impl World {
             authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts))),
             homes: Homes::default(),
             ledgers: Ledgers::default(),
+            slices: SlicePermits::default(),
             admission: AdmissionControl::new(config.limits.clone()),
             rates: RateLimits::default(),
             memory: MemoryBudgets::default(),

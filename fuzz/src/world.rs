@@ -2,7 +2,7 @@ use sshomed::accounts::{Account, TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login, Password, hash_password};
 use sshomed::config;
 use sshomed::home::Homes;
-use sshomed::operations::User;
+use sshomed::operations::{SlicePermits, User};
 use sshomed::quota::Amount;
 use sshomed::subsystem::BlockingPool;
 use std::fs;
@@ -68,7 +68,8 @@ impl World {
         begin_anew(&self.home());
         remove(&self.dir.path().join("keys"));
         let (homes, ledgers) = Homes::prepare(&homes_of(&self.accounts)).expect("a home");
-        let user = User::enter(self.login.clone(), &homes, &ledgers).expect("the user's home");
+        let user = User::enter(self.login.clone(), &homes, &ledgers, &SlicePermits::default())
+            .expect("the user's home");
         let done = self.runtime.block_on(act(user));
         let booked = ledgers.of("ann").expect("books").usage();
         drop((homes, ledgers));

@@ -12,6 +12,7 @@ use crate::host_key::HostKeyError;
 use crate::limits::{AdmissionControl, ConnectionRefusalLog};
 use crate::log::{self, LogError};
 use crate::metrics::{Metrics, OpenDescriptors};
+use crate::operations::SlicePermits;
 use crate::reload::Reloader;
 use crate::session::{self, MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
 use crate::sockets::{ListenError, Sockets};
@@ -226,6 +227,7 @@ impl Server {
             authenticator: Authenticator::new(Arc::<TomlAccounts>::clone(&accounts)),
             homes,
             ledgers,
+            slices: SlicePermits::default(),
             admission: AdmissionControl::new(config.limits.clone()),
             rates: RateLimits::default(),
             memory: MemoryBudgets::default(),

@@ -1,9 +1,9 @@
 //! Diagnostics of the settings file.
 
 use super::ConfigLocation;
-use crate::display::shown;
 use crate::invocation;
 use crate::permission::CannotRead;
+use sshome_store_posix::shown;
 use sshome_wire::display::Escaped;
 use std::io;
 use std::ops::Range;

@@ -22,8 +22,8 @@ pub use log::{LogFormat, LogSettings};
 pub use options::{Algorithms, Confine, Kex};
 pub use size::{SizeError, parse_limit};
 
-pub(crate) use crate::display::shown;
 pub(crate) use location::ConfigLocation;
+pub(crate) use sshome_store_posix::shown;
 pub(crate) use users::authorized_keys;
 
 use crate::accounts::Account;

@@ -23,6 +23,7 @@ mod remove;
 mod rename;
 mod reserve_space;
 mod set_attributes;
+mod slice_permits;
 mod space;
 mod step_limit;
 mod upload;
@@ -46,6 +47,7 @@ pub use publish::{PendingPublish, publish};
 pub use remove::{Removal, remove};
 pub use rename::{rename, rename_exact};
 pub use set_attributes::SetAttributes;
+pub use slice_permits::SlicePermits;
 pub use space::{HomeSpace, space};
 pub use step_limit::StepLimit;
 pub use upload::Upload;
@@ -61,6 +63,7 @@ use crate::quota::{FreedSpace, HeldFile, Ledger, LedgerUsage, Ledgers};
 use error::Context;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
+use sshome_store::Takeover;
 use sshome_wire::{CreditedUsage, RemotePath, Usage};
 use std::fs::File;
 use std::sync::Arc;
@@ -77,6 +80,7 @@ pub struct User {
     since: WritebackEpoch,
     /// Cancelled when a different channel resumes the stream of this one.
     superseded: CancellationToken,
+    slice_permits: Arc<Semaphore>,
     audit: Audit,
 }
 
@@ -85,11 +89,17 @@ impl User {
     ///
     /// # Errors
     /// If the home is unavailable, or was replaced since it was opened.
-    pub fn enter(login: Login, homes: &Homes, ledgers: &Ledgers) -> home::Result<User> {
+    pub fn enter(
+        login: Login,
+        homes: &Homes,
+        ledgers: &Ledgers,
+        slices: &SlicePermits,
+    ) -> home::Result<User> {
         let home = Arc::new(homes.open(&HomeSettings::from(&*login.account()), ledgers)?);
         let ledger = ledgers.of(login.name()).ok_or(rustix::io::Errno::NOENT)?;
         let since = home.writeback_epoch();
-        Ok(User { login, home, ledger, since, superseded: CancellationToken::new(), audit: Audit::default() })
+        let (superseded, slice_permits) = (CancellationToken::new(), slices.of(login.name()));
+        Ok(User { login, home, ledger, since, superseded, slice_permits, audit: Audit::default() })
     }
 
     /// The same user, with its operations recorded in `audit`.
@@ -113,7 +123,7 @@ impl User {
     /// The permits for slices of this user's work.
     #[must_use]
     pub fn slice_permits(&self) -> Arc<Semaphore> {
-        self.home.slice_permits()
+        Arc::clone(&self.slice_permits)
     }
 
     /// A permit for `count` descriptors that stay open beyond one request; `None` if the user's budget is used up.
@@ -124,6 +134,12 @@ impl User {
     /// Whether the user has used half of the descriptor budget: a batch should be published early.
     pub(crate) fn descriptors_are_scarce(&self) -> bool {
         self.home.descriptors_are_scarce()
+    }
+
+    /// Ends this channel when a different one resumes its stream.
+    fn takeover(&self) -> Takeover {
+        let superseded = self.superseded.clone();
+        Takeover::new(move || superseded.cancel())
     }
 
     /// Cancelled when a different channel of the user resumes this one's stream: this channel must end.

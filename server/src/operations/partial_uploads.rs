@@ -180,7 +180,7 @@ pub enum PartialStream {
 /// # Errors
 /// If it cannot be opened.
 pub fn find_stream(user: &User, path: &RemotePath, id: StreamId, timeout: Duration) -> Result<PartialStream> {
-    let Some(stream_lease) = user.home.stream_leases().take_over(id, &user.superseded, timeout) else {
+    let Some(stream_lease) = user.home.stream_leases().take_over(id, &user.takeover(), timeout) else {
         return Ok(PartialStream::Busy);
     };
     let found = PartCheck::open(user, path, UploadSource::Stream(id), Some(stream_lease))?;

@@ -326,7 +326,7 @@ fn record(
 }
 
 fn acquire_lease(user: &User, id: StreamId, path: &RemotePath) -> Result<StreamLease> {
-    let stream_lease = user.home.stream_leases().acquire(id, &user.superseded);
+    let stream_lease = user.home.stream_leases().acquire(id, &user.takeover());
     stream_lease.ok_or_else(|| Error::StreamBusy(path.clone()))
 }
 

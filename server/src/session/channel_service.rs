@@ -70,7 +70,9 @@ impl ServiceStart {
         let _guard = session.begin_service(service.name());
         let (name, audit) = (login.name().to_owned(), session.audit().clone());
         let world = Arc::clone(shared);
-        let entered = tokio::task::spawn_blocking(move || User::enter(login, &world.homes, &world.ledgers));
+        let entered = tokio::task::spawn_blocking(move || {
+            User::enter(login, &world.homes, &world.ledgers, &world.slices)
+        });
         let user = match entered.await {
             Ok(Ok(user)) => user.audited(audit),
             // The user can cause this at will, so it is not logged.

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::home::Homes;
 use crate::limits::AdmissionControl;
 use crate::metrics::Metrics;
+use crate::operations::SlicePermits;
 use crate::quota::Ledgers;
 use crate::subsystem::BlockingPool;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -25,6 +26,8 @@ pub struct ServerState {
     pub authenticator: Authenticator,
     /// The homes of all users.
     pub homes: Homes,
+    /// The permits for slices of work.
+    pub slices: SlicePermits,
     /// The quota ledgers of all users.
     pub ledgers: Ledgers,
     /// Admission control for connections.

@@ -5,7 +5,7 @@ use sshome_wire::{BlockHasher, End, Put, RemotePath, Status};
 use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
 use sshomed::home::Homes;
-use sshomed::operations::{self, OpenFile, OpenMode, Result, Upload, User, publish};
+use sshomed::operations::{self, OpenFile, OpenMode, Result, SlicePermits, Upload, User, publish};
 use sshomed::quota::{Comparison, Ledgers};
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
@@ -58,7 +58,7 @@ impl World {
 
     /// Another session of hers.
     pub(crate) fn user(&self) -> User {
-        User::enter(self.login.clone(), &self.homes, &self.ledgers).unwrap()
+        User::enter(self.login.clone(), &self.homes, &self.ledgers, &SlicePermits::default()).unwrap()
     }
 
     pub(crate) fn home(&self) -> &Path {

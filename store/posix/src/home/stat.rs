@@ -1,9 +1,9 @@
 //! Values from a stat.
 
 use super::{Error, Result};
-use crate::quota::{FileId, ReplacedFile};
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, FileType, Stat};
+use sshome_store::quota::{FileId, ReplacedFile};
 
 /// The file that a stat is of.
 #[must_use]

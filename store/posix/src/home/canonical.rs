@@ -2,10 +2,10 @@
 
 use super::stat::stat_in;
 use super::{Error, Home, Location, Result, file_id};
-use crate::quota::FileId;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use sshome_store::quota::FileId;
 use sshome_wire::{MAX_PATH, RemotePath};
 use std::time::{Duration, Instant};
 

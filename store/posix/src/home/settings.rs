@@ -1,8 +1,8 @@
 //! What the settings say of one home.
 
 use crate::permission::{READ, WRITE};
-use crate::quota::QuotaLimits;
 use rustix::fs::Access;
+use sshome_store::quota::QuotaLimits;
 use std::path::PathBuf;
 
 /// What the settings say of one user's home.

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// A path, escaped for a terminal.
-pub(crate) fn shown(path: &Path) -> impl fmt::Display {
+#[must_use]
+pub fn shown(path: &Path) -> impl fmt::Display {
     Escaped(path.as_os_str().as_bytes()).to_string()
 }

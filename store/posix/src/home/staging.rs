@@ -10,10 +10,10 @@ use super::{
     DescriptorPermit, EntryId, Location, NamespaceLock, PartialFile, Result, STAGING_DIRECTORY, UploadRecord,
     WritebackEpoch, length, set_group,
 };
-use crate::quota::FileId;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use sshome_store::quota::FileId;
 use sshome_wire::Time;
 use std::fs::File;
 use std::io::Write;

@@ -1,18 +1,18 @@
 //! Leases of streams: one conversation at a time receives a stream.
 //!
 //! A client whose connection was lost reconnects, often before the server has noticed the loss. The old conversation then
-//! still holds the lease of the stream that the client resumes; it is cancelled.
+//! still holds the lease of the stream that the client resumes; it is ended.
 
+use sshome_store::Takeover;
 use sshome_wire::StreamId;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
-/// The leased streams of one home, each with the token that cancels the conversation that holds the lease.
+/// The leased streams of one home, each with what ends the conversation that holds the lease.
 #[derive(Debug, Default)]
 pub struct StreamLeases {
-    owners: Mutex<HashMap<StreamId, CancellationToken>>,
+    owners: Mutex<HashMap<StreamId, Takeover>>,
     released: Condvar,
 }
 
@@ -25,22 +25,22 @@ pub struct StreamLease {
 }
 
 impl StreamLeases {
-    /// Leases a stream to the conversation that `end` cancels; `None` if another one holds it.
-    pub fn acquire(self: &Arc<StreamLeases>, id: StreamId, end: &CancellationToken) -> Option<StreamLease> {
+    /// Leases a stream to the conversation that `end` ends; `None` if another one holds it.
+    pub fn acquire(self: &Arc<StreamLeases>, id: StreamId, end: &Takeover) -> Option<StreamLease> {
         self.insert(&mut self.owners(), id, end)
     }
 
-    /// The same, but cancels the conversation that holds the lease, and waits for it to end; `None` after
+    /// The same, but ends the conversation that holds the lease, and waits until it has released the stream; `None` after
     /// `timeout`.
     pub fn take_over(
         self: &Arc<StreamLeases>,
         id: StreamId,
-        end: &CancellationToken,
+        end: &Takeover,
         timeout: Duration,
     ) -> Option<StreamLease> {
         let mut owners = self.owners();
         if let Some(other) = owners.get(&id) {
-            other.cancel();
+            other.end();
             let taken = |owners: &mut HashMap<_, _>| owners.contains_key(&id);
             let waited = self.released.wait_timeout_while(owners, timeout, taken);
             owners = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -50,9 +50,9 @@ impl StreamLeases {
 
     fn insert(
         self: &Arc<StreamLeases>,
-        owners: &mut HashMap<StreamId, CancellationToken>,
+        owners: &mut HashMap<StreamId, Takeover>,
         id: StreamId,
-        end: &CancellationToken,
+        end: &Takeover,
     ) -> Option<StreamLease> {
         if owners.contains_key(&id) {
             return None;
@@ -61,7 +61,7 @@ impl StreamLeases {
         Some(StreamLease { id, streams: Arc::clone(self) })
     }
 
-    fn owners(&self) -> MutexGuard<'_, HashMap<StreamId, CancellationToken>> {
+    fn owners(&self) -> MutexGuard<'_, HashMap<StreamId, Takeover>> {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -84,20 +84,26 @@ impl Drop for StreamLease {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     const ID: StreamId = StreamId([1; 16]);
 
     #[test]
     fn one_lease_at_a_time_and_the_latest_conversation_takes_over() {
         let streams = Arc::new(StreamLeases::default());
-        let (first, second) = (CancellationToken::new(), CancellationToken::new());
+        let conversation = || {
+            let ended = Arc::new(AtomicBool::new(false));
+            let flag = Arc::clone(&ended);
+            (Takeover::new(move || flag.store(true, Relaxed)), ended)
+        };
+        let ((first, first_ended), (second, second_ended)) = (conversation(), conversation());
         let lease = streams.acquire(ID, &first).unwrap();
         assert!(streams.acquire(ID, &second).is_none());
         let other = streams.acquire(StreamId([2; 16]), &second).unwrap();
         assert_eq!(other.id(), StreamId([2; 16]));
         // The first still holds its lease.
         assert!(streams.take_over(ID, &second, Duration::ZERO).is_none());
-        assert!(first.is_cancelled() && !second.is_cancelled());
+        assert!(first_ended.load(Relaxed) && !second_ended.load(Relaxed));
         let waiting = {
             let (streams, second) = (Arc::clone(&streams), second.clone());
             std::thread::spawn(move || streams.take_over(ID, &second, Duration::from_secs(60)))

@@ -2,10 +2,10 @@
 
 use super::stat::stat_in;
 use super::{Error, Location, Result, STAGING_DIRECTORY, file_id};
-use crate::quota::FileId;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
+use sshome_store::quota::FileId;
 use sshome_wire::MAX_PATH;
 use std::sync::Arc;
 

@@ -3,17 +3,17 @@
 use super::access::reason;
 use super::descriptors::{Descriptors, UserDescriptors};
 use super::prepare::{OpeningGuard, OpeningUsers, make_and_open};
-use super::shared::{MAX_CONCURRENT_SLICES, SharedHome};
+use super::shared::SharedHome;
 use super::{
     Error, Home, HomeProblem, HomeRoot, HomeSettings, PartialUpload, PrepareError, Result, RootProblem,
     filesystem::Filesystem, replaced_file, scan::scan,
 };
 use crate::display::shown;
 use crate::permission::READ;
-use crate::quota::{Comparison, Ledger, Ledgers, ScanResult, UnreadableEntries};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+use sshome_store::quota::{Comparison, Ledger, Ledgers, ScanResult, UnreadableEntries};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -254,13 +254,6 @@ impl Homes {
             Some(RootProblem::Replaced(_)) => Err(Error::Replaced),
             Some(RootProblem::Inaccessible(_)) => Err(Error::Unavailable),
         }
-    }
-
-    /// Whether a request is being executed in a user's home.
-    #[must_use]
-    pub fn is_busy(&self, user: &str) -> bool {
-        self.shared(user)
-            .is_some_and(|shared| shared.slice_permits.available_permits() < MAX_CONCURRENT_SLICES)
     }
 
     /// Free bytes on the disk of a user's home; `None` if that is unknown or the home cannot be used.

@@ -3,10 +3,10 @@
 use super::shared::SharedHome;
 use crate::display::shown;
 use crate::permission::{READ, explained};
-use crate::quota::UnreadableEntries;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use sshome_store::quota::UnreadableEntries;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -2,8 +2,8 @@
 
 use super::Result;
 use super::directory::DirectoryInfo;
-use crate::quota::FileId;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use sshome_store::quota::FileId;
 use sshome_wire::RemotePath;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};

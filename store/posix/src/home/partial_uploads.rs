@@ -1,7 +1,7 @@
 //! The partial uploads of a home.
 
 use super::{EntryId, PartialFile, UploadSource};
-use crate::quota::Reservation;
+use sshome_store::quota::Reservation;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The partial uploads of one home that no session works on. Each keeps its reservation. A session takes one out to work

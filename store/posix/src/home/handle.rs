@@ -6,11 +6,10 @@ use super::staging::StagingFolder;
 use super::{
     DescriptorPermit, HomeRoot, Location, NamespaceLock, PartialUploads, Result, StreamLeases, WritebackEpoch,
 };
-use crate::quota::FileId;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, StatVfs};
+use sshome_store::quota::FileId;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 /// Descriptors that a channel holds: the home's top, its staging folder, and two for the current request.
 const CHANNEL_DESCRIPTORS: usize = 4;
@@ -61,12 +60,6 @@ impl Home {
     #[must_use]
     pub fn lock_namespace(&self) -> NamespaceLock<'_> {
         self.shared.lock_namespace()
-    }
-
-    /// The permits for slices of work in this home; they limit its share of the threads.
-    #[must_use]
-    pub fn slice_permits(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.shared.slice_permits)
     }
 
     /// The home's root, to be checked before a change.

@@ -2,10 +2,10 @@
 
 use super::directory::DirectoryInfo;
 use super::{Error, Home, Location, Result, STAGING_DIRECTORY, file_id};
-use crate::quota::FileId;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
+use sshome_store::quota::FileId;
 use sshome_wire::RemotePath;
 use std::fs::File;
 use std::sync::{Arc, OnceLock};

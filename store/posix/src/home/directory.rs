@@ -2,9 +2,9 @@
 
 use super::Result;
 use super::acl::{Acl, DEFAULT_ACL, read_acl};
-use crate::quota::FileId;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{AtFlags, StatxFlags, makedev};
+use sshome_store::quota::FileId;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,7 @@
+//! Homes on a local filesystem.
+
+mod display;
+pub mod home;
+pub mod permission;
+
+pub use display::shown;
