@@ -13,7 +13,6 @@ pub mod names;
 pub mod pattern;
 pub mod shell;
 pub mod ssh;
-mod stream_wrapper;
 #[cfg(unix)]
 pub mod terminal;
 pub mod throttle;

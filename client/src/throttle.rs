@@ -1,54 +1,39 @@
 //! The throttle: counts network traffic and limits its rate with token buckets.
 
+use sshome_ssh::{LayeredStream, Pause, StreamLayer, TokenBucket};
 use std::io;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 /// Reads and writes of up to this many bytes do not count as traffic: keepalives and window adjustments continue
 /// even if the server has stopped answering.
 const MAX_KEEPALIVE_BYTES: usize = 512;
 
-/// Burst size: unused rate of this long may be used at once.
-const BURST: Duration = Duration::from_millis(250);
+/// The bytes of a read or write under a limit, so that the rate is even.
+const SLICE_BYTES: RangeInclusive<usize> = 1 << 10..=256 << 10;
 
 /// Traffic counter and rate limits of all connections of the program. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Throttle {
     moved: Arc<AtomicU64>,
-    /// `None` without a limit.
-    paces: Option<Arc<TokenBuckets>>,
-}
-
-/// The buckets of both directions.
-#[derive(Debug)]
-struct TokenBuckets {
-    reading: TokenBucket,
-    writing: TokenBucket,
-}
-
-/// A token bucket.
-#[derive(Debug)]
-struct TokenBucket {
-    /// Bytes a second, never 0.
-    rate: u64,
-    /// When the bytes moved so far are paid for at that rate.
-    through: Mutex<Instant>,
+    reading: Arc<TokenBucket>,
+    writing: Arc<TokenBucket>,
 }
 
 impl Throttle {
     /// Limits the total of all connections to `limit` Kbit/s in each direction.
     #[must_use]
     pub fn new(limit: Option<u64>) -> Throttle {
-        let paces = limit.map(|kbits| {
-            let rate = kbits.saturating_mul(1000 / 8).max(1);
-            Arc::new(TokenBuckets { reading: TokenBucket::new(rate), writing: TokenBucket::new(rate) })
-        });
-        Throttle { moved: Arc::default(), paces }
+        let throttle = Throttle::default();
+        let rate = limit.map(|kbits| kbits.saturating_mul(1000 / 8).max(1));
+        throttle.reading.set_rate(rate);
+        throttle.writing.set_rate(rate);
+        throttle
     }
 
     /// A counter that changes with each read or write that counts.
@@ -57,130 +42,101 @@ impl Throttle {
         self.moved.load(Ordering::Relaxed)
     }
 
-    fn count(&self, bytes: usize, pace: Option<&TokenBucket>) {
-        if let Some(pace) = pace {
-            pace.moved(bytes);
-        }
-        if bytes > MAX_KEEPALIVE_BYTES {
-            self.moved.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn reading(&self) -> Option<&TokenBucket> {
-        self.paces.as_ref().map(|paces| &paces.reading)
-    }
-
-    fn writing(&self) -> Option<&TokenBucket> {
-        self.paces.as_ref().map(|paces| &paces.writing)
+    /// A connection that obeys the throttle and counts its traffic.
+    #[must_use]
+    pub fn wrap<S>(&self, stream: S) -> LayeredStream<S, ThrottleLayer> {
+        let (reading, writing) =
+            (ThrottledDirection::new(&self.reading), ThrottledDirection::new(&self.writing));
+        let layer = ThrottleLayer { moved: Arc::clone(&self.moved), reading, writing, slice: Vec::new() };
+        LayeredStream::new(stream, layer)
     }
 }
 
-impl TokenBucket {
-    fn new(rate: u64) -> TokenBucket {
-        TokenBucket { rate, through: Mutex::new(Instant::now()) }
-    }
-
-    /// When the next bytes may move.
-    fn next(&self) -> Instant {
-        *self.through.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn moved(&self, bytes: usize) {
-        let mut through = self.through.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let from = now.checked_sub(BURST).map_or(*through, |earliest| earliest.max(*through));
-        *through = from + Duration::from_secs_f64(bytes as f64 / self.rate as f64);
-    }
-
-    /// Bytes per read or write, so that the rate is even.
-    fn slice_bytes(&self) -> usize {
-        usize::try_from(self.rate / 8).unwrap_or(usize::MAX).clamp(1 << 10, 256 << 10)
-    }
-}
-
-/// A stream that obeys the throttle and counts its traffic.
-pub struct ThrottledStream<S> {
-    stream: S,
-    throttle: Throttle,
-    reading: BucketWait,
-    writing: BucketWait,
+/// What one connection has of the throttle.
+pub struct ThrottleLayer {
+    moved: Arc<AtomicU64>,
+    reading: ThrottledDirection,
+    writing: ThrottledDirection,
     /// Buffer for reads that are longer than a slice.
     slice: Vec<u8>,
 }
 
-/// Waits until the bucket has tokens.
-#[derive(Default)]
-struct BucketWait(Option<Pin<Box<Sleep>>>);
+impl ThrottleLayer {
+    fn count(&self, bytes: usize) {
+        if bytes > MAX_KEEPALIVE_BYTES {
+            self.moved.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
 
-impl BucketWait {
-    fn poll(&mut self, pace: Option<&TokenBucket>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(pace) = pace else { return Poll::Ready(()) };
+/// One direction of a connection.
+struct ThrottledDirection {
+    bucket: Arc<TokenBucket>,
+    pause: Pause,
+}
+
+impl ThrottledDirection {
+    fn new(bucket: &Arc<TokenBucket>) -> ThrottledDirection {
+        ThrottledDirection { bucket: Arc::clone(bucket), pause: Pause::default() }
+    }
+
+    /// Waits until everything that was taken is paid for.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            if let Some(sleep) = &mut self.0 {
-                ready!(sleep.as_mut().poll(cx));
-                self.0 = None;
+            ready!(self.pause.poll(cx));
+            // Another connection may have taken bytes meanwhile.
+            match self.bucket.paid() {
+                Some(paid) if paid > Instant::now() => self.pause.until(paid),
+                _ => return Poll::Ready(()),
             }
-            // Another connection may have used the tokens meanwhile.
-            let next = pace.next();
-            if next <= Instant::now() {
-                return Poll::Ready(());
-            }
-            self.0 = Some(Box::pin(sleep_until(next)));
         }
+    }
+
+    /// The largest number of bytes to move at once.
+    fn slice_bytes(&self) -> usize {
+        let bytes = self.bucket.chunk_bytes();
+        bytes.map_or(usize::MAX, |bytes| bytes.clamp(*SLICE_BYTES.start(), *SLICE_BYTES.end()))
     }
 }
 
-impl<S> ThrottledStream<S> {
-    /// Wraps a connection.
-    #[must_use]
-    pub fn new(stream: S, throttle: Throttle) -> ThrottledStream<S> {
-        ThrottledStream {
-            stream,
-            throttle,
-            reading: BucketWait::default(),
-            writing: BucketWait::default(),
-            slice: Vec::new(),
-        }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for ThrottledStream<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+impl StreamLayer for ThrottleLayer {
+    fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        ready!(this.reading.poll(this.throttle.reading(), cx));
+        ready!(self.reading.poll(cx));
         let before = buf.filled().len();
-        let read = match this.throttle.reading() {
+        let slice_bytes = self.reading.slice_bytes();
+        if slice_bytes < buf.remaining() {
             // A long read would be followed by a long pause.
-            Some(pace) if pace.slice_bytes() < buf.remaining() => {
-                this.slice.resize(pace.slice_bytes(), 0);
-                let mut slice = ReadBuf::new(&mut this.slice);
-                ready!(Pin::new(&mut this.stream).poll_read(cx, &mut slice))
-                    .map(|()| buf.put_slice(slice.filled()))
-            }
-            _ => ready!(Pin::new(&mut this.stream).poll_read(cx, buf)),
-        };
-        read?;
-        this.throttle.count(buf.filled().len() - before, this.throttle.reading());
+            self.slice.resize(slice_bytes, 0);
+            let mut slice = ReadBuf::new(&mut self.slice);
+            ready!(Pin::new(stream).poll_read(cx, &mut slice))?;
+            buf.put_slice(slice.filled());
+        } else {
+            ready!(Pin::new(stream).poll_read(cx, buf))?;
+        }
+        let read = buf.filled().len() - before;
+        self.reading.bucket.take(read);
+        self.count(read);
         Poll::Ready(Ok(()))
     }
-}
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for ThrottledStream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        ready!(this.writing.poll(this.throttle.writing(), cx));
-        let slice_bytes = this.throttle.writing().map_or(data.len(), TokenBucket::slice_bytes);
-        let now = data.get(..slice_bytes).unwrap_or(data);
-        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, now))?;
-        this.throttle.count(written, this.throttle.writing());
+    fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.writing.poll(cx));
+        let now = data.get(..self.writing.slice_bytes()).unwrap_or(data);
+        let written = ready!(Pin::new(stream).poll_write(cx, now))?;
+        self.writing.bucket.take(written);
+        self.count(written);
         Poll::Ready(Ok(written))
     }
-
-    crate::stream_wrapper::flush_and_shutdown_inner!();
 }
 
 #[cfg(test)]
@@ -192,7 +148,7 @@ mod tests {
     async fn seconds(kbits: u64, length: usize) -> (f64, f64) {
         let throttle = Throttle::new(Some(kbits));
         let (near, mut far) = duplex(length);
-        let mut near = ThrottledStream::new(near, throttle);
+        let mut near = throttle.wrap(near);
         let begun = Instant::now();
         near.write_all(&vec![0; length]).await.unwrap();
         let written = begun.elapsed().as_secs_f64();
@@ -205,7 +161,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_limit_is_kept_in_both_directions() {
         let (written, read) = seconds(800, 1_000_000).await;
-        // A quarter of a second's worth may go at once.
+        // A fifth of a second's worth may go at once.
         assert!((9.5..10.1).contains(&written), "{written}");
         assert!((9.5..10.1).contains(&read), "{read}");
     }
@@ -215,7 +171,7 @@ mod tests {
         let throttle = Throttle::new(Some(800));
         let (a, _a) = duplex(1 << 20);
         let (b, _b) = duplex(1 << 20);
-        let (mut a, mut b) = (ThrottledStream::new(a, throttle.clone()), ThrottledStream::new(b, throttle));
+        let (mut a, mut b) = (throttle.wrap(a), throttle.wrap(b));
         let data = vec![0; 500_000];
         let begun = Instant::now();
         let (first, second) = tokio::join!(a.write_all(&data), b.write_all(&data));
@@ -228,7 +184,7 @@ mod tests {
     async fn only_what_is_no_keepalive_counts() {
         let throttle = Throttle::new(None);
         let (near, _far) = duplex(1 << 20);
-        let mut near = ThrottledStream::new(near, throttle.clone());
+        let mut near = throttle.wrap(near);
         near.write_all(&[0; MAX_KEEPALIVE_BYTES]).await.unwrap();
         assert_eq!(throttle.moved(), 0);
         near.write_all(&[0; MAX_KEEPALIVE_BYTES + 1]).await.unwrap();

@@ -45,7 +45,6 @@ impl IdleTimeout {
 mod tests {
     use super::*;
     use crate::conversation::peer::{connect, hello};
-    use crate::throttle::ThrottledStream;
     use sshome_wire::Request;
     use tokio::io::AsyncWriteExt;
     use tokio::time::{Instant, sleep};
@@ -56,7 +55,7 @@ mod tests {
         let throttle = Throttle::default();
         let idle_timeout = IdleTimeout::new(Duration::from_secs(5), throttle.clone());
         let (near, _far) = tokio::io::duplex(1 << 20);
-        let mut socket = ThrottledStream::new(near, throttle);
+        let mut socket = throttle.wrap(near);
         let sending = async {
             for _ in 0..10 {
                 sleep(Duration::from_secs(4)).await;

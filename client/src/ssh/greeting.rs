@@ -3,13 +3,14 @@
 //! russh takes lines of up to 255 bytes, and 20 of them. A banner may be longer; and whoever is refused before the
 //! handshake is told so in such a line, which is worth showing.
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
+use sshome_ssh::{StreamLayer, hand_out};
 use sshome_wire::display::Escaped;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// How a server's identification begins.
 const IDENTIFICATION: &[u8] = b"SSH-";
@@ -21,9 +22,8 @@ const MAX_TEXT: usize = 1 << 20;
 /// How much of the text is kept for an error, in bytes.
 const MAX_KEPT: usize = 1 << 10;
 
-/// A connection whose text before the identification is taken out.
-pub(super) struct BannerFilter<S> {
-    stream: S,
+/// Takes out the text before the identification.
+pub(super) struct BannerFilter {
     /// What was read and not handed out.
     ahead: BytesMut,
     /// Whether the identification was found.
@@ -56,10 +56,10 @@ impl BannerText {
     }
 }
 
-impl<S> BannerFilter<S> {
-    /// A connection that was just made. What is passed over is found in `said`.
-    pub(super) fn new(stream: S, said: BannerText) -> BannerFilter<S> {
-        BannerFilter { stream, ahead: BytesMut::new(), identified: false, passed_over: 0, said }
+impl BannerFilter {
+    /// The filter of a connection that was just made. What is passed over is found in `said`.
+    pub(super) fn new(said: BannerText) -> BannerFilter {
+        BannerFilter { ahead: BytesMut::new(), identified: false, passed_over: 0, said }
     }
 
     /// Takes out the lines that have arrived. Afterwards either the identification was found, or more is to be read.
@@ -82,54 +82,46 @@ impl<S> BannerFilter<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for BannerFilter<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+impl StreamLayer for BannerFilter {
+    fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        while !this.identified {
+        while !self.identified {
             let mut piece = [0; 512];
             let mut read = ReadBuf::new(&mut piece);
-            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut read))?;
-            this.ahead.extend_from_slice(read.filled());
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
+            self.ahead.extend_from_slice(read.filled());
             if read.filled().is_empty() {
-                this.said.add(&this.ahead);
+                self.said.add(&self.ahead);
                 return Poll::Ready(Ok(()));
             }
-            this.pass_over()?;
+            self.pass_over()?;
         }
-        if this.ahead.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(cx, buf);
+        if self.ahead.is_empty() {
+            return Pin::new(stream).poll_read(cx, buf);
         }
-        let length = this.ahead.len().min(buf.remaining());
-        buf.put_slice(this.ahead.get(..length).unwrap_or_default());
-        this.ahead.advance(length);
-        if this.ahead.is_empty() {
-            this.ahead = BytesMut::new();
+        hand_out(&mut self.ahead, buf);
+        if self.ahead.is_empty() {
+            self.ahead = BytesMut::new();
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for BannerFilter<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    crate::stream_wrapper::flush_and_shutdown_inner!();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sshome_ssh::LayeredStream;
     use tokio::io::AsyncReadExt;
 
     /// What is read of these bytes, and why the server sends the client away.
     async fn read(bytes: &[u8]) -> (io::Result<Vec<u8>>, Option<String>) {
         let said = BannerText::default();
-        let (mut read, mut greeted) = (Vec::new(), BannerFilter::new(bytes, said.clone()));
+        let (mut read, mut greeted) =
+            (Vec::new(), LayeredStream::new(bytes, BannerFilter::new(said.clone())));
         let result = greeted.read_to_end(&mut read).await;
         (result.map(|_| read), said.refusal())
     }

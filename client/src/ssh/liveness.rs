@@ -5,6 +5,7 @@
 //! unanswered keepalives are tolerated ends the connection, too.
 
 use crate::conversation::LossReason;
+use sshome_ssh::StreamLayer;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -36,18 +37,17 @@ impl Keepalive {
     }
 }
 
-/// A stream that notes why it ends, and that ends if a write makes no progress for too long.
-pub(super) struct MonitoredStream<S> {
-    stream: S,
+/// Notes why a stream ends, and ends it if a write makes no progress for too long.
+pub(super) struct LossMonitor {
     limit: Option<Duration>,
     loss: LossReason,
     /// Since when a write waits, in the form of when that is too long.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> MonitoredStream<S> {
-    pub(super) fn new(stream: S, limit: Option<Duration>, loss: LossReason) -> MonitoredStream<S> {
-        MonitoredStream { stream, limit, loss, stalled: None }
+impl LossMonitor {
+    pub(super) fn new(limit: Option<Duration>, loss: LossReason) -> LossMonitor {
+        LossMonitor { limit, loss, stalled: None }
     }
 
     fn noted<T>(&self, result: io::Result<T>) -> io::Result<T> {
@@ -72,14 +72,15 @@ fn taken_nothing(limit: Duration) -> String {
     format!("the server has taken nothing for {} s", limit.as_secs_f64())
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+impl StreamLayer for LossMonitor {
+    fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let read = Pin::new(stream).poll_read(cx, buf);
         let has_ended = match &read {
             Poll::Ready(Ok(())) => buf.remaining() > 0 && buf.filled().len() == before,
             Poll::Ready(Err(error)) => error.kind() != io::ErrorKind::TimedOut,
@@ -90,34 +91,35 @@ impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<S> {
         }
         read.map(|read| self.noted(read))
     }
-}
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for MonitoredStream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        let written = Pin::new(&mut this.stream).poll_write(cx, data);
-        let Some(limit) = this.limit.filter(|_| written.is_pending()) else {
-            this.stalled = None;
-            return written.map(|written| match this.noted(written) {
+    fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(stream).poll_write(cx, data);
+        let Some(limit) = self.limit.filter(|_| written.is_pending()) else {
+            self.stalled = None;
+            return written.map(|written| match self.noted(written) {
                 // The reason that the server gave before it hung up is still to be read, and then the end: an error
                 // here would keep russh from reading it. Nothing counts as sent that the server has not answered.
                 Err(error) if has_hung_up(&error) => Ok(data.len()),
                 written => written,
             });
         };
-        let stalled = this.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
         stalled
             .as_mut()
             .poll(cx)
-            .map(|()| this.noted(Err(io::Error::new(io::ErrorKind::TimedOut, taken_nothing(limit)))))
+            .map(|()| self.noted(Err(io::Error::new(io::ErrorKind::TimedOut, taken_nothing(limit)))))
     }
-
-    crate::stream_wrapper::flush_and_shutdown_inner!();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sshome_ssh::LayeredStream;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     #[tokio::test]
@@ -126,7 +128,7 @@ mod tests {
         let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut server, _) = listener.accept().await.unwrap();
         let loss = LossReason::default();
-        let mut client = MonitoredStream::new(stream, None, loss.clone());
+        let mut client = LayeredStream::new(stream, LossMonitor::new(None, loss.clone()));
         server.write_all(b"the reason").await.unwrap();
         drop(server);
         // The first write is answered with a reset, after which every other one fails.
@@ -151,7 +153,8 @@ mod tests {
     async fn a_write_that_makes_no_progress_ends_the_connection_and_says_so() {
         let loss = LossReason::default();
         let (near, mut far) = duplex(1000);
-        let mut near = MonitoredStream::new(near, Some(Duration::from_secs(120)), loss.clone());
+        let mut near =
+            LayeredStream::new(near, LossMonitor::new(Some(Duration::from_secs(120)), loss.clone()));
         // However long it takes in all, as long as some of it is taken.
         let writing = async {
             near.write_all(&[0; 5000]).await.unwrap();
@@ -183,7 +186,8 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_the_system_gives_up_has_the_same_words() {
         let loss = LossReason::default();
-        let mut given_up = MonitoredStream::new(GivenUp, Some(Duration::from_secs(6)), loss.clone());
+        let mut given_up =
+            LayeredStream::new(GivenUp, LossMonitor::new(Some(Duration::from_secs(6)), loss.clone()));
         given_up.read(&mut [0; 10]).await.unwrap_err();
         assert_eq!(loss.get().as_deref(), Some("the server has taken nothing for 6 s"));
     }
@@ -193,7 +197,7 @@ mod tests {
         let loss = LossReason::default();
         let (near, far) = duplex(1000);
         drop(far);
-        let mut near = MonitoredStream::new(near, None, loss.clone());
+        let mut near = LayeredStream::new(near, LossMonitor::new(None, loss.clone()));
         assert_eq!(near.read(&mut [0; 10]).await.unwrap(), 0);
         assert_eq!(loss.get().as_deref(), Some("the server closed the connection"));
     }

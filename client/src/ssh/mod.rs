@@ -16,7 +16,6 @@ mod liveness;
 mod login;
 mod private_key;
 mod settings;
-mod socket;
 
 pub use config::{SshConfigError, UnknownHost};
 pub use error::LoginError;
@@ -26,18 +25,21 @@ pub use settings::{DEFAULT_PORT, Environment, Identity, IdentitySource, Settings
 
 use crate::conversation::{self, Conversation, ConversationError, IdleTimeout, LossReason};
 use crate::messages::warn;
-use crate::throttle::ThrottledStream;
 use crate::transfer::{Closing, Reconnect, ReconnectError, Reconnecting};
 use ask::Asker;
 use greeting::{BannerFilter, BannerText};
 use host_key::{AcceptedHostKey, HostCheck};
-use liveness::MonitoredStream;
+use liveness::LossMonitor;
 use login::Credential;
 use russh::client::Handle;
 use russh::keys::PublicKey;
+use sshome_ssh::{LayeredStream, TcpOptions};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
+
+/// Cap on unsent bytes in the kernel. What is said after them, such as a cancel, waits for them.
+const MAX_UNSENT_BYTES: u32 = 1 << 20;
 
 /// How long a farewell may take.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -188,15 +190,16 @@ async fn handshake(
             true => LoginError::TimeOut { place: place.clone(), limit },
             false => LoginError::Connect { place: place.clone(), error },
         })?;
-        socket::tune(&socket, keepalive.limit());
+        TcpOptions { max_unsent_bytes: MAX_UNSENT_BYTES, peer_timeout: keepalive.limit() }.apply(&socket);
         if settings.verbose
             && let Ok(address) = socket.peer_addr()
         {
             warn(format_args!("connected to {address}"));
         }
         let said = BannerText::default();
-        let socket = BannerFilter::new(MonitoredStream::new(socket, keepalive.limit(), loss), said.clone());
-        let socket = ThrottledStream::new(socket, settings.throttle.clone());
+        let socket = LayeredStream::new(socket, LossMonitor::new(keepalive.limit(), loss));
+        let socket = LayeredStream::new(socket, BannerFilter::new(said.clone()));
+        let socket = settings.throttle.wrap(socket);
         let begun = russh::client::connect_stream(Arc::new(config), socket, check).await;
         begun.map_err(|error| match error {
             LoginError::Ssh(error) => match said.refusal() {

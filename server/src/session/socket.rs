@@ -6,13 +6,14 @@
 
 use super::flow_control::FlowControl;
 use bytes::{Buf, BytesMut};
+use sshome_ssh::{Pause, hand_out};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -46,7 +47,7 @@ pub(super) struct PacedSocket<S> {
     flow: Arc<FlowControl>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     /// The time until the rate limit allows reading again.
-    pause: Option<Pin<Box<Sleep>>>,
+    pause: Pause,
     /// Bytes that were read since the last yield.
     slice_bytes: usize,
 }
@@ -55,7 +56,7 @@ impl<S: AsyncWrite + Unpin> PacedSocket<S> {
     pub(super) fn new(stream: S, flow: Arc<FlowControl>, cut: CancellationToken) -> PacedSocket<S> {
         let cut = Box::pin(cut.cancelled_owned());
         let (ahead, queue) = (BytesMut::new(), BytesMut::new());
-        PacedSocket { stream, ahead, queue, flow, cut, pause: None, slice_bytes: 0 }
+        PacedSocket { stream, ahead, queue, flow, cut, pause: Pause::default(), slice_bytes: 0 }
     }
 
     /// Writes the queue, as far as the kernel accepts it now.
@@ -93,15 +94,8 @@ impl<S: AsyncRead + Unpin> PacedSocket<S> {
         }
         let read = ready!(read)?;
         self.flow.opened_with(&self.ahead);
-        self.hand_out(buf);
+        hand_out(&mut self.ahead, buf);
         Poll::Ready(Ok(read))
-    }
-
-    /// Copies bytes that were read ahead into `buf`.
-    fn hand_out(&mut self, buf: &mut ReadBuf<'_>) {
-        let length = self.ahead.len().min(buf.remaining());
-        buf.put_slice(self.ahead.get(..length).unwrap_or_default());
-        self.ahead.advance(length);
     }
 }
 
@@ -118,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for PacedSocket<S> {
             return Poll::Ready(Err(error));
         }
         if !self.ahead.is_empty() {
-            self.hand_out(buf);
+            hand_out(&mut self.ahead, buf);
             return Poll::Ready(Ok(()));
         }
         // `poll_drain` has registered the waker.
@@ -127,14 +121,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for PacedSocket<S> {
         }
         // Check the limits after writing, so that the queue drains meanwhile.
         loop {
-            if let Some(pause) = &mut self.pause {
-                ready!(pause.as_mut().poll(cx));
-                self.pause = None;
-            }
+            ready!(self.pause.poll(cx));
             if self.flow.may_read() {
                 break;
             }
-            self.pause = Some(Box::pin(sleep_until(Instant::now() + RECHECK_INTERVAL)));
+            self.pause.until(Instant::now() + RECHECK_INTERVAL);
         }
         let slice_bytes = std::mem::take(&mut self.slice_bytes);
         if slice_bytes >= READ_SLICE_BYTES {
@@ -143,8 +134,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for PacedSocket<S> {
         }
         let read = ready!(self.poll_receive(cx, buf))?;
         self.slice_bytes = slice_bytes + read;
-        let paid = self.flow.rates().and_then(|rates| rates.received(read));
-        self.pause = paid.filter(|paid| *paid > Instant::now()).map(|paid| Box::pin(sleep_until(paid)));
+        if let Some(paid) = self.flow.rates().and_then(|rates| rates.received(read)) {
+            self.pause.until(paid);
+        }
         Poll::Ready(Ok(()))
     }
 }

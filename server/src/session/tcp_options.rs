@@ -1,25 +1,16 @@
 //! TCP options of connections.
 
 use crate::limits::ConnectionLimits;
+use sshome_ssh::TcpOptions;
 use tokio::net::TcpStream;
 
-/// Cap on unsent bytes in the kernel; the default would be megabytes, which have left the processor's cache by the
-/// time they are sent. Bytes that are sent and not acknowledged do not count, so a link with a long round trip is
-/// kept full all the same.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+/// Cap on unsent bytes in the kernel. More would have left the processor's cache by the time they are sent.
 const MAX_UNSENT_BYTES: u32 = 512 << 10;
 
-/// Sets the TCP options of a connection: russh sets none on a stream that it did not open.
+/// Sets the TCP options of a connection.
 pub fn set_tcp_options(stream: &TcpStream, limits: &ConnectionLimits) {
-    // All of them are optimisations: a connection works without.
-    let _ = stream.set_nodelay(true);
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        let socket = socket2::SockRef::from(stream);
-        let _ = socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES);
-        // A peer that acknowledges nothing for this long is dead.
-        let _ = socket.set_tcp_user_timeout(Some(limits.keepalive_limit()));
-    }
+    let peer_timeout = Some(limits.keepalive_limit());
+    TcpOptions { max_unsent_bytes: MAX_UNSENT_BYTES, peer_timeout }.apply(stream);
 }
 
 #[cfg(all(test, target_os = "linux"))]

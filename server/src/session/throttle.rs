@@ -1,18 +1,14 @@
 //! Rate limits: a token bucket for each user and direction, shared by all of the user's connections.
 //!
-//! Taking bytes returns the time at which they are paid for, and a connection takes no more before that. So each
-//! connection has at most one unpaid chunk, chunks are paid for in order, and the connections of one user get equal
-//! shares. Nothing polls, and nothing waits for a lock.
+//! A connection that has taken bytes takes no more before they are paid for, so the connections of one user get equal
+//! shares.
 
 use crate::accounts::Account;
+use sshome_ssh::TokenBucket;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// The capacity of a bucket: unused rate is kept this long.
-const MAX_BURST: Duration = Duration::from_millis(200);
 
 /// Chunks of at most this many bytes have priority: replies to small requests during a transfer.
 const MAX_PRIORITY_BYTES: usize = 4096;
@@ -54,8 +50,8 @@ pub(super) struct UserRateLimits {
 impl UserRateLimits {
     /// Sets the rates, in bytes a second. `None` is no limit.
     pub(super) fn set(&self, upload: Option<u64>, download: Option<u64>) {
-        self.upload.set(upload);
-        self.download.set(download);
+        self.upload.set_rate(upload);
+        self.download.set_rate(download);
     }
 
     /// Counts received bytes. Do not read more before the time that this returns.
@@ -65,7 +61,7 @@ impl UserRateLimits {
 
     /// The largest chunk to send at once, in bytes.
     pub(super) fn piece(&self) -> usize {
-        self.download.piece()
+        self.download.chunk_bytes().map_or(usize::MAX, |bytes| bytes.max(MAX_PRIORITY_BYTES))
     }
 
     /// Counts bytes to send, and returns when they may be sent.
@@ -83,47 +79,10 @@ impl UserRateLimits {
     }
 }
 
-/// A token bucket.
-#[derive(Debug, Default)]
-struct TokenBucket {
-    /// In bytes a second. 0 is no limit.
-    rate: AtomicU64,
-    /// The time at which all taken bytes are paid for.
-    paid: Mutex<Option<Instant>>,
-}
-
-impl TokenBucket {
-    fn set(&self, rate: Option<u64>) {
-        self.rate.store(rate.unwrap_or(0), Relaxed);
-    }
-
-    fn rate(&self) -> Option<u64> {
-        Some(self.rate.load(Relaxed)).filter(|rate| *rate > 0)
-    }
-
-    /// Takes bytes. Returns the time at which they are paid for, or `None` without a limit.
-    fn take(&self, bytes: usize) -> Option<Instant> {
-        let cost = Duration::from_secs_f64(bytes as f64 / self.rate()? as f64);
-        let now = Instant::now();
-        let full = now.checked_sub(MAX_BURST).unwrap_or(now);
-        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = paid.map_or(full, |paid| paid.max(full)) + cost;
-        *paid = Some(until);
-        Some(until)
-    }
-
-    /// The bytes of an eighth of a second: shares are fair, and nothing waits long behind a chunk.
-    fn piece(&self) -> usize {
-        self.rate().map_or(usize::MAX, |rate| {
-            usize::try_from(rate / 8).unwrap_or(usize::MAX).max(MAX_PRIORITY_BYTES)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     const RATE: u64 = 1 << 20;
 
@@ -185,7 +144,7 @@ mod tests {
         assert!(rates.received(1).is_some_and(|paid| paid <= Instant::now()));
         tokio::time::sleep(Duration::from_secs(3600)).await;
         let paid = rates.received(RATE as usize).unwrap();
-        assert!(paid >= Instant::now() + Duration::from_secs(1) - MAX_BURST);
+        assert!(paid >= Instant::now() + Duration::from_secs(1) - TokenBucket::MAX_BURST);
         // The other direction has a bucket of its own.
         let before = Instant::now();
         rates.send(MAX_PRIORITY_BYTES).await;

@@ -1,0 +1,27 @@
+//! Bytes that were read ahead.
+
+use bytes::{Buf, BytesMut};
+use tokio::io::ReadBuf;
+
+/// Moves bytes from the front of `ahead` into `buf`, as many as fit.
+pub fn hand_out(ahead: &mut BytesMut, buf: &mut ReadBuf<'_>) {
+    let length = ahead.len().min(buf.remaining());
+    buf.put_slice(ahead.get(..length).unwrap_or_default());
+    ahead.advance(length);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_stays_ahead() {
+        let mut ahead = BytesMut::from(&b"abcde"[..]);
+        for (room, want) in [(3, &b"abc"[..]), (0, b""), (9, b"de"), (9, b"")] {
+            let mut bytes = [0; 9];
+            let mut buf = ReadBuf::new(&mut bytes[..room]);
+            hand_out(&mut ahead, &mut buf);
+            assert_eq!(buf.filled(), want);
+        }
+    }
+}
