@@ -1,6 +1,38 @@
 //! The storage seam: what a store of homes is, without saying where it keeps them.
+//!
+//! A [`HomeStore`] holds the homes of all users. A [`Home`] is one of them, opened for a channel. Below the seam nothing
+//! knows users and their rights, above it nothing knows disks. Names and quota change together, so they are one seam: a
+//! file gets its name and is accounted for in one step. docs/adr/0021-storage-seam.md has the reasons.
 
+mod attributes;
+mod context;
+mod entry;
+mod error;
+mod file;
+mod file_handle;
+mod home;
+mod home_store;
+mod open_mode;
 pub mod quota;
+mod step_limit;
 mod takeover;
+mod upload;
 
+pub use attributes::{NEW_FILE_MODE, SetAttributes, UploadPermissions};
+pub use context::Ctx;
+pub use entry::{EntryId, EntryRef};
+pub use error::{Cause, StoreError, StoreResult};
+pub use file::{DirectoryEntry, FileInfo, FileType};
+pub use file_handle::FileHandle;
+pub use home::{
+    DirectoryReader, DiskSpace, Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, Renamed, Replace,
+    TreeRemoval, TreeStep, TreeWalk,
+};
+pub use home_store::{Capabilities, HomeProblem, HomeSettings, HomeStore, PrepareError, PreparedHome};
+pub use open_mode::OpenMode;
+pub use step_limit::StepLimit;
 pub use takeover::Takeover;
+pub use upload::{
+    CheckedPartial, PartialCheck, PartialStream, PartialUploadInfo, PublishItem, PublishResult, Published,
+    Upload, UploadSource, UploadSpec,
+};

@@ -25,7 +25,6 @@ mod reserve_space;
 mod set_attributes;
 mod slice_permits;
 mod space;
-mod step_limit;
 mod upload;
 
 pub use attributes::set_attributes;
@@ -49,7 +48,6 @@ pub use rename::{rename, rename_exact};
 pub use set_attributes::SetAttributes;
 pub use slice_permits::SlicePermits;
 pub use space::{HomeSpace, space};
-pub use step_limit::StepLimit;
 pub use upload::Upload;
 
 use crate::accounts::{Access, SftpUploads};
@@ -63,6 +61,7 @@ use crate::quota::{FreedSpace, HeldFile, Ledger, LedgerUsage, Ledgers};
 use error::Context;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
+pub use sshome_store::StepLimit;
 use sshome_store::Takeover;
 use sshome_wire::{CreditedUsage, RemotePath, Usage};
 use std::fs::File;

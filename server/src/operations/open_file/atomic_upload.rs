@@ -6,13 +6,13 @@ use super::super::{
     Error, NEW_FILE_MODE, PendingPublish, Result, SetAttributes, StepLimit, User, check_mount, reserve_space,
 };
 use super::io::{end_of, read_at, write_all};
-use super::mode::OpenMode;
 use super::old_content::OldContent;
 use crate::audit::Transfer;
 use crate::home::{self, Home, Location, StagedFile, StagedPermissions, StoredDigest, length};
 use crate::quota::Reservation;
 use rustix::fs::Stat;
 use rustix::io::Errno;
+use sshome_store::OpenMode;
 use sshome_wire::{BlockHasher, Digest, RemotePath};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -3,11 +3,11 @@
 use super::super::error::{Context, of_parent};
 use super::super::{Error, NEW_FILE_MODE, Result, SetAttributes, User, hold};
 use super::io::{end_of, read_at, write_all};
-use super::mode::OpenMode;
 use crate::home::{self, Location, NamespaceLock, StoredDigest, length};
 use crate::quota::{ContentChange, HeldFile, QuotaExceeded, UsageChange};
 use rustix::fs::{Gid, OFlags, Stat};
 use rustix::io::Errno;
+use sshome_store::OpenMode;
 use sshome_wire::RemotePath;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

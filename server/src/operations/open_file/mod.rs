@@ -3,11 +3,10 @@
 mod atomic_upload;
 mod in_place;
 mod io;
-mod mode;
 mod old_content;
 mod open_transfer;
 
-pub use mode::OpenMode;
+pub use sshome_store::OpenMode;
 
 use super::error::Context;
 use super::{Error, Result, SetAttributes, StepLimit, User, publish};

@@ -1,9 +1,9 @@
 //! The transfer of an open file for the log: bytes moved, and the first change that failed.
 
 use super::super::{Error, Result, User};
-use super::mode::OpenMode;
 use crate::audit::Transfer;
 use crate::metrics::TransferDirection;
+use sshome_store::OpenMode;
 use sshome_wire::RemotePath;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};

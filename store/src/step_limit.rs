@@ -33,12 +33,14 @@ impl StepLimit {
     }
 
     /// Whether a step ends that has done `done` bytes or entries.
-    pub(crate) fn is_reached(&self, done: u64) -> bool {
+    #[must_use]
+    pub fn is_reached(&self, done: u64) -> bool {
         done >= self.max || done > 0 && Instant::now() >= self.deadline
     }
 
     /// The bytes or entries left in a step that has done `done` of them.
-    pub(crate) fn left(&self, done: u64) -> u64 {
+    #[must_use]
+    pub fn left(&self, done: u64) -> u64 {
         self.max.saturating_sub(done)
     }
 }

@@ -31,17 +31,22 @@ impl OpenMode {
         mode: None,
     };
 
-    pub(super) fn writes(self) -> bool {
+    /// Whether it is for writing.
+    #[must_use]
+    pub fn writes(self) -> bool {
         self.write || self.append
     }
 
-    pub(super) fn changes(self) -> bool {
+    /// Whether opening it, or what follows, changes anything.
+    #[must_use]
+    pub fn changes(self) -> bool {
         self.writes() || self.create || self.truncate
     }
 
     /// Whether this is an upload, which can be staged. Clients that may create the file usually write all of it, even over
     /// the old content: scp sets the length at the end. A file that is also read is an upload only if it is truncated.
-    pub(super) fn is_upload(self) -> bool {
+    #[must_use]
+    pub fn is_upload(self) -> bool {
         self.write && self.create && (self.truncate || !self.read)
     }
 }

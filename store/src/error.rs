@@ -1,0 +1,233 @@
+//! Errors of a store.
+
+use crate::quota::QuotaExceeded;
+use sshome_wire::RemotePath;
+use sshome_wire::display::Escaped;
+
+/// The result of a call.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// Why a call was refused or failed. The text names the file and, if useful, the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// A file cannot be found, opened, read, written, or changed.
+    #[error("{}", text(path, cause))]
+    Failed {
+        /// The path.
+        path: RemotePath,
+        /// Whether a directory was required.
+        directory: bool,
+        /// The reason.
+        cause: Cause,
+    },
+    /// The quota is exceeded.
+    #[error("{} {exceeded}", name(path))]
+    Quota {
+        /// The path of the file.
+        path: RemotePath,
+        /// The limit, with the amounts.
+        exceeded: QuotaExceeded,
+    },
+    /// A file cannot get another name while an upload has its credit and does not fit beside it.
+    #[error(
+        "{path} is being replaced by an upload that does not fit beside it: {exceeded}; wait until it has ended"
+    )]
+    BeingReplaced {
+        /// The file.
+        path: RemotePath,
+        /// The limit, with the amounts.
+        exceeded: QuotaExceeded,
+    },
+    /// A directory in place of a file. The hint names the command that works.
+    #[error("{path} is a directory{hint}")]
+    IsDirectory {
+        /// The directory.
+        path: RemotePath,
+        /// The remedy, with its punctuation.
+        hint: &'static str,
+    },
+    /// A file in place of a directory.
+    #[error("{0} exists and is not a directory")]
+    NotDirectory(RemotePath),
+    /// All files belong to the server.
+    #[error("{0}: the owner cannot be changed: all files belong to the server")]
+    Owner(RemotePath),
+    /// A staged file cannot be renamed to the target.
+    #[error("cannot store {0}: it is on a different mount than the home")]
+    OtherMount(RemotePath),
+    /// Too many separate ranges of a staged file were written.
+    #[error("{0}: too many separate ranges were written for an atomic upload; write the file in order")]
+    Scattered(RemotePath),
+    /// The partial upload that was to be resumed does not exist.
+    #[error("no partial upload of {0} can be resumed; send the whole file")]
+    NoPart(RemotePath),
+    /// A different connection receives the stream.
+    #[error("this stream to {0} is already being received; query its status first")]
+    StreamBusy(RemotePath),
+    /// The received data differ from the sent data.
+    #[error("{path}: {why}; nothing was published")]
+    Mismatch {
+        /// The path of the file.
+        path: RemotePath,
+        /// The difference.
+        why: &'static str,
+    },
+    /// The file was written to while it was read.
+    #[error("{0}; try again")]
+    Changed(RemotePath),
+    /// A tree cannot be moved or copied into itself.
+    #[error("{to} is inside {from}")]
+    IntoItself {
+        /// The tree.
+        from: RemotePath,
+        /// The target.
+        to: RemotePath,
+    },
+}
+
+/// What is in the way at a path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// It does not exist.
+    #[error("it does not exist")]
+    NotFound,
+    /// Its permissions deny it.
+    #[error("permission denied")]
+    Denied,
+    /// The server may not do this.
+    #[error("Operation not permitted (os error 1)")]
+    NotPermitted,
+    /// The name is taken.
+    #[error("it exists already")]
+    Exists,
+    /// It is not a directory.
+    #[error("not a directory")]
+    NotDirectory,
+    /// A directory in place of a file.
+    #[error("it is a directory")]
+    IsDirectory,
+    /// A directory with entries.
+    #[error("it is not empty; rm -r removes it with all that is in it")]
+    NotEmpty,
+    /// A name or a path is too long.
+    #[error("the name is too long")]
+    NameTooLong,
+    /// The path leads through too many symbolic links.
+    #[error("too many symbolic links")]
+    TooManyLinks,
+    /// The file was not opened for this.
+    #[error("the handle was not opened for this")]
+    NotOpenForThis,
+    /// A file cannot be that long.
+    #[error("a file cannot be that long")]
+    TooLarge,
+    /// A pipe or a socket that nobody has open.
+    #[error("it is not a regular file")]
+    Unopenable,
+    /// A socket, a pipe or a device.
+    #[error("it is not a regular file")]
+    Special,
+    /// An argument that makes no sense for this file.
+    #[error("Invalid argument (os error 22)")]
+    Invalid,
+    /// The store, or the filesystem below it, cannot do this.
+    #[error("Operation not supported (os error 95)")]
+    Unsupported,
+    /// Source and target are on different mounts.
+    #[error("source and target are on different mounts; copy it, then remove the original")]
+    OtherFilesystem,
+    /// The disk is full.
+    #[error("the server's disk is full")]
+    DiskFull,
+    /// The disk's own quota is used up.
+    #[error("Disk quota exceeded (os error 122)")]
+    DiskQuota,
+    /// The disk is mounted read-only.
+    #[error("the server's disk is mounted read-only; tell the administrator")]
+    DiskReadOnly,
+    /// The disk fails.
+    #[error("the server's disk failed to read or write; tell the administrator")]
+    DiskFailed,
+    /// The path leads to the store's own files.
+    #[error("this name is reserved for the server")]
+    Reserved,
+    /// The home itself cannot be removed, renamed or replaced.
+    #[error("this is the home itself")]
+    Top,
+    /// The path ends in `.` or `..`: there is no name to remove, rename or replace.
+    #[error("a path that ends in . or .. cannot be removed, renamed or replaced; use the directory's name")]
+    Dot,
+    /// A directory was moved while its tree was walked.
+    #[error("it was moved while its tree was read; try again")]
+    Moved,
+    /// The channel has ended: see [`Ctx`](crate::Ctx).
+    #[error("cancelled")]
+    Cancelled,
+    /// The home could not be opened; the server tries again at each login and every minute.
+    #[error("your home is unavailable: tell the administrator, the server's log has the reason")]
+    Unavailable,
+    /// The home is not the one that was opened.
+    #[error(
+        "your home was replaced or unmounted on the server, so writes are refused; \
+         tell the administrator, the server's log has the path"
+    )]
+    Replaced,
+    /// The user's budget of open files is used up.
+    #[error(
+        "your connections have {held} files and directories open on the server; the limit is {limit}: close some"
+    )]
+    TooManyOpen {
+        /// Files and directories that the user holds open.
+        held: usize,
+        /// How many may be open.
+        limit: usize,
+    },
+    /// Anything else, in the system's words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl StoreError {
+    /// An error at the path of a file, or of anything.
+    #[must_use]
+    pub fn file(path: &RemotePath, cause: Cause) -> StoreError {
+        StoreError::Failed { path: path.clone(), directory: false, cause }
+    }
+
+    /// An error at a path where a directory is required.
+    #[must_use]
+    pub fn directory(path: &RemotePath, cause: Cause) -> StoreError {
+        StoreError::Failed { path: path.clone(), directory: true, cause }
+    }
+
+    /// The cause; `None` if there is none in particular.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            StoreError::Failed { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// Whether the file does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.cause() == Some(&Cause::NotFound)
+    }
+}
+
+fn text(path: &RemotePath, cause: &Cause) -> String {
+    match cause {
+        // The status says the rest.
+        Cause::NotFound | Cause::Denied => path.to_string(),
+        // It concerns the whole home.
+        Cause::Unavailable | Cause::Replaced => cause.to_string(),
+        Cause::Exists => format!("{path} exists already"),
+        Cause::NotEmpty => format!("{path} is not empty; rm -r removes it with all that is in it"),
+        other => format!("{path}: {other}"),
+    }
+}
+
+fn name(path: &RemotePath) -> String {
+    path.file_name().map_or_else(|| path.to_string(), |name| Escaped(name).to_string())
+}

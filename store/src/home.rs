@@ -1,0 +1,364 @@
+//! The trait of one user's home.
+
+use crate::quota::{FileId, LedgerUsage, QuotaLimits};
+use crate::{
+    CheckedPartial, DirectoryEntry, EntryId, EntryRef, FileHandle, FileInfo, OpenMode, PartialCheck,
+    PartialStream, PartialUploadInfo, PublishItem, Published, SetAttributes, StepLimit, StoreResult,
+    Takeover, Upload, UploadSource, UploadSpec,
+};
+use sshome_wire::{RemotePath, StreamId, Time};
+use std::fmt;
+use std::time::Duration;
+
+/// One user's home, opened for one channel.
+///
+/// Calls block, and run where they may. A path means what docs/paths.md says; it is resolved when the call is made, as in a
+/// chroot. Where two calls belong together, an [`EntryRef`], an [`Upload`] or a [`PublishItem`] holds what the first one
+/// resolved. Names and quota of one change together. Paths that are returned are canonical, for the log.
+pub trait Home: fmt::Debug + Send + Sync {
+    /// Fails if nothing may be written at the moment, because the home is not the one that was opened.
+    ///
+    /// # Errors
+    /// The reason.
+    fn check_writable(&self) -> StoreResult<()>;
+
+    /// Checks that a path is a directory that may be read.
+    ///
+    /// # Errors
+    /// If it is not.
+    fn enter_directory(&self, path: &RemotePath) -> StoreResult<()>;
+
+    /// The attributes of the file at a path. A link at its end is followed with `follow`, or if a slash is behind it.
+    ///
+    /// # Errors
+    /// If it does not exist.
+    fn info(&self, path: &RemotePath, follow: bool) -> StoreResult<FileInfo>;
+
+    /// The target of the symbolic link at a path.
+    ///
+    /// # Errors
+    /// If it is not a symbolic link.
+    fn read_link(&self, path: &RemotePath) -> StoreResult<Vec<u8>>;
+
+    /// The canonical form of a path: without links, `.` and `..`. Its last name need not exist. For display: a path is
+    /// resolved again when it is used.
+    ///
+    /// # Errors
+    /// If a parent is missing or not a directory, or there are too many links.
+    fn canonical(&self, path: &RemotePath) -> StoreResult<RemotePath>;
+
+    /// The identity of the entry at a path, which need not exist. A link at its end is followed with `follow`.
+    ///
+    /// # Errors
+    /// If its directory is missing, or the path has no name of its own.
+    fn entry_id(&self, path: &RemotePath, follow: bool) -> StoreResult<EntryId>;
+
+    /// Whether the entry at a path is in the directory `tree`, or anywhere below it.
+    ///
+    /// # Errors
+    /// If its directory is missing.
+    fn is_inside(&self, path: &RemotePath, tree: FileId) -> StoreResult<bool>;
+
+    /// Opens a directory for reading, links followed.
+    ///
+    /// # Errors
+    /// If it is not a directory, or may not be read.
+    fn read_directory(&self, path: &RemotePath) -> StoreResult<Box<dyn DirectoryReader>>;
+
+    /// Walks everything below a directory.
+    ///
+    /// # Errors
+    /// If it is not a directory, or may not be read.
+    fn walk(&self, path: &RemotePath) -> StoreResult<Box<dyn TreeWalk>>;
+
+    /// Creates a directory.
+    ///
+    /// # Errors
+    /// If the name exists and is not a directory, or a new entry would exceed the quota.
+    fn make_directory(&self, path: &RemotePath, how: MakeDirectory) -> StoreResult<MadeDirectories>;
+
+    /// Holds the directory at a path, to be [finalized](Home::finalize_directories) with this mtime.
+    ///
+    /// # Errors
+    /// If it is not a directory.
+    fn hold_directory(&self, path: &RemotePath, mtime: Time) -> StoreResult<EntryRef>;
+
+    /// Sets the times of held directories, and the modes that were deferred when they were made. Those that are reported as
+    /// done survive a power cut. The results, each with the directory's path, are in their order.
+    fn finalize_directories(&self, directories: Vec<EntryRef>) -> Vec<StoreResult<RemotePath>>;
+
+    /// Creates a symbolic link, which must not exist. Returns its path, and the new name, to be
+    /// [published](Home::publish).
+    ///
+    /// # Errors
+    /// If the name exists, or the link would exceed the quota.
+    fn make_symlink(&self, path: &RemotePath, target: &[u8]) -> StoreResult<(RemotePath, EntryRef)>;
+
+    /// Creates a hard link. It needs one entry and no bytes. A symbolic link at the end of `from` gets the second name
+    /// itself. Returns both paths.
+    ///
+    /// # Errors
+    /// If `from` is neither a regular file nor a link, `to` exists, or a new entry would exceed the quota.
+    fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<(RemotePath, RemotePath)>;
+
+    /// Renames `from` to exactly `to`.
+    ///
+    /// # Errors
+    /// If `from` does not exist, `to` may not be replaced or is a directory with entries, or `to` is inside `from`.
+    fn rename(&self, from: &RemotePath, to: &RemotePath, replace: Replace) -> StoreResult<Renamed>;
+
+    /// Removes a file or a link. Returns its path.
+    ///
+    /// # Errors
+    /// If it is a directory, or does not exist.
+    fn remove_file(&self, path: &RemotePath) -> StoreResult<RemotePath>;
+
+    /// Removes an empty directory. Returns its path.
+    ///
+    /// # Errors
+    /// If it is not empty, or not a directory.
+    fn remove_directory(&self, path: &RemotePath) -> StoreResult<RemotePath>;
+
+    /// Begins to remove whatever is at a path. A file is removed at once.
+    ///
+    /// # Errors
+    /// If it does not exist.
+    fn remove_tree(
+        &self,
+        path: &RemotePath,
+        removed: &mut OnRemoved<'_>,
+    ) -> StoreResult<Box<dyn TreeRemoval>>;
+
+    /// Sets attributes of the file at a path, except its size. A link at its end is followed with `follow`. Returns its
+    /// path.
+    ///
+    /// # Errors
+    /// If the file does not exist, or only an owner or a group is given that cannot be set.
+    fn set_attributes(
+        &self,
+        path: &RemotePath,
+        follow: bool,
+        wanted: &SetAttributes,
+    ) -> StoreResult<RemotePath>;
+
+    /// Opens a file; links are followed. With `staged`, what is written is staged and published when the file is closed.
+    ///
+    /// # Errors
+    /// If it is not a regular file, does not exist or must not exist, or a new entry would exceed the quota.
+    fn open_file(&self, path: &RemotePath, mode: OpenMode, staged: bool) -> StoreResult<Box<dyn FileHandle>>;
+
+    /// Begins an upload: resolves the target and reserves space, before any data arrive. `partial` is the partial upload
+    /// that was checked for this path; the spec says whether it is resumed, otherwise it is deleted. `takeover` ends this
+    /// channel when a different one resumes its stream.
+    ///
+    /// # Errors
+    /// If the target is a directory, its parent is missing, the quota is exceeded, the stream is being received by a
+    /// different channel, or the spec does not match the partial upload.
+    fn begin_upload(
+        &self,
+        path: &RemotePath,
+        spec: &UploadSpec,
+        partial: Option<CheckedPartial>,
+        takeover: &Takeover,
+    ) -> StoreResult<Box<dyn Upload>>;
+
+    /// Publishes a batch: each item gets its name by one step, replacing what is there. An item is atomic, the batch is
+    /// not: a failing item does not undo any other. If a target occurs twice, the later item wins. All that is reported as
+    /// done was durable before this returns, as are the `names` that were made on this channel before.
+    fn publish(&self, items: Vec<PublishItem>, names: Vec<EntryRef>) -> Published;
+
+    /// Whether the user holds so much open that a batch should be published early.
+    fn wants_publish(&self) -> bool;
+
+    /// The partial uploads that no channel works on.
+    fn partial_uploads(&self) -> Vec<PartialUploadInfo>;
+
+    /// Leases the partial upload of exactly this source to this path, to be checked; `None` if there is none, or
+    /// a different channel works on it.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    fn lease_partial(
+        &self,
+        path: &RemotePath,
+        size: u64,
+        mtime: Time,
+    ) -> StoreResult<Option<Box<dyn PartialCheck>>>;
+
+    /// Leases the partial upload of a stream. A different channel that holds it is told to end, and waited for up to
+    /// `timeout`. `takeover` ends this channel in turn.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    fn lease_stream(
+        &self,
+        path: &RemotePath,
+        id: StreamId,
+        takeover: &Takeover,
+        timeout: Duration,
+    ) -> StoreResult<PartialStream>;
+
+    /// Deletes the partial uploads to a path, or all if there is none. Returns their number. A path from
+    /// [`Home::partial_uploads`] always works, even if its directory no longer exists.
+    fn discard_partial_uploads(&self, path: Option<&RemotePath>) -> usize;
+
+    /// Makes all earlier changes of this channel durable.
+    ///
+    /// # Errors
+    /// If the disk reports a failed write.
+    fn sync(&self) -> StoreResult<()>;
+
+    /// What the home holds, and may hold.
+    fn usage(&self) -> HomeUsage;
+
+    /// The size of the disk that the home is on.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn disk_space(&self) -> StoreResult<DiskSpace>;
+}
+
+/// Called with each entry that a removal has removed.
+pub type OnRemoved<'a> = dyn FnMut(&RemotePath, bool) + 'a;
+
+/// Reads one directory, without `.` and `..`.
+pub trait DirectoryReader: fmt::Debug + Send {
+    /// The next entry; `None` at the end. Entries that are removed meanwhile are skipped.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn next_entry(&mut self) -> StoreResult<Option<DirectoryEntry>>;
+
+    /// The attributes of the directory.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn info(&self) -> StoreResult<FileInfo>;
+}
+
+/// A depth-first walk over everything below a directory: of each directory first the other entries, then its
+/// subdirectories. Links are not followed.
+pub trait TreeWalk: fmt::Debug + Send {
+    /// The next step; `None` at the end. An error concerns one entry or one subtree; the walk can continue.
+    ///
+    /// # Errors
+    /// If an entry cannot be read.
+    fn next_step(&mut self) -> StoreResult<Option<TreeStep>>;
+
+    /// The path, relative to the top, of the directory that the last step was in or entered; `None` if it is too long
+    /// for a path.
+    fn relative(&self) -> Option<Vec<u8>>;
+}
+
+/// One step of a walk.
+#[derive(Clone, Debug)]
+pub enum TreeStep {
+    /// A directory, before its entries.
+    Enter(FileInfo),
+    /// Anything but a directory, with its name.
+    Leaf(Vec<u8>, FileInfo),
+    /// The end of a directory, or of a bounded amount of work.
+    Pause,
+}
+
+/// The removal of a tree, in steps. Links in it are removed, not followed.
+pub trait TreeRemoval: fmt::Debug + Send {
+    /// Executes one step. Returns whether it is done. `removed` is called with the path of each entry that is gone,
+    /// and whether it was a directory. `failed` is called with each error; the rest is removed all the same.
+    ///
+    /// # Errors
+    /// That of the top itself.
+    fn step(
+        &mut self,
+        limit: StepLimit,
+        removed: &mut OnRemoved<'_>,
+        failed: &mut dyn FnMut(crate::StoreError),
+    ) -> StoreResult<bool>;
+}
+
+/// How a directory is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MakeDirectory {
+    /// Whether missing parents are made as well.
+    pub parents: bool,
+    /// The permissions; `None` for those that the umask or the parent's default access control list leave.
+    pub mode: Option<u32>,
+    /// Defers a mode that denies its owner access until the directory is [finalized](Home::finalize_directories). An
+    /// existing directory with exactly that mode is made accessible again.
+    pub deferred: bool,
+}
+
+/// The result of making a directory.
+#[derive(Debug, Default)]
+pub struct MadeDirectories {
+    /// The paths of the new directories, the outermost first; empty if the directory existed.
+    pub made: Vec<RemotePath>,
+    /// New names, to be [published](Home::publish): enough to make all of them durable.
+    pub names: Vec<EntryRef>,
+}
+
+/// What a rename does with a file that is at the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replace {
+    /// It fails.
+    Never,
+    /// It replaces the file. Two names of one file are both kept, as by rename(2).
+    Always,
+    /// It replaces the file. Of two names of one file, the old one is removed.
+    AlwaysAndMerge,
+}
+
+/// The result of a rename.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// The old path.
+    pub from: RemotePath,
+    /// The new path.
+    pub to: RemotePath,
+    /// Whether something was replaced.
+    pub replaced: bool,
+}
+
+/// What a home holds, and may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HomeUsage {
+    /// What it holds.
+    pub usage: LedgerUsage,
+    /// What it may hold.
+    pub limits: QuotaLimits,
+}
+
+/// The size of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// Block size in bytes.
+    pub block: u64,
+    /// Blocks in total.
+    pub blocks: u64,
+    /// Blocks that are free for the server.
+    pub blocks_free: u64,
+    /// Entries in total; 0 if their number is not fixed.
+    pub entries: u64,
+    /// Entries that are free for the server.
+    pub entries_free: u64,
+    /// The maximum length of a name in bytes.
+    pub longest_name: u64,
+    /// The identity of the disk.
+    pub id: u64,
+}
+
+impl DiskSpace {
+    /// Bytes that are free for the server.
+    #[must_use]
+    pub fn bytes_free(&self) -> u64 {
+        self.blocks_free.saturating_mul(self.block)
+    }
+}
+
+impl UploadSource {
+    /// Whether the client cannot read it again.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        matches!(self, UploadSource::Stream(_))
+    }
+}

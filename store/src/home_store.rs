@@ -1,0 +1,223 @@
+//! The trait of a store: the homes of all users.
+
+use crate::quota::{Comparison, QuotaLimits, UnreadableEntries};
+use crate::{Cause, Ctx, Home, HomeUsage};
+use sshome_wire::display::Escaped;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The homes of all users.
+pub trait HomeStore: fmt::Debug + Send + Sync {
+    /// What the store can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Opens, recovers and counts a home. It is served once [`PreparedHome::serve`] is called.
+    ///
+    /// # Errors
+    /// If it cannot be served.
+    fn prepare(&self, home: &HomeSettings) -> Result<PreparedHome, PrepareError>;
+
+    /// Opens a served home for a channel. A home that is unavailable is tried again first.
+    ///
+    /// # Errors
+    /// If it is unavailable, was replaced since it was prepared, or the user's budget is used up.
+    fn open(&self, ctx: &Ctx, home: &HomeSettings) -> Result<Arc<dyn Home>, Cause>;
+
+    /// Marks a home as unavailable, and logs the reason.
+    fn set_unavailable(&self, home: &HomeSettings, error: &PrepareError);
+
+    /// Tries again to prepare and serve a home that is unavailable.
+    ///
+    /// # Errors
+    /// If it still is.
+    fn retry(&self, home: &HomeSettings) -> Result<(), PrepareError>;
+
+    /// Prepares a home again if it is unavailable or was replaced. Returns whether that was so. The caller ends the
+    /// sessions in the old one.
+    ///
+    /// # Errors
+    /// If it cannot be served. The old one is not served either.
+    fn reopen(&self, home: &HomeSettings) -> Result<bool, PrepareError>;
+
+    /// Stops serving a user's home. Open sessions keep it.
+    fn remove(&self, user: &str);
+
+    /// Sets how much a user's home may hold.
+    fn set_limits(&self, user: &str, limits: QuotaLimits);
+
+    /// The homes that are served, ordered by user, with what they hold.
+    fn usages(&self) -> Vec<(String, HomeUsage)>;
+
+    /// Inspects all homes. Returns those that cannot be used, ordered by user.
+    fn problems(&self) -> Vec<HomeProblem>;
+
+    /// Inspects one home. Returns why it cannot be used; `None` if it can.
+    fn problem_of(&self, user: &str) -> Option<HomeProblem>;
+
+    /// Finds directories in the homes that the server can no longer read. Reads a bounded number of entries of each home.
+    fn inspect(&self);
+
+    /// The directories that the last [inspection](HomeStore::inspect) could not read.
+    fn unreadable(&self, user: &str) -> UnreadableEntries;
+
+    /// The entries that the last count of a user's home could not read. Unless this is empty, nothing more is stored.
+    fn uncounted(&self, user: &str) -> UnreadableEntries;
+
+    /// Free bytes on the disk of a user's home; `None` if that is unknown or the home cannot be used.
+    fn disk_free(&self, user: &str) -> Option<u64>;
+
+    /// Counts what a user's home holds and corrects the accounting, unless it changes meanwhile or part of the home
+    /// cannot be read. Takes as long as reading all directories of the home.
+    ///
+    /// # Errors
+    /// If the home cannot be read: its path and the reason, with the remedy.
+    fn count(&self, user: &str) -> Result<Comparison, String>;
+
+    /// Deletes partial uploads of files and of streams that are older than this. Returns their number.
+    fn expire_partial_uploads(&self, files: Duration, streams: Duration) -> usize;
+}
+
+impl dyn HomeStore {
+    /// Prepares and serves these homes. A home that cannot be served is logged, and locks out its own user.
+    ///
+    /// # Errors
+    /// [`PrepareError::Locked`] if no home can be served and another server holds one of them.
+    pub fn serve(&self, homes: &[HomeSettings]) -> Result<(), PrepareError> {
+        let (mut locked, mut served) = (None, false);
+        for home in homes {
+            match self.prepare(home) {
+                Ok(prepared) => {
+                    prepared.serve();
+                    served = true;
+                }
+                Err(error) => {
+                    self.set_unavailable(home, &error);
+                    if matches!(error, PrepareError::Locked { .. }) {
+                        locked = Some(error);
+                    }
+                }
+            }
+        }
+        match locked {
+            Some(error) if !served => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a store can do. The protocols answer accordingly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Existing files can be written at any offset without being replaced as a whole.
+    pub in_place_write: bool,
+    /// Files can be opened to append.
+    pub append: bool,
+    /// A file can have several names.
+    pub hard_links: bool,
+    /// A removed file keeps its space while it is open.
+    pub open_files_count: bool,
+}
+
+impl Capabilities {
+    /// All of them.
+    pub const ALL: Capabilities =
+        Capabilities { in_place_write: true, append: true, hard_links: true, open_files_count: true };
+}
+
+/// What the settings say of one user's home.
+#[derive(Clone, Debug)]
+pub struct HomeSettings {
+    /// The user.
+    pub user: String,
+    /// An absolute path, its symbolic links resolved as far as it exists. For stores that keep homes in directories.
+    pub root: PathBuf,
+    /// Whether the store makes the root if it is missing.
+    pub make_root: bool,
+    /// Why no home may be at `root`, with the remedy; `None` if one may.
+    pub unfit: Option<String>,
+    /// Whether the user may change anything.
+    pub writable: bool,
+    /// How much the home may hold.
+    pub limits: QuotaLimits,
+}
+
+/// A home that can be served.
+pub struct PreparedHome(Box<dyn FnOnce() + Send>);
+
+impl PreparedHome {
+    /// `serve` serves the home, in place of the one that its user had.
+    #[must_use]
+    pub fn new(serve: impl FnOnce() + Send + 'static) -> PreparedHome {
+        PreparedHome(Box::new(serve))
+    }
+
+    /// Serves it.
+    pub fn serve(self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for PreparedHome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PreparedHome")
+    }
+}
+
+/// A home that is not served: its user is locked out. Other users are unaffected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HomeProblem {
+    /// The user.
+    pub user: String,
+    /// The path of the home.
+    pub root: PathBuf,
+    /// The reason, with the remedy, for the administrator.
+    pub why: String,
+}
+
+/// Why a home cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// It cannot be created, opened or read.
+    #[error("the home of {user}, {}: {why}", shown(root))]
+    Home {
+        /// The user.
+        user: String,
+        /// The path of the home.
+        root: PathBuf,
+        /// The reason, with the remedy.
+        why: String,
+    },
+    /// Another process holds its lock.
+    #[error(
+        "the home of {user}, {}, is locked: another sshomed serves it, or this one for another user or for \
+         sessions that are still open",
+        shown(root)
+    )]
+    Locked {
+        /// The user.
+        user: String,
+        /// The path of the home.
+        root: PathBuf,
+    },
+    /// Another thread is opening it.
+    #[error("the home of {0} is being opened and counted: try again when that is done")]
+    Opening(String),
+}
+
+impl PrepareError {
+    /// The reason, without the user and the path.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            PrepareError::Home { why, .. } => why.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// A path, escaped for a terminal.
+fn shown(path: &Path) -> String {
+    Escaped(path.as_os_str().as_encoded_bytes()).to_string()
+}
