@@ -163,6 +163,9 @@ pub enum Cause {
     /// The channel has ended: see [`Ctx`](crate::Ctx).
     #[error("cancelled")]
     Cancelled,
+    /// The store gave no answer in time: whether the change was made is unknown.
+    #[error("the store gave no answer in time; look whether the change was made before you repeat it")]
+    Unanswered,
     /// The home could not be opened; the server tries again at each login and every minute.
     #[error("your home is unavailable: tell the administrator, the server's log has the reason")]
     Unavailable,

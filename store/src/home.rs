@@ -129,7 +129,7 @@ pub trait Home: fmt::Debug + Send + Sync {
         removed: &mut OnRemoved<'_>,
     ) -> StoreResult<Box<dyn TreeRemoval>>;
 
-    /// Sets attributes of the file at a path, except its size. A link at its end is followed with `follow`. Returns its
+    /// Sets attributes of the file at a path. A size is ignored: it is set through [`Home::open_file`]. A link at its end is followed with `follow`. Returns its
     /// path.
     ///
     /// # Errors
@@ -164,7 +164,9 @@ pub trait Home: fmt::Debug + Send + Sync {
 
     /// Publishes a batch: each item gets its name by one step, replacing what is there. An item is atomic, the batch is
     /// not: a failing item does not undo any other. If a target occurs twice, the later item wins. All that is reported as
-    /// done was durable before this returns, as are the `names` that were made on this channel before.
+    /// done was durable before this returns, as are the `names` that were made on this channel before. Partial uploads of
+    /// files, not of streams, to a target that is published are deleted. An item that is refused is not kept as a partial
+    /// upload, except if the channel has ended.
     fn publish(&self, items: Vec<PublishItem>, names: Vec<EntryRef>) -> Published;
 
     /// Whether the user holds so much open that a batch should be published early.
@@ -261,7 +263,8 @@ pub enum TreeStep {
     Pause,
 }
 
-/// The removal of a tree, in steps. Links in it are removed, not followed.
+/// The removal of a tree, in steps. Links in it are removed, not followed. An entry that appears meanwhile may make the
+/// removal of its directory fail.
 pub trait TreeRemoval: fmt::Debug + Send {
     /// Executes one step. Returns whether it is done. `removed` is called with the path of each entry that is gone,
     /// and whether it was a directory. `failed` is called with each error; the rest is removed all the same.

@@ -110,13 +110,17 @@ impl dyn HomeStore {
 /// What a store can do. The protocols answer accordingly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Existing files can be written at any offset without being replaced as a whole.
+    /// Existing files can be written at any offset without being replaced as a whole. Without it, every file that is opened
+    /// to write or to truncate is staged, whether the caller asks for that or not, as
+    /// [`FileHandle::publishes_at_close`](crate::FileHandle::publishes_at_close) says: clients that write at offsets still
+    /// work, others see the change at the close, and of two that write one file the last to close wins.
     pub in_place_write: bool,
-    /// Files can be opened to append.
+    /// Files can be opened to append. Without it, such an open fails with [`Cause::Unsupported`].
     pub append: bool,
-    /// A file can have several names.
+    /// A file can have several names. Without it, [`Home::hard_link`] fails with [`Cause::Unsupported`].
     pub hard_links: bool,
-    /// A removed file keeps its space while it is open.
+    /// A removed file keeps its space while it is open. Without it, the space is free at once, and an open handle still
+    /// reads the file to its end.
     pub open_files_count: bool,
 }
 

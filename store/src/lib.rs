@@ -15,6 +15,7 @@ mod home_store;
 mod open_mode;
 pub mod quota;
 mod step_limit;
+mod stream_leases;
 mod takeover;
 mod upload;
 
@@ -31,6 +32,7 @@ pub use home::{
 pub use home_store::{Capabilities, HomeProblem, HomeSettings, HomeStore, PrepareError, PreparedHome};
 pub use open_mode::OpenMode;
 pub use step_limit::StepLimit;
+pub use stream_leases::{StreamLease, StreamLeases};
 pub use takeover::Takeover;
 pub use upload::{
     CheckedPartial, PartialCheck, PartialStream, PartialUploadInfo, PublishItem, PublishResult, Published,
