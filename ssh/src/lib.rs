@@ -1,11 +1,13 @@
 //! What the client and the server share above russh.
 
+mod algorithms;
 mod layered_stream;
 mod pause;
 mod read_ahead;
 mod tcp_options;
 mod token_bucket;
 
+pub use algorithms::{MAX_PACKET_BYTES, preferred};
 pub use layered_stream::{LayeredStream, StreamLayer};
 pub use pause::Pause;
 pub use read_ahead::hand_out;

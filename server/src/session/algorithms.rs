@@ -2,8 +2,9 @@
 
 use crate::config::{Algorithms, Kex};
 use crate::limits::ConnectionLimits;
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
-use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac, server};
+use russh::keys::PrivateKey;
+use russh::{MethodKind, MethodSet, Preferred, SshId, kex, mac, server};
+use sshome_ssh::MAX_PACKET_BYTES;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -15,9 +16,6 @@ pub(super) const CHANNEL_WINDOW_BYTES: u32 = 32 << 20;
 /// be held; a client that reads on is given [`CHANNEL_WINDOW_BYTES`]. Not less: russh ends a connection that has more than twice
 /// this under way when keys are exchanged anew.
 const INITIAL_WINDOW_BYTES: u32 = 20 << 20;
-
-/// The largest accepted packet, in bytes.
-const MAX_PACKET_BYTES: u32 = 65_535;
 
 /// The number of outgoing messages that may wait for russh, about a packet each. russh merges waiting messages, and
 /// keeps its largest buffer for the life of the connection.
@@ -64,44 +62,19 @@ pub(super) fn methods() -> MethodSet {
 /// with 4096 and 2048 bits.
 const OLDER_EXCHANGES: [kex::Name; 3] = [kex::ECDH_SHA2_NISTP256, kex::DH_G16_SHA512, kex::DH_G14_SHA256];
 
-/// The offered algorithms, best first. No SHA-1, no CBC, no zlib, no `none`. Finite-field Diffie-Hellman and
-/// encrypt-and-MAC are for older clients only.
+/// The offered algorithms, best first. Finite-field Diffie-Hellman and encrypt-and-MAC are for older clients only.
 fn preferred(kex: Kex, algorithms: Algorithms) -> Preferred {
-    const MARKERS: [kex::Name; 2] =
-        [kex::EXTENSION_SUPPORT_AS_SERVER, kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER];
-    let mut exchanges: Vec<kex::Name> = match kex {
-        Kex::PostQuantum => [&[kex::MLKEM768X25519_SHA256][..], &MARKERS].concat(),
-        Kex::Compatible => {
-            [&[kex::MLKEM768X25519_SHA256, kex::CURVE25519, kex::CURVE25519_PRE_RFC_8731][..], &MARKERS]
-                .concat()
-        }
-    };
-    let mut macs = vec![mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM];
+    let mut offered = sshome_ssh::preferred([
+        kex::EXTENSION_SUPPORT_AS_SERVER,
+        kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
+    ]);
+    if kex == Kex::PostQuantum {
+        const CLASSICAL: [kex::Name; 2] = [kex::CURVE25519, kex::CURVE25519_PRE_RFC_8731];
+        offered.kex.to_mut().retain(|name| !CLASSICAL.contains(name));
+    }
     if algorithms == Algorithms::Compatible {
-        exchanges.extend(OLDER_EXCHANGES);
-        macs.extend([mac::HMAC_SHA256, mac::HMAC_SHA512]);
+        offered.kex.to_mut().extend(OLDER_EXCHANGES);
+        offered.mac.to_mut().extend([mac::HMAC_SHA256, mac::HMAC_SHA512]);
     }
-    Preferred {
-        kex: Cow::Owned(exchanges),
-        // For the host key and for users' keys.
-        key: Cow::Owned(vec![
-            Algorithm::Ed25519,
-            Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
-            Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
-            Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
-            Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
-            Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
-        ]),
-        host_key_certificates: Cow::Borrowed(&[]),
-        cipher: Cow::Borrowed(&[
-            cipher::AES_128_GCM,
-            cipher::AES_256_GCM,
-            cipher::CHACHA20_POLY1305,
-            cipher::AES_256_CTR,
-            cipher::AES_192_CTR,
-            cipher::AES_128_CTR,
-        ]),
-        mac: Cow::Owned(macs),
-        compression: Cow::Borrowed(&[compression::NONE]),
-    }
+    offered
 }
