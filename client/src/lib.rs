@@ -10,7 +10,6 @@ pub mod conversation;
 pub mod exit;
 pub mod messages;
 pub mod names;
-pub mod pattern;
 pub mod shell;
 pub mod ssh;
 #[cfg(unix)]

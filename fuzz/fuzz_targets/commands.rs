@@ -3,10 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sshome::pattern::Pattern;
 use sshome::shell::flag::PARTIAL;
 use sshome::shell::parse_command;
 use sshome::shell::words::{Word, partial, quote, split};
+use sshome_ssh::Glob;
 
 fuzz_target!(|line: &[u8]| {
     drop(partial(line));
@@ -27,7 +27,7 @@ fn check(words: &[Word]) {
     assert_eq!(bytes(&again), bytes(words));
     assert!(again.iter().all(|word| !word.is_glob()));
     for (word, other) in words.iter().zip(words.iter().skip(1)) {
-        let pattern = Pattern::glob(word.letters());
+        let pattern = Glob::shell(word.letters());
         // Whatever the answer is, it comes.
         let _ = pattern.matches(&other.bytes());
         assert!(word.is_glob() || pattern.matches(&word.bytes()));

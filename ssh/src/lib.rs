@@ -1,6 +1,7 @@
 //! What the client and the server share above russh.
 
 mod algorithms;
+mod glob;
 mod layered_stream;
 mod pause;
 mod read_ahead;
@@ -8,6 +9,7 @@ mod tcp_options;
 mod token_bucket;
 
 pub use algorithms::{MAX_PACKET_BYTES, preferred};
+pub use glob::Glob;
 pub use layered_stream::{LayeredStream, StreamLayer};
 pub use pause::Pause;
 pub use read_ahead::hand_out;

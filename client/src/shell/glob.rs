@@ -1,7 +1,7 @@
 //! Expansion of globs, component by component, on either side.
 
 use super::words::Word;
-use crate::pattern::Pattern;
+use sshome_ssh::Glob;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -50,7 +50,7 @@ pub async fn expand<T: GlobSource>(tree: &mut T, word: &Word) -> Result<Vec<Vec<
             paths.iter_mut().for_each(|path| path.extend_from_slice(&literal));
             continue;
         }
-        let pattern = Pattern::glob(component);
+        let pattern = Glob::shell(component);
         let hidden = literal.first() == Some(&b'.');
         let mut matched = Vec::new();
         for path in paths {

@@ -5,7 +5,7 @@
 
 use super::keywords::{Treatment, treatment};
 use crate::names::shown;
-use crate::pattern::Pattern;
+use sshome_ssh::Glob;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -98,9 +98,8 @@ impl HostConfig {
         for (index, line) in text.lines().enumerate() {
             let at = |problem: String| (index + 1, problem);
             let Some((keyword, values)) = split(line).map_err(at)? else { continue };
-            let ignore = ignored
-                .iter()
-                .any(|pattern| Pattern::host(pattern).matches(keyword.to_lowercase().as_bytes()));
+            let ignore =
+                ignored.iter().any(|pattern| Glob::host(pattern).matches(keyword.to_lowercase().as_bytes()));
             match (treatment(&keyword), keyword.to_ascii_lowercase().as_str()) {
                 (_, "host") => applies = matches(&values, host).map_err(at)?,
                 (_, "match") => {
@@ -211,7 +210,7 @@ fn matches(patterns: &[String], host: &str) -> Result<bool, String> {
         return Err("Host needs a name or a pattern".to_owned());
     }
     let host = host.to_ascii_lowercase();
-    let is = |pattern: &str| Pattern::host(pattern).matches(host.as_bytes());
+    let is = |pattern: &str| Glob::host(pattern).matches(host.as_bytes());
     let excluded = patterns.iter().any(|pattern| pattern.strip_prefix('!').is_some_and(is));
     Ok(!excluded && patterns.iter().any(|pattern| is(pattern)))
 }

@@ -4,11 +4,11 @@
 //! an empty one, so the lines are read here.
 
 use crate::names::shown;
-use crate::pattern::Pattern;
 use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::PublicKey;
 use russh::keys::ssh_key::known_hosts::{HostPatterns, Marker};
 use sha1::Sha1;
+use sshome_ssh::Glob;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -157,7 +157,7 @@ pub fn remember(file: &Path, name: &str, key: &PublicKey) -> io::Result<()> {
 fn covers(hosts: &HostPatterns, name: &str) -> bool {
     match hosts {
         HostPatterns::Patterns(patterns) => {
-            let matches = |pattern: &str| Pattern::host(pattern).matches(name.as_bytes());
+            let matches = |pattern: &str| Glob::host(pattern).matches(name.as_bytes());
             let excluded = |pattern: &String| pattern.strip_prefix('!').is_some_and(matches);
             patterns.iter().any(|pattern| matches(pattern)) && !patterns.iter().any(excluded)
         }

@@ -1,14 +1,13 @@
-//! Patterns of names: what `*`, `?` and `[a-z]` match, over bytes.
+//! Globs: what `*`, `?` and `[a-z]` match.
 //!
-//! Names here are bytes, so that no crate for globs over text fits: `?` and `[…]` take one character
-//! where the bytes are UTF-8 and one byte where they are not, and a byte that was quoted stands for
-//! itself.
+//! Names are bytes, so no crate for globs over text fits: `?` and `[…]` take one character if the bytes are UTF-8 and
+//! one byte if they are not, and a quoted byte means itself.
 
-/// A pattern of one name. It never looks beyond a `/`, since a name has none.
-#[derive(Clone, Debug)]
-pub struct Pattern(Vec<Token>);
+/// A glob that matches one name. It never looks beyond a `/`, since a name has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob(Vec<Token>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
     /// This byte.
     Byte(u8),
@@ -20,10 +19,10 @@ enum Token {
     Class { negated: bool, ranges: Vec<(char, char)> },
 }
 
-impl Pattern {
+impl Glob {
     /// A glob of a shell. Each byte comes with whether it was quoted, and then means itself.
     #[must_use]
-    pub fn glob(letters: &[(u8, bool)]) -> Pattern {
+    pub fn shell(letters: &[(u8, bool)]) -> Glob {
         let mut tokens = Vec::new();
         let mut rest = letters;
         while let Some((&(byte, quoted), after)) = rest.split_first() {
@@ -42,21 +41,21 @@ impl Pattern {
                 byte => Token::Byte(byte),
             });
         }
-        Pattern(tokens)
+        Glob(tokens)
     }
 
-    /// A pattern of host names, where only `*` and `?` are special and case does not count.
+    /// A glob on names or addresses of hosts, where only `*` and `?` are special and case does not count.
     #[must_use]
-    pub fn host(pattern: &str) -> Pattern {
+    pub fn host(pattern: &str) -> Glob {
         let token = |byte: u8| match byte {
             b'*' => Token::Many,
             b'?' => Token::One,
             byte => Token::Byte(byte.to_ascii_lowercase()),
         };
-        Pattern(pattern.bytes().map(token).collect())
+        Glob(pattern.bytes().map(token).collect())
     }
 
-    /// Whether the whole name is what the pattern describes.
+    /// Whether the glob matches the whole name. The time is at most proportional to the product of their lengths.
     #[must_use]
     pub fn matches(&self, name: &[u8]) -> bool {
         let (mut tokens, mut name) = (self.0.as_slice(), name);
@@ -148,7 +147,7 @@ mod tests {
 
     fn matches(pattern: &[u8], name: &[u8]) -> bool {
         let letters: Vec<_> = pattern.iter().map(|byte| (*byte, false)).collect();
-        Pattern::glob(&letters).matches(name)
+        Glob::shell(&letters).matches(name)
     }
 
     #[test]
@@ -201,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_is_quoted_means_itself() {
-        let pattern = Pattern::glob(&[(b'*', true), (b'*', false)]);
+        let pattern = Glob::shell(&[(b'*', true), (b'*', false)]);
         assert!(pattern.matches(b"*x"));
         assert!(!pattern.matches(b"xx"));
     }
@@ -214,8 +213,16 @@ mod tests {
 
     #[test]
     fn hosts() {
-        assert!(Pattern::host("*.Example.org").matches(b"www.example.org"));
-        assert!(!Pattern::host("*.example.org").matches(b"example.org"));
-        assert!(Pattern::host("[10.0.0.?]:2222").matches(b"[10.0.0.7]:2222"));
+        assert!(Glob::host("*.Example.org").matches(b"www.example.org"));
+        assert!(!Glob::host("*.example.org").matches(b"example.org"));
+        assert!(Glob::host("[10.0.0.?]:2222").matches(b"[10.0.0.7]:2222"));
+    }
+    #[test]
+    fn a_hostile_pattern_ends() {
+        let glob = |pattern: &str, name: &[u8]| Glob::host(pattern).matches(name);
+        assert!(!glob(&"*a".repeat(200), &[b'a'; 150]));
+        assert!(glob("*a*b*", b"xxaxxbxx"));
+        assert!(glob("**", b""));
+        assert!(!glob("?", b""));
     }
 }
