@@ -3,6 +3,7 @@
 mod algorithms;
 mod glob;
 mod layered_stream;
+mod ls;
 mod pause;
 mod read_ahead;
 mod tcp_options;
@@ -11,6 +12,7 @@ mod token_bucket;
 pub use algorithms::{MAX_PACKET_BYTES, preferred};
 pub use glob::Glob;
 pub use layered_stream::{LayeredStream, StreamLayer};
+pub use ls::{ls_mode, ls_time};
 pub use pause::Pause;
 pub use read_ahead::hand_out;
 pub use tcp_options::TcpOptions;

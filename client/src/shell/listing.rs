@@ -1,8 +1,9 @@
 //! How listings look. Nothing here asks anyone: entries in, text out.
 
 use super::quoted::quoted;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use sshome_ssh::{ls_mode, ls_time};
 use sshome_wire::display::{Escaped, Size};
 use sshome_wire::{Entry, FileKind, Time};
 use std::fmt::Write;
@@ -105,25 +106,13 @@ fn aligned(names: Vec<String>) -> Vec<String> {
 /// The ten characters in which `ls -l` shows what something is and who may use it.
 #[must_use]
 pub fn mode(kind: FileKind, mode: u32) -> String {
-    let mut out = String::from(match kind {
+    let letter = match kind {
         FileKind::File => '-',
         FileKind::Directory => 'd',
         FileKind::Symlink => 'l',
         FileKind::Special => '?',
-    });
-    for (shift, special, with, without) in
-        [(6, 0o4000, 's', 'S'), (3, 0o2000, 's', 'S'), (0, 0o1000, 't', 'T')]
-    {
-        out.push(if mode >> shift & 4 != 0 { 'r' } else { '-' });
-        out.push(if mode >> shift & 2 != 0 { 'w' } else { '-' });
-        out.push(match (mode >> shift & 1 != 0, mode & special != 0) {
-            (true, true) => with,
-            (false, true) => without,
-            (true, false) => 'x',
-            (false, false) => '-',
-        });
-    }
-    out
+    };
+    ls_mode(letter, mode)
 }
 
 /// A time in full, to the second; the bare number where no calendar has it.
@@ -175,13 +164,9 @@ fn long(entries: &[Entry], options: &ListingOptions, view: &View) -> String {
     out
 }
 
-/// Twelve columns: the time of day, or the year of a time that is not within the last six months.
+/// Twelve columns, as [`ls_time`] has them.
 fn short_time(time: Time, view: &View) -> String {
-    let Ok(timestamp) = Timestamp::from_second(time.seconds) else { return format!("{:>12}", "?") };
-    // Half a year as ls counts it, in seconds.
-    let recent = view.now.checked_sub(15_778_476.seconds()).is_ok_and(|past| timestamp > past);
-    let format = if recent && timestamp <= view.now { "%b %e %H:%M" } else { "%b %e  %Y" };
-    timestamp.to_zoned(view.zone.clone()).strftime(format).to_string()
+    ls_time(time.seconds, view.now.as_second(), &view.zone).unwrap_or_else(|| format!("{:>12}", "?"))
 }
 
 /// Names in columns of their own widths, read downwards, as many columns as fit.
