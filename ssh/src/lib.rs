@@ -6,6 +6,7 @@ mod layered_stream;
 mod ls;
 mod pause;
 mod read_ahead;
+mod shell_lexer;
 mod tcp_options;
 mod token_bucket;
 
@@ -15,5 +16,6 @@ pub use layered_stream::{LayeredStream, StreamLayer};
 pub use ls::{ls_mode, ls_time};
 pub use pause::Pause;
 pub use read_ahead::hand_out;
+pub use shell_lexer::{IncompleteLine, Quoting, ShellLexer, ShellToken};
 pub use tcp_options::TcpOptions;
 pub use token_bucket::TokenBucket;

@@ -4,6 +4,7 @@
 //! keeps the byte after it. `$'…'` takes `\xNN` and C's escapes, for names that are not text. A `#`
 //! that begins a word begins a comment. There are no variables.
 
+use sshome_ssh::{IncompleteLine, Quoting, ShellLexer, ShellToken};
 use std::fmt::Write;
 
 /// A word: its bytes, each with whether it was quoted.
@@ -22,6 +23,16 @@ pub enum WordsError {
     /// `$'…'` has an escape that it does not know.
     #[error("unknown escape in $'…': it knows \\xNN, \\n, \\t, \\r, \\e, \\a, \\b, \\\\, \\' and \\\"")]
     Escape,
+}
+
+impl From<IncompleteLine> for WordsError {
+    fn from(line: IncompleteLine) -> WordsError {
+        match line {
+            IncompleteLine::OpenQuote('"') => WordsError::Open("\"…\""),
+            IncompleteLine::OpenQuote(_) => WordsError::Open("'…'"),
+            IncompleteLine::Backslash => WordsError::Backslash,
+        }
+    }
 }
 
 impl Word {
@@ -163,8 +174,7 @@ fn quote_bytes(out: &mut String, bytes: &[u8]) {
 }
 
 struct Lexer<'a> {
-    line: &'a [u8],
-    at: usize,
+    bytes: ShellLexer<'a>,
     /// Whether the line ends in a comment.
     commented: bool,
     /// Each with where it begins.
@@ -177,7 +187,8 @@ struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     fn new(line: &'a [u8]) -> Lexer<'a> {
-        Lexer { line, at: 0, commented: false, words: Vec::new(), in_word: false, open: None }
+        let bytes = ShellLexer::new(line);
+        Lexer { bytes, commented: false, words: Vec::new(), in_word: false, open: None }
     }
 
     fn words(mut self) -> Result<Vec<Word>, WordsError> {
@@ -187,40 +198,48 @@ impl<'a> Lexer<'a> {
     }
 
     fn run(&mut self) -> Result<(), WordsError> {
-        while let Some(byte) = self.next() {
-            if byte.is_ascii_whitespace() {
-                self.in_word = false;
-                continue;
-            }
-            if !self.in_word && byte == b'#' {
-                self.commented = true;
-                break;
-            }
-            if !self.in_word {
-                self.in_word = true;
-                self.words.push((self.at - 1, Word::default()));
-            }
-            match byte {
-                b'\'' => self.single(),
-                b'"' => self.double(),
-                b'\\' => match self.next() {
-                    Some(byte) => self.push(byte, true),
-                    None => self.open = Some(WordsError::Backslash),
-                },
-                b'$' if self.line.get(self.at) == Some(&b'\'') => {
-                    self.at += 1;
-                    self.escaped()?;
+        loop {
+            let at = self.bytes.position();
+            match self.bytes.token() {
+                Ok(None) => return Ok(()),
+                Ok(Some(ShellToken::Byte(byte, Quoting::Unquoted))) if byte.is_ascii_whitespace() => {
+                    self.in_word = false;
                 }
-                byte => self.push(byte, false),
+                Ok(Some(ShellToken::Byte(b'#', Quoting::Unquoted))) if !self.in_word => {
+                    self.commented = true;
+                    return Ok(());
+                }
+                Ok(Some(token)) => {
+                    self.begin_word(at);
+                    self.take(token)?;
+                }
+                Err(line) => {
+                    self.begin_word(at);
+                    self.open = Some(line.into());
+                    return Ok(());
+                }
             }
         }
-        Ok(())
     }
 
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.line.get(self.at).copied()?;
-        self.at += 1;
-        Some(byte)
+    fn begin_word(&mut self, at: usize) {
+        if !self.in_word {
+            self.in_word = true;
+            self.words.push((at, Word::default()));
+        }
+    }
+
+    /// Takes a token of a word.
+    fn take(&mut self, token: ShellToken) -> Result<(), WordsError> {
+        match token {
+            ShellToken::OpeningQuote => {}
+            ShellToken::Byte(b'$', Quoting::Unquoted) if self.bytes.rest().first() == Some(&b'\'') => {
+                self.bytes.byte();
+                self.escaped()?;
+            }
+            ShellToken::Byte(byte, quoting) => self.push(byte, quoting != Quoting::Unquoted),
+        }
+        Ok(())
     }
 
     fn push(&mut self, byte: u8, quoted: bool) {
@@ -229,37 +248,9 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn single(&mut self) {
-        loop {
-            match self.next() {
-                Some(b'\'') => return,
-                Some(byte) => self.push(byte, true),
-                None => return self.open = Some(WordsError::Open("'…'")),
-            }
-        }
-    }
-
-    fn double(&mut self) {
-        loop {
-            match self.next() {
-                Some(b'"') => return,
-                Some(b'\\') => match self.next() {
-                    Some(byte @ (b'"' | b'\\' | b'$' | b'`')) => self.push(byte, true),
-                    Some(byte) => {
-                        self.push(b'\\', true);
-                        self.push(byte, true);
-                    }
-                    None => return self.open = Some(WordsError::Open("\"…\"")),
-                },
-                Some(byte) => self.push(byte, true),
-                None => return self.open = Some(WordsError::Open("\"…\"")),
-            }
-        }
-    }
-
     fn escaped(&mut self) -> Result<(), WordsError> {
         loop {
-            let byte = match self.next() {
+            let byte = match self.bytes.byte() {
                 Some(b'\'') => return Ok(()),
                 Some(b'\\') => self.escape()?,
                 byte => byte,
@@ -274,8 +265,8 @@ impl<'a> Lexer<'a> {
 
     /// The byte that is meant by what follows a backslash in `$'…'`; none at the end of the line.
     fn escape(&mut self) -> Result<Option<u8>, WordsError> {
-        Ok(match self.next() {
-            Some(b'x') => match (self.next(), self.next()) {
+        Ok(match self.bytes.byte() {
+            Some(b'x') => match (self.bytes.byte(), self.bytes.byte()) {
                 (Some(high), Some(low)) => Some(hex(high, low).ok_or(WordsError::Escape)?),
                 _ => None,
             },

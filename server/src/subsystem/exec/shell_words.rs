@@ -1,7 +1,7 @@
 //! Splits a command line into words with the quoting rules of a POSIX shell (POSIX.1-2024, XCU 2.2 and 2.3).
 //! Expansions, pipes, redirections and anything else that needs a shell are refused and never taken literally.
 
-use std::collections::VecDeque;
+use sshome_ssh::{IncompleteLine, Quoting, ShellLexer, ShellToken};
 
 /// The syntax error of a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,110 +20,67 @@ pub(super) enum SyntaxError {
     Expansion(char),
 }
 
+impl From<IncompleteLine> for SyntaxError {
+    fn from(line: IncompleteLine) -> SyntaxError {
+        match line {
+            IncompleteLine::OpenQuote(quote) => SyntaxError::Unclosed(quote),
+            IncompleteLine::Backslash => SyntaxError::Dangling,
+        }
+    }
+}
+
 /// The words of a line. `~` and `~/NAME` are the home, whose path is `/`.
 ///
 /// # Errors
 /// If the line is not a single plain command.
 pub(super) fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, SyntaxError> {
-    let mut reader = WordReader { rest: line.iter().copied().collect(), words: Vec::new() };
-    while reader.word()? {}
-    Ok(reader.words)
+    let (mut lexer, end) = (ShellLexer::new(line), line.trim_ascii_end().len());
+    let (mut words, mut word) = (Vec::new(), None::<Vec<u8>>);
+    // No word begins in the white space at the end.
+    while (word.is_some() || lexer.position() < end)
+        && let Some(token) = lexer.token()?
+    {
+        let (at, rest) = (lexer.position(), lexer.rest());
+        let byte = match token {
+            ShellToken::OpeningQuote => None,
+            ShellToken::Byte(b' ' | b'\t', Quoting::Unquoted) => {
+                words.extend(word.take());
+                continue;
+            }
+            ShellToken::Byte(b'\n', Quoting::Unquoted) if at >= end => break,
+            ShellToken::Byte(byte, Quoting::Unquoted) => Some(unquoted(byte, rest, word.is_none())?),
+            ShellToken::Byte(b'`', Quoting::Double) => return Err(SyntaxError::Expansion('`')),
+            ShellToken::Byte(b'$', Quoting::Double) => Some(dollar(rest)?),
+            ShellToken::Byte(byte, _) => Some(byte),
+        };
+        word.get_or_insert_default().extend(byte);
+    }
+    words.extend(word);
+    Ok(words)
 }
 
-struct WordReader {
-    rest: VecDeque<u8>,
-    words: Vec<Vec<u8>>,
+/// What an unquoted byte means. `rest` is behind it, and `first` says whether it begins a word.
+fn unquoted(byte: u8, rest: &[u8], first: bool) -> Result<u8, SyntaxError> {
+    match byte {
+        b'|' | b'&' | b';' | b'<' | b'>' | b'(' | b')' => Err(SyntaxError::Operator(byte.into())),
+        b'\n' => Err(SyntaxError::Operator('\u{23ce}')),
+        b'#' if first => Err(SyntaxError::Operator('#')),
+        b'*' | b'?' | b'[' | b'`' => Err(SyntaxError::Expansion(byte.into())),
+        b'$' => dollar(rest),
+        b'~' if first => match rest.first() {
+            None | Some(b'/' | b' ' | b'\t') => Ok(b'/'),
+            // Another user's home.
+            Some(_) => Err(SyntaxError::Expansion('~')),
+        },
+        byte => Ok(byte),
+    }
 }
 
-impl WordReader {
-    /// Reads one word; returns whether there was one.
-    fn word(&mut self) -> Result<bool, SyntaxError> {
-        if self.is_blank() {
-            return Ok(false);
-        }
-        while matches!(self.rest.front(), Some(b' ' | b'\t')) {
-            self.rest.pop_front();
-        }
-        let mut word = Vec::new();
-        self.tilde(&mut word)?;
-        let mut first = true;
-        while let Some(byte) = self.rest.pop_front() {
-            match byte {
-                b' ' | b'\t' => break,
-                b'\'' => self.single(&mut word)?,
-                b'"' => self.double(&mut word)?,
-                b'\\' => match self.rest.pop_front() {
-                    Some(b'\n') => {}
-                    Some(byte) => word.push(byte),
-                    None => return Err(SyntaxError::Dangling),
-                },
-                b'|' | b'&' | b';' | b'<' | b'>' | b'(' | b')' => {
-                    return Err(SyntaxError::Operator(byte.into()));
-                }
-                b'\n' if self.is_blank() => break,
-                b'\n' => return Err(SyntaxError::Operator('\u{23ce}')),
-                b'#' if first => return Err(SyntaxError::Operator('#')),
-                b'*' | b'?' | b'[' | b'`' => return Err(SyntaxError::Expansion(byte.into())),
-                b'$' => word.push(self.dollar()?),
-                byte => word.push(byte),
-            }
-            first = false;
-        }
-        self.words.push(word);
-        Ok(true)
-    }
-
-    fn is_blank(&self) -> bool {
-        self.rest.iter().all(u8::is_ascii_whitespace)
-    }
-
-    /// A tilde at the beginning of a word.
-    fn tilde(&mut self, word: &mut Vec<u8>) -> Result<(), SyntaxError> {
-        if self.rest.front() == Some(&b'~') {
-            self.rest.pop_front();
-            match self.rest.front() {
-                None | Some(b'/' | b' ' | b'\t') => word.push(b'/'),
-                // Another user's home.
-                Some(_) => return Err(SyntaxError::Expansion('~')),
-            }
-        }
-        Ok(())
-    }
-
-    fn single(&mut self, word: &mut Vec<u8>) -> Result<(), SyntaxError> {
-        loop {
-            match self.rest.pop_front() {
-                Some(b'\'') => return Ok(()),
-                Some(byte) => word.push(byte),
-                None => return Err(SyntaxError::Unclosed('\'')),
-            }
-        }
-    }
-
-    fn double(&mut self, word: &mut Vec<u8>) -> Result<(), SyntaxError> {
-        loop {
-            match self.rest.pop_front() {
-                Some(b'"') => return Ok(()),
-                Some(b'\\') => match self.rest.pop_front() {
-                    Some(b'\n') => {}
-                    Some(byte @ (b'$' | b'`' | b'"' | b'\\')) => word.push(byte),
-                    Some(byte) => word.extend([b'\\', byte]),
-                    None => return Err(SyntaxError::Unclosed('"')),
-                },
-                Some(b'`') => return Err(SyntaxError::Expansion('`')),
-                Some(b'$') => word.push(self.dollar()?),
-                Some(byte) => word.push(byte),
-                None => return Err(SyntaxError::Unclosed('"')),
-            }
-        }
-    }
-
-    /// A dollar sign is literal if nothing follows that a shell would expand.
-    fn dollar(&self) -> Result<u8, SyntaxError> {
-        match self.rest.front() {
-            None | Some(b' ' | b'\t' | b'"' | b'/' | b'.' | b',' | b':' | b'=' | b'%' | b'+') => Ok(b'$'),
-            Some(_) => Err(SyntaxError::Expansion('$')),
-        }
+/// A dollar sign is literal if nothing follows that a shell would expand.
+fn dollar(rest: &[u8]) -> Result<u8, SyntaxError> {
+    match rest.first() {
+        None | Some(b' ' | b'\t' | b'"' | b'/' | b'.' | b',' | b':' | b'=' | b'%' | b'+') => Ok(b'$'),
+        Some(_) => Err(SyntaxError::Expansion('$')),
     }
 }
 
@@ -160,6 +117,16 @@ mod tests {
             assert_eq!(words(line.as_bytes()).unwrap(), wanted, "{line:?}");
         }
         assert_eq!(split(b"get \xff'\xfe'").unwrap(), [b"get".to_vec(), b"\xff\xfe".to_vec()]);
+    }
+
+    #[test]
+    fn a_word_may_begin_in_the_next_line() {
+        for (line, wanted) in
+            [("ls \\\n", &["ls"][..]), ("ls \\\n a", &["ls", "a"]), ("ls \\\n~/a", &["ls", "//a"])]
+        {
+            assert_eq!(words(line.as_bytes()).unwrap(), wanted, "{line:?}");
+        }
+        assert_eq!(words(b"ls \\\n# a"), Err(SyntaxError::Operator('#')));
     }
 
     #[test]
