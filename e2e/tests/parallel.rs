@@ -6,7 +6,7 @@ mod cron;
 #[path = "cut/proxy.rs"]
 mod proxy;
 
-use client::{Client, PLAIN, RECURSIVE, books, noise, until};
+use client::{InProcessClient, PLAIN, RECURSIVE, books, noise, until};
 use cron::Cron;
 use proxy::Proxy;
 use sshome::conversation::ConversationError;
@@ -37,7 +37,7 @@ fn over(jobs: &str, options: TransferOptions) -> TransferOptions {
 
 /// Files that are worth several connections, in folders with others that are not. How many there are,
 /// and how long they are together.
-fn plant(client: &Client, name: &str) -> (u64, u64) {
+fn plant(client: &InProcessClient, name: &str) -> (u64, u64) {
     for number in 0..300 {
         client.write(&format!("{name}/d{}/e{}/{number}", number % 7, number % 3), &noise(1000, number));
     }
@@ -62,7 +62,7 @@ fn assert_same(one: &Path, other: &Path) {
 async fn a_tree_over_three_connections_both_ways() {
     let host = slow_host().await;
     let proxy = Proxy::cutting(host.address(), &[]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     let planted = plant(&client, "t");
     let summary = client.put(&["t"], "/", over("3", RECURSIVE)).await.unwrap();
     assert_whole(&summary, planted);
@@ -85,7 +85,7 @@ async fn a_tree_over_three_connections_both_ways() {
 async fn one_connection_is_enough_for_little() {
     let host = host().await;
     let proxy = Proxy::cutting(host.address(), &[]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     for number in 0..20 {
         client.write(&format!("t/{number}"), &noise(1000, number));
     }
@@ -107,7 +107,7 @@ async fn what_is_worth_it_has_several_without_being_asked() {
     }
     let host = host().await;
     let proxy = Proxy::cutting(host.address(), &[]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     for number in 0..2 {
         client.write(&format!("t{number}"), &noise(70 * MIB, number));
     }
@@ -132,7 +132,7 @@ async fn it_goes_on_with_the_connections_that_it_can_have() {
         if made <= 2 { u64::MAX } else { 0 }
     })
     .await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     let planted = plant(&client, "t");
     let summary = client.put(&["t"], "/", over("8", RECURSIVE)).await.unwrap();
     assert_whole(&summary, planted);
@@ -149,7 +149,7 @@ async fn it_goes_on_with_the_connections_that_it_can_have() {
 async fn a_cancel_stops_all_and_keeps_the_session() {
     let host = slow_host().await;
     let proxy = Proxy::cutting(host.address(), &[]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     let planted = plant(&client, "t");
     let cancel = async |token: CancellationToken, after: u64| {
         let from = proxy.carried();
@@ -185,7 +185,7 @@ async fn each_connection_goes_on_from_its_part() {
     let cut = 14 * MIB as u64;
     // Of the put the second connection is cut, of the get the first and the second.
     let proxy = Proxy::cutting(host.address(), &[6 * cut, cut, u64::MAX, cut]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     for number in 0..4 {
         client.write(&format!("t/{number}"), &noise(24 * MIB, number));
     }
@@ -206,7 +206,7 @@ async fn each_connection_goes_on_from_its_part() {
 async fn the_others_finish_what_a_lost_connection_leaves() {
     let host = host().await;
     let proxy = Proxy::cutting(host.address(), &[14 * MIB as u64]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.retries = 0;
     let planted = plant(&client, "t");
     let summary = client.put(&["t"], "/", over("2", RECURSIVE)).await.unwrap();
@@ -218,7 +218,7 @@ async fn the_others_finish_what_a_lost_connection_leaves() {
     // Here it is the other one.
     let mut lengths = [u64::MAX, 14 * MIB as u64].into_iter();
     let proxy = Proxy::new(host.address(), move || lengths.next().unwrap_or(0)).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.retries = 0;
     let summary = client.get(&["/t"], "back", over("2", RECURSIVE)).await.unwrap();
     assert_whole(&summary, planted);
@@ -230,7 +230,7 @@ async fn the_others_finish_what_a_lost_connection_leaves() {
 async fn when_all_are_lost_so_is_the_transfer() {
     let host = host().await;
     let proxy = Proxy::cutting(host.address(), &[9 * MIB as u64; 3]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.retries = 0;
     plant(&client, "t");
     let error = client.put(&["t"], "/", over("3", RECURSIVE)).await.unwrap_err();
@@ -242,7 +242,7 @@ async fn when_all_are_lost_so_is_the_transfer() {
 async fn a_tree_comes_whole_over_connections_that_break_again_and_again() {
     let host = host().await;
     let proxy = Proxy::cutting(host.address(), &[300_000; 24]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.pause = Duration::from_millis(5);
     for number in 0..2000 {
         client.write(&format!("t/d{}/{number}", number % 9), &noise(1000, number));
@@ -261,7 +261,7 @@ async fn a_tree_comes_whole_over_connections_that_break_again_and_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn folders_have_their_modes_whichever_connection_makes_them() {
     let host = host().await;
-    let mut client = Client::login(&host, host.address().port()).await;
+    let mut client = InProcessClient::login(&host, host.address().port()).await;
     plant(&client, "t");
     let modes = [0o700, 0o710, 0o711, 0o750, 0o751, 0o754, 0o755];
     for (number, mode) in modes.into_iter().enumerate() {
@@ -284,7 +284,7 @@ async fn folders_have_their_modes_whichever_connection_makes_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_sources_with_one_name_the_first_stays() {
     let host = host().await;
-    let mut client = Client::login(&host, host.address().port()).await;
+    let mut client = InProcessClient::login(&host, host.address().port()).await;
     client.write("a/x", &noise(9 * MIB, 1));
     client.write("b/x", &noise(10, 2));
     let summary = client.put(&["a/x", "b/x"], "/", over("2", PLAIN)).await.unwrap();
@@ -295,7 +295,7 @@ async fn of_two_sources_with_one_name_the_first_stays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_on_any_connection_is_told_once_and_the_rest_arrives() {
     let host = host().await;
-    let mut client = Client::login(&host, host.address().port()).await;
+    let mut client = InProcessClient::login(&host, host.address().port()).await;
     let planted = plant(&client, "t");
     std::fs::create_dir_all(host.home("ann").join("t/d0/large0")).unwrap();
     std::fs::create_dir_all(host.home("ann").join("t/d5/large5")).unwrap();

@@ -1,6 +1,6 @@
 //! Trees that are fetched portion by portion: nobody is to see where one ends.
 
-use crate::client::{Client, RECURSIVE, noise, until};
+use crate::client::{InProcessClient, RECURSIVE, noise, until};
 use crate::links::plant_circles;
 use crate::proxy::Proxy;
 use rustix::fs::{CWD, Mode, mkfifoat};
@@ -49,7 +49,7 @@ fn set_locked(top: &Path, mode: u32) {
 }
 
 /// Local files that are in the way of a get, or make it needless.
-fn put_before(client: &Client) {
+fn put_before(client: &InProcessClient) {
     fs::create_dir_all(client.path("back/t/many/0/0/0/0")).unwrap();
     client.write("back/t/many/2/2/2/2", &noise(700, 2));
     client.write("back/t/many/2/1/0/6", b"another one");
@@ -83,7 +83,7 @@ async fn a_tree_in_portions_is_the_tree_at_once() {
     let top = plant_all(&host);
     let mut all = Vec::new();
     for options in [WHOLE, SMALL_BATCHES, TransferOptions { batch_entries: 1, ..SMALL_BATCHES }] {
-        let mut client = Client::login(&host, host.address().port()).await;
+        let mut client = InProcessClient::login(&host, host.address().port()).await;
         put_before(&client);
         let summary = client.get(&["/t"], "back", options).await.unwrap();
         assert_there(&top, &client.path("back/t"));
@@ -106,7 +106,7 @@ async fn portions_come_over_connections_that_are_cut_and_over_several() {
         // Logging in takes about 5 KiB, and a listing that is cut may be of all that is left.
         let cuts: Vec<u64> = (1..=40).map(|number| 20_000 + number * 7_000).collect();
         let proxy = Proxy::cutting(host.address(), &cuts).await;
-        let mut client = Client::login(&host, proxy.port()).await;
+        let mut client = InProcessClient::login(&host, proxy.port()).await;
         (client.retries, client.pause) = (100, Duration::from_millis(1));
         put_before(&client);
         let options = TransferOptions { jobs: jobs.parse().unwrap(), ..SMALL_BATCHES };
@@ -127,7 +127,7 @@ async fn portions_come_over_connections_that_are_cut_and_over_several() {
 async fn an_interrupt_between_portions_keeps_what_is_whole() {
     let host = host().await;
     let top = plant_all(&host);
-    let mut client = Client::login(&host, host.address().port()).await;
+    let mut client = InProcessClient::login(&host, host.address().port()).await;
     put_before(&client);
     // It comes with the first portion.
     let (cancel, first) = (client.cancel.clone(), client.path("back/t/empty"));
@@ -170,7 +170,7 @@ async fn followed_links_lead_to_the_same_in_portions() {
     for options in
         [WHOLE, TransferOptions { batch_entries: 1, ..WHOLE }, TransferOptions { batch_entries: 8, ..WHOLE }]
     {
-        let mut client = Client::login(&host, host.address().port()).await;
+        let mut client = InProcessClient::login(&host, host.address().port()).await;
         let options = TransferOptions { follow: true, ..options };
         let summary = client.get(&["/t"], "back", options).await.unwrap();
         assert_eq!(summary.links, 0, "{summary:?}");

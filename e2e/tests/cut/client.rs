@@ -31,7 +31,7 @@ pub const PLAIN: TransferOptions = TransferOptions {
 pub const RECURSIVE: TransferOptions = TransferOptions { recursive: true, ..PLAIN };
 
 /// A client that is logged in, with a folder of its own.
-pub struct Client {
+pub struct InProcessClient {
     pub conversation: Conversation,
     pub cancel: CancellationToken,
     pub retries: u32,
@@ -135,23 +135,23 @@ impl<'a> Way<&'a mut Connection> {
     }
 }
 
-impl Client {
+impl InProcessClient {
     /// Logs in at a port of this machine.
-    pub async fn login(host: &Host, port: u16) -> Client {
-        Client::try_login(host, port).await.unwrap()
+    pub async fn login(host: &Host, port: u16) -> InProcessClient {
+        InProcessClient::try_login(host, port).await.unwrap()
     }
 
     /// The same, over a way that may break.
-    pub async fn try_login(host: &Host, port: u16) -> Result<Client, LoginError> {
-        Client::try_login_with(host, port, "").await
+    pub async fn try_login(host: &Host, port: u16) -> Result<InProcessClient, LoginError> {
+        InProcessClient::try_login_with(host, port, "").await
     }
 
-    /// The same as [`login`](Client::login), with this text as ssh_config.
-    pub async fn login_with(host: &Host, port: u16, config: &str) -> Client {
-        Client::try_login_with(host, port, config).await.unwrap()
+    /// The same as [`login`](InProcessClient::login), with this text as ssh_config.
+    pub async fn login_with(host: &Host, port: u16, config: &str) -> InProcessClient {
+        InProcessClient::try_login_with(host, port, config).await.unwrap()
     }
 
-    async fn try_login_with(host: &Host, port: u16, config: &str) -> Result<Client, LoginError> {
+    async fn try_login_with(host: &Host, port: u16, config: &str) -> Result<InProcessClient, LoginError> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(".config"), config).unwrap();
         let arguments = [
@@ -173,7 +173,7 @@ impl Client {
         let (connection, conversation) = ssh::connect(&settings).await?;
         let pause = Duration::from_millis(200);
         let (cancel, heard) = (CancellationToken::new(), Arc::default());
-        Ok(Client { conversation, connection, cancel, retries: 5, pause, heard, folder })
+        Ok(InProcessClient { conversation, connection, cancel, retries: 5, pause, heard, folder })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -253,7 +253,7 @@ impl Client {
     }
 }
 
-impl Client {
+impl InProcessClient {
     pub async fn put_stream(
         &mut self,
         input: impl Read + Send + 'static,

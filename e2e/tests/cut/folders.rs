@@ -1,6 +1,6 @@
 //! The modes and times of a tree's directories, both ways.
 
-use crate::client::{Client, RECURSIVE, noise};
+use crate::client::{InProcessClient, RECURSIVE, noise};
 use crate::proxy::Proxy;
 use sshome::conversation::ConversationError;
 use sshome::transfer::TransferOptions;
@@ -59,7 +59,7 @@ fn assert_same(one: &Path, other: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn they_are_those_of_the_source_both_ways() {
     let host = host().await;
-    let mut client = Client::login(&host, host.address().port()).await;
+    let mut client = InProcessClient::login(&host, host.address().port()).await;
     plant(&client.path("t"));
     for (number, jobs, batch_entries) in
         [(1, "1", TransferOptions::DEFAULT_BATCH_ENTRIES), (2, "3", 20), (3, "1", 1)]
@@ -86,7 +86,7 @@ async fn they_are_so_over_connections_that_are_cut() {
         // Logging in takes about 5 KiB.
         let cuts: Vec<u64> = (1..=60).map(|number| 12_000 + number * 3_000).collect();
         let proxy = Proxy::cutting(host.address(), &cuts).await;
-        let mut client = Client::login(&host, proxy.port()).await;
+        let mut client = InProcessClient::login(&host, proxy.port()).await;
         (client.retries, client.pause) = (100, Duration::from_millis(1));
         plant(&client.path("t"));
         let options = TransferOptions { jobs: jobs.parse().unwrap(), batch_entries: 50, ..PRESERVE };
@@ -109,7 +109,7 @@ async fn they_are_so_when_the_command_is_given_again() {
     // Three commands of each kind are cut.
     let cuts = [100_000, 300_000, 500_000, u64::MAX, 100_000, 150_000, 200_000];
     let proxy = Proxy::cutting(host.address(), &cuts).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     plant(&client.path("t"));
     fs::create_dir(host.home("ann").join("in")).unwrap();
     fs::create_dir(client.path("back")).unwrap();
@@ -121,7 +121,7 @@ async fn they_are_so_when_the_command_is_given_again() {
                 true => client.put(&["t"], "/in", PRESERVE).await,
                 false => client.get(&["/in/t"], "back", PRESERVE).await,
             };
-            let next = Client::login(&host, proxy.port()).await;
+            let next = InProcessClient::login(&host, proxy.port()).await;
             fs::rename(client.path(""), next.path("")).unwrap();
             client = next;
             match done {
@@ -139,7 +139,7 @@ async fn they_are_so_when_the_command_is_given_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn folders_that_exist_keep_their_modes_and_get_the_times() {
     let host = host().await;
-    let mut client = Client::login(&host, host.address().port()).await;
+    let mut client = InProcessClient::login(&host, host.address().port()).await;
     plant(&client.path("t"));
     let long_ago = UNIX_EPOCH + Duration::from_secs(86_400);
     for top in [host.home("ann").join("t"), client.path("back")] {
@@ -172,7 +172,7 @@ async fn folders_that_exist_keep_their_modes_and_get_the_times() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_p_they_are_new() {
     let host = host().await;
-    let mut client = Client::login(&host, host.address().port()).await;
+    let mut client = InProcessClient::login(&host, host.address().port()).await;
     plant(&client.path("t"));
     let begun = SystemTime::now() - Duration::from_secs(5);
     client.put(&["t"], "/", RECURSIVE).await.unwrap();

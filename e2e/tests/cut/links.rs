@@ -1,6 +1,6 @@
 //! Symbolic links in trees: copied as they are, or followed.
 
-use crate::client::{Client, RECURSIVE, names};
+use crate::client::{InProcessClient, RECURSIVE, names};
 use sshome::transfer::TransferOptions;
 use sshome_e2e::Host;
 use std::os::unix::fs::symlink;
@@ -8,9 +8,9 @@ use std::path::Path;
 
 const FOLLOW: TransferOptions = TransferOptions { follow: true, ..RECURSIVE };
 
-async fn world() -> (Host, Client) {
+async fn world() -> (Host, InProcessClient) {
     let host = Host::with_user("ann", "").await.unwrap();
-    let client = Client::login(&host, host.address().port()).await;
+    let client = InProcessClient::login(&host, host.address().port()).await;
     (host, client)
 }
 

@@ -9,7 +9,7 @@ mod streams;
 mod torture;
 mod vanished;
 
-use client::{Client, PLAIN, RECURSIVE, books, names, noise, until};
+use client::{InProcessClient, PLAIN, RECURSIVE, books, names, noise, until};
 use proxy::Proxy;
 use sshome::conversation::ConversationError;
 use sshome_e2e::{Host, HostBuilder};
@@ -36,7 +36,7 @@ async fn a_put_goes_on_where_the_connection_was_lost() {
     let host = host().await;
     let content = noise(BIG, 1);
     let proxy = Proxy::cutting(host.address(), &[14 * MIB as u64]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.write("big", &content);
     let summary = client.put(&["big"], "/", PLAIN).await.unwrap();
     assert_eq!((summary.files, summary.failures.len()), (1, 0), "{summary:?}");
@@ -56,7 +56,7 @@ async fn a_get_goes_on_where_the_connection_was_lost() {
     let content = noise(BIG, 2);
     std::fs::write(host.home("ann").join("big"), &content).unwrap();
     let proxy = Proxy::cutting(host.address(), &[14 * MIB as u64]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     let summary = client.get(&["/big"], "", PLAIN).await.unwrap();
     assert_eq!((summary.files, summary.failures.len()), (1, 0), "{summary:?}");
     let offset = summary.resumed[0].offset;
@@ -71,7 +71,7 @@ async fn a_tree_comes_whole_over_many_connections() {
     let host = host().await;
     // Logging in takes about 5 KiB, and a file of the tree 1 KiB.
     let proxy = Proxy::cutting(host.address(), &[400_000; 12]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.pause = Duration::from_millis(5);
     for number in 0..2000 {
         client.write(&format!("t/d{}/{number}", number % 9), &noise(1000, number));
@@ -97,13 +97,13 @@ async fn the_same_command_given_again_goes_on() {
     let content = noise(BIG, 3);
     let cut = 14 * MIB as u64;
     let proxy = Proxy::cutting(host.address(), &[cut, u64::MAX, cut]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.retries = 0;
     let source = client.write("big", &content);
     let error = client.put(&["big"], "/", PLAIN).await.unwrap_err();
     assert!(matches!(error, ConversationError::Lost(_)), "{error}");
     assert!(!host.home("ann").join("big").exists());
-    let mut second = Client::login(&host, proxy.port()).await;
+    let mut second = InProcessClient::login(&host, proxy.port()).await;
     std::fs::create_dir_all(second.path("")).unwrap();
     std::fs::hard_link(&source, second.path("big")).unwrap();
     until(async || !books(&host).await.0.is_empty()).await;
@@ -111,7 +111,7 @@ async fn the_same_command_given_again_goes_on() {
     assert!(summary.resumed[0].offset >= BLOCK_BYTES, "{summary:?}");
     assert!(std::fs::read(host.home("ann").join("big")).unwrap() == content);
     // And back.
-    let mut second = Client::login(&host, proxy.port()).await;
+    let mut second = InProcessClient::login(&host, proxy.port()).await;
     second.retries = 0;
     let error = second.get(&["/big"], "", PLAIN).await.unwrap_err();
     assert!(matches!(error, ConversationError::Lost(_)), "{error}");
@@ -119,7 +119,7 @@ async fn the_same_command_given_again_goes_on() {
     // A bit of it rots meanwhile.
     let part = std::fs::File::options().write(true).open(second.path(".big.sshome-part")).unwrap();
     part.write_all_at(b"?", BLOCK_BYTES + 17).unwrap();
-    let mut third = Client::login(&host, host.address().port()).await;
+    let mut third = InProcessClient::login(&host, host.address().port()).await;
     std::fs::create_dir_all(third.path("")).unwrap();
     std::fs::rename(second.path(".big.sshome-part"), third.path(".big.sshome-part")).unwrap();
     let summary = third.get(&["/big"], "", PLAIN).await.unwrap();
@@ -132,13 +132,13 @@ async fn the_same_command_given_again_goes_on() {
 async fn a_source_that_has_changed_is_sent_whole() {
     let host = host().await;
     let proxy = Proxy::cutting(host.address(), &[14 * MIB as u64]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.retries = 0;
     let source = client.write("big", &noise(BIG, 4));
     let mtime = std::fs::metadata(&source).unwrap().modified().unwrap();
     client.put(&["big"], "/", PLAIN).await.unwrap_err();
     until(async || !books(&host).await.0.is_empty()).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     // The same size and time, as no change should leave them.
     let content = noise(BIG, 5);
     let source = client.write("big", &content);
@@ -154,7 +154,7 @@ async fn an_interrupted_get_leaves_its_part_if_that_is_worth_it() {
     let host = host().await;
     for (size, left) in [(BIG, 1), (3 * MIB, 0)] {
         std::fs::write(host.home("ann").join("f"), noise(size, 6)).unwrap();
-        let mut client = Client::login(&host, host.address().port()).await;
+        let mut client = InProcessClient::login(&host, host.address().port()).await;
         let (cancel, part) = (client.cancel.clone(), client.path(".f.sshome-part"));
         let raising = async {
             let enough = (BLOCK_BYTES + 1).min(size as u64 / 3);
@@ -183,7 +183,7 @@ async fn an_interrupted_get_leaves_its_part_if_that_is_worth_it() {
 async fn two_gets_of_one_name_never_share_a_part() {
     let host = host().await;
     std::fs::write(host.home("ann").join("f"), noise(BIG, 7)).unwrap();
-    let client = Client::login(&host, host.address().port()).await;
+    let client = InProcessClient::login(&host, host.address().port()).await;
     // Somebody is at work on the part.
     client.write(".f.sshome-part", &noise(BIG, 7));
     let locked = std::fs::File::options().write(true).open(client.path(".f.sshome-part")).unwrap();
@@ -207,7 +207,7 @@ async fn who_does_not_answer_is_tried_so_often_and_no_more() {
     // Every connection but the first is cut before anybody is logged in.
     let cuts: Vec<u64> = std::iter::once(14 * MIB as u64).chain([100; 50]).collect();
     let proxy = Proxy::cutting(host.address(), &cuts).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.retries = 3;
     client.write("big", &noise(BIG, 8));
     let error = client.put(&["big"], "/", PLAIN).await.unwrap_err();
@@ -220,7 +220,7 @@ async fn a_pause_can_be_interrupted() {
     let host = host().await;
     let cuts: Vec<u64> = std::iter::once(14 * MIB as u64).chain([100; 10_000]).collect();
     let proxy = Proxy::cutting(host.address(), &cuts).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     (client.retries, client.pause) = (u32::MAX, Duration::from_millis(1));
     client.write("big", &noise(BIG, 9));
     let (cancel, seen) = (client.cancel.clone(), &proxy);

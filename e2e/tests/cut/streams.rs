@@ -1,7 +1,7 @@
 //! Streams whose connection is cut. `SSHOME_TORTURE_ROUNDS` and `SSHOME_TORTURE_SEED` cut more of them, and
 //! elsewhere.
 
-use crate::client::{Client, books, noise};
+use crate::client::{InProcessClient, books, noise};
 use crate::proxy::Proxy;
 use crate::{BIG, MIB, host, until};
 use rand::rngs::StdRng;
@@ -69,7 +69,7 @@ async fn a_stream_goes_on_where_the_connection_was_lost() {
     let host = host().await;
     let content = noise(BIG, 21);
     let proxy = Proxy::cutting(host.address(), &[14 * MIB as u64]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     let summary = client.put_stream(Cursor::new(content.clone()), "/big").await.unwrap();
     assert_eq!((summary.files, summary.failures.len()), (1, 0), "{summary:?}");
     let offset = summary.resumed.first().map_or(0, |resumed| resumed.offset);
@@ -98,13 +98,13 @@ async fn streams_of_any_length_survive_cuts_at_any_place() {
         // cut between the end of the stream and its answer.
         let cuts: Vec<u64> = (0..4).map(|_| 9000 + random.random_range(0..length as u64 + 5000)).collect();
         let proxy = Proxy::cutting(host.address(), &cuts).await;
-        let mut client = Client::login(&host, proxy.port()).await;
+        let mut client = InProcessClient::login(&host, proxy.port()).await;
         client.pause = Duration::from_millis(5);
         let summary = client.put_stream(Cursor::new(content.clone()), "/f").await.unwrap();
         assert_eq!((summary.files, summary.bytes), (1, length as u64), "round {round}: {summary:?}");
         assert_stored(&host, "f", &content).await;
         let proxy = Proxy::cutting(host.address(), &cuts).await;
-        let mut client = Client::login(&host, proxy.port()).await;
+        let mut client = InProcessClient::login(&host, proxy.port()).await;
         client.pause = Duration::from_millis(5);
         let out = Written::default();
         let done = client.get_stream("/f", out.clone()).await.unwrap();
@@ -119,13 +119,13 @@ async fn an_answer_that_is_lost_is_no_loss() {
     let content = noise(9 * MIB, 23);
     // What a whole transfer takes; of the connection that follows, all but the answer.
     let proxy = Proxy::cutting(host.address(), &[]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.put_stream(Cursor::new(content.clone()), "/f").await.unwrap();
     let whole = proxy.carried();
     for before in [40, 120, 400] {
         let host = crate::host().await;
         let proxy = Proxy::cutting(host.address(), &[whole - before]).await;
-        let mut client = Client::login(&host, proxy.port()).await;
+        let mut client = InProcessClient::login(&host, proxy.port()).await;
         let summary = client.put_stream(Cursor::new(content.clone()), "/f").await.unwrap();
         assert_eq!((summary.files, summary.failures.len()), (1, 0), "{summary:?}");
         // A transfer may carry some bytes less than the first one did, and then nothing is lost.
@@ -139,7 +139,7 @@ async fn a_stream_outlives_the_server() {
     let mut host = HostBuilder::new().unwrap().user("ann", "quota = \"200 MiB\"").unwrap().prepare().unwrap();
     let mut program = host.start_apart().unwrap();
     let proxy = Proxy::cutting(host.address(), &[]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.retries = u32::MAX;
     let content = noise(BIG, 24);
     let (feed, source) = fed();
@@ -170,7 +170,7 @@ async fn forgetful() -> Host {
 async fn what_a_client_leaves_that_does_not_come_back_is_removed() {
     let host = forgetful().await;
     let proxy = Proxy::cutting(host.address(), &[14 * MIB as u64]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.retries = 0;
     let error = client.put_stream(Cursor::new(noise(BIG, 25)), "/f").await.unwrap_err();
     assert!(matches!(error, ConversationError::Lost(_)), "{error}");
@@ -187,7 +187,7 @@ async fn a_stream_whose_part_is_gone_is_not_published() {
     let host = forgetful().await;
     // More than the client keeps: some of it has been acknowledged by then.
     let proxy = Proxy::cutting(host.address(), &[50 * MIB as u64]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.pause = Duration::from_secs(4);
     let summary = client.put_stream(Cursor::new(noise(64 * MIB, 26)), "/f").await.unwrap();
     assert_eq!((summary.files, summary.failures.len()), (0, 1), "{summary:?}");
@@ -201,7 +201,7 @@ async fn a_file_that_changes_between_two_connections_is_no_success() {
     let file = host.home("ann").join("f");
     std::fs::write(&file, noise(BIG, 27)).unwrap();
     let proxy = Proxy::cutting(host.address(), &[14 * MIB as u64]).await;
-    let mut client = Client::login(&host, proxy.port()).await;
+    let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.pause = Duration::from_millis(1500);
     let out = Written::default();
     let changing = async {
@@ -218,7 +218,7 @@ async fn a_file_that_changes_between_two_connections_is_no_success() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_stream_leaves_nothing() {
     let host = host().await;
-    let mut client = Client::login(&host, host.address().port()).await;
+    let mut client = InProcessClient::login(&host, host.address().port()).await;
     let cancel = client.cancel.clone();
     let (feed, source) = fed();
     feed.send(noise(10 * MIB, 29)).unwrap();

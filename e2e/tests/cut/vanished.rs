@@ -1,7 +1,7 @@
 //! Connections that end for a reason: a path that goes dead without a word, so that both sides have to find out, and a
 //! server that ends.
 
-use crate::client::{Client, PLAIN, noise, until};
+use crate::client::{InProcessClient, PLAIN, noise, until};
 use crate::proxy::Proxy;
 use crate::{BIG as LARGE, MIB, host_with};
 use sshome::conversation::ConversationError;
@@ -31,7 +31,7 @@ async fn vanish(put: bool) {
         }
     })
     .await;
-    let mut client = Client::login_with(&host, proxy.port(), CONFIG).await;
+    let mut client = InProcessClient::login_with(&host, proxy.port(), CONFIG).await;
     client.retries = 100;
     let noticing = async {
         until(async || proxy.connections() > 1).await;
@@ -78,7 +78,7 @@ async fn both_sides_notice_in_a_get_that_the_path_is_dead_and_it_is_resumed() {
 async fn a_transfer_that_is_cut_by_the_end_of_the_server_says_so() {
     let builder = HostBuilder::new().unwrap().user("ann", "upload-rate = \"1 MiB/s\"").unwrap();
     let mut host = builder.start().await.unwrap();
-    let mut client = Client::login(&host, host.address().port()).await;
+    let mut client = InProcessClient::login(&host, host.address().port()).await;
     client.retries = 0;
     client.write("big", &noise(LARGE, 3));
     let administrator = host.administrator();

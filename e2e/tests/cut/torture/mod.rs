@@ -7,7 +7,7 @@ mod killed;
 mod sftp;
 
 use crate::MIB;
-use crate::client::{Client, RECURSIVE, books, names, noise, until};
+use crate::client::{InProcessClient, RECURSIVE, books, names, noise, until};
 use crate::proxy::Proxy;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -137,9 +137,9 @@ async fn cancelled<T>(
 }
 
 /// Logs in, as often as it takes.
-async fn login(host: &Host, proxy: &Proxy) -> Client {
+async fn login(host: &Host, proxy: &Proxy) -> InProcessClient {
     let mut client = loop {
-        if let Ok(client) = Client::try_login(host, proxy.port()).await {
+        if let Ok(client) = InProcessClient::try_login(host, proxy.port()).await {
             break client;
         }
     };
@@ -148,7 +148,7 @@ async fn login(host: &Host, proxy: &Proxy) -> Client {
 }
 
 /// A new client with the files of an old one.
-async fn again(host: &Host, proxy: &Proxy, old: Client) -> Client {
+async fn again(host: &Host, proxy: &Proxy, old: InProcessClient) -> InProcessClient {
     let client = login(host, proxy).await;
     std::fs::rename(old.path(""), client.path("")).unwrap();
     client
