@@ -4,7 +4,7 @@ mod cron;
 #[path = "cut/proxy.rs"]
 mod proxy;
 
-use cron::{Cron, Ended};
+use cron::{Cron, CronOutput};
 use proxy::Proxy;
 use serde_json::{Value, json};
 use sshome_e2e::Host;
@@ -18,7 +18,7 @@ async fn host() -> Host {
 }
 
 /// The events of a run; everything on standard output has to be one.
-fn events(ended: &Ended) -> Vec<Value> {
+fn events(ended: &CronOutput) -> Vec<Value> {
     let events: Vec<Value> = ended
         .out
         .lines()

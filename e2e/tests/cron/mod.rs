@@ -14,7 +14,7 @@ pub struct Cron {
 }
 
 #[derive(Debug)]
-pub struct Ended {
+pub struct CronOutput {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
@@ -71,19 +71,19 @@ impl Cron {
     }
 
     /// Logs in as a user (`ann@127.0.0.1`) and runs a command, or what the options say.
-    pub fn run(&self, options: &[&str], user: &str, command: &[&str]) -> Ended {
+    pub fn run(&self, options: &[&str], user: &str, command: &[&str]) -> CronOutput {
         ended(&mut self.bare(&[&self.arguments(options, user), command].concat()))
     }
 
     /// Runs a batch file of these lines.
-    pub fn batch(&self, options: &[&str], lines: &str) -> Ended {
+    pub fn batch(&self, options: &[&str], lines: &str) -> CronOutput {
         self.write("batch", lines);
         self.run(&[options, &["-b", "batch"]].concat(), "ann@127.0.0.1", &[])
     }
 }
 
-pub fn ended(command: &mut Command) -> Ended {
+pub fn ended(command: &mut Command) -> CronOutput {
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    CronOutput { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }

@@ -1,6 +1,6 @@
 //! What others do with the same path in the same tree: the kernel, and OpenSSH's SFTP server.
 
-use crate::table::{Op, Outcome, Tree};
+use crate::table::{Op, PathOutcome, Tree};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
@@ -16,13 +16,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// What the system calls do in a tree: the plain one of each operation, on the path as it is spelled.
-pub(crate) fn kernel(tree: &Tree, op: Op, path: &str) -> Outcome {
+pub(crate) fn kernel(tree: &Tree, op: Op, path: &str) -> PathOutcome {
     let top = rustix::fs::open(tree.top(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
     let code = match call(&top, op, path) {
         Ok(()) => StatusCode::Ok,
         Err(errno) => portable(errno),
     };
-    Outcome { code, name: None, after: tree.snapshot() }
+    PathOutcome { code, name: None, after: tree.snapshot() }
 }
 
 fn call(top: &OwnedFd, op: Op, path: &str) -> rustix::io::Result<()> {

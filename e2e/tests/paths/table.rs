@@ -143,7 +143,7 @@ impl Op {
 
 /// What came of it: as SFTP tells, and what the tree is like.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub(crate) struct PathOutcome {
     pub(crate) code: StatusCode,
     /// What REALPATH answers, from the top of the tree.
     pub(crate) name: Option<String>,
@@ -228,7 +228,7 @@ impl Server<'_> {
     }
 
     /// Does it, and leaves nothing open.
-    async fn act(&mut self, tree: &Tree, op: Op, path: &str) -> Result<Outcome> {
+    async fn act(&mut self, tree: &Tree, op: Op, path: &str) -> Result<PathOutcome> {
         let (mut code, mut name) = (StatusCode::Ok, None);
         match self.ask(op.request(path)).await? {
             Response::Status { code: status, .. } => code = status,
@@ -252,7 +252,7 @@ impl Server<'_> {
             Response::Name(_) | Response::Attrs(_) => {}
             other => bail!("{op:?} {path}: {other:?}"),
         }
-        Ok(Outcome { code, name, after: tree.snapshot() })
+        Ok(PathOutcome { code, name, after: tree.snapshot() })
     }
 }
 

@@ -21,7 +21,7 @@ struct Both {
 }
 
 /// How a line ended, and the names on the server and here.
-type Ended = (bool, Vec<Vec<u8>>, Vec<Vec<u8>>);
+type BatchOutput = (bool, Vec<Vec<u8>>, Vec<Vec<u8>>);
 
 impl Both {
     fn new(host: &sshome_e2e::Host, test: &str) -> Both {
@@ -30,7 +30,7 @@ impl Both {
         Both { cron: Cron::new(host), home: host.home("ann").join("t"), theirs, sftp }
     }
 
-    fn ours(&self, line: &str) -> Ended {
+    fn ours(&self, line: &str) -> BatchOutput {
         let local = self.cron.path("here");
         plant(&self.home, &local);
         let ran = self.cron.batch(&[], &format!("cd t\nlcd here\n{line}\n"));
@@ -38,7 +38,7 @@ impl Both {
     }
 
     /// None where there is no sftp.
-    fn theirs(&self, line: &str) -> Option<Ended> {
+    fn theirs(&self, line: &str) -> Option<BatchOutput> {
         let (remote, local) = (self.theirs.path().join("t"), self.theirs.path().join("here"));
         plant(&remote, &local);
         let mut command = Command::new(self.sftp.as_ref()?);
