@@ -16,7 +16,7 @@ const WHERE: &str = "The server: [USER@]NAME (a host name or an entry of ~/.ssh/
 #[derive(Debug, Parser)]
 #[command(name = "sshome", version, after_help = crate::exit::HELP)]
 #[command(override_usage = "sshome [OPTIONS] [USER@]HOST [COMMAND [ARGS…]]")]
-pub struct Cli {
+pub struct ClientCli {
     /// Private key file for the login; may be repeated
     #[arg(short = 'i', value_name = "KEY")]
     pub identities: Vec<PathBuf>,
@@ -262,17 +262,17 @@ mod tests {
     #[test]
     fn a_password_is_refused_and_not_repeated() {
         for text in ["ssh://ann:hunter2@host", "sftp://ann:hunter2@host:22/x", "ann:hunter2@host"] {
-            let error = Cli::try_parse_from(["sshome", text]).unwrap_err();
+            let error = ClientCli::try_parse_from(["sshome", text]).unwrap_err();
             let text = error.to_string();
             assert!(text.contains("a password does not belong") && !text.contains("hunter2"), "{text}");
         }
         for text in
             ["ssh://ann:hunter/2@host", "ssh://ann:12/hunter2@host", "ssh://ann@host/hunter@2", "ann:hunter2"]
         {
-            let error = Cli::try_parse_from(["sshome", text]).unwrap_err().to_string();
+            let error = ClientCli::try_parse_from(["sshome", text]).unwrap_err().to_string();
             assert!(!error.contains("hunter") && !error.contains("2@"), "{text}: {error}");
         }
-        let error = Cli::try_parse_from(["sshome", "ssh://ann:hunter/2@host"]).unwrap_err().to_string();
+        let error = ClientCli::try_parse_from(["sshome", "ssh://ann:hunter/2@host"]).unwrap_err().to_string();
         assert!(error.contains("a password does not belong"), "{error}");
     }
 
@@ -289,13 +289,14 @@ mod tests {
 
     #[test]
     fn options_end_at_the_command() {
-        let cli = Cli::try_parse_from(["sshome", "-i", "a", "host", "-P", "22", "-i", "b", "ls", "-q", "-l"])
-            .unwrap();
+        let cli =
+            ClientCli::try_parse_from(["sshome", "-i", "a", "host", "-P", "22", "-i", "b", "ls", "-q", "-l"])
+                .unwrap();
         assert_eq!((cli.port, cli.identities.len(), cli.quiet), (Some(22), 2, false));
         assert_eq!(cli.command, ["ls", "-q", "-l"]);
-        let cli = Cli::try_parse_from(["sshome", "host", "get", "--force", "-P", "--", "x"]).unwrap();
+        let cli = ClientCli::try_parse_from(["sshome", "host", "get", "--force", "-P", "--", "x"]).unwrap();
         assert_eq!(cli.command, ["get", "--force", "-P", "--", "x"]);
-        let cli = Cli::try_parse_from(["sshome", "-q", "host"]).unwrap();
+        let cli = ClientCli::try_parse_from(["sshome", "-q", "host"]).unwrap();
         assert!(cli.quiet && cli.command.is_empty());
     }
 
@@ -310,7 +311,7 @@ mod tests {
             &["sshome", "-l", "8", "host"],
             &["sshome", "-j", "0", "host"],
         ] {
-            assert!(Cli::try_parse_from(arguments).is_err(), "{arguments:?}");
+            assert!(ClientCli::try_parse_from(arguments).is_err(), "{arguments:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! sshome: files on a server that runs sshomed.
 
 use clap::Parser;
-use sshome::cli::Cli;
+use sshome::cli::ClientCli;
 use sshome::exit::Exit;
 use sshome::messages::{end_line, print_error};
 use sshome::names;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match ClientCli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
@@ -42,14 +42,14 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: &Cli) -> Exit {
+async fn run(cli: &ClientCli) -> Exit {
     let out = ShellOutput::new(cli.json, cli.quiet);
     let exit = attempt(cli, &out).await;
     out.finish(exit);
     exit
 }
 
-async fn attempt(cli: &Cli, out: &ShellOutput) -> Exit {
+async fn attempt(cli: &ClientCli, out: &ShellOutput) -> Exit {
     let work = match CommandSource::parse(cli) {
         Ok(work) => work,
         Err(error) => {
@@ -108,7 +108,7 @@ enum CommandSource {
 
 impl CommandSource {
     /// A mistake in the arguments, or a batch file that is not there, is found before anybody logs in.
-    fn parse(cli: &Cli) -> Result<CommandSource, ShellError> {
+    fn parse(cli: &ClientCli) -> Result<CommandSource, ShellError> {
         let words: Vec<Word> = cli.command.iter().map(|word| Word::plain(&names::bytes(word))).collect();
         if let Some(invocation) = parse_command(&words)? {
             return Ok(CommandSource::Command(invocation));
@@ -124,7 +124,7 @@ impl CommandSource {
         }
     }
 
-    async fn run(self, shell: &mut Shell, cli: &Cli, settings: &Settings) -> Result<(), ShellError> {
+    async fn run(self, shell: &mut Shell, cli: &ClientCli, settings: &Settings) -> Result<(), ShellError> {
         match self {
             CommandSource::Command(invocation) => shell.argument(&invocation).await.map(drop),
             CommandSource::Script(script) => script.run(shell).await,

@@ -4,7 +4,7 @@
 
 use clap::Parser;
 use libfuzzer_sys::fuzz_target;
-use sshome::cli::Cli;
+use sshome::cli::ClientCli;
 use sshome::ssh::{Environment, Settings, SettingsError, SshConfigError};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -39,7 +39,7 @@ fuzz_target!(|text: &[u8]| {
 
 fn resolve(text: &[u8]) -> Result<Settings, SettingsError> {
     std::fs::write(HOME.path().join(".ssh/config"), text).expect("a file");
-    let cli = Cli::try_parse_from(["sshome", "nas"]).expect("a command line");
+    let cli = ClientCli::try_parse_from(["sshome", "nas"]).expect("a command line");
     let environment = Environment {
         home: Some(HOME.path().to_owned()),
         user: Some("me".to_owned()),

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Works in one folder, which holds etc/users.toml, keys/ and home/.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
-pub(crate) struct Cli {
+pub(crate) struct ServerCli {
     /// The folder to work in
     #[arg(long, global = true, value_name = "DIR", default_value = ".")]
     pub(crate) dir: PathBuf,
@@ -192,13 +192,13 @@ fn penalty_source(text: &str) -> Result<String, String> {
     }
 }
 
-impl Cli {
+impl ServerCli {
     /// Exits with a usage error if an option would be ignored silently.
-    pub(crate) fn checked(self) -> Cli {
+    pub(crate) fn checked(self) -> ServerCli {
         let serves = matches!(self.command, None | Some(AdminCommand::Serve(_) | AdminCommand::Check(_)));
         if !serves && !self.listen.addresses.is_empty() {
             let message = "--listen is for `serve` and `check`";
-            Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
+            ServerCli::command().error(ErrorKind::ArgumentConflict, message).exit();
         }
         self
     }
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_definition_holds() {
-        Cli::command().debug_assert();
+        ServerCli::command().debug_assert();
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
         for args in
             [&["sshomed", "--listen", "127.0.0.1:0"][..], &["sshomed", "serve", "--listen", "127.0.0.1:0"]]
         {
-            let cli = Cli::try_parse_from(args).unwrap();
+            let cli = ServerCli::try_parse_from(args).unwrap();
             let given = match cli.command {
                 None => cli.listen.addresses,
                 Some(AdminCommand::Serve(listen)) => listen.addresses,
@@ -234,14 +234,14 @@ mod tests {
             &["sshomed", "--dir", "d", "--config", "f", "user", "list"][..],
             &["sshomed", "user", "list", "--config", "f", "--dir", "d"],
         ] {
-            let cli = Cli::try_parse_from(args).unwrap();
+            let cli = ServerCli::try_parse_from(args).unwrap();
             assert_eq!((cli.dir, cli.config), ("d".into(), Some("f".into())), "{args:?}");
         }
     }
 
     #[test]
     fn what_is_no_address_cannot_be_forgiven() {
-        let parse = |source: &str| Cli::try_parse_from(["sshomed", "forgive", source]);
+        let parse = |source: &str| ServerCli::try_parse_from(["sshomed", "forgive", source]);
         for source in ["all", "192.0.2.1", "2001:db8::1", "2001:db8::/64"] {
             assert!(parse(source).is_ok(), "{source}");
         }
@@ -256,7 +256,7 @@ mod tests {
             &["sshomed", "user", "passwd", "alex", "secret"][..],
             &["sshomed", "user", "add", "alex", "secret"],
         ] {
-            assert!(Cli::try_parse_from(args).is_err(), "{args:?}");
+            assert!(ServerCli::try_parse_from(args).is_err(), "{args:?}");
         }
     }
 }

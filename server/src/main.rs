@@ -4,7 +4,7 @@ mod cli;
 
 use anyhow::Context;
 use clap::Parser;
-use cli::{AdminCommand, Cli, HomeCommand, KeyCommand, QuotaCommand, UserCommand};
+use cli::{AdminCommand, HomeCommand, KeyCommand, QuotaCommand, ServerCli, UserCommand};
 use sshomed::accounts::Password;
 use sshomed::admin::{self, Admin, AdminError, NewUser, UserSettings};
 use sshomed::config;
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match run(&Cli::parse().checked()) {
+    match run(&ServerCli::parse().checked()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Whoever has closed standard error does not want to know.
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> anyhow::Result<()> {
+fn run(cli: &ServerCli) -> anyhow::Result<()> {
     invocation::begin(match cli.command {
         None | Some(AdminCommand::Serve(_)) => Role::Start,
         Some(AdminCommand::Check(_)) => Role::Check,
@@ -74,19 +74,19 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
 }
 
 /// Asks the running server, and prints its answer.
-fn ask(cli: &Cli, request: &ControlRequest, json: bool) -> anyhow::Result<()> {
+fn ask(cli: &ServerCli, request: &ControlRequest, json: bool) -> anyhow::Result<()> {
     let answer = answer(cli, request)?;
     print(&control::response_text(&answer, json)?)?;
     anyhow::ensure!(!control::is_incomplete(&answer), "not all homes could be compared");
     Ok(())
 }
 
-fn answer(cli: &Cli, request: &ControlRequest) -> anyhow::Result<ControlResponse> {
+fn answer(cli: &ServerCli, request: &ControlRequest) -> anyhow::Result<ControlResponse> {
     Ok(control::ask_any(&config::control_sockets(&cli.dir, cli.config.as_deref())?, request)?)
 }
 
 /// Makes the running server, if there is one, apply a user's changed settings. Fails if they are not applied.
-fn apply(cli: &Cli, user: &str) -> anyhow::Result<()> {
+fn apply(cli: &ServerCli, user: &str) -> anyhow::Result<()> {
     let answer = match answer(cli, &ControlRequest::Apply { user: user.to_owned() }) {
         Ok(answer) => answer,
         Err(error) => match error.downcast_ref() {
@@ -113,7 +113,7 @@ fn apply(cli: &Cli, user: &str) -> anyhow::Result<()> {
 }
 
 /// Disables a user, and ends all of the user's sessions.
-fn lock_out(cli: &Cli, who: &str) -> anyhow::Result<()> {
+fn lock_out(cli: &ServerCli, who: &str) -> anyhow::Result<()> {
     let user = match who.parse::<u64>() {
         Ok(number) => match answer(cli, &ControlRequest::Status)? {
             ControlResponse::Status(status) => {
@@ -144,12 +144,12 @@ fn lock_out(cli: &Cli, who: &str) -> anyhow::Result<()> {
     }
 }
 
-fn serve(cli: &Cli, listen: &[SocketAddr]) -> anyhow::Result<()> {
+fn serve(cli: &ServerCli, listen: &[SocketAddr]) -> anyhow::Result<()> {
     let config = config::load(&cli.dir, cli.config.as_deref(), listen)?;
     Ok(sshomed::server::run(config)?)
 }
 
-fn check(cli: &Cli, listen: &[SocketAddr]) -> anyhow::Result<()> {
+fn check(cli: &ServerCli, listen: &[SocketAddr]) -> anyhow::Result<()> {
     let check = admin::check(&cli.dir, cli.config.as_deref(), listen)?;
     let warnings = check.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>();
     let start = admin::examine_start(&cli.dir, cli.config.as_deref(), listen)?;

@@ -248,7 +248,7 @@ fn revoked(name: &str, key: &PublicKey, line: &KnownHostLine) -> String {
 mod tests {
     use super::super::settings::Environment;
     use super::*;
-    use crate::cli::Cli;
+    use crate::cli::ClientCli;
     use clap::Parser;
     use russh::keys::PrivateKey;
     use russh::keys::ssh_key::EcdsaCurve;
@@ -259,7 +259,7 @@ mod tests {
 
     /// A check in a home of its own, where nobody can be asked.
     fn check(home: &std::path::Path, unknown_host: UnknownHost) -> HostCheck {
-        let cli = Cli::try_parse_from(["sshome", "-q", "-F", "none", "alex@host"]).unwrap();
+        let cli = ClientCli::try_parse_from(["sshome", "-q", "-F", "none", "alex@host"]).unwrap();
         let environment = Environment { home: Some(home.to_owned()), ..Environment::default() };
         let mut settings = Settings::resolve(&cli, &environment).unwrap();
         settings.unknown_host = unknown_host;

@@ -202,7 +202,7 @@ mod tests {
     use super::super::ask::AskError;
     use super::super::settings::Environment;
     use super::*;
-    use crate::cli::Cli;
+    use crate::cli::ClientCli;
     use clap::Parser;
     use russh::keys::key::safe_rng;
     use russh::keys::signature::Verifier;
@@ -234,7 +234,7 @@ mod tests {
             arguments.splice(1..1, ["-i".into(), home.join(name).into_os_string()]).for_each(drop)
         });
         let environment = Environment { home: Some(home.to_owned()), ..Environment::default() };
-        Settings::resolve(&Cli::try_parse_from(arguments).unwrap(), &environment).unwrap()
+        Settings::resolve(&ClientCli::try_parse_from(arguments).unwrap(), &environment).unwrap()
     }
 
     #[tokio::test]

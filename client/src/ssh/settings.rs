@@ -2,7 +2,7 @@
 
 use super::config::{HostConfig, SshConfigError, UnknownHost};
 use super::liveness::Keepalive;
-use crate::cli::Cli;
+use crate::cli::ClientCli;
 use crate::conversation::RESPONSE_TIMEOUT;
 use crate::throttle::Throttle;
 use sshome_wire::display::Escaped;
@@ -141,7 +141,7 @@ impl Settings {
     ///
     /// # Errors
     /// If the configuration cannot be obeyed, or something that is needed is not said anywhere.
-    pub fn resolve(cli: &Cli, environment: &Environment) -> Result<Settings, SettingsError> {
+    pub fn resolve(cli: &ClientCli, environment: &Environment) -> Result<Settings, SettingsError> {
         let destination = &cli.destination;
         if let (Some(option), Some(address)) = (cli.port, destination.port)
             && option != address
@@ -224,7 +224,11 @@ fn read_config(
     }
 }
 
-fn identities(cli: &Cli, configured: &[String], tokens: &Tokens<'_>) -> Result<Vec<Identity>, SettingsError> {
+fn identities(
+    cli: &ClientCli,
+    configured: &[String],
+    tokens: &Tokens<'_>,
+) -> Result<Vec<Identity>, SettingsError> {
     let from = |source| move |file| Identity { file, source };
     let mut found: Vec<_> = cli.identities.iter().cloned().map(from(IdentitySource::CommandLine)).collect();
     for file in configured.iter().filter(|file| *file != "none") {
@@ -295,7 +299,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join(".ssh")).unwrap();
         std::fs::write(home.path().join(".ssh/config"), config).unwrap();
-        let cli = Cli::try_parse_from([&["sshome"], arguments].concat()).unwrap();
+        let cli = ClientCli::try_parse_from([&["sshome"], arguments].concat()).unwrap();
         let environment = Environment {
             home: Some(home.path().to_owned()),
             user: Some("me".to_owned()),

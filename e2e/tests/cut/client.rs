@@ -3,7 +3,7 @@
 #![allow(dead_code)] // each test file uses what it needs
 
 use clap::Parser;
-use sshome::cli::Cli;
+use sshome::cli::ClientCli;
 use sshome::conversation::{Conversation, ConversationError};
 use sshome::ssh::{self, Connection, Environment, LoginError, Settings};
 use sshome::transfer::{
@@ -168,7 +168,7 @@ impl InProcessClient {
             port.to_string().into(),
             "ann@127.0.0.1".into(),
         ];
-        let cli = Cli::try_parse_from(arguments).unwrap();
+        let cli = ClientCli::try_parse_from(arguments).unwrap();
         let settings = Settings::resolve(&cli, &Environment::default()).unwrap();
         let (connection, conversation) = ssh::connect(&settings).await?;
         let pause = Duration::from_millis(200);
