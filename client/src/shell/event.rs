@@ -20,7 +20,7 @@ pub(super) enum OutputEvent<'a> {
     Resumed {
         #[serde(flatten)]
         name: NameFields<'a>,
-        direction: Direction,
+        direction: OperationKind,
         offset: u64,
     },
     /// A connection is lost, and is made again after a pause.
@@ -98,17 +98,17 @@ pub(super) enum Side {
     Local,
 }
 
-/// Which way files go, or what is done with them on the server.
+/// What an event is about.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Direction {
-    /// From the server.
+pub(super) enum OperationKind {
+    /// A transfer from the server.
     Get,
-    /// To the server.
+    /// A transfer to the server.
     Put,
-    /// They are copied there.
+    /// A copy on the server.
     Cp,
-    /// They are read there.
+    /// Digests on the server.
     Hash,
 }
 
@@ -123,7 +123,7 @@ pub(super) struct NameFields<'a> {
 /// How far a transfer has come, in files and in bytes.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct ProgressEvent {
-    pub(super) direction: Direction,
+    pub(super) direction: OperationKind,
     pub(super) files: u64,
     pub(super) files_total: u64,
     pub(super) bytes: u64,
@@ -137,7 +137,7 @@ pub(super) struct FileEvent<'a> {
     pub(super) name: NameFields<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) local: Option<String>,
-    pub(super) direction: Direction,
+    pub(super) direction: OperationKind,
     pub(super) bytes: u64,
     pub(super) digest: Option<String>,
     pub(super) resumed_at: u64,
@@ -151,7 +151,7 @@ pub(super) struct LinkEvent<'a> {
     pub(super) name: NameFields<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) local: Option<String>,
-    pub(super) direction: Direction,
+    pub(super) direction: OperationKind,
     #[serde(flatten)]
     pub(super) target: TargetFields<'a>,
     pub(super) status: u16,

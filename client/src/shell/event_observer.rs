@@ -1,7 +1,9 @@
 //! Reports a transfer's progress as JSON events.
 
 use super::ShellOutput;
-use super::event::{Direction, FileEvent, LinkEvent, NameFields, OutputEvent, ProgressEvent, TargetFields};
+use super::event::{
+    FileEvent, LinkEvent, NameFields, OperationKind, OutputEvent, ProgressEvent, TargetFields,
+};
 use crate::transfer::{FinishedFile, FinishedLink, Observer, Retry};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +16,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub(super) struct EventObserver {
     out: ShellOutput,
-    direction: Direction,
+    direction: OperationKind,
     state: Mutex<State>,
 }
 
@@ -29,14 +31,14 @@ struct State {
 
 impl ShellOutput {
     /// Somebody who tells of a transfer; none where no program listens.
-    pub(super) fn observer(&self, direction: Direction) -> Option<Arc<dyn Observer>> {
+    pub(super) fn observer(&self, direction: OperationKind) -> Option<Arc<dyn Observer>> {
         self.is_for_programs()
             .then(|| Arc::new(EventObserver::new(self.clone(), direction)) as Arc<dyn Observer>)
     }
 }
 
 impl EventObserver {
-    pub(super) fn new(out: ShellOutput, direction: Direction) -> EventObserver {
+    pub(super) fn new(out: ShellOutput, direction: OperationKind) -> EventObserver {
         EventObserver { out, direction, state: Mutex::default() }
     }
 

@@ -2,7 +2,7 @@
 
 use super::command::Verb;
 use super::error::unexpected_reply;
-use super::event::{Direction, NameFields, OutputEvent, Side};
+use super::event::{NameFields, OperationKind, OutputEvent, Side};
 use super::event_observer::EventObserver;
 use super::failures::Failures;
 use super::flag::{PARTIAL, VERIFY};
@@ -115,7 +115,7 @@ impl Shell {
         let (sources, to) = self.sources_and_target(invocation, &mut failures).await?;
         for from in sources {
             let request = Request::Cp { from: from.clone(), to: to.clone(), recursive };
-            failures.pass(self.long_request(request, Direction::Cp, &from).await.map(drop))?;
+            failures.pass(self.long_request(request, OperationKind::Cp, &from).await.map(drop))?;
         }
         failures.verdict()
     }
@@ -125,7 +125,7 @@ impl Shell {
         let mut failures = Failures::new(&self.out);
         for path in self.remote_paths(&invocation.operands).await? {
             let request = Request::Hash { path: path.clone(), verify };
-            let result = match self.long_request(request, Direction::Hash, &path).await {
+            let result = match self.long_request(request, OperationKind::Hash, &path).await {
                 Ok(Reply { payload: Payload::Hash(hashed), .. }) => {
                     self.out.show(&OutputEvent::digest(&path, &hashed), || digest(&hashed, &path, verify))
                 }
@@ -203,10 +203,10 @@ impl Shell {
     async fn long_request(
         &mut self,
         request: Request,
-        direction: Direction,
+        direction: OperationKind,
         path: &[u8],
     ) -> Result<Reply, ShellError> {
-        let what = if matches!(direction, Direction::Cp) { "copying" } else { "reading" };
+        let what = if matches!(direction, OperationKind::Cp) { "copying" } else { "reading" };
         let watch = EventObserver::new(self.out.clone(), direction);
         let target = match self.progress {
             true => ProgressDrawTarget::stderr(),

@@ -1,6 +1,6 @@
 //! `put -` and `get … -`: standard input and standard output as files.
 
-use super::event::Direction;
+use super::event::OperationKind;
 use super::failure_text::shown;
 use super::flag::{B3, SIZE};
 use super::invocation::Invocation;
@@ -20,7 +20,7 @@ impl Shell {
         }
         let Some(target) = invocation.operands.last() else { return Err(ShellError::Reported) };
         let target = self.conversation.absolute(&target.bytes()).map_err(ConversationError::from)?;
-        let (progress, expected) = (self.watch(Direction::Put), expected(invocation));
+        let (progress, expected) = (self.watch(OperationKind::Put), expected(invocation));
         let begun = Instant::now();
         let summary = transfer::put_stream(self.context(&progress), io::stdin(), &target, expected).await?;
         self.report(&summary, begun.elapsed())
@@ -36,7 +36,7 @@ impl Shell {
             return Err(misuse(invocation, "one file at a time goes to standard output").into());
         };
         let source = self.conversation.absolute(source).map_err(ConversationError::from)?;
-        let mut progress = self.watch(Direction::Get);
+        let mut progress = self.watch(OperationKind::Get);
         if io::stdout().is_terminal() {
             // The file itself is seen there.
             progress = transfer::ProgressDisplay::new(false).quiet(self.out.is_quiet());

@@ -1,6 +1,6 @@
 //! `get` and `put`.
 
-use super::event::{Direction, OutputEvent};
+use super::event::{OperationKind, OutputEvent};
 use super::failure_text::one_line_per_cause;
 use super::flag::JOBS;
 use super::invocation::Invocation;
@@ -39,7 +39,7 @@ impl Shell {
         for path in self.remote_paths(sources).await? {
             paths.push(self.conversation.absolute(&path).map_err(ConversationError::from)?);
         }
-        let (progress, options) = (self.watch(Direction::Get), self.options(invocation));
+        let (progress, options) = (self.watch(OperationKind::Get), self.options(invocation));
         let context = self.context(&progress);
         let begun = Instant::now();
         let summary = transfer::get(context, &paths, &target, options).await?;
@@ -60,7 +60,7 @@ impl Shell {
             self.directory(target.as_bytes()).await?;
         }
         let paths = self.local_paths(sources).await?;
-        let (progress, options) = (self.watch(Direction::Put), self.options(invocation));
+        let (progress, options) = (self.watch(OperationKind::Put), self.options(invocation));
         let context = self.context(&progress);
         let begun = Instant::now();
         let summary = transfer::put(context, &paths, &target, options).await?;
@@ -89,7 +89,7 @@ impl Shell {
     }
 
     /// Whoever wants to know how a transfer goes.
-    pub(super) fn watch(&self, direction: Direction) -> ProgressDisplay {
+    pub(super) fn watch(&self, direction: OperationKind) -> ProgressDisplay {
         let drawn = self.progress && std::io::stderr().is_terminal();
         let verbose = self.connection.as_ref().is_some_and(Connection::is_verbose);
         let progress = ProgressDisplay::new(drawn).quiet(self.out.is_quiet()).verbose(verbose);
