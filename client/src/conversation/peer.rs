@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// What a script hears and says.
-pub(crate) struct Peer {
+pub(crate) struct ScriptedPeer {
     read: ChannelReadHalf,
     write: Arc<ChannelWriteHalf<Msg>>,
     decoder: Decoder,
@@ -40,7 +40,7 @@ pub(crate) fn hello(max_outstanding: u32) -> Hello {
 /// Connects to a script that has said its hello and heard the client's.
 pub(crate) async fn connect<F: Future<Output = ()> + Send + 'static>(
     hello: Hello,
-    script: impl FnOnce(Peer) -> F + Send + 'static,
+    script: impl FnOnce(ScriptedPeer) -> F + Send + 'static,
 ) -> Result<Talk, super::ConversationError> {
     let (near, far) = tokio::io::duplex(1 << 20);
     let (opened, channel) = oneshot::channel();
@@ -57,7 +57,7 @@ pub(crate) async fn connect<F: Future<Output = ()> + Send + 'static>(
     tokio::spawn(async move {
         let channel: Channel<Msg> = channel.await.unwrap();
         let (read, write) = channel.split();
-        let mut peer = Peer { read, write: Arc::new(write), decoder: Decoder::new() };
+        let mut peer = ScriptedPeer { read, write: Arc::new(write), decoder: Decoder::new() };
         peer.say(Frame::Hello(hello)).await;
         assert!(matches!(peer.hear().await, Some(Frame::Hello(_))));
         let write = Arc::clone(&peer.write);
@@ -71,7 +71,7 @@ pub(crate) async fn connect<F: Future<Output = ()> + Send + 'static>(
     Ok(Talk { conversation, _connection: connection })
 }
 
-impl Peer {
+impl ScriptedPeer {
     /// The next frame; none at the end.
     pub(crate) async fn hear(&mut self) -> Option<Frame> {
         loop {

@@ -1,6 +1,6 @@
 //! A server that keeps its files in memory, and that fails where a test wants it to.
 
-use crate::conversation::peer::{Peer, Talk, connect, hello};
+use crate::conversation::peer::{ScriptedPeer, Talk, connect, hello};
 use sshome_wire::{
     Digest, End, Entries, Entry, FileKind, Frame, Hashed, Header, Payload, Progress, Put, Reply, Request,
     Status, Time,
@@ -61,7 +61,7 @@ impl Model {
         connect(hello(4096), |peer| async move { model.serve(peer).await }).await.unwrap()
     }
 
-    async fn serve(self, mut peer: Peer) {
+    async fn serve(self, mut peer: ScriptedPeer) {
         while let Some(frame) = peer.hear().await {
             match frame {
                 Frame::Request(Request::Put(put)) => self.put(&mut peer, put).await,
@@ -109,7 +109,7 @@ impl Model {
         }
     }
 
-    async fn put(&self, peer: &mut Peer, put: Put) {
+    async fn put(&self, peer: &mut ScriptedPeer, put: Put) {
         if self.refuses.is_some_and(|name| put.path.ends_with(name)) {
             peer.say(Frame::Reply(Reply::new(Status::QuotaExceeded, "full\x1b"))).await;
             loop {
@@ -148,7 +148,7 @@ impl Model {
         peer.reply(if whole { self.answers.unwrap_or(Status::Done) } else { Status::DigestMismatch }).await;
     }
 
-    async fn get(&self, peer: &Peer, path: &[u8]) {
+    async fn get(&self, peer: &ScriptedPeer, path: &[u8]) {
         let Some(Some(file)) = self.files.lock().unwrap().get(path).cloned() else {
             return peer.reply(Status::NoSuchFile).await;
         };
@@ -171,7 +171,7 @@ impl Model {
         peer.say(Frame::End(end)).await;
     }
 
-    async fn work(&self, peer: &Peer) {
+    async fn work(&self, peer: &ScriptedPeer) {
         for done in 0..if self.works { 3 } else { 0 } {
             peer.say(Frame::Progress(Progress { done, total: 0 })).await;
         }
@@ -183,7 +183,7 @@ impl Model {
         }
     }
 
-    async fn list(&self, peer: &Peer, path: &[u8]) {
+    async fn list(&self, peer: &ScriptedPeer, path: &[u8]) {
         let files = self.files.lock().unwrap().clone();
         let prefix = [path.strip_suffix(b"/").unwrap_or(path), b"/"].concat();
         let mut directories: BTreeMap<Vec<u8>, Vec<Entry>> =

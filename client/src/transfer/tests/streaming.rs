@@ -1,7 +1,7 @@
 //! Streams, and servers that lie about them.
 
 use super::*;
-use crate::conversation::peer::{Peer, connect, hello};
+use crate::conversation::peer::{ScriptedPeer, connect, hello};
 use sshome_wire::{BLOCK_BYTES, Digest, End, Frame, Header, Reply, Stored, Time};
 use std::io::{self, Cursor, Read, Write};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 /// Puts a stream to a server that follows a script.
 async fn put_to<F: Future<Output = ()> + Send + 'static>(
     input: impl Read + Send + 'static,
-    script: impl FnOnce(Peer) -> F + Send + 'static,
+    script: impl FnOnce(ScriptedPeer) -> F + Send + 'static,
 ) -> Result<TransferSummary, ConversationError> {
     let mut talk = connect(hello(4096), script).await.unwrap();
     let (cancel, progress) = (CancellationToken::new(), ProgressDisplay::new(false));
@@ -20,7 +20,7 @@ async fn put_to<F: Future<Output = ()> + Send + 'static>(
 }
 
 /// Hears the request and so many bytes of the stream.
-async fn hear_stream(peer: &mut Peer, length: u64) {
+async fn hear_stream(peer: &mut ScriptedPeer, length: u64) {
     assert!(matches!(peer.hear_request().await, Request::PutStream { .. }));
     let mut heard = 0;
     while heard < length {
