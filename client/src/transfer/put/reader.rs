@@ -2,7 +2,7 @@
 
 use super::items::UploadItems;
 use super::message::{QuestionAnswer, RequestKind, ResumeOffset, SentRequest, UploadMessage};
-use super::source::UploadSource;
+use super::source::LocalSource;
 use super::walk::{FilledDirectory, ParentDirectory, UploadDirectory, UploadItem, upwards};
 use crate::transfer::pool::WorkItem;
 use crate::transfer::{Failure, ProgressDisplay, path_bytes};
@@ -159,7 +159,7 @@ impl UploadReader {
     }
 
     fn file(&mut self, number: u64, from: &Path, to: RemotePath, follow: bool) -> Result<(), ReceiverGone> {
-        let source = match UploadSource::open(from, follow) {
+        let source = match LocalSource::open(from, follow) {
             Ok(source) => source,
             Err(failure) => return self.send(UploadMessage::Failed(number, failure)),
         };
@@ -192,7 +192,7 @@ impl UploadReader {
         number: u64,
         from: &Path,
         to: RemotePath,
-        mut source: UploadSource,
+        mut source: LocalSource,
     ) -> Result<(), ReceiverGone> {
         self.flush()?;
         let mut known = Vec::new();
@@ -221,7 +221,7 @@ impl UploadReader {
     fn in_pieces(
         &mut self,
         from: &Path,
-        source: &UploadSource,
+        source: &LocalSource,
         known: Vec<Digest>,
     ) -> Result<(), ReceiverGone> {
         self.in_pieces += 1;
@@ -264,7 +264,7 @@ impl UploadReader {
     }
 
     /// The digests of what the server has of just this file from an upload that was cut.
-    fn part(&mut self, source: &UploadSource, to: &RemotePath) -> Result<Option<Vec<Digest>>, ReceiverGone> {
+    fn part(&mut self, source: &LocalSource, to: &RemotePath) -> Result<Option<Vec<Digest>>, ReceiverGone> {
         if self.parts.is_none() {
             // One question for all files: mostly there is nothing to go on with.
             let parts = self.ask(Request::Parts)?.parts;
@@ -281,7 +281,7 @@ impl UploadReader {
     /// The blocks of the server's part that are those of the source.
     fn compare(
         &mut self,
-        source: &mut UploadSource,
+        source: &mut LocalSource,
         to: &RemotePath,
         theirs: Vec<Digest>,
     ) -> Result<std::io::Result<Vec<Digest>>, ReceiverGone> {

@@ -14,7 +14,7 @@ use std::path::Path;
 const READ_BYTES: usize = 256 << 10;
 
 /// A file that is open to be sent.
-pub(super) struct UploadSource {
+pub(super) struct LocalSource {
     file: File,
     pub(super) size: u64,
     pub(super) mtime: Time,
@@ -22,8 +22,8 @@ pub(super) struct UploadSource {
     mode: Option<u32>,
 }
 
-impl UploadSource {
-    pub(super) fn open(path: &Path, follow: bool) -> Result<UploadSource, Failure> {
+impl LocalSource {
+    pub(super) fn open(path: &Path, follow: bool) -> Result<LocalSource, Failure> {
         let opened =
             local::open_source(path, follow).and_then(|file| file.metadata().map(|seen| (file, seen)));
         let (file, seen) = opened.map_err(|error| unreadable(path, &error))?;
@@ -31,7 +31,7 @@ impl UploadSource {
             return Err(Failure::of(path_bytes(path), "it is no regular file"));
         }
         let (version, mode) = (local::version(&seen), local::mode(&seen));
-        Ok(UploadSource { file, size: version.size, mtime: version.mtime, version, mode })
+        Ok(LocalSource { file, size: version.size, mtime: version.mtime, version, mode })
     }
 
     /// Whether an upload of it that is cut leaves a part that can be gone on with.
@@ -178,7 +178,7 @@ mod tests {
         let path = place.path().join("a");
         std::fs::write(&path, "1234").unwrap();
         for now in ["12", "123456"] {
-            let source = UploadSource::open(&path, false).unwrap();
+            let source = LocalSource::open(&path, false).unwrap();
             std::fs::write(&path, now).unwrap();
             let failure = source.append_whole(&path, &mut BytesMut::new()).unwrap_err();
             assert_eq!(failure.status, Some(Status::Changed));
@@ -202,7 +202,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a");
         std::fs::write(&path, "old old").unwrap();
-        let source = UploadSource::open(&path, false).unwrap();
+        let source = LocalSource::open(&path, false).unwrap();
         let (mut out, mut hasher) = (Vec::new(), BlockHasher::new());
         source.append_data(4, &mut out, &mut hasher).unwrap();
         rewrite(&path, "new new");
@@ -217,7 +217,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a");
         std::fs::write(&path, "content").unwrap();
-        let source = UploadSource::open(&path, false).unwrap();
+        let source = LocalSource::open(&path, false).unwrap();
         let (mut out, mut hasher) = (Vec::new(), BlockHasher::new());
         source.append_data(7, &mut out, &mut hasher).unwrap();
         while local::version(&std::fs::metadata(&path).unwrap()) == source.version {
@@ -243,7 +243,7 @@ mod tests {
         wrong[1].0[5] ^= 1;
         let more = [all.clone(), all.clone()].concat();
         for (theirs, agreed) in [(&all[..], 3), (&all[..2], 2), (&wrong, 1), (&more, 3), (&all[1..], 0)] {
-            let mut source = UploadSource::open(&path, false).unwrap();
+            let mut source = LocalSource::open(&path, false).unwrap();
             assert_eq!(source.agreeing(theirs.to_vec(), |_| true).unwrap(), all[..agreed]);
             let mut rest = Vec::new();
             source.append_data(100, &mut rest, &mut BlockHasher::new()).unwrap_or_default();
@@ -252,7 +252,7 @@ mod tests {
                 content[offset..].starts_with(&rest[HEADER_BYTES..][..(rest.len() - HEADER_BYTES).min(1)])
             );
         }
-        let mut source = UploadSource::open(&path, false).unwrap();
+        let mut source = LocalSource::open(&path, false).unwrap();
         std::fs::write(&path, "shorter").unwrap();
         assert!(source.agreeing(all, |_| true).is_err());
     }
