@@ -8,7 +8,7 @@
 
 pub use crate::accounts::{HashError, Password, PasswordHash};
 
-use crate::accounts::{Account, AccountStore, StoreError};
+use crate::accounts::{Account, AccountStore, AccountStoreError};
 use arc_swap::ArcSwap;
 use russh::keys::{HashAlg, PublicKey};
 use std::fmt;
@@ -161,7 +161,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// If the store is unavailable.
-    pub async fn current(&self, user: &str) -> Result<Option<Arc<Account>>, StoreError> {
+    pub async fn current(&self, user: &str) -> Result<Option<Arc<Account>>, AccountStoreError> {
         self.store.find(user).await
     }
 
@@ -223,14 +223,14 @@ mod tests {
 
     #[async_trait]
     impl AccountStore for Accounts {
-        async fn find(&self, name: &str) -> Result<Option<Arc<Account>>, StoreError> {
+        async fn find(&self, name: &str) -> Result<Option<Arc<Account>>, AccountStoreError> {
             if name == "broken" {
-                return Err(StoreError::Unavailable("no connection".into()));
+                return Err(AccountStoreError::Unavailable("no connection".into()));
             }
             Ok(self.0.iter().find(|account| account.name == name).cloned())
         }
 
-        async fn all(&self) -> Result<Vec<Arc<Account>>, StoreError> {
+        async fn all(&self) -> Result<Vec<Arc<Account>>, AccountStoreError> {
             Ok(self.0.clone())
         }
 

@@ -106,13 +106,13 @@ pub trait AccountStore: Send + Sync {
     ///
     /// # Errors
     /// If the store is unavailable. An unknown name is no error.
-    async fn find(&self, name: &str) -> Result<Option<Arc<Account>>, StoreError>;
+    async fn find(&self, name: &str) -> Result<Option<Arc<Account>>, AccountStoreError>;
 
     /// All accounts, by name.
     ///
     /// # Errors
     /// If the store is unavailable.
-    async fn all(&self) -> Result<Vec<Arc<Account>>, StoreError>;
+    async fn all(&self) -> Result<Vec<Arc<Account>>, AccountStoreError>;
 
     /// The keys that a user has installed. Blocks: do not call it in an async task.
     ///
@@ -136,7 +136,7 @@ pub trait AccountStore: Send + Sync {
 
 /// The error of a store.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum AccountStoreError {
     /// It is unreachable or returned invalid data.
     #[error("the accounts cannot be read: {0}")]
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
@@ -188,19 +188,19 @@ fn with_installed(account: Arc<Account>, own_keys: &OwnKeys) -> Arc<Account> {
 
 #[async_trait]
 impl AccountStore for TomlAccounts {
-    async fn find(&self, name: &str) -> Result<Option<Arc<Account>>, StoreError> {
+    async fn find(&self, name: &str) -> Result<Option<Arc<Account>>, AccountStoreError> {
         let found = self.by_name.load().get(name).cloned();
         match found {
             Some(account) if account.own_keys => {
                 let own_keys = self.own_keys.clone();
                 let found = tokio::task::spawn_blocking(move || with_installed(account, &own_keys)).await;
-                found.map(Some).map_err(|error| StoreError::Unavailable(error.into()))
+                found.map(Some).map_err(|error| AccountStoreError::Unavailable(error.into()))
             }
             found => Ok(found),
         }
     }
 
-    async fn all(&self) -> Result<Vec<Arc<Account>>, StoreError> {
+    async fn all(&self) -> Result<Vec<Arc<Account>>, AccountStoreError> {
         Ok(self.by_name.load().values().map(Arc::clone).collect())
     }
 
