@@ -29,15 +29,15 @@ pub(crate) struct Link {
 }
 
 /// A link to a server. It takes no more connections once it is dropped.
-pub(crate) struct Proxy {
+pub(crate) struct LinkProxy {
     port: u16,
     ending: Arc<AtomicBool>,
     accepting: Option<JoinHandle<()>>,
 }
 
-impl Proxy {
+impl LinkProxy {
     /// A link to a port of this machine.
-    pub(crate) fn to(server: u16, link: Link) -> Result<Proxy> {
+    pub(crate) fn to(server: u16, link: Link) -> Result<LinkProxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("opening a port for a link")?;
         let port = listener.local_addr()?.port();
         let ending = Arc::new(AtomicBool::new(false));
@@ -51,7 +51,7 @@ impl Proxy {
                 let _ = near.and_then(|near| connect(near, server, link));
             }
         });
-        Ok(Proxy { port, ending, accepting: Some(accepting) })
+        Ok(LinkProxy { port, ending, accepting: Some(accepting) })
     }
 
     /// The port of this machine where the link begins.
@@ -60,7 +60,7 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
+impl Drop for LinkProxy {
     fn drop(&mut self) {
         self.ending.store(true, Ordering::Release);
         // A connection wakes who waits for one.
@@ -123,7 +123,7 @@ mod tests {
     /// Sends so many bytes there and back over a link, and says how long that took.
     fn there_and_back(link: Link, length: usize) -> Duration {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let proxy = Proxy::to(listener.local_addr().unwrap().port(), link).unwrap();
+        let proxy = LinkProxy::to(listener.local_addr().unwrap().port(), link).unwrap();
         let echo = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut bytes = Vec::new();

@@ -21,11 +21,11 @@ mod workload;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use link::Proxy;
+use link::LinkProxy;
 use measure::Sample;
 use pin::Pinned;
 use raw::Raw;
-use report::Outcome;
+use report::Measurement;
 use servers::{Servers, Service};
 use stage::Stage;
 use std::path::{Path, PathBuf};
@@ -173,7 +173,7 @@ fn run_all(
     rounds: u32,
     stage: &Stage,
     servers: &Servers,
-) -> Result<Vec<Outcome>> {
+) -> Result<Vec<Measurement>> {
     let mut outcomes = Vec::new();
     let mut there: Option<FileSet> = None;
     for workload in workloads {
@@ -193,9 +193,9 @@ fn run(
     rounds: u32,
     stage: &Stage,
     servers: &Servers,
-) -> Result<Vec<Outcome>> {
+) -> Result<Vec<Measurement>> {
     let there = workload.contest.contenders().into_iter().filter(|contender| contenders.contains(contender));
-    let mut outcomes: Vec<_> = there.map(|contender| Outcome::new(workload.clone(), contender)).collect();
+    let mut outcomes: Vec<_> = there.map(|contender| Measurement::new(workload.clone(), contender)).collect();
     for round in 1..=rounds {
         for outcome in &mut outcomes {
             let label = outcome.label();
@@ -213,8 +213,8 @@ fn once(workload: &Workload, contender: Contender, stage: &Stage, servers: &Serv
     let arrived = stage.arrived(contender.service, workload.direction);
     files::empty(&arrived)?;
     let server = servers.of(contender.service)?;
-    let proxy = workload.link.map(|link| Proxy::to(server.port, link)).transpose()?;
-    let port = proxy.as_ref().map_or(server.port, Proxy::port);
+    let proxy = workload.link.map(|link| LinkProxy::to(server.port, link)).transpose()?;
+    let port = proxy.as_ref().map_or(server.port, LinkProxy::port);
     let command = command::command(contender, workload, stage, port)?;
     let pinned = workload.one_core.then(|| Pinned::begin(server.id())).transpose()?;
     let sample = measure::run(command, server, &stage.log())?;

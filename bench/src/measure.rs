@@ -1,6 +1,6 @@
 //! What a transfer costs: time, processor time and memory, of both ends.
 
-use crate::servers::Server;
+use crate::servers::ServerProcess;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::fmt;
@@ -49,7 +49,7 @@ impl fmt::Display for Sample {
 }
 
 /// Runs a client to its end. What it says goes to `log`, and into the error if it fails.
-pub(crate) fn run(mut command: Command, server: &Server, log: &Path) -> Result<Sample> {
+pub(crate) fn run(mut command: Command, server: &ServerProcess, log: &Path) -> Result<Sample> {
     let output = File::create(log)?;
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
     let server = server.id();

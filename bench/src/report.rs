@@ -21,15 +21,15 @@ pub(crate) const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/perf
 const SOAK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/soak.md");
 
 /// How a contender did a workload, round by round.
-pub(crate) struct Outcome {
+pub(crate) struct Measurement {
     pub(crate) workload: Workload,
     pub(crate) contender: Contender,
     pub(crate) samples: Vec<Sample>,
 }
 
-impl Outcome {
-    pub(crate) fn new(workload: Workload, contender: Contender) -> Outcome {
-        Outcome { workload, contender, samples: Vec::new() }
+impl Measurement {
+    pub(crate) fn new(workload: Workload, contender: Contender) -> Measurement {
+        Measurement { workload, contender, samples: Vec::new() }
     }
 
     /// In what the contenders differ.
@@ -46,7 +46,7 @@ impl Outcome {
     }
 
     /// What the others are compared with.
-    fn first<'a>(&self, outcomes: &'a [Outcome]) -> Option<&'a Outcome> {
+    fn first<'a>(&self, outcomes: &'a [Measurement]) -> Option<&'a Measurement> {
         outcomes.iter().find(|other| other.is_first() && other.workload.name == self.workload.name)
     }
 
@@ -81,22 +81,22 @@ impl Outcome {
 }
 
 /// The table of tools: a row for each outcome. `run` says when and of what build they are.
-pub(crate) fn tools(outcomes: &[Outcome], run: &str) -> Table {
+pub(crate) fn tools(outcomes: &[Measurement], run: &str) -> Table {
     table(outcomes, run, "tool", "sshome", |contest| matches!(contest, Contest::Tools(_)))
 }
 
 /// The table of other people's clients, in the same way.
-pub(crate) fn clients(outcomes: &[Outcome], run: &str) -> Table {
+pub(crate) fn clients(outcomes: &[Measurement], run: &str) -> Table {
     table(outcomes, run, "server", "sshomed", |contest| matches!(contest, Contest::Servers(_)))
 }
 
-fn table(outcomes: &[Outcome], run: &str, kind: &str, ours: &str, of: impl Fn(Contest) -> bool) -> Table {
+fn table(outcomes: &[Measurement], run: &str, kind: &str, ours: &str, of: impl Fn(Contest) -> bool) -> Table {
     let head = format!(
         "| workload | {kind} | median | fastest – slowest | rate | processor: client, server | \
          peak memory: client, server | {ours}'s rate | {ours}'s processor | measured |\n\
          |---|---|---:|---:|---:|---:|---:|---:|---:|---|"
     );
-    let row = |outcome: &Outcome| {
+    let row = |outcome: &Measurement| {
         let rival = outcome.first(outcomes).filter(|_| !outcome.is_first());
         Row { workload: outcome.workload.name.to_owned(), line: line(outcome, rival, run) }
     };
@@ -105,14 +105,14 @@ fn table(outcomes: &[Outcome], run: &str, kind: &str, ours: &str, of: impl Fn(Co
 }
 
 /// The medians alone, a line for each workload, and how many times as long as sshome the others take.
-fn summary(outcomes: &[Outcome]) -> Table {
+fn summary(outcomes: &[Measurement]) -> Table {
     let tools: Vec<Tool> = Tool::SIDE_BY_SIDE.into_iter().filter(|tool| *tool != Tool::Tcp).collect();
     let names: String = tools.iter().map(|tool| format!(" {tool} |")).collect();
     let head = format!("| |{names}\n|---|{}", "---:|".repeat(tools.len()));
-    let row = |first: &Outcome| {
+    let row = |first: &Measurement| {
         let mut line = format!("| {} |", first.workload.name);
         for tool in &tools {
-            let of_tool = |other: &&Outcome| {
+            let of_tool = |other: &&Measurement| {
                 other.contender.tool == *tool && other.workload.name == first.workload.name
             };
             line.push_str(&match outcomes.iter().find(of_tool) {
@@ -127,11 +127,11 @@ fn summary(outcomes: &[Outcome]) -> Table {
         Row { workload: first.workload.name.to_owned(), line }
     };
     let compared =
-        |outcome: &&Outcome| outcome.is_first() && matches!(outcome.workload.contest, Contest::Tools(_));
+        |outcome: &&Measurement| outcome.is_first() && matches!(outcome.workload.contest, Contest::Tools(_));
     Table { head, rows: outcomes.iter().filter(compared).map(row).collect() }
 }
 
-fn line(outcome: &Outcome, ours: Option<&Outcome>, run: &str) -> String {
+fn line(outcome: &Measurement, ours: Option<&Measurement>, run: &str) -> String {
     let walls = || outcome.samples.iter().map(|sample| sample.wall.as_secs_f64());
     let (rate, cpu) = match ours {
         Some(ours) => {
@@ -197,7 +197,7 @@ pub(crate) fn run(how_often: &str) -> String {
 }
 
 /// Writes the rows of these workloads into docs/performance.md, and into the summary at its top.
-pub(crate) fn write(outcomes: &[Outcome], run: &str, surroundings: &str) -> Result<()> {
+pub(crate) fn write(outcomes: &[Measurement], run: &str, surroundings: &str) -> Result<()> {
     let (names, client_names) = (TOOLS.map(|workload| workload.name), CLIENTS.map(|workload| workload.name));
     let (tools, clients) = (tools(outcomes, run), clients(outcomes, run));
     if !tools.rows.is_empty() {
@@ -243,11 +243,11 @@ mod tests {
     use super::*;
     use crate::servers::Service;
 
-    fn outcome(tool: Tool, walls: &[u64], cpu: u64) -> Outcome {
+    fn outcome(tool: Tool, walls: &[u64], cpu: u64) -> Measurement {
         of(TOOLS[0].clone(), Contender { tool, service: tool.service() }, walls, cpu)
     }
 
-    fn of(workload: Workload, contender: Contender, walls: &[u64], cpu: u64) -> Outcome {
+    fn of(workload: Workload, contender: Contender, walls: &[u64], cpu: u64) -> Measurement {
         let sample = |wall: &u64| Sample {
             wall: Duration::from_secs(*wall),
             client_cpu: Duration::from_secs(cpu),
@@ -256,7 +256,7 @@ mod tests {
             server_memory: 5 << 20,
         };
         let samples = walls.iter().map(sample).collect();
-        Outcome { workload, contender, samples }
+        Measurement { workload, contender, samples }
     }
 
     #[test]

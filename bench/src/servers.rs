@@ -17,7 +17,7 @@ pub(crate) const SSHD: &str = "/usr/sbin/sshd";
 const START: Duration = Duration::from_secs(30);
 
 /// A server that listens on loopback. It is killed when this is dropped.
-pub(crate) struct Server {
+pub(crate) struct ServerProcess {
     process: Child,
     pub(crate) port: u16,
 }
@@ -44,7 +44,7 @@ impl Service {
 }
 
 /// Those that are needed.
-pub(crate) struct Servers(Vec<(Service, Server)>);
+pub(crate) struct Servers(Vec<(Service, ServerProcess)>);
 
 impl Servers {
     /// Starts what these need.
@@ -58,7 +58,7 @@ impl Servers {
         Ok(Servers(servers))
     }
 
-    pub(crate) fn of(&self, service: Service) -> Result<&Server> {
+    pub(crate) fn of(&self, service: Service) -> Result<&ServerProcess> {
         let server = self.0.iter().find(|(own, _)| *own == service);
         Ok(&server.with_context(|| format!("{service} was not started"))?.1)
     }
@@ -74,13 +74,13 @@ impl fmt::Display for Service {
     }
 }
 
-impl Server {
+impl ServerProcess {
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         // It may have ended by itself: then there is nothing to kill and only the remains to collect.
         let _ = self.process.kill();
@@ -89,7 +89,7 @@ impl Drop for Server {
 }
 
 /// Starts a server. `users` are those of sshomed: sshd has whoever runs the bench.
-pub(crate) fn start(service: Service, stage: &Stage, users: &[String]) -> Result<Server> {
+pub(crate) fn start(service: Service, stage: &Stage, users: &[String]) -> Result<ServerProcess> {
     match service {
         Service::Sshomed => sshomed(stage, &settings(stage, users)?),
         Service::Sshd => start_sshd(stage),
@@ -114,21 +114,21 @@ pub(crate) fn user(stage: &Stage, name: &str) -> Result<String> {
 }
 
 /// Starts sshomed with these settings.
-pub(crate) fn sshomed(stage: &Stage, settings: &str) -> Result<Server> {
+pub(crate) fn sshomed(stage: &Stage, settings: &str) -> Result<ServerProcess> {
     let folder = stage.sshomed();
     fs::create_dir_all(folder.join("etc"))?;
     fs::write(folder.join("etc/users.toml"), settings)?;
     let mut command = Command::new(stage.binaries.join("sshomed"));
     command.arg("serve").arg("--dir").arg(&folder).args(["--listen", "127.0.0.1:0"]);
     let (process, line) = listening(command, &stage.path().join("sshomed.log"), "listening on ")?;
-    Ok(Server { process, port: port(&line)? })
+    Ok(ServerProcess { process, port: port(&line)? })
 }
 
-fn start_tcp(stage: &Stage) -> Result<Server> {
+fn start_tcp(stage: &Stage) -> Result<ServerProcess> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("raw-serve");
     let (process, line) = listening(command, &stage.path().join("tcp.log"), "listening on ")?;
-    Ok(Server { process, port: port(&line)? })
+    Ok(ServerProcess { process, port: port(&line)? })
 }
 
 fn port(address: &str) -> Result<u16> {
@@ -136,7 +136,7 @@ fn port(address: &str) -> Result<u16> {
     port.with_context(|| format!("no port in \"{address}\""))
 }
 
-fn start_sshd(stage: &Stage) -> Result<Server> {
+fn start_sshd(stage: &Stage) -> Result<ServerProcess> {
     let (folder, host_key) = (stage.sshd(), stage.host_key());
     let port = free_port()?;
     let config = format!(
@@ -153,7 +153,7 @@ fn start_sshd(stage: &Stage) -> Result<Server> {
     let mut command = Command::new(SSHD);
     command.args(["-D", "-e", "-f"]).arg(folder.join("config"));
     let (process, _) = listening(command, &stage.path().join("sshd.log"), "Server listening on ")?;
-    Ok(Server { process, port })
+    Ok(ServerProcess { process, port })
 }
 
 /// Who runs the bench: sshd lets nobody else in.

@@ -1,7 +1,7 @@
 //! How long a small `ls` takes while others move data, and how what they move is shared out.
 
 use super::client::{Door, Session, Way};
-use super::host::{Host, LENGTH, LISTER, USERS, user};
+use super::host::{LENGTH, LISTER, LoadHost, USERS, user};
 use anyhow::{Context, Result, ensure};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -67,7 +67,7 @@ impl Beside {
 }
 
 /// Lists in these ways for some time, while `beside` goes on.
-pub(crate) fn observe(beside: Beside, ways: &[Way], time: Duration, host: &Host<'_>) -> Result<Seen> {
+pub(crate) fn observe(beside: Beside, ways: &[Way], time: Duration, host: &LoadHost<'_>) -> Result<Seen> {
     let door = host.door()?;
     let busy = Runtime::new()?;
     let transfers = busy.block_on(Transfers::start(beside, &door, host))?;
@@ -89,7 +89,7 @@ pub(crate) fn observe(beside: Beside, ways: &[Way], time: Duration, host: &Host<
     Ok(Seen { beside, latencies, got: got.to_vec(), put: put.to_vec(), time })
 }
 
-async fn enter(door: &Door, ways: &[Way], host: &Host<'_>) -> Result<Vec<(Way, Session)>> {
+async fn enter(door: &Door, ways: &[Way], host: &LoadHost<'_>) -> Result<Vec<(Way, Session)>> {
     let mut listers = Vec::new();
     for way in ways {
         for _ in 0..LISTERS {
@@ -129,7 +129,7 @@ struct Transfers {
 
 impl Transfers {
     /// Returns when every one has moved something.
-    async fn start(beside: Beside, door: &Door, host: &Host<'_>) -> Result<Transfers> {
+    async fn start(beside: Beside, door: &Door, host: &LoadHost<'_>) -> Result<Transfers> {
         let mut transfers =
             Transfers { tasks: JoinSet::new(), moved: Vec::new(), stop: Arc::new(AtomicBool::new(false)) };
         for number in 0..beside.gets + beside.puts {

@@ -1,7 +1,7 @@
 //! A server by itself, with users who have something to list and to fetch.
 
 use super::client::Door;
-use crate::servers::{self, Server, Service};
+use crate::servers::{self, ServerProcess, Service};
 use crate::stage::Stage;
 use anyhow::Result;
 use std::fs;
@@ -22,15 +22,15 @@ pub(crate) const LENGTH: u64 = 8 << 20;
 pub(crate) const USERS: usize = 10;
 
 /// A server and its users' homes. sshd has one user, and a folder in place of each home.
-pub(crate) struct Host<'a> {
+pub(crate) struct LoadHost<'a> {
     pub(crate) service: Service,
-    pub(crate) server: Server,
+    pub(crate) server: ServerProcess,
     stage: &'a Stage,
 }
 
-impl Host<'_> {
+impl LoadHost<'_> {
     /// Makes the homes and starts the server.
-    pub(crate) fn start(service: Service, stage: &Stage) -> Result<Host<'_>> {
+    pub(crate) fn start(service: Service, stage: &Stage) -> Result<LoadHost<'_>> {
         let users: Vec<String> = (0..USERS).map(user).chain([LISTER.to_owned()]).collect();
         for user in &users {
             let home = home(service, stage, user);
@@ -41,7 +41,7 @@ impl Host<'_> {
             fs::write(home.join(SOURCE), vec![7; LENGTH as usize])?;
         }
         let server = servers::start(service, stage, &users)?;
-        Ok(Host { service, server, stage })
+        Ok(LoadHost { service, server, stage })
     }
 
     /// How one gets in.
@@ -82,7 +82,7 @@ impl Host<'_> {
     }
 }
 
-impl Drop for Host<'_> {
+impl Drop for LoadHost<'_> {
     fn drop(&mut self) {
         // The files are in memory, and the next server wants its own.
         for user in (0..USERS).map(user) {

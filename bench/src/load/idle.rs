@@ -1,7 +1,7 @@
 //! Sessions that do nothing: what each of them costs the server in memory.
 
 use super::client::{Door, Session, Way};
-use super::host::{Host, LISTER};
+use super::host::{LISTER, LoadHost};
 use crate::measure::proportional;
 use crate::servers::Service;
 use crate::stage::Stage;
@@ -59,7 +59,7 @@ impl Weight {
 
 /// Lets them come, and weighs the server.
 pub(crate) fn weigh(crowd: Crowd, stage: &Stage) -> Result<Weight> {
-    let host = Host::start(crowd.service, stage)?;
+    let host = LoadHost::start(crowd.service, stage)?;
     let weight = || proportional(host.server.id());
     std::thread::sleep(REST);
     let alone = weight()?;
@@ -97,7 +97,7 @@ async fn enter(door: &Door, user: &str, folder: String, crowd: Crowd) -> Result<
 }
 
 /// Each fetches and stores a little, after the other.
-async fn work(sessions: Vec<Session>, host: &Host<'_>) -> Result<Vec<Session>> {
+async fn work(sessions: Vec<Session>, host: &LoadHost<'_>) -> Result<Vec<Session>> {
     let (turns, mut working) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
     for (number, mut session) in sessions.into_iter().enumerate() {
         let (source, target) = (host.source(LISTER), host.target(LISTER, number % AT_ONCE));

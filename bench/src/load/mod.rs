@@ -12,7 +12,7 @@ use crate::stage::Stage;
 use active::{BESIDE, observe};
 use anyhow::{Context, Result};
 use client::Way;
-use host::Host;
+use host::LoadHost;
 use idle::{CROWDS, Crowd, weigh};
 use report::Report;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options<'_>, stage: &Stage) -> Result<Report> {
             Service::Sshomed => &[Way::Sftp, Way::Native][..],
             Service::Sshd | Service::Tcp => &[Way::Sftp],
         };
-        let host = Host::start(service, stage)?;
+        let host = LoadHost::start(service, stage)?;
         for beside in wanted {
             let time = TIME / u32::try_from(options.shrink)?;
             let seen = observe(beside.shrunk(options.shrink), ways, time, &host);

@@ -17,7 +17,7 @@ const PATIENCE: &str = "600";
 /// New keys after each MiB.
 const REKEY: &str = "-oRekeyLimit=1M";
 
-/// How often one session sends and fetches the files of [`Client::SshomeAtLength`]: more than 1 GiB each way, after
+/// How often one session sends and fetches the files of [`SoakClient::SshomeAtLength`]: more than 1 GiB each way, after
 /// which both ends change their keys.
 const REPEATS: usize = 10;
 
@@ -37,7 +37,7 @@ const MOUNTED: &str = r#"
 pub(super) struct Worker {
     /// Who logs in.
     pub(super) user: &'static str,
-    pub(super) client: Client,
+    pub(super) client: SoakClient,
     /// As many files, whose length is up to so many bytes.
     pub(super) files: usize,
     pub(super) longest: usize,
@@ -47,7 +47,7 @@ pub(super) struct Worker {
 
 /// By what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Client {
+pub(super) enum SoakClient {
     Sshome,
     /// Much in one session.
     SshomeAtLength,
@@ -56,25 +56,31 @@ pub(super) enum Client {
 }
 
 pub(super) const WORKERS: [Worker; 7] = [
-    worker("sshome", Client::Sshome, 200, 1 << 20, false),
-    worker("sshome-at-length", Client::SshomeAtLength, 2, 128 << 20, false),
-    worker("sftp", Client::Sftp, 40, 2 << 20, false),
-    worker("sshfs", Client::Sshfs, 40, 2 << 20, false),
-    worker("kicked-sshome", Client::Sshome, 4, 64 << 20, true),
-    worker("kicked-sftp", Client::Sftp, 4, 32 << 20, true),
-    worker("kicked-sshfs", Client::Sshfs, 4, 16 << 20, true),
+    worker("sshome", SoakClient::Sshome, 200, 1 << 20, false),
+    worker("sshome-at-length", SoakClient::SshomeAtLength, 2, 128 << 20, false),
+    worker("sftp", SoakClient::Sftp, 40, 2 << 20, false),
+    worker("sshfs", SoakClient::Sshfs, 40, 2 << 20, false),
+    worker("kicked-sshome", SoakClient::Sshome, 4, 64 << 20, true),
+    worker("kicked-sftp", SoakClient::Sftp, 4, 32 << 20, true),
+    worker("kicked-sshfs", SoakClient::Sshfs, 4, 16 << 20, true),
 ];
 
-const fn worker(user: &'static str, client: Client, files: usize, longest: usize, is_kicked: bool) -> Worker {
+const fn worker(
+    user: &'static str,
+    client: SoakClient,
+    files: usize,
+    longest: usize,
+    is_kicked: bool,
+) -> Worker {
     Worker { user, client, files, longest, is_kicked }
 }
 
 impl Worker {
     pub(super) fn is_installed(&self) -> bool {
         match self.client {
-            Client::Sshome | Client::SshomeAtLength => true,
-            Client::Sftp => Tool::PlainSftp.is_installed(),
-            Client::Sshfs => Tool::Sshfs.is_installed(),
+            SoakClient::Sshome | SoakClient::SshomeAtLength => true,
+            SoakClient::Sftp => Tool::PlainSftp.is_installed(),
+            SoakClient::Sshfs => Tool::Sshfs.is_installed(),
         }
     }
 
@@ -83,10 +89,10 @@ impl Worker {
         let source = shown(&place.source());
         let put = format!("put -r {source} /\n");
         match self.client {
-            Client::Sshome => Ok(self.sshome(soak, place, ["put", "-r", &source, "/"])),
-            Client::SshomeAtLength => self.script(soak, place, &put.repeat(REPEATS)),
-            Client::Sftp => self.sftp(soak, place, &put),
-            Client::Sshfs => Ok(self.mounted(soak, place, r#"cp -r "$5" "$2""#)),
+            SoakClient::Sshome => Ok(self.sshome(soak, place, ["put", "-r", &source, "/"])),
+            SoakClient::SshomeAtLength => self.script(soak, place, &put.repeat(REPEATS)),
+            SoakClient::Sftp => self.sftp(soak, place, &put),
+            SoakClient::Sshfs => Ok(self.mounted(soak, place, r#"cp -r "$5" "$2""#)),
         }
     }
 
@@ -95,8 +101,8 @@ impl Worker {
         let back = shown(&place.back());
         let get = format!("get -r /source {back}\n");
         match self.client {
-            Client::Sshome => Ok(self.sshome(soak, place, ["get", "-r", "/source", &back])),
-            Client::SshomeAtLength => {
+            SoakClient::Sshome => Ok(self.sshome(soak, place, ["get", "-r", "/source", &back])),
+            SoakClient::SshomeAtLength => {
                 let mut script = String::new();
                 for number in 0..self.files * (REPEATS - 1) {
                     // What is put out is verified by its digest, like a file.
@@ -104,17 +110,19 @@ impl Worker {
                 }
                 self.script(soak, place, &(script + &get))
             }
-            Client::Sftp => self.sftp(soak, place, &get),
-            Client::Sshfs => Ok(self.mounted(soak, place, r#"cp -r "$2/source" "$6""#)),
+            SoakClient::Sftp => self.sftp(soak, place, &get),
+            SoakClient::Sshfs => Ok(self.mounted(soak, place, r#"cp -r "$2/source" "$6""#)),
         }
     }
 
     /// Removes it.
     pub(super) fn remove(&self, soak: &Soak<'_>, place: &Place) -> Result<Command> {
         match self.client {
-            Client::Sshome | Client::SshomeAtLength => Ok(self.sshome(soak, place, ["rm", "-r", "/source"])),
-            Client::Sftp => self.sftp(soak, place, "-rm /source/*\nrmdir /source\n"),
-            Client::Sshfs => Ok(self.mounted(soak, place, r#"rm -r "$2/source""#)),
+            SoakClient::Sshome | SoakClient::SshomeAtLength => {
+                Ok(self.sshome(soak, place, ["rm", "-r", "/source"]))
+            }
+            SoakClient::Sftp => self.sftp(soak, place, "-rm /source/*\nrmdir /source\n"),
+            SoakClient::Sshfs => Ok(self.mounted(soak, place, r#"rm -r "$2/source""#)),
         }
     }
 

@@ -8,11 +8,11 @@ mod unrest;
 mod worker;
 
 use crate::files::empty;
-use crate::servers::{self, Server};
+use crate::servers::{self, ServerProcess};
 use crate::stage::Stage;
 use anyhow::{Result, bail};
 use clients::WORKERS;
-use series::{Sample, Series};
+use series::{ProcessSample, Series};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -27,7 +27,7 @@ const SETTLE: Duration = Duration::from_secs(60);
 /// What all that takes part shares.
 pub(crate) struct Soak<'a> {
     stage: &'a Stage,
-    server: Server,
+    server: ServerProcess,
     /// Why it ends before its time.
     failed: Mutex<Option<anyhow::Error>>,
     stop: AtomicBool,
@@ -59,7 +59,7 @@ pub(crate) fn run(time: Duration, stage: &Stage) -> Result<String> {
     }
     empty(&stage.files())?;
     let server = servers::sshomed(stage, &unrest::settings(stage, 0)?)?;
-    let begin = Sample::of(server.id())?;
+    let begin = ProcessSample::of(server.id())?;
     let soak = Soak {
         stage,
         server,
@@ -95,7 +95,7 @@ impl Soak<'_> {
         let (begun, mut series) = (Instant::now(), Series::default());
         while begun.elapsed() < time && !self.is_over() {
             thread::sleep(LOOK.min(time.saturating_sub(begun.elapsed())));
-            let sample = Sample::of(self.server.id());
+            let sample = ProcessSample::of(self.server.id());
             if sample.is_err() {
                 // Nobody else would end.
                 self.stop.store(true, Relaxed);
@@ -119,10 +119,10 @@ impl Soak<'_> {
 
 /// Waits until the server has no more open than at the beginning, and one directory for each user that has
 /// come since.
-fn rest(server: &Server, begin: Sample) -> Result<Sample> {
+fn rest(server: &ServerProcess, begin: ProcessSample) -> Result<ProcessSample> {
     let begun = Instant::now();
     loop {
-        let sample = Sample::of(server.id())?;
+        let sample = ProcessSample::of(server.id())?;
         if sample.descriptors <= begin.descriptors + unrest::GUESTS {
             return Ok(sample);
         }

@@ -1,7 +1,7 @@
 //! The table of docs/soak.md.
 
 use super::clients::Worker;
-use super::series::{Sample, Series};
+use super::series::{ProcessSample, Series};
 use std::fmt::Write;
 
 const HEADER_BYTES: &str = "| until minute | memory: mean | most | most descriptors | most threads | files compared | of | \
@@ -12,8 +12,8 @@ const HEADER_BYTES: &str = "| until minute | memory: mean | most | most descript
 pub(super) fn text(
     workers: &[&Worker],
     series: &Series,
-    begin: Sample,
-    end: Sample,
+    begin: ProcessSample,
+    end: ProcessSample,
     verdict: &str,
 ) -> String {
     let mut text = HEADER_BYTES.to_owned();
@@ -21,7 +21,7 @@ pub(super) fn text(
         let _ = writeln!(text, "{row}");
     }
     let users: Vec<&str> = workers.iter().map(|worker| worker.user).collect();
-    let held = |sample: Sample| {
+    let held = |sample: ProcessSample| {
         format!("{} MiB, {} descriptors, {} threads", sample.memory >> 20, sample.descriptors, sample.threads)
     };
     let _ = write!(

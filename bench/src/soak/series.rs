@@ -29,7 +29,7 @@ const MORE_DESCRIPTORS: usize = 24;
 
 /// What the server holds at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sample {
+pub(super) struct ProcessSample {
     /// Resident, in bytes.
     pub(super) memory: u64,
     pub(super) descriptors: usize,
@@ -38,27 +38,27 @@ pub(super) struct Sample {
 
 /// Some minutes.
 #[derive(Debug, Default)]
-pub(super) struct Row {
+pub(super) struct SoakRow {
     until: Duration,
-    samples: Vec<Sample>,
+    samples: Vec<ProcessSample>,
     /// What happened in it: files, bytes, kicks, commands that were cut, reloads, broken settings.
     happened: [u64; 6],
 }
 
 #[derive(Default)]
 pub(super) struct Series {
-    pub(super) rows: Vec<Row>,
-    samples: Vec<Sample>,
-    current: Vec<Sample>,
+    pub(super) rows: Vec<SoakRow>,
+    samples: Vec<ProcessSample>,
+    current: Vec<ProcessSample>,
     before: [u64; 6],
 }
 
-impl Sample {
-    pub(super) fn of(process: u32) -> Result<Sample> {
+impl ProcessSample {
+    pub(super) fn of(process: u32) -> Result<ProcessSample> {
         let gone = || "the server has ended";
         let status = fs::read_to_string(format!("/proc/{process}/status")).with_context(gone)?;
         let threads = status.lines().find_map(|line| line.strip_prefix("Threads:"));
-        Ok(Sample {
+        Ok(ProcessSample {
             memory: kib(&status, "VmRSS:").with_context(gone)?,
             descriptors: fs::read_dir(format!("/proc/{process}/fd")).with_context(gone)?.count(),
             threads: threads.and_then(|threads| threads.trim().parse().ok()).with_context(gone)?,
@@ -68,7 +68,7 @@ impl Sample {
 
 impl Series {
     /// Takes a sample; gives a row when it is full.
-    pub(super) fn add(&mut self, at: Duration, sample: Sample, counts: &Counts) -> Option<&Row> {
+    pub(super) fn add(&mut self, at: Duration, sample: ProcessSample, counts: &Counts) -> Option<&SoakRow> {
         self.samples.push(sample);
         self.current.push(sample);
         if at < ROW * u32::try_from(self.rows.len() + 1).ok()? {
@@ -78,7 +78,7 @@ impl Series {
         let before = std::mem::replace(&mut self.before, now);
         let mut happened = now;
         happened.iter_mut().zip(before).for_each(|(now, before)| *now -= before);
-        self.rows.push(Row { until: at, samples: std::mem::take(&mut self.current), happened });
+        self.rows.push(SoakRow { until: at, samples: std::mem::take(&mut self.current), happened });
         self.rows.last()
     }
 
@@ -117,7 +117,7 @@ impl Counts {
     }
 }
 
-impl fmt::Display for Row {
+impl fmt::Display for SoakRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [files, bytes, kicks, cut, reloads, refused] = self.happened;
         let threads = self.samples.iter().map(|sample| sample.threads).max().unwrap_or(0);
@@ -134,17 +134,17 @@ impl fmt::Display for Row {
     }
 }
 
-fn mean(samples: &[Sample]) -> f64 {
+fn mean(samples: &[ProcessSample]) -> f64 {
     samples.iter().map(|sample| sample.memory as f64).sum::<f64>() / samples.len() as f64
 }
 
-fn median_descriptors(samples: &[Sample]) -> usize {
+fn median_descriptors(samples: &[ProcessSample]) -> usize {
     let mut seen: Vec<usize> = samples.iter().map(|sample| sample.descriptors).collect();
     seen.sort_unstable();
     seen.get(seen.len() / 2).copied().unwrap_or(0)
 }
 
-fn descriptors(samples: &[Sample]) -> usize {
+fn descriptors(samples: &[ProcessSample]) -> usize {
     samples.iter().map(|sample| sample.descriptors).max().unwrap_or(0)
 }
 
@@ -152,7 +152,7 @@ fn descriptors(samples: &[Sample]) -> usize {
 mod tests {
     use super::*;
 
-    fn series(sample: impl Fn(u64) -> Sample) -> Series {
+    fn series(sample: impl Fn(u64) -> ProcessSample) -> Series {
         let mut series = Series::default();
         for look in 1..=180 {
             series.add(Duration::from_secs(5 * look), sample(look), &Counts::default());
@@ -160,8 +160,8 @@ mod tests {
         series
     }
 
-    fn sample(mib: u64, descriptors: usize) -> Sample {
-        Sample { memory: mib << 20, descriptors, threads: 9 }
+    fn sample(mib: u64, descriptors: usize) -> ProcessSample {
+        ProcessSample { memory: mib << 20, descriptors, threads: 9 }
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_process_is_seen() {
-        let own = Sample::of(std::process::id()).unwrap();
+        let own = ProcessSample::of(std::process::id()).unwrap();
         assert!(own.memory > 0 && own.descriptors > 2 && own.threads > 0);
     }
 }

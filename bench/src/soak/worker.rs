@@ -1,7 +1,7 @@
 //! One user's round: files are made, stored, compared on the server's disk, fetched, compared, removed.
 
 use super::Soak;
-use super::clients::{Client, Worker};
+use super::clients::{SoakClient, Worker};
 use crate::files::{empty, same};
 use anyhow::{Context, Result, bail, ensure};
 use rand::rngs::StdRng;
@@ -83,7 +83,7 @@ impl Worker {
         for number in 0..self.files {
             let most = if number % 4 == 0 { self.longest } else { self.longest / 16 };
             // What is to be much is much each time.
-            let least = if self.client == Client::SshomeAtLength { most } else { 0 };
+            let least = if self.client == SoakClient::SshomeAtLength { most } else { 0 };
             let mut content = vec![0; random.random_range(least..=most)];
             random.fill_bytes(&mut content);
             fs::write(folder.join(Place::file(number)), &content)?;
