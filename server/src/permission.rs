@@ -5,7 +5,7 @@ use nix::unistd::{Uid, User};
 use rustix::fs::Access;
 use rustix::io::Errno;
 pub(crate) use sshome_store_posix::permission::{
-    READ, WRITE, account, closed, not_theirs, obstacle, owner, ownership,
+    READ, WRITE, account, closed, not_theirs, obstacle, own_group, owner, ownership, remember_names,
 };
 use sshome_store_posix::{permission::is_shared, shown};
 use std::fmt;

@@ -7,6 +7,7 @@ mod service_manager;
 
 use russh::keys::{Algorithm, PrivateKey};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
+use sshome_e2e::sftp::SftpPeer;
 use sshome_e2e::tree::mode;
 use sshome_e2e::{Host, HostBuilder, Outcome, Peer, Program, binary, copy_program, foreign, has_root, until};
 use sshome_wire::{Request, Status};
@@ -297,6 +298,37 @@ fn settings_that_were_left_to_root_are_reported_with_the_remedy_as_root() {
     until("the mode is noticed", || refused().contains(&remedy));
     set_mode(0o600);
     until("it is noticed that its owner can read it", || refused() == "null");
+}
+
+/// The names of its groups are read before it is confined: afterwards it cannot read /etc/group.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confined_server_knows_the_names_of_its_groups_as_root() {
+    if !has_root("a_confined_server_knows_the_names_of_its_groups_as_root") {
+        return;
+    }
+    const GAMES: u32 = 60;
+    let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+    give_folder(&host);
+    copy_program("sshomed", host.dir()).unwrap();
+    // The first argument is the program where the account may not be able to run it.
+    let script = format!(
+        "shift; exec setpriv --reuid={ACCOUNT} --regid={ACCOUNT} --groups={GAMES} {}/sshomed \"$@\"",
+        host.dir().display()
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, "sh"]);
+    let _program = host.start_through(command).unwrap();
+    fs::write(host.home("ann").join("shared"), "").unwrap();
+    chown(host.home("ann").join("shared"), None, Some(GAMES)).unwrap();
+    let listed = SftpPeer::login(&host, "ann").await.unwrap().list("/").await.unwrap().unwrap();
+    let line = &listed.iter().find(|entry| &entry.name[..] == b"shared").unwrap().long_name;
+    let columns: Vec<_> = str::from_utf8(line).unwrap().split_whitespace().collect();
+    assert_eq!(columns[3], "games", "{columns:?}");
+    let file = host.dir().join("etc/users.toml");
+    chown(&file, Some(0), Some(GAMES)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let refused = || host.administrator().json(&["status"])["settings_refused"].to_string();
+    until("it is noticed", || refused().contains("it is root:games, mode 0600"));
 }
 
 #[test]

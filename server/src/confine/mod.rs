@@ -71,8 +71,7 @@ impl Preparation {
         if let Some(account) = &self.account {
             account.enter()?;
         }
-        // While names can be looked up.
-        let _name = permission::account();
+        permission::remember_names();
         let mut confinement = Confinement {
             account: self.account.map(SystemAccount::into_name),
             is_root: geteuid().is_root(),

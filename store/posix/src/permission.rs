@@ -19,8 +19,14 @@ pub const WRITE: Access = Access::READ_OK.union(Access::WRITE_OK).union(Access::
 /// For a directory that is listed and passed through.
 pub const READ: Access = Access::READ_OK.union(Access::EXEC_OK);
 
-/// The name of the account that this process runs as; its number if it has no name. To be asked first once it is
-/// the account that it stays, and before Landlock: then the names of accounts cannot be looked up any more.
+/// Looks up the names of this process's account and groups. To be called once it is the account that it stays, and
+/// before Landlock: then no names can be looked up any more.
+pub fn remember_names() {
+    // Each is kept once it was asked for.
+    let _ = (account(), own_groups());
+}
+
+/// The name of the account that this process runs as; its number if it has no name.
 pub fn account() -> String {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| look_up_user(geteuid().as_raw())).clone()
@@ -51,13 +57,33 @@ fn look_up_user(uid: u32) -> String {
     user.map_or_else(|| uid.to_string(), |user| Escaped(user.name.as_bytes()).to_string())
 }
 
-/// Names cannot be looked up once the server is confined; that of 0 is known all the same.
+/// The name of a group that this process is in; `None` if it is not in it, or the group has no name.
+#[must_use]
+pub fn own_group(gid: u32) -> Option<&'static str> {
+    own_groups().iter().find(|(own, _)| *own == gid).map(|(_, name)| name.as_str())
+}
+
+fn own_groups() -> &'static [(u32, String)] {
+    static GROUPS: OnceLock<Vec<(u32, String)>> = OnceLock::new();
+    GROUPS.get_or_init(|| {
+        let others = rustix::process::getgroups().unwrap_or_default();
+        let all = others.into_iter().chain([rustix::process::getegid()]).map(|gid| gid.as_raw());
+        all.filter_map(|gid| Some((gid, look_up_group(gid)?))).collect()
+    })
+}
+
+/// Names cannot be looked up once the server is confined; those of 0 and of its own groups are known all the same.
 fn name_of_group(gid: u32) -> String {
-    if gid == 0 {
-        return "root".to_owned();
+    match own_group(gid) {
+        Some(name) => name.to_owned(),
+        None if gid == 0 => "root".to_owned(),
+        None => look_up_group(gid).unwrap_or_else(|| gid.to_string()),
     }
-    let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
-    group.map_or_else(|| gid.to_string(), |group| Escaped(group.name.as_bytes()).to_string())
+}
+
+fn look_up_group(gid: u32) -> Option<String> {
+    let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten()?;
+    Some(Escaped(group.name.as_bytes()).to_string())
 }
 
 /// What keeps this process, which runs as `account`, from that use of a path, with the command that

@@ -2,6 +2,7 @@
 
 use crate::home::length;
 use crate::operations::SetAttributes;
+use crate::permission;
 use crate::subsystem::ls_format::LsFormat;
 use rustix::fs::Stat;
 use sshome_wire::Time;
@@ -34,7 +35,8 @@ fn seconds(time: i64) -> u32 {
     u32::try_from(time.max(0)).unwrap_or(u32::MAX)
 }
 
-/// Maps the server's uid and gid to the user's name: the system does not know the user.
+/// Maps the server's uid and gid to the user's name: the system does not know the user. Other groups that the server is
+/// in have their own names.
 pub(super) struct OwnerNames {
     uid: u32,
     gid: u32,
@@ -52,7 +54,7 @@ impl OwnerNames {
     }
 
     pub(super) fn group(&self, gid: u32) -> Option<&str> {
-        (gid == self.gid).then_some(&*self.name)
+        (gid == self.gid).then_some(&*self.name).or_else(|| permission::own_group(gid))
     }
 
     /// The line of `ls -l` for an entry. The name is not escaped: that is up to the client.
