@@ -6,7 +6,7 @@ use sshome_wire::{Request, Status};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 async fn host() -> Host {
@@ -41,6 +41,20 @@ async fn status_shows_sessions_transfers_and_homes() {
     for want in ["ann", "1.0 MiB of 4.0 MiB", "upload", "/d\\x1b[2Jig", "unlimited"] {
         assert!(text.out().contains(want), "{want}: {text}");
     }
+}
+
+#[test]
+fn status_shows_how_many_lines_of_the_log_were_lost() {
+    let builder = HostBuilder::new().unwrap().setting("confine = \"off\"").log("file = \"log/audit\"");
+    let mut host = builder.user("ann", "").unwrap().prepare().unwrap();
+    fs::create_dir(host.dir().join("log")).unwrap();
+    // A disk that is always full. A confined server could not open it.
+    symlink("/dev/full", host.dir().join("log/audit")).unwrap();
+    let _program = host.start_apart().unwrap();
+    let lost = || host.administrator().json(&["status"])["lost_log_lines"].as_u64().unwrap();
+    until("lines are lost", || lost() > 0);
+    let text = host.administrator().run(&["status"]);
+    assert!(text.out().contains(" lines of the log were lost: its disk is full or failed"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

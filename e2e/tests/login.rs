@@ -213,6 +213,22 @@ async fn a_key_that_cannot_be_used_is_told_of_at_once_and_others_are_tried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_missing_key_file_of_the_configuration_is_reported_and_others_are_tried() {
+    let host = host().await;
+    let client = Client::new(&host, "ann").unwrap();
+    let config = client.home().join("config");
+    let key = client.key().display();
+    fs::write(&config, format!("IdentityFile ~/.ssh/nosuch\nIdentityFile {key}\n")).unwrap();
+    let mut command = client.bare().unwrap();
+    command.args(["-P", &client.port(), "--known-hosts"]).arg(client.known_hosts()).arg("-F").arg(&config);
+    let fine = pwd(command, &client, &[]);
+    assert_eq!((fine.code, fine.out().as_str()), (Some(0), "/\n"), "{fine}");
+    let missing = client.home().join(".ssh/nosuch");
+    let message = format!("sshome: no such identity: {}: No such file or directory\n", missing.display());
+    assert_eq!(fine.err(), message, "{fine}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_key_of_any_form_needs_no_public_key_beside_it() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();

@@ -127,6 +127,20 @@ async fn trees_are_made_and_copied_with_few_descriptors() {
     until("all is closed", || server.descriptors().unwrap() <= idle + 2);
 }
 
+/// Each copied file holds descriptors until it is published. `cp -r` publishes when half of the user's budget is used up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_with_more_files_than_descriptors_is_copied() {
+    let (host, _server) = start(256, "", "");
+    let files = host.home("ann").join("files");
+    std::fs::create_dir(&files).unwrap();
+    for number in 0..200 {
+        std::fs::write(files.join(number.to_string()), "x").unwrap();
+    }
+    let copied = run(&host, "ann", "cp -r files copied", b"").await.unwrap();
+    assert_eq!(copied.code, Some(0), "{}", copied.err());
+    assert_eq!(names(&host.home("ann").join("copied")).unwrap().len(), 200);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_requests_without_end_is_not_disconnected() {
     const REQUESTS: u32 = 250_000;
