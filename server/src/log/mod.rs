@@ -20,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 /// The default filter, without `RUST_LOG`. russh's own lines lack the peer; `session` logs the same events with it.
-const DEFAULT_FILTER: &str = "warn,russh=off,sshomed=info";
+const DEFAULT_FILTER: &str = "warn,russh=off,sshomed=info,sshome_store=info";
 
 /// Why the log cannot be set up.
 #[derive(Debug, thiserror::Error)]
