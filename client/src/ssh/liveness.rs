@@ -56,12 +56,21 @@ impl LossMonitor {
 
     /// What an error means. The system gives up, too, if the peer acknowledges nothing within the limit.
     fn fault(&self, error: &io::Error) -> String {
-        match self.limit {
-            Some(limit) if error.kind() == io::ErrorKind::TimedOut => taken_nothing(limit),
+        match (error.kind(), self.limit) {
+            (io::ErrorKind::TimedOut, Some(limit)) => taken_nothing(limit),
+            (io::ErrorKind::ConnectionReset, _) => RESET.to_owned(),
+            (io::ErrorKind::BrokenPipe, _) => CLOSED.to_owned(),
             _ => error.to_string(),
         }
     }
 }
+
+/// The fault if the peer ended the connection in order (TCP's FIN).
+const CLOSED: &str = "the server closed the connection";
+
+/// The fault if the connection was broken off (TCP's RST): by the server's system, which discards data that nobody has
+/// read, or by a router or firewall that does not know the connection any more.
+const RESET: &str = "the connection was reset by the server, or on the way to it";
 
 /// Whether a write failed because the peer has closed the connection.
 fn has_hung_up(error: &io::Error) -> bool {
@@ -81,13 +90,9 @@ impl StreamLayer for LossMonitor {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(stream).poll_read(cx, buf);
-        let has_ended = match &read {
-            Poll::Ready(Ok(())) => buf.remaining() > 0 && buf.filled().len() == before,
-            Poll::Ready(Err(error)) => error.kind() != io::ErrorKind::TimedOut,
-            Poll::Pending => false,
-        };
-        if has_ended {
-            self.loss.fault(|| "the server closed the connection".to_owned());
+        let is_empty = buf.remaining() > 0 && buf.filled().len() == before;
+        if is_empty && matches!(read, Poll::Ready(Ok(()))) {
+            self.loss.fault(|| CLOSED.to_owned());
         }
         read.map(|read| self.noted(read))
     }
@@ -190,6 +195,22 @@ mod tests {
             LayeredStream::new(GivenUp, LossMonitor::new(Some(Duration::from_secs(6)), loss.clone()));
         given_up.read(&mut [0; 10]).await.unwrap_err();
         assert_eq!(loss.get().as_deref(), Some("the server has taken nothing for 6 s"));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_reset_is_not_said_to_be_closed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        server.set_zero_linger().unwrap();
+        drop(server);
+        let loss = LossReason::default();
+        let mut client = LayeredStream::new(stream, LossMonitor::new(None, loss.clone()));
+        client.read(&mut [0; 10]).await.unwrap_err();
+        assert_eq!(
+            loss.get().as_deref(),
+            Some("the connection was reset by the server, or on the way to it")
+        );
     }
 
     #[tokio::test]
