@@ -97,13 +97,16 @@ impl Program {
     }
 
     fn start(mut command: Command, dir: &Path, address: SocketAddr) -> Result<Program> {
-        let mut child = command
-            .args(["serve", "--listen", &address.to_string(), "--dir"])
-            .arg(dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
+        command.args(["serve", "--listen", &address.to_string(), "--dir"]).arg(dir);
+        Program::announced_by(command)
+    }
+
+    /// Runs a command that serves, and waits until it says where it listens.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn announced_by(mut command: Command) -> Result<Program> {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let out = child.stdout.take().context("no standard output")?;
         let mut announced = Vec::new();
         for line in BufReader::new(out).lines() {

@@ -3,9 +3,10 @@
 use rand::rng;
 use russh::keys::ssh_key::LineEnding;
 use sshome_e2e::tree::{mode, set_mode};
-use sshome_e2e::{Client, Host, HostBuilder, Outcome, binary};
+use sshome_e2e::{Client, Host, HostBuilder, Outcome, Program, binary};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::Ipv6Addr;
 use std::process::{Child, Command, Stdio};
 
 async fn host() -> Host {
@@ -280,6 +281,35 @@ async fn all_keys_are_tried_that_the_server_lets_try() {
     command.arg("-i").arg(host.key_file());
     let fine = pwd(command, &client, &[]);
     assert_eq!((fine.code, fine.out().as_str()), (Some(0), "/\n"), "{fine}");
+}
+
+/// A link-local address of this machine, its interface and the interface's number.
+fn link_local() -> Option<(Ipv6Addr, String, u32)> {
+    let all = fs::read_to_string("/proc/net/if_inet6").ok()?;
+    all.lines().find_map(|line| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        let [address, index, _, _, _, name] = columns[..] else { return None };
+        let address = Ipv6Addr::from(u128::from_str_radix(address, 16).ok()?);
+        let index = u32::from_str_radix(index, 16).ok()?;
+        address.is_unicast_link_local().then(|| (address, name.to_owned(), index))
+    })
+}
+
+#[test]
+fn a_link_local_address_has_its_interface() {
+    let Some((address, name, index)) = link_local() else {
+        return eprintln!("skipped: a_link_local_address_has_its_interface: no interface has one");
+    };
+    let host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+    let mut command = Command::new(binary("sshomed").unwrap());
+    command.args(["serve", "--listen", &format!("[{address}%{name}]:0"), "--dir"]).arg(host.dir());
+    let server = Program::announced_by(command).unwrap();
+    assert_eq!(server.address().to_string(), format!("[{address}%{index}]:{}", server.address().port()));
+    let client = Client::of(host.dir(), server.address(), "ann").unwrap();
+    let mut command = client.bare().unwrap();
+    command.args(["-F", "none", "-P", &client.port(), "--accept-new", "-i"]).arg(client.key());
+    let outcome: Outcome = command.arg(format!("ann@{address}%{name}")).arg("pwd").output().unwrap().into();
+    assert_eq!((outcome.code, outcome.out().as_str()), (Some(0), "/\n"), "{outcome}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,7 +94,7 @@ pub(crate) enum HomeCommand {
 #[derive(Debug, Args)]
 pub(crate) struct Listen {
     /// Listen on this address instead of the configured ones; may be given several times
-    #[arg(id = "listen", long = "listen", value_name = "ADDR")]
+    #[arg(id = "listen", long = "listen", value_name = "ADDR", value_parser = crate::config::parse_address)]
     pub(crate) addresses: Vec<SocketAddr>,
 }
 

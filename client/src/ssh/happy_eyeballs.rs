@@ -3,6 +3,7 @@
 //! The addresses are tried in the system's order, but with the families in turn, each a moment after the one before.
 //! So one that is dead costs a moment, and not the whole time limit.
 
+use sshome_wire::display::Escaped;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -74,11 +75,22 @@ impl fmt::Display for ConnectError {
 pub(super) async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, ConnectError> {
     let begun = Instant::now();
     let found = match timeout(limit, lookup_host((host, port))).await {
-        Ok(found) => found.map_err(ConnectError::Lookup)?.collect(),
+        Ok(found) => found.map_err(|error| ConnectError::Lookup(zone_explained(host, error)))?.collect(),
         Err(_) => return Err(ConnectError::Tried { limit, addresses: Vec::new() }),
     };
     let left = limit.saturating_sub(begun.elapsed());
     connect_any(in_turn(found), left).await.map_err(|addresses| ConnectError::Tried { limit, addresses })
+}
+
+/// An error of looking up a host. If it has a zone, that is the likely reason.
+fn zone_explained(host: &str, error: io::Error) -> io::Error {
+    match host.split_once('%') {
+        Some((_, zone)) => io::Error::other(format!(
+            "{error}. {} should be the interface of a link-local address (fe80::…): `ip address` lists both",
+            Escaped(zone.as_bytes())
+        )),
+        None => error,
+    }
 }
 
 /// Addresses with their families in turn; otherwise in their order.
@@ -142,6 +154,12 @@ mod tests {
     use tokio::net::TcpListener;
 
     const TEST_TIMEOUT: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn a_zone_that_is_no_interface_is_named() {
+        let error = connect("fe80::1%nosuch", 22, TEST_TIMEOUT).await.unwrap_err().to_string();
+        assert!(error.contains("nosuch should be the interface of a link-local address"), "{error}");
+    }
 
     #[test]
     fn the_families_take_turns() {

@@ -2,6 +2,7 @@
 //!
 //! All mistakes are reported at once, each with its line and the remedy, and the server does not start.
 
+mod address;
 mod diagnostics;
 mod encoding;
 mod host_keys;
@@ -17,6 +18,7 @@ mod size;
 mod users;
 mod value;
 
+pub use address::parse_address;
 pub use diagnostics::{ConfigError, Diagnostic};
 pub use log::{LogFormat, LogSettings};
 pub use options::{Algorithms, Confine, Kex};

@@ -3,7 +3,7 @@
 use super::section::is_not;
 use super::{Algorithms, Confine, Kex, SizeError, parse_limit};
 use crate::accounts::{Access, SftpUploads};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 use toml::de::DeValue;
 
@@ -148,17 +148,7 @@ pub(super) fn days(value: &DeValue<'_>) -> Result<Duration, String> {
 
 /// An address and a port.
 pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
-    let text = string(value)?;
-    text.parse().map_err(|_| {
-        match text.trim_matches(['[', ']']).parse::<IpAddr>() {
-            // The address of someone who left the port out.
-            Ok(ip) => format!("\"{text}\" has no port: write \"{}\"", SocketAddr::new(ip, 2222)),
-            Err(_) => format!(
-                "\"{text}\" is no address with a port: write \"127.0.0.1:2222\" (this machine only), \
-                 \"0.0.0.0:2222\" or \"[::]:2222\" (everybody)"
-            ),
-        }
-    })
+    super::parse_address(string(value)?)
 }
 
 pub(super) fn integer(value: &DeValue<'_>) -> Option<i64> {
