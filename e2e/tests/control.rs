@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 
 async fn host() -> Host {
     let builder = HostBuilder::new().unwrap().user("ann", "quota = 5000000").unwrap();
@@ -55,6 +56,31 @@ fn status_shows_how_many_lines_of_the_log_were_lost() {
     until("lines are lost", || lost() > 0);
     let text = host.administrator().run(&["status"]);
     assert!(text.out().contains(" lines of the log were lost: its disk is full or failed"), "{text}");
+}
+
+#[test]
+fn a_reload_tells_of_keys_that_others_can_use() {
+    let builder = HostBuilder::new().unwrap().log("file = \"log/audit\"");
+    let mut host = builder.user("ann", "").unwrap().prepare().unwrap();
+    let _program = host.start_apart().unwrap();
+    let keys = host.dir().join("keys");
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(&keys, 0o777);
+    let reload = || host.administrator().run(&["reload"]);
+    assert_eq!(reload().code, Some(0));
+    let warning = format!("chmod o-w {}.", keys.display());
+    let log = || fs::read_to_string(host.dir().join("log/audit")).unwrap();
+    until("it is logged", || log().contains(&warning));
+    set_mode(&keys, 0o700);
+    set_mode(&keys.join("host_ed25519"), 0o644);
+    let refused = reload();
+    let remedy = format!("chmod 600 {}", keys.join("host_ed25519").display());
+    assert!(refused.code == Some(1) && refused.err().contains(&remedy), "{refused}");
+    set_mode(&keys.join("host_ed25519"), 0o600);
+    set_mode(host.dir(), 0o777);
+    let refused = reload();
+    let remedy = format!("chmod o-w {}", host.dir().display());
+    assert!(refused.code == Some(1) && refused.err().contains(&remedy), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

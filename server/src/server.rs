@@ -143,7 +143,7 @@ pub fn run(config: Config) -> Result<(), Error> {
     let confinement = preparation.confine(&config)?;
     let _log = log::begin(&config.log)?;
     confinement.log();
-    crate::config::modes::warnings(&config).iter().for_each(|warning| tracing::warn!("{warning}"));
+    crate::config::modes::log_warnings(&config);
     let runtime = runtime()?;
     let result = runtime.block_on(run_confined(config, privileged, confinement, notifier));
     end(runtime);

@@ -1,6 +1,7 @@
 //! File permissions of the settings file.
 //!
-//! Whoever can change users.toml can log in as every user. So a file that others can write is refused, as OpenSSH does.
+//! Whoever can change users.toml can log in as every user. So a file that others can write is refused, as OpenSSH does,
+//! and so is its folder, or the server's, where everybody could put another file or folder in its place.
 //! A file that others can read is accepted with a warning, because it contains hashes and no passwords. So is one that a
 //! group can write, because the group may be the administrators'. Keys that others can write, and what
 //! belongs to an account other than the server's and root, are used with a warning, too.
@@ -25,7 +26,8 @@ const STICKY: u32 = 0o1000;
 pub(super) fn mistake(location: &ConfigLocation) -> Option<Diagnostic> {
     let others_write =
         |path: &Path| mode(path).is_some_and(|mode| mode & (OTHERS_WRITE | STICKY) == OTHERS_WRITE);
-    let folder = location.file.parent().filter(|folder| others_write(folder));
+    let folders = [location.file.parent(), Some(location.dir.as_path())];
+    let folder = folders.into_iter().flatten().find(|folder| others_write(folder));
     let file =
         mode(&location.file).is_some_and(|mode| mode & OTHERS_WRITE != 0).then_some(location.file.as_path());
     let path = shown(file.or(folder)?);
@@ -33,6 +35,11 @@ pub(super) fn mistake(location: &ConfigLocation) -> Option<Diagnostic> {
         "everybody on this machine can write to {path}, and so log in as every user: chmod o-w {path}"
     );
     Some(Diagnostic { line: None, key: String::new(), message })
+}
+
+/// Logs the warnings about the settings and keys of a server.
+pub(crate) fn log_warnings(config: &Config) {
+    warnings(config).iter().for_each(|warning| tracing::warn!("{warning}"));
 }
 
 /// What others can do with the settings and the keys that may not be meant. Each is a sentence.
@@ -155,6 +162,17 @@ mod tests {
     }
 
     #[test]
+    fn a_servers_folder_that_everybody_can_write_is_refused() {
+        let dir = key_folder();
+        let top = fs::canonicalize(dir.path()).unwrap();
+        fs::set_permissions(&top, fs::Permissions::from_mode(0o777)).unwrap();
+        let error = load(dir.path(), None, &[]).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("chmod o-w {}", shown(&top))), "{error}");
+        fs::set_permissions(&top, fs::Permissions::from_mode(0o1777)).unwrap();
+        load(dir.path(), None, &[]).unwrap();
+    }
+
+    #[test]
     fn settings_that_others_can_read_are_used_with_a_warning() {
         for (file, folder) in
             [(0o600, 0o700), (0o644, 0o755), (0o640, 0o750), (0o660, 0o770), (0o600, 0o1777)]
@@ -176,7 +194,7 @@ mod tests {
         dir
     }
 
-    const DECIDING: [&str; 5] = ["keys/a.pub", "keys", "keys/authorized", "keys/authorized/ann", ""];
+    const DECIDING: [&str; 4] = ["keys/a.pub", "keys", "keys/authorized", "keys/authorized/ann"];
 
     #[test]
     fn keys_that_everybody_can_write_are_warned_of() {
@@ -185,7 +203,7 @@ mod tests {
         let warned = || warnings(&load(dir.path(), None, &[]).unwrap());
         assert_eq!(warned(), [""; 0]);
         for name in DECIDING {
-            let path = if name.is_empty() { top.clone() } else { top.join(name) };
+            let path = top.join(name);
             let before = fs::metadata(&path).unwrap().permissions();
             fs::set_permissions(&path, fs::Permissions::from_mode(before.mode() | 0o022)).unwrap();
             let found = warned();
