@@ -248,6 +248,16 @@ async fn a_home_that_is_replaced_takes_nothing_more_until_it_is_opened_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_home_of_a_disabled_user_is_not_open_and_that_is_said() {
+    let host = Host::with_user("ann", "enabled = false").await.unwrap();
+    for command in [["home", "reopen", "ann"], ["quota", "scan", "ann"]] {
+        let refused = host.administrator().run(&command);
+        let says = "the account ann is disabled: `sshomed user enable ann`";
+        assert!(refused.code == Some(1) && refused.err().contains(says), "{refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reopening_a_home_that_was_removed_says_that_an_empty_one_was_made() {
     let host = HostBuilder::new().unwrap().user("ann", "").unwrap().start().await.unwrap();
     let administrator = host.administrator();

@@ -4,7 +4,7 @@ use super::{
     AppliedSettings, ControlRequest, ControlResponse, ScanComparison, ScanReport, UnavailableHomeReport,
     status,
 };
-use crate::config::shown;
+use crate::config::{Config, shown};
 use crate::home::{HomeSettings, Homes};
 use crate::quota::{Comparison, Ledger};
 use crate::reload::Reloader;
@@ -269,7 +269,7 @@ fn reopen(shared: &ServerState, user: String) -> ControlResponse {
     let name = sshome_wire::display::Escaped(user.as_bytes()).to_string();
     let config = shared.config.load();
     let Some(account) = config.accounts.iter().find(|account| account.name == user && account.enabled) else {
-        return ControlResponse::Error { message: format!("there is no user {name} who may log in") };
+        return ControlResponse::Error { message: not_served(&config, &user) };
     };
     let is_missing = !account.root.exists();
     match shared.homes.reopen(&HomeSettings::from(&**account), &shared.ledgers) {
@@ -285,6 +285,15 @@ fn reopen(shared: &ServerState, user: String) -> ControlResponse {
             ControlResponse::Reopened { user, anew, made }
         }
         Err(error) => ControlResponse::Error { message: error.to_string() },
+    }
+}
+
+/// The message about a user who may not log in, and whose home is not open therefore.
+fn not_served(config: &Config, user: &str) -> String {
+    let name = sshome_wire::display::Escaped(user.as_bytes());
+    match config.accounts.iter().any(|account| account.name == user) {
+        true => format!("the account {name} is disabled: `sshomed user enable {name}`"),
+        false => format!("there is no user {name} who may log in"),
     }
 }
 
@@ -316,8 +325,7 @@ fn scan(shared: &ServerState, user: Option<&str>) -> ControlResponse {
         None => homes.problems(),
     };
     if let (Some(user), true, true) = (user, ledgers.is_empty(), unavailable.is_empty()) {
-        let user = sshome_wire::display::Escaped(user.as_bytes());
-        return ControlResponse::Error { message: format!("there is no user {user} who may log in") };
+        return ControlResponse::Error { message: not_served(&shared.config.load(), user) };
     }
     // What was opened at the start is no longer what the path leads to: its numbers would say nothing.
     ledgers.retain(|(name, _)| unavailable.iter().all(|home| home.user != *name));
