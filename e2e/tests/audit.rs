@@ -169,6 +169,29 @@ async fn files_that_are_read_need_not_be_told_of_and_the_log_is_rotated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_reads_or_is_refused_without_end_does_not_displace_the_lines_of_others() {
+    let (host, _program) = host("", "access = \"read-only\"");
+    fs::write(host.home("ann").join("f"), "1").unwrap();
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
+    let rm = || Frame::Request(Request::Rm { path: b"f".to_vec(), recursive: false });
+    for _ in 0..60 {
+        for _ in 0..50 {
+            peer.send(&rm()).await.unwrap();
+        }
+        for _ in 0..50 {
+            assert_eq!(peer.reply().await.unwrap().status, Status::PermissionDenied);
+        }
+    }
+    peer.get("f").await.unwrap().unwrap();
+    peer.vanish().await.unwrap();
+    line(&host, "session ended", "");
+    let of_ann = |what: &str| lines(&host).iter().filter(|line| line["message"] == what).count();
+    // A thousand a minute: more than one minute may have begun on a busy machine.
+    assert!((1000..3000).contains(&of_ann("refused")), "{}", of_ann("refused"));
+    assert_eq!(of_ann("logged in"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_strangers_call_themselves_forges_nothing_and_fills_nothing() {
     let (host, _program) = host("", "");
     let forged = "nobody source=\"192.0.2.1:1\" \\x41";

@@ -11,7 +11,7 @@ mod transfer;
 pub use current_session::{CurrentSessionGuard, disk_error};
 pub use transfer::{Transfer, TransferProgress};
 
-use crate::limits::{LogDecision, LoginRefusalLog};
+use crate::limits::{LogDecision, LogLimits, UserLineDecision};
 use crate::metrics::{Metrics, TransferDirection};
 use crate::quota::QuotaExceeded;
 use sshome_wire::display::Escaped;
@@ -37,7 +37,7 @@ struct AuditedSession {
     metrics: Arc<Metrics>,
     transfers: ActiveTransfers,
     troubles: disk_errors::DiskErrorLog,
-    refusals: Arc<LoginRefusalLog>,
+    log_limits: Arc<LogLimits>,
 }
 
 impl AuditedSession {
@@ -90,6 +90,11 @@ pub(crate) fn log_suppressed_logins(count: u64) {
     tracing::warn!(count, "more logins were refused");
 }
 
+/// Logs the number of a user's actions in the last minute that had no line of their own.
+pub(crate) fn log_suppressed_lines(user: &str, count: u64) {
+    tracing::warn!(user, count, "more reads and refusals of this user");
+}
+
 /// Logs one line with the user, the session and the source.
 macro_rules! log_event {
     (target: $target:expr, $audit:expr, $what:literal $(, $($field:tt)+)?) => {
@@ -111,14 +116,9 @@ use log_event;
 impl Audit {
     /// The audit log of the session with this number and source.
     #[must_use]
-    pub fn new(
-        number: u64,
-        source: SocketAddr,
-        metrics: Arc<Metrics>,
-        refusals: Arc<LoginRefusalLog>,
-    ) -> Audit {
+    pub fn new(number: u64, source: SocketAddr, metrics: Arc<Metrics>, log_limits: Arc<LogLimits>) -> Audit {
         let source = Some(source);
-        Audit(Arc::new(AuditedSession { number, source, metrics, refusals, ..AuditedSession::default() }))
+        Audit(Arc::new(AuditedSession { number, source, metrics, log_limits, ..AuditedSession::default() }))
     }
 
     /// The session's number. It is unique while the server runs.
@@ -151,9 +151,20 @@ impl Audit {
     /// Whether to log an event of an unauthenticated client. The number of such lines is limited.
     pub(crate) fn has_line(&self) -> bool {
         let LogDecision { is_logged, suppressed } =
-            self.0.refusals.note(self.0.source.map(|source| source.ip()), Instant::now());
+            self.0.log_limits.logins.note(self.0.source.map(|source| source.ip()), Instant::now());
         if let Some(count) = suppressed {
             log_suppressed_logins(count);
+        }
+        is_logged
+    }
+
+    /// Whether to log what the user did without a change. The number of such lines is limited for each user; changes
+    /// always have a line.
+    fn user_has_line(&self) -> bool {
+        let UserLineDecision { is_logged, suppressed } =
+            self.0.log_limits.users.note(self.user(), Instant::now());
+        if let Some(count) = suppressed {
+            log_suppressed_lines(self.user(), count);
         }
         is_logged
     }
@@ -257,10 +268,12 @@ impl Audit {
         match error.refusal() {
             Some(AuditRefusal::Quota { path, exceeded }) => {
                 self.0.metrics.quota_refusal();
-                log_event!(self, "quota refused", path = shown(path.as_bytes()), why = %exceeded);
+                if self.user_has_line() {
+                    log_event!(self, "quota refused", path = shown(path.as_bytes()), why = %exceeded);
+                }
             }
-            Some(AuditRefusal::ReadOnly) => log_event!(self, "refused", why = %error),
-            None => {}
+            Some(AuditRefusal::ReadOnly) if self.user_has_line() => log_event!(self, "refused", why = %error),
+            Some(AuditRefusal::ReadOnly) | None => {}
         }
     }
 

@@ -165,6 +165,9 @@ impl Transfer {
     }
 
     fn log_read(&self, digest: Option<Digest>) {
+        if !self.audit.user_has_line() {
+            return;
+        }
         let (path, bytes) = (&self.state.path, self.bytes());
         let seconds = self.lasted().as_secs_f64();
         match digest {
@@ -186,6 +189,10 @@ impl Drop for Transfer {
         }
         let failure = self.state.failure.get().cloned();
         self.end(if failure.is_some() { "failed" } else { "cut" });
+        // An upload over SFTP may have changed a file in place.
+        if self.state.direction == TransferDirection::Download && !self.audit.user_has_line() {
+            return;
+        }
         let (direction, path) = (self.state.direction.name(), &self.state.path);
         let (bytes, seconds) = (self.bytes(), self.lasted().as_secs_f64());
         match failure {

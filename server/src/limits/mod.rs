@@ -8,14 +8,25 @@ mod penalties;
 mod refusal_log;
 mod source;
 mod startups;
+mod user_lines;
 
 pub use admission::{AdmissionControl, AdmissionError, ConnectionPermit};
 pub use penalties::{Offence, Penalty, PenaltySettings};
 pub use refusal_log::{ConnectionRefusalLog, LogDecision, LoginRefusalLog};
 pub use startups::MaxStartups;
+pub use user_lines::{UserLineDecision, UserLineLimit};
 
 use ipnet::IpNet;
 use std::time::Duration;
+
+/// The rate limits of log lines, for the whole server.
+#[derive(Debug, Default)]
+pub struct LogLimits {
+    /// Of refused logins.
+    pub logins: LoginRefusalLog,
+    /// Of users.
+    pub users: UserLineLimit,
+}
 
 /// The settings of `[server.limits]`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The interval of a summary line.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
+pub(super) const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Counts refused connections, and decides when a summary is logged.
 #[derive(Debug, Default)]

@@ -25,7 +25,7 @@ pub(super) async fn expire(shared: Arc<ServerState>) {
             Ok(removed) => tracing::info!(removed, "uploads that nobody went on with were removed"),
             Err(error) => tracing::error!(%error, "old parts could not be looked at"),
         }
-        shared.sessions.log_suppressed_refusals();
+        shared.sessions.log_suppressed();
         tokio::time::sleep(streams.clamp(Duration::from_secs(1), CHECK_INTERVAL)).await;
     }
 }

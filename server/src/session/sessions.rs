@@ -2,9 +2,9 @@
 
 use super::flow_control::FlowControl;
 use super::login_attempts::LoginAttempts;
-use crate::audit::{Audit, log_suppressed_logins};
+use crate::audit::{Audit, log_suppressed_lines, log_suppressed_logins};
 use crate::auth::Login;
-use crate::limits::LoginRefusalLog;
+use crate::limits::LogLimits;
 use crate::metrics::Metrics;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ pub struct SessionRegistry {
     last: AtomicU64,
     open: Mutex<BTreeMap<u64, Arc<SshSession>>>,
     metrics: Arc<Metrics>,
-    refusals: Arc<LoginRefusalLog>,
+    log_limits: Arc<LogLimits>,
 }
 
 /// One connection.
@@ -46,10 +46,14 @@ impl SessionRegistry {
         SessionRegistry { metrics, ..SessionRegistry::default() }
     }
 
-    /// Logs the number of refused logins that had no line of their own, if it is due.
-    pub fn log_suppressed_refusals(&self) {
-        if let Some(count) = self.refusals.rest(Instant::now()) {
+    /// Logs the numbers of refused logins and of users' actions that had no line of their own, if they are due.
+    pub fn log_suppressed(&self) {
+        let now = Instant::now();
+        if let Some(count) = self.log_limits.logins.rest(now) {
             log_suppressed_logins(count);
+        }
+        for (user, count) in self.log_limits.users.rest(now) {
+            log_suppressed_lines(&user, count);
         }
     }
 
@@ -72,7 +76,7 @@ impl SessionRegistry {
         cut: CancellationToken,
     ) -> SessionGuard {
         let number = self.last.fetch_add(1, Relaxed) + 1;
-        let audit = Audit::new(number, peer, Arc::clone(&self.metrics), Arc::clone(&self.refusals));
+        let audit = Audit::new(number, peer, Arc::clone(&self.metrics), Arc::clone(&self.log_limits));
         let (since, begun) = (SystemTime::now(), Instant::now());
         let session = Arc::new(SshSession {
             audit,
