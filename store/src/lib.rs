@@ -12,6 +12,8 @@ mod file;
 mod file_handle;
 mod home;
 mod home_store;
+#[cfg(feature = "conformance")]
+pub mod memory;
 mod open_mode;
 pub mod quota;
 mod step_limit;

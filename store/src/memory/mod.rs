@@ -1,0 +1,26 @@
+//! A store in memory, for tests.
+//!
+//! It does what a store on a disk does, and nothing of it survives the process. Modes are stored, and do not deny anything.
+//! The homes are in a [`MemoryBacking`]; several stores on one backing are several nodes of one host.
+
+mod attributes;
+mod content;
+mod directories;
+mod failure;
+mod home;
+mod names;
+mod node;
+mod open_file;
+mod partial;
+mod pending;
+mod publish;
+mod reserve;
+mod resolve;
+mod shared;
+mod staged_file;
+mod store;
+mod tree;
+mod upload;
+mod walk;
+
+pub use store::{MemoryBacking, MemoryStore};

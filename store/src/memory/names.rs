@@ -1,0 +1,168 @@
+//! Links, and renaming and removing files.
+
+use super::failure::{AtPath, of_parent, over_quota};
+use super::node::{Node, NodeBody};
+use super::reserve::end_credit;
+use super::resolve::Location;
+use super::shared::SharedHome;
+use super::tree::Tree;
+use crate::quota::UsageChange;
+use crate::{Cause, FileType, Renamed, Replace, StoreError, StoreResult};
+use sshome_wire::{MAX_PATH, RemotePath};
+
+/// The path of a location; the spelled one if it is too long.
+pub(super) fn logged(tree: &Tree, at: &Location, spelled: &RemotePath) -> RemotePath {
+    tree.canonical(at).unwrap_or_else(|_| spelled.clone())
+}
+
+/// Creates a symbolic link. Returns its path.
+pub(super) fn make_symlink(home: &SharedHome, path: &RemotePath, target: &[u8]) -> StoreResult<RemotePath> {
+    let mut tree = home.tree();
+    let at = tree.locate(path).map_err(of_parent(&tree, path))?;
+    match target.len() {
+        0 => return Err(Cause::NotFound).of_file(path),
+        length if length > MAX_PATH => return Err(Cause::NameTooLong).of_file(path),
+        _ => {}
+    }
+    let length = target.len() as u64;
+    let reservation = home.ledger.reserve(length, 1).map_err(over_quota(path))?;
+    check_free(&tree, &at).of_file(path)?;
+    let id = tree.add(Node::new(0o777, NodeBody::Symlink(target.to_vec())));
+    tree.link(&at, id).of_file(path)?;
+    reservation.commit(UsageChange { bytes: length.cast_signed(), entries: 1 });
+    Ok(logged(&tree, &at, path))
+}
+
+/// Creates a hard link. Returns both paths.
+pub(super) fn hard_link(
+    home: &SharedHome,
+    from: &RemotePath,
+    to: &RemotePath,
+) -> StoreResult<(RemotePath, RemotePath)> {
+    if !home.capabilities.hard_links {
+        return Err(Cause::Unsupported).of_file(from);
+    }
+    let mut tree = home.tree();
+    let source = tree.locate_entry(from).of_file(from)?;
+    let target = tree.locate(to).map_err(of_parent(&tree, to))?;
+    let id = tree.existing(&source).of_file(from)?;
+    if tree.node(id).of_file(from)?.file_type() == FileType::Directory {
+        return Err(Cause::IsDirectory).of_file(from);
+    }
+    let entry = home.ledger.reserve(0, 1).map_err(over_quota(to))?;
+    end_credit(home, &tree, from, id)?;
+    check_free(&tree, &target).of_file(to)?;
+    tree.link(&target, id).of_file(to)?;
+    entry.commit(UsageChange { bytes: 0, entries: 1 });
+    Ok((logged(&tree, &source, from), logged(&tree, &target, to)))
+}
+
+/// Fails unless a file or a link can be made at a location.
+fn check_free(tree: &Tree, at: &Location) -> Result<(), Cause> {
+    tree.directory(at.directory)?;
+    match tree.lookup(at) {
+        Some(_) => Err(Cause::Exists),
+        None if at.slash => Err(Cause::NotFound),
+        None => Ok(()),
+    }
+}
+
+/// Removes a file or a link. Returns its path.
+pub(super) fn remove_file(home: &SharedHome, path: &RemotePath) -> StoreResult<RemotePath> {
+    let mut tree = home.tree();
+    let at = tree.locate(path).of_file(path)?;
+    let id = tree.existing(&at).of_file(path)?;
+    if tree.node(id).of_file(path)?.file_type() == FileType::Directory {
+        return Err(StoreError::IsDirectory { path: path.clone(), hint: "; rmdir or rm -r removes it" });
+    }
+    if at.slash {
+        return Err(Cause::NotDirectory).of_file(path);
+    }
+    let logged = logged(&tree, &at, path);
+    home.remove(&mut tree, &at).of_file(path)?;
+    Ok(logged)
+}
+
+/// Renames `from` to exactly `to`.
+pub(super) fn rename(
+    home: &SharedHome,
+    from: &RemotePath,
+    to: &RemotePath,
+    replace: Replace,
+) -> StoreResult<Renamed> {
+    let mut tree = home.tree();
+    let source = tree.locate(from).of_file(from)?;
+    let target = tree.locate(to).map_err(of_parent(&tree, to))?;
+    let moved = tree.existing(&source).of_file(from)?;
+    let is_directory = tree.directory(moved).is_ok();
+    if !is_directory {
+        check_slashes(&tree, (from, &source), (to, &target))?;
+    }
+    let replaced = tree.lookup(&target);
+    if replaced.is_some() && replace == Replace::Never {
+        return Err(Cause::Exists).of_file(to);
+    }
+    let is_one_entry = (source.directory, &source.name) == (target.directory, &target.name);
+    let done = |tree: &Tree, paths: (RemotePath, RemotePath), replaced| {
+        let to = logged(tree, &target, &paths.1);
+        Ok(Renamed { from: paths.0, to, replaced })
+    };
+    let paths = (logged(&tree, &source, from), to.clone());
+    if replaced == Some(moved) && replace == Replace::AlwaysAndMerge && !is_one_entry {
+        home.remove(&mut tree, &source).of_file(from)?;
+        return done(&tree, paths, true);
+    }
+    if !is_one_entry {
+        end_credit(home, &tree, from, moved)?;
+    }
+    if replaced == Some(moved) {
+        // As rename(2): both names stay.
+        return done(&tree, paths, false);
+    }
+    if is_directory && tree.is_inside(target.directory, moved).of_directory(to)? {
+        return Err(StoreError::IntoItself { from: from.clone(), to: to.clone() });
+    }
+    tree.directory(target.directory).of_file(to)?;
+    if let Some(id) = replaced {
+        check_replaceable(&tree, id, is_directory, to)?;
+    }
+    let freed = match replaced {
+        Some(id) => Some(home.freed(&tree, id).of_file(to)?),
+        None => None,
+    };
+    if freed.is_some() {
+        tree.unlink(&target).of_file(to)?;
+    }
+    tree.rename(&source, &target).of_file(to)?;
+    if let Some(freed) = freed {
+        home.ledger.removed(freed);
+    }
+    done(&tree, paths, replaced.is_some())
+}
+
+/// As in rename(2): a name with a trailing slash must be a directory.
+fn check_slashes(
+    tree: &Tree,
+    (from, source): (&RemotePath, &Location),
+    (to, target): (&RemotePath, &Location),
+) -> StoreResult<()> {
+    if source.slash {
+        return Err(Cause::NotDirectory).of_file(from);
+    }
+    if target.slash {
+        let there = tree.existing(target).of_directory(to)?;
+        let wrong = if tree.directory(there).is_ok() { from } else { to };
+        return Err(Cause::NotDirectory).of_directory(wrong);
+    }
+    Ok(())
+}
+
+fn check_replaceable(tree: &Tree, replaced: u64, by_directory: bool, to: &RemotePath) -> StoreResult<()> {
+    match tree.directory(replaced) {
+        Ok(directory) if by_directory && directory.entries.is_empty() => Ok(()),
+        Ok(_) if by_directory => Err(Cause::NotEmpty).of_file(to),
+        Ok(_) => Err(StoreError::IsDirectory { path: to.clone(), hint: "" }),
+        Err(_) if by_directory => Err(Cause::NotDirectory).of_file(to),
+        Err(_) => Ok(()),
+    }
+}

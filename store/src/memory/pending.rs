@@ -1,0 +1,123 @@
+//! Staged content, and uploads until they are published.
+
+use super::content::Content;
+use super::partial::{PartialUpload, UploadRecord, whole_blocks};
+use super::shared::SharedHome;
+use crate::StreamLease;
+use crate::quota::Reservation;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+/// Content that has no name in the home yet.
+#[derive(Debug)]
+pub(super) struct StagedContent {
+    pub(super) content: Content,
+    /// Bytes that are counted as stored.
+    counted: u64,
+    sum: Arc<AtomicU64>,
+}
+
+impl StagedContent {
+    pub(super) fn new(home: &SharedHome, content: Content) -> StagedContent {
+        StagedContent { content, counted: 0, sum: Arc::clone(&home.staged_bytes) }
+    }
+
+    /// Bytes that are counted as stored.
+    pub(super) fn length(&self) -> u64 {
+        self.counted
+    }
+
+    /// Sets the bytes that are counted as stored.
+    pub(super) fn count(&mut self, bytes: u64) {
+        self.sum.fetch_add(bytes, SeqCst);
+        self.sum.fetch_sub(self.counted, SeqCst);
+        self.counted = bytes;
+    }
+
+    /// Takes the content out, to be published.
+    pub(super) fn into_content(mut self) -> Content {
+        std::mem::take(&mut self.content)
+    }
+}
+
+impl Drop for StagedContent {
+    fn drop(&mut self) {
+        self.count(0);
+    }
+}
+
+/// A staged file and its reservation. Dropping it before it is taken keeps the whole blocks that have arrived as a partial
+/// upload if there is a record, and nothing otherwise.
+#[derive(Debug)]
+pub(super) struct PendingUpload {
+    home: Arc<SharedHome>,
+    held: Option<(StagedContent, Reservation)>,
+    record: Option<UploadRecord>,
+    /// For a stream: released once its partial upload is kept.
+    stream_lease: Option<StreamLease>,
+}
+
+impl PendingUpload {
+    pub(super) fn new(
+        home: &Arc<SharedHome>,
+        staged: StagedContent,
+        reservation: Reservation,
+        record: Option<UploadRecord>,
+        stream_lease: Option<StreamLease>,
+    ) -> PendingUpload {
+        PendingUpload { home: Arc::clone(home), held: Some((staged, reservation)), record, stream_lease }
+    }
+
+    pub(super) fn home(&self) -> &Arc<SharedHome> {
+        &self.home
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        self.stream_lease.is_some()
+    }
+
+    /// Bytes that have arrived.
+    pub(super) fn written(&self) -> u64 {
+        self.held.as_ref().map_or(0, |(staged, _)| staged.length())
+    }
+
+    /// The staged content and the reservation, until they are taken.
+    pub(super) fn held(&mut self) -> Option<&mut (StagedContent, Reservation)> {
+        self.held.as_mut()
+    }
+
+    /// Takes the content, the reservation and the lease of a complete upload.
+    pub(super) fn take(&mut self) -> Option<(StagedContent, Reservation, Option<StreamLease>)> {
+        let (staged, reservation) = self.held.take()?;
+        Some((staged, reservation, self.stream_lease.take()))
+    }
+
+    /// Makes dropping it keep nothing.
+    pub(super) fn discard_on_drop(&mut self) {
+        self.record = None;
+    }
+
+    /// Keeps the first bytes only.
+    pub(super) fn truncate(&mut self, length: u64) {
+        if let Some((staged, _)) = &mut self.held {
+            staged.content.set_length(length);
+            staged.count(length);
+        }
+    }
+}
+
+impl Drop for PendingUpload {
+    fn drop(&mut self) {
+        self.truncate(whole_blocks(self.written()));
+        let Some((staged, mut reservation)) = self.held.take() else { return };
+        let length = staged.length();
+        let Some(record) = self.record.take().filter(|_| length > 0) else {
+            // In this order: no byte is stored that is not reserved.
+            drop(staged);
+            return;
+        };
+        reservation.shrink_to(length, 0);
+        let since = super::node::now();
+        self.home.partial_uploads.put(PartialUpload { staged, reservation, record, since });
+    }
+}
