@@ -1,66 +1,17 @@
 //! A disk that fails when a test wants it to: a folder shown again through FUSE, where the n-th change can
 //! be refused.
 
-mod backing;
-mod filesystem;
-
-use backing::Backing;
-use fuser::{BackgroundSession, Config, MountOption};
+use crate::fuse::{FuseMount, Step, Watcher};
 use rustix::io::Errno;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 
-/// What is asked of a disk, and can fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// A file that is there is opened.
-    Open,
-    /// A file is made.
-    Create,
-    /// A directory or a symbolic link is made.
-    Make,
-    /// Another name is made for a file.
-    Link,
-    /// Bytes are written.
-    Write,
-    /// Mode, times or length are set.
-    SetAttributes,
-    /// An extended attribute is written or removed.
-    SetXattr,
-    /// A file is put on the disk.
-    Sync,
-    /// A directory is put on the disk.
-    SyncDirectory,
-    /// A name is given or taken over.
-    Rename,
-    /// A name is removed.
-    Remove,
-}
-
-impl Step {
-    /// All but the removal, of which a failure leaves something behind.
-    pub const BUILDING: &[Step] = &[
-        Step::Open,
-        Step::Create,
-        Step::Make,
-        Step::Link,
-        Step::Write,
-        Step::SetAttributes,
-        Step::SetXattr,
-        Step::Sync,
-        Step::SyncDirectory,
-        Step::Rename,
-    ];
-}
-
 /// The disk. It is unmounted when it is dropped.
 pub struct Faulty {
-    session: Option<BackgroundSession>,
-    /// Where it is mounted.
-    mounted: PathBuf,
-    // After the session, which shows it.
+    mount: FuseMount,
+    // After the mount, which shows it.
     dir: TempDir,
     faults: Arc<Faults>,
 }
@@ -103,23 +54,16 @@ impl Faulty {
 
     fn mount(test: &str, dir: TempDir, mounted: PathBuf) -> Option<Faulty> {
         let faults = Arc::new(Faults::default());
-        fs::create_dir(dir.path().join("backing")).unwrap();
-        let filesystem = Backing::of(&dir.path().join("backing"), Arc::clone(&faults)).unwrap();
-        let mut config = Config::default();
-        config.mount_options = vec![MountOption::FSName("faulty".into()), MountOption::NoAtime];
-        match fuser::spawn_mount(filesystem, &mounted, &config) {
-            Ok(session) => Some(Faulty { session: Some(session), mounted, dir, faults }),
-            Err(error) => {
-                eprintln!("skipped: {test}: nothing can be mounted here: {error}");
-                None
-            }
-        }
+        let backing = dir.path().join("backing");
+        fs::create_dir(&backing).unwrap();
+        let mount = FuseMount::new(test, "faulty", &backing, mounted, Arc::clone(&faults) as Arc<_>)?;
+        Some(Faulty { mount, dir, faults })
     }
 
     /// Where it is mounted.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.mounted.clone()
+        self.mount.path().to_owned()
     }
 
     /// The folder that is shown, where nothing fails.
@@ -140,21 +84,14 @@ impl Faulty {
     }
 }
 
-impl Drop for Faulty {
-    fn drop(&mut self) {
-        let Some(session) = self.session.take() else { return };
-        if let Err(error) = session.umount_and_join() {
-            eprintln!("{} is not unmounted: {error}", self.path().display());
-        }
-    }
-}
-
 impl Faults {
     fn lock(&self) -> MutexGuard<'_, Option<Fault>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// To be asked before each step: fails if this is the one.
+impl Watcher for Faults {
+    /// Fails if this is the one.
     fn before(&self, step: Step) -> Result<(), Errno> {
         let mut fault = self.lock();
         let Some(fault) = fault.as_mut().filter(|fault| fault.steps.contains(&step)) else { return Ok(()) };

@@ -1,6 +1,6 @@
 //! The folder behind, and what the kernel knows of it.
 
-use super::{Faults, Step};
+use super::{Change, NewEntry, Step, Watcher};
 use fuser::{FileAttr, FileHandle, FileType, INodeNo, TimeOrNow};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
@@ -16,7 +16,7 @@ use std::time::{Duration, UNIX_EPOCH};
 /// The folder behind. What the kernel knows of it is held open, so that no inode number is used again.
 pub(super) struct Backing {
     open: Mutex<Open>,
-    faults: Arc<Faults>,
+    watcher: Arc<dyn Watcher>,
 }
 
 struct Open {
@@ -35,12 +35,12 @@ pub(super) fn kernel(errno: Errno) -> fuser::Errno {
 }
 
 impl Backing {
-    pub(super) fn of(folder: &Path, faults: Arc<Faults>) -> std::io::Result<Backing> {
+    pub(super) fn of(folder: &Path, watcher: Arc<dyn Watcher>) -> std::io::Result<Backing> {
         let root = File::open(folder)?;
         let number = root.metadata()?.ino();
         let nodes = HashMap::from([(number, (Arc::new(root), 1))]);
         let open = Open { nodes, handles: HashMap::new(), next: 1, root: number };
-        Ok(Backing { open: Mutex::new(open), faults })
+        Ok(Backing { open: Mutex::new(open), watcher })
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -48,7 +48,23 @@ impl Backing {
     }
 
     pub(super) fn before(&self, step: Step) -> Result<()> {
-        self.faults.before(step).map_err(kernel)
+        self.watcher.before(step).map_err(kernel)
+    }
+
+    pub(super) fn changed(&self, change: Change<'_>) {
+        self.watcher.changed(change);
+    }
+
+    /// Reports the time of a file's last change, which was set or has come with the change.
+    pub(super) fn modified(&self, ino: INodeNo) {
+        if let Some(time) = self.node(ino).ok().and_then(|node| node.metadata().ok()?.modified().ok()) {
+            self.changed(Change::SetModified { inode: self.number(ino), time });
+        }
+    }
+
+    /// An inode's number in the folder behind.
+    pub(super) fn number(&self, ino: INodeNo) -> u64 {
+        if ino == INodeNo::ROOT { self.open().root } else { ino.0 }
     }
 
     pub(super) fn node(&self, ino: INodeNo) -> Result<Arc<File>> {
@@ -113,10 +129,22 @@ impl Backing {
         flags: i32,
     ) -> Result<(FileAttr, FileHandle)> {
         self.before(Step::Create)?;
+        let directory = self.node(parent)?;
+        let is_new = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).is_err();
         let flags = OFlags::from_bits_retain(flags.cast_unsigned()) | OFlags::CREATE | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(mode);
-        let file = rustix::fs::openat(self.node(parent)?, name, flags, mode).map_err(kernel)?;
-        Ok((self.find(parent, name)?, self.add_handle(File::from(file))))
+        let file = rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(mode)).map_err(kernel)?;
+        let found = match is_new {
+            true => self.created(parent, name, NewEntry::File(mode))?,
+            false => self.find(parent, name)?,
+        };
+        Ok((found, self.add_handle(File::from(file))))
+    }
+
+    /// Reports what was created under this name, and makes it known to the kernel.
+    pub(super) fn created(&self, parent: INodeNo, name: &OsStr, kind: NewEntry<'_>) -> Result<FileAttr> {
+        let found = self.find(parent, name)?;
+        self.changed(Change::Create { parent: self.number(parent), name, inode: found.ino.0, kind });
+        Ok(found)
     }
 
     pub(super) fn set_attributes(
@@ -130,14 +158,18 @@ impl Backing {
         let path = self.path(ino)?;
         if let Some(size) = size {
             File::options().write(true).open(&path)?.set_len(size)?;
+            self.changed(Change::SetLength { inode: self.number(ino), length: size });
+            self.modified(ino);
         }
         if let Some(mode) = mode {
             fs::set_permissions(&path, Permissions::from_mode(mode & 0o7777))?;
+            self.changed(Change::SetMode { inode: self.number(ino), mode: mode & 0o7777 });
         }
         if times.iter().any(Option::is_some) {
             let [last_access, last_modification] = times.map(timespec);
             let times = Timestamps { last_access, last_modification };
             rustix::fs::utimensat(CWD, path, &times, AtFlags::empty()).map_err(kernel)?;
+            self.modified(ino);
         }
         self.attributes(ino)
     }
@@ -150,6 +182,17 @@ impl Backing {
     ) -> Result<()> {
         self.before(step)?;
         make(&*self.node(parent)?).map_err(kernel)
+    }
+
+    pub(super) fn remove_name(
+        &self,
+        parent: INodeNo,
+        name: &OsStr,
+        remove: impl FnOnce(&File) -> rustix::io::Result<()>,
+    ) -> Result<()> {
+        self.make_name(Step::Remove, parent, remove)?;
+        self.changed(Change::Remove { parent: self.number(parent), name });
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the kernel asks, asked of the folder behind.
 
-use super::Step;
 use super::backing::{Backing, Result, kernel};
+use super::{Change, NewEntry, Step};
 use fuser::{
     FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner, OpenFlags,
     RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen,
@@ -87,32 +87,34 @@ impl Filesystem for Backing {
     }
 
     fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, reply: ReplyEntry) {
-        let mode = Mode::from_raw_mode(mode);
-        let made = self.make_name(Step::Make, parent, |folder| rustix::fs::mkdirat(folder, name, mode));
-        entry(reply, made.and_then(|()| self.find(parent, name)));
+        let make = |folder: &File| rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(mode));
+        let made = self.make_name(Step::Make, parent, make);
+        entry(reply, made.and_then(|()| self.created(parent, name, NewEntry::Directory(mode))));
     }
 
     fn symlink(&self, _: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
         let made = self.make_name(Step::Make, parent, |folder| rustix::fs::symlinkat(target, folder, name));
-        entry(reply, made.and_then(|()| self.find(parent, name)));
+        entry(reply, made.and_then(|()| self.created(parent, name, NewEntry::Link(target))));
     }
 
     fn link(&self, _: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let made = self.path(ino).and_then(|path| {
             let follow = AtFlags::SYMLINK_FOLLOW;
-            self.make_name(Step::Link, parent, |folder| rustix::fs::linkat(CWD, path, folder, name, follow))
+            self.make_name(Step::Link, parent, |folder| rustix::fs::linkat(CWD, path, folder, name, follow))?;
+            self.changed(Change::Link { inode: self.number(ino), parent: self.number(parent), name });
+            Ok(())
         });
         entry(reply, made.and_then(|()| self.find(parent, name)));
     }
 
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let unlink = |folder: &File| rustix::fs::unlinkat(folder, name, AtFlags::empty());
-        answer(reply, self.make_name(Step::Remove, parent, unlink));
+        answer(reply, self.remove_name(parent, name, unlink));
     }
 
     fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let remove = |folder: &File| rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR);
-        answer(reply, self.make_name(Step::Remove, parent, remove));
+        answer(reply, self.remove_name(parent, name, remove));
     }
 
     fn rename(
@@ -130,6 +132,10 @@ impl Filesystem for Backing {
             let rename = |from: &File| rustix::fs::renameat_with(from, name, &*to, new, flags);
             self.make_name(Step::Rename, parent, rename)
         });
+        if renamed.is_ok() {
+            let (parent, new_parent) = (self.number(parent), self.number(to));
+            self.changed(Change::Rename { parent, name, new_parent, new_name: new });
+        }
         answer(reply, renamed);
     }
 
@@ -184,7 +190,7 @@ impl Filesystem for Backing {
     fn write(
         &self,
         _: &Request,
-        _: INodeNo,
+        ino: INodeNo,
         handle: FileHandle,
         offset: u64,
         data: &[u8],
@@ -196,7 +202,12 @@ impl Filesystem for Backing {
         let written =
             self.before(Step::Write).and_then(|()| Ok(self.handle(handle)?.write_at(data, offset)?));
         match written {
-            Ok(length) => reply.written(length as u32),
+            Ok(length) => {
+                let data = data.get(..length).unwrap_or_default();
+                self.changed(Change::Write { inode: self.number(ino), offset, data });
+                self.modified(ino);
+                reply.written(length as u32);
+            }
             Err(error) => reply.error(error),
         }
     }
@@ -219,12 +230,16 @@ impl Filesystem for Backing {
         reply.ok();
     }
 
-    fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        answer(reply, self.before(Step::Sync));
+    fn fsync(&self, _: &Request, ino: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        let synced = self.before(Step::Sync);
+        let inode = self.number(ino);
+        answer(reply, synced.inspect(|()| self.changed(Change::SyncFile { inode })));
     }
 
-    fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        answer(reply, self.before(Step::SyncDirectory));
+    fn fsyncdir(&self, _: &Request, ino: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        let synced = self.before(Step::SyncDirectory);
+        let inode = self.number(ino);
+        answer(reply, synced.inspect(|()| self.changed(Change::SyncDirectory { inode })));
     }
 
     fn readdir(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
@@ -270,7 +285,9 @@ impl Filesystem for Backing {
     ) {
         let set = self.before(Step::SetXattr).and_then(|()| {
             let flags = XattrFlags::from_bits_retain(flags.cast_unsigned());
-            rustix::fs::setxattr(self.path(ino)?, name, value, flags).map_err(kernel)
+            rustix::fs::setxattr(self.path(ino)?, name, value, flags).map_err(kernel)?;
+            self.changed(Change::SetXattr { inode: self.number(ino), name, value: Some(value) });
+            Ok(())
         });
         answer(reply, set);
     }
@@ -291,9 +308,11 @@ impl Filesystem for Backing {
     }
 
     fn removexattr(&self, _: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let removed = self
-            .before(Step::SetXattr)
-            .and_then(|()| rustix::fs::removexattr(self.path(ino)?, name).map_err(kernel));
+        let removed = self.before(Step::SetXattr).and_then(|()| {
+            rustix::fs::removexattr(self.path(ino)?, name).map_err(kernel)?;
+            self.changed(Change::SetXattr { inode: self.number(ino), name, value: None });
+            Ok(())
+        });
         answer(reply, removed);
     }
 }

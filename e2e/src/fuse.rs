@@ -1,0 +1,147 @@
+//! A folder shown again through FUSE, with a watcher that can refuse each change, and is told of each that was made.
+
+mod backing;
+mod filesystem;
+
+use backing::Backing;
+use fuser::{BackgroundSession, Config, MountOption};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// What is asked of a disk, and can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A file that is there is opened.
+    Open,
+    /// A file is made.
+    Create,
+    /// A directory or a symbolic link is made.
+    Make,
+    /// Another name is made for a file.
+    Link,
+    /// Bytes are written.
+    Write,
+    /// Mode, times or length are set.
+    SetAttributes,
+    /// An extended attribute is written or removed.
+    SetXattr,
+    /// A file is put on the disk.
+    Sync,
+    /// A directory is put on the disk.
+    SyncDirectory,
+    /// A name is given or taken over.
+    Rename,
+    /// A name is removed.
+    Remove,
+}
+
+impl Step {
+    /// All but the removal, of which a failure leaves something behind.
+    pub const BUILDING: &[Step] = &[
+        Step::Open,
+        Step::Create,
+        Step::Make,
+        Step::Link,
+        Step::Write,
+        Step::SetAttributes,
+        Step::SetXattr,
+        Step::Sync,
+        Step::SyncDirectory,
+        Step::Rename,
+    ];
+}
+
+/// A change that was made. Inodes have the numbers of the folder behind; a number is used again once its file is gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change<'a> {
+    /// A file, a directory or a symbolic link was created.
+    Create { parent: u64, name: &'a OsStr, inode: u64, kind: NewEntry<'a> },
+    /// A file was given another name.
+    Link { inode: u64, parent: u64, name: &'a OsStr },
+    /// A name was removed.
+    Remove { parent: u64, name: &'a OsStr },
+    /// A name was moved, and what had the new name was removed.
+    Rename { parent: u64, name: &'a OsStr, new_parent: u64, new_name: &'a OsStr },
+    /// Bytes were written.
+    Write { inode: u64, offset: u64, data: &'a [u8] },
+    /// The length was set.
+    SetLength { inode: u64, length: u64 },
+    /// The mode was set.
+    SetMode { inode: u64, mode: u32 },
+    /// The time of the last change was set.
+    SetModified { inode: u64, time: SystemTime },
+    /// An extended attribute was set, or removed.
+    SetXattr { inode: u64, name: &'a OsStr, value: Option<&'a [u8]> },
+    /// A file was synced.
+    SyncFile { inode: u64 },
+    /// A directory was synced.
+    SyncDirectory { inode: u64 },
+}
+
+/// What was created.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NewEntry<'a> {
+    /// An empty file with this mode.
+    File(u32),
+    /// An empty directory with this mode.
+    Directory(u32),
+    /// A symbolic link with this target.
+    Link(&'a Path),
+}
+
+/// What a mounted folder asks and reports. The folder serves one request at a time.
+pub(crate) trait Watcher: Send + Sync {
+    /// Called before each step; its error is the step's.
+    fn before(&self, _step: Step) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    /// Called after each change, before it is answered.
+    fn changed(&self, _change: Change<'_>) {}
+}
+
+/// A mounted folder. It is unmounted when this is dropped.
+pub(crate) struct FuseMount {
+    session: Option<BackgroundSession>,
+    path: PathBuf,
+}
+
+impl FuseMount {
+    /// Shows the folder `backing` at `path`. None if this machine cannot mount; then it is said which test that leaves
+    /// out.
+    pub(crate) fn new(
+        test: &str,
+        name: &str,
+        backing: &Path,
+        path: PathBuf,
+        watcher: Arc<dyn Watcher>,
+    ) -> Option<FuseMount> {
+        let filesystem = Backing::of(backing, watcher).unwrap();
+        let mut config = Config::default();
+        config.mount_options = vec![MountOption::FSName(name.into()), MountOption::NoAtime];
+        match fuser::spawn_mount(filesystem, &path, &config) {
+            Ok(session) => Some(FuseMount { session: Some(session), path }),
+            Err(error) => {
+                eprintln!("skipped: {test}: nothing can be mounted here: {error}");
+                None
+            }
+        }
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for FuseMount {
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        if let Err(error) = session.umount_and_join() {
+            eprintln!("{} is not unmounted: {error}", self.path.display());
+        }
+    }
+}
