@@ -1,0 +1,113 @@
+//! Two models of what a disk may have after a power cut. They say which changes of names and attributes survive; the
+//! content of files is in [`content`](crate::content).
+
+use crate::synced::Synced;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use sshome_e2e::recorder::{Event, Node, Slot};
+use std::collections::HashMap;
+
+/// A kind of filesystem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DiskModel {
+    /// As ext4 and xfs: changes of names and attributes are in one journal. A prefix of them survives that has all that
+    /// were made before the last sync of anything.
+    Journal,
+    /// POSIX at its weakest: a change survives for certain only if its own directory or file was synced. Of the others
+    /// any may survive, those of one name in their order. A rename is atomic: it survives with both names or with
+    /// neither, and a sync of either directory covers it.
+    Posix,
+}
+
+/// What a disk tends to do with changes that were not synced.
+#[derive(Clone, Copy, Debug)]
+enum Tendency {
+    Loses,
+    Keeps,
+    Mixes,
+}
+
+impl DiskModel {
+    /// Whether each event survives the cut after the last one. True for those that are not of names or attributes.
+    pub(crate) fn survivors(self, events: &[Event], synced: &Synced, random: &mut StdRng) -> Vec<bool> {
+        let tendency = match random.random_range(0..3) {
+            0 => Tendency::Loses,
+            1 => Tendency::Keeps,
+            _ => Tendency::Mixes,
+        };
+        match self {
+            DiskModel::Journal => {
+                let end = match tendency {
+                    Tendency::Loses => synced.last(),
+                    Tendency::Keeps => events.len(),
+                    Tendency::Mixes => random.random_range(synced.last()..=events.len()),
+                };
+                (0..events.len()).map(|at| at < end).collect()
+            }
+            DiskModel::Posix => {
+                let survives = |(at, event): (usize, &Event)| {
+                    nodes(event).iter().any(|node| at < synced.of_node(*node))
+                        || match tendency {
+                            Tendency::Loses => false,
+                            Tendency::Keeps => true,
+                            Tendency::Mixes => random.random_bool(0.5),
+                        }
+                };
+                let mut survives = events.iter().enumerate().map(survives).collect::<Vec<_>>();
+                keep_causes(events, &mut survives);
+                survives
+            }
+        }
+    }
+}
+
+/// The nodes of which a sync covers the event.
+fn nodes(event: &Event) -> Vec<Node> {
+    match event {
+        Event::Create(slot, ..) | Event::Link(slot, _) | Event::Remove(slot, _) => vec![slot.directory],
+        Event::Rename { from, to, .. } => vec![from.directory, to.directory],
+        Event::SetMode(node, _) | Event::SetModified(node, _) | Event::SetXattr(node, ..) => vec![*node],
+        _ => Vec::new(),
+    }
+}
+
+/// The names that the event changes.
+fn slots(event: &Event) -> Vec<&Slot> {
+    match event {
+        Event::Create(slot, ..) | Event::Link(slot, _) | Event::Remove(slot, _) => vec![slot],
+        Event::Rename { from, to, .. } => vec![from, to],
+        _ => Vec::new(),
+    }
+}
+
+/// The name that the event empties, and the node that it removes.
+fn emptied(event: &Event) -> (Option<&Slot>, Option<Node>) {
+    match event {
+        Event::Remove(slot, node) => (Some(slot), Some(*node)),
+        Event::Rename { from, replaced, .. } => (Some(from), *replaced),
+        _ => (None, None),
+    }
+}
+
+/// What survives does so with its causes: the earlier changes of the same names, and for a directory that is removed the
+/// removal of all that was in it.
+fn keep_causes(events: &[Event], survives: &mut [bool]) {
+    let mut last_of: HashMap<&Slot, usize> = HashMap::new();
+    let mut emptied_in: HashMap<Node, Vec<usize>> = HashMap::new();
+    let mut causes: Vec<Vec<usize>> = Vec::with_capacity(events.len());
+    for (at, event) in events.iter().enumerate() {
+        let mut of_event: Vec<_> =
+            slots(event).into_iter().filter_map(|slot| last_of.insert(slot, at)).collect();
+        let (slot, removed) = emptied(event);
+        of_event.extend(removed.and_then(|node| emptied_in.get(&node)).into_iter().flatten());
+        if let Some(slot) = slot {
+            emptied_in.entry(slot.directory).or_default().push(at);
+        }
+        causes.push(of_event);
+    }
+    for (at, causes) in causes.into_iter().enumerate().rev() {
+        if survives[at] {
+            causes.into_iter().for_each(|cause| survives[cause] = true);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Up to where the syncs of a recording have put what on the disk.
+
+use sshome_e2e::recorder::{Event, Node};
+use std::collections::HashMap;
+
+/// Which events are on the disk for certain. All numbers are of events: those before it are covered.
+#[derive(Debug, Default)]
+pub(crate) struct Synced {
+    nodes: HashMap<Node, usize>,
+    all: usize,
+    last: usize,
+}
+
+impl Synced {
+    /// Of a recording that ends with a power cut.
+    pub(crate) fn of(events: &[Event]) -> Synced {
+        let mut synced = Synced::default();
+        let mut began = None;
+        for (at, event) in events.iter().enumerate() {
+            match event {
+                Event::SyncFile(node) | Event::SyncDirectory(node) => {
+                    synced.nodes.insert(*node, at);
+                    synced.last = at;
+                }
+                // One runs at a time.
+                Event::SyncfsBegins => began = Some(at),
+                Event::SyncfsSucceeded => {
+                    synced.all = began.take().unwrap_or(synced.all);
+                    synced.last = synced.last.max(synced.all);
+                }
+                _ => {}
+            }
+        }
+        synced
+    }
+
+    /// The changes of a node: a file's content and attributes, a directory's names.
+    pub(crate) fn of_node(&self, node: Node) -> usize {
+        self.all.max(self.nodes.get(&node).copied().unwrap_or(0))
+    }
+
+    /// Where the last sync of anything began.
+    pub(crate) fn last(&self) -> usize {
+        self.last
+    }
+}
