@@ -165,8 +165,8 @@ pub trait Home: fmt::Debug + Send + Sync {
     /// Publishes a batch: each item gets its name by one step, replacing what is there. An item is atomic, the batch is
     /// not: a failing item does not undo any other. If a target occurs twice, the later item wins. All that is reported as
     /// done was durable before this returns, as are the `names` that were made on this channel before. Partial uploads of
-    /// files, not of streams, to a target that is published are deleted. An item that is refused is not kept as a partial
-    /// upload, except if the channel has ended.
+    /// files, not of streams, to a target that is published are deleted. An item that is refused leaves nothing, or a
+    /// partial upload.
     fn publish(&self, items: Vec<PublishItem>, names: Vec<EntryRef>) -> Published;
 
     /// Whether the user holds so much open that a batch should be published early.

@@ -5,6 +5,8 @@
 //! file gets its name and is accounted for in one step. docs/adr/0021-storage-seam.md has the reasons.
 
 mod attributes;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod context;
 mod entry;
 mod error;

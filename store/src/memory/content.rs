@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 const CHUNK_BYTES: u64 = 64 << 10;
 
+/// A chunk without content.
+static ZEROS: [u8; CHUNK_BYTES as usize] = [0; CHUNK_BYTES as usize];
+
 /// The bytes of a file. Holes take no memory, and clones share what they have in common.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
@@ -53,7 +56,7 @@ impl Content {
     }
 
     fn write_chunk(&mut self, number: u64, from: usize, data: &[u8]) {
-        if !self.chunks.contains_key(&number) && data.iter().all(|byte| *byte == 0) {
+        if !self.chunks.contains_key(&number) && ZEROS.starts_with(data) {
             return;
         }
         let chunk = Arc::make_mut(self.chunks.entry(number).or_default());

@@ -1,0 +1,191 @@
+//! The tests that every store passes.
+//!
+//! [`conformance_tests!`](crate::conformance_tests) makes a `#[test]` of each case. What a case needs of the
+//! [capabilities](Capabilities) is in the same list; a store that lacks it skips the case, and says so.
+#![allow(missing_docs, reason = "the name of a case says what it tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "that is how tests fail"
+)]
+
+pub mod directories;
+pub mod files;
+pub mod model;
+pub mod names;
+pub mod partial;
+pub mod publishing;
+pub mod quota;
+pub mod races;
+pub mod staged;
+pub mod staging_model;
+pub mod steps;
+pub mod streams;
+mod world;
+
+use crate::{Capabilities, HomeStore};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A host of stores, for one test.
+pub trait ConformanceHost: Send + Sync {
+    /// Opens the stores of this host: each is a node of it. Called again after everything that was opened before is
+    /// dropped, as after a restart of the server.
+    fn open(&self) -> Vec<Arc<dyn HomeStore>>;
+
+    /// Where the home of the user `ann` is made, if the store keeps homes in directories: an absolute path without links.
+    fn root(&self) -> PathBuf {
+        PathBuf::from("/homes/ann")
+    }
+}
+
+/// Makes a new host, without a home.
+pub type NewHost<'a> = &'a (dyn Fn() -> Box<dyn ConformanceHost> + Sync);
+
+/// Runs a case, unless the store lacks one of the capabilities that it needs.
+pub fn run(name: &str, needs: &[&str], case: fn(NewHost<'_>), host: NewHost<'_>) {
+    let capabilities = host().open().first().map(|store| store.capabilities()).unwrap();
+    let lacks = needs.iter().find(|need| !has(capabilities, need));
+    match lacks {
+        Some(lacks) => println!("skipped: {name}: the store lacks {lacks}"),
+        None => case(host),
+    }
+}
+
+fn has(capabilities: Capabilities, name: &str) -> bool {
+    match name {
+        "in_place_write" => capabilities.in_place_write,
+        "append" => capabilities.append,
+        "hard_links" => capabilities.hard_links,
+        "open_files_count" => capabilities.open_files_count,
+        other => panic!("{other} is not a capability"),
+    }
+}
+
+/// Makes a test of each case of the suite. `$host` is an expression of the type `fn() -> Box<dyn ConformanceHost>`: a path
+/// of a function, or a closure that captures nothing.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($host:expr) => {
+        $crate::conformance_tests! { @all $host;
+            names {
+                renaming_is_exact [],
+                hard_links_are_of_files_and_links [hard_links],
+                a_canonical_path_has_no_links_in_it [],
+                the_directory_that_is_missing_is_named [],
+                links_lead_as_in_a_chroot [],
+                forty_links_are_followed [],
+                a_trailing_slash_means_a_directory [],
+                all_spellings_of_a_place_are_one_entry [],
+                the_store_has_names_of_its_own [],
+                a_file_is_not_a_directory [],
+                what_a_store_cannot_do_is_refused [],
+            }
+            directories {
+                a_directory_is_made_once [],
+                parents_are_made_if_that_is_wanted [],
+                a_directory_is_listed [],
+                a_walk_visits_everything_once [],
+                a_tree_is_removed_with_all_that_is_in_it [],
+                a_directory_is_open_to_its_owner_until_it_is_finalized [],
+                trees_of_any_depth_are_counted_and_removed [],
+                a_directory_knows_what_is_below_it [],
+            }
+            files {
+                a_handle_does_what_it_was_opened_for [],
+                only_regular_files_are_opened [],
+                a_write_through_a_dangling_link_makes_its_target [],
+                modes_lose_set_id_bits [],
+                times_are_set_and_owners_are_not [],
+                the_stored_digest_goes_with_the_first_write [in_place_write],
+                each_change_makes_a_new_version [in_place_write],
+                a_removed_file_is_read_to_its_end [],
+            }
+            staged {
+                a_staged_file_is_seen_when_it_is_closed [],
+                a_staged_file_that_is_dropped_leaves_nothing [],
+                what_must_be_new_must_be_new_when_it_is_published [],
+                old_content_is_kept_where_it_is_not_overwritten [],
+                old_content_that_changes_meanwhile_is_no_mixture [],
+            }
+            quota {
+                what_is_overwritten_is_not_counted_again [in_place_write],
+                appending_ignores_the_offset_and_stops_at_the_quota [append, in_place_write],
+                truncation_gives_back_and_growth_takes [],
+                a_write_far_beyond_the_quota_does_not_touch_the_file [],
+                a_hole_counts_as_its_length [in_place_write],
+                what_the_disk_refuses_is_not_counted [],
+                entries_have_a_limit [],
+                links_count_their_length [],
+                a_hard_link_takes_an_entry_and_no_bytes [hard_links],
+                a_removed_file_counts_until_it_is_closed [in_place_write, open_files_count],
+                a_replaced_file_counts_until_it_is_closed [in_place_write, open_files_count],
+                a_home_over_its_quota_may_become_smaller [in_place_write],
+                a_replacement_needs_space_for_the_difference_only [],
+            }
+            publishing {
+                a_file_gets_its_name_with_its_content [],
+                what_is_not_what_was_announced_is_not_published [],
+                an_item_that_fails_undoes_no_other [],
+                the_later_of_two_items_with_one_target_wins [],
+                a_published_file_follows_its_directory [],
+                a_removed_directory_gets_no_file [],
+                an_upload_needs_a_place [],
+                permissions_are_inherited_or_exact [],
+                a_channel_that_has_ended_changes_nothing_in_part [],
+            }
+            partial {
+                a_loop_of_cut_uploads_fills_no_more_than_the_quota [],
+                a_newer_upload_takes_the_room_of_an_older_partial_upload [],
+                all_spellings_of_a_target_find_its_partial_upload [],
+                a_partial_upload_follows_its_directory [],
+                a_complete_upload_that_was_not_published_is_resumed [],
+                a_partial_upload_survives_a_restart [],
+                a_file_that_is_renamed_away_ends_its_credit [],
+                an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload [],
+                a_different_source_deletes_the_partial_upload [],
+                only_blocks_that_exist_are_resumed [],
+                a_leased_partial_upload_does_not_expire [],
+            }
+            streams {
+                a_stream_that_was_cut_keeps_its_room [],
+                a_stream_has_one_channel_at_a_time [],
+                a_stream_is_resumed_by_the_client_that_sends_it [],
+                a_stream_survives_the_publishing_of_its_target [],
+            }
+            steps {
+                a_removal_ends_a_step_after_an_entry [],
+                a_partial_upload_is_checked_a_chunk_at_a_time [],
+                old_content_is_copied_in_steps [],
+            }
+            model {
+                accounting_is_what_a_count_finds_after_each_step_in_place [],
+                accounting_is_what_a_count_finds_after_each_step_with_staged_files [],
+            }
+            staging_model {
+                what_is_staged_is_counted_after_each_step [],
+                what_is_staged_is_counted_beside_writes_in_place [],
+            }
+            races {
+                eight_writers_fill_the_quota_to_the_byte [in_place_write],
+                eight_appenders_to_one_file_lose_nothing [in_place_write, append],
+                eight_uploads_to_one_target_leave_one_of_them [],
+                concurrent_operations_end_with_correct_accounting [],
+            }
+        }
+    };
+    (@all $host:expr; $($module:ident { $($case:ident [$($need:ident),*],)* })*) => {
+        $(mod $module {
+            use super::*;
+            $(
+                #[test]
+                fn $case() {
+                    let case = $crate::conformance::$module::$case;
+                    $crate::conformance::run(stringify!($case), &[$(stringify!($need)),*], case, &$host);
+                }
+            )*
+        })*
+    };
+}

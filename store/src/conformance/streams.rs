@@ -1,0 +1,119 @@
+//! Uploads of streams, which their clients cannot send again from the start.
+
+use super::NewHost;
+use super::world::*;
+use crate::{PartialStream, StoreError, Upload, UploadSource, UploadSpec};
+use sshome_wire::{BLOCK_BYTES, StreamId};
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+const QUOTA: u64 = 24 * MIB;
+const ID: StreamId = StreamId([1; 16]);
+
+fn stream_of(id: StreamId, resume: u32) -> UploadSpec {
+    UploadSpec { source: Some(UploadSource::Stream(id)), resume, ..spec_of(None) }
+}
+
+fn begin(user: &Channel) -> Box<dyn Upload> {
+    user.begin("f", &stream_of(ID, 0)).unwrap()
+}
+
+fn lease(user: &Channel, timeout: Duration) -> PartialStream {
+    user.home.lease_stream(&path("f"), ID, &user.takeover(), timeout).unwrap()
+}
+
+pub fn a_stream_that_was_cut_keeps_its_room(host: NewHost<'_>) {
+    let world = World::with_quota(host, QUOTA);
+    let user = world.user();
+    let mut upload = begin(&user);
+    for mib in 1..=16 {
+        upload.write(&zeros(1)).unwrap();
+        // What survives is whole blocks, and never more than has arrived.
+        assert!(upload.surviving() <= mib * MIB && upload.surviving().is_multiple_of(BLOCK_BYTES));
+    }
+    let surviving = upload.surviving();
+    drop(upload);
+    let info = user.home.partial_uploads().pop().unwrap();
+    assert!(info.length >= surviving && info.source == Some(UploadSource::Stream(ID)));
+    let mut upload = user.begin("f", &spec_of(None)).unwrap();
+    (0..8).for_each(|_| upload.write(&zeros(1)).unwrap());
+    let refused = upload.write(&zeros(1)).unwrap_err().to_string();
+    assert!(refused.contains("partial uploads hold 16.0 MiB"), "{refused}");
+    assert_eq!(user.partial_paths(), ["/f"]);
+    drop(upload);
+    assert_eq!(user.home.discard_partial_uploads(None), 1);
+    world.assert_accounting(0);
+}
+
+pub fn a_stream_has_one_channel_at_a_time(host: NewHost<'_>) {
+    let world = World::with_quota(host, QUOTA);
+    let (first, second) = (world.user(), world.user());
+    let mut upload = begin(&first);
+    upload.write(&zeros(5)).unwrap();
+    let busy = second.begin("f", &stream_of(ID, 0));
+    assert!(matches!(busy, Err(StoreError::StreamBusy(_))));
+    // The first is told to end, and still holds it.
+    assert!(matches!(lease(&second, Duration::ZERO), PartialStream::Busy));
+    assert!(first.superseded.load(SeqCst) && !second.superseded.load(SeqCst));
+    std::thread::scope(|scope| {
+        let waiting =
+            scope.spawn(|| matches!(lease(&second, Duration::from_secs(60)), PartialStream::Partial(_)));
+        drop(upload);
+        assert!(waiting.join().unwrap());
+    });
+    // A different stream is none of its affair.
+    drop(second.begin("f", &stream_of(StreamId([2; 16]), 0)).unwrap());
+    assert_eq!(first.partial_paths(), ["/f"]);
+}
+
+pub fn a_stream_is_resumed_by_the_client_that_sends_it(host: NewHost<'_>) {
+    let mut world = World::with_quota(host, QUOTA);
+    let user = world.user();
+    assert!(matches!(lease(&user, Duration::ZERO), PartialStream::Nothing));
+    let mut upload = begin(&user);
+    upload.write(&zeros(9)).unwrap();
+    drop(upload);
+    drop(user);
+    world.restart();
+    let user = world.user();
+    let other = UploadSource::Stream(StreamId([2; 16]));
+    let PartialStream::Partial(check) = lease(&user, Duration::ZERO) else { panic!("it is lost") };
+    let partial = checked(check);
+    assert_eq!(partial.digests.len(), 2);
+    // Nobody else sends it.
+    let spec = UploadSpec { source: Some(other), ..stream_of(ID, 2) };
+    let stolen = user.home.begin_upload(&path("f"), &spec, Some(partial), &user.takeover());
+    assert!(matches!(stolen, Err(StoreError::NoPart(_))));
+    let PartialStream::Partial(check) = lease(&user, Duration::ZERO) else { panic!("it is lost") };
+    let partial = Some(checked(check));
+    let mut upload =
+        user.home.begin_upload(&path("f"), &stream_of(ID, 2), partial, &user.takeover()).unwrap();
+    assert_eq!(upload.written(), 2 * BLOCK_BYTES);
+    assert!(matches!(lease(&world.user(), Duration::ZERO), PartialStream::Busy));
+    upload.write(b"end").unwrap();
+    let content = [zeros(8), b"end".to_vec()].concat();
+    let item = upload.finish(content.len() as u64, Some(digest_of(&content))).unwrap();
+    user.publish(item).unwrap();
+    assert!(user.content("f") == content && user.partial_paths().is_empty());
+    assert!(matches!(lease(&user, Duration::ZERO), PartialStream::Nothing));
+    world.assert_accounting(0);
+}
+
+pub fn a_stream_survives_the_publishing_of_its_target(host: NewHost<'_>) {
+    let world = World::with_quota(host, QUOTA);
+    let user = world.user();
+    let mut upload = begin(&user);
+    upload.write(&zeros(5)).unwrap();
+    drop(upload);
+    user.put("f", b"different").unwrap();
+    assert_eq!(user.partial_paths(), ["/f"]);
+    // An upload that its sender gives up leaves nothing.
+    let PartialStream::Partial(check) = lease(&user, Duration::ZERO) else { panic!("it is lost") };
+    let partial = Some(checked(check));
+    let mut upload =
+        user.home.begin_upload(&path("f"), &stream_of(ID, 1), partial, &user.takeover()).unwrap();
+    upload.discard_on_drop();
+    drop(upload);
+    assert!(user.partial_paths().is_empty());
+    world.assert_accounting(0);
+}
