@@ -34,8 +34,9 @@ const PROGRAMS: &str = "SSHOME_PROGRAMS";
 
 /// Builds both programs and returns the folder they are in. `cargo test` need not have built them.
 fn build() -> Result<PathBuf> {
-    if let Some(folder) = std::env::var_os(PROGRAMS) {
-        return Ok(PathBuf::from(folder));
+    if let Some(folder) = std::env::var_os(PROGRAMS).map(PathBuf::from) {
+        ["sshome", "sshomed"].iter().try_for_each(|name| check_up_to_date(&folder.join(name)))?;
+        return Ok(folder);
     }
     // A test runs as target/PROFILE/deps/NAME.
     let test = std::env::current_exe()?;
@@ -51,6 +52,24 @@ fn build() -> Result<PathBuf> {
     }
     ensure!(command.status()?.success(), "the programs do not build");
     Ok(folder)
+}
+
+/// Fails if a program is older than one of its sources, which cargo lists beside it: tests of an old program say nothing
+/// about the sources.
+fn check_up_to_date(program: &Path) -> Result<()> {
+    let list = program.with_extension("d");
+    let hint = "cargo build --workspace --bins";
+    let built = program.metadata().with_context(|| format!("{}: {hint}", program.display()))?.modified()?;
+    let text = std::fs::read_to_string(&list).with_context(|| format!("{}: {hint}", list.display()))?;
+    let (_, sources) = text.split_once(": ").context("cargo's list of sources has no sources")?;
+    // In a name a space is escaped.
+    let sources = sources.replace("\\ ", "\0");
+    for source in sources.split_whitespace().map(|source| source.replace('\0', " ")) {
+        let is_older =
+            Path::new(&source).metadata().map_or(true, |found| found.modified().is_ok_and(|it| it > built));
+        ensure!(!is_older, "{} is older than {source}: {hint}", program.display());
+    }
+    Ok(())
 }
 
 /// `sshomed` as a process of its own. It is killed when it is dropped.
@@ -251,5 +270,31 @@ impl Drop for Program {
     fn drop(&mut self) {
         // It may have ended already.
         drop(self.kill());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn a_program_that_is_older_than_a_source_is_not_tested() {
+        let dir = tempfile::tempdir().unwrap();
+        let (program, source) = (dir.path().join("sshomed"), dir.path().join("main source.rs"));
+        fs::write(&program, "").unwrap();
+        fs::write(&source, "").unwrap();
+        let escaped = source.display().to_string().replace(' ', "\\ ");
+        fs::write(dir.path().join("sshomed.d"), format!("{}: {escaped}\n", program.display())).unwrap();
+        let change = |when| File::options().write(true).open(&source).unwrap().set_modified(when).unwrap();
+        let now = SystemTime::now();
+        change(now - Duration::from_secs(60));
+        check_up_to_date(&program).unwrap();
+        change(now + Duration::from_secs(60));
+        let error = check_up_to_date(&program).unwrap_err().to_string();
+        assert!(error.ends_with("main source.rs: cargo build --workspace --bins"), "{error}");
+        fs::remove_file(&source).unwrap();
+        assert!(check_up_to_date(&program).is_err());
     }
 }
