@@ -51,6 +51,35 @@ async fn a_put_goes_on_where_the_connection_was_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_answer_is_lost_is_not_sent_again() {
+    let content = noise(BIG, 9);
+    let carried = async |cuts: &[u64]| {
+        let host = host().await;
+        let proxy = Proxy::cutting(host.address(), cuts).await;
+        let mut client = InProcessClient::login(&host, proxy.port()).await;
+        client.write("big", &content);
+        let summary = client.put(&["big"], "/", PLAIN).await.unwrap();
+        assert_eq!((summary.files, summary.bytes), (1, BIG as u64), "{summary:?}");
+        assert!(summary.failures.is_empty(), "{summary:?}");
+        assert!(std::fs::read(host.home("ann").join("big")).unwrap() == content);
+        let (parts, usage) = books(&host).await;
+        assert_eq!((parts.len(), usage.used, usage.reserved), (0, BIG as u64, 0));
+        (proxy.carried(), proxy.connections())
+    };
+    // What a whole transfer takes; of the connection that is cut, all but the answer.
+    let (whole, _) = carried(&[]).await;
+    let mut lost = 0;
+    for before in [16, 24, 32, 40, 48, 80] {
+        let (again, connections) = carried(&[whole - before]).await;
+        // If the end did not arrive either, the last block is sent again.
+        assert!(again < whole + 2 * BLOCK_BYTES, "{before}: {again} in place of {whole}");
+        lost += connections - 1;
+    }
+    // A transfer may carry some bytes less than the first one did, and then nothing is lost.
+    assert!(lost > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_get_goes_on_where_the_connection_was_lost() {
     let host = host().await;
     let content = noise(BIG, 2);

@@ -3,7 +3,7 @@
 use super::walk::UploadDirectory;
 use crate::transfer::Failure;
 use bytes::Bytes;
-use sshome_wire::{Digest, Part, RemotePath, Status};
+use sshome_wire::{Digest, Part, Payload, RemotePath, Status};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -18,6 +18,8 @@ pub(super) enum UploadMessage {
     Piece { bytes: Bytes, length: u64 },
     /// The end of it, its digest, and why it is to be thrown away, if it is.
     Last { bytes: Bytes, digest: Digest, failed: Option<Failure> },
+    /// A file that the server has already: its answer was lost with a connection.
+    Stored { asked: SentRequest },
     /// What has to be known before more can be sent.
     Question { bytes: Bytes, answer: oneshot::Sender<QuestionAnswer> },
     /// An item was left out.
@@ -77,6 +79,7 @@ pub(super) enum RequestKind {
 #[derive(Debug)]
 pub(super) struct QuestionAnswer {
     pub(super) status: Status,
+    pub(super) payload: Payload,
     pub(super) digests: Vec<Digest>,
     pub(super) parts: Vec<Part>,
 }

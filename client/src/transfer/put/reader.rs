@@ -8,7 +8,7 @@ use crate::transfer::pool::WorkItem;
 use crate::transfer::{Failure, ProgressDisplay, path_bytes};
 use bytes::{BufMut, BytesMut};
 use sshome_wire::frame::{DATA_BYTES, HEADER_BYTES};
-use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, End, Frame, RemotePath, Request, Status};
+use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, End, Frame, Payload, RemotePath, Request, Status};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl UploadReader {
                 UploadItem::Directory(directory) => self.directory(number, directory)?,
                 UploadItem::File { from, to, follow, within, .. } => {
                     self.make_missing(&within)?;
-                    self.file(number, &from, to, follow)?;
+                    self.file(number, &from, to, (follow, again))?;
                 }
                 UploadItem::Link { from, to, target, within } => {
                     self.make_missing(&within)?;
@@ -158,7 +158,14 @@ impl UploadReader {
         }
     }
 
-    fn file(&mut self, number: u64, from: &Path, to: RemotePath, follow: bool) -> Result<(), ReceiverGone> {
+    /// Sends a file. `again` says that a connection was lost over it.
+    fn file(
+        &mut self,
+        number: u64,
+        from: &Path,
+        to: RemotePath,
+        (follow, again): (bool, bool),
+    ) -> Result<(), ReceiverGone> {
         let source = match LocalSource::open(from, follow) {
             Ok(source) => source,
             Err(failure) => return self.send(UploadMessage::Failed(number, failure)),
@@ -168,6 +175,14 @@ impl UploadReader {
             .unwrap_or(usize::MAX)
             .saturating_add(request.len() + HEADER_BYTES + MAX_END_FRAME_BYTES);
         if whole > MAX_MESSAGE_BYTES || source.size >= self.manner.max_frame as u64 {
+            self.flush()?;
+            if again
+                && source.is_resumable()
+                && let Some(digest) = self.stored_digest(&source, &to)?
+            {
+                let what = RequestKind::File { size: source.size, resumed_at: 0, digest: Some(digest) };
+                return self.send(UploadMessage::Stored { asked: SentRequest::new(number, to, what) });
+            }
             return self.large_file(number, from, to, source);
         }
         self.make_room(whole)?;
@@ -194,7 +209,6 @@ impl UploadReader {
         to: RemotePath,
         mut source: LocalSource,
     ) -> Result<(), ReceiverGone> {
-        self.flush()?;
         let mut known = Vec::new();
         let mut resumed = None;
         if source.is_resumable()
@@ -261,6 +275,26 @@ impl UploadReader {
         // A frame of this size is always sendable.
         let _ = Frame::End(end).encode(&mut bytes);
         self.send(UploadMessage::Last { bytes: bytes.freeze(), digest, failed })
+    }
+
+    /// The digest of the file if the server has stored it, and only its answer was lost. Smaller files are sent again
+    /// instead: that takes no longer than to ask.
+    fn stored_digest(
+        &mut self,
+        source: &LocalSource,
+        to: &RemotePath,
+    ) -> Result<Option<Digest>, ReceiverGone> {
+        let path = || to.as_bytes().to_vec();
+        match self.ask(Request::Stat { path: path(), follow: true })?.payload {
+            Payload::Stat(entry) if source.is_like(&entry, self.manner.preserve) => {}
+            _ => return Ok(None),
+        }
+        let Payload::Hash(hashed) = self.ask(Request::Hash { path: path(), verify: false })?.payload else {
+            return Ok(None);
+        };
+        // If it cannot be read, that is noticed when it is sent.
+        let is_same = source.has_digest(hashed.digest, || !self.out.is_closed()).unwrap_or(false);
+        Ok(is_same.then_some(hashed.digest))
     }
 
     /// The digests of what the server has of just this file from an upload that was cut.

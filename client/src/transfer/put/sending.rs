@@ -153,6 +153,11 @@ impl<'a> Sending<'a> {
                 }
                 self.open = OpenUpload::No;
             }
+            UploadMessage::Stored { asked } => {
+                ctx.progress.begin_file(asked.to.file_name().unwrap_or_default(), asked.length());
+                self.advance(ctx, asked.length());
+                self.note(ctx, asked, &Reply::new(Status::Done, ""));
+            }
             UploadMessage::Question { bytes, answer } => {
                 self.wait_for_room(ctx, 1).await?;
                 let question = OpenQuestion { answer, digests: Vec::new(), parts: Vec::new() };
@@ -228,9 +233,10 @@ impl<'a> Sending<'a> {
         };
         match waiting {
             Some((reply, Unanswered::Item(asked))) => self.answer(ctx, asked, &reply).await,
-            Some((Reply { status, .. }, Unanswered::Question(OpenQuestion { answer, digests, parts }))) => {
+            Some((reply, Unanswered::Question(OpenQuestion { answer, digests, parts }))) => {
+                let Reply { status, payload, .. } = reply;
                 // A reader that has stopped wants no answer.
-                let _ = answer.send(QuestionAnswer { status, digests, parts });
+                let _ = answer.send(QuestionAnswer { status, payload, digests, parts });
                 Ok(())
             }
             None => Ok(()),

@@ -5,7 +5,9 @@ use crate::transfer::local::{self, Version};
 use crate::transfer::{Failure, path_bytes};
 use bytes::{BufMut, BytesMut};
 use sshome_wire::frame::{HEADER_BYTES, data_head};
-use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, End, Frame, Put, RemotePath, Request, Status, Time};
+use sshome_wire::{
+    BLOCK_BYTES, BlockHasher, Digest, End, Entry, FileKind, Frame, Put, RemotePath, Request, Status, Time,
+};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -141,6 +143,22 @@ impl LocalSource {
             Ok(false) => Err(changed(path)),
             Err(error) => Err(unreadable(path, &error)),
         }
+    }
+
+    /// Whether a file of the server's looks as this one does once it is stored: type, length, and mode and time if they
+    /// are preserved.
+    pub(super) fn is_like(&self, stored: &Entry, preserve: bool) -> bool {
+        let is_preserved = stored.mtime == self.mtime && self.mode.is_none_or(|mode| mode == stored.mode);
+        stored.kind == FileKind::File && stored.size == self.size && (is_preserved || !preserve)
+    }
+
+    /// Whether the file has this digest, and nobody has written to it since it was opened. `each` is asked whether to
+    /// go on. What is read next is its beginning.
+    pub(super) fn has_digest(&self, digest: Digest, each: impl Fn() -> bool) -> io::Result<bool> {
+        let read = self.read_again(each)?;
+        let now = local::version(&self.file.metadata()?);
+        (&self.file).seek(SeekFrom::Start(0))?;
+        Ok(read == Some(digest) && now == self.version)
     }
 
     /// The digest of the file as it is now; `None` if `each` has ended it.

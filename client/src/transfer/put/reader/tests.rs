@@ -25,7 +25,9 @@ fn items(path: &Path) -> UploadItems {
 /// The first message of a file, after the question that comes before it.
 fn begun(messages: &mut mpsc::Receiver<UploadMessage>) -> bool {
     let Some(UploadMessage::Question { answer, .. }) = messages.blocking_recv() else { return false };
-    answer.send(QuestionAnswer { status: Status::Done, digests: vec![], parts: vec![] }).unwrap();
+    answer
+        .send(QuestionAnswer { status: Status::Done, payload: Payload::None, digests: vec![], parts: vec![] })
+        .unwrap();
     matches!(messages.blocking_recv(), Some(UploadMessage::First { .. }))
 }
 
