@@ -10,15 +10,15 @@ use super::{Shell, ShellError};
 use crate::names;
 #[cfg(unix)]
 use crate::terminal::{Modes, Resume};
+use crate::transfer::mtime;
 use sshome_wire::display::Escaped;
-use sshome_wire::{Entry, FileKind, Time};
+use sshome_wire::{Entry, FileKind};
 use std::fs::Metadata;
 use std::io;
 #[cfg(unix)]
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 impl Shell {
     pub(super) fn lpwd(&self) -> Result<(), ShellError> {
@@ -168,8 +168,7 @@ fn entry(path: &Path, name: Vec<u8>) -> io::Result<Entry> {
         _ => Vec::new(),
     };
     let (mode, links) = mode_and_links(&metadata);
-    let mtime = metadata.modified().map(time).unwrap_or_default();
-    Ok(Entry { name, kind, size: metadata.len(), mtime, mode, links, target })
+    Ok(Entry { name, kind, size: metadata.len(), mtime: mtime(&metadata), mode, links, target })
 }
 
 #[cfg(unix)]
@@ -181,14 +180,6 @@ fn mode_and_links(metadata: &Metadata) -> (u32, u64) {
 #[cfg(not(unix))]
 fn mode_and_links(metadata: &Metadata) -> (u32, u64) {
     (if metadata.permissions().readonly() { 0o444 } else { 0o644 }, 1)
-}
-
-fn time(time: SystemTime) -> Time {
-    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => Time { seconds: seconds(since), nanoseconds: since.subsec_nanos() },
-        Err(before) => Time { seconds: -seconds(before.duration()), nanoseconds: 0 },
-    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub use capped_list::CappedList;
 pub use context::TransferContext;
 pub use get::get;
 pub use jobs::{Jobs, JobsError};
+pub(crate) use local::mtime;
 pub use progress::{FinishedFile, FinishedLink, Observer, ProgressDisplay};
 pub use put::put;
 pub use reconnect::{Closing, DEFAULT_RETRIES, Reconnect, ReconnectError, Reconnecting, Retry};

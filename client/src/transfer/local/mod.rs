@@ -50,7 +50,7 @@ pub(super) fn set_mtime(file: &File, mtime: Time) -> io::Result<()> {
 }
 
 /// When a file's content last changed.
-pub(super) fn mtime(metadata: &Metadata) -> Time {
+pub(crate) fn mtime(metadata: &Metadata) -> Time {
     let time = metadata.modified().unwrap_or(UNIX_EPOCH);
     since_epoch(time)
 }
