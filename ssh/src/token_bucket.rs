@@ -43,9 +43,10 @@ impl TokenBucket {
         Some(until)
     }
 
-    /// The time at which all taken bytes are paid for. `None` if nothing was taken under a limit.
+    /// The time at which all taken bytes are paid for. `None` without a limit, or before any were taken.
     #[must_use]
     pub fn paid(&self) -> Option<Instant> {
+        self.rate()?;
         *self.paid.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -76,6 +77,6 @@ mod tests {
         tokio::time::sleep(second * 3600).await;
         assert_eq!(bucket.take(RATE as usize), Some(begun + second * 3601 - TokenBucket::MAX_BURST));
         bucket.set_rate(None);
-        assert_eq!((bucket.take(1), bucket.rate()), (None, None));
+        assert_eq!((bucket.take(1), bucket.paid(), bucket.rate()), (None, None, None));
     }
 }
