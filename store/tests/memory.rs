@@ -1,9 +1,11 @@
-//! The store in memory passes the tests that every store passes.
+//! The store in memory passes the tests that every store passes. `SSHOME_STORE_DELAY_MS=200` makes the calls of the slow one
+//! take up to 200 ms each; they are short by default.
 
 use sshome_store::conformance::ConformanceHost;
-use sshome_store::memory::{MemoryBacking, MemoryStore};
+use sshome_store::memory::{Faults, FaultyStore, MemoryBacking, MemoryStore};
 use sshome_store::{Capabilities, HomeStore};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Stores on one backing.
 struct MemoryHost {
@@ -62,4 +64,26 @@ mod without_open_files_that_count {
 
     const CAPABILITIES: Capabilities = Capabilities { open_files_count: false, ..Capabilities::ALL };
     sshome_store::conformance_tests!(|| MemoryHost::boxed(CAPABILITIES, 1));
+}
+
+/// Two nodes whose calls take some time, each a different one.
+struct SlowHost(MemoryHost);
+
+impl ConformanceHost for SlowHost {
+    fn open(&self) -> Vec<Arc<dyn HomeStore>> {
+        let delay = std::env::var("SSHOME_STORE_DELAY_MS").ok().and_then(|delay| delay.parse().ok());
+        let delay = delay.map_or(Duration::from_micros(20), Duration::from_millis);
+        let stores = self.0.open().into_iter().zip(1..);
+        let slow = |(store, seed)| Arc::new(FaultyStore::new(store, &Faults::delayed(seed, delay)));
+        stores.map(|store| slow(store) as Arc<dyn HomeStore>).collect()
+    }
+}
+
+mod slow {
+    use super::*;
+
+    sshome_store::conformance_tests!(|| {
+        let backing = MemoryBacking::new(Capabilities::ALL);
+        Box::new(SlowHost(MemoryHost { backing, nodes: 2 })) as Box<dyn ConformanceHost>
+    });
 }

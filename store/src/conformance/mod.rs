@@ -12,6 +12,7 @@
 )]
 
 pub mod directories;
+pub mod faults;
 pub mod files;
 pub mod model;
 pub mod names;
@@ -159,6 +160,15 @@ macro_rules! conformance_tests {
                 a_removal_ends_a_step_after_an_entry [],
                 a_partial_upload_is_checked_a_chunk_at_a_time [],
                 old_content_is_copied_in_steps [],
+            }
+            faults {
+                a_publish_that_fails_before_its_commit_changes_nothing [],
+                a_publish_whose_answer_is_lost_is_whole_or_absent [],
+                a_change_of_names_that_fails_before_its_commit_changes_nothing [],
+                a_change_of_names_whose_answer_is_lost_is_accounted_for [],
+                an_upload_that_fails_leaves_no_reservation [],
+                a_call_that_hangs_hinders_no_other_channel [],
+                accounting_is_right_though_calls_fail_at_random [],
             }
             model {
                 accounting_is_what_a_count_finds_after_each_step_in_place [],

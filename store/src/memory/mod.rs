@@ -7,6 +7,7 @@ mod attributes;
 mod content;
 mod directories;
 mod failure;
+mod faulty;
 mod home;
 mod names;
 mod node;
@@ -23,4 +24,5 @@ mod tree;
 mod upload;
 mod walk;
 
+pub use faulty::{CallKind, FaultPoint, Faults, FaultyStore};
 pub use store::{MemoryBacking, MemoryStore};
