@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use unicode_width::UnicodeWidthStr;
 
 /// Prints a warning or a notice, which does not change how the program ends.
 pub fn warn(message: impl Display) {
@@ -15,7 +16,49 @@ pub fn print_error(message: impl Display) {
 
 fn print(message: impl Display) {
     // If standard error is closed, only the message is lost.
-    let _ = writeln!(std::io::stderr(), "sshome: {message}");
+    let _ = writeln!(std::io::stderr(), "{}", fitted(&format!("sshome: {message}")));
+}
+
+/// A message as standard error shows it: at a terminal, broken between words.
+pub fn fitted(text: &str) -> String {
+    let stderr = std::io::stderr();
+    let size = if stderr.is_terminal() { terminal_size::terminal_size_of(&stderr) } else { None };
+    match size.map(|(width, _)| usize::from(width.0)).filter(|columns| *columns > 0) {
+        Some(columns) => text.lines().map(|line| wrapped(line, columns)).collect::<Vec<_>>().join("\n"),
+        None => text.to_owned(),
+    }
+}
+
+/// Breaks a line before words that would pass the last column. A longer word stays whole.
+fn wrapped(line: &str, columns: usize) -> String {
+    let mut out = String::new();
+    let mut used = 0;
+    for (number, word) in words(line).iter().enumerate() {
+        if number > 0 && used > 0 && used + 1 + word.width() > columns {
+            out.push('\n');
+            used = 0;
+        } else if number > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += word.width();
+    }
+    out
+}
+
+/// The words of a line. A command between backticks is one, so that it can be copied.
+fn words(line: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut is_open = false;
+    for word in line.split(' ') {
+        match words.last_mut() {
+            Some(last) if is_open => *last += &format!(" {word}"),
+            _ => words.push(word.to_owned()),
+        }
+        is_open ^= word.matches('`').count() % 2 == 1;
+    }
+    words
 }
 
 /// Ends the line in which the terminal has shown a Ctrl-C, so that the next message begins a line.
@@ -24,5 +67,21 @@ pub fn end_line() {
     if stderr.is_terminal() {
         // A terminal that is gone shows nothing.
         let _ = writeln!(stderr);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words_and_not_within_commands() {
+        let line = "sshome: a long message: run `chmod 600 key` and try again";
+        assert_eq!(wrapped(line, 80), line);
+        assert_eq!(wrapped(line, 24), "sshome: a long message:\nrun `chmod 600 key` and\ntry again");
+        assert_eq!(wrapped(line, 20), "sshome: a long\nmessage: run\n`chmod 600 key` and\ntry again");
+        assert_eq!(wrapped("    spaces  stay 1234567890", 10), "    spaces\n stay\n1234567890");
+        assert_eq!(wrapped("1234567890 a", 5), "1234567890\na");
+        assert_eq!(wrapped("", 5), "");
     }
 }

@@ -3,6 +3,7 @@
 use super::bar::{line_style, style};
 use super::loss_lines::LossLines;
 use super::reconnect::Retry;
+use crate::messages::fitted;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use sshome_wire::display::{Escaped, Size};
 use sshome_wire::{Digest, Status};
@@ -157,7 +158,7 @@ impl ProgressDisplay {
             return;
         }
         // Where nobody can hear it, it is lost, and nothing else is.
-        let _ = self.lines.suspend(|| writeln!(std::io::stderr(), "{line}"));
+        let _ = self.lines.suspend(|| writeln!(std::io::stderr(), "{}", fitted(line)));
     }
 
     /// The same, for those who look closely.

@@ -32,7 +32,8 @@ fn on_a_small_disk(test: &str, client: &Client) -> Option<Terminal> {
     command
         .envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .current_dir(client.work());
-    Some(Terminal::start(&command).unwrap())
+    // So wide that no message is broken.
+    Some(Terminal::start_sized(&command, 250, 24).unwrap())
 }
 
 /// Bytes that no filesystem keeps as a hole, and that differ from block to block.
