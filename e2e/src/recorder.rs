@@ -1,7 +1,7 @@
 //! A disk that records every change in order, for tests of power cuts.
 
 use crate::fuse::{Change, FuseMount, NewEntry, Watcher};
-use sshomed::home::{SyncfsPhase, observe_syncfs};
+use sshome_store_posix::{SyncfsPhase, observe_syncfs};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;

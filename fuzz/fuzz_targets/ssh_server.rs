@@ -5,14 +5,13 @@
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use libfuzzer_sys::fuzz_target;
+use sshome_store_posix::PosixStore;
 use sshomed::accounts::TomlAccounts;
 use sshomed::auth::Authenticator;
 use sshomed::config;
-use sshomed::home::Homes;
 use sshomed::limits::AdmissionControl;
 use sshomed::metrics::Metrics;
 use sshomed::operations::SlicePermits;
-use sshomed::quota::Ledgers;
 use sshomed::session::{MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
 use sshomed::subsystem::BlockingPool;
 use std::net::SocketAddr;
@@ -92,8 +91,7 @@ impl World {
         let metrics = Arc::new(Metrics::default());
         let shared = ServerState {
             authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts))),
-            homes: Homes::default(),
-            ledgers: Ledgers::default(),
+            homes: Arc::new(PosixStore::default()),
             slices: SlicePermits::default(),
             admission: AdmissionControl::new(config.limits.clone()),
             rates: RateLimits::default(),

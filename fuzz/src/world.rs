@@ -1,9 +1,10 @@
+use sshome_store::HomeStore;
+use sshome_store::quota::{Amount, LedgerUsage};
+use sshome_store_posix::PosixStore;
 use sshomed::accounts::{Account, TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login, Password, hash_password};
 use sshomed::config;
-use sshomed::home::Homes;
 use sshomed::operations::{SlicePermits, User};
-use sshomed::quota::Amount;
 use sshomed::subsystem::BlockingPool;
 use std::fs;
 use std::io::ErrorKind;
@@ -67,14 +68,14 @@ impl World {
     pub fn visit<T>(&self, act: impl AsyncFnOnce(User) -> T) -> T {
         begin_anew(&self.home());
         remove(&self.dir.path().join("keys"));
-        let (homes, ledgers) = Homes::prepare(&homes_of(&self.accounts)).expect("a home");
-        let user = User::enter(self.login.clone(), &homes, &ledgers, &SlicePermits::default())
-            .expect("the user's home");
+        let homes = self.served();
+        let user =
+            User::enter(self.login.clone(), &*homes, &SlicePermits::default()).expect("the user's home");
         let done = self.runtime.block_on(act(user));
-        let booked = ledgers.of("ann").expect("books").usage();
-        drop((homes, ledgers));
-        let (homes, ledgers) = Homes::prepare(&homes_of(&self.accounts)).expect("a home");
-        let found = ledgers.of("ann").expect("books").usage();
+        let booked = usage(&*homes);
+        drop(homes);
+        let homes = self.served();
+        let found = usage(&*homes);
         // What files lend to partial uploads may be more than before: they are looked at anew.
         assert_eq!(
             (booked.used, booked.staged),
@@ -92,6 +93,18 @@ impl World {
         drop(homes);
         done
     }
+
+    /// A store that serves the home.
+    fn served(&self) -> Arc<dyn HomeStore> {
+        let homes: Arc<dyn HomeStore> = Arc::new(PosixStore::default());
+        homes.serve(&homes_of(&self.accounts)).expect("a home");
+        homes
+    }
+}
+
+/// What the accounting says of ann's home.
+fn usage(homes: &dyn HomeStore) -> LedgerUsage {
+    homes.usages().into_iter().find(|(user, _)| user == "ann").expect("her home").1.usage
 }
 
 impl Default for World {

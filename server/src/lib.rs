@@ -25,6 +25,3 @@ pub mod session;
 pub mod sockets;
 pub mod subsystem;
 pub mod systemd;
-
-pub use sshome_store::quota;
-pub use sshome_store_posix::home;

@@ -14,9 +14,9 @@ use crate::accounts::{Account, TomlAccounts, homes_of, unfit_root};
 use crate::config::modes::log_warnings;
 use crate::config::{Config, Diagnostic, shown};
 use crate::confine::Confinement;
-use crate::home::{HomeProblem, HomeSettings, Homes};
 use crate::session::{ServerState, Transport};
 use crate::systemd::Notifier;
+use sshome_store::{HomeProblem, HomeSettings};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -95,13 +95,13 @@ impl Reloader {
         let world = Arc::clone(shared);
         let open = move |account: Arc<Account>| {
             let settings = HomeSettings::from(&*account);
-            (world.homes.prepare_one(&settings), settings)
+            (world.homes.prepare(&settings), settings)
         };
         let homes = spawn_blocking(move || to_open.into_iter().map(open).collect::<Vec<_>>()).await;
         for (home, settings) in homes.map_err(|error| refused(error.into()))? {
             match home {
-                Ok(home) => shared.homes.add(home, &shared.ledgers),
-                Err(error) => shared.homes.set_unavailable(&settings, &error, &shared.ledgers),
+                Ok(home) => home.serve(),
+                Err(error) => shared.homes.set_unavailable(&settings, &error),
             }
         }
         let ((added, removed), ended) = self.apply(&old, new).await;
@@ -125,9 +125,7 @@ impl Reloader {
         let (shared, new) = (&self.shared, Arc::new(new));
         self.accounts.replace(&new.accounts);
         for account in &new.accounts {
-            if let Some(ledger) = shared.ledgers.of(&account.name) {
-                ledger.set_limits(HomeSettings::from(&**account).limits);
-            }
+            shared.homes.set_limits(&account.name, HomeSettings::from(&**account).limits);
             shared.rates.renew(account);
         }
         shared.admission.set_limits(new.limits.clone());
@@ -139,7 +137,6 @@ impl Reloader {
         let (added, removed) = (without(&now, &before), without(&before, &now));
         for user in &removed {
             shared.homes.remove(user);
-            shared.ledgers.remove(user);
         }
         ((added, removed), ended)
     }
@@ -328,10 +325,10 @@ async fn settled(changes: &Notify) {
 
 /// Tries again to open the homes that are unavailable. Returns those that still are, or were replaced.
 pub(crate) fn retry_homes(shared: &ServerState) -> Vec<HomeProblem> {
-    let homes: &Homes = &shared.homes;
+    let homes = &shared.homes;
     for settings in homes_of(&shared.config.load().accounts) {
         // The reason is logged, and is in the result.
-        let _ = homes.retry(&settings, &shared.ledgers);
+        let _ = homes.retry(&settings);
     }
     homes.problems()
 }

@@ -7,7 +7,6 @@ use crate::auth::Authenticator;
 use crate::config::{Config, shown};
 use crate::confine::{ConfineError, Confinement, Preparation};
 use crate::control::{self, BindError, ControlRequest, ControlResponse, ControlSocket};
-use crate::home::{Homes, PrepareError};
 use crate::host_key::HostKeyError;
 use crate::limits::{AdmissionControl, ConnectionRefusalLog};
 use crate::log::{self, LogError};
@@ -20,6 +19,8 @@ use crate::subsystem::BlockingPool;
 use crate::systemd::Notifier;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use background::{administer, expire, measure, tend_homes};
+use sshome_store::{HomeStore, PrepareError};
+use sshome_store_posix::PosixStore;
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -138,7 +139,7 @@ pub fn run(config: Config) -> Result<(), Error> {
     let privileged = Privileged::acquire(&config).map_err(|error| other_server(&config).unwrap_or(error))?;
     let notifier = Notifier::from_environment();
     // Reads /proc and /etc, which the sandbox makes inaccessible.
-    crate::home::umask();
+    sshome_store_posix::umask();
     crate::accounts::remember_accounts();
     let confinement = preparation.confine(&config)?;
     let _log = log::begin(&config.log)?;
@@ -171,7 +172,8 @@ async fn run_confined(
     notifier: Notifier,
 ) -> Result<(), Error> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let server = Server::prepare(config, privileged, confinement, notifier).await?;
+    let store = Arc::new(PosixStore::default());
+    let server = Server::prepare(config, store, privileged, confinement, notifier).await?;
     crate::invocation::serves();
     server.announce()?;
     server
@@ -191,8 +193,16 @@ impl Server {
     /// # Errors
     /// As of [`Server::prepare`].
     pub async fn bind(config: Config) -> Result<Server, Error> {
+        Server::bind_with(config, Arc::new(PosixStore::default())).await
+    }
+
+    /// The same, with homes in any store.
+    ///
+    /// # Errors
+    /// As of [`Server::prepare`].
+    pub async fn bind_with(config: Config, store: Arc<dyn HomeStore>) -> Result<Server, Error> {
         let privileged = Privileged::acquire(&config)?;
-        Server::prepare(config, privileged, Confinement::default(), Notifier::default()).await
+        Server::prepare(config, store, privileged, Confinement::default(), Notifier::default()).await
     }
 
     /// Prepares the rest: process limits, homes and their accounting, the control socket.
@@ -201,6 +211,7 @@ impl Server {
     /// If any of it fails.
     pub async fn prepare(
         config: Config,
+        store: Arc<dyn HomeStore>,
         privileged: Privileged,
         confinement: Confinement,
         notifier: Notifier,
@@ -217,16 +228,16 @@ impl Server {
         let homes = homes_of(&config.accounts);
         // Before the homes, so that another server in this folder is reported as such.
         let control = config.control_socket.as_deref().map(ControlSocket::bind).transpose()?;
-        let prepared = tokio::task::spawn_blocking(move || Homes::prepare(&homes)).await;
-        let (homes, ledgers) = prepared.map_err(io::Error::other)??;
+        let served = Arc::clone(&store);
+        let served = tokio::task::spawn_blocking(move || served.serve(&homes)).await;
+        served.map_err(io::Error::other)??;
         let accounts = Arc::new(TomlAccounts::new(&config.dir, &config.accounts));
         let example = config.accounts.iter().find(|account| account.enabled);
         let example = example.map(|account| account.name.clone());
         let metrics = Arc::new(Metrics::new(descriptors));
         let shared = ServerState {
             authenticator: Authenticator::new(Arc::<TomlAccounts>::clone(&accounts)),
-            homes,
-            ledgers,
+            homes: store,
             slices: SlicePermits::default(),
             admission: AdmissionControl::new(config.limits.clone()),
             rates: RateLimits::default(),

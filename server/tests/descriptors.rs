@@ -5,12 +5,12 @@
 use bytes::{Bytes, BytesMut};
 use russh::keys::parse_public_key_base64;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use sshome_store::HomeStore;
+use sshome_store_posix::PosixStore;
 use sshome_wire::{Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, RemotePath, Request, Status, Time};
 use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
-use sshomed::home::Homes;
 use sshomed::operations::{SlicePermits, User, open_directory};
-use sshomed::quota::Ledgers;
 use sshomed::subsystem::{Arrival, BlockingPool, ChannelInput, ChannelOutput, Gone, native};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,8 +23,7 @@ const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NL
 const MAX_DESCRIPTORS: u64 = 1024;
 
 struct World {
-    homes: Homes,
-    ledgers: Ledgers,
+    homes: PosixStore,
     login: Login,
     pool: BlockingPool,
 }
@@ -36,15 +35,16 @@ impl World {
         let text = format!("[users.ann]\nauthorized-keys = [\"ssh-ed25519 {KEY}\"]\n");
         std::fs::write(dir.join("etc/users.toml"), text).unwrap();
         let config = sshomed::config::load(dir, None, &[]).unwrap();
-        let (homes, ledgers) = Homes::prepare(&homes_of(&config.accounts)).unwrap();
+        let homes = PosixStore::default();
+        (&homes as &dyn HomeStore).serve(&homes_of(&config.accounts)).unwrap();
         let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts)));
         let key = parse_public_key_base64(KEY).unwrap();
         let login = authenticator.public_key("ann", &key, [127, 0, 0, 1].into()).await.unwrap();
-        World { homes, ledgers, login, pool: BlockingPool::of_this_runtime().unwrap() }
+        World { homes, login, pool: BlockingPool::of_this_runtime().unwrap() }
     }
 
     fn user(&self) -> User {
-        User::enter(self.login.clone(), &self.homes, &self.ledgers, &SlicePermits::default()).unwrap()
+        User::enter(self.login.clone(), &self.homes, &SlicePermits::default()).unwrap()
     }
 
     /// How many directories ann can still open while so many others wait to be finalized in a conversation of hers.

@@ -148,6 +148,9 @@ pub enum Cause {
     /// The disk fails.
     #[error("the server's disk failed to read or write; tell the administrator")]
     DiskFailed,
+    /// The disk was exchanged, as a network filesystem's may be.
+    #[error("Stale file handle (os error 116)")]
+    DiskStale,
     /// The path leads to the store's own files.
     #[error("this name is reserved for the server")]
     Reserved,

@@ -24,6 +24,23 @@ pub enum FileType {
     Other,
 }
 
+impl FileType {
+    /// The type in `st_mode` of stat(2).
+    #[must_use]
+    pub fn of_st_mode(mode: u32) -> FileType {
+        match mode & 0o170_000 {
+            0o100_000 => FileType::Regular,
+            0o040_000 => FileType::Directory,
+            0o120_000 => FileType::Symlink,
+            0o010_000 => FileType::Fifo,
+            0o140_000 => FileType::Socket,
+            0o020_000 => FileType::CharacterDevice,
+            0o060_000 => FileType::BlockDevice,
+            _ => FileType::Other,
+        }
+    }
+}
+
 /// The attributes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileInfo {

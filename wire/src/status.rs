@@ -50,10 +50,12 @@ pub enum Status {
     Changed,
     /// 411: cancelled.
     Cancelled,
+    /// 412: nobody knows whether it was done: look before you repeat it.
+    OutcomeUnknown,
 }
 
 /// One row a status: the number, and the words that a person reads.
-const TABLE: [(Status, u16, &str); 19] = [
+const TABLE: [(Status, u16, &str); 20] = [
     (Status::Authenticated, 200, "authenticated"),
     (Status::Understood, 201, "command understood"),
     (Status::FileExists, 202, "file exists"),
@@ -73,6 +75,7 @@ const TABLE: [(Status, u16, &str); 19] = [
     (Status::Busy, 409, "busy"),
     (Status::Changed, 410, "changed while it was read"),
     (Status::Cancelled, 411, "cancelled"),
+    (Status::OutcomeUnknown, 412, "outcome unknown"),
 ];
 
 impl Status {
@@ -170,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_unknown_number_is_refused() {
-        for code in [0, 199, 207, 399, 412, u16::MAX] {
+        for code in [0, 199, 207, 399, 413, u16::MAX] {
             assert!(Status::try_from(code).is_err(), "{code}");
         }
     }

@@ -54,7 +54,7 @@ pub(crate) fn check(
         let sources: Vec<_> =
             recording.sources.iter().filter(|(other, _)| *other == user).map(|(_, source)| source).collect();
         parts(&session, &sources, tally)?;
-        session.discard(None);
+        session.discard(None)?;
         let (found, charged) = (Found::of(&home)?, session.charged()?);
         let (used, staged) = (found.sizes.values().sum::<u64>(), found.staged);
         ensure!(
@@ -145,7 +145,7 @@ fn parts(session: &Session, sources: &[&Source], tally: &mut Tally) -> Result<()
     for part in session.parts() {
         let is_nameless = part.path.starts_with(STAGING);
         tally.without_record += usize::from(is_nameless);
-        ensure!(session.discard(Some(&part.path)) > 0, "{} cannot be discarded", part.path);
+        ensure!(session.discard(Some(&part.path))? > 0, "{} cannot be discarded", part.path);
     }
     ensure!(session.parts().is_empty(), "partial uploads are left");
     Ok(())

@@ -2,15 +2,15 @@
 
 use anyhow::{Context, Result, bail};
 use russh::keys::parse_public_key_base64;
+use sshome_store::{CheckedPartial, HomeSettings, HomeStore, MakeDirectory, StoreError};
+use sshome_store_posix::{PosixStore, STAGING_DIRECTORY};
 use sshome_wire::{BLOCK_BYTES, BlockHasher, End, Put, RemotePath, Status, StreamId, Time};
 use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
-use sshomed::home::{HomeSettings, Homes};
 use sshomed::operations::{
-    self, CheckedPart, Copy, Error, Hashing, OpenFile, OpenMode, PartCheck, PartialStream, Removal,
-    SetAttributes, SlicePermits, StepLimit, Upload, User,
+    self, Copy, Error, Hashing, OpenFile, OpenMode, PartCheck, Removal, SetAttributes, SlicePermits,
+    StepLimit, StreamCheck, Upload, User,
 };
-use sshomed::quota::Ledgers;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(crate) const USERS: [&str; 2] = ["ann", "bob"];
 pub(crate) const QUOTA: u64 = 26 << 20;
 
 /// Where uploads are until they are published.
-pub(crate) const STAGING: &str = sshomed::home::STAGING_DIRECTORY;
+pub(crate) const STAGING: &str = STAGING_DIRECTORY;
 
 const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
 
@@ -57,15 +57,15 @@ impl Settings {
 
     /// Opens the homes, as a server that starts.
     pub(crate) fn start(&self) -> Result<Store> {
-        let (homes, ledgers) = Homes::prepare(&self.homes)?;
-        Ok(Store { homes, ledgers, permits: SlicePermits::default(), logins: self.logins.clone() })
+        let homes: Arc<dyn HomeStore> = Arc::new(PosixStore::default());
+        homes.serve(&self.homes)?;
+        Ok(Store { homes, permits: SlicePermits::default(), logins: self.logins.clone() })
     }
 }
 
 /// Homes that are open.
 pub(crate) struct Store {
-    homes: Homes,
-    ledgers: Ledgers,
+    homes: Arc<dyn HomeStore>,
     permits: SlicePermits,
     logins: Vec<Login>,
 }
@@ -73,7 +73,7 @@ pub(crate) struct Store {
 impl Store {
     /// A session of one of [`USERS`].
     pub(crate) fn session(&self, user: usize) -> Result<Session> {
-        Ok(Session(User::enter(self.logins[user].clone(), &self.homes, &self.ledgers, &self.permits)?))
+        Ok(Session(User::enter(self.logins[user].clone(), &*self.homes, &self.permits)?))
     }
 }
 
@@ -136,13 +136,13 @@ impl Session {
     }
 
     /// The partial upload of a source, read and checked.
-    pub(crate) fn find_part(&self, source: &Source) -> Result<Option<CheckedPart>> {
+    pub(crate) fn find_part(&self, source: &Source) -> Result<Option<CheckedPartial>> {
         let at = path(&source.path);
         let check = match source.stream {
             Some(id) => match operations::find_stream(&self.0, &at, id, Duration::ZERO)? {
-                PartialStream::Part(check) => Some(*check),
-                PartialStream::Nothing => None,
-                PartialStream::Busy => bail!("{}: the stream is busy", source.path),
+                StreamCheck::Part(check) => Some(check),
+                StreamCheck::Nothing => None,
+                StreamCheck::Busy => bail!("{}: the stream is busy", source.path),
             },
             None => PartCheck::begin(&self.0, &at, source.content.len() as u64, source.time())?,
         };
@@ -155,16 +155,13 @@ impl Session {
     }
 
     /// Puts a file after the blocks of its partial upload that are as they should be.
-    pub(crate) fn resume(&self, source: &Source, part: Option<CheckedPart>) -> Result<bool> {
+    pub(crate) fn resume(&self, source: &Source, part: Option<CheckedPartial>) -> Result<bool> {
         let found = part.as_ref().map_or(&[][..], |part| &part.digests);
         let mut hasher = BlockHasher::new();
         hasher.update(&source.content);
         let agree = found.iter().zip(hasher.whole_blocks()).take_while(|(found, own)| *found == own).count();
         let (put, start) = (source.put(agree as u32), agree * BLOCK_BYTES as usize);
-        let upload = match source.stream {
-            Some(id) => Upload::begin_stream(&self.0, &put, path(&source.path), part, id),
-            None => Upload::begin(&self.0, &put, path(&source.path), part),
-        };
+        let upload = Upload::begin(&self.0, &put, &path(&source.path), part, source.stream);
         match upload.and_then(|upload| self.fill(upload, source, start)) {
             Ok(pending) => {
                 let (published, synced) = operations::publish(&self.0, vec![pending], Vec::new());
@@ -175,11 +172,8 @@ impl Session {
         }
     }
 
-    fn begin(&self, source: &Source, part: Option<CheckedPart>) -> operations::Result<Upload> {
-        match source.stream {
-            Some(id) => Upload::begin_stream(&self.0, &source.put(0), path(&source.path), part, id),
-            None => Upload::begin(&self.0, &source.put(0), path(&source.path), part),
-        }
+    fn begin(&self, source: &Source, part: Option<CheckedPartial>) -> operations::Result<Upload> {
+        Upload::begin(&self.0, &source.put(0), &path(&source.path), part, source.stream)
     }
 
     fn fill(
@@ -191,13 +185,14 @@ impl Session {
         source.content[start..].chunks(WRITE_BYTES).try_for_each(|data| upload.write(data))?;
         let digest = sshome_wire::Digest(blake3::hash(&source.content).into());
         let (message, size) = (String::new(), source.content.len() as u64);
-        upload.finish(&self.0, &End { status: Status::Done, message, digest, size })
+        upload.finish(&End { status: Status::Done, message, digest, size })
     }
 
     /// Creates a directory with its parents, as `mkdir -p`.
     pub(crate) fn make_directory(&self, name: &str) -> Result<bool> {
-        let (_, made) = operations::make_directory(&self.0, &path(name), true, None)?;
-        let (_, synced) = operations::publish(&self.0, Vec::new(), made);
+        let how = MakeDirectory { parents: true, ..MakeDirectory::default() };
+        let made = operations::make_directory(&self.0, &path(name), how)?;
+        let (_, synced) = operations::publish(&self.0, Vec::new(), made.names);
         allowed(synced)
     }
 
@@ -278,8 +273,8 @@ impl Session {
     }
 
     /// Discards the partial uploads of a file, or all. Their number.
-    pub(crate) fn discard(&self, name: Option<&str>) -> usize {
-        operations::discard(&self.0, name.map(path).as_ref())
+    pub(crate) fn discard(&self, name: Option<&str>) -> Result<usize> {
+        Ok(operations::discard(&self.0, name.map(path).as_ref())?)
     }
 }
 
@@ -318,7 +313,9 @@ fn allowed(result: operations::Result<()>) -> Result<bool> {
     match result {
         Ok(()) => Ok(true),
         Err(error) if error.status() == Status::QuotaExceeded => Ok(false),
-        Err(error @ (Error::Rotten(_) | Error::Mismatch { .. })) => bail!("the content is wrong: {error}"),
+        Err(error @ (Error::Rotten(_) | Error::Store(StoreError::Mismatch { .. }))) => {
+            bail!("the content is wrong: {error}")
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -1,8 +1,8 @@
-//! What `home` needs to know of an account.
+//! What a store needs to know of an account.
 
 use super::{Access, Account, unfit_root};
-use crate::home::HomeSettings;
-use crate::quota::QuotaLimits;
+use sshome_store::HomeSettings;
+use sshome_store::quota::QuotaLimits;
 use std::sync::Arc;
 
 impl From<&Account> for HomeSettings {

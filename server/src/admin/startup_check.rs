@@ -3,10 +3,11 @@
 use crate::config::{self, Config, ConfigError, shown};
 use crate::confine::{self, ConfineError};
 use crate::control::{self, ControlRequest, ControlResponse, StatusReport};
-use crate::home::{HomeSettings, examine_home};
 use crate::host_key::read as read_host_key;
 use crate::sockets;
 use rustix::process::{Resource, getrlimit};
+use sshome_store::HomeSettings;
+use sshome_store_posix::examine_home;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use super::disk_errors::DiskTrouble;
 use super::{Audit, shown};
-use rustix::io::Errno;
+use sshome_store::Cause;
 use sshome_wire::RemotePath;
 use std::cell::RefCell;
 use std::time::Instant;
@@ -31,13 +31,13 @@ impl Audit {
 }
 
 /// Logs a disk error if an administrator can do something about it.
-pub fn disk_error(path: &RemotePath, errno: Errno) {
-    let Some(trouble) = DiskTrouble::of(errno) else { return };
+pub fn disk_error(path: &RemotePath, cause: &Cause) {
+    let Some(trouble) = DiskTrouble::of(cause) else { return };
     let audit = CURRENT.with_borrow(Option::clone).unwrap_or_default();
     let Some(left_out) = audit.0.troubles.count(trouble, Instant::now()) else { return };
     let (what, to_do) = trouble.words();
-    let (user, session, why) = (audit.user(), audit.number(), std::io::Error::from(errno));
-    tracing::error!(user, session, path = shown(path.as_bytes()), %why, to_do, left_out, "{what}");
+    let (user, session) = (audit.user(), audit.number());
+    tracing::error!(user, session, path = shown(path.as_bytes()), why = %cause, to_do, left_out, "{what}");
 }
 
 #[cfg(test)]

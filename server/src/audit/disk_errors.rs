@@ -1,6 +1,6 @@
 //! Disk errors, each logged at most once a minute for a session.
 
-use rustix::io::Errno;
+use sshome_store::Cause;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,11 +17,11 @@ pub(super) enum DiskTrouble {
 }
 
 impl DiskTrouble {
-    pub(super) fn of(errno: Errno) -> Option<DiskTrouble> {
-        match errno {
-            Errno::NOSPC | Errno::DQUOT => Some(DiskTrouble::Full),
-            Errno::ROFS => Some(DiskTrouble::ReadOnly),
-            Errno::IO | Errno::STALE => Some(DiskTrouble::Fails),
+    pub(super) fn of(cause: &Cause) -> Option<DiskTrouble> {
+        match cause {
+            Cause::DiskFull | Cause::DiskQuota => Some(DiskTrouble::Full),
+            Cause::DiskReadOnly => Some(DiskTrouble::ReadOnly),
+            Cause::DiskFailed | Cause::DiskStale => Some(DiskTrouble::Fails),
             _ => None,
         }
     }

@@ -13,7 +13,7 @@ pub use transfer::{Transfer, TransferProgress};
 
 use crate::limits::{LogDecision, LogLimits, UserLineDecision};
 use crate::metrics::{Metrics, TransferDirection};
-use crate::quota::QuotaExceeded;
+use sshome_store::quota::QuotaExceeded;
 use sshome_wire::display::Escaped;
 use sshome_wire::{Digest, RemotePath};
 use std::fmt::Display;

@@ -5,11 +5,11 @@ use super::{
     status,
 };
 use crate::config::{Config, shown};
-use crate::home::{HomeSettings, Homes};
-use crate::quota::{Comparison, Ledger};
 use crate::reload::Reloader;
 use crate::session::ServerState;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
+use sshome_store::quota::Comparison;
+use sshome_store::{HomeSettings, HomeStore};
 use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -272,7 +272,7 @@ fn reopen(shared: &ServerState, user: String) -> ControlResponse {
         return ControlResponse::Error { message: not_served(&config, &user) };
     };
     let is_missing = !account.root.exists();
-    match shared.homes.reopen(&HomeSettings::from(&**account), &shared.ledgers) {
+    match shared.homes.reopen(&HomeSettings::from(&**account)) {
         Ok(anew) => {
             let made = is_missing && anew;
             if anew {
@@ -317,31 +317,31 @@ fn kick(shared: &ServerState, who: &str) -> ControlResponse {
 }
 
 fn scan(shared: &ServerState, user: Option<&str>) -> ControlResponse {
-    let homes = &shared.homes;
-    let mut ledgers = shared.ledgers.all();
-    ledgers.retain(|(name, _)| user.is_none_or(|user| user == name));
+    let homes = &*shared.homes;
+    let mut users: Vec<String> = homes.usages().into_iter().map(|(user, _)| user).collect();
+    users.retain(|name| user.is_none_or(|user| user == name));
     let unavailable = match user {
         Some(user) => homes.problem_of(user).into_iter().collect(),
         None => homes.problems(),
     };
-    if let (Some(user), true, true) = (user, ledgers.is_empty(), unavailable.is_empty()) {
+    if let (Some(user), true, true) = (user, users.is_empty(), unavailable.is_empty()) {
         return ControlResponse::Error { message: not_served(&shared.config.load(), user) };
     }
     // What was opened at the start is no longer what the path leads to: its numbers would say nothing.
-    ledgers.retain(|(name, _)| unavailable.iter().all(|home| home.user != *name));
+    users.retain(|name| unavailable.iter().all(|home| home.user != *name));
     let refused = unavailable.into_iter().map(|home| {
         let error = format!("the home {} is unavailable: {}", shown(&home.root), home.why);
         ScanReport { user: home.user, compared: None, error: Some(error), unreadable: None }
     });
-    let counted = ledgers.into_iter().map(|(user, ledger)| scan_one(homes, user, &ledger));
+    let counted = users.into_iter().map(|user| scan_one(homes, user));
     let mut homes: Vec<_> = refused.chain(counted).collect();
     homes.sort_by(|a, b| a.user.cmp(&b.user));
     ControlResponse::Scanned { homes }
 }
 
-fn scan_one(homes: &Homes, user: String, ledger: &Ledger) -> ScanReport {
+fn scan_one(homes: &dyn HomeStore, user: String) -> ScanReport {
     for _ in 0..MAX_SCAN_TRIES {
-        match homes.count(&user, ledger) {
+        match homes.count(&user) {
             Ok(Comparison::Busy) => {}
             Ok(Comparison::Compared { recorded, found, staged }) => {
                 let compared = status::compared(recorded, found, staged);

@@ -7,10 +7,10 @@ use super::{
 };
 use crate::audit::TransferProgress;
 use crate::config::shown;
-use crate::home::{HomeProblem, Homes};
 use crate::metrics::{HomeMetrics, MetricsSnapshot};
-use crate::quota::{self, Amount, Ledger, LedgerUsage, StagedBytes};
 use crate::session::{self, ServerState};
+use sshome_store::quota::{Amount, LedgerUsage, StagedBytes, UnreadableEntries};
+use sshome_store::{HomeProblem, HomeStore, HomeUsage};
 use sshome_wire::display::Escaped;
 use std::time::{Instant, SystemTime};
 
@@ -30,7 +30,7 @@ pub(super) fn status(shared: &ServerState, since: SystemTime) -> StatusReport {
         metrics: shared.config.load().metrics.map(|address| address.to_string()),
         settings_refused: shared.refused.load().as_ref().map(|why| why.to_string()),
         homes: homes(shared),
-        unavailable: unavailable(&shared.homes),
+        unavailable: unavailable(&*shared.homes),
         descriptors: shared.metrics.descriptors().open(),
         max_descriptors: shared.metrics.descriptors().limit(),
         penalties: penalties.collect(),
@@ -39,11 +39,12 @@ pub(super) fn status(shared: &ServerState, since: SystemTime) -> StatusReport {
 }
 
 fn homes(shared: &ServerState) -> Vec<HomeReport> {
-    shared.ledgers.all().into_iter().map(|(user, ledger)| home(&shared.homes, user, &ledger)).collect()
+    let all = shared.homes.usages().into_iter();
+    all.map(|(user, usage)| home(&*shared.homes, user, usage)).collect()
 }
 
 /// Homes that are unavailable or were replaced.
-pub(super) fn unavailable(homes: &Homes) -> Vec<UnavailableHomeReport> {
+pub(super) fn unavailable(homes: &dyn HomeStore) -> Vec<UnavailableHomeReport> {
     homes.problems().into_iter().map(UnavailableHomeReport::from).collect()
 }
 
@@ -91,7 +92,7 @@ pub(super) fn compared(booked: Amount, found: Amount, staged: StagedBytes) -> Sc
 }
 
 /// The unreadable entries for a report. `None` if there are none.
-pub(super) fn unreadable(unreadable: &quota::UnreadableEntries) -> Option<UnreadableReport> {
+pub(super) fn unreadable(unreadable: &UnreadableEntries) -> Option<UnreadableReport> {
     let first = unreadable.first.iter().map(|entry| UnreadableEntryReport {
         path: Escaped(&entry.path).to_string(),
         why: entry.why.clone(),
@@ -121,11 +122,12 @@ fn transfer(progress: TransferProgress) -> TransferReport {
     }
 }
 
-fn home(homes: &Homes, user: String, ledger: &Ledger) -> HomeReport {
-    let (LedgerUsage { used, staged, credited }, limits) = (ledger.usage(), ledger.limits());
+fn home(homes: &dyn HomeStore, user: String, usage: HomeUsage) -> HomeReport {
+    let HomeUsage { usage: LedgerUsage { used, staged, credited }, limits } = usage;
     HomeReport {
         disk_free: homes.disk_free(&user),
         closed: unreadable(&homes.unreadable(&user)),
+        unreadable: unreadable(&homes.uncounted(&user)),
         user,
         used: used.bytes,
         reserved: staged.bytes,
@@ -133,6 +135,5 @@ fn home(homes: &Homes, user: String, ledger: &Ledger) -> HomeReport {
         quota: limits.bytes,
         entries: used.entries,
         max_entries: limits.entries,
-        unreadable: unreadable(&ledger.unreadable()),
     }
 }

@@ -1,10 +1,7 @@
 //! Browsing: `cd`, `stat`, `ls`.
 
-use super::error::Context;
 use super::{Error, Result, StepLimit, User};
-use crate::home::{self, DirectoryEntry, DirectoryReader};
-use rustix::fs::{FileType, Stat};
-use rustix::io::Errno;
+use sshome_store::{Cause, DirectoryEntry, DirectoryReader, FileInfo, StoreError};
 use sshome_wire::RemotePath;
 
 /// Checks that a path is an accessible directory.
@@ -12,7 +9,7 @@ use sshome_wire::RemotePath;
 /// # Errors
 /// If it is not a directory, or may not be read.
 pub fn enter_directory(user: &User, path: &RemotePath) -> Result<()> {
-    user.home.open_directory(path).of_directory(path).map(drop)
+    Ok(user.home.enter_directory(path)?)
 }
 
 /// The working directory that `path` leads to from `cwd`. As in a shell, and only here, `..` removes the name before it,
@@ -36,7 +33,7 @@ pub fn change_directory(user: &User, cwd: &RemotePath, path: &[u8]) -> Result<Re
                 at = at.split().map_or_else(RemotePath::root, |(parent, _)| parent);
             }
             name => {
-                at = at.join(name).map_err(|_| Errno::NAMETOOLONG).of_directory(&at)?;
+                at = at.join(name).map_err(|_| StoreError::directory(&at, Cause::NameTooLong))?;
                 (given, checked) = (given + 1, false);
             }
         }
@@ -51,27 +48,23 @@ pub fn change_directory(user: &User, cwd: &RemotePath, path: &[u8]) -> Result<Re
 /// If it does not exist.
 pub fn stat(user: &User, path: &RemotePath, follow: bool) -> Result<DirectoryEntry> {
     let name = path.split().map_or_else(|| b"/".to_vec(), |(_, name)| name.to_vec());
-    if follow {
-        let stat = user.home.stat(path).of_file(path)?;
-        return Ok(DirectoryEntry { name, stat, target: Vec::new() });
-    }
-    let stat = user.home.stat_link(path).of_file(path)?;
-    let target = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Symlink => match user.home.link_target(path) {
+    let info = user.home.info(path, follow)?;
+    let target = match info.is_symlink() {
+        true => match user.home.read_link(path) {
             // It was replaced meanwhile.
-            Err(home::Error::Os(Errno::INVAL)) => Vec::new(),
-            target => target.of_file(path)?,
+            Err(error) if error.cause() == Some(&Cause::Invalid) => Vec::new(),
+            target => target?,
         },
-        _ => Vec::new(),
+        false => Vec::new(),
     };
-    Ok(DirectoryEntry { name, stat, target })
+    Ok(DirectoryEntry { name, info, target })
 }
 
 /// An open directory.
 #[derive(Debug)]
 pub struct OpenDirectory {
     path: RemotePath,
-    reader: DirectoryReader,
+    reader: Box<dyn DirectoryReader>,
 }
 
 /// Opens a directory for reading, links followed.
@@ -79,7 +72,7 @@ pub struct OpenDirectory {
 /// # Errors
 /// If it is not a directory, or may not be read.
 pub fn open_directory(user: &User, path: &RemotePath) -> Result<OpenDirectory> {
-    let reader = user.home.read_directory(path).of_directory(path)?;
+    let reader = user.home.read_directory(path)?;
     Ok(OpenDirectory { path: path.clone(), reader })
 }
 
@@ -95,15 +88,15 @@ impl OpenDirectory {
     /// # Errors
     /// The disk's.
     pub fn next_entry(&mut self) -> Result<Option<DirectoryEntry>> {
-        self.reader.next_entry().of_directory(&self.path)
+        Ok(self.reader.next_entry()?)
     }
 
     /// The directory's attributes.
     ///
     /// # Errors
     /// The disk's.
-    pub fn stat(&self) -> Result<Stat> {
-        self.reader.stat().of_directory(&self.path)
+    pub fn info(&self) -> Result<FileInfo> {
+        Ok(self.reader.info()?)
     }
 }
 
@@ -115,7 +108,7 @@ pub struct Listing {
     own: DirectoryEntry,
     /// Directories still to be read, from the top down to the current one.
     levels: Vec<ListingLevel>,
-    current: Option<(Vec<u8>, DirectoryReader)>,
+    current: Option<(Vec<u8>, Box<dyn DirectoryReader>)>,
     failed: u64,
     first_failure: Option<String>,
 }
@@ -137,14 +130,14 @@ impl Listing {
     /// # Errors
     /// If it does not exist, or cannot be read.
     pub fn begin(user: &User, path: &RemotePath, recursive: bool) -> Result<Listing> {
-        let mut own = stat(user, path, true).or_else(|error| match error {
+        let mut own = stat(user, path, true).or_else(|error| match error.cause() {
             // A dangling link is listed as a link.
-            Error::Disk { error: home::Error::Os(Errno::NOENT | Errno::LOOP), .. } => stat(user, path, false),
-            error => Err(error),
+            Some(Cause::NotFound | Cause::TooManyLinks) => stat(user, path, false),
+            _ => Err(error),
         })?;
-        let directory = FileType::from_raw_mode(own.stat.st_mode) == FileType::Directory;
+        let directory = own.info.is_directory();
         let current = match directory {
-            true => Some((Vec::new(), user.home.read_directory(path).of_directory(path)?)),
+            true => Some((Vec::new(), user.home.read_directory(path)?)),
             false => None,
         };
         if !directory {
@@ -176,7 +169,7 @@ impl Listing {
     /// Whether the path is a directory: otherwise the listing is of [`Listing::own`] alone.
     #[must_use]
     pub fn is_directory(&self) -> bool {
-        FileType::from_raw_mode(self.own.stat.st_mode) == FileType::Directory
+        self.own.info.is_directory()
     }
 
     /// The entries of one directory that one step reads; `None` at the end. An empty directory has one empty batch. A
@@ -206,9 +199,7 @@ impl Listing {
             if self.recursive
                 && let Some(level) = self.levels.last_mut()
             {
-                let folders = batch
-                    .iter()
-                    .filter(|entry| FileType::from_raw_mode(entry.stat.st_mode) == FileType::Directory);
+                let folders = batch.iter().filter(|entry| entry.info.is_directory());
                 level.names.extend(folders.map(|entry| entry.name.as_slice().into()));
             }
             match ended {
@@ -216,7 +207,7 @@ impl Listing {
                 Ok(true) => self.current = None,
                 Err(error) => {
                     self.current = None;
-                    self.skip_directory(&relative, error);
+                    self.skip_directory(error);
                 }
             }
             return Ok(Some((relative, batch)));
@@ -236,7 +227,7 @@ impl Listing {
             let relative = child(&level.relative, &name);
             let opened = match self.top.join(&relative) {
                 Ok(path) => user.home.read_directory(&path),
-                Err(_) => Err(Errno::NAMETOOLONG.into()),
+                Err(_) => Err(StoreError::directory(&self.top, Cause::NameTooLong)),
             };
             match opened {
                 Ok(reader) => {
@@ -245,17 +236,16 @@ impl Listing {
                     return true;
                 }
                 // Removed meanwhile.
-                Err(home::Error::Os(Errno::NOENT)) => {}
-                Err(error) => self.skip_directory(&relative, error),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => self.skip_directory(error),
             }
         }
         false
     }
 
-    fn skip_directory(&mut self, relative: &[u8], error: home::Error) {
+    fn skip_directory(&mut self, error: StoreError) {
         self.failed += 1;
-        let path = self.top.join(relative).unwrap_or_else(|_| self.top.clone());
-        let error = Error::disk(&path, true, error);
+        let error = Error::from(error);
         self.first_failure.get_or_insert_with(|| error.reason());
     }
 

@@ -1,14 +1,14 @@
 //! Copying on the server: `cp`.
 
-use super::error::Context;
-use super::rename::into_directory;
+use super::names::into_directory;
 use super::{
     Download, Error, PendingPublish, Result, StepLimit, Upload, User, make_directory, make_symlink, publish,
 };
-use crate::home::{DescriptorPermit, Location, TREE_DESCRIPTORS, TreeItem, TreeWalk, file_id, length};
-use rustix::fs::{FileType, Stat};
-use rustix::io::Errno;
-use sshome_wire::{End, Put, RemotePath, Status};
+use crate::metrics::TransferDirection;
+use sshome_store::{
+    Cause, EntryRef, FileInfo, FileType, MadeDirectories, MakeDirectory, StoreError, TreeStep, TreeWalk,
+};
+use sshome_wire::RemotePath;
 
 /// Files that are published together.
 const PUBLISH_BATCH_FILES: usize = 256;
@@ -21,14 +21,11 @@ const MAX_BATCH_DESCRIPTORS: usize = 384;
 pub struct Copy {
     from: RemotePath,
     to: RemotePath,
-    tree: Option<TreeWalk>,
-    _descriptors: Option<DescriptorPermit>,
+    tree: Option<Box<dyn TreeWalk>>,
     file: Option<FileCopy>,
     batch: Vec<PendingPublish>,
     /// New directories and links that were not synced yet.
-    made: Vec<Location>,
-    /// The permits for the descriptors in `made`.
-    permits: Vec<DescriptorPermit>,
+    made: Vec<EntryRef>,
     done: u64,
     failed: u64,
     first_failure: Option<String>,
@@ -47,37 +44,33 @@ impl Copy {
     /// If `from` does not exist, is a directory without `recursive`, or contains `to`.
     pub fn begin(user: &User, from: &RemotePath, to: &RemotePath, recursive: bool) -> Result<Copy> {
         user.require_write()?;
-        let stat = user.home.stat(from).of_file(from)?;
+        let info = user.home.info(from, true)?;
         let to = into_directory(user, from, to)?;
         let mut copy = Copy {
             from: from.clone(),
             to: to.clone(),
             tree: None,
-            _descriptors: None,
             file: None,
             batch: Vec::new(),
             made: Vec::new(),
-            permits: Vec::new(),
             done: 0,
             failed: 0,
             first_failure: None,
         };
-        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-            copy.file = Some(FileCopy::begin(user, from, to)?);
+        if !info.is_directory() {
+            copy.file = Some(FileCopy::begin(user, from, &to)?);
             return Ok(copy);
         }
         if !recursive {
-            return Err(Error::IsDirectory { path: from.clone(), hint: "; cp -r copies it" });
+            return Err(StoreError::IsDirectory { path: from.clone(), hint: "; cp -r copies it" }.into());
         }
-        copy._descriptors = Some(user.home.descriptors(TREE_DESCRIPTORS).of_directory(from)?);
-        let top = user.home.open_directory(from).of_directory(from)?;
-        // Created only now: a tree that is copied into itself must not contain its copy.
-        let target = user.home.locate(&to).of_directory(&to)?;
-        if user.home.is_inside(&target, file_id(&stat)).of_directory(&to)? {
-            return Err(Error::IntoItself { from: from.clone(), to });
+        if user.home.is_inside(&to, info.id)? {
+            return Err(StoreError::IntoItself { from: from.clone(), to }.into());
         }
-        copy.made(user, make_directory(user, &to, false, Some(stat.st_mode & 0o777))?.1)?;
-        copy.tree = Some(TreeWalk::below(top).of_directory(from)?);
+        // Before the copy is made: a tree that is copied into its own parent must not contain it.
+        let tree = user.home.walk(from)?;
+        copy.make_directory(user, &to, &info)?;
+        copy.tree = Some(tree);
         Ok(copy)
     }
 
@@ -109,10 +102,10 @@ impl Copy {
             }
             entries += 1;
             let Some(tree) = &mut self.tree else { return self.outcome(user) };
-            match tree.next_step().of_file(&self.from) {
+            match tree.next_step().map_err(Error::from) {
                 Ok(None) => return self.outcome(user),
-                Ok(Some(item)) => {
-                    if let Err(error) = self.take(user, item).and_then(|()| self.publish_if_full(user)) {
+                Ok(Some(step)) => {
+                    if let Err(error) = self.take(user, step).and_then(|()| self.publish_if_full(user)) {
                         self.fail(error)?;
                     }
                 }
@@ -122,47 +115,51 @@ impl Copy {
         Ok(false)
     }
 
-    fn take(&mut self, user: &User, item: TreeItem) -> Result<()> {
-        match item {
-            TreeItem::Enter(_, stat) => {
+    fn take(&mut self, user: &User, step: TreeStep) -> Result<()> {
+        match step {
+            TreeStep::Enter(info) => {
                 let to = self.below(&self.to, &[])?;
-                self.made(user, make_directory(user, &to, false, Some(stat.st_mode & 0o777))?.1)?;
+                self.make_directory(user, &to, &info)?;
             }
-            TreeItem::Leave(..) | TreeItem::MoreDirectories => {}
-            TreeItem::Leaf(location, stat) => self.leaf(user, &location, &stat)?,
+            TreeStep::Pause => {}
+            TreeStep::Leaf(name, info) => self.leaf(user, &name, &info)?,
         }
         Ok(())
     }
 
-    fn leaf(&mut self, user: &User, location: &Location, stat: &Stat) -> Result<()> {
-        let from = self.below(&self.from, location.name())?;
-        let to = self.below(&self.to, location.name())?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => self.file = Some(FileCopy::begin(user, &from, to)?),
-            FileType::Symlink => self.made(user, vec![copy_link(user, location, &to)?])?,
-            _ => return Err(crate::home::Error::Special).of_file(&from),
+    fn leaf(&mut self, user: &User, name: &[u8], info: &FileInfo) -> Result<()> {
+        let (from, to) = (self.below(&self.from, name)?, self.below(&self.to, name)?);
+        match info.file_type {
+            FileType::Regular => self.file = Some(FileCopy::begin(user, &from, &to)?),
+            FileType::Symlink => {
+                let target = user.home.read_link(&from)?;
+                self.made(user, vec![make_symlink(user, &to, &target)?])?;
+            }
+            _ => return Err(Error::file(&from, Cause::Special)),
         }
         Ok(())
+    }
+
+    fn make_directory(&mut self, user: &User, to: &RemotePath, like: &FileInfo) -> Result<()> {
+        let how = MakeDirectory { mode: Some(like.mode & 0o777), ..MakeDirectory::default() };
+        let MadeDirectories { names, .. } = make_directory(user, to, how)?;
+        self.made(user, names)
     }
 
     fn file_ended(&mut self, user: &User) -> Result<()> {
         let Some(file) = self.file.take() else { return Ok(()) };
-        match file.finish(user) {
+        match file.finish() {
             Ok(pending) => self.batch.push(pending),
             Err(error) => self.fail(error)?,
         }
         self.publish_if_full(user)
     }
 
-    /// Adds new names to the batch, or publishes it if the descriptor budget is used up.
-    fn made(&mut self, user: &User, made: Vec<Location>) -> Result<()> {
-        let permit = user.hold_descriptors(made.len());
+    /// Adds new names to the batch, or publishes it if the user's budget is used up.
+    fn made(&mut self, user: &User, made: Vec<EntryRef>) -> Result<()> {
+        let is_over_budget = made.iter().any(EntryRef::is_over_budget);
         self.made.extend(made);
-        match permit {
-            Some(permit) => self.permits.push(permit),
-            None => self.publish_batch(user)?,
-        }
-        Ok(())
+        if is_over_budget { self.publish_batch(user) } else { Ok(()) }
     }
 
     fn publish_if_full(&mut self, user: &User) -> Result<()> {
@@ -170,14 +167,13 @@ impl Copy {
         let handles = 2 * self.batch.len() + self.made.len();
         let full = self.batch.len() >= PUBLISH_BATCH_FILES
             || handles >= MAX_BATCH_DESCRIPTORS
-            || user.home.descriptors_are_scarce();
+            || user.wants_publish();
         if full { self.publish_batch(user) } else { Ok(()) }
     }
 
     fn publish_batch(&mut self, user: &User) -> Result<()> {
         let (batch, made) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.made));
         let (placed, synced) = publish(user, batch, made);
-        self.permits.clear();
         for result in placed.into_iter().chain([synced]) {
             if let Err(error) = result {
                 self.fail(error)?;
@@ -207,28 +203,20 @@ impl Copy {
     /// The path below `top` of a name in the walk's current directory; of that directory if the name is empty.
     fn below(&self, top: &RemotePath, name: &[u8]) -> Result<RemotePath> {
         let relative = match &self.tree {
-            Some(tree) => tree.relative().ok_or(Errno::NAMETOOLONG).of_file(top)?,
+            Some(tree) => tree.relative().ok_or_else(|| Error::file(top, Cause::NameTooLong))?,
             None => Vec::new(),
         };
         let names = [&relative[..], name].into_iter().filter(|name| !name.is_empty());
         let below = names.collect::<Vec<_>>().join(&b'/');
-        top.join(&below).map_err(|_| Errno::NAMETOOLONG).of_file(top)
+        top.join(&below).map_err(|_| Error::file(top, Cause::NameTooLong))
     }
 }
 
 impl FileCopy {
-    fn begin(user: &User, from: &RemotePath, to: RemotePath) -> Result<FileCopy> {
+    fn begin(user: &User, from: &RemotePath, to: &RemotePath) -> Result<FileCopy> {
         let source = Download::open(user, from)?;
-        let stat = source.stat();
-        let put = Put {
-            path: Vec::new(),
-            size: Some(length(stat)),
-            mtime: None,
-            source: None,
-            mode: Some(stat.st_mode & 0o777),
-            resume: 0,
-        };
-        let upload = Upload::begin_copy(user, &put, to)?;
+        let (size, mode) = (source.size(), source.info().mode & 0o777);
+        let upload = Upload::begin_new(user, to, Some(size), mode, TransferDirection::Copy)?;
         Ok(FileCopy { source, upload, buffer: Vec::with_capacity(256 << 10) })
     }
 
@@ -240,18 +228,8 @@ impl FileCopy {
         Ok((read > 0).then_some(read as u64))
     }
 
-    fn finish(mut self, user: &User) -> Result<PendingPublish> {
-        let end = End {
-            status: Status::Done,
-            message: String::new(),
-            digest: self.source.finish()?,
-            size: self.source.position(),
-        };
-        self.upload.finish(user, &end)
+    fn finish(mut self) -> Result<PendingPublish> {
+        let digest = self.source.finish()?;
+        self.upload.finish_at_eof(Some(digest))
     }
-}
-
-fn copy_link(user: &User, link: &Location, to: &RemotePath) -> Result<Location> {
-    let target = link.read_link().of_file(to)?;
-    make_symlink(user, to, &target)
 }

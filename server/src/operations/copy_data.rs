@@ -1,9 +1,7 @@
 //! Copying a range from one open file to another: SFTP's `copy-data`.
 
-use super::error::Context;
-use super::{Error, OpenFile, Result, StepLimit, User};
-use crate::home::length;
-use rustix::io::Errno;
+use super::{Error, OpenFile, Result, StepLimit};
+use sshome_store::Cause;
 
 /// Bytes that are read at a time.
 const READ_CHUNK_BYTES: usize = 1 << 20;
@@ -26,34 +24,32 @@ impl CopyData {
     /// If the ranges overlap in one file, or the quota is exceeded. All later changes through the handle `target` then
     /// fail, as after a failed write.
     pub fn begin(
-        user: &User,
         source: &OpenFile,
         from_offset: u64,
         length_wanted: u64,
         target: &OpenFile,
         to_offset: u64,
     ) -> Result<CopyData> {
-        CopyData::prepare(user, source, from_offset, length_wanted, target, to_offset)
+        CopyData::prepare(source, from_offset, length_wanted, target, to_offset)
             .map_err(|error| target.fail(error))
     }
 
     fn prepare(
-        user: &User,
         source: &OpenFile,
         from_offset: u64,
         length_wanted: u64,
         target: &OpenFile,
         to_offset: u64,
     ) -> Result<CopyData> {
-        let there = length(&source.stat()?).saturating_sub(from_offset);
+        let there = source.info()?.size.saturating_sub(from_offset);
         // Fixed now: a copy to the file's own end would never end.
         let left = if length_wanted == 0 { there } else { length_wanted.min(there) };
-        let to = if target.appends() { length(&target.stat()?) } else { to_offset };
-        if source.id()? == target.id()? && from_offset.abs_diff(to) < left {
+        let to = if target.appends() { target.info()?.size } else { to_offset };
+        if source.info()?.id == target.info()?.id && from_offset.abs_diff(to) < left {
             return Err(Error::Overlap(target.path().clone()));
         }
-        let end = to.checked_add(left).ok_or(Errno::FBIG).of_file(target.path())?;
-        target.check_quota(user, end)?;
+        let end = to.checked_add(left).ok_or_else(|| Error::file(target.path(), Cause::TooLarge))?;
+        target.check_space(end)?;
         let chunk = usize::try_from(left).unwrap_or(READ_CHUNK_BYTES).min(READ_CHUNK_BYTES);
         Ok(CopyData { from: from_offset, to, left, done: 0, buffer: Vec::with_capacity(chunk) })
     }

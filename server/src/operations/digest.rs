@@ -1,7 +1,6 @@
 //! Digests with common algorithms: SFTP's `check-file`, `md5sum` and the like.
 
 use super::{Error, OpenFile, Result, StepLimit};
-use crate::home::length;
 use sha2::digest::DynDigest;
 use std::fmt;
 
@@ -96,7 +95,7 @@ impl FileDigest {
     /// # Errors
     /// If the digests do not fit into one reply.
     pub fn begin(file: &OpenFile, algorithm: DigestAlgorithm, range: DigestRange) -> Result<FileDigest> {
-        let size = length(&file.stat()?);
+        let size = file.info()?.size;
         let end = match range.length {
             0 => size,
             length => range.offset.saturating_add(length).min(size),

@@ -1,33 +1,25 @@
 //! Sending a file: `get`.
 
-use super::error::Context;
-use super::{Error, Result, User, hold};
+use super::{Error, OpenMode, Result, User};
 use crate::audit::Transfer;
-use crate::home::{DescriptorPermit, Location, StoredDigest, length};
 use crate::metrics::TransferDirection;
-use crate::quota::HeldFile;
-use rustix::fs::Stat;
+use sshome_store::{FileHandle, FileInfo, StoreError};
 use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, RemotePath};
-use std::fs::File;
 
 /// A file that is being sent.
 #[derive(Debug)]
 pub struct Download {
     path: RemotePath,
-    /// The file counts while it is open, even after its name is removed. Declared before `file`, so that it is dropped
-    /// first: see [`HeldFile`].
-    held: HeldFile,
-    /// [`HeldFile::version`] at the beginning.
+    file: Box<dyn FileHandle>,
+    /// [`FileHandle::version`] at the beginning.
     version: Option<u64>,
-    file: File,
-    stat: Stat,
+    info: FileInfo,
     position: u64,
     hasher: BlockHasher,
     /// The stored digest, if it is reported without digesting the data again.
     carried: Option<Digest>,
     /// `None` if the data are not sent to the client.
     transfer: Option<Transfer>,
-    _descriptor: DescriptorPermit,
 }
 
 impl Download {
@@ -36,9 +28,9 @@ impl Download {
     /// # Errors
     /// If it is not a regular file, or may not be read.
     pub fn begin(user: &User, path: &RemotePath) -> Result<Download> {
-        let (download, location) = Download::open_located(user, path)?;
-        let size = Some(download.size());
-        let transfer = user.audit.transfer(TransferDirection::Download, &user.logged(&location, path), size);
+        let download = Download::open(user, path)?;
+        let (path, size) = (download.file.logged_path(), Some(download.size()));
+        let transfer = user.audit.transfer(TransferDirection::Download, path, size);
         Ok(Download { transfer: Some(transfer), ..download })
     }
 
@@ -47,37 +39,25 @@ impl Download {
     /// # Errors
     /// As [`Download::begin`].
     pub(super) fn open(user: &User, path: &RemotePath) -> Result<Download> {
-        Ok(Download::open_located(user, path)?.0)
-    }
-
-    fn open_located(user: &User, path: &RemotePath) -> Result<(Download, Location)> {
-        let permit = user.home.descriptors(1).of_file(path)?;
-        // Opened and recorded under one lock: a removal in between would treat the file as closed.
-        let namespace = user.home.lock_namespace();
-        let (file, stat, location) = user.home.open_file(path).of_file(path)?;
-        let held = hold(user, &file, &stat).of_file(path)?;
-        drop(namespace);
-        let (version, hasher) = (held.version(), BlockHasher::new());
-        let path = path.clone();
-        let download = Download {
-            path,
-            held,
+        let file = user.home.open_file(path, OpenMode::READ_ONLY, false)?;
+        // Before the attributes: what is written in between is noticed.
+        let version = file.version();
+        Ok(Download {
+            path: path.clone(),
             version,
+            info: file.info()?,
             file,
-            stat,
             position: 0,
-            hasher,
+            hasher: BlockHasher::new(),
             carried: None,
             transfer: None,
-            _descriptor: permit,
-        };
-        Ok((download, location))
+        })
     }
 
     /// The file's attributes when it was opened.
     #[must_use]
-    pub fn stat(&self) -> &Stat {
-        &self.stat
+    pub fn info(&self) -> &FileInfo {
+        &self.info
     }
 
     /// Bytes read so far.
@@ -89,7 +69,7 @@ impl Download {
     /// The file's length in bytes when it was opened.
     #[must_use]
     pub fn size(&self) -> u64 {
-        length(&self.stat)
+        self.info.size
     }
 
     /// Appends the next bytes to `buffer`, up to its capacity and up to the size that the file had when it was opened.
@@ -104,10 +84,9 @@ impl Download {
         if left == 0 || room == 0 {
             return Ok(0);
         }
-        let spare = rustix::buffer::spare_capacity(buffer);
-        let read = rustix::io::pread(&self.file, spare, self.position).of_file(&self.path)?;
+        let read = self.file.read_at(self.position, buffer, room)?;
         if read == 0 {
-            return Err(Error::Changed(self.path.clone()));
+            return Err(self.changed());
         }
         // A file that grows meanwhile is sent in its old length; `finish` reports the change.
         let read = (read as u64).min(left) as usize;
@@ -152,28 +131,27 @@ impl Download {
     }
 
     fn check(&self) -> Result<Digest> {
-        let now = rustix::fs::fstat(&self.file).of_file(&self.path)?;
-        let same = |a: &Stat, b: &Stat| {
-            (a.st_size, a.st_mtime, a.st_mtime_nsec) == (b.st_size, b.st_mtime, b.st_mtime_nsec)
-        };
-        let written = self.version.is_none() || self.version != self.held.version();
-        if written || !same(&now, &self.stat) || self.position != self.size() {
-            return Err(Error::Changed(self.path.clone()));
+        let now = self.file.info()?;
+        let written = self.version.is_none() || self.version != self.file.version();
+        let same = (now.size, now.modified) == (self.info.size, self.info.modified);
+        if written || !same || self.position != self.size() {
+            return Err(self.changed());
         }
         if let Some(carried) = self.carried {
             return Ok(carried);
         }
         let digest = self.hasher.finish();
-        let changed = |stat: &Stat| (stat.st_ctime, stat.st_ctime_nsec);
         match self.stored() {
             Some(stored) if stored != digest => Err(Error::Rotten(self.path.clone())),
             // Another program may have written to it and reset its mtime. Without a stored digest that looks like a new
             // name or mode. Removing its last name is not such a change.
-            None if changed(&now) != changed(&self.stat) && now.st_nlink > 0 => {
-                Err(Error::Changed(self.path.clone()))
-            }
+            None if now.changed != self.info.changed && now.links > 0 => Err(self.changed()),
             _ => Ok(digest),
         }
+    }
+
+    fn changed(&self) -> Error {
+        StoreError::Changed(self.path.clone()).into()
     }
 
     /// The digest of the data that were read, even if the file has changed.
@@ -185,6 +163,6 @@ impl Download {
     /// The digest that was stored when the file was published, if it still applies.
     #[must_use]
     pub fn stored(&self) -> Option<Digest> {
-        StoredDigest::read(&self.file, &self.stat)
+        self.file.stored_digest(&self.info)
     }
 }

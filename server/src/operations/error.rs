@@ -1,17 +1,11 @@
 //! Errors of operations, and the mapping of errors to statuses.
 
-use super::User;
 use crate::accounts::OwnKeysError;
 use crate::audit::{self, AuditRefusal, AuditableError};
-use crate::home;
-use crate::quota::QuotaExceeded;
-use rustix::io::Errno;
+use sshome_store::{Cause, StoreError};
 use sshome_wire::display::Escaped;
 use sshome_wire::{RemotePath, Status};
 use std::sync::Arc;
-
-/// Parent directories that are checked to find the missing one.
-const MAX_PARENTS: usize = 64;
 
 /// The result of operations.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -20,86 +14,24 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// status.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A system call failed.
-    #[error("{}", disk_text(path, error))]
-    Disk {
-        /// The path.
-        path: RemotePath,
-        /// Whether a directory was required.
-        directory: bool,
-        /// The error.
-        error: home::Error,
-    },
-    /// The quota is exceeded.
-    #[error("{} {exceeded}", name(path))]
-    Quota {
-        /// The path of the file.
-        path: RemotePath,
-        /// The limit, with the amounts.
-        exceeded: QuotaExceeded,
-    },
-    /// A file cannot get another name while an upload has its credit and does not fit beside it.
-    #[error(
-        "{path} is being replaced by an upload that does not fit beside it: {exceeded}; wait until it has ended"
-    )]
-    BeingReplaced {
-        /// The file.
-        path: RemotePath,
-        /// The limit, with the amounts.
-        exceeded: QuotaExceeded,
-    },
-    /// A directory in place of a file. The hint names the command that works.
-    #[error("{path} is a directory{hint}")]
-    IsDirectory {
-        /// The directory.
-        path: RemotePath,
-        /// The remedy, with its punctuation.
-        hint: &'static str,
-    },
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(StoreError),
     /// The account may not change anything.
     #[error("this account is read-only")]
     ReadOnly,
-    /// All files belong to the server.
-    #[error("{0}: the owner cannot be changed: all files belong to the server")]
-    Owner(RemotePath),
     /// A range of a file cannot be copied onto itself.
     #[error("{0}: the ranges to copy from and to overlap; copy to another file, or to another offset")]
     Overlap(RemotePath),
     /// The digests do not fit into one reply.
     #[error("{0}: the digests do not fit into one reply; request larger blocks or a shorter range")]
     TooManyDigests(RemotePath),
-    /// A file in place of a directory.
-    #[error("{0} exists and is not a directory")]
-    NotDirectory(RemotePath),
-    /// A staged file cannot be renamed to the target.
-    #[error("cannot store {0}: it is on a different mount than the home")]
-    OtherMount(RemotePath),
-    /// Too many separate ranges of a staged file were written.
-    #[error("{0}: too many separate ranges were written for an atomic upload; write the file in order")]
-    Scattered(RemotePath),
-    /// The partial upload that was to be resumed does not exist.
-    #[error("no partial upload of {0} can be resumed; send the whole file")]
-    NoPart(RemotePath),
-    /// A different connection receives the stream.
-    #[error("this stream to {0} is already being received; query its status first")]
-    StreamBusy(RemotePath),
-    /// The received data differ from the sent data.
-    #[error("{path}: {why}; nothing was published")]
-    Mismatch {
-        /// The path of the file.
-        path: RemotePath,
-        /// The difference.
-        why: &'static str,
-    },
     /// An earlier change of an open file failed with this error, so its content is incomplete.
     #[error(transparent)]
     Earlier(Arc<Error>),
     /// The content differs from the stored digest.
     #[error("{0} is not what was stored: it has changed on the disk; restore it from a copy")]
     Rotten(RemotePath),
-    /// The file was written to while it was read.
-    #[error("{0}; try again")]
-    Changed(RemotePath),
     /// The sender aborted the upload.
     #[error("{path}: {}", Escaped(why.as_bytes()))]
     GivenUp {
@@ -110,14 +42,9 @@ pub enum Error {
         /// The sender's message.
         why: String,
     },
-    /// A tree cannot be moved or copied into itself.
-    #[error("{to} is inside {from}")]
-    IntoItself {
-        /// The tree.
-        from: RemotePath,
-        /// The target.
-        to: RemotePath,
-    },
+    /// The store gave no answer in time.
+    #[error("{0}; it may or may not have been done: look before you repeat it")]
+    Unknown(StoreError),
     /// An error of the account's keys.
     #[error("{}", Escaped(.0.to_string().as_bytes()))]
     Keys(OwnKeysError),
@@ -131,21 +58,28 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// An error of a system call. Failing and full disks are also logged for the administrator.
-    pub(super) fn disk(path: &RemotePath, directory: bool, error: home::Error) -> Error {
-        if let home::Error::Os(errno) = error {
-            audit::disk_error(path, errno);
+impl From<StoreError> for Error {
+    /// Failing and full disks are also logged for the administrator.
+    fn from(error: StoreError) -> Error {
+        if let StoreError::Failed { path, cause, .. } = &error {
+            audit::disk_error(path, cause);
         }
-        Error::Disk { path: path.clone(), directory, error }
+        Error::Store(error)
+    }
+}
+
+impl Error {
+    /// An error at the path of a file.
+    pub(crate) fn file(path: &RemotePath, cause: Cause) -> Error {
+        StoreError::file(path, cause).into()
     }
 
     /// The same error; for a directory, with the hint to use `get -r`.
     #[must_use]
     pub fn or_get_recursively(self) -> Error {
         match self {
-            Error::Disk { path, error: home::Error::IsDirectory, .. } => {
-                Error::IsDirectory { path, hint: ": use get -r" }
+            Error::Store(StoreError::Failed { path, cause: Cause::IsDirectory, .. }) => {
+                Error::Store(StoreError::IsDirectory { path, hint: ": use get -r" })
             }
             error => error,
         }
@@ -153,10 +87,19 @@ impl Error {
 
     /// The original error, if this one repeats it.
     #[must_use]
-    pub fn cause(&self) -> &Error {
+    pub fn original(&self) -> &Error {
         match self {
-            Error::Earlier(error) => error.cause(),
+            Error::Earlier(error) => error.original(),
             error => error,
+        }
+    }
+
+    /// What is in the way at a path; `None` if there is nothing in particular.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
+        match self.original() {
+            Error::Store(error) => error.cause(),
+            _ => None,
         }
     }
 
@@ -164,23 +107,14 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> Status {
         match self {
-            Error::Disk { directory, error, .. } => disk_status(*error, *directory),
-            Error::Quota { .. } | Error::BeingReplaced { .. } => Status::QuotaExceeded,
-            Error::IsDirectory { .. } | Error::NotDirectory(_) => Status::WrongType,
-            Error::Mismatch { .. } | Error::Rotten(_) => Status::DigestMismatch,
-            Error::ReadOnly | Error::Owner(_) => Status::PermissionDenied,
-            Error::Changed(_) => Status::Changed,
-            Error::StreamBusy(_) => Status::Busy,
+            Error::Store(error) => store_status(error),
+            Error::Rotten(_) => Status::DigestMismatch,
+            Error::ReadOnly => Status::PermissionDenied,
             Error::GivenUp { status, .. } => *status,
+            Error::Unknown(_) => Status::OutcomeUnknown,
             Error::Keys(error) => keys_status(error),
             Error::Earlier(error) => error.status(),
-            Error::IntoItself { .. }
-            | Error::Partly { .. }
-            | Error::NoPart(_)
-            | Error::OtherMount(_)
-            | Error::Scattered(_)
-            | Error::Overlap(_)
-            | Error::TooManyDigests(_) => Status::Failed,
+            Error::Partly { .. } | Error::Overlap(_) | Error::TooManyDigests(_) => Status::Failed,
         }
     }
 
@@ -203,9 +137,9 @@ impl Error {
 impl AuditableError for Error {
     fn refusal(&self) -> Option<AuditRefusal<'_>> {
         match self {
-            Error::Quota { path, exceeded } | Error::BeingReplaced { path, exceeded } => {
-                Some(AuditRefusal::Quota { path, exceeded })
-            }
+            Error::Store(
+                StoreError::Quota { path, exceeded } | StoreError::BeingReplaced { path, exceeded },
+            ) => Some(AuditRefusal::Quota { path, exceeded }),
             Error::ReadOnly => Some(AuditRefusal::ReadOnly),
             _ => None,
         }
@@ -220,109 +154,34 @@ fn keys_status(error: &OwnKeysError) -> Status {
     }
 }
 
-fn disk_status(error: home::Error, directory: bool) -> Status {
+fn store_status(error: &StoreError) -> Status {
     match error {
-        home::Error::Reserved => Status::PermissionDenied,
-        home::Error::Unavailable | home::Error::Replaced => Status::Failed,
-        home::Error::Top => Status::PermissionDenied,
-        home::Error::Dot => Status::Failed,
-        home::Error::IsDirectory | home::Error::Special => Status::WrongType,
-        home::Error::Descriptors(_) => Status::Busy,
-        home::Error::Moved => Status::Changed,
-        home::Error::Os(errno) => match errno {
-            Errno::NOENT if directory => Status::NoSuchDirectory,
-            Errno::NOENT => Status::NoSuchFile,
-            Errno::NOTDIR | Errno::ISDIR => Status::WrongType,
-            Errno::ACCESS | Errno::PERM | Errno::ROFS => Status::PermissionDenied,
-            Errno::DQUOT => Status::QuotaExceeded,
-            _ => Status::Failed,
-        },
+        StoreError::Failed { directory, cause, .. } => cause_status(cause, *directory),
+        StoreError::Quota { .. } | StoreError::BeingReplaced { .. } => Status::QuotaExceeded,
+        StoreError::IsDirectory { .. } | StoreError::NotDirectory(_) => Status::WrongType,
+        StoreError::Mismatch { .. } => Status::DigestMismatch,
+        StoreError::Owner(_) => Status::PermissionDenied,
+        StoreError::Changed(_) => Status::Changed,
+        StoreError::StreamBusy(_) => Status::Busy,
+        StoreError::IntoItself { .. }
+        | StoreError::NoPart(_)
+        | StoreError::OtherMount(_)
+        | StoreError::Scattered(_) => Status::Failed,
     }
 }
 
-fn disk_text(path: &RemotePath, error: &home::Error) -> String {
-    match error {
-        // The status says the rest.
-        home::Error::Os(Errno::NOENT | Errno::ACCESS) => path.to_string(),
-        // It concerns the whole home.
-        home::Error::Unavailable | home::Error::Replaced => error.to_string(),
-        home::Error::Os(Errno::EXIST) => format!("{path} exists already"),
-        home::Error::Os(Errno::BADF) => format!("{path}: the handle was not opened for this"),
-        home::Error::Os(Errno::FBIG) => format!("{path}: a file cannot be that long"),
-        home::Error::Os(Errno::NOTDIR) => format!("{path}: not a directory"),
-        home::Error::Os(Errno::ISDIR) => format!("{path}: it is a directory"),
-        home::Error::Os(Errno::NAMETOOLONG) => format!("{path}: the name is too long"),
-        home::Error::Os(Errno::NOTEMPTY) => {
-            format!("{path} is not empty; rm -r removes it with all that is in it")
+fn cause_status(cause: &Cause, directory: bool) -> Status {
+    match cause {
+        Cause::NotFound if directory => Status::NoSuchDirectory,
+        Cause::NotFound => Status::NoSuchFile,
+        Cause::NotDirectory | Cause::IsDirectory | Cause::Special => Status::WrongType,
+        Cause::Denied | Cause::NotPermitted | Cause::DiskReadOnly | Cause::Reserved | Cause::Top => {
+            Status::PermissionDenied
         }
-        home::Error::Os(Errno::NOSPC) => format!("{path}: the server's disk is full"),
-        home::Error::Os(Errno::ROFS) => {
-            format!("{path}: the server's disk is mounted read-only; tell the administrator")
-        }
-        home::Error::Os(Errno::IO) => {
-            format!("{path}: the server's disk failed to read or write; tell the administrator")
-        }
-        home::Error::Os(Errno::XDEV) => {
-            format!("{path}: source and target are on different mounts; copy it, then remove the original")
-        }
-        home::Error::Os(Errno::LOOP) => format!("{path}: too many symbolic links"),
-        home::Error::Os(Errno::NXIO) => format!("{path}: it is not a regular file"),
-        other => format!("{path}: {other}"),
+        Cause::DiskQuota => Status::QuotaExceeded,
+        Cause::TooManyOpen { .. } => Status::Busy,
+        Cause::Moved => Status::Changed,
+        Cause::Cancelled => Status::Cancelled,
+        _ => Status::Failed,
     }
-}
-
-fn name(path: &RemotePath) -> String {
-    path.file_name().map_or_else(|| path.to_string(), |name| Escaped(name).to_string())
-}
-
-/// Adds the path to an error.
-pub(super) trait Context<T> {
-    /// The path is that of a file, or of any type.
-    fn of_file(self, path: &RemotePath) -> Result<T>;
-    /// A directory is required at the path.
-    fn of_directory(self, path: &RemotePath) -> Result<T>;
-}
-
-impl<T, E: Into<home::Error>> Context<T> for std::result::Result<T, E> {
-    fn of_file(self, path: &RemotePath) -> Result<T> {
-        self.map_err(|error| Error::disk(path, false, error.into()))
-    }
-
-    fn of_directory(self, path: &RemotePath) -> Result<T> {
-        self.map_err(|error| Error::disk(path, true, error.into()))
-    }
-}
-
-/// Adds the path to an error of locating a new name: that of the missing directory, if one is missing.
-pub(super) fn of_parent<'a>(user: &'a User, path: &'a RemotePath) -> impl FnOnce(home::Error) -> Error + 'a {
-    move |error| {
-        let mut missing = path.clone();
-        if error == home::Error::Os(Errno::NOENT) {
-            // The topmost missing directory has to be created first.
-            for _ in 0..MAX_PARENTS {
-                match missing.split() {
-                    Some((parent, _)) if user.home.stat(&parent).err() == Some(error) => missing = parent,
-                    _ => break,
-                }
-            }
-        }
-        Error::disk(&missing, true, error)
-    }
-}
-
-/// Adds the path to a quota error.
-pub(super) fn over_quota<'a>(
-    user: &'a User,
-    path: &'a RemotePath,
-) -> impl FnOnce(QuotaExceeded) -> Error + 'a {
-    |exceeded| {
-        let error = Error::Quota { path: path.clone(), exceeded };
-        user.audit.refused(&error);
-        error
-    }
-}
-
-/// The errno of an error of `std::io`.
-pub(super) fn errno(error: &std::io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }

@@ -1,8 +1,7 @@
 //! The size of a home as a filesystem: SFTP's `statvfs`.
 
-use super::error::Context;
 use super::{Result, User};
-use sshome_wire::RemotePath;
+use sshome_store::HomeUsage;
 
 /// The size and the free space of a home, limited by the quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,23 +29,22 @@ pub struct HomeSpace {
 /// # Errors
 /// The kernel's.
 pub fn space(user: &User) -> Result<HomeSpace> {
-    let disk = user.home.statvfs().of_file(&RemotePath::root())?;
-    let charged = user.ledger.usage().charged();
-    let limits = user.ledger.limits();
-    let block = disk.f_frsize.max(1);
+    let disk = user.home.disk_space()?;
+    let HomeUsage { usage, limits } = user.home.usage();
+    let charged = usage.charged();
+    let block = disk.block;
     let (blocks, blocks_free) = match limits.bytes {
-        None => (disk.f_blocks, disk.f_bavail),
+        None => (disk.blocks, disk.blocks_free),
         Some(quota) => {
-            let free = quota.saturating_sub(charged.bytes).min(disk.f_bavail.saturating_mul(block));
+            let free = quota.saturating_sub(charged.bytes).min(disk.bytes_free());
             (charged.bytes.saturating_add(free).div_ceil(block), free / block)
         }
     };
     let (entries, entries_free) = match limits.entries {
-        None => (disk.f_files, disk.f_favail),
+        None => (disk.entries, disk.entries_free),
         Some(max) => {
             let left = max.saturating_sub(charged.entries);
-            // A filesystem without a fixed number of inodes reports 0 of 0.
-            (max, if disk.f_files == 0 { left } else { left.min(disk.f_favail) })
+            (max, if disk.entries == 0 { left } else { left.min(disk.entries_free) })
         }
     };
     Ok(HomeSpace {
@@ -55,8 +53,8 @@ pub fn space(user: &User) -> Result<HomeSpace> {
         blocks_free,
         entries,
         entries_free,
-        longest_name: disk.f_namemax,
-        disk: disk.f_fsid,
+        longest_name: disk.longest_name,
+        disk: disk.id,
         read_only: !user.may_write(),
     })
 }

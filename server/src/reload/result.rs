@@ -1,7 +1,7 @@
 //! The result of a reload.
 
 use crate::config::ConfigError;
-use crate::home::HomeProblem;
+use sshome_store::HomeProblem;
 
 /// The changes that a reload made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use super::ServerState;
 use super::channel::{ChannelReader, ChannelWriter};
 use super::sessions::SshSession;
 use crate::auth::Login;
-use crate::home;
 use crate::operations::User;
 use crate::subsystem::sftp::SymlinkOrder;
 use crate::subsystem::{ChannelEnd, ChannelOutput, exec, native, no_shell_message, sftp};
+use sshome_store::Cause;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -70,13 +70,11 @@ impl ServiceStart {
         let _guard = session.begin_service(service.name());
         let (name, audit) = (login.name().to_owned(), session.audit().clone());
         let world = Arc::clone(shared);
-        let entered = tokio::task::spawn_blocking(move || {
-            User::enter(login, &world.homes, &world.ledgers, &world.slices)
-        });
+        let entered = tokio::task::spawn_blocking(move || User::enter(login, &*world.homes, &world.slices));
         let user = match entered.await {
             Ok(Ok(user)) => user.audited(audit),
             // The user can cause this at will, so it is not logged.
-            Ok(Err(error @ home::Error::Descriptors(_))) => {
+            Ok(Err(error @ Cause::TooManyOpen { .. })) => {
                 let text = format!("sshomed: {error}\n");
                 return writer
                     .send_error(text.into())

@@ -3,13 +3,12 @@
 use super::{MemoryBudgets, RateLimits, SessionRegistry};
 use crate::auth::Authenticator;
 use crate::config::Config;
-use crate::home::Homes;
 use crate::limits::AdmissionControl;
 use crate::metrics::Metrics;
 use crate::operations::SlicePermits;
-use crate::quota::Ledgers;
 use crate::subsystem::BlockingPool;
 use arc_swap::{ArcSwap, ArcSwapOption};
+use sshome_store::HomeStore;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -25,11 +24,9 @@ pub struct ServerState {
     /// Checks credentials.
     pub authenticator: Authenticator,
     /// The homes of all users.
-    pub homes: Homes,
+    pub homes: Arc<dyn HomeStore>,
     /// The permits for slices of work.
     pub slices: SlicePermits,
-    /// The quota ledgers of all users.
-    pub ledgers: Ledgers,
     /// Admission control for connections.
     pub admission: Arc<AdmissionControl>,
     /// The bandwidth limits of all users.

@@ -1,10 +1,9 @@
 //! Formats files in the style of `ls -l`.
 
-use crate::home::length;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rustix::fs::{FileType, Stat};
 use sshome_ssh::{ls_mode, ls_time};
+use sshome_store::{FileInfo, FileType};
 use sshome_wire::display::Size;
 
 /// Formats the lines of one listing: holds the current time and the server's time zone.
@@ -21,13 +20,13 @@ impl LsFormat {
 
     /// The columns before a file's name: type and mode, links, owner and group, size, time. `readable` shows the size
     /// in the largest unit that fits.
-    pub(crate) fn before_name(&self, stat: &Stat, owner: &str, group: &str, readable: bool) -> String {
+    pub(crate) fn before_name(&self, info: &FileInfo, owner: &str, group: &str, readable: bool) -> String {
         let size = match readable {
-            true => Size(length(stat)).to_string().replace(' ', ""),
-            false => length(stat).to_string(),
+            true => Size(info.size).to_string().replace(' ', ""),
+            false => info.size.to_string(),
         };
-        let (mode, time) = (mode(stat), self.time(stat.st_mtime));
-        format!("{mode} {:>3} {owner:<8} {group:<8} {size:>8} {time}", stat.st_nlink)
+        let (mode, time) = (mode(info), self.time(info.modified.seconds));
+        format!("{mode} {:>3} {owner:<8} {group:<8} {size:>8} {time}", info.links)
     }
 
     /// A time in seconds since 1970. A time that the calendar cannot represent is shown as 1970.
@@ -38,9 +37,9 @@ impl LsFormat {
 }
 
 /// A file's type and permissions, as `-rw-r--r--`.
-pub(crate) fn mode(stat: &Stat) -> String {
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => '-',
+pub(crate) fn mode(info: &FileInfo) -> String {
+    let kind = match info.file_type {
+        FileType::Regular => '-',
         FileType::Directory => 'd',
         FileType::Symlink => 'l',
         FileType::Fifo => 'p',
@@ -49,17 +48,29 @@ pub(crate) fn mode(stat: &Stat) -> String {
         FileType::BlockDevice => 'b',
         _ => '?',
     };
-    ls_mode(kind, stat.st_mode)
+    ls_mode(kind, info.mode)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sshome_store::quota::FileId;
+    use sshome_wire::Time;
 
-    fn stat(mode: u32) -> Stat {
-        let mut stat = rustix::fs::stat("/").unwrap();
-        (stat.st_mode, stat.st_nlink, stat.st_size, stat.st_mtime) = (mode, 2, 1536, 1_000_000_000);
-        stat
+    fn info(mode: u32) -> FileInfo {
+        let time = Time { seconds: 1_000_000_000, nanoseconds: 0 };
+        FileInfo {
+            id: FileId { device: 1, inode: 2 },
+            file_type: FileType::of_st_mode(mode),
+            mode: mode & 0o7777,
+            links: 2,
+            owner: 5,
+            group: 7,
+            size: 1536,
+            accessed: time,
+            modified: time,
+            changed: time,
+        }
     }
 
     #[test]
@@ -76,21 +87,21 @@ mod tests {
             (0o041_776, "drwxrwxrwT"),
             (0o010_000, "p---------"),
         ] {
-            assert_eq!(mode(&stat(raw)), wanted, "{raw:o}");
+            assert_eq!(mode(&info(raw)), wanted, "{raw:o}");
         }
     }
 
     #[test]
     fn a_line_has_its_columns() {
         let lines = LsFormat { zone: TimeZone::UTC, now: 1_700_000_000 };
-        let mut stat = stat(0o100_640);
-        let line = |stat: &Stat, readable| lines.before_name(stat, "ann", "7", readable);
-        assert_eq!(line(&stat, false), "-rw-r-----   2 ann      7            1536 Sep  9  2001");
-        assert_eq!(line(&stat, true), "-rw-r-----   2 ann      7          1.5KiB Sep  9  2001");
+        let mut info = info(0o100_640);
+        let line = |info: &FileInfo, readable| lines.before_name(info, "ann", "7", readable);
+        assert_eq!(line(&info, false), "-rw-r-----   2 ann      7            1536 Sep  9  2001");
+        assert_eq!(line(&info, true), "-rw-r-----   2 ann      7          1.5KiB Sep  9  2001");
         // Nothing that a disk can tell is too much.
         for seconds in [i64::MIN, -1, 0, i64::MAX] {
-            stat.st_mtime = seconds;
-            assert!(line(&stat, false).starts_with("-rw-r-----   2 "));
+            info.modified.seconds = seconds;
+            assert!(line(&info, false).starts_with("-rw-r-----   2 "));
         }
     }
 }

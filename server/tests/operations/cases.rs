@@ -1,11 +1,12 @@
 //! The quota with files that are written in place, case by case. After each case the accounting matches the disk.
 
 use super::world::*;
+use sshome_store::quota::Comparison;
+use sshome_store::{MakeDirectory, StoreError};
 use sshome_wire::Status;
 use sshomed::operations::{
     self, CopyData, Download, OpenFile, OpenMode, Removal, SetAttributes, StepLimit, User,
 };
-use sshomed::quota::Comparison;
 use std::os::unix::fs::MetadataExt;
 
 const GIB: u64 = 1 << 30;
@@ -64,16 +65,13 @@ fn a_write_far_beyond_the_quota_does_not_touch_the_file() {
     let world = World::new("quota = \"1 MiB\"");
     let user = world.user();
     put(&user, "f", b"content").unwrap();
-    let before = open(&user, "f", READ).stat().unwrap();
+    let before = open(&user, "f", READ).info().unwrap();
     let file = open(&user, "f", WRITE);
     assert!(is_over_quota(file.write_at(10 * GIB, b"x")));
     assert!(is_over_quota(file.set_attributes(&user, &size(u64::MAX))));
     assert!(file.write_at(u64::MAX, b"x").is_err());
-    let after = file.stat().unwrap();
-    assert_eq!(
-        (before.st_size, before.st_mtime_nsec, before.st_ctime_nsec),
-        (after.st_size, after.st_mtime_nsec, after.st_ctime_nsec)
-    );
+    let after = file.info().unwrap();
+    assert_eq!((before.size, before.modified, before.changed), (after.size, after.modified, after.changed));
     world.assert_accounting(0);
 }
 
@@ -112,7 +110,7 @@ fn copy_data_is_counted_and_never_onto_itself() {
     let (source, target) = (open(&user, "f", BOTH), open(&user, "g", BOTH));
     source.write_at(0, &[1; 40]).unwrap();
     let copy = |from: &OpenFile, at, length, to: &OpenFile, offset| {
-        let mut copy = CopyData::begin(&user, from, at, length, to, offset)?;
+        let mut copy = CopyData::begin(from, at, length, to, offset)?;
         while copy.step(from, to, StepLimit::bytes(16))?.is_none() {}
         operations::Result::Ok(())
     };
@@ -139,7 +137,7 @@ fn after_a_change_that_failed_all_others_through_the_handle_fail() {
         put(&user, "other", &[1; 60]).unwrap();
         let copy = |file: &OpenFile| {
             let source = open(&user, "other", READ);
-            CopyData::begin(&user, &source, 0, 0, file, 0).map(drop)
+            CopyData::begin(&source, 0, 0, file, 0).map(drop)
         };
         type Change<'a> = &'a dyn Fn(&OpenFile) -> operations::Result<()>;
         let failures: [Change<'_>; 3] =
@@ -293,7 +291,7 @@ fn a_file_that_another_program_rewrites_and_sets_the_time_back_of_is_no_mixture(
     }
     buffer.clear();
     download.read(&mut buffer).unwrap();
-    assert!(matches!(download.finish(), Err(operations::Error::Changed(_))));
+    assert!(matches!(download.finish(), Err(operations::Error::Store(StoreError::Changed(_)))));
     // A get of a file whose last name is removed is whole.
     let mut download = Download::begin(&user, &path("f")).unwrap();
     std::fs::remove_file(&file).unwrap();
@@ -331,21 +329,20 @@ fn a_get_of_a_file_that_is_written_in_place_fails_or_is_right() {
     let user = world.user();
     let file = open(&user, "f", WRITE);
     file.write_at(0, &[1; 50]).unwrap();
-    let before = file.stat().unwrap();
+    let before = file.info().unwrap();
     let mut download = Download::begin(&user, &path("f")).unwrap();
     let mut buffer = Vec::with_capacity(25);
     download.read(&mut buffer).unwrap();
     file.write_at(0, &[2; 50]).unwrap();
     // The times do not show it.
-    let time = |seconds, nanoseconds: u64| sshome_wire::Time { seconds, nanoseconds: nanoseconds as u32 };
-    let modified = time(before.st_mtime, before.st_mtime_nsec);
+    let modified = before.modified;
     let times = SetAttributes { times: Some((modified, modified)), ..SetAttributes::default() };
     file.set_attributes(&user, &times).unwrap();
     while {
         buffer.clear();
         download.read(&mut buffer).unwrap() > 0
     } {}
-    assert!(matches!(download.finish(), Err(operations::Error::Changed(_))));
+    assert!(matches!(download.finish(), Err(operations::Error::Store(StoreError::Changed(_)))));
 }
 
 #[test]
@@ -353,7 +350,12 @@ fn trees_of_any_depth_are_counted_copied_and_removed() {
     let world = World::new("");
     let user = world.user();
     let deep = "d/".repeat(1500);
-    operations::make_directory(&user, &path(&deep), true, None).unwrap();
+    operations::make_directory(
+        &user,
+        &path(&deep),
+        MakeDirectory { parents: true, ..MakeDirectory::default() },
+    )
+    .unwrap();
     put(&user, &format!("{deep}f"), b"content").unwrap();
     let mut copy = operations::Copy::begin(&user, &path("d"), &path("c"), true).unwrap();
     while !copy.step(&user, StepLimit::bytes(1 << 20)).unwrap() {}

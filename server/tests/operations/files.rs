@@ -2,11 +2,12 @@
 
 use super::world::*;
 use rustix::fs::{CWD, Mode};
+use sshome_store::MakeDirectory;
+use sshome_store_posix::STAGING_DIRECTORY;
 use sshome_wire::{Status, Time};
-use sshomed::home::STAGING_DIRECTORY;
 use sshomed::operations::{
-    self, DigestAlgorithm, DigestRange, DirectoryToFinalize, Download, FileDigest, MadeDirectory, OpenFile,
-    OpenMode, Removal, SetAttributes, StepLimit,
+    self, DigestAlgorithm, DigestRange, Download, FileDigest, OpenFile, OpenMode, Removal, SetAttributes,
+    StepLimit,
 };
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
@@ -113,23 +114,23 @@ fn a_directory_is_open_to_its_owner_until_it_is_finished() {
     let world = World::new("");
     let user = world.user();
     let mtime = Time { seconds: 1_000_000_000, nanoseconds: 5 };
-    let make =
-        |bits| operations::make_directory_with_deferred_mode(&user, &path("d"), false, Some(bits)).unwrap().0;
+    // Whether it is new.
+    let make = |bits| {
+        let how = MakeDirectory { mode: Some(bits), deferred: true, ..MakeDirectory::default() };
+        !operations::make_directory(&user, &path("d"), how).unwrap().made.is_empty()
+    };
     let finish = || {
-        let directory = DirectoryToFinalize::find(&user, path("d"), mtime).unwrap();
+        let directory = operations::hold_directory(&user, &path("d"), mtime).unwrap();
         operations::finalize_directories(&user, vec![directory]).pop().unwrap().unwrap();
         assert_eq!(world.home().join("d").metadata().unwrap().mtime(), mtime.seconds);
         mode_of(&world, "d")
     };
     // The second put finds it as the first has left it: cut off, or at its end.
-    assert_eq!(
-        (make(0o555), make(0o555), mode_of(&world, "d")),
-        (MadeDirectory::New, MadeDirectory::Existed, 0o755)
-    );
-    assert_eq!((finish(), make(0o555), mode_of(&world, "d")), (0o555, MadeDirectory::Existed, 0o755));
+    assert_eq!((make(0o555), make(0o555), mode_of(&world, "d")), (true, false, 0o755));
+    assert_eq!((finish(), make(0o555), mode_of(&world, "d")), (0o555, false, 0o755));
     assert_eq!(finish(), 0o555);
     // One of another mode keeps it, and so does one that somebody gives another meanwhile.
-    assert_eq!((make(0o500), finish()), (MadeDirectory::Existed, 0o555));
+    assert_eq!((make(0o500), finish()), (false, 0o555));
     make(0o555);
     operations::set_attributes(&user, &path("d"), true, &mode(0o750)).unwrap();
     assert_eq!(finish(), 0o750);
@@ -310,7 +311,7 @@ fn an_atomic_upload_is_seen_when_it_is_closed() {
     let file = open(&user, "f", OpenMode { mode: Some(0o600), ..UPLOAD });
     file.write_at(0, &[2; 50]).unwrap();
     file.write_at(50, &[2; 50]).unwrap();
-    assert_eq!(file.stat().unwrap().st_size, 100);
+    assert_eq!(file.info().unwrap().size, 100);
     assert_eq!(content(&user, "f"), [1; 80]);
     file.finish(&user).unwrap();
     assert_eq!(content(&user, "f"), [2; 100]);
@@ -369,8 +370,8 @@ fn the_stored_digest_goes_with_the_first_write() {
         println!("skipped: the_stored_digest_goes_with_the_first_write: no extended attributes here");
         return;
     }
-    let before = open(&user, "f", READ).stat().unwrap();
-    let modified = Time { seconds: before.st_mtime, nanoseconds: before.st_mtime_nsec as u32 };
+    let before = open(&user, "f", READ).info().unwrap();
+    let modified = before.modified;
     let times = SetAttributes { times: Some((modified, modified)), ..SetAttributes::default() };
     let file = open(&user, "f", WRITE);
     file.set_attributes(&user, &times).unwrap();

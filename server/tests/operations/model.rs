@@ -3,6 +3,7 @@
 
 use super::world::*;
 use proptest::prelude::*;
+use sshome_store::StoreError;
 use sshome_wire::Status;
 use sshomed::operations::{
     self, Copy, CopyData, Download, Error, OpenFile, OpenMode, SetAttributes, StepLimit, User,
@@ -111,9 +112,9 @@ impl Handles {
     /// Bytes in files that are open and have no name.
     fn orphaned(&self) -> u64 {
         let files = self.open.iter().flatten().chain(self.get.iter().map(|get| &get.1));
-        let stats = files.map(|file| file.stat().unwrap());
-        let nameless = stats.filter(|stat| stat.st_nlink == 0);
-        nameless.map(|stat| (stat.st_ino, stat.st_size as u64)).collect::<HashMap<_, _>>().values().sum()
+        let stats = files.map(|file| file.info().unwrap());
+        let nameless = stats.filter(|stat| stat.links == 0);
+        nameless.map(|stat| (stat.id, stat.size)).collect::<HashMap<_, _>>().values().sum()
     }
 
     /// Takes a step, and notes which handle it opens or spoils.
@@ -155,7 +156,7 @@ impl Handles {
             }
             Step::Write { slot, offset, length } => {
                 let Some(file) = &self.open[slot] else { return Ok(()) };
-                let (before, taken) = (file.stat().unwrap().st_size as u64, self.taken());
+                let (before, taken) = (file.info().unwrap().size, self.taken());
                 let result = file.write_at(offset, &vec![1; length]);
                 if let Err(error) = &result
                     && error.status() == Status::QuotaExceeded
@@ -164,7 +165,7 @@ impl Handles {
                     let most = before.max(offset + length as u64).max(before + length as u64);
                     let fits = taken + (most - before) <= QUOTA;
                     assert!(!fits || self.over_old[slot], "refused, and would have fitted");
-                    assert_eq!((file.stat().unwrap().st_size as u64, self.taken()), (before, taken));
+                    assert_eq!((file.info().unwrap().size, self.taken()), (before, taken));
                 }
                 result?;
             }
@@ -178,7 +179,7 @@ impl Handles {
             }
             Step::CopyData { from, at, length, to, offset } => {
                 let (Some(from), Some(to)) = (&self.open[from], &self.open[to]) else { return Ok(()) };
-                let mut copy = CopyData::begin(user, from, at, length, to, offset)?;
+                let mut copy = CopyData::begin(from, at, length, to, offset)?;
                 while copy.step(from, to, StepLimit::bytes(500))?.is_none() {}
             }
             Step::HardLink { from, to } => operations::hard_link(user, &at(from), &at(to))?,
@@ -216,7 +217,10 @@ fn check(uploads: &str, steps: Vec<Step>) {
         let shown = format!("{step:?}");
         if let Err(error) = handles.act(step) {
             // Nothing that a user does may look like a fault of the server's.
-            assert!(!matches!(error, Error::Mismatch { .. } | Error::Rotten(_)), "{shown}: {error}");
+            assert!(
+                !matches!(error, Error::Store(StoreError::Mismatch { .. }) | Error::Rotten(_)),
+                "{shown}: {error}"
+            );
         }
         let credited = operations::usage(&handles.users[1]).unwrap();
         let usage = credited.usage;

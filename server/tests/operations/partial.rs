@@ -2,16 +2,17 @@
 
 use super::staged::{MIB, QUOTA, SLICE, put_of};
 use super::world::*;
+use sshome_store::quota::Comparison;
+use sshome_store::{CheckedPartial, MakeDirectory, StoreError};
+use sshome_store_posix::STAGING_DIRECTORY;
 use sshome_wire::{Put, StreamId, Time};
-use sshomed::home::STAGING_DIRECTORY;
-use sshomed::operations::{self, CheckedPart, Error, PartCheck, PendingPublish, StepLimit, Upload, User};
-use sshomed::quota::Comparison;
+use sshomed::operations::{self, Error, PartCheck, PendingPublish, StepLimit, Upload, User};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
 /// Begins a put of this many MiB, sends part of it, and loses the connection.
 fn cut(user: &User, name: &str, mib: u64, sent: u64) {
-    let mut upload = Upload::begin(user, &put_of(mib, false, 0), path(name), None).unwrap();
+    let mut upload = Upload::begin(user, &put_of(mib, false, 0), &path(name), None, None).unwrap();
     (0..sent).for_each(|_| upload.write(&vec![0; SLICE]).unwrap());
 }
 
@@ -63,7 +64,12 @@ fn a_newer_put_takes_the_room_of_an_older_partial_upload() {
 fn all_spellings_of_a_target_are_one() {
     let world = World::new(&format!("quota = {QUOTA}"));
     let user = world.user();
-    operations::make_directory(&user, &path("d/e"), true, None).unwrap();
+    operations::make_directory(
+        &user,
+        &path("d/e"),
+        MakeDirectory { parents: true, ..MakeDirectory::default() },
+    )
+    .unwrap();
     operations::make_symlink(&user, &path("s"), b"d").unwrap();
     operations::make_symlink(&user, &path("l"), b"d/e/../f").unwrap();
     let source = Time { seconds: 1, nanoseconds: 0 };
@@ -77,7 +83,7 @@ fn all_spellings_of_a_target_are_one() {
             // While it is leased nobody else gets it, by no spelling.
             assert!(PartCheck::begin(&user, &path(name), 8 * MIB, source).unwrap().is_none());
         }
-        assert_eq!(operations::discard(&user, Some(&path("s/f"))), 1);
+        assert_eq!(operations::discard(&user, Some(&path("s/f"))).unwrap(), 1);
     }
 }
 
@@ -85,23 +91,23 @@ fn all_spellings_of_a_target_are_one() {
 fn a_partial_upload_is_found_again_after_its_directory_was_renamed() {
     let world = World::new(&format!("quota = {QUOTA}"));
     let user = world.user();
-    operations::make_directory(&user, &path("d"), false, None).unwrap();
+    operations::make_directory(&user, &path("d"), MakeDirectory::default()).unwrap();
     cut(&user, "d/f", 8, 5);
     operations::rename_exact(&user, &path("d"), &path("e"), false).unwrap();
     let source = Time { seconds: 1, nanoseconds: 0 };
     assert!(PartCheck::begin(&user, &path("e/f"), 8 * MIB, source).unwrap().is_some());
     // It is listed by the path at which it began, and can be removed by that.
     assert_eq!(operations::parts(&user)[0].path, b"/d/f");
-    assert_eq!(operations::discard(&user, Some(&path("d/f"))), 1);
+    assert_eq!(operations::discard(&user, Some(&path("d/f"))).unwrap(), 1);
 }
 
 /// A complete upload of 9 MiB with this mode, which is not published yet.
-fn complete(user: &User, name: &str, mode: u32, part: Option<CheckedPart>) -> PendingPublish {
+fn complete(user: &User, name: &str, mode: u32, part: Option<CheckedPartial>) -> PendingPublish {
     let resumed = part.as_ref().map_or(0, |part| part.digests.len() as u64);
     let put = Put { mode: Some(mode), ..put_of(9, false, resumed as u32) };
-    let mut upload = Upload::begin(user, &put, path(name), part).unwrap();
+    let mut upload = Upload::begin(user, &put, &path(name), part, None).unwrap();
     upload.write(&zeros(9 - resumed * 4)).unwrap();
-    upload.finish_at_eof(user, None).unwrap()
+    upload.finish_at_eof(None).unwrap()
 }
 
 #[test]
@@ -144,10 +150,10 @@ fn a_file_that_is_renamed_away_ends_its_credit() {
     let user = world.user();
     put(&user, "f", &zeros(20)).unwrap();
     // An upload under way does not fit beside it: the renaming has to wait.
-    let mut upload = Upload::begin(&user, &put_of(20, false, 0), path("f"), None).unwrap();
+    let mut upload = Upload::begin(&user, &put_of(20, false, 0), &path("f"), None, None).unwrap();
     upload.write(&zeros(8)).unwrap();
     let refused = operations::rename_exact(&user, &path("f"), &path("g"), false).unwrap_err();
-    assert!(matches!(refused, Error::BeingReplaced { .. }), "{refused}");
+    assert!(matches!(refused, Error::Store(StoreError::BeingReplaced { .. })), "{refused}");
     assert!(is_over_quota(operations::hard_link(&user, &path("f"), &path("g"))));
     // A partial one gives way.
     drop(upload);
@@ -168,18 +174,21 @@ fn a_record_that_cannot_be_read_is_kept_and_listed() {
     let user = world.user();
     cut(&user, "f", 8, 5);
     drop(user);
-    let staging = world.home().join(sshomed::home::STAGING_DIRECTORY);
+    let staging = world.home().join(sshome_store_posix::STAGING_DIRECTORY);
     let record = std::fs::read_dir(&staging).unwrap().map(|file| file.unwrap().path());
     let record = record.into_iter().find(|file| file.extension().is_some()).unwrap();
     std::fs::write(&record, b"sshome\0\x09something of a later version").unwrap();
     let world = world.restarted();
     let user = world.user();
     let parts = operations::parts(&user);
-    let listed =
-        format!("/{}/{}", sshomed::home::STAGING_DIRECTORY, record.file_stem().unwrap().to_str().unwrap());
+    let listed = format!(
+        "/{}/{}",
+        sshome_store_posix::STAGING_DIRECTORY,
+        record.file_stem().unwrap().to_str().unwrap()
+    );
     assert_eq!((parts.len(), &parts[0].path[..], parts[0].length), (1, listed.as_bytes(), 4 * MIB));
     assert_eq!(operations::usage(&user).unwrap().charged(), 4 * MIB);
-    assert_eq!(operations::discard(&user, Some(&path(&listed))), 1);
+    assert_eq!(operations::discard(&user, Some(&path(&listed))).unwrap(), 1);
     world.assert_accounting(0);
     assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0);
 }
@@ -203,7 +212,7 @@ fn a_partial_upload_borrows_again_after_a_restart() {
 
 /// Publishes what came.
 fn publish(user: &User, upload: Upload) {
-    let placement = upload.finish_at_eof(user, None).unwrap();
+    let placement = upload.finish_at_eof(None).unwrap();
     let (placed, synced) = operations::publish(user, vec![placement], Vec::new());
     placed.into_iter().chain([synced]).for_each(|result| result.unwrap());
 }
@@ -214,7 +223,7 @@ fn an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload() {
         let world = World::new(&format!("quota = {QUOTA}\nsftp-uploads = \"atomic\""));
         let user = world.user();
         let prepare = || {
-            operations::discard(&user, None);
+            operations::discard(&user, None).unwrap();
             // Of the round before, if there was one.
             let _ = operations::remove(&user, &path("f"));
             cut(&user, "other", 8, 4);
@@ -225,7 +234,7 @@ fn an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload() {
             assert_eq!(operations::parts(&user).len(), 2, "lends: {lends}");
         };
         prepare();
-        let mut upload = Upload::begin(&user, &put_of(0, true, 0), path("f"), None).unwrap();
+        let mut upload = Upload::begin(&user, &put_of(0, true, 0), &path("f"), None, None).unwrap();
         for _ in 0..20 {
             upload.write(&zeros(1)).unwrap();
             assert!(operations::usage(&user).unwrap().charged() <= QUOTA);
@@ -238,18 +247,18 @@ fn an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload() {
         assert_eq!(parts, [b"/other"], "lends: {lends}");
 
         prepare();
-        let mut upload = Upload::begin(&user, &put_of(0, true, 0), path("f"), None).unwrap();
+        let mut upload = Upload::begin(&user, &put_of(0, true, 0), &path("f"), None, None).unwrap();
         (0..20).for_each(|_| upload.write(&zeros(1)).unwrap());
         publish(&user, upload);
         assert_eq!(operations::usage(&user).unwrap().charged(), 24 * MIB, "lends: {lends}");
-        operations::discard(&user, None);
+        operations::discard(&user, None).unwrap();
         world.assert_accounting(0);
 
         prepare();
         let file = open(&user, "f", UPLOAD);
         (0..20).for_each(|at| file.write_at(at * MIB, &zeros(1)).unwrap());
         file.finish(&user).unwrap();
-        operations::discard(&user, None);
+        operations::discard(&user, None).unwrap();
         world.assert_accounting(0);
     }
 }
@@ -258,11 +267,11 @@ fn an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload() {
 fn a_stream_that_was_cut_keeps_its_room() {
     let world = World::new(&format!("quota = {QUOTA}"));
     let user = world.user();
-    let stream = || Upload::begin_stream(&user, &put_of(0, true, 0), path("f"), None, StreamId([1; 16]));
+    let stream = || Upload::begin(&user, &put_of(0, true, 0), &path("f"), None, Some(StreamId([1; 16])));
     let mut upload = stream().unwrap();
     (0..16).for_each(|_| upload.write(&zeros(1)).unwrap());
     drop(upload);
-    let mut upload = Upload::begin(&user, &put_of(0, true, 0), path("f"), None).unwrap();
+    let mut upload = Upload::begin(&user, &put_of(0, true, 0), &path("f"), None, None).unwrap();
     (0..8).for_each(|_| upload.write(&zeros(1)).unwrap());
     let refused = upload.write(&zeros(1)).unwrap_err().to_string();
     assert!(refused.contains("partial uploads hold 16.0 MiB"), "{refused}");

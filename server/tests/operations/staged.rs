@@ -5,12 +5,13 @@
 
 use super::world::*;
 use proptest::prelude::*;
+use sshome_store::quota::{Comparison, QuotaExceeded};
+use sshome_store::{MakeDirectory, StoreError};
 use sshome_wire::{BLOCK_BYTES, Put, Status, StreamId, Time};
 use sshomed::operations::{
     self, Error, OpenFile, OpenMode, PartCheck, Removal, SetAttributes, StepLimit, Upload, User,
 };
-use sshomed::quota::{Comparison, QuotaExceeded};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 
 pub(crate) const MIB: u64 = 1 << 20;
@@ -98,7 +99,12 @@ impl Run {
         let settings = format!("quota = {QUOTA}\nmax-files = {MOST_ENTRIES}\nsftp-uploads = \"{uploads}\"");
         let world = World::new(&settings);
         let user = world.user();
-        operations::make_directory(&user, &path("d/e/f"), true, None).unwrap();
+        operations::make_directory(
+            &user,
+            &path("d/e/f"),
+            MakeDirectory { parents: true, ..MakeDirectory::default() },
+        )
+        .unwrap();
         operations::make_symlink(&user, &path("s"), b"d").unwrap();
         let zeros = vec![0; SLICE];
         let world = Some((world, user));
@@ -120,7 +126,10 @@ impl Run {
             Step::Put { name, mib } => {
                 let before = world.charged();
                 let put = put(user, NAMES[name], &vec![0; (mib * MIB) as usize]);
-                if let Err(Error::Quota { exceeded: QuotaExceeded::Bytes { .. }, .. }) = &put {
+                if let Err(Error::Store(StoreError::Quota {
+                    exceeded: QuotaExceeded::Bytes { .. }, ..
+                })) = &put
+                {
                     assert!(before + mib * MIB > QUOTA, "it would have fitted");
                 }
                 put?;
@@ -131,9 +140,9 @@ impl Run {
                 let upload = match stream {
                     true => {
                         self.streams += 1;
-                        Upload::begin_stream(user, &put, at(name), None, StreamId([self.streams; 16]))?
+                        Upload::begin(user, &put, &at(name), None, Some(StreamId([self.streams; 16])))?
                     }
-                    false => Upload::begin(user, &put, at(name), None)?,
+                    false => Upload::begin(user, &put, &at(name), None, None)?,
                 };
                 self.uploads[slot] = Some((upload, if stream { u64::MAX } else { mib * MIB }));
             }
@@ -148,7 +157,7 @@ impl Run {
                 // One that has not all of it is cut.
                 let Some((upload, left)) = self.uploads[slot].take() else { return Ok(()) };
                 if left == 0 || left > QUOTA {
-                    let placement = upload.finish_at_eof(user, None)?;
+                    let placement = upload.finish_at_eof(None)?;
                     let (placed, synced) = operations::publish(user, vec![placement], Vec::new());
                     placed.into_iter().chain([synced]).collect::<operations::Result<()>>()?;
                 }
@@ -166,10 +175,10 @@ impl Run {
                     }
                 };
                 let blocks = part.digests.len() as u32;
-                let upload = Upload::begin(user, &put_of(mib, false, blocks), at(name), Some(part))?;
+                let upload = Upload::begin(user, &put_of(mib, false, blocks), &at(name), Some(part), None)?;
                 self.uploads[slot] = Some((upload, mib * MIB - u64::from(blocks) * BLOCK_BYTES));
             }
-            Step::Discard { name } => drop(operations::discard(user, name.map(at).as_ref())),
+            Step::Discard { name } => drop(operations::discard(user, name.map(at).as_ref()).unwrap()),
             Step::Open { slot, name, mode } => {
                 self.open[slot] = None;
                 self.open[slot] = Some(OpenFile::open(user, &at(name), mode)?);
@@ -177,7 +186,7 @@ impl Run {
             Step::Write { slot, mib } => {
                 let Some(file) = &self.open[slot] else { return Ok(()) };
                 for _ in 0..mib {
-                    file.write_at(file.stat()?.st_size as u64, &self.zeros)?;
+                    file.write_at(file.info()?.size, &self.zeros)?;
                 }
             }
             Step::Close { slot, whole } => {
@@ -195,10 +204,14 @@ impl Run {
                 let mut removal = Removal::begin(user, &at(name))?;
                 while !removal.step(user, StepLimit::entries(2))? {}
             }
-            Step::MakeDirectory => drop(operations::make_directory(user, &path("d/e/f"), true, None)?),
+            Step::MakeDirectory => drop(operations::make_directory(
+                user,
+                &path("d/e/f"),
+                MakeDirectory { parents: true, ..MakeDirectory::default() },
+            )?),
             Step::Rename { from, to } => {
                 let renamed = operations::rename_exact(user, &at(from), &at(to), true);
-                if let Err(Error::BeingReplaced { .. }) = renamed {
+                if let Err(Error::Store(StoreError::BeingReplaced { .. })) = renamed {
                     let staged = |file: &OpenFile| file.publishes_at_close();
                     let under_way = self.uploads.iter().any(Option::is_some);
                     assert!(under_way || self.open.iter().flatten().any(staged), "nothing replaces it");
@@ -232,12 +245,9 @@ impl Run {
         let operations_usage = operations::usage(user).unwrap();
         let usage = operations_usage.usage;
         let in_place = self.open.iter().flatten().filter(|file| !file.publishes_at_close());
-        let nameless = in_place.map(|file| file.stat().unwrap()).filter(|stat| stat.st_nlink == 0);
-        let orphaned: u64 = nameless
-            .map(|stat| (stat.st_ino, stat.st_size as u64))
-            .collect::<BTreeMap<_, _>>()
-            .values()
-            .sum();
+        let nameless = in_place.map(|file| file.info().unwrap()).filter(|stat| stat.links == 0);
+        let orphaned: u64 =
+            nameless.map(|stat| (stat.id, stat.size)).collect::<HashMap<_, _>>().values().sum();
         let (bytes, entries) = world.scan();
         assert_eq!((usage.used, usage.entries), (bytes + orphaned, entries), "after {after}");
         assert!(operations_usage.charged() <= QUOTA, "{operations_usage:?} after {after}");
@@ -262,7 +272,7 @@ impl Run {
 
     /// Bytes of staged files on the disk.
     fn staged(&self) -> u64 {
-        let folder = self.world().home().join(sshomed::home::STAGING_DIRECTORY);
+        let folder = self.world().home().join(sshome_store_posix::STAGING_DIRECTORY);
         let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap());
         let data = files.filter(|file| file.path().extension().is_none());
         data.map(|file| file.metadata().unwrap().size()).sum()
@@ -274,7 +284,10 @@ fn check(uploads: &str, steps: Vec<Step>) {
     for step in steps {
         let shown = format!("{step:?}");
         if let Err(error) = run.take(step) {
-            assert!(!matches!(error, Error::Mismatch { .. } | Error::Rotten(_)), "{shown}: {error}");
+            assert!(
+                !matches!(error, Error::Store(StoreError::Mismatch { .. }) | Error::Rotten(_)),
+                "{shown}: {error}"
+            );
             assert_ne!(error.status(), Status::BadCommand);
         }
         run.check(&shown);
@@ -282,7 +295,7 @@ fn check(uploads: &str, steps: Vec<Step>) {
     run.restart();
     run.check(&format!("the last restart with {}", run.settings));
     let user = &run.world.as_ref().unwrap().1;
-    operations::discard(user, None);
+    operations::discard(user, None).unwrap();
     run.check("all partial uploads were discarded");
     assert_eq!(operations::usage(user).unwrap().usage.reserved, 0);
 }

@@ -2,6 +2,7 @@
 //! the end of the server take effect soon on a slow disk, too.
 
 use super::world::*;
+use sshome_store::MakeDirectory;
 use sshome_wire::{BLOCK_BYTES, Time};
 use sshomed::operations::{
     self, Copy, CopyData, DigestAlgorithm, DigestRange, FileDigest, Hashing, Listing, OpenMode, PartCheck,
@@ -24,7 +25,12 @@ fn world() -> (World, User) {
 #[test]
 fn a_tree_is_removed_listed_and_copied_an_entry_at_a_time() {
     let (_world, user) = world();
-    operations::make_directory(&user, &path("d/e"), true, None).unwrap();
+    operations::make_directory(
+        &user,
+        &path("d/e"),
+        MakeDirectory { parents: true, ..MakeDirectory::default() },
+    )
+    .unwrap();
     for name in ["d/1", "d/2", "d/e/3"] {
         put(&user, name, b"").unwrap();
     }
@@ -52,16 +58,16 @@ fn a_file_is_read_and_copied_a_chunk_at_a_time() {
     let mut digest = FileDigest::begin(&file, DigestAlgorithm::Sha256, DigestRange::default()).unwrap();
     assert!(steps(|limit| digest.step(&file, limit)) >= 8);
     let target = open(&user, "g", WRITE);
-    let mut copy = CopyData::begin(&user, &file, 0, 0, &target, 0).unwrap();
+    let mut copy = CopyData::begin(&file, 0, 0, &target, 0).unwrap();
     assert!(steps(|limit| copy.step(&file, &target, limit)) >= 8);
     drop(target);
-    operations::discard(&user, None);
+    operations::discard(&user, None).unwrap();
     let mut copy = Copy::begin(&user, &path("f"), &path("h"), false).unwrap();
     assert!(steps(|limit| Ok(copy.step(&user, limit)?.then_some(()))) >= 8);
     // What stays of the old content of a file that is staged.
     let staged = open(&user, "f", OpenMode { truncate: false, ..UPLOAD });
     staged.write_at(0, b"x").unwrap();
-    assert!(steps(|limit| Ok(staged.copy_old_content(&user, limit)?.then_some(()))) >= 2);
+    assert!(steps(|limit| Ok(staged.prepare_close(limit)?.then_some(()))) >= 2);
     staged.finish(&user).unwrap();
 }
 
@@ -78,7 +84,7 @@ fn a_partial_upload_is_checked_a_chunk_at_a_time() {
         mode: None,
         resume: 0,
     };
-    let mut upload = Upload::begin(&user, &put, path("f"), None).unwrap();
+    let mut upload = Upload::begin(&user, &put, &path("f"), None, None).unwrap();
     (0..2 * BLOCK_BYTES).step_by(MIB).for_each(|_| upload.write(&vec![0; MIB]).unwrap());
     drop(upload);
     let mut check = PartCheck::begin(&user, &path("f"), size, source).unwrap().unwrap();

@@ -1,12 +1,13 @@
 //! A home in a temporary folder, and a user in it.
 
 use russh::keys::parse_public_key_base64;
+use sshome_store::HomeStore;
+use sshome_store::quota::Comparison;
+use sshome_store_posix::PosixStore;
 use sshome_wire::{BlockHasher, End, Put, RemotePath, Status};
 use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
-use sshomed::home::Homes;
 use sshomed::operations::{self, OpenFile, OpenMode, Result, SlicePermits, Upload, User, publish};
-use sshomed::quota::{Comparison, Ledgers};
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,7 @@ pub(crate) const APPEND: OpenMode = OpenMode { append: true, ..WRITE };
 pub(crate) struct World {
     dir: TempDir,
     home: PathBuf,
-    homes: Homes,
-    ledgers: Ledgers,
+    homes: PosixStore,
     login: Login,
 }
 
@@ -48,17 +48,18 @@ impl World {
 
     fn of(dir: TempDir) -> World {
         let config = sshomed::config::load(dir.path(), None, &[]).unwrap();
-        let (homes, ledgers) = Homes::prepare(&homes_of(&config.accounts)).unwrap();
+        let homes = PosixStore::default();
+        (&homes as &dyn HomeStore).serve(&homes_of(&config.accounts)).unwrap();
         let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts)));
         let key = parse_public_key_base64(KEY).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let login = runtime.block_on(authenticator.public_key("ann", &key, [127, 0, 0, 1].into())).unwrap();
-        World { home: dir.path().join("home/ann"), dir, homes, ledgers, login }
+        World { home: dir.path().join("home/ann"), dir, homes, login }
     }
 
     /// Another session of hers.
     pub(crate) fn user(&self) -> User {
-        User::enter(self.login.clone(), &self.homes, &self.ledgers, &SlicePermits::default()).unwrap()
+        User::enter(self.login.clone(), &self.homes, &SlicePermits::default()).unwrap()
     }
 
     pub(crate) fn home(&self) -> &Path {
@@ -67,12 +68,12 @@ impl World {
 
     /// What a scan of the server's says.
     pub(crate) fn count(&self) -> Comparison {
-        self.homes.count("ann", &self.ledgers.of("ann").unwrap()).unwrap()
+        self.homes.count("ann").unwrap()
     }
 
     /// Bytes that count against the quota.
     pub(crate) fn charged(&self) -> u64 {
-        self.ledgers.of("ann").unwrap().usage().charged().bytes
+        self.homes.usages().pop().unwrap().1.usage.charged().bytes
     }
 
     /// Bytes and entries that a scan finds.
@@ -81,7 +82,7 @@ impl World {
         let mut folders = vec![self.home.clone()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
-                if entry.file_name() == sshomed::home::STAGING_DIRECTORY {
+                if entry.file_name() == sshome_store_posix::STAGING_DIRECTORY {
                     continue;
                 }
                 let meta = entry.path().symlink_metadata().unwrap();
@@ -132,13 +133,12 @@ pub(crate) fn put(user: &User, name: &str, content: &[u8]) -> Result<()> {
         mode: None,
         resume: 0,
     };
-    let mut upload = Upload::begin(user, &put, path(name), None)?;
+    let mut upload = Upload::begin(user, &put, &path(name), None, None)?;
     upload.write(content)?;
     let mut hasher = BlockHasher::new();
     hasher.update(content);
     let (digest, size) = (hasher.finish(), content.len() as u64);
-    let placement =
-        upload.finish(user, &End { status: Status::Done, message: String::new(), digest, size })?;
+    let placement = upload.finish(&End { status: Status::Done, message: String::new(), digest, size })?;
     let (placed, synced) = publish(user, vec![placement], Vec::new());
     placed.into_iter().chain([synced]).collect()
 }

@@ -3,9 +3,8 @@
 use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
 use super::task::{CommandIo, CommandTask, TaskState, each};
-use crate::home;
-use crate::operations::{self, Copy, MadeDirectory, Removal, StepLimit, User, publish};
-use rustix::io::Errno;
+use crate::operations::{self, Copy, Removal, StepLimit, User, publish};
+use sshome_store::{Cause, MakeDirectory};
 use sshome_wire::RemotePath;
 use std::collections::HashSet;
 
@@ -17,13 +16,13 @@ pub(super) fn mkdir(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     let parents = arguments.has("p");
     Ok(each(arguments.operands, move |user, _, operand| {
         let path = path(operand)?;
-        match operations::make_directory(user, &path, parents, None)? {
-            (MadeDirectory::Existed, _) if !parents => Err(Error::Exists(path)),
-            (_, made) => {
-                publish(user, Vec::new(), made).1?;
-                Ok(None)
-            }
+        let how = MakeDirectory { parents, ..MakeDirectory::default() };
+        let made = operations::make_directory(user, &path, how)?;
+        if made.made.is_empty() && !parents {
+            return Err(Error::Exists(path));
         }
+        publish(user, Vec::new(), made.names).1?;
+        Ok(None)
     }))
 }
 
@@ -119,6 +118,5 @@ fn sources(arguments: Arguments) -> Result<(Vec<Vec<u8>>, CopyTarget)> {
 }
 
 fn is_missing(error: &operations::Error) -> bool {
-    let operations::Error::Disk { error, .. } = error else { return false };
-    matches!(error, home::Error::Os(Errno::NOENT | Errno::NOTDIR))
+    matches!(error.cause(), Some(Cause::NotFound | Cause::NotDirectory))
 }

@@ -3,12 +3,11 @@
 use super::arguments::{Arguments, path};
 use super::error::Result;
 use super::task::{CommandIo, CommandTask, RunOnce, TaskState, each};
-use crate::home::{DirectoryEntry, length};
 use crate::operations::{self, Listing, StepLimit, User};
 use crate::subsystem::ls_format::{LsFormat, mode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rustix::fs::FileType;
+use sshome_store::{DirectoryEntry, FileType};
 use sshome_wire::CreditedUsage;
 use sshome_wire::display::Size;
 
@@ -121,7 +120,7 @@ impl LsOptions {
         let mut line = Vec::new();
         if let Some(lines) = &self.long {
             // All files of a home belong to its user.
-            let before = lines.before_name(&entry.stat, user.name(), user.name(), self.readable);
+            let before = lines.before_name(&entry.info, user.name(), user.name(), self.readable);
             line.extend([before.as_bytes(), b" "].concat());
         }
         line.extend(io.name(name));
@@ -137,29 +136,29 @@ pub(super) fn stat(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     Ok(each(arguments.operands, |user, io, operand| {
         let path = path(operand)?;
         let found = operations::stat(user, &path, false)?;
-        let stat = &found.stat;
+        let info = &found.info;
         io.line(&[b"    name: ", &io.name(path.as_bytes())[..]].concat());
         if !found.target.is_empty() {
             io.line(&[b"  target: ", &io.name(&found.target)[..]].concat());
         }
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => "file",
+        let kind = match info.file_type {
+            FileType::Regular => "file",
             FileType::Directory => "directory",
             FileType::Symlink => "link",
             _ => "neither file nor directory",
         };
-        let modified = i32::try_from(stat.st_mtime_nsec)
+        let modified = i32::try_from(info.modified.nanoseconds)
             .ok()
-            .and_then(|nanoseconds| Timestamp::new(stat.st_mtime, nanoseconds).ok())
+            .and_then(|nanoseconds| Timestamp::new(info.modified.seconds, nanoseconds).ok())
             .map_or_else(
-                || stat.st_mtime.to_string(),
+                || info.modified.seconds.to_string(),
                 |time| time.to_zoned(TimeZone::system()).strftime("%F %T.%N %z").to_string(),
             );
         for (name, value) in [
             ("type", kind.to_owned()),
-            ("size", length(stat).to_string()),
-            ("mode", format!("{:04o} {}", stat.st_mode & 0o7777, mode(stat))),
-            ("links", stat.st_nlink.to_string()),
+            ("size", info.size.to_string()),
+            ("mode", format!("{:04o} {}", info.mode, mode(info))),
+            ("links", info.links.to_string()),
             ("modified", modified),
         ] {
             io.line(format!("{name:>8}: {value}").as_bytes());

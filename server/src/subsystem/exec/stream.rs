@@ -3,8 +3,10 @@
 use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
 use super::task::{CommandIo, CommandTask, InputRead, TaskState, each};
+use crate::metrics::TransferDirection;
 use crate::operations::{self, Download, Upload, User};
-use sshome_wire::{Digest, Put, RemotePath};
+use sshome_store::NEW_FILE_MODE;
+use sshome_wire::{Digest, RemotePath};
 
 /// The size of a read from the disk, in bytes.
 const READ_BYTES: usize = 256 << 10;
@@ -85,13 +87,12 @@ impl CommandTask for PutTask {
 }
 
 fn begin(user: &User, path: &RemotePath, size: Option<u64>) -> Result<Upload> {
-    let put = Put { path: Vec::new(), size, mtime: None, source: None, mode: None, resume: 0 };
-    Ok(Upload::begin(user, &put, path.clone(), None)?)
+    Ok(Upload::begin_new(user, path, size, NEW_FILE_MODE, TransferDirection::Upload)?)
 }
 
 /// Publishes a complete upload.
 pub(super) fn publish(user: &User, upload: Upload, digest: Option<Digest>) -> Result<()> {
-    let placement = upload.finish_at_eof(user, digest)?;
+    let placement = upload.finish_at_eof(digest)?;
     let (placed, synced) = operations::publish(user, vec![placement], Vec::new());
     for result in placed.into_iter().chain([synced]) {
         result?;

@@ -4,10 +4,10 @@ use super::hello::{MAX_OUTSTANDING, greeting, hello};
 use super::job::{JobStep, NativeJob};
 use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
-use crate::home::{EntryId, Location};
-use crate::operations::{CheckedPart, DirectoryToFinalize, Upload, User};
+use crate::operations::{Upload, User};
 use crate::subsystem::channel_loop::{self, SliceOutcome};
 use bytes::Bytes;
+use sshome_store::{CheckedPartial, EntryId, EntryRef};
 use sshome_wire::{
     Blocks, Decoder, Digest, Features, Frame, FrameError, Hello, PROTOCOL_VERSION, RemotePath, Reply,
     Request, Status,
@@ -49,7 +49,7 @@ pub(super) struct NativeConversation {
     /// The block digests of the client's copy of the file that it gets next.
     pub(super) known: Vec<Digest>,
     /// Partial uploads that were checked and are leased for puts on this channel.
-    pub(super) leased: HashMap<EntryId, CheckedPart>,
+    pub(super) leased: HashMap<EntryId, CheckedPartial>,
     /// The name and start time of the current request, for the metrics.
     pub(super) timed: Option<(&'static str, Instant)>,
     pub(super) group: PublishGroup,
@@ -101,21 +101,19 @@ impl NativeConversation {
         }
     }
 
-    /// Replies once these new names are synced to the disk together with the current group.
-    pub(super) fn made(&mut self, made: Vec<Location>) {
-        let permit = self.user.hold_descriptors(made.len());
-        let full = permit.is_none();
-        self.group.made(made, permit, Reply::new(Status::Done, ""));
+    /// Replies once these new names are durable together with the current group.
+    pub(super) fn made(&mut self, names: Vec<EntryRef>) {
+        let full = names.iter().any(EntryRef::is_over_budget);
+        self.group.made(names, Reply::new(Status::Done, ""));
         if full {
             self.publish();
         }
     }
 
     /// Finishes a directory after the files of the current group, and replies.
-    pub(super) fn finished(&mut self, directory: DirectoryToFinalize) {
-        let permit = self.user.hold_descriptors(DirectoryToFinalize::DESCRIPTORS);
-        let full = permit.is_none();
-        self.group.finished(directory, permit);
+    pub(super) fn finished(&mut self, directory: EntryRef) {
+        let full = directory.is_over_budget();
+        self.group.finished(directory);
         if full {
             self.publish();
         }
@@ -171,7 +169,7 @@ impl NativeConversation {
                 self.job = None;
                 self.answered(1);
                 if let JobStep::Leased(part) = step
-                    && let Some(target) = part.target().cloned()
+                    && let Some(target) = part.target.clone()
                 {
                     self.leased.insert(target, *part);
                 }
@@ -181,7 +179,7 @@ impl NativeConversation {
             } else {
                 return Ok(());
             }
-            if self.group.is_full() || self.user.descriptors_are_scarce() {
+            if self.group.is_full() || self.user.wants_publish() {
                 self.publish();
             }
             let rests = self.job.is_none() && !self.is_receiving();

@@ -1,20 +1,19 @@
-use crate::home::{DirectoryEntry, length};
-use rustix::fs::{FileType, Stat};
-use sshome_wire::{Entries, Entry, FileKind, Time};
+use sshome_store::DirectoryEntry;
+use sshome_wire::{Entries, Entry};
 
 /// The size at which a frame of entries is complete, in bytes.
 const FRAME_BYTES: usize = 64 << 10;
 
 /// A file's entry in the wire format.
 pub(super) fn entry(attributes: &DirectoryEntry) -> Entry {
-    let stat = &attributes.stat;
+    let info = &attributes.info;
     Entry {
         name: attributes.name.clone(),
-        kind: kind(stat),
-        size: length(stat),
-        mtime: mtime(stat),
-        mode: mode(stat),
-        links: stat.st_nlink,
+        kind: info.kind(),
+        size: info.size,
+        mtime: info.modified,
+        mode: info.mode,
+        links: info.links,
         target: attributes.target.clone(),
     }
 }
@@ -34,21 +33,4 @@ pub(super) fn frames(directory: &[u8], entries: &[DirectoryEntry]) -> Vec<Entrie
     }
     frames.push(frame);
     frames
-}
-
-pub(super) fn mtime(stat: &Stat) -> Time {
-    Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 }
-}
-
-pub(super) fn mode(stat: &Stat) -> u32 {
-    stat.st_mode & 0o7777
-}
-
-fn kind(stat: &Stat) -> FileKind {
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => FileKind::File,
-        FileType::Directory => FileKind::Directory,
-        FileType::Symlink => FileKind::Symlink,
-        _ => FileKind::Special,
-    }
 }

@@ -1,10 +1,11 @@
 //! Long-running native requests. They work in steps, and a cancel is noticed between two steps.
 
-use super::entry::{entry, frames, mode, mtime};
+use super::entry::{entry, frames};
 use super::output::{NativeOutput, data_buffer};
 use super::publish_group::refusal;
-use crate::operations::{self, CheckedPart, Copy, Download, Error, Hashing, Listing, PartCheck, Removal};
-use crate::operations::{PartialStream, StepLimit, User};
+use crate::operations::{self, Copy, Download, Error, Hashing, Listing, PartCheck, Removal};
+use crate::operations::{StepLimit, StreamCheck, User};
+use sshome_store::CheckedPartial;
 use sshome_wire::frame::HEADER_BYTES;
 use sshome_wire::{
     BLOCK_BYTES, BlockHasher, Blocks, Digest, End, Frame, Header, Payload, Progress, RemotePath, Reply,
@@ -49,7 +50,7 @@ pub(super) enum JobStep {
     /// The request is answered.
     Done,
     /// The request is answered, and a partial upload is leased for a put to its target.
-    Leased(Box<CheckedPart>),
+    Leased(Box<CheckedPartial>),
 }
 
 impl NativeJob {
@@ -80,10 +81,10 @@ impl NativeJob {
                 Err(error) => Err(error),
             },
             NativeJob::Stream { path, id } => match operations::find_stream(user, path, *id, STREAM_WAIT) {
-                Ok(PartialStream::Busy) => Ok(None),
-                Ok(PartialStream::Nothing) => Ok(Some(Reply::new(Status::EnoughSpace, ""))),
-                Ok(PartialStream::Part(check)) => {
-                    *self = NativeJob::Part(check);
+                Ok(StreamCheck::Busy) => Ok(None),
+                Ok(StreamCheck::Nothing) => Ok(Some(Reply::new(Status::EnoughSpace, ""))),
+                Ok(StreamCheck::Part(check)) => {
+                    *self = NativeJob::Part(Box::new(check));
                     Ok(None)
                 }
                 Err(error) => Err(error),
@@ -179,8 +180,8 @@ impl GetJob {
         self.file.resume_after(agreed);
         self.known = Vec::new();
         self.comparing = false;
-        let (stat, offset) = (self.file.stat(), blocks as u64 * BLOCK_BYTES);
-        output.header(Header { size: self.file.size(), offset, mtime: mtime(stat), mode: mode(stat) });
+        let (info, offset) = (self.file.info(), blocks as u64 * BLOCK_BYTES);
+        output.header(Header { size: self.file.size(), offset, mtime: info.modified, mode: info.mode });
     }
 }
 

@@ -1,19 +1,17 @@
 use super::output::NativeOutput;
-use crate::home::{DescriptorPermit, Location};
-use crate::operations::{self, DirectoryToFinalize, PendingPublish, User};
+use crate::operations::{self, PendingPublish, User};
+use sshome_store::EntryRef;
 use sshome_wire::{Reply, Status};
 
 /// The largest number of files in a group. Each holds two file descriptors.
 const MAX_GROUP_FILES: usize = 256;
 
-/// Complete files that are published together, new names that are synced with them, and the replies that must keep
+/// Complete files that are published together, new names that become durable with them, and the replies that must keep
 /// their order.
 #[derive(Default)]
 pub(super) struct PublishGroup {
     waiting: Vec<PendingReply>,
-    made: Vec<Location>,
-    /// Descriptor permits for everything but files.
-    permits: Vec<DescriptorPermit>,
+    made: Vec<EntryRef>,
     files: usize,
     directories: usize,
 }
@@ -21,8 +19,8 @@ pub(super) struct PublishGroup {
 enum PendingReply {
     File(Box<PendingPublish>),
     /// A directory that gets its mtime after the files are published.
-    Directory(DirectoryToFinalize),
-    /// A reply that is valid once the new names are synced.
+    Directory(EntryRef),
+    /// A reply that is valid once the new names are durable.
     Made(Reply),
     Answer(Reply),
 }
@@ -42,17 +40,15 @@ impl PublishGroup {
         self.waiting.push(PendingReply::File(Box::new(placement)));
     }
 
-    /// Adds new names. The reply comes when they are synced.
-    pub(super) fn made(&mut self, made: Vec<Location>, permit: Option<DescriptorPermit>, reply: Reply) {
+    /// Adds new names. The reply comes when they are durable.
+    pub(super) fn made(&mut self, made: Vec<EntryRef>, reply: Reply) {
         self.made.extend(made);
-        self.permits.extend(permit);
         self.waiting.push(PendingReply::Made(reply));
     }
 
     /// Adds a directory that is finished after the files. Its reply comes when it is synced.
-    pub(super) fn finished(&mut self, directory: DirectoryToFinalize, permit: Option<DescriptorPermit>) {
+    pub(super) fn finished(&mut self, directory: EntryRef) {
         self.directories += 1;
-        self.permits.extend(permit);
         self.waiting.push(PendingReply::Directory(directory));
     }
 

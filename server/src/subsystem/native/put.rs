@@ -32,7 +32,7 @@ impl NativeConversation {
             ReceiveState::Refused => Ok(()),
             ReceiveState::Upload(upload) => {
                 let is_stream = upload.is_stream();
-                match upload.finish(&self.user, end) {
+                match upload.finish(end) {
                     Ok(placement) => self.group.add(placement),
                     Err(error) => self.answer(refusal(&error)),
                 }

@@ -4,11 +4,8 @@ use super::conversation::{NativeConversation, ReceiveState};
 use super::entry::entry;
 use super::job::NativeJob;
 use super::publish_group::refusal;
-use crate::home::{EntryId, Location};
-use crate::operations::{
-    self, CheckedPart, Copy, DirectoryToFinalize, Download, Hashing, Listing, MadeDirectory, PartCheck,
-    Removal, Upload, User,
-};
+use crate::operations::{self, Copy, Download, Hashing, Listing, PartCheck, Removal, Upload, User};
+use sshome_store::{CheckedPartial, EntryId, EntryRef, MakeDirectory};
 use sshome_wire::display::Escaped;
 use sshome_wire::{
     Features, Frame, PathError, Payload, Put, RemotePath, Reply, Request, Status, StreamId, Time,
@@ -26,9 +23,9 @@ const PARTS_PER_FRAME: usize = 50;
 enum NativeOutcome {
     Reply(Reply),
     /// New names that must be synced to the disk before the reply.
-    Made(Vec<Location>),
+    Made(Vec<EntryRef>),
     /// A directory to finish after the files that were put before.
-    Finished(DirectoryToFinalize),
+    Finished(EntryRef),
     Job(NativeJob),
     Upload(Box<Upload>),
 }
@@ -125,7 +122,7 @@ impl NativeConversation {
                 &target,
             )?])),
             Request::FinishDirectory { path, mtime } => {
-                Ok(NativeOutcome::Finished(DirectoryToFinalize::find(&self.user, self.at(&path)?, mtime)?))
+                Ok(NativeOutcome::Finished(operations::hold_directory(&self.user, &self.at(&path)?, mtime)?))
             }
             Request::RealPath { path } => {
                 Ok(path_reply(&operations::real_path(&self.user, &self.at(&path)?)?))
@@ -166,11 +163,11 @@ impl NativeConversation {
 
     fn make_directory(&self, path: &[u8], parents: bool, mode: Option<u32>) -> NativeResult {
         let path = self.at(path)?;
-        Ok(match operations::make_directory_with_deferred_mode(&self.user, &path, parents, mode)? {
-            (MadeDirectory::New, made) => NativeOutcome::Made(made),
-            (MadeDirectory::Existed, _) => {
-                NativeOutcome::Reply(Reply::new(Status::DirectoryExists, path.to_string()))
-            }
+        let made =
+            operations::make_directory(&self.user, &path, MakeDirectory { parents, mode, deferred: true })?;
+        Ok(match made.made.is_empty() {
+            false => NativeOutcome::Made(made.names),
+            true => NativeOutcome::Reply(Reply::new(Status::DirectoryExists, path.to_string())),
         })
     }
 
@@ -185,10 +182,7 @@ impl NativeConversation {
     fn put(&mut self, put: &Put, stream: Option<StreamId>) -> NativeResult {
         let path = self.at(&put.path)?;
         let part = leased(&self.user, &mut self.leased, &path);
-        let upload = match stream {
-            None => Upload::begin(&self.user, put, path, part)?,
-            Some(id) => Upload::begin_stream(&self.user, put, path, part, id)?,
-        };
+        let upload = Upload::begin(&self.user, put, &path, part, stream)?;
         Ok(NativeOutcome::Upload(Box::new(upload)))
     }
 
@@ -245,7 +239,7 @@ impl NativeConversation {
 
     fn discard(&self, path: Option<&[u8]>) -> NativeResult {
         let path = path.map(|path| self.at(path)).transpose()?;
-        let count = operations::discard(&self.user, path.as_ref());
+        let count = operations::discard(&self.user, path.as_ref())?;
         Ok(NativeOutcome::Reply(Reply::new(Status::Done, format!("{count} removed"))))
     }
 
@@ -260,7 +254,7 @@ impl NativeConversation {
 }
 
 /// Returns leases that are no longer needed: the one of this path, and all if there are too many.
-fn make_room_for_lease(user: &User, leases: &mut HashMap<EntryId, CheckedPart>, path: &RemotePath) {
+fn make_room_for_lease(user: &User, leases: &mut HashMap<EntryId, CheckedPartial>, path: &RemotePath) {
     drop(leased(user, leases, path));
     if leases.len() >= MAX_LEASED_PARTS {
         leases.clear();
@@ -268,7 +262,11 @@ fn make_room_for_lease(user: &User, leases: &mut HashMap<EntryId, CheckedPart>, 
 }
 
 /// Takes the partial upload that is leased for this path, in whatever spelling.
-fn leased(user: &User, leases: &mut HashMap<EntryId, CheckedPart>, path: &RemotePath) -> Option<CheckedPart> {
+fn leased(
+    user: &User,
+    leases: &mut HashMap<EntryId, CheckedPartial>,
+    path: &RemotePath,
+) -> Option<CheckedPartial> {
     // Most puts are small files without a lease.
     if leases.is_empty() {
         return None;

@@ -1,20 +1,19 @@
 //! File attributes in SFTP packets, and the names of owners.
 
-use crate::home::length;
 use crate::operations::SetAttributes;
 use crate::permission;
 use crate::subsystem::ls_format::LsFormat;
-use rustix::fs::Stat;
+use sshome_store::FileInfo;
 use sshome_wire::Time;
 use sshome_wire::sftp::{Owner, SftpAttributes, Times};
 
 /// The attributes of a file.
-pub(super) fn attributes(stat: &Stat) -> SftpAttributes {
+pub(super) fn attributes(info: &FileInfo) -> SftpAttributes {
     SftpAttributes {
-        size: Some(length(stat)),
-        owner: Some(Owner { uid: stat.st_uid, gid: stat.st_gid }),
-        permissions: Some(stat.st_mode),
-        times: Some(Times { atime: seconds(stat.st_atime), mtime: seconds(stat.st_mtime) }),
+        size: Some(info.size),
+        owner: Some(Owner { uid: info.owner, gid: info.group }),
+        permissions: Some(info.st_mode()),
+        times: Some(Times { atime: seconds(info.accessed.seconds), mtime: seconds(info.modified.seconds) }),
         extended: Vec::new(),
     }
 }
@@ -58,24 +57,37 @@ impl OwnerNames {
     }
 
     /// The line of `ls -l` for an entry. The name is not escaped: that is up to the client.
-    pub(super) fn line(&self, lines: &LsFormat, name: &[u8], stat: &Stat) -> Vec<u8> {
+    pub(super) fn line(&self, lines: &LsFormat, name: &[u8], info: &FileInfo) -> Vec<u8> {
         let known = |name: Option<&str>, id: u32| name.map_or_else(|| id.to_string(), str::to_owned);
-        let owner = known(self.user(stat.st_uid), stat.st_uid);
-        let group = known(self.group(stat.st_gid), stat.st_gid);
-        [lines.before_name(stat, &owner, &group, false).as_bytes(), b" ", name].concat()
+        let owner = known(self.user(info.owner), info.owner);
+        let group = known(self.group(info.group), info.group);
+        [lines.before_name(info, &owner, &group, false).as_bytes(), b" ", name].concat()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sshome_store::FileType;
+    use sshome_store::quota::FileId;
 
     #[test]
     fn who_is_not_known_is_a_number() {
         let names = OwnerNames { uid: 5, gid: 6, name: "ann".to_owned() };
-        let mut stat = rustix::fs::stat(".").unwrap();
-        (stat.st_uid, stat.st_gid) = (5, 7);
-        let line = names.line(&LsFormat::new(), b"a \xff", &stat);
+        let time = Time { seconds: 0, nanoseconds: 0 };
+        let info = FileInfo {
+            id: FileId { device: 1, inode: 2 },
+            file_type: FileType::Regular,
+            mode: 0o644,
+            links: 1,
+            owner: 5,
+            group: 7,
+            size: 0,
+            accessed: time,
+            modified: time,
+            changed: time,
+        };
+        let line = names.line(&LsFormat::new(), b"a \xff", &info);
         assert!(line.windows(20).any(|part| part == b" ann      7         "), "{}", line.escape_ascii());
         assert!(line.ends_with(b" a \xff"));
     }

@@ -36,9 +36,9 @@ impl SftpConversation {
                 Err(_) if !names.is_empty() => break,
                 Err(refused) => return Err(refused),
             };
-            let long_name = self.names.line(&lines, &entry.name, &entry.stat).into();
+            let long_name = self.names.line(&lines, &entry.name, &entry.info).into();
             length += 2 * entry.name.len() + 100;
-            names.push(SftpName { name: entry.name.into(), long_name, attributes: attributes(&entry.stat) });
+            names.push(SftpName { name: entry.name.into(), long_name, attributes: attributes(&entry.info) });
         }
         match names.is_empty() {
             true => Err(SftpError::end()),

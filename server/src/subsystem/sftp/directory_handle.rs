@@ -1,9 +1,8 @@
 //! A directory that an SFTP client has open.
 
 use super::status::SftpError;
-use crate::home::DirectoryEntry as Entry;
 use crate::operations::{self, OpenDirectory, User};
-use rustix::fs::Stat;
+use sshome_store::{DirectoryEntry as Entry, FileInfo};
 
 /// An open directory. `.` and `..` come first, as in other servers.
 pub(super) struct DirectoryHandle {
@@ -16,18 +15,18 @@ impl DirectoryHandle {
         Ok(DirectoryHandle { directory: operations::open_directory(user, path)?, dots: &[b".", b".."] })
     }
 
-    pub(super) fn stat(&self) -> Result<Stat, SftpError> {
-        Ok(self.directory.stat()?)
+    pub(super) fn info(&self) -> Result<FileInfo, SftpError> {
+        Ok(self.directory.info()?)
     }
 
     pub(super) fn next_entry(&mut self, user: &User) -> Result<Option<Entry>, SftpError> {
         let Some((dot, rest)) = self.dots.split_first() else { return Ok(self.directory.next_entry()?) };
         self.dots = rest;
-        let stat = match *dot {
-            b"." => self.stat()?,
+        let info = match *dot {
+            b"." => self.info()?,
             // By its path, which cannot lead above the home.
-            dot => operations::stat(user, &self.directory.path().join(dot)?, true)?.stat,
+            dot => operations::stat(user, &self.directory.path().join(dot)?, true)?.info,
         };
-        Ok(Some(Entry { name: dot.to_vec(), stat, target: Vec::new() }))
+        Ok(Some(Entry { name: dot.to_vec(), info, target: Vec::new() }))
     }
 }

@@ -44,8 +44,7 @@ impl SftpConversation {
             Extended::ExpandPath { path } => self.expand_path(&path),
             Extended::UsersGroupsById { users, groups } => Ok(self.users_groups(&users, &groups)),
             Extended::CopyData { from, from_offset, length, to, to_offset } => {
-                let job =
-                    SftpJob::copy(&self.user, &self.handles, (from, from_offset), length, (to, to_offset))?;
+                let job = SftpJob::copy(&self.handles, (from, from_offset), length, (to, to_offset))?;
                 Ok(SftpOutcome::Job(Box::new(job)))
             }
             Extended::HomeDirectory { user } => self.home_directory(&user),

@@ -64,11 +64,11 @@ impl SftpConversation {
     }
 
     pub(super) fn fstat(&mut self, handle: &[u8]) -> SftpResult {
-        let stat = match self.handles.get(handle)? {
-            OpenHandle::File(file) => file.stat()?,
-            OpenHandle::Directory(directory) => directory.stat()?,
+        let info = match self.handles.get(handle)? {
+            OpenHandle::File(file) => file.info()?,
+            OpenHandle::Directory(directory) => directory.info()?,
         };
-        Ok(SftpOutcome::Response(Response::Attrs(attributes(&stat))))
+        Ok(SftpOutcome::Response(Response::Attrs(attributes(&info))))
     }
 
     pub(super) fn fsetstat(&mut self, handle: &[u8], attributes: &SftpAttributes) -> SftpResult {

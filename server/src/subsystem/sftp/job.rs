@@ -53,14 +53,13 @@ impl CheckedSource {
 impl SftpJob {
     /// `copy-data`: from a handle and an offset to another handle and offset.
     pub(super) fn copy(
-        user: &User,
         handles: &SftpHandles,
         (from, from_offset): (Bytes, u64),
         length: u64,
         (to, to_offset): (Bytes, u64),
     ) -> Result<SftpJob, SftpError> {
         let (source, target) = (handles.file(&from)?, handles.file(&to)?);
-        let copy = CopyData::begin(user, source, from_offset, length, target, to_offset)?;
+        let copy = CopyData::begin(source, from_offset, length, target, to_offset)?;
         Ok(SftpJob::Copy { from, to, copy })
     }
 
@@ -98,7 +97,7 @@ impl SftpJob {
     pub(super) fn step(&mut self, user: &User, handles: &SftpHandles) -> Option<SftpResult> {
         match self {
             SftpJob::Close { file } => {
-                if matches!(file.as_ref()?.copy_old_content(user, StepLimit::bytes(STEP_BYTES)), Ok(false)) {
+                if matches!(file.as_ref()?.prepare_close(StepLimit::bytes(STEP_BYTES)), Ok(false)) {
                     return None;
                 }
                 let closed = file.take()?.finish(user);

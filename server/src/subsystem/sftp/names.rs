@@ -31,7 +31,7 @@ impl SftpConversation {
 
     pub(super) fn stat(&mut self, path: &[u8], follow: bool) -> SftpResult {
         let found = operations::stat(&self.user, &at(path)?, follow)?;
-        Ok(SftpOutcome::Response(Response::Attrs(attributes(&found.stat))))
+        Ok(SftpOutcome::Response(Response::Attrs(attributes(&found.info))))
     }
 
     pub(super) fn setstat(&mut self, path: &[u8], follow: bool, attributes: &SftpAttributes) -> SftpResult {

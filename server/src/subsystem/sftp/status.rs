@@ -1,8 +1,7 @@
 //! The SFTP status code and text of each error.
 
-use crate::home;
 use crate::operations::Error;
-use rustix::io::Errno;
+use sshome_store::Cause;
 use sshome_wire::sftp::{Flaw, Response, StatusCode};
 use sshome_wire::{PathError, Status};
 use std::fmt;
@@ -71,14 +70,12 @@ impl From<Flaw> for SftpError {
 
 /// The most precise SFTP code. Errors of the kernel get the same code as in OpenSSH, because clients depend on it.
 fn code(error: &Error) -> StatusCode {
-    if let Error::Disk { error: home::Error::Os(errno), .. } = error.cause() {
-        match *errno {
-            Errno::NOTDIR | Errno::LOOP => return StatusCode::NoSuchFile,
-            Errno::NAMETOOLONG | Errno::INVAL => return StatusCode::BadMessage,
-            Errno::BADF => return StatusCode::PermissionDenied,
-            Errno::OPNOTSUPP => return StatusCode::OpUnsupported,
-            _ => {}
-        }
+    match error.cause() {
+        Some(Cause::NotDirectory | Cause::TooManyLinks) => return StatusCode::NoSuchFile,
+        Some(Cause::NameTooLong | Cause::Invalid) => return StatusCode::BadMessage,
+        Some(Cause::NotOpenForThis) => return StatusCode::PermissionDenied,
+        Some(Cause::Unsupported) => return StatusCode::OpUnsupported,
+        _ => {}
     }
     match error.status() {
         Status::NoSuchFile | Status::NoSuchDirectory => StatusCode::NoSuchFile,

@@ -47,7 +47,7 @@ impl Home {
     ///
     /// # Errors
     /// `ENOENT` if its directory was removed, `ENAMETOOLONG` if the path does not fit into a [`RemotePath`].
-    pub fn canonical(&self, location: &Location) -> Result<RemotePath> {
+    pub(crate) fn canonical(&self, location: &Location) -> Result<RemotePath> {
         let path = match location.path() {
             Some(path) => return Ok(path.clone()),
             None => self.path_of(location.dir())?.join(location.name()),
@@ -60,7 +60,7 @@ impl Home {
     ///
     /// # Errors
     /// `ENOENT` if a directory on the way is missing, `ELOOP` after 40 links.
-    pub fn real_path(&self, path: &RemotePath) -> Result<RemotePath> {
+    pub(crate) fn real_path(&self, path: &RemotePath) -> Result<RemotePath> {
         match self.locate_target(path) {
             Err(Error::IsDirectory) => {
                 self.path_of(self.resolve(path.as_bytes(), OFlags::PATH | OFlags::DIRECTORY)?.as_fd())

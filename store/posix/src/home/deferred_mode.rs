@@ -16,12 +16,12 @@ const OWNER_RWX: u32 = 0o700;
 
 /// The mode that a directory gets once it is filled.
 #[derive(Clone, Copy, Debug)]
-pub struct DeferredMode(u32);
+pub(crate) struct DeferredMode(u32);
 
 impl DeferredMode {
     /// The deferred form of a mode.
     #[must_use]
-    pub fn of(mode: u32) -> DeferredMode {
+    pub(crate) fn of(mode: u32) -> DeferredMode {
         DeferredMode(mode & 0o777)
     }
 
@@ -30,7 +30,7 @@ impl DeferredMode {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn begin(self, new: &Location) -> Result<()> {
+    pub(crate) fn begin(self, new: &Location) -> Result<()> {
         let directory = new.open_directory()?;
         // The whole mode: the umask applies only to files without a given mode.
         set_mode(&directory, self.0 | OWNER_RWX)?;
@@ -41,7 +41,7 @@ impl DeferredMode {
     ///
     /// # Errors
     /// The kernel's. A link to a directory is left alone and is no error.
-    pub fn reopen(self, old: &Location) -> Result<()> {
+    pub(crate) fn reopen(self, old: &Location) -> Result<()> {
         if !self.is_closed() {
             return Ok(());
         }
@@ -81,7 +81,7 @@ impl DeferredMode {
 ///
 /// # Errors
 /// The kernel's.
-pub fn finalize_directory(directory: &OwnedFd, mtime: Time) -> Result<()> {
+pub(crate) fn finalize_directory(directory: &OwnedFd, mtime: Time) -> Result<()> {
     if let Some(mode) = noted(directory) {
         rustix::fs::fremovexattr(directory, MODE_XATTR)?;
         set_mode(directory, mode | MIN_DIRECTORY_MODE)?;
@@ -114,7 +114,7 @@ pub(super) fn forget(path: &str) -> Result<()> {
 ///
 /// # Errors
 /// The kernel's.
-pub fn open_to_owner(location: &Location, stat: &Stat) -> Result<()> {
+pub(crate) fn open_to_owner(location: &Location, stat: &Stat) -> Result<()> {
     if stat.st_mode & OWNER_RWX == OWNER_RWX {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 //! A descriptor that is held beyond one call needs a permit. Those that are open only during a call need none: they are
 //! a few for each thread.
 
+use sshome_store::Cause;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -80,14 +81,20 @@ impl UserDescriptors {
 #[error(
     "your connections have {held} files and directories open on the server; the limit is {limit}: close some"
 )]
-pub struct DescriptorsExhausted {
+pub(crate) struct DescriptorsExhausted {
     held: usize,
     limit: usize,
 }
 
+impl From<DescriptorsExhausted> for Cause {
+    fn from(exhausted: DescriptorsExhausted) -> Cause {
+        Cause::TooManyOpen { held: exhausted.held, limit: exhausted.limit }
+    }
+}
+
 /// Descriptors that a user holds. Dropping it releases them.
 #[derive(Debug)]
-pub struct DescriptorPermit {
+pub(crate) struct DescriptorPermit {
     user: Arc<UserDescriptors>,
     count: usize,
 }

@@ -1,9 +1,10 @@
 //! The digest of a published file, in an extended attribute (xattr).
 
-use super::Result;
+use super::{Result, info};
 use rustix::fd::AsFd;
 use rustix::fs::{Mode, Stat, XattrFlags};
 use rustix::io::Errno;
+use sshome_store::FileInfo;
 use sshome_wire::Digest;
 
 const DIGEST_XATTR: &str = "user.sshome.blake3";
@@ -13,16 +14,16 @@ const VALUE_BYTES: usize = 32 + 8 + 8 + 4;
 
 /// The digest of a file's content when it was published. It no longer applies if the file's size or mtime has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoredDigest(Digest);
+pub(crate) struct StoredDigest(Digest);
 
 impl StoredDigest {
     /// Stores the digest of a complete file. `stat` is the file's, after its mtime was set.
     ///
     /// # Errors
     /// The kernel's. It is no error if the filesystem cannot store the attribute.
-    pub fn write(file: impl AsFd, stat: &Stat, digest: Digest) -> Result<()> {
+    pub(crate) fn write(file: impl AsFd, stat: &Stat, digest: Digest) -> Result<()> {
         let mut value = digest.0.to_vec();
-        value.extend_from_slice(&facts(stat));
+        value.extend_from_slice(&facts(&info(stat)));
         match as_writable(&file, || rustix::fs::fsetxattr(&file, DIGEST_XATTR, &value, XattrFlags::empty())) {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSPC | Errno::DQUOT | Errno::PERM) => Ok(()),
             Err(error) => Err(error.into()),
@@ -34,7 +35,7 @@ impl StoredDigest {
     ///
     /// # Errors
     /// The kernel's. It is no error if there is no digest.
-    pub fn remove(file: impl AsFd) -> Result<()> {
+    pub(crate) fn remove(file: impl AsFd) -> Result<()> {
         match as_writable(&file, || rustix::fs::fremovexattr(&file, DIGEST_XATTR)) {
             Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
             Err(error) => Err(error.into()),
@@ -43,12 +44,12 @@ impl StoredDigest {
 
     /// The stored digest; `None` if there is none, or the file was written to since.
     #[must_use]
-    pub fn read(file: impl AsFd, stat: &Stat) -> Option<Digest> {
+    pub(crate) fn read(file: impl AsFd, info: &FileInfo) -> Option<Digest> {
         // One byte more, to detect a value that is too long.
         let mut value = [0; VALUE_BYTES + 1];
         let length = rustix::fs::fgetxattr(file, DIGEST_XATTR, &mut value[..]).ok()?;
         let (digest, rest) = value.get(..length)?.split_first_chunk::<32>()?;
-        (rest == facts(stat)).then_some(Digest(*digest))
+        (rest == facts(info)).then_some(Digest(*digest))
     }
 }
 
@@ -69,13 +70,13 @@ fn as_writable(file: impl AsFd, change: impl Fn() -> rustix::io::Result<()>) -> 
     changed
 }
 
-fn facts(stat: &Stat) -> [u8; 20] {
+fn facts(info: &FileInfo) -> [u8; 20] {
     let mut facts = [0; 20];
     let (size, time) = facts.split_at_mut(8);
     let (seconds, nanoseconds) = time.split_at_mut(8);
-    size.copy_from_slice(&stat.st_size.to_be_bytes());
-    seconds.copy_from_slice(&stat.st_mtime.to_be_bytes());
-    nanoseconds.copy_from_slice(&(stat.st_mtime_nsec as u32).to_be_bytes());
+    size.copy_from_slice(&info.size.to_be_bytes());
+    seconds.copy_from_slice(&info.modified.seconds.to_be_bytes());
+    nanoseconds.copy_from_slice(&info.modified.nanoseconds.to_be_bytes());
     facts
 }
 
@@ -93,9 +94,9 @@ mod tests {
         let stat = rustix::fs::fstat(&file).unwrap();
         StoredDigest::write(&file, &stat, Digest([7; 32])).unwrap();
         let supported = rustix::fs::fgetxattr(&file, DIGEST_XATTR, &mut [0; 64][..]).is_ok();
-        assert_eq!(StoredDigest::read(&file, &stat), supported.then_some(Digest([7; 32])));
+        assert_eq!(StoredDigest::read(&file, &info(&stat)), supported.then_some(Digest([7; 32])));
         file.write_all(b"more").unwrap();
-        assert_eq!(StoredDigest::read(&file, &rustix::fs::fstat(&file).unwrap()), None);
+        assert_eq!(StoredDigest::read(&file, &info(&rustix::fs::fstat(&file).unwrap())), None);
     }
 
     #[test]
@@ -110,7 +111,7 @@ mod tests {
             StoredDigest::remove(&file).unwrap();
             let stat = rustix::fs::fstat(&file).unwrap();
             assert_eq!(Mode::from_raw_mode(stat.st_mode & 0o7777), mode);
-            assert_eq!(StoredDigest::read(&file, &stat), None);
+            assert_eq!(StoredDigest::read(&file, &info(&stat)), None);
         }
     }
 }

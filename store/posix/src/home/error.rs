@@ -5,7 +5,7 @@ use rustix::io::Errno;
 
 /// Why an operation on a home failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The path leads to the staging folder.
     #[error("this name is reserved for the server")]
     Reserved,
@@ -42,4 +42,4 @@ pub enum Error {
 }
 
 /// The result of operations on a home.
-pub type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;

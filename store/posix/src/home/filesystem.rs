@@ -47,7 +47,7 @@ struct SyncRuns {
 
 /// The number of failed runs before the first write of an upload or a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct WritebackEpoch(u64);
+pub(crate) struct WritebackEpoch(u64);
 
 impl Filesystem {
     /// The filesystem that `handle` is on.

@@ -16,7 +16,7 @@ const CHANNEL_DESCRIPTORS: usize = 4;
 
 /// The handle to one user's files, opened for one channel.
 #[derive(Debug)]
-pub struct Home {
+pub(crate) struct Home {
     pub(super) top: OwnedFd,
     pub(super) staging: Option<StagingFolder>,
     pub(super) shared: Arc<SharedHome>,
@@ -45,32 +45,32 @@ impl Home {
     ///
     /// # Errors
     /// If the user's budget is used up.
-    pub fn descriptors(&self, count: usize) -> Result<DescriptorPermit> {
+    pub(crate) fn descriptors(&self, count: usize) -> Result<DescriptorPermit> {
         Ok(self.shared.descriptors.take(count)?)
     }
 
     /// Whether the user has used half of the descriptor budget: a batch should be published early.
     #[must_use]
-    pub fn descriptors_are_scarce(&self) -> bool {
+    pub(crate) fn descriptors_are_scarce(&self) -> bool {
         self.shared.descriptors.are_scarce()
     }
 
     /// Keeps other sessions from changing names in this home, so that a name can be looked up, accounted for and changed
     /// atomically. Hold it briefly.
     #[must_use]
-    pub fn lock_namespace(&self) -> NamespaceLock<'_> {
+    pub(crate) fn lock_namespace(&self) -> NamespaceLock<'_> {
         self.shared.lock_namespace()
     }
 
     /// The home's root, to be checked before a change.
     #[must_use]
-    pub fn root(&self) -> &Arc<HomeRoot> {
+    pub(crate) fn root(&self) -> &Arc<HomeRoot> {
         &self.shared.root
     }
 
     /// The leases of streams that are being received.
     #[must_use]
-    pub fn stream_leases(&self) -> &Arc<StreamLeases> {
+    pub(crate) fn stream_leases(&self) -> &Arc<StreamLeases> {
         &self.shared.stream_leases
     }
 
@@ -78,30 +78,21 @@ impl Home {
     ///
     /// # Errors
     /// If the disk reports a failed write, also one of another session.
-    pub fn sync(&self, since: WritebackEpoch) -> Result<()> {
+    pub(crate) fn sync(&self, since: WritebackEpoch) -> Result<()> {
         Ok(self.shared.filesystem.sync(since)?)
     }
 
     /// The current writeback epoch. Take it before the first write that [`Home::sync`] is to cover.
     #[must_use]
-    pub fn writeback_epoch(&self) -> WritebackEpoch {
+    pub(crate) fn writeback_epoch(&self) -> WritebackEpoch {
         self.shared.filesystem.writeback_epoch()
-    }
-
-    /// Bytes on the home's disk that are free for this process.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn disk_free(&self) -> Result<u64> {
-        let filesystem = self.statvfs()?;
-        Ok(filesystem.f_bavail.saturating_mul(filesystem.f_frsize))
     }
 
     /// `statvfs` of the home's disk.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn statvfs(&self) -> Result<StatVfs> {
+    pub(crate) fn statvfs(&self) -> Result<StatVfs> {
         Ok(rustix::fs::fstatvfs(&self.top)?)
     }
 
@@ -110,7 +101,7 @@ impl Home {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn shares_mount(&self, target: &Location) -> Result<bool> {
+    pub(crate) fn shares_mount(&self, target: &Location) -> Result<bool> {
         match &self.staging {
             Some(staging) => Ok(staging.mount() == target.dir_info()?.mount),
             None => Ok(true),
@@ -123,7 +114,7 @@ impl Home {
     }
 
     /// Call it when a batch of uploads is complete: drops what was cached for the batch.
-    pub fn end_batch(&self) {
+    pub(crate) fn end_batch(&self) {
         self.default_acls.clear();
     }
 
@@ -133,7 +124,7 @@ impl Home {
 
     /// The partial uploads that no session works on.
     #[must_use]
-    pub fn partial_uploads(&self) -> &Arc<PartialUploads> {
+    pub(crate) fn partial_uploads(&self) -> &Arc<PartialUploads> {
         &self.shared.partial_uploads
     }
 }

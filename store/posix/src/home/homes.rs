@@ -5,8 +5,8 @@ use super::descriptors::{Descriptors, UserDescriptors};
 use super::prepare::{OpeningGuard, OpeningUsers, make_and_open};
 use super::shared::SharedHome;
 use super::{
-    Error, Home, HomeProblem, HomeRoot, HomeSettings, PartialUpload, PrepareError, Result, RootProblem,
-    filesystem::Filesystem, replaced_file, scan::scan,
+    Error, Home, HomeRoot, PartialUpload, Result, RootProblem, filesystem::Filesystem, replaced_file,
+    scan::scan, settings::required_access,
 };
 use crate::display::shown;
 use crate::permission::READ;
@@ -14,13 +14,14 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use sshome_store::quota::{Comparison, Ledger, Ledgers, ScanResult, UnreadableEntries};
+use sshome_store::{HomeProblem, HomeSettings, PrepareError};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The homes of all users.
 #[derive(Debug, Default)]
-pub struct Homes {
+pub(crate) struct Homes {
     /// By user.
     homes: RwLock<BTreeMap<String, HomeState>>,
     /// One thread at a time opens a home: its file lock belongs to the process.
@@ -39,49 +40,26 @@ enum HomeState {
 
 /// A home that can be served: opened, locked and counted.
 #[derive(Debug)]
-pub struct PreparedHome {
+pub(crate) struct PreparedHome {
     user: String,
     shared: Arc<SharedHome>,
     ledger: Arc<Ledger>,
 }
 
 impl Homes {
-    /// Creates missing homes where that is allowed, initialises the ledgers with a scan, and recovers partial uploads.
-    /// Takes as long as reading all directories of all homes. A home that cannot be served is logged, and locks out its
-    /// own user.
-    ///
-    /// # Errors
-    /// [`PrepareError::Locked`] if no home can be served and another server holds the lock of one.
-    pub fn prepare(all: &[HomeSettings]) -> std::result::Result<(Homes, Ledgers), PrepareError> {
-        let (homes, ledgers) = (Homes::default(), Ledgers::default());
-        let mut locked = None;
-        for settings in all {
-            match homes.prepare_one(settings) {
-                Ok(home) => homes.add(home, &ledgers),
-                Err(error) => {
-                    homes.set_unavailable(settings, &error, &ledgers);
-                    locked =
-                        Some(error).filter(|error| matches!(error, PrepareError::Locked { .. })).or(locked);
-                }
-            }
-        }
-        let serves_none = || !homes.states().values().any(|state| matches!(state, HomeState::Served(_)));
-        match locked {
-            Some(error) if serves_none() => Err(error),
-            _ => Ok((homes, ledgers)),
-        }
-    }
-
     /// Opens, locks and counts a home. [`Homes::add`] serves it.
     ///
     /// # Errors
     /// If it cannot be served.
-    pub fn prepare_one(&self, settings: &HomeSettings) -> std::result::Result<PreparedHome, PrepareError> {
+    pub(crate) fn prepare_one(
+        &self,
+        settings: &HomeSettings,
+    ) -> std::result::Result<PreparedHome, PrepareError> {
         let _opening = OpeningGuard::begin(&self.opening, &settings.user)?;
         let failed = |error| PrepareError::Home {
             user: settings.user.clone(),
             root: settings.root.clone(),
-            why: reason(&settings.root, settings.required_access(), error),
+            why: reason(&settings.root, required_access(settings), error),
         };
         if let Some(why) = &settings.unfit {
             let (user, root) = (settings.user.clone(), settings.root.clone());
@@ -112,7 +90,7 @@ impl Homes {
     }
 
     /// Marks a user's home as unavailable, and logs the reason.
-    pub fn set_unavailable(&self, settings: &HomeSettings, error: &PrepareError, ledgers: &Ledgers) {
+    pub(crate) fn set_unavailable(&self, settings: &HomeSettings, error: &PrepareError, ledgers: &Ledgers) {
         let (user, root, why) = (settings.user.clone(), settings.root.clone(), error.reason());
         let home = HomeProblem { user, root, why };
         let mut states = self.states_mut();
@@ -128,7 +106,11 @@ impl Homes {
     ///
     /// # Errors
     /// If it is still unavailable.
-    pub fn retry(&self, settings: &HomeSettings, ledgers: &Ledgers) -> std::result::Result<(), PrepareError> {
+    pub(crate) fn retry(
+        &self,
+        settings: &HomeSettings,
+        ledgers: &Ledgers,
+    ) -> std::result::Result<(), PrepareError> {
         let waits = |states: &BTreeMap<String, HomeState>| matches!(states.get(&settings.user), Some(HomeState::Unavailable(home)) if home.root == settings.root);
         if !waits(&self.states()) {
             return Ok(());
@@ -158,7 +140,7 @@ impl Homes {
     ///
     /// # Errors
     /// If it cannot be served. The old one is not served either.
-    pub fn reopen(
+    pub(crate) fn reopen(
         &self,
         settings: &HomeSettings,
         ledgers: &Ledgers,
@@ -182,14 +164,14 @@ impl Homes {
 
     /// Inspects the roots of all homes. Returns those that cannot be used or were replaced, ordered by user.
     #[must_use]
-    pub fn problems(&self) -> Vec<HomeProblem> {
+    pub(crate) fn problems(&self) -> Vec<HomeProblem> {
         let users: Vec<_> = self.states().keys().cloned().collect();
         users.iter().filter_map(|user| self.problem_of(user)).collect()
     }
 
     /// Inspects the root of one home. Returns why it cannot be used; `None` if it can.
     #[must_use]
-    pub fn problem_of(&self, user: &str) -> Option<HomeProblem> {
+    pub(crate) fn problem_of(&self, user: &str) -> Option<HomeProblem> {
         let root = match self.states().get(user)? {
             HomeState::Unavailable(home) => return Some(home.clone()),
             HomeState::Served(shared) => Arc::clone(&shared.root),
@@ -201,7 +183,7 @@ impl Homes {
 
     /// Finds directories in the homes that the server can no longer read. Reads a bounded number of entries of each
     /// home.
-    pub fn inspect(&self) {
+    pub(crate) fn inspect(&self) {
         let all_shared: Vec<_> = self.states().values().filter_map(HomeState::shared).collect();
         all_shared
             .iter()
@@ -211,7 +193,7 @@ impl Homes {
 
     /// The directories that the last [inspection](Homes::inspect) could not read.
     #[must_use]
-    pub fn unreadable(&self, user: &str) -> UnreadableEntries {
+    pub(crate) fn unreadable(&self, user: &str) -> UnreadableEntries {
         self.shared(user).map_or_else(UnreadableEntries::default, |shared| shared.unreadable().clone())
     }
 
@@ -228,13 +210,13 @@ impl Homes {
     }
 
     /// Serves a home, in place of the one that its user had.
-    pub fn add(&self, home: PreparedHome, ledgers: &Ledgers) {
+    pub(crate) fn add(&self, home: PreparedHome, ledgers: &Ledgers) {
         ledgers.insert(&home.user, home.ledger);
         self.states_mut().insert(home.user, HomeState::Served(home.shared));
     }
 
     /// Stops serving a user's home. It stays locked until its last session ends.
-    pub fn remove(&self, user: &str) {
+    pub(crate) fn remove(&self, user: &str) {
         self.states_mut().remove(user);
     }
 
@@ -242,7 +224,7 @@ impl Homes {
     ///
     /// # Errors
     /// If it is unavailable, was replaced since it was opened, or the user's descriptor budget is used up.
-    pub fn open(&self, settings: &HomeSettings, ledgers: &Ledgers) -> Result<Home> {
+    pub(crate) fn open(&self, settings: &HomeSettings, ledgers: &Ledgers) -> Result<Home> {
         let shared = match self.shared(&settings.user) {
             Some(shared) => shared,
             // `retry` logs the reason.
@@ -258,7 +240,7 @@ impl Homes {
 
     /// Free bytes on the disk of a user's home; `None` if that is unknown or the home cannot be used.
     #[must_use]
-    pub fn disk_free(&self, user: &str) -> Option<u64> {
+    pub(crate) fn disk_free(&self, user: &str) -> Option<u64> {
         let shared = self.shared(user).filter(|shared| shared.root.inspect().is_none())?;
         let disk = rustix::fs::fstatvfs(&shared.top).ok()?;
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
@@ -269,7 +251,7 @@ impl Homes {
     ///
     /// # Errors
     /// If the home cannot be read: its path and the reason, with the remedy.
-    pub fn count(&self, user: &str, ledger: &Ledger) -> std::result::Result<Comparison, String> {
+    pub(crate) fn count(&self, user: &str, ledger: &Ledger) -> std::result::Result<Comparison, String> {
         let shared = self.shared(user).ok_or("it is not served any more")?;
         let root = Arc::clone(&shared.root);
         let counted = self.count_shared(shared, ledger);
@@ -289,7 +271,7 @@ impl Homes {
     }
 
     /// Deletes partial uploads of files and of streams that are older than this. Returns their number.
-    pub fn expire_partial_uploads(&self, files: Duration, streams: Duration) -> usize {
+    pub(crate) fn expire_partial_uploads(&self, files: Duration, streams: Duration) -> usize {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let oldest = |age| i64::try_from(now.saturating_sub(age).as_secs()).unwrap_or(i64::MAX);
         let (file, stream) = (oldest(files), oldest(streams));

@@ -8,21 +8,12 @@ use super::directory::{SET_GROUP, own_group};
 use super::{Home, Location, Result, StagedFile};
 use rustix::fs::{FileType, Gid, Mode, Stat, Uid};
 use rustix::io::Errno;
+use sshome_store::UploadPermissions;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-
-/// The permissions that a staged file gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StagedPermissions {
-    /// Those of the file that it replaces. A new file gets these, restricted by the directory's default access control
-    /// list, or else by the umask.
-    Inherited(u32),
-    /// Exactly these.
-    Exact(u32),
-}
 
 /// The attributes that the staged file is to have.
 struct InheritedAttributes {
@@ -40,16 +31,16 @@ impl StagedFile {
     /// # Errors
     /// The kernel's. It is no error if this process may not set the owner or the group; a file with the wrong group then
     /// grants that group no more than others.
-    pub fn inherit(
+    pub(crate) fn inherit(
         &self,
         home: &Home,
         own: &Stat,
         (target, replaces): (&Location, bool),
-        permissions: StagedPermissions,
+        permissions: UploadPermissions,
     ) -> Result<()> {
         let file = self.file();
         let new = match permissions {
-            StagedPermissions::Inherited(mode) | StagedPermissions::Exact(mode) => mode & 0o777,
+            UploadPermissions::Inherited(mode) | UploadPermissions::Exact(mode) => mode & 0o777,
         };
         let old = if replaces { target.stat_if_any()? } else { None };
         let old = old.filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
@@ -57,7 +48,7 @@ impl StagedFile {
             Some(old) => InheritedAttributes::replacing(target, &old)?,
             None => InheritedAttributes::created_at(home, target, own.st_uid, new)?,
         };
-        if let StagedPermissions::Exact(_) = permissions {
+        if let UploadPermissions::Exact(_) = permissions {
             inherited.mode = new;
         }
         if !set_owner(file, own, &inherited) {

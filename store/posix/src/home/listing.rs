@@ -1,26 +1,16 @@
 //! Reading directories.
 
-use super::stat::stat_in;
+use super::stat::{info, stat_in};
 use super::{DescriptorPermit, Error, Home, Result, STAGING_DIRECTORY};
 use rustix::fd::OwnedFd;
-use rustix::fs::{Dir, FileType, Stat};
+use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
+use sshome_store::{DirectoryEntry, FileInfo};
 use sshome_wire::RemotePath;
-
-/// An entry of a directory with its attributes; a link is not followed.
-#[derive(Clone)]
-pub struct DirectoryEntry {
-    /// The name.
-    pub name: Vec<u8>,
-    /// Size, times, mode.
-    pub stat: Stat,
-    /// The target of a link; empty for anything else.
-    pub target: Vec<u8>,
-}
 
 /// Reads one directory, without `.`, `..` and the staging folder.
 #[derive(Debug)]
-pub struct DirectoryReader {
+pub(crate) struct DirectoryReader {
     dir: Dir,
     _descriptor: DescriptorPermit,
 }
@@ -34,7 +24,7 @@ impl DirectoryReader {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn next_entry(&mut self) -> Result<Option<DirectoryEntry>> {
+    pub(crate) fn next_entry(&mut self) -> Result<Option<DirectoryEntry>> {
         while let Some(item) = self.dir.read() {
             let item = item?;
             let name = item.file_name().to_bytes();
@@ -54,8 +44,8 @@ impl DirectoryReader {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn stat(&self) -> Result<Stat> {
-        Ok(rustix::fs::fstat(self.dir.fd()?)?)
+    pub(crate) fn info(&self) -> Result<FileInfo> {
+        Ok(info(&rustix::fs::fstat(self.dir.fd()?)?))
     }
 
     fn read_entry(&self, name: &[u8]) -> Result<DirectoryEntry> {
@@ -65,7 +55,7 @@ impl DirectoryReader {
             FileType::Symlink => rustix::fs::readlinkat(dir, name, Vec::new())?.into_bytes(),
             _ => Vec::new(),
         };
-        Ok(DirectoryEntry { name: name.to_vec(), stat, target })
+        Ok(DirectoryEntry { name: name.to_vec(), info: info(&stat), target })
     }
 }
 
@@ -74,7 +64,7 @@ impl Home {
     ///
     /// # Errors
     /// `ENOTDIR` if it is not a directory.
-    pub fn read_directory(&self, path: &RemotePath) -> Result<DirectoryReader> {
+    pub(crate) fn read_directory(&self, path: &RemotePath) -> Result<DirectoryReader> {
         let permit = self.descriptors(1)?;
         DirectoryReader::new(self.open_directory(path)?, permit)
     }

@@ -3,6 +3,7 @@
 use super::Result;
 use super::directory::DirectoryInfo;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use sshome_store::EntryId;
 use sshome_store::quota::FileId;
 use sshome_wire::RemotePath;
 use std::borrow::Cow;
@@ -10,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 /// A name in an open directory; the entry need not exist.
 #[derive(Debug, Clone)]
-pub struct Location {
+pub(crate) struct Location {
     pub(super) dir: Arc<OwnedFd>,
     /// The directory's attributes, read on first use.
     pub(super) info: OnceLock<DirectoryInfo>,
@@ -21,32 +22,22 @@ pub struct Location {
     pub(super) path: Option<RemotePath>,
 }
 
-/// The identity of a directory entry: two paths lead to the same entry if these are equal. It does not change when the
-/// directory is renamed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct EntryId {
-    /// The directory.
-    pub directory: FileId,
-    /// The name in it.
-    pub name: Vec<u8>,
-}
-
 impl Location {
     /// The open directory.
     #[must_use]
-    pub fn dir(&self) -> BorrowedFd<'_> {
+    pub(crate) fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
 
     /// The name: one component, not `.` or `..`.
     #[must_use]
-    pub fn name(&self) -> &[u8] {
+    pub(crate) fn name(&self) -> &[u8] {
         &self.name
     }
 
     /// Whether the path ended in a slash: it can only be that of a directory.
     #[must_use]
-    pub fn is_of_directory(&self) -> bool {
+    pub(crate) fn is_of_directory(&self) -> bool {
         self.slash
     }
 
@@ -54,7 +45,7 @@ impl Location {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn dir_id(&self) -> Result<FileId> {
+    pub(crate) fn dir_id(&self) -> Result<FileId> {
         Ok(self.dir_info()?.id)
     }
 
@@ -71,7 +62,7 @@ impl Location {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn identity(&self) -> Result<EntryId> {
+    pub(crate) fn identity(&self) -> Result<EntryId> {
         Ok(EntryId { directory: self.dir_id()?, name: self.name.clone() })
     }
 

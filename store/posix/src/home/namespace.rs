@@ -13,7 +13,7 @@ const NEW_DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 
 /// Keeps other sessions from changing names in this home; see [`Home::lock_namespace`](super::Home::lock_namespace).
 #[derive(Debug)]
-pub struct NamespaceLock<'a>(#[allow(dead_code)] MutexGuard<'a, ()>);
+pub(crate) struct NamespaceLock<'a>(#[allow(dead_code)] MutexGuard<'a, ()>);
 
 impl NamespaceLock<'_> {
     pub(super) fn lock(namespace: &Mutex<()>) -> NamespaceLock<'_> {
@@ -26,7 +26,7 @@ impl Location {
     ///
     /// # Errors
     /// `ENOENT` if it does not exist.
-    pub fn stat(&self) -> Result<Stat> {
+    pub(crate) fn stat(&self) -> Result<Stat> {
         Ok(rustix::fs::statat(self.dir(), self.name(), AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
@@ -34,7 +34,7 @@ impl Location {
     ///
     /// # Errors
     /// Any but `ENOENT`.
-    pub fn stat_if_any(&self) -> Result<Option<Stat>> {
+    pub(crate) fn stat_if_any(&self) -> Result<Option<Stat>> {
         match self.stat() {
             Ok(stat) => Ok(Some(stat)),
             Err(Error::Os(Errno::NOENT)) => Ok(None),
@@ -46,7 +46,7 @@ impl Location {
     ///
     /// # Errors
     /// `EEXIST` if the name is taken.
-    pub fn make_directory(&self, mode: Option<u32>, _lock: &NamespaceLock<'_>) -> Result<()> {
+    pub(crate) fn make_directory(&self, mode: Option<u32>, _lock: &NamespaceLock<'_>) -> Result<()> {
         // Its owner needs access: it is to be counted and filled.
         let mode = mode.map_or(NEW_DIRECTORY_MODE, |mode| Mode::from_raw_mode((mode & 0o777) | 0o700));
         Ok(rustix::fs::mkdirat(self.dir(), &*self.spelled(), mode)?)
@@ -56,7 +56,7 @@ impl Location {
     ///
     /// # Errors
     /// `EEXIST` if the name is taken.
-    pub fn make_symlink(&self, target: &[u8], _lock: &NamespaceLock<'_>) -> Result<()> {
+    pub(crate) fn make_symlink(&self, target: &[u8], _lock: &NamespaceLock<'_>) -> Result<()> {
         Ok(rustix::fs::symlinkat(target, self.dir(), &*self.spelled())?)
     }
 
@@ -64,7 +64,7 @@ impl Location {
     ///
     /// # Errors
     /// `EINVAL` if it is not a symbolic link.
-    pub fn read_link(&self) -> Result<Vec<u8>> {
+    pub(crate) fn read_link(&self) -> Result<Vec<u8>> {
         Ok(rustix::fs::readlinkat(self.dir(), self.name(), Vec::new())?.into_bytes())
     }
 
@@ -72,7 +72,7 @@ impl Location {
     ///
     /// # Errors
     /// `EISDIR` for a directory.
-    pub fn unlink(&self, _lock: &NamespaceLock<'_>) -> Result<()> {
+    pub(crate) fn unlink(&self, _lock: &NamespaceLock<'_>) -> Result<()> {
         Ok(rustix::fs::unlinkat(self.dir(), &*self.spelled(), AtFlags::empty())?)
     }
 
@@ -80,7 +80,7 @@ impl Location {
     ///
     /// # Errors
     /// `ENOTEMPTY` or `ENOTDIR`.
-    pub fn remove_directory(&self, _lock: &NamespaceLock<'_>) -> Result<()> {
+    pub(crate) fn remove_directory(&self, _lock: &NamespaceLock<'_>) -> Result<()> {
         Ok(rustix::fs::unlinkat(self.dir(), &*self.spelled(), AtFlags::REMOVEDIR)?)
     }
 
@@ -88,7 +88,7 @@ impl Location {
     ///
     /// # Errors
     /// The kernel's, `rename(2)`.
-    pub fn rename(&self, to: &Location, _lock: &NamespaceLock<'_>) -> Result<()> {
+    pub(crate) fn rename(&self, to: &Location, _lock: &NamespaceLock<'_>) -> Result<()> {
         Ok(rustix::fs::renameat(self.dir(), &*self.spelled(), to.dir(), &*to.spelled())?)
     }
 
@@ -96,7 +96,7 @@ impl Location {
     ///
     /// # Errors
     /// [`Error::IsDirectory`], [`Error::Special`]; `ENOENT` if it does not exist.
-    pub fn open_file(&self, access: OFlags) -> Result<(File, Stat)> {
+    pub(crate) fn open_file(&self, access: OFlags) -> Result<(File, Stat)> {
         // Without NONBLOCK, opening a pipe would wait for its other end.
         let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let handle = rustix::fs::openat(self.dir(), self.name(), flags, Mode::empty())?;
@@ -109,7 +109,12 @@ impl Location {
     ///
     /// # Errors
     /// `EEXIST` if the name is taken.
-    pub fn create_file(&self, access: OFlags, mode: u32, _lock: &NamespaceLock<'_>) -> Result<(File, Stat)> {
+    pub(crate) fn create_file(
+        &self,
+        access: OFlags,
+        mode: u32,
+        _lock: &NamespaceLock<'_>,
+    ) -> Result<(File, Stat)> {
         let flags = access | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(mode & 0o777);
         let handle = rustix::fs::openat(self.dir(), self.name(), flags, mode)?;
@@ -121,7 +126,7 @@ impl Location {
     ///
     /// # Errors
     /// `EEXIST` if the name is taken.
-    pub fn hard_link(&self, to: &Location, _lock: &NamespaceLock<'_>) -> Result<()> {
+    pub(crate) fn hard_link(&self, to: &Location, _lock: &NamespaceLock<'_>) -> Result<()> {
         Ok(rustix::fs::linkat(self.dir(), self.name(), to.dir(), &*to.spelled(), AtFlags::empty())?)
     }
 
@@ -129,7 +134,7 @@ impl Location {
     ///
     /// # Errors
     /// `ENOTDIR` if it is not a directory.
-    pub fn open_directory(&self) -> Result<OwnedFd> {
+    pub(crate) fn open_directory(&self) -> Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(self.dir(), self.name(), flags, Mode::empty())?)
     }
@@ -138,7 +143,7 @@ impl Location {
     ///
     /// # Errors
     /// The disk's.
-    pub fn sync_directory(&self) -> Result<()> {
+    pub(crate) fn sync_directory(&self) -> Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::openat(self.dir(), c".", flags, Mode::empty())?;
         Ok(rustix::fs::fsync(&directory)?)

@@ -1,10 +1,11 @@
 //! The staged file of a partial upload, and the record beside it that identifies the upload.
 
-use super::{EntryId, Result, STAGING_DIRECTORY};
+use super::{Result, STAGING_DIRECTORY};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use sshome_store::{EntryId, UploadSource};
 use sshome_wire::{RemotePath, StreamId, Time};
 use std::fs::File;
 use std::io::Read;
@@ -17,54 +18,57 @@ const MAGIC: &[u8; 8] = b"sshome\0\x02";
 const MAX_RECORD_BYTES: u64 = 64 << 10;
 
 /// Identifies the upload that a staged file is a part of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UploadRecord {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UploadRecord {
     /// The target: an absolute path in the home.
-    pub target: Vec<u8>,
+    pub(crate) target: Vec<u8>,
     /// The source.
-    pub source: UploadSource,
+    pub(crate) source: UploadSource,
 }
 
-/// The source of an upload. A partial upload is resumed only from the same source.
+/// The source of an upload, as it is recorded: see [`UploadSource`]. Its variants never change their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum UploadSource {
-    /// A file, which the client can read again.
-    File {
-        /// Its length in bytes.
-        size: u64,
-        /// When its content last changed.
-        mtime: Time,
-    },
-    /// A stream, which only the client that sends it can resume.
+enum RecordedSource {
+    File { size: u64, mtime: Time },
     Stream(StreamId),
 }
 
-impl UploadSource {
-    /// Whether the client cannot read it again.
-    #[must_use]
-    pub fn is_stream(&self) -> bool {
-        matches!(self, UploadSource::Stream(_))
+impl From<UploadSource> for RecordedSource {
+    fn from(source: UploadSource) -> RecordedSource {
+        match source {
+            UploadSource::File { size, mtime } => RecordedSource::File { size, mtime },
+            UploadSource::Stream(id) => RecordedSource::Stream(id),
+        }
+    }
+}
+
+impl From<RecordedSource> for UploadSource {
+    fn from(source: RecordedSource) -> UploadSource {
+        match source {
+            RecordedSource::File { size, mtime } => UploadSource::File { size, mtime },
+            RecordedSource::Stream(id) => UploadSource::Stream(id),
+        }
     }
 }
 
 /// The staged file of a partial upload, with its record.
 #[derive(Clone, Debug)]
-pub struct PartialFile {
+pub(crate) struct PartialFile {
     pub(super) name: String,
     /// `None` if the record cannot be read.
     pub(super) record: Option<UploadRecord>,
     /// The target; `None` if it is no longer known.
     pub(super) target: Option<EntryId>,
     /// Its length in bytes.
-    pub length: u64,
+    pub(crate) length: u64,
     /// The time of the last write. Of a stream: when a session last held it, or the server started.
-    pub since: Time,
+    pub(crate) since: Time,
 }
 
 impl PartialFile {
     /// The target's path when the upload began, for display; the staged name if the record cannot be read.
     #[must_use]
-    pub fn path(&self) -> RemotePath {
+    pub(crate) fn path(&self) -> RemotePath {
         let recorded = self.record.as_ref().and_then(|record| RemotePath::root().join(&record.target).ok());
         recorded.unwrap_or_else(|| {
             let staged = format!("{STAGING_DIRECTORY}/{}", self.name);
@@ -74,25 +78,25 @@ impl PartialFile {
 
     /// The source; `None` if the record cannot be read.
     #[must_use]
-    pub fn source(&self) -> Option<UploadSource> {
+    pub(crate) fn source(&self) -> Option<UploadSource> {
         self.record.as_ref().map(|record| record.source)
     }
 
     /// Whether the source is a stream.
     #[must_use]
-    pub fn is_stream(&self) -> bool {
+    pub(crate) fn is_stream(&self) -> bool {
         self.source().is_some_and(|source| source.is_stream())
     }
 
     /// The target; `None` if it is no longer known.
     #[must_use]
-    pub fn target(&self) -> Option<&EntryId> {
+    pub(crate) fn target(&self) -> Option<&EntryId> {
         self.target.as_ref()
     }
 
     /// Whether it is of an upload to this target.
     #[must_use]
-    pub fn is_of(&self, target: &EntryId) -> bool {
+    pub(crate) fn is_of(&self, target: &EntryId) -> bool {
         self.target.as_ref() == Some(target)
     }
 
@@ -102,7 +106,7 @@ impl PartialFile {
     }
 
     /// Restarts the time after which a partial stream expires.
-    pub fn renew(&mut self) {
+    pub(crate) fn renew(&mut self) {
         if self.is_stream() {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.since = Time { seconds: now.as_secs().cast_signed(), nanoseconds: now.subsec_nanos() };
@@ -113,7 +117,8 @@ impl PartialFile {
 impl UploadRecord {
     /// The encoded record.
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
-        Ok(postcard::to_extend(self, MAGIC.to_vec()).map_err(|_| Errno::INVAL)?)
+        let recorded = (&self.target, RecordedSource::from(self.source));
+        Ok(postcard::to_extend(&recorded, MAGIC.to_vec()).map_err(|_| Errno::INVAL)?)
     }
 
     /// Reads the record of the staged file `name`. The error says why it cannot be read.
@@ -125,7 +130,9 @@ impl UploadRecord {
         let mut record = File::from(record).take(MAX_RECORD_BYTES);
         record.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
         let bytes = bytes.strip_prefix(MAGIC).ok_or("it is of another version")?;
-        postcard::from_bytes(bytes).map_err(|error| error.to_string())
+        let recorded: (Vec<u8>, RecordedSource) =
+            postcard::from_bytes(bytes).map_err(|error| error.to_string())?;
+        Ok(UploadRecord { target: recorded.0, source: recorded.1.into() })
     }
 }
 

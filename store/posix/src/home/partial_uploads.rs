@@ -1,33 +1,34 @@
 //! The partial uploads of a home.
 
-use super::{EntryId, PartialFile, UploadSource};
+use super::PartialFile;
 use sshome_store::quota::Reservation;
+use sshome_store::{EntryId, UploadSource};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The partial uploads of one home that no session works on. Each keeps its reservation. A session takes one out to work
 /// on it, so two sessions never share one.
 #[derive(Debug, Default)]
-pub struct PartialUploads(Mutex<Vec<PartialUpload>>);
+pub(crate) struct PartialUploads(Mutex<Vec<PartialUpload>>);
 
 /// A partial upload and its quota reservation.
 #[derive(Debug)]
-pub struct PartialUpload {
+pub(crate) struct PartialUpload {
     /// Its staged file.
-    pub file: PartialFile,
+    pub(crate) file: PartialFile,
     /// The reservation for its bytes.
-    pub reservation: Reservation,
+    pub(crate) reservation: Reservation,
 }
 
 impl PartialUploads {
     /// Adds a partial upload.
-    pub fn put(&self, mut partial: PartialUpload) {
+    pub(crate) fn put(&self, mut partial: PartialUpload) {
         partial.reservation.set_partial(true);
         self.parts().push(partial);
     }
 
     /// Takes out the longest one from exactly this source to this target.
     #[must_use]
-    pub fn take(&self, target: &EntryId, source: UploadSource) -> Option<PartialUpload> {
+    pub(crate) fn take(&self, target: &EntryId, source: UploadSource) -> Option<PartialUpload> {
         let mut parts = self.parts();
         let fits =
             |partial: &PartialUpload| partial.file.is_of(target) && partial.file.source() == Some(source);
@@ -40,7 +41,7 @@ impl PartialUploads {
 
     /// The staged files of all partial uploads.
     #[must_use]
-    pub fn list(&self) -> Vec<PartialFile> {
+    pub(crate) fn list(&self) -> Vec<PartialFile> {
         self.parts().iter().map(|partial| partial.file.clone()).collect()
     }
 

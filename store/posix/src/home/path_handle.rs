@@ -9,7 +9,7 @@ use sshome_wire::RemotePath;
 
 /// An `O_PATH` handle to a file of any type.
 #[derive(Debug)]
-pub struct PathHandle {
+pub(crate) struct PathHandle {
     handle: OwnedFd,
     /// `None` if its path has no name of its own: the home itself, or a path that ends in `.` or `..`.
     location: Option<Location>,
@@ -23,7 +23,7 @@ impl Home {
     ///
     /// # Errors
     /// `ENOENT` if it does not exist.
-    pub fn entry(&self, path: &RemotePath, follow: bool) -> Result<PathHandle> {
+    pub(crate) fn entry(&self, path: &RemotePath, follow: bool) -> Result<PathHandle> {
         let (handle, location) = if follow || path.names_directory() {
             self.open_located(path, OFlags::PATH)?
         } else {
@@ -39,7 +39,7 @@ impl Home {
     ///
     /// # Errors
     /// As [`Home::canonical`].
-    pub fn canonical_entry(&self, entry: &PathHandle) -> Result<RemotePath> {
+    pub(crate) fn canonical_entry(&self, entry: &PathHandle) -> Result<RemotePath> {
         match &entry.location {
             Some(location) => self.canonical(location),
             None => self.path_of(entry.handle.as_fd()),
@@ -50,7 +50,7 @@ impl Home {
 impl PathHandle {
     /// Its attributes when it was opened.
     #[must_use]
-    pub fn stat(&self) -> &Stat {
+    pub(crate) fn stat(&self) -> &Stat {
         &self.stat
     }
 
@@ -58,7 +58,7 @@ impl PathHandle {
     ///
     /// # Errors
     /// `EOPNOTSUPP` for a link, which has no permissions.
-    pub fn set_mode(&self, mode: u32) -> Result<()> {
+    pub(crate) fn set_mode(&self, mode: u32) -> Result<()> {
         if FileType::from_raw_mode(self.stat.st_mode) == FileType::Symlink {
             return Err(Errno::OPNOTSUPP.into());
         }
@@ -75,7 +75,7 @@ impl PathHandle {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn set_group(&self, group: Gid) -> Result<()> {
+    pub(crate) fn set_group(&self, group: Gid) -> Result<()> {
         Ok(rustix::fs::chownat(&self.handle, c"", None, Some(group), AtFlags::EMPTY_PATH)?)
     }
 
@@ -83,7 +83,7 @@ impl PathHandle {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn set_times(&self, times: &Timestamps) -> Result<()> {
+    pub(crate) fn set_times(&self, times: &Timestamps) -> Result<()> {
         Ok(rustix::fs::utimensat(&self.handle, c"", times, AtFlags::EMPTY_PATH)?)
     }
 }

@@ -1,65 +1,14 @@
 //! Opening one home, and the reasons why one cannot be served.
 
 use super::access::{lacking, reason};
-use super::{Error, HomeSettings, Result};
-use crate::display::shown;
+use super::settings::required_access;
+use super::{Error, Result};
 use rustix::fd::OwnedFd;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
+use sshome_store::{HomeSettings, PrepareError};
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// A home that is not served: its user is locked out. Other users are unaffected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HomeProblem {
-    /// The user.
-    pub user: String,
-    /// The path of the home.
-    pub root: PathBuf,
-    /// The reason, with the remedy, for the administrator.
-    pub why: String,
-}
-
-/// Why a home cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    /// It cannot be created, opened or read.
-    #[error("the home of {user}, {}: {why}", shown(.root))]
-    Home {
-        /// The user.
-        user: String,
-        /// The path of the home.
-        root: PathBuf,
-        /// The reason, with the remedy.
-        why: String,
-    },
-    /// Another process holds its lock.
-    #[error(
-        "the home of {user}, {}, is locked: another sshomed serves it, or this one for another user or for \
-         sessions that are still open",
-        shown(.root)
-    )]
-    Locked {
-        /// The user.
-        user: String,
-        /// The path of the home.
-        root: PathBuf,
-    },
-    /// Another thread is opening it.
-    #[error("the home of {0} is being opened and counted: try again when that is done")]
-    Opening(String),
-}
-
-impl PrepareError {
-    /// The reason, without the user and the path.
-    pub(super) fn reason(&self) -> String {
-        match self {
-            PrepareError::Home { why, .. } => why.clone(),
-            other => other.to_string(),
-        }
-    }
-}
 
 /// Users whose homes are being opened.
 pub(super) type OpeningUsers = Mutex<HashSet<String>>;
@@ -109,7 +58,7 @@ pub fn examine_home(settings: &HomeSettings) -> Option<String> {
     if let Some(why) = &settings.unfit {
         return Some(why.clone());
     }
-    let (root, access) = (&settings.root, settings.required_access());
+    let (root, access) = (&settings.root, required_access(settings));
     match lacking(root, access) {
         Some(Errno::NOENT) if settings.make_root && !root.exists() => None,
         found => found.map(|error| reason(root, access, error.into())),

@@ -7,7 +7,6 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use sshome_store::quota::FileId;
 use sshome_wire::RemotePath;
-use std::fs::File;
 use std::sync::{Arc, OnceLock};
 
 /// Resolves as in a chroot, and never through the magic links of `/proc`, which can lead outside.
@@ -24,7 +23,7 @@ impl Home {
     ///
     /// # Errors
     /// `ENOENT` if it does not exist.
-    pub fn stat(&self, path: &RemotePath) -> Result<Stat> {
+    pub(crate) fn stat(&self, path: &RemotePath) -> Result<Stat> {
         Ok(rustix::fs::fstat(self.open_target(path, OFlags::PATH)?)?)
     }
 
@@ -32,7 +31,7 @@ impl Home {
     ///
     /// # Errors
     /// `ENOENT` if it does not exist.
-    pub fn stat_link(&self, path: &RemotePath) -> Result<Stat> {
+    pub(crate) fn stat_link(&self, path: &RemotePath) -> Result<Stat> {
         if path.names_directory() { self.stat(path) } else { self.locate(path)?.stat() }
     }
 
@@ -40,7 +39,7 @@ impl Home {
     ///
     /// # Errors
     /// `EINVAL` if it is not a symbolic link.
-    pub fn link_target(&self, path: &RemotePath) -> Result<Vec<u8>> {
+    pub(crate) fn link_target(&self, path: &RemotePath) -> Result<Vec<u8>> {
         if path.names_directory() {
             self.stat(path)?;
             return Err(Errno::INVAL.into());
@@ -48,21 +47,11 @@ impl Home {
         self.locate(path)?.read_link()
     }
 
-    /// Opens a regular file for reading, links followed.
-    ///
-    /// # Errors
-    /// [`Error::IsDirectory`], [`Error::Special`].
-    pub fn open_file(&self, path: &RemotePath) -> Result<(File, Stat, Location)> {
-        let (location, _) = self.locate_target(path)?;
-        let (file, stat) = location.open_file(OFlags::RDONLY)?;
-        Ok((file, stat, location))
-    }
-
     /// Opens a directory for reading, links followed.
     ///
     /// # Errors
     /// `ENOTDIR` if it is not a directory.
-    pub fn open_directory(&self, path: &RemotePath) -> Result<OwnedFd> {
+    pub(crate) fn open_directory(&self, path: &RemotePath) -> Result<OwnedFd> {
         self.open_target(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
@@ -72,7 +61,7 @@ impl Home {
     /// # Errors
     /// [`Error::Top`] for the home itself, [`Error::Dot`] for a path that ends in `.` or `..`; `ENOENT` if the
     /// directory is missing.
-    pub fn locate(&self, path: &RemotePath) -> Result<Location> {
+    pub(crate) fn locate(&self, path: &RemotePath) -> Result<Location> {
         self.location(path.as_bytes())
     }
 
@@ -81,7 +70,7 @@ impl Home {
     ///
     /// # Errors
     /// The kernel's, if `above` is not a directory.
-    pub fn locate_below(&self, above: &Location, name: &[u8]) -> Result<Location> {
+    pub(crate) fn locate_below(&self, above: &Location, name: &[u8]) -> Result<Location> {
         check_name(name)?;
         let dir = self.open_at(above, OFlags::PATH | OFlags::DIRECTORY)?;
         let path = above.path.as_ref().and_then(|path| path.join(name).ok());
@@ -92,7 +81,7 @@ impl Home {
     ///
     /// # Errors
     /// As [`Home::locate_target`] with a slash, otherwise as [`Home::locate`].
-    pub fn locate_entry(&self, path: &RemotePath) -> Result<Location> {
+    pub(crate) fn locate_entry(&self, path: &RemotePath) -> Result<Location> {
         if path.names_directory() { Ok(self.locate_target(path)?.0) } else { self.locate(path) }
     }
 
@@ -100,7 +89,7 @@ impl Home {
     ///
     /// # Errors
     /// As [`Home::locate`]; `EISDIR` if the path ends in a slash.
-    pub fn locate_new_file(&self, path: &RemotePath) -> Result<Location> {
+    pub(crate) fn locate_new_file(&self, path: &RemotePath) -> Result<Location> {
         match self.locate(path) {
             Err(Error::Top | Error::Dot) => Err(Error::IsDirectory),
             Ok(location) if location.slash => Err(Errno::ISDIR.into()),
@@ -115,7 +104,7 @@ impl Home {
     /// # Errors
     /// As [`Home::locate`], but [`Error::IsDirectory`] for the home itself, `.` and `..`; `ELOOP` after 40 links;
     /// `ENOENT` and `ENOTDIR` for a path that ends in a slash.
-    pub fn locate_target(&self, path: &RemotePath) -> Result<(Location, Option<Stat>)> {
+    pub(crate) fn locate_target(&self, path: &RemotePath) -> Result<(Location, Option<Stat>)> {
         let mut path = path.as_bytes().to_vec();
         let mut slash = false;
         for links in 0..=MAX_LINKS {
@@ -157,7 +146,7 @@ impl Home {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn is_inside(&self, location: &Location, tree: FileId) -> Result<bool> {
+    pub(crate) fn is_inside(&self, location: &Location, tree: FileId) -> Result<bool> {
         let top = file_id(&rustix::fs::fstat(&self.top)?);
         let mut at = Arc::clone(&location.dir);
         loop {

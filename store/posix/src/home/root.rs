@@ -19,7 +19,7 @@ const CHECK_INTERVAL_MS: u64 = 1000;
 /// The directory that was opened as a home's top, and its path. Sessions use the open handle: after an unmount, or if
 /// another directory replaces it, they would write to the old directory.
 #[derive(Debug)]
-pub struct HomeRoot {
+pub(crate) struct HomeRoot {
     user: String,
     path: PathBuf,
     id: FileId,
@@ -34,7 +34,7 @@ pub struct HomeRoot {
 
 /// Why a served home cannot be used any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RootProblem {
+pub(crate) enum RootProblem {
     /// The path leads to a different directory, or does not exist.
     Replaced(&'static str),
     /// The server's account lost a permission. Contains the reason with the remedy.
@@ -59,13 +59,13 @@ impl HomeRoot {
 
     /// The path.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The user.
     #[must_use]
-    pub fn user(&self) -> &str {
+    pub(crate) fn user(&self) -> &str {
         &self.user
     }
 
@@ -73,7 +73,7 @@ impl HomeRoot {
     ///
     /// # Errors
     /// [`Error::Replaced`].
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         if now.saturating_sub(self.checked.load(Relaxed)) >= CHECK_INTERVAL_MS {
             self.checked.store(now, Relaxed);
@@ -85,7 +85,7 @@ impl HomeRoot {
     }
 
     /// Inspects the directory now, and logs what changed. `None` if it is usable.
-    pub fn inspect(&self) -> Option<RootProblem> {
+    pub(crate) fn inspect(&self) -> Option<RootProblem> {
         let found = match self.replacement() {
             Ok(Some(what)) => Some(RootProblem::Replaced(what)),
             Ok(None) => lacking(&self.path, self.access).map(|error| self.inaccessible(error)),

@@ -11,7 +11,7 @@ impl Home {
     ///
     /// # Errors
     /// The kernel's; `EROFS` in a home that was opened without a staging folder.
-    pub fn stage(&self, target: &Location, record: Option<&UploadRecord>) -> Result<StagedFile> {
+    pub(crate) fn stage(&self, target: &Location, record: Option<&UploadRecord>) -> Result<StagedFile> {
         let permit = self.descriptors(STAGED_DESCRIPTORS)?;
         self.staging()?.stage(target, record, self.writeback_epoch(), permit)
     }
@@ -20,7 +20,7 @@ impl Home {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn open_partial(&self, partial: &PartialFile) -> Result<File> {
+    pub(crate) fn open_partial(&self, partial: &PartialFile) -> Result<File> {
         self.staging()?.open_partial(partial)
     }
 
@@ -28,7 +28,7 @@ impl Home {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn reopen(&self, partial: &PartialFile) -> Result<StagedFile> {
+    pub(crate) fn reopen(&self, partial: &PartialFile) -> Result<StagedFile> {
         let permit = self.descriptors(STAGED_DESCRIPTORS)?;
         self.staging()?.reopen(partial, self.writeback_epoch(), permit)
     }
@@ -46,14 +46,14 @@ impl Home {
     }
 
     /// Deletes the partial uploads that `unwanted` selects. Returns their number.
-    pub fn discard(&self, unwanted: impl Fn(&PartialUpload) -> bool) -> usize {
+    pub(crate) fn discard(&self, unwanted: impl Fn(&PartialUpload) -> bool) -> usize {
         let parts = self.partial_uploads().take_if(unwanted);
         parts.into_iter().map(|partial| usize::from(self.remove_partial_upload(partial))).sum()
     }
 
     /// Deletes a partial upload and releases its reservation. Returns whether that worked; if not, the partial upload
     /// is kept, since its bytes are still on the disk.
-    pub fn remove_partial_upload(&self, partial: PartialUpload) -> bool {
+    pub(crate) fn remove_partial_upload(&self, partial: PartialUpload) -> bool {
         let removed = self.staging().and_then(|staging| staging.unlink_partial(&partial.file));
         if let Err(error) = &removed {
             tracing::warn!(path = %partial.file.path(), %error, "a partial upload could not be removed");

@@ -7,12 +7,13 @@ use super::acl::DEFAULT_ACL;
 use super::directory::{DirectoryInfo, MountId};
 use super::partial_file::record_name;
 use super::{
-    DescriptorPermit, EntryId, Location, NamespaceLock, PartialFile, Result, STAGING_DIRECTORY, UploadRecord,
+    DescriptorPermit, Location, NamespaceLock, PartialFile, Result, STAGING_DIRECTORY, UploadRecord,
     WritebackEpoch, length, set_group,
 };
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use sshome_store::EntryId;
 use sshome_store::quota::FileId;
 use sshome_wire::Time;
 use std::fs::File;
@@ -30,7 +31,7 @@ pub(super) struct StagingFolder {
 
 /// A file that has no name in the home yet. Dropping it deletes it, unless it was published or kept.
 #[derive(Debug)]
-pub struct StagedFile {
+pub(crate) struct StagedFile {
     staging: Arc<OwnedFd>,
     name: String,
     file: File,
@@ -222,13 +223,13 @@ impl StagingFolder {
 impl StagedFile {
     /// The open file.
     #[must_use]
-    pub fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
     /// The writeback epoch before its first write.
     #[must_use]
-    pub fn writeback_epoch(&self) -> WritebackEpoch {
+    pub(crate) fn writeback_epoch(&self) -> WritebackEpoch {
         self.writeback_epoch
     }
 
@@ -236,7 +237,7 @@ impl StagedFile {
     ///
     /// # Errors
     /// The kernel's, `rename(2)`; the staged file is then deleted.
-    pub fn publish(mut self, to: &Location, _lock: &NamespaceLock<'_>) -> Result<()> {
+    pub(crate) fn publish(mut self, to: &Location, _lock: &NamespaceLock<'_>) -> Result<()> {
         rustix::fs::renameat(&self.staging, self.name.as_str(), to.dir(), &*to.spelled())?;
         self.settled = true;
         if self.recorded {
@@ -250,7 +251,12 @@ impl StagedFile {
     ///
     /// # Errors
     /// The kernel's; the file is then deleted.
-    pub fn keep(mut self, record: UploadRecord, target: Option<EntryId>, length: u64) -> Result<PartialFile> {
+    pub(crate) fn keep(
+        mut self,
+        record: UploadRecord,
+        target: Option<EntryId>,
+        length: u64,
+    ) -> Result<PartialFile> {
         // A complete one has its final mode, which may not let the owner write.
         rustix::fs::fchmod(&self.file, STAGED_MODE)?;
         rustix::fs::ftruncate(&self.file, length)?;

@@ -1,3 +1,3 @@
 //! Leases of streams are the same in every store.
 
-pub use sshome_store::{StreamLease, StreamLeases};
+pub(crate) use sshome_store::{StreamLease, StreamLeases};

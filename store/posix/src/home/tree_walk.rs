@@ -16,7 +16,7 @@ const MAX_OPEN_ABOVE: usize = 16;
 const MAX_DIRECTORIES_PER_STEP: usize = 100;
 
 /// Descriptors that a walk holds at most: the top, two for the current directory, and those above it.
-pub const TREE_DESCRIPTORS: usize = MAX_OPEN_ABOVE + 4;
+pub(crate) const TREE_DESCRIPTORS: usize = MAX_OPEN_ABOVE + 4;
 
 /// A depth-first walk over everything below a directory: of each directory first the other entries, then its
 /// subdirectories. Each step is relative to an open handle, so a concurrent rename cannot lead the walk elsewhere.
@@ -24,7 +24,7 @@ pub const TREE_DESCRIPTORS: usize = MAX_OPEN_ABOVE + 4;
 /// The number of handles is bounded. A directory that was closed on the way down is reopened from below by `..`, and must
 /// be the same one. Only the names of its remaining subdirectories are kept in memory.
 #[derive(Debug)]
-pub struct TreeWalk {
+pub(crate) struct TreeWalk {
     /// The top first.
     levels: Vec<TreeLevel>,
     /// The last level's entries; `None` once they are all read.
@@ -44,7 +44,7 @@ struct TreeLevel {
 }
 
 /// One step of a walk.
-pub enum TreeItem {
+pub(crate) enum TreeItem {
     /// A directory, before its entries.
     Enter(Location, Stat),
     /// Anything but a directory.
@@ -61,7 +61,7 @@ impl TreeWalk {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn below(top: OwnedFd) -> Result<TreeWalk> {
+    pub(crate) fn below(top: OwnedFd) -> Result<TreeWalk> {
         let mut tree = TreeWalk { levels: Vec::new(), dir: None, failed: Vec::new() };
         tree.push(top, Box::default())?;
         Ok(tree)
@@ -72,7 +72,7 @@ impl TreeWalk {
     ///
     /// # Errors
     /// The kernel's; [`Error::Moved`].
-    pub fn next_step(&mut self) -> Result<Option<TreeItem>> {
+    pub(crate) fn next_step(&mut self) -> Result<Option<TreeItem>> {
         self.failed.clear();
         loop {
             if let Some(leaf) = self.read()? {
@@ -95,7 +95,7 @@ impl TreeWalk {
     /// The path, relative to the top, of the directory that the last step was in or entered; `None` if it is longer
     /// than [`MAX_PATH`].
     #[must_use]
-    pub fn relative(&self) -> Option<Vec<u8>> {
+    pub(crate) fn relative(&self) -> Option<Vec<u8>> {
         let mut path: Vec<u8> = Vec::new();
         for level in self.levels.iter().skip(1) {
             if !path.is_empty() {
@@ -111,7 +111,7 @@ impl TreeWalk {
 
     /// The path of the entry that the last error is about; the top is `/`. Truncated to [`MAX_PATH`].
     #[must_use]
-    pub fn failed_at(&self) -> Vec<u8> {
+    pub(crate) fn failed_at(&self) -> Vec<u8> {
         let mut path = Vec::new();
         let names = self.levels.iter().skip(1).map(|level| &level.name[..]);
         for name in names.chain([&self.failed[..]]).filter(|name| !name.is_empty()) {

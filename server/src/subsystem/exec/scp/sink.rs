@@ -1,11 +1,12 @@
 //! `scp -t`: the side that receives.
 
 use super::protocol::{ScpLine, ScpReader, ScpRecord, ScpReply, failure, protocol};
-use crate::operations::{self, MadeDirectory, SetAttributes, Upload, User};
+use crate::metrics::TransferDirection;
+use crate::operations::{self, SetAttributes, Upload, User};
 use crate::subsystem::exec::error::{EXIT_FAILURE, Error, Result};
 use crate::subsystem::exec::stream::publish;
 use crate::subsystem::exec::task::{CommandIo, CommandTask, InputRead, TaskState};
-use rustix::fs::FileType;
+use sshome_store::MakeDirectory;
 use sshome_wire::{Put, RemotePath, Time};
 
 /// The input after which a slice ends, in bytes.
@@ -97,10 +98,14 @@ impl ScpSink {
     fn begin_file(&mut self, user: &User, mode: u32, size: u64, name: &[u8]) -> Result<()> {
         let path = self.place_of(name)?;
         let mtime = self.times.take().filter(|_| self.preserve);
-        let mode = Some(mode & 0o777);
-        let put = Put { path: Vec::new(), size: Some(size), mtime, source: None, mode, resume: 0 };
-        let upload = Upload::begin(user, &put, path, None)?;
-        let upload = if self.preserve { upload } else { upload.with_mode_of_new_file() };
+        let (size_known, mode) = (Some(size), mode & 0o777);
+        let upload = if self.preserve {
+            let put =
+                Put { path: Vec::new(), size: size_known, mtime, source: None, mode: Some(mode), resume: 0 };
+            Upload::begin(user, &put, &path, None, None)?
+        } else {
+            Upload::begin_new(user, &path, size_known, mode, TransferDirection::Upload)?
+        };
         self.file = Some(ReceivedFile { upload: Ok(upload), left: size });
         Ok(())
     }
@@ -116,9 +121,10 @@ impl ScpSink {
             true => SetAttributes { mode: Some(mode & 0o777), times, ..SetAttributes::default() },
             false => SetAttributes::default(),
         };
-        let (made, places) = operations::make_directory(user, &path, false, Some(mode & 0o777))?;
-        if made == MadeDirectory::New {
-            operations::publish(user, Vec::new(), places).1?;
+        let how = MakeDirectory { mode: Some(mode & 0o777), ..MakeDirectory::default() };
+        let made = operations::make_directory(user, &path, how)?;
+        if !made.names.is_empty() {
+            operations::publish(user, Vec::new(), made.names).1?;
         }
         self.levels.push((path, kept));
         Ok(())
@@ -216,6 +222,5 @@ impl CommandTask for ScpSink {
 }
 
 fn is_directory(user: &User, path: &RemotePath) -> bool {
-    operations::stat(user, path, true)
-        .is_ok_and(|found| FileType::from_raw_mode(found.stat.st_mode) == FileType::Directory)
+    operations::stat(user, path, true).is_ok_and(|found| found.info.is_directory())
 }

@@ -1,15 +1,14 @@
 //! `scp -f`: the sending side.
 
 use super::protocol::{ScpReader, ScpRecord, ScpReply, failure};
-use crate::home::{DirectoryEntry, file_id};
 use crate::operations::{self, Download, Listing, StepLimit, User};
-use crate::quota::FileId;
 use crate::subsystem::exec::arguments::path;
 use crate::subsystem::exec::error::{EXIT_FAILURE, Error, Result};
 use crate::subsystem::exec::stream::next_chunk;
 use crate::subsystem::exec::task::{CommandIo, CommandTask, TaskState};
-use rustix::fs::{FileType, Stat};
-use sshome_wire::{RemotePath, Time};
+use sshome_store::quota::FileId;
+use sshome_store::{DirectoryEntry, FileInfo};
+use sshome_wire::RemotePath;
 use std::collections::VecDeque;
 
 /// The number of directory entries that are read at a time.
@@ -118,9 +117,8 @@ impl ScpSource {
             },
         };
         match item.and_then(|(path, name)| self.item(user, path, name)) {
-            Ok((stat, item)) if self.preserve => {
-                let time = Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 };
-                self.say(io, &ScpRecord::Times(time));
+            Ok((info, item)) if self.preserve => {
+                self.say(io, &ScpRecord::Times(info.modified));
                 self.state = SourceState::Timed(item);
             }
             Ok((_, item)) => self.offer(io, item),
@@ -130,21 +128,21 @@ impl ScpSource {
     }
 
     /// The item for a path.
-    fn item(&self, user: &User, path: RemotePath, name: Vec<u8>) -> Result<(Stat, ScpItem)> {
-        let DirectoryEntry { stat, .. } = operations::stat(user, &path, true)?;
+    fn item(&self, user: &User, path: RemotePath, name: Vec<u8>) -> Result<(FileInfo, ScpItem)> {
+        let DirectoryEntry { info, .. } = operations::stat(user, &path, true)?;
         if name.contains(&b'\n') {
             return Err(Error::Protocol(format!("{path}: scp cannot carry this name; sftp does")));
         }
-        let mode = stat.st_mode & 0o7777;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        let mode = info.mode;
+        if !info.is_directory() {
             let file = Box::new(Download::begin(user, &path)?);
             let record = ScpRecord::File { mode, size: file.size(), name };
-            return Ok((stat, ScpItem::File(record, file)));
+            return Ok((info, ScpItem::File(record, file)));
         }
         if !self.recursive {
             return Err(Error::Protocol(format!("{path} is a directory; scp -r copies it")));
         }
-        let id = file_id(&stat);
+        let id = info.id;
         if self.levels.iter().any(|level| level.id == id) {
             return Err(Error::Protocol(format!("{path} leads back to where it is; left out")));
         }
@@ -153,7 +151,7 @@ impl ScpSource {
         }
         let listing = Listing::begin(user, &path, false)?;
         let level = ScpLevel { path, id, listing, names: VecDeque::new() };
-        Ok((stat, ScpItem::Directory(ScpRecord::Directory { mode, name }, Box::new(level))))
+        Ok((info, ScpItem::Directory(ScpRecord::Directory { mode, name }, Box::new(level))))
     }
 
     fn accepted(&mut self, io: &mut CommandIo, state: SourceState) {

@@ -1,23 +1,24 @@
 //! Reserving space for an upload, with the credit from the file that it will replace.
 
 use super::error::Context;
-use super::{Error, Result, User};
-use crate::home::{EntryId, Home, Location, file_id, replaced_file};
-use crate::quota::{QuotaExceeded, ReplacedFile, Reservation};
+use super::{PosixHome, StoreError, StoreResult};
+use crate::home::{Home, Location, file_id, replaced_file};
 use rustix::fs::Stat;
+use sshome_store::EntryId;
+use sshome_store::quota::{QuotaExceeded, ReplacedFile, Reservation};
 use sshome_wire::RemotePath;
 use sshome_wire::display::Size;
 
 /// Reserves space for a file of `bytes` at `target`. `exists` says whether it replaces a file.
 pub(super) fn reserve(
-    user: &User,
+    home: &PosixHome,
     path: &RemotePath,
     target: &Location,
     bytes: u64,
     exists: bool,
-) -> Result<Reservation> {
-    let mut reservation = Reservation::empty(&user.ledger);
-    raise(&user.home, path, target, &mut reservation, bytes, exists)?;
+) -> StoreResult<Reservation> {
+    let mut reservation = Reservation::empty(&home.ledger);
+    raise(&home.dir, path, target, &mut reservation, bytes, exists)?;
     Ok(reservation)
 }
 
@@ -30,7 +31,7 @@ pub(super) fn raise(
     reservation: &mut Reservation,
     bytes: u64,
     exists: bool,
-) -> Result<()> {
+) -> StoreResult<()> {
     let mut held = hold(home, target, reservation, bytes, exists);
     if matches!(held, Err(QuotaExceeded::Bytes { .. }))
         && let Ok(id) = target.identity()
@@ -46,7 +47,7 @@ pub(super) fn raise(
             }
             other => other,
         };
-        Error::Quota { path: path.clone(), exceeded }
+        StoreError::Quota { path: path.clone(), exceeded }
     })
 }
 
@@ -60,7 +61,7 @@ pub(super) fn grow(
     reservation: &mut Reservation,
     bytes: u64,
     step: u64,
-) -> Result<()> {
+) -> StoreResult<()> {
     if bytes <= reservation.bytes() {
         return Ok(());
     }
@@ -81,7 +82,7 @@ fn hold(
     reservation: &mut Reservation,
     bytes: u64,
     exists: bool,
-) -> std::result::Result<(), QuotaExceeded> {
+) -> Result<(), QuotaExceeded> {
     if !exists {
         return reservation.count_on(bytes, 1, || None);
     }
@@ -112,14 +113,14 @@ fn discard_files_of(home: &Home, target: &EntryId) -> usize {
 ///
 /// # Errors
 /// If an active upload does not fit beside the file.
-pub(super) fn end_credit(user: &User, path: &RemotePath, stat: &Stat) -> Result<()> {
+pub(super) fn end_credit(home: &PosixHome, path: &RemotePath, stat: &Stat) -> StoreResult<()> {
     let file = file_id(stat);
-    let Err(exceeded) = user.ledger.end_credit(file) else { return Ok(()) };
-    let discarded = user.home.discard(|partial| {
+    let Err(exceeded) = home.ledger.end_credit(file) else { return Ok(()) };
+    let discarded = home.dir.discard(|partial| {
         let gives_way = partial.reservation.borrows_from(file);
         if gives_way {
             tracing::warn!(
-                user = user.name(),
+                user = home.dir.root().user(),
                 %path,
                 bytes = %Size(partial.file.length),
                 "a partial upload is discarded: the file that it was to replace gets another name, and both do not fit"
@@ -127,10 +128,8 @@ pub(super) fn end_credit(user: &User, path: &RemotePath, stat: &Stat) -> Result<
         }
         gives_way
     });
-    if discarded == 0 || user.ledger.end_credit(file).is_err() {
-        let error = Error::BeingReplaced { path: path.clone(), exceeded };
-        user.audit.refused(&error);
-        return Err(error);
+    if discarded == 0 || home.ledger.end_credit(file).is_err() {
+        return Err(StoreError::BeingReplaced { path: path.clone(), exceeded });
     }
     Ok(())
 }

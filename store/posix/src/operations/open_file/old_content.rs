@@ -1,10 +1,11 @@
 //! The old content of a staged file that was not truncated when it was opened.
 
 use super::super::error::Context;
-use super::super::{Error, Result, StepLimit, User, hold};
+use super::super::{PosixHome, StoreError, StoreResult, hold};
 use crate::home::{Location, length};
 use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
+use sshome_store::StepLimit;
 use sshome_wire::RemotePath;
 use std::fs::File;
 use std::ops::Range;
@@ -72,24 +73,25 @@ impl OldContent {
     /// If the old file was changed or replaced since it was opened, or the disk's.
     pub(super) fn copy_to(
         &mut self,
-        user: &User,
+        home: &PosixHome,
         path: &RemotePath,
         from: &Location,
         staged: &File,
         limit: StepLimit,
-    ) -> Result<bool> {
+    ) -> StoreResult<bool> {
         let Some(missing) = self.missing() else { return Ok(true) };
         // Opened and recorded under one lock: a removal in between would treat the file as closed.
-        let namespace = user.home.lock_namespace();
+        let namespace = home.dir.lock_namespace();
         let (old, stat) = from.open_file(OFlags::RDONLY).of_file(path)?;
-        let _held = hold(user, &old, &stat).of_file(path)?;
+        let _held = hold(home, &old, &stat).of_file(path)?;
         drop(namespace);
         let copied = copy_range(&old, staged, missing.clone(), limit).of_file(path)?;
         let now = rustix::fs::fstat(&old).of_file(path)?;
         if copied == 0 || facts(&now) != facts(&self.stat) {
-            return Err(Error::Changed(path.clone()));
+            return Err(StoreError::Changed(path.clone()));
         }
-        self.cover(missing.start..missing.start + copied).ok_or_else(|| Error::Scattered(path.clone()))?;
+        self.cover(missing.start..missing.start + copied)
+            .ok_or_else(|| StoreError::Scattered(path.clone()))?;
         Ok(self.missing().is_none())
     }
 }
