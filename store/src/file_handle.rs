@@ -30,7 +30,8 @@ pub trait FileHandle: fmt::Debug + Send + Sync {
     /// If the file was not opened for reading, or the disk's.
     fn read_at(&self, offset: u64, buffer: &mut Vec<u8>, max_bytes: usize) -> StoreResult<usize>;
 
-    /// Writes all of `data` at `offset`, or at the end with `None`.
+    /// Writes all of `data` at `offset`, or at the end with `None`, which the caller gives for a file that was opened to
+    /// append.
     ///
     /// # Errors
     /// If the quota does not allow all of it: nothing is written. If the disk fails: part of it may be written, and is

@@ -84,7 +84,8 @@ pub trait Home: fmt::Debug + Send + Sync {
     fn hold_directory(&self, path: &RemotePath, mtime: Time) -> StoreResult<EntryRef>;
 
     /// Sets the times of held directories, and the modes that were deferred when they were made. Those that are reported as
-    /// done survive a power cut. The results, each with the directory's path, are in their order.
+    /// done survive a power cut. The results are in their order, each with the directory's path, or the one that it was
+    /// held by.
     fn finalize_directories(&self, directories: Vec<EntryRef>) -> Vec<StoreResult<RemotePath>>;
 
     /// Creates a symbolic link, which must not exist. Returns its path, and the new name, to be
@@ -267,7 +268,8 @@ pub enum TreeStep {
 /// removal of its directory fail.
 pub trait TreeRemoval: fmt::Debug + Send {
     /// Executes one step. Returns whether it is done. `removed` is called with the path of each entry that is gone,
-    /// and whether it was a directory. `failed` is called with each error; the rest is removed all the same.
+    /// and whether it was a directory. `failed` is called with each error; the rest is removed all the same, except the
+    /// directories above, which are not empty then.
     ///
     /// # Errors
     /// That of the top itself.

@@ -55,7 +55,8 @@ pub trait Upload: fmt::Debug + Send {
     /// Makes dropping it keep nothing.
     fn discard_on_drop(&mut self);
 
-    /// Verifies that the file has this many bytes and, if given, this digest, and prepares it for publishing.
+    /// Verifies that the file has this many bytes and, if given, this digest, and prepares it for publishing. They may be
+    /// fewer than were announced.
     ///
     /// # Errors
     /// If size or digest differ. Nothing is kept then.

@@ -113,7 +113,7 @@ macro_rules! conformance_tests {
             }
             quota {
                 what_is_overwritten_is_not_counted_again [in_place_write],
-                appending_ignores_the_offset_and_stops_at_the_quota [append, in_place_write],
+                appending_writes_at_the_end_and_stops_at_the_quota [append, in_place_write],
                 truncation_gives_back_and_growth_takes [],
                 a_write_far_beyond_the_quota_does_not_touch_the_file [],
                 a_hole_counts_as_its_length [in_place_write],

@@ -170,6 +170,13 @@ pub fn a_trailing_slash_means_a_directory(host: NewHost<'_>) {
     user.make_symlink("l", "d");
     let kinds = [("f/", Cause::NotDirectory), ("none/", Cause::NotFound)];
     assert!(user.info("d/").unwrap().is_directory());
+    // So does one in a link's target.
+    user.make_symlink("to-f", "f/");
+    user.make_symlink("to-none", "none/");
+    for (name, why) in [("to-f", Cause::NotDirectory), ("to-none", Cause::NotFound)] {
+        assert_eq!(cause(user.put(name, b"")), why, "{name}");
+        assert_eq!(cause(user.try_open(name, WRITE)), why, "{name}");
+    }
     for (name, why) in kinds.clone() {
         let name = path(name);
         assert_eq!(cause(home.info(&name, true)), why);

@@ -225,9 +225,10 @@ pub fn a_different_source_deletes_the_partial_upload(host: NewHost<'_>) {
     let user = world.user();
     user.cut("f", 9, 8);
     let partial = checked(user.lease("f", 9).unwrap());
+    // There is room for both.
     let upload =
-        user.home.begin_upload(&path("f"), &file_of(20, 0), Some(partial), &user.takeover()).unwrap();
-    assert_eq!((upload.written(), user.usage().staged.bytes), (0, 20 * MIB));
+        user.home.begin_upload(&path("f"), &file_of(10, 0), Some(partial), &user.takeover()).unwrap();
+    assert_eq!((upload.written(), user.usage().staged.bytes), (0, 10 * MIB));
     drop(upload);
     assert!(user.partial_paths().is_empty());
     // A lease that is dropped returns it.
@@ -270,6 +271,10 @@ pub fn only_blocks_that_exist_are_resumed(host: NewHost<'_>) {
     user.publish(item).unwrap();
     assert!(user.content("f") == content);
     world.assert_accounting(0);
+    // The last block is sent in any case.
+    user.cut("g", 8, 8);
+    assert_eq!(user.home.partial_uploads()[0].length, 2 * BLOCK_BYTES);
+    assert_eq!(checked(user.lease("g", 8).unwrap()).digests.len(), 1);
 }
 
 pub fn a_leased_partial_upload_does_not_expire(host: NewHost<'_>) {

@@ -41,7 +41,7 @@ pub fn what_is_not_what_was_announced_is_not_published(host: NewHost<'_>) {
     for (size, digest) in [(6, None), (8, None), (7, Some(Digest([0; 32])))] {
         let mut upload = user.begin("f", &file_of(9, 0)).unwrap();
         upload.write(&zeros(5)).unwrap();
-        assert!(is_mismatch(upload.finish(5 * MIB, None)), "less than was announced");
+        assert!(is_mismatch(upload.finish(9 * MIB, None)), "less than was announced");
         let mut upload = user.begin("f", &spec_of(None)).unwrap();
         upload.write(b"content").unwrap();
         assert!(is_mismatch(upload.finish(size, digest)));

@@ -20,12 +20,12 @@ pub fn what_is_overwritten_is_not_counted_again(host: NewHost<'_>) {
     assert_eq!(user.content("f"), [[1; 50], [2; 50]].concat());
 }
 
-pub fn appending_ignores_the_offset_and_stops_at_the_quota(host: NewHost<'_>) {
+pub fn appending_writes_at_the_end_and_stops_at_the_quota(host: NewHost<'_>) {
     let world = World::with_quota(host, 100);
     let (one, two) = (world.user().open("f", APPEND), world.user().open("f", APPEND));
-    one.write_at(Some(0), &[&[1; 30]]).unwrap();
+    one.write_at(None, &[&[1; 30]]).unwrap();
     two.write_at(None, &[&[2; 30]]).unwrap();
-    one.write_at(Some(7), &[&[3; 40]]).unwrap();
+    one.write_at(None, &[&[3; 40]]).unwrap();
     assert!(is_over_quota(two.write_at(None, &[b"4"])));
     world.assert_accounting(0);
     assert_eq!(world.user().content("f"), [&[1; 30][..], &[2; 30], &[3; 40]].concat());

@@ -107,6 +107,13 @@ pub fn old_content_that_changes_meanwhile_is_no_mixture(host: NewHost<'_>) {
     user.remove("f").unwrap();
     user.close(file).unwrap();
     assert_eq!(user.content("f"), [4; 61]);
+    // Nor does what is cut off.
+    let file = user.open_staged("f", update);
+    file.set_length(0).unwrap();
+    file.set_length(5).unwrap();
+    user.put("f", b"different").unwrap();
+    user.close(file).unwrap();
+    assert_eq!(user.content("f"), [0; 5]);
     let file = user.open_staged("f", update);
     user.remove("f").unwrap();
     assert!(file.prepare_close(StepLimit::bytes(u64::MAX)).is_err());

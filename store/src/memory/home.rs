@@ -72,7 +72,7 @@ impl Home for MemoryHome {
     fn entry_id(&self, path: &RemotePath, follow: bool) -> StoreResult<EntryId> {
         let tree = self.home(path)?.tree();
         let at = if follow { tree.locate_target(path).map(|(at, _)| at) } else { tree.locate(path) };
-        at.map(|at| tree.entry_id(&at)).of_directory(path)
+        at.map(|at| tree.entry_id(&at)).of_file(path)
     }
 
     fn is_inside(&self, path: &RemotePath, tree: FileId) -> StoreResult<bool> {

@@ -137,7 +137,7 @@ impl FileHandle for MemoryFile {
         if !self.mode.writes() {
             return Err(Cause::NotOpenForThis).of_file(&self.path);
         }
-        self.write(offset.filter(|_| !self.mode.append), data)
+        self.write(offset, data)
     }
 
     fn set_length(&self, length: u64) -> StoreResult<()> {

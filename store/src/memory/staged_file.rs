@@ -181,7 +181,7 @@ impl FileHandle for StagedFile {
             return Ok(());
         }
         let mut state = self.state();
-        let start = offset.filter(|_| !self.mode.append).unwrap_or(state.staged.content.length());
+        let start = offset.unwrap_or(state.staged.content.length());
         let end = end_of(start, data).of_file(&self.path)?;
         self.reserve_up_to(&mut state, end)?;
         state.write(start, data);

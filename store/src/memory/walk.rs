@@ -194,6 +194,8 @@ pub(super) struct MemoryRemoval {
     top: RemotePath,
     /// The directory and the walk below it; `None` if it was not a directory.
     tree: Option<(Location, Walk)>,
+    /// Whether an entry could not be removed.
+    has_failed: bool,
 }
 
 impl MemoryRemoval {
@@ -218,7 +220,14 @@ impl MemoryRemoval {
             None
         };
         drop(tree);
-        Ok(MemoryRemoval { home: Arc::clone(home), ctx: ctx.clone(), path: path.clone(), top, tree: below })
+        Ok(MemoryRemoval {
+            home: Arc::clone(home),
+            ctx: ctx.clone(),
+            path: path.clone(),
+            top,
+            tree: below,
+            has_failed: false,
+        })
     }
 }
 
@@ -241,6 +250,7 @@ impl TreeRemoval for MemoryRemoval {
                 Some(WalkItem::Enter(_)) => continue,
                 Some(WalkItem::Leaf(location, _)) => (location, false),
                 Some(WalkItem::Leave(location)) => (location, true),
+                None if self.has_failed => return Ok(true),
                 None => {
                     directories::remove_at(&self.home, &mut tree, own).of_directory(&self.path)?;
                     removed(&self.top, true);
@@ -255,7 +265,10 @@ impl TreeRemoval for MemoryRemoval {
             drop(tree);
             match done {
                 Ok(()) => removed(&path, is_directory),
-                Err(error) => failed(error),
+                Err(error) => {
+                    self.has_failed = true;
+                    failed(error);
+                }
             }
         }
         Ok(false)
