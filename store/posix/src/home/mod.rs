@@ -35,7 +35,6 @@ mod shared;
 mod staged_uploads;
 mod staging;
 mod stat;
-mod stream_leases;
 mod tree_walk;
 
 pub(crate) use deferred_mode::{DeferredMode, finalize_directory, open_to_owner};
@@ -55,9 +54,9 @@ pub(crate) use partial_file::{PartialFile, UploadRecord};
 pub(crate) use partial_uploads::{PartialUpload, PartialUploads};
 pub use prepare::examine_home;
 pub(crate) use root::{HomeRoot, RootProblem};
+pub(crate) use sshome_store::{StreamLease, StreamLeases};
 pub(crate) use staging::StagedFile;
 pub(crate) use stat::{file_id, info, length, regular, replaced_file};
-pub(crate) use stream_leases::{StreamLease, StreamLeases};
 pub(crate) use tree_walk::{TREE_DESCRIPTORS, TreeItem, TreeWalk};
 
 /// The staging folder at the home's top. Uploads are staged in the home, so that publishing is a rename within one
