@@ -1,25 +1,25 @@
-//! The line that shows how far something has come: a name, and numbers that leave room for it.
+//! The progress bar: a name, and numbers that leave room for it.
 
 use indicatif::{BinaryBytes, HumanDuration, ProgressState, ProgressStyle};
 use std::fmt::Write;
 
-// `wide_msg` takes what is left of the terminal's width, and cuts the name to it.
+// `wide_msg` takes the rest of the terminal's width, and the name is truncated to it.
 const LINE_TEMPLATE: &str = "{wide_msg} {numbers}";
 
 /// The columns of a bar.
 const BAR_COLUMNS: usize = 12;
 
-/// How a line shows how far something has come: a message, and numbers that leave room for it.
+/// The style of a progress bar: a message, and numbers that leave room for it.
 pub(crate) fn line_style() -> ProgressStyle {
     let columns = || terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| width.0);
     let show = move |state: &ProgressState, out: &mut dyn Write| {
-        // What cannot be drawn is not seen.
+        // A bar that cannot be drawn is no failure.
         let _ = out.write_str(&numbers(state, columns()));
     };
     style(LINE_TEMPLATE).with_key("numbers", show)
 }
 
-/// How much, how fast and how long yet, as far as there is room in so many columns.
+/// Amount, rate and remaining time, as far as they fit into this number of columns.
 fn numbers(state: &ProgressState, columns: u16) -> String {
     let done = BinaryBytes(state.pos()).to_string();
     let rate = format!("{}/s", BinaryBytes(state.per_sec() as u64));
@@ -38,7 +38,7 @@ fn numbers(state: &ProgressState, columns: u16) -> String {
     }
 }
 
-/// A style from a template of ours; `templates_are_understood` checks it.
+/// A style from one of our templates; `templates_are_understood` checks them.
 pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

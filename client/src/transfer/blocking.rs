@@ -1,8 +1,8 @@
-//! Blocking work on a thread of its own.
+//! Blocking work on its own thread.
 
 use crate::conversation::ConversationError;
 
-/// Runs what blocks in a thread for such work.
+/// Runs blocking work on a thread for such work.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ConversationError> {

@@ -1,19 +1,19 @@
-//! What a transfer works with: its conversation, its progress, and how to reconnect.
+//! The context of a transfer: its conversation, its progress, and how to reconnect.
 
 use super::progress::ProgressDisplay;
 use super::reconnect::Reconnect;
 use crate::conversation::{Conversation, ConversationError};
 use tokio_util::sync::CancellationToken;
 
-/// What a transfer works with.
+/// The context of a transfer.
 pub struct TransferContext<'a> {
     /// The conversation, idle.
     pub conversation: &'a mut Conversation,
-    /// Stops the transfer when it is raised; the conversation stays.
+    /// Cancels the transfer; the conversation remains usable.
     pub cancel: &'a CancellationToken,
-    /// Shows how far it has come.
+    /// Shows its progress.
     pub progress: &'a ProgressDisplay,
-    /// How to go on after a lost connection; none where that ends the transfer.
+    /// How to reconnect after a lost connection; `None` if that ends the transfer.
     pub reconnect: Option<&'a mut dyn Reconnect>,
 }
 
@@ -24,17 +24,17 @@ impl TransferContext<'_> {
         TransferContext { conversation: self.conversation, cancel, progress: self.progress, reconnect }
     }
 
-    /// Ends a transfer: its lines go, and its work is ended.
+    /// Ends a transfer: removes its progress lines and cancels what is in progress after an error.
     pub(super) async fn finish<T>(self, done: Result<T, ConversationError>) -> Result<T, ConversationError> {
         self.progress.finish();
         self.settle(done).await
     }
 
-    /// Ends the work on a connection: what it has under way after an error is cancelled.
+    /// Ends the work on a connection: cancels what is in progress after an error.
     pub(super) async fn settle<T>(self, done: Result<T, ConversationError>) -> Result<T, ConversationError> {
         match done {
             Err(ConversationError::Cancelled) => {
-                // If the connection is gone as well, the next command says so.
+                // If the connection is lost as well, the next command reports it.
                 let _ = self.conversation.abandon(&mut |_| {}).await;
                 Err(ConversationError::Cancelled)
             }

@@ -16,7 +16,7 @@ const BYTES_PER_CONNECTION: u64 = 64 << 20;
 /// Files that justify one more connection: the server processes the files of a connection one after the other.
 const FILES_PER_CONNECTION: usize = 4096;
 
-/// How many connections carry one transfer.
+/// The number of connections of one transfer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Jobs {
     /// Decided by the number of files, their size and the local cores.
@@ -26,7 +26,7 @@ pub enum Jobs {
     Exactly(NonZeroUsize),
 }
 
-/// How much there is to do.
+/// The amount of work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
     /// Files, whatever their length.
@@ -46,7 +46,7 @@ impl Jobs {
     /// One connection, and no more.
     pub const ONE: Jobs = Jobs::Exactly(NonZeroUsize::MIN);
 
-    /// How many connections that much is worth, on a machine of so many cores.
+    /// The number of connections that this load is worth, on a machine with this many cores.
     pub(super) fn connections(self, load: Load, cores: usize) -> usize {
         let files = usize::try_from(load.files).unwrap_or(usize::MAX);
         let most = match self {
@@ -60,7 +60,7 @@ impl Jobs {
     }
 }
 
-/// Why a number of connections is none.
+/// Why a number of connections is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("use \"auto\" or a number from 1 to {MAX_JOBS}")]
 pub struct JobsError;

@@ -1,9 +1,9 @@
-//! Files on their way: `get` and `put`, whole, verified and durable.
+//! Transfers: `get` and `put`. Files are published whole, verified and durable.
 //!
-//! One task talks to the server; another thread reads or writes the local disk and computes the
-//! digests. They hand each other bounded batches, so that neither waits for the other for long and
-//! memory stays small whatever the size of a file or a tree. Several connections may share the work of
-//! one transfer (`parallel`). Standard input and output are files of their own kind (`stream`).
+//! One task talks to the server; another thread reads or writes the local disk and computes the digests. They exchange
+//! bounded batches, so that neither waits long for the other, and memory use does not depend on the size of a file or a
+//! tree. Several connections may share the work of one transfer (`parallel`). Standard input and output have their own
+//! module (`stream`).
 
 pub mod progress;
 

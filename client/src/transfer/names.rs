@@ -1,27 +1,27 @@
-//! Names from the other side, before they are used on this one, and the names that we make.
+//! File names: checks of names from the server, and the names of unfinished and differing files.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// How the name of an unfinished file ends.
+/// The suffix of an unfinished file.
 const PART_SUFFIX: &[u8] = b".sshome-part";
 
-/// How many gets of one name there may be at a time.
+/// The largest number of simultaneous gets of one name.
 const MAX_PART_NAMES: usize = 5;
 
-/// The suffix of a file that is saved beside a different one of its name.
+/// The suffix of a file that is saved beside a different one with its name.
 const NEW_SUFFIX: &[u8] = b".new";
 
-/// How many more such names are tried: `NAME.new.1` and so on.
+/// The highest number of such a name: `NAME.new.1` and so on.
 const MAX_NEW_NUMBER: u32 = 9999;
 
-/// The longest name of a file that common file systems take, in bytes.
+/// The longest file name that common filesystems allow, in bytes.
 const MAX_NAME_BYTES: usize = 255;
 
 /// Says why a name must not be used as one component of a local path.
 ///
 /// # Errors
-/// If it is no single name, would be taken for an unfinished file of ours, or means something else
-/// to this system.
+/// If it is not a single name, if it is one of our names for unfinished files, or if it has a special meaning on this
+/// system.
 pub(super) fn check(name: &[u8]) -> Result<(), &'static str> {
     match name {
         b"" => Err("the server sent an empty name"),
@@ -35,14 +35,13 @@ pub(super) fn check(name: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// The names under which a file is written until it is whole, the usual one first. The others are for
-/// gets of the same name at the same time.
+/// The names of an unfinished file, the usual one first. The others are for simultaneous gets of the same name.
 pub(super) fn parts(name: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let room = MAX_NAME_BYTES.saturating_sub(PART_SUFFIX.len() + 3);
     let stem = if name.len() <= room {
         name.to_vec()
     } else {
-        // Too long with the ending: the digest of a name stands for it just as well.
+        // Too long with the suffix: the digest of the name is used instead.
         blake3::hash(name).to_hex().as_bytes().to_vec()
     };
     let other = |number| format!(".{number}").into_bytes();
@@ -51,7 +50,7 @@ pub(super) fn parts(name: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         .map(move |number| [b".", &*stem, &*number, PART_SUFFIX].concat())
 }
 
-/// A name for an unfinished file that nobody can guess: for a directory in which others have taken the usual ones.
+/// An unpredictable name for an unfinished file, for a directory in which other users have taken the usual ones.
 pub(super) fn unguessable_part(name: &[u8]) -> Vec<u8> {
     let random = RandomState::new().hash_one(name);
     let stem = match name.len() <= MAX_NAME_BYTES.saturating_sub(PART_SUFFIX.len() + 18) {
@@ -61,8 +60,8 @@ pub(super) fn unguessable_part(name: &[u8]) -> Vec<u8> {
     [b".", &*stem, format!(".{random:016x}").as_bytes(), PART_SUFFIX].concat()
 }
 
-/// The names for a file that differs from the one that has its name, in the order in which they are tried:
-/// `NAME.new`, `NAME.new.1`, and so on.
+/// The names for a file whose own name belongs to a different file, in the order in which they are tried: `NAME.new`,
+/// `NAME.new.1`, and so on.
 pub(super) fn beside(name: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let first = [name, NEW_SUFFIX].concat();
     let numbered = first.clone();
@@ -70,7 +69,7 @@ pub(super) fn beside(name: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         .chain((1..=MAX_NEW_NUMBER).map(move |number| [&*numbered, format!(".{number}").as_bytes()].concat()))
 }
 
-/// Whether [`beside`] makes such a name.
+/// Whether [`beside`] generates such a name.
 pub(super) fn is_beside(name: &[u8]) -> bool {
     let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (stem, _) = name.split_at(name.len() - digits);

@@ -30,8 +30,8 @@ pub(super) trait SharedWork: Send + Sync + 'static {
     /// A share for another connection.
     fn share(&self) -> Self::Share;
 
-    /// Works over the context's connection until nothing is left. After an error the unfinished work is back in
-    /// the share when this returns.
+    /// Works over the context's connection until no work is left. If it returns an error, the unfinished work is back
+    /// in the share.
     async fn run(
         &self,
         ctx: &mut TransferContext<'_>,
@@ -43,7 +43,7 @@ pub(super) trait SharedWork: Send + Sync + 'static {
 /// Executes the work over as many connections as pay off.
 ///
 /// # Errors
-/// If it is not done: because it was cancelled, something failed on this side, or no connection is left.
+/// If the work is not finished: it was cancelled, a local operation failed, or no connection is left.
 pub(super) async fn execute<W: SharedWork>(
     ctx: &mut TransferContext<'_>,
     retries: &mut Retries,
@@ -56,7 +56,7 @@ pub(super) async fn execute<W: SharedWork>(
         cancel: ctx.cancel.child_token(),
         finished: CancellationToken::new(),
     };
-    // Whoever stops waiting for this stops all connections.
+    // A caller that drops this future stops all connections.
     let _cancel = workers.cancel.clone().drop_guard();
     let reconnect = ctx.reconnect.as_deref().map(Reconnect::beside).filter(|_| jobs != Jobs::ONE);
     let progress = ctx.progress.clone();
@@ -64,7 +64,7 @@ pub(super) async fn execute<W: SharedWork>(
     let first = async {
         let result = workers.run_first(&mut ctx, retries).await;
         match &result {
-            // The others may still be able to go on.
+            // The other connections may still work.
             Err(ConversationError::Lost(_)) => {}
             Err(_) => workers.cancel.cancel(),
             Ok(()) => workers.finished.cancel(),
@@ -86,7 +86,7 @@ struct TransferWorkers<W> {
     active: Arc<watch::Sender<usize>>,
     /// Stops all of them.
     cancel: CancellationToken,
-    /// Everything is done, and no more work can come.
+    /// All work is done, and no more can be added.
     finished: CancellationToken,
 }
 
@@ -102,7 +102,7 @@ impl<W> Clone for TransferWorkers<W> {
 }
 
 impl<W: SharedWork> TransferWorkers<W> {
-    /// Works until everything is done, including shares that others return.
+    /// Works until all work is done, including shares that other workers return.
     async fn run_first(
         &self,
         ctx: &mut TransferContext<'_>,
@@ -112,7 +112,7 @@ impl<W: SharedWork> TransferWorkers<W> {
         loop {
             self.work(ctx, retries).await?;
             while *active.borrow_and_update() > 0 && self.work.is_done() {
-                // The sender is ours.
+                // We own the sender, so this cannot fail.
                 let _ = active.changed().await;
             }
             if self.work.is_done() {
@@ -121,13 +121,13 @@ impl<W: SharedWork> TransferWorkers<W> {
         }
     }
 
-    /// Works until nothing is left, and reconnects when the connection is lost.
+    /// Works until no work is left, and reconnects if the connection is lost.
     async fn work(
         &self,
         ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
     ) -> Result<(), ConversationError> {
-        // It goes after the share.
+        // It is dropped after the share.
         let _active = ActiveWorker::new(&self.active);
         let share = self.work.share();
         let mut run = async |ctx: &mut TransferContext<'_>, retries: &mut Retries| {
@@ -135,7 +135,7 @@ impl<W: SharedWork> TransferWorkers<W> {
         };
         loop {
             retries.persist(ctx, &mut run).await?;
-            // That this connection is done with something may have brought more.
+            // Finishing an item may have added more.
             if self.work.is_done() {
                 return Ok(());
             }
@@ -166,7 +166,7 @@ impl<W: SharedWork> TransferWorkers<W> {
             let (ended, end) = oneshot::channel();
             let (workers, reconnect, own) = (self.clone(), reconnect.beside(), progress.beside());
             let spawned = thread::Builder::new().name("connection".to_owned()).spawn(move || {
-                // Nobody waits any more if the transfer was left.
+                // Nobody waits if the transfer was dropped.
                 let _ = ended.send(workers.run_thread(reconnect, &own, opened));
             });
             let opened = match spawned {
@@ -216,7 +216,7 @@ impl<W: SharedWork> TransferWorkers<W> {
             connected = reconnect.reconnect() => connected,
             () = self.cancel.cancelled() => return Ok(()),
         };
-        // Whoever listens is there until the end of the transfer.
+        // The receiver exists until the end of the transfer.
         let mut conversation = match connected {
             Ok(conversation) => {
                 let _ = opened.send(Ok(()));
@@ -241,7 +241,7 @@ impl<W: SharedWork> TransferWorkers<W> {
                 progress.detail(&format!("sshome: lost one of the parallel connections: {why}"));
                 Ok(())
             }
-            // Whoever cancelled says why.
+            // The canceller reports the reason.
             Err(ConversationError::Cancelled) => Ok(()),
             Err(error) => {
                 self.cancel.cancel();

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) struct WorkPool<I: Iterator>(Mutex<Remaining<I>>);
 
 struct Remaining<I: Iterator> {
-    /// What was given back; it goes before the rest.
+    /// Returned items, which are handed out before the rest.
     again: VecDeque<I::Item>,
-    /// The first of the rest, if somebody has looked whether there is one.
+    /// The first item of the rest, if it was looked at.
     next: Option<I::Item>,
-    /// It may have more after it had none.
+    /// It may yield more items after `None`.
     rest: I,
 }
 
@@ -32,7 +32,7 @@ impl<I: Iterator> WorkPool<I> {
         WorkPool(Mutex::new(Remaining { again: VecDeque::new(), next: None, rest: things }))
     }
 
-    /// Whether nothing is left, but for what connections have taken.
+    /// Whether no items are left, apart from those that connections have taken.
     pub(super) fn is_empty(&self) -> bool {
         let mut left = lock(&self.0);
         if left.next.is_none() {
@@ -58,13 +58,13 @@ impl<I: Iterator> WorkShare<I> {
         WorkShare { pool: Arc::clone(pool), again: Mutex::default() }
     }
 
-    /// The next thing to do.
+    /// The next item.
     pub(super) fn take(&self) -> Option<WorkItem<I::Item>> {
         let own = lock(&self.again).pop_front();
         own.map(|thing| WorkItem { thing, again: true }).or_else(|| self.pool.take())
     }
 
-    /// Keeps what was taken and not done, in its order, to be taken before everything else.
+    /// Keeps items that were taken and not finished, in their order. They are taken before all others.
     pub(super) fn keep(&self, things: impl IntoIterator<Item = I::Item>) {
         put_before(&mut lock(&self.again), things);
     }

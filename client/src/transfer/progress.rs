@@ -20,58 +20,58 @@ const REDRAWS_PER_SECOND: u8 = 10;
 
 /// Receives the events of a transfer. It is called from several threads and must be quick.
 pub trait Observer: Debug + Send + Sync {
-    /// A transfer begins, of so many files and, where it is known, bytes.
+    /// A transfer begins. `bytes` is `None` if the total is not known.
     fn begin(&self, files: u64, bytes: Option<u64>);
-    /// So many more files and bytes of it have been found.
+    /// More files and bytes of the transfer were found.
     fn grow(&self, files: u64, bytes: Option<u64>);
-    /// So many more bytes are through.
+    /// Bytes were transferred.
     fn advance(&self, bytes: u64);
-    /// A file of this path on the server has begun, and so many bytes of it are there already: they count
-    /// as through. 0 where what was there differs.
+    /// The transfer of a file, given by its path on the server, resumes after `offset` bytes, which count as
+    /// transferred. 0 if the partial file differs.
     fn resume_at(&self, remote: &[u8], offset: u64);
-    /// So many bytes that were through, or were there, have to go again after a lost connection.
+    /// Bytes that counted as transferred have to be transferred again after a lost connection.
     fn rewind(&self, bytes: u64);
-    /// A file is done with: verified, durable and under its name.
+    /// A file is finished: verified, durable and published.
     fn done(&self, file: &FinishedFile<'_>);
-    /// A symbolic link is made, or was there already.
+    /// A symbolic link was made, or existed.
     fn linked(&self, link: &FinishedLink<'_>);
-    /// A connection is lost, and is about to be made again.
+    /// A connection was lost; a retry follows.
     fn retry(&self, retry: &Retry<'_>);
 }
 
-/// A file that is done with.
+/// A finished file.
 #[derive(Clone, Copy, Debug)]
 pub struct FinishedFile<'a> {
     /// Its path on the server.
     pub remote: &'a [u8],
-    /// Where it is on this side, where a get saved it.
+    /// Its local path, if a get saved it.
     pub local: Option<&'a Path>,
     /// Its length in bytes.
     pub size: u64,
-    /// The BLAKE3 of the whole file.
+    /// The BLAKE3 digest of the whole file.
     pub digest: Option<Digest>,
-    /// How many of its bytes were there from an earlier transfer, or an earlier connection of this one.
+    /// The offset at which it was resumed, in bytes: an earlier transfer, or an earlier connection of this one, left
+    /// the bytes before it.
     pub resumed_at: u64,
-    /// 204; or 202 for one that was there already and was not transferred.
+    /// 204, or 202 if it existed and was not transferred.
     pub status: Status,
 }
 
-/// A symbolic link that is done with.
+/// A finished symbolic link.
 #[derive(Clone, Copy, Debug)]
 pub struct FinishedLink<'a> {
     /// Its path on the server.
     pub remote: &'a [u8],
-    /// Where it is on this side, where a get made it.
+    /// Its local path, if a get made it.
     pub local: Option<&'a Path>,
-    /// What stands in it.
+    /// Its target.
     pub target: &'a [u8],
-    /// 204; or 202 for one that was there already.
+    /// 204, or 202 if it existed.
     pub status: Status,
 }
 
-/// Shows how far a transfer has come: a line for a large file and, where there are several files,
-/// one for all of them, with rate and time left. On standard error, and only on a terminal.
-/// Clones are the same lines.
+/// Shows the progress of a transfer on standard error, if that is a terminal: a line for each large file and, with
+/// several files, one for all of them, with rate and remaining time. Clones share the lines.
 #[derive(Clone, Debug)]
 pub struct ProgressDisplay {
     lines: MultiProgress,
@@ -84,7 +84,7 @@ pub struct ProgressDisplay {
     observer: Option<Arc<dyn Observer>>,
 }
 
-/// What all connections of a transfer have in common.
+/// The state that all connections of a transfer share.
 #[derive(Debug, Default)]
 struct Total {
     line: Option<ProgressBar>,
@@ -92,7 +92,7 @@ struct Total {
     files_done: u64,
 }
 
-/// What each connection of a transfer has for itself.
+/// The state of one connection of a transfer.
 #[derive(Debug, Default)]
 struct Own {
     file: Option<ProgressBar>,
@@ -101,7 +101,7 @@ struct Own {
 }
 
 impl ProgressDisplay {
-    /// Draws on standard error if `terminal` says that it is one, else never draws anything.
+    /// Draws on standard error if `terminal` is set, and never otherwise.
     #[must_use]
     pub fn new(terminal: bool) -> ProgressDisplay {
         let target = match terminal {
@@ -123,57 +123,57 @@ impl ProgressDisplay {
         }
     }
 
-    /// The same, but what is only worth knowing is kept quiet.
+    /// The same, without notices.
     #[must_use]
     pub fn quiet(self, quiet: bool) -> ProgressDisplay {
         ProgressDisplay { quiet, ..self }
     }
 
-    /// The same, and says also what only somebody who looks closely wants to know.
+    /// The same, with verbose notices.
     #[must_use]
     pub fn verbose(self, verbose: bool) -> ProgressDisplay {
         ProgressDisplay { verbose, ..self }
     }
 
-    /// The same, and tells somebody besides.
+    /// The same, with an observer.
     #[must_use]
     pub fn observed_by(self, observer: Arc<dyn Observer>) -> ProgressDisplay {
         ProgressDisplay { observer: Some(observer), ..self }
     }
 
-    /// The same transfer over another connection: the total is shared, the files have lines of their own.
+    /// The progress of another connection of the same transfer: it shares the total, and has its own lines for files.
     #[must_use]
     pub(super) fn beside(&self) -> ProgressDisplay {
         ProgressDisplay { own: Arc::default(), losses: self.losses.beside(), ..self.clone() }
     }
 
-    /// Who else is told.
+    /// The observer, if there is one.
     pub(super) fn observer(&self) -> Option<Arc<dyn Observer>> {
         self.observer.clone()
     }
 
-    /// Prints a line above the progress, without disturbing it; `line` is safe to show.
+    /// Prints a line above the progress bars. `line` must be safe to show.
     pub fn say(&self, line: &str) {
         if self.quiet {
             return;
         }
-        // Where nobody can hear it, it is lost, and nothing else is.
+        // If standard error is closed, only the line is lost.
         let _ = self.lines.suspend(|| writeln!(std::io::stderr(), "{}", fitted(line)));
     }
 
-    /// The same, for those who look closely.
+    /// The same, if verbose.
     pub(super) fn detail(&self, line: &str) {
         if self.verbose {
             self.say(line);
         }
     }
 
-    /// Whether anybody sees or hears it; if not, nobody needs to count for it.
+    /// Whether there are progress bars or an observer. If not, nothing needs to be counted.
     pub(super) fn is_shown(&self) -> bool {
         self.shown || self.observer.is_some()
     }
 
-    /// A transfer begins, of so many files and, where it is known, bytes.
+    /// A transfer begins. `bytes` is `None` if the total is not known.
     pub(super) fn begin(&self, files: u64, bytes: Option<u64>) {
         if let Some(observer) = &self.observer {
             observer.begin(files, bytes);
@@ -188,7 +188,7 @@ impl ProgressDisplay {
         });
     }
 
-    /// So many more files of the transfer have been found, and so many bytes.
+    /// More files and bytes of the transfer were found.
     pub(super) fn grow(&self, files: u64, bytes: Option<u64>) {
         if let Some(observer) = &self.observer {
             observer.grow(files, bytes);
@@ -215,7 +215,7 @@ impl ProgressDisplay {
         });
     }
 
-    /// A stream begins, or begins again; nobody need know its length.
+    /// A stream begins, or begins again. Its length may be unknown.
     pub(super) fn begin_stream(&self, name: &[u8], size: Option<u64>) {
         self.with(|_, own| {
             let line = self.line(size);
@@ -224,7 +224,7 @@ impl ProgressDisplay {
         });
     }
 
-    /// So many more bytes are through.
+    /// Bytes were transferred.
     pub(super) fn advance(&self, bytes: u64) {
         if let Some(observer) = &self.observer {
             observer.advance(bytes);
@@ -235,7 +235,7 @@ impl ProgressDisplay {
         });
     }
 
-    /// So many bytes of the file that has begun are there already. They do not count for the rate.
+    /// The current file resumes after `offset` bytes. They do not count for the rate.
     pub(super) fn resume_at(&self, remote: &[u8], offset: u64) {
         if let Some(observer) = &self.observer {
             observer.resume_at(remote, offset);
@@ -253,7 +253,7 @@ impl ProgressDisplay {
         });
     }
 
-    /// So many bytes that were through have to go again, and what was under way is under way no more.
+    /// Bytes that counted as transferred have to be transferred again, and no file is in progress any more.
     pub(super) fn rewind(&self, bytes: u64) {
         if let Some(observer) = &self.observer {
             observer.rewind(bytes);
@@ -266,7 +266,7 @@ impl ProgressDisplay {
         });
     }
 
-    /// So much of a part of so many bytes has been compared.
+    /// `done` of `total` bytes of a partial file were compared.
     pub(super) fn check(&self, name: &[u8], done: u64, total: u64) {
         self.with(|_, own| {
             let line = own.check.get_or_insert_with(|| {
@@ -278,12 +278,12 @@ impl ProgressDisplay {
         });
     }
 
-    /// The part that was compared is compared.
+    /// The comparison of a partial file is finished.
     pub(super) fn end_check(&self) {
         self.with(|_, own| clear(&mut own.check));
     }
 
-    /// The connection is lost, and is about to be made again.
+    /// The connection was lost; a retry follows.
     pub(super) fn begin_retry(&self, retry: &Retry<'_>) {
         if let Some(observer) = &self.observer {
             observer.retry(retry);
@@ -291,7 +291,7 @@ impl ProgressDisplay {
         let Retry { why, pause, attempt, attempts } = retry;
         let pause = pause.as_secs_f32();
         let words = format!("connection lost; trying again in {pause} s ({attempt} of {attempts}): {why}");
-        // A link that is lost is lost to all connections, and is one line.
+        // A network link is usually lost to all connections at once: that is reported once.
         if !self.losses.is_news(&words) {
             return;
         }
@@ -305,12 +305,12 @@ impl ProgressDisplay {
         });
     }
 
-    /// The connection has been made again, or not.
+    /// The retry succeeded or failed.
     pub(super) fn end_retry(&self) {
         self.with(|_, own| clear(&mut own.retry));
     }
 
-    /// The file that began last is through, or failed.
+    /// The current file is finished, or failed.
     pub(super) fn end_file(&self) {
         self.with(|total, own| {
             clear(&mut own.file);
@@ -321,7 +321,7 @@ impl ProgressDisplay {
         });
     }
 
-    /// This connection has nothing more to do: its lines go.
+    /// Removes the lines of this connection, which has no more work.
     pub(super) fn leave(&self) {
         self.with(|_, own| {
             let Own { file, check, retry } = own;
@@ -329,14 +329,14 @@ impl ProgressDisplay {
         });
     }
 
-    /// The transfer is over: the lines go.
+    /// Removes all lines at the end of the transfer.
     pub(super) fn finish(&self) {
         self.leave();
         self.with(|total, _| {
             clear(&mut total.line);
             *total = Total::default();
         });
-        // A terminal that is gone is no failure of the transfer.
+        // A terminal that was closed is no failure of the transfer.
         let _ = self.lines.clear();
     }
 

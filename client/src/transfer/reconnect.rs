@@ -18,48 +18,48 @@ pub trait Reconnect: Send {
     /// Limit on consecutive retries; 0 = off.
     fn retries(&self) -> u32;
 
-    /// The pause before the next try, after so many in a row that were in vain: twice as long each time.
+    /// The pause before the next retry, after `tried` consecutive failures. It doubles with each.
     fn pause(&self, tried: u32) -> Duration {
         FIRST_RETRY_DELAY.saturating_mul(2_u32.saturating_pow(tried)).min(MAX_RETRY_DELAY)
     }
 
-    /// Connects, once more or for the first time. What is left of the connection before is given up.
+    /// Connects, or reconnects. The rest of a previous connection is dropped.
     fn reconnect(&mut self) -> Reconnecting<'_>;
 
-    /// A way to another conversation at the same time, over a connection of its own. It is not connected.
+    /// A `Reconnect` for another conversation over its own connection. It is not connected yet.
     fn beside(&self) -> Box<dyn Reconnect>;
 
-    /// Says farewell and closes the connection, if there is one. Its conversation has ended before.
+    /// Disconnects, if connected. The conversation must have ended.
     fn close(self: Box<Self>) -> Closing;
 }
 
-/// A new connection on its way.
+/// A connection attempt.
 pub type Reconnecting<'a> = Pin<Box<dyn Future<Output = Result<Conversation, ReconnectError>> + Send + 'a>>;
 
-/// A connection on its way out.
+/// A disconnect in progress.
 pub type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Why there is no new connection.
+/// Why reconnecting failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReconnectError {
-    /// The way there is interrupted; it may be open again later.
+    /// The network or the server is unavailable, perhaps temporarily.
     #[error("{0}")]
     Interrupted(String),
-    /// Somebody says no, and will say so again.
+    /// The server refuses, and will refuse again.
     #[error("{0}")]
     Refused(String),
 }
 
-/// A try to connect again, which is about to be made.
+/// A retry that is about to start.
 #[derive(Clone, Copy, Debug)]
 pub struct Retry<'a> {
-    /// Why it is needed, safe to show.
+    /// Why the connection was lost, safe to show.
     pub why: &'a str,
-    /// How long it is waited for first.
+    /// The pause before it.
     pub pause: Duration,
-    /// Which try in a row it is, from 1.
+    /// Its number, counted from 1.
     pub attempt: u32,
-    /// How many there may be.
+    /// The largest number.
     pub attempts: u32,
 }
 

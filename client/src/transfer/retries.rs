@@ -11,36 +11,36 @@ use tokio::time::sleep;
 #[derive(Debug, Default)]
 pub(super) struct Retries {
     tried: u32,
-    /// How far it had come when it was last lost.
+    /// The progress at the last loss.
     before: Reached,
-    /// How far it has come; the work keeps it up.
+    /// The current progress, which the work updates.
     pub(super) reached: Reached,
 }
 
 /// Progress of a connection's work that a loss cannot undo.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Reached {
-    /// Things that are done with, whatever became of them.
+    /// Finished items, whatever their result.
     settled: u64,
-    /// Bytes that the file after them was gone on after.
+    /// The offset at which the next file was resumed, in bytes.
     offset: u64,
 }
 
 impl Reached {
-    /// One more thing is done with.
+    /// Counts a finished item.
     pub(super) fn settle(&mut self) {
         *self = Reached { settled: self.settled + 1, offset: 0 };
     }
 
-    /// A file was gone on after so many bytes.
+    /// Notes that a file was resumed at an offset, in bytes.
     pub(super) fn go_on_after(&mut self, offset: u64) {
         self.offset = self.offset.max(offset);
     }
 }
 
 impl Retries {
-    /// How many requests to have unanswered where otherwise `most` would be: fewer with each connection
-    /// that was lost before anything was answered, so that even a bad one gets something done.
+    /// How many unanswered requests there may be, at most `most`: fewer after each connection that was lost before any
+    /// answer, so that even a bad link makes progress.
     pub(super) fn careful(&self, most: usize) -> usize {
         most.checked_shr(self.tried.saturating_mul(4)).unwrap_or(0).max(1)
     }
@@ -48,7 +48,7 @@ impl Retries {
     /// Runs `work`, and repeats it on a new connection when the connection is lost.
     ///
     /// # Errors
-    /// Those of the work; of a loss when there is no other connection; `Cancelled`.
+    /// Those of the work; `Lost` if reconnecting fails; `Cancelled`.
     pub(super) async fn persist<T>(
         &mut self,
         ctx: &mut TransferContext<'_>,
@@ -65,8 +65,7 @@ impl Retries {
     /// After a lost connection: opens a new one in the same directory. Progress resets the retry counter.
     ///
     /// # Errors
-    /// `Cancelled` if the token is cancelled meanwhile; else that the connection is lost, and why
-    /// there is no other.
+    /// `Cancelled` if the token is cancelled meanwhile; `Lost` with the reason if reconnecting fails.
     pub(super) async fn recover(
         &mut self,
         ctx: &mut TransferContext<'_>,
@@ -123,7 +122,7 @@ impl Retries {
         let cd = conversation.request(Request::Cd { path: path.clone() }, ctx.cancel).await;
         match cd {
             Ok(_) => {}
-            // The transfer itself has absolute paths.
+            // The transfer itself uses absolute paths.
             Err(ConversationError::Refused(_)) => {
                 ctx.progress.say(&format!("sshome: {} is gone; the directory is now /", Escaped(&path)));
             }

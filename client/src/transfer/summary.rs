@@ -6,42 +6,42 @@ use sshome_wire::display::{Escaped, Size};
 use std::fmt;
 use std::path::PathBuf;
 
-/// What became of a transfer.
+/// The result of a transfer.
 #[derive(Clone, Debug, Default)]
 pub struct TransferSummary {
-    /// Files that were transferred, are verified and durable.
+    /// Files that were transferred. They are verified and durable.
     pub files: u64,
     /// Their length in bytes.
     pub bytes: u64,
-    /// Files that were not transferred, because the same content is there already.
+    /// Files that were not transferred because the destination has the same content.
     pub unchanged: u64,
-    /// Symbolic links that were made. One that was there already counts as unchanged.
+    /// Symbolic links that were made. One that existed counts as unchanged.
     pub links: u64,
-    /// Files that were saved under another name, because a different one has theirs.
+    /// Files that were saved under a different name, because another file has theirs.
     pub saved_as: CappedList<SavedFile>,
-    /// Files that were gone on with, or that might have been.
+    /// Files that were resumed, or whose partial file differed.
     pub resumed: CappedList<ResumedFile>,
-    /// Special files, which were left out.
+    /// Special files, which are skipped.
     pub skipped: CappedList<Failure>,
-    /// Files that did not arrive. The others did.
+    /// Files that failed.
     pub failures: CappedList<Failure>,
 }
 
-/// A file that was saved under another name.
+/// A file that was saved under a different name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedFile {
-    /// Where it would have gone.
+    /// The intended path.
     pub wanted: PathBuf,
-    /// Where it is.
+    /// The actual path.
     pub saved: PathBuf,
 }
 
-/// A file of which a part was there.
+/// A file with a partial file from an earlier transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResumedFile {
     /// Its path, safe to show.
     pub what: String,
-    /// Bytes that were there and agree; 0 where none do, so that it began anew.
+    /// Bytes that agreed; 0 if none did, so that the transfer started from the beginning.
     pub offset: u64,
 }
 
@@ -60,24 +60,24 @@ impl fmt::Display for ResumedFile {
     }
 }
 
-/// What is said of a file that came to its end with another digest than the server has of it.
+/// The reason if a file arrived with a digest that differs from the server's.
 pub(super) const DIFFERS: &str = "what arrived is not what was stored: `hash --verify` tells whether it has changed on the \
                        server's disk; then restore it from a copy, else get it again";
 
-/// What is said of a source that is named more than once.
+/// The reason if a source is named more than once.
 pub(super) const NAMED_TWICE: &str = "named more than once: transferred once";
 
-/// What is said of a directory that is to be fetched as a file.
+/// The reason if a directory is named without `-r`.
 pub(super) const IS_DIRECTORY: &str = "is a directory: use get -r";
 
-/// One thing that was not transferred.
+/// A file that was not transferred.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Its path, safe to show.
     pub what: String,
     /// The reason, safe to show.
     pub why: String,
-    /// The server's status, where it was the server that said so.
+    /// The server's status, if the server refused it.
     pub status: Option<Status>,
 }
 
@@ -86,7 +86,7 @@ impl Failure {
         Failure { what: Escaped(what).to_string(), why: why.into(), status: None }
     }
 
-    /// What the server said about `what`.
+    /// A refusal of the server.
     pub(super) fn refused(what: &[u8], status: Status, message: &str) -> Failure {
         let why = match message {
             "" => status.words().to_owned(),
@@ -97,7 +97,7 @@ impl Failure {
 }
 
 impl TransferSummary {
-    /// Adds what another part of the same transfer did.
+    /// Adds the result of another part of the same transfer.
     pub(super) fn add(&mut self, other: TransferSummary) {
         self.files += other.files;
         self.bytes = self.bytes.saturating_add(other.bytes);

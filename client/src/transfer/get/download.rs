@@ -18,11 +18,11 @@ use std::vec;
 /// Files by their numbers in the plan.
 pub(super) type FileNumbers = vec::IntoIter<usize>;
 
-/// What is to be fetched, and what was.
+/// The files to download, and the results so far.
 pub(super) struct DownloadWork {
     pub(super) plan: Arc<Plan>,
     pub(super) options: TransferOptions,
-    /// Files that nobody has asked for.
+    /// Files that were not requested yet.
     files: Arc<WorkPool<FileNumbers>>,
     /// Directories of trees, by their numbers in the plan, and whether they were opened to be filled.
     pub(super) folders: Vec<(usize, bool)>,
@@ -30,16 +30,15 @@ pub(super) struct DownloadWork {
     /// The local disk is full.
     pub(super) full: Arc<AtomicBool>,
     pub(super) load: Load,
-    /// How many bytes there are, where that is known of all files.
+    /// The total in bytes, if the lengths of all files are known.
     pub(super) bytes: Option<u64>,
-    /// What is here of files that nobody has asked for.
+    /// The partial downloads of files that were not requested yet.
     known: Mutex<HashMap<usize, LocalPart>>,
     summary: Mutex<TransferSummary>,
 }
 
 impl DownloadWork {
-    /// Files of a plan that are to be fetched, with what is here of them; `summary` has what became of the
-    /// others.
+    /// The files of a plan that are to be downloaded. `summary` has the results of the others.
     pub(super) fn new(
         plan: Arc<Plan>,
         options: TransferOptions,
@@ -64,18 +63,18 @@ impl DownloadWork {
         }
     }
 
-    /// What became of everything up to now; it is forgotten here.
+    /// Takes the results so far.
     pub(super) fn summary(&self) -> TransferSummary {
         std::mem::take(&mut *lock(&self.summary))
     }
 
-    /// What is here of a file that is about to be asked for.
+    /// Takes the partial download of a file that is about to be requested.
     pub(super) fn known(&self, number: usize) -> Option<LocalPart> {
         lock(&self.known).remove(&number)
     }
 }
 
-/// What is here of those of the files that can be gone on with.
+/// Finds the partial downloads that can be resumed.
 pub(super) async fn find_parts(
     ctx: &TransferContext<'_>,
     plan: &Arc<Plan>,
@@ -115,7 +114,7 @@ impl SharedWork for DownloadWork {
             fetch::fetch(ctx, self, share, &mut retries.reached).await?;
         lock(&self.summary).add(summary);
         if matches!(ended, Err(ConversationError::Lost(_))) {
-            // Whoever takes them goes on with what there is. Without it they begin anew.
+            // Files without a known partial download start from the beginning.
             let found = find_parts(ctx, &self.plan, &left).await;
             lock(&self.known).extend(found.unwrap_or_default());
         }

@@ -1,4 +1,4 @@
-//! The gets themselves: asked for ahead, received in order, written by another thread.
+//! The downloads: requested ahead, received in order, written by another thread.
 
 use super::download::{DownloadWork, FileNumbers};
 use super::local_part::LocalPart;
@@ -17,35 +17,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// How many gets are asked for ahead: over a link with latency, as many small files as arrive in a round trip.
+/// The largest number of gets requested ahead: over a link with latency, the small files that arrive in a round trip.
 const MAX_PIPELINED_GETS: usize = 2048;
 
-/// How many bytes are asked for ahead, but for a single file that is longer: the rest is for other
-/// connections.
+/// The largest number of bytes requested ahead, unless a single file is longer: the rest is left for other connections.
 const MAX_REQUESTED_BYTES: u64 = 16 << 20;
 
-/// The writer is handed events in batches of about this many bytes, or this many events: a
-/// thread woken for each small file would cost more than the file.
+/// The writer gets events in batches of about this many bytes, or this many events: waking the thread for each small
+/// file would cost more than the file.
 const BATCH_BYTES: usize = 512 << 10;
 const BATCH_EVENTS: usize = 1024;
 
-/// How many batches may wait for the writer.
+/// The largest number of batches that wait for the writer.
 const WRITE_QUEUE_BATCHES: usize = 2;
 
-/// What one connection has done.
+/// The result of one connection.
 pub(super) struct FetchResult {
     pub(super) summary: TransferSummary,
-    /// Files that were asked for and have not come to their end.
+    /// Files that were requested and did not arrive completely.
     pub(super) left: Vec<usize>,
-    /// How it ended.
+    /// How the work ended.
     pub(super) ended: Result<(), ConversationError>,
 }
 
-/// Fetches what is left of the download, over the connection that there is. After an error, too, what was
-/// whole is published.
+/// Downloads the remaining files over the current connection. Whole files are published after an error, too.
 ///
 /// # Errors
-/// If the thread that writes has failed.
+/// If the writing thread failed.
 pub(super) async fn fetch(
     ctx: &mut TransferContext<'_>,
     download: &DownloadWork,
@@ -74,7 +72,7 @@ pub(super) async fn fetch(
     };
     let fetched = fetching.run(ctx).await;
     let handed_over = match &fetched {
-        // What came to its end before a loss is not asked for again.
+        // Files that arrived before a loss are not requested again.
         Ok(()) | Err(ConversationError::Lost(_)) => fetching.batch.hand_over(ctx).await,
         Err(_) => Ok(()),
     };
@@ -102,13 +100,13 @@ struct Fetch<'a> {
     download: &'a DownloadWork,
     share: &'a WorkShare<FileNumbers>,
     reached: &'a mut Reached,
-    /// Asked for, and not at its end.
+    /// Requested files that have not arrived completely.
     waiting: VecDeque<usize>,
-    /// How long those are together in bytes, as far as that is known.
+    /// Their total length in bytes, as far as it is known.
     asked: u64,
-    /// What is here of those that have not begun.
+    /// The partial downloads of those that have not begun.
     known: HashMap<usize, LocalPart>,
-    /// The header of the first of them has come, and so many bytes are here.
+    /// The bytes that exist of the first one; `None` before its header.
     in_body: Option<u64>,
     batch: WriteBatch,
     failures: Vec<Failure>,
@@ -140,7 +138,7 @@ impl Fetch<'_> {
         }
     }
 
-    /// Says what has not come to its end, and what failed.
+    /// Returns the files that did not arrive completely, and the failures.
     fn stop(self, ctx: &TransferContext<'_>) -> (Vec<usize>, Vec<Failure>) {
         if let Some(received) = self.in_body {
             ctx.progress.rewind(received);
@@ -176,7 +174,7 @@ impl Fetch<'_> {
         ctx.conversation.send(bytes, count, ctx.cancel).await
     }
 
-    /// Asks for what comes after the blocks that are here.
+    /// Requests what follows the blocks that exist locally.
     async fn ask_rest(
         &self,
         ctx: &mut TransferContext<'_>,
@@ -233,7 +231,7 @@ impl Fetch<'_> {
         self.batch.push(WriteEvent::Begin(number, header, known), 0);
     }
 
-    /// The file that was asked for first has its answer.
+    /// Removes the first requested file, whose answer is complete.
     fn settle(&mut self, ctx: &TransferContext<'_>) -> Option<usize> {
         ctx.progress.end_file();
         self.reached.settle();
@@ -242,26 +240,26 @@ impl Fetch<'_> {
         number
     }
 
-    /// How many bytes have been asked for and are not here.
+    /// Bytes that were requested and have not arrived.
     fn to_come(&self) -> u64 {
         let first = self.waiting.front().map_or(0, |number| self.size(*number));
         self.asked.saturating_sub(self.in_body.unwrap_or(0).min(first))
     }
 
-    /// A file's length in bytes; 0 where nobody has told it.
+    /// A file's length in bytes; 0 if unknown.
     fn size(&self, number: usize) -> u64 {
         self.download.plan.files.get(number).and_then(|file| file.size).unwrap_or(0)
     }
 }
 
-/// Events on their way to the writer.
+/// Events for the writer.
 struct WriteBatch {
     events: Vec<WriteEvent>,
     bytes: usize,
     queue: mpsc::Sender<Vec<WriteEvent>>,
-    /// The local disk is full, says the writer.
+    /// Set by the writer if the local disk is full.
     full: Arc<AtomicBool>,
-    /// A directory on that disk.
+    /// A directory on this disk.
     directory: PathBuf,
 }
 
@@ -275,12 +273,12 @@ impl WriteBatch {
         self.bytes >= BATCH_BYTES || self.events.len() >= BATCH_EVENTS
     }
 
-    /// Whether the writer has nothing to do; if it has, a larger batch later wakes it less often.
+    /// Whether the writer is idle. If it is not, a larger batch later wakes it less often.
     fn is_wanted(&self) -> bool {
         self.queue.capacity() == WRITE_QUEUE_BATCHES
     }
 
-    /// Hands the events over. While the writer is behind, nothing is read, and the server waits.
+    /// Hands the events over. While the writer is behind, nothing is received, and the server has to wait.
     async fn hand_over(&mut self, ctx: &TransferContext<'_>) -> Result<(), ConversationError> {
         if self.events.is_empty() {
             return Ok(());

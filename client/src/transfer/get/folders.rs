@@ -1,4 +1,4 @@
-//! The modes and times of the directories that a get fills.
+//! Modes and times of the directories that a get fills.
 
 use super::plan::PlannedDirectory;
 use super::store::{self, Unsynced};
@@ -9,28 +9,27 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-/// Directories that have not yet the times that they have on the server, nor, if they were opened for it,
-/// their modes: a mode may forbid to write, and each name that is new changes the time, so both come when
-/// nothing more goes into the directory.
+/// Directories that do not have their final times yet, nor, if they were made accessible, their final modes. Both are
+/// set once a directory is filled: a mode may forbid writing, and each new name changes the time.
 #[derive(Default)]
 pub(super) struct UnfinishedDirectories(Vec<UnfinishedDirectory>);
 
 struct UnfinishedDirectory {
     place: PlannedDirectory,
-    /// It gets its mode as well.
+    /// Whether its mode is set as well.
     opened: bool,
 }
 
 impl UnfinishedDirectories {
-    /// Adds directories, each after the one that it is in, and whether they were opened to be filled.
+    /// Adds directories, each after its parent, and whether they were made accessible to be filled.
     pub(super) fn add<'a>(&mut self, folders: impl Iterator<Item = (&'a PlannedDirectory, bool)>) {
         self.0.extend(folders.map(|(place, opened)| UnfinishedDirectory { place: place.clone(), opened }));
     }
 
-    /// Finishes those into which nothing more goes, by their local paths. Returns what failed.
+    /// Finishes the directories that are filled, as `is_filled` says of their local paths. Returns the failures.
     ///
     /// # Errors
-    /// If the thread that does it has failed.
+    /// If the thread that does it failed.
     pub(super) async fn finish(
         &mut self,
         is_filled: impl Fn(&Path) -> bool,

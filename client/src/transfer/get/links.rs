@@ -11,8 +11,7 @@ use sshome_wire::display::Escaped;
 use std::io;
 use std::sync::Arc;
 
-/// Makes the plan's links, each with the text that it has on the server. One that is there already
-/// is left alone.
+/// Makes the plan's links with the targets that they have on the server. An existing link is not changed.
 pub(super) fn make(
     plan: &Arc<Plan>,
     options: TransferOptions,
@@ -84,7 +83,7 @@ fn make_one(publisher: &mut Publisher, link: &PlannedLink) -> Result<Made, Strin
 fn stage(directory: &LocalDirectory, link: &PlannedLink) -> io::Result<Vec<u8>> {
     for part in names::parts(&link.name) {
         if matches!(directory.look(&part, false), Ok(Some(LocalEntry::Other))) {
-            // A link that a killed client has left, or somebody else's, whose name is not ours to take.
+            // A link that a killed client left, or another user's, which cannot be removed.
             let _ = directory.remove(&part);
         }
         match directory.symlink(&link.target, &part) {

@@ -1,4 +1,4 @@
-//! Partial downloads: found, locked and hashed before the server is asked for the rest.
+//! Partial downloads: found, locked and hashed before the rest is requested.
 
 use super::plan::Plan;
 use super::store::Store;
@@ -25,19 +25,18 @@ pub(super) struct LocalPart {
     /// Its name.
     pub(super) part: Vec<u8>,
     pub(super) handle: File,
-    /// What is in it, block by block.
+    /// The digests of its blocks.
     pub(super) digests: Vec<Digest>,
 }
 
-/// Whether a get of this file that was cut may have left a part. A small file is not gone on with,
-/// whatever is there.
+/// Whether an interrupted get of this file may have left a partial download. Small files are not resumed.
 pub(super) fn may_have(plan: &Plan, file: usize) -> bool {
     let size = plan.files.get(file).map(|file| file.size);
     size.is_some_and(|size| size.is_none_or(|size| BlockHasher::knowable(size) > 0))
 }
 
-/// The parts of these files of the plan that can be gone on with, by the files' numbers. Stops early
-/// if it is cancelled.
+/// The partial downloads of these files of the plan that can be resumed, by the files' numbers. Stops early if
+/// cancelled.
 pub(super) fn find(
     plan: &Arc<Plan>,
     files: impl Iterator<Item = usize>,
@@ -67,7 +66,7 @@ pub(super) fn find(
     found
 }
 
-/// What is in a part, block by block; none if that is not a block, or it cannot be read.
+/// The digests of the blocks of a partial download; `None` if it is shorter than a block or unreadable.
 fn digests(
     handle: &mut File,
     cancel: &CancellationToken,

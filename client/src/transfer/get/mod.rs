@@ -1,12 +1,12 @@
 //! Files from the server to the local disk.
 //!
-//! First a plan is made from what the server lists ([`plan`]), for a large tree portion by portion
-//! ([`walk`], [`tree`], [`sources`], [`resolve_links`]); then the local directories are made, and files whose content
-//! is here already are taken out ([`prepare`]); then the rest is asked for ahead and received in order
-//! ([`fetch`]), by connections that share the list ([`download`]), and written ([`writer`], [`sink`]), checked
-//! and published ([`publish`], [`store`]) by another thread. A large file that is cut stays as a part, which
-//! the next get goes on with ([`local_part`]). Links are made last of a portion ([`links`]), and modes and times are
-//! given to directories when nothing more goes into them ([`folders`]).
+//! A plan is made from the server's listings ([`plan`]), for a large tree in batches ([`walk`], [`tree`], [`sources`],
+//! [`resolve_links`]). The local directories are made, and files with the same content locally are skipped
+//! ([`prepare`]). The rest is requested ahead and received in order ([`fetch`]) by connections that share the list
+//! ([`download`]). Another thread writes ([`writer`], [`sink`]), verifies and publishes the files ([`publish`],
+//! [`store`]). An interrupted large file leaves a partial download, which the next get resumes ([`local_part`]). The
+//! links of a batch are made last ([`links`]), and directories get their modes and times when they are filled
+//! ([`folders`]).
 
 mod download;
 mod fetch;
@@ -38,19 +38,19 @@ use std::path::Path;
 use std::sync::Arc;
 use walk::DownloadWalk;
 
-/// Fetches files, and with `recursive` directories.
+/// Downloads files, and with `recursive` directories.
 ///
-/// An existing directory as target takes them under their own names; several sources need one.
-/// Any other target is the new name. A file that is there already is left alone if it has the same
-/// content; a different one stays, and the new one becomes `NAME.new`, or `NAME.new.1` and so on if that is
-/// taken, unless `force` replaces it. Of several with one local name only the first is fetched.
+/// If the target is an existing directory, they are stored in it under their own names; several sources need one. Any
+/// other target is the new name. An existing file with the same content is not changed. A different one is kept, and
+/// the new file becomes `NAME.new`, or `NAME.new.1` and so on if that is taken, unless `force` replaces it. Of several
+/// sources with the same local name only the first is downloaded.
 ///
-/// A lost connection is taken up again if the context says how. A large file that was cut, now or by an
-/// earlier get, goes on after the blocks that agree with the server's.
+/// After a lost connection it reconnects if the context allows it. A large file that was interrupted, now or in an
+/// earlier get, is resumed after the blocks that agree with the server's.
 ///
 /// # Errors
-/// If nothing could be begun (`Refused`, `Local`), the transfer was interrupted (`Cancelled`; what was
-/// whole by then stays) or the connection is gone. One file's failure is in the summary.
+/// If it could not begin (`Refused`, `Local`), was cancelled (`Cancelled`; whole files stay), or the connection is
+/// lost. Failures of single files are in the summary.
 pub async fn get(
     ctx: TransferContext<'_>,
     sources: &[RemotePath],
@@ -69,9 +69,9 @@ struct GetTransfer<'a> {
     sources: &'a [RemotePath],
     target: &'a Path,
     options: TransferOptions,
-    /// What is still to be planned, once it has begun.
+    /// What remains to be planned, once it has begun.
     walk: Option<DownloadWalk>,
-    /// Directories that have not their modes and times.
+    /// Directories without their final modes and times.
     folders: UnfinishedDirectories,
 }
 
@@ -85,7 +85,7 @@ impl Transfer for GetTransfer<'_> {
     ) -> Result<Option<DownloadWork>, ConversationError> {
         let next = self.next_batch(ctx, retries).await;
         if next.is_err() {
-            // Nothing more is written, and what is there is to be as it was asked for.
+            // Nothing more is written: all directories get their modes and times.
             self.folders.finish(|_| true).await?;
         }
         next

@@ -6,7 +6,7 @@ use sshome_wire::display::Escaped;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-/// A name in a local directory, which is identified by the first of the plan's places that leads there.
+/// A name in a local directory. The directory is identified by the first of the plan's places that leads to it.
 type Name = (usize, Box<[u8]>);
 
 /// Planned names of the form `NAME.new`, which other files must not take.
@@ -17,7 +17,7 @@ pub(super) struct NameReservations {
 }
 
 impl NameReservations {
-    /// The claims of a plan, before anything has arrived.
+    /// The reservations of a plan.
     pub(super) fn of(plan: &Plan) -> NameReservations {
         let mut reservations =
             NameReservations { directories: directories(&plan.places), beside: HashSet::new() };
@@ -29,14 +29,14 @@ impl NameReservations {
         reservations
     }
 
-    /// Whether no planned file is to have this name.
+    /// Whether no planned file has this name.
     pub(super) fn is_free(&self, place: usize, name: &[u8]) -> bool {
         !self.beside.contains(&key(&self.directories, place, name))
     }
 }
 
-/// Refuses each file and link whose local name belongs to an earlier one of the plan, as cp does: whichever
-/// arrived last would replace the others.
+/// Refuses each file and link whose local name belongs to an earlier one of the plan, as cp does: the last one would
+/// replace the others.
 pub(super) fn refuse_duplicates(plan: &mut Plan) {
     let Plan { places, files, links, failures, .. } = plan;
     let directories = directories(places);
@@ -54,7 +54,7 @@ pub(super) fn refuse_duplicates(plan: &mut Plan) {
     links.retain(|link| is_first(link.place, &link.name, &link.name));
 }
 
-/// For each place the first one that is the same local directory.
+/// For each place, the first one that is the same local directory.
 fn directories(places: &[PlannedDirectory]) -> Vec<usize> {
     let mut first: HashMap<(&Path, &[Vec<u8>]), usize> = HashMap::new();
     let places = places.iter().enumerate();

@@ -4,11 +4,11 @@ use super::plan::{DirectoryAttributes, PlannedDirectory};
 use sshome_wire::PathError;
 use std::sync::Arc;
 
-/// A directory that is to be listed. Those in one directory share what they have in common.
+/// A directory that is to be listed. Directories with the same parent share its data.
 #[derive(Debug)]
 pub(super) struct PendingDirectory {
     pub(super) place: Arc<PlannedDirectory>,
-    /// Its name in that place, and what it has; none if it is the place itself.
+    /// Its name in that place, and its attributes; `None` if it is the place itself.
     child: Option<(Box<[u8]>, DirectoryAttributes)>,
 }
 
@@ -25,7 +25,7 @@ impl PendingDirectory {
         PendingDirectory { place: within, child: Some((name, attributes)) }
     }
 
-    /// It, and where it goes.
+    /// The directory and its local path.
     ///
     /// # Errors
     /// If its path is too long.

@@ -1,47 +1,46 @@
-//! What a get fetches, and where to: made from listings, before anything is written.
+//! The plan of a get: what it downloads, and where to. It is made from listings, before anything is written.
 
 use crate::transfer::{Failure, IS_DIRECTORY, names};
 use sshome_wire::{Entry, PathError, RemotePath, Status, Time};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Everything that one portion of a get is to do.
+/// The plan of one batch of a get.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Directories, each after the one that it is in.
+    /// Directories, each after its parent.
     pub(super) places: Vec<PlannedDirectory>,
-    /// Files, one directory's after the other's.
+    /// Files, grouped by directory.
     pub(super) files: Vec<PlannedFile>,
-    /// Links, to be made as they are.
+    /// Links that are made as links.
     pub(super) links: Vec<PlannedLink>,
-    /// What is left out: special files.
+    /// Special files, which are skipped.
     pub(super) skipped: Vec<Failure>,
-    /// What cannot be done.
+    /// Failures.
     pub(super) failures: Vec<Failure>,
 }
 
-/// A directory on the server, and the one that it becomes.
+/// A directory on the server, and its local counterpart.
 #[derive(Clone, Debug)]
 pub(super) struct PlannedDirectory {
-    /// On the server.
+    /// Its path on the server.
     pub(super) remote: RemotePath,
-    /// The local directory that the user named; links in it are the user's own.
+    /// The local directory that the user named. Links in its path are followed.
     pub(super) base: PathBuf,
-    /// The way from there, a checked name each; links on it are not followed.
+    /// The checked names below it. Links there are not followed.
     pub(super) below: Vec<Vec<u8>>,
-    /// What the directory has on the server, if it is one of a tree.
+    /// The attributes of the directory on the server, if it is part of a tree.
     pub(super) attributes: Option<DirectoryAttributes>,
-    /// The directories that followed links lie in, on the way to it: to be in one of them again is to go
-    /// in a circle.
+    /// The directories of the links that were followed on the way to it. Entering one of them again would be a cycle.
     pub(super) link_parents: Arc<[RemotePath]>,
 }
 
-/// What a directory has on the server.
+/// The attributes of a directory on the server.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct DirectoryAttributes {
     /// Its permission bits.
     pub(super) mode: u32,
-    /// When its content last changed.
+    /// Its modification time.
     pub(super) mtime: Time,
 }
 
@@ -51,16 +50,16 @@ impl DirectoryAttributes {
     }
 }
 
-/// A file to be fetched.
+/// A file to download.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PlannedFile {
     /// Its directory's number in the plan.
     pub(super) place: usize,
     /// Its name on the server.
     pub(super) name: Box<[u8]>,
-    /// Its local name, where that is another one.
+    /// Its local name, if different.
     pub(super) rename: Option<Box<[u8]>>,
-    /// Its length in bytes, where a listing told it.
+    /// Its length in bytes, if a listing had it.
     pub(super) size: Option<u64>,
 }
 
@@ -71,24 +70,24 @@ pub(super) struct PlannedLink {
     pub(super) place: usize,
     /// Its name, checked.
     pub(super) name: Vec<u8>,
-    /// What stands in it.
+    /// Its target.
     pub(super) target: Vec<u8>,
 }
 
 impl PlannedFile {
-    /// The name under which it is stored.
+    /// Its local name.
     pub(super) fn local_name(&self) -> &[u8] {
         self.rename.as_deref().unwrap_or(&self.name)
     }
 }
 
 impl Plan {
-    /// Adds one file, to be stored as `name` in `base`.
+    /// Adds a file, to be stored as `name` in `base`.
     pub(super) fn add_file(&mut self, source: &RemotePath, base: PathBuf, name: &[u8]) {
         let Some((remote, own)) = source.split() else {
             return self.fail(source.as_bytes(), IS_DIRECTORY);
         };
-        // Whether what has a slash behind it is a file is the server's to say.
+        // The server decides whether a name with a trailing slash is a file.
         let own = if source.names_directory() { [own, b"/"].concat() } else { own.to_vec() };
         if let Err(why) = names::check(name) {
             return self.fail(source.as_bytes(), why);
@@ -109,18 +108,18 @@ impl Plan {
         self.files.push(PlannedFile { place: self.places.len() - 1, name: own.into(), rename, size: None });
     }
 
-    /// Adds a link that leads to a file of so many bytes, as that file.
+    /// Adds a link to a file, as that file. `size` is its length in bytes.
     pub(super) fn add_followed(&mut self, link: PlannedLink, size: u64) {
         let PlannedLink { place, name, .. } = link;
         self.files.push(PlannedFile { place, name: name.into_boxed_slice(), rename: None, size: Some(size) });
     }
 
-    /// How much has been planned, in entries.
+    /// The number of planned entries.
     pub(super) fn len(&self) -> usize {
         self.places.len() + self.files.len() + self.links.len() + self.skipped.len() + self.failures.len()
     }
 
-    /// Where the plan ends now.
+    /// The current end of the plan.
     pub(super) fn mark(&self) -> PlanCheckpoint {
         PlanCheckpoint {
             places: self.places.len(),
@@ -131,7 +130,7 @@ impl Plan {
         }
     }
 
-    /// Forgets what was planned since.
+    /// Removes everything that was planned since.
     pub(super) fn back_to(&mut self, mark: &PlanCheckpoint) {
         self.places.truncate(mark.places);
         self.files.truncate(mark.files);
@@ -145,13 +144,13 @@ impl Plan {
         self.places.get(file.place).map_or(Ok(RemotePath::root()), |place| place.remote.join(&file.name))
     }
 
-    /// The same, of the file of a number, as bytes; none where there is no such path.
+    /// The same as bytes, for the file of this number. Empty if there is no such path.
     pub(super) fn remote_bytes(&self, file: usize) -> Vec<u8> {
         let remote = self.files.get(file).and_then(|file| self.remote(file).ok());
         remote.map(|path| path.as_bytes().to_vec()).unwrap_or_default()
     }
 
-    /// The failure of a file, for a reason on this side.
+    /// The failure of a file, for a local reason.
     pub(super) fn failure(&self, file: usize, why: impl Into<String>) -> Failure {
         Failure::of(&self.remote_bytes(file), why)
     }
@@ -161,7 +160,7 @@ impl Plan {
         Failure::refused(&self.remote_bytes(file), status, message)
     }
 
-    /// The path under which a planned file is stored if nothing is in the way.
+    /// The local path of a planned file, unless it is taken.
     pub(super) fn local(&self, file: &PlannedFile) -> PathBuf {
         self.places.get(file.place).map(|place| place.path(file.local_name())).unwrap_or_default()
     }
@@ -171,7 +170,7 @@ impl Plan {
     }
 }
 
-/// How far a plan had come.
+/// A position in a plan.
 #[derive(Debug)]
 pub(super) struct PlanCheckpoint {
     pub(super) places: usize,
@@ -182,14 +181,14 @@ pub(super) struct PlanCheckpoint {
 }
 
 impl PlannedDirectory {
-    /// Its own local path, for people and to be compared.
+    /// Its local path, for messages and comparisons.
     pub(super) fn local(&self) -> PathBuf {
         let mut path = self.base.clone();
         path.extend(self.below.iter().map(|name| as_os_path(name)));
         path
     }
 
-    /// The local path of a name in it, for people.
+    /// The local path of a name in it, for messages.
     pub(super) fn path(&self, name: &[u8]) -> PathBuf {
         self.local().join(as_os_path(name))
     }
@@ -210,13 +209,13 @@ impl PlannedDirectory {
     }
 }
 
-/// A name as the system's paths have it; what it cannot have is shown in its place.
+/// A name as a local path. Bytes that the system does not support are escaped.
 #[cfg(unix)]
 pub(super) fn as_os_path(name: &[u8]) -> PathBuf {
     PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name))
 }
 
-/// A name as the system's paths have it; what it cannot have is shown in its place.
+/// A name as a local path. Bytes that the system does not support are escaped.
 #[cfg(not(unix))]
 pub(super) fn as_os_path(name: &[u8]) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(name).into_owned())

@@ -1,5 +1,5 @@
-//! What is on the local disk before a get: directories are made, and files that are there already
-//! are found, so that the same content is not fetched again.
+//! Prepares the local disk for a get: makes directories, and finds existing files, so that the same content is not
+//! downloaded again.
 
 use super::plan::{Plan, PlannedDirectory, PlannedFile};
 use super::store::Store;
@@ -12,24 +12,24 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
-/// What preparing has found out.
+/// The result of the preparation.
 #[derive(Debug, Default)]
 pub(super) struct PreparedPlan {
-    /// Files that may be fetched, by their numbers in the plan.
+    /// Files that may be downloaded, by their numbers in the plan.
     pub(super) files: Vec<usize>,
-    /// Those of them that have a local file, with its length in bytes.
+    /// Those of them with an existing local file, with its length in bytes.
     existing: HashMap<usize, u64>,
-    /// Files whose names are those of local directories, by their numbers in the plan.
+    /// Files whose local names are directories, by their numbers in the plan.
     directories: Vec<usize>,
     /// Directories of trees, by their numbers in the plan, and whether they were opened to be filled.
     pub(super) folders: Vec<(usize, bool)>,
-    /// Directories in which nothing can be stored, by their numbers in the plan. Their failures say so.
+    /// Directories in which nothing can be stored, by their numbers in the plan. The failures have the reasons.
     pub(super) unusable: HashSet<usize>,
     pub(super) failures: Vec<Failure>,
 }
 
-/// Makes the plan's directories and looks at the files that are there. With `preserve` the directories are
-/// opened to be filled.
+/// Makes the plan's directories and looks for existing files. With `preserve` the directories are made accessible to be
+/// filled.
 pub(super) fn prepare(plan: &Arc<Plan>, preserve: bool) -> PreparedPlan {
     let mut store = Store::new(Arc::clone(plan));
     let mut prepared = PreparedPlan::default();
@@ -46,7 +46,7 @@ pub(super) fn prepare(plan: &Arc<Plan>, preserve: bool) -> PreparedPlan {
             Ok(Some(LocalEntry::File { size, .. })) => {
                 prepared.existing.insert(number, size);
             }
-            // Whatever is wrong is found, and said, when the file is written.
+            // Errors are reported when the file is written.
             Ok(_) | Err(_) => {}
         }
         prepared.files.push(number);
@@ -62,12 +62,12 @@ fn make_directories(plan: &Plan, store: &mut Store, prepared: &mut PreparedPlan,
     let mut unusable = HashSet::new();
     for (number, place) in plan.places.iter().enumerate() {
         let local = place.local();
-        // The failure of the directory above it was told.
+        // The failure of its parent was reported.
         let is_told =
             place.attributes.is_some() && local.parent().is_some_and(|above| unusable.contains(above));
         let made = if is_told { Err(io::ErrorKind::NotFound.into()) } else { store.make(number, preserve) };
         match made {
-            // What the user named is no part of a tree.
+            // A directory that the user named is not part of a tree.
             Ok(_) if place.below.is_empty() => {}
             Ok(opened) => prepared.folders.push((number, opened)),
             Err(error) => {
@@ -107,7 +107,7 @@ fn why_unusable(place: &PlannedDirectory, error: &io::Error) -> String {
     }
 }
 
-/// Says of each file that has a local directory in its way what is to be done: it may be a directory, too.
+/// The failures of the files whose local names are directories, with the remedy: the source may be a directory, too.
 pub(super) async fn in_the_way(
     ctx: &mut TransferContext<'_>,
     plan: &Plan,
@@ -130,8 +130,7 @@ pub(super) async fn in_the_way(
     Ok(failures)
 }
 
-/// The files whose content is here already: of the same length, and of the same digest as the
-/// server computes it now.
+/// The files whose content exists locally: with the same length, and the same digest as the server computes now.
 pub(super) async fn unchanged(
     ctx: &mut TransferContext<'_>,
     plan: &Arc<Plan>,
@@ -184,8 +183,8 @@ pub(super) async fn unchanged(
     Ok(same)
 }
 
-/// Asks the same about many files. What the server refuses here it refuses again when the file is
-/// asked for, and then it is said.
+/// Sends one request for each of many files. Refusals are not reported: the server refuses the get as well, and that is
+/// reported.
 async fn each_answer(
     ctx: &mut TransferContext<'_>,
     plan: &Plan,
@@ -221,7 +220,7 @@ fn look(store: &mut Store, plan: &Plan, file: &PlannedFile) -> io::Result<Option
     store.directory(file.place)?.look(file.local_name(), follows(plan, file))
 }
 
-/// A link that the user named is followed, one that lies in a tree is not.
+/// Whether a link is followed: one that the user named is, one in a tree is not.
 fn follows(plan: &Plan, file: &PlannedFile) -> bool {
     plan.places.get(file.place).is_some_and(|place| place.below.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Files that are whole: brought to the disk and given their names, in groups.
+//! Publishing: whole files are synced and renamed to their names, in groups.
 
 use super::name_reservations::NameReservations;
 use super::plan::Plan;
@@ -13,26 +13,26 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A file of at least this many bytes is brought to the disk by itself.
+/// A file of at least this many bytes is synced by itself.
 const SOLO_FILE_BYTES: u64 = 8 << 20;
 
 /// A group of files is published when it has this many bytes.
 const GROUP_BYTES: u64 = 64 << 20;
 
-/// A file that is whole and verified, but not yet under its name.
+/// A file that is whole and verified, but not published.
 pub(super) struct VerifiedFile {
     pub(super) file: usize,
     pub(super) size: u64,
     pub(super) digest: Digest,
-    /// Where its data began, in bytes.
+    /// The offset at which it was resumed, in bytes.
     pub(super) offset: u64,
     pub(super) directory: Rc<LocalDirectory>,
     pub(super) part: Vec<u8>,
-    /// Open until it is published: its lock keeps other clients away.
+    /// Open until it is published: its lock excludes other clients.
     pub(super) handle: File,
 }
 
-/// Publishes files, and tells what became of them.
+/// Publishes files, and collects the results.
 pub(super) struct Publisher {
     plan: Arc<Plan>,
     options: TransferOptions,
@@ -40,7 +40,7 @@ pub(super) struct Publisher {
     reservations: Arc<NameReservations>,
     group: Vec<VerifiedFile>,
     group_bytes: u64,
-    /// Handles that the group holds open.
+    /// The number of handles that the group holds.
     group_handles: usize,
     most_handles: usize,
     observer: Option<Arc<dyn Observer>>,
@@ -48,7 +48,7 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher of the plan's files, which tells an observer of each that is under its name.
+    /// A publisher for the plan's files, which reports each published file to an observer.
     pub(super) fn new(
         plan: Arc<Plan>,
         options: TransferOptions,
@@ -64,14 +64,14 @@ impl Publisher {
             group: Vec::new(),
             group_bytes: 0,
             group_handles: 0,
-            // The rest is for everything else.
+            // The other half is for everything else.
             most_handles: open_files() / 2,
             observer,
             summary: TransferSummary::default(),
         }
     }
 
-    /// Takes a file, and publishes the group if that is large enough with it.
+    /// Adds a file, and publishes the group if it is large enough.
     pub(super) fn add(&mut self, staged: VerifiedFile) {
         let size = staged.size;
         let last = self.group.last().map(|last| &last.directory);
@@ -85,18 +85,18 @@ impl Publisher {
         }
     }
 
-    /// Whether nothing waits to be published.
+    /// Whether no file waits to be published.
     pub(super) fn is_empty(&self) -> bool {
         self.group.is_empty()
     }
 
-    /// Publishes what is left. Returns what became of everything.
+    /// Publishes the rest. Returns the results.
     pub(super) fn finish(mut self) -> TransferSummary {
         self.publish();
         self.summary
     }
 
-    /// Brings the group to the disk, then gives its files their names, then brings those to the disk.
+    /// Syncs the files of the group, renames them, then syncs the names.
     pub(super) fn publish(&mut self) {
         (self.group_bytes, self.group_handles) = (0, 0);
         let group = std::mem::take(&mut self.group);
@@ -124,7 +124,8 @@ impl Publisher {
         }
     }
 
-    /// Renames a file to its name, or beside a different one that has it; says which it was.
+    /// Renames a file to its name, or to a name beside a different file that has it. Returns the other name in that
+    /// case.
     fn name(&mut self, staged: &VerifiedFile) -> Result<Option<Vec<u8>>, String> {
         let plan = Arc::clone(&self.plan);
         let planned = plan.files.get(staged.file).ok_or("it is not in the plan")?;
@@ -140,15 +141,15 @@ impl Publisher {
             ));
         }
         if staged.size > BLOCK_BYTES {
-            // What another client may have left of it is of no use any more.
+            // Partial downloads that other clients left of it are obsolete.
             names::parts(name).for_each(|part| staged.directory.clear(&part));
         }
         Ok(saved)
     }
 
-    /// Gives what is called `part` its name, or another one if the name has other content. Returns the
-    /// other one. Nothing is replaced unless that was asked for; where `is_same` says that a file of one of these
-    /// names has just this content, that one stays and the part goes.
+    /// Renames `part` to its name, or to a different one if a file with other content has it; returns the different
+    /// one. Nothing is replaced unless that was requested. If `is_same` says that a file with one of these names has
+    /// the same content, that file stays and the part is removed.
     pub(super) fn place(
         &self,
         directory: &LocalDirectory,
@@ -168,7 +169,7 @@ impl Publisher {
             return directory.publish(part, name).map(|()| None).map_err(written);
         }
         if is_same(name) {
-            // Another get of the same file was faster.
+            // A concurrent get of the same file was faster.
             let _ = directory.remove(part);
             return Ok(None);
         }
@@ -181,7 +182,7 @@ impl Publisher {
                 return Ok(Some(beside));
             }
             if is_same(&beside) {
-                // What cannot be removed is thrown away by the next get of this name.
+                // The next get of this name removes it.
                 let _ = directory.remove(part);
                 return Ok(Some(beside));
             }
@@ -212,7 +213,7 @@ impl Publisher {
     }
 }
 
-/// Whether a local file has just this content. What cannot be read has not.
+/// Whether a local file has exactly this content. `false` if it cannot be read.
 fn has_content(directory: &LocalDirectory, name: &[u8], size: u64, digest: Digest) -> bool {
     let is_as_long = matches!(directory.look(name, false), Ok(Some(LocalEntry::File { size: found, .. })) if found == size);
     let mut hasher = blake3::Hasher::new();

@@ -5,11 +5,11 @@ use crate::conversation::ConversationError;
 use crate::transfer::{TransferContext, remote_entry};
 use sshome_wire::{Entry, FileKind, RemotePath, Reply};
 
-/// The target of a path, links followed.
+/// The target of a path, with links followed.
 pub(super) enum LinkTarget {
     /// A file, with its length in bytes.
     File(u64),
-    /// The directory of this path, which has no links on it, and what it has.
+    /// A directory: its path without links, and its attributes.
     Directory(RemotePath, DirectoryAttributes),
     /// Neither.
     Special,
@@ -27,7 +27,7 @@ pub(super) async fn resolve(
         Ok(Some(Entry { kind: FileKind::File, size, .. })) => Ok(LinkTarget::File(size)),
         Ok(Some(entry)) if entry.kind == FileKind::Directory => {
             let real = match ctx.conversation.real_path(path, ctx.cancel).await {
-                // Whatever it is, the listing says so.
+                // The listing reports the reason.
                 Err(ConversationError::Refused(_)) => path.clone(),
                 real => real?,
             };
@@ -40,7 +40,7 @@ pub(super) async fn resolve(
     }
 }
 
-/// Whether a path is a directory, or below it. Both are without links, `.` and `..`.
+/// Whether a path is the directory itself or below it. Neither may contain links, `.` or `..`.
 pub(super) fn is_inside(path: &RemotePath, directory: &RemotePath) -> bool {
     let mut below = path.components();
     directory.components().all(|name| below.next() == Some(name))

@@ -1,4 +1,4 @@
-//! A file that is being written.
+//! The file that is being written.
 
 use super::local_part::LocalPart;
 use crate::transfer::local::{LocalDirectory, begin_writeback};
@@ -7,41 +7,41 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::rc::Rc;
 
-/// Short pieces are gathered to so many bytes before they are digested and written: whole subtrees of the digest
-/// are twice as fast as what packets happen to hold.
+/// Short chunks are merged up to this many bytes before they are hashed and written: hashing whole subtrees is twice as
+/// fast as hashing packets.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// A piece of so many bytes is long enough as it is: copying it would cost more.
+/// A chunk of this many bytes is not merged: copying it would cost more.
 const UNBUFFERED_BYTES: usize = 32 << 10;
 
-/// So many bytes at a time are on their way to the disk while more are received.
+/// Writeback is started each time this many bytes were written, while more are received.
 const WRITEBACK_BYTES: u64 = 8 << 20;
 
 /// An unfinished file.
 pub(super) struct PartFile {
     pub(super) directory: Rc<LocalDirectory>,
-    /// Its name until it is whole.
+    /// Its name until it is published.
     pub(super) part: Vec<u8>,
-    /// Its lock keeps other clients away.
+    /// Its lock excludes other clients.
     pub(super) handle: File,
     hasher: BlockHasher,
     buffer: Vec<u8>,
     written: u64,
-    /// How many bytes are on their way to the disk.
+    /// Bytes whose writeback was started.
     written_back: u64,
 }
 
 impl PartFile {
-    /// A file without anything in it.
+    /// An empty file.
     pub(super) fn new(directory: Rc<LocalDirectory>, part: Vec<u8>, handle: File) -> PartFile {
         let (hasher, buffer) = (BlockHasher::new(), Vec::new());
         PartFile { directory, part, handle, hasher, buffer, written: 0, written_back: 0 }
     }
 
-    /// Goes on with a part where the server begins; none if that is not after one of its blocks.
+    /// Resumes a partial file at the offset where the server begins; `None` if that is not a block boundary.
     ///
     /// # Errors
-    /// If the file cannot be cut off there.
+    /// If the file cannot be truncated there.
     pub(super) fn resume(
         directory: Rc<LocalDirectory>,
         known: LocalPart,
@@ -50,7 +50,7 @@ impl PartFile {
         let LocalPart { part, mut handle, mut digests } = known;
         let blocks = usize::try_from(header.offset / BLOCK_BYTES).unwrap_or(usize::MAX);
         let is_after_a_block = header.offset.is_multiple_of(BLOCK_BYTES) && blocks <= digests.len();
-        // At least a byte has to follow: the digest of the whole needs it.
+        // At least one byte has to follow: the digest of the whole file needs it.
         if !is_after_a_block || (header.offset > 0 && header.offset >= header.size) {
             return Ok(None);
         }
@@ -62,13 +62,13 @@ impl PartFile {
         Ok(Some(PartFile { directory, part, handle, hasher, buffer, written, written_back: written }))
     }
 
-    /// Takes the next bytes of a file that is to be of the `announced` length.
+    /// Writes the next bytes of a file of the `announced` length.
     pub(super) fn write(&mut self, mut data: &[u8], announced: u64) -> io::Result<()> {
         if self.buffer.is_empty() && data.len() >= UNBUFFERED_BYTES {
             return self.write_out(data);
         }
         if self.buffer.capacity() == 0 {
-            // A small file's buffer is as long as the file; nothing is allocated for what is announced.
+            // The buffer is as long as a small file, and never longer than its limit, whatever was announced.
             self.buffer.reserve_exact(usize::try_from(announced).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES));
         }
         while !data.is_empty() {
@@ -82,7 +82,7 @@ impl PartFile {
         Ok(())
     }
 
-    /// The digest of the whole, after the last of it.
+    /// The digest of the whole file, after its last byte.
     pub(super) fn finish(&mut self) -> io::Result<Digest> {
         self.write_buffer()?;
         Ok(self.hasher.finish())
@@ -90,13 +90,13 @@ impl PartFile {
 
     /// Removes it.
     pub(super) fn discard(self) {
-        // What stays behind is thrown away by the next get of this name.
+        // The next get of this name removes what remains.
         let _ = self.directory.remove(&self.part);
     }
 
-    /// Leaves it for the next get of this name, if there is enough of it to go on with.
+    /// Leaves it for the next get of this name, if it is long enough to be resumed.
     pub(super) fn keep(mut self) {
-        // What cannot be written is fetched again.
+        // Bytes that cannot be written are downloaded again.
         let _ = self.write_buffer();
         if self.written <= BLOCK_BYTES {
             self.discard();

@@ -1,4 +1,4 @@
-//! What the user names: files for the plan, and directories to walk through.
+//! The sources that the user named: files for the plan, and directories to list.
 
 use super::pending::PendingDirectory;
 use super::plan::{self, Plan, PlannedDirectory};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// A walk through the sources of a get for a local target.
 ///
 /// # Errors
-/// Of the conversation. What is refused is in the first plan.
+/// Those of the conversation. Refusals are in the first plan.
 pub(super) async fn walk(
     ctx: &mut TransferContext<'_>,
     sources: &[RemotePath],
@@ -40,7 +40,7 @@ pub(super) async fn walk(
     }
     let files = plan.files.iter().map(|file| plan.local(file));
     let batch_entries = match overlap(files.chain(tops.iter().map(PlannedDirectory::local)).collect()) {
-        // Several of one name can be kept apart only where all are known.
+        // Several files with the same name can only be told apart if all are known.
         true => usize::MAX,
         false => options.batch_entries,
     };
@@ -48,14 +48,14 @@ pub(super) async fn walk(
     Ok(DownloadWalk::new(plan, tops, options.follow, batch_entries))
 }
 
-/// Whether two of the paths are one, or one is below the other.
+/// Whether two of the paths are equal, or one is below the other.
 fn overlap(mut paths: Vec<PathBuf>) -> bool {
-    // In their order, nothing else is between a path and those below it.
+    // When sorted, a path is directly followed by those below it.
     paths.sort_unstable();
     paths.windows(2).any(|two| matches!(two, [above, below] if below.starts_with(above)))
 }
 
-/// Adds a source that may be a directory; if it is one, it is still to be listed.
+/// Adds a source that may be a directory. A directory is listed later.
 async fn add_source(
     ctx: &mut TransferContext<'_>,
     plan: &mut Plan,
@@ -63,7 +63,7 @@ async fn add_source(
     target: &Path,
     options: TransferOptions,
 ) -> Result<Option<PlannedDirectory>, ConversationError> {
-    // Unlike one in a tree, a link that the user named is always followed.
+    // A link that the user named is always followed, unlike one in a tree.
     match resolve_links::resolve(ctx, source).await? {
         LinkTarget::Directory(remote, attributes) => {
             let (base, below) = tree_target(source.file_name().or(remote.file_name()), target);
@@ -75,7 +75,7 @@ async fn add_source(
                 link_parents: Arc::default(),
             }));
         }
-        // What is wrong with it is said when it is asked for.
+        // The error is reported when it is requested.
         LinkTarget::File(_) | LinkTarget::Special | LinkTarget::Missing => {
             add_file(plan, source, target, options)
         }
@@ -86,8 +86,8 @@ async fn add_source(
     Ok(None)
 }
 
-/// Where a tree goes: into a directory that is there, or else to a new name. The home's top has no
-/// name; what is in it goes into the target itself.
+/// The local path of a tree: in an existing directory, or else a new name. The top of the home has no name: its entries
+/// are stored in the target itself.
 fn tree_target(name: Option<&[u8]>, target: &Path) -> (PathBuf, Vec<Vec<u8>>) {
     if target.is_dir() {
         return (target.to_owned(), name.map(<[u8]>::to_vec).into_iter().collect());
@@ -113,19 +113,19 @@ fn add_file(plan: &mut Plan, source: &RemotePath, target: &Path, options: Transf
         }
         _ => target.to_owned(),
     };
-    // With force a link's own target is what is replaced. A link that leads nowhere is as good as that.
+    // With `force` the target of a link is replaced. A dangling link is treated in the same way.
     let target = if options.force { behind_links(target) } else { target };
     let (base, name) = split(&target);
     plan.add_file(source, base, &name);
 }
 
-/// Whether a local path says itself that it is a directory.
+/// Whether a local path is spelled as that of a directory.
 fn names_directory(path: &Path) -> bool {
     let end = path_bytes(path).rsplit(|byte| std::path::is_separator(char::from(*byte))).next();
     matches!(end, Some(b"" | b"." | b".."))
 }
 
-/// The directory that a local path is in, and its name there.
+/// The parent of a local path, and its name.
 fn split(path: &Path) -> (PathBuf, Vec<u8>) {
     let base = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -134,7 +134,7 @@ fn split(path: &Path) -> (PathBuf, Vec<u8>) {
     (base, path.file_name().unwrap_or_default().as_encoded_bytes().to_vec())
 }
 
-/// What a path leads to once it is no link.
+/// The target of a path, with links followed.
 fn behind_links(mut path: PathBuf) -> PathBuf {
     for _ in 0..MAX_LINKS {
         let Ok(next) = std::fs::read_link(&path) else { break };
@@ -146,8 +146,8 @@ fn behind_links(mut path: PathBuf) -> PathBuf {
     path
 }
 
-/// Asks how long the files are that no listing has told of: where there are several, that decides about
-/// the connections. What the server refuses here it refuses again when the file is asked for.
+/// Requests the lengths of files that no listing had: with several files they decide the number of connections.
+/// Refusals are ignored: the get is refused as well.
 async fn ask_sizes(ctx: &mut TransferContext<'_>, plan: &mut Plan) -> Result<(), ConversationError> {
     if plan.files.len() < 2 {
         return Ok(());

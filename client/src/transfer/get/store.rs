@@ -1,4 +1,4 @@
-//! The local directories of a plan: made, opened as they are needed, and brought to the disk.
+//! The local directories of a plan: made, opened as needed, and synced.
 
 use super::plan::Plan;
 use crate::transfer::local::LocalDirectory;
@@ -9,14 +9,14 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Up to this many files or directories are brought to the disk one by one; more of them by one
-/// call for the whole file system, which also waits for what others have written.
+/// Up to this many files or directories are synced one by one; more by one call for the whole filesystem, which also
+/// waits for other programs' data.
 const MAX_SINGLE_SYNCS: usize = 8;
 
 /// The plan's directories on the local disk.
 pub(super) struct Store {
     plan: Arc<Plan>,
-    /// The one opened last: a plan's files come directory by directory.
+    /// The directory that was opened last: a plan's files are grouped by directory.
     open: Option<(usize, Rc<LocalDirectory>)>,
     unsynced: Unsynced,
 }
@@ -26,7 +26,7 @@ impl Store {
         Store { plan, open: None, unsynced: Unsynced::default() }
     }
 
-    /// Opens a directory of the plan that was made before.
+    /// Opens a directory of the plan, which must have been made.
     pub(super) fn directory(&mut self, place: usize) -> io::Result<Rc<LocalDirectory>> {
         if let Some((open, directory)) = &self.open
             && *open == place
@@ -39,8 +39,7 @@ impl Store {
         Ok(directory)
     }
 
-    /// Makes an unfinished file for this name in a directory of the plan, under a name that nobody else is
-    /// using.
+    /// Makes an unfinished file for this name in a directory of the plan, under an unused name.
     pub(super) fn create(
         &mut self,
         place: usize,
@@ -50,7 +49,7 @@ impl Store {
         for part in names::parts(name) {
             match directory.create(&part) {
                 Ok(file) => return Ok((directory, part, file)),
-                // Somebody may have put a directory there.
+                // There may be a directory with that name.
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::IsADirectory) => {}
                 Err(error) => return Err(error),
@@ -61,8 +60,8 @@ impl Store {
         Ok((directory, part, file))
     }
 
-    /// Makes a directory of the plan if it is missing; the one that it is in was made before. With
-    /// `preserve` it is opened to be filled: says whether it is to get its mode after that.
+    /// Makes a directory of the plan if it is missing; its parent must exist. With `preserve` it is made accessible to
+    /// be filled: returns whether its mode has to be set afterwards.
     pub(super) fn make(&mut self, place: usize, preserve: bool) -> io::Result<bool> {
         let found = self.plan.places.get(place).ok_or(io::ErrorKind::NotFound)?;
         let Some((name, above)) = found.below.split_last() else {
@@ -85,13 +84,13 @@ impl Store {
         self.unsynced.add(directory);
     }
 
-    /// Brings the names that have changed to the disk.
+    /// Syncs the names that have changed.
     pub(super) fn sync_names(&mut self) -> io::Result<()> {
         std::mem::take(&mut self.unsynced).sync()
     }
 }
 
-/// Opens a directory on the way from the one that the user named.
+/// Opens a directory below the one that the user named.
 pub(super) fn open(base: &Path, below: &[Vec<u8>]) -> io::Result<LocalDirectory> {
     let mut directory = LocalDirectory::open(base)?;
     for name in below {
@@ -100,12 +99,11 @@ pub(super) fn open(base: &Path, below: &[Vec<u8>]) -> io::Result<LocalDirectory>
     Ok(directory)
 }
 
-/// Directories whose names, or whose own modes and times, have changed since they were last on the disk. Few of
-/// them are kept open, however many there are.
+/// Directories whose names, modes or times have changed since the last sync. Only a few of them are kept open.
 #[derive(Default)]
 pub(super) struct Unsynced {
     directories: Vec<Rc<LocalDirectory>>,
-    /// There are more than these, on the file system of the first.
+    /// There are more than these, on the filesystem of the first.
     more: bool,
     failed: Option<io::Error>,
 }
@@ -140,7 +138,7 @@ impl Unsynced {
     }
 }
 
-/// Brings files to the disk, each with what became of it.
+/// Syncs files. Returns the result of each.
 pub(super) fn sync_files<T>(
     files: Vec<T>,
     parts: impl Fn(&T) -> (&Rc<LocalDirectory>, &File),
@@ -148,7 +146,7 @@ pub(super) fn sync_files<T>(
     let at_once = match files.first().map(|first| parts(first).0) {
         Some(first) if LocalDirectory::SYNCS_AT_ONCE && files.len() > MAX_SINGLE_SYNCS => {
             let together = files.iter().all(|file| parts(file).0.device() == first.device());
-            // If it fails, each file says for itself whether it is on the disk.
+            // If it fails, each file is synced by itself.
             together && first.sync_filesystem().is_ok()
         }
         _ => false,

@@ -1,4 +1,4 @@
-//! The listing of a directory and all that is in it, on its way into the plan.
+//! Adds the recursive listing of a directory to the plan.
 
 use super::pending::PendingDirectory;
 use super::plan::{DirectoryAttributes, Plan, PlanCheckpoint, PlannedDirectory, PlannedFile, PlannedLink};
@@ -7,43 +7,43 @@ use sshome_wire::{Entries, Entry, FileKind};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A listing that comes directory by directory, and that may be cut before its end.
+/// A listing that arrives directory by directory, and that may be truncated.
 #[derive(Debug)]
 pub(super) struct TreeListing {
-    /// Directories whose names have come, and not what is in them, by their paths below the top.
+    /// Directories that were named and not listed, by their paths below the top.
     unlisted: HashMap<Vec<u8>, Unlisted>,
     current: Current,
 }
 
 #[derive(Debug)]
 struct Unlisted {
-    /// The number of the directory that it is in.
+    /// The number of its parent.
     parent: usize,
     attributes: DirectoryAttributes,
 }
 
-/// The directory whose entries come.
+/// The directory whose entries are arriving.
 #[derive(Debug)]
 struct Current {
     relative: Vec<u8>,
-    /// How far the plan had come before it: its own number is the next.
+    /// The end of the plan before it: its own number is the next.
     before: PlanCheckpoint,
-    /// What it was before; none for the top.
+    /// Its state before; `None` for the top.
     was: Option<Unlisted>,
 }
 
 impl TreeListing {
-    /// The listing of a directory, of which nothing has come.
+    /// Begins the listing of a directory.
     pub(super) fn begin(plan: &mut Plan, top: PlannedDirectory) -> TreeListing {
         let before = plan.mark();
         plan.places.push(top);
         TreeListing { unlisted: HashMap::new(), current: Current { relative: Vec::new(), before, was: None } }
     }
 
-    /// Adds what one frame tells.
+    /// Adds the entries of one frame.
     pub(super) fn add(&mut self, plan: &mut Plan, entries: Entries) {
         if entries.directory != self.current.relative && !self.enter(plan, entries.directory) {
-            // Either the server made it up, or its own entry was refused and said so.
+            // Either the server invented it, or its own entry was refused, which was reported.
             return;
         }
         for entry in entries.entries {
@@ -51,13 +51,12 @@ impl TreeListing {
         }
     }
 
-    /// Whether what has come is of the top itself only.
+    /// Whether only entries of the top itself have arrived.
     pub(super) fn is_at_top(&self) -> bool {
         self.current.was.is_none()
     }
 
-    /// The listing is at its end. Directories that could not be read are in the plan without anything in
-    /// them.
+    /// Ends a complete listing. Directories that could not be read are in the plan as empty ones.
     pub(super) fn finish(self, plan: &mut Plan) {
         for (name, Unlisted { parent, attributes }) in in_order(self.unlisted) {
             if let Some(Ok(place)) = plan.places.get(parent).map(|parent| parent.child(&name, attributes)) {
@@ -66,8 +65,8 @@ impl TreeListing {
         }
     }
 
-    /// The listing goes no further. The directory whose entries come may not be whole, so the plan forgets
-    /// it. Returns what is to be listed yet, the next one last; none if that is all of the tree.
+    /// Truncates the listing. The current directory may be incomplete, so it is removed from the plan. Returns the
+    /// directories that remain to be listed, the next one last; `None` if that is the whole tree.
     pub(super) fn truncate(self, plan: &mut Plan) -> Option<Vec<PendingDirectory>> {
         let TreeListing { mut unlisted, current: Current { relative, before, was } } = self;
         plan.back_to(&before);
@@ -86,7 +85,7 @@ impl TreeListing {
         Some(left)
     }
 
-    /// Begins with the entries of another directory, if it is one that is to come.
+    /// Begins with the entries of the next directory, if it was announced.
     fn enter(&mut self, plan: &mut Plan, relative: Vec<u8>) -> bool {
         let Some(was) = self.unlisted.remove(&relative) else { return false };
         let before = plan.mark();
@@ -133,8 +132,8 @@ impl TreeListing {
     }
 }
 
-/// Directories by their names: those in the one that was found last come last, so that a tree is gone
-/// through depth first and little of it waits.
+/// Directories in an order in which those in the last one found come last, so that a tree is walked depth first and few
+/// directories wait.
 fn in_order(unlisted: HashMap<Vec<u8>, Unlisted>) -> Vec<(Box<[u8]>, Unlisted)> {
     let named = unlisted.into_iter().map(|(relative, of)| (last(&relative).into(), of));
     let mut named: Vec<(Box<[u8]>, Unlisted)> = named.collect();
@@ -142,7 +141,7 @@ fn in_order(unlisted: HashMap<Vec<u8>, Unlisted>) -> Vec<(Box<[u8]>, Unlisted)> 
     named
 }
 
-/// The last name of a path.
+/// The last component of a path.
 fn last(relative: &[u8]) -> &[u8] {
     relative.rsplit(|byte| *byte == b'/').next().unwrap_or(relative)
 }

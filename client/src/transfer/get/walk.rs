@@ -1,9 +1,8 @@
-//! The way of a get through the trees that it fetches, portion by portion.
+//! Walks through the trees of a get in batches.
 //!
-//! A directory is listed with all that is in it, and a tree that is no larger than a portion is listed at
-//! once. Where the listing is longer it is cut: what was listed whole is the portion, and the directories
-//! that are named and not listed wait for the next. They are taken depth first, so that what waits is no
-//! more than the directories beside those on the way down to one of them.
+//! Directories are listed recursively; a tree that fits into a batch is listed at once. A longer listing is truncated:
+//! the directories that were listed completely are the batch, and those that were named and not listed wait for the
+//! next one. They are taken depth first, so only the siblings of the directories on the current path wait.
 
 use super::pending::PendingDirectory;
 use super::plan::{DirectoryAttributes, Plan, PlanCheckpoint, PlannedDirectory, PlannedLink};
@@ -17,28 +16,28 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How many listings are asked for ahead.
+/// The largest number of listings requested ahead.
 const MAX_PIPELINED_LISTINGS: usize = 64;
 
-/// How many links to directories are followed in one get: the server says how many there are.
+/// The largest number of links to directories that one get follows: the server decides how many there are.
 const MAX_FOLLOWED_LINKS: usize = 10_000;
 
-/// What of a get is still to be planned.
+/// The remaining directories of a get.
 pub(super) struct DownloadWalk {
     /// Whether links are followed.
     follow: bool,
-    /// How many entries a portion has, about; a directory is not divided.
+    /// The approximate number of entries in a batch; a directory is never divided.
     batch_entries: usize,
-    /// The plan of the first portion, with what is known already.
+    /// The plan of the first batch, as far as it is known.
     first: Option<Plan>,
-    /// The next one last.
+    /// Directories that remain to be listed, the next one last.
     pending: Vec<PendingDirectory>,
-    /// How many links to directories were followed.
+    /// The number of links to directories that were followed.
     followed: usize,
 }
 
 impl DownloadWalk {
-    /// A walk through directories, in their order. `first` has what goes into the first portion anyway.
+    /// A walk through directories, in their order. `first` is the beginning of the first batch.
     pub(super) fn new(
         first: Plan,
         mut tops: Vec<PendingDirectory>,
@@ -49,10 +48,10 @@ impl DownloadWalk {
         DownloadWalk { follow, batch_entries, first: Some(first), pending: tops, followed: 0 }
     }
 
-    /// The plan of the next portion; none at the end. There is always a first one.
+    /// The plan of the next batch; `None` at the end. There is always a first one.
     ///
     /// # Errors
-    /// Of the conversation. What is refused is in the plan.
+    /// Those of the conversation. Refusals are in the plan.
     pub(super) async fn next(
         &mut self,
         ctx: &mut TransferContext<'_>,
@@ -84,14 +83,14 @@ impl DownloadWalk {
         Ok(Some(plan))
     }
 
-    /// The local directories into which, or into one below which, something is still to go.
+    /// The local directories that are not filled: something remains to be stored in them, or below.
     pub(super) fn unfinished(&self) -> HashSet<PathBuf> {
         let mut unfinished = HashSet::new();
         let mut last: Option<&Arc<PlannedDirectory>> = None;
         for PendingDirectory { place, .. } in &self.pending {
             if !last.is_some_and(|last| Arc::ptr_eq(last, place)) {
                 let local = place.local();
-                // Those above one that is known are known.
+                // If a directory is known, so are its parents.
                 let _ = local.ancestors().map(Path::to_owned).all(|above| unfinished.insert(above));
             }
             last = Some(place);
@@ -99,7 +98,7 @@ impl DownloadWalk {
         unfinished
     }
 
-    /// Adds what the links lead to.
+    /// Adds the targets of the links.
     async fn follow(
         &mut self,
         ctx: &mut TransferContext<'_>,
@@ -155,16 +154,16 @@ impl DownloadWalk {
     }
 }
 
-/// How far a portion has come with what was pending.
+/// The progress of a batch through the pending directories.
 #[derive(Default)]
 struct ListedBatch {
-    /// So many of them, the last ones, are listed, but for those below them that are left.
+    /// The number of pending directories, from the end, that are listed, apart from the remaining ones below them.
     done: usize,
     left: Vec<PendingDirectory>,
     is_full: bool,
 }
 
-/// Lists what is pending, the last one first, until the plan has a portion.
+/// Lists pending directories, the last one first, until the plan is a full batch.
 async fn list(
     ctx: &mut TransferContext<'_>,
     plan: &mut Plan,
@@ -186,7 +185,7 @@ async fn list(
                 Frame::Reply(reply) => break reply,
                 frame => return Err(unexpected(&frame)),
             }
-            // A directory is not divided, and the first one is there whatever its length.
+            // A directory is never divided, and the first one is always listed.
             if plan.len() >= batch_entries && (listed.done > 0 || !tree.is_at_top()) {
                 if let Some(left) = tree.truncate(plan) {
                     (listed.done, listed.left) = (listed.done + 1, left);
@@ -223,7 +222,7 @@ async fn ask(
     ctx.conversation.send(bytes, count, ctx.cancel).await
 }
 
-/// What the answer at the end of a listing says of it.
+/// Evaluates the reply at the end of a listing.
 fn conclude(plan: &mut Plan, top: &PlannedDirectory, reply: Reply, before: &PlanCheckpoint) {
     let remote = top.remote.as_bytes();
     match reply.payload {

@@ -1,4 +1,4 @@
-//! Files on the local disk, from their first byte until they are whole and verified.
+//! Writes files to the local disk and verifies them.
 
 use super::local_part::LocalPart;
 use super::name_reservations::NameReservations;
@@ -14,17 +14,17 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is done with the answers to gets, in their order.
+/// The parts of the answers to gets, in order.
 pub(super) enum WriteEvent {
-    /// A file of the plan begins, perhaps with what was there of it.
+    /// A file of the plan begins, with its partial download if there is one.
     Begin(usize, Header, Option<LocalPart>),
-    /// Some of its bytes.
+    /// Bytes of it.
     Data(Bytes),
-    /// It ends.
+    /// Its end.
     End(End),
 }
 
-/// Writes files, checks them and hands them on to be published.
+/// Writes files, verifies them and passes them to the publisher.
 pub(super) struct Writer {
     plan: Arc<Plan>,
     options: TransferOptions,
@@ -37,15 +37,15 @@ pub(super) struct Writer {
 struct Current {
     file: usize,
     header: Header,
-    /// Where it goes, or why it cannot: then its data are dropped.
+    /// The local file, or why there is none: then the data are dropped.
     sink: Result<PartFile, Failure>,
-    /// Bytes of it that are there, from the first on.
+    /// Bytes that exist, from the first on.
     received: u64,
 }
 
 impl Writer {
-    /// A writer of the plan's files, whose directories are there. It raises `full` when the disk is, and
-    /// tells an observer of what is published.
+    /// A writer for the plan's files, whose directories exist. It sets `full` if the disk is full, and reports
+    /// published files to an observer.
     pub(super) fn new(
         plan: Arc<Plan>,
         options: TransferOptions,
@@ -57,7 +57,7 @@ impl Writer {
         Writer { plan, options, full, current: None, publisher }
     }
 
-    /// Takes the next event.
+    /// Processes the next event.
     pub(super) fn take(&mut self, event: WriteEvent) {
         match event {
             WriteEvent::Begin(file, header, known) => self.begin(file, header, known),
@@ -66,7 +66,7 @@ impl Writer {
         }
     }
 
-    /// Publishes what is whole, keeps what can be gone on with, and tells what became of everything.
+    /// Publishes whole files, keeps partial downloads that can be resumed, and returns the results.
     pub(super) fn finish(mut self) -> TransferSummary {
         if let Some(Current { sink: Ok(sink), .. }) = self.current.take() {
             sink.keep();
@@ -102,7 +102,7 @@ impl Writer {
         let (place, name) = (planned.place, planned.local_name());
         let mut opened = self.publisher.store.create(place, name);
         if opened.is_err() && !self.publisher.is_empty() {
-            // Too many files may be open for it.
+            // There may be too many open files.
             self.publisher.publish();
             opened = self.publisher.store.create(place, name);
         }
@@ -125,13 +125,13 @@ impl Writer {
         }
     }
 
-    /// The failure of a file that cannot be written; a full disk ends the get.
+    /// The failure of a file that cannot be written. A full disk ends the get.
     fn failed(&self, file: usize, error: &io::Error) -> Failure {
         self.full.fetch_or(is_full(error), Ordering::Relaxed);
         self.plan.failure(file, written(error))
     }
 
-    /// Ends the current file as a failure; what still comes of it is dropped.
+    /// Ends the current file as a failure; the rest of its data is dropped.
     fn give_up(&mut self, failure: Failure, end: fn(PartFile)) {
         if let Some(current) = &mut self.current
             && let Ok(sink) = std::mem::replace(&mut current.sink, Err(failure))
@@ -149,7 +149,7 @@ impl Writer {
         }
     }
 
-    /// Checks a file that has come to its end, and gives it its attributes.
+    /// Verifies a complete file, and sets its attributes.
     fn stage(
         &mut self,
         file: usize,
@@ -181,8 +181,8 @@ impl Writer {
         Ok(VerifiedFile { file, size, digest, offset, directory, part, handle })
     }
 
-    /// Sets mode and time: the server's if they are to be preserved, else the mode of the file that is replaced,
-    /// or that of a new file. Up to now only its owner could open it.
+    /// Sets mode and time: the server's if they are preserved, otherwise the mode of the replaced file, or that of a
+    /// new file. Until now only the owner could open it.
     fn dress(&self, file: usize, header: &Header, sink: &PartFile) -> io::Result<()> {
         if self.options.preserve {
             set_mode(&sink.handle, header.mode & 0o777)?;

@@ -1,7 +1,7 @@
-//! The local disk, reached through handles of directories.
+//! The local disk, accessed through directory handles.
 //!
-//! What a server names is only ever used as one component below a handle, and links are not
-//! followed on the way: whatever is planted in the destination, nothing is written outside it.
+//! A name from the server is only used as a single component below a handle, and links are not followed. Whatever is
+//! planted in the destination, nothing is written outside it.
 
 #[cfg(not(unix))]
 mod portable;
@@ -18,18 +18,18 @@ use std::fs::{File, FileTimes, Metadata, Permissions};
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What is behind a local name.
+/// The type of a local name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LocalEntry {
     /// A regular file: its length in bytes and its permission bits.
     File { size: u64, mode: u32 },
     /// A directory.
     Directory,
-    /// A symbolic link, or something that is no file.
+    /// A symbolic link or a special file.
     Other,
 }
 
-/// Sets a file's permission bits, as far as the system has them.
+/// Sets a file's permission bits, if the system has them.
 #[cfg_attr(not(unix), allow(unused_variables))]
 pub(super) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     #[cfg(unix)]
@@ -37,7 +37,7 @@ pub(super) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets when a file's content last changed.
+/// Sets a file's modification time.
 pub(super) fn set_mtime(file: &File, mtime: Time) -> io::Result<()> {
     let nanoseconds = Duration::from_nanos(mtime.nanoseconds.into());
     let whole = Duration::from_secs(mtime.seconds.unsigned_abs());
@@ -49,13 +49,13 @@ pub(super) fn set_mtime(file: &File, mtime: Time) -> io::Result<()> {
     file.set_times(FileTimes::new().set_modified(time))
 }
 
-/// When a file's content last changed.
+/// A file's modification time.
 pub(crate) fn mtime(metadata: &Metadata) -> Time {
     let time = metadata.modified().unwrap_or(UNIX_EPOCH);
     since_epoch(time)
 }
 
-/// A file's permission bits; none where the system has none.
+/// A file's permission bits; `None` if the system has none.
 pub(super) fn mode(metadata: &Metadata) -> Option<u32> {
     #[cfg(unix)]
     let mode = Some(std::os::unix::fs::MetadataExt::mode(metadata) & 0o777);
@@ -64,7 +64,7 @@ pub(super) fn mode(metadata: &Metadata) -> Option<u32> {
     mode
 }
 
-/// By what a directory is known again, however one came to it; none where the system does not say.
+/// The identity of a directory, whatever the path to it; `None` if the system has none.
 #[cfg_attr(not(unix), allow(unused_variables))]
 pub(super) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     #[cfg(unix)]
@@ -77,13 +77,13 @@ pub(super) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     identity
 }
 
-/// What tells whether a file was written to: also if its modification time was set back, since nobody can set the
-/// time of the last change of its attributes.
+/// The version of a file, which tells whether it was written to, even if its modification time was set back: the time
+/// of the last change of its attributes cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Version {
     pub(super) size: u64,
     pub(super) mtime: Time,
-    /// When its content or attributes last changed: seconds and nanoseconds; 0 where the system does not say.
+    /// The time of the last change of its content or attributes: seconds and nanoseconds; 0 if the system has none.
     changed: (i64, i64),
 }
 
@@ -100,8 +100,8 @@ pub(super) fn version(metadata: &Metadata) -> Version {
 }
 
 impl Version {
-    /// Whether its size and modification time are those of another version. If the versions differ all the same,
-    /// it was renamed, linked or given another mode, or it was written to and its time set back.
+    /// Whether its size and modification time equal those of another version. If the versions differ nevertheless, it
+    /// was renamed, linked or got a new mode, or it was written to and its time set back.
     pub(super) fn looks_like(&self, other: &Version) -> bool {
         (self.size, self.mtime) == (other.size, other.mtime)
     }

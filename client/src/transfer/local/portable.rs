@@ -1,5 +1,5 @@
-//! Directories as paths, for systems without calls that take a handle. Links are looked for before
-//! each use; against somebody who plants one in between, this is weaker than the calls on Unix.
+//! Directories as paths, for systems without calls that take a handle. Links are checked for before each use. Against
+//! somebody who plants one in between, this is weaker than the calls on Unix.
 
 use super::LocalEntry;
 use sshome_wire::Time;
@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 pub(in crate::transfer) struct LocalDirectory(PathBuf);
 
 impl LocalDirectory {
-    /// The permission bits of a new file for which `mode` was asked.
+    /// The permission bits of a new file that is requested with `mode`.
     pub(in crate::transfer) fn new_file_mode(&self, mode: u32) -> u32 {
         mode
     }
 
-    /// Whether one call brings a whole file system to the disk.
+    /// Whether one call syncs a whole filesystem.
     pub(in crate::transfer) const SYNCS_AT_ONCE: bool = false;
 
     /// Opens a directory that the user named, links followed.
@@ -37,7 +37,7 @@ impl LocalDirectory {
         Ok(LocalDirectory(path))
     }
 
-    /// Makes a directory below; says whether it was missing.
+    /// Makes a directory below. Returns whether it was missing.
     pub(in crate::transfer) fn make(&self, name: &[u8]) -> io::Result<bool> {
         match fs::create_dir(self.path(name)?) {
             Ok(()) => Ok(true),
@@ -46,7 +46,7 @@ impl LocalDirectory {
         }
     }
 
-    /// What is behind a name; none where nothing is.
+    /// The type of a name; `None` if it does not exist.
     pub(in crate::transfer) fn look(&self, name: &[u8], follow: bool) -> io::Result<Option<LocalEntry>> {
         let path = self.path(name)?;
         let seen = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
@@ -64,12 +64,11 @@ impl LocalDirectory {
         open_source(&self.path(name)?, follow)
     }
 
-    /// Makes a file of a name that is used for unfinished files, and locks it for as long as it is
-    /// open. One that was left behind is thrown away.
+    /// Makes an unfinished file, and locks it while it is open. An old one is discarded.
     pub(in crate::transfer) fn create(&self, name: &[u8]) -> io::Result<File> {
         let path = self.path(name)?;
         if self.look(name, false)?.is_some() {
-            // A file that somebody has open cannot be locked here, and then stays.
+            // A file that is open elsewhere cannot be locked, and stays.
             let old = OpenOptions::new().write(true).open(&path)?;
             old.try_lock().map_err(|_| io::Error::from(io::ErrorKind::ResourceBusy))?;
             drop(old);
@@ -80,8 +79,8 @@ impl LocalDirectory {
         Ok(file)
     }
 
-    /// Opens an unfinished file that was left behind, and locks it for as long as it is open. None
-    /// where there is none that could be gone on with, or another client has it.
+    /// Opens an old unfinished file, and locks it while it is open. `None` if there is none to resume, or another
+    /// client has it.
     pub(in crate::transfer) fn reopen(&self, name: &[u8]) -> io::Result<Option<File>> {
         if !matches!(self.look(name, false)?, Some(LocalEntry::File { .. })) {
             return Ok(None);
@@ -92,19 +91,19 @@ impl LocalDirectory {
 
     /// Removes an unfinished file, unless another client writes it.
     pub(in crate::transfer) fn clear(&self, name: &[u8]) {
-        // What stays is thrown away by the next get of this name.
+        // The next get of this name removes what remains.
         if let Ok(Some(file)) = self.reopen(name) {
             drop(file);
             let _ = self.remove(name);
         }
     }
 
-    /// Renames an unfinished file to `name`, unless that is taken: says whether it was done.
+    /// Renames an unfinished file to `name`, unless that is taken. Returns whether it did.
     pub(in crate::transfer) fn publish_new(&self, part: &[u8], name: &[u8]) -> io::Result<bool> {
         if self.look(name, false)?.is_some() {
             return Ok(false);
         }
-        // The name is taken by an empty file, and that is replaced.
+        // An empty file reserves the name, and is replaced.
         match OpenOptions::new().write(true).create_new(true).open(self.path(name)?) {
             Ok(_) => self.publish(part, name).map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -112,27 +111,27 @@ impl LocalDirectory {
         }
     }
 
-    /// Renames an unfinished file to `name`, in the place of a file that has it.
+    /// Renames an unfinished file to `name`, and replaces a file with that name.
     pub(in crate::transfer) fn publish(&self, part: &[u8], name: &[u8]) -> io::Result<()> {
         fs::rename(self.path(part)?, self.path(name)?)
     }
 
-    /// Whether others can change its names: that cannot be told here.
+    /// Whether others can change its names: unknown on this system.
     pub(in crate::transfer) fn is_shared(&self) -> bool {
         false
     }
 
-    /// Whether a name is that of this open file: that cannot be told here.
+    /// Whether a name is that of this open file: unknown on this system.
     pub(in crate::transfer) fn is_file_of(&self, _name: &[u8], _file: &File) -> bool {
         true
     }
 
-    /// Makes a symbolic link of this text, where the system has them.
+    /// Makes a symbolic link with this target, if the system has links.
     pub(in crate::transfer) fn symlink(&self, _target: &[u8], _name: &[u8]) -> io::Result<()> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "links are not made on this system; -L follows them"))
     }
 
-    /// What stands in a symbolic link.
+    /// The target of a symbolic link.
     pub(in crate::transfer) fn read_link(&self, name: &[u8]) -> io::Result<Vec<u8>> {
         Ok(fs::read_link(self.path(name)?)?.into_os_string().into_encoded_bytes())
     }
@@ -142,28 +141,27 @@ impl LocalDirectory {
         fs::remove_file(self.path(name)?)
     }
 
-    /// Opens it to be filled. There are no permission bits here that could be in the way.
+    /// Makes it accessible to be filled. This system has no permission bits that could prevent it.
     pub(in crate::transfer) fn open_to_fill(&self, _mode: u32, _is_new: bool) -> io::Result<bool> {
         Ok(false)
     }
 
-    /// Sets a directory's permission bits and time, which cannot be had here.
+    /// Sets a directory's permission bits and time: not supported on this system.
     pub(in crate::transfer) fn finish(&self, _mode: Option<u32>, _mtime: Time) -> io::Result<()> {
         Ok(())
     }
 
-    /// Brings the directory's names to the disk, which systems without handles of directories do
-    /// by themselves.
+    /// Syncs the directory's names, which systems without directory handles do by themselves.
     pub(in crate::transfer) fn sync(&self) -> io::Result<()> {
         Ok(())
     }
 
-    /// Brings the whole file system to the disk, where [`SYNCS_AT_ONCE`](Self::SYNCS_AT_ONCE).
+    /// Syncs the whole filesystem, if [`SYNCS_AT_ONCE`](Self::SYNCS_AT_ONCE).
     pub(in crate::transfer) fn sync_filesystem(&self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Which file system it is on: not told apart here.
+    /// The filesystem that it is on: unknown on this system.
     pub(in crate::transfer) fn device(&self) -> u64 {
         0
     }
@@ -183,10 +181,10 @@ pub(in crate::transfer) fn open_source(path: &Path, follow: bool) -> io::Result<
     File::open(path)
 }
 
-/// Has the system begin to write a file to the disk, where it can be asked to.
+/// Starts the writeback of a file, if the system supports that.
 pub(in crate::transfer) fn begin_writeback(_file: &File, _offset: u64, _length: u64) {}
 
-/// How many files this process may have open, and no more than are of use.
+/// The number of files that this process may have open, capped at a useful number.
 pub(in crate::transfer) fn open_files() -> usize {
     512
 }

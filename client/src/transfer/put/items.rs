@@ -1,18 +1,18 @@
-//! The items that one connection takes, until each is settled: what a loss leaves undone is done again.
+//! The items that one connection has taken. Those that are unsettled when the connection is lost are processed again.
 
 use super::walk::{UploadItem, UploadWalk};
 use crate::transfer::pool::{WorkItem, WorkShare};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Items with their numbers, in the order in which the server is to have them.
+/// Items with their numbers, in the order of sending.
 pub(super) struct UploadItems {
     share: Arc<WorkShare<UploadWalk>>,
     next: u64,
     unsettled: UnsettledItems,
 }
 
-/// Items that were taken and of which nobody knows yet what became. Clones share them.
+/// Items that were taken and whose result is not known yet. Clones share them.
 #[derive(Clone, Default)]
 pub(super) struct UnsettledItems(Arc<Mutex<BTreeMap<u64, UploadItem>>>);
 
@@ -40,12 +40,12 @@ impl Iterator for UploadItems {
 }
 
 impl UnsettledItems {
-    /// An item is done with: stored, refused, or not even sent.
+    /// Removes an item with a result: stored, refused, or not sent.
     pub(super) fn settle(&self, number: u64) {
         self.items().remove(&number);
     }
 
-    /// Those that are not, in their order.
+    /// Takes the unsettled items, in their order.
     pub(super) fn take(&self) -> impl Iterator<Item = UploadItem> + use<> {
         std::mem::take(&mut *self.items()).into_values()
     }

@@ -1,10 +1,10 @@
-//! Links that the server has refused to make.
+//! Symbolic links that the server refused to create.
 
 use crate::conversation::ConversationError;
 use crate::transfer::{Failure, FinishedLink, TransferContext};
 use sshome_wire::{Entry, FileKind, Payload, RemotePath, Reply, Request, Status};
 
-/// Looks whether just these links are there already: how many are, and the failures of the others.
+/// Checks whether links with the same targets exist already. Returns how many do, and the failures of the others.
 pub(super) async fn judge(
     ctx: &mut TransferContext<'_>,
     refused: &[(RemotePath, Vec<u8>, Reply)],

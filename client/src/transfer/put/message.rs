@@ -1,4 +1,4 @@
-//! What the reader hands to whoever sends it.
+//! Messages from the reader thread to the sending task.
 
 use super::walk::UploadDirectory;
 use crate::transfer::Failure;
@@ -7,36 +7,36 @@ use sshome_wire::{Digest, Part, Payload, RemotePath, Status};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// A message for the server, or a word for the user.
+/// Bytes for the server, or a result for the summary.
 #[derive(Debug)]
 pub(super) enum UploadMessage {
     /// Whole requests.
     Whole { bytes: Bytes, asked: Vec<SentRequest> },
-    /// The request of a file that comes in pieces: `Piece`s, then a `Last`.
+    /// The request of a file that is sent in pieces: `Piece`s and a `Last` follow.
     First { bytes: Bytes, asked: SentRequest, resumed: Option<ResumeOffset> },
-    /// Some of that file's bytes.
+    /// Bytes of that file.
     Piece { bytes: Bytes, length: u64 },
-    /// The end of it, its digest, and why it is to be thrown away, if it is.
+    /// Its end, its digest, and the reason if the server has to discard it.
     Last { bytes: Bytes, digest: Digest, failed: Option<Failure> },
     /// A file that the server has already: its answer was lost with a connection.
     Stored { asked: SentRequest },
-    /// What has to be known before more can be sent.
+    /// A question whose answer the reader waits for.
     Question { bytes: Bytes, answer: oneshot::Sender<QuestionAnswer> },
-    /// An item was left out.
+    /// An item was skipped.
     Skipped(u64, Failure),
     /// An item could not be sent.
     Failed(u64, Failure),
 }
 
-/// What a request is about, until its answer comes.
+/// An unanswered request.
 #[derive(Debug)]
 pub(super) struct SentRequest {
-    /// The item's number; none for a directory that is another connection's item.
+    /// The item's number; `None` for a directory that is another connection's item.
     pub(super) number: Option<u64>,
     /// The path on the server.
     pub(super) to: RemotePath,
     pub(super) what: RequestKind,
-    /// Why we have ended it ourselves; it says more than the server's answer to that.
+    /// Why the client aborted it: more useful than the server's answer to the abort.
     pub(super) failed: Option<Failure>,
 }
 
@@ -45,14 +45,14 @@ impl SentRequest {
         SentRequest { number: Some(number), to, what, failed: None }
     }
 
-    /// A file has been read to its end.
+    /// Sets the digest of a file that was read completely.
     pub(super) fn set_digest(&mut self, read: Digest) {
         if let RequestKind::File { digest, .. } = &mut self.what {
             *digest = Some(read);
         }
     }
 
-    /// The length of the file in bytes; 0 if it is none.
+    /// The length of the file in bytes; 0 if it is not a file.
     pub(super) fn length(&self) -> u64 {
         match self.what {
             RequestKind::File { size, .. } => size,
@@ -61,21 +61,20 @@ impl SentRequest {
     }
 }
 
-/// What something becomes on the server.
+/// The kind of a request.
 #[derive(Debug)]
 pub(super) enum RequestKind {
-    /// It is held until it is there: it is not filled before.
+    /// A directory. It is held until the answer arrives, so that it does not count as filled before.
     Directory(Arc<UploadDirectory>),
-    /// A directory that nothing more goes into.
+    /// The end of a directory that is filled.
     Filled,
-    /// A file of `size` bytes, of which the server has those before `resumed_at`; and its digest, once it
-    /// has been read.
+    /// A file of `size` bytes, of which the server has those before `resumed_at`, and its digest once it was read.
     File { size: u64, resumed_at: u64, digest: Option<Digest> },
-    /// A symbolic link of this text.
+    /// A symbolic link with this target.
     Link(Vec<u8>),
 }
 
-/// What the server said to a question.
+/// The server's answer to a question.
 #[derive(Debug)]
 pub(super) struct QuestionAnswer {
     pub(super) status: Status,
@@ -84,6 +83,6 @@ pub(super) struct QuestionAnswer {
     pub(super) parts: Vec<Part>,
 }
 
-/// Where a file is gone on with; 0 where the server's part of it differs from the beginning.
+/// The offset at which a file is resumed, in bytes; 0 if the partial upload differs from the start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResumeOffset(pub(super) u64);

@@ -1,10 +1,9 @@
 //! Files from the local disk to the server.
 //!
-//! A thread walks over the sources, reads and hashes them and makes messages of frames
-//! ([`walk`], [`source`], [`reader`], [`message`]); another task sends them without waiting for answers, which are
-//! heard as they come ([`sending`]). Several connections share the walk ([`upload`]). What has no answer when
-//! a connection is lost is done again ([`items`]). Links that the server refuses may be there already
-//! ([`links`]).
+//! A thread walks through the sources, reads and hashes them, and encodes messages ([`walk`], [`source`], [`reader`],
+//! [`message`]). A task sends the messages without waiting for answers, and processes answers as they arrive
+//! ([`sending`]). Several connections share the walk ([`upload`]). Items without an answer when a connection is lost
+//! are processed again ([`items`]). Links that the server refuses may exist already ([`links`]).
 
 mod items;
 mod links;
@@ -29,15 +28,16 @@ use upload::UploadWork;
 
 /// Stores files, and with `recursive` directories.
 ///
-/// An existing directory as target takes them under their own names; several sources need one.
-/// Any other target is the new name. Of several files with one name on the server only the first is sent.
+/// If the target is an existing directory, they are stored in it under their own names; several sources need one. Any
+/// other target is the new name. Of several sources with the same name on the server only the first is sent.
 ///
-/// A lost connection is taken up again if the context says how: what the server has confirmed is not
-/// sent again, and a large file goes on after the blocks that have arrived.
+/// After a lost connection it reconnects if the context allows it. Files that the server has confirmed are not sent
+/// again. A large file is resumed after the blocks that have arrived; if only its answer was lost, it is compared and
+/// not sent again.
 ///
 /// # Errors
-/// If nothing could be begun (`Refused`, `Local`), the transfer was interrupted (`Cancelled`; what was
-/// answered by then stays) or the connection is gone. One file's failure is in the summary.
+/// If it could not begin (`Refused`, `Local`), was cancelled (`Cancelled`; answered files stay), or the connection is
+/// lost. Failures of single files are in the summary.
 pub async fn put(
     ctx: TransferContext<'_>,
     sources: &[PathBuf],
@@ -51,7 +51,7 @@ struct PutTransfer<'a> {
     sources: &'a [PathBuf],
     target: &'a RemotePath,
     options: TransferOptions,
-    /// The walk over the sources, which is all the work, is under way.
+    /// Whether the walk through the sources, which is all the work, has begun.
     begun: bool,
 }
 
@@ -109,7 +109,7 @@ impl Transfer for PutTransfer<'_> {
         executed?;
         let UploadOutcome { mut summary, refused_links } = work.done();
         if refused_links.is_empty() {
-            // The session's own connection may be lost, and others have done the rest.
+            // The session's own connection may be lost, while others finished the work.
             return Ok(summary);
         }
         let judge =
@@ -121,8 +121,8 @@ impl Transfer for PutTransfer<'_> {
     }
 }
 
-/// The name that a source has in the directory that it is put into: its own, or that of the
-/// directory that `.` and the like stand for.
+/// The name that a source gets in the target directory: its own, or that of the directory that `.` and the like refer
+/// to.
 fn base_name(source: &Path) -> Result<Vec<u8>, String> {
     if let Some(name) = source.file_name() {
         return Ok(name.as_encoded_bytes().to_vec());

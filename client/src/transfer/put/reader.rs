@@ -26,39 +26,39 @@ const MAX_END_FRAME_BYTES: usize = 512;
 pub(super) struct ReaderOptions {
     /// The longest frame, counted from the kind on, in bytes.
     pub(super) max_frame: usize,
-    /// How many requests may be in one message.
+    /// The largest number of requests in one message.
     pub(super) max_requests: usize,
     /// Whether modes and times are sent.
     pub(super) preserve: bool,
-    /// How many files in pieces the server has refused, or taken, up to now: a file of a lower
-    /// number need not be read on.
+    /// The number of files in pieces that the server has refused or that were sent: a file with a lower number need not
+    /// be read further.
     pub(super) settled: Arc<AtomicU64>,
-    /// Shows how far the comparing of a part has come.
+    /// Shows the progress of comparing a partial upload.
     pub(super) progress: ProgressDisplay,
 }
 
-/// The receiver is gone: there is nobody to read for.
+/// The sending task has ended.
 struct ReceiverGone;
 
-/// Reads what there is and sends it to `out`, until there is no more or nobody wants it.
+/// Reads all items and sends messages to `out`, until there are no more items or the receiver has ended.
 pub(super) fn read(items: UploadItems, manner: ReaderOptions, out: mpsc::Sender<UploadMessage>) {
     let (batch, asked) = (BytesMut::new(), Vec::new());
     let mut reader = UploadReader { manner, out, batch, asked, in_pieces: 0, parts: None, made: None };
-    // Whoever wants no more knows why.
+    // The receiver knows why it ended.
     let _ = reader.run(items);
 }
 
 struct UploadReader {
     manner: ReaderOptions,
     out: mpsc::Sender<UploadMessage>,
-    /// Whole requests that wait for more of them.
+    /// Whole requests that are not sent yet.
     batch: BytesMut,
     asked: Vec<SentRequest>,
-    /// How many files in pieces there were.
+    /// The number of files in pieces so far.
     in_pieces: u64,
-    /// What the server has of uploads that were cut, once that was asked: paths and sizes.
+    /// The partial uploads on the server, as paths and sizes; `None` if the server was not asked.
     parts: Option<HashSet<(Vec<u8>, u64)>>,
-    /// The directory that was sent last; those that it is in were sent before.
+    /// The directory that was sent last; its parents were sent before.
     made: ParentDirectory,
 }
 
@@ -66,7 +66,7 @@ impl UploadReader {
     fn run(&mut self, items: UploadItems) -> Result<(), ReceiverGone> {
         for (number, WorkItem { thing, again }) in items {
             if again {
-                // The connection that was lost over it may have left a part.
+                // The lost connection may have left a partial upload of it.
                 self.parts = None;
             }
             match thing {
@@ -94,8 +94,8 @@ impl UploadReader {
         Ok(())
     }
 
-    /// Makes the directories that another connection makes as well, or has made: what goes into them may
-    /// come before its answers. Making one that is there does no harm.
+    /// Makes the parents that another connection also makes, or has made: files in them may be sent before its answers
+    /// arrive. Making an existing directory does no harm.
     fn make_missing(&mut self, within: &ParentDirectory) -> Result<(), ReceiverGone> {
         let is_made =
             |directory: &&Arc<UploadDirectory>| upwards(&self.made).any(|made| Arc::ptr_eq(made, directory));
@@ -137,7 +137,7 @@ impl UploadReader {
         self.small(from, request, SentRequest::new(number, to, RequestKind::Link(target)))
     }
 
-    /// Adds a request that is all there is to send.
+    /// Adds a request without data.
     fn small(&mut self, from: &Path, request: Request, asked: SentRequest) -> Result<(), ReceiverGone> {
         let more = match &asked.what {
             RequestKind::Link(target) => target.len(),
@@ -195,7 +195,7 @@ impl UploadReader {
                 Ok(())
             }
             Err(failure) => {
-                // Nothing of it has been sent: the server need not know.
+                // Nothing of it was sent, so the server is not informed.
                 self.batch.truncate(before);
                 self.send(UploadMessage::Failed(number, failure))
             }
@@ -297,10 +297,10 @@ impl UploadReader {
         Ok(is_same.then_some(hashed.digest))
     }
 
-    /// The digests of what the server has of just this file from an upload that was cut.
+    /// The digests of the blocks of the partial upload of this file, if the server has one.
     fn part(&mut self, source: &LocalSource, to: &RemotePath) -> Result<Option<Vec<Digest>>, ReceiverGone> {
         if self.parts.is_none() {
-            // One question for all files: mostly there is nothing to go on with.
+            // One question for all files: usually there are no partial uploads.
             let parts = self.ask(Request::Parts)?.parts;
             self.parts = Some(parts.into_iter().map(|part| (part.path, part.size)).collect());
         }
@@ -312,7 +312,7 @@ impl UploadReader {
         Ok((answer.status == Status::Resuming && !answer.digests.is_empty()).then_some(answer.digests))
     }
 
-    /// The blocks of the server's part that are those of the source.
+    /// The blocks of the partial upload that agree with the source.
     fn compare(
         &mut self,
         source: &mut LocalSource,
@@ -337,7 +337,7 @@ impl UploadReader {
         answered.blocking_recv().map_err(|_| ReceiverGone)
     }
 
-    /// Sends what has gathered, if `more` bytes would be too much for the message.
+    /// Sends the batch if `more` bytes would not fit into the message.
     fn make_room(&mut self, more: usize) -> Result<(), ReceiverGone> {
         if self.batch.len() + more > MAX_MESSAGE_BYTES || self.asked.len() >= self.manner.max_requests {
             self.flush()?;

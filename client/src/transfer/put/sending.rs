@@ -1,4 +1,4 @@
-//! What the reader makes is sent, and what the server says to it is heard.
+//! Sends the reader's messages, and processes the server's answers.
 
 use super::items::UnsettledItems;
 use super::message::{QuestionAnswer, RequestKind, ResumeOffset, SentRequest, UploadMessage};
@@ -12,42 +12,42 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
-/// Parts that the server may tell of.
+/// The largest number of partial uploads in an answer.
 const MAX_LISTED_PARTS: usize = 1 << 20;
 
-/// The file that comes in pieces, if one is under way.
+/// The state of the file that is sent in pieces.
 enum OpenUpload {
-    /// None is.
+    /// There is none.
     No,
-    /// Its end has not been sent, and no answer has come.
+    /// Its end was not sent, and no answer arrived.
     Sending,
-    /// The server has refused it; the rest of it is not sent.
+    /// The server refused it; the rest is not sent.
     Refused,
 }
 
-/// What has no answer yet.
+/// An unanswered request.
 enum Unanswered {
     Item(SentRequest),
     Question(OpenQuestion),
 }
 
-/// A question of the reader's, and what has come of its answer.
+/// A question of the reader, and the parts of its answer that have arrived.
 struct OpenQuestion {
     answer: oneshot::Sender<QuestionAnswer>,
     digests: Vec<Digest>,
     parts: Vec<Part>,
 }
 
-/// What a put has done.
+/// The result of a put.
 #[derive(Default)]
 pub(super) struct UploadOutcome {
     pub(super) summary: TransferSummary,
-    /// Links that the server refused, with its answers: perhaps they are there already.
+    /// Links that the server refused, with its answers: they may exist already.
     pub(super) refused_links: Vec<(RemotePath, Vec<u8>, Reply)>,
 }
 
 impl UploadOutcome {
-    /// Adds what another connection has done.
+    /// Adds the result of another connection.
     pub(super) fn add(&mut self, other: UploadOutcome) {
         self.summary.add(other.summary);
         self.refused_links.extend(other.refused_links);
@@ -57,17 +57,17 @@ impl UploadOutcome {
 /// One connection's share of a put.
 pub(super) struct Sending<'a> {
     messages: mpsc::Receiver<UploadMessage>,
-    /// How many requests may be unanswered.
+    /// The largest number of unanswered requests.
     ahead: usize,
-    /// What has no answer yet, in order.
+    /// The unanswered requests, in order.
     waiting: VecDeque<Unanswered>,
     open: OpenUpload,
-    /// How many files in pieces are done with; the reader looks at it.
+    /// The number of finished files in pieces, which the reader checks.
     settled: Arc<AtomicU64>,
     unsettled: UnsettledItems,
     done: &'a mut UploadOutcome,
     reached: &'a mut Reached,
-    /// Bytes that were sent and are not answered.
+    /// Bytes that were sent and have no answer.
     under_way: u64,
 }
 
@@ -84,10 +84,10 @@ impl<'a> Sending<'a> {
         Sending { messages, ahead, waiting, open, settled, unsettled, done, reached, under_way }
     }
 
-    /// Sends everything and hears every answer.
+    /// Sends all messages and receives all answers.
     ///
     /// # Errors
-    /// If the conversation is over, or `Cancelled`. Items that have no answer then stay unsettled.
+    /// If the conversation is over, or `Cancelled`. Items without an answer stay unsettled.
     pub(super) async fn run(mut self, ctx: &mut TransferContext<'_>) -> Result<(), ConversationError> {
         let sent = self.send_all(ctx).await;
         if sent.is_err() {
@@ -199,7 +199,7 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// Waits until so few requests are unanswered that there may be `more` of them.
+    /// Waits until `more` requests may be sent.
     async fn wait_for_room(
         &mut self,
         ctx: &mut TransferContext<'_>,
@@ -212,7 +212,7 @@ impl<'a> Sending<'a> {
         Ok(())
     }
 
-    /// Hears an answer, or a piece of one.
+    /// Processes an answer, or a part of one.
     async fn hear(&mut self, ctx: &mut TransferContext<'_>, frame: Frame) -> Result<(), ConversationError> {
         let waiting = match (frame, self.waiting.front_mut()) {
             (Frame::Progress(_), _) => return Ok(()),
@@ -235,7 +235,7 @@ impl<'a> Sending<'a> {
             Some((reply, Unanswered::Item(asked))) => self.answer(ctx, asked, &reply).await,
             Some((reply, Unanswered::Question(OpenQuestion { answer, digests, parts }))) => {
                 let Reply { status, payload, .. } = reply;
-                // A reader that has stopped wants no answer.
+                // A reader that has ended needs no answer.
                 let _ = answer.send(QuestionAnswer { status, payload, digests, parts });
                 Ok(())
             }
@@ -251,7 +251,7 @@ impl<'a> Sending<'a> {
     ) -> Result<(), ConversationError> {
         let is_open = self.waiting.is_empty() && matches!(self.open, OpenUpload::Sending);
         if is_open {
-            // It was refused before its end: that is said now, and its space in the stream closed.
+            // It was refused before its end: its stream is aborted.
             self.open = OpenUpload::Refused;
             self.settled.fetch_add(1, Ordering::Relaxed);
             self.note(ctx, asked, reply);

@@ -1,4 +1,4 @@
-//! A local file on its way out.
+//! A local file that is uploaded.
 
 use super::walk::unreadable;
 use crate::transfer::local::{self, Version};
@@ -12,10 +12,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// Compared in pieces of this many bytes.
+/// The size of a read, in bytes.
 const READ_BYTES: usize = 256 << 10;
 
-/// A file that is open to be sent.
+/// An open file to be uploaded.
 pub(super) struct LocalSource {
     file: File,
     pub(super) size: u64,
@@ -36,12 +36,12 @@ impl LocalSource {
         Ok(LocalSource { file, size: version.size, mtime: version.mtime, version, mode })
     }
 
-    /// Whether an upload of it that is cut leaves a part that can be gone on with.
+    /// Whether an interrupted upload of it leaves a partial upload that can be resumed.
     pub(super) fn is_resumable(&self) -> bool {
         BlockHasher::knowable(self.size) > 0
     }
 
-    /// The request that stores it, after so many blocks that the server has.
+    /// The request that stores it. `resume` is the number of blocks that the server has.
     pub(super) fn request(&self, to: &RemotePath, preserve: bool, resume: u32) -> BytesMut {
         let put = Put {
             path: to.as_bytes().to_vec(),
@@ -57,11 +57,11 @@ impl LocalSource {
         bytes
     }
 
-    /// How much of this is in the file, from its beginning on: the blocks that agree. What is read
-    /// next comes after them. `each` hears how many bytes were compared, and says whether to go on.
+    /// The leading blocks of `theirs` that agree with the file. The next read continues after them. `each` gets the
+    /// number of compared bytes, and returns whether to continue.
     ///
     /// # Errors
-    /// If the disk reports one, or the file has become shorter.
+    /// If reading fails, or the file has become shorter.
     pub(super) fn agreeing(
         &mut self,
         mut theirs: Vec<Digest>,
@@ -70,7 +70,7 @@ impl LocalSource {
         theirs.truncate(usize::try_from(BlockHasher::knowable(self.size)).unwrap_or(usize::MAX));
         let mut hasher = BlockHasher::new();
         let mut buffer = vec![0; READ_BYTES];
-        // A block's digest is there once a byte follows it.
+        // The digest of a block is final once a byte follows it.
         let mut reader = (&self.file).take(theirs.len() as u64 * BLOCK_BYTES + 1);
         let mut agreed = 0;
         while hasher.blocks().len() < theirs.len() && each(hasher.length()) {
@@ -90,7 +90,7 @@ impl LocalSource {
         Ok(theirs)
     }
 
-    /// Appends the frames of all its data and of its end; returns the digest.
+    /// Appends the frames of its data and its end. Returns the digest.
     pub(super) fn append_whole(&self, path: &Path, out: &mut BytesMut) -> Result<Digest, Failure> {
         let mut hasher = BlockHasher::new();
         let length = usize::try_from(self.size).unwrap_or(usize::MAX);
@@ -125,9 +125,9 @@ impl LocalSource {
         Ok(())
     }
 
-    /// Whether the digest is that of the file, to which nobody has written since it was opened. If it looks
-    /// unchanged and yet something has happened to it, perhaps only a new name or mode, it is read once more. That
-    /// ends early, as a change, when `each` says that nobody wants it any more.
+    /// Checks that the file has this digest and was not written to since it was opened. If only its version differs,
+    /// perhaps because it was renamed or got a new mode, it is read again. That ends early, as a change, if `each`
+    /// returns `false`.
     pub(super) fn check_unchanged(
         &self,
         path: &Path,
@@ -145,15 +145,15 @@ impl LocalSource {
         }
     }
 
-    /// Whether a file of the server's looks as this one does once it is stored: type, length, and mode and time if they
+    /// Whether an entry on the server looks as if this file was stored there: type, length, and mode and time if they
     /// are preserved.
     pub(super) fn is_like(&self, stored: &Entry, preserve: bool) -> bool {
         let is_preserved = stored.mtime == self.mtime && self.mode.is_none_or(|mode| mode == stored.mode);
         stored.kind == FileKind::File && stored.size == self.size && (is_preserved || !preserve)
     }
 
-    /// Whether the file has this digest, and nobody has written to it since it was opened. `each` is asked whether to
-    /// go on. What is read next is its beginning.
+    /// Whether the file has this digest and was not written to since it was opened. It ends early if `each` returns
+    /// `false`. The next read begins at the start.
     pub(super) fn has_digest(&self, digest: Digest, each: impl Fn() -> bool) -> io::Result<bool> {
         let read = self.read_again(each)?;
         let now = local::version(&self.file.metadata()?);
@@ -161,7 +161,7 @@ impl LocalSource {
         Ok(read == Some(digest) && now == self.version)
     }
 
-    /// The digest of the file as it is now; `None` if `each` has ended it.
+    /// The digest of the current content; `None` if `each` returned `false`.
     fn read_again(&self, each: impl Fn() -> bool) -> io::Result<Option<Digest>> {
         (&self.file).seek(SeekFrom::Start(0))?;
         let (mut hasher, mut buffer) = (BlockHasher::new(), vec![0; READ_BYTES]);

@@ -16,13 +16,13 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::mpsc;
 
-/// How many messages may be read ahead.
+/// The largest number of messages read ahead.
 const READ_AHEAD_MESSAGES: usize = 4;
 
-/// How many requests may be in one message; the server publishes small files in groups of such a size.
+/// The largest number of requests in one message; the server publishes small files in groups of about this size.
 const MAX_REQUESTS: usize = 1000;
 
-/// What is to be sent, and what was.
+/// The items to upload, and the results so far.
 pub(super) struct UploadWork {
     options: TransferOptions,
     items: Arc<WorkPool<UploadWalk>>,
@@ -30,7 +30,7 @@ pub(super) struct UploadWork {
     done: Mutex<UploadOutcome>,
 }
 
-/// What the user named, and how much that is once it has been looked at.
+/// The sources that the user named, and their load once it was measured.
 struct Sources {
     named: Vec<(PathBuf, RemotePath)>,
     options: TransferOptions,
@@ -38,7 +38,7 @@ struct Sources {
 }
 
 impl UploadWork {
-    /// Sources, each with the path that it is to have; `summary` has what has failed already.
+    /// The upload of sources, each with its path on the server. `summary` has the failures so far.
     pub(super) fn new(
         named: Vec<(PathBuf, RemotePath)>,
         options: TransferOptions,
@@ -54,7 +54,7 @@ impl UploadWork {
         }
     }
 
-    /// Tells the progress how much there is, where somebody sees it.
+    /// Reports the load to the progress, if it is shown.
     pub(super) async fn show(&self, progress: &ProgressDisplay) -> Result<(), ConversationError> {
         if progress.is_shown() {
             let sources = Arc::clone(&self.sources);
@@ -64,7 +64,7 @@ impl UploadWork {
         Ok(())
     }
 
-    /// What was done up to now; it is forgotten here.
+    /// Takes the results so far.
     pub(super) fn done(&self) -> UploadOutcome {
         std::mem::take(&mut *self.lock())
     }
@@ -115,7 +115,7 @@ impl SharedWork for UploadWork {
         let unsettled = items.unsettled();
         let reader = tokio::task::spawn_blocking(move || reader::read(items, manner, out));
         let mut done = UploadOutcome::default();
-        // When this returns, nobody listens to the reader any more, and it ends.
+        // When this ends, the receiver of the reader's messages is dropped, and the reader ends.
         let sending =
             Sending::new(messages, ahead, settled, unsettled.clone(), &mut done, &mut retries.reached);
         let sent = sending.run(ctx).await;

@@ -1,4 +1,4 @@
-//! What a put sends: files and directories, in the order in which the server is to have them.
+//! Walks through the sources of a put: files and directories, in the order of sending.
 
 use crate::transfer::jobs::Load;
 use crate::transfer::{Failure, TransferOptions, local, path_bytes};
@@ -11,25 +11,25 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// One thing that is to be sent.
+/// One item to upload.
 #[derive(Clone, Debug)]
 pub(super) enum UploadItem {
-    /// A directory, before what is in it.
+    /// A directory, before its entries.
     Directory(Arc<UploadDirectory>),
-    /// A file, perhaps behind a link.
+    /// A file, or a link to one if `follow` is set.
     File { from: PathBuf, to: RemotePath, follow: bool, size: u64, within: ParentDirectory },
-    /// A symbolic link, and what stands in it.
+    /// A symbolic link, and its target.
     Link { from: PathBuf, to: RemotePath, target: Vec<u8>, within: ParentDirectory },
-    /// A directory, after all that is in it.
+    /// A directory, after its entries.
     Filled(FilledDirectory),
-    /// A special file: left out.
+    /// A special file, which is skipped.
     Skipped(Failure),
-    /// What cannot be read or named.
+    /// A source that cannot be read or named.
     Failed(Failure),
 }
 
-/// A directory of a tree. Everything that is to go into it holds it, on whichever connection, until that has
-/// its answer. So when nobody does any more it is filled.
+/// A directory of a tree. Each of its entries holds it until the entry has its answer, on whichever connection.
+/// Dropping it therefore means that it is filled, and queues its end.
 #[derive(Debug)]
 pub(super) struct UploadDirectory {
     pub(super) from: PathBuf,
@@ -37,17 +37,17 @@ pub(super) struct UploadDirectory {
     pub(super) mode: Option<u32>,
     pub(super) within: ParentDirectory,
     identity: Option<(u64, u64)>,
-    /// What the tree's top really is, where links are followed: none of them may lead out of it.
+    /// The canonical path of the tree's top, if links are followed: they may not lead out of it.
     top: Option<Arc<Path>>,
     mtime: Time,
-    /// The server has it.
+    /// Whether the server has it.
     is_there: AtomicBool,
-    /// Where it goes when it is filled; none if its time is not taken over.
+    /// The queue for filled directories; `None` if times are not preserved.
     when_filled: Option<FilledQueue>,
 }
 
 impl UploadDirectory {
-    /// The server has it.
+    /// Notes that the server has it.
     pub(super) fn set_there(&self) {
         self.is_there.store(true, Ordering::Relaxed);
     }
@@ -62,48 +62,48 @@ impl Drop for UploadDirectory {
     }
 }
 
-/// A directory that nothing more goes into.
+/// A directory that is filled.
 #[derive(Clone, Debug)]
 pub(super) struct FilledDirectory {
     pub(super) to: RemotePath,
     pub(super) mtime: Time,
 }
 
-/// Directories that are filled, on their way back to the walk.
+/// Filled directories that the walk has not returned yet.
 type FilledQueue = Arc<Mutex<Vec<FilledDirectory>>>;
 
-/// The directory of the same tree that something is in; none for what the user named.
+/// The parent in the same tree; `None` for a source that the user named.
 pub(super) type ParentDirectory = Option<Arc<UploadDirectory>>;
 
-/// A directory, the one that it is in, and so on up to the top of the tree.
+/// A directory and its parents, up to the top of the tree.
 pub(super) fn upwards(from: &ParentDirectory) -> impl Iterator<Item = &Arc<UploadDirectory>> {
     std::iter::successors(from.as_ref(), |directory| directory.within.as_ref())
 }
 
-/// Walks over the sources. A directory's entries are read when its turn comes, so that a tree of
-/// any size takes little memory. After its end there may be more: directories that have been filled since.
+/// Walks through the sources. A directory is read when its turn comes, so memory use does not depend on the size of the
+/// tree. It may yield more items after `None`: directories that were filled since.
 pub(super) struct UploadWalk {
     recursive: bool,
-    /// Whether links in trees are followed, as those are that the user named.
+    /// Whether links in trees are followed; those that the user named always are.
     follow: bool,
-    /// What is still to be looked at, the next one last.
+    /// The remaining sources, the next one last.
     stack: Vec<PendingSource>,
-    /// Directories that were filled; none if their times are not taken over.
+    /// Filled directories; `None` if times are not preserved.
     filled: Option<FilledQueue>,
-    /// What has been found up to now by its path on the server, and whether it is a directory; `None` if all have
-    /// paths of their own.
+    /// The items so far by their paths on the server, and whether they are directories; `None` if no two sources share
+    /// a path.
     found: Option<HashMap<RemotePath, bool>>,
 }
 
-/// What is in one directory shares its path.
+/// A remaining source. Entries of one directory share its path.
 enum PendingSource {
-    /// What the user named.
+    /// A source that the user named.
     Source(PathBuf, RemotePath),
     Entry(OsString, Arc<UploadDirectory>),
 }
 
 impl UploadWalk {
-    /// A walk over sources, each with the path that it is to have.
+    /// A walk through sources, each with its path on the server.
     pub(super) fn new(sources: Vec<(PathBuf, RemotePath)>, options: TransferOptions) -> UploadWalk {
         let mut targets = HashSet::new();
         let overlap = !sources.iter().all(|(_, to)| targets.insert(to.as_bytes()));
@@ -113,8 +113,8 @@ impl UploadWalk {
         UploadWalk { recursive: options.recursive, follow: options.follow, stack, filled, found }
     }
 
-    /// Whether something may have its path on the server: as with cp, only directories share one. Otherwise
-    /// whatever came last would replace what came before.
+    /// Whether an item may have its path on the server. As with cp, only directories may share one: otherwise the last
+    /// item would replace the earlier ones.
     fn claim(&mut self, to: &RemotePath, is_directory: bool) -> bool {
         let Some(found) = &mut self.found else { return true };
         found.insert(to.clone(), is_directory).is_none_or(|was_directory| was_directory && is_directory)
@@ -189,7 +189,7 @@ impl UploadWalk {
             Ok(names) => names,
             Err(error) => return UploadItem::Failed(unreadable(&from, &error)),
         };
-        // The same order every time; the stack turns it round.
+        // Sorted, so that the order is always the same; the stack reverses it.
         names.sort_unstable_by(|a, b| b.cmp(a));
         let top = match &within {
             Some(within) => within.top.clone(),
@@ -223,7 +223,7 @@ impl Iterator for UploadWalk {
     }
 }
 
-/// How many files the sources hold, and how many bytes, without reading them.
+/// The number of files and bytes in the sources, from their metadata.
 pub(super) fn measure(sources: Vec<(PathBuf, RemotePath)>, options: TransferOptions) -> Load {
     let sizes = UploadWalk::new(sources, options).filter_map(|item| match item {
         UploadItem::File { size, .. } => Some(size),
@@ -232,8 +232,8 @@ pub(super) fn measure(sources: Vec<(PathBuf, RemotePath)>, options: TransferOpti
     sizes.fold(Load::default(), Load::and)
 }
 
-/// Whether what is in a directory of a tree whose links are followed is a link that leads out of the tree: whoever
-/// made it may have had another file in mind than whoever puts the tree.
+/// Whether an entry of a tree whose links are followed is a link that leads out of the tree. Its author may want a file
+/// to be uploaded that the user does not.
 fn leads_out(from: &Path, within: Option<&UploadDirectory>) -> io::Result<bool> {
     let Some(top) = within.and_then(|within| within.top.as_ref()) else { return Ok(false) };
     Ok(fs::symlink_metadata(from)?.is_symlink() && !fs::canonicalize(from)?.starts_with(top))

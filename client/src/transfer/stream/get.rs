@@ -1,4 +1,4 @@
-//! From a file on the server to standard output.
+//! Downloads a file to standard output.
 
 use super::sink::OutputWriter;
 use crate::conversation::{ConversationError, unexpected};
@@ -9,23 +9,23 @@ use sshome_wire::{BLOCK_BYTES, End, Frame, Header, RemotePath, Reply, Status, Ti
 use std::io::{self, Write};
 use tokio::sync::mpsc;
 
-/// What became of a file that was put out.
+/// The result of writing a file to the output.
 #[derive(Debug)]
 pub struct StreamedFile {
-    /// As of any transfer.
+    /// The summary, as of any transfer.
     pub summary: TransferSummary,
-    /// Whether the output took all of it. If not, the summary tells nothing.
+    /// Whether the output took all of it. If not, the summary has no meaning.
     pub output: io::Result<()>,
 }
 
-/// Puts a file out as it arrives. Whether it was whole, and what the server has, is known only at its end.
+/// Writes a file to the output as it arrives. Whether it is whole and verified is known only at the end.
 ///
-/// A lost connection is taken up again if the context says how. What was put out by then is compared with
-/// the server's file.
+/// After a lost connection it reconnects if the context allows it. The bytes written so far are compared with the
+/// server's file.
 ///
 /// # Errors
-/// If the transfer was interrupted (`Cancelled`) or the connection is gone. A refusal, and a file that is not
-/// what the server has, are in the summary.
+/// If the transfer was cancelled (`Cancelled`) or the connection is lost. A refusal, and a file that differs from the
+/// server's, are in the summary.
 pub async fn get_stream(
     mut ctx: TransferContext<'_>,
     source: &RemotePath,
@@ -41,23 +41,23 @@ pub async fn get_stream(
 
 struct StreamDownload<'a> {
     source: &'a RemotePath,
-    /// As the first header had them: a file that has others is another one.
+    /// Size and time in the first header: if they differ later, it is a different file.
     size_and_time: Option<(u64, Time)>,
-    /// Where it was gone on with last, in bytes.
+    /// The offset of the last resume, in bytes.
     resumed: u64,
-    /// Bytes that came, or were passed over, on this connection.
+    /// Bytes that arrived, or were skipped, on this connection.
     under_way: u64,
 }
 
-/// How the share of one connection ended.
+/// How the work of one connection ended.
 enum StreamEnd {
     /// With the end of the file.
     End(End),
     /// With a refusal.
     Refused(Reply),
-    /// The file is not the one that was begun.
+    /// The file on the server has changed.
     Changed,
-    /// Nobody takes any more.
+    /// The output takes no more.
     Unwanted,
 }
 
@@ -80,7 +80,7 @@ impl StreamDownload<'_> {
             drop(pieces);
             sink = tokio::select! {
                 sink = writing => sink.map_err(|error| ConversationError::Local(error.to_string()))?,
-                // Whoever reads may never read on.
+                // The reader of the output may be stuck.
                 () = ctx.cancel.cancelled() => return Err(ConversationError::Cancelled),
             };
             if let Err(error) = std::mem::replace(&mut sink.state, Ok(())) {
@@ -112,7 +112,7 @@ impl StreamDownload<'_> {
         }
     }
 
-    /// Hears one answer, and hands on what comes after the `begun_at` bytes that were put out already.
+    /// Receives one answer, and passes on the bytes after the `begun_at` bytes that were written already.
     async fn receive(
         &mut self,
         ctx: &mut TransferContext<'_>,
@@ -137,7 +137,7 @@ impl StreamDownload<'_> {
             self.resumed = offset;
             self.under_way = begun_at;
         }
-        // Of the block that was under way, what came of it before.
+        // The bytes of the current block that were written before.
         let mut twice = begun_at.saturating_sub(offset);
         loop {
             let mut data = match ctx.conversation.receive(ctx.cancel).await? {
@@ -170,7 +170,7 @@ impl StreamDownload<'_> {
         TransferSummary { failures: [failure].into_iter().collect(), ..TransferSummary::default() }
     }
 
-    /// Compares what was put out with what the server has sent.
+    /// Compares the digest of the output with the server's.
     fn judge(&self, ctx: &TransferContext<'_>, end: &End, sink: &OutputWriter) -> TransferSummary {
         ctx.progress.end_file();
         if end.status.is_error() {

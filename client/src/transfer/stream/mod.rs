@@ -1,9 +1,8 @@
-//! Streams: what comes from standard input to a file on the server, and a file from there to standard output.
+//! Streams: standard input to a file on the server, and a file on the server to standard output.
 //!
-//! Neither can be read, or put out, twice, so that a lost connection is bridged only while the program
-//! lives. A put keeps what the server has not acknowledged ([`replay_buffer`]) while another thread reads and
-//! digests ([`reader`]). A get tells the server what it has put out, by the digests of its blocks, and
-//! another thread writes ([`sink`]).
+//! A stream cannot be read or written twice, so a transfer survives a lost connection only while the program runs. A
+//! put keeps the data that the server has not acknowledged ([`replay_buffer`]) while another thread reads and hashes
+//! ([`reader`]). A get sends the digests of the blocks that it has written, and another thread writes ([`sink`]).
 
 mod get;
 mod put;
@@ -16,11 +15,11 @@ pub use put::put_stream;
 
 use sshome_wire::Digest;
 
-/// What a stream has to be, or nothing of it is published.
+/// The expected content of a stream. If it differs, nothing is published.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExpectedContent {
     /// Its length in bytes.
     pub size: Option<u64>,
-    /// Its BLAKE3.
+    /// Its BLAKE3 digest.
     pub digest: Option<Digest>,
 }

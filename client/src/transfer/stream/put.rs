@@ -1,4 +1,4 @@
-//! From standard input to a file on the server.
+//! Uploads standard input.
 
 use super::ExpectedContent;
 use super::reader::{self, StreamMessage};
@@ -13,17 +13,17 @@ use sshome_wire::{
 use std::io::Read;
 use tokio::sync::mpsc;
 
-/// How many pieces may be read ahead.
+/// The largest number of chunks read ahead.
 const READ_AHEAD_CHUNKS: usize = 4;
 
-/// Stores a stream, whose length nobody need know. It becomes visible when it has come to its end, whole, and
-/// is on the server's disk; if it fails, or is not what was expected, nothing does.
+/// Uploads a stream, whose length may be unknown. It is published once it is complete and durable. If it fails, or
+/// differs from the expected content, nothing is published.
 ///
-/// A lost connection is taken up again if the context says how.
+/// After a lost connection it reconnects if the context allows it.
 ///
 /// # Errors
-/// If the transfer was interrupted (`Cancelled`), or the connection is gone. A refusal and a stream that
-/// fails are in the summary.
+/// If the transfer was cancelled (`Cancelled`) or the connection is lost. A refusal, and a failure of the stream, are
+/// in the summary.
 pub async fn put_stream(
     mut ctx: TransferContext<'_>,
     input: impl Read + Send + 'static,
@@ -42,7 +42,7 @@ async fn run(
 ) -> Result<TransferSummary, ConversationError> {
     let (out, messages) = mpsc::channel(READ_AHEAD_CHUNKS);
     let (to, max_frame) = (target.clone(), ctx.conversation.max_frame());
-    // Nobody waits for it: it may be waiting for its input for ever.
+    // It is not joined: it may wait for its input forever.
     tokio::task::spawn_blocking(move || reader::read(input, &to, max_frame, expected, &out));
     ctx.progress.begin(1, expected.size);
     let mut stream = StreamUpload {
@@ -64,7 +64,7 @@ async fn run(
             ctx.progress.rewind(std::mem::take(&mut stream.under_way));
         }
         match sent {
-            // What is to be thrown away need not arrive.
+            // A failed stream is discarded, and need not arrive.
             Err(ConversationError::Lost(_)) if stream.has_failed() => return Ok(stream.failed()),
             Err(ConversationError::Lost(why)) => {
                 retries.reached.go_on_after(stream.replay.begin());
@@ -80,34 +80,34 @@ async fn run(
 struct StreamUpload {
     id: StreamId,
     target: RemotePath,
-    /// Its length in bytes, if that was said.
+    /// Its length in bytes, if known.
     size: Option<u64>,
     messages: mpsc::Receiver<StreamMessage>,
     replay: ReplayBuffer,
-    /// The digests of its blocks, as far as they were read.
+    /// The digests of the blocks read so far.
     blocks: Vec<Digest>,
-    /// The end, once it has been read, and why nothing is to be published, if so.
+    /// Its end, once it was read, and the reason if nothing is to be published.
     last: Option<(End, Option<Failure>)>,
-    /// Whether the server may know of it.
+    /// Whether the server may have received the request.
     begun: bool,
-    /// Where it was gone on with, in bytes, if it was.
+    /// The offset of the last resume, in bytes.
     resumed: Option<u64>,
-    /// Bytes that were sent, or passed over, on this connection.
+    /// Bytes that were sent, or skipped, on this connection.
     under_way: u64,
 }
 
-/// Where to go on after a lost connection.
+/// Where to resume after a lost connection.
 enum ResumePoint {
-    /// After so many blocks.
+    /// After this many blocks.
     Block(u32),
     /// Nowhere: it is stored.
     Stored,
-    /// Nowhere: what the server had acknowledged is gone.
+    /// Nowhere: the server has lost what it had acknowledged.
     Nowhere,
 }
 
 impl StreamUpload {
-    /// Sends what is left of it on the connection that there is, and returns the answer.
+    /// Sends the rest on the current connection, and returns the answer.
     async fn send(&mut self, ctx: &mut TransferContext<'_>) -> Result<Reply, ConversationError> {
         let from = match self.begun {
             true => self.find(ctx).await?,
@@ -151,9 +151,9 @@ impl StreamUpload {
         ctx.conversation.send(request, 1, ctx.cancel).await
     }
 
-    /// Sends the next of what is read; or hears what the server says meanwhile, which may be the answer.
+    /// Sends the next chunk, or receives a frame of the server, which may be the answer.
     async fn send_next(&mut self, ctx: &mut TransferContext<'_>) -> Result<Option<Reply>, ConversationError> {
-        // The server tells of a block once a byte follows it.
+        // The server acknowledges a block once a byte follows it.
         let owed = self.replay.length() > BLOCK_BYTES;
         let message = tokio::select! {
             biased;
@@ -174,7 +174,7 @@ impl StreamUpload {
         }
     }
 
-    /// Sends a piece; an answer that is here already is its refusal.
+    /// Sends a chunk. An answer that arrives before the end is a refusal.
     async fn send_piece(
         &mut self,
         ctx: &mut TransferContext<'_>,
@@ -192,7 +192,7 @@ impl StreamUpload {
         Ok(None)
     }
 
-    /// Hears what the server says before the end was sent.
+    /// Processes a frame that arrives before the end was sent.
     async fn hear(
         &mut self,
         ctx: &mut TransferContext<'_>,
@@ -201,7 +201,7 @@ impl StreamUpload {
         match frame {
             Frame::Reply(reply) if reply.status.is_error() => {
                 match ctx.conversation.send(encoded(&Frame::Abort)?, 0, ctx.cancel).await {
-                    // The answer is here; whatever comes next tells of the loss.
+                    // The answer has arrived; a loss is reported by the next operation.
                     Ok(()) | Err(ConversationError::Lost(_)) => Ok(Some(reply)),
                     Err(error) => Err(error),
                 }
@@ -239,12 +239,12 @@ impl StreamUpload {
         }
     }
 
-    /// Asks where to go on.
+    /// Asks the server where to resume.
     async fn find(&mut self, ctx: &mut TransferContext<'_>) -> Result<ResumePoint, ConversationError> {
         let theirs = ctx.conversation.stream_status(&self.target, self.id, ctx.cancel).await?;
         let theirs = match theirs {
             Some(theirs) => theirs,
-            // The answer may be all that was lost.
+            // Perhaps only the answer was lost.
             None if self.is_stored(ctx).await? => return Ok(ResumePoint::Stored),
             None => Vec::new(),
         };
@@ -255,7 +255,7 @@ impl StreamUpload {
         }
     }
 
-    /// Whether just this content has the name on the server, and is on its disk.
+    /// Whether the file on the server has exactly this content, and is durable.
     async fn is_stored(&self, ctx: &mut TransferContext<'_>) -> Result<bool, ConversationError> {
         let Some((end, None)) = &self.last else { return Ok(false) };
         let hash = Request::Hash { path: self.target.as_bytes().to_vec(), verify: false };
@@ -277,7 +277,7 @@ impl StreamUpload {
         matches!(self.last, Some((_, Some(_))))
     }
 
-    /// The summary of a stream that is no good.
+    /// The summary of a failed stream.
     fn failed(&self) -> TransferSummary {
         let failure = self.last.as_ref().and_then(|(_, failed)| failed.clone());
         TransferSummary { failures: failure.into_iter().collect(), ..TransferSummary::default() }

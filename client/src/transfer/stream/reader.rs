@@ -1,4 +1,4 @@
-//! The thread that reads a stream and digests it.
+//! The thread that reads a stream and hashes it.
 
 use super::ExpectedContent;
 use crate::transfer::Failure;
@@ -8,17 +8,16 @@ use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, End, RemotePath, Status};
 use std::io::{self, Read};
 use tokio::sync::mpsc;
 
-/// What was read.
+/// A part of the stream.
 #[derive(Debug)]
 pub(super) enum StreamMessage {
-    /// A frame of data, which does not reach from one block into the next; and the digests of the blocks
-    /// that it shows to be whole.
+    /// A data frame that does not cross a block boundary, and the digests of the blocks that it completes.
     Piece { frame: Bytes, blocks: Vec<Digest> },
-    /// There is no more; and why nothing is to be published, if so.
+    /// The end, and the reason if nothing is to be published.
     Last { end: End, failed: Option<Failure> },
 }
 
-/// Reads to the end, as far as somebody listens. No frame is longer than `max_frame`, counted from the kind on.
+/// Reads to the end, or until the receiver has ended. No frame is longer than `max_frame`, counted from the kind on.
 pub(super) fn read(
     mut input: impl Read,
     to: &RemotePath,
@@ -57,11 +56,11 @@ pub(super) fn read(
     };
     let end = End { status, message, digest: hasher.finish(), size: hasher.length() };
     let failed = failed.map(|(_, why)| Failure::of(to.as_bytes(), why));
-    // Nobody listens any more when the transfer has ended already.
+    // The receiver has ended if the transfer has.
     let _ = out.blocking_send(StreamMessage::Last { end, failed });
 }
 
-/// Why the stream that has ended is not the one that was meant.
+/// Why the content differs from the expected one.
 fn mismatch(hasher: &BlockHasher, expected: ExpectedContent) -> Option<(Status, String)> {
     let other_size = expected.size.is_some_and(|size| size != hasher.length());
     let other_digest = expected.digest.is_some_and(|digest| digest != hasher.finish());

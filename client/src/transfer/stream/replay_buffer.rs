@@ -21,7 +21,7 @@ pub(super) struct ReplayBuffer {
     begin: u64,
     end: u64,
     frames: VecDeque<Bytes>,
-    /// Short pieces behind them: a frame whose head is still to be written.
+    /// Short chunks after them: a frame without its header.
     gathered: BytesMut,
 }
 
@@ -31,7 +31,7 @@ impl ReplayBuffer {
         self.begin
     }
 
-    /// Where it ends, in bytes.
+    /// Stream offset of its end.
     pub(super) fn end(&self) -> u64 {
         self.end
     }

@@ -1,4 +1,4 @@
-//! The thread that puts a file out and digests it.
+//! The thread that writes a file to the output and hashes it.
 
 use bytes::Bytes;
 use sshome_wire::BlockHasher;
@@ -7,14 +7,14 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::JoinHandle;
 
-/// How many pieces, of 64 KiB at most, may wait to be put out.
+/// The largest number of chunks, of at most 64 KiB, that wait to be written.
 const WRITE_QUEUE_CHUNKS: usize = 16;
 
-/// Where a file is put out, and the digest of what was put out already.
+/// The output, and the digest of the bytes written so far.
 pub(super) struct OutputWriter {
     output: Box<dyn Write + Send>,
     pub(super) hasher: BlockHasher,
-    /// Whether it still takes something.
+    /// Whether writing has failed.
     pub(super) state: io::Result<()>,
 }
 
@@ -23,7 +23,7 @@ impl OutputWriter {
         OutputWriter { output, hasher: BlockHasher::new(), state: Ok(()) }
     }
 
-    /// Puts out what comes, on a thread of its own, until no more comes or nobody takes it.
+    /// Writes chunks on its own thread, until there are no more or writing fails.
     pub(super) fn start(self) -> (mpsc::Sender<Bytes>, JoinHandle<OutputWriter>) {
         let (pieces, queue) = mpsc::channel(WRITE_QUEUE_CHUNKS);
         (pieces, tokio::task::spawn_blocking(move || self.run(queue)))
@@ -40,7 +40,7 @@ impl OutputWriter {
                 Ok(piece) => piece,
                 Err(TryRecvError::Disconnected) => return self.output.flush(),
                 Err(TryRecvError::Empty) => {
-                    // Nothing more comes for a while: whoever reads is to have what there is.
+                    // There is a pause: the reader gets all bytes so far.
                     self.output.flush()?;
                     match queue.blocking_recv() {
                         Some(piece) => piece,

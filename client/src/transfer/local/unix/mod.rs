@@ -17,13 +17,13 @@ use std::sync::OnceLock;
 
 const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// What its owner needs to fill a directory.
+/// The permissions that the owner needs to fill a directory.
 const OWNER_ACCESS: u32 = 0o700;
 
 /// The bits that let the group or everybody write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// The extended attribute of a directory that is open to its owner for as long as a get fills it.
+/// The extended attribute of a directory that is accessible to its owner while a get fills it.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 const DEFERRED_MODE_XATTR: &str = "user.sshome.filling";
 
@@ -33,12 +33,12 @@ pub(in crate::transfer) struct LocalDirectory {
     handle: OwnedFd,
     device: u64,
     is_shared: bool,
-    /// Whether new files get an access control list from the directory; empty until somebody asks.
+    /// Whether new files get an access control list from the directory; empty until it is needed.
     has_default_acl: OnceLock<bool>,
 }
 
 impl LocalDirectory {
-    /// Whether one call brings a whole file system to the disk.
+    /// Whether one call syncs a whole filesystem.
     pub(in crate::transfer) const SYNCS_AT_ONCE: bool = cfg!(target_os = "linux");
 
     /// Opens a directory that the user named, links followed.
@@ -55,7 +55,7 @@ impl LocalDirectory {
         }
     }
 
-    /// Makes a directory below; says whether it was missing.
+    /// Makes a directory below. Returns whether it was missing.
     pub(in crate::transfer) fn make(&self, name: &[u8]) -> io::Result<bool> {
         match rustix::fs::mkdirat(&self.handle, name, Mode::from_raw_mode(0o777)) {
             Ok(()) => Ok(true),
@@ -64,7 +64,7 @@ impl LocalDirectory {
         }
     }
 
-    /// What is behind a name; none where nothing is.
+    /// The type of a name; `None` if it does not exist.
     pub(in crate::transfer) fn look(&self, name: &[u8], follow: bool) -> io::Result<Option<LocalEntry>> {
         let flags = if follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
         let stat = match rustix::fs::statat(&self.handle, name, flags) {
@@ -94,12 +94,12 @@ impl LocalDirectory {
         self.is_shared
     }
 
-    /// Makes a symbolic link of this text, whatever it leads to.
+    /// Makes a symbolic link with this target.
     pub(in crate::transfer) fn symlink(&self, target: &[u8], name: &[u8]) -> io::Result<()> {
         Ok(rustix::fs::symlinkat(target, &self.handle, name)?)
     }
 
-    /// What stands in a symbolic link.
+    /// The target of a symbolic link.
     pub(in crate::transfer) fn read_link(&self, name: &[u8]) -> io::Result<Vec<u8>> {
         Ok(rustix::fs::readlinkat(&self.handle, name, Vec::new())?.into_bytes())
     }
@@ -109,8 +109,8 @@ impl LocalDirectory {
         Ok(rustix::fs::unlinkat(&self.handle, name, AtFlags::empty())?)
     }
 
-    /// Opens it to its owner to be filled, if it is new, or if an earlier get has given it this mode or was
-    /// about to. Says whether it is to get the mode when it is [finished](Self::finish).
+    /// Makes it accessible to its owner to be filled, if it is new, or if an earlier get gave it this mode or was about
+    /// to. Returns whether its mode has to be set when it is [finished](Self::finish).
     pub(in crate::transfer) fn open_to_fill(&self, mode: u32, is_new: bool) -> io::Result<bool> {
         let is_closed = mode & OWNER_ACCESS != OWNER_ACCESS;
         let has_mode = || rustix::fs::fstat(&self.handle).map(|stat| stat.st_mode & 0o777 == mode & 0o777);
@@ -124,7 +124,7 @@ impl LocalDirectory {
         Ok(true)
     }
 
-    /// Sets a directory's own permission bits, if some are given, and when its content last changed.
+    /// Sets a directory's permission bits, if given, and its modification time.
     pub(in crate::transfer) fn finish(&self, mode: Option<u32>, mtime: Time) -> io::Result<()> {
         if let Some(mode) = mode {
             self.forget();
@@ -135,25 +135,25 @@ impl LocalDirectory {
         Ok(rustix::fs::futimens(&self.handle, &Timestamps { last_access, last_modification })?)
     }
 
-    /// Brings the directory's names to the disk.
+    /// Syncs the directory's names.
     pub(in crate::transfer) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.handle)?)
     }
 
-    /// Brings the whole file system to the disk, where [`SYNCS_AT_ONCE`](Self::SYNCS_AT_ONCE).
+    /// Syncs the whole filesystem, if [`SYNCS_AT_ONCE`](Self::SYNCS_AT_ONCE).
     pub(in crate::transfer) fn sync_filesystem(&self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         rustix::fs::syncfs(&self.handle)?;
         Ok(())
     }
 
-    /// Which file system it is on.
+    /// The filesystem that it is on.
     pub(in crate::transfer) fn device(&self) -> u64 {
         self.device
     }
 
-    /// The permission bits of a new file for which `mode` was asked: what the process's mask leaves of it. A default
-    /// access control list of the directory takes the mask's place, as in `open`.
+    /// The permission bits of a new file that is requested with `mode`: the umask applies, or the default access
+    /// control list of the directory, as in `open`.
     pub(in crate::transfer) fn new_file_mode(&self, mode: u32) -> u32 {
         if *self.has_default_acl.get_or_init(|| self.look_for_default_acl()) { mode } else { mode & !umask() }
     }
@@ -168,8 +168,8 @@ impl LocalDirectory {
         Ok(rustix::fs::fchmod(&self.handle, Mode::from_raw_mode((mode & 0o777) as rustix::fs::RawMode))?)
     }
 
-    /// Notes that it has not its mode yet, for a get that goes on when this one has been killed. Where the
-    /// file system cannot, it stays open to its owner after that.
+    /// Notes that it does not have its final mode yet, for a get that resumes after this one was killed. On a
+    /// filesystem without extended attributes it then stays accessible to its owner.
     fn note(&self) {
         #[cfg(any(target_os = "linux", target_os = "macos"))]
         let _ =
@@ -199,12 +199,12 @@ impl LocalDirectory {
     }
 }
 
-/// Whether a file belongs to whoever runs this program.
+/// Whether a file belongs to the user of this process.
 fn is_own(stat: &Stat) -> bool {
     stat.st_uid == rustix::process::geteuid().as_raw()
 }
 
-/// The mask of this process. It can be read only by setting it: a file that another thread makes meanwhile is more
+/// The umask of this process. It can only be read by setting it: a file that another thread makes meanwhile is more
 /// private.
 fn umask() -> u32 {
     static UMASK: OnceLock<u32> = OnceLock::new();
@@ -222,25 +222,24 @@ pub(in crate::transfer) fn open_source(path: &Path, follow: bool) -> io::Result<
     Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?.into())
 }
 
-/// Has the system begin to write to the disk what was written to a file, so that bringing all of it
-/// there in the end takes less long. A wish: nothing depends on it.
+/// Starts the writeback of a range of a file, so that the final sync is shorter. It is only a hint.
 pub(in crate::transfer) fn begin_writeback(file: &File, offset: u64, length: u64) {
-    // Linux starts to write the range out before it forgets what it can.
+    // With this advice, Linux starts the writeback of the range.
     #[cfg(target_os = "linux")]
     let _ = rustix::fs::fadvise(file, offset, NonZeroU64::new(length), rustix::fs::Advice::DontNeed);
     #[cfg(not(target_os = "linux"))]
     let _ = (file, offset, length);
 }
 
-/// How many files this process may have open, after it has asked for as many as are of use: the
-/// larger the groups in which files are published, the fewer waits for the disk.
+/// The number of files that this process may have open, after raising the limit to a useful number: the larger the
+/// groups in which files are published, the fewer syncs.
 pub(in crate::transfer) fn open_files() -> usize {
     const MAX_OPEN_FILES: u64 = 8192;
     let mut limit = getrlimit(Resource::Nofile);
     let allowed = limit.maximum.unwrap_or(MAX_OPEN_FILES).min(MAX_OPEN_FILES);
     if limit.current.is_some_and(|current| current < allowed) {
         limit.current = Some(allowed);
-        // Refused, it stays as it was.
+        // If it is refused, the limit stays as it is.
         let _ = setrlimit(Resource::Nofile, limit);
     }
     getrlimit(Resource::Nofile).current.unwrap_or(MAX_OPEN_FILES).min(MAX_OPEN_FILES) as usize

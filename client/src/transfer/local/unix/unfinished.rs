@@ -1,7 +1,7 @@
-//! Unfinished files: created, locked, resumed, published and thrown away.
+//! Unfinished files: created, locked, resumed, published and discarded.
 //!
-//! Others may be able to write to the directory. So a name that they have taken is not used, an unfinished file can
-//! be opened by its owner only, and nothing is replaced by publishing unless that is asked for.
+//! Other users may be able to write to the directory. So a name that they have taken is not used, only the owner can
+//! open an unfinished file, and publishing replaces nothing unless that is requested.
 
 use super::{LocalDirectory, WRITABLE_BY_OTHERS, is_own};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
@@ -10,15 +10,15 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 
-/// How often a name may change under our hands before we give up on it.
+/// The largest number of attempts if a name changes concurrently.
 const MAX_ATTEMPTS: usize = 10;
 
 impl LocalDirectory {
-    /// Makes a file of a name that is used for unfinished files, which only its owner can open, and locks it
-    /// for as long as it is open. One that we left behind is thrown away.
+    /// Makes an unfinished file that only its owner can open, and locks it while it is open. An old one of ours is
+    /// discarded.
     ///
     /// # Errors
-    /// `ResourceBusy` if another client writes the file, or it is somebody else's.
+    /// `ResourceBusy` if another client writes the file, or another user owns it.
     pub(in crate::transfer) fn create(&self, name: &[u8]) -> io::Result<File> {
         let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         for _ in 0..MAX_ATTEMPTS {
@@ -32,9 +32,8 @@ impl LocalDirectory {
         Err(busy())
     }
 
-    /// Opens an unfinished file that was left behind, and locks it for as long as it is open. `None` if there
-    /// is none to resume, another client has it, or others could write to it: they may have made it, and would
-    /// change it after its check.
+    /// Opens an old unfinished file, and locks it while it is open. `None` if there is none to resume, another client
+    /// has it, or other users could write to it: they may have made it, and could change it after its check.
     pub(in crate::transfer) fn reopen(&self, name: &[u8]) -> io::Result<Option<File>> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
@@ -42,7 +41,7 @@ impl LocalDirectory {
             other => other?,
         };
         let stat = rustix::fs::fstat(&file)?;
-        // With a second name it would be another file that is written to.
+        // A file with a second name may be a different file of the user, which must not be written to.
         let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_nlink == 1;
         let is_ours = is_file && is_own(&stat) && stat.st_mode & WRITABLE_BY_OTHERS == 0;
         Ok((is_ours && self.is_locked_here(&file, name)?).then(|| file.into()))
@@ -50,13 +49,13 @@ impl LocalDirectory {
 
     /// Removes an unfinished file, unless another client writes it.
     pub(in crate::transfer) fn clear(&self, name: &[u8]) {
-        // What stays is thrown away by the next get of this name.
+        // The next get of this name removes what remains.
         if let Ok(Some(_locked)) = self.reopen(name) {
             let _ = self.remove(name);
         }
     }
 
-    /// Renames an unfinished file to `name`, unless that is taken: says whether it was done.
+    /// Renames an unfinished file to `name`, unless that is taken. Returns whether it did.
     pub(in crate::transfer) fn publish_new(&self, part: &[u8], name: &[u8]) -> io::Result<bool> {
         #[cfg(any(target_os = "linux", target_os = "macos"))]
         match rustix::fs::renameat_with(
@@ -68,7 +67,7 @@ impl LocalDirectory {
         ) {
             Ok(()) => return Ok(true),
             Err(Errno::EXIST) => return Ok(false),
-            // Not every file system knows this call.
+            // Not every filesystem supports this call.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error.into()),
         }
@@ -80,7 +79,7 @@ impl LocalDirectory {
         match rustix::fs::linkat(&self.handle, part, &self.handle, name, AtFlags::empty()) {
             Ok(()) => self.remove(part).map(|()| true),
             Err(Errno::EXIST) => Ok(false),
-            // There are no hard links: the name is taken by an empty file, and that is replaced.
+            // There are no hard links: an empty file reserves the name, and is replaced.
             Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
                 match rustix::fs::openat(&self.handle, name, create, Mode::RUSR | Mode::WUSR) {
@@ -99,15 +98,15 @@ impl LocalDirectory {
         matches!((rustix::fs::fstat(file), named), (Ok(file), Ok(named)) if is_same(&file, &named))
     }
 
-    /// Renames an unfinished file to `name`, in the place of a file that has it.
+    /// Renames an unfinished file to `name`, and replaces a file with that name.
     pub(in crate::transfer) fn publish(&self, part: &[u8], name: &[u8]) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.handle, part, &self.handle, name)?)
     }
 
-    /// Throws away an unfinished file of ours that nobody writes any more.
+    /// Discards an unfinished file of ours that no client is writing.
     ///
     /// # Errors
-    /// `ResourceBusy` if it is not ours to throw away.
+    /// `ResourceBusy` if it is not ours, or in use.
     fn discard(&self, name: &[u8]) -> io::Result<()> {
         match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if !is_own(&stat) => return Err(busy()),
@@ -120,13 +119,13 @@ impl LocalDirectory {
             Ok(file) if self.is_locked_here(&file, name)? => self.remove(name),
             Ok(_) => Ok(()),
             Err(Errno::NOENT) => Ok(()),
-            // A link, or a file that we may not read: nothing that we have left.
+            // A link, or an unreadable file: not one of ours.
             Err(_) => self.remove(name),
         }
     }
 
-    /// Locks an unfinished file, and says whether it still has its name: another client may have
-    /// published it, or thrown it away, between our opening and locking it.
+    /// Locks an unfinished file. Returns whether it still has its name: another client may have published or discarded
+    /// it between open and lock.
     fn is_locked_here(&self, file: &OwnedFd, name: &[u8]) -> io::Result<bool> {
         lock(file)?;
         let ours = rustix::fs::fstat(file)?;
@@ -138,8 +137,8 @@ impl LocalDirectory {
     }
 }
 
-/// Locks a file that was just created, and says whether it still has its name. Another client can only have thrown it
-/// away before it was locked: an empty file is never resumed.
+/// Locks a file that was just created. Returns whether it still has its name. Another client can only have discarded it
+/// before the lock: an empty file is never resumed.
 fn is_locked_before_others(file: &OwnedFd) -> io::Result<bool> {
     lock(file)?;
     Ok(rustix::fs::fstat(file)?.st_nlink > 0)
