@@ -20,18 +20,18 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
-            // Where the text cannot be written, the exit code is all that is left to say.
+            // If the text cannot be written, the exit code remains.
             let _ = error.print();
             return exit.into();
         }
     };
     #[cfg(unix)]
     let _restore = sshome::terminal::RestoreOnDrop;
-    // One thread carries a connection; more only make it wait for itself.
+    // One thread per connection is faster than a thread pool.
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(run(&cli));
-            // A thread may still be waiting for standard input.
+            // A thread may still wait for standard input.
             runtime.shutdown_background();
             exit.into()
         }
@@ -96,18 +96,18 @@ async fn attempt(cli: &ClientCli, out: &ShellOutput) -> Exit {
     }
 }
 
-/// What is to be done once somebody is logged in.
+/// The commands to run after the login.
 enum CommandSource {
     /// The command of the arguments.
     Command(Invocation),
-    /// Lines that are not typed.
+    /// Commands of a file or standard input.
     Script(Script),
     /// A prompt.
     Prompt,
 }
 
 impl CommandSource {
-    /// A mistake in the arguments, or a batch file that is not there, is found before anybody logs in.
+    /// Finds mistakes in the arguments, and a missing batch file, before the login.
     fn parse(cli: &ClientCli) -> Result<CommandSource, ShellError> {
         let words: Vec<Word> = cli.command.iter().map(|word| Word::plain(&names::bytes(word))).collect();
         if let Some(invocation) = parse_command(&words)? {
@@ -117,7 +117,7 @@ impl CommandSource {
             return Ok(CommandSource::Script(Script::batch(file)?));
         }
         let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-        // A prompt and events would write over each other.
+        // A prompt and events cannot share the terminal.
         match terminal && !cli.json {
             true => Ok(CommandSource::Prompt),
             false => Ok(CommandSource::Script(Script::stdin())),

@@ -65,7 +65,7 @@ fn words(line: &str) -> Vec<String> {
 pub fn end_line() {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
-        // A terminal that is gone shows nothing.
+        // A closed terminal shows nothing.
         let _ = writeln!(stderr);
     }
 }

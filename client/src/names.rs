@@ -4,7 +4,7 @@ use sshome_wire::display::Escaped;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// The path of these bytes; none where the system's paths are not bytes and these are no text.
+/// The path of these bytes; `None` if the system's paths are not bytes and these are not UTF-8.
 #[must_use]
 pub fn path(bytes: &[u8]) -> Option<PathBuf> {
     #[cfg(unix)]
@@ -14,7 +14,7 @@ pub fn path(bytes: &[u8]) -> Option<PathBuf> {
     path
 }
 
-/// The bytes of a name; as UTF-8 where the system's names are not bytes.
+/// The bytes of a name; as UTF-8 if the system's names are not bytes.
 #[must_use]
 pub fn bytes(name: &OsStr) -> Vec<u8> {
     #[cfg(unix)]
@@ -24,7 +24,7 @@ pub fn bytes(name: &OsStr) -> Vec<u8> {
     bytes
 }
 
-/// A path as people may see it.
+/// A path, safe to show.
 #[must_use]
 pub fn shown(path: &Path) -> String {
     Escaped(&bytes(path.as_os_str())).to_string()

@@ -1,5 +1,5 @@
-//! The terminal's modes. Whoever changes them holds the terminal. When it is let go, when the program is
-//! stopped, and when it ends, they are what they were; when the program is continued, they are changed again.
+//! The terminal's modes. Code that changes them holds the terminal. They are restored when the hold ends, and when the
+//! program is stopped or ends. When the program is continued, they are changed again.
 
 use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group, kill_process};
 use rustix::termios::{
@@ -13,16 +13,16 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
-/// How long the kernel may take to stop the program. Where nobody could continue it, it is never stopped.
+/// The time in which the kernel stops the program. If nobody could continue it, it is never stopped.
 const STOP_WITHIN: Duration = Duration::from_millis(200);
 
-/// How long a Ctrl-\ may come after the other program that it has ended.
+/// The time within which a Ctrl-\ arrives after the end of the other program that it has ended.
 const QUIT_WITHIN: Duration = Duration::from_secs(1);
 
-/// What makes a terminal mark what is pasted, and no longer.
+/// The sequences that switch bracketed paste on and off.
 const PASTE_MARKS: (&str, &str) = ("\x1b[?2004h", "\x1b[?2004l");
 
-/// There is one terminal, and signals come to the whole program.
+/// There is one terminal, and signals are sent to the whole process.
 static TERMINAL: Terminal = Terminal {
     state: Mutex::new(State { held: None, continued: 0, is_resumed: false, quits: 0 }),
     changed: Condvar::new(),
@@ -35,11 +35,11 @@ struct Terminal {
 
 struct State {
     held: Option<Held>,
-    /// How often the program was continued after a stop.
+    /// The number of times that the program was continued.
     continued: u64,
-    /// The terminal was taken again after a stop whose continuation is not heard of yet, if there was one.
+    /// The modes were set again after a stop whose SIGCONT has not arrived yet, if there was one.
     is_resumed: bool,
-    /// How often a Ctrl-\ was left to another program.
+    /// The number of Ctrl-\ that were left to another program.
     quits: u64,
 }
 
@@ -49,38 +49,38 @@ struct Held {
     wanted: Termios,
     modes: Modes,
     resume: Resume,
-    /// Whoever waits while keys are signals. Told of a Ctrl-Z, they stop the program themselves.
+    /// Called for a Ctrl-Z while keys are signals. The waiting code then stops the program itself.
     waiting: Option<OnSuspend>,
 }
 
 /// Runs when Ctrl-Z is pressed during a wait.
 type OnSuspend = Arc<dyn Fn() + Send + Sync>;
 
-/// What the terminal is held for.
+/// The purpose of a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Modes {
     /// Lines that the terminal itself edits and shows: nothing changes.
     Lines,
     /// A secret: each key is a byte, and none is shown.
     Secret,
-    /// The line editor, which sets the modes by itself.
+    /// The line editor, which sets the modes itself.
     Editor,
-    /// Another program. Ctrl-\ is meant for that one.
+    /// Another program, to which Ctrl-\ belongs.
     Program,
 }
 
-/// What is done when the program is continued after a stop.
+/// The action when the program is continued after a stop.
 #[derive(Clone)]
 pub(crate) enum Resume {
     /// Nothing.
     Nothing,
-    /// This is written once more.
+    /// Writes this text again.
     Write(String),
-    /// The line editor draws its line once more.
+    /// Redraws the line of the editor.
     Draw(Arc<dyn Fn() + Send + Sync>),
 }
 
-/// The keys that are special at a terminal; 0 where there is none.
+/// The special keys of a terminal; 0 if disabled.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ControlKeys {
     /// Ctrl-C.
@@ -98,7 +98,7 @@ pub(crate) struct ControlKeys {
 }
 
 impl ControlKeys {
-    /// Those of a terminal in these modes.
+    /// The keys of a terminal in these modes.
     pub(crate) fn of(modes: &Termios) -> ControlKeys {
         use SpecialCodeIndex as Code;
         let key = |code| modes.special_codes[code];
@@ -113,19 +113,19 @@ impl ControlKeys {
     }
 }
 
-/// The terminal is held. Dropping it puts the modes back as they were found.
+/// A hold of the terminal. Dropping it restores the modes.
 pub(crate) struct Hold {
-    /// The keys that are special at it.
+    /// The special keys of the terminal.
     pub(crate) keys: ControlKeys,
     quits: u64,
 }
 
 impl Hold {
-    /// Another program was ended by a Ctrl-\, which comes to this one as well: waits until it has come, while
-    /// it is still known whom it was meant for.
+    /// Waits for the Ctrl-\ that has ended another program: this program gets the signal as well, and only during the
+    /// hold is it known to belong to the other one.
     pub(crate) fn await_quit(&self) {
         let waiting = |state: &mut State| state.quits == self.quits;
-        // Where that signal was sent to the other program alone, there is nothing to wait for.
+        // If the signal was sent to the other program only, the wait times out.
         let _ = TERMINAL.changed.wait_timeout_while(TERMINAL.state(), QUIT_WITHIN, waiting);
     }
 }
@@ -141,7 +141,7 @@ impl Drop for Hold {
     }
 }
 
-/// The terminal itself, wherever standard input and output lead.
+/// The controlling terminal, wherever standard input and output are redirected.
 ///
 /// # Errors
 /// If the program has none.
@@ -163,7 +163,7 @@ pub(crate) fn hold(modes: Modes, resume: Resume) -> io::Result<Hold> {
     let found = tcgetattr(&device)?;
     let wanted = modes.of(&found);
     if modes == Modes::Secret {
-        // Not with TCSAFLUSH: what was typed ahead stays.
+        // Not with TCSAFLUSH: keys that were typed ahead are kept.
         tcsetattr(&device, OptionalActions::Now, &wanted)?;
     }
     let (keys, quits) = (ControlKeys::of(&found), state.quits);
@@ -171,14 +171,14 @@ pub(crate) fn hold(modes: Modes, resume: Resume) -> io::Result<Hold> {
     Ok(Hold { keys, quits })
 }
 
-/// Puts the modes back as they were found, before the program ends. Whoever holds the terminal still does.
+/// Restores the modes before the program ends. The hold continues.
 pub fn restore() {
     if let Some(held) = TERMINAL.state().held.as_ref().filter(|held| held.is_in_foreground()) {
         held.leave();
     }
 }
 
-/// Puts the modes back when it is dropped, also by a panic.
+/// Restores the modes when it is dropped, also by a panic.
 #[derive(Debug)]
 pub struct RestoreOnDrop;
 
@@ -192,8 +192,8 @@ impl Drop for RestoreOnDrop {
 /// wait. Dropping it gives the keys back to the editor.
 pub(crate) struct Interruptible(());
 
-/// Makes Ctrl-C, Ctrl-Z and Ctrl-\ signals for a while. After a Ctrl-Z `on_suspend` runs on another thread: it ends
-/// the wait, and whoever waited calls [`suspend`]. A Ctrl-\ ends the program, as it does while a command works.
+/// Makes Ctrl-C, Ctrl-Z and Ctrl-\ signals for a while. After a Ctrl-Z `on_suspend` runs on another thread: it ends the
+/// wait, and the waiting code calls [`suspend`]. A Ctrl-\ ends the program, as it does while a command runs.
 pub(crate) fn interruptible(on_suspend: impl Fn() + Send + Sync + 'static) -> Interruptible {
     TERMINAL.adjust(|held| {
         held.wanted.local_modes |= LocalModes::ISIG;
@@ -208,7 +208,7 @@ impl Drop for Interruptible {
     }
 }
 
-/// Stops the program, and whoever was started together with it, as Ctrl-Z does. Returns when it is continued.
+/// Stops the process group, as Ctrl-Z does. Returns when it is continued.
 pub(crate) fn suspend() {
     // SIGTSTP is handled, SIGTTIN stops. Unlike SIGSTOP, neither stops a program that nobody could continue.
     suspend_by(|| kill_current_process_group(Signal::TTIN));
@@ -221,12 +221,12 @@ fn suspend_by(stop: impl FnOnce() -> rustix::io::Result<()>) {
         state.continued
     };
     restore();
-    // If it fails, nothing is stopped, and the terminal is taken again.
+    // If it fails, nothing is stopped, and the modes are set again.
     let _ = stop();
     let state = TERMINAL.state();
     let waited = TERMINAL.changed.wait_timeout_while(state, STOP_WITHIN, |state| state.continued == before);
     let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-    // While the program is stopped the time passes as well.
+    // The timeout also expires while the program is stopped.
     state.is_resumed = waited.timed_out();
     drop(state);
     if waited.timed_out() {
@@ -234,7 +234,7 @@ fn suspend_by(stop: impl FnOnce() -> rustix::io::Result<()>) {
     }
 }
 
-/// A Ctrl-Z came as a signal. The others of the group have got theirs.
+/// Handles a Ctrl-Z that arrived as a signal. The rest of the process group has it, too.
 fn suspended(state: MutexGuard<'_, State>) {
     let stop = || kill_process(getpid(), Signal::TTIN);
     match state.held.as_ref().map(|held| (held.modes, held.waiting.clone())) {
@@ -244,12 +244,12 @@ fn suspended(state: MutexGuard<'_, State>) {
         }
         Some((Modes::Secret | Modes::Editor, None)) => {
             drop(state);
-            // This thread has to hear of the continuation. Without another one the program is not stopped.
+            // This thread has to receive SIGCONT. If no other thread can be started, the program is not stopped.
             let _ = std::thread::Builder::new().name("suspend".to_owned()).spawn(move || suspend_by(stop));
         }
         _ => {
             drop(state);
-            // Whom nobody could continue is not stopped, and that is no failure.
+            // A process that nobody could continue is not stopped, which is no failure.
             let _ = stop();
         }
     }
@@ -288,7 +288,7 @@ impl Modes {
         modes.special_codes[SpecialCodeIndex::VMIN] = 1;
         modes.special_codes[SpecialCodeIndex::VTIME] = 0;
         if self == Modes::Editor {
-            // What rustyline sets.
+            // The modes that rustyline sets.
             modes.input_modes -= InputModes::BRKINT
                 | InputModes::ICRNL
                 | InputModes::INPCK
@@ -315,8 +315,8 @@ impl Terminal {
 }
 
 impl Held {
-    /// Whether the terminal is this program's. In the background it is somebody else's: to change its modes would
-    /// stop this program, also where a signal is to end it. A terminal that is gone is nobody's.
+    /// Whether this process group is in the foreground of the terminal. In the background, changing the modes would
+    /// stop the program, even while a signal ends it. A closed terminal counts as ours.
     fn is_in_foreground(&self) -> bool {
         tcgetpgrp(&self.device).map_or(true, |group| group == getpgrp())
     }
@@ -327,33 +327,33 @@ impl Held {
             self.write(PASTE_MARKS.1);
         }
         if matches!(self.modes, Modes::Secret | Modes::Editor) {
-            // Whoever writes next begins a line.
+            // The next output begins a line.
             self.write("\r\n");
         }
     }
 
     fn set(&self, modes: &Termios) {
-        // A terminal that is gone has no modes.
+        // A closed terminal has no modes.
         let _ = tcsetattr(&self.device, OptionalActions::Now, modes);
     }
 
     fn write(&self, text: &str) {
-        // Nor is there anybody to read.
+        // A closed terminal shows nothing.
         let _ = (&self.device).write_all(text.as_bytes());
     }
 }
 
-/// From the first hold on, signals that end or stop the program put the modes back first.
+/// From the first hold on, signals that end or stop the program restore the modes first.
 fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let ignored = ignored();
-        // Whom nohup has told to ignore SIGHUP goes on ignoring it.
+        // Under nohup, SIGHUP stays ignored.
         let heard = [SIGTERM, SIGHUP, SIGQUIT, SIGTSTP].into_iter();
         let heard = heard.filter(|signal| ignored >> (signal - 1) & 1 == 0);
         let Ok(mut signals) = Signals::new(heard.chain([SIGCONT])) else { return };
         let work = move || signals.forever().for_each(handle);
-        // Without it signals do what they always do.
+        // Without the thread, signals have their default effect.
         let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(work);
     });
 }
@@ -383,14 +383,14 @@ fn handle(signal: i32) {
     }
 }
 
-/// Ends the program as the signal does, with the modes as they were found.
+/// Restores the modes and ends the program as the signal does.
 pub(crate) fn end_by(signal: i32) {
     restore();
-    // If the program does not end by it, there is nothing else to be done.
+    // If this does not end the program, nothing else can be done.
     let _ = signal_hook::low_level::emulate_default_handler(signal);
 }
 
-/// The signals that the program was started to ignore, a bit each from 1 on; none where /proc does not say.
+/// The signals that the program was started to ignore, as bits, signal 1 first; 0 if /proc does not tell.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

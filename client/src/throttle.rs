@@ -52,7 +52,7 @@ impl Throttle {
     }
 }
 
-/// What one connection has of the throttle.
+/// The throttle of one connection.
 pub struct ThrottleLayer {
     moved: Arc<AtomicU64>,
     reading: ThrottledDirection,
@@ -80,7 +80,7 @@ impl ThrottledDirection {
         ThrottledDirection { bucket: Arc::clone(bucket), pause: Pause::default() }
     }
 
-    /// Waits until everything that was taken is paid for.
+    /// Waits until all taken bytes are paid for.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.pause.poll(cx));

@@ -4,13 +4,13 @@ use super::{Conversation, ConversationError, encoded};
 use sshome_wire::Frame;
 
 impl Conversation {
-    /// Whether no answer is due.
+    /// Whether no answer is outstanding.
     pub(crate) fn is_idle(&self) -> bool {
         self.outstanding == 0 && self.receive_queue.is_empty() && !self.is_cancelling
     }
 
-    /// Cancels what a caller that stopped waiting has left unanswered, and drops the answers. It may be dropped
-    /// and called again.
+    /// Cancels requests that a dropped call left unanswered, and discards the answers. It may be dropped and called
+    /// again.
     ///
     /// # Errors
     /// If the conversation is over.
@@ -18,8 +18,8 @@ impl Conversation {
         if self.is_idle() { Ok(()) } else { self.abandon(&mut |_| {}).await }
     }
 
-    /// Cancels every request that has no answer yet and hears all the answers; `each` is given the
-    /// frames. Afterwards the conversation is idle. A caller that stops waiting calls it again.
+    /// Cancels all unanswered requests and receives their answers; `each` gets the frames. Afterwards the conversation
+    /// is idle. It may be dropped and called again.
     ///
     /// # Errors
     /// If the conversation is over.

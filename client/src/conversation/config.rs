@@ -1,18 +1,18 @@
-//! How the client wants its SSH connection.
+//! The client's settings of an SSH connection.
 
 use russh::kex;
 use sshome_ssh::{MAX_PACKET_BYTES, preferred};
 use std::time::Duration;
 
-/// How much the server may send ahead on a channel, in bytes. A link is kept full as long as this
-/// is at least twice its rate times its round trip.
+/// The receive window of a channel, in bytes. A link is fully used if this is at least twice its rate times its round
+/// trip.
 const WINDOW_BYTES: u32 = 64 << 20;
 
-/// How long a server may take for each thing that it can do at once: a key exchange, a step of a
-/// login, opening a channel, saying hello.
+/// The time limit for steps that a server can do at once: a key exchange, a step of a login, opening a channel, sending
+/// its hello.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The settings of a client's connection: which algorithms, in which order, and how much flows.
+/// The settings of a client's connection: algorithms in their order, and flow control.
 #[must_use]
 pub fn config() -> russh::client::Config {
     russh::client::Config {

@@ -1,27 +1,26 @@
-//! Why a conversation did not do what was asked.
+//! Errors of a conversation.
 
 use sshome_wire::display::Escaped;
 use sshome_wire::{FrameError, PathError, Reply};
 
-/// What went wrong, and whose doing it was.
+/// Why a request failed.
 ///
-/// After `Refused`, `Cancelled` and `Local` the conversation goes on; after `Lost` and `Protocol`
-/// it is over.
+/// After `Refused`, `Cancelled` and `Local` the conversation continues; after `Lost` and `Protocol` it is over.
 #[derive(Debug, thiserror::Error)]
 pub enum ConversationError {
-    /// The server said no, with a status and words.
+    /// The server refused it, with a status and a message.
     #[error("{}", shown(.0))]
     Refused(Reply),
-    /// The connection is gone.
+    /// The connection is lost.
     #[error("the connection is lost: {0}")]
     Lost(String),
-    /// The server sent what makes no sense, or speaks another version.
+    /// The server violated the protocol, or speaks a different version.
     #[error("the server does not keep to the protocol: {0}")]
     Protocol(String),
-    /// It was interrupted, and the server has stopped, too.
+    /// It was cancelled, and the server has stopped, too.
     #[error("cancelled")]
     Cancelled,
-    /// Something on this side, before anything was asked of the server.
+    /// It failed locally, before anything was sent.
     #[error("{0}")]
     Local(String),
 }
@@ -41,7 +40,7 @@ impl From<PathError> for ConversationError {
     }
 }
 
-/// A reply as people may see it: its words come from the other side.
+/// A reply, safe to show: the message comes from the server.
 fn shown(reply: &Reply) -> String {
     reply.status.explain(&Escaped(reply.message.as_bytes()).to_string())
 }

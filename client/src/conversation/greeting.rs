@@ -1,10 +1,9 @@
-//! The first frames: what this side says of itself, and what it makes of the server's.
+//! The hello frames: the client's, and the check of the server's.
 
 use super::ConversationError;
 use sshome_wire::{Features, Hello, MAX_FRAME, PROTOCOL_VERSION, Reply, Status};
 
-/// The shortest limit on frames that a server may announce, in bytes: a request with two of the
-/// longest paths must fit.
+/// The smallest frame limit that a server may announce, in bytes: a request with two of the longest paths must fit.
 const MIN_FRAME_BYTES: u32 = 16 << 10;
 
 /// The client's hello.
@@ -13,14 +12,14 @@ pub(super) fn ours() -> Hello {
         version: PROTOCOL_VERSION,
         features: Features::ALL,
         max_frame: MAX_FRAME,
-        // The server asks for nothing.
+        // The server sends no requests.
         max_outstanding: 0,
         status: Status::Authenticated,
         message: concat!("sshome ", env!("CARGO_PKG_VERSION")).into(),
     }
 }
 
-/// The server's hello, if one can work with it.
+/// Checks the server's hello.
 pub(super) fn checked(hello: Hello) -> Result<Hello, ConversationError> {
     if hello.status.is_error() {
         return Err(ConversationError::Refused(Reply::new(hello.status, hello.message)));

@@ -9,25 +9,25 @@ use sshome_wire::{Decoder, Frame};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// How many messages, of 256 KiB at most, may wait to be sent.
+/// The largest number of messages, of at most 256 KiB, that wait to be sent.
 const SEND_QUEUE_MESSAGES: usize = 4;
 
-/// Frames as they come in. Nothing is read ahead: while nobody asks, the connection fills up and
-/// the server waits, which is the back-pressure of a get.
+/// Receives frames. Nothing is read ahead: while nobody receives, the window fills up and the server waits, which is
+/// the backpressure of a get.
 pub(super) struct FrameReceiver {
     channel: ChannelReadHalf,
     decoder: Decoder,
-    /// Bytes that came since somebody asked how many.
+    /// Bytes that arrived since [`taken`](Self::taken) was called.
     taken: u64,
-    /// None waits for ever.
+    /// `None` waits forever.
     pub(super) idle_timeout: Option<IdleTimeout>,
-    /// What the server said on the channel's error stream; it explains a loss.
+    /// The server's text on the channel's error stream; it explains a loss.
     complaint: Vec<u8>,
-    /// Where the reason for a loss is noted.
+    /// The reason for a loss.
     pub(super) loss: Option<LossReason>,
 }
 
-/// The longest complaint that is kept, in bytes.
+/// The longest text of the error stream that is kept, in bytes.
 const MAX_STDERR_BYTES: usize = 1000;
 
 impl FrameReceiver {
@@ -36,12 +36,12 @@ impl FrameReceiver {
         FrameReceiver { channel, decoder, taken: 0, idle_timeout: None, complaint, loss: None }
     }
 
-    /// The next frame. A caller that stops waiting loses nothing.
+    /// The next frame. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Frame, ConversationError> {
         self.next_owed(true).await
     }
 
-    /// The same; where the server does not owe a frame, it is waited for without end.
+    /// The same. If the server does not owe a frame, there is no timeout.
     pub(super) async fn next_owed(&mut self, owed: bool) -> Result<Frame, ConversationError> {
         loop {
             if let Some(frame) = self.decoder.next()? {
@@ -64,7 +64,7 @@ impl FrameReceiver {
         }
     }
 
-    /// A frame that is here already; none rather than waiting.
+    /// A frame that has arrived; `None` if there is none yet.
     pub(super) async fn ready(&mut self) -> Result<Option<Frame>, ConversationError> {
         tokio::select! {
             biased;
@@ -73,7 +73,7 @@ impl FrameReceiver {
         }
     }
 
-    /// How many bytes have come since this was last asked.
+    /// The number of bytes that arrived since the last call.
     pub(super) fn taken(&mut self) -> u64 {
         std::mem::take(&mut self.taken)
     }
@@ -101,8 +101,8 @@ impl FrameReceiver {
     }
 }
 
-/// Bytes on their way out. A task of its own sends them, so that reading never waits for writing
-/// and a message that was begun is sent to its end.
+/// Sends messages on its own task, so that receiving never waits for sending, and a message that was begun is sent
+/// completely.
 pub(super) struct FrameSender {
     queue: mpsc::Sender<Bytes>,
     task: JoinHandle<()>,
@@ -121,8 +121,7 @@ impl FrameSender {
         FrameSender { queue, task }
     }
 
-    /// Waits for a place in the queue; `None` if nothing can be sent any more. A caller that stops waiting has
-    /// sent nothing.
+    /// Waits for a place in the queue; `None` if nothing can be sent any more. Cancel-safe.
     pub(super) async fn place(&self) -> Option<mpsc::Permit<'_, Bytes>> {
         self.queue.reserve().await.ok()
     }
@@ -130,7 +129,7 @@ impl FrameSender {
 
 impl Drop for FrameSender {
     fn drop(&mut self) {
-        // It may be waiting for a window that a lost connection never opens.
+        // It may wait for a window that a lost connection never opens.
         self.task.abort();
     }
 }

@@ -5,11 +5,10 @@ use sshome_wire::{Entries, Entry, Frame, Payload, Request};
 use tokio_util::sync::CancellationToken;
 
 impl Conversation {
-    /// Lists a path; `each` is given the entries as they come. The entry of the path itself comes
-    /// last, as the result.
+    /// Lists a path; `each` gets the entries as they arrive. The entry of the path itself is the result.
     ///
     /// # Errors
-    /// `Refused` where the path cannot be listed; `Cancelled` after a cancellation.
+    /// `Refused` if the path cannot be listed; `Cancelled` after a cancellation.
     pub async fn list(
         &mut self,
         path: &[u8],

@@ -1,14 +1,14 @@
-//! Why a connection was lost, as far as anybody knows.
+//! The reason for a lost connection.
 //!
-//! russh closes the channels of a connection that ends and does not say to them why. So whoever notices the reason
-//! notes it here: the socket, the keepalives, or the server's own words.
+//! russh closes the channels of a connection that ends without a reason. So the code that knows the reason records it
+//! here: the socket, the keepalives, or the server's disconnect message.
 
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// The reason comes within this time after the channel has ended, if there is one.
+/// The time after the end of the channel within which a reason is recorded, if there is one.
 const REASON_WITHIN: Duration = Duration::from_secs(1);
 
 /// The reason for the loss of a connection. Clones share it.
@@ -17,9 +17,9 @@ pub struct LossReason(Arc<watch::Sender<Reasons>>);
 
 #[derive(Debug, Default)]
 struct Reasons {
-    /// What the server said before it hung up.
+    /// The server's disconnect message.
     said: Option<String>,
-    /// What went wrong first.
+    /// The first fault.
     fault: Option<String>,
 }
 
@@ -36,12 +36,12 @@ impl Default for LossReason {
 }
 
 impl LossReason {
-    /// Notes what the server said, safe to show. It explains more than anything that follows from it.
+    /// Records the server's disconnect message, safe to show. It takes precedence over faults, which follow from it.
     pub fn said(&self, words: String) {
         self.0.send_modify(|reasons| reasons.said = Some(words));
     }
 
-    /// Notes a fault. Only the first one counts: the others follow from it.
+    /// Records a fault. Only the first one counts: the others follow from it.
     pub fn fault(&self, fault: impl FnOnce() -> String) {
         self.0.send_if_modified(|reasons| {
             let is_first = reasons.fault.is_none();
@@ -58,7 +58,7 @@ impl LossReason {
         self.0.borrow().get().cloned()
     }
 
-    /// The reason for a loss that has just been noticed; `None` if nobody notes one.
+    /// The reason for a loss that was just noticed; `None` if none is recorded in time.
     pub(super) async fn known(&self) -> Option<String> {
         let mut noted = self.0.subscribe();
         let noting = noted.wait_for(|reasons| reasons.get().is_some());

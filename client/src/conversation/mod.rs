@@ -1,8 +1,7 @@
 //! The client's side of the native protocol, on one SSH channel.
 //!
-//! Requests may be sent ahead; the server answers in their order. Whatever waits here, to send or
-//! to hear, reads meanwhile: a peer that cannot send would stop reading, and both would wait for
-//! ever.
+//! Requests may be sent ahead; the server answers in their order. Every wait, also one to send, receives meanwhile: a
+//! peer that cannot send would stop reading, and both would wait forever.
 
 mod abandon;
 mod config;

@@ -1,14 +1,14 @@
-//! What is left of transfers that were cut, on either side.
+//! Partial uploads and downloads.
 
 use super::{Conversation, ConversationError, encoded, unexpected};
 use sshome_wire::{Blocks, Digest, Frame, Part, RemotePath, Request, Status, StreamId};
 use tokio_util::sync::CancellationToken;
 
-/// Digests of blocks that the server may tell: those of 64 TiB.
+/// The largest number of block digests in an answer: those of 64 TiB.
 pub(crate) const MAX_DIGESTS: usize = 1 << 24;
 
 impl Conversation {
-    /// Lists what is left of uploads that were cut, the oldest first.
+    /// Lists partial uploads, the oldest first.
     ///
     /// # Errors
     /// `Cancelled` after a cancellation, or if the conversation is over.
@@ -26,8 +26,7 @@ impl Conversation {
         Ok(all)
     }
 
-    /// What the server has of a stream whose connection was lost: the digests of its blocks; none if it has
-    /// nothing of it.
+    /// The digests of the blocks that the server has of a stream whose connection was lost; `None` if it has nothing.
     ///
     /// # Errors
     /// `Cancelled` after a cancellation, or if the conversation is over.
@@ -51,8 +50,7 @@ impl Conversation {
         Ok((reply.status == Status::Resuming).then_some(digests))
     }
 
-    /// Asks for a file, or for what comes after the blocks of it that are here. The answer is for the caller
-    /// to receive.
+    /// Requests a file, or the rest of it after the blocks that exist locally. The caller receives the answer.
     ///
     /// # Errors
     /// As of [`send`](Self::send).
@@ -65,7 +63,7 @@ impl Conversation {
         let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
         let request = Request::Get { path: path.to_vec(), known: count };
         self.send(encoded(&Frame::Request(request))?, 1, cancel).await?;
-        // A digest takes 32 bytes, and their number a few.
+        // A digest takes 32 bytes, and their count a few.
         let most = Blocks::MAX_PER_FRAME.min(self.max_frame() / 33).max(1);
         for digests in known.chunks(most) {
             let blocks = encoded(&Frame::Blocks(Blocks { digests: digests.to_vec() }))?;

@@ -5,7 +5,7 @@ use sshome_wire::{Features, PathError, Payload, RemotePath, Request};
 use tokio_util::sync::CancellationToken;
 
 impl Conversation {
-    /// The path that `path` means in the working directory.
+    /// The absolute path of `path` in the working directory.
     ///
     /// # Errors
     /// If there is a NUL in it, or it is too long.
@@ -13,8 +13,8 @@ impl Conversation {
         self.cwd.join(path)
     }
 
-    /// The path without links, `.` and `..` that a path leads to; the path itself if the server is too old to
-    /// tell.
+    /// The canonical path of a path, without links, `.` and `..`; the path itself if the server is too old for this
+    /// request.
     ///
     /// # Errors
     /// As of [`request`](Self::request).

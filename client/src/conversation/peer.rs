@@ -1,4 +1,4 @@
-//! A server for tests: a real SSH connection in memory, and a script in the place of sshomed.
+//! A server for tests: a real SSH connection in memory, with a script instead of sshomed.
 
 use super::{Conversation, config};
 use bytes::BytesMut;
@@ -12,20 +12,20 @@ use sshome_wire::{
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// What a script hears and says.
+/// The script's end of a conversation.
 pub(crate) struct ScriptedPeer {
     read: ChannelReadHalf,
     write: Arc<ChannelWriteHalf<Msg>>,
     decoder: Decoder,
 }
 
-/// A conversation with a script, and what keeps it going.
+/// A conversation with a script, and the tasks behind it.
 pub(crate) struct Talk {
     pub(crate) conversation: Conversation,
     _connection: Handle<Anybody>,
 }
 
-/// The hello of a server that holds so many requests.
+/// The hello of a server that allows this many outstanding requests.
 pub(crate) fn hello(max_outstanding: u32) -> Hello {
     Hello {
         version: PROTOCOL_VERSION,
@@ -37,7 +37,7 @@ pub(crate) fn hello(max_outstanding: u32) -> Hello {
     }
 }
 
-/// Connects to a script that has said its hello and heard the client's.
+/// Connects to a script, after the hellos.
 pub(crate) async fn connect<F: Future<Output = ()> + Send + 'static>(
     hello: Hello,
     script: impl FnOnce(ScriptedPeer) -> F + Send + 'static,
@@ -72,7 +72,7 @@ pub(crate) async fn connect<F: Future<Output = ()> + Send + 'static>(
 }
 
 impl ScriptedPeer {
-    /// The next frame; none at the end.
+    /// The next frame; `None` at the end.
     pub(crate) async fn hear(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = self.decoder.next().unwrap() {
@@ -86,7 +86,7 @@ impl ScriptedPeer {
         }
     }
 
-    /// The next frame, which has to be a request.
+    /// The next frame, which must be a request.
     pub(crate) async fn hear_request(&mut self) -> Request {
         match self.hear().await {
             Some(Frame::Request(request)) => request,
@@ -94,7 +94,7 @@ impl ScriptedPeer {
         }
     }
 
-    /// Hears a put's data to their end.
+    /// Receives the data of a put, up to its end.
     pub(crate) async fn hear_body(&mut self) -> (Vec<u8>, End) {
         let mut body = Vec::new();
         loop {
@@ -109,7 +109,7 @@ impl ScriptedPeer {
     pub(crate) async fn say(&self, frame: Frame) {
         let mut bytes = BytesMut::new();
         frame.encode(&mut bytes).unwrap();
-        // The client may be gone by now, and that is the end of the script.
+        // The client may have disconnected: then the script ends.
         let _ = self.write.data_bytes(bytes.freeze()).await;
     }
 
@@ -118,7 +118,7 @@ impl ScriptedPeer {
     }
 }
 
-/// A client that trusts every server: there is only the one.
+/// A client that trusts every host key.
 pub(crate) struct Anybody;
 
 impl russh::client::Handler for Anybody {
@@ -132,7 +132,7 @@ impl russh::client::Handler for Anybody {
     }
 }
 
-/// A server that lets everybody in, to one channel.
+/// A server that accepts every login, for one channel.
 struct Door(Option<oneshot::Sender<Channel<Msg>>>);
 
 impl russh::server::Handler for Door {

@@ -20,7 +20,7 @@ impl ReceiveQueue {
     /// # Errors
     /// `Protocol` if the queue is full.
     pub(super) fn push(&mut self, frame: Frame, bytes: u64) -> Result<(), ConversationError> {
-        // How far something has come is of no interest once it has come further.
+        // Newer progress replaces older progress.
         if matches!(frame, Frame::Progress(_)) {
             return Ok(());
         }

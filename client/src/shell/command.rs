@@ -1,4 +1,4 @@
-//! What a command of the table has: its name, operands, options and help.
+//! A row of the command table: name, operands, options and help.
 
 use super::flag::Flag;
 use std::fmt::Write;
@@ -43,18 +43,18 @@ pub enum Operand {
     Remote,
     /// A directory on the server.
     RemoteDirectory,
-    /// A path here.
+    /// A local path.
     Local,
-    /// A directory here.
+    /// A local directory.
     LocalDirectory,
     /// A command.
     Command,
-    /// What `key` is to do.
+    /// An action of `key`.
     KeyAction,
 }
 
 impl Operand {
-    /// Whether it names something on this side.
+    /// Whether it names something local.
     #[must_use]
     pub fn is_local(self) -> bool {
         matches!(self, Operand::Local | Operand::LocalDirectory)
@@ -66,36 +66,36 @@ impl Operand {
 pub struct CommandSpec {
     /// What it does.
     pub verb: Verb,
-    /// What a person types.
+    /// Its name.
     pub name: &'static str,
     /// Other names for it.
     pub aliases: &'static [&'static str],
     /// Its operands as help shows them.
     pub usage: &'static str,
-    /// How many operands there must be at least, and may be at most.
+    /// The smallest and the largest number of operands.
     pub operands: (usize, usize),
-    /// What the first operand is, and what all the others are.
+    /// The kinds of the first operand and of all others.
     pub completes: Option<(Operand, Operand)>,
     /// Its options.
     pub flags: &'static [Flag],
-    /// One line.
+    /// Its description, in one line.
     pub summary: &'static str,
-    /// What else there is to know.
+    /// Further help.
     pub details: &'static str,
 }
 
-/// Why words are no command.
+/// Why words are not a valid command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// There is no such command.
     #[error("unknown command {0}: try \"help\"")]
     Unknown(String),
-    /// It is one of sftp's that there is not.
+    /// It is a command of sftp that is not supported.
     #[error("there is no {command} here: {instead}")]
     Unsupported {
         /// The command.
         command: &'static str,
-        /// What there is instead.
+        /// The alternative.
         instead: &'static str,
     },
     /// The command has no such option.
@@ -103,12 +103,12 @@ pub enum CommandError {
     Flag {
         /// The command.
         command: &'static str,
-        /// What was given.
+        /// The option as given.
         flag: String,
-        /// How it is used.
+        /// Its usage.
         usage: String,
     },
-    /// What follows an option is not what has to follow it.
+    /// The value of an option is invalid or missing.
     #[error("{flag} of {command}: {problem}")]
     Value {
         /// The command.
@@ -118,7 +118,7 @@ pub enum CommandError {
         /// What is wrong.
         problem: String,
     },
-    /// It is not for standard input or output.
+    /// It cannot be used with standard input or output.
     #[error("{command} -: {why}")]
     Stream {
         /// The command.
@@ -133,7 +133,7 @@ pub enum CommandError {
         command: &'static str,
         /// What is wrong with them.
         problem: &'static str,
-        /// How it is used.
+        /// Its usage.
         usage: String,
     },
 }
@@ -164,7 +164,7 @@ impl CommandSpec {
         out
     }
 
-    /// How an option is written.
+    /// How an option is spelled.
     #[must_use]
     pub fn flag(&self, short: char) -> Option<String> {
         let flag = self.flags.iter().find(|flag| flag.short == short)?;

@@ -1,4 +1,4 @@
-//! What Tab completes. Nothing here asks anyone: a line in, a question out; names in, an answer out.
+//! Tab completion, without I/O: a line becomes a query, and the names that answer it become a completion.
 
 use super::command::{CommandSpec, Operand};
 use super::flag::takes_next;
@@ -8,35 +8,34 @@ use super::quoted::quoted;
 use super::table::COMMANDS;
 use super::words::{Partial, Word, partial, quote};
 
-/// What has to be known to complete a line.
+/// What is needed to complete a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CompletionQuery {
-    /// One of these words that begins so.
+    /// One of these words, with this prefix.
     Words(Vec<String>, String),
     /// Names in a directory.
     Names {
-        /// What they are for.
+        /// The operand that they are for.
         operand: Operand,
         /// The directory as typed, up to its slash; empty for the working directory.
         directory: Word,
-        /// What the name begins with.
+        /// The prefix of the name.
         prefix: Vec<u8>,
-        /// Whether a word that begins with a dash is no option, behind `--`.
+        /// Whether words that begin with a dash are operands, after `--`.
         only_operands: bool,
     },
 }
 
-/// What Tab does.
+/// The result of a Tab.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Completion {
-    /// This takes the place of the word.
+    /// This text replaces the word.
     Text(String),
-    /// There is more than one way to go on, or none.
+    /// There are several completions, or none.
     Choice(Vec<String>),
 }
 
-/// The question that a line asks, and where the word that it is about begins; none if there is nothing
-/// to complete.
+/// The query of a line, and the start of its word in bytes; `None` if there is nothing to complete.
 pub(super) fn question(line: &str) -> Option<(usize, CompletionQuery)> {
     let Partial { before, last, start } = partial(line.as_bytes())?;
     let typed = last.bytes();
@@ -88,14 +87,14 @@ fn options(command: &CommandSpec) -> Vec<String> {
     lettered.map(|flag| format!("-{}", flag.short)).chain(long).collect()
 }
 
-/// The answer, given the names in the directory that was asked for. What it writes stands for just that name
-/// when the line is read.
+/// The completion, given the names in the directory of the query. The text means exactly that name when the line is
+/// parsed.
 pub(super) fn completion(question: &CompletionQuery, names: Vec<GlobEntry>) -> Completion {
     match question {
         CompletionQuery::Words(all, prefix) => {
             let mut fitting: Vec<&String> = all.iter().filter(|word| word.starts_with(prefix)).collect();
             match fitting.as_slice() {
-                // A directory goes on.
+                // The path may continue below a directory.
                 [only] if only.ends_with('/') => Completion::Text((*only).clone()),
                 [only] => Completion::Text(format!("{only} ")),
                 _ => {
@@ -133,7 +132,8 @@ pub(super) fn completion(question: &CompletionQuery, names: Vec<GlobEntry>) -> C
     }
 }
 
-/// What stands behind a name: a directory goes on, `file` stands behind a file. A link may be either.
+/// The text after a name: a slash after a directory, `file` after a file, and nothing after a link, which may be
+/// either.
 fn end(name: &GlobEntry, file: &'static str) -> &'static str {
     match (name.may_be_directory, name.is_link) {
         (_, true) => "",
@@ -142,7 +142,7 @@ fn end(name: &GlobEntry, file: &'static str) -> &'static str {
     }
 }
 
-/// A name as a word of the line. The home directory's `~` stays, and no name looks like an option.
+/// A name as a word of the line. The `~` of the home directory stays, and no name looks like an option.
 fn written(operand: Operand, directory: &Word, only_operands: bool, name: &[u8]) -> String {
     let (begin, rest) = match directory.letters() {
         [(b'~', false), (b'/', _), ..] if operand.is_local() => ("~/", directory.split_at(2).1.bytes()),
@@ -160,7 +160,7 @@ fn written(operand: Operand, directory: &Word, only_operands: bool, name: &[u8])
     }
 }
 
-/// What all of them begin with; never a part of a character.
+/// Their longest common prefix, of whole characters.
 fn common<'a>(mut names: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let Some(first) = names.next() else { return Vec::new() };
     let shared = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How long a cancelled command may take before that is explained.
+/// The time after which a cancelled command that is still running is explained.
 const EXPLAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Receives SIGINT from the first wait on.
@@ -23,7 +23,7 @@ impl CtrlC {
         CtrlC { signal: Box::pin(signal()), has_come: false }
     }
 
-    /// Starts to listen, so that no later signal is missed.
+    /// Starts listening, so that no later signal is missed.
     pub(super) async fn listen(&mut self) {
         poll_fn(|context| {
             self.has_come = self.has_come || self.signal.as_mut().poll(context).is_ready();
@@ -40,8 +40,8 @@ impl CtrlC {
         *self = CtrlC::new();
     }
 
-    /// Returns when Ctrl-C comes while what is under way is being cancelled already; the first one cancels.
-    /// Where `others` work it is theirs. With `is_shown` the terminal has shown the key on a line that nobody ends.
+    /// Cancels at the first Ctrl-C, and returns at the second. While `others` run, the key is theirs. `is_shown` says
+    /// that the terminal has echoed the key on an unfinished line.
     pub(super) async fn twice(mut self, cancel: &CancellationToken, others: bool, is_shown: bool) {
         if others {
             loop {
@@ -70,7 +70,7 @@ impl fmt::Debug for CtrlC {
 
 async fn signal() {
     if tokio::signal::ctrl_c().await.is_err() {
-        // Where there are no signals none will come.
+        // On systems without signals it waits forever.
         std::future::pending::<()>().await;
     }
 }

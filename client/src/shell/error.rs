@@ -1,4 +1,4 @@
-//! Why a command did not do what it should.
+//! Why a command failed.
 
 use super::command::CommandError;
 use super::words::WordsError;
@@ -6,37 +6,37 @@ use crate::conversation::ConversationError;
 use crate::exit::Exit;
 use std::io;
 
-/// What went wrong with a command.
+/// The error of a command.
 #[derive(Debug, thiserror::Error)]
 pub enum ShellError {
-    /// The line has no words.
+    /// The line cannot be split into words.
     #[error(transparent)]
     Words(#[from] WordsError),
-    /// The words are no command.
+    /// The words are not a valid command.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// The server said no, or is gone, or was told to stop.
+    /// The server refused, the connection was lost, or the command was cancelled.
     #[error(transparent)]
     Conversation(#[from] ConversationError),
     /// The commands cannot be read.
     #[error("{0}")]
     Script(String),
-    /// It failed for a reason on this side.
+    /// It failed for a local reason.
     #[error("{0}")]
     Failed(String),
-    /// It failed, and all there is to say was said.
+    /// It failed, and the reason was reported.
     #[error("the command failed")]
     Reported,
     /// The result could not be written.
     #[error("cannot write the result: {0}")]
     Output(io::Error),
-    /// Ctrl-C came again while something was being cancelled.
+    /// Ctrl-C was pressed again while the command was being cancelled.
     #[error("quit while cancelling: the server may still be working")]
     Abandoned,
 }
 
 impl ShellError {
-    /// How the program ends, if it ends for that reason.
+    /// The exit code, if the program ends with this error.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
@@ -47,13 +47,13 @@ impl ShellError {
             ShellError::Conversation(ConversationError::Cancelled) | ShellError::Abandoned => {
                 Exit::Interrupted
             }
-            // Whoever reads has enough, as with `| head`.
+            // The reader has enough, as with `| head`.
             ShellError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
             _ => Exit::Failed,
         }
     }
 
-    /// Whether there is no going on after it.
+    /// Whether no further command can be run.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         self.exit() == Exit::Connection || matches!(self, ShellError::Output(_) | ShellError::Abandoned)

@@ -1,31 +1,31 @@
-//! What programs are told: one event, one line of JSON. docs/automation.md is its documentation.
+//! Events for programs, one line of JSON each. docs/automation.md documents them.
 
 use serde::Serialize;
 use sshome_wire::{CreditedUsage, Entry, FileKind, Hashed, Key, Part, Usage};
 use std::borrow::Cow;
 
-/// An event. Fields that make no sense in a case are left out; new fields may come.
+/// An event. Fields that do not apply are omitted; new fields may be added.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum OutputEvent<'a> {
     /// A command begins.
     Started { command: &'a str, arguments: Vec<Cow<'a, str>> },
-    /// How far a transfer has come.
+    /// The progress of a transfer.
     Progress(ProgressEvent),
-    /// A file is done with.
+    /// A file is finished.
     File(FileEvent<'a>),
-    /// A symbolic link is made, or was there already.
+    /// A symbolic link was made, or existed.
     Link(LinkEvent<'a>),
-    /// A file that was begun earlier has begun again.
+    /// A partial file is resumed.
     Resumed {
         #[serde(flatten)]
         name: NameFields<'a>,
         direction: OperationKind,
         offset: u64,
     },
-    /// A connection is lost, and is made again after a pause.
+    /// A connection was lost, and a retry follows after a pause.
     Retry { message: &'a str, attempt: u32, attempts: u32, seconds: f64 },
-    /// Something was left out of a transfer.
+    /// A source was skipped.
     Skipped { what: &'a str, message: &'a str },
     /// Something failed.
     Failed {
@@ -65,7 +65,7 @@ pub(super) enum OutputEvent<'a> {
         replacing: u64,
         left: u64,
     },
-    /// What is left of an upload that was cut.
+    /// A partial upload.
     Part {
         #[serde(flatten)]
         name: NameFields<'a>,
@@ -73,7 +73,7 @@ pub(super) enum OutputEvent<'a> {
         size: Option<u64>,
         since: i64,
     },
-    /// A key of the account: `listed`, `installed`, `unchanged` where it was there already, or `removed`.
+    /// A key of the account: `listed`, `installed`, `unchanged` if it was installed before, or `removed`.
     Key {
         action: &'static str,
         fingerprint: &'a str,
@@ -82,23 +82,23 @@ pub(super) enum OutputEvent<'a> {
         comment: Cow<'a, str>,
         own: bool,
     },
-    /// What is only for people: help, version, and what a command said that has no fields.
+    /// Text for people: help, version, and results without fields.
     Text { text: &'a str },
     /// The last line.
     Summary(SummaryEvent),
 }
 
-/// Which side a name is on.
+/// The side of a name.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Side {
     /// The server.
     Remote,
-    /// Here.
+    /// This machine.
     Local,
 }
 
-/// What an event is about.
+/// The operation that an event belongs to.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum OperationKind {
@@ -112,7 +112,7 @@ pub(super) enum OperationKind {
     Hash,
 }
 
-/// A name as text; and its bytes in hexadecimal where they are no UTF-8, which the text then only resembles.
+/// A name as text, and its bytes in hexadecimal if they are not UTF-8; the text is then an approximation.
 #[derive(Debug, Serialize)]
 pub(super) struct NameFields<'a> {
     name: Cow<'a, str>,
@@ -120,7 +120,7 @@ pub(super) struct NameFields<'a> {
     name_bytes: Option<String>,
 }
 
-/// How far a transfer has come, in files and in bytes.
+/// The progress of a transfer, in files and in bytes.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct ProgressEvent {
     pub(super) direction: OperationKind,
@@ -130,7 +130,7 @@ pub(super) struct ProgressEvent {
     pub(super) bytes_total: Option<u64>,
 }
 
-/// A file that is done with.
+/// A finished file.
 #[derive(Debug, Serialize)]
 pub(super) struct FileEvent<'a> {
     #[serde(flatten)]
@@ -144,7 +144,7 @@ pub(super) struct FileEvent<'a> {
     pub(super) status: u16,
 }
 
-/// A symbolic link that is done with.
+/// A finished symbolic link.
 #[derive(Debug, Serialize)]
 pub(super) struct LinkEvent<'a> {
     #[serde(flatten)]
@@ -157,7 +157,7 @@ pub(super) struct LinkEvent<'a> {
     pub(super) status: u16,
 }
 
-/// What stands in a symbolic link, as text and bytes like a name.
+/// The target of a symbolic link, as text and bytes like a name.
 #[derive(Debug, Serialize)]
 pub(super) struct TargetFields<'a> {
     target: Cow<'a, str>,
@@ -165,7 +165,7 @@ pub(super) struct TargetFields<'a> {
     target_bytes: Option<String>,
 }
 
-/// What a listing tells of a name.
+/// A name in a listing.
 #[derive(Debug, Serialize)]
 pub(super) struct EntryEvent<'a> {
     side: Side,
@@ -180,7 +180,7 @@ pub(super) struct EntryEvent<'a> {
     target: Option<TargetFields<'a>>,
 }
 
-/// What all commands together did.
+/// The totals of all commands.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct SummaryEvent {
     pub(super) files: u64,
@@ -192,7 +192,7 @@ pub(super) struct SummaryEvent {
 }
 
 impl<'a> NameFields<'a> {
-    /// A name of any bytes.
+    /// A name, from its bytes.
     pub(super) fn new(bytes: &'a [u8]) -> NameFields<'a> {
         let (name, name_bytes) = text(bytes);
         NameFields { name, name_bytes }
@@ -200,7 +200,7 @@ impl<'a> NameFields<'a> {
 }
 
 impl<'a> TargetFields<'a> {
-    /// A text of any bytes.
+    /// A target, from its bytes.
     pub(super) fn new(bytes: &'a [u8]) -> TargetFields<'a> {
         let (target, target_bytes) = text(bytes);
         TargetFields { target, target_bytes }
@@ -208,7 +208,7 @@ impl<'a> TargetFields<'a> {
 }
 
 impl<'a> OutputEvent<'a> {
-    /// An entry, under the path that it is reached by.
+    /// An entry with its path.
     pub(super) fn entry(side: Side, path: &'a [u8], entry: &'a Entry) -> OutputEvent<'a> {
         let kind = match entry.kind {
             FileKind::File => "file",
@@ -257,13 +257,13 @@ impl<'a> OutputEvent<'a> {
 
     pub(super) fn part(part: &'a Part) -> OutputEvent<'a> {
         let name = NameFields::new(&part.path);
-        // Of a stream nobody knows.
+        // The size of a stream is unknown.
         let size = (part.size > 0).then_some(part.size);
         OutputEvent::Part { name, length: part.length, size, since: part.since.seconds }
     }
 }
 
-/// Bytes as text, and in hexadecimal where they are no UTF-8.
+/// Bytes as text, and in hexadecimal if they are not UTF-8.
 fn text(bytes: &[u8]) -> (Cow<'_, str>, Option<String>) {
     let text = String::from_utf8_lossy(bytes);
     let hex = || bytes.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -30,7 +30,7 @@ struct State {
 }
 
 impl ShellOutput {
-    /// Somebody who tells of a transfer; none where no program listens.
+    /// An observer that writes the events of a transfer; `None` without `--json`.
     pub(super) fn observer(&self, direction: OperationKind) -> Option<Arc<dyn Observer>> {
         self.is_for_programs()
             .then(|| Arc::new(EventObserver::new(self.clone(), direction)) as Arc<dyn Observer>)
@@ -42,14 +42,14 @@ impl EventObserver {
         EventObserver { out, direction, state: Mutex::default() }
     }
 
-    /// Work on one file has come so far, of so many bytes; 0 where the server does not know how many.
+    /// Reports the progress on one file, of `total` bytes; 0 if the server does not know the total.
     pub(super) fn reach(&self, bytes: u64, total: u64) {
         self.step(|state| {
             (state.files_total, state.bytes, state.bytes_total) = (1, bytes, (total > 0).then_some(total));
         });
     }
 
-    /// Notes what has changed, and tells of it now and then.
+    /// Records a change, and writes an event if the last one is long enough ago.
     fn step(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);

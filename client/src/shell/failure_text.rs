@@ -4,7 +4,7 @@ use crate::transfer::Failure;
 use sshome_wire::Status;
 use std::collections::HashMap;
 
-/// Up to so many failures of one cause are told by a line each.
+/// Up to this many failures of one cause have a line each.
 const MAX_LINES_PER_CAUSE: u64 = 3;
 
 /// The line for each failure; `None` if it has the cause of an earlier one that many share.
@@ -22,14 +22,14 @@ pub(super) fn one_line_per_cause(failures: &[Failure]) -> Vec<Option<String>> {
     failures.iter().map(line).collect()
 }
 
-/// What failures of one cause have in common: all but their names and numbers.
+/// The common part of failures with one cause: everything except their names and numbers.
 fn cause(Failure { what, why, status }: &Failure) -> (Option<u16>, String) {
     let name = what.rsplit('/').next().filter(|name| !name.is_empty());
     let why = without(&without(why, what), name.unwrap_or(what));
     (status.map(Status::code), why.replace(|c: char| c.is_ascii_digit(), ""))
 }
 
-/// A text without a name in it, where that is no part of another word.
+/// A text without a name, where that is a word of its own.
 fn without(text: &str, name: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -47,7 +47,7 @@ fn without(text: &str, name: &str) -> String {
 pub(super) fn shown(failure: &Failure) -> String {
     let Failure { what, why, status } = failure;
     match status {
-        // The server has no more to say than its status does.
+        // The server's message adds nothing to its status.
         Some(status) if why == status.words() => status.explain(what),
         Some(status) if why.contains(what) => status.explain(why),
         Some(status) => format!("{what}: {}", status.explain(why)),

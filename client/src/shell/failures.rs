@@ -4,7 +4,7 @@ use super::error::ShellError;
 use super::output::ShellOutput;
 use crate::exit::Exit;
 
-/// Counts what failed where one failure does not stop the rest.
+/// Reports failures that do not stop the rest of a command.
 #[derive(Debug)]
 pub(super) struct Failures {
     out: ShellOutput,
@@ -12,15 +12,15 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// None yet; they are told to `out`.
+    /// Without failures. They are reported to `out`.
     pub(super) fn new(out: &ShellOutput) -> Failures {
         Failures { out: out.clone(), any: false }
     }
 
-    /// Says a failure and remembers that there was one.
+    /// Reports a failure and remembers it.
     ///
     /// # Errors
-    /// The failure itself, if the rest makes no sense after it.
+    /// The failure itself, if the command cannot continue.
     pub(super) fn pass(&mut self, result: Result<(), ShellError>) -> Result<(), ShellError> {
         match result {
             Err(error) if error.exit() == Exit::Failed && !error.is_fatal() => {
@@ -32,7 +32,7 @@ impl Failures {
         }
     }
 
-    /// The end of the command.
+    /// The result of the command.
     ///
     /// # Errors
     /// If anything failed.

@@ -7,40 +7,40 @@ use std::fmt::Write;
 /// An option of a command.
 #[derive(Debug)]
 pub struct Flag {
-    /// The letter behind the dash; a control character where there is none.
+    /// The letter after the dash; a control character if there is none.
     pub short: char,
-    /// Another letter for it, as in sftp.
+    /// A second letter, as in sftp.
     pub also: Option<char>,
-    /// The word behind two dashes; empty where there is none.
+    /// The word after two dashes; empty if there is none.
     pub long: &'static str,
-    /// What has to follow it, if something has to.
+    /// Its value, if it takes one.
     pub value: Option<Value>,
-    /// What it does, in a line.
+    /// Its description, in one line.
     pub help: &'static str,
 }
 
-/// What follows an option: `-j N`, `-jN`, `--jobs N` or `--jobs=N`.
+/// The value of an option: `-j N`, `-jN`, `--jobs N` or `--jobs=N`.
 #[derive(Debug)]
 pub struct Value {
-    /// What help calls it.
+    /// Its name in help.
     pub name: &'static str,
-    /// Says what is wrong with a text that is none.
+    /// Checks a value. The error says what is wrong.
     pub check: fn(&str) -> Result<(), String>,
 }
 
-/// Stands for an option that has no letter.
+/// The placeholder of `--verify`, which has no letter.
 pub const VERIFY: char = '\u{1}';
 
-/// Stands for another one.
+/// The placeholder of `--partial`.
 pub const PARTIAL: char = '\u{2}';
 
-/// Stands for the length that a stream must have.
+/// The placeholder of `--size`, the expected length of a stream.
 pub const SIZE: char = '\u{5}';
 
-/// Stands for the digest that a stream must have.
+/// The placeholder of `--b3`, the expected digest of a stream.
 pub const B3: char = '\u{6}';
 
-/// How many connections a transfer has.
+/// The number of connections of a transfer.
 pub const JOBS: char = 'j';
 
 /// The same, as an option.
@@ -55,7 +55,7 @@ pub(super) const JOBS_FLAG: Flag = Flag {
     help: "number of parallel connections, or auto",
 };
 
-/// The length that a stream must have.
+/// The expected length of a stream.
 pub(super) const SIZE_FLAG: Flag = Flag {
     short: SIZE,
     also: None,
@@ -64,7 +64,7 @@ pub(super) const SIZE_FLAG: Flag = Flag {
     help: "required length of the input of put -",
 };
 
-/// The digest that a stream must have.
+/// The expected digest of a stream.
 pub(super) const B3_FLAG: Flag = Flag {
     short: B3,
     also: None,
@@ -79,27 +79,27 @@ impl Flag {
         Flag { short, also: None, long: "", value: None, help }
     }
 
-    /// The same, which may be another letter as well.
+    /// The same, with a second letter.
     pub(super) const fn or(self, also: char) -> Flag {
         Flag { also: Some(also), ..self }
     }
 
-    /// The same, which may be a word as well.
+    /// The same, with a word.
     pub(super) const fn word(self, long: &'static str) -> Flag {
         Flag { long, ..self }
     }
 
-    /// Whether it is written so behind one dash.
+    /// Whether this letter after a dash is this option.
     pub(super) fn is_letter(&self, letter: char) -> bool {
         (self.short == letter || self.also == Some(letter)) && !letter.is_control()
     }
 
-    /// Whether it is written so behind two dashes.
+    /// Whether this word after two dashes is this option.
     pub(super) fn is_word(&self, word: &[u8]) -> bool {
         !self.long.is_empty() && self.long.as_bytes() == word
     }
 
-    /// All ways to write it, and its value, for people.
+    /// All spellings, and its value, for help.
     pub(super) fn spellings(&self) -> String {
         let letters = [Some(self.short), self.also].into_iter().flatten().filter(|c| !c.is_control());
         let mut names: Vec<String> = letters.map(|letter| format!("-{letter}")).collect();
@@ -115,7 +115,7 @@ impl Flag {
     }
 }
 
-/// Whether the last of the options in a word takes the word behind it.
+/// Whether the last option in a word takes the next word as its value.
 pub(super) fn takes_next(flags: &[Flag], word: &[u8]) -> bool {
     let takes = |flag: Option<&Flag>| flag.is_some_and(|flag| flag.value.is_some());
     let of_letter = |letter: u8| takes(flags.iter().find(|flag| flag.is_letter(char::from(letter))));

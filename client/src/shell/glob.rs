@@ -1,4 +1,4 @@
-//! Expansion of globs, component by component, on either side.
+//! Expansion of globs, component by component, locally and on the server.
 
 use super::words::Word;
 use sshome_ssh::Glob;
@@ -10,33 +10,33 @@ use std::path::PathBuf;
 pub struct GlobEntry {
     /// The name itself.
     pub name: Vec<u8>,
-    /// Whether there may be names below: a directory, or a link that may lead to one.
+    /// Whether it may contain names: a directory, or a link, which may lead to one.
     pub may_be_directory: bool,
     /// Whether it is a symbolic link.
     pub is_link: bool,
 }
 
-/// Something that has directories.
+/// A source of directory listings.
 pub trait GlobSource {
-    /// What stops an expansion.
+    /// The error that ends an expansion.
     type Error;
 
-    /// The names in a directory; none where it is no directory or cannot be read. An empty path is
-    /// the working directory.
+    /// The names in a directory; empty if it is not a directory or cannot be read. An empty path is the working
+    /// directory.
     fn names(&mut self, directory: &[u8]) -> impl Future<Output = Result<Vec<GlobEntry>, Self::Error>>;
 }
 
-/// The paths that a word stands for, sorted: itself if there is no glob in it, none if nothing matches.
-/// Names that begin with a dot match only patterns that do.
+/// The paths that match a word, sorted; the word itself if it is no glob. Names that begin with a dot match only
+/// patterns that do.
 ///
 /// # Errors
-/// If the tree says that it makes no sense to go on.
+/// Those of the source.
 pub async fn expand<T: GlobSource>(tree: &mut T, word: &Word) -> Result<Vec<Vec<u8>>, T::Error> {
     if !word.is_glob() {
         return Ok(vec![word.bytes()]);
     }
     let mut paths: Vec<Vec<u8>> = vec![Vec::new()];
-    // Behind the first pattern a plain name must exist, too: `*/README` is every README there is.
+    // After the first pattern a plain name must exist, too: `*/README` matches every existing README.
     let mut choosing = false;
     let mut components = word.letters().split(|letter| letter.0 == b'/').enumerate().peekable();
     while let Some((index, component)) = components.next() {
@@ -69,7 +69,7 @@ pub async fn expand<T: GlobSource>(tree: &mut T, word: &Word) -> Result<Vec<Vec<
     Ok(paths)
 }
 
-/// The local disk, below a directory. It has no errors: what cannot be read has nothing that matches.
+/// The local disk below a directory. It has no errors: nothing matches in an unreadable directory.
 pub struct LocalTree {
     base: PathBuf,
 }
@@ -97,19 +97,19 @@ impl GlobSource for LocalTree {
     }
 }
 
-/// A tree that remembers what it was told: one command often has several patterns of one directory.
+/// A source with a cache: one command often has several patterns in one directory.
 pub struct Cached<T> {
     tree: T,
     known: HashMap<Vec<u8>, Vec<GlobEntry>>,
 }
 
 impl<T> Cached<T> {
-    /// A tree that nothing is known of yet.
+    /// An empty cache of this source.
     pub fn new(tree: T) -> Cached<T> {
         Cached { tree, known: HashMap::new() }
     }
 
-    /// The tree itself.
+    /// The source.
     pub fn into_inner(self) -> T {
         self.tree
     }

@@ -1,17 +1,17 @@
-//! What `help` says.
+//! The text of `help`.
 
 use super::command::CommandSpec;
 use super::table::COMMANDS;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
-/// Columns before the second one of a table.
+/// The width of the first column of a table.
 const FIRST_COLUMN: usize = 26;
 
-/// Columns that the second one of a table needs; in a narrower terminal it stands below the first.
+/// The smallest width of the second column of a table; in a narrower terminal it is placed below the first.
 const SECOND_COLUMN: usize = 30;
 
-/// The help for all commands, in lines of so many columns.
+/// The help for all commands, in lines of at most this many columns.
 #[must_use]
 pub(super) fn overview(width: usize) -> String {
     let mut out = String::new();
@@ -24,7 +24,7 @@ pub(super) fn overview(width: usize) -> String {
     out
 }
 
-/// The help for one command, in lines of so many columns.
+/// The help for one command, in lines of at most this many columns.
 #[must_use]
 pub(super) fn help(command: &CommandSpec, width: usize) -> String {
     let mut out = String::new();
@@ -40,7 +40,7 @@ pub(super) fn help(command: &CommandSpec, width: usize) -> String {
     out
 }
 
-/// A text whose lines end only where a sentence does: the terminal may be wider or narrower than the table.
+/// A text whose lines end only at the end of a sentence: the terminal's width is not that of the source.
 fn sentences(text: &str) -> String {
     text.lines().fold(String::new(), |mut out, line| {
         if !out.is_empty() {
@@ -50,7 +50,7 @@ fn sentences(text: &str) -> String {
     })
 }
 
-/// A name and what it is, beside it where there is room, else below it.
+/// A name and its description, beside it if there is room, otherwise below it.
 fn row(out: &mut String, name: &str, what: &str, indent: usize, width: usize) {
     let column = indent + FIRST_COLUMN;
     if name.width() + 2 > FIRST_COLUMN || column + SECOND_COLUMN > width {
@@ -63,11 +63,11 @@ fn row(out: &mut String, name: &str, what: &str, indent: usize, width: usize) {
     out.push_str(beside.get(indent + name.width()..).unwrap_or_default());
 }
 
-/// Words in as many lines as they need. A line that is wider has one word.
+/// Words, wrapped. Only a single word may be wider than a line.
 fn paragraph(out: &mut String, text: &str, indent: usize, width: usize) {
     for line in text.lines() {
         let mut column = 0;
-        // What goes on stands a little deeper where nothing else shows that it does.
+        // Continuation lines are indented if the first line is not.
         let deeper = if indent == 0 { 4 } else { 0 };
         for word in line.split_whitespace() {
             if column > 0 && column + 1 + word.width() <= width {

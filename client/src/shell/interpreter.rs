@@ -21,47 +21,47 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
-/// Whether to go on after a command.
+/// Whether to continue after a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// Another command may come.
+    /// Continue with the next command.
     Continue,
-    /// Somebody wants to leave.
+    /// End the shell.
     Leave,
 }
 
-/// Where commands are run: a conversation, and a directory on this side.
+/// The state of the shell: a conversation and a local directory.
 pub struct Shell {
     pub(super) conversation: Conversation,
-    /// What makes another conversation when this one is lost.
+    /// The connection, which can open another conversation when this one is lost.
     pub(super) connection: Option<Connection>,
     pub(super) cancel: CancellationToken,
-    /// The working directory on this side, absolute.
+    /// The local working directory, absolute.
     pub(super) local: PathBuf,
     pub(super) out: ShellOutput,
-    /// Whether a terminal is shown how far a transfer has come.
+    /// Whether progress bars are shown.
     pub(super) progress: bool,
-    /// Whether commands come from a batch file, which follows sftp: a get replaces what is there.
+    /// Whether commands come from a batch file, with the conventions of sftp: a get replaces existing files.
     pub(super) batch: bool,
     /// Whether the words come from the program's arguments.
     pub(super) arguments: bool,
-    /// Whether standard input is there to be put: no commands come from it, and none has been put.
+    /// Whether standard input can be uploaded: no commands come from it, and it was not uploaded before.
     pub(super) stdin_is_free: bool,
-    /// How many connections a transfer has where its command does not say.
+    /// The default number of connections of a transfer.
     pub(super) jobs: Jobs,
-    /// Whether a person types the commands, so that a lost connection is not the end.
+    /// Whether commands are typed at the prompt, so that a lost connection does not end the shell.
     pub(super) is_prompt: bool,
-    /// The connection is lost, and that was said.
+    /// The connection is lost, and that was reported.
     pub(super) is_lost: bool,
-    /// Hears a Ctrl-C that came since the prompt was shown, for the command that was typed there.
+    /// A Ctrl-C that was pressed since the prompt was shown. It cancels the command that was typed there.
     pub(super) pressed: Option<CtrlC>,
 }
 
 impl Shell {
-    /// A shell in the directory that the program was started in.
+    /// A shell in the current directory of the process.
     ///
     /// # Errors
-    /// If that directory is gone.
+    /// If that directory was removed.
     pub fn new(conversation: Conversation, out: ShellOutput) -> Result<Shell, ShellError> {
         let local = std::env::current_dir()
             .map_err(|error| ShellError::Failed(format!("the working directory cannot be used: {error}")))?;
@@ -82,8 +82,8 @@ impl Shell {
         })
     }
 
-    /// Runs a command whose words come from the program's arguments, so that another shell has split
-    /// them and expanded the local ones.
+    /// Runs a command from the program's arguments, which another shell has split and whose local patterns it has
+    /// expanded.
     ///
     /// # Errors
     /// If the command fails or is cancelled.
@@ -92,20 +92,19 @@ impl Shell {
         self.run(invocation).await
     }
 
-    /// The same shell, which owns the connection that its conversation is on: when that is lost, transfers
-    /// go on over another one.
+    /// The same shell with the connection of its conversation: transfers reconnect if it is lost.
     #[must_use]
     pub fn over(self, connection: Connection) -> Shell {
         Shell { connection: Some(connection), ..self }
     }
 
-    /// The same shell, whose transfers have so many connections where their command does not say.
+    /// The same shell with this default number of connections of a transfer.
     #[must_use]
     pub fn with_jobs(self, jobs: Jobs) -> Shell {
         Shell { jobs, ..self }
     }
 
-    /// Ends the conversation, and the connection if it has one.
+    /// Ends the conversation, and the connection if the shell has it.
     pub async fn close(self) {
         drop(self.conversation);
         if let Some(connection) = self.connection {
@@ -113,12 +112,12 @@ impl Shell {
         }
     }
 
-    /// Runs a line as it was typed. `!` takes the rest of it as it is.
+    /// Runs a line as typed. The rest of the line after `!` is not parsed.
     ///
     /// # Errors
-    /// If the line is no command, or the command fails.
+    /// If the line is not a valid command, or the command fails.
     pub async fn line(&mut self, line: &[u8]) -> Result<Flow, ShellError> {
-        // Behind the last word a blank may be part of it, after a backslash.
+        // A trailing blank may belong to the last word, after a backslash.
         let line = line.trim_ascii_start();
         let words = match line.strip_prefix(b"!") {
             Some(rest) if rest.trim_ascii().is_empty() => vec![Word::plain(b"!")],
@@ -131,7 +130,7 @@ impl Shell {
         }
     }
 
-    /// Runs a command. Ctrl-C cancels it; a second one leaves it where it is.
+    /// Runs a command. Ctrl-C cancels it; a second one stops waiting for that.
     ///
     /// # Errors
     /// If the command fails or is cancelled.
@@ -139,7 +138,7 @@ impl Shell {
         self.cancel = CancellationToken::new();
         self.out.event(&started(invocation))?;
         let cancel = self.cancel.clone();
-        // A command of the other shell gets the signal itself, and this one waits for its end.
+        // A command of `!` gets the signal itself, and this shell waits for its end.
         let others = invocation.command.verb == Verb::Shell;
         let pressed = self.pressed.take().unwrap_or_else(CtrlC::new);
         let draws = matches!(invocation.command.verb, Verb::Cp | Verb::Get | Verb::Hash | Verb::Put);
@@ -206,7 +205,7 @@ impl Shell {
         Ok(self.conversation.request(request, &self.cancel).await?)
     }
 
-    /// Asks for many things, each answered by a reply. A refusal is told and does not stop the others.
+    /// Sends many requests that are answered by a reply each. A refusal is reported and does not stop the others.
     pub(super) async fn request_all(
         &mut self,
         requests: Vec<Request>,
@@ -229,12 +228,12 @@ impl Shell {
         failures.verdict()
     }
 
-    /// The paths on the server that words stand for.
+    /// The paths on the server that words expand to.
     pub(super) async fn remote_paths(&mut self, words: &[Word]) -> Result<Vec<Vec<u8>>, ShellError> {
         Ok(self.remote_entries(words).await?.into_iter().map(|(path, _)| path).collect())
     }
 
-    /// The same, with what the server told of them on the way.
+    /// The same, with the entries that the server sent meanwhile.
     pub(super) async fn remote_entries(
         &mut self,
         words: &[Word],
@@ -255,8 +254,8 @@ impl Shell {
             .collect())
     }
 
-    /// What an argument of the program stands for: the name that it is, if there is such a name on the server, and
-    /// only then a pattern. A script that passes on a name means just that one.
+    /// The meaning of an argument of the program: a name if it exists on the server, otherwise a pattern. A script that
+    /// passes on a name means exactly that name.
     async fn argument_word(&mut self, word: &Word) -> Result<Word, ShellError> {
         if !word.is_glob() {
             return Ok(word.clone());
@@ -268,14 +267,13 @@ impl Shell {
         }
     }
 
-    /// The same on this side.
+    /// The same for local names.
     fn local_argument_word(&self, word: &Word) -> Result<Word, ShellError> {
         let exists = word.is_glob() && self.local_path(&word.bytes())?.symlink_metadata().is_ok();
         Ok(if exists { Word::literal(&word.bytes()) } else { word.unescaped() })
     }
 
-    /// The paths on this side that words stand for. The shell that split the program's arguments has expanded a
-    /// `~` already.
+    /// The local paths that words expand to. A `~` in the program's arguments was expanded by the other shell.
     pub(super) async fn local_paths(&mut self, words: &[Word]) -> Result<Vec<PathBuf>, ShellError> {
         let named = words.iter().map(|word| match self.arguments {
             true => self.local_argument_word(word),
@@ -291,7 +289,7 @@ impl Shell {
 pub(super) struct RemoteTree<'a> {
     pub(super) conversation: &'a mut Conversation,
     pub(super) cancel: &'a CancellationToken,
-    /// What was seen, by path.
+    /// Entries that were seen, by path.
     pub(super) seen: HashMap<Vec<u8>, Entry>,
 }
 
@@ -304,7 +302,7 @@ impl GlobSource for RemoteTree<'_> {
         let mut each = |entries: Entries| found.extend(entries.entries);
         match self.conversation.list(path, false, self.cancel, &mut each).await {
             Ok(entry) if entry.kind == FileKind::Directory => {}
-            // What is no directory, or may not be read, has nothing that could match.
+            // Nothing matches in what is not a directory, or cannot be read.
             Ok(_) | Err(ConversationError::Refused(_)) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         }

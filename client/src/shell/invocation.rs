@@ -1,18 +1,18 @@
-//! A command with its options and operands, as it was typed.
+//! A command with its options and operands.
 
 use super::command::{CommandError, CommandSpec};
 use super::flag::Flag;
 use super::words::Word;
 
-/// A command as it was typed.
+/// A parsed command.
 #[derive(Debug)]
 pub struct Invocation {
-    /// The row of the table.
+    /// Its row of the table.
     pub command: &'static CommandSpec,
     flags: Vec<char>,
-    /// What was given to those that take something.
+    /// The values of its options.
     values: Vec<(char, String)>,
-    /// What was given to it.
+    /// Its operands.
     pub operands: Vec<Word>,
 }
 
@@ -28,19 +28,19 @@ impl Invocation {
         self.flags.contains(&flag)
     }
 
-    /// What was given to an option, the last time.
+    /// The last value of an option.
     #[must_use]
     pub fn value(&self, flag: char) -> Option<&str> {
         self.values.iter().rfind(|(given, _)| *given == flag).map(|(_, value)| value.as_str())
     }
 
-    /// The options in the order in which they were given.
+    /// The options in the given order.
     #[must_use]
     pub fn flags(&self) -> &[char] {
         &self.flags
     }
 
-    /// Adds an option, with what was written behind it in the same word or is the next one.
+    /// Adds an option. Its value is the rest of its word, or the next word.
     pub(super) fn add<'a>(
         &mut self,
         flag: &Flag,

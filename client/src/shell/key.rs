@@ -90,7 +90,7 @@ impl Shell {
         failures.verdict()
     }
 
-    /// The keys that log in, and what the server says of those that it did not list.
+    /// The keys of the account, and the server's message about those that it did not list.
     async fn installed_keys(&mut self) -> Result<(Vec<Key>, String), ShellError> {
         let reply = self.request(Request::Keys).await?;
         match reply.payload {
@@ -99,7 +99,7 @@ impl Shell {
         }
     }
 
-    /// The keys to install where none is named.
+    /// The keys that are installed if none is named.
     async fn usual_keys(&self) -> Result<Vec<PublicKey>, ShellError> {
         let (keys, notes) = match &self.connection {
             Some(connection) => connection.keys_to_install().await,
@@ -115,7 +115,7 @@ impl Shell {
     }
 }
 
-/// The public keys of a file; for a private key's file those of the one beside it that ends in .pub.
+/// The public keys of a file; for a private key, those of the file beside it that ends in .pub.
 fn read_keys(path: &Path) -> Result<Vec<PublicKey>, String> {
     let beside = match path.extension() {
         Some(extension) if extension == OsStr::new("pub") => None,
@@ -137,10 +137,10 @@ fn read_keys(path: &Path) -> Result<Vec<PublicKey>, String> {
     if keys.is_empty() { Err(format!("{shown} holds no public keys: {KEY_LINE}")) } else { Ok(keys) }
 }
 
-/// What a file of public keys holds.
+/// The format of a file of public keys.
 const KEY_LINE: &str = "a line of it is \"ssh-ed25519 AAAA… comment\"";
 
-/// The key of a line, without options that change nothing here.
+/// The key of a line, without options that have no effect here.
 fn public_key_of(file: &str, (number, line): (usize, &str)) -> Result<PublicKey, String> {
     let key = public_key::without_idle_options(line).map_err(|option| {
         let option = Escaped(option.as_bytes());
@@ -158,7 +158,7 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// A key of this side as the server would tell of it.
+/// A local key in the form of the server's list.
 fn described(key: &PublicKey) -> Key {
     Key {
         fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
@@ -173,7 +173,7 @@ fn sentence(what: &str, key: &Key) -> String {
     format!("{}\n", format!("{what}: {print} {comment}").trim_end())
 }
 
-/// A key a line: fingerprint, type, who has set it, comment.
+/// One line per key: fingerprint, type, origin, comment.
 fn columns(keys: &[Key]) -> String {
     if keys.is_empty() {
         return "no key logs in to this account: key install adds one\n".to_owned();

@@ -3,12 +3,12 @@
 use super::command::{CommandError, CommandSpec};
 use super::words::Word;
 
-/// What `key` can be told to do.
+/// The actions of `key`.
 pub(super) const ACTIONS: [&str; 3] = ["install", "list", "remove"];
 
-/// What `key` was told to do.
+/// An action of `key`.
 pub(super) enum KeyAction<'a> {
-    /// Install the keys of these files; those that are usual where there are none.
+    /// Install the keys of these files; without files, the usual keys.
     Install(&'a [Word]),
     /// List the keys.
     List,
@@ -20,7 +20,7 @@ impl KeyAction<'_> {
     /// The action that the operands name.
     ///
     /// # Errors
-    /// If they name none, or it does not take what follows.
+    /// If they name none, or the action does not take the other operands.
     pub(super) fn of<'a>(
         command: &'static CommandSpec,
         operands: &'a [Word],

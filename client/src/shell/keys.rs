@@ -1,4 +1,4 @@
-//! What keys do at the prompt besides what the line editor does with them.
+//! Key bindings of the prompt that the line editor does not have.
 
 use rustyline::history::History;
 use rustyline::{
@@ -8,7 +8,7 @@ use rustyline::{
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What was pressed that the line itself does not show.
+/// The state of the key bindings.
 #[derive(Debug, Default)]
 pub(super) struct KeyBindings {
     cleared: AtomicBool,
@@ -16,26 +16,26 @@ pub(super) struct KeyBindings {
 }
 
 impl KeyBindings {
-    /// Whether the line ended by Ctrl-C. Forgets it.
+    /// Whether the line ended with Ctrl-C. Resets that.
     pub(super) fn take_cleared(&self) -> bool {
         self.cleared.swap(false, Ordering::SeqCst)
     }
 }
 
-/// A key that does something of ours.
+/// A key with our own binding.
 #[derive(Clone, Copy)]
 enum BoundKey {
-    /// Ctrl-C, Ctrl-\: ends the line, which is forgotten. What was typed behind it stays.
+    /// Ctrl-C, Ctrl-\: discards the line. Keys that were typed after it stay.
     Clear,
     /// Ctrl-Z.
     Suspend,
-    /// The terminal says that what follows is pasted. It is taken as if it were typed: each line runs by itself.
+    /// The beginning of a bracketed paste. Pasted text is treated as typed: each line runs by itself.
     PasteBegin,
-    /// And that it was.
+    /// The end of a bracketed paste.
     PasteEnd,
-    /// In what is pasted a Tab is a blank, and nobody asks for a completion.
+    /// In pasted text a Tab is a blank, without completion.
     Tab,
-    /// What a Ctrl-D becomes that was typed while a command was at work.
+    /// The byte of a Ctrl-D that was typed while a command was running.
     Null,
 }
 
@@ -72,7 +72,7 @@ impl ConditionalEventHandler for Handler {
     }
 }
 
-/// Binds the keys of a line editor: those that are special at this terminal, and what it marks pastes with.
+/// Binds the keys of a line editor: the special keys of this terminal, and the marks of a bracketed paste.
 pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>) -> Arc<KeyBindings> {
     let keys = Arc::new(KeyBindings::default());
     let mut bind = |event: KeyEvent, key| {
@@ -91,7 +91,7 @@ pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>) -> Arc<KeyB
 
 #[cfg(unix)]
 fn control_characters() -> Vec<(u8, BoundKey)> {
-    // Without a terminal no keys are pressed.
+    // Without a terminal there are no keys.
     let Ok(modes) = rustix::termios::tcgetattr(std::io::stdin()) else { return Vec::new() };
     let keys = crate::terminal::ControlKeys::of(&modes);
     let all =

@@ -1,4 +1,4 @@
-//! How listings look. Nothing here asks anyone: entries in, text out.
+//! The text of listings, without I/O.
 
 use super::quoted::quoted;
 use jiff::Timestamp;
@@ -9,24 +9,24 @@ use sshome_wire::{Entry, FileKind, Time};
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
-/// What `ls` was asked for.
+/// The options of `ls`.
 #[derive(Clone, Debug, Default)]
 pub struct ListingOptions {
-    /// `-l`: a line each, with all that is known.
+    /// `-l`: one line per entry, with its attributes.
     pub long: bool,
     /// `-a`: names that begin with a dot, too.
     pub all: bool,
     /// `-h`: sizes in units.
     pub human: bool,
-    /// `-t` or `-S`: what to sort by; the name otherwise.
+    /// `-t` or `-S`: the sort key; the name by default.
     pub order: Order,
-    /// `-r`: the other way round.
+    /// `-r`: reversed.
     pub reverse: bool,
-    /// `-1`: one name a line, although there is room for more.
+    /// `-1`: one name per line.
     pub single: bool,
 }
 
-/// What a listing is sorted by.
+/// The sort key of a listing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     /// The bytes of the name.
@@ -36,22 +36,22 @@ pub enum Order {
     Time,
     /// The largest first.
     Size,
-    /// As they come.
+    /// Unsorted.
     None,
 }
 
-/// Where a listing is shown.
+/// The terminal and the time zone for a listing.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// How many columns there are; none where it is no terminal.
+    /// The number of columns; `None` if it is not a terminal.
     pub width: Option<usize>,
-    /// Where the person is.
+    /// The local time zone.
     pub zone: TimeZone,
-    /// What the time is: a date long past is shown with its year.
+    /// The current time: older dates are shown with their year.
     pub now: Timestamp,
 }
 
-/// How many columns standard output has; 80 where it does not say.
+/// The number of columns of standard output; 80 if unknown.
 #[must_use]
 pub fn width() -> usize {
     let size = terminal_size::terminal_size_of(std::io::stdout());
@@ -59,7 +59,7 @@ pub fn width() -> usize {
 }
 
 impl View {
-    /// What standard output is, here and now.
+    /// The view of standard output, with the current time.
     #[must_use]
     pub fn current() -> View {
         use std::io::IsTerminal;
@@ -68,12 +68,12 @@ impl View {
     }
 }
 
-/// Leaves out what is not to be seen.
+/// Removes hidden entries.
 pub fn hide(entries: &mut Vec<Entry>, options: &ListingOptions) {
     entries.retain(|entry| options.all || entry.name.first() != Some(&b'.'));
 }
 
-/// Writes entries in their order, a line feed behind each line.
+/// The text of entries, in their order. Each line ends with a line feed.
 #[must_use]
 pub fn entries(entries: &[Entry], options: &ListingOptions, view: &View) -> String {
     if options.long {
@@ -87,14 +87,14 @@ pub fn entries(entries: &[Entry], options: &ListingOptions, view: &View) -> Stri
 }
 
 impl View {
-    /// A name as it is shown: quoted on a terminal, where a blank in it would look like the end of it.
+    /// A name as it is shown: quoted on a terminal, where a blank would look like its end.
     #[must_use]
     pub fn shown(&self, name: &[u8]) -> String {
         if self.width.is_some() { quoted(name) } else { Escaped(name).to_string() }
     }
 }
 
-/// With a blank before those that are not quoted, where some are, so that all begin in the same column.
+/// If some names are quoted, puts a blank before the others, so that all begin in the same column.
 fn aligned(names: Vec<String>) -> Vec<String> {
     let is_quoted = |name: &String| name.starts_with(['\'', '"']);
     if !names.iter().any(is_quoted) {
@@ -103,7 +103,7 @@ fn aligned(names: Vec<String>) -> Vec<String> {
     names.into_iter().map(|name| if is_quoted(&name) { name } else { format!(" {name}") }).collect()
 }
 
-/// The ten characters in which `ls -l` shows what something is and who may use it.
+/// The ten characters of `ls -l` for type and permissions.
 #[must_use]
 pub fn mode(kind: FileKind, mode: u32) -> String {
     let letter = match kind {
@@ -115,7 +115,7 @@ pub fn mode(kind: FileKind, mode: u32) -> String {
     ls_mode(letter, mode)
 }
 
-/// A time in full, to the second; the bare number where no calendar has it.
+/// A full time, to the second; the number of seconds if it is outside the calendar.
 #[must_use]
 pub fn full_time(time: Time, zone: &TimeZone) -> String {
     match Timestamp::from_second(time.seconds) {
@@ -124,7 +124,7 @@ pub fn full_time(time: Time, zone: &TimeZone) -> String {
     }
 }
 
-/// Puts entries into the order that was asked for.
+/// Sorts entries as the options say.
 pub fn sort(entries: &mut [Entry], options: &ListingOptions) {
     entries.sort_by(|a, b| {
         let order = match options.order {
@@ -169,13 +169,13 @@ fn short_time(time: Time, view: &View) -> String {
     ls_time(time.seconds, view.now.as_second(), &view.zone).unwrap_or_else(|| format!("{:>12}", "?"))
 }
 
-/// Names in columns of their own widths, read downwards, as many columns as fit.
+/// Names in as many columns as fit, each as wide as it needs, read downwards.
 pub(super) fn columns(names: &[String], width: usize) -> String {
     const COLUMN_GAP: usize = 2;
     let widths: Vec<usize> = names.iter().map(|name| name.as_str().width()).collect();
     let mut rows = names.len().max(1);
     let mut fitting: Vec<usize> = Vec::new();
-    // A column takes at least one character and a gap.
+    // A column needs at least one character and a gap.
     for count in (1..=names.len().min(width.div_ceil(1 + COLUMN_GAP))).rev() {
         rows = names.len().div_ceil(count);
         fitting = widths.chunks(rows).map(|column| column.iter().max().copied().unwrap_or(0)).collect();

@@ -1,4 +1,4 @@
-//! The commands for this side: `lcd`, `lls`, `lmkdir`, `lpwd` and `!`.
+//! The local commands: `lcd`, `lls`, `lmkdir`, `lpwd` and `!`.
 
 use super::event::{NameFields, OutputEvent, Side};
 use super::failures::Failures;
@@ -34,7 +34,7 @@ impl Shell {
         };
         let failed = |error| failed(&target, &error);
         let target = target.canonicalize().map_err(failed)?;
-        // Not only is: it must be possible to work there.
+        // It must be readable as well.
         std::fs::read_dir(&target).map_err(failed)?;
         self.local = target;
         Ok(())
@@ -68,7 +68,7 @@ impl Shell {
             }
         }
         page.files(files)?;
-        // The next one is taken from the end.
+        // The next directory is taken from the end.
         ahead.reverse();
         while let Some(path) = ahead.pop() {
             match read_directory(&path) {
@@ -96,11 +96,11 @@ impl Shell {
         };
         command.current_dir(&self.local);
         if self.out.is_for_programs() {
-            // Standard output has events and nothing else.
+            // Standard output is reserved for events.
             command.stdout(io::stderr());
         }
         let run = move || {
-            // Without a terminal there is no Ctrl-\ to be left to it.
+            // Without a terminal there is no Ctrl-\.
             #[cfg(unix)]
             let hold = crate::terminal::hold(Modes::Program, Resume::Nothing);
             let status = command.status();
@@ -126,7 +126,7 @@ impl Shell {
         }
     }
 
-    /// The path that bytes mean on this side.
+    /// The local path of these bytes.
     pub(super) fn local_path(&self, path: &[u8]) -> Result<PathBuf, ShellError> {
         let found = names::path(path).map(|path| self.local.join(path));
         found.ok_or_else(|| ShellError::Failed(format!("{}: this system has no such names", Escaped(path))))
@@ -141,7 +141,7 @@ impl Shell {
     }
 }
 
-/// Names and kinds in a directory, as completion wants them.
+/// Names and kinds in a directory, for completion.
 pub(super) fn read_directory(path: &Path) -> io::Result<Vec<Entry>> {
     let entries = std::fs::read_dir(path)?;
     Ok(entries
@@ -154,7 +154,7 @@ fn failed(path: &Path, error: &io::Error) -> ShellError {
     ShellError::Failed(format!("{}: {error}", names::shown(path)))
 }
 
-/// What is at a path, as the server would tell of it; a link as itself.
+/// The entry of a local path, in the form of the server's. A link is not followed.
 fn entry(path: &Path, name: Vec<u8>) -> io::Result<Entry> {
     let metadata = path.symlink_metadata()?;
     let kind = match metadata.file_type() {

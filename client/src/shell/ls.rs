@@ -44,7 +44,7 @@ impl Shell {
         failures.verdict()
     }
 
-    /// What a path is, and what is in it.
+    /// The entry of a path, and its entries if it is a directory.
     async fn read(&mut self, path: &[u8]) -> Result<(Entry, Vec<Entry>), ShellError> {
         let mut entries = Vec::new();
         let mut each = |more: Entries| entries.extend(more.entries);
@@ -52,7 +52,7 @@ impl Shell {
         Ok((entry, entries))
     }
 
-    /// Shows a directory and all below it as the server sends them, one at a time in memory.
+    /// Shows a directory recursively, as the server sends it. Only one directory at a time is in memory.
     async fn descend(&mut self, path: &[u8], page: &mut Page) -> Result<(), ShellError> {
         let cancel = self.cancel.clone();
         let mut current: Option<Entries> = None;
@@ -65,7 +65,7 @@ impl Shell {
                 {
                     written = page.below_path(path, whole);
                     if written.is_err() {
-                        // Nobody reads any more: the server need not go on.
+                        // Nobody reads any more: the server can stop.
                         cancel.cancel();
                     }
                 }
@@ -77,7 +77,7 @@ impl Shell {
             (Some(own), Ok(entry)) if entry.kind != FileKind::Directory => {
                 page.files(named(own.entries, path))?
             }
-            // A directory that is cut short by an error is shown as far as it came.
+            // If an error ends the listing of a directory, the entries so far are shown.
             (Some(last), Ok(_) | Err(ConversationError::Refused(_))) => page.below_path(path, last)?,
             _ => {}
         }
@@ -85,7 +85,7 @@ impl Shell {
     }
 }
 
-/// The path of a name in a directory, whose own is left out where it is the working directory.
+/// The path of a name in a directory; only the name if that is the working directory.
 fn beneath(directory: &[u8], name: &[u8]) -> Vec<u8> {
     let slash: &[u8] = if directory.ends_with(b"/") { b"" } else { b"/" };
     match directory {
@@ -94,26 +94,26 @@ fn beneath(directory: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The only entry of what is no directory, under the name that was typed.
+/// The single entry of a path that is not a directory, under the typed name.
 fn named(entries: Vec<Entry>, path: &[u8]) -> Vec<Entry> {
     entries.into_iter().take(1).map(|entry| Entry { name: path.to_vec(), ..entry }).collect()
 }
 
-/// Listings on their way to standard output, one below the other.
+/// Writes listings to standard output, one below the other.
 pub(super) struct Page {
     out: ShellOutput,
     side: Side,
     options: ListingOptions,
     view: View,
     pub(super) recursive: bool,
-    /// Whether a directory's name stands above it.
+    /// Whether each directory has its name as a header.
     headers: bool,
     begun: bool,
 }
 
 impl Page {
     pub(super) fn new(out: &ShellOutput, side: Side, invocation: &Invocation, several: bool) -> Page {
-        // Of two orders the last one counts.
+        // The last sort option counts.
         let order = invocation.flags().iter().rev().find_map(|flag| match flag {
             't' => Some(Order::Time),
             'S' => Some(Order::Size),
@@ -133,7 +133,7 @@ impl Page {
         Page { out, side, options, view, recursive, headers, begun: false }
     }
 
-    /// Shows what is no directory; nothing if there is none.
+    /// Shows entries that are not directories; nothing if there are none.
     pub(super) fn files(&mut self, mut entries: Vec<Entry>) -> Result<(), ShellError> {
         if entries.is_empty() {
             return Ok(());
@@ -144,7 +144,7 @@ impl Page {
         self.out.show_all(events, || listing::entries(&entries, &self.options, &self.view))
     }
 
-    /// Shows what is in a directory.
+    /// Shows the entries of a directory.
     pub(super) fn directory(&mut self, name: &[u8], mut entries: Vec<Entry>) -> Result<(), ShellError> {
         listing::hide(&mut entries, &self.options);
         listing::sort(&mut entries, &self.options);
@@ -164,7 +164,7 @@ impl Page {
         self.out.note(&text)
     }
 
-    /// The directories of a listing that a recursive one goes on with.
+    /// The directories of a listing that a recursive listing enters.
     pub(super) fn below<'e>(&self, entries: &'e [Entry]) -> impl Iterator<Item = &'e [u8]> + use<'e> {
         let (recursive, all) = (self.recursive, self.options.all);
         let directories = entries.iter().filter(|entry| entry.kind == FileKind::Directory);
@@ -172,7 +172,7 @@ impl Page {
         names.filter(move |name| recursive && (all || !name.starts_with(b".")))
     }
 
-    /// Shows a directory somewhere below a path, unless it is hidden.
+    /// Shows a directory below a path, unless it is hidden.
     fn below_path(&mut self, path: &[u8], found: Entries) -> Result<(), ShellError> {
         let directory = found.directory;
         if directory.is_empty() {

@@ -1,4 +1,4 @@
-//! Where results go: text for people, or events for programs.
+//! Writes results: as text for people, or as events for programs.
 
 use super::ShellError;
 use super::event::{OutputEvent, SummaryEvent};
@@ -12,8 +12,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// Standard output, as text or as a line of JSON for each event. Errors are told on standard error
-/// either way. Clones share what they count.
+/// Standard output, as text or as one line of JSON per event. Errors are reported on standard error in both forms.
+/// Clones share the totals.
 #[derive(Clone, Debug)]
 pub struct ShellOutput {
     events: bool,
@@ -22,7 +22,7 @@ pub struct ShellOutput {
     tally: Arc<Mutex<Tally>>,
 }
 
-/// What there is to sum up at the end.
+/// The totals for the summary.
 #[derive(Debug, Default)]
 struct Tally {
     files: u64,
@@ -37,28 +37,28 @@ struct Tally {
 pub(super) struct BatchLine {
     /// The file, safe to show.
     pub(super) file: String,
-    /// Counted from 1.
+    /// The number of the line, from 1.
     pub(super) line: u64,
 }
 
 impl ShellOutput {
-    /// Events if `events`, else text. Quiet output has results and errors only.
+    /// Output as events if `events` is set, otherwise as text. Quiet output has results and errors only.
     #[must_use]
     pub fn new(events: bool, quiet: bool) -> ShellOutput {
         ShellOutput { events, quiet, begun: Instant::now(), tally: Arc::default() }
     }
 
-    /// Whether only results and errors are wanted.
+    /// Whether the output is quiet.
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet
     }
 
-    /// Whether a program is told, and no person.
+    /// Whether the output is events.
     pub(super) fn is_for_programs(&self) -> bool {
         self.events
     }
 
-    /// Tells a result.
+    /// Writes a result.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -73,7 +73,7 @@ impl ShellOutput {
         }
     }
 
-    /// Tells several results, which people see as one text.
+    /// Writes several results, which are one text for people.
     ///
     /// # Errors
     /// If they cannot be written.
@@ -88,7 +88,7 @@ impl ShellOutput {
         }
     }
 
-    /// Tells a result that has nothing but words.
+    /// Writes a result without fields.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -96,7 +96,7 @@ impl ShellOutput {
         self.show(&OutputEvent::Text { text: text.trim_end() }, || text.to_owned())
     }
 
-    /// Shows people something that programs are told otherwise.
+    /// Writes a text for people. Programs get the same information in other events.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -104,7 +104,7 @@ impl ShellOutput {
         if self.events { Ok(()) } else { print(text.as_bytes()) }
     }
 
-    /// Tells programs something that people see otherwise.
+    /// Writes an event for programs. People get the same information in another form.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -117,12 +117,12 @@ impl ShellOutput {
         print(&line)
     }
 
-    /// From now on failures are those of a line of a batch file, or of none.
+    /// Sets the line of the batch file that later failures belong to, if there is one.
     pub(super) fn at(&self, batch_line: Option<BatchLine>) {
         self.tally().batch_line = batch_line;
     }
 
-    /// Tells why a command failed, unless that was done already or there is nothing to tell.
+    /// Reports why a command failed, unless that was done before or the error is no failure.
     pub fn failed(&self, error: &ShellError) {
         let status = match error {
             ShellError::Reported => return,
@@ -134,18 +134,18 @@ impl ShellOutput {
         self.failure(None, status, &text, Some(&text));
     }
 
-    /// Tells why there is nobody to ask, before any command.
+    /// Reports why no command could be run.
     pub fn failed_to_begin(&self, error: &dyn Display) {
         let text = error.to_string();
         self.failure(None, None, &text, Some(&text));
     }
 
-    /// Tells what did not arrive: programs always, people if there is a text for them.
+    /// Reports a file that failed: to programs always, to people if there is a text.
     pub(super) fn not_transferred(&self, failure: &transfer::Failure, text: Option<&str>) {
         self.failure(Some(&failure.what), failure.status, &failure.why, text);
     }
 
-    /// Tells that so much more did not arrive, which nobody can be told one by one.
+    /// Reports the number of further failures, which were not stored.
     pub(super) fn not_listed(&self, count: u64) {
         if count > 0 {
             let text = format!("and {count} more files failed; fix the first ones and repeat the command");
@@ -154,7 +154,7 @@ impl ShellOutput {
         }
     }
 
-    /// Tells how all of it ended: the last event.
+    /// Writes the last event, with the totals and the exit code.
     pub fn finish(&self, exit: Exit) {
         let summary = {
             let tally = self.tally();
@@ -162,11 +162,11 @@ impl ShellOutput {
             let (seconds, exit_code) = (self.begun.elapsed().as_secs_f64(), exit as u8);
             SummaryEvent { files, bytes, unchanged, seconds, failures, exit_code }
         };
-        // Where nobody reads any more, the exit code is all that is left to say.
+        // If nobody reads, the exit code remains.
         let _ = self.event(&OutputEvent::Summary(summary));
     }
 
-    /// Tells people `text`, and programs the rest.
+    /// Reports a failure: `text` to people, the rest to programs.
     fn failure(&self, what: Option<&str>, status: Option<Status>, message: &str, text: Option<&str>) {
         let batch_line = {
             let mut tally = self.tally();
@@ -181,11 +181,11 @@ impl ShellOutput {
             (_, None) => {}
         }
         let (status, line) = (status.map(Status::code), batch_line.map(|batch_line| batch_line.line));
-        // An output that is gone is noticed with the next result.
+        // A closed output is noticed with the next result.
         let _ = self.event(&OutputEvent::Failed { what, status, line, message });
     }
 
-    /// Counts a file that is done with, for the summary.
+    /// Counts a finished file for the summary.
     pub(super) fn count(&self, bytes: u64, transferred: bool) {
         let mut tally = self.tally();
         tally.files += u64::from(transferred);

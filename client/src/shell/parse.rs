@@ -7,10 +7,10 @@ use super::key_action::KeyAction;
 use super::stream_usage;
 use super::words::Word;
 
-/// Reads a command and what follows it.
+/// Parses a command with its options and operands.
 ///
 /// # Errors
-/// If there is no such command, or it does not take what follows.
+/// If there is no such command, or its options or operands are invalid.
 pub fn parse_command(words: &[Word]) -> Result<Option<Invocation>, CommandError> {
     let Some((name, rest)) = words.split_first() else { return Ok(None) };
     let name = name.bytes();
@@ -23,7 +23,7 @@ pub fn parse_command(words: &[Word]) -> Result<Option<Invocation>, CommandError>
     }
 }
 
-/// Commands of sftp that mean what this server does not do, and what there is instead.
+/// Commands of sftp that are not supported, with the alternative.
 const UNSUPPORTED: [(&str, &str); 4] = [
     ("chgrp", "files here have no groups"),
     ("chmod", "put -p keeps the mode that a file has on this side"),
@@ -32,7 +32,7 @@ const UNSUPPORTED: [(&str, &str); 4] = [
 ];
 
 impl CommandSpec {
-    /// Reads the options and operands that follow the name.
+    /// Parses the options and operands after the name.
     ///
     /// # Errors
     /// If an option is unknown, or there are too few or too many operands.
@@ -41,7 +41,7 @@ impl CommandSpec {
         let mut only_operands = false;
         let mut words = words.iter();
         while let Some(word) = words.next() {
-            // A dash that was quoted still begins an option, as everywhere; `--` ends them.
+            // A quoted dash still begins an option, as in a shell; `--` ends them.
             match word.bytes().as_slice() {
                 b"--" if !only_operands => only_operands = true,
                 [b'-', b'-', long @ ..] if !only_operands => {
@@ -68,7 +68,7 @@ impl CommandSpec {
                 _ => invocation.operands.push(word.clone()),
             }
         }
-        // Without names all parts are meant.
+        // Without operands it applies to all partial uploads.
         let least = if invocation.has(PARTIAL) { 0 } else { self.operands.0 };
         let problem = match invocation.operands.len() {
             given if given < least => "missing argument",

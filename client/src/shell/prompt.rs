@@ -1,4 +1,4 @@
-//! The prompt: line editor, history and completion on a thread of their own, so that the connection stays alive.
+//! The prompt: line editor, history and completion on their own thread, so that the connection stays alive.
 
 use super::ShellError;
 use super::complete::{Completion, CompletionQuery, completion, question};
@@ -19,44 +19,44 @@ use std::sync::mpsc as blocking;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
-/// Terminals that cannot move their cursor: lines are read there as they come, and not edited.
+/// Terminals that cannot move their cursor: lines are read without editing.
 const DUMB_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
 
-/// How long the rest of a key that begins with ESC may take, in milliseconds.
+/// The timeout for the rest of a key sequence that begins with ESC, in milliseconds.
 const ESCAPE_TIMEOUT_MS: u16 = 500;
 
-/// How many names Tab shows at the most.
+/// The largest number of names that Tab shows.
 const MAX_SHOWN_NAMES: usize = 200;
 
-/// What the thread at the terminal has to say.
+/// An event of the prompt's thread.
 pub(super) enum PromptEvent {
     /// A line was typed.
     Line(String),
-    /// Ctrl-C: the line is to be forgotten.
+    /// Ctrl-C: the line was discarded.
     Cleared,
-    /// What was typed is no text, and forgotten.
+    /// The line was not UTF-8, and was discarded.
     NoText,
     /// Ctrl-D.
     End,
-    /// The terminal is gone.
+    /// The terminal was closed.
     Failed(String),
-    /// Tab: the names in a directory are wanted.
+    /// Tab: the names in a directory are needed.
     Names(CompletionQuery, blocking::Sender<CompletionReply>),
-    /// The names are not wanted any more, and the line stays.
+    /// The names are not needed any more; the line stays.
     NamesUnwanted,
 }
 
-/// What ends the wait for the names in a directory.
+/// The answer to a Tab.
 pub(super) enum CompletionReply {
-    /// These are the names.
+    /// The names.
     Names(Vec<GlobEntry>),
-    /// Ctrl-C: the line is to be cleared.
+    /// Ctrl-C: the line has to be cleared.
     Cleared,
-    /// Ctrl-Z: the program is to be stopped.
+    /// Ctrl-Z: the program has to be stopped.
     Suspended,
 }
 
-/// A terminal at which somebody types.
+/// The interactive terminal.
 pub(super) struct Prompt {
     show: blocking::Sender<String>,
     events: mpsc::UnboundedReceiver<PromptEvent>,
@@ -86,7 +86,7 @@ impl Prompt {
             Editor::<LineHelper, FileHistory>::with_config(config).map_err(|error| failed(&error))?;
         let term = std::env::var("TERM").unwrap_or_default();
         let is_plain = DUMB_TERMINALS.iter().any(|plain| plain.eq_ignore_ascii_case(&term));
-        // A terminal that lines are not edited at has none.
+        // Without line editing there is none.
         let printer = editor.create_external_printer().ok().map(Printer::new);
         editor.set_helper(Some(LineHelper { events: sender.clone(), printer: printer.clone() }));
         let keys = bind(&mut editor);
@@ -96,13 +96,13 @@ impl Prompt {
         Ok(Prompt { show, events, is_plain })
     }
 
-    /// Shows a prompt; events follow, the last of them not `Names`.
+    /// Shows a prompt. Events follow; the last one is not `Names`.
     pub(super) fn show(&self, prompt: String) {
         // If the thread is gone, the events end.
         let _ = self.show.send(prompt);
     }
 
-    /// The next thing that happens at the terminal.
+    /// The next event of the terminal.
     pub(super) async fn event(&mut self) -> PromptEvent {
         self.events.recv().await.unwrap_or(PromptEvent::End)
     }
@@ -120,7 +120,7 @@ struct LineReader {
 impl LineReader {
     fn converse(mut self, shown: &blocking::Receiver<String>, events: &mpsc::UnboundedSender<PromptEvent>) {
         if let Some(file) = &self.history {
-            // The first time there is none.
+            // It does not exist at the first start.
             let _ = self.editor.load_history(file);
         }
         while let Ok(prompt) = shown.recv() {
@@ -135,12 +135,12 @@ impl LineReader {
         #[cfg(unix)]
         let _hold = self.hold(prompt);
         let read = self.editor.readline(prompt);
-        // A Ctrl-C ends the line like Enter: an error would lose what was typed behind it.
+        // Ctrl-C ends the line like Enter: an error would lose what was typed after it.
         let cleared = self.keys.take_cleared();
         match read {
             Ok(_) if cleared => PromptEvent::Cleared,
             Ok(line) => {
-                // A history that cannot be written is no reason to stop.
+                // A history that cannot be written is no error.
                 let _ = self.editor.add_history_entry(&line);
                 if let Some(file) = &self.history {
                     let _ = self.editor.append_history(file);
@@ -150,7 +150,7 @@ impl LineReader {
             Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => PromptEvent::Cleared,
             Err(ReadlineError::Eof) => PromptEvent::End,
             Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
-                // The rest of the line must not run as a line of its own.
+                // The rest of the line must not run as a separate line.
                 #[cfg(unix)]
                 let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
                 PromptEvent::NoText
@@ -159,12 +159,11 @@ impl LineReader {
         }
     }
 
-    /// Whoever holds the terminal is told when the program is continued. Without a terminal of the
-    /// program's own it is not stopped either.
+    /// Redraws the line when the program is continued. Without a controlling terminal it is not stopped either.
     #[cfg(unix)]
     fn hold(&self, prompt: &str) -> Option<terminal::Hold> {
         let (modes, resume) = match (self.is_plain, self.printer.clone()) {
-            // Up and down again: what is printed ends in a line feed, and this needs no line.
+            // Up and down again: the printed text ends in a line feed, which must not show.
             (false, Some(printer)) => {
                 (Modes::Editor, Resume::Draw(Arc::new(move || printer.print("\x1b[A\n".to_owned()))))
             }
@@ -175,7 +174,7 @@ impl LineReader {
     }
 }
 
-/// Prints above the line that is being typed.
+/// Prints above the line that is being edited.
 #[derive(Clone)]
 struct Printer(Arc<Mutex<dyn ExternalPrinter + Send>>);
 
@@ -184,16 +183,16 @@ impl Printer {
         Printer(Arc::new(Mutex::new(printer)))
     }
 
-    /// Prints as soon as the line editor reads keys. It may be waiting for whoever calls this.
+    /// Prints once the line editor reads keys, without waiting: the editor may be waiting for the caller.
     fn print(&self, text: String) {
         let printer = Arc::clone(&self.0);
         let print = move || printer.lock().unwrap_or_else(PoisonError::into_inner).print(text);
-        // What cannot be shown is lost, and nothing else is.
+        // If it cannot be shown, only the text is lost.
         let _ = std::thread::Builder::new().name("printer".to_owned()).spawn(print);
     }
 }
 
-/// The file of the history, which is made if it is missing; none where there is no place for it.
+/// The history file, created if missing; `None` if there is no place for it.
 fn history_file() -> Option<PathBuf> {
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = state.or_else(|| Some(std::env::home_dir()?.join(".local/state")))?.join("sshome");
@@ -211,7 +210,7 @@ fn history_file() -> Option<PathBuf> {
     is_private(&opened).then_some(file)
 }
 
-/// Whether nobody else can write to a file: what others plant there, the up arrow would offer.
+/// Whether no other user can write to a file: the up arrow would offer lines that they plant there.
 fn is_private(file: &std::fs::File) -> bool {
     #[cfg(unix)]
     let is_private = file.metadata().is_ok_and(|seen| {
@@ -224,7 +223,7 @@ fn is_private(file: &std::fs::File) -> bool {
     is_private
 }
 
-/// Completes a line by asking the other thread.
+/// Completes a line by a query to the other thread.
 #[derive(Helper, Highlighter, Hinter, Validator)]
 struct LineHelper {
     events: mpsc::UnboundedSender<PromptEvent>,
@@ -232,10 +231,10 @@ struct LineHelper {
 }
 
 impl LineHelper {
-    /// The names that a question is about.
+    /// The names that answer a query.
     ///
     /// # Errors
-    /// If Ctrl-C comes first.
+    /// If Ctrl-C is pressed first.
     fn names(&self, question: &CompletionQuery) -> rustyline::Result<Vec<GlobEntry>> {
         if !matches!(question, CompletionQuery::Names { .. }) {
             return Ok(Vec::new());
@@ -256,7 +255,7 @@ impl LineHelper {
             if matches!(first, Ok(CompletionReply::Suspended))
                 || matches!(answered.try_recv(), Ok(CompletionReply::Suspended))
             {
-                // If nobody hears it, nobody answers either.
+                // If the receiver has ended, no answer comes either.
                 let _ = self.events.send(PromptEvent::NamesUnwanted);
                 terminal::suspend();
             }

@@ -3,8 +3,8 @@
 use sshome_wire::display::Escaped;
 use std::fmt::Write;
 
-/// A name as GNU ls shows it on a terminal: as it is, or quoted so that a shell, and our prompt, read it as one
-/// word. What does not print stands in `$'…'`.
+/// A name as GNU ls shows it on a terminal: as it is, or quoted so that a shell, and our prompt, read it as one word.
+/// Unprintable bytes are escaped in `$'…'`.
 #[must_use]
 pub(super) fn quoted(name: &[u8]) -> String {
     let is_plain = |c: char| !" !\"$&'()*;<=>?[\\^`|".contains(c);
@@ -14,7 +14,7 @@ pub(super) fn quoted(name: &[u8]) -> String {
     if shown == text && !begins && text.chars().all(is_plain) {
         return shown;
     }
-    // An apostrophe is easier to read between quotation marks, unless something is special there.
+    // An apostrophe is more readable between quotation marks, unless a character is special there.
     if shown == text && text.contains('\'') && !text.contains(['"', '$', '`', '\\', '!']) {
         return format!("\"{text}\"");
     }
@@ -34,7 +34,7 @@ pub(super) fn quoted(name: &[u8]) -> String {
     out.text + "'"
 }
 
-/// A quoted name that grows: between apostrophes, or between `$'` and one while bytes are escaped.
+/// Builds a quoted name: between apostrophes, or in `$'…'` while bytes are escaped.
 struct Quoted {
     text: String,
     escaping: bool,

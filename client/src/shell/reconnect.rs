@@ -1,4 +1,4 @@
-//! Connecting again at the prompt, when the connection was lost in a command or between two.
+//! Reconnects at the prompt after the connection was lost, during a command or between two.
 
 use super::command::Verb;
 use super::{Shell, ShellError};
@@ -9,7 +9,7 @@ use sshome_wire::Request;
 use sshome_wire::display::Escaped;
 
 impl Shell {
-    /// Whether another command may follow after this error. At a prompt it may after a lost connection, too.
+    /// Whether another command can follow after this error. At the prompt it can after a lost connection, too.
     pub(super) fn goes_on_after(&mut self, error: &ShellError) -> bool {
         let is_over = matches!(
             error,
@@ -19,8 +19,8 @@ impl Shell {
         !error.is_fatal() || is_over && self.connection.is_some()
     }
 
-    /// Connects again before a command that needs the server, if the connection was lost. Both working directories
-    /// stay.
+    /// Reconnects before a command that needs the server, if the connection was lost. Both working directories are
+    /// kept.
     ///
     /// # Errors
     /// `Failed` if there is no connection yet, `Lost` if the server refuses the login; `Cancelled`.
@@ -31,7 +31,7 @@ impl Shell {
         match (self.is_lost, self.conversation.loss()) {
             (false, None) => return self.settle().await,
             (false, Some(why)) => warn(format_args!("the connection is lost: {why}")),
-            // That was said when it was lost.
+            // The loss was reported.
             (true, _) => {}
         }
         self.is_lost = true;
@@ -68,7 +68,7 @@ impl Shell {
         Ok(())
     }
 
-    /// Waits for the answers to what was cancelled at the prompt.
+    /// Waits for the answers to requests that were cancelled at the prompt.
     async fn settle(&mut self) -> Result<(), ShellError> {
         tokio::select! {
             biased;
@@ -78,7 +78,7 @@ impl Shell {
     }
 }
 
-/// Whether a command is done without the server.
+/// Whether a command does not need the server.
 fn is_local(verb: Verb) -> bool {
     match verb {
         Verb::Exit

@@ -1,4 +1,4 @@
-//! The commands that the server answers by one reply each.
+//! The commands that need one request each.
 
 use super::command::Verb;
 use super::error::unexpected_reply;
@@ -77,7 +77,7 @@ impl Shell {
             let words = "this server has only symbolic links: use ln -s, or cp to copy the file";
             return Err(ShellError::Failed(words.to_owned()));
         }
-        // What stands in a link is no path that anybody expands.
+        // The target of a link is not expanded.
         self.request(Request::Symlink { path: path.bytes(), target: target.bytes() }).await.map(drop)
     }
 
@@ -89,7 +89,7 @@ impl Shell {
         failures.verdict()
     }
 
-    /// The `rename` of sftp: no patterns, and a directory at the new name is not moved into.
+    /// The `rename` of sftp: without patterns, and an existing directory is not moved into.
     pub(super) async fn rename(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let [from, to] = invocation.operands.as_slice() else { return Ok(()) };
         let (from, to) = (from.bytes(), to.bytes());
@@ -99,7 +99,7 @@ impl Shell {
             Ok(Reply { payload: Payload::Stat(entry), .. }) if entry.kind == FileKind::Directory => {
                 Some("is a directory: mv moves into it")
             }
-            // What is not there is in nobody's way; other refusals meet the renaming as well.
+            // A missing target is no obstacle; other refusals apply to the rename as well.
             Ok(_) | Err(ShellError::Conversation(ConversationError::Refused(_))) => None,
             Err(error) => return Err(error),
         };
@@ -157,8 +157,8 @@ impl Shell {
         .await
     }
 
-    /// What is to be renamed or copied, and where to. Several go into a directory, which must exist. Those that
-    /// would replace an earlier one there are failures.
+    /// The sources and the target of a rename or copy. Several sources need an existing directory. Those that would
+    /// replace an earlier one there are failures.
     async fn sources_and_target(
         &mut self,
         invocation: &Invocation,
@@ -199,7 +199,7 @@ impl Shell {
         }
     }
 
-    /// Asks for something that takes time, and shows at a terminal, or tells programs, how far it has come.
+    /// Sends a request that takes long, and reports its progress.
     async fn long_request(
         &mut self,
         request: Request,
@@ -228,7 +228,7 @@ impl Shell {
     }
 }
 
-/// A digest as b3sum writes it. What could not be compared is said.
+/// A digest in the format of b3sum. If there was nothing to compare with, that is appended.
 fn digest(hashed: &Hashed, path: &[u8], verify: bool) -> String {
     let verdict = match (verify, hashed.stored) {
         (false, _) => "",

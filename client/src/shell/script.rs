@@ -11,30 +11,30 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-/// How long a line may be, in bytes: what has no line feed in so many bytes is no list of commands.
+/// The longest line in bytes: a file without a line feed in this many bytes is not a list of commands.
 const MAX_LINE_BYTES: u64 = 1 << 20;
 
-/// What some editors write at the beginning of a file.
+/// The byte order mark that some editors write at the beginning of a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Lines of commands.
 pub struct Script {
     lines: Box<dyn BufRead + Send>,
-    /// How it is called in messages, safe to show.
+    /// Its name in messages, safe to show.
     name: String,
-    /// A batch file: its commands are shown before they run, and what they get replaces what is there.
+    /// Whether it is a batch file: commands are printed before they run, and get replaces existing files.
     is_batch: bool,
     /// Whether the lines come from standard input.
     is_stdin: bool,
 }
 
-/// A line without what stands before its command.
+/// A line without its prefixes.
 #[derive(Debug, PartialEq, Eq)]
 struct ScriptLine<'a> {
     command: &'a [u8],
-    /// `-`: its failure is told, and the next line follows.
+    /// `-`: a failure is reported, and the next line follows.
     may_fail: bool,
-    /// `@`: it is not shown.
+    /// `@`: it is not printed.
     silent: bool,
 }
 
@@ -49,7 +49,7 @@ impl Script {
         }
         let name = names::shown(path);
         let failed = |error| ShellError::Script(format!("{name} cannot be read: {error}"));
-        // A directory can be opened, too, and says no only later.
+        // A directory can be opened, too, and fails only when it is read.
         let file = File::open(path).map_err(failed)?;
         if file.metadata().map_err(failed)?.is_dir() {
             return Err(ShellError::Script(format!("{name} is a directory, and no file with commands")));
@@ -57,7 +57,7 @@ impl Script {
         Ok(Script { lines: Box::new(BufReader::new(file)), name, is_batch: true, is_stdin: false })
     }
 
-    /// Standard input, as it comes without any option.
+    /// The commands on standard input.
     #[must_use]
     pub fn stdin() -> Script {
         let lines = Box::new(BufReader::new(io::stdin()));
@@ -68,7 +68,7 @@ impl Script {
     /// begin with `#` are skipped.
     ///
     /// # Errors
-    /// The failure of that line; or an interruption between two of them.
+    /// The failure of that line, or an interruption between two lines.
     pub async fn run(mut self, shell: &mut Shell) -> Result<(), ShellError> {
         (shell.batch, shell.stdin_is_free) = (self.is_batch, !self.is_stdin);
         for number in 1.. {
@@ -89,7 +89,7 @@ impl Script {
             if self.is_batch && !line.silent && !shell.out.is_quiet() {
                 shell.out.note(&format!("sshome> {}\n", Escaped(line.command)))?;
             }
-            // Until the next line, what fails is this one's.
+            // Failures belong to this line until the next one.
             shell.out.at(self.is_batch.then(|| BatchLine { file: self.name.clone(), line: number }));
             match shell.line(line.command).await {
                 Ok(Flow::Leave) => break,
@@ -104,7 +104,7 @@ impl Script {
         Ok(())
     }
 
-    /// The next line; none at the end. Reading may take as long as whoever writes there wants.
+    /// The next line; `None` at the end. It may take any time.
     async fn next(mut self) -> Result<(Script, Option<Vec<u8>>), ShellError> {
         let reading = tokio::task::spawn_blocking(move || {
             let mut line = Vec::new();
@@ -129,7 +129,7 @@ impl ScriptLine<'_> {
     fn parse(line: &[u8]) -> ScriptLine<'_> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        // A blank at the end may be part of a name, after a backslash.
+        // A trailing blank may belong to a name, after a backslash.
         let mut line = ScriptLine { command: line.trim_ascii_start(), may_fail: false, silent: false };
         while let [prefix @ (b'-' | b'@'), rest @ ..] = line.command {
             line.may_fail |= *prefix == b'-';

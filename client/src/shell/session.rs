@@ -14,12 +14,11 @@ use std::collections::HashMap;
 use std::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
-/// Talks with a person at the terminal until they leave. `who` is what the prompt begins with, safe to
-/// show.
+/// Runs the session until it is ended. The prompt begins with `who`, which must be safe to show.
 ///
 /// # Errors
-/// If the terminal is lost, or the server refuses to be connected to again. A command that fails is told of, and the
-/// next may follow.
+/// If the terminal is closed, or the server refuses to reconnect. The failure of a command is reported, and the next
+/// one may follow.
 pub async fn interactive(shell: &mut Shell, who: &str) -> Result<(), ShellError> {
     if !shell.out.is_quiet() {
         let greeting = shell.conversation.greeting().to_owned();
@@ -33,7 +32,7 @@ pub async fn interactive(shell: &mut Shell, who: &str) -> Result<(), ShellError>
         let text = text(shell, who);
         prompt.show(text.clone());
         let Some(typed) = typed(shell, &mut prompt, &text).await? else { return Ok(()) };
-        // A line of the history may hold several, which are never one command.
+        // A line of the history may contain several lines, which are never one command.
         for (index, line) in typed.split('\n').enumerate() {
             if index > 0 {
                 shell.out.note(&format!("{}{}\n", self::text(shell, who), Escaped(line.as_bytes())))?;
@@ -52,21 +51,22 @@ fn text(shell: &Shell, who: &str) -> String {
     format!("{who}:{}> ", shell.conversation.cwd())
 }
 
-/// What is typed at a prompt that is shown, which may be nothing; none at the end.
+/// The line that is typed at a prompt, which may be empty; `None` at the end.
 async fn typed(shell: &mut Shell, prompt: &mut Prompt, text: &str) -> Result<Option<String>, ShellError> {
     let mut pressed = CtrlC::new();
-    // Where the line editor has the keys, a Ctrl-C that comes as a signal is one behind Enter: it is the command's.
+    // While the line editor reads keys, a Ctrl-C that arrives as a signal was pressed after Enter: it cancels the
+    // command.
     pressed.listen().await;
     let mut settling_failed = false;
     loop {
         let is_settling = !settling_failed && !shell.conversation.is_idle();
         let event = tokio::select! {
             () = pressed.next(), if prompt.is_plain => {
-                // The terminal has forgotten the line itself.
+                // The terminal discarded the line itself.
                 shell.out.note(&format!("\n{text}"))?;
                 continue;
             }
-            // A cancelled Tab does not hold up the prompt. A lost connection shows with the next command.
+            // A cancelled Tab does not delay the prompt. A lost connection is reported with the next command.
             settled = shell.conversation.settle(), if is_settling => {
                 settling_failed = settled.is_err();
                 continue;
@@ -87,7 +87,7 @@ async fn typed(shell: &mut Shell, prompt: &mut Prompt, text: &str) -> Result<Opt
             PromptEvent::Failed(error) => {
                 return Err(ShellError::Failed(format!("the terminal is gone: {error}")));
             }
-            // They have arrived meanwhile.
+            // The names have arrived meanwhile.
             PromptEvent::NamesUnwanted => {}
             PromptEvent::Names(question, answer) => {
                 complete(shell, prompt, (question, answer), &mut pressed).await;
@@ -97,8 +97,8 @@ async fn typed(shell: &mut Shell, prompt: &mut Prompt, text: &str) -> Result<Opt
     }
 }
 
-/// Answers a Tab. After Ctrl-C the line is cleared at once, although the server has not heard of it yet, and after
-/// Ctrl-Z it can be edited.
+/// Answers a Tab. After Ctrl-C the line is cleared at once, before the server has cancelled its work; after Ctrl-Z the
+/// line can be edited.
 async fn complete(
     shell: &mut Shell,
     prompt: &mut Prompt,
@@ -108,21 +108,21 @@ async fn complete(
     shell.cancel = CancellationToken::new();
     tokio::select! {
         biased;
-        // A completion that fails completes nothing; a lost connection shows with the next command.
+        // A completion that fails completes nothing; a lost connection is reported with the next command.
         found = names(shell, &question) => drop(answer.send(CompletionReply::Names(found.unwrap_or_default()))),
         () = pressed.next() => drop(answer.send(CompletionReply::Cleared)),
-        // The names are not wanted any more, or the terminal is gone, which the next event says as well.
+        // The names are not needed any more, or the terminal was closed, which the next event says as well.
         _ = prompt.event() => {}
     }
 }
 
-/// The names in the directory that somebody has begun to type.
+/// The names in the directory of the word that is being typed.
 async fn names(shell: &mut Shell, question: &CompletionQuery) -> Result<Vec<GlobEntry>, ShellError> {
     let CompletionQuery::Names { operand, directory, .. } = question else { return Ok(Vec::new()) };
     match operand {
         Operand::Remote | Operand::RemoteDirectory => {
             let (conversation, cancel) = (&mut shell.conversation, &shell.cancel);
-            // Nothing more is asked before the server has let go of the last Tab.
+            // Nothing is requested before the server has finished with the last Tab.
             if !conversation.is_idle() {
                 return Ok(Vec::new());
             }

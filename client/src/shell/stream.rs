@@ -13,7 +13,7 @@ use std::io::{self, IsTerminal};
 use std::time::Instant;
 
 impl Shell {
-    /// Stores what standard input has.
+    /// Uploads standard input.
     pub(super) async fn put_stream(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         if !std::mem::replace(&mut self.stdin_is_free, false) {
             return Err(misuse(invocation, "commands come from standard input, or it was put already").into());
@@ -26,7 +26,7 @@ impl Shell {
         self.report(&summary, begun.elapsed())
     }
 
-    /// Writes a file to standard output, and nothing else.
+    /// Downloads a file to standard output.
     pub(super) async fn get_stream(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         if self.out.is_for_programs() {
             return Err(misuse(invocation, "events and a file cannot both go to standard output").into());
@@ -38,13 +38,13 @@ impl Shell {
         let source = self.conversation.absolute(source).map_err(ConversationError::from)?;
         let mut progress = self.watch(OperationKind::Get);
         if io::stdout().is_terminal() {
-            // The file itself is seen there.
+            // The output shows the file itself.
             progress = transfer::ProgressDisplay::new(false).quiet(self.out.is_quiet());
         }
         let done = transfer::get_stream(self.context(&progress), &source, Box::new(io::stdout())).await?;
         match done.output {
             Ok(()) => {}
-            // Whoever reads has enough, and knows it.
+            // The reader has enough, and knows it.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(ShellError::Reported),
             Err(error) => {
                 return Err(ShellError::Failed(format!("standard output cannot be written: {error}")));
@@ -58,7 +58,7 @@ impl Shell {
     }
 }
 
-/// What `--size` and `--b3` say, which was looked at when they were read.
+/// The expected content by `--size` and `--b3`, which were checked when they were parsed.
 fn expected(invocation: &Invocation) -> ExpectedContent {
     ExpectedContent {
         size: invocation.value(SIZE).and_then(|text| value::size(text).ok()),

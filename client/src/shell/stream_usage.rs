@@ -1,13 +1,13 @@
-//! Which commands use standard input or output as a file, and which operands and options those take.
+//! Commands that use standard input or output as a file: their operands and options.
 
 use super::command::{CommandError, Verb};
 use super::flag::{B3, SIZE};
 use super::invocation::Invocation;
 
-/// What stands for standard input or output.
+/// The operand for standard input or output.
 const DASH: &[u8] = b"-";
 
-/// Whether a command is about standard input or output.
+/// Whether a command uses standard input or output as a file.
 pub(super) fn is_stream(invocation: &Invocation) -> bool {
     match (invocation.command.verb, &invocation.operands[..]) {
         (Verb::Put, [sources @ .., _]) if !sources.is_empty() => {
@@ -19,10 +19,10 @@ pub(super) fn is_stream(invocation: &Invocation) -> bool {
     }
 }
 
-/// Whether what was given makes sense together, for commands that may be about standard input or output.
+/// Checks the combination of operands and options, for commands that may use standard input or output.
 ///
 /// # Errors
-/// What does not.
+/// If it is invalid.
 pub(super) fn check(invocation: &Invocation) -> Result<(), CommandError> {
     let expects = invocation.has(SIZE) || invocation.has(B3);
     match is_stream(invocation) {

@@ -23,7 +23,7 @@ const RESUME: Flag = Flag::new('a', "resume a partial transfer (always on; accep
 const FOLLOW: Flag = Flag::new('L', "follow symbolic links instead of copying them");
 
 impl CommandSpec {
-    /// The row of a name, in capitals or not, as in sftp.
+    /// The row of a name. As in sftp, case does not matter.
     #[must_use]
     pub fn find(name: &[u8]) -> Option<&'static CommandSpec> {
         let is = |word: &str| word.as_bytes().eq_ignore_ascii_case(name);
@@ -31,7 +31,7 @@ impl CommandSpec {
     }
 }
 
-/// Every command that there is.
+/// All commands.
 pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         verb: Verb::Shell,

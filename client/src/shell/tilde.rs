@@ -5,7 +5,7 @@ use super::words::Word;
 use crate::names;
 use std::path::PathBuf;
 
-/// Replaces a `~` that begins a path and is not quoted by the home directory.
+/// Replaces an unquoted `~` at the beginning of a path by the home directory.
 pub(super) fn expand(word: &Word) -> Result<Word, ShellError> {
     match word.letters() {
         [(b'~', false)] | [(b'~', false), (b'/', _), ..] => {

@@ -53,7 +53,7 @@ impl Shell {
         let (sources, target) = sources_and_target(&invocation.operands);
         let target = match target {
             Some(word) => self.conversation.absolute(&word.bytes()).map_err(ConversationError::from)?,
-            // A directory, also if it is gone meanwhile: no file may get its name.
+            // The current directory, even if it was removed meanwhile: no file may get its name.
             None => self.conversation.absolute(b".").map_err(ConversationError::from)?,
         };
         if sources.len() > 1 {
@@ -82,13 +82,13 @@ impl Shell {
             preserve: invocation.has('p'),
             follow: invocation.has('L'),
             force: invocation.has('f') || self.batch,
-            // What cannot be read was refused with the line.
+            // Invalid values were refused when the line was parsed.
             jobs: invocation.value(JOBS).and_then(|jobs| jobs.parse().ok()).unwrap_or(self.jobs),
             batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,
         }
     }
 
-    /// Whoever wants to know how a transfer goes.
+    /// The progress bars or the observer of a transfer.
     pub(super) fn watch(&self, direction: OperationKind) -> ProgressDisplay {
         let drawn = self.progress && std::io::stderr().is_terminal();
         let verbose = self.connection.as_ref().is_some_and(Connection::is_verbose);
@@ -131,14 +131,14 @@ impl Shell {
     }
 }
 
-/// Says that there is more of what was told one by one.
+/// Reports the number of further items that were not listed.
 fn warn_more(count: u64, of_what: &str) {
     if count > 0 {
         warn(format_args!("and {count} more {of_what}"));
     }
 }
 
-/// The last of several operands is where to.
+/// Splits operands into sources and a target: the last of several is the target.
 fn sources_and_target(operands: &[Word]) -> (&[Word], Option<&Word>) {
     match operands.split_last() {
         Some((target, sources)) if !sources.is_empty() => (sources, Some(target)),
@@ -146,11 +146,11 @@ fn sources_and_target(operands: &[Word]) -> (&[Word], Option<&Word>) {
     }
 }
 
-/// One line: how many files, how much, how fast, and what needed nothing.
+/// The summary line: number, size and rate of the files, and unchanged files.
 fn line(summary: &TransferSummary, elapsed: Duration) -> String {
     let files = |count: u64| format!("{count} {}", if count == 1 { "file" } else { "files" });
     let seconds = elapsed.as_secs_f64();
-    // Exact enough for people: a rate is shown with four digits.
+    // The precision suffices: a rate is shown with four digits.
     let rate = summary.bytes as f64 / seconds.max(0.001);
     let mut out = format!("{}, {} in {seconds:.1} s", files(summary.files), Size(summary.bytes));
     if summary.bytes > 0 {

@@ -1,4 +1,4 @@
-//! `df`: what there is room for, and what is left of uploads that were cut.
+//! `df`: usage, quota and partial uploads.
 
 use super::error::unexpected_reply;
 use super::event::OutputEvent;
@@ -15,7 +15,7 @@ impl Shell {
         let human = invocation.has('h');
         match self.request(Request::Df).await?.payload {
             Payload::CreditedUsage(usage) => self.show_usage(&usage, human)?,
-            // A server from before credit was told of: what it calls reserved is what counts.
+            // An older server without credit: its reserved space counts completely.
             Payload::Usage(usage) => self.show_usage(&CreditedUsage { usage, credited: 0 }, human)?,
             _ => return Err(unexpected_reply("df")),
         }
@@ -31,8 +31,8 @@ impl Shell {
         self.out.show(&OutputEvent::usage(usage), || quota(usage, human))
     }
 
-    /// Removes what is left of uploads that were cut: of the paths that were named, or of all. Their
-    /// names need not exist yet, so that no pattern finds them.
+    /// Discards partial uploads: those of the given paths, or all. Patterns are not expanded: the files need not exist
+    /// yet.
     pub(super) async fn discard_parts(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let mut paths: Vec<_> = invocation.operands.iter().map(|word| Some(Word::bytes(word))).collect();
         if paths.is_empty() {
@@ -58,7 +58,7 @@ fn quota(credited: &CreditedUsage, human: bool) -> String {
         ("reserved", size(usage.reserved)),
     ];
     if credited.credited > 0 {
-        // Part of what is reserved: the rows above add up only without it.
+        // Part of the reserved space: the rows above add up only without it.
         rows.push(("replacing", size(credited.credited)));
     }
     rows.extend([("left", size(credited.left())), ("disk free", size(usage.disk_free)), ("files", files)]);
@@ -71,7 +71,7 @@ fn quota(credited: &CreditedUsage, human: bool) -> String {
     out
 }
 
-/// What is left of uploads that were cut, a line each; nothing if nothing is.
+/// One line per partial upload; empty if there are none.
 fn partial_uploads(parts: &[Part], human: bool, now: Timestamp) -> String {
     let size = |bytes: u64| if human { Size(bytes).to_string() } else { bytes.to_string() };
     let rows: Vec<[String; 3]> = parts
@@ -96,9 +96,9 @@ fn partial_uploads(parts: &[Part], human: bool, now: Timestamp) -> String {
     out
 }
 
-/// How long ago something was, in the largest unit of which it is at least one.
+/// An age, in the largest unit of which it is at least one.
 fn age(now: i64, then: i64) -> String {
-    // A clock of theirs that is ahead of ours makes nothing younger than new.
+    // If the server's clock is ahead of ours, the age is 0.
     let seconds = now.saturating_sub(then).max(0);
     match seconds {
         86_400.. => format!("{} d", seconds / 86_400),

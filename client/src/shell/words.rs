@@ -1,8 +1,8 @@
 //! Words of a command line, quoted as in a POSIX shell.
 //!
-//! `'…'` keeps everything, `"…"` everything but backslash escapes, and a backslash outside quotes
-//! keeps the byte after it. `$'…'` takes `\xNN` and C's escapes, for names that are not text. A `#`
-//! that begins a word begins a comment. There are no variables.
+//! `'…'` quotes everything, `"…"` everything except backslash escapes, and a backslash outside quotes quotes the next
+//! byte. `$'…'` has `\xNN` and C's escapes, for names that are not text. A `#` at the beginning of a word begins a
+//! comment. There are no variables.
 
 use sshome_ssh::{IncompleteLine, Quoting, ShellLexer, ShellToken};
 use std::fmt::Write;
@@ -11,16 +11,16 @@ use std::fmt::Write;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Word(Vec<(u8, bool)>);
 
-/// Why a line has no words.
+/// Why a line cannot be split into words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WordsError {
-    /// A quote is opened and not closed.
+    /// A quote is not closed.
     #[error("the line ends inside {0}: close the quote")]
     Open(&'static str),
     /// The line ends in a backslash.
     #[error("the line ends in a backslash: there is nothing for it to quote")]
     Backslash,
-    /// `$'…'` has an escape that it does not know.
+    /// `$'…'` contains an unknown escape.
     #[error("unknown escape in $'…': it knows \\xNN, \\n, \\t, \\r, \\e, \\a, \\b, \\\\, \\' and \\\"")]
     Escape,
 }
@@ -36,7 +36,7 @@ impl From<IncompleteLine> for WordsError {
 }
 
 impl Word {
-    /// A word that another shell has split off: nothing in it is quoted.
+    /// A word of another shell: nothing in it is quoted.
     #[must_use]
     pub fn plain(bytes: &[u8]) -> Word {
         Word(bytes.iter().map(|byte| (*byte, false)).collect())
@@ -48,8 +48,8 @@ impl Word {
         Word(bytes.iter().map(|byte| (*byte, true)).collect())
     }
 
-    /// A word that another shell has split off, as a pattern: where it has `*`, `?` or `[` in it, a
-    /// backslash quotes those, `]` and itself, as at the prompt. Elsewhere a backslash is itself.
+    /// A word of another shell, as a pattern: if it contains `*`, `?` or `[`, a backslash quotes those, `]` and itself,
+    /// as at the prompt. Otherwise a backslash is itself.
     #[must_use]
     pub fn unescaped(&self) -> Word {
         if !self.is_glob() {
@@ -67,21 +67,21 @@ impl Word {
         Word(letters)
     }
 
-    /// The word with more behind it.
+    /// The word with more bytes after it.
     #[must_use]
     pub fn followed_by(mut self, letters: &[(u8, bool)]) -> Word {
         self.0.extend_from_slice(letters);
         self
     }
 
-    /// The first bytes, and the others.
+    /// Splits the word after this many bytes.
     #[must_use]
     pub fn split_at(&self, at: usize) -> (Word, Word) {
         let (first, others) = self.0.split_at(at.min(self.0.len()));
         (Word(first.to_vec()), Word(others.to_vec()))
     }
 
-    /// The word itself.
+    /// The bytes of the word.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         self.0.iter().map(|letter| letter.0).collect()
@@ -93,21 +93,21 @@ impl Word {
         &self.0
     }
 
-    /// Whether something in it stands for other names.
+    /// Whether it is a pattern.
     #[must_use]
     pub fn is_glob(&self) -> bool {
         self.0.iter().any(|(byte, quoted)| !quoted && b"*?[".contains(byte))
     }
 }
 
-/// A line that is perhaps not finished, as completion sees it.
+/// A line that may be unfinished, for completion.
 #[derive(Debug, Default)]
 pub struct Partial {
     /// The words before the last one.
     pub before: Vec<Word>,
-    /// The word that is being typed; empty behind a space.
+    /// The word that is being typed; empty after a space.
     pub last: Word,
-    /// Where that word begins in the line, in bytes.
+    /// The start of that word in the line, in bytes.
     pub start: usize,
 }
 
@@ -119,7 +119,7 @@ pub fn split(line: &[u8]) -> Result<Vec<Word>, WordsError> {
     Lexer::new(line).words()
 }
 
-/// The words of a line up to where someone is typing; none if it makes no sense, or is a comment there.
+/// The words of a line up to the cursor; `None` if it is invalid, or the cursor is in a comment.
 #[must_use]
 pub fn partial(line: &[u8]) -> Option<Partial> {
     let mut lexer = Lexer::new(line);
@@ -133,8 +133,8 @@ pub fn partial(line: &[u8]) -> Option<Partial> {
     Some(Partial { before: lexer.words.into_iter().map(|(_, word)| word).collect(), last, start })
 }
 
-/// Writes bytes so that [`split`] reads them back as one word: what is special gets a backslash,
-/// what is no printable text stands in `$'…'`.
+/// Quotes bytes so that [`split`] reads them back as one word: special characters get a backslash, and unprintable
+/// bytes are escaped in `$'…'`.
 #[must_use]
 pub fn quote(bytes: &[u8]) -> String {
     if bytes.is_empty() {
@@ -149,7 +149,7 @@ pub fn quote(bytes: &[u8]) -> String {
                 quote_bytes(&mut out, text.as_bytes());
             } else {
                 let first = out.is_empty() && "#~".contains(c);
-                // Some of them are special only in other shells, where a line may be pasted.
+                // Some of them are special only in other shells, into which a line may be pasted.
                 if first || " \t\"'\\*?[]$`&|;<>(){}!".contains(c) {
                     out.push('\\');
                 }
@@ -177,11 +177,11 @@ struct Lexer<'a> {
     bytes: ShellLexer<'a>,
     /// Whether the line ends in a comment.
     commented: bool,
-    /// Each with where it begins.
+    /// The words, each with its start.
     words: Vec<(usize, Word)>,
-    /// Whether the last of the words may still grow.
+    /// Whether the last word may continue.
     in_word: bool,
-    /// What is not closed at the end of the line.
+    /// What is unfinished at the end of the line.
     open: Option<WordsError>,
 }
 
@@ -229,7 +229,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Takes a token of a word.
+    /// Adds a token to the current word.
     fn take(&mut self, token: ShellToken) -> Result<(), WordsError> {
         match token {
             ShellToken::OpeningQuote => {}
@@ -263,7 +263,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The byte that is meant by what follows a backslash in `$'…'`; none at the end of the line.
+    /// The byte of the escape after a backslash in `$'…'`; `None` at the end of the line.
     fn escape(&mut self) -> Result<Option<u8>, WordsError> {
         Ok(match self.bytes.byte() {
             Some(b'x') => match (self.bytes.byte(), self.bytes.byte()) {
