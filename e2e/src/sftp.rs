@@ -294,7 +294,7 @@ impl SftpPeer {
     /// # Errors
     /// If the server is gone.
     pub async fn eof(&mut self) -> Result<()> {
-        Ok(self.sender.half.eof().await?)
+        self.sender.eof().await
     }
 
     /// Closes the channel, and keeps the connection.
@@ -315,6 +315,14 @@ impl SftpPeer {
 }
 
 impl Sender {
+    /// Says that nothing more comes.
+    ///
+    /// # Errors
+    /// If the connection is lost.
+    pub async fn eof(&mut self) -> Result<()> {
+        Ok(self.half.eof().await?)
+    }
+
     /// Sends a request; its id.
     ///
     /// # Errors
