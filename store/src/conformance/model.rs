@@ -22,8 +22,10 @@ pub fn accounting_is_what_a_count_finds_after_each_step_with_staged_files(host: 
     run_steps(CASES, prop::collection::vec(step(), 1..80), |steps| check(host, true, steps));
 }
 
-/// Checks random steps; a failure is shrunk to the least steps that fail.
+/// Checks random steps; a failure is shrunk to the least steps that fail. `SSHOME_STORE_CASES` overrides the number of cases.
 pub(super) fn run_steps<S: Strategy>(cases: u32, strategy: S, check: impl Fn(S::Value)) {
+    let wanted = std::env::var("SSHOME_STORE_CASES").ok().and_then(|cases| cases.parse().ok());
+    let cases = wanted.unwrap_or(cases);
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let checked = TestRunner::new(config).run(&strategy, |steps| {
         check(steps);
