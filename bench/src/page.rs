@@ -83,14 +83,14 @@ fn replaced(page: &str, part: &str, new: impl FnOnce(&str) -> String) -> Option<
 mod tests {
     use super::*;
 
-    const HEADER_BYTES: &str = "| workload | time |\n|---|---:|";
+    const TABLE_HEAD: &str = "| workload | time |\n|---|---:|";
 
     fn table(rows: &[(&str, &str)]) -> Table {
         let row = |(workload, time): &(&str, &str)| Row {
             workload: (*workload).to_owned(),
             line: format!("| {workload} | {time} |"),
         };
-        Table { head: HEADER_BYTES.to_owned(), rows: rows.iter().map(row).collect() }
+        Table { head: TABLE_HEAD.to_owned(), rows: rows.iter().map(row).collect() }
     }
 
     #[test]

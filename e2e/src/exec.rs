@@ -30,9 +30,9 @@ impl Commands {
         let exec = Exec::on(Arc::clone(&self.0), line, false).await?;
         let writer = Arc::clone(&exec.writer);
         let sending = async {
-            // Whoever does not read its input has the right to.
-            drop(send(&writer, input).await);
-            drop(writer.eof().await);
+            // A command need not read its input.
+            let _ = send(&writer, input).await;
+            let _ = writer.eof().await;
             pending().await
         };
         // A client that sends all before it reads may wait for ever, and so may one whose command has ended.

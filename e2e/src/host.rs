@@ -122,7 +122,10 @@ impl Host {
         let server = Server::bind(config).await?;
         self.address = *server.addresses()?.first().context("no address")?;
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(server.serve(async move { drop(stopped.await) }));
+        // Dropping the sender stops the server, too.
+        let serving = tokio::spawn(server.serve(async move {
+            let _ = stopped.await;
+        }));
         self.running = Some((stop, serving));
         Ok(())
     }

@@ -269,7 +269,7 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         // It may have ended already.
-        drop(self.kill());
+        let _ = self.kill();
     }
 }
 

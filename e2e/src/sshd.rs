@@ -122,7 +122,9 @@ async fn accept(listener: TcpListener, config: PathBuf) {
     let mut sessions = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
         match serve(socket, &config) {
-            Ok(mut child) => drop(sessions.spawn(async move { child.wait().await })),
+            Ok(mut child) => {
+                sessions.spawn(async move { child.wait().await });
+            }
             Err(error) => eprintln!("{SSHD}: {error:#}"),
         }
     }

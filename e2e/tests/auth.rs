@@ -266,8 +266,9 @@ fn expect(host: &Host, message: &str, field: &str, text: &str) -> Value {
 fn send(host: &Host, bytes: &[u8]) {
     let mut stream = TcpStream::connect(host.address()).unwrap();
     stream.write_all(bytes).unwrap();
-    drop(stream.shutdown(std::net::Shutdown::Write));
-    drop(stream.read_to_end(&mut Vec::new()));
+    // The server may have hung up by now.
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let _ = stream.read_to_end(&mut Vec::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -347,7 +348,8 @@ async fn a_key_that_cannot_be_decoded_is_one_line_with_user_and_reason() {
     let mut connection = connect.await.unwrap();
     assert!(!connection.authenticate_none("bob").await.unwrap().success());
     let short = KeyData::Other(OpaquePublicKey::new(vec![7; 7], Algorithm::Ed25519));
-    drop(connection.authenticate_publickey_with("bob", short.into(), None, &mut Forger).await);
+    // What the server logs is tested, not how the client learns of the refusal.
+    let _ = connection.authenticate_publickey_with("bob", short.into(), None, &mut Forger).await;
     let line = expect(&host, "connection failed during a login", "why", "a length in it is wrong");
     assert_eq!(line["user"], "bob");
     // By then another line of that connection would be there.
@@ -373,8 +375,9 @@ async fn a_bad_signature_is_penalised_as_a_login() {
     until("the address is refused", || {
         let mut said = Vec::new();
         let mut stream = TcpStream::connect(host.address()).unwrap();
-        drop(stream.shutdown(std::net::Shutdown::Write));
-        drop(stream.read_to_end(&mut said));
+        // The server may have hung up by now.
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = stream.read_to_end(&mut said);
         said.starts_with(b"Not now")
     });
 }

@@ -105,8 +105,9 @@ struct Agent(Child);
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

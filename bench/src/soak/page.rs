@@ -4,7 +4,7 @@ use super::clients::Worker;
 use super::series::{ProcessSample, Series};
 use std::fmt::Write;
 
-const HEADER_BYTES: &str = "| until minute | memory: mean | most | most descriptors | most threads | files compared | of | \
+const TABLE_HEAD: &str = "| until minute | memory: mean | most | most descriptors | most threads | files compared | of | \
                     sessions kicked | commands cut | settings applied | rejected |\n\
                     |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
 
@@ -16,7 +16,7 @@ pub(super) fn text(
     end: ProcessSample,
     verdict: &str,
 ) -> String {
-    let mut text = HEADER_BYTES.to_owned();
+    let mut text = TABLE_HEAD.to_owned();
     for row in &series.rows {
         let _ = writeln!(text, "{row}");
     }

@@ -52,6 +52,7 @@ pub(crate) async fn connect<F: Future<Output = ()> + Send + 'static>(
     };
     tokio::spawn(async move {
         let session = russh::server::run_stream(Arc::new(server), far, Door(Some(opened))).await.unwrap();
+        // The test judges the client, however the session ends.
         let _ = session.await;
     });
     tokio::spawn(async move {
@@ -62,6 +63,7 @@ pub(crate) async fn connect<F: Future<Output = ()> + Send + 'static>(
         assert!(matches!(peer.hear().await, Some(Frame::Hello(_))));
         let write = Arc::clone(&peer.write);
         script(peer).await;
+        // The client may have disconnected.
         let _ = write.close().await;
     });
     let mut connection = russh::client::connect_stream(Arc::new(config()), near, Anybody).await.unwrap();
@@ -150,6 +152,7 @@ impl russh::server::Handler for Door {
     ) -> Result<(), russh::Error> {
         reply.accept().await;
         if let Some(opened) = self.0.take() {
+            // The receiver lives until it has the channel.
             let _ = opened.send(channel);
         }
         Ok(())

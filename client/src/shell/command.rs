@@ -146,7 +146,7 @@ impl CommandSpec {
         let (alone, valued): (Vec<&Flag>, Vec<&Flag>) =
             self.flags.iter().partition(|flag| flag.value.is_none());
         let letters: String = alone.iter().map(|flag| flag.short).filter(|c| !c.is_control()).collect();
-        // Writing into a String cannot fail.
+        // Here and below, writing into a String cannot fail.
         if !letters.is_empty() {
             let _ = write!(out, " [-{letters}]");
         }

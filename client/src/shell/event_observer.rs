@@ -59,6 +59,7 @@ impl EventObserver {
         state.told = Some(Instant::now());
         let State { files, files_total, bytes, bytes_total, .. } = *state;
         let direction = self.direction;
+        // Here and below: a closed output is noticed with the next result of a command.
         let _ = self.out.event(&OutputEvent::Progress(ProgressEvent {
             direction,
             files,

@@ -59,6 +59,7 @@ fn row(out: &mut String, name: &str, what: &str, indent: usize, width: usize) {
     }
     let mut beside = String::new();
     paragraph(&mut beside, what, column, width);
+    // Writing into a String cannot fail.
     let _ = write!(out, "{:indent$}{name}", "");
     out.push_str(beside.get(indent + name.width()..).unwrap_or_default());
 }
@@ -71,6 +72,7 @@ fn paragraph(out: &mut String, text: &str, indent: usize, width: usize) {
         let deeper = if indent == 0 { 4 } else { 0 };
         for word in line.split_whitespace() {
             if column > 0 && column + 1 + word.width() <= width {
+                // Writing into a String cannot fail.
                 let _ = write!(out, " {word}");
                 column += 1 + word.width();
                 continue;

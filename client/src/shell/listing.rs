@@ -189,6 +189,7 @@ pub(super) fn columns(names: &[String], width: usize) -> String {
         for (column, column_width) in fitting.iter().enumerate() {
             let index = column * rows + row;
             let (Some(name), Some(name_width)) = (names.get(index), widths.get(index)) else { break };
+            // Writing into a String cannot fail.
             let _ = write!(out, "{:padding$}{name}", "");
             padding = column_width.saturating_sub(*name_width) + COLUMN_GAP;
         }

@@ -150,7 +150,7 @@ impl LineReader {
             Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => PromptEvent::Cleared,
             Err(ReadlineError::Eof) => PromptEvent::End,
             Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
-                // The rest of the line must not run as a separate line.
+                // The rest of the line must not run as a separate line. A closed terminal has no rest.
                 #[cfg(unix)]
                 let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
                 PromptEvent::NoText
@@ -243,7 +243,10 @@ impl LineHelper {
         #[cfg(unix)]
         let interruptible = {
             let answer = answer.clone();
-            terminal::interruptible(move || drop(answer.send(CompletionReply::Suspended)))
+            terminal::interruptible(move || {
+                // If the wait is over, nothing needs to be ended.
+                let _ = answer.send(CompletionReply::Suspended);
+            })
         };
         self.events
             .send(PromptEvent::Names(question.clone(), answer))

@@ -246,6 +246,7 @@ fn fields(entry: &Entry, path: &[u8], view: &View) -> String {
         FileKind::Special => "special file",
     };
     let mut out = format!("path      {}\nkind      {kind}\n", Escaped(path));
+    // Here and below, writing into a String cannot fail.
     if entry.kind == FileKind::Symlink {
         let _ = writeln!(out, "target    {}", Escaped(&entry.target));
     }

@@ -109,8 +109,13 @@ async fn complete(
     tokio::select! {
         biased;
         // A completion that fails completes nothing; a lost connection is reported with the next command.
-        found = names(shell, &question) => drop(answer.send(CompletionReply::Names(found.unwrap_or_default()))),
-        () = pressed.next() => drop(answer.send(CompletionReply::Cleared)),
+        found = names(shell, &question) => {
+            // Here and below: a prompt that has ended needs no answer.
+            let _ = answer.send(CompletionReply::Names(found.unwrap_or_default()));
+        }
+        () = pressed.next() => {
+            let _ = answer.send(CompletionReply::Cleared);
+        }
         // The names are not needed any more, or the terminal was closed, which the next event says as well.
         _ = prompt.event() => {}
     }

@@ -312,8 +312,8 @@ impl Drop for Mount {
         }
         if self.is_there() {
             // Also when something is still open in it, after a failure.
-            drop(Command::new(&self.fusermount).args(["-u", "-z"]).arg(&self.top).status());
+            let _ = Command::new(&self.fusermount).args(["-u", "-z"]).arg(&self.top).status();
         }
-        drop(self.child.wait());
+        let _ = self.child.wait();
     }
 }

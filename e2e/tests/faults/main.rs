@@ -143,6 +143,6 @@ impl Drop for Killed {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
-        drop(self.0.wait());
+        let _ = self.0.wait();
     }
 }

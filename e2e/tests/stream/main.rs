@@ -69,8 +69,10 @@ impl Piped for Client {
         let mut child = self.begin(&[], arguments);
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_vec();
-        // Whoever has failed does not read to the end.
-        let writing = std::thread::spawn(move || drop(stdin.write_all(&input)));
+        // A client that has failed does not read to the end.
+        let writing = std::thread::spawn(move || {
+            let _ = stdin.write_all(&input);
+        });
         let outcome = child.wait_with_output().unwrap().into();
         writing.join().unwrap();
         outcome

@@ -73,6 +73,7 @@ fn make_one(publisher: &mut Publisher, link: &PlannedLink) -> Result<Made, Strin
             Ok(saved.map_or(Made::New, Made::Beside))
         }
         Err(why) => {
+            // The next get of this name removes what remains.
             let _ = directory.remove(&part);
             Err(why)
         }

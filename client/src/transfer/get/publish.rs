@@ -110,6 +110,7 @@ impl Publisher {
                     published.push((staged, name));
                 }
                 Err(why) => {
+                    // The next get of this name removes what remains.
                     let _ = staged.directory.remove(&staged.part);
                     self.summary.failures.push(self.plan.failure(staged.file, why));
                 }

@@ -92,8 +92,8 @@ impl World {
         command.args(["--dir".into(), self.host.dir().as_os_str().to_owned()]).arg("user").args(&arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let (begun, mut child) = (Instant::now(), command.spawn().unwrap());
-        // Who was killed has no use for it.
-        drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
+        // A program that was killed does not read it.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         // Any moment will do, also one after its end.
         if self.random.random_bool(0.7) {
             std::thread::sleep(self.usual.mul_f64(self.random.random_range(0.0..1.3)));

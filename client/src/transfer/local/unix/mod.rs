@@ -184,6 +184,7 @@ impl LocalDirectory {
     }
 
     fn forget(&self) {
+        // The attribute only matters while the directory is filled.
         #[cfg(any(target_os = "linux", target_os = "macos"))]
         let _ = rustix::fs::fremovexattr(&self.handle, DEFERRED_MODE_XATTR);
     }
