@@ -1,4 +1,4 @@
-//! How each client is asked for a workload.
+//! The command line of each client for a workload.
 
 use crate::files;
 use crate::servers::Service;
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What OpenSSH's client is told: the key, the host key, and to look at nothing of the user's own.
+/// Options of OpenSSH's client: the key, the host key, and no configuration of the user.
 const SSH_OPTIONS: [&str; 8] = [
     "BatchMode=yes",
     "Compression=no",
@@ -26,12 +26,12 @@ const SSH_OPTIONS: [&str; 8] = [
 /// The cipher that sshome uses as well. OpenSSH's client prefers a slower one.
 const FAST_CIPHER: &str = "-oCiphers=aes128-gcm@openssh.com";
 
-/// sftp at its best: the largest request that OpenSSH's server takes, and twice the usual number of
-/// requests under way.
+/// The fastest options of sftp: the largest request that OpenSSH's server accepts, and twice the default number of
+/// outstanding requests.
 const SFTP_BEST: [&str; 5] = [FAST_CIPHER, "-B", "261120", "-R", "128"];
 
-/// Mounts `$1` at `$2` by sshfs with the ssh command `$3`, copies `$5` from `$4` to `$6` by tar, and unmounts.
-/// A folder that is mounted has another device than the one above it.
+/// Mounts `$1` at `$2` with sshfs and the ssh command `$3`, copies `$5` from `$4` to `$6` with tar, and unmounts. A
+/// mount point has a different device than its parent.
 const SSHFS: &str = r#"
     set -e
     sshfs -f -o ssh_command="$3" "$1" "$2" &
@@ -42,7 +42,7 @@ const SSHFS: &str = r#"
     wait $!
 "#;
 
-/// The command that does a workload with the server on this port.
+/// The command that runs a workload with the server on this port.
 pub(crate) fn command(
     contender: Contender,
     workload: &Workload,
@@ -65,12 +65,12 @@ pub(crate) fn command(
     }
 }
 
-/// sshome, with a line on standard output for each thing that happens.
+/// sshome with events on standard output.
 pub(crate) fn sshome_with_events(workload: &Workload, stage: &Stage, port: u16) -> Result<Command> {
     Job { workload, stage, service: Service::Sshomed, port }.sshome(Some("--json"))
 }
 
-/// sshome, putting a file or a tree where the files that travel lie.
+/// sshome, uploading a file or a tree to the folder with the test files.
 pub(crate) fn store(source: &Path, stage: &Stage, port: u16) -> Result<Command> {
     let mut command = sshome(stage, port);
     command.arg("-q").arg(destination(Service::Sshomed)?).args(["put", "-r"]).arg(source);
@@ -78,10 +78,10 @@ pub(crate) fn store(source: &Path, stage: &Stage, port: u16) -> Result<Command> 
     Ok(command)
 }
 
-/// sshome up to the options that all its commands have in common.
+/// sshome with the options that all its commands share.
 fn sshome(stage: &Stage, port: u16) -> Command {
     let mut command = Command::new(stage.binaries.join("sshome"));
-    // Neither the user's configuration nor the user's agent has a say.
+    // The user's configuration and agent are ignored.
     command.env_remove("SSH_AUTH_SOCK").args(["-F", "none"]);
     command.arg("-i").arg(stage.key()).arg("-P").arg(port.to_string());
     command.arg("--known-hosts").arg(stage.path().join("sshome_hosts")).arg("--accept-new");
@@ -92,7 +92,7 @@ fn destination(service: Service) -> Result<String> {
     Ok(format!("{}@127.0.0.1", service.user()?))
 }
 
-/// What a client is to do, and where.
+/// The work of a client.
 struct Job<'a> {
     workload: &'a Workload,
     stage: &'a Stage,
@@ -101,7 +101,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Where the files come from and where they go, each as the side that has them calls it.
+    /// Source and target, each as its side names it.
     fn ends(&self) -> (PathBuf, PathBuf) {
         let Job { workload, stage, service, .. } = self;
         let (source, target) =
@@ -142,7 +142,7 @@ impl Job<'_> {
         Ok(command)
     }
 
-    /// A client for each file, at once.
+    /// One client for each file, at the same time.
     fn eight_sftp(&self, options: &[&str]) -> Result<Command> {
         let (source, target) = self.ends();
         let mut batches = String::new();
@@ -202,7 +202,7 @@ impl Job<'_> {
         command.args(["--config", "", "copy", "--transfers", "8", "--sftp-host", "127.0.0.1"]);
         command.arg("--sftp-port").arg(self.port.to_string()).arg("--sftp-user").arg(self.service.user()?);
         command.arg("--sftp-key-file").arg(self.stage.key());
-        // For each digest sshd would start a shell: that is what would be measured, and not the copies.
+        // sshd would start a shell for each digest, which would be measured as well.
         command.arg("--sftp-disable-hashcheck");
         match self.is_get() {
             true => command.arg(remote(&source)).arg(target.join(name)),
@@ -241,7 +241,7 @@ impl Job<'_> {
     }
 }
 
-/// ssh as one word, for those who run it themselves.
+/// ssh as one word, for clients that run it themselves.
 pub(crate) fn ssh(stage: &Stage, port: u16, option: Option<&str>) -> OsString {
     let mut ssh = OsString::from("ssh");
     for option in ssh_options(stage).into_iter().chain(option.map(OsString::from)) {
@@ -252,13 +252,13 @@ pub(crate) fn ssh(stage: &Stage, port: u16, option: Option<&str>) -> OsString {
     ssh
 }
 
-/// What OpenSSH's clients are told, but for the port.
+/// The options of OpenSSH's clients, except the port.
 pub(crate) fn ssh_options(stage: &Stage) -> Vec<OsString> {
     let mut options: Vec<OsString> = vec!["-F".into(), "none".into(), "-i".into(), stage.key().into()];
     for option in SSH_OPTIONS {
         options.push(format!("-o{option}").into());
     }
-    // The same host by whatever port it is reached.
+    // The same host key for every port.
     options.push(format!("-oHostKeyAlias={HOST}").into());
     options.push(format!("-oUserKnownHostsFile={}", stage.known_hosts().display()).into());
     options

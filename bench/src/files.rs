@@ -1,4 +1,4 @@
-//! The files that travel: made, compared, removed.
+//! The test files: made, compared, removed.
 
 use crate::workload::FileSet;
 use anyhow::{Context, Result, ensure};
@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// How much is made or compared at once, in bytes.
+/// The size of a read or write, in bytes.
 const PIECE: usize = 1 << 18;
 
 /// Files in a directory of a tree.
@@ -31,7 +31,7 @@ pub(crate) fn make(set: &FileSet, parent: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The files of a tree, as they are named from its top.
+/// The files of a tree, relative to its top.
 pub(crate) fn paths(set: &FileSet) -> impl Iterator<Item = PathBuf> {
     (0..set.count).map(|number| format!("{:04}/{number:06}.bin", number / FILES_IN_A_DIRECTORY).into())
 }
@@ -49,7 +49,7 @@ fn fill(path: &Path, size: u64, random: &mut StdRng) -> Result<()> {
     Ok(())
 }
 
-/// Checks that two files have the same bytes, or two trees the same files with the same bytes.
+/// Checks that two files have the same content, or two trees the same files.
 pub(crate) fn same(expected: &Path, found: &Path) -> Result<()> {
     if expected.is_dir() {
         let names = names(expected)?;
@@ -69,7 +69,7 @@ pub(crate) fn same(expected: &Path, found: &Path) -> Result<()> {
     }
 }
 
-/// The next bytes of a file; none at its end.
+/// The next bytes of a file; empty at its end.
 fn next_piece(file: &File, into: &mut Vec<u8>) -> Result<()> {
     into.clear();
     file.take(PIECE as u64).read_to_end(into)?;
@@ -81,7 +81,7 @@ fn names(directory: &Path) -> Result<BTreeSet<OsString>> {
     entries.map(|entry| Ok(entry?.file_name())).collect()
 }
 
-/// Removes what is in a directory; the directory stays.
+/// Removes the entries of a directory.
 pub(crate) fn empty(directory: &Path) -> Result<()> {
     for name in names(directory)? {
         let path = directory.join(name);

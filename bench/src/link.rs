@@ -1,9 +1,8 @@
-//! A link that takes its time: what comes in at one end leaves at the other so much later, and no faster
-//! than so fast.
+//! A simulated network link with a latency and a rate.
 //!
-//! It stands between a client and a server as a TCP proxy, with threads, since their clock is finer than
-//! an async runtime's. Each end has a TCP connection of its own to it, over loopback: TCP's windows and its
-//! slow start do not count, only what the protocols above it make of the time.
+//! It is a TCP proxy between a client and a server. It uses threads, since their clock is finer than an async
+//! runtime's. Each end has its own TCP connection over loopback: TCP's windows and slow start have no effect, only the
+//! protocols above it do.
 
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Write};
@@ -14,21 +13,21 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The longest piece that travels as one, in bytes.
+/// The largest piece, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// Pieces that may be on their way in one direction: more than any window here allows.
+/// The largest number of pieces in flight in one direction: more than any window allows.
 const PIECES: usize = 4096;
 
-/// What a link is like, in both directions.
+/// The properties of a link, in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Link {
     pub(crate) round_trip: Duration,
-    /// Bits a second in each direction; none is as fast as loopback.
+    /// Bits per second in each direction; `None` is as fast as loopback.
     pub(crate) rate: Option<u64>,
 }
 
-/// A link to a server. It takes no more connections once it is dropped.
+/// A link to a server. Dropping it closes its listener.
 pub(crate) struct LinkProxy {
     port: u16,
     ending: Arc<AtomicBool>,
@@ -47,14 +46,14 @@ impl LinkProxy {
                 if seen.load(Ordering::Acquire) {
                     return;
                 }
-                // A connection that fails is the client's to notice.
+                // The client notices a failed connection.
                 let _ = near.and_then(|near| connect(near, server, link));
             }
         });
         Ok(LinkProxy { port, ending, accepting: Some(accepting) })
     }
 
-    /// The port of this machine where the link begins.
+    /// The local port of the link.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -63,7 +62,7 @@ impl LinkProxy {
 impl Drop for LinkProxy {
     fn drop(&mut self) {
         self.ending.store(true, Ordering::Release);
-        // A connection wakes who waits for one.
+        // A connection wakes the accepting thread.
         if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
             && let Some(accepting) = self.accepting.take()
         {
@@ -83,7 +82,7 @@ fn connect(near: TcpStream, server: u16, link: Link) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Takes in what comes, with the time at which it came.
+/// Reads pieces, with the time of their arrival.
 fn take(from: &TcpStream, queue: &SyncSender<(Instant, Vec<u8>)>) {
     let mut reader = BufReader::with_capacity(PIECE, from);
     while let Ok(read) = reader.fill_buf()
@@ -97,11 +96,11 @@ fn take(from: &TcpStream, queue: &SyncSender<(Instant, Vec<u8>)>) {
     }
 }
 
-/// Hands out what was taken in, each piece in its time.
+/// Writes the pieces, each when it is due.
 fn deliver(pieces: &Receiver<(Instant, Vec<u8>)>, mut to: &TcpStream, link: Link) {
     let mut free = Instant::now();
     for (came, piece) in pieces {
-        // The line is busy while a piece goes onto it, and then the piece is on its way.
+        // The link is busy while it transmits a piece. Then the piece is in flight for the latency.
         free = free.max(came);
         if let Some(rate) = link.rate {
             free += Duration::from_secs_f64(piece.len() as f64 * 8.0 / rate as f64);
@@ -111,7 +110,7 @@ fn deliver(pieces: &Receiver<(Instant, Vec<u8>)>, mut to: &TcpStream, link: Link
             break;
         }
     }
-    // The end travels too. Where it is known already there is nobody to tell.
+    // The end of the stream is passed on, too. The peer may have closed already.
     let _ = to.shutdown(Shutdown::Write);
 }
 
@@ -120,7 +119,7 @@ mod tests {
     use super::*;
     use std::io::Read;
 
-    /// Sends so many bytes there and back over a link, and says how long that took.
+    /// Sends this many bytes to an echo server over a link. Returns the time until they are back.
     fn there_and_back(link: Link, length: usize) -> Duration {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy = LinkProxy::to(listener.local_addr().unwrap().port(), link).unwrap();

@@ -1,7 +1,7 @@
 //! sshome side by side with OpenSSH and rsync: the same files, the same machine, the same run.
 //!
-//! Starts `sshomed` and OpenSSH's `sshd` on loopback, lets everyone do every workload in turn, checks that
-//! what arrived is what was sent, and writes the medians to docs/performance.md.
+//! Starts `sshomed` and OpenSSH's `sshd` on loopback, runs every workload with each client in turn, verifies the
+//! result, and writes the medians to docs/performance.md.
 
 mod command;
 mod files;
@@ -34,7 +34,7 @@ use std::time::Duration;
 use tool::Tool;
 use workload::{CLIENTS, Contender, FileSet, LONG, TOOLS, Workload};
 
-/// What is measured is built as the bench itself is. What is not optimised is only to try the bench: it writes
+/// The programs are built with the profile of the bench itself. A debug build is only for trying the bench: it writes
 /// no page.
 const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
 
@@ -60,8 +60,8 @@ struct Options {
     /// these share what there is
     #[arg(long, conflicts_with = "long")]
     load: bool,
-    /// Instead of the table: so many minutes of mixed work, after which the server may hold no more than before;
-    /// writes docs/soak.md if they are 30 or more
+    /// Instead of the table: minutes of mixed work, after which the server may hold no more than before; writes
+    /// docs/soak.md if there are 30 or more
     #[arg(long, value_name = "MINUTES", conflicts_with_all = ["long", "load"])]
     soak: Option<u64>,
     #[command(subcommand)]
@@ -76,7 +76,7 @@ impl Options {
         all.iter().filter(wanted).map(|workload| workload.shrunk(self.shrink)).collect()
     }
 
-    /// Those who are to run, as far as they are installed. The others are said.
+    /// The contenders that are installed. The others are reported.
     fn contenders(&self, workloads: &[Workload]) -> Result<Vec<Contender>> {
         let mut contenders: Vec<Contender> = Vec::new();
         let mut missing: Vec<Tool> = Vec::new();
@@ -96,7 +96,7 @@ impl Options {
         Ok(contenders)
     }
 
-    /// Whether the result is one for the pages: a workload as it is, and all tools side by side.
+    /// Whether the result is written to the pages: only full workloads with all tools.
     fn is_for_pages(&self) -> bool {
         self.tools.is_empty() && self.shrink == 1 && PROFILE == "release"
     }
@@ -155,7 +155,7 @@ fn load(options: &Options, target: &Path) -> Result<()> {
     report.tell(&report::run("once"), &report::surroundings(&stage), options.is_for_pages())
 }
 
-/// Less than this many minutes only try it.
+/// Shorter soaks, in minutes, only try the bench.
 const SOAK: u64 = 30;
 
 fn soak(minutes: u64, options: &Options, target: &Path) -> Result<()> {
@@ -208,7 +208,7 @@ fn run(
     Ok(outcomes)
 }
 
-/// One transfer, from an empty place to a checked result.
+/// One transfer, from an empty target to a verified result.
 fn once(workload: &Workload, contender: Contender, stage: &Stage, servers: &Servers) -> Result<Sample> {
     let arrived = stage.arrived(contender.service, workload.direction);
     files::empty(&arrived)?;
@@ -224,7 +224,7 @@ fn once(workload: &Workload, contender: Contender, stage: &Stage, servers: &Serv
     Ok(sample)
 }
 
-/// Builds what is measured.
+/// Builds the measured programs.
 fn build(target: &Path) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);

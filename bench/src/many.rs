@@ -1,4 +1,4 @@
-//! Very many small files: whether the rate stays what it is, and the memory of both ends as well.
+//! Very many small files: whether rate and memory of both ends stay constant.
 
 use crate::command::sshome_with_events;
 use crate::files;
@@ -12,16 +12,16 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// How often both ends are looked at on the way.
+/// The number of samples.
 const STEPS: u64 = 10;
 
-/// The client says this of each file that is done with.
+/// The client's event for a finished file.
 const FILE_DONE: &str = r#"{"event":"file""#;
 
-/// What was seen between two looks.
+/// One sample.
 #[derive(Debug)]
 struct Step {
-    /// Files that were done with at its end.
+    /// Files that were finished at its end.
     files: u64,
     taken: Duration,
     /// Peak of the client's resident memory within it, in bytes.
@@ -30,7 +30,7 @@ struct Step {
     server_memory: u64,
 }
 
-/// Gets the files once, and gives a table in Markdown.
+/// Downloads the files once. Returns a table in Markdown.
 pub(crate) fn run(shrink: u64, stage: &Stage, servers: &Servers) -> Result<String> {
     let workload = MANY.shrunk(shrink);
     let files = workload.files;
@@ -55,7 +55,7 @@ pub(crate) fn run(shrink: u64, stage: &Stage, servers: &Servers) -> Result<Strin
             steps.push(Step { files: done, taken, client_memory, server_memory });
             println!("{} · {:?}", workload.name, steps.last());
             forget_peak(server.id())?;
-            // It may be at its end.
+            // It may have ended.
             let _ = forget_peak(client.id());
         }
     }

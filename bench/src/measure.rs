@@ -1,4 +1,4 @@
-//! What a transfer costs: time, processor time and memory, of both ends.
+//! The cost of a transfer: time, CPU time and memory of both ends.
 
 use crate::servers::ServerProcess;
 use anyhow::{Context, Result, bail, ensure};
@@ -11,19 +11,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often memory is looked at. The kernel keeps the peak of a process, so only what it adds in its
-/// last moments can be missed.
+/// The interval of memory samples. The kernel keeps the peak of a process, so only an increase in its last moments can
+/// be missed.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long a server's sessions may take to end after the client has.
+/// The time limit for the end of a server's sessions after the client's end.
 const SETTLE: Duration = Duration::from_secs(10);
 
 /// One run of one tool.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
-    /// From the start of the client to its end, logging in included.
+    /// The time from the start of the client to its end, including the login.
     pub(crate) wall: Duration,
-    /// Processor time, user and system, of the client and of what it started.
+    /// CPU time, user and system, of the client and its children.
     pub(crate) client_cpu: Duration,
     /// The same of the server and its sessions.
     pub(crate) server_cpu: Duration,
@@ -48,7 +48,7 @@ impl fmt::Display for Sample {
     }
 }
 
-/// Runs a client to its end. What it says goes to `log`, and into the error if it fails.
+/// Runs a client to its end. Its output is written to `log`, and is in the error if it fails.
 pub(crate) fn run(mut command: Command, server: &ServerProcess, log: &Path) -> Result<Sample> {
     let output = File::create(log)?;
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
@@ -62,7 +62,7 @@ pub(crate) fn run(mut command: Command, server: &ServerProcess, log: &Path) -> R
         command.spawn().with_context(|| format!("starting {}", command.get_program().display()))?;
     let watched = watch(client.id(), server, || await_end(client.id()));
     let wall = begin.elapsed();
-    // Until it is waited for, a process that has ended still tells what it used.
+    // The usage of an ended process is available until it is reaped.
     let client_cpu = cpu(client.id());
     let status = client.wait()?;
     let (client_memory, server_memory) = watched?;
@@ -79,7 +79,7 @@ pub(crate) fn run(mut command: Command, server: &ServerProcess, log: &Path) -> R
     })
 }
 
-/// Does `work` and tells the peaks of both ends' memory meanwhile.
+/// Runs `work`. Returns the memory peaks of both ends meanwhile.
 fn watch(client: u32, server: u32, work: impl FnOnce() -> Result<()>) -> Result<(u64, u64)> {
     let (done, client_peak, server_peak) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {
@@ -98,7 +98,7 @@ fn watch(client: u32, server: u32, work: impl FnOnce() -> Result<()>) -> Result<
     Ok((client_peak.into_inner(), server_peak.into_inner()))
 }
 
-/// Waits for the end of a child, and leaves it to be waited for again.
+/// Waits for the end of a child without reaping it.
 fn await_end(child: u32) -> Result<()> {
     let id = i32::try_from(child).ok().and_then(Pid::from_raw).context("a process has no id")?;
     waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
@@ -106,7 +106,7 @@ fn await_end(child: u32) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a server has no sessions of their own processes: until then their time is not in its own.
+/// Waits until a server has no session processes: their CPU time is included in its own only then.
 fn settle(server: u32) -> Result<()> {
     let begin = Instant::now();
     while !children(server).is_empty() {

@@ -1,4 +1,4 @@
-//! The parts of pages that the bench writes. The rest of a page is written by people.
+//! The generated parts of pages. The rest of a page is written by hand.
 
 use anyhow::{Context, Result};
 use std::fs;
@@ -26,8 +26,8 @@ impl Table {
         format!("{}\n{}\n", self.head, lines.join("\n"))
     }
 
-    /// This table with the rows that `old` has of workloads that this one has none of, in the order of
-    /// `workloads`. What `old` says of none of these is gone, and so is all of it if it has other columns.
+    /// This table with the rows of `old` for workloads that this one lacks, in the order of `workloads`. Other rows of
+    /// `old` are dropped, and all of them if its columns differ.
     fn over(&self, old: &str, workloads: &[&str]) -> Table {
         let old = old.split_once(&self.head).map_or("", |(_, rows)| rows);
         let old: Vec<Row> = old.lines().skip(1).map_while(Row::parse).collect();
@@ -49,8 +49,8 @@ impl Row {
     }
 }
 
-/// Writes a table into its part of a page, with words below it. The rows of workloads that it has nothing
-/// of stay, and all are in the order of `workloads`.
+/// Writes a table into its part of a page, with a text below it. The rows of other workloads stay, and all are in the
+/// order of `workloads`.
 pub(crate) fn update(page: &str, part: &str, table: &Table, workloads: &[&str], below: &str) -> Result<()> {
     rewrite(page, part, |old| format!("{}\n{below}", table.over(old, workloads).markdown()))
 }
@@ -70,7 +70,7 @@ fn rewrite(page: &str, part: &str, new: impl FnOnce(&str) -> String) -> Result<(
     Ok(())
 }
 
-/// A part stands between two lines with its name.
+/// Replaces a part, which is between two lines with its name.
 fn replaced(page: &str, part: &str, new: impl FnOnce(&str) -> String) -> Option<String> {
     let begin = format!("<!-- written by the bench: {part}: begin -->");
     let end = format!("<!-- written by the bench: {part}: end -->");

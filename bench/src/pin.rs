@@ -1,8 +1,7 @@
 //! Client and server on one core.
 //!
-//! Where each request waits for the answer to the one before, most of the time goes by while one core wakes
-//! another, and on a virtual machine it is the host that decides how long that takes. On one core it
-//! is the programs.
+//! If each request waits for the previous answer, most of the time passes while one core wakes another, and on a
+//! virtual machine that depends on the host. On one core it depends on the programs.
 
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};

@@ -1,5 +1,4 @@
-//! TCP and nothing else, from file to file: what the others are measured against. No encryption, no
-//! digest, no attributes, no syncing.
+//! Plain TCP from file to file, as the baseline: no encryption, no digest, no attributes, no sync.
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
@@ -9,10 +8,10 @@ use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::thread;
 
-/// How much is read and written at once, in bytes.
+/// The size of a read or write, in bytes.
 const PIECE: usize = 256 << 10;
 
-/// What the bench runs of itself as a server and as a client.
+/// The bench as a server and as a client.
 #[derive(Subcommand)]
 pub(crate) enum Raw {
     /// Serves every file of this machine, on loopback

@@ -1,4 +1,4 @@
-//! The tables: medians, how far the runs are apart, and how sshome stands to the others.
+//! The tables: medians, the spread of the runs, and sshome compared with the others.
 
 use crate::measure::Sample;
 use crate::page::{self, Row, Table};
@@ -20,7 +20,7 @@ const SUMMARY: &str = "summary";
 pub(crate) const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
 const SOAK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/soak.md");
 
-/// How a contender did a workload, round by round.
+/// The samples of a contender for a workload.
 pub(crate) struct Measurement {
     pub(crate) workload: Workload,
     pub(crate) contender: Contender,
@@ -32,7 +32,7 @@ impl Measurement {
         Measurement { workload, contender, samples: Vec::new() }
     }
 
-    /// In what the contenders differ.
+    /// The name of what the contenders differ in.
     pub(crate) fn label(&self) -> String {
         match self.workload.contest {
             Contest::Tools(_) => self.contender.tool.to_string(),
@@ -40,12 +40,12 @@ impl Measurement {
         }
     }
 
-    /// Whether it is the one that the others are compared with.
+    /// Whether the others are compared with it.
     fn is_first(&self) -> bool {
         self.workload.contest.contenders().first() == Some(&self.contender)
     }
 
-    /// What the others are compared with.
+    /// The one that the others are compared with.
     fn first<'a>(&self, outcomes: &'a [Measurement]) -> Option<&'a Measurement> {
         outcomes.iter().find(|other| other.is_first() && other.workload.name == self.workload.name)
     }
@@ -58,7 +58,7 @@ impl Measurement {
         self.seconds(|sample| sample.wall)
     }
 
-    /// Of what is compared: both ends together, or the servers.
+    /// The CPU time that is compared: of both ends, or of the servers.
     fn cpu(&self) -> f64 {
         self.seconds(|sample| match self.workload.contest {
             Contest::Tools(_) => sample.client_cpu + sample.server_cpu,
@@ -80,7 +80,7 @@ impl Measurement {
     }
 }
 
-/// The table of tools: a row for each outcome. `run` says when and of what build they are.
+/// The table of tools: a row for each measurement. `run` has the date and the build.
 pub(crate) fn tools(outcomes: &[Measurement], run: &str) -> Table {
     table(outcomes, run, "tool", "sshome", |contest| matches!(contest, Contest::Tools(_)))
 }
@@ -104,7 +104,7 @@ fn table(outcomes: &[Measurement], run: &str, kind: &str, ours: &str, of: impl F
     Table { head, rows: rows.collect() }
 }
 
-/// The medians alone, a line for each workload, and how many times as long as sshome the others take.
+/// The medians alone, a row for each workload, and the factors by which the others take longer than sshome.
 fn summary(outcomes: &[Measurement]) -> Table {
     let tools: Vec<Tool> = Tool::SIDE_BY_SIDE.into_iter().filter(|tool| *tool != Tool::Tcp).collect();
     let names: String = tools.iter().map(|tool| format!(" {tool} |")).collect();
@@ -174,7 +174,8 @@ pub(crate) fn surroundings(stage: &Stage) -> String {
     )
 }
 
-/// What a program says about its version; OpenSSH says it on standard error, and sshfs also tells of others.
+/// The version that a program prints. OpenSSH prints it on standard error, and sshfs also prints those of its
+/// libraries.
 fn version(program: &str, option: &str) -> Option<String> {
     let output = Command::new(program).arg(option).output().ok()?;
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -183,7 +184,7 @@ fn version(program: &str, option: &str) -> Option<String> {
     Some(line.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// When and of what build a run is, and how often it repeats.
+/// The date and the build of a run, and the number of repetitions.
 pub(crate) fn run(how_often: &str) -> String {
     let date = jiff::Zoned::now().date();
     let commit = Command::new("git")
@@ -210,17 +211,17 @@ pub(crate) fn write(outcomes: &[Measurement], run: &str, surroundings: &str) -> 
     Ok(())
 }
 
-/// Writes what the long run has shown into docs/performance.md.
+/// Writes the result of the long run into docs/performance.md.
 pub(crate) fn write_long(text: &str) -> Result<()> {
     page::write(PAGE, LONG, text)
 }
 
-/// Writes what a soak has shown into docs/soak.md.
+/// Writes the result of a soak into docs/soak.md.
 pub(crate) fn write_soak(text: &str) -> Result<()> {
     page::write(SOAK, "soak", text)
 }
 
-/// The least value that this share of them (0 to 1) do not exceed.
+/// The percentile: the smallest value that this share of the values (0 to 1) do not exceed.
 pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
@@ -228,7 +229,7 @@ pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
     values.get(place.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
-/// The value in the middle; the mean of the two there if their number is even.
+/// The median; the mean of the two middle values if their number is even.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! The servers: sshomed, and OpenSSH's sshd with the same key and no more than it needs.
+//! The servers: sshomed, and OpenSSH's sshd with the same key and minimal settings.
 
 use crate::stage::Stage;
 use crate::workload::Contender;
@@ -10,10 +10,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Where Debian puts it. It wants to be called by its whole path, to run itself again for each session.
+/// Its path in Debian. It has to be called by its absolute path, since it executes itself again for each session.
 pub(crate) const SSHD: &str = "/usr/sbin/sshd";
 
-/// How long a server may take to say that it listens.
+/// The time limit for a server to listen.
 const START: Duration = Duration::from_secs(30);
 
 /// A server that listens on loopback. It is killed when this is dropped.
@@ -22,19 +22,19 @@ pub(crate) struct ServerProcess {
     pub(crate) port: u16,
 }
 
-/// What a client talks to.
+/// A kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     /// Ours.
     Sshomed,
     /// OpenSSH's.
     Sshd,
-    /// The bench's own, without anything: see [`crate::raw`].
+    /// The bench's own baseline: see [`crate::raw`].
     Tcp,
 }
 
 impl Service {
-    /// Who logs in there.
+    /// The user name for logins.
     pub(crate) fn user(self) -> Result<String> {
         match self {
             Service::Sshomed => Ok("bench".to_owned()),
@@ -43,11 +43,11 @@ impl Service {
     }
 }
 
-/// Those that are needed.
+/// The running servers.
 pub(crate) struct Servers(Vec<(Service, ServerProcess)>);
 
 impl Servers {
-    /// Starts what these need.
+    /// Starts the servers of these contenders.
     pub(crate) fn start(stage: &Stage, contenders: &[Contender]) -> Result<Servers> {
         let mut servers = Vec::new();
         for service in [Service::Sshomed, Service::Sshd, Service::Tcp] {
@@ -82,13 +82,13 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // It may have ended by itself: then there is nothing to kill and only the remains to collect.
+        // It may have ended by itself: then it is only reaped.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Starts a server. `users` are those of sshomed: sshd has whoever runs the bench.
+/// Starts a server. `users` are those of sshomed: sshd accepts the user of the bench.
 pub(crate) fn start(service: Service, stage: &Stage, users: &[String]) -> Result<ServerProcess> {
     match service {
         Service::Sshomed => sshomed(stage, &settings(stage, users)?),
@@ -97,7 +97,7 @@ pub(crate) fn start(service: Service, stage: &Stage, users: &[String]) -> Result
     }
 }
 
-/// sshomed's settings: users whom the bench's key lets in, as many sessions as they like.
+/// sshomed's settings: users with the bench's key, and any number of sessions.
 fn settings(stage: &Stage, users: &[String]) -> Result<String> {
     let users: Result<String> = users.iter().map(|name| user(stage, name)).collect();
     let limits = "[server.limits]\nmax-startups = \"1000:30:2000\"\nsessions-per-user = 100000\n";
@@ -156,19 +156,19 @@ fn start_sshd(stage: &Stage) -> Result<ServerProcess> {
     Ok(ServerProcess { process, port })
 }
 
-/// Who runs the bench: sshd lets nobody else in.
+/// The user of the bench: sshd accepts nobody else.
 fn whoami() -> Result<String> {
     let output = Command::new("id").arg("-un").output().context("running id")?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// A port that nobody has just now: sshd cannot be asked to choose one itself.
+/// A free port: sshd cannot choose one itself.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").context("looking for a free port")?;
     Ok(listener.local_addr()?.port())
 }
 
-/// Starts a server and waits for the line in which it says that it listens; gives what follows `words`.
+/// Starts a server and waits for the line that says that it listens. Returns the rest of the line after `words`.
 fn listening(mut command: Command, log: &Path, words: &str) -> Result<(Child, String)> {
     let output = File::create(log)?;
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);

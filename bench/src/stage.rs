@@ -1,4 +1,4 @@
-//! The temporary folder in memory in which everything happens.
+//! The temporary folder in memory for all files of a run.
 
 use crate::command;
 use crate::files;
@@ -11,24 +11,24 @@ use std::process::Command;
 use std::thread;
 use tempfile::TempDir;
 
-/// Files in memory: what is compared is the tools, not a disk.
+/// Files in memory: the tools are compared, not a disk.
 const TMPFS: &str = "/dev/shm";
 
-/// Room for directories, small files' pages and what the servers keep, in bytes.
+/// Room for directories, the pages of small files and the servers' own files, in bytes.
 const MARGIN: u64 = 256 << 20;
 
-/// What the servers' host key is known by.
+/// The name of the servers in known_hosts.
 pub(crate) const HOST: &str = "bench";
 
 /// The folder. It is removed when this is dropped.
 pub(crate) struct Stage {
     folder: TempDir,
-    /// Where `sshome` and `sshomed` are.
+    /// The folder of `sshome` and `sshomed`.
     pub(crate) binaries: PathBuf,
 }
 
 impl Stage {
-    /// A folder with keys, and with no files yet.
+    /// A folder with keys and without test files.
     pub(crate) fn new(binaries: PathBuf) -> Result<Stage> {
         let folder = tempfile::Builder::new().prefix("sshome-bench-").tempdir_in(TMPFS);
         let stage =
@@ -46,8 +46,8 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Makes these files, and removes those that were there before. Those that are to be stored are put into the
-    /// home by sshome, if its server is among these.
+    /// Makes these test files, and removes the previous ones. Those that have to be stored are uploaded by sshome, if
+    /// its server is running.
     pub(crate) fn provide(&self, set: &FileSet, servers: &Servers) -> Result<()> {
         files::empty(&self.files())?;
         check_space(set)?;
@@ -61,19 +61,19 @@ impl Stage {
         files::empty(&made)
     }
 
-    /// The files that travel, in both directions. They lie in the home, since sshomed serves nothing else.
+    /// The test files, for both directions. They are in the home, since sshomed serves nothing else.
     pub(crate) fn files(&self) -> PathBuf {
         self.home().join("files")
     }
 
-    /// Compares what has arrived with what was sent.
+    /// Compares the result with the test files.
     pub(crate) fn check(&self, workload: &Workload, arrived: &Path) -> Result<()> {
         let name = workload.files.name;
         let compared = files::same(&self.files().join(name), &arrived.join(name));
         compared.context("what arrived is not what was sent")
     }
 
-    /// Where the files arrive, on this machine's disk.
+    /// The local path of the result.
     pub(crate) fn arrived(&self, service: Service, direction: Direction) -> PathBuf {
         match (direction, service) {
             (Direction::Get, _) => self.local(),
@@ -82,7 +82,7 @@ impl Stage {
         }
     }
 
-    /// What a server calls a path of this machine: to sshomed the home is the top.
+    /// A server's name for a local path: for sshomed the home is the root.
     pub(crate) fn as_seen_by(&self, service: Service, path: PathBuf) -> PathBuf {
         match (service, path.strip_prefix(self.home())) {
             (Service::Sshomed, Ok(below)) => Path::new("/").join(below),
@@ -100,22 +100,22 @@ impl Stage {
         self.path().join("sshd")
     }
 
-    /// The private key that all clients log in with; the public one has `.pub` after it.
+    /// The private key of all clients; the public key is beside it, with `.pub`.
     pub(crate) fn key(&self) -> PathBuf {
         self.path().join("key")
     }
 
-    /// The private key that both SSH servers prove themselves with.
+    /// The host key of both SSH servers.
     pub(crate) fn host_key(&self) -> PathBuf {
         self.sshomed().join("keys/host_ed25519")
     }
 
-    /// Where OpenSSH's clients find that key.
+    /// The known_hosts file of OpenSSH's clients.
     pub(crate) fn known_hosts(&self) -> PathBuf {
         self.path().join("known_hosts")
     }
 
-    /// What the last client said.
+    /// The output of the last client.
     pub(crate) fn log(&self) -> PathBuf {
         self.path().join("client.log")
     }
@@ -128,7 +128,7 @@ impl Stage {
         self.sshomed().join("home/bench")
     }
 
-    /// Where files are made that are then stored.
+    /// The folder of files that are then uploaded.
     fn made(&self) -> PathBuf {
         self.path().join("made")
     }
@@ -138,19 +138,19 @@ impl Stage {
     }
 }
 
-/// Ctrl-C ends the bench without a drop; gigabytes of memory must not stay behind.
+/// Ctrl-C ends the bench without drops: the folder would keep gigabytes of memory.
 fn remove_on_interrupt(folder: PathBuf) {
     thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-            // The terminal interrupts clients and servers as well: they write no more.
+            // The terminal interrupts clients and servers as well, so they write no more.
             let _ = fs::remove_dir_all(folder);
             std::process::exit(130);
         }
     });
 }
 
-/// Looks whether there is room for the files twice, as they are and as they arrive.
+/// Checks that there is room for the test files and their copy.
 fn check_space(set: &FileSet) -> Result<()> {
     let disk = rustix::fs::statvfs(TMPFS).with_context(|| format!("looking at {TMPFS}"))?;
     // On tmpfs a file takes whole pages.
@@ -164,7 +164,7 @@ fn check_space(set: &FileSet) -> Result<()> {
         needed >> 20
     );
     let entries = 2 * set.count + set.count / 50;
-    // A tmpfs without a limit says that it has room for none, and holds none.
+    // A tmpfs without a limit reports no room and no files.
     ensure!(
         disk.f_files == 0 || disk.f_favail >= entries,
         "{TMPFS} has room for {} files and {} needs {entries}: use --shrink, or let it have more by \

@@ -7,20 +7,20 @@ use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A client, called in one way. One more is a variant, its server, and its command (see [`crate::command`]);
+/// A client with one set of options. A new one needs a variant, its server and its command (see [`crate::command`]);
 /// then a workload can name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Tool {
     Sshome,
-    /// At its best.
+    /// With its fastest options.
     Sftp,
     Rsync,
     Tcp,
-    /// As it is without options.
+    /// Without options.
     PlainSftp,
-    /// Eight at once.
+    /// Eight at the same time.
     EightSftp,
-    /// Eight at once, with the cipher that sshome uses.
+    /// Eight at the same time, with the cipher of sshome.
     EightFastSftp,
     Scp,
     /// The old protocol of scp.
@@ -30,10 +30,10 @@ pub(crate) enum Tool {
 }
 
 impl Tool {
-    /// Those that are compared with each other, each with its own server.
+    /// Clients that are compared with each other, each with its own server.
     pub(crate) const SIDE_BY_SIDE: [Tool; 4] = [Tool::Sshome, Tool::Sftp, Tool::Rsync, Tool::Tcp];
 
-    /// The server that it comes with.
+    /// Its own server.
     pub(crate) fn service(self) -> Service {
         match self {
             Tool::Sshome => Service::Sshomed,
@@ -42,7 +42,7 @@ impl Tool {
         }
     }
 
-    /// Whether it can be run here. Ours is built by the bench itself.
+    /// Whether it is installed. The bench builds sshome itself.
     pub(crate) fn is_installed(self) -> bool {
         let openssh = || Path::new(SSHD).exists() && answers("ssh", "-V");
         match self {

@@ -1,4 +1,4 @@
-//! What is to be done, and who does it.
+//! The workloads, and the clients that run them.
 
 use crate::link::Link;
 use crate::servers::Service;
@@ -7,24 +7,24 @@ use crate::tool::Tool::{
 };
 use std::time::Duration;
 
-/// Some files, a direction, a way between the ends, and who does it.
+/// Test files, a direction, a link, and the contenders.
 #[derive(Clone)]
 pub(crate) struct Workload {
-    /// As it stands in the table.
+    /// Its name in the table.
     pub(crate) name: &'static str,
     pub(crate) files: FileSet,
     pub(crate) direction: Direction,
-    /// None is loopback.
+    /// The link; `None` is loopback.
     pub(crate) link: Option<Link>,
     pub(crate) contest: Contest,
     /// Whether client and server are kept on one core: see [`crate::pin`].
     pub(crate) one_core: bool,
 }
 
-/// Who does a workload side by side. The first is the one that the others are compared with.
+/// The contenders of a workload. The others are compared with the first one.
 #[derive(Clone, Copy)]
 pub(crate) enum Contest {
-    /// Several tools, each with the server that it has.
+    /// Several tools, each with its own server.
     Tools(&'static [Tool]),
     /// One tool, with sshomed and with sshd.
     Servers(Tool),
@@ -37,7 +37,7 @@ pub(crate) struct Contender {
     pub(crate) service: Service,
 }
 
-/// Files of one length. One of them is a file, several are a tree.
+/// Test files of one length: a single file, or a tree of several.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileSet {
     /// The name of the file, or of the tree.
@@ -45,7 +45,7 @@ pub(crate) struct FileSet {
     pub(crate) count: u64,
     /// The length of each in bytes.
     pub(crate) size: u64,
-    /// Whether they were put into the home by sshome, and so carry their digests, or lie there bare.
+    /// Whether sshome uploaded them, so that they have stored digests.
     pub(crate) stored: bool,
 }
 
@@ -56,7 +56,7 @@ pub(crate) enum Direction {
 }
 
 const BIG: FileSet = set("big.bin", 1, 1 << 30);
-/// As somebody has copied it there.
+/// A file that was copied there, without a stored digest.
 const BARE: FileSet = FileSet { name: "bare.bin", stored: false, ..BIG };
 const LARGE: FileSet = set("large", 4, 512 << 20);
 const SMALL: FileSet = set("small", 10_000, 4096);
@@ -72,8 +72,7 @@ const MILLION: FileSet = set("million", 1_000_000, 100);
 const ROUND_TRIP: Option<Link> = Some(Link { round_trip: Duration::from_millis(50), rate: None });
 const NARROW: Option<Link> = Some(Link { round_trip: Duration::from_millis(50), rate: Some(100_000_000) });
 
-/// All that go into the table of tools, in its order. Those with the same files stand together: they are made
-/// once.
+/// The workloads in the table of tools, in its order. Those with the same files are adjacent: the files are made once.
 pub(crate) const TOOLS: [Workload; 12] = [
     get("get 1 GiB", BIG, None, &[Sshome, Sftp, Tcp]),
     put("put 1 GiB", BIG, None, &[Sshome, Sftp, Tcp]),
@@ -89,7 +88,7 @@ pub(crate) const TOOLS: [Workload; 12] = [
     get("get 32 MiB, delay 50 ms, 100 Mbit/s", SLOW, NARROW, &[Sshome, Sftp]),
 ];
 
-/// All that go into the table of other people's clients, in its order.
+/// The workloads in the table of other people's clients, in its order.
 pub(crate) const CLIENTS: [Workload; 22] = [
     with(PlainSftp, "get 1 GiB with sftp", BIG, Direction::Get),
     with(PlainSftp, "put 1 GiB with sftp", BIG, Direction::Put),
@@ -115,11 +114,11 @@ pub(crate) const CLIENTS: [Workload; 22] = [
     with(Rclone, "put 1,000 × 64 KiB with rclone, 8 transfers", THOUSAND, Direction::Put),
 ];
 
-/// Those that show that memory does not grow with a file's length.
+/// The workloads that show that memory does not depend on a file's length.
 pub(crate) const LONG: [Workload; 2] =
     [get("get 4 GiB", HUGE, None, &[Sshome]), put("put 4 GiB", HUGE, None, &[Sshome])];
 
-/// The one that is looked at while it runs.
+/// The workload that is sampled while it runs.
 pub(crate) const MANY: Workload = get("get 1,000,000 × 100 B", MILLION, None, &[Sshome]);
 
 const fn set(name: &'static str, count: u64, size: u64) -> FileSet {
@@ -143,7 +142,7 @@ const fn on_one_core(workload: Workload) -> Workload {
 }
 
 impl Contest {
-    /// All of them, in the order of the table.
+    /// All contenders, in the order of the table.
     pub(crate) fn contenders(self) -> Vec<Contender> {
         match self {
             Contest::Tools(tools) => {
@@ -157,7 +156,7 @@ impl Contest {
 }
 
 impl Workload {
-    /// The same with files that many times shorter, or that many times fewer small ones.
+    /// The same with files shorter by this factor, or fewer small files.
     pub(crate) fn shrunk(&self, times: u64) -> Workload {
         let FileSet { name, count, size, stored } = self.files;
         let files = if size > 1 << 20 {
@@ -168,14 +167,14 @@ impl Workload {
         Workload { files, ..self.clone() }
     }
 
-    /// Whether a rate in files a second says more than one in bytes.
+    /// Whether the rate is better given in files per second than in bytes.
     pub(crate) fn is_of_small_files(&self) -> bool {
         self.files.count >= 100
     }
 }
 
 impl FileSet {
-    /// Bytes in all.
+    /// The total in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.count * self.size
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Somebody who asks a running server, with `sshomed` as a program.
+/// An administrator of a running server, who uses `sshomed` as a program.
 pub struct Administrator {
     dir: PathBuf,
 }
@@ -34,15 +34,15 @@ impl Administrator {
         command.arg("--dir").arg(&self.dir).args(arguments);
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = pipes.spawn().unwrap();
-        // A program that does not read closes the pipe: that is its right.
+        // A program that does not read its input may close the pipe.
         let _ = writeln!(child.stdin.take().unwrap(), "{line}");
         child.wait_with_output().unwrap().into()
     }
 
-    /// What it says as JSON.
+    /// Its output as JSON.
     ///
     /// # Panics
-    /// If it fails, or says something else.
+    /// If it fails, or its output is not JSON.
     #[must_use]
     pub fn json(&self, arguments: &[&str]) -> Value {
         let outcome = self.run(&[arguments, &["--json"]].concat());

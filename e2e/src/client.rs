@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-/// `sshome` as a person runs it: with a home directory of its own, and a folder to work in.
+/// `sshome` as a user runs it: with its own home directory and working folder.
 pub struct Client {
     dir: TempDir,
     address: SocketAddr,
@@ -17,10 +17,10 @@ pub struct Client {
     key: PathBuf,
 }
 
-/// How a program ended, and what it said.
+/// The result of a program.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Its exit code; none if a signal ended it.
+    /// Its exit code; `None` if a signal ended it.
     pub code: Option<i32>,
     /// Its standard output.
     pub stdout: Vec<u8>,
@@ -88,7 +88,7 @@ impl Client {
         format!("{}@{}", self.user, self.address.ip())
     }
 
-    /// The program without any argument, in its folder, with nothing of our own environment in its.
+    /// The program without arguments, in its folder, with a clean environment.
     ///
     /// # Errors
     /// If the program does not build.
@@ -96,7 +96,7 @@ impl Client {
         Ok(self.foreign(binary("sshome")?))
     }
 
-    /// The program with all that it takes to reach the server, and no key.
+    /// The program with the arguments that it needs to reach the server, without a key.
     ///
     /// # Errors
     /// If the program does not build.
@@ -106,7 +106,7 @@ impl Client {
         Ok(command)
     }
 
-    /// The program with all that it takes to log in; options may follow, then
+    /// The program with the arguments that it needs to log in. Options may follow, then
     /// [`destination`](Self::destination).
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl Client {
         Ok(command)
     }
 
-    /// The program without a key, and with somebody who answers every question so.
+    /// The program without a key, with this answer to every question.
     ///
     /// # Errors
     /// If the program does not build.
@@ -130,7 +130,7 @@ impl Client {
         Ok(command)
     }
 
-    /// What was asked so far, a question a line.
+    /// The questions so far, one per line.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -141,13 +141,13 @@ impl Client {
     /// Runs one command.
     ///
     /// # Errors
-    /// If the program cannot be started; what it ends with is in the outcome.
+    /// If the program cannot be started. Its failure is in the outcome.
     pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<Outcome> {
         let mut command = self.command()?;
         Ok(command.arg(self.destination()).args(arguments).output()?.into())
     }
 
-    /// Runs one command that is to succeed, and returns what it printed.
+    /// Runs one command that must succeed, and returns its output.
     ///
     /// # Errors
     /// If it fails.
@@ -160,7 +160,7 @@ impl Client {
     /// Runs the lines of a script, from standard input.
     ///
     /// # Errors
-    /// If the program cannot be started; what it ends with is in the outcome.
+    /// If the program cannot be started. Its failure is in the outcome.
     pub fn script(&self, lines: impl AsRef<[u8]>) -> Result<Outcome> {
         let mut command = self.command()?;
         let mut child = command.arg(self.destination()).stdin(Stdio::piped()).spawn()?;
@@ -174,7 +174,7 @@ impl Client {
     /// Starts the program in a terminal.
     ///
     /// # Errors
-    /// If there is none to be had.
+    /// If no terminal can be opened.
     pub fn terminal(&self) -> Result<Terminal> {
         let mut command = self.command()?;
         Terminal::start(command.arg(self.destination()))

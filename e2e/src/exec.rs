@@ -1,4 +1,4 @@
-//! One command on a channel, by hand.
+//! Commands over SSH, without a client program.
 
 use crate::peer::{Trusting, connect, connect_with};
 use crate::{Host, Outcome};
@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
 
-/// A login that commands are run over.
+/// A connection for commands.
 pub struct Commands(Arc<Handle<Trusting>>);
 
 impl Commands {
@@ -25,7 +25,7 @@ impl Commands {
     /// Runs a command to its end with this input.
     ///
     /// # Errors
-    /// If it cannot be started; what it ends with is in the outcome.
+    /// If it cannot be started. Its failure is in the outcome.
     pub async fn run(&self, line: impl AsRef<[u8]>, input: &[u8]) -> Result<Outcome> {
         let exec = Exec::on(Arc::clone(&self.0), line, false).await?;
         let writer = Arc::clone(&exec.writer);
@@ -35,7 +35,7 @@ impl Commands {
             let _ = writer.eof().await;
             pending().await
         };
-        // A client that sends all before it reads may wait for ever, and so may one whose command has ended.
+        // A client that sends everything before it reads may wait forever, and so may one whose command has ended.
         tokio::select! {
             outcome = exec.finish() => outcome,
             never = sending => never,
@@ -43,7 +43,7 @@ impl Commands {
     }
 }
 
-/// A command under way. What it is sent, and how that ends, is up to the test.
+/// A running command. The test sends its input.
 pub struct Exec {
     connection: Arc<Handle<Trusting>>,
     reader: ChannelReadHalf,
@@ -57,12 +57,12 @@ pub struct Exec {
 /// Logs in, and runs a command to its end with this input.
 ///
 /// # Errors
-/// If it cannot be started; what it ends with is in the outcome.
+/// If it cannot be started. Its failure is in the outcome.
 pub async fn run(host: &Host, user: &str, line: impl AsRef<[u8]>, input: &[u8]) -> Result<Outcome> {
     Commands::login(host, user).await?.run(line, input).await
 }
 
-/// A command line of a name and operands, quoted as a shell wants them.
+/// A command line with these operands, quoted as for a shell.
 #[must_use]
 pub fn command<O: AsRef<[u8]>>(name: &str, operands: impl IntoIterator<Item = O>) -> Vec<u8> {
     let mut line = name.as_bytes().to_vec();
@@ -129,7 +129,7 @@ impl Exec {
         send(&self.writer, bytes).await
     }
 
-    /// Says that no more input comes.
+    /// Ends the input.
     ///
     /// # Errors
     /// If the server is gone.
@@ -145,7 +145,7 @@ impl Exec {
         Ok(self.writer.close().await?)
     }
 
-    /// Ends the connection at once, without a word.
+    /// Ends the connection immediately.
     ///
     /// # Errors
     /// If it is gone already.
@@ -153,7 +153,7 @@ impl Exec {
         Ok(self.connection.disconnect(russh::Disconnect::ByApplication, "", "").await?)
     }
 
-    /// The next bytes of its output, exactly so many.
+    /// The next `length` bytes of its output.
     ///
     /// # Errors
     /// If it ends before.
@@ -179,16 +179,16 @@ impl Exec {
         }
     }
 
-    /// Reads to its end.
+    /// Reads to the end.
     ///
     /// # Errors
-    /// If the connection is lost on the way.
+    /// If the connection is lost.
     pub async fn finish(mut self) -> Result<Outcome> {
         while self.take().await {}
         Ok(Outcome { code: self.code, stdout: self.output.into(), stderr: self.errors })
     }
 
-    /// Takes in one message; returns whether there was one.
+    /// Receives one message. Returns whether there was one.
     async fn take(&mut self) -> bool {
         match self.reader.wait().await {
             _ if self.ended => return false,

@@ -1,5 +1,4 @@
-//! A disk that fails when a test wants it to: a folder shown again through FUSE, where the n-th change can
-//! be refused.
+//! A disk that fails on request: a folder mounted through FUSE, where the n-th change can be refused.
 
 use crate::fuse::{FuseMount, Step, Watcher};
 use rustix::io::Errno;
@@ -16,25 +15,24 @@ pub struct Faulty {
     faults: Arc<Faults>,
 }
 
-/// What is to fail.
+/// The fault.
 #[derive(Debug, Default)]
 struct Faults(Mutex<Option<Fault>>);
 
 #[derive(Debug)]
 struct Fault {
     steps: &'static [Step],
-    /// Which of them is to fail, counted from 0.
+    /// The number of the step that fails, from 0.
     number: usize,
     error: Errno,
     seen: Vec<Step>,
 }
 
 impl Faulty {
-    /// Mounts a disk without a fault. None if this machine cannot mount; then it is said which test that
-    /// leaves out.
+    /// Mounts a disk without a fault. `None` if this machine cannot mount: then the skipped test is reported.
     ///
     /// # Panics
-    /// If there is no temporary folder to be had.
+    /// If no temporary folder can be made.
     #[must_use]
     pub fn new(test: &str) -> Option<Faulty> {
         let dir = TempDir::with_prefix("sshome-faulty-").unwrap();
@@ -43,10 +41,10 @@ impl Faulty {
         Faulty::mount(test, dir, mounted)
     }
 
-    /// The same on a folder that is there.
+    /// The same on an existing folder.
     ///
     /// # Panics
-    /// If there is no temporary folder to be had.
+    /// If no temporary folder can be made.
     #[must_use]
     pub fn mounted_on(test: &str, folder: &Path) -> Option<Faulty> {
         Faulty::mount(test, TempDir::with_prefix("sshome-faulty-").unwrap(), folder.to_owned())
@@ -60,24 +58,24 @@ impl Faulty {
         Some(Faulty { mount, dir, faults })
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.mount.path().to_owned()
     }
 
-    /// The folder that is shown, where nothing fails.
+    /// The folder behind it, where nothing fails.
     #[must_use]
     pub fn backing(&self) -> PathBuf {
         self.dir.path().join("backing")
     }
 
-    /// Has one of these steps fail from now on, once: that of this number, counted from 0.
+    /// Lets one of these steps fail once: the one with this number from now on, counted from 0.
     pub fn fail(&self, number: usize, steps: &'static [Step], error: Errno) {
         *self.faults.lock() = Some(Fault { steps, number, error, seen: Vec::new() });
     }
 
-    /// Has everything go well from now on; which of the steps there were, that which has failed among them.
+    /// Removes the fault. Returns the steps that were seen, including the one that failed.
     #[must_use]
     pub fn heal(&self) -> Vec<Step> {
         self.faults.lock().take().map(|fault| fault.seen).unwrap_or_default()
@@ -91,7 +89,7 @@ impl Faults {
 }
 
 impl Watcher for Faults {
-    /// Fails if this is the one.
+    /// Fails if this is the step.
     fn before(&self, step: Step) -> Result<(), Errno> {
         let mut fault = self.lock();
         let Some(fault) = fault.as_mut().filter(|fault| fault.steps.contains(&step)) else { return Ok(()) };

@@ -1,10 +1,10 @@
-//! Other people's clients: programs that this machine may have or not.
+//! Other people's clients, which may not be installed.
 
 use crate::Client;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Where a program is, if this machine has it. If not, it is said which test that leaves out.
+/// The path of a program, if it is installed. If not, the skipped test is reported.
 #[must_use]
 pub fn program(name: &str, test: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -15,8 +15,8 @@ pub fn program(name: &str, test: &str) -> Option<PathBuf> {
     found
 }
 
-/// A program that scripts/install-test-deps puts below the target folder, at this path there. If it is
-/// missing, the test that this leaves out is named.
+/// A program that scripts/install-test-deps puts below the target folder, at this path. If it is missing, the skipped
+/// test is reported.
 ///
 /// # Panics
 /// If the test does not run as target/PROFILE/deps/NAME.
@@ -28,8 +28,7 @@ pub fn installed(path: &str, test: &str) -> Option<PathBuf> {
 }
 
 impl Client {
-    /// Somebody else's program, in this client's folder and with its home directory, and with nothing
-    /// of our own environment in its.
+    /// Another program in this client's folder, with its home directory and a clean environment.
     #[must_use]
     pub fn foreign(&self, program: impl Into<PathBuf>) -> Command {
         let mut command = Command::new(program.into());
@@ -44,8 +43,8 @@ impl Client {
         command
     }
 
-    /// What OpenSSH's programs are told so that they reach the server and log in; `-p` or `-P PORT`
-    /// is left to the caller, since they do not agree on it.
+    /// The options that OpenSSH's programs need to reach the server and log in. The caller adds `-p` or `-P PORT`, on
+    /// which they differ.
     #[must_use]
     pub fn openssh_options(&self) -> Vec<String> {
         let known = format!("UserKnownHostsFile={}", self.known_hosts().display());

@@ -21,7 +21,7 @@ pub struct Host {
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
-/// What a host's configuration is made of.
+/// The configuration of a host.
 pub struct HostBuilder {
     dir: TempDir,
     key: PrivateKey,
@@ -65,7 +65,7 @@ impl HostBuilder {
         self
     }
 
-    /// Lets another key log in as well, those users that are added later. `line` is as in authorized_keys.
+    /// Adds another key for the users that are added later. `line` is as in authorized_keys.
     #[must_use]
     pub fn key(mut self, line: &str) -> HostBuilder {
         self.keys.push(line.trim().to_owned());
@@ -93,7 +93,7 @@ impl HostBuilder {
         Ok(host)
     }
 
-    /// Writes the configuration and starts nothing.
+    /// Writes the configuration without starting the server.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -130,7 +130,7 @@ impl Host {
         Ok(())
     }
 
-    /// Starts the server as a process of its own.
+    /// Starts the server as a separate process.
     ///
     /// # Errors
     /// If it does not start.
@@ -138,7 +138,7 @@ impl Host {
         self.start_apart_as(|_| {})
     }
 
-    /// The same after a change of how it is started.
+    /// The same with a change of its command.
     ///
     /// # Errors
     /// If it does not start.
@@ -159,7 +159,7 @@ impl Host {
         Ok(program)
     }
 
-    /// Ends the server in order.
+    /// Shuts down the server.
     ///
     /// # Errors
     /// If it panicked.
@@ -171,7 +171,7 @@ impl Host {
         Ok(())
     }
 
-    /// Where the server listens.
+    /// The address of the server.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -183,7 +183,7 @@ impl Host {
         self.dir.path()
     }
 
-    /// Somebody who asks this server.
+    /// An administrator of this server.
     #[must_use]
     pub fn administrator(&self) -> Administrator {
         Administrator::of(self.dir().to_owned())

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// A server that lets everybody in and says whatever a test wants it to say. It ends when it is dropped.
+/// A malicious server: it accepts every login and sends what a test chooses. It ends when it is dropped.
 pub struct Liar {
     dir: TempDir,
     address: SocketAddr,
@@ -27,11 +27,11 @@ pub struct Liar {
     leaving: watch::Sender<bool>,
 }
 
-/// What is sent in answer to a frame: nothing, or any frames at all.
+/// The frames that are sent in answer to a frame.
 type Answer = dyn Fn(Frame) -> Vec<Frame> + Send + Sync;
 
 impl Liar {
-    /// Starts a server that greets with these words and answers every frame after the hello so.
+    /// Starts a server that sends this hello, and answers every frame after the client's hello with `answer`.
     ///
     /// # Errors
     /// If it cannot listen.
@@ -59,7 +59,7 @@ impl Liar {
         Ok(Liar { dir, address, running, leaving })
     }
 
-    /// A client of this server, who trusts it.
+    /// A client of this server, which trusts it.
     ///
     /// # Errors
     /// If its folders cannot be made.
@@ -79,7 +79,7 @@ impl Drop for Liar {
     }
 }
 
-/// Makes a key and the file of it, which only its owner may read.
+/// Makes a key, and writes it to a file that only its owner can read.
 pub(crate) fn write_key(file: &Path) -> Result<PrivateKey> {
     let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
@@ -133,7 +133,7 @@ impl Handler for Connection {
     }
 }
 
-/// Serves a connection. How it ends makes no difference.
+/// Serves a connection. Errors are ignored.
 async fn serve(
     stream: TcpStream,
     config: Arc<Config>,
@@ -153,7 +153,7 @@ async fn serve(
     }
 }
 
-/// Answers frames until the client is gone.
+/// Answers frames until the client disconnects.
 async fn converse(mut channel: Channel<Msg>, hello: Hello, answer: &Answer) -> Result<()> {
     send(&channel, [Frame::Hello(hello)]).await?;
     let mut decoder = Decoder::new();

@@ -1,5 +1,4 @@
-//! What the end-to-end tests stand on: a server of their own each, on a free port of 127.0.0.1, in a
-//! folder that goes with the test.
+//! Fixtures of the end-to-end tests. Each test has its own server on a free port of 127.0.0.1, in a temporary folder.
 
 mod administrator;
 mod client;
@@ -45,10 +44,10 @@ pub fn has_root(test: &str) -> bool {
     root
 }
 
-/// Waits until something is so, looking again and again.
+/// Waits until a condition holds, by polling.
 ///
 /// # Panics
-/// If it is not so after a minute.
+/// If it does not hold within a minute.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !is_so() {

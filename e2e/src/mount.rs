@@ -1,4 +1,4 @@
-//! sshfs: a home as a folder of this machine.
+//! sshfs: a home mounted as a local folder.
 
 use crate::foreign::program;
 use crate::{Client, until};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// The option of sshfs that lets links point anywhere.
 const NO_CONTAIN: &str = "no_contain_symlinks";
 
-/// A folder that sshfs shows what a server has in. It is unmounted when it is dropped, also by a panic.
+/// A folder that sshfs has mounted. It is unmounted when it is dropped, also by a panic.
 pub struct Mount {
     point: TempDir,
     sshfs: Child,
@@ -20,8 +20,8 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// Mounts the server's folder `remote` for a client, with options of sshfs's own. None if this
-    /// machine cannot mount; then it is said which test that leaves out.
+    /// Mounts the server's folder `remote` for a client, with options of sshfs. `None` if this machine cannot mount:
+    /// then the skipped test is reported.
     ///
     /// # Panics
     /// If sshfs cannot reach the server, or ends.
@@ -36,7 +36,7 @@ impl Mount {
         let mut command = client.foreign(&sshfs);
         command.arg("-f").arg(format!("{}:{}", client.destination(), remote.display())).arg(point.path());
         command.args(client.openssh_options()).args(["-p", &client.port()]);
-        // Where it is known, the default refuses links that are absolute or go up, whatever the server is.
+        // If sshfs has the option, its default refuses links that are absolute or contain `..`, whatever the server is.
         let known = Command::new(&sshfs).arg("--help").output().unwrap().stdout;
         let links = known.windows(NO_CONTAIN.len()).any(|text| text == NO_CONTAIN.as_bytes());
         let options = options.iter().copied().chain(links.then_some(NO_CONTAIN));
@@ -51,7 +51,7 @@ impl Mount {
         let Some(status) = ended else { return Some(mount) };
         let mut why = String::new();
         mount.sshfs.stderr.as_mut().unwrap().read_to_string(&mut why).unwrap();
-        // The kernel's refusal has nothing to do with any server.
+        // A refusal by the kernel does not depend on the server.
         assert!(why.contains("mount failed"), "sshfs does not mount: {status}\n{why}");
         eprintln!("skipped: {test}: nothing can be mounted here: {}", why.trim());
         None
@@ -63,7 +63,7 @@ impl Mount {
         self.point.path()
     }
 
-    /// Unmounts, and waits until everything that was written is with the server.
+    /// Unmounts, and waits until everything was written to the server.
     ///
     /// # Panics
     /// If something in the folder is in use.
@@ -79,13 +79,13 @@ impl Drop for Mount {
         // Also if something in it is still open, or sshfs has lost its server.
         let mut unmount = Command::new(&self.fusermount);
         let _ = unmount.args(["-u", "-z", "-q"]).arg(self.point.path()).stderr(Stdio::null()).status();
-        // With nothing open any more it ends by itself; with something, it has to be made to.
+        // It ends by itself unless files are open; then it has to be killed.
         let _ = self.sshfs.kill();
         let _ = self.sshfs.wait();
     }
 }
 
-/// The device that a folder is on; none while it cannot be asked.
+/// The device of a folder; `None` if it cannot be read.
 fn device(folder: &Path) -> Option<u64> {
     fs::metadata(folder).ok().map(|stat| stat.dev())
 }

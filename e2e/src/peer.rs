@@ -10,15 +10,14 @@ use sshome_wire::{
 };
 use std::sync::Arc;
 
-/// The other end of the protocol, written as plainly as it goes: frames by hand, so that tests can
-/// also say what our client never would.
+/// A minimal client of the native protocol: tests send single frames, also those that our client never sends.
 pub struct Peer {
     connection: Arc<Handle<Trusting>>,
     channel: Channel<Msg>,
     decoder: Decoder,
 }
 
-/// Takes every host key.
+/// Accepts every host key.
 pub struct Trusting;
 
 impl client::Handler for Trusting {
@@ -40,7 +39,7 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Logs in, reads the server's hello and says nothing.
+    /// Logs in and reads the server's hello, without sending one.
     ///
     /// # Errors
     /// If any of that fails.
@@ -58,7 +57,7 @@ impl Peer {
         Ok(peer)
     }
 
-    /// A channel on which nothing is started.
+    /// Opens a channel without starting anything on it.
     ///
     /// # Errors
     /// If the server refuses one.
@@ -95,7 +94,7 @@ impl Peer {
         Ok(self.channel.data_bytes(bytes).await?)
     }
 
-    /// The next frame, or piece of data.
+    /// The next frame.
     ///
     /// # Errors
     /// If the channel ends first.
@@ -103,10 +102,10 @@ impl Peer {
         self.next_or_end().await?.context("the channel ended")
     }
 
-    /// The next frame; none if the channel ends.
+    /// The next frame; `None` if the channel ends.
     ///
     /// # Errors
-    /// If what comes is no frame.
+    /// If it is not a valid frame.
     pub async fn next_or_end(&mut self) -> Result<Option<Frame>> {
         loop {
             if let Some(frame) = self.decoder.next()? {
@@ -120,10 +119,10 @@ impl Peer {
         }
     }
 
-    /// Sends a request and reads up to its reply; progress is passed over.
+    /// Sends a request and receives its reply. Progress is ignored.
     ///
     /// # Errors
-    /// If anything but a reply comes.
+    /// If anything but a reply arrives.
     pub async fn ask(&mut self, request: Request) -> Result<Reply> {
         self.send(&Frame::Request(request)).await?;
         self.reply().await
@@ -132,7 +131,7 @@ impl Peer {
     /// The next reply.
     ///
     /// # Errors
-    /// If anything but progress and a reply comes.
+    /// If anything but progress and a reply arrives.
     pub async fn reply(&mut self) -> Result<Reply> {
         loop {
             match self.next().await? {
@@ -216,7 +215,7 @@ impl Peer {
         }
     }
 
-    /// Ends the connection at once, without a word.
+    /// Ends the connection immediately.
     ///
     /// # Errors
     /// If it is gone already.
@@ -225,12 +224,12 @@ impl Peer {
     }
 }
 
-/// Logs in, and starts nothing.
+/// Logs in without opening a channel.
 ///
 /// # Errors
 /// If the login is refused.
 pub async fn connect(host: &Host, user: &str) -> Result<Handle<Trusting>> {
-    // The widest window that a client may have: what it allows, the server must bear.
+    // The largest window that a client may have, which the server has to cope with.
     connect_with(host, user, 64 << 20, 65_535).await
 }
 
@@ -244,7 +243,7 @@ pub async fn connect_with(
     window_size: u32,
     maximum_packet_size: u32,
 ) -> Result<Handle<Trusting>> {
-    // Without it a small packet waits for the acknowledgement of the one before: 40 ms each.
+    // Without it, a small packet waits up to 40 ms for the acknowledgement of the previous one.
     let config = client::Config { window_size, maximum_packet_size, nodelay: true, ..Default::default() };
     let mut connection = client::connect(Arc::new(config), host.address(), Trusting).await?;
     let key = PrivateKeyWithHashAlg::new(Arc::new(host.key().clone()), None);
@@ -265,7 +264,7 @@ pub fn hello() -> Hello {
     }
 }
 
-/// The end of a file of this content.
+/// The End frame of a file with this content.
 #[must_use]
 pub fn end_of(content: &[u8]) -> End {
     let digest = Digest(*blake3::hash(content).as_bytes());

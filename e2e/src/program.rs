@@ -29,7 +29,7 @@ pub fn copy_program(name: &str, folder: &Path) -> Result<PathBuf> {
     Ok(copy)
 }
 
-/// Names the folder of programs that are built already, for an account that may not run cargo.
+/// The variable with the folder of the programs, for an account that cannot run cargo.
 const PROGRAMS: &str = "SSHOME_PROGRAMS";
 
 /// Builds both programs and returns the folder they are in. `cargo test` need not have built them.
@@ -72,7 +72,7 @@ fn check_up_to_date(program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `sshomed` as a process of its own. It is killed when it is dropped.
+/// `sshomed` as a separate process. It is killed when it is dropped.
 pub struct Program {
     child: Child,
     address: SocketAddr,
@@ -80,7 +80,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `sshomed serve` in a folder, on a free port, and waits until it says where it listens.
+    /// Starts `sshomed serve` in a folder, on a free port, and waits until it listens.
     ///
     /// # Errors
     /// If it does not start.
@@ -88,7 +88,7 @@ impl Program {
         Program::serve_at(dir, SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
-    /// The same at an address, which may be that of one that was killed.
+    /// The same at an address, which may be that of a server that was killed.
     ///
     /// # Errors
     /// If it does not start.
@@ -96,7 +96,7 @@ impl Program {
         Program::serve_as(dir, address, |_| {})
     }
 
-    /// The same after a change of how it is started.
+    /// The same with a change of its command.
     ///
     /// # Errors
     /// If it does not start.
@@ -106,7 +106,7 @@ impl Program {
         Program::start(command, dir, address)
     }
 
-    /// The same through a command that runs what its arguments say, and becomes that.
+    /// The same through a command that executes the program in its arguments.
     ///
     /// # Errors
     /// If it does not start.
@@ -120,7 +120,7 @@ impl Program {
         Program::announced_by(command)
     }
 
-    /// Runs a command that serves, and waits until it says where it listens.
+    /// Runs a command that starts a server, and waits until it listens.
     ///
     /// # Errors
     /// If it does not start.
@@ -139,25 +139,25 @@ impl Program {
         Ok(Program { child, address, announced })
     }
 
-    /// Where it listens.
+    /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its process.
+    /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it said at its start.
+    /// The lines that it printed at its start.
     #[must_use]
     pub fn announced(&self) -> &[String] {
         &self.announced
     }
 
-    /// What it holds in memory, in bytes.
+    /// Its resident memory, in bytes.
     ///
     /// # Errors
     /// If it has ended.
@@ -165,7 +165,7 @@ impl Program {
         self.status("VmRSS:")
     }
 
-    /// The most that it has ever held in memory, in bytes.
+    /// Its peak of resident memory, in bytes.
     ///
     /// # Errors
     /// If it has ended.
@@ -184,7 +184,7 @@ impl Program {
         Ok(line.trim().to_owned())
     }
 
-    /// How many threads it has.
+    /// Its number of threads.
     ///
     /// # Errors
     /// If it has ended.
@@ -192,13 +192,13 @@ impl Program {
         Ok(self.status_row("Threads:")?.parse()?)
     }
 
-    /// How many files, sockets and the like it has open.
+    /// Its number of open descriptors.
     ///
     /// # Errors
     /// If it has ended.
     pub fn descriptors(&self) -> Result<usize> {
-        // The length of the folder is their number (Linux 6.2 and later). To list it needs root, as the server
-        // has core dumps switched off.
+        // The size of the folder is their number (Linux 6.2 and later). Listing it needs root, since the server has
+        // disabled core dumps.
         let folder = format!("/proc/{}/fd", self.child.id());
         match std::fs::metadata(&folder)?.len() {
             0 => Ok(std::fs::read_dir(folder)?.count()),
@@ -216,21 +216,21 @@ impl Program {
         Ok(())
     }
 
-    /// Asks it to end, with SIGTERM.
+    /// Sends it SIGTERM.
     ///
     /// # Errors
-    /// If there is nobody to ask.
+    /// If it has ended.
     pub fn ask_to_end(&self) -> Result<()> {
         Ok(kill_process(Pid::from_child(&self.child), Signal::TERM)?)
     }
 
-    /// Stops it: it does nothing until [`go_on`](Program::go_on).
+    /// Stops it until [`go_on`](Program::go_on).
     ///
     /// # Errors
     /// If it has ended.
     pub fn pause(&self) -> Result<()> {
         kill_process(Pid::from_child(&self.child), Signal::STOP)?;
-        // Each thread stops by itself, some after the signal was sent.
+        // The threads stop one by one after the signal.
         while !self.is_stopped()? {
             std::thread::yield_now();
         }
@@ -239,7 +239,7 @@ impl Program {
 
     fn is_stopped(&self) -> Result<bool> {
         for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            // One that has ended meanwhile does nothing either.
+            // A thread that has ended meanwhile counts as stopped.
             let stat = std::fs::read_to_string(task?.path().join("stat")).unwrap_or_default();
             // The state follows the name, which is in parentheses.
             if stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['T', 't', 'Z', 'X'])) {
@@ -249,7 +249,7 @@ impl Program {
         Ok(true)
     }
 
-    /// Lets it work again.
+    /// Continues it.
     ///
     /// # Errors
     /// If it has ended.
@@ -257,7 +257,7 @@ impl Program {
         Ok(kill_process(Pid::from_child(&self.child), Signal::CONT)?)
     }
 
-    /// Waits for its end and returns its exit code; none if a signal ended it.
+    /// Waits for its end. Returns its exit code; `None` if a signal ended it.
     ///
     /// # Errors
     /// If it cannot be waited for.

@@ -1,5 +1,4 @@
-//! The other end of SFTP, written as plainly as it goes: packets by hand, so that tests can also say
-//! what no client would.
+//! A minimal SFTP client: tests send single packets, also those that no client sends.
 
 use crate::Host;
 use crate::peer::{Trusting, connect};
@@ -16,7 +15,7 @@ use std::sync::Arc;
 /// A refusal: its code and its message.
 pub type Refusal = (StatusCode, String);
 
-/// How a file is opened to be written anew.
+/// The flags to create or truncate a file for writing.
 pub const ANEW: OpenFlags = OpenFlags(OpenFlags::WRITE.0 | OpenFlags::CREAT.0 | OpenFlags::TRUNC.0);
 
 /// A client of the subsystem `sftp`.
@@ -33,7 +32,7 @@ pub struct Sender {
     id: u32,
 }
 
-/// Hears answers.
+/// Receives answers.
 pub struct Receiver {
     half: ChannelReadHalf,
     decoder: SftpDecoder,
@@ -52,10 +51,10 @@ impl SftpPeer {
         Ok(peer)
     }
 
-    /// Hears the answer to an INIT: the server's version.
+    /// Receives the answer to INIT: the server's version.
     ///
     /// # Errors
-    /// If anything else comes.
+    /// If anything else arrives.
     pub async fn version(&mut self) -> Result<u32> {
         match self.receiver.packet().await? {
             Some(ServerPacket::Version { version, extensions }) => {
@@ -66,7 +65,7 @@ impl SftpPeer {
         }
     }
 
-    /// Logs in, starts the subsystem and says nothing.
+    /// Logs in and starts the subsystem, without sending INIT.
     ///
     /// # Errors
     /// If any of that fails.
@@ -80,19 +79,19 @@ impl SftpPeer {
         Ok(SftpPeer { connection, sender, receiver, extensions: Vec::new() })
     }
 
-    /// What the server has announced.
+    /// The server's announced extensions.
     #[must_use]
     pub fn extensions(&self) -> &[Extension] {
         &self.extensions
     }
 
-    /// The two directions, each by itself. The connection ends with the sender.
+    /// Splits it into its two directions. The connection ends with the sender.
     #[must_use]
     pub fn split(&mut self) -> (&mut Sender, &mut Receiver) {
         (&mut self.sender, &mut self.receiver)
     }
 
-    /// Sends a request; its id.
+    /// Sends a request. Returns its id.
     ///
     /// # Errors
     /// If the server is gone.
@@ -108,18 +107,18 @@ impl SftpPeer {
         Ok(self.sender.half.data_bytes(bytes.into()).await?)
     }
 
-    /// The next answer and its id; none if the channel ends.
+    /// The next answer and its id; `None` if the channel ends.
     ///
     /// # Errors
-    /// If what comes is no answer.
+    /// If it is not a valid answer.
     pub async fn next(&mut self) -> Result<Option<(u32, Response)>> {
         self.receiver.next().await
     }
 
-    /// Sends a request and hears its answer.
+    /// Sends a request and receives its answer.
     ///
     /// # Errors
-    /// If anything else comes.
+    /// If anything else arrives.
     pub async fn ask(&mut self, request: SftpRequest) -> Result<Response> {
         let id = self.send(request).await?;
         let (answered, response) = self.next().await?.context("the channel ended")?;
@@ -127,7 +126,7 @@ impl SftpPeer {
         Ok(response)
     }
 
-    /// As [`SftpPeer::ask`], of an extension.
+    /// As [`SftpPeer::ask`], for an extension.
     ///
     /// # Errors
     /// As [`SftpPeer::ask`].
@@ -135,10 +134,10 @@ impl SftpPeer {
         self.ask(SftpRequest::Extended(extended)).await
     }
 
-    /// Sends a request that is answered with a status: none if it was done.
+    /// Sends a request that is answered with a status. `None` if it succeeded.
     ///
     /// # Errors
-    /// If anything else comes.
+    /// If anything else arrives.
     pub async fn refusal(&mut self, request: SftpRequest) -> Result<Option<Refusal>> {
         match refused(self.ask(request).await?)? {
             (StatusCode::Ok, _) => Ok(None),
@@ -146,10 +145,10 @@ impl SftpPeer {
         }
     }
 
-    /// As [`SftpPeer::refusal`], of what is to be done.
+    /// As [`SftpPeer::refusal`], for a request that must succeed.
     ///
     /// # Errors
-    /// If it is not.
+    /// If it fails.
     pub async fn done(&mut self, request: SftpRequest) -> Result<()> {
         let shown = format!("{request:?}");
         let refusal = self.refusal(request).await?;
@@ -160,25 +159,25 @@ impl SftpPeer {
     /// Opens a file: its handle, or the refusal.
     ///
     /// # Errors
-    /// If anything else comes.
+    /// If anything else arrives.
     pub async fn open(&mut self, path: impl AsRef<[u8]>, flags: OpenFlags) -> Result<Result<Bytes, Refusal>> {
         let path = Bytes::copy_from_slice(path.as_ref());
         handle(self.ask(SftpRequest::Open { path, flags, attributes: SftpAttributes::default() }).await?)
     }
 
-    /// Writes at an offset in one request: none if it was done.
+    /// Writes at an offset in one request. `None` if it succeeded.
     ///
     /// # Errors
-    /// If anything but a status comes.
+    /// If anything but a status arrives.
     pub async fn write(&mut self, handle: &Bytes, offset: u64, data: &[u8]) -> Result<Option<Refusal>> {
         let data = Data::from(Bytes::copy_from_slice(data));
         self.refusal(SftpRequest::Write { handle: handle.clone(), offset, data }).await
     }
 
-    /// Reads at an offset in one request: the bytes, none at the end, or the refusal.
+    /// Reads at an offset in one request: the bytes, empty at the end, or the refusal.
     ///
     /// # Errors
-    /// If anything else comes.
+    /// If anything else arrives.
     pub async fn read(
         &mut self,
         handle: &Bytes,
@@ -197,15 +196,15 @@ impl SftpPeer {
     /// Closes a handle.
     ///
     /// # Errors
-    /// If that is refused.
+    /// If it is refused.
     pub async fn close(&mut self, handle: Bytes) -> Result<()> {
         self.done(SftpRequest::Close { handle }).await
     }
 
-    /// Writes a file anew, as clients do: open, writes, close. None if all of it was done.
+    /// Writes a new file as clients do: open, writes, close. `None` if all requests succeeded.
     ///
     /// # Errors
-    /// If anything but such answers comes.
+    /// If anything else arrives.
     pub async fn put(&mut self, path: impl AsRef<[u8]>, content: &[u8]) -> Result<Option<Refusal>> {
         let handle = match self.open(path, ANEW).await? {
             Ok(handle) => handle,
@@ -225,7 +224,7 @@ impl SftpPeer {
     /// The bytes of a file, or the refusal.
     ///
     /// # Errors
-    /// If anything else comes.
+    /// If anything else arrives.
     pub async fn get(&mut self, path: impl AsRef<[u8]>) -> Result<Result<Vec<u8>, Refusal>> {
         let handle = match self.open(path, OpenFlags::READ).await? {
             Ok(handle) => handle,
@@ -243,10 +242,10 @@ impl SftpPeer {
         Ok(Ok(content))
     }
 
-    /// The entries of a directory, `.` and `..` among them, or the refusal.
+    /// The entries of a directory, including `.` and `..`, or the refusal.
     ///
     /// # Errors
-    /// If anything else comes.
+    /// If anything else arrives.
     pub async fn list(&mut self, path: impl AsRef<[u8]>) -> Result<Result<Vec<SftpName>, Refusal>> {
         let path = Bytes::copy_from_slice(path.as_ref());
         let handle = match handle(self.ask(SftpRequest::Opendir { path }).await?)? {
@@ -267,10 +266,10 @@ impl SftpPeer {
         Ok(Ok(names))
     }
 
-    /// What is at a path, or the refusal.
+    /// The attributes of a path, or the refusal.
     ///
     /// # Errors
-    /// If anything else comes.
+    /// If anything else arrives.
     pub async fn stat(&mut self, path: impl AsRef<[u8]>) -> Result<Result<SftpAttributes, Refusal>> {
         match self.ask(SftpRequest::Stat { path: Bytes::copy_from_slice(path.as_ref()) }).await? {
             Response::Attrs(attributes) => Ok(Ok(attributes)),
@@ -278,10 +277,10 @@ impl SftpPeer {
         }
     }
 
-    /// How full the home is.
+    /// The usage of the home.
     ///
     /// # Errors
-    /// If the server does not tell.
+    /// If the server does not answer it.
     pub async fn statvfs(&mut self) -> Result<Statvfs> {
         match self.extended(Extended::Statvfs { path: Bytes::from_static(b"/") }).await? {
             Response::Extended(body) => Ok(Statvfs::decode(body)?),
@@ -289,7 +288,7 @@ impl SftpPeer {
         }
     }
 
-    /// Says that no more requests come.
+    /// Sends EOF.
     ///
     /// # Errors
     /// If the server is gone.
@@ -305,7 +304,7 @@ impl SftpPeer {
         Ok(self.sender.half.close().await?)
     }
 
-    /// Ends the connection at once, without a word.
+    /// Ends the connection immediately.
     ///
     /// # Errors
     /// If it is gone already.
@@ -315,7 +314,7 @@ impl SftpPeer {
 }
 
 impl Sender {
-    /// Says that nothing more comes.
+    /// Sends EOF.
     ///
     /// # Errors
     /// If the connection is lost.
@@ -323,7 +322,7 @@ impl Sender {
         Ok(self.half.eof().await?)
     }
 
-    /// Sends a request; its id.
+    /// Sends a request. Returns its id.
     ///
     /// # Errors
     /// If the server is gone.
@@ -341,10 +340,10 @@ impl Sender {
 }
 
 impl Receiver {
-    /// The next answer and its id; none if the channel ends.
+    /// The next answer and its id; `None` if the channel ends.
     ///
     /// # Errors
-    /// If what comes is no answer.
+    /// If it is not a valid answer.
     pub async fn next(&mut self) -> Result<Option<(u32, Response)>> {
         match self.packet().await? {
             Some(ServerPacket::Response { id, response }) => Ok(Some((id, response))),
@@ -367,7 +366,7 @@ impl Receiver {
     }
 }
 
-/// What is to be a status.
+/// The status in an answer.
 ///
 /// # Errors
 /// If it is anything else.
@@ -378,7 +377,7 @@ pub fn refused(response: Response) -> Result<Refusal> {
     }
 }
 
-/// What is to be a handle, or a refusal.
+/// The handle in an answer, or the refusal.
 ///
 /// # Errors
 /// If it is anything else.
@@ -389,7 +388,7 @@ pub fn handle(response: Response) -> Result<Result<Bytes, Refusal>> {
     }
 }
 
-/// Data in one piece.
+/// The bytes of a DATA response in one piece.
 #[must_use]
 pub fn joined(data: &Data) -> Vec<u8> {
     data.pieces().flatten().copied().collect()

@@ -1,17 +1,17 @@
-//! Ways out of a home, for every way in to be tried with.
+//! Escape attempts: paths that might lead out of a home, to be tried with every protocol.
 
 use crate::Host;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-/// What is outside of the home.
+/// The content of a file outside the home.
 pub const SECRET: &[u8] = b"what must not be read";
 
-/// A host whose user has planted every link that might lead out, and a folder outside with a secret.
+/// A host whose home contains every link that might lead out, and a folder outside with a secret.
 ///
 /// # Panics
-/// If that cannot be made.
+/// If they cannot be made.
 pub async fn besieged() -> (Host, tempfile::TempDir) {
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("secret"), SECRET).unwrap();
@@ -40,7 +40,7 @@ pub async fn besieged() -> (Host, tempfile::TempDir) {
     (host, outside)
 }
 
-/// Every path that might lead to the secret, to the folder outside, or to something new there.
+/// Every path that might lead to the secret, to the folder outside, or to a new name there.
 #[must_use]
 pub fn attacks(outside: &Path) -> Vec<Vec<u8>> {
     let out = outside.as_os_str().as_bytes();
@@ -102,10 +102,10 @@ pub fn attacks(outside: &Path) -> Vec<Vec<u8>> {
     paths
 }
 
-/// Says that the folder outside is what it was.
+/// Checks that the folder outside is unchanged.
 ///
 /// # Panics
-/// If it is not.
+/// If it was changed.
 pub fn assert_untouched(outside: &Path) {
     let mut names: Vec<_> = std::fs::read_dir(outside).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
@@ -114,7 +114,7 @@ pub fn assert_untouched(outside: &Path) {
     assert_eq!(std::fs::read_dir(outside.join("folder")).unwrap().count(), 0);
 }
 
-/// Whether a regular file of this content is anywhere below, down to where no attack wrote anything.
+/// Whether a regular file with this content is anywhere below, down to the depth that the attacks reach.
 ///
 /// # Panics
 /// If something below cannot be read.
@@ -133,7 +133,7 @@ fn finds_within(top: &Path, content: &[u8], depth: u32) -> bool {
         })
 }
 
-/// The path with one folder in the place of another.
+/// The path with one folder replaced by another.
 #[must_use]
 pub fn replaced(path: &[u8], from: &Path, to: &Path) -> Vec<u8> {
     let (from, to) = (from.as_os_str().as_bytes(), to.as_os_str().as_bytes());
@@ -143,7 +143,7 @@ pub fn replaced(path: &[u8], from: &Path, to: &Path) -> Vec<u8> {
     }
 }
 
-/// Paths into the folder that uploads are staged in, in the besieged home.
+/// Paths into the staging folder of the home.
 pub const STAGING: [&str; 10] = [
     ".sshome-staging",
     "/.sshome-staging",

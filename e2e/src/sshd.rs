@@ -1,4 +1,4 @@
-//! OpenSSH's own server, to see whether something is its way as well or only ours.
+//! OpenSSH's server, for comparisons with ours.
 
 use crate::foreign;
 use crate::liar::write_key;
@@ -11,13 +11,12 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Where Debian puts it, which is not in everybody's PATH. It wants to be called by its whole path.
+/// Its path in Debian, which may not be in PATH. It has to be called by its absolute path.
 const SSHD: &str = "/usr/sbin/sshd";
 
-/// An sshd with a configuration, a host key and a port of its own. It ends when it is dropped.
+/// An sshd with its own configuration, host key and port. It ends when it is dropped.
 ///
-/// Its folder has the names that a [`Host`](crate::Host)'s has, so that [`Client::of`](crate::Client::of)
-/// takes either.
+/// Its folder has the same layout as a [`Host`](crate::Host)'s, so that [`Client::of`](crate::Client::of) accepts both.
 pub struct Sshd {
     dir: TempDir,
     address: SocketAddr,
@@ -26,10 +25,10 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// Starts it; none if this machine has no sshd, and then it is said which test that leaves out.
+    /// Starts it. `None` if no sshd is installed: then the skipped test is reported.
     ///
     /// # Errors
-    /// If it is there and cannot be started.
+    /// If it is installed and cannot be started.
     pub async fn start(test: &str) -> Result<Option<Sshd>> {
         Sshd::start_for_older_clients(test, None).await
     }
@@ -53,7 +52,7 @@ impl Sshd {
         Ok(Some(Sshd { dir, address, user: whoami()?, accepting }))
     }
 
-    /// Where it listens.
+    /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -65,13 +64,13 @@ impl Sshd {
         self.dir.path()
     }
 
-    /// The folder that a session of SFTP begins in. A command begins in the user's own home.
+    /// The first working directory of an SFTP session. A command starts in the user's own home.
     #[must_use]
     pub fn home(&self) -> PathBuf {
         self.dir.path().join("home")
     }
 
-    /// Whoever runs the test: sshd lets nobody else in.
+    /// The user of the test: sshd accepts nobody else.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
@@ -84,7 +83,7 @@ impl Drop for Sshd {
     }
 }
 
-/// Writes its configuration and the keys, and says where the configuration is.
+/// Writes its configuration and keys. Returns the path of the configuration.
 fn configure(dir: &Path, further_key: Option<&str>) -> Result<PathBuf> {
     write_key(&dir.join("keys/host_ed25519"))?;
     let mut host_keys = format!("HostKey {}/keys/host_ed25519\n", dir.display());
@@ -117,7 +116,7 @@ fn configure(dir: &Path, further_key: Option<&str>) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Runs one for each connection, as inetd would: sshd cannot be asked to choose a free port itself.
+/// Runs an sshd for each connection, as inetd does: sshd cannot choose a free port itself.
 async fn accept(listener: TcpListener, config: PathBuf) {
     let mut sessions = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {

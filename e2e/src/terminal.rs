@@ -10,45 +10,45 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// How long a text may take to appear. A test waits that long only before it fails.
+/// The time limit for a text to appear. Only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A program in a terminal of its own. It is killed when it is dropped.
+/// A program in its own terminal. It is killed when it is dropped.
 pub struct Terminal {
     child: Child,
     keyboard: File,
     screen: Receiver<Vec<u8>>,
-    /// What came and was not expected yet.
+    /// Output that was not consumed by `expect` yet.
     seen: Vec<u8>,
-    /// All that came.
+    /// All output.
     shown: Vec<u8>,
     /// The terminal's modes before the program began.
     found: String,
 }
 
-/// How a program in a terminal ended.
+/// The end of a program in a terminal.
 pub struct Ended {
     /// Its exit status.
     pub status: ExitStatus,
-    /// What it said in the end.
+    /// Its last output.
     pub said: String,
-    /// All that it wrote, escape sequences and all.
+    /// All output, including escape sequences.
     pub shown: Vec<u8>,
 }
 
 impl Terminal {
-    /// Starts a command in a new terminal, which controls it.
+    /// Starts a command in a new terminal, which is its controlling terminal.
     ///
     /// # Errors
-    /// If there is no terminal to be had, or the program does not start.
+    /// If no terminal can be opened, or the program does not start.
     pub fn start(command: &Command) -> Result<Terminal> {
         Terminal::start_sized(command, 120, 24)
     }
 
-    /// The same in a terminal of so many columns and rows.
+    /// The same in a terminal of this size.
     ///
     /// # Errors
-    /// If there is no terminal to be had, or the program does not start.
+    /// If no terminal can be opened, or the program does not start.
     pub fn start_sized(command: &Command, columns: u16, rows: u16) -> Result<Terminal> {
         let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         rustix::pty::grantpt(&master)?;
@@ -65,7 +65,7 @@ impl Terminal {
         let slave = options.open(OsStr::from_bytes(name.as_bytes()))?;
         // Only a new session can have a new terminal; the program becomes its leader.
         let mut leader = Command::new("setsid");
-        // Whoever runs the tests may ignore signals, as a shell does for what it runs in the background.
+        // The process that runs the tests may ignore signals, as a shell does for background commands.
         leader.args(["--ctty", "/usr/bin/env", "--default-signal"]);
         leader.arg(command.get_program()).args(command.get_args());
         leader.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -86,18 +86,18 @@ impl Terminal {
         Ok(Terminal { child, keyboard, screen, seen: Vec::new(), shown: Vec::new(), found })
     }
 
-    /// Types.
+    /// Types a text.
     ///
     /// # Errors
-    /// If the terminal is gone.
+    /// If the terminal is closed.
     pub fn send(&mut self, keys: &str) -> Result<()> {
         self.send_bytes(keys.as_bytes())
     }
 
-    /// Types what need not be text.
+    /// Types bytes.
     ///
     /// # Errors
-    /// If the terminal is gone.
+    /// If the terminal is closed.
     pub fn send_bytes(&mut self, keys: &[u8]) -> Result<()> {
         Ok(self.keyboard.write_all(keys)?)
     }
@@ -105,7 +105,7 @@ impl Terminal {
     /// Changes the size of the window.
     ///
     /// # Errors
-    /// If the terminal is gone.
+    /// If the terminal is closed.
     pub fn resize(&self, columns: u16, rows: u16) -> Result<()> {
         Ok(rustix::termios::tcsetwinsize(&self.keyboard, size(columns, rows))?)
     }
@@ -121,7 +121,7 @@ impl Terminal {
     /// Whether the terminal's modes are those that it had before the program began.
     ///
     /// # Errors
-    /// If the terminal is gone.
+    /// If the terminal is closed.
     pub fn is_as_found(&self) -> Result<bool> {
         Ok(modes(&self.keyboard)? == self.found)
     }
@@ -129,23 +129,23 @@ impl Terminal {
     /// Whether Ctrl-C is a signal.
     ///
     /// # Errors
-    /// If the terminal is gone.
+    /// If the terminal is closed.
     pub fn is_interruptible(&self) -> Result<bool> {
         Ok(rustix::termios::tcgetattr(&self.keyboard)?.local_modes.contains(LocalModes::ISIG))
     }
 
-    /// Whether what is typed is shown by the terminal itself.
+    /// Whether the terminal echoes typed keys.
     ///
     /// # Errors
-    /// If the terminal is gone.
+    /// If the terminal is closed.
     pub fn echoes(&self) -> Result<bool> {
         Ok(rustix::termios::tcgetattr(&self.keyboard)?.local_modes.contains(LocalModes::ECHO))
     }
 
-    /// Waits for a text and returns what came before it, without colours and cursor movements.
+    /// Waits for a text. Returns the output before it, without escape sequences.
     ///
     /// # Errors
-    /// If the program ends first, or does not say it within a minute.
+    /// If the program ends first, or the text does not appear within a minute.
     pub fn expect(&mut self, text: &str) -> Result<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -163,20 +163,20 @@ impl Terminal {
         }
     }
 
-    /// Waits for the program's end and returns its exit code, and what it said in the end.
+    /// Waits for the program's end. Returns its exit code and its last output.
     ///
     /// # Errors
-    /// If it does not end within a minute, or a signal ends it, or it leaves the terminal in other modes.
+    /// If it does not end within a minute, a signal ends it, or it leaves the terminal in different modes.
     pub fn end(self) -> Result<(Option<i32>, String)> {
         let ended = self.ended()?;
         ensure!(ended.status.code().is_some(), "a signal ended it");
         Ok((ended.status.code(), ended.said))
     }
 
-    /// The same, whatever ends it.
+    /// The same, also if a signal ends it.
     ///
     /// # Errors
-    /// If it does not end within a minute, or leaves the terminal in other modes.
+    /// If it does not end within a minute, or leaves the terminal in different modes.
     pub fn ended(mut self) -> Result<Ended> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -214,13 +214,13 @@ fn size(columns: u16, rows: u16) -> Winsize {
     Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
-/// The modes of a terminal, to be compared.
+/// The modes of a terminal, for comparisons.
 fn modes(terminal: impl std::os::fd::AsFd) -> Result<String> {
     Ok(format!("{:?}", rustix::termios::tcgetattr(terminal)?))
 }
 
-/// What a person reads: no escape sequences, no carriage returns. A sequence that is not whole yet
-/// stays, so that its rest can come.
+/// The readable text: no escape sequences, no carriage returns. An incomplete sequence at the end is kept for the rest
+/// of it.
 fn plain(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut out = String::new();

@@ -1,4 +1,4 @@
-//! Files and folders for transfers, and what there is to compare afterwards.
+//! Trees of files for transfers, and their comparison.
 
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Names that programs have stumbled over.
+/// Names that programs have had problems with.
 pub const ODD_NAMES: [&[u8]; 20] = [
     b"with space",
     b" leading and trailing ",
@@ -32,7 +32,7 @@ pub const ODD_NAMES: [&[u8]; 20] = [
     &[b'n'; 255],
 ];
 
-/// Bytes of this length that look random, the same ones for the same seed.
+/// Pseudorandom bytes of this length; the same for the same seed.
 #[must_use]
 pub fn noise(length: usize, seed: impl AsRef<[u8]>) -> Vec<u8> {
     let mut bytes = vec![0; length];
@@ -69,8 +69,8 @@ pub fn plant(top: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The digests of all files of a tree by their paths in it; folders have none. What is neither is left
-/// out, and so is the server's staging folder.
+/// The digests of all files of a tree by their relative paths; folders have none. Other types are skipped, and so is
+/// the server's staging folder.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -95,7 +95,7 @@ pub fn contents(top: &Path) -> Result<BTreeMap<PathBuf, Option<blake3::Hash>>> {
     Ok(found)
 }
 
-/// What is really there: the bytes of files, each counted once, and the entries; without staging.
+/// The real usage: the bytes of files, each counted once, and the entries, without the staging folder.
 ///
 /// # Panics
 /// If it cannot be read.
@@ -138,7 +138,7 @@ pub fn names(folder: &Path) -> Result<Vec<Vec<u8>>> {
 /// A path's permission bits.
 ///
 /// # Errors
-/// If there is nothing.
+/// If it does not exist.
 pub fn mode(path: impl AsRef<Path>) -> Result<u32> {
     Ok(fs::symlink_metadata(path)?.permissions().mode() & 0o7777)
 }

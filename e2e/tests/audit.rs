@@ -201,7 +201,7 @@ async fn what_strangers_call_themselves_forges_nothing_and_fills_nothing() {
         assert!(sshome_e2e::connect(&host, &long).await.is_err());
     }
     let refused = || lines(&host).into_iter().filter(|line| line["message"] == "login refused").count();
-    // So many of one source have a line each.
+    // Ten logins of one source have a line each.
     until("they are logged", || refused() >= 10);
     let first = line_of(&host, "nobody source=\"192.0.2.1:1\" \\\\x41");
     assert!(first["source"].as_str().unwrap().starts_with("127.0.0.1:"), "{first}");

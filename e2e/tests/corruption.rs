@@ -82,7 +82,7 @@ fn length(path: &Path) -> u64 {
     path.metadata().map_or(0, |file| file.len())
 }
 
-/// Makes one byte of a file another one, and leaves its length and its time.
+/// Changes one byte of a file, and keeps its length and its time.
 fn flip(path: &Path, at: u64) {
     let time = path.metadata().unwrap().modified().unwrap();
     let file = File::options().read(true).write(true).open(path).unwrap();

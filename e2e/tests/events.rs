@@ -1,4 +1,4 @@
-//! What programs are told with `--json`, as docs/automation.md promises it.
+//! The events of `--json`, as documented in docs/automation.md.
 
 mod cron;
 #[path = "cut/proxy.rs"]

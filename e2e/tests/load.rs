@@ -139,7 +139,7 @@ fn a_server_that_is_killed_leaves_whole_files_only() {
             .enumerate()
             .map(|(user, client)| spawn(client, &format!("mkdir -p u{user}\nput -r tree u{user}\n")))
             .collect();
-        // The moment: when so many files of this round are there.
+        // Acts when this many files of the round exist.
         let moment = random.random_range(1..WRITERS * FILES / 2);
         until("enough files arrive", || {
             let arrived =

@@ -13,7 +13,7 @@ async fn host() -> Host {
     builder.start().await.unwrap()
 }
 
-/// Changes the file as an editor does that puts another one in its place.
+/// Changes the file as an editor does that replaces it.
 fn edit(host: &Host, change: impl FnOnce(String) -> String) {
     let file = host.dir().join("etc/users.toml");
     let text = change(fs::read_to_string(&file).unwrap());
@@ -122,7 +122,7 @@ async fn what_is_broken_or_fixed_changes_nothing_and_is_said() {
         assert_eq!(peer.put("f", &[1; 100]).await.unwrap().status, Status::Done, "{line}");
         edit(&host, |_| text.clone());
     }
-    // Without sessions the root may be another one.
+    // Without sessions the root may change.
     peer.vanish().await.unwrap();
     let administrator = host.administrator();
     until("the session is gone", || {

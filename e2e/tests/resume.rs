@@ -277,7 +277,7 @@ async fn two_puts_never_share_a_part() {
     second.send(&Frame::Abort).await.unwrap();
     let other = noise(SIZE, 9);
     assert_eq!(second.put("f", &other).await.unwrap().status, Status::Done);
-    // Whoever has it goes on undisturbed.
+    // The session that has it continues.
     first.send(&put("f", SIZE, kept as u32)).await.unwrap();
     first.send_data(&content[kept * BLOCK_BYTES as usize..]).await.unwrap();
     first.send(&Frame::End(end_of(&content))).await.unwrap();

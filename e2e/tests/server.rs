@@ -196,7 +196,7 @@ fn a_user_who_is_removed_cannot_log_in_any_more() {
     assert_eq!(fs::read(dir.path().join("home/alex/mine")).unwrap(), b"mine");
 }
 
-/// A server whose grace period is so many seconds.
+/// A server with this grace period in seconds.
 fn graceful(seconds: u32) -> Host {
     let host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
     let settings = host.dir().join("etc/users.toml");

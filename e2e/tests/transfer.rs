@@ -71,7 +71,7 @@ async fn a_tree_of_odd_names_there_and_back() {
     assert!(contents(&host.home("ann").join("tree/back")).unwrap() == planted);
 }
 
-/// What stands in the links of the tree.
+/// The targets of the tree's links.
 fn links(tree: &Path) -> [PathBuf; 2] {
     ["link", "link out"].map(|name| fs::read_link(tree.join(name)).unwrap())
 }

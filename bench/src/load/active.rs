@@ -1,4 +1,4 @@
-//! How long a small `ls` takes while others move data, and how what they move is shared out.
+//! The latency of a small `ls` during transfers of other sessions, and how the throughput is shared.
 
 use super::client::{Door, Session, Way};
 use super::host::{LENGTH, LISTER, LoadHost, USERS, user};
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-/// How many sessions list, in each way, and how long each of them pauses after an answer.
+/// The number of listing sessions with each protocol, and the pause of each after an answer.
 const LISTERS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// What goes on beside the `ls`.
+/// The transfers beside the `ls`.
 #[derive(Clone, Copy)]
 pub(crate) struct Beside {
-    /// As it stands in the table.
+    /// Its name in the table.
     pub(crate) name: &'static str,
     gets: usize,
     puts: usize,
@@ -25,13 +25,13 @@ pub(crate) struct Beside {
 
 #[derive(Clone, Copy)]
 enum Whose {
-    /// Of the user who lists.
+    /// Transfers of the same user.
     Own,
-    /// Of so many others.
+    /// Transfers of this many other users.
     Others(usize),
 }
 
-/// All that go into the table, in its order.
+/// The rows of the table, in its order.
 pub(crate) const BESIDE: [Beside; 5] = [
     Beside { name: "nothing", gets: 0, puts: 0, whose: Whose::Own },
     Beside { name: "8 gets of another user", gets: 8, puts: 0, whose: Whose::Others(1) },
@@ -40,15 +40,15 @@ pub(crate) const BESIDE: [Beside; 5] = [
     Beside { name: "100 gets and 100 puts of 10 others", gets: 100, puts: 100, whose: Whose::Others(USERS) },
 ];
 
-/// What was seen.
+/// The measurement.
 pub(crate) struct Seen {
     pub(crate) beside: Beside,
-    /// How long each `ls` took, in each way.
+    /// The latency of each `ls`, for each protocol.
     pub(crate) latencies: Vec<(Way, Vec<Duration>)>,
-    /// Bytes that each session moved.
+    /// The bytes that each session transferred.
     pub(crate) got: Vec<u64>,
     pub(crate) put: Vec<u64>,
-    /// In this time.
+    /// The measured time.
     pub(crate) time: Duration,
 }
 
@@ -66,12 +66,12 @@ impl Beside {
     }
 }
 
-/// Lists in these ways for some time, while `beside` goes on.
+/// Lists with these protocols for some time, during the transfers `beside`.
 pub(crate) fn observe(beside: Beside, ways: &[Way], time: Duration, host: &LoadHost<'_>) -> Result<Seen> {
     let door = host.door()?;
     let busy = Runtime::new()?;
     let transfers = busy.block_on(Transfers::start(beside, &door, host))?;
-    // A thread of its own, or an answer would wait here for those who transfer.
+    // On its own thread: otherwise an answer would wait for the transfers.
     let listing = Builder::new_current_thread().enable_all().build()?;
     let mut listers = listing.block_on(enter(&door, ways, host))?;
     let folder = host.folder(LISTER);
@@ -99,7 +99,7 @@ async fn enter(door: &Door, ways: &[Way], host: &LoadHost<'_>) -> Result<Vec<(Wa
     Ok(listers)
 }
 
-/// Lists again and again until `end`; how long each time took.
+/// Lists repeatedly until `end`. Returns the latencies.
 async fn list(listers: Vec<(Way, Session)>, folder: String, end: Instant) -> Result<Vec<(Way, Duration)>> {
     let mut listing = JoinSet::new();
     for (way, mut session) in listers {
@@ -119,16 +119,16 @@ async fn list(listers: Vec<(Way, Session)>, folder: String, end: Instant) -> Res
     Ok(taken?.concat())
 }
 
-/// Sessions that move data until they are told to end.
+/// Sessions that transfer data until they are stopped.
 struct Transfers {
     tasks: JoinSet<Result<()>>,
-    /// What each has moved, in bytes: gets first.
+    /// The bytes that each has transferred: gets first.
     moved: Vec<Arc<AtomicU64>>,
     stop: Arc<AtomicBool>,
 }
 
 impl Transfers {
-    /// Returns when every one has moved something.
+    /// Returns once each has transferred something.
     async fn start(beside: Beside, door: &Door, host: &LoadHost<'_>) -> Result<Transfers> {
         let mut transfers =
             Transfers { tasks: JoinSet::new(), moved: Vec::new(), stop: Arc::new(AtomicBool::new(false)) };

@@ -1,4 +1,4 @@
-//! A light client, the same for both servers: some thousands of its sessions are one process.
+//! A light client, the same for both servers: one process holds thousands of sessions.
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
@@ -15,13 +15,13 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
-/// As much as sftp asks for in one request, in bytes.
+/// The size of sftp's requests, in bytes.
 const PIECE: u32 = 32 << 10;
 
-/// How many of them are under way at once: half as many as sftp has, together less than any window.
+/// The number of outstanding requests: half of sftp's, and together less than any window.
 const UNDER_WAY: usize = 32;
 
-/// What a session speaks.
+/// The protocol of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Sftp,
@@ -38,7 +38,7 @@ impl fmt::Display for Way {
     }
 }
 
-/// Where sessions log in, and with what.
+/// The server and the key for logins.
 #[derive(Clone)]
 pub(crate) struct Door {
     port: u16,
@@ -60,7 +60,7 @@ enum Decoder {
     Native(sshome_wire::Decoder),
 }
 
-/// The server is the bench's own.
+/// Trusts every host key: the server is the bench's own.
 struct Trusting;
 
 impl client::Handler for Trusting {
@@ -80,7 +80,7 @@ impl Door {
         Ok(Door { port, key: Arc::new(key), config: Arc::new(config) })
     }
 
-    /// Logs in and begins a conversation.
+    /// Logs in and starts a conversation.
     pub(crate) async fn enter(&self, user: &str, way: Way) -> Result<Session> {
         let address = (Ipv4Addr::LOCALHOST, self.port);
         let mut connection = client::connect(Arc::clone(&self.config), address, Trusting).await?;
@@ -100,7 +100,7 @@ impl Door {
 }
 
 impl Session {
-    /// Lists a folder as an `ls` does; gives the number of names.
+    /// Lists a folder as `ls` does. Returns the number of names.
     pub(crate) async fn ls(&mut self, folder: &str) -> Result<usize> {
         match self.decoder {
             Decoder::Sftp(_) => self.ls_by_sftp(folder).await,
@@ -108,15 +108,15 @@ impl Session {
         }
     }
 
-    /// Reads a file of `length` bytes over and over, many requests at once, as long as `more` says so; it is
-    /// told of the bytes that have come.
+    /// Reads a file of `length` bytes repeatedly, with many outstanding requests, while `more` returns `true`. It gets
+    /// the number of received bytes.
     pub(crate) async fn get(&mut self, path: &str, length: u64, more: impl FnMut(u64) -> bool) -> Result<()> {
         let handle = self.open(path, OpenFlags::READ).await?;
         let request = |handle, offset| SftpRequest::Read { handle, offset, length: PIECE };
         self.pipeline(handle, length, request, more).await
     }
 
-    /// The same the other way: writes a file over and over.
+    /// The same in the other direction: writes a file repeatedly.
     pub(crate) async fn put(&mut self, path: &str, length: u64, more: impl FnMut(u64) -> bool) -> Result<()> {
         let handle = self.open(path, OpenFlags::WRITE | OpenFlags::CREAT).await?;
         let piece = Bytes::from(vec![7; PIECE as usize]);
@@ -268,7 +268,7 @@ impl Session {
         }
     }
 
-    /// Takes in what comes next.
+    /// Receives the next message.
     async fn hear(&mut self) -> Result<()> {
         match self.receiver.wait().await {
             Some(ChannelMsg::Data { data }) => match &mut self.decoder {

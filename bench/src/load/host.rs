@@ -1,4 +1,4 @@
-//! A server by itself, with users who have something to list and to fetch.
+//! A server with users who have files to list and to download.
 
 use super::client::Door;
 use crate::servers::{self, ServerProcess, Service};
@@ -7,18 +7,18 @@ use anyhow::Result;
 use std::fs;
 use std::path::PathBuf;
 
-/// Who lists.
+/// The user who lists.
 pub(crate) const LISTER: &str = "bench";
 
-/// What is listed, and how many files it has.
+/// The listed folder, and its number of files.
 const FOLDER: &str = "folder";
 const FILES: usize = 20;
 
-/// What is fetched, and how long it is in bytes; what is stored is as long.
+/// The downloaded file, and its length in bytes; uploads have the same length.
 const SOURCE: &str = "source";
 pub(crate) const LENGTH: u64 = 8 << 20;
 
-/// How many users there are besides the lister.
+/// The number of users besides the lister.
 pub(crate) const USERS: usize = 10;
 
 /// A server and its users' homes. sshd has one user, and a folder in place of each home.
@@ -44,12 +44,12 @@ impl LoadHost<'_> {
         Ok(LoadHost { service, server, stage })
     }
 
-    /// How one gets in.
+    /// The server and the key for logins.
     pub(crate) fn door(&self) -> Result<Door> {
         Door::new(self.server.port, &self.stage.key())
     }
 
-    /// By what name a user logs in.
+    /// The login name of a user.
     pub(crate) fn login(&self, user: &str) -> Result<String> {
         match self.service {
             Service::Sshomed => Ok(user.to_owned()),
@@ -57,17 +57,17 @@ impl LoadHost<'_> {
         }
     }
 
-    /// What the server calls what a user lists.
+    /// The server's path of the folder that a user lists.
     pub(crate) fn folder(&self, user: &str) -> String {
         self.named(user, FOLDER)
     }
 
-    /// What it calls what a user fetches.
+    /// The server's path of the file that a user downloads.
     pub(crate) fn source(&self, user: &str) -> String {
         self.named(user, SOURCE)
     }
 
-    /// What it calls what a session of a user stores.
+    /// The server's path of the file that a session of a user uploads.
     pub(crate) fn target(&self, user: &str, session: usize) -> String {
         self.named(user, &format!("target {session}"))
     }
@@ -84,7 +84,8 @@ impl LoadHost<'_> {
 
 impl Drop for LoadHost<'_> {
     fn drop(&mut self) {
-        // The files are in memory, and the next server wants its own.
+        // The files are in memory, and the next server needs the room. What cannot be removed is removed with the
+        // stage.
         for user in (0..USERS).map(user) {
             let _ = fs::remove_dir_all(home(self.service, self.stage, &user));
         }

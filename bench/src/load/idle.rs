@@ -1,4 +1,4 @@
-//! Sessions that do nothing: what each of them costs the server in memory.
+//! Idle sessions: the server's memory for each of them.
 
 use super::client::{Door, Session, Way};
 use super::host::{LISTER, LoadHost};
@@ -12,52 +12,51 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// How many log in at once.
+/// The number of simultaneous logins.
 const AT_ONCE: usize = 32;
 
-/// How long the server is left alone before it is looked at: its threads end, and its allocator gives back
-/// what it does so late.
+/// The pause before the server is measured: its threads end, and its allocator returns memory.
 const REST: Duration = Duration::from_secs(15);
 
-/// What a session fetches and stores so that it has done something, in bytes.
+/// The bytes that each session downloads and uploads, so that it was active once.
 const WORK: u64 = 1 << 20;
 
 /// Sessions of one kind with one server.
 #[derive(Clone, Copy)]
 pub(crate) struct Crowd {
-    /// As it stands in the table.
+    /// Its name in the table.
     pub(crate) name: &'static str,
     pub(crate) service: Service,
     pub(crate) way: Way,
     pub(crate) sessions: usize,
 }
 
-/// All that go into the table, in its order. Sessions of sshd are processes: a machine holds fewer of them.
+/// The rows of the table, in its order. Sessions of sshd are processes: a machine can hold fewer of them.
 pub(crate) const CROWDS: [Crowd; 3] = [
     Crowd { name: "sshomed, sftp", service: Service::Sshomed, way: Way::Sftp, sessions: 2000 },
     Crowd { name: "sshomed, sshome", service: Service::Sshomed, way: Way::Native, sessions: 2000 },
     Crowd { name: "sshd, sftp", service: Service::Sshd, way: Way::Sftp, sessions: 200 },
 ];
 
-/// What a server held, in bytes: the proportional set size of all its processes.
+/// The memory of a server, in bytes: the proportional set size of all its processes.
 pub(crate) struct Weight {
     pub(crate) crowd: Crowd,
-    /// With nobody there.
+    /// Without sessions.
     pub(crate) alone: u64,
-    /// With all sessions, which have listed a folder.
+    /// With all sessions, each of which has listed a folder.
     pub(crate) listed: u64,
-    /// And after they have moved something. Only by SFTP.
+    /// After each has transferred something. Only with SFTP.
     pub(crate) worked: Option<u64>,
 }
 
 impl Weight {
-    /// What a session adds to it, in bytes.
+    /// The memory of one session, in bytes.
     pub(crate) fn each(&self, with_all: u64) -> u64 {
         with_all.saturating_sub(self.alone) / self.crowd.sessions as u64
     }
 }
 
-/// Lets them come, and weighs the server.
+/// Opens the sessions, and measures the server.
 pub(crate) fn weigh(crowd: Crowd, stage: &Stage) -> Result<Weight> {
     let host = LoadHost::start(crowd.service, stage)?;
     let weight = || proportional(host.server.id());
@@ -80,7 +79,7 @@ pub(crate) fn weigh(crowd: Crowd, stage: &Stage) -> Result<Weight> {
     Ok(Weight { crowd, alone, listed, worked })
 }
 
-/// Logs all of them in; each lists the folder once.
+/// Logs in all sessions; each lists the folder once.
 async fn enter(door: &Door, user: &str, folder: String, crowd: Crowd) -> Result<Vec<Session>> {
     let (turns, mut entering) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
     for _ in 0..crowd.sessions {
@@ -96,7 +95,7 @@ async fn enter(door: &Door, user: &str, folder: String, crowd: Crowd) -> Result<
     all(entering).await
 }
 
-/// Each fetches and stores a little, after the other.
+/// Each session downloads and uploads a little, one after the other.
 async fn work(sessions: Vec<Session>, host: &LoadHost<'_>) -> Result<Vec<Session>> {
     let (turns, mut working) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
     for (number, mut session) in sessions.into_iter().enumerate() {
@@ -112,7 +111,7 @@ async fn work(sessions: Vec<Session>, host: &LoadHost<'_>) -> Result<Vec<Session
     all(working).await
 }
 
-/// Says no when so many bytes have moved.
+/// Returns `false` once this many bytes were transferred.
 fn until(most: u64) -> impl FnMut(u64) -> bool {
     let mut sum = 0;
     move |moved| {

@@ -1,5 +1,5 @@
-//! Many sessions at once: what an idle one costs, how soon a small request is answered beside others, and
-//! how those others share what there is.
+//! Many sessions at once: the memory of idle ones, the latency of a small request beside transfers, and how those share
+//! the throughput.
 
 mod active;
 mod client;
@@ -18,14 +18,14 @@ use report::Report;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::time::Duration;
 
-/// How long each situation is looked at.
+/// The time for each measurement.
 const TIME: Duration = Duration::from_secs(30);
 
-/// How it is to be.
+/// The options of the load test.
 pub(crate) struct Options<'a> {
-    /// Only situations whose name contains this.
+    /// Only rows whose name contains this.
     pub(crate) only: Option<&'a str>,
-    /// Sessions and time this many times fewer.
+    /// The factor by which sessions and time are reduced.
     pub(crate) shrink: usize,
 }
 
@@ -35,7 +35,7 @@ impl Options<'_> {
     }
 }
 
-/// Measures both servers, one after the other, and gives the tables.
+/// Measures both servers, one after the other. Returns the tables.
 pub(crate) fn run(options: &Options<'_>, stage: &Stage) -> Result<Report> {
     allow_open_files()?;
     let mut report = Report::default();
@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options<'_>, stage: &Stage) -> Result<Report> {
     Ok(report)
 }
 
-/// A session is an open file here.
+/// Each session needs a descriptor.
 fn allow_open_files() -> Result<()> {
     let most = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).context("allowing more open files")

@@ -13,7 +13,7 @@ use std::time::Duration;
 const IDLE: &str = "idle";
 const ACTIVE: &str = "active";
 
-/// What was measured so far. Each is said as it comes.
+/// The measurements so far, which are printed as they arrive.
 #[derive(Default)]
 pub(crate) struct Report {
     weights: Vec<Weight>,
@@ -33,8 +33,7 @@ impl Report {
         self.seen.push((service, seen));
     }
 
-    /// Prints the tables; writes them into docs/performance.md if they are for it. `run` says when and of
-    /// what build they are.
+    /// Prints the tables; writes them into docs/performance.md if `write` is set. `run` has the date and the build.
     pub(crate) fn tell(&self, run: &str, surroundings: &str, write: bool) -> Result<()> {
         let (idle, active) = (self.idle_table(run), self.active_table(run));
         for (part, table, names) in [
@@ -109,7 +108,7 @@ fn active_line(service: Service, seen: &Seen, way: Way, latencies: &[Duration], 
     )
 }
 
-/// Two columns: the rate of all sessions together, and what the least, the median and the most of them moved.
+/// Two columns: the total rate, and the smallest, the median and the largest share of a session.
 fn shares(moved: &[u64], time: Duration) -> String {
     if moved.is_empty() {
         return " | ".to_owned();

@@ -1,4 +1,4 @@
-//! Who works: our client, OpenSSH's sftp, and sshfs.
+//! The clients: sshome, OpenSSH's sftp, and sshfs.
 
 use super::Soak;
 use super::worker::Place;
@@ -11,18 +11,18 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A client that does not end in this time, in seconds, has failed.
+/// The time limit of a client, in seconds.
 const PATIENCE: &str = "600";
 
-/// New keys after each MiB.
+/// Rekeying after each MiB.
 const REKEY: &str = "-oRekeyLimit=1M";
 
-/// How often one session sends and fetches the files of [`SoakClient::SshomeAtLength`]: more than 1 GiB each way, after
-/// which both ends change their keys.
+/// How often one session uploads and downloads the files of [`SoakClient::SshomeAtLength`]: more than 1 GiB in each
+/// direction, after which both ends rekey.
 const REPEATS: usize = 10;
 
-/// Mounts `$1` at `$2` by sshfs with the ssh command `$3`, runs the command `$4` with `$5` and `$6`, and
-/// unmounts. A folder that is mounted has another device than the one above it.
+/// Mounts `$1` at `$2` with sshfs and the ssh command `$3`, runs the command `$4` with `$5` and `$6`, and unmounts. A
+/// mount point has a different device than its parent.
 const MOUNTED: &str = r#"
     set -e
     sshfs -f -o ssh_command="$3" "$1" "$2" &
@@ -33,23 +33,24 @@ const MOUNTED: &str = r#"
     wait $!
 "#;
 
-/// A user at work.
+/// A user who transfers files.
 pub(super) struct Worker {
-    /// Who logs in.
+    /// The user name.
     pub(super) user: &'static str,
     pub(super) client: SoakClient,
-    /// As many files, whose length is up to so many bytes.
+    /// The number of files.
     pub(super) files: usize,
+    /// The largest length of a file, in bytes.
     pub(super) longest: usize,
-    /// Whether an administrator ends the user's sessions now and then.
+    /// Whether an administrator ends the user's sessions from time to time.
     pub(super) is_kicked: bool,
 }
 
-/// By what.
+/// The client of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SoakClient {
     Sshome,
-    /// Much in one session.
+    /// A long session with many bytes.
     SshomeAtLength,
     Sftp,
     Sshfs,
@@ -84,7 +85,7 @@ impl Worker {
         }
     }
 
-    /// Stores the folder `source`.
+    /// Uploads the folder `source`.
     pub(super) fn store(&self, soak: &Soak<'_>, place: &Place) -> Result<Command> {
         let source = shown(&place.source());
         let put = format!("put -r {source} /\n");
@@ -96,7 +97,7 @@ impl Worker {
         }
     }
 
-    /// Fetches it into the folder `back`.
+    /// Downloads it into the folder `back`.
     pub(super) fn fetch(&self, soak: &Soak<'_>, place: &Place) -> Result<Command> {
         let back = shown(&place.back());
         let get = format!("get -r /source {back}\n");
@@ -105,7 +106,7 @@ impl Worker {
             SoakClient::SshomeAtLength => {
                 let mut script = String::new();
                 for number in 0..self.files * (REPEATS - 1) {
-                    // What is put out is verified by its digest, like a file.
+                    // A file on standard output is verified by its digest, too.
                     writeln!(script, "get /source/{} -", Place::file(number % self.files))?;
                 }
                 self.script(soak, place, &(script + &get))

@@ -1,5 +1,5 @@
-//! Mixed work for a long time: whether the server still holds what it held at the beginning, and whether
-//! every byte is right.
+//! The soak test: mixed work for a long time. The server's memory and descriptors may not grow, and every byte has to
+//! be right.
 
 mod clients;
 mod page;
@@ -18,40 +18,40 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often the server is looked at.
+/// The interval of samples of the server.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// How long its sessions, threads and descriptors may take to go when all clients are gone.
+/// The time limit for the end of its sessions, threads and descriptors after the last client.
 const SETTLE: Duration = Duration::from_secs(60);
 
-/// What all that takes part shares.
+/// The shared state of a soak.
 pub(crate) struct Soak<'a> {
     stage: &'a Stage,
     server: ServerProcess,
-    /// Why it ends before its time.
+    /// The failure that ends it early.
     failed: Mutex<Option<anyhow::Error>>,
     stop: AtomicBool,
     counts: Counts,
 }
 
-/// What has happened so far.
+/// The counters.
 #[derive(Default)]
 struct Counts {
-    /// Files that were stored, fetched and compared, and their bytes.
+    /// Files that were uploaded, downloaded and compared, and their bytes.
     files: AtomicU64,
     bytes: AtomicU64,
-    /// Sessions that were ended by an administrator, and commands of clients that failed by it.
+    /// Sessions that an administrator ended, and commands that failed because of that.
     kicks: AtomicU64,
     cut: AtomicU64,
-    /// Settings that were taken up, and broken ones that were refused.
+    /// Settings that were applied, and broken ones that were refused.
     reloads: AtomicU64,
     refused: AtomicU64,
 }
 
-/// Lets everybody work for so long, and gives the page's table.
+/// Runs all workers for this time. Returns the table of the page.
 ///
 /// # Errors
-/// If a byte was wrong, a client failed for no reason, or the server held more and more.
+/// If a byte was wrong, a client failed for no reason, or the server's use of resources grew.
 pub(crate) fn run(time: Duration, stage: &Stage) -> Result<String> {
     let workers: Vec<_> = WORKERS.iter().filter(|worker| worker.is_installed()).collect();
     for missing in WORKERS.iter().filter(|worker| !worker.is_installed()) {
@@ -90,14 +90,14 @@ impl Soak<'_> {
         self.stop.load(Relaxed)
     }
 
-    /// Looks at the server until the time is over, or somebody has failed.
+    /// Samples the server until the time is over, or a worker fails.
     fn watch(&self, time: Duration) -> Result<Series> {
         let (begun, mut series) = (Instant::now(), Series::default());
         while begun.elapsed() < time && !self.is_over() {
             thread::sleep(LOOK.min(time.saturating_sub(begun.elapsed())));
             let sample = ProcessSample::of(self.server.id());
             if sample.is_err() {
-                // Nobody else would end.
+                // The other threads end, too.
                 self.stop.store(true, Relaxed);
             }
             if let Some(row) = series.add(begun.elapsed(), sample?, &self.counts) {
@@ -117,8 +117,7 @@ impl Soak<'_> {
     }
 }
 
-/// Waits until the server has no more open than at the beginning, and one directory for each user that has
-/// come since.
+/// Waits until the server has no more descriptors than at the beginning, apart from a directory for each new user.
 fn rest(server: &ServerProcess, begin: ProcessSample) -> Result<ProcessSample> {
     let begun = Instant::now();
     loop {

@@ -8,7 +8,7 @@ const TABLE_HEAD: &str = "| until minute | memory: mean | most | most descriptor
                     sessions kicked | commands cut | settings applied | rejected |\n\
                     |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
 
-/// The table, what the server held before and after, and the verdict.
+/// The table, the server's resources before and after, and the verdict.
 pub(super) fn text(
     workers: &[&Worker],
     series: &Series,

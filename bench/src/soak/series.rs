@@ -1,4 +1,4 @@
-//! What the server held, look by look, and whether that grew.
+//! The samples of the server's resources, and whether they grew.
 
 use super::Counts;
 use crate::measure::kib;
@@ -8,40 +8,39 @@ use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// A row of the table is of so long.
+/// The time of a row of the table.
 const ROW: Duration = Duration::from_secs(120);
 
-/// What is not looked at in the beginning, in looks: five minutes. Until then the allocator takes what it needs at
-/// most.
+/// The number of ignored samples at the beginning: five minutes. By then the allocator has reached its maximum.
 const WARM_UP: usize = 60;
 
-/// Less than so many looks behind that tell nothing.
+/// The smallest number of samples after them for a verdict.
 const ENOUGH: usize = 60;
 
-/// From the first third after the warm-up to the last, the mean of the memory may grow by this share of it and
-/// by so many bytes: what it happens to do in a third differs as much.
+/// From the first third after the warm-up to the last, the mean memory may grow by this share plus a number of bytes:
+/// thirds differ by as much at random.
 const MORE_MEMORY: f64 = 0.15;
 const MORE_BYTES: f64 = 16e6;
 
-/// And the descriptors that half of the looks have seen at most, by so many: two sessions more, with what they have
-/// open. The most is a matter of luck, since a put of a tree has dozens open for a moment.
+/// The median number of descriptors may grow by this many: two more sessions with their files. The maximum is random,
+/// since a put of a tree has dozens open for a moment.
 const MORE_DESCRIPTORS: usize = 24;
 
-/// What the server holds at a moment.
+/// A sample of the server's resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ProcessSample {
-    /// Resident, in bytes.
+    /// Resident memory, in bytes.
     pub(super) memory: u64,
     pub(super) descriptors: usize,
     pub(super) threads: u64,
 }
 
-/// Some minutes.
+/// The samples of a row.
 #[derive(Debug, Default)]
 pub(super) struct SoakRow {
     until: Duration,
     samples: Vec<ProcessSample>,
-    /// What happened in it: files, bytes, kicks, commands that were cut, reloads, broken settings.
+    /// The counts of its time: files, bytes, kicks, interrupted commands, reloads, broken settings.
     happened: [u64; 6],
 }
 
@@ -67,7 +66,7 @@ impl ProcessSample {
 }
 
 impl Series {
-    /// Takes a sample; gives a row when it is full.
+    /// Adds a sample. Returns a row once it is complete.
     pub(super) fn add(&mut self, at: Duration, sample: ProcessSample, counts: &Counts) -> Option<&SoakRow> {
         self.samples.push(sample);
         self.current.push(sample);
@@ -82,7 +81,7 @@ impl Series {
         self.rows.last()
     }
 
-    /// Says that nothing grew.
+    /// The verdict that nothing grew.
     ///
     /// # Errors
     /// If it did.

@@ -1,4 +1,4 @@
-//! What an administrator does meanwhile: other settings, broken ones, sessions that are ended.
+//! Disturbances by an administrator: changed settings, broken settings, ended sessions.
 
 use super::Soak;
 use super::clients::WORKERS;
@@ -12,17 +12,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
-/// How long a state of things stays.
+/// The interval of disturbances.
 const STEP: Duration = Duration::from_millis(1500);
 
-/// How many users come and go.
+/// The number of users that are added and removed.
 pub(super) const GUESTS: usize = 4;
 
-/// How fast each user's bytes go: each of them is to have some of the processor, and transfers are to last long
-/// enough to be cut.
+/// The rate limit of each user, so that all get CPU time, and transfers last long enough to be interrupted.
 const RATE: &str = "60 MiB/s";
 
-/// The settings in some step: guests come and go, and limits change.
+/// The settings of a step: guests are added and removed, and limits change.
 pub(super) fn settings(stage: &Stage, step: usize) -> Result<String> {
     let sessions = 100 + step % 7;
     let mut text = format!(
@@ -39,7 +38,7 @@ pub(super) fn settings(stage: &Stage, step: usize) -> Result<String> {
     Ok(text)
 }
 
-/// Does one thing after the other until the soak is over.
+/// Disturbs the server until the soak is over.
 pub(super) fn disturb(soak: &Soak<'_>) -> Result<()> {
     let kicked: Vec<&str> =
         WORKERS.iter().filter(|worker| worker.is_kicked).map(|worker| worker.user).collect();
@@ -48,7 +47,7 @@ pub(super) fn disturb(soak: &Soak<'_>) -> Result<()> {
     while !soak.is_over() {
         step += 1;
         match step % 4 {
-            // The server notices by itself.
+            // The server notices the change by itself.
             0 => write(soak.stage, &settings(soak.stage, step)?)?,
             1 => {
                 kill_process(process(soak)?, Signal::HUP)?;
@@ -58,7 +57,7 @@ pub(super) fn disturb(soak: &Soak<'_>) -> Result<()> {
             _ => broken(soak, step)?,
         }
         let user = turns.next().context("nobody is kicked")?;
-        // Just now the user may have no session.
+        // The user may have no session at the moment.
         if ask(soak.stage, &["kick", user])?.status.success() {
             soak.counts.kicks.fetch_add(1, Relaxed);
         }
@@ -67,7 +66,7 @@ pub(super) fn disturb(soak: &Soak<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Compares the books with the disk; what to say of it.
+/// Compares the accounting with the disk. Returns the result as text.
 pub(super) fn books(stage: &Stage) -> Result<String> {
     let output = ask(stage, &["quota", "scan", "--json"])?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -90,7 +89,7 @@ fn reload(soak: &Soak<'_>, step: usize) -> Result<()> {
     Ok(())
 }
 
-/// Settings with a mistake, which have to change nothing.
+/// Writes settings with a mistake, which must not change anything.
 fn broken(soak: &Soak<'_>, step: usize) -> Result<()> {
     let settings = settings(soak.stage, step)?;
     write(soak.stage, &settings.replace("max-files", "most-files"))?;
@@ -100,7 +99,7 @@ fn broken(soak: &Soak<'_>, step: usize) -> Result<()> {
     write(soak.stage, &settings)
 }
 
-/// Replaces the settings in one step, as editors do.
+/// Replaces the settings atomically, as editors do.
 fn write(stage: &Stage, settings: &str) -> Result<()> {
     let folder = stage.sshomed().join("etc");
     fs::write(folder.join("users.toml.new"), settings)?;

@@ -1,4 +1,4 @@
-//! One user's round: files are made, stored, compared on the server's disk, fetched, compared, removed.
+//! The rounds of a user: files are made, uploaded, compared on the server's disk, downloaded, compared and removed.
 
 use super::Soak;
 use super::clients::{SoakClient, Worker};
@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A command of a user who is sent away all the time succeeds at some time.
+/// The largest number of tries of a command, for a user whose sessions are ended again and again.
 const TRIES: usize = 200;
 
-/// What timeout ends with when the time was over.
+/// The exit code of timeout(1) if the time was over.
 const HUNG: i32 = 124;
 
-/// Where a user's client works.
+/// The working folder of a user's client.
 pub(super) struct Place(PathBuf);
 
 impl Place {
@@ -44,7 +44,7 @@ impl Place {
 }
 
 impl Worker {
-    /// Works round by round until the soak is over.
+    /// Runs rounds until the soak is over.
     pub(super) fn work(&self, soak: &Soak<'_>) -> Result<()> {
         let place = Place(soak.stage.path().join("soak").join(self.user));
         for folder in [place.source(), place.back(), place.mount()] {
@@ -68,7 +68,7 @@ impl Worker {
         self.persist(soak, place, || self.fetch(soak, place)).context("fetching")?;
         same(&place.source(), &place.back().join("source"))
             .context("what was fetched is not what was sent")?;
-        // Its connection may be lost behind the removal: then there is nothing left to be removed.
+        // Its connection may be lost after the removal: then there is nothing to remove.
         while stored.exists() {
             self.attempt(soak, place, self.remove(soak, place)?).context("removing")?;
         }
@@ -77,12 +77,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Makes the files anew, some of them short and some long; how many bytes they have.
+    /// Makes new files, some of them short and some long. Returns their total in bytes.
     fn plant(&self, folder: &Path, random: &mut StdRng) -> Result<u64> {
         let mut sum = 0;
         for number in 0..self.files {
             let most = if number % 4 == 0 { self.longest } else { self.longest / 16 };
-            // What is to be much is much each time.
+            // A long session always has many bytes.
             let least = if self.client == SoakClient::SshomeAtLength { most } else { 0 };
             let mut content = vec![0; random.random_range(least..=most)];
             random.fill_bytes(&mut content);
@@ -92,7 +92,7 @@ impl Worker {
         Ok(sum)
     }
 
-    /// Runs a client until it succeeds: at once, but for a user who is kicked.
+    /// Runs a client until it succeeds: at the first try, unless the user is kicked.
     fn persist(&self, soak: &Soak<'_>, place: &Place, command: impl Fn() -> Result<Command>) -> Result<()> {
         for _ in 0..TRIES {
             if self.attempt(soak, place, command()?)? {
@@ -102,7 +102,7 @@ impl Worker {
         bail!("not once in {TRIES} tries")
     }
 
-    /// Runs a client; says whether it succeeded. Only the sessions of a user who is kicked may fail.
+    /// Runs a client. Returns whether it succeeded. It may only fail for a user who is kicked.
     fn attempt(&self, soak: &Soak<'_>, place: &Place, mut command: Command) -> Result<bool> {
         let log = place.top().join("log");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How long somebody else's work may take before the test says that it hangs.
 const HUNG: Duration = Duration::from_secs(300);
 
-/// A server of its own, with ann and bob, that may have so many descriptors.
+/// A separate server with ann and bob, and this descriptor limit.
 fn start(descriptors: usize, limits: &str, settings: &str) -> (Host, Program) {
     let builder = HostBuilder::new().unwrap().log("file = \"log/audit\"").limits(limits);
     let builder = builder.user("ann", settings).unwrap().user("bob", "").unwrap();

@@ -170,7 +170,7 @@ async fn midnight_commander_logs_in_with_an_agents_key() {
     }
 }
 
-/// Runs a command by another one, which gets it as its last arguments, in the command's folder and environment.
+/// Runs a command through a wrapper, which gets it as its last arguments, in the command's folder and environment.
 fn wrapped(mut by: Command, command: &Command) -> Command {
     by.arg(command.get_program()).args(command.get_args()).env_clear();
     by.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));

@@ -285,7 +285,7 @@ impl InProcessClient {
     }
 }
 
-/// What is left of uploads that were cut, and what the server counts.
+/// The partial uploads and the usage on the server.
 pub async fn books(host: &Host) -> (Vec<Part>, Usage) {
     use sshome_e2e::Peer;
     use sshome_wire::Frame;

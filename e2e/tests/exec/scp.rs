@@ -141,7 +141,7 @@ async fn a_file_is_offered_and_sent_when_it_is_accepted() {
 /// A closed channel shows within this time.
 const STAYS_OPEN: Duration = Duration::from_millis(500);
 
-/// Most clients show and heed only what they are told in their own protocol, and not the standard error.
+/// Most clients show and obey only messages of their own protocol, and not the standard error.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_the_command_line_is_said_in_the_protocol() {
     let host = Host::with_user("ann", "").await.unwrap();

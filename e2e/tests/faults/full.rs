@@ -16,7 +16,7 @@ use tempfile::TempDir;
 const MOUNT: &str =
     "mount -t tmpfs -o size=24m,nr_inodes=300 small \"$0\" && mkdir \"$0/ann\" \"$0/bob\" && exec \"$@\"";
 
-/// A command that gives what follows a small disk at a folder, or none where that is not allowed.
+/// A command that runs its arguments with a small disk mounted at a folder; `None` if that is not allowed.
 fn with_small_disk(test: &str, folder: &Path) -> Option<Command> {
     let command = || {
         let mut command = Command::new("unshare");
@@ -51,7 +51,7 @@ impl Filler {
         Filler(PathBuf::from(seen).join("filler"))
     }
 
-    /// Leaves room for so many bytes and no more.
+    /// Leaves room for exactly this many bytes.
     fn fill_bytes(&self, left: u64) {
         let mut file = File::create(&self.0).unwrap();
         let error = loop {
@@ -64,7 +64,7 @@ impl Filler {
         file.set_len(length - left).unwrap();
     }
 
-    /// Leaves room for so many files and no more.
+    /// Leaves room for exactly this many files.
     fn fill_inodes(&self, left: usize) {
         fs::create_dir(&self.0).unwrap();
         let full = (0..).find(|number| File::create(self.0.join(number.to_string())).is_err()).unwrap();
@@ -125,7 +125,7 @@ async fn a_full_disk_is_told_of_and_refuses_only_what_needs_room() {
             world.zcl_is_served().await;
             world.nothing_has_leaked(user, &what).await;
             filler.empty();
-            // The same again, now that there is room.
+            // The same command again, now that there is room.
             change::prepare(&world.host, user).await;
             change.make(&world.host).await.unwrap();
             assert!(world.contents(user) == after, "{what}");

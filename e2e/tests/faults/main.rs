@@ -71,7 +71,7 @@ impl World {
         contents(&self.homes.join(user)).unwrap()
     }
 
-    /// Somebody whose home is elsewhere goes on.
+    /// A user whose home is on another disk is served.
     async fn zcl_is_served(&self) {
         let mut zcl = Peer::login(&self.host, "zcl").await.unwrap();
         let content = noise(100_000, "zcl");

@@ -10,7 +10,7 @@ use sshome_wire::{Request, Status};
 use std::collections::BTreeMap;
 use std::process::Command;
 
-/// What the disk says, and what the client is told of it.
+/// The disk's error, and the client's message.
 type Refusal = (Errno, &'static str);
 
 /// Both that are tried.

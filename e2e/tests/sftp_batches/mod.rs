@@ -37,7 +37,7 @@ impl Both {
         (ran.code == Some(0), names(&self.home), names(&local))
     }
 
-    /// None where there is no sftp.
+    /// `None` if sftp is not installed.
     fn theirs(&self, line: &str) -> Option<BatchOutput> {
         let (remote, local) = (self.theirs.path().join("t"), self.theirs.path().join("here"));
         plant(&remote, &local);

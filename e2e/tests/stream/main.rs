@@ -23,7 +23,7 @@ async fn df(peer: &mut Peer) -> Usage {
     }
 }
 
-/// Nothing is reserved or staged, and so many bytes are used, as on the disk.
+/// Checks that nothing is reserved or staged, and that this many bytes are used, as on the disk.
 async fn assert_books(host: &Host, used: usize) {
     let usage = df(&mut Peer::login(host, "ann").await.unwrap()).await;
     assert_eq!((usage.used, usage.reserved), (used as u64, 0));

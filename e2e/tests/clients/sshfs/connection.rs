@@ -16,7 +16,7 @@ async fn two_mounts_see_each_other() {
     fs::write(home.there("f"), b"one ").unwrap();
     OpenOptions::new().append(true).open(other("f")).unwrap().write_all(b"two").unwrap();
     until("what was appended is seen", || fs::read(home.there("f")).unwrap() == b"one two");
-    // Who has a file open goes on reading it when the other one replaces or removes it.
+    // A file that is open remains readable when the other client replaces or removes it.
     let mut open = File::open(home.there("f")).unwrap();
     fs::write(other("g"), b"another").unwrap();
     fs::rename(other("g"), other("f")).unwrap();

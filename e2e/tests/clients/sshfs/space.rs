@@ -16,7 +16,7 @@ fn df(home: &Mounted) -> [u64; 3] {
     fields.collect::<Vec<_>>().try_into().unwrap()
 }
 
-/// That `df` tells what is left of a quota, to the block.
+/// `df` shows the remaining quota, to the block.
 #[track_caller]
 fn agrees(home: &Mounted, quota: usize) {
     let (used, _) = on_disk(&home.host.home("ann"));

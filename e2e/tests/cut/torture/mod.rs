@@ -51,7 +51,7 @@ async fn broken_connections() {
     }
 }
 
-/// How many rounds are wanted; so many if nobody says.
+/// The number of rounds, with a default.
 fn rounds(otherwise: u64) -> u64 {
     number("SSHOME_TORTURE_ROUNDS").unwrap_or(otherwise)
 }

@@ -1,4 +1,4 @@
-//! What is in files, and what is told of them.
+//! The content of files, and their attributes.
 
 use super::Check;
 use rustix::fs::{CWD, FallocateFlags, FileType, Mode, fallocate, mknodat};
