@@ -140,6 +140,15 @@ pub fn an_upload_that_fails_leaves_no_reservation(host: NewHost<'_>) {
     }
 }
 
+/// Releases the calls that hang when it is dropped, so that a test that fails ends.
+struct Release<'a>(&'a Faults);
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
 pub fn a_call_that_hangs_hinders_no_other_channel(host: NewHost<'_>) {
     let world = World::with_quota(host, QUOTA);
     let (slow, faults) = faulty(&world);
@@ -147,6 +156,7 @@ pub fn a_call_that_hangs_hinders_no_other_channel(host: NewHost<'_>) {
     let item = slow.complete("f", b"slow").unwrap();
     faults.hang();
     let published = std::thread::scope(|scope| {
+        let release = Release(&faults);
         let publishing = scope.spawn(|| slow.publish(item));
         let reading = scope.spawn(|| slow.info("f").map(drop));
         faults.wait_for_hanging(2);
@@ -155,7 +165,7 @@ pub fn a_call_that_hangs_hinders_no_other_channel(host: NewHost<'_>) {
         assert_eq!((user.content("f"), user.usage().staged.bytes), (b"fast".to_vec(), 4));
         // The channel is ended, and its calls return late.
         slow.ctx.cancel();
-        faults.release();
+        drop(release);
         let _ = reading.join().unwrap();
         publishing.join().unwrap()
     });
