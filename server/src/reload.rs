@@ -163,7 +163,7 @@ impl Reloader {
 
     /// Reloads whenever the file changes, and on `hangup`; ends the sessions of installed keys that are removed;
     /// tells the service manager that the server is ready. Never ends.
-    pub async fn follow(&self, mut hangup: Option<Signal>) {
+    pub async fn follow(&self, hangup: &mut Option<Signal>) {
         let changes = Arc::new(ChangeSignals::default());
         let config = self.shared.config.load_full();
         let mut watch = SettingsWatcher::new(&config, Arc::clone(&changes));

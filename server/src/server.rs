@@ -1,6 +1,8 @@
 //! Startup and graceful shutdown of the server, and its listeners.
 
+mod accept;
 mod background;
+mod supervisor;
 
 use crate::accounts::{TomlAccounts, homes_of};
 use crate::auth::Authenticator;
@@ -8,17 +10,18 @@ use crate::config::{Config, shown};
 use crate::confine::{ConfineError, Confinement, Preparation};
 use crate::control::{self, BindError, ControlRequest, ControlResponse, ControlSocket};
 use crate::host_key::HostKeyError;
-use crate::limits::{AdmissionControl, ConnectionRefusalLog};
+use crate::limits::AdmissionControl;
 use crate::log::{self, LogError};
 use crate::metrics::{Metrics, OpenDescriptors};
 use crate::operations::SlicePermits;
 use crate::reload::Reloader;
-use crate::session::{self, MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
+use crate::session::{MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
 use crate::sockets::{ListenError, Sockets};
 use crate::subsystem::BlockingPool;
 use crate::systemd::Notifier;
+use accept::accept;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use background::{administer, expire, measure, tend_homes};
+use background::services;
 use sshome_store::{HomeStore, PrepareError};
 use sshome_store_posix::PosixStore;
 use std::future::Future;
@@ -26,15 +29,13 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use supervisor::supervise;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// The delay after a failed `accept`, for example because of too many open files.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Why the server cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +83,7 @@ pub struct Server {
     /// SIGHUP. It is registered before the server announces itself: until then, SIGHUP would end the process.
     hangup: Option<Signal>,
     notifier: Arc<Notifier>,
-    control: Option<ControlSocket>,
+    control: Option<Arc<ControlSocket>>,
     /// The listener for Prometheus.
     metrics: Option<TcpListener>,
     /// For the words that tell how to log in.
@@ -260,7 +261,7 @@ impl Server {
             Arc::clone(&notifier),
         );
         let reloader = Arc::new(reloader);
-        let metrics = metrics_listener;
+        let (metrics, control) = (metrics_listener, control.map(Arc::new));
         Ok(Server { listeners, transport, shared, reloader, hangup, notifier, control, metrics, example })
     }
 
@@ -316,17 +317,21 @@ impl Server {
         let connections = TaskTracker::new();
         let listening = TaskTracker::new();
         for listener in self.listeners {
-            let (transport, shared) = (Arc::clone(&self.transport), Arc::clone(&self.shared));
-            listening.spawn(accept(listener, transport, shared, connections.clone()));
+            let (listener, transport) = (Arc::new(listener), Arc::clone(&self.transport));
+            let (shared, connections) = (Arc::clone(&self.shared), connections.clone());
+            listening.spawn(supervise("listener", move || {
+                accept(
+                    Arc::clone(&listener),
+                    Arc::clone(&transport),
+                    Arc::clone(&shared),
+                    connections.clone(),
+                )
+            }));
         }
-        tokio::select! {
-            () = shutdown => {}
-            () = expire(Arc::clone(&self.shared)) => {}
-            () = tend_homes(Arc::clone(&self.shared)) => {}
-            () = self.reloader.follow(self.hangup) => {}
-            () = administer(self.control.as_ref(), &self.shared, &self.reloader) => {}
-            () = measure(self.metrics, &self.shared) => {}
-        }
+        let services =
+            services(&self.shared, self.reloader, self.hangup, self.control.as_ref(), self.metrics);
+        shutdown.await;
+        services.shut_down().await;
         self.notifier.stopping();
         tracing::info!(connections = connections.len(), "ending");
         self.shared.stopping.cancel();
@@ -339,46 +344,6 @@ impl Server {
         self.shared.cut.cancel();
         connections.wait().await;
         tracing::info!("ended");
-    }
-}
-
-async fn accept(
-    listener: TcpListener,
-    transport: Arc<Transport>,
-    shared: Arc<ServerState>,
-    connections: TaskTracker,
-) {
-    let mut refusals = ConnectionRefusalLog::default();
-    loop {
-        let accepted = tokio::select! {
-            () = shared.stopping.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
-                continue;
-            }
-        };
-        let now = Instant::now();
-        match shared.admission.admit(peer.ip(), now, rand::random_range(0..100)) {
-            Ok(permit) => {
-                let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
-                session::set_tcp_options(&stream, &shared.admission.limits());
-                connections.spawn(async move { transport.serve(stream, peer, shared, permit).await });
-            }
-            Err(refusal) => {
-                shared.metrics.connection_refused();
-                tracing::debug!(%peer, %refusal, "connection refused");
-                if let Some(count) = refusals.count(now) {
-                    tracing::warn!(count, last = %peer, why = %refusal, "connections were refused");
-                }
-                // The client gets the reason if the socket accepts it immediately.
-                let _ = stream.try_write(refusal.client_message().as_bytes());
-            }
-        }
     }
 }
 

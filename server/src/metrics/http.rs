@@ -17,7 +17,7 @@ const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_SCRAPES: usize = 8;
 
 /// Answers `GET /metrics` with the result of `render`, as long as it is polled.
-pub async fn serve<F>(listener: TcpListener, render: impl Fn() -> F + Send + Sync + 'static)
+pub async fn serve<F>(listener: &TcpListener, render: impl Fn() -> F + Send + Sync + 'static)
 where
     F: Future<Output = String> + Send + 'static,
 {

@@ -1,5 +1,6 @@
-//! Background tasks: expiry of partial uploads, health of homes, the control socket, metrics.
+//! Service tasks: expiry of partial uploads, health of homes, the control socket, metrics, reload.
 
+use super::supervisor::ServiceTasks;
 use crate::control::{ControlSocket, metrics_snapshot};
 use crate::metrics;
 use crate::reload::{Reloader, look_at_homes, retry_homes};
@@ -7,6 +8,8 @@ use crate::session::ServerState;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
+use tokio::sync::Mutex;
 
 /// The longest interval between two expiry runs, and the interval of home checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
@@ -14,8 +17,41 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// Directories inside homes are looked at less often: disks that nobody uses may sleep.
 const CHECKS_PER_INSPECTION: u64 = 15;
 
+/// Starts the tasks that run until the server ends.
+pub(super) fn services(
+    shared: &Arc<ServerState>,
+    reloader: Arc<Reloader>,
+    hangup: Option<Signal>,
+    control: Option<&Arc<ControlSocket>>,
+    metrics: Option<TcpListener>,
+) -> ServiceTasks {
+    let mut services = ServiceTasks::default();
+    let state = Arc::clone(shared);
+    services.spawn("expiry", move || expire(Arc::clone(&state)));
+    let state = Arc::clone(shared);
+    services.spawn("home checks", move || tend_homes(Arc::clone(&state)));
+    if let Some(control) = control {
+        let (control, state, reloader) = (Arc::clone(control), Arc::clone(shared), Arc::clone(&reloader));
+        services.spawn("control socket", move || {
+            let (control, state, reloader) =
+                (Arc::clone(&control), Arc::clone(&state), Arc::clone(&reloader));
+            async move { control.serve(state, reloader).await }
+        });
+    }
+    if let Some(listener) = metrics {
+        let (listener, state) = (Arc::new(listener), Arc::clone(shared));
+        services.spawn("metrics", move || measure(Arc::clone(&listener), Arc::clone(&state)));
+    }
+    let hangup = Arc::new(Mutex::new(hangup));
+    services.spawn("reload", move || {
+        let (reloader, hangup) = (Arc::clone(&reloader), Arc::clone(&hangup));
+        async move { reloader.follow(&mut *hangup.lock().await).await }
+    });
+    services
+}
+
 /// Removes expired partial uploads periodically. Never returns.
-pub(super) async fn expire(shared: Arc<ServerState>) {
+async fn expire(shared: Arc<ServerState>) {
     loop {
         let config = shared.config.load_full();
         let (files, streams) = (config.part_expiry, config.stream_expiry);
@@ -32,7 +68,7 @@ pub(super) async fn expire(shared: Arc<ServerState>) {
 
 /// Tries to open homes that are unavailable, and notices those that were replaced or cannot be read any more. Never
 /// ends.
-pub(super) async fn tend_homes(shared: Arc<ServerState>) {
+async fn tend_homes(shared: Arc<ServerState>) {
     for check in 1_u64.. {
         tokio::time::sleep(CHECK_INTERVAL).await;
         let world = Arc::clone(&shared);
@@ -43,22 +79,8 @@ pub(super) async fn tend_homes(shared: Arc<ServerState>) {
     }
 }
 
-/// Serves the control socket, if there is one. Never returns.
-pub(super) async fn administer(
-    control: Option<&ControlSocket>,
-    shared: &Arc<ServerState>,
-    reloader: &Arc<Reloader>,
-) {
-    match control {
-        Some(control) => control.serve(Arc::clone(shared), Arc::clone(reloader)).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Serves metrics, if enabled. Never returns.
-pub(super) async fn measure(listener: Option<TcpListener>, shared: &Arc<ServerState>) {
-    let Some(listener) = listener else { return std::future::pending().await };
-    let shared = Arc::clone(shared);
+/// Serves metrics. Never returns.
+async fn measure(listener: Arc<TcpListener>, shared: Arc<ServerState>) {
     let render = move || {
         let shared = Arc::clone(&shared);
         async move {
@@ -68,5 +90,5 @@ pub(super) async fn measure(listener: Option<TcpListener>, shared: &Arc<ServerSt
             rendered.await.unwrap_or_default()
         }
     };
-    metrics::serve(listener, render).await;
+    metrics::serve(&listener, render).await;
 }
