@@ -58,7 +58,7 @@ pub enum Event {
         replaced: Option<Node>,
     },
     /// Bytes were written at an offset.
-    Write(Node, u64, Vec<u8>),
+    Write(Node, u64, Arc<[u8]>),
     /// The length was set.
     SetLength(Node, u64),
     /// The mode was set.
@@ -222,7 +222,7 @@ impl State {
                 let replaced = self.names.insert(to.clone(), node);
                 Event::Rename { node, from, to, replaced }
             }
-            Change::Write { inode, offset, data } => Event::Write(node(inode)?, offset, data.to_vec()),
+            Change::Write { inode, offset, data } => Event::Write(node(inode)?, offset, data.into()),
             Change::SetLength { inode, length } => Event::SetLength(node(inode)?, length),
             Change::SetMode { inode, mode } => Event::SetMode(node(inode)?, mode),
             Change::SetModified { inode, time } => Event::SetModified(node(inode)?, time),
