@@ -1,4 +1,4 @@
-//! Dispatch of native requests: the log line, the permission check and the call of the operation.
+//! The table of native requests, and their handlers, which call the operations.
 
 use super::conversation::{NativeConversation, ReceiveState};
 use super::entry::entry;
@@ -49,18 +49,20 @@ impl From<PathError> for RequestError {
     }
 }
 
+/// Whether a request may join the current publish group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grouping {
+    /// It does not read files that were put before it, and its reply comes after theirs.
+    Joins,
+    /// It may read files that were put before it, or produce output before its reply: the group is published first.
+    Ends,
+}
+use Grouping::{Ends, Joins};
+
 impl NativeConversation {
     /// Handles one request. When this returns, the request is answered or has become the current job or upload.
     pub(super) fn handle(&mut self, request: Request) {
-        let is_put = matches!(request, Request::Put(_) | Request::PutStream { .. });
-        if !waits(&request) {
-            // The request may read files that were put before it, or produce output before its reply.
-            self.publish();
-        }
-        let (name, path) = named(&request);
-        tracing::debug!(user = self.user.name(), request = name, path = %Escaped(path), "request");
-        self.timed = Some((name, Instant::now()));
-        match self.act(request) {
+        match self.dispatch(request) {
             Ok(NativeOutcome::Reply(reply)) => self.answer(reply),
             Ok(NativeOutcome::Made(made)) => self.made(made),
             Ok(NativeOutcome::Finished(directory)) => self.finished(directory),
@@ -73,75 +75,78 @@ impl NativeConversation {
                 };
                 tracing::debug!(user = self.user.name(), %reply, "refused");
                 self.answer(reply);
-                if is_put {
-                    // The data is already on its way. The reply makes the client stop sending.
+                if matches!(self.receiving, ReceiveState::Refused) {
+                    // The reply makes the client stop sending.
                     self.publish();
-                    self.receiving = ReceiveState::Refused;
                 }
             }
         }
     }
 
-    /// Executes a request, or begins it if it takes long.
-    fn act(&mut self, request: Request) -> NativeResult {
-        if writes(&request) {
-            self.user.require_write()?;
-        }
+    /// The request table: a row for each request with its grouping, its name, its path, and its handler, which executes
+    /// the request, or begins it if it takes long. The operations check the permission.
+    fn dispatch(&mut self, request: Request) -> NativeResult {
         match request {
-            Request::Pwd => Ok(path_reply(&self.cwd)),
-            Request::Cd { path } => self.change_directory(&path),
-            Request::Ls { path, recursive } => self.list(&path, recursive),
-            Request::Stat { path, follow } => self.stat(&path, follow),
-            Request::Mkdir { path, parents, mode } => self.make_directory(&path, parents, mode),
-            Request::Get { path, .. } => self.get(&path),
-            Request::Put(put) => self.put(&put, None),
-            Request::PutStream { id, put } => self.put(&put, Some(id)),
-            Request::Rm { path, recursive } => self.remove(&path, recursive),
-            Request::Rmdir { path } => {
-                operations::remove_directory(&self.user, &self.at(&path)?)?;
-                Ok(done())
+            Request::Pwd => self.begin(Ends, "pwd", b"").working_directory(),
+            Request::Cd { path } => self.begin(Ends, "cd", &path).change_directory(&path),
+            Request::Ls { path, recursive } => self.begin(Ends, "ls", &path).list(&path, recursive),
+            Request::Stat { path, follow } => self.begin(Ends, "stat", &path).stat(&path, follow),
+            Request::Mkdir { path, parents, mode } => {
+                self.begin(Joins, "mkdir", &path).make_directory(&path, parents, mode)
             }
-            Request::Mv { from, to } => {
-                operations::rename(&self.user, &self.at(&from)?, &self.at(&to)?)?;
-                Ok(done())
+            Request::Get { path, .. } => self.begin(Ends, "get", &path).get(&path),
+            Request::Put(put) => self.begin(Joins, "put", &put.path).put(&put, None),
+            Request::PutStream { id, put } => self.begin(Ends, "put-stream", &put.path).put(&put, Some(id)),
+            Request::Rm { path, recursive } => self.begin(Ends, "rm", &path).remove(&path, recursive),
+            Request::Rmdir { path } => self.begin(Ends, "rmdir", &path).remove_directory(&path),
+            Request::Mv { from, to } => self.begin(Ends, "mv", &from).rename(&from, &to),
+            Request::Cp { from, to, recursive } => self.begin(Ends, "cp", &from).copy(&from, &to, recursive),
+            Request::Hash { path, verify } => self.begin(Ends, "hash", &path).hash(&path, verify),
+            Request::Df => self.begin(Ends, "df", b"").usage(),
+            Request::Sync => self.begin(Ends, "sync", b"").sync(),
+            Request::PartStatus { path, size, mtime } => {
+                self.begin(Ends, "part-status", &path).part_status(&path, size, mtime)
             }
-            Request::Cp { from, to, recursive } => self.copy(&from, &to, recursive),
-            Request::Hash { path, verify } => self.hash(&path, verify),
-            Request::Df => self.usage(),
-            Request::Sync => {
-                operations::sync(&self.user)?;
-                Ok(done())
+            Request::StreamStatus { path, id } => {
+                self.begin(Ends, "stream-status", &path).stream_status(&path, id)
             }
-            Request::PartStatus { path, size, mtime } => self.part_status(&path, size, mtime),
-            Request::StreamStatus { path, id } => self.stream_status(&path, id),
-            Request::Parts => Ok(self.parts()),
-            Request::Discard { path } => self.discard(path.as_deref()),
-            Request::Symlink { path, target } => Ok(NativeOutcome::Made(vec![operations::make_symlink(
-                &self.user,
-                &self.at(&path)?,
-                &target,
-            )?])),
+            Request::Parts => self.begin(Ends, "parts", b"").parts(),
+            Request::Discard { path } => {
+                self.begin(Ends, "discard", path.as_deref().unwrap_or_default()).discard(path.as_deref())
+            }
+            Request::Symlink { path, target } => {
+                self.begin(Joins, "symlink", &path).make_symlink(&path, &target)
+            }
             Request::FinishDirectory { path, mtime } => {
-                Ok(NativeOutcome::Finished(operations::hold_directory(&self.user, &self.at(&path)?, mtime)?))
+                self.begin(Joins, "finish-directory", &path).finish_directory(&path, mtime)
             }
-            Request::RealPath { path } => {
-                Ok(path_reply(&operations::real_path(&self.user, &self.at(&path)?)?))
-            }
-            Request::Keys => self.keys(),
-            Request::InstallKey { line } => {
-                operations::install_key(&self.user, &line)?;
-                Ok(done())
-            }
+            Request::RealPath { path } => self.begin(Ends, "real-path", &path).real_path(&path),
+            Request::Keys => self.begin(Ends, "keys", b"").keys(),
+            Request::InstallKey { line } => self.begin(Ends, "install-key", b"").install_key(&line),
             Request::RemoveKey { fingerprint } => {
-                operations::remove_key(&self.user, &fingerprint)?;
-                Ok(done())
+                self.begin(Ends, "remove-key", b"").remove_key(&fingerprint)
             }
         }
+    }
+
+    /// Begins a request: publishes the group if the request ends it, writes the log line, and starts the clock of the
+    /// metrics.
+    fn begin(&mut self, grouping: Grouping, name: &'static str, path: &[u8]) -> &mut NativeConversation {
+        if grouping == Ends {
+            self.publish();
+        }
+        tracing::debug!(user = self.user.name(), request = name, path = %Escaped(path), "request");
+        self.timed = Some((name, Instant::now()));
+        self
     }
 
     /// Resolves a path of the client against its working directory.
     fn at(&self, path: &[u8]) -> Result<RemotePath, PathError> {
         self.cwd.join(path)
+    }
+
+    fn working_directory(&self) -> NativeResult {
+        Ok(path_reply(&self.cwd))
     }
 
     fn change_directory(&mut self, path: &[u8]) -> NativeResult {
@@ -180,6 +185,15 @@ impl NativeConversation {
 
     /// Begins an upload, of a stream if `stream` is given.
     fn put(&mut self, put: &Put, stream: Option<StreamId>) -> NativeResult {
+        let begun = self.begin_upload(put, stream);
+        if begun.is_err() {
+            // The data is already on its way.
+            self.receiving = ReceiveState::Refused;
+        }
+        begun
+    }
+
+    fn begin_upload(&mut self, put: &Put, stream: Option<StreamId>) -> NativeResult {
         let path = self.at(&put.path)?;
         let part = leased(&self.user, &mut self.leased, &path);
         let upload = Upload::begin(&self.user, put, &path, part, stream)?;
@@ -193,6 +207,16 @@ impl NativeConversation {
             return Ok(NativeOutcome::Job(NativeJob::Remove(Box::new(removal))));
         }
         operations::remove(&self.user, &path)?;
+        Ok(done())
+    }
+
+    fn remove_directory(&self, path: &[u8]) -> NativeResult {
+        operations::remove_directory(&self.user, &self.at(path)?)?;
+        Ok(done())
+    }
+
+    fn rename(&self, from: &[u8], to: &[u8]) -> NativeResult {
+        operations::rename(&self.user, &self.at(from)?, &self.at(to)?)?;
         Ok(done())
     }
 
@@ -215,6 +239,11 @@ impl NativeConversation {
         Ok(NativeOutcome::Reply(Reply::with(payload)))
     }
 
+    fn sync(&self) -> NativeResult {
+        operations::sync(&self.user)?;
+        Ok(done())
+    }
+
     fn part_status(&mut self, path: &[u8], size: u64, mtime: Time) -> NativeResult {
         let path = self.at(path)?;
         make_room_for_lease(&self.user, &mut self.leased, &path);
@@ -230,17 +259,31 @@ impl NativeConversation {
         Ok(NativeOutcome::Job(NativeJob::Stream { path, id }))
     }
 
-    fn parts(&mut self) -> NativeOutcome {
+    fn parts(&mut self) -> NativeResult {
         for parts in operations::parts(&self.user).chunks(PARTS_PER_FRAME) {
             self.output.frame(&Frame::Parts(parts.to_vec()));
         }
-        done()
+        Ok(done())
     }
 
     fn discard(&self, path: Option<&[u8]>) -> NativeResult {
         let path = path.map(|path| self.at(path)).transpose()?;
         let count = operations::discard(&self.user, path.as_ref())?;
         Ok(NativeOutcome::Reply(Reply::new(Status::Done, format!("{count} removed"))))
+    }
+
+    fn make_symlink(&self, path: &[u8], target: &[u8]) -> NativeResult {
+        let made = operations::make_symlink(&self.user, &self.at(path)?, target)?;
+        Ok(NativeOutcome::Made(vec![made]))
+    }
+
+    fn finish_directory(&self, path: &[u8], mtime: Time) -> NativeResult {
+        let held = operations::hold_directory(&self.user, &self.at(path)?, mtime)?;
+        Ok(NativeOutcome::Finished(held))
+    }
+
+    fn real_path(&self, path: &[u8]) -> NativeResult {
+        Ok(path_reply(&operations::real_path(&self.user, &self.at(path)?)?))
     }
 
     fn keys(&self) -> NativeResult {
@@ -250,6 +293,16 @@ impl NativeConversation {
             reply.message = format!("{left_out} more of the administrator's are not listed");
         }
         Ok(NativeOutcome::Reply(reply))
+    }
+
+    fn install_key(&self, line: &str) -> NativeResult {
+        operations::install_key(&self.user, line)?;
+        Ok(done())
+    }
+
+    fn remove_key(&self, fingerprint: &str) -> NativeResult {
+        operations::remove_key(&self.user, fingerprint)?;
+        Ok(done())
     }
 }
 
@@ -280,76 +333,4 @@ fn done() -> NativeOutcome {
 
 fn path_reply(path: &RemotePath) -> NativeOutcome {
     NativeOutcome::Reply(Reply::with(Payload::Path(path.as_bytes().to_vec())))
-}
-
-/// Whether a request needs write access.
-fn writes(request: &Request) -> bool {
-    match request {
-        Request::Pwd
-        | Request::Cd { .. }
-        | Request::Ls { .. }
-        | Request::Stat { .. }
-        | Request::Get { .. }
-        | Request::Hash { .. }
-        | Request::Df
-        | Request::Sync
-        | Request::PartStatus { .. }
-        | Request::StreamStatus { .. }
-        | Request::Parts
-        | Request::Keys
-        | Request::InstallKey { .. }
-        | Request::RemoveKey { .. }
-        | Request::RealPath { .. } => false,
-        Request::Mkdir { .. }
-        | Request::Put(_)
-        | Request::PutStream { .. }
-        | Request::Rm { .. }
-        | Request::Rmdir { .. }
-        | Request::Mv { .. }
-        | Request::Cp { .. }
-        | Request::Discard { .. }
-        | Request::Symlink { .. }
-        | Request::FinishDirectory { .. } => true,
-    }
-}
-
-/// Whether a request may join the current publish group: it does not read files that were put before it, and its reply
-/// comes after theirs.
-fn waits(request: &Request) -> bool {
-    matches!(
-        request,
-        Request::Put(_) | Request::Mkdir { .. } | Request::Symlink { .. } | Request::FinishDirectory { .. }
-    )
-}
-
-/// The name of a request in log and metrics, and its path.
-fn named(request: &Request) -> (&'static str, &[u8]) {
-    let (name, path) = match request {
-        Request::Pwd => ("pwd", None),
-        Request::Cd { path } => ("cd", Some(path)),
-        Request::Ls { path, .. } => ("ls", Some(path)),
-        Request::Stat { path, .. } => ("stat", Some(path)),
-        Request::Mkdir { path, .. } => ("mkdir", Some(path)),
-        Request::Get { path, .. } => ("get", Some(path)),
-        Request::Put(put) => ("put", Some(&put.path)),
-        Request::PutStream { put, .. } => ("put-stream", Some(&put.path)),
-        Request::StreamStatus { path, .. } => ("stream-status", Some(path)),
-        Request::Rm { path, .. } => ("rm", Some(path)),
-        Request::Rmdir { path } => ("rmdir", Some(path)),
-        Request::Mv { from, .. } => ("mv", Some(from)),
-        Request::Cp { from, .. } => ("cp", Some(from)),
-        Request::Hash { path, .. } => ("hash", Some(path)),
-        Request::Df => ("df", None),
-        Request::Sync => ("sync", None),
-        Request::PartStatus { path, .. } => ("part-status", Some(path)),
-        Request::Parts => ("parts", None),
-        Request::Discard { path } => ("discard", path.as_ref()),
-        Request::Symlink { path, .. } => ("symlink", Some(path)),
-        Request::Keys => ("keys", None),
-        Request::InstallKey { .. } => ("install-key", None),
-        Request::RemoveKey { .. } => ("remove-key", None),
-        Request::FinishDirectory { path, .. } => ("finish-directory", Some(path)),
-        Request::RealPath { path } => ("real-path", Some(path)),
-    };
-    (name, path.map_or(&[][..], |path| path))
 }

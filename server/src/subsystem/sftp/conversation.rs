@@ -47,6 +47,8 @@ pub(super) struct SftpConversation {
     job: Option<(u32, Box<SftpJob>)>,
     /// A request that an inline slice left for the next slice, with its id.
     left: Option<(u32, SftpRequest)>,
+    /// Whether the current slice runs inline.
+    pub(super) is_inline: bool,
     /// The name and start time of the current request, for the metrics.
     pub(super) timed: Option<(&'static str, Instant)>,
     decoder: SftpDecoder,
@@ -79,6 +81,7 @@ impl SftpConversation {
             max_output: SLICE_OUTPUT_BYTES,
             job: None,
             left: None,
+            is_inline: false,
             timed: None,
             decoder: SftpDecoder::new(),
             greeted: false,
@@ -87,6 +90,7 @@ impl SftpConversation {
 
     /// Works until no complete packet is left, or for a bounded time. If `inline`, stops before a request that takes long.
     fn work(&mut self, inline: bool) -> Result<SliceOutcome, Violation> {
+        self.is_inline = inline;
         let begun = Instant::now();
         let time = if inline { MAX_INLINE_SLICE_TIME } else { MAX_SLICE_TIME };
         while self.output.len() < self.max_output && begun.elapsed() < time {
@@ -98,19 +102,16 @@ impl SftpConversation {
                 self.job = None;
                 self.answer(id, done);
             } else if let Some((id, request)) = self.left.take() {
-                let outcome = self.handle(id, request);
-                self.answer(id, outcome);
+                self.handle_or_leave(id, request);
             } else if let Some(packet) = self.decoder.next()? {
                 match ClientPacket::decode(packet) {
                     Ok(ClientPacket::Init { .. }) => self.greet()?,
                     _ if !self.greeted => return Err(Violation::NotGreeted),
-                    Ok(ClientPacket::Request { id, request }) if inline && self.takes_long(&request) => {
-                        self.left = Some((id, request));
-                        return Ok(SliceOutcome::Busy);
-                    }
                     Ok(ClientPacket::Request { id, request }) => {
-                        let outcome = self.handle(id, request);
-                        self.answer(id, outcome);
+                        self.handle_or_leave(id, request);
+                        if self.left.is_some() {
+                            return Ok(SliceOutcome::Busy);
+                        }
                     }
                     Err(Malformed { id: Some(id), flaw, kind }) => {
                         tracing::debug!(user = self.user.name(), kind, %flaw, "a packet that is none");
@@ -123,6 +124,14 @@ impl SftpConversation {
             }
         }
         Ok(SliceOutcome::Busy)
+    }
+
+    /// Handles a request. One that may not run inline is left for the next slice.
+    fn handle_or_leave(&mut self, id: u32, request: SftpRequest) {
+        match self.handle(id, &request) {
+            Some(outcome) => self.answer(id, outcome),
+            None => self.left = Some((id, request)),
+        }
     }
 
     fn end_slice(&self, worked: Result<SliceOutcome, Violation>) -> SliceOutcome {

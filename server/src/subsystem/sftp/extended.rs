@@ -5,13 +5,14 @@ use super::handles;
 use super::job::SftpJob;
 use super::names::name;
 use super::outcome::{SftpOutcome, SftpResult, at, done};
+use super::request::RequestCost::{Long, Short};
 use super::status::SftpError;
 use crate::operations;
 use bytes::Bytes;
 use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
 use sshome_wire::sftp::{
-    Extended, MAX_DATA, MAX_PACKET, SftpLimits, StatusCode, Statvfs, UsersGroups, Vendor,
+    CheckFile, Extended, MAX_DATA, MAX_PACKET, SftpLimits, StatusCode, Statvfs, Subject, UsersGroups, Vendor,
 };
 
 /// The flag of `statvfs(3)` for a read-only filesystem.
@@ -19,51 +20,77 @@ const ST_RDONLY: u64 = 1;
 /// The flag of `statvfs(3)` for a filesystem that ignores set-id bits.
 const ST_NOSUID: u64 = 2;
 
+/// The name in the metrics of extensions that are rare and do not work on a path.
+const OTHER: &str = "extended";
+
 impl SftpConversation {
-    pub(super) fn extended(&mut self, extended: Extended) -> SftpResult {
-        match extended {
-            Extended::PosixRename { from, to } => self.rename(&from, &to, true),
-            Extended::Statvfs { path } => {
-                operations::stat(&self.user, &at(&path)?, true)?;
-                self.statvfs()
+    /// The table of extensions, with rows like those of [`handle`](SftpConversation::handle).
+    pub(super) fn extended(&mut self, extended: &Extended) -> Option<SftpResult> {
+        Some(match extended {
+            Extended::PosixRename { from, to } => {
+                self.begin(Short, "posix-rename", Some(from))?.rename(from, to, true)
             }
-            Extended::Fstatvfs { handle } => {
-                self.handles.get(&handle)?;
-                self.statvfs()
+            Extended::Statvfs { path } => self.begin(Short, "statvfs", Some(path))?.statvfs(path),
+            Extended::Fstatvfs { handle } => self.begin(Short, OTHER, None)?.fstatvfs(handle),
+            Extended::Hardlink { from, to } => self.begin(Short, "hardlink", Some(to))?.hard_link(from, to),
+            Extended::Fsync { handle } => self.begin(Long, "fsync", None)?.fsync(handle),
+            Extended::Lsetstat { path, attributes } => {
+                self.begin(Short, "lsetstat", Some(path))?.setstat(path, false, attributes)
             }
-            Extended::Hardlink { from, to } => {
-                operations::hard_link(&self.user, &at(&from)?, &at(&to)?)?;
-                Ok(done())
+            Extended::Limits => self.begin(Short, OTHER, None)?.limits(),
+            Extended::ExpandPath { path } => self.begin(Short, "expand-path", Some(path))?.expand_path(path),
+            Extended::UsersGroupsById { users, groups } => {
+                self.begin(Short, OTHER, None)?.users_groups(users, groups)
             }
-            Extended::Fsync { handle } => {
-                self.handles.file(&handle)?.sync()?;
-                Ok(done())
-            }
-            Extended::Lsetstat { path, attributes } => self.setstat(&path, false, &attributes),
-            Extended::Limits => Ok(limits()),
-            Extended::ExpandPath { path } => self.expand_path(&path),
-            Extended::UsersGroupsById { users, groups } => Ok(self.users_groups(&users, &groups)),
-            Extended::CopyData { from, from_offset, length, to, to_offset } => {
-                let job = SftpJob::copy(&self.handles, (from, from_offset), length, (to, to_offset))?;
-                Ok(SftpOutcome::Job(Box::new(job)))
-            }
-            Extended::HomeDirectory { user } => self.home_directory(&user),
+            Extended::CopyData { from, from_offset, length, to, to_offset } => self
+                .begin(Long, "copy-data", None)?
+                .copy_data((from, *from_offset), *length, (to, *to_offset)),
+            Extended::HomeDirectory { user } => self.begin(Short, OTHER, None)?.home_directory(user),
             Extended::CheckFile(check) => {
-                let job = SftpJob::check(&self.user, &self.handles, check)?;
-                Ok(SftpOutcome::Job(Box::new(job)))
+                self.begin(Long, "check-file", path_of(&check.subject))?.check_file(check)
             }
-            Extended::VendorId(vendor) => {
-                self.log_vendor(&vendor);
-                Ok(done())
-            }
-            Extended::Unknown(_) => {
-                Err(SftpError::new(StatusCode::OpUnsupported, "this extension is not known here"))
-            }
-        }
+            Extended::VendorId(vendor) => self.begin(Short, OTHER, None)?.vendor_id(vendor),
+            Extended::Unknown(extension) => self.begin(Short, "unknown", Some(&extension.name))?.unknown(),
+        })
+    }
+
+    fn statvfs(&self, path: &[u8]) -> SftpResult {
+        operations::stat(&self.user, &at(path)?, true)?;
+        self.space()
+    }
+
+    fn fstatvfs(&self, handle: &[u8]) -> SftpResult {
+        self.handles.get(handle)?;
+        self.space()
+    }
+
+    fn hard_link(&self, from: &[u8], to: &[u8]) -> SftpResult {
+        operations::hard_link(&self.user, &at(from)?, &at(to)?)?;
+        Ok(done())
+    }
+
+    fn fsync(&self, handle: &[u8]) -> SftpResult {
+        self.handles.file(handle)?.sync()?;
+        Ok(done())
+    }
+
+    fn copy_data(&self, from: (&Bytes, u64), length: u64, to: (&Bytes, u64)) -> SftpResult {
+        let owned = |(handle, offset): (&Bytes, u64)| (handle.clone(), offset);
+        let job = SftpJob::copy(&self.handles, owned(from), length, owned(to))?;
+        Ok(SftpOutcome::Job(Box::new(job)))
+    }
+
+    fn check_file(&self, check: &CheckFile) -> SftpResult {
+        let job = SftpJob::check(&self.user, &self.handles, check)?;
+        Ok(SftpOutcome::Job(Box::new(job)))
+    }
+
+    fn unknown(&self) -> SftpResult {
+        Err(SftpError::new(StatusCode::OpUnsupported, "this extension is not known here"))
     }
 
     /// Reports the home as a filesystem whose size is the quota.
-    fn statvfs(&self) -> SftpResult {
+    fn space(&self) -> SftpResult {
         let space = operations::space(&self.user)?;
         let read_only = if space.read_only { ST_RDONLY } else { 0 };
         let statvfs = Statvfs {
@@ -106,27 +133,36 @@ impl SftpConversation {
         }
     }
 
-    fn users_groups(&self, users: &[u32], groups: &[u32]) -> SftpOutcome {
+    fn users_groups(&self, users: &[u32], groups: &[u32]) -> SftpResult {
         let bytes = |name: Option<&str>| Bytes::copy_from_slice(name.unwrap_or_default().as_bytes());
         let names = UsersGroups {
             users: users.iter().map(|uid| bytes(self.names.user(*uid))).collect(),
             groups: groups.iter().map(|gid| bytes(self.names.group(*gid))).collect(),
         };
-        SftpOutcome::Response(names.response())
+        Ok(SftpOutcome::Response(names.response()))
     }
 
-    fn log_vendor(&self, vendor: &Vendor) {
+    fn vendor_id(&self, vendor: &Vendor) -> SftpResult {
         let (product, version) = (Escaped(&vendor.product), Escaped(&vendor.version));
         tracing::debug!(user = self.user.name(), %product, %version, "client");
+        Ok(done())
+    }
+
+    fn limits(&self) -> SftpResult {
+        let limits = SftpLimits {
+            packet: MAX_PACKET.into(),
+            read: MAX_DATA.into(),
+            write: MAX_DATA.into(),
+            handles: handles::MAX_OPEN_HANDLES as u64,
+        };
+        Ok(SftpOutcome::Response(limits.response()))
     }
 }
 
-fn limits() -> SftpOutcome {
-    let limits = SftpLimits {
-        packet: MAX_PACKET.into(),
-        read: MAX_DATA.into(),
-        write: MAX_DATA.into(),
-        handles: handles::MAX_OPEN_HANDLES as u64,
-    };
-    SftpOutcome::Response(limits.response())
+/// The path of a file whose digest is asked for, unless it is open.
+fn path_of(subject: &Subject) -> Option<&[u8]> {
+    match subject {
+        Subject::Path(path) => Some(path),
+        Subject::Handle(_) | Subject::HandleNamed(_) => None,
+    }
 }

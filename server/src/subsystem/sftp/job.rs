@@ -64,7 +64,7 @@ impl SftpJob {
     }
 
     /// `check-file`.
-    pub(super) fn check(user: &User, handles: &SftpHandles, check: CheckFile) -> Result<SftpJob, SftpError> {
+    pub(super) fn check(user: &User, handles: &SftpHandles, check: &CheckFile) -> Result<SftpJob, SftpError> {
         if (1..MIN_BLOCK_BYTES).contains(&check.block_size) {
             let text = format!("a block has at least {MIN_BLOCK_BYTES} bytes");
             return Err(SftpError::new(StatusCode::BadMessage, text));
@@ -75,10 +75,10 @@ impl SftpJob {
             SftpError::new(StatusCode::OpUnsupported, format!("no such algorithm; there are {known}"))
         })?;
         let named = matches!(check.subject, Subject::HandleNamed(_));
-        let file = match check.subject {
-            Subject::Handle(handle) | Subject::HandleNamed(handle) => CheckedSource::Open(handle),
+        let file = match &check.subject {
+            Subject::Handle(handle) | Subject::HandleNamed(handle) => CheckedSource::Open(handle.clone()),
             Subject::Path(path) => {
-                let path = at(&path)?;
+                let path = at(path)?;
                 CheckedSource::Named(Box::new(OpenFile::open(user, &path, OpenMode::READ_ONLY)?))
             }
         };
