@@ -1,7 +1,11 @@
+use crate::home_mount::HomeMount;
 use crate::liar::write_key;
 use crate::{Administrator, Program, binary};
 use anyhow::{Context, Result, ensure};
 use russh::keys::PrivateKey;
+use sshome_store::memory::{MemoryBacking, MemoryStore};
+use sshome_store::{Capabilities, Ctx, HomeSettings, HomeStore};
+use sshomed::accounts::homes_of;
 use sshomed::config;
 use sshomed::server::Server;
 use std::fmt::Write as _;
@@ -9,12 +13,17 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// A server in this process, with a key that logs every user in. It ends when it is dropped.
 pub struct Host {
+    /// Unmounted before the folder is removed.
+    mounts: Vec<HomeMount>,
+    /// For homes in memory: they outlive the server.
+    memory: Option<Arc<MemoryBacking>>,
     dir: TempDir,
     address: SocketAddr,
     key: PrivateKey,
@@ -100,7 +109,8 @@ impl HostBuilder {
     pub fn prepare(self) -> Result<Host> {
         std::fs::write(self.dir.path().join("etc/users.toml"), &self.text)?;
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        Ok(Host { dir: self.dir, address, key: self.key, running: None })
+        let memory = keeps_homes_in_memory().then(|| MemoryBacking::new(Capabilities::ALL));
+        Ok(Host { mounts: Vec::new(), memory, dir: self.dir, address, key: self.key, running: None })
     }
 }
 
@@ -119,7 +129,16 @@ impl Host {
     /// If it does not start.
     pub async fn start(&mut self) -> Result<()> {
         let config = config::load(self.dir.path(), None, &[])?;
-        let server = Server::bind(config).await?;
+        let server = match &self.memory {
+            Some(backing) => {
+                let store: Arc<dyn HomeStore> = Arc::new(MemoryStore::on(backing));
+                let homes = homes_of(&config.accounts);
+                let server = Server::bind_with(config, Arc::clone(&store)).await?;
+                self.mount(&*store, &homes)?;
+                server
+            }
+            None => Server::bind(config).await?,
+        };
         self.address = *server.addresses()?.first().context("no address")?;
         let (stop, stopped) = oneshot::channel();
         // Dropping the sender stops the server, too.
@@ -127,6 +146,18 @@ impl Host {
             let _ = stopped.await;
         }));
         self.running = Some((stop, serving));
+        Ok(())
+    }
+
+    /// Mounts the homes where they would be on the disk.
+    fn mount(&mut self, store: &dyn HomeStore, homes: &[HomeSettings]) -> Result<()> {
+        self.mounts.clear();
+        for home in homes {
+            std::fs::create_dir_all(&home.root)?;
+            let opened = store.open(&Ctx::default(), home)?;
+            let mounted = HomeMount::new(opened, home.root.clone());
+            self.mounts.push(mounted.context("nothing can be mounted here")?);
+        }
         Ok(())
     }
 
@@ -219,4 +250,9 @@ impl Host {
     pub fn key_file(&self) -> PathBuf {
         self.dir.path().join("id")
     }
+}
+
+/// Whether servers in this process keep homes in memory: the tests of the protocols run once over another store.
+fn keeps_homes_in_memory() -> bool {
+    std::env::var_os("SSHOME_E2E_STORE").is_some_and(|store| store == "memory")
 }

@@ -6,6 +6,7 @@ mod exec;
 mod faulty;
 pub mod foreign;
 mod fuse;
+mod home_mount;
 mod host;
 mod liar;
 mod mount;

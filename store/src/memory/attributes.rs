@@ -2,7 +2,7 @@
 
 use super::failure::AtPath;
 use super::node::NodeBody;
-use super::tree::{OWNER, Tree};
+use super::tree::{Tree, account};
 use crate::{Cause, SetAttributes, StoreError, StoreResult};
 use sshome_wire::RemotePath;
 
@@ -42,6 +42,7 @@ pub(super) fn set(
 /// clients always send them.
 pub(super) fn check_owner(wanted: &SetAttributes, path: &RemotePath) -> StoreResult<()> {
     let Some((owner, group)) = wanted.owner else { return Ok(()) };
-    let differs = [owner, group].into_iter().any(|id| id != OWNER && id != u32::MAX);
+    let (own, own_group) = account();
+    let differs = [(owner, own), (group, own_group)].into_iter().any(|(id, own)| id != own && id != u32::MAX);
     if differs && wanted.is_owner_only() { Err(StoreError::Owner(path.clone())) } else { Ok(()) }
 }

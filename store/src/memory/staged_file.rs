@@ -10,7 +10,7 @@ use super::publish::StagedItem;
 use super::reserve;
 use super::resolve::Location;
 use super::shared::SharedHome;
-use super::tree::OWNER;
+use super::tree::account;
 use super::upload::permissions;
 use crate::quota::{FileId, Reservation};
 use crate::{
@@ -146,13 +146,14 @@ impl FileHandle for StagedFile {
         let state = self.state();
         let now = now();
         let (accessed, modified) = state.times.unwrap_or((now, now));
+        let (owner, group) = account();
         Ok(FileInfo {
             id: self.id,
             file_type: FileType::Regular,
             mode: permissions(&self.home.tree(), &self.target, self.replaces, state.permissions),
             links: 1,
-            owner: OWNER,
-            group: OWNER,
+            owner,
+            group,
             size: state.staged.content.length(),
             accessed,
             modified,

@@ -6,11 +6,17 @@ use crate::quota::FileId;
 use crate::{Cause, EntryId, FileInfo};
 use sshome_wire::{MAX_PATH, RemotePath};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
-/// The owner and the group of all files.
-pub(super) const OWNER: u32 = 1000;
+/// The owner and the group of all files: this process's account, as of files that it makes on a disk.
+pub(super) fn account() -> (u32, u32) {
+    static ACCOUNT: OnceLock<(u32, u32)> = OnceLock::new();
+    *ACCOUNT.get_or_init(|| {
+        std::fs::metadata("/proc/self").map_or((0, 0), |process| (process.uid(), process.gid()))
+    })
+}
 
 /// All nodes of a home. Whoever holds the lock on it is alone with the home's names.
 #[derive(Debug)]
@@ -171,8 +177,8 @@ impl Tree {
             file_type: node.file_type(),
             mode: node.mode,
             links,
-            owner: OWNER,
-            group: OWNER,
+            owner: account().0,
+            group: account().1,
             size: node.length(),
             accessed: node.times.accessed,
             modified: node.times.modified,
