@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-    /// How long it takes to write, and to read, so many bytes at so many Kbit/s.
+    /// The time to write, and to read, this many bytes at this rate in Kbit/s.
     async fn seconds(kbits: u64, length: usize) -> (f64, f64) {
         let throttle = Throttle::new(Some(kbits));
         let (near, mut far) = duplex(length);

@@ -95,7 +95,7 @@ mod tests {
         let letters =
             ["a", "n", "c", "r"].map(|name| failure(name.into(), "cannot write it", Status::Failed));
         assert_eq!(one_line_per_cause(&letters).into_iter().flatten().count(), 1);
-        // A few are told one by one.
+        // A few have a line each.
         assert_eq!(one_line_per_cause(&failures[..3]).into_iter().flatten().count(), 3);
     }
 }

@@ -1,7 +1,7 @@
-//! The agent, which holds keys and signs with them: draft-miller-ssh-agent.
+//! The SSH agent, which holds keys and signs with them: draft-miller-ssh-agent.
 //!
-//! russh has a client of its own, which gives up on the whole list when one entry of it cannot be decoded, and waits
-//! for ever. Here each entry is decoded on its own, and every answer has a time limit.
+//! russh's own client rejects the whole list if one entry cannot be decoded, and waits forever. Here each entry is
+//! decoded separately, and every answer has a time limit.
 
 use russh::Signer;
 use russh::keys::agent::AgentIdentity;
@@ -12,10 +12,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-/// How long a list of keys may take. Some agents ask to be unlocked first.
+/// The time limit for a list of keys. Some agents have to be unlocked first.
 const LIST_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long a signature may take: somebody may have to find the token that is to be touched.
+/// The time limit for a signature: the user may have to find and touch a token.
 const SIGN_LIMIT: Duration = Duration::from_secs(120);
 
 /// The longest message, in bytes: OpenSSH's own limit.
@@ -40,22 +40,22 @@ pub(super) struct Agent {
     sign_limit: Duration,
 }
 
-/// Why an agent does not do what it is asked to.
+/// Errors of an agent.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AgentError {
     /// The socket failed.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// It says nothing.
+    /// It does not answer.
     #[error("it does not answer within {} s", .0.as_secs())]
     Silent(Duration),
-    /// It says no.
+    /// It refused.
     #[error("it refused")]
     Refused,
-    /// It says what makes no sense.
+    /// Its answer is invalid.
     #[error("its answer makes no sense")]
     Nonsense,
-    /// The SSH connection is gone.
+    /// The SSH connection is lost.
     #[error("the connection is lost")]
     Send(#[from] russh::SendError),
 }
@@ -67,8 +67,8 @@ impl From<ssh_encoding::Error> for AgentError {
 }
 
 impl Agent {
-    /// Speaks to an agent over this stream. Each answer may take `limit`. Without one a list may take a few seconds,
-    /// and a signature as long as somebody needs to confirm it.
+    /// An agent at the other end of this stream. `limit` is the time limit of each answer. By default a list may take a
+    /// few seconds, and a signature as long as a user needs to confirm it.
     pub(super) fn over(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         limit: Option<Duration>,
@@ -77,10 +77,10 @@ impl Agent {
         Agent { stream: Box::new(stream), list_limit, sign_limit }
     }
 
-    /// The keys that it holds. Entries of types that are not known here, and certificates, are left out.
+    /// Its keys. Entries of unknown types, and certificates, are skipped.
     ///
     /// # Errors
-    /// If it does not answer in time, or not with a list.
+    /// If it does not answer with a list in time.
     pub(super) async fn identities(&mut self) -> Result<Vec<PublicKey>, AgentError> {
         let answer = self.ask(&[REQUEST_IDENTITIES], self.list_limit).await?;
         let mut rest = body(&answer, IDENTITIES_ANSWER)?;
@@ -96,7 +96,7 @@ impl Agent {
         Ok(keys)
     }
 
-    /// Has it sign, and puts the signature behind what was signed.
+    /// Lets it sign, and appends the signature to the signed data.
     async fn sign(
         &mut self,
         key: &PublicKey,
@@ -141,7 +141,7 @@ impl Agent {
     }
 }
 
-/// What follows the type of a message.
+/// The body of a message of this type.
 fn body(message: &[u8], kind: u8) -> Result<&[u8], AgentError> {
     match message.split_first() {
         Some((first, rest)) if *first == kind => Ok(rest),

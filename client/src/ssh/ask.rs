@@ -1,4 +1,4 @@
-//! Questions to a person: at the terminal, or through the program that SSH_ASKPASS names.
+//! Questions to the user: at the terminal, or through the program in SSH_ASKPASS.
 
 use std::fmt;
 use std::io;
@@ -9,12 +9,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-/// A password or a passphrase. It does not print, and does not stay in memory. Clones are the same bytes there.
+/// A password or a passphrase. It cannot be printed, and is erased from memory when it is dropped. Clones share the
+/// bytes.
 #[derive(Clone)]
 pub(super) struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
-    /// The secret itself, for whoever has to send or to try it.
+    /// The secret itself, to send it or to try it.
     #[must_use]
     pub(super) fn expose(&self) -> &str {
         &self.0
@@ -27,19 +28,19 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why there is no answer.
+/// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
-    /// Nobody is there.
+    /// There is no terminal.
     #[error("there is no terminal to ask at")]
     NobodyThere,
     /// The configuration forbids it.
     #[error("BatchMode forbids asking")]
     Forbidden,
-    /// The person does not want to answer.
+    /// The user gave no answer.
     #[error("no answer was given")]
     NoAnswer,
-    /// Ctrl-C was pressed instead.
+    /// Ctrl-C was pressed.
     #[error("interrupted")]
     Interrupted,
     /// The terminal or the program failed.
@@ -56,17 +57,17 @@ impl From<io::Error> for AskError {
     }
 }
 
-/// Whom to ask.
+/// Asks the user.
 #[derive(Clone, Debug)]
 pub(super) struct Asker {
     forbidden: bool,
     terminal: bool,
     program: Option<std::ffi::OsString>,
-    /// Whether somebody is being asked just now. Clones share it.
+    /// Whether a question is open. Clones share it.
     asking: Arc<watch::Sender<bool>>,
 }
 
-/// Somebody is being asked for as long as this lives.
+/// A question is open while this exists.
 pub(super) struct Asking(Arc<watch::Sender<bool>>);
 
 impl Drop for Asking {
@@ -76,9 +77,8 @@ impl Drop for Asking {
 }
 
 impl Asker {
-    /// Asks at the terminal, if standard input or standard error is one. As with OpenSSH, where
-    /// SSH_ASKPASS_REQUIRE is `force` or `prefer` the program in SSH_ASKPASS is asked for secrets;
-    /// `batch` forbids both.
+    /// Asks at the terminal, if standard input or standard error is one. As with OpenSSH, the program in SSH_ASKPASS is
+    /// used for secrets if SSH_ASKPASS_REQUIRE is `force` or `prefer`. `batch` forbids both.
     #[must_use]
     pub(super) fn current(batch: bool) -> Asker {
         use std::io::IsTerminal;
@@ -89,14 +89,14 @@ impl Asker {
         Asker { forbidden: batch, terminal, program, asking: Arc::default() }
     }
 
-    /// One that asks nobody, whatever there is.
+    /// One that never asks.
     #[must_use]
     pub(super) fn silent() -> Asker {
         Asker { forbidden: true, terminal: false, program: None, asking: Arc::default() }
     }
 
-    /// Waits for `work`, and for `limit` at the most; none if that was too long. While a person is
-    /// asked, and may think, the time does not run; afterwards it begins anew.
+    /// Waits for `work`, at most for `limit`; `None` if that was exceeded. While a question is open the time does not
+    /// run; afterwards it starts again.
     pub(super) async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -105,7 +105,7 @@ impl Asker {
         }
     }
 
-    /// Says that a person is being asked, by whomever.
+    /// Marks a question as open.
     #[must_use]
     pub(super) fn asking(&self) -> Asking {
         self.asking.send_replace(true);
@@ -114,7 +114,7 @@ impl Asker {
 
     async fn too_long(&self, limit: Duration) {
         let mut asking = self.asking.subscribe();
-        // Waiting fails only when the sender is gone, and we hold it.
+        // This only fails if the sender is dropped, and we hold it.
         while asking.wait_for(|asking| !asking).await.is_ok()
             && timeout(limit, asking.wait_for(|asking| *asking)).await.is_ok()
         {}
@@ -123,7 +123,7 @@ impl Asker {
     /// Asks for a secret, which is not shown while it is typed.
     ///
     /// # Errors
-    /// If nobody can be asked, or nobody answers.
+    /// If the user cannot be asked, or does not answer.
     pub(super) async fn secret(&self, question: String) -> Result<Secret, AskError> {
         let program = self.program.clone();
         if self.forbidden {
@@ -142,10 +142,11 @@ impl Asker {
         .map(|answer| Secret(Arc::new(answer)))
     }
 
-    /// Asks what a server wants to know, and shows what is typed if it says so. The program is asked as well.
+    /// Asks a question of the server, and echoes the answer if the server allows it. It also uses the program in
+    /// SSH_ASKPASS.
     ///
     /// # Errors
-    /// If nobody can be asked, or nobody answers.
+    /// If the user cannot be asked, or does not answer.
     pub(super) async fn answer(&self, question: String, shown: bool) -> Result<Secret, AskError> {
         match shown && self.program.is_none() {
             true => self.line(question).await.map(|answer| Secret(Arc::new(Zeroizing::new(answer)))),
@@ -156,7 +157,7 @@ impl Asker {
     /// Asks a question at the terminal.
     ///
     /// # Errors
-    /// If there is no terminal, or nobody answers.
+    /// If there is no terminal, or the user does not answer.
     pub(super) async fn line(&self, question: String) -> Result<String, AskError> {
         if self.forbidden {
             return Err(AskError::Forbidden);
@@ -169,7 +170,7 @@ impl Asker {
     }
 }
 
-/// From the first secret on this process leaves no core dump. A kernel that refuses is no reason not to ask.
+/// Disables core dumps from the first secret on. If the kernel refuses, the question is asked nevertheless.
 fn no_core_dumps() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
@@ -194,8 +195,8 @@ fn ask_program(program: &std::ffi::OsStr, question: &str) -> Result<Zeroizing<St
     Ok(Zeroizing::new(answer.lines().next().unwrap_or_default().to_owned()))
 }
 
-/// Reads what is typed, key by key: so nothing is shown, Ctrl-Z stops the program with the terminal as it was,
-/// and what was typed behind the answer stays for whoever reads next.
+/// Reads the answer key by key: so nothing is echoed, Ctrl-Z stops the program with the terminal's modes restored, and
+/// keys after the answer remain for the next reader.
 #[cfg(unix)]
 fn ask_secret(question: &str) -> Result<Zeroizing<String>, AskError> {
     use crate::terminal::{self, Modes, Resume};
@@ -217,7 +218,7 @@ fn ask_secret(question: &str) -> Result<Zeroizing<String>, AskError> {
             Some(PromptKey::Enter) => break typed.into_text(),
             Some(PromptKey::Interrupt) => break Err(AskError::Interrupted),
             Some(PromptKey::Suspend) => {
-                // Nobody sees how much was typed: it begins anew.
+                // The user cannot see how much was typed: it starts from the beginning.
                 typed = SecretBuffer::new();
                 terminal::suspend();
             }
@@ -228,7 +229,7 @@ fn ask_secret(question: &str) -> Result<Zeroizing<String>, AskError> {
             Some(PromptKey::Text | PromptKey::End) | None => {}
         }
     };
-    // The key that ended it was not shown either.
+    // The key that ended it was not echoed either.
     device.write_all(b"\n")?;
     answer
 }
@@ -238,7 +239,7 @@ fn ask_secret(question: &str) -> Result<Zeroizing<String>, AskError> {
     rpassword::prompt_password(question).map(Zeroizing::new).map_err(AskError::from)
 }
 
-/// What a key means where a secret is typed.
+/// The meaning of a key in a secret.
 #[cfg(unix)]
 #[derive(Debug, PartialEq, Eq)]
 enum PromptKey {
@@ -250,7 +251,7 @@ enum PromptKey {
     Quit,
 }
 
-/// What was typed of a secret.
+/// The typed bytes of a secret.
 #[cfg(unix)]
 struct SecretBuffer(Zeroizing<Vec<u8>>);
 
@@ -261,7 +262,7 @@ impl SecretBuffer {
         SecretBuffer(Zeroizing::new(Vec::with_capacity(1024)))
     }
 
-    /// Takes a key, as a terminal with these control keys edits a line.
+    /// Processes a key, as a terminal with these control keys edits a line.
     fn key(&mut self, byte: u8, keys: &crate::terminal::ControlKeys) -> PromptKey {
         // 0 is no key.
         let is = |key| byte != 0 && key == byte;
@@ -273,7 +274,7 @@ impl SecretBuffer {
             _ if is(keys.end) => return PromptKey::End,
             _ if is(keys.kill) => self.0.clear(),
             _ if is(keys.erase) || byte == 0x08 || byte == 0x7f => {
-                // A character of several bytes goes as a whole.
+                // A character of several bytes is removed as a whole.
                 while self.0.pop().is_some_and(|last| last & 0xc0 == 0x80) {}
             }
             byte => self.0.push(byte),
@@ -292,7 +293,7 @@ impl SecretBuffer {
     }
 }
 
-/// Standard input may be a file with commands, so that the terminal itself is asked.
+/// Standard input may be a file with commands, so the terminal itself is used.
 fn ask_terminal(question: &str) -> Result<String, AskError> {
     use std::io::{BufRead, BufReader, Write};
     let mut answer = String::new();
@@ -304,7 +305,7 @@ fn ask_terminal(question: &str) -> Result<String, AskError> {
         terminal.write_all(question.as_bytes())?;
         BufReader::new(&terminal).read_line(&mut answer)?;
         if !answer.ends_with('\n') {
-            // Ctrl-D shows nothing: what is said next begins a line.
+            // Ctrl-D is not echoed: the next message begins a line.
             terminal.write_all(b"\n")?;
         }
     }

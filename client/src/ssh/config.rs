@@ -1,7 +1,7 @@
 //! ~/.ssh/config, as far as it concerns this client.
 //!
-//! The format is a dozen rules; the crates for it either pass over what they do not know or follow
-//! `Include` and `Match` half-way. Here what would change a connection is obeyed or refused.
+//! The format has a dozen rules. The crates for it either ignore unknown keywords, or support `Include` and `Match`
+//! only partially. Here everything that would change a connection is obeyed or refused.
 
 use super::keywords::{Treatment, treatment};
 use crate::names::shown;
@@ -9,53 +9,53 @@ use sshome_ssh::Glob;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What a configuration says of one host. Values are as written: `%h` and `~` are not replaced yet.
+/// The configuration of one host. Values are as written: `%h` and `~` are not replaced yet.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct HostConfig {
-    /// Where it really is.
+    /// Its real name.
     pub host_name: Option<String>,
     /// Its port.
     pub port: Option<u16>,
-    /// Who logs in.
+    /// The user name.
     pub user: Option<String>,
     /// Files of private keys, in order.
     pub identity_files: Vec<String>,
-    /// Whether keys of the agent that are in none of those files are left out.
+    /// Whether only keys in those files are used, not all keys of the agent.
     pub identities_only: Option<bool>,
     /// The agent's socket, or `none`.
     pub identity_agent: Option<String>,
     /// Files of known hosts, in order.
     pub known_hosts: Option<Vec<String>>,
-    /// What is done about unknown host keys.
+    /// The policy for unknown host keys.
     pub unknown_host: Option<UnknownHost>,
-    /// Whether nothing may be asked.
+    /// Whether questions are forbidden.
     pub batch: Option<bool>,
     /// Whether a password may be used.
     pub password: Option<bool>,
-    /// Whether questions of the server may be answered.
+    /// Whether keyboard-interactive may be used.
     pub keyboard_interactive: Option<bool>,
     /// Whether keys may be used.
     pub public_key: Option<bool>,
-    /// How long connecting may take; zero is no limit.
+    /// The time limit for connecting; zero is no limit.
     pub connect_timeout: Option<Duration>,
-    /// After how much silence the server is asked whether it is alive; zero is never.
+    /// The silence after which a keepalive is sent; zero is never.
     pub keepalive_interval: Option<Duration>,
-    /// How many such questions may be unanswered.
+    /// The number of unanswered keepalives that are tolerated.
     pub keepalive_count: Option<usize>,
 }
 
-/// What is done about a host whose key is not known. One whose key has changed is always refused.
+/// The policy for a host with an unknown key. A changed key is always refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownHost {
     /// Ask.
     Ask,
-    /// Take its key and remember it.
+    /// Accept its key and store it.
     Accept,
     /// Refuse it.
     Refuse,
 }
 
-/// What is wrong in a configuration.
+/// Errors in a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum SshConfigError {
     /// The file cannot be read.
@@ -66,23 +66,23 @@ pub enum SshConfigError {
         /// Why.
         error: std::io::Error,
     },
-    /// A line cannot be obeyed.
+    /// A line is invalid or not supported.
     #[error("{}:{line}: {problem}", shown(file))]
     Line {
         /// The file.
         file: PathBuf,
-        /// The line, counted from 1.
+        /// The number of the line, from 1.
         line: usize,
-        /// What is wrong, and what to do about it.
+        /// The problem and the remedy.
         problem: String,
     },
 }
 
 impl HostConfig {
-    /// Reads what a file says of a host.
+    /// Reads the configuration of a host from a file.
     ///
     /// # Errors
-    /// If the file cannot be read, or has a line that makes no sense or cannot be obeyed.
+    /// If the file cannot be read, or has a line that is invalid or not supported.
     pub(super) fn read(file: &Path, host: &str) -> Result<HostConfig, SshConfigError> {
         let bytes =
             std::fs::read(file).map_err(|error| SshConfigError::Read { file: file.to_owned(), error })?;
@@ -90,7 +90,7 @@ impl HostConfig {
             .map_err(|(line, problem)| SshConfigError::Line { file: file.to_owned(), line, problem })
     }
 
-    /// Reads a configuration; an error has its line, counted from 1.
+    /// Parses a configuration. An error has the number of its line, from 1.
     fn parse(text: &str, host: &str) -> Result<HostConfig, (usize, String)> {
         let mut config = HostConfig::default();
         let mut applies = true;
@@ -130,7 +130,7 @@ impl HostConfig {
         Ok(config)
     }
 
-    /// Takes a value, unless an earlier one stands: the first wins.
+    /// Sets a value, unless an earlier line did: the first one wins.
     fn set(&mut self, keyword: &str, values: &[String]) -> Result<(), String> {
         let Some(value) = values.first() else { return Err(format!("{keyword} needs a value")) };
         match keyword {
@@ -177,7 +177,7 @@ impl HostConfig {
                 first(&mut self.keyboard_interactive, yes_or_no(value)?);
             }
             "pubkeyauthentication" => {
-                // OpenSSH has two more ways to say yes.
+                // OpenSSH has two more values that mean yes.
                 let bound = ["unbound", "host-bound"].iter().any(|yes| value.eq_ignore_ascii_case(yes));
                 first(&mut self.public_key, bound || yes_or_no(value)?);
             }
@@ -199,12 +199,12 @@ fn yes_or_no(value: &str) -> Result<bool, String> {
     }
 }
 
-/// Whether a keyword that is not supported is switched off, and so changes nothing.
+/// Whether an unsupported keyword is switched off, and so has no effect.
 fn is_off(values: &[String]) -> bool {
     matches!(values, [value] if ["no", "none", "any"].iter().any(|off| value.eq_ignore_ascii_case(off)))
 }
 
-/// Whether one of the patterns describes the host, and none that begins with `!` does.
+/// Whether one of the patterns matches the host, and none that begins with `!` does.
 fn matches(patterns: &[String], host: &str) -> Result<bool, String> {
     if patterns.is_empty() {
         return Err("Host needs a name or a pattern".to_owned());
@@ -215,7 +215,7 @@ fn matches(patterns: &[String], host: &str) -> Result<bool, String> {
     Ok(!excluded && patterns.iter().any(|pattern| is(pattern)))
 }
 
-/// The keyword and the values of a line; none if it is empty or a comment.
+/// The keyword and the values of a line; `None` if it is empty or a comment.
 fn split(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {

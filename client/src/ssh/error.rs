@@ -1,4 +1,4 @@
-//! Why nobody is logged in.
+//! Why connecting or logging in failed.
 
 use super::happy_eyeballs::ConnectError;
 use crate::conversation::ConversationError;
@@ -7,10 +7,10 @@ use sshome_wire::Status;
 use sshome_wire::display::Escaped;
 use std::time::Duration;
 
-/// What stopped a login, and what to do about it.
+/// The error of a login, with the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// Nobody could be reached.
+    /// No address could be connected to.
     #[error("cannot connect to {place}: {error}")]
     Connect {
         /// The host and the port.
@@ -18,23 +18,23 @@ pub enum LoginError {
         /// Why.
         error: ConnectError,
     },
-    /// Whoever is there takes too long.
+    /// The host did not answer in time.
     #[error("{place} did not answer within {} s: is that the host, and does it let the port through?", .limit.as_secs())]
     TimeOut {
         /// The host and the port.
         place: String,
-        /// How long it had.
+        /// The time limit.
         limit: Duration,
     },
-    /// The server says why it does not want the connection.
+    /// The server refused the connection with a reason.
     #[error("{place} refuses the connection: {said}")]
     SentAway {
         /// The host and the port.
         place: String,
-        /// The server's words.
+        /// The server's message.
         said: String,
     },
-    /// Somebody is there, and no handshake came about.
+    /// The handshake failed.
     #[error("the connection to {place} ended before the login: {error}. Is that an SSH server?")]
     Handshake {
         /// The host and the port.
@@ -42,36 +42,36 @@ pub enum LoginError {
         /// Why.
         error: russh::Error,
     },
-    /// The connection ended while somebody was logging in.
+    /// The connection ended during the login.
     #[error("the connection ended while {what}")]
     Closed {
-        /// Who, and what may be the reason.
+        /// The user, and a possible reason.
         what: String,
         /// Whether the server had refused something before.
         refused: bool,
     },
-    /// The server hung up, with these words.
+    /// The server disconnected with this message.
     #[error("the server ended the connection: {}", Escaped(.0.as_bytes()))]
     Ended(String),
-    /// SSH failed later.
+    /// The SSH connection failed later.
     #[error("the connection failed: {0}")]
     Ssh(#[from] russh::Error),
     /// The host cannot be trusted.
     #[error("{0}")]
     HostKey(String),
-    /// Nobody could be logged in.
+    /// The login was refused.
     #[error("{0}")]
     Authentication(String),
-    /// Ctrl-C was pressed when something was asked.
+    /// Ctrl-C was pressed at a question.
     #[error("interrupted before the login")]
     Interrupted,
-    /// The login went well, and the service did not answer as it should.
+    /// The login succeeded, and the conversation could not be started.
     #[error(transparent)]
     Conversation(#[from] ConversationError),
 }
 
 impl LoginError {
-    /// Whether the way there is interrupted, so that it may be open again later: nobody has said no.
+    /// Whether a later try may succeed: the server has not refused anything.
     #[must_use]
     pub fn is_interruption(&self) -> bool {
         match self {
@@ -83,7 +83,7 @@ impl LoginError {
             | LoginError::Ended(_)
             | LoginError::Ssh(_)
             | LoginError::Conversation(ConversationError::Lost(_)) => true,
-            // The lost connection may still count as one of the sessions that a user may have.
+            // The lost connection may still count as one of the user's sessions.
             LoginError::Conversation(ConversationError::Refused(reply)) => reply.status == Status::Busy,
             LoginError::Conversation(_)
             | LoginError::HostKey(_)
@@ -92,7 +92,7 @@ impl LoginError {
         }
     }
 
-    /// How the program ends for that reason.
+    /// The exit code for this error.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {

@@ -1,7 +1,7 @@
-//! What a server may say before it identifies itself: lines of text, which are passed over (RFC 4253 section 4.2).
+//! Lines that a server may send before its identification, which are skipped (RFC 4253, section 4.2).
 //!
-//! russh takes lines of up to 255 bytes, and 20 of them. A banner may be longer; and whoever is refused before the
-//! handshake is told so in such a line, which is worth showing.
+//! russh accepts 20 lines of up to 255 bytes. A banner may be longer. If a server refuses a client before the
+//! handshake, such a line has the reason, which should be shown.
 
 use bytes::BytesMut;
 use sshome_ssh::{StreamLayer, hand_out};
@@ -12,19 +12,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// How a server's identification begins.
+/// The beginning of a server's identification.
 const IDENTIFICATION: &[u8] = b"SSH-";
 
-/// The longest line, in bytes, and the most text before the identification: as many as OpenSSH takes.
+/// The longest line, and the longest text before the identification, in bytes: OpenSSH's limit.
 const MAX_LINE: usize = 8 << 10;
 const MAX_TEXT: usize = 1 << 20;
 
-/// How much of the text is kept for an error, in bytes.
+/// The longest text that is kept for an error, in bytes.
 const MAX_KEPT: usize = 1 << 10;
 
-/// Takes out the text before the identification.
+/// Removes the text before the identification.
 pub(super) struct BannerFilter {
-    /// What was read and not handed out.
+    /// Bytes that were read and not passed on.
     ahead: BytesMut,
     /// Whether the identification was found.
     identified: bool,
@@ -32,12 +32,12 @@ pub(super) struct BannerFilter {
     said: BannerText,
 }
 
-/// What a server has said in place of its identification. Clones share it.
+/// The text that a server sent before its identification. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BannerText(Arc<Mutex<Vec<u8>>>);
 
 impl BannerText {
-    /// The server's words, harmless on a terminal, if it has not identified itself: why it sends this client away.
+    /// The text, safe to show, if no identification followed: the reason for a refusal.
     pub(super) fn refusal(&self) -> Option<String> {
         let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lines = said.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
@@ -57,12 +57,12 @@ impl BannerText {
 }
 
 impl BannerFilter {
-    /// The filter of a connection that was just made. What is passed over is found in `said`.
+    /// The filter of a new connection. Skipped text is stored in `said`.
     pub(super) fn new(said: BannerText) -> BannerFilter {
         BannerFilter { ahead: BytesMut::new(), identified: false, passed_over: 0, said }
     }
 
-    /// Takes out the lines that have arrived. Afterwards either the identification was found, or more is to be read.
+    /// Removes the lines that have arrived. Afterwards either the identification was found, or more has to be read.
     fn pass_over(&mut self) -> io::Result<()> {
         while !self.identified {
             if self.ahead.starts_with(IDENTIFICATION) {

@@ -1,7 +1,7 @@
-//! Connecting to whichever of a host's addresses answers first (RFC 8305, "Happy Eyeballs").
+//! Connects to the first of a host's addresses that answers (RFC 8305, "Happy Eyeballs").
 //!
-//! The addresses are tried in the system's order, but with the families in turn, each a moment after the one before.
-//! So one that is dead costs a moment, and not the whole time limit.
+//! The addresses are tried in the system's order, with alternating families, each shortly after the previous one. So a
+//! dead address costs a moment, and not the whole time limit.
 
 use sshome_wire::display::Escaped;
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long after one address the next is tried (RFC 8305, section 5).
+/// The delay between two addresses (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Why no address of a host could be reached.
@@ -31,7 +31,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether there was one address only, or not even that, and no answer.
+    /// Whether there was at most one address, and no answer.
     #[must_use]
     pub fn is_silence(&self) -> bool {
         matches!(self, ConnectError::Tried { addresses, .. } if matches!(addresses.as_slice(), [(_, None)] | []))
@@ -82,7 +82,7 @@ pub(super) async fn connect(host: &str, port: u16, limit: Duration) -> Result<Tc
     connect_any(in_turn(found), left).await.map_err(|addresses| ConnectError::Tried { limit, addresses })
 }
 
-/// An error of looking up a host. If it has a zone, that is the likely reason.
+/// A lookup error. If the host has a zone, that is the likely reason.
 fn zone_explained(host: &str, error: io::Error) -> io::Error {
     match host.split_once('%') {
         Some((_, zone)) => io::Error::other(format!(
@@ -93,7 +93,7 @@ fn zone_explained(host: &str, error: io::Error) -> io::Error {
     }
 }
 
-/// Addresses with their families in turn; otherwise in their order.
+/// Addresses with alternating families, otherwise in their order.
 fn in_turn(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (mut first, mut other): (VecDeque<_>, VecDeque<_>) =
@@ -106,7 +106,7 @@ fn in_turn(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     all
 }
 
-/// Connects to the first of the addresses that answers; the others are given up.
+/// Connects to the first of the addresses that answers. The other attempts are dropped.
 async fn connect_any(
     mut addresses: VecDeque<SocketAddr>,
     limit: Duration,

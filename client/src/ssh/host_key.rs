@@ -1,4 +1,4 @@
-//! Whether the server is who it should be.
+//! Checks the server's host key.
 
 use super::ask::{AskError, Asker};
 use super::config::UnknownHost;
@@ -14,18 +14,18 @@ use sshome_wire::display::Escaped;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-/// Answers russh's questions while a connection is made.
+/// The handler of a connection, which checks the host key.
 pub(super) struct HostCheck {
     name: String,
     known: KnownHost,
     unknown_host: UnknownHost,
-    /// Where new hosts are remembered.
+    /// The file for new hosts.
     file: Option<PathBuf>,
     asker: Asker,
     quiet: bool,
-    /// The key that was accepted; on another connection of the same program, the only one that is.
+    /// The accepted key. On further connections of the process no other key is accepted.
     accepted: AcceptedHostKey,
-    /// Where the reason for the connection's end is noted.
+    /// The reason for the end of the connection.
     pub(super) loss: LossReason,
 }
 
@@ -33,10 +33,10 @@ pub(super) struct HostCheck {
 pub(super) type AcceptedHostKey = Arc<OnceLock<PublicKey>>;
 
 impl HostCheck {
-    /// Reads what is known of the host.
+    /// Reads the known keys of the host.
     ///
     /// # Errors
-    /// If a file of known hosts is there and cannot be read.
+    /// If a file of known hosts exists and cannot be read.
     pub(super) fn new(
         settings: &Settings,
         asker: Asker,
@@ -65,13 +65,12 @@ impl HostCheck {
         })
     }
 
-    /// Puts the algorithms of the keys that are known before the others: a host with several keys
-    /// then shows the one that can be checked.
+    /// Moves the algorithms of known keys to the front: a host with several keys then uses one that can be checked.
     #[must_use]
     pub(super) fn prefer_known(&self, algorithms: &[Algorithm]) -> Vec<Algorithm> {
         let known = |algorithm: &&Algorithm| {
             self.known.keys().any(|line| match (line.key.algorithm(), algorithm) {
-                // A key of RSA serves with each of its hashes.
+                // An RSA key can be used with each of its hashes.
                 (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
                 (of_line, algorithm) => of_line == **algorithm,
             })
@@ -127,7 +126,7 @@ impl HostCheck {
         }
     }
 
-    /// A host that cannot be remembered is asked for again the next time; that is no reason to stop.
+    /// Stores a host's key. If that fails, the user is asked again the next time.
     fn remember(&self, key: &PublicKey) {
         let Some(file) = &self.file else { return };
         let (name, kind, shown) = (Escaped(self.name.as_bytes()), kind(key), shown(file));
@@ -158,7 +157,7 @@ impl client::Handler for HostCheck {
             };
         }
         self.check(&key).await?;
-        // There is none yet.
+        // It is empty.
         let _ = self.accepted.set(key.clone());
         Ok(true)
     }

@@ -1,4 +1,4 @@
-//! A private key in a file, which signs once it is open.
+//! A private key in a file, which can sign once it is decrypted.
 
 use super::ask::{AskError, Asker};
 use super::private_key::{self, PrivateKeyError};
@@ -13,29 +13,29 @@ use sshome_wire::public_key;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// How often a passphrase is asked for.
+/// The largest number of passphrase prompts.
 const MAX_PASSPHRASE_ATTEMPTS: usize = 3;
 
-/// A private key in a file, perhaps behind a passphrase.
+/// A private key in a file, possibly encrypted.
 #[derive(Clone)]
 pub(super) struct KeyFile {
     /// The file.
     pub path: PathBuf,
-    /// What it holds.
+    /// Its content.
     pub text: Zeroizing<String>,
-    /// The key, once it is open.
+    /// The key, once it is decrypted.
     pub key: Option<PrivateKey>,
-    /// Whom to ask for the passphrase.
+    /// Asks for the passphrase.
     pub asker: Asker,
 }
 
-/// Why a key does not sign.
+/// Why a key cannot sign.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SignError {
-    /// The connection is gone.
+    /// The connection is lost.
     #[error("the connection is lost")]
     Send(#[from] russh::SendError),
-    /// The key is encrypted and stays so.
+    /// The key is encrypted, and there is no passphrase.
     #[error("{file} needs its passphrase: {error}")]
     Passphrase {
         /// The file.
@@ -43,10 +43,10 @@ pub(super) enum SignError {
         /// Why there is none.
         error: AskError,
     },
-    /// No passphrase fitted.
+    /// All passphrases were wrong.
     #[error("none of the passphrases opens {0}")]
     WrongPassphrase(String),
-    /// No passphrase could open it.
+    /// No passphrase can decrypt it.
     #[error("{file} {}", .error.to_string().replace("FILE", .file))]
     Unusable {
         /// The file.
@@ -59,8 +59,7 @@ pub(super) enum SignError {
     Signature(String),
 }
 
-/// The mode of a file that others than its owner can use, if it is ours. Others' files are theirs to protect: as
-/// OpenSSH has it.
+/// The mode of a file of ours that other users can access. As in OpenSSH, files of other users are not checked.
 #[cfg(unix)]
 pub(super) fn exposed(path: &Path) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
@@ -74,7 +73,7 @@ pub(super) fn exposed(_: &Path) -> Option<u32> {
     None
 }
 
-/// The public half of an encrypted key: OpenSSH's form holds it, and for others ssh-keygen leaves it in the file beside.
+/// The public key of an encrypted key: OpenSSH's format contains it; for others it is in the file beside it.
 pub(super) fn public_half(text: &str, path: &Path) -> Option<PublicKey> {
     if let Ok(key) = PrivateKey::from_openssh(text.trim()) {
         return Some(key.public_key().clone());
@@ -85,7 +84,7 @@ pub(super) fn public_half(text: &str, path: &Path) -> Option<PublicKey> {
 }
 
 impl KeyFile {
-    /// The private key. Only now is a passphrase asked for: the server has said that it wants the key.
+    /// Decrypts the private key. The passphrase is asked for only now that the server accepts the key.
     pub(super) async fn open(&mut self) -> Result<&PrivateKey, SignError> {
         let shown = shown(&self.path);
         for attempt in 1..=MAX_PASSPHRASE_ATTEMPTS {

@@ -1,4 +1,4 @@
-//! The keys that a login can be tried with: those of the agent, and those in files.
+//! The keys for a login: those of the agent, and those in files.
 
 use super::agent::{Agent, AgentError};
 use super::ask::Asker;
@@ -17,19 +17,19 @@ use zeroize::Zeroizing;
 /// A key to try.
 #[derive(Clone)]
 pub(super) struct Candidate {
-    /// What the server is asked about; none until the file is opened, if nothing else tells it.
+    /// The public key; `None` if it is only known once the file is decrypted.
     public: Option<PublicKey>,
-    /// Where it comes from, as people may see it.
+    /// Its origin, safe to show.
     pub origin: String,
     /// The file, unless the agent has it.
     pub file: Option<KeyFile>,
 }
 
-/// What stands in the way of a key.
+/// Why a key cannot be used.
 pub(super) struct Problem {
-    /// What it is, and what to do about it.
+    /// The problem and the remedy.
     pub text: String,
-    /// Whether it is to be told at once, as ssh does, and not only if the login fails.
+    /// Whether it is reported at once, as ssh does, and not only if the login fails.
     pub at_once: bool,
 }
 
@@ -39,8 +39,8 @@ impl Problem {
     }
 }
 
-/// The keys to try, in the order of OpenSSH: named files first, then the agent's other keys, then the
-/// usual files. What the agent has is signed by the agent, wherever it was named.
+/// The keys to try, in OpenSSH's order: named files first, then the agent's other keys, then the usual files. If the
+/// agent has a key, it signs, also if a file was named.
 pub(super) async fn candidates(
     settings: &Settings,
     agent: &mut Option<Agent>,
@@ -87,7 +87,7 @@ pub(super) async fn to_install(settings: &Settings, notes: &mut Vec<String>) -> 
     let mut problems = Vec::new();
     let mut agent = agent(settings, &mut problems).await;
     let named = settings.identities.iter().any(|identity| identity.source != IdentitySource::Usual);
-    // Each with all that would come before or after it left out.
+    // Each without the keys of the other kind.
     let only_files = Settings { identities_only: true, ..settings.clone() };
     let only_agent = Settings { identities: Vec::new(), ..settings.clone() };
     let mut found = Vec::new();
@@ -101,7 +101,7 @@ pub(super) async fn to_install(settings: &Settings, notes: &mut Vec<String>) -> 
     found.into_iter().filter_map(|candidate| candidate.public).collect()
 }
 
-/// An agent that may ask a person before it signs: for a passphrase, or to touch a token.
+/// An agent that may ask the user before it signs: for a passphrase, or to touch a token.
 pub(super) struct Attended<'a> {
     pub agent: &'a mut Agent,
     pub asker: &'a Asker,
@@ -133,7 +133,7 @@ pub(super) async fn agent(settings: &Settings, problems: &mut Vec<Problem>) -> O
     None
 }
 
-/// Reads a key's public half without its passphrase, if that can be; none where one of the usual files is missing.
+/// Reads a key file, without its passphrase if possible; `None` if one of the usual files is missing.
 fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option<Candidate>, Problem> {
     let path = &identity.file;
     let origin = shown(path);
@@ -143,7 +143,7 @@ fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option
         Err(error) if error.kind() == ErrorKind::NotFound && identity.source == IdentitySource::Usual => {
             return Ok(None);
         }
-        // As ssh has it.
+        // The same words as ssh.
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let text = format!("no such identity: {origin}: No such file or directory");
             return Err(Problem { text, at_once: true });
@@ -153,7 +153,7 @@ fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option
     let text = Zeroizing::new(public_key::text(&bytes));
     let in_agent = |public: &PublicKey| held.iter().any(|key| key.key_data() == public.key_data());
     if let Ok(public) = PublicKey::from_openssh(text.trim()) {
-        // A public key names one of the agent's.
+        // A public key stands for one of the agent's.
         return match in_agent(&public) {
             true => Ok(Some(Candidate { public: Some(public), origin, file: None })),
             false => {
@@ -178,10 +178,10 @@ fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option
 }
 
 impl Candidate {
-    /// The public key. If nothing but the opened file tells it, its passphrase is asked for.
+    /// The public key. If only the decrypted file contains it, its passphrase is asked for.
     ///
     /// # Errors
-    /// If the file has to be opened, and cannot be.
+    /// If the file has to be decrypted, and that fails.
     pub(super) async fn public(&mut self) -> Result<PublicKey, SignError> {
         if let (None, Some(file)) = (&self.public, &mut self.file) {
             self.public = Some(file.open().await?.public_key().clone());

@@ -1,17 +1,17 @@
-//! What the keywords of ssh_config are to this client.
+//! How this client treats the keywords of ssh_config.
 
-/// What is done about a keyword.
+/// The treatment of a keyword.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Treatment {
-    /// It is understood.
+    /// It is supported.
     Understood,
-    /// It does not change what this client does, or only makes it more careful than it was told.
+    /// It is ignored: it has no effect on this client, or the client is stricter anyway.
     Harmless,
-    /// It would change where a connection goes, how, or whom it trusts, and is not supported.
+    /// It is refused: it would change the route, the protocol or the trust of a connection, and is not supported.
     Refused,
 }
 
-/// Looks a keyword up, in whatever case; none if it is unknown.
+/// The treatment of a keyword, whatever its case; `None` if it is unknown.
 #[must_use]
 pub(super) fn treatment(keyword: &str) -> Option<Treatment> {
     let is_in = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(keyword));
@@ -60,9 +60,8 @@ const REFUSED: &[&str] = &[
     "RevokedHostKeys",
 ];
 
-/// Algorithms are here because this client has a short list of its own, all of them modern; files of
-/// known hosts for everybody because without them a host is unknown, not trusted; forwarding,
-/// terminals and multiplexing because it has none.
+/// Algorithms are ignored because this client has its own short list of modern ones; global files of known hosts
+/// because without them a host is unknown, not trusted; forwarding, terminals and multiplexing because it has none.
 const HARMLESS: &[&str] = &[
     "AddKeysToAgent",
     "CASignatureAlgorithms",

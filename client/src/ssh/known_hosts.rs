@@ -1,7 +1,7 @@
 //! Files of known host keys, in OpenSSH's format.
 //!
-//! russh's own helpers know neither wildcards nor `@revoked`, and take a file that cannot be read for
-//! an empty one, so the lines are read here.
+//! russh's own helpers support neither wildcards nor `@revoked`, and treat an unreadable file as empty, so the files
+//! are parsed here.
 
 use crate::names::shown;
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,40 +13,40 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// What the files say of one host.
+/// The known keys of one host.
 #[derive(Debug, Default)]
 pub struct KnownHost {
     lines: Vec<KnownHostLine>,
-    /// Lines of certificate authorities, which are passed over: `FILE:LINE`.
+    /// Ignored lines of certificate authorities, as `FILE:LINE`.
     pub authorities: Vec<String>,
 }
 
-/// A key that a file has for a host.
+/// A line with a key of a host.
 #[derive(Clone, Debug)]
 pub struct KnownHostLine {
-    /// Where it stands: the file.
+    /// The file of the line.
     pub file: PathBuf,
-    /// Where it stands: the line, counted from 1.
+    /// The number of the line, from 1.
     pub number: usize,
     /// The key.
     pub key: PublicKey,
     revoked: bool,
 }
 
-/// What a key that a host shows is worth.
+/// The verdict on a host's key.
 #[derive(Debug)]
 pub enum Verdict<'a> {
-    /// It is the key that is known.
+    /// The key is known.
     Known,
     /// The host is not known.
     Unknown,
-    /// The host is known by other keys.
+    /// The host is known with other keys.
     Changed(&'a KnownHostLine),
-    /// The key must not be used any more.
+    /// The key is revoked.
     Revoked(&'a KnownHostLine),
 }
 
-/// The name under which a host stands in the files: its port is left out where it is 22.
+/// The name of a host in the files: with its port, unless that is 22.
 #[must_use]
 pub fn name(host: &str, port: u16) -> String {
     let host = host.to_ascii_lowercase();
@@ -54,10 +54,10 @@ pub fn name(host: &str, port: u16) -> String {
 }
 
 impl KnownHost {
-    /// Reads what the files say of the host of that [`name`]. A file that does not exist says nothing.
+    /// Reads the keys of the host with this [`name`]. Missing files are ignored.
     ///
     /// # Errors
-    /// If a file is there and cannot be read.
+    /// If a file exists and cannot be read.
     pub fn read(files: &[PathBuf], name: &str) -> io::Result<KnownHost> {
         let mut known = KnownHost::default();
         for file in files {
@@ -73,7 +73,7 @@ impl KnownHost {
         Ok(known)
     }
 
-    /// Judges a key that the host shows.
+    /// Judges the host's key.
     #[must_use]
     pub fn judge(&self, key: &PublicKey) -> Verdict<'_> {
         let same = |line: &&KnownHostLine| line.key.key_data() == key.key_data();
@@ -83,8 +83,8 @@ impl KnownHost {
         if self.lines.iter().any(|line| same(&line)) {
             return Verdict::Known;
         }
-        // A key of another type counts as a change, too: whoever sits in between could else choose
-        // a type that is not known yet. Keys are asked for in the known types first.
+        // A key of a different type counts as a change, too: otherwise a man in the middle could choose a type that is
+        // not known yet. Known types are requested first.
         match self.keys().next() {
             Some(line) => Verdict::Changed(line),
             None => Verdict::Unknown,
@@ -96,7 +96,7 @@ impl KnownHost {
         self.lines.iter().filter(|line| !line.revoked)
     }
 
-    /// A line that makes no sense says nothing, as in OpenSSH.
+    /// Adds a line. Invalid lines are ignored, as in OpenSSH.
     fn add(&mut self, file: &Path, number: usize, text: &str, name: &str) {
         let text = text.trim();
         let (marker, rest) = match text.split_once([' ', '\t']) {
@@ -124,7 +124,7 @@ impl KnownHost {
     }
 }
 
-/// Appends a host's key to a file, which is made if it is missing: mode 0600 in a folder of 0700.
+/// Appends a host's key to a file. A missing file is created with mode 0600, in a folder with mode 0700.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -150,7 +150,7 @@ pub fn remember(file: &Path, name: &str, key: &PublicKey) -> io::Result<()> {
             line.insert(0, '\n');
         }
     }
-    // One write to a file opened for appending: two clients that learn at once do not mix their lines.
+    // A single write to a file opened for appending: lines of two clients are not mixed.
     file.write_all(line.as_bytes())
 }
 

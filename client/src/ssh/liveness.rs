@@ -13,12 +13,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// When a server is taken for gone: `ServerAliveInterval` and `ServerAliveCountMax` of ssh_config.
+/// When a server counts as gone: `ServerAliveInterval` and `ServerAliveCountMax` of ssh_config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
-    /// A server that is silent for so long is asked whether it is alive; `None` for never.
+    /// The silence after which a keepalive is sent; `None` for never.
     pub interval: Option<Duration>,
-    /// How many such questions may be unanswered; 0 for any number.
+    /// The number of unanswered keepalives that are tolerated; 0 for any number.
     pub count: usize,
 }
 
@@ -29,7 +29,7 @@ impl Default for Keepalive {
 }
 
 impl Keepalive {
-    /// How long a server may be silent, or take nothing of what is sent; `None` for ever.
+    /// The longest time without an answer, or without progress of a write; `None` for no limit.
     #[must_use]
     pub fn limit(&self) -> Option<Duration> {
         let questions = u32::try_from(self.count).ok().filter(|count| *count > 0)?;
@@ -41,7 +41,7 @@ impl Keepalive {
 pub(super) struct LossMonitor {
     limit: Option<Duration>,
     loss: LossReason,
-    /// Since when a write waits, in the form of when that is too long.
+    /// The timeout of a waiting write.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -65,11 +65,11 @@ impl LossMonitor {
     }
 }
 
-/// The fault if the peer ended the connection in order (TCP's FIN).
+/// The fault if the peer closed the connection (TCP's FIN).
 const CLOSED: &str = "the server closed the connection";
 
-/// The fault if the connection was broken off (TCP's RST): by the server's system, which discards data that nobody has
-/// read, or by a router or firewall that does not know the connection any more.
+/// The fault if the connection was reset (TCP's RST): by the server's system, which discards unread data, or by a
+/// router or firewall that has forgotten the connection.
 const RESET: &str = "the connection was reset by the server, or on the way to it";
 
 /// Whether a write failed because the peer has closed the connection.

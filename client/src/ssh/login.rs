@@ -1,4 +1,4 @@
-//! Logging in: the keys, then the password, then whatever the server asks.
+//! The login: keys, then the password, then keyboard-interactive.
 
 use super::agent::Agent;
 use super::ask::{AskError, Asker, Secret};
@@ -13,19 +13,19 @@ use russh::keys::{Algorithm, HashAlg};
 use russh::{MethodKind, MethodSet};
 use sshome_wire::display::Escaped;
 
-/// How often the password is asked for, or a round of questions is begun.
+/// The largest number of password prompts, and of rounds of questions.
 const MAX_PASSWORD_ATTEMPTS: usize = 3;
 
-/// A server that hangs up after this many keys did so because there were too many: sshd takes six attempts.
+/// If a server disconnects after this many keys, there were too many: sshd allows six attempts.
 const MANY_KEYS: usize = 5;
 
-/// How many times a server may ask within one round of questions.
+/// The largest number of requests in one round of questions.
 const MAX_QUESTIONS: usize = 16;
 
-/// What somebody was let in with; it serves for other connections as well.
+/// The credential of a successful login, for further connections.
 #[derive(Clone)]
 pub(super) enum Credential {
-    /// A key, opened if it was behind a passphrase, or one of the agent's.
+    /// A key: decrypted, or one of the agent's.
     Key(Box<Candidate>),
     /// A password that was typed.
     Password(Secret),
@@ -33,18 +33,18 @@ pub(super) enum Credential {
     Answers(Vec<PromptAnswer>),
 }
 
-/// A question of the server, and what was answered.
+/// A question of the server, and its answer.
 #[derive(Clone)]
 pub(super) struct PromptAnswer {
     question: String,
     answer: Secret,
 }
 
-/// Logs in. Returns what with.
+/// Logs in. Returns the credential.
 ///
 /// # Errors
-/// If the server accepts nothing that there is to offer, the connection breaks, or an answer takes
-/// longer than the settings' [patience](Settings::response_timeout).
+/// If the server accepts none of the credentials, the connection is lost, or an answer takes longer than the settings'
+/// [timeout](Settings::response_timeout).
 pub(super) async fn authenticate(
     handle: &mut Handle<HostCheck>,
     settings: &Settings,
@@ -63,7 +63,7 @@ pub(super) async fn authenticate(
     {
         return Ok(Credential::Password(password));
     }
-    // A server that takes passwords as well would ask for the same one once more.
+    // A server that also accepts passwords would ask for the same one again.
     if settings.keyboard_interactive
         && login.may(MethodKind::KeyboardInteractive)
         && !(settings.password && login.may(MethodKind::Password))
@@ -74,7 +74,7 @@ pub(super) async fn authenticate(
     Err(login.refused())
 }
 
-/// Logs in once more, with what has served before. Nobody is asked.
+/// Logs in again with a credential, without questions.
 ///
 /// # Errors
 /// As of [`authenticate`].
@@ -107,24 +107,24 @@ pub(super) async fn authenticate_again(
 struct LoginAttempt<'a> {
     handle: &'a mut Handle<HostCheck>,
     settings: &'a Settings,
-    /// What went wrong on the way, for the error at the end.
+    /// Notes for the error at the end.
     notes: Vec<String>,
-    /// The methods that the server still takes, once it has said so.
+    /// The methods that the server still accepts, once it has listed them.
     remaining: Option<MethodSet>,
-    /// How many keys the server was asked about.
+    /// The number of keys that were offered.
     offered: usize,
 }
 
-/// Where the answers to a server's questions come from.
+/// The source of the answers to a server's questions.
 enum AnswerSource<'a> {
-    /// A person, whose answers are kept.
+    /// The user, whose answers are stored.
     Asked(&'a mut Vec<PromptAnswer>),
-    /// The answers that served before.
+    /// The answers of a previous login.
     Repeated(&'a [PromptAnswer]),
 }
 
 impl LoginAttempt<'_> {
-    /// Learns what the server takes, if no key has been tried: before a password is asked for that cannot work.
+    /// Asks the server for its methods if no key was tried, before the user is asked for a password in vain.
     async fn ask_for_methods(&mut self, asker: &Asker) -> Result<(), LoginError> {
         if self.remaining.is_some() {
             return Ok(());
@@ -190,7 +190,7 @@ impl LoginAttempt<'_> {
             warn(format_args!("trying {origin} ({})", public.fingerprint(HashAlg::Sha256)));
         }
         let hash = match public.algorithm() {
-            // A server that does not say what it takes takes SHA-512, as every one since 2016.
+            // A server that does not list its hashes accepts SHA-512, as every server since 2016.
             Algorithm::Rsa { .. } => {
                 self.handle.best_supported_rsa_hash().await?.unwrap_or(Some(HashAlg::Sha512))
             }
@@ -258,7 +258,7 @@ impl LoginAttempt<'_> {
             if self.try_answers(&mut AnswerSource::Asked(&mut answers), asker).await? {
                 return Ok(Some(answers));
             }
-            // Nobody has answered, or the server wants something else now.
+            // There are no answers, or the server requires a different method now.
             if answers.is_empty() || !self.may(MethodKind::KeyboardInteractive) {
                 break;
             }
@@ -266,7 +266,7 @@ impl LoginAttempt<'_> {
         Ok(None)
     }
 
-    /// One round of questions. Whether they let in.
+    /// One round of questions. Returns whether the login succeeded.
     async fn try_answers(
         &mut self,
         answers: &mut AnswerSource<'_>,
@@ -299,7 +299,7 @@ impl LoginAttempt<'_> {
         Ok(false)
     }
 
-    /// The answers to a server's questions; none if there are none to give.
+    /// The answers to a server's questions; `None` if there are none.
     async fn answer(
         &mut self,
         prompts: &[Prompt],
@@ -346,7 +346,7 @@ impl LoginAttempt<'_> {
         self.judge(result?)
     }
 
-    /// Whether the server may take this method.
+    /// Whether the server may accept this method.
     fn may(&self, method: MethodKind) -> bool {
         self.remaining.as_ref().is_none_or(|methods| methods.contains(&method))
     }
@@ -362,7 +362,7 @@ impl LoginAttempt<'_> {
         }
     }
 
-    /// russh reports a connection that broke as a refusal.
+    /// Checks the connection: russh reports a lost connection as a refusal.
     fn connected(&self) -> Result<(), LoginError> {
         if self.handle.is_closed() {
             let user = Escaped(self.settings.user.as_bytes());

@@ -1,4 +1,4 @@
-//! The way to a conversation: settings, host key, login.
+//! SSH connections: settings, host key, login.
 
 pub mod known_hosts;
 
@@ -38,27 +38,27 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Cap on unsent bytes in the kernel. What is said after them, such as a cancel, waits for them.
+/// Cap on unsent bytes in the kernel. Later messages, such as a cancel, wait for them.
 const MAX_UNSENT_BYTES: u32 = 1 << 20;
 
-/// How long a farewell may take.
+/// The time limit for a disconnect.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection on which somebody is logged in, and what makes another one: after its loss, or beside it.
-/// It must outlive its conversation.
+/// A connection after the login. It can also open further connections: after its loss, or in parallel. It must outlive
+/// its conversation.
 pub struct Connection {
-    /// None before the first conversation of a connection that is made beside another one.
+    /// `None` before the first conversation of a parallel connection.
     handle: Option<Handle<HostCheck>>,
     settings: Settings,
     accepted: AcceptedHostKey,
-    /// Kept for the next connection of this program, and never shown.
+    /// Kept for further connections, and never shown.
     credential: Credential,
 }
 
 /// Connects, checks the host, logs in and starts a conversation.
 ///
 /// # Errors
-/// If any of that fails; see [`LoginError`].
+/// See [`LoginError`].
 pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), LoginError> {
     let asker = Asker::current(settings.batch);
     let accepted = AcceptedHostKey::default();
@@ -71,7 +71,7 @@ pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), 
     Ok((connection, conversation))
 }
 
-/// Starts a conversation on a connection that is logged in.
+/// Starts a conversation on a connection after the login.
 async fn converse(
     handle: Handle<HostCheck>,
     settings: &Settings,
@@ -96,7 +96,7 @@ async fn begin_in_time(handle: &Handle<HostCheck>, settings: &Settings) -> Resul
     Ok(conversation)
 }
 
-/// What the server said when it hung up, where that is why nothing came about.
+/// Replaces an error by the server's disconnect message, if that is the reason.
 async fn explained(error: LoginError, handle: Handle<HostCheck>) -> LoginError {
     let hung_up = matches!(error, LoginError::Ssh(_) | LoginError::Conversation(ConversationError::Lost(_)));
     match if hung_up { timeout(DISCONNECT_TIMEOUT, handle).await } else { return error } {
@@ -124,7 +124,7 @@ impl Reconnect for Connection {
     }
 
     fn beside(&self) -> Box<dyn Reconnect> {
-        // The server's banner has been shown.
+        // The server's banner was shown before.
         let settings = Settings { quiet: true, ..self.settings.clone() };
         let (accepted, credential) = (AcceptedHostKey::clone(&self.accepted), self.credential.clone());
         Box::new(Connection { handle: None, settings, accepted, credential })
@@ -147,31 +147,31 @@ impl Connection {
         Ok(conversation)
     }
 
-    /// The public keys to install on a server where none is named, and what there is to say about others.
+    /// The public keys to install on a server if none is named, and notes about others.
     pub async fn keys_to_install(&self) -> (Vec<PublicKey>, Vec<String>) {
         let mut notes = Vec::new();
         let keys = keys::to_install(&self.settings, &mut notes).await;
         (keys, notes)
     }
 
-    /// Whether the user wants to know what is tried.
+    /// Whether steps are logged.
     #[must_use]
     pub fn is_verbose(&self) -> bool {
         self.settings.verbose
     }
 
-    /// Says farewell and closes the connection. A server that does not listen is left.
+    /// Disconnects. A server that does not react is not waited for.
     pub async fn close(self) {
         let Some(handle) = self.handle else { return };
         let goodbye = handle.disconnect(russh::Disconnect::ByApplication, "", "");
         if timeout(DISCONNECT_TIMEOUT, goodbye).await.is_ok_and(|sent| sent.is_ok()) {
-            // Whether the server answers makes no difference any more.
+            // It does not matter whether the server answers.
             let _ = timeout(DISCONNECT_TIMEOUT, handle).await;
         }
     }
 }
 
-/// The time limit covers everything but a person who is asked about the host's key and may think.
+/// The time limit does not include the time of a question about the host's key.
 async fn handshake(
     settings: &Settings,
     check: HostCheck,
@@ -183,7 +183,7 @@ async fn handshake(
         let mut config = conversation::config();
         config.preferred.key = check.prefer_known(&config.preferred.key).into();
         (config.keepalive_interval, config.keepalive_max) = (keepalive.interval, keepalive.count);
-        // Its own limit comes a little earlier, so that it can say which addresses did not answer.
+        // Its own limit is a little shorter, so that it can report the addresses that did not answer.
         let early = limit.saturating_sub(limit / 20);
         let connected = happy_eyeballs::connect(&settings.host, settings.port, early).await;
         let socket = connected.map_err(|error| match error.is_silence() {

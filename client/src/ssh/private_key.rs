@@ -1,8 +1,8 @@
-//! Files of private keys, in the forms in which OpenSSH, OpenSSL and PuTTY write them.
+//! Files of private keys, in the formats of OpenSSH, OpenSSL and PuTTY.
 //!
-//! russh reads them all, but of the old PEM only RSA keys that are encrypted with AES-128, and its errors do not
-//! tell a wrong passphrase from an encryption that it does not know. Here they are told apart, since somebody who
-//! is asked three times for a passphrase that is right looks for the fault in the wrong place.
+//! russh reads these formats, but encrypted traditional PEM only for RSA keys with AES-128, and its errors do not
+//! distinguish a wrong passphrase from an unknown encryption. They are distinguished here: a user who is asked three
+//! times for a correct passphrase would look for the fault in the wrong place.
 
 use aes::{Aes128, Aes192, Aes256};
 use cbc::cipher::block_padding::Pkcs7;
@@ -16,24 +16,24 @@ use russh::keys::ssh_key::{self, Cipher};
 use russh::keys::{PrivateKey, decode_secret_key};
 use zeroize::Zeroizing;
 
-/// Why there is no key.
+/// Why a key cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PrivateKeyError {
     /// It is encrypted, and there was no passphrase.
     #[error("is encrypted")]
     Encrypted,
-    /// It is encrypted with another passphrase.
+    /// The passphrase is wrong.
     #[error("is encrypted with another passphrase")]
     WrongPassphrase,
-    /// It is encrypted in a way that is not read here.
+    /// Its encryption is not supported.
     #[error(
         "is encrypted with {0}, which is not supported: ssh-keygen -p -f FILE writes it in OpenSSH's form"
     )]
     Encryption(String),
-    /// It is a key of a type or in a form that is not read here.
+    /// Its type or format is not supported.
     #[error("is a private key that cannot be read: {0}")]
     Unsupported(String),
-    /// It is a key of PuTTY's of a type or in a form that is not read here.
+    /// It is a PuTTY key whose type or format is not supported.
     #[error(
         "is a PuTTY key that cannot be read ({0}): puttygen FILE -O private-openssh -o FILE.openssh writes it in \
          OpenSSH's form"
@@ -49,7 +49,7 @@ use PrivateKeyError::{Encrypted, Encryption, NoKey, Putty, Unsupported, WrongPas
 /// Reads a private key, with its passphrase if it has one.
 ///
 /// # Errors
-/// If the text holds none, or it cannot be opened.
+/// If the text contains none, or it cannot be decrypted.
 pub(super) fn decode(text: &str, passphrase: Option<&str>) -> Result<PrivateKey, PrivateKeyError> {
     if text.trim_start().starts_with("PuTTY-User-Key-File-") {
         return putty(text, passphrase);
@@ -66,7 +66,7 @@ pub(super) fn decode(text: &str, passphrase: Option<&str>) -> Result<PrivateKey,
     }
 }
 
-/// OpenSSH's own form, PROTOCOL.key.
+/// OpenSSH's own format, PROTOCOL.key.
 fn openssh(text: &str, passphrase: Option<&str>) -> Result<PrivateKey, PrivateKeyError> {
     let key = PrivateKey::from_openssh(text.trim()).map_err(|error| Unsupported(error.to_string()))?;
     if !key.is_encrypted() {
@@ -81,7 +81,7 @@ fn openssh(text: &str, passphrase: Option<&str>) -> Result<PrivateKey, PrivateKe
     })
 }
 
-/// PuTTY's form.
+/// PuTTY's format.
 fn putty(text: &str, passphrase: Option<&str>) -> Result<PrivateKey, PrivateKeyError> {
     let kind = text.lines().next().and_then(|line| line.split(':').nth(1)).unwrap_or_default().trim();
     if !["ssh-ed25519", "ssh-rsa"].contains(&kind) && !kind.starts_with("ecdsa-sha2-nistp") {
@@ -92,7 +92,7 @@ fn putty(text: &str, passphrase: Option<&str>) -> Result<PrivateKey, PrivateKeyE
         return Err(Encrypted);
     }
     decode_secret_key(text, passphrase.filter(|_| encrypted)).map_err(|error| {
-        // The library keeps the type of this error to itself.
+        // The library does not export the type of this error.
         match format!("{error:?}").contains("IncorrectMac") {
             true if encrypted => WrongPassphrase,
             _ => Putty(error.to_string()),
@@ -110,7 +110,7 @@ fn pkcs8(der: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, PrivateKeyE
     }
     let opened = info.decrypt(passphrase.ok_or(Encrypted)?).map_err(|error| match error {
         pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed) => WrongPassphrase,
-        // One wrong passphrase in 256 leaves a padding that looks right, and nonsense before it.
+        // One in 256 wrong passphrases gives a valid padding after random bytes.
         pkcs8::Error::Asn1(_) => WrongPassphrase,
         _ => unsupported(),
     })?;
@@ -118,7 +118,7 @@ fn pkcs8(der: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, PrivateKeyE
     plain("PRIVATE KEY", opened.as_bytes())
 }
 
-/// Whether the library decrypts with a scheme that it reads: PBES1 and HMAC with SHA-1 it does not.
+/// Whether the library can decrypt with this scheme: not with PBES1, nor with HMAC-SHA-1.
 fn is_supported(scheme: &pkcs5::EncryptionScheme) -> bool {
     match scheme {
         pkcs5::EncryptionScheme::Pbes2(parameters) => {
@@ -128,7 +128,7 @@ fn is_supported(scheme: &pkcs5::EncryptionScheme) -> bool {
     }
 }
 
-/// The PEM of OpenSSL before PKCS #8 (RFC 1421): the key is made of the passphrase with MD5, once.
+/// OpenSSL's PEM before PKCS #8 (RFC 1421): the key is derived from the passphrase with one round of MD5.
 fn traditional(
     label: &str,
     encryption: &str,
@@ -166,7 +166,7 @@ fn decrypt<C: BlockCipherDecrypt + KeyInit>(
     Some(buffer)
 }
 
-/// A key of that many bytes, as OpenSSL's `EVP_BytesToKey` makes it.
+/// Derives a key of this length in bytes, as OpenSSL's `EVP_BytesToKey`.
 fn derive(passphrase: &[u8], salt: &[u8], length: usize) -> Zeroizing<Vec<u8>> {
     let mut key = Zeroizing::new(Vec::with_capacity(length + 16));
     let mut last: Zeroizing<Vec<u8>> = Zeroizing::default();
@@ -179,14 +179,14 @@ fn derive(passphrase: &[u8], salt: &[u8], length: usize) -> Zeroizing<Vec<u8>> {
     key
 }
 
-/// A key that is not encrypted, or not any more.
+/// A key that is not encrypted, or was decrypted.
 fn plain(label: &str, der: &[u8]) -> Result<PrivateKey, PrivateKeyError> {
     let body = Zeroizing::new(Base64::encode_string(der));
     let text = Zeroizing::new(format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", *body));
     decode_secret_key(&text, None).map_err(|error| Unsupported(error.to_string()))
 }
 
-/// Whether the bytes are one SEQUENCE of DER, to the last.
+/// Whether the bytes are exactly one SEQUENCE of DER.
 fn is_sequence(der: &[u8]) -> bool {
     let Some((0x30, rest)) = der.split_first().map(|(tag, rest)| (*tag, rest)) else { return false };
     let Some((&first, rest)) = rest.split_first() else { return false };
@@ -200,7 +200,7 @@ fn is_sequence(der: &[u8]) -> bool {
     }
 }
 
-/// The algorithms that encrypted PKCS #8 names, by the object identifiers in its beginning.
+/// The algorithms of an encrypted PKCS #8 key, by the object identifiers at its beginning.
 fn algorithms(der: &[u8]) -> String {
     const KNOWN: [(&[u8], &str); 12] = [
         (b"\x2A\x86\x48\x86\xF7\x0D\x01\x05\x01", "PBES1 (MD2 and DES)"),
@@ -219,7 +219,7 @@ fn algorithms(der: &[u8]) -> String {
     let start = der.get(..128).unwrap_or(der);
     let named = |oid: &[u8]| start.windows(oid.len()).any(|window| window == oid);
     let mut found: Vec<&str> = KNOWN.iter().filter(|(oid, _)| named(oid)).map(|(_, name)| *name).collect();
-    // PBKDF2 makes the key with HMAC and SHA-1 unless it says otherwise, and then does not say so.
+    // PBKDF2 uses HMAC-SHA-1 by default, and then does not name it.
     let (pbkdf2, any_hmac) = (b"\x2A\x86\x48\x86\xF7\x0D\x01\x05\x0C", b"\x2A\x86\x48\x86\xF7\x0D\x02");
     if named(pbkdf2) && !named(any_hmac) {
         found.push("HMAC with SHA-1");

@@ -1,4 +1,4 @@
-//! What a connection needs to know: the command line, then ~/.ssh/config, then what is usual.
+//! The settings of a connection: from the command line, then ~/.ssh/config, then defaults.
 
 use super::config::{HostConfig, SshConfigError, UnknownHost};
 use super::liveness::Keepalive;
@@ -9,20 +9,20 @@ use sshome_wire::display::Escaped;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The port of a server that nothing else is known of.
+/// The default port.
 pub const DEFAULT_PORT: u16 = 2222;
 
-/// How long connecting may take where nothing else is said.
+/// The default time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Everything that decides about a connection.
+/// The settings of a connection.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where to connect to: a name or an address.
+    /// The host: a name or an address.
     pub host: String,
     /// The port.
     pub port: u16,
-    /// Who logs in.
+    /// The user name.
     pub user: String,
     /// Files of private keys, in the order in which they are tried.
     pub identities: Vec<Identity>,
@@ -32,29 +32,29 @@ pub struct Settings {
     pub agent: Option<PathBuf>,
     /// Files of known hosts. New ones are added to the first.
     pub known_hosts: Vec<PathBuf>,
-    /// What is done about a host that is not known.
+    /// The policy for unknown hosts.
     pub unknown_host: UnknownHost,
-    /// Whether nothing may be asked.
+    /// Whether questions are forbidden.
     pub batch: bool,
     /// Whether keys may be used.
     pub public_key: bool,
     /// Whether a password may be used.
     pub password: bool,
-    /// Whether questions of the server may be answered.
+    /// Whether keyboard-interactive may be used.
     pub keyboard_interactive: bool,
-    /// How long connecting may take.
+    /// The time limit for connecting.
     pub connect_timeout: Duration,
-    /// When a server is taken for gone.
+    /// When a server counts as gone.
     pub keepalive: Keepalive,
-    /// How often a lost connection is tried to be made again, in a row.
+    /// The largest number of consecutive reconnects.
     pub retries: u32,
-    /// How long to wait for an answer while nothing moves; none for ever.
+    /// The idle timeout; `None` for no limit.
     pub timeout: Option<Duration>,
-    /// What goes over the network.
+    /// The traffic counter and rate limits.
     pub throttle: Throttle,
-    /// Whether to say what is tried.
+    /// Whether steps are logged.
     pub verbose: bool,
-    /// Whether to keep the server's banner to ourselves.
+    /// Whether the server's banner is hidden.
     pub quiet: bool,
 }
 
@@ -63,22 +63,22 @@ pub struct Settings {
 pub struct Identity {
     /// The file.
     pub file: PathBuf,
-    /// Who named it.
+    /// Its origin.
     pub source: IdentitySource,
 }
 
-/// Who named a file with a key.
+/// The origin of the name of a key file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentitySource {
     /// The command line, `-i`.
     CommandLine,
-    /// The configuration, `IdentityFile`: as with ssh, it may name files that are not on every machine.
+    /// The configuration, `IdentityFile`: as with ssh, it may name files that do not exist on every machine.
     Configuration,
-    /// Nobody: it is one of the usual names, and may be missing.
+    /// The usual names, which may be missing.
     Usual,
 }
 
-/// Who runs the program, and where.
+/// The environment of the process.
 #[derive(Debug, Default)]
 pub struct Environment {
     /// The home directory.
@@ -89,30 +89,30 @@ pub struct Environment {
     pub agent: Option<PathBuf>,
 }
 
-/// Why there are no settings.
+/// Why the settings are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The configuration is to blame.
+    /// An error of the configuration.
     #[error(transparent)]
     Config(#[from] SshConfigError),
-    /// A value has a `%` that means nothing.
+    /// A value has an unknown `%` token.
     #[error("{0}: unknown %{1}: %%, %d, %h, %n, %p, %r and %u are known")]
     Token(String, char),
-    /// Two ports are named.
+    /// Two different ports are given.
     #[error("-P {option} and the address, with port {address}, name different ports: leave one of them out")]
     Ports {
-        /// That of `-P`.
+        /// The port of `-P`.
         option: u16,
-        /// That of the address.
+        /// The port of the address.
         address: u16,
     },
-    /// Something is not known.
+    /// A required setting is missing.
     #[error("{0}")]
     Missing(&'static str),
 }
 
 impl Environment {
-    /// What this process was started in.
+    /// The environment of this process.
     #[must_use]
     pub fn current() -> Environment {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
@@ -125,22 +125,22 @@ impl Environment {
 }
 
 impl Settings {
-    /// Where to connect to, as people may see it.
+    /// Host and port, safe to show.
     #[must_use]
     pub fn place(&self) -> String {
         format!("{} port {}", Escaped(self.host.as_bytes()), self.port)
     }
 
-    /// How long a server may take over a step of the login.
+    /// The time limit for a step of the login.
     #[must_use]
     pub fn response_timeout(&self) -> Duration {
         self.timeout.unwrap_or(RESPONSE_TIMEOUT)
     }
 
-    /// Puts together what the command line, the configuration and the environment say.
+    /// Combines the command line, the configuration and the environment.
     ///
     /// # Errors
-    /// If the configuration cannot be obeyed, or something that is needed is not said anywhere.
+    /// If the configuration is invalid, or a required setting is missing.
     pub fn resolve(cli: &ClientCli, environment: &Environment) -> Result<Settings, SettingsError> {
         let destination = &cli.destination;
         if let (Some(option), Some(address)) = (cli.port, destination.port)
@@ -181,7 +181,7 @@ impl Settings {
                 _ if cli.accept_new => UnknownHost::Accept,
                 unknown_host => unknown_host.unwrap_or(UnknownHost::Ask),
             },
-            // As with sftp, who wants to be asked in a batch says so in the configuration.
+            // As with sftp, the configuration can allow questions in batch mode.
             batch: config.batch.unwrap_or(cli.batch.is_some()),
             public_key: config.public_key.unwrap_or(true),
             password: config.password.unwrap_or(true),
@@ -209,7 +209,7 @@ impl Settings {
     }
 }
 
-/// A file that was named must be there; the usual one need not.
+/// A named file must exist; the default one need not.
 fn read_config(
     named: Option<&Path>,
     environment: &Environment,
@@ -241,7 +241,7 @@ fn identities(
     Ok(found)
 }
 
-/// What `%` and `~` in a value of the configuration stand for.
+/// The values of `%` tokens and `~` in the configuration.
 struct Tokens<'a> {
     home: Option<&'a Path>,
     name: &'a str,
@@ -283,7 +283,7 @@ impl Tokens<'_> {
         self.home.ok_or(SettingsError::Missing("there is no home directory: set HOME"))
     }
 
-    /// Files in ~/.ssh; none where there is no home.
+    /// Files in ~/.ssh; empty without a home directory.
     fn usual(&self, names: &[&str]) -> Vec<PathBuf> {
         self.home
             .map_or_else(Vec::new, |home| names.iter().map(|name| home.join(".ssh").join(name)).collect())

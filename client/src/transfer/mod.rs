@@ -133,7 +133,7 @@ impl Default for TransferOptions {
     }
 }
 
-/// What is at a path on the server, links followed; none where nothing is.
+/// The type of a path on the server, with links followed; `None` if it does not exist.
 async fn remote_entry(
     ctx: &mut TransferContext<'_>,
     path: &RemotePath,

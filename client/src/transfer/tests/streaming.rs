@@ -19,7 +19,7 @@ async fn put_to<F: Future<Output = ()> + Send + 'static>(
     put_stream(ctx, input, &remote("/f"), ExpectedContent::default()).await
 }
 
-/// Hears the request and so many bytes of the stream.
+/// Receives the request and this many bytes of the stream.
 async fn hear_stream(peer: &mut ScriptedPeer, length: u64) {
     assert!(matches!(peer.hear_request().await, Request::PutStream { .. }));
     let mut heard = 0;
