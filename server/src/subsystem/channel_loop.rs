@@ -1,10 +1,10 @@
-//! The channel loop: the task that owns a channel and runs a packet protocol on it.
+//! The channel loop: the task that owns a channel and runs a protocol on it.
 //!
 //! [`drive`] moves bytes and waits. A [`ChannelProtocol`] interprets them. It is synchronous, may block, and works in
 //! bounded *work slices*. While a slice runs, the loop sends the output of the previous slice and receives input, so
 //! it cannot be part of a deadlock. A short slice runs *inline*, on the worker thread of the runtime.
 
-use super::receive_buffer::ReceiveBuffer;
+use super::receive_buffer::{InputEnd, ReceiveBuffer};
 use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput, Gone, InlineExecutor};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,12 +12,33 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// A packet protocol on a channel.
+/// A protocol on a channel.
 pub(crate) trait ChannelProtocol: Send + 'static {
+    /// Whether the protocol reads its input. If not, the input is received and dropped, because unread input would stall
+    /// the connection.
+    fn reads_input(&self) -> bool {
+        true
+    }
+
     /// Adds received bytes to the input.
     fn push(&mut self, chunks: Vec<Bytes>);
+
+    /// Reports the end of the input, after its last bytes.
+    fn end_input(&mut self, _end: InputEnd) {}
+
+    /// Whether the protocol reads its input to the end. A slice follows the end then; otherwise, an idle protocol is not
+    /// called again. Complete input is processed even if the client has disconnected.
+    fn reads_to_end(&self) -> bool {
+        false
+    }
+
+    /// Whether the input has interrupted the work. Then the channel ends so, without another slice or more output.
+    fn interrupted(&self) -> Option<ChannelEnd> {
+        None
+    }
 
     /// The memory cost of unprocessed input, in bytes.
     fn pending_bytes(&self) -> usize;
@@ -28,12 +49,7 @@ pub(crate) trait ChannelProtocol: Send + 'static {
     }
 
     /// Takes the output that is ready to be sent.
-    fn take_output(&mut self) -> Vec<Bytes>;
-
-    /// Takes a line for the client's standard error, for text that the protocol cannot carry or clients do not show.
-    fn take_note(&mut self) -> Option<Bytes> {
-        None
-    }
+    fn take_output(&mut self) -> Vec<OutputChunk>;
 
     /// Limits the output of a slice, in bytes. The reply in progress may exceed the limit. `None` restores the default.
     fn limit_output(&mut self, _bytes: Option<usize>) {}
@@ -63,8 +79,26 @@ pub(crate) enum SliceOutcome {
     Idle,
     /// Idle, with staged files to publish unless more input is on its way.
     Staged,
-    /// The client violated the protocol. The output holds the reason, and the channel ends.
-    Violation,
+    /// Idle. Unless input arrives within this time, the channel ends so.
+    IdleFor(Duration, ChannelEnd),
+    /// The channel ends so, once the output is sent.
+    Ended(ChannelEnd),
+}
+
+/// Bytes of output, with their stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OutputChunk {
+    /// To the standard output: what the protocol says.
+    Output(Bytes),
+    /// To the client's standard error, for text that the protocol cannot carry or clients do not show.
+    Error(Bytes),
+}
+
+impl OutputChunk {
+    fn len(&self) -> usize {
+        let (OutputChunk::Output(bytes) | OutputChunk::Error(bytes)) = self;
+        bytes.len()
+    }
 }
 
 /// The places where work slices run.
@@ -105,6 +139,9 @@ pub(crate) async fn drive(
     stopping: CancellationToken,
 ) -> ChannelEnd {
     let mut input = ReceiveBuffer::new(incoming);
+    if !protocol.reads_input() {
+        input.ignore();
+    }
     let mut protocol = Some(protocol);
     let ended = serve(&mut input, &outgoing, &mut protocol, &executors, &stopping).await;
     if let Some(protocol) = protocol {
@@ -137,8 +174,14 @@ async fn serve<C: ChannelProtocol>(
         let Some(mut working) = protocol.take() else { return ChannelEnd::Fault };
         working.limit_output(scarce);
         working.push(input.take());
+        let has_ended = input.end().inspect(|end| working.end_input(*end)).is_some();
+        if let Some(end) = working.interrupted() {
+            *protocol = Some(working);
+            return end;
+        }
         input.set_pending_bytes(working.pending_bytes());
-        let mut running = begin(working, quiet, &mut fast, executors, &closed);
+        let gone = (!is_complete(&working, input)).then(|| closed.clone());
+        let mut running = begin(working, quiet, &mut fast, executors, gone);
         let mut next = Vec::new();
         let ahead = match &mut running {
             RunningSlice::Over(returned, _) => {
@@ -150,25 +193,21 @@ async fn serve<C: ChannelProtocol>(
         };
         // While the slice runs, send the previous output, then receive only what there is room for.
         let sent = send(input, outgoing, std::mem::take(&mut ready), ahead).await;
-        let Some((mut returned, outcome)) = finish(running, input, &mut fast).await else {
+        let Some((returned, outcome)) = finish(running, input, &mut fast).await else {
             return ChannelEnd::Fault;
         };
+        let returned = protocol.insert(returned);
         next.append(&mut returned.take_output());
         ready = next;
         input.set_pending_bytes(returned.pending_bytes());
-        let (under_way, note) = (returned.is_under_way(), returned.take_note());
-        *protocol = Some(returned);
-        if let Some(note) = note
-            && outgoing.send_error(note).await.is_err()
-        {
-            return ChannelEnd::Gone;
-        }
-        if sent.is_err() || closed.is_cancelled() {
+        let (under_way, outlives) = (returned.is_under_way(), is_complete(returned, input));
+        let was_told = has_ended || !returned.reads_to_end();
+        if sent.is_err() || (closed.is_cancelled() && !outlives) {
             return ChannelEnd::Gone;
         }
         quiet = false;
         match outcome {
-            SliceOutcome::InRequest if input.is_gone() => return ChannelEnd::Gone,
+            SliceOutcome::InRequest if input.is_gone() && !outlives => return ChannelEnd::Gone,
             SliceOutcome::InRequest | SliceOutcome::Busy => continue,
             _ => {}
         }
@@ -176,14 +215,19 @@ async fn serve<C: ChannelProtocol>(
             return ChannelEnd::Gone;
         }
         match outcome {
-            SliceOutcome::Violation => return ChannelEnd::Violation,
+            SliceOutcome::Ended(end) => return end,
             // Publish staged files once the client has nothing more on its way.
             SliceOutcome::Staged => quiet = !input.poll().await,
-            SliceOutcome::Idle if !input.is_open() => return ChannelEnd::Well,
+            SliceOutcome::Idle if was_told && !input.is_open() => return ChannelEnd::Well,
             SliceOutcome::Idle => {
                 tokio::select! {
                     () = input.wait() => {}
                     () = stopping.cancelled(), if !under_way => return ChannelEnd::Well,
+                }
+            }
+            SliceOutcome::IdleFor(time, end) => {
+                if timeout(time, input.wait()).await.is_err() {
+                    return end;
                 }
             }
             SliceOutcome::Busy | SliceOutcome::InRequest => {}
@@ -191,13 +235,19 @@ async fn serve<C: ChannelProtocol>(
     }
 }
 
-/// Begins a slice. `fast` says whether the previous slice was fast, and is updated if this one runs inline.
+/// Whether the whole input has arrived, and is processed even if the client has disconnected.
+fn is_complete(protocol: &impl ChannelProtocol, input: &ReceiveBuffer<impl ChannelInput>) -> bool {
+    protocol.reads_to_end() && input.end() == Some(InputEnd::Eof)
+}
+
+/// Begins a slice. `fast` says whether the previous slice was fast, and is updated if this one runs inline. `gone` is
+/// cancelled when the slice has become useless.
 fn begin<C: ChannelProtocol>(
     mut protocol: C,
     quiet: bool,
     fast: &mut bool,
     executors: &Executors<'_>,
-    closed: &CancellationToken,
+    gone: Option<CancellationToken>,
 ) -> RunningSlice<C> {
     if !quiet && !protocol.is_ready() {
         return RunningSlice::Over(protocol, SliceOutcome::Idle);
@@ -219,10 +269,9 @@ fn begin<C: ChannelProtocol>(
             Err(_) => return RunningSlice::Panicked,
         }
     }
-    let closed = closed.clone();
     RunningSlice::Elsewhere(executors.pool.run(Arc::clone(&executors.slice_permits), move || {
         // The client may have disconnected while the slice waited for its permit.
-        if closed.is_cancelled() {
+        if gone.is_some_and(|gone| gone.is_cancelled()) {
             return (protocol, SliceOutcome::Idle, false);
         }
         let begun = Instant::now();
@@ -249,15 +298,15 @@ async fn finish<C>(
     }
 }
 
-fn length(chunks: &[Bytes]) -> usize {
-    chunks.iter().map(Bytes::len).sum()
+fn length(chunks: &[OutputChunk]) -> usize {
+    chunks.iter().map(OutputChunk::len).sum()
 }
 
 /// Sends `chunks` and receives input meanwhile. Another `ahead` bytes of output are waiting behind them.
 async fn send(
     input: &mut ReceiveBuffer<impl ChannelInput>,
     outgoing: &impl ChannelOutput,
-    chunks: Vec<Bytes>,
+    chunks: Vec<OutputChunk>,
     ahead: usize,
 ) -> Result<(), Gone> {
     if chunks.is_empty() {
@@ -266,7 +315,10 @@ async fn send(
     outgoing.hold(length(&chunks) + ahead);
     let sends = async {
         for chunk in chunks {
-            outgoing.send(chunk).await?;
+            match chunk {
+                OutputChunk::Output(bytes) => outgoing.send(bytes).await?,
+                OutputChunk::Error(bytes) => outgoing.send_error(bytes).await?,
+            }
         }
         Ok(())
     };

@@ -48,7 +48,7 @@ impl ChannelProtocol for Fours {
         self.waiting >= 4
     }
 
-    fn take_output(&mut self) -> Vec<Bytes> {
+    fn take_output(&mut self) -> Vec<OutputChunk> {
         Vec::new()
     }
 
@@ -89,7 +89,7 @@ impl ChannelProtocol for Broken {
         0
     }
 
-    fn take_output(&mut self) -> Vec<Bytes> {
+    fn take_output(&mut self) -> Vec<OutputChunk> {
         Vec::new()
     }
 
@@ -114,5 +114,72 @@ async fn a_turn_that_panics_ends_its_channel_in_order_wherever_it_runs() {
         let executors = Executors { slice_permits: Arc::new(Semaphore::new(1)), pool: &pool, inline };
         let ended = drive(Pieces(pieces), Nobody, Broken, executors, CancellationToken::new()).await;
         assert_eq!(ended, ChannelEnd::Fault);
+    }
+}
+
+/// A protocol that reads its input to the end, and then fails with the number of bytes as its exit status. Ctrl-C
+/// interrupts it, and an `i` makes it wait for at most a minute.
+#[derive(Default)]
+struct Counter {
+    bytes: Vec<u8>,
+    end: Option<InputEnd>,
+}
+
+impl ChannelProtocol for Counter {
+    fn push(&mut self, chunks: Vec<Bytes>) {
+        self.bytes.extend(chunks.concat());
+    }
+
+    fn end_input(&mut self, end: InputEnd) {
+        self.end = Some(end);
+    }
+
+    fn reads_to_end(&self) -> bool {
+        true
+    }
+
+    fn interrupted(&self) -> Option<ChannelEnd> {
+        self.bytes.contains(&3).then_some(ChannelEnd::Failed(130))
+    }
+
+    fn pending_bytes(&self) -> usize {
+        0
+    }
+
+    fn take_output(&mut self) -> Vec<OutputChunk> {
+        Vec::new()
+    }
+
+    fn run_slice(&mut self, _quiet: bool) -> SliceOutcome {
+        match self.end {
+            Some(InputEnd::Eof) => SliceOutcome::Ended(ChannelEnd::Failed(self.bytes.len() as u8)),
+            Some(InputEnd::Cut) => SliceOutcome::Ended(ChannelEnd::Gone),
+            None if self.bytes.ends_with(b"i") => {
+                SliceOutcome::IdleFor(Duration::from_secs(60), ChannelEnd::Failed(255))
+            }
+            None => SliceOutcome::Idle,
+        }
+    }
+
+    fn is_under_way(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_input_an_interrupt_and_silence_end_a_protocol_that_reads_to_the_end() {
+    let pool = BlockingPool::of_this_runtime().unwrap();
+    let data = |bytes: &'static [u8]| Arrival::Data(Bytes::from_static(bytes));
+    for (events, end) in [
+        (vec![data(b"abc"), data(b"de"), Arrival::Eof], ChannelEnd::Failed(5)),
+        (vec![Arrival::Eof], ChannelEnd::Failed(0)),
+        (vec![data(b"abc"), Arrival::Gone], ChannelEnd::Gone),
+        (vec![data(b"abc"), data(b"\x03")], ChannelEnd::Failed(130)),
+        (vec![data(b"i"), data(b"i")], ChannelEnd::Failed(255)),
+    ] {
+        let executors = Executors { slice_permits: Arc::new(Semaphore::new(1)), pool: &pool, inline: None };
+        let (input, stopping) = (Pieces(events.into_iter()), CancellationToken::new());
+        stopping.cancel();
+        assert_eq!(drive(input, Nobody, Counter::default(), executors, stopping).await, end);
     }
 }

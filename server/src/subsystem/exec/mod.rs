@@ -1,8 +1,8 @@
 //! `ssh USER@HOST COMMAND`: one command line, executed by the server itself. It starts neither a shell nor a program.
 //! Words and quotes are parsed as in a shell, and a line that needs a shell is refused.
 //!
-//! [`run`] is the task that owns a channel. A `CommandTask` does the work of the command. It is synchronous, may block,
-//! and runs in bounded work slices in the blocking pool.
+//! A `RunningCommand` is the protocol on the channel, for the channel loop. A `CommandTask` does the work of the command. It
+//! is synchronous, may block, and runs in bounded work slices in the blocking pool.
 
 mod arguments;
 mod change;
@@ -16,15 +16,16 @@ mod stream;
 mod table;
 mod task;
 
-use super::receive_buffer::{InputEnd, ReceiveBuffer};
-use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput, Gone};
+use super::channel_loop::{ChannelProtocol, Executors, OutputChunk, SliceOutcome, drive};
+use super::receive_buffer::InputEnd;
+use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput};
 use crate::operations::{self, User};
+use bytes::Bytes;
 use error::{EXIT_FAILURE, Error, Result};
 use sshome_wire::display::Escaped;
-use std::sync::Arc;
 use std::time::Duration;
-use task::{CommandIo, CommandTask, InputRead, OutputChunk, TaskState};
-use tokio::time::timeout;
+use task::{CommandIo, CommandTask, InputRead, TaskState};
+use tokio_util::sync::CancellationToken;
 
 /// How long a refused scp client has to send its first byte.
 const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(5);
@@ -41,111 +42,11 @@ pub async fn run(
     terminal: bool,
     pool: &BlockingPool,
 ) -> ChannelEnd {
-    match serve(incoming, outgoing, user, &line, terminal, pool).await {
-        Ok(0) => ChannelEnd::Well,
-        Ok(status) => ChannelEnd::Failed(status),
-        Err(ended) => ended,
-    }
-}
-
-async fn serve(
-    incoming: impl ChannelInput,
-    outgoing: impl ChannelOutput,
-    user: User,
-    line: &[u8],
-    terminal: bool,
-    pool: &BlockingPool,
-) -> std::result::Result<u8, ChannelEnd> {
-    tracing::debug!(user = user.name(), line = %Escaped(line), "command");
-    let mut input = ReceiveBuffer::new(incoming);
-    let (permits, closed) = (user.slice_permits(), outgoing.closed());
-    let mut work = RunningCommand::begin(user, line, terminal);
-    if !work.reads && !terminal {
-        // Unread input would stall the connection.
-        input.ignore();
-    }
-    let mut ready = Vec::new();
-    loop {
-        let chunks = input.take();
-        if terminal && chunks.iter().any(|chunk| chunk.contains(&INTERRUPT.0)) {
-            return Ok(INTERRUPT.1);
-        }
-        if work.reads {
-            work.io.input.push(chunks, input.end());
-        }
-        input.set_pending_bytes(work.io.input.len());
-        // Complete input is processed to its end, even if the client has disconnected.
-        let whole = work.reads && input.end() == Some(InputEnd::Eof);
-        let scarce = outgoing.output_limit();
-        if scarce.is_some() {
-            send(&mut input, &outgoing, std::mem::take(&mut ready)).await?;
-        }
-        work.io.limit_output(scarce);
-        let gone = closed.clone();
-        let state = pool.run(Arc::clone(&permits), move || {
-            let guard = work.user.audit().enter();
-            // The client may have disconnected while the slice waited for its permit.
-            let state = if gone.is_cancelled() && !whole { TaskState::Waiting } else { work.run_slice() };
-            drop(guard);
-            (work, state)
-        });
-        // While the slice runs, send the previous output, then receive only what there is room for.
-        send(&mut input, &outgoing, std::mem::take(&mut ready)).await?;
-        let state = input.during(false, state).await;
-        let Ok(Some((returned, state))) = state else { return Err(ChannelEnd::Fault) };
-        work = returned;
-        ready = work.io.take();
-        input.set_pending_bytes(work.io.input.len());
-        let whole = work.reads && input.end() == Some(InputEnd::Eof);
-        if (closed.is_cancelled() || input.is_gone()) && !whole {
-            return Err(ChannelEnd::Gone);
-        }
-        match state {
-            TaskState::Busy => {}
-            TaskState::Waiting => {
-                send(&mut input, &outgoing, std::mem::take(&mut ready)).await?;
-                if !work.is_refused {
-                    input.wait().await;
-                } else if timeout(FIRST_BYTE_WITHIN, input.wait()).await.is_err() {
-                    return Ok(EXIT_FAILURE);
-                }
-            }
-            TaskState::Done(status) => {
-                send(&mut input, &outgoing, std::mem::take(&mut ready)).await?;
-                return Ok(status);
-            }
-        }
-    }
-}
-
-/// Sends `chunks` and receives input meanwhile.
-async fn send(
-    input: &mut ReceiveBuffer<impl ChannelInput>,
-    outgoing: &impl ChannelOutput,
-    chunks: Vec<OutputChunk>,
-) -> std::result::Result<(), ChannelEnd> {
-    if chunks.is_empty() {
-        return Ok(());
-    }
-    outgoing.hold(chunks.iter().map(OutputChunk::len).sum());
-    let sends = async {
-        for chunk in chunks {
-            match chunk {
-                OutputChunk::Output(bytes) => outgoing.send(bytes).await?,
-                OutputChunk::Error(bytes) => outgoing.send_error(bytes).await?,
-            }
-        }
-        Ok::<(), Gone>(())
-    };
-    let sent = input.during(true, sends).await;
-    outgoing.hold(0);
-    Ok(sent?)
-}
-
-impl From<Gone> for ChannelEnd {
-    fn from(_: Gone) -> ChannelEnd {
-        ChannelEnd::Gone
-    }
+    tracing::debug!(user = user.name(), line = %Escaped(&line), "command");
+    let executors = Executors { slice_permits: user.slice_permits(), pool, inline: None };
+    let command = RunningCommand::begin(user, &line, terminal);
+    // A graceful shutdown waits for every command.
+    drive(incoming, outgoing, command, executors, CancellationToken::new()).await
 }
 
 /// A command with its input and output.
@@ -161,6 +62,8 @@ struct RunningCommand {
     client_begins: bool,
     /// Whether the error is sent, and that byte is waited for.
     is_refused: bool,
+    /// Whether the user has pressed Ctrl-C.
+    is_interrupted: bool,
     task: Result<Box<dyn CommandTask>>,
 }
 
@@ -189,10 +92,10 @@ impl RunningCommand {
         });
         let client_begins = task.is_err() && !terminal && scp::client_begins(line);
         let (reads, scp) = (reads || client_begins, scp::is_spoken(line));
-        RunningCommand { user, io, reads, scp, client_begins, is_refused: false, task }
+        RunningCommand { user, io, reads, scp, client_begins, is_refused: false, is_interrupted: false, task }
     }
 
-    fn run_slice(&mut self) -> TaskState {
+    fn work(&mut self) -> TaskState {
         match &mut self.task {
             Ok(task) => {
                 let state = task.run_slice(&self.user, &mut self.io);
@@ -209,6 +112,63 @@ impl RunningCommand {
                 if self.is_refused { TaskState::Waiting } else { done }
             }
         }
+    }
+}
+
+impl ChannelProtocol for RunningCommand {
+    fn reads_input(&self) -> bool {
+        // A terminal sends Ctrl-C.
+        self.reads || self.io.terminal
+    }
+
+    fn push(&mut self, chunks: Vec<Bytes>) {
+        self.is_interrupted |= self.io.terminal && chunks.iter().any(|chunk| chunk.contains(&INTERRUPT.0));
+        if self.reads {
+            self.io.input.push(chunks);
+        }
+    }
+
+    fn end_input(&mut self, end: InputEnd) {
+        self.io.input.end(end);
+    }
+
+    fn reads_to_end(&self) -> bool {
+        self.reads
+    }
+
+    fn interrupted(&self) -> Option<ChannelEnd> {
+        self.is_interrupted.then_some(ChannelEnd::Failed(INTERRUPT.1))
+    }
+
+    fn pending_bytes(&self) -> usize {
+        self.io.input.len()
+    }
+
+    fn take_output(&mut self) -> Vec<OutputChunk> {
+        self.io.take()
+    }
+
+    fn limit_output(&mut self, bytes: Option<usize>) {
+        self.io.limit_output(bytes);
+    }
+
+    fn run_slice(&mut self, _quiet: bool) -> SliceOutcome {
+        let guard = self.user.audit().enter();
+        let state = self.work();
+        drop(guard);
+        match state {
+            TaskState::Busy => SliceOutcome::InRequest,
+            TaskState::Waiting if self.is_refused => {
+                SliceOutcome::IdleFor(FIRST_BYTE_WITHIN, ChannelEnd::Failed(EXIT_FAILURE))
+            }
+            TaskState::Waiting => SliceOutcome::Idle,
+            TaskState::Done(0) => SliceOutcome::Ended(ChannelEnd::Well),
+            TaskState::Done(status) => SliceOutcome::Ended(ChannelEnd::Failed(status)),
+        }
+    }
+
+    fn is_under_way(&self) -> bool {
+        true
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::error::{EXIT_FAILURE, Error, Result};
 use crate::operations::User;
+use crate::subsystem::channel_loop::OutputChunk;
 use crate::subsystem::receive_buffer::InputEnd;
 use bytes::{Bytes, BytesMut};
 use sshome_wire::display::Escaped;
@@ -40,22 +41,6 @@ pub(super) struct CommandIo {
     length: usize,
     /// The output after which a slice ends, in bytes.
     max_output: usize,
-}
-
-/// Bytes of output, with their stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum OutputChunk {
-    /// To the standard output.
-    Output(Bytes),
-    /// To the standard error.
-    Error(Bytes),
-}
-
-impl OutputChunk {
-    pub(super) fn len(&self) -> usize {
-        let (OutputChunk::Output(bytes) | OutputChunk::Error(bytes)) = self;
-        bytes.len()
-    }
 }
 
 impl CommandIo {
@@ -155,13 +140,17 @@ pub(super) enum InputRead {
 }
 
 impl CommandInput {
-    /// Adds chunks that have arrived, and the end of the input if it has ended.
-    pub(super) fn push(&mut self, chunks: Vec<Bytes>, end: Option<InputEnd>) {
+    /// Adds chunks that have arrived.
+    pub(super) fn push(&mut self, chunks: Vec<Bytes>) {
         for chunk in chunks.into_iter().filter(|chunk| !chunk.is_empty()) {
             self.length += chunk.len();
             self.chunks.push_back(chunk);
         }
-        self.end = end;
+    }
+
+    /// Adds the end of the input.
+    pub(super) fn end(&mut self, end: InputEnd) {
+        self.end = Some(end);
     }
 
     /// Unread bytes.
@@ -256,14 +245,14 @@ mod tests {
     fn input_is_read_in_pieces_and_its_end_is_not_a_cut() {
         let mut input = CommandInput::default();
         assert_eq!(input.read(9).unwrap(), InputRead::Nothing);
-        input.push(vec![Bytes::from_static(b"abc"), Bytes::new(), Bytes::from_static(b"d")], None);
+        input.push(vec![Bytes::from_static(b"abc"), Bytes::new(), Bytes::from_static(b"d")]);
         assert_eq!(input.len(), 4);
         assert_eq!(input.read(2).unwrap(), InputRead::Bytes(Bytes::from_static(b"ab")));
         assert_eq!(input.read(9).unwrap(), InputRead::Bytes(Bytes::from_static(b"c")));
-        input.push(Vec::new(), Some(InputEnd::Eof));
+        input.end(InputEnd::Eof);
         assert_eq!(input.read(9).unwrap(), InputRead::Bytes(Bytes::from_static(b"d")));
         assert_eq!((input.read(9).unwrap(), input.len()), (InputRead::End, 0));
-        input.push(Vec::new(), Some(InputEnd::Cut));
+        input.end(InputEnd::Cut);
         assert!(matches!(input.read(9), Err(Error::Cut)));
     }
 

@@ -5,7 +5,8 @@ use super::job::{JobStep, NativeJob};
 use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
 use crate::operations::{Upload, User};
-use crate::subsystem::channel_loop::{self, SliceOutcome};
+use crate::subsystem::ChannelEnd;
+use crate::subsystem::channel_loop::{self, OutputChunk, SliceOutcome};
 use bytes::Bytes;
 use sshome_store::{CheckedPartial, EntryId, EntryRef};
 use sshome_wire::{
@@ -300,8 +301,8 @@ impl channel_loop::ChannelProtocol for NativeConversation {
         self.queued + self.left.as_ref().map_or(0, cost) + self.decoder.buffered()
     }
 
-    fn take_output(&mut self) -> Vec<Bytes> {
-        self.output.take()
+    fn take_output(&mut self) -> Vec<OutputChunk> {
+        self.output.take().into_iter().map(OutputChunk::Output).collect()
     }
 
     fn limit_output(&mut self, bytes: Option<usize>) {
@@ -340,7 +341,7 @@ impl channel_loop::ChannelProtocol for NativeConversation {
             tracing::warn!(user = self.user.name(), %reply, "the client breaks the protocol");
             self.publish();
             self.output.reply(reply);
-            return SliceOutcome::Violation;
+            return SliceOutcome::Ended(ChannelEnd::Violation);
         }
         if quiet || self.group.is_full() {
             self.publish();

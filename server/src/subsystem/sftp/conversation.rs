@@ -8,7 +8,8 @@ use super::output::SftpOutput;
 use super::status::SftpError;
 use super::symlink_order::SymlinkOrder;
 use crate::operations::User;
-use crate::subsystem::channel_loop::{self, SliceOutcome};
+use crate::subsystem::ChannelEnd;
+use crate::subsystem::channel_loop::{self, OutputChunk, SliceOutcome};
 use bytes::Bytes;
 use sshome_wire::sftp::{
     ClientPacket, Extended, Extension, Malformed, ServerPacket, SftpDecoder, SftpRequest, VERSION, Vendor,
@@ -138,7 +139,7 @@ impl SftpConversation {
         worked.unwrap_or_else(|violation| {
             // SFTP has no packet for a violation.
             tracing::warn!(user = self.user.name(), %violation, "the client breaks the protocol");
-            SliceOutcome::Violation
+            SliceOutcome::Ended(ChannelEnd::Violation)
         })
     }
 
@@ -193,12 +194,9 @@ impl channel_loop::ChannelProtocol for SftpConversation {
         self.job.is_some() || self.left.is_some() || self.decoder.is_ready()
     }
 
-    fn take_output(&mut self) -> Vec<Bytes> {
-        self.output.take()
-    }
-
-    fn take_note(&mut self) -> Option<Bytes> {
-        self.note.take()
+    fn take_output(&mut self) -> Vec<OutputChunk> {
+        let note = self.note.take().map(OutputChunk::Error);
+        note.into_iter().chain(self.output.take().into_iter().map(OutputChunk::Output)).collect()
     }
 
     fn limit_output(&mut self, bytes: Option<usize>) {

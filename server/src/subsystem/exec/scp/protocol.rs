@@ -248,9 +248,8 @@ mod tests {
     fn lines_and_answers_come_in_any_pieces() {
         let mut reader = ScpReader::default();
         let mut input = CommandInput::default();
-        let push = |input: &mut CommandInput, bytes: &'static [u8]| {
-            input.push(vec![Bytes::from_static(bytes)], None)
-        };
+        let push =
+            |input: &mut CommandInput, bytes: &'static [u8]| input.push(vec![Bytes::from_static(bytes)]);
         push(&mut input, b"C0644 ");
         assert_eq!(reader.line(&mut input).unwrap(), None);
         push(&mut input, b"1 a\n\0\x01no");
@@ -261,7 +260,7 @@ mod tests {
         assert_eq!(reader.answer(&mut input).unwrap(), Some(ScpReply::Refused));
         assert_eq!(reader.answer(&mut input).unwrap(), Some(ScpReply::GivenUp));
         assert_eq!(reader.answer(&mut input).unwrap(), Some(ScpReply::Refused));
-        input.push(Vec::new(), Some(InputEnd::Eof));
+        input.end(InputEnd::Eof);
         assert_eq!(reader.answer(&mut input).unwrap(), Some(ScpReply::End));
         assert_eq!(reader.line(&mut input).unwrap(), Some(ScpLine::End));
     }
@@ -269,11 +268,12 @@ mod tests {
     #[test]
     fn a_line_without_end_is_not_gathered() {
         let mut input = CommandInput::default();
-        input.push(vec![Bytes::from(vec![b'x'; 1 << 20])], None);
+        input.push(vec![Bytes::from(vec![b'x'; 1 << 20])]);
         assert!(ScpReader::default().line(&mut input).is_err());
         assert!(input.len() > (1 << 20) - 2 * MAX_LINE_BYTES);
         let mut input = CommandInput::default();
-        input.push(vec![Bytes::from_static(b"C06")], Some(InputEnd::Eof));
+        input.push(vec![Bytes::from_static(b"C06")]);
+        input.end(InputEnd::Eof);
         assert!(matches!(ScpReader::default().line(&mut input), Err(Error::Cut)));
     }
 }
