@@ -43,9 +43,6 @@ impl Recording {
         let settings = Settings::new(folder.path()).unwrap();
         let recorder = Recorder::mounted_on(test, &folder.path().join("home"))?;
         let store = settings.start().unwrap();
-        // As if the server had served the empty homes for a while.
-        recorder.record(Event::SyncfsBegins);
-        recorder.record(Event::SyncfsSucceeded);
         let actors: Vec<_> = std::thread::scope(|scope| {
             let act = |number| {
                 let (recorder, store) = (&recorder, &store);

@@ -8,6 +8,7 @@ use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 use sshome_store::{HomeSettings, PrepareError};
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Users whose homes are being opened.
@@ -47,9 +48,19 @@ pub(super) fn make_and_open(settings: &HomeSettings) -> Result<OwnedFd> {
             .recursive(true)
             .create(&settings.root)
             .map_err(|error| Error::Os(errno(&error)))?;
+        sync_names(&settings.root)?;
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(fs::open(&settings.root, flags, Mode::empty())?)
+}
+
+/// Puts the name of a new home on the disk, with those of the directories above it that may be new as well.
+fn sync_names(root: &Path) -> Result<()> {
+    for parent in root.ancestors().skip(1).take(2).filter(|parent| !parent.as_os_str().is_empty()) {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        fs::fsync(fs::open(parent, flags, Mode::empty())?)?;
+    }
+    Ok(())
 }
 
 /// Why a home could not be served, as far as that can be found out without changing anything. `None` if it could.
