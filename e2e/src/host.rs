@@ -139,6 +139,19 @@ impl Host {
             }
             None => Server::bind(config).await?,
         };
+        self.serve(server)
+    }
+
+    /// Starts the server in this process, with homes in any store.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn start_with(&mut self, store: Arc<dyn HomeStore>) -> Result<()> {
+        let config = config::load(self.dir.path(), None, &[])?;
+        self.serve(Server::bind_with(config, store).await?)
+    }
+
+    fn serve(&mut self, server: Server) -> Result<()> {
         self.address = *server.addresses()?.first().context("no address")?;
         let (stop, stopped) = oneshot::channel();
         // Dropping the sender stops the server, too.

@@ -15,7 +15,7 @@ use crate::log::{self, LogError};
 use crate::metrics::{Metrics, OpenDescriptors};
 use crate::operations::SlicePermits;
 use crate::reload::Reloader;
-use crate::session::{MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
+use crate::session::{AbandonedWork, MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
 use crate::sockets::{ListenError, Sockets};
 use crate::subsystem::BlockingPool;
 use crate::systemd::Notifier;
@@ -236,16 +236,18 @@ impl Server {
         let example = config.accounts.iter().find(|account| account.enabled);
         let example = example.map(|account| account.name.clone());
         let metrics = Arc::new(Metrics::new(descriptors));
+        let pool = BlockingPool::of_this_runtime()?;
         let shared = ServerState {
             authenticator: Authenticator::new(Arc::<TomlAccounts>::clone(&accounts)),
             homes: store,
-            slices: SlicePermits::default(),
+            slices: SlicePermits::for_pool(pool.threads()),
             admission: AdmissionControl::new(config.limits.clone()),
             rates: RateLimits::default(),
             memory: MemoryBudgets::default(),
             sessions: Arc::new(SessionRegistry::new(Arc::clone(&metrics))),
+            abandoned: AbandonedWork::default(),
             metrics,
-            pool: BlockingPool::of_this_runtime()?,
+            pool,
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
             config: ArcSwap::from_pointee(config),
@@ -343,7 +345,7 @@ impl Server {
         }
         self.shared.cut.cancel();
         connections.wait().await;
-        tracing::info!("ended");
+        tracing::info!(abandoned = self.shared.abandoned.count(), "ended");
     }
 }
 

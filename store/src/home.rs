@@ -170,6 +170,12 @@ pub trait Home: fmt::Debug + Send + Sync {
     /// partial upload.
     fn publish(&self, items: Vec<PublishItem>, names: Vec<EntryRef>) -> Published;
 
+    /// Whether short calls may run on a thread that others wait for: they are as fast as a local disk. By default they may
+    /// not.
+    fn runs_inline(&self) -> bool {
+        false
+    }
+
     /// Whether the user holds so much open that a batch should be published early.
     fn wants_publish(&self) -> bool;
 

@@ -211,6 +211,9 @@ pub struct StatusReport {
     /// Lines of the log that could not be written since the start.
     #[serde(default)]
     pub lost_log_lines: u64,
+    /// Channels of ended sessions whose work hangs in the store.
+    #[serde(default)]
+    pub abandoned: usize,
 }
 
 /// A session.

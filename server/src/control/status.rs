@@ -35,6 +35,7 @@ pub(super) fn status(shared: &ServerState, since: SystemTime) -> StatusReport {
         max_descriptors: shared.metrics.descriptors().limit(),
         penalties: penalties.collect(),
         lost_log_lines: crate::log::lost_lines(),
+        abandoned: shared.abandoned.count(),
     }
 }
 
@@ -72,6 +73,7 @@ pub(crate) fn metrics_snapshot(shared: &ServerState) -> MetricsSnapshot {
     };
     MetricsSnapshot {
         held: shared.memory.held() as u64,
+        abandoned: shared.abandoned.count() as u64,
         homes: homes(shared).into_iter().map(standing).collect(),
         unavailable: shared.homes.problems().into_iter().map(|home| home.user).collect(),
         settings_stale: shared.refused.load().is_some(),

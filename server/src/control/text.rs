@@ -58,6 +58,10 @@ pub(super) fn status(status: &StatusReport) -> String {
             )
         }
     }
+    match status.abandoned {
+        0 => {}
+        channels => text += &format!("\n{channels} channels of ended sessions wait for a disk that hangs\n"),
+    }
     if let (Some(open), Some(most)) = (status.descriptors, status.max_descriptors) {
         text += &format!("\n{open} of {most} descriptors are open\n");
     }

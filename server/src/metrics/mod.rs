@@ -33,6 +33,7 @@ pub struct Metrics {
     quota_refusals: Counter,
     log_lines_lost: Counter,
     held: Gauge,
+    abandoned: Gauge,
     requests: Family<TwoLabels, Histogram, fn() -> Histogram>,
     sessions: Family<UserLabel, Gauge>,
     used: Family<UserLabel, Gauge>,
@@ -59,6 +60,8 @@ pub struct MetricsSnapshot {
     pub settings_stale: bool,
     /// Memory that all users hold, in bytes: unprocessed input and unsent output.
     pub held: u64,
+    /// Channels of ended sessions whose work hangs in the store.
+    pub abandoned: u64,
 }
 
 /// The current values of one user's home.
@@ -104,6 +107,7 @@ impl Metrics {
             quota_refusals: Counter::default(),
             log_lines_lost: Counter::default(),
             held: Gauge::default(),
+            abandoned: Gauge::default(),
             requests: Family::new_with_constructor(seconds),
             sessions: Family::default(),
             used: Family::default(),
@@ -131,6 +135,8 @@ impl Metrics {
         registry.register("log_lines_lost", help, m.log_lines_lost.clone());
         let help = "What has arrived and is not processed yet, and what is to be sent";
         registry.register_with_unit("held", help, Unit::Bytes, m.held.clone());
+        let help = "Work of ended sessions that hangs in the store";
+        registry.register("abandoned_work", help, m.abandoned.clone());
         let help = "From when a request is taken up to its answer";
         registry.register_with_unit("request_duration", help, Unit::Seconds, m.requests.clone());
         registry.register("sessions", "Sessions that are open", m.sessions.clone());
@@ -174,6 +180,7 @@ impl Metrics {
         gauges.iter().chain(&others).for_each(|gauge| gauge.clear());
         self.settings_stale.set(moment.settings_stale.into());
         self.held.set(count(moment.held));
+        self.abandoned.set(count(moment.abandoned));
         self.open_descriptors.set(self.descriptors.open().map_or(0, count));
         self.max_descriptors.set(self.descriptors.limit().map_or(0, count));
         for user in &moment.unavailable {
@@ -258,6 +265,7 @@ mod tests {
             unavailable: vec!["ben".into()],
             settings_stale: true,
             held: 7,
+            abandoned: 2,
         };
         let text = metrics.render(&moment);
         for line in [
@@ -267,6 +275,7 @@ mod tests {
             "sshomed_request_duration_seconds_count{way=\"sshome\",request=\"ls\"} 1",
             "sshomed_sessions{user=\"ann\"} 2",
             "sshomed_held_bytes 7",
+            "sshomed_abandoned_work 2",
             "sshomed_used_bytes{user=\"ann\"} 5",
             "sshomed_quota_bytes{user=\"zcl\"} 9",
             "sshomed_home_unavailable{user=\"ben\"} 1",

@@ -112,6 +112,11 @@ impl User {
         Arc::clone(&self.slice_permits)
     }
 
+    /// Whether short operations may run on a worker of the runtime.
+    pub(crate) fn runs_inline(&self) -> bool {
+        self.home.runs_inline()
+    }
+
     /// Whether the user holds so much open that a batch should be published early.
     pub(crate) fn wants_publish(&self) -> bool {
         self.home.wants_publish()

@@ -4,14 +4,30 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Semaphore;
 
-/// Slices of work that run at a time for one user, over all sessions.
+/// The most slices of work that run at a time for one user, over all sessions, however many threads there are.
 const MAX_CONCURRENT_SLICES: usize = 16;
 
 /// The permits of all users who have a channel open.
-#[derive(Debug, Default)]
-pub struct SlicePermits(Mutex<HashMap<String, Weak<Semaphore>>>);
+#[derive(Debug)]
+pub struct SlicePermits {
+    users: Mutex<HashMap<String, Weak<Semaphore>>>,
+    /// Permits of one user.
+    count: usize,
+}
+
+impl Default for SlicePermits {
+    fn default() -> SlicePermits {
+        SlicePermits { users: Mutex::default(), count: MAX_CONCURRENT_SLICES }
+    }
+}
 
 impl SlicePermits {
+    /// Permits for a pool with this many threads: one user gets at most half of them.
+    #[must_use]
+    pub fn for_pool(threads: usize) -> SlicePermits {
+        SlicePermits { count: (threads / 2).clamp(1, MAX_CONCURRENT_SLICES), ..SlicePermits::default() }
+    }
+
     /// The permits of a user. They are shared as long as one of the results exists.
     #[must_use]
     pub fn of(&self, user: &str) -> Arc<Semaphore> {
@@ -20,7 +36,7 @@ impl SlicePermits {
             return permits;
         }
         users.retain(|_, permits| permits.strong_count() > 0);
-        let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_SLICES));
+        let permits = Arc::new(Semaphore::new(self.count));
         users.insert(user.to_owned(), Arc::downgrade(&permits));
         permits
     }
@@ -29,11 +45,11 @@ impl SlicePermits {
     #[must_use]
     pub fn is_busy(&self, user: &str) -> bool {
         let permits = self.users().get(user).and_then(Weak::upgrade);
-        permits.is_some_and(|permits| permits.available_permits() < MAX_CONCURRENT_SLICES)
+        permits.is_some_and(|permits| permits.available_permits() < self.count)
     }
 
     fn users(&self) -> MutexGuard<'_, HashMap<String, Weak<Semaphore>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -48,6 +64,13 @@ mod tests {
         let _running = first.try_acquire_many(16).unwrap();
         assert!(second.try_acquire().is_err() && other.try_acquire().is_ok());
         assert!(permits.is_busy("ann") && !permits.is_busy("bob") && !permits.is_busy("eve"));
+    }
+
+    #[test]
+    fn one_user_gets_half_of_the_threads() {
+        for (threads, count) in [(1, 1), (8, 4), (64, 16)] {
+            assert_eq!(SlicePermits::for_pool(threads).of("ann").available_permits(), count);
+        }
     }
 
     #[test]

@@ -7,9 +7,11 @@ use crate::auth::Login;
 use crate::operations::User;
 use crate::subsystem::sftp::SymlinkOrder;
 use crate::subsystem::{ChannelEnd, ChannelOutput, exec, native, no_shell_message, sftp};
-use sshome_store::Cause;
+use sshome_store::{Cause, Ctx};
+use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// The exit status if the user's budget of descriptors is used up (EX_TEMPFAIL).
 const EXIT_BUSY: u8 = 75;
@@ -69,19 +71,20 @@ impl ServiceStart {
         let ServiceStart { login, service, terminal, session } = self;
         let _guard = session.begin_service(service.name());
         let (name, audit) = (login.name().to_owned(), session.audit().clone());
-        let world = Arc::clone(shared);
-        let entered = tokio::task::spawn_blocking(move || User::enter(login, &*world.homes, &world.slices));
+        let (world, pool) = (Arc::clone(shared), &shared.pool);
+        let entered =
+            pool.run(shared.slices.of(&name), move || User::enter(login, &*world.homes, &world.slices));
         let user = match entered.await {
-            Ok(Ok(user)) => user.audited(audit),
+            Ok(Some(Ok(user))) => user.audited(audit),
             // The user can cause this at will, so it is not logged.
-            Ok(Err(error @ Cause::TooManyOpen { .. })) => {
+            Ok(Some(Err(error @ Cause::TooManyOpen { .. }))) => {
                 let text = format!("sshomed: {error}\n");
                 return writer
                     .send_error(text.into())
                     .await
                     .map_or(ChannelEnd::Gone, |()| ChannelEnd::Failed(EXIT_BUSY));
             }
-            Ok(Err(error)) => {
+            Ok(Some(Err(error))) => {
                 tracing::warn!(user = name, %error, "a session of a user whose home cannot be opened");
                 // The sshome client shows the hello's message, other clients show standard error.
                 let sent = match service {
@@ -90,13 +93,21 @@ impl ServiceStart {
                 };
                 return sent.map_or(ChannelEnd::Gone, |()| ChannelEnd::Failed(1));
             }
-            Err(_) => return ChannelEnd::Fault,
+            Ok(None) | Err(_) => return ChannelEnd::Fault,
         };
-        let (stopping, pool) = (shared.stopping.clone(), &shared.pool);
+        let stopping = shared.stopping.clone();
+        let (ctx, gone) = (user.ctx().clone(), writer.closed());
         let ended = match service {
-            ChannelService::Native => native::serve(reader, writer, user, stopping, pool).await,
-            ChannelService::Sftp(order) => sftp::serve(reader, writer, user, order, stopping, pool).await,
+            ChannelService::Native => {
+                let served = native::serve(reader, writer, user, stopping, pool);
+                cancelled_with(gone, ctx.clone(), served).await
+            }
+            ChannelService::Sftp(order) => {
+                let served = sftp::serve(reader, writer, user, order, stopping, pool);
+                cancelled_with(gone, ctx.clone(), served).await
+            }
             ChannelService::Exec(line) => {
+                // A command whose input is complete runs to its end, also if the client has disconnected.
                 let begun = Instant::now();
                 let ended = exec::run(reader, writer, user, line, terminal, pool).await;
                 session.audit().request("exec", "command", begun);
@@ -104,10 +115,28 @@ impl ServiceStart {
             }
             ChannelService::Greeting => {
                 let port = shared.listen.first().map_or(0, std::net::SocketAddr::port);
-                no_shell_message::send(writer, user, terminal, port).await
+                no_shell_message::send(writer, user, terminal, port, pool).await
             }
         };
+        ctx.cancel();
         tracing::debug!(user = name, ?ended, "channel ended");
         ended
+    }
+}
+
+/// Serves a channel. Calls into the store are told as soon as the client is gone.
+async fn cancelled_with(
+    gone: CancellationToken,
+    ctx: Ctx,
+    served: impl Future<Output = ChannelEnd>,
+) -> ChannelEnd {
+    let tell = async {
+        gone.cancelled().await;
+        ctx.cancel();
+        pending().await
+    };
+    tokio::select! {
+        ended = served => ended,
+        never = tell => never,
     }
 }

@@ -1,5 +1,6 @@
 //! SSH connections. This is the only module that uses russh's server: it maps russh's events to channels and services.
 
+mod abandoned;
 mod algorithms;
 mod channel;
 mod channel_service;
@@ -15,6 +16,7 @@ mod tcp_options;
 mod throttle;
 mod watchdog;
 
+pub use abandoned::AbandonedWork;
 pub use memory_budget::MemoryBudgets;
 pub use sessions::{SessionRegistry, SshSession};
 pub use shared::ServerState;
@@ -46,6 +48,9 @@ const SHUTTING_DOWN: &str = "the server is shutting down";
 
 /// The time limit for sending the reason of a disconnect, and then for the client to close the connection.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The time for running slices to return after the server has ended a session. Then they are abandoned: the store hangs.
+const SLICE_END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The byte stream of a connection: TCP, or memory in tests.
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -182,9 +187,28 @@ impl Transport {
         }
         channels.close();
         closed.cancel();
-        channels.wait().await;
+        tokio::select! {
+            () = channels.wait() => {}
+            () = overdue(&guard.session, shared) => abandon(channels, &guard.session, shared),
+        }
         why
     }
+}
+
+/// Returns if the work of a session that the server has ended does not return in time.
+async fn overdue(session: &SshSession, shared: &ServerState) {
+    tokio::select! {
+        () = session.kicked() => {}
+        () = shared.cut.cancelled() => {}
+    }
+    tokio::time::sleep(SLICE_END_TIMEOUT).await;
+}
+
+/// Ends a session without its work, which hangs.
+fn abandon(channels: TaskTracker, session: &SshSession, shared: &ServerState) {
+    let (peer, hanging) = (session.peer(), channels.len());
+    tracing::warn!(%peer, hanging, "an ended session has work that does not return: its disk hangs");
+    shared.abandoned.add(channels);
 }
 
 /// Sends the client the reason of a disconnect. Both waits are bounded, and the connection is closed afterwards

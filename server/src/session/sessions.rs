@@ -37,6 +37,8 @@ pub struct SshSession {
     flow: Arc<FlowControl>,
     /// Cancelled when the session ends: all work on its channels stops.
     pub(super) cut: CancellationToken,
+    /// Cancelled when the server ends the session.
+    kicked: CancellationToken,
 }
 
 impl SessionRegistry {
@@ -89,6 +91,7 @@ impl SessionRegistry {
             why: OnceLock::new(),
             flow,
             cut,
+            kicked: CancellationToken::new(),
         });
         self.open().insert(number, Arc::clone(&session));
         SessionGuard { session, sessions: Arc::clone(self) }
@@ -158,7 +161,13 @@ impl SshSession {
     pub fn end(&self, why: impl ToString) {
         // The first reason stays.
         let _ = self.why.set(why.to_string());
+        self.kicked.cancel();
         self.cut.cancel();
+    }
+
+    /// Returns when the server has ended the session.
+    pub(super) async fn kicked(&self) {
+        self.kicked.cancelled().await;
     }
 
     /// The reason, if the server ended the session.

@@ -1,6 +1,6 @@
 //! The state of the server that all connections share.
 
-use super::{MemoryBudgets, RateLimits, SessionRegistry};
+use super::{AbandonedWork, MemoryBudgets, RateLimits, SessionRegistry};
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::limits::AdmissionControl;
@@ -35,6 +35,8 @@ pub struct ServerState {
     pub memory: MemoryBudgets,
     /// The open sessions.
     pub sessions: Arc<SessionRegistry>,
+    /// Work of ended sessions that hangs.
+    pub abandoned: AbandonedWork,
     /// Counters for Prometheus.
     pub metrics: Arc<Metrics>,
     /// The threads that run work slices.

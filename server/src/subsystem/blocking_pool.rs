@@ -3,7 +3,7 @@
 //! Tokio's blocking pool starts a thread whenever none is idle, and a thread that has just finished is not idle before
 //! it is scheduled again. Eight clients at full speed on two cores got fifty threads, and the allocator caches memory
 //! for each. So this pool has a few threads. Because a disk may hang, a slice that has waited too long for one of
-//! them runs in tokio's pool.
+//! them runs in an overflow pool, which has more.
 
 use super::InlineExecutor;
 use std::io;
@@ -18,15 +18,23 @@ use tokio::time::timeout;
 /// Threads for each core: most slices wait for the disk now and then.
 const THREADS_PER_CORE: usize = 4;
 
-/// A slice that has waited this long for a thread of this pool runs in tokio's pool.
+/// A slice that has waited this long for a thread of this pool runs in the overflow pool.
 const MAX_QUEUE_WAIT: Duration = Duration::from_millis(10);
 
-/// The threads that run work slices.
+/// Threads of the overflow pool. They are started when they are needed, and end when they are idle.
+const OVERFLOW_THREADS: usize = 512;
+
+/// The threads that run users' work: slices, entering a home, closing what a channel leaves open. One user gets at most half
+/// of them ([`SlicePermits`](crate::operations::SlicePermits)). Password checks, control requests, reloads and the other
+/// service tasks run in tokio's pool, and never wait for these threads.
 #[derive(Debug)]
 pub struct BlockingPool {
     inline: InlineExecutor,
     /// A runtime that is used for its blocking threads only. `None` only while it is dropped.
     runtime: Option<Runtime>,
+    /// The same for slices that have waited too long. `None` only while it is dropped.
+    overflow: Option<Runtime>,
+    threads: usize,
 }
 
 impl BlockingPool {
@@ -39,10 +47,23 @@ impl BlockingPool {
         BlockingPool::with(cores * THREADS_PER_CORE)
     }
 
-    fn with(runtime: usize) -> io::Result<BlockingPool> {
-        let runtime =
-            Builder::new_current_thread().max_blocking_threads(runtime).thread_name("work-slice").build()?;
-        Ok(BlockingPool { inline: InlineExecutor::of_this_runtime(), runtime: Some(runtime) })
+    fn with(threads: usize) -> io::Result<BlockingPool> {
+        let pool = |threads, name| {
+            Builder::new_current_thread().max_blocking_threads(threads).thread_name(name).build()
+        };
+        let (runtime, overflow) = (pool(threads, "work-slice")?, pool(OVERFLOW_THREADS, "work-overflow")?);
+        Ok(BlockingPool {
+            inline: InlineExecutor::of_this_runtime(),
+            runtime: Some(runtime),
+            overflow: Some(overflow),
+            threads,
+        })
+    }
+
+    /// The number of its threads.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
     }
 
     /// The executor for short slices.
@@ -57,7 +78,8 @@ impl BlockingPool {
         permits: Arc<Semaphore>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<Option<T>> {
-        let runtime = self.runtime.as_ref().map(|runtime| runtime.handle().clone());
+        let handle = |runtime: &Option<Runtime>| runtime.as_ref().map(|runtime| runtime.handle().clone());
+        let (runtime, overflow) = (handle(&self.runtime), handle(&self.overflow));
         tokio::spawn(async move {
             // The permits keep one user from occupying all threads.
             let _permit = permits.acquire().await;
@@ -78,8 +100,8 @@ impl BlockingPool {
                 }
             }
             let waits = locked(&waiting).is_some();
-            if waits {
-                tokio::task::spawn_blocking(take);
+            if let Some(overflow) = overflow.filter(|_| waits) {
+                overflow.spawn_blocking(take);
             }
             done.await.ok()
         })
@@ -93,7 +115,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Drop for BlockingPool {
     fn drop(&mut self) {
         // Dropping a runtime waits for its threads, which is not allowed within another runtime.
-        if let Some(runtime) = self.runtime.take() {
+        for runtime in [self.runtime.take(), self.overflow.take()].into_iter().flatten() {
             runtime.shutdown_background();
         }
     }

@@ -146,8 +146,9 @@ pub(crate) async fn drive(
     let ended = serve(&mut input, &outgoing, &mut protocol, &executors, &stopping).await;
     if let Some(protocol) = protocol {
         // Closing and removing its files may block.
-        let dropped = tokio::task::spawn_blocking(move || drop(protocol)).await;
-        if dropped.is_err() {
+        let permits = Arc::clone(&executors.slice_permits);
+        let dropped = executors.pool.run(permits, move || drop(protocol)).await;
+        if !matches!(dropped, Ok(Some(()))) {
             return ChannelEnd::Fault;
         }
     }

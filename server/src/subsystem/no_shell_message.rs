@@ -1,6 +1,6 @@
 //! The message that `ssh USER@HOST` gets without a command: there is no shell.
 
-use super::{ChannelEnd, ChannelOutput};
+use super::{BlockingPool, ChannelEnd, ChannelOutput};
 use crate::operations::{self, User};
 use sshome_wire::Usage;
 use sshome_wire::display::Size;
@@ -10,13 +10,16 @@ const EXIT_NO_SHELL: u8 = 1;
 
 /// Sends the user's name, the quota and the commands that work. `terminal` selects CR LF as line ends. `port` is the
 /// port that the server listens on.
-pub async fn send(outgoing: impl ChannelOutput, user: User, terminal: bool, port: u16) -> ChannelEnd {
-    let permits = user.slice_permits();
-    let text = async {
-        let _permit = permits.acquire().await;
-        tokio::task::spawn_blocking(move || text(&user, port)).await
-    };
-    let Ok(text) = text.await else { return ChannelEnd::Fault };
+pub async fn send(
+    outgoing: impl ChannelOutput,
+    user: User,
+    terminal: bool,
+    port: u16,
+    pool: &BlockingPool,
+) -> ChannelEnd {
+    // Reading the free space of the disk may block.
+    let text = pool.run(user.slice_permits(), move || text(&user, port));
+    let Ok(Some(text)) = text.await else { return ChannelEnd::Fault };
     let text = if terminal { text.replace('\n', "\r\n") } else { text };
     match outgoing.send(text.into()).await {
         Ok(()) => ChannelEnd::Failed(EXIT_NO_SHELL),

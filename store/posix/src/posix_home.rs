@@ -123,6 +123,10 @@ impl Home for PosixHome {
         operations::publish(self, items, names)
     }
 
+    fn runs_inline(&self) -> bool {
+        true
+    }
+
     fn wants_publish(&self) -> bool {
         self.dir.descriptors_are_scarce()
     }

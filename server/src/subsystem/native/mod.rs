@@ -32,7 +32,8 @@ pub async fn serve(
     pool: &BlockingPool,
 ) -> ChannelEnd {
     let superseded = user.superseded();
-    let executors = Executors { slice_permits: user.slice_permits(), pool, inline: pool.inline().for_data() };
+    let inline = if user.runs_inline() { pool.inline().for_data() } else { None };
+    let executors = Executors { slice_permits: user.slice_permits(), pool, inline };
     tokio::select! {
         biased;
         () = superseded.cancelled() => ChannelEnd::Gone,

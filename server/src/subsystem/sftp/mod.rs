@@ -40,6 +40,7 @@ pub async fn serve(
     stopping: CancellationToken,
     pool: &BlockingPool,
 ) -> ChannelEnd {
-    let executors = Executors { slice_permits: user.slice_permits(), pool, inline: Some(pool.inline()) };
+    let inline = user.runs_inline().then(|| pool.inline());
+    let executors = Executors { slice_permits: user.slice_permits(), pool, inline };
     drive(incoming, outgoing, SftpConversation::new(user, symlink_order), executors, stopping).await
 }

@@ -20,13 +20,21 @@ use std::time::Duration;
 pub struct FaultyStore {
     inner: Arc<dyn HomeStore>,
     faults: Arc<Faults>,
+    /// The only user whose calls are affected.
+    user: Option<String>,
 }
 
 impl FaultyStore {
     /// Decorates a store.
     #[must_use]
     pub fn new(inner: Arc<dyn HomeStore>, faults: &Arc<Faults>) -> FaultyStore {
-        FaultyStore { inner, faults: Arc::clone(faults) }
+        FaultyStore { inner, faults: Arc::clone(faults), user: None }
+    }
+
+    /// The same for the homes of one user. The others' are as they were.
+    #[must_use]
+    pub fn for_user(inner: Arc<dyn HomeStore>, faults: &Arc<Faults>, user: &str) -> FaultyStore {
+        FaultyStore { user: Some(user.to_owned()), ..FaultyStore::new(inner, faults) }
     }
 }
 
@@ -40,6 +48,9 @@ impl HomeStore for FaultyStore {
     }
 
     fn open(&self, ctx: &Ctx, home: &HomeSettings) -> Result<Arc<dyn Home>, Cause> {
+        if self.user.as_ref().is_some_and(|user| *user != home.user) {
+            return self.inner.open(ctx, home);
+        }
         self.faults.pause();
         let inner = self.inner.open(ctx, home)?;
         Ok(Arc::new(FaultyHome { inner, faults: Arc::clone(&self.faults) }))
