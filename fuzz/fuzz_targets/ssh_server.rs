@@ -12,7 +12,7 @@ use sshomed::config;
 use sshomed::limits::AdmissionControl;
 use sshomed::metrics::Metrics;
 use sshomed::operations::SlicePermits;
-use sshomed::session::{MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
+use sshomed::session::{AbandonedWork, MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
 use sshomed::subsystem::BlockingPool;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
@@ -93,6 +93,7 @@ impl World {
             authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts))),
             homes: Arc::new(PosixStore::default()),
             slices: SlicePermits::default(),
+            abandoned: AbandonedWork::default(),
             admission: AdmissionControl::new(config.limits.clone()),
             rates: RateLimits::default(),
             memory: MemoryBudgets::default(),
