@@ -48,19 +48,17 @@ pub(super) fn make_and_open(settings: &HomeSettings) -> Result<OwnedFd> {
             .recursive(true)
             .create(&settings.root)
             .map_err(|error| Error::Os(errno(&error)))?;
-        sync_names(&settings.root)?;
+        sync_name(&settings.root)?;
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(fs::open(&settings.root, flags, Mode::empty())?)
 }
 
-/// Puts the name of a new home on the disk, with those of the directories above it that may be new as well.
-fn sync_names(root: &Path) -> Result<()> {
-    for parent in root.ancestors().skip(1).take(2).filter(|parent| !parent.as_os_str().is_empty()) {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        fs::fsync(fs::open(parent, flags, Mode::empty())?)?;
-    }
-    Ok(())
+/// Puts the name of a new home on the disk.
+fn sync_name(root: &Path) -> Result<()> {
+    let Some(parent) = root.parent() else { return Ok(()) };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(fs::fsync(fs::open(parent, flags, Mode::empty())?)?)
 }
 
 /// Why a home could not be served, as far as that can be found out without changing anything. `None` if it could.
