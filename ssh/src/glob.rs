@@ -217,6 +217,7 @@ mod tests {
         assert!(!Glob::host("*.example.org").matches(b"example.org"));
         assert!(Glob::host("[10.0.0.?]:2222").matches(b"[10.0.0.7]:2222"));
     }
+
     #[test]
     fn a_hostile_pattern_ends() {
         let glob = |pattern: &str, name: &[u8]| Glob::host(pattern).matches(name);

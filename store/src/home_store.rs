@@ -1,10 +1,10 @@
 //! The trait of a store: the homes of all users.
 
+use crate::display::shown;
 use crate::quota::{Comparison, QuotaLimits, UnreadableEntries};
 use crate::{Cause, Ctx, Home, HomeUsage};
-use sshome_wire::display::Escaped;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,9 +219,4 @@ impl PrepareError {
             other => other.to_string(),
         }
     }
-}
-
-/// A path, escaped for a terminal.
-fn shown(path: &Path) -> String {
-    Escaped(path.as_os_str().as_encoded_bytes()).to_string()
 }

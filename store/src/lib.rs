@@ -8,6 +8,7 @@ mod attributes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod context;
+mod display;
 mod entry;
 mod error;
 mod file;
@@ -25,6 +26,7 @@ mod upload;
 
 pub use attributes::{NEW_FILE_MODE, SetAttributes, UploadPermissions};
 pub use context::Ctx;
+pub use display::shown;
 pub use entry::{EntryId, EntryRef};
 pub use error::{Cause, StoreError, StoreResult};
 pub use file::{DirectoryEntry, FileInfo, FileType};

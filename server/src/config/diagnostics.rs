@@ -3,7 +3,7 @@
 use super::ConfigLocation;
 use crate::invocation;
 use crate::permission::CannotRead;
-use sshome_store_posix::shown;
+use sshome_store::shown;
 use sshome_wire::display::Escaped;
 use std::io;
 use std::ops::Range;

@@ -25,7 +25,7 @@ pub use options::{Algorithms, Confine, Kex};
 pub use size::{SizeError, parse_limit};
 
 pub(crate) use location::ConfigLocation;
-pub(crate) use sshome_store_posix::shown;
+pub(crate) use sshome_store::shown;
 pub(crate) use users::authorized_keys;
 
 use crate::accounts::Account;

@@ -16,7 +16,7 @@ pub enum ConfineError {
     #[error(transparent)]
     Account(#[from] AccountError),
     /// A folder cannot be created.
-    #[error("{}: cannot be made: {}", sshome_store_posix::shown(.folder), permission::CannotCreate(.folder, .error))]
+    #[error("{}: cannot be made: {}", sshome_store::shown(.folder), permission::CannotCreate(.folder, .error))]
     Folder {
         /// Which.
         folder: PathBuf,
@@ -38,7 +38,7 @@ pub enum ConfineError {
     #[error(
         "{} belongs to {owner}, and this is root: what root makes here, {owner} could not use afterwards. Run it as \
          {owner}, `{}`, or set account = \"{owner}\" in [server]",
-        sshome_store_posix::shown(.path), invocation::as_account(.owner)
+        sshome_store::shown(.path), invocation::as_account(.owner)
     )]
     Foreign {
         /// The server's folder, or its file of settings.
@@ -49,7 +49,7 @@ pub enum ConfineError {
     /// This is not the server's account.
     #[error(
         "{} belongs to {owner}, and this is {account}, which cannot use the server's files: run it as {owner}, `{}`",
-        sshome_store_posix::shown(.path), invocation::as_account(.owner), account = permission::account()
+        sshome_store::shown(.path), invocation::as_account(.owner), account = permission::account()
     )]
     ForeignAccount {
         /// The server's folder, or its file of settings.

@@ -1,12 +1,10 @@
 //! Homes on a local filesystem: the store of a single host.
 
-mod display;
 mod home;
 mod operations;
 pub mod permission;
 mod posix_home;
 mod store;
 
-pub use display::shown;
 pub use home::{STAGING_DIRECTORY, SyncfsPhase, examine_home, observe_syncfs, umask};
 pub use store::PosixStore;

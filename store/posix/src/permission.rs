@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use crate::shown;
+use sshome_store::shown;
 
 /// For a directory that files are made in.
 pub const WRITE: Access = Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK);

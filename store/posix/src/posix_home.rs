@@ -163,7 +163,7 @@ impl Home for PosixHome {
     }
 
     fn usage(&self) -> HomeUsage {
-        HomeUsage { usage: self.ledger.usage(), limits: self.ledger.limits() }
+        HomeUsage { usage: self.ledger().usage(), limits: self.ledger().limits() }
     }
 
     fn disk_space(&self) -> StoreResult<DiskSpace> {

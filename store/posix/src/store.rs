@@ -2,7 +2,7 @@
 
 use crate::home::Homes;
 use crate::operations::PosixHome;
-use sshome_store::quota::{Comparison, Ledgers, QuotaLimits, UnreadableEntries};
+use sshome_store::quota::{Comparison, QuotaLimits, UnreadableEntries};
 use sshome_store::{
     Capabilities, Cause, Ctx, Home, HomeProblem, HomeSettings, HomeStore, HomeUsage, PrepareError,
     PreparedHome,
@@ -12,13 +12,7 @@ use std::time::Duration;
 
 /// The homes of all users, each a directory of a local filesystem. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct PosixStore(Arc<Shared>);
-
-#[derive(Debug, Default)]
-struct Shared {
-    homes: Homes,
-    ledgers: Ledgers,
-}
+pub struct PosixStore(Arc<Homes>);
 
 impl HomeStore for PosixStore {
     fn capabilities(&self) -> Capabilities {
@@ -26,77 +20,74 @@ impl HomeStore for PosixStore {
     }
 
     fn prepare(&self, home: &HomeSettings) -> Result<PreparedHome, PrepareError> {
-        let prepared = self.0.homes.prepare_one(home)?;
+        let prepared = self.0.prepare_one(home)?;
         let store = self.clone();
-        Ok(PreparedHome::new(move || store.0.homes.add(prepared, &store.0.ledgers)))
+        Ok(PreparedHome::new(move || store.0.add(prepared)))
     }
 
     fn open(&self, ctx: &Ctx, home: &HomeSettings) -> Result<Arc<dyn Home>, Cause> {
-        let dir = Arc::new(self.0.homes.open(home, &self.0.ledgers)?);
-        let ledger = self.0.ledgers.of(&home.user).ok_or(Cause::NotFound)?;
+        let dir = Arc::new(self.0.open(home)?);
         let since = dir.writeback_epoch();
-        Ok(Arc::new(PosixHome { dir, ledger, since, ctx: ctx.clone() }))
+        Ok(Arc::new(PosixHome { dir, since, ctx: ctx.clone() }))
     }
 
     fn set_unavailable(&self, home: &HomeSettings, error: &PrepareError) {
-        self.0.homes.set_unavailable(home, error, &self.0.ledgers);
+        self.0.set_unavailable(home, error);
     }
 
     fn retry(&self, home: &HomeSettings) -> Result<(), PrepareError> {
-        self.0.homes.retry(home, &self.0.ledgers)
+        self.0.retry(home)
     }
 
     fn reopen(&self, home: &HomeSettings) -> Result<bool, PrepareError> {
-        self.0.homes.reopen(home, &self.0.ledgers)
+        self.0.reopen(home)
     }
 
     fn remove(&self, user: &str) {
-        self.0.homes.remove(user);
-        self.0.ledgers.remove(user);
+        self.0.remove(user);
     }
 
     fn set_limits(&self, user: &str, limits: QuotaLimits) {
-        if let Some(ledger) = self.0.ledgers.of(user) {
+        if let Some(ledger) = self.0.ledger(user) {
             ledger.set_limits(limits);
         }
     }
 
     fn usages(&self) -> Vec<(String, HomeUsage)> {
-        let all = self.0.ledgers.all().into_iter();
+        let all = self.0.ledgers().into_iter();
         all.map(|(user, ledger)| (user, HomeUsage { usage: ledger.usage(), limits: ledger.limits() }))
             .collect()
     }
 
     fn problems(&self) -> Vec<HomeProblem> {
-        self.0.homes.problems()
+        self.0.problems()
     }
 
     fn problem_of(&self, user: &str) -> Option<HomeProblem> {
-        self.0.homes.problem_of(user)
+        self.0.problem_of(user)
     }
 
     fn inspect(&self) {
-        self.0.homes.inspect();
+        self.0.inspect();
     }
 
     fn unreadable(&self, user: &str) -> UnreadableEntries {
-        self.0.homes.unreadable(user)
+        self.0.unreadable(user)
     }
 
     fn uncounted(&self, user: &str) -> UnreadableEntries {
-        self.0.ledgers.of(user).map(|ledger| ledger.unreadable()).unwrap_or_default()
+        self.0.ledger(user).map(|ledger| ledger.unreadable()).unwrap_or_default()
     }
 
     fn disk_free(&self, user: &str) -> Option<u64> {
-        self.0.homes.disk_free(user)
+        self.0.disk_free(user)
     }
 
     fn count(&self, user: &str) -> Result<Comparison, String> {
-        let ledger = self.0.ledgers.of(user).ok_or("it is not served any more")?;
-        self.0.homes.count(user, &ledger)
+        self.0.count(user)
     }
 
     fn expire_partial_uploads(&self, files: Duration, streams: Duration) -> usize {
-        self.0.homes.expire_partial_uploads(files, streams)
+        self.0.expire_partial_uploads(files, streams)
     }
 }

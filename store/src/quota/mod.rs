@@ -11,7 +11,6 @@ mod amount;
 mod count;
 mod credit;
 mod ledger;
-mod ledgers;
 #[cfg(test)]
 mod model;
 mod open_files;
@@ -23,7 +22,6 @@ mod unreadable;
 pub use amount::{Amount, FileId, LedgerUsage, QuotaExceeded, QuotaLimits, UsageChange};
 pub use count::{Comparison, ScanBaseline, ScanResult, StagedBytes};
 pub use ledger::{FreedSpace, Ledger};
-pub use ledgers::Ledgers;
 pub use open_files::{ContentChange, HeldFile};
 pub use reservation::{ReplacedFile, Reservation};
 pub use unreadable::{UnreadableEntries, UnreadablePath};

@@ -30,7 +30,7 @@ pub(super) enum NativeJob {
     Hash(Box<Hashing>),
     Copy(Box<Copy>),
     Remove(Box<Removal>),
-    Part(Box<PartCheck>),
+    Part(PartCheck),
     Stream { path: RemotePath, id: StreamId },
 }
 
@@ -84,7 +84,7 @@ impl NativeJob {
                 Ok(StreamCheck::Busy) => Ok(None),
                 Ok(StreamCheck::Nothing) => Ok(Some(Reply::new(Status::EnoughSpace, ""))),
                 Ok(StreamCheck::Part(check)) => {
-                    *self = NativeJob::Part(Box::new(check));
+                    *self = NativeJob::Part(check);
                     Ok(None)
                 }
                 Err(error) => Err(error),

@@ -248,7 +248,7 @@ impl NativeConversation {
         let path = self.at(path)?;
         make_room_for_lease(&self.user, &mut self.leased, &path);
         Ok(match PartCheck::begin(&self.user, &path, size, mtime)? {
-            Some(check) => NativeOutcome::Job(NativeJob::Part(Box::new(check))),
+            Some(check) => NativeOutcome::Job(NativeJob::Part(check)),
             None => NativeOutcome::Reply(Reply::new(Status::EnoughSpace, "")),
         })
     }

@@ -158,6 +158,7 @@ mod tests {
     use super::super::filesystem::Filesystem;
     use super::super::shared::SharedHome;
     use super::*;
+    use sshome_store::quota::{Amount, Ledger, QuotaLimits, UnreadableEntries};
     use std::os::unix::fs::symlink;
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
@@ -175,7 +176,8 @@ mod tests {
         let root = HomeRoot::new("ann", &top, &open(&top)).unwrap();
         let filesystem = Arc::new(Filesystem::of(open(&top)));
         let descriptors = UserDescriptors::new(Arc::new(Descriptors::default()));
-        let shared = SharedHome::new(open(&top), root, filesystem, descriptors);
+        let ledger = Ledger::new(QuotaLimits::default(), Amount::default(), UnreadableEntries::default());
+        let shared = SharedHome::new(open(&top), root, Arc::new(ledger), filesystem, descriptors);
         (Home::open(false, Arc::new(shared)).unwrap(), top)
     }
 

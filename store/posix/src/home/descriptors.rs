@@ -78,9 +78,7 @@ impl UserDescriptors {
 
 /// A user's descriptor budget is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "your connections have {held} files and directories open on the server; the limit is {limit}: close some"
-)]
+#[error("{}", Cause::TooManyOpen { held: *.held, limit: *.limit })]
 pub(crate) struct DescriptorsExhausted {
     held: usize,
     limit: usize,

@@ -2,36 +2,34 @@
 
 use super::DescriptorsExhausted;
 use rustix::io::Errno;
+use sshome_store::Cause;
 
-/// Why an operation on a home failed.
+/// Why an operation on a home failed. The texts, for the log, are those that clients get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
     /// The path leads to the staging folder.
-    #[error("this name is reserved for the server")]
+    #[error("{}", Cause::Reserved)]
     Reserved,
     /// The home itself cannot be removed, renamed or replaced.
-    #[error("this is the home itself")]
+    #[error("{}", Cause::Top)]
     Top,
     /// The path ends in `.` or `..`: there is no name to remove, rename or replace.
-    #[error("a path that ends in . or .. cannot be removed, renamed or replaced; use the directory's name")]
+    #[error("{}", Cause::Dot)]
     Dot,
     /// A directory in place of a file.
-    #[error("it is a directory")]
+    #[error("{}", Cause::IsDirectory)]
     IsDirectory,
     /// A directory was moved while its tree was walked.
-    #[error("it was moved while its tree was read; try again")]
+    #[error("{}", Cause::Moved)]
     Moved,
     /// A socket, a pipe or a device.
-    #[error("it is not a regular file")]
+    #[error("{}", Cause::Special)]
     Special,
     /// The home could not be opened; the server tries again at each login and every minute.
-    #[error("your home is unavailable: tell the administrator, the server's log has the reason")]
+    #[error("{}", Cause::Unavailable)]
     Unavailable,
     /// The path of the home leads to a different directory than the one that was opened.
-    #[error(
-        "your home was replaced or unmounted on the server, so writes are refused; \
-         tell the administrator, the server's log has the path"
-    )]
+    #[error("{}", Cause::Replaced)]
     Replaced,
     /// The user's descriptor budget is used up.
     #[error(transparent)]

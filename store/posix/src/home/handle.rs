@@ -8,7 +8,7 @@ use super::{
 };
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, StatVfs};
-use sshome_store::quota::FileId;
+use sshome_store::quota::{FileId, Ledger};
 use std::sync::Arc;
 
 /// Descriptors that a channel holds: the home's top, its staging folder, and two for the current request.
@@ -60,6 +60,12 @@ impl Home {
     #[must_use]
     pub(crate) fn lock_namespace(&self) -> NamespaceLock<'_> {
         self.shared.lock_namespace()
+    }
+
+    /// What the home holds and may hold.
+    #[must_use]
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.shared.ledger
     }
 
     /// The home's root, to be checked before a change.

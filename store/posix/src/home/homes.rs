@@ -8,13 +8,12 @@ use super::{
     Error, Home, HomeRoot, PartialUpload, Result, RootProblem, filesystem::Filesystem, replaced_file,
     scan::scan, settings::required_access,
 };
-use crate::display::shown;
 use crate::permission::READ;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
-use sshome_store::quota::{Comparison, Ledger, Ledgers, ScanResult, UnreadableEntries};
-use sshome_store::{HomeProblem, HomeSettings, PrepareError};
+use sshome_store::quota::{Comparison, Ledger, ScanResult, UnreadableEntries};
+use sshome_store::{HomeProblem, HomeSettings, PrepareError, shown};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -40,11 +39,7 @@ enum HomeState {
 
 /// A home that can be served: opened, locked and counted.
 #[derive(Debug)]
-pub(crate) struct PreparedHome {
-    user: String,
-    shared: Arc<SharedHome>,
-    ledger: Arc<Ledger>,
-}
+pub(crate) struct PreparedHome(Arc<SharedHome>);
 
 impl Homes {
     /// Opens, locks and counts a home. [`Homes::add`] serves it.
@@ -83,14 +78,14 @@ impl Homes {
         let filesystem = self.filesystem_of(&top).map_err(failed)?;
         let root = HomeRoot::new(&settings.user, &settings.root, &top).map_err(failed)?;
         let descriptors = UserDescriptors::new(Arc::clone(&self.descriptors));
-        let shared = Arc::new(SharedHome::new(top, root, filesystem, descriptors));
+        let shared = Arc::new(SharedHome::new(top, root, ledger, filesystem, descriptors));
         let home = Home::open(settings.writable, Arc::clone(&shared)).map_err(failed)?;
-        home.recover(&ledger).map_err(failed)?;
-        Ok(PreparedHome { user: settings.user.clone(), shared, ledger })
+        home.recover().map_err(failed)?;
+        Ok(PreparedHome(shared))
     }
 
     /// Marks a user's home as unavailable, and logs the reason.
-    pub(crate) fn set_unavailable(&self, settings: &HomeSettings, error: &PrepareError, ledgers: &Ledgers) {
+    pub(crate) fn set_unavailable(&self, settings: &HomeSettings, error: &PrepareError) {
         let (user, root, why) = (settings.user.clone(), settings.root.clone(), error.reason());
         let home = HomeProblem { user, root, why };
         let mut states = self.states_mut();
@@ -98,7 +93,6 @@ impl Homes {
             let HomeProblem { user, root, why } = &home;
             tracing::error!(user, root = %shown(root), why, "home unavailable: its user is locked out");
         }
-        ledgers.remove(&home.user);
         states.insert(home.user.clone(), HomeState::Unavailable(home));
     }
 
@@ -106,29 +100,24 @@ impl Homes {
     ///
     /// # Errors
     /// If it is still unavailable.
-    pub(crate) fn retry(
-        &self,
-        settings: &HomeSettings,
-        ledgers: &Ledgers,
-    ) -> std::result::Result<(), PrepareError> {
+    pub(crate) fn retry(&self, settings: &HomeSettings) -> std::result::Result<(), PrepareError> {
         let waits = |states: &BTreeMap<String, HomeState>| matches!(states.get(&settings.user), Some(HomeState::Unavailable(home)) if home.root == settings.root);
         if !waits(&self.states()) {
             return Ok(());
         }
         match self.prepare_one(settings) {
-            Ok(home) => {
+            Ok(PreparedHome(shared)) => {
                 let mut states = self.states_mut();
                 // A reload may have removed the user meanwhile, or changed the root.
                 if waits(&states) {
                     tracing::info!(user = settings.user, "the home is available again");
-                    ledgers.insert(&home.user, home.ledger);
-                    states.insert(home.user, HomeState::Served(home.shared));
+                    states.insert(settings.user.clone(), HomeState::Served(shared));
                 }
                 Ok(())
             }
             Err(error) => {
                 if waits(&self.states()) && !matches!(error, PrepareError::Opening(_)) {
-                    self.set_unavailable(settings, &error, ledgers);
+                    self.set_unavailable(settings, &error);
                 }
                 Err(error)
             }
@@ -140,23 +129,13 @@ impl Homes {
     ///
     /// # Errors
     /// If it cannot be served. The old one is not served either.
-    pub(crate) fn reopen(
-        &self,
-        settings: &HomeSettings,
-        ledgers: &Ledgers,
-    ) -> std::result::Result<bool, PrepareError> {
+    pub(crate) fn reopen(&self, settings: &HomeSettings) -> std::result::Result<bool, PrepareError> {
         match self.shared(&settings.user) {
-            None => self.retry(settings, ledgers).map(|()| true),
+            None => self.retry(settings).map(|()| true),
             Some(shared) if !matches!(shared.root.inspect(), Some(RootProblem::Replaced(_))) => Ok(false),
             Some(_) => {
                 let prepared = self.prepare_one(settings);
-                match prepared {
-                    Ok(home) => self.add(home, ledgers),
-                    Err(error) => {
-                        self.set_unavailable(settings, &error, ledgers);
-                        return Err(error);
-                    }
-                }
+                self.add(prepared.inspect_err(|error| self.set_unavailable(settings, error))?);
                 Ok(true)
             }
         }
@@ -210,9 +189,8 @@ impl Homes {
     }
 
     /// Serves a home, in place of the one that its user had.
-    pub(crate) fn add(&self, home: PreparedHome, ledgers: &Ledgers) {
-        ledgers.insert(&home.user, home.ledger);
-        self.states_mut().insert(home.user, HomeState::Served(home.shared));
+    pub(crate) fn add(&self, PreparedHome(shared): PreparedHome) {
+        self.states_mut().insert(shared.root.user().to_owned(), HomeState::Served(shared));
     }
 
     /// Stops serving a user's home. It stays locked until its last session ends.
@@ -224,11 +202,11 @@ impl Homes {
     ///
     /// # Errors
     /// If it is unavailable, was replaced since it was opened, or the user's descriptor budget is used up.
-    pub(crate) fn open(&self, settings: &HomeSettings, ledgers: &Ledgers) -> Result<Home> {
+    pub(crate) fn open(&self, settings: &HomeSettings) -> Result<Home> {
         let shared = match self.shared(&settings.user) {
             Some(shared) => shared,
             // `retry` logs the reason.
-            None if self.retry(settings, ledgers).is_err() => return Err(Error::Unavailable),
+            None if self.retry(settings).is_err() => return Err(Error::Unavailable),
             None => self.shared(&settings.user).ok_or(Error::Unavailable)?,
         };
         match shared.root.inspect() {
@@ -236,6 +214,21 @@ impl Homes {
             Some(RootProblem::Replaced(_)) => Err(Error::Replaced),
             Some(RootProblem::Inaccessible(_)) => Err(Error::Unavailable),
         }
+    }
+
+    /// The ledger of a served home.
+    #[must_use]
+    pub(crate) fn ledger(&self, user: &str) -> Option<Arc<Ledger>> {
+        self.shared(user).map(|shared| Arc::clone(&shared.ledger))
+    }
+
+    /// The ledgers of all served homes, ordered by user.
+    #[must_use]
+    pub(crate) fn ledgers(&self) -> Vec<(String, Arc<Ledger>)> {
+        let states = self.states();
+        let ledger =
+            |(user, state): (&String, &HomeState)| Some((user.clone(), Arc::clone(&state.shared()?.ledger)));
+        states.iter().filter_map(ledger).collect()
     }
 
     /// Free bytes on the disk of a user's home; `None` if that is unknown or the home cannot be used.
@@ -251,15 +244,16 @@ impl Homes {
     ///
     /// # Errors
     /// If the home cannot be read: its path and the reason, with the remedy.
-    pub(crate) fn count(&self, user: &str, ledger: &Ledger) -> std::result::Result<Comparison, String> {
+    pub(crate) fn count(&self, user: &str) -> std::result::Result<Comparison, String> {
         let shared = self.shared(user).ok_or("it is not served any more")?;
         let root = Arc::clone(&shared.root);
-        let counted = self.count_shared(shared, ledger);
+        let counted = self.count_shared(shared);
         counted.map_err(|error| format!("{}: {}", shown(root.path()), reason(root.path(), READ, error)))
     }
 
-    fn count_shared(&self, shared: Arc<SharedHome>, ledger: &Ledger) -> Result<Comparison> {
+    fn count_shared(&self, shared: Arc<SharedHome>) -> Result<Comparison> {
         let home = Home::open(false, shared)?;
+        let ledger = home.ledger();
         let begun = {
             let _lock = home.lock_namespace();
             ledger.begin_count()
@@ -309,7 +303,7 @@ impl HomeState {
 impl Home {
     /// Recovers the partial uploads of an earlier run of the server with their reservations, and deletes all other
     /// staged files. No session may be in the home.
-    fn recover(&self, ledger: &Arc<Ledger>) -> Result<()> {
+    fn recover(&self) -> Result<()> {
         let Some(staging) = &self.staging else { return Ok(()) };
         let mut all = staging.recover()?;
         // The longest first: of several that replace the same file, it borrows the most.
@@ -320,7 +314,7 @@ impl Home {
             let recorded = file.source().and_then(|_| self.locate_target(&file.path()).ok());
             let replaced = recorded.as_ref().and_then(|(_, stat)| stat.as_ref()).map(replaced_file);
             file.set_target(recorded.and_then(|(target, _)| target.identity().ok()));
-            let reservation = ledger.reserve_existing(file.length, replaced);
+            let reservation = self.ledger().reserve_existing(file.length, replaced);
             tracing::info!(path = %file.path(), bytes = file.length, "a partial upload was found");
             self.partial_uploads().put(PartialUpload { file, reservation });
         }

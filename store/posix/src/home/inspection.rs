@@ -1,12 +1,12 @@
 //! Directories of a served home that the server cannot read any more: somebody changed their owner or mode.
 
 use super::shared::SharedHome;
-use crate::display::shown;
 use crate::permission::{READ, explained};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use sshome_store::quota::UnreadableEntries;
+use sshome_store::shown;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -2,12 +2,12 @@
 
 use super::access::{lacking, reason};
 use super::{Error, Result, file_id};
-use crate::display::shown;
 use crate::permission::{READ, WRITE};
 use rustix::fd::OwnedFd;
 use rustix::fs::Access;
 use rustix::io::Errno;
 use sshome_store::quota::FileId;
+use sshome_store::shown;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -2,11 +2,11 @@
 
 use super::inspection::below;
 use super::{Error, Result, TreeItem, TreeWalk, file_id, length};
-use crate::display::shown;
 use crate::permission::{READ, explained};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Stat};
 use sshome_store::quota::{FileId, ScanResult, UnreadableEntries};
+use sshome_store::shown;
 use std::collections::HashSet;
 use std::path::Path;
 

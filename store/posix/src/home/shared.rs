@@ -4,7 +4,7 @@ use super::descriptors::UserDescriptors;
 use super::filesystem::Filesystem;
 use super::{HomeRoot, NamespaceLock, PartialUploads, StreamLeases};
 use rustix::fd::OwnedFd;
-use sshome_store::quota::UnreadableEntries;
+use sshome_store::quota::{Ledger, UnreadableEntries};
 use std::sync::{Arc, Mutex};
 
 /// State that all sessions in one home share.
@@ -13,6 +13,7 @@ pub(super) struct SharedHome {
     /// The home's top. Its file lock keeps a second server from serving it.
     pub(super) top: OwnedFd,
     pub(super) root: Arc<HomeRoot>,
+    pub(super) ledger: Arc<Ledger>,
     namespace: Mutex<()>,
     pub(super) partial_uploads: Arc<PartialUploads>,
     pub(super) stream_leases: Arc<StreamLeases>,
@@ -26,6 +27,7 @@ impl SharedHome {
     pub(super) fn new(
         top: OwnedFd,
         root: HomeRoot,
+        ledger: Arc<Ledger>,
         filesystem: Arc<Filesystem>,
         descriptors: Arc<UserDescriptors>,
     ) -> SharedHome {
@@ -34,6 +36,7 @@ impl SharedHome {
         SharedHome {
             top,
             root,
+            ledger,
             namespace,
             partial_uploads,
             stream_leases,

@@ -121,7 +121,7 @@ fn make_at(
     if location.stat_if_any().of_directory(path)?.is_some() {
         return existing(home, path).map(|()| None);
     }
-    let reservation = home.ledger.reserve(0, 1).map_err(over_quota(path))?;
+    let reservation = home.ledger().reserve(0, 1).map_err(over_quota(path))?;
     // Created and accounted for under one lock: a rename that replaces it must see both.
     let namespace = home.dir.lock_namespace();
     match location.make_directory(mode, &namespace) {
@@ -147,7 +147,7 @@ pub(crate) fn make_symlink(
 ) -> StoreResult<(RemotePath, EntryRef)> {
     let location = home.dir.locate(path).map_err(of_parent(home, path))?;
     let length = target.len() as u64;
-    let reservation = home.ledger.reserve(length, 1).map_err(over_quota(path))?;
+    let reservation = home.ledger().reserve(length, 1).map_err(over_quota(path))?;
     let namespace = home.dir.lock_namespace();
     location.make_symlink(target, &namespace).of_file(path)?;
     reservation.commit(UsageChange { bytes: length.cast_signed(), entries: 1 });
@@ -168,7 +168,7 @@ pub(crate) fn remove_directory(home: &PosixHome, path: &RemotePath) -> StoreResu
     let location = home.dir.locate(path).of_directory(path)?;
     let namespace = home.dir.lock_namespace();
     location.remove_directory(&namespace).of_directory(path)?;
-    home.ledger.removed(FreedSpace::Nothing);
+    home.ledger().removed(FreedSpace::Nothing);
     drop(namespace);
     Ok(home.logged(&location, path))
 }

@@ -21,7 +21,7 @@ pub(crate) fn hard_link(
     if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
         regular(&stat).of_file(from)?;
     }
-    let entry = home.ledger.reserve(0, 1).map_err(over_quota(to))?;
+    let entry = home.ledger().reserve(0, 1).map_err(over_quota(to))?;
     reserve_space::end_credit(home, from, &stat)?;
     source.hard_link(&target, &namespace).map_err(|error| match error {
         home::Error::Os(Errno::XDEV) => other_mount(home, &target, to),

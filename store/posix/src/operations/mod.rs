@@ -36,17 +36,20 @@ use sshome_wire::RemotePath;
 use std::fs::File;
 use std::sync::Arc;
 
-/// A home that is opened for one channel, with its ledger.
+/// A home that is opened for one channel.
 #[derive(Clone, Debug)]
 pub(crate) struct PosixHome {
     pub(crate) dir: Arc<Home>,
-    pub(crate) ledger: Arc<Ledger>,
     /// The writeback epoch when the channel was opened.
     pub(crate) since: WritebackEpoch,
     pub(crate) ctx: Ctx,
 }
 
 impl PosixHome {
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        self.dir.ledger()
+    }
+
     /// The path for the log: the canonical path of a location, or else the one that the client sent.
     fn logged(&self, at: &Location, spelled: &RemotePath) -> RemotePath {
         self.dir.canonical(at).unwrap_or_else(|_| spelled.clone())
@@ -80,7 +83,7 @@ fn other_mount(home: &PosixHome, target: &Location, path: &RemotePath) -> StoreE
 /// Records in the ledger that a file is open. The caller holds the namespace lock since before the open: otherwise a
 /// removal in between would treat the file as closed.
 fn hold(home: &PosixHome, file: &File, stat: &Stat) -> home::Result<HeldFile> {
-    home.ledger.hold(file_id(stat), || Ok(length(&rustix::fs::fstat(file)?)))
+    home.ledger().hold(file_id(stat), || Ok(length(&rustix::fs::fstat(file)?)))
 }
 
 /// The space that removing or replacing a name frees. `stat` is that of the current file.
@@ -98,7 +101,7 @@ fn freed(
         // It may have been written to and closed since `stat` was read.
         FileType::RegularFile => {
             let now = || at.stat().map(|stat| length(&stat));
-            FreedSpace::File(home.ledger.hold(file_id(stat), now)?)
+            FreedSpace::File(home.ledger().hold(file_id(stat), now)?)
         }
         _ => FreedSpace::Nothing,
     })

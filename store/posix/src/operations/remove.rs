@@ -26,7 +26,7 @@ fn unlink(home: &PosixHome, location: &Location) -> home::Result<()> {
     let namespace = home.dir.lock_namespace();
     let freed = freed(home, location, &location.stat()?, &namespace)?;
     location.unlink(&namespace)?;
-    home.ledger.removed(freed);
+    home.ledger().removed(freed);
     Ok(())
 }
 
@@ -135,6 +135,6 @@ fn below(directory: &RemotePath, location: &Location) -> RemotePath {
 fn unlink_directory(home: &PosixHome, location: &Location) -> home::Result<()> {
     let namespace = home.dir.lock_namespace();
     location.remove_directory(&namespace)?;
-    home.ledger.removed(FreedSpace::Nothing);
+    home.ledger().removed(FreedSpace::Nothing);
     Ok(())
 }

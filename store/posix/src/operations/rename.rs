@@ -29,7 +29,7 @@ pub(crate) fn rename(
     let replaced = if merges && !change.is_one_place()? {
         // rename(2) would leave both names.
         change.source.unlink(&namespace).of_file(from)?;
-        home.ledger.removed(FreedSpace::Nothing);
+        home.ledger().removed(FreedSpace::Nothing);
         true
     } else {
         change.make(home, &moved, replaced, &namespace)?
@@ -88,7 +88,7 @@ impl Renaming<'_> {
         }
         self.source.rename(&self.target, namespace).map_err(|error| self.failed(home, error))?;
         if replaced.is_some() {
-            home.ledger.removed(freed);
+            home.ledger().removed(freed);
         }
         Ok(replaced.is_some())
     }

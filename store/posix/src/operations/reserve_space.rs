@@ -17,7 +17,7 @@ pub(super) fn reserve(
     bytes: u64,
     exists: bool,
 ) -> StoreResult<Reservation> {
-    let mut reservation = Reservation::empty(&home.ledger);
+    let mut reservation = Reservation::empty(home.ledger());
     raise(&home.dir, path, target, &mut reservation, bytes, exists)?;
     Ok(reservation)
 }
@@ -115,7 +115,7 @@ fn discard_files_of(home: &Home, target: &EntryId) -> usize {
 /// If an active upload does not fit beside the file.
 pub(super) fn end_credit(home: &PosixHome, path: &RemotePath, stat: &Stat) -> StoreResult<()> {
     let file = file_id(stat);
-    let Err(exceeded) = home.ledger.end_credit(file) else { return Ok(()) };
+    let Err(exceeded) = home.ledger().end_credit(file) else { return Ok(()) };
     let discarded = home.dir.discard(|partial| {
         let gives_way = partial.reservation.borrows_from(file);
         if gives_way {
@@ -128,7 +128,7 @@ pub(super) fn end_credit(home: &PosixHome, path: &RemotePath, stat: &Stat) -> St
         }
         gives_way
     });
-    if discarded == 0 || home.ledger.end_credit(file).is_err() {
+    if discarded == 0 || home.ledger().end_credit(file).is_err() {
         return Err(StoreError::BeingReplaced { path: path.clone(), exceeded });
     }
     Ok(())

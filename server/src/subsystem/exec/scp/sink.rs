@@ -98,13 +98,13 @@ impl ScpSink {
     fn begin_file(&mut self, user: &User, mode: u32, size: u64, name: &[u8]) -> Result<()> {
         let path = self.place_of(name)?;
         let mtime = self.times.take().filter(|_| self.preserve);
-        let (size_known, mode) = (Some(size), mode & 0o777);
+        let (announced, mode) = (Some(size), mode & 0o777);
         let upload = if self.preserve {
             let put =
-                Put { path: Vec::new(), size: size_known, mtime, source: None, mode: Some(mode), resume: 0 };
+                Put { path: Vec::new(), size: announced, mtime, source: None, mode: Some(mode), resume: 0 };
             Upload::begin(user, &put, &path, None, None)?
         } else {
-            Upload::begin_new(user, &path, size_known, mode, TransferDirection::Upload)?
+            Upload::begin_new(user, &path, announced, mode, TransferDirection::Upload)?
         };
         self.file = Some(ReceivedFile { upload: Ok(upload), left: size });
         Ok(())

@@ -64,7 +64,7 @@ impl InPlaceFile {
             logged: home.logged(&location, path),
             mode,
             root: Arc::clone(home.dir.root()),
-            ledger: Arc::clone(&home.ledger),
+            ledger: Arc::clone(home.ledger()),
             held,
             file,
             digest_removed: AtomicBool::new(created),
@@ -201,7 +201,7 @@ fn create(
     mode: OpenMode,
     namespace: &NamespaceLock<'_>,
 ) -> StoreResult<(File, Stat)> {
-    let entry = home.ledger.reserve(0, 1).map_err(over_quota(path))?;
+    let entry = home.ledger().reserve(0, 1).map_err(over_quota(path))?;
     let made = location.create_file(access, mode.mode.unwrap_or(NEW_FILE_MODE), namespace).of_file(path)?;
     entry.commit(UsageChange { bytes: 0, entries: 1 });
     Ok(made)
