@@ -2,9 +2,13 @@
 
 mod backing;
 mod filesystem;
+mod mounted;
+pub(crate) mod reply;
+
+pub(crate) use mounted::MountedFilesystem;
 
 use backing::Backing;
-use fuser::{BackgroundSession, Config, MountOption};
+use fuser::{Config, MountOption};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -104,10 +108,7 @@ pub(crate) trait Watcher: Send + Sync {
 }
 
 /// A mounted folder. It is unmounted when this is dropped.
-pub(crate) struct FuseMount {
-    session: Option<BackgroundSession>,
-    path: PathBuf,
-}
+pub(crate) struct FuseMount(MountedFilesystem);
 
 impl FuseMount {
     /// Shows the folder `backing` at `path`. None if this machine cannot mount; then it is said which test that leaves
@@ -122,8 +123,8 @@ impl FuseMount {
         let filesystem = Backing::of(backing, watcher).unwrap();
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName(name.into()), MountOption::NoAtime];
-        match fuser::spawn_mount(filesystem, &path, &config) {
-            Ok(session) => Some(FuseMount { session: Some(session), path }),
+        match MountedFilesystem::new(filesystem, path, &config) {
+            Ok(mounted) => Some(FuseMount(mounted)),
             Err(error) => {
                 eprintln!("skipped: {test}: nothing can be mounted here: {error}");
                 None
@@ -133,15 +134,6 @@ impl FuseMount {
 
     /// Where it is mounted.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for FuseMount {
-    fn drop(&mut self) {
-        let Some(session) = self.session.take() else { return };
-        if let Err(error) = session.umount_and_join() {
-            eprintln!("{} is not unmounted: {error}", self.path.display());
-        }
+        self.0.path()
     }
 }

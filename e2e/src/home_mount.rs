@@ -1,9 +1,11 @@
 //! A home of any store, mounted as a folder, so that tests which look at a home's files do so whatever keeps them.
 
+use crate::fuse::MountedFilesystem;
+use crate::fuse::reply::{Result, TTL, answer, attr, data, entry};
 use fuser::{
-    BackgroundSession, Config, FileAttr, FileHandle as Handle, Filesystem, FopenFlags, Generation, INodeNo,
-    LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty,
-    ReplyEntry, ReplyOpen, ReplyWrite, Request, TimeOrNow, WriteFlags,
+    Config, FileAttr, FileHandle as Handle, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
+    OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry,
+    ReplyOpen, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 use rustix::io::Errno;
 use sshome_store::{
@@ -18,15 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The kernel is to ask again each time.
-const TTL: Duration = Duration::ZERO;
-
-type Result<T> = std::result::Result<T, fuser::Errno>;
-
 /// A mounted home. It is unmounted when this is dropped.
 pub(crate) struct HomeMount {
-    session: Option<BackgroundSession>,
-    path: PathBuf,
+    _mounted: MountedFilesystem,
 }
 
 impl HomeMount {
@@ -37,17 +33,7 @@ impl HomeMount {
     pub(crate) fn new(home: Arc<dyn Home>, path: PathBuf) -> std::io::Result<HomeMount> {
         let names = HashMap::from([(INodeNo::ROOT, RemotePath::root())]);
         let filesystem = MountedHome { home, names: Mutex::new(names), open: Mutex::default() };
-        let session = fuser::spawn_mount(filesystem, &path, &Config::default())?;
-        Ok(HomeMount { session: Some(session), path })
-    }
-}
-
-impl Drop for HomeMount {
-    fn drop(&mut self) {
-        let Some(session) = self.session.take() else { return };
-        if let Err(error) = session.umount_and_join() {
-            eprintln!("{} is not unmounted: {error}", self.path.display());
-        }
+        Ok(HomeMount { _mounted: MountedFilesystem::new(filesystem, path, &Config::default())? })
     }
 }
 
@@ -178,10 +164,7 @@ impl Filesystem for MountedHome {
     }
 
     fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
-        match self.path(ino).and_then(|path| self.home.read_link(&path).map_err(failed)) {
-            Ok(target) => reply.data(&target),
-            Err(error) => reply.error(error),
-        }
+        data(reply, self.path(ino).and_then(|path| self.home.read_link(&path).map_err(failed)));
     }
 
     fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, reply: ReplyEntry) {
@@ -266,20 +249,17 @@ impl Filesystem for MountedHome {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let mut bytes = Vec::with_capacity(size as usize);
         let read = self.handle(handle).and_then(|file| {
+            let mut bytes = Vec::with_capacity(size as usize);
             while bytes.len() < size as usize {
                 let at = offset + bytes.len() as u64;
                 if file.read_at(at, &mut bytes, size as usize).map_err(failed)? == 0 {
                     break;
                 }
             }
-            Ok(())
+            Ok(bytes)
         });
-        match read {
-            Ok(()) => reply.data(&bytes),
-            Err(error) => reply.error(error),
-        }
+        data(reply, read);
     }
 
     fn write(
@@ -334,27 +314,6 @@ impl Filesystem for MountedHome {
 
 fn done<T>(result: StoreResult<T>) -> Result<()> {
     result.map(drop).map_err(failed)
-}
-
-fn answer(reply: ReplyEmpty, result: Result<()>) {
-    match result {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(error),
-    }
-}
-
-fn entry(reply: ReplyEntry, result: Result<FileAttr>) {
-    match result {
-        Ok(found) => reply.entry(&TTL, &found, Generation(0)),
-        Err(error) => reply.error(error),
-    }
-}
-
-fn attr(reply: ReplyAttr, result: Result<FileAttr>) {
-    match result {
-        Ok(found) => reply.attr(&TTL, &found),
-        Err(error) => reply.error(error),
-    }
 }
 
 /// 1 is the top's.

@@ -1,5 +1,6 @@
 //! The folder behind, and what the kernel knows of it.
 
+use super::reply::Result;
 use super::{Change, NewEntry, Step, Watcher};
 use fuser::{FileAttr, FileHandle, FileType, INodeNo, TimeOrNow};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
@@ -27,8 +28,6 @@ struct Open {
     /// The inode that the kernel knows as 1.
     root: u64,
 }
-
-pub(super) type Result<T> = std::result::Result<T, fuser::Errno>;
 
 pub(super) fn kernel(errno: Errno) -> fuser::Errno {
     fuser::Errno::from_i32(errno.raw_os_error())

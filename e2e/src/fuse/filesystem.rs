@@ -1,11 +1,12 @@
 //! What the kernel asks, asked of the folder behind.
 
-use super::backing::{Backing, Result, kernel};
+use super::backing::{Backing, kernel};
+use super::reply::{TTL, answer, attr, data, entry};
 use super::{Change, NewEntry, Step};
 use fuser::{
-    FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner, OpenFlags,
-    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen,
-    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner, OpenFlags, RenameFlags,
+    ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs,
+    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, XattrFlags};
 use std::ffi::OsStr;
@@ -13,39 +14,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{DirEntryExt, FileExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
-/// The kernel is to ask again each time.
-const TTL: Duration = Duration::ZERO;
-
-/// Answers with nothing but how it went.
-fn answer(reply: ReplyEmpty, result: Result<()>) {
-    match result {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(error),
-    }
-}
-
-fn entry(reply: ReplyEntry, result: Result<FileAttr>) {
-    match result {
-        Ok(found) => reply.entry(&TTL, &found, Generation(0)),
-        Err(error) => reply.error(error),
-    }
-}
-
-fn attr(reply: ReplyAttr, result: Result<FileAttr>) {
-    match result {
-        Ok(found) => reply.attr(&TTL, &found),
-        Err(error) => reply.error(error),
-    }
-}
-
-fn data(reply: ReplyData, result: Result<Vec<u8>>) {
-    match result {
-        Ok(bytes) => reply.data(&bytes),
-        Err(error) => reply.error(error),
-    }
-}
+use std::time::SystemTime;
 
 impl Filesystem for Backing {
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {

@@ -22,7 +22,7 @@ const SESSIONS: [usize; 3] = [0, 0, 1];
 const IN_PLACE: usize = 0;
 
 /// Names of each session, after its number.
-const SMALL: [&str; 8] = ["a", "b", "c", "d/a", "d/b", "d/e/a", "d/e/b", "d/e/f/a"];
+const SMALL_FILES: [&str; 8] = ["a", "b", "c", "d/a", "d/b", "d/e/a", "d/e/b", "d/e/f/a"];
 
 /// The name of a large file, of which an upload may be partial.
 const LARGE: &str = "d/large";
@@ -144,7 +144,7 @@ impl<'a> Actor<'a> {
     }
 
     fn name(&mut self) -> String {
-        let name = SMALL.choose(&mut self.random).copied().unwrap_or("a");
+        let name = SMALL_FILES.choose(&mut self.random).copied().unwrap_or("a");
         format!("{}{name}", self.number)
     }
 

@@ -1,0 +1,39 @@
+//! Answers to the kernel.
+
+use fuser::{FileAttr, Generation, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry};
+use std::time::Duration;
+
+/// The kernel is to ask again each time.
+pub(crate) const TTL: Duration = Duration::ZERO;
+
+/// What the kernel is answered.
+pub(crate) type Result<T> = std::result::Result<T, fuser::Errno>;
+
+/// Answers with nothing but how it went.
+pub(crate) fn answer(reply: ReplyEmpty, result: Result<()>) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(error),
+    }
+}
+
+pub(crate) fn entry(reply: ReplyEntry, result: Result<FileAttr>) {
+    match result {
+        Ok(found) => reply.entry(&TTL, &found, Generation(0)),
+        Err(error) => reply.error(error),
+    }
+}
+
+pub(crate) fn attr(reply: ReplyAttr, result: Result<FileAttr>) {
+    match result {
+        Ok(found) => reply.attr(&TTL, &found),
+        Err(error) => reply.error(error),
+    }
+}
+
+pub(crate) fn data(reply: ReplyData, result: Result<Vec<u8>>) {
+    match result {
+        Ok(bytes) => reply.data(&bytes),
+        Err(error) => reply.error(error),
+    }
+}
