@@ -11,7 +11,7 @@ use sshomed::auth::Authenticator;
 use sshomed::config;
 use sshomed::limits::AdmissionControl;
 use sshomed::metrics::Metrics;
-use sshomed::operations::SlicePermits;
+use sshomed::service::SlicePermits;
 use sshomed::session::{AbandonedWork, MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
 use sshomed::subsystem::BlockingPool;
 use std::net::SocketAddr;

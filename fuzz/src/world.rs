@@ -4,7 +4,7 @@ use sshome_store_posix::PosixStore;
 use sshomed::accounts::{Account, TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login, Password, hash_password};
 use sshomed::config;
-use sshomed::operations::{SlicePermits, User};
+use sshomed::service::{SlicePermits, User};
 use sshomed::subsystem::BlockingPool;
 use std::fs;
 use std::io::ErrorKind;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! server → session → auth → Login ┐
-//!   config → accounts ────────────┴→ subsystem → operations → { quota, home } → disk
+//!   config → accounts ────────────┴→ subsystem → service → store → disk
 //! ```
 
 pub mod accounts;
@@ -17,10 +17,10 @@ pub mod invocation;
 pub mod limits;
 pub mod log;
 pub mod metrics;
-pub mod operations;
 mod permission;
 pub mod reload;
 pub mod server;
+pub mod service;
 pub mod session;
 pub mod sockets;
 pub mod subsystem;

@@ -10,7 +10,7 @@ use sshome_store_posix::PosixStore;
 use sshome_wire::{Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, RemotePath, Request, Status, Time};
 use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
-use sshomed::operations::{SlicePermits, User, open_directory};
+use sshomed::service::{SlicePermits, User, open_directory};
 use sshomed::subsystem::{Arrival, BlockingPool, ChannelInput, ChannelOutput, Gone, native};
 use std::path::Path;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use sshome_store_posix::{PosixStore, STAGING_DIRECTORY};
 use sshome_wire::{BLOCK_BYTES, BlockHasher, End, Put, RemotePath, Status, StreamId, Time};
 use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
-use sshomed::operations::{
+use sshomed::service::{
     self, Copy, Error, Hashing, OpenFile, OpenMode, PartCheck, Removal, SetAttributes, SlicePermits,
     StepLimit, StreamCheck, Upload, User,
 };
@@ -118,7 +118,7 @@ impl Session {
                 refused => drop(allowed(refused.map(drop))?),
             }
         }
-        let (published, synced) = operations::publish(&self.0, batch, Vec::new());
+        let (published, synced) = service::publish(&self.0, batch, Vec::new());
         synced?;
         let mut published = published.into_iter();
         for done in done.iter_mut().filter(|done| **done) {
@@ -139,7 +139,7 @@ impl Session {
     pub(crate) fn find_part(&self, source: &Source) -> Result<Option<CheckedPartial>> {
         let at = path(&source.path);
         let check = match source.stream {
-            Some(id) => match operations::find_stream(&self.0, &at, id, Duration::ZERO)? {
+            Some(id) => match service::find_stream(&self.0, &at, id, Duration::ZERO)? {
                 StreamCheck::Part(check) => Some(check),
                 StreamCheck::Nothing => None,
                 StreamCheck::Busy => bail!("{}: the stream is busy", source.path),
@@ -164,7 +164,7 @@ impl Session {
         let upload = Upload::begin(&self.0, &put, &path(&source.path), part, source.stream);
         match upload.and_then(|upload| self.fill(upload, source, start)) {
             Ok(pending) => {
-                let (published, synced) = operations::publish(&self.0, vec![pending], Vec::new());
+                let (published, synced) = service::publish(&self.0, vec![pending], Vec::new());
                 synced?;
                 allowed(published.into_iter().collect())
             }
@@ -172,7 +172,7 @@ impl Session {
         }
     }
 
-    fn begin(&self, source: &Source, part: Option<CheckedPartial>) -> operations::Result<Upload> {
+    fn begin(&self, source: &Source, part: Option<CheckedPartial>) -> service::Result<Upload> {
         Upload::begin(&self.0, &source.put(0), &path(&source.path), part, source.stream)
     }
 
@@ -181,7 +181,7 @@ impl Session {
         mut upload: Upload,
         source: &Source,
         start: usize,
-    ) -> operations::Result<operations::PendingPublish> {
+    ) -> service::Result<service::PendingPublish> {
         source.content[start..].chunks(WRITE_BYTES).try_for_each(|data| upload.write(data))?;
         let digest = sshome_wire::Digest(blake3::hash(&source.content).into());
         let (message, size) = (String::new(), source.content.len() as u64);
@@ -191,17 +191,17 @@ impl Session {
     /// Creates a directory with its parents, as `mkdir -p`.
     pub(crate) fn make_directory(&self, name: &str) -> Result<bool> {
         let how = MakeDirectory { parents: true, ..MakeDirectory::default() };
-        let made = operations::make_directory(&self.0, &path(name), how)?;
-        let (_, synced) = operations::publish(&self.0, Vec::new(), made.names);
+        let made = service::make_directory(&self.0, &path(name), how)?;
+        let (_, synced) = service::publish(&self.0, Vec::new(), made.names);
         allowed(synced)
     }
 
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<bool> {
-        allowed(operations::rename_exact(&self.0, &path(from), &path(to), true))
+        allowed(service::rename_exact(&self.0, &path(from), &path(to), true))
     }
 
     pub(crate) fn remove(&self, name: &str) -> Result<bool> {
-        allowed(operations::remove(&self.0, &path(name)))
+        allowed(service::remove(&self.0, &path(name)))
     }
 
     pub(crate) fn remove_tree(&self, name: &str) -> Result<bool> {
@@ -246,7 +246,7 @@ impl Session {
     }
 
     pub(crate) fn sync(&self) -> Result<bool> {
-        allowed(operations::sync(&self.0))
+        allowed(service::sync(&self.0))
     }
 
     /// The digest of a file's content, and the digest that is stored with it.
@@ -260,7 +260,7 @@ impl Session {
     }
 
     pub(crate) fn charged(&self) -> Result<Charged> {
-        let usage = operations::usage(&self.0)?;
+        let usage = service::usage(&self.0)?;
         Ok(Charged { used: usage.usage.used, reserved: usage.usage.reserved, total: usage.charged() })
     }
 
@@ -269,12 +269,12 @@ impl Session {
             path: String::from_utf8_lossy(&part.path).trim_start_matches('/').to_owned(),
             length: part.length,
         };
-        operations::parts(&self.0).into_iter().map(part).collect()
+        service::parts(&self.0).into_iter().map(part).collect()
     }
 
     /// Discards the partial uploads of a file, or all. Their number.
     pub(crate) fn discard(&self, name: Option<&str>) -> Result<usize> {
-        Ok(operations::discard(&self.0, name.map(path).as_ref())?)
+        Ok(service::discard(&self.0, name.map(path).as_ref())?)
     }
 }
 
@@ -309,7 +309,7 @@ fn path(name: &str) -> RemotePath {
 }
 
 /// Whether the quota allowed it.
-fn allowed(result: operations::Result<()>) -> Result<bool> {
+fn allowed(result: service::Result<()>) -> Result<bool> {
     match result {
         Ok(()) => Ok(true),
         Err(error) if error.status() == Status::QuotaExceeded => Ok(false),

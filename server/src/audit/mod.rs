@@ -1,7 +1,7 @@
 //! The audit log: one log line for each action of a user, counters for [`Metrics`], and the transfers in progress for
 //! `sshomed status`.
 //!
-//! The operations call it, so it covers all protocols. Every line has the user, the session and the source. Names are
+//! The service calls it, so it covers all protocols. Every line has the user, the session and the source. Names are
 //! escaped before they are logged, and names from unauthenticated clients are truncated.
 
 mod current_session;

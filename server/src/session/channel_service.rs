@@ -4,7 +4,7 @@ use super::ServerState;
 use super::channel::{ChannelReader, ChannelWriter};
 use super::sessions::SshSession;
 use crate::auth::Login;
-use crate::operations::User;
+use crate::service::User;
 use crate::subsystem::sftp::SymlinkOrder;
 use crate::subsystem::{ChannelEnd, ChannelOutput, exec, native, no_shell_message, sftp};
 use sshome_store::{Cause, Ctx};

@@ -5,7 +5,7 @@ use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::limits::AdmissionControl;
 use crate::metrics::Metrics;
-use crate::operations::SlicePermits;
+use crate::service::SlicePermits;
 use crate::subsystem::BlockingPool;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use sshome_store::HomeStore;

@@ -1,5 +1,5 @@
 //! The services that a client can start on a channel: the native protocol, SFTP and exec. Each reads bytes, writes
-//! bytes and acts for a [`User`](crate::operations::User). None of them knows SSH.
+//! bytes and acts for a [`User`](crate::service::User). None of them knows SSH.
 
 mod blocking_pool;
 mod channel_loop;

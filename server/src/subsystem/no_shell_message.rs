@@ -1,7 +1,7 @@
 //! The message that `ssh USER@HOST` gets without a command: there is no shell.
 
 use super::{BlockingPool, ChannelEnd, ChannelOutput};
-use crate::operations::{self, User};
+use crate::service::{self, User};
 use sshome_wire::Usage;
 use sshome_wire::display::Size;
 
@@ -29,7 +29,7 @@ pub async fn send(
 
 fn text(user: &User, port: u16) -> String {
     let name = user.name();
-    let used = match operations::usage(user) {
+    let used = match service::usage(user) {
         Ok(credited) => used(&credited.usage),
         Err(error) => error.to_string(),
     };

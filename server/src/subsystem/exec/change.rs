@@ -3,7 +3,7 @@
 use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
 use super::task::{CommandIo, CommandTask, TaskState, each};
-use crate::operations::{self, Copy, Removal, StepLimit, User, publish};
+use crate::service::{self, Copy, Removal, StepLimit, User, publish};
 use sshome_store::{Cause, MakeDirectory};
 use sshome_wire::RemotePath;
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ pub(super) fn mkdir(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     Ok(each(arguments.operands, move |user, _, operand| {
         let path = path(operand)?;
         let how = MakeDirectory { parents, ..MakeDirectory::default() };
-        let made = operations::make_directory(user, &path, how)?;
+        let made = service::make_directory(user, &path, how)?;
         if made.made.is_empty() && !parents {
             return Err(Error::Exists(path));
         }
@@ -28,7 +28,7 @@ pub(super) fn mkdir(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
 
 pub(super) fn rmdir(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     Ok(each(arguments.operands, |user, _, operand| {
-        operations::remove_directory(user, &path(operand)?)?;
+        service::remove_directory(user, &path(operand)?)?;
         Ok(None)
     }))
 }
@@ -39,7 +39,7 @@ pub(super) fn rm(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
         let path = path(operand)?;
         let begun = match recursive {
             true => Removal::begin(user, &path).map(Some),
-            false => operations::remove(user, &path).map(|()| None),
+            false => service::remove(user, &path).map(|()| None),
         };
         match begun {
             Ok(removal) => Ok(removal.map(|removal| Box::new(removal) as Box<dyn CommandTask>)),
@@ -53,7 +53,7 @@ pub(super) fn mv(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     let (from, mut to) = sources(arguments)?;
     Ok(each(from, move |user, _, operand| {
         let from = path(operand)?;
-        operations::rename(user, &from, &to.of(user, &from)?)?;
+        service::rename(user, &from, &to.of(user, &from)?)?;
         Ok(None)
     }))
 }
@@ -100,7 +100,7 @@ impl CopyTarget {
     /// If it would replace a previous source.
     fn of(&mut self, user: &User, from: &RemotePath) -> Result<RemotePath> {
         if self.directory {
-            operations::enter_directory(user, &self.path)?;
+            service::enter_directory(user, &self.path)?;
         }
         match from.file_name().is_none_or(|name| self.names.insert(name.to_vec())) {
             true => Ok(self.path.clone()),
@@ -117,6 +117,6 @@ fn sources(arguments: Arguments) -> Result<(Vec<Vec<u8>>, CopyTarget)> {
     Ok((from, CopyTarget { path: path(&last)?, directory, names: HashSet::new() }))
 }
 
-fn is_missing(error: &operations::Error) -> bool {
+fn is_missing(error: &service::Error) -> bool {
     matches!(error.cause(), Some(Cause::NotFound | Cause::NotDirectory))
 }

@@ -3,9 +3,7 @@
 use super::arguments::{Arguments, path};
 use super::error::Result;
 use super::task::{CommandIo, CommandTask, InputRead, TaskState, each};
-use crate::operations::{
-    DigestAlgorithm, DigestRange, FileDigest, Hasher, OpenFile, OpenMode, StepLimit, User,
-};
+use crate::service::{DigestAlgorithm, DigestRange, FileDigest, Hasher, OpenFile, OpenMode, StepLimit, User};
 
 /// The data that one step processes, in bytes.
 const STEP_BYTES: usize = 32 << 20;

@@ -7,7 +7,7 @@ use super::arguments::{ArgumentSpec, Arguments};
 use super::error::{Error, Result};
 use super::table::CommandEntry;
 use super::task::{CommandIo, CommandTask, InputRead, TaskState};
-use crate::operations::{User, install_key};
+use crate::service::{User, install_key};
 use sshome_wire::public_key;
 
 /// The largest input, in bytes: more keys than a user may install.

@@ -1,5 +1,5 @@
 use super::shell_words::SyntaxError;
-use crate::operations;
+use crate::service;
 use sshome_wire::display::Escaped;
 use sshome_wire::{PathError, RemotePath};
 
@@ -38,7 +38,7 @@ pub(super) enum Error {
     JustPut { from: RemotePath, to: RemotePath },
     /// The operation failed.
     #[error("{}", _0.message())]
-    Operation(#[from] operations::Error),
+    Operation(#[from] service::Error),
     /// The client's standard input is incomplete.
     #[error("the input was cut off; nothing was published")]
     Cut,

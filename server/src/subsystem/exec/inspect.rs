@@ -3,7 +3,7 @@
 use super::arguments::{Arguments, path};
 use super::error::Result;
 use super::task::{CommandIo, CommandTask, RunOnce, TaskState, each};
-use crate::operations::{self, Listing, StepLimit, User};
+use crate::service::{self, Listing, StepLimit, User};
 use crate::subsystem::ls_format::{LsFormat, mode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -37,7 +37,7 @@ pub(super) fn ls(mut arguments: Arguments) -> Result<Box<dyn CommandTask>> {
             readable: arguments.has("h"),
         };
         if arguments.has("d") {
-            shown.entry(user, io, &operations::stat(user, &path, false)?, operand);
+            shown.entry(user, io, &service::stat(user, &path, false)?, operand);
             return Ok(None);
         }
         let listing = Listing::begin(user, &path, arguments.has("R"))?;
@@ -135,7 +135,7 @@ impl LsOptions {
 pub(super) fn stat(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     Ok(each(arguments.operands, |user, io, operand| {
         let path = path(operand)?;
-        let found = operations::stat(user, &path, false)?;
+        let found = service::stat(user, &path, false)?;
         let info = &found.info;
         io.line(&[b"    name: ", &io.name(path.as_bytes())[..]].concat());
         if !found.target.is_empty() {
@@ -170,9 +170,9 @@ pub(super) fn stat(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
 pub(super) fn df(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     Ok(Box::new(RunOnce(move |user: &User, io: &mut CommandIo| {
         for operand in &arguments.operands {
-            operations::stat(user, &path(operand)?, true)?;
+            service::stat(user, &path(operand)?, true)?;
         }
-        let usage = operations::usage(user)?;
+        let usage = service::usage(user)?;
         for line in space(&usage, user.name(), arguments.has("h")) {
             io.line(line.as_bytes());
         }

@@ -19,7 +19,7 @@ mod task;
 use super::channel_loop::{ChannelProtocol, Executors, OutputChunk, SliceOutcome, drive};
 use super::receive_buffer::InputEnd;
 use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput};
-use crate::operations::{self, User};
+use crate::service::{self, User};
 use bytes::Bytes;
 use error::{EXIT_FAILURE, Error, Result};
 use sshome_wire::display::Escaped;
@@ -80,7 +80,7 @@ impl RunningCommand {
             let arguments = command.accepts.read(words.collect())?;
             if (command.changes)(&arguments) {
                 user.require_write().map_err(|error| match error {
-                    operations::Error::ReadOnly => Error::ReadOnly,
+                    service::Error::ReadOnly => Error::ReadOnly,
                     other => Error::Operation(other),
                 })?;
             }

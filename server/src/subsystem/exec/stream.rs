@@ -4,7 +4,7 @@ use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
 use super::task::{CommandIo, CommandTask, InputRead, TaskState, each};
 use crate::metrics::TransferDirection;
-use crate::operations::{self, Download, Upload, User};
+use crate::service::{self, Download, Upload, User};
 use sshome_store::NEW_FILE_MODE;
 use sshome_wire::{Digest, RemotePath};
 
@@ -93,7 +93,7 @@ fn begin(user: &User, path: &RemotePath, size: Option<u64>) -> Result<Upload> {
 /// Publishes a complete upload.
 pub(super) fn publish(user: &User, upload: Upload, digest: Option<Digest>) -> Result<()> {
     let placement = upload.finish_at_eof(digest)?;
-    let (placed, synced) = operations::publish(user, vec![placement], Vec::new());
+    let (placed, synced) = service::publish(user, vec![placement], Vec::new());
     for result in placed.into_iter().chain([synced]) {
         result?;
     }

@@ -4,7 +4,7 @@ use super::arguments::{ArgumentSpec, Arguments};
 use super::error::{Error, Result};
 use super::task::{CommandIo, CommandTask, RunOnce};
 use super::{change, checksums, inspect, scp, stream};
-use crate::operations::DigestAlgorithm;
+use crate::service::DigestAlgorithm;
 
 /// A command.
 pub(super) struct CommandEntry {

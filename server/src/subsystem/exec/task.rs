@@ -1,7 +1,7 @@
 //! A running command, its input and its output.
 
 use super::error::{EXIT_FAILURE, Error, Result};
-use crate::operations::User;
+use crate::service::User;
 use crate::subsystem::channel_loop::OutputChunk;
 use crate::subsystem::receive_buffer::InputEnd;
 use bytes::{Bytes, BytesMut};

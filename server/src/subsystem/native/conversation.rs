@@ -4,7 +4,7 @@ use super::hello::{MAX_OUTSTANDING, greeting, hello};
 use super::job::{JobStep, NativeJob};
 use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
-use crate::operations::{Upload, User};
+use crate::service::{Upload, User};
 use crate::subsystem::ChannelEnd;
 use crate::subsystem::channel_loop::{self, OutputChunk, SliceOutcome};
 use bytes::Bytes;

@@ -1,7 +1,7 @@
 //! The server's hello, its first frame.
 
 use super::output::NativeOutput;
-use crate::operations::{self, User};
+use crate::service::{self, User};
 use bytes::Bytes;
 use sshome_wire::display::Size;
 use sshome_wire::{CreditedUsage, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Status};
@@ -31,7 +31,7 @@ pub(super) fn refusal(why: &str) -> Bytes {
 /// The text of the hello: the user's name and quota usage.
 pub(super) fn greeting(user: &User) -> String {
     let name = user.name();
-    match operations::usage(user) {
+    match service::usage(user) {
         Ok(CreditedUsage { usage, .. }) => match usage.quota {
             Some(quota) => format!("{name}: {} of {} used", Size(usage.used), Size(quota)),
             None => format!("{name}: {} used, no quota", Size(usage.used)),

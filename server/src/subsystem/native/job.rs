@@ -3,8 +3,8 @@
 use super::entry::{entry, frames};
 use super::output::{NativeOutput, data_buffer};
 use super::publish_group::refusal;
-use crate::operations::{self, Copy, Download, Error, Hashing, Listing, PartCheck, Removal};
-use crate::operations::{StepLimit, StreamCheck, User};
+use crate::service::{self, Copy, Download, Error, Hashing, Listing, PartCheck, Removal};
+use crate::service::{StepLimit, StreamCheck, User};
 use sshome_store::CheckedPartial;
 use sshome_wire::frame::HEADER_BYTES;
 use sshome_wire::{
@@ -80,7 +80,7 @@ impl NativeJob {
                 }
                 Err(error) => Err(error),
             },
-            NativeJob::Stream { path, id } => match operations::find_stream(user, path, *id, STREAM_WAIT) {
+            NativeJob::Stream { path, id } => match service::find_stream(user, path, *id, STREAM_WAIT) {
                 Ok(StreamCheck::Busy) => Ok(None),
                 Ok(StreamCheck::Nothing) => Ok(Some(Reply::new(Status::EnoughSpace, ""))),
                 Ok(StreamCheck::Part(check)) => {

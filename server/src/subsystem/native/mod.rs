@@ -11,7 +11,7 @@ mod request;
 
 use super::channel_loop::{Executors, drive};
 use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput};
-use crate::operations::User;
+use crate::service::User;
 use bytes::Bytes;
 use conversation::NativeConversation;
 use tokio_util::sync::CancellationToken;

@@ -1,5 +1,5 @@
 use super::output::NativeOutput;
-use crate::operations::{self, PendingPublish, User};
+use crate::service::{self, PendingPublish, User};
 use sshome_store::EntryRef;
 use sshome_wire::{Reply, Status};
 
@@ -78,8 +78,8 @@ impl PublishGroup {
                 PendingReply::Answer(reply) => PlannedReply::Known(reply),
             });
         }
-        let (placed, synced) = operations::publish(user, placements, group.made);
-        let finished = operations::finalize_directories(user, directories);
+        let (placed, synced) = service::publish(user, placements, group.made);
+        let finished = service::finalize_directories(user, directories);
         let (mut placed, mut finished) = (placed.into_iter(), finished.into_iter());
         for answer in answers {
             output.reply(match (answer, &synced) {
@@ -104,7 +104,7 @@ enum PlannedReply {
     Finished,
 }
 
-fn outcome(result: Option<operations::Result<()>>) -> Reply {
+fn outcome(result: Option<service::Result<()>>) -> Reply {
     match result {
         Some(Ok(())) => Reply::new(Status::Done, ""),
         Some(Err(error)) => refusal(&error),
@@ -113,6 +113,6 @@ fn outcome(result: Option<operations::Result<()>>) -> Reply {
 }
 
 /// The reply for an error.
-pub(super) fn refusal(error: &operations::Error) -> Reply {
+pub(super) fn refusal(error: &service::Error) -> Reply {
     Reply::new(error.status(), error.to_string())
 }

@@ -2,7 +2,7 @@
 
 use super::conversation::{NativeConversation, ReceiveState, violation};
 use super::publish_group::refusal;
-use crate::operations;
+use crate::service;
 use sshome_wire::{End, Frame, Reply, Status, Stored};
 
 impl NativeConversation {
@@ -58,7 +58,7 @@ impl NativeConversation {
     }
 
     /// Refuses the rest of a put. The reply is sent immediately, so that the client stops sending.
-    fn refuse_rest(&mut self, error: &operations::Error) {
+    fn refuse_rest(&mut self, error: &service::Error) {
         self.receiving = ReceiveState::Refused;
         self.answer(refusal(error));
         self.publish();

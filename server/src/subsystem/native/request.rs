@@ -1,10 +1,10 @@
-//! The table of native requests, and their handlers, which call the operations.
+//! The table of native requests, and their handlers, which call the service.
 
 use super::conversation::{NativeConversation, ReceiveState};
 use super::entry::entry;
 use super::job::NativeJob;
 use super::publish_group::refusal;
-use crate::operations::{self, Copy, Download, Hashing, Listing, PartCheck, Removal, Upload, User};
+use crate::service::{self, Copy, Download, Hashing, Listing, PartCheck, Removal, Upload, User};
 use sshome_store::{CheckedPartial, EntryId, EntryRef, MakeDirectory};
 use sshome_wire::display::Escaped;
 use sshome_wire::{
@@ -33,12 +33,12 @@ enum NativeOutcome {
 type NativeResult = Result<NativeOutcome, RequestError>;
 
 enum RequestError {
-    Operation(operations::Error),
+    Operation(service::Error),
     Path(PathError),
 }
 
-impl From<operations::Error> for RequestError {
-    fn from(error: operations::Error) -> RequestError {
+impl From<service::Error> for RequestError {
+    fn from(error: service::Error) -> RequestError {
         RequestError::Operation(error)
     }
 }
@@ -84,7 +84,7 @@ impl NativeConversation {
     }
 
     /// The request table: a row for each request with its grouping, its name, its path, and its handler, which executes
-    /// the request, or begins it if it takes long. The operations check the permission.
+    /// the request, or begins it if it takes long. The service checks the permission.
     fn dispatch(&mut self, request: Request) -> NativeResult {
         match request {
             Request::Pwd => self.begin(Ends, "pwd", b"").working_directory(),
@@ -152,7 +152,7 @@ impl NativeConversation {
     fn change_directory(&mut self, path: &[u8]) -> NativeResult {
         // An invalid path is refused in the same way as in any other request.
         self.at(path)?;
-        self.cwd = operations::change_directory(&self.user, &self.cwd, path)?;
+        self.cwd = service::change_directory(&self.user, &self.cwd, path)?;
         Ok(path_reply(&self.cwd))
     }
 
@@ -162,14 +162,14 @@ impl NativeConversation {
     }
 
     fn stat(&self, path: &[u8], follow: bool) -> NativeResult {
-        let found = operations::stat(&self.user, &self.at(path)?, follow)?;
+        let found = service::stat(&self.user, &self.at(path)?, follow)?;
         Ok(NativeOutcome::Reply(Reply::with(Payload::Stat(entry(&found)))))
     }
 
     fn make_directory(&self, path: &[u8], parents: bool, mode: Option<u32>) -> NativeResult {
         let path = self.at(path)?;
         let made =
-            operations::make_directory(&self.user, &path, MakeDirectory { parents, mode, deferred: true })?;
+            service::make_directory(&self.user, &path, MakeDirectory { parents, mode, deferred: true })?;
         Ok(match made.made.is_empty() {
             false => NativeOutcome::Made(made.names),
             true => NativeOutcome::Reply(Reply::new(Status::DirectoryExists, path.to_string())),
@@ -178,7 +178,7 @@ impl NativeConversation {
 
     fn get(&mut self, path: &[u8]) -> NativeResult {
         let file = Download::begin(&self.user, &self.at(path)?);
-        let file = file.map_err(operations::Error::or_get_recursively)?;
+        let file = file.map_err(service::Error::or_get_recursively)?;
         let job = NativeJob::get(file, std::mem::take(&mut self.known), &mut self.output);
         Ok(NativeOutcome::Job(job))
     }
@@ -206,17 +206,17 @@ impl NativeConversation {
             let removal = Removal::begin(&self.user, &path)?;
             return Ok(NativeOutcome::Job(NativeJob::Remove(Box::new(removal))));
         }
-        operations::remove(&self.user, &path)?;
+        service::remove(&self.user, &path)?;
         Ok(done())
     }
 
     fn remove_directory(&self, path: &[u8]) -> NativeResult {
-        operations::remove_directory(&self.user, &self.at(path)?)?;
+        service::remove_directory(&self.user, &self.at(path)?)?;
         Ok(done())
     }
 
     fn rename(&self, from: &[u8], to: &[u8]) -> NativeResult {
-        operations::rename(&self.user, &self.at(from)?, &self.at(to)?)?;
+        service::rename(&self.user, &self.at(from)?, &self.at(to)?)?;
         Ok(done())
     }
 
@@ -231,7 +231,7 @@ impl NativeConversation {
     }
 
     fn usage(&self) -> NativeResult {
-        let usage = operations::usage(&self.user)?;
+        let usage = service::usage(&self.user)?;
         let payload = match self.features.has(Features::CREDIT) {
             true => Payload::CreditedUsage(usage),
             false => Payload::Usage(usage.without_credit()),
@@ -240,7 +240,7 @@ impl NativeConversation {
     }
 
     fn sync(&self) -> NativeResult {
-        operations::sync(&self.user)?;
+        service::sync(&self.user)?;
         Ok(done())
     }
 
@@ -260,7 +260,7 @@ impl NativeConversation {
     }
 
     fn parts(&mut self) -> NativeResult {
-        for parts in operations::parts(&self.user).chunks(PARTS_PER_FRAME) {
+        for parts in service::parts(&self.user).chunks(PARTS_PER_FRAME) {
             self.output.frame(&Frame::Parts(parts.to_vec()));
         }
         Ok(done())
@@ -268,26 +268,26 @@ impl NativeConversation {
 
     fn discard(&self, path: Option<&[u8]>) -> NativeResult {
         let path = path.map(|path| self.at(path)).transpose()?;
-        let count = operations::discard(&self.user, path.as_ref())?;
+        let count = service::discard(&self.user, path.as_ref())?;
         Ok(NativeOutcome::Reply(Reply::new(Status::Done, format!("{count} removed"))))
     }
 
     fn make_symlink(&self, path: &[u8], target: &[u8]) -> NativeResult {
-        let made = operations::make_symlink(&self.user, &self.at(path)?, target)?;
+        let made = service::make_symlink(&self.user, &self.at(path)?, target)?;
         Ok(NativeOutcome::Made(vec![made]))
     }
 
     fn finish_directory(&self, path: &[u8], mtime: Time) -> NativeResult {
-        let held = operations::hold_directory(&self.user, &self.at(path)?, mtime)?;
+        let held = service::hold_directory(&self.user, &self.at(path)?, mtime)?;
         Ok(NativeOutcome::Finished(held))
     }
 
     fn real_path(&self, path: &[u8]) -> NativeResult {
-        Ok(path_reply(&operations::real_path(&self.user, &self.at(path)?)?))
+        Ok(path_reply(&service::real_path(&self.user, &self.at(path)?)?))
     }
 
     fn keys(&self) -> NativeResult {
-        let (keys, left_out) = operations::keys(&self.user)?;
+        let (keys, left_out) = service::keys(&self.user)?;
         let mut reply = Reply::with(Payload::Keys(keys));
         if left_out > 0 {
             reply.message = format!("{left_out} more of the administrator's are not listed");
@@ -296,12 +296,12 @@ impl NativeConversation {
     }
 
     fn install_key(&self, line: &str) -> NativeResult {
-        operations::install_key(&self.user, line)?;
+        service::install_key(&self.user, line)?;
         Ok(done())
     }
 
     fn remove_key(&self, fingerprint: &str) -> NativeResult {
-        operations::remove_key(&self.user, fingerprint)?;
+        service::remove_key(&self.user, fingerprint)?;
         Ok(done())
     }
 }
@@ -324,7 +324,7 @@ fn leased(
     if leases.is_empty() {
         return None;
     }
-    leases.remove(&operations::target_id(user, path)?)
+    leases.remove(&service::target_id(user, path)?)
 }
 
 fn done() -> NativeOutcome {

@@ -1,7 +1,7 @@
 //! File attributes in SFTP packets, and the names of owners.
 
-use crate::operations::SetAttributes;
 use crate::permission;
+use crate::service::SetAttributes;
 use crate::subsystem::ls_format::LsFormat;
 use sshome_store::FileInfo;
 use sshome_wire::Time;

@@ -7,7 +7,7 @@ use super::outcome::SftpOutcome;
 use super::output::SftpOutput;
 use super::status::SftpError;
 use super::symlink_order::SymlinkOrder;
-use crate::operations::User;
+use crate::service::User;
 use crate::subsystem::ChannelEnd;
 use crate::subsystem::channel_loop::{self, OutputChunk, SliceOutcome};
 use bytes::Bytes;

@@ -6,7 +6,7 @@ use super::directory_handle::DirectoryHandle;
 use super::handles::OpenHandle;
 use super::outcome::{SftpOutcome, SftpResult, at, done};
 use super::status::SftpError;
-use crate::operations;
+use crate::service;
 use crate::subsystem::ls_format::LsFormat;
 use sshome_wire::sftp::{Response, SftpAttributes, SftpName};
 
@@ -47,12 +47,12 @@ impl SftpConversation {
     }
 
     pub(super) fn mkdir(&mut self, path: &[u8], attributes: &SftpAttributes) -> SftpResult {
-        operations::make_new_directory(&self.user, &at(path)?, attributes.permissions)?;
+        service::make_new_directory(&self.user, &at(path)?, attributes.permissions)?;
         Ok(done())
     }
 
     pub(super) fn rmdir(&mut self, path: &[u8]) -> SftpResult {
-        operations::remove_directory(&self.user, &at(path)?)?;
+        service::remove_directory(&self.user, &at(path)?)?;
         Ok(done())
     }
 }

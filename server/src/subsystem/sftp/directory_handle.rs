@@ -1,7 +1,7 @@
 //! A directory that an SFTP client has open.
 
 use super::status::SftpError;
-use crate::operations::{self, OpenDirectory, User};
+use crate::service::{self, OpenDirectory, User};
 use sshome_store::{DirectoryEntry as Entry, FileInfo};
 
 /// An open directory. `.` and `..` come first, as in other servers.
@@ -12,7 +12,7 @@ pub(super) struct DirectoryHandle {
 
 impl DirectoryHandle {
     pub(super) fn open(user: &User, path: &sshome_wire::RemotePath) -> Result<DirectoryHandle, SftpError> {
-        Ok(DirectoryHandle { directory: operations::open_directory(user, path)?, dots: &[b".", b".."] })
+        Ok(DirectoryHandle { directory: service::open_directory(user, path)?, dots: &[b".", b".."] })
     }
 
     pub(super) fn info(&self) -> Result<FileInfo, SftpError> {
@@ -25,7 +25,7 @@ impl DirectoryHandle {
         let info = match *dot {
             b"." => self.info()?,
             // By its path, which cannot lead above the home.
-            dot => operations::stat(user, &self.directory.path().join(dot)?, true)?.info,
+            dot => service::stat(user, &self.directory.path().join(dot)?, true)?.info,
         };
         Ok(Some(Entry { name: dot.to_vec(), info, target: Vec::new() }))
     }

@@ -7,7 +7,7 @@ use super::names::name;
 use super::outcome::{SftpOutcome, SftpResult, at, done};
 use super::request::RequestCost::{Long, Short};
 use super::status::SftpError;
-use crate::operations;
+use crate::service;
 use bytes::Bytes;
 use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
@@ -55,7 +55,7 @@ impl SftpConversation {
     }
 
     fn statvfs(&self, path: &[u8]) -> SftpResult {
-        operations::stat(&self.user, &at(path)?, true)?;
+        service::stat(&self.user, &at(path)?, true)?;
         self.space()
     }
 
@@ -65,7 +65,7 @@ impl SftpConversation {
     }
 
     fn hard_link(&self, from: &[u8], to: &[u8]) -> SftpResult {
-        operations::hard_link(&self.user, &at(from)?, &at(to)?)?;
+        service::hard_link(&self.user, &at(from)?, &at(to)?)?;
         Ok(done())
     }
 
@@ -91,7 +91,7 @@ impl SftpConversation {
 
     /// Reports the home as a filesystem whose size is the quota.
     fn space(&self) -> SftpResult {
-        let space = operations::space(&self.user)?;
+        let space = service::space(&self.user)?;
         let read_only = if space.read_only { ST_RDONLY } else { 0 };
         let statvfs = Statvfs {
             bsize: space.block,

@@ -6,7 +6,7 @@ use super::handles::OpenHandle;
 use super::job::SftpJob;
 use super::outcome::{SftpOutcome, SftpResult, at, done};
 use super::status::SftpError;
-use crate::operations::{OpenFile, OpenMode};
+use crate::service::{OpenFile, OpenMode};
 use sshome_wire::sftp::{Data, MAX_DATA, OpenFlags, Response, SftpAttributes};
 
 impl SftpConversation {

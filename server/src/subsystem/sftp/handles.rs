@@ -1,6 +1,6 @@
 use super::directory_handle::DirectoryHandle;
 use super::status::SftpError;
-use crate::operations::OpenFile;
+use crate::service::OpenFile;
 use bytes::Bytes;
 use sshome_wire::sftp::StatusCode;
 use std::collections::HashMap;

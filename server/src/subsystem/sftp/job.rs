@@ -4,7 +4,7 @@
 use super::handles::SftpHandles;
 use super::outcome::{SftpOutcome, SftpResult, at, done};
 use super::status::SftpError;
-use crate::operations::{
+use crate::service::{
     CopyData, DigestAlgorithm, DigestRange, FileDigest, OpenFile, OpenMode, StepLimit, User,
 };
 use bytes::Bytes;

@@ -22,7 +22,7 @@ mod symlink_order;
 
 use super::channel_loop::{Executors, drive};
 use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput};
-use crate::operations::User;
+use crate::service::User;
 use conversation::SftpConversation;
 pub use symlink_order::SymlinkOrder;
 use tokio_util::sync::CancellationToken;

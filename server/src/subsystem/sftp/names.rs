@@ -5,7 +5,7 @@ use super::conversation::SftpConversation;
 use super::outcome::{SftpOutcome, SftpResult, at, done};
 use super::status::SftpError;
 use super::symlink_order::SymlinkOrder;
-use crate::operations;
+use crate::service;
 use bytes::Bytes;
 use sshome_wire::RemotePath;
 use sshome_wire::sftp::{Response, SftpAttributes, SftpName, StatusCode};
@@ -30,37 +30,37 @@ impl SftpConversation {
     }
 
     pub(super) fn stat(&mut self, path: &[u8], follow: bool) -> SftpResult {
-        let found = operations::stat(&self.user, &at(path)?, follow)?;
+        let found = service::stat(&self.user, &at(path)?, follow)?;
         Ok(SftpOutcome::Response(Response::Attrs(attributes(&found.info))))
     }
 
     pub(super) fn setstat(&mut self, path: &[u8], follow: bool, attributes: &SftpAttributes) -> SftpResult {
         let path = at(path)?;
-        operations::set_attributes(&self.user, &path, follow, &wanted(attributes))?;
+        service::set_attributes(&self.user, &path, follow, &wanted(attributes))?;
         self.may_be_copy_id |= path.as_bytes() == KEYS_FOLDER;
         Ok(done())
     }
 
     pub(super) fn remove(&mut self, path: &[u8]) -> SftpResult {
-        operations::remove(&self.user, &at(path)?)?;
+        service::remove(&self.user, &at(path)?)?;
         Ok(done())
     }
 
     /// RENAME fails if the target exists; `posix-rename` replaces it.
     pub(super) fn rename(&mut self, from: &[u8], to: &[u8], replace: bool) -> SftpResult {
-        operations::rename_exact(&self.user, &at(from)?, &at(to)?, replace)?;
+        service::rename_exact(&self.user, &at(from)?, &at(to)?, replace)?;
         Ok(done())
     }
 
     pub(super) fn realpath(&mut self, path: &[u8]) -> SftpResult {
         // In this request only, OpenSSH's server takes an empty path for `.`.
         let path = if path.is_empty() { b"." } else { path };
-        let path = operations::real_path(&self.user, &at(path)?)?;
+        let path = service::real_path(&self.user, &at(path)?)?;
         Ok(name(path.as_bytes().to_vec()))
     }
 
     pub(super) fn readlink(&mut self, path: &[u8]) -> SftpResult {
-        let target = operations::read_link(&self.user, &at(path)?)?;
+        let target = service::read_link(&self.user, &at(path)?)?;
         Ok(name(target))
     }
 
@@ -69,7 +69,7 @@ impl SftpConversation {
             SymlinkOrder::OpenSsh => (first, second),
             SymlinkOrder::Draft => (second, first),
         };
-        operations::make_symlink(&self.user, &at(path)?, target)?;
+        service::make_symlink(&self.user, &at(path)?, target)?;
         Ok(done())
     }
 }

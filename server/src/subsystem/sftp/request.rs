@@ -2,7 +2,7 @@
 
 use super::conversation::SftpConversation;
 use super::outcome::SftpResult;
-use crate::operations::OpenFile;
+use crate::service::OpenFile;
 use sshome_wire::display::Escaped;
 use sshome_wire::sftp::SftpRequest;
 use std::time::Instant;

@@ -1,6 +1,6 @@
 //! The SFTP status code and text of each error.
 
-use crate::operations::Error;
+use crate::service::Error;
 use sshome_store::Cause;
 use sshome_wire::sftp::{Flaw, Response, StatusCode};
 use sshome_wire::{PathError, Status};

@@ -2,7 +2,7 @@
 
 use super::protocol::{ScpLine, ScpReader, ScpRecord, ScpReply, failure, protocol};
 use crate::metrics::TransferDirection;
-use crate::operations::{self, SetAttributes, Upload, User};
+use crate::service::{self, SetAttributes, Upload, User};
 use crate::subsystem::exec::error::{EXIT_FAILURE, Error, Result};
 use crate::subsystem::exec::stream::publish;
 use crate::subsystem::exec::task::{CommandIo, CommandTask, InputRead, TaskState};
@@ -59,7 +59,7 @@ impl ScpSink {
     fn greet(&mut self, user: &User, io: &mut CommandIo) -> Result<()> {
         if !std::mem::replace(&mut self.greeted, true) {
             if self.directory {
-                operations::enter_directory(user, &self.target)?;
+                service::enter_directory(user, &self.target)?;
             }
             self.directory = is_directory(user, &self.target);
             io.bytes(b"\0");
@@ -78,7 +78,7 @@ impl ScpSink {
             ScpRecord::Leave => {
                 let left = self.levels.pop();
                 let (path, kept) = left.ok_or_else(|| protocol("an end of no directory"))?;
-                operations::set_attributes(user, &path, true, &kept).map_err(Error::from)
+                service::set_attributes(user, &path, true, &kept).map_err(Error::from)
             }
             ScpRecord::Times(time) => {
                 self.times = Some(time);
@@ -122,9 +122,9 @@ impl ScpSink {
             false => SetAttributes::default(),
         };
         let how = MakeDirectory { mode: Some(mode & 0o777), ..MakeDirectory::default() };
-        let made = operations::make_directory(user, &path, how)?;
+        let made = service::make_directory(user, &path, how)?;
         if !made.names.is_empty() {
-            operations::publish(user, Vec::new(), made.names).1?;
+            service::publish(user, Vec::new(), made.names).1?;
         }
         self.levels.push((path, kept));
         Ok(())
@@ -222,5 +222,5 @@ impl CommandTask for ScpSink {
 }
 
 fn is_directory(user: &User, path: &RemotePath) -> bool {
-    operations::stat(user, path, true).is_ok_and(|found| found.info.is_directory())
+    service::stat(user, path, true).is_ok_and(|found| found.info.is_directory())
 }

@@ -1,7 +1,7 @@
 //! `scp -f`: the sending side.
 
 use super::protocol::{ScpReader, ScpRecord, ScpReply, failure};
-use crate::operations::{self, Download, Listing, StepLimit, User};
+use crate::service::{self, Download, Listing, StepLimit, User};
 use crate::subsystem::exec::arguments::path;
 use crate::subsystem::exec::error::{EXIT_FAILURE, Error, Result};
 use crate::subsystem::exec::stream::next_chunk;
@@ -129,7 +129,7 @@ impl ScpSource {
 
     /// The item for a path.
     fn item(&self, user: &User, path: RemotePath, name: Vec<u8>) -> Result<(FileInfo, ScpItem)> {
-        let DirectoryEntry { info, .. } = operations::stat(user, &path, true)?;
+        let DirectoryEntry { info, .. } = service::stat(user, &path, true)?;
         if name.contains(&b'\n') {
             return Err(Error::Protocol(format!("{path}: scp cannot carry this name; sftp does")));
         }

@@ -7,7 +7,7 @@ use sshome_store_posix::PosixStore;
 use sshome_wire::{BlockHasher, End, Put, RemotePath, Status};
 use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
-use sshomed::operations::{self, OpenFile, OpenMode, Result, SlicePermits, Upload, User, publish};
+use sshomed::service::{self, OpenFile, OpenMode, Result, SlicePermits, Upload, User, publish};
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub(crate) struct World {
 impl World {
     /// A home of ann's, with these lines in her table.
     pub(crate) fn new(settings: &str) -> World {
-        let dir = TempDir::with_prefix("sshomed-operations-").unwrap();
+        let dir = TempDir::with_prefix("sshomed-service-").unwrap();
         let text = format!("[users.ann]\nauthorized-keys = [\"ssh-ed25519 {KEY}\"]\n{settings}\n");
         std::fs::create_dir(dir.path().join("etc")).unwrap();
         std::fs::write(dir.path().join("etc/users.toml"), text).unwrap();
@@ -100,7 +100,7 @@ impl World {
     /// Compares the accounting with the disk. Nothing may be under way; `orphaned` bytes are in files that
     /// are open and have no name.
     pub(crate) fn assert_accounting(&self, orphaned: u64) {
-        let usage = operations::usage(&self.user()).unwrap().usage;
+        let usage = service::usage(&self.user()).unwrap().usage;
         let (bytes, entries) = self.scan();
         assert_eq!(
             (usage.used, usage.entries),

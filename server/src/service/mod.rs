@@ -112,7 +112,7 @@ impl User {
         Arc::clone(&self.slice_permits)
     }
 
-    /// Whether short operations may run on a worker of the runtime.
+    /// Whether short calls may run on a worker of the runtime.
     pub(crate) fn runs_inline(&self) -> bool {
         self.home.runs_inline()
     }

@@ -4,7 +4,7 @@ use super::world::*;
 use sshome_store::quota::Comparison;
 use sshome_store::{MakeDirectory, StoreError};
 use sshome_wire::Status;
-use sshomed::operations::{
+use sshomed::service::{
     self, CopyData, Download, OpenFile, OpenMode, Removal, SetAttributes, StepLimit, User,
 };
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 const GIB: u64 = 1 << 30;
 
 fn used(user: &User) -> u64 {
-    operations::usage(user).unwrap().usage.used
+    service::usage(user).unwrap().usage.used
 }
 
 fn size(length: u64) -> SetAttributes {
@@ -52,7 +52,7 @@ fn truncation_gives_back_and_growth_takes() {
     file.write_at(0, &[1; 100]).unwrap();
     file.set_attributes(&user, &size(10)).unwrap();
     assert_eq!(used(&user), 10);
-    operations::set_attributes(&user, &path("f"), true, &size(90)).unwrap();
+    service::set_attributes(&user, &path("f"), true, &size(90)).unwrap();
     assert!(is_over_quota(file.set_attributes(&user, &size(101))));
     world.assert_accounting(0);
     drop(open(&user, "f", UPLOAD));
@@ -112,7 +112,7 @@ fn copy_data_is_counted_and_never_onto_itself() {
     let copy = |from: &OpenFile, at, length, to: &OpenFile, offset| {
         let mut copy = CopyData::begin(from, at, length, to, offset)?;
         while copy.step(from, to, StepLimit::bytes(16))?.is_none() {}
-        operations::Result::Ok(())
+        service::Result::Ok(())
     };
     copy(&source, 0, 0, &target, 0).unwrap();
     assert_eq!(content(&user, "g"), [1; 40]);
@@ -139,7 +139,7 @@ fn after_a_change_that_failed_all_others_through_the_handle_fail() {
             let source = open(&user, "other", READ);
             CopyData::begin(&source, 0, 0, file, 0).map(drop)
         };
-        type Change<'a> = &'a dyn Fn(&OpenFile) -> operations::Result<()>;
+        type Change<'a> = &'a dyn Fn(&OpenFile) -> service::Result<()>;
         let failures: [Change<'_>; 3] =
             [&|file| file.write_at(90, &[2; 11]), &|file| file.set_attributes(&user, &size(101)), &copy];
         for (number, fail) in failures.into_iter().enumerate() {
@@ -150,7 +150,7 @@ fn after_a_change_that_failed_all_others_through_the_handle_fail() {
                 continue;
             }
             assert!(is_over_quota(fail(&file)), "{number}");
-            operations::remove(&user, &path("other")).unwrap();
+            service::remove(&user, &path("other")).unwrap();
             // There is room now.
             assert!(is_over_quota(file.write_at(10, &[2])), "{number}");
             assert!(is_over_quota(file.set_attributes(&user, &size(10))), "{number}");
@@ -160,7 +160,7 @@ fn after_a_change_that_failed_all_others_through_the_handle_fail() {
             let there = world.home().join(format!("f{number}"));
             assert_eq!(there.exists(), uploads == "in-place", "{number}");
             if there.exists() {
-                operations::remove(&user, &path(&format!("f{number}"))).unwrap();
+                service::remove(&user, &path(&format!("f{number}"))).unwrap();
             }
         }
     }
@@ -172,14 +172,14 @@ fn a_hard_link_takes_an_entry_and_no_bytes() {
     let user = world.user();
     let file = open(&user, "f", WRITE);
     file.write_at(0, &[1; 60]).unwrap();
-    operations::hard_link(&user, &path("f"), &path("g")).unwrap();
-    assert!(is_over_quota(operations::hard_link(&user, &path("f"), &path("h"))));
+    service::hard_link(&user, &path("f"), &path("g")).unwrap();
+    assert!(is_over_quota(service::hard_link(&user, &path("f"), &path("h"))));
     open(&user, "g", WRITE).write_at(60, &[1; 40]).unwrap();
     assert!(is_over_quota(file.write_at(100, &[1])));
     world.assert_accounting(0);
-    operations::remove(&user, &path("f")).unwrap();
+    service::remove(&user, &path("f")).unwrap();
     world.assert_accounting(0);
-    operations::remove(&user, &path("g")).unwrap();
+    service::remove(&user, &path("g")).unwrap();
     world.assert_accounting(100);
     drop(file);
     world.assert_accounting(0);
@@ -191,7 +191,7 @@ fn a_removed_file_counts_and_grows_until_it_is_closed() {
     let user = world.user();
     let (one, two) = (open(&user, "f", WRITE), open(&user, "f", BOTH));
     one.write_at(0, &[1; 40]).unwrap();
-    operations::remove(&user, &path("f")).unwrap();
+    service::remove(&user, &path("f")).unwrap();
     two.write_at(40, &[1; 40]).unwrap();
     world.assert_accounting(80);
     assert!(is_over_quota(put(&user, "g", &[2; 21])));
@@ -211,7 +211,7 @@ fn a_file_that_is_replaced_while_it_is_open_counts_until_it_is_closed() {
         let before = if empty { 0 } else { 30 };
         old.write_at(0, &vec![1; before]).unwrap();
         new.write_at(0, &[1; 20]).unwrap();
-        operations::rename_exact(&user, &path("g"), &path("f"), true).unwrap();
+        service::rename_exact(&user, &path("g"), &path("f"), true).unwrap();
         old.write_at(30, &[1; 10]).unwrap();
         world.assert_accounting(40);
         put(&user, "f", &[3; 25]).unwrap();
@@ -250,7 +250,7 @@ fn a_read_only_account_reads_and_changes_nothing() {
     std::fs::write(world.home().join("f"), b"content").unwrap();
     let user = world.user();
     assert_eq!(content(&user, "f"), b"content");
-    let refused = |result: operations::Result<()>| {
+    let refused = |result: service::Result<()>| {
         assert_eq!(result.unwrap_err().to_string(), "this account is read-only");
     };
     for mode in
@@ -261,16 +261,16 @@ fn a_read_only_account_reads_and_changes_nothing() {
     let f = path("f");
     let nothing = SetAttributes::default();
     refused(open(&user, "f", READ).set_attributes(&user, &nothing));
-    refused(operations::set_attributes(&user, &f, true, &nothing));
-    refused(operations::rename_exact(&user, &f, &path("g"), true));
-    refused(operations::rename(&user, &f, &path("g")));
-    refused(operations::hard_link(&user, &f, &path("g")));
-    refused(operations::make_symlink(&user, &path("g"), b"f").map(drop));
-    refused(operations::make_new_directory(&user, &path("g"), None));
-    refused(operations::remove_directory(&user, &path("g")));
-    refused(operations::remove(&user, &f));
-    operations::space(&user).unwrap();
-    operations::real_path(&user, &f).unwrap();
+    refused(service::set_attributes(&user, &f, true, &nothing));
+    refused(service::rename_exact(&user, &f, &path("g"), true));
+    refused(service::rename(&user, &f, &path("g")));
+    refused(service::hard_link(&user, &f, &path("g")));
+    refused(service::make_symlink(&user, &path("g"), b"f").map(drop));
+    refused(service::make_new_directory(&user, &path("g"), None));
+    refused(service::remove_directory(&user, &path("g")));
+    refused(service::remove(&user, &f));
+    service::space(&user).unwrap();
+    service::real_path(&user, &f).unwrap();
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn a_file_that_another_program_rewrites_and_sets_the_time_back_of_is_no_mixture(
     }
     buffer.clear();
     download.read(&mut buffer).unwrap();
-    assert!(matches!(download.finish(), Err(operations::Error::Store(StoreError::Changed(_)))));
+    assert!(matches!(download.finish(), Err(service::Error::Store(StoreError::Changed(_)))));
     // A get of a file whose last name is removed is whole.
     let mut download = Download::begin(&user, &path("f")).unwrap();
     std::fs::remove_file(&file).unwrap();
@@ -306,16 +306,16 @@ fn a_file_that_another_program_rewrites_and_sets_the_time_back_of_is_no_mixture(
 fn the_directory_that_is_missing_is_named() {
     let world = World::new("");
     let user = world.user();
-    let no_directory = |result: operations::Result<()>| {
+    let no_directory = |result: service::Result<()>| {
         let error = result.unwrap_err();
         assert_eq!((error.status(), error.to_string()), (Status::NoSuchDirectory, "/no".to_owned()));
     };
     put(&user, "f", b"1").unwrap();
     no_directory(put(&user, "no/such/f", b"1"));
-    no_directory(operations::make_new_directory(&user, &path("no/such"), None));
-    no_directory(operations::make_symlink(&user, &path("no/l"), b"x").map(drop));
-    no_directory(operations::rename(&user, &path("f"), &path("no/f")));
-    no_directory(operations::hard_link(&user, &path("f"), &path("no/f")));
+    no_directory(service::make_new_directory(&user, &path("no/such"), None));
+    no_directory(service::make_symlink(&user, &path("no/l"), b"x").map(drop));
+    no_directory(service::rename(&user, &path("f"), &path("no/f")));
+    no_directory(service::hard_link(&user, &path("f"), &path("no/f")));
     no_directory(OpenFile::open(&user, &path("no/f"), WRITE).map(drop));
     // A link to nothing is not missing itself.
     std::os::unix::fs::symlink("gone/x", world.home().join("l")).unwrap();
@@ -342,7 +342,7 @@ fn a_get_of_a_file_that_is_written_in_place_fails_or_is_right() {
         buffer.clear();
         download.read(&mut buffer).unwrap() > 0
     } {}
-    assert!(matches!(download.finish(), Err(operations::Error::Store(StoreError::Changed(_)))));
+    assert!(matches!(download.finish(), Err(service::Error::Store(StoreError::Changed(_)))));
 }
 
 #[test]
@@ -350,24 +350,20 @@ fn trees_of_any_depth_are_counted_copied_and_removed() {
     let world = World::new("");
     let user = world.user();
     let deep = "d/".repeat(1500);
-    operations::make_directory(
-        &user,
-        &path(&deep),
-        MakeDirectory { parents: true, ..MakeDirectory::default() },
-    )
-    .unwrap();
+    service::make_directory(&user, &path(&deep), MakeDirectory { parents: true, ..MakeDirectory::default() })
+        .unwrap();
     put(&user, &format!("{deep}f"), b"content").unwrap();
-    let mut copy = operations::Copy::begin(&user, &path("d"), &path("c"), true).unwrap();
+    let mut copy = service::Copy::begin(&user, &path("d"), &path("c"), true).unwrap();
     while !copy.step(&user, StepLimit::bytes(1 << 20)).unwrap() {}
     // Deeper than a path can say.
-    operations::rename_exact(&user, &path("c"), &path(&format!("{deep}c")), false).unwrap();
+    service::rename_exact(&user, &path("c"), &path(&format!("{deep}c")), false).unwrap();
     assert!(matches!(
         world.count(),
         Comparison::Compared { recorded, found, .. } if recorded == found && found.entries == 3002
     ));
     let mut removal = Removal::begin(&user, &path("d")).unwrap();
     while !removal.step(&user, StepLimit::entries(100)).unwrap() {}
-    assert_eq!(operations::usage(&user).unwrap().usage.entries, 0);
+    assert_eq!(service::usage(&user).unwrap().usage.entries, 0);
     world.assert_accounting(0);
 }
 
@@ -375,16 +371,16 @@ fn trees_of_any_depth_are_counted_copied_and_removed() {
 fn links_count_their_length() {
     let world = World::new("quota = 10000");
     let user = world.user();
-    operations::make_symlink(&user, &path("l"), &[b'x'; 4000]).unwrap();
-    operations::make_symlink(&user, &path("m"), &[b'x'; 4000]).unwrap();
-    assert!(is_over_quota(operations::make_symlink(&user, &path("n"), &[b'x'; 4000])));
-    assert_eq!(operations::usage(&user).unwrap().usage.used, 8000);
-    operations::hard_link(&user, &path("l"), &path("k")).unwrap();
-    operations::remove(&user, &path("l")).unwrap();
-    assert_eq!(operations::usage(&user).unwrap().usage.used, 8000, "it has another name");
+    service::make_symlink(&user, &path("l"), &[b'x'; 4000]).unwrap();
+    service::make_symlink(&user, &path("m"), &[b'x'; 4000]).unwrap();
+    assert!(is_over_quota(service::make_symlink(&user, &path("n"), &[b'x'; 4000])));
+    assert_eq!(service::usage(&user).unwrap().usage.used, 8000);
+    service::hard_link(&user, &path("l"), &path("k")).unwrap();
+    service::remove(&user, &path("l")).unwrap();
+    assert_eq!(service::usage(&user).unwrap().usage.used, 8000, "it has another name");
     put(&user, "f", &[1; 100]).unwrap();
-    operations::rename_exact(&user, &path("f"), &path("k"), true).unwrap();
-    assert_eq!(operations::usage(&user).unwrap().usage.used, 4100);
+    service::rename_exact(&user, &path("f"), &path("k"), true).unwrap();
+    assert_eq!(service::usage(&user).unwrap().usage.used, 4100);
     world.assert_accounting(0);
     drop(user);
     world.restarted().assert_accounting(0);

@@ -4,7 +4,7 @@
 use super::world::*;
 use sshome_store::MakeDirectory;
 use sshome_wire::{BLOCK_BYTES, Time};
-use sshomed::operations::{
+use sshomed::service::{
     self, Copy, CopyData, DigestAlgorithm, DigestRange, FileDigest, Hashing, Listing, OpenMode, PartCheck,
     Removal, Result, StepLimit, Upload, User,
 };
@@ -25,12 +25,8 @@ fn world() -> (World, User) {
 #[test]
 fn a_tree_is_removed_listed_and_copied_an_entry_at_a_time() {
     let (_world, user) = world();
-    operations::make_directory(
-        &user,
-        &path("d/e"),
-        MakeDirectory { parents: true, ..MakeDirectory::default() },
-    )
-    .unwrap();
+    service::make_directory(&user, &path("d/e"), MakeDirectory { parents: true, ..MakeDirectory::default() })
+        .unwrap();
     for name in ["d/1", "d/2", "d/e/3"] {
         put(&user, name, b"").unwrap();
     }
@@ -61,7 +57,7 @@ fn a_file_is_read_and_copied_a_chunk_at_a_time() {
     let mut copy = CopyData::begin(&file, 0, 0, &target, 0).unwrap();
     assert!(steps(|limit| copy.step(&file, &target, limit)) >= 8);
     drop(target);
-    operations::discard(&user, None).unwrap();
+    service::discard(&user, None).unwrap();
     let mut copy = Copy::begin(&user, &path("f"), &path("h"), false).unwrap();
     assert!(steps(|limit| Ok(copy.step(&user, limit)?.then_some(()))) >= 8);
     // What stays of the old content of a file that is staged.

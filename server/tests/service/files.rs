@@ -5,13 +5,13 @@ use rustix::fs::{CWD, Mode};
 use sshome_store::MakeDirectory;
 use sshome_store_posix::STAGING_DIRECTORY;
 use sshome_wire::{Status, Time};
-use sshomed::operations::{
+use sshomed::service::{
     self, DigestAlgorithm, DigestRange, Download, FileDigest, OpenFile, OpenMode, Removal, SetAttributes,
     StepLimit,
 };
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-fn status<T: std::fmt::Debug>(result: operations::Result<T>) -> Status {
+fn status<T: std::fmt::Debug>(result: service::Result<T>) -> Status {
     result.unwrap_err().status()
 }
 
@@ -80,9 +80,9 @@ fn links_lead_as_in_a_chroot() {
     open(&user, "in", WRITE).write_at(0, b"here").unwrap();
     assert_eq!(std::fs::read(world.home().join("new")).unwrap(), b"here");
     assert_eq!(status(OpenFile::open(&user, &path("staging/f"), WRITE)), Status::PermissionDenied);
-    let denied = operations::set_attributes(&user, &path("staging"), true, &mode(0o777));
+    let denied = service::set_attributes(&user, &path("staging"), true, &mode(0o777));
     assert_eq!(status(denied), Status::PermissionDenied);
-    assert!(operations::set_attributes(&user, &path("out"), true, &mode(0o777)).is_err());
+    assert!(service::set_attributes(&user, &path("out"), true, &mode(0o777)).is_err());
     assert_eq!(outside.as_file().metadata().unwrap().len(), 0);
     world.assert_accounting(0);
 }
@@ -94,18 +94,18 @@ fn modes_lose_set_id_bits_and_directories_stay_such_that_they_can_be_counted() {
     let file = open(&user, "f", WRITE);
     file.set_attributes(&user, &mode(0o6711)).unwrap();
     assert_eq!(mode_of(&world, "f"), 0o711);
-    operations::set_attributes(&user, &path("f"), true, &mode(0)).unwrap();
-    operations::set_attributes(&user, &path("f"), true, &mode(0o4604)).unwrap();
+    service::set_attributes(&user, &path("f"), true, &mode(0)).unwrap();
+    service::set_attributes(&user, &path("f"), true, &mode(0o4604)).unwrap();
     assert_eq!(mode_of(&world, "f"), 0o604);
-    operations::make_new_directory(&user, &path("dir"), Some(0o1002)).unwrap();
-    operations::set_attributes(&user, &path("dir"), true, &mode(0o2005)).unwrap();
+    service::make_new_directory(&user, &path("dir"), Some(0o1002)).unwrap();
+    service::set_attributes(&user, &path("dir"), true, &mode(0o2005)).unwrap();
     assert_eq!(mode_of(&world, "dir"), 0o505);
-    operations::set_attributes(&user, &path("/"), true, &mode(0o005)).unwrap();
+    service::set_attributes(&user, &path("/"), true, &mode(0o005)).unwrap();
     assert_eq!(mode_of(&world, ""), 0o705);
-    assert!(operations::make_new_directory(&user, &path("dir"), None).is_err());
+    assert!(service::make_new_directory(&user, &path("dir"), None).is_err());
     symlink("f", world.home().join("link")).unwrap();
-    operations::set_attributes(&user, &path("link"), true, &mode(0o600)).unwrap();
-    assert!(operations::set_attributes(&user, &path("link"), false, &mode(0o644)).is_err());
+    service::set_attributes(&user, &path("link"), true, &mode(0o600)).unwrap();
+    assert!(service::set_attributes(&user, &path("link"), false, &mode(0o644)).is_err());
     assert_eq!(mode_of(&world, "f"), 0o600);
 }
 
@@ -117,11 +117,11 @@ fn a_directory_is_open_to_its_owner_until_it_is_finished() {
     // Whether it is new.
     let make = |bits| {
         let how = MakeDirectory { mode: Some(bits), deferred: true, ..MakeDirectory::default() };
-        !operations::make_directory(&user, &path("d"), how).unwrap().made.is_empty()
+        !service::make_directory(&user, &path("d"), how).unwrap().made.is_empty()
     };
     let finish = || {
-        let directory = operations::hold_directory(&user, &path("d"), mtime).unwrap();
-        operations::finalize_directories(&user, vec![directory]).pop().unwrap().unwrap();
+        let directory = service::hold_directory(&user, &path("d"), mtime).unwrap();
+        service::finalize_directories(&user, vec![directory]).pop().unwrap().unwrap();
         assert_eq!(world.home().join("d").metadata().unwrap().mtime(), mtime.seconds);
         mode_of(&world, "d")
     };
@@ -132,9 +132,9 @@ fn a_directory_is_open_to_its_owner_until_it_is_finished() {
     // One of another mode keeps it, and so does one that somebody gives another meanwhile.
     assert_eq!((make(0o500), finish()), (false, 0o555));
     make(0o555);
-    operations::set_attributes(&user, &path("d"), true, &mode(0o750)).unwrap();
+    service::set_attributes(&user, &path("d"), true, &mode(0o750)).unwrap();
     assert_eq!(finish(), 0o750);
-    operations::set_attributes(&user, &path("d"), true, &mode(0o500)).unwrap();
+    service::set_attributes(&user, &path("d"), true, &mode(0o500)).unwrap();
     let mut removal = Removal::begin(&user, &path("d")).unwrap();
     assert!(removal.step(&user, StepLimit::entries(10)).unwrap() && !world.home().join("d").exists());
     world.assert_accounting(0);
@@ -149,19 +149,19 @@ fn times_are_set_and_owners_are_not() {
     let meta = |name: &str| world.home().join(name).symlink_metadata().unwrap();
     let time = |seconds| Time { seconds, nanoseconds: 5 };
     let times = SetAttributes { times: Some((time(1), time(2))), ..SetAttributes::default() };
-    operations::set_attributes(&user, &path("link"), false, &times).unwrap();
+    service::set_attributes(&user, &path("link"), false, &times).unwrap();
     assert_eq!((meta("link").atime(), meta("link").mtime(), meta("link").mtime_nsec()), (1, 2, 5));
     assert_ne!(meta("f").mtime(), 2);
-    operations::set_attributes(&user, &path("link"), true, &times).unwrap();
+    service::set_attributes(&user, &path("link"), true, &times).unwrap();
     assert_eq!((meta("f").mtime(), meta("f").mtime_nsec()), (2, 5));
-    operations::set_attributes(&user, &path("/"), true, &times).unwrap();
+    service::set_attributes(&user, &path("/"), true, &times).unwrap();
     let (uid, gid) = (meta("f").uid(), meta("f").gid());
     let owner = |uid| SetAttributes { owner: Some((uid, gid)), ..SetAttributes::default() };
-    operations::set_attributes(&user, &path("f"), true, &owner(uid)).unwrap();
+    service::set_attributes(&user, &path("f"), true, &owner(uid)).unwrap();
     let along = SetAttributes { mode: Some(0o640), ..owner(uid + 1) };
-    operations::set_attributes(&user, &path("f"), true, &along).unwrap();
+    service::set_attributes(&user, &path("f"), true, &along).unwrap();
     open(&user, "f", READ).set_attributes(&user, &along).unwrap();
-    let alone = operations::set_attributes(&user, &path("f"), true, &owner(uid + 1));
+    let alone = service::set_attributes(&user, &path("f"), true, &owner(uid + 1));
     assert_eq!(status(alone), Status::PermissionDenied);
     assert_eq!((meta("f").uid(), mode_of(&world, "f")), (uid, 0o640));
 }
@@ -170,11 +170,11 @@ fn times_are_set_and_owners_are_not() {
 fn renaming_is_exact() {
     let world = World::new("");
     let user = world.user();
-    let rename = |from, to, replace| operations::rename_exact(&user, &path(from), &path(to), replace);
+    let rename = |from, to, replace| service::rename_exact(&user, &path(from), &path(to), replace);
     put(&user, "f", b"f").unwrap();
     put(&user, "g", b"g").unwrap();
     for name in ["dir", "empty", "full"] {
-        operations::make_new_directory(&user, &path(name), None).unwrap();
+        service::make_new_directory(&user, &path(name), None).unwrap();
     }
     put(&user, "full/h", b"h").unwrap();
     assert!(rename("f", "g", false).is_err());
@@ -187,14 +187,14 @@ fn renaming_is_exact() {
     rename("full", "empty", true).unwrap();
     assert_eq!((content(&user, "g"), content(&user, "empty/h")), (b"f".to_vec(), b"h".to_vec()));
     // Two names of one file stay, as rename(2) leaves them; `mv` leaves one.
-    operations::hard_link(&user, &path("g"), &path("h")).unwrap();
+    service::hard_link(&user, &path("g"), &path("h")).unwrap();
     rename("g", "h", true).unwrap();
     world.assert_accounting(0);
-    operations::make_symlink(&user, &path("here"), b".").unwrap();
-    operations::rename(&user, &path("here/g"), &path("g")).unwrap();
+    service::make_symlink(&user, &path("here"), b".").unwrap();
+    service::rename(&user, &path("here/g"), &path("g")).unwrap();
     assert_eq!(content(&user, "g"), b"f");
-    operations::rename(&user, &path("g"), &path("h")).unwrap();
-    assert_eq!(status(operations::stat(&user, &path("g"), false).map(drop)), Status::NoSuchFile);
+    service::rename(&user, &path("g"), &path("h")).unwrap();
+    assert_eq!(status(service::stat(&user, &path("g"), false).map(drop)), Status::NoSuchFile);
     world.assert_accounting(0);
 }
 
@@ -202,21 +202,21 @@ fn renaming_is_exact() {
 fn hard_links_are_of_files_and_links() {
     let world = World::new("");
     let user = world.user();
-    operations::make_new_directory(&user, &path("dir"), None).unwrap();
-    operations::make_symlink(&user, &path("link"), b"dir").unwrap();
+    service::make_new_directory(&user, &path("dir"), None).unwrap();
+    service::make_symlink(&user, &path("link"), b"dir").unwrap();
     put(&user, "f", b"f").unwrap();
     for (from, to) in
         [("dir", "g"), ("none", "g"), ("f", "link"), ("f", "no/g"), ("f", STAGING_DIRECTORY), ("link", "f")]
     {
-        assert!(operations::hard_link(&user, &path(from), &path(to)).is_err(), "{from} {to}");
+        assert!(service::hard_link(&user, &path(from), &path(to)).is_err(), "{from} {to}");
     }
-    assert_eq!(operations::read_link(&user, &path("link")).unwrap(), b"dir");
-    assert!(operations::read_link(&user, &path("f")).is_err());
-    operations::hard_link(&user, &path("link"), &path("other")).unwrap();
-    assert_eq!(operations::read_link(&user, &path("other")).unwrap(), b"dir");
+    assert_eq!(service::read_link(&user, &path("link")).unwrap(), b"dir");
+    assert!(service::read_link(&user, &path("f")).is_err());
+    service::hard_link(&user, &path("link"), &path("other")).unwrap();
+    assert_eq!(service::read_link(&user, &path("other")).unwrap(), b"dir");
     world.assert_accounting(0);
-    operations::rename(&user, &path("other"), &path("f")).unwrap();
-    operations::remove(&user, &path("link")).unwrap();
+    service::rename(&user, &path("other"), &path("f")).unwrap();
+    service::remove(&user, &path("link")).unwrap();
     world.assert_accounting(0);
 }
 
@@ -230,7 +230,7 @@ fn a_real_path_has_no_links_in_it() {
     {
         symlink(target, world.home().join(name)).unwrap();
     }
-    let real = |name: &str| operations::real_path(&user, &path(name)).map(|path| path.as_bytes().to_vec());
+    let real = |name: &str| service::real_path(&user, &path(name)).map(|path| path.as_bytes().to_vec());
     for (name, is) in [
         ("/", "/"),
         ("a/b", "/a/b"),
@@ -256,7 +256,7 @@ fn digests_are_those_of_other_programs() {
         let mut digest = FileDigest::begin(&file, algorithm, DigestRange { offset, length, block })?;
         loop {
             if let Some(digests) = digest.step(&file, StepLimit::bytes(1))? {
-                return operations::Result::Ok(hex(&digests));
+                return service::Result::Ok(hex(&digests));
             }
         }
     };
@@ -292,13 +292,12 @@ fn space_is_the_quota_and_no_more_than_the_disk() {
     let world = World::new("quota = \"1 MiB\"\nmax-files = 10");
     let user = world.user();
     put(&user, "f", &[1; 300_000]).unwrap();
-    let space = operations::space(&user).unwrap();
+    let space = service::space(&user).unwrap();
     assert_eq!(space.blocks * space.block, 1 << 20);
     assert_eq!(space.blocks_free, ((1 << 20) - 300_000) / space.block);
     assert_eq!((space.entries, space.entries_free, space.read_only), (10, 9, false));
     let world = World::new("quota = \"8000 PiB\"");
-    let (space, disk) =
-        (operations::space(&world.user()).unwrap(), rustix::fs::statvfs(world.home()).unwrap());
+    let (space, disk) = (service::space(&world.user()).unwrap(), rustix::fs::statvfs(world.home()).unwrap());
     assert!(space.blocks_free <= disk.f_blocks);
 }
 
@@ -307,7 +306,7 @@ fn an_atomic_upload_is_seen_when_it_is_closed() {
     let world = World::new("quota = 100\nsftp-uploads = \"atomic\"");
     let user = world.user();
     put(&user, "f", &[1; 80]).unwrap();
-    operations::set_attributes(&user, &path("f"), true, &mode(0o640)).unwrap();
+    service::set_attributes(&user, &path("f"), true, &mode(0o640)).unwrap();
     let file = open(&user, "f", OpenMode { mode: Some(0o600), ..UPLOAD });
     file.write_at(0, &[2; 50]).unwrap();
     file.write_at(50, &[2; 50]).unwrap();

@@ -1,4 +1,4 @@
-//! The operations on a real home, without SSH: what they do, and that the accounting matches the disk.
+//! The service on a real home, without SSH: what they do, and that the accounting matches the disk.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "that is how tests fail")]
 
 mod cases;

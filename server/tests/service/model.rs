@@ -5,7 +5,7 @@ use super::world::*;
 use proptest::prelude::*;
 use sshome_store::StoreError;
 use sshome_wire::Status;
-use sshomed::operations::{
+use sshomed::service::{
     self, Copy, CopyData, Download, Error, OpenFile, OpenMode, SetAttributes, StepLimit, User,
 };
 use std::collections::HashMap;
@@ -106,7 +106,7 @@ impl Handles {
 
     /// What is taken of the quota in all.
     fn taken(&self) -> u64 {
-        operations::usage(&self.users[0]).unwrap().charged()
+        service::usage(&self.users[0]).unwrap().charged()
     }
 
     /// Bytes in files that are open and have no name.
@@ -118,7 +118,7 @@ impl Handles {
     }
 
     /// Takes a step, and notes which handle it opens or spoils.
-    fn act(&mut self, step: Step) -> operations::Result<()> {
+    fn act(&mut self, step: Step) -> service::Result<()> {
         let changed = match step {
             Step::Write { slot, .. } | Step::SetLength { slot, .. } => Some(slot),
             Step::CopyData { from, to, .. } => self.open[from].is_some().then_some(to),
@@ -139,7 +139,7 @@ impl Handles {
         result
     }
 
-    fn take(&mut self, step: Step) -> operations::Result<()> {
+    fn take(&mut self, step: Step) -> service::Result<()> {
         let [user, other] = &self.users;
         let at = |name: usize| path(NAMES[name]);
         match step {
@@ -175,19 +175,19 @@ impl Handles {
             }
             Step::SetLengthAt { name, length } => {
                 let wanted = SetAttributes { size: Some(length), ..Default::default() };
-                operations::set_attributes(user, &at(name), true, &wanted)?;
+                service::set_attributes(user, &at(name), true, &wanted)?;
             }
             Step::CopyData { from, at, length, to, offset } => {
                 let (Some(from), Some(to)) = (&self.open[from], &self.open[to]) else { return Ok(()) };
                 let mut copy = CopyData::begin(from, at, length, to, offset)?;
                 while copy.step(from, to, StepLimit::bytes(500))?.is_none() {}
             }
-            Step::HardLink { from, to } => operations::hard_link(user, &at(from), &at(to))?,
+            Step::HardLink { from, to } => service::hard_link(user, &at(from), &at(to))?,
             Step::RenameExact { from, to, replace } => {
-                operations::rename_exact(user, &at(from), &at(to), replace)?;
+                service::rename_exact(user, &at(from), &at(to), replace)?;
             }
-            Step::Rename { from, to } => operations::rename(user, &at(from), &at(to))?,
-            Step::Remove { name } => operations::remove(user, &at(name))?,
+            Step::Rename { from, to } => service::rename(user, &at(from), &at(to))?,
+            Step::Remove { name } => service::remove(user, &at(name))?,
             Step::Put { name, length } => put(user, NAMES[name], &vec![2; length])?,
             Step::Copy { from, to } => {
                 let mut copy = Copy::begin(user, &at(from), &at(to), false)?;
@@ -199,10 +199,10 @@ impl Handles {
                 self.get = Some((get, OpenFile::open(user, &at(name), READ)?));
             }
             Step::CloseGet => self.get = None,
-            Step::MakeDirectory { name } => operations::make_new_directory(user, &at(name), None)?,
-            Step::RemoveDirectory { name } => operations::remove_directory(user, &at(name))?,
+            Step::MakeDirectory { name } => service::make_new_directory(user, &at(name), None)?,
+            Step::RemoveDirectory { name } => service::remove_directory(user, &at(name))?,
             Step::Symlink { name, target } => {
-                operations::make_symlink(user, &at(name), NAMES[target].as_bytes())?;
+                service::make_symlink(user, &at(name), NAMES[target].as_bytes())?;
             }
         }
         Ok(())
@@ -222,7 +222,7 @@ fn check(uploads: &str, steps: Vec<Step>) {
                 "{shown}: {error}"
             );
         }
-        let credited = operations::usage(&handles.users[1]).unwrap();
+        let credited = service::usage(&handles.users[1]).unwrap();
         let usage = credited.usage;
         let (bytes, entries) = world.scan();
         assert_eq!(usage.used, bytes + handles.orphaned(), "bytes, after {shown}");

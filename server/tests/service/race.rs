@@ -2,7 +2,7 @@
 
 use super::world::*;
 use rand::{RngExt, SeedableRng};
-use sshomed::operations::{self, Download, OpenFile, OpenMode, Removal, SetAttributes};
+use sshomed::service::{self, Download, OpenFile, OpenMode, Removal, SetAttributes};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
@@ -121,13 +121,13 @@ fn act_at_random(world: &World, seed: u64, quota: u64) {
                 drop(files.swap_remove(slot));
                 Ok(())
             }
-            6 => operations::remove(&user, &path(&name)),
+            6 => service::remove(&user, &path(&name)),
             7 => put(&user, &name, &vec![2; length]),
-            8 => operations::rename_exact(&user, &path(&name), &path(&other), true),
-            9 => operations::hard_link(&user, &path(&name), &path(&other)),
+            8 => service::rename_exact(&user, &path(&name), &path(&other), true),
+            9 => service::hard_link(&user, &path(&name), &path(&other)),
             10 => {
                 let wanted = SetAttributes { size: Some(offset), ..SetAttributes::default() };
-                operations::set_attributes(&user, &path(&name), true, &wanted)
+                service::set_attributes(&user, &path(&name), true, &wanted)
             }
             _ => {
                 gets.truncate(2);
@@ -136,7 +136,7 @@ fn act_at_random(world: &World, seed: u64, quota: u64) {
         };
         // The other sessions cause errors.
         let _ = result;
-        assert!(operations::usage(&user).unwrap().charged() <= quota);
+        assert!(service::usage(&user).unwrap().charged() <= quota);
     }
     // It fails if the file does not exist.
     let _ = Removal::begin(&user, &path("f0"));

@@ -1,4 +1,4 @@
-//! Errors of operations, and the mapping of errors to statuses.
+//! Errors of the service, and the mapping of errors to statuses.
 
 use crate::accounts::OwnKeysError;
 use crate::audit::{self, AuditRefusal, AuditableError};
@@ -7,7 +7,7 @@ use sshome_wire::display::Escaped;
 use sshome_wire::{RemotePath, Status};
 use std::sync::Arc;
 
-/// The result of operations.
+/// The result of a call to the service.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why an operation was refused or failed. The text names the file and, if useful, the remedy; clients show it after the

@@ -6,7 +6,7 @@ use sshome_store::quota::Comparison;
 use sshome_store::{CheckedPartial, MakeDirectory, StoreError};
 use sshome_store_posix::STAGING_DIRECTORY;
 use sshome_wire::{Put, StreamId, Time};
-use sshomed::operations::{self, Error, PartCheck, PendingPublish, StepLimit, Upload, User};
+use sshomed::service::{self, Error, PartCheck, PendingPublish, StepLimit, Upload, User};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
@@ -31,9 +31,9 @@ fn a_loop_of_cut_puts_over_removed_files_fills_no_more_than_the_quota() {
             break;
         }
         cut(&user, &name, 20, 12);
-        operations::remove(&user, &path(&name)).unwrap();
+        service::remove(&user, &path(&name)).unwrap();
         staged += 12 * MIB;
-        let usage = operations::usage(&user).unwrap();
+        let usage = service::usage(&user).unwrap();
         assert_eq!((usage.usage.used, usage.usage.reserved), (0, staged));
         assert!(usage.charged() <= QUOTA);
         put(&user, &format!("empty{i}"), b"").unwrap();
@@ -48,9 +48,9 @@ fn a_newer_put_takes_the_room_of_an_older_partial_upload() {
     let user = world.user();
     cut(&user, "f", 20, 16);
     cut(&user, "other", 8, 4);
-    assert_eq!(operations::parts(&user).len(), 2);
+    assert_eq!(service::parts(&user).len(), 2);
     put(&user, "f", &zeros(12)).unwrap();
-    assert_eq!(operations::parts(&user).len(), 1);
+    assert_eq!(service::parts(&user).len(), 1);
     // Of another target it takes nothing, and says what to do.
     let refused = put(&user, "g", &zeros(9)).unwrap_err();
     let text = refused.to_string();
@@ -64,18 +64,14 @@ fn a_newer_put_takes_the_room_of_an_older_partial_upload() {
 fn all_spellings_of_a_target_are_one() {
     let world = World::new(&format!("quota = {QUOTA}"));
     let user = world.user();
-    operations::make_directory(
-        &user,
-        &path("d/e"),
-        MakeDirectory { parents: true, ..MakeDirectory::default() },
-    )
-    .unwrap();
-    operations::make_symlink(&user, &path("s"), b"d").unwrap();
-    operations::make_symlink(&user, &path("l"), b"d/e/../f").unwrap();
+    service::make_directory(&user, &path("d/e"), MakeDirectory { parents: true, ..MakeDirectory::default() })
+        .unwrap();
+    service::make_symlink(&user, &path("s"), b"d").unwrap();
+    service::make_symlink(&user, &path("l"), b"d/e/../f").unwrap();
     let source = Time { seconds: 1, nanoseconds: 0 };
     for name in ["d/f", "s/f", "l"] {
         cut(&user, name, 8, 5);
-        let parts = operations::parts(&user);
+        let parts = service::parts(&user);
         assert_eq!(parts.iter().map(|part| &part.path[..]).collect::<Vec<_>>(), [b"/d/f"], "{name}");
         for other in ["d/f", "s/f", "l", "d/e/../f", "s/e/../f", "./d//f"] {
             let found = PartCheck::begin(&user, &path(other), 8 * MIB, source).unwrap();
@@ -83,7 +79,7 @@ fn all_spellings_of_a_target_are_one() {
             // While it is leased nobody else gets it, by no spelling.
             assert!(PartCheck::begin(&user, &path(name), 8 * MIB, source).unwrap().is_none());
         }
-        assert_eq!(operations::discard(&user, Some(&path("s/f"))).unwrap(), 1);
+        assert_eq!(service::discard(&user, Some(&path("s/f"))).unwrap(), 1);
     }
 }
 
@@ -91,14 +87,14 @@ fn all_spellings_of_a_target_are_one() {
 fn a_partial_upload_is_found_again_after_its_directory_was_renamed() {
     let world = World::new(&format!("quota = {QUOTA}"));
     let user = world.user();
-    operations::make_directory(&user, &path("d"), MakeDirectory::default()).unwrap();
+    service::make_directory(&user, &path("d"), MakeDirectory::default()).unwrap();
     cut(&user, "d/f", 8, 5);
-    operations::rename_exact(&user, &path("d"), &path("e"), false).unwrap();
+    service::rename_exact(&user, &path("d"), &path("e"), false).unwrap();
     let source = Time { seconds: 1, nanoseconds: 0 };
     assert!(PartCheck::begin(&user, &path("e/f"), 8 * MIB, source).unwrap().is_some());
     // It is listed by the path at which it began, and can be removed by that.
-    assert_eq!(operations::parts(&user)[0].path, b"/d/f");
-    assert_eq!(operations::discard(&user, Some(&path("d/f"))).unwrap(), 1);
+    assert_eq!(service::parts(&user)[0].path, b"/d/f");
+    assert_eq!(service::discard(&user, Some(&path("d/f"))).unwrap(), 1);
 }
 
 /// A complete upload of 9 MiB with this mode, which is not published yet.
@@ -127,18 +123,18 @@ fn a_complete_upload_that_was_not_published_is_resumed_whatever_its_mode() {
             world = world.restarted();
         }
         let user = world.user();
-        let parts = operations::parts(&user);
+        let parts = service::parts(&user);
         assert_eq!(parts.iter().map(|part| part.length / (4 * MIB)).collect::<Vec<_>>(), [2], "{mode:o}");
         let mut check = PartCheck::begin(&user, &path("f"), 9 * MIB, source).unwrap().unwrap();
         let part =
             std::iter::repeat_with(|| check.step(StepLimit::bytes(u64::MAX)).unwrap()).find_map(|part| part);
         let resumed = complete(&user, "f", mode, part);
-        let (published, _) = operations::publish(&user, vec![resumed], Vec::new());
+        let (published, _) = service::publish(&user, vec![resumed], Vec::new());
         published.into_iter().for_each(|result| result.unwrap());
-        assert_eq!(operations::parts(&user).len(), 0);
+        assert_eq!(service::parts(&user).len(), 0);
         let found = std::fs::metadata(world.home().join("f")).unwrap();
         assert_eq!((found.len(), found.permissions().mode() & 0o777), (9 * MIB, mode), "{mode:o}");
-        operations::remove(&user, &path("f")).unwrap();
+        service::remove(&user, &path("f")).unwrap();
         drop(user);
         world.assert_accounting(0);
     }
@@ -152,20 +148,20 @@ fn a_file_that_is_renamed_away_ends_its_credit() {
     // An upload under way does not fit beside it: the renaming has to wait.
     let mut upload = Upload::begin(&user, &put_of(20, false, 0), &path("f"), None, None).unwrap();
     upload.write(&zeros(8)).unwrap();
-    let refused = operations::rename_exact(&user, &path("f"), &path("g"), false).unwrap_err();
+    let refused = service::rename_exact(&user, &path("f"), &path("g"), false).unwrap_err();
     assert!(matches!(refused, Error::Store(StoreError::BeingReplaced { .. })), "{refused}");
-    assert!(is_over_quota(operations::hard_link(&user, &path("f"), &path("g"))));
+    assert!(is_over_quota(service::hard_link(&user, &path("f"), &path("g"))));
     // A partial one gives way.
     drop(upload);
-    assert_eq!(operations::parts(&user).len(), 1);
-    operations::rename_exact(&user, &path("f"), &path("g"), false).unwrap();
-    assert_eq!(operations::parts(&user).len(), 0);
+    assert_eq!(service::parts(&user).len(), 1);
+    service::rename_exact(&user, &path("f"), &path("g"), false).unwrap();
+    assert_eq!(service::parts(&user).len(), 0);
     world.assert_accounting(0);
     // Where there is room beside, nothing is lost.
     cut(&user, "g", 20, 4);
-    operations::rename_exact(&user, &path("g"), &path("h"), false).unwrap();
-    let usage = operations::usage(&user).unwrap();
-    assert_eq!((operations::parts(&user).len(), usage.charged(), usage.credited), (1, 24 * MIB, 0));
+    service::rename_exact(&user, &path("g"), &path("h"), false).unwrap();
+    let usage = service::usage(&user).unwrap();
+    assert_eq!((service::parts(&user).len(), usage.charged(), usage.credited), (1, 24 * MIB, 0));
 }
 
 #[test]
@@ -180,15 +176,15 @@ fn a_record_that_cannot_be_read_is_kept_and_listed() {
     std::fs::write(&record, b"sshome\0\x09something of a later version").unwrap();
     let world = world.restarted();
     let user = world.user();
-    let parts = operations::parts(&user);
+    let parts = service::parts(&user);
     let listed = format!(
         "/{}/{}",
         sshome_store_posix::STAGING_DIRECTORY,
         record.file_stem().unwrap().to_str().unwrap()
     );
     assert_eq!((parts.len(), &parts[0].path[..], parts[0].length), (1, listed.as_bytes(), 4 * MIB));
-    assert_eq!(operations::usage(&user).unwrap().charged(), 4 * MIB);
-    assert_eq!(operations::discard(&user, Some(&path(&listed))).unwrap(), 1);
+    assert_eq!(service::usage(&user).unwrap().charged(), 4 * MIB);
+    assert_eq!(service::discard(&user, Some(&path(&listed))).unwrap(), 1);
     world.assert_accounting(0);
     assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0);
 }
@@ -199,21 +195,21 @@ fn a_partial_upload_borrows_again_after_a_restart() {
     let user = world.user();
     put(&user, "f", &zeros(20)).unwrap();
     cut(&user, "f", 20, 16);
-    let before = operations::usage(&user).unwrap();
+    let before = service::usage(&user).unwrap();
     assert_eq!((before.charged(), before.credited), (20 * MIB, 16 * MIB));
     drop(user);
     let world = world.restarted();
     let user = world.user();
-    let after = operations::usage(&user).unwrap();
+    let after = service::usage(&user).unwrap();
     assert_eq!((after.charged(), after.credited), (before.charged(), before.credited));
-    operations::remove(&user, &path("f")).unwrap();
-    assert_eq!(operations::usage(&user).unwrap().charged(), 16 * MIB);
+    service::remove(&user, &path("f")).unwrap();
+    assert_eq!(service::usage(&user).unwrap().charged(), 16 * MIB);
 }
 
 /// Publishes what came.
 fn publish(user: &User, upload: Upload) {
     let placement = upload.finish_at_eof(None).unwrap();
-    let (placed, synced) = operations::publish(user, vec![placement], Vec::new());
+    let (placed, synced) = service::publish(user, vec![placement], Vec::new());
     placed.into_iter().chain([synced]).for_each(|result| result.unwrap());
 }
 
@@ -223,42 +219,42 @@ fn an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload() {
         let world = World::new(&format!("quota = {QUOTA}\nsftp-uploads = \"atomic\""));
         let user = world.user();
         let prepare = || {
-            operations::discard(&user, None).unwrap();
+            service::discard(&user, None).unwrap();
             // Of the round before, if there was one.
-            let _ = operations::remove(&user, &path("f"));
+            let _ = service::remove(&user, &path("f"));
             cut(&user, "other", 8, 4);
             if lends {
                 put(&user, "f", &zeros(20)).unwrap();
             }
             cut(&user, "f", 20, 16);
-            assert_eq!(operations::parts(&user).len(), 2, "lends: {lends}");
+            assert_eq!(service::parts(&user).len(), 2, "lends: {lends}");
         };
         prepare();
         let mut upload = Upload::begin(&user, &put_of(0, true, 0), &path("f"), None, None).unwrap();
         for _ in 0..20 {
             upload.write(&zeros(1)).unwrap();
-            assert!(operations::usage(&user).unwrap().charged() <= QUOTA);
+            assert!(service::usage(&user).unwrap().charged() <= QUOTA);
         }
         // Of another target it takes nothing, and says what to do.
         let refused = upload.write(&zeros(1)).unwrap_err().to_string();
         assert!(refused.ends_with("df -v lists them, rm --partial NAME removes one"), "{refused}");
         drop(upload);
-        let parts: Vec<_> = operations::parts(&user).into_iter().map(|part| part.path).collect();
+        let parts: Vec<_> = service::parts(&user).into_iter().map(|part| part.path).collect();
         assert_eq!(parts, [b"/other"], "lends: {lends}");
 
         prepare();
         let mut upload = Upload::begin(&user, &put_of(0, true, 0), &path("f"), None, None).unwrap();
         (0..20).for_each(|_| upload.write(&zeros(1)).unwrap());
         publish(&user, upload);
-        assert_eq!(operations::usage(&user).unwrap().charged(), 24 * MIB, "lends: {lends}");
-        operations::discard(&user, None).unwrap();
+        assert_eq!(service::usage(&user).unwrap().charged(), 24 * MIB, "lends: {lends}");
+        service::discard(&user, None).unwrap();
         world.assert_accounting(0);
 
         prepare();
         let file = open(&user, "f", UPLOAD);
         (0..20).for_each(|at| file.write_at(at * MIB, &zeros(1)).unwrap());
         file.finish(&user).unwrap();
-        operations::discard(&user, None).unwrap();
+        service::discard(&user, None).unwrap();
         world.assert_accounting(0);
     }
 }
@@ -275,5 +271,5 @@ fn a_stream_that_was_cut_keeps_its_room() {
     (0..8).for_each(|_| upload.write(&zeros(1)).unwrap());
     let refused = upload.write(&zeros(1)).unwrap_err().to_string();
     assert!(refused.contains("partial uploads hold 16.0 MiB"), "{refused}");
-    assert_eq!(operations::parts(&user).len(), 1);
+    assert_eq!(service::parts(&user).len(), 1);
 }

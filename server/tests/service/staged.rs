@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use sshome_store::quota::{Comparison, QuotaExceeded};
 use sshome_store::{MakeDirectory, StoreError};
 use sshome_wire::{BLOCK_BYTES, Put, Status, StreamId, Time};
-use sshomed::operations::{
+use sshomed::service::{
     self, Error, OpenFile, OpenMode, PartCheck, Removal, SetAttributes, StepLimit, Upload, User,
 };
 use std::collections::HashMap;
@@ -99,13 +99,13 @@ impl Run {
         let settings = format!("quota = {QUOTA}\nmax-files = {MOST_ENTRIES}\nsftp-uploads = \"{uploads}\"");
         let world = World::new(&settings);
         let user = world.user();
-        operations::make_directory(
+        service::make_directory(
             &user,
             &path("d/e/f"),
             MakeDirectory { parents: true, ..MakeDirectory::default() },
         )
         .unwrap();
-        operations::make_symlink(&user, &path("s"), b"d").unwrap();
+        service::make_symlink(&user, &path("s"), b"d").unwrap();
         let zeros = vec![0; SLICE];
         let world = Some((world, user));
         Run { settings, world, uploads: Default::default(), open: Default::default(), streams: 0, zeros }
@@ -115,7 +115,7 @@ impl Run {
         &self.world.as_ref().unwrap().0
     }
 
-    fn take(&mut self, step: Step) -> operations::Result<()> {
+    fn take(&mut self, step: Step) -> service::Result<()> {
         if let Step::Restart = step {
             self.restart();
             return Ok(());
@@ -158,8 +158,8 @@ impl Run {
                 let Some((upload, left)) = self.uploads[slot].take() else { return Ok(()) };
                 if left == 0 || left > QUOTA {
                     let placement = upload.finish_at_eof(None)?;
-                    let (placed, synced) = operations::publish(user, vec![placement], Vec::new());
-                    placed.into_iter().chain([synced]).collect::<operations::Result<()>>()?;
+                    let (placed, synced) = service::publish(user, vec![placement], Vec::new());
+                    placed.into_iter().chain([synced]).collect::<service::Result<()>>()?;
                 }
             }
             Step::Cut { slot } => self.uploads[slot] = None,
@@ -178,7 +178,7 @@ impl Run {
                 let upload = Upload::begin(user, &put_of(mib, false, blocks), &at(name), Some(part), None)?;
                 self.uploads[slot] = Some((upload, mib * MIB - u64::from(blocks) * BLOCK_BYTES));
             }
-            Step::Discard { name } => drop(operations::discard(user, name.map(at).as_ref()).unwrap()),
+            Step::Discard { name } => drop(service::discard(user, name.map(at).as_ref()).unwrap()),
             Step::Open { slot, name, mode } => {
                 self.open[slot] = None;
                 self.open[slot] = Some(OpenFile::open(user, &at(name), mode)?);
@@ -197,20 +197,20 @@ impl Run {
             }
             Step::SetLength { name, mib } => {
                 let size = SetAttributes { size: Some(mib * MIB), ..SetAttributes::default() };
-                operations::set_attributes(user, &at(name), true, &size)?;
+                service::set_attributes(user, &at(name), true, &size)?;
             }
-            Step::Remove { name } => operations::remove(user, &at(name))?,
+            Step::Remove { name } => service::remove(user, &at(name))?,
             Step::RemoveTree { name } => {
                 let mut removal = Removal::begin(user, &at(name))?;
                 while !removal.step(user, StepLimit::entries(2))? {}
             }
-            Step::MakeDirectory => drop(operations::make_directory(
+            Step::MakeDirectory => drop(service::make_directory(
                 user,
                 &path("d/e/f"),
                 MakeDirectory { parents: true, ..MakeDirectory::default() },
             )?),
             Step::Rename { from, to } => {
-                let renamed = operations::rename_exact(user, &at(from), &at(to), true);
+                let renamed = service::rename_exact(user, &at(from), &at(to), true);
                 if let Err(Error::Store(StoreError::BeingReplaced { .. })) = renamed {
                     let staged = |file: &OpenFile| file.publishes_at_close();
                     let under_way = self.uploads.iter().any(Option::is_some);
@@ -218,9 +218,9 @@ impl Run {
                 }
                 renamed?;
             }
-            Step::HardLink { from, to } => operations::hard_link(user, &at(from), &at(to))?,
+            Step::HardLink { from, to } => service::hard_link(user, &at(from), &at(to))?,
             Step::Symlink { name, length } => {
-                operations::make_symlink(user, &at(name), &vec![b'x'; length])?;
+                service::make_symlink(user, &at(name), &vec![b'x'; length])?;
             }
             Step::Restart => {}
         }
@@ -242,21 +242,21 @@ impl Run {
     /// Compares the accounting with the disk.
     fn check(&self, after: &str) {
         let (world, user) = self.world.as_ref().unwrap();
-        let operations_usage = operations::usage(user).unwrap();
-        let usage = operations_usage.usage;
+        let service_usage = service::usage(user).unwrap();
+        let usage = service_usage.usage;
         let in_place = self.open.iter().flatten().filter(|file| !file.publishes_at_close());
         let nameless = in_place.map(|file| file.info().unwrap()).filter(|stat| stat.links == 0);
         let orphaned: u64 =
             nameless.map(|stat| (stat.id, stat.size)).collect::<HashMap<_, _>>().values().sum();
         let (bytes, entries) = world.scan();
         assert_eq!((usage.used, usage.entries), (bytes + orphaned, entries), "after {after}");
-        assert!(operations_usage.charged() <= QUOTA, "{operations_usage:?} after {after}");
+        assert!(service_usage.charged() <= QUOTA, "{service_usage:?} after {after}");
         assert!(usage.entries <= MOST_ENTRIES, "after {after}");
         // Each lent byte exists, and each staged byte is accounted for.
-        assert!(operations_usage.credited <= usage.used.min(usage.reserved), "after {after}");
+        assert!(service_usage.credited <= usage.used.min(usage.reserved), "after {after}");
         let staged = self.staged();
         assert!(staged <= usage.reserved, "{staged} are staged, {usage:?} after {after}");
-        let partial: u64 = operations::parts(user).iter().map(|part| part.length).sum();
+        let partial: u64 = service::parts(user).iter().map(|part| part.length).sum();
         let idle = self.uploads.iter().all(Option::is_none)
             && self.open.iter().flatten().all(|file| !file.publishes_at_close());
         if idle {
@@ -295,9 +295,9 @@ fn check(uploads: &str, steps: Vec<Step>) {
     run.restart();
     run.check(&format!("the last restart with {}", run.settings));
     let user = &run.world.as_ref().unwrap().1;
-    operations::discard(user, None).unwrap();
+    service::discard(user, None).unwrap();
     run.check("all partial uploads were discarded");
-    assert_eq!(operations::usage(user).unwrap().usage.reserved, 0);
+    assert_eq!(service::usage(user).unwrap().usage.reserved, 0);
 }
 
 proptest! {
