@@ -12,7 +12,7 @@ use sshome::conversation::{self, Conversation};
 use sshome::shell::{Shell, ShellOutput};
 use sshome_fuzz::Pieces;
 use sshome_wire::{Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Status};
-use sshomed::subsystem::{Arrival, ChannelInput};
+use sshomed::protocol::{Arrival, ChannelInput};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;

@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sshome_fuzz::{Answers, Pieces, World};
-use sshomed::subsystem::{Arrival, ChannelEnd, exec};
+use sshomed::protocol::{Arrival, ChannelEnd, exec};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::LazyLock;

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use sshome_fuzz::{Answers, Pieces, World};
 use sshome_wire::{Decoder, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Status};
-use sshomed::subsystem::{ChannelEnd, native};
+use sshomed::protocol::{ChannelEnd, native};
 use std::sync::LazyLock;
 use tokio_util::sync::CancellationToken;
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use sshome_fuzz::{Answers, Pieces, World};
 use sshome_wire::sftp::{ServerPacket, SftpDecoder};
-use sshomed::subsystem::{ChannelEnd, sftp};
+use sshomed::protocol::{ChannelEnd, sftp};
 use std::sync::LazyLock;
 use tokio_util::sync::CancellationToken;
 

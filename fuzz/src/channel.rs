@@ -1,5 +1,5 @@
 use bytes::{Buf, Bytes};
-use sshomed::subsystem::{Arrival, ChannelInput, ChannelOutput, Gone};
+use sshomed::protocol::{Arrival, ChannelInput, ChannelOutput, Gone};
 use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! server → session → auth → Login ┐
-//!   config → accounts ────────────┴→ subsystem → service → store → disk
+//!   config → accounts ────────────┴→ protocol → service → store → disk
 //! ```
 
 pub mod accounts;
@@ -18,10 +18,10 @@ pub mod limits;
 pub mod log;
 pub mod metrics;
 mod permission;
+pub mod protocol;
 pub mod reload;
 pub mod server;
 pub mod service;
 pub mod session;
 pub mod sockets;
-pub mod subsystem;
 pub mod systemd;

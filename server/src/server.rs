@@ -13,11 +13,11 @@ use crate::host_key::HostKeyError;
 use crate::limits::AdmissionControl;
 use crate::log::{self, LogError};
 use crate::metrics::{Metrics, OpenDescriptors};
+use crate::protocol::BlockingPool;
 use crate::reload::Reloader;
 use crate::service::SlicePermits;
 use crate::session::{AbandonedWork, MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
 use crate::sockets::{ListenError, Sockets};
-use crate::subsystem::BlockingPool;
 use crate::systemd::Notifier;
 use accept::accept;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -91,7 +91,7 @@ pub struct Server {
 }
 
 /// The smallest number of worker threads: some run inline slices, and two are reserved for the network (see
-/// `subsystem::inline_executor`).
+/// `protocol::inline_executor`).
 const MIN_WORKERS: usize = 4;
 
 /// A busy worker polls for I/O events after this many task polls. With tokio's default of 61 and bulk transfers, whose

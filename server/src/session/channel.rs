@@ -2,7 +2,7 @@
 
 use super::flow_control::{FlowControl, HeldBytes, UntakenPackets};
 use super::throttle::UserRateLimits;
-use crate::subsystem::{Arrival, ChannelInput, ChannelOutput, Gone};
+use crate::protocol::{Arrival, ChannelInput, ChannelOutput, Gone};
 use bytes::Bytes;
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};

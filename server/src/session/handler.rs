@@ -9,7 +9,7 @@ use super::memory_budget::{ChannelPermit, UserMemoryBudget};
 use super::sessions::SshSession;
 use crate::auth::{Login, Password};
 use crate::limits::ConnectionPermit;
-use crate::subsystem::ChannelEnd;
+use crate::protocol::ChannelEnd;
 use russh::keys::ssh_key::Certificate;
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::server::{

@@ -1,9 +1,9 @@
 //! A running command, its input and its output.
 
 use super::error::{EXIT_FAILURE, Error, Result};
+use crate::protocol::channel_loop::OutputChunk;
+use crate::protocol::receive_buffer::InputEnd;
 use crate::service::User;
-use crate::subsystem::channel_loop::OutputChunk;
-use crate::subsystem::receive_buffer::InputEnd;
 use bytes::{Bytes, BytesMut};
 use sshome_wire::display::Escaped;
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! Records and replies of scp's protocol.
 
-use crate::subsystem::exec::error::{Error, Result};
-use crate::subsystem::exec::task::{CommandInput, InputRead};
+use crate::protocol::exec::error::{Error, Result};
+use crate::protocol::exec::task::{CommandInput, InputRead};
 use sshome_wire::Time;
 
 /// The longest accepted line, in bytes. The longest name has 255, and errors are short.
@@ -138,7 +138,7 @@ impl ScpRecord {
 }
 
 /// An error message for the other side. The transfer continues after it.
-pub(in crate::subsystem::exec) fn failure(error: &Error) -> Vec<u8> {
+pub(in crate::protocol::exec) fn failure(error: &Error) -> Vec<u8> {
     format!("\u{1}scp: {error}\n").into_bytes()
 }
 
@@ -184,7 +184,7 @@ fn digits(text: &[u8], radix: u32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subsystem::receive_buffer::InputEnd;
+    use crate::protocol::receive_buffer::InputEnd;
     use bytes::Bytes;
 
     #[test]

@@ -1,8 +1,8 @@
 //! File attributes in SFTP packets, and the names of owners.
 
 use crate::permission;
+use crate::protocol::ls_format::LsFormat;
 use crate::service::SetAttributes;
-use crate::subsystem::ls_format::LsFormat;
 use sshome_store::FileInfo;
 use sshome_wire::Time;
 use sshome_wire::sftp::{Owner, SftpAttributes, Times};

@@ -7,9 +7,9 @@ use super::outcome::SftpOutcome;
 use super::output::SftpOutput;
 use super::status::SftpError;
 use super::symlink_order::SymlinkOrder;
+use crate::protocol::ChannelEnd;
+use crate::protocol::channel_loop::{self, OutputChunk, SliceOutcome};
 use crate::service::User;
-use crate::subsystem::ChannelEnd;
-use crate::subsystem::channel_loop::{self, OutputChunk, SliceOutcome};
 use bytes::Bytes;
 use sshome_wire::sftp::{
     ClientPacket, Extended, Extension, Malformed, ServerPacket, SftpDecoder, SftpRequest, VERSION, Vendor,

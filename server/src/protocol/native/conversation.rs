@@ -4,9 +4,9 @@ use super::hello::{MAX_OUTSTANDING, greeting, hello};
 use super::job::{JobStep, NativeJob};
 use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
+use crate::protocol::ChannelEnd;
+use crate::protocol::channel_loop::{self, OutputChunk, SliceOutcome};
 use crate::service::{Upload, User};
-use crate::subsystem::ChannelEnd;
-use crate::subsystem::channel_loop::{self, OutputChunk, SliceOutcome};
 use bytes::Bytes;
 use sshome_store::{CheckedPartial, EntryId, EntryRef};
 use sshome_wire::{

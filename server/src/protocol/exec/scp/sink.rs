@@ -2,10 +2,10 @@
 
 use super::protocol::{ScpLine, ScpReader, ScpRecord, ScpReply, failure, protocol};
 use crate::metrics::TransferDirection;
+use crate::protocol::exec::error::{EXIT_FAILURE, Error, Result};
+use crate::protocol::exec::stream::publish;
+use crate::protocol::exec::task::{CommandIo, CommandTask, InputRead, TaskState};
 use crate::service::{self, SetAttributes, Upload, User};
-use crate::subsystem::exec::error::{EXIT_FAILURE, Error, Result};
-use crate::subsystem::exec::stream::publish;
-use crate::subsystem::exec::task::{CommandIo, CommandTask, InputRead, TaskState};
 use sshome_store::MakeDirectory;
 use sshome_wire::{Put, RemotePath, Time};
 

@@ -3,8 +3,8 @@
 use super::arguments::{Arguments, path};
 use super::error::Result;
 use super::task::{CommandIo, CommandTask, RunOnce, TaskState, each};
+use crate::protocol::ls_format::{LsFormat, mode};
 use crate::service::{self, Listing, StepLimit, User};
-use crate::subsystem::ls_format::{LsFormat, mode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sshome_store::{DirectoryEntry, FileType};

@@ -6,8 +6,8 @@ use super::directory_handle::DirectoryHandle;
 use super::handles::OpenHandle;
 use super::outcome::{SftpOutcome, SftpResult, at, done};
 use super::status::SftpError;
+use crate::protocol::ls_format::LsFormat;
 use crate::service;
-use crate::subsystem::ls_format::LsFormat;
 use sshome_wire::sftp::{Response, SftpAttributes, SftpName};
 
 /// The largest number of entries in one READDIR reply.

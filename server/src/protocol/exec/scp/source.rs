@@ -1,11 +1,11 @@
 //! `scp -f`: the sending side.
 
 use super::protocol::{ScpReader, ScpRecord, ScpReply, failure};
+use crate::protocol::exec::arguments::path;
+use crate::protocol::exec::error::{EXIT_FAILURE, Error, Result};
+use crate::protocol::exec::stream::next_chunk;
+use crate::protocol::exec::task::{CommandIo, CommandTask, TaskState};
 use crate::service::{self, Download, Listing, StepLimit, User};
-use crate::subsystem::exec::arguments::path;
-use crate::subsystem::exec::error::{EXIT_FAILURE, Error, Result};
-use crate::subsystem::exec::stream::next_chunk;
-use crate::subsystem::exec::task::{CommandIo, CommandTask, TaskState};
 use sshome_store::quota::FileId;
 use sshome_store::{DirectoryEntry, FileInfo};
 use sshome_wire::RemotePath;
