@@ -13,7 +13,9 @@ use sshomed::limits::AdmissionControl;
 use sshomed::metrics::Metrics;
 use sshomed::protocol::BlockingPool;
 use sshomed::service::SlicePermits;
-use sshomed::session::{AbandonedWork, MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
+use sshomed::session::{
+    AbandonedWork, BulkGate, MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport,
+};
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
@@ -97,6 +99,7 @@ impl World {
             admission: AdmissionControl::new(config.limits.clone()),
             rates: RateLimits::default(),
             memory: MemoryBudgets::default(),
+            bulk_gate: BulkGate::for_this_machine(),
             sessions: Arc::new(SessionRegistry::new(Arc::clone(&metrics))),
             metrics,
             pool: runtime.block_on(async { BlockingPool::of_this_runtime() }).expect("threads"),

@@ -16,7 +16,9 @@ use crate::metrics::{Metrics, OpenDescriptors};
 use crate::protocol::BlockingPool;
 use crate::reload::Reloader;
 use crate::service::SlicePermits;
-use crate::session::{AbandonedWork, MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport};
+use crate::session::{
+    AbandonedWork, BulkGate, MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport,
+};
 use crate::sockets::{ListenError, Sockets};
 use crate::systemd::Notifier;
 use accept::accept;
@@ -244,6 +246,7 @@ impl Server {
             admission: AdmissionControl::new(config.limits.clone()),
             rates: RateLimits::default(),
             memory: MemoryBudgets::default(),
+            bulk_gate: BulkGate::for_this_machine(),
             sessions: Arc::new(SessionRegistry::new(Arc::clone(&metrics))),
             abandoned: AbandonedWork::default(),
             metrics,

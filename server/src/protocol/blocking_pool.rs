@@ -3,9 +3,11 @@
 //! Tokio's blocking pool starts a thread whenever none is idle, and a thread that has just finished is not idle before
 //! it is scheduled again. Eight clients at full speed on two cores got fifty threads, and the allocator caches memory
 //! for each. So this pool has a few threads. Because a disk may hang, a slice that has waited too long for one of
-//! them runs in an overflow pool, which has more.
+//! them runs in an overflow pool, which has more. Slices of connections that move little go first.
 
 use super::InlineExecutor;
+use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
@@ -34,7 +36,46 @@ pub struct BlockingPool {
     runtime: Option<Runtime>,
     /// The same for slices that have waited too long. `None` only while it is dropped.
     overflow: Option<Runtime>,
+    queue: Arc<SliceQueue>,
     threads: usize,
+}
+
+/// How soon a slice runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlicePriority {
+    /// Before all bulk slices.
+    Interactive,
+    /// For connections that move much data.
+    Bulk,
+}
+
+type Slice = Box<dyn FnOnce() + Send>;
+
+/// The slices that wait for a thread of the pool. One that has started in the overflow
+/// pool does nothing when it is taken.
+#[derive(Default)]
+struct SliceQueue(Mutex<[VecDeque<Slice>; 2]>);
+
+impl SliceQueue {
+    fn push(&self, priority: SlicePriority, slice: Slice) {
+        let [interactive, bulk] = &mut *locked(&self.0);
+        match priority {
+            SlicePriority::Interactive => interactive.push_back(slice),
+            SlicePriority::Bulk => bulk.push_back(slice),
+        }
+    }
+
+    fn pop(&self) -> Option<Slice> {
+        let [interactive, bulk] = &mut *locked(&self.0);
+        interactive.pop_front().or_else(|| bulk.pop_front())
+    }
+}
+
+impl fmt::Debug for SliceQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lengths = locked(&self.0).each_ref().map(VecDeque::len);
+        f.debug_tuple("SliceQueue").field(&lengths).finish()
+    }
 }
 
 impl BlockingPool {
@@ -56,6 +97,7 @@ impl BlockingPool {
             inline: InlineExecutor::of_this_runtime(),
             runtime: Some(runtime),
             overflow: Some(overflow),
+            queue: Arc::default(),
             threads,
         })
     }
@@ -76,10 +118,12 @@ impl BlockingPool {
     pub(crate) fn run<T: Send + 'static>(
         &self,
         permits: Arc<Semaphore>,
+        priority: SlicePriority,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<Option<T>> {
         let handle = |runtime: &Option<Runtime>| runtime.as_ref().map(|runtime| runtime.handle().clone());
         let (runtime, overflow) = (handle(&self.runtime), handle(&self.overflow));
+        let queue = Arc::clone(&self.queue);
         tokio::spawn(async move {
             // The permits keep one user from occupying all threads.
             let _permit = permits.acquire().await;
@@ -94,7 +138,9 @@ impl BlockingPool {
                 }
             };
             if let Some(runtime) = runtime {
-                runtime.spawn_blocking(take.clone());
+                queue.push(priority, Box::new(take.clone()));
+                // As many threads are asked for as slices are pushed.
+                runtime.spawn_blocking(move || queue.pop().map(|slice| slice()));
                 if let Ok(done) = timeout(MAX_QUEUE_WAIT, &mut done).await {
                     return done.ok();
                 }
@@ -139,7 +185,8 @@ mod tests {
         let mut seen = HashSet::new();
         for _ in 0..50 {
             let here = || (thread::current().name() == Some("work-slice")).then(|| thread::current().id());
-            let jobs: Vec<_> = (0..8).map(|_| pool.run(permits(), here)).collect();
+            let jobs: Vec<_> =
+                (0..8).map(|_| pool.run(permits(), SlicePriority::Interactive, here)).collect();
             for job in jobs {
                 // On a busy machine some slices wait too long and run in tokio's pool.
                 seen.extend(job.await.unwrap().unwrap());
@@ -148,16 +195,31 @@ mod tests {
         assert!((1..=2).contains(&seen.len()), "{seen:?}");
     }
 
+    #[test]
+    fn interactive_slices_go_before_bulk_ones() {
+        let (queue, (sender, order)) = (SliceQueue::default(), mpsc::channel());
+        let (interactive, bulk) = (SlicePriority::Interactive, SlicePriority::Bulk);
+        for (number, priority) in [bulk, interactive, bulk, interactive].into_iter().enumerate() {
+            let sender = sender.clone();
+            queue.push(priority, Box::new(move || sender.send(number).unwrap()));
+        }
+        while let Some(slice) = queue.pop() {
+            slice();
+        }
+        drop(sender);
+        assert_eq!(order.iter().collect::<Vec<_>>(), [1, 3, 0, 2]);
+    }
+
     #[tokio::test]
     async fn while_all_are_stuck_others_run_all_the_same() {
         let pool = BlockingPool::with(2).unwrap();
         let stuck: Vec<_> = (0..3)
             .map(|_| {
                 let (release, released) = mpsc::channel::<()>();
-                (pool.run(permits(), move || released.recv()), release)
+                (pool.run(permits(), SlicePriority::Interactive, move || released.recv()), release)
             })
             .collect();
-        assert_eq!(pool.run(permits(), || 7).await.unwrap(), Some(7));
+        assert_eq!(pool.run(permits(), SlicePriority::Interactive, || 7).await.unwrap(), Some(7));
         for (job, release) in stuck {
             release.send(()).unwrap();
             assert_eq!(job.await.unwrap(), Some(Ok(())));
@@ -171,7 +233,7 @@ mod tests {
         let jobs: Vec<_> = (0..40)
             .map(|job| {
                 let running = Arc::clone(&running);
-                pool.run(Arc::clone(&share), move || {
+                pool.run(Arc::clone(&share), SlicePriority::Bulk, move || {
                     let others = running.fetch_add(1, SeqCst);
                     thread::yield_now();
                     running.fetch_sub(1, SeqCst);

@@ -5,7 +5,7 @@
 //! it cannot be part of a deadlock. A short slice runs *inline*, on the worker thread of the runtime.
 
 use super::receive_buffer::{InputEnd, ReceiveBuffer};
-use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput, Gone, InlineExecutor};
+use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput, Gone, InlineExecutor, SlicePriority};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -147,7 +147,7 @@ pub(crate) async fn drive(
     if let Some(protocol) = protocol {
         // Closing and removing its files may block.
         let permits = Arc::clone(&executors.slice_permits);
-        let dropped = executors.pool.run(permits, move || drop(protocol)).await;
+        let dropped = executors.pool.run(permits, SlicePriority::Bulk, move || drop(protocol)).await;
         if !matches!(dropped, Ok(Some(()))) {
             return ChannelEnd::Fault;
         }
@@ -182,7 +182,7 @@ async fn serve<C: ChannelProtocol>(
         }
         input.set_pending_bytes(working.pending_bytes());
         let gone = (!is_complete(&working, input)).then(|| closed.clone());
-        let mut running = begin(working, quiet, &mut fast, executors, gone);
+        let mut running = begin(working, quiet, &mut fast, executors, outgoing.priority(), gone);
         let mut next = Vec::new();
         let ahead = match &mut running {
             RunningSlice::Over(returned, _) => {
@@ -248,6 +248,7 @@ fn begin<C: ChannelProtocol>(
     quiet: bool,
     fast: &mut bool,
     executors: &Executors<'_>,
+    priority: SlicePriority,
     gone: Option<CancellationToken>,
 ) -> RunningSlice<C> {
     if !quiet && !protocol.is_ready() {
@@ -270,7 +271,7 @@ fn begin<C: ChannelProtocol>(
             Err(_) => return RunningSlice::Panicked,
         }
     }
-    RunningSlice::Elsewhere(executors.pool.run(Arc::clone(&executors.slice_permits), move || {
+    RunningSlice::Elsewhere(executors.pool.run(Arc::clone(&executors.slice_permits), priority, move || {
         // The client may have disconnected while the slice waited for its permit.
         if gone.is_some_and(|gone| gone.is_cancelled()) {
             return (protocol, SliceOutcome::Idle, false);

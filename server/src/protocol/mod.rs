@@ -11,7 +11,7 @@ pub mod no_shell_message;
 mod receive_buffer;
 pub mod sftp;
 
-pub use blocking_pool::BlockingPool;
+pub use blocking_pool::{BlockingPool, SlicePriority};
 use bytes::Bytes;
 use inline_executor::InlineExecutor;
 use std::future::Future;
@@ -62,6 +62,11 @@ pub trait ChannelOutput: Send + Sync {
     /// memory is not scarce.
     fn output_limit(&self) -> Option<usize> {
         None
+    }
+
+    /// How soon the slices of this channel run.
+    fn priority(&self) -> SlicePriority {
+        SlicePriority::Interactive
     }
 }
 

@@ -1,6 +1,6 @@
 //! The message that `ssh USER@HOST` gets without a command: there is no shell.
 
-use super::{BlockingPool, ChannelEnd, ChannelOutput};
+use super::{BlockingPool, ChannelEnd, ChannelOutput, SlicePriority};
 use crate::service::{self, User};
 use sshome_wire::Usage;
 use sshome_wire::display::Size;
@@ -18,7 +18,7 @@ pub async fn send(
     pool: &BlockingPool,
 ) -> ChannelEnd {
     // Reading the free space of the disk may block.
-    let text = pool.run(user.slice_permits(), move || text(&user, port));
+    let text = pool.run(user.slice_permits(), SlicePriority::Interactive, move || text(&user, port));
     let Ok(Some(text)) = text.await else { return ChannelEnd::Fault };
     let text = if terminal { text.replace('\n', "\r\n") } else { text };
     match outgoing.send(text.into()).await {

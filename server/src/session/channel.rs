@@ -2,7 +2,7 @@
 
 use super::flow_control::{FlowControl, HeldBytes, UntakenPackets};
 use super::throttle::UserRateLimits;
-use crate::protocol::{Arrival, ChannelInput, ChannelOutput, Gone};
+use crate::protocol::{Arrival, ChannelInput, ChannelOutput, Gone, SlicePriority};
 use bytes::Bytes;
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
@@ -109,6 +109,13 @@ impl ChannelOutput for ChannelWriter {
 
     fn output_limit(&self) -> Option<usize> {
         self.flow.output_limit()
+    }
+
+    fn priority(&self) -> SlicePriority {
+        match self.flow.is_bulk() {
+            true => SlicePriority::Bulk,
+            false => SlicePriority::Interactive,
+        }
     }
 }
 

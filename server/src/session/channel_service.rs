@@ -5,7 +5,7 @@ use super::channel::{ChannelReader, ChannelWriter};
 use super::sessions::SshSession;
 use crate::auth::Login;
 use crate::protocol::sftp::SymlinkOrder;
-use crate::protocol::{ChannelEnd, ChannelOutput, exec, native, no_shell_message, sftp};
+use crate::protocol::{ChannelEnd, ChannelOutput, SlicePriority, exec, native, no_shell_message, sftp};
 use crate::service::User;
 use sshome_store::{Cause, Ctx};
 use std::future::{Future, pending};
@@ -72,8 +72,9 @@ impl ServiceStart {
         let _guard = session.begin_service(service.name());
         let (name, audit) = (login.name().to_owned(), session.audit().clone());
         let (world, pool) = (Arc::clone(shared), &shared.pool);
-        let entered =
-            pool.run(shared.slices.of(&name), move || User::enter(login, &*world.homes, &world.slices));
+        let entered = pool.run(shared.slices.of(&name), SlicePriority::Interactive, move || {
+            User::enter(login, &*world.homes, &world.slices)
+        });
         let user = match entered.await {
             Ok(Some(Ok(user))) => user.audited(audit),
             // The user can cause this at will, so it is not logged.

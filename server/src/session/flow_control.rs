@@ -2,7 +2,7 @@
 
 use super::memory_budget::UserMemoryBudget;
 use super::throttle::UserRateLimits;
-use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -35,6 +35,7 @@ pub(super) struct FlowControl {
     begun: Instant,
     /// The first bytes that were read.
     opening: OnceLock<Box<[u8]>>,
+    user: OnceLock<Arc<str>>,
     rates: OnceLock<Arc<UserRateLimits>>,
     memory: OnceLock<Arc<UserMemoryBudget>>,
     /// The memory that this connection holds, in bytes.
@@ -46,6 +47,8 @@ pub(super) struct FlowControl {
     /// Bytes that the kernel has accepted since the start.
     written: AtomicU64,
     drained: Notify,
+    /// Whether the connection has moved much recently.
+    is_bulk: AtomicBool,
     /// Counts activity on channels: data in both directions, and window adjustments.
     moves: AtomicU64,
     /// The time of the last activity, in milliseconds since the start.
@@ -57,6 +60,7 @@ impl Default for FlowControl {
         FlowControl {
             begun: Instant::now(),
             opening: OnceLock::new(),
+            user: OnceLock::new(),
             rates: OnceLock::new(),
             memory: OnceLock::new(),
             held: AtomicIsize::new(0),
@@ -65,6 +69,7 @@ impl Default for FlowControl {
             queued: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             drained: Notify::new(),
+            is_bulk: AtomicBool::new(false),
             moves: AtomicU64::new(0),
             moved: AtomicU64::new(0),
         }
@@ -83,11 +88,27 @@ impl FlowControl {
     }
 
     /// Applies the rate limits and the memory budget of the user who has logged in.
-    pub(super) fn limit(&self, rates: Arc<UserRateLimits>, memory: Arc<UserMemoryBudget>) {
+    pub(super) fn limit(&self, user: &str, rates: Arc<UserRateLimits>, memory: Arc<UserMemoryBudget>) {
         // A connection has one user, so the cells are empty.
+        let _ = self.user.set(user.into());
         let _ = self.rates.set(rates);
         memory.change(self.held.load(Ordering::Relaxed));
         let _ = self.memory.set(memory);
+    }
+
+    /// The user who has logged in; empty before the login.
+    pub(super) fn user(&self) -> Arc<str> {
+        self.user.get().cloned().unwrap_or_default()
+    }
+
+    /// Sets whether the connection has moved much recently.
+    pub(super) fn set_bulk(&self, is_bulk: bool) {
+        self.is_bulk.store(is_bulk, Ordering::Relaxed);
+    }
+
+    /// Whether the connection has moved much recently.
+    pub(super) fn is_bulk(&self) -> bool {
+        self.is_bulk.load(Ordering::Relaxed)
     }
 
     /// Changes the memory that this connection holds, in bytes.
@@ -276,7 +297,7 @@ mod tests {
 
     fn connection(memory: &MemoryBudgets) -> Arc<FlowControl> {
         let flow = Arc::new(FlowControl::default());
-        flow.limit(Arc::default(), memory.of("ann"));
+        flow.limit("ann", Arc::default(), memory.of("ann"));
         flow
     }
 
@@ -305,7 +326,7 @@ mod tests {
         let flow = Arc::new(FlowControl::default());
         // Before the login nothing is the user's, and afterwards all of it.
         flow.set_queued(4000);
-        flow.limit(Arc::default(), memory.of("ann"));
+        flow.limit("ann", Arc::default(), memory.of("ann"));
         assert_eq!(memory.held(), 4000);
         flow.set_queued(0);
         let untaken = UntakenPackets::new(Arc::clone(&flow));

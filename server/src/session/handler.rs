@@ -102,7 +102,7 @@ impl ConnectionHandler {
         }
         self.session.audit().logged_in(login.name(), method, login.key());
         let memory = self.shared.memory.of(login.name());
-        self.flow.limit(self.shared.rates.of(&login.account()), Arc::clone(&memory));
+        self.flow.limit(login.name(), self.shared.rates.of(&login.account()), Arc::clone(&memory));
         self.memory = Some(memory);
         self.may_work = self.permit.logged_in(login.name());
         self.login = Some(login);

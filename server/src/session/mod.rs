@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod algorithms;
+mod bulk_gate;
 mod channel;
 mod channel_service;
 mod early_disconnect;
@@ -17,6 +18,7 @@ mod throttle;
 mod watchdog;
 
 pub use abandoned::AbandonedWork;
+pub use bulk_gate::BulkGate;
 pub use memory_budget::MemoryBudgets;
 pub use sessions::{SessionRegistry, SshSession};
 pub use shared::ServerState;
@@ -128,7 +130,8 @@ impl Transport {
         let channels = TaskTracker::new();
         // First the work is cancelled, then the client gets the reason, then the socket is closed.
         let (cut, closed) = (shared.cut.child_token(), CancellationToken::new());
-        let socket = PacedSocket::new(stream, Arc::clone(&flow), closed.clone());
+        let socket =
+            PacedSocket::new(stream, Arc::clone(&flow), Arc::clone(&shared.bulk_gate), closed.clone());
         let guard = shared.sessions.enter(peer, Arc::clone(&flow), cut.clone());
         let connection = ConnectionHandler::new(
             Arc::clone(shared),

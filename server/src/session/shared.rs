@@ -1,6 +1,6 @@
 //! The state of the server that all connections share.
 
-use super::{AbandonedWork, MemoryBudgets, RateLimits, SessionRegistry};
+use super::{AbandonedWork, BulkGate, MemoryBudgets, RateLimits, SessionRegistry};
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::limits::AdmissionControl;
@@ -33,6 +33,8 @@ pub struct ServerState {
     pub rates: RateLimits,
     /// The memory budgets of all users.
     pub memory: MemoryBudgets,
+    /// The turns of connections that move much data.
+    pub bulk_gate: Arc<BulkGate>,
     /// The open sessions.
     pub sessions: Arc<SessionRegistry>,
     /// Work of ended sessions that hangs.
