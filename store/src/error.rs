@@ -1,5 +1,6 @@
 //! Errors of a store.
 
+use crate::Wait;
 use crate::quota::QuotaExceeded;
 use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
@@ -188,6 +189,14 @@ pub enum Cause {
         /// How many may be open.
         limit: usize,
     },
+    /// Another session is in the way. The call works once the wait is over, unless something else is in the way by then.
+    #[error("{reason}; try again")]
+    Busy {
+        /// What is in the way.
+        reason: String,
+        /// What to wait for.
+        wait: Wait,
+    },
     /// Anything else, in the system's words.
     #[error("{0}")]
     Other(String),
@@ -206,11 +215,27 @@ impl StoreError {
         StoreError::Failed { path: path.clone(), directory: true, cause }
     }
 
+    /// The error of a stream that another conversation receives until the wait is over.
+    #[must_use]
+    pub fn stream_held(path: &RemotePath, wait: Wait) -> StoreError {
+        let reason = "another connection is receiving this stream".to_owned();
+        StoreError::file(path, Cause::Busy { reason, wait })
+    }
+
     /// The cause; `None` if there is none in particular.
     #[must_use]
     pub fn cause(&self) -> Option<&Cause> {
         match self {
             StoreError::Failed { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// What to wait for before the call is repeated; `None` if waiting does not help.
+    #[must_use]
+    pub fn wait(&self) -> Option<&Wait> {
+        match self.cause() {
+            Some(Cause::Busy { wait, .. }) => Some(wait),
             _ => None,
         }
     }

@@ -3,12 +3,11 @@
 use crate::quota::{FileId, LedgerUsage, QuotaLimits};
 use crate::{
     CheckedPartial, DirectoryEntry, EntryId, EntryRef, FileHandle, FileInfo, OpenMode, PartialCheck,
-    PartialStream, PartialUploadInfo, PublishItem, Published, SetAttributes, StepLimit, StoreResult,
-    Takeover, Upload, UploadSource, UploadSpec,
+    PartialUploadInfo, PublishItem, Published, SetAttributes, StepLimit, StoreResult, Takeover, Upload,
+    UploadSource, UploadSpec,
 };
 use sshome_wire::{RemotePath, StreamId, Time};
 use std::fmt;
-use std::time::Duration;
 
 /// One user's home, opened for one channel.
 ///
@@ -194,18 +193,17 @@ pub trait Home: fmt::Debug + Send + Sync {
         mtime: Time,
     ) -> StoreResult<Option<Box<dyn PartialCheck>>>;
 
-    /// Leases the partial upload of a stream. A different channel that holds it is told to end, and waited for up to
-    /// `timeout`. `takeover` ends this channel in turn.
+    /// Leases the partial upload of a stream; `None` if there is none. A different channel that holds it is told to end.
+    /// `takeover` ends this channel in turn.
     ///
     /// # Errors
-    /// If it cannot be opened.
+    /// [`Cause::Busy`](crate::Cause::Busy) until the other channel has released it. If it cannot be opened.
     fn lease_stream(
         &self,
         path: &RemotePath,
         id: StreamId,
         takeover: &Takeover,
-        timeout: Duration,
-    ) -> StoreResult<PartialStream>;
+    ) -> StoreResult<Option<Box<dyn PartialCheck>>>;
 
     /// Deletes the partial uploads to a path, or all if there is none. Returns their number. A path from
     /// [`Home::partial_uploads`] always works, even if its directory no longer exists.

@@ -23,6 +23,7 @@ mod step_limit;
 mod stream_leases;
 mod takeover;
 mod upload;
+mod wait;
 
 pub use attributes::{NEW_FILE_MODE, SetAttributes, UploadPermissions};
 pub use context::Ctx;
@@ -41,6 +42,7 @@ pub use step_limit::StepLimit;
 pub use stream_leases::{StreamLease, StreamLeases};
 pub use takeover::Takeover;
 pub use upload::{
-    CheckedPartial, PartialCheck, PartialStream, PartialUploadInfo, PublishItem, PublishResult, Published,
-    Upload, UploadSource, UploadSpec,
+    CheckedPartial, PartialCheck, PartialUploadInfo, PublishItem, PublishResult, Published, Upload,
+    UploadSource, UploadSpec,
 };
+pub use wait::{Completion, Wait, Waiting};

@@ -3,17 +3,21 @@
 //! A client whose connection was lost reconnects, often before the server has noticed the loss. The old conversation then
 //! still holds the lease of the stream that the client resumes; it is ended.
 
-use crate::Takeover;
+use crate::{Completion, Takeover, Wait};
 use sshome_wire::StreamId;
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The leased streams of one home, each with what ends the conversation that holds the lease.
+/// The leased streams of one home.
 #[derive(Debug, Default)]
-pub struct StreamLeases {
-    owners: Mutex<HashMap<StreamId, Takeover>>,
-    released: Condvar,
+pub struct StreamLeases(Mutex<HashMap<StreamId, LeaseOwner>>);
+
+/// The conversation that holds a lease.
+#[derive(Debug)]
+struct LeaseOwner {
+    end: Takeover,
+    released: Completion,
 }
 
 /// The exclusive right to receive a stream. Dropping it releases the stream.
@@ -27,42 +31,37 @@ pub struct StreamLease {
 impl StreamLeases {
     /// Leases a stream to the conversation that `end` ends; `None` if another one holds it.
     pub fn acquire(self: &Arc<StreamLeases>, id: StreamId, end: &Takeover) -> Option<StreamLease> {
-        self.insert(&mut self.owners(), id, end)
+        self.lease(id, end, |_| {}).ok()
     }
 
-    /// The same, but ends the conversation that holds the lease, and waits until it has released the stream; `None` after
-    /// `timeout`.
-    pub fn take_over(
+    /// The same, but ends the conversation that holds the lease.
+    ///
+    /// # Errors
+    /// If another one holds it: what to wait for before the next call.
+    pub fn take_over(self: &Arc<StreamLeases>, id: StreamId, end: &Takeover) -> Result<StreamLease, Wait> {
+        self.lease(id, end, Takeover::end)
+    }
+
+    fn lease(
         self: &Arc<StreamLeases>,
         id: StreamId,
         end: &Takeover,
-        timeout: Duration,
-    ) -> Option<StreamLease> {
-        let mut owners = self.owners();
-        if let Some(other) = owners.get(&id) {
-            other.end();
-            let taken = |owners: &mut HashMap<_, _>| owners.contains_key(&id);
-            let waited = self.released.wait_timeout_while(owners, timeout, taken);
-            owners = waited.unwrap_or_else(PoisonError::into_inner).0;
+        on_other: fn(&Takeover),
+    ) -> Result<StreamLease, Wait> {
+        match self.owners().entry(id) {
+            Entry::Occupied(other) => {
+                on_other(&other.get().end);
+                Err(other.get().released.wait())
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(LeaseOwner { end: end.clone(), released: Completion::default() });
+                Ok(StreamLease { id, streams: Arc::clone(self) })
+            }
         }
-        self.insert(&mut owners, id, end)
     }
 
-    fn insert(
-        self: &Arc<StreamLeases>,
-        owners: &mut HashMap<StreamId, Takeover>,
-        id: StreamId,
-        end: &Takeover,
-    ) -> Option<StreamLease> {
-        if owners.contains_key(&id) {
-            return None;
-        }
-        owners.insert(id, end.clone());
-        Some(StreamLease { id, streams: Arc::clone(self) })
-    }
-
-    fn owners(&self) -> MutexGuard<'_, HashMap<StreamId, Takeover>> {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    fn owners(&self) -> MutexGuard<'_, HashMap<StreamId, LeaseOwner>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,8 +75,9 @@ impl StreamLease {
 
 impl Drop for StreamLease {
     fn drop(&mut self) {
-        self.streams.owners().remove(&self.id);
-        self.streams.released.notify_all();
+        let owner = self.streams.owners().remove(&self.id);
+        // Who waits is woken when others can see that the stream is released.
+        drop(owner);
     }
 }
 
@@ -102,15 +102,14 @@ mod tests {
         let other = streams.acquire(StreamId([2; 16]), &second).unwrap();
         assert_eq!(other.id(), StreamId([2; 16]));
         // The first still holds its lease.
-        assert!(streams.take_over(ID, &second, Duration::ZERO).is_none());
+        let wait = streams.take_over(ID, &second).unwrap_err();
         assert!(first_ended.load(Relaxed) && !second_ended.load(Relaxed));
-        let waiting = {
-            let (streams, second) = (Arc::clone(&streams), second.clone());
-            std::thread::spawn(move || streams.take_over(ID, &second, Duration::from_secs(60)))
-        };
+        assert!(!wait.is_over() && streams.take_over(ID, &second).unwrap_err() == wait);
         drop(lease);
-        let lease = waiting.join().unwrap().unwrap();
-        assert!(streams.acquire(ID, &first).is_none());
+        assert!(wait.is_over());
+        let lease = streams.take_over(ID, &second).unwrap();
+        // A lease of the same stream is a different event.
+        assert!(streams.take_over(ID, &first).unwrap_err() != wait);
         drop(lease);
         assert!(streams.acquire(ID, &first).is_some());
     }

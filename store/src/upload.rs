@@ -184,14 +184,3 @@ impl fmt::Debug for CheckedPartial {
         f.debug_struct("CheckedPartial").field("blocks", &self.digests.len()).finish_non_exhaustive()
     }
 }
-
-/// The partial upload of a stream.
-#[derive(Debug)]
-pub enum PartialStream {
-    /// A different channel still holds it, and was told to end. Ask again.
-    Busy,
-    /// There is none.
-    Nothing,
-    /// It has to be checked.
-    Partial(Box<dyn PartialCheck>),
-}

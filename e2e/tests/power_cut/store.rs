@@ -9,11 +9,10 @@ use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
 use sshomed::service::{
     self, Copy, Error, Hashing, OpenFile, OpenMode, PartCheck, Removal, SetAttributes, SlicePermits,
-    StepLimit, StreamCheck, Upload, User,
+    StepLimit, Upload, User,
 };
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The users: SFTP writes in place for the first, and atomically for the second.
 pub(crate) const USERS: [&str; 2] = ["ann", "bob"];
@@ -139,11 +138,7 @@ impl Session {
     pub(crate) fn find_part(&self, source: &Source) -> Result<Option<CheckedPartial>> {
         let at = path(&source.path);
         let check = match source.stream {
-            Some(id) => match service::find_stream(&self.0, &at, id, Duration::ZERO)? {
-                StreamCheck::Part(check) => Some(check),
-                StreamCheck::Nothing => None,
-                StreamCheck::Busy => bail!("{}: the stream is busy", source.path),
-            },
+            Some(id) => service::find_stream(&self.0, &at, id)?,
             None => PartCheck::begin(&self.0, &at, source.content.len() as u64, source.time())?,
         };
         let Some(mut check) = check else { return Ok(None) };

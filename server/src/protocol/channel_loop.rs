@@ -7,6 +7,7 @@
 use super::receive_buffer::{InputEnd, ReceiveBuffer};
 use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput, Gone, InlineExecutor, SlicePriority};
 use bytes::Bytes;
+use sshome_store::Wait;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,7 +70,7 @@ pub(crate) trait ChannelProtocol: Send + 'static {
 }
 
 /// The outcome of a work slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SliceOutcome {
     /// There is more to do.
     Busy,
@@ -81,6 +82,8 @@ pub(crate) enum SliceOutcome {
     Staged,
     /// Idle. Unless input arrives within this time, the channel ends so.
     IdleFor(Duration, ChannelEnd),
+    /// Nothing can be done until another session has done something, for this long, or until more input arrives.
+    WaitFor(Wait, Duration),
     /// The channel ends so, once the output is sent.
     Ended(ChannelEnd),
 }
@@ -229,6 +232,16 @@ async fn serve<C: ChannelProtocol>(
             SliceOutcome::IdleFor(time, end) => {
                 if timeout(time, input.wait()).await.is_err() {
                     return end;
+                }
+            }
+            SliceOutcome::WaitFor(..) if input.is_gone() && !outlives => return ChannelEnd::Gone,
+            SliceOutcome::WaitFor(wait, time) => {
+                tokio::select! {
+                    // After the time it is tried again, too.
+                    _ = timeout(time, wait.over()) => {}
+                    () = input.wait_for_more() => {}
+                    () = closed.cancelled(), if !outlives => return ChannelEnd::Gone,
+                    () = stopping.cancelled(), if !under_way => return ChannelEnd::Well,
                 }
             }
             SliceOutcome::Busy | SliceOutcome::InRequest => {}

@@ -120,6 +120,19 @@ impl<I: ChannelInput> ReceiveBuffer<I> {
         }
     }
 
+    /// Waits until more input has arrived, or a part of its end, also after the end. While the buffer is full it waits
+    /// for ever.
+    pub(crate) async fn wait_for_more(&mut self) {
+        let (end, gone) = (self.end, self.gone);
+        while self.is_empty() && (self.end, self.gone) == (end, gone) {
+            if !self.has_room(MAX_BUFFERED_BYTES) {
+                std::future::pending::<()>().await;
+            }
+            let arrival = self.incoming.next().await;
+            self.put(arrival);
+        }
+    }
+
     /// Whether input has arrived. Does not wait for it.
     pub(crate) async fn poll(&mut self) -> bool {
         self.during(false, tokio::task::yield_now()).await;

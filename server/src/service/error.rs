@@ -2,7 +2,7 @@
 
 use crate::accounts::OwnKeysError;
 use crate::audit::{self, AuditRefusal, AuditableError};
-use sshome_store::{Cause, StoreError};
+use sshome_store::{Cause, StoreError, Wait};
 use sshome_wire::display::Escaped;
 use sshome_wire::{RemotePath, Status};
 use std::sync::Arc;
@@ -103,6 +103,15 @@ impl Error {
         }
     }
 
+    /// What to wait for before the operation is repeated; `None` if waiting does not help.
+    #[must_use]
+    pub fn wait(&self) -> Option<&Wait> {
+        match self {
+            Error::Store(error) => error.wait(),
+            _ => None,
+        }
+    }
+
     /// The status for the reply.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -179,7 +188,7 @@ fn cause_status(cause: &Cause, directory: bool) -> Status {
             Status::PermissionDenied
         }
         Cause::DiskQuota => Status::QuotaExceeded,
-        Cause::TooManyOpen { .. } => Status::Busy,
+        Cause::TooManyOpen { .. } | Cause::Busy { .. } => Status::Busy,
         Cause::Moved => Status::Changed,
         Cause::Cancelled => Status::Cancelled,
         _ => Status::Failed,

@@ -36,7 +36,7 @@ pub use names::{
     read_link, real_path, remove_directory, rename, rename_exact, set_attributes,
 };
 pub use open_file::OpenFile;
-pub use partial_uploads::{PartCheck, StreamCheck, discard, find_stream, parts, target_id};
+pub use partial_uploads::{PartCheck, discard, find_stream, parts, target_id};
 pub use publish::{PendingPublish, publish};
 pub use remove::{Removal, remove};
 pub use slice_permits::SlicePermits;

@@ -1,9 +1,8 @@
 //! Partial uploads: listed, checked, discarded.
 
 use super::{Error, Result, StepLimit, User};
-use sshome_store::{CheckedPartial, EntryId, PartialCheck, PartialStream, UploadSource};
+use sshome_store::{CheckedPartial, EntryId, PartialCheck, UploadSource};
 use sshome_wire::{Part, RemotePath, StreamId, Time};
-use std::time::Duration;
 
 /// The user's partial uploads, the oldest first.
 #[must_use]
@@ -46,27 +45,12 @@ pub fn target_id(user: &User, path: &RemotePath) -> Option<EntryId> {
 #[derive(Debug)]
 pub struct PartCheck(Box<dyn PartialCheck>);
 
-/// The partial upload of a stream.
-#[derive(Debug)]
-pub enum StreamCheck {
-    /// A different conversation still holds it, and was cancelled.
-    Busy,
-    /// There is none.
-    Nothing,
-    /// It has to be checked.
-    Part(PartCheck),
-}
-
-/// Finds the partial upload of a stream. Waits up to `timeout` for a different conversation to release it.
+/// Finds the partial upload of a stream; `None` if there is none.
 ///
 /// # Errors
-/// If it cannot be opened.
-pub fn find_stream(user: &User, path: &RemotePath, id: StreamId, timeout: Duration) -> Result<StreamCheck> {
-    Ok(match user.home.lease_stream(path, id, &user.takeover(), timeout)? {
-        PartialStream::Busy => StreamCheck::Busy,
-        PartialStream::Nothing => StreamCheck::Nothing,
-        PartialStream::Partial(check) => StreamCheck::Part(PartCheck(check)),
-    })
+/// [`Error::wait`] if a different conversation still holds it, which was told to end. If it cannot be opened.
+pub fn find_stream(user: &User, path: &RemotePath, id: StreamId) -> Result<Option<PartCheck>> {
+    Ok(user.home.lease_stream(path, id, &user.takeover())?.map(PartCheck))
 }
 
 impl PartCheck {

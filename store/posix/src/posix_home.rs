@@ -5,12 +5,11 @@ use crate::operations::{self, Context, PosixHome, PosixUpload, Removal, Walk};
 use sshome_store::quota::FileId;
 use sshome_store::{
     CheckedPartial, DirectoryEntry, DirectoryReader, DiskSpace, EntryId, EntryRef, FileHandle, FileInfo,
-    Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck, PartialStream,
-    PartialUploadInfo, PublishItem, Published, Renamed, Replace, SetAttributes, StoreResult, Takeover,
-    TreeRemoval, TreeWalk, Upload, UploadSource, UploadSpec,
+    Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck, PartialUploadInfo,
+    PublishItem, Published, Renamed, Replace, SetAttributes, StoreResult, Takeover, TreeRemoval, TreeWalk,
+    Upload, UploadSource, UploadSpec,
 };
 use sshome_wire::{RemotePath, StreamId, Time};
-use std::time::Duration;
 
 impl Home for PosixHome {
     fn check_writable(&self) -> StoreResult<()> {
@@ -149,9 +148,8 @@ impl Home for PosixHome {
         path: &RemotePath,
         id: StreamId,
         takeover: &Takeover,
-        timeout: Duration,
-    ) -> StoreResult<PartialStream> {
-        operations::lease_stream(self, path, id, takeover, timeout)
+    ) -> StoreResult<Option<Box<dyn PartialCheck>>> {
+        operations::lease_stream(self, path, id, takeover)
     }
 
     fn discard_partial_uploads(&self, path: Option<&RemotePath>) -> usize {

@@ -2,10 +2,9 @@
 
 use super::NewHost;
 use super::world::*;
-use crate::{PartialStream, StoreError, Upload, UploadSource, UploadSpec};
+use crate::{PartialCheck, StoreError, StoreResult, Upload, UploadSource, UploadSpec, Wait};
 use sshome_wire::{BLOCK_BYTES, StreamId};
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::Duration;
 
 const QUOTA: u64 = 24 * MIB;
 const ID: StreamId = StreamId([1; 16]);
@@ -18,8 +17,13 @@ fn begin(user: &Channel) -> Box<dyn Upload> {
     user.begin("f", &stream_of(ID, 0)).unwrap()
 }
 
-fn lease(user: &Channel, timeout: Duration) -> PartialStream {
-    user.home.lease_stream(&path("f"), ID, &user.takeover(), timeout).unwrap()
+fn lease(user: &Channel) -> StoreResult<Option<Box<dyn PartialCheck>>> {
+    user.home.lease_stream(&path("f"), ID, &user.takeover())
+}
+
+/// What a channel waits for before it gets the stream that another one has.
+fn wait_for_lease(user: &Channel) -> Wait {
+    lease(user).unwrap_err().wait().unwrap().clone()
 }
 
 pub fn a_stream_that_was_cut_keeps_its_room(host: NewHost<'_>) {
@@ -53,14 +57,18 @@ pub fn a_stream_has_one_channel_at_a_time(host: NewHost<'_>) {
     let busy = second.begin("f", &stream_of(ID, 0));
     assert!(matches!(busy, Err(StoreError::StreamBusy(_))));
     // The first is told to end, and still holds it.
-    assert!(matches!(lease(&second, Duration::ZERO), PartialStream::Busy));
+    let wait = wait_for_lease(&second);
     assert!(first.superseded.load(SeqCst) && !second.superseded.load(SeqCst));
-    std::thread::scope(|scope| {
-        let waiting =
-            scope.spawn(|| matches!(lease(&second, Duration::from_secs(60)), PartialStream::Partial(_)));
-        drop(upload);
-        assert!(waiting.join().unwrap());
-    });
+    assert!(!wait.is_over());
+    // The wait is over once the partial upload can be leased.
+    drop(upload);
+    assert!(wait.is_over());
+    let check = lease(&second).unwrap().unwrap();
+    // A check holds the stream as well.
+    let wait = wait_for_lease(&first);
+    assert!(second.superseded.load(SeqCst) && !wait.is_over());
+    drop(check);
+    assert!(wait.is_over() && lease(&first).unwrap().is_some());
     // A different stream is none of its affair.
     drop(second.begin("f", &stream_of(StreamId([2; 16]), 0)).unwrap());
     assert_eq!(first.partial_paths(), ["/f"]);
@@ -69,7 +77,7 @@ pub fn a_stream_has_one_channel_at_a_time(host: NewHost<'_>) {
 pub fn a_stream_is_resumed_by_the_client_that_sends_it(host: NewHost<'_>) {
     let mut world = World::with_quota(host, QUOTA);
     let user = world.user();
-    assert!(matches!(lease(&user, Duration::ZERO), PartialStream::Nothing));
+    assert!(lease(&user).unwrap().is_none());
     let mut upload = begin(&user);
     upload.write(&zeros(9)).unwrap();
     drop(upload);
@@ -77,25 +85,25 @@ pub fn a_stream_is_resumed_by_the_client_that_sends_it(host: NewHost<'_>) {
     world.restart();
     let user = world.user();
     let other = UploadSource::Stream(StreamId([2; 16]));
-    let PartialStream::Partial(check) = lease(&user, Duration::ZERO) else { panic!("it is lost") };
+    let check = lease(&user).unwrap().unwrap();
     let partial = checked(check);
     assert_eq!(partial.digests.len(), 2);
     // Nobody else sends it.
     let spec = UploadSpec { source: Some(other), ..stream_of(ID, 2) };
     let stolen = user.home.begin_upload(&path("f"), &spec, Some(partial), &user.takeover());
     assert!(matches!(stolen, Err(StoreError::NoPart(_))));
-    let PartialStream::Partial(check) = lease(&user, Duration::ZERO) else { panic!("it is lost") };
+    let check = lease(&user).unwrap().unwrap();
     let partial = Some(checked(check));
     let mut upload =
         user.home.begin_upload(&path("f"), &stream_of(ID, 2), partial, &user.takeover()).unwrap();
     assert_eq!(upload.written(), 2 * BLOCK_BYTES);
-    assert!(matches!(lease(&world.user(), Duration::ZERO), PartialStream::Busy));
+    assert!(!wait_for_lease(&world.user()).is_over());
     upload.write(b"end").unwrap();
     let content = [zeros(8), b"end".to_vec()].concat();
     let item = upload.finish(content.len() as u64, Some(digest_of(&content))).unwrap();
     user.publish(item).unwrap();
     assert!(user.content("f") == content && user.partial_paths().is_empty());
-    assert!(matches!(lease(&user, Duration::ZERO), PartialStream::Nothing));
+    assert!(lease(&user).unwrap().is_none());
     world.assert_accounting(0);
 }
 
@@ -108,7 +116,7 @@ pub fn a_stream_survives_the_publishing_of_its_target(host: NewHost<'_>) {
     user.put("f", b"different").unwrap();
     assert_eq!(user.partial_paths(), ["/f"]);
     // An upload that its sender gives up leaves nothing.
-    let PartialStream::Partial(check) = lease(&user, Duration::ZERO) else { panic!("it is lost") };
+    let check = lease(&user).unwrap().unwrap();
     let partial = Some(checked(check));
     let mut upload =
         user.home.begin_upload(&path("f"), &stream_of(ID, 1), partial, &user.takeover()).unwrap();

@@ -10,13 +10,12 @@ use super::{attributes, directories, names, publish, upload};
 use crate::quota::FileId;
 use crate::{
     Cause, CheckedPartial, Ctx, DirectoryReader, DiskSpace, EntryId, EntryRef, FileHandle, FileInfo, Home,
-    HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck, PartialStream,
-    PartialUploadInfo, PublishItem, Published, Renamed, Replace, SetAttributes, StoreError, StoreResult,
-    Takeover, TreeRemoval, TreeWalk, Upload, UploadSource, UploadSpec,
+    HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck, PartialUploadInfo,
+    PublishItem, Published, Renamed, Replace, SetAttributes, StoreError, StoreResult, Takeover, TreeRemoval,
+    TreeWalk, Upload, UploadSource, UploadSpec,
 };
 use sshome_wire::{RemotePath, StreamId, Time};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The block size of the disk that homes in memory say they are on, in bytes.
 const BLOCK_BYTES: u64 = 4096;
@@ -189,15 +188,13 @@ impl Home for MemoryHome {
         path: &RemotePath,
         id: StreamId,
         takeover: &Takeover,
-        timeout: Duration,
-    ) -> StoreResult<PartialStream> {
+    ) -> StoreResult<Option<Box<dyn PartialCheck>>> {
         let home = self.home(path)?;
-        let Some(lease) = home.stream_leases.take_over(id, takeover, timeout) else {
-            return Ok(PartialStream::Busy);
-        };
+        let lease = home.stream_leases.take_over(id, takeover);
+        let lease = lease.map_err(|wait| StoreError::stream_held(path, wait))?;
         let source = UploadSource::Stream(id);
         let check = MemoryPartialCheck::begin(home, &self.ctx, path, source, Some(lease));
-        Ok(check.map_or(PartialStream::Nothing, |check| PartialStream::Partial(Box::new(check))))
+        Ok(check.map(|check| Box::new(check) as Box<dyn PartialCheck>))
     }
 
     fn discard_partial_uploads(&self, path: Option<&RemotePath>) -> usize {

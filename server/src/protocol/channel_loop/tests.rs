@@ -1,5 +1,6 @@
 use super::super::Arrival;
 use super::*;
+use sshome_store::Completion;
 
 /// A client that sends some chunks and then nothing more.
 struct Pieces(std::vec::IntoIter<Arrival>);
@@ -182,4 +183,111 @@ async fn the_end_of_the_input_an_interrupt_and_silence_end_a_protocol_that_reads
         stopping.cancel();
         assert_eq!(drive(input, Nobody, Counter::default(), executors, stopping).await, end);
     }
+}
+
+/// A protocol that waits for another session. Reports each slice, and ends once the other session is done or `x` has
+/// arrived.
+struct Waits {
+    wait: Wait,
+    bytes: Vec<u8>,
+    slices: tokio::sync::mpsc::UnboundedSender<()>,
+}
+
+/// How long the protocol waits in one go. The clock is paused, so it passes as soon as nothing else can happen.
+const WAIT: Duration = Duration::from_secs(10);
+
+impl ChannelProtocol for Waits {
+    fn push(&mut self, chunks: Vec<Bytes>) {
+        self.bytes.extend(chunks.concat());
+    }
+
+    fn pending_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn take_output(&mut self) -> Vec<OutputChunk> {
+        Vec::new()
+    }
+
+    fn run_slice(&mut self, _quiet: bool) -> SliceOutcome {
+        let outcome = match self.wait.is_over() || self.bytes.contains(&b'x') {
+            true => SliceOutcome::Ended(ChannelEnd::Failed((self.bytes.len() >> 20) as u8)),
+            false => SliceOutcome::WaitFor(self.wait.clone(), WAIT),
+        };
+        self.slices.send(()).unwrap();
+        outcome
+    }
+
+    fn is_under_way(&self) -> bool {
+        false
+    }
+}
+
+/// What happens to a protocol that waits.
+enum Event {
+    /// The other session is done after so many slices.
+    Done(usize),
+    /// The server stops after so many slices.
+    Stops(usize),
+    Never,
+}
+
+/// Serves a protocol that waits. Returns its end, the number of its slices, and how often it has waited to the end of the
+/// time limit.
+async fn wait_with(arrivals: Vec<Arrival>, event: Event) -> (ChannelEnd, usize, u64) {
+    let pool = BlockingPool::of_this_runtime().unwrap();
+    let (slices, mut reported) = tokio::sync::mpsc::unbounded_channel();
+    let (completion, stopping) = (Completion::default(), CancellationToken::new());
+    let waits = Waits { wait: completion.wait(), bytes: Vec::new(), slices };
+    let mut completion = Some(completion);
+    let (begun, mut count) = (tokio::time::Instant::now(), 0);
+    let (input, stop) = (Pieces(arrivals.into_iter()), stopping.clone());
+    // A task of its own, which nothing else wakes.
+    let mut served = tokio::spawn(async move {
+        let executors = Executors { slice_permits: Arc::new(Semaphore::new(1)), pool: &pool, inline: None };
+        drive(input, Nobody, waits, executors, stop).await
+    });
+    let ended = loop {
+        tokio::select! {
+            ended = &mut served => break ended.unwrap(),
+            Some(()) = reported.recv() => count += 1,
+        }
+        assert!(count < 100, "it waits for ever");
+        match event {
+            Event::Done(after) if count == after => drop(completion.take()),
+            Event::Stops(after) if count == after => stopping.cancel(),
+            _ => {}
+        }
+    };
+    while reported.recv().await.is_some() {
+        count += 1;
+    }
+    (ended, count, begun.elapsed().as_secs() / WAIT.as_secs())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_another_session_gets_a_slice_when_that_one_is_done() {
+    let done = ChannelEnd::Failed(0);
+    assert_eq!(wait_with(vec![], Event::Done(1)).await, (done, 2, 0));
+    // After the time limit it is tried again.
+    assert_eq!(wait_with(vec![], Event::Done(3)).await, (done, 4, 2));
+    // EOF does not end the wait.
+    assert!(matches!(wait_with(vec![Arrival::Eof], Event::Done(2)).await, (ChannelEnd::Failed(0), 3, _)));
+    // Input may be a cancel.
+    let data = |bytes: &'static [u8]| Arrival::Data(Bytes::from_static(bytes));
+    let (ended, _, waits) = wait_with(vec![data(b"a"), data(b"x")], Event::Never).await;
+    assert_eq!((ended, waits), (done, 0));
+    // Nothing is waited for if the client has disconnected.
+    let (ended, _, waits) = wait_with(vec![Arrival::Gone], Event::Never).await;
+    assert_eq!((ended, waits), (ChannelEnd::Gone, 0));
+    // A shutdown does not wait.
+    assert_eq!(wait_with(vec![], Event::Stops(1)).await, (ChannelEnd::Well, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn input_is_bounded_while_another_session_is_waited_for() {
+    let many = vec![Arrival::Data(Bytes::from(vec![b'a'; 1 << 20])); 100];
+    let (ended, slices, waits) = wait_with(many, Event::Done(6)).await;
+    let ChannelEnd::Failed(mib) = ended else { panic!("{ended:?}") };
+    assert!(mib <= 2 && slices == 7 && waits >= 3, "{mib} MiB, {slices} slices, {waits} waits");
 }

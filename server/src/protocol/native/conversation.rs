@@ -8,7 +8,7 @@ use crate::protocol::ChannelEnd;
 use crate::protocol::channel_loop::{self, OutputChunk, SliceOutcome};
 use crate::service::{Upload, User};
 use bytes::Bytes;
-use sshome_store::{CheckedPartial, EntryId, EntryRef};
+use sshome_store::{CheckedPartial, EntryId, EntryRef, Wait};
 use sshome_wire::{
     Blocks, Decoder, Digest, Features, Frame, FrameError, Hello, PROTOCOL_VERSION, RemotePath, Reply,
     Request, Status,
@@ -28,6 +28,10 @@ const SLICE_OUTPUT_BYTES: usize = 1 << 20;
 /// The largest number of data frames that an inline slice writes.
 const MAX_INLINE_FRAMES: usize = 4;
 
+/// How long a job waits for another session before it tries again. The other session may not have noticed that it is
+/// to end.
+const MAX_JOB_WAIT: Duration = Duration::from_secs(10);
+
 /// What the connection is receiving.
 pub(super) enum ReceiveState {
     Nothing,
@@ -44,6 +48,8 @@ pub(super) struct NativeConversation {
     pub(super) cwd: RemotePath,
     pub(super) receiving: ReceiveState,
     pub(super) job: Option<NativeJob>,
+    /// What the job waits for before its next step.
+    job_wait: Option<Wait>,
     pub(super) output: NativeOutput,
     /// The output after which a slice ends, in bytes.
     max_output: usize,
@@ -76,6 +82,7 @@ impl NativeConversation {
             cwd: RemotePath::root(),
             receiving: ReceiveState::Nothing,
             job: None,
+            job_wait: None,
             output,
             max_output: SLICE_OUTPUT_BYTES,
             known: Vec::new(),
@@ -163,17 +170,22 @@ impl NativeConversation {
         while self.output.len() < self.max_output && begun.elapsed() < MAX_SLICE_TIME {
             if let Some(job) = &mut self.job {
                 let step = job.step(&self.user, &mut self.output, self.max_output);
-                if matches!(step, JobStep::More) {
+                match step {
                     // A step may take long: look for a cancel after each.
-                    return Ok(());
+                    JobStep::More => return Ok(()),
+                    JobStep::Waits(wait) => {
+                        self.job_wait = Some(wait);
+                        return Ok(());
+                    }
+                    JobStep::Leased(part) => {
+                        if let Some(target) = part.target.clone() {
+                            self.leased.insert(target, *part);
+                        }
+                    }
+                    JobStep::Done => {}
                 }
                 self.job = None;
                 self.answered(1);
-                if let JobStep::Leased(part) = step
-                    && let Some(target) = part.target.clone()
-                {
-                    self.leased.insert(target, *part);
-                }
             } else if let Some(frame) = self.queue.pop_front() {
                 self.queued = self.queued.saturating_sub(cost(&frame));
                 self.take(frame)?;
@@ -345,6 +357,9 @@ impl channel_loop::ChannelProtocol for NativeConversation {
         }
         if quiet || self.group.is_full() {
             self.publish();
+        }
+        if let Some(wait) = self.job_wait.take() {
+            return SliceOutcome::WaitFor(wait, MAX_JOB_WAIT);
         }
         match self.job.is_some() || !self.queue.is_empty() {
             true => SliceOutcome::Busy,

@@ -3,15 +3,13 @@
 use super::entry::{entry, frames};
 use super::output::{NativeOutput, data_buffer};
 use super::publish_group::refusal;
-use crate::service::{self, Copy, Download, Error, Hashing, Listing, PartCheck, Removal};
-use crate::service::{StepLimit, StreamCheck, User};
-use sshome_store::CheckedPartial;
+use crate::service::{self, Copy, Download, Error, Hashing, Listing, PartCheck, Removal, StepLimit, User};
+use sshome_store::{CheckedPartial, Wait};
 use sshome_wire::frame::HEADER_BYTES;
 use sshome_wire::{
     BLOCK_BYTES, BlockHasher, Blocks, Digest, End, Frame, Header, Payload, Progress, RemotePath, Reply,
     Status, StreamId,
 };
-use std::time::Duration;
 
 /// The output of one step of a get, in bytes: small enough to be in the processor's cache when it is sent.
 const GET_STEP_BYTES: usize = 512 << 10;
@@ -19,9 +17,6 @@ const GET_STEP_BYTES: usize = 512 << 10;
 const STEP_BYTES: u64 = 32 << 20;
 /// The entries that one step of a listing or removal processes.
 const STEP_ENTRIES: usize = 1000;
-
-/// How long one step waits for another channel to release a stream.
-const STREAM_WAIT: Duration = Duration::from_millis(20);
 
 /// A request in progress.
 pub(super) enum NativeJob {
@@ -49,6 +44,8 @@ pub(super) enum JobStep {
     More,
     /// The request is answered.
     Done,
+    /// Another session is in the way: repeat the step after this.
+    Waits(Wait),
     /// The request is answered, and a partial upload is leased for a put to its target.
     Leased(Box<CheckedPartial>),
 }
@@ -80,14 +77,16 @@ impl NativeJob {
                 }
                 Err(error) => Err(error),
             },
-            NativeJob::Stream { path, id } => match service::find_stream(user, path, *id, STREAM_WAIT) {
-                Ok(StreamCheck::Busy) => Ok(None),
-                Ok(StreamCheck::Nothing) => Ok(Some(Reply::new(Status::EnoughSpace, ""))),
-                Ok(StreamCheck::Part(check)) => {
+            NativeJob::Stream { path, id } => match service::find_stream(user, path, *id) {
+                Ok(None) => Ok(Some(Reply::new(Status::EnoughSpace, ""))),
+                Ok(Some(check)) => {
                     *self = NativeJob::Part(check);
                     Ok(None)
                 }
-                Err(error) => Err(error),
+                Err(error) => match error.wait() {
+                    Some(wait) => return JobStep::Waits(wait.clone()),
+                    None => Err(error),
+                },
             },
             NativeJob::List(listing) => list(listing, user, output),
             NativeJob::Hash(hashing) => hash(hashing, output),

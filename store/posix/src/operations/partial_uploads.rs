@@ -5,14 +5,12 @@ use super::{PosixHome, StoreResult};
 use crate::home::{Location, PartialUpload, PartialUploads, StagedFile, StreamLease, UploadRecord};
 use sshome_store::quota::Reservation;
 use sshome_store::{
-    CheckedPartial, EntryId, PartialCheck, PartialStream, PartialUploadInfo, StepLimit, Takeover,
-    UploadSource,
+    CheckedPartial, EntryId, PartialCheck, PartialUploadInfo, StepLimit, StoreError, Takeover, UploadSource,
 };
 use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, RemotePath, StreamId};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// See [`Home::partial_uploads`](sshome_store::Home::partial_uploads).
 pub(crate) fn partial_uploads(home: &PosixHome) -> Vec<PartialUploadInfo> {
@@ -168,13 +166,10 @@ pub(crate) fn lease_stream(
     path: &RemotePath,
     id: StreamId,
     takeover: &Takeover,
-    timeout: Duration,
-) -> StoreResult<PartialStream> {
-    let Some(stream_lease) = home.dir.stream_leases().take_over(id, takeover, timeout) else {
-        return Ok(PartialStream::Busy);
-    };
-    let found = open(home, path, UploadSource::Stream(id), Some(stream_lease))?;
-    Ok(found.map_or(PartialStream::Nothing, PartialStream::Partial))
+) -> StoreResult<Option<Box<dyn PartialCheck>>> {
+    let stream_lease = home.dir.stream_leases().take_over(id, takeover);
+    let stream_lease = stream_lease.map_err(|wait| StoreError::stream_held(path, wait))?;
+    open(home, path, UploadSource::Stream(id), Some(stream_lease))
 }
 
 fn open(

@@ -5,13 +5,12 @@ use super::handles::{FaultyCheck, FaultyFile, FaultyReader, FaultyRemoval, Fault
 use crate::quota::FileId;
 use crate::{
     Cause, CheckedPartial, DirectoryReader, DiskSpace, EntryId, EntryRef, FileHandle, FileInfo, Home,
-    HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck, PartialStream,
-    PartialUploadInfo, PublishItem, PublishResult, Published, Renamed, Replace, SetAttributes, StoreError,
-    StoreResult, Takeover, TreeRemoval, TreeWalk, Upload, UploadSpec,
+    HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck, PartialUploadInfo,
+    PublishItem, PublishResult, Published, Renamed, Replace, SetAttributes, StoreError, StoreResult,
+    Takeover, TreeRemoval, TreeWalk, Upload, UploadSpec,
 };
 use sshome_wire::{RemotePath, StreamId, Time};
 use std::sync::Arc;
-use std::time::Duration;
 
 #[derive(Debug)]
 pub(super) struct FaultyHome {
@@ -194,12 +193,9 @@ impl Home for FaultyHome {
         path: &RemotePath,
         id: StreamId,
         takeover: &Takeover,
-        timeout: Duration,
-    ) -> StoreResult<PartialStream> {
-        Ok(match self.read(path, |home| home.lease_stream(path, id, takeover, timeout))? {
-            PartialStream::Partial(inner) => PartialStream::Partial(self.check(path, inner)),
-            other => other,
-        })
+    ) -> StoreResult<Option<Box<dyn PartialCheck>>> {
+        let leased = self.read(path, |home| home.lease_stream(path, id, takeover))?;
+        Ok(leased.map(|inner| self.check(path, inner)))
     }
 
     fn discard_partial_uploads(&self, path: Option<&RemotePath>) -> usize {

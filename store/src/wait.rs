@@ -1,0 +1,161 @@
+//! Waiting for another session, without a thread and without a runtime.
+//!
+//! A store never blocks a call until another session has done something. It refuses with
+//! [`Cause::Busy`](crate::Cause::Busy), which has a [`Wait`]; whoever called waits as it likes, and repeats the call.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// An event that others wait for: the end of some work, or the release of a resource. Dropping it is the event.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Completion {
+    event: Arc<Event>,
+}
+
+/// A reference to the event of a [`Completion`]. Clones refer to the same event, and so compare as equal.
+#[derive(Clone, Debug)]
+pub struct Wait {
+    event: Arc<Event>,
+}
+
+/// Resolves when the event of a [`Wait`] has happened, on any runtime. Dropping it stops waiting.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless they are polled"]
+pub struct Waiting {
+    event: Arc<Event>,
+    /// The key of its waker in the event, once it was polled.
+    key: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Event(Mutex<EventState>);
+
+#[derive(Debug, Default)]
+struct EventState {
+    has_happened: bool,
+    wakers: HashMap<u64, Waker>,
+    next_key: u64,
+}
+
+impl Completion {
+    /// A reference to the event, for those that wait for it.
+    #[must_use]
+    pub fn wait(&self) -> Wait {
+        Wait { event: Arc::clone(&self.event) }
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        let mut state = self.event.state();
+        state.has_happened = true;
+        let wakers = std::mem::take(&mut state.wakers);
+        // A waker may run code of its runtime.
+        drop(state);
+        wakers.into_values().for_each(Waker::wake);
+    }
+}
+
+impl Wait {
+    /// Whether the event has happened.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.event.state().has_happened
+    }
+
+    /// Resolves when the event has happened.
+    pub fn over(&self) -> Waiting {
+        Waiting { event: Arc::clone(&self.event), key: None }
+    }
+}
+
+impl PartialEq for Wait {
+    fn eq(&self, other: &Wait) -> bool {
+        Arc::ptr_eq(&self.event, &other.event)
+    }
+}
+
+impl Eq for Wait {}
+
+impl Future for Waiting {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let event = Arc::clone(&self.event);
+        let mut state = event.state();
+        if state.has_happened {
+            return Poll::Ready(());
+        }
+        let key = *self.key.get_or_insert_with(|| {
+            state.next_key += 1;
+            state.next_key
+        });
+        state.wakers.insert(key, context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.event.state().wakers.remove(&key);
+        }
+    }
+}
+
+impl Event {
+    fn state(&self) -> MutexGuard<'_, EventState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::task::Wake;
+
+    /// Counts how often it was woken.
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    fn poll(waiting: &mut Waiting, wakes: &Arc<Wakes>) -> Poll<()> {
+        let waker = Waker::from(Arc::clone(wakes));
+        Pin::new(waiting).poll(&mut Context::from_waker(&waker))
+    }
+
+    #[test]
+    fn each_that_waits_is_woken_once_and_who_has_stopped_waiting_is_not() {
+        let completion = Completion::default();
+        let wait = completion.wait();
+        let wakes: [Arc<Wakes>; 3] = Default::default();
+        let mut waiting = [wait.over(), wait.clone().over(), wait.over()];
+        for _ in 0..2 {
+            for (waiting, wakes) in waiting.iter_mut().zip(&wakes) {
+                assert_eq!(poll(waiting, wakes), Poll::Pending);
+            }
+        }
+        let [mut first, second, stopped] = waiting;
+        drop(stopped);
+        assert_eq!(wait.event.state().wakers.len(), 2);
+        assert!(!wait.is_over());
+        drop(completion);
+        assert!(wait.is_over());
+        assert_eq!(wakes.each_ref().map(|wakes| wakes.0.load(SeqCst)), [1, 1, 0]);
+        assert_eq!(poll(&mut first, &wakes[0]), Poll::Ready(()));
+        drop(second);
+        // It need not be waited for.
+        assert_eq!(poll(&mut wait.over(), &wakes[2]), Poll::Ready(()));
+        assert!(wait == wait.clone() && wait != Completion::default().wait());
+    }
+}
