@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// A protocol on a channel.
@@ -133,12 +133,14 @@ enum RunningSlice<C> {
     Elsewhere(JoinHandle<Option<(C, SliceOutcome, bool)>>),
 }
 
-/// Serves one channel until its client ends it. `stopping` ends it as soon as no transfer is in progress.
+/// Serves one channel until its client ends it, or is gone: then `closed` is cancelled. `stopping` ends it as soon as no
+/// transfer is in progress.
 pub(crate) async fn drive(
     incoming: impl ChannelInput,
     outgoing: impl ChannelOutput,
     protocol: impl ChannelProtocol,
     executors: Executors<'_>,
+    closed: CancellationToken,
     stopping: CancellationToken,
 ) -> ChannelEnd {
     let mut input = ReceiveBuffer::new(incoming);
@@ -146,7 +148,7 @@ pub(crate) async fn drive(
         input.ignore();
     }
     let mut protocol = Some(protocol);
-    let ended = serve(&mut input, &outgoing, &mut protocol, &executors, &stopping).await;
+    let ended = serve(&mut input, &outgoing, &mut protocol, &executors, &closed, &stopping).await;
     if let Some(protocol) = protocol {
         // Closing and removing its files may block.
         let permits = Arc::clone(&executors.slice_permits);
@@ -164,15 +166,15 @@ async fn serve<C: ChannelProtocol>(
     outgoing: &impl ChannelOutput,
     protocol: &mut Option<C>,
     executors: &Executors<'_>,
+    closed: &CancellationToken,
     stopping: &CancellationToken,
 ) -> ChannelEnd {
-    let closed = outgoing.closed();
     let mut ready = protocol.as_mut().map(C::take_output).unwrap_or_default();
     let mut quiet = false;
     let mut fast = true;
     loop {
         let scarce = outgoing.output_limit();
-        if scarce.is_some() && send(input, outgoing, std::mem::take(&mut ready), 0).await.is_err() {
+        if scarce.is_some() && send(input, outgoing, closed, std::mem::take(&mut ready), 0).await.is_err() {
             return ChannelEnd::Gone;
         }
         let Some(mut working) = protocol.take() else { return ChannelEnd::Fault };
@@ -196,7 +198,7 @@ async fn serve<C: ChannelProtocol>(
             RunningSlice::Panicked => 0,
         };
         // While the slice runs, send the previous output, then receive only what there is room for.
-        let sent = send(input, outgoing, std::mem::take(&mut ready), ahead).await;
+        let sent = send(input, outgoing, closed, std::mem::take(&mut ready), ahead).await;
         let Some((returned, outcome)) = finish(running, input, &mut fast).await else {
             return ChannelEnd::Fault;
         };
@@ -215,7 +217,7 @@ async fn serve<C: ChannelProtocol>(
             SliceOutcome::InRequest | SliceOutcome::Busy => continue,
             _ => {}
         }
-        if send(input, outgoing, std::mem::take(&mut ready), 0).await.is_err() {
+        if send(input, outgoing, closed, std::mem::take(&mut ready), 0).await.is_err() {
             return ChannelEnd::Gone;
         }
         match outcome {
@@ -226,12 +228,15 @@ async fn serve<C: ChannelProtocol>(
             SliceOutcome::Idle => {
                 tokio::select! {
                     () = input.wait() => {}
+                    () = closed.cancelled(), if !outlives => return ChannelEnd::Gone,
                     () = stopping.cancelled(), if !under_way => return ChannelEnd::Well,
                 }
             }
             SliceOutcome::IdleFor(time, end) => {
-                if timeout(time, input.wait()).await.is_err() {
-                    return end;
+                tokio::select! {
+                    () = input.wait() => {}
+                    () = closed.cancelled(), if !outlives => return ChannelEnd::Gone,
+                    () = sleep(time) => return end,
                 }
             }
             SliceOutcome::WaitFor(..) if input.is_gone() && !outlives => return ChannelEnd::Gone,
@@ -317,10 +322,11 @@ fn length(chunks: &[OutputChunk]) -> usize {
     chunks.iter().map(OutputChunk::len).sum()
 }
 
-/// Sends `chunks` and receives input meanwhile. Another `ahead` bytes of output are waiting behind them.
+/// Sends `chunks` and receives input meanwhile, until `closed`. Another `ahead` bytes of output are waiting behind them.
 async fn send(
     input: &mut ReceiveBuffer<impl ChannelInput>,
     outgoing: &impl ChannelOutput,
+    closed: &CancellationToken,
     chunks: Vec<OutputChunk>,
     ahead: usize,
 ) -> Result<(), Gone> {
@@ -337,7 +343,11 @@ async fn send(
         }
         Ok(())
     };
-    let sent = input.during(true, sends).await;
+    let sent = tokio::select! {
+        biased;
+        sent = input.during(true, sends) => sent,
+        () = closed.cancelled() => Err(Gone),
+    };
     outgoing.hold(0);
     sent
 }

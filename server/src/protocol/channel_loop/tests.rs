@@ -72,8 +72,15 @@ async fn half_a_packet_is_not_worth_a_turn_and_no_packet_is_left() {
     let pool = BlockingPool::of_this_runtime().unwrap();
     let executors = Executors { slice_permits: Arc::new(Semaphore::new(1)), pool: &pool, inline: None };
     let protocol = Fours { waiting: 0, slice_permits };
-    let ended =
-        drive(Pieces(pieces.into_iter()), Nobody, protocol, executors, CancellationToken::new()).await;
+    let ended = drive(
+        Pieces(pieces.into_iter()),
+        Nobody,
+        protocol,
+        executors,
+        CancellationToken::new(),
+        CancellationToken::new(),
+    )
+    .await;
     assert_eq!(ended, ChannelEnd::Well);
     let seen: Vec<usize> = seen.iter().collect();
     assert!(seen.iter().all(|found| *found >= 4), "{seen:?}");
@@ -113,7 +120,15 @@ async fn a_turn_that_panics_ends_its_channel_in_order_wherever_it_runs() {
     for inline in [Some(pool.inline()), None] {
         let pieces = vec![Arrival::Data(Bytes::from_static(b"x"))].into_iter();
         let executors = Executors { slice_permits: Arc::new(Semaphore::new(1)), pool: &pool, inline };
-        let ended = drive(Pieces(pieces), Nobody, Broken, executors, CancellationToken::new()).await;
+        let ended = drive(
+            Pieces(pieces),
+            Nobody,
+            Broken,
+            executors,
+            CancellationToken::new(),
+            CancellationToken::new(),
+        )
+        .await;
         assert_eq!(ended, ChannelEnd::Fault);
     }
 }
@@ -181,7 +196,10 @@ async fn the_end_of_the_input_an_interrupt_and_silence_end_a_protocol_that_reads
         let executors = Executors { slice_permits: Arc::new(Semaphore::new(1)), pool: &pool, inline: None };
         let (input, stopping) = (Pieces(events.into_iter()), CancellationToken::new());
         stopping.cancel();
-        assert_eq!(drive(input, Nobody, Counter::default(), executors, stopping).await, end);
+        assert_eq!(
+            drive(input, Nobody, Counter::default(), executors, CancellationToken::new(), stopping).await,
+            end
+        );
     }
 }
 
@@ -245,7 +263,7 @@ async fn wait_with(arrivals: Vec<Arrival>, event: Event) -> (ChannelEnd, usize, 
     // A task of its own, which nothing else wakes.
     let mut served = tokio::spawn(async move {
         let executors = Executors { slice_permits: Arc::new(Semaphore::new(1)), pool: &pool, inline: None };
-        drive(input, Nobody, waits, executors, stop).await
+        drive(input, Nobody, waits, executors, CancellationToken::new(), stop).await
     });
     let ended = loop {
         tokio::select! {
@@ -290,4 +308,65 @@ async fn input_is_bounded_while_another_session_is_waited_for() {
     let (ended, slices, waits) = wait_with(many, Event::Done(6)).await;
     let ChannelEnd::Failed(mib) = ended else { panic!("{ended:?}") };
     assert!(mib <= 2 && slices == 7 && waits >= 3, "{mib} MiB, {slices} slices, {waits} waits");
+}
+
+/// A protocol that reports the thread on which it is dropped. Its slices wait until they are told to return.
+struct Dropped {
+    returns: Option<std::sync::mpsc::Receiver<()>>,
+    began: Option<tokio::sync::oneshot::Sender<()>>,
+    dropped: std::sync::mpsc::Sender<Option<String>>,
+}
+
+impl ChannelProtocol for Dropped {
+    fn push(&mut self, _chunks: Vec<Bytes>) {}
+
+    fn pending_bytes(&self) -> usize {
+        0
+    }
+
+    fn take_output(&mut self) -> Vec<OutputChunk> {
+        Vec::new()
+    }
+
+    fn run_slice(&mut self, _quiet: bool) -> SliceOutcome {
+        let _ = self.began.take().map(|began| began.send(()));
+        let _ = self.returns.take().map(|returns| returns.recv());
+        SliceOutcome::Idle
+    }
+
+    fn is_under_way(&self) -> bool {
+        true
+    }
+}
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.dropped.send(std::thread::current().name().map(str::to_owned)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_channel_whose_client_is_gone_ends_and_closes_its_files_in_the_pool() {
+    for during_a_slice in [true, false] {
+        let (release, returns) = std::sync::mpsc::channel();
+        let (began, begun) = tokio::sync::oneshot::channel();
+        let (sender, dropped) = std::sync::mpsc::channel();
+        let returns = during_a_slice.then_some(returns);
+        let protocol = Dropped { returns, began: Some(began), dropped: sender };
+        let closed = CancellationToken::new();
+        let gone = closed.clone();
+        let served = tokio::spawn(async move {
+            let pool = BlockingPool::of_this_runtime().unwrap();
+            let executors =
+                Executors { slice_permits: Arc::new(Semaphore::new(1)), pool: &pool, inline: None };
+            let input = Pieces(Vec::new().into_iter());
+            drive(input, Nobody, protocol, executors, gone, CancellationToken::new()).await
+        });
+        begun.await.unwrap();
+        closed.cancel();
+        drop(release);
+        assert_eq!(served.await.unwrap(), ChannelEnd::Gone);
+        let thread = dropped.recv().unwrap().unwrap();
+        assert!(thread.starts_with("work-"), "{thread}");
+    }
 }

@@ -44,9 +44,9 @@ pub async fn run(
 ) -> ChannelEnd {
     tracing::debug!(user = user.name(), line = %Escaped(&line), "command");
     let executors = Executors { slice_permits: user.slice_permits(), pool, inline: None };
-    let command = RunningCommand::begin(user, &line, terminal);
+    let (command, closed) = (RunningCommand::begin(user, &line, terminal), outgoing.closed());
     // A graceful shutdown waits for every command.
-    drive(incoming, outgoing, command, executors, CancellationToken::new()).await
+    drive(incoming, outgoing, command, executors, closed, CancellationToken::new()).await
 }
 
 /// A command with its input and output.

@@ -14,6 +14,7 @@ use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput};
 use crate::service::User;
 use bytes::Bytes;
 use conversation::NativeConversation;
+use std::pin::pin;
 use tokio_util::sync::CancellationToken;
 
 /// The bytes for a client that cannot be served: a hello with the reason.
@@ -34,9 +35,14 @@ pub async fn serve(
     let superseded = user.superseded();
     let inline = if user.runs_inline() { pool.inline().for_data() } else { None };
     let executors = Executors { slice_permits: user.slice_permits(), pool, inline };
+    // To a client that resumes on another connection, this one is gone.
+    let gone = outgoing.closed().child_token();
+    let served = drive(incoming, outgoing, NativeConversation::new(user), executors, gone.clone(), stopping);
+    let mut served = pin!(served);
     tokio::select! {
         biased;
-        () = superseded.cancelled() => ChannelEnd::Gone,
-        ended = drive(incoming, outgoing, NativeConversation::new(user), executors, stopping) => ended,
+        ended = &mut served => return ended,
+        () = superseded.cancelled() => gone.cancel(),
     }
+    served.await
 }

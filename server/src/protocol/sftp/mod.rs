@@ -42,5 +42,6 @@ pub async fn serve(
 ) -> ChannelEnd {
     let inline = user.runs_inline().then(|| pool.inline());
     let executors = Executors { slice_permits: user.slice_permits(), pool, inline };
-    drive(incoming, outgoing, SftpConversation::new(user, symlink_order), executors, stopping).await
+    let closed = outgoing.closed();
+    drive(incoming, outgoing, SftpConversation::new(user, symlink_order), executors, closed, stopping).await
 }
