@@ -83,7 +83,7 @@ const SCHEMES: [&str; 3] = ["ssh", "sftp", "scp"];
 
 /// Without the text: it would stay on the screen, and in logs of it.
 const PASSWORD_IN_ADDRESS: &str =
-    "a password does not belong into the address: leave it and its colon out, and it is asked for";
+    "the address must not contain a password: omit it and its colon, and sshome asks for it";
 
 impl FromStr for Destination {
     type Err = String;
@@ -95,9 +95,7 @@ impl FromStr for Destination {
         };
         let is_known = |scheme: &str| SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme));
         if scheme.is_some_and(|scheme| !is_known(scheme)) {
-            return Err(
-                "that URL is not supported: it is ssh://[USER@]HOST[:PORT], sftp://… or scp://…".to_owned()
-            );
+            return Err("unsupported URL: use ssh://[USER@]HOST[:PORT], sftp://… or scp://…".to_owned());
         }
         let is_url = scheme.is_some();
         // In a URL a path follows. Elsewhere a user's name may have an @ in it, a host's may not.
@@ -124,17 +122,17 @@ impl FromStr for Destination {
             // An @ behind the / may be the end of a password with a / in it.
             let path = if path.contains('@') { "FOLDER" } else { path };
             return Err(format!(
-                "a folder does not belong into the address: leave it out, and name it in the command, as in ls {path}"
+                "the address must not contain a folder: omit it, and name it in the command, as in ls {path}"
             ));
         }
         // Without the text: behind the colon of a forgotten @HOST is a password.
-        let wrong_port = "the port behind the : is no number from 1 to 65535";
+        let wrong_port = "the port after the : is not a number from 1 to 65535";
         let port =
             port.map(|port| port.parse().ok().filter(|port| *port > 0).ok_or(wrong_port)).transpose()?;
         let strange = |c: char| c.is_whitespace() || c.is_control() || c == '/';
         if host.is_empty() || host.starts_with('-') || host.contains(strange) {
             return Err(
-                "that is no host: it is [USER@]HOST, [ADDRESS]:PORT or ssh://[USER@]HOST[:PORT]".to_owned()
+                "invalid host: use [USER@]HOST, [ADDRESS]:PORT or ssh://[USER@]HOST[:PORT]".to_owned()
             );
         }
         Ok(Destination { user, host, port })
@@ -154,7 +152,7 @@ impl clap::builder::TypedValueParser for DestinationParser {
         _: Option<&clap::Arg>,
         value: &std::ffi::OsStr,
     ) -> Result<Destination, clap::Error> {
-        let parsed = value.to_str().ok_or("it is no UTF-8".to_owned()).and_then(str::parse);
+        let parsed = value.to_str().ok_or("it is not UTF-8".to_owned()).and_then(str::parse);
         parsed.map_err(|why| {
             let error = clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("HOST: {why}\n"));
             error.with_cmd(command)
@@ -169,7 +167,7 @@ fn host_and_port(place: &str) -> Result<(&str, Option<&str>), String> {
             let (host, after) = bracketed.split_once(']').ok_or("the ] is missing")?;
             let port = after.strip_prefix(':');
             if port.is_none() && !after.is_empty() {
-                return Err(format!("{after} does not belong there: it is [ADDRESS]:PORT"));
+                return Err(format!("unexpected {after}: use [ADDRESS]:PORT"));
             }
             Ok((host, port))
         }
@@ -191,7 +189,9 @@ fn path_after_colon(place: &str) -> Option<&str> {
 /// The user's name in a URL. What may follow it behind a semicolon (draft-ietf-secsh-scp-sftp-ssh-uri) is not supported.
 fn user_of_url(user: &str) -> Result<String, String> {
     match user.split_once(';') {
-        Some(_) => Err("parameters behind the user's name, as ;fingerprint=…, are not supported".to_owned()),
+        Some(_) => {
+            Err("parameters after the user's name, such as ;fingerprint=…, are not supported".to_owned())
+        }
         None => decoded(user),
     }
 }
@@ -199,7 +199,8 @@ fn user_of_url(user: &str) -> Result<String, String> {
 /// Replaces `%` and two hexadecimal digits by the byte that they stand for (RFC 3986; for the zone of an address RFC
 /// 6874).
 fn decoded(text: &str) -> Result<String, String> {
-    let wrong = || "a % in a URL wants two hexadecimal digits behind it: %25 is a % itself".to_owned();
+    let wrong =
+        || "a % in a URL must be followed by two hexadecimal digits: write %25 for a % itself".to_owned();
     let mut pieces = text.split('%');
     let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
     for piece in pieces {
@@ -209,7 +210,7 @@ fn decoded(text: &str) -> Result<String, String> {
         bytes.push(byte.ok_or_else(wrong)?);
         bytes.extend_from_slice(rest.as_bytes());
     }
-    String::from_utf8(bytes).map_err(|_| "the URL holds bytes that are no UTF-8".to_owned())
+    String::from_utf8(bytes).map_err(|_| "the decoded URL is not UTF-8".to_owned())
 }
 
 #[cfg(test)]
@@ -264,7 +265,10 @@ mod tests {
         for text in ["ssh://ann:hunter2@host", "sftp://ann:hunter2@host:22/x", "ann:hunter2@host"] {
             let error = ClientCli::try_parse_from(["sshome", text]).unwrap_err();
             let text = error.to_string();
-            assert!(text.contains("a password does not belong") && !text.contains("hunter2"), "{text}");
+            assert!(
+                text.contains("the address must not contain a password") && !text.contains("hunter2"),
+                "{text}"
+            );
         }
         for text in
             ["ssh://ann:hunter/2@host", "ssh://ann:12/hunter2@host", "ssh://ann@host/hunter@2", "ann:hunter2"]
@@ -273,17 +277,14 @@ mod tests {
             assert!(!error.contains("hunter") && !error.contains("2@"), "{text}: {error}");
         }
         let error = ClientCli::try_parse_from(["sshome", "ssh://ann:hunter/2@host"]).unwrap_err().to_string();
-        assert!(error.contains("a password does not belong"), "{error}");
+        assert!(error.contains("the address must not contain a password"), "{error}");
     }
 
     #[test]
     fn another_scheme_is_named_as_the_fault() {
         for text in ["http://ann@host", "https://ann:hunter2@host/x", "ftp://host"] {
             let error = text.parse::<Destination>().unwrap_err();
-            assert!(
-                error.contains("that URL is not supported") && !error.contains("hunter2"),
-                "{text}: {error}"
-            );
+            assert!(error.contains("unsupported URL") && !error.contains("hunter2"), "{text}: {error}");
         }
     }
 

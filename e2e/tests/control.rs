@@ -113,7 +113,7 @@ async fn a_scan_finds_and_corrects_what_was_changed_from_outside() {
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     peer.put("a", &[1; 1000]).await.unwrap();
     let same = administrator.run(&["quota", "scan", "ann"]);
-    assert_eq!(same.out(), "ann: 1000 B in 1 files, folders and links, as booked\n", "{same}");
+    assert_eq!(same.out(), "ann: 1000 B in 1 files, folders and links, as recorded\n", "{same}");
     fs::write(host.home("ann").join("more"), [1; 300]).unwrap();
     let few = administrator.run(&["quota", "scan", "ann"]);
     assert!(few.out().contains("300 bytes too few and 1 entries too few, and was corrected"), "{few}");
@@ -148,7 +148,7 @@ async fn a_scan_names_what_cannot_be_read_and_corrects_nothing() {
     let scanned = administrator.run(&["quota", "scan", "ann"]);
     assert_eq!(scanned.code, Some(1), "{scanned}");
     assert!(scanned.out().contains("  /locked: Permission denied"), "{scanned}");
-    assert!(!scanned.out().contains("are corrected"), "{scanned}");
+    assert!(!scanned.out().contains("was corrected"), "{scanned}");
     let status = administrator.json(&["status"]);
     assert_eq!(status["homes"][0]["unreadable"]["first"][0]["path"], "/locked", "{status}");
     assert_eq!(status["homes"][0]["used"], 1000, "{status}");
@@ -198,7 +198,7 @@ async fn a_partial_upload_over_a_file_is_counted_and_shown() {
     // Staged bytes that nothing is booked for are found.
     fs::write(host.home("ann").join(".sshome-staging/stray"), [1; 77]).unwrap();
     let scanned = administrator.run(&["quota", "scan", "ann"]);
-    assert!(scanned.out().contains("what is booked as staged is off by -77 bytes"), "{scanned}");
+    assert!(scanned.out().contains("the accounting of staged bytes is off by -77"), "{scanned}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,13 +215,13 @@ async fn penalties_are_shown() {
     assert_eq!(administrator.json(&["penalties"])["penalties"][0]["source"], "127.0.0.1");
     let mut told = String::new();
     TcpStream::connect(host.address()).unwrap().read_to_string(&mut told).unwrap();
-    assert!(told.starts_with("Not now: logins from your address failed, it is refused for "), "{told}");
+    assert!(told.starts_with("Not now: logins from your address failed: it is refused for "), "{told}");
     let refused = administrator.run(&["forgive", "192.0.2.1"]);
     assert!(refused.code == Some(1) && refused.err().contains("192.0.2.1 has no penalty"), "{refused}");
     let misspelt = administrator.run(&["forgive", "bogus"]);
     assert!(misspelt.code == Some(2) && misspelt.err().contains("not an address"), "{misspelt}");
     let forgiven = administrator.run(&["forgive", "127.0.0.1"]);
-    assert_eq!(forgiven.out(), "no penalty any more: 127.0.0.1\n", "{forgiven}");
+    assert_eq!(forgiven.out(), "penalty removed: 127.0.0.1\n", "{forgiven}");
     for command in [&["penalties"][..], &["forgive", "all"]] {
         let none = administrator.run(command);
         assert_eq!((none.code, none.out()), (Some(0), "no address has a penalty\n".to_owned()), "{none}");
@@ -253,19 +253,19 @@ fn the_socket_is_its_owners_and_outlives_no_server() {
     let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
     let (socket, administrator) = (host.dir().join("run/control"), host.administrator());
     let none = administrator.run(&["status"]);
-    assert!(none.code == Some(1) && none.err().contains("no server runs here"), "{none}");
+    assert!(none.code == Some(1) && none.err().contains("no server is running"), "{none}");
     let mut program = host.start_apart().unwrap();
     assert_eq!((mode(&socket).unwrap(), mode(host.dir().join("run")).unwrap()), (0o600, 0o700));
     // What is no request is told so, and the next line is heard.
     let mut stream = UnixStream::connect(&socket).unwrap();
     stream.write_all(b"nonsense\n{\"request\":\"status\"}\n").unwrap();
     let mut lines = BufReader::new(stream).lines();
-    assert!(lines.next().unwrap().unwrap().contains("this is no request"));
+    assert!(lines.next().unwrap().unwrap().contains("invalid request"));
     assert!(lines.next().unwrap().unwrap().contains("\"answer\":\"status\""));
     program.kill().unwrap();
     assert!(socket.exists());
     let stale = administrator.run(&["status"]);
-    assert!(stale.err().contains("no server runs here"), "{stale}");
+    assert!(stale.err().contains("no server is running"), "{stale}");
     let mut program = host.start_apart().unwrap();
     assert_eq!(administrator.run(&["status"]).code, Some(0));
     program.ask_to_end().unwrap();
@@ -283,7 +283,7 @@ fn what_is_in_the_way_stays_and_is_said() {
     let serve = ["serve", "--listen", "127.0.0.1:0"];
     sshome_e2e::tree::set_mode(&run, 0o755).unwrap();
     let refused = administrator.run(&serve);
-    assert!(refused.code == Some(1) && refused.err().contains("is no socket"), "{refused}");
+    assert!(refused.code == Some(1) && refused.err().contains("is not a socket"), "{refused}");
     assert_eq!(fs::read(run.join("control")).unwrap(), b"mine");
     fs::remove_file(run.join("control")).unwrap();
     sshome_e2e::tree::set_mode(&run, 0o777).unwrap();

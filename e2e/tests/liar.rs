@@ -22,7 +22,7 @@ const LIES: [(&[u8], &str); 12] = [
     (b"", "empty name"),
     (b"nul\0", "slash or a NUL"),
     (b"\0", "slash or a NUL"),
-    (b".good.sshome-part", "kept for unfinished files"),
+    (b".good.sshome-part", "reserved for unfinished files"),
 ];
 
 /// What would clear a screen, set a title, or turn a line around.

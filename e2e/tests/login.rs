@@ -177,7 +177,7 @@ async fn what_the_configuration_asks_for_is_done_or_refused() {
     for (line, says) in [
         ("ProxyJump bastion", "ProxyJump is not supported"),
         ("ProxyCommand nc %h %p", "ProxyCommand is not supported"),
-        ("Port many", "many is no port"),
+        ("Port many", "many is not a port"),
         ("Prot 22", "unknown keyword Prot"),
     ] {
         fs::write(&config, format!("Host 127.0.0.1\n  {line}\n")).unwrap();

@@ -111,7 +111,7 @@ async fn what_is_broken_or_fixed_changes_nothing_and_is_said() {
     let root = format!("quota = 10\nroot = \"{}\"", elsewhere.path().display());
     for (line, wants) in [
         ("quota = \"much\"", &["users.toml:", "users.ann.quota"][..]),
-        (&root, &["restart needed", "users.ann.root", "the settings stay as they were"]),
+        (&root, &["restart needed", "users.ann.root", "the previous settings stay in force"]),
         ("quota = 10", &["restart needed", "server.log"]),
     ] {
         // A table comes after the users'.
@@ -287,7 +287,10 @@ async fn a_change_that_the_server_does_not_take_up_is_a_failure() {
         assert!(disabled.code == Some(1) && disabled.err().contains("NOT in force: quota"), "{disabled}");
         assert!(disabled.err().contains("\nin force: ann: disabled\n"), "{disabled}");
         let status = administrator.run(&["status"]);
-        assert!(status.out().contains("the settings in force are older than the file"), "{status}");
+        assert!(
+            status.out().contains("the file was rejected and the previous settings are in force"),
+            "{status}"
+        );
     }
 }
 

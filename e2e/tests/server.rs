@@ -104,7 +104,7 @@ fn check_finds_what_would_stop_a_start_and_changes_nothing() {
     for (harm, path, says) in [
         ("a file", "home/alex", "the home of alex: Not a directory"),
         ("a folder", "log/audit", "log/audit is a directory"),
-        ("a file", "run/control", "run/control is no socket"),
+        ("a file", "run/control", "run/control is not a socket"),
         ("open to others", "run", "nobody else may write to it"),
     ] {
         let dir = fresh();

@@ -43,7 +43,7 @@ async fn a_tree_of_odd_names_there_and_back() {
 
     let put = client.run(["put", "-r", "tree"]).unwrap();
     assert_eq!(put.code, Some(0), "{put}");
-    assert!(put.err().ends_with("tree/pipe: it is no regular file\n"), "{put}");
+    assert!(put.err().ends_with("tree/pipe: it is not a regular file\n"), "{put}");
     assert_eq!(put.err().lines().count(), 1, "{put}");
     let remote = host.home("ann").join("tree");
     assert!(contents(&remote).unwrap() == planted);
@@ -53,7 +53,7 @@ async fn a_tree_of_odd_names_there_and_back() {
     mknodat(CWD, pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let get = client.run(["get", "-r", "tree", "back"]).unwrap();
     assert_eq!(get.code, Some(0), "{get}");
-    assert_eq!(get.err(), "sshome: /tree/pipe: it is no regular file\n", "{get}");
+    assert_eq!(get.err(), "sshome: /tree/pipe: it is not a regular file\n", "{get}");
     let back = client.work().join("back");
     assert!(contents(&back).unwrap() == planted);
     assert_eq!(links(&back), ["empty", "/etc"].map(PathBuf::from));
@@ -269,8 +269,11 @@ async fn a_local_directory_that_is_missing_is_named() {
     {
         let failed = client.run(arguments).unwrap();
         assert_eq!(failed.code, Some(1), "{failed}");
-        let said = format!("sshome: {what}: there is no directory ");
-        assert!(failed.err().starts_with(&said) && failed.err().contains("/work/none here"), "{failed}");
+        let said = format!("sshome: {what}: the local directory ");
+        assert!(
+            failed.err().starts_with(&said) && failed.err().contains("/work/none does not exist"),
+            "{failed}"
+        );
     }
     // What is below it has no failures of its own.
     fs::create_dir_all(host.home("ann").join("d/sub/deep")).unwrap();
@@ -278,10 +281,7 @@ async fn a_local_directory_that_is_missing_is_named() {
     fs::write(client.work().join("file"), "").unwrap();
     let failed = client.run(["get", "-r", "d", "file"]).unwrap();
     assert!(failed.err().starts_with("sshome: /d: ") && failed.err().lines().count() == 1, "{failed}");
-    assert!(
-        failed.err().contains("no directory has its name here: ") && failed.err().contains("/work/file;"),
-        "{failed}"
-    );
+    assert!(failed.err().contains("/work/file exists locally and is not a directory;"), "{failed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -343,7 +343,7 @@ async fn planted_links_are_not_followed_out() {
         symlink(outside.join("g"), &link).unwrap();
         let get = client.run(["get", flags, "tree"]).unwrap();
         assert_eq!(get.code, Some(1), "{get}");
-        assert!(get.err().contains("/tree/sub: something that is no directory has its name here"), "{get}");
+        assert!(get.err().contains("sub exists locally and is not a directory"), "{get}");
         assert_eq!(names(&outside).unwrap(), [b"g"], "{flags}");
         assert_eq!(fs::read(outside.join("g")).unwrap(), b"mine", "{flags}");
     }

@@ -44,7 +44,7 @@ pub enum Revoked {
     #[error("the user was disabled")]
     Disabled,
     /// The password was changed, or the key is no longer accepted.
-    #[error("the password or key that it logged in by was taken away")]
+    #[error("the password or key of the login was removed")]
     Credential,
 }
 

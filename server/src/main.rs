@@ -64,7 +64,7 @@ fn run(cli: &ServerCli) -> anyhow::Result<()> {
         }
         Some(AdminCommand::Penalties { json }) => match answer(cli, &ControlRequest::Status)? {
             ControlResponse::Status(status) => print(&control::shown_penalties(&status, *json)?),
-            _ => anyhow::bail!("the server gave another answer"),
+            _ => anyhow::bail!("the server sent an unexpected answer"),
         },
         Some(AdminCommand::Forgive { address }) => {
             ask(cli, &ControlRequest::Forgive { source: address.clone() }, false)

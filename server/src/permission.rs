@@ -48,9 +48,9 @@ impl fmt::Display for CannotRead<'_> {
             return write!(f, "; {hint}");
         }
         match (obstacle(path, Access::READ_OK, &account), closed(path)) {
-            (None, _) => f.write_str(
-                "; it lies outside of what the server confined itself to at its start: restart needed",
-            ),
+            (None, _) => {
+                f.write_str("; it is outside the sandbox, which the server set at its start: restart needed")
+            }
             (Some(_), None) if owner(path).as_ref() == Some(&account) => {
                 write!(f, "; its mode denies its owner, {account}, access: chmod u+r {}", shown(path))
             }

@@ -71,7 +71,7 @@ impl Reloader {
         self.shared.refused.store(result.as_ref().err().map(|refused| Arc::new(refused.error.to_string())));
         self.notifier.ready(&match &result {
             Ok(_) => summary(&self.shared),
-            Err(refused) => format!("the settings stay as they were: {}", refused.error),
+            Err(refused) => format!("the previous settings stay in force: {}", refused.error),
         });
         log_result(&result);
         result
@@ -260,7 +260,7 @@ impl Reloader {
             .filter(|account| !self.confinement.allows(&account.root) && unfit_root(account).is_none());
         fixed.extend(outside.map(|account| {
             let root = shown(&account.root);
-            format!("users.{}.root ({root} lies outside of what the server confined itself to)", account.name)
+            format!("users.{}.root ({root} is outside the server's sandbox)", account.name)
         }));
         fixed
     }

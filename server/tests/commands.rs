@@ -57,7 +57,7 @@ fn a_refused_password_changes_nothing_and_is_not_repeated() {
     let dir = folder("[users.sam]\n");
     let (code, out, err) = sshomed(dir.path(), &["user", "passwd", "sam", "--password-stdin"], "Zq7\n");
     assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert_eq!(err, "the password is too short: 8 characters at least\n");
+    assert_eq!(err, "the password is too short: use at least 8 characters\n");
     assert_eq!(fs::read_to_string(dir.path().join("etc/users.toml")).unwrap(), "[users.sam]\n");
 }
 

@@ -28,7 +28,7 @@ pub(super) fn checked(hello: Hello) -> Result<Hello, ConversationError> {
         let ours = PROTOCOL_VERSION;
         format!("it speaks version {}, this client version {ours}; update the older one", hello.version)
     } else if hello.max_frame < MIN_FRAME_BYTES || hello.max_outstanding == 0 {
-        "its hello announces limits that nobody can work with".into()
+        "its hello announces unusable limits".into()
     } else {
         return Ok(hello);
     };

@@ -34,7 +34,7 @@ impl IdleTimeout {
             let now = self.throttle.moved();
             if now == seen {
                 let seconds = self.limit.as_secs_f64();
-                return Err(ConversationError::Lost(format!("nothing has moved for {seconds} s")));
+                return Err(ConversationError::Lost(format!("no traffic for {seconds} s")));
             }
             seen = now;
         }
@@ -65,7 +65,7 @@ mod tests {
         idle_timeout.wait(sending).await.unwrap();
         let begun = Instant::now();
         let error = idle_timeout.wait(std::future::pending::<()>()).await.unwrap_err();
-        assert_eq!(error.to_string(), "the connection is lost: nothing has moved for 5 s");
+        assert_eq!(error.to_string(), "the connection is lost: no traffic for 5 s");
         assert_eq!(begun.elapsed(), Duration::from_secs(5));
     }
 

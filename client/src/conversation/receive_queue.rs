@@ -26,7 +26,7 @@ impl ReceiveQueue {
         }
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_QUEUED_BYTES {
-            return Err(ConversationError::Protocol("it sends without end and takes nothing".into()));
+            return Err(ConversationError::Protocol("it sends endlessly and receives nothing".into()));
         }
         self.frames.push_back(frame);
         Ok(())

@@ -61,5 +61,5 @@ impl ShellError {
 }
 
 pub(super) fn unexpected_reply(command: &str) -> ShellError {
-    ConversationError::Protocol(format!("the answer to {command} is of another kind")).into()
+    ConversationError::Protocol(format!("the answer to {command} is of the wrong kind")).into()
 }

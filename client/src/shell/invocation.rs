@@ -54,7 +54,7 @@ impl Invocation {
         let Some(value) = value.or_else(|| words.next().map(Word::bytes)) else {
             return Err(refused(format!("{} is missing", wanted.name)));
         };
-        let value = String::from_utf8(value).map_err(|_| refused("that is no text".to_owned()))?;
+        let value = String::from_utf8(value).map_err(|_| refused("it is not UTF-8".to_owned()))?;
         (wanted.check)(&value).map_err(refused)?;
         self.values.push((flag.short, value));
         Ok(())

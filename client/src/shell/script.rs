@@ -52,7 +52,7 @@ impl Script {
         // A directory can be opened, too, and fails only when it is read.
         let file = File::open(path).map_err(failed)?;
         if file.metadata().map_err(failed)?.is_dir() {
-            return Err(ShellError::Script(format!("{name} is a directory, and no file with commands")));
+            return Err(ShellError::Script(format!("{name} is a directory, not a file with commands")));
         }
         Ok(Script { lines: Box::new(BufReader::new(file)), name, is_batch: true, is_stdin: false })
     }

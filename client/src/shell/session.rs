@@ -85,7 +85,7 @@ async fn typed(shell: &mut Shell, prompt: &mut Prompt, text: &str) -> Result<Opt
             }
             PromptEvent::End => return Ok(None),
             PromptEvent::Failed(error) => {
-                return Err(ShellError::Failed(format!("the terminal is gone: {error}")));
+                return Err(ShellError::Failed(format!("the terminal was closed: {error}")));
             }
             // The names have arrived meanwhile.
             PromptEvent::NamesUnwanted => {}

@@ -16,7 +16,9 @@ impl Shell {
     /// Uploads standard input.
     pub(super) async fn put_stream(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         if !std::mem::replace(&mut self.stdin_is_free, false) {
-            return Err(misuse(invocation, "commands come from standard input, or it was put already").into());
+            return Err(
+                misuse(invocation, "standard input holds the commands, or was uploaded already").into()
+            );
         }
         let Some(target) = invocation.operands.last() else { return Err(ShellError::Reported) };
         let target = self.conversation.absolute(&target.bytes()).map_err(ConversationError::from)?;

@@ -29,8 +29,8 @@ pub(super) fn check(invocation: &Invocation) -> Result<(), CommandError> {
         true if ['r', 'p', 'L'].into_iter().any(|flag| invocation.has(flag)) => {
             Err(misuse(invocation, "-r, -p and -L are for files"))
         }
-        true if invocation.operands.len() < 2 => Err(misuse(invocation, "say which name it is to have")),
-        true if invocation.operands.len() > 2 => Err(misuse(invocation, "it goes with one name, no more")),
+        true if invocation.operands.len() < 2 => Err(misuse(invocation, "name the target")),
+        true if invocation.operands.len() > 2 => Err(misuse(invocation, "it takes one name only")),
         false if expects => Err(misuse(invocation, "--size and --b3 are for standard input")),
         _ => Ok(()),
     }
@@ -66,15 +66,15 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused() {
         for (line, words) in [
-            ("put -", "say which name"),
+            ("put -", "name the target"),
             ("put -r - f", "are for files"),
             ("get -p f -", "are for files"),
             ("put a - d", "one name"),
             ("get a b -", "one name"),
             ("put --size 5 a f", "for standard input"),
-            ("put --size x - f", "no number of bytes"),
-            ("put --size -1 - f", "no number of bytes"),
-            ("put --b3 abc - f", "no BLAKE3"),
+            ("put --size x - f", "not a number of bytes"),
+            ("put --size -1 - f", "not a number of bytes"),
+            ("put --b3 abc - f", "not a BLAKE3"),
         ] {
             let said = parsed(line).unwrap_err();
             assert!(said.contains(words), "{line}: {said}");

@@ -7,7 +7,7 @@ use sshome_wire::Digest;
 /// # Errors
 /// What is wrong with it.
 pub(super) fn size(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "that is no number of bytes".to_owned())
+    text.parse().map_err(|_| "it is not a number of bytes".to_owned())
 }
 
 /// Reads a digest in hexadecimal, as `hash` and `b3sum` print it.
@@ -20,7 +20,7 @@ pub(super) fn digest(text: &str) -> Result<Digest, String> {
     for (at, byte) in digest.iter_mut().enumerate() {
         let pair = text.get(2 * at..2 * at + 2).filter(|_| digits);
         let value = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        *byte = value.ok_or("that is no BLAKE3 digest: it has 64 digits of 0-9 and a-f")?;
+        *byte = value.ok_or("it is not a BLAKE3 digest (64 digits of 0-9 and a-f)")?;
     }
     Ok(Digest(digest))
 }

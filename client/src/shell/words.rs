@@ -18,7 +18,7 @@ pub enum WordsError {
     #[error("the line ends inside {0}: close the quote")]
     Open(&'static str),
     /// The line ends in a backslash.
-    #[error("the line ends in a backslash: there is nothing for it to quote")]
+    #[error("the line ends in a backslash, which quotes nothing")]
     Backslash,
     /// `$'…'` contains an unknown escape.
     #[error("unknown escape in $'…': it knows \\xNN, \\n, \\t, \\r, \\e, \\a, \\b, \\\\, \\' and \\\"")]

@@ -53,7 +53,7 @@ pub(super) enum AgentError {
     #[error("it refused")]
     Refused,
     /// Its answer is invalid.
-    #[error("its answer makes no sense")]
+    #[error("its answer is malformed")]
     Nonsense,
     /// The SSH connection is lost.
     #[error("the connection is lost")]

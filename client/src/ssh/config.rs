@@ -103,8 +103,7 @@ impl HostConfig {
             match (treatment(&keyword), keyword.to_ascii_lowercase().as_str()) {
                 (_, "host") => applies = matches(&values, host).map_err(at)?,
                 (_, "match") => {
-                    let problem = "Match is not supported: sshome cannot tell whether what follows applies. Give \
-                                   it a file without it, with -F FILE, or none at all, with -F none";
+                    let problem = "Match is not supported: sshome cannot tell whether the section applies. Use a file without it (-F FILE), or no file (-F none)";
                     return Err(at(problem.to_owned()));
                 }
                 (_, "ignoreunknown") if applies => {
@@ -117,8 +116,7 @@ impl HostConfig {
                 }
                 (Some(Treatment::Refused), _) if applies && !is_off(&values) => {
                     return Err(at(format!(
-                        "{keyword} is not supported, and without it the connection would be another one. Give \
-                         sshome a file without it, with -F FILE, or none at all, with -F none"
+                        "{keyword} is not supported, and ignoring it would change the connection. Use a file without it (-F FILE), or no file (-F none)"
                     )));
                 }
                 (Some(Treatment::Understood), keyword) if applies => {
@@ -144,21 +142,21 @@ impl HostConfig {
             "identityagent" => first(&mut self.identity_agent, value.clone()),
             "port" => {
                 let port = value.parse().ok().filter(|port| *port > 0);
-                first(&mut self.port, port.ok_or_else(|| format!("{value} is no port: 1 to 65535 are"))?);
+                first(&mut self.port, port.ok_or_else(|| format!("{value} is not a port (1 to 65535)"))?);
             }
             "connecttimeout" if value.eq_ignore_ascii_case("none") => {
                 first(&mut self.connect_timeout, Duration::ZERO)
             }
             "connecttimeout" => {
-                let seconds = value.parse().map_err(|_| format!("{value} is no number of seconds"))?;
+                let seconds = value.parse().map_err(|_| format!("{value} is not a number of seconds"))?;
                 first(&mut self.connect_timeout, Duration::from_secs(seconds));
             }
             "serveraliveinterval" => {
-                let seconds = value.parse().map_err(|_| format!("{value} is no number of seconds"))?;
+                let seconds = value.parse().map_err(|_| format!("{value} is not a number of seconds"))?;
                 first(&mut self.keepalive_interval, Duration::from_secs(seconds));
             }
             "serveralivecountmax" => {
-                let count = value.parse().map_err(|_| format!("{value} is no number"))?;
+                let count = value.parse().map_err(|_| format!("{value} is not a number"))?;
                 first(&mut self.keepalive_count, count);
             }
             "stricthostkeychecking" => {
@@ -166,7 +164,7 @@ impl HostConfig {
                     "yes" | "true" => UnknownHost::Refuse,
                     "ask" => UnknownHost::Ask,
                     "accept-new" | "no" | "off" | "false" => UnknownHost::Accept,
-                    _ => return Err(format!("{value} is none of yes, no, ask and accept-new")),
+                    _ => return Err(format!("{value} is not one of yes, no, ask and accept-new")),
                 };
                 first(&mut self.unknown_host, unknown_host);
             }
@@ -315,6 +313,6 @@ Host * !*.example.org
         let file = dir.path().join("config");
         std::fs::write(&file, "\nPort x\n").unwrap();
         let said = HostConfig::read(&file, "nas").unwrap_err().to_string();
-        assert!(said.ends_with("config:2: x is no port: 1 to 65535 are"), "{said}");
+        assert!(said.ends_with("config:2: x is not a port (1 to 65535)"), "{said}");
     }
 }

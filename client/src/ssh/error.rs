@@ -19,7 +19,7 @@ pub enum LoginError {
         error: ConnectError,
     },
     /// The host did not answer in time.
-    #[error("{place} did not answer within {} s: is that the host, and does it let the port through?", .limit.as_secs())]
+    #[error("{place} did not answer within {} s: is the address right, and is the port open in its firewall?", .limit.as_secs())]
     TimeOut {
         /// The host and the port.
         place: String,

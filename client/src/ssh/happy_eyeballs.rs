@@ -58,7 +58,7 @@ impl fmt::Display for ConnectError {
         }
         f.write_str(match addresses.iter().find_map(|(_, error)| error.as_ref()).map(io::Error::kind) {
             Some(io::ErrorKind::ConnectionRefused) => {
-                ". Is sshomed running, and is that its port? -P PORT names another one"
+                ". Is sshomed running, and is that its port? -P PORT sets a different port"
             }
             Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
                 ". Is this machine on the network?"

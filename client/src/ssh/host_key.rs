@@ -45,7 +45,7 @@ impl HostCheck {
         let name = known_hosts::name(&settings.host, settings.port);
         let known = KnownHost::read(&settings.known_hosts, &name).map_err(|error| {
             LoginError::HostKey(format!(
-                "the known hosts cannot be read, so that nothing can be checked: {error}"
+                "the known hosts cannot be read, so the host cannot be checked: {error}"
             ))
         })?;
         if settings.verbose {
@@ -191,7 +191,7 @@ impl client::Handler for HostCheck {
 
 fn another(name: &str, key: &PublicKey) -> String {
     format!(
-        "{} shows another {} key than on the connection before, {}: not going on with it",
+        "{} shows a different {} key than on the previous connection, {}: disconnected",
         Escaped(name.as_bytes()),
         kind(key),
         fingerprint(key)
@@ -219,7 +219,7 @@ THE KEY OF THE HOST HAS CHANGED. Nothing was sent to it.
     it shows       {} {}
     it is known by {} {}
     that is in     {}:{}
-Either somebody sits between you and the host, or the host was set up anew. Ask whoever runs it for the
+Either somebody intercepts the connection, or the host was reinstalled. Ask its administrator for the
 fingerprint of its key. If the new one is right, remove that line and connect again.",
         Escaped(name.as_bytes()),
         kind(key),
@@ -234,7 +234,7 @@ fingerprint of its key. If the new one is right, remove that line and connect ag
 fn revoked(name: &str, key: &PublicKey, line: &KnownHostLine) -> String {
     format!(
         "THE KEY THAT THE HOST SHOWS IS REVOKED. Nothing was sent to it.\n    host      {}\n    \
-         it shows  {} {}\n    revoked   in {}:{}\nDo not use this host before whoever runs it has explained it.",
+         it shows  {} {}\n    revoked   in {}:{}\nDo not use this host until its administrator has explained it.",
         Escaped(name.as_bytes()),
         kind(key),
         fingerprint(key),

@@ -295,7 +295,7 @@ impl LoginAttempt<'_> {
                 }
             }
         }
-        self.notes.push("the server asks without end".to_owned());
+        self.notes.push("the server asks endlessly".to_owned());
         Ok(false)
     }
 
@@ -330,7 +330,7 @@ impl LoginAttempt<'_> {
             match answer {
                 Some(PromptAnswer { answer, .. }) => given.push(answer.expose().to_owned()),
                 None => {
-                    self.notes.push("the server asks something else than before".to_owned());
+                    self.notes.push("the server asks a different question than before".to_owned());
                     return Ok(None);
                 }
             }

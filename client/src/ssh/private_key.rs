@@ -23,7 +23,7 @@ pub(super) enum PrivateKeyError {
     #[error("is encrypted")]
     Encrypted,
     /// The passphrase is wrong.
-    #[error("is encrypted with another passphrase")]
+    #[error("is encrypted with a different passphrase")]
     WrongPassphrase,
     /// Its encryption is not supported.
     #[error(

@@ -7,5 +7,5 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ConversationError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| ConversationError::Local(format!("a thread at work on files has failed: {error}")))
+    done.map_err(|error| ConversationError::Local(format!("a thread that handles files has failed: {error}")))
 }

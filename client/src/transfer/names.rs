@@ -29,7 +29,7 @@ pub(super) fn check(name: &[u8]) -> Result<(), &'static str> {
         name if name.contains(&b'/') || name.contains(&0) => {
             Err("the server sent a name with a slash or a NUL")
         }
-        name if is_part(name) => Err("this name is kept for unfinished files"),
+        name if is_part(name) => Err("this name is reserved for unfinished files"),
         name if cfg!(windows) && !fits_windows(name) => Err("this system cannot have a file of this name"),
         _ => Ok(()),
     }

@@ -124,7 +124,8 @@ impl Retries {
             Ok(_) => {}
             // The transfer itself uses absolute paths.
             Err(ConversationError::Refused(_)) => {
-                ctx.progress.say(&format!("sshome: {} is gone; the directory is now /", Escaped(&path)));
+                ctx.progress
+                    .say(&format!("sshome: {} no longer exists; the directory is now /", Escaped(&path)));
             }
             Err(error) => return Err(error),
         }

@@ -28,7 +28,7 @@ struct World {
     server: Program,
     /// The folder with the two homes, as a test may look at it.
     homes: PathBuf,
-    /// Descriptors that are open when nobody is there.
+    /// Open descriptors when nobody is there.
     at_rest: usize,
 }
 

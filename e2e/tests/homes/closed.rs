@@ -16,7 +16,7 @@ fn refused_scan(host: &Host, user: &str) -> String {
     let scanned = host.administrator().run(&["quota", "scan", user]);
     assert_eq!(scanned.code, Some(1), "{scanned}");
     let all = host.administrator().run(&["quota", "scan"]);
-    let other = all.out().lines().any(|line| line.starts_with("zcl: ") && line.ends_with("as booked"));
+    let other = all.out().lines().any(|line| line.starts_with("zcl: ") && line.ends_with("as recorded"));
     assert!(all.code == Some(1) && other && all.out().contains(scanned.out().trim_end()), "{all}");
     scanned.out()
 }
@@ -102,7 +102,7 @@ async fn assert_closed_directory_is_reported(host: &Host, remedy: &str, harm: im
     assert_eq!((&found["count"], &found["first"][0]["path"]), (&1.into(), &"/d/sub".into()), "{found}");
     assert!(found["first"][0]["why"].as_str().unwrap().contains(remedy), "{found}");
     let status = administrator.run(&["status"]);
-    assert!(status.out().contains("in the home of ann cannot be read any more\n  /d/sub: "), "{status}");
+    assert!(status.out().contains("in the home of ann can no longer be read\n  /d/sub: "), "{status}");
     let check = administrator.run(&["check"]);
     assert!(check.code == Some(1) && check.err().contains(remedy), "{check}");
     // It was counted when it could be read: uploads go on.
@@ -176,7 +176,7 @@ async fn what_is_given_to_root_is_reported_with_the_remedy_as_root() {
     until("all of it is logged", || log().contains("all directories of the home can be read again"));
     for (message, path) in [
         ("the server cannot use the home any more", &root),
-        ("a directory of a home cannot be read any more", &sub),
+        ("a directory of a home can no longer be read", &sub),
     ] {
         let log = log();
         let line =

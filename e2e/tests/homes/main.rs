@@ -100,7 +100,7 @@ async fn a_home_that_is_the_systems_locks_its_user_out_and_nobody_else() {
     for root in ["/etc", "/usr/share", "/proc", "/dev", "/run", "/var", "/tmp"] {
         let host = builder(Path::new(root)).start().await.unwrap_or_else(|error| panic!("{root}: {error}"));
         assert!(works(&host, "zcl").await && !works(&host, "ann").await, "{root}");
-        assert!(why(&host, "ann").contains("set `root` to a folder that is for this user alone"), "{root}");
+        assert!(why(&host, "ann").contains("set `root` to a folder for this user only"), "{root}");
         let checked = host.administrator().run(&["check"]);
         assert!(
             checked.code == Some(1) && checked.err().contains("set `root` to a folder"),
@@ -205,7 +205,7 @@ async fn a_home_that_is_replaced_takes_nothing_more_until_it_is_opened_anew() {
     let host = builder(&root).start().await.unwrap();
     let administrator = host.administrator();
     let nothing = administrator.run(&["home", "reopen", "ann"]);
-    assert!(nothing.code == Some(0) && nothing.out().contains("there is nothing to do"), "{nothing}");
+    assert!(nothing.code == Some(0) && nothing.out().contains("nothing to do"), "{nothing}");
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("before", &[1; 500]).await.unwrap().status, Status::Done);
     peer.begin_put("under way", Some(3)).await.unwrap();
@@ -263,10 +263,10 @@ async fn reopening_a_home_that_was_removed_says_that_an_empty_one_was_made() {
     let administrator = host.administrator();
     fs::remove_dir_all(host.home("ann")).unwrap();
     let reopened = administrator.run(&["home", "reopen", "ann"]);
-    assert!(reopened.code == Some(0) && reopened.out().contains("an EMPTY one was made"), "{reopened}");
+    assert!(reopened.code == Some(0) && reopened.out().contains("an EMPTY one was created"), "{reopened}");
     assert!(works(&host, "ann").await && host.home("ann").is_dir());
     let again = administrator.run(&["home", "reopen", "ann"]);
-    assert!(again.code == Some(0) && again.out().contains("there is nothing to do"), "{again}");
+    assert!(again.code == Some(0) && again.out().contains("nothing to do"), "{again}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,7 +29,7 @@ async fn a_root_outside_wants_a_restart_and_a_home_among_the_others_does_not() {
     let refused = reload(&host);
     assert_eq!(refused.code, Some(1), "{refused}");
     assert!(
-        refused.err().contains(&format!("restart needed: users.bob.root ({outside} lies outside")),
+        refused.err().contains(&format!("restart needed: users.bob.root ({outside} is outside")),
         "{refused}"
     );
     assert!(Peer::login(&host, "bob").await.is_err() && Peer::login(&host, "new").await.is_err());

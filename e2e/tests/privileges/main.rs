@@ -188,8 +188,7 @@ fn wrong_owners_are_reported_and_not_changed_as_root() {
     fs::set_permissions(&settings, fs::Permissions::from_mode(0o600)).unwrap();
     let said = refusal(&host);
     assert!(
-        said.contains("cannot be again by what the server has become (account daemon, ")
-            && said.contains("chgrp"),
+        said.contains("but not after dropping privileges (account daemon, ") && said.contains("chgrp"),
         "{said}"
     );
     fs::set_permissions(&settings, fs::Permissions::from_mode(0o644)).unwrap();
@@ -334,8 +333,8 @@ async fn a_confined_server_knows_the_names_of_its_groups_as_root() {
 #[test]
 fn an_account_that_cannot_be_is_refused() {
     for (name, want) in [
-        ("no-such-account", "there is no account no-such-account"),
-        ("root", "root gives nothing up"),
+        ("no-such-account", "no account no-such-account"),
+        ("root", "root keeps all privileges"),
         (if geteuid().is_root() { "\\u001b[2J" } else { ACCOUNT }, "account"),
     ] {
         let host = HostBuilder::new().unwrap().setting(&format!("account = \"{name}\""));

@@ -35,7 +35,7 @@ fn the_service_manager_hears_of_start_reload_and_end() {
         assert_eq!(reload(&host).code, Some(1));
         let status = loop {
             let message = told(&manager);
-            if message.contains("stay as they were") {
+            if message.contains("stay in force") {
                 break message;
             }
         };

@@ -20,20 +20,20 @@ pub struct AuthorizedKey {
 pub enum KeyError {
     /// It is a private key.
     #[error(
-        "is a private key, which belongs to nobody but its user: give the public one, the file that ends in .pub"
+        "is a private key, which must stay with its user: give the public key, the file that ends in .pub"
     )]
     Private,
     /// It is a public key in another form.
     #[error("is {0}")]
     Form(OtherForm),
     /// It is not in OpenSSH's form.
-    #[error("is no public key: a line looks like \"ssh-ed25519 AAAA… comment\"")]
+    #[error("is not a public key: a line looks like \"ssh-ed25519 AAAA… comment\"")]
     NoKey,
     /// Its type is not accepted.
     #[error("is a key of type {0}, which is not supported: use ed25519, ecdsa or rsa")]
     Type(String),
     /// It is too short.
-    #[error("is an RSA key of {0} bits: it wants {MIN_RSA} at least")]
+    #[error("is an RSA key of {0} bits: the minimum is {MIN_RSA}")]
     ShortRsa(usize),
     /// The line has an option that this server does not enforce.
     #[error(

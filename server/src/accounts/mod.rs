@@ -180,7 +180,7 @@ fn with_installed(account: Arc<Account>, own_keys: &OwnKeys) -> Arc<Account> {
         Ok(installed) => Arc::new(Account { installed, ..Account::clone(&account) }),
         Err(error) => {
             // The user can still log in otherwise. None of these keys is accepted.
-            tracing::error!(user = account.name, %error, "the keys that the user has installed are not let in");
+            tracing::error!(user = account.name, %error, "keys installed by the user are not accepted");
             account
         }
     }

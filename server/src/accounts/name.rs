@@ -9,8 +9,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > MAX_NAME || name.starts_with(['.', '-']) || !name.chars().all(allowed)
     {
         return Err(format!(
-            "\"{name}\" is no user name: it has 1 to {MAX_NAME} of a-z, 0-9, \".\", \"_\" and \"-\", \
-             and does not begin with \".\" or \"-\""
+            "\"{name}\" is not a user name: use 1 to {MAX_NAME} of a-z, 0-9, \".\", \"_\" and \"-\", and do not begin with \".\" or \"-\""
         ));
     }
     Ok(())

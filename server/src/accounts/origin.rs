@@ -32,7 +32,7 @@ pub enum OriginError {
     OnlyNegated,
     /// It is neither address nor network nor pattern on an address.
     #[error(
-        "from=\"{0}\" is no address (192.0.2.1), network (192.0.2.0/24) or pattern (192.0.2.*); names of hosts are not looked up"
+        "from=\"{0}\" is not an address (192.0.2.1), network (192.0.2.0/24) or pattern (192.0.2.*); host names are not looked up"
     )]
     NoAddress(String),
     /// The address has bits beyond the network's mask.

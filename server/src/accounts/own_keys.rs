@@ -31,10 +31,12 @@ pub struct OwnKeys {
 #[derive(Debug, thiserror::Error)]
 pub enum OwnKeysError {
     /// The account's settings do not allow it.
-    #[error("this account's keys are the administrator's to change: ask for it, or for own-keys = true")]
+    #[error(
+        "only the administrator can change this account's keys: ask for the change, or for own-keys = true"
+    )]
     NotAllowed,
     /// The key is not accepted.
-    #[error("what is to be installed {0}")]
+    #[error("the line to be installed {0}")]
     Refused(KeyError),
     /// The key has a `from=` option, which only the administrator may set.
     #[error(
@@ -45,7 +47,7 @@ pub enum OwnKeysError {
     #[error("the key and its comment take more than {MAX_LINE_BYTES} bytes: shorten the comment")]
     TooLong,
     /// There are too many.
-    #[error("{MAX_KEYS} keys are installed, and no more may be: remove one first")]
+    #[error("{MAX_KEYS} keys are installed, which is the limit: remove one first")]
     TooMany,
     /// The administrator has set the key.
     #[error("the key {0} was set by the administrator, who alone can remove it")]
@@ -94,7 +96,7 @@ impl OwnKeys {
         let mut bytes = Vec::new();
         file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_FILE_BYTES {
-            let text = format!("the file of {user}'s keys is longer than any that was written here");
+            let text = format!("the file of {user}'s keys is larger than the server writes");
             return Err(io::Error::new(ErrorKind::InvalidData, text).into());
         }
         let keys = AuthorizedKey::parse_file(&public_key::text(&bytes));

@@ -64,13 +64,13 @@ pub struct PasswordHash {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
     /// The text is not a complete PHC string.
-    #[error("is no PHC string ($argon2id$v=19$…)")]
+    #[error("is not a PHC string ($argon2id$v=19$…)")]
     NotPhc,
     /// It is not argon2id, version 19.
     #[error("is not an argon2id hash of version 19")]
     Algorithm,
     /// It is too cheap to attack.
-    #[error("is too weak an argon2id hash: it wants m={} and t={} at least", MIN_PARAMS.m_cost(), MIN_PARAMS.t_cost())]
+    #[error("is too weak an argon2id hash: the minimum is m={} and t={}", MIN_PARAMS.m_cost(), MIN_PARAMS.t_cost())]
     Weak,
     /// It is too expensive to check for every login attempt.
     #[error(

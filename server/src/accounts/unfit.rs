@@ -82,12 +82,10 @@ pub fn unfit_root(account: &Account) -> Option<String> {
     })?;
     Some(match account.make_root {
         true => format!(
-            "{} {why}: set `homes` to a folder that holds homes alone",
+            "{} {why}: set `homes` to a folder that holds only homes",
             Escaped(named.as_os_str().as_bytes())
         ),
-        false => format!(
-            "it {why}: set `root` to a folder that is for this user alone, or remove it for homes/NAME"
-        ),
+        false => format!("it {why}: set `root` to a folder for this user only, or remove it for homes/NAME"),
     })
 }
 
@@ -97,8 +95,8 @@ fn of_the_system(path: &Path, with_trees: bool) -> Option<String> {
     match is_in(&SYSTEM_TREES) {
         _ if shared => Some("is a folder that many programs and accounts use".to_owned()),
         Some(_) if is_in(&DATA_TREES).is_some() => None,
-        Some(tree) if path == Path::new(tree) => Some("is one of the system's folders".to_owned()),
-        Some(tree) if with_trees => Some(format!("lies in {tree}, which is the system's")),
+        Some(tree) if path == Path::new(tree) => Some("is a system folder".to_owned()),
+        Some(tree) if with_trees => Some(format!("is inside {tree}, a system folder")),
         _ => None,
     }
 }

@@ -45,7 +45,7 @@ fn report(config: &Config) -> String {
     };
     let algorithms = match config.algorithms {
         Algorithms::Strict => "strict",
-        Algorithms::Compatible => "compatible (with what older clients need)",
+        Algorithms::Compatible => "compatible (adds algorithms of older clients)",
     };
     let confine = match config.confine {
         Confine::Off => "off",
@@ -117,9 +117,9 @@ fn host_key(path: &Path) -> String {
     match read_host_key(path) {
         Ok(key) => format!("{} {}", shown(path), key.fingerprint(HashAlg::Sha256)),
         Err(KeyError::IO(error)) if error.kind() == ErrorKind::PermissionDenied => {
-            format!("{} (not to be read as this user)", shown(path))
+            format!("{} (not readable by this account)", shown(path))
         }
-        Err(_) => format!("{} (to be made)", shown(path)),
+        Err(_) => format!("{} (will be created)", shown(path)),
     }
 }
 
@@ -188,7 +188,7 @@ fn user(account: &Account, own_keys: &OwnKeys) -> Vec<String> {
     }
     if account.password.as_ref().is_some_and(|hash| !hash.has_usual_cost()) {
         warnings.push(format!(
-            "{name}'s password takes longer to check than others', so that the time of a refusal tells that {name} exists: \
+            "{name}'s password takes longer to check than others', so the time of a refusal reveals that {name} exists: \
              `sshomed user passwd {name}` writes a hash of the usual cost."
         ));
     }

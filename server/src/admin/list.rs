@@ -78,9 +78,9 @@ pub(super) fn table(config: &Config) -> String {
     rows.extend(config.accounts.iter().map(|account| {
         let missing = match account.root.try_exists() {
             Ok(true) => "",
-            Ok(false) if account.make_root => " (to be made)",
+            Ok(false) if account.make_root => " (will be created)",
             Ok(false) => " (missing)",
-            Err(_) => " (this account may not look there)",
+            Err(_) => " (not accessible to this account)",
         };
         [
             account.name.clone(),

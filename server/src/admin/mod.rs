@@ -53,10 +53,10 @@ pub enum AdminError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The edit would make the file invalid.
-    #[error("nothing was changed, since the result would be wrong:\n{0}")]
+    #[error("nothing was changed, since the result would be invalid:\n{0}")]
     Rejected(ConfigError),
     /// The setting has a form that cannot be edited.
-    #[error("{} in {} is not of the form that can be edited: correct it by hand", escaped(.0), shown(.1))]
+    #[error("{} in {} has a form that this command cannot edit: edit it by hand", escaped(.0), shown(.1))]
     Form(String, PathBuf),
     /// There is no user of that name.
     #[error("there is no user {}: `sshomed user list` lists them", escaped(.0))]
@@ -71,7 +71,7 @@ pub enum AdminError {
     #[error("nothing to set: `sshomed user set --help` lists the settings")]
     NothingToSet,
     /// The root is not a directory that can be opened.
-    #[error("{}: is no directory that can be opened: make or mount it first; only homes/NAME is made by the server", shown(.0))]
+    #[error("{}: is not a directory that can be opened: create or mount it first; the server creates only homes/NAME", shown(.0))]
     Root(PathBuf),
     /// The root cannot be a home.
     #[error("{} cannot be a home: {}; nothing was changed", shown(.root), escaped(.why))]
@@ -144,16 +144,16 @@ pub enum AdminError {
         error: OwnKeysError,
     },
     /// The password is too short.
-    #[error("the password is too short: {} characters at least", crate::accounts::MIN_PASSWORD_CHARS)]
+    #[error("the password is too short: use at least {} characters", crate::accounts::MIN_PASSWORD_CHARS)]
     ShortPassword,
     /// The two entries of the password differ.
     #[error("the two passwords differ: nothing was changed")]
     PasswordsDiffer,
     /// Standard input is not one line.
-    #[error("standard input should hold one line of text, the password, and nothing else")]
+    #[error("standard input must be one line of text, the password")]
     PasswordInput,
     /// There is no terminal to prompt on.
-    #[error("the password cannot be asked for: {0}; where there is no terminal, use --password-stdin")]
+    #[error("the password cannot be asked for: {0}; without a terminal, use --password-stdin")]
     NoPrompt(io::Error),
     /// The password cannot be hashed.
     #[error(transparent)]

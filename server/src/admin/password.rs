@@ -35,7 +35,7 @@ pub fn read_password(input: impl Read) -> Result<Password, AdminError> {
 fn ask(user: &str, mut prompt: impl FnMut(String) -> io::Result<String>) -> Result<Password, AdminError> {
     let mut answer = |text: String| prompt(text).map(Password::new).map_err(AdminError::NoPrompt);
     let password = accept(answer(format!("New password for {user}: "))?)?;
-    let again = answer("The same again: ".to_owned())?;
+    let again = answer("Repeat the password: ".to_owned())?;
     if password.same_as(&again) { Ok(password) } else { Err(AdminError::PasswordsDiffer) }
 }
 
@@ -61,11 +61,11 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        let input = Err("standard input should hold one line of text, the password, and nothing else".into());
+        let input = Err("standard input must be one line of text, the password".into());
         assert_eq!(read(b"one line\nand another\n"), input);
         assert_eq!(read(b"not UTF-8 \xff\xfe"), input);
         assert_eq!(read(&[b'x'; 5000]), input);
-        let short = Err("the password is too short: 8 characters at least".into());
+        let short = Err("the password is too short: use at least 8 characters".into());
         assert_eq!(read(b""), short);
         assert_eq!(read("sieben\u{e4}\n".as_bytes()), short);
     }
@@ -84,6 +84,6 @@ mod tests {
     #[test]
     fn without_a_terminal_it_says_what_to_do() {
         let error = ask("alex", |_| Err(io::ErrorKind::NotFound.into())).unwrap_err().to_string();
-        assert!(error.ends_with("where there is no terminal, use --password-stdin"), "{error}");
+        assert!(error.ends_with("without a terminal, use --password-stdin"), "{error}");
     }
 }

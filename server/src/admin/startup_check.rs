@@ -49,7 +49,7 @@ pub fn examine_start(
     let running = running(dir, file);
     if let Some(server) = &running {
         start.notes.push(format!(
-            "another sshomed runs in this folder, process {}: the ports that it has were not tried.",
+            "another sshomed runs in this folder, process {}: its ports were not tried.",
             server.pid
         ));
     }
@@ -92,7 +92,7 @@ pub fn examine_start(
 fn served_badly(server: &StatusReport, user: &str) -> Option<String> {
     if let Some(home) = server.unavailable.iter().find(|home| home.user == user) {
         return Some(format!(
-            "{}, the home of {user}, as the running server has it: {}",
+            "{}, the home of {user}, as seen by the running server: {}",
             home.root, home.why
         ));
     }

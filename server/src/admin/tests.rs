@@ -112,9 +112,9 @@ fn what_would_be_wrong_is_not_added() {
         (
             "../x",
             plain(),
-            "\"../x\" is no user name: it has 1 to 32 of a-z, 0-9, \".\", \"_\" and \"-\", and does not begin with \".\" or \"-\"",
+            "\"../x\" is not a user name: use 1 to 32 of a-z, 0-9, \".\", \"_\" and \"-\", and do not begin with \".\" or \"-\"",
         ),
-        ("sam", NewUser { quota: Some("0".into()), ..plain() }, "0 would leave no room at all"),
+        ("sam", NewUser { quota: Some("0".into()), ..plain() }, "0 would leave no space"),
         ("sam", NewUser { keys: vec![private], ..plain() }, "id: line 1 is a private key"),
         ("sam", NewUser { keys: vec![empty], ..plain() }, "empty.pub: holds no key"),
         (
@@ -135,7 +135,7 @@ fn an_edit_that_the_server_would_refuse_is_not_made() {
     let folder = Folder::new(text);
     fs::create_dir(folder.dir.path().join("home")).unwrap();
     let error = folder.admin.add("sam", &plain()).unwrap_err().to_string();
-    assert!(error.starts_with("nothing was changed, since the result would be wrong:\n"), "{error}");
+    assert!(error.starts_with("nothing was changed, since the result would be invalid:\n"), "{error}");
     assert!(error.contains("users.toml:4: users.sam.root: "), "{error}");
     assert_eq!(folder.text(), text);
 }
@@ -199,7 +199,7 @@ fn a_user_goes_with_the_comment_above_and_no_other() {
     fs::create_dir_all(&home).unwrap();
     fs::write(home.join("file"), "kept").unwrap();
     let said = folder.admin.remove("alex").unwrap();
-    assert!(said.contains("home/alex, was left as it is"), "{said}");
+    assert!(said.contains("home/alex, was kept"), "{said}");
     assert_eq!(fs::read_to_string(home.join("file")).unwrap(), "kept");
     let gone = "# The first.\n[users.alex]\nquota = \"1 MiB\"   # small\naccess = \"read-only\"\n\n";
     assert_eq!(folder.text(), TEXT.replace(gone, ""));
@@ -276,7 +276,7 @@ fn keys_that_a_user_has_installed_are_shown_removed_and_forgotten() {
     );
     fs::write(own.folder().join("sam"), "junk\n").unwrap();
     let warnings = check(folder.dir.path(), None, &[]).unwrap().warnings;
-    assert!(warnings.iter().any(|warning| warning.contains("line 1 is no public key")), "{warnings:?}");
+    assert!(warnings.iter().any(|warning| warning.contains("line 1 is not a public key")), "{warnings:?}");
     assert!(warnings.iter().any(|warning| warning.starts_with("sam cannot log in")), "{warnings:?}");
 
     let text = folder.text();
@@ -336,8 +336,8 @@ fn users_are_listed_in_columns() {
         format!(
             "USER  QUOTA      MAX FILES  UP         DOWN       ACCESS      OWN KEYS  LOGS IN BY            ROOT\n\
              alex  100.0 MiB  1000000    5.0 MiB/s  unlimited  read-write  yes       demo password, 1 key  {home}/alex\n\
-             sam   unlimited  1000000    unlimited  unlimited  read-only   no        nothing               {home}/sam (to be made)\n\
-             zcl   unlimited  10         unlimited  unlimited  read-write  yes       disabled              {home}/zcl (to be made)\n"
+             sam   unlimited  1000000    unlimited  unlimited  read-only   no        nothing               {home}/sam (will be created)\n\
+             zcl   unlimited  10         unlimited  unlimited  read-write  yes       disabled              {home}/zcl (will be created)\n"
         )
     );
     assert!(Folder::new("").admin.list().unwrap().starts_with("there are no users"));
@@ -363,7 +363,7 @@ fn check_tells_what_was_understood_and_warns() {
     ] {
         assert!(found.report.lines().any(|found| found == line), "{line} in\n{}", found.report);
     }
-    assert!(found.report.contains("keys/host_ed25519 (to be made)"), "{}", found.report);
+    assert!(found.report.contains("keys/host_ed25519 (will be created)"), "{}", found.report);
     let starts =
         ["alex has a demo password", "sam cannot log in: no password", "zcl's password takes longer"];
     assert_eq!(found.warnings.len(), starts.len(), "{:?}", found.warnings);

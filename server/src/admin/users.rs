@@ -88,7 +88,7 @@ impl Admin {
         let mut text = format!("removed {}\n", escaped(name));
         if let Some(root) = root {
             let state = if root.exists() {
-                "was left as it is: remove it yourself if nobody needs it"
+                "was kept: remove it yourself if it is no longer needed"
             } else {
                 "does not exist"
             };

@@ -30,12 +30,12 @@ impl DiskTrouble {
     pub(super) fn words(self) -> (&'static str, &'static str) {
         match self {
             DiskTrouble::Full => {
-                ("the disk is full", "make room, or lower quotas: they promise more than there is")
+                ("the disk is full", "make room, or lower quotas: they promise more than the disk has")
             }
             DiskTrouble::ReadOnly => {
                 ("the disk is mounted read-only", "remount it, or set access = \"read-only\"")
             }
-            DiskTrouble::Fails => ("the disk fails", "look at the kernel's log, and restore what is lost"),
+            DiskTrouble::Fails => ("the disk fails", "look at the kernel's log, and restore lost files"),
         }
     }
 }

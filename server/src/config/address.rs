@@ -37,13 +37,13 @@ fn with_zone(text: &str) -> Option<Result<SocketAddr, String>> {
     })
 }
 
-/// What to write in place of something that is no address with a port.
+/// What to write in place of something that is not an address with a port.
 fn no_address(text: &str) -> String {
     match text.trim_matches(['[', ']']).parse::<IpAddr>() {
         // The address of someone who left the port out.
         Ok(ip) => format!("\"{text}\" has no port: write \"{}\"", SocketAddr::new(ip, 2222)),
         Err(_) => format!(
-            "\"{text}\" is no address with a port: write \"127.0.0.1:2222\" (this machine only), \
+            "\"{text}\" is not an address with a port: write \"127.0.0.1:2222\" (this machine only), \
              \"0.0.0.0:2222\" or \"[::]:2222\" (everybody)"
         ),
     }
@@ -62,8 +62,8 @@ mod tests {
         for (text, says) in [
             ("[fe80::1%nosuch]:22", "no network interface nosuch"),
             ("[fe80::1]:22", "write \"[fe80::1%eth0]:22\""),
-            ("fe80::1%lo", "is no address with a port"),
-            ("[127.0.0.1%lo]:22", "is no address with a port"),
+            ("fe80::1%lo", "is not an address with a port"),
+            ("[127.0.0.1%lo]:22", "is not an address with a port"),
         ] {
             assert!(parse_address(text).unwrap_err().contains(says), "{text}: {:?}", parse_address(text));
         }

@@ -38,7 +38,7 @@ pub(super) fn problem(bytes: &[u8], file: &str) -> Option<String> {
     if let Some(encoding) = Encoding::of(bytes) {
         let name = encoding.name();
         return Some(format!(
-            "the file is {name}, and has to be UTF-8: save it as UTF-8, or `{}`",
+            "the file is {name}, and must be UTF-8: save it as UTF-8, or `{}`",
             convert(name)
         ));
     }

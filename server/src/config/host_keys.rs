@@ -43,7 +43,7 @@ pub(super) fn named(
         Ok(found) => found,
     };
     if !found.is_file() {
-        return Err(format!("{path} is no file: name a private key, or a file for the server to make"));
+        return Err(format!("{path} is not a file: name a private key, or a file for the server to create"));
     }
     if found.permissions().mode() & 0o077 != 0 {
         return Err(format!("{path} can be read by other users of this machine: chmod 600 {}", shown(&full)));
@@ -64,8 +64,7 @@ fn not_a_host_key(path: &str, full: &Path, error: &KeyError) -> String {
     }
     let why = if bytes.is_empty() { "it is empty".to_owned() } else { error.to_string() };
     format!(
-        "{path} is no private key in OpenSSH's format: {why}; restore it from a backup. If it is lost, move the file \
-         away: the server makes a new key, and every client warns that the host has changed"
+        "{path} is not a private key in OpenSSH's format: {why}; restore it from a backup. If it is lost, move the file away: the server creates a new key, and every client warns that the host has changed"
     )
 }
 
@@ -89,7 +88,7 @@ fn check_type(full: &Path, algorithms: Algorithms, path: &str) -> Result<(), Str
             key.algorithm()
         )),
         (None, _) if matches!(key.algorithm(), Algorithm::Rsa { .. }) => {
-            Err(format!("{path} is an RSA key of less than 2048 bits: remove it, and the server makes one"))
+            Err(format!("{path} is an RSA key of less than 2048 bits: remove it, and the server creates one"))
         }
         (None, _) => {
             Err(format!("{path} is a key of type {}: host keys are ed25519, ecdsa or rsa", key.algorithm()))

@@ -64,7 +64,7 @@ pub(super) fn read(server: &Section<'_>, mistakes: &mut Diagnostics) -> Connecti
 /// A number of seconds, one at least.
 fn some_time(value: &DeValue<'_>) -> Result<Duration, String> {
     match seconds(value)? {
-        Duration::ZERO => Err("is 0, which would let nobody in: one second at least".into()),
+        Duration::ZERO => Err("is 0, which would allow no login: the minimum is one second".into()),
         time => Ok(time),
     }
 }
@@ -94,7 +94,7 @@ fn network(value: &DeValue<'_>) -> Result<IpNet, String> {
     let text = string(value)?;
     let address = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
     let network = address.or_else(|_| text.parse::<IpNet>());
-    network.map_err(|_| format!("\"{text}\" is no address (192.0.2.1) and no network (192.0.2.0/24)"))
+    network.map_err(|_| format!("\"{text}\" is not an address (192.0.2.1) or network (192.0.2.0/24)"))
 }
 
 #[cfg(test)]
@@ -152,7 +152,7 @@ mod tests {
         for (text, want) in [
             (
                 "login-grace = 0",
-                "server.limits.login-grace: is 0, which would let nobody in: one second at least",
+                "server.limits.login-grace: is 0, which would allow no login: the minimum is one second",
             ),
             ("login-attempts = 0", "server.limits.login-attempts: 0 is not a number from 1 to 1000000"),
             (
@@ -161,7 +161,7 @@ mod tests {
             ),
             (
                 "exempt = [\"here\"]",
-                "server.limits.exempt: \"here\" is no address (192.0.2.1) and no network (192.0.2.0/24)",
+                "server.limits.exempt: \"here\" is not an address (192.0.2.1) or network (192.0.2.0/24)",
             ),
             ("login-grase = 5", "server.limits.login-grase: unknown key: did you mean login-grace?"),
         ] {

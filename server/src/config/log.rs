@@ -68,7 +68,7 @@ fn file(location: &ConfigLocation, path: &str) -> Result<PathBuf, String> {
     let full = location.path(path);
     let folder = full.parent().map(resolve).unwrap_or_default();
     if location.file.starts_with(&folder) || location.dir.starts_with(&folder) {
-        return Err(format!("{path} wants a folder without the server's own files: log/audit"));
+        return Err(format!("{path} must be in a folder without the server's own files, such as log/audit"));
     }
     Ok(full)
 }
@@ -77,7 +77,7 @@ fn format(value: &DeValue<'_>) -> Result<LogFormat, String> {
     match string(value)? {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        text => Err(format!("\"{text}\" is no choice: write \"text\" or \"json\"")),
+        text => Err(format!("\"{text}\" is not a choice: write \"text\" or \"json\"")),
     }
 }
 
@@ -85,7 +85,10 @@ fn max_size(value: &DeValue<'_>) -> Result<u64, String> {
     let text = string(value)?;
     match parse_limit(text) {
         Ok(Some(size)) if size >= MIN_FILE_BYTES => Ok(size),
-        _ => Err(format!("\"{text}\" is not a size from {} KiB on: \"100 MiB\"", MIN_FILE_BYTES >> 10)),
+        _ => Err(format!(
+            "\"{text}\" is not a size of at least {} KiB, such as \"100 MiB\"",
+            MIN_FILE_BYTES >> 10
+        )),
     }
 }
 

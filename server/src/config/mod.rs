@@ -228,7 +228,7 @@ fn check_demo(users: &[users::UserSection], listen: &[SocketAddr], mistakes: &mu
             user.demo.clone(),
             &format!("users.{name}.demo"),
             format!(
-                "{name} has a demo password, which everybody knows, and {open} can be reached from other machines: \
+                "{name} has a demo password, which is public, and {open} can be reached from other machines: \
                  set a password with `sshomed user passwd {name}`, which removes the mark, or listen on 127.0.0.1 only"
             ),
         );

@@ -90,7 +90,7 @@ fn exposure(path: &Path, config: &Config, trusted: &BTreeSet<u32>) -> Vec<String
     if !trusted.contains(&found.uid()) {
         let account = config.account.clone().unwrap_or_else(account);
         warnings.push(format!(
-            "{path} belongs to {}, who can so log in as a user: chown {account}: {path}, unless it is meant.",
+            "{path} belongs to {}, who can therefore log in as a user: chown {account}: {path}, unless that is intended.",
             owner()
         ));
     }
@@ -110,7 +110,7 @@ fn settings_warnings(config: &Config) -> Vec<String> {
     }
     if mode & GROUP_WRITE != 0 {
         warnings.push(format!(
-            "the group of {file} can write to it, and so log in as every user: chmod g-w {file}, unless it is meant."
+            "the group of {file} can write to it, and so log in as every user: chmod g-w {file}, unless that is intended."
         ));
     }
     warnings

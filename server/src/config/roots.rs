@@ -44,10 +44,10 @@ pub(super) fn check(
                 let (root, theirs) = (user.account.root.display(), outer.account.root.display());
                 let name = &outer.account.name;
                 let message = if user.account.root == outer.account.root {
-                    format!("{root} is the root of {name}, too: every user needs a folder of their own")
+                    format!("{root} is also the root of {name}: every user needs a folder of their own")
                 } else {
                     format!(
-                        "{root} lies in {theirs}, the root of {name}: every user needs a folder of their own"
+                        "{root} is inside {theirs}, the root of {name}: every user needs a folder of their own"
                     )
                 };
                 note(user, message, mistakes);

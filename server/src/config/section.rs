@@ -130,7 +130,7 @@ impl<'a> Section<'a> {
             let near = known.iter().map(|known| (distance(name, known), known)).min();
             let hint = match near {
                 Some((distance, near)) if distance <= near.len() / 3 => format!("did you mean {near}?"),
-                _ => format!("here it is one of {}", known.join(", ")),
+                _ => format!("expected one of {}", known.join(", ")),
             };
             mistakes.add(Some(key.span()), &self.key(name), format!("unknown key: {hint}"));
         }
@@ -139,7 +139,7 @@ impl<'a> Section<'a> {
 
 /// The message for a value of the wrong type.
 pub(super) fn is_not(value: &DeValue<'_>, want: &str) -> String {
-    format!("has a value of type {}, and wants {want}", value.type_str())
+    format!("must be {want} (found type: {})", value.type_str())
 }
 
 /// The Levenshtein distance of two names.

@@ -121,8 +121,8 @@ pub(super) fn read(
 /// A system account. The server checks at startup that it exists, because the file may be written on another machine.
 fn account(value: &DeValue<'_>) -> Result<String, String> {
     match value::string(value)? {
-        "" => Err("is empty: it wants the name of an account of this machine".into()),
-        "root" => Err("root gives nothing up: name an account that is for the server alone".into()),
+        "" => Err("is empty: set the name of an account of this machine".into()),
+        "root" => Err("root keeps all privileges: name an account for the server only".into()),
         name => Ok(name.to_owned()),
     }
 }
@@ -135,7 +135,9 @@ fn control_socket(location: &ConfigLocation, path: &str) -> Result<Option<PathBu
     let full = location.path(path);
     match (full.file_name(), full.parent()) {
         (Some(_), Some(folder)) if folder != location.dir => Ok(Some(full)),
-        _ => Err(format!("{path} wants a folder of its own, which nobody else may look into: run/control")),
+        _ => Err(format!(
+            "{path} must be in a folder of its own that only the server can enter, such as run/control"
+        )),
     }
 }
 
@@ -146,8 +148,7 @@ fn metrics(value: &DeValue<'_>) -> Result<Option<SocketAddr>, String> {
     match address.ip().to_canonical().is_loopback() {
         true => Ok(Some(address)),
         false => Err(format!(
-            "{address} can be reached from other machines, and whoever asks is told: \
-             write \"127.0.0.1:{}\", and let a proxy that asks for a password pass it on",
+            "{address} can be reached from other machines, and anybody could read the metrics: write \"127.0.0.1:{}\", and put a proxy with a password before it",
             address.port()
         )),
     }
@@ -161,13 +162,13 @@ fn distinct<T: PartialEq>(
     mistakes: &mut Diagnostics,
 ) -> Vec<T> {
     if section.is_empty_array(key) {
-        let message = "is empty: name one at least, or leave the key out".to_owned();
+        let message = "is empty: set at least one, or remove the key".to_owned();
         mistakes.add(section.span_of(key), &section.key(key), message);
     }
     let mut seen = Vec::new();
     for Located { value, span } in values {
         if seen.contains(&value) {
-            mistakes.add(Some(span), &section.key(key), "has this one twice: remove one".into());
+            mistakes.add(Some(span), &section.key(key), "is in the list twice: remove one".into());
         } else {
             seen.push(value);
         }
@@ -178,7 +179,7 @@ fn distinct<T: PartialEq>(
 /// A folder, which need not exist yet.
 pub(super) fn folder(path: &Path) -> Result<PathBuf, String> {
     match fs::metadata(path) {
-        Ok(found) if !found.is_dir() => Err(format!("{} is no folder", path.display())),
+        Ok(found) if !found.is_dir() => Err(format!("{} is not a folder", path.display())),
         // Permission problems are reported at startup, with the remedy.
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
             Err(format!("{} cannot be opened: {error}", path.display()))

@@ -33,11 +33,11 @@ pub enum SizeError {
     Ambiguous(String, String),
     /// Nothing would fit.
     #[error(
-        "0 would leave no room at all: write \"unlimited\" for no limit, or access = \"read-only\" for no writing"
+        "0 would leave no space: write \"unlimited\" for no limit, or access = \"read-only\" for no writing"
     )]
     Zero,
     /// It is more than any disk.
-    #[error("\"{0}\" is too large: 8 EiB is the end; write \"unlimited\" for no limit")]
+    #[error("\"{0}\" is too large: the limit is 8 EiB; write \"unlimited\" for no limit")]
     TooLarge(String),
 }
 

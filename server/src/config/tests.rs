@@ -95,13 +95,13 @@ fn all_mistakes_are_told_at_once_and_in_order() {
         "[server]\nlisten = \"127.0.0.1\"\nkex = \"fast\"\n\n[users.Alex]\nqouta = 5\nroot = 5\n\
          [users.zcl]\npassword = \"secret\"\naccess = 1\nmax_files = 3\n",
         &[
-            "2: server.listen: has a value of type string, and wants an array: [\"…\", \"…\"]",
-            "3: server.kex: \"fast\" is no choice: write \"compatible\" or \"post-quantum\"",
-            "5: users.Alex: \"Alex\" is no user name: it has 1 to 32 of a-z, 0-9, \".\", \"_\" and \"-\", and does not begin with \".\" or \"-\"",
-            "6: users.Alex.qouta: unknown key: here it is one of password, demo, authorized-keys, root, quota, max-files, access, sftp-uploads, enabled, own-keys, upload-rate, download-rate",
-            "7: users.Alex.root: has a value of type integer, and wants a string: \"…\"",
-            "9: users.zcl.password: is no PHC string ($argon2id$v=19$…); `sshomed user passwd zcl` asks for the password and writes a new one",
-            "10: users.zcl.access: has a value of type integer, and wants a string: \"…\"",
+            "2: server.listen: must be an array: [\"…\", \"…\"] (found type: string)",
+            "3: server.kex: \"fast\" is not a choice: write \"compatible\" or \"post-quantum\"",
+            "5: users.Alex: \"Alex\" is not a user name: use 1 to 32 of a-z, 0-9, \".\", \"_\" and \"-\", and do not begin with \".\" or \"-\"",
+            "6: users.Alex.qouta: unknown key: expected one of password, demo, authorized-keys, root, quota, max-files, access, sftp-uploads, enabled, own-keys, upload-rate, download-rate",
+            "7: users.Alex.root: must be a string: \"…\" (found type: integer)",
+            "9: users.zcl.password: is not a PHC string ($argon2id$v=19$…); `sshomed user passwd zcl` asks for the password and writes a new one",
+            "10: users.zcl.access: must be a string: \"…\" (found type: integer)",
             "11: users.zcl.max_files: unknown key: did you mean max-files?",
         ],
     )]);
@@ -125,21 +125,18 @@ fn mistakes_in_the_syntax() {
 fn mistakes_in_the_tables() {
     assert_complaints(&[
         ("[sever]\n", &["1: sever: unknown key: did you mean server?"]),
-        ("users = 1\n", &["1: users: has a value of type integer, and wants a table: [users]"]),
-        (
-            "[users]\nalex = \"x\"\n",
-            &["2: users.alex: has a value of type string, and wants a table: [users.alex]"],
-        ),
+        ("users = 1\n", &["1: users: must be a table: [users] (found type: integer)"]),
+        ("[users]\nalex = \"x\"\n", &["2: users.alex: must be a table: [users.alex] (found type: string)"]),
         (
             "[defaults]\nroot = \"x\"\n",
             &[
-                "2: defaults.root: unknown key: here it is one of quota, max-files, access, sftp-uploads, enabled, own-keys, upload-rate, download-rate",
+                "2: defaults.root: unknown key: expected one of quota, max-files, access, sftp-uploads, enabled, own-keys, upload-rate, download-rate",
             ],
         ),
         (
             "[users.\"a\\u001b[2Jb\"]\n",
             &[
-                "1: users.a\\x1b[2Jb: \"a\\x1b[2Jb\" is no user name: it has 1 to 32 of a-z, 0-9, \".\", \"_\" and \"-\", and does not begin with \".\" or \"-\"",
+                "1: users.a\\x1b[2Jb: \"a\\x1b[2Jb\" is not a user name: use 1 to 32 of a-z, 0-9, \".\", \"_\" and \"-\", and do not begin with \".\" or \"-\"",
             ],
         ),
     ]);
@@ -148,20 +145,20 @@ fn mistakes_in_the_tables() {
 #[test]
 fn mistakes_in_server() {
     assert_complaints(&[
-        ("server.listen = []", &["1: server.listen: is empty: name one at least, or leave the key out"]),
+        ("server.listen = []", &["1: server.listen: is empty: set at least one, or remove the key"]),
         (
             "[server]\nlisten = [\n  \"127.0.0.1\",\n  \"::1\",\n  \"localhost:22\",\n  \"127.0.0.1:1\",\n  \"127.0.0.1:1\",\n]\n",
             &[
                 "3: server.listen: \"127.0.0.1\" has no port: write \"127.0.0.1:2222\"",
                 "4: server.listen: \"::1\" has no port: write \"[::1]:2222\"",
-                "5: server.listen: \"localhost:22\" is no address with a port: write \"127.0.0.1:2222\" (this machine only), \"0.0.0.0:2222\" or \"[::]:2222\" (everybody)",
-                "7: server.listen: has this one twice: remove one",
+                "5: server.listen: \"localhost:22\" is not an address with a port: write \"127.0.0.1:2222\" (this machine only), \"0.0.0.0:2222\" or \"[::]:2222\" (everybody)",
+                "7: server.listen: is in the list twice: remove one",
             ],
         ),
         (
             "server.part-expiry = 0",
             &[
-                "1: server.part-expiry: has a value of type integer, and wants a number of days from 1 to 3650: 7 or \"7 days\"",
+                "1: server.part-expiry: must be a number of days from 1 to 3650: 7 or \"7 days\" (found type: integer)",
             ],
         ),
         (
@@ -171,21 +168,23 @@ fn mistakes_in_server() {
         (
             "server.shutdown-grace = -1",
             &[
-                "1: server.shutdown-grace: has a value of type integer, and wants a number of seconds up to 86400: 10 or \"10 s\"",
+                "1: server.shutdown-grace: must be a number of seconds up to 86400: 10 or \"10 s\" (found type: integer)",
             ],
         ),
         (
             "server.account = \"root\"\nserver.confine = \"on\"\nserver.log.file = \"audit\"",
             &[
-                "1: server.account: root gives nothing up: name an account that is for the server alone",
-                "2: server.confine: \"on\" is no choice: write \"best-effort\", \"required\" or \"off\"",
-                "3: server.log.file: audit wants a folder without the server's own files: log/audit",
+                "1: server.account: root keeps all privileges: name an account for the server only",
+                "2: server.confine: \"on\" is not a choice: write \"best-effort\", \"required\" or \"off\"",
+                "3: server.log.file: audit must be in a folder without the server's own files, such as log/audit",
             ],
         ),
-        ("server.homes = \"etc/users.toml\"", &["1: server.homes: DIR/etc/users.toml is no folder"]),
+        ("server.homes = \"etc/users.toml\"", &["1: server.homes: DIR/etc/users.toml is not a folder"]),
         (
             "server.host-keys = [\"etc\"]",
-            &["1: server.host-keys: etc is no file: name a private key, or a file for the server to make"],
+            &[
+                "1: server.host-keys: etc is not a file: name a private key, or a file for the server to create",
+            ],
         ),
     ]);
 }
@@ -202,16 +201,16 @@ fn mistakes_in_users() {
         (
             "[defaults]\nquota = 1.5\n",
             &[
-                "2: defaults.quota: has a value of type float, and wants a size: \"100 MiB\", a number of bytes, or \"unlimited\"",
+                "2: defaults.quota: must be a size: \"100 MiB\", a number of bytes, or \"unlimited\" (found type: float)",
             ],
         ),
         (
             "[users.alex]\nmax-files = 0\n",
-            &["2: users.alex.max-files: 0 is not a number of files from 1 on, or \"unlimited\""],
+            &["2: users.alex.max-files: 0 is not a number of files (at least 1), or \"unlimited\""],
         ),
         (
             "[users.alex]\nenabled = \"yes\"\n",
-            &["2: users.alex.enabled: has a value of type string, and wants true or false"],
+            &["2: users.alex.enabled: must be true or false (found type: string)"],
         ),
         (
             "[users.alex]\naccess = \"write\"\n",
@@ -219,24 +218,24 @@ fn mistakes_in_users() {
         ),
         (
             "[users.alex]\nsftp-uploads = \"staged\"\n",
-            &["2: users.alex.sftp-uploads: \"staged\" is no choice: write \"in-place\" or \"atomic\""],
+            &["2: users.alex.sftp-uploads: \"staged\" is not a choice: write \"in-place\" or \"atomic\""],
         ),
         (
             "[users.alex]\npassword = \"$argon2id$v=19$m=4096,t=3,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"\n",
             &[
-                "2: users.alex.password: is too weak an argon2id hash: it wants m=19456 and t=2 at least; `sshomed user passwd alex` asks for the password and writes a new one",
+                "2: users.alex.password: is too weak an argon2id hash: the minimum is m=19456 and t=2; `sshomed user passwd alex` asks for the password and writes a new one",
             ],
         ),
         (
             "[users.alex]\ndemo = true\n",
-            &["2: users.alex.demo: marks the password as a demo, and there is no password: remove the line"],
+            &["2: users.alex.demo: marks the password as a demo, but no password is set: remove the line"],
         ),
         (
             "[users.alex]\nauthorized-keys = [\"keys/alex.pub\",\n\"command=\\\"ls\\\" @KEY@\", \"-----BEGIN OPENSSH PRIVATE KEY-----\"]\n",
             &[
                 "2: users.alex.authorized-keys: keys/alex.pub cannot be read: No such file or directory (os error 2); name a public key's file, or give its line",
                 "3: users.alex.authorized-keys: \"command=\"ls\" ssh-ed25519 AAAAC3NzaC1lZDI…\" has the option \"command\", which is not supported: remove it. Supported are from=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them",
-                "3: users.alex.authorized-keys: \"-----BEGIN OPENSSH PRIVATE KEY-----…\" is a private key, which belongs to nobody but its user: give the public one, the file that ends in .pub",
+                "3: users.alex.authorized-keys: \"-----BEGIN OPENSSH PRIVATE KEY-----…\" is a private key, which must stay with its user: give the public key, the file that ends in .pub",
             ],
         ),
     ]);
@@ -261,10 +260,10 @@ fn roots_do_not_overlap_whatever_their_names() {
     assert_eq!(
         complaints(&dir, &[]),
         [
-            "2: users.alex.root: DIR/disk lies in DIR, the root of eve: every user needs a folder of their own",
-            "4: users.ben.root: DIR/disk/below lies in DIR, the root of eve: every user needs a folder of their own",
-            "6: users.cyd.root: DIR/disk/below lies in DIR, the root of eve: every user needs a folder of their own",
-            "8: users.dan.root: DIR/disk-2 lies in DIR, the root of eve: every user needs a folder of their own",
+            "2: users.alex.root: DIR/disk is inside DIR, the root of eve: every user needs a folder of their own",
+            "4: users.ben.root: DIR/disk/below is inside DIR, the root of eve: every user needs a folder of their own",
+            "6: users.cyd.root: DIR/disk/below is inside DIR, the root of eve: every user needs a folder of their own",
+            "8: users.dan.root: DIR/disk-2 is inside DIR, the root of eve: every user needs a folder of their own",
             "10: users.eve.root: DIR holds the server's own DIR/etc/users.toml, which eve could read or replace: choose a folder without it",
         ]
     );
@@ -273,9 +272,9 @@ fn roots_do_not_overlap_whatever_their_names() {
     assert_eq!(
         complaints(&dir, &[]),
         [
-            "4: users.ben.root: DIR/disk/below lies in DIR/disk, the root of alex: every user needs a folder of their own",
-            "6: users.cyd.root: DIR/disk/below lies in DIR/disk, the root of alex: every user needs a folder of their own",
-            "10: users.eve.root: DIR/disk/below lies in DIR/disk, the root of alex: every user needs a folder of their own",
+            "4: users.ben.root: DIR/disk/below is inside DIR/disk, the root of alex: every user needs a folder of their own",
+            "6: users.cyd.root: DIR/disk/below is inside DIR/disk, the root of alex: every user needs a folder of their own",
+            "10: users.eve.root: DIR/disk/below is inside DIR/disk, the root of alex: every user needs a folder of their own",
         ]
     );
 }
@@ -287,7 +286,7 @@ fn a_home_that_is_not_there_yet_overlaps_as_well() {
     assert_eq!(
         complaints(&dir, &[]),
         [
-            "1: users.alex.root: DIR/home/alex lies in DIR/home, the root of ben: every user needs a folder of their own"
+            "1: users.alex.root: DIR/home/alex is inside DIR/home, the root of ben: every user needs a folder of their own"
         ]
     );
     let dir = folder("[users.alex]\n[users.ben]\n");
@@ -296,7 +295,7 @@ fn a_home_that_is_not_there_yet_overlaps_as_well() {
     fs::create_dir(dir.path().join("home/ben")).unwrap();
     assert_eq!(
         complaints(&dir, &[]),
-        ["2: users.ben.root: DIR/home/ben is the root of alex, too: every user needs a folder of their own"]
+        ["2: users.ben.root: DIR/home/ben is also the root of alex: every user needs a folder of their own"]
     );
 }
 
@@ -305,7 +304,7 @@ fn a_demo_password_keeps_the_server_on_this_machine() {
     let demo = format!("[users.alex]\npassword = \"{HASH}\"\ndemo = true\n");
     let told = |line: usize, address: &str| {
         vec![format!(
-            "{line}: users.alex.demo: alex has a demo password, which everybody knows, and {address} can be reached from other \
+            "{line}: users.alex.demo: alex has a demo password, which is public, and {address} can be reached from other \
              machines: set a password with `sshomed user passwd alex`, which removes the mark, or listen on 127.0.0.1 only"
         )]
     };

@@ -147,7 +147,7 @@ fn password(
         return (password.map(|found| found.value), None);
     };
     if section.span_of("password").is_none() {
-        let message = "marks the password as a demo, and there is no password: remove the line".to_owned();
+        let message = "marks the password as a demo, but no password is set: remove the line".to_owned();
         mistakes.add(Some(span.clone()), &section.key("demo"), message);
     }
     (password.map(|found| found.value.with_demo(demo)), Some(span))
@@ -225,12 +225,12 @@ mod tests {
         let rates: Vec<_> = accounts.iter().map(|a| (a.upload_rate, a.download_rate)).collect();
         assert_eq!(rates, [(Some(1 << 20), Some(800_000)), (None, Some(64 << 10))]);
         for (rate, want) in [
-            ("5", "has a value of type integer, and wants a rate: \"10 MiB/s\" or \"unlimited\""),
+            ("5", "must be a rate: \"10 MiB/s\" or \"unlimited\" (found type: integer)"),
             ("\"5 MiB\"", "\"5 MiB\" is not a rate: \"10 MiB/s\" or \"unlimited\""),
             ("\"5 Mbit/s\"", "\"5 Mbit/s\" is not a rate: \"10 MiB/s\" or \"unlimited\""),
             ("\"unlimited/s\"", "\"unlimited/s\" is not a rate: \"10 MiB/s\" or \"unlimited\""),
-            ("\"0 MiB/s\"", "\"0 MiB/s\" is too slow to work with: 64 KiB/s at least"),
-            ("\"63 KiB/s\"", "\"63 KiB/s\" is too slow to work with: 64 KiB/s at least"),
+            ("\"0 MiB/s\"", "\"0 MiB/s\" is too slow: the minimum is 64 KiB/s"),
+            ("\"63 KiB/s\"", "\"63 KiB/s\" is too slow: the minimum is 64 KiB/s"),
         ] {
             let (_, mistakes) = users(&format!("[users.alex]\nupload-rate = {rate}\n"));
             assert_eq!(mistakes, [want], "{rate}");

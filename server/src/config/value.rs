@@ -27,7 +27,7 @@ pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, String> {
 /// A path, not empty.
 pub(super) fn path<'a>(value: &'a DeValue<'a>) -> Result<&'a str, String> {
     match string(value)? {
-        "" => Err("is empty: it wants a path, which starts in sshomed's folder".into()),
+        "" => Err("is empty: set a path, relative to sshomed's folder".into()),
         path => Ok(path),
     }
 }
@@ -53,7 +53,7 @@ pub(super) fn rate(value: &DeValue<'_>) -> Result<Option<u64>, String> {
     match size.ok_or_else(|| format!("\"{text}\" is not {want}"))? {
         Ok(Some(rate)) if rate >= MIN_RATE => Ok(Some(rate)),
         Ok(Some(_)) | Err(SizeError::Zero) => {
-            Err(format!("\"{text}\" is too slow to work with: {} KiB/s at least", MIN_RATE >> 10))
+            Err(format!("\"{text}\" is too slow: the minimum is {} KiB/s", MIN_RATE >> 10))
         }
         _ => Err(format!("\"{text}\" is not {want}")),
     }
@@ -61,7 +61,7 @@ pub(super) fn rate(value: &DeValue<'_>) -> Result<Option<u64>, String> {
 
 /// A number of entries, none for no limit.
 pub(super) fn max_files(value: &DeValue<'_>) -> Result<Option<u64>, String> {
-    let want = "a number of files from 1 on, or \"unlimited\"";
+    let want = "a number of files (at least 1), or \"unlimited\"";
     match (value.as_str(), integer(value)) {
         (Some("unlimited"), _) => Ok(None),
         (Some(text), _) => Err(format!("\"{text}\" is not {want}")),
@@ -85,7 +85,7 @@ pub(super) fn sftp_uploads(value: &DeValue<'_>) -> Result<SftpUploads, String> {
     match string(value)? {
         "in-place" => Ok(SftpUploads::InPlace),
         "atomic" => Ok(SftpUploads::Atomic),
-        text => Err(format!("\"{text}\" is no choice: write \"in-place\" or \"atomic\"")),
+        text => Err(format!("\"{text}\" is not a choice: write \"in-place\" or \"atomic\"")),
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) fn kex(value: &DeValue<'_>) -> Result<Kex, String> {
     match string(value)? {
         "compatible" => Ok(Kex::Compatible),
         "post-quantum" => Ok(Kex::PostQuantum),
-        text => Err(format!("\"{text}\" is no choice: write \"compatible\" or \"post-quantum\"")),
+        text => Err(format!("\"{text}\" is not a choice: write \"compatible\" or \"post-quantum\"")),
     }
 }
 
@@ -101,7 +101,7 @@ pub(super) fn algorithms(value: &DeValue<'_>) -> Result<Algorithms, String> {
     match string(value)? {
         "strict" => Ok(Algorithms::Strict),
         "compatible" => Ok(Algorithms::Compatible),
-        text => Err(format!("\"{text}\" is no choice: write \"strict\" or \"compatible\"")),
+        text => Err(format!("\"{text}\" is not a choice: write \"strict\" or \"compatible\"")),
     }
 }
 
@@ -110,7 +110,7 @@ pub(super) fn confine(value: &DeValue<'_>) -> Result<Confine, String> {
         "off" => Ok(Confine::Off),
         "best-effort" => Ok(Confine::BestEffort),
         "required" => Ok(Confine::Required),
-        text => Err(format!("\"{text}\" is no choice: write \"best-effort\", \"required\" or \"off\"")),
+        text => Err(format!("\"{text}\" is not a choice: write \"best-effort\", \"required\" or \"off\"")),
     }
 }
 

@@ -20,12 +20,11 @@ pub(super) struct SystemAccount {
 pub enum AccountError {
     /// Nobody has that name.
     #[error(
-        "server.account: there is no account {} on this machine: make it (useradd --system --shell /usr/sbin/nologin …), \
-         or name another one", Escaped(.0.as_bytes())
+        "server.account: no account {} on this machine: create it (useradd --system --shell /usr/sbin/nologin …), or name a different one", Escaped(.0.as_bytes())
     )]
     Unknown(String),
     /// It is root by another name, or in root's group.
-    #[error("server.account: {} is root or in its group, which gives nothing up: name another account", Escaped(.0.as_bytes()))]
+    #[error("server.account: {} is root or in its group, and keeps their privileges: name a different account", Escaped(.0.as_bytes()))]
     IsRoot(String),
     /// Only root can become somebody else.
     #[error(
@@ -50,7 +49,7 @@ pub enum AccountError {
         error: io::Error,
     },
     /// Root could be taken back.
-    #[error("server.account: the server became {}, and could become root again: it does not serve", Escaped(.0.as_bytes()))]
+    #[error("server.account: the server became {}, and could become root again: it refuses to serve", Escaped(.0.as_bytes()))]
     NotGivenUp(String),
 }
 

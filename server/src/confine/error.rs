@@ -36,7 +36,7 @@ pub enum ConfineError {
     },
     /// Root would create files that the folder's owner cannot use.
     #[error(
-        "{} belongs to {owner}, and this is root: what root makes here, {owner} could not use afterwards. Run it as \
+        "{} belongs to {owner}, and this is root: {owner} could not use files that root creates here. Run it as \
          {owner}, `{}`, or set account = \"{owner}\" in [server]",
         sshome_store::shown(.path), invocation::as_account(.owner)
     )]
@@ -59,9 +59,9 @@ pub enum ConfineError {
     },
     /// The account cannot read the settings again, so a reload would fail.
     #[error(
-        "the settings could be read at the start, and cannot be again by what the server has become \
+        "the settings could be read at the start, but not after dropping privileges \
          ({confinement}): {error}\n\
-         let its account read them and the keys that they name, as with chgrp and chmod g+r, and keep these in keys/"
+         let the account read them and the keys that they name, for example with chgrp and chmod g+r, and keep the keys in keys/"
     )]
     Settings {
         /// What it has become.
@@ -70,7 +70,7 @@ pub enum ConfineError {
         error: ConfigError,
     },
     /// A system call failed.
-    #[error("the server cannot {what}: {error}; confine = \"off\" leaves it out")]
+    #[error("the server cannot {what}: {error}; confine = \"off\" disables it")]
     Kernel {
         /// What.
         what: &'static str,

@@ -47,11 +47,11 @@ impl Landlock {
     pub(super) fn missing(&self) -> Option<&'static str> {
         let LandlockStatus::Available { effective_abi, .. } = self.status else {
             return Some(
-                "this kernel has no Landlock, or has it switched off: all files of the account can be reached",
+                "this kernel has no Landlock, or it is disabled: all files of the account can be reached",
             );
         };
         if !self.is_enforced {
-            return Some("this kernel's Landlock cannot let files move between folders: it is not used");
+            return Some("this kernel's Landlock cannot allow moving files between folders: it is not used");
         }
         match effective_abi {
             ABI::V2 => Some("this kernel's Landlock knows neither truncation nor TCP"),

@@ -182,8 +182,7 @@ impl Confinement {
         tracing::info!("confined: {self}");
         if self.is_root {
             tracing::warn!(
-                "this server runs as root, and so does whatever breaks into it: name an account in [server], \
-                 which it becomes once it has its ports (docs/operating.md)"
+                "running as root: set account = \"sshome\" in [server] to drop privileges after binding (docs/operating.md)"
             );
         }
         if let Some(missing) = self.landlock.as_ref().and_then(Landlock::missing) {
@@ -216,16 +215,16 @@ impl fmt::Display for Confinement {
 /// If the kernel refuses.
 pub fn no_core_dumps() -> Result<(), ConfineError> {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
-    setrlimit(Resource::Core, none).map_err(refused("switch core dumps off"))?;
+    setrlimit(Resource::Core, none).map_err(refused("disable core dumps"))?;
     // A core dump collector ignores the limit, but gets no dump of a process that is not dumpable.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(refused("switch core dumps off"))
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(refused("disable core dumps"))
 }
 
 /// Disables core dumps, new privileges and, without root, capabilities.
 fn harden() -> Result<(), ConfineError> {
     no_core_dumps()?;
     rustix::thread::set_no_new_privs(true).map_err(refused("rule out new privileges"))?;
-    let has = rustix::thread::capabilities(None).map_err(refused("tell its capabilities"))?;
+    let has = rustix::thread::capabilities(None).map_err(refused("read its capabilities"))?;
     // A service manager that removed all capabilities may also have denied the system call.
     if !geteuid().is_root() && !(has.permitted | has.inheritable).is_empty() {
         let none = CapabilitySets {

@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The socket is disabled in the settings.
-    #[error("the server cannot be asked: control-socket is \"off\" in its settings")]
+    #[error("the server cannot be reached: control-socket is \"off\" in its settings")]
     Off,
     /// No server listens.
-    #[error("no server runs here: nobody answers at {}; start one with `sshomed`, or name its folder with --dir", shown(.0))]
+    #[error("no server is running: no answer at {}; start one with `sshomed`, or name its folder with --dir", shown(.0))]
     NoServer(PathBuf),
     /// This account may not use the socket.
-    #[error("the server cannot be asked: {}", denied(.0))]
+    #[error("the server cannot be reached: {}", denied(.0))]
     Denied(PathBuf),
     /// The connection failed.
     #[error("the server at {} gave no answer: {error}", shown(.path))]
@@ -35,9 +35,9 @@ pub enum ClientError {
 /// Describes who may use the socket.
 fn denied(socket: &Path) -> String {
     let why = socket.parent().and_then(permission::wrong_account);
-    let why = why.map(|why| format!("its account alone can ask it; {why}"));
+    let why = why.map(|why| format!("only its account can query it; {why}"));
     why.unwrap_or_else(|| {
-        format!("{} belongs to its account: ask as that account, or as root", shown(socket))
+        format!("{} belongs to its account: run this as that account, or as root", shown(socket))
     })
 }
 

@@ -45,7 +45,7 @@ pub struct ControlSocket {
 pub enum BindError {
     /// The folder or the socket cannot be created.
     #[error(
-        "the control socket {} cannot be made: {}; control-socket names another place, or \"off\"",
+        "the control socket {} cannot be created: {}; set a different path in control-socket, or \"off\"",
         shown(.path), crate::permission::CannotCreate(.path, .error)
     )]
     Make {
@@ -56,7 +56,7 @@ pub enum BindError {
     },
     /// Others can write to the folder.
     #[error(
-        "{folder} holds the control socket, so it has to belong to the server's account and nobody else may write to it \
+        "{folder} holds the control socket, so it must belong to the server's account, and nobody else may write to it \
          (it is {whose}): chown it to that account and chmod 700 it, or name a folder of its own in control-socket",
         folder = shown(.0), whose = crate::permission::ownership(.0)
     )]
@@ -65,7 +65,7 @@ pub enum BindError {
     #[error("another sshomed runs here: {} is its control socket; `sshomed status` shows it", shown(.0))]
     Taken(PathBuf),
     /// The path is not a socket.
-    #[error("{} is no socket: remove it, or set control-socket", shown(.0))]
+    #[error("{} is not a socket: remove it, or set control-socket", shown(.0))]
     NoSocket(PathBuf),
 }
 
@@ -184,7 +184,7 @@ async fn converse(
         }
         let answer = match serde_json::from_str(&line) {
             Ok(request) => answer(request, shared, reloader, since).await,
-            Err(error) => ControlResponse::Error { message: format!("this is no request: {error}") },
+            Err(error) => ControlResponse::Error { message: format!("invalid request: {error}") },
         };
         let mut line = serde_json::to_vec(&answer)?;
         line.push(b'\n');
@@ -242,7 +242,7 @@ async fn answer(
 }
 
 fn fault(error: tokio::task::JoinError) -> ControlResponse {
-    ControlResponse::Error { message: format!("a fault of the server: {error}") }
+    ControlResponse::Error { message: format!("internal error: {error}") }
 }
 
 /// Reloads the settings, and reports whether a user's settings are in effect.
@@ -276,7 +276,7 @@ fn reopen(shared: &ServerState, user: String) -> ControlResponse {
         Ok(anew) => {
             let made = is_missing && anew;
             if anew {
-                tracing::info!(user = name, made, "the home was opened anew, for the administrator");
+                tracing::info!(user = name, made, "the administrator reopened the home");
                 let sessions = shared.sessions.logged_in();
                 let theirs = |login: &crate::auth::Login| login.name() == user;
                 let theirs = sessions.iter().filter(|session| session.login().is_some_and(theirs));
@@ -350,7 +350,7 @@ fn scan_one(homes: &dyn HomeStore, user: String) -> ScanReport {
             }
             Ok(Comparison::Unreadable(unreadable)) => {
                 let unreadable = status::unreadable(&unreadable);
-                let error = "part of the home cannot be read: nothing was compared or corrected, and nothing more is stored in it until all of it can be read and counted";
+                let error = "part of the home cannot be read: nothing was compared or corrected, and uploads are refused until a full scan succeeds";
                 return ScanReport { user, compared: None, error: Some(error.to_owned()), unreadable };
             }
             Err(error) => {
@@ -365,14 +365,14 @@ fn scan_one(homes: &dyn HomeStore, user: String) -> ScanReport {
 fn log_difference(user: &str, compared: &ScanComparison) {
     let (bytes, entries) = (compared.bytes_off, compared.entries_off);
     if (bytes, entries) != (0, 0) {
-        tracing::warn!(user, bytes, entries, "the books were off by this much, and are corrected");
+        tracing::warn!(user, bytes, entries, "the accounting was off by this much and was corrected");
     }
     let bytes = compared.staged_off;
     if bytes != 0 {
         tracing::warn!(
             user,
             bytes,
-            "what is booked for uploads and partial uploads is off by this much; a restart of the server counts it anew"
+            "the accounting of uploads and partial uploads is off by this much; a restart of the server recounts it"
         );
     }
 }

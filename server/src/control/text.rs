@@ -15,7 +15,7 @@ pub(super) fn status(status: &StatusReport) -> String {
     let ago = |since: u64| spoken(now.saturating_sub(since));
     let mut text = format!("sshomed {}, pid {}, up {}\n\n", status.version, status.pid, ago(status.since));
     if let Some(why) = &status.settings_refused {
-        text += &format!("the settings in force are older than the file, which is refused: {why}\n\n");
+        text += &format!("the file was rejected and the previous settings are in force: {why}\n\n");
     }
     text += &sessions(&status.sessions, ago);
     let transfers = status
@@ -38,7 +38,7 @@ pub(super) fn status(status: &StatusReport) -> String {
             text += &unreadable(Some(found));
         }
         if let Some(found) = home.closed.as_ref().filter(|_| home.unreadable.is_none()) {
-            text += &format!("\nDirectories in the home of {} cannot be read any more\n", home.user);
+            text += &format!("\nDirectories in the home of {} can no longer be read\n", home.user);
             text += &unreadable(Some(found));
         }
     }
@@ -108,7 +108,7 @@ pub(super) fn applied(applied: &AppliedSettings) -> String {
         text += &format!("in force: {}\n", revoked.join(", "));
     }
     if let Some(why) = refused {
-        text += &format!("the server refuses the file as a whole: {why}\n");
+        text += &format!("the server rejected the file as a whole: {why}\n");
     }
     if let Some(why) = unavailable {
         text += &format!("{user} is locked out, the home is unavailable: {why}\n");
@@ -120,11 +120,11 @@ pub(super) fn applied(applied: &AppliedSettings) -> String {
 pub(super) fn reopened(user: &str, anew: bool, made: bool) -> String {
     match anew {
         true if made => format!(
-            "the home of {user} was missing: an EMPTY one was made and is open; to restore the old one, put its folder \
+            "the home of {user} was missing: an EMPTY one was created and opened; to restore the old one, put its folder \
              back and run this again\n"
         ),
         true => format!("the home of {user} is open, and was counted\n"),
-        false => format!("the home of {user} is the one that was opened: there is nothing to do\n"),
+        false => format!("the home of {user} is unchanged: nothing to do\n"),
     }
 }
 
@@ -133,7 +133,7 @@ pub(super) fn forgiven(sources: &[String]) -> String {
     if sources.is_empty() {
         return "no address has a penalty\n".to_owned();
     }
-    format!("no penalty any more: {}\n", sources.join(", "))
+    format!("penalty removed: {}\n", sources.join(", "))
 }
 
 /// The sessions that were ended.
@@ -155,7 +155,7 @@ pub(super) fn scanned(homes: &[ScanReport]) -> String {
             text += &format!(", and {} staged", Size(found.staged));
         }
         match (found.bytes_off, found.entries_off) {
-            (0, 0) => text += ", as booked",
+            (0, 0) => text += ", as recorded",
             (bytes, entries) => {
                 let (bytes, entries) = (off(bytes, "bytes"), off(entries, "entries"));
                 text += &format!("; the accounting had {bytes} and {entries}, and was corrected");
@@ -164,7 +164,7 @@ pub(super) fn scanned(homes: &[ScanReport]) -> String {
         if found.staged_off != 0 {
             let off = found.staged_off;
             text += &format!(
-                "; what is booked as staged is off by {off:+} bytes: restart the server to count it anew"
+                "; the accounting of staged bytes is off by {off:+}: restart the server to recount them"
             );
         }
         text + "\n"

@@ -53,13 +53,13 @@ impl AdmissionError {
     pub fn client_message(&self) -> String {
         let why = match self {
             AdmissionError::Penalty(left) => {
-                format!("logins from your address failed, it is refused for {} s more", left.as_secs() + 1)
+                format!("logins from your address failed: it is refused for another {} s", left.as_secs() + 1)
             }
             AdmissionError::Address(open) => {
-                format!("your address has {open} connections open, and may have no more")
+                format!("your address has {open} connections open, which is the limit")
             }
             AdmissionError::AddressStartups(open) => {
-                format!("your address has {open} connections waiting to log in, and may have no more")
+                format!("your address has {open} connections waiting to log in, which is the limit")
             }
             AdmissionError::Startups(_) => {
                 "too many connections are waiting to log in, try again in a minute".to_owned()

@@ -26,11 +26,11 @@ const DEFAULT_FILTER: &str = "warn,russh=off,sshomed=info,sshome_store=info";
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// `RUST_LOG` is invalid.
-    #[error("RUST_LOG cannot be understood: {0}")]
+    #[error("invalid RUST_LOG: {0}")]
     Filter(#[from] ParseError),
     /// The file.
     #[error(
-        "the log {}: {}; server.log.file names another one",
+        "the log {}: {}; server.log.file sets a different file",
         crate::config::shown(.file), crate::permission::CannotCreate(.file, .error)
     )]
     File {

@@ -32,7 +32,7 @@ where
                     let answered =
                         tokio::time::timeout(SCRAPE_TIMEOUT, answer(stream, render.as_ref())).await;
                     if let Ok(Err(error)) = answered {
-                        tracing::debug!(%error, "metrics were asked for, and not taken");
+                        tracing::debug!(%error, "a client asked for metrics and did not read them");
                     }
                 });
             }
@@ -54,8 +54,8 @@ async fn answer<F: Future<Output = String>>(
         (Some(b"GET"), Some(b"/metrics")) => {
             ("200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8", render().await)
         }
-        (Some(b"GET"), _) => ("404 Not Found", "text/plain", "only /metrics is here\n".to_owned()),
-        _ => ("405 Method Not Allowed", "text/plain", "only GET is understood\n".to_owned()),
+        (Some(b"GET"), _) => ("404 Not Found", "text/plain", "only /metrics exists\n".to_owned()),
+        _ => ("405 Method Not Allowed", "text/plain", "only GET is supported\n".to_owned()),
     };
     let length = body.len();
     let head = format!(

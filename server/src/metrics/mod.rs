@@ -69,7 +69,7 @@ pub struct MetricsSnapshot {
 pub struct HomeMetrics {
     /// The user.
     pub user: String,
-    /// Sessions that are open.
+    /// Open sessions.
     pub sessions: u64,
     /// Bytes that are stored.
     pub used: u64,
@@ -124,39 +124,39 @@ impl Metrics {
         };
         let m = &metrics;
         registry.register("logins", "Logins, by method and result", m.logins.clone());
-        let help = "Connections that were refused before a byte of them was read";
+        let help = "Connections refused before a byte was read";
         registry.register("connections_refused", help, m.connections_refused.clone());
         let help = "Connections that ended without a login, by reason";
         registry.register("connections_without_login", help, m.without_login.clone());
         registry.register_with_unit("transferred", "Bytes of files", Unit::Bytes, m.bytes.clone());
-        registry.register("files", "Files that were moved, by direction and result", m.transfers.clone());
-        registry.register("quota_refusals", "What did not fit into a quota", m.quota_refusals.clone());
+        registry.register("files", "Files transferred, by direction and result", m.transfers.clone());
+        registry.register("quota_refusals", "Writes refused by a quota", m.quota_refusals.clone());
         let help = "Lines of the log that could not be written, or not in time";
         registry.register("log_lines_lost", help, m.log_lines_lost.clone());
-        let help = "What has arrived and is not processed yet, and what is to be sent";
+        let help = "Bytes received and not yet processed, and bytes queued to be sent";
         registry.register_with_unit("held", help, Unit::Bytes, m.held.clone());
         let help = "Work of ended sessions that hangs in the store";
         registry.register("abandoned_work", help, m.abandoned.clone());
-        let help = "From when a request is taken up to its answer";
+        let help = "Time from the start of a request to its answer";
         registry.register_with_unit("request_duration", help, Unit::Seconds, m.requests.clone());
-        registry.register("sessions", "Sessions that are open", m.sessions.clone());
-        registry.register_with_unit("used", "What a home holds", Unit::Bytes, m.used.clone());
-        let help = "What is reserved in a home for uploads and their parts";
+        registry.register("sessions", "Open sessions", m.sessions.clone());
+        registry.register_with_unit("used", "Bytes stored in a home", Unit::Bytes, m.used.clone());
+        let help = "Bytes reserved in a home for uploads and partial uploads";
         registry.register_with_unit("reserved", help, Unit::Bytes, m.reserved.clone());
-        let help = "What a home may hold; nothing where there is no limit";
+        let help = "Quota of a home; absent if unlimited";
         registry.register_with_unit("quota", help, Unit::Bytes, m.quota.clone());
         registry.register("entries", "Files, directories and links in a home", m.entries.clone());
-        let help = "What is free on the disk of a home";
+        let help = "Bytes free on the disk of a home";
         registry.register_with_unit("disk_free", help, Unit::Bytes, m.disk_free.clone());
         let help =
             "1 for each home that is not served, or was replaced or closed to the server while it runs";
         registry.register("home_unavailable", help, m.unavailable.clone());
         let help = "Entries of a home that are not readable to the server";
         registry.register("home_unreadable_entries", help, m.unreadable.clone());
-        let help = "1 if the settings in force are older than the file, which is refused";
+        let help = "1 if the settings file was rejected and the previous settings are in force";
         registry.register("settings_stale", help, m.settings_stale.clone());
-        registry.register("open_descriptors", "Descriptors that are open", m.open_descriptors.clone());
-        let help = "Descriptors that may be open; 0 for no limit";
+        registry.register("open_descriptors", "Open descriptors", m.open_descriptors.clone());
+        let help = "Limit on open descriptors; 0 for no limit";
         registry.register("max_descriptors", help, m.max_descriptors.clone());
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of the server", version);

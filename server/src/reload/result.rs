@@ -54,7 +54,7 @@ pub enum ReloadError {
     #[error("restart needed: {} cannot change while the server runs", .0.join(", "))]
     Restart(Vec<String>),
     /// A bug in the server.
-    #[error("the new settings could not be looked at: {0}")]
+    #[error("the new settings could not be checked: {0}")]
     Fault(#[from] tokio::task::JoinError),
 }
 
@@ -65,10 +65,10 @@ fn revoked_text(revoked: &[String], ended: usize) -> String {
         ended => format!("; {ended} sessions were ended"),
     };
     match revoked {
-        [] => format!("\nthe settings stay as they were{sessions}"),
+        [] => format!("\nthe previous settings stay in force{sessions}"),
         revoked => {
             format!(
-                "\napart from this, which was revoked, the settings stay as they were: {}{sessions}",
+                "\napart from this, which was revoked, the previous settings stay in force: {}{sessions}",
                 revoked.join(", ")
             )
         }

@@ -66,7 +66,7 @@ fn restrict(old: &Account, new: &Account, wrong: impl Fn(&str) -> bool) -> (Acco
         }
         if old.own_keys && !new.own_keys && !wrong("own-keys") && !wrong("access") {
             left.own_keys = false;
-            lost.push("installed keys are not let in");
+            lost.push("installed keys are not accepted");
         }
     }
     (left, lost)
@@ -144,7 +144,7 @@ mod tests {
             (format!("{}{typo}", ann.replace(HASH, &other)), "ann: password changed"),
             (format!("[users.ann]\nauthorized-keys = [\"{KEY}\"]\n{typo}"), "ann: password removed"),
             (format!("[users.ann]\npassword = \"{HASH}\"\n{typo}"), "ann: keys removed"),
-            (format!("{ann}own-keys = false\n{typo}"), "ann: installed keys are not let in"),
+            (format!("{ann}own-keys = false\n{typo}"), "ann: installed keys are not accepted"),
             // Also a mistake in the user's own table.
             (format!("{ann}enabled = false\nquota = \"much\"\n{ben}"), "ann: disabled"),
         ] {

@@ -54,8 +54,7 @@ impl SettingsWatcher {
         if let Some(error) = error.as_ref().filter(|_| folders != self.folders) {
             tracing::warn!(
                 %error,
-                "changes of the settings are noticed within a minute; SIGHUP or `sshomed reload` takes them up \
-                 at once"
+                "changes of the settings are noticed within a minute; SIGHUP or `sshomed reload` applies them at once"
             );
         }
         self.is_complete = error.is_none();

@@ -58,8 +58,8 @@ async fn expire(shared: Arc<ServerState>) {
         let world = Arc::clone(&shared);
         match tokio::task::spawn_blocking(move || world.homes.expire_partial_uploads(files, streams)).await {
             Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "uploads that nobody went on with were removed"),
-            Err(error) => tracing::error!(%error, "old parts could not be looked at"),
+            Ok(removed) => tracing::info!(removed, "expired partial uploads were removed"),
+            Err(error) => tracing::error!(%error, "expired partial uploads could not be checked"),
         }
         shared.sessions.log_suppressed();
         tokio::time::sleep(streams.clamp(Duration::from_secs(1), CHECK_INTERVAL)).await;
@@ -74,7 +74,7 @@ async fn tend_homes(shared: Arc<ServerState>) {
         let world = Arc::clone(&shared);
         let look = if check.is_multiple_of(CHECKS_PER_INSPECTION) { look_at_homes } else { retry_homes };
         if let Err(error) = tokio::task::spawn_blocking(move || look(&world)).await {
-            tracing::error!(%error, "the homes could not be looked at");
+            tracing::error!(%error, "the homes could not be checked");
         }
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn supervise<F: Future<Output = ()>>(name: &'static str, mut be
             pause = MIN_PAUSE;
         }
         let (what, seconds) = (text(&*panic), pause.as_secs());
-        tracing::error!(task = name, panic = what, seconds, "a fault of the server: the task is restarted");
+        tracing::error!(task = name, panic = what, seconds, "internal error: the task is restarted");
         sleep(pause).await;
         pause = MAX_PAUSE.min(pause * 2);
     }

@@ -131,7 +131,7 @@ impl ConnectionHandler {
         let most = self.shared.admission.limits().sessions_per_user;
         tracing::info!(user, peer = %self.peer, most, "refused: the user has enough sessions");
         let text = format!(
-            "{user} has {most} sessions, and may have no more: close one, or ask for more (sessions-per-user)"
+            "{user} has {most} sessions, which is the limit: close one, or ask for more (sessions-per-user)"
         );
         Ok(session.disconnect(Disconnect::TooManyConnections, &text, "")?)
     }

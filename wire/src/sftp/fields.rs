@@ -13,7 +13,7 @@ pub enum Flaw {
     #[error("it ends too soon")]
     Short,
     /// It goes on after its last field.
-    #[error("it goes on after its end")]
+    #[error("it has data after its end")]
     Trailing,
     /// A path of more than [`MAX_PATH`] bytes.
     #[error("a path is longer than {MAX_PATH} bytes")]
@@ -22,7 +22,7 @@ pub enum Flaw {
     #[error("a handle is longer than {MAX_HANDLE} bytes")]
     LongHandle,
     /// The draft has no such kind, or the other side sends it.
-    #[error("there is no request of this kind")]
+    #[error("the request is unknown")]
     UnknownKind,
 }
 

@@ -53,7 +53,7 @@ fn finish_all(folders: &[UnfinishedDirectory]) -> Vec<Failure> {
         }
     }
     if let (Err(error), Some(first)) = (unsynced.sync(), folders.first()) {
-        let why = format!("cannot bring the directories' modes and times to the disk: {error}");
+        let why = format!("cannot sync the directories' modes and times: {error}");
         failures.push(Failure::of(first.place.remote.as_bytes(), why));
     }
     failures

@@ -65,7 +65,7 @@ fn make_one(publisher: &mut Publisher, link: &PlannedLink) -> Result<Made, Strin
     let placed = publisher.place(&directory, &part, link.place, &link.name, is_same);
     match placed {
         Ok(saved) if !is_same(saved.as_deref().unwrap_or(&link.name)) => Err(format!(
-            "{} was replaced while it was made: somebody else writes to this directory",
+            "{} was replaced while it was made: another program writes to this directory",
             Escaped(saved.as_deref().unwrap_or(&link.name))
         )),
         Ok(saved) => {

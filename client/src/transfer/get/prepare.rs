@@ -52,7 +52,7 @@ pub(super) fn prepare(plan: &Arc<Plan>, preserve: bool) -> PreparedPlan {
         prepared.files.push(number);
     }
     if let Err(error) = store.sync_names() {
-        let why = format!("cannot bring the directories to the disk: {error}");
+        let why = format!("cannot sync the directories: {error}");
         prepared.failures.extend(plan.places.first().map(|place| Failure::of(place.remote.as_bytes(), why)));
     }
     prepared
@@ -98,12 +98,12 @@ fn why_unusable(place: &PlannedDirectory, error: &io::Error) -> String {
     let directory = names::shown(&place.local());
     match error.kind() {
         io::ErrorKind::NotADirectory => {
-            format!("something that is no directory has its name here: {directory}")
+            format!("{directory} exists locally and is not a directory")
         }
         io::ErrorKind::NotFound if !place.base.is_dir() => {
-            format!("there is no directory {} here", names::shown(&place.base))
+            format!("the local directory {} does not exist", names::shown(&place.base))
         }
-        _ => format!("cannot make or open the directory {directory} here: {error}"),
+        _ => format!("cannot create or open the local directory {directory}: {error}"),
     }
 }
 

@@ -137,7 +137,7 @@ impl Publisher {
         let is_ours = || staged.directory.is_file_of(published, &staged.handle) || is_same(published);
         if staged.directory.is_shared() && !is_ours() {
             return Err(format!(
-                "{} was replaced while it was published: somebody else writes to this directory",
+                "{} was replaced while it was published: another program writes to this directory",
                 Escaped(published)
             ));
         }
@@ -238,5 +238,5 @@ fn no_room_beside(name: &[u8]) -> String {
 }
 
 fn in_the_way(name: &[u8]) -> String {
-    format!("a directory has the name {} here; move it away", Escaped(name))
+    format!("a local directory has the name {}; move it away", Escaped(name))
 }

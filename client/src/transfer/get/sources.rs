@@ -102,7 +102,7 @@ fn add_file(plan: &mut Plan, source: &RemotePath, target: &Path, options: Transf
     }
     if names_directory(target) && !target.is_dir() {
         let target = Escaped(path_bytes(target));
-        return plan.fail(source.as_bytes(), format!("there is no directory {target} here to get it into"));
+        return plan.fail(source.as_bytes(), format!("the local directory {target} does not exist"));
     }
     let target = match source.file_name() {
         Some(name) if target.is_dir() => {

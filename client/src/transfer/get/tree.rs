@@ -125,7 +125,7 @@ impl TreeListing {
                 plan.links.push(PlannedLink { place, name: entry.name, target: entry.target });
             }
             FileKind::Special => {
-                let skipped = Failure::of(&shown(), "it is no regular file");
+                let skipped = Failure::of(&shown(), "it is not a regular file");
                 plan.skipped.push(skipped);
             }
         }

@@ -143,7 +143,7 @@ impl DownloadWalk {
                 }
                 LinkTarget::Missing => plan.fail(path.as_bytes(), "the link's target does not exist"),
                 LinkTarget::Special => {
-                    plan.skipped.push(Failure::of(path.as_bytes(), "it is no regular file"))
+                    plan.skipped.push(Failure::of(path.as_bytes(), "it is not a regular file"))
                 }
                 LinkTarget::Refused(reply) => {
                     plan.failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message));

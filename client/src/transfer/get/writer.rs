@@ -82,7 +82,7 @@ impl Writer {
 
     fn open(&mut self, file: usize, header: &Header, known: Option<LocalPart>) -> Result<PartFile, Failure> {
         let plan = Arc::clone(&self.plan);
-        let planned = plan.files.get(file).ok_or_else(|| Failure::of(b"?", "nobody asked for it"))?;
+        let planned = plan.files.get(file).ok_or_else(|| Failure::of(b"?", "it was not requested"))?;
         let full = Arc::clone(&self.full);
         let failed = |error: io::Error| {
             full.fetch_or(is_full(&error), Ordering::Relaxed);

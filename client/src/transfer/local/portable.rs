@@ -128,7 +128,10 @@ impl LocalDirectory {
 
     /// Makes a symbolic link with this target, if the system has links.
     pub(in crate::transfer) fn symlink(&self, _target: &[u8], _name: &[u8]) -> io::Result<()> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "links are not made on this system; -L follows them"))
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "symbolic links are not created on this system; -L follows them",
+        ))
     }
 
     /// The target of a symbolic link.

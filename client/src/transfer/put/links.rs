@@ -19,7 +19,7 @@ pub(super) async fn judge(
                 unchanged.push((path, target));
             }
             Payload::Stat(_) => {
-                let why = "something else has the link's name there; remove it first";
+                let why = "the link's name is taken on the server; remove that file first";
                 failures.push(Failure::refused(path.as_bytes(), reply.status, why));
             }
             _ => failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message)),

@@ -260,7 +260,7 @@ impl<'a> Sending<'a> {
             self.note(ctx, asked, reply);
         }
         match is_open && !reply.status.is_error() {
-            true => Err(ConversationError::Protocol("it took a file before the file's end".into())),
+            true => Err(ConversationError::Protocol("it accepted a file before the file's end".into())),
             false => Ok(()),
         }
     }

@@ -30,7 +30,7 @@ impl LocalSource {
             local::open_source(path, follow).and_then(|file| file.metadata().map(|seen| (file, seen)));
         let (file, seen) = opened.map_err(|error| unreadable(path, &error))?;
         if !seen.is_file() {
-            return Err(Failure::of(path_bytes(path), "it is no regular file"));
+            return Err(Failure::of(path_bytes(path), "it is not a regular file"));
         }
         let (version, mode) = (local::version(&seen), local::mode(&seen));
         Ok(LocalSource { file, size: version.size, mtime: version.mtime, version, mode })

@@ -166,7 +166,7 @@ impl UploadWalk {
                 let why = "not a regular file; put - NAME sends standard input";
                 UploadItem::Failed(Failure::of(path_bytes(&from), why))
             }
-            _ => UploadItem::Skipped(Failure::of(path_bytes(&from), "it is no regular file")),
+            _ => UploadItem::Skipped(Failure::of(path_bytes(&from), "it is not a regular file")),
         }
     }
 

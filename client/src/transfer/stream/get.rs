@@ -100,7 +100,7 @@ impl StreamDownload<'_> {
                 Err(error) => return Err(error),
                 Ok(StreamEnd::Changed) => {
                     ctx.conversation.abandon(&mut |_| {}).await?;
-                    let why = "it changed on the server meanwhile: what was put out is not the file";
+                    let why = "it changed on the server meanwhile: the output is not the file";
                     return Ok(self.failed(Status::Changed, why));
                 }
                 Ok(StreamEnd::Refused(reply)) => return Ok(self.failed(reply.status, &reply.message)),

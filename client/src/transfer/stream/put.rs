@@ -117,7 +117,7 @@ impl StreamUpload {
             ResumePoint::Block(blocks) => blocks,
             ResumePoint::Stored => return Ok(Reply::new(Status::Done, "")),
             ResumePoint::Nowhere => {
-                let why = "the server no longer has what had arrived; nothing was published, send it again";
+                let why = "the server no longer has the data that had arrived; nothing was published, send it again";
                 return Ok(Reply::new(Status::Failed, why));
             }
         };
@@ -207,7 +207,7 @@ impl StreamUpload {
                 }
             }
             Frame::Reply(_) => {
-                Err(ConversationError::Protocol("it took a stream before the stream's end".into()))
+                Err(ConversationError::Protocol("it accepted a stream before the stream's end".into()))
             }
             frame => self.note(frame).map(|()| None),
         }

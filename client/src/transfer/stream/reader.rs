@@ -52,7 +52,7 @@ pub(super) fn read(
     };
     let (status, message) = match &failed {
         None => (Status::Done, String::new()),
-        Some((status, _)) => (*status, "the client gives the stream up".to_owned()),
+        Some((status, _)) => (*status, "the client abandons the stream".to_owned()),
     };
     let end = End { status, message, digest: hasher.finish(), size: hasher.length() };
     let failed = failed.map(|(_, why)| Failure::of(to.as_bytes(), why));
@@ -78,7 +78,7 @@ fn differs(hasher: &BlockHasher, expected: ExpectedContent) -> String {
         }
         _ => {
             let digest = hasher.finish();
-            format!("standard input had another BLAKE3 than --b3 says, {digest}; nothing was published")
+            format!("the BLAKE3 of standard input is {digest}, not that of --b3; nothing was published")
         }
     }
 }
@@ -133,8 +133,8 @@ mod tests {
             (Some(3), digest(b"abc"), None),
             (Some(4), None, Some("ended after 3 of 4 bytes")),
             (Some(2), digest(b"abc"), Some("more than 2 bytes")),
-            (None, digest(b"abd"), Some("another BLAKE3")),
-            (Some(3), digest(b"abd"), Some("another BLAKE3")),
+            (None, digest(b"abd"), Some("not that of --b3")),
+            (Some(3), digest(b"abd"), Some("not that of --b3")),
         ] {
             let (_, _, end, failed) = made(&b"abc"[..], ExpectedContent { size, digest: b3 });
             assert_eq!(end.status.is_error(), words.is_some());

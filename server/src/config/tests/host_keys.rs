@@ -20,7 +20,7 @@ fn host_keys_are_private_ed25519_and_not_encrypted() {
     put("junk", 0o600);
     let junk = complaints(&dir, &[]);
     assert!(
-        junk[0].starts_with("2: server.host-keys: key is no private key in OpenSSH's format: "),
+        junk[0].starts_with("2: server.host-keys: key is not a private key in OpenSSH's format: "),
         "{junk:?}"
     );
     assert!(junk[0].contains("restore it from a backup"), "{junk:?}");
