@@ -1,9 +1,9 @@
-//! Directories as paths, for systems without calls that take a handle. Links are checked for before each use. Against
-//! somebody who plants one in between, this is weaker than the calls on Unix.
+//! Directories as paths, for systems without calls that take a handle. Each use first checks that the name is not a link.
+//! A link that is planted between check and use is followed: on Unix the kernel excludes that.
 
-use super::LocalEntry;
+use super::{LocalEntry, busy};
 use sshome_wire::Time;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -65,28 +65,37 @@ impl LocalDirectory {
     }
 
     /// Makes an unfinished file, and locks it while it is open. An old one is discarded.
+    ///
+    /// # Errors
+    /// `ResourceBusy` if another client writes the file.
     pub(in crate::transfer) fn create(&self, name: &[u8]) -> io::Result<File> {
         let path = self.path(name)?;
-        if self.look(name, false)?.is_some() {
-            // A file that is open elsewhere cannot be locked, and stays.
-            let old = OpenOptions::new().write(true).open(&path)?;
-            old.try_lock().map_err(|_| io::Error::from(io::ErrorKind::ResourceBusy))?;
-            drop(old);
-            fs::remove_file(&path)?;
+        match self.look(name, false)? {
+            Some(LocalEntry::File { .. }) => {
+                // A file that is open elsewhere cannot be locked, and stays.
+                lock(&OpenOptions::new().write(true).open(&path)?)?;
+                fs::remove_file(&path)?;
+            }
+            // A link is removed, not its target.
+            Some(LocalEntry::Other) => fs::remove_file(&path)?,
+            Some(LocalEntry::Directory) | None => {}
         }
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        file.try_lock().map_err(io::Error::from)?;
+        lock(&file)?;
         Ok(file)
     }
 
-    /// Opens an old unfinished file, and locks it while it is open. `None` if there is none to resume, or another
-    /// client has it.
+    /// Opens an old unfinished file, and locks it while it is open. `None` if there is none to resume.
+    ///
+    /// # Errors
+    /// `ResourceBusy` if another client writes the file.
     pub(in crate::transfer) fn reopen(&self, name: &[u8]) -> io::Result<Option<File>> {
         if !matches!(self.look(name, false)?, Some(LocalEntry::File { .. })) {
             return Ok(None);
         }
         let file = OpenOptions::new().read(true).write(true).open(self.path(name)?)?;
-        Ok(file.try_lock().is_ok().then_some(file))
+        lock(&file)?;
+        Ok(Some(file))
     }
 
     /// Removes an unfinished file, unless another client writes it.
@@ -174,6 +183,13 @@ impl LocalDirectory {
         let name = name.map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the name is not UTF-8"))?;
         Ok(self.0.join(name))
     }
+}
+
+fn lock(file: &File) -> io::Result<()> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => busy(),
+        TryLockError::Error(error) => error,
+    })
 }
 
 /// Opens a file to be sent. A link is followed if `follow`.

@@ -249,23 +249,7 @@ pub(in crate::transfer) fn open_files() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-    use std::io::Write;
-    use std::os::unix::fs::{MetadataExt, symlink};
-
-    #[test]
-    fn links_are_not_followed_on_the_way() {
-        let (outside, inside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        symlink(outside.path(), inside.path().join("planted")).unwrap();
-        symlink(outside.path().join("file"), inside.path().join("part")).unwrap();
-        let directory = LocalDirectory::open(inside.path()).unwrap();
-        assert!(!directory.make(b"planted").unwrap());
-        assert_eq!(directory.subdirectory(b"planted").unwrap_err().kind(), io::ErrorKind::NotADirectory);
-        directory.create(b"part").unwrap().write_all(b"x").unwrap();
-        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
-        assert_eq!(directory.look(b"planted", false).unwrap(), Some(LocalEntry::Other));
-        assert_eq!(directory.look(b"planted", true).unwrap(), Some(LocalEntry::Directory));
-    }
+    use std::os::unix::fs::MetadataExt;
 
     #[test]
     fn a_directory_that_a_killed_get_was_filling_gets_its_mode_from_the_next() {

@@ -3,6 +3,7 @@
 //! Other users may be able to write to the directory. So a name that they have taken is not used, only the owner can
 //! open an unfinished file, and publishing replaces nothing unless that is requested.
 
+use super::super::busy;
 use super::{LocalDirectory, WRITABLE_BY_OTHERS, is_own};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -32,8 +33,11 @@ impl LocalDirectory {
         Err(busy())
     }
 
-    /// Opens an old unfinished file, and locks it while it is open. `None` if there is none to resume, another client
-    /// has it, or other users could write to it: they may have made it, and could change it after its check.
+    /// Opens an old unfinished file, and locks it while it is open. `None` if there is none to resume, or other users
+    /// could write to it: they may have made it, and could change it after its check.
+    ///
+    /// # Errors
+    /// `ResourceBusy` if another client writes the file.
     pub(in crate::transfer) fn reopen(&self, name: &[u8]) -> io::Result<Option<File>> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
@@ -155,28 +159,12 @@ fn is_same(one: &Stat, other: &Stat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }
 
-fn busy() -> io::Error {
-    io::Error::new(io::ErrorKind::ResourceBusy, "another sshome is writing this file; wait for it or stop it")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
     use std::io::Write;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
-
-    #[test]
-    fn what_a_killed_client_left_is_replaced_and_what_a_living_one_writes_is_not() {
-        let place = tempfile::tempdir().unwrap();
-        let directory = LocalDirectory::open(place.path()).unwrap();
-        fs::write(place.path().join("part"), "left over").unwrap();
-        let file = directory.create(b"part").unwrap();
-        assert_eq!(file.metadata().unwrap().size(), 0);
-        assert_eq!(directory.create(b"part").unwrap_err().kind(), io::ErrorKind::ResourceBusy);
-        drop(file);
-        directory.create(b"part").unwrap();
-    }
 
     #[test]
     fn a_name_that_is_taken_is_not_published_over_unless_asked() {
@@ -224,10 +212,10 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_file_of_somebody_else_is_neither_used_nor_removed_as_root() {
+    fn an_unfinished_file_of_another_user_is_neither_used_nor_removed_as_root() {
         if !rustix::process::geteuid().is_root() {
             println!(
-                "skipped: an_unfinished_file_of_somebody_else_is_neither_used_nor_removed_as_root: it needs root"
+                "skipped: an_unfinished_file_of_another_user_is_neither_used_nor_removed_as_root: it needs root"
             );
             return;
         }

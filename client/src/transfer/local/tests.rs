@@ -1,0 +1,158 @@
+//! What every implementation of a local directory does. The portable one is compiled and tested on Unix as well.
+
+use super::{LocalEntry, mtime, set_mtime};
+use sshome_wire::Time;
+use std::fs;
+use std::io::{self, Read, Write};
+
+macro_rules! local_directory_tests {
+    ($implementation:ident) => {
+        mod $implementation {
+            use super::super::$implementation::{LocalDirectory, begin_writeback, open_files, open_source};
+            use super::*;
+
+            fn directory() -> (tempfile::TempDir, LocalDirectory) {
+                let folder = tempfile::tempdir().unwrap();
+                let directory = LocalDirectory::open(folder.path()).unwrap();
+                (folder, directory)
+            }
+
+            #[test]
+            fn only_directories_are_opened() {
+                let (folder, directory) = directory();
+                fs::write(folder.path().join("file"), "x").unwrap();
+                let kind = |result: io::Result<LocalDirectory>| result.unwrap_err().kind();
+                assert_eq!(kind(directory.subdirectory(b"file")), io::ErrorKind::NotADirectory);
+                assert_eq!(kind(directory.subdirectory(b"missing")), io::ErrorKind::NotFound);
+                let file = LocalDirectory::open(&folder.path().join("file"));
+                assert_eq!(kind(file), io::ErrorKind::NotADirectory);
+                let missing = LocalDirectory::open(&folder.path().join("missing"));
+                assert_eq!(kind(missing), io::ErrorKind::NotFound);
+            }
+
+            #[test]
+            fn directories_are_created_and_filled() {
+                let (folder, directory) = directory();
+                assert!(directory.make(b"sub").unwrap());
+                assert!(!directory.make(b"sub").unwrap());
+                let sub = directory.subdirectory(b"sub").unwrap();
+                assert_eq!(sub.device(), directory.device());
+                sub.create(b"part").unwrap().write_all(b"content").unwrap();
+                sub.publish(b"part", b"name").unwrap();
+                sub.open_to_fill(0o755, true).unwrap();
+                sub.finish(Some(0o755), Time { seconds: 1, nanoseconds: 0 }).unwrap();
+                sub.sync().unwrap();
+                assert_eq!(sub.sync_filesystem().is_ok(), LocalDirectory::SYNCS_AT_ONCE);
+                assert_eq!(fs::read(folder.path().join("sub/name")).unwrap(), b"content");
+                assert!(matches!(sub.look(b"name", false), Ok(Some(LocalEntry::File { size: 7, .. }))));
+                assert!(matches!(directory.look(b"sub", false), Ok(Some(LocalEntry::Directory))));
+                assert_eq!(sub.look(b"missing", false).unwrap(), None);
+                sub.remove(b"name").unwrap();
+                assert_eq!(sub.remove(b"name").unwrap_err().kind(), io::ErrorKind::NotFound);
+                // The umask applies, and takes nothing from the owner here.
+                assert_eq!(sub.new_file_mode(0o644) & 0o600, 0o600);
+                assert!(open_files() >= 64);
+            }
+
+            #[test]
+            fn an_abandoned_file_is_replaced_and_a_locked_one_is_not() {
+                let (folder, directory) = directory();
+                fs::write(folder.path().join("part"), "left over").unwrap();
+                let file = directory.create(b"part").unwrap();
+                assert_eq!(file.metadata().unwrap().len(), 0);
+                let error = directory.create(b"part").unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+                assert!(error.to_string().contains("another sshome is writing this file"), "{error}");
+                assert_eq!(directory.reopen(b"part").unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+                directory.clear(b"part");
+                assert!(folder.path().join("part").exists());
+                drop(file);
+                directory.create(b"part").unwrap();
+                directory.clear(b"part");
+                assert!(!folder.path().join("part").exists());
+            }
+
+            #[test]
+            fn an_unfinished_file_is_resumed() {
+                let (_folder, directory) = directory();
+                assert!(directory.reopen(b"part").unwrap().is_none());
+                let mut file = directory.create(b"part").unwrap();
+                file.write_all(b"content").unwrap();
+                begin_writeback(&file, 0, 7);
+                drop(file);
+                let mut resumed = directory.reopen(b"part").unwrap().unwrap();
+                let mut text = String::new();
+                resumed.read_to_string(&mut text).unwrap();
+                resumed.write_all(b", more").unwrap();
+                assert!(text == "content" && directory.is_file_of(b"part", &resumed));
+                drop(resumed);
+                let mut file = directory.read(b"part", false).unwrap();
+                file.read_to_string(&mut text).unwrap();
+                assert_eq!(text, "contentcontent, more");
+            }
+
+            #[test]
+            fn a_taken_name_is_replaced_only_on_request() {
+                let (folder, directory) = directory();
+                let content = |name| fs::read_to_string(folder.path().join(name)).unwrap();
+                fs::write(folder.path().join("name"), "old").unwrap();
+                fs::write(folder.path().join("part"), "new").unwrap();
+                assert!(!directory.publish_new(b"part", b"name").unwrap());
+                assert_eq!((content("name"), content("part")), ("old".into(), "new".into()));
+                assert!(directory.publish_new(b"part", b"free").unwrap());
+                assert_eq!(content("free"), "new");
+                directory.publish(b"free", b"name").unwrap();
+                assert_eq!(content("name"), "new");
+                assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+            }
+
+            #[cfg(unix)]
+            #[test]
+            fn planted_links_are_not_followed() {
+                use std::os::unix::fs::symlink;
+                let (outside, (folder, directory)) = (tempfile::tempdir().unwrap(), directory());
+                fs::write(outside.path().join("file"), "theirs").unwrap();
+                symlink(outside.path(), folder.path().join("sub")).unwrap();
+                symlink(outside.path().join("file"), folder.path().join("part")).unwrap();
+                symlink(outside.path().join("missing"), folder.path().join("dangling")).unwrap();
+                assert!(!directory.make(b"sub").unwrap());
+                assert_eq!(directory.subdirectory(b"sub").unwrap_err().kind(), io::ErrorKind::NotADirectory);
+                assert_eq!(directory.look(b"sub", false).unwrap(), Some(LocalEntry::Other));
+                assert_eq!(directory.look(b"sub", true).unwrap(), Some(LocalEntry::Directory));
+                assert!(directory.read(b"part", false).is_err() && directory.read(b"part", true).is_ok());
+                let part = folder.path().join("part");
+                assert!(open_source(&part, false).is_err() && open_source(&part, true).is_ok());
+                let target = directory.read_link(b"dangling").unwrap();
+                assert_eq!(target, outside.path().join("missing").into_os_string().into_encoded_bytes());
+                for planted in [b"part".as_slice(), b"dangling"] {
+                    assert!(!matches!(directory.reopen(planted), Ok(Some(_))));
+                    directory.clear(planted);
+                    directory.create(planted).unwrap().write_all(b"ours").unwrap();
+                    assert!(matches!(directory.look(planted, false), Ok(Some(LocalEntry::File { .. }))));
+                }
+                symlink(outside.path().join("file"), folder.path().join("name")).unwrap();
+                assert!(!directory.publish_new(b"part", b"name").unwrap());
+                directory.publish(b"part", b"name").unwrap();
+                assert_eq!(fs::read(outside.path().join("file")).unwrap(), b"theirs");
+                assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
+            }
+        }
+    };
+}
+
+#[cfg(unix)]
+local_directory_tests!(unix);
+local_directory_tests!(portable);
+
+#[test]
+fn times_round_trip_also_before_1970() {
+    let file = tempfile::tempfile().unwrap();
+    for time in [
+        Time { seconds: 1_700_000_000, nanoseconds: 123_456_700 },
+        Time { seconds: -2, nanoseconds: 500_000_000 },
+        Time { seconds: -3, nanoseconds: 0 },
+    ] {
+        set_mtime(&file, time).unwrap();
+        assert_eq!(mtime(&file.metadata().unwrap()), time);
+    }
+}
