@@ -2,6 +2,7 @@
 
 use super::Diagnostics;
 use super::section::{Section, is_not, set};
+use super::settings::{LIMIT_SETTINGS, names};
 use super::value::{integer, seconds, string};
 use crate::limits::{ConnectionLimits, MaxStartups};
 use ipnet::IpNet;
@@ -9,30 +10,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 use toml::de::DeValue;
 
-const KEYS: [&str; 14] = [
-    "login-grace",
-    "max-startups",
-    "connections-per-address",
-    "login-attempts",
-    "sessions-per-user",
-    "idle-timeout",
-    "keepalive-interval",
-    "keepalive-count",
-    "penalty-failed-login",
-    "penalty-no-login",
-    "penalty-too-long",
-    "penalty-threshold",
-    "penalty-max",
-    "exempt",
-];
-
 /// The largest number of anything.
 const MAX_COUNT: usize = 1_000_000;
 
 pub(super) fn read(server: &Section<'_>, mistakes: &mut Diagnostics) -> ConnectionLimits {
     let mut limits = ConnectionLimits::default();
     let Some(section) = server.table("limits", mistakes) else { return limits };
-    section.only(&KEYS, mistakes);
+    section.only(&names(&[LIMIT_SETTINGS], &[]), mistakes);
     let penalties = &mut limits.penalties;
     for (key, value) in [
         ("penalty-failed-login", &mut penalties.failed_login),
@@ -148,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_say_what_would_be_right() {
+    fn errors_name_the_valid_values() {
         for (text, want) in [
             (
                 "login-grace = 0",

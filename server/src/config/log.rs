@@ -2,12 +2,11 @@
 
 use super::location::resolve;
 use super::section::{Section, is_not, set};
+use super::settings::{LOG_SETTINGS, names};
 use super::value::{boolean, integer, path, string};
 use super::{ConfigLocation, Diagnostics, parse_limit};
 use std::path::PathBuf;
 use toml::de::DeValue;
-
-const KEYS: [&str; 5] = ["format", "file", "max-size", "keep", "reads"];
 
 /// The smallest file that is kept, in bytes.
 const MIN_FILE_BYTES: u64 = 4 << 10;
@@ -53,7 +52,7 @@ pub(super) fn read(
 ) -> LogSettings {
     let mut log = LogSettings::default();
     let Some(section) = server.table("log", mistakes) else { return log };
-    section.only(&KEYS, mistakes);
+    section.only(&names(&[LOG_SETTINGS], &[]), mistakes);
     set(&mut log.format, section.get("format", format, mistakes));
     let file = |value| file(location, path(value)?).map(Some);
     set(&mut log.file, section.get("file", file, mistakes));

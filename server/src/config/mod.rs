@@ -14,6 +14,7 @@ mod options;
 mod roots;
 mod section;
 mod server;
+mod settings;
 mod size;
 mod users;
 mod value;
@@ -22,6 +23,7 @@ pub use address::parse_address;
 pub use diagnostics::{ConfigError, Diagnostic};
 pub use log::{LogFormat, LogSettings};
 pub use options::{Algorithms, Confine, Kex};
+pub use settings::{SETTING_TABLES, Setting};
 pub use size::{SizeError, parse_limit};
 
 pub(crate) use location::ConfigLocation;

@@ -2,6 +2,7 @@
 
 use super::location::resolve;
 use super::section::{Located, Section, set};
+use super::settings::{SERVER_SETTINGS, names};
 use super::{
     Algorithms, ConfigLocation, Confine, Diagnostics, Kex, LogSettings, host_keys, limits, log, value,
 };
@@ -12,23 +13,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::de::DeValue;
-
-const KEYS: [&str; 14] = [
-    "listen",
-    "host-keys",
-    "homes",
-    "account",
-    "confine",
-    "kex",
-    "algorithms",
-    "shutdown-grace",
-    "part-expiry",
-    "stream-expiry",
-    "control-socket",
-    "metrics",
-    "log",
-    "limits",
-];
 
 /// The default path of the control socket.
 pub(super) const CONTROL_SOCKET: &str = "run/control";
@@ -82,7 +66,7 @@ pub(super) fn read(
         limits: ConnectionLimits::default(),
     };
     if let Some(section) = top.table("server", mistakes) {
-        section.only(&KEYS, mistakes);
+        section.only(&names(&[SERVER_SETTINGS], &["log", "limits"]), mistakes);
         if let Some(listen) = section.each("listen", value::address, mistakes) {
             server.listen = distinct(&section, "listen", listen, mistakes);
         }

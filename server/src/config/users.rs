@@ -2,6 +2,7 @@
 
 use super::location::resolve;
 use super::section::{Located, Section};
+use super::settings::{SHARED_SETTINGS, USER_SETTINGS, names};
 use super::{ConfigLocation, Diagnostics, value};
 use crate::accounts::{
     Access, Account, AuthorizedKey, HashError, PasswordHash, SftpUploads, check_name, looks_like_a_line,
@@ -13,11 +14,6 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
-
-/// The keys of `[defaults]` and of users.
-const SHARED_KEYS: [&str; 8] =
-    ["quota", "max-files", "access", "sftp-uploads", "enabled", "own-keys", "upload-rate", "download-rate"];
-const OWN_KEYS: [&str; 4] = ["password", "demo", "authorized-keys", "root"];
 
 /// The default of `max-files`: each entry needs an inode, and a disk may have few.
 const DEFAULT_MAX_FILES: u64 = 1_000_000;
@@ -53,13 +49,13 @@ pub(super) fn read(
 ) -> Vec<UserSection> {
     let mut defaults = SharedSection::default();
     if let Some(section) = top.table("defaults", mistakes) {
-        section.only(&SHARED_KEYS, mistakes);
+        section.only(&names(&[SHARED_SETTINGS], &[]), mistakes);
         defaults = shared(&section, mistakes);
     }
     let Some(users) = top.table("users", mistakes) else { return Vec::new() };
     let mut found = Vec::new();
     for (name, section) in users.tables(mistakes) {
-        section.only(&[&OWN_KEYS[..], &SHARED_KEYS].concat(), mistakes);
+        section.only(&names(&[USER_SETTINGS, SHARED_SETTINGS], &[]), mistakes);
         let user = user(name, &section, &defaults, location, homes, mistakes);
         match check_name(name) {
             Ok(()) => found.push(user),
@@ -195,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_install_keys() {
+    fn users_who_may_install_keys() {
         const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
         let inside = format!("authorized-keys = ['from=\"192.0.2.0/24\" {KEY}']");
         for (settings, want) in [

@@ -1,0 +1,147 @@
+//! The table of all settings: their names are the valid keys of the file, and docs/settings.md is generated from it.
+
+/// A setting: a key of a table of the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The key.
+    pub name: &'static str,
+    /// The default value in TOML. `None` if there is no fixed one.
+    pub default: Option<&'static str>,
+    /// What it does, in one line.
+    pub summary: &'static str,
+}
+
+const fn setting(name: &'static str, default: &'static str, summary: &'static str) -> Setting {
+    Setting { name, default: Some(default), summary }
+}
+
+const fn without_default(name: &'static str, summary: &'static str) -> Setting {
+    Setting { name, default: None, summary }
+}
+
+/// The tables of the file with their settings, in the order of docs/settings.md.
+pub static SETTING_TABLES: [(&str, &[Setting]); 5] = [
+    ("[server]", SERVER_SETTINGS),
+    ("[server.log]", LOG_SETTINGS),
+    ("[server.limits]", LIMIT_SETTINGS),
+    ("[defaults] and [users.NAME]", SHARED_SETTINGS),
+    ("[users.NAME]", USER_SETTINGS),
+];
+
+pub(super) const SERVER_SETTINGS: &[Setting] = &[
+    setting("listen", r#"["127.0.0.1:2222"]"#, "addresses to listen on"),
+    setting("host-keys", r#"["keys/host_ed25519"]"#, "host keys, created at the first start"),
+    setting("homes", r#""home""#, "parent folder of the users' homes"),
+    without_default("account", "system account that the server switches to if it is started as root"),
+    setting("confine", r#""best-effort""#, "sandboxing; or `\"required\"`, `\"off\"`"),
+    setting("kex", r#""compatible""#, "key exchange; or `\"post-quantum\"`"),
+    setting("algorithms", r#""strict""#, "SSH algorithms; `\"compatible\"` adds those of older clients"),
+    setting("shutdown-grace", "10", "seconds that running transfers may take at shutdown"),
+    setting("part-expiry", "7", "days to keep partial uploads"),
+    setting("stream-expiry", "900", "seconds to keep the partial upload of a stream (`put -`)"),
+    setting("control-socket", r#""run/control""#, "socket for `sshomed status` and others; or `\"off\"`"),
+    without_default("metrics", "loopback address of the metrics for Prometheus; off by default"),
+];
+
+pub(super) const LOG_SETTINGS: &[Setting] = &[
+    setting("format", r#""text""#, "format of the lines on standard error; or `\"json\"`"),
+    without_default("file", "file that gets the lines as JSON as well; off by default"),
+    setting("max-size", r#""100 MiB""#, "size at which the file is rotated"),
+    setting("keep", "5", "number of rotated files to keep"),
+    setting("reads", "true", "whether downloads are logged"),
+];
+
+pub(super) const LIMIT_SETTINGS: &[Setting] = &[
+    setting("login-grace", "60", "seconds for a login"),
+    setting("login-attempts", "10", "keys and passwords that a connection may try"),
+    setting(
+        "max-startups",
+        r#""50:30:150""#,
+        "connections without a login, start:rate:full as in sshd_config",
+    ),
+    setting("connections-per-address", "100", "connections of an IPv4 address or an IPv6 network of 64 bits"),
+    setting("sessions-per-user", "100", "sessions of a user"),
+    setting("idle-timeout", r#""unlimited""#, "seconds without traffic, transfer or command"),
+    setting("keepalive-interval", "30", "seconds between keepalives, as ClientAliveInterval in sshd_config"),
+    setting("keepalive-count", "4", "keepalives without a reply, as ClientAliveCountMax"),
+    setting("penalty-failed-login", "5", "penalty in seconds for a connection whose logins failed"),
+    setting("penalty-no-login", "1", "penalty in seconds for a connection that tried no login"),
+    setting("penalty-too-long", "20", "penalty in seconds for a connection that exceeded login-grace"),
+    setting("penalty-threshold", "15", "penalty in seconds above which an address is refused"),
+    setting("penalty-max", "600", "largest penalty of an address, in seconds"),
+    setting("exempt", r#"["127.0.0.0/8", "::1"]"#, "networks without penalties and connection limits"),
+];
+
+/// The settings of `[defaults]` and of users.
+pub(super) const SHARED_SETTINGS: &[Setting] = &[
+    setting("quota", r#""unlimited""#, "bytes that a home may hold"),
+    setting("max-files", "1_000_000", "files, folders and links that a home may hold"),
+    setting("access", r#""read-write""#, "or `\"read-only\"`"),
+    setting(
+        "sftp-uploads",
+        r#""in-place""#,
+        "uploads of SFTP clients; `\"atomic\"` publishes them when they are complete",
+    ),
+    setting("enabled", "true", "whether the user can log in"),
+    without_default(
+        "own-keys",
+        "whether users may install keys; default: true, except for read-only users and those whose keys have `from=`",
+    ),
+    setting("upload-rate", r#""unlimited""#, "bytes per second of all connections of a user together"),
+    setting("download-rate", r#""unlimited""#, "bytes per second of all connections of a user together"),
+];
+
+pub(super) const USER_SETTINGS: &[Setting] = &[
+    without_default("password", "argon2id hash, which `sshomed user passwd NAME` writes"),
+    setting("demo", "false", "marks a public password: the server then listens on loopback only"),
+    without_default("authorized-keys", "public keys: files, or lines as in ~/.ssh/authorized_keys"),
+    without_default("root", "home of the user; default: `homes`/NAME"),
+];
+
+/// The names of settings, and of the tables beside them.
+pub(super) fn names(settings: &[&[Setting]], tables: &[&'static str]) -> Vec<&'static str> {
+    settings.concat().iter().map(|setting| setting.name).chain(tables.iter().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, ConfigLocation, parse};
+    use std::fs;
+    use std::path::Path;
+
+    /// The settings of a text, without its digest.
+    fn parsed(dir: &Path, text: &str) -> String {
+        let file = dir.join("users.toml");
+        fs::write(&file, text).unwrap();
+        let location = ConfigLocation::new(dir, Some(&file)).unwrap();
+        let (config, mistakes) = parse(&location, text, &[]);
+        assert!(mistakes.is_empty(), "{mistakes:#?}\n{text}");
+        format!("{:#?}", Config { text: blake3::hash(b""), ..config })
+    }
+
+    #[test]
+    fn the_documented_defaults_are_those_of_the_program() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut text = String::new();
+        for (table, settings) in &SETTING_TABLES[..4] {
+            text += &format!("{}\n", table.split_once(" and").map_or(*table, |(table, _)| table));
+            for setting in *settings {
+                let default = setting.default.map(|default| format!("{} = {default}\n", setting.name));
+                text += &default.unwrap_or_default();
+            }
+        }
+        let user = "[users.sam]\n";
+        assert_eq!(parsed(dir.path(), &(text + user)), parsed(dir.path(), user));
+    }
+
+    #[test]
+    fn the_shipped_file_names_every_setting() {
+        let shipped = include_str!("../../../etc/users.toml");
+        for (table, settings) in &SETTING_TABLES {
+            for setting in *settings {
+                assert!(shipped.contains(setting.name), "{table} {}", setting.name);
+            }
+        }
+    }
+}
