@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_is_seen_until_it_is_waited_for() {
+    fn a_child_is_measured_until_it_is_reaped() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         assert!(children(std::process::id()).contains(&child.id()));
         assert!(memory(child.id()) > 0);

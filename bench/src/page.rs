@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_measured_again_replaces_all_rows_of_its_workload_and_no_other() {
+    fn a_new_measurement_replaces_only_the_rows_of_its_workload() {
         let old = table(&[("get", "1"), ("get", "2"), ("put", "3"), ("gone", "4"), ("copy", "5")]);
         let page = format!("\n\n{}\nwords | with bars |\n", old.markdown());
         let new = table(&[("new", "8"), ("put", "7")]).over(&page, &["get", "put", "new", "copy"]);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_between_the_lines_is_replaced() {
+    fn only_text_between_the_markers_is_replaced() {
         let (begin, end) =
             ("<!-- written by the bench: table: begin -->", "<!-- written by the bench: table: end -->");
         let page = format!("# Page\n\n{begin}\nold\n{end}\n\nwords\n");

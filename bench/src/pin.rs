@@ -48,7 +48,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn what_is_pinned_has_one_core_and_gets_the_others_back() {
+    fn a_pinned_process_has_one_core_until_it_is_released() {
         let cores = |id: Option<Pid>| sched_getaffinity(id).unwrap().count();
         let all = cores(None);
         let mut server = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_median_does_not_care_for_order_or_one_far_away() {
+    fn a_median_ignores_order_and_outliers() {
         assert_eq!(median([3.0, 1.0, 100.0].into_iter()), 3.0);
         assert_eq!(median([4.0, 1.0, 2.0, 100.0].into_iter()), 3.0);
         assert!(median([].into_iter()).is_nan());

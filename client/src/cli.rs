@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn another_scheme_is_named_as_the_fault() {
+    fn an_unknown_scheme_is_reported() {
         for text in ["http://ann@host", "https://ann:hunter2@host/x", "ftp://host"] {
             let error = text.parse::<Destination>().unwrap_err();
             assert!(error.contains("unsupported URL") && !error.contains("hunter2"), "{text}: {error}");

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_help_tells_every_code() {
+    fn the_help_documents_every_exit_code() {
         use Exit::{Authentication, Connection, Failed, HostKey, Interrupted, Ok, Usage};
         for exit in [Ok, Failed, Usage, Connection, HostKey, Authentication, Interrupted] {
             assert!(HELP.contains(&format!("\n  {}  ", exit as u8)), "{exit:?}");

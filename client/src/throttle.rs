@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_is_no_keepalive_counts() {
+    async fn keepalives_do_not_count_as_traffic() {
         let throttle = Throttle::new(None);
         let (near, _far) = duplex(1 << 20);
         let mut near = throttle.wrap(near);

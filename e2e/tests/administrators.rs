@@ -63,8 +63,8 @@ const SERVER: [&[&str]; 6] =
     [&["status"], &["kick", "ann"], &["penalties"], &["forgive", "all"], &["quota", "scan"], &["reload"]];
 
 #[test]
-fn a_stranger_is_told_which_account_gives_the_command_as_root() {
-    if !has_root("a_stranger_is_told_which_account_gives_the_command_as_root") {
+fn another_account_is_told_which_account_to_use_as_root() {
+    if !has_root("another_account_is_told_which_account_to_use_as_root") {
         return;
     }
     let anybody = Anybody::new();
@@ -174,7 +174,7 @@ fn settings_whose_group_cannot_be_kept_are_edited_by_root_as_root() {
 }
 
 #[test]
-fn settings_that_are_no_utf_8_are_named_with_the_command_that_converts_them() {
+fn settings_that_are_not_utf_8_are_refused_with_the_command_that_converts_them() {
     let host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
     let administrator = host.administrator();
     let file = host.dir().join("etc/users.toml");

@@ -82,7 +82,7 @@ async fn a_line_for_each_thing_that_is_done_in_any_way_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_is_cut_and_one_that_is_given_up() {
+async fn aborted_and_abandoned_uploads() {
     let (host, _program) = host("", "");
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     peer.begin_put("f", Some(100)).await.unwrap();
@@ -137,7 +137,7 @@ async fn an_upload_over_sftp_is_done_or_failed_or_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_that_are_read_need_not_be_told_of_and_the_log_is_rotated() {
+async fn logging_of_reads_is_optional_and_the_log_is_rotated() {
     let (host, _program) = host("reads = false\nmax-size = \"4 KiB\"\nkeep = 1", "");
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     peer.put("f", b"1").await.unwrap();
@@ -169,7 +169,7 @@ async fn files_that_are_read_need_not_be_told_of_and_the_log_is_rotated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_reads_or_is_refused_without_end_does_not_displace_the_lines_of_others() {
+async fn endless_reads_or_refusals_do_not_displace_the_lines_of_others() {
     let (host, _program) = host("", "access = \"read-only\"");
     fs::write(host.home("ann").join("f"), "1").unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
@@ -192,7 +192,7 @@ async fn a_user_who_reads_or_is_refused_without_end_does_not_displace_the_lines_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_strangers_call_themselves_forges_nothing_and_fills_nothing() {
+async fn names_given_by_strangers_cannot_forge_or_fill_the_log() {
     let (host, _program) = host("", "");
     let forged = "nobody source=\"192.0.2.1:1\" \\x41";
     assert!(sshome_e2e::connect(&host, forged).await.is_err());

@@ -67,7 +67,7 @@ fn answering(client: &Client, answer: &str) -> Command {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_client_answers_what_it_is_asked() {
+async fn the_client_answers_keyboard_interactive_questions() {
     let host = host_with_password("").await;
     let client = Client::new(&host, "ann").unwrap();
     let config = client.home().join("config");
@@ -125,7 +125,7 @@ impl Handler for Questions {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_no_password_is_taken_none_is_asked_for() {
+async fn without_password_authentication_no_password_is_asked_for() {
     let host = Host::with_user("ann", "").await.unwrap();
     let client = Client::new(&host, "ann").unwrap();
     let questions = Questions::default();
@@ -179,8 +179,8 @@ fn with_algorithms(client: &Client, ssh: &std::path::Path, options: &[&str]) -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn older_clients_can_connect_where_they_may() {
-    let test = "older_clients_can_connect_where_they_may";
+async fn older_clients_connect_with_compatible_algorithms() {
+    let test = "older_clients_connect_with_compatible_algorithms";
     let (Some(ssh), Some(keygen)) = (program("ssh", test), program("ssh-keygen", test)) else { return };
     let builder = HostBuilder::new().unwrap().setting("algorithms = \"compatible\"");
     let mut host = builder.user("ann", "").unwrap().prepare().unwrap();
@@ -272,8 +272,8 @@ fn send(host: &Host, bytes: &[u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_get_as_far_as_a_login_is_logged_with_the_reason() {
-    let test = "who_does_not_get_as_far_as_a_login_is_logged_with_the_reason";
+async fn a_connection_without_a_login_is_logged_with_the_reason() {
+    let test = "a_connection_without_a_login_is_logged_with_the_reason";
     let (host, _program) = logging();
     send(&host, b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nSSH-2.0-x\r\n");
     assert!(
@@ -342,7 +342,7 @@ async fn each_user_and_key_that_is_refused_is_logged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_cannot_be_decoded_is_one_line_with_user_and_reason() {
+async fn an_undecodable_key_is_one_line_with_user_and_reason() {
     let (host, _program) = logging();
     let connect = client::connect(Arc::new(client::Config::default()), host.address(), Trusting);
     let mut connection = connect.await.unwrap();

@@ -149,7 +149,7 @@ async fn the_first_failure_ends_a_batch_with_its_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_replaces_what_it_gets() {
+async fn a_get_in_a_batch_replaces_files() {
     let host = host().await;
     let cron = Cron::new(&host);
     std::fs::write(host.home("ann").join("f"), "theirs").unwrap();
@@ -174,7 +174,7 @@ async fn a_batch_from_standard_input() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_fails_says_why_and_asks_nobody() {
+async fn a_failing_job_prints_the_reason_and_never_asks() {
     let host = host().await;
     let cron = Cron::new(&host);
     let usage = ended(&mut cron.bare(&["--frobnicate"]));
@@ -228,7 +228,7 @@ async fn cut_upload(host: &Host, path: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_left_of_a_cut_upload_is_listed_and_removed() {
+async fn partial_uploads_are_listed_and_removed() {
     let host = Host::with_user("ann", "").await.unwrap();
     let cron = Cron::new(&host);
     let listed = || cron.run(&[], ANN, &["df", "-v"]).out;
@@ -246,7 +246,7 @@ async fn what_is_left_of_a_cut_upload_is_listed_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_answer_is_left() {
+async fn a_server_that_does_not_answer_times_out() {
     let host = host().await;
     let cron = Cron::new(&host);
     // It takes the connection, and says nothing.
@@ -314,7 +314,7 @@ async fn a_batch_that_is_interrupted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_list_of_commands_is_noticed() {
+async fn a_file_without_commands_is_refused() {
     let host = host().await;
     let cron = Cron::new(&host);
     // Some editors begin a file with a mark, and end its lines as on Windows.

@@ -124,7 +124,7 @@ async fn endless() -> (Liar, mpsc::Receiver<()>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_transfer_is_told_from_a_failed_one() {
+async fn an_interrupted_transfer_differs_from_a_failed_one() {
     let (liar, begun) = endless().await;
     let client = liar.client().unwrap();
     let mut command = client.command().unwrap();
@@ -153,7 +153,7 @@ async fn a_server_that_goes_away_is_a_lost_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_has_enough_is_no_failure() {
+async fn a_closed_reader_is_not_a_failure() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     // More than a pipe holds.
@@ -214,7 +214,7 @@ async fn results_go_to_standard_output_and_the_rest_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_in_a_tree_is_told_with_one_number() {
+async fn failures_in_a_tree_are_counted_once() {
     let host = Host::with_user("ann", "").await.unwrap();
     let client = Client::new(&host, "ann").unwrap();
     // Deeper than a path can say.

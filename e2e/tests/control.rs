@@ -59,7 +59,7 @@ fn status_shows_how_many_lines_of_the_log_were_lost() {
 }
 
 #[test]
-fn a_reload_tells_of_keys_that_others_can_use() {
+fn a_reload_warns_about_keys_that_others_can_use() {
     let builder = HostBuilder::new().unwrap().log("file = \"log/audit\"");
     let mut host = builder.user("ann", "").unwrap().prepare().unwrap();
     let _program = host.start_apart().unwrap();
@@ -107,7 +107,7 @@ async fn kick_ends_a_session_or_all_of_a_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scan_finds_and_corrects_what_was_changed_from_outside() {
+async fn a_scan_finds_and_corrects_outside_changes() {
     let host = host().await;
     let administrator = host.administrator();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
@@ -132,9 +132,11 @@ async fn a_scan_finds_and_corrects_what_was_changed_from_outside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scan_names_what_cannot_be_read_and_corrects_nothing() {
+async fn a_scan_of_an_unreadable_home_lists_the_entries_and_corrects_nothing() {
     if rustix::process::geteuid().is_root() {
-        eprintln!("skipped: a_scan_names_what_cannot_be_read_and_corrects_nothing: root reads everything");
+        eprintln!(
+            "skipped: a_scan_of_an_unreadable_home_lists_the_entries_and_corrects_nothing: root reads everything"
+        );
         return;
     }
     let host = host().await;
@@ -274,7 +276,7 @@ fn the_socket_is_its_owners_and_outlives_no_server() {
 }
 
 #[test]
-fn what_is_in_the_way_stays_and_is_said() {
+fn a_foreign_file_at_the_sockets_path_is_kept_and_reported() {
     let host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
     let run = host.dir().join("run");
     fs::create_dir(&run).unwrap();

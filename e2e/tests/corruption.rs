@@ -2,7 +2,7 @@
 //! resume, and in a stored file. It is found, never published, and never passed on.
 //!
 //! What a part that rots does to a client that does not compare is in `resume.rs`
-//! (`going_on_after_a_rotten_block_publishes_nothing`).
+//! (`resuming_after_a_corrupt_block_publishes_nothing`).
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

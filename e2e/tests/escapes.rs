@@ -206,7 +206,7 @@ async fn names_are_bytes_and_the_longest_ones_work() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pipe_in_the_home_stops_nobody() {
+async fn a_pipe_in_the_home_blocks_nobody() {
     let host = Host::with_user("ann", "").await.unwrap();
     let pipe = host.home("ann").join("pipe");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();

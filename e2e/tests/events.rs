@@ -149,7 +149,7 @@ async fn the_results_of_commands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn progress_comes_a_few_times_a_second_and_goes_forward() {
+async fn progress_events_are_few_and_increasing() {
     let host = host().await;
     let cron = Cron::new(&host);
     cron.write("f", vec![b'x'; 100_000]);
@@ -192,7 +192,7 @@ async fn links_that_are_made_or_were_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_is_lost_and_a_file_that_goes_on() {
+async fn events_of_a_lost_connection_and_a_resumed_file() {
     let host = Host::with_user("ann", "").await.unwrap();
     let proxy = Proxy::cutting(host.address(), &[14 << 20, u64::MAX, 14 << 20]).await;
     let cron = Cron::through(&host, proxy.port());
@@ -213,7 +213,7 @@ async fn a_connection_that_is_lost_and_a_file_that_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn work_on_the_server_tells_how_far_it_has_come() {
+async fn long_requests_report_their_progress() {
     let host = Host::with_user("ann", "").await.unwrap();
     let cron = Cron::new(&host);
     std::fs::write(host.home("ann").join("large"), vec![7; 40 << 20]).unwrap();
@@ -231,7 +231,7 @@ async fn work_on_the_server_tells_how_far_it_has_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_connections_tell_of_one_transfer() {
+async fn several_connections_report_one_transfer() {
     let host = Host::with_user("ann", "").await.unwrap();
     let cron = Cron::new(&host);
     std::fs::create_dir(cron.path("tree")).unwrap();

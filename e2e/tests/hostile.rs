@@ -30,7 +30,7 @@ async fn assert_serves(host: &Host) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_frame_gets_one_error_and_the_channel_ends() {
+async fn an_invalid_frame_gets_one_error_and_ends_the_channel() {
     let host = Host::with_user("ann", "").await.unwrap();
     let end = FrameKind::End as u8;
     let cases: [(Bytes, &str); 7] = [

@@ -25,7 +25,7 @@ fn pwd(client: &Client, key: &Path) -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_installed_key_logs_in_at_once_and_a_removed_one_no_more() {
+async fn an_installed_key_logs_in_at_once_and_a_removed_key_no_longer() {
     let host = Host::with_user("ann", "").await.unwrap();
     let client = Client::new(&host, "ann").unwrap();
     let key = client.work().join("new");
@@ -94,7 +94,7 @@ async fn the_usual_key_is_installed_as_ssh_copy_id_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_not_is_refused_and_installed_keys_let_in_no_more() {
+async fn without_own_keys_installation_and_installed_keys_are_refused() {
     for settings in ["access = \"read-only\"", "own-keys = false"] {
         let host = Host::with_user("ann", settings).await.unwrap();
         let client = Client::new(&host, "ann").unwrap();
@@ -137,7 +137,7 @@ async fn the_last_way_in_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_plain_key_is_refused_and_the_session_stays() {
+async fn an_invalid_key_is_refused_and_the_session_stays() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let key = host.key().public_key().to_openssh().unwrap();

@@ -110,7 +110,7 @@ async fn a_get_writes_nothing_outside_its_folder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_glob_that_matches_lies_stays_inside() {
+async fn a_glob_over_malicious_names_stays_inside() {
     let liar =
         lister(|| vec![entries(b"", LIES.iter().map(|(name, _)| entry(name, FileKind::File)).collect())])
             .await;
@@ -167,7 +167,7 @@ async fn nothing_that_a_server_says_drives_the_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_hold_together_is_not_kept() {
+async fn inconsistent_answers_are_not_stored() {
     let header = |size, offset| Frame::Header(Header { size, offset, mtime: Time::default(), mode: 0o644 });
     let data = || Frame::Data(Bytes::from_static(b"evil"));
     let wrong = End { digest: Digest([7; 32]), ..end_of(b"evil") };

@@ -95,7 +95,7 @@ async fn login_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn login_grace_of_one_that_greets_and_does_not_log_in() {
+async fn login_grace_ends_a_connection_that_only_greets() {
     let host = host("login-grace = 1").await;
     let mut stream = stranger(&host);
     stream.write_all(b"SSH-2.0-test\r\n").unwrap();

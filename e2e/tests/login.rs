@@ -19,7 +19,7 @@ fn pwd(mut command: Command, client: &Client, options: &[&str]) -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_host_is_refused_where_nobody_can_be_asked() {
+async fn an_unknown_host_is_refused_without_a_terminal() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let known = client.known_hosts();
@@ -170,7 +170,7 @@ async fn a_host_of_the_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_configuration_asks_for_is_done_or_refused() {
+async fn options_of_ssh_config_are_applied_or_refused() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let config = client.home().join("config");
@@ -197,7 +197,7 @@ async fn what_the_configuration_asks_for_is_done_or_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_cannot_be_used_is_told_of_at_once_and_others_are_tried() {
+async fn an_unusable_key_is_reported_at_once_and_others_are_tried() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let exposed = client.home().join("exposed");
@@ -314,7 +314,7 @@ fn a_link_local_address_has_its_interface() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_server_says_before_ssh_is_shown_if_it_hangs_up() {
+async fn text_before_the_ssh_greeting_is_shown_after_a_disconnect() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

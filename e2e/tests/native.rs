@@ -61,7 +61,7 @@ async fn folders_names_and_statuses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_put_that_is_not_what_was_announced_publishes_nothing() {
+async fn a_put_that_differs_from_its_announcement_publishes_nothing() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("f", b"old").await.unwrap().status, Status::Done);
@@ -100,7 +100,7 @@ async fn thousands_of_small_files_without_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancel_is_read_out_of_turn_and_keeps_the_session() {
+async fn a_cancel_overtakes_requests_and_keeps_the_session() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let content = noise(40 << 20, 2);

@@ -175,9 +175,9 @@ async fn any_number_of_requests_of_any_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn going_on_at_every_kind_of_offset() {
+async fn resuming_at_every_kind_of_offset() {
     let host = Host::with_user("ann", "").await.unwrap();
-    let Some(ssh) = OpenSsh::new("going_on_at_every_kind_of_offset", &host) else { return };
+    let Some(ssh) = OpenSsh::new("resuming_at_every_kind_of_offset", &host) else { return };
     const LENGTH: usize = 600_000;
     let content = noise(LENGTH, "offsets");
     let offsets = [0, 1, 511, 4096, 32767, 32768, 32769, 261_119, 261_120, 261_121, LENGTH - 1];
@@ -210,9 +210,11 @@ async fn going_on_at_every_kind_of_offset() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_is_said_and_ends_the_batch() {
+async fn an_upload_over_the_quota_is_reported_and_ends_the_batch() {
     let host = Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap();
-    let Some(ssh) = OpenSsh::new("what_does_not_fit_is_said_and_ends_the_batch", &host) else { return };
+    let Some(ssh) = OpenSsh::new("an_upload_over_the_quota_is_reported_and_ends_the_batch", &host) else {
+        return;
+    };
     fs::write(ssh.here("f"), noise(MIB + 1, "f")).unwrap();
     assert!(ssh.refuses("put f").contains("ailure"));
     assert!(on_disk(&ssh.home).0 <= MIB as u64);

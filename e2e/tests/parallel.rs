@@ -82,7 +82,7 @@ async fn a_tree_over_three_connections_both_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_connection_is_enough_for_little() {
+async fn a_small_transfer_uses_one_connection() {
     let host = host().await;
     let proxy = Proxy::cutting(host.address(), &[]).await;
     let mut client = InProcessClient::login(&host, proxy.port()).await;
@@ -100,9 +100,9 @@ async fn one_connection_is_enough_for_little() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_worth_it_has_several_without_being_asked() {
+async fn a_large_transfer_uses_several_connections_by_default() {
     if std::thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
-        println!("skipped: what_is_worth_it_has_several_without_being_asked (one core)");
+        println!("skipped: a_large_transfer_uses_several_connections_by_default (one core)");
         return;
     }
     let host = host().await;
@@ -123,7 +123,7 @@ async fn what_is_worth_it_has_several_without_being_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_goes_on_with_the_connections_that_it_can_have() {
+async fn a_transfer_continues_with_the_connections_it_gets() {
     let host = host().await;
     // There is room for one more, and then for none.
     let mut made = 0;
@@ -180,7 +180,7 @@ async fn a_cancel_stops_all_and_keeps_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_connection_goes_on_from_its_part() {
+async fn each_connection_resumes_its_partial_file() {
     let host = host().await;
     let cut = 14 * MIB as u64;
     // Of the put the second connection is cut, of the get the first and the second.
@@ -239,7 +239,7 @@ async fn when_all_are_lost_so_is_the_transfer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tree_comes_whole_over_connections_that_break_again_and_again() {
+async fn a_tree_arrives_whole_over_connections_that_break_repeatedly() {
     let host = host().await;
     let proxy = Proxy::cutting(host.address(), &[300_000; 24]).await;
     let mut client = InProcessClient::login(&host, proxy.port()).await;
@@ -259,7 +259,7 @@ async fn a_tree_comes_whole_over_connections_that_break_again_and_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn folders_have_their_modes_whichever_connection_makes_them() {
+async fn folders_have_their_modes_on_every_connection() {
     let host = host().await;
     let mut client = InProcessClient::login(&host, host.address().port()).await;
     plant(&client, "t");
@@ -282,7 +282,7 @@ async fn folders_have_their_modes_whichever_connection_makes_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_sources_with_one_name_the_first_stays() {
+async fn of_two_sources_with_one_name_the_first_is_kept() {
     let host = host().await;
     let mut client = InProcessClient::login(&host, host.address().port()).await;
     client.write("a/x", &noise(9 * MIB, 1));
@@ -293,7 +293,7 @@ async fn of_two_sources_with_one_name_the_first_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_on_any_connection_is_told_once_and_the_rest_arrives() {
+async fn a_failure_on_any_connection_is_reported_once_and_the_rest_arrives() {
     let host = host().await;
     let mut client = InProcessClient::login(&host, host.address().port()).await;
     let planted = plant(&client, "t");
@@ -312,7 +312,7 @@ async fn what_fails_on_any_connection_is_told_once_and_the_rest_arrives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_cannot_be_had_is_told_once_to_who_asks() {
+async fn a_refused_extra_connection_is_reported_once_with_jobs() {
     let host = host().await;
     for (options, told) in [(&["-v"][..], 1), (&[], 0)] {
         let mut made = 0;

@@ -70,7 +70,7 @@ async fn replacing_needs_the_difference_and_a_refusal_leaves_the_old() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_removed_file_frees_is_the_uploads_that_was_to_replace_it() {
+async fn space_freed_by_a_removed_file_goes_to_the_upload_that_replaces_it() {
     let host = Host::with_user("ann", "quota = \"10 MiB\"").await.unwrap();
     let mut first = Peer::login(&host, "ann").await.unwrap();
     let mut second = Peer::login(&host, "ann").await.unwrap();
@@ -95,7 +95,7 @@ async fn what_a_removed_file_frees_is_the_uploads_that_was_to_replace_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_file_that_is_replaced_counts_for_one_upload_and_for_none_while_it_is_read() {
+async fn a_replaced_file_gives_credit_to_one_upload_and_none_while_it_is_open() {
     let host = Host::with_user("ann", "quota = \"50 MiB\"").await.unwrap();
     let content = vec![1; 40 * MIB];
     let mut first = Peer::login(&host, "ann").await.unwrap();
@@ -122,7 +122,7 @@ async fn one_file_that_is_replaced_counts_for_one_upload_and_for_none_while_it_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_change_is_booked() {
+async fn every_change_is_accounted() {
     let host = Host::with_user("ann", "quota = \"10 MiB\"\nmax-files = 50").await.unwrap();
     let home = host.home("ann");
     let mut peer = Peer::login(&host, "ann").await.unwrap();
@@ -198,7 +198,7 @@ async fn hard_links_count_once_and_a_removed_file_until_it_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_over_may_read_delete_and_make_smaller_but_not_store_more() {
+async fn a_user_over_the_quota_can_read_delete_and_shrink_files_only() {
     let mut host = HostBuilder::new().unwrap().user("ann", "quota = \"1 KiB\"").unwrap().prepare().unwrap();
     let home = host.home("ann");
     std::fs::create_dir_all(&home).unwrap();

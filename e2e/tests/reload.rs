@@ -37,7 +37,7 @@ async fn works(peer: &mut Peer) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_is_noticed_and_sessions_go_on() {
+async fn a_change_is_noticed_and_sessions_continue() {
     let host = host().await;
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     peer.begin_put("big", Some(3 << 20)).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_change_is_noticed_and_sessions_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_removed_disabled_or_has_lost_the_key_is_disconnected_and_nobody_else() {
+async fn only_removed_disabled_and_keyless_users_are_disconnected() {
     for change in ["enabled = false", "removed", "other key"] {
         let host = host().await;
         let mut ann = Peer::login(&host, "ann").await.unwrap();
@@ -103,7 +103,7 @@ async fn quota_and_access_hold_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_broken_or_fixed_changes_nothing_and_is_said() {
+async fn a_broken_or_unchangeable_file_changes_nothing_and_is_reported() {
     let host = host().await;
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let text = fs::read_to_string(host.dir().join("etc/users.toml")).unwrap();
@@ -147,7 +147,7 @@ async fn a_home_is_free_again_when_its_user_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sighup_reloads_also_what_the_file_only_names() {
+async fn sighup_also_reloads_files_that_the_settings_name() {
     let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
     let file = host.dir().join("etc/users.toml");
     let text = fs::read_to_string(&file).unwrap() + "[users.bob]\nauthorized-keys = [\"etc/bob.pub\"]\n";
@@ -184,7 +184,7 @@ const OBSTACLES: [(&str, &str); 2] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_revoked_is_revoked_though_the_rest_is_refused() {
+async fn revocations_apply_even_if_the_rest_is_refused() {
     for (obstacle, says) in OBSTACLES {
         for command in ["remove", "disable", "key", "passwd", "lock"] {
             let host = host().await;
@@ -295,7 +295,7 @@ async fn a_change_that_the_server_does_not_take_up_is_a_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_says_what_became_of_it() {
+async fn a_reload_prints_its_result() {
     let mut host = host().await;
     let administrator = host.administrator();
     let mut ann = Peer::login(&host, "ann").await.unwrap();
@@ -372,7 +372,7 @@ fn settings_behind_a_link_that_leads_elsewhere_are_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_that_cannot_be_read_any_more_are_said_with_what_to_do() {
+async fn settings_that_became_unreadable_are_reported_with_the_remedy() {
     let host = host().await;
     let (file, away) = (host.dir().join("etc/users.toml"), host.dir().join("etc/away"));
     let administrator = host.administrator();

@@ -88,7 +88,7 @@ async fn df(peer: &mut Peer) -> Usage {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_put_goes_on_after_the_blocks_that_agree() {
+async fn a_put_resumes_after_the_matching_blocks() {
     let host = Host::with_user("ann", "quota = \"40 MiB\"").await.unwrap();
     let content = noise(SIZE, 1);
     cut_put(&host, &content, 3 * BLOCK_BYTES as usize + 99).await;
@@ -114,7 +114,7 @@ async fn a_put_goes_on_after_the_blocks_that_agree() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_part_survives_the_server_and_its_rotten_blocks_are_seen() {
+async fn a_partial_upload_survives_the_server_and_its_corrupt_blocks_are_found() {
     let mut host = Host::with_user("ann", "quota = \"40 MiB\"").await.unwrap();
     let content = noise(SIZE, 2);
     cut_put(&host, &content, 4 * BLOCK_BYTES as usize).await;
@@ -141,7 +141,7 @@ async fn a_part_survives_the_server_and_its_rotten_blocks_are_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn going_on_after_a_rotten_block_publishes_nothing() {
+async fn resuming_after_a_corrupt_block_publishes_nothing() {
     let host = Host::with_user("ann", "").await.unwrap();
     let content = noise(SIZE, 3);
     cut_put(&host, &content, 4 * BLOCK_BYTES as usize).await;
@@ -181,7 +181,7 @@ async fn parts_are_listed_discarded_and_gone_when_the_file_is_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parts_that_nobody_came_back_for_expire() {
+async fn abandoned_partial_uploads_expire() {
     let mut host = Host::with_user("ann", "").await.unwrap();
     let content = noise(SIZE, 8);
     cut_put(&host, &content, 2 * BLOCK_BYTES as usize).await;
@@ -208,7 +208,7 @@ async fn parts_that_nobody_came_back_for_expire() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_get_goes_on_after_the_blocks_that_agree() {
+async fn a_get_resumes_after_the_matching_blocks() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let content = noise(SIZE, 6);
@@ -242,7 +242,7 @@ async fn a_get_goes_on_after_the_blocks_that_agree() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_put_can_be_gone_on_with() {
+async fn a_cancelled_put_can_be_resumed() {
     let host = Host::with_user("ann", "").await.unwrap();
     let content = noise(SIZE, 7);
     let mut peer = Peer::login(&host, "ann").await.unwrap();

@@ -25,7 +25,7 @@ fn sshomed(dir: &Path, arguments: &[&str]) -> Outcome {
 }
 
 #[test]
-fn a_first_start_makes_what_is_missing() {
+fn a_first_start_creates_missing_files() {
     let dir = fresh();
     let program = Program::serve(dir.path()).unwrap();
     let [listening, key, login] = program.announced() else { panic!("{:?}", program.announced()) };
@@ -81,7 +81,7 @@ fn everything(dir: &Path) -> Vec<(PathBuf, u64, u32)> {
 }
 
 #[test]
-fn check_finds_what_would_stop_a_start_and_changes_nothing() {
+fn check_finds_obstacles_to_a_start_and_changes_nothing() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().to_string();
     let dir = fresh();
@@ -135,7 +135,7 @@ fn check_finds_what_would_stop_a_start_and_changes_nothing() {
 }
 
 #[test]
-fn a_server_that_runs_already_is_told_apart_from_a_port_that_is_taken() {
+fn a_running_server_is_distinguished_from_a_taken_port() {
     let dir = fresh();
     let file = dir.path().join("etc/users.toml");
     let settings = fs::read_to_string(&file).unwrap();
@@ -175,7 +175,7 @@ fn a_demo_password_keeps_the_server_at_home() {
 }
 
 #[test]
-fn a_user_who_is_removed_cannot_log_in_any_more() {
+fn a_removed_user_can_no_longer_log_in() {
     let dir = fresh();
     let log_in = |program: &Program, user: &str| {
         let client = Client::of(dir.path(), program.address(), user).unwrap();

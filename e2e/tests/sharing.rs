@@ -106,7 +106,7 @@ async fn assert_alike(host: &Host, prepare_old: impl Fn(&Path)) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn default_lists_of_a_directory_apply_to_what_is_stored_in_it() {
+async fn default_acls_of_a_directory_apply_to_files_stored_in_it() {
     let host = users().start().await.unwrap();
     for permissions in [[7, 7, 7, 7, 0], [6, 4, 0, 4, 4], [7, 7, 5, 1, 5]] {
         for user in ["ann", "bob"] {
@@ -114,7 +114,7 @@ async fn default_lists_of_a_directory_apply_to_what_is_stored_in_it() {
             drop(fs::remove_dir_all(&directory));
             fs::create_dir(&directory).unwrap();
             if !set_list(&directory, DEFAULT, permissions) {
-                println!("skipped: default_lists_of_a_directory_apply_to_what_is_stored_in_it: none here");
+                println!("skipped: default_acls_of_a_directory_apply_to_files_stored_in_it: none here");
                 return;
             }
         }
@@ -136,8 +136,8 @@ async fn default_lists_of_a_directory_apply_to_what_is_stored_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_group_of_a_directory_is_that_of_what_is_stored_in_it_as_root() {
-    if !has_root("the_group_of_a_directory_is_that_of_what_is_stored_in_it_as_root") {
+async fn a_setgid_directory_gives_its_group_to_files_stored_in_it_as_root() {
+    if !has_root("a_setgid_directory_gives_its_group_to_files_stored_in_it_as_root") {
         return;
     }
     let host = users().start().await.unwrap();
@@ -221,7 +221,7 @@ async fn a_server_outside_of_a_set_group_directorys_group_passes_the_group_on_as
 
 /// A server that is started with another umask.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_umask_applies_to_what_is_new() {
+async fn the_umask_applies_to_new_files() {
     for (umask, mode) in [("027", 0o640), ("002", 0o664), ("077", 0o600)] {
         let mut host = users().prepare().unwrap();
         let mut shell = Command::new("sh");
@@ -241,8 +241,8 @@ async fn the_umask_applies_to_what_is_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_stored_on_another_mount_is_refused_before_its_first_byte() {
-    let test = "what_cannot_be_stored_on_another_mount_is_refused_before_its_first_byte";
+async fn an_upload_to_another_mount_is_refused_before_its_first_byte() {
+    let test = "an_upload_to_another_mount_is_refused_before_its_first_byte";
     let host = users().start().await.unwrap();
     let mut mounts = Vec::new();
     for user in ["ann", "bob"] {

@@ -15,7 +15,7 @@ async fn host() -> Host {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_file_there_and_back() {
+async fn one_file_round_trips() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let content = noise(3_000_000, "one");
@@ -198,7 +198,7 @@ async fn globs_on_both_sides_and_several_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_get_leaves_what_is_there() {
+async fn a_get_leaves_existing_files_alone() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let (there, here) = (host.home("ann").join("f"), client.work().join("f"));
@@ -260,7 +260,7 @@ async fn one_failure_among_many() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_local_directory_that_is_missing_is_named() {
+async fn a_missing_local_directory_is_reported() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     fs::create_dir(host.home("ann").join("d")).unwrap();
@@ -298,7 +298,7 @@ async fn a_special_file_that_is_named_is_a_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_failures_of_one_cause_are_one_line() {
+async fn failures_with_one_cause_share_one_line() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let tree = client.work().join("tree");
@@ -352,7 +352,7 @@ async fn planted_links_are_not_followed_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_is_refused_and_the_rest_arrives() {
+async fn a_file_over_the_quota_is_refused_and_the_rest_arrives() {
     let host = Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap();
     let client = Client::new(&host, "ann").unwrap();
     fs::create_dir(client.work().join("tree")).unwrap();
@@ -372,7 +372,7 @@ async fn what_does_not_fit_is_refused_and_the_rest_arrives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_part_that_was_left_is_replaced_and_one_in_use_is_left_alone() {
+async fn an_abandoned_partial_file_is_replaced_and_one_in_use_is_left_alone() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     fs::write(host.home("ann").join("f"), "whole").unwrap();

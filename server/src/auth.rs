@@ -301,7 +301,7 @@ mod tests {
     /// Only if the dummy is really checked does its password match: then a missing hash costs what
     /// a hash costs. That it matches must not help anybody.
     #[tokio::test]
-    async fn where_there_is_no_hash_the_dummy_is_checked() {
+    async fn without_a_hash_the_dummy_is_checked() {
         let dummy = hash_password(&Password::new("the dummy's")).unwrap();
         let authenticator = Authenticator { dummy, ..authenticator() };
         assert!(authenticator.matches(None, Password::new("the dummy's")).await);
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keys_open_their_account_from_where_they_may() {
+    async fn keys_log_in_from_their_allowed_addresses() {
         let authenticator = authenticator();
         for (user, line, from, want) in [
             ("alex", KEY, "198.51.100.1", true),
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_login_holds_as_long_as_what_it_was_made_by() {
+    async fn a_login_is_valid_as_long_as_its_credential() {
         let authenticator = authenticator();
         let login = authenticator.password("alex", Password::new("alex's own")).await.unwrap();
         let now = login.account();

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn serving_is_what_happens_without_a_command() {
+    fn without_a_command_it_serves() {
         for args in
             [&["sshomed", "--listen", "127.0.0.1:0"][..], &["sshomed", "serve", "--listen", "127.0.0.1:0"]]
         {
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_cannot_be_forgiven() {
+    fn forgive_requires_an_address() {
         let parse = |source: &str| ServerCli::try_parse_from(["sshomed", "forgive", source]);
         for source in ["all", "192.0.2.1", "2001:db8::1", "2001:db8::/64"] {
             assert!(parse(source).is_ok(), "{source}");
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_no_argument() {
+    fn a_password_is_not_an_argument() {
         for args in [
             &["sshomed", "user", "passwd", "alex", "secret"][..],
             &["sshomed", "user", "add", "alex", "secret"],

@@ -184,10 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn a_key_in_a_closed_folder_is_not_missing_and_its_owner_is_named() {
+    fn a_key_in_an_inaccessible_folder_is_not_missing_and_its_owner_is_reported() {
         if rustix::process::geteuid().is_root() {
             eprintln!(
-                "skipped: a_key_in_a_closed_folder_is_not_missing_and_its_owner_is_named: root passes modes"
+                "skipped: a_key_in_an_inaccessible_folder_is_not_missing_and_its_owner_is_reported: root passes modes"
             );
             return;
         }
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_file_tells_the_type_of_the_key_for_older_clients() {
+    fn the_file_name_selects_the_key_type_for_older_clients() {
         let folder = tempfile::tempdir().unwrap();
         let kind = |name: &str, algorithms| {
             let (key, _) = load_or_make(&folder.path().join(name), algorithms).unwrap();

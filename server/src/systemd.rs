@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn abstract_names_and_paths_are_told_and_a_status_is_one_line() {
+    fn notifications_reach_abstract_and_path_sockets_in_one_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
         let name = format!("@sshomed-test-{:016x}", rand::random::<u64>());

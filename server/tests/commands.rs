@@ -31,7 +31,7 @@ fn sshomed(dir: &Path, args: &[&str], input: &str) -> (Option<i32>, String, Stri
 }
 
 #[test]
-fn a_user_comes_and_goes() {
+fn a_user_is_added_and_removed() {
     let dir = folder("# ours\n");
     let (code, out, err) = sshomed(dir.path(), &["user", "add", "sam", "--password-stdin"], "long enough\n");
     assert_eq!((code, err.as_str()), (Some(0), ""));
@@ -62,7 +62,7 @@ fn a_refused_password_changes_nothing_and_is_not_repeated() {
 }
 
 #[test]
-fn check_says_what_is_wrong_and_where() {
+fn check_reports_errors_with_their_lines() {
     let dir = folder("[users.sam]\nqouta = 1\nmax-file = 1\n");
     let (code, out, err) = sshomed(dir.path(), &["check"], "");
     assert_eq!((code, out.as_str()), (Some(1), ""));

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quoted_means_itself() {
+    fn quoted_characters_are_literal() {
         let pattern = Glob::shell(&[(b'*', true), (b'*', false)]);
         assert!(pattern.matches(b"*x"));
         assert!(!pattern.matches(b"xx"));

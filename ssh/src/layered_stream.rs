@@ -84,7 +84,7 @@ mod tests {
     impl StreamLayer for NoLayer {}
 
     #[tokio::test]
-    async fn a_layer_passes_on_what_it_does_not_change() {
+    async fn a_layer_passes_other_calls_on() {
         let (near, mut far) = duplex(100);
         let mut near = LayeredStream::new(BufStream::new(near), NoLayer);
         near.write_all(b"buffered").await.unwrap();

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_those_of_ls() {
+    fn times_match_ls() {
         const NOW: i64 = 1_700_000_000;
         for (seconds, wanted) in [
             (1_000_000_000, Some("Sep  9  2001")),

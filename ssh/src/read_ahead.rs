@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_stays_ahead() {
+    fn bytes_that_do_not_fit_stay_in_the_buffer() {
         let mut ahead = BytesMut::from(&b"abcde"[..]);
         for (room, want) in [(3, &b"abc"[..]), (0, b""), (9, b"de"), (9, b"")] {
             let mut bytes = [0; 9];

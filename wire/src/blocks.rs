@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_tell_where_two_files_differ() {
+    fn block_digests_show_where_two_files_differ() {
         let mut bytes = noise(3 * BLOCK_BYTES as usize + 1);
         let mut one = BlockHasher::new();
         one.update(&bytes);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_known_block_is_no_file() {
+    fn a_lone_known_block_is_not_a_file() {
         let mut hasher = BlockHasher::new();
         hasher.update(&noise(BLOCK_BYTES as usize + 1));
         let lone = BlockHasher::after(hasher.blocks().to_vec());

@@ -87,7 +87,7 @@ mod tests {
     use alloc::borrow::ToOwned;
 
     #[test]
-    fn what_drives_a_terminal_is_escaped() {
+    fn control_sequences_are_escaped() {
         assert_eq!(Escaped(b"\x1b[2J").to_string(), "\\x1b[2J");
         assert_eq!(Escaped("\u{9b}2J".as_bytes()).to_string(), "\\u{9b}2J");
         assert_eq!(Escaped("a\u{202e}b".as_bytes()).to_string(), "a\\u{202e}b");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn two_sizes_are_told_apart() {
+    fn two_different_sizes_are_shown_differently() {
         const MIB: u64 = 1 << 20;
         for (a, b, want) in [
             (100 * MIB, 7 * MIB, ("100.0 MiB", "7.0 MiB")),

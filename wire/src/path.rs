@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_looks_at_stays() {
+    fn components_that_the_kernel_resolves_are_kept() {
         for (base, relative, want) in [
             ("/", "", "/."),
             ("/", "/", "/"),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_like_a_directory_names_one() {
+    fn a_trailing_slash_requires_a_directory() {
         for (spelled, name, directory) in [
             ("/", None, true),
             ("/.", None, true),

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_named_before_the_form() {
+    fn a_byte_order_mark_is_reported_before_the_form() {
         const SSH2: &str = "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n";
         let marked = text(format!("\u{feff}{SSH2}").as_bytes());
         assert_eq!(OtherForm::of(&marked), Some(OtherForm::Marked));

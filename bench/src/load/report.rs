@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_tells_latencies_and_shares() {
+    fn a_line_shows_latencies_and_shares() {
         let seen = seen();
         let (way, latencies) = &seen.latencies[0];
         assert_eq!(
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_holds_without_sessions_is_not_theirs() {
+    fn memory_without_sessions_is_not_attributed_to_them() {
         let crowd = super::super::Crowd { sessions: 10, ..CROWDS[0] };
         let weight = Weight { crowd, alone: 10 << 20, listed: 11 << 20, worked: Some(12 << 20) };
         assert_eq!(

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_is_well_and_what_grows_is_not() {
+    fn a_constant_series_passes_and_a_growing_one_fails() {
         let steady = series(|look| sample(100 + look % 10, 50));
         assert!(steady.verdict().is_ok());
         // The beginning may be anything.
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_its_minutes_and_what_happened_in_them() {
+    fn a_row_has_its_minutes_and_events() {
         let mut series = Series::default();
         let counts = Counts::default();
         for look in 1..24 {

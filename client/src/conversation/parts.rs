@@ -80,7 +80,7 @@ mod tests {
     use sshome_wire::{Status, Time};
 
     #[tokio::test]
-    async fn parts_come_in_several_frames() {
+    async fn partial_uploads_arrive_in_several_frames() {
         let part = |path: &[u8]| Part { path: path.to_vec(), length: 1, size: 2, since: Time::default() };
         let (a, b) = (part(b"/a"), part(b"/b"));
         let said = [a.clone(), b.clone()];

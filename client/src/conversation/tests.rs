@@ -19,7 +19,7 @@ fn entry(name: &[u8], kind: FileKind) -> Entry {
 }
 
 #[tokio::test]
-async fn a_cd_that_succeeds_is_kept_and_one_that_fails_is_not() {
+async fn only_a_successful_cd_changes_the_directory() {
     let talk = connect(hello(4096), |mut peer| async move {
         assert_eq!(peer.hear_request().await, Request::Cd { path: b"www".to_vec() });
         peer.say(pwd_is(b"/home/www")).await;
@@ -39,7 +39,7 @@ async fn a_cd_that_succeeds_is_kept_and_one_that_fails_is_not() {
 }
 
 #[tokio::test]
-async fn a_listing_comes_in_pieces() {
+async fn a_listing_arrives_in_pieces() {
     let talk = connect(hello(1), |mut peer| async move {
         assert_eq!(peer.hear_request().await, Request::Ls { path: b"/".to_vec(), recursive: true });
         for directory in [b"".to_vec(), b"d".to_vec()] {
@@ -58,7 +58,7 @@ async fn a_listing_comes_in_pieces() {
 }
 
 #[tokio::test]
-async fn a_cancellation_stops_the_request_and_the_conversation_goes_on() {
+async fn a_cancellation_stops_the_request_and_keeps_the_conversation() {
     let cancel = CancellationToken::new();
     let raising = cancel.clone();
     let talk = connect(hello(4096), |mut peer| async move {
@@ -81,7 +81,7 @@ async fn a_cancellation_stops_the_request_and_the_conversation_goes_on() {
 }
 
 #[tokio::test]
-async fn what_was_done_before_the_cancel_arrived_is_not_called_cancelled() {
+async fn a_request_done_before_the_cancel_arrived_is_not_reported_as_cancelled() {
     let cancel = CancellationToken::new();
     let raising = cancel.clone();
     let talk = connect(hello(4096), |mut peer| async move {
@@ -174,7 +174,7 @@ async fn another_version_and_senseless_limits_are_refused() {
 }
 
 #[tokio::test]
-async fn what_nobody_asked_for_ends_the_conversation() {
+async fn an_unrequested_frame_ends_the_conversation() {
     let talk = connect(hello(4096), |mut peer| async move {
         peer.hear_request().await;
         peer.say(Frame::Cancel).await;

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn names_come_quoted() {
+    fn completed_names_are_quoted() {
         let all: &[(&[u8], bool)] =
             &[(b"a b", false), (b"a\xff", false), (b"abc", true), (b".a", false), (b"x", true)];
         assert_eq!(completed("get a", all), choice(&["'a b'", "abc/", "'a'$'\\xff'"]));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_several_names_share_is_written_as_a_whole() {
+    fn the_common_prefix_is_completed_in_whole_characters() {
         assert_eq!(completed("get x", &[(b"x y", false), (b"x*", false)]), choice(&["'x y'", "'x*'"]));
         assert_eq!(completed("get x", &[(b"x y1", false), (b"x y2", false)]), text("x\\ y"));
         // They share a byte of the last letter.
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_home_directory_stays_one_and_no_name_is_an_option() {
+    fn a_tilde_is_kept_and_a_name_with_a_dash_is_protected() {
         let all: &[(&[u8], bool)] = &[(b"file", false), (b"-dash", false)];
         assert_eq!(completed("put ~/f", all), text("~/file "));
         assert_eq!(completed("put ~", all), text("~/"));
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tab_writes_is_read_as_the_name() {
+    fn completed_text_parses_to_the_name() {
         for name in
             ["a b ", " a", "it's", "\"q\"", "a\nb", "*", "[x]", "#a", "~a", "a\\b", "-", "$x", "\u{202e}"]
         {

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_no_text_come_in_hexadecimal_too() {
+    fn names_that_are_not_utf_8_are_also_hexadecimal() {
         let event = |name| OutputEvent::Directory { side: Side::Remote, name: NameFields::new(name) };
         assert_eq!(json(&event("/ü\n".as_bytes())), r#"{"event":"directory","side":"remote","name":"/ü\n"}"#);
         assert_eq!(
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_left_out() {
+    fn unknown_fields_are_omitted() {
         let failed = |what, status, line| json(&OutputEvent::Failed { what, status, line, message: "why" });
         assert_eq!(failed(None, None, None), r#"{"event":"failed","message":"why"}"#);
         assert_eq!(

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_servers_words_stand_as_they_are() {
+    fn the_servers_message_is_shown_unchanged() {
         let failure = |what: &str, why: &str, status| Failure { what: what.into(), why: why.into(), status };
         assert_eq!(shown(&failure("a", "no such file", Some(Status::NoSuchFile))), "no such file: a (402)");
         assert_eq!(
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn many_failures_of_one_cause_are_one_line() {
+    fn failures_with_one_cause_share_one_line() {
         let failure =
             |what: String, why: &str, status| Failure { what, why: why.into(), status: Some(status) };
         let mut failures: Vec<Failure> =

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_follows_an_option_is_its_value_unless_it_has_one() {
+    fn the_next_word_is_the_value_unless_one_is_attached() {
         let force = Flag::new('f', "").word("force");
         let flags = [JOBS_FLAG, force];
         for word in ["-j", "-fj", "--jobs"] {

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn patterns_stand_for_what_is_there() {
+    async fn patterns_match_existing_names() {
         for (pattern, want) in [
             ("*.txt", &["a.txt", "b.txt"][..]),
             (".*.txt", &[".hidden.txt"]),

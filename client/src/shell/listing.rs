@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_fit_whatever_the_width() {
+    fn columns_fit_every_width() {
         let names: Vec<String> = (0..57).map(|i| "x".repeat(i % 13 + 1)).collect();
         for width in 13..200 {
             let shown = columns(&names, width);

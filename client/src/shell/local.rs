@@ -188,7 +188,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn entries_tell_what_is_there() {
+    fn local_entries_have_type_mode_and_size() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("file"), "12345").unwrap();
         std::os::unix::fs::symlink("nowhere", dir.path().join("link")).unwrap();

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn options_stand_together_and_anywhere() {
+    fn options_combine_and_may_be_anywhere() {
         let invocation = parsed("ls -la dir -h").unwrap().unwrap();
         assert_eq!(invocation.flags(), ['l', 'a', 'h']);
         assert_eq!(invocation.operands.len(), 1);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_takes_its_value_from_wherever_it_stands() {
+    fn an_option_takes_its_value_in_every_form() {
         for line in
             ["get -j 3 a", "get a -j3", "get -rj 3 a", "get --jobs 3 a", "get --jobs=3 a", "get -j1 -j3 a"]
         {

@@ -264,7 +264,7 @@ mod tests {
     use sshome_wire::{Digest, Time};
 
     #[test]
-    fn stat_tells_a_field_a_line() {
+    fn stat_prints_one_field_per_line() {
         let entry = Entry {
             name: b"l".to_vec(),
             kind: FileKind::Symlink,
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_compared_is_not_called_verified() {
+    fn a_hash_without_a_stored_digest_is_not_called_verified() {
         let mut hashed = Hashed { digest: Digest([0xab; 32]), size: 1, stored: None };
         assert!(digest(&hashed, b"f", true).ends_with("f: no digest is stored to compare with\n"));
         hashed.stored = Some(hashed.digest);

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_before_a_command() {
+    fn prefixes_of_batch_lines() {
         for (line, command, may_fail, silent) in [
             ("put a b\r\n", "put a b", false, false),
             ("  -rm x", "rm x", true, false),

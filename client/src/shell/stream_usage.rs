@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_values_are_refused() {
         for (line, words) in [
             ("put -", "name the target"),
             ("put -r - f", "are for files"),

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_odd_entry_does_not_hide_the_others() {
+    async fn an_unsupported_key_does_not_hide_the_others() {
         let (first, second) = (key(b"J\xFCrgen"), key(b"second"));
         let mut ed448 = Vec::new();
         "ssh-ed448".encode(&mut ed448).unwrap();

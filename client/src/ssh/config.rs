@@ -276,13 +276,13 @@ Host * !*.example.org
     }
 
     #[test]
-    fn what_is_negated_does_not_apply() {
+    fn a_negated_pattern_does_not_match() {
         assert_eq!(HostConfig::parse(TEXT, "x.example.org").unwrap(), HostConfig::default());
         assert_eq!(HostConfig::parse(TEXT, "elsewhere").unwrap().user.as_deref(), Some("zcl"));
     }
 
     #[test]
-    fn what_would_change_the_connection_is_refused_where_it_applies() {
+    fn an_unsupported_option_is_refused_where_it_applies() {
         let (line, problem) = HostConfig::parse(TEXT, "other").unwrap_err();
         assert!(line == 14 && problem.starts_with("ProxyJump is not supported"), "{line} {problem}");
         for text in ["Include x", "Host nas\nHostKeyAlias x", "Match all", "Host nowhere\nMatch host nas"] {

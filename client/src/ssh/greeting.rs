@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_never_speaks_ssh_is_left_and_the_words_are_kept() {
+    async fn a_peer_that_is_not_ssh_is_disconnected_and_quoted() {
         for (said, want) in [
             ("", None),
             ("Not now: too many\r\n", Some("Not now: too many")),

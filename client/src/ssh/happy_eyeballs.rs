@@ -156,13 +156,13 @@ mod tests {
     const TEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
     #[tokio::test]
-    async fn a_zone_that_is_no_interface_is_named() {
+    async fn an_unknown_zone_is_reported() {
         let error = connect("fe80::1%nosuch", 22, TEST_TIMEOUT).await.unwrap_err().to_string();
         assert!(error.contains("nosuch should be the interface of a link-local address"), "{error}");
     }
 
     #[test]
-    fn the_families_take_turns() {
+    fn address_families_alternate() {
         let addresses = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"].map(|text| text.parse().unwrap());
         let turns: Vec<String> = in_turn(addresses.to_vec()).iter().map(ToString::to_string).collect();
         assert_eq!(turns, ["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_that_failed_are_named() {
+    async fn all_failed_addresses_are_listed() {
         let refused = |listener: TcpListener| listener.local_addr().unwrap();
         let one = refused(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let other = refused(TcpListener::bind("127.0.0.2:0").await.unwrap());

@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unknown_host_is_taken_only_where_that_was_said() {
+    async fn an_unknown_host_is_accepted_only_with_consent() {
         let home = tempfile::tempdir().unwrap();
         let (first, second) = (key(Algorithm::Ed25519), key(Algorithm::Ed25519));
         for unknown_host in [UnknownHost::Ask, UnknownHost::Refuse] {

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_signs_what_it_is_asked_to() {
+    async fn a_key_file_signs() {
         let dir = tempfile::tempdir().unwrap();
         for algorithm in [Algorithm::Ed25519, Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }] {
             let file = dir.path().join("key");
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_passphrase_that_nobody_gives_is_an_error() {
+    async fn a_missing_passphrase_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("shut");
         let public = keep(&file, Algorithm::Ed25519, Some("sesame"));

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_key_and_a_revoked_one() {
+    fn changed_and_revoked_keys_are_refused() {
         let (old, new) = (key(), key());
         let host = known("# comment\n\nhost KEY\n", &old, "host");
         let Verdict::Changed(line) = host.judge(&new) else { panic!("not noticed") };
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_known() {
+    fn a_remembered_key_is_known() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("made/known_hosts");
         let (first, second) = (key(), key());

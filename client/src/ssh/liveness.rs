@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_write_that_makes_no_progress_ends_the_connection_and_says_so() {
+    async fn a_stalled_write_ends_the_connection_with_a_reason() {
         let loss = LossReason::default();
         let (near, mut far) = duplex(1000);
         let mut near =
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_is_reset_is_not_said_to_be_closed() {
+    async fn a_reset_is_reported_as_a_reset() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();

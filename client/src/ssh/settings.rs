@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_usual() {
+    fn default_settings() {
         let settings = resolve("", &["host"]).unwrap();
         assert_eq!((settings.host.as_str(), settings.port, settings.user.as_str()), ("host", 2222, "me"));
         assert_eq!(files(&settings), ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"]);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_comes_first() {
+    fn the_command_line_overrides_the_configuration() {
         let config = "Host nas\nHostName %h.example.org\nPort 22\nUser alex\nIdentityFile %d/.ssh/%r-%h\n\
                       UserKnownHostsFile ~/x\nIdentityAgent none\nConnectTimeout 3\n";
         let settings = resolve(config, &["nas"]).unwrap();
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn no_configuration_and_a_wrong_one() {
+    fn a_missing_configuration_is_fine_and_an_invalid_one_is_an_error() {
         assert_eq!(resolve("Port 9\n", &["-F", "none", "host"]).unwrap().port, 2222);
         assert!(resolve("", &["-F", "/nonexistent/config", "host"]).is_err());
         let said = resolve("", &["-P", "9", "nas:7"]).unwrap_err().to_string();

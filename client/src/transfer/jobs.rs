@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_of_connections() {
+    fn invalid_numbers_of_connections() {
         for text in ["0", "65", "-1", "", "Auto", "1.5"] {
             assert_eq!(text.parse::<Jobs>(), Err(JobsError), "{text}");
         }

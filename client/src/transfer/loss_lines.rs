@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loss_of_several_connections_is_one_line_each_time() {
+    fn losing_several_connections_prints_one_line() {
         let first = LossLines::default();
         let connections = [first.clone(), first.beside(), first.beside()];
         for _ in 0..3 {

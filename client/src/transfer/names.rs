@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_has_a_name_that_fits_and_that_nothing_else_has() {
+    fn a_partial_file_has_a_valid_and_unique_name() {
         let part = |name: &[u8]| parts(name).next().unwrap();
         assert_eq!(part(b"a.iso"), b".a.iso.sshome-part");
         assert_eq!(parts(b"a").nth(1).unwrap(), b".a.2.sshome-part");

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_comes_again_and_first() {
+    fn returned_items_are_taken_again_first() {
         let share = WorkShare::new(&Arc::new(WorkPool::new(0..5)));
         for _ in 0..3 {
             share.take();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn there_may_be_more_after_there_was_nothing() {
+    fn items_may_be_added_after_the_pool_was_empty() {
         let (add, added) = std::sync::mpsc::channel();
         let more = std::iter::from_fn(move || added.try_recv().ok());
         let pool = Arc::new(WorkPool::new(more));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_connection_leaves_is_for_the_others() {
+    fn unfinished_items_of_a_connection_go_to_the_others() {
         let pool = Arc::new(WorkPool::new(0..3));
         let (one, other) = (WorkShare::new(&pool), WorkShare::new(&pool));
         one.take();

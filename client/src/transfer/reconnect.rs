@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_router_has_minutes_to_come_back() {
+    fn retries_last_as_long_as_a_router_restart() {
         let pauses = (0..DEFAULT_RETRIES).map(|tried| Never.pause(tried));
         assert!((290..310).contains(&pauses.clone().sum::<Duration>().as_secs()));
         assert!(

@@ -64,7 +64,7 @@ async fn open_directories(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_takes_all_descriptors_is_told_so_and_nobody_else_is_refused() {
+async fn a_user_at_the_descriptor_budget_is_refused_and_others_are_not() {
     let (host, server) = start(1024, "", "");
     assert_serves(&host, "bob").await;
     let idle = server.descriptors().unwrap();
@@ -142,7 +142,7 @@ async fn a_directory_with_more_files_than_descriptors_is_copied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_sends_requests_without_end_is_not_disconnected() {
+async fn endless_requests_do_not_disconnect() {
     const REQUESTS: u32 = 250_000;
     // It is read slowly, so that nearly all of them wait.
     let host = Host::with_user("ann", "download-rate = \"1 MiB/s\"").await.unwrap();

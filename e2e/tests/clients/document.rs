@@ -45,7 +45,7 @@ fn named() -> BTreeSet<String> {
 }
 
 #[test]
-fn what_the_document_names_is_there_and_nothing_is_left_out() {
+fn the_document_and_the_tests_agree() {
     let named = named();
     for test in &named {
         let program = test.split_once(' ').map_or("", |(program, _)| program);

@@ -91,8 +91,8 @@ async fn lftp_mirrors_both_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lftp_gets_in_pieces_and_goes_on() {
-    for lftp in Lftp::at_both("lftp_gets_in_pieces_and_goes_on", "").await {
+async fn lftp_gets_in_segments_and_resumes() {
+    for lftp in Lftp::at_both("lftp_gets_in_segments_and_resumes", "").await {
         let site = &lftp.site;
         let content = noise(5 * MIB + 12_345, "f");
         fs::write(site.here("f"), &content).unwrap();
@@ -150,8 +150,8 @@ async fn lftp_has_its_other_commands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lftp_is_told_of_the_quota() {
-    let Some(lftp) = Lftp::ours("lftp_is_told_of_the_quota", "quota = \"1 MiB\"").await else { return };
+async fn lftp_reports_the_quota() {
+    let Some(lftp) = Lftp::ours("lftp_reports_the_quota", "quota = \"1 MiB\"").await else { return };
     fs::write(lftp.site.here("f"), noise(MIB + 1, "f")).unwrap();
     lftp.refuses("put f", "quota exceeded");
     lftp.does("rm f");

@@ -120,8 +120,8 @@ async fn psftp_has_every_command_it_knows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn psftp_carries_trees_and_goes_on() {
-    for putty in Putty::at_both("psftp_carries_trees_and_goes_on", "").await {
+async fn psftp_transfers_trees_and_resumes() {
+    for putty in Putty::at_both("psftp_transfers_trees_and_resumes", "").await {
         let site = &putty.site;
         plant(&site.here("tree"));
         putty.does("put -r tree\nget -r tree back");
@@ -142,8 +142,8 @@ async fn psftp_carries_trees_and_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn psftp_is_told_of_the_quota() {
-    let Some(putty) = Putty::ours("psftp_is_told_of_the_quota", "quota = \"1 MiB\"").await else { return };
+async fn psftp_reports_the_quota() {
+    let Some(putty) = Putty::ours("psftp_reports_the_quota", "quota = \"1 MiB\"").await else { return };
     fs::write(putty.site.here("f"), noise(MIB + 1, "f")).unwrap();
     // psftp has its own words for the code, and does not show ours.
     putty.refuses("put f", "error while writing: failure");

@@ -180,8 +180,8 @@ async fn rclone_has_its_other_commands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rclone_about_tells_the_quota() {
-    let Some(rclone) = Rclone::ours("rclone_about_tells_the_quota", "quota = \"10 MiB\"").await else {
+async fn rclone_about_shows_the_quota() {
+    let Some(rclone) = Rclone::ours("rclone_about_shows_the_quota", "quota = \"10 MiB\"").await else {
         return;
     };
     let site = &rclone.site;

@@ -99,7 +99,7 @@ async fn a_tree_in_portions_is_the_tree_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn portions_come_over_connections_that_are_cut_and_over_several() {
+async fn batches_survive_cuts_on_one_and_on_several_connections() {
     let host = host().await;
     let top = plant_all(&host);
     for jobs in ["1", "3"] {
@@ -124,7 +124,7 @@ async fn portions_come_over_connections_that_are_cut_and_over_several() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupt_between_portions_keeps_what_is_whole() {
+async fn an_interrupt_between_batches_keeps_whole_files() {
     let host = host().await;
     let top = plant_all(&host);
     let mut client = InProcessClient::login(&host, host.address().port()).await;

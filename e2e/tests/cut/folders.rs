@@ -57,7 +57,7 @@ fn assert_same(one: &Path, other: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_are_those_of_the_source_both_ways() {
+async fn directory_modes_and_times_are_kept_both_ways() {
     let host = host().await;
     let mut client = InProcessClient::login(&host, host.address().port()).await;
     plant(&client.path("t"));
@@ -185,7 +185,7 @@ async fn without_p_they_are_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_is_finished_without_waiting_for_answers() {
+async fn a_directory_is_finished_without_waiting_for_answers() {
     let host = host().await;
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let path = |text: &str| text.as_bytes().to_vec();

@@ -64,7 +64,7 @@ async fn links_are_copied_as_they_are_in_both_directions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_differs_is_not_replaced() {
+async fn a_different_link_is_not_replaced() {
     let (host, mut client) = world().await;
     client.write("t/file", b"1");
     symlink("new", client.path("t/link")).unwrap();
@@ -111,7 +111,7 @@ async fn nothing_is_written_through_a_link_of_the_same_get() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn followed_links_are_what_they_lead_to() {
+async fn followed_links_become_their_targets() {
     let (host, mut client) = world().await;
     client.write("t/other/file", b"2");
     client.write("t/d/file", b"1");

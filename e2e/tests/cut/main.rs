@@ -32,7 +32,7 @@ async fn host_with(limits: &str) -> Host {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_put_goes_on_where_the_connection_was_lost() {
+async fn a_put_resumes_where_the_connection_was_lost() {
     let host = host().await;
     let content = noise(BIG, 1);
     let proxy = Proxy::cutting(host.address(), &[14 * MIB as u64]).await;
@@ -80,7 +80,7 @@ async fn a_file_whose_answer_is_lost_is_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_get_goes_on_where_the_connection_was_lost() {
+async fn a_get_resumes_where_the_connection_was_lost() {
     let host = host().await;
     let content = noise(BIG, 2);
     std::fs::write(host.home("ann").join("big"), &content).unwrap();
@@ -96,7 +96,7 @@ async fn a_get_goes_on_where_the_connection_was_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tree_comes_whole_over_many_connections() {
+async fn a_tree_arrives_whole_over_many_connections() {
     let host = host().await;
     // Logging in takes about 5 KiB, and a file of the tree 1 KiB.
     let proxy = Proxy::cutting(host.address(), &[400_000; 12]).await;
@@ -121,7 +121,7 @@ async fn a_tree_comes_whole_over_many_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_command_given_again_goes_on() {
+async fn repeating_the_command_resumes() {
     let host = host().await;
     let content = noise(BIG, 3);
     let cut = 14 * MIB as u64;
@@ -209,7 +209,7 @@ async fn an_interrupted_get_leaves_its_part_if_that_is_worth_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_gets_of_one_name_never_share_a_part() {
+async fn two_gets_of_one_name_never_share_a_partial_file() {
     let host = host().await;
     std::fs::write(host.home("ann").join("f"), noise(BIG, 7)).unwrap();
     let client = InProcessClient::login(&host, host.address().port()).await;
@@ -231,7 +231,7 @@ async fn two_gets_of_one_name_never_share_a_part() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_answer_is_tried_so_often_and_no_more() {
+async fn reconnects_stop_at_the_limit() {
     let host = host().await;
     // Every connection but the first is cut before anybody is logged in.
     let cuts: Vec<u64> = std::iter::once(14 * MIB as u64).chain([100; 50]).collect();

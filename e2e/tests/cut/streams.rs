@@ -65,7 +65,7 @@ async fn assert_stored(host: &Host, name: &str, content: &[u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_goes_on_where_the_connection_was_lost() {
+async fn a_stream_resumes_where_the_connection_was_lost() {
     let host = host().await;
     let content = noise(BIG, 21);
     let proxy = Proxy::cutting(host.address(), &[14 * MIB as u64]).await;
@@ -114,7 +114,7 @@ async fn streams_of_any_length_survive_cuts_at_any_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_lost_is_no_loss() {
+async fn a_lost_answer_loses_nothing() {
     let host = host().await;
     let content = noise(9 * MIB, 23);
     // What a whole transfer takes; of the connection that follows, all but the answer.
@@ -167,7 +167,7 @@ async fn forgetful() -> Host {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_client_leaves_that_does_not_come_back_is_removed() {
+async fn an_abandoned_stream_expires() {
     let host = forgetful().await;
     let proxy = Proxy::cutting(host.address(), &[14 * MIB as u64]).await;
     let mut client = InProcessClient::login(&host, proxy.port()).await;
@@ -196,7 +196,7 @@ async fn a_stream_whose_part_is_gone_is_not_published() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_changes_between_two_connections_is_no_success() {
+async fn a_file_that_changes_between_two_connections_fails() {
     let host = host().await;
     let file = host.home("ann").join("f");
     std::fs::write(&file, noise(BIG, 27)).unwrap();

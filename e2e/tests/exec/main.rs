@@ -27,7 +27,7 @@ async fn done(host: &Host, line: impl AsRef<[u8]>) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_do_what_they_say() {
+async fn commands_work_as_documented() {
     let host = Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap();
     let home = host.home("ann");
     assert_eq!(done(&host, "pwd").await, "/\n");

@@ -47,7 +47,7 @@ async fn a_hostile_source_writes_nothing_outside_the_target() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_source_does_not_finish_is_not_published() {
+async fn a_file_that_its_source_does_not_finish_is_not_published() {
     let host = Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap();
     let home = host.home("ann");
     fs::write(home.join("f"), b"old").unwrap();
@@ -79,7 +79,7 @@ async fn what_a_source_does_not_finish_is_not_published() {
 
 /// As libssh2 does, and so curl: no word after the data, and the input ends.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_only_ends_has_sent_what_it_announced() {
+async fn a_source_may_end_after_its_last_announced_byte() {
     let host = Host::with_user("ann", "").await.unwrap();
     let home = host.home("ann");
     for (records, content) in [(&b"C0644 3 f\nnew"[..], &b"new"[..]), (b"C0644 0 f\n", b"")] {
@@ -143,7 +143,7 @@ const STAYS_OPEN: Duration = Duration::from_millis(500);
 
 /// Most clients show and obey only messages of their own protocol, and not the standard error.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_the_command_line_is_said_in_the_protocol() {
+async fn a_usage_error_is_reported_in_the_scp_protocol() {
     let host = Host::with_user("ann", "").await.unwrap();
     let reader = Host::with_user("ann", "access = \"read-only\"").await.unwrap();
     for (host, line, why) in [

@@ -22,7 +22,7 @@ fn begun(home: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_cut_off_is_not_published() {
+async fn an_aborted_upload_is_not_published() {
     let host = Host::with_user("ann", "").await.unwrap();
     let home = host.home("ann");
     fs::write(home.join("f"), b"old").unwrap();
@@ -140,7 +140,7 @@ async fn every_byte_arrives_at_every_border() {
 
 /// A client that sends what nobody reads gets what it asked for all the same.
 #[tokio::test(flavor = "multi_thread")]
-async fn input_that_nobody_reads_stops_nothing() {
+async fn unread_input_blocks_nothing() {
     let host = Host::with_user("ann", "").await.unwrap();
     let content = noise(30 * MIB, "both ways");
     fs::write(host.home("ann").join("f"), &content).unwrap();
@@ -152,7 +152,7 @@ async fn input_that_nobody_reads_stops_nothing() {
 
 /// Clients that go away in the middle of a get, or read nothing of it, harm no other.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_read_harms_nobody() {
+async fn a_client_that_does_not_read_harms_nobody() {
     let mut host = Host::with_user("ann", "").await.unwrap();
     fs::write(host.home("ann").join("big"), vec![1; 100 * MIB]).unwrap();
     let mut stuck = Vec::new();
@@ -170,7 +170,7 @@ async fn who_does_not_read_harms_nobody() {
 
 /// A file that rotted on the disk is sent, and called so by the exit status.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_rotted_is_told_of() {
+async fn a_corrupt_file_is_reported() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let (content, file) = (noise(5000, "sound"), host.home("ann").join("f"));

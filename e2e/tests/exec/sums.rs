@@ -9,8 +9,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sums_are_those_of_coreutils() {
-    let name = "sums_are_those_of_coreutils";
+async fn checksums_match_coreutils() {
+    let name = "checksums_match_coreutils";
     let host = Host::with_user("ann", "").await.unwrap();
     let client = Client::new(&host, "ann").unwrap();
     for name in ODD_NAMES {

@@ -81,7 +81,7 @@ impl Filler {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_told_of_and_refuses_only_what_needs_room() {
+async fn a_full_disk_is_reported_and_refuses_only_requests_that_need_space() {
     let folder = TempDir::with_prefix("sshome-small-").unwrap();
     // They must be there also for who looks from outside.
     for user in ["ann", "bob"] {

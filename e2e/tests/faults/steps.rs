@@ -89,7 +89,7 @@ fn worth_failing(steps: &[Step]) -> Vec<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_fails_at_any_step_is_told_of_and_leaves_nothing_half_done() {
+async fn a_disk_failure_at_any_step_is_reported_and_leaves_nothing_half_done() {
     let Some((disk, world)) = world("a_disk_that_fails_at_any_step").await else { return };
     let mut seen = BTreeMap::new();
     // Without a wish for more, every other step with the one refusal.
@@ -113,7 +113,7 @@ async fn a_disk_that_fails_at_any_step_is_told_of_and_leaves_nothing_half_done()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_removed_stays_and_is_counted() {
+async fn a_file_that_cannot_be_removed_stays_counted() {
     let Some((disk, world)) = world("what_cannot_be_removed").await else { return };
     for (change, least) in [(Change::Rm, 1), (Change::RmTree, 4)] {
         let steps = each_step(&disk, &world, change, &[Step::Remove], &ERRORS[..1]).await;

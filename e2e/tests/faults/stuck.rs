@@ -42,7 +42,7 @@ async fn cost(host: &Host, server: &Program, doing: impl Future<Output = ()>) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_stops_reading_costs_little_and_is_gone() {
+async fn a_client_that_stops_reading_costs_little_and_is_disconnected() {
     let test = "whoever_stops_reading";
     let (Some(ssh), Some(sftp)) = (program("ssh", test), program("sftp", test)) else { return };
     let (host, server) = server("keepalive-interval = 1\nkeepalive-count = 2");
@@ -81,7 +81,7 @@ async fn whoever_stops_reading_costs_little_and_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_logs_in_a_byte_at_a_time_is_cut_off() {
+async fn a_login_one_byte_at_a_time_is_disconnected() {
     let (host, _server) = server("login-grace = 5");
     let mut stream = TcpStream::connect(host.address()).unwrap();
     let mut bytes = b"SSH-2.0-slow\r\n\x00\x00\x10\x00".iter().copied().chain(std::iter::repeat(0));
@@ -95,7 +95,7 @@ async fn whoever_logs_in_a_byte_at_a_time_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_sends_a_byte_at_a_time_holds_nobody_up() {
+async fn a_client_that_sends_one_byte_at_a_time_delays_nobody() {
     let (host, _server) = server("");
     let exec = Exec::start(&host, "ann", "put slow").await.unwrap();
     let mut native = Peer::login(&host, "ann").await.unwrap();
@@ -142,7 +142,7 @@ async fn channels_without_end_are_refused_and_cost_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_announced_or_never_ends_is_not_kept() {
+async fn announced_lengths_and_endless_input_take_no_memory() {
     let (host, server) = server("");
     let grown = cost(&host, &server, async {
         // A frame of 4 GiB, over both protocols; `length` is all that is needed.
@@ -225,7 +225,7 @@ async fn a_channel_that_is_not_read_harms_its_own_connection_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_logins_is_refused_and_holds_nobody_up() {
+async fn a_flood_of_logins_is_refused_and_delays_nobody() {
     let (host, server) = server("exempt = []\npenalty-failed-login = 60\nlogin-attempts = 3");
     let host = Arc::new(host);
     let mut zcl = Peer::login(&host, "zcl").await.unwrap();

@@ -22,7 +22,7 @@ fn refused_scan(host: &Host, user: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scan_of_a_home_that_is_gone_says_where_it_was_and_what_to_do() {
+async fn a_scan_of_a_missing_home_prints_its_path_and_the_remedy() {
     let outside = TempDir::new().unwrap();
     let (root, away) = (outside.path().join("ann"), outside.path().join("away"));
     fs::create_dir(&root).unwrap();
@@ -116,11 +116,9 @@ async fn assert_closed_directory_is_reported(host: &Host, remedy: &str, harm: im
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_server_may_not_use_any_more_is_reported_with_the_remedy() {
+async fn files_that_became_inaccessible_are_reported_with_the_remedy() {
     if geteuid().is_root() {
-        eprintln!(
-            "skipped: what_the_server_may_not_use_any_more_is_reported_with_the_remedy: root may use all"
-        );
+        eprintln!("skipped: files_that_became_inaccessible_are_reported_with_the_remedy: root may use all");
         return;
     }
     let outside = TempDir::new().unwrap();
@@ -144,8 +142,8 @@ async fn what_the_server_may_not_use_any_more_is_reported_with_the_remedy() {
 
 /// A server with an account of its own, whose administrator is root.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_given_to_root_is_reported_with_the_remedy_as_root() {
-    if !has_root("what_is_given_to_root_is_reported_with_the_remedy_as_root") {
+async fn files_given_to_root_are_reported_with_the_remedy_as_root() {
+    if !has_root("files_given_to_root_are_reported_with_the_remedy_as_root") {
         return;
     }
     let builder = HostBuilder::new().unwrap().setting("account = \"daemon\"").log("file = \"log/audit\"");

@@ -96,7 +96,7 @@ fn harms() -> Vec<Harm> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_home_that_is_the_systems_locks_its_user_out_and_nobody_else() {
+async fn a_system_folder_as_home_locks_out_its_user_only() {
     for root in ["/etc", "/usr/share", "/proc", "/dev", "/run", "/var", "/tmp"] {
         let host = builder(Path::new(root)).start().await.unwrap_or_else(|error| panic!("{root}: {error}"));
         assert!(works(&host, "zcl").await && !works(&host, "ann").await, "{root}");
@@ -131,7 +131,7 @@ async fn a_home_that_is_the_systems_locks_its_user_out_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_home_locks_its_user_out_and_nobody_else() {
+async fn a_bad_home_locks_out_its_user_only() {
     for Harm { what, says, harm, mend } in harms() {
         let outside = TempDir::new().unwrap();
         let root = outside.path().join("ann");
@@ -169,7 +169,7 @@ async fn a_bad_home_locks_its_user_out_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_home_of_a_new_user_is_said_and_stops_no_reload() {
+async fn a_bad_home_of_a_new_user_is_reported_and_stops_no_reload() {
     let outside = TempDir::new().unwrap();
     let host = HostBuilder::new().unwrap().user("zcl", "").unwrap().start().await.unwrap();
     let file = host.dir().join("etc/users.toml");
@@ -198,7 +198,7 @@ async fn every_way_in_says_that_the_home_is_unavailable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_home_that_is_replaced_takes_nothing_more_until_it_is_opened_anew() {
+async fn a_replaced_home_refuses_writes_until_it_is_reopened() {
     let outside = TempDir::new().unwrap();
     let (root, away) = (outside.path().join("ann"), outside.path().join("away"));
     fs::create_dir(&root).unwrap();
@@ -248,7 +248,7 @@ async fn a_home_that_is_replaced_takes_nothing_more_until_it_is_opened_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_home_of_a_disabled_user_is_not_open_and_that_is_said() {
+async fn the_home_of_a_disabled_user_is_closed_and_reported_as_such() {
     let host = Host::with_user("ann", "enabled = false").await.unwrap();
     for command in [["home", "reopen", "ann"], ["quota", "scan", "ann"]] {
         let refused = host.administrator().run(&command);
@@ -258,7 +258,7 @@ async fn the_home_of_a_disabled_user_is_not_open_and_that_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reopening_a_home_that_was_removed_says_that_an_empty_one_was_made() {
+async fn reopening_a_removed_home_reports_that_an_empty_one_was_created() {
     let host = HostBuilder::new().unwrap().user("ann", "").unwrap().start().await.unwrap();
     let administrator = host.administrator();
     fs::remove_dir_all(host.home("ann")).unwrap();

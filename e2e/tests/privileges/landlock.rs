@@ -51,7 +51,7 @@ async fn a_root_outside_wants_a_restart_and_a_home_among_the_others_does_not() {
 /// The server's own checks are passed here: the names are those that it was started with, and what they lead
 /// to is other folders. So it is the kernel that refuses, and root as well.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_kernel_keeps_the_server_where_it_was_when_it_started() {
+async fn the_kernel_confines_the_server_to_its_folders() {
     for confine in ["best-effort", "off"] {
         let elsewhere = tempfile::tempdir().unwrap();
         let root = elsewhere.path().join("root");
@@ -61,7 +61,7 @@ async fn the_kernel_keeps_the_server_where_it_was_when_it_started() {
         let mut host = builder.user("bob", &settings).unwrap().prepare().unwrap();
         let program = host.start_apart().unwrap();
         let confined = confine != "off";
-        if confined && !confines(&host, "the_kernel_keeps_the_server_where_it_was_when_it_started") {
+        if confined && !confines(&host, "the_kernel_confines_the_server_to_its_folders") {
             return;
         }
         assert_eq!(status(&program, "NoNewPrivs").contains(&"0".to_owned()), !confined);

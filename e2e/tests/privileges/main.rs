@@ -221,8 +221,8 @@ fn give_folder(host: &Host) {
 }
 
 #[test]
-fn root_starts_nothing_in_the_folder_of_somebody_else_as_root() {
-    if !has_root("root_starts_nothing_in_the_folder_of_somebody_else_as_root") {
+fn root_starts_nothing_in_the_folder_of_another_account_as_root() {
+    if !has_root("root_starts_nothing_in_the_folder_of_another_account_as_root") {
         return;
     }
     let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
@@ -241,8 +241,8 @@ fn root_starts_nothing_in_the_folder_of_somebody_else_as_root() {
 }
 
 #[test]
-fn what_a_start_as_root_has_left_is_named_with_the_command_that_mends_it_as_root() {
-    if !has_root("what_a_start_as_root_has_left_is_named_with_the_command_that_mends_it_as_root") {
+fn files_of_an_earlier_start_as_root_are_listed_with_the_remedy_as_root() {
+    if !has_root("files_of_an_earlier_start_as_root_are_listed_with_the_remedy_as_root") {
         return;
     }
     let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();

@@ -61,7 +61,7 @@ async fn a_long_paste_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_typed_while_a_command_works_runs_after_it() {
+async fn input_typed_during_a_command_runs_after_it() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let mut terminal = client.terminal().unwrap();
@@ -86,7 +86,7 @@ async fn what_is_typed_while_a_command_works_runs_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_forgets_the_line_and_keeps_what_follows() {
+async fn ctrl_c_discards_the_line_and_keeps_later_input() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let mut terminal = client.terminal().unwrap();
@@ -99,7 +99,7 @@ async fn ctrl_c_forgets_the_line_and_keeps_what_follows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_comment_is_no_name() {
+async fn a_comment_is_not_a_name() {
     let host = host().await;
     let home = host.home("ann");
     for name in ["old", "leave", "data", "a#b"] {
@@ -120,7 +120,7 @@ async fn a_comment_is_no_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pasted_line_of_an_old_history_is_no_single_command() {
+async fn a_line_break_in_an_old_history_separates_commands() {
     let host = host().await;
     let home = host.home("ann");
     fs::create_dir(home.join("old")).unwrap();
@@ -140,7 +140,7 @@ async fn a_pasted_line_of_an_old_history_is_no_single_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_text_is_dropped_with_its_line() {
+async fn a_line_that_is_not_utf_8_is_discarded() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let mut terminal = client.terminal().unwrap();

@@ -248,7 +248,7 @@ fn at_prompt_in_shell(host: &Host) -> (Client, Terminal) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_z_at_the_prompt_stops_and_comes_back() {
+async fn ctrl_z_at_the_prompt_stops_and_resumes() {
     let host = host().await;
     let (_client, mut terminal) = at_prompt_in_shell(&host);
     for half in ["", "mkdir ha"] {
@@ -379,7 +379,7 @@ async fn ctrl_z_at_a_password_asks_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_z_stops_a_transfer_which_goes_on_afterwards() {
+async fn ctrl_z_stops_a_transfer_which_resumes_afterwards() {
     let host = host().await;
     let big = fs::File::create(host.home("ann").join("big")).unwrap();
     big.set_len(16 << 30).unwrap();

@@ -37,7 +37,7 @@ fn complete(terminal: &mut Terminal, begin: &str, rest: &str, prompt: &str) -> S
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_tab_writes_works_with_every_command() {
+async fn completed_names_work_with_every_command() {
     let host = host().await;
     let home = host.home("ann");
     let client = Client::new(&host, "ann").unwrap();
@@ -125,7 +125,7 @@ async fn the_home_directory_is_completed_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tab_shows_what_there_is_to_choose_from() {
+async fn tab_lists_the_candidates() {
     let host = host().await;
     for number in 0..250 {
         fs::write(host.home("ann").join(format!("name {number:03}")), "").unwrap();

@@ -14,7 +14,7 @@ use std::os::unix::fs::MetadataExt;
 const MIB: usize = 1 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_announced_is_there() {
+async fn announced_extensions_work() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let announced: Vec<(String, Bytes)> = peer
@@ -74,7 +74,7 @@ async fn renames_links_and_times_of_links() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_are_what_is_held() {
+async fn announced_limits_are_enforced() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let Response::Extended(body) = peer.extended(Extended::Limits).await.unwrap() else { panic!() };
@@ -100,7 +100,7 @@ async fn limits_are_what_is_held() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statvfs_tells_the_quota() {
+async fn statvfs_shows_the_quota() {
     let host = Host::with_user("ann", "quota = \"10 MiB\"\nmax-files = 20").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("f", &vec![1; 4 * MIB]).await.unwrap(), None);
@@ -118,7 +118,7 @@ async fn statvfs_tells_the_quota() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_and_where() {
+async fn users_by_id_and_home_directory() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let meta = std::fs::metadata(host.home("ann")).unwrap();

@@ -48,7 +48,7 @@ async fn a_packet_over_the_limit_ends_the_channel_and_nothing_after_it_is_done()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_decode_is_answered_and_the_next_is_served() {
+async fn an_undecodable_request_is_answered_and_the_next_is_served() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let string_of_4_gib = [0xff, 0xff, 0xff, 0xff, b'x'];
@@ -79,7 +79,7 @@ async fn what_does_not_decode_is_answered_and_the_next_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_no_id_ends_the_channel() {
+async fn a_request_without_an_id_ends_the_channel() {
     let host = Host::with_user("ann", "").await.unwrap();
     let stat = encoded(SftpRequest::Stat { path: b("/") });
     let init = [0, 0, 0, 5, 1, 0, 0, 0, 3].to_vec();
@@ -120,7 +120,7 @@ async fn any_version_with_anything_behind_it_is_answered_with_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn handles_are_those_that_were_given_and_are_open() {
+async fn only_open_handles_are_valid() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let file = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
@@ -157,7 +157,7 @@ async fn handles_are_those_that_were_given_and_are_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_of_no_length_are_no_loop() {
+async fn empty_data_do_not_loop() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let file = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
@@ -194,7 +194,7 @@ async fn one_byte_at_a_time_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_vanishes_leaves_nothing_open() {
+async fn a_client_that_vanishes_leaves_nothing_open() {
     let host = Host::with_user("ann", "quota = \"10 MiB\"").await.unwrap();
     let mut other = SftpPeer::login(&host, "ann").await.unwrap();
     let empty = other.statvfs().await.unwrap().bavail;

@@ -20,7 +20,7 @@ fn code<T: std::fmt::Debug>(result: Result<T, (StatusCode, String)>) -> StatusCo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_is_written_read_and_told_of() {
+async fn a_file_is_written_read_and_described() {
     let (host, mut peer) = ann().await;
     let file = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
     assert_eq!(peer.write(&file, 0, b"0123456789").await.unwrap(), None);
@@ -210,7 +210,7 @@ async fn attributes_are_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_and_where_paths_lead() {
+async fn links_and_realpath() {
     let (host, mut peer) = ann().await;
     let home = host.home("ann");
     std::fs::create_dir_all(home.join("a/b")).unwrap();
@@ -245,7 +245,7 @@ async fn links_and_where_paths_lead() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_read_changes_nothing() {
+async fn a_read_only_user_changes_nothing() {
     let host = Host::with_user("ann", "access = \"read-only\"").await.unwrap();
     let home = host.home("ann");
     std::fs::write(home.join("f"), b"here").unwrap();
@@ -286,7 +286,7 @@ async fn who_may_read_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_is_too_long_is_said() {
+async fn a_name_that_is_too_long_is_an_error() {
     let (_host, mut peer) = ann().await;
     let refusal = peer.put(vec![b'n'; 256], b"").await.unwrap().unwrap();
     assert_eq!(refusal.0, StatusCode::BadMessage);

@@ -25,7 +25,7 @@ async fn ask_for_all(sender: &mut Sender, handle: &Bytes, length: usize, size: u
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_come_in_the_order_of_their_requests() {
+async fn answers_arrive_in_the_order_of_their_requests() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let file = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
@@ -47,7 +47,7 @@ async fn answers_come_in_the_order_of_their_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_failed_is_not_hidden_by_those_after_it() {
+async fn a_failed_write_is_not_hidden_by_later_ones() {
     let host = Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let file = peer.open("f", ANEW).await.unwrap().unwrap();
@@ -135,7 +135,7 @@ async fn any_number_of_requests_of_any_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_asked_before_the_end_is_answered() {
+async fn requests_before_the_end_are_answered() {
     let host = Host::with_user("ann", "").await.unwrap();
     let content = noise(20 * MIB, "end");
     std::fs::write(host.home("ann").join("f"), &content).unwrap();
@@ -161,7 +161,7 @@ async fn what_was_asked_before_the_end_is_answered() {
 
 /// What waits is kept as requests: 400 MiB asked for are not held.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_and_does_not_read_costs_little() {
+async fn a_client_that_requests_and_does_not_read_costs_little() {
     const ASKED: u64 = 400 << 20;
     let mut host =
         sshome_e2e::HostBuilder::new().unwrap().user("ann", "quota = \"3 GiB\"").unwrap().prepare().unwrap();

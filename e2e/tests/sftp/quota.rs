@@ -94,7 +94,7 @@ async fn far_beyond_the_end() {
 /// OpenSSH's clients send many WRITEs ahead and keep the last status only: if room becomes free after one of
 /// them was refused, those that follow it must not make a file with a hole in it.
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_write_that_was_refused_nothing_more_is_done_with_the_handle() {
+async fn after_a_refused_write_the_handle_fails() {
     let (host, mut peer) = ann().await;
     let append = OpenFlags::WRITE | OpenFlags::CREAT | OpenFlags::APPEND;
     for flags in [ANEW, ANEW | OpenFlags::READ, OpenFlags::WRITE | OpenFlags::CREAT, append] {
@@ -156,7 +156,7 @@ async fn copies_links_and_renames() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_removed_counts_while_it_is_open() {
+async fn a_removed_file_counts_while_it_is_open() {
     let (host, mut peer) = ann().await;
     let file = peer.open("f", ANEW).await.unwrap().unwrap();
     assert_eq!(peer.write(&file, 4 * MIB - 1, b"x").await.unwrap(), None);

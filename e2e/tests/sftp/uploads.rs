@@ -11,7 +11,7 @@ const MIB: usize = 1 << 20;
 const ATOMIC: &str = "quota = \"10 MiB\"\nsftp-uploads = \"atomic\"";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_is_there_once_it_is_closed() {
+async fn a_staged_file_appears_when_it_is_closed() {
     let host = Host::with_user("ann", ATOMIC).await.unwrap();
     let file = host.home("ann").join("f");
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
@@ -164,7 +164,7 @@ async fn an_upload_that_does_not_empty_the_file_is_staged_too() {
 
 /// As Go's library opens what it makes: it may read what it has written.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_emptied_and_read_as_well_is_staged_too() {
+async fn a_file_truncated_for_reading_and_writing_is_staged() {
     let host = Host::with_user("ann", ATOMIC).await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("f", b"old").await.unwrap(), None);

@@ -80,9 +80,9 @@ fn names(folder: &Path) -> Vec<Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_the_same_as_in_sftp() {
+async fn commands_that_work_as_in_sftp() {
     let host = host().await;
-    let both = Both::new(&host, "what_is_the_same_as_in_sftp");
+    let both = Both::new(&host, "commands_that_work_as_in_sftp");
     for (line, works) in [
         ("rename f d", false),
         ("rename f d/", false),
@@ -137,9 +137,9 @@ async fn what_is_the_same_as_in_sftp() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_differs_has_a_row_in_the_table() {
+async fn differences_have_a_row_in_the_table() {
     let host = host().await;
-    let both = Both::new(&host, "what_differs_has_a_row_in_the_table");
+    let both = Both::new(&host, "differences_have_a_row_in_the_table");
     let document = include_str!("../../../docs/automation.md");
     // The line, how the row about it begins, and whether it works here and in sftp.
     for (line, row, here, there) in [

@@ -91,7 +91,7 @@ async fn whole_blocks_are_acknowledged_once_a_byte_follows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_connection_goes_on_and_ends_the_one_that_hangs() {
+async fn a_second_connection_resumes_a_stream_and_ends_the_hanging_one() {
     let host = host().await;
     let content = noise(10 * MIB, "taken over");
     let mut hanging = Peer::login(&host, "ann").await.unwrap();
@@ -117,7 +117,7 @@ async fn another_connection_goes_on_and_ends_the_one_that_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_left_of_a_stream_is_nobody_elses() {
+async fn a_partial_stream_belongs_to_its_client() {
     let host = host().await;
     let content = noise(9 * MIB, "left");
     let mut peer = Peer::login(&host, "ann").await.unwrap();
@@ -146,7 +146,7 @@ async fn what_is_left_of_a_stream_is_nobody_elses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_gives_a_stream_up_leaves_nothing() {
+async fn an_abandoned_stream_leaves_nothing() {
     let host = host().await;
     let content = noise(9 * MIB, "given up");
     let failed = End { status: Status::Failed, ..end_of(&content) };

@@ -80,7 +80,7 @@ impl Piped for Client {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_length_goes_in_and_comes_out() {
+async fn streams_of_any_length_round_trip() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     for length in [0, 1, BLOCK_BYTES as usize, 100 * MIB + 17] {
@@ -99,7 +99,7 @@ async fn any_length_goes_in_and_comes_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_not_what_was_expected_is_not_published() {
+async fn a_stream_with_unexpected_content_is_not_published() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let b3 = blake3::hash(b"abc").to_hex();
@@ -168,7 +168,7 @@ async fn ctrl_c_does_not_wait_for_a_silent_producer_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_producer_is_no_silent_server() {
+async fn a_silent_producer_does_not_time_out() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let mut child = client.begin(&["--timeout", "1", "--retries", "0"], &["put", "-", "f"]);
@@ -197,7 +197,7 @@ async fn an_input_that_cannot_be_read_publishes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_has_read_enough_is_told_nothing() {
+async fn a_closed_output_ends_a_get_silently() {
     let host = host().await;
     fs::write(host.home("ann").join("f"), noise(20 * MIB, "enough")).unwrap();
     let client = Client::new(&host, "ann").unwrap();
@@ -217,7 +217,7 @@ async fn whoever_has_read_enough_is_told_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_rotted_is_told_of_by_the_exit_code() {
+async fn a_corrupt_file_sets_the_exit_code() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     assert_eq!(client.piped(&["put", "-", "f"], b"abc").code, Some(0));

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_and_why() {
+    fn invalid_keys_are_refused_with_the_reason() {
         let option = |name: &str| KeyError::Option(name.to_owned());
         for (line, want) in [
             (format!("command=\"ls -l\" {ED25519}"), option("command")),
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_told_from_a_file_name() {
+    fn a_key_line_is_distinguished_from_a_file_name() {
         for (text, want) in [
             (ED25519, true),
             ("restrict ssh-ed25519 junk", true),

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_never_be_meant_is_refused() {
+    fn invalid_patterns_are_refused() {
         let no_address = |text: &str| OriginError::NoAddress(text.to_owned());
         for (list, want) in [
             ("", OriginError::Empty),

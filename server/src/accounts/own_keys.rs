@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_key_is_refused() {
+    fn an_invalid_key_is_refused() {
         let dir = TempDir::new().unwrap();
         let keys = OwnKeys::of(dir.path());
         for options in ["from=\"*\"", "from=\"192.0.2.1\",restrict"] {

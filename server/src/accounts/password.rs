@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_weak_costly_or_something_else_is_refused() {
+    fn weak_costly_and_foreign_hashes_are_refused() {
         assert_eq!(parsed("$argon2id$v=19$m=19456,t=2,p=1"), None);
         assert_eq!(parsed("$argon2id$v=19$m=65536,t=3,p=4"), None);
         assert_eq!(parsed("$argon2id$v=19$m=19455,t=2,p=1"), Some(HashError::Weak));

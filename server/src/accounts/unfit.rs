@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_systems_folders_are_no_homes() {
+    fn system_folders_cannot_be_homes() {
         for path in
             ["/", "/usr", "/usr/bin", "/etc", "/etc/ssh", "/proc", "/sys/kernel", "/dev", "/run", "/root"]
         {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gets_the_home_of_another_account() {
+    fn the_home_of_another_account_is_refused() {
         let lines = [
             "root:x:0:0:root:/root:/bin/bash",
             "www:x:33:33::/data/www:/usr/sbin/nologin",

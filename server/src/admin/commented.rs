@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commented_settings_are_told_from_prose() {
+    fn commented_settings_are_distinguished_from_prose() {
         let text = "# All of a user's:\n#\n#[users.sam]\n# quota = 5   # small\n#             # or large\n\
                     #authorized-keys = [\n#    \"a.pub\",   # a file\n#]\n# [see above] quota = all\n# a quota = 5\n";
         let lines: Vec<&str> = text.split_inclusive('\n').collect();

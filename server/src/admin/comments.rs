@@ -76,7 +76,7 @@ mod tests {
     use crate::admin::{NewUser, UserSettings};
 
     #[test]
-    fn the_comments_of_a_removed_user_go_and_those_of_others_stay_with_them() {
+    fn only_the_comments_of_a_removed_user_are_removed() {
         let (dir, admin) = folder(
             "[defaults]\nquota = 5\n#own-keys = true\n\n# Ann.\n[users.ann]\nquota = 1\n#enabled = false\n\n\
              # Bob.\n[users.bob]\nquota = 2\n#access = \"read-only\"\n",

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_terminal_it_says_what_to_do() {
+    fn without_a_terminal_the_remedy_is_printed() {
         let error = ask("alex", |_| Err(io::ErrorKind::NotFound.into())).unwrap_err().to_string();
         assert!(error.ends_with("without a terminal, use --password-stdin"), "{error}");
     }

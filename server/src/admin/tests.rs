@@ -73,7 +73,7 @@ fn password(text: &str) -> Result<Password, AdminError> {
 }
 
 #[test]
-fn a_new_user_comes_last_and_nothing_else_changes() {
+fn a_new_user_is_appended_and_nothing_else_changes() {
     let folder = Folder::new(TEXT);
     let key = folder.write("alex.pub", &format!("{ED25519}\n"));
     let user = NewUser { password: None, keys: vec![key], quota: Some("2 GiB".into()) };
@@ -99,7 +99,7 @@ fn the_first_user_of_all() {
 }
 
 #[test]
-fn what_would_be_wrong_is_not_added() {
+fn an_invalid_user_is_not_added() {
     let folder = Folder::new(TEXT);
     let private = folder.write("id", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n");
     let empty = folder.write("empty.pub", "# nothing\n");
@@ -151,7 +151,7 @@ fn a_mistake_that_was_there_does_not_stop_the_edit_that_mends_another() {
 }
 
 #[test]
-fn a_file_that_is_no_toml_is_told_of_and_left() {
+fn a_file_that_is_not_toml_is_reported_and_kept() {
     let folder = Folder::new("[users\n");
     let error = folder.admin.set("alex", &quota("1 MiB")).unwrap_err().to_string();
     assert!(error.contains("etc/users.toml:1: "), "{error}");
@@ -211,7 +211,7 @@ fn a_user_goes_with_the_comment_above_and_no_other() {
 }
 
 #[test]
-fn keys_come_and_go_and_comments_stay() {
+fn keys_are_added_and_removed_and_comments_stay() {
     let folder =
         Folder::new("[users.alex]\nauthorized-keys = [ # all of them\n  \"work.pub\", # a file\n]\n");
     folder.write("work.pub", P256);
@@ -345,7 +345,7 @@ fn users_are_listed_in_columns() {
 }
 
 #[test]
-fn check_tells_what_was_understood_and_warns() {
+fn check_prints_the_settings_and_warns() {
     let strong = HASH.replace("t=2", "t=3");
     let folder = Folder::new(&format!(
         "[server]\nkex = \"post-quantum\"\n[users.alex]\npassword = \"{HASH}\"\ndemo = true\n[users.sam]\n\

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_trouble_is_told_once_a_minute() {
+    fn a_repeated_disk_error_is_logged_once_a_minute() {
         let (logged, now) = (DiskErrorLog::default(), Instant::now());
         assert_eq!(logged.count(DiskTrouble::Full, now), Some(0));
         assert_eq!(logged.count(DiskTrouble::Fails, now), Some(0));

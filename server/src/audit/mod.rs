@@ -288,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_passes_for_another_one_or_fills_the_log() {
+    fn no_name_imitates_another_or_fills_the_log() {
         assert_eq!(shown(b"a\\x1b\x1b\xff"), "a\\\\x1b\\x1b\\xff");
         assert_eq!(shown("grüße \\".as_bytes()), "grüße \\\\");
         assert_eq!(untrusted_name("ann"), "ann");

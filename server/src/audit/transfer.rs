@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_way_is_known_until_it_ends() {
+    fn running_transfers_are_listed_until_they_end() {
         let audit = Audit::new(7, "192.0.2.1:5".parse().unwrap(), Arc::default(), Arc::default());
         let path = RemotePath::root().join(b"a").unwrap();
         let upload = audit.transfer(TransferDirection::Upload, &path, Some(10));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_closed_one_that_is_cut_and_one_that_failed_are_counted_apart() {
+    fn closed_aborted_and_failed_files_are_counted_separately() {
         let metrics = Arc::new(crate::metrics::Metrics::default());
         let audit = Audit::new(7, "192.0.2.1:5".parse().unwrap(), Arc::clone(&metrics), Arc::default());
         let path = RemotePath::root().join(b"a").unwrap();

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interface_is_named_or_numbered() {
+    fn an_interface_has_a_name_or_a_number() {
         let index = if_nametoindex("lo").unwrap();
         let want: SocketAddr = format!("[fe80::1%{index}]:22").parse().unwrap();
         assert_eq!(parse_address("[fe80::1%lo]:22"), Ok(want));

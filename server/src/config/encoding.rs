@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_encoding_is_named_with_the_command_that_converts_it() {
+    fn an_encoding_is_reported_with_the_command_that_converts_it() {
         let utf16: Vec<u8> = "[server]\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
         let big: Vec<u8> = "[server]\n".encode_utf16().flat_map(u16::to_be_bytes).collect();
         for (bytes, want) in [

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_others_can_read_is_refused_also_where_none_is_named() {
+    fn a_key_that_others_can_read_is_refused_also_by_default() {
         let dir = folder("");
         let file = dir.path().join("keys/host_ed25519");
         let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();

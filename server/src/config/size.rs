@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size() {
+    fn invalid_sizes() {
         for text in [
             "",
             "MiB",

@@ -90,7 +90,7 @@ fn everything_that_can_be_said_is_understood() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_and_in_order() {
+fn all_errors_are_reported_together_and_in_order() {
     assert_complaints(&[(
         "[server]\nlisten = \"127.0.0.1\"\nkex = \"fast\"\n\n[users.Alex]\nqouta = 5\nroot = 5\n\
          [users.zcl]\npassword = \"secret\"\naccess = 1\nmax_files = 3\n",
@@ -250,7 +250,7 @@ fn mistakes_in_users() {
 }
 
 #[test]
-fn roots_do_not_overlap_whatever_their_names() {
+fn roots_do_not_overlap_under_any_name() {
     let text = "[users.alex]\nroot = \"disk\"\n[users.ben]\nroot = \"disk/below\"\n[users.cyd]\nroot = \"link\"\n\
                 [users.dan]\nroot = \"disk-2\"\n[users.eve]\nroot = \".\"\n";
     let dir = folder(text);
@@ -326,7 +326,7 @@ fn a_demo_password_keeps_the_server_on_this_machine() {
 }
 
 #[test]
-fn a_missing_folder_or_file_says_what_to_do() {
+fn a_missing_folder_or_file_is_reported_with_the_remedy() {
     let dir = TempDir::new().unwrap();
     let error = load(dir.path(), None, &[]).unwrap_err().to_string();
     assert!(error.ends_with("name the folder with --dir, or the file with --config"), "{error}");

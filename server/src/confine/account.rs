@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn root_and_nobody_in_particular_are_refused() {
+    fn root_and_unknown_accounts_are_refused() {
         assert!(matches!(SystemAccount::find("root"), Err(AccountError::IsRoot(_))));
         for name in ["no-such-account", "", "a\0b"] {
             assert!(matches!(SystemAccount::find(name), Err(AccountError::Unknown(_))), "{name:?}");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_else_is_root_s_to_become() {
+    fn only_root_can_switch_to_another_account() {
         let found = SystemAccount::find("daemon");
         match unistd::geteuid().is_root() {
             true => assert_eq!(found.unwrap().into_name(), "daemon"),

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_costs_nothing_is_not_remembered() {
+    fn sources_without_a_penalty_are_not_stored() {
         let settings = PenaltySettings { no_login: Duration::ZERO, ..PenaltySettings::default() };
         let mut penalties = PenaltyTable::default();
         penalties.add(source(1), Offence::NoLogin, &settings, Instant::now());

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_logins_is_no_flood_of_lines() {
+    fn a_flood_of_logins_does_not_flood_the_log() {
         let (refusals, now) = (LoginRefusalLog::default(), Instant::now());
         let from = |number: u32| Some(IpAddr::V4(number.into()));
         let note = |number, after| refusals.note(from(number), now + Duration::from_secs(after));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_is_told_of_at_once_and_the_others_together() {
+    fn the_first_refusal_is_logged_at_once_and_the_others_are_summed_up() {
         let (mut refusals, now) = (ConnectionRefusalLog::default(), Instant::now());
         assert_eq!(refusals.count(now), Some(1));
         for second in 0..59 {

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_values_are_refused() {
         for text in ["", "10", "10:30", "10:30:20:1", "10:0:20", "10:101:20", "30:30:20", "0:30:20", "a:b:c"]
         {
             assert!(text.parse::<MaxStartups>().is_err(), "{text}");

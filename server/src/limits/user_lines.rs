@@ -77,7 +77,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn each_user_has_as_many_lines_and_the_others_are_counted() {
+    fn each_user_has_a_line_limit_and_suppressed_lines_are_counted() {
         let (limit, now) = (UserLineLimit::default(), Instant::now());
         let note = |user, after| limit.note(user, now + Duration::from_secs(after));
         let lines = |user| (0..5000).filter(|_| note(user, 1).is_logged).count();

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_begun_anew_by_size_and_old_ones_go() {
+    fn it_is_rotated_by_size_and_old_files_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log/a.jsonl");
         let mut log = LogFile::open(&path, 10, 2).unwrap();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_an_end_is_no_part_of_the_next() {
+    fn an_unterminated_line_is_separated_from_the_next() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         fs::write(&path, "one\ntw").unwrap();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_in_part_is_removed() {
+    fn a_partly_written_line_is_removed() {
         // The limit of a file's length is the process's, so another one writes.
         const LIMIT: &str = "SSHOMED_TEST_LOG";
         if let Some(path) = std::env::var_os(LIMIT) {
@@ -159,7 +159,7 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
-        let test = "log::file::tests::what_is_written_in_part_is_removed";
+        let test = "log::file::tests::a_partly_written_line_is_removed";
         let script = "trap '' XFSZ; exec prlimit --fsize=1024 \"$0\" --exact \"$1\"";
         let status = std::process::Command::new("sh")
             .args(["-c", script])
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_moved_away_or_removed_is_begun_anew() {
+    fn a_moved_or_removed_file_is_recreated() {
         let dir = tempfile::tempdir().unwrap();
         let (path, moved) = (dir.path().join("a"), dir.path().join("b"));
         let mut log = LogFile::open(&path, 1000, 2).unwrap();

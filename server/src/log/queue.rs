@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_counted_and_reported_when_it_can() {
+    fn lost_lines_are_counted_and_reported_once_writing_works() {
         let (queue, written, room) = begin(10, None);
         let before = lost_lines();
         for line in ["1234\n", "5678\n", "lost\n", "too\n"] {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_disk_that_hangs_and_what_is_too_much_is_lost() {
+    fn a_hanging_disk_blocks_nobody_and_excess_lines_are_lost() {
         let (go, gone) = channel();
         let (queue, written, _) = begin(usize::MAX, Some(gone));
         let line = [b'x'; 1 << 20];

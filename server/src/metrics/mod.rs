@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_happened_and_what_holds_stand_in_the_text() {
+    fn counters_and_gauges_are_in_the_text() {
         let metrics = Metrics::default();
         metrics.login("password", false);
         metrics.bytes(TransferDirection::Upload, 5);

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_away_holds_whatever_is_wrong_elsewhere() {
+    fn revocations_apply_despite_errors_elsewhere() {
         let ann = format!("[users.ann]\nauthorized-keys = [\"{KEY}\"]\npassword = \"{HASH}\"\n");
         let ben = "[users.ben]\n";
         let typo = "[users.ben]\nquota = \"much\"\n";
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_from_a_mistake_takes_nothing_away() {
+    fn an_error_revokes_nothing() {
         let before = format!("[users.ann]\nauthorized-keys = [\"{KEY}\"]\npassword = \"{HASH}\"\n");
         for after in [
             "[users.ann\n".to_owned(),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_waits_for_the_rest() {
+    fn grants_wait_for_a_valid_file() {
         let (revocations, pending) = revoked(
             "[users.ann]\nquota = 1\n",
             &format!("[users.ann]\nquota = 2\npassword = \"{HASH}\"\n[x]\n"),

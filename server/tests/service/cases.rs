@@ -274,7 +274,7 @@ fn a_read_only_account_reads_and_changes_nothing() {
 }
 
 #[test]
-fn a_file_that_another_program_rewrites_and_sets_the_time_back_of_is_no_mixture() {
+fn a_get_of_a_file_rewritten_with_its_old_time_fails() {
     let world = World::new("");
     let user = world.user();
     let file = world.home().join("f");

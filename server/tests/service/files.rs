@@ -247,7 +247,7 @@ fn a_real_path_has_no_links_in_it() {
 }
 
 #[test]
-fn digests_are_those_of_other_programs() {
+fn digests_match_other_programs() {
     let world = World::new("");
     let user = world.user();
     put(&user, "f", b"abcabcab").unwrap();
@@ -302,7 +302,7 @@ fn space_is_the_quota_and_no_more_than_the_disk() {
 }
 
 #[test]
-fn an_atomic_upload_is_seen_when_it_is_closed() {
+fn an_atomic_upload_appears_when_it_is_closed() {
     let world = World::new("quota = 100\nsftp-uploads = \"atomic\"");
     let user = world.user();
     put(&user, "f", &[1; 80]).unwrap();

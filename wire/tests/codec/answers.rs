@@ -208,7 +208,7 @@ fn reply_with_credited_usage() {
 }
 
 #[test]
-fn what_is_left_is_what_can_be_stored() {
+fn remaining_space_is_bounded_by_quota_and_disk() {
     let usage =
         Usage { used: 90, reserved: 50, quota: Some(100), entries: 3, max_entries: None, disk_free: 1000 };
     let left = |usage, credited| CreditedUsage { usage, credited }.left();
@@ -305,7 +305,7 @@ fn progress() {
 }
 
 #[test]
-fn values_that_no_sender_makes_are_refused() {
+fn invalid_values_in_answers_are_refused() {
     for (kind, body, what) in [
         (FrameKind::Request, &[23_u8][..], "a request after the last one"),
         (FrameKind::Request, &[1, 2, b'a'], "a path that announces more than there is"),

@@ -91,7 +91,7 @@ fn a_stream_is_at_a_boundary_as_soon_as_its_last_byte_is_handed_out() {
 }
 
 #[test]
-fn a_length_is_checked_as_soon_as_it_is_there() {
+fn a_length_is_checked_as_soon_as_it_arrives() {
     for kind in [FrameKind::Data, FrameKind::Request] {
         let head = |length: u32| [&length.to_be_bytes()[..], &[kind as u8]].concat();
         assert_eq!(decoded(&head(0)), Err(FrameError::Empty));
@@ -148,7 +148,7 @@ fn frames_before_an_error_are_handed_out() {
 }
 
 #[test]
-fn the_decoder_holds_what_was_pushed_less_what_it_handed_out() {
+fn the_decoder_holds_pushed_bytes_less_those_handed_out() {
     let stream = stream_of(&conversation());
     for size in [1, 3, 7, 100, stream.len()] {
         let mut decoder = Decoder::new();

@@ -15,7 +15,7 @@ fn is(extended: Extended, name: &str, body: &[u8]) {
 }
 
 #[test]
-fn what_has_paths() {
+fn extensions_with_paths() {
     let both = [A, B].concat();
     is(Extended::PosixRename { from: b("a"), to: b("b") }, "posix-rename@openssh.com", &both);
     is(Extended::Hardlink { from: b("a"), to: b("b") }, "hardlink@openssh.com", &both);
@@ -24,7 +24,7 @@ fn what_has_paths() {
 }
 
 #[test]
-fn what_has_a_handle_or_a_user() {
+fn extensions_with_a_handle_or_a_user() {
     is(Extended::Fstatvfs { handle: b("a") }, "fstatvfs@openssh.com", &A);
     is(Extended::Fsync { handle: b("a") }, "fsync@openssh.com", &A);
     is(Extended::HomeDirectory { user: b("a") }, "home-directory", &A);
@@ -109,7 +109,7 @@ fn vendor_id() {
 }
 
 #[test]
-fn an_unknown_one_keeps_its_name() {
+fn an_unknown_extension_keeps_its_name() {
     let wire = packed(kind::EXTENDED, &[0, 0, 0, 1, b'a', 1, 2, 3]);
     let extension = Extension { name: b("a"), data: [1, 2, 3][..].to_vec().into() };
     let request = SftpRequest::Extended(Extended::Unknown(extension));

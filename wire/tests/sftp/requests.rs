@@ -74,7 +74,7 @@ fn attributes() {
 }
 
 #[test]
-fn a_count_of_attributes_that_are_not_there_makes_nothing_big() {
+fn a_false_attribute_count_allocates_nothing() {
     let wire = packed(kind::SETSTAT, &[&A[..], &[0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]].concat());
     let refused = ClientPacket::decode(packet(&wire).unwrap());
     assert_eq!(refused, Err(Malformed { kind: kind::SETSTAT, id: Some(ID), flaw: Flaw::Short }));
@@ -105,14 +105,14 @@ fn write() {
 }
 
 #[test]
-fn what_has_one_handle() {
+fn requests_with_one_handle() {
     is_request(SftpRequest::Close { handle: b("a") }, &A);
     is_request(SftpRequest::Fstat { handle: b("a") }, &A);
     is_request(SftpRequest::Readdir { handle: b("a") }, &A);
 }
 
 #[test]
-fn what_has_one_path() {
+fn requests_with_one_path() {
     is_request(SftpRequest::Lstat { path: b("a") }, &A);
     is_request(SftpRequest::Opendir { path: b("a") }, &A);
     is_request(SftpRequest::Remove { path: b("a") }, &A);
@@ -125,14 +125,14 @@ fn what_has_one_path() {
 }
 
 #[test]
-fn what_has_two_paths() {
+fn requests_with_two_paths() {
     is_request(SftpRequest::Rename { from: b("a"), to: b("b") }, &[A, B].concat());
     // The target first, as OpenSSH has it.
     is_request(SftpRequest::Symlink { target: b("a"), path: b("b") }, &[A, B].concat());
 }
 
 #[test]
-fn what_has_attributes() {
+fn requests_with_attributes() {
     let attributes = SftpAttributes { permissions: Some(0o700), ..SftpAttributes::default() };
     let wire = [&A[..], &[0, 0, 0, 4, 0, 0, 1, 0xc0]].concat();
     is_request(SftpRequest::Mkdir { path: b("a"), attributes: attributes.clone() }, &wire);
@@ -176,7 +176,7 @@ fn paths_and_handles_have_their_lengths() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_by_its_id() {
+fn an_invalid_request_is_refused_with_its_id() {
     for kind in [0, 2, 21, 101, 199, 201, 255] {
         let decoded = ClientPacket::decode(packet(&packed(kind, &A)).unwrap());
         assert_eq!(decoded, Err(Malformed { kind, id: Some(ID), flaw: Flaw::UnknownKind }));

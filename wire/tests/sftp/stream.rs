@@ -73,7 +73,7 @@ fn a_stream_may_end_only_between_packets() {
 }
 
 #[test]
-fn data_are_handed_out_where_they_lie() {
+fn data_are_returned_without_a_copy() {
     let stream = stream();
     let mut decoder = SftpDecoder::new();
     for piece in [stream.slice(..100), stream.slice(100..)] {
@@ -90,7 +90,7 @@ fn data_are_handed_out_where_they_lie() {
 }
 
 #[test]
-fn the_decoder_holds_what_was_pushed_less_what_it_handed_out() {
+fn the_decoder_holds_pushed_bytes_less_those_handed_out() {
     let stream = stream();
     let mut decoder = SftpDecoder::new();
     let mut handed_out = 0;

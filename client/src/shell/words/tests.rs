@@ -40,7 +40,7 @@ fn a_comment_ends_a_line_unless_it_is_quoted() {
 }
 
 #[test]
-fn what_is_not_finished_is_refused() {
+fn an_unfinished_line_is_refused() {
     assert_eq!(split(b"a 'b"), Err(WordsError::Open("'…'")));
     assert_eq!(split(b"a \"b\\"), Err(WordsError::Open("\"…\"")));
     assert_eq!(split(b"a\\"), Err(WordsError::Backslash));
@@ -66,7 +66,7 @@ fn quoted_globs_are_none() {
 }
 
 #[test]
-fn what_quote_writes_is_read_back() {
+fn quoted_words_parse_to_the_original() {
     for name in [
         &b"plain"[..],
         b"",

@@ -49,7 +49,7 @@ fn a_secret_does_not_print() {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_where_nobody_is() {
+async fn without_a_terminal_there_is_no_question() {
     let asker = Asker { terminal: false, program: None, ..anybody() };
     assert!(matches!(asker.secret("?".into()).await, Err(AskError::NobodyThere)));
     assert!(matches!(asker.line("?".into()).await, Err(AskError::NobodyThere)));

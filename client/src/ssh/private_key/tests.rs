@@ -85,7 +85,7 @@ fn pkcs8_opens_or_names_its_encryption() {
 }
 
 #[test]
-fn what_ssh_keygen_writes_opens() {
+fn keys_of_ssh_keygen_open() {
     let dir = tempfile::tempdir().unwrap();
     let types =
         [("rsa", "PEM"), ("ecdsa", "PEM"), ("rsa", "PKCS8"), ("ecdsa", "PKCS8"), ("ed25519", "RFC4716")];
@@ -93,7 +93,7 @@ fn what_ssh_keygen_writes_opens() {
         let file = format!("{kind}-{form}");
         let arguments = ["-q", "-t", kind, "-m", form, "-N", PASSPHRASE, "-f", &file];
         let Some(text) = made(dir.path(), "ssh-keygen", &arguments, &file) else {
-            return eprintln!("skipped: what_ssh_keygen_writes_opens: ssh-keygen");
+            return eprintln!("skipped: keys_of_ssh_keygen_open: ssh-keygen");
         };
         if form == "RFC4716" {
             // OpenSSH's own form, whose key takes a second to derive: once is enough.
@@ -110,7 +110,7 @@ fn what_ssh_keygen_writes_opens() {
 }
 
 #[test]
-fn puttys_keys_open_or_name_what_is_wrong() {
+fn putty_keys_open_or_report_the_problem() {
     let error = decode("PuTTY-User-Key-File-3: ssh-ed448\r\nEncryption: none\r\n", None).unwrap_err();
     assert!(matches!(&error, Unsupported(why) if why.contains("ssh-ed448")), "{error}");
     let cut = "PuTTY-User-Key-File-3: ssh-ed25519\r\nEncryption: none\r\n";
@@ -121,7 +121,7 @@ fn puttys_keys_open_or_name_what_is_wrong() {
         let arguments =
             ["-q", "-t", "ed25519", "--ppk-param", version, "-o", "key.ppk", "--new-passphrase", "pass"];
         let Some(text) = made(dir.path(), "puttygen", &arguments, "key.ppk") else {
-            return eprintln!("skipped: puttys_keys_open_or_name_what_is_wrong: puttygen");
+            return eprintln!("skipped: putty_keys_open_or_report_the_problem: puttygen");
         };
         assert_eq!(decode(&text, None).unwrap_err(), Encrypted);
         assert_eq!(decode(&text, Some("barley")).unwrap_err(), WrongPassphrase);
@@ -130,7 +130,7 @@ fn puttys_keys_open_or_name_what_is_wrong() {
 }
 
 #[test]
-fn what_is_no_key_is_no_key() {
+fn other_files_are_not_keys() {
     for text in
         ["", "junk", "ssh-ed25519 AAAA", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
     {

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_in_what() {
+    fn containment_of_paths() {
         let path = |path: &[u8]| RemotePath::root().join(path).unwrap();
         assert!(is_inside(&path(b"/a/b"), &path(b"/a")) && is_inside(&path(b"/a"), &path(b"/a")));
         assert!(is_inside(&path(b"/a"), &path(b"/")));

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_into_one_place_overlaps() {
+    fn sources_with_one_target_overlap() {
         let overlap = |paths: &[&str]| overlap(paths.iter().map(PathBuf::from).collect());
         assert!(overlap(&["/in/t", "/in/a", "/in/t"]) && overlap(&["/in/t", "/in"]));
         assert!(overlap(&["/in/t", "/in/t-1", "/in/t/x"]));

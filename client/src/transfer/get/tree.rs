@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_forgets_the_directory_that_was_coming_and_keeps_those_to_come() {
+    fn a_truncated_listing_drops_its_last_directory_and_keeps_unlisted_ones() {
         let mut plan = Plan::default();
         let mut tree = begin(&mut plan, b"/", vec![]);
         let directories = |names: [&[u8]; 3]| names.map(|name| entry(name, FileKind::Directory)).to_vec();

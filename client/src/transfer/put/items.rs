@@ -62,7 +62,7 @@ mod tests {
     use sshome_wire::RemotePath;
 
     #[test]
-    fn what_is_not_settled_can_be_done_again() {
+    fn unsettled_items_can_be_repeated() {
         let sources =
             (0..5).map(|number| (format!("/missing/{number}").into(), RemotePath::root())).collect();
         let pool =

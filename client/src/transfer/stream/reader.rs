@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_expected_ends_with_an_error() {
+    fn an_unexpected_length_or_digest_is_an_error() {
         let digest = |content: &[u8]| Some(Digest(*blake3::hash(content).as_bytes()));
         for (size, b3, words) in [
             (Some(3), digest(b"abc"), None),

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_all_sizes_come_back_as_they_were() {
+    fn pieces_of_all_sizes_are_replayed() {
         let block = BLOCK_BYTES as usize;
         let stream: Vec<u8> = (0..2 * block + 5).map(|at| (at * 31 % 251) as u8).collect();
         let mut replay = ReplayBuffer::default();

@@ -3,7 +3,7 @@ use super::*;
 use sshome_wire::FileKind;
 
 #[tokio::test]
-async fn files_arrive_whole_whatever_their_size() {
+async fn files_of_every_size_arrive_whole() {
     let sizes = [0, 1, 1023, 200_001, 256 << 10, (256 << 10) + 1, 9 << 20];
     let files: Vec<(String, Vec<u8>)> = sizes.map(|size| (format!("/{size}"), content(size))).into();
     let listed: Vec<(&str, &[u8])> =
@@ -33,7 +33,7 @@ async fn one_failure_does_not_stop_the_others() {
 }
 
 #[tokio::test]
-async fn the_same_content_is_left_alone_and_another_one_is_saved_beside() {
+async fn equal_content_is_left_alone_and_different_content_is_saved_beside() {
     let model = Model::with(&[("/same", b"123"), ("/other", b"123"), ("/longer", b"1234")]);
     let mut world = World::with(&model).await;
     for name in ["same", "other", "longer", "other.new"] {
@@ -84,7 +84,7 @@ async fn a_tree_goes_into_a_directory_or_to_a_new_name() {
 }
 
 #[tokio::test]
-async fn many_directories_are_no_trouble() {
+async fn many_directories_are_fetched() {
     let names: Vec<[String; 2]> = (0..700).map(|one| [format!("/t/{one}/"), format!("/t/{one}/x")]).collect();
     let mut files: Vec<(&str, &[u8])> = vec![("/t/", b"")];
     files.extend(names.iter().flatten().map(|name| (name.as_str(), name.as_bytes())));
@@ -95,7 +95,7 @@ async fn many_directories_are_no_trouble() {
 }
 
 #[tokio::test]
-async fn a_tree_may_come_in_any_number_of_portions() {
+async fn a_tree_arrives_in_any_number_of_batches() {
     let names: Vec<String> = (0..60).map(|one| format!("/t/{}/{}/{one}", one % 3, one % 4)).collect();
     let mut files: Vec<(String, Vec<u8>)> =
         names.iter().map(|name| (name.clone(), name.clone().into_bytes())).collect();
@@ -123,7 +123,7 @@ async fn a_tree_may_come_in_any_number_of_portions() {
 }
 
 #[tokio::test]
-async fn trees_that_go_into_one_directory_are_one_portion() {
+async fn trees_with_one_target_directory_are_one_batch() {
     let model = Model::with(&[("/a/", b""), ("/a/t/", b""), ("/a/t/x", b"1"), ("/b/", b""), ("/b/t/", b"")]);
     model.files.lock().unwrap().insert(b"/b/t/x".to_vec(), Some(b"2".to_vec()));
     let mut world = World::with(&model).await;
@@ -160,7 +160,7 @@ async fn of_several_files_with_one_name_the_first_is_fetched() {
 }
 
 #[tokio::test]
-async fn what_was_saved_beside_is_never_replaced() {
+async fn files_saved_beside_are_never_replaced() {
     let mut world = World::with(&Model::with(&[("/a", b"theirs")])).await;
     for (name, content) in [("a", "mine"), ("a.new", "first"), ("a.new.1", "second"), ("a.new.3", "fourth")] {
         world.write(name, content.as_bytes());
@@ -209,7 +209,7 @@ async fn a_directory_is_fetched_with_r_only() {
 }
 
 #[tokio::test]
-async fn a_length_that_is_not_the_announced_one_is_refused() {
+async fn a_length_other_than_announced_is_refused() {
     for (header, end) in [(5, 3), (3, 5), (5, 5), (2, 3), (u64::MAX, u64::MAX)] {
         let model = Model { lengths: Some((header, end)), ..Model::with(&[("/a", b"123"), ("/b", b"456")]) };
         let mut world = World::with(&model).await;
@@ -229,7 +229,7 @@ async fn sizes_without_measure_do_no_harm() {
 }
 
 #[tokio::test]
-async fn progress_may_come_before_a_header() {
+async fn progress_may_precede_a_header() {
     let model = Model { works: true, ..Model::with(&[("/a", b"123"), ("/b", b"456")]) };
     let mut world = World::with(&model).await;
     assert_eq!(world.get(&["/a", "/b"], "", PLAIN).await.unwrap().files, 2);
@@ -271,7 +271,7 @@ mod unix {
     }
 
     #[tokio::test]
-    async fn with_force_what_a_link_of_the_users_points_at_is_replaced() {
+    async fn with_force_the_target_of_a_link_is_replaced() {
         let mut world = World::with(&Model::with(&[("/a", b"new")])).await;
         world.write("real", b"old");
         symlink("real", world.path("a")).unwrap();
@@ -298,7 +298,7 @@ mod unix {
 }
 
 #[tokio::test]
-async fn an_interrupted_get_keeps_what_is_whole_and_the_conversation_goes_on() {
+async fn an_interrupted_get_keeps_whole_files_and_the_conversation() {
     let mut model = Model::with(&[("/whole", b"1"), ("/big", &content(30 << 20)), ("/small", b"1")]);
     model.interrupts = Some(b"big");
     let mut world = World::with(&model).await;

@@ -50,7 +50,7 @@ async fn a_file_that_is_refused_early_does_not_stop_the_others() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_said_and_the_rest_goes_on() {
+async fn unreadable_files_are_reported_and_the_rest_is_sent() {
     let model = Model::with(&[]);
     let mut world = World::with(&model).await;
     world.write("d/a", b"1");
@@ -112,7 +112,7 @@ async fn an_interrupted_put_leaves_a_conversation_that_works() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn links_in_a_tree_are_copied_and_pipes_are_left_out_and_said() {
+async fn links_in_a_tree_are_copied_and_pipes_are_skipped_and_reported() {
     let model = Model::with(&[]);
     let mut world = World::with(&model).await;
     world.write("t/a", b"1");

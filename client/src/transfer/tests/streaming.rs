@@ -30,7 +30,7 @@ async fn hear_stream(peer: &mut ScriptedPeer, length: u64) {
 }
 
 #[tokio::test]
-async fn no_more_is_read_than_can_be_kept() {
+async fn reading_stops_when_the_replay_buffer_is_full() {
     /// Counts what is read of it, and has no end.
     struct Endless(Arc<Mutex<u64>>);
     impl Read for Endless {
@@ -61,7 +61,7 @@ async fn no_more_is_read_than_can_be_kept() {
 }
 
 #[tokio::test]
-async fn a_server_cannot_acknowledge_what_it_was_not_sent() {
+async fn a_server_cannot_acknowledge_unsent_data() {
     for bytes in [2 * BLOCK_BYTES, 5, u64::MAX / BLOCK_BYTES * BLOCK_BYTES] {
         let input = Cursor::new(content(BLOCK_BYTES as usize + 1));
         let done = put_to(input, move |mut peer| async move {
@@ -101,7 +101,7 @@ impl Write for Written {
 }
 
 #[tokio::test]
-async fn what_was_put_out_has_to_be_what_the_server_has() {
+async fn the_output_must_match_the_file_on_the_server() {
     let digest = |content: &[u8]| Digest(*blake3::hash(content).as_bytes());
     for (offset, size, digest, status) in [
         (0, 3, digest(b"abc"), None),

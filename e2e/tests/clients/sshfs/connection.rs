@@ -31,8 +31,8 @@ async fn two_mounts_see_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_connection_is_said_to_programs() {
-    let test = "a_lost_connection_is_said_to_programs";
+async fn a_lost_connection_is_an_error_for_programs() {
+    let test = "a_lost_connection_is_an_error_for_programs";
     let Some(mut home) = Mounted::new(test, "").await else { return };
     let content = noise(1 << 20, "f");
     let mut file = File::create(home.there("f")).unwrap();

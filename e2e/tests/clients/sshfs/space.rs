@@ -27,9 +27,9 @@ fn agrees(home: &Mounted, quota: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn df_tells_the_quota() {
+async fn df_shows_the_quota() {
     let settings = "quota = \"10 MiB\"\nmax-files = 100";
-    let Some(home) = Mounted::new("df_tells_the_quota", settings).await else { return };
+    let Some(home) = Mounted::new("df_shows_the_quota", settings).await else { return };
     agrees(&home, 10 * MIB);
     fs::write(home.there("f"), noise(3 * MIB + 1, "f")).unwrap();
     agrees(&home, 10 * MIB);
@@ -51,8 +51,8 @@ async fn df_tells_the_quota() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_is_said_and_tears_nothing() {
-    let test = "what_does_not_fit_is_said_and_tears_nothing";
+async fn a_write_over_the_quota_fails_and_truncates_nothing() {
+    let test = "a_write_over_the_quota_fails_and_truncates_nothing";
     let Some(home) = Mounted::new(test, "quota = \"2 MiB\"").await else { return };
     let (first, second) = (noise(MIB + 1000, "first"), noise(2 * MIB, "second"));
     fs::write(home.here("first"), &first).unwrap();
@@ -82,8 +82,8 @@ async fn what_does_not_fit_is_said_and_tears_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_removed_while_open_counts_until_it_is_closed() {
-    let test = "what_is_removed_while_open_counts_until_it_is_closed";
+async fn a_removed_file_counts_until_it_is_closed() {
+    let test = "a_removed_file_counts_until_it_is_closed";
     let Some(home) = Mounted::new(test, "quota = \"2 MiB\"").await else { return };
     let content = noise(MIB, "f");
     fs::write(home.there("f"), &content).unwrap();

@@ -53,8 +53,8 @@ fn ask(top: &Path) -> Vec<(&'static str, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_do_what_they_do_on_a_disk() {
-    let test = "calls_do_what_they_do_on_a_disk";
+async fn calls_behave_as_on_a_local_disk() {
+    let test = "calls_behave_as_on_a_local_disk";
     let Some(home) = Mounted::new(test, "").await else { return };
     let sshd = sshd(test).await;
     let (disk, ours) = (ask(&home.here("")), ask(&home.there("")));
